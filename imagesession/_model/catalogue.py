@@ -1,0 +1,168 @@
+"""
+What is known of each model: what it takes, when it ends, what it costs. Read from `models.toml`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any, Literal
+
+import attrs
+
+Kind = Literal["image", "mainline"]
+
+
+@attrs.frozen(kw_only=True)
+class SizeRule:
+    """
+    Which sizes an image model takes, in pixels.
+
+    Attributes:
+        fixed: The only sizes there are; empty when any size within the limits is taken.
+        multiple: Both edges are a multiple of this.
+        max_edge: The longest edge.
+        max_ratio: The longer edge over the shorter one.
+        min_pixels: The fewest pixels in all.
+        max_pixels: The most pixels in all.
+    """
+
+    fixed: tuple[tuple[int, int], ...] = ()
+    multiple: int = 16
+    max_edge: int = 3840
+    max_ratio: float = 3.0
+    min_pixels: int = 655_360
+    max_pixels: int = 8_294_400
+
+
+@attrs.frozen(kw_only=True)
+class Prices:
+    """
+    US dollars per million tokens; None where no price is published.
+    """
+
+    text_in: float | None = None
+    text_in_cached: float | None = None
+    image_in: float | None = None
+    image_in_cached: float | None = None
+    image_out: float | None = None
+    text_out: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Model:
+    """
+    One model, as its provider announced it.
+
+    Attributes:
+        id: Its name on the wire.
+        kind: Whether it draws ("image") or leads the conversation ("mainline").
+        shutdown: The day on which it ends, if one was announced.
+        replacement: What its provider recommends instead.
+        sizes: Which sizes it takes.
+        qualities: Which qualities it takes, beside "auto".
+        formats: Which file formats it makes.
+        backgrounds: Which backgrounds it makes, beside "auto".
+        fidelities: Which values of input fidelity it takes; none means the option is refused.
+        prices: What its tokens cost.
+    """
+
+    id: str
+    kind: Kind
+    shutdown: dt.date | None = None
+    replacement: str | None = None
+    sizes: SizeRule = SizeRule()
+    qualities: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    backgrounds: tuple[str, ...] = ()
+    fidelities: tuple[str, ...] = ()
+    prices: Prices = Prices()
+
+    def is_retired(self, today: dt.date) -> bool:
+        """
+        Tell whether the announced day has come.
+        """
+        return self.shutdown is not None and self.shutdown <= today
+
+
+@attrs.frozen(kw_only=True)
+class Catalogue:
+    """
+    All that is known of the models on one day.
+
+    Attributes:
+        dated: The day on which the facts were gathered.
+        mainline: The model that "auto" stands for where the wire wants a name.
+        image: The image model that the provider picks when none is named.
+        models: Every model that is known, alive or ended, by its id.
+    """
+
+    dated: dt.date
+    mainline: str
+    image: str
+    models: Mapping[str, Model]
+
+    def find(self, model_id: str) -> Model | None:
+        """
+        Return what is known of a model; None if nothing is.
+        """
+        return self.models.get(model_id)
+
+    def alive(self, kind: Kind, today: dt.date) -> tuple[Model, ...]:
+        """
+        Return the models of a kind that can be used on a day, in the catalogue's order.
+        """
+        return tuple(
+            model
+            for model in self.models.values()
+            if model.kind == kind and not model.is_retired(today)
+        )
+
+
+@functools.cache
+def load_catalogue() -> Catalogue:
+    """
+    Read the catalogue that is packed with this library.
+    """
+    text = resources.files("imagesession._model").joinpath("models.toml").read_text("utf-8")
+    return read_catalogue(tomllib.loads(text))
+
+
+def read_catalogue(data: Mapping[str, Any]) -> Catalogue:
+    """
+    Build a catalogue from the parsed form of `models.toml`.
+    """
+    families: Mapping[str, Mapping[str, Any]] = data["families"]
+    entries: Mapping[str, Mapping[str, Any]] = data["models"]
+    models = {
+        name: _read_model(name, {**families[entry["family"]], **entry})
+        for name, entry in entries.items()
+    }
+    auto = data["auto"]
+    return Catalogue(
+        dated=data["dated"], mainline=auto["mainline"], image=auto["image"], models=models
+    )
+
+
+def _read_model(name: str, facts: Mapping[str, Any]) -> Model:
+    return Model(
+        id=name,
+        kind=facts["kind"],
+        shutdown=facts.get("shutdown"),
+        replacement=facts.get("replacement"),
+        sizes=_read_sizes(facts.get("sizes", {})),
+        qualities=tuple(facts.get("qualities", ())),
+        formats=tuple(facts.get("formats", ())),
+        backgrounds=tuple(facts.get("backgrounds", ())),
+        fidelities=tuple(facts.get("fidelities", ())),
+        prices=Prices(**facts.get("prices", {})),
+    )
+
+
+def _read_sizes(rule: Mapping[str, Any]) -> SizeRule:
+    fixed = tuple((width, height) for width, height in rule.get("fixed", ()))
+    limits = {name: limit for name, limit in rule.items() if name != "fixed"}
+    return SizeRule(fixed=fixed, **limits)

@@ -1,0 +1,39 @@
+"""
+A session as it is kept: its names, its choices and where its branches were set.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from .tree import Move
+
+
+@attrs.frozen(kw_only=True)
+class SessionRecord:
+    """
+    All of a session but its turns.
+
+    Attributes:
+        id: Its id in the library.
+        description: What the session is about; the model is told it as its brief.
+        name: A label for people; never part of a path.
+        choices: The options that every turn asks for unless it says otherwise, by name.
+        created: When it was opened first.
+        closed: When it was closed, if it was.
+        moves: The last move on each branch that was ever moved.
+        version: The version of imagesession that wrote it.
+    """
+
+    id: str
+    description: str
+    name: str | None = None
+    choices: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    created: dt.datetime
+    closed: dt.datetime | None = None
+    moves: Mapping[str, Move] = attrs.field(factory=dict[str, Move])
+    version: str = ""

@@ -1,0 +1,336 @@
+"""
+Every exception that imagesession raises, grouped by what the caller can do next.
+
+* `ImageSessionError`
+
+  fix the call:
+
+  * `CallError`
+
+    - `OptionError`: an option's value is not one that the model takes
+    - `PromptError`: the prompt is empty or too long
+    - `PictureError`: a reference or mask is unreadable, too large, or one too many
+    - `ModelRetiredError`: the model was shut down by its provider
+    - `NotFoundError`: no such session, turn or image in this library
+    - `SessionClosedError`: the session was closed
+    - `AccessError`: no key, a wrong key, or a key that may not do this
+    - `RejectedError`: the provider says that the request is wrong
+
+  ask for something else:
+
+  * `RefusedError`: the model answered without making an image
+
+    - `ModerationError`: a safety system stopped it
+
+  wait, then call again:
+
+  * `TryLaterError`
+
+    - `RateLimitError`: too many requests or images per minute
+    - `UnavailableError`: unreachable or overloaded; the request was not processed
+
+  pay:
+
+  * `QuotaError`: the account's credit or spending limit is used up
+
+  fix the disk:
+
+  * `LibraryError`
+
+    - `DiskError`: the library's folder cannot be written or read
+    - `LibraryTooNewError`: the library was written by a newer imagesession
+    - `RecordError`: a record in the library cannot be read
+
+  look before paying again:
+
+  * `OutcomeUnknownError`: the request may have been carried out and billed
+
+    - `StreamCutError`: a stream ended before its last event
+
+  report it, or try once more:
+
+  * `ProviderError`
+
+    - `GenerationError`: the provider says that it failed
+    - `ReplyError`: the provider's reply could not be understood
+
+Every error has a `message` that says what happened and what to do next; the other attributes
+are the facts behind it. All of them pickle.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+__all__ = [
+    "AccessError",
+    "CallError",
+    "DiskError",
+    "GenerationError",
+    "ImageSessionError",
+    "LibraryError",
+    "LibraryTooNewError",
+    "ModelRetiredError",
+    "ModelRetiringWarning",
+    "ModerationError",
+    "NotFoundError",
+    "OptionError",
+    "OutcomeUnknownError",
+    "PictureError",
+    "PromptError",
+    "ProviderError",
+    "QuotaError",
+    "RateLimitError",
+    "RecordError",
+    "RefusedError",
+    "RejectedError",
+    "ReplyError",
+    "SessionClosedError",
+    "StreamCutError",
+    "TryLaterError",
+    "UnavailableError",
+]
+
+
+# Fields are positional: an exception is unpickled by calling it with its arguments in order.
+@attrs.define(eq=False)
+class ImageSessionError(Exception):
+    """
+    The root of every error that this library raises on purpose.
+
+    Attributes:
+        message: What happened, and what to do next.
+    """
+
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class CallError(ImageSessionError):
+    """
+    The call itself has to change; nothing was generated and nothing was billed.
+    """
+
+
+@attrs.define(eq=False)
+class OptionError(CallError):
+    """
+    An option has a value that the chosen model does not take.
+
+    Attributes:
+        option: The option's name, as it is written in the call.
+        value: What was given.
+        nearest: Values close to it that would be taken; may be empty.
+    """
+
+    option: str = ""
+    value: object = None
+    nearest: tuple[str, ...] = ()
+
+
+class PromptError(CallError):
+    """
+    The prompt is empty, or longer than the provider takes.
+    """
+
+
+class PictureError(CallError):
+    """
+    A reference picture or a mask cannot be used as it is.
+    """
+
+
+@attrs.define(eq=False)
+class ModelRetiredError(CallError):
+    """
+    The model was shut down by its provider.
+
+    Attributes:
+        model: The model that was asked for.
+        replacement: What its provider recommends instead, if anything.
+    """
+
+    model: str = ""
+    replacement: str | None = None
+
+
+@attrs.define(eq=False)
+class NotFoundError(CallError):
+    """
+    The library has no session, turn or image of that id.
+
+    Attributes:
+        wanted: The id that was looked for.
+        known: A few ids that do exist, the latest first.
+    """
+
+    wanted: str = ""
+    known: tuple[str, ...] = ()
+
+
+class SessionClosedError(CallError):
+    """
+    The session was closed; its pictures are still there to be read.
+    """
+
+
+class AccessError(CallError):
+    """
+    There is no key, the key is wrong, or it may not do what was asked.
+    """
+
+
+@attrs.define(eq=False)
+class RejectedError(CallError):
+    """
+    The provider looked at the request and says that it is wrong.
+
+    Attributes:
+        code: The provider's word for it, such as `invalid_value`.
+        param: The parameter that it names, if any.
+    """
+
+    code: str | None = None
+    param: str | None = None
+
+
+@attrs.define(eq=False)
+class RefusedError(ImageSessionError):
+    """
+    The model answered, and made no image.
+
+    Attributes:
+        text: What it said instead.
+    """
+
+    text: str = ""
+
+
+@attrs.define(eq=False)
+class ModerationError(RefusedError):
+    """
+    A safety system stopped the request or the picture. Rephrase; the same words fail again.
+
+    Attributes:
+        stage: Where it was stopped: `input`, `output` or `unknown`.
+        categories: What the provider says it was about; may be empty.
+    """
+
+    stage: str = "unknown"
+    categories: tuple[str, ...] = ()
+
+
+class TryLaterError(ImageSessionError):
+    """
+    The request was not processed and not billed; the same call may succeed later.
+    """
+
+
+@attrs.define(eq=False)
+class RateLimitError(TryLaterError):
+    """
+    The account makes more requests or images a minute than it may.
+
+    Attributes:
+        retry_after: Seconds that the provider asks to wait, if it said.
+    """
+
+    retry_after: float | None = None
+
+
+@attrs.define(eq=False)
+class UnavailableError(TryLaterError):
+    """
+    The provider could not be reached, or turned the request away before doing any work.
+
+    Attributes:
+        retry_after: Seconds that the provider asks to wait, if it said.
+    """
+
+    retry_after: float | None = None
+
+
+class QuotaError(ImageSessionError):
+    """
+    The account's credit or spending limit is used up; waiting does not help.
+    """
+
+
+class LibraryError(ImageSessionError):
+    """
+    The library on disk has to be put right first.
+    """
+
+
+class DiskError(LibraryError):
+    """
+    The library's folder cannot be read or written.
+    """
+
+
+class LibraryTooNewError(LibraryError):
+    """
+    The library was written by a newer imagesession than this one.
+    """
+
+
+class RecordError(LibraryError):
+    """
+    A record in the library cannot be read; the message names the file and the place in it.
+    """
+
+
+@attrs.define(eq=False)
+class OutcomeUnknownError(ImageSessionError):
+    """
+    The request was sent and its outcome is not known: it may have been carried out and billed.
+
+    imagesession does not send such a request again by itself.
+
+    Attributes:
+        turn_id: The turn whose intent is kept in the library's journal.
+        response_id: The provider's id, if it was known before the answer was lost.
+    """
+
+    turn_id: str = ""
+    response_id: str | None = None
+
+
+class StreamCutError(OutcomeUnknownError):
+    """
+    A stream of events ended before the one that closes it.
+    """
+
+
+@attrs.define(eq=False)
+class ProviderError(ImageSessionError):
+    """
+    The provider failed, or said something that makes no sense.
+
+    Attributes:
+        status: The HTTP status, if there was an answer.
+        code: The provider's word for it, if it gave one.
+    """
+
+    status: int | None = None
+    code: str | None = None
+
+
+class GenerationError(ProviderError):
+    """
+    The provider accepted the request and then reports that it failed.
+    """
+
+
+class ReplyError(ProviderError):
+    """
+    The provider's reply could not be understood as what was asked for.
+    """
+
+
+class ModelRetiringWarning(UserWarning):
+    """
+    The model will be shut down on an announced date.
+    """
