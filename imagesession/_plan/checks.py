@@ -1,0 +1,312 @@
+"""
+Refuse what the provider would refuse, before anything is sent, and say what would do.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import itertools
+import math
+import warnings
+from collections.abc import Iterable
+
+from imagesession._model.catalogue import Catalogue, Kind, Model, SizeRule
+from imagesession._model.options import Options, parse_size
+from imagesession._model.pictures import PictureFacts
+from imagesession.errors import (
+    ModelRetiredError,
+    ModelRetiringWarning,
+    OptionError,
+    PictureError,
+    PromptError,
+)
+
+# https://developers.openai.com/api/reference/resources/images: prompt, image[]
+MAX_PROMPT = 32_000
+MAX_REFERENCES = 16
+MAX_PARTIALS = 3
+
+
+def check_prompt(prompt: object) -> str:
+    """
+    Return the prompt, if it is one.
+
+    Raises:
+        PromptError: It is no text, empty, or longer than 32,000 characters.
+    """
+    if not isinstance(prompt, str):
+        raise PromptError(f"The prompt is {type(prompt).__name__}, not text.")
+    if not prompt.strip():
+        raise PromptError("The prompt is empty; say what the picture should show.")
+    if len(prompt) > MAX_PROMPT:
+        raise PromptError(
+            f"The prompt has {len(prompt):,} characters; the provider takes {MAX_PROMPT:,}. "
+            "Shorten it."
+        )
+    return prompt
+
+
+def check_reference_count(count: int) -> None:
+    """
+    Refuse more references than the wire takes.
+
+    Raises:
+        PictureError: There are more than 16.
+    """
+    if count > MAX_REFERENCES:
+        raise PictureError(
+            f"There are {count} references; the provider takes {MAX_REFERENCES}. "
+            f"Leave out {count - MAX_REFERENCES}."
+        )
+
+
+def check_mask(mask: PictureFacts, picture: PictureFacts | None) -> None:
+    """
+    Refuse a mask that cannot belong to the picture it is for.
+
+    Raises:
+        PictureError: There is no picture, or the mask has another size or no alpha channel.
+    """
+    if picture is None:
+        raise PictureError(
+            "A mask needs a picture to work on: give one with reference=, or continue a session "
+            "that has one."
+        )
+    if (mask.width, mask.height) != (picture.width, picture.height):
+        raise PictureError(
+            f"The mask is {mask.width}x{mask.height} pixels and the picture "
+            f"{picture.width}x{picture.height}; they must be the same. Resize the mask."
+        )
+    if mask.format != "png" or not mask.alpha:
+        raise PictureError(
+            f"The mask is a {mask.format.upper()} without an alpha channel; it must be a PNG whose "
+            "transparent pixels mark what may change."
+            if not mask.alpha
+            else f"The mask is a {mask.format.upper()}; it must be a PNG."
+        )
+
+
+def check_partials(partial_images: object) -> int:
+    """
+    Return how many partial images are asked for, if it is a number that the wire takes.
+
+    Raises:
+        OptionError: It is not 0, 1, 2 or 3.
+    """
+    if partial_images in range(MAX_PARTIALS + 1) and not isinstance(partial_images, bool):
+        return int(str(partial_images))
+    raise OptionError(
+        f"partial_images={partial_images!r} is not a whole number from 0 to {MAX_PARTIALS}.",
+        "partial_images",
+        partial_images,
+        ("2",),
+    )
+
+
+def check_options(
+    options: Options,
+    catalogue: Catalogue,
+    today: dt.date,
+    *,
+    partial_images: int = 0,
+    masked: bool = False,
+) -> str:
+    """
+    Check options against each other and against what is known of the models.
+
+    Models that the catalogue does not know are let through: other providers have their own.
+
+    Returns:
+        The name of the mainline model to ask.
+
+    Raises:
+        OptionError: A value is not one that the model takes.
+        ModelRetiredError: A model has been shut down.
+
+    Warns:
+        ModelRetiringWarning: A model has an announced day of shutdown.
+    """
+    mainline = catalogue.mainline if options.model == "auto" else options.model
+    _check_model("model", mainline, "mainline", catalogue, today)
+    image_id = catalogue.image if options.image_model == "auto" else options.image_model
+    _check_model("image_model", image_id, "image", catalogue, today)
+    image = catalogue.find(image_id)
+    if image is not None:
+        _check_against(image, options)
+    _check_format(options, partial_images, masked=masked)
+    return mainline
+
+
+def _check_model(
+    option: str, model_id: str, kind: Kind, catalogue: Catalogue, today: dt.date
+) -> None:
+    model = catalogue.find(model_id)
+    if model is None:
+        return
+    if model.kind != kind:
+        other = "image_model" if kind == "mainline" else "model"
+        does = "draws" if model.kind == "image" else "leads the conversation"
+        raise OptionError(
+            f"{option}={model_id!r}: this model {does}; pass it as {other}={model_id!r}.",
+            option,
+            model_id,
+            ("auto",),
+        )
+    if model.shutdown is None:
+        return
+    instead = f" Use {model.replacement!r} instead." if model.replacement else ""
+    if model.is_retired(today):
+        raise ModelRetiredError(
+            f"{option}={model_id!r} was shut down on {model.shutdown}.{instead or ' Use auto.'}",
+            model_id,
+            model.replacement,
+        )
+    warnings.warn(
+        f"{option}={model_id!r} will be shut down on {model.shutdown}.{instead}",
+        ModelRetiringWarning,
+        stacklevel=2,
+    )
+
+
+def _check_against(image: Model, options: Options) -> None:
+    _check_member("quality", options.quality, image.qualities, image)
+    _check_member("format", options.format, image.formats, image)
+    _check_member("background", options.background, image.backgrounds, image)
+    if options.fidelity is not None and options.fidelity not in image.fidelities:
+        raise OptionError(
+            f"fidelity={options.fidelity!r} is not taken by {image.id}, "
+            + (f"only {_listed(image.fidelities)}." if image.fidelities else "leave it out."),
+            "fidelity",
+            options.fidelity,
+            image.fidelities,
+        )
+    _check_size(options, image)
+
+
+def _check_member(option: str, value: str, allowed: tuple[str, ...], image: Model) -> None:
+    if value == "auto" or value in allowed:
+        return
+    near = tuple(difflib.get_close_matches(value, allowed, n=1)) or allowed[-1:]
+    raise OptionError(
+        f"{option}={value!r} is not taken by {image.id}; it takes {_listed(allowed)}. "
+        f"Nearest: {near[0]!r}.",
+        option,
+        value,
+        near,
+    )
+
+
+def _check_size(options: Options, image: Model) -> None:
+    size = parse_size(options.size)
+    if size is None or fits(image.sizes, *size):
+        return
+    nearest = nearest_sizes(image.sizes, *size)
+    raise OptionError(
+        f"size={options.size!r} is not taken by {image.id}: {_describe(image.sizes)}. "
+        f"Nearest: {' or '.join(nearest)}.",
+        "size",
+        options.size,
+        nearest,
+    )
+
+
+def _check_format(options: Options, partial_images: int, *, masked: bool) -> None:
+    """
+    Check what only goes with some formats.
+
+    Source: https://developers.openai.com/api/reference/resources/responses, tool
+    `image_generation`: background, output_compression, output_format, frame_count.
+    """
+    rules = (
+        ("compression", options.compression, ("jpeg", "webp")),
+        ("frames", options.frames, ("gif",)),
+        ("frame_ms", options.frame_ms, ("gif",)),
+        ("svg_model", options.svg_model, ("svg",)),
+        ("partial_images", partial_images or None, ("png", "jpeg", "webp")),
+        ("mask", masked or None, ("png", "jpeg", "webp")),
+        (
+            "background",
+            options.background if options.background == "transparent" else None,
+            ("png", "webp"),
+        ),
+    )
+    for option, value, formats in rules:
+        if value is not None and options.format not in formats:
+            raise OptionError(
+                f"{option}={value!r} does not go with format={options.format!r}, only with "
+                f"{_listed(formats)}.",
+                option,
+                value,
+                formats,
+            )
+
+
+def fits(rule: SizeRule, width: int, height: int) -> bool:
+    """
+    Tell whether a size in pixels is one that a model takes.
+    """
+    if rule.fixed:
+        return (width, height) in rule.fixed
+    return (
+        width > 0
+        and height > 0
+        and width % rule.multiple == 0
+        and height % rule.multiple == 0
+        and max(width, height) <= rule.max_edge
+        and max(width, height) <= rule.max_ratio * min(width, height)
+        and rule.min_pixels <= width * height <= rule.max_pixels
+    )
+
+
+def nearest_sizes(rule: SizeRule, width: int, height: int) -> tuple[str, ...]:
+    """
+    Return the one or two sizes closest to one that a model does not take.
+    """
+
+    def distance(size: tuple[int, int]) -> tuple[float, int]:
+        bent = abs(math.log(size[0] / size[1]) - math.log(width / height))
+        return abs(size[0] - ideal[0]) + abs(size[1] - ideal[1]) + 100 * bent, size[0]
+
+    ideal = (float(width), float(height)) if rule.fixed else _into_limits(rule, width, height)
+    candidates = rule.fixed or tuple(
+        size for size in _around(ideal, rule.multiple) if fits(rule, *size)
+    )
+    best = sorted(candidates, key=distance)[:2]
+    return tuple(f"{size[0]}x{size[1]}" for size in sorted(best))
+
+
+def _into_limits(rule: SizeRule, width: int, height: int) -> tuple[float, float]:
+    """
+    Bend and scale a size as little as the limits on ratio, edge and pixels allow.
+    """
+    ratio = min(max(width / height, 1 / rule.max_ratio), rule.max_ratio)
+    pixels = min(max(width * height, rule.min_pixels), rule.max_pixels)
+    high = math.sqrt(pixels / ratio)
+    wide = high * ratio
+    shrink = min(1.0, rule.max_edge / max(wide, high))
+    return wide * shrink, high * shrink
+
+
+def _around(ideal: tuple[float, float], multiple: int) -> Iterable[tuple[int, int]]:
+    """
+    Yield the sizes on the grid of multiples around an ideal one.
+    """
+    steps = range(-1, 3)
+    columns, rows = (int(edge // multiple) for edge in ideal)
+    for across, down in itertools.product(steps, steps):
+        yield (columns + across) * multiple, (rows + down) * multiple
+
+
+def _describe(rule: SizeRule) -> str:
+    if rule.fixed:
+        return "it takes " + ", ".join(f"{width}x{height}" for width, height in rule.fixed)
+    return (
+        f"both edges must be multiples of {rule.multiple} and at most {rule.max_edge} pixels, the "
+        f"ratio at most {rule.max_ratio:g}:1, and the whole {rule.min_pixels:,} to "
+        f"{rule.max_pixels:,} pixels"
+    )
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(repr(value) for value in values)

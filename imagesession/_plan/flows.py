@@ -1,0 +1,173 @@
+"""
+What each verb does, from the caller's words to a settled turn.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from imagesession._model.catalogue import Catalogue
+from imagesession._model.options import Options
+from imagesession._model.turns import Failure, Reference, Turn
+from imagesession.errors import (
+    AccessError,
+    ImageSessionError,
+    OutcomeUnknownError,
+    QuotaError,
+    RefusedError,
+    TryLaterError,
+)
+
+from .checks import check_mask, check_options, check_partials, check_prompt, check_reference_count
+from .delivery import deliver
+from .requests import Order
+from .sessions import Place
+from .steps import AskProvider, Flow, OnDisk
+from .store import Begun, Fetched, Source, Store
+
+_NOTHING_HAPPENED = (TryLaterError, AccessError, QuotaError)
+
+
+@attrs.frozen(kw_only=True)
+class Wish:
+    """
+    What a caller asks for.
+
+    Attributes:
+        prompt: In words.
+        options: Beside the words, after all defaults.
+        references: Pictures that go along.
+        mask: Marks what may change.
+        partial_images: How many pictures on the way are wanted.
+        timeout: Seconds to look for a picture that was accepted.
+    """
+
+    prompt: str
+    options: Options
+    references: tuple[Source, ...] = ()
+    mask: Source | None = None
+    partial_images: int = 0
+    timeout: float = 600.0
+
+
+def generate(wish: Wish, catalogue: Catalogue, place: Place | None = None) -> Flow[Turn]:
+    """
+    Make a picture: check, write down the intent, ask, keep what comes, and only then return.
+
+    Args:
+        wish: What is wanted.
+        catalogue: What is known of the models.
+        place: Where in a session it grows; None for a one-shot.
+
+    Raises:
+        ImageSessionError: There is no picture, and the error says why and what to do.
+    """
+    begun = yield from OnDisk(_begin)
+    order = yield from _order(wish, catalogue, begun, place)
+    turn = order.turn
+    yield from OnDisk(lambda store: store.intend(turn))
+    past = place.past if place else ()
+    try:
+        outcome, context = yield from deliver(order, past, turn.provider, wish.timeout)
+    except ImageSessionError as error:
+        yield from _settle(turn, error)
+        raise
+    settled = attrs.evolve(
+        turn,
+        status="completed",
+        text=outcome.text,
+        context=context,
+        model=outcome.model or order.mainline,
+        response_id=outcome.response_id,
+        usage=outcome.usage,
+    )
+    return (yield from OnDisk(lambda store: store.commit(settled, outcome.pictures)))
+
+
+def _begin(store: Store) -> Begun:
+    """
+    Find out whether pictures can be kept, before one is paid for.
+    """
+    store.check_writable()
+    return store.begin()
+
+
+def _order(wish: Wish, catalogue: Catalogue, begun: Begun, place: Place | None) -> Flow[Order]:
+    """
+    Check all that can be checked without asking the provider.
+    """
+    prompt = check_prompt(wish.prompt)
+    check_reference_count(len(wish.references))
+    check_partials(wish.partial_images)
+    mainline = check_options(
+        wish.options,
+        catalogue,
+        begun.at.date(),
+        partial_images=wish.partial_images,
+        masked=wish.mask is not None,
+    )
+    references: list[Fetched] = []
+    for source in wish.references:
+        references.append((yield from _fetch(source)))  # noqa: PERF401 - a step cannot be yielded in a comprehension
+    mask = yield from _mask(wish, references, place)
+    turn = Turn(
+        id=begun.id,
+        session=place.record.id if place else None,
+        parent=place.head.id if place and place.head else None,
+        branch=place.branch if place else "main",
+        prompt=prompt,
+        options=wish.options,
+        references=tuple(Reference(sha256=one.sha256, image_id=one.image_id) for one in references),
+        masked=mask is not None,
+        provider=(yield from AskProvider()),
+        started=begun.at,
+    )
+    return Order(
+        turn=turn,
+        mainline=mainline,
+        brief=place.record.description if place else "",
+        references=tuple(references),
+        mask=mask,
+        partial_images=wish.partial_images,
+    )
+
+
+def _fetch(source: Source) -> Flow[Fetched]:
+    return (yield from OnDisk(lambda store: store.fetch(source)))
+
+
+def _mask(wish: Wish, references: list[Fetched], place: Place | None) -> Flow[Fetched | None]:
+    """
+    Read the mask and check it against the picture that it is for: the first reference, or
+    the last picture of the session.
+    """
+    if wish.mask is None:
+        return None
+    mask = yield from _fetch(wish.mask)
+    if references:
+        check_mask(mask.facts, references[0].facts)
+        return mask
+    last = place.head.images[-1] if place and place.head else None
+    shown = None
+    if last is not None:
+        shown = yield from OnDisk(lambda store: store.still(last))
+    check_mask(mask.facts, shown.facts if shown else None)
+    return mask
+
+
+def _settle(turn: Turn, error: ImageSessionError) -> Flow[None]:
+    """
+    Keep the fact that a turn failed. Nothing is kept of a request that was never taken up, and
+    an intent whose outcome is unknown stays in the journal.
+    """
+    if isinstance(error, OutcomeUnknownError):
+        return
+    if isinstance(error, _NOTHING_HAPPENED):
+        yield from OnDisk(lambda store: store.forget(turn.id))
+        return
+    failed = attrs.evolve(
+        turn,
+        status="refused" if isinstance(error, RefusedError) else "failed",
+        failure=Failure(error=type(error).__name__, message=error.message),
+    )
+    yield from OnDisk(lambda store: store.commit(failed, ()))

@@ -1,0 +1,141 @@
+"""
+Build the requests that the provider is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import attrs
+import pybase64
+
+from imagesession._model.options import Options
+from imagesession._model.pictures import MIME_TYPES
+from imagesession._model.turns import Turn
+
+from .store import Fetched
+from .wire import Request
+
+Item = dict[str, Any]
+Delivery = Literal["background", "background stream", "stream"]
+
+
+@attrs.frozen(kw_only=True)
+class Order:
+    """
+    All that one request for a picture needs.
+
+    Attributes:
+        turn: The turn that it is for, with its prompt and options.
+        mainline: The name of the mainline model.
+        brief: What the session is about.
+        references: Pictures that go along with the prompt.
+        mask: Marks what may change.
+        partial_images: How many pictures on the way are asked for.
+    """
+
+    turn: Turn
+    mainline: str
+    brief: str = ""
+    references: tuple[Fetched, ...] = ()
+    mask: Fetched | None = None
+    partial_images: int = 0
+
+
+def create(order: Order, context: Item, delivery: Delivery) -> Request:
+    """
+    Build the request that is paid for.
+
+    Args:
+        order: What is wanted.
+        context: How the model knows what came before; see `context`.
+        delivery: How the reply comes: asked for later, or as a stream of events.
+
+    Source: https://developers.openai.com/api/reference/resources/responses/methods/create
+    """
+    earlier: list[Item] = context.get("input", [])
+    body: Item = {
+        "model": order.mainline,
+        **context,
+        "input": [*earlier, _message(order)],
+        "tools": [_tool(order)],
+        # Without it the model may answer in words and bill for them.
+        "tool_choice": {"type": "image_generation"},
+        # Said explicitly: background replies are otherwise dropped after some ten minutes.
+        "store": True,
+        "background": delivery != "stream",
+        # Ours, so that a reply can be told by the turn that it belongs to.
+        "metadata": {"imagesession_turn": order.turn.id},
+    }
+    if order.brief:
+        # Instructions are not carried over by previous_response_id, so they go with every turn.
+        body["instructions"] = order.brief
+    if delivery != "background":
+        body["stream"] = True
+    return Request(method="POST", path="/responses", body=body)
+
+
+def retrieve(response_id: str) -> Request:
+    """
+    Build the free request that asks how far a reply is.
+    """
+    return Request(method="GET", path=f"/responses/{response_id}")
+
+
+def _message(order: Order) -> Item:
+    pictures = [_input_image(picture) for picture in order.references]
+    return user_message(order.turn.prompt, pictures)
+
+
+def user_message(text: str, pictures: Iterable[Item] = ()) -> Item:
+    """
+    Build what the user says: pictures first, then words about them.
+    """
+    return {"role": "user", "content": [*pictures, {"type": "input_text", "text": text}]}
+
+
+def _input_image(picture: Fetched) -> Item:
+    return {"type": "input_image", "image_url": data_url(picture)}
+
+
+def data_url(picture: Fetched) -> str:
+    """
+    Write a picture as a data URL.
+    """
+    encoded = pybase64.b64encode(picture.data).decode("ascii")
+    return f"data:{MIME_TYPES[picture.facts.format]};base64,{encoded}"
+
+
+def _tool(order: Order) -> Item:
+    tool: Item = {"type": "image_generation", **_tool_options(order.turn.options)}
+    if order.partial_images:
+        tool["partial_images"] = order.partial_images
+    if order.mask is not None:
+        tool["input_image_mask"] = {"image_url": data_url(order.mask)}
+    return tool
+
+
+def _tool_options(options: Options) -> Item:
+    """
+    Name what differs from the defaults, in the wire's words; the provider fills in the rest.
+    """
+    named: Item = {
+        "model": None if options.image_model == "auto" else options.image_model,
+        "size": _unless_auto(options.size),
+        "quality": _unless_auto(options.quality),
+        "background": _unless_auto(options.background),
+        "output_format": None if options.format == "png" else options.format,
+        "output_compression": options.compression,
+        "input_fidelity": options.fidelity,
+        "moderation": _unless_auto(options.moderation),
+        "complexity": options.complexity,
+        "frame_count": options.frames,
+        "frame_duration_ms": options.frame_ms,
+        "svg": None if options.svg_model is None else {"model": options.svg_model},
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _unless_auto(value: str) -> str | None:
+    return None if value == "auto" else value

@@ -1,0 +1,216 @@
+"""
+What can be done with sessions without asking a provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from imagesession._model.options import Options
+from imagesession._model.sessions import SessionRecord
+from imagesession._model.tree import Move, Tree
+from imagesession._model.turns import Turn
+from imagesession.errors import CallError, NotFoundError, SessionClosedError
+
+from .steps import Flow, OnDisk
+
+
+@attrs.frozen(kw_only=True)
+class Place:
+    """
+    Where in a session the next turn grows.
+
+    Attributes:
+        record: The session.
+        tree: Its turns.
+        branch: The line.
+    """
+
+    record: SessionRecord
+    tree: Tree
+    branch: str
+
+    @property
+    def head(self) -> Turn | None:
+        """
+        The turn that the next one grows on; None at the start.
+        """
+        return self.tree.head(self.branch)
+
+    @property
+    def past(self) -> tuple[Turn, ...]:
+        """
+        The turns that the next one continues, the oldest first.
+        """
+        return self.tree.lineage(self.head)
+
+
+def start(description: str, name: str | None, choices: Mapping[str, object]) -> Flow[SessionRecord]:
+    """
+    Start a session.
+
+    Raises:
+        OptionError: A choice is not one that the option takes.
+    """
+    Options().updated(choices)
+    begun = yield from OnDisk(lambda store: store.begin())
+    record = SessionRecord(
+        id=begun.id,
+        description=description.strip(),
+        name=name,
+        choices=dict(choices),
+        created=begun.at,
+    )
+    yield from OnDisk(lambda store: store.save_session(record))
+    return record
+
+
+def find(wanted: str, branch: str, *, reopen: bool) -> Flow[SessionRecord]:
+    """
+    Find a session by its id or its name, and make sure that it has the branch.
+
+    Raises:
+        NotFoundError: There is no such session or branch.
+    """
+    record = yield from OnDisk(lambda store: store.find_session(wanted))
+    tree = yield from OnDisk(lambda store: store.tree(record))
+    if branch not in tree.branches():
+        raise NotFoundError(
+            f"Session {record.id} has no branch {branch!r}; it has "
+            f"{', '.join(map(repr, tree.branches()))}.",
+            branch,
+            tree.branches(),
+        )
+    if reopen and record.closed is not None:
+        return (yield from _update(record.id, lambda known: attrs.evolve(known, closed=None)))
+    return record
+
+
+def locate(session_id: str, branch: str) -> Flow[Place]:
+    """
+    Read where a session's branch stands now, whoever moved it last.
+    """
+    record = yield from OnDisk(lambda store: store.find_session(session_id))
+    tree = yield from OnDisk(lambda store: store.tree(record))
+    return Place(record=record, tree=tree, branch=branch)
+
+
+def locate_open(session_id: str, branch: str) -> Flow[Place]:
+    """
+    Read where an open session's branch stands now.
+
+    Raises:
+        SessionClosedError: The session was closed.
+    """
+    place = yield from locate(session_id, branch)
+    if place.record.closed is not None:
+        raise SessionClosedError(
+            f"Session {session_id} was closed on {place.record.closed:%Y-%m-%d %H:%M} UTC. "
+            f"studio.open({session_id!r}, reopen=True) goes on with it."
+        )
+    return place
+
+
+def undo(session_id: str, branch: str, steps: int) -> Flow[Turn | None]:
+    """
+    Set a branch's head back.
+
+    Raises:
+        CallError: There are fewer turns than that.
+    """
+    return (yield from _move(session_id, branch, lambda tree, new: tree.undo(branch, steps, new)))
+
+
+def redo(session_id: str, branch: str, steps: int) -> Flow[Turn | None]:
+    """
+    Set a branch's head forward again.
+
+    Raises:
+        CallError: Fewer turns than that were undone.
+    """
+    return (yield from _move(session_id, branch, lambda tree, new: tree.redo(branch, steps, new)))
+
+
+def checkout(session_id: str, branch: str, wanted: str) -> Flow[Turn | None]:
+    """
+    Set a branch's head on a turn, named by its own id or a picture's.
+
+    Raises:
+        NotFoundError: The session has no such turn or picture.
+        CallError: The turn brought no picture.
+    """
+
+    def plan(tree: Tree, move_id: str) -> Move:
+        return tree.checkout(turn_of(tree, wanted), move_id)
+
+    return (yield from _move(session_id, branch, plan))
+
+
+def branch_off(session_id: str, at: str | None, branch: str, name: str | None) -> Flow[str]:
+    """
+    Start another line from a turn or picture; from the branch's head when none is named.
+
+    Returns:
+        The new branch's name.
+
+    Raises:
+        NotFoundError: The session has no such turn or picture.
+        CallError: The name is taken, or the turn brought no picture.
+    """
+    place = yield from locate_open(session_id, branch)
+    new = place.tree.new_branch(name)
+    begun = yield from OnDisk(lambda store: store.begin())
+    if at is not None:
+        move = place.tree.checkout(turn_of(place.tree, at), begun.id)
+    else:
+        move = Move(id=begun.id, head=place.head.id if place.head else None)
+    yield from _save_move(session_id, new, move)
+    return new
+
+
+def close(session_id: str) -> Flow[None]:
+    """
+    Close a session; closing a closed one changes nothing.
+    """
+    record = yield from OnDisk(lambda store: store.find_session(session_id))
+    if record.closed is None:
+        begun = yield from OnDisk(lambda store: store.begin())
+        yield from _update(session_id, lambda known: attrs.evolve(known, closed=begun.at))
+
+
+def turn_of(tree: Tree, wanted: str) -> str:
+    """
+    Return the id of the turn that has this id, or that brought the picture that has it.
+
+    Raises:
+        CallError: It is no text.
+    """
+    if not isinstance(wanted, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
+        raise CallError(f"{wanted!r} is no id of a turn or picture.")
+    for turn in tree.turns.values():
+        if any(image.id == wanted for image in turn.images):
+            return turn.id
+    return wanted
+
+
+def _move(session_id: str, branch: str, plan: Callable[[Tree, str], Move]) -> Flow[Turn | None]:
+    place = yield from locate_open(session_id, branch)
+    begun = yield from OnDisk(lambda store: store.begin())
+    move = plan(place.tree, begun.id)
+    yield from _save_move(session_id, branch, move)
+    return place.tree.moved(branch, move).head(branch)
+
+
+def _save_move(session_id: str, branch: str, move: Move) -> Flow[SessionRecord]:
+    def change(known: SessionRecord) -> SessionRecord:
+        return attrs.evolve(known, moves={**known.moves, branch: move})
+
+    return (yield from _update(session_id, change))
+
+
+def _update(
+    session_id: str, change: Callable[[SessionRecord], SessionRecord]
+) -> Flow[SessionRecord]:
+    return (yield from OnDisk(lambda store: store.update_session(session_id, change)))

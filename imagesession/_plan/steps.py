@@ -1,0 +1,93 @@
+"""
+The steps that flows yield, and what answers each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import attrs
+
+from imagesession._model.partials import PartialImage
+
+from .store import Store
+from .wire import Reply, Request
+
+Answer = TypeVar("Answer")
+Result = TypeVar("Result")
+
+
+class Step(Generic[Answer]):
+    """
+    Something for the driver to do. `answer = yield from step` is typed by what answers it.
+    """
+
+    def __iter__(self) -> Generator[Step[Any], Any, Answer]:
+        answer: Answer = yield self
+        return answer
+
+
+Flow: TypeAlias = Generator[Step[Any], Any, Result]
+"""A plan: it yields steps, is sent their answers, and returns its result."""
+
+
+@attrs.frozen
+class OnDisk(Step[Answer]):
+    """
+    Have the library do something, such as `OnDisk(lambda store: store.commit(turn, pictures))`.
+    """
+
+    do: Callable[[Store], Answer]
+
+
+@attrs.frozen
+class AskProvider(Step[str]):
+    """
+    Find out who will answer: a name that is the same as long as its ids mean the same.
+    """
+
+
+@attrs.frozen
+class Send(Step[Reply]):
+    """
+    Send a request and read its whole reply. Raises `NoReplyError` into the flow.
+    """
+
+    request: Request
+
+
+@attrs.frozen
+class Listen(Step["Reply | None"]):
+    """
+    Send a request whose answer is a stream of events.
+
+    Answered by None once the stream is open, or by the reply that came instead of one.
+    """
+
+    request: Request
+
+
+@attrs.frozen
+class Hear(Step["bytes | None"]):
+    """
+    Wait for the next event's data; None when the stream has ended.
+    """
+
+
+@attrs.frozen
+class Wait(Step[float]):
+    """
+    Wait so many seconds; answered by the clock's time afterwards.
+    """
+
+    seconds: float
+
+
+@attrs.frozen
+class Emit(Step[None]):
+    """
+    Hand the caller a picture on its way.
+    """
+
+    partial: PartialImage

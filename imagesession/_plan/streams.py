@@ -1,0 +1,113 @@
+"""
+Fold a stream of events into what a plain reply would have said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import attrs
+import jiter
+
+from imagesession._model.partials import PartialImage
+from imagesession.errors import ReplyError
+
+from .replies import Json, Outcome, decode_picture, failure_of, read_response
+
+_TERMINAL = frozenset({"response.completed", "response.failed", "response.incomplete"})
+_DONE = b"[DONE]"
+
+
+@attrs.define
+class Fold:
+    """
+    What the events so far add up to.
+
+    Attributes:
+        response_id: The provider's id, as soon as an event named it.
+        outcome: What the stream says, once its last event has come.
+    """
+
+    response_id: str | None = None
+    outcome: Outcome | None = None
+    _items: dict[str, Json] = attrs.field(factory=dict[str, Json], init=False)
+
+    def feed(self, data: bytes) -> Iterator[PartialImage]:
+        """
+        Take one event's data in.
+
+        Yields:
+            A partial image, if the event brought one that can be read.
+
+        Raises:
+            ImageSessionError: The event says that the generation failed.
+            ReplyError: The event is no JSON object.
+        """
+        if data.strip() in {b"", _DONE}:
+            return
+        event = _read_event(data)
+        kind = event.get("type")
+        response = event.get("response")
+        if isinstance(response, dict):
+            self._take_response(str(kind), cast("dict[str, Any]", response))
+        elif kind == "response.output_item.done":
+            self._take_item(event.get("item"))
+        elif kind == "response.image_generation_call.partial_image":
+            yield from _read_partial(event)
+        elif kind == "error":
+            raise _stream_error(event)
+
+    def _take_response(self, kind: str, response: dict[str, Any]) -> None:
+        response_id = response.get("id")
+        if isinstance(response_id, str):
+            self.response_id = response_id
+        if kind in _TERMINAL:
+            # Some servers leave the items out of the last event and send them one by one only.
+            if not response.get("output"):
+                response = {**response, "output": list(self._items.values())}
+            self.outcome = read_response(response)
+            self._items.clear()
+
+    def _take_item(self, item: object) -> None:
+        if isinstance(item, dict):
+            known = cast("dict[str, Any]", item)
+            self._items[str(known.get("id", len(self._items)))] = known
+
+
+def _read_event(data: bytes) -> Mapping[str, Any]:
+    try:
+        event = jiter.from_json(data)
+    except ValueError as error:
+        raise ReplyError(f"An event of the stream is no JSON: {error}.") from error
+    if not isinstance(event, dict):
+        raise ReplyError("An event of the stream is no JSON object.")
+    return cast("Mapping[str, Any]", event)
+
+
+def _read_partial(event: Mapping[str, Any]) -> Iterator[PartialImage]:
+    """
+    Yield the partial image of an event; one that cannot be read is no loss and is left out.
+    """
+    encoded, index = event.get("partial_image_b64"), event.get("partial_image_index")
+    if not isinstance(encoded, str):
+        return
+    try:
+        data, facts = decode_picture(encoded)
+    except ReplyError:
+        return
+    yield PartialImage(
+        index=index if isinstance(index, int) else 0,
+        data=data,
+        format=facts.format,
+        width=facts.width,
+        height=facts.height,
+    )
+
+
+def _stream_error(event: Mapping[str, Any]) -> Exception:
+    """
+    Read an error event: its facts stand in the event itself or in an `error` beneath it.
+    """
+    nested = event.get("error")
+    return failure_of(cast("Json", nested) if isinstance(nested, dict) else event)
