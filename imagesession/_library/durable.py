@@ -1,0 +1,179 @@
+"""
+Write files so that they survive a crash and a power cut.
+
+A file is written under a temporary name, flushed to the disk, given its name, and then the folder
+that holds the name is flushed too. Leaving out any of these loses files in some order of events;
+see https://www.usenix.org/conference/osdi14/technical-sessions/presentation/pillai.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import uuid
+from collections.abc import Generator
+from pathlib import Path
+
+from imagesession.errors import DiskError
+
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+# Some file systems cannot flush a folder or a file; there is nothing more that one could do then.
+_CANNOT_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF})
+_CANNOT_LINK = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK})
+_WHAT_TO_DO = {
+    errno.ENOSPC: "the disk is full; make room",
+    errno.EDQUOT: "the disk quota is used up; make room",
+    errno.EROFS: "the disk is read-only; choose another library folder",
+    errno.EACCES: "permission is denied; choose another library folder or change its permissions",
+    errno.EPERM: "permission is denied; choose another library folder or change its permissions",
+    errno.ENOTDIR: "a part of the path is a file; choose another library folder",
+    errno.EMFILE: "too many files are open in this process; close some or raise the limit",
+    errno.ENFILE: "too many files are open on this machine; close some or raise the limit",
+}
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Generator[None, None, None]:
+    """
+    Turn the operating system's errors into ones that say what to do.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = _WHAT_TO_DO.get(error.errno or 0, error.strerror or str(error))
+        raise DiskError(f"The library cannot use {path}: {reason}.") from error
+
+
+def make_folder(path: Path) -> None:
+    """
+    Make a folder for this user alone, with its parents, and make its name durable.
+    """
+    if path.is_dir():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=PRIVATE_FOLDER)
+    flush_folder(path.parent)
+
+
+def write_new(path: Path, data: bytes, scratch: Path) -> None:
+    """
+    Write a file that must not exist yet; it is there whole, or not at all.
+
+    Args:
+        path: Where it shall be.
+        data: All of it.
+        scratch: A folder for unfinished files, on the same disk.
+
+    Raises:
+        FileExistsError: There is a file of that name.
+    """
+    unfinished = _write_flushed(data, scratch)
+    try:
+        _give_name(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    flush_folder(path.parent)
+
+
+def replace(path: Path, data: bytes, scratch: Path) -> None:
+    """
+    Write a file in place of another; readers see the one or the other, whole.
+    """
+    os.replace(_write_flushed(data, scratch), path)  # noqa: PTH105 - beside os.link and os.open
+    flush_folder(path.parent)
+
+
+def append_line(path: Path, line: bytes, *, new: bool) -> None:
+    """
+    Append a line to a file durably.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | (os.O_CREAT | os.O_EXCL if new else 0)
+    with _opened(path, flags) as descriptor:
+        _write_all(descriptor, line + b"\n")
+        _flush(descriptor)
+    if new:
+        flush_folder(path.parent)
+
+
+def write_plainly(path: Path, data: bytes, scratch: Path) -> None:
+    """
+    Write a file that can be made again from others: whole or not at all, but not flushed.
+    """
+    unfinished = scratch / uuid.uuid4().hex
+    with _opened(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
+        _write_all(descriptor, data)
+    os.replace(unfinished, path)  # noqa: PTH105 - beside os.link and os.open
+
+
+def flush_folder(path: Path) -> None:
+    """
+    Make the names in a folder durable, where the system can.
+    """
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _flush(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_flushed(data: bytes, scratch: Path) -> Path:
+    unfinished = scratch / uuid.uuid4().hex
+    with _opened(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
+        try:
+            _write_all(descriptor, data)
+            _flush(descriptor)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
+    return unfinished
+
+
+@contextlib.contextmanager
+def _opened(path: Path, flags: int) -> Generator[int, None, None]:
+    descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0), PRIVATE_FILE)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _flush(descriptor: int) -> None:
+    try:
+        if sys.platform == "darwin":
+            # fsync does not reach the platter there: see its man page.
+            import fcntl  # noqa: PLC0415 - exists on this platform alone
+
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+        else:
+            os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_FLUSH:
+            raise
+
+
+def _give_name(unfinished: Path, path: Path) -> None:
+    """
+    Give a finished file its name without taking it from another.
+    """
+    try:
+        os.link(unfinished, path)
+    except OSError as error:
+        if error.errno not in _CANNOT_LINK:
+            raise
+        # A file system without hard links: the gap between looking and renaming stays open.
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, "File exists", str(path)) from error
+        os.rename(unfinished, path)  # noqa: PTH104 - beside os.link

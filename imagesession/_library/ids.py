@@ -1,0 +1,46 @@
+"""
+Ids that sort by time: https://github.com/ulid/spec.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+import time
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PATTERN = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+_RANDOM_BITS = 80
+_LENGTH = 26
+
+
+class IdMaker:
+    """
+    Makes ids that grow with every call in this process, and with time across processes.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def new(self) -> str:
+        """
+        Return an id greater than all before, even if the clock was set back.
+        """
+        with self._lock:
+            fresh = (time.time_ns() // 1_000_000) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+            self._last = max(fresh, self._last + 1)
+            return _spell(self._last)
+
+
+def is_id(text: str) -> bool:
+    """
+    Tell whether a text is an id, and so is safe as the name of a file.
+    """
+    return _PATTERN.fullmatch(text) is not None
+
+
+def _spell(number: int) -> str:
+    digits = [_ALPHABET[number >> 5 * place & 31] for place in range(_LENGTH)]
+    return "".join(reversed(digits))

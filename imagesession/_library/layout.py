@@ -1,0 +1,135 @@
+"""
+Where things lie in a library.
+
+    <library>/
+      general/                       pictures as they came, each with its metadata beside it
+      .imagesession/
+        FORMAT                       which version of this layout it is
+        journal/<turn>.jsonl         what was asked and is not settled yet
+        sessions/<session>.json      a session's names, choices and where its branches stand
+        turns/<session>/<turn>.json  what was asked and what came: the truth
+        turns/one-shots/<turn>.json
+        spill/<turn>.bin             replies that were paid for and could not be read
+        index.sqlite                 disposable
+        tmp/                         unfinished files
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import attrs
+
+from imagesession._model.pictures import SUFFIXES, PictureFormat
+from imagesession._model.turns import Turn, short_id
+
+ONE_SHOTS = "one-shots"
+
+
+@attrs.frozen
+class Layout:
+    """
+    The paths of one library.
+
+    Attributes:
+        root: The folder that people see.
+    """
+
+    root: Path
+
+    @property
+    def inner(self) -> Path:
+        """
+        The folder of everything that is not a picture.
+        """
+        return self.root / ".imagesession"
+
+    @property
+    def format(self) -> Path:
+        """
+        The file that says which version of the layout this is.
+        """
+        return self.inner / "FORMAT"
+
+    @property
+    def index(self) -> Path:
+        """
+        The disposable index.
+        """
+        return self.inner / "index.sqlite"
+
+    @property
+    def tmp(self) -> Path:
+        """
+        The folder of unfinished files.
+        """
+        return self.inner / "tmp"
+
+    @property
+    def journal(self) -> Path:
+        """
+        The folder of intents.
+        """
+        return self.inner / "journal"
+
+    @property
+    def sessions(self) -> Path:
+        """
+        The folder of sessions' records.
+        """
+        return self.inner / "sessions"
+
+    @property
+    def turns(self) -> Path:
+        """
+        The folder of turns' records, in a folder for each session.
+        """
+        return self.inner / "turns"
+
+    @property
+    def spill(self) -> Path:
+        """
+        The folder of replies that could not be read.
+        """
+        return self.inner / "spill"
+
+    def folders(self) -> tuple[Path, ...]:
+        """
+        Return the folders that a library has from the start.
+        """
+        return (
+            self.inner,
+            self.tmp,
+            self.journal,
+            self.sessions,
+            self.turns,
+            self.turns / ONE_SHOTS,
+            self.spill,
+            self.root / "general",
+        )
+
+    def session_file(self, session_id: str) -> Path:
+        """
+        Return where a session's record lies.
+        """
+        return self.sessions / f"{session_id}.json"
+
+    def turn_file(self, session_id: str | None, turn_id: str) -> Path:
+        """
+        Return where a turn's record lies.
+        """
+        return self.turns / (session_id or ONE_SHOTS) / f"{turn_id}.json"
+
+    def journal_file(self, turn_id: str) -> Path:
+        """
+        Return where a turn's intent lies.
+        """
+        return self.journal / f"{turn_id}.jsonl"
+
+    def image_file(self, turn: Turn, at: dt.datetime, number: int, format: PictureFormat) -> str:
+        """
+        Return a picture's path beneath the library: by session, time in UTC and a number.
+        """
+        owner = short_id(turn.session or turn.id)
+        return f"general/session_{owner}_{at:%Y%m%dT%H%M%SZ}_{number:02}{SUFFIXES[format]}"

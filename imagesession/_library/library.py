@@ -1,0 +1,405 @@
+"""
+A library on disk: the `Store` that flows ask.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import json
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+
+from imagesession._model.pictures import SUFFIXES
+from imagesession._model.sessions import SessionRecord
+from imagesession._model.tree import Tree
+from imagesession._model.turns import ImageRecord, Turn
+from imagesession._plan.store import Begun, Fetched, ImageQuery, Source
+from imagesession._plan.wire import Received
+from imagesession._version import __version__
+from imagesession.errors import (
+    DiskError,
+    LibraryTooNewError,
+    NotFoundError,
+    PictureError,
+    RecordError,
+)
+
+from . import inputs, records
+from .durable import disk_errors, make_folder, replace, write_new, write_plainly
+from .ids import IdMaker, is_id
+from .index import Index, Row
+from .journal import Journal
+from .layout import ONE_SHOTS, Layout
+
+LAYOUT_VERSION = 1
+MIN_FREE_BYTES = 64_000_000
+_HINTS = 5
+_log = logging.getLogger("imagesession")
+
+
+class Library:
+    """
+    A folder of pictures and of all that is known of them.
+
+    Args:
+        root: The folder; made if it is missing.
+
+    Raises:
+        DiskError: The folder cannot be used.
+        LibraryTooNewError: A newer imagesession wrote it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.layout = Layout(root.expanduser().absolute())
+        self._ids = IdMaker()
+        self._journal = Journal(self.layout)
+        self._index = Index(self.layout.index, self._scan)
+        self._turns: dict[str, dict[str, Turn]] = {}
+        self._lock = threading.Lock()
+        with disk_errors(self.layout.root):
+            self._check_format()
+            for folder in self.layout.folders():
+                make_folder(folder)
+            self._mark_format()
+            self._index_settled()
+
+    # --- beginning and ending a turn ---
+
+    def begin(self) -> Begun:
+        """
+        Give out an id and the time.
+        """
+        return Begun(id=self._ids.new(), at=dt.datetime.now(dt.UTC), clock=time.monotonic())
+
+    def check_writable(self) -> None:
+        """
+        Find out before anything is paid for whether pictures can be kept.
+
+        Raises:
+            DiskError: They cannot.
+        """
+        with disk_errors(self.layout.root):
+            probe = self.layout.tmp / f"probe-{self._ids.new()}"
+            probe.touch(exist_ok=False)
+            probe.unlink()
+            free = shutil.disk_usage(self.layout.tmp).free
+        if free < MIN_FREE_BYTES:
+            raise DiskError(
+                f"The disk of {self.layout.root} has {free / 1e6:.0f} MB left; at least "
+                f"{MIN_FREE_BYTES / 1e6:.0f} MB are wanted before a picture is paid for. Make room."
+            )
+
+    def intend(self, turn: Turn) -> None:
+        """
+        Write down durably what is about to be asked.
+        """
+        with disk_errors(self.layout.journal):
+            self._journal.intend(turn)
+
+    def note(self, turn_id: str, response_id: str) -> None:
+        """
+        Write down durably the provider's id of what was asked.
+        """
+        with disk_errors(self.layout.journal):
+            self._journal.note(turn_id, response_id)
+
+    def forget(self, turn_id: str) -> None:
+        """
+        Drop an intent that the provider did not take up.
+        """
+        with disk_errors(self.layout.journal):
+            self._journal.drop(turn_id)
+
+    def commit(self, turn: Turn, pictures: tuple[Received, ...]) -> Turn:
+        """
+        Keep a settled turn: its pictures, then the record that counts them in, then the rest.
+
+        Returns:
+            The turn as it was recorded, with its images.
+
+        Raises:
+            DiskError: It cannot be kept; the intent stays in the journal.
+        """
+        with disk_errors(self.layout.root):
+            now = dt.datetime.now(dt.UTC)
+            images = tuple(self._keep(turn, now, picture) for picture in pictures)
+            settled = attrs.evolve(turn, images=images, finished=now, version=__version__)
+            file = self.layout.turn_file(turn.session, turn.id)
+            make_folder(file.parent)
+            # The commit: before this line the turn is not settled, after it, it is.
+            write_new(file, records.dump_turn(settled), self.layout.tmp)
+        self._follow_up(settled)
+        return settled
+
+    def _follow_up(self, turn: Turn) -> None:
+        """
+        Do what can be done again from the record. If it fails, the turn is safe all the same and
+        its intent stays, so that the next process to open the library does it.
+        """
+        try:
+            with disk_errors(self.layout.root):
+                self._describe(turn)
+                self._index.add(_rows(turn))
+                self._journal.drop(turn.id)
+        except DiskError as error:
+            _log.warning("Turn %s is kept, but could not be indexed: %s", turn.id, error)
+
+    def _keep(self, turn: Turn, now: dt.datetime, picture: Received) -> ImageRecord:
+        """
+        Write a picture under the next free name; its bytes are those that were received.
+        """
+        facts = picture.facts
+        for number in range(1, 10_000):
+            file = self.layout.image_file(turn, now, number, facts.format)
+            if self._is_taken(file):
+                continue
+            with contextlib.suppress(FileExistsError):
+                write_new(self.layout.root / file, picture.data, self.layout.tmp)
+                break
+        else:
+            raise DiskError(f"{self.layout.root} has 9,999 pictures of this second already.")
+        return ImageRecord(
+            id=self._ids.new(),
+            file=file,
+            format=facts.format,
+            width=facts.width,
+            height=facts.height,
+            bytes=len(picture.data),
+            sha256=hashlib.sha256(picture.data).hexdigest(),
+            revised_prompt=picture.revised_prompt,
+            call_id=picture.call_id,
+        )
+
+    def _is_taken(self, file: str) -> bool:
+        """
+        Tell whether the name is in use with any suffix: they would share one metadata file.
+        """
+        stem = (self.layout.root / file).with_suffix("")
+        return any(stem.with_suffix(suffix).exists() for suffix in SUFFIXES.values())
+
+    def _describe(self, turn: Turn) -> None:
+        """
+        Put the turn's facts beside each picture, for people and other programs; a copy.
+        """
+        for position, image in enumerate(turn.images):
+            facts = {"image": position, **json.loads(records.dump_turn(turn))}
+            path = (self.layout.root / image.file).with_suffix(".json")
+            write_plainly(path, json.dumps(facts, indent=1).encode(), self.layout.tmp)
+
+    def spill(self, turn_id: str, body: bytes) -> str:
+        """
+        Keep a reply that was paid for and could not be read.
+        """
+        file = self.layout.spill / f"{turn_id}.bin"
+        with disk_errors(file):
+            replace(file, body, self.layout.tmp)
+        return str(file)
+
+    # --- pictures ---
+
+    def fetch(self, source: Source) -> Fetched:
+        """
+        Read a reference picture, wherever it is.
+
+        Raises:
+            PictureError: It is not one that the provider takes.
+        """
+        if isinstance(source, ImageRecord):
+            return inputs.ready(self.read(source), f"Picture {source.id}", source.id)
+        return inputs.load(source)
+
+    def still(self, image: ImageRecord) -> Fetched | None:
+        """
+        Read a picture of the library as the wire takes it; None for one that has no pixels.
+        """
+        return None if image.format == "svg" else self.fetch(image)
+
+    def read(self, image: ImageRecord) -> bytes:
+        """
+        Return a picture's bytes.
+
+        Raises:
+            PictureError: Its file is gone.
+        """
+        path = self.path(image)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise PictureError(
+                f"Picture {image.id} cannot be read from {path}: {error.strerror}. Its record is "
+                "still there; put the file back under that name."
+            ) from error
+
+    def path(self, image: ImageRecord) -> Path:
+        """
+        Return where a picture's file lies.
+        """
+        return self.layout.root / image.file
+
+    def list_images(self, query: ImageQuery) -> tuple[tuple[Turn, int], ...]:
+        """
+        Return turns with the position of a picture in each, the newest first.
+        """
+        with disk_errors(self.layout.index):
+            rows = self._index.page(query.session, query.before, query.limit)
+        return tuple((self._read_turn(row.session, row.turn), row.position) for row in rows)
+
+    def find_image(self, image_id: str) -> tuple[Turn, int]:
+        """
+        Return the turn of a picture, and its position there.
+
+        Raises:
+            NotFoundError: There is no such picture.
+        """
+        with disk_errors(self.layout.index):
+            row = self._index.find(image_id)
+            if row is not None:
+                return self._read_turn(row.session, row.turn), row.position
+            latest = tuple(row.image for row in self._index.page(None, None, _HINTS))
+        raise NotFoundError(
+            f"This library has no picture {image_id!r}. Its latest are: "
+            f"{', '.join(latest) or 'none yet'}.",
+            image_id,
+            latest,
+        )
+
+    # --- sessions ---
+
+    def save_session(self, record: SessionRecord) -> None:
+        """
+        Write a new session's record durably.
+        """
+        file = self.layout.session_file(record.id)
+        with disk_errors(file):
+            fresh = attrs.evolve(record, version=__version__)
+            write_new(file, records.dump_session(fresh), self.layout.tmp)
+
+    def update_session(
+        self, session_id: str, change: Callable[[SessionRecord], SessionRecord]
+    ) -> SessionRecord:
+        """
+        Change a session's record durably, with no other process in between.
+        """
+        file = self.layout.session_file(session_id)
+        with disk_errors(file), self._index.locked():
+            changed = attrs.evolve(change(self.find_session(session_id)), version=__version__)
+            replace(file, records.dump_session(changed), self.layout.tmp)
+        return changed
+
+    def find_session(self, wanted: str) -> SessionRecord:
+        """
+        Return a session by its id, or by a name that only one session has.
+
+        Raises:
+            NotFoundError: There is none, or more than one of that name.
+        """
+        if is_id(wanted):
+            file = self.layout.session_file(wanted)
+            with disk_errors(file):
+                data = file.read_bytes() if file.exists() else None
+            if data is not None:
+                return records.read_session(data, str(file))
+        sessions = self.list_sessions()
+        named = [record for record in sessions if record.name == wanted]
+        if len(named) == 1:
+            return named[0]
+        chosen = named or sessions
+        known = tuple(record.id for record in chosen[:_HINTS])
+        listed = ", ".join(
+            f"{record.id} ({record.name or record.description[:40]})" for record in chosen[:_HINTS]
+        )
+        problem = (
+            f"{len(named)} sessions are called {wanted!r}; open one by its id"
+            if named
+            else f"This library has no session {wanted!r}. Its latest are"
+        )
+        raise NotFoundError(f"{problem}: {listed or 'none yet'}.", wanted, known)
+
+    def list_sessions(self) -> tuple[SessionRecord, ...]:
+        """
+        Return all sessions, the latest first.
+        """
+        with disk_errors(self.layout.sessions):
+            files = sorted(self.layout.sessions.glob("*.json"), reverse=True)
+            return tuple(records.read_session(file.read_bytes(), str(file)) for file in files)
+
+    def tree(self, record: SessionRecord) -> Tree:
+        """
+        Return a session's turns. Records never change, so each is read once.
+        """
+        folder = self.layout.turns / record.id
+        with self._lock, disk_errors(folder):
+            known = self._turns.setdefault(record.id, {})
+            for name in os.listdir(folder) if folder.exists() else ():  # noqa: PTH208 - names will do
+                turn_id, _, suffix = name.partition(".")
+                if suffix == "json" and turn_id not in known:
+                    known[turn_id] = self._read_turn(record.id, turn_id)
+            turns = tuple(known.values())
+        return Tree(moves=record.moves).plus(turns)
+
+    def _read_turn(self, session_id: str | None, turn_id: str) -> Turn:
+        file = self.layout.turn_file(session_id, turn_id)
+        with disk_errors(file):
+            return records.read_turn(file.read_bytes(), str(file))
+
+    # --- opening ---
+
+    def _check_format(self) -> None:
+        try:
+            text = self.layout.format.read_bytes()
+        except FileNotFoundError:
+            return
+        try:
+            version = json.loads(text)["min_reader"]
+        except (ValueError, LookupError, TypeError) as error:
+            raise RecordError(
+                f"{self.layout.format} is damaged. If this is a library of imagesession, write "
+                f'{{"format": {LAYOUT_VERSION}, "min_reader": {LAYOUT_VERSION}}} into it.'
+            ) from error
+        if version > LAYOUT_VERSION:
+            raise LibraryTooNewError(
+                f"The library {self.layout.root} was written by a newer imagesession (format "
+                f"{version}; this one reads {LAYOUT_VERSION}). Update: pip install -U imagesession."
+            )
+
+    def _mark_format(self) -> None:
+        mark = json.dumps({"format": LAYOUT_VERSION, "min_reader": LAYOUT_VERSION}).encode()
+        if not self.layout.format.exists():
+            with contextlib.suppress(FileExistsError):
+                write_new(self.layout.format, mark, self.layout.tmp)
+
+    def _index_settled(self) -> None:
+        """
+        Finish what a process left that died after its turn was recorded and before it was indexed.
+        """
+        for intent in self._journal.entries():
+            turn = intent.turn
+            if self.layout.turn_file(turn.session, turn.id).exists():
+                self._follow_up(self._read_turn(turn.session, turn.id))
+
+    def _scan(self) -> Iterator[Row]:
+        """
+        Read where all pictures are from the records. One that is damaged is left out: its picture
+        can be seen in its folder, and reading its session names the damage.
+        """
+        for folder in sorted(self.layout.turns.iterdir()):
+            session = None if folder.name == ONE_SHOTS else folder.name
+            for file in sorted(folder.glob("*.json")):
+                with contextlib.suppress(RecordError):
+                    turn = records.read_turn(file.read_bytes(), str(file))
+                    yield from _rows(attrs.evolve(turn, session=session))
+
+
+def _rows(turn: Turn) -> list[Row]:
+    return [
+        Row(image.id, turn.id, turn.session, position) for position, image in enumerate(turn.images)
+    ]

@@ -1,0 +1,248 @@
+"""
+Records as JSON: one writer and one strict reader for each kind, whose errors name the place.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast, get_args
+
+import attrs
+import jiter
+
+from imagesession._model.options import Options
+from imagesession._model.pictures import PictureFormat
+from imagesession._model.sessions import SessionRecord
+from imagesession._model.tree import Move
+from imagesession._model.turns import Context, Failure, ImageRecord, Reference, Status, Turn, Usage
+from imagesession.errors import LibraryTooNewError, OptionError, RecordError
+
+RECORD_VERSION = 1
+T = TypeVar("T")
+
+
+def dump_turn(turn: Turn) -> bytes:
+    """
+    Write a turn as JSON.
+    """
+    return _dump("turn", {**_plain(turn), "options": turn.options.changed()})
+
+
+def dump_session(record: SessionRecord) -> bytes:
+    """
+    Write a session's record as JSON.
+    """
+    return _dump("session", _plain(record))
+
+
+def read_turn(data: bytes, where: str) -> Turn:
+    """
+    Read a turn's record.
+
+    Args:
+        data: The record.
+        where: Its place, for errors.
+
+    Raises:
+        RecordError: It is damaged.
+        LibraryTooNewError: A newer imagesession wrote it.
+    """
+    record = _open(data, where, "turn")
+    return Turn(
+        id=record.text("id"),
+        session=record.optional("session", str),
+        parent=record.optional("parent", str),
+        branch=record.text("branch"),
+        status=record.choice("status", get_args(Status)),
+        prompt=record.text("prompt"),
+        options=_read_options(record.inner("options"), record.place("options")),
+        references=record.each("references", _read_reference),
+        masked=record.required("masked", bool),
+        images=record.each("images", _read_image),
+        text=record.text("text"),
+        context=record.choice("context", get_args(Context)),
+        model=record.optional("model", str),
+        provider=record.text("provider"),
+        response_id=record.optional("response_id", str),
+        usage=_read_usage(record.inner("usage")),
+        failure=_read_failure(record),
+        started=record.time("started"),
+        finished=record.optional_time("finished"),
+        version=record.text("version"),
+    )
+
+
+def read_session(data: bytes, where: str) -> SessionRecord:
+    """
+    Read a session's record.
+
+    Args:
+        data: The record.
+        where: Its place, for errors.
+
+    Raises:
+        RecordError: It is damaged.
+        LibraryTooNewError: A newer imagesession wrote it.
+    """
+    record = _open(data, where, "session")
+    choices = record.inner("choices")
+    _read_options(choices, record.place("choices"))
+    moves = record.inner("moves")
+    return SessionRecord(
+        id=record.text("id"),
+        description=record.text("description"),
+        name=record.optional("name", str),
+        choices=choices.data,
+        created=record.time("created"),
+        closed=record.optional_time("closed"),
+        moves={name: _read_move(moves.inner(name)) for name in moves.data},
+        version=record.text("version"),
+    )
+
+
+# --- writing ----------------------------------------------------------------------------------
+
+
+def _dump(kind: str, facts: Mapping[str, Any]) -> bytes:
+    record = {"record": kind, "format": RECORD_VERSION, **facts}
+    # A lone surrogate can stand in a prompt; escaped, it survives, and the file stays UTF-8.
+    return json.dumps(record, ensure_ascii=True, indent=1).encode("ascii")
+
+
+def _plain(value: attrs.AttrsInstance) -> dict[str, Any]:
+    return attrs.asdict(value, value_serializer=_serialize)
+
+
+def _serialize(_: object, __: object, value: object) -> object:
+    return value.isoformat() if isinstance(value, dt.datetime) else value
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+def _open(data: bytes, where: str, kind: str) -> _Reader:
+    try:
+        parsed = jiter.from_json(data)
+    except ValueError as error:
+        raise RecordError(f"{where} is damaged: {error}.") from error
+    if not isinstance(parsed, dict):
+        raise RecordError(f"{where} is damaged: it holds no JSON object.")
+    record = _Reader(cast("dict[str, Any]", parsed), where)
+    if record.required("format", int) > RECORD_VERSION:
+        raise LibraryTooNewError(
+            f"{where} was written by a newer imagesession; update this one: "
+            "pip install -U imagesession."
+        )
+    if record.text("record") != kind:
+        raise RecordError(f"{where} is the record of a {record.text('record')}, not of a {kind}.")
+    return record
+
+
+@attrs.frozen
+class _Reader:
+    """
+    A JSON object whose members are taken out one by one, strictly.
+    """
+
+    data: dict[str, Any]
+    where: str
+
+    def place(self, name: str) -> str:
+        return f"{self.where}: {name}" if ": " not in self.where else f"{self.where}.{name}"
+
+    def required(self, name: str, kind: type[T]) -> T:
+        value = self.data.get(name)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise RecordError(
+                f"{self.place(name)} should be {kind.__name__} and is {type(value).__name__}."
+            )
+        return value
+
+    def optional(self, name: str, kind: type[T]) -> T | None:
+        return None if self.data.get(name) is None else self.required(name, kind)
+
+    def text(self, name: str) -> str:
+        return self.required(name, str)
+
+    def choice(self, name: str, choices: tuple[T, ...]) -> T:
+        value = self.required(name, str)
+        if value not in choices:
+            raise RecordError(f"{self.place(name)} is {value!r}, which is none of {choices}.")
+        return cast("T", value)
+
+    def time(self, name: str) -> dt.datetime:
+        try:
+            moment = dt.datetime.fromisoformat(self.text(name))
+        except ValueError as error:
+            raise RecordError(f"{self.place(name)} is no time: {error}.") from error
+        if moment.tzinfo is None:
+            raise RecordError(f"{self.place(name)} is a time without its zone.")
+        return moment
+
+    def optional_time(self, name: str) -> dt.datetime | None:
+        return None if self.data.get(name) is None else self.time(name)
+
+    def inner(self, name: str) -> _Reader:
+        return _Reader(cast("dict[str, Any]", self.required(name, dict)), self.place(name))
+
+    def tokens(self, name: str) -> dict[str, Any] | None:
+        return None if self.data.get(name) is None else self.inner(name).data
+
+    def each(self, name: str, read: Callable[[_Reader], T]) -> tuple[T, ...]:
+        return tuple(
+            read(_Reader(self._member(item, place), place))
+            for place, item in (
+                (f"{self.place(name)}[{number}]", item)
+                for number, item in enumerate(cast("list[object]", self.required(name, list)))
+            )
+        )
+
+    @staticmethod
+    def _member(item: object, place: str) -> dict[str, Any]:
+        if not isinstance(item, dict):
+            raise RecordError(f"{place} should be an object and is {type(item).__name__}.")
+        return cast("dict[str, Any]", item)
+
+
+def _read_options(record: _Reader, place: str) -> Options:
+    try:
+        return Options().updated(record.data)
+    except OptionError as error:
+        raise RecordError(f"{place}: {error}") from error
+
+
+def _read_image(record: _Reader) -> ImageRecord:
+    formats: tuple[PictureFormat, ...] = get_args(PictureFormat)
+    return ImageRecord(
+        id=record.text("id"),
+        file=record.text("file"),
+        format=record.choice("format", formats),
+        width=record.required("width", int),
+        height=record.required("height", int),
+        bytes=record.required("bytes", int),
+        sha256=record.text("sha256"),
+        revised_prompt=record.optional("revised_prompt", str),
+        call_id=record.optional("call_id", str),
+    )
+
+
+def _read_reference(record: _Reader) -> Reference:
+    return Reference(sha256=record.text("sha256"), image_id=record.optional("image_id", str))
+
+
+def _read_usage(record: _Reader) -> Usage:
+    return Usage(mainline=record.tokens("mainline"), image=record.tokens("image"))
+
+
+def _read_failure(record: _Reader) -> Failure | None:
+    if record.data.get("failure") is None:
+        return None
+    failure = record.inner("failure")
+    return Failure(error=failure.text("error"), message=failure.text("message"))
+
+
+def _read_move(record: _Reader) -> Move:
+    redo = tuple(map(str, cast("list[object]", record.required("redo", list))))
+    return Move(id=record.text("id"), head=record.optional("head", str), redo=redo)
