@@ -1,0 +1,97 @@
+"""
+What a studio hands to its sessions and pictures: a library, a way to the provider, and defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import TypeVar
+
+import attrs
+
+from imagesession._library.library import Library
+from imagesession._model.catalogue import Catalogue
+from imagesession._model.options import Options
+from imagesession._model.partials import PartialImage
+from imagesession._plan.steps import Flow, OnDisk
+from imagesession._plan.store import Store
+
+from .drivers import AsyncTransport, Done, Transport, drive, drive_async, stream, stream_async
+
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class _Shared:
+    """
+    Attributes:
+        library: Where pictures are kept.
+        catalogue: What is known of the models.
+        options: What is asked of every picture, unless a session or call says otherwise.
+        timeout: Seconds to look for a picture that was accepted.
+    """
+
+    library: Library
+    catalogue: Catalogue
+    options: Options
+    timeout: float
+
+
+@attrs.frozen(kw_only=True)
+class Desk(_Shared):
+    """
+    Carries out flows.
+
+    Attributes:
+        connect: Gives the way to the provider; called no sooner than one is needed.
+    """
+
+    connect: Callable[[], Transport]
+
+    def do(self, flow: Flow[T]) -> T:
+        """
+        Carry out a flow and return its result.
+        """
+        return drive(flow, self.library, self.connect)
+
+    def ask(self, do: Callable[[Store], T]) -> T:
+        """
+        Have the library do one thing, such as `ask(lambda store: store.list_sessions())`.
+        """
+        return self.do(iter(OnDisk(do)))
+
+    def stream(self, flow: Flow[T]) -> Generator[PartialImage | Done[T], None, None]:
+        """
+        Carry out a flow; yield the pictures on the way and then its result.
+        """
+        return stream(flow, self.library, self.connect)
+
+
+@attrs.frozen(kw_only=True)
+class AsyncDesk(_Shared):
+    """
+    Same as `Desk`, but awaits.
+
+    Attributes:
+        connect: Gives the way to the provider; called no sooner than one is needed.
+    """
+
+    connect: Callable[[], AsyncTransport]
+
+    async def do(self, flow: Flow[T]) -> T:
+        """
+        Carry out a flow and return its result.
+        """
+        return await drive_async(flow, self.library, self.connect)
+
+    async def ask(self, do: Callable[[Store], T]) -> T:
+        """
+        Have the library do one thing, such as `ask(lambda store: store.list_sessions())`.
+        """
+        return await self.do(iter(OnDisk(do)))
+
+    def stream(self, flow: Flow[T]) -> AsyncGenerator[PartialImage | Done[T], None]:
+        """
+        Carry out a flow; yield the pictures on the way and then its result.
+        """
+        return stream_async(flow, self.library, self.connect)
