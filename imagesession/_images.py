@@ -1,0 +1,309 @@
+"""
+Pictures that are kept, with the verbs that grow from them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Coroutine, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+
+from imagesession._library import records
+from imagesession._library.library import Library
+from imagesession._model.options import OptionKeywords
+from imagesession._model.pictures import PictureFormat
+from imagesession._model.turns import ImageRecord, Turn
+from imagesession._plan.store import Source
+from imagesession._signatures import takes_options
+from imagesession.errors import CallError
+
+if TYPE_CHECKING:
+    import os
+    from typing import Unpack
+
+    from PIL import Image
+
+    from imagesession._session import AsyncImageSession, ImageSession
+
+Picture: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | Kept"
+"""A picture to send along: a path, bytes, a PIL image, or one that is kept."""
+Pictures: TypeAlias = "Picture | Iterable[Picture]"
+_LABEL = 40
+
+
+@attrs.frozen(eq=False, repr=False)
+class Kept:
+    """
+    A picture in the library, and what is known of it.
+
+    Its facts are at hand; `bytes` and `open` read its file, which takes milliseconds.
+    """
+
+    turn: Turn
+    position: int
+    _library: Library = attrs.field(repr=False)
+
+    @property
+    def record(self) -> ImageRecord:
+        """
+        The facts of the picture alone, without its turn.
+        """
+        return self.turn.images[self.position]
+
+    @property
+    def id(self) -> str:
+        """
+        Its id in the library.
+        """
+        return self.record.id
+
+    @property
+    def path(self) -> Path:
+        """
+        Where its file lies. The bytes there are those that the provider sent.
+        """
+        return self._library.path(self.record)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """
+        Width and height in pixels; zeros where an SVG leaves them open.
+        """
+        return self.record.width, self.record.height
+
+    @property
+    def format(self) -> PictureFormat:
+        """
+        Its file format, recognised from its bytes.
+        """
+        return self.record.format
+
+    @property
+    def sha256(self) -> str:
+        """
+        The digest of its file, in hexadecimal.
+        """
+        return self.record.sha256
+
+    @property
+    def prompt(self) -> str:
+        """
+        What was asked.
+        """
+        return self.turn.prompt
+
+    @property
+    def revised_prompt(self) -> str | None:
+        """
+        What the mainline model told the image model, if the provider says.
+        """
+        return self.record.revised_prompt
+
+    @property
+    def model(self) -> str | None:
+        """
+        The mainline model that answered.
+        """
+        return self.turn.model
+
+    @property
+    def session_id(self) -> str | None:
+        """
+        Its session; None for a one-shot.
+        """
+        return self.turn.session
+
+    @property
+    def parent(self) -> str | None:
+        """
+        The turn that its own grew from; None at the start of a line.
+        """
+        return self.turn.parent
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """
+        All that is recorded of it, as it stands in the file beside it.
+        """
+        return {"image": self.position, **json.loads(records.dump_turn(self.turn))}
+
+    @property
+    def bytes(self) -> bytes:
+        """
+        Its file's bytes, read anew.
+
+        Raises:
+            PictureError: The file is gone.
+        """
+        return self._library.read(self.record)
+
+    def open(self) -> Image.Image:
+        """
+        Open it with Pillow.
+
+        Returns:
+            The image, which reads its pixels when they are needed.
+
+        Raises:
+            PictureError: The file is gone, or is an SVG, which has no pixels.
+        """
+        from PIL import Image  # noqa: PLC0415 - slow to import, and not everybody opens pictures
+
+        if self.format == "svg":
+            raise CallError(
+                f"Picture {self.id} is an SVG, which Pillow does not open; its text is "
+                "image.bytes.decode()."
+            )
+        return Image.open(io.BytesIO(self.bytes), formats=(self.format.upper(),))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Kept) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        width, height = self.size
+        words = self.prompt if len(self.prompt) <= _LABEL else self.prompt[: _LABEL - 1] + "…"
+        return f"<{type(self).__name__} {width}x{height} {words!r} {str(self.path)!r}>"
+
+    def _session_or_error(self) -> str:
+        if self.turn.session is None:
+            raise CallError(
+                f"Picture {self.id} is a one-shot and belongs to no session. Start one with "
+                "studio.session(...) and pass it as reference=."
+            )
+        return self.turn.session
+
+
+@attrs.frozen(eq=False, repr=False)
+class SavedImage(Kept):
+    """
+    A picture in the library, and what is known of it.
+
+    Its facts are at hand; `bytes` and `open` read its file, which takes milliseconds.
+
+    Attributes:
+        turn: The turn that brought it.
+        position: Its place among that turn's pictures, from 0.
+    """
+
+    _open_session: Callable[[str, str], ImageSession] = attrs.field(repr=False)
+
+    def session(self) -> ImageSession:
+        """
+        Return its session, on the branch that it is on.
+
+        Raises:
+            CallError: It is a one-shot.
+        """
+        return self._open_session(self._session_or_error(), self.turn.branch)
+
+    def lineage(self) -> tuple[SavedImage, ...]:
+        """
+        Return the pictures that led to it, the first one first and itself last.
+        """
+        if self.turn.session is None:
+            return (self,)
+        return self.session().lineage(self)
+
+    def branch(self, name: str | None = None) -> ImageSession:
+        """
+        Start another line of its session from here.
+
+        Args:
+            name: What to call the line; numbered when left out.
+
+        Returns:
+            The session on the new branch; what it generates next refines this picture.
+
+        Raises:
+            CallError: The name is taken, or the picture is a one-shot.
+        """
+        return self.session().branch(name, at=self)
+
+    @takes_options
+    def refine(
+        self,
+        prompt: str,
+        *,
+        reference: Pictures = (),
+        mask: Picture | None = None,
+        **options: Unpack[OptionKeywords],
+    ) -> SavedImage:
+        """
+        Refine this picture, on a new branch, whatever came after it.
+
+        Takes and raises the same as `ImageSession.generate`.
+        """
+        return self.branch().generate(prompt, reference=reference, mask=mask, **options)
+
+
+@attrs.frozen(eq=False, repr=False)
+class AsyncSavedImage(Kept):
+    """
+    Same as `SavedImage`, but its verbs await.
+
+    Attributes:
+        turn: The turn that brought it.
+        position: Its place among that turn's pictures, from 0.
+    """
+
+    _open_session: Callable[[str, str], Coroutine[Any, Any, AsyncImageSession]] = attrs.field(
+        repr=False
+    )
+
+    async def session(self) -> AsyncImageSession:
+        """
+        Same as `SavedImage.session`, but awaits.
+        """
+        return await self._open_session(self._session_or_error(), self.turn.branch)
+
+    async def lineage(self) -> tuple[AsyncSavedImage, ...]:
+        """
+        Same as `SavedImage.lineage`, but awaits.
+        """
+        if self.turn.session is None:
+            return (self,)
+        return await (await self.session()).lineage(self)
+
+    async def branch(self, name: str | None = None) -> AsyncImageSession:
+        """
+        Same as `SavedImage.branch`, but awaits.
+        """
+        return await (await self.session()).branch(name, at=self)
+
+    @takes_options
+    async def refine(
+        self,
+        prompt: str,
+        *,
+        reference: Pictures = (),
+        mask: Picture | None = None,
+        **options: Unpack[OptionKeywords],
+    ) -> AsyncSavedImage:
+        """
+        Same as `SavedImage.refine`, but awaits.
+        """
+        branch = await self.branch()
+        return await branch.generate(prompt, reference=reference, mask=mask, **options)
+
+
+def sources(pictures: Pictures) -> tuple[Source, ...]:
+    """
+    Return pictures as the library takes them, whether one was given or several.
+    """
+    if isinstance(pictures, Iterable) and not isinstance(pictures, (str, bytes, bytearray)):
+        return tuple(source(one) for one in pictures)
+    return (source(pictures),)
+
+
+def source(picture: Picture) -> Source:
+    """
+    Return a picture as the library takes it.
+    """
+    return picture.record if isinstance(picture, Kept) else picture

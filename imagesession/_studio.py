@@ -1,0 +1,564 @@
+"""
+Studios: where sessions and pictures are made and found again.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from imagesession._drive import connection
+from imagesession._drive.connection import Access, AsyncClosing, Closing
+from imagesession._drive.desk import AsyncDesk, Desk
+from imagesession._drive.drivers import Done
+from imagesession._images import AsyncSavedImage, Kept, Picture, Pictures, SavedImage
+from imagesession._library.library import Library
+from imagesession._model.catalogue import load_catalogue
+from imagesession._model.options import OptionKeywords, Options
+from imagesession._model.partials import PartialImage
+from imagesession._model.tree import MAIN
+from imagesession._plan import flows, sessions
+from imagesession._plan.store import ImageQuery
+from imagesession._session import AsyncImageSession, ImageSession, view, view_async, wish_of
+from imagesession._signatures import takes_options
+
+if TYPE_CHECKING:
+    from typing import Self, Unpack
+
+    import openai
+
+    from imagesession._offline import OfflineProvider
+
+T = TypeVar("T")
+TIMEOUT = 600.0
+"""Seconds after which a picture that was accepted is no longer waited for."""
+OFFLINE = "offline: sketches drawn on this computer, not a model's work"
+
+
+class Studio:
+    """
+    The way in: makes pictures and sessions, finds them again, and knows where they are kept.
+
+    Args:
+        library: The folder where pictures are kept. Left out, it is the environment variable
+            IMAGESESSION_LIBRARY, or `imagesession` in the user's Pictures folder.
+        api_key: Left out, it is the environment variable OPENAI_API_KEY.
+        base_url: For servers that speak OpenAI's protocol. Left out, it is the environment
+            variable OPENAI_BASE_URL, or OpenAI.
+        client: An `openai.OpenAI` (or `openai.AzureOpenAI`) of your own, instead of the two above.
+        timeout: Seconds after which a picture that was accepted is no longer waited for.
+        **options: What is asked of every picture, unless a session or call says otherwise; see
+            `Options`.
+
+    Raises:
+        LibraryError: The folder cannot be used, or a newer imagesession wrote it.
+        OptionError: An option is not one, or its value is not one that it takes.
+    """
+
+    _desk: Desk
+    _connection: _Once[Closing]
+    _provider: str
+
+    @takes_options
+    def __init__(
+        self,
+        library: str | os.PathLike[str] | None = None,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        client: openai.OpenAI | None = None,
+        timeout: float = TIMEOUT,
+        **options: Unpack[OptionKeywords],
+    ) -> None:
+        access = _access(api_key, base_url)
+
+        def connect() -> Closing:
+            return connection.connect(access) if client is None else connection.wrap(client)
+
+        self._set_up(_folder(library), connect, _online(access, client), timeout, options)
+
+    def _set_up(
+        self,
+        folder: Path,
+        connect: Callable[[], Closing],
+        provider: str,
+        timeout: float,
+        options: OptionKeywords,
+    ) -> None:
+        self._provider = provider
+        self._connection = _Once(connect)
+        self._desk = Desk(
+            library=Library(folder),
+            catalogue=load_catalogue(),
+            options=Options().updated(options),
+            timeout=timeout,
+            connect=self._connection,
+        )
+
+    @classmethod
+    @takes_options
+    def offline(
+        cls,
+        library: str | os.PathLike[str] | None = None,
+        *,
+        provider: OfflineProvider | None = None,
+        **options: Unpack[OptionKeywords],
+    ) -> Self:
+        """
+        Make a studio that needs no key and no network: sketches are drawn on this computer.
+
+        They pass through the same client and the same protocol as a model's pictures, so that
+        programs can be tried and tested with it; they are not a model's work.
+
+        Args:
+            library: The folder where pictures are kept. Left out, it is as for a `Studio`, but
+                `imagesession offline` in the Pictures folder, apart from those that were paid for.
+            provider: An `imagesession.testing.OfflineProvider` of your own.
+            **options: As for a `Studio`.
+        """
+        from imagesession._offline import OfflineProvider, OfflineTransport  # noqa: PLC0415 - loads Pillow
+
+        drawing = provider or OfflineProvider()
+
+        def connect() -> Closing:
+            return connection.connect_through(OfflineTransport(drawing))
+
+        studio = cls.__new__(cls)
+        studio._set_up(_folder(library, offline=True), connect, OFFLINE, TIMEOUT, options)  # noqa: SLF001 - it is our own
+        return studio
+
+    @classmethod
+    @takes_options
+    def from_env(
+        cls, library: str | os.PathLike[str] | None = None, **options: Unpack[OptionKeywords]
+    ) -> Self:
+        """
+        Make a studio that uses OpenAI if there is a key, and draws offline otherwise.
+
+        `provider` says which of the two it is.
+
+        Args:
+            library: As for a `Studio`.
+            **options: As for a `Studio`.
+        """
+        make = cls if _has_key() else cls.offline
+        return make(library, **options)
+
+    @property
+    def library(self) -> Path:
+        """
+        The folder where pictures are kept.
+        """
+        return self._desk.library.layout.root
+
+    @property
+    def provider(self) -> str:
+        """
+        Who makes the pictures, in words.
+        """
+        return self._provider
+
+    def __repr__(self) -> str:
+        return f"<Studio of {str(self.library)!r}, {self.provider}>"
+
+    @takes_options
+    def session(
+        self, description: str, *, name: str | None = None, **options: Unpack[OptionKeywords]
+    ) -> ImageSession:
+        """
+        Start a session.
+
+        Args:
+            description: What it is about; the model is told it with every turn.
+            name: A label to find it by.
+            **options: What every turn asks for unless it says otherwise; see `Options`.
+
+        Raises:
+            OptionError: An option is not one, or its value is not one that it takes.
+        """
+        record = self._desk.do(sessions.start(description, name, options))
+        return ImageSession(record, MAIN, self._desk)
+
+    def open(self, wanted: str, *, branch: str = MAIN, reopen: bool = False) -> ImageSession:
+        """
+        Open a session again, where it was left.
+
+        Args:
+            wanted: Its id, or its name if only one has it.
+            branch: The line to go on with.
+            reopen: Whether to go on with one that was closed.
+
+        Raises:
+            NotFoundError: There is no such session or branch; the error names some that exist.
+        """
+        record = self._desk.do(sessions.find(wanted, branch, reopen=reopen))
+        return ImageSession(record, branch, self._desk)
+
+    def sessions(self) -> tuple[ImageSession, ...]:
+        """
+        Return all sessions of the library, the latest first.
+        """
+        records = self._desk.ask(lambda store: store.list_sessions())
+        return tuple(ImageSession(record, MAIN, self._desk) for record in records)
+
+    def images(
+        self, *, limit: int = 50, before: Kept | str | None = None
+    ) -> tuple[SavedImage, ...]:
+        """
+        Return a page of the library's pictures, the latest first.
+
+        Args:
+            limit: At most so many.
+            before: Only those older than this picture, or the picture of this id: the last of one
+                page gives the next.
+        """
+        query = ImageQuery(limit=limit, before=_image_id(before))
+        found = self._desk.ask(lambda store: store.list_images(query))
+        return tuple(view(self._desk, turn, position) for turn, position in found)
+
+    def image(self, image_id: str) -> SavedImage:
+        """
+        Return a picture by its id.
+
+        Raises:
+            NotFoundError: There is none; the error names the latest ones.
+        """
+        found = self._desk.ask(lambda store: store.find_image(image_id))
+        return view(self._desk, *found)
+
+    @takes_options
+    def generate(
+        self,
+        prompt: str,
+        *,
+        reference: Pictures = (),
+        mask: Picture | None = None,
+        **options: Unpack[OptionKeywords],
+    ) -> SavedImage:
+        """
+        Make a single picture, outside of any session.
+
+        Takes and raises the same as `ImageSession.generate`.
+        """
+        wish = wish_of(
+            self._desk, {}, prompt=prompt, reference=reference, mask=mask, options=options
+        )
+        turn = self._desk.do(flows.generate(wish, self._desk.catalogue))
+        return view(self._desk, turn, len(turn.images) - 1)
+
+    @takes_options
+    def stream(
+        self,
+        prompt: str,
+        *,
+        partial_images: int = 2,
+        reference: Pictures = (),
+        mask: Picture | None = None,
+        **options: Unpack[OptionKeywords],
+    ) -> Iterator[PartialImage | SavedImage]:
+        """
+        Make a single picture and show it while it comes.
+
+        Takes, yields and raises the same as `ImageSession.stream`.
+        """
+        wish = wish_of(
+            self._desk,
+            {},
+            prompt=prompt,
+            reference=reference,
+            mask=mask,
+            options=options,
+            partial_images=partial_images,
+        )
+        for event in self._desk.stream(flows.generate(wish, self._desk.catalogue)):
+            if isinstance(event, Done):
+                yield view(self._desk, event.value, len(event.value.images) - 1)
+            else:
+                yield event
+
+    def close(self) -> None:
+        """
+        Close the connections to the provider. Pictures and sessions stay; nothing need be saved.
+        """
+        made = self._connection.made
+        if made is not None:
+            made.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncStudio:
+    """
+    Same as `Studio`, but its verbs await.
+    """
+
+    _desk: AsyncDesk
+    _connection: _Once[AsyncClosing]
+    _provider: str
+
+    @takes_options
+    def __init__(
+        self,
+        library: str | os.PathLike[str] | None = None,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        client: openai.AsyncOpenAI | None = None,
+        timeout: float = TIMEOUT,
+        **options: Unpack[OptionKeywords],
+    ) -> None:
+        access = _access(api_key, base_url)
+
+        def connect() -> AsyncClosing:
+            if client is not None:
+                return connection.wrap_async(client)
+            return connection.connect_async(access)
+
+        self._set_up(_folder(library), connect, _online(access, client), timeout, options)
+
+    def _set_up(
+        self,
+        folder: Path,
+        connect: Callable[[], AsyncClosing],
+        provider: str,
+        timeout: float,
+        options: OptionKeywords,
+    ) -> None:
+        self._provider = provider
+        self._connection = _Once(connect)
+        self._desk = AsyncDesk(
+            library=Library(folder),
+            catalogue=load_catalogue(),
+            options=Options().updated(options),
+            timeout=timeout,
+            connect=self._connection,
+        )
+
+    @classmethod
+    @takes_options
+    def offline(
+        cls,
+        library: str | os.PathLike[str] | None = None,
+        *,
+        provider: OfflineProvider | None = None,
+        **options: Unpack[OptionKeywords],
+    ) -> Self:
+        """
+        Same as `Studio.offline`; awaits nothing.
+        """
+        from imagesession._offline import AsyncOfflineTransport, OfflineProvider  # noqa: PLC0415 - loads Pillow
+
+        drawing = provider or OfflineProvider()
+
+        def connect() -> AsyncClosing:
+            return connection.connect_through_async(AsyncOfflineTransport(drawing))
+
+        studio = cls.__new__(cls)
+        studio._set_up(_folder(library, offline=True), connect, OFFLINE, TIMEOUT, options)  # noqa: SLF001 - it is our own
+        return studio
+
+    @classmethod
+    @takes_options
+    def from_env(
+        cls, library: str | os.PathLike[str] | None = None, **options: Unpack[OptionKeywords]
+    ) -> Self:
+        """
+        Same as `Studio.from_env`; awaits nothing.
+        """
+        make = cls if _has_key() else cls.offline
+        return make(library, **options)
+
+    @property
+    def library(self) -> Path:
+        """
+        The folder where pictures are kept.
+        """
+        return self._desk.library.layout.root
+
+    @property
+    def provider(self) -> str:
+        """
+        Who makes the pictures, in words.
+        """
+        return self._provider
+
+    def __repr__(self) -> str:
+        return f"<AsyncStudio of {str(self.library)!r}, {self.provider}>"
+
+    @takes_options
+    async def session(
+        self, description: str, *, name: str | None = None, **options: Unpack[OptionKeywords]
+    ) -> AsyncImageSession:
+        """
+        Same as `Studio.session`, but awaits.
+        """
+        record = await self._desk.do(sessions.start(description, name, options))
+        return AsyncImageSession(record, MAIN, self._desk)
+
+    async def open(
+        self, wanted: str, *, branch: str = MAIN, reopen: bool = False
+    ) -> AsyncImageSession:
+        """
+        Same as `Studio.open`, but awaits.
+        """
+        record = await self._desk.do(sessions.find(wanted, branch, reopen=reopen))
+        return AsyncImageSession(record, branch, self._desk)
+
+    async def sessions(self) -> tuple[AsyncImageSession, ...]:
+        """
+        Same as `Studio.sessions`, but awaits.
+        """
+        records = await self._desk.ask(lambda store: store.list_sessions())
+        return tuple(AsyncImageSession(record, MAIN, self._desk) for record in records)
+
+    async def images(
+        self, *, limit: int = 50, before: Kept | str | None = None
+    ) -> tuple[AsyncSavedImage, ...]:
+        """
+        Same as `Studio.images`, but awaits.
+        """
+        query = ImageQuery(limit=limit, before=_image_id(before))
+        found = await self._desk.ask(lambda store: store.list_images(query))
+        return tuple(view_async(self._desk, turn, position) for turn, position in found)
+
+    async def image(self, image_id: str) -> AsyncSavedImage:
+        """
+        Same as `Studio.image`, but awaits.
+        """
+        found = await self._desk.ask(lambda store: store.find_image(image_id))
+        return view_async(self._desk, *found)
+
+    @takes_options
+    async def generate(
+        self,
+        prompt: str,
+        *,
+        reference: Pictures = (),
+        mask: Picture | None = None,
+        **options: Unpack[OptionKeywords],
+    ) -> AsyncSavedImage:
+        """
+        Same as `Studio.generate`, but awaits.
+        """
+        wish = wish_of(
+            self._desk, {}, prompt=prompt, reference=reference, mask=mask, options=options
+        )
+        turn = await self._desk.do(flows.generate(wish, self._desk.catalogue))
+        return view_async(self._desk, turn, len(turn.images) - 1)
+
+    @takes_options
+    async def stream(
+        self,
+        prompt: str,
+        *,
+        partial_images: int = 2,
+        reference: Pictures = (),
+        mask: Picture | None = None,
+        **options: Unpack[OptionKeywords],
+    ) -> AsyncIterator[PartialImage | AsyncSavedImage]:
+        """
+        Same as `Studio.stream`, but awaits.
+        """
+        wish = wish_of(
+            self._desk,
+            {},
+            prompt=prompt,
+            reference=reference,
+            mask=mask,
+            options=options,
+            partial_images=partial_images,
+        )
+        async for event in self._desk.stream(flows.generate(wish, self._desk.catalogue)):
+            if isinstance(event, Done):
+                yield view_async(self._desk, event.value, len(event.value.images) - 1)
+            else:
+                yield event
+
+    async def close(self) -> None:
+        """
+        Same as `Studio.close`, but awaits.
+        """
+        made = self._connection.made
+        if made is not None:
+            await made.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+# --- what both share ---------------------------------------------------------------------------
+
+
+class _Once(Generic[T]):
+    """
+    Makes something when it is asked for first, whichever thread asks.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self.made: T | None = None
+
+    def __call__(self) -> T:
+        with self._lock:
+            if self.made is None:
+                self.made = self._make()
+            return self.made
+
+
+def _has_key() -> bool:
+    return bool(os.environ.get("OPENAI_API_KEY", "").strip())
+
+
+def _access(api_key: str | None, base_url: str | None) -> Access:
+    return Access(
+        api_key=api_key or os.environ.get("OPENAI_API_KEY"),
+        base_url=base_url or os.environ.get("OPENAI_BASE_URL") or None,
+    )
+
+
+def _online(access: Access, client: openai.OpenAI | openai.AsyncOpenAI | None) -> str:
+    if client is not None:
+        return f"{type(client).__name__} at {client.base_url.host}"
+    if access.base_url is not None:
+        return f"the server at {access.base_url.split('//')[-1].split('/')[0].split('@')[-1]}"
+    return "OpenAI"
+
+
+def _folder(library: str | os.PathLike[str] | None, *, offline: bool = False) -> Path:
+    chosen = library or os.environ.get("IMAGESESSION_LIBRARY")
+    if chosen:
+        return Path(chosen)
+    import platformdirs  # noqa: PLC0415 - not everybody leaves the choice to it
+
+    pictures = platformdirs.user_pictures_path()
+    return pictures / ("imagesession offline" if offline else "imagesession")
+
+
+def _image_id(image: Kept | str | None) -> str | None:
+    return image.id if isinstance(image, Kept) else image
+
+
+for _public in (Studio, AsyncStudio):
+    _public.__module__ = "imagesession"
