@@ -1,0 +1,331 @@
+"""
+The provider itself: it takes calls, hands them to their rooms, remembers and fails as told.
+"""
+
+import contextlib
+import threading
+import time
+import types
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Literal
+
+import attrs
+
+from imagesession._offline import painter as sketching
+from imagesession._offline.context import Teller
+from imagesession._offline.conversations import Conversations
+from imagesession._offline.errors import (
+    RefusedError,
+    blocked,
+    error_answer,
+    no_key,
+    no_such_url,
+    wrong_key,
+)
+from imagesession._offline.exchange import Answer, Call, Json, say
+from imagesession._offline.faults import Blocked, Broken, Ending, Fault, Faults, Refused, cut_after
+from imagesession._offline.files import Files, read_form
+from imagesession._offline.models import CREATED, all_models
+from imagesession._offline.pictures import Painter, Pictures
+from imagesession._offline.reading import parse
+from imagesession._offline.records import Memory
+from imagesession._offline.replies import Writer
+from imagesession._offline.responses import Responses, Settings
+
+_HEARD_CALLS, _HEARD_BYTES = 1024, 128 * 1024 * 1024
+_MINUTE_LIMIT, _TOKEN_LIMIT = 10_000, 30_000_000
+
+
+@attrs.frozen(kw_only=True)
+class Heard:
+    """
+    Hold a call that the provider got, to assert on.
+
+    Attributes:
+        method: In capitals.
+        path: Without `/v1`.
+        query: The last value of each name.
+        headers: In lower case, without the key.
+        body: The parsed JSON; a tuple of form fields; or None.
+        length: How many bytes the body had.
+
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: Any = attrs.field(repr=False)
+    length: int
+
+
+class OfflineProvider:
+    """
+    Speak OpenAI's wire without a network: Responses that draw, Conversations, Files, Models.
+
+    It is safe to use from many threads. The same prompts, context and seed give the same bytes.
+    Nothing in a prompt makes it fail; the `..._next` methods do.
+
+    Attributes:
+        latency: How many seconds a generation takes.
+        pictures_per_reply: How many image items a reply has.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        latency: float = 0.0,
+        seed: int = 0,
+        clock: Callable[[], float] = time.time,
+        api_key: str | None = None,
+        painter: Painter | None = None,
+    ) -> None:
+        """
+        Open a provider that remembers nothing yet.
+
+        Args:
+            latency: How many seconds a generation takes.
+            seed: Another seed gives other pictures.
+            clock: Gives the time in seconds since the epoch.
+            api_key: The only key to accept; by default any is.
+            painter: Draws the pictures; by default a sketcher.
+
+        """
+        self.latency = latency
+        self.pictures_per_reply = 1
+        self._api_key = api_key
+        self._clock = clock
+        self._faults = Faults()
+        self._memory = Memory()
+        self._files = Files(clock=clock)
+        self._heard: deque[Heard] = deque(maxlen=_HEARD_CALLS)
+        self._lock = threading.Lock()
+        brush: Painter = sketching if painter is None else painter
+        pictures = Pictures(brush)
+        writer = Writer(painter=brush, pictures=pictures)
+        self._conversations = Conversations(writer=writer, clock=clock)
+        self._responses = Responses(
+            memory=self._memory,
+            conversations=self._conversations,
+            teller=Teller(
+                painter=brush,
+                pictures=pictures,
+                uploads=self._files.content,
+                earlier=self._memory.story,
+                seed=seed,
+            ),
+            writer=writer,
+            clock=clock,
+            settings=lambda: Settings(
+                latency=self.latency, pictures_per_reply=self.pictures_per_reply
+            ),
+        )
+
+    def handle(self, call: Call) -> Answer:
+        """
+        Answer a call. Whoever calls does the waiting that the answer's parts ask for.
+        """
+        self._hear(call)
+        fault = self._faults.take(call, streaming=_streams(call))
+        try:
+            answer = fault.instead(call) if fault.instead else self._serve(call, fault.ending)
+        except RefusedError as refused:
+            answer = refused.answer()
+        answer = attrs.evolve(answer, headers={**self._headers(call), **answer.headers})
+        return fault.bend(answer) if fault.bend else answer
+
+    @property
+    def calls(self) -> tuple[Heard, ...]:
+        """
+        Give the calls that came in, oldest first; only the latest are kept.
+        """
+        with self._lock:
+            return tuple(self._heard)
+
+    def script(self, fault: Fault, *, times: int = 1) -> None:
+        """
+        Plan a fault for the next call, or calls, that it fits.
+        """
+        self._faults.plan(fault, times=times)
+
+    def fail_next(
+        self,
+        *,
+        status: int,
+        error: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+        method: str = "*",
+        path: str = "*",
+        times: int = 1,
+    ) -> None:
+        """
+        Answer the next call with an error.
+
+        Args:
+            status: The HTTP status.
+            error: The error object; by default a plain one for the status.
+            headers: Such as `retry-after`.
+            method: Only calls with this method.
+            path: Only calls whose path fits this pattern, `/v1` left out.
+            times: How many calls get it.
+
+        """
+        body = error or {
+            "message": HTTPStatus(status).phrase,
+            "type": "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "requests",
+            "param": None,
+            "code": None,
+        }
+
+        def instead(_call: Call) -> Answer:
+            return error_answer(status, body, headers)
+
+        self.script(Fault(method=method, path=path, instead=instead), times=times)
+
+    def refuse_next(self, text: str) -> None:
+        """
+        Let the model decline the next generation in words, with no picture.
+        """
+        self._end_next(Refused(text=text))
+
+    def break_next(
+        self, *, code: str = "server_error", message: str = "The server had an error."
+    ) -> None:
+        """
+        Let the next generation fail after it was accepted: its response ends as `failed`.
+        """
+        self._end_next(Broken(code=code, message=message))
+
+    def block_next(
+        self,
+        *,
+        stage: Literal["input", "output", "unknown"] = "output",
+        categories: tuple[str, ...] = ("sexual",),
+        as_item: bool = False,
+    ) -> None:
+        """
+        Let moderation stop the next generation.
+
+        Args:
+            stage: What was objected to: the request, or the picture.
+            categories: Why.
+            as_item: Answer 200 with an image item that failed, instead of 400.
+
+        """
+        if as_item:
+            self._end_next(Blocked(stage=stage, categories=categories))
+            return
+        error = blocked(stage, categories, str(uuid.uuid4()))
+        self.fail_next(status=HTTPStatus.BAD_REQUEST, error=error, method="POST", path="/responses")
+
+    def cut_stream_after(self, events: int) -> None:
+        """
+        Let the next stream stop silently after so many events.
+        """
+        self.script(Fault(streaming=True, bend=cut_after(events)))
+
+    def forget(self) -> None:
+        """
+        Drop all responses and conversations, so that nothing can go on from them.
+        """
+        self._memory.clear()
+        self._conversations.clear()
+
+    def _end_next(self, ending: Ending) -> None:
+        self.script(Fault(method="POST", path="/responses", ending=ending))
+
+    def _serve(self, call: Call, ending: Ending | None) -> Answer:
+        self._authorize(call)
+        match call.path.split("/")[1:]:
+            case ["responses", *_]:
+                return self._responses.answer(call, ending)
+            case ["conversations", *_]:
+                return self._conversations.answer(call)
+            case ["files", *_]:
+                return self._files.answer(call)
+            case ["models", *names] if call.method == "GET":
+                return _show_models(names)
+            case _:
+                raise no_such_url(call.method, call.path)
+
+    def _authorize(self, call: Call) -> None:
+        key = call.headers.get("authorization", "").removeprefix("Bearer").strip()
+        if not key:
+            raise no_key()
+        if self._api_key is not None and key != self._api_key:
+            raise wrong_key(key)
+
+    def _hear(self, call: Call) -> None:
+        heard = Heard(
+            method=call.method,
+            path=call.path,
+            query=types.MappingProxyType(dict(call.query)),
+            headers=types.MappingProxyType(
+                {name: value for name, value in call.headers.items() if name != "authorization"}
+            ),
+            body=_read_body(call),
+            length=len(call.body),
+        )
+        with self._lock:
+            self._heard.append(heard)
+            while len(self._heard) > 1 and sum(h.length for h in self._heard) > _HEARD_BYTES:
+                self._heard.popleft()
+
+    def _headers(self, call: Call) -> dict[str, str]:
+        spent = self.latency if (call.method, call.path) == ("POST", "/responses") else 0.001
+        headers = {
+            "x-request-id": f"req_{uuid.uuid4().hex}",
+            "openai-processing-ms": str(round(spent * 1000)),
+            "openai-version": "2020-10-01",
+            "openai-organization": "offline",
+        }
+        if call.path.startswith("/responses"):
+            for kind, limit in (("requests", _MINUTE_LIMIT), ("tokens", _TOKEN_LIMIT)):
+                headers[f"x-ratelimit-limit-{kind}"] = str(limit)
+                headers[f"x-ratelimit-remaining-{kind}"] = str(limit - 1)
+                headers[f"x-ratelimit-reset-{kind}"] = "6ms"
+        return headers
+
+
+def _streams(call: Call) -> bool:
+    if call.method == "GET":
+        return call.query.get("stream") == "true"
+    with contextlib.suppress(RefusedError):
+        stream = parse(call).get("stream")
+        return stream is not None and stream.value is True
+    return False
+
+
+def _read_body(call: Call) -> Any:  # noqa: ANN401 - JSON is any
+    multipart = call.headers.get("content-type", "").startswith("multipart/")
+    with contextlib.suppress(ValueError, RefusedError):
+        return read_form(call) if multipart else call.json
+    return None
+
+
+def _show_models(names: list[str]) -> Answer:
+    entries: dict[str, Json] = {
+        name: {
+            "id": name,
+            "object": "model",
+            "created": CREATED,
+            "owned_by": "system",
+            "shutdown_date": model.shutdown.isoformat() if model.shutdown else None,
+        }
+        for name, model in all_models().items()
+    }
+    if not names:
+        return say({"object": "list", "data": list(entries.values())})
+    entry = entries.get("/".join(names))
+    if entry is None:
+        raise RefusedError(
+            f"The model '{'/'.join(names)}' does not exist",
+            status=HTTPStatus.NOT_FOUND,
+            param="model",
+            code="model_not_found",
+        )
+    return say(entry)

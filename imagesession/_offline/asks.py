@@ -1,0 +1,303 @@
+"""
+Reading the body of `POST /responses` into an `Ask`.
+
+Parameters: https://platform.openai.com/docs/api-reference/responses/create
+"""
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import attrs
+
+from imagesession._model.catalogue import Model
+from imagesession._offline.errors import (
+    RefusedError,
+    invalid_value,
+    missing_parameter,
+    no_such_model,
+)
+from imagesession._offline.exchange import Call, Json
+from imagesession._offline.models import mainline, reasons, reply_name
+from imagesession._offline.reading import Node, check_metadata, parse, words
+from imagesession._offline.tool import Tool, read_tool
+
+_KNOWN = words(
+    """access_programs background background_options context_management conversation image
+    include input instructions max_output_tokens max_tool_calls metadata model moderation
+    parallel_tool_calls previous_response_id prompt prompt_cache_key prompt_cache_options
+    prompt_cache_retention reasoning safety_identifier service_tier store stream stream_options
+    temperature text tool_choice tools top_logprobs top_p truncation user"""
+)
+_ROLES = ("user", "assistant", "system", "developer")
+_PARTS = ("input_text", "input_image", "input_file", "output_text", "refusal")
+# Items that other tools leave behind; this provider lets them pass.
+_PASSING = words(
+    """reasoning function_call function_call_output web_search_call file_search_call
+    computer_call computer_call_output code_interpreter_call custom_tool_call
+    custom_tool_call_output mcp_call mcp_list_tools mcp_approval_request mcp_approval_response
+    local_shell_call local_shell_call_output shell_call shell_call_output compaction"""
+)
+
+
+@attrs.frozen(kw_only=True)
+class Message:
+    """
+    Hold one message of the input.
+
+    Attributes:
+        images: The `input_image` parts, in order.
+
+    """
+
+    role: str
+    text: str
+    images: tuple[Node, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Earlier:
+    """
+    Hold a picture made before: its item id, and its pixels where they came along.
+    """
+
+    id: str
+    result: Node | None
+
+
+Item: TypeAlias = Message | Earlier
+
+
+@attrs.frozen(kw_only=True)
+class Ask:
+    """
+    Hold what a request to make a response says.
+
+    Attributes:
+        tool: The image tool, unless there is none or it must not be used.
+        echo: Everything that a reply merely repeats.
+
+    """
+
+    model: Model
+    items: tuple[Item, ...]
+    previous: str | None
+    conversation: str | None
+    store: bool
+    background: bool
+    stream: bool
+    obfuscated: bool
+    encrypted: bool
+    effort: str | None
+    instructions: str
+    tool: Tool | None
+    echo: Json = attrs.field(repr=False)
+
+    @property
+    def reasons(self) -> bool:
+        """
+        Tell whether the reply starts with a reasoning item.
+        """
+        return self.effort != "none" if self.effort else reasons(self.model)
+
+    @property
+    def resumable(self) -> bool:
+        """
+        Tell whether the stream can be taken up again later.
+        """
+        return self.background and self.stream
+
+
+def read_ask(call: Call) -> Ask:
+    """
+    Read a request to make a response.
+
+    Raises:
+        RefusedError: The API would not take it.
+
+    """
+    node = parse(call)
+    node.only(_KNOWN)
+    model = _read_model(node)
+    check_metadata(node)
+    tools = tuple(_read_tools(node))
+    tool = next((tool for tool in tools if isinstance(tool, Tool)), None)
+    choice = _read_choice(node, tool)
+    background, store = _flag(node, "background"), _flag(node, "store", default=True)
+    if background and not store:
+        raise invalid_value("Background mode requires `store` to be true.", "background")
+    return Ask(
+        model=model,
+        items=tuple(_read_input(node)),
+        previous=_text(node, "previous_response_id"),
+        conversation=_conversation(node),
+        store=store,
+        background=background,
+        stream=_flag(node, "stream"),
+        obfuscated=_obfuscated(node),
+        encrypted="reasoning.encrypted_content" in _includes(node),
+        effort=_effort(node),
+        instructions=_text(node, "instructions") or "",
+        tool=None if choice == "none" else tool,
+        echo=_echo(node, model, tools),
+    )
+
+
+def _flag(node: Node, key: str, *, default: bool = False) -> bool:
+    child = node.get(key)
+    return default if child is None else child.flag()
+
+
+def _text(node: Node, key: str) -> str | None:
+    child = node.get(key)
+    return None if child is None else child.text()
+
+
+def _read_model(node: Node) -> Model:
+    name = node.need("model").text()
+    model = mainline(name)
+    if model is None:
+        raise no_such_model(name)
+    return model
+
+
+def _read_tools(node: Node) -> Iterator[Tool | Node]:
+    for tool in node.get("tools") or ():
+        yield read_tool(tool) if tool.need("type").text() == "image_generation" else tool
+
+
+def _read_choice(node: Node, tool: Tool | None) -> str:
+    choice = node.get("tool_choice")
+    if choice is None:
+        return "auto"
+    if isinstance(choice.value, str):
+        return choice.choice(("none", "auto", "required"))
+    kind = choice.need("type").text()
+    if kind == "image_generation" and tool is None:
+        raise RefusedError(
+            "Tool choice 'image_generation' not found in 'tools' parameter.", param="tool_choice"
+        )
+    return kind
+
+
+def _conversation(node: Node) -> str | None:
+    conversation = node.get("conversation")
+    if conversation is None:
+        return None
+    if node.get("previous_response_id") is not None:
+        raise RefusedError(
+            "Mutually exclusive parameters: ['previous_response_id', 'conversation']. Ensure you "
+            "are only providing one of them.",
+            code="mutually_exclusive_parameters",
+        )
+    if isinstance(conversation.value, str):
+        return conversation.text()
+    return conversation.need("id").text()
+
+
+def _obfuscated(node: Node) -> bool:
+    options = node.get("stream_options")
+    return True if options is None else _flag(options, "include_obfuscation", default=True)
+
+
+def _includes(node: Node) -> tuple[str, ...]:
+    return tuple(child.text() for child in node.get("include") or ())
+
+
+def _settings(node: Node, key: str, defaults: Json) -> Json:
+    child = node.get(key)
+    return defaults if child is None else defaults | child.object()
+
+
+def _effort(node: Node) -> str | None:
+    reasoning = node.get("reasoning")
+    return None if reasoning is None else _text(reasoning, "effort")
+
+
+def _read_input(node: Node) -> Iterator[Item]:
+    content = node.get("input")
+    if content is None:
+        if node.get("previous_response_id") is None and node.get("conversation") is None:
+            raise missing_parameter("input")
+        return
+    if isinstance(content.value, str):
+        yield Message(role="user", text=content.value, images=())
+        return
+    if not isinstance(content.value, list):
+        raise content.mistyped("one of an array of objects or string")
+    for item in content:
+        yield from _read_item(item)
+
+
+def _read_item(node: Node) -> Iterator[Item]:
+    kind = _text(node, "type") or "message"
+    if kind == "message":
+        yield _read_message(node)
+    elif kind == "image_generation_call":
+        yield Earlier(id=node.need("id").text(), result=node.get("result"))
+    elif kind == "item_reference":
+        item_id = node.need("id").text()
+        if item_id.startswith("ig_"):
+            yield Earlier(id=item_id, result=None)
+    elif kind not in _PASSING:
+        node.need("type").choice(("message", "image_generation_call", "item_reference"))
+
+
+def _read_message(node: Node) -> Message:
+    role = node.need("role").choice(_ROLES)
+    content = node.need("content")
+    if isinstance(content.value, str):
+        return Message(role=role, text=content.value, images=())
+    texts: list[str] = []
+    images: list[Node] = []
+    for part in content:
+        kind = part.need("type").choice(_PARTS)
+        if kind in {"input_text", "output_text"}:
+            texts.append(part.need("text").text())
+        elif kind == "input_image":
+            images.append(part)
+    return Message(role=role, text="\n".join(texts), images=tuple(images))
+
+
+def _echo(node: Node, model: Model, tools: tuple[Tool | Node, ...]) -> Json:
+    """
+    Repeat the request's own settings, with the defaults that replies fill in.
+    """
+    sent = node.object()
+    reasoning: Json = {
+        "effort": "medium" if reasons(model) else None,
+        "generate_summary": None,
+        "summary": None,
+    }
+    text: Json = {"format": {"type": "text"}, "verbosity": "medium"}
+    defaults: Json = {
+        "instructions": None,
+        "max_output_tokens": None,
+        "max_tool_calls": None,
+        "metadata": {},
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "prompt_cache_key": None,
+        "prompt_cache_retention": "in_memory",
+        "safety_identifier": None,
+        "temperature": 1.0,
+        "tool_choice": "auto",
+        "top_logprobs": 0,
+        "top_p": 1.0,
+        "truncation": "disabled",
+        "user": None,
+    }
+    conversation = _conversation(node)
+    return {
+        **({"conversation": {"id": conversation}} if conversation else {}),
+        **{
+            key: default if sent.get(key) is None else sent[key]
+            for key, default in defaults.items()
+        },
+        "model": reply_name(model),
+        "reasoning": _settings(node, "reasoning", reasoning),
+        "text": _settings(node, "text", text),
+        "frequency_penalty": 0.0,
+        "presence_penalty": 0.0,
+        "moderation": None,
+        "tools": [tool.echo if isinstance(tool, Tool) else tool.value for tool in tools],
+    }

@@ -1,0 +1,169 @@
+"""
+The Conversations endpoints: a thread of responses under one id.
+
+Reference: https://platform.openai.com/docs/api-reference/conversations
+"""
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from http import HTTPStatus
+
+import attrs
+
+from imagesession._offline.errors import RefusedError, no_such_url
+from imagesession._offline.exchange import Answer, Call, Json, say
+from imagesession._offline.reading import check_metadata, parse
+from imagesession._offline.records import KEPT_RESPONSES, Record, new_id
+from imagesession._offline.replies import Writer
+
+KEPT_CONVERSATIONS = 256
+
+
+@attrs.define(kw_only=True, eq=False)
+class Conversation:
+    """
+    Hold one thread of responses.
+    """
+
+    id: str
+    created: float
+    metadata: Json
+    records: deque[Record] = attrs.field(factory=lambda: deque[Record](maxlen=KEPT_RESPONSES))
+
+    def as_json(self) -> Json:
+        """
+        Write the conversation's facts.
+        """
+        return {
+            "id": self.id,
+            "object": "conversation",
+            "created_at": int(self.created),
+            "metadata": self.metadata,
+        }
+
+
+class Conversations:
+    """
+    Serve the Conversations endpoints, and keep the latest conversations.
+    """
+
+    def __init__(
+        self, *, writer: Writer, clock: Callable[[], float], keep: int = KEPT_CONVERSATIONS
+    ) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._keep = keep
+        self._kept: OrderedDict[str, Conversation] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def answer(self, call: Call) -> Answer:
+        """
+        Answer a call below `/conversations`.
+        """
+        match (call.method, *call.path.split("/")[2:]):
+            case ("POST",):
+                return self._create(call)
+            case ("GET", conversation_id):
+                return say(self._find(conversation_id).as_json())
+            case ("DELETE", conversation_id):
+                return self._delete(conversation_id)
+            case ("GET", conversation_id, "items"):
+                return self._list(conversation_id, call)
+            case _:
+                raise no_such_url(call.method, call.path)
+
+    def last(self, conversation_id: str) -> Record | None:
+        """
+        Find what a new response in a conversation goes on from.
+
+        Raises:
+            RefusedError: There is no such conversation, or it is still being answered.
+
+        """
+        records = self._records(self._find(conversation_id))
+        if records and not records[-1].finished(self._clock()):
+            raise RefusedError(
+                f"Another process is currently operating on this conversation "
+                f"'{conversation_id}'. Please retry in a few seconds.",
+                param="conversation",
+                code="conversation_locked",
+            )
+        return records[-1] if records else None
+
+    def add(self, conversation_id: str, record: Record) -> None:
+        """
+        Continue a conversation with a response.
+        """
+        with self._lock:
+            conversation = self._kept.get(conversation_id)
+            if conversation is not None:
+                conversation.records.append(record)
+
+    def clear(self) -> None:
+        """
+        Forget everything.
+        """
+        with self._lock:
+            self._kept.clear()
+
+    def _find(self, conversation_id: str) -> Conversation:
+        with self._lock:
+            conversation = self._kept.get(conversation_id)
+        if conversation is None:
+            raise RefusedError(
+                f"Conversation with id '{conversation_id}' not found.",
+                status=HTTPStatus.NOT_FOUND,
+            )
+        return conversation
+
+    def _records(self, conversation: Conversation) -> tuple[Record, ...]:
+        with self._lock:
+            return tuple(conversation.records)
+
+    def _create(self, call: Call) -> Answer:
+        body = parse(call)
+        body.only(("items", "metadata"))
+        check_metadata(body)
+        items = body.get("items")
+        if items is not None and items.array():
+            raise items.wrong("The offline provider takes items only with a response.")
+        metadata = body.get("metadata")
+        conversation = Conversation(
+            id=new_id("conv_"),
+            created=self._clock(),
+            metadata=metadata.object() if metadata else {},
+        )
+        with self._lock:
+            self._kept[conversation.id] = conversation
+            while len(self._kept) > self._keep:
+                self._kept.popitem(last=False)
+        return say(conversation.as_json())
+
+    def _delete(self, conversation_id: str) -> Answer:
+        self._find(conversation_id)
+        with self._lock:
+            self._kept.pop(conversation_id, None)
+        return say({"id": conversation_id, "object": "conversation.deleted", "deleted": True})
+
+    def _list(self, conversation_id: str, call: Call) -> Answer:
+        """
+        List what was said; an answer's items appear when it is complete.
+        """
+        now = self._clock()
+        items: list[Json] = []
+        for record in self._records(self._find(conversation_id)):
+            items += record.listed
+            if self._writer.status(record, now) == "completed":
+                items += self._writer.output(record)
+        if call.query.get("order") != "asc":
+            items.reverse()
+        return say(
+            {
+                "object": "list",
+                "data": items,
+                "first_id": items[0]["id"] if items else None,
+                "last_id": items[-1]["id"] if items else None,
+                "has_more": False,
+            }
+        )

@@ -1,0 +1,130 @@
+"""
+Making the provider fail on purpose: a queue of faults, each for the next call it fits.
+
+A fault says which call it is for, and does one of three things:
+it answers `instead` of the provider, it sets how a generation ends (`ending`),
+or it bends the answer that the provider gave (`bend`).
+"""
+
+import fnmatch
+import threading
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import attrs
+
+from imagesession._offline.exchange import Answer, Call, Part
+
+
+@attrs.frozen(kw_only=True)
+class Refused:
+    """
+    End a generation with a message in which the model declines, and no picture.
+    """
+
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class Blocked:
+    """
+    End a generation with an image item that moderation made fail.
+    """
+
+    stage: str
+    categories: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Broken:
+    """
+    End a generation with a failed response.
+    """
+
+    code: str
+    message: str
+
+
+Ending: TypeAlias = Refused | Blocked | Broken
+
+
+@attrs.frozen(kw_only=True)
+class Fault:
+    """
+    Describe one planned failure.
+
+    Attributes:
+        method: A pattern for the call's method.
+        path: A pattern for the call's path, `/v1` left out.
+        streaming: Only answers that stream, or only those that do not.
+        instead: Gives the answer; the provider is not asked.
+        ending: How the generation that the call starts will end.
+        bend: Changes the provider's answer.
+
+    """
+
+    method: str = "*"
+    path: str = "*"
+    streaming: bool | None = None
+    instead: Callable[[Call], Answer] | None = None
+    ending: Ending | None = None
+    bend: Callable[[Answer], Answer] | None = None
+
+    def fits(self, call: Call) -> bool:
+        """
+        Tell whether the fault is for this call, as far as the call itself shows.
+        """
+        return fnmatch.fnmatchcase(call.method, self.method) and fnmatch.fnmatchcase(
+            call.path, self.path
+        )
+
+
+NO_FAULT = Fault()
+
+
+class Faults:
+    """
+    Keep planned failures until their calls come.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[Fault] = []
+        self._lock = threading.Lock()
+
+    def plan(self, fault: Fault, *, times: int = 1) -> None:
+        """
+        Add a fault for the next call, or calls, that it fits.
+        """
+        with self._lock:
+            self._waiting.extend([fault] * times)
+
+    def take(self, call: Call, *, streaming: bool) -> Fault:
+        """
+        Take the first fault that fits; each call meets one at most.
+        """
+        with self._lock:
+            for index, fault in enumerate(self._waiting):
+                if fault.streaming in {None, streaming} and fault.fits(call):
+                    return self._waiting.pop(index)
+        return NO_FAULT
+
+
+def cut_after(events: int) -> Callable[[Answer], Answer]:
+    """
+    Make a bend that ends a stream silently after so many events.
+    """
+
+    def bend(answer: Answer) -> Answer:
+        return attrs.evolve(answer, parts=_first(answer, events))
+
+    return bend
+
+
+def _first(answer: Answer, events: int) -> Iterator[Part]:
+    try:
+        left = events
+        while left and (part := next(answer.parts, None)) is not None:
+            yield part
+            left -= isinstance(part, bytes)
+    finally:
+        answer.close()

@@ -1,0 +1,233 @@
+"""
+The Files endpoints: upload, list, look at, fetch, delete.
+
+Reference: https://platform.openai.com/docs/api-reference/files
+"""
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import attrs
+
+from imagesession._offline.errors import (
+    RefusedError,
+    missing_parameter,
+    no_such_file,
+    no_such_url,
+    unsupported_value,
+)
+from imagesession._offline.exchange import Answer, Call, Json, say
+from imagesession._offline.records import new_id
+
+KEPT_FILES = 256
+_PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
+_MAX_LISTED = 10_000
+_MIN_LIFE, _MAX_LIFE = 3_600, 2_592_000
+
+
+@attrs.frozen(kw_only=True)
+class Field:
+    """
+    Hold one field of a form.
+    """
+
+    name: str
+    filename: str | None
+    content: bytes = attrs.field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """
+        Read the field as text.
+        """
+        return self.content.decode(errors="replace")
+
+
+Form: TypeAlias = tuple[Field, ...]
+
+
+def read_form(call: Call) -> Form:
+    """
+    Read a `multipart/form-data` body.
+    """
+    match = re.search(
+        r'multipart/form-data;.*boundary="?([^";]+)', call.headers.get("content-type", "")
+    )
+    if match is None:
+        raise RefusedError("Expected a multipart/form-data body.")
+    delimiter = b"\r\n--" + match[1].encode()
+    pieces = (b"\r\n" + call.body).split(delimiter)
+    return tuple(_fields(pieces[1:]))
+
+
+def _fields(pieces: list[bytes]) -> Iterator[Field]:
+    for piece in pieces:
+        head, blank, content = piece.partition(b"\r\n\r\n")
+        if not blank or head.startswith(b"--"):
+            continue
+        names = dict(
+            re.findall(r'\b(name|filename)="((?:[^"\\]|\\.)*)"', head.decode(errors="replace"))
+        )
+        yield Field(name=names.get("name", ""), filename=names.get("filename"), content=content)
+
+
+@attrs.frozen(kw_only=True)
+class File:
+    """
+    Hold an uploaded file.
+    """
+
+    id: str
+    name: str
+    purpose: str
+    created: float
+    life: int | None
+    content: bytes = attrs.field(repr=False)
+
+    def alive(self, now: float) -> bool:
+        """
+        Tell whether the file has not expired.
+        """
+        return self.life is None or now < self.created + self.life
+
+    def as_json(self) -> Json:
+        """
+        Write the file's facts.
+        """
+        return {
+            "id": self.id,
+            "object": "file",
+            "bytes": len(self.content),
+            "created_at": int(self.created),
+            "expires_at": None if self.life is None else int(self.created) + self.life,
+            "filename": self.name,
+            "purpose": self.purpose,
+            "status": "processed",
+            "status_details": None,
+        }
+
+
+class Files:
+    """
+    Serve the Files endpoints, and keep the latest files.
+    """
+
+    def __init__(self, *, clock: Callable[[], float], keep: int = KEPT_FILES) -> None:
+        self._clock = clock
+        self._keep = keep
+        self._files: OrderedDict[str, File] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def answer(self, call: Call) -> Answer:
+        """
+        Answer a call below `/files`.
+        """
+        match (call.method, *call.path.split("/")[2:]):
+            case ("POST",):
+                return self._upload(read_form(call))
+            case ("GET",):
+                return self._list(call)
+            case ("GET", file_id):
+                return say(self._find(file_id).as_json())
+            case ("DELETE", file_id):
+                return self._delete(file_id)
+            case ("GET", file_id, "content"):
+                return Answer(
+                    headers={"content-type": "application/octet-stream"},
+                    parts=iter((self._find(file_id).content,)),
+                )
+            case _:
+                raise no_such_url(call.method, call.path)
+
+    def content(self, file_id: str) -> bytes | None:
+        """
+        Give a file's bytes, or None if there is no such file.
+        """
+        with self._lock:
+            file = self._files.get(file_id)
+        return file.content if file and file.alive(self._clock()) else None
+
+    def _find(self, file_id: str) -> File:
+        with self._lock:
+            file = self._files.get(file_id)
+        if file is None or not file.alive(self._clock()):
+            raise no_such_file(file_id)
+        return file
+
+    def _upload(self, form: Form) -> Answer:
+        fields = {field.name: field for field in form}
+        for name in ("file", "purpose"):
+            if name not in fields:
+                raise missing_parameter(name)
+        if fields["purpose"].text not in _PURPOSES:
+            raise unsupported_value(fields["purpose"].text, _PURPOSES, "purpose")
+        file = File(
+            id=new_id("file-"),
+            name=fields["file"].filename or "upload",
+            purpose=fields["purpose"].text,
+            created=self._clock(),
+            life=_life(fields),
+            content=fields["file"].content,
+        )
+        with self._lock:
+            self._files[file.id] = file
+            while len(self._files) > self._keep:
+                self._files.popitem(last=False)
+        return say(file.as_json())
+
+    def _list(self, call: Call) -> Answer:
+        now = self._clock()
+        purpose = call.query.get("purpose")
+        with self._lock:
+            files = [file for file in reversed(self._files.values()) if file.alive(now)]
+        if call.query.get("order") == "asc":
+            files.reverse()
+        ids = [file.id for file in files]
+        if call.query.get("after") in ids:
+            files = files[ids.index(call.query["after"]) + 1 :]
+        files = [file for file in files if purpose in {None, file.purpose}]
+        limit = _limit(call.query.get("limit", ""))
+        shown = files[:limit]
+        return say(
+            {
+                "object": "list",
+                "data": [file.as_json() for file in shown],
+                "first_id": shown[0].id if shown else None,
+                "last_id": shown[-1].id if shown else None,
+                "has_more": len(files) > limit,
+            }
+        )
+
+    def _delete(self, file_id: str) -> Answer:
+        self._find(file_id)
+        with self._lock:
+            self._files.pop(file_id, None)
+        return say({"id": file_id, "object": "file", "deleted": True})
+
+
+def _limit(text: str) -> int:
+    return int(text) if text.isdecimal() and text.isascii() else _MAX_LISTED
+
+
+def _life(fields: dict[str, Field]) -> int | None:
+    """
+    Read `expires_after`, whose seconds have bounds.
+    """
+    seconds = fields.get("expires_after[seconds]")
+    if seconds is None:
+        return None
+    try:
+        life = int(seconds.text)
+    except ValueError:
+        life = 0
+    if not _MIN_LIFE <= life <= _MAX_LIFE:
+        raise RefusedError(
+            f"Invalid 'expires_after.seconds': expected an integer from {_MIN_LIFE} to "
+            f"{_MAX_LIFE}, but got {seconds.text} instead.",
+            param="expires_after.seconds",
+            code="invalid_value",
+        )
+    return life

@@ -1,0 +1,59 @@
+"""
+The models this provider answers for: those of the library's catalogue that were alive on its date.
+
+The date is the catalogue's, so that a test which passes today still passes after a shutdown.
+"""
+
+import datetime as dt
+
+from imagesession._model.catalogue import Kind, Model, load_catalogue
+
+_CATALOGUE = load_catalogue()
+DEFAULT_IMAGE_MODEL = _CATALOGUE.image
+CREATED = int(dt.datetime.combine(_CATALOGUE.dated, dt.time(), dt.UTC).timestamp())
+# Replies of these begin with the picture: their reasoning is off unless asked for.
+_ANSWERS_AT_ONCE = ("gpt-4", "gpt-5.1", "gpt-5.2", "gpt-5.4")
+
+
+def mainline(name: str) -> Model | None:
+    """
+    Find a living model that holds conversations.
+    """
+    return _alive(name, "mainline")
+
+
+def image_model(name: str) -> Model | None:
+    """
+    Find a living model that draws.
+    """
+    return _alive(name, "image")
+
+
+def _alive(name: str, kind: Kind) -> Model | None:
+    model = _CATALOGUE.find(name)
+    if model is None or model.kind != kind or model.is_retired(_CATALOGUE.dated):
+        return None
+    return model
+
+
+def all_models() -> dict[str, Model]:
+    """
+    Return the living models by every name that requests may use.
+    """
+    kinds: tuple[Kind, Kind] = ("mainline", "image")
+    alive = [model for kind in kinds for model in _CATALOGUE.alive(kind, _CATALOGUE.dated)]
+    return {name: model for model in alive for name in (model.id, *model.snapshots)}
+
+
+def reply_name(model: Model) -> str:
+    """
+    Return the name that replies give a model: its latest snapshot's, if it has one.
+    """
+    return model.snapshots[0] if model.snapshots else model.id
+
+
+def reasons(model: Model) -> bool:
+    """
+    Tell whether a model's replies begin with a reasoning item.
+    """
+    return not model.id.startswith(_ANSWERS_AT_ONCE)

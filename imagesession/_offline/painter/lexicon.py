@@ -1,0 +1,164 @@
+"""
+The words the painter knows.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import TypeVar
+
+from imagesession._offline.painter.plan import Layout, Time
+from imagesession._offline.painter.subjects import TABLE
+
+
+def _any(words: str) -> re.Pattern[str]:
+    # Words are separated by commas; a blank in a word also matches a hyphen or nothing.
+    parts = [re.escape(word.strip()).replace(r"\ ", r"[\s-]?") for word in words.split(",")]
+    return re.compile(r"(?<!\w)(?:" + "|".join(parts) + r")(?!\w)")
+
+
+T = TypeVar("T")
+
+
+def frozen(words: str) -> frozenset[str]:
+    """
+    Make a set of words that are separated by blanks.
+    """
+    return frozenset(words.split())
+
+
+def first(rules: Sequence[tuple[T, re.Pattern[str]]], text: str) -> T | None:
+    """
+    Give the name of the first rule that matches a text.
+    """
+    for name, rule in rules:
+        if rule.search(text):
+            return name
+    return None
+
+
+LAYOUTS: tuple[tuple[Layout, re.Pattern[str]], ...] = (
+    ("logo", _any("logo,logos,logotype,wordmark,emblem,brand mark,monogram,lettermark,brand "
+                  "identity")),
+    ("icon", _any("icon,icons,favicon,glyph,pictogram,app icon,ui element,ui asset,emoji,sticker,"
+                  "badge")),
+    ("pattern", _any("pattern,seamless,texture,wallpaper,tileable,tiles,wrapping paper,muster")),
+    ("product", _any("product photo,product shot,product,packshot,studio shot,studio photo,mockup,"
+                     "mock up,ecommerce photo,advertisement,ad,advert,catalog,catalogue,"
+                     "merchandise")),
+    ("hero", _any("hero,hero image,banner,header,website header,cover image,landing page,"
+                  "billboard")),
+)  # fmt: skip
+
+TIMES: tuple[tuple[Time, re.Pattern[str]], ...] = (
+    ("sunset", _any("sunset,dusk,evening,golden hour,twilight,sundown,sonnenuntergang,abend,"
+                    "atardecer,"
+                    "puesta de sol,coucher de soleil,tramonto,🌅,🌇")),
+    ("night", _any("night,nighttime,midnight,moonlit,moonlight,starry,nocturnal,nacht,noche,nuit,"
+                   "notte")),
+    ("dawn", _any("dawn,sunrise,daybreak,early morning,morning,sonnenaufgang,morgen,amanecer,"
+                  "aube")),
+    ("day", _any("daytime,daylight,noon,midday,by day,sunny day,at day,during the day")),
+)  # fmt: skip
+
+WEATHER: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("rain", _any("rain,rainy,raining,drizzle,storm,stormy,thunderstorm,shower,regen,im regen,"
+                  "lluvia,"
+                  "pluie,pioggia,monsoon,🌧,☔")),
+    ("snow", _any("snow,snowy,snowing,winter,wintry,blizzard,snowfall,christmas,schnee,nieve,"
+                  "neige,❄,☃")),
+    ("fog", _any("fog,foggy,mist,misty,haze,hazy,nebel,niebla,brouillard,brume")),
+    ("autumn", _any("autumn,autumnal,fall colors,fall foliage,fall leaves,herbst,otoño,automne,🍂,"
+                    "🍁")),
+    ("cloud", _any("cloudy,overcast,clouds")),
+)  # fmt: skip
+
+STYLES: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("flat", _any("flat,flat design,vector")),
+    ("outline", _any("outline,outlined,outlines,line art,line drawing,line icon,lineart,linear,"
+                     "coloring page,colouring page,contour,stroke style,monoline,wireframe")),
+    ("pencil", _any("pencil,sketch,sketchy,hand drawn,charcoal drawing,ink drawing,doodle,crayon")),
+    ("3d", _any("3d,3-d,three dimensional,isometric,clay,glossy,realistic,photorealistic,"
+                "photograph,"
+                "photo,photographic,render,rendered,cinematic,depth")),
+    ("watercolor", _any("watercolor,watercolour,watercolors,aquarelle,aquarell,acuarela,painting,"
+                        "painterly,oil painting,impressionist,gouache,painted")),
+    ("pixel", _any("pixel,pixel art,pixelated,pixelart,8 bit,16 bit,retro game,minecraft")),
+    ("minimal", _any("minimalist,minimal,minimalistic,minimalism,simple,simpler,simplified,"
+                     "simplify,"
+                     "simplistic,clean,cleaner,less detail,fewer details,less detailed,less busy")),
+    ("vintage", _any("vintage,retro,antique,old fashioned,nostalgic,art deco,mid century,1950s,"
+                     "1960s,"
+                     "1970s,70s,60s,50s")),
+    ("neon", _any("neon,cyberpunk,synthwave,vaporwave,glowing,glow,futuristic")),
+    ("dark", _any("dark mode,dark theme,dark ui,dark version,dark background")),
+    ("pastel", _any("pastel,pastels,soft colors,soft colours")),
+    ("geometric", _any("geometric,geometrical,geometry,polygonal,low poly,faceted,angular,cubist,"
+                       "cubism,triangles,origami,polygons,abstract shapes")),
+)  # fmt: skip
+
+SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("wide", _any("horizontal,horizontally,banner,header,hero,wide,wider,widescreen,landscape "
+                  "format,"
+                  "landscape orientation,landscape version,landscape mode,in landscape,panorama,"
+                  "panoramic,16:9,3:2,billboard,querformat,panorámico")),
+    ("tall", _any("vertical,vertically,portrait format,portrait orientation,portrait version,"
+                  "portrait mode,tall,taller,poster,9:16,2:3,phone wallpaper,story format,"
+                  "hochformat")),
+    ("square", _any("square,squared,1:1,quadratic,square format,square version")),
+)  # fmt: skip
+
+TRANSPARENT = re.compile(
+    r"transparent|(?:no|without(?: an?| the| any)?) (?:\w+ )?background|"
+    r"(?:remove|delete|erase|drop|cut out)(?: the| its| this)? (?:\w+ )?background|cut-?out"
+)
+FORMATS = re.compile(r"(?:landscape|portrait)[\s-]+(?:format|orientation|version|mode|size)")
+
+STOPWORDS = frozen(
+    "a an the of in on at with and or for to by from it is are be this that its my our your his "
+    "her "
+    "their me i we you as into over under near some any very more most less image picture photo "
+    "photograph illustration drawing painting art artwork draw paint create make generate design "
+    "show showing style styled please beautiful nice modern simple high quality detailed highly "
+    "logo icon banner hero header background pattern poster professional new using use featuring "
+    "where which who what while like looking look looks cute small big large tiny huge scene view "
+    "ein eine einen der die das und mit im auf un una el la los las de del con en le les une des "
+    "du "
+    "avec dans et il lo di flat outline vector color colour colors colours palette white black "
+    "abstract concept about no not without text word words set up out one two three four"
+)
+
+REMOVE = frozen(
+    "remove delete erase without no drop omit minus lose hide ohne sin sans entferne quita"
+)
+REPLACE = re.compile(
+    r"\b(?:instead|replace|swap|turn (?:it|this|that|the \w+) into|make (?:it|this|that|the \w+) "
+    r"an?|"
+    r"change (?:it|this|that|the [\w ]+?) (?:in)?to an?|becomes?|substitute)\b"
+)
+FRESH = re.compile(
+    r"^\W*(?:now |then |next |please |ok |okay |and )*"
+    r"(?:draw|paint|create|generate|design|sketch|imagine)\b(?! (?:on|it|this|that|over))"
+)
+NAMED = re.compile(
+    r"\b(?:called|named|saying|says|reads?|reading|titled|brand|company|for|text|word|letters?)\s+"
+    r"((?:[A-Z0-9][\w&'-]*)(?:\s+[A-Z][\w&'-]*){0,2})"
+)
+QUOTED = re.compile(
+    r"[\"“”„«]\s*([^\"“”„«»\n]{1,60}?)\s*[\"“”»]|(?<!\w)['\u2018]([^'\u2018\u2019\n]{1,40})['\u2019](?!\w)"
+)
+
+
+def _phrases() -> dict[tuple[str, ...], str]:
+    table: dict[tuple[str, ...], str] = {}
+    for subject in TABLE.values():
+        for word in subject.words:
+            table.setdefault(tuple(word.lower().replace("-", " ").split()), subject.name)
+    return table
+
+
+PHRASES = _phrases()
+PICTURES = {
+    phrase[0]: name for phrase, name in PHRASES.items()
+    if len(phrase) == 1 and len(phrase[0]) == 1 and not phrase[0].isalnum()
+}  # fmt: skip
+LONGEST = max(len(phrase) for phrase in PHRASES)

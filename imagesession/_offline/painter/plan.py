@@ -1,0 +1,97 @@
+"""
+The plan of a picture: what the prompts come to, before anything is drawn.
+"""
+
+from typing import Literal, TypeAlias
+
+import attrs
+
+from imagesession._offline.painter.colour import Change, Colour, rgb
+
+Layout: TypeAlias = Literal["scene", "logo", "icon", "product", "hero", "pattern"]
+Time: TypeAlias = Literal["day", "sunset", "night", "dawn"]
+
+
+@attrs.frozen(kw_only=True)
+class Item:
+    """
+    Represent a subject as the prompts want it.
+    """
+
+    name: str
+    colour: Colour | None = None
+    accent: Colour | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Scheme:
+    """
+    Represent a set of colours that go together.
+    """
+
+    ground: Colour
+    main: Colour
+    second: Colour
+    accent: Colour
+    ink: Colour
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """
+    Represent everything that the prompts ask for.
+    """
+
+    layout: Layout = "scene"
+    items: tuple[Item, ...] = ()
+    extras: tuple[Item, ...] = ()  # added by later prompts
+    removed: frozenset[str] = frozenset()
+    time: Time | None = None
+    weather: frozenset[str] = frozenset()
+    styles: tuple[str, ...] = ()  # a style asked for twice stands twice, and is stronger
+    changes: tuple[Change, ...] = ()
+    ground: Colour | None = None
+    accent: Colour | None = None
+    colours: tuple[Colour, ...] = ()  # colours named for the picture as a whole
+    lettering: str = ""
+    captions: tuple[str, ...] = ()
+    zoom: float = 1.0
+    shift: tuple[float, float] = (0.0, 0.0)
+    mirrored: bool = False
+    blur: float = 0.0  # below 0: sharper
+    clear: bool = False  # no ground is wanted
+    shape: str = ""  # the shape that the latest words asked for
+    keyword: str = ""
+    seed: int = 0
+    oddities: tuple[int, ...] = ()  # numbers drawn from refinements that were not understood
+
+    @property
+    def scheme(self) -> Scheme:
+        """
+        The colours that go with this picture.
+        """
+        return SCHEMES[self.seed % len(SCHEMES)]
+
+    @property
+    def everything(self) -> tuple[Item, ...]:
+        """
+        All subjects, those added later last.
+        """
+        return self.items + self.extras
+
+
+def _scheme(ground: str, main: str, second: str, accent: str, ink: str) -> Scheme:
+    return Scheme(ground=rgb(ground), main=rgb(main), second=rgb(second), accent=rgb(accent),
+                  ink=rgb(ink))  # fmt: skip
+
+
+SCHEMES = (
+    _scheme("#f6efe4", "#d9694a", "#2f6f73", "#f2b84b", "#2b2d42"),
+    _scheme("#e8f2ee", "#2f8f83", "#f4a259", "#f25f5c", "#1f3a3d"),
+    _scheme("#f1ecfa", "#6a5acd", "#f28ab2", "#ffc857", "#2d2350"),
+    _scheme("#fdf0ea", "#e4576b", "#355070", "#f7b267", "#2b2140"),
+    _scheme("#eaf2fb", "#3a6fd8", "#00a6a6", "#ff9f5a", "#14213d"),
+    _scheme("#f3f2e7", "#55784a", "#c96f4a", "#e9c46a", "#26342a"),
+    _scheme("#fff4dc", "#e07a2f", "#3d5a80", "#7fb5d1", "#293241"),
+    _scheme("#ebf3f0", "#264653", "#2a9d8f", "#e76f51", "#16262d"),
+)

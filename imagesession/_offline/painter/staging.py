@@ -1,0 +1,161 @@
+"""
+Staging: what a scene's parts share, and how a single subject is put into a picture, with its
+colours, its shadow and its light.
+"""
+
+import random
+
+import attrs
+
+from imagesession._offline.painter.colour import (
+    Change,
+    Colour,
+    changed,
+    dark,
+    distance,
+    light,
+    luminance,
+    mix,
+    rgb,
+)
+from imagesession._offline.painter.drawing import Linear, Mark, Pen, Radial, Text
+from imagesession._offline.painter.light import Light
+from imagesession._offline.painter.plan import Item, Plan
+from imagesession._offline.painter.subjects import TABLE, Tone
+
+NIGHT = rgb("#171b26")
+_SKIES = {"sunset": rgb("#ffb088"), "dawn": rgb("#f9cdd3"), "day": rgb("#cfe8f7")}
+
+
+@attrs.frozen(kw_only=True)
+class Stage:
+    """
+    Represent what every part of a scene needs to know.
+    """
+
+    plan: Plan
+    pen: Pen
+    w: float
+    h: float
+    air: Light
+    centre: float  # where the main subject stands, as a share of the width
+    phase: float  # how far an animation is, 0 to 1
+
+    def rng(self, salt: int) -> random.Random:
+        """
+        Give a source of chance of its own to a part, so that parts do not disturb each other.
+        """
+        return random.Random(self.plan.seed * 31 + salt)
+
+    def has(self, *names: str) -> bool:
+        """
+        Tell whether the prompts name one of these.
+        """
+        return any(item.name in names for item in self.plan.everything)
+
+
+def is_dark(plan: Plan) -> bool:
+    """
+    Tell whether a plain ground is to be dark.
+    """
+    return "dark" in plan.styles or "neon" in plan.styles or plan.time == "night"
+
+
+def ground_of(plan: Plan) -> Colour:
+    """
+    Choose the colour of a plain ground.
+    """
+    if plan.ground:
+        return plan.ground
+    if is_dark(plan):
+        return NIGHT
+    tint = _SKIES.get(plan.time or "")
+    return mix(plan.scheme.ground, tint, 0.6) if tint else plan.scheme.ground
+
+
+def tone_of(item: Item, plan: Plan, ground: Colour | None = None) -> Tone:
+    """
+    Choose the colours of a subject: the prompt's, else its own.
+    """
+    subject = TABLE[item.name]
+    first = bool(plan.items) and item.name == plan.items[0].name
+    main = item.colour or (plan.colours[0] if plan.colours and first else subject.colour)
+    second = plan.colours[1] if len(plan.colours) > 1 and first else None
+    accent = item.accent or plan.accent or second or subject.accent
+    if ground and distance(main, ground) < 46:
+        main = dark(main, 0.13) if luminance(ground) > 110 else light(main, 0.4)
+    if distance(accent, main) < 40 and not plan.accent:
+        accent = light(main, 0.6) if luminance(main) < 140 else dark(main, 0.45)
+    tone = Tone.of(main, accent)
+    return attrs.evolve(tone, paper=ground) if ground else tone
+
+
+def put(pen: Pen, item: Item, tone: Tone, x: float, base: float, size: float, *,
+        flip: bool = False, stretch: float = 1.0) -> None:  # fmt: skip
+    """
+    Draw a subject standing on a point: x is its middle, base its foot.
+    """
+    s = size / 100
+    with (
+        pen.placed(x, base, s, flip=flip, stretch=stretch),
+        pen.placed(-50, -92),
+    ):
+        TABLE[item.name].draw(pen, tone)
+
+
+def shadow(pen: Pen, x: float, base: float, size: float, strength: float = 0.3) -> None:
+    """
+    Paint the soft shadow on which a subject stands.
+    """
+    with pen.role("shadow"):
+        pen.ellipse(x + size * 0.03, base + size * 0.005, size * 0.44, size * 0.05,
+                    (24, 20, 48), alpha=strength, blur=size * 0.028)  # fmt: skip
+        pen.ellipse(x, base, size * 0.3, size * 0.022, (24, 20, 48), alpha=strength * 0.9,
+                    blur=size * 0.01)  # fmt: skip
+
+
+def lit(marks: list[Mark], ambient: Colour, share: float = 0.8) -> list[Mark]:
+    """
+    Put marks into the light of their surroundings.
+    """
+    if luminance(ambient) > 252:
+        return marks
+    change = (Change(kind="ambient", amount=share, colour=ambient),)
+    return [mark if mark.role in {"shadow", "glow"} else recoloured(mark, change) for mark in marks]
+
+
+def recoloured(mark: Mark, changes: tuple[Change, ...]) -> Mark:
+    """
+    Change the colours of a mark.
+    """
+    if isinstance(mark, Text):
+        return attrs.evolve(mark, fill=changed(mark.fill, changes))
+    fill = mark.fill
+    if isinstance(fill, (Linear, Radial)):
+        stops = tuple(attrs.evolve(s, colour=changed(s.colour, changes)) for s in fill.stops)
+        fill = attrs.evolve(fill, stops=stops)
+    elif fill is not None:
+        fill = changed(fill, changes)
+    stroke = None if mark.stroke is None else changed(mark.stroke, changes)
+    return attrs.evolve(mark, fill=fill, stroke=stroke)
+
+
+def faded(marks: list[Mark], alpha: float) -> list[Mark]:
+    """
+    Make marks more transparent.
+    """
+    return [attrs.evolve(mark, alpha=mark.alpha * alpha) for mark in marks]
+
+
+def surroundings(marks: list[Mark], *, cleared: int) -> list[Mark]:
+    """
+    Count marks as surroundings; a transparent picture leaves out the first `cleared` of them.
+    """
+    out: list[Mark] = []
+    for i, mark in enumerate(marks):
+        if isinstance(mark, Text):
+            out.append(mark)
+        else:
+            role = "ground" if mark.role == "subject" else mark.role
+            out.append(attrs.evolve(mark, role=role, back=i < cleared))
+    return out

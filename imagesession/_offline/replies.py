@@ -1,0 +1,155 @@
+"""
+Writing responses as JSON: the same object for a plain reply, a poll and a stream's events.
+
+Fields: https://platform.openai.com/docs/api-reference/responses/object
+"""
+
+import attrs
+
+from imagesession._offline.errors import blocked
+from imagesession._offline.exchange import Json
+from imagesession._offline.faults import Blocked, Broken, Refused
+from imagesession._offline.pictures import Look, Painter, Pictures
+from imagesession._offline.records import Drawing, Record
+from imagesession._offline.tokens import text_tokens
+
+_ENCRYPTED = "b2ZmbGluZSBwcm92aWRlcjogbm8gcmVhc29uaW5nIHRvIGhpZGU="
+
+
+@attrs.frozen(kw_only=True)
+class Writer:
+    """
+    Write responses and their items.
+    """
+
+    painter: Painter
+    pictures: Pictures
+
+    def response(self, record: Record, status: str) -> Json:
+        """
+        Write a whole response in the given status.
+        """
+        done = status == "completed"
+        over = done or status == "failed"
+        failure = record.ending if isinstance(record.ending, Broken) else None
+        body: Json = {
+            "id": record.id,
+            "object": "response",
+            "created_at": int(record.created),
+            "status": status,
+            "background": record.ask.background,
+            "completed_at": int(record.created + record.latency) if done else None,
+            "error": {"code": failure.code, "message": failure.message}
+            if failure and status == "failed"
+            else None,
+            "incomplete_details": None,
+            **record.ask.echo,
+            "output": self.output(record) if done else [],
+            "service_tier": "default" if over else "auto",
+            "store": record.ask.store,
+            "usage": record.usage.as_json() if over else None,
+        }
+        if over:
+            body["billing"] = {"payer": "developer"}
+            body["tool_usage"] = record.image_usage.as_json()
+        return body
+
+    def at(self, record: Record, now: float) -> Json:
+        """
+        Write a response as it stands at a time.
+        """
+        return self.response(record, self.status(record, now))
+
+    def status(self, record: Record, now: float) -> str:
+        """
+        Tell a response's status at a time.
+        """
+        if record.cancelled:
+            return "cancelled"
+        if not record.finished(now):
+            return "in_progress"
+        return self.outcome(record)
+
+    def outcome(self, record: Record) -> str:
+        """
+        Tell the status in which a response ends unless it is cancelled.
+        """
+        return "failed" if isinstance(record.ending, Broken) else "completed"
+
+    def output(self, record: Record) -> list[Json]:
+        """
+        Write all items of a finished response.
+        """
+        items = [self.reasoning(record)] if record.reasoning_id else []
+        items += [self.image(record, drawing) for drawing in record.drawings]
+        return [*items, self.message(record)]
+
+    def reasoning(self, record: Record) -> Json:
+        """
+        Write the reasoning item, which says nothing.
+        """
+        item: Json = {"id": record.reasoning_id, "type": "reasoning", "summary": []}
+        if record.ask.encrypted:
+            item["encrypted_content"] = _ENCRYPTED
+        return item
+
+    def image(self, record: Record, drawing: Drawing) -> Json:
+        """
+        Write an image item with its picture, or with why there is none.
+        """
+        item = self.facts(drawing)
+        item |= {"id": drawing.id, "type": "image_generation_call", "action": drawing.action}
+        item["revised_prompt"] = self.painter.describe(drawing.story)
+        if isinstance(record.ending, Blocked):
+            error = blocked(record.ending.stage, record.ending.categories, drawing.id)
+            return item | {"status": "failed", "result": None, "error": error}
+        result = self.pictures.base64(Look.of(drawing.story, drawing.tool))
+        if drawing.tool.format == "svg":
+            item["svg_usage"] = self.svg_usage(record, drawing)
+        return item | {"status": "completed", "result": result}
+
+    def svg_usage(self, record: Record, drawing: Drawing) -> Json:
+        """
+        Write what the model that authors an SVG used, which is billed apart.
+        """
+        written = text_tokens(" " * len(self.pictures.data(Look.of(drawing.story, drawing.tool))))
+        told = 512 + text_tokens(" ".join(drawing.story.prompts))
+        return {
+            "input_tokens": told,
+            "model": drawing.tool.svg_model or record.ask.model.id,
+            "output_tokens": written,
+            "reasoning_tokens": 0,
+            "total_tokens": told + written,
+        }
+
+    def facts(self, drawing: Drawing) -> Json:
+        """
+        Write how a picture is drawn, as image items and partial images report it.
+        """
+        width, height = drawing.story.size
+        return {
+            "background": "transparent" if drawing.story.transparent else "opaque",
+            "output_format": drawing.tool.format,
+            "quality": drawing.tool.drawn_quality,
+            "size": f"{width}x{height}",
+        }
+
+    def message(self, record: Record) -> Json:
+        """
+        Write the message item that closes a reply.
+        """
+        return {
+            "id": record.message_id,
+            "type": "message",
+            "status": "completed",
+            "content": [self.part(record)],
+            "role": "assistant",
+        }
+
+    def part(self, record: Record) -> Json:
+        """
+        Write the one part of the message.
+        """
+        if isinstance(record.ending, Refused):
+            return {"type": "refusal", "refusal": record.ending.text}
+        return {"type": "output_text", "annotations": [], "logprobs": [], "text": record.text}

@@ -1,0 +1,292 @@
+"""
+The Responses endpoints: make, retrieve, resume, cancel, delete, list what went in.
+
+Reference: https://platform.openai.com/docs/api-reference/responses
+"""
+
+from collections.abc import Callable, Iterator
+
+import attrs
+
+from imagesession._offline.asks import Ask, Earlier, Message, read_ask
+from imagesession._offline.context import Teller, Telling
+from imagesession._offline.conversations import Conversations
+from imagesession._offline.errors import (
+    RefusedError,
+    invalid_value,
+    no_previous_response,
+    no_such_response,
+    no_such_url,
+)
+from imagesession._offline.events import Player
+from imagesession._offline.exchange import Answer, Call, Json, Part, Pause, dump, say
+from imagesession._offline.faults import Ending, Refused
+from imagesession._offline.models import reasons
+from imagesession._offline.painter import Story
+from imagesession._offline.records import Drawing, Memory, Record, new_id
+from imagesession._offline.replies import Writer
+from imagesession._offline.tokens import (
+    ImageUsage,
+    Usage,
+    drawn_tokens,
+    picture_tokens,
+    text_tokens,
+)
+from imagesession._offline.tool import Tool
+
+_ONLY_DRAWS = (
+    "This is imagesession's offline provider. It only draws: give it the image_generation tool."
+)
+_JSON = {"content-type": "application/json"}
+_EVENTS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """
+    Hold what the owner of a provider may change between calls.
+    """
+
+    latency: float
+    pictures_per_reply: int
+
+
+@attrs.frozen(kw_only=True)
+class Responses:
+    """
+    Serve the Responses endpoints.
+    """
+
+    memory: Memory
+    conversations: Conversations
+    teller: Teller
+    writer: Writer
+    clock: Callable[[], float]
+    settings: Callable[[], Settings]
+
+    def answer(self, call: Call, ending: Ending | None) -> Answer:
+        """
+        Answer a call below `/responses`.
+        """
+        match (call.method, *call.path.split("/")[2:]):
+            case ("POST",):
+                return self._create(call, ending)
+            case ("GET", response_id):
+                return self._retrieve(call, response_id)
+            case ("DELETE", response_id):
+                return self._delete(response_id)
+            case ("POST", response_id, "cancel"):
+                return self._cancel(response_id)
+            case ("GET", response_id, "input_items"):
+                return self._list_input(response_id)
+            case _:
+                raise no_such_url(call.method, call.path)
+
+    def _create(self, call: Call, ending: Ending | None) -> Answer:
+        ask = read_ask(call)
+        record = self._plan(ask, ending)
+        if ask.background:
+            self._keep(record)
+            if ask.stream:
+                return Answer(headers=_EVENTS, parts=self._player.play(record))
+            return say(self.writer.response(record, "queued"))
+        if ask.stream:
+            return Answer(headers=_EVENTS, parts=self._play_to_the_end(record))
+        self._keep(record)
+        return Answer(headers=_JSON, parts=self._whole(record))
+
+    @property
+    def _player(self) -> Player:
+        return Player(writer=self.writer, clock=self.clock)
+
+    def _play_to_the_end(self, record: Record) -> Iterator[Part]:
+        """
+        Play a stream that stops with its listener: only a whole one is remembered.
+        """
+        yield from self._player.play(record)
+        self._keep(record)
+
+    def _keep(self, record: Record) -> None:
+        if record.ask.store:
+            self.memory.add(record)
+        if record.ask.conversation:
+            self.conversations.add(record.ask.conversation, record)
+
+    def _whole(self, record: Record) -> Iterator[Part]:
+        if record.latency:
+            yield Pause(record.latency)
+        yield dump(self.writer.response(record, self.writer.outcome(record)))
+
+    def _find(self, response_id: str) -> Record:
+        record = self.memory.get(response_id)
+        if record is None:
+            raise no_such_response(response_id)
+        return record
+
+    def _retrieve(self, call: Call, response_id: str) -> Answer:
+        record = self._find(response_id)
+        if call.query.get("stream") != "true":
+            return say(self.writer.at(record, self.clock()))
+        if not record.ask.resumable:
+            raise invalid_value(
+                "A response can only be streamed again if it was created with `background` and "
+                "`stream` set to true.",
+                "stream",
+            )
+        after = call.query.get("starting_after", "-1")
+        try:
+            number = int(after)
+        except ValueError:
+            raise invalid_value(
+                f"Invalid value for 'starting_after': '{after}' is not an integer.",
+                "starting_after",
+            ) from None
+        return Answer(headers=_EVENTS, parts=self._player.play(record, after=number))
+
+    def _cancel(self, response_id: str) -> Answer:
+        record = self._find(response_id)
+        if not record.ask.background:
+            raise RefusedError("Cannot cancel a synchronous response.")
+        now = self.clock()
+        self.memory.cancel(record, now)
+        return say(self.writer.at(record, now))
+
+    def _delete(self, response_id: str) -> Answer:
+        if not self.memory.remove(response_id):
+            raise no_such_response(response_id)
+        return say({"id": response_id, "object": "response", "deleted": True})
+
+    def _list_input(self, response_id: str) -> Answer:
+        items = list(self._find(response_id).listed)
+        return say(
+            {
+                "object": "list",
+                "data": items,
+                "first_id": items[0]["id"] if items else None,
+                "last_id": items[-1]["id"] if items else None,
+                "has_more": False,
+            }
+        )
+
+    def _plan(self, ask: Ask, ending: Ending | None) -> Record:
+        """
+        Decide everything about a response except when its picture is painted.
+        """
+        previous = self._previous(ask)
+        before = previous.story if previous else None
+        telling = None if ask.tool is None else self.teller.tell(ask, ask.tool, before)
+        settings = self.settings()
+        drawings: tuple[Drawing, ...] = ()
+        if ask.tool and telling and not isinstance(ending, Refused):
+            drawings = tuple(_drawings(ask.tool, telling, max(1, settings.pictures_per_reply)))
+        return Record(
+            id=new_id("resp_"),
+            created=self.clock(),
+            latency=settings.latency,
+            # The input may hold megabytes that nobody needs again.
+            ask=attrs.evolve(
+                ask, items=(), tool=attrs.evolve(ask.tool, mask=None) if ask.tool else None
+            ),
+            drawings=drawings,
+            reasoning_id=new_id("rs_") if ask.reasons else None,
+            message_id=new_id("msg_"),
+            text="" if telling else _ONLY_DRAWS,
+            ending=ending,
+            story=_story_after(telling, before, ending),
+            usage=_usage(ask, previous),
+            image_usage=_image_usage(ask, telling, drawings),
+            listed=tuple(_list_item(item) for item in ask.items),
+        )
+
+    def _previous(self, ask: Ask) -> Record | None:
+        if ask.conversation is not None:
+            return self.conversations.last(ask.conversation)
+        if ask.previous is None:
+            return None
+        record = self.memory.get(ask.previous)
+        if record is None:
+            raise no_previous_response(ask.previous)
+        return record
+
+
+def _drawings(tool: Tool, telling: Telling, count: int) -> Iterator[Drawing]:
+    for index in range(count):
+        yield Drawing(
+            id=new_id("ig_"),
+            story=attrs.evolve(telling.after, seed=telling.after.seed + index),
+            tool=attrs.evolve(tool, mask=None),
+            action="edit" if telling.edits else "generate",
+        )
+
+
+def _story_after(
+    telling: Telling | None, before: Story | None, ending: Ending | None
+) -> Story | None:
+    if telling is None:
+        return before
+    return telling.after if ending is None else telling.before
+
+
+def _usage(ask: Ask, previous: Record | None) -> Usage:
+    """
+    Count as the mainline model does: each turn bills everything said before again.
+    """
+    said = text_tokens(ask.instructions) + sum(
+        text_tokens(item.text) for item in ask.items if isinstance(item, Message)
+    )
+    shown = sum(len(item.images) for item in ask.items if isinstance(item, Message)) + sum(
+        isinstance(item, Earlier) for item in ask.items
+    )
+    cached = previous.usage.input + previous.usage.output if previous else 0
+    overhead = (1800 if reasons(ask.model) else 650) if ask.tool else 8
+    reasoning = 256 if ask.reasons else 0
+    return Usage(
+        input=overhead + said + 1024 * shown + cached,
+        cached=cached // 128 * 128,
+        output=reasoning + (68 if ask.tool else text_tokens(_ONLY_DRAWS)),
+        reasoning=reasoning,
+    )
+
+
+def _image_usage(ask: Ask, telling: Telling | None, drawings: tuple[Drawing, ...]) -> ImageUsage:
+    total = ImageUsage()
+    if telling is None:
+        return total
+    seen = (picture_tokens(telling.base) if telling.base else 0) + 1024 * telling.insets
+    for drawing in drawings:
+        partials = drawing.tool.partial_images if ask.stream else 0
+        total = total.plus(
+            ImageUsage(
+                text_in=sum(text_tokens(prompt) for prompt in drawing.story.prompts),
+                image_in=seen,
+                image_out=drawn_tokens(drawing.tool, drawing.story.size, partials),
+            )
+        )
+    return total
+
+
+def _list_item(item: Message | Earlier) -> Json:
+    """
+    Describe an input item without the pixels, as the API lists it.
+    """
+    if isinstance(item, Earlier):
+        return {"id": item.id, "type": "image_generation_call", "status": "completed"}
+    kind = "output_text" if item.role == "assistant" else "input_text"
+    content: list[Json] = [{"type": kind, "text": item.text}] if item.text else []
+    for image in item.images:
+        file_id = image.get("file_id")
+        content.append(
+            {
+                "type": "input_image",
+                "detail": "auto",
+                "file_id": file_id.text() if file_id else None,
+                "image_url": None,
+            }
+        )
+    return {
+        "id": new_id("msg_"),
+        "type": "message",
+        "role": item.role,
+        "status": "completed",
+        "content": content,
+    }

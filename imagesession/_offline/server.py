@@ -1,0 +1,187 @@
+"""
+Putting the provider on a loopback port, for other processes and other languages.
+"""
+
+import contextlib
+import os
+import socket
+import socketserver
+import sys
+import threading
+from collections.abc import Generator, Iterator
+from http.server import BaseHTTPRequestHandler
+from typing import Protocol
+
+import attrs
+
+from imagesession._offline.exchange import Answer, Call, Part, Pause, Reset
+
+LOOPBACK = "127.0.0.1"
+
+
+class Provider(Protocol):
+    """
+    Say what the server needs of a provider.
+    """
+
+    def handle(self, call: Call) -> Answer:
+        """
+        Answer a call.
+        """
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Served:
+    """
+    Tell where a provider is served.
+
+    Attributes:
+        base_url: What a client takes as its base URL.
+
+    """
+
+    base_url: str
+    port: int
+
+
+@contextlib.contextmanager
+def serve(provider: Provider, *, port: int = 0) -> Generator[Served, None, None]:
+    """
+    Serve a provider on loopback until the block ends.
+
+    Args:
+        provider: The provider that answers.
+        port: Where to listen; 0 picks a free port.
+
+    """
+    server = _Server(provider, port)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        bound = int(server.server_address[1])
+        yield Served(base_url=f"http://{LOOPBACK}:{bound}/v1", port=bound)
+    finally:
+        server.stop()
+        thread.join()
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    # Not http.server's own class: it asks the name service for this machine's name.
+    # Windows lets two programs share a port that may be reused.
+    allow_reuse_address = os.name != "nt"
+    # A burst of clients must not be turned away before they are accepted.
+    request_queue_size = 128
+    daemon_threads = False
+    block_on_close = True
+
+    def __init__(self, provider: Provider, port: int) -> None:
+        self.provider = provider
+        self.stopping = threading.Event()
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        super().__init__((LOOPBACK, port), _Handler)
+
+    def stop(self) -> None:
+        """
+        Stop listening, wake those who wait, hang up, and see every thread end.
+        """
+        self.stopping.set()
+        self.shutdown()
+        with self._lock:
+            sockets = tuple(self._open)
+        for connection in sockets:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self.server_close()
+
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        connection, address = super().get_request()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with self._lock:
+            self._open.add(connection)
+        return connection, address
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """
+        Pass over clients that hang up; show everything else.
+        """
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+        if isinstance(request, socket.socket):  # pragma: no branch - a tuple is UDP's
+            with self._lock:
+                self._open.discard(request)
+        super().shutdown_request(request)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, request: socket.socket, address: tuple[str, int], server: "_Server") -> None:
+        # The base class serves the whole connection before its __init__ returns.
+        self._provider = server.provider
+        self._stopping = server.stopping
+        super().__init__(request, address, server)
+
+    def _serve(self) -> None:
+        call = Call.read(self.command, self.path, self.headers.items(), self._read())
+        answer = self._provider.handle(call)
+        try:
+            if answer.streams:
+                self._send_parts(answer)
+            else:
+                self._send_whole(answer)
+        except OSError:
+            # The client hung up, or told us to by a planned reset.
+            self.close_connection = True
+        finally:
+            answer.close()
+
+    do_GET = do_POST = do_DELETE = do_PUT = do_PATCH = _serve  # noqa: N815 - http.server's names
+
+    def _read(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            return b"".join(self._read_chunks())
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _read_chunks(self) -> Iterator[bytes]:
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+
+    def _send_head(self, answer: Answer, name: str, value: str) -> None:
+        self.send_response(answer.status)
+        for key, text in answer.headers.items():
+            self.send_header(key, text)
+        self.send_header(name, value)
+        self.end_headers()
+
+    def _send_whole(self, answer: Answer) -> None:
+        body = b"".join(self._arriving(answer.parts))
+        self._send_head(answer, "Content-Length", str(len(body)))
+        self.wfile.write(body)
+
+    def _send_parts(self, answer: Answer) -> None:
+        self._send_head(answer, "Transfer-Encoding", "chunked")
+        for data in self._arriving(answer.parts):
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _arriving(self, parts: Iterator[Part]) -> Iterator[bytes]:
+        for part in parts:
+            if isinstance(part, Pause):
+                if self._stopping.wait(part.seconds):
+                    raise ConnectionAbortedError
+            elif isinstance(part, Reset):
+                raise ConnectionResetError
+            else:
+                yield part
+
+    def log_message(self, format: str, *args: object) -> None:
+        """
+        Keep quiet: whoever wants to know asks the provider for its calls.
+        """

@@ -1,0 +1,141 @@
+"""
+What your own tests need: the offline provider, in-process or on a port, and tiny pictures.
+
+```python
+provider = OfflineProvider()
+client = openai.OpenAI(
+    api_key="offline", http_client=httpx2.Client(transport=OfflineTransport(provider))
+)
+provider.fail_next(status=429, headers={"retry-after": "0"})
+```
+
+On a port, for programs of any kind: `python -m imagesession.testing serve --port 8765`.
+"""
+
+import argparse
+import contextlib
+import io
+import signal
+import sys
+import threading
+import types
+from collections.abc import Sequence
+
+from PIL import Image
+
+from imagesession._offline import AsyncOfflineTransport, OfflineProvider, OfflineTransport, serve
+from imagesession._offline.exchange import Answer, Call, Pause, Reset
+from imagesession._offline.faults import Fault
+
+__all__ = [
+    "Answer",
+    "AsyncOfflineTransport",
+    "Call",
+    "Fault",
+    "OfflineProvider",
+    "OfflineTransport",
+    "Pause",
+    "Reset",
+    "serve",
+    "tiny_image",
+    "tiny_mask",
+]
+
+
+def tiny_image(
+    format: str = "png",
+    size: tuple[int, int] = (64, 64),
+    colour: tuple[int, int, int] = (200, 80, 40),
+) -> bytes:
+    """
+    Make a picture of one colour.
+
+    Args:
+        format: Any that Pillow writes: png, jpeg, webp, gif.
+        size: Width and height.
+        colour: Red, green, blue.
+
+    """
+    return _save(Image.new("RGB", size, colour), format)
+
+
+def tiny_mask(
+    size: tuple[int, int] = (64, 64), box: tuple[int, int, int, int] | None = None
+) -> bytes:
+    """
+    Make a PNG mask that lets a box be changed and protects the rest.
+
+    Args:
+        size: Width and height, those of the picture.
+        box: Left, top, right, bottom; by default the left half.
+
+    """
+    mask = Image.new("RGBA", size, (0, 0, 0, 255))
+    mask.paste((0, 0, 0, 0), box or (0, 0, size[0] // 2, size[1]))
+    return _save(mask, "png")
+
+
+def _save(picture: Image.Image, format: str) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format)
+    return buffer.getvalue()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """
+    Serve the offline provider until told to stop.
+
+    Args:
+        arguments: The command line; by default that of the process.
+
+    """
+    options = _parser().parse_args(arguments)
+    stop = threading.Event()
+
+    def end(_number: int, _frame: types.FrameType | None) -> None:
+        stop.set()
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, end)
+    provider = OfflineProvider(latency=options.latency, seed=options.seed)
+    with contextlib.ExitStack() as stack:
+        try:
+            served = stack.enter_context(serve(provider, port=options.port))
+        except OSError as error:
+            sys.exit(f"Cannot listen on port {options.port}: {error.strerror}")
+        sys.stdout.write(f"{served.base_url}\n")
+        sys.stdout.flush()
+        sys.stderr.write(
+            f"Offline provider: set OPENAI_BASE_URL={served.base_url} and any OPENAI_API_KEY. "
+            "Ctrl-C stops it.\n"
+        )
+        # A bounded wait, because on Windows a signal does not end an unbounded one.
+        while not stop.wait(0.2):
+            pass
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m imagesession.testing", description="Tools for testing without a key."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser(
+        "serve",
+        help="serve the offline provider on this machine",
+        description="Serve OpenAI's wire on 127.0.0.1: Responses with image generation, Files "
+        "and Models, answered by a sketching painter. The first line printed is the base URL.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    command.add_argument("--port", type=int, default=0, help="where to listen; 0 picks a free port")
+    command.add_argument(
+        "--latency", type=float, default=0.0, metavar="SECONDS", help="how long a picture takes"
+    )
+    command.add_argument("--seed", type=int, default=0, help="another seed, other pictures")
+    command.add_argument(
+        "--host", choices=["127.0.0.1"], default="127.0.0.1", help="always this machine alone"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()
