@@ -5,7 +5,6 @@ Pictures that are kept, with the verbs that grow from them.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -129,7 +128,7 @@ class Kept:
         """
         All that is recorded of it, as it stands in the file beside it.
         """
-        return {"image": self.position, **json.loads(records.dump_turn(self.turn))}
+        return {"image": self.position, **records.plain_turn(self.turn)}
 
     @property
     def bytes(self) -> bytes:

@@ -84,6 +84,9 @@ class ImageSession(_Handle):
     A conversation that makes pictures: every prompt refines what came before.
 
     Made by `Studio.session`, found again by `Studio.open`.
+
+    Attributes:
+        branch_name: The line that it is on.
     """
 
     _desk: Desk
@@ -293,6 +296,9 @@ class ImageSession(_Handle):
 class AsyncImageSession(_Handle):
     """
     Same as `ImageSession`, but its verbs await.
+
+    Attributes:
+        branch_name: The line that it is on.
     """
 
     _desk: AsyncDesk

@@ -5,14 +5,13 @@ Studios: where sessions and pictures are made and found again.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from imagesession._drive import connection
-from imagesession._drive.connection import Access, AsyncClosing, Closing
+from imagesession._drive.connection import Access, AsyncClosing, Closing, Connection
 from imagesession._drive.desk import AsyncDesk, Desk
 from imagesession._drive.drivers import Done
 from imagesession._images import AsyncSavedImage, Kept, Picture, Pictures, SavedImage
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
     from imagesession._offline import OfflineProvider
 
-T = TypeVar("T")
 TIMEOUT = 600.0
 """Seconds after which a picture that was accepted is no longer waited for."""
 OFFLINE = "offline: sketches drawn on this computer, not a model's work"
@@ -60,7 +58,7 @@ class Studio:
     """
 
     _desk: Desk
-    _connection: _Once[Closing]
+    _connection: Connection[Closing]
     _provider: str
 
     @takes_options
@@ -90,7 +88,7 @@ class Studio:
         options: OptionKeywords,
     ) -> None:
         self._provider = provider
-        self._connection = _Once(connect)
+        self._connection = Connection(connect)
         self._desk = Desk(
             library=Library(folder),
             catalogue=load_catalogue(),
@@ -306,7 +304,7 @@ class AsyncStudio:
     """
 
     _desk: AsyncDesk
-    _connection: _Once[AsyncClosing]
+    _connection: Connection[AsyncClosing]
     _provider: str
 
     @takes_options
@@ -338,7 +336,7 @@ class AsyncStudio:
         options: OptionKeywords,
     ) -> None:
         self._provider = provider
-        self._connection = _Once(connect)
+        self._connection = Connection(connect)
         self._desk = AsyncDesk(
             library=Library(folder),
             catalogue=load_catalogue(),
@@ -508,23 +506,6 @@ class AsyncStudio:
 
 
 # --- what both share ---------------------------------------------------------------------------
-
-
-class _Once(Generic[T]):
-    """
-    Makes something when it is asked for first, whichever thread asks.
-    """
-
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
-        self._lock = threading.Lock()
-        self.made: T | None = None
-
-    def __call__(self) -> T:
-        with self._lock:
-            if self.made is None:
-                self.made = self._make()
-            return self.made
 
 
 def _has_key() -> bool:

@@ -6,7 +6,9 @@ Importing the openai package takes most of a second, and looking at one's pictur
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import attrs
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import httpx2
     import openai
 
+T = TypeVar("T")
 OFFLINE_URL = "http://offline.imagesession/v1"
 _CONNECT_SECONDS = 10.0
 # Between two bytes, not in all.
@@ -46,6 +49,26 @@ class AsyncClosing(AsyncTransport, Protocol):
     async def close(self) -> None:
         """Close its connections."""
         ...
+
+
+class Connection(Generic[T]):
+    """
+    Makes a transport when it is asked for first, whichever thread asks.
+
+    Attributes:
+        made: The transport, once there is one.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self.made: T | None = None
+
+    def __call__(self) -> T:
+        with self._lock:
+            if self.made is None:
+                self.made = self._make()
+            return self.made
 
 
 @attrs.frozen(kw_only=True)

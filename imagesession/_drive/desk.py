@@ -16,7 +16,16 @@ from imagesession._model.partials import PartialImage
 from imagesession._plan.steps import Flow, OnDisk
 from imagesession._plan.store import Store
 
-from .drivers import AsyncTransport, Done, Transport, drive, drive_async, stream, stream_async
+from .drivers import (
+    AsyncTransport,
+    Connector,
+    Done,
+    Transport,
+    drive,
+    drive_async,
+    stream,
+    stream_async,
+)
 
 T = TypeVar("T")
 
@@ -46,7 +55,7 @@ class Desk(_Shared):
         connect: Gives the way to the provider; called no sooner than one is needed.
     """
 
-    connect: Callable[[], Transport]
+    connect: Connector[Transport]
 
     def do(self, flow: Flow[T]) -> T:
         """
@@ -76,7 +85,7 @@ class AsyncDesk(_Shared):
         connect: Gives the way to the provider; called no sooner than one is needed.
     """
 
-    connect: Callable[[], AsyncTransport]
+    connect: Connector[AsyncTransport]
 
     async def do(self, flow: Flow[T]) -> T:
         """

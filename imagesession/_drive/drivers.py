@@ -10,19 +10,33 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
 import attrs
+from anyio.lowlevel import RunVar
 
 from imagesession._model.partials import PartialImage
-from imagesession._plan.steps import AskProvider, Emit, Flow, Hear, Listen, OnDisk, Send, Step, Wait
+from imagesession._plan.steps import (
+    AskProvider,
+    Begin,
+    Emit,
+    Flow,
+    Hear,
+    Listen,
+    OnDisk,
+    Send,
+    Step,
+    Wait,
+)
 from imagesession._plan.store import Store
 from imagesession._plan.wire import NoReplyError, Reply, Request
 
 T = TypeVar("T")
+_DISK_THREADS = 8
+T_co = TypeVar("T_co", covariant=True)
 
 
 @attrs.frozen
@@ -74,10 +88,25 @@ class AsyncTransport(Protocol):
         ...
 
 
+class Connector(Protocol[T_co]):
+    """
+    Gives the way to the provider, made when it is asked for first.
+    """
+
+    @property
+    def made(self) -> T_co | None:
+        """The way, if it is made already."""
+        ...
+
+    def __call__(self) -> T_co:
+        """Give the way; make it if need be."""
+        ...
+
+
 # --- sync -------------------------------------------------------------------------------------
 
 
-def drive(flow: Flow[T], store: Store, connect: Callable[[], Transport]) -> T:
+def drive(flow: Flow[T], store: Store, connect: Connector[Transport]) -> T:
     """
     Carry out a flow and return its result.
 
@@ -93,7 +122,7 @@ def drive(flow: Flow[T], store: Store, connect: Callable[[], Transport]) -> T:
 
 
 def stream(
-    flow: Flow[T], store: Store, connect: Callable[[], Transport]
+    flow: Flow[T], store: Store, connect: Connector[Transport]
 ) -> Generator[PartialImage | Done[T], None, None]:
     """
     Carry out a flow; yield the pictures on the way and then its result.
@@ -121,7 +150,7 @@ def stream(
 @attrs.define
 class _Hands:
     store: Store
-    connect: Callable[[], Transport]
+    connect: Connector[Transport]
     open_streams: contextlib.ExitStack
     events: Iterator[bytes] = attrs.field(factory=lambda: iter(()))
 
@@ -129,6 +158,8 @@ class _Hands:
         match step:
             case OnDisk(do=do):
                 return do(self.store)
+            case Begin():
+                return self.store.begin()
             case AskProvider():
                 return self.connect().provider()
             case Send(request=request):
@@ -154,7 +185,7 @@ class _Hands:
 # --- async ------------------------------------------------------------------------------------
 
 
-async def drive_async(flow: Flow[T], store: Store, connect: Callable[[], AsyncTransport]) -> T:
+async def drive_async(flow: Flow[T], store: Store, connect: Connector[AsyncTransport]) -> T:
     """
     Same as `drive`, but awaits.
     """
@@ -166,7 +197,7 @@ async def drive_async(flow: Flow[T], store: Store, connect: Callable[[], AsyncTr
 
 
 async def stream_async(
-    flow: Flow[T], store: Store, connect: Callable[[], AsyncTransport]
+    flow: Flow[T], store: Store, connect: Connector[AsyncTransport]
 ) -> AsyncGenerator[PartialImage | Done[T], None]:
     """
     Same as `stream`, but awaits.
@@ -192,6 +223,22 @@ async def stream_async(
                 problem = error
 
 
+_limiter: RunVar[anyio.CapacityLimiter] = RunVar("_limiter")
+
+
+def _disk_threads() -> anyio.CapacityLimiter:
+    """
+    Return this event loop's limit of threads for the disk. They mostly wait for it to flush, so
+    they must not use up the threads that everything else in the loop shares.
+    """
+    try:
+        return _limiter.get()
+    except LookupError:
+        limiter = anyio.CapacityLimiter(_DISK_THREADS)
+        _limiter.set(limiter)
+        return limiter
+
+
 async def _nothing() -> AsyncGenerator[bytes, None]:
     return
     yield
@@ -200,7 +247,7 @@ async def _nothing() -> AsyncGenerator[bytes, None]:
 @attrs.define
 class _AsyncHands:
     store: Store
-    connect: Callable[[], AsyncTransport]
+    connect: Connector[AsyncTransport]
     open_streams: contextlib.AsyncExitStack
     events: AsyncIterator[bytes] = attrs.field(factory=_nothing)
 
@@ -208,9 +255,12 @@ class _AsyncHands:
         match step:
             case OnDisk(do=do):
                 # The disk may take its time; the event loop does not wait for it.
-                return await anyio.to_thread.run_sync(functools.partial(do, self.store))
+                work = functools.partial(do, self.store)
+                return await anyio.to_thread.run_sync(work, limiter=_disk_threads())
+            case Begin():
+                return self.store.begin()
             case AskProvider():
-                return await anyio.to_thread.run_sync(lambda: self.connect().provider())
+                return (await self.connected()).provider()
             case Send(request=request):
                 return await self.connect().send(request)
             case Listen(request=request):
@@ -222,6 +272,14 @@ class _AsyncHands:
                 return time.monotonic()
             case _:
                 raise AssertionError(f"no driver knows the step {step!r}")
+
+    async def connected(self) -> AsyncTransport:
+        """
+        Connect in a thread: the first time, it imports openai, which takes most of a second.
+        """
+        if self.connect.made is None:
+            return await anyio.to_thread.run_sync(self.connect)
+        return self.connect()
 
     async def listen(self, request: Request) -> Reply | None:
         opened = await self.open_streams.enter_async_context(self.connect().listen(request))

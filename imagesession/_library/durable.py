@@ -53,8 +53,8 @@ def make_folder(path: Path) -> None:
     """
     if path.is_dir():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    make_folder(path.parent)
+    if not path.parent.exists():
+        make_folder(path.parent)
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=PRIVATE_FOLDER)
     flush_folder(path.parent)

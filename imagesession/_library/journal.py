@@ -46,7 +46,7 @@ class Journal:
         Write an intent down; it is on the disk when this returns.
         """
         owner = {"pid": os.getpid(), "host": socket.gethostname()}
-        line = {"owner": owner, "turn": json.loads(records.dump_turn(turn))}
+        line = {"owner": owner, "turn": records.plain_turn(turn)}
         append_line(self.layout.journal_file(turn.id), json.dumps(line).encode(), new=True)
 
     def note(self, turn_id: str, response_id: str) -> None:
@@ -61,6 +61,12 @@ class Journal:
         Remove an intent that is settled.
         """
         self.layout.journal_file(turn_id).unlink(missing_ok=True)
+
+    def count(self) -> int:
+        """
+        Return how many intents there are.
+        """
+        return len(os.listdir(self.layout.journal))  # noqa: PTH208 - names will do
 
     def entries(self) -> Iterator[Intent]:
         """

@@ -5,7 +5,7 @@ Where things lie in a library.
       general/                       pictures as they came, each with its metadata beside it
       .imagesession/
         FORMAT                       which version of this layout it is
-        journal/<turn>.jsonl         what was asked and is not settled yet
+        journal/<turn>.jsonl         what was asked and is not settled, or not indexed, yet
         sessions/<session>.json      a session's names, choices and where its branches stand
         turns/<session>/<turn>.json  what was asked and what came: the truth
         turns/one-shots/<turn>.json

@@ -8,17 +8,16 @@ import contextlib
 import datetime as dt
 import hashlib
 import json
-import logging
 import os
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import attrs
 
-from imagesession._model.pictures import SUFFIXES
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
 from imagesession._model.turns import ImageRecord, Turn
@@ -42,8 +41,8 @@ from .layout import ONE_SHOTS, Layout
 
 LAYOUT_VERSION = 1
 MIN_FREE_BYTES = 64_000_000
+MAX_UNINDEXED = 200
 _HINTS = 5
-_log = logging.getLogger("imagesession")
 
 
 class Library:
@@ -65,12 +64,12 @@ class Library:
         self._index = Index(self.layout.index, self._scan)
         self._turns: dict[str, dict[str, Turn]] = {}
         self._lock = threading.Lock()
+        self._beside = ThreadPoolExecutor(2, "imagesession-digest")
         with disk_errors(self.layout.root):
             self._check_format()
             for folder in self.layout.folders():
                 make_folder(folder)
             self._mark_format()
-            self._index_settled()
 
     # --- beginning and ending a turn ---
 
@@ -80,29 +79,22 @@ class Library:
         """
         return Begun(id=self._ids.new(), at=dt.datetime.now(dt.UTC), clock=time.monotonic())
 
-    def check_writable(self) -> None:
-        """
-        Find out before anything is paid for whether pictures can be kept.
-
-        Raises:
-            DiskError: They cannot.
-        """
-        with disk_errors(self.layout.root):
-            probe = self.layout.tmp / f"probe-{self._ids.new()}"
-            probe.touch(exist_ok=False)
-            probe.unlink()
-            free = shutil.disk_usage(self.layout.tmp).free
-        if free < MIN_FREE_BYTES:
-            raise DiskError(
-                f"The disk of {self.layout.root} has {free / 1e6:.0f} MB left; at least "
-                f"{MIN_FREE_BYTES / 1e6:.0f} MB are wanted before a picture is paid for. Make room."
-            )
-
     def intend(self, turn: Turn) -> None:
         """
-        Write down durably what is about to be asked.
+        Write down durably what is about to be asked, if there is room for what will come.
+
+        Raises:
+            DiskError: The library cannot be written, or its disk is nearly full; so this is found
+                before anything is paid for.
         """
         with disk_errors(self.layout.journal):
+            free = shutil.disk_usage(self.layout.journal).free
+            if free < MIN_FREE_BYTES:
+                raise DiskError(
+                    f"The disk of {self.layout.root} has {free / 1e6:.0f} MB left; at least "
+                    f"{MIN_FREE_BYTES / 1e6:.0f} MB are wanted before a picture is paid for. "
+                    "Make room."
+                )
             self._journal.intend(turn)
 
     def note(self, turn_id: str, response_id: str) -> None:
@@ -121,7 +113,9 @@ class Library:
 
     def commit(self, turn: Turn, pictures: tuple[Received, ...]) -> Turn:
         """
-        Keep a settled turn: its pictures, then the record that counts them in, then the rest.
+        Keep a settled turn: its pictures, then the record that counts them in.
+
+        The index is left alone: whoever lists pictures next takes this one in from the journal.
 
         Returns:
             The turn as it was recorded, with its images.
@@ -135,38 +129,22 @@ class Library:
             settled = attrs.evolve(turn, images=images, finished=now, version=__version__)
             file = self.layout.turn_file(turn.session, turn.id)
             make_folder(file.parent)
+            self._describe(settled)
             # The commit: before this line the turn is not settled, after it, it is.
             write_new(file, records.dump_turn(settled), self.layout.tmp)
-        self._follow_up(settled)
+        with contextlib.suppress(DiskError):  # the turn is kept; whoever lists next tries again
+            if self._journal.count() > MAX_UNINDEXED:
+                self._catch_up()
         return settled
-
-    def _follow_up(self, turn: Turn) -> None:
-        """
-        Do what can be done again from the record. If it fails, the turn is safe all the same and
-        its intent stays, so that the next process to open the library does it.
-        """
-        try:
-            with disk_errors(self.layout.root):
-                self._describe(turn)
-                self._index.add(_rows(turn))
-                self._journal.drop(turn.id)
-        except DiskError as error:
-            _log.warning("Turn %s is kept, but could not be indexed: %s", turn.id, error)
 
     def _keep(self, turn: Turn, now: dt.datetime, picture: Received) -> ImageRecord:
         """
         Write a picture under the next free name; its bytes are those that were received.
         """
         facts = picture.facts
-        for number in range(1, 10_000):
-            file = self.layout.image_file(turn, now, number, facts.format)
-            if self._is_taken(file):
-                continue
-            with contextlib.suppress(FileExistsError):
-                write_new(self.layout.root / file, picture.data, self.layout.tmp)
-                break
-        else:
-            raise DiskError(f"{self.layout.root} has 9,999 pictures of this second already.")
+        # The digest of a large picture is made while the disk works.
+        digest = self._beside.submit(hashlib.sha256, picture.data)
+        file = self._write_picture(turn, now, picture)
         return ImageRecord(
             id=self._ids.new(),
             file=file,
@@ -174,24 +152,29 @@ class Library:
             width=facts.width,
             height=facts.height,
             bytes=len(picture.data),
-            sha256=hashlib.sha256(picture.data).hexdigest(),
+            sha256=digest.result().hexdigest(),
             revised_prompt=picture.revised_prompt,
             call_id=picture.call_id,
         )
 
-    def _is_taken(self, file: str) -> bool:
-        """
-        Tell whether the name is in use with any suffix: they would share one metadata file.
-        """
-        stem = (self.layout.root / file).with_suffix("")
-        return any(stem.with_suffix(suffix).exists() for suffix in SUFFIXES.values())
+    def _write_picture(self, turn: Turn, now: dt.datetime, picture: Received) -> str:
+        for number in range(1, 10_000):
+            file = self.layout.image_file(turn, now, number, picture.facts.format)
+            path = self.layout.root / file
+            if path.with_suffix(".json").exists():
+                continue  # taken with this or another suffix: they would share their metadata
+            with contextlib.suppress(FileExistsError):
+                write_new(path, picture.data, self.layout.tmp)
+                return file
+        raise DiskError(f"{self.layout.root} has 9,999 pictures of this second already.")
 
     def _describe(self, turn: Turn) -> None:
         """
         Put the turn's facts beside each picture, for people and other programs; a copy.
         """
+        record = records.plain_turn(turn)
         for position, image in enumerate(turn.images):
-            facts = {"image": position, **json.loads(records.dump_turn(turn))}
+            facts = {"image": position, **record}
             path = (self.layout.root / image.file).with_suffix(".json")
             write_plainly(path, json.dumps(facts, indent=1).encode(), self.layout.tmp)
 
@@ -250,6 +233,7 @@ class Library:
         Return turns with the position of a picture in each, the newest first.
         """
         with disk_errors(self.layout.index):
+            self._catch_up()
             rows = self._index.page(query.session, query.before, query.limit)
         return tuple((self._read_turn(row.session, row.turn), row.position) for row in rows)
 
@@ -261,6 +245,7 @@ class Library:
             NotFoundError: There is no such picture.
         """
         with disk_errors(self.layout.index):
+            self._catch_up()
             row = self._index.find(image_id)
             if row is not None:
                 return self._read_turn(row.session, row.turn), row.position
@@ -359,7 +344,7 @@ class Library:
         except FileNotFoundError:
             return
         try:
-            version = json.loads(text)["min_reader"]
+            version = int(json.loads(text)["min_reader"])
         except (ValueError, LookupError, TypeError) as error:
             raise RecordError(
                 f"{self.layout.format} is damaged. If this is a library of imagesession, write "
@@ -377,14 +362,23 @@ class Library:
             with contextlib.suppress(FileExistsError):
                 write_new(self.layout.format, mark, self.layout.tmp)
 
-    def _index_settled(self) -> None:
+    def _catch_up(self) -> None:
         """
-        Finish what a process left that died after its turn was recorded and before it was indexed.
+        Take the turns into the index that were settled since, by whichever process.
+
+        Their intents stay in the journal until then. So settling a turn need not wait for the
+        index to be flushed, and a process that dies in between leaves nothing undone.
         """
+        settled: list[Turn] = []
         for intent in self._journal.entries():
-            turn = intent.turn
-            if self.layout.turn_file(turn.session, turn.id).exists():
-                self._follow_up(self._read_turn(turn.session, turn.id))
+            file = self.layout.turn_file(intent.turn.session, intent.turn.id)
+            if file.exists():
+                with contextlib.suppress(RecordError):  # reading its session names the damage
+                    settled.append(records.read_turn(file.read_bytes(), str(file)))
+        if settled:
+            self._index.add(row for turn in settled for row in _rows(turn))
+            for turn in settled:
+                self._journal.drop(turn.id)
 
     def _scan(self) -> Iterator[Row]:
         """

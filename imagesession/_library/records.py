@@ -16,7 +16,7 @@ from imagesession._model.options import Options
 from imagesession._model.pictures import PictureFormat
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Move
-from imagesession._model.turns import Context, Failure, ImageRecord, Reference, Status, Turn, Usage
+from imagesession._model.turns import Failure, ImageRecord, Knowing, Reference, Status, Turn, Usage
 from imagesession.errors import LibraryTooNewError, OptionError, RecordError
 
 RECORD_VERSION = 1
@@ -27,14 +27,21 @@ def dump_turn(turn: Turn) -> bytes:
     """
     Write a turn as JSON.
     """
-    return _dump("turn", {**_plain(turn), "options": turn.options.changed()})
+    return _dump(plain_turn(turn))
+
+
+def plain_turn(turn: Turn) -> dict[str, Any]:
+    """
+    Return a turn's facts as JSON has them.
+    """
+    return _record("turn", {**_plain(turn), "options": turn.options.changed()})
 
 
 def dump_session(record: SessionRecord) -> bytes:
     """
     Write a session's record as JSON.
     """
-    return _dump("session", _plain(record))
+    return _dump(_record("session", _plain(record)))
 
 
 def read_turn(data: bytes, where: str) -> Turn:
@@ -62,7 +69,7 @@ def read_turn(data: bytes, where: str) -> Turn:
         masked=record.required("masked", bool),
         images=record.each("images", _read_image),
         text=record.text("text"),
-        context=record.choice("context", get_args(Context)),
+        context=record.choice("context", get_args(Knowing)),
         model=record.optional("model", str),
         provider=record.text("provider"),
         response_id=record.optional("response_id", str),
@@ -105,10 +112,13 @@ def read_session(data: bytes, where: str) -> SessionRecord:
 # --- writing ----------------------------------------------------------------------------------
 
 
-def _dump(kind: str, facts: Mapping[str, Any]) -> bytes:
-    record = {"record": kind, "format": RECORD_VERSION, **facts}
+def _record(kind: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {"record": kind, "format": RECORD_VERSION, **facts}
+
+
+def _dump(record: Mapping[str, Any]) -> bytes:
     # A lone surrogate can stand in a prompt; escaped, it survives, and the file stays UTF-8.
-    return json.dumps(record, ensure_ascii=True, indent=1).encode("ascii")
+    return json.dumps(record, ensure_ascii=True).encode("ascii")
 
 
 def _plain(value: attrs.AttrsInstance) -> dict[str, Any]:

@@ -60,6 +60,7 @@ class Model:
     Attributes:
         id: Its name on the wire.
         kind: Whether it draws ("image") or leads the conversation ("mainline").
+        snapshots: Its dated names, the one that replies give first.
         shutdown: The day on which it ends, if one was announced.
         replacement: What its provider recommends instead.
         sizes: Which sizes it takes.
@@ -72,6 +73,7 @@ class Model:
 
     id: str
     kind: Kind
+    snapshots: tuple[str, ...] = ()
     shutdown: dt.date | None = None
     replacement: str | None = None
     sizes: SizeRule = SizeRule()
@@ -107,9 +109,10 @@ class Catalogue:
 
     def find(self, model_id: str) -> Model | None:
         """
-        Return what is known of a model; None if nothing is.
+        Return what is known of a model, by its name or a dated one; None if nothing is.
         """
-        return self.models.get(model_id)
+        dated = (model for model in self.models.values() if model_id in model.snapshots)
+        return self.models.get(model_id) or next(dated, None)
 
     def alive(self, kind: Kind, today: dt.date) -> tuple[Model, ...]:
         """
@@ -151,6 +154,7 @@ def _read_model(name: str, facts: Mapping[str, Any]) -> Model:
     return Model(
         id=name,
         kind=facts["kind"],
+        snapshots=tuple(facts.get("snapshots", ())),
         shutdown=facts.get("shutdown"),
         replacement=facts.get("replacement"),
         sizes=_read_sizes(facts.get("sizes", {})),

@@ -208,3 +208,6 @@ class Options:
 
 
 OPTION_NAMES: tuple[str, ...] = tuple(field.name for field in attrs.fields(Options))
+
+
+Options.__module__ = "imagesession"

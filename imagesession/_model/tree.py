@@ -241,3 +241,6 @@ def _label(turn: Turn, heads: Mapping[str | None, list[str]]) -> str:
 def _check_steps(steps: int, verb: str) -> None:
     if steps < 1:
         raise CallError(f"{verb}({steps}) makes no move; give a whole number from 1.")
+
+
+Tree.__module__ = "imagesession"

@@ -13,7 +13,7 @@ from .options import Options
 from .pictures import PictureFormat
 
 Status = Literal["pending", "completed", "failed", "refused"]
-Context = Literal["fresh", "continued", "rebuilt"]
+Knowing = Literal["fresh", "continued", "rebuilt"]
 SHORT_ID = 8
 
 
@@ -135,7 +135,7 @@ class Turn:
     masked: bool = False
     images: tuple[ImageRecord, ...] = ()
     text: str = ""
-    context: Context = "fresh"
+    context: Knowing = "fresh"
     model: str | None = None
     provider: str = ""
     response_id: str | None = None
@@ -144,3 +144,6 @@ class Turn:
     started: dt.datetime
     finished: dt.datetime | None = None
     version: str = ""
+
+
+Turn.__module__ = "imagesession"

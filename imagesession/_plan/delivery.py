@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from imagesession._model.turns import Context, Turn
+from imagesession._model.turns import Knowing, Turn
 from imagesession.errors import (
     OutcomeUnknownError,
     ProviderError,
@@ -31,7 +31,7 @@ from .replies import (
     read_reply,
     retry_after,
 )
-from .requests import Item, Order
+from .requests import Context, Order
 from .steps import Emit, Flow, Hear, Listen, OnDisk, Send, Wait
 from .streams import Fold
 from .wire import NoReplyError, Reply, Request
@@ -39,11 +39,12 @@ from .wire import NoReplyError, Reply, Request
 _TRANSIENT = frozenset({404, 408, 409, 425, 429})
 _PATIENCE_FOR_404 = 30.0
 _SERVER_ERROR = 500
+_QUICK = 0.02
 
 
 def deliver(
     order: Order, past: tuple[Turn, ...], provider: str, timeout: float
-) -> Flow[tuple[Outcome, Context]]:
+) -> Flow[tuple[Outcome, Knowing]]:
     """
     Ask for a picture and wait for it, with what came before as context.
 
@@ -73,7 +74,7 @@ def deliver(
     return outcome, "rebuilt" if past else "fresh"
 
 
-def _ask(order: Order, context: Item, timeout: float) -> Flow[Outcome]:
+def _ask(order: Order, context: Context, timeout: float) -> Flow[Outcome]:
     """
     Ask in the background, which survives a lost connection; by a plain stream where refused.
     """
@@ -89,14 +90,18 @@ def _ask(order: Order, context: Item, timeout: float) -> Flow[Outcome]:
 
 
 def _post(turn_id: str, request: Request, timeout: float) -> Flow[Outcome]:
+    asked = yield from Wait(0)
     try:
         reply = yield from Send(request)
     except NoReplyError as error:
         raise _unanswered(turn_id, error) from error
-    return (yield from _follow(turn_id, reply, timeout))
+    answered = yield from Wait(0)
+    return (yield from _follow(turn_id, reply, timeout, first_look=answered - asked))
 
 
-def _follow(turn_id: str, reply: Reply, timeout: float) -> Flow[Outcome]:
+def _follow(
+    turn_id: str, reply: Reply, timeout: float, *, first_look: float = 0.0
+) -> Flow[Outcome]:
     """
     Read the reply to the paid request; look again until it is finished.
     """
@@ -108,7 +113,7 @@ def _follow(turn_id: str, reply: Reply, timeout: float) -> Flow[Outcome]:
             "The provider accepted the request and gave no id to ask for its outcome.", turn_id
         )
     yield from _note(turn_id, outcome.response_id)
-    return (yield from poll(turn_id, outcome.response_id, timeout))
+    return (yield from poll(turn_id, outcome.response_id, timeout, first_look=first_look))
 
 
 def _listen(turn_id: str, request: Request, timeout: float, *, resumable: bool) -> Flow[Outcome]:
@@ -160,17 +165,25 @@ def _hear_out(turn_id: str, fold: Fold) -> Flow[Outcome | None]:
     return fold.outcome
 
 
-def poll(turn_id: str, response_id: str, timeout: float) -> Flow[Outcome]:
+def poll(
+    turn_id: str, response_id: str, timeout: float, *, first_look: float = 0.0
+) -> Flow[Outcome]:
     """
     Look for a reply until it is finished. Looking is free, so it is tried again after any failure.
+
+    Args:
+        turn_id: The turn that it is for.
+        response_id: The reply's id.
+        timeout: Seconds after which to stop.
+        first_look: Seconds after which to look first.
 
     Raises:
         OutcomeUnknownError: It is not finished in time, or the provider will not say.
         ImageSessionError: It is finished without a picture.
     """
     start = now = yield from Wait(0)
-    for pause in polling_pauses():
-        now = yield from Wait(max(0.0, min(pause, start + timeout - now)))
+    for due in looks(first_look):
+        now = yield from Wait(max(0.0, min(due, timeout) - (now - start)))
         try:
             reply = yield from Send(requests.retrieve(response_id))
         except NoReplyError:
@@ -198,12 +211,15 @@ def poll(turn_id: str, response_id: str, timeout: float) -> Flow[Outcome]:
     )
 
 
-def polling_pauses() -> Iterator[float]:
+def looks(first: float) -> Iterator[float]:
     """
-    Yield the seconds to wait before each look: at once, then ever longer, up to two seconds.
+    Yield the seconds after which to look, counted from the provider's acceptance.
+
+    The first look comes at once where asking was quick, else after as long again: then provider
+    or network are busy, and other requests go first. Later looks are ever rarer.
     """
-    yield from (0.0, 0.1, 0.2, 0.3, 0.45, 0.7, 1.0, 1.5)
-    yield from itertools.repeat(2.0)
+    yield from (0.0 if first < _QUICK else min(first, 0.3), 0.3, 1.0, 2.0, 3.5)
+    yield from itertools.count(5.5, 2.0)
 
 
 def _is_final(reply: Reply, elapsed: float) -> bool:

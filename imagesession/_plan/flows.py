@@ -22,8 +22,8 @@ from .checks import check_mask, check_options, check_partials, check_prompt, che
 from .delivery import deliver
 from .requests import Order
 from .sessions import Place
-from .steps import AskProvider, Flow, OnDisk
-from .store import Begun, Fetched, Source, Store
+from .steps import AskProvider, Begin, Flow, OnDisk
+from .store import Begun, Fetched, Source
 
 _NOTHING_HAPPENED = (TryLaterError, AccessError, QuotaError)
 
@@ -62,7 +62,7 @@ def generate(wish: Wish, catalogue: Catalogue, place: Place | None = None) -> Fl
     Raises:
         ImageSessionError: There is no picture, and the error says why and what to do.
     """
-    begun = yield from OnDisk(_begin)
+    begun = yield from Begin()
     order = yield from _order(wish, catalogue, begun, place)
     turn = order.turn
     yield from OnDisk(lambda store: store.intend(turn))
@@ -82,14 +82,6 @@ def generate(wish: Wish, catalogue: Catalogue, place: Place | None = None) -> Fl
         usage=outcome.usage,
     )
     return (yield from OnDisk(lambda store: store.commit(settled, outcome.pictures)))
-
-
-def _begin(store: Store) -> Begun:
-    """
-    Find out whether pictures can be kept, before one is paid for.
-    """
-    store.check_writable()
-    return store.begin()
 
 
 def _order(wish: Wish, catalogue: Catalogue, begun: Begun, place: Place | None) -> Flow[Order]:

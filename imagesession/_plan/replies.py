@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import attrs
-import jiter
 import pybase64
 
 from imagesession._model.pictures import PictureFacts, read_facts
@@ -32,6 +31,7 @@ from imagesession.errors import (
     UnavailableError,
 )
 
+from .lifting import parse
 from .wire import Received, Reply
 
 Json = Mapping[str, Any]
@@ -142,7 +142,7 @@ def read_picture(item: Json) -> Received:
     Raises:
         ReplyError: It is no base64, or no picture.
     """
-    data, facts = decode_picture(_text(item.get("result")))
+    data, facts = decode_picture(item.get("result"))
     return Received(
         data=data,
         facts=facts,
@@ -151,17 +151,18 @@ def read_picture(item: Json) -> Received:
     )
 
 
-def decode_picture(encoded: str) -> tuple[bytes, PictureFacts]:
+def decode_picture(encoded: object) -> tuple[bytes, PictureFacts]:
     """
     Decode base64, bare or as a data URL, and recognise the picture by its bytes.
+
+    Args:
+        encoded: A text, or a view of the body that it came in.
 
     Raises:
         ReplyError: It is no base64, or no whole picture.
     """
-    if encoded.startswith("data:"):
-        encoded = encoded.partition(",")[2]
     try:
-        data = pybase64.b64decode(encoded, validate=True)
+        data = pybase64.b64decode(_base64_of(encoded), validate=True)
     except ValueError as error:
         raise ReplyError(f"The provider's picture is not base64: {error}.") from error
     facts = read_facts(data)
@@ -171,6 +172,22 @@ def decode_picture(encoded: str) -> tuple[bytes, PictureFacts]:
             "SVG."
         )
     return data, facts
+
+
+def _base64_of(encoded: object) -> bytes | memoryview[int]:
+    """
+    Return the base64 in a text or a view of one, without what a data URL has before it.
+
+    Raises:
+        ValueError: It is something else, or not ASCII.
+    """
+    if isinstance(encoded, memoryview):
+        view = cast("memoryview[int]", encoded)
+        return bytes(view).partition(b",")[2] if bytes(view[:5]) == b"data:" else view
+    if isinstance(encoded, str):
+        text = encoded.partition(",")[2] if encoded.startswith("data:") else encoded
+        return text.encode("ascii")
+    raise ValueError(f"{type(encoded).__name__} instead of a text")
 
 
 def _has_picture(item: Json) -> bool:
@@ -351,7 +368,7 @@ def _json(reply: Reply) -> Json:
 
 def _parse(body: bytes) -> object:
     try:
-        return jiter.from_json(body)
+        return parse(body)
     except ValueError:
         return None
 

@@ -22,6 +22,22 @@ Delivery = Literal["background", "background stream", "stream"]
 
 
 @attrs.frozen(kw_only=True)
+class Context:
+    """
+    How the model knows what came before: by an id, or by being told again; else there is nothing.
+
+    Attributes:
+        previous_response_id: The reply that is continued.
+        messages: The conversation until now.
+        picture: The last picture, to stand before the new words.
+    """
+
+    previous_response_id: str | None = None
+    messages: tuple[Item, ...] = ()
+    picture: Fetched | None = None
+
+
+@attrs.frozen(kw_only=True)
 class Order:
     """
     All that one request for a picture needs.
@@ -43,22 +59,20 @@ class Order:
     partial_images: int = 0
 
 
-def create(order: Order, context: Item, delivery: Delivery) -> Request:
+def create(order: Order, context: Context, delivery: Delivery) -> Request:
     """
     Build the request that is paid for.
 
     Args:
         order: What is wanted.
-        context: How the model knows what came before; see `context`.
+        context: How the model knows what came before.
         delivery: How the reply comes: asked for later, or as a stream of events.
 
     Source: https://developers.openai.com/api/reference/resources/responses/methods/create
     """
-    earlier: list[Item] = context.get("input", [])
     body: Item = {
         "model": order.mainline,
-        **context,
-        "input": [*earlier, _message(order)],
+        "input": [*context.messages, _message(order, context.picture)],
         "tools": [_tool(order)],
         # Without it the model may answer in words and bill for them.
         "tool_choice": {"type": "image_generation"},
@@ -68,6 +82,8 @@ def create(order: Order, context: Item, delivery: Delivery) -> Request:
         # Ours, so that a reply can be told by the turn that it belongs to.
         "metadata": {"imagesession_turn": order.turn.id},
     }
+    if context.previous_response_id is not None:
+        body["previous_response_id"] = context.previous_response_id
     if order.brief:
         # Instructions are not carried over by previous_response_id, so they go with every turn.
         body["instructions"] = order.brief
@@ -83,9 +99,9 @@ def retrieve(response_id: str) -> Request:
     return Request(method="GET", path=f"/responses/{response_id}")
 
 
-def _message(order: Order) -> Item:
-    pictures = [_input_image(picture) for picture in order.references]
-    return user_message(order.turn.prompt, pictures)
+def _message(order: Order, last: Fetched | None) -> Item:
+    pictures = order.references if last is None else (last, *order.references)
+    return user_message(order.turn.prompt, map(_input_image, pictures))
 
 
 def user_message(text: str, pictures: Iterable[Item] = ()) -> Item:
@@ -96,10 +112,10 @@ def user_message(text: str, pictures: Iterable[Item] = ()) -> Item:
 
 
 def _input_image(picture: Fetched) -> Item:
-    return {"type": "input_image", "image_url": data_url(picture)}
+    return {"type": "input_image", "image_url": _data_url(picture)}
 
 
-def data_url(picture: Fetched) -> str:
+def _data_url(picture: Fetched) -> str:
     """
     Write a picture as a data URL.
     """
@@ -112,7 +128,7 @@ def _tool(order: Order) -> Item:
     if order.partial_images:
         tool["partial_images"] = order.partial_images
     if order.mask is not None:
-        tool["input_image_mask"] = {"image_url": data_url(order.mask)}
+        tool["input_image_mask"] = {"image_url": _data_url(order.mask)}
     return tool
 
 

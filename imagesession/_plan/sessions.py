@@ -14,7 +14,7 @@ from imagesession._model.tree import Move, Tree
 from imagesession._model.turns import Turn
 from imagesession.errors import CallError, NotFoundError, SessionClosedError
 
-from .steps import Flow, OnDisk
+from .steps import Begin, Flow, OnDisk
 
 
 @attrs.frozen(kw_only=True)
@@ -55,7 +55,7 @@ def start(description: str, name: str | None, choices: Mapping[str, object]) -> 
         OptionError: A choice is not one that the option takes.
     """
     Options().updated(choices)
-    begun = yield from OnDisk(lambda store: store.begin())
+    begun = yield from Begin()
     record = SessionRecord(
         id=begun.id,
         description=description.strip(),
@@ -161,7 +161,7 @@ def branch_off(session_id: str, at: str | None, branch: str, name: str | None) -
     """
     place = yield from locate_open(session_id, branch)
     new = place.tree.new_branch(name)
-    begun = yield from OnDisk(lambda store: store.begin())
+    begun = yield from Begin()
     if at is not None:
         move = place.tree.checkout(turn_of(place.tree, at), begun.id)
     else:
@@ -176,7 +176,7 @@ def close(session_id: str) -> Flow[None]:
     """
     record = yield from OnDisk(lambda store: store.find_session(session_id))
     if record.closed is None:
-        begun = yield from OnDisk(lambda store: store.begin())
+        begun = yield from Begin()
         yield from _update(session_id, lambda known: attrs.evolve(known, closed=begun.at))
 
 
@@ -197,7 +197,7 @@ def turn_of(tree: Tree, wanted: str) -> str:
 
 def _move(session_id: str, branch: str, plan: Callable[[Tree, str], Move]) -> Flow[Turn | None]:
     place = yield from locate_open(session_id, branch)
-    begun = yield from OnDisk(lambda store: store.begin())
+    begun = yield from Begin()
     move = plan(place.tree, begun.id)
     yield from _save_move(session_id, branch, move)
     return place.tree.moved(branch, move).head(branch)

@@ -11,7 +11,7 @@ import attrs
 
 from imagesession._model.partials import PartialImage
 
-from .store import Store
+from .store import Begun, Store
 from .wire import Reply, Request
 
 Answer = TypeVar("Answer")
@@ -39,6 +39,13 @@ class OnDisk(Step[Answer]):
     """
 
     do: Callable[[Store], Answer]
+
+
+@attrs.frozen
+class Begin(Step[Begun]):
+    """
+    Take a new id and the time; nothing is waited for.
+    """
 
 
 @attrs.frozen

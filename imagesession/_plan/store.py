@@ -76,12 +76,8 @@ class Store(Protocol):
         """Give out an id and the time."""
         ...
 
-    def check_writable(self) -> None:
-        """Find out before anything is paid for whether pictures can be kept."""
-        ...
-
     def intend(self, turn: Turn) -> None:
-        """Write down durably what is about to be asked."""
+        """Write down durably what is about to be asked, if there is room for what will come."""
         ...
 
     def note(self, turn_id: str, response_id: str) -> None:

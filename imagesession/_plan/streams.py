@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import attrs
-import jiter
 
 from imagesession._model.partials import PartialImage
 from imagesession.errors import ReplyError
 
+from .lifting import parse
 from .replies import Json, Outcome, decode_picture, failure_of, read_response
 
 _TERMINAL = frozenset({"response.completed", "response.failed", "response.incomplete"})
@@ -77,7 +77,7 @@ class Fold:
 
 def _read_event(data: bytes) -> Mapping[str, Any]:
     try:
-        event = jiter.from_json(data)
+        event = parse(data)
     except ValueError as error:
         raise ReplyError(f"An event of the stream is no JSON: {error}.") from error
     if not isinstance(event, dict):
@@ -89,11 +89,9 @@ def _read_partial(event: Mapping[str, Any]) -> Iterator[PartialImage]:
     """
     Yield the partial image of an event; one that cannot be read is no loss and is left out.
     """
-    encoded, index = event.get("partial_image_b64"), event.get("partial_image_index")
-    if not isinstance(encoded, str):
-        return
+    index = event.get("partial_image_index")
     try:
-        data, facts = decode_picture(encoded)
+        data, facts = decode_picture(event.get("partial_image_b64"))
     except ReplyError:
         return
     yield PartialImage(
