@@ -1,0 +1,275 @@
+"""
+Measure what the library promises, side by side in one run.
+
+    python -m tests.bench.figures [NAME ...]
+
+Ratios are printed rather than seconds, for the machine is noisy; each line says what it may be at
+most. `tests/bench/test_figures.py` holds them, with `pytest --figures`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime as dt
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+import openai
+
+from imagesession import AsyncStudio, Studio
+from imagesession._library import records
+from imagesession._model.options import Options
+from imagesession._model.turns import ImageRecord, Turn
+from imagesession.testing import OfflineProvider
+from tests.bench.server import served
+
+
+@attrs.frozen
+class Figure:
+    """
+    One line of the table.
+
+    Attributes:
+        what: What was measured.
+        value: What came out.
+        most: What it may be at most.
+        unit: Of both.
+    """
+
+    what: str
+    value: float
+    most: float
+    unit: str
+
+    def __str__(self) -> str:
+        verdict = "ok" if self.value <= self.most else "TOO MUCH"
+        return f"{self.what:<72} {self.value:8.3f} of {self.most:g} {self.unit}  {verdict}"
+
+
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    # Beneath the working folder: /tmp may be memory, where flushing is free.
+    return tempfile.TemporaryDirectory(prefix="imagesession-bench-", dir=Path.cwd())
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _ms(seconds: list[float]) -> float:
+    return statistics.median(seconds) * 1e3
+
+
+def generating(rounds: int = 40) -> Figure:
+    """
+    Compare a durable `session.generate` of a 3 MB PNG with the plain client writing a file.
+    """
+    with _folder() as folder, served((1024, 1024)) as url:
+        studio = Studio(Path(folder) / "library", api_key="x", base_url=url)
+        session = studio.session("bench")
+        plain = openai.OpenAI(api_key="x", base_url=url)
+        target = Path(folder) / "plain.png"
+
+        def with_plain_client() -> None:
+            response = plain.responses.create(
+                model="gpt-6-luna",
+                input="a teapot",
+                tools=[{"type": "image_generation"}],
+                tool_choice={"type": "image_generation"},
+            )
+            (item,) = (one for one in response.output if one.type == "image_generation_call")
+            target.write_bytes(base64.b64decode(item.result or ""))
+
+        for warm_up in (with_plain_client, lambda: session.generate("a teapot")):
+            warm_up()
+        ours: list[float] = []
+        theirs: list[float] = []
+        for _ in range(rounds):
+            theirs.append(_seconds(with_plain_client))
+            ours.append(_seconds(lambda: session.generate("a teapot")))
+        studio.close()
+        plain.close()
+        ratio = statistics.median(ours) / statistics.median(theirs)
+        what = "generate a 3 MB PNG durably / plain client and write_bytes"
+        print(f"  medians: ours {_ms(ours):.1f} ms, plain {_ms(theirs):.1f} ms")
+        return Figure(what, ratio, 1.0, "x")
+
+
+def request_bodies(turns: int = 50) -> Iterator[Figure]:
+    """
+    Weigh the requests of a long session.
+    """
+    provider = OfflineProvider()
+    with _folder() as folder, Studio.offline(folder, provider=provider) as studio:
+        session = studio.session("A logo for a tea shop", name="bench")
+        for number in range(turns):
+            session.generate(f"change number {number:02}")
+        lengths = [call.length for call in provider.calls if call.method == "POST"]
+    yield Figure(f"largest request body of {turns} turns", max(lengths), 1024, "bytes")
+    spread = max(lengths[1:]) - min(lengths[1:])
+    yield Figure("growth of the request body from turn 2 to the last", spread, 0, "bytes")
+
+
+def importing(rounds: int = 15) -> Iterator[Figure]:
+    """
+    Time `import imagesession` against `import attrs`.
+    """
+    times: dict[str, list[float]] = {"attrs": [], "imagesession": []}
+    for _ in range(rounds):
+        for name, taken in times.items():
+            command = [sys.executable, "-c", f"import {name}"]
+            taken.append(_seconds(lambda command=command: subprocess.run(command, check=True)))  # type: ignore[misc]
+    over = statistics.median(times["imagesession"]) - statistics.median(times["attrs"])
+    yield Figure("import imagesession over import attrs", over * 1000, 40, "ms")
+    heavy = "openai", "PIL", "sqlite3", "mcp"
+    script = f"import sys, imagesession; print(sum(n in sys.modules for n in {heavy}))"
+    count = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    yield Figure(f"imported of {', '.join(heavy)}", int(count.stdout), 0, "packages")
+
+
+def many_at_once(count: int = 64) -> Figure:
+    """
+    Time concurrent generations that take a second each.
+    """
+
+    async def run(url: str, folder: str) -> float:
+        async with AsyncStudio(folder, api_key="x", base_url=url) as studio:
+            await studio.generate("a teapot")
+            start = time.perf_counter()
+            await asyncio.gather(*(studio.generate("a teapot") for _ in range(count)))
+            return time.perf_counter() - start
+
+    with _folder() as folder, served((1024, 1024), share=0.05, latency=1.0) as url:
+        seconds = asyncio.run(run(url, folder))
+    return Figure(f"{count} async generations of one second", seconds, 1.25, "s")
+
+
+_PEAK = """
+import re, sys
+from pathlib import Path
+from imagesession import Studio
+url, folder, big = sys.argv[1:]
+with Studio(folder, api_key="x", base_url=url) as studio:
+    from imagesession._plan.wire import Request
+    studio._connection().send(Request(method="GET", path="/models"))
+    size = 0
+    if big == "yes":
+        size = studio.generate("a teapot", size="3840x2160").record.bytes
+status = Path("/proc/self/status").read_text()  # getrusage would count the parent's memory in
+print(int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1]) * 1024, size)
+"""
+
+
+def peak_memory() -> Figure:
+    """
+    Measure the memory of a large generation, over that of a process that makes none.
+    """
+
+    def peak(url: str, folder: str, big: str) -> tuple[int, int]:
+        command = [sys.executable, "-c", _PEAK, url, folder, big]
+        shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        return int(shown[0]), int(shown[1])
+
+    with _folder() as folder, served((3840, 2160)) as url:
+        nothing, _ = peak(url, folder, "no")
+        something, size = peak(url, folder, "yes")
+    encoded = (size + 2) // 3 * 4
+    what = f"peak memory of a 3840x2160 generation / its {encoded / 1e6:.0f} MB of base64"
+    return Figure(what, (something - nothing) / encoded, 3.5, "x")
+
+
+def opening(count: int = 100_000) -> Iterator[Figure]:
+    """
+    Time opening a large library and listing its first page.
+    """
+    with _folder() as folder:
+        _fill(Path(folder), count)
+        built = _seconds(lambda: Studio(folder).images())
+        script = (
+            "import sys, time; from imagesession import Studio; start = time.perf_counter();"
+            "images = Studio(sys.argv[1]).images(); print(len(images), time.perf_counter() - start)"
+        )
+        command = [sys.executable, "-c", script, folder]
+        runs = [
+            subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+            for _ in range(7)
+        ]
+    assert {run[0] for run in runs} == {"50"}
+    seconds = statistics.median(float(run[1]) for run in runs)
+    yield Figure(f"open a library of {count:,} images, list a page", seconds * 1000, 150, "ms")
+    yield Figure("build its index anew", built, 15, "s")
+
+
+def _fill(folder: Path, count: int) -> None:
+    """
+    Write a library's records as if its pictures had been made in sessions of a hundred turns.
+    """
+    Studio(folder).close()
+    now = dt.datetime.now(dt.UTC)
+    turns = folder / ".imagesession" / "turns"
+    for number in range(count):
+        session = f"0{number // 100:025}"
+        image = ImageRecord(
+            id=f"1{number:025}",
+            file=f"general/session_{number:08}.png",
+            format="png",
+            width=1024,
+            height=1024,
+            bytes=3_000_000,
+            sha256="0" * 64,
+            revised_prompt="A sketch of a teapot, in the style of many others before it. " * 3,
+        )
+        turn = Turn(
+            id=f"0{number:025}",
+            session=session,
+            status="completed",
+            prompt=f"a teapot, number {number}",
+            options=Options(quality="high"),
+            images=(image,),
+            started=now,
+            finished=now,
+        )
+        file = turns / session / f"{turn.id}.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(records.dump_turn(turn))
+
+
+FIGURES: dict[str, Callable[[], Figure | Iterator[Figure]]] = {
+    "generating": generating,
+    "request_bodies": request_bodies,
+    "importing": importing,
+    "many_at_once": many_at_once,
+    "peak_memory": peak_memory,
+    "opening": opening,
+}
+
+
+def measure(name: str) -> list[Figure]:
+    """
+    Measure one row of the table, which may have several figures.
+    """
+    measured = FIGURES[name]()
+    return [measured] if isinstance(measured, Figure) else list(measured)
+
+
+def main(names: list[str]) -> None:
+    """
+    Print the table.
+    """
+    for name in names or FIGURES:
+        for figure in measure(name):
+            print(figure, flush=True)
+    print(json.dumps({"python": sys.version.split()[0], "openai": openai.__version__}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,109 @@
+"""
+A provider on loopback whose pictures cost nothing to draw, so that only ours is measured.
+
+    python -m tests.bench.server BYTES [WIDTH HEIGHT] [LATENCY]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from typing import Any
+
+import attrs
+from PIL import Image
+
+from imagesession._offline import painter
+from imagesession._offline.painter import Story
+from imagesession.testing import OfflineProvider, serve
+
+
+@attrs.frozen
+class FixedPainter:
+    """
+    Paints the same picture whatever is asked.
+    """
+
+    picture: bytes = attrs.field(repr=False)
+    size: tuple[int, int]
+
+    def begin(self, prompt: str, **_: Any) -> Story:
+        """
+        Tell a story of the picture's size.
+        """
+        return painter.begin(prompt, size=self.size)
+
+    def retell(self, story: Story, prompt: str, **_: Any) -> Story:
+        """
+        Go on with a story.
+        """
+        return painter.retell(story, prompt, size=self.size)
+
+    def recall(self, data: bytes, *, seed: int = 0) -> Story:
+        """
+        Take a picture for one of ours.
+        """
+        return painter.recall(data, seed=seed)
+
+    def paint(self, story: Story, **_: Any) -> bytes:  # noqa: ARG002 - a painter's face
+        """
+        Return the picture.
+        """
+        return self.picture
+
+    def describe(self, story: Story) -> str:  # noqa: ARG002 - a painter's face
+        """
+        Say nothing much.
+        """
+        return "a fixed picture"
+
+
+def noise(size: tuple[int, int], share: float = 1.0) -> bytes:
+    """
+    Encode a PNG that cannot be compressed: noise over a share of its rows, the rest black.
+    """
+    width, height = size
+    rows = int(height * share)
+    pixels = os.urandom(width * rows * 3) + bytes(width * (height - rows) * 3)
+    buffer = io.BytesIO()
+    Image.frombytes("RGB", size, pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def served(
+    size: tuple[int, int] = (1024, 1024), share: float = 1.0, latency: float = 0.0
+) -> Generator[str, None, None]:
+    """
+    Run the provider in a process of its own; give its base URL.
+    """
+    command = [sys.executable, "-m", "tests.bench.server", *map(str, (*size, share, latency))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+def main() -> None:
+    """
+    Serve until terminated.
+    """
+    width, height, share, latency = sys.argv[1:]
+    size = int(width), int(height)
+    fixed = FixedPainter(noise(size, float(share)), size)
+    provider = OfflineProvider(latency=float(latency), painter=fixed)
+    with serve(provider) as place:
+        print(place.base_url, flush=True)
+        while True:
+            time.sleep(3600)
+
+
+if __name__ == "__main__":
+    main()

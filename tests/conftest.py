@@ -1,0 +1,207 @@
+"""
+What all tests share: every behaviour test runs over the sync and the async twin.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import anyio.from_thread
+import pytest
+
+from imagesession import AsyncStudio, Studio
+from imagesession.testing import OfflineProvider
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """
+    Add the flag for what takes longer.
+    """
+    parser.addoption("--figures", action="store_true", help="measure what the library promises")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """
+    Leave the figures out unless they are asked for.
+    """
+    if not config.getoption("--figures"):
+        measuring = [item for item in items if item.get_closest_marker("figures")]
+        config.hook.pytest_deselected(items=measuring)
+        items[:] = [item for item in items if item not in measuring]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """
+    Run async tests on asyncio, the loop of the openai package.
+    """
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """
+    Keep the developer's own key and library out of the tests.
+    """
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "IMAGESESSION_LIBRARY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+class Awaited:
+    """
+    An async object whose verbs are awaited where they are called, so that one test drives both.
+
+    Everything that comes back is wrapped likewise; everything passed in is unwrapped.
+    """
+
+    def __init__(self, inner: Any, portal: anyio.from_thread.BlockingPortal) -> None:
+        self.inner = inner
+        self._portal = portal
+
+    def __getattr__(self, name: str) -> Any:
+        return self._wrap(getattr(self.inner, name))
+
+    def __repr__(self) -> str:
+        return repr(self.inner)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.inner == unwrap(other))
+
+    def __hash__(self) -> int:
+        return hash(self.inner)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _wrap(self, value: Any) -> Any:
+        if inspect.isasyncgen(value):
+            return self._iterate(value)
+        if inspect.iscoroutine(value):
+            return self._wrap(self._portal.call(_awaiting(value)))
+        if isinstance(value, tuple):
+            members: tuple[Any, ...] = value
+            return tuple(map(self._wrap, members))
+        if type(value).__module__ == "imagesession" and type(value).__name__.startswith("Async"):
+            return Awaited(value, self._portal)
+        if inspect.ismethod(value) or inspect.isfunction(value):
+            return functools.partial(self._call, value)
+        return value
+
+    def _call(self, verb: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        plain = [unwrap(one) for one in args]
+        named = {name: unwrap(one) for name, one in kwargs.items()}
+        return self._wrap(verb(*plain, **named))
+
+    def _iterate(self, events: AsyncIterator[Any]) -> Iterator[Any]:
+        while True:
+            try:
+                yield self._wrap(self._portal.call(anext, events))
+            except StopAsyncIteration:
+                return
+
+
+def unwrap(value: Any) -> Any:
+    """
+    Take the async object out again, to pass it to an async verb.
+    """
+    if isinstance(value, Awaited):
+        return value.inner
+    if isinstance(value, list):
+        members: list[Any] = value
+        return list(map(unwrap, members))
+    return value
+
+
+def _awaiting(coroutine: Coroutine[Any, Any, Any]) -> Callable[[], Coroutine[Any, Any, Any]]:
+    async def run() -> Any:
+        return await coroutine
+
+    return run
+
+
+MakeStudio = Callable[..., Any]
+
+
+@pytest.fixture(params=["sync", "async"])
+def make_studio(request: pytest.FixtureRequest) -> Iterator[MakeStudio]:
+    """
+    Make studios of one twin; tests that use this run over both.
+
+    `make_studio(library, provider=...)` is offline; `make_studio(library, client=True, ...)` is
+    made by the constructor.
+    """
+    made: list[Any] = []
+    if request.param == "sync":
+
+        def make(*args: Any, online: bool = False, **kwargs: Any) -> Any:
+            studio = (Studio if online else Studio.offline)(*args, **kwargs)
+            made.append(studio)
+            return studio
+
+        yield make
+        for studio in made:
+            studio.close()
+        return
+    with anyio.from_thread.start_blocking_portal("asyncio") as portal:
+
+        def make_async(*args: Any, online: bool = False, **kwargs: Any) -> Any:
+            studio = Awaited(
+                (AsyncStudio if online else AsyncStudio.offline)(*args, **kwargs), portal
+            )
+            made.append(studio)
+            return studio
+
+        yield make_async
+        for studio in made:
+            studio.close()
+
+
+@pytest.fixture
+def provider() -> OfflineProvider:
+    """
+    An offline provider whose calls can be looked at.
+    """
+    return OfflineProvider()
+
+
+@pytest.fixture
+def studio(make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider) -> Any:
+    """
+    A studio of either twin, on an empty library, over the offline provider.
+    """
+    return make_studio(tmp_path / "library", provider=provider)
+
+
+@pytest.fixture
+def in_threads() -> Callable[[list[Callable[[], Any]]], None]:
+    """
+    Run functions at the same time; raise what the first of them raised.
+    """
+
+    def run(functions: list[Callable[[], Any]]) -> None:
+        problems: list[BaseException] = []
+
+        def guarded(function: Callable[[], Any]) -> None:
+            try:
+                function()
+            except BaseException as problem:  # noqa: BLE001 - it is raised again below
+                problems.append(problem)
+
+        threads = [threading.Thread(target=guarded, args=(function,)) for function in functions]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if problems:
+            raise problems[0]
+
+    return run

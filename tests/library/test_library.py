@@ -1,0 +1,452 @@
+"""
+The library on disk: durable, private, and mended by itself where it can be.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from imagesession._library import durable
+from imagesession._library.ids import IdMaker, is_id
+from imagesession._library.library import Library
+from imagesession._model.options import Options
+from imagesession._model.pictures import PictureFacts
+from imagesession._model.sessions import SessionRecord
+from imagesession._model.tree import Move
+from imagesession._model.turns import Turn
+from imagesession._plan.store import ImageQuery
+from imagesession._plan.wire import Received
+from imagesession.errors import (
+    DiskError,
+    LibraryTooNewError,
+    NotFoundError,
+    PictureError,
+    RecordError,
+)
+from imagesession.testing import tiny_image
+
+PNG = Received(
+    data=tiny_image(), facts=PictureFacts(format="png", width=64, height=64, alpha=False)
+)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    """
+    An empty library.
+    """
+    return Library(tmp_path / "library")
+
+
+def settle(library: Library, session: str | None = None, pictures: int = 1) -> Turn:
+    """
+    Keep a turn as a flow does.
+    """
+    begun = library.begin()
+    turn = Turn(
+        id=begun.id,
+        session=session,
+        status="completed",
+        prompt="a teapot",
+        options=Options(),
+        started=begun.at,
+    )
+    library.intend(turn)
+    library.note(turn.id, "resp_1")
+    return library.commit(turn, (PNG,) * pictures)
+
+
+def start(library: Library) -> SessionRecord:
+    """
+    Keep a new session.
+    """
+    begun = library.begin()
+    record = SessionRecord(id=begun.id, description="x", created=begun.at)
+    library.save_session(record)
+    return record
+
+
+def listed(library: Library) -> list[str]:
+    """
+    Return the ids of all pictures, the latest first.
+    """
+    found = library.list_images(ImageQuery(limit=1000))
+    return [turn.images[position].id for turn, position in found]
+
+
+def test_pictures_have_human_names(library: Library) -> None:
+    """
+    A picture lies in the folder of its kind, named by its session, the time and a number.
+    """
+    session = start(library).id
+    first = settle(library, session, pictures=2)
+    names = [Path(image.file).name for image in first.images]
+    stamp = f"{first.finished:%Y%m%dT%H%M%SZ}"
+    assert names == [f"session_{session[-8:].lower()}_{stamp}_{number:02}.png" for number in (1, 2)]
+    assert all(image.file.startswith("general/") for image in first.images)
+    assert library.path(first.images[0]).read_bytes() == PNG.data
+
+
+def test_everything_is_private(library: Library) -> None:
+    """
+    Folders and files are for the user alone, whatever the umask.
+    """
+    before = os.umask(0)
+    try:
+        settle(library)
+        listed(library)
+    finally:
+        os.umask(before)
+    root = library.layout.root
+    for path in (root, *root.rglob("*")):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_nothing_unfinished_remains(library: Library) -> None:
+    """
+    Scratch files are gone once a turn is settled, and so is its intent once it is indexed.
+    """
+    settle(library, pictures=3)
+    listed(library)
+    assert list(library.layout.tmp.iterdir()) == []
+    assert list(library.layout.journal.iterdir()) == []
+
+
+def test_pictures_are_flushed_before_the_record(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The order of durable steps: intent, id, picture, record; each file flushed before it is named,
+    and each name flushed before the next step.
+    """
+    steps: list[str] = []
+    names: dict[int, str] = {}
+
+    def watch(name: str, describe: Callable[..., str]) -> None:
+        real = getattr(os, name)
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            result = real(*args, **kwargs)
+            if name == "open":
+                names[result] = str(args[0])
+            else:
+                steps.append(describe(*args))
+            return result
+
+        monkeypatch.setattr(os, name, watched)
+
+    def kind(path: str) -> str:
+        place = Path(path).relative_to(library.layout.root)
+        if place.parts[:2] == (".imagesession", "tmp"):
+            return "scratch"
+        parts = [part for part in place.parts if part != ".imagesession"]
+        return parts[0] + ("/file" if place.suffix else "")
+
+    watch("open", str)
+
+    def flushed(descriptor: int) -> str:
+        return f"flush {kind(names[descriptor])}"
+
+    def named(_: Path, target: Path) -> str:
+        return f"name {kind(str(target))}"
+
+    watch("fsync", flushed)
+    watch("link", named)
+    settle(library)
+    assert steps == [
+        "flush journal/file",
+        "flush journal",
+        "flush journal/file",
+        "flush scratch",
+        "name general/file",
+        "flush general",
+        "flush scratch",
+        "name turns/file",
+        "flush turns",
+    ]
+
+
+def test_a_name_is_not_taken_from_another(tmp_path: Path) -> None:
+    """
+    Writing under a name that is in use fails and leaves the other file as it was.
+    """
+    target = tmp_path / "a"
+    durable.write_new(target, b"first", tmp_path)
+    with pytest.raises(FileExistsError):
+        durable.write_new(target, b"second", tmp_path)
+    assert target.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_without_links_files_are_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    On file systems without hard links the same promise holds as far as they allow.
+    """
+
+    def no_links(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    target = tmp_path / "a"
+    durable.write_new(target, b"first", tmp_path)
+    with pytest.raises(FileExistsError):
+        durable.write_new(target, b"second", tmp_path)
+    assert target.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_cannot_be_flushed_is_not_acknowledged(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    When flushing fails the turn is not settled, no picture has a name, and the intent remains.
+    """
+    begun = library.begin()
+    turn = Turn(id=begun.id, prompt="x", options=Options(), started=begun.at, status="completed")
+    library.intend(turn)
+
+    def broken(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", broken)
+        with pytest.raises(DiskError, match="Input/output error"):
+            library.commit(turn, (PNG,))
+    assert list((library.layout.root / "general").iterdir()) == []
+    assert library.layout.journal_file(turn.id).exists()
+    assert listed(library) == []
+    assert len(library.commit(turn, (PNG,)).images) == 1
+
+
+@pytest.mark.parametrize("number", [28, 30, 13, 20, 24])
+def test_disk_errors_say_what_to_do(tmp_path: Path, number: int) -> None:
+    """
+    The operating system's errors become one kind, with advice.
+    """
+    words = {28: "make room", 30: "read-only", 13: "permissions", 20: "is a file", 24: "too many"}
+    with pytest.raises(DiskError, match=words[number]), durable.disk_errors(tmp_path):
+        raise OSError(number, "x")
+
+
+def test_a_library_needs_a_folder(tmp_path: Path) -> None:
+    """
+    A library cannot be made where there is a file.
+    """
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(DiskError, match="choose another library folder"):
+        Library(tmp_path / "file")
+
+
+def test_a_newer_library_is_refused(library: Library) -> None:
+    """
+    A library that a newer version wrote is not touched, and the error says to update.
+    """
+    settle(library)
+    library.layout.format.write_text('{"format": 2, "min_reader": 2}')
+    with pytest.raises(LibraryTooNewError, match="pip install -U imagesession"):
+        Library(library.layout.root)
+    library.layout.format.write_text('{"format": 2, "min_reader": 1}')
+    assert len(listed(Library(library.layout.root))) == 1
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "7", '{"min_reader": "x"}'])
+def test_a_damaged_mark_is_named(library: Library, text: str) -> None:
+    """
+    A damaged FORMAT file is an error that says how to mend it.
+    """
+    library.layout.format.write_text(text)
+    with pytest.raises(RecordError, match="FORMAT"):
+        Library(library.layout.root)
+
+
+def _delete(index: Path) -> None:
+    index.unlink()
+
+
+def _garble(index: Path) -> None:
+    index.write_bytes(b"not a database at all, but long enough to look like a file" * 50)
+
+
+def _empty(index: Path) -> None:
+    index.write_bytes(b"")
+
+
+def _truncate(index: Path) -> None:
+    index.write_bytes(index.read_bytes()[:5000])
+
+
+def _age(index: Path) -> None:
+    with sqlite3.connect(index) as connection:
+        connection.execute("PRAGMA user_version = 0")
+    connection.close()
+
+
+def _renew(index: Path) -> None:
+    with sqlite3.connect(index) as connection:
+        connection.execute("PRAGMA user_version = 99")
+        connection.execute("DROP TABLE images")
+        connection.execute('CREATE TABLE "other; things" (id)')
+    connection.close()
+
+
+def _lose_table(index: Path) -> None:
+    with sqlite3.connect(index) as connection:
+        connection.execute("DROP TABLE images")
+    connection.close()
+
+
+@pytest.mark.parametrize("damage", [_delete, _garble, _empty, _truncate, _age, _renew, _lose_table])
+def test_the_index_is_built_anew(library: Library, damage: Callable[[Path], None]) -> None:
+    """
+    A missing, broken, older or newer index is rebuilt from the records, without a word.
+    """
+    session = start(library).id
+    for _ in range(3):
+        settle(library, session)
+    settle(library, pictures=2)
+    before = listed(library)
+    damage(library.layout.index)
+    assert listed(library) == before
+    assert len(before) == 5
+    fresh = Library(library.layout.root)
+    damage(library.layout.index)
+    turn, position = fresh.find_image(before[-1])
+    assert turn.images[position].id == before[-1]
+
+
+def test_a_damaged_record_does_not_hide_the_others(library: Library) -> None:
+    """
+    Rebuilding passes over a damaged record; reading it names the damage.
+    """
+    session = start(library)
+    first, second = settle(library, session.id), settle(library, session.id)
+    library.layout.turn_file(session.id, first.id).write_text("{")
+    library.layout.index.unlink(missing_ok=True)
+    assert listed(Library(library.layout.root)) == [second.images[0].id]
+    with pytest.raises(RecordError, match=first.id):
+        Library(library.layout.root).tree(session)
+
+
+def test_a_turn_that_was_not_indexed_is_found(library: Library) -> None:
+    """
+    When a process dies after its turn was recorded, the next one to list it takes it in.
+    """
+    turn = settle(library)
+    other = Library(library.layout.root)
+    assert listed(other) == [turn.images[0].id]
+    assert list(library.layout.journal.iterdir()) == []
+
+
+def test_the_journal_does_not_grow_for_ever(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Settled turns are taken into the index now and then, even if nobody lists them.
+    """
+    monkeypatch.setattr("imagesession._library.library.MAX_UNINDEXED", 3)
+    for _ in range(10):
+        settle(library)
+    assert len(list(library.layout.journal.iterdir())) <= 3
+    assert len(listed(library)) == 10
+
+
+def test_an_intent_that_is_not_settled_stays(library: Library) -> None:
+    """
+    Listing does not take away what another process may still be working on, nor what was cut
+    while it was being written.
+    """
+    begun = library.begin()
+    library.intend(Turn(id=begun.id, prompt="x", options=Options(), started=begun.at))
+    (library.layout.journal / "cut.jsonl").write_text('{"owner"')
+    assert listed(library) == []
+    assert len(list(library.layout.journal.iterdir())) == 2
+
+
+def test_a_lost_file_is_named(library: Library) -> None:
+    """
+    When somebody removed a picture's file, reading it says which one.
+    """
+    image = settle(library).images[0]
+    library.path(image).unlink()
+    with pytest.raises(PictureError, match=image.id):
+        library.read(image)
+
+
+def test_changes_to_a_session_are_not_lost(
+    library: Library, in_threads: Callable[[list[Callable[[], Any]]], None]
+) -> None:
+    """
+    Programs that change a session at the same time do not undo each other's changes.
+    """
+    record = start(library)
+
+    def move(number: int) -> None:
+        own = Library(library.layout.root)
+        own.update_session(
+            record.id,
+            lambda known: attrs.evolve(
+                known,
+                moves={**known.moves, f"branch {number}": Move(id=str(number), head=None)},
+            ),
+        )
+
+    in_threads([lambda number=number: move(number) for number in range(12)])  # type: ignore[misc]
+    assert len(library.find_session(record.id).moves) == 12
+
+
+def test_a_failed_change_leaves_the_session(library: Library) -> None:
+    """
+    When a change fails, the record is as it was, and the library is not locked.
+    """
+    record = start(library)
+
+    def fail(_: SessionRecord) -> SessionRecord:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        library.update_session(record.id, fail)
+    closed = dt.datetime.now(dt.UTC)
+    library.update_session(record.id, lambda known: attrs.evolve(known, closed=closed))
+    assert library.find_session(record.id).closed == closed
+
+
+def test_ids_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Ids sort by the order in which they were made, even when the clock is set back.
+    """
+    maker = IdMaker()
+    made = [maker.new() for _ in range(1000)]
+    monkeypatch.setattr("imagesession._library.ids.time.time_ns", lambda: 0)
+    made += [maker.new() for _ in range(10)]
+    assert made == sorted(set(made))
+    assert all(is_id(one) for one in made)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "../x", "0" * 27, "I" * 26, "8" + "0" * 25, "0" * 26 + "\n"]
+)
+def test_only_ids_are_ids(text: str) -> None:
+    """
+    What could be part of a path is no id.
+    """
+    assert not is_id(text)
+
+
+def test_unknown_pictures_are_not_found(library: Library) -> None:
+    """
+    An unknown id is an error that names the latest pictures.
+    """
+    with pytest.raises(NotFoundError, match="none yet"):
+        library.find_image("x")
+    image = settle(library).images[0]
+    with pytest.raises(NotFoundError) as caught:
+        library.find_image("x")
+    assert caught.value.known == (image.id,)

@@ -1,0 +1,232 @@
+"""
+What the provider would refuse is refused before anything is sent, with what would do.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import warnings
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagesession import Options
+from imagesession._model.catalogue import SizeRule, load_catalogue
+from imagesession._model.options import parse_size
+from imagesession._model.pictures import PictureFacts
+from imagesession._plan import checks
+from imagesession.errors import (
+    ModelRetiredError,
+    ModelRetiringWarning,
+    OptionError,
+    PictureError,
+    PromptError,
+)
+
+CATALOGUE = load_catalogue()
+TODAY = dt.date(2026, 11, 23)
+FREE = SizeRule()
+FIXED = SizeRule(fixed=((1024, 1024), (1536, 1024), (1024, 1536)))
+
+
+def check(partial_images: int = 0, *, masked: bool = False, **options: Any) -> str:
+    """
+    Check options as a verb does.
+    """
+    return checks.check_options(
+        Options().updated(options),
+        CATALOGUE,
+        TODAY,
+        partial_images=partial_images,
+        masked=masked,
+    )
+
+
+def test_auto_names_the_mainline_model() -> None:
+    """
+    Where the wire wants a name, "auto" stands for the catalogue's.
+    """
+    assert check() == CATALOGUE.mainline
+    assert check(model="gpt-6-sol") == "gpt-6-sol"
+
+
+@pytest.mark.parametrize("size", ["1024x1024", "1536x864", "3840x2160", "2160x3840", "832x832"])
+def test_good_sizes_pass(size: str) -> None:
+    """
+    Sizes within the limits are taken.
+    """
+    check(size=size)
+
+
+@pytest.mark.parametrize(
+    "size,nearest",
+    [
+        ("1000x1000", ("992x992", "1008x1008")),
+        ("1920x1080", ("1920x1072", "1920x1088")),
+        ("512x512", ("816x816",)),
+        ("8000x4000", ("3840x1920",)),
+    ],
+)
+def test_bad_sizes_name_good_ones(size: str, nearest: tuple[str, ...]) -> None:
+    """
+    A size that is not taken is refused with the ones closest to it.
+    """
+    with pytest.raises(OptionError) as caught:
+        check(size=size)
+    assert set(nearest) <= set(caught.value.nearest)
+    assert " or ".join(caught.value.nearest) in str(caught.value)
+
+
+@given(st.integers(1, 20_000), st.integers(1, 20_000), st.sampled_from([FREE, FIXED]))
+def test_sizes_that_are_named_are_taken(width: int, height: int, rule: SizeRule) -> None:
+    """
+    Whatever size is refused, there is at least one to name, and each named one is taken.
+    """
+    nearest = [parse_size(size) for size in checks.nearest_sizes(rule, width, height)]
+    assert 1 <= len(nearest) <= 2
+    assert all(size is not None and checks.fits(rule, *size) for size in nearest)
+
+
+@given(st.integers(900, 2700), st.integers(900, 2700))
+def test_sizes_within_limits_move_to_a_neighbour(width: int, height: int) -> None:
+    """
+    A size that only misses the grid is moved by less than one step of it.
+    """
+    for size in checks.nearest_sizes(FREE, width, height):
+        wide, high = map(int, size.split("x"))
+        assert abs(wide - width) < 2 * FREE.multiple
+        assert abs(high - height) < 2 * FREE.multiple
+
+
+def test_a_retired_model_is_refused() -> None:
+    """
+    A model past its announced day is refused, naming the day and what to use instead.
+    """
+    with pytest.raises(ModelRetiredError, match=r"2026-10-23.*gpt-image-2.5-sunburst") as caught:
+        check(image_model="gpt-image-1")
+    assert caught.value.replacement == "gpt-image-2.5-sunburst"
+
+
+def test_a_retiring_model_warns() -> None:
+    """
+    A model with an announced day works and warns, naming the day and what to use instead.
+    """
+    with pytest.warns(ModelRetiringWarning, match=r"2027-01-14.*gpt-6-luna"):
+        assert check(model="gpt-4o") == "gpt-4o"
+
+
+def test_unknown_models_pass() -> None:
+    """
+    Other servers have models of their own; they are let through, and so are their sizes.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert check(model="my-model", image_model="flux", size="1000x1000") == "my-model"
+
+
+@pytest.mark.parametrize(
+    "options,other",
+    [({"model": "gpt-image-2"}, "image_model"), ({"image_model": "gpt-6-luna"}, "model=")],
+)
+def test_models_in_each_others_place_are_told_apart(options: dict[str, Any], other: str) -> None:
+    """
+    An image model given as the mainline model is refused, naming the option that is meant.
+    """
+    with pytest.raises(OptionError, match=other):
+        check(**options)
+
+
+@pytest.mark.filterwarnings("ignore::imagesession.errors.ModelRetiringWarning")
+@pytest.mark.parametrize(
+    "options,words",
+    [
+        ({"quality": "max", "image_model": "gpt-image-2"}, "Nearest: 'high'"),
+        ({"format": "svg", "image_model": "gpt-image-1.5"}, "format='svg' is not taken"),
+        ({"fidelity": "high"}, "leave it out"),
+        ({"fidelity": "high", "image_model": "gpt-image-1-mini"}, "only 'low'"),
+        ({"background": "transparent", "format": "jpeg"}, "'png', 'webp'"),
+        ({"compression": 50}, "'jpeg', 'webp'"),
+        ({"frames": 9}, "'gif'"),
+        ({"frame_ms": 100}, "'gif'"),
+        ({"svg_model": "gpt-6-sol"}, "'svg'"),
+        ({"size": "1536x864", "image_model": "gpt-image-1.5"}, "1536x1024"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(options: dict[str, Any], words: str) -> None:
+    """
+    Values that the model or the format does not take are refused, naming those that it does.
+    """
+    with pytest.raises(OptionError, match=words):
+        check(**options)
+
+
+@pytest.mark.parametrize("format", ["gif", "svg"])
+def test_some_formats_have_no_partial_images_and_no_mask(format: str) -> None:
+    """
+    Animations and drawings come without pictures on the way, and take no mask.
+    """
+    with pytest.raises(OptionError, match="partial_images"):
+        check(2, format=format)
+    with pytest.raises(OptionError, match="mask"):
+        check(masked=True, format=format)
+
+
+@pytest.mark.parametrize("prompt", ["", "  \n", None, 7, b"tea"])
+def test_a_prompt_is_text(prompt: object) -> None:
+    """
+    What is no text, or blank, is no prompt.
+    """
+    with pytest.raises(PromptError):
+        checks.check_prompt(prompt)
+
+
+def test_prompts_have_a_limit() -> None:
+    """
+    A prompt of 32,000 characters is taken, one more is not.
+    """
+    assert checks.check_prompt("a" * 32_000)
+    with pytest.raises(PromptError, match="32,001"):
+        checks.check_prompt("a" * 32_001)
+
+
+def test_references_have_a_limit() -> None:
+    """
+    Sixteen references are taken, seventeen are not.
+    """
+    checks.check_reference_count(16)
+    with pytest.raises(PictureError, match="Leave out 1"):
+        checks.check_reference_count(17)
+
+
+@pytest.mark.parametrize("number", [-1, 4, 1.5, True, "2", None])
+def test_partial_images_have_limits(number: object) -> None:
+    """
+    None to three partial images can be asked for.
+    """
+    with pytest.raises(OptionError):
+        checks.check_partials(number)
+    assert [checks.check_partials(good) for good in range(4)] == [0, 1, 2, 3]
+
+
+def facts(width: int = 30, *, format: str = "png", alpha: bool = True) -> PictureFacts:
+    """
+    Make facts of a picture.
+    """
+    return PictureFacts(format=format, width=width, height=20, alpha=alpha)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - parameters of tests
+
+
+def test_a_mask_must_fit() -> None:
+    """
+    A mask without a picture, of another size, without alpha, or of another format is refused.
+    """
+    checks.check_mask(facts(), facts(alpha=False))
+    with pytest.raises(PictureError, match="needs a picture"):
+        checks.check_mask(facts(), None)
+    with pytest.raises(PictureError, match="31x20 pixels and the picture 30x20"):
+        checks.check_mask(facts(31), facts())
+    with pytest.raises(PictureError, match="without an alpha channel"):
+        checks.check_mask(facts(alpha=False), facts())
+    with pytest.raises(PictureError, match="must be a PNG"):
+        checks.check_mask(facts(format="webp"), facts())

@@ -1,0 +1,142 @@
+"""
+Cassettes that pin the requests we send.
+
+They were recorded against the offline provider on loopback. To record them anew:
+
+    IMAGESESSION_RECORD=offline pytest tests/test_wire.py
+    IMAGESESSION_RECORD=openai OPENAI_API_KEY=… pytest tests/test_wire.py     # is billed
+
+Only the content type is kept of a request's headers, so no key or cookie is written.
+"""
+
+# vcrpy has no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, TypedDict
+from urllib.parse import urlsplit
+
+import vcr
+from vcr.record_mode import RecordMode
+
+from imagesession.testing import OfflineProvider, serve, tiny_image
+from tests.bench.server import FixedPainter
+
+Prepare: TypeAlias = Callable[[OfflineProvider], object]
+
+
+class Access(TypedDict):
+    """
+    What a client needs to be made.
+    """
+
+    api_key: str
+    base_url: str
+
+
+HOST = "https://api.openai.com/v1"
+CASSETTES = Path(__file__).parent / "cassettes"
+MODE = os.environ.get("IMAGESESSION_RECORD", "")
+SECRET_REPLIES = {"set-cookie", "openai-organization", "openai-project", "x-request-id", "cf-ray"}
+# What differs from run to run by design: the turn's own id.
+TURN_ID = re.compile(r'("imagesession_turn": ?")[0-9A-Z]{26}"')
+BOUNDARY = re.compile(r"boundary=\"?([^\";]+)")
+
+
+def normal(body: bytes | str | None, content_type: str = "") -> object:
+    """
+    Return a body in a form that compares equal when the same is meant.
+
+    JSON is compared as values, without the turn's id; of multipart forms the boundary is taken
+    out, which is random.
+    """
+    raw = body.encode() if isinstance(body, str) else bytes(body or b"")
+    boundary = BOUNDARY.search(content_type)
+    if boundary:
+        return raw.replace(boundary[1].encode(), b"boundary")
+    try:
+        return json.loads(TURN_ID.sub(r'\1"', raw.decode()))
+    except ValueError:
+        return raw
+
+
+class Taped(Protocol):
+    """
+    What we need of vcrpy's requests, which have no types.
+    """
+
+    body: bytes | str | None
+    headers: Mapping[str, str]
+    uri: str
+
+
+def same_body(one: Taped, other: Taped) -> None:
+    """
+    Compare two requests' bodies, JSON or multipart.
+    """
+    assert normal(one.body, _kind(one)) == normal(other.body, _kind(other))
+
+
+def _kind(request: Taped) -> str:
+    return request.headers.get("content-type", "")
+
+
+def _hide_request(request: Taped) -> Taped:
+    """
+    Record every server as OpenAI, so that cassettes do not depend on a port.
+    """
+    place = urlsplit(request.uri)
+    request.uri = request.uri.replace(f"{place.scheme}://{place.netloc}/v1", HOST)
+    # The other headers tell of the machine that recorded.
+    kept = {"content-type": _kind(request)} if _kind(request) else {}
+    request.headers = kept
+    return request
+
+
+def _hide_reply(reply: dict[str, Any]) -> dict[str, Any]:
+    headers = {n: v for n, v in reply["headers"].items() if n.lower() not in SECRET_REPLIES}
+    return {**reply, "headers": headers}
+
+
+TAPE: Any = vcr.VCR(
+    cassette_library_dir=str(CASSETTES),
+    record_mode=RecordMode.ALL if MODE else RecordMode.NONE,
+    match_on=["method", "scheme", "host", "port", "path", "query", "same_body"],
+    before_record_request=_hide_request,
+    before_record_response=_hide_reply,
+    decode_compressed_response=True,
+)
+TAPE.register_matcher("same_body", same_body)
+
+
+@contextlib.contextmanager
+def playing(
+    name: str, prepare: Prepare | None = None, *, whole: bool = True
+) -> Generator[Access, None, None]:
+    """
+    Play a cassette, or record it anew; give what a client needs to be made.
+
+    Args:
+        name: The cassette's.
+        prepare: Called with the provider before recording, to make it fail as the story wants.
+        whole: Whether every exchange of the cassette has to be used.
+    """
+    with contextlib.ExitStack() as stack:
+        access: Access = {
+            "api_key": os.environ.get("OPENAI_API_KEY", "sk-played"),
+            "base_url": HOST,
+        }
+        if MODE == "offline":
+            provider = OfflineProvider(painter=FixedPainter(tiny_image(), (1024, 1024)))
+            if prepare is not None:
+                prepare(provider)
+            access["base_url"] = stack.enter_context(serve(provider)).base_url
+        cassette = stack.enter_context(TAPE.use_cassette(f"{name}.yaml"))
+        yield access
+        assert MODE or cassette.all_played or not whole

@@ -1,0 +1,79 @@
+"""
+Hypothesis strategies for the nouns.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from hypothesis import strategies as st
+
+from imagesession._model.options import Options
+from imagesession._model.sessions import SessionRecord
+from imagesession._model.tree import Move
+from imagesession._model.turns import Failure, ImageRecord, Reference, Turn, Usage
+
+texts = st.text(max_size=40)
+ids = st.integers(0, 2**60).map(lambda number: f"{number:026}")
+times = st.datetimes(timezones=st.just(dt.UTC))
+optional_texts = st.none() | texts
+tokens = st.none() | st.dictionaries(st.text(max_size=8), st.integers(0, 10**6), max_size=3)
+
+options = st.builds(
+    Options,
+    model=st.sampled_from(["auto", "gpt-6-luna", "my-model"]),
+    size=st.sampled_from(["auto", "1024x1024", "1536x864"]),
+    quality=st.sampled_from(["auto", "low", "max"]),
+    format=st.sampled_from(["png", "gif", "svg"]),
+    compression=st.none() | st.integers(0, 100),
+    frames=st.none() | st.integers(2, 16),
+)
+images = st.builds(
+    ImageRecord,
+    id=ids,
+    file=texts,
+    format=st.sampled_from(["png", "jpeg", "webp", "gif", "svg"]),
+    width=st.integers(0, 5000),
+    height=st.integers(0, 5000),
+    bytes=st.integers(0, 10**9),
+    sha256=texts,
+    revised_prompt=optional_texts,
+    call_id=optional_texts,
+)
+turns = st.builds(
+    Turn,
+    id=ids,
+    session=st.none() | ids,
+    parent=st.none() | ids,
+    branch=texts,
+    status=st.sampled_from(["pending", "completed", "failed", "refused"]),
+    prompt=texts,
+    options=options,
+    references=st.lists(
+        st.builds(Reference, sha256=texts, image_id=optional_texts), max_size=3
+    ).map(tuple),
+    masked=st.booleans(),
+    images=st.lists(images, max_size=3).map(tuple),
+    text=texts,
+    context=st.sampled_from(["fresh", "continued", "rebuilt"]),
+    model=optional_texts,
+    provider=texts,
+    response_id=optional_texts,
+    usage=st.builds(Usage, mainline=tokens, image=tokens),
+    failure=st.none() | st.builds(Failure, error=texts, message=texts),
+    started=times,
+    finished=st.none() | times,
+    version=texts,
+)
+moves = st.builds(Move, id=ids, head=st.none() | ids, redo=st.lists(ids, max_size=3).map(tuple))
+sessions = st.builds(
+    SessionRecord,
+    id=ids,
+    description=texts,
+    name=optional_texts,
+    choices=st.dictionaries(st.sampled_from(["quality"]), st.sampled_from(["low", "high"])),
+    created=times,
+    closed=st.none() | times,
+    moves=st.dictionaries(texts, moves, max_size=3),
+    version=texts,
+)

@@ -1,0 +1,449 @@
+"""
+A picture that is paid for is asked for once and looked for until it is there. Every test runs
+over the sync and the async twin, on the real openai client.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import openai
+import pytest
+
+from imagesession.errors import (
+    AccessError,
+    DiskError,
+    ImageSessionError,
+    OutcomeUnknownError,
+    ProviderError,
+    QuotaError,
+    RateLimitError,
+    RejectedError,
+    ReplyError,
+    StreamCutError,
+    UnavailableError,
+)
+from imagesession.testing import Answer, Call, Fault, OfflineProvider, Reset, serve
+from tests.conftest import MakeStudio
+
+REJECTED_BACKGROUND = {"message": "no background here", "param": "background", "code": "x"}
+
+
+def posts(provider: OfflineProvider) -> list[Any]:
+    """
+    Return the bodies of the requests that are paid for.
+    """
+    return [call.body for call in provider.calls if call.method == "POST"]
+
+
+def answering(body: bytes, kind: str = "application/json", status: int = 200) -> Fault:
+    """
+    Plan an answer with a body of one's own to the next paid request.
+    """
+
+    def instead(_: Call) -> Answer:
+        return Answer(status=status, headers={"content-type": kind}, parts=iter((body,)))
+
+    return Fault(method="POST", path="/responses", instead=instead)
+
+
+def resetting(method: str = "POST") -> Fault:
+    """
+    Plan to break the connection once the call has been taken in.
+    """
+
+    def bend(answer: Answer) -> Answer:
+        return attrs.evolve(answer, parts=iter((Reset(),)))
+
+    return Fault(method=method, path="/responses*", bend=bend)
+
+
+def journal(studio: Any) -> list[str]:
+    """
+    Return the turns whose intents are not settled; listing takes the settled ones away.
+    """
+    studio.images()
+    return [file.stem for file in (studio.library / ".imagesession" / "journal").iterdir()]
+
+
+def test_the_background_is_polled(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    A picture is asked for in the background and looked up by its id until it is there.
+    """
+    provider = OfflineProvider(latency=0.15)
+    image = make_studio(tmp_path, provider=provider).generate("a teapot")
+    assert len(posts(provider)) == 1
+    looks = [call for call in provider.calls if call.method == "GET"]
+    assert len(looks) >= 2
+    assert {look.path for look in looks} == {f"/responses/{image.turn.response_id}"}
+
+
+def test_looking_is_tried_again(studio: Any, provider: OfflineProvider) -> None:
+    """
+    Failures while looking cost nothing and are overcome; the paid request is not repeated.
+    """
+    for status in (500, 503, 429, 408):
+        provider.fail_next(status=status, method="GET", path="/responses/*")
+    provider.script(resetting("GET"))
+    assert studio.generate("a teapot").bytes
+    assert len(posts(provider)) == 1
+
+
+def test_a_cut_stream_is_looked_up(studio: Any, provider: OfflineProvider) -> None:
+    """
+    Wherever a background stream is cut, the picture is found by its id.
+    """
+    whole = len(list(_events(studio, provider)))
+    for events in range(1, whole):
+        provider.cut_stream_after(events)
+        *_, image = studio.stream("a teapot", partial_images=2)
+        assert image.bytes
+    assert len(posts(provider)) == whole
+    assert journal(studio) == []
+
+
+def _events(studio: Any, provider: OfflineProvider) -> Iterator[bytes]:
+    """
+    Yield the events of a stream, as the provider sends them.
+    """
+    seen: list[bytes] = []
+
+    def bend(answer: Answer) -> Answer:
+        def watch() -> Iterator[Any]:
+            for part in answer.parts:
+                if isinstance(part, bytes):
+                    seen.append(part)
+                yield part
+
+        return attrs.evolve(answer, parts=watch())
+
+    provider.script(Fault(streaming=True, bend=bend))
+    list(studio.stream("a teapot", partial_images=2))
+    yield from seen
+
+
+def test_a_stream_cut_before_its_first_event_is_an_error_of_its_own(
+    studio: Any, provider: OfflineProvider
+) -> None:
+    """
+    Without an id nothing can be looked up: the outcome is unknown, and the intent is kept.
+    """
+    provider.cut_stream_after(0)
+    with pytest.raises(StreamCutError, match="before its last event") as caught:
+        list(studio.stream("a teapot"))
+    assert journal(studio) == [caught.value.turn_id]
+    assert len(posts(provider)) == 1
+
+
+def test_without_background_a_plain_stream_is_used(studio: Any, provider: OfflineProvider) -> None:
+    """
+    A provider that refuses background work is asked by a plain stream.
+    """
+    provider.fail_next(status=400, error=REJECTED_BACKGROUND, method="POST")
+    image = studio.generate("a teapot")
+    refused, plain = posts(provider)
+    assert refused["background"]
+    assert (plain["background"], plain["stream"]) == (False, True)
+    assert image.bytes
+
+
+def test_a_plain_stream_that_is_cut_is_an_error_of_its_own(
+    studio: Any, provider: OfflineProvider
+) -> None:
+    """
+    Without background work a cut ends it: the outcome is unknown, and is not asked for again.
+    """
+    provider.fail_next(status=400, error=REJECTED_BACKGROUND, method="POST")
+    provider.cut_stream_after(3)
+    with pytest.raises(StreamCutError) as caught:
+        studio.generate("a teapot")
+    assert caught.value.response_id is not None
+    assert len(posts(provider)) == 2
+    assert journal(studio) == [caught.value.turn_id]
+
+
+def test_a_server_that_does_not_stream_is_read(studio: Any, provider: OfflineProvider) -> None:
+    """
+    A server that answers a stream request with a plain reply is understood.
+    """
+    studio.generate("a teapot")
+    response_id = studio.images()[0].turn.response_id
+
+    def instead(call: Call) -> Answer:
+        return provider.handle(
+            attrs.evolve(call, method="GET", path=f"/responses/{response_id}", body=b"")
+        )
+
+    provider.script(Fault(method="POST", streaming=True, instead=instead))
+    (image,) = studio.stream("a teapot")
+    assert image.bytes == studio.images()[1].bytes
+
+
+@pytest.mark.parametrize(
+    "status,error,kind",
+    [
+        (401, {"code": "invalid_api_key", "message": "wrong"}, AccessError),
+        (403, {"message": "must be verified"}, AccessError),
+        (429, {"code": "rate_limit_exceeded", "message": "slow"}, RateLimitError),
+        (429, {"code": "insufficient_quota", "message": "pay"}, QuotaError),
+        (503, {"code": "server_is_overloaded", "message": "busy"}, UnavailableError),
+    ],
+)
+def test_what_was_not_taken_up_leaves_nothing(
+    studio: Any,
+    provider: OfflineProvider,
+    status: int,
+    error: dict[str, str],
+    kind: type[ImageSessionError],
+) -> None:
+    """
+    A request that the provider turned away is a typed error; no turn and no intent remain.
+    """
+    provider.fail_next(status=status, error=error, method="POST")
+    session = studio.session("x")
+    with pytest.raises(kind):
+        session.generate("a teapot")
+    assert session.turns() == ()
+    assert journal(studio) == []
+    assert len(posts(provider)) == 1
+
+
+def test_a_rejected_request_is_kept_as_a_failed_turn(
+    studio: Any, provider: OfflineProvider
+) -> None:
+    """
+    What the provider finds wrong is a typed error with its code, and a fact of the session.
+    """
+    provider.fail_next(
+        status=400, error={"message": "no", "code": "invalid_value", "param": "size"}
+    )
+    session = studio.session("x")
+    with pytest.raises(RejectedError) as caught:
+        session.generate("a teapot")
+    assert (caught.value.code, caught.value.param) == ("invalid_value", "size")
+    (turn,) = session.turns()
+    assert (turn.status, turn.failure.error) == ("failed", "RejectedError")
+
+
+def test_a_conversation_that_is_lost_twice_is_rejected(
+    studio: Any, provider: OfflineProvider
+) -> None:
+    """
+    The conversation is told again once, not for ever.
+    """
+    gone = {"message": "gone", "code": "previous_response_not_found"}
+    provider.fail_next(status=400, error=gone, method="POST", times=2)
+    session = studio.session("x")
+    with pytest.raises(RejectedError, match="gone"):
+        session.generate("a teapot")
+    assert len(posts(provider)) == 1
+
+
+@pytest.mark.parametrize("status", [500, 502, 504, 529])
+def test_a_breakdown_after_sending_is_ambiguous(
+    studio: Any, provider: OfflineProvider, status: int
+) -> None:
+    """
+    A server error may have come after the work was done: it is not asked again.
+    """
+    provider.fail_next(status=status, error={"message": "broken"}, method="POST")
+    with pytest.raises(OutcomeUnknownError, match="not asked for again") as caught:
+        studio.generate("a teapot")
+    assert isinstance(caught.value.__cause__, ProviderError)
+    assert len(posts(provider)) == 1
+    assert journal(studio) == [caught.value.turn_id]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_lost_answer_is_ambiguous(
+    studio: Any, provider: OfflineProvider, *, streamed: bool
+) -> None:
+    """
+    When the connection breaks after the request was sent, it is sent once and its intent kept.
+    """
+    provider.script(resetting())
+    with pytest.raises(OutcomeUnknownError, match="may have been made and billed") as caught:
+        list(studio.stream("a teapot")) if streamed else studio.generate("a teapot")
+    assert len(posts(provider)) == 1
+    assert journal(studio) == [caught.value.turn_id]
+
+
+@pytest.mark.parametrize(
+    "body,kind",
+    [
+        (b"<html>sign in</html>", "text/html"),
+        (b'{"id": "resp_1", "status": "comp', "application/json"),
+        (b'{"status": "completed", "output": [{"type": "image_generation_call", "result": "%"}]}',
+         "application/json"),
+        (b"data: nonsense\n\n", "text/event-stream"),
+    ],
+)  # fmt: skip
+def test_what_was_paid_for_and_makes_no_sense_is_kept(
+    studio: Any, provider: OfflineProvider, body: bytes, kind: str
+) -> None:
+    """
+    A reply that cannot be read is an error that names the file with its bytes.
+    """
+    provider.script(answering(body, kind))
+    with pytest.raises(ReplyError, match="spill") as caught:
+        list(studio.stream("a teapot")) if kind == "text/event-stream" else studio.generate("x")
+    kept = Path(str(caught.value).split(" are kept in ")[1].rstrip("."))
+    assert kept.read_bytes() in body
+    assert studio.images() == ()
+
+
+def test_an_accepted_request_without_an_id_is_ambiguous(
+    studio: Any, provider: OfflineProvider
+) -> None:
+    """
+    Work in the background that cannot be looked up has an unknown outcome.
+    """
+    provider.script(answering(b'{"status": "queued"}'))
+    with pytest.raises(OutcomeUnknownError, match="no id"):
+        studio.generate("a teapot")
+
+
+def test_waiting_ends(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    A picture that does not come in time has an unknown outcome, whose id is in the error and in
+    the journal.
+    """
+    provider = OfflineProvider(latency=60)
+    with serve(provider) as served:
+        studio = make_studio(
+            tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=0.3
+        )
+        with pytest.raises(OutcomeUnknownError, match=r"after 0\.3 seconds") as caught:
+            studio.generate("a teapot")
+    (line,) = [
+        json.loads(line)
+        for file in (tmp_path / ".imagesession" / "journal").iterdir()
+        for line in file.read_text().splitlines()[1:]
+    ]
+    assert line == {"response_id": caught.value.response_id}
+
+
+def test_a_reply_that_is_withheld_is_ambiguous(studio: Any, provider: OfflineProvider) -> None:
+    """
+    When the key stops working after the request was accepted, the picture is not given up.
+    """
+    provider.fail_next(status=401, method="GET", path="/responses/*")
+    with pytest.raises(OutcomeUnknownError, match="will not show its outcome") as caught:
+        studio.generate("a teapot")
+    assert caught.value.response_id is not None
+    assert len(journal(studio)) == 1
+
+
+def test_an_unreachable_provider_was_sent_nothing(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    A refused connection is proof that nothing was sent; no intent remains.
+    """
+    with serve(OfflineProvider()) as served:
+        nobody = served.base_url
+    studio = make_studio(tmp_path, online=True, api_key="x", base_url=nobody)
+    with pytest.raises(UnavailableError, match="nothing was sent"):
+        studio.generate("a teapot")
+    assert journal(studio) == []
+
+
+def test_no_key_is_said_plainly(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    Without a key the library opens, and generating says which variable is missing.
+    """
+    studio = make_studio(tmp_path, online=True)
+    assert studio.images() == ()
+    with pytest.raises(AccessError, match="OPENAI_API_KEY"):
+        studio.generate("a teapot")
+    assert journal(studio) == []
+
+
+def test_the_key_is_shown_nowhere(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    A key is in no repr, error or file of the library.
+    """
+    canary = "sk-canary-0123456789"
+    with serve(OfflineProvider(api_key="sk-another")) as served:
+        studio = make_studio(tmp_path, online=True, api_key=canary, base_url=served.base_url)
+        session = studio.session("x")
+        with pytest.raises(AccessError) as caught:
+            session.generate("a teapot")
+    assert canary not in repr(studio) + repr(session) + repr(caught.value) + str(caught.value)
+    assert all(
+        canary.encode() not in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()
+    )
+
+
+def test_a_client_of_ones_own_is_used(
+    request: pytest.FixtureRequest, make_studio: MakeStudio, tmp_path: Path
+) -> None:
+    """
+    A client that the caller made is used as it is, but without its own retries.
+    """
+    is_async = "async" in request.node.name
+    provider = OfflineProvider(api_key="mine")
+    with serve(provider) as served:
+        make = openai.AsyncOpenAI if is_async else openai.OpenAI
+        client = make(api_key="mine", base_url=served.base_url, max_retries=5)
+        studio = make_studio(tmp_path, online=True, client=client)
+        assert "127.0.0.1" in studio.provider
+        provider.fail_next(status=500, method="POST")
+        with pytest.raises(OutcomeUnknownError):
+            studio.generate("a teapot")
+        assert len(posts(provider)) == 1
+        assert studio.generate("a teapot").bytes
+
+
+def test_a_full_disk_is_found_before_paying(
+    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Where pictures cannot be kept, none is asked for.
+    """
+    monkeypatch.setattr("imagesession._library.library.MIN_FREE_BYTES", 10**18)
+    with pytest.raises(DiskError, match="Make room"):
+        studio.generate("a teapot")
+    assert provider.calls == ()
+
+
+def test_a_library_that_went_away_is_found_before_paying(
+    studio: Any, provider: OfflineProvider, tmp_path: Path
+) -> None:
+    """
+    When the library's folder is no longer there, none is asked for.
+    """
+    (tmp_path / "library").rename(tmp_path / "elsewhere")
+    with pytest.raises(DiskError):
+        studio.generate("a teapot")
+    assert provider.calls == ()
+
+
+def test_a_failing_disk_leaves_the_intent(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    When a paid picture cannot be written, the error says so and its id stays in the journal.
+    """
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("imagesession._library.library.write_new", full)
+    with pytest.raises(DiskError, match="disk is full"):
+        studio.generate("a teapot")
+    assert len(journal(studio)) == 1
+
+
+def test_many_at_once_do_not_get_mixed_up(
+    studio: Any, in_threads: Callable[[list[Callable[[], Any]]], None]
+) -> None:
+    """
+    Generations that run at the same time each get their own picture and record.
+    """
+    session = studio.session("x")
+    in_threads([lambda number=number: session.generate(f"number {number}") for number in range(8)])  # type: ignore[misc]
+    images = session.images()
+    assert {image.prompt for image in images} == {f"number {number}" for number in range(8)}
+    assert len({image.path for image in images}) == 8
+    assert journal(studio) == []

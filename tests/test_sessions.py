@@ -1,0 +1,572 @@
+"""
+Sessions draw, remember, branch and come back. Every test runs over the sync and the async twin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from imagesession.errors import (
+    CallError,
+    GenerationError,
+    ModerationError,
+    NotFoundError,
+    OptionError,
+    PictureError,
+    PromptError,
+    RefusedError,
+    SessionClosedError,
+)
+from imagesession.testing import OfflineProvider, tiny_image, tiny_mask
+from tests.conftest import MakeStudio
+
+DESCRIPTION = "A logo for a tea shop"
+SUFFIXES = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "gif": ".gif", "svg": ".svg"}
+
+
+def paid(provider: OfflineProvider) -> list[Any]:
+    """
+    Return the bodies of the requests that are paid for.
+    """
+    return [call.body for call in provider.calls if call.method == "POST"]
+
+
+@pytest.fixture
+def session(studio: Any) -> Any:
+    """
+    A new session.
+    """
+    return studio.session(DESCRIPTION, name="Tea logo")
+
+
+def test_a_session_remembers(session: Any, provider: OfflineProvider) -> None:
+    """
+    A turn continues the one before by its id, and sends no picture again.
+    """
+    first = session.generate("a minimalist teapot logo")
+    second = session.generate("more geometric")
+    body = paid(provider)[1]
+    assert body["previous_response_id"] == first.turn.response_id
+    assert len(body["input"]) == 1
+    assert (first.turn.context, second.turn.context) == ("fresh", "continued")
+    assert second.parent == first.turn.id
+    assert first.bytes != second.bytes
+
+
+def test_the_description_is_the_models_brief(session: Any, provider: OfflineProvider) -> None:
+    """
+    The model is told with every turn what the session is about; the name stays a label.
+    """
+    session.generate("a teapot")
+    session.generate("bluer")
+    assert [body["instructions"] for body in paid(provider)] == [DESCRIPTION] * 2
+    assert "Tea logo" not in json.dumps(paid(provider))
+
+
+def test_a_request_stays_small(session: Any, provider: OfflineProvider) -> None:
+    """
+    The request of a late turn is as small as that of the second, whatever the pictures weigh.
+    """
+    for number in range(6):
+        session.generate(f"change {number}", size="1536x1024")
+    lengths = [call.length for call in provider.calls if call.method == "POST"]
+    assert max(lengths) < 1024
+    assert len(set(lengths[1:])) == 1
+
+
+def test_bytes_on_disk_are_the_bytes_received(studio: Any) -> None:
+    """
+    A picture's file is what the provider sent, to the byte, and its digest says so.
+    """
+    image = studio.generate("a teapot")
+    assert hashlib.sha256(image.path.read_bytes()).hexdigest() == image.sha256
+    assert image.bytes == image.path.read_bytes()
+    assert image.size == (1024, 1024)
+    assert image.open().size == image.size
+
+
+@pytest.mark.parametrize("format,suffix", SUFFIXES.items())
+def test_every_format_is_kept_under_its_suffix(studio: Any, format: str, suffix: str) -> None:
+    """
+    The suffix follows from the bytes.
+    """
+    image = studio.generate("a shopping cart icon, flat", format=format)
+    assert image.format == format
+    assert image.path.suffix == suffix
+    assert image.size == ((960, 960) if format == "gif" else (1024, 1024))
+
+
+def test_an_svg_is_text_not_pixels(studio: Any) -> None:
+    """
+    Opening an SVG with Pillow is refused, saying how to read it.
+    """
+    image = studio.generate("a star icon", format="svg")
+    with pytest.raises(CallError, match=r"bytes\.decode"):
+        image.open()
+
+
+def test_metadata_lies_beside_each_picture(session: Any) -> None:
+    """
+    A file of the same name holds what is known of the picture.
+    """
+    session.generate("a teapot")
+    image = session.generate("bluer", quality="high")
+    beside = json.loads(image.path.with_suffix(".json").read_text())
+    assert beside == json.loads(json.dumps(image.metadata))
+    assert beside["prompt"] == "bluer"
+    assert beside["options"] == {"quality": "high"}
+    assert beside["images"][0]["sha256"] == image.sha256
+    assert beside["parent"] == image.parent
+    assert beside["usage"]["image"]["output_tokens"] > 0
+
+
+def test_a_session_is_found_again(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    In another studio, at another provider, a session goes on from where it was.
+    """
+    session = make_studio(tmp_path, provider=provider).session(DESCRIPTION, name="Tea logo")
+    last = session.generate("a teapot")
+    again = make_studio(tmp_path).open(session.id)
+    assert (again.id, again.name, again.description) == (session.id, "Tea logo", DESCRIPTION)
+    assert again.head().id == last.id
+    assert again.generate("bluer").parent == last.turn.id
+    assert make_studio(tmp_path).open("Tea logo").id == session.id
+
+
+def test_what_the_provider_forgot_is_told_again(session: Any, provider: OfflineProvider) -> None:
+    """
+    When the provider no longer knows the conversation it is told all of it, with the last
+    picture, once; never the newest words alone.
+    """
+    session.generate("a teapot")
+    last = session.generate("bluer")
+    provider.forget()
+    image = session.generate("warmer")
+    refused, told = paid(provider)[-2:]
+    assert refused["previous_response_id"] == last.turn.response_id
+    assert "previous_response_id" not in told
+    said = json.dumps(told["input"])
+    assert all(words in said for words in ("a teapot", "bluer", "warmer"))
+    assert "data:image/png;base64," in said
+    assert image.turn.context == "rebuilt"
+    session.generate("more contrast")
+    assert paid(provider)[-1]["previous_response_id"] == image.turn.response_id
+
+
+def test_another_providers_ids_are_not_sent(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    A conversation that another provider answered is told again without asking for its id.
+    """
+    with_loopback = make_studio(tmp_path, provider=provider)
+    session = with_loopback.session(DESCRIPTION)
+    session.generate("a teapot")
+    record = next((tmp_path / ".imagesession" / "turns" / session.id).iterdir())
+    record.write_text(record.read_text().replace("offline.imagesession", "elsewhere.example"))
+    image = make_studio(tmp_path, provider=provider).open(session.id).generate("bluer")
+    assert len(paid(provider)) == 2
+    assert image.turn.context == "rebuilt"
+
+
+@pytest.mark.parametrize("format", ["gif", "svg", "webp"])
+def test_any_format_can_be_told_again(session: Any, provider: OfflineProvider, format: str) -> None:
+    """
+    An animation is shown as a still and a drawing by its words, so that the wire takes them.
+    """
+    session.generate("a star", format=format)
+    provider.forget()
+    assert session.generate("bluer").turn.context == "rebuilt"
+
+
+def test_all_pictures_of_a_reply_are_kept(
+    studio: Any, session: Any, provider: OfflineProvider
+) -> None:
+    """
+    A reply with several pictures loses none; the last one is returned.
+    """
+    provider.pictures_per_reply = 3
+    image = session.generate("three teapots")
+    assert len(image.turn.images) == 3
+    assert [one.id for one in session.images()] == [record.id for record in image.turn.images]
+    assert image.id == image.turn.images[-1].id
+    assert {one.id for one in studio.images()} == {one.id for one in session.images()}
+
+
+def test_undo_and_redo_move_the_head(session: Any) -> None:
+    """
+    Undo goes back, redo forward; what was undone is kept.
+    """
+    first, second, third = (session.generate(words) for words in ("a teapot", "bluer", "warmer"))
+    assert session.undo(2).id == first.id
+    assert session.redo().id == second.id
+    assert session.redo().id == third.id
+    session.undo()
+    other = session.generate("more contrast")
+    assert other.parent == second.turn.id
+    with pytest.raises(CallError, match="nothing to redo"):
+        session.redo()
+    assert len(session.images()) == 4
+    assert session.undo(3) is None
+    assert session.head() is None
+
+
+def test_checkout_goes_anywhere(session: Any) -> None:
+    """
+    The head can be set on any picture or turn, by itself or by its id.
+    """
+    first, _ = session.generate("a teapot"), session.generate("bluer")
+    for target in (first, first.id, first.turn, first.turn.id):
+        assert session.checkout(target).id == first.id
+    assert session.generate("warmer").parent == first.turn.id
+
+
+def test_branches_grow_apart(studio: Any, session: Any, provider: OfflineProvider) -> None:
+    """
+    A branch starts at any picture, and neither line moves the other; both are found again.
+    """
+    first = session.generate("a teapot")
+    second = session.generate("bluer")
+    warm = first.branch("warm version")
+    third = warm.generate("warmer")
+    assert paid(provider)[-1]["previous_response_id"] == first.turn.response_id
+    assert third.parent == first.turn.id
+    assert session.head().id == second.id
+    assert studio.open(session.id, branch="warm version").head().id == third.id
+    assert [one.id for one in third.lineage()] == [first.id, third.id]
+    assert session.tree().branches() == ("main", "warm version")
+    assert session.branch().branch_name == "branch-2"
+    assert "warm version" in str(session.tree())
+
+
+def test_refining_an_old_picture_starts_a_branch(session: Any) -> None:
+    """
+    A picture can be refined whatever came after it.
+    """
+    first, second = session.generate("a teapot"), session.generate("bluer")
+    assert first.refine("warmer").parent == first.turn.id
+    assert session.head().id == second.id
+
+
+def test_one_shots_belong_to_no_session(studio: Any) -> None:
+    """
+    A one-shot is kept like any picture and cannot be branched.
+    """
+    image = studio.generate("a teapot")
+    assert image.session_id is None
+    assert image.lineage() == (image,)
+    assert studio.sessions() == ()
+    assert studio.image(image.id).sha256 == image.sha256
+    with pytest.raises(CallError, match="reference="):
+        image.branch()
+
+
+def test_pictures_are_listed_in_pages(studio: Any, session: Any) -> None:
+    """
+    The latest pictures come first, and the last of a page leads to the next.
+    """
+    made = [session.generate(f"number {number}").id for number in range(5)]
+    page = studio.images(limit=3)
+    assert [image.id for image in page] == made[:1:-1]
+    assert [image.id for image in studio.images(before=page[-1])] == made[1::-1]
+    assert [image.id for image in studio.images(before=page[-1].id)] == made[1::-1]
+
+
+def test_sessions_are_listed(studio: Any, session: Any) -> None:
+    """
+    All sessions are listed, the latest first.
+    """
+    other = studio.session("Another")
+    assert [one.id for one in studio.sessions()] == [other.id, session.id]
+
+
+def test_streaming_shows_what_comes(session: Any) -> None:
+    """
+    Pictures on the way come first, whole and of full size; the last event is the kept picture.
+    """
+    *partials, image = session.stream("a teapot", partial_images=2)
+    assert len(partials) >= 2
+    assert [partial.index for partial in partials] == sorted(partial.index for partial in partials)
+    for partial in partials:
+        assert Image.open(io.BytesIO(partial.data)).size == partial.size == image.size
+    assert image.id == session.head().id
+    assert session.generate("bluer").turn.context == "continued"
+
+
+def test_a_studio_streams_too(studio: Any) -> None:
+    """
+    One-shots stream like turns, also without pictures on the way.
+    """
+    (image,) = studio.stream("x", partial_images=0)
+    assert studio.images() == (image,)
+
+
+def test_nothing_is_sent_before_a_stream_is_asked(session: Any, provider: OfflineProvider) -> None:
+    """
+    A stream that nobody reads costs nothing.
+    """
+    session.stream("a teapot")
+    assert paid(provider) == []
+
+
+def test_every_option_reaches_the_wire(studio: Any, provider: OfflineProvider) -> None:
+    """
+    Each option is sent in the wire's words, and what is left out is not sent.
+    """
+    studio.generate(
+        "a teapot",
+        model="gpt-6-sol",
+        image_model="gpt-image-2",
+        size=(1536, 864),
+        quality="high",
+        background="opaque",
+        format="webp",
+        compression=80,
+        moderation="low",
+        complexity="low",
+    )
+    studio.generate("a teapot", format="gif", frames=4, frame_ms=100)
+    studio.generate("a teapot", format="svg", svg_model="gpt-6-sol")
+    full, gif, svg = (body["tools"][0] for body in paid(provider))
+    assert full == {
+        "type": "image_generation",
+        "model": "gpt-image-2",
+        "size": "1536x864",
+        "quality": "high",
+        "background": "opaque",
+        "output_format": "webp",
+        "output_compression": 80,
+        "moderation": "low",
+        "complexity": "low",
+    }
+    assert gif == {
+        "type": "image_generation",
+        "output_format": "gif",
+        "frame_count": 4,
+        "frame_duration_ms": 100,
+    }
+    assert svg["svg"] == {"model": "gpt-6-sol"}
+    assert paid(provider)[0]["model"] == "gpt-6-sol"
+    assert all(body["store"] and body["background"] for body in paid(provider))
+    assert all(body["tool_choice"] == {"type": "image_generation"} for body in paid(provider))
+
+
+@pytest.mark.filterwarnings("ignore::imagesession.errors.ModelRetiringWarning")
+def test_fidelity_reaches_the_models_that_take_it(studio: Any, provider: OfflineProvider) -> None:
+    """
+    How closely input pictures are kept is asked of the older models alone.
+    """
+    studio.generate("a", image_model="gpt-image-1.5", fidelity="high", reference=tiny_image())
+    assert paid(provider)[0]["tools"][0]["input_fidelity"] == "high"
+
+
+def test_choices_are_inherited(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    A call's option outweighs the session's, which outweighs the studio's; sessions keep theirs.
+    """
+    studio = make_studio(tmp_path, provider=provider, quality="low", format="webp")
+    session = studio.session("x", format="jpeg", size="1536x1024")
+    session.generate("a", size="1024x1024")
+    make_studio(tmp_path, provider=provider).open(session.id).generate("b")
+    first, second = (body["tools"][0] for body in paid(provider))
+    assert first == {
+        "type": "image_generation",
+        "size": "1024x1024",
+        "quality": "low",
+        "output_format": "jpeg",
+    }
+    assert second == {"type": "image_generation", "size": "1536x1024", "output_format": "jpeg"}
+
+
+def test_references_may_be_anything(studio: Any, provider: OfflineProvider, tmp_path: Path) -> None:
+    """
+    A path, bytes, a PIL image and a kept picture are all sent along, recognised by content.
+    """
+    kept = studio.generate("a teapot")
+    path = tmp_path / "photo.txt"
+    path.write_bytes(tiny_image("jpeg"))
+    with_pil = Image.new("RGB", (64, 64), "red")
+    pictures = [path, str(path), tiny_image("webp"), with_pil, kept, tiny_image("gif")]
+    image = studio.generate("all of these", reference=pictures)
+    content = paid(provider)[-1]["input"][-1]["content"]
+    kinds = [part["image_url"].split(";")[0] for part in content[:-1]]
+    assert kinds == [f"data:image/{kind}" for kind in ("jpeg", "jpeg", "webp", "png", "png", "png")]
+    assert content[-1]["text"] == "all of these"
+    assert image.turn.references[4].image_id == kept.id
+
+
+def test_a_reference_is_what_is_changed(studio: Any) -> None:
+    """
+    The picture that is given is the one that is worked on: its size and pixels are there.
+    """
+    photo = Image.new("RGB", (1024, 1024), (250, 20, 20))
+    image = studio.generate("darker", reference=photo)
+    red, green, blue = image.open().convert("RGB").resize((1, 1)).getpixel((0, 0))
+    assert red > 3 * max(green, blue)
+
+
+def test_a_mask_marks_what_may_change(session: Any) -> None:
+    """
+    With a mask, pixels outside of it stay as they were in the session's last picture.
+    """
+    first = session.generate("a teapot")
+    mask = tiny_mask(first.size, (100, 100, 300, 300))
+    second = session.generate("a red heart", mask=mask)
+    before, after = first.open().convert("RGB"), second.open().convert("RGB")
+    outside = (400, 0, 1024, 1024)
+    assert before.crop(outside).tobytes() == after.crop(outside).tobytes()
+    inside = (100, 100, 300, 300)
+    assert before.crop(inside).tobytes() != after.crop(inside).tobytes()
+    assert second.turn.masked
+
+
+@pytest.mark.parametrize(
+    "wish,kind,words",
+    [
+        ({"prompt": ""}, PromptError, "empty"),
+        ({"prompt": "a" * 32_001}, PromptError, "32,001"),
+        ({"size": "1000x1000"}, OptionError, "992x992 or 1008x1008"),
+        ({"quality": "ultra"}, OptionError, "quality"),
+        ({"qality": "high"}, OptionError, "Did you mean 'quality'"),
+        ({"image_model": "gpt-image-1"}, CallError, "2026-10-23"),
+        ({"reference": [tiny_image()] * 17}, PictureError, "17 references"),
+        ({"reference": "/nowhere/at/all.png"}, PictureError, "cannot be read"),
+        ({"reference": "a\0b"}, PictureError, "cannot be read"),
+        ({"reference": "/"}, PictureError, "cannot be read"),
+        ({"reference": b"nonsense"}, PictureError, "not a whole picture"),
+        ({"reference": tiny_image()[:-20]}, PictureError, "not a whole picture"),
+        ({"reference": b"<svg></svg>"}, PictureError, "SVG"),
+        ({"reference": b"x" * 25_000_001}, PictureError, "25 MB"),
+        ({"reference": 7}, PictureError, "not int"),
+        ({"mask": tiny_mask()}, PictureError, "needs a picture"),
+        ({"mask": tiny_mask((32, 32)), "reference": tiny_image()}, PictureError, "32x32"),
+        ({"mask": tiny_image(), "reference": tiny_image()}, PictureError, "alpha"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_before(
+    session: Any, provider: OfflineProvider, wish: dict[str, Any], kind: type[Exception], words: str
+) -> None:
+    """
+    A bad call is a typed error that says what to do; nothing is sent and nothing is kept.
+    """
+    with pytest.raises(kind, match=words):
+        session.generate(**{"prompt": "a teapot", **wish})
+    assert provider.calls == ()
+    assert session.turns() == ()
+
+
+@pytest.mark.parametrize("name", ["huge.png", "link.png"])
+def test_a_huge_file_is_not_read(studio: Any, tmp_path: Path, name: str) -> None:
+    """
+    A file over the limit is refused by its size, before it is read into memory.
+    """
+    path = tmp_path / name
+    with path.open("wb") as file:
+        file.truncate(40_000_000_000)
+    with pytest.raises(PictureError, match=r"40000\.0 MB"):
+        studio.generate("x", reference=path)
+
+
+def test_a_closed_session_is_closed(studio: Any, session: Any, provider: OfflineProvider) -> None:
+    """
+    A closed session shows what it has and generates no more, until it is opened again on purpose.
+    """
+    image = session.generate("a teapot")
+    session.close()
+    session.close()
+    before = len(provider.calls)
+    for verb in (lambda: session.generate("bluer"), session.undo, session.branch):
+        with pytest.raises(SessionClosedError, match="reopen=True"):
+            verb()
+    with pytest.raises(SessionClosedError):
+        list(studio.open(session.id).stream("bluer"))
+    assert len(provider.calls) == before
+    assert session.images()[0].id == image.id
+    assert studio.open(session.id, reopen=True).generate("bluer").parent == image.turn.id
+
+
+@pytest.mark.parametrize("wanted", ["nobody", "../../etc/passwd", "", "a\0b", "é" * 5000])
+def test_what_is_not_there_is_named_with_what_is(studio: Any, session: Any, wanted: str) -> None:
+    """
+    An unknown session, branch, picture or turn is a typed error that names some that exist.
+    """
+    image = session.generate("a teapot")
+    with pytest.raises(NotFoundError, match=session.id) as caught:
+        studio.open(wanted)
+    assert caught.value.known == (session.id,)
+    with pytest.raises(NotFoundError, match="'main'"):
+        studio.open(session.id, branch=wanted)
+    with pytest.raises(NotFoundError, match=image.id):
+        studio.image(wanted)
+    with pytest.raises(NotFoundError, match=image.turn.id):
+        session.checkout(wanted)
+
+
+def test_a_name_that_two_sessions_have_opens_neither(studio: Any, session: Any) -> None:
+    """
+    An ambiguous name is refused with the ids to choose from.
+    """
+    other = studio.session("Another", name="Tea logo")
+    with pytest.raises(NotFoundError, match="2 sessions are called") as caught:
+        studio.open("Tea logo")
+    assert set(caught.value.known) == {session.id, other.id}
+
+
+def test_failed_turns_are_facts_and_no_context(session: Any, provider: OfflineProvider) -> None:
+    """
+    Refused and failed turns are recorded, leave the head, and the next turn does not know them.
+    """
+    first = session.generate("a teapot")
+    provider.refuse_next("I would rather not.")
+    with pytest.raises(RefusedError, match="rather not") as refused:
+        session.generate("something improper")
+    assert refused.value.text == "I would rather not."
+    for as_item in (False, True):
+        provider.block_next(stage="output", categories=("violence",), as_item=as_item)
+        with pytest.raises(ModerationError, match="violence") as blocked:
+            session.generate("something bad")
+        assert (blocked.value.stage, blocked.value.categories) == ("output", ("violence",))
+    provider.break_next()
+    with pytest.raises(GenerationError):
+        session.generate("something hard")
+    assert [turn.status for turn in session.turns()] == [
+        "completed",
+        "refused",
+        "refused",
+        "refused",
+        "failed",
+    ]
+    assert session.turns()[1].failure.error == "RefusedError"
+    assert session.head().id == first.id
+    assert session.generate("bluer").parent == first.turn.id
+    assert paid(provider)[-1]["previous_response_id"] == first.turn.response_id
+    provider.forget()
+    session.generate("warmer")
+    assert "improper" not in json.dumps(paid(provider)[-1])
+
+
+def test_two_programs_share_a_session(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    What one program does to a session the other sees at its next call.
+    """
+    here = make_studio(tmp_path, provider=provider).session(DESCRIPTION)
+    there = make_studio(tmp_path, provider=provider).open(here.id)
+    first = here.generate("a teapot")
+    assert there.head().id == first.id
+    second = there.generate("bluer")
+    assert here.head().id == second.id
+    there.undo()
+    assert here.head().id == first.id

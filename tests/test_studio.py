@@ -1,0 +1,78 @@
+"""
+How a studio finds its library and its provider.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from imagesession import AsyncStudio, Studio
+from imagesession.errors import OptionError
+from tests.conftest import MakeStudio
+
+BOTH = pytest.mark.parametrize("kind", [Studio, AsyncStudio])
+
+
+@BOTH
+def test_the_environment_names_the_library(
+    kind: type[Studio | AsyncStudio], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The folder is the one given, else the environment's, else one among the user's pictures.
+    """
+    monkeypatch.setenv("IMAGESESSION_LIBRARY", str(tmp_path / "env"))
+    assert kind(tmp_path / "given").library == tmp_path / "given"
+    assert kind().library == tmp_path / "env"
+    assert kind.offline().library == tmp_path / "env"
+    monkeypatch.delenv("IMAGESESSION_LIBRARY")
+    monkeypatch.setattr("platformdirs.user_pictures_path", lambda: tmp_path / "Pictures")
+    assert kind().library == tmp_path / "Pictures" / "imagesession"
+    assert kind.offline().library == tmp_path / "Pictures" / "imagesession offline"
+
+
+@BOTH
+def test_the_environment_picks_the_provider(
+    kind: type[Studio | AsyncStudio], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    With a key it is OpenAI, without one it is offline, and the studio says which.
+    """
+    studio = kind.from_env(tmp_path, quality="low")
+    assert studio.provider.startswith("offline: sketches")
+    assert "offline" in repr(studio)
+    monkeypatch.setenv("OPENAI_API_KEY", " ")
+    assert kind.from_env(tmp_path).provider.startswith("offline")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
+    assert kind.from_env(tmp_path).provider == "OpenAI"
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://user:secret@images.example/v1")
+    assert kind.from_env(tmp_path).provider == "the server at images.example"
+
+
+@BOTH
+def test_bad_defaults_are_refused_at_once(kind: type[Studio | AsyncStudio], tmp_path: Path) -> None:
+    """
+    A studio's own options are checked when it is made.
+    """
+    with pytest.raises(OptionError, match="Did you mean 'quality'"):
+        kind(tmp_path, qualty="high")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue] - the point
+
+
+def test_a_session_checks_its_choices(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    A session's own options are checked when it is started, and nothing is kept of a bad one.
+    """
+    studio = make_studio(tmp_path)
+    with pytest.raises(OptionError, match="Nearest: 'high'"):
+        studio.session("x", quality="hgh")
+    assert studio.sessions() == ()
+
+
+def test_a_studio_is_a_context(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    Leaving a studio closes its connections, and closing one that made none does no harm.
+    """
+    with make_studio(tmp_path) as studio:
+        studio.generate("a teapot")
+    make_studio(tmp_path).close()

@@ -1,0 +1,153 @@
+"""
+The requests that go over the wire are these and no others: cassettes pin them.
+
+Both twins play the same cassettes, so both send the same.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+import yaml
+from vcr.errors import CannotOverwriteExistingCassetteException  # pyright: ignore[reportMissingTypeStubs]
+
+from imagesession.errors import RefusedError
+from imagesession.testing import Fault, OfflineProvider, tiny_image, tiny_mask
+from tests import recording
+from tests.conftest import MakeStudio
+from tests.recording import playing
+
+
+@pytest.fixture(autouse=True)
+def _once_when_recording(request: pytest.FixtureRequest) -> None:
+    """
+    Record with the sync twin alone; the async one plays what was recorded.
+    """
+    if recording.MODE and "async" in request.node.name:
+        pytest.skip("recorded by the sync twin")
+
+
+def test_a_conversation(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    The first turn, a refinement, one with options, and a branch.
+    """
+    with playing("conversation") as access:
+        studio = make_studio(tmp_path, online=True, **access)
+        session = studio.session("A logo for a tea shop")
+        first = session.generate("a minimalist teapot logo")
+        session.generate("more geometric")
+        session.generate("a horizontal version", size="1536x864", quality="high", format="webp")
+        first.branch("warm").generate("warmer colours")
+        assert [turn.context for turn in session.turns()] == ["fresh", *["continued"] * 3]
+
+
+def test_a_stream(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    A streamed one-shot, with two pictures on the way.
+    """
+    with playing("stream") as access:
+        studio = make_studio(tmp_path, online=True, **access)
+        *partials, image = studio.stream("a minimalist teapot logo", partial_images=2)
+        assert partials
+        assert image.path.exists()
+
+
+def test_references_and_a_mask(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    Pictures go along as data URLs, the mask beside the tool.
+    """
+    with playing("references") as access:
+        studio = make_studio(tmp_path, online=True, **access)
+        pictures = [tiny_image(), tiny_image("jpeg")]
+        studio.generate("a red hat", reference=pictures, mask=tiny_mask())
+
+
+def forget_once(provider: OfflineProvider) -> None:
+    """
+    Let the second paid request find the conversation forgotten.
+    """
+    gone = {
+        "message": "Previous response not found.",
+        "type": "invalid_request_error",
+        "param": "previous_response_id",
+        "code": "previous_response_not_found",
+    }
+    provider.script(Fault(method="POST", path="/responses"))
+    provider.fail_next(status=400, error=gone, method="POST", path="/responses")
+
+
+@pytest.mark.skipif(recording.MODE == "openai", reason="the service forgets after a month")
+def test_a_conversation_told_again(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    When the provider forgot, the whole conversation goes out with the last picture.
+    """
+    with playing("told-again", forget_once) as access:
+        session = make_studio(tmp_path, online=True, **access).session("A logo")
+        session.generate("a minimalist teapot logo")
+        assert session.generate("more geometric").turn.context == "rebuilt"
+
+
+@pytest.mark.skipif(recording.MODE == "openai", reason="the service does not refuse on demand")
+def test_a_refusal(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    A refusal is read as one.
+    """
+    with playing("refusal", lambda provider: provider.refuse_next("No, thank you.")) as access:
+        studio = make_studio(tmp_path, online=True, **access)
+        with pytest.raises(RefusedError, match="No, thank you"):
+            studio.generate("something")
+
+
+def test_forms_are_matched() -> None:
+    """
+    Multipart uploads are matched by what they carry, not by their random boundary.
+    """
+    with playing("upload") as access, openai.OpenAI(**access) as client:
+        uploaded = client.files.create(file=("a.png", tiny_image()), purpose="vision")
+        assert uploaded.filename == "a.png"
+
+
+@pytest.mark.skipif(bool(recording.MODE), reason="only when playing")
+def test_another_request_is_not_answered(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    A cassette answers its own requests alone: another prompt or another file has no answer.
+    """
+    with playing("conversation", whole=False) as access:
+        studio = make_studio(tmp_path, online=True, **access)
+        with pytest.raises(CannotOverwriteExistingCassetteException):
+            studio.generate("another prompt")
+    with (
+        playing("upload", whole=False) as access,
+        openai.OpenAI(**access) as client,
+        pytest.raises(CannotOverwriteExistingCassetteException),
+    ):
+        client.files.create(file=("a.png", tiny_image("jpeg")), purpose="vision")
+
+
+@pytest.mark.parametrize(
+    "cassette", sorted(recording.CASSETTES.glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_cassettes_keep_no_secrets(cassette: Path) -> None:
+    """
+    No key, cookie, port or path of a machine is in a cassette, and every request is ours.
+    """
+    text = cassette.read_text("utf-8")
+    for secret in ("sk-", "Bearer", "set-cookie", "127.0.0.1", "localhost", "/home/", "/root/"):
+        assert secret not in text
+    for exchange in yaml.safe_load(text)["interactions"]:
+        assert exchange["request"]["uri"].startswith(recording.HOST)
+
+
+def test_a_continued_turn_is_small() -> None:
+    """
+    In the recorded conversation no request after the first carries a picture.
+    """
+    tape: Any = yaml.safe_load((recording.CASSETTES / "conversation.yaml").read_text("utf-8"))
+    bodies = [one["request"]["body"] for one in tape["interactions"] if one["request"]["body"]]
+    assert len(bodies) == 4
+    assert all(len(body) < 600 for body in bodies)
+    assert all("previous_response_id" in json.loads(body) for body in bodies[1:])
