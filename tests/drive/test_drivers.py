@@ -1,0 +1,289 @@
+"""
+The two drivers carry out the same steps in the same way, and let go of what they opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import attrs
+import pytest
+
+from imagesession import AsyncStudio, PartialImage, Studio
+from imagesession._drive.drivers import Done, drive, drive_async, stream, stream_async
+from imagesession._plan.steps import (
+    AskProvider,
+    Begin,
+    Emit,
+    Flow,
+    Hear,
+    Listen,
+    OnDisk,
+    Send,
+    Wait,
+)
+from imagesession._plan.wire import NoReplyError, Reply, Request
+from imagesession.testing import Answer, Fault, OfflineProvider, serve
+
+REQUEST = Request(method="GET", path="/x")
+PARTIAL = PartialImage(index=0, data=b"", format="png", width=1, height=1)
+
+
+@attrs.define
+class Script:
+    """
+    Stands for library, provider and connection at once, and remembers what was asked of it.
+    """
+
+    log: list[str] = attrs.field(factory=list[str])
+    fail: bool = False
+    events: tuple[bytes, ...] | None = (b"one", b"two")
+
+    def begin(self) -> Any:
+        """
+        Be a library.
+        """
+        self.log.append("begin")
+        return "begun"
+
+    def commit(self) -> str:
+        """
+        Be a library that does something.
+        """
+        self.log.append("commit")
+        return "kept"
+
+    def _answer(self, what: str) -> Reply:
+        self.log.append(what)
+        if self.fail:
+            raise NoReplyError(sent=True, reason="gone")
+        return Reply(status=200)
+
+
+class SyncScript(Script):
+    """
+    Be a connection for the sync driver.
+    """
+
+    made: Any = None
+
+    def __call__(self) -> Any:
+        """
+        Connect.
+        """
+        return self
+
+    def provider(self) -> str:
+        """
+        Name who answers.
+        """
+        return "somebody"
+
+    def send(self, _: Request) -> Reply:
+        """
+        Answer a request.
+        """
+        return self._answer("send")
+
+    @contextlib.contextmanager
+    def listen(self, _: Request) -> Generator[Reply | Iterator[bytes], None, None]:
+        """
+        Answer with a stream, or with a reply.
+        """
+        reply = self._answer("open")
+        try:
+            yield reply if self.events is None else iter(self.events)
+        finally:
+            self.log.append("close")
+
+
+class AsyncScript(Script):
+    """
+    Be a connection for the async driver.
+    """
+
+    made: Any = None
+
+    def __call__(self) -> Any:
+        """
+        Connect.
+        """
+        return self
+
+    def provider(self) -> str:
+        """
+        Name who answers.
+        """
+        return "somebody"
+
+    async def send(self, _: Request) -> Reply:
+        """
+        Answer a request.
+        """
+        return self._answer("send")
+
+    @contextlib.asynccontextmanager
+    async def listen(self, _: Request) -> AsyncGenerator[Reply | AsyncIterator[bytes], None]:
+        """
+        Answer with a stream, or with a reply.
+        """
+        reply = self._answer("open")
+
+        async def events() -> AsyncIterator[bytes]:
+            for event in self.events or ():
+                yield event
+
+        try:
+            yield reply if self.events is None else events()
+        finally:
+            self.log.append("close")
+
+
+def _commit(store: Any) -> Any:
+    return store.commit()
+
+
+def everything(log: list[str]) -> Flow[list[Any]]:
+    """
+    Yield every kind of step, and return what answered them.
+    """
+    try:
+        answers: list[Any] = [(yield from Begin()), (yield from AskProvider())]
+        answers.append((yield from OnDisk(_commit)))
+        answers.append((yield from Send(REQUEST)).status)
+        answers.append((yield from Listen(REQUEST)))
+        answers += [(yield from Hear()), (yield from Hear()), (yield from Hear())]
+        yield from Emit(PARTIAL)
+        answers.append((yield from Wait(0)) > 0)
+        return answers
+    finally:
+        log.append("flow closed")
+
+
+ANSWERS = ["begun", "somebody", "kept", 200, None, b"one", b"two", None, True]
+LOG = ["begin", "commit", "send", "open", "flow closed", "close"]
+
+
+def test_every_step_is_carried_out() -> None:
+    """
+    Each step is answered by what the flow expects, and what was opened is closed.
+    """
+    script: Any = SyncScript()
+    assert drive(everything(script.log), script, script) == ANSWERS
+    assert script.log == LOG
+
+
+@pytest.mark.anyio
+async def test_every_step_is_carried_out_async() -> None:
+    """
+    The async driver does the same.
+    """
+    script: Any = AsyncScript()
+    assert await drive_async(everything(script.log), script, script) == ANSWERS
+    assert script.log == LOG
+
+
+def failing(log: list[str]) -> Flow[str]:
+    """
+    Ask for what will not be answered, and go on from that.
+    """
+    for step in (Send(REQUEST), Listen(REQUEST)):
+        with pytest.raises(NoReplyError):
+            yield from step
+    log.append("went on")
+    return "done"
+
+
+def test_no_reply_is_raised_into_the_flow() -> None:
+    """
+    That there was no answer is for the flow to judge.
+    """
+    script: Any = SyncScript(fail=True)
+    assert drive(failing(script.log), script, script) == "done"
+
+
+@pytest.mark.anyio
+async def test_no_reply_is_raised_into_the_flow_async() -> None:
+    """
+    The async driver does the same.
+    """
+    script: Any = AsyncScript(fail=True)
+    assert await drive_async(failing(script.log), script, script) == "done"
+
+
+def test_a_flow_that_is_dropped_is_closed() -> None:
+    """
+    Whoever stops reading a stream closes the flow and the connection with it.
+    """
+    script: Any = SyncScript()
+    events = stream(everything(script.log), script, script)
+    assert next(events) is PARTIAL
+    events.close()
+    assert script.log == [*LOG[:4], "close", "flow closed"]
+
+
+@pytest.mark.anyio
+async def test_a_flow_that_is_dropped_is_closed_async() -> None:
+    """
+    The async driver does the same.
+    """
+    script: Any = AsyncScript()
+    events = stream_async(everything(script.log), script, script)
+    assert await anext(events) is PARTIAL
+    await events.aclose()
+    assert script.log == [*LOG[:4], "close", "flow closed"]
+
+
+def test_the_result_comes_last() -> None:
+    """
+    A stream yields the pictures on the way and then the result, once.
+    """
+    script: Any = SyncScript()
+    *partials, done = stream(everything(script.log), script, script)
+    assert partials == [PARTIAL]
+    assert done == Done(ANSWERS)
+
+
+def test_a_broken_off_stream_keeps_its_intent(tmp_path: Path) -> None:
+    """
+    A stream that is left half read leaves its intent, with the provider's id, in the journal.
+    """
+    provider = OfflineProvider(latency=0.2)
+    with serve(provider) as served, Studio(tmp_path, api_key="x", base_url=served.base_url) as one:
+        events = one.stream("a teapot", partial_images=3)
+        assert isinstance(next(events), PartialImage)
+        events.close()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] - it is a generator
+        (intent,) = (tmp_path / ".imagesession" / "journal").iterdir()
+        assert b"resp_" in intent.read_bytes()
+        assert one.images() == ()
+        assert one.generate("another").bytes
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_call_keeps_its_intent(tmp_path: Path) -> None:
+    """
+    A call that is cancelled while the provider works leaves its intent, with the provider's id.
+    """
+    provider = OfflineProvider(latency=30)
+    looked = anyio.Event()
+
+    def notice(answer: Answer) -> Answer:
+        looked.set()
+        return answer
+
+    provider.script(Fault(method="GET", bend=notice))
+    async with AsyncStudio.offline(tmp_path, provider=provider) as studio:
+        journal = tmp_path / ".imagesession" / "journal"
+        async with anyio.create_task_group() as group:
+            group.start_soon(studio.generate, "a teapot")
+            await looked.wait()
+            group.cancel_scope.cancel()
+        (intent,) = journal.iterdir()
+        assert b"resp_" in intent.read_bytes()
+        assert await studio.images() == ()
+        provider.latency = 0
+        assert (await studio.generate("another")).bytes
