@@ -26,14 +26,18 @@ def colours(plan: Plan) -> tuple[Colour, Colour, Colour, Colour]:
     return a, b, c, d
 
 
-def ground(plan: Plan, pen: Pen, w: float, h: float) -> None:
+def ground(plan: Plan, pen: Pen, w: float, h: float, *, calm: bool = False) -> None:
     """
-    Paint a calm ground for a sign: soft shapes around the middle.
+    Paint a ground for a sign: soft shapes around the middle, or nothing if it is to be calm.
     """
     rng = random.Random(plan.seed)
     a, b, c, _ = colours(plan)
     base = plan.ground or light(a, 0.78)
+    if calm:
+        base = plan.ground or light(plan.scheme.ground, 0.2)
     pen.rect(0, 0, w, h, Linear((0, 0), (w, h), fade(light(base, 0.3), base)))
+    if calm:
+        return
     x, y = w / 2, h / 2
     for share, r in ((0.62, 470), (0.5, 380)):
         pen.circle(x, y, r, mix(base, light(a, 0.45), 1 - share))

@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
-from imagesession._offline.painter.colour import Change, Colour, changed
+from imagesession._offline.painter.colour import Change, changed
 from imagesession._offline.painter.path import Point
 from imagesession._offline.painter.pixels import mapped, resized
 from imagesession._offline.painter.plan import Plan
+
+GRAINED = frozenset({"watercolor", "pencil", "vintage"})  # styles that show the paper
 
 
 def recolour(image: Image.Image, changes: tuple[Change, ...]) -> Image.Image:
@@ -54,7 +56,7 @@ def soften(image: Image.Image, amount: float) -> Image.Image:
 
 def _blurred(image: Image.Image, radius: float) -> Image.Image:
     # A wide blur loses nothing when done small.
-    k = 1 if radius < 2 else 2 if radius < 5 else 4 if radius < 30 else 8
+    k = 1 if radius < 2 else 2 if radius < 3 else 4 if radius < 30 else 8
     if k == 1 or min(image.size) < 8 * k:
         return image.filter(ImageFilter.GaussianBlur(radius))
     few = image.reduce(k).filter(ImageFilter.GaussianBlur(radius / k))
@@ -69,13 +71,12 @@ def effects(image: Image.Image, plan: Plan) -> Image.Image:
     names = set(plan.styles)
     if "neon" in names:
         image = _on_colours(image, _glow)
-    if "watercolor" in names:
-        image = _on_colours(image, lambda rgb: _paper(rgb, plan.seed, 9))
-    if "vintage" in names:
-        image = _on_colours(image, lambda rgb: _vignette(_paper(rgb, plan.seed, 11)))
-    if "pencil" in names:
-        image = _on_colours(image, lambda rgb: _paper(rgb, plan.seed, 9))
-    return soften(image, plan.blur)
+    # The paper's grain stays as it is, however blurred or sharp the picture on it.
+    image = soften(image, plan.blur)
+    if names & GRAINED:
+        strength = 11 if "vintage" in names else 9
+        image = _on_colours(image, lambda rgb: _paper(rgb, plan.seed, strength))
+    return _on_colours(image, _vignette) if "vintage" in names else image
 
 
 def _glow(image: Image.Image) -> Image.Image:
@@ -89,11 +90,18 @@ def _glow(image: Image.Image) -> Image.Image:
 
 
 def _paper(image: Image.Image, seed: int, strength: int) -> Image.Image:
-    # A small tile of grain is repeated: enough for the eye, and quick. Its few levels compress well.
+    # A small tile of grain is repeated: enough for the eye, and quick. Its few levels compress
+    # well.
     side = 192
     rng = random.Random(seed & 0xFF)
     noise = Image.frombytes("L", (side, side), rng.randbytes(side * side))
-    noise = noise.filter(ImageFilter.GaussianBlur(1.6))
+    # Blurred with its own other side around it, the tile shows no seam.
+    rim = 8
+    whole = Image.new("L", (side + 2 * rim, side + 2 * rim))
+    for x in (rim - side, rim, rim + side):
+        for y in (rim - side, rim, rim + side):
+            whole.paste(noise, (x, y))
+    noise = whole.filter(ImageFilter.GaussianBlur(1.6)).crop((rim, rim, side + rim, side + rim))
     grain = mapped(noise, [max(0, min(255, 255 - strength + 4 * round((v - 128) * strength / 110)))
                          for v in range(256)])  # fmt: skip
     layer = Image.new("L", image.size)
@@ -109,6 +117,29 @@ def _vignette(image: Image.Image) -> Image.Image:
     )
     layer = resized(shade, image.size, Image.Resampling.BILINEAR)
     return ImageChops.multiply(image, Image.merge("RGB", (layer, layer, layer)))
+
+
+def stormy(image: Image.Image) -> Image.Image:
+    """
+    Make the sky dramatic: dark and deep at the top, with more contrast and a glow further down.
+    """
+
+    def burnt(rgb: Image.Image) -> Image.Image:
+        lively = recolour(rgb, (Change(kind="contrast", amount=1.25),
+                                Change(kind="saturate", amount=1.2)))  # fmt: skip
+        high, top = Image.new("L", (1, 64)), Image.new("RGB", (1, 64))
+        glow = Image.new("RGB", (1, 64))
+        for y in range(64):
+            k, warm = max(0.0, 1 - y / 36), max(0.0, 1 - abs(y - 27) / 15)
+            high.putpixel((0, y), round(255 * k))
+            top.putpixel((0, y), (round(255 - 165 * k), round(255 - 155 * k), round(255 - 120 * k)))
+            glow.putpixel((0, y), (round(62 * warm), round(26 * warm), round(10 * warm)))
+        # The lower half, where the land is, stays as it was.
+        out = Image.composite(lively, rgb, resized(high, rgb.size, Image.Resampling.BILINEAR))
+        out = ImageChops.multiply(out, resized(top, rgb.size, Image.Resampling.BILINEAR))
+        return ImageChops.screen(out, resized(glow, rgb.size, Image.Resampling.BILINEAR))
+
+    return _on_colours(image, burnt)
 
 
 def mosaic(image: Image.Image, size: tuple[int, int], colours: int = 28) -> Image.Image:
@@ -213,59 +244,6 @@ def _faceted(image: Image.Image) -> Image.Image:
             if isinstance(one, tuple) and isinstance(two, tuple):
                 draw.polygon((a, b, d), fill=one)
                 draw.polygon((b, c, d), fill=two)
-    return out
-
-
-def without_ground(image: Image.Image, *, tolerance: int = 40) -> Image.Image:
-    """
-    Make the ground of a picture clear: what looks like its corners and touches its edge.
-    """
-    w, h = image.size
-    k = max(1, max(w, h) // 256)
-    small = resized(image.convert("RGB"), (max(1, w // k), max(1, h // k)), Image.Resampling.BOX)
-    marker: Colour = (255, 0, 254)
-    last_x, last_y = small.width - 1, small.height - 1
-    for corner in ((0, 0), (last_x, 0), (0, last_y), (last_x, last_y), (last_x // 2, 0),
-                   (last_x // 2, last_y), (0, last_y // 2), (last_x, last_y // 2)):  # fmt: skip
-        ImageDraw.floodfill(small, corner, marker, thresh=tolerance)
-    bands = [mapped(band, [255 if v == m else 0 for v in range(256)])
-             for band, m in zip(small.split(), marker, strict=True)]  # fmt: skip
-    clear = ImageChops.multiply(ImageChops.multiply(bands[0], bands[1]), bands[2])
-    alpha = ImageOps.invert(clear.filter(ImageFilter.GaussianBlur(0.7)))
-    alpha = resized(alpha, image.size, Image.Resampling.BILINEAR)
-    out = image.convert("RGBA")
-    out.putalpha(ImageChops.multiply(alpha, out.getchannel("A")))
-    return out
-
-
-def fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """
-    Bring a picture to a size: what is missing at the sides is filled with its blurred edges.
-    """
-    if image.size == size:
-        return image
-    w, h = size
-    ratio = (w / h) / (image.width / image.height)
-    if 0.97 < ratio < 1.03:
-        return resized(image, size, Image.Resampling.LANCZOS)
-    inner = ImageOps.contain(image, size, Image.Resampling.LANCZOS)
-    if image.mode == "RGBA":
-        out = Image.new("RGBA", size, (0, 0, 0, 0))
-        out.paste(inner, ((w - inner.width) // 2, (h - inner.height) // 2))
-        return out
-    small = ImageOps.fit(image, (max(1, w // 8), max(1, h // 8)), Image.Resampling.BOX)
-    small = small.filter(ImageFilter.GaussianBlur(max(1.0, min(small.size) / 12)))
-    out = resized(small, size, Image.Resampling.BICUBIC)
-    # The seam is feathered.
-    feather = max(1, min(inner.size) // 24)
-    mask = Image.new("L", inner.size, 255)
-    edge_x = feather if inner.width < w else 0
-    edge_y = feather if inner.height < h else 0
-    mask = Image.new("L", inner.size, 0)
-    mask.paste(255, (edge_x, edge_y, inner.width - edge_x, inner.height - edge_y))
-    if edge_x or edge_y:
-        mask = mask.filter(ImageFilter.BoxBlur((edge_x, edge_y)))
-    out.paste(inner, ((w - inner.width) // 2, (h - inner.height) // 2), mask)
     return out
 
 

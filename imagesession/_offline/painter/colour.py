@@ -153,13 +153,15 @@ def changed(colour: Colour, changes: Sequence[Change]) -> Colour:
     return colour
 
 
-def _apply(colour: Colour, change: Change) -> Colour:  # noqa: PLR0911 - one return per kind
+def _apply(colour: Colour, change: Change) -> Colour:
     k = change.amount
     match change.kind:
         case "tint":
             return mix(mix(colour, _in_hue(colour, change.colour), k), change.colour, k * 0.22)
         case "warm":
+            # What is nearly white becomes cream or a cool white, never yellow or sky blue.
             r, g, b = colour
+            k *= 1 - 0.68 * (luminance(colour) / 255) ** 4
             return _clamped([r + k * (10 + r * 0.09), g + k * 2, b - k * (10 + b * 0.13)])
         case "contrast":
             return _clamped([(part - 128) * k + 128 for part in colour])

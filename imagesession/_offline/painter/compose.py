@@ -34,14 +34,16 @@ from imagesession._offline.painter.raster import letterable, text_width
 from imagesession._offline.painter.scenery import scene
 from imagesession._offline.painter.staging import (
     NIGHT,
+    extent,
     ground_of,
     is_dark,
+    mirrored,
     put,
     recoloured,
     shadow,
     tone_of,
 )
-from imagesession._offline.painter.subjects import TABLE, Tone
+from imagesession._offline.painter.subjects import Tone
 
 
 def compose(
@@ -144,17 +146,20 @@ def _product(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
     items = plan.everything or (Item(name="bottle"),)
     bob = 8 * (abs(phase - 0.5) * 4 - 1) if phase else 0
     for i, item in reversed(list(enumerate(items[:4]))):
-        size = 660 * plan.zoom * min(1.1, TABLE[item.name].size ** 0.4) * (1 if i == 0 else 0.5)
+        # Wide and tall things come out equally large.
+        left, top, right, _ = extent(item)
+        size = 62_000 / max(right - left, 92 - top) * plan.zoom
+        if len(items) > 1:
+            size *= 0.82 if i == 0 else 0.36
         size = min(size, h * 1.05, w * 1.05)
         x = w * (0.5 + plan.shift[0]) if i == 0 else w * (0.16, 0.84, 0.3)[i - 1]
         base = floor + size * 0.07 + plan.shift[1] * h - (0 if i == 0 else 40)
-        shadow(pen, x, base + 4, size * 1.04, 0.3 if luminance(ground) > 90 else 0.6)
-        before = len(pen.marks)
+        wide = min(1.04, (right - left) / 84)
+        shadow(pen, x, base + 4, size * wide, 0.3 if luminance(ground) > 90 else 0.6)
         tone = tone_of(item, plan, ground)
+        before = len(pen.marks)
         put(pen, item, tone, x, base + 6, size, stretch=-0.4)
-        pen.marks[before:] = [
-            attrs.evolve(m, alpha=m.alpha * 0.1, role="shadow") for m in pen.marks[before:]
-        ]
+        pen.marks[before:] = [mirrored(m, base + 6, size * 0.2) for m in pen.marks[before:]]
         put(pen, item, tone, x, base + bob, size, flip=plan.mirrored)
 
 

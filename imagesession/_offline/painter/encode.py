@@ -52,7 +52,9 @@ def statement(told: Told | None) -> str:
     return "\n".join(lines)
 
 
-def encode(image: Image.Image, format: Format, *, compression: int, note: str) -> bytes:
+def encode(
+    image: Image.Image, format: Format, *, compression: int, note: str, grained: bool = False
+) -> bytes:
     """
     Encode a still picture with a note in its metadata.
     """
@@ -62,8 +64,9 @@ def encode(image: Image.Image, format: Format, *, compression: int, note: str) -
             info = PngImagePlugin.PngInfo()
             info.add_text("Software", SOFTWARE)
             info.add_text("Comment", note)
-            # For flat and softly shaded areas, runs alone compress better, and no slower.
-            image.save(out, "PNG", pnginfo=info, compress_level=1, compress_type=zlib.Z_RLE)
+            # Flat and softly shaded areas compress best by runs alone, a repeated grain does not.
+            strategy = zlib.Z_DEFAULT_STRATEGY if grained else zlib.Z_RLE
+            image.save(out, "PNG", pnginfo=info, compress_level=1, compress_type=strategy)
         case "jpeg":
             quality = max(1, min(95, compression))
             flat(image).save(out, "JPEG", quality=quality, comment=note.encode())

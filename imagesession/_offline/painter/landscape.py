@@ -6,7 +6,7 @@ import attrs
 
 from imagesession._offline.painter import backdrop, path
 from imagesession._offline.painter.colour import Colour, dark, light, mix, rgb
-from imagesession._offline.painter.drawing import Mark, Shape, down
+from imagesession._offline.painter.drawing import Mark, Shape, Text, down
 from imagesession._offline.painter.staging import Stage, faded, put, tone_of
 from imagesession._offline.painter.subjects import TABLE
 
@@ -31,6 +31,10 @@ def landscape(stage: Stage, lands: set[str]) -> float:
             backdrop.clouds(pen, stage.rng(4), w, horizon, air, 5 if "sky" in lands else 3)
     elif plan.time in {"sunset", "dawn"} and "cloud" not in plan.removed:
         _streaks(stage, horizon)
+    if not stage.has("sun", "moon", "stars", "cloud", "rainbow"):
+        # A sky that was not asked for goes as a whole with the ground of a transparent picture.
+        pen.marks[:] = [mark if isinstance(mark, Text) else attrs.evolve(mark, back=True)
+                        for mark in pen.marks]  # fmt: skip
     before = len(pen.marks)
     _far(stage, lands, horizon)
     risen = pen.marks[before:]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TypeVar
 
+from imagesession._offline.painter.colour import FOREIGN, NAMES
 from imagesession._offline.painter.plan import Layout, Time
 from imagesession._offline.painter.subjects import TABLE
 
@@ -72,6 +73,14 @@ WEATHER: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("cloud", _any("cloudy,overcast,clouds")),
 )  # fmt: skip
 
+_GROUNDS = r"(?:\w+ )?(?:back)?(?:ground|drop|grounds|drops)|mode|theme|ui|version|canvas|surface"
+DARK_GROUND = re.compile(
+    rf"\b(?:dark|darker)[ -](?:{_GROUNDS})\b|\b(?:black|night) background\b|\bon (?:dark|black)\b"
+)
+LIGHT_GROUND = re.compile(
+    rf"\b(?:light|lighter|bright|brighter|pale)[ -](?:{_GROUNDS})\b|\bon light\b"
+)
+
 STYLES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("flat", _any("flat,flat design,vector")),
     ("outline", _any("outline,outlined,outlines,line art,line drawing,line icon,lineart,linear,"
@@ -90,7 +99,7 @@ STYLES: tuple[tuple[str, re.Pattern[str]], ...] = (
                      "1960s,"
                      "1970s,70s,60s,50s")),
     ("neon", _any("neon,cyberpunk,synthwave,vaporwave,glowing,glow,futuristic")),
-    ("dark", _any("dark mode,dark theme,dark ui,dark version,dark background")),
+    ("dark", DARK_GROUND),
     ("pastel", _any("pastel,pastels,soft colors,soft colours")),
     ("geometric", _any("geometric,geometrical,geometry,polygonal,low poly,faceted,angular,cubist,"
                        "cubism,triangles,origami,polygons,abstract shapes")),
@@ -134,6 +143,18 @@ REPLACE = re.compile(
     r"\b(?:instead|replace|swap|turn (?:it|this|that|the \w+) into|make (?:it|this|that|the \w+) "
     r"an?|"
     r"change (?:it|this|that|the [\w ]+?) (?:in)?to an?|becomes?|substitute)\b"
+)
+STORMY = re.compile(
+    r"\b(?:sky|skies|clouds) (?:\w+ ){0,2}(?:dramatic|moody|stormy|moodier|darker|threatening)\b|"
+    r"\b(?:dramatic|moody|stormy|moodier|darker|threatening) (?:sky|skies|clouds)\b"
+)
+SAME = re.compile(
+    r"\bsame (?:\w+ )?(?:style|look|set|family)\b|\bmatching\b|\bto match\b|\bof the set\b"
+)
+ON_COLOUR = re.compile(
+    r"\b(on|against) ((?:pure |plain |clean |solid )?(?:"
+    + "|".join((*NAMES, *FOREIGN))
+    + r"))(?=\s*(?:$|[,.;!]))"
 )
 FRESH = re.compile(
     r"^\W*(?:now |then |next |please |ok |okay |and )*"

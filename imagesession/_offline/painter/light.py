@@ -4,7 +4,7 @@ Light: the colours of a landscape at each time of day and in each weather.
 
 import attrs
 
-from imagesession._offline.painter.colour import Change, Colour, changed, mix, rgb
+from imagesession._offline.painter.colour import Change, Colour, changed, dark, mix, rgb
 from imagesession._offline.painter.plan import Plan
 
 
@@ -73,6 +73,10 @@ def light_of(plan: Plan) -> Light:
     if "autumn" in weather:
         grass = tuple(mix(g, rgb("#c9812f"), 0.55) for g in light.grass)
         light = attrs.evolve(light, grass=grass)
+    if plan.stormy:
+        n = len(light.sky)
+        sky = tuple(dark(c, 0.62 * (1 - i / n) ** 1.3) for i, c in enumerate(light.sky))
+        light = attrs.evolve(light, sky=sky, cloud=dark(light.cloud, 0.45))
     if plan.ground and plan.layout in {"scene", "hero"}:
         light = attrs.evolve(light, sky=tuple(mix(plan.ground, c, 0.18 + 0.5 * i / len(light.sky))
                                               for i, c in enumerate(light.sky)))  # fmt: skip

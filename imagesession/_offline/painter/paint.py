@@ -42,7 +42,8 @@ def paint(
         count = max(1, min(60, frames)) if share >= 1 else 1
         pictures = [_picture(story, i / count, share) for i in range(count)]
         return encode.animate(pictures, frame_ms=frame_ms, note=note)
-    return encode.encode(_picture(story, 0.0, share), format, compression=compression, note=note)
+    return encode.encode(_picture(story, 0.0, share), format, compression=compression, note=note,
+                         grained=not adjust.GRAINED.isdisjoint(_plan(story).styles))  # fmt: skip
 
 
 def describe(story: Story) -> str:

@@ -58,7 +58,9 @@ class Plan:
     zoom: float = 1.0
     shift: tuple[float, float] = (0.0, 0.0)
     mirrored: bool = False
+    palette: Literal["", "warm", "cool"] = ""  # the colours a sign is to have instead of its own
     blur: float = 0.0  # below 0: sharper
+    stormy: bool = False  # a dramatic sky is wanted
     clear: bool = False  # no ground is wanted
     shape: str = ""  # the shape that the latest words asked for
     keyword: str = ""
@@ -70,7 +72,7 @@ class Plan:
         """
         The colours that go with this picture.
         """
-        return SCHEMES[self.seed % len(SCHEMES)]
+        return _PALETTES.get(self.palette) or SCHEMES[self.seed % len(SCHEMES)]
 
     @property
     def everything(self) -> tuple[Item, ...]:
@@ -95,3 +97,8 @@ SCHEMES = (
     _scheme("#fff4dc", "#e07a2f", "#3d5a80", "#7fb5d1", "#293241"),
     _scheme("#ebf3f0", "#264653", "#2a9d8f", "#e76f51", "#16262d"),
 )
+
+_PALETTES = {
+    "warm": _scheme("#fbf1df", "#c8623f", "#8a4b38", "#eaa94f", "#3a2620"),
+    "cool": _scheme("#edf3f8", "#2f6f9f", "#3f9c9a", "#8fb8e8", "#16283d"),
+}

@@ -8,22 +8,18 @@ and pasted. That costs only the mark's own area, so a picture of many small mark
 import functools
 import math
 import unicodedata
-from typing import TypeAlias
 
+import attrs
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
-from imagesession._offline.painter import path
-from imagesession._offline.painter.colour import Colour
-from imagesession._offline.painter.drawing import Drawing, Linear, Mark, Paint, Radial, Shape, Text
+from imagesession._offline.painter import inks, path
+from imagesession._offline.painter.drawing import Drawing, Mark, Paint, Radial, Shape, Text
+from imagesession._offline.painter.inks import SOFT, Box
 from imagesession._offline.painter.path import Point
-from imagesession._offline.painter.pixels import mapped, resized
+from imagesession._offline.painter.pixels import resized
 
-Box: TypeAlias = tuple[int, int, int, int]
-
-_FINE, _MEDIUM = 160_000, 600_000  # areas in pixels up to which a mask is enlarged 4 and 3 times
+_FINE, _MEDIUM = 20_000, 600_000  # areas in pixels up to which a mask is enlarged 4 and 3 times
 _FAINT = 0.5  # below this opacity, nobody sees how smooth an edge is
-_SOFT = 4  # how many times smaller what has no edges is painted
-_WIDE = 60_000  # the area in pixels from which that is worth it
 
 
 def render(drawing: Drawing, size: tuple[int, int], *, transparent: bool = False) -> Image.Image:
@@ -78,12 +74,12 @@ def _fades_out(shape: Shape) -> bool:
 
 def _softly(drawing: Drawing, size: tuple[int, int], count: int) -> Image.Image:
     # Only gradients: painted small and enlarged, they look the same and cost a tenth.
-    small = (-(-size[0] // _SOFT), -(-size[1] // _SOFT))
+    small = (-(-size[0] // SOFT), -(-size[1] // SOFT))
     canvas = Image.new("RGB", small, drawing.paper)
-    scale = (size[0] / _SOFT / drawing.width, size[1] / _SOFT / drawing.height)
+    scale = (size[0] / SOFT / drawing.width, size[1] / SOFT / drawing.height)
     for mark in drawing.marks[:count]:
         stamp(canvas, mark, scale)
-    box = (0, 0, size[0] / _SOFT, size[1] / _SOFT)
+    box = (0, 0, size[0] / SOFT, size[1] / SOFT)
     return resized(canvas, size, Image.Resampling.BILINEAR, box=box)
 
 
@@ -104,19 +100,14 @@ def _shape(canvas: Image.Image, shape: Shape, scale: tuple[float, float]) -> Non
     s = math.sqrt(sx * sy)
     matrix = (sx, 0.0, 0.0, sy, 0.0, 0.0)
     lines = [path.flatten(path.moved(matrix, c)) for c in shape.contours]
+    if _scattered(canvas, shape, lines):
+        for contour in shape.contours:
+            _shape(canvas, attrs.evolve(shape, contours=(contour,)), scale)
+        return
     if shape.fill is not None and not shape.blur and _plain(canvas, shape, lines, scale):
         return
     if shape.fill is not None:
-        grow = shape.blur * s * 2.6
-        box = _box(canvas, lines, grow)
-        if box and not shape.blur and _fades_out(shape) and not isinstance(shape.fill, tuple):
-            veil = _veil(box, shape.fill, scale, shape.alpha)
-            canvas.paste(_source(canvas, box, shape.fill, scale), box, veil)
-        elif box:
-            mask = _mask(box, lines, alpha=shape.alpha, holes=shape.holes)
-            if shape.blur:
-                mask = _blurred(mask, shape.blur * s)
-            _paste(canvas, box, mask, shape.fill, scale)
+        _filled(canvas, shape, shape.fill, lines, scale)
     if shape.stroke is not None and shape.width > 0:
         width = max(0.7, shape.width * s)
         box = _box(canvas, lines, width / 2 + 1 + shape.blur * s * 2.6)
@@ -125,6 +116,38 @@ def _shape(canvas: Image.Image, shape: Shape, scale: tuple[float, float]) -> Non
             if shape.blur:
                 mask = _blurred(mask, shape.blur * s)
             _paste(canvas, box, mask, shape.stroke, scale)
+
+
+def _filled(
+    canvas: Image.Image, shape: Shape, ink: Paint, lines: list[list[Point]],
+    scale: tuple[float, float],
+) -> None:  # fmt: skip
+    blur = shape.blur * math.sqrt(scale[0] * scale[1])
+    box = _box(canvas, lines, blur * 2.6)
+    if box is None:
+        return
+    if isinstance(ink, Radial) and not blur and _fades_out(shape):
+        veil = inks.veil(box, ink, scale, shape.alpha)
+        canvas.paste(inks.source(canvas, box, ink, scale), box, veil)
+        return
+    mask = _mask(box, lines, alpha=shape.alpha, holes=shape.holes)
+    _paste(canvas, box, _blurred(mask, blur) if blur else mask, ink, scale)
+
+
+def _scattered(canvas: Image.Image, shape: Shape, lines: list[list[Point]]) -> bool:
+    # Flakes, drops and stars: together they span the picture, but one by one they cost little.
+    if len(lines) < 8 or shape.holes or shape.blur:
+        return False
+    area = 0.0
+    for line in lines:
+        x1, y1, x2, y2 = path.bounds(line)
+        area += (x2 - x1 + 2) * (y2 - y1 + 2)
+    return area < 0.04 * canvas.width * canvas.height and len(lines) * 4000 < _spanned(lines)
+
+
+def _spanned(lines: list[list[Point]]) -> float:
+    x1, y1, x2, y2 = path.bounds([point for line in lines for point in line])
+    return (x2 - x1) * (y2 - y1)
 
 
 def _plain(
@@ -143,7 +166,7 @@ def _plain(
     w, h2 = canvas.size
     box = (max(0, round(a)), max(0, round(b)), min(w, round(e)), min(h2, round(f)))
     if box[0] < box[2] and box[1] < box[3]:
-        canvas.paste(_source(canvas, box, shape.fill, scale), box)
+        canvas.paste(inks.source(canvas, box, shape.fill, scale), box)
     return True
 
 
@@ -218,119 +241,8 @@ def _paste(
     canvas: Image.Image, box: Box, mask: Image.Image, ink: Paint, scale: tuple[float, float]
 ) -> None:
     if not isinstance(ink, tuple) and any(stop.alpha < 1 for stop in ink.stops):
-        mask = ImageChops.multiply(mask, _veil(box, ink, scale))
-    canvas.paste(_source(canvas, box, ink, scale), box, mask)
-
-
-def _source(
-    canvas: Image.Image, box: Box, ink: Paint, scale: tuple[float, float]
-) -> Image.Image | tuple[int, ...]:
-    alpha = (255,) if canvas.mode == "RGBA" else ()
-    if isinstance(ink, tuple):
-        return (*ink, *alpha)
-    if len({stop.colour for stop in ink.stops}) == 1:
-        return (*ink.stops[0].colour, *alpha)
-    image = _gradient(box, ink, scale)
-    return image.convert("RGBA") if alpha else image
-
-
-def _gradient(box: Box, ink: Linear | Radial, scale: tuple[float, float]) -> Image.Image:
-    ramp = _ramp(tuple((stop.offset, stop.colour) for stop in ink.stops))
-    if isinstance(ink, Radial):
-        t = _rings(box, ink, scale)
-        bands = [mapped(t, list(ramp[i::3])) for i in range(3)]
-        return Image.merge("RGB", bands)
-    return _sweep(box, ink, scale, Image.frombytes("RGB", (256, 1), ramp))
-
-
-def _veil(
-    box: Box, ink: Linear | Radial, scale: tuple[float, float], alpha: float = 1.0
-) -> Image.Image:
-    shades = tuple((s.offset, (round(s.alpha * alpha * 255),) * 3) for s in ink.stops)
-    ramp = bytes(_ramp(shades)[::3])
-    if isinstance(ink, Radial):
-        return mapped(_rings(box, ink, scale), list(ramp))
-    return _sweep(box, ink, scale, Image.frombytes("L", (256, 1), ramp))
-
-
-@functools.lru_cache(maxsize=256)
-def _ramp(stops: tuple[tuple[float, Colour], ...]) -> bytes:
-    # 256 colours along the stops.
-    out = bytearray()
-    at = 0
-    for i in range(256):
-        t = i / 255
-        while at + 2 < len(stops) and t > stops[at + 1][0]:
-            at += 1
-        (o1, c1), (o2, c2) = stops[at], stops[min(at + 1, len(stops) - 1)]
-        share = min(1.0, max(0.0, (t - o1) / (o2 - o1))) if o2 > o1 else 1.0
-        out += bytes(round(a + (b - a) * share) for a, b in zip(c1, c2, strict=True))
-    return bytes(out)
-
-
-def _rings(box: Box, ink: Radial, scale: tuple[float, float]) -> Image.Image:
-    # Distance from the centre over the box, 255 at the radius and beyond.
-    w, h = box[2] - box[0], box[3] - box[1]
-    kx, ky = (128 / (ink.radius * scale[0]), 128 / (ink.radius * scale[1]))
-    cx, cy = ink.centre[0] * scale[0] - box[0], ink.centre[1] * scale[1] - box[1]
-    if w * h > _WIDE:
-        few = _disc().transform(
-            (-(-w // _SOFT), -(-h // _SOFT)), Image.Transform.AFFINE,
-            (kx * _SOFT, 0, 128 - cx * kx, 0, ky * _SOFT, 128 - cy * ky),
-            Image.Resampling.BILINEAR, fillcolor=255,
-        )  # fmt: skip
-        return resized(few, (w, h), Image.Resampling.BILINEAR, box=(0, 0, w / _SOFT, h / _SOFT))
-    return _disc().transform(
-        (w, h), Image.Transform.AFFINE, (kx, 0, 128 - cx * kx, 0, ky, 128 - cy * ky),
-        Image.Resampling.BILINEAR, fillcolor=255,
-    )  # fmt: skip
-
-
-@functools.cache
-def _disc() -> Image.Image:
-    # Pillow's own gradient reaches 255 only in the corners; here it does at the inner circle.
-    return mapped(Image.radial_gradient("L"), [min(255, round(v * 1.4236)) for v in range(256)])
-
-
-def _sweep(box: Box, ink: Linear, scale: tuple[float, float], strip: Image.Image) -> Image.Image:
-    w, h = box[2] - box[0], box[3] - box[1]
-    (x1, y1), (x2, y2) = ink.start, ink.end
-    x1, x2, y1, y2 = x1 * scale[0] - box[0], x2 * scale[0] - box[0], y1 * scale[1], y2 * scale[1]
-    y1, y2 = y1 - box[1], y2 - box[1]
-    dx, dy = x2 - x1, y2 - y1
-    length = dx * dx + dy * dy
-    if length <= 0:
-        return resized(strip.crop((255, 0, 256, 1)), (w, h))
-    a, b = dx / length, dy / length
-    c = -(x1 * dx + y1 * dy) / length
-    # The strip is laid over the range of positions that the box really spans.
-    corners = [c, c + a * w, c + b * h, c + a * w + b * h]
-    low, high = min(0.0, *corners), max(1.0, *corners)
-    n = min(2048, math.ceil(256 * (high - low)))
-    long = strip.crop((0, 0, 1, 1))
-    long = resized(long, (n, 1), Image.Resampling.NEAREST)
-    start, end = round(-low / (high - low) * n), round((1 - low) / (high - low) * n)
-    if n > start:
-        last = resized(strip.crop((255, 0, 256, 1)), (n - start, 1), Image.Resampling.NEAREST)
-        long.paste(last, (start, 0))
-    if end > start:
-        long.paste(resized(strip, (end - start, 1), Image.Resampling.BILINEAR), (start, 0))
-    k = n / (high - low)
-    if abs(a) < 1e-9:
-        column = long.transform((h, 1), Image.Transform.AFFINE,
-                                (b * k, 0, (c - low) * k, 0, 0, 0.5),
-                                Image.Resampling.BILINEAR)  # fmt: skip
-        return resized(
-            column.transpose(Image.Transpose.ROTATE_270), (w, h), Image.Resampling.NEAREST
-        )
-    if abs(b) < 1e-9:
-        row = long.transform((w, 1), Image.Transform.AFFINE, (a * k, 0, (c - low) * k, 0, 0, 0.5),
-                             Image.Resampling.BILINEAR)  # fmt: skip
-        return resized(row, (w, h), Image.Resampling.NEAREST)
-    return resized(long, (n, 3)).transform(
-        (w, h), Image.Transform.AFFINE, (a * k, b * k, (c - low) * k, 0, 0, 1.5),
-        Image.Resampling.NEAREST,
-    )  # fmt: skip
+        mask = ImageChops.multiply(mask, inks.veil(box, ink, scale))
+    canvas.paste(inks.source(canvas, box, ink, scale), box, mask)
 
 
 @functools.lru_cache(maxsize=64)

@@ -112,4 +112,4 @@ def _change(name: str, strength: float) -> Change:
 
 def _tint(name: str, strength: float) -> Change:
     colour = named(name) or rgb("#2f6fde")
-    return Change(kind="tint", amount=min(0.7, 0.42 * strength), colour=colour)
+    return Change(kind="tint", amount=min(0.74, 0.52 * strength), colour=colour)

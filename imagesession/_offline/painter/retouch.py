@@ -7,7 +7,7 @@ import random
 import attrs
 from PIL import Image, ImageFilter, ImageOps
 
-from imagesession._offline.painter import adjust, backdrop, encode, raster, words
+from imagesession._offline.painter import adjust, backdrop, encode, frame, raster, words
 from imagesession._offline.painter.colour import Change, Colour, rgb
 from imagesession._offline.painter.compose import captions, compose, ornaments
 from imagesession._offline.painter.drawing import UNIT, Drawing, Mark, Pen
@@ -38,11 +38,11 @@ def retouched(
     """
     Change a whole picture as the prompts say.
     """
-    image = adjust.fitted(encode.decode(base), size)
+    image = frame.fitted(encode.decode(base), size)
     plan = _plan(prompts, seed)
     image = _changed(image, plan)
     if transparent or plan.ground:
-        image = adjust.without_ground(image)
+        image = frame.without_ground(image)
     if plan.ground and not transparent:
         ground = Image.new("RGB", image.size, plan.ground)
         ground.paste(image, (0, 0), image.getchannel("A"))
@@ -60,11 +60,11 @@ def masked(
     hole = _hole(mask, before.size)
     box = hole.getbbox()
     if box is None:
-        return before if before.size == size else adjust.fitted(before, size)
+        return before if before.size == size else frame.fitted(before, size)
     filled = before.copy()
     filled.paste(_filling(before, hole, box, prompts, seed).convert(before.mode), box)
     after = Image.composite(filled, before, hole)
-    return after if after.size == size else adjust.fitted(after, size)
+    return after if after.size == size else frame.fitted(after, size)
 
 
 def _hole(mask: bytes, size: tuple[int, int]) -> Image.Image:
@@ -141,7 +141,8 @@ def _changed(image: Image.Image, plan: Plan) -> Image.Image:
         changes += _TIMES[plan.time]
     changes += tuple(_WEATHER[name] for name in sorted(plan.weather) if name in _WEATHER)
     changes += tuple(Change(kind="turn", amount=20 + number % 40) for number in plan.oddities[-4:])
-    return adjust.soften(adjust.recolour(image, changes), plan.blur)
+    image = adjust.soften(adjust.recolour(image, changes), plan.blur)
+    return adjust.stormy(image) if plan.stormy else image
 
 
 def _moved(image: Image.Image, plan: Plan) -> Image.Image:

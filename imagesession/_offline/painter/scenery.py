@@ -21,6 +21,7 @@ from imagesession._offline.painter.staging import (
 )
 from imagesession._offline.painter.subjects import TABLE
 
+_PARTS = frozenset({"button", "dashboard"})  # of a user interface: they stand alone
 _DESKTOP = frozenset({"laptop", "lamp", "tablet", "chair", "plant"})
 
 
@@ -43,15 +44,21 @@ def scene(plan: Plan, pen: Pen, w: float, h: float, *, phase: float = 0.0,
     _weather(stage)
 
 
-def _surroundings(stage: Stage, objects: list[Item]) -> float:  # noqa: PLR0911 - one return per case
+def _surroundings(stage: Stage, objects: list[Item]) -> float:
     # Returns the height at which subjects stand.
     names = {item.name for item in stage.plan.everything}
     lands = {name for name in names if TABLE[name].place == "land"}
     # What is added later comes into the surroundings that are there.
     first = [item for item in stage.plan.items if item in objects] or objects
     place = TABLE[first[0].name].place if first else ""
+    if place == "meadow" and _indoors(stage):
+        return _room(stage, first[0])
     if lands and place not in {"under", "space"}:
         return landscape(stage, lands)
+    return _around(stage, first, place)
+
+
+def _around(stage: Stage, first: list[Item], place: str) -> float:
     match place:
         case "water":
             return landscape(stage, {"sea"})
@@ -68,11 +75,12 @@ def _surroundings(stage: Stage, objects: list[Item]) -> float:  # noqa: PLR0911 
         case "room":
             return _room(stage, first[0])
         case "plain":
-            abstract.ground(stage.plan, stage.pen, stage.w, stage.h)
+            calm = first[0].name in _PARTS
+            abstract.ground(stage.plan, stage.pen, stage.w, stage.h, calm=calm)
             return stage.h * 0.5 + 300
         case _:
-            outside = stage.plan.time or stage.plan.weather or names
-            if not objects and not outside:
+            outside = stage.plan.time or stage.plan.weather or stage.plan.everything
+            if not first and not outside:
                 abstract.composition(stage.plan, stage.pen, stage.w, stage.h)
                 return stage.h * 0.8
             return landscape(stage, set())
@@ -165,7 +173,7 @@ def _room(stage: Stage, item: Item) -> float:
     if plan.time == "night":
         wall = mix(wall, rgb("#27305c"), 0.72)
     floor = h * 0.74
-    window = bool(plan.time or plan.weather or plan.seed % 3 == 0)
+    window = bool(plan.time or plan.weather or plan.seed % 3 == 0) or _indoors(stage)
     accent = plan.accent or plan.scheme.accent
     backdrop.room(stage.pen, stage.rng(11), w, h, wall, floor=floor, accent=accent, air=stage.air,
                   window=window)  # fmt: skip
@@ -174,6 +182,11 @@ def _room(stage: Stage, item: Item) -> float:
             plant = Item(name="plant")
             put(stage.pen, plant, tone_of(plant, Plan()), w * side, floor + 40, 330)
     return floor + (h - floor) * 0.42
+
+
+def _indoors(stage: Stage) -> bool:
+    # Whoever is in an office stands on its floor, not on a meadow.
+    return stage.has("desk") and not any(TABLE[i.name].place == "land" for i in stage.plan.items)
 
 
 def _wall(main: Colour, plan: Plan) -> Colour:
@@ -204,7 +217,9 @@ def _sky_signs(stage: Stage) -> None:
         across, up = (0.5, 0.34) if item.name == "rainbow" else spot
         if item.name in {"sun", "moon"}:
             with stage.pen.role("glow"):
-                centre, r = (w * across, h * up), size * 0.8
+                # A crescent's middle lies left of its box's.
+                aside = size * 0.16 if item.name == "moon" else 0.0
+                centre, r = (w * across - aside, h * up + aside * 0.3), size * 0.9
                 glow = "#ffe9b0" if item.name == "sun" else "#f4efd8"
                 stage.pen.shape([path.ellipse(*centre, r, r)],
                                 Radial(centre, r, vanish(glow, 0.5)))  # fmt: skip
@@ -244,6 +259,8 @@ def _cast(stage: Stage, objects: list[Item], foot: float) -> None:
 
 def _sides(stage: Stage, count: int) -> list[float]:
     first = 0.17 if stage.centre > 0.45 else 0.9
+    if _indoors(stage):
+        first = stage.centre - 0.29  # the desk is near those who work at it
     spots = [first, 1.03 - first, 0.33, 0.7, 0.06, 0.94, 0.5]
     if stage.centre != 0.5:
         spots = [s for s in spots if abs(s - stage.centre) > 0.2] + spots

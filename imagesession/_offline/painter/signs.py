@@ -27,13 +27,14 @@ def logo(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
         first = plan.items[0].name if plan.items else plan.keyword
         word = first if letterable(first) else ""
     minimal = plan.styles.count("minimal")
-    size = (430 if word else 520) * plan.zoom * 0.86 ** max(0, minimal - 1)
+    full = 660 if wide else 500 if word else 600
+    size = min(full, w * (0.4 if wide else 0.62)) * plan.zoom * 0.86 ** max(0, minimal - 1)
     bob = 12 * (abs(phase - 0.5) * 4 - 1) if phase else 0
     letter = 96.0
     length = _line(word, letter) if word else 0.0
     if word and wide:
-        gap = 90.0
-        letter = min(letter * 1.35, letter * (w * 0.52) / max(1.0, length))
+        gap = 70.0
+        letter = min(letter * 1.9, letter * (w * 0.86 - size - gap) / max(1.0, length))
         length = _line(word, letter)
         left = (w - size - gap - length) / 2
         x, y = left + size / 2, h / 2
@@ -63,6 +64,9 @@ def _logo_tone(item: Item, plan: Plan, ground: Colour) -> Tone:
     if plan.styles.count("minimal") > 1 and not plan.accent:
         accent = light(main, 0.5)
     tone = Tone.of(main, accent)
+    if luminance(ground) < 90:
+        # Shaded parts are not to sink into a dark ground.
+        tone = attrs.evolve(tone, dark=dark(main, 0.16))
     return attrs.evolve(tone, paper=ground)
 
 
@@ -77,7 +81,7 @@ def _cased(word: str) -> str:
 def _wordmark(plan: Plan, pen: Pen, word: str, at: tuple[float, float], letter: float,
               ink: Colour) -> None:  # fmt: skip
     with pen.role("lettering"):
-        pen.text(_cased(word), at[0], at[1], letter, ink, tracking=letter * 0.08, bold=0.012)
+        pen.text(_cased(word), at[0], at[1], letter, ink, tracking=letter * 0.08, bold=0.014)
         if plan.accent or "minimal" not in plan.styles:
             line = plan.accent or plan.scheme.accent
             pen.rect(at[0] - 45, at[1] + letter * 0.62, 90, 7, line, radius=3.5)
@@ -86,12 +90,18 @@ def _wordmark(plan: Plan, pen: Pen, word: str, at: tuple[float, float], letter: 
 def _mark(plan: Plan, pen: Pen, x: float, y: float, size: float, ground: Colour) -> None:
     if not plan.items:
         _monogram(plan, pen, x, y, size, ground)
-    for i, item in enumerate(plan.everything[:5]):
+    every = plan.everything[:5]
+    above = next((i for i in every[1:] if TABLE[i.name].place == "sky"), None)
+    if above:
+        # What belongs to the sky stands above the mark, which gives way a little.
+        y, size = y + size * 0.12, size * 0.86
+    corners = [(0.52, -0.4), (-0.52, -0.4), (0.56, 0.34), (-0.56, 0.34)]
+    for i, item in enumerate(every):
         tone = _logo_tone(item, plan, ground)
         if i == 0:
             put(pen, item, tone, x, y + size * 0.45, size * 0.98, flip=plan.mirrored)
         else:
-            dx, dy = ((0.52, -0.4), (-0.52, -0.4), (0.56, 0.34), (-0.56, 0.34))[i - 1]
+            dx, dy = (0.0, -0.58) if item is above else corners.pop(0)
             if not item.colour:
                 ink = plan.accent or TABLE[item.name].colour
                 near = distance(ink, ground) < 110 and luminance(ground) > 120

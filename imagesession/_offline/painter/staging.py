@@ -3,10 +3,12 @@ Staging: what a scene's parts share, and how a single subject is put into a pict
 colours, its shadow and its light.
 """
 
+import functools
 import random
 
 import attrs
 
+from imagesession._offline.painter import path
 from imagesession._offline.painter.colour import (
     Change,
     Colour,
@@ -18,7 +20,7 @@ from imagesession._offline.painter.colour import (
     mix,
     rgb,
 )
-from imagesession._offline.painter.drawing import Linear, Mark, Pen, Radial, Text
+from imagesession._offline.painter.drawing import Linear, Mark, Pen, Radial, Shape, Stop, Text
 from imagesession._offline.painter.light import Light
 from imagesession._offline.painter.plan import Item, Plan
 from imagesession._offline.painter.subjects import TABLE, Tone
@@ -68,7 +70,7 @@ def ground_of(plan: Plan) -> Colour:
     if plan.ground:
         return plan.ground
     if is_dark(plan):
-        return NIGHT
+        return mix(plan.scheme.ink, (12, 10, 12), 0.45) if plan.palette else NIGHT
     tint = _SKIES.get(plan.time or "")
     return mix(plan.scheme.ground, tint, 0.6) if tint else plan.scheme.ground
 
@@ -101,6 +103,31 @@ def put(pen: Pen, item: Item, tone: Tone, x: float, base: float, size: float, *,
         pen.placed(-50, -92),
     ):
         TABLE[item.name].draw(pen, tone)
+
+
+@functools.cache
+def extent(item: Item) -> tuple[float, float, float, float]:
+    """
+    Measure how much of its box of 100 by 100 a subject takes.
+    """
+    pen = Pen()
+    subject = TABLE[item.name]
+    subject.draw(pen, Tone.of(subject.colour, subject.accent))
+    shapes = [mark for mark in pen.marks if isinstance(mark, Shape) and mark.role != "glow"]
+    return path.bounds((seg[-2], seg[-1]) for m in shapes for c in m.contours for seg in c)
+
+
+def mirrored(mark: Mark, top: float, depth: float) -> Mark:
+    """
+    Let a mark that is a reflection fade out below the floor.
+    """
+    if isinstance(mark, Text) or mark.fill is None:
+        return attrs.evolve(mark, alpha=0.0, role="shadow")
+    fill = mark.fill
+    colour = fill if isinstance(fill, tuple) else fill.stops[len(fill.stops) // 2].colour
+    stops = (Stop(0, colour, 0.22), Stop(1, colour, 0.0))
+    faint = Linear((0, top), (0, top + depth), stops)
+    return attrs.evolve(mark, fill=faint, stroke=None, role="shadow")
 
 
 def shadow(pen: Pen, x: float, base: float, size: float, strength: float = 0.3) -> None:
@@ -157,5 +184,5 @@ def surroundings(marks: list[Mark], *, cleared: int) -> list[Mark]:
             out.append(mark)
         else:
             role = "ground" if mark.role == "subject" else mark.role
-            out.append(attrs.evolve(mark, role=role, back=i < cleared))
+            out.append(attrs.evolve(mark, role=role, back=mark.back or i < cleared))
     return out

@@ -20,7 +20,16 @@ from imagesession._offline.painter.colour import (
     rgb,
     vivid,
 )
-from imagesession._offline.painter.drawing import Drawing, Linear, Mark, Paint, Shape, Stop, Text
+from imagesession._offline.painter.drawing import (
+    Drawing,
+    Linear,
+    Mark,
+    Paint,
+    Radial,
+    Shape,
+    Stop,
+    Text,
+)
 from imagesession._offline.painter.path import Point
 from imagesession._offline.painter.plan import Plan
 from imagesession._offline.painter.staging import recoloured
@@ -87,7 +96,8 @@ def _geometric(drawing: Drawing, plan: Plan, times: int) -> Drawing:
         elif mark.fill is None:
             marks.append(attrs.evolve(mark, contours=tuple(_angular(c) for c in mark.contours)))
         else:
-            marks += _facets(mark, plan.seed + i * 7, times, drawing)
+            calm = plan.layout in {"logo", "icon", "product"} and _whole(mark, drawing)
+            marks += [mark] if calm else _facets(mark, plan.seed + i * 7, times, drawing)
     return attrs.evolve(drawing, marks=tuple(marks))
 
 
@@ -106,10 +116,7 @@ def _facets(shape: Shape, seed: int, times: int, drawing: Drawing) -> list[Mark]
     fill = shape.fill
     contours = tuple(_angular(c) for c in shape.contours)
     out: list[Mark] = [attrs.evolve(shape, contours=contours)]
-    if shape.holes or len(contours) > 3 or shape.alpha < 0.5 or fill is None:
-        return out
-    translucent = not isinstance(fill, tuple) and any(stop.alpha < 1 for stop in fill.stops)
-    if translucent:
+    if shape.holes or len(contours) > 3 or shape.alpha < 0.5 or _translucent(shape) or fill is None:
         return out
     rng = random.Random(seed)
     amount = 0.26 + 0.08 * times
@@ -118,13 +125,19 @@ def _facets(shape: Shape, seed: int, times: int, drawing: Drawing) -> list[Mark]
         x1, y1, x2, y2 = path.bounds(points)
         if (x2 - x1) * (y2 - y1) < 160 or len(points) < 4:
             continue
-        if _whole(shape, drawing) and shape.role == "ground" and drawing.paper == fill:
+        if _whole(shape, drawing) and drawing.paper == fill:
             continue  # a plain ground stays plain
         if (x2 - x1) > drawing.width * 0.9:
             out += _mesh(shape, (x1, y1, x2, y2), rng)
             continue
         out += _fan(shape, points, rng, amount)
     return out
+
+
+def _translucent(shape: Shape) -> bool:
+    # Haze has no outline and no facets.
+    fill = shape.fill
+    return isinstance(fill, (Linear, Radial)) and any(stop.alpha < 1 for stop in fill.stops)
 
 
 def _fan(shape: Shape, points: list[Point], rng: random.Random, amount: float) -> list[Mark]:
@@ -135,15 +148,18 @@ def _fan(shape: Shape, points: list[Point], rng: random.Random, amount: float) -
     if not (all(t >= -1e-6 for t in turns) or all(t <= 1e-6 for t in turns)):
         return []
     out: list[Mark] = []
+    glare = min(1.0, luminance(flat_colour(shape.fill)) / 110)
     for (ax, ay), (bx, by) in zip(points, points[1:] + points[:1], strict=True):
         angle = math.atan2((ay + by) / 2 - cy, (ax + bx) / 2 - cx)
         tone = math.cos(angle + math.radians(125)) * 0.8 + rng.uniform(-0.3, 0.3)
         ink = (255, 250, 240) if tone > 0 else (20, 18, 50)
+        # On what is dark, light facets would look like holes.
+        amount_here = amount * (0.2 + 0.8 * glare) if tone > 0 else amount
         out.append(
             Shape(
                 contours=(((cx, cy), (ax, ay), (bx, by)),),
                 fill=ink,
-                alpha=min(0.5, abs(tone) * amount) * shape.alpha,
+                alpha=min(0.5, abs(tone) * amount_here) * shape.alpha,
                 role=shape.role,
             )
         )
@@ -169,6 +185,8 @@ def _mesh(shape: Shape, box: tuple[float, float, float, float], rng: random.Rand
             a, b, c, d = grid[i, j], grid[i + 1, j], grid[i + 1, j + 1], grid[i, j + 1]
             for triangle in ((a, b, d), (b, c, d)):
                 tone = rng.uniform(-1, 1)
+                if abs(tone) < 0.22:
+                    continue  # too faint to be seen
                 ink = (255, 252, 246) if tone > 0 else (20, 18, 50)
                 out.append(Shape(contours=(triangle,), fill=ink, alpha=abs(tone) * 0.11,
                                  role=shape.role))  # fmt: skip
@@ -197,7 +215,7 @@ def _lines(
         if isinstance(mark, Text):
             marks.append(attrs.evolve(mark, fill=ink_of(mark.fill)))
             continue
-        if mark.role in {"glow", "shadow"} or mark.blur:
+        if mark.role in {"glow", "shadow"} or mark.blur or _translucent(mark):
             continue
         colour = mark.stroke or flat_colour(mark.fill)
         area = _whole(mark, drawing)
@@ -278,7 +296,7 @@ def _watercolor(drawing: Drawing, plan: Plan, times: int) -> Drawing:
         if mark.role == "ground" and mark.alpha < 0.9:
             marks.append(base)
             continue
-        if _tiny(mark):
+        if _tiny(mark, 3.0 if mark.role == "ground" else 1.0):
             # A brush has no second stroke for what one touch covers.
             marks.append(attrs.evolve(base, alpha=mark.alpha * 0.88))
             continue
@@ -294,9 +312,9 @@ def _watercolor(drawing: Drawing, plan: Plan, times: int) -> Drawing:
     return attrs.evolve(drawing, marks=tuple(marks), paper=rgb("#fbf8f1"))
 
 
-def _tiny(mark: Shape) -> bool:
+def _tiny(mark: Shape, times: float) -> bool:
     x1, y1, x2, y2 = path.bounds((seg[-2], seg[-1]) for c in mark.contours for seg in c)
-    return min(x2 - x1, y2 - y1) < 26 and max(x2 - x1, y2 - y1) < 90
+    return min(x2 - x1, y2 - y1) < 26 * times and max(x2 - x1, y2 - y1) < 90 * times
 
 
 def _thinned(mark: Shape) -> Shape:

@@ -6,11 +6,12 @@ import functools
 import re
 import zlib
 from collections.abc import Iterable
+from typing import Literal
 
 import attrs
 
 from imagesession._offline.painter import lexicon
-from imagesession._offline.painter.colour import Change, Colour, named
+from imagesession._offline.painter.colour import Change, Colour, dark, luminance, named, rgb
 from imagesession._offline.painter.plan import Item, Layout, Plan, Time
 from imagesession._offline.painter.refine import refined_look
 from imagesession._offline.painter.subjects import TABLE
@@ -18,6 +19,7 @@ from imagesession._offline.painter.subjects import TABLE
 _READ = 3000  # characters of a prompt that are read for words; all of it feeds the seed
 _WORD = re.compile(r"#[0-9a-f]{6}\b|#[0-9a-f]{3}\b|[^\W_]+(?:'[^\W_]+)?")
 _ACCENT = lexicon.frozen("accent accents detail details highlights highlight trim akzente touches")
+_PALE = rgb("#fbfaf5")
 _SCENIC = frozenset({"sun", "moon", "cloud", "tree", "stars"})
 _GROUND = lexicon.frozen("background backgrounds backdrop ground hintergrund fondo fond wall")
 
@@ -71,15 +73,65 @@ def _first(prompt: str, seed: int) -> Plan:
         items = find(lettering.lower()).items
     if layout == "icon":
         items = tuple(attrs.evolve(i, name="home icon") if i.name == "house" else i for i in items)
-    return Plan(
+    start = Plan(
         layout=layout or "scene", items=items[:8], time=_time(text, found),
         weather=frozenset(name for name, rule in lexicon.WEATHER if rule.search(text)),
         styles=tuple(name for name, rule in lexicon.STYLES if rule.search(text)),
-        changes=refined_look(text, relative=False), ground=found.ground, accent=found.accent,
-        colours=found.colours, lettering=lettering, shape=shape(text), keyword=keyword(prompt),
+        changes=refined_look(text, relative=False), ground=_grounded(found, text),
+        accent=found.accent, colours=found.colours, lettering=lettering,
+        shape=shape(text), keyword=keyword(prompt),
         removed=frozenset(found.removed),
         seed=(crc(" ".join(prompt.lower().split())) + seed * 7919) & 0x7FFFFFFF,
     )  # fmt: skip
+    return _in_palette(start, refined_look(text, relative=True))[0]
+
+
+def _grounded(found: Found, text: str) -> Colour | None:
+    # "A dark blue background" names a dark ground, not a blue one.
+    if found.ground and luminance(found.ground) > 60 and lexicon.DARK_GROUND.search(text):
+        return dark(found.ground, 0.55)
+    return found.ground
+
+
+def _relit(before: Plan, found: Found, text: str) -> Plan:
+    # A dark or a light ground that is asked for takes the place of the one that was there.
+    if found.ground:
+        return before
+    if lexicon.DARK_GROUND.search(text):
+        return attrs.evolve(before, ground=None)
+    if not lexicon.LIGHT_GROUND.search(text):
+        return before
+    styles = tuple(name for name in before.styles if name != "dark")
+    ground = None if "dark" in before.styles else _PALE
+    return attrs.evolve(before, ground=ground, styles=styles)
+
+
+def _looking(before: Plan, text: str) -> Plan:
+    # What is said of the ground alone is not to change the whole picture.
+    rest = lexicon.LIGHT_GROUND.sub(" ", lexicon.DARK_GROUND.sub(" ", text))
+    look: tuple[Change, ...] = ()
+    if before.layout in {"scene", "hero"} and lexicon.STORMY.search(rest):
+        # It is the sky that darkens; the rest only gains a little contrast.
+        before, rest = attrs.evolve(before, stormy=True), lexicon.STORMY.sub(" ", rest)
+        look = (Change(kind="contrast", amount=1.06),)
+    after, more = _in_palette(before, refined_look(rest, relative=True))
+    look += more
+    return attrs.evolve(after, changes=after.changes + look)
+
+
+def _in_palette(before: Plan, look: tuple[Change, ...]) -> tuple[Plan, tuple[Change, ...]]:
+    # Signs have few colours: warmer ones are chosen, since merely tinted ones look ill.
+    if before.layout not in {"logo", "icon", "pattern"}:
+        return before, look
+    after, out = before, list[Change]()
+    for change in look:
+        palette: Literal["warm", "cool"] = "warm" if change.amount > 0 else "cool"
+        if change.kind == "warm" and after.palette != palette:
+            after = attrs.evolve(after, palette=palette)
+            out.append(attrs.evolve(change, amount=change.amount * 0.3))
+        else:
+            out.append(change)
+    return after, tuple(out)
 
 
 def refine(before: Plan, prompt: str) -> Plan:
@@ -92,7 +144,8 @@ def refine(before: Plan, prompt: str) -> Plan:
     after = _relaid(after, text)
     after = _recoloured(after, found, text)
     after = _moved(after, text)
-    after = attrs.evolve(after, changes=after.changes + refined_look(text, relative=True))
+    after = _relit(after, found, text)
+    after = _looking(after, text)
     words = letters(prompt, None)
     if words:
         after = _lettered(after, words, text)
@@ -107,6 +160,8 @@ def find(text: str) -> Found:
     """
     Find the subjects and colours that a prompt names.
     """
+    # "On white" at the end of a phrase means the ground.
+    text = lexicon.ON_COLOUR.sub(r"\1 \2 background", text)
     tokens = _WORD.findall(lexicon.FORMATS.sub(" ", text.replace("-", " ")))[:600]
     items: list[Item] = []
     removed: list[str] = []
@@ -220,6 +275,9 @@ def _renamed(before: Plan, found: Found, text: str) -> Plan:
             after, items=tuple(known.get(i.name, i) for i in after.items),
             extras=tuple(known.get(i.name, i) for i in after.extras),
         )  # fmt: skip
+    if fresh and after.layout == "icon" and lexicon.SAME.search(text):
+        # The next icon of a set: the same tile with another sign on it.
+        return attrs.evolve(after, items=fresh, extras=())
     if fresh and (lexicon.REPLACE.search(text) or not after.everything):
         return attrs.evolve(after, items=fresh + _except(after.items[1:], fresh))
     if fresh and lexicon.FRESH.search(text) and TABLE[fresh[0].name].place != "sky":
@@ -267,7 +325,7 @@ def _recoloured(before: Plan, found: Found, text: str) -> Plan:
         tint = Change(kind="tint", amount=share, colour=found.accent)
         after = attrs.evolve(after, accent=found.accent, changes=(*after.changes, tint))
     if found.ground:
-        after = attrs.evolve(after, ground=found.ground)
+        after = attrs.evolve(after, ground=_grounded(found, text))
     relative = re.search(r"\bmore\b|\btint|\bhue|\bshade", text)
     for colour in found.colours[:2]:
         if relative or after.layout in {"scene", "hero", "pattern"} or not _MAKE.search(text):

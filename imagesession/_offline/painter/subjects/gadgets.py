@@ -42,7 +42,7 @@ def _earbuds(pen: Pen, t: Tone) -> None:
          colour="#46505f", accent="#f09a4a", size=0.95)  # fmt: skip
 def _speaker(pen: Pen, t: Tone) -> None:
     pen.rect(24, 8, 52, 84, across(24, 52, t.light, t.main, t.dark), radius=9)
-    for y, r in ((31, 12), (63, 20)):
+    for y, r in ((29, 10), (63, 19)):
         pen.circle(50, y, r, t.ink)
         pen.ring(50, y, r, t.accent, 1.8)
         pen.circle(50, y, r * 0.72, t.dark)

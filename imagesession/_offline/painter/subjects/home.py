@@ -273,7 +273,7 @@ def _candle(pen: Pen, t: Tone) -> None:
              t.light)  # fmt: skip
 
 
-@subject("vase", "vases,pot,jar,ceramic,pottery,jarrón", colour="#4a7c8c", accent="#f0b44c")
+@subject("vase", "vases,pot,jar,pottery,jarrón", colour="#4a7c8c", accent="#f0b44c")
 def _vase(pen: Pen, t: Tone) -> None:
     for d in ("M50 34 C48 22 44 14 36 8", "M50 34 C50 20 52 12 56 4", "M50 34 C54 22 62 18 72 16"):
         pen.trace(d, "#5d8a52", 2)

@@ -165,7 +165,7 @@ def _sun(pen: Pen, t: Tone) -> None:
 
 
 @subject("moon", "crescent,mond,luna,lune,🌙,🌕,🌛", colour="#f6e7b2", accent="#c9b26f",
-         place="sky", size=0.34)  # fmt: skip
+         place="sky", size=0.25)  # fmt: skip
 def _moon(pen: Pen, t: Tone) -> None:
     pen.path("M62 10 C38 12 20 30 20 52 C20 76 40 92 62 90 C68 89.5 74 88 80 84 C54 84 40 68 40 48 "
              "C40 32 48 18 62 10 Z", t.main)  # fmt: skip

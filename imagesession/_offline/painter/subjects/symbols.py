@@ -5,7 +5,7 @@ Subjects that are signs: what interfaces and marks are made of.
 import math
 
 from imagesession._offline.painter import path
-from imagesession._offline.painter.colour import rgb
+from imagesession._offline.painter.colour import luminance, rgb
 from imagesession._offline.painter.drawing import Pen, down
 from imagesession._offline.painter.path import Point
 from imagesession._offline.painter.subjects.table import Tone, subject
@@ -74,7 +74,8 @@ def _profile(pen: Pen, t: Tone) -> None:
     pen.circle(50, 50, 44, t.light)
     pen.path("M18 80 C20 62 34 58 50 58 C66 58 80 62 82 80 C74 89 63 94 50 94 C37 94 26 89 18 80 Z",
              t.main)  # fmt: skip
-    pen.circle(50, 38, 18, t.accent)
+    # A coloured face would be a mask: as a sign it is as pale as the rest.
+    pen.circle(50, 38, 18, t.accent if luminance(t.main) < 200 else t.main)
     with pen.role("detail"):
         pen.path("M32 38 C30 18 44 17 52 18 C66 19 70 28 68 38 C64 30 56 31 50 27 "
                  "C44 32 36 30 32 38 Z", t.ink)  # fmt: skip
@@ -112,10 +113,12 @@ def _gear(pen: Pen, t: Tone) -> None:
 @subject("button", "call to action,cta,knopf,botón,bouton", colour="#3b7de0",
          accent="#ffffff", place="plain")  # fmt: skip
 def _button(pen: Pen, t: Tone) -> None:
-    pen.rect(2, 36, 96, 36, t.dark, radius=18)
-    pen.rect(2, 31, 96, 36, down(31, 36, t.light, t.main), radius=18)
-    pen.rect(16, 45, 44, 8, t.accent, radius=4)
-    pen.trace("M72 40 L82 49 L72 58", t.accent, 5)
+    with pen.role("shadow"):
+        pen.shape([path.rectangle(4, 42, 92, 28, 9)], t.ink, alpha=0.3, blur=3)
+    pen.rect(0, 34, 100, 31, t.dark, radius=9)
+    pen.rect(0, 33, 100, 30, down(33, 30, t.light, t.main), radius=9)
+    pen.text("Continue", 42, 48, 13.5, t.accent, bold=0.02)
+    pen.trace("M80 42.5 L86 48 L80 53.5", t.accent, 2.8)
 
 
 @subject("dashboard", "chart,charts,graph,analytics,statistics,finance,stock,growth,"
