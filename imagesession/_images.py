@@ -7,16 +7,15 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 import attrs
 
 from imagesession._library import records
-from imagesession._library.library import Library
 from imagesession._model.options import OptionKeywords
 from imagesession._model.pictures import PictureFormat
 from imagesession._model.turns import ImageRecord, Turn
-from imagesession._plan.store import Source
+from imagesession._plan.store import Source, Store
 from imagesession._signatures import takes_options
 from imagesession.errors import CallError
 
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
 
     from imagesession._session import AsyncImageSession, ImageSession
 
-Picture: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | Kept"
-"""A picture to send along: a path, bytes, a PIL image, or one that is kept."""
+Picture: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | Kept"
+"""A picture to send along: a path, bytes, an open file, a PIL image, or one that is kept."""
 Pictures: TypeAlias = "Picture | Iterable[Picture]"
 _LABEL = 40
 
@@ -44,7 +43,7 @@ class Kept:
 
     turn: Turn
     position: int
-    _library: Library = attrs.field(repr=False)
+    _store: Store = attrs.field(repr=False)
 
     @property
     def record(self) -> ImageRecord:
@@ -65,7 +64,7 @@ class Kept:
         """
         Where its file lies. The bytes there are those that the provider sent.
         """
-        return self._library.path(self.record)
+        return Path(self._store.path(self.record))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -138,7 +137,7 @@ class Kept:
         Raises:
             PictureError: The file is gone.
         """
-        return self._library.read(self.record)
+        return self._store.read(self.record)
 
     def open(self) -> Image.Image:
         """
@@ -296,9 +295,10 @@ def sources(pictures: Pictures) -> tuple[Source, ...]:
     """
     Return pictures as the library takes them, whether one was given or several.
     """
-    if isinstance(pictures, Iterable) and not isinstance(pictures, (str, bytes, bytearray)):
-        return tuple(source(one) for one in pictures)
-    return (source(pictures),)
+    single = isinstance(pictures, (str, bytes)) or hasattr(pictures, "read")
+    if isinstance(pictures, Iterable) and not single:
+        return tuple(source(one) for one in cast("Iterable[Picture]", pictures))
+    return (source(cast("Picture", pictures)),)
 
 
 def source(picture: Picture) -> Source:

@@ -4,13 +4,12 @@ Sessions: conversations that make pictures, remember, and come back.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
 from imagesession._drive.desk import AsyncDesk, Desk
-from imagesession._drive.drivers import Done
 from imagesession._images import (
     AsyncSavedImage,
     Kept,
@@ -142,7 +141,7 @@ class ImageSession(_Handle):
         reference: Pictures = (),
         mask: Picture | None = None,
         **options: Unpack[OptionKeywords],
-    ) -> Iterator[PartialImage | SavedImage]:
+    ) -> Generator[PartialImage | SavedImage, None, None]:
         """
         Make a picture and show it while it comes.
 
@@ -169,8 +168,7 @@ class ImageSession(_Handle):
             options=options,
             partial_images=partial_images,
         )
-        for event in self._desk.stream(_grow(self, self._desk, wish)):
-            yield self._last(event.value) if isinstance(event, Done) else event
+        return self._desk.stream(_grow(self, self._desk, wish), self._last)
 
     def branch(self, name: str | None = None, *, at: Target | None = None) -> ImageSession:
         """
@@ -326,7 +324,7 @@ class AsyncImageSession(_Handle):
         return self._last(await self._desk.do(_grow(self, self._desk, wish)))
 
     @takes_options
-    async def stream(
+    def stream(
         self,
         prompt: str,
         *,
@@ -334,9 +332,9 @@ class AsyncImageSession(_Handle):
         reference: Pictures = (),
         mask: Picture | None = None,
         **options: Unpack[OptionKeywords],
-    ) -> AsyncIterator[PartialImage | AsyncSavedImage]:
+    ) -> AsyncGenerator[PartialImage | AsyncSavedImage, None]:
         """
-        Same as `ImageSession.stream`, but awaits.
+        Same as `ImageSession.stream`, but iterated with `async for`.
         """
         wish = wish_of(
             self._desk,
@@ -347,8 +345,7 @@ class AsyncImageSession(_Handle):
             options=options,
             partial_images=partial_images,
         )
-        async for event in self._desk.stream(_grow(self, self._desk, wish)):
-            yield self._last(event.value) if isinstance(event, Done) else event
+        return self._desk.stream(_grow(self, self._desk, wish), self._last)
 
     async def branch(
         self, name: str | None = None, *, at: Target | None = None
@@ -483,7 +480,7 @@ def _grow(session: _Handle, desk: Desk | AsyncDesk, wish: Wish) -> Flow[Turn]:
 
 
 def _id(target: Target) -> str:
-    return target if isinstance(target, str) else target.id
+    return target.id if isinstance(target, (Kept, Turn)) else target
 
 
 for _public in (ImageSession, AsyncImageSession, SavedImage, AsyncSavedImage):

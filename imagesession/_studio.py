@@ -5,25 +5,27 @@ Studios: where sessions and pictures are made and found again.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from imagesession._drive import connection
 from imagesession._drive.connection import Access, AsyncClosing, Closing, Connection
 from imagesession._drive.desk import AsyncDesk, Desk
-from imagesession._drive.drivers import Done
 from imagesession._images import AsyncSavedImage, Kept, Picture, Pictures, SavedImage
 from imagesession._library.library import Library
 from imagesession._model.catalogue import load_catalogue
 from imagesession._model.options import OptionKeywords, Options
 from imagesession._model.partials import PartialImage
 from imagesession._model.tree import MAIN
+from imagesession._model.turns import Turn
 from imagesession._plan import flows, sessions
+from imagesession._plan.checks import check_label
 from imagesession._plan.store import ImageQuery
 from imagesession._session import AsyncImageSession, ImageSession, view, view_async, wish_of
 from imagesession._signatures import takes_options
+from imagesession.errors import CallError
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -32,12 +34,39 @@ if TYPE_CHECKING:
 
     from imagesession._offline import OfflineProvider
 
+AnyDesk = TypeVar("AnyDesk", Desk, AsyncDesk)
 TIMEOUT = 600.0
 """Seconds after which a picture that was accepted is no longer waited for."""
 OFFLINE = "offline: sketches drawn on this computer, not a model's work"
 
 
-class Studio:
+class _Face(Generic[AnyDesk]):
+    """
+    What both kinds of studio tell of themselves.
+    """
+
+    _desk: AnyDesk
+    _provider: str
+
+    @property
+    def library(self) -> Path:
+        """
+        The folder where pictures are kept.
+        """
+        return self._desk.library.layout.root
+
+    @property
+    def provider(self) -> str:
+        """
+        Who makes the pictures, in words.
+        """
+        return self._provider
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {str(self.library)!r}, {self.provider}>"
+
+
+class Studio(_Face[Desk]):
     """
     The way in: makes pictures and sessions, finds them again, and knows where they are kept.
 
@@ -57,9 +86,7 @@ class Studio:
         OptionError: An option is not one, or its value is not one that it takes.
     """
 
-    _desk: Desk
     _connection: Connection[Closing]
-    _provider: str
 
     @takes_options
     def __init__(
@@ -75,7 +102,11 @@ class Studio:
         access = _access(api_key, base_url)
 
         def connect() -> Closing:
-            return connection.connect(access) if client is None else connection.wrap(client)
+            return (
+                connection.connect(access)
+                if client is None
+                else connection.wrap(client, ours=False)
+            )
 
         self._set_up(_folder(library), connect, _online(access, client), timeout, options)
 
@@ -93,7 +124,7 @@ class Studio:
             library=Library(folder),
             catalogue=load_catalogue(),
             options=Options().updated(options),
-            timeout=timeout,
+            timeout=_check_timeout(timeout),
             connect=self._connection,
         )
 
@@ -146,23 +177,6 @@ class Studio:
         make = cls if _has_key() else cls.offline
         return make(library, **options)
 
-    @property
-    def library(self) -> Path:
-        """
-        The folder where pictures are kept.
-        """
-        return self._desk.library.layout.root
-
-    @property
-    def provider(self) -> str:
-        """
-        Who makes the pictures, in words.
-        """
-        return self._provider
-
-    def __repr__(self) -> str:
-        return f"<Studio of {str(self.library)!r}, {self.provider}>"
-
     @takes_options
     def session(
         self, description: str, *, name: str | None = None, **options: Unpack[OptionKeywords]
@@ -214,7 +228,7 @@ class Studio:
             before: Only those older than this picture, or the picture of this id: the last of one
                 page gives the next.
         """
-        query = ImageQuery(limit=limit, before=_image_id(before))
+        query = ImageQuery(limit=_check_limit(limit), before=_image_id(before))
         found = self._desk.ask(lambda store: store.list_images(query))
         return tuple(view(self._desk, turn, position) for turn, position in found)
 
@@ -225,7 +239,8 @@ class Studio:
         Raises:
             NotFoundError: There is none; the error names the latest ones.
         """
-        found = self._desk.ask(lambda store: store.find_image(image_id))
+        wanted = check_label("The picture's id", image_id)
+        found = self._desk.ask(lambda store: store.find_image(wanted))
         return view(self._desk, *found)
 
     @takes_options
@@ -245,8 +260,7 @@ class Studio:
         wish = wish_of(
             self._desk, {}, prompt=prompt, reference=reference, mask=mask, options=options
         )
-        turn = self._desk.do(flows.generate(wish, self._desk.catalogue))
-        return view(self._desk, turn, len(turn.images) - 1)
+        return self._last(self._desk.do(flows.generate(wish, self._desk.catalogue)))
 
     @takes_options
     def stream(
@@ -257,7 +271,7 @@ class Studio:
         reference: Pictures = (),
         mask: Picture | None = None,
         **options: Unpack[OptionKeywords],
-    ) -> Iterator[PartialImage | SavedImage]:
+    ) -> Generator[PartialImage | SavedImage, None, None]:
         """
         Make a single picture and show it while it comes.
 
@@ -272,19 +286,18 @@ class Studio:
             options=options,
             partial_images=partial_images,
         )
-        for event in self._desk.stream(flows.generate(wish, self._desk.catalogue)):
-            if isinstance(event, Done):
-                yield view(self._desk, event.value, len(event.value.images) - 1)
-            else:
-                yield event
+        return self._desk.stream(flows.generate(wish, self._desk.catalogue), self._last)
 
     def close(self) -> None:
         """
         Close the connections to the provider. Pictures and sessions stay; nothing need be saved.
         """
-        made = self._connection.made
+        made = self._connection.close()
         if made is not None:
             made.close()
+
+    def _last(self, turn: Turn) -> SavedImage:
+        return view(self._desk, turn, len(turn.images) - 1)
 
     def __enter__(self) -> Self:
         return self
@@ -298,14 +311,12 @@ class Studio:
         self.close()
 
 
-class AsyncStudio:
+class AsyncStudio(_Face[AsyncDesk]):
     """
     Same as `Studio`, but its verbs await.
     """
 
-    _desk: AsyncDesk
     _connection: Connection[AsyncClosing]
-    _provider: str
 
     @takes_options
     def __init__(
@@ -322,7 +333,7 @@ class AsyncStudio:
 
         def connect() -> AsyncClosing:
             if client is not None:
-                return connection.wrap_async(client)
+                return connection.wrap_async(client, ours=False)
             return connection.connect_async(access)
 
         self._set_up(_folder(library), connect, _online(access, client), timeout, options)
@@ -341,7 +352,7 @@ class AsyncStudio:
             library=Library(folder),
             catalogue=load_catalogue(),
             options=Options().updated(options),
-            timeout=timeout,
+            timeout=_check_timeout(timeout),
             connect=self._connection,
         )
 
@@ -379,23 +390,6 @@ class AsyncStudio:
         make = cls if _has_key() else cls.offline
         return make(library, **options)
 
-    @property
-    def library(self) -> Path:
-        """
-        The folder where pictures are kept.
-        """
-        return self._desk.library.layout.root
-
-    @property
-    def provider(self) -> str:
-        """
-        Who makes the pictures, in words.
-        """
-        return self._provider
-
-    def __repr__(self) -> str:
-        return f"<AsyncStudio of {str(self.library)!r}, {self.provider}>"
-
     @takes_options
     async def session(
         self, description: str, *, name: str | None = None, **options: Unpack[OptionKeywords]
@@ -428,7 +422,7 @@ class AsyncStudio:
         """
         Same as `Studio.images`, but awaits.
         """
-        query = ImageQuery(limit=limit, before=_image_id(before))
+        query = ImageQuery(limit=_check_limit(limit), before=_image_id(before))
         found = await self._desk.ask(lambda store: store.list_images(query))
         return tuple(view_async(self._desk, turn, position) for turn, position in found)
 
@@ -436,7 +430,8 @@ class AsyncStudio:
         """
         Same as `Studio.image`, but awaits.
         """
-        found = await self._desk.ask(lambda store: store.find_image(image_id))
+        wanted = check_label("The picture's id", image_id)
+        found = await self._desk.ask(lambda store: store.find_image(wanted))
         return view_async(self._desk, *found)
 
     @takes_options
@@ -454,11 +449,10 @@ class AsyncStudio:
         wish = wish_of(
             self._desk, {}, prompt=prompt, reference=reference, mask=mask, options=options
         )
-        turn = await self._desk.do(flows.generate(wish, self._desk.catalogue))
-        return view_async(self._desk, turn, len(turn.images) - 1)
+        return self._last(await self._desk.do(flows.generate(wish, self._desk.catalogue)))
 
     @takes_options
-    async def stream(
+    def stream(
         self,
         prompt: str,
         *,
@@ -466,9 +460,9 @@ class AsyncStudio:
         reference: Pictures = (),
         mask: Picture | None = None,
         **options: Unpack[OptionKeywords],
-    ) -> AsyncIterator[PartialImage | AsyncSavedImage]:
+    ) -> AsyncGenerator[PartialImage | AsyncSavedImage, None]:
         """
-        Same as `Studio.stream`, but awaits.
+        Same as `Studio.stream`, but iterated with `async for`.
         """
         wish = wish_of(
             self._desk,
@@ -479,19 +473,18 @@ class AsyncStudio:
             options=options,
             partial_images=partial_images,
         )
-        async for event in self._desk.stream(flows.generate(wish, self._desk.catalogue)):
-            if isinstance(event, Done):
-                yield view_async(self._desk, event.value, len(event.value.images) - 1)
-            else:
-                yield event
+        return self._desk.stream(flows.generate(wish, self._desk.catalogue), self._last)
 
     async def close(self) -> None:
         """
         Same as `Studio.close`, but awaits.
         """
-        made = self._connection.made
+        made = self._connection.close()
         if made is not None:
             await made.close()
+
+    def _last(self, turn: Turn) -> AsyncSavedImage:
+        return view_async(self._desk, turn, len(turn.images) - 1)
 
     async def __aenter__(self) -> Self:
         return self
@@ -506,6 +499,18 @@ class AsyncStudio:
 
 
 # --- what both share ---------------------------------------------------------------------------
+
+
+def _check_timeout(timeout: object) -> float:
+    if isinstance(timeout, (int, float)) and timeout > 0:
+        return float(timeout)
+    raise CallError(f"timeout={timeout!r} is not a number of seconds greater than 0.")
+
+
+def _check_limit(limit: object) -> int:
+    if type(limit) is int and limit > 0:
+        return limit
+    raise CallError(f"limit={limit!r} is not a whole number from 1.")
 
 
 def _has_key() -> bool:
@@ -538,7 +543,9 @@ def _folder(library: str | os.PathLike[str] | None, *, offline: bool = False) ->
 
 
 def _image_id(image: Kept | str | None) -> str | None:
-    return image.id if isinstance(image, Kept) else image
+    if isinstance(image, Kept):
+        return image.id
+    return None if image is None else check_label("The picture's id", image)
 
 
 for _public in (Studio, AsyncStudio):

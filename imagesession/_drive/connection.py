@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import attrs
 
-from imagesession.errors import AccessError
+from imagesession.errors import AccessError, CallError
 
 from .drivers import AsyncTransport, Transport
 
@@ -62,12 +62,23 @@ class Connection(Generic[T]):
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
         self._lock = threading.Lock()
+        self._closed = False
         self.made: T | None = None
 
     def __call__(self) -> T:
         with self._lock:
+            if self._closed:
+                raise CallError("This studio was closed; make another one.")
             if self.made is None:
                 self.made = self._make()
+            return self.made
+
+    def close(self) -> T | None:
+        """
+        Give out no more; return the transport, if there is one, to be closed.
+        """
+        with self._lock:
+            self._closed = True
             return self.made
 
 
@@ -138,22 +149,22 @@ def connect_through_async(transport: httpx2.AsyncBaseTransport) -> AsyncClosing:
     )
 
 
-def wrap(client: openai.OpenAI) -> Closing:
+def wrap(client: openai.OpenAI, *, ours: bool = True) -> Closing:
     """
-    Use a client that the caller made.
+    Make a transport of a client; one that is not ours is left open when the studio is closed.
     """
     from .openai import OpenAITransport  # noqa: PLC0415 - see above
 
-    return OpenAITransport(client)
+    return OpenAITransport(client, ours=ours)
 
 
-def wrap_async(client: openai.AsyncOpenAI) -> AsyncClosing:
+def wrap_async(client: openai.AsyncOpenAI, *, ours: bool = True) -> AsyncClosing:
     """
     Same as `wrap`, for async.
     """
     from .openai import AsyncOpenAITransport  # noqa: PLC0415 - see above
 
-    return AsyncOpenAITransport(client)
+    return AsyncOpenAITransport(client, ours=ours)
 
 
 def _timeout() -> httpx2.Timeout:
@@ -163,6 +174,9 @@ def _timeout() -> httpx2.Timeout:
 
 
 def _key(access: Access) -> str:
-    if not access.api_key or not access.api_key.strip():
+    key = (access.api_key or "").strip()
+    if not key:
         raise AccessError(_NO_KEY)
-    return access.api_key.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise AccessError("The API key has characters in it that no key has; copy it again.")
+    return key

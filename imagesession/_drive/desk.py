@@ -4,6 +4,7 @@ What a studio hands to its sessions and pictures: a library, a way to the provid
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import TypeVar
 
@@ -28,6 +29,7 @@ from .drivers import (
 )
 
 T = TypeVar("T")
+View = TypeVar("View")
 
 
 @attrs.frozen(kw_only=True)
@@ -69,11 +71,15 @@ class Desk(_Shared):
         """
         return self.do(iter(OnDisk(do)))
 
-    def stream(self, flow: Flow[T]) -> Generator[PartialImage | Done[T], None, None]:
+    def stream(
+        self, flow: Flow[T], show: Callable[[T], View]
+    ) -> Generator[PartialImage | View, None, None]:
         """
-        Carry out a flow; yield the pictures on the way and then its result.
+        Carry out a flow; yield the pictures on the way and then its result, as it is shown.
         """
-        return stream(flow, self.library, self.connect)
+        with contextlib.closing(stream(flow, self.library, self.connect)) as events:
+            for event in events:
+                yield show(event.value) if isinstance(event, Done) else event
 
 
 @attrs.frozen(kw_only=True)
@@ -99,8 +105,12 @@ class AsyncDesk(_Shared):
         """
         return await self.do(iter(OnDisk(do)))
 
-    def stream(self, flow: Flow[T]) -> AsyncGenerator[PartialImage | Done[T], None]:
+    async def stream(
+        self, flow: Flow[T], show: Callable[[T], View]
+    ) -> AsyncGenerator[PartialImage | View, None]:
         """
-        Carry out a flow; yield the pictures on the way and then its result.
+        Carry out a flow; yield the pictures on the way and then its result, as it is shown.
         """
-        return stream_async(flow, self.library, self.connect)
+        async with contextlib.aclosing(stream_async(flow, self.library, self.connect)) as events:
+            async for event in events:
+                yield show(event.value) if isinstance(event, Done) else event

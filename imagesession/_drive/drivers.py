@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
@@ -26,6 +26,7 @@ from imagesession._plan.steps import (
     Flow,
     Hear,
     Listen,
+    Now,
     OnDisk,
     Send,
     Step,
@@ -33,6 +34,7 @@ from imagesession._plan.steps import (
 )
 from imagesession._plan.store import Store
 from imagesession._plan.wire import NoReplyError, Reply, Request
+from imagesession.errors import ImageSessionError
 
 T = TypeVar("T")
 _DISK_THREADS = 8
@@ -130,7 +132,7 @@ def stream(
     with contextlib.closing(flow), contextlib.ExitStack() as open_streams:
         hands = _Hands(store, connect, open_streams)
         answer: Any = None
-        problem: NoReplyError | None = None
+        problem: NoReplyError | ImageSessionError | None = None
         while True:
             try:
                 step = flow.send(answer) if problem is None else flow.throw(problem)
@@ -143,7 +145,7 @@ def stream(
                 continue
             try:
                 answer = hands.carry_out(step)
-            except NoReplyError as error:
+            except (NoReplyError, ImageSessionError) as error:
                 problem = error
 
 
@@ -158,8 +160,10 @@ class _Hands:
         match step:
             case OnDisk(do=do):
                 return do(self.store)
-            case Begin():
-                return self.store.begin()
+            case Begin(after=after):
+                return self.store.begin(after)
+            case Now():
+                return time.monotonic()
             case AskProvider():
                 return self.connect().provider()
             case Send(request=request):
@@ -170,7 +174,7 @@ class _Hands:
                 return next(self.events, None)
             case Wait(seconds=seconds):
                 time.sleep(seconds)
-                return time.monotonic()
+                return None
             case _:
                 raise AssertionError(f"no driver knows the step {step!r}")
 
@@ -206,7 +210,7 @@ async def stream_async(
         open_streams.callback(flow.close)
         hands = _AsyncHands(store, connect, open_streams)
         answer: Any = None
-        problem: NoReplyError | None = None
+        problem: NoReplyError | ImageSessionError | None = None
         while True:
             try:
                 step = flow.send(answer) if problem is None else flow.throw(problem)
@@ -219,7 +223,7 @@ async def stream_async(
                 continue
             try:
                 answer = await hands.carry_out(step)
-            except NoReplyError as error:
+            except (NoReplyError, ImageSessionError) as error:
                 problem = error
 
 
@@ -239,6 +243,15 @@ def _disk_threads() -> anyio.CapacityLimiter:
         return limiter
 
 
+async def _in_thread(work: Callable[[], T]) -> T:
+    """
+    Work with the disk while the event loop goes on, and finish even when the caller is cancelled.
+    """
+    with anyio.CancelScope(shield=True):
+        return await anyio.to_thread.run_sync(work, limiter=_disk_threads())
+    raise AssertionError("a shielded scope is not left early")
+
+
 async def _nothing() -> AsyncGenerator[bytes, None]:
     return
     yield
@@ -254,11 +267,13 @@ class _AsyncHands:
     async def carry_out(self, step: Step[Any]) -> object:
         match step:
             case OnDisk(do=do):
-                # The disk may take its time; the event loop does not wait for it.
-                work = functools.partial(do, self.store)
-                return await anyio.to_thread.run_sync(work, limiter=_disk_threads())
-            case Begin():
-                return self.store.begin()
+                # The disk may take its time; the event loop does not wait for it. Nor does a
+                # cancellation keep it from writing down what was just heard.
+                return await _in_thread(functools.partial(do, self.store))
+            case Begin(after=after):
+                return self.store.begin(after)
+            case Now():
+                return time.monotonic()
             case AskProvider():
                 return (await self.connected()).provider()
             case Send(request=request):
@@ -269,7 +284,7 @@ class _AsyncHands:
                 return await anext(self.events, None)
             case Wait(seconds=seconds):
                 await anyio.sleep(seconds)
-                return time.monotonic()
+                return None
             case _:
                 raise AssertionError(f"no driver knows the step {step!r}")
 

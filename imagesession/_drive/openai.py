@@ -33,8 +33,9 @@ class OpenAITransport:
     Sends requests through an `openai.OpenAI` client.
     """
 
-    def __init__(self, client: openai.OpenAI) -> None:
+    def __init__(self, client: openai.OpenAI, *, ours: bool) -> None:
         self._client = client.with_options(max_retries=0)
+        self._ours = ours
 
     def provider(self) -> str:
         """
@@ -69,7 +70,7 @@ class OpenAITransport:
                 cast_to=httpx2.Response,
                 stream=stream,
                 stream_cls=openai.Stream[Any],
-                **_body(request),
+                **_arguments(request),
             )
         except openai.APIStatusError as error:
             return error.response
@@ -77,9 +78,10 @@ class OpenAITransport:
 
     def close(self) -> None:
         """
-        Close the client's connections.
+        Close the client's connections, if the client is not the caller's.
         """
-        self._client.close()
+        if self._ours:
+            self._client.close()
 
 
 class AsyncOpenAITransport:
@@ -87,8 +89,9 @@ class AsyncOpenAITransport:
     Same as `OpenAITransport`, but awaits.
     """
 
-    def __init__(self, client: openai.AsyncOpenAI) -> None:
+    def __init__(self, client: openai.AsyncOpenAI, *, ours: bool) -> None:
         self._client = client.with_options(max_retries=0)
+        self._ours = ours
 
     def provider(self) -> str:
         """
@@ -123,7 +126,7 @@ class AsyncOpenAITransport:
                 cast_to=httpx2.Response,
                 stream=stream,
                 stream_cls=openai.AsyncStream[Any],
-                **_body(request),
+                **_arguments(request),
             )
         except openai.APIStatusError as error:
             return error.response
@@ -131,9 +134,10 @@ class AsyncOpenAITransport:
 
     async def close(self) -> None:
         """
-        Close the client's connections.
+        Close the client's connections, if the client is not the caller's.
         """
-        await self._client.close()
+        if self._ours:
+            await self._client.close()
 
 
 def _events(response: httpx2.Response) -> Iterator[bytes]:
@@ -148,8 +152,11 @@ async def _events_async(response: httpx2.Response) -> AsyncIterator[bytes]:
             yield event.data.encode()
 
 
-def _body(request: Request) -> dict[str, Any]:
-    return {} if request.body is None else {"body": request.body}
+def _arguments(request: Request) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"options": {"timeout": request.timeout}}
+    if request.body is not None:
+        arguments["body"] = request.body
+    return arguments
 
 
 def _reply(response: httpx2.Response) -> Reply:
@@ -180,9 +187,10 @@ def _failures() -> Generator[None, None, None]:
     except openai.APIConnectionError as error:
         cause = error.__cause__ or error
         sent = not isinstance(cause, _NOT_SENT)
-        raise NoReplyError(sent, _describe(cause)) from error
-    except (httpx2.TransportError, httpx2.StreamError, httpx2.DecodingError) as error:
-        raise NoReplyError(True, _describe(error)) from error  # noqa: FBT003 - exceptions unpickle by position
+        raise NoReplyError(sent=sent, reason=_describe(cause)) from error
+    except (httpx2.TransportError, httpx2.StreamError, httpx2.DecodingError, RuntimeError) as error:
+        # A RuntimeError is what a closed event loop or client raises, at whatever point.
+        raise NoReplyError(sent=True, reason=_describe(error)) from error
 
 
 def _describe(error: BaseException) -> str:

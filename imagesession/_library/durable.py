@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import sys
+import time
 import uuid
 from collections.abc import Generator
 from pathlib import Path
@@ -22,7 +23,10 @@ PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 # Some file systems cannot flush a folder or a file; there is nothing more that one could do then.
 _CANNOT_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF})
-_CANNOT_LINK = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK})
+_CANNOT_LINK = frozenset(
+    {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EINVAL}
+)
+_OLD_SECONDS = 3600.0
 _WHAT_TO_DO = {
     errno.ENOSPC: "the disk is full; make room",
     errno.EDQUOT: "the disk quota is used up; make room",
@@ -72,11 +76,31 @@ def write_new(path: Path, data: bytes, scratch: Path) -> None:
     Raises:
         FileExistsError: There is a file of that name.
     """
-    unfinished = _write_flushed(data, scratch)
+    with unnamed(data, scratch) as unfinished:
+        give_name(unfinished, path)
+
+
+@contextlib.contextmanager
+def unnamed(data: bytes, scratch: Path) -> Generator[Path, None, None]:
+    """
+    Write a file that is on the disk, but not under its name yet; it is gone afterwards.
+    """
+    unfinished = scratch / uuid.uuid4().hex
     try:
-        _give_name(unfinished, path)
+        _write(unfinished, data, flushed=True)
+        yield unfinished
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def give_name(unfinished: Path, path: Path) -> None:
+    """
+    Give a finished file its name, durably, without taking it from another.
+
+    Raises:
+        FileExistsError: There is a file of that name.
+    """
+    _link(unfinished, path)
     flush_folder(path.parent)
 
 
@@ -84,7 +108,8 @@ def replace(path: Path, data: bytes, scratch: Path) -> None:
     """
     Write a file in place of another; readers see the one or the other, whole.
     """
-    os.replace(_write_flushed(data, scratch), path)  # noqa: PTH105 - beside os.link and os.open
+    with unnamed(data, scratch) as unfinished:
+        os.replace(unfinished, path)  # noqa: PTH105 - beside os.link and os.open
     flush_folder(path.parent)
 
 
@@ -105,9 +130,21 @@ def write_plainly(path: Path, data: bytes, scratch: Path) -> None:
     Write a file that can be made again from others: whole or not at all, but not flushed.
     """
     unfinished = scratch / uuid.uuid4().hex
-    with _opened(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
-        _write_all(descriptor, data)
-    os.replace(unfinished, path)  # noqa: PTH105 - beside os.link and os.open
+    try:
+        _write(unfinished, data, flushed=False)
+        os.replace(unfinished, path)  # noqa: PTH105 - beside os.link and os.open
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def sweep(scratch: Path) -> None:
+    """
+    Remove what processes left unfinished that died an hour ago or more.
+    """
+    for leftover in scratch.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - leftover.stat().st_mtime > _OLD_SECONDS:
+                leftover.unlink()
 
 
 def flush_folder(path: Path) -> None:
@@ -123,16 +160,11 @@ def flush_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _write_flushed(data: bytes, scratch: Path) -> Path:
-    unfinished = scratch / uuid.uuid4().hex
-    with _opened(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
-        try:
-            _write_all(descriptor, data)
+def _write(path: Path, data: bytes, *, flushed: bool) -> None:
+    with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
+        _write_all(descriptor, data)
+        if flushed:
             _flush(descriptor)
-        except OSError:
-            unfinished.unlink(missing_ok=True)
-            raise
-    return unfinished
 
 
 @contextlib.contextmanager
@@ -164,10 +196,7 @@ def _flush(descriptor: int) -> None:
             raise
 
 
-def _give_name(unfinished: Path, path: Path) -> None:
-    """
-    Give a finished file its name without taking it from another.
-    """
+def _link(unfinished: Path, path: Path) -> None:
     try:
         os.link(unfinished, path)
     except OSError as error:

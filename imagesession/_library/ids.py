@@ -24,13 +24,16 @@ class IdMaker:
         self._lock = threading.Lock()
         self._last = 0
 
-    def new(self) -> str:
+    def new(self, after: str = "") -> str:
         """
         Return an id greater than all before, even if the clock was set back.
+
+        Args:
+            after: One that it must be greater than, though another machine's clock made it.
         """
         with self._lock:
             fresh = (time.time_ns() // 1_000_000) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
-            self._last = max(fresh, self._last + 1)
+            self._last = max(fresh, self._last + 1, _read(after) + 1)
             return _spell(self._last)
 
 
@@ -39,6 +42,13 @@ def is_id(text: str) -> bool:
     Tell whether a text is an id, and so is safe as the name of a file.
     """
     return _PATTERN.fullmatch(text) is not None
+
+
+def _read(spelled: str) -> int:
+    number = 0
+    for digit in spelled if is_id(spelled) else "":
+        number = number << 5 | _ALPHABET.index(digit)
+    return number
 
 
 def _spell(number: int) -> str:

@@ -22,17 +22,8 @@ from .durable import PRIVATE_FILE
 INDEX_VERSION = 1
 BUSY_SECONDS = 30.0
 T = TypeVar("T")
-# Errors that building the index anew would not mend. https://sqlite.org/rescode.html
-_NOT_THE_FILE = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN,
-    }
-)
+# The file is no index: https://sqlite.org/rescode.html. A missing table is a plain SQLITE_ERROR.
+_BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 _SCHEMA = """
 CREATE TABLE images (
@@ -87,8 +78,13 @@ class Index:
         Take pictures in.
         """
         values = [(row.image, row.turn, row.session, row.position) for row in rows]
-        with self.locked() as connection:
+
+        def insert(connection: sqlite3.Connection) -> None:
+            connection.execute("BEGIN IMMEDIATE")
             connection.executemany("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?)", values)
+            connection.execute("COMMIT")
+
+        self._run(insert)
 
     def find(self, image_id: str) -> Row | None:
         """
@@ -133,8 +129,11 @@ class Index:
         try:
             return self._try(work)
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in _NOT_THE_FILE:
-                self._put_aside()
+            if not _is_broken(error):
+                raise DiskError(
+                    f"The library's index {self.path} cannot be used: {error}."
+                ) from error
+            self._put_aside()
         with _index_errors(self.path):
             return self._try(work)
 
@@ -180,6 +179,11 @@ class Index:
             yield connection
         finally:
             connection.close()
+
+
+def _is_broken(error: sqlite3.DatabaseError) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in _BROKEN or "no such table" in str(error) or "has no column" in str(error)
 
 
 @contextlib.contextmanager

@@ -31,6 +31,19 @@ class SavesItself(Protocol):
         ...
 
 
+@runtime_checkable
+class Reads(Protocol):
+    """
+    What we need of an open file.
+    """
+
+    def read(self, size: int, /) -> object:
+        """
+        Read at most so many bytes.
+        """
+        ...
+
+
 def load(source: Source) -> Fetched:
     """
     Read a reference picture.
@@ -42,7 +55,9 @@ def load(source: Source) -> Fetched:
     return ready(data, name)
 
 
-def ready(data: bytes, name: str, image_id: str | None = None) -> Fetched:
+def ready(
+    data: bytes, name: str, image_id: str | None = None, *, limit: int | None = MAX_BYTES
+) -> Fetched:
     """
     Check that bytes are a picture that the provider takes; take the first frame of a GIF.
 
@@ -50,15 +65,13 @@ def ready(data: bytes, name: str, image_id: str | None = None) -> Fetched:
         data: The file's bytes.
         name: What to call it in errors.
         image_id: Its id, when it is a picture of the library.
+        limit: At most so many bytes; None for no limit.
 
     Raises:
         PictureError: It is none, or too large.
     """
-    if len(data) > MAX_BYTES:
-        raise PictureError(
-            f"{name} has {len(data) / 1e6:.1f} MB; the limit is {MAX_BYTES / 1e6:.0f} MB. "
-            "Make it smaller."
-        )
+    if limit is not None and len(data) > limit:
+        raise PictureError(_too_large(name, len(data)))
     facts = _recognise(data, name)
     if facts.format == "gif":
         data = _first_frame(data, name)
@@ -87,28 +100,56 @@ def _read(source: Source) -> tuple[bytes, str]:
     if isinstance(source, (bytes, bytearray)):
         return bytes(source), "The reference"
     if isinstance(source, (str, os.PathLike)):
-        return _read_file(Path(cast("str | os.PathLike[str]", source)).expanduser())
+        return _read_file(os.fspath(cast("str | os.PathLike[str]", source)))
     if isinstance(source, SavesItself):
-        buffer = io.BytesIO()
-        source.save(buffer, format="PNG")
-        return buffer.getvalue(), "The reference"
+        return _encode(source), "The reference"
+    if isinstance(source, Reads):
+        return _read_open(source), "The reference"
     raise PictureError(
-        f"A reference is a path, bytes, a PIL image or a SavedImage, not {type(source).__name__}."
+        "A reference is a path, bytes, an open file, a PIL image or a SavedImage, not "
+        f"{type(source).__name__}."
     )
 
 
-def _read_file(path: Path) -> tuple[bytes, str]:
+def _too_large(name: str, size: int) -> str:
+    return (
+        f"{name} has {size / 1e6:.1f} MB; the limit is {MAX_BYTES / 1e6:.0f} MB. Make it smaller."
+    )
+
+
+def _read_file(name: str) -> tuple[bytes, str]:
+    path = Path(name)
     try:
+        path = path.expanduser()
         if path.stat().st_size > MAX_BYTES:
             # Not read first: it may be larger than memory.
-            raise PictureError(
-                f"{path} has {path.stat().st_size / 1e6:.1f} MB; the limit is "
-                f"{MAX_BYTES / 1e6:.0f} MB. Make it smaller."
-            )
+            raise PictureError(_too_large(str(path), path.stat().st_size))
         return path.read_bytes(), str(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PictureError(f"The reference {path} cannot be read: {reason}.") from error
+
+
+def _encode(picture: SavesItself) -> bytes:
+    buffer = io.BytesIO()
+    try:
+        picture.save(buffer, format="PNG")
+    except (OSError, ValueError) as error:
+        raise PictureError(
+            f"The PIL image cannot be written as PNG: {error}. Convert it first, such as with "
+            'image.convert("RGB").'
+        ) from error
+    return buffer.getvalue()
+
+
+def _read_open(file: Reads) -> bytes:
+    try:
+        data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise PictureError(f"The open file cannot be read: {error}.") from error
+    if not isinstance(data, bytes):
+        raise PictureError('The open file gives text; open it as bytes: open(path, "rb").')
+    return data
 
 
 def _first_frame(data: bytes, name: str) -> bytes:

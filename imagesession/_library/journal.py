@@ -4,7 +4,6 @@ The journal: what was asked and is not settled yet, written down before it is pa
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
@@ -16,21 +15,21 @@ from imagesession._model.turns import Turn
 
 from . import records
 from .durable import append_line
-from .layout import Layout
+from .layout import ONE_SHOTS, Layout
 
 
 @attrs.frozen(kw_only=True)
-class Intent:
+class Entry:
     """
-    One entry of the journal.
+    An intent in the journal, by what its file's name tells.
 
     Attributes:
-        turn: What was asked.
-        response_id: The provider's id, if it was known.
+        turn_id: The turn's id.
+        session_id: Its session's id; None for a one-shot.
     """
 
-    turn: Turn
-    response_id: str | None = None
+    turn_id: str
+    session_id: str | None
 
 
 @attrs.frozen
@@ -45,46 +44,31 @@ class Journal:
         """
         Write an intent down; it is on the disk when this returns.
         """
+        # Who wrote it, so that an intent of a process that lives can be told from a dead one's.
         owner = {"pid": os.getpid(), "host": socket.gethostname()}
         line = {"owner": owner, "turn": records.plain_turn(turn)}
-        append_line(self.layout.journal_file(turn.id), json.dumps(line).encode(), new=True)
+        file = self.layout.journal_file(turn.id, turn.session)
+        append_line(file, json.dumps(line).encode(), new=True)
 
-    def note(self, turn_id: str, response_id: str) -> None:
+    def note(self, turn: Turn, response_id: str) -> None:
         """
         Add the provider's id to an intent.
         """
         line = json.dumps({"response_id": response_id}).encode()
-        append_line(self.layout.journal_file(turn_id), line, new=False)
+        append_line(self.layout.journal_file(turn.id, turn.session), line, new=False)
 
-    def drop(self, turn_id: str) -> None:
+    def drop(self, turn_id: str, session_id: str | None) -> None:
         """
         Remove an intent that is settled.
         """
-        self.layout.journal_file(turn_id).unlink(missing_ok=True)
+        self.layout.journal_file(turn_id, session_id).unlink(missing_ok=True)
 
-    def count(self) -> int:
+    def entries(self) -> Iterator[Entry]:
         """
-        Return how many intents there are.
+        Yield what is in the journal, without opening it.
         """
-        return len(os.listdir(self.layout.journal))  # noqa: PTH208 - names will do
-
-    def entries(self) -> Iterator[Intent]:
-        """
-        Yield the intents that are not settled. A file that was cut while it was being made is
-        passed over: nothing was sent for it.
-        """
-        for file in sorted(self.layout.journal.glob("*.jsonl")):
-            with contextlib.suppress(FileNotFoundError):
-                intent = _read_intent(file.read_bytes(), str(file))
-                if intent is not None:
-                    yield intent
-
-
-def _read_intent(data: bytes, where: str) -> Intent | None:
-    # A line without its end was being written when the process died.
-    lines = [json.loads(line) for line in data.split(b"\n")[:-1]]
-    if not lines:
-        return None
-    turn = records.read_turn(json.dumps(lines[0]["turn"]).encode(), where)
-    ids = [line["response_id"] for line in lines[1:]]
-    return Intent(turn=turn, response_id=ids[-1] if ids else None)
+        for name in sorted(os.listdir(self.layout.journal)):  # noqa: PTH208 - names will do
+            turn_id, _, rest = name.partition(".")
+            session, _, suffix = rest.partition(".")
+            if suffix == "jsonl":
+                yield Entry(turn_id=turn_id, session_id=None if session == ONE_SHOTS else session)

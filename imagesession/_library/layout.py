@@ -5,7 +5,7 @@ Where things lie in a library.
       general/                       pictures as they came, each with its metadata beside it
       .imagesession/
         FORMAT                       which version of this layout it is
-        journal/<turn>.jsonl         what was asked and is not settled, or not indexed, yet
+        journal/<turn>.<session>.jsonl   what was asked and is not settled, or not indexed, yet
         sessions/<session>.json      a session's names, choices and where its branches stand
         turns/<session>/<turn>.json  what was asked and what came: the truth
         turns/one-shots/<turn>.json
@@ -121,11 +121,11 @@ class Layout:
         """
         return self.turns / (session_id or ONE_SHOTS) / f"{turn_id}.json"
 
-    def journal_file(self, turn_id: str) -> Path:
+    def journal_file(self, turn_id: str, session_id: str | None) -> Path:
         """
-        Return where a turn's intent lies.
+        Return where a turn's intent lies. Its name tells where the turn's record would be.
         """
-        return self.journal / f"{turn_id}.jsonl"
+        return self.journal / f"{turn_id}.{session_id or ONE_SHOTS}.jsonl"
 
     def image_file(self, turn: Turn, at: dt.datetime, number: int, format: PictureFormat) -> str:
         """

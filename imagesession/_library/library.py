@@ -6,14 +6,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import hashlib
 import json
 import os
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import attrs
@@ -26,14 +23,15 @@ from imagesession._plan.wire import Received
 from imagesession._version import __version__
 from imagesession.errors import (
     DiskError,
+    LibraryError,
     LibraryTooNewError,
     NotFoundError,
     PictureError,
     RecordError,
 )
 
-from . import inputs, records
-from .durable import disk_errors, make_folder, replace, write_new, write_plainly
+from . import inputs, records, shelf
+from .durable import disk_errors, make_folder, replace, sweep, write_new
 from .ids import IdMaker, is_id
 from .index import Index, Row
 from .journal import Journal
@@ -58,26 +56,27 @@ class Library:
     """
 
     def __init__(self, root: Path) -> None:
-        self.layout = Layout(root.expanduser().absolute())
+        self.layout = Layout(_expand(root))
         self._ids = IdMaker()
         self._journal = Journal(self.layout)
         self._index = Index(self.layout.index, self._scan)
         self._turns: dict[str, dict[str, Turn]] = {}
         self._lock = threading.Lock()
-        self._beside = ThreadPoolExecutor(2, "imagesession-digest")
+        self._unindexed = 0
         with disk_errors(self.layout.root):
             self._check_format()
             for folder in self.layout.folders():
                 make_folder(folder)
             self._mark_format()
+            sweep(self.layout.tmp)
 
     # --- beginning and ending a turn ---
 
-    def begin(self) -> Begun:
+    def begin(self, after: str = "") -> Begun:
         """
-        Give out an id and the time.
+        Give out the time and an id, greater than one that is there already.
         """
-        return Begun(id=self._ids.new(), at=dt.datetime.now(dt.UTC), clock=time.monotonic())
+        return Begun(id=self._ids.new(after), at=dt.datetime.now(dt.UTC))
 
     def intend(self, turn: Turn) -> None:
         """
@@ -97,19 +96,19 @@ class Library:
                 )
             self._journal.intend(turn)
 
-    def note(self, turn_id: str, response_id: str) -> None:
+    def note(self, turn: Turn, response_id: str) -> None:
         """
         Write down durably the provider's id of what was asked.
         """
         with disk_errors(self.layout.journal):
-            self._journal.note(turn_id, response_id)
+            self._journal.note(turn, response_id)
 
-    def forget(self, turn_id: str) -> None:
+    def forget(self, turn: Turn) -> None:
         """
         Drop an intent that the provider did not take up.
         """
         with disk_errors(self.layout.journal):
-            self._journal.drop(turn_id)
+            self._journal.drop(turn.id, turn.session)
 
     def commit(self, turn: Turn, pictures: tuple[Received, ...]) -> Turn:
         """
@@ -125,58 +124,22 @@ class Library:
         """
         with disk_errors(self.layout.root):
             now = dt.datetime.now(dt.UTC)
-            images = tuple(self._keep(turn, now, picture) for picture in pictures)
+            images = tuple(
+                shelf.put(self.layout, turn, now, picture, self._ids.new()) for picture in pictures
+            )
             settled = attrs.evolve(turn, images=images, finished=now, version=__version__)
             file = self.layout.turn_file(turn.session, turn.id)
             make_folder(file.parent)
-            self._describe(settled)
             # The commit: before this line the turn is not settled, after it, it is.
             write_new(file, records.dump_turn(settled), self.layout.tmp)
-        with contextlib.suppress(DiskError):  # the turn is kept; whoever lists next tries again
-            if self._journal.count() > MAX_UNINDEXED:
+        # What is left can be made again, and does not undo that the turn is kept.
+        with contextlib.suppress(OSError):
+            shelf.describe(self.layout, settled)
+        with contextlib.suppress(LibraryError):
+            self._unindexed += 1
+            if self._unindexed > MAX_UNINDEXED:
                 self._catch_up()
         return settled
-
-    def _keep(self, turn: Turn, now: dt.datetime, picture: Received) -> ImageRecord:
-        """
-        Write a picture under the next free name; its bytes are those that were received.
-        """
-        facts = picture.facts
-        # The digest of a large picture is made while the disk works.
-        digest = self._beside.submit(hashlib.sha256, picture.data)
-        file = self._write_picture(turn, now, picture)
-        return ImageRecord(
-            id=self._ids.new(),
-            file=file,
-            format=facts.format,
-            width=facts.width,
-            height=facts.height,
-            bytes=len(picture.data),
-            sha256=digest.result().hexdigest(),
-            revised_prompt=picture.revised_prompt,
-            call_id=picture.call_id,
-        )
-
-    def _write_picture(self, turn: Turn, now: dt.datetime, picture: Received) -> str:
-        for number in range(1, 10_000):
-            file = self.layout.image_file(turn, now, number, picture.facts.format)
-            path = self.layout.root / file
-            if path.with_suffix(".json").exists():
-                continue  # taken with this or another suffix: they would share their metadata
-            with contextlib.suppress(FileExistsError):
-                write_new(path, picture.data, self.layout.tmp)
-                return file
-        raise DiskError(f"{self.layout.root} has 9,999 pictures of this second already.")
-
-    def _describe(self, turn: Turn) -> None:
-        """
-        Put the turn's facts beside each picture, for people and other programs; a copy.
-        """
-        record = records.plain_turn(turn)
-        for position, image in enumerate(turn.images):
-            facts = {"image": position, **record}
-            path = (self.layout.root / image.file).with_suffix(".json")
-            write_plainly(path, json.dumps(facts, indent=1).encode(), self.layout.tmp)
 
     def spill(self, turn_id: str, body: bytes) -> str:
         """
@@ -204,7 +167,10 @@ class Library:
         """
         Read a picture of the library as the wire takes it; None for one that has no pixels.
         """
-        return None if image.format == "svg" else self.fetch(image)
+        if image.format == "svg":
+            return None
+        # No limit on its size: it came from the provider, and goes back there.
+        return inputs.ready(self.read(image), f"Picture {image.id}", image.id, limit=None)
 
     def read(self, image: ImageRecord) -> bytes:
         """
@@ -215,18 +181,18 @@ class Library:
         """
         path = self.path(image)
         try:
-            return path.read_bytes()
+            return Path(path).read_bytes()
         except OSError as error:
             raise PictureError(
                 f"Picture {image.id} cannot be read from {path}: {error.strerror}. Its record is "
                 "still there; put the file back under that name."
             ) from error
 
-    def path(self, image: ImageRecord) -> Path:
+    def path(self, image: ImageRecord) -> str:
         """
         Return where a picture's file lies.
         """
-        return self.layout.root / image.file
+        return str(self.layout.root / image.file)
 
     def list_images(self, query: ImageQuery) -> tuple[tuple[Turn, int], ...]:
         """
@@ -246,7 +212,7 @@ class Library:
         """
         with disk_errors(self.layout.index):
             self._catch_up()
-            row = self._index.find(image_id)
+            row = self._index.find(image_id) if is_id(image_id) else None
             if row is not None:
                 return self._read_turn(row.session, row.turn), row.position
             latest = tuple(row.image for row in self._index.page(None, None, _HINTS))
@@ -313,9 +279,13 @@ class Library:
         """
         Return all sessions, the latest first.
         """
+        found: list[SessionRecord] = []
         with disk_errors(self.layout.sessions):
-            files = sorted(self.layout.sessions.glob("*.json"), reverse=True)
-            return tuple(records.read_session(file.read_bytes(), str(file)) for file in files)
+            for file in sorted(self.layout.sessions.glob("*.json"), reverse=True):
+                # One that is damaged does not hide the others; opening it by its id names it.
+                with contextlib.suppress(LibraryError):
+                    found.append(records.read_session(file.read_bytes(), str(file)))
+        return tuple(found)
 
     def tree(self, record: SessionRecord) -> Tree:
         """
@@ -369,16 +339,17 @@ class Library:
         Their intents stay in the journal until then. So settling a turn need not wait for the
         index to be flushed, and a process that dies in between leaves nothing undone.
         """
+        self._unindexed = 0
         settled: list[Turn] = []
-        for intent in self._journal.entries():
-            file = self.layout.turn_file(intent.turn.session, intent.turn.id)
-            if file.exists():
-                with contextlib.suppress(RecordError):  # reading its session names the damage
-                    settled.append(records.read_turn(file.read_bytes(), str(file)))
+        for entry in self._journal.entries():
+            if self.layout.turn_file(entry.session_id, entry.turn_id).exists():
+                # One that is damaged stays; reading its session names the damage.
+                with contextlib.suppress(LibraryError):
+                    settled.append(self._read_turn(entry.session_id, entry.turn_id))
         if settled:
             self._index.add(row for turn in settled for row in _rows(turn))
             for turn in settled:
-                self._journal.drop(turn.id)
+                self._journal.drop(turn.id, turn.session)
 
     def _scan(self) -> Iterator[Row]:
         """
@@ -388,9 +359,18 @@ class Library:
         for folder in sorted(self.layout.turns.iterdir()):
             session = None if folder.name == ONE_SHOTS else folder.name
             for file in sorted(folder.glob("*.json")):
-                with contextlib.suppress(RecordError):
+                with contextlib.suppress(LibraryError):
                     turn = records.read_turn(file.read_bytes(), str(file))
                     yield from _rows(attrs.evolve(turn, session=session))
+
+
+def _expand(root: Path) -> Path:
+    try:
+        return root.expanduser().absolute()
+    except RuntimeError as error:
+        raise DiskError(
+            f"The library cannot use {root}: {error}. Write the path in full."
+        ) from error
 
 
 def _rows(turn: Turn) -> list[Row]:

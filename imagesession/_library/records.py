@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast, get_args
 
 import attrs
-import jiter
 
 from imagesession._model.options import Options
 from imagesession._model.pictures import PictureFormat
@@ -134,8 +133,8 @@ def _serialize(_: object, __: object, value: object) -> object:
 
 def _open(data: bytes, where: str, kind: str) -> _Reader:
     try:
-        parsed = jiter.from_json(data)
-    except ValueError as error:
+        parsed = json.loads(data)
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"{where} is damaged: {error}.") from error
     if not isinstance(parsed, dict):
         raise RecordError(f"{where} is damaged: it holds no JSON object.")
@@ -225,9 +224,12 @@ def _read_options(record: _Reader, place: str) -> Options:
 
 def _read_image(record: _Reader) -> ImageRecord:
     formats: tuple[PictureFormat, ...] = get_args(PictureFormat)
+    file = record.text("file")
+    if not file or file.startswith("/") or "\\" in file or ":" in file or ".." in file.split("/"):
+        raise RecordError(f"{record.place('file')} is {file!r}, which is not beneath the library.")
     return ImageRecord(
         id=record.text("id"),
-        file=record.text("file"),
+        file=file,
         format=record.choice("format", formats),
         width=record.required("width", int),
         height=record.required("height", int),

@@ -30,6 +30,8 @@ MIME_TYPES: dict[PictureFormat, str] = {
 
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _SVG_HEAD = 4096
+_TAIL = 64
+_JPEG_SCAN = 0xDA
 # Start of frame; the three left out are tables and a reserved marker.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
@@ -75,38 +77,40 @@ def _read_png(data: bytes) -> PictureFacts | None:
     if not data.startswith(_PNG_MAGIC):
         return None
     length, kind, width, height, _, colour_type = struct.unpack_from(">I4sIIBB", data, 8)
-    if kind != b"IHDR" or length != 13 or data[-8:-4] != b"IEND":  # noqa: PLR2004 - fixed by the standard
+    chunks = list(_png_chunks(data))
+    if kind != b"IHDR" or length != 13 or chunks[-1:] != [b"IEND"]:  # noqa: PLR2004 - fixed by the standard
         raise ValueError("a PNG without its first or last chunk")
-    # A palette or greyscale PNG may carry its transparency in a tRNS chunk, ahead of the pixels.
-    alpha = colour_type in {4, 6} or b"tRNS" in _before_pixels(data)
+    # A palette or greyscale PNG may carry its transparency in a chunk of its own.
+    alpha = colour_type in {4, 6} or b"tRNS" in chunks
     return PictureFacts(format="png", width=width, height=height, alpha=alpha)
 
 
-def _before_pixels(data: bytes) -> bytes:
+def _png_chunks(data: bytes) -> Iterator[bytes]:
     """
-    Return the kinds of the chunks that come before a PNG's pixels, one after the other.
+    Yield the kinds of a PNG's whole chunks, to the last; what comes after that is not of it.
     """
-    kinds, at = b"", 8
-    while at + 8 <= len(data):
+    at = len(_PNG_MAGIC)
+    while at + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
-        if kind == b"IDAT":
-            break
-        kinds += kind
         at += 12 + length
-    return kinds
+        if at <= len(data):
+            yield kind
+        if kind == b"IEND":
+            return
 
 
 def _read_jpeg(data: bytes) -> PictureFacts | None:
     # https://www.w3.org/Graphics/JPEG/itu-t81.pdf, B.1.1.3 and B.2.2
     if not data.startswith(b"\xff\xd8\xff"):
         return None
-    if data.rfind(b"\xff\xd9") < 0:
-        raise ValueError("a JPEG without its end")
+    size = None
     for marker, at in _jpeg_segments(data):
         if marker in _JPEG_FRAMES:
-            height, width = struct.unpack_from(">HH", data, at + 3)
-            return PictureFacts(format="jpeg", width=width, height=height, alpha=False)
-    raise ValueError("a JPEG without a frame")
+            size = struct.unpack_from(">HH", data, at + 3)
+        # The end stands behind the pixels; an embedded thumbnail's, ahead of them, does not count.
+        if marker == _JPEG_SCAN and size and data.rfind(b"\xff\xd9") > at:
+            return PictureFacts(format="jpeg", width=size[1], height=size[0], alpha=False)
+    raise ValueError("a JPEG without a frame or its end")
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
@@ -158,7 +162,8 @@ def _read_gif(data: bytes) -> PictureFacts | None:
     # https://www.w3.org/Graphics/GIF/spec-gif89a.txt
     if data[:6] not in {b"GIF87a", b"GIF89a"}:
         return None
-    if not data.endswith(b";"):
+    # The last block ends with a zero, and the file with a semicolon; some writers add to it.
+    if b"\x00;" not in data[-_TAIL:]:
         raise ValueError("a GIF without its end")
     width, height = struct.unpack_from("<HH", data, 6)
     return PictureFacts(format="gif", width=width, height=height, alpha=True)

@@ -61,6 +61,13 @@ class Tree:
         """
         return attrs.evolve(self, moves={**self.moves, branch: move})
 
+    def latest_id(self) -> str:
+        """
+        Return the greatest id of all turns and moves; a new one must be greater, lest the head
+        stay behind it because some clock was wrong.
+        """
+        return max((*self.turns, *(move.id for move in self.moves.values())), default="")
+
     def turn(self, turn_id: str) -> Turn:
         """
         Return a turn.
@@ -220,8 +227,6 @@ class Tree:
         taken = self.branches()
         if name is None:
             return next(free for n in range(2, 100_000) if (free := f"branch-{n}") not in taken)
-        if not name.strip():
-            raise CallError("A branch needs a name, or none at all to be given a number.")
         if name in taken:
             raise CallError(
                 f"This session has a branch {name!r} already; open it with "
@@ -239,8 +244,8 @@ def _label(turn: Turn, heads: Mapping[str | None, list[str]]) -> str:
 
 
 def _check_steps(steps: int, verb: str) -> None:
-    if steps < 1:
-        raise CallError(f"{verb}({steps}) makes no move; give a whole number from 1.")
+    if type(steps) is not int or steps < 1:
+        raise CallError(f"{verb}({steps!r}) makes no move; give a whole number from 1.")
 
 
 Tree.__module__ = "imagesession"

@@ -15,6 +15,7 @@ from imagesession._model.catalogue import Catalogue, Kind, Model, SizeRule
 from imagesession._model.options import Options, parse_size
 from imagesession._model.pictures import PictureFacts
 from imagesession.errors import (
+    CallError,
     ModelRetiredError,
     ModelRetiringWarning,
     OptionError,
@@ -37,6 +38,11 @@ def check_prompt(prompt: object) -> str:
     """
     if not isinstance(prompt, str):
         raise PromptError(f"The prompt is {type(prompt).__name__}, not text.")
+    if not is_writable(prompt):
+        raise PromptError(
+            "The prompt has half a character in it (a lone surrogate), which cannot be sent. It "
+            "was cut or decoded wrongly somewhere before."
+        )
     if not prompt.strip():
         raise PromptError("The prompt is empty; say what the picture should show.")
     if len(prompt) > MAX_PROMPT:
@@ -45,6 +51,27 @@ def check_prompt(prompt: object) -> str:
             "Shorten it."
         )
     return prompt
+
+
+def check_label(what: str, label: object, *, empty: bool = True) -> str:
+    """
+    Return a description or name, if it is one.
+
+    Raises:
+        CallError: It is no text, or one that cannot be written.
+    """
+    if not isinstance(label, str) or not is_writable(label):
+        raise CallError(f"{what} is {label!r}, which is not a text that can be written.")
+    if not empty and not label.strip():
+        raise CallError(f"{what} is empty.")
+    return label
+
+
+def is_writable(text: str) -> bool:
+    """
+    Tell whether a text can be written as UTF-8.
+    """
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def check_reference_count(count: int) -> None:
@@ -61,22 +88,26 @@ def check_reference_count(count: int) -> None:
         )
 
 
-def check_mask(mask: PictureFacts, picture: PictureFacts | None) -> None:
+def check_mask(mask: PictureFacts, size: tuple[int, int] | None) -> None:
     """
     Refuse a mask that cannot belong to the picture it is for.
+
+    Args:
+        mask: What the mask's header says.
+        size: Width and height of the picture in pixels; None if there is none.
 
     Raises:
         PictureError: There is no picture, or the mask has another size or no alpha channel.
     """
-    if picture is None:
+    if size is None:
         raise PictureError(
             "A mask needs a picture to work on: give one with reference=, or continue a session "
             "that has one."
         )
-    if (mask.width, mask.height) != (picture.width, picture.height):
+    if (mask.width, mask.height) != size:
         raise PictureError(
             f"The mask is {mask.width}x{mask.height} pixels and the picture "
-            f"{picture.width}x{picture.height}; they must be the same. Resize the mask."
+            f"{size[0]}x{size[1]}; they must be the same. Resize the mask."
         )
     if mask.format != "png" or not mask.alpha:
         raise PictureError(
@@ -94,8 +125,8 @@ def check_partials(partial_images: object) -> int:
     Raises:
         OptionError: It is not 0, 1, 2 or 3.
     """
-    if partial_images in range(MAX_PARTIALS + 1) and not isinstance(partial_images, bool):
-        return int(str(partial_images))
+    if type(partial_images) is int and 0 <= partial_images <= MAX_PARTIALS:
+        return partial_images
     raise OptionError(
         f"partial_images={partial_images!r} is not a whole number from 0 to {MAX_PARTIALS}.",
         "partial_images",

@@ -10,6 +10,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+import attrs
+
 from imagesession._model.turns import Knowing, Turn
 from imagesession.errors import (
     OutcomeUnknownError,
@@ -32,7 +34,7 @@ from .replies import (
     retry_after,
 )
 from .requests import Context, Order
-from .steps import Emit, Flow, Hear, Listen, OnDisk, Send, Wait
+from .steps import Emit, Flow, Hear, Listen, Now, OnDisk, Send, Wait
 from .streams import Fold
 from .wire import NoReplyError, Reply, Request
 
@@ -40,6 +42,7 @@ _TRANSIENT = frozenset({404, 408, 409, 425, 429})
 _PATIENCE_FOR_404 = 30.0
 _SERVER_ERROR = 500
 _QUICK = 0.02
+_LOOK_SECONDS = 30.0
 
 
 def deliver(
@@ -58,7 +61,7 @@ def deliver(
         What came back, and how the model knew what came before.
 
     Raises:
-        ImageSessionError: There is no picture, and the error says why.
+        ImageSessionError: The provider did not answer for the request, and the error says why.
     """
     known = remembered(past, provider)
     if known is not None:
@@ -78,137 +81,172 @@ def _ask(order: Order, context: Context, timeout: float) -> Flow[Outcome]:
     """
     Ask in the background, which survives a lost connection; by a plain stream where refused.
     """
+    deadline = (yield from Now()) + timeout
     try:
         if order.partial_images:
-            request = requests.create(order, context, "background stream")
-            return (yield from _listen(order.turn.id, request, timeout, resumable=True))
-        request = requests.create(order, context, "background")
-        return (yield from _post(order.turn.id, request, timeout))
+            request = requests.create(order, context, "background stream", timeout)
+            return (yield from _listen(order.turn, request, deadline, resumable=True))
+        request = requests.create(order, context, "background", timeout)
+        return (yield from _post(order.turn, request, deadline))
     except BackgroundRefusedError:
-        request = requests.create(order, context, "stream")
-        return (yield from _listen(order.turn.id, request, timeout, resumable=False))
+        pass
+    try:
+        request = requests.create(order, context, "stream", timeout)
+        return (yield from _listen(order.turn, request, deadline, resumable=False))
+    except BackgroundRefusedError as error:
+        raise RejectedError(f"The provider rejects the request: {error}") from error
 
 
-def _post(turn_id: str, request: Request, timeout: float) -> Flow[Outcome]:
-    asked = yield from Wait(0)
+def _post(turn: Turn, request: Request, deadline: float) -> Flow[Outcome]:
+    asked = yield from Now()
     try:
         reply = yield from Send(request)
     except NoReplyError as error:
-        raise _unanswered(turn_id, error) from error
-    answered = yield from Wait(0)
-    return (yield from _follow(turn_id, reply, timeout, first_look=answered - asked))
+        raise _unanswered(turn, error) from error
+    answered = yield from Now()
+    return (yield from _follow(turn, reply, deadline, first_look=answered - asked))
 
 
-def _follow(
-    turn_id: str, reply: Reply, timeout: float, *, first_look: float = 0.0
-) -> Flow[Outcome]:
+def _follow(turn: Turn, reply: Reply, deadline: float, *, first_look: float = 0.0) -> Flow[Outcome]:
     """
     Read the reply to the paid request; look again until it is finished.
     """
-    outcome = yield from _read(turn_id, reply)
+    try:
+        outcome = read_reply(reply)
+    except ReplyError as error:
+        raise (yield from _spilled(turn, reply.body, error)) from error
+    except ProviderError as error:
+        # The provider broke down somewhere after it had the request.
+        raise OutcomeUnknownError(
+            f"{error.message} The picture may have been made and billed; it is not asked for "
+            "again by itself.",
+            turn.id,
+        ) from error
+    if outcome.response_id is not None:
+        yield from _note(turn, outcome.response_id)
     if outcome.finished:
-        return outcome
+        return (yield from _kept(turn, outcome, reply.body))
     if outcome.response_id is None:
         raise OutcomeUnknownError(
-            "The provider accepted the request and gave no id to ask for its outcome.", turn_id
+            "The provider accepted the request and gave no id to ask for its outcome.", turn.id
         )
-    yield from _note(turn_id, outcome.response_id)
-    return (yield from poll(turn_id, outcome.response_id, timeout, first_look=first_look))
+    return (yield from poll(turn, outcome.response_id, deadline, first_look=first_look))
 
 
-def _listen(turn_id: str, request: Request, timeout: float, *, resumable: bool) -> Flow[Outcome]:
+def _listen(turn: Turn, request: Request, deadline: float, *, resumable: bool) -> Flow[Outcome]:
     """
-    Fold a stream. One that is cut is looked up by its id, if the work goes on without us.
+    Fold a stream. One that is cut or makes no sense is looked up by its id, if the work goes on
+    without us.
     """
     try:
         reply = yield from Listen(request)
     except NoReplyError as error:
-        raise _unanswered(turn_id, error) from error
+        raise _unanswered(turn, error) from error
     if reply is not None:
-        return (yield from _follow(turn_id, reply, timeout))
+        return (yield from _follow(turn, reply, deadline))
     fold = Fold()
+    reason = "it just ended"
     try:
-        outcome = yield from _hear_out(turn_id, fold)
-        reason = "it just ended"
+        outcome = yield from _hear_out(turn, fold, deadline)
+        if outcome is not None:
+            return outcome
     except NoReplyError as error:
-        outcome, reason = None, error.reason
-    if outcome is not None:
-        return outcome
+        reason = error.reason
+    except ProviderError:
+        if not resumable or fold.response_id is None:
+            raise
     if resumable and fold.response_id is not None:
-        return (yield from poll(turn_id, fold.response_id, timeout))
+        return (yield from poll(turn, fold.response_id, deadline))
     raise StreamCutError(
         f"The stream was cut before its last event ({reason}). The picture may have been made and "
         "billed; it is not asked for again by itself.",
-        turn_id,
+        turn.id,
         fold.response_id,
     )
 
 
-def _hear_out(turn_id: str, fold: Fold) -> Flow[Outcome | None]:
+def _hear_out(turn: Turn, fold: Fold, deadline: float) -> Flow[Outcome | None]:
     """
-    Feed events to the fold until it knows the outcome; None when the stream ends before.
+    Feed events to the fold until it knows the outcome; None when the stream ends before, or goes
+    on for too long.
     """
     noted = False
-    while fold.outcome is None:
+    while (yield from Now()) < deadline:
         data = yield from Hear()
         if data is None:
             return None
         try:
             partials = list(fold.feed(data))
         except ReplyError as error:
-            raise (yield from _spilled(turn_id, data, error)) from error
+            raise (yield from _spilled(turn, data, error)) from error
         if fold.response_id is not None and not noted:
-            yield from _note(turn_id, fold.response_id)
+            yield from _note(turn, fold.response_id)
             noted = True
         for partial in partials:
             yield from Emit(partial)
-    return fold.outcome
+        if fold.outcome is not None:
+            return (yield from _kept(turn, fold.outcome, data))
+    return None
 
 
 def poll(
-    turn_id: str, response_id: str, timeout: float, *, first_look: float = 0.0
+    turn: Turn, response_id: str, deadline: float, *, first_look: float = 0.0
 ) -> Flow[Outcome]:
     """
     Look for a reply until it is finished. Looking is free, so it is tried again after any failure.
 
     Args:
-        turn_id: The turn that it is for.
+        turn: The turn that it is for.
         response_id: The reply's id.
-        timeout: Seconds after which to stop.
+        deadline: When to stop, by the clock of `Now`.
         first_look: Seconds after which to look first.
 
     Raises:
         OutcomeUnknownError: It is not finished in time, or the provider will not say.
-        ImageSessionError: It is finished without a picture.
     """
-    start = now = yield from Wait(0)
+    start = now = yield from Now()
     for due in looks(first_look):
-        now = yield from Wait(max(0.0, min(due, timeout) - (now - start)))
-        try:
-            reply = yield from Send(requests.retrieve(response_id))
-        except NoReplyError:
-            reply = None
+        yield from Wait(max(0.0, min(start + due, deadline) - now))
+        reply = yield from _look(response_id, deadline - start)
+        now = yield from Now()
         if reply is not None and is_success(reply):
-            outcome = yield from _read(turn_id, reply)
-            if outcome.finished:
-                return outcome
-        elif reply is not None and _is_final(reply, now - start):
-            error = error_of(reply)
-            raise OutcomeUnknownError(
-                f"The provider accepted the request and will not show its outcome: {error}",
-                turn_id,
-                response_id,
-            ) from error
+            outcome = yield from _sense(turn, reply)
+            if outcome is not None and outcome.finished:
+                return (yield from _kept(turn, outcome, reply.body))
         elif reply is not None:
-            now = yield from Wait(min(retry_after(reply) or 0.0, max(0.0, start + timeout - now)))
-        if now - start >= timeout:
+            _check_final(reply, now - start, turn, response_id)
+            yield from Wait(max(0.0, min(retry_after(reply) or 0.0, deadline - now)))
+            now = yield from Now()
+        if now >= deadline:
             break
     raise OutcomeUnknownError(
-        f"There was no picture after {timeout:g} seconds. It may still be made, and is kept in "
-        "the library's journal under its id.",
-        turn_id,
+        f"There was no picture {now - start:.1f} seconds after the provider accepted the request. "
+        "It may still be made; its id is kept in the library's journal.",
+        turn.id,
         response_id,
     )
+
+
+def _look(response_id: str, patience: float) -> Flow[Reply | None]:
+    """
+    Ask once how far a reply is; None when there is no answer.
+    """
+    timeout = max(1.0, min(_LOOK_SECONDS, patience))
+    try:
+        return (yield from Send(requests.retrieve(response_id, timeout)))
+    except NoReplyError:
+        return None
+
+
+def _sense(turn: Turn, reply: Reply) -> Flow[Outcome | None]:
+    """
+    Read what was looked at; what makes no sense may make some the next time.
+    """
+    try:
+        return read_reply(reply)
+    except ReplyError as error:
+        yield from _spilled(turn, reply.body, error)
+        return None
 
 
 def looks(first: float) -> Iterator[float]:
@@ -222,49 +260,49 @@ def looks(first: float) -> Iterator[float]:
     yield from itertools.count(5.5, 2.0)
 
 
-def _is_final(reply: Reply, elapsed: float) -> bool:
+def _check_final(reply: Reply, elapsed: float, turn: Turn, response_id: str) -> None:
     """
-    Tell whether looking again is useless. A new reply's id may not be known everywhere at once.
+    Stop where looking again is useless. A new reply's id may not be known everywhere at once.
     """
-    if reply.status == 404:  # noqa: PLR2004 - HTTP's "not found"
-        return elapsed > _PATIENCE_FOR_404
-    return reply.status < _SERVER_ERROR and reply.status not in _TRANSIENT
+    missing = reply.status == 404  # noqa: PLR2004 - HTTP's "not found"
+    if missing and elapsed <= _PATIENCE_FOR_404:
+        return
+    if not missing and (reply.status >= _SERVER_ERROR or reply.status in _TRANSIENT):
+        return
+    error = error_of(reply)
+    raise OutcomeUnknownError(
+        f"The provider accepted the request and will not show its outcome: {error}",
+        turn.id,
+        response_id,
+    ) from error
 
 
-def _read(turn_id: str, reply: Reply) -> Flow[Outcome]:
+def _kept(turn: Turn, outcome: Outcome, body: bytes) -> Flow[Outcome]:
     """
-    Read a reply; keep the bytes of one that was paid for and makes no sense.
+    Keep the bytes of a finished reply in which something that was paid for cannot be read.
     """
-    try:
-        return read_reply(reply)
-    except ReplyError as error:
-        raise (yield from _spilled(turn_id, reply.body, error)) from error
-    except ProviderError as error:
-        if error.status is None:
-            raise
-        # The provider broke down somewhere after it had the request.
-        raise OutcomeUnknownError(
-            f"{error.message} The picture may have been made and billed; it is not asked for "
-            "again by itself.",
-            turn_id,
-        ) from error
+    if not outcome.spoilt:
+        return outcome
+    error = outcome.error if isinstance(outcome.error, ReplyError) else ReplyError("")
+    told = yield from _spilled(turn, body, error)
+    return attrs.evolve(outcome, error=told if outcome.error else None)
 
 
-def _spilled(turn_id: str, body: bytes, error: ReplyError) -> Flow[ReplyError]:
-    place = yield from OnDisk(lambda store: store.spill(turn_id, body))
+def _spilled(turn: Turn, body: bytes, error: ReplyError) -> Flow[ReplyError]:
+    place = yield from OnDisk(lambda store: store.spill(turn.id, body))
     return ReplyError(f"{error.message} Its bytes are kept in {place}.", error.status, error.code)
 
 
-def _note(turn_id: str, response_id: str) -> Flow[None]:
-    yield from OnDisk(lambda store: store.note(turn_id, response_id))
+def _note(turn: Turn, response_id: str) -> Flow[None]:
+    yield from OnDisk(lambda store: store.note(turn, response_id))
 
 
-def _unanswered(turn_id: str, error: NoReplyError) -> OutcomeUnknownError | UnavailableError:
+def _unanswered(turn: Turn, error: NoReplyError) -> OutcomeUnknownError | UnavailableError:
     if error.sent:
         return OutcomeUnknownError(
             f"The request was sent and its answer was lost ({error.reason}). The picture may have "
             "been made and billed; it is not asked for again by itself.",
-            turn_id,
+            turn.id,
         )
     return UnavailableError(
         f"The provider cannot be reached ({error.reason}); nothing was sent. Check the network "

@@ -10,11 +10,13 @@ from imagesession._model.catalogue import Catalogue
 from imagesession._model.options import Options
 from imagesession._model.turns import Failure, Reference, Turn
 from imagesession.errors import (
-    AccessError,
+    CallError,
     ImageSessionError,
+    LibraryError,
     OutcomeUnknownError,
     QuotaError,
     RefusedError,
+    RejectedError,
     TryLaterError,
 )
 
@@ -25,7 +27,7 @@ from .sessions import Place
 from .steps import AskProvider, Begin, Flow, OnDisk
 from .store import Begun, Fetched, Source
 
-_NOTHING_HAPPENED = (TryLaterError, AccessError, QuotaError)
+_NOT_TAKEN_UP = (TryLaterError, QuotaError, CallError)
 
 
 @attrs.frozen(kw_only=True)
@@ -62,7 +64,7 @@ def generate(wish: Wish, catalogue: Catalogue, place: Place | None = None) -> Fl
     Raises:
         ImageSessionError: There is no picture, and the error says why and what to do.
     """
-    begun = yield from Begin()
+    begun = yield from Begin(after=place.tree.latest_id() if place else "")
     order = yield from _order(wish, catalogue, begun, place)
     turn = order.turn
     yield from OnDisk(lambda store: store.intend(turn))
@@ -72,15 +74,18 @@ def generate(wish: Wish, catalogue: Catalogue, place: Place | None = None) -> Fl
     except ImageSessionError as error:
         yield from _settle(turn, error)
         raise
-    settled = attrs.evolve(
+    answered = attrs.evolve(
         turn,
-        status="completed",
         text=outcome.text,
         context=context,
         model=outcome.model or order.mainline,
         response_id=outcome.response_id,
         usage=outcome.usage,
     )
+    if outcome.error is not None:
+        yield from _keep_failure(answered, outcome.error)
+        raise outcome.error
+    settled = attrs.evolve(answered, status="completed")
     return (yield from OnDisk(lambda store: store.commit(settled, outcome.pictures)))
 
 
@@ -136,27 +141,34 @@ def _mask(wish: Wish, references: list[Fetched], place: Place | None) -> Flow[Fe
     if wish.mask is None:
         return None
     mask = yield from _fetch(wish.mask)
-    if references:
-        check_mask(mask.facts, references[0].facts)
-        return mask
     last = place.head.images[-1] if place and place.head else None
-    shown = None
-    if last is not None:
-        shown = yield from OnDisk(lambda store: store.still(last))
-    check_mask(mask.facts, shown.facts if shown else None)
+    if references:
+        first = references[0].facts
+        check_mask(mask.facts, (first.width, first.height))
+    else:
+        check_mask(mask.facts, (last.width, last.height) if last else None)
     return mask
 
 
 def _settle(turn: Turn, error: ImageSessionError) -> Flow[None]:
     """
-    Keep the fact that a turn failed. Nothing is kept of a request that was never taken up, and
-    an intent whose outcome is unknown stays in the journal.
+    Settle a turn for which there was no reply to keep.
+
+    Nothing is kept of a request that was not sent or not taken up. An intent stays in the journal
+    while the outcome is unknown, or the disk would not take it.
     """
-    if isinstance(error, OutcomeUnknownError):
+    if isinstance(error, (OutcomeUnknownError, LibraryError)):
         return
-    if isinstance(error, _NOTHING_HAPPENED):
-        yield from OnDisk(lambda store: store.forget(turn.id))
-        return
+    if isinstance(error, _NOT_TAKEN_UP) and not isinstance(error, RejectedError):
+        yield from OnDisk(lambda store: store.forget(turn))
+    else:
+        yield from _keep_failure(turn, error)
+
+
+def _keep_failure(turn: Turn, error: ImageSessionError) -> Flow[None]:
+    """
+    Keep the fact that a turn brought no picture.
+    """
     failed = attrs.evolve(
         turn,
         status="refused" if isinstance(error, RefusedError) else "failed",

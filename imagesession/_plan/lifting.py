@@ -7,6 +7,7 @@ costs 2 ms and its size in memory, only to be decoded again. So it is lifted out
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from typing import Any, cast
@@ -28,7 +29,11 @@ def parse(body: bytes) -> object:
         ValueError: It is no JSON.
     """
     rest, lifted = _lift(body)
-    parsed = jiter.from_json(rest)
+    try:
+        parsed = jiter.from_json(rest)
+    except ValueError:
+        # It refuses half a surrogate pair, which a cut emoji leaves behind.
+        parsed = json.loads(rest)
     return _put_back(parsed, lifted) if lifted else parsed
 
 

@@ -49,8 +49,11 @@ QUOTA_CODES = frozenset(
 BLOCKED_CODES = frozenset(
     {"moderation_blocked", "image_content_policy_violation", "content_policy_violation"}
 )
-UNFINISHED = frozenset({"queued", "in_progress"})
+# Whatever else a status is, there is more to come.
+FINISHED = frozenset({"completed", "failed", "incomplete", "cancelled"})
 _EMPTY: Json = {}
+# A request time-out and a conflict leave open whether the work was done.
+_AMBIGUOUS = frozenset({408, 409})
 _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER, _UNAVAILABLE = 401, 403, 429, 500, 503
 
 
@@ -74,7 +77,9 @@ class Outcome:
     Attributes:
         response_id: The provider's id, if it gave one.
         finished: Whether there is nothing more to come.
-        pictures: All pictures of the reply, in its order.
+        pictures: All pictures of the reply that can be read, in its order.
+        spoilt: How many cannot be read.
+        error: Why there is no picture, when it is finished without one.
         text: What the model said beside them.
         model: The mainline model that answered.
         usage: What was used, as the provider said it.
@@ -83,6 +88,8 @@ class Outcome:
     response_id: str | None
     finished: bool
     pictures: tuple[Received, ...] = ()
+    spoilt: int = 0
+    error: ImageSessionError | None = None
     text: str = ""
     model: str | None = None
     usage: Usage = Usage()
@@ -93,7 +100,7 @@ def read_reply(reply: Reply) -> Outcome:
     Read the answer to a request for a response, whether created just now or asked for again.
 
     Raises:
-        ImageSessionError: It is an error, a refusal, or cannot be understood.
+        ImageSessionError: HTTP calls it an error, or it is no response object.
         ContextLostError: The conversation has to be told again.
         BackgroundRefusedError: The request has to be made in another way.
     """
@@ -115,24 +122,44 @@ def read_response(response: Json) -> Outcome:
 
     Relied on: `status` or `output`, and in an image item `result`. An item's own status is not:
     completed replies have been seen whose item still said "generating" beside a whole picture.
+
+    Raises:
+        ReplyError: It is no response object.
     """
     status = _text(response.get("status"))
-    response_id = _text(response.get("id")) or None
-    if status in UNFINISHED:
-        return Outcome(response_id=response_id, finished=False)
+    if not status and "output" not in response:
+        raise ReplyError("The provider's reply is no response object; is this the right URL?")
     items = [_mapping(item) for item in _list(response.get("output"))]
-    pictures = tuple(read_picture(item) for item in items if _has_picture(item))
+    pictures, problems = _pictures(items)
     text = "\n".join(filter(None, (said for item in items for said in _said(item))))
-    if not pictures:
-        raise _no_picture(response, items, text)
+    finished = bool(pictures or problems) or status in FINISHED or not status
+    error = None
+    if finished and not pictures:
+        error = problems[0] if problems else _no_picture(response, items, text)
     return Outcome(
-        response_id=response_id,
-        finished=True,
+        response_id=_text(response.get("id")) or None,
+        finished=finished,
         pictures=pictures,
+        spoilt=len(problems),
+        error=error,
         text=text,
         model=_text(response.get("model")) or None,
         usage=_usage(response),
     )
+
+
+def _pictures(items: list[Json]) -> tuple[tuple[Received, ...], list[ReplyError]]:
+    """
+    Read all pictures; one that is spoilt does not take the others with it.
+    """
+    pictures: list[Received] = []
+    problems: list[ReplyError] = []
+    for item in filter(_has_picture, items):
+        try:
+            pictures.append(read_picture(item))
+        except ReplyError as error:
+            problems.append(error)
+    return tuple(pictures), problems
 
 
 def read_picture(item: Json) -> Received:
@@ -230,8 +257,6 @@ def _no_picture(response: Json, items: list[Json], text: str) -> ImageSessionErr
         return GenerationError(f"The reply is incomplete ({reason}) and has no picture.")
     if status == "cancelled":
         return GenerationError("The generation was cancelled before there was a picture.")
-    if not status and "output" not in response:
-        return ReplyError("The provider's reply is no response object; is this the right URL?")
     return GenerationError(f"The reply ({status or 'no status'}) has no picture and no reason.")
 
 
@@ -283,7 +308,9 @@ def error_of(reply: Reply) -> Exception:
     error = _error_body(reply)
     code, message = _text(error.get("code")), _text(error.get("message"))
     param = _text(error.get("param")) or None
-    if code == "previous_response_not_found" or param == "previous_response_id":
+    if reply.status < _SERVER and (
+        code == "previous_response_not_found" or param == "previous_response_id"
+    ):
         return ContextLostError(message)
     if code in BLOCKED_CODES:
         return _blocked(error)
@@ -305,7 +332,7 @@ def _by_status(reply: Reply, code: str, param: str | None, message: str) -> Imag
         return RateLimitError(f"Too many requests: {message}{pause}", after)
     if status == _UNAVAILABLE:
         return UnavailableError(f"The provider is overloaded: {message}{pause}", after)
-    if status >= _SERVER:
+    if status >= _SERVER or status in _AMBIGUOUS:
         return ProviderError(
             f"The provider failed with HTTP {status}: {message}", status, code or None
         )

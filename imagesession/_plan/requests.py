@@ -4,6 +4,7 @@ Build the requests that the provider is sent.
 
 from __future__ import annotations
 
+import urllib.parse
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -59,7 +60,7 @@ class Order:
     partial_images: int = 0
 
 
-def create(order: Order, context: Context, delivery: Delivery) -> Request:
+def create(order: Order, context: Context, delivery: Delivery, timeout: float = 600.0) -> Request:
     """
     Build the request that is paid for.
 
@@ -67,6 +68,7 @@ def create(order: Order, context: Context, delivery: Delivery) -> Request:
         order: What is wanted.
         context: How the model knows what came before.
         delivery: How the reply comes: asked for later, or as a stream of events.
+        timeout: Seconds without a byte after which the answer counts as lost.
 
     Source: https://developers.openai.com/api/reference/resources/responses/methods/create
     """
@@ -89,14 +91,16 @@ def create(order: Order, context: Context, delivery: Delivery) -> Request:
         body["instructions"] = order.brief
     if delivery != "background":
         body["stream"] = True
-    return Request(method="POST", path="/responses", body=body)
+    return Request(method="POST", path="/responses", body=body, timeout=timeout)
 
 
-def retrieve(response_id: str) -> Request:
+def retrieve(response_id: str, timeout: float = 30.0) -> Request:
     """
     Build the free request that asks how far a reply is.
     """
-    return Request(method="GET", path=f"/responses/{response_id}")
+    # The id is the provider's word, and need not be fit for a path.
+    path = f"/responses/{urllib.parse.quote(response_id, safe='')}"
+    return Request(method="GET", path=path, timeout=timeout)
 
 
 def _message(order: Order, last: Fetched | None) -> Item:

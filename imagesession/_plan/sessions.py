@@ -12,9 +12,11 @@ from imagesession._model.options import Options
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Move, Tree
 from imagesession._model.turns import Turn
-from imagesession.errors import CallError, NotFoundError, SessionClosedError
+from imagesession.errors import NotFoundError, SessionClosedError
 
+from .checks import check_label
 from .steps import Begin, Flow, OnDisk
+from .store import Store
 
 
 @attrs.frozen(kw_only=True)
@@ -52,8 +54,12 @@ def start(description: str, name: str | None, choices: Mapping[str, object]) -> 
     Start a session.
 
     Raises:
+        CallError: Description or name are no texts.
         OptionError: A choice is not one that the option takes.
     """
+    check_label("The description", description)
+    if name is not None:
+        check_label("The name", name)
     Options().updated(choices)
     begun = yield from Begin()
     record = SessionRecord(
@@ -74,6 +80,7 @@ def find(wanted: str, branch: str, *, reopen: bool) -> Flow[SessionRecord]:
     Raises:
         NotFoundError: There is no such session or branch.
     """
+    check_label("The session's id or name", wanted)
     record = yield from OnDisk(lambda store: store.find_session(wanted))
     tree = yield from OnDisk(lambda store: store.tree(record))
     if branch not in tree.branches():
@@ -105,11 +112,7 @@ def locate_open(session_id: str, branch: str) -> Flow[Place]:
         SessionClosedError: The session was closed.
     """
     place = yield from locate(session_id, branch)
-    if place.record.closed is not None:
-        raise SessionClosedError(
-            f"Session {session_id} was closed on {place.record.closed:%Y-%m-%d %H:%M} UTC. "
-            f"studio.open({session_id!r}, reopen=True) goes on with it."
-        )
+    _check_open(place.record)
     return place
 
 
@@ -159,25 +162,28 @@ def branch_off(session_id: str, at: str | None, branch: str, name: str | None) -
         NotFoundError: The session has no such turn or picture.
         CallError: The name is taken, or the turn brought no picture.
     """
-    place = yield from locate_open(session_id, branch)
-    new = place.tree.new_branch(name)
-    begun = yield from Begin()
-    if at is not None:
-        move = place.tree.checkout(turn_of(place.tree, at), begun.id)
-    else:
-        move = Move(id=begun.id, head=place.head.id if place.head else None)
-    yield from _save_move(session_id, new, move)
-    return new
+    if name is not None:
+        check_label("The branch's name", name, empty=False)
+
+    def plan(tree: Tree, move_id: str) -> tuple[str, Move]:
+        if at is not None:
+            return tree.new_branch(name), tree.checkout(turn_of(tree, at), move_id)
+        head = tree.head(branch)
+        return tree.new_branch(name), Move(id=move_id, head=head.id if head else None)
+
+    return (yield from OnDisk(lambda store: _set_head(store, session_id, plan)))[0]
 
 
 def close(session_id: str) -> Flow[None]:
     """
     Close a session; closing a closed one changes nothing.
     """
-    record = yield from OnDisk(lambda store: store.find_session(session_id))
-    if record.closed is None:
-        begun = yield from Begin()
-        yield from _update(session_id, lambda known: attrs.evolve(known, closed=begun.at))
+    begun = yield from Begin()
+
+    def change(known: SessionRecord) -> SessionRecord:
+        return attrs.evolve(known, closed=known.closed or begun.at)
+
+    yield from _update(session_id, change)
 
 
 def turn_of(tree: Tree, wanted: str) -> str:
@@ -187,27 +193,47 @@ def turn_of(tree: Tree, wanted: str) -> str:
     Raises:
         CallError: It is no text.
     """
-    if not isinstance(wanted, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
-        raise CallError(f"{wanted!r} is no id of a turn or picture.")
+    check_label("The turn's or picture's id", wanted)
     for turn in tree.turns.values():
         if any(image.id == wanted for image in turn.images):
             return turn.id
     return wanted
 
 
+def _check_open(record: SessionRecord) -> None:
+    if record.closed is not None:
+        raise SessionClosedError(
+            f"Session {record.id} was closed on {record.closed:%Y-%m-%d %H:%M} UTC. "
+            f"studio.open({record.id!r}, reopen=True) goes on with it."
+        )
+
+
 def _move(session_id: str, branch: str, plan: Callable[[Tree, str], Move]) -> Flow[Turn | None]:
-    place = yield from locate_open(session_id, branch)
-    begun = yield from Begin()
-    move = plan(place.tree, begun.id)
-    yield from _save_move(session_id, branch, move)
-    return place.tree.moved(branch, move).head(branch)
+    _, tree = yield from OnDisk(
+        lambda store: _set_head(
+            store, session_id, lambda tree, move_id: (branch, plan(tree, move_id))
+        )
+    )
+    return tree.head(branch)
 
 
-def _save_move(session_id: str, branch: str, move: Move) -> Flow[SessionRecord]:
-    def change(known: SessionRecord) -> SessionRecord:
-        return attrs.evolve(known, moves={**known.moves, branch: move})
+def _set_head(
+    store: Store, session_id: str, plan: Callable[[Tree, str], tuple[str, Move]]
+) -> tuple[str, Tree]:
+    """
+    Plan and record a move while no other process can come in between; return branch and tree.
+    """
+    moved: list[tuple[str, Tree]] = []
 
-    return (yield from _update(session_id, change))
+    def change(record: SessionRecord) -> SessionRecord:
+        _check_open(record)
+        tree = store.tree(record)
+        branch, move = plan(tree, store.begin(after=tree.latest_id()).id)
+        moved.append((branch, tree.moved(branch, move)))
+        return attrs.evolve(record, moves={**record.moves, branch: move})
+
+    store.update_session(session_id, change)
+    return moved[0]
 
 
 def _update(

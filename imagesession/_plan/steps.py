@@ -29,7 +29,11 @@ class Step(Generic[Answer]):
 
 
 Flow: TypeAlias = Generator[Step[Any], Any, Result]
-"""A plan: it yields steps, is sent their answers, and returns its result."""
+"""
+A plan: it yields steps, is sent their answers, and returns its result.
+
+`NoReplyError` and `ImageSessionError` of a step are raised into it.
+"""
 
 
 @attrs.frozen
@@ -44,7 +48,19 @@ class OnDisk(Step[Answer]):
 @attrs.frozen
 class Begin(Step[Begun]):
     """
-    Take a new id and the time; nothing is waited for.
+    Take the time and a new id; nothing is waited for.
+
+    Attributes:
+        after: An id that the new one must be greater than.
+    """
+
+    after: str = ""
+
+
+@attrs.frozen
+class Now(Step[float]):
+    """
+    Read a clock that never runs backwards, in seconds; nothing is waited for.
     """
 
 
@@ -58,7 +74,7 @@ class AskProvider(Step[str]):
 @attrs.frozen
 class Send(Step[Reply]):
     """
-    Send a request and read its whole reply. Raises `NoReplyError` into the flow.
+    Send a request and read its whole reply.
     """
 
     request: Request
@@ -83,9 +99,9 @@ class Hear(Step["bytes | None"]):
 
 
 @attrs.frozen
-class Wait(Step[float]):
+class Wait(Step[None]):
     """
-    Wait so many seconds; answered by the clock's time afterwards.
+    Wait so many seconds.
     """
 
     seconds: float

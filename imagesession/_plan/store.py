@@ -43,12 +43,11 @@ class Fetched:
 @attrs.frozen(kw_only=True)
 class Begun:
     """
-    A new id, the time in UTC, and the seconds on a clock that never runs backwards.
+    A new id, and the time in UTC.
     """
 
     id: str
     at: dt.datetime
-    clock: float
 
 
 @attrs.frozen(kw_only=True)
@@ -72,19 +71,19 @@ class Store(Protocol):
     What a library does; the only part of the program that knows where things are kept.
     """
 
-    def begin(self) -> Begun:
-        """Give out an id and the time."""
+    def begin(self, after: str = "") -> Begun:
+        """Give out the time and an id, greater than one that is there already."""
         ...
 
     def intend(self, turn: Turn) -> None:
         """Write down durably what is about to be asked, if there is room for what will come."""
         ...
 
-    def note(self, turn_id: str, response_id: str) -> None:
+    def note(self, turn: Turn, response_id: str) -> None:
         """Write down durably the provider's id of what was asked."""
         ...
 
-    def forget(self, turn_id: str) -> None:
+    def forget(self, turn: Turn) -> None:
         """Drop an intent that the provider did not take up."""
         ...
 
@@ -102,6 +101,14 @@ class Store(Protocol):
 
     def still(self, image: ImageRecord) -> Fetched | None:
         """Read a picture of the library as the wire takes it; None for one that has no pixels."""
+        ...
+
+    def read(self, image: ImageRecord) -> bytes:
+        """Return a picture's bytes."""
+        ...
+
+    def path(self, image: ImageRecord) -> str:
+        """Return where a picture's file lies."""
         ...
 
     def save_session(self, record: SessionRecord) -> None:

@@ -31,7 +31,7 @@ class Fold:
 
     response_id: str | None = None
     outcome: Outcome | None = None
-    _items: dict[str, Json] = attrs.field(factory=dict[str, Json], init=False)
+    _items: list[Json] = attrs.field(factory=list[Json], init=False)
 
     def feed(self, data: bytes) -> Iterator[PartialImage]:
         """
@@ -41,8 +41,8 @@ class Fold:
             A partial image, if the event brought one that can be read.
 
         Raises:
-            ImageSessionError: The event says that the generation failed.
-            ReplyError: The event is no JSON object.
+            ImageSessionError: The event is an error.
+            ReplyError: The event makes no sense.
         """
         if data.strip() in {b"", _DONE}:
             return
@@ -65,14 +65,13 @@ class Fold:
         if kind in _TERMINAL:
             # Some servers leave the items out of the last event and send them one by one only.
             if not response.get("output"):
-                response = {**response, "output": list(self._items.values())}
+                response = {**response, "output": self._items}
             self.outcome = read_response(response)
-            self._items.clear()
+            self._items = []
 
     def _take_item(self, item: object) -> None:
         if isinstance(item, dict):
-            known = cast("dict[str, Any]", item)
-            self._items[str(known.get("id", len(self._items)))] = known
+            self._items.append(cast("dict[str, Any]", item))
 
 
 def _read_event(data: bytes) -> Mapping[str, Any]:

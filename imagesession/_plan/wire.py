@@ -21,13 +21,13 @@ class Request:
         method: Its verb.
         path: Beneath the base URL.
         body: Sent as JSON.
-        query: Sent in the URL.
+        timeout: Seconds without a byte after which the answer counts as lost.
     """
 
     method: Literal["GET", "POST"]
     path: str
     body: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
-    query: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    timeout: float = 600.0
 
 
 @attrs.frozen(kw_only=True)

@@ -1,0 +1,107 @@
+"""
+Put pictures into their folders: under a free name, with a digest, and with their metadata beside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable
+
+from imagesession._model.pictures import SUFFIXES
+from imagesession._model.turns import ImageRecord, Turn
+from imagesession._plan.wire import Received
+from imagesession.errors import DiskError
+
+from . import records
+from .durable import give_name, unnamed, write_plainly
+from .layout import Layout
+
+_WORTH_A_THREAD = 1_000_000
+_MAX_NUMBER = 9_999
+
+
+def put(
+    layout: Layout, turn: Turn, now: dt.datetime, picture: Received, image_id: str
+) -> ImageRecord:
+    """
+    Write a picture durably; the file's bytes are those that were received.
+
+    Raises:
+        OSError: It cannot be written.
+        DiskError: There is no free name.
+    """
+    digest = _digesting(picture.data)
+    return ImageRecord(
+        id=image_id,
+        file=_write(layout, turn, now, picture),
+        format=picture.facts.format,
+        width=picture.facts.width,
+        height=picture.facts.height,
+        bytes=len(picture.data),
+        sha256=digest(),
+        revised_prompt=picture.revised_prompt,
+        call_id=picture.call_id,
+    )
+
+
+def describe(layout: Layout, turn: Turn) -> None:
+    """
+    Put a turn's facts beside each of its pictures, for people and other programs; a copy.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    record = records.plain_turn(turn)
+    for position, image in enumerate(turn.images):
+        facts = json.dumps({"image": position, **record}, indent=1)
+        path = (layout.root / image.file).with_suffix(".json")
+        write_plainly(path, facts.encode("ascii"), layout.tmp)
+
+
+def _write(layout: Layout, turn: Turn, now: dt.datetime, picture: Received) -> str:
+    with unnamed(picture.data, layout.tmp) as unfinished:
+        for number in range(1, _MAX_NUMBER + 1):
+            file = layout.image_file(turn, now, number, picture.facts.format)
+            if _is_taken(layout, file):
+                continue
+            with contextlib.suppress(FileExistsError):
+                give_name(unfinished, layout.root / file)
+                return file
+    raise DiskError(f"{layout.root} has {_MAX_NUMBER:,} pictures of this second already.")
+
+
+def _is_taken(layout: Layout, file: str) -> bool:
+    """
+    Tell whether the name is in use with any suffix: they would share one metadata file.
+    """
+    stem = str(layout.root / file).rpartition(".")[0]
+    return any(os.path.exists(stem + suffix) for suffix in SUFFIXES.values())  # noqa: PTH110 - many, and quick
+
+
+def _digesting(data: bytes) -> Callable[[], str]:
+    """
+    Begin to make a digest, a large one in a thread while the disk works; return what waits for it.
+    """
+
+    def digest() -> str:
+        return hashlib.sha256(data).hexdigest()
+
+    if len(data) < _WORTH_A_THREAD:
+        return digest
+    made: list[str] = []
+    thread = threading.Thread(target=lambda: made.append(digest()))
+    try:
+        thread.start()
+    except RuntimeError:  # the interpreter is on its way out, and the picture is paid for
+        return digest
+
+    def wait() -> str:
+        thread.join()
+        return made[0]
+
+    return wait
