@@ -140,29 +140,31 @@ def make_studio(request: pytest.FixtureRequest) -> Iterator[MakeStudio]:
     made by the constructor.
     """
     made: list[Any] = []
+    clients: list[Any] = []
     if request.param == "sync":
 
         def make(*args: Any, online: bool = False, **kwargs: Any) -> Any:
-            studio = (Studio if online else Studio.offline)(*args, **kwargs)
-            made.append(studio)
-            return studio
+            made.append((Studio if online else Studio.offline)(*args, **kwargs))
+            clients.extend(filter(None, [kwargs.get("client")]))
+            return made[-1]
 
         yield make
-        for studio in made:
-            studio.close()
+        for one in (*made, *clients):
+            one.close()
         return
     with anyio.from_thread.start_blocking_portal("asyncio") as portal:
 
         def make_async(*args: Any, online: bool = False, **kwargs: Any) -> Any:
-            studio = Awaited(
-                (AsyncStudio if online else AsyncStudio.offline)(*args, **kwargs), portal
-            )
-            made.append(studio)
-            return studio
+            studio = (AsyncStudio if online else AsyncStudio.offline)(*args, **kwargs)
+            made.append(Awaited(studio, portal))
+            clients.extend(filter(None, [kwargs.get("client")]))
+            return made[-1]
 
         yield make_async
         for studio in made:
             studio.close()
+        for client in clients:
+            portal.call(client.close)
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Move
 from imagesession._model.turns import Failure, ImageRecord, Reference, Turn, Usage
 
-texts = st.text(max_size=40)
+# With lone surrogates: they come from the world, and must not make a record unreadable.
+texts = st.text(st.characters(exclude_categories=()), max_size=40)
 ids = st.integers(0, 2**60).map(lambda number: f"{number:026}")
 times = st.datetimes(timezones=st.just(dt.UTC))
 optional_texts = st.none() | texts
@@ -31,7 +32,7 @@ options = st.builds(
 images = st.builds(
     ImageRecord,
     id=ids,
-    file=texts,
+    file=ids.map(lambda name: f"general/{name}.png"),
     format=st.sampled_from(["png", "jpeg", "webp", "gif", "svg"]),
     width=st.integers(0, 5000),
     height=st.integers(0, 5000),

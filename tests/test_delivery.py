@@ -5,7 +5,10 @@ over the sync and the async twin, on the real openai client.
 
 from __future__ import annotations
 
+import base64
+import itertools
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,18 +19,30 @@ import pytest
 
 from imagesession.errors import (
     AccessError,
+    CallError,
     DiskError,
     ImageSessionError,
     OutcomeUnknownError,
+    PictureError,
     ProviderError,
     QuotaError,
     RateLimitError,
+    RefusedError,
     RejectedError,
     ReplyError,
     StreamCutError,
     UnavailableError,
 )
-from imagesession.testing import Answer, Call, Fault, OfflineProvider, Reset, serve
+from imagesession.testing import (
+    Answer,
+    Call,
+    Fault,
+    OfflineProvider,
+    Pause,
+    Reset,
+    serve,
+    tiny_image,
+)
 from tests.conftest import MakeStudio
 
 REJECTED_BACKGROUND = {"message": "no background here", "param": "background", "code": "x"}
@@ -67,7 +82,9 @@ def journal(studio: Any) -> list[str]:
     Return the turns whose intents are not settled; listing takes the settled ones away.
     """
     studio.images()
-    return [file.stem for file in (studio.library / ".imagesession" / "journal").iterdir()]
+    return [
+        file.name.split(".")[0] for file in (studio.library / ".imagesession" / "journal").iterdir()
+    ]
 
 
 def test_the_background_is_polled(make_studio: MakeStudio, tmp_path: Path) -> None:
@@ -317,7 +334,7 @@ def test_waiting_ends(make_studio: MakeStudio, tmp_path: Path) -> None:
         studio = make_studio(
             tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=0.3
         )
-        with pytest.raises(OutcomeUnknownError, match=r"after 0\.3 seconds") as caught:
+        with pytest.raises(OutcomeUnknownError, match=r"no picture 0\.\d seconds after") as caught:
             studio.generate("a teapot")
     (line,) = [
         json.loads(line)
@@ -381,7 +398,7 @@ def test_a_client_of_ones_own_is_used(
     request: pytest.FixtureRequest, make_studio: MakeStudio, tmp_path: Path
 ) -> None:
     """
-    A client that the caller made is used as it is, but without its own retries.
+    A client that the caller made is used without its own retries, and is left open.
     """
     is_async = "async" in request.node.name
     provider = OfflineProvider(api_key="mine")
@@ -395,6 +412,8 @@ def test_a_client_of_ones_own_is_used(
             studio.generate("a teapot")
         assert len(posts(provider)) == 1
         assert studio.generate("a teapot").bytes
+        studio.close()
+        assert not client.is_closed()
 
 
 def test_a_full_disk_is_found_before_paying(
@@ -447,3 +466,163 @@ def test_many_at_once_do_not_get_mixed_up(
     assert {image.prompt for image in images} == {f"number {number}" for number in range(8)}
     assert len({image.path for image in images}) == 8
     assert journal(studio) == []
+
+
+def test_a_look_that_makes_no_sense_is_repeated(studio: Any, provider: OfflineProvider) -> None:
+    """
+    A captive portal's page in between does not cost a picture that was accepted.
+    """
+    page = Answer(status=200, headers={"content-type": "text/html"}, parts=iter((b"<html>",)))
+    provider.script(Fault(method="GET", path="/responses/*", instead=lambda _: page))
+    assert studio.generate("a teapot").bytes
+    assert len(posts(provider)) == 1
+
+
+@pytest.mark.parametrize(
+    "event", [b"data: nonsense\n\n", b'data: {"type": "error", "code": "server_error"}\n\n']
+)
+def test_a_stream_that_makes_no_sense_is_looked_up(
+    studio: Any, provider: OfflineProvider, event: bytes
+) -> None:
+    """
+    A garbled or failing event in a background stream does not cost the picture.
+    """
+
+    def bend(answer: Answer) -> Answer:
+        parts = answer.parts
+        return attrs.evolve(answer, parts=iter((next(parts), event)))
+
+    provider.script(Fault(streaming=True, bend=bend))
+    *_, image = studio.stream("a teapot")
+    assert image.bytes
+
+
+def test_a_failure_keeps_what_is_known_of_it(studio: Any, provider: OfflineProvider) -> None:
+    """
+    A refusal was billed too: its id, model and usage stand in the record.
+    """
+    session = studio.session("x")
+    provider.refuse_next("No.")
+    with pytest.raises(RefusedError):
+        session.generate("a teapot")
+    provider.break_next(code="rate_limit_exceeded")
+    with pytest.raises(RateLimitError):
+        session.generate("a teapot")
+    refused, failed = session.turns()
+    assert refused.response_id.startswith("resp_")
+    assert refused.usage.mainline["total_tokens"] > 0
+    assert refused.model
+    assert (failed.status, failed.failure.error) == ("failed", "RateLimitError")
+    assert failed.response_id.startswith("resp_")
+
+
+def test_one_spoilt_picture_does_not_cost_the_others(
+    studio: Any, provider: OfflineProvider
+) -> None:
+    """
+    Of a reply with a spoilt picture the others are kept, and all its bytes.
+    """
+    item = {"type": "image_generation_call", "result": base64.b64encode(tiny_image()).decode()}
+    body = {"id": "resp_1", "status": "completed", "output": [{**item, "result": "%"}, item]}
+    provider.script(answering(json.dumps(body).encode()))
+    image = studio.generate("two teapots")
+    assert image.bytes == tiny_image()
+    (kept,) = (studio.library / ".imagesession" / "spill").iterdir()
+    assert json.loads(kept.read_bytes()) == body
+
+
+def test_a_reply_that_is_finished_at_once_is_noted(
+    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The provider's id is in the journal before anything else is done, even if the disk then fails.
+    """
+    item = {"type": "image_generation_call", "result": base64.b64encode(tiny_image()).decode()}
+    body = {"id": "resp_1", "status": "completed", "output": [item]}
+    provider.script(answering(json.dumps(body).encode()))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("imagesession._library.shelf.unnamed", full)
+    with pytest.raises(DiskError, match="disk is full"):
+        studio.generate("a teapot")
+    (intent,) = (studio.library / ".imagesession" / "journal").iterdir()
+    assert [json.loads(line) for line in intent.read_text().splitlines()[1:]] == [
+        {"response_id": "resp_1"}
+    ]
+
+
+def test_a_provider_that_refuses_background_twice_is_a_rejection(
+    studio: Any, provider: OfflineProvider
+) -> None:
+    """
+    A provider that refuses both ways is a typed error, and no intent remains open.
+    """
+    provider.fail_next(status=400, error=REJECTED_BACKGROUND, method="POST", times=2)
+    with pytest.raises(RejectedError, match="no background here"):
+        studio.generate("a teapot")
+    assert journal(studio) == []
+
+
+def test_a_picture_that_cannot_be_shown_again_leaves_no_intent(
+    studio: Any, provider: OfflineProvider
+) -> None:
+    """
+    When the last picture's file is gone, the conversation cannot be told again: nothing is sent.
+    """
+    session = studio.session("x")
+    image = session.generate("a teapot")
+    provider.forget()
+    image.path.unlink()
+    with pytest.raises(PictureError, match=image.id):
+        session.generate("bluer")
+    assert journal(studio) == []
+
+
+def test_a_closed_studio_says_so(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    A studio that was closed sends nothing more, with a typed error.
+    """
+    studio = make_studio(tmp_path)
+    studio.generate("a teapot")
+    studio.close()
+    with pytest.raises(CallError, match="was closed"):
+        studio.generate("bluer")
+    assert len(studio.images()) == 1
+
+
+@pytest.mark.parametrize("key", ["sk-ключ", "sk-a\nb", "   "])
+def test_a_broken_key_is_said_plainly(make_studio: MakeStudio, tmp_path: Path, key: str) -> None:
+    """
+    A key that cannot be one is refused before anything is sent.
+    """
+    with pytest.raises(AccessError, match="key"):
+        make_studio(tmp_path, online=True, api_key=key).generate("a teapot")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_deadline_holds(make_studio: MakeStudio, tmp_path: Path, *, streamed: bool) -> None:
+    """
+    A provider that only keeps the line busy does not hold a call beyond its timeout.
+    """
+    provider = OfflineProvider(latency=60)
+
+    def busy(answer: Answer) -> Answer:
+        def parts() -> Iterator[Any]:
+            yield from itertools.islice(answer.parts, 2)
+            for _ in range(200):
+                yield Pause(0.05)
+                yield b'data: {"type": "keepalive"}\n\n'
+
+        return attrs.evolve(answer, parts=parts())
+
+    provider.script(Fault(streaming=True, bend=busy))
+    with serve(provider) as served:
+        studio = make_studio(
+            tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=0.4
+        )
+        start = time.monotonic()
+        with pytest.raises(OutcomeUnknownError):
+            list(studio.stream("a teapot")) if streamed else studio.generate("a teapot")
+        assert time.monotonic() - start < 3

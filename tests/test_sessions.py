@@ -4,15 +4,21 @@ Sessions draw, remember, branch and come back. Every test runs over the sync and
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from PIL import Image
 
+from imagesession._library.library import Library
+from imagesession._model.sessions import SessionRecord
+from imagesession._plan.store import Begun
 from imagesession.errors import (
     CallError,
     GenerationError,
@@ -21,6 +27,7 @@ from imagesession.errors import (
     OptionError,
     PictureError,
     PromptError,
+    RecordError,
     RefusedError,
     SessionClosedError,
 )
@@ -28,6 +35,7 @@ from imagesession.testing import OfflineProvider, tiny_image, tiny_mask
 from tests.conftest import MakeStudio
 
 DESCRIPTION = "A logo for a tea shop"
+NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
 SUFFIXES = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "gif": ".gif", "svg": ".svg"}
 
 
@@ -361,10 +369,18 @@ def test_every_option_reaches_the_wire(studio: Any, provider: OfflineProvider) -
 
 
 @pytest.mark.filterwarnings("ignore::imagesession.errors.ModelRetiringWarning")
-def test_fidelity_reaches_the_models_that_take_it(studio: Any, provider: OfflineProvider) -> None:
+def test_fidelity_reaches_the_models_that_take_it(
+    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
-    How closely input pictures are kept is asked of the older models alone.
+    How closely input pictures are kept is asked of the older models alone, while they live.
     """
+    begin = Library.begin
+
+    def while_they_live(library: Library, after: str = "") -> Begun:
+        return attrs.evolve(begin(library, after), at=NOW)
+
+    monkeypatch.setattr(Library, "begin", while_they_live)
     studio.generate("a", image_model="gpt-image-1.5", fidelity="high", reference=tiny_image())
     assert paid(provider)[0]["tools"][0]["input_fidelity"] == "high"
 
@@ -570,3 +586,129 @@ def test_two_programs_share_a_session(
     assert here.head().id == second.id
     there.undo()
     assert here.head().id == first.id
+
+
+@pytest.mark.parametrize(
+    "verb,args,options",
+    [
+        ("session", (None,), {}),
+        ("session", ("x",), {"name": 7}),
+        ("session", ("half a \ud83c",), {}),
+        ("open", (7,), {}),
+        ("image", (7,), {}),
+        ("images", (), {"limit": 0}),
+        ("images", (), {"limit": "many"}),
+        ("images", (), {"before": 7}),
+        ("generate", ("half a \ud83c",), {}),
+        ("generate", ("x",), {"reference": Image.new("F", (64, 64))}),
+        ("generate", ("x",), {"reference": "~nobody-at-all/x.png"}),
+        ("generate", ("x",), {"reference": io.StringIO("text")}),
+    ],
+)
+def test_what_makes_no_sense_to_a_studio_is_a_typed_error(
+    studio: Any, provider: OfflineProvider, verb: str, args: Any, options: Any
+) -> None:
+    """
+    Arguments of a wrong kind are typed errors; nothing is sent and nothing is kept of them.
+    """
+    with pytest.raises(CallError):
+        getattr(studio, verb)(*args, **options)
+    assert provider.calls == ()
+    assert studio.sessions() == ()
+
+
+@pytest.mark.parametrize(
+    "verb,args,options",
+    [
+        ("branch", (" ",), {}),
+        ("branch", ("half a \ud83c",), {}),
+        ("branch", (), {"at": 7}),
+        ("checkout", (7,), {}),
+        ("undo", (1.0,), {}),
+        ("redo", ("one",), {}),
+    ],
+)
+def test_what_makes_no_sense_to_a_session_is_a_typed_error(
+    session: Any, verb: str, args: Any, options: Any
+) -> None:
+    """
+    Arguments of a wrong kind are typed errors, and leave the session as it was.
+    """
+    with pytest.raises(CallError):
+        getattr(session, verb)(*args, **options)
+    assert session.tree().branches() == ("main",)
+
+
+def test_an_open_file_is_a_reference(
+    studio: Any, provider: OfflineProvider, tmp_path: Path
+) -> None:
+    """
+    A file that is open for reading bytes is sent along like its path.
+    """
+    (tmp_path / "a.png").write_bytes(tiny_image())
+    with (tmp_path / "a.png").open("rb") as file:
+        studio.generate("like this", reference=file)
+    assert len(paid(provider)[0]["input"][0]["content"]) == 2
+
+
+def test_moves_at_the_same_time_all_count(
+    session: Any, in_threads: Callable[[list[Callable[[], Any]]], None]
+) -> None:
+    """
+    Branches get names of their own, and every undo counts, whoever moves at the same time.
+    """
+    images = [session.generate(f"number {number}") for number in range(5)]
+    in_threads([session.undo] * 4)
+    assert session.head().prompt == "number 0"
+    in_threads([images[-1].branch] * 4)
+    assert len(session.tree().branches()) == 5
+
+
+def test_a_wrong_clock_does_not_fork_the_conversation(
+    make_studio: MakeStudio,
+    tmp_path: Path,
+    provider: OfflineProvider,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    A turn grows on the last one even if the clock was set back since, and so does an undo count.
+    """
+    session = make_studio(tmp_path, provider=provider).session(DESCRIPTION)
+    first, second = session.generate("a teapot"), session.generate("bluer")
+    monkeypatch.setattr("imagesession._library.ids.time.time_ns", lambda: 10**18)
+    later = make_studio(tmp_path, provider=provider).open(session.id)
+    third = later.generate("warmer")
+    assert third.parent == second.turn.id
+    assert later.head().id == third.id
+    assert later.undo(2).id == first.id
+    assert later.generate("more contrast").parent == first.turn.id
+
+
+def test_a_damaged_session_does_not_hide_the_others(studio: Any, session: Any) -> None:
+    """
+    A session whose record is damaged is named when it is opened; the others are there as ever.
+    """
+    other = studio.session("Another")
+    record = studio.library / ".imagesession" / "sessions" / f"{session.id}.json"
+    record.write_text("{}")
+    assert [one.id for one in studio.sessions()] == [other.id]
+    with pytest.raises(RecordError, match=session.id):
+        studio.open(session.id)
+
+
+def test_a_record_does_not_lead_out_of_the_library(
+    studio: Any, session: Any, tmp_path: Path
+) -> None:
+    """
+    A record that names a file elsewhere is damaged; the file is not read, and not sent.
+    """
+    (tmp_path / "secret.png").write_bytes(tiny_image())
+    image = session.generate("a teapot")
+    record = next((studio.library / ".imagesession" / "turns" / session.id).iterdir())
+    for elsewhere in (str(tmp_path / "secret.png"), "../secret.png", "general/../../secret.png"):
+        changed = json.loads(record.read_text())
+        changed["images"][0]["file"] = elsewhere
+        record.write_text(json.dumps(changed))
+        with pytest.raises(RecordError, match="not beneath the library"):
+            Library(studio.library).tree(SessionRecord(id=session.id, description="", created=NOW))
+    assert image.id

@@ -5,11 +5,14 @@ The two drivers carry out the same steps in the same way, and let go of what the
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import attrs
 import pytest
 
@@ -22,6 +25,7 @@ from imagesession._plan.steps import (
     Flow,
     Hear,
     Listen,
+    Now,
     OnDisk,
     Send,
     Wait,
@@ -43,7 +47,7 @@ class Script:
     fail: bool = False
     events: tuple[bytes, ...] | None = (b"one", b"two")
 
-    def begin(self) -> Any:
+    def begin(self, _: str) -> Any:
         """
         Be a library.
         """
@@ -158,7 +162,8 @@ def everything(log: list[str]) -> Flow[list[Any]]:
         answers.append((yield from Listen(REQUEST)))
         answers += [(yield from Hear()), (yield from Hear()), (yield from Hear())]
         yield from Emit(PARTIAL)
-        answers.append((yield from Wait(0)) > 0)
+        yield from Wait(0)
+        answers.append((yield from Now()) > 0)
         return answers
     finally:
         log.append("flow closed")
@@ -256,7 +261,7 @@ def test_a_broken_off_stream_keeps_its_intent(tmp_path: Path) -> None:
     with serve(provider) as served, Studio(tmp_path, api_key="x", base_url=served.base_url) as one:
         events = one.stream("a teapot", partial_images=3)
         assert isinstance(next(events), PartialImage)
-        events.close()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] - it is a generator
+        events.close()
         (intent,) = (tmp_path / ".imagesession" / "journal").iterdir()
         assert b"resp_" in intent.read_bytes()
         assert one.images() == ()
@@ -287,3 +292,26 @@ async def test_a_cancelled_call_keeps_its_intent(tmp_path: Path) -> None:
         assert await studio.images() == ()
         provider.latency = 0
         assert (await studio.generate("another")).bytes
+
+
+@pytest.mark.anyio
+async def test_the_disk_does_not_hold_up_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    While a picture is flushed to the disk, the event loop goes on.
+    """
+    turned = threading.Event()
+    flush = os.fsync
+
+    def slow(descriptor: int) -> None:
+        assert turned.wait(10), "the event loop stood still"
+        flush(descriptor)
+
+    async with AsyncStudio.offline(tmp_path) as studio:
+        await studio.generate("a teapot")
+        monkeypatch.setattr(os, "fsync", slow)
+        async with anyio.create_task_group() as group:
+            group.start_soon(studio.generate, "another")
+            await anyio.lowlevel.checkpoint()
+            turned.set()

@@ -5,6 +5,7 @@ The library on disk: durable, private, and mended by itself where it can be.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import os
 import sqlite3
 from collections.abc import Callable
@@ -60,7 +61,7 @@ def settle(library: Library, session: str | None = None, pictures: int = 1) -> T
         started=begun.at,
     )
     library.intend(turn)
-    library.note(turn.id, "resp_1")
+    library.note(turn, "resp_1")
     return library.commit(turn, (PNG,) * pictures)
 
 
@@ -92,7 +93,7 @@ def test_pictures_have_human_names(library: Library) -> None:
     stamp = f"{first.finished:%Y%m%dT%H%M%SZ}"
     assert names == [f"session_{session[-8:].lower()}_{stamp}_{number:02}.png" for number in (1, 2)]
     assert all(image.file.startswith("general/") for image in first.images)
-    assert library.path(first.images[0]).read_bytes() == PNG.data
+    assert Path(library.path(first.images[0])).read_bytes() == PNG.data
 
 
 def test_everything_is_private(library: Library) -> None:
@@ -174,6 +175,26 @@ def test_pictures_are_flushed_before_the_record(
     ]
 
 
+def test_changes_are_flushed_before_they_replace(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A session's changed record is flushed before it takes the old one's place, and its folder after.
+    """
+    record = start(library)
+    steps: list[str] = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+
+        def watched(*args: Any, name: str = name, real: Any = real) -> Any:
+            steps.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(os, name, watched)
+    library.update_session(record.id, lambda known: attrs.evolve(known, name="new"))
+    assert steps == ["fsync", "replace", "fsync"]
+
+
 def test_a_name_is_not_taken_from_another(tmp_path: Path) -> None:
     """
     Writing under a name that is in use fails and leaves the other file as it was.
@@ -221,7 +242,7 @@ def test_what_cannot_be_flushed_is_not_acknowledged(
         with pytest.raises(DiskError, match="Input/output error"):
             library.commit(turn, (PNG,))
     assert list((library.layout.root / "general").iterdir()) == []
-    assert library.layout.journal_file(turn.id).exists()
+    assert library.layout.journal_file(turn.id, turn.session).exists()
     assert listed(library) == []
     assert len(library.commit(turn, (PNG,)).images) == 1
 
@@ -313,9 +334,11 @@ def test_the_index_is_built_anew(library: Library, damage: Callable[[Path], None
         settle(library, session)
     settle(library, pictures=2)
     before = listed(library)
+    pending = settle(library)
     damage(library.layout.index)
+    before.insert(0, pending.images[0].id)
     assert listed(library) == before
-    assert len(before) == 5
+    assert len(before) == 6
     fresh = Library(library.layout.root)
     damage(library.layout.index)
     turn, position = fresh.find_image(before[-1])
@@ -358,6 +381,61 @@ def test_the_journal_does_not_grow_for_ever(
     assert len(listed(library)) == 10
 
 
+def test_damage_in_the_journal_does_not_stop_anything(library: Library) -> None:
+    """
+    Listing and keeping go on beside a journal file or a record that makes no sense.
+    """
+    turn, other = settle(library), settle(library)
+    (library.layout.journal / "nonsense.jsonl").write_text("{}\n")
+    record = library.layout.turn_file(None, turn.id)
+    record.write_text(record.read_text().replace('"format": 1', '"format": 2'))
+    assert listed(library) == [other.images[0].id]
+    assert settle(library).images
+
+
+def test_a_copy_that_cannot_be_written_does_not_undo_the_turn(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The metadata beside a picture is a copy; without it the turn is kept all the same.
+    """
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("imagesession._library.shelf.write_plainly", full)
+    turn = settle(library)
+    assert listed(library) == [turn.images[0].id]
+
+
+def test_leftovers_are_swept(library: Library) -> None:
+    """
+    What died an hour ago or more is removed from the scratch folder at opening, younger files not.
+    """
+    old, young = library.layout.tmp / "old", library.layout.tmp / "young"
+    old.write_text("x")
+    young.write_text("x")
+    os.utime(old, (0, 0))
+    Library(library.layout.root)
+    assert list(library.layout.tmp.iterdir()) == [young]
+
+
+def test_a_picture_is_kept_while_the_interpreter_ends(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    When no thread can be started any more, a large picture is kept none the less.
+    """
+
+    def ending(_: object) -> None:
+        raise RuntimeError("can't start new thread at interpreter shutdown")
+
+    monkeypatch.setattr("threading.Thread.start", ending)
+    monkeypatch.setattr("imagesession._library.shelf._WORTH_A_THREAD", 0)
+    turn = settle(library)
+    assert turn.images[0].sha256 == hashlib.sha256(PNG.data).hexdigest()
+
+
 def test_an_intent_that_is_not_settled_stays(library: Library) -> None:
     """
     Listing does not take away what another process may still be working on, nor what was cut
@@ -375,7 +453,7 @@ def test_a_lost_file_is_named(library: Library) -> None:
     When somebody removed a picture's file, reading it says which one.
     """
     image = settle(library).images[0]
-    library.path(image).unlink()
+    Path(library.path(image)).unlink()
     with pytest.raises(PictureError, match=image.id):
         library.read(image)
 

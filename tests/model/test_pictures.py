@@ -64,6 +64,23 @@ def test_a_picture_that_is_cut_is_none(format: str) -> None:
         assert read_facts(data[:-end]) is None
 
 
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP"])
+def test_what_stands_behind_a_picture_does_not_count(format: str) -> None:
+    """
+    Bytes that some writers add behind a picture's end do not spoil it.
+    """
+    assert read_facts(encode(format, size=(200, 100)) + b"\n\0tail") is not None
+
+
+def test_a_thumbnails_end_is_not_the_pictures() -> None:
+    """
+    A JPEG that is cut is not saved by the end of a smaller one within its header.
+    """
+    data = encode("JPEG", size=(200, 100), comment=b"\xff\xd9")
+    assert read_facts(data) is not None
+    assert read_facts(data[:-2]) is None
+
+
 def test_an_svg_may_leave_its_size_open() -> None:
     """
     An SVG without a size is a picture of unknown size.

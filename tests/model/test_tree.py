@@ -244,8 +244,6 @@ def test_names_of_branches_are_taken_once() -> None:
     assert grower.tree.new_branch("warm") == "warm"
     with pytest.raises(CallError, match="has a branch 'main' already"):
         grower.tree.new_branch(MAIN)
-    with pytest.raises(CallError, match="needs a name"):
-        grower.tree.new_branch(" ")
 
 
 def test_the_drawing_shows_lines_and_heads() -> None:

@@ -68,7 +68,7 @@ def test_cut_json_is_no_json(end: int) -> None:
     """
     body = json.dumps({"result": LONG, "x": 1}).encode()
     for cut in (body[:-end], body[: len(body) // 2]):
-        with pytest.raises(ValueError, match="EOF"):
+        with pytest.raises(ValueError, match=r"line 1|char"):
             parse(cut)
 
 

@@ -70,6 +70,16 @@ def reply(body: object, status: int = 200, **headers: str) -> Reply:
     return Reply(status=status, headers=named, body=raw)
 
 
+def finish(answer: Reply) -> Outcome:
+    """
+    Read an answer; raise what it says of itself.
+    """
+    outcome = read_reply(answer)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome
+
+
 def error(status: int = 400, **members: Any) -> Reply:
     """
     Make an HTTP error.
@@ -98,7 +108,24 @@ def test_all_pictures_of_a_reply_are_read() -> None:
     assert (outcome.usage.mainline, outcome.usage.image) == (usage, {"x": 1})
 
 
-@pytest.mark.parametrize("status", ["queued", "in_progress"])
+def test_a_spoilt_picture_does_not_take_the_others_with_it() -> None:
+    """
+    When one of several pictures cannot be read, the others are, and it is counted.
+    """
+    outcome = read_reply(reply(response(picture(result="%"), picture(id="ig_2"))))
+    assert [one.call_id for one in outcome.pictures] == ["ig_2"]
+    assert (outcome.spoilt, outcome.error) == (1, None)
+
+
+def test_half_an_emoji_does_not_cost_the_picture() -> None:
+    """
+    A text that was cut within a character is read like any other.
+    """
+    body = json.dumps(response(picture(revised_prompt="a tea \ud83c"))).encode()
+    assert read_reply(reply(body)).pictures[0].data == PNG
+
+
+@pytest.mark.parametrize("status", ["queued", "in_progress", "pending_review"])
 def test_what_is_not_finished_is_not_finished(status: str) -> None:
     """
     A reply in the background is told by its status, and its id is kept.
@@ -147,7 +174,7 @@ def test_a_reply_without_sense_is_an_error_of_its_own(body: object) -> None:
     HTML, truncated JSON, bad base64 and half a picture are not taken for a picture.
     """
     with pytest.raises(ReplyError):
-        read_reply(reply(body))
+        finish(reply(body))
 
 
 def test_words_instead_of_a_picture_are_a_refusal() -> None:
@@ -156,7 +183,7 @@ def test_words_instead_of_a_picture_are_a_refusal() -> None:
     """
     for part in ({"type": "refusal", "refusal": "No."}, {"type": "output_text", "text": "No."}):
         with pytest.raises(RefusedError, match=r"No\.") as caught:
-            read_reply(reply(response(message(**part))))
+            finish(reply(response(message(**part))))
         assert caught.value.text == "No."
 
 
@@ -177,7 +204,7 @@ def test_moderation_is_one_error_in_all_its_forms(answer: Reply) -> None:
     An HTTP error, a failed item and a failed response give the same error, with its facts.
     """
     with pytest.raises(ModerationError, match="Rephrase") as caught:
-        read_reply(answer)
+        finish(answer)
     assert (caught.value.stage, caught.value.categories) == ("output", ("a", "b"))
 
 
@@ -203,6 +230,8 @@ def test_categories_are_found_in_the_message() -> None:
         (error(429, code="project_spend_limit_exceeded"), QuotaError, "limit"),
         (error(503, code="server_is_overloaded", message="busy"), UnavailableError, "busy"),
         (error(500, message="oops"), ProviderError, "HTTP 500: oops"),
+        (error(500, param="previous_response_id", message="x"), ProviderError, "HTTP 500"),
+        (error(408, message="late"), ProviderError, "HTTP 408"),
         (error(400, code="invalid_value", param="size", message="bad"), RejectedError, "size"),
         (error(404, message="no such model"), RejectedError, "no such model"),
         (reply({"error": "plain words"}, 400), RejectedError, "plain words"),
@@ -240,7 +269,7 @@ def test_a_finished_reply_without_a_picture_says_why(body: object, kind: type[Ex
     Incomplete, cancelled, failed and empty replies are errors, never an empty success.
     """
     with pytest.raises(kind):
-        read_reply(reply(body))
+        finish(reply(body))
 
 
 @pytest.mark.parametrize(
@@ -286,7 +315,8 @@ def test_whatever_is_said_is_a_value_or_a_typed_error(body: dict[str, Any]) -> N
         outcome = read_response(body)
     except ImageSessionError:
         return
-    assert not outcome.finished or all(one.data == PNG for one in outcome.pictures)
+    assert all(one.data == PNG for one in outcome.pictures)
+    assert not outcome.finished or bool(outcome.pictures) != bool(outcome.error)
 
 
 @given(st.binary(max_size=200), st.integers(100, 599))

@@ -67,6 +67,15 @@ def feed(events: list[bytes]) -> tuple[Fold, int]:
     return fold, sum(len(list(fold.feed(one))) for one in events)
 
 
+def finish(events: list[bytes]) -> None:
+    """
+    Feed events to a fold; raise what its outcome says of itself.
+    """
+    fold, _ = feed(events)
+    if fold.outcome is not None and fold.outcome.error is not None:
+        raise fold.outcome.error
+
+
 @given(st.integers(0, 4))
 def test_a_stream_says_what_the_reply_says(partials: int) -> None:
     """
@@ -105,6 +114,18 @@ def test_items_may_come_only_one_by_one() -> None:
     """
     fold, _ = feed(whole({**FINAL, "output": []}))
     assert fold.outcome == read_response(FINAL)
+
+
+def test_items_without_an_id_are_all_kept() -> None:
+    """
+    Items that have no id of their own do not replace each other.
+    """
+    nameless = event("response.output_item.done", item={**ITEM, "id": None})
+    fold, _ = feed(
+        [nameless, nameless, event("response.completed", response={"status": "completed"})]
+    )
+    assert fold.outcome is not None
+    assert len(fold.outcome.pictures) == 2
 
 
 def test_what_is_not_ours_is_passed_over() -> None:
@@ -147,7 +168,7 @@ def test_failures_in_a_stream_are_typed(data: bytes, kind: type[Exception]) -> N
     Both forms of error events and both endings without success become typed errors.
     """
     with pytest.raises(kind):
-        feed([*whole()[:4], data])
+        finish([*whole()[:4], data])
 
 
 @given(st.lists(st.binary(max_size=60) | st.sampled_from(whole()), max_size=8))

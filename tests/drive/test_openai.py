@@ -1,0 +1,137 @@
+"""
+The transports over the real client: they read everything, raise nothing but what they should,
+and let go of what they opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import httpx2
+import openai
+import pytest
+
+from imagesession._drive.openai import AsyncOpenAITransport, OpenAITransport
+from imagesession._plan.wire import NoReplyError, Reply, Request
+from imagesession.testing import OfflineProvider, OfflineTransport, serve
+
+STREAM = Request(
+    method="POST",
+    path="/responses",
+    body={
+        "model": "gpt-6-luna",
+        "input": "a teapot",
+        "stream": True,
+        "tools": [{"type": "image_generation", "partial_images": 1}],
+    },
+)
+MODELS = Request(method="GET", path="/models")
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """
+    A provider on loopback.
+    """
+    with serve(OfflineProvider()) as served:
+        yield served.base_url
+
+
+def test_a_stream_that_is_left_is_closed(url: str) -> None:
+    """
+    Leaving a stream before its end closes the connection.
+    """
+    transport = OpenAITransport(openai.OpenAI(api_key="x", base_url=url), ours=True)
+    with transport.listen(STREAM) as events:
+        assert not isinstance(events, Reply)
+        assert b"response.created" in next(events)
+    with pytest.raises(NoReplyError):
+        list(events)
+    assert transport.send(MODELS).status == 200
+    transport.close()
+
+
+@pytest.mark.anyio
+async def test_a_stream_that_is_left_is_closed_async(url: str) -> None:
+    """
+    The async transport does the same.
+    """
+    transport = AsyncOpenAITransport(openai.AsyncOpenAI(api_key="x", base_url=url), ours=True)
+    async with transport.listen(STREAM) as events:
+        assert isinstance(events, AsyncIterator)
+        assert b"response.created" in await anext(events)
+    with pytest.raises(NoReplyError):
+        _ = [event async for event in events]
+    assert (await transport.send(MODELS)).status == 200
+    await transport.close()
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_only_our_own_client_is_closed(*, ours: bool) -> None:
+    """
+    A client that the caller made is the caller's to close.
+    """
+    http_client = httpx2.Client(transport=OfflineTransport(OfflineProvider()))
+    client = openai.OpenAI(api_key="x", base_url="http://offline/v1", http_client=http_client)
+    OpenAITransport(client, ours=ours).close()
+    assert client.is_closed() == ours
+    http_client.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("ours", [True, False])
+async def test_only_our_own_client_is_closed_async(*, ours: bool) -> None:
+    """
+    The async transport does the same.
+    """
+    client = openai.AsyncOpenAI(api_key="x")
+    await AsyncOpenAITransport(client, ours=ours).close()
+    assert client.is_closed() == ours
+    await client.close()
+
+
+def test_errors_are_answers() -> None:
+    """
+    An HTTP error is a reply like any other, and is not tried again.
+    """
+    provider = OfflineProvider()
+    with serve(provider) as served:
+        provider.fail_next(status=500, times=5)
+        client = openai.OpenAI(api_key="x", base_url=served.base_url, max_retries=4)
+        with client:
+            assert OpenAITransport(client, ours=False).send(MODELS).status == 500
+        assert len(provider.calls) == 1
+
+
+def test_an_address_shows_no_secrets() -> None:
+    """
+    Who answers is told without user, password and query.
+    """
+    with openai.OpenAI(api_key="x", base_url="https://user:secret@host.example:8443/v1/") as client:
+        assert OpenAITransport(client, ours=False).provider() == "host.example:8443/v1"
+
+
+@pytest.mark.parametrize(
+    "failure,sent",
+    [
+        (httpx2.ConnectError("refused"), False),
+        (httpx2.ConnectTimeout("slow"), False),
+        (httpx2.ReadTimeout("slow"), True),
+        (httpx2.ReadError("reset"), True),
+        (httpx2.RemoteProtocolError("nonsense"), True),
+        (RuntimeError("Event loop is closed"), True),
+    ],
+)
+def test_what_was_sent_is_told_from_what_was_not(failure: Exception, *, sent: bool) -> None:
+    """
+    Only failures to connect are proof that nothing reached the provider.
+    """
+
+    def fail(_: httpx2.Request) -> httpx2.Response:
+        raise failure
+
+    http_client = httpx2.Client(transport=httpx2.MockTransport(fail))
+    with openai.OpenAI(api_key="x", http_client=http_client) as client:
+        with pytest.raises(NoReplyError) as caught:
+            OpenAITransport(client, ours=False).send(MODELS)
+        assert caught.value.sent == sent
