@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from imagesession._drive import connection
 from imagesession._drive.connection import Access, AsyncClosing, Closing, Connection
 from imagesession._drive.desk import AsyncDesk, Desk
 from imagesession._images import AsyncSavedImage, Kept, Picture, Pictures, SavedImage
@@ -102,11 +101,9 @@ class Studio(_Face[Desk]):
         access = _access(api_key, base_url)
 
         def connect() -> Closing:
-            return (
-                connection.connect(access)
-                if client is None
-                else connection.wrap(client, ours=False)
-            )
+            from imagesession._drive import clients  # noqa: PLC0415 - loads openai
+
+            return clients.connect(access) if client is None else clients.wrap(client)
 
         self._set_up(_folder(library), connect, _online(access, client), timeout, options)
 
@@ -154,7 +151,9 @@ class Studio(_Face[Desk]):
         drawing = provider or OfflineProvider()
 
         def connect() -> Closing:
-            return connection.connect_through(OfflineTransport(drawing))
+            from imagesession._drive import clients  # noqa: PLC0415 - loads openai
+
+            return clients.connect_through(OfflineTransport(drawing))
 
         studio = cls.__new__(cls)
         studio._set_up(_folder(library, offline=True), connect, OFFLINE, TIMEOUT, options)  # noqa: SLF001 - it is our own
@@ -332,9 +331,9 @@ class AsyncStudio(_Face[AsyncDesk]):
         access = _access(api_key, base_url)
 
         def connect() -> AsyncClosing:
-            if client is not None:
-                return connection.wrap_async(client, ours=False)
-            return connection.connect_async(access)
+            from imagesession._drive import clients  # noqa: PLC0415 - loads openai
+
+            return clients.connect_async(access) if client is None else clients.wrap_async(client)
 
         self._set_up(_folder(library), connect, _online(access, client), timeout, options)
 
@@ -373,7 +372,9 @@ class AsyncStudio(_Face[AsyncDesk]):
         drawing = provider or OfflineProvider()
 
         def connect() -> AsyncClosing:
-            return connection.connect_through_async(AsyncOfflineTransport(drawing))
+            from imagesession._drive import clients  # noqa: PLC0415 - loads openai
+
+            return clients.connect_through_async(AsyncOfflineTransport(drawing))
 
         studio = cls.__new__(cls)
         studio._set_up(_folder(library, offline=True), connect, OFFLINE, TIMEOUT, options)  # noqa: SLF001 - it is our own

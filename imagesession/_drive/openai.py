@@ -24,6 +24,7 @@ _NOT_SENT = (
     httpx2.PoolTimeout,
     httpx2.UnsupportedProtocol,
 )
+_CONNECT_SECONDS = 10.0
 # One event of a stream can carry a whole picture twice.
 _MAX_EVENT_BYTES = 256 * 1024 * 1024
 
@@ -153,7 +154,9 @@ async def _events_async(response: httpx2.Response) -> AsyncIterator[bytes]:
 
 
 def _arguments(request: Request) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"options": {"timeout": request.timeout}}
+    connect = min(_CONNECT_SECONDS, request.timeout)
+    timeout = httpx2.Timeout(request.timeout, connect=connect)
+    arguments: dict[str, Any] = {"options": {"timeout": timeout}}
     if request.body is not None:
         arguments["body"] = request.body
     return arguments

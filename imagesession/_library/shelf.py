@@ -8,11 +8,9 @@ import contextlib
 import datetime as dt
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Callable
 
-from imagesession._model.pictures import SUFFIXES
 from imagesession._model.turns import ImageRecord, Turn
 from imagesession._plan.wire import Received
 from imagesession.errors import DiskError
@@ -67,20 +65,13 @@ def _write(layout: Layout, turn: Turn, now: dt.datetime, picture: Received) -> s
     with unnamed(picture.data, layout.tmp) as unfinished:
         for number in range(1, _MAX_NUMBER + 1):
             file = layout.image_file(turn, now, number, picture.facts.format)
-            if _is_taken(layout, file):
-                continue
+            path = layout.root / file
+            if path.with_suffix(".json").exists():
+                continue  # in use, with this suffix or another: they would share their metadata
             with contextlib.suppress(FileExistsError):
-                give_name(unfinished, layout.root / file)
+                give_name(unfinished, path)
                 return file
     raise DiskError(f"{layout.root} has {_MAX_NUMBER:,} pictures of this second already.")
-
-
-def _is_taken(layout: Layout, file: str) -> bool:
-    """
-    Tell whether the name is in use with any suffix: they would share one metadata file.
-    """
-    stem = str(layout.root / file).rpartition(".")[0]
-    return any(os.path.exists(stem + suffix) for suffix in SUFFIXES.values())  # noqa: PTH110 - many, and quick
 
 
 def _digesting(data: bytes) -> Callable[[], str]:

@@ -24,15 +24,8 @@ from imagesession.errors import (
 
 from . import requests
 from .context import continued, rebuilt, remembered
-from .replies import (
-    BackgroundRefusedError,
-    ContextLostError,
-    Outcome,
-    error_of,
-    is_success,
-    read_reply,
-    retry_after,
-)
+from .failures import BackgroundRefusedError, ContextLostError, error_of, retry_after
+from .replies import Outcome, is_success, read_reply
 from .requests import Context, Order
 from .steps import Emit, Flow, Hear, Listen, Now, OnDisk, Send, Wait
 from .streams import Fold

@@ -1,6 +1,6 @@
 """
-Decide what the provider's answers mean. This is the one place where an answer becomes a value
-or an error.
+Decide what the provider's answers mean. Here, and in `failures`, an answer becomes a value or an
+error, and nowhere else.
 
 Read tolerantly: servers that speak this protocol differ in what they leave out or add. What is
 relied on is named in each function; everything else may be missing, null or of another type.
@@ -8,65 +8,23 @@ relied on is named in each function; everything else may be missing, null or of 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import cast
 
 import attrs
 import pybase64
 
 from imagesession._model.pictures import PictureFacts, read_facts
 from imagesession._model.turns import Usage
-from imagesession.errors import (
-    AccessError,
-    GenerationError,
-    ImageSessionError,
-    ModerationError,
-    ProviderError,
-    QuotaError,
-    RateLimitError,
-    RefusedError,
-    RejectedError,
-    ReplyError,
-    UnavailableError,
-)
+from imagesession.errors import GenerationError, ImageSessionError, RefusedError, ReplyError
 
+from .failures import error_of, failure_of
 from .lifting import parse
+from .tolerance import Json, as_list, as_mapping, as_text
 from .wire import Received, Reply
 
-Json = Mapping[str, Any]
-
-QUOTA_CODES = frozenset(
-    {
-        "billing_hard_limit_reached",
-        "credit_balance_exhausted",
-        "insufficient_quota",
-        "organization_spend_limit_exceeded",
-        "organization_usage_limit_exceeded",
-        "project_spend_limit_exceeded",
-    }
-)
-BLOCKED_CODES = frozenset(
-    {"moderation_blocked", "image_content_policy_violation", "content_policy_violation"}
-)
 # Whatever else a status is, there is more to come.
 FINISHED = frozenset({"completed", "failed", "incomplete", "cancelled"})
-_EMPTY: Json = {}
-# A request time-out and a conflict leave open whether the work was done.
-_AMBIGUOUS = frozenset({408, 409})
-_UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER, _UNAVAILABLE = 401, 403, 429, 500, 503
-
-
-class ContextLostError(Exception):
-    """
-    The provider no longer knows the reply that a turn continues.
-    """
-
-
-class BackgroundRefusedError(Exception):
-    """
-    The provider does not work in the background.
-    """
 
 
 @attrs.frozen(kw_only=True)
@@ -126,10 +84,10 @@ def read_response(response: Json) -> Outcome:
     Raises:
         ReplyError: It is no response object.
     """
-    status = _text(response.get("status"))
+    status = as_text(response.get("status"))
     if not status and "output" not in response:
         raise ReplyError("The provider's reply is no response object; is this the right URL?")
-    items = [_mapping(item) for item in _list(response.get("output"))]
+    items = [as_mapping(item) for item in as_list(response.get("output"))]
     pictures, problems = _pictures(items)
     text = "\n".join(filter(None, (said for item in items for said in _said(item))))
     finished = bool(pictures or problems) or status in FINISHED or not status
@@ -137,13 +95,13 @@ def read_response(response: Json) -> Outcome:
     if finished and not pictures:
         error = problems[0] if problems else _no_picture(response, items, text)
     return Outcome(
-        response_id=_text(response.get("id")) or None,
+        response_id=as_text(response.get("id")) or None,
         finished=finished,
         pictures=pictures,
         spoilt=len(problems),
         error=error,
         text=text,
-        model=_text(response.get("model")) or None,
+        model=as_text(response.get("model")) or None,
         usage=_usage(response),
     )
 
@@ -173,8 +131,8 @@ def read_picture(item: Json) -> Received:
     return Received(
         data=data,
         facts=facts,
-        revised_prompt=_text(item.get("revised_prompt")) or None,
-        call_id=_text(item.get("id")) or None,
+        revised_prompt=as_text(item.get("revised_prompt")) or None,
+        call_id=as_text(item.get("id")) or None,
     )
 
 
@@ -226,24 +184,24 @@ def _said(item: Json) -> Iterator[str]:
     Yield the texts of a message item.
     """
     if item.get("type") == "message":
-        for part in _list(item.get("content")):
-            if _mapping(part).get("type") == "output_text":
-                yield _text(_mapping(part).get("text"))
+        for part in as_list(item.get("content")):
+            if as_mapping(part).get("type") == "output_text":
+                yield as_text(as_mapping(part).get("text"))
 
 
 def _refusal(items: list[Json]) -> str:
-    parts = (part for item in items for part in _list(item.get("content")))
-    return " ".join(filter(None, (_text(_mapping(part).get("refusal")) for part in parts)))
+    parts = (part for item in items for part in as_list(item.get("content")))
+    return " ".join(filter(None, (as_text(as_mapping(part).get("refusal")) for part in parts)))
 
 
 def _no_picture(response: Json, items: list[Json], text: str) -> ImageSessionError:
     """
     Say why a finished reply has no picture.
     """
-    errors = [_mapping(response.get("error")), *(_mapping(item.get("error")) for item in items)]
-    error = next(filter(None, errors), _EMPTY)
+    errors = [as_mapping(response.get("error")), *(as_mapping(item.get("error")) for item in items)]
+    error: Json = next(filter(None, errors), as_mapping(None))
     refusal = _refusal(items)
-    status = _text(response.get("status"))
+    status = as_text(response.get("status"))
     if error:
         return failure_of(error)
     if refusal or (text and status in {"completed", ""}):
@@ -253,137 +211,20 @@ def _no_picture(response: Json, items: list[Json], text: str) -> ImageSessionErr
             said,
         )
     if status == "incomplete":
-        reason = _text(_mapping(response.get("incomplete_details")).get("reason")) or "no reason"
+        reason = (
+            as_text(as_mapping(response.get("incomplete_details")).get("reason")) or "no reason"
+        )
         return GenerationError(f"The reply is incomplete ({reason}) and has no picture.")
     if status == "cancelled":
         return GenerationError("The generation was cancelled before there was a picture.")
     return GenerationError(f"The reply ({status or 'no status'}) has no picture and no reason.")
 
 
-def failure_of(error: Json) -> ImageSessionError:
-    """
-    Turn an error inside a reply that HTTP calls a success into one of ours.
-    """
-    code, message = _text(error.get("code")), _text(error.get("message"))
-    if code in BLOCKED_CODES:
-        return _blocked(error)
-    if code in QUOTA_CODES:
-        return _quota(message)
-    if code == "rate_limit_exceeded":
-        return RateLimitError(f"The provider's rate limit was reached: {message}")
-    return GenerationError(
-        f"The provider could not make the picture: {message or code or 'no reason given'}",
-        None,
-        code or None,
-    )
-
-
-def _blocked(error: Json) -> ModerationError:
-    details = _mapping(error.get("moderation_details"))
-    message = _text(error.get("message"))
-    named = [_text(category) for category in _list(details.get("categories"))]
-    categories = tuple(category for category in named if category)
-    if not categories:
-        # Older and other servers name them in the message alone.
-        listed = re.search(r"safety_violations=\[([^\]]*)\]", message)
-        categories = tuple(listed[1].replace(",", " ").split()) if listed else ()
-    stage = _text(details.get("moderation_stage")) or "unknown"
-    about = f" ({', '.join(categories)})" if categories else ""
-    return ModerationError(
-        f"A safety system stopped this at its {stage} stage{about}. Rephrase the prompt; the same "
-        f"words fail again. The provider says: {message}",
-        message,
-        stage,
-        categories,
-    )
-
-
-# --- errors that HTTP shows -------------------------------------------------------------------
-
-
-def error_of(reply: Reply) -> Exception:
-    """
-    Turn an answer that HTTP calls an error into an exception.
-    """
-    error = _error_body(reply)
-    code, message = _text(error.get("code")), _text(error.get("message"))
-    param = _text(error.get("param")) or None
-    if reply.status < _SERVER and (
-        code == "previous_response_not_found" or param == "previous_response_id"
-    ):
-        return ContextLostError(message)
-    if code in BLOCKED_CODES:
-        return _blocked(error)
-    if code in QUOTA_CODES or _text(error.get("type")) in QUOTA_CODES:
-        return _quota(message)
-    if param == "background" and reply.status < _SERVER:
-        return BackgroundRefusedError(message)
-    return _by_status(reply, code, param, message)
-
-
-def _by_status(reply: Reply, code: str, param: str | None, message: str) -> ImageSessionError:
-    status, after = reply.status, retry_after(reply)
-    pause = f" Wait {after:g} seconds." if after is not None else ""
-    if status == _UNAUTHORIZED:
-        return AccessError(f"The provider does not accept the key: {message}")
-    if status == _FORBIDDEN:
-        return AccessError(f"This key may not do that: {message}")
-    if status == _TOO_MANY:
-        return RateLimitError(f"Too many requests: {message}{pause}", after)
-    if status == _UNAVAILABLE:
-        return UnavailableError(f"The provider is overloaded: {message}{pause}", after)
-    if status >= _SERVER or status in _AMBIGUOUS:
-        return ProviderError(
-            f"The provider failed with HTTP {status}: {message}", status, code or None
-        )
-    named = f" (parameter {param})" if param else ""
-    return RejectedError(
-        f"The provider rejects the request with HTTP {status}{named}: {message}",
-        code or None,
-        param,
-    )
-
-
-def _quota(message: str) -> QuotaError:
-    return QuotaError(
-        f"The account's credit or spending limit is used up; add credit or raise the limit. "
-        f"The provider says: {message}"
-    )
-
-
-def _error_body(reply: Reply) -> Json:
-    """
-    Return the error object of a body, whatever form it has: some servers send a plain string.
-    """
-    body = _parse(reply.body)
-    error = _mapping(body).get("error")
-    if isinstance(error, str):
-        return {"message": error}
-    if not _mapping(error):
-        said = reply.body[:200].decode("utf-8", "replace").strip()
-        return {"message": _text(_mapping(body).get("message")) or said or "no reason given"}
-    return _mapping(error)
-
-
-def retry_after(reply: Reply) -> float | None:
-    """
-    Return the seconds that the provider asks to wait, if it says so.
-    """
-    for header, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            seconds = float(reply.headers[header]) / unit
-        except (KeyError, ValueError):
-            continue
-        if 0 <= seconds < float("inf"):
-            return seconds
-    return None
-
-
-# --- parts of a body, whatever type they turn out to have -------------------------------------
-
-
 def _json(reply: Reply) -> Json:
-    body = _parse(reply.body)
+    try:
+        body = parse(reply.body)
+    except ValueError:
+        body = None
     if not isinstance(body, dict):
         kind = reply.headers.get("content-type", "no content type")
         raise ReplyError(
@@ -393,28 +234,9 @@ def _json(reply: Reply) -> Json:
     return cast("Json", body)
 
 
-def _parse(body: bytes) -> object:
-    try:
-        return parse(body)
-    except ValueError:
-        return None
-
-
 def _usage(response: Json) -> Usage:
-    image = _mapping(response.get("tool_usage")).get("image_gen")
+    image = as_mapping(response.get("tool_usage")).get("image_gen")
     return Usage(
-        mainline=dict(_mapping(response.get("usage"))) or None,
-        image=dict(_mapping(image)) or None,
+        mainline=dict(as_mapping(response.get("usage"))) or None,
+        image=dict(as_mapping(image)) or None,
     )
-
-
-def _mapping(value: object) -> Json:
-    return cast("Json", value) if isinstance(value, dict) else _EMPTY
-
-
-def _list(value: object) -> list[object]:
-    return cast("list[object]", value) if isinstance(value, list) else []
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

@@ -12,8 +12,10 @@ import attrs
 from imagesession._model.partials import PartialImage
 from imagesession.errors import ReplyError
 
+from .failures import failure_of
 from .lifting import parse
-from .replies import Json, Outcome, decode_picture, failure_of, read_response
+from .replies import Outcome, decode_picture, read_response
+from .tolerance import Json
 
 _TERMINAL = frozenset({"response.completed", "response.failed", "response.incomplete"})
 _DONE = b"[DONE]"

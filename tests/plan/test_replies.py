@@ -12,14 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagesession._plan.replies import (
-    BackgroundRefusedError,
-    ContextLostError,
-    Outcome,
-    read_reply,
-    read_response,
-    retry_after,
-)
+from imagesession._plan.failures import BackgroundRefusedError, ContextLostError, retry_after
+from imagesession._plan.replies import Outcome, read_reply, read_response
 from imagesession._plan.wire import Reply
 from imagesession.errors import (
     AccessError,

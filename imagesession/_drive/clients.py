@@ -1,0 +1,66 @@
+"""
+Make the openai clients that transports send through.
+
+Import this no sooner than a client is needed: it loads openai, which takes most of a second.
+"""
+
+from __future__ import annotations
+
+import httpx2
+import openai
+
+from .connection import Access
+from .openai import AsyncOpenAITransport, OpenAITransport
+
+_OFFLINE_URL = "http://offline.imagesession/v1"
+
+
+def connect(access: Access) -> OpenAITransport:
+    """
+    Make a client for a key.
+
+    Raises:
+        AccessError: There is none.
+    """
+    client = openai.OpenAI(api_key=access.key(), base_url=access.base_url)
+    return OpenAITransport(client, ours=True)
+
+
+def connect_async(access: Access) -> AsyncOpenAITransport:
+    """
+    Same as `connect`, for async.
+    """
+    client = openai.AsyncOpenAI(api_key=access.key(), base_url=access.base_url)
+    return AsyncOpenAITransport(client, ours=True)
+
+
+def connect_through(transport: httpx2.BaseTransport) -> OpenAITransport:
+    """
+    Make a client whose requests never leave the process.
+    """
+    http_client = httpx2.Client(transport=transport)
+    client = openai.OpenAI(api_key="offline", base_url=_OFFLINE_URL, http_client=http_client)
+    return OpenAITransport(client, ours=True)
+
+
+def connect_through_async(transport: httpx2.AsyncBaseTransport) -> AsyncOpenAITransport:
+    """
+    Same as `connect_through`, for async.
+    """
+    http_client = httpx2.AsyncClient(transport=transport)
+    client = openai.AsyncOpenAI(api_key="offline", base_url=_OFFLINE_URL, http_client=http_client)
+    return AsyncOpenAITransport(client, ours=True)
+
+
+def wrap(client: openai.OpenAI) -> OpenAITransport:
+    """
+    Use a client that the caller made; it is the caller's to close.
+    """
+    return OpenAITransport(client, ours=False)
+
+
+def wrap_async(client: openai.AsyncOpenAI) -> AsyncOpenAITransport:
+    """
+    Same as `wrap`, for async.
+    """
+    return AsyncOpenAITransport(client, ours=False)

@@ -1,0 +1,173 @@
+"""
+Decide what it means when a provider's answer is an error: which of ours, and what to do next.
+
+Errors stand in HTTP's status and body, in a reply that HTTP calls a success, and in events.
+"""
+
+from __future__ import annotations
+
+import re
+
+from imagesession.errors import (
+    AccessError,
+    GenerationError,
+    ImageSessionError,
+    ModerationError,
+    ProviderError,
+    QuotaError,
+    RateLimitError,
+    RejectedError,
+    UnavailableError,
+)
+
+from .lifting import parse
+from .tolerance import Json, as_list, as_mapping, as_text
+from .wire import Reply
+
+QUOTA_CODES = frozenset(
+    {
+        "billing_hard_limit_reached",
+        "credit_balance_exhausted",
+        "insufficient_quota",
+        "organization_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "project_spend_limit_exceeded",
+    }
+)
+BLOCKED_CODES = frozenset(
+    {"moderation_blocked", "image_content_policy_violation", "content_policy_violation"}
+)
+# A request time-out and a conflict leave open whether the work was done.
+_AMBIGUOUS = frozenset({408, 409})
+_UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER, _UNAVAILABLE = 401, 403, 429, 500, 503
+
+
+class ContextLostError(Exception):
+    """
+    The provider no longer knows the reply that a turn continues.
+    """
+
+
+class BackgroundRefusedError(Exception):
+    """
+    The provider does not work in the background.
+    """
+
+
+def failure_of(error: Json) -> ImageSessionError:
+    """
+    Turn an error inside a reply that HTTP calls a success into one of ours.
+    """
+    code, message = as_text(error.get("code")), as_text(error.get("message"))
+    if code in BLOCKED_CODES:
+        return _blocked(error)
+    if code in QUOTA_CODES:
+        return _quota(message)
+    if code == "rate_limit_exceeded":
+        return RateLimitError(f"The provider's rate limit was reached: {message}")
+    return GenerationError(
+        f"The provider could not make the picture: {message or code or 'no reason given'}",
+        None,
+        code or None,
+    )
+
+
+def _blocked(error: Json) -> ModerationError:
+    details = as_mapping(error.get("moderation_details"))
+    message = as_text(error.get("message"))
+    named = [as_text(category) for category in as_list(details.get("categories"))]
+    categories = tuple(category for category in named if category)
+    if not categories:
+        # Older and other servers name them in the message alone.
+        listed = re.search(r"safety_violations=\[([^\]]*)\]", message)
+        categories = tuple(listed[1].replace(",", " ").split()) if listed else ()
+    stage = as_text(details.get("moderation_stage")) or "unknown"
+    about = f" ({', '.join(categories)})" if categories else ""
+    return ModerationError(
+        f"A safety system stopped this at its {stage} stage{about}. Rephrase the prompt; the same "
+        f"words fail again. The provider says: {message}",
+        message,
+        stage,
+        categories,
+    )
+
+
+def error_of(reply: Reply) -> Exception:
+    """
+    Turn an answer that HTTP calls an error into an exception.
+    """
+    error = _error_body(reply)
+    code, message = as_text(error.get("code")), as_text(error.get("message"))
+    param = as_text(error.get("param")) or None
+    if reply.status < _SERVER and (
+        code == "previous_response_not_found" or param == "previous_response_id"
+    ):
+        return ContextLostError(message)
+    if code in BLOCKED_CODES:
+        return _blocked(error)
+    if code in QUOTA_CODES or as_text(error.get("type")) in QUOTA_CODES:
+        return _quota(message)
+    if param == "background" and reply.status < _SERVER:
+        return BackgroundRefusedError(message)
+    return _by_status(reply, code, param, message)
+
+
+def _by_status(reply: Reply, code: str, param: str | None, message: str) -> ImageSessionError:
+    status, after = reply.status, retry_after(reply)
+    pause = f" Wait {after:g} seconds." if after is not None else ""
+    if status == _UNAUTHORIZED:
+        return AccessError(f"The provider does not accept the key: {message}")
+    if status == _FORBIDDEN:
+        return AccessError(f"This key may not do that: {message}")
+    if status == _TOO_MANY:
+        return RateLimitError(f"Too many requests: {message}{pause}", after)
+    if status == _UNAVAILABLE:
+        return UnavailableError(f"The provider is overloaded: {message}{pause}", after)
+    if status >= _SERVER or status in _AMBIGUOUS:
+        return ProviderError(
+            f"The provider failed with HTTP {status}: {message}", status, code or None
+        )
+    named = f" (parameter {param})" if param else ""
+    return RejectedError(
+        f"The provider rejects the request with HTTP {status}{named}: {message}",
+        code or None,
+        param,
+    )
+
+
+def _quota(message: str) -> QuotaError:
+    return QuotaError(
+        f"The account's credit or spending limit is used up; add credit or raise the limit. "
+        f"The provider says: {message}"
+    )
+
+
+def _error_body(reply: Reply) -> Json:
+    """
+    Return the error object of a body, whatever form it has: some servers send a plain string.
+    """
+    try:
+        body = parse(reply.body)
+    except ValueError:
+        body = None
+    error = as_mapping(body).get("error")
+    if isinstance(error, str):
+        return {"message": error}
+    if not as_mapping(error):
+        said = reply.body[:200].decode("utf-8", "replace").strip()
+        return {"message": as_text(as_mapping(body).get("message")) or said or "no reason given"}
+    return as_mapping(error)
+
+
+def retry_after(reply: Reply) -> float | None:
+    """
+    Return the seconds that the provider asks to wait, if it says so.
+    """
+    for header, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            seconds = float(reply.headers[header]) / unit
+        except (KeyError, ValueError):
+            continue
+        if 0 <= seconds < float("inf"):
+            return seconds
+    return None

@@ -1,0 +1,50 @@
+"""
+What the README shows runs as it stands, but for the key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import imagesession
+from imagesession.testing import tiny_image
+
+README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The README's Python runs from top to bottom, offline; the last block needs clients of one's own.
+    """
+    *runnable, clients = BLOCKS
+    assert "AzureOpenAI" in clients
+    monkeypatch.chdir(tmp_path)
+    Path("photo.jpg").write_bytes(tiny_image("jpeg"))
+    monkeypatch.setenv("IMAGESESSION_LIBRARY", str(tmp_path / "library"))
+    names: dict[str, Any] = {"AsyncStudio": imagesession.AsyncStudio}
+    for block in runnable:
+        code = block.replace("Studio()", "Studio.offline()")
+        if "await " in code:
+            body = "".join(f"    {line}\n" for line in code.splitlines())
+            exec(f"async def run():\n{body}    return image\n", names)  # noqa: S102 - our own README
+            assert asyncio.run(names["run"]()).path.exists()
+        else:
+            exec(code, names)  # noqa: S102 - our own README
+    assert names["wide"].size == (1536, 864)
+    assert names["session"].name == "Tea logo"
+
+
+def test_links_lead_somewhere() -> None:
+    """
+    Every relative link of the README and its neighbours is a file.
+    """
+    root = Path(__file__).parent.parent
+    for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        for link in re.findall(r"\]\(([^)]+)\)", (root / page).read_text("utf-8")):
+            assert link.startswith("https://") or (root / link).exists(), f"{page}: {link}"
