@@ -30,8 +30,11 @@ def connect_async(access: Access) -> AsyncOpenAITransport:
     """
     Same as `connect`, for async.
     """
-    client = openai.AsyncOpenAI(api_key=access.key(), base_url=access.base_url)
-    return AsyncOpenAITransport(client, ours=True)
+
+    def make() -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(api_key=access.key(), base_url=access.base_url)
+
+    return AsyncOpenAITransport(make, ours=True)
 
 
 def connect_through(transport: httpx2.BaseTransport) -> OpenAITransport:
@@ -47,9 +50,12 @@ def connect_through_async(transport: httpx2.AsyncBaseTransport) -> AsyncOpenAITr
     """
     Same as `connect_through`, for async.
     """
-    http_client = httpx2.AsyncClient(transport=transport)
-    client = openai.AsyncOpenAI(api_key="offline", base_url=_OFFLINE_URL, http_client=http_client)
-    return AsyncOpenAITransport(client, ours=True)
+
+    def make() -> openai.AsyncOpenAI:
+        http_client = httpx2.AsyncClient(transport=transport)
+        return openai.AsyncOpenAI(api_key="offline", base_url=_OFFLINE_URL, http_client=http_client)
+
+    return AsyncOpenAITransport(make, ours=True)
 
 
 def wrap(client: openai.OpenAI) -> OpenAITransport:
@@ -63,4 +69,4 @@ def wrap_async(client: openai.AsyncOpenAI) -> AsyncOpenAITransport:
     """
     Same as `wrap`, for async.
     """
-    return AsyncOpenAITransport(client, ours=False)
+    return AsyncOpenAITransport(lambda: client, ours=False)

@@ -8,9 +8,11 @@ https://github.com/openai/openai-python#retries.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 import httpx2
 import openai
@@ -24,6 +26,7 @@ _NOT_SENT = (
     httpx2.PoolTimeout,
     httpx2.UnsupportedProtocol,
 )
+_ByLoop: TypeAlias = WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI]
 _CONNECT_SECONDS = 10.0
 # One event of a stream can carry a whole picture twice.
 _MAX_EVENT_BYTES = 256 * 1024 * 1024
@@ -88,17 +91,34 @@ class OpenAITransport:
 class AsyncOpenAITransport:
     """
     Same as `OpenAITransport`, but awaits.
+
+    A client's connections belong to the event loop that opened them, so each loop has a client of
+    its own: `asyncio.run` may be called more than once.
+
+    Args:
+        make: Makes a client, or gives the caller's.
+        ours: Whether the clients are ours to close.
     """
 
-    def __init__(self, client: openai.AsyncOpenAI, *, ours: bool) -> None:
-        self._client = client.with_options(max_retries=0)
+    def __init__(self, make: Callable[[], openai.AsyncOpenAI], *, ours: bool) -> None:
+        self._make = make
         self._ours = ours
+        self._spare: openai.AsyncOpenAI | None = make()
+        self._address = _address(self._spare.base_url)
+        self._clients: _ByLoop = WeakKeyDictionary()
+
+    def _client(self) -> openai.AsyncOpenAI:
+        loop = asyncio.get_running_loop()
+        if loop not in self._clients:
+            fresh, self._spare = self._spare or self._make(), None
+            self._clients[loop] = fresh.with_options(max_retries=0)
+        return self._clients[loop]
 
     def provider(self) -> str:
         """
         Name who answers: the ids that it gives out are known there and nowhere else.
         """
-        return _address(self._client.base_url)
+        return self._address
 
     async def send(self, request: Request) -> Reply:
         """
@@ -120,7 +140,8 @@ class AsyncOpenAITransport:
             yield _events_async(response) if _is_stream(response) else _reply(response)
 
     async def _open(self, request: Request, *, stream: bool) -> httpx2.Response:
-        call: Any = self._client.get if request.method == "GET" else self._client.post
+        client = self._client()
+        call: Any = client.get if request.method == "GET" else client.post
         try:
             response: httpx2.Response = await call(
                 request.path,
@@ -135,10 +156,10 @@ class AsyncOpenAITransport:
 
     async def close(self) -> None:
         """
-        Close the client's connections, if the client is not the caller's.
+        Close the connections of this event loop, if the client is not the caller's.
         """
         if self._ours:
-            await self._client.close()
+            await self._client().close()
 
 
 def _events(response: httpx2.Response) -> Iterator[bytes]:

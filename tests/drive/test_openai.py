@@ -5,12 +5,16 @@ and let go of what they opened.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, cast
 
 import httpx2
 import openai
 import pytest
 
+from imagesession import AsyncStudio
 from imagesession._drive.openai import AsyncOpenAITransport, OpenAITransport
 from imagesession._plan.wire import NoReplyError, Reply, Request
 from imagesession.testing import OfflineProvider, OfflineTransport, serve
@@ -56,7 +60,8 @@ async def test_a_stream_that_is_left_is_closed_async(url: str) -> None:
     """
     The async transport does the same.
     """
-    transport = AsyncOpenAITransport(openai.AsyncOpenAI(api_key="x", base_url=url), ours=True)
+    client = openai.AsyncOpenAI(api_key="x", base_url=url)
+    transport = AsyncOpenAITransport(lambda: client, ours=True)
     async with transport.listen(STREAM) as events:
         assert isinstance(events, AsyncIterator)
         assert b"response.created" in await anext(events)
@@ -85,7 +90,7 @@ async def test_only_our_own_client_is_closed_async(*, ours: bool) -> None:
     The async transport does the same.
     """
     client = openai.AsyncOpenAI(api_key="x")
-    await AsyncOpenAITransport(client, ours=ours).close()
+    await AsyncOpenAITransport(lambda: client, ours=ours).close()
     assert client.is_closed() == ours
     await client.close()
 
@@ -135,3 +140,18 @@ def test_what_was_sent_is_told_from_what_was_not(failure: Exception, *, sent: bo
         with pytest.raises(NoReplyError) as caught:
             OpenAITransport(client, ours=False).send(MODELS)
         assert caught.value.sent == sent
+
+
+def test_event_loops_do_not_share_connections(url: str, tmp_path: Path) -> None:
+    """
+    A studio can be used in one `asyncio.run` after the other.
+    """
+    studio = AsyncStudio(tmp_path, api_key="x", base_url=url)
+
+    async def generate(prompt: str) -> str:
+        image = await studio.generate(prompt)
+        # What is open in a loop is closed in it.
+        await cast("Any", studio)._connection().close()  # noqa: SLF001 - there is no public way
+        return image.prompt
+
+    assert [asyncio.run(generate(prompt)) for prompt in ("one", "two")] == ["one", "two"]
