@@ -28,6 +28,7 @@ from imagesession import AsyncStudio, Studio
 from imagesession._library import records
 from imagesession._model.options import Options
 from imagesession._model.turns import ImageRecord, Turn
+from imagesession._offline import painter
 from imagesession.testing import OfflineProvider
 from tests.bench.server import served
 
@@ -123,17 +124,40 @@ def importing(rounds: int = 15) -> Iterator[Figure]:
     """
     Time `import imagesession` against `import attrs`.
     """
-    times: dict[str, list[float]] = {"attrs": [], "imagesession": []}
+    statements = ("import attrs", "import imagesession", "from imagesession import Studio")
+    times: dict[str, list[float]] = {statement: [] for statement in statements}
     for _ in range(rounds):
-        for name, taken in times.items():
-            command = [sys.executable, "-c", f"import {name}"]
+        for statement, taken in times.items():
+            command = [sys.executable, "-c", statement]
             taken.append(_seconds(lambda command=command: subprocess.run(command, check=True)))  # type: ignore[misc]
-    over = statistics.median(times["imagesession"]) - statistics.median(times["attrs"])
-    yield Figure("import imagesession over import attrs", over * 1000, 40, "ms")
+    attrs_alone, package, studio = (_ms(times[statement]) for statement in statements)
+    yield Figure("import imagesession over import attrs", package - attrs_alone, 40, "ms")
+    yield Figure(
+        "from imagesession import Studio over import attrs", studio - attrs_alone, 150, "ms"
+    )
     heavy = "openai", "PIL", "sqlite3", "mcp"
     script = f"import sys, imagesession; print(sum(n in sys.modules for n in {heavy}))"
     count = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
     yield Figure(f"imported of {', '.join(heavy)}", int(count.stdout), 0, "packages")
+
+
+def sketching(rounds: int = 7) -> Figure:
+    """
+    Time the slowest of some sketches of 1024x1024 pixels, encoding included.
+    """
+    prompts = (
+        "Sunset over a mountain lake",
+        "minimalist teapot logo",
+        "a red bicycle in the rain",
+        "shopping cart icon, flat",
+        "fox in a snowy forest at night",
+    )
+    stories = [painter.begin(prompt, size=(1024, 1024)) for prompt in prompts]
+    slowest = 0.0
+    for story in stories:
+        runs = [_seconds(lambda story=story: painter.paint(story)) for _ in range(rounds)]  # type: ignore[misc]
+        slowest = max(slowest, statistics.median(runs))
+    return Figure(f"slowest of {len(prompts)} sketches", slowest * 1000, 150, "ms")
 
 
 def many_at_once(count: int = 64) -> Iterator[Figure]:
@@ -258,6 +282,7 @@ FIGURES: dict[str, Callable[[], Figure | Iterator[Figure]]] = {
     "generating": generating,
     "request_bodies": request_bodies,
     "importing": importing,
+    "sketching": sketching,
     "many_at_once": many_at_once,
     "peak_memory": peak_memory,
     "opening": opening,
