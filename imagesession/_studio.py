@@ -527,7 +527,8 @@ def _access(api_key: str | None, base_url: str | None) -> Access:
 
 def _online(access: Access, client: openai.OpenAI | openai.AsyncOpenAI | None) -> str:
     if client is not None:
-        return f"{type(client).__name__} at {client.base_url.host}"
+        host = getattr(getattr(client, "base_url", None), "host", "an unknown place")
+        return f"{type(client).__name__} at {host}"
     if access.base_url is not None:
         return f"the server at {access.base_url.split('//')[-1].split('/')[0].split('@')[-1]}"
     return "OpenAI"

@@ -145,7 +145,7 @@ def make_studio(request: pytest.FixtureRequest) -> Iterator[MakeStudio]:
 
         def make(*args: Any, online: bool = False, **kwargs: Any) -> Any:
             made.append((Studio if online else Studio.offline)(*args, **kwargs))
-            clients.extend(filter(None, [kwargs.get("client")]))
+            clients.extend(one for one in [kwargs.get("client")] if hasattr(one, "close"))
             return made[-1]
 
         yield make
@@ -157,7 +157,7 @@ def make_studio(request: pytest.FixtureRequest) -> Iterator[MakeStudio]:
         def make_async(*args: Any, online: bool = False, **kwargs: Any) -> Any:
             studio = (AsyncStudio if online else AsyncStudio.offline)(*args, **kwargs)
             made.append(Awaited(studio, portal))
-            clients.extend(filter(None, [kwargs.get("client")]))
+            clients.extend(one for one in [kwargs.get("client")] if hasattr(one, "close"))
             return made[-1]
 
         yield make_async

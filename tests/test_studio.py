@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from imagesession import AsyncStudio, Studio
-from imagesession.errors import OptionError
+from imagesession.errors import CallError, OptionError
 from tests.conftest import MakeStudio
 
 BOTH = pytest.mark.parametrize("kind", [Studio, AsyncStudio])
@@ -76,3 +76,13 @@ def test_a_studio_is_a_context(make_studio: MakeStudio, tmp_path: Path) -> None:
     with make_studio(tmp_path) as studio:
         studio.generate("a teapot")
     make_studio(tmp_path).close()
+
+
+def test_a_client_of_the_other_kind_is_refused(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    A client that this kind of studio cannot use is refused before anything is written or sent.
+    """
+    studio = make_studio(tmp_path, online=True, client=0.5)
+    with pytest.raises(CallError, match="not float"):
+        studio.generate("a teapot")
+    assert list((tmp_path / ".imagesession" / "journal").iterdir()) == []

@@ -9,6 +9,8 @@ from __future__ import annotations
 import httpx2
 import openai
 
+from imagesession.errors import CallError
+
 from .connection import Access
 from .openai import AsyncOpenAITransport, OpenAITransport
 
@@ -61,7 +63,11 @@ def connect_through_async(transport: httpx2.AsyncBaseTransport) -> AsyncOpenAITr
 def wrap(client: openai.OpenAI) -> OpenAITransport:
     """
     Use a client that the caller made; it is the caller's to close.
+
+    Raises:
+        CallError: It is not one for this kind of studio.
     """
+    _check_kind(client, openai.OpenAI, "a Studio")
     return OpenAITransport(client, ours=False)
 
 
@@ -69,4 +75,13 @@ def wrap_async(client: openai.AsyncOpenAI) -> AsyncOpenAITransport:
     """
     Same as `wrap`, for async.
     """
+    _check_kind(client, openai.AsyncOpenAI, "an AsyncStudio")
     return AsyncOpenAITransport(lambda: client, ours=False)
+
+
+def _check_kind(client: object, kind: type[object], studio: str) -> None:
+    if not isinstance(client, kind):
+        raise CallError(
+            f"client= of {studio} takes an openai.{kind.__name__} (or one made from it), not "
+            f"{type(client).__name__}."
+        )
