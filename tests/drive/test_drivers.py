@@ -225,7 +225,8 @@ def test_a_flow_that_is_dropped_is_closed() -> None:
     Whoever stops reading a stream closes the flow and the connection with it.
     """
     script: Any = SyncScript()
-    events = stream(everything(script.log), script, script)
+    flow = everything(script.log)  # held on to, so that nobody but the driver closes it
+    events = stream(flow, script, script)
     assert next(events) is PARTIAL
     events.close()
     assert script.log == [*LOG[:4], "close", "flow closed"]
@@ -237,7 +238,8 @@ async def test_a_flow_that_is_dropped_is_closed_async() -> None:
     The async driver does the same.
     """
     script: Any = AsyncScript()
-    events = stream_async(everything(script.log), script, script)
+    flow = everything(script.log)  # held on to, so that nobody but the driver closes it
+    events = stream_async(flow, script, script)
     assert await anext(events) is PARTIAL
     await events.aclose()
     assert script.log == [*LOG[:4], "close", "flow closed"]
