@@ -22,7 +22,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """
     Add the flag for what takes longer.
     """
-    parser.addoption("--figures", action="store_true", help="measure what the library promises")
+    parser.addoption(
+        "--figures",
+        type=float,
+        nargs="?",
+        const=1.0,
+        metavar="SLACK",
+        help="measure what the library promises; fail above SLACK times what it may be (1.0)",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -97,10 +97,10 @@ def _post(turn: Turn, request: Request, deadline: float) -> Flow[Outcome]:
     except NoReplyError as error:
         raise _unanswered(turn, error) from error
     answered = yield from Now()
-    return (yield from _follow(turn, reply, deadline, first_look=answered - asked))
+    return (yield from _follow(turn, reply, deadline, asking=answered - asked))
 
 
-def _follow(turn: Turn, reply: Reply, deadline: float, *, first_look: float = 0.0) -> Flow[Outcome]:
+def _follow(turn: Turn, reply: Reply, deadline: float, *, asking: float = 0.0) -> Flow[Outcome]:
     """
     Read the reply to the paid request; look again until it is finished.
     """
@@ -123,7 +123,7 @@ def _follow(turn: Turn, reply: Reply, deadline: float, *, first_look: float = 0.
         raise OutcomeUnknownError(
             "The provider accepted the request and gave no id to ask for its outcome.", turn.id
         )
-    return (yield from poll(turn, outcome.response_id, deadline, first_look=first_look))
+    return (yield from poll(turn, outcome.response_id, deadline, asking=asking))
 
 
 def _listen(turn: Turn, request: Request, deadline: float, *, resumable: bool) -> Flow[Outcome]:
@@ -182,9 +182,7 @@ def _hear_out(turn: Turn, fold: Fold, deadline: float) -> Flow[Outcome | None]:
     return None
 
 
-def poll(
-    turn: Turn, response_id: str, deadline: float, *, first_look: float = 0.0
-) -> Flow[Outcome]:
+def poll(turn: Turn, response_id: str, deadline: float, *, asking: float = 0.0) -> Flow[Outcome]:
     """
     Look for a reply until it is finished. Looking is free, so it is tried again after any failure.
 
@@ -192,13 +190,13 @@ def poll(
         turn: The turn that it is for.
         response_id: The reply's id.
         deadline: When to stop, by the clock of `Now`.
-        first_look: Seconds after which to look first.
+        asking: Seconds that asking took; see `looks`.
 
     Raises:
         OutcomeUnknownError: It is not finished in time, or the provider will not say.
     """
     start = now = yield from Now()
-    for due in looks(first_look):
+    for due in looks(asking):
         yield from Wait(max(0.0, min(start + due, deadline) - now))
         reply = yield from _look(response_id, deadline - start)
         now = yield from Now()
@@ -242,14 +240,18 @@ def _sense(turn: Turn, reply: Reply) -> Flow[Outcome | None]:
         return None
 
 
-def looks(first: float) -> Iterator[float]:
+def looks(asking: float) -> Iterator[float]:
     """
     Yield the seconds after which to look, counted from the provider's acceptance.
 
-    The first look comes at once where asking was quick, else after as long again: then provider
-    or network are busy, and other requests go first. Later looks are ever rarer.
+    The first look comes at once where asking was quick, else after ten times as long: then
+    provider, network or this process are busy, and other requests go first. Later looks are ever
+    rarer.
+
+    Args:
+        asking: Seconds that asking took.
     """
-    yield from (0.0 if first < _QUICK else min(first, 0.3), 0.3, 1.0, 2.0, 3.5)
+    yield from (0.0 if asking < _QUICK else min(10 * asking, 0.3), 0.3, 1.0, 2.0, 3.5)
     yield from itertools.count(5.5, 2.0)
 
 

@@ -11,10 +11,13 @@ from tests.bench.figures import FIGURES, measure
 
 @pytest.mark.figures
 @pytest.mark.parametrize("name", FIGURES)
-def test_figures_hold(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_figures_hold(
+    name: str, capsys: pytest.CaptureFixture[str], pytestconfig: pytest.Config
+) -> None:
     """
-    No figure is above what it may be; the best of three runs counts, for the machine is noisy.
+    No figure is above what it may be; the best of three runs counts, for machines are noisy.
     """
+    slack = float(pytestconfig.getoption("--figures") or 1.0)
     figures = measure(name)
     for _ in range(2):
         if any(figure.value > figure.most for figure in figures):
@@ -22,4 +25,4 @@ def test_figures_hold(name: str, capsys: pytest.CaptureFixture[str]) -> None:
             figures = [min(pair, key=lambda figure: figure.value) for pair in again]
     with capsys.disabled():
         print("", *figures, sep="\n  ")
-    assert [str(figure) for figure in figures if figure.value > figure.most] == []
+    assert [str(figure) for figure in figures if figure.value > slack * figure.most] == []
