@@ -107,7 +107,7 @@ class _Server(socketserver.ThreadingTCPServer):
         Pass over clients that hang up; show everything else.
         """
         if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
+            super().handle_error(request, client_address)  # type: ignore[arg-type] # handed on as it came
 
     def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
         if isinstance(request, socket.socket):  # pragma: no branch - a tuple is UDP's

@@ -31,7 +31,7 @@ from .steps import Emit, Flow, Hear, Listen, Now, OnDisk, Send, Wait
 from .streams import Fold
 from .wire import NoReplyError, Reply, Request
 
-_TRANSIENT = frozenset({404, 408, 409, 425, 429})
+_TRANSIENT = frozenset({408, 409, 425, 429})
 _PATIENCE_FOR_404 = 30.0
 _SERVER_ERROR = 500
 _QUICK = 0.02
