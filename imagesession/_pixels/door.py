@@ -1,0 +1,155 @@
+"""
+The one place where Pillow opens bytes that come from outside.
+
+Each kind is opened by its own reader and not by `Image.open`: which checks against a limit that
+belongs to the whole process, and warns where we refuse.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from imagesession._model.pictures import read_facts
+from imagesession.errors import PictureError
+
+from .directories import read_directory
+from .frames import first_extent
+from .kinds import Kind, recognise
+from .limits import check_pixels
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+READABLE = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
+# Kinds whose size can be read without a decoder, some of which make room for all pixels at once.
+_MEASURED: frozenset[Kind] = frozenset({"png", "jpeg", "webp", "gif"})
+# The tags of a TIFF's width and height, and of its tiles'.
+_TIFF_SIZE, _TIFF_TILE = (256, 257), (322, 323)
+
+
+def open_picture(data: bytes, name: str) -> Image.Image:
+    """
+    Open a picture and decode its first frame, as it lies in the file.
+
+    Args:
+        data: The file's bytes.
+        name: What to call it in errors.
+
+    Returns:
+        The picture, fully loaded; not yet turned upright.
+
+    Raises:
+        PictureError: It is no picture that can be read, not whole, or has too many pixels.
+    """
+    kind = recognise(data)
+    if kind is None:
+        raise PictureError(f"{name} is not a whole picture; it must be {READABLE}.")
+    if kind == "svg":
+        raise PictureError(
+            f"{name} is an SVG, which is drawn from text and has no pixels. Export it as PNG first."
+        )
+    _check_header(kind, data, name)
+    return _decode(_reader(kind, name), data, name)
+
+
+def _check_header(kind: Kind, data: bytes, name: str) -> None:
+    """
+    Refuse what the first bytes give away, before a decoder makes room for it or warns.
+    """
+    sizes = _promised(kind, data)
+    if sizes is None:
+        raise PictureError(_broken(name, kind))
+    for size in sizes:
+        check_pixels(size, name)
+
+
+def _promised(kind: Kind, data: bytes) -> list[tuple[int, int]] | None:
+    """
+    Return the sizes that a decoder would make room for; None for what is not whole.
+    """
+    if kind == "tiff":
+        entries = read_directory(data)
+        if entries is None:
+            return None
+        pairs = (_TIFF_SIZE, _TIFF_TILE)
+        return [(entries.get(width, 0), entries.get(height, 0)) for width, height in pairs]
+    if kind not in _MEASURED:
+        return []
+    facts = read_facts(data)
+    if facts is None:
+        return None
+    extent = first_extent(data) if kind == "gif" else None
+    return [(facts.width, facts.height), extent or (0, 0)]
+
+
+def _decode(reader: Callable[[io.BytesIO], Image.Image], data: bytes, name: str) -> Image.Image:
+    try:
+        picture = reader(io.BytesIO(data))
+        check_pixels(picture.size, name)
+        picture.load()
+    except PictureError:
+        raise
+    # A damaged file makes a decoder fail in any way, and warn where warnings are errors.
+    except Exception as error:
+        raise PictureError(_broken(name, recognise(data))) from error
+    return picture
+
+
+def _broken(name: str, kind: Kind | None) -> str:
+    return (
+        f"{name} begins like a {str(kind).upper()} and is not a whole picture: it is cut short or "
+        "damaged. Save or download it again."
+    )
+
+
+def _reader(kind: Kind, name: str) -> Callable[[io.BytesIO], Image.Image]:
+    from PIL import (  # noqa: PLC0415 - slow to import, and hardly ever needed
+        BmpImagePlugin,
+        GifImagePlugin,
+        JpegImagePlugin,
+        PngImagePlugin,
+        TiffImagePlugin,
+        WebPImagePlugin,
+    )
+
+    match kind:
+        case "avif":
+            return _avif_reader(name)
+        case "heic":
+            return _heic_reader(name)
+        case "bmp":
+            return BmpImagePlugin.BmpImageFile
+        case "gif":
+            return GifImagePlugin.GifImageFile
+        case "jpeg":
+            return JpegImagePlugin.JpegImageFile
+        case "tiff":
+            return TiffImagePlugin.TiffImageFile
+        case "webp":
+            return WebPImagePlugin.WebPImageFile
+        case _:
+            return PngImagePlugin.PngImageFile
+
+
+def _avif_reader(name: str) -> Callable[[io.BytesIO], Image.Image]:
+    from PIL import AvifImagePlugin  # noqa: PLC0415 - slow to import, and hardly used
+
+    if not AvifImagePlugin.SUPPORTED:
+        raise PictureError(
+            f"{name} is an AVIF picture, which this build of Pillow cannot read. Save it as JPEG "
+            "or PNG, or install Pillow from its wheels."
+        )
+    return AvifImagePlugin.AvifImageFile
+
+
+def _heic_reader(name: str) -> Callable[[io.BytesIO], Image.Image]:
+    try:
+        from pillow_heif import HeifImageFile  # noqa: PLC0415 - an extra; not everybody has it
+    except ImportError as error:
+        raise PictureError(
+            f"{name} is a HEIC picture. To read it: pip install 'imagesession[heic]'; or save it "
+            "as JPEG."
+        ) from error
+    return HeifImageFile

@@ -1,0 +1,331 @@
+"""
+What comes in is recognised by its content, opened whole, or refused in words.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import sys
+import warnings
+import zlib
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import AvifImagePlugin, Image, ImageFile
+
+from imagesession._pixels.directories import read_directory
+from imagesession._pixels.door import open_picture
+from imagesession._pixels.frames import first_extent
+from imagesession._pixels.kinds import recognise
+from imagesession.errors import PictureError
+from tests.pixels.making import SIZE, colours, corners, decoded, encoded, is_alike, noise, srgb
+
+FORMATS = ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"]
+FILES = {kind: encoded(noise(), kind) for kind in FORMATS}
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>'
+
+
+def huge_png(width: int, height: int) -> bytes:
+    """
+    Make a small PNG whose header promises many pixels.
+    """
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(100_000))
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", rows), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def huge_bmp(width: int, height: int) -> bytes:
+    """
+    Make a small BMP whose header promises many pixels.
+    """
+    data = bytearray(FILES["BMP"])
+    struct.pack_into("<ii", data, 18, width, height)
+    return bytes(data)
+
+
+def huge_gif(width: int, height: int) -> bytes:
+    """
+    Make a small GIF whose frame reaches far beyond its screen.
+    """
+    data = bytearray(FILES["GIF"])
+    frame = data.index(b"\x2c" + bytes(4) + struct.pack("<HH", *SIZE))
+    struct.pack_into("<HH", data, frame + 5, width, height)
+    return bytes(data)
+
+
+def tiff(tags: dict[int, int], *, order: str = "<", big: bool = False) -> bytes:
+    """
+    Make a TIFF that has a directory of numbers and no pixels.
+    """
+    mark, offset, count = (b"+\0", "Q", "Q") if big else (b"*\0", "I", "H")
+    head = (b"II" + mark) if order == "<" else (b"MM" + mark[::-1])
+    head += struct.pack(f"{order}HHQ", 8, 0, 16) if big else struct.pack(f"{order}I", 8)
+    entries = [
+        struct.pack(f"{order}HH{offset}I", tag, 4, 1, value).ljust(20 if big else 12, b"\0")
+        for tag, value in sorted(tags.items())
+    ]
+    end = struct.pack(f"{order}{offset}", 0)
+    return head + struct.pack(f"{order}{count}", len(entries)) + b"".join(entries) + end
+
+
+def huge_tiff(width: int, height: int) -> bytes:
+    """
+    Make a small TIFF whose header promises many pixels.
+    """
+    return tiff({256: width, 257: height})
+
+
+def huge_tile(width: int, height: int) -> bytes:
+    """
+    Make a small TIFF of few pixels in a tile of many.
+    """
+    return tiff({256: 8, 257: 8, 322: width, 323: height})
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_format_opens(format: str) -> None:
+    """
+    A picture of each format comes back fully loaded, with its size and its colours.
+    """
+    picture = open_picture(encoded(corners(), format), "It")
+    assert picture.size == SIZE
+    shown = colours(picture)
+    for place, expected in colours(corners()).items():
+        assert all(abs(a - b) < 30 for a, b in zip(shown[place], expected, strict=True))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_kind_is_told_by_content(format: str) -> None:
+    """
+    The first bytes alone say what a file is; a HEIC is known by its brands.
+    """
+    assert recognise(FILES[format]) == {"HEIF": "heic"}.get(format, format.lower())
+
+
+@pytest.mark.parametrize(
+    "brands,kind",
+    [
+        (b"heic\0\0\0\0mif1heic", "heic"),
+        (b"mif1\0\0\0\0mif1heic", "heic"),
+        (b"mif1\0\0\0\0mif1avif", "avif"),
+        (b"avis\0\0\0\0avismsf1", "avif"),
+        (b"isom\0\0\0\0isommp41", None),
+    ],
+)
+def test_brands_tell_heic_from_avif_and_film(brands: bytes, kind: str | None) -> None:
+    """
+    HEIC and AVIF share their container with films; what a file says that it keeps to decides.
+    """
+    assert recognise(struct.pack(">I", len(brands) + 8) + b"ftyp" + brands) == kind
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.999])
+def test_a_file_that_is_cut_is_refused(format: str, kept: float) -> None:
+    """
+    A truncated file is a PictureError with no warning beside it, however much is missing.
+    """
+    data = FILES[format]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(PictureError, match=r"It .*not a whole picture"):
+            open_picture(data[: int(len(data) * kept)], "It")
+    assert caught == []
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "jpeg", "tiff_adobe_deflate"])
+@pytest.mark.parametrize("cut", [1, 50, 1000])
+def test_a_tiff_that_is_cut_does_not_warn(compression: str | None, cut: int) -> None:
+    """
+    A TIFF that lost its end is refused before Pillow warns of its directory.
+    """
+    data = encoded(noise((200, 100)), "TIFF", compression=compression)
+    assert is_alike(open_picture(data, "It"), decoded(data))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(PictureError, match="not a whole picture"):
+            open_picture(data[:-cut], "It")
+    assert caught == []
+
+
+def test_a_big_tiff_opens() -> None:
+    """
+    A BigTIFF, with 64-bit offsets, is read like any other.
+    """
+    data = encoded(corners(), "TIFF", big_tiff=True)
+    assert data[2:4] == b"+\0"
+    assert is_alike(open_picture(data, "It"), corners())
+
+
+@pytest.mark.parametrize("width,height", [(8001, 8000), (10_000, 10_000), (60_000, 60_000)])
+@pytest.mark.parametrize("make", [huge_png, huge_bmp, huge_gif, huge_tiff, huge_tile])
+def test_too_many_pixels_are_refused(
+    make: Callable[[int, int], bytes], width: int, height: int
+) -> None:
+    """
+    A decompression bomb is refused by its header, naming the limit, and Pillow does not warn.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(
+            PictureError, match=rf"{width}x{height} pixels; the limit is 64 million"
+        ):
+            open_picture(make(width, height), "It")
+    assert caught == []
+
+
+def test_the_limits_of_pillow_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A stricter limit that a program set for its own pictures is not ours, nor ours its.
+    """
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    assert open_picture(FILES["PNG"], "It").size == SIZE
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is before
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+@pytest.mark.parametrize(
+    "data,words",
+    [
+        (b"", "It is not a whole picture; it must be PNG"),
+        (b"%PDF-1.7", "it must be PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC"),
+        (SVG, "an SVG.*Export it as PNG"),
+        (b"BM, said the letter", "BMP.*not a whole picture"),
+        (b"II*\0", "TIFF.*not a whole picture"),
+    ],
+)
+def test_what_is_no_picture_is_refused(data: bytes, words: str) -> None:
+    """
+    Other files are refused with what would do.
+    """
+    with pytest.raises(PictureError, match=words):
+        open_picture(data, "It")
+
+
+def test_without_its_reader_a_heic_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Where pillow-heif is not installed, the error names the extra that brings it.
+    """
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(PictureError, match=r"pip install 'imagesession\[heic\]'"):
+        open_picture(FILES["HEIF"], "It")
+
+
+def test_without_its_codec_an_avif_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Where Pillow was built without AVIF, the error says so.
+    """
+    monkeypatch.setattr(AvifImagePlugin, "SUPPORTED", False)
+    with pytest.raises(PictureError, match="this build of Pillow cannot read"):
+        open_picture(FILES["AVIF"], "It")
+
+
+def test_reading_a_heic_leaves_pillow_as_it_was() -> None:
+    """
+    Opening a HEIC does not teach the whole process to open them.
+    """
+    open_picture(FILES["HEIF"], "It")
+    with pytest.raises(OSError, match="cannot identify"):
+        Image.open(io.BytesIO(FILES["HEIF"]))
+
+
+def test_the_profile_comes_along() -> None:
+    """
+    An ICC profile is still there when the picture is open.
+    """
+    picture = open_picture(encoded(corners(), icc_profile=srgb()), "It")
+    assert picture.info["icc_profile"] == srgb()
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(FORMATS), st.data())
+def test_damage_is_a_picture_or_a_picture_error(format: str, draw: st.DataObject) -> None:
+    """
+    Whatever is wrong with a file, it opens or is a PictureError, never anything else.
+    """
+    data = bytearray(FILES[format])
+    for _ in range(draw.draw(st.integers(1, 6))):
+        data[draw.draw(st.integers(0, len(data) - 1))] = draw.draw(st.integers(0, 255))
+    try:
+        size = open_picture(bytes(data), "It").size
+    except PictureError:
+        size = SIZE
+    assert size[0] * size[1] <= 64_000_000
+
+
+@given(
+    st.dictionaries(st.integers(0, 65535), st.integers(0, 2**32 - 1), max_size=5),
+    st.sampled_from("<>"),
+    st.booleans(),
+)
+def test_a_directory_is_read_in_either_byte_order(
+    tags: dict[int, int],
+    order: str,
+    big: bool,  # noqa: FBT001 - drawn by hypothesis
+) -> None:
+    """
+    The numbers of a TIFF's directory are read in both byte orders and both sizes, or not at all
+    when a byte is missing.
+    """
+    data = tiff(tags, order=order, big=big)
+    assert read_directory(data) == tags
+    assert read_directory(data[:-1]) is None
+
+
+def test_a_directory_may_hold_words_and_too_many_entries() -> None:
+    """
+    Values that are no numbers are passed over; a count that no directory can have is not believed.
+    """
+    found = read_directory(encoded(corners(), "TIFF", tiffinfo={315: "ab", 316: "a computer"}))
+    assert found is not None
+    assert (found[256], found[257]) == SIZE
+    assert not {315, 316} & set(found)
+    many = bytearray(tiff({256: 1}, big=True))
+    struct.pack_into("<Q", many, 16, 2**40)
+    assert read_directory(bytes(many) + bytes(5_000_000)) is None
+
+
+@given(st.binary(max_size=60), st.sampled_from([b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"]))
+def test_no_bytes_break_the_directory(rest: bytes, head: bytes) -> None:
+    """
+    Whatever follows a TIFF's first bytes, the answer is numbers or none.
+    """
+    found = read_directory(head + rest)
+    assert found is None or all(value >= 0 for value in found.values())
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_break_the_first_frame(rest: bytes) -> None:
+    """
+    Whatever follows a GIF's first bytes, the answer is an extent or none.
+    """
+    extent = first_extent(b"GIF89a" + rest)
+    assert extent is None or min(extent) >= 0
+
+
+@pytest.mark.parametrize("how", [{}, {"comment": b"c" * 700}, {"transparency": 0, "duration": 9}])
+def test_a_frame_is_measured_behind_what_stands_before_it(how: dict[str, object]) -> None:
+    """
+    Comments and other extensions before a GIF's first frame are passed over.
+    """
+    assert first_extent(encoded(corners(), "GIF", **how)) == SIZE
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_some_kind_or_none(data: bytes) -> None:
+    """
+    Telling a kind never fails, also of a container whose brands are cut off.
+    """
+    assert recognise(data) in {None, "bmp", "gif", "jpeg", "png", "svg", "tiff", "webp"}
+    assert recognise(b"\0\0\0\x40ftyp" + data) in {None, "avif", "heic"}
