@@ -14,6 +14,9 @@ from typing import Any, Literal
 import attrs
 
 Kind = Literal["image", "mainline"]
+Mark = Literal["published", "measured", "scaled"]
+# What a cell of a picture costs in tokens, by its pixels; see `models.toml`.
+_CELL_BASE, _CELL_SHARE = 2_000_000, 4_000_000
 
 
 @attrs.frozen(kw_only=True)
@@ -42,14 +45,67 @@ class SizeRule:
 class Prices:
     """
     US dollars per million tokens; None where no price is published.
+
+    Attributes:
+        text_in: Text that goes in; for a mainline model all that goes in, pictures too.
+        text_in_cached: Text that is read from the cache.
+        text_in_written: Text that is written to the cache, kept there for half an hour.
+        image_in: Pictures that go in.
+        image_in_cached: Pictures that are read from the cache.
+        image_out: Pictures that come out.
+        text_out: Text that comes out, reasoning included.
+        long_above: Above this many tokens that go in, all that goes in costs twice as much, and
+            what comes out half as much again.
     """
 
     text_in: float | None = None
     text_in_cached: float | None = None
+    text_in_written: float | None = None
     image_in: float | None = None
     image_in_cached: float | None = None
     image_out: float | None = None
     text_out: float | None = None
+    long_above: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class OutputTokens:
+    """
+    How many output tokens a picture takes: by its shape, or by its size.
+
+    Attributes:
+        square: By quality, where there are only a few sizes.
+        tall: By quality, where there are only a few sizes.
+        wide: By quality, where there are only a few sizes.
+        grid: Into how many cells the longer edge is cut, by quality, where any size is taken.
+        marks: Where the figures of each quality are from: its provider's own pages
+            ("published"), bills ("measured"), or reckoned from others ("scaled").
+    """
+
+    square: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    tall: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    wide: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    grid: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    marks: Mapping[str, Mark] = attrs.field(factory=dict[str, Mark])
+
+    def of(self, quality: str, width: int, height: int) -> int | None:
+        """
+        Return the tokens of a picture; None if nothing is known of that quality.
+
+        Args:
+            quality: Any but "auto".
+            width: In pixels.
+            height: In pixels.
+        """
+        if not self.grid:
+            shape = self.square if width == height else self.tall if width < height else self.wide
+            return shape.get(quality)
+        cells = self.grid.get(quality)
+        if cells is None:
+            return None
+        long, short = max(width, height), min(width, height)
+        across = (2 * cells * short + long) // (2 * long)
+        return -(-cells * across * (_CELL_BASE + width * height) // _CELL_SHARE)
 
 
 @attrs.frozen(kw_only=True)
@@ -68,7 +124,11 @@ class Model:
         formats: Which file formats it makes.
         backgrounds: Which backgrounds it makes, beside "auto".
         fidelities: Which values of input fidelity it takes; none means the option is refused.
+        markup: Whether it takes a drawing that lies over the picture to edit.
         prices: What its tokens cost.
+        output: How many output tokens its pictures take.
+        picture_most: The most tokens that a mainline model bills for being shown a picture of
+            about a megapixel.
     """
 
     id: str
@@ -81,7 +141,10 @@ class Model:
     formats: tuple[str, ...] = ()
     backgrounds: tuple[str, ...] = ()
     fidelities: tuple[str, ...] = ()
+    markup: bool = False
     prices: Prices = Prices()
+    output: OutputTokens = OutputTokens()
+    picture_most: int = 4000
 
     def is_retired(self, today: dt.date) -> bool:
         """
@@ -113,6 +176,18 @@ class Catalogue:
         """
         dated = (model for model in self.models.values() if model_id in model.snapshots)
         return self.models.get(model_id) or next(dated, None)
+
+    def output_tokens(self, model: str, quality: str, size: tuple[int, int]) -> int | None:
+        """
+        Return how many output tokens a picture takes; None if that is not known.
+
+        Args:
+            model: The image model, by its name or a dated one.
+            quality: Any but "auto".
+            size: Width and height in pixels.
+        """
+        known = self.find(model)
+        return None if known is None else known.output.of(quality, *size)
 
     def alive(self, kind: Kind, today: dt.date) -> tuple[Model, ...]:
         """
@@ -162,7 +237,10 @@ def _read_model(name: str, facts: Mapping[str, Any]) -> Model:
         formats=tuple(facts.get("formats", ())),
         backgrounds=tuple(facts.get("backgrounds", ())),
         fidelities=tuple(facts.get("fidelities", ())),
+        markup=facts.get("markup", False),
         prices=Prices(**facts.get("prices", {})),
+        output=OutputTokens(**facts.get("output", {})),
+        picture_most=facts.get("picture_most", 4000),
     )
 
 
@@ -170,3 +248,6 @@ def _read_sizes(rule: Mapping[str, Any]) -> SizeRule:
     fixed = tuple((width, height) for width, height in rule.get("fixed", ()))
     limits = {name: limit for name, limit in rule.items() if name != "fixed"}
     return SizeRule(fixed=fixed, **limits)
+
+
+Model.__module__ = "imagesession"

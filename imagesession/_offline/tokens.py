@@ -1,35 +1,20 @@
 """
 Token counts for replies: plausible, not exact.
 
-Output tokens of the older image models are those of the guide, matched by recorded replies.
-For GPT Image 2 a few were measured; the rest is scaled from the published prices per image.
+What a drawn picture takes is the catalogue's; what an input picture takes is scaled from two bills.
 """
 
 import attrs
 
+from imagesession._model.catalogue import load_catalogue
 from imagesession._offline.exchange import Json
 from imagesession._offline.tool import Tool
 
-_OLDER = {
-    "low": (272, 408, 400),
-    "medium": (1056, 1584, 1568),
-    "high": (4160, 6240, 6208),
-}
-# Tokens at 1024x1024, and per million pixels at other shapes.
-_NEWER = {
-    "low": (196, 106),
-    "medium": (1767, 870),
-    "high": (7033, 3500),
-    "xhigh": (14066, 7000),
-    "max": (28132, 14000),
-}
-_MEASURED = {
-    ("low", (1024, 1024)): 196,
-    ("low", (1280, 720)): 106,
-    ("low", (1536, 864)): 120,
-}
+_CATALOGUE = load_catalogue()
 _PER_PARTIAL = 100
-_PATCH = 16 * 16  # an input picture of 128x128 was billed as 64 tokens
+# An input picture of 128x128 was billed as 64 tokens, one of 1024x1024 as 1,024, none as more than
+# 1,536: patches of 32 pixels within limits.
+_PATCH, _FEWEST, _MOST = 32, 64, 1536
 _CHARACTERS_PER_TOKEN = 4
 
 
@@ -107,25 +92,15 @@ def picture_tokens(size: tuple[int, int]) -> int:
     """
     Estimate how many input tokens a picture is.
     """
-    return max(1, size[0] * size[1] // _PATCH)
+    across, down = (-(-edge // _PATCH) for edge in size)
+    return min(max(across * down, _FEWEST), _MOST)
 
 
 def drawn_tokens(tool: Tool, size: tuple[int, int], partials: int) -> int:
     """
     Estimate how many output tokens drawing a picture takes, with its partial images.
     """
-    return _drawn(tool, size) + partials * _PER_PARTIAL
-
-
-def _drawn(tool: Tool, size: tuple[int, int]) -> int:
-    quality = tool.drawn_quality
-    if tool.model.sizes.fixed:
-        square, tall, wide = _OLDER[quality]
-        return square if size[0] == size[1] else tall if size[0] < size[1] else wide
-    measured = _MEASURED.get((quality, size))
-    if measured is not None:
-        return measured
-    square, per_megapixel = _NEWER[quality]
-    if size[0] == size[1]:
-        return round(square * size[0] * size[1] / 1024**2)
-    return round(per_megapixel * size[0] * size[1] / 1e6)
+    drawn = _CATALOGUE.output_tokens(tool.model.id, tool.drawn_quality, size)
+    if drawn is None:
+        raise AssertionError(f"The catalogue has no output tokens for {tool.model.id}.")
+    return drawn + partials * _PER_PARTIAL
