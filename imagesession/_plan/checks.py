@@ -6,14 +6,12 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-import itertools
-import math
 import warnings
 from collections.abc import Iterable
 
 from imagesession._model.catalogue import Catalogue, Kind, Model, SizeRule
 from imagesession._model.options import Options, parse_size
-from imagesession._model.pictures import PictureFacts
+from imagesession._model.sizes import fits, nearest_sizes
 from imagesession.errors import (
     CallError,
     ModelRetiredError,
@@ -85,36 +83,6 @@ def check_reference_count(count: int) -> None:
         raise PictureError(
             f"There are {count} references; the provider takes {MAX_REFERENCES}. "
             f"Leave out {count - MAX_REFERENCES}."
-        )
-
-
-def check_mask(mask: PictureFacts, size: tuple[int, int] | None) -> None:
-    """
-    Refuse a mask that cannot belong to the picture it is for.
-
-    Args:
-        mask: What the mask's header says.
-        size: Width and height of the picture in pixels; None if there is none.
-
-    Raises:
-        PictureError: There is no picture, or the mask has another size or no alpha channel.
-    """
-    if size is None:
-        raise PictureError(
-            "A mask needs a picture to work on: give one with reference=, or continue a session "
-            "that has one."
-        )
-    if (mask.width, mask.height) != size:
-        raise PictureError(
-            f"The mask is {mask.width}x{mask.height} pixels and the picture "
-            f"{size[0]}x{size[1]}; they must be the same. Resize the mask."
-        )
-    if mask.format != "png" or not mask.alpha:
-        raise PictureError(
-            f"The mask is a {mask.format.upper()} without an alpha channel; it must be a PNG whose "
-            "transparent pixels mark what may change."
-            if not mask.alpha
-            else f"The mask is a {mask.format.upper()}; it must be a PNG."
         )
 
 
@@ -271,62 +239,6 @@ def _check_format(options: Options, partial_images: int, *, masked: bool) -> Non
                 value,
                 formats,
             )
-
-
-def fits(rule: SizeRule, width: int, height: int) -> bool:
-    """
-    Tell whether a size in pixels is one that a model takes.
-    """
-    if rule.fixed:
-        return (width, height) in rule.fixed
-    return (
-        width > 0
-        and height > 0
-        and width % rule.multiple == 0
-        and height % rule.multiple == 0
-        and max(width, height) <= rule.max_edge
-        and max(width, height) <= rule.max_ratio * min(width, height)
-        and rule.min_pixels <= width * height <= rule.max_pixels
-    )
-
-
-def nearest_sizes(rule: SizeRule, width: int, height: int) -> tuple[str, ...]:
-    """
-    Return the one or two sizes closest to one that a model does not take.
-    """
-
-    def distance(size: tuple[int, int]) -> tuple[float, int]:
-        bent = abs(math.log(size[0] / size[1]) - math.log(width / height))
-        return abs(size[0] - ideal[0]) + abs(size[1] - ideal[1]) + 100 * bent, size[0]
-
-    ideal = (float(width), float(height)) if rule.fixed else _into_limits(rule, width, height)
-    candidates = rule.fixed or tuple(
-        size for size in _around(ideal, rule.multiple) if fits(rule, *size)
-    )
-    best = sorted(candidates, key=distance)[:2]
-    return tuple(f"{size[0]}x{size[1]}" for size in sorted(best))
-
-
-def _into_limits(rule: SizeRule, width: int, height: int) -> tuple[float, float]:
-    """
-    Bend and scale a size as little as the limits on ratio, edge and pixels allow.
-    """
-    ratio = min(max(width / height, 1 / rule.max_ratio), rule.max_ratio)
-    pixels = min(max(width * height, rule.min_pixels), rule.max_pixels)
-    high = math.sqrt(pixels / ratio)
-    wide = high * ratio
-    shrink = min(1.0, rule.max_edge / max(wide, high))
-    return wide * shrink, high * shrink
-
-
-def _around(ideal: tuple[float, float], multiple: int) -> Iterable[tuple[int, int]]:
-    """
-    Yield the sizes on the grid of multiples around an ideal one.
-    """
-    steps = range(-1, 3)
-    columns, rows = (int(edge // multiple) for edge in ideal)
-    for across, down in itertools.product(steps, steps):
-        yield (columns + across) * multiple, (rows + down) * multiple
 
 
 def _describe(rule: SizeRule) -> str:

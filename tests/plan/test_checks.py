@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from imagesession import Options
 from imagesession._model.catalogue import SizeRule, load_catalogue
+from imagesession._model import sizes
 from imagesession._model.options import parse_size
-from imagesession._model.pictures import PictureFacts
 from imagesession._plan import checks
 from imagesession.errors import (
     ModelRetiredError,
@@ -79,22 +79,12 @@ def test_bad_sizes_name_good_ones(size: str, nearest: tuple[str, ...]) -> None:
     assert " or ".join(caught.value.nearest) in str(caught.value)
 
 
-@given(st.integers(1, 20_000), st.integers(1, 20_000), st.sampled_from([FREE, FIXED]))
-def test_sizes_that_are_named_are_taken(width: int, height: int, rule: SizeRule) -> None:
-    """
-    Whatever size is refused, there is at least one to name, and each named one is taken.
-    """
-    nearest = [parse_size(size) for size in checks.nearest_sizes(rule, width, height)]
-    assert 1 <= len(nearest) <= 2
-    assert all(size is not None and checks.fits(rule, *size) for size in nearest)
-
-
 @given(st.integers(900, 2700), st.integers(900, 2700))
 def test_sizes_within_limits_move_to_a_neighbour(width: int, height: int) -> None:
     """
     A size that only misses the grid is moved by less than one step of it.
     """
-    for size in checks.nearest_sizes(FREE, width, height):
+    for size in sizes.nearest_sizes(FREE, width, height):
         wide, high = map(int, size.split("x"))
         assert abs(wide - width) < 2 * FREE.multiple
         assert abs(high - height) < 2 * FREE.multiple
@@ -208,25 +198,3 @@ def test_partial_images_have_limits(number: object) -> None:
     with pytest.raises(OptionError):
         checks.check_partials(number)
     assert [checks.check_partials(good) for good in range(4)] == [0, 1, 2, 3]
-
-
-def facts(width: int = 30, *, format: str = "png", alpha: bool = True) -> PictureFacts:
-    """
-    Make facts of a picture.
-    """
-    return PictureFacts(format=format, width=width, height=20, alpha=alpha)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - parameters of tests
-
-
-def test_a_mask_must_fit() -> None:
-    """
-    A mask without a picture, of another size, without alpha, or of another format is refused.
-    """
-    checks.check_mask(facts(), (30, 20))
-    with pytest.raises(PictureError, match="needs a picture"):
-        checks.check_mask(facts(), None)
-    with pytest.raises(PictureError, match="31x20 pixels and the picture 30x20"):
-        checks.check_mask(facts(31), (30, 20))
-    with pytest.raises(PictureError, match="without an alpha channel"):
-        checks.check_mask(facts(alpha=False), (30, 20))
-    with pytest.raises(PictureError, match="must be a PNG"):
-        checks.check_mask(facts(format="webp"), (30, 20))
