@@ -20,48 +20,89 @@ from typing import TYPE_CHECKING
 from imagesession._version import __version__
 
 if TYPE_CHECKING:
-    from imagesession import errors, testing
+    from imagesession import errors, presets, testing
     from imagesession._images import AsyncSavedImage, SavedImage
+    from imagesession._model.analysis import Analysis, Finding, Improvement
+    from imagesession._model.budgets import Budget
+    from imagesession._model.catalogue import Model
+    from imagesession._model.costs import Cost
+    from imagesession._model.estimates import Estimate
+    from imagesession._model.jobs import Job
     from imagesession._model.options import Options
     from imagesession._model.partials import PartialImage
+    from imagesession._model.reports import SessionStatus, Spending, Spent, StudioStats
+    from imagesession._model.results import Results
     from imagesession._model.tree import Tree
     from imagesession._model.turns import Turn
+    from imagesession._pixels.masks import Mask
     from imagesession._session import AsyncImageSession, ImageSession
+    from imagesession._show.guide import guide
     from imagesession._studio import AsyncStudio, Studio
 
 __all__ = [
+    "Analysis",
     "AsyncImageSession",
     "AsyncSavedImage",
     "AsyncStudio",
+    "Budget",
+    "Cost",
+    "Estimate",
+    "Finding",
     "ImageSession",
+    "Improvement",
+    "Job",
+    "Mask",
+    "Model",
     "Options",
     "PartialImage",
+    "Results",
     "SavedImage",
+    "SessionStatus",
+    "Spending",
+    "Spent",
     "Studio",
+    "StudioStats",
     "Tree",
     "Turn",
     "__version__",
     "errors",
+    "guide",
+    "presets",
     "testing",
 ]
 
 # Loaded when they are asked for first, so that importing the package costs next to nothing.
 _ROOMS = {
+    "Analysis": "_model.analysis",
     "AsyncImageSession": "_session",
     "AsyncSavedImage": "_images",
     "AsyncStudio": "_studio",
+    "Budget": "_model.budgets",
+    "Cost": "_model.costs",
+    "Estimate": "_model.estimates",
+    "Finding": "_model.analysis",
     "ImageSession": "_session",
+    "Improvement": "_model.analysis",
+    "Job": "_model.jobs",
+    "Mask": "_pixels.masks",
+    "Model": "_model.catalogue",
     "Options": "_model.options",
     "PartialImage": "_model.partials",
+    "Results": "_model.results",
     "SavedImage": "_images",
+    "SessionStatus": "_model.reports",
+    "Spending": "_model.reports",
+    "Spent": "_model.reports",
     "Studio": "_studio",
+    "StudioStats": "_model.reports",
     "Tree": "_model.tree",
     "Turn": "_model.turns",
+    "guide": "_show.guide",
 }
 
 
 def __getattr__(name: str) -> object:
-    if name in {"errors", "testing"}:
+    if name in {"errors", "presets", "testing"}:
         return importlib.import_module(f"{__name__}.{name}")
     try:
         room = _ROOMS[name]

@@ -5,17 +5,19 @@ Pictures that are kept, with the verbs that grow from them.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeAlias, TypeVar, cast
 
 import attrs
 
-from imagesession._library import records
+from imagesession._drive.desk import AsyncDesk, Desk
+from imagesession._model.costs import Cost
 from imagesession._model.options import OptionKeywords
 from imagesession._model.pictures import PictureFormat
-from imagesession._model.turns import ImageRecord, Turn
-from imagesession._plan.store import Source, Store
+from imagesession._model.turns import ImageRecord, Kind, Turn
+from imagesession._plan import sessions
+from imagesession._plan.store import Source
 from imagesession._signatures import takes_options
 from imagesession.errors import CallError
 
@@ -25,16 +27,18 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from imagesession._pixels.masks import Mask
     from imagesession._session import AsyncImageSession, ImageSession
 
-Picture: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | Kept"
-"""A picture to send along: a path, bytes, an open file, a PIL image, or one that is kept."""
+Picture: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | Kept[Any]"
+"""A picture: a path, the id of a kept one, bytes, an open file, a PIL image, or a kept one."""
 Pictures: TypeAlias = "Picture | Iterable[Picture]"
+AnyDesk = TypeVar("AnyDesk", Desk, AsyncDesk)
 _LABEL = 40
 
 
 @attrs.frozen(eq=False, repr=False)
-class Kept:
+class Kept(Generic[AnyDesk]):
     """
     A picture in the library, and what is known of it.
 
@@ -43,7 +47,7 @@ class Kept:
 
     turn: Turn
     position: int
-    _store: Store = attrs.field(repr=False)
+    _desk: AnyDesk = attrs.field(repr=False)
 
     @property
     def record(self) -> ImageRecord:
@@ -64,7 +68,7 @@ class Kept:
         """
         Where its file lies. The bytes there are those that the provider sent.
         """
-        return Path(self._store.path(self.record))
+        return Path(self._desk.library.path(self.record))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -123,11 +127,33 @@ class Kept:
         return self.turn.parent
 
     @property
+    def kind(self) -> Kind:
+        """
+        What it was made for: "general", "product", "ui_asset", "edit" and so on.
+        """
+        return self.turn.kind
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """
+        The ids of the kept pictures that it came from.
+        """
+        return self.turn.parents
+
+    @property
+    def cost(self) -> Cost | None:
+        """
+        What its turn cost, all of the turn's pictures together; None if nothing was asked of a
+        provider for it. Offline it is what the same usage would cost, and nothing is billed.
+        """
+        return self.turn.cost
+
+    @property
     def metadata(self) -> dict[str, Any]:
         """
         All that is recorded of it, as it stands in the file beside it.
         """
-        return {"image": self.position, **records.plain_turn(self.turn)}
+        return self._desk.library.metadata(self.turn, self.position)
 
     @property
     def bytes(self) -> bytes:
@@ -137,7 +163,7 @@ class Kept:
         Raises:
             PictureError: The file is gone.
         """
-        return self._store.read(self.record)
+        return self._desk.library.read(self.record)
 
     def open(self) -> Image.Image:
         """
@@ -172,14 +198,14 @@ class Kept:
     def _session_or_error(self) -> str:
         if self.turn.session is None:
             raise CallError(
-                f"Picture {self.id} is a one-shot and belongs to no session. Start one with "
-                "studio.session(...) and pass it as reference=."
+                f"Picture {self.id} is a one-shot and belongs to no session. "
+                f"studio.promote({self.id!r}) starts one from it."
             )
         return self.turn.session
 
 
 @attrs.frozen(eq=False, repr=False)
-class SavedImage(Kept):
+class SavedImage(Kept[Desk]):
     """
     A picture in the library, and what is known of it.
 
@@ -190,8 +216,6 @@ class SavedImage(Kept):
         position: Its place among that turn's pictures, from 0.
     """
 
-    _open_session: Callable[[str, str], ImageSession] = attrs.field(repr=False)
-
     def session(self) -> ImageSession:
         """
         Return its session, on the branch that it is on.
@@ -199,7 +223,10 @@ class SavedImage(Kept):
         Raises:
             CallError: It is a one-shot.
         """
-        return self._open_session(self._session_or_error(), self.turn.branch)
+        from imagesession._session import ImageSession  # noqa: PLC0415 - sessions know pictures
+
+        flow = sessions.find(self._session_or_error(), self.turn.branch, reopen=False)
+        return ImageSession(self._desk.do(flow), self.turn.branch, self._desk)
 
     def lineage(self) -> tuple[SavedImage, ...]:
         """
@@ -230,7 +257,7 @@ class SavedImage(Kept):
         prompt: str,
         *,
         reference: Pictures = (),
-        mask: Picture | None = None,
+        mask: Picture | Mask | None = None,
         **options: Unpack[OptionKeywords],
     ) -> SavedImage:
         """
@@ -242,7 +269,7 @@ class SavedImage(Kept):
 
 
 @attrs.frozen(eq=False, repr=False)
-class AsyncSavedImage(Kept):
+class AsyncSavedImage(Kept[AsyncDesk]):
     """
     Same as `SavedImage`, but its verbs await.
 
@@ -251,15 +278,14 @@ class AsyncSavedImage(Kept):
         position: Its place among that turn's pictures, from 0.
     """
 
-    _open_session: Callable[[str, str], Coroutine[Any, Any, AsyncImageSession]] = attrs.field(
-        repr=False
-    )
-
     async def session(self) -> AsyncImageSession:
         """
         Same as `SavedImage.session`, but awaits.
         """
-        return await self._open_session(self._session_or_error(), self.turn.branch)
+        from imagesession._session import AsyncImageSession  # noqa: PLC0415 - sessions know pictures
+
+        flow = sessions.find(self._session_or_error(), self.turn.branch, reopen=False)
+        return AsyncImageSession(await self._desk.do(flow), self.turn.branch, self._desk)
 
     async def lineage(self) -> tuple[AsyncSavedImage, ...]:
         """
@@ -281,7 +307,7 @@ class AsyncSavedImage(Kept):
         prompt: str,
         *,
         reference: Pictures = (),
-        mask: Picture | None = None,
+        mask: Picture | Mask | None = None,
         **options: Unpack[OptionKeywords],
     ) -> AsyncSavedImage:
         """
@@ -301,8 +327,19 @@ def sources(pictures: Pictures) -> tuple[Source, ...]:
     return (source(cast("Picture", pictures)),)
 
 
-def source(picture: Picture) -> Source:
+def source(picture: Picture | Mask) -> Source:
     """
-    Return a picture as the library takes it.
+    Return a picture or mask as the library takes it.
     """
     return picture.record if isinstance(picture, Kept) else picture
+
+
+def optional_source(picture: Picture | Mask | None) -> Source | None:
+    """
+    Return a picture or mask as the library takes it, if there is one.
+    """
+    return None if picture is None else source(picture)
+
+
+for _public in (SavedImage, AsyncSavedImage):
+    _public.__module__ = "imagesession"

@@ -4,35 +4,28 @@ Sessions: conversations that make pictures, remember, and come back.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
 from imagesession._drive.desk import AsyncDesk, Desk
-from imagesession._images import (
-    AsyncSavedImage,
-    Kept,
-    Picture,
-    Pictures,
-    SavedImage,
-    source,
-    sources,
-)
+from imagesession._images import AsyncSavedImage, Kept, SavedImage
+from imagesession._model.costs import Cost
 from imagesession._model.options import OptionKeywords
-from imagesession._model.partials import PartialImage
+from imagesession._model.reports import SessionStatus
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import MAIN, Tree
 from imagesession._model.turns import Turn, short_id
-from imagesession._plan import flows, sessions
-from imagesession._plan.flows import Wish
+from imagesession._plan import reports, sessions
+from imagesession._plan.sessions import Place
 from imagesession._plan.steps import Flow
+from imagesession._purposes import AsyncPurposes, Purposes
 from imagesession._signatures import takes_options
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-Target: TypeAlias = Kept | Turn | str
+Target: TypeAlias = "Kept[Any] | Turn | str"
 """Where a line is picked up: a picture, a turn, or the id of either."""
 
 
@@ -72,13 +65,16 @@ class _Handle:
         branch = "" if self.branch_name == MAIN else f", branch {self.branch_name!r}"
         return f"<{type(self).__name__} {label!r} …{short_id(self.id)}{branch}>"
 
+    def _place(self) -> Flow[Place | None]:
+        return (yield from sessions.locate_open(self.id, self.branch_name))
+
     def _lineage(self, target: Target) -> Flow[tuple[Turn, ...]]:
         place = yield from sessions.locate(self.id, self.branch_name)
         return place.tree.lineage(place.tree.turn(sessions.turn_of(place.tree, _id(target))))
 
 
 @attrs.frozen(eq=False, repr=False)
-class ImageSession(_Handle):
+class ImageSession(_Handle, Purposes):
     """
     A conversation that makes pictures: every prompt refines what came before.
 
@@ -91,84 +87,31 @@ class ImageSession(_Handle):
     _desk: Desk
 
     @takes_options
-    def generate(
+    def update(
         self,
-        prompt: str,
         *,
-        reference: Pictures = (),
-        mask: Picture | None = None,
+        name: str | None = None,
+        description: str | None = None,
         **options: Unpack[OptionKeywords],
-    ) -> SavedImage:
+    ) -> ImageSession:
         """
-        Make a picture that continues the conversation.
-
-        When this returns, the picture and its record are on stable storage.
+        Change what the session is called, what it is about, or what its turns ask for from now
+        on: its model too.
 
         Args:
-            prompt: What to make or change; up to 32,000 characters.
-            reference: Pictures to go by, up to 16 of at most 25 MB: paths, bytes, PIL images or
-                kept pictures.
-            mask: A PNG whose transparent pixels mark what may change in the first reference, or
-                in the session's last picture; of the same size.
-            **options: See `Options`.
+            name: A new label; left out, it stays.
+            description: What it is about; left out, it stays.
+            **options: See `Options`; what is left out stays.
 
         Returns:
-            The picture; if the reply brought several, the last of them. All are kept.
+            The session as it is now.
 
         Raises:
-            CallError: The call has to change; nothing was sent.
-            RefusedError: The model or a safety system declined.
-            TryLaterError: The provider turned the request away; nothing was billed.
-            OutcomeUnknownError: The answer was lost; it is not asked for again by itself.
-            ImageSessionError: See `imagesession.errors` for all that can happen.
+            OptionError: An option is not one, or its value is not one that it takes.
+            SessionClosedError: The session was closed.
         """
-        wish = wish_of(
-            self._desk,
-            self._record.choices,
-            prompt=prompt,
-            reference=reference,
-            mask=mask,
-            options=options,
-        )
-        return self._last(self._desk.do(_grow(self, self._desk, wish)))
-
-    @takes_options
-    def stream(
-        self,
-        prompt: str,
-        *,
-        partial_images: int = 2,
-        reference: Pictures = (),
-        mask: Picture | None = None,
-        **options: Unpack[OptionKeywords],
-    ) -> Generator[PartialImage | SavedImage, None, None]:
-        """
-        Make a picture and show it while it comes.
-
-        Takes and raises the same as `generate`; nothing is sent before the first event is asked
-        for.
-
-        Args:
-            prompt: What to make or change.
-            partial_images: How many unfinished pictures are wanted, 0 to 3; each is billed as
-                100 more tokens. There may be fewer, or one more.
-            reference: As in `generate`.
-            mask: As in `generate`.
-            **options: See `Options`.
-
-        Yields:
-            The unfinished pictures, then the one that is kept.
-        """
-        wish = wish_of(
-            self._desk,
-            self._record.choices,
-            prompt=prompt,
-            reference=reference,
-            mask=mask,
-            options=options,
-            partial_images=partial_images,
-        )
-        return self._desk.stream(_grow(self, self._desk, wish), self._last)
+        flow = sessions.change(self.id, description, name, options, self._terms)
+        return attrs.evolve(self, record=self._desk.do(flow))
 
     def branch(self, name: str | None = None, *, at: Target | None = None) -> ImageSession:
         """
@@ -274,6 +217,18 @@ class ImageSession(_Handle):
         path = self._desk.do(self._lineage(target))
         return tuple(self._last(turn) for turn in path if turn.images)
 
+    def status(self) -> SessionStatus:
+        """
+        Return where the session stands: active, idle or closed, what it brought and what it cost.
+        """
+        return self._desk.do(reports.status(self.id, self.branch_name, self._terms))
+
+    def cost(self) -> Cost:
+        """
+        Return what all turns of all branches cost so far, failed ones too.
+        """
+        return self._desk.do(reports.session_cost(self.id, self.branch_name, self._terms))
+
     def close(self) -> None:
         """
         Close the session: no more is generated in it until it is opened with `reopen=True`.
@@ -281,17 +236,14 @@ class ImageSession(_Handle):
         self._desk.do(sessions.close(self.id))
 
     def _all(self, turn: Turn) -> tuple[SavedImage, ...]:
-        return tuple(view(self._desk, turn, position) for position in range(len(turn.images)))
-
-    def _last(self, turn: Turn) -> SavedImage:
-        return view(self._desk, turn, len(turn.images) - 1)
+        return tuple(SavedImage(turn, position, self._desk) for position in range(len(turn.images)))
 
     def _head(self, turn: Turn | None) -> SavedImage | None:
         return None if turn is None else self._last(turn)
 
 
 @attrs.frozen(eq=False, repr=False)
-class AsyncImageSession(_Handle):
+class AsyncImageSession(_Handle, AsyncPurposes):
     """
     Same as `ImageSession`, but its verbs await.
 
@@ -302,50 +254,18 @@ class AsyncImageSession(_Handle):
     _desk: AsyncDesk
 
     @takes_options
-    async def generate(
+    async def update(
         self,
-        prompt: str,
         *,
-        reference: Pictures = (),
-        mask: Picture | None = None,
+        name: str | None = None,
+        description: str | None = None,
         **options: Unpack[OptionKeywords],
-    ) -> AsyncSavedImage:
+    ) -> AsyncImageSession:
         """
-        Same as `ImageSession.generate`, but awaits.
+        Same as `ImageSession.update`, but awaits.
         """
-        wish = wish_of(
-            self._desk,
-            self._record.choices,
-            prompt=prompt,
-            reference=reference,
-            mask=mask,
-            options=options,
-        )
-        return self._last(await self._desk.do(_grow(self, self._desk, wish)))
-
-    @takes_options
-    def stream(
-        self,
-        prompt: str,
-        *,
-        partial_images: int = 2,
-        reference: Pictures = (),
-        mask: Picture | None = None,
-        **options: Unpack[OptionKeywords],
-    ) -> AsyncGenerator[PartialImage | AsyncSavedImage, None]:
-        """
-        Same as `ImageSession.stream`, but iterated with `async for`.
-        """
-        wish = wish_of(
-            self._desk,
-            self._record.choices,
-            prompt=prompt,
-            reference=reference,
-            mask=mask,
-            options=options,
-            partial_images=partial_images,
-        )
-        return self._desk.stream(_grow(self, self._desk, wish), self._last)
+        flow = sessions.change(self.id, description, name, options, self._terms)
+        return attrs.evolve(self, record=await self._desk.do(flow))
 
     async def branch(
         self, name: str | None = None, *, at: Target | None = None
@@ -408,6 +328,18 @@ class AsyncImageSession(_Handle):
         path = await self._desk.do(self._lineage(target))
         return tuple(self._last(turn) for turn in path if turn.images)
 
+    async def status(self) -> SessionStatus:
+        """
+        Same as `ImageSession.status`, but awaits.
+        """
+        return await self._desk.do(reports.status(self.id, self.branch_name, self._terms))
+
+    async def cost(self) -> Cost:
+        """
+        Same as `ImageSession.cost`, but awaits.
+        """
+        return await self._desk.do(reports.session_cost(self.id, self.branch_name, self._terms))
+
     async def close(self) -> None:
         """
         Same as `ImageSession.close`, but awaits.
@@ -415,10 +347,9 @@ class AsyncImageSession(_Handle):
         await self._desk.do(sessions.close(self.id))
 
     def _all(self, turn: Turn) -> tuple[AsyncSavedImage, ...]:
-        return tuple(view_async(self._desk, turn, position) for position in range(len(turn.images)))
-
-    def _last(self, turn: Turn) -> AsyncSavedImage:
-        return view_async(self._desk, turn, len(turn.images) - 1)
+        return tuple(
+            AsyncSavedImage(turn, position, self._desk) for position in range(len(turn.images))
+        )
 
     def _head(self, turn: Turn | None) -> AsyncSavedImage | None:
         return None if turn is None else self._last(turn)
@@ -427,61 +358,9 @@ class AsyncImageSession(_Handle):
 # --- what both share ---------------------------------------------------------------------------
 
 
-def view(desk: Desk, turn: Turn, position: int) -> SavedImage:
-    """
-    Show a picture of a turn.
-    """
-
-    def open_session(session_id: str, branch: str) -> ImageSession:
-        record = desk.do(sessions.find(session_id, branch, reopen=False))
-        return ImageSession(record, branch, desk)
-
-    return SavedImage(turn, position, desk.library, open_session)
-
-
-def view_async(desk: AsyncDesk, turn: Turn, position: int) -> AsyncSavedImage:
-    """
-    Same as `view`, for async.
-    """
-
-    async def open_session(session_id: str, branch: str) -> AsyncImageSession:
-        record = await desk.do(sessions.find(session_id, branch, reopen=False))
-        return AsyncImageSession(record, branch, desk)
-
-    return AsyncSavedImage(turn, position, desk.library, open_session)
-
-
-def wish_of(
-    desk: Desk | AsyncDesk,
-    choices: Mapping[str, object],
-    *,
-    prompt: str,
-    reference: Pictures,
-    mask: Picture | None,
-    options: OptionKeywords,
-    partial_images: int = 0,
-) -> Wish:
-    """
-    Put together what a caller asks for: the call's options over the session's over the studio's.
-    """
-    return Wish(
-        prompt=prompt,
-        options=desk.options.updated({**choices, **options}),
-        references=sources(reference),
-        mask=None if mask is None else source(mask),
-        partial_images=partial_images,
-        timeout=desk.timeout,
-    )
-
-
-def _grow(session: _Handle, desk: Desk | AsyncDesk, wish: Wish) -> Flow[Turn]:
-    place = yield from sessions.locate_open(session.id, session.branch_name)
-    return (yield from flows.generate(wish, desk.catalogue, place))
-
-
 def _id(target: Target) -> str:
     return target.id if isinstance(target, (Kept, Turn)) else target
 
 
-for _public in (ImageSession, AsyncImageSession, SavedImage, AsyncSavedImage):
+for _public in (ImageSession, AsyncImageSession):
     _public.__module__ = "imagesession"

@@ -5,24 +5,23 @@ Studios: where sessions and pictures are made and found again.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic
 
 from imagesession._drive.connection import Access, AsyncClosing, Closing, Connection
 from imagesession._drive.desk import AsyncDesk, Desk
-from imagesession._images import AsyncSavedImage, Kept, Picture, Pictures, SavedImage
+from imagesession._finding import AsyncFinds, Finds
+from imagesession._images import AnyDesk
 from imagesession._library.library import Library
+from imagesession._managing import AsyncManages, Manages
+from imagesession._model.budgets import Budget
 from imagesession._model.catalogue import load_catalogue
 from imagesession._model.options import OptionKeywords, Options
-from imagesession._model.partials import PartialImage
-from imagesession._model.tree import MAIN
-from imagesession._model.turns import Turn
-from imagesession._plan import flows, sessions
-from imagesession._plan.checks import check_label
-from imagesession._plan.store import ImageQuery
-from imagesession._session import AsyncImageSession, ImageSession, view, view_async, wish_of
+from imagesession._plan.sessions import Place
+from imagesession._plan.steps import Flow
+from imagesession._plan.wishes import Terms
 from imagesession._signatures import takes_options
 from imagesession.errors import CallError
 
@@ -33,9 +32,12 @@ if TYPE_CHECKING:
 
     from imagesession._offline import OfflineProvider
 
-AnyDesk = TypeVar("AnyDesk", Desk, AsyncDesk)
 TIMEOUT = 600.0
 """Seconds after which a picture that was accepted is no longer waited for."""
+MAX_SESSIONS = 100
+"""How many sessions may be active at once."""
+IDLE_AFTER = 3600.0
+"""Seconds after which a session in which nothing happens is idle."""
 OFFLINE = "offline: sketches drawn on this computer, not a model's work"
 
 
@@ -45,7 +47,6 @@ class _Face(Generic[AnyDesk]):
     """
 
     _desk: AnyDesk
-    _provider: str
 
     @property
     def library(self) -> Path:
@@ -59,13 +60,18 @@ class _Face(Generic[AnyDesk]):
         """
         Who makes the pictures, in words.
         """
-        return self._provider
+        return self._desk.provider
+
+    def _place(self) -> Flow[Place | None]:
+        # What a studio makes stands alone.
+        yield from ()
+        return None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {str(self.library)!r}, {self.provider}>"
 
 
-class Studio(_Face[Desk]):
+class Studio(_Face[Desk], Finds, Manages):
     """
     The way in: makes pictures and sessions, finds them again, and knows where they are kept.
 
@@ -76,6 +82,10 @@ class Studio(_Face[Desk]):
         base_url: For servers that speak OpenAI's protocol. Left out, it is the environment
             variable OPENAI_BASE_URL, or OpenAI.
         client: An `openai.OpenAI` (or `openai.AzureOpenAI`) of your own, instead of the two above.
+        budget: What may be spent; a call that might exceed it is not sent.
+        max_sessions: How many sessions may be active at once.
+        idle_after: Seconds after which a session in which nothing happens counts as idle: it is
+            no longer active, and becomes so again when it goes on.
         timeout: Seconds after which a picture that was accepted is no longer waited for.
         **options: What is asked of every picture, unless a session or call says otherwise; see
             `Options`.
@@ -95,6 +105,9 @@ class Studio(_Face[Desk]):
         api_key: str | None = None,
         base_url: str | None = None,
         client: openai.OpenAI | None = None,
+        budget: Budget | None = None,
+        max_sessions: int = MAX_SESSIONS,
+        idle_after: float = IDLE_AFTER,
         timeout: float = TIMEOUT,
         **options: Unpack[OptionKeywords],
     ) -> None:
@@ -105,24 +118,15 @@ class Studio(_Face[Desk]):
 
             return clients.connect(access) if client is None else clients.wrap(client)
 
-        self._set_up(_folder(library), connect, _online(access, client), timeout, options)
+        terms = _terms(budget, max_sessions, idle_after, timeout, options)
+        self._set_up(_folder(library), connect, _online(access, client), terms)
 
     def _set_up(
-        self,
-        folder: Path,
-        connect: Callable[[], Closing],
-        provider: str,
-        timeout: float,
-        options: OptionKeywords,
+        self, folder: Path, connect: Callable[[], Closing], provider: str, terms: Terms
     ) -> None:
-        self._provider = provider
         self._connection = Connection(connect)
         self._desk = Desk(
-            library=Library(folder),
-            catalogue=load_catalogue(),
-            options=Options().updated(options),
-            timeout=_check_timeout(timeout),
-            connect=self._connection,
+            library=Library(folder), terms=terms, provider=provider, connect=self._connection
         )
 
     @classmethod
@@ -132,6 +136,9 @@ class Studio(_Face[Desk]):
         library: str | os.PathLike[str] | None = None,
         *,
         provider: OfflineProvider | None = None,
+        budget: Budget | None = None,
+        max_sessions: int = MAX_SESSIONS,
+        idle_after: float = IDLE_AFTER,
         **options: Unpack[OptionKeywords],
     ) -> Self:
         """
@@ -144,6 +151,9 @@ class Studio(_Face[Desk]):
             library: The folder where pictures are kept. Left out, it is as for a `Studio`, but
                 `imagesession offline` in the Pictures folder, apart from those that were paid for.
             provider: An `imagesession.testing.OfflineProvider` of your own.
+            budget: As for a `Studio`.
+            max_sessions: As for a `Studio`.
+            idle_after: As for a `Studio`.
             **options: As for a `Studio`.
         """
         from imagesession._offline import OfflineProvider, OfflineTransport  # noqa: PLC0415 - loads Pillow
@@ -156,13 +166,20 @@ class Studio(_Face[Desk]):
             return clients.connect_through(OfflineTransport(drawing))
 
         studio = cls.__new__(cls)
-        studio._set_up(_folder(library, offline=True), connect, OFFLINE, TIMEOUT, options)  # noqa: SLF001 - it is our own
+        terms = _terms(budget, max_sessions, idle_after, TIMEOUT, options)
+        studio._set_up(_folder(library, offline=True), connect, OFFLINE, terms)  # noqa: SLF001 - it is our own
         return studio
 
     @classmethod
     @takes_options
     def from_env(
-        cls, library: str | os.PathLike[str] | None = None, **options: Unpack[OptionKeywords]
+        cls,
+        library: str | os.PathLike[str] | None = None,
+        *,
+        budget: Budget | None = None,
+        max_sessions: int = MAX_SESSIONS,
+        idle_after: float = IDLE_AFTER,
+        **options: Unpack[OptionKeywords],
     ) -> Self:
         """
         Make a studio that uses OpenAI if there is a key, and draws offline otherwise.
@@ -171,121 +188,15 @@ class Studio(_Face[Desk]):
 
         Args:
             library: As for a `Studio`.
+            budget: As for a `Studio`.
+            max_sessions: As for a `Studio`.
+            idle_after: As for a `Studio`.
             **options: As for a `Studio`.
         """
         make = cls if _has_key() else cls.offline
-        return make(library, **options)
-
-    @takes_options
-    def session(
-        self, description: str, *, name: str | None = None, **options: Unpack[OptionKeywords]
-    ) -> ImageSession:
-        """
-        Start a session.
-
-        Args:
-            description: What it is about; the model is told it with every turn.
-            name: A label to find it by.
-            **options: What every turn asks for unless it says otherwise; see `Options`.
-
-        Raises:
-            OptionError: An option is not one, or its value is not one that it takes.
-        """
-        record = self._desk.do(sessions.start(description, name, options))
-        return ImageSession(record, MAIN, self._desk)
-
-    def open(self, wanted: str, *, branch: str = MAIN, reopen: bool = False) -> ImageSession:
-        """
-        Open a session again, where it was left.
-
-        Args:
-            wanted: Its id, or its name if only one has it.
-            branch: The line to go on with.
-            reopen: Whether to go on with one that was closed.
-
-        Raises:
-            NotFoundError: There is no such session or branch; the error names some that exist.
-        """
-        record = self._desk.do(sessions.find(wanted, branch, reopen=reopen))
-        return ImageSession(record, branch, self._desk)
-
-    def sessions(self) -> tuple[ImageSession, ...]:
-        """
-        Return all sessions of the library, the latest first.
-        """
-        records = self._desk.ask(lambda store: store.list_sessions())
-        return tuple(ImageSession(record, MAIN, self._desk) for record in records)
-
-    def images(
-        self, *, limit: int = 50, before: Kept | str | None = None
-    ) -> tuple[SavedImage, ...]:
-        """
-        Return a page of the library's pictures, the latest first.
-
-        Args:
-            limit: At most so many.
-            before: Only those older than this picture, or the picture of this id: the last of one
-                page gives the next.
-        """
-        query = ImageQuery(limit=_check_limit(limit), before=_image_id(before))
-        found = self._desk.ask(lambda store: store.list_images(query))
-        return tuple(view(self._desk, turn, position) for turn, position in found)
-
-    def image(self, image_id: str) -> SavedImage:
-        """
-        Return a picture by its id.
-
-        Raises:
-            NotFoundError: There is none; the error names the latest ones.
-        """
-        wanted = check_label("The picture's id", image_id)
-        found = self._desk.ask(lambda store: store.find_image(wanted))
-        return view(self._desk, *found)
-
-    @takes_options
-    def generate(
-        self,
-        prompt: str,
-        *,
-        reference: Pictures = (),
-        mask: Picture | None = None,
-        **options: Unpack[OptionKeywords],
-    ) -> SavedImage:
-        """
-        Make a single picture, outside of any session.
-
-        Takes and raises the same as `ImageSession.generate`.
-        """
-        wish = wish_of(
-            self._desk, {}, prompt=prompt, reference=reference, mask=mask, options=options
+        return make(
+            library, budget=budget, max_sessions=max_sessions, idle_after=idle_after, **options
         )
-        return self._last(self._desk.do(flows.generate(wish, self._desk.catalogue)))
-
-    @takes_options
-    def stream(
-        self,
-        prompt: str,
-        *,
-        partial_images: int = 2,
-        reference: Pictures = (),
-        mask: Picture | None = None,
-        **options: Unpack[OptionKeywords],
-    ) -> Generator[PartialImage | SavedImage, None, None]:
-        """
-        Make a single picture and show it while it comes.
-
-        Takes, yields and raises the same as `ImageSession.stream`.
-        """
-        wish = wish_of(
-            self._desk,
-            {},
-            prompt=prompt,
-            reference=reference,
-            mask=mask,
-            options=options,
-            partial_images=partial_images,
-        )
-        return self._desk.stream(flows.generate(wish, self._desk.catalogue), self._last)
 
     def close(self) -> None:
         """
@@ -294,9 +205,6 @@ class Studio(_Face[Desk]):
         made = self._connection.close()
         if made is not None:
             made.close()
-
-    def _last(self, turn: Turn) -> SavedImage:
-        return view(self._desk, turn, len(turn.images) - 1)
 
     def __enter__(self) -> Self:
         return self
@@ -310,7 +218,7 @@ class Studio(_Face[Desk]):
         self.close()
 
 
-class AsyncStudio(_Face[AsyncDesk]):
+class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncManages):
     """
     Same as `Studio`, but its verbs await.
     """
@@ -325,6 +233,9 @@ class AsyncStudio(_Face[AsyncDesk]):
         api_key: str | None = None,
         base_url: str | None = None,
         client: openai.AsyncOpenAI | None = None,
+        budget: Budget | None = None,
+        max_sessions: int = MAX_SESSIONS,
+        idle_after: float = IDLE_AFTER,
         timeout: float = TIMEOUT,
         **options: Unpack[OptionKeywords],
     ) -> None:
@@ -335,24 +246,15 @@ class AsyncStudio(_Face[AsyncDesk]):
 
             return clients.connect_async(access) if client is None else clients.wrap_async(client)
 
-        self._set_up(_folder(library), connect, _online(access, client), timeout, options)
+        terms = _terms(budget, max_sessions, idle_after, timeout, options)
+        self._set_up(_folder(library), connect, _online(access, client), terms)
 
     def _set_up(
-        self,
-        folder: Path,
-        connect: Callable[[], AsyncClosing],
-        provider: str,
-        timeout: float,
-        options: OptionKeywords,
+        self, folder: Path, connect: Callable[[], AsyncClosing], provider: str, terms: Terms
     ) -> None:
-        self._provider = provider
         self._connection = Connection(connect)
         self._desk = AsyncDesk(
-            library=Library(folder),
-            catalogue=load_catalogue(),
-            options=Options().updated(options),
-            timeout=_check_timeout(timeout),
-            connect=self._connection,
+            library=Library(folder), terms=terms, provider=provider, connect=self._connection
         )
 
     @classmethod
@@ -362,6 +264,9 @@ class AsyncStudio(_Face[AsyncDesk]):
         library: str | os.PathLike[str] | None = None,
         *,
         provider: OfflineProvider | None = None,
+        budget: Budget | None = None,
+        max_sessions: int = MAX_SESSIONS,
+        idle_after: float = IDLE_AFTER,
         **options: Unpack[OptionKeywords],
     ) -> Self:
         """
@@ -377,104 +282,28 @@ class AsyncStudio(_Face[AsyncDesk]):
             return clients.connect_through_async(AsyncOfflineTransport(drawing))
 
         studio = cls.__new__(cls)
-        studio._set_up(_folder(library, offline=True), connect, OFFLINE, TIMEOUT, options)  # noqa: SLF001 - it is our own
+        terms = _terms(budget, max_sessions, idle_after, TIMEOUT, options)
+        studio._set_up(_folder(library, offline=True), connect, OFFLINE, terms)  # noqa: SLF001 - it is our own
         return studio
 
     @classmethod
     @takes_options
     def from_env(
-        cls, library: str | os.PathLike[str] | None = None, **options: Unpack[OptionKeywords]
+        cls,
+        library: str | os.PathLike[str] | None = None,
+        *,
+        budget: Budget | None = None,
+        max_sessions: int = MAX_SESSIONS,
+        idle_after: float = IDLE_AFTER,
+        **options: Unpack[OptionKeywords],
     ) -> Self:
         """
         Same as `Studio.from_env`; awaits nothing.
         """
         make = cls if _has_key() else cls.offline
-        return make(library, **options)
-
-    @takes_options
-    async def session(
-        self, description: str, *, name: str | None = None, **options: Unpack[OptionKeywords]
-    ) -> AsyncImageSession:
-        """
-        Same as `Studio.session`, but awaits.
-        """
-        record = await self._desk.do(sessions.start(description, name, options))
-        return AsyncImageSession(record, MAIN, self._desk)
-
-    async def open(
-        self, wanted: str, *, branch: str = MAIN, reopen: bool = False
-    ) -> AsyncImageSession:
-        """
-        Same as `Studio.open`, but awaits.
-        """
-        record = await self._desk.do(sessions.find(wanted, branch, reopen=reopen))
-        return AsyncImageSession(record, branch, self._desk)
-
-    async def sessions(self) -> tuple[AsyncImageSession, ...]:
-        """
-        Same as `Studio.sessions`, but awaits.
-        """
-        records = await self._desk.ask(lambda store: store.list_sessions())
-        return tuple(AsyncImageSession(record, MAIN, self._desk) for record in records)
-
-    async def images(
-        self, *, limit: int = 50, before: Kept | str | None = None
-    ) -> tuple[AsyncSavedImage, ...]:
-        """
-        Same as `Studio.images`, but awaits.
-        """
-        query = ImageQuery(limit=_check_limit(limit), before=_image_id(before))
-        found = await self._desk.ask(lambda store: store.list_images(query))
-        return tuple(view_async(self._desk, turn, position) for turn, position in found)
-
-    async def image(self, image_id: str) -> AsyncSavedImage:
-        """
-        Same as `Studio.image`, but awaits.
-        """
-        wanted = check_label("The picture's id", image_id)
-        found = await self._desk.ask(lambda store: store.find_image(wanted))
-        return view_async(self._desk, *found)
-
-    @takes_options
-    async def generate(
-        self,
-        prompt: str,
-        *,
-        reference: Pictures = (),
-        mask: Picture | None = None,
-        **options: Unpack[OptionKeywords],
-    ) -> AsyncSavedImage:
-        """
-        Same as `Studio.generate`, but awaits.
-        """
-        wish = wish_of(
-            self._desk, {}, prompt=prompt, reference=reference, mask=mask, options=options
+        return make(
+            library, budget=budget, max_sessions=max_sessions, idle_after=idle_after, **options
         )
-        return self._last(await self._desk.do(flows.generate(wish, self._desk.catalogue)))
-
-    @takes_options
-    def stream(
-        self,
-        prompt: str,
-        *,
-        partial_images: int = 2,
-        reference: Pictures = (),
-        mask: Picture | None = None,
-        **options: Unpack[OptionKeywords],
-    ) -> AsyncGenerator[PartialImage | AsyncSavedImage, None]:
-        """
-        Same as `Studio.stream`, but iterated with `async for`.
-        """
-        wish = wish_of(
-            self._desk,
-            {},
-            prompt=prompt,
-            reference=reference,
-            mask=mask,
-            options=options,
-            partial_images=partial_images,
-        )
-        return self._desk.stream(flows.generate(wish, self._desk.catalogue), self._last)
 
     async def close(self) -> None:
         """
@@ -483,9 +312,6 @@ class AsyncStudio(_Face[AsyncDesk]):
         made = self._connection.close()
         if made is not None:
             await made.close()
-
-    def _last(self, turn: Turn) -> AsyncSavedImage:
-        return view_async(self._desk, turn, len(turn.images) - 1)
 
     async def __aenter__(self) -> Self:
         return self
@@ -502,16 +328,29 @@ class AsyncStudio(_Face[AsyncDesk]):
 # --- what both share ---------------------------------------------------------------------------
 
 
-def _check_timeout(timeout: object) -> float:
-    if isinstance(timeout, (int, float)) and timeout > 0:
-        return float(timeout)
-    raise CallError(f"timeout={timeout!r} is not a number of seconds greater than 0.")
+def _terms(
+    budget: Budget | None,
+    max_sessions: object,
+    idle_after: object,
+    timeout: object,
+    options: OptionKeywords,
+) -> Terms:
+    if type(max_sessions) is not int or max_sessions < 1:
+        raise CallError(f"max_sessions={max_sessions!r} is not a whole number from 1.")
+    return Terms(
+        catalogue=load_catalogue(),
+        options=Options().updated(options),
+        budget=budget,
+        timeout=_seconds("timeout", timeout),
+        max_sessions=max_sessions,
+        idle_after=_seconds("idle_after", idle_after),
+    )
 
 
-def _check_limit(limit: object) -> int:
-    if type(limit) is int and limit > 0:
-        return limit
-    raise CallError(f"limit={limit!r} is not a whole number from 1.")
+def _seconds(name: str, value: object) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+        return float(value)
+    raise CallError(f"{name}={value!r} is not a number of seconds greater than 0.")
 
 
 def _has_key() -> bool:
@@ -542,12 +381,6 @@ def _folder(library: str | os.PathLike[str] | None, *, offline: bool = False) ->
 
     pictures = platformdirs.user_pictures_path()
     return pictures / ("imagesession offline" if offline else "imagesession")
-
-
-def _image_id(image: Kept | str | None) -> str | None:
-    if isinstance(image, Kept):
-        return image.id
-    return None if image is None else check_label("The picture's id", image)
 
 
 for _public in (Studio, AsyncStudio):

@@ -13,6 +13,7 @@ Every exception that imagesession raises, grouped by what the caller can do next
     - `ModelRetiredError`: the model was shut down by its provider
     - `NotFoundError`: no such session, turn or image in this library
     - `SessionClosedError`: the session was closed
+    - `MaxSessionsReached`: as many sessions are active as are allowed
     - `AccessError`: no key, a wrong key, or a key that may not do this
     - `RejectedError`: the provider says that the request is wrong
 
@@ -32,6 +33,7 @@ Every exception that imagesession raises, grouped by what the caller can do next
   pay:
 
   * `QuotaError`: the account's credit or spending limit is used up
+  * `BudgetError`: the call could cost more than your own budget leaves
 
   fix the disk:
 
@@ -64,12 +66,14 @@ import attrs
 
 __all__ = [
     "AccessError",
+    "BudgetError",
     "CallError",
     "DiskError",
     "GenerationError",
     "ImageSessionError",
     "LibraryError",
     "LibraryTooNewError",
+    "MaxSessionsReached",
     "ModelRetiredError",
     "ModelRetiringWarning",
     "ModerationError",
@@ -176,6 +180,20 @@ class SessionClosedError(CallError):
     """
 
 
+@attrs.define(eq=False)
+class MaxSessionsReached(CallError):  # noqa: N818 - it says what was reached
+    """
+    As many sessions are active as are allowed; closing one, or an hour, makes room.
+
+    Attributes:
+        limit: How many may be active.
+        idlest: The id of the session in which nothing happened for the longest time.
+    """
+
+    limit: int = 0
+    idlest: str = ""
+
+
 class AccessError(CallError):
     """
     There is no key, the key is wrong, or it may not do what was asked.
@@ -256,6 +274,24 @@ class QuotaError(ImageSessionError):
     """
     The account's credit or spending limit is used up; waiting does not help.
     """
+
+
+@attrs.define(eq=False)
+class BudgetError(ImageSessionError):
+    """
+    The call could cost more than the budget leaves. Nothing was sent and nothing was billed.
+
+    Attributes:
+        limit: Which limit it is: `per_call`, `per_session` or `per_day`.
+        allowed: The limit, in US dollars.
+        spent: What is spent or set aside under it already, in US dollars.
+        needed: What the call could cost, in US dollars; infinite where that has no bound.
+    """
+
+    limit: str = ""
+    allowed: float = 0.0
+    spent: float = 0.0
+    needed: float = 0.0
 
 
 class LibraryError(ImageSessionError):

@@ -5,13 +5,24 @@ Hypothesis strategies for the nouns.
 from __future__ import annotations
 
 import datetime as dt
+from typing import get_args
 
 from hypothesis import strategies as st
 
 from imagesession._model.options import Options
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Move
-from imagesession._model.turns import Failure, ImageRecord, Reference, Turn, Usage
+from imagesession._model.costs import Cost
+from imagesession._model.turns import (
+    Failure,
+    ImageRecord,
+    Kind,
+    Origin,
+    Reference,
+    Source,
+    Turn,
+)
+from imagesession._model.usage import Usage
 
 # With lone surrogates: they come from the world, and must not make a record unreadable.
 texts = st.text(st.characters(exclude_categories=()), max_size=40)
@@ -40,6 +51,16 @@ images = st.builds(
     sha256=texts,
     revised_prompt=optional_texts,
     call_id=optional_texts,
+    source=st.sampled_from(get_args(Source)),
+)
+amounts = st.none() | st.floats(0, 1000)
+costs = st.builds(
+    Cost,
+    mainline=amounts,
+    image=amounts,
+    prices=st.dates(),
+    part=st.floats(0, 1000),
+    unknown=st.lists(texts, max_size=2).map(tuple),
 )
 turns = st.builds(
     Turn,
@@ -47,12 +68,17 @@ turns = st.builds(
     session=st.none() | ids,
     parent=st.none() | ids,
     branch=texts,
+    depth=st.integers(1, 1000),
+    kind=st.sampled_from(get_args(Kind)),
+    label=texts,
     status=st.sampled_from(["pending", "completed", "failed", "refused"]),
     prompt=texts,
+    parameters=st.dictionaries(texts, texts | st.integers(), max_size=2),
     options=options,
     references=st.lists(
         st.builds(Reference, sha256=texts, image_id=optional_texts), max_size=3
     ).map(tuple),
+    parents=st.lists(ids, max_size=2).map(tuple),
     masked=st.booleans(),
     images=st.lists(images, max_size=3).map(tuple),
     text=texts,
@@ -61,6 +87,10 @@ turns = st.builds(
     provider=texts,
     response_id=optional_texts,
     usage=st.builds(Usage, mainline=tokens, image=tokens),
+    cost=st.none() | costs,
+    reserved=amounts,
+    intent_id=optional_texts,
+    origin=st.none() | st.builds(Origin, image_id=optional_texts, file=optional_texts),
     failure=st.none() | st.builds(Failure, error=texts, message=texts),
     started=times,
     finished=st.none() | times,

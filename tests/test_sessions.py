@@ -43,7 +43,22 @@ def paid(provider: OfflineProvider) -> list[Any]:
     """
     Return the bodies of the requests that are paid for.
     """
-    return [call.body for call in provider.calls if call.method == "POST"]
+    return [call.body for call in asked(provider) if call.path == "/responses"]
+
+
+def asked(provider: OfflineProvider) -> list[Any]:
+    """
+    Return the requests that the provider was sent, but for those that only look.
+    """
+    return [call for call in provider.calls if call.method == "POST"]
+
+
+def uploads(provider: OfflineProvider) -> list[bytes]:
+    """
+    Return the pictures that went up.
+    """
+    forms = [call.body for call in asked(provider) if call.path == "/files"]
+    return [field.content for form in forms for field in form if field.name == "file"]
 
 
 @pytest.fixture
@@ -128,10 +143,10 @@ def test_metadata_lies_beside_each_picture(session: Any) -> None:
     image = session.generate("bluer", quality="high")
     beside = json.loads(image.path.with_suffix(".json").read_text())
     assert beside == json.loads(json.dumps(image.metadata))
-    assert beside["prompt"] == "bluer"
-    assert beside["options"] == {"quality": "high"}
-    assert beside["images"][0]["sha256"] == image.sha256
-    assert beside["parent"] == image.parent
+    assert beside["original_prompt"] == "bluer"
+    assert beside["generation_params"]["quality"] == "high"
+    assert beside["sha256"] == image.sha256
+    assert beside["parents"] == [session.images()[0].id]
     assert beside["usage"]["image"]["output_tokens"] > 0
 
 
@@ -274,7 +289,7 @@ def test_one_shots_belong_to_no_session(studio: Any) -> None:
     assert image.lineage() == (image,)
     assert studio.sessions() == ()
     assert studio.image(image.id).sha256 == image.sha256
-    with pytest.raises(CallError, match="reference="):
+    with pytest.raises(CallError, match="promote"):
         image.branch()
 
 
@@ -416,8 +431,9 @@ def test_references_may_be_anything(studio: Any, provider: OfflineProvider, tmp_
     pictures = [path, str(path), tiny_image("webp"), with_pil, kept, tiny_image("gif")]
     image = studio.generate("all of these", reference=pictures)
     content = paid(provider)[-1]["input"][-1]["content"]
-    kinds = [part["image_url"].split(";")[0] for part in content[:-1]]
-    assert kinds == [f"data:image/{kind}" for kind in ("jpeg", "jpeg", "webp", "png", "png", "png")]
+    assert len({part["file_id"] for part in content[:-1]}) == 5  # one is there twice
+    kinds = [Image.open(io.BytesIO(data)).format for data in uploads(provider)]
+    assert kinds == ["JPEG", "WEBP", "PNG", "PNG", "PNG"]
     assert content[-1]["text"] == "all of these"
     assert image.turn.references[4].image_id == kept.id
 

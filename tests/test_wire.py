@@ -58,7 +58,7 @@ def test_a_stream(make_studio: MakeStudio, tmp_path: Path) -> None:
 
 def test_references_and_a_mask(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    Pictures go along as data URLs, the mask beside the tool.
+    Pictures and mask go up first; the request names them, the mask beside the tool.
     """
     with playing("references") as access:
         studio = make_studio(tmp_path, online=True, **access)

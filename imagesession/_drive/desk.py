@@ -5,17 +5,17 @@ What a studio hands to its sessions and pictures: a library, a way to the provid
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from typing import TypeVar
 
 import attrs
 
 from imagesession._library.library import Library
-from imagesession._model.catalogue import Catalogue
-from imagesession._model.options import Options
 from imagesession._model.partials import PartialImage
 from imagesession._plan.steps import Flow, OnDisk
 from imagesession._plan.store import Store
+from imagesession._plan.wishes import Terms
+from imagesession.errors import ImageSessionError
 
 from .drivers import (
     AsyncTransport,
@@ -27,6 +27,7 @@ from .drivers import (
     stream,
     stream_async,
 )
+from .many import Pace, Report, gather, gather_async, nothing
 
 T = TypeVar("T")
 View = TypeVar("View")
@@ -37,15 +38,13 @@ class _Shared:
     """
     Attributes:
         library: Where pictures are kept.
-        catalogue: What is known of the models.
-        options: What is asked of every picture, unless a session or call says otherwise.
-        timeout: Seconds to look for a picture that was accepted.
+        terms: What holds for everything that is asked.
+        provider: Who makes the pictures, in words.
     """
 
     library: Library
-    catalogue: Catalogue
-    options: Options
-    timeout: float
+    terms: Terms
+    provider: str
 
 
 @attrs.frozen(kw_only=True)
@@ -70,6 +69,19 @@ class Desk(_Shared):
         Have the library do one thing, such as `ask(lambda store: store.list_sessions())`.
         """
         return self.do(iter(OnDisk(do)))
+
+    def gather(
+        self,
+        flows: Sequence[Flow[T]],
+        *,
+        concurrency: int,
+        pace: Pace | None = None,
+        report: Report = nothing,
+    ) -> list[T | ImageSessionError]:
+        """
+        Carry out several flows at once; return each one's result, or its error in its place.
+        """
+        return gather(self.do, flows, concurrency=concurrency, pace=pace or Pace(), report=report)
 
     def stream(
         self, flow: Flow[T], show: Callable[[T], View]
@@ -104,6 +116,21 @@ class AsyncDesk(_Shared):
         Have the library do one thing, such as `ask(lambda store: store.list_sessions())`.
         """
         return await self.do(iter(OnDisk(do)))
+
+    async def gather(
+        self,
+        flows: Sequence[Flow[T]],
+        *,
+        concurrency: int,
+        pace: Pace | None = None,
+        report: Report = nothing,
+    ) -> list[T | ImageSessionError]:
+        """
+        Same as `Desk.gather`, but awaits.
+        """
+        return await gather_async(
+            self.do, flows, concurrency=concurrency, pace=pace or Pace(), report=report
+        )
 
     async def stream(
         self, flow: Flow[T], show: Callable[[T], View]

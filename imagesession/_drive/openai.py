@@ -180,6 +180,11 @@ def _arguments(request: Request) -> dict[str, Any]:
     arguments: dict[str, Any] = {"options": {"timeout": timeout}}
     if request.body is not None:
         arguments["body"] = request.body
+    if request.files:
+        arguments["files"] = [
+            (part.field, (part.name, part.data, part.mime)) for part in request.files
+        ]
+        arguments["options"]["headers"] = {"Content-Type": "multipart/form-data"}
     return arguments
 
 

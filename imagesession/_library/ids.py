@@ -4,6 +4,7 @@ Ids that sort by time: https://github.com/ulid/spec.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import secrets
 import threading
@@ -42,6 +43,20 @@ def is_id(text: str) -> bool:
     Tell whether a text is an id, and so is safe as the name of a file.
     """
     return _PATTERN.fullmatch(text) is not None
+
+
+def first_id(moment: dt.datetime) -> str:
+    """
+    Return an id that no id of an earlier time reaches, and none of a later one falls below.
+    """
+    return _spell(max(0, int(moment.timestamp() * 1000)) << _RANDOM_BITS)
+
+
+def moment_of(spelled: str) -> dt.datetime:
+    """
+    Return the time in UTC at which an id was made.
+    """
+    return dt.datetime.fromtimestamp((_read(spelled) >> _RANDOM_BITS) / 1000, dt.UTC)
 
 
 def _read(spelled: str) -> int:

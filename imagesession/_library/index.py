@@ -1,5 +1,5 @@
 """
-The index of pictures: SQLite, disposable, rebuilt from the records.
+The index of turns and pictures: SQLite, disposable, rebuilt from the records.
 
 A connection lives for one operation. That costs a fifth of a millisecond, and nothing is shared
 between threads, left open across a fork, or holds a cursor that would block another process.
@@ -8,6 +8,7 @@ between threads, left open across a fork, or holds a cursor that would block ano
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import sqlite3
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
@@ -15,24 +16,47 @@ from typing import TypeVar
 
 import attrs
 
+from imagesession._model.turns import ImageRecord, Turn
+from imagesession._plan.store import ImageQuery, SpendingQuery, Tally
 from imagesession.errors import DiskError
 
 from .durable import PRIVATE_FILE
+from .ids import first_id
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 BUSY_SECONDS = 30.0
 T = TypeVar("T")
 # The file is no index: https://sqlite.org/rescode.html. A missing table is a plain SQLITE_ERROR.
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 _SCHEMA = """
+CREATE TABLE turns (
+    id TEXT PRIMARY KEY,
+    session TEXT,
+    kind TEXT NOT NULL,
+    status TEXT NOT NULL,
+    model TEXT,
+    provider TEXT NOT NULL,
+    day TEXT NOT NULL,
+    intent TEXT,
+    images INTEGER NOT NULL,
+    cost REAL NOT NULL,
+    uncertain INTEGER NOT NULL,
+    spent REAL NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE images (
     id TEXT PRIMARY KEY,
     turn TEXT NOT NULL,
     session TEXT,
-    position INTEGER NOT NULL
+    position INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    words TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX images_of_session ON images (session, id);
+CREATE INDEX images_of_kind ON images (kind, id);
+CREATE INDEX turns_of_session ON turns (session, id);
+CREATE INDEX turns_of_day ON turns (day);
+CREATE INDEX turns_of_intent ON turns (intent) WHERE intent IS NOT NULL;
 """
 
 
@@ -61,11 +85,11 @@ class Index:
 
     Attributes:
         path: The database.
-        scan: Reads all rows from the records, for building it anew.
+        scan: Reads all turns from the records, for building it anew.
     """
 
     path: Path
-    scan: Callable[[], Iterable[Row]]
+    scan: Callable[[], Iterable[Turn]]
 
     def ensure(self) -> None:
         """
@@ -73,15 +97,14 @@ class Index:
         """
         self._run(lambda _: None)
 
-    def add(self, rows: Iterable[Row]) -> None:
+    def add(self, turns: Iterable[Turn]) -> None:
         """
-        Take pictures in.
+        Take turns and their pictures in.
         """
-        values = [(row.image, row.turn, row.session, row.position) for row in rows]
 
         def insert(connection: sqlite3.Connection) -> None:
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?)", values)
+            _insert(connection, turns)
             connection.execute("COMMIT")
 
         self._run(insert)
@@ -93,15 +116,32 @@ class Index:
         rows = self._select("WHERE id = ?", (image_id,))
         return rows[0] if rows else None
 
-    def page(self, session: str | None, before: str | None, limit: int) -> list[Row]:
+    def page(self, query: ImageQuery) -> list[Row]:
         """
         Return the latest pictures, the newest first.
         """
-        wanted = [("session = ?", session), ("id < ?", before)]
-        conditions = [(sql, value) for sql, value in wanted if value is not None]
-        where = " AND ".join(sql for sql, _ in conditions) or "TRUE"
-        values = (*(value for _, value in conditions), limit)
-        return self._select(f"WHERE {where} ORDER BY id DESC LIMIT ?", values)
+        wanted: tuple[tuple[str, object], ...] = (
+            ("session = ?", query.session),
+            ("kind = ?", query.kind),
+            ("instr(words, ?)", query.text.casefold() if query.text else None),
+            ("id >= ?", first_id(query.since) if query.since else None),
+            ("id < ?", first_id(query.until) if query.until else None),
+            ("id < ?", query.before),
+        )
+        where, values = _where(wanted)
+        return self._select(f"WHERE {where} ORDER BY id DESC LIMIT ?", (*values, query.limit))
+
+    def tally(self, query: SpendingQuery) -> list[Tally]:
+        """
+        Add up what turns cost, by what they are grouped by.
+        """
+        return self._run(lambda connection: tally(connection, query))
+
+    def find_intent(self, intent_id: str) -> tuple[str | None, str] | None:
+        """
+        Return session and turn of what was completed under a caller's own name.
+        """
+        return self._run(lambda connection: find_intent(connection, intent_id))
 
     @contextlib.contextmanager
     def locked(self) -> Generator[sqlite3.Connection, None, None]:
@@ -156,10 +196,7 @@ class Index:
                 connection.execute(f'DROP TABLE "{name}"')
             for statement in _SCHEMA.split(";")[:-1]:
                 connection.execute(statement)
-            connection.executemany(
-                "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?)",
-                ((row.image, row.turn, row.session, row.position) for row in self.scan()),
-            )
+            _insert(connection, self.scan())
             connection.execute(f"PRAGMA user_version = {INDEX_VERSION}")
         connection.execute("COMMIT")
 
@@ -179,6 +216,101 @@ class Index:
             yield connection
         finally:
             connection.close()
+
+
+def tally(connection: sqlite3.Connection, query: SpendingQuery) -> list[Tally]:
+    """
+    Add up what turns cost, by what they are grouped by.
+    """
+    wanted = (
+        ("day >= ?", query.since.isoformat() if query.since else None),
+        ("day <= ?", query.until.isoformat() if query.until else None),
+        ("session = ?", query.session),
+    )
+    where, values = _where(wanted)
+    sql = (
+        f"SELECT coalesce({query.by}, ''), sum(cost), sum(spent), sum(uncertain), sum(images), "  # noqa: S608 - names of columns
+        f"count(*) FROM turns WHERE {where} GROUP BY 1 ORDER BY 1"
+    )
+    return [Tally(*row) for row in connection.execute(sql, values)]
+
+
+def find_intent(connection: sqlite3.Connection, intent_id: str) -> tuple[str | None, str] | None:
+    """
+    Return session and turn of what was completed under a caller's own name.
+    """
+    sql = "SELECT session, id FROM turns WHERE intent = ? AND status = 'completed' LIMIT 1"
+    found: tuple[str | None, str] | None = connection.execute(sql, (_utf8(intent_id),)).fetchone()
+    return found
+
+
+def has_turn(connection: sqlite3.Connection, turn_id: str) -> bool:
+    """
+    Tell whether a turn was taken in.
+    """
+    return connection.execute("SELECT 1 FROM turns WHERE id = ?", (turn_id,)).fetchone() is not None
+
+
+def spent_on(turn: Turn) -> float:
+    """
+    Return the US dollars that a budget counts for a turn: where a price is not known, at least
+    what was set aside.
+    """
+    if turn.cost is None:
+        return 0.0
+    known = turn.cost.known
+    return known if turn.cost.total is not None else max(known, turn.reserved or 0.0)
+
+
+def _where(wanted: Iterable[tuple[str, object]]) -> tuple[str, list[object]]:
+    conditions = [(sql, value) for sql, value in wanted if value is not None]
+    return " AND ".join(sql for sql, _ in conditions) or "TRUE", [v for _, v in conditions]
+
+
+def _insert(connection: sqlite3.Connection, turns: Iterable[Turn]) -> None:
+    for turn in turns:
+        connection.execute(
+            "INSERT OR REPLACE INTO turns VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            _turn_row(turn),
+        )
+        connection.executemany(
+            "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (image.id, turn.id, turn.session, position, turn.kind, _words(turn, image))
+                for position, image in enumerate(turn.images)
+            ],
+        )
+
+
+def _turn_row(turn: Turn) -> tuple[object, ...]:
+    return (
+        turn.id,
+        turn.session,
+        turn.kind,
+        turn.status,
+        _utf8(turn.model or ""),
+        _utf8(turn.provider),
+        turn.started.astimezone(dt.UTC).date().isoformat(),
+        None if turn.intent_id is None else _utf8(turn.intent_id),
+        sum(image.source == "reply" for image in turn.images),
+        turn.cost.known if turn.cost else 0.0,
+        int(turn.cost is not None and turn.cost.total is None),
+        spent_on(turn),
+    )
+
+
+def _words(turn: Turn, image: ImageRecord) -> str:
+    """
+    Return what a picture is searched by, in a form in which case does not count.
+    """
+    return _utf8("\n".join((turn.prompt, image.revised_prompt or "", turn.label)).casefold())
+
+
+def _utf8(text: str) -> str:
+    """
+    Replace halves of characters, which a record can hold and a database cannot.
+    """
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _is_broken(error: sqlite3.DatabaseError) -> bool:

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import attrs
 
@@ -62,6 +63,19 @@ class Journal:
         Remove an intent that is settled.
         """
         self.layout.journal_file(turn_id, session_id).unlink(missing_ok=True)
+
+    def intent(self, entry: Entry) -> dict[str, Any]:
+        """
+        Return the facts of a turn as they were written down before it was asked; none if its
+        file is gone or damaged.
+        """
+        try:
+            with self.layout.journal_file(entry.turn_id, entry.session_id).open("rb") as file:
+                line: dict[str, Any] = json.loads(file.readline())
+            facts: dict[str, Any] = line["turn"]
+        except (OSError, ValueError, LookupError, TypeError):
+            return {}
+        return facts
 
     def entries(self) -> Iterator[Entry]:
         """

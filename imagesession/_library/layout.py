@@ -3,6 +3,12 @@ Where things lie in a library.
 
     <library>/
       general/                       pictures as they came, each with its metadata beside it
+      products/<name>/               by the product's name
+      ui_assets/{icons,illustrations,backgrounds,heroes,buttons}/
+      edited_images/
+      variations/
+      batch_generations/
+      imported/                      copies of pictures that came from elsewhere
       .imagesession/
         FORMAT                       which version of this layout it is
         journal/<turn>.<session>.jsonl   what was asked and is not settled, or not indexed, yet
@@ -10,6 +16,7 @@ Where things lie in a library.
         turns/<session>/<turn>.json  what was asked and what came: the truth
         turns/one-shots/<turn>.json
         spill/<turn>.bin             replies that were paid for and could not be read
+        uploads/<sha256>.<provider>.json   pictures that the provider holds for now; disposable
         index.sqlite                 disposable
         tmp/                         unfinished files
 """
@@ -22,9 +29,28 @@ from pathlib import Path
 import attrs
 
 from imagesession._model.pictures import SUFFIXES, PictureFormat
-from imagesession._model.turns import Turn, short_id
+from imagesession._model.turns import Kind, Turn, short_id
+
+from .names import folder_name
 
 ONE_SHOTS = "one-shots"
+_FOLDERS: dict[Kind, str] = {
+    "general": "general",
+    "product": "products",
+    "ui_asset": "ui_assets",
+    "edit": "edited_images",
+    "improvement": "edited_images",
+    "variation": "variations",
+    "batch": "batch_generations",
+    "import": "imported",
+}
+_PLURALS = {
+    "icon": "icons",
+    "illustration": "illustrations",
+    "background": "backgrounds",
+    "hero": "heroes",
+    "button": "buttons",
+}
 
 
 @attrs.frozen
@@ -94,6 +120,13 @@ class Layout:
         """
         return self.inner / "spill"
 
+    @property
+    def uploads(self) -> Path:
+        """
+        The folder of what the provider holds for now.
+        """
+        return self.inner / "uploads"
+
     def folders(self) -> tuple[Path, ...]:
         """
         Return the folders that a library has from the start.
@@ -106,6 +139,7 @@ class Layout:
             self.turns,
             self.turns / ONE_SHOTS,
             self.spill,
+            self.uploads,
             self.root / "general",
         )
 
@@ -129,7 +163,20 @@ class Layout:
 
     def image_file(self, turn: Turn, at: dt.datetime, number: int, format: PictureFormat) -> str:
         """
-        Return a picture's path beneath the library: by session, time in UTC and a number.
+        Return a picture's path beneath the library: by kind, session, time in UTC and a number.
         """
         owner = short_id(turn.session or turn.id)
-        return f"general/session_{owner}_{at:%Y%m%dT%H%M%SZ}_{number:02}{SUFFIXES[format]}"
+        name = f"session_{owner}_{at:%Y%m%dT%H%M%SZ}_{number:02}{SUFFIXES[format]}"
+        return f"{folder_of(turn)}/{name}"
+
+
+def folder_of(turn: Turn) -> str:
+    """
+    Return the folder beneath the library in which a turn's pictures lie.
+    """
+    folder = _FOLDERS.get(turn.kind, "general")
+    if turn.kind == "product":
+        return f"{folder}/{folder_name(turn.label)}"
+    if turn.kind == "ui_asset":
+        return f"{folder}/{_PLURALS.get(turn.label) or folder_name(turn.label)}"
+    return folder

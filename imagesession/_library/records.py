@@ -11,11 +11,23 @@ from typing import Any, TypeVar, cast, get_args
 
 import attrs
 
+from imagesession._model.costs import Cost
 from imagesession._model.options import Options
 from imagesession._model.pictures import PictureFormat
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Move
-from imagesession._model.turns import Failure, ImageRecord, Knowing, Reference, Status, Turn, Usage
+from imagesession._model.turns import (
+    Failure,
+    ImageRecord,
+    Kind,
+    Knowing,
+    Origin,
+    Reference,
+    Source,
+    Status,
+    Turn,
+)
+from imagesession._model.usage import Usage
 from imagesession.errors import LibraryTooNewError, OptionError, RecordError
 
 RECORD_VERSION = 1
@@ -61,10 +73,15 @@ def read_turn(data: bytes, where: str) -> Turn:
         session=record.optional("session", str),
         parent=record.optional("parent", str),
         branch=record.text("branch"),
+        depth=record.optional("depth", int) or 1,
+        kind=record.choice("kind", get_args(Kind), "general"),
+        label=record.optional("label", str) or "",
         status=record.choice("status", get_args(Status)),
         prompt=record.text("prompt"),
+        parameters=record.mapping("parameters") or {},
         options=_read_options(record.inner("options"), record.place("options")),
         references=record.each("references", _read_reference),
+        parents=record.texts("parents"),
         masked=record.required("masked", bool),
         images=record.each("images", _read_image),
         text=record.text("text"),
@@ -73,6 +90,10 @@ def read_turn(data: bytes, where: str) -> Turn:
         provider=record.text("provider"),
         response_id=record.optional("response_id", str),
         usage=_read_usage(record.inner("usage")),
+        cost=_read_cost(record),
+        reserved=record.amount("reserved"),
+        intent_id=record.optional("intent_id", str),
+        origin=_read_origin(record),
         failure=_read_failure(record),
         started=record.time("started"),
         finished=record.optional_time("finished"),
@@ -125,7 +146,7 @@ def _plain(value: attrs.AttrsInstance) -> dict[str, Any]:
 
 
 def _serialize(_: object, __: object, value: object) -> object:
-    return value.isoformat() if isinstance(value, dt.datetime) else value
+    return value.isoformat() if isinstance(value, dt.date) else value
 
 
 # --- reading ----------------------------------------------------------------------------------
@@ -175,7 +196,9 @@ class _Reader:
     def text(self, name: str) -> str:
         return self.required(name, str)
 
-    def choice(self, name: str, choices: tuple[T, ...]) -> T:
+    def choice(self, name: str, choices: tuple[T, ...], default: T | None = None) -> T:
+        if default is not None and self.data.get(name) is None:
+            return default
         value = self.required(name, str)
         if value not in choices:
             raise RecordError(f"{self.place(name)} is {value!r}, which is none of {choices}.")
@@ -193,10 +216,23 @@ class _Reader:
     def optional_time(self, name: str) -> dt.datetime | None:
         return None if self.data.get(name) is None else self.time(name)
 
+    def amount(self, name: str) -> float | None:
+        value = self.data.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise RecordError(f"{self.place(name)} should be a number and is {value!r}.")
+        return float(value)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        if self.data.get(name) is None:
+            return ()
+        return tuple(map(str, cast("list[object]", self.required(name, list))))
+
     def inner(self, name: str) -> _Reader:
         return _Reader(cast("dict[str, Any]", self.required(name, dict)), self.place(name))
 
-    def tokens(self, name: str) -> dict[str, Any] | None:
+    def mapping(self, name: str) -> dict[str, Any] | None:
         return None if self.data.get(name) is None else self.inner(name).data
 
     def each(self, name: str, read: Callable[[_Reader], T]) -> tuple[T, ...]:
@@ -237,6 +273,7 @@ def _read_image(record: _Reader) -> ImageRecord:
         sha256=record.text("sha256"),
         revised_prompt=record.optional("revised_prompt", str),
         call_id=record.optional("call_id", str),
+        source=record.choice("source", get_args(Source), "reply"),
     )
 
 
@@ -245,7 +282,24 @@ def _read_reference(record: _Reader) -> Reference:
 
 
 def _read_usage(record: _Reader) -> Usage:
-    return Usage(mainline=record.tokens("mainline"), image=record.tokens("image"))
+    return Usage(mainline=record.mapping("mainline"), image=record.mapping("image"))
+
+
+def _read_cost(record: _Reader) -> Cost | None:
+    if record.data.get("cost") is None:
+        return None
+    cost = record.inner("cost")
+    try:
+        return Cost.read(cost.data)
+    except ValueError as error:
+        raise RecordError(f"{cost.where}: {error}") from error
+
+
+def _read_origin(record: _Reader) -> Origin | None:
+    if record.data.get("origin") is None:
+        return None
+    origin = record.inner("origin")
+    return Origin(image_id=origin.optional("image_id", str), file=origin.optional("file", str))
 
 
 def _read_failure(record: _Reader) -> Failure | None:
@@ -256,5 +310,4 @@ def _read_failure(record: _Reader) -> Failure | None:
 
 
 def _read_move(record: _Reader) -> Move:
-    redo = tuple(map(str, cast("list[object]", record.required("redo", list))))
-    return Move(id=record.text("id"), head=record.optional("head", str), redo=redo)
+    return Move(id=record.text("id"), head=record.optional("head", str), redo=record.texts("redo"))

@@ -15,8 +15,8 @@ from imagesession._model.turns import ImageRecord, Turn
 from imagesession._plan.wire import Received
 from imagesession.errors import DiskError
 
-from . import records
-from .durable import give_name, unnamed, write_plainly
+from . import sidecar
+from .durable import give_name, make_folder, unnamed, write_plainly
 from .layout import Layout
 
 _WORTH_A_THREAD = 1_000_000
@@ -44,21 +44,24 @@ def put(
         sha256=digest(),
         revised_prompt=picture.revised_prompt,
         call_id=picture.call_id,
+        source=picture.source,
     )
 
 
-def describe(layout: Layout, turn: Turn) -> None:
+def describe(layout: Layout, turn: Turn, session_name: str | None) -> None:
     """
     Put a turn's facts beside each of its pictures, for people and other programs; a copy.
+
+    A picture that was there before keeps what lies beside it.
 
     Raises:
         OSError: They cannot be written.
     """
-    record = records.plain_turn(turn)
     for position, image in enumerate(turn.images):
-        facts = json.dumps({"image": position, **record}, indent=1)
-        path = (layout.root / image.file).with_suffix(".json")
-        write_plainly(path, facts.encode("ascii"), layout.tmp)
+        if turn.kind != "promotion":
+            facts = json.dumps(sidecar.facts(turn, position, session_name), indent=1)
+            path = (layout.root / image.file).with_suffix(".json")
+            write_plainly(path, facts.encode("ascii"), layout.tmp)
 
 
 def _write(layout: Layout, turn: Turn, now: dt.datetime, picture: Received) -> str:
@@ -66,6 +69,7 @@ def _write(layout: Layout, turn: Turn, now: dt.datetime, picture: Received) -> s
         for number in range(1, _MAX_NUMBER + 1):
             file = layout.image_file(turn, now, number, picture.facts.format)
             path = layout.root / file
+            make_folder(path.parent)
             if path.with_suffix(".json").exists():
                 continue  # in use, with this suffix or another: they would share their metadata
             with contextlib.suppress(FileExistsError):

@@ -105,7 +105,7 @@ class Tree:
 
     def _latest_completed(self, branch: str) -> Turn | None:
         for turn in reversed(tuple(self.turns.values())):
-            if turn.branch == branch and turn.status == "completed":
+            if turn.branch == branch and turn.drew:
                 return turn
         return None
 
@@ -210,10 +210,10 @@ class Tree:
             CallError: The turn brought no picture, so nothing can grow on it.
         """
         turn = self.turn(turn_id)
-        if turn.status != "completed":
+        if not turn.drew:
             raise CallError(
-                f"Turn {turn_id} {turn.status} and brought no picture; nothing can grow on it. "
-                "Check out a completed turn."
+                f"Turn {turn_id} ({turn.status}) brought no picture; nothing can grow on it. "
+                "Check out one that did."
             )
         return Move(id=move_id, head=turn_id)
 

@@ -5,15 +5,31 @@ One turn of a conversation: what was asked, what came back, and what became of i
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import attrs
 
+from .costs import Cost
 from .options import Options
 from .pictures import PictureFormat
+from .usage import Usage
 
+Kind = Literal[
+    "general",
+    "product",
+    "ui_asset",
+    "edit",
+    "improvement",
+    "variation",
+    "batch",
+    "import",
+    "promotion",
+    "analysis",
+]
 Status = Literal["pending", "completed", "failed", "refused"]
 Knowing = Literal["fresh", "continued", "rebuilt"]
+Source = Literal["reply", "composite", "copy"]
 SHORT_ID = 8
 
 
@@ -39,6 +55,8 @@ class ImageRecord:
         sha256: Of the file's bytes, in hexadecimal.
         revised_prompt: What the mainline model told the image model.
         call_id: The provider's id of the call that drew it.
+        source: Whether its bytes are the provider's reply ("reply"), were put together from a
+            reply and the original around its mask ("composite"), or were there before ("copy").
     """
 
     id: str
@@ -50,6 +68,7 @@ class ImageRecord:
     sha256: str
     revised_prompt: str | None = None
     call_id: str | None = None
+    source: Source = "reply"
 
 
 @attrs.frozen(kw_only=True)
@@ -67,6 +86,20 @@ class Reference:
 
 
 @attrs.frozen(kw_only=True)
+class Origin:
+    """
+    Where a picture came from that was not drawn for its turn.
+
+    Attributes:
+        image_id: Its id in this library, if it was there.
+        file: The name of its file, if it came from elsewhere.
+    """
+
+    image_id: str | None = None
+    file: str | None = None
+
+
+@attrs.frozen(kw_only=True)
 class Failure:
     """
     Why a turn brought no picture.
@@ -81,20 +114,6 @@ class Failure:
 
 
 @attrs.frozen(kw_only=True)
-class Usage:
-    """
-    What the provider says was used, in tokens, as it said it.
-
-    Attributes:
-        mainline: Of the model that leads the conversation.
-        image: Of the model that draws, which is billed apart.
-    """
-
-    mainline: dict[str, Any] | None = None
-    image: dict[str, Any] | None = None
-
-
-@attrs.frozen(kw_only=True)
 class Turn:
     """
     One turn of a session, or a one-shot.
@@ -104,11 +123,16 @@ class Turn:
         session: The session's id; None for a one-shot.
         parent: The turn that it grew from; None at the start of a line.
         branch: The line of the session that it grew on.
+        depth: Its place in its line, from 1.
+        kind: What it was for; its pictures lie in a folder of that kind.
+        label: Whose folder of that kind: a product's name, an asset's type; may be empty.
         status: Failed and refused turns are kept as facts and are never sent as context; a
             pending one stands only in the journal.
         prompt: What was asked.
+        parameters: What the verb was told beside the prompt, such as a product's angle.
         options: What was asked beside the prompt, after all defaults.
         references: The pictures that were sent along.
+        parents: The ids of the kept pictures that it grew from or that were sent along.
         masked: Whether a mask was sent along.
         images: The pictures that came back.
         text: What the model said beside them.
@@ -118,6 +142,10 @@ class Turn:
         provider: Where the request went, so that another provider's ids are not sent to it.
         response_id: The provider's id of the reply.
         usage: What the provider says was used.
+        cost: What that costs; None where nothing was asked of a provider.
+        reserved: US dollars that a budget set aside for it before it was asked.
+        intent_id: The caller's own name for it, by which it is made only once.
+        origin: Where its picture came from, when it was not drawn for this turn.
         failure: Why there is no picture.
         started: When the request was planned.
         finished: When the turn was settled; None while it is pending.
@@ -128,10 +156,15 @@ class Turn:
     session: str | None = None
     parent: str | None = None
     branch: str = "main"
+    depth: int = 1
+    kind: Kind = "general"
+    label: str = ""
     status: Status = "pending"
     prompt: str
+    parameters: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     options: Options
     references: tuple[Reference, ...] = ()
+    parents: tuple[str, ...] = ()
     masked: bool = False
     images: tuple[ImageRecord, ...] = ()
     text: str = ""
@@ -140,10 +173,21 @@ class Turn:
     provider: str = ""
     response_id: str | None = None
     usage: Usage = Usage()
+    cost: Cost | None = None
+    reserved: float | None = None
+    intent_id: str | None = None
+    origin: Origin | None = None
     failure: Failure | None = None
     started: dt.datetime
     finished: dt.datetime | None = None
     version: str = ""
+
+    @property
+    def drew(self) -> bool:
+        """
+        Whether it brought a picture, so that another turn can grow on it.
+        """
+        return self.status == "completed" and bool(self.images)
 
 
 Turn.__module__ = "imagesession"

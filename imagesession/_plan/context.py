@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from imagesession._model.turns import Turn
 
-from .requests import Context, Item, user_message
+from .requests import Context, Item, Order, user_message
 from .steps import Flow, OnDisk
 from .store import Fetched
 
@@ -20,11 +20,18 @@ def remembered(past: tuple[Turn, ...], provider: str) -> str | None:
     return None
 
 
-def continued(response_id: str) -> Context:
+def continued(response_id: str, past: tuple[Turn, ...], order: Order) -> Flow[Context]:
     """
     Name the reply that this turn continues: a hundred bytes, whatever the pictures weigh.
+
+    Where the last picture is not the one that the reply brought, but was put together from it,
+    it is shown as well, unless it goes along anyway.
     """
-    return Context(previous_response_id=response_id)
+    last = past[-1].images[-1]
+    picture = None
+    if last.source == "composite" and all(one.image_id != last.id for one in order.references):
+        picture = yield from OnDisk(lambda store: store.still(last))
+    return Context(previous_response_id=response_id, picture=picture)
 
 
 def rebuilt(past: tuple[Turn, ...]) -> Flow[Context]:
@@ -38,8 +45,38 @@ def rebuilt(past: tuple[Turn, ...]) -> Flow[Context]:
         return Context()
     image = past[-1].images[-1]
     picture = yield from OnDisk(lambda store: store.still(image))
-    messages = [message for turn in past for message in (user_message(turn.prompt), _answer(turn))]
+    messages = [message for turn in past for message in _exchange(turn)]
     return Context(messages=(*messages, _pointer(picture)), picture=picture)
+
+
+def retold(order: Order, past: tuple[Turn, ...]) -> Flow[tuple[str, tuple[Fetched, ...]]]:
+    """
+    Put brief, conversation and prompt into one text, for a model that takes nothing else.
+
+    Returns:
+        The text, and the pictures that go along: the one to go on from comes first.
+    """
+    paragraphs = [order.brief] if order.brief else []
+    pictures = order.references
+    if past:
+        earlier = "\n".join(f"- {turn.prompt}" for turn in past if turn.prompt)
+        if earlier:
+            paragraphs.append(f"What was asked before, the oldest first:\n{earlier}")
+        last = past[-1].images[-1]
+        picture = yield from OnDisk(lambda store: store.still(last))
+        if picture is not None and not order.edits:
+            pictures = (picture, *pictures)
+            paragraphs.append("Change the first picture as follows.")
+    return "\n\n".join([*paragraphs, order.turn.prompt]), pictures
+
+
+def _exchange(turn: Turn) -> tuple[Item, Item]:
+    """
+    Tell what was said in a turn.
+    """
+    if turn.kind in {"import", "promotion"} and not turn.prompt:
+        return user_message("[I bring a picture.]"), _assistant("[I see it.]")
+    return user_message(turn.prompt), _answer(turn)
 
 
 def _answer(turn: Turn) -> Item:

@@ -8,7 +8,7 @@ it did no work: when it forgot the conversation, or does not work in the backgro
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import attrs
 
@@ -22,13 +22,22 @@ from imagesession.errors import (
     UnavailableError,
 )
 
-from . import requests
-from .context import continued, rebuilt, remembered
-from .failures import BackgroundRefusedError, ContextLostError, error_of, retry_after
-from .replies import Outcome, is_success, read_reply
+from . import images_api, requests
+from .context import continued, rebuilt, remembered, retold
+from .failures import (
+    BackgroundRefusedError,
+    ContextLostError,
+    FileLostError,
+    NoResponsesError,
+    error_of,
+    lacks_responses,
+    retry_after,
+)
+from .replies import Outcome, is_success, read_reply, read_words
 from .requests import Context, Order
 from .steps import Emit, Flow, Hear, Listen, Now, OnDisk, Send, Wait
 from .streams import Fold
+from .uploads import forget
 from .wire import NoReplyError, Reply, Request
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
@@ -38,16 +47,13 @@ _QUICK = 0.02
 _LOOK_SECONDS = 30.0
 
 
-def deliver(
-    order: Order, past: tuple[Turn, ...], provider: str, timeout: float
-) -> Flow[tuple[Outcome, Knowing]]:
+def deliver(order: Order, past: tuple[Turn, ...], timeout: float) -> Flow[tuple[Outcome, Knowing]]:
     """
     Ask for a picture and wait for it, with what came before as context.
 
     Args:
         order: What is wanted.
         past: The turns that it continues, the oldest first.
-        provider: Who is asked.
         timeout: Seconds after which to stop looking for a picture that was accepted.
 
     Returns:
@@ -56,10 +62,38 @@ def deliver(
     Raises:
         ImageSessionError: The provider did not answer for the request, and the error says why.
     """
-    known = remembered(past, provider)
+    try:
+        return (yield from _in_context(order, past, timeout))
+    except FileLostError:
+        yield from forget(order.files, order.turn.provider)
+    try:
+        return (yield from _in_context(attrs.evolve(order, files={}), past, timeout))
+    except FileLostError as error:
+        raise RejectedError(f"The provider rejects the request: {error}") from error
+
+
+def _in_context(
+    order: Order, past: tuple[Turn, ...], timeout: float
+) -> Flow[tuple[Outcome, Knowing]]:
+    """
+    Ask in the cheapest way in which the model knows what came before.
+    """
+    if order.markup is not None:
+        return (yield from _directly(order, past, timeout))
+    try:
+        return (yield from _by_responses(order, past, timeout))
+    except NoResponsesError:
+        return (yield from _directly(order, past, timeout))
+
+
+def _by_responses(
+    order: Order, past: tuple[Turn, ...], timeout: float
+) -> Flow[tuple[Outcome, Knowing]]:
+    known = remembered(past, order.turn.provider)
     if known is not None:
+        context = yield from continued(known, past, order)
         try:
-            return (yield from _ask(order, continued(known), timeout)), "continued"
+            return (yield from _ask(order, context, timeout)), "continued"
         except ContextLostError:
             pass
     context = yield from rebuilt(past)
@@ -68,6 +102,23 @@ def deliver(
     except ContextLostError as error:
         raise RejectedError(f"The provider rejects the request: {error}") from error
     return outcome, "rebuilt" if past else "fresh"
+
+
+def _directly(
+    order: Order, past: tuple[Turn, ...], timeout: float
+) -> Flow[tuple[Outcome, Knowing]]:
+    """
+    Ask the image model itself, which knows nothing: it is told what came before, and shown it.
+    """
+    words, pictures = yield from retold(order, past)
+    request = images_api.draw(order, pictures, words, timeout)
+    try:
+        reply = yield from Send(request)
+    except NoReplyError as error:
+        raise _unanswered(order.turn, error) from error
+    outcome = yield from _read_paid(order.turn, reply, images_api.read_images)
+    kept = yield from _kept(order.turn, outcome, reply.body)
+    return kept, "rebuilt" if past else "fresh"
 
 
 def _ask(order: Order, context: Context, timeout: float) -> Flow[Outcome]:
@@ -90,6 +141,21 @@ def _ask(order: Order, context: Context, timeout: float) -> Flow[Outcome]:
         raise RejectedError(f"The provider rejects the request: {error}") from error
 
 
+def look_at(order: Order, request: Request) -> Flow[Outcome]:
+    """
+    Have a picture looked at, and read what is said of it.
+
+    Raises:
+        FileLostError: The provider does not hold the picture any more.
+        ImageSessionError: The provider did not answer for the request, and the error says why.
+    """
+    try:
+        reply = yield from Send(request)
+    except NoReplyError as error:
+        raise _unanswered(order.turn, error, what="The answer") from error
+    return (yield from _read_paid(order.turn, reply, read_words))
+
+
 def _post(turn: Turn, request: Request, deadline: float) -> Flow[Outcome]:
     asked = yield from Now()
     try:
@@ -104,17 +170,9 @@ def _follow(turn: Turn, reply: Reply, deadline: float, *, asking: float = 0.0) -
     """
     Read the reply to the paid request; look again until it is finished.
     """
-    try:
-        outcome = read_reply(reply)
-    except ReplyError as error:
-        raise (yield from _spilled(turn, reply.body, error)) from error
-    except ProviderError as error:
-        # The provider broke down somewhere after it had the request.
-        raise OutcomeUnknownError(
-            f"{error.message} The picture may have been made and billed; it is not asked for "
-            "again by itself.",
-            turn.id,
-        ) from error
+    if lacks_responses(reply):
+        raise NoResponsesError
+    outcome = yield from _read_paid(turn, reply, read_reply)
     if outcome.response_id is not None:
         yield from _note(turn, outcome.response_id)
     if outcome.finished:
@@ -124,6 +182,23 @@ def _follow(turn: Turn, reply: Reply, deadline: float, *, asking: float = 0.0) -
             "The provider accepted the request and gave no id to ask for its outcome.", turn.id
         )
     return (yield from poll(turn, outcome.response_id, deadline, asking=asking))
+
+
+def _read_paid(turn: Turn, reply: Reply, read: Callable[[Reply], Outcome]) -> Flow[Outcome]:
+    """
+    Read the reply to a request that is paid for; its bytes are kept if they make no sense.
+    """
+    try:
+        return read(reply)
+    except ReplyError as error:
+        raise (yield from _spilled(turn, reply.body, error)) from error
+    except ProviderError as error:
+        # The provider broke down somewhere after it had the request.
+        raise OutcomeUnknownError(
+            f"{error.message} What was asked for may have been made and billed; it is not asked "
+            "for again by itself.",
+            turn.id,
+        ) from error
 
 
 def _listen(turn: Turn, request: Request, deadline: float, *, resumable: bool) -> Flow[Outcome]:
@@ -292,10 +367,12 @@ def _note(turn: Turn, response_id: str) -> Flow[None]:
     yield from OnDisk(lambda store: store.note(turn, response_id))
 
 
-def _unanswered(turn: Turn, error: NoReplyError) -> OutcomeUnknownError | UnavailableError:
+def _unanswered(
+    turn: Turn, error: NoReplyError, what: str = "The picture"
+) -> OutcomeUnknownError | UnavailableError:
     if error.sent:
         return OutcomeUnknownError(
-            f"The request was sent and its answer was lost ({error.reason}). The picture may have "
+            f"The request was sent and its answer was lost ({error.reason}). {what} may have "
             "been made and billed; it is not asked for again by itself.",
             turn.id,
         )

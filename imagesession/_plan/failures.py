@@ -39,6 +39,10 @@ BLOCKED_CODES = frozenset(
 )
 # A request time-out and a conflict leave open whether the work was done.
 _AMBIGUOUS = frozenset({408, 409})
+# A request that names a file which expired is refused before any work.
+_NOT_THERE = frozenset({400, 404})
+_NAMES_A_FILE = re.compile(r"\bfile[-_][A-Za-z0-9]{6,}")
+_NO_SUCH_URL = frozenset({404, 405, 501})
 _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER, _UNAVAILABLE = 401, 403, 429, 500, 503
 
 
@@ -51,6 +55,18 @@ class ContextLostError(Exception):
 class BackgroundRefusedError(Exception):
     """
     The provider does not work in the background.
+    """
+
+
+class FileLostError(Exception):
+    """
+    The provider no longer holds a file that a request names.
+    """
+
+
+class NoResponsesError(Exception):
+    """
+    The server does not speak Responses.
     """
 
 
@@ -103,6 +119,8 @@ def error_of(reply: Reply) -> Exception:
         code == "previous_response_not_found" or param == "previous_response_id"
     ):
         return ContextLostError(message)
+    if reply.status in _NOT_THERE and _NAMES_A_FILE.search(message):
+        return FileLostError(message)
     if code in BLOCKED_CODES:
         return _blocked(error)
     if code in QUOTA_CODES or as_text(error.get("type")) in QUOTA_CODES:
@@ -110,6 +128,19 @@ def error_of(reply: Reply) -> Exception:
     if param == "background" and reply.status < _SERVER:
         return BackgroundRefusedError(message)
     return _by_status(reply, code, param, message)
+
+
+def lacks_responses(reply: Reply) -> bool:
+    """
+    Tell whether an answer to `POST /responses` means that the server has no such endpoint.
+
+    Providers that have it name what is missing by a code: a model, a deployment, a file.
+    """
+    if reply.status not in _NO_SUCH_URL:
+        return False
+    error = _error_body(reply)
+    named = as_text(error.get("code")) or as_text(error.get("param"))
+    return named in {"", "unknown_url"} and not _NAMES_A_FILE.search(as_text(error.get("message")))
 
 
 def _by_status(reply: Reply, code: str, param: str | None, message: str) -> ImageSessionError:

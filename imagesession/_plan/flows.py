@@ -1,156 +1,162 @@
 """
-What each verb does, from the caller's words to a settled turn.
+Make a picture: from the caller's words to a settled turn.
 """
 
 from __future__ import annotations
 
 import attrs
 
-from imagesession._model.catalogue import Catalogue
-from imagesession._model.options import Options
-from imagesession._model.turns import Failure, Reference, Turn
+from imagesession._model.costs import cost_of
+from imagesession._model.turns import Failure, Knowing, Turn
 from imagesession.errors import (
     CallError,
     ImageSessionError,
     LibraryError,
     OutcomeUnknownError,
+    PictureError,
     QuotaError,
     RefusedError,
     RejectedError,
     TryLaterError,
 )
 
-from .checks import check_mask, check_options, check_partials, check_prompt, check_reference_count
 from .delivery import deliver
+from .ordering import plan_order, reserve
+from .replies import Outcome
 from .requests import Order
 from .sessions import Place
-from .steps import AskProvider, Begin, Flow, OnDisk
-from .store import Begun, Fetched, Source
+from .steps import Begin, Flow, OnDisk
+from .store import Fetched, Reservation
+from .uploads import upload
+from .wire import Received
+from .wishes import Terms, Wish
 
 _NOT_TAKEN_UP = (TryLaterError, QuotaError, CallError)
 
 
-@attrs.frozen(kw_only=True)
-class Wish:
-    """
-    What a caller asks for.
-
-    Attributes:
-        prompt: In words.
-        options: Beside the words, after all defaults.
-        references: Pictures that go along.
-        mask: Marks what may change.
-        partial_images: How many pictures on the way are wanted.
-        timeout: Seconds to look for a picture that was accepted.
-    """
-
-    prompt: str
-    options: Options
-    references: tuple[Source, ...] = ()
-    mask: Source | None = None
-    partial_images: int = 0
-    timeout: float = 600.0
-
-
-def generate(wish: Wish, catalogue: Catalogue, place: Place | None = None) -> Flow[Turn]:
+def generate(wish: Wish, terms: Terms, place: Place | None = None) -> Flow[Turn]:
     """
     Make a picture: check, write down the intent, ask, keep what comes, and only then return.
 
     Args:
         wish: What is wanted.
-        catalogue: What is known of the models.
+        terms: What holds for everything that is asked.
         place: Where in a session it grows; None for a one-shot.
 
     Raises:
         ImageSessionError: There is no picture, and the error says why and what to do.
     """
+    made = yield from _made_before(wish)
+    if made is not None:
+        return _checked(made, wish)
     begun = yield from Begin(after=place.tree.latest_id() if place else "")
-    order = yield from _order(wish, catalogue, begun, place)
-    turn = order.turn
-    yield from OnDisk(lambda store: store.intend(turn))
     past = place.past if place else ()
+    planned = yield from plan_order(wish, terms, begun, place)
+    order, reservation = reserve(planned, terms, past)
+    made = yield from intend(order.turn, reservation)
+    if made is not None:
+        return _checked(made, wish)
+    order = yield from hand_over(order)
     try:
-        outcome, context = yield from deliver(order, past, turn.provider, wish.timeout)
+        outcome, context = yield from deliver(order, past, terms.timeout)
     except ImageSessionError as error:
-        yield from _settle(turn, error)
+        yield from settle(order.turn, error)
         raise
-    answered = attrs.evolve(
-        turn,
+    return (yield from _keep(order, outcome, context, wish, terms))
+
+
+def _made_before(wish: Wish) -> Flow[Turn | None]:
+    intent_id = wish.intent_id
+    if intent_id is None:
+        return None
+    return (yield from OnDisk(lambda store: store.find_intent(intent_id)))
+
+
+def _checked(made: Turn, wish: Wish) -> Turn:
+    """
+    Return what was made before under the same name, if it is what is wanted.
+    """
+    if made.prompt == wish.prompt:
+        return made
+    raise CallError(
+        f"intent_id={made.intent_id!r} was used for another prompt ({made.prompt[:60]!r}); nothing "
+        "was sent. Give this picture a name of its own."
+    )
+
+
+def intend(turn: Turn, reservation: Reservation | None) -> Flow[Turn | None]:
+    """
+    Write down what is about to be asked; give what was made before under the same name, if any.
+    """
+    return (yield from OnDisk(lambda store: store.intend(turn, reservation)))
+
+
+def hand_over(order: Order) -> Flow[Order]:
+    """
+    Have the provider hold the pictures of an order.
+    """
+    if order.markup is not None:
+        return order  # goes to an endpoint that takes no ids
+    pictures = (*order.references, *(() if order.mask is None else (order.mask,)))
+    files = yield from upload(pictures, order.turn.provider, order.turn.started)
+    return attrs.evolve(order, files=files)
+
+
+def _keep(order: Order, outcome: Outcome, context: Knowing, wish: Wish, terms: Terms) -> Flow[Turn]:
+    """
+    Keep what came: pictures, or the fact that there is none.
+    """
+    turn = attrs.evolve(answered(order, outcome, terms), context=context)
+    if outcome.error is not None:
+        yield from keep_failure(turn, outcome.error)
+        raise outcome.error
+    settled = attrs.evolve(turn, status="completed")
+    problem = None
+    pictures = outcome.pictures
+    if wish.keep_outside and order.mask is not None:
+        try:
+            pictures = (
+                *pictures,
+                (yield from _composite(order.references[0], order.mask, pictures[-1])),
+            )
+        except PictureError as error:
+            problem = error
+    kept = yield from OnDisk(lambda store: store.commit(settled, pictures))
+    if problem is not None:
+        raise PictureError(
+            f"The reply is kept as picture {kept.images[-1].id}, but could not be put into the "
+            f"original: {problem.message}"
+        ) from problem
+    return kept
+
+
+def _composite(original: Fetched, mask: Fetched, reply: Received) -> Flow[Received]:
+    return (yield from OnDisk(lambda store: store.composite(original, mask, reply.data)))
+
+
+def answered(order: Order, outcome: Outcome, terms: Terms) -> Turn:
+    """
+    Add to a turn what its reply says of it, and what that costs.
+    """
+    model = (outcome.model or order.mainline) if outcome.led else None
+    # A reply may name a snapshot that the catalogue does not know.
+    priced = order.mainline if model and not terms.catalogue.find(model) else model
+    return attrs.evolve(
+        order.turn,
         text=outcome.text,
-        context=context,
-        model=outcome.model or order.mainline,
+        model=model,
         response_id=outcome.response_id,
         usage=outcome.usage,
-    )
-    if outcome.error is not None:
-        yield from _keep_failure(answered, outcome.error)
-        raise outcome.error
-    settled = attrs.evolve(answered, status="completed")
-    return (yield from OnDisk(lambda store: store.commit(settled, outcome.pictures)))
-
-
-def _order(wish: Wish, catalogue: Catalogue, begun: Begun, place: Place | None) -> Flow[Order]:
-    """
-    Check all that can be checked without asking the provider.
-    """
-    prompt = check_prompt(wish.prompt)
-    check_reference_count(len(wish.references))
-    check_partials(wish.partial_images)
-    mainline = check_options(
-        wish.options,
-        catalogue,
-        begun.at.date(),
-        partial_images=wish.partial_images,
-        masked=wish.mask is not None,
-    )
-    references: list[Fetched] = []
-    for source in wish.references:
-        references.append((yield from _fetch(source)))  # noqa: PERF401 - a step cannot be yielded in a comprehension
-    mask = yield from _mask(wish, references, place)
-    turn = Turn(
-        id=begun.id,
-        session=place.record.id if place else None,
-        parent=place.head.id if place and place.head else None,
-        branch=place.branch if place else "main",
-        prompt=prompt,
-        options=wish.options,
-        references=tuple(Reference(sha256=one.sha256, image_id=one.image_id) for one in references),
-        masked=mask is not None,
-        provider=(yield from AskProvider()),
-        started=begun.at,
-    )
-    return Order(
-        turn=turn,
-        mainline=mainline,
-        brief=place.record.description if place else "",
-        references=tuple(references),
-        mask=mask,
-        partial_images=wish.partial_images,
+        cost=cost_of(
+            outcome.usage,
+            mainline=priced,
+            image=order.image_model or None,
+            catalogue=terms.catalogue,
+        ),
     )
 
 
-def _fetch(source: Source) -> Flow[Fetched]:
-    return (yield from OnDisk(lambda store: store.fetch(source)))
-
-
-def _mask(wish: Wish, references: list[Fetched], place: Place | None) -> Flow[Fetched | None]:
-    """
-    Read the mask and check it against the picture that it is for: the first reference, or
-    the last picture of the session.
-    """
-    if wish.mask is None:
-        return None
-    mask = yield from _fetch(wish.mask)
-    last = place.head.images[-1] if place and place.head else None
-    if references:
-        first = references[0].facts
-        check_mask(mask.facts, (first.width, first.height))
-    else:
-        check_mask(mask.facts, (last.width, last.height) if last else None)
-    return mask
-
-
-def _settle(turn: Turn, error: ImageSessionError) -> Flow[None]:
+def settle(turn: Turn, error: ImageSessionError) -> Flow[None]:
     """
     Settle a turn for which there was no reply to keep.
 
@@ -162,10 +168,10 @@ def _settle(turn: Turn, error: ImageSessionError) -> Flow[None]:
     if isinstance(error, _NOT_TAKEN_UP) and not isinstance(error, RejectedError):
         yield from OnDisk(lambda store: store.forget(turn))
     else:
-        yield from _keep_failure(turn, error)
+        yield from keep_failure(turn, error)
 
 
-def _keep_failure(turn: Turn, error: ImageSessionError) -> Flow[None]:
+def keep_failure(turn: Turn, error: ImageSessionError) -> Flow[None]:
     """
     Keep the fact that a turn brought no picture.
     """

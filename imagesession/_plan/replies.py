@@ -15,7 +15,7 @@ import attrs
 import pybase64
 
 from imagesession._model.pictures import PictureFacts, read_facts
-from imagesession._model.turns import Usage
+from imagesession._model.usage import Usage
 from imagesession.errors import GenerationError, ImageSessionError, RefusedError, ReplyError
 
 from .failures import error_of, failure_of
@@ -40,6 +40,7 @@ class Outcome:
         error: Why there is no picture, when it is finished without one.
         text: What the model said beside them.
         model: The mainline model that answered.
+        led: Whether a mainline model led; else the image model was asked directly.
         usage: What was used, as the provider said it.
     """
 
@@ -50,6 +51,7 @@ class Outcome:
     error: ImageSessionError | None = None
     text: str = ""
     model: str | None = None
+    led: bool = True
     usage: Usage = Usage()
 
 
@@ -64,7 +66,7 @@ def read_reply(reply: Reply) -> Outcome:
     """
     if not is_success(reply):
         raise error_of(reply)
-    return read_response(_json(reply))
+    return read_response(read_json(reply))
 
 
 def is_success(reply: Reply) -> bool:
@@ -87,7 +89,7 @@ def read_response(response: Json) -> Outcome:
     status = as_text(response.get("status"))
     if not status and "output" not in response:
         raise ReplyError("The provider's reply is no response object; is this the right URL?")
-    items = [as_mapping(item) for item in as_list(response.get("output"))]
+    items = _items(response)
     pictures, problems = _pictures(items)
     text = "\n".join(filter(None, (said for item in items for said in _said(item))))
     finished = bool(pictures or problems) or status in FINISHED or not status
@@ -104,6 +106,22 @@ def read_response(response: Json) -> Outcome:
         model=as_text(response.get("model")) or None,
         usage=_usage(response),
     )
+
+
+def read_words(reply: Reply) -> Outcome:
+    """
+    Read the answer to a request for words: what is a refusal elsewhere is the answer here.
+
+    Raises:
+        ImageSessionError: HTTP calls it an error, or it is no response object.
+    """
+    if not is_success(reply):
+        raise error_of(reply)
+    response = read_json(reply)
+    outcome = read_response(response)
+    refusal = _refusal(_items(response))
+    answered = outcome.text and isinstance(outcome.error, RefusedError) and not refusal
+    return attrs.evolve(outcome, error=None) if answered else outcome
 
 
 def _pictures(items: list[Json]) -> tuple[tuple[Received, ...], list[ReplyError]]:
@@ -220,7 +238,13 @@ def _no_picture(response: Json, items: list[Json], text: str) -> ImageSessionErr
     return GenerationError(f"The reply ({status or 'no status'}) has no picture and no reason.")
 
 
-def _json(reply: Reply) -> Json:
+def read_json(reply: Reply) -> Json:
+    """
+    Read a reply's body as a JSON object.
+
+    Raises:
+        ReplyError: It is none.
+    """
     try:
         body = parse(reply.body)
     except ValueError:
@@ -235,8 +259,13 @@ def _json(reply: Reply) -> Json:
 
 
 def _usage(response: Json) -> Usage:
-    image = as_mapping(response.get("tool_usage")).get("image_gen")
-    return Usage(
-        mainline=dict(as_mapping(response.get("usage"))) or None,
-        image=dict(as_mapping(image)) or None,
-    )
+    image = dict(as_mapping(as_mapping(response.get("tool_usage")).get("image_gen")))
+    authors = [item["svg_usage"] for item in _items(response) if item.get("svg_usage")]
+    if authors:
+        # What the author of an SVG used is told apart, with each of its pictures.
+        image["svg_usage"] = authors
+    return Usage(mainline=dict(as_mapping(response.get("usage"))) or None, image=image or None)
+
+
+def _items(response: Json) -> list[Json]:
+    return [as_mapping(item) for item in as_list(response.get("output"))]

@@ -5,7 +5,7 @@ Build the requests that the provider is sent.
 from __future__ import annotations
 
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import attrs
@@ -46,18 +46,26 @@ class Order:
     Attributes:
         turn: The turn that it is for, with its prompt and options.
         mainline: The name of the mainline model.
+        image_model: The name of the model that draws, where the wire wants one.
         brief: What the session is about.
-        references: Pictures that go along with the prompt.
+        references: Pictures that go along with the prompt; the one that is changed comes first.
         mask: Marks what may change.
+        markup: A drawing that lies over the first picture.
+        edits: Whether a picture is changed, not a new one made.
         partial_images: How many pictures on the way are asked for.
+        files: What the provider holds already: its id of a picture, by the picture's digest.
     """
 
     turn: Turn
     mainline: str
+    image_model: str = ""
     brief: str = ""
     references: tuple[Fetched, ...] = ()
     mask: Fetched | None = None
+    markup: Fetched | None = None
+    edits: bool = False
     partial_images: int = 0
+    files: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
 
 def create(order: Order, context: Context, delivery: Delivery, timeout: float = 600.0) -> Request:
@@ -105,7 +113,9 @@ def retrieve(response_id: str, timeout: float = 30.0) -> Request:
 
 def _message(order: Order, last: Fetched | None) -> Item:
     pictures = order.references if last is None else (last, *order.references)
-    return user_message(order.turn.prompt, map(_input_image, pictures))
+    return user_message(
+        order.turn.prompt, (input_image(picture, order.files) for picture in pictures)
+    )
 
 
 def user_message(text: str, pictures: Iterable[Item] = ()) -> Item:
@@ -115,8 +125,17 @@ def user_message(text: str, pictures: Iterable[Item] = ()) -> Item:
     return {"role": "user", "content": [*pictures, {"type": "input_text", "text": text}]}
 
 
-def _input_image(picture: Fetched) -> Item:
-    return {"type": "input_image", "image_url": _data_url(picture)}
+def input_image(picture: Fetched, files: Mapping[str, str]) -> Item:
+    """
+    Build a picture of a message: by its id where the provider holds it, else with its bytes.
+    """
+    return {"type": "input_image", **_located(picture, files)}
+
+
+def _located(picture: Fetched, files: Mapping[str, str]) -> Item:
+    if picture.sha256 in files:
+        return {"file_id": files[picture.sha256]}
+    return {"image_url": _data_url(picture)}
 
 
 def _data_url(picture: Fetched) -> str:
@@ -128,15 +147,17 @@ def _data_url(picture: Fetched) -> str:
 
 
 def _tool(order: Order) -> Item:
-    tool: Item = {"type": "image_generation", **_tool_options(order.turn.options)}
+    tool: Item = {"type": "image_generation", **tool_options(order.turn.options)}
     if order.partial_images:
         tool["partial_images"] = order.partial_images
+    if order.edits:
+        tool["action"] = "edit"
     if order.mask is not None:
-        tool["input_image_mask"] = {"image_url": _data_url(order.mask)}
+        tool["input_image_mask"] = _located(order.mask, order.files)
     return tool
 
 
-def _tool_options(options: Options) -> Item:
+def tool_options(options: Options) -> Item:
     """
     Name what differs from the defaults, in the wire's words; the provider fills in the rest.
     """

@@ -4,19 +4,20 @@ What can be done with sessions without asking a provider.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 
 import attrs
 
-from imagesession._model.options import Options
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Move, Tree
 from imagesession._model.turns import Turn
-from imagesession.errors import NotFoundError, SessionClosedError
+from imagesession.errors import MaxSessionsReached, NotFoundError, SessionClosedError
 
 from .checks import check_label
 from .steps import Begin, Flow, OnDisk
 from .store import Store
+from .wishes import Terms
 
 
 @attrs.frozen(kw_only=True)
@@ -49,19 +50,23 @@ class Place:
         return self.tree.lineage(self.head)
 
 
-def start(description: str, name: str | None, choices: Mapping[str, object]) -> Flow[SessionRecord]:
+def start(
+    description: str, name: str | None, choices: Mapping[str, object], terms: Terms
+) -> Flow[SessionRecord]:
     """
     Start a session.
 
     Raises:
         CallError: Description or name are no texts.
         OptionError: A choice is not one that the option takes.
+        MaxSessionsReached: As many sessions are active as are allowed.
     """
     check_label("The description", description)
     if name is not None:
         check_label("The name", name)
-    Options().updated(choices)
+    terms.options.updated(choices)
     begun = yield from Begin()
+    yield from _check_room(terms, begun.at)
     record = SessionRecord(
         id=begun.id,
         description=description.strip(),
@@ -71,6 +76,56 @@ def start(description: str, name: str | None, choices: Mapping[str, object]) -> 
     )
     yield from OnDisk(lambda store: store.save_session(record))
     return record
+
+
+def _check_room(terms: Terms, now: dt.datetime) -> Flow[None]:
+    since = now - dt.timedelta(seconds=terms.idle_after)
+    active = yield from OnDisk(lambda store: store.active_sessions(since))
+    if len(active) < terms.max_sessions:
+        return
+    idlest = active[0].record
+    minutes = (now - active[0].last).total_seconds() / 60
+    raise MaxSessionsReached(
+        f"{len(active)} sessions are active, and max_sessions={terms.max_sessions} are allowed. "
+        f"The idlest is {idlest.id} ({idlest.name or idlest.description[:40]}), for "
+        f"{minutes:.0f} minutes: close it with studio.open({idlest.id!r}).close(). A session goes "
+        f"idle by itself after {terms.idle_after / 60:.0f} minutes.",
+        terms.max_sessions,
+        idlest.id,
+    )
+
+
+def change(
+    session_id: str,
+    description: str | None,
+    name: str | None,
+    choices: Mapping[str, object],
+    terms: Terms,
+) -> Flow[SessionRecord]:
+    """
+    Change what a session is about, what it is called, or what its turns ask for from now on.
+
+    Raises:
+        CallError: Description or name are no texts.
+        OptionError: A choice is not one that the option takes.
+        SessionClosedError: The session was closed.
+    """
+    if description is not None:
+        check_label("The description", description)
+    if name is not None:
+        check_label("The name", name)
+    terms.options.updated(choices)
+
+    def changed(known: SessionRecord) -> SessionRecord:
+        _check_open(known)
+        return attrs.evolve(
+            known,
+            description=known.description if description is None else description.strip(),
+            name=known.name if name is None else name,
+            choices={**known.choices, **choices},
+        )
+
+    return (yield from _update(session_id, changed))
 
 
 def find(wanted: str, branch: str, *, reopen: bool) -> Flow[SessionRecord]:

@@ -7,19 +7,21 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import attrs
 
+from imagesession._model.budgets import Budget
+from imagesession._model.estimates import Estimate
 from imagesession._model.pictures import PictureFacts
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
-from imagesession._model.turns import ImageRecord, Turn
+from imagesession._model.turns import ImageRecord, Kind, Turn
 
 from .wire import Received
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | ImageRecord | object"
-"""Where a reference comes from: a path, bytes, a picture of the library, or a PIL image."""
+"""Where a picture comes from: a path or an id, bytes, a picture of the library, a PIL image."""
 
 
 @attrs.frozen(kw_only=True)
@@ -41,6 +43,38 @@ class Fetched:
 
 
 @attrs.frozen(kw_only=True)
+class Imported:
+    """
+    A picture from elsewhere, as it is, with what lies beside it.
+
+    Attributes:
+        data: Its bytes.
+        facts: What its header says.
+        file: The name of its file, if it had one.
+        prompt: What was asked for it, if that is known.
+        revised_prompt: What the image model was told, if that is known.
+        model: The mainline model, if that is known.
+    """
+
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
+    facts: PictureFacts
+    file: str | None = None
+    prompt: str = ""
+    revised_prompt: str | None = None
+    model: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Activity:
+    """
+    A session and when something last happened in it.
+    """
+
+    record: SessionRecord
+    last: dt.datetime
+
+
+@attrs.frozen(kw_only=True)
 class Begun:
     """
     A new id, and the time in UTC.
@@ -57,13 +91,89 @@ class ImageQuery:
 
     Attributes:
         session: Only those of a session; None for all.
+        kind: Only those of a kind.
+        text: Only those whose prompt, revised prompt or label holds it; case does not count.
+        since: Only those made then or later.
+        until: Only those made before.
         limit: At most so many.
         before: Only those older than the picture of this id.
     """
 
     session: str | None = None
+    kind: Kind | None = None
+    text: str | None = None
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
     limit: int = 50
     before: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SpendingQuery:
+    """
+    What to add the costs up by.
+
+    Attributes:
+        by: The fact of a turn whose values make the groups.
+        since: Only turns of this day (UTC) or later.
+        until: Only turns of this day or earlier.
+        session: Only those of a session.
+    """
+
+    by: Literal["day", "session", "model", "kind", "provider"] = "day"
+    since: dt.date | None = None
+    until: dt.date | None = None
+    session: str | None = None
+
+
+@attrs.frozen
+class Tally:
+    """
+    What a group of turns came to.
+
+    Attributes:
+        group: The value that they share; empty for those that have none.
+        cost: US dollars, as far as the prices are known.
+        spent: US dollars that a budget counts: where a price is not known, what was set aside.
+        uncertain: In how many turns a price is not known.
+        images: How many pictures came.
+        turns: How many turns there were.
+    """
+
+    group: str
+    cost: float
+    spent: float
+    uncertain: int
+    images: int
+    turns: int
+
+
+@attrs.frozen(kw_only=True)
+class Reservation:
+    """
+    What a paid request is allowed to cost.
+
+    Attributes:
+        budget: The limits.
+        estimate: What it is expected to cost.
+    """
+
+    budget: Budget
+    estimate: Estimate
+
+
+@attrs.frozen(kw_only=True)
+class Upload:
+    """
+    A picture that a provider holds.
+
+    Attributes:
+        file_id: Its id there; None where the provider takes no files.
+        expires: When it is gone.
+    """
+
+    file_id: str | None
+    expires: dt.datetime
 
 
 class Store(Protocol):
@@ -75,8 +185,15 @@ class Store(Protocol):
         """Give out the time and an id, greater than one that is there already."""
         ...
 
-    def intend(self, turn: Turn) -> None:
-        """Write down durably what is about to be asked, if there is room for what will come."""
+    def intend(self, turn: Turn, reservation: Reservation | None = None) -> Turn | None:
+        """
+        Write down durably what is about to be asked, if there is room for what will come and
+        the budget allows it; give the turn that was made under its intent's name before, if any.
+        """
+        ...
+
+    def find_intent(self, intent_id: str) -> Turn | None:
+        """Return the turn that was completed under a caller's own name for it."""
         ...
 
     def note(self, turn: Turn, response_id: str) -> None:
@@ -87,8 +204,13 @@ class Store(Protocol):
         """Drop an intent that the provider did not take up."""
         ...
 
-    def commit(self, turn: Turn, pictures: tuple[Received, ...]) -> Turn:
-        """Write pictures and turn durably, in this order, and return the turn with its images."""
+    def commit(
+        self, turn: Turn, pictures: tuple[Received, ...], copies: tuple[ImageRecord, ...] = ()
+    ) -> Turn:
+        """
+        Write pictures and turn durably, in this order, and return the turn with its images;
+        copies are pictures of the library that the turn has too.
+        """
         ...
 
     def spill(self, turn_id: str, body: bytes) -> str:
@@ -97,6 +219,34 @@ class Store(Protocol):
 
     def fetch(self, source: Source) -> Fetched:
         """Read a reference picture, wherever it is."""
+        ...
+
+    def fetch_original(self, source: Source) -> Imported:
+        """Read a picture as it is, with what is known of it, to keep it."""
+        ...
+
+    def mask(self, source: object, picture: Fetched, *, fit: bool) -> Fetched:
+        """Read a mask as the wire takes it, checked against its picture."""
+        ...
+
+    def markup(self, source: Source, picture: Fetched, *, fit: bool) -> Fetched:
+        """Read a drawing to lie over a picture, checked against it."""
+        ...
+
+    def composite(self, original: Fetched, mask: Fetched, reply: bytes) -> Received:
+        """Put a reply into its original where the mask opens it, to the pixel."""
+        ...
+
+    def find_upload(self, sha256: str, provider: str, at: dt.datetime) -> Upload | None:
+        """Return the picture's id with a provider, if it lives; None if it must go up."""
+        ...
+
+    def keep_upload(self, sha256: str, provider: str, upload: Upload) -> None:
+        """Remember a picture's id with a provider."""
+        ...
+
+    def drop_upload(self, sha256: str, provider: str) -> None:
+        """Forget a picture's id that the provider does not know any more."""
         ...
 
     def still(self, image: ImageRecord) -> Fetched | None:
@@ -139,4 +289,24 @@ class Store(Protocol):
 
     def find_image(self, image_id: str) -> tuple[Turn, int]:
         """Return the turn of a picture, and its position there."""
+        ...
+
+    def metadata(self, turn: Turn, position: int) -> dict[str, Any]:
+        """Return all that is recorded of a picture, as it lies beside its file."""
+        ...
+
+    def spending(self, query: SpendingQuery) -> tuple[Tally, ...]:
+        """Add up what turns cost."""
+        ...
+
+    def activity(self, record: SessionRecord) -> dt.datetime:
+        """Return when something last happened in a session."""
+        ...
+
+    def count_sessions(self) -> int:
+        """Return how many sessions there are."""
+        ...
+
+    def active_sessions(self, since: dt.datetime) -> tuple[Activity, ...]:
+        """Return the open sessions in which something happened since, the idlest first."""
         ...

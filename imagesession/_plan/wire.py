@@ -10,6 +10,25 @@ from typing import Any, Literal
 import attrs
 
 from imagesession._model.pictures import PictureFacts
+from imagesession._model.turns import Source
+
+
+@attrs.frozen(kw_only=True)
+class Part:
+    """
+    A file in a form that is sent.
+
+    Attributes:
+        field: The form's field.
+        name: What the file is called.
+        mime: Its media type.
+        data: Its bytes.
+    """
+
+    field: str
+    name: str
+    mime: str
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
 
 
 @attrs.frozen(kw_only=True)
@@ -20,13 +39,15 @@ class Request:
     Attributes:
         method: Its verb.
         path: Beneath the base URL.
-        body: Sent as JSON.
+        body: Sent as JSON, or as the fields of a form where there are files.
+        files: Sent as parts of a form.
         timeout: Seconds without a byte after which the answer counts as lost.
     """
 
     method: Literal["GET", "POST"]
     path: str
     body: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
+    files: tuple[Part, ...] = ()
     timeout: float = 600.0
 
 
@@ -63,10 +84,11 @@ class NoReplyError(Exception):
 @attrs.frozen(kw_only=True)
 class Received:
     """
-    A picture as it came from the provider.
+    A picture to keep: as it came from the provider, or put together from that.
     """
 
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
     facts: PictureFacts
     revised_prompt: str | None = None
     call_id: str | None = None
+    source: Source = "reply"

@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 
 from imagesession._model.options import Options
 from imagesession._model.tree import MAIN, Move, Tree
-from imagesession._model.turns import Status, Turn
+from imagesession._model.turns import ImageRecord, Status, Turn
 from imagesession.errors import CallError, NotFoundError
 
 NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
+PICTURE = ImageRecord(
+    id="p", file="general/p.png", format="png", width=1, height=1, bytes=1, sha256=""
+)
 
 
 @attrs.define
@@ -48,6 +51,7 @@ class Grower:
             status=status,
             prompt=f"prompt {self.count}",
             options=Options(),
+            images=(PICTURE,) if status == "completed" else (),
             started=NOW,
         )
         self.tree = self.tree.plus([turn])

@@ -1,0 +1,125 @@
+"""
+Carry out many flows at once: so many at a time, no faster than allowed, each with its own end.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import anyio
+import attrs
+
+from imagesession._plan.steps import Flow
+from imagesession.errors import ImageSessionError
+
+T = TypeVar("T")
+Report = Callable[[], object]
+
+
+@attrs.define
+class Pace:
+    """
+    Gives out times to start, evenly spaced.
+
+    Attributes:
+        interval: Seconds from one start to the next; 0 for no limit.
+    """
+
+    interval: float = 0.0
+    _next: float = attrs.field(default=0.0, init=False)
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
+
+    @classmethod
+    def per_minute(cls, starts: float | None) -> Pace:
+        """
+        Make a pace from a number of starts a minute; None for no limit.
+        """
+        return cls(0.0 if starts is None else 60.0 / starts)
+
+    def reserve(self) -> float:
+        """
+        Take the next time to start; return how many seconds away it is.
+        """
+        if not self.interval:
+            return 0.0
+        with self._lock:
+            now = time.monotonic()
+            start = max(now, self._next)
+            self._next = start + self.interval
+            return start - now
+
+
+def nothing() -> None:
+    """
+    Report to nobody.
+    """
+
+
+def gather(
+    do: Callable[[Flow[T]], T],
+    flows: Sequence[Flow[T]],
+    *,
+    concurrency: int,
+    pace: Pace,
+    report: Report = nothing,
+) -> list[T | ImageSessionError]:
+    """
+    Carry out flows; return each one's result, or its error in its place.
+
+    Args:
+        do: Carries out one.
+        flows: What to do; they are begun in this order.
+        concurrency: How many at a time.
+        pace: When each may start.
+        report: Called when one has ended.
+    """
+
+    def one(flow: Flow[T]) -> T | ImageSessionError:
+        try:
+            time.sleep(pace.reserve())
+            return do(flow)
+        except ImageSessionError as error:
+            return error
+        finally:
+            report()
+
+    pool = ThreadPoolExecutor(max_workers=max(1, min(concurrency, len(flows))))
+    try:
+        return list(pool.map(one, flows))
+    finally:
+        # On Ctrl-C, what was not begun is not begun; what is under way is paid for, and finishes.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+async def gather_async(
+    do: Callable[[Flow[T]], Coroutine[Any, Any, T]],
+    flows: Sequence[Flow[T]],
+    *,
+    concurrency: int,
+    pace: Pace,
+    report: Report = nothing,
+) -> list[T | ImageSessionError]:
+    """
+    Same as `gather`, but awaits.
+    """
+    results: dict[int, T | ImageSessionError] = {}
+    limiter = anyio.CapacityLimiter(max(1, concurrency))
+
+    async def one(position: int, flow: Flow[T]) -> None:
+        async with limiter:
+            try:
+                await anyio.sleep(pace.reserve())
+                results[position] = await do(flow)
+            except ImageSessionError as error:
+                results[position] = error
+            finally:
+                report()
+
+    async with anyio.create_task_group() as group:
+        for position, flow in enumerate(flows):
+            group.start_soon(one, position, flow)
+    return [results[position] for position in range(len(flows))]

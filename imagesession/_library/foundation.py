@@ -1,0 +1,124 @@
+"""
+What everything in a library stands on: its folders, its journal, its index and its records.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+from imagesession._model.turns import Turn
+from imagesession.errors import DiskError, LibraryError, LibraryTooNewError, RecordError
+
+from . import records
+from .durable import disk_errors, make_folder, sweep, write_new
+from .ids import IdMaker
+from .index import Index
+from .journal import Journal
+from .layout import ONE_SHOTS, Layout
+
+LAYOUT_VERSION = 1
+
+
+class Foundation:
+    """
+    A folder that is a library: opened, or made if it is missing.
+
+    Args:
+        root: The folder.
+
+    Raises:
+        DiskError: The folder cannot be used.
+        LibraryTooNewError: A newer imagesession wrote it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.layout = Layout(_expand(root))
+        self._ids = IdMaker()
+        self._journal = Journal(self.layout)
+        self._index = Index(self.layout.index, self._scan)
+        self._turns: dict[str, dict[str, Turn]] = {}
+        self._lock = threading.Lock()
+        self._unindexed = 0
+        with disk_errors(self.layout.root):
+            _check_format(self.layout)
+            for folder in self.layout.folders():
+                make_folder(folder)
+            _mark_format(self.layout)
+            sweep(self.layout.tmp)
+
+    def _read_turn(self, session_id: str | None, turn_id: str) -> Turn:
+        file = self.layout.turn_file(session_id, turn_id)
+        with disk_errors(file):
+            return records.read_turn(file.read_bytes(), str(file))
+
+    def _catch_up(self) -> None:
+        """
+        Take the turns into the index that were settled since, by whichever process.
+
+        Their intents stay in the journal until then. So settling a turn need not wait for the
+        index to be flushed, and a process that dies in between leaves nothing undone.
+        """
+        self._unindexed = 0
+        settled: list[Turn] = []
+        for entry in self._journal.entries():
+            if self.layout.turn_file(entry.session_id, entry.turn_id).exists():
+                # One that is damaged stays; reading its session names the damage.
+                with contextlib.suppress(LibraryError):
+                    settled.append(self._read_turn(entry.session_id, entry.turn_id))
+        if settled:
+            self._index.add(settled)
+            for turn in settled:
+                self._journal.drop(turn.id, turn.session)
+
+    def _scan(self) -> Iterator[Turn]:
+        """
+        Read all turns from the records. One that is damaged is left out: its picture can be seen
+        in its folder, and reading its session names the damage.
+        """
+        for folder in sorted(self.layout.turns.iterdir()):
+            session = None if folder.name == ONE_SHOTS else folder.name
+            for file in sorted(folder.glob("*.json")):
+                with contextlib.suppress(LibraryError):
+                    turn = records.read_turn(file.read_bytes(), str(file))
+                    yield attrs.evolve(turn, session=session)
+
+
+def _expand(root: Path) -> Path:
+    try:
+        return root.expanduser().absolute()
+    except RuntimeError as error:
+        raise DiskError(
+            f"The library cannot use {root}: {error}. Write the path in full."
+        ) from error
+
+
+def _check_format(layout: Layout) -> None:
+    try:
+        text = layout.format.read_bytes()
+    except FileNotFoundError:
+        return
+    try:
+        version = int(json.loads(text)["min_reader"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise RecordError(
+            f"{layout.format} is damaged. If this is a library of imagesession, write "
+            f'{{"format": {LAYOUT_VERSION}, "min_reader": {LAYOUT_VERSION}}} into it.'
+        ) from error
+    if version > LAYOUT_VERSION:
+        raise LibraryTooNewError(
+            f"The library {layout.root} was written by a newer imagesession (format "
+            f"{version}; this one reads {LAYOUT_VERSION}). Update: pip install -U imagesession."
+        )
+
+
+def _mark_format(layout: Layout) -> None:
+    mark = json.dumps({"format": LAYOUT_VERSION, "min_reader": LAYOUT_VERSION}).encode()
+    if not layout.format.exists():
+        with contextlib.suppress(FileExistsError):
+            write_new(layout.format, mark, layout.tmp)

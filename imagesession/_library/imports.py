@@ -1,0 +1,76 @@
+"""
+Pictures from elsewhere, to be kept as they are, with what lies beside them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from imagesession._model.pictures import read_facts
+from imagesession._pixels.convert import to_wire
+from imagesession._pixels.sources import read_source
+from imagesession._plan.store import Imported, Source
+
+_MAX_SIDECAR = 1_000_000
+
+
+def load_original(source: Source) -> Imported:
+    """
+    Read a picture to keep: its bytes as they are, unless no browser shows its format.
+
+    What lies beside it under the same name, written by this library or by older tools, tells
+    what was asked for it.
+
+    Raises:
+        PictureError: It is no picture.
+    """
+    data, name = read_source(source)
+    facts = read_facts(data)
+    if facts is None:
+        data, facts = to_wire(data, name)
+    elif facts.format != "svg":
+        to_wire(data, name)  # it must open, whatever its header says
+    path = _path(source)
+    beside = _beside(path)
+    return Imported(
+        data=data,
+        facts=facts,
+        file=None if path is None else path.name,
+        prompt=_text(beside, "original_prompt") or "",
+        revised_prompt=_text(beside, "revised_prompt"),
+        model=_text(beside, "model"),
+    )
+
+
+def _path(source: Source) -> Path | None:
+    if isinstance(source, (str, os.PathLike)):
+        return Path(os.fsdecode(cast("str | os.PathLike[str]", source))).expanduser()
+    return None
+
+
+def _beside(path: Path | None) -> Mapping[str, Any]:
+    """
+    Read the metadata beside a picture; none where there is none that can be read.
+    """
+    if path is None:
+        return {}
+    for name in (f"{path.stem}.json", f"{path.stem}_metadata.json"):
+        file = path.with_name(name)
+        try:
+            if file.stat().st_size > _MAX_SIDECAR:
+                continue
+            facts = json.loads(file.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(facts, dict):
+            return cast("dict[str, Any]", facts)
+    return {}
+
+
+def _text(facts: Mapping[str, Any], name: str) -> str | None:
+    value = facts.get(name)
+    return value.strip() or None if isinstance(value, str) else None

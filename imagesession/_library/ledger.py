@@ -1,0 +1,147 @@
+"""
+The ledger of a library: what was spent, what is set aside, and whether another request may be.
+
+It needs no book of its own. A turn's record says what it cost; its intent in the journal, written
+before anything is sent, says what was set aside for it, and stays until it is settled. So what a
+process that died had set aside counts as spent until its outcome is known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+from imagesession._model.budgets import check
+from imagesession._model.turns import Turn
+from imagesession._plan.store import Reservation, SpendingQuery
+from imagesession.errors import LibraryError, OutcomeUnknownError
+
+from . import records
+from .ids import moment_of
+from .index import find_intent, has_turn, spent_on, tally
+from .journal import Entry, Journal
+from .layout import Layout
+
+
+@attrs.frozen
+class Claim:
+    """
+    What an intent that is not in the index yet holds.
+
+    Attributes:
+        turn_id: The turn's id.
+        session: Its session's id; None for a one-shot.
+        amount: US dollars: what it cost if it is settled, else what was set aside.
+        intent_id: The caller's own name for it.
+        settled: The turn, if it is settled.
+    """
+
+    turn_id: str
+    session: str | None
+    amount: float
+    intent_id: str | None
+    settled: Turn | None
+
+    @property
+    def day(self) -> dt.date:
+        """
+        The day (UTC) on which it was begun.
+        """
+        return moment_of(self.turn_id).date()
+
+
+def allow(
+    turn: Turn,
+    reservation: Reservation | None,
+    connection: sqlite3.Connection,
+    journal: Journal,
+) -> tuple[str | None, str] | Turn | None:
+    """
+    Check that a turn may be asked for, while no other process can come in between.
+
+    Returns:
+        What was made under the same intent's name before: the turn, or its session and id.
+
+    Raises:
+        BudgetError: It may cost more than is left.
+        OutcomeUnknownError: It was asked for under the same name, and is not settled.
+    """
+    claims = list(_claims(connection, journal))
+    if turn.intent_id is not None:
+        made = find_intent(connection, turn.intent_id) or _claimed(claims, turn.intent_id)
+        if made is not None:
+            return made
+    if reservation is not None:
+        _check(turn, reservation, connection, claims)
+    return None
+
+
+def _claimed(claims: list[Claim], intent_id: str) -> Turn | None:
+    for claim in claims:
+        if claim.intent_id != intent_id:
+            continue
+        if claim.settled is None:
+            raise OutcomeUnknownError(
+                f"intent_id={intent_id!r} was asked for already and is not settled: another "
+                "program is at it, or was stopped while it waited. It is not asked for twice.",
+                claim.turn_id,
+            )
+        if claim.settled.drew:
+            return claim.settled
+    return None
+
+
+def _check(
+    turn: Turn, reservation: Reservation, connection: sqlite3.Connection, claims: list[Claim]
+) -> None:
+    today = moment_of(turn.id).date()
+    days = tally(connection, SpendingQuery(since=today, until=today))
+    sessions = tally(connection, SpendingQuery(by="session", session=turn.session or ""))
+    check(
+        reservation.budget,
+        reservation.estimate,
+        day_spent=sum(one.spent for one in days)
+        + sum(claim.amount for claim in claims if claim.day == today),
+        session_spent=sum(one.spent for one in sessions)
+        + sum(claim.amount for claim in claims if claim.session == turn.session),
+        in_session=turn.session is not None,
+    )
+
+
+def _claims(connection: sqlite3.Connection, journal: Journal) -> Iterator[Claim]:
+    """
+    Read the intents that the index does not know as settled.
+    """
+    for entry in journal.entries():
+        if not has_turn(connection, entry.turn_id):
+            yield _claim(entry, journal)
+
+
+def _claim(entry: Entry, journal: Journal) -> Claim:
+    settled = _settled(journal.layout, entry)
+    facts = journal.intent(entry)
+    reserved = facts.get("reserved")
+    intent_id = facts.get("intent_id")
+    return Claim(
+        turn_id=entry.turn_id,
+        session=entry.session_id,
+        amount=spent_on(settled)
+        if settled
+        else float(reserved)
+        if isinstance(reserved, (int, float))
+        else 0.0,
+        intent_id=intent_id if isinstance(intent_id, str) else None,
+        settled=settled,
+    )
+
+
+def _settled(layout: Layout, entry: Entry) -> Turn | None:
+    file: Path = layout.turn_file(entry.session_id, entry.turn_id)
+    with contextlib.suppress(FileNotFoundError, LibraryError):
+        return records.read_turn(file.read_bytes(), str(file))
+    return None

@@ -1,0 +1,161 @@
+"""
+Pictures in a library: found again, read, made ready to be sent, and what is known of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from imagesession._model.turns import ImageRecord, Turn
+from imagesession._plan.store import Fetched, ImageQuery, Imported, Source
+from imagesession._plan.wire import Received
+from imagesession.errors import LibraryError, NotFoundError, PictureError
+
+from . import imports, inputs, masking, sidecar
+from .durable import disk_errors
+from .foundation import Foundation
+from .ids import is_id
+from .sessions import HINTS
+
+
+class PictureKeeping(Foundation):
+    """
+    The part of a library that keeps pictures.
+    """
+
+    def fetch(self, source: Source) -> Fetched:
+        """
+        Read a picture as the wire takes it, wherever it is.
+
+        Raises:
+            PictureError: It is not one that the provider takes.
+            NotFoundError: It is the id of a picture that this library does not have.
+        """
+        image = self._image_of(source)
+        if image is not None:
+            return inputs.ready(self.read(image), f"Picture {image.id}", image.id)
+        return inputs.load(source)
+
+    def fetch_original(self, source: Source) -> Imported:
+        """
+        Read a picture as it is, with what is known of it, to keep it.
+
+        Raises:
+            PictureError: It is no picture.
+        """
+        return imports.load_original(source)
+
+    def _image_of(self, source: Source) -> ImageRecord | None:
+        """
+        Return the record of a picture of this library, given itself or by its id.
+        """
+        if isinstance(source, ImageRecord):
+            return source
+        if isinstance(source, str) and is_id(source):
+            turn, position = self.find_image(source)
+            return turn.images[position]
+        return None
+
+    def mask(self, source: object, picture: Fetched, *, fit: bool) -> Fetched:
+        """
+        Read a mask as the wire takes it, checked against its picture.
+
+        Raises:
+            PictureError: It is none, has another size, or opens nothing or everything.
+        """
+        return masking.mask(self._mask_source(source), picture, fit=fit)
+
+    def markup(self, source: Source, picture: Fetched, *, fit: bool) -> Fetched:
+        """
+        Read a drawing to lie over a picture, checked against it.
+
+        Raises:
+            PictureError: It is none, has another size, or draws nothing.
+        """
+        return masking.markup(self._mask_source(source), picture, fit=fit)
+
+    def composite(self, original: Fetched, mask: Fetched, reply: bytes) -> Received:
+        """
+        Put a reply into its original where the mask opens it; every other pixel is the original's.
+        """
+        return masking.composite(original, mask, reply)
+
+    def _mask_source(self, source: object) -> object:
+        image = self._image_of(source)
+        return source if image is None else self.read(image)
+
+    def still(self, image: ImageRecord) -> Fetched | None:
+        """
+        Read a picture of the library as the wire takes it; None for one that has no pixels.
+        """
+        if image.format == "svg":
+            return None
+        # No limit on its size: it came from the provider, and goes back there.
+        return inputs.ready(self.read(image), f"Picture {image.id}", image.id, limit=None)
+
+    def read(self, image: ImageRecord) -> bytes:
+        """
+        Return a picture's bytes.
+
+        Raises:
+            PictureError: Its file is gone.
+        """
+        path = self.path(image)
+        try:
+            return Path(path).read_bytes()
+        except OSError as error:
+            raise PictureError(
+                f"Picture {image.id} cannot be read from {path}: {error.strerror}. Its record is "
+                "still there; put the file back under that name."
+            ) from error
+
+    def path(self, image: ImageRecord) -> str:
+        """
+        Return where a picture's file lies.
+        """
+        return str(self.layout.root / image.file)
+
+    def metadata(self, turn: Turn, position: int) -> dict[str, Any]:
+        """
+        Return all that is recorded of a picture, as it lies beside its file.
+        """
+        return sidecar.facts(turn, position, self._session_name(turn))
+
+    def _session_name(self, turn: Turn) -> str | None:
+        if turn.session is None:
+            return None
+        try:
+            file = self.layout.session_file(turn.session)
+            return sidecar.session_name(file.read_bytes(), str(file))
+        except (OSError, LibraryError):
+            return None
+
+    def list_images(self, query: ImageQuery) -> tuple[tuple[Turn, int], ...]:
+        """
+        Return turns with the position of a picture in each, the newest first.
+        """
+        with disk_errors(self.layout.index):
+            self._catch_up()
+            rows = self._index.page(query)
+        return tuple((self._read_turn(row.session, row.turn), row.position) for row in rows)
+
+    def find_image(self, image_id: str) -> tuple[Turn, int]:
+        """
+        Return the turn of a picture, and its position there.
+
+        Raises:
+            NotFoundError: There is no such picture.
+        """
+        with disk_errors(self.layout.index):
+            self._catch_up()
+            row = self._index.find(image_id) if is_id(image_id) else None
+            if row is not None:
+                return self._read_turn(row.session, row.turn), row.position
+            latest = tuple(row.image for row in self._index.page(ImageQuery(limit=HINTS)))
+        raise NotFoundError(
+            f"This library has no picture {image_id!r}. Its latest are: "
+            f"{', '.join(latest) or 'none yet'}.",
+            image_id,
+            latest,
+        )

@@ -1,0 +1,79 @@
+"""
+What providers hold of pictures that were sent along, so that each goes up once while it lives.
+
+Losing this costs an upload; so it is written plainly, and whatever is damaged counts as missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import json
+from pathlib import Path
+
+import attrs
+
+from imagesession._plan.store import Upload
+
+from .durable import write_plainly
+from .layout import Layout
+
+# A file that expires while its request is on the way would be no use.
+_MARGIN = dt.timedelta(minutes=10)
+
+
+@attrs.define
+class Uploads:
+    """
+    A folder with a file for each picture that a provider holds.
+
+    Attributes:
+        layout: The library's folders.
+    """
+
+    layout: Layout
+    _refusing: set[str] = attrs.field(factory=set[str], init=False)
+
+    def find(self, sha256: str, provider: str, at: dt.datetime) -> Upload | None:
+        """
+        Return the picture's id with a provider, if it lives; None if it must go up.
+        """
+        if provider in self._refusing:
+            return Upload(file_id=None, expires=at)
+        try:
+            known = json.loads(self._file(sha256, provider).read_bytes())
+            upload = Upload(
+                file_id=str(known["file_id"]), expires=dt.datetime.fromisoformat(known["expires"])
+            )
+            return upload if upload.expires - _MARGIN > at else None
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+
+    def keep(self, sha256: str, provider: str, upload: Upload) -> None:
+        """
+        Remember a picture's id with a provider, or that it takes no files.
+        """
+        if upload.file_id is None:
+            self._refusing.add(provider)
+            return
+        known = {
+            "provider": provider,
+            "file_id": upload.file_id,
+            "expires": upload.expires.isoformat(),
+        }
+        with contextlib.suppress(OSError):
+            write_plainly(
+                self._file(sha256, provider), json.dumps(known).encode("ascii"), self.layout.tmp
+            )
+
+    def drop(self, sha256: str, provider: str) -> None:
+        """
+        Forget a picture's id that the provider does not know any more.
+        """
+        with contextlib.suppress(OSError):
+            self._file(sha256, provider).unlink(missing_ok=True)
+
+    def _file(self, sha256: str, provider: str) -> Path:
+        whose = hashlib.sha256(provider.encode("utf-8", "replace")).hexdigest()[:8]
+        return self.layout.uploads / f"{sha256}.{whose}.json"

@@ -1,0 +1,291 @@
+"""
+What a studio does with many pictures, and what it tells of itself.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from imagesession._asking import PARALLEL, Asking, Framing
+from imagesession._drive.desk import AsyncDesk, Desk
+from imagesession._drive.many import Pace
+from imagesession._images import (
+    AnyDesk,
+    AsyncSavedImage,
+    Picture,
+    Pictures,
+    SavedImage,
+    optional_source,
+    sources,
+)
+from imagesession._model.catalogue import Kind as ModelKind
+from imagesession._model.catalogue import Model
+from imagesession._model.estimates import Estimate
+from imagesession._model.jobs import Job
+from imagesession._model.options import OptionKeywords
+from imagesession._model.reports import Grouping, Spending, StudioStats
+from imagesession._model.results import Results
+from imagesession._model.turns import Turn
+from imagesession._pixels.masks import Mask
+from imagesession._plan import flows, jobs, ordering, reports
+from imagesession._plan.queries import spending_query
+from imagesession._plan.steps import Flow
+from imagesession._plan.wishes import Wish
+from imagesession._purposes import AsyncPurposes, Purposes
+from imagesession._show.progress import bar
+from imagesession._signatures import takes_options
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+Jobs = Mapping[str, str | Job] | Iterable[str | Job]
+"""What `map` makes: prompts or jobs, with or without names."""
+
+
+class _Managing(Asking[AnyDesk]):
+    """
+    What both twins plan alike.
+    """
+
+    def _job(self, job: Job, key: str | None, options: Mapping[str, Any]) -> Flow[Turn]:
+        """
+        Plan one of many: an edit, a preset's picture, or one for a prompt.
+        """
+        chosen = {**options, **job.options}
+        if job.preset is not None:
+            framing = Framing(
+                preset=job.preset,
+                description=job.prompt,
+                choices=job.choices,
+                references=sources(job.reference),
+                options=chosen,
+            )
+            wish, place = yield from self._framed(framing)
+        else:
+            place = yield from self._place()
+            wish = Wish(
+                prompt=job.prompt,
+                choices=chosen,
+                references=sources(job.reference),
+                edits=job.image is not None,
+                image=optional_source(job.image),
+                mask=optional_source(job.mask),
+                kind="batch" if job.image is None else "edit",
+            )
+        named = attrs.evolve(wish, intent_id=None if key is None else jobs.intent_of(key))
+        return (yield from flows.generate(named, self._terms, place))
+
+
+class Manages(_Managing[Desk], Purposes):
+    """
+    Does many things, and tells of itself.
+    """
+
+    @takes_options
+    def map(
+        self,
+        jobs_: Jobs,
+        /,
+        *,
+        concurrency: int = PARALLEL,
+        images_per_minute: float | None = None,
+        progress: bool | None = None,
+        **options: Unpack[OptionKeywords],
+    ) -> Results[SavedImage]:
+        """
+        Make many pictures: several at a time, in order, each with its own end.
+
+        Args:
+            jobs_: Prompts or `Job`s. Given as a mapping, its keys name them: run again with the
+                same names, only what is missing is made, and the rest is given from the library.
+            concurrency: How many are under way at once, 1 to 64.
+            images_per_minute: How many may be started a minute; what your account's limit says.
+            progress: Whether to show a bar on standard error; left out, one is shown in a
+                terminal or notebook.
+            **options: What every job asks for unless it says otherwise; see `Options`.
+
+        Returns:
+            The pictures in the order of the jobs; where one failed, its error stands in its
+            place, and the others go on.
+
+        Raises:
+            CallError: An argument is not of its form; nothing was sent.
+        """
+        named = jobs.named(jobs_)
+        limit, pace = jobs.check_pace(concurrency, images_per_minute)
+        todo = [self._job(job, key, options) for key, job in named]
+        with bar(len(todo), wanted=progress) as report:
+            found = self._desk.gather(
+                todo, concurrency=limit, pace=Pace.per_minute(pace), report=report
+            )
+        return self._results(found, jobs.keys(named))
+
+    @takes_options
+    def estimate(
+        self,
+        prompt: str = "",
+        *,
+        image: Picture | None = None,
+        reference: Pictures = (),
+        mask: Picture | Mask | None = None,
+        partial_images: int = 0,
+        n: int = 1,
+        **options: Unpack[OptionKeywords],
+    ) -> Estimate:
+        """
+        Tell what a picture could cost, before anything is sent.
+
+        Args:
+            prompt: As for `generate`.
+            image: As for `edit`.
+            reference: As for `generate`.
+            mask: As for `generate`.
+            partial_images: As for `stream`.
+            n: How many such pictures.
+            **options: See `Options`; naming quality and size narrows the range.
+
+        Returns:
+            The least and the most in US dollars, and what that rests on.
+
+        Raises:
+            CallError: The call has to change.
+        """
+        wish = Wish(
+            prompt=prompt,
+            choices=dict(options),
+            references=sources(reference),
+            image=optional_source(image),
+            mask=optional_source(mask),
+            partial_images=partial_images,
+        )
+        return self._desk.do(ordering.expect_wish(wish, self._terms, n))
+
+    def spending(
+        self,
+        *,
+        by: Grouping = "day",
+        since: dt.date | str | None = None,
+        until: dt.date | str | None = None,
+        session: str | None = None,
+    ) -> Spending:
+        """
+        Tell what was spent on this library, from the usage that its providers reported.
+
+        Args:
+            by: What to group it by: "day" (UTC), "session", "model", "kind" or "provider".
+            since: Only from this day on.
+            until: Only up to this day.
+            session: Only for the session of this id.
+
+        Raises:
+            CallError: An argument is not of its form.
+        """
+        query = spending_query(by, since, until, session)
+        return self._desk.do(reports.spending(query, self._desk.provider))
+
+    def stats(self) -> StudioStats:
+        """
+        Tell how the library stands, in numbers.
+        """
+        root = str(self._desk.library.layout.root)
+        return self._desk.do(reports.stats(self._terms, self._desk.provider, root))
+
+    def models(self, kind: ModelKind | None = None, *, live: bool = False) -> tuple[Model, ...]:
+        """
+        Return the models that can be used today: what they take, when they end, what they cost.
+
+        Args:
+            kind: Only those that draw ("image") or lead the conversation ("mainline").
+            live: Whether to ask the provider which of them it has; free, and needs the network.
+
+        Raises:
+            ImageSessionError: The provider was asked and did not answer.
+        """
+        return self._desk.do(reports.models(self._terms, kind, live=live))
+
+
+class AsyncManages(_Managing[AsyncDesk], AsyncPurposes):
+    """
+    Same as `Manages`, but awaits.
+    """
+
+    @takes_options
+    async def map(
+        self,
+        jobs_: Jobs,
+        /,
+        *,
+        concurrency: int = PARALLEL,
+        images_per_minute: float | None = None,
+        progress: bool | None = None,
+        **options: Unpack[OptionKeywords],
+    ) -> Results[AsyncSavedImage]:
+        """
+        Same as `Studio.map`, but awaits.
+        """
+        named = jobs.named(jobs_)
+        limit, pace = jobs.check_pace(concurrency, images_per_minute)
+        todo = [self._job(job, key, options) for key, job in named]
+        with bar(len(todo), wanted=progress) as report:
+            found = await self._desk.gather(
+                todo, concurrency=limit, pace=Pace.per_minute(pace), report=report
+            )
+        return self._results(found, jobs.keys(named))
+
+    @takes_options
+    async def estimate(
+        self,
+        prompt: str = "",
+        *,
+        image: Picture | None = None,
+        reference: Pictures = (),
+        mask: Picture | Mask | None = None,
+        partial_images: int = 0,
+        n: int = 1,
+        **options: Unpack[OptionKeywords],
+    ) -> Estimate:
+        """
+        Same as `Studio.estimate`, but awaits.
+        """
+        wish = Wish(
+            prompt=prompt,
+            choices=dict(options),
+            references=sources(reference),
+            image=optional_source(image),
+            mask=optional_source(mask),
+            partial_images=partial_images,
+        )
+        return await self._desk.do(ordering.expect_wish(wish, self._terms, n))
+
+    async def spending(
+        self,
+        *,
+        by: Grouping = "day",
+        since: dt.date | str | None = None,
+        until: dt.date | str | None = None,
+        session: str | None = None,
+    ) -> Spending:
+        """
+        Same as `Studio.spending`, but awaits.
+        """
+        query = spending_query(by, since, until, session)
+        return await self._desk.do(reports.spending(query, self._desk.provider))
+
+    async def stats(self) -> StudioStats:
+        """
+        Same as `Studio.stats`, but awaits.
+        """
+        root = str(self._desk.library.layout.root)
+        return await self._desk.do(reports.stats(self._terms, self._desk.provider, root))
+
+    async def models(
+        self, kind: ModelKind | None = None, *, live: bool = False
+    ) -> tuple[Model, ...]:
+        """
+        Same as `Studio.models`, but awaits.
+        """
+        return await self._desk.do(reports.models(self._terms, kind, live=live))

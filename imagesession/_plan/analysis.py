@@ -1,0 +1,236 @@
+"""
+Have a picture looked at, and mend what is found.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast, get_args
+
+import attrs
+
+from imagesession._model.analysis import Analysis, Finding, Severity
+from imagesession._model.turns import Turn
+from imagesession.errors import ImageSessionError, PictureError, ReplyError
+
+from . import flows, uploads
+from .checks import check_options, check_prompt
+from .delivery import look_at
+from .failures import FileLostError
+from .ordering import chosen, fetch, references, reserve
+from .replies import Outcome
+from .requests import Item, Order, input_image, user_message
+from .sessions import Place
+from .steps import AskProvider, Begin, Flow, OnDisk
+from .store import Reservation
+from .tolerance import as_list, as_mapping, as_text
+from .wire import Request
+from .wishes import Terms, Wish
+
+_SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+_MEMBERS = ("issue", "where", "severity", "remedy")
+_LOOK = (
+    "Look at this picture as an art director would before it is published. Report what is really "
+    "to be seen and would be worth mending: in light, contrast, colour, sharpness, noise, "
+    "composition, margins, lettering and drawing errors. Each remedy is one instruction for an "
+    "image editor. Report nothing where there is nothing; do not praise."
+)
+SCHEMA: Item = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["summary", "findings"],
+    "properties": {
+        "summary": {"type": "string"},
+        "findings": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": list(_MEMBERS),
+                "properties": {
+                    "issue": {"type": "string"},
+                    "where": {"type": "string"},
+                    "severity": {"type": "string", "enum": list(_SEVERITIES)},
+                    "remedy": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+
+
+def analyze(wish: Wish, terms: Terms, place: Place | None = None) -> Flow[Analysis]:
+    """
+    Have a picture looked at. It is one request that draws nothing; its turn is kept as a fact and
+    is never told to a model as part of the conversation.
+
+    Args:
+        wish: The picture, the goals as its prompt (may be empty), and options; of these only the
+            model counts.
+        terms: What holds for everything that is asked.
+        place: Where in a session; None for a picture on its own.
+
+    Raises:
+        ImageSessionError: It was not looked at, and the error says why.
+    """
+    order, reservation = yield from _plan(wish, terms, place)
+    yield from flows.intend(order.turn, reservation)
+    order = yield from flows.hand_over(order)
+    try:
+        outcome = yield from _look(order, terms)
+    except ImageSessionError as error:
+        yield from flows.settle(order.turn, error)
+        raise
+    turn = flows.answered(order, outcome, terms)
+    try:
+        if outcome.error is not None:
+            raise outcome.error
+        analysis = read_analysis(outcome.text, turn)
+    except ImageSessionError as error:
+        yield from flows.keep_failure(turn, error)
+        raise
+    settled = attrs.evolve(turn, status="completed")
+    return attrs.evolve(analysis, turn=(yield from OnDisk(lambda store: store.commit(settled, ()))))
+
+
+def _plan(wish: Wish, terms: Terms, place: Place | None) -> Flow[tuple[Order, Reservation | None]]:
+    begun = yield from Begin(after=place.tree.latest_id() if place else "")
+    if wish.prompt:
+        check_prompt(wish.prompt)
+    options = chosen(wish.choices, terms, place)
+    mainline = check_options(options, terms.catalogue, begun.at.date())
+    last = place.head.images[-1] if place and place.head else None
+    source = last if wish.image is None else wish.image
+    if source is None:
+        raise PictureError(
+            "There is no picture to look at: give one with image=, or generate one in this "
+            "session first."
+        )
+    picture = yield from fetch(source)
+    turn = Turn(
+        id=begun.id,
+        session=place.record.id if place else None,
+        parent=place.head.id if place and place.head else None,
+        branch=place.branch if place else "main",
+        depth=len(place.past) + 1 if place else 1,
+        kind="analysis",
+        prompt=wish.prompt,
+        options=options,
+        references=tuple(references([picture])),
+        parents=() if picture.image_id is None else (picture.image_id,),
+        provider=(yield from AskProvider()),
+        started=begun.at,
+    )
+    brief = place.record.description if place else ""
+    order = Order(turn=turn, mainline=mainline, brief=brief, references=(picture,))
+    return reserve(order, terms, draws=False)
+
+
+def _look(order: Order, terms: Terms) -> Flow[Outcome]:
+    """
+    Ask, and ask again with the picture's bytes where the provider no longer holds it.
+    """
+    try:
+        return (yield from look_at(order, _request(order, terms)))
+    except FileLostError:
+        yield from uploads.forget(order.files, order.turn.provider)
+    in_full = attrs.evolve(order, files={})
+    try:
+        return (yield from look_at(in_full, _request(in_full, terms)))
+    except FileLostError as error:
+        raise ReplyError(f"The provider rejects the picture: {error}") from error
+
+
+def _request(order: Order, terms: Terms) -> Request:
+    """
+    Build the request.
+
+    Source: https://developers.openai.com/api/docs/guides/structured-outputs
+    """
+    goals = f" It is to be: {order.turn.prompt}" if order.turn.prompt else ""
+    pictures = (input_image(one, order.files) for one in order.references)
+    form = {"type": "json_schema", "name": "findings", "strict": True, "schema": SCHEMA}
+    body: Item = {
+        "model": order.mainline,
+        "input": [user_message(_LOOK + goals, pictures)],
+        "text": {"format": form},
+        "store": True,
+        "metadata": {"imagesession_turn": order.turn.id},
+    }
+    if order.brief:
+        body["instructions"] = order.brief
+    return Request(method="POST", path="/responses", body=body, timeout=terms.timeout)
+
+
+def read_analysis(text: str, turn: Turn) -> Analysis:
+    """
+    Read what a model found.
+
+    Args:
+        text: Its answer.
+        turn: The turn that asked.
+
+    Raises:
+        ReplyError: It is not in the form that was asked for.
+    """
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, dict) or "findings" not in said:
+        raise ReplyError(
+            "The model's answer is not in the form that was asked for; another mainline model may "
+            f"do better (model=). It says: {text[:200]!r}"
+        )
+    answer = cast("Mapping[str, Any]", said)
+    findings = [_finding(as_mapping(one)) for one in as_list(answer.get("findings"))]
+    ordered = sorted(
+        (one for one in findings if one.issue or one.remedy),
+        key=lambda one: _SEVERITIES.index(one.severity),
+        reverse=True,
+    )
+    return Analysis(summary=as_text(answer.get("summary")), findings=tuple(ordered), turn=turn)
+
+
+def _finding(facts: Mapping[str, Any]) -> Finding:
+    issue, where, severity, remedy = (as_text(facts.get(name)).strip() for name in _MEMBERS)
+    return Finding(
+        issue=issue,
+        where=where or "whole picture",
+        severity=severity if severity in _SEVERITIES else "medium",
+        remedy=remedy,
+    )
+
+
+def plan_edit(analysis: Analysis, goals: str, preserve_elements: str) -> str:
+    """
+    Write the prompt of the edit that mends what was found.
+    """
+    lines = [f"Improve this picture: {goals.strip().rstrip('.')}."]
+    if analysis.findings:
+        lines.append("Mend:")
+        lines += [f"- {one.issue} ({one.where}): {one.remedy}" for one in analysis.findings]
+    if preserve_elements.strip():
+        lines.append(f"Keep unchanged: {preserve_elements.strip().rstrip('.')}.")
+    return "\n".join(lines)
+
+
+def mend(wish: Wish, analysis: Analysis, preserve_elements: str) -> Wish:
+    """
+    Turn a wish for improvement into one for the edit that was planned from what was found.
+    """
+    check_prompt(wish.prompt)
+    return attrs.evolve(
+        wish,
+        prompt=plan_edit(analysis, wish.prompt, preserve_elements),
+        edits=True,
+        kind="improvement",
+        parameters={
+            "improvement_goals": wish.prompt,
+            "preserve_elements": preserve_elements,
+            "analysis": analysis.turn.id,
+            "summary": analysis.summary,
+            "findings": [attrs.asdict(one) for one in analysis.findings],
+        },
+    )

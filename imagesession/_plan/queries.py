@@ -1,0 +1,116 @@
+"""
+Read what callers say of which pictures and days they mean.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TypeVar, get_args
+
+from imagesession._model.reports import Grouping
+from imagesession._model.turns import Kind
+from imagesession.errors import CallError, OptionError
+
+from .checks import check_label
+from .store import ImageQuery, SpendingQuery
+
+Choice = TypeVar("Choice", bound=str)
+_DAY = dt.timedelta(days=1)
+
+
+def image_query(
+    session: str | None,
+    kind: Kind | None,
+    text: str | None,
+    *,
+    since: dt.date | str | None,
+    until: dt.date | str | None,
+    limit: int,
+    before: str | None,
+) -> ImageQuery:
+    """
+    Put a query for pictures together.
+
+    Raises:
+        CallError: A part of it is not of its form.
+    """
+    return ImageQuery(
+        session=_label("The session's id", session),
+        kind=kind if kind is None else _one_of("kind", kind, get_args(Kind)),
+        text=_label("The text", text) or None,
+        since=None if since is None else _moment("since", since),
+        until=None if until is None else _end("until", until),
+        limit=check_limit(limit),
+        before=_label("The picture's id", before),
+    )
+
+
+def spending_query(
+    by: Grouping,
+    since: dt.date | str | None,
+    until: dt.date | str | None,
+    session: str | None,
+) -> SpendingQuery:
+    """
+    Put a query for spending together.
+
+    Raises:
+        CallError: A part of it is not of its form.
+    """
+    return SpendingQuery(
+        by=_one_of("by", by, get_args(Grouping)),
+        since=None if since is None else _moment("since", since).date(),
+        until=None if until is None else _moment("until", until).date(),
+        session=_label("The session's id", session),
+    )
+
+
+def check_limit(limit: object) -> int:
+    """
+    Return a limit, if it is one.
+
+    Raises:
+        CallError: It is not a whole number from 1.
+    """
+    if type(limit) is int and limit > 0:
+        return limit
+    raise CallError(f"limit={limit!r} is not a whole number from 1.")
+
+
+def _label(what: str, text: str | None) -> str | None:
+    return None if text is None else check_label(what, text)
+
+
+def _one_of(name: str, value: Choice, choices: tuple[Choice, ...]) -> Choice:
+    if value in choices:
+        return value
+    raise OptionError(
+        f"{name}={value!r} is not one of {', '.join(map(repr, choices))}.", name, value, choices
+    )
+
+
+def _moment(name: str, value: dt.date | str) -> dt.datetime:
+    """
+    Read a day or time; a time without a zone is UTC, and a day begins at midnight UTC.
+    """
+    if isinstance(value, str):
+        try:
+            value = dt.datetime.fromisoformat(value)
+        except ValueError as error:
+            raise CallError(
+                f'{name}={value!r} is no day or time; write it as "2026-11-24" or '
+                '"2026-11-24T09:30".'
+            ) from error
+    if isinstance(value, dt.datetime):
+        return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+    return dt.datetime.combine(value, dt.time(), dt.UTC)
+
+
+def _end(name: str, value: dt.date | str) -> dt.datetime:
+    """
+    Return the time before which something has to lie; a day counts whole.
+    """
+    moment = _moment(name, value)
+    written_as_day = isinstance(value, str) and "T" not in value and " " not in value.strip()
+    is_day = written_as_day or not isinstance(value, (str, dt.datetime))
+    return moment + _DAY if is_day else moment

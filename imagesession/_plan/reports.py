@@ -1,0 +1,152 @@
+"""
+Tell how sessions and the library stand.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+
+from imagesession._model.catalogue import Catalogue, Kind, Model
+from imagesession._model.costs import Cost, no_cost
+from imagesession._model.reports import SessionStatus, Spending, Spent, State, StudioStats
+from imagesession._model.turns import Turn
+from imagesession._version import __version__
+from imagesession.errors import UnavailableError
+
+from . import sessions
+from .failures import error_of
+from .replies import is_success, read_json
+from .sessions import Place
+from .steps import Begin, Flow, OnDisk, Send
+from .store import SpendingQuery
+from .tolerance import as_list, as_mapping, as_text
+from .wire import NoReplyError, Request
+from .wishes import Terms
+
+_RECENT = 5
+
+
+def status(session_id: str, branch: str, terms: Terms) -> Flow[SessionStatus]:
+    """
+    Tell where a session stands.
+    """
+    place = yield from sessions.locate(session_id, branch)
+    begun = yield from Begin()
+    since = begun.at - dt.timedelta(seconds=terms.idle_after)
+    activity = yield from OnDisk(lambda store: store.activity(place.record))
+    turns = tuple(place.tree.turns.values())
+    images = [image for turn in turns for image in turn.images]
+    paths = yield from OnDisk(
+        lambda store: tuple(store.path(image) for image in images[::-1][:_RECENT])
+    )
+    asked = sum(turn.kind not in {"promotion", "import", "analysis"} for turn in turns)
+    record = place.record
+    return SessionStatus(
+        session_id=record.id,
+        session_name=record.name,
+        description=record.description,
+        state=_state(place, activity, since),
+        created_at=record.created,
+        last_activity=activity,
+        model=terms.options.updated(record.choices).model,
+        options=record.choices,
+        branch=branch,
+        branches=place.tree.branches(),
+        head=place.head.images[-1].id if place.head else None,
+        total_generations=len(images),
+        turns=dict(Counter(turn.status for turn in turns)),
+        recent_images=paths,
+        cost=total_cost(turns, terms.catalogue),
+        conversation_summary=f"{asked} user interactions, {len(images)} images generated",
+    )
+
+
+def _state(place: Place, activity: dt.datetime, since: dt.datetime) -> State:
+    if place.record.closed is not None:
+        return "closed"
+    return "active" if activity >= since else "idle"
+
+
+def total_cost(turns: tuple[Turn, ...], catalogue: Catalogue) -> Cost:
+    """
+    Add up what turns cost.
+    """
+    return sum((turn.cost for turn in turns if turn.cost), start=no_cost(catalogue))
+
+
+def session_cost(session_id: str, branch: str, terms: Terms) -> Flow[Cost]:
+    """
+    Add up what a session cost so far.
+    """
+    place = yield from sessions.locate(session_id, branch)
+    return total_cost(tuple(place.tree.turns.values()), terms.catalogue)
+
+
+def spending(query: SpendingQuery, provider: str) -> Flow[Spending]:
+    """
+    Add up what was spent.
+    """
+    tallies = yield from OnDisk(lambda store: store.spending(query))
+    groups = {
+        one.group: Spent(
+            dollars=one.cost, uncertain=one.uncertain, images=one.images, turns=one.turns
+        )
+        for one in tallies
+    }
+    return Spending(by=query.by, groups=groups, provider=provider)
+
+
+def models(terms: Terms, kind: Kind | None, *, live: bool) -> Flow[tuple[Model, ...]]:
+    """
+    Return the models that can be used today; with `live`, those that the provider lists.
+
+    Source: https://developers.openai.com/api/reference/resources/models/methods/list
+    """
+    begun = yield from Begin()
+    kinds: tuple[Kind, ...] = ("image", "mainline") if kind is None else (kind,)
+    alive = [one for each in kinds for one in terms.catalogue.alive(each, begun.at.date())]
+    if not live:
+        return tuple(alive)
+    listed = yield from _listed()
+    return tuple(one for one in alive if not listed.isdisjoint({one.id, *one.snapshots}))
+
+
+def _listed() -> Flow[set[str]]:
+    try:
+        reply = yield from Send(Request(method="GET", path="/models", timeout=30.0))
+    except NoReplyError as error:
+        raise UnavailableError(
+            f"The provider cannot be reached ({error.reason}). Check the network and the base URL."
+        ) from error
+    if not is_success(reply):
+        raise error_of(reply)
+    entries = as_list(read_json(reply).get("data"))
+    return {as_text(as_mapping(entry).get("id")) for entry in entries}
+
+
+def stats(terms: Terms, provider: str, library: str) -> Flow[StudioStats]:
+    """
+    Tell how the library stands, in numbers.
+    """
+    begun = yield from Begin()
+    since = begun.at - dt.timedelta(seconds=terms.idle_after)
+    active = yield from OnDisk(lambda store: store.active_sessions(since))
+    known = yield from OnDisk(lambda store: store.count_sessions())
+    spent = (yield from spending(SpendingQuery(), provider)).groups
+    models = (terms.options.updated(one.record.choices).model for one in active)
+    today = spent.get(begun.at.date().isoformat())
+    return StudioStats(
+        version=__version__,
+        provider=provider,
+        library=library,
+        active_sessions=len(active),
+        max_sessions=terms.max_sessions,
+        total_sessions=known,
+        session_timeout_hours=terms.idle_after / 3600,
+        total_images=sum(one.images for one in spent.values()),
+        total_turns=sum(one.turns for one in spent.values()),
+        models_in_use=tuple(dict.fromkeys(models)),
+        spent_today=today.dollars if today else 0.0,
+        spent=sum(one.dollars for one in spent.values()),
+    )

@@ -1,0 +1,120 @@
+"""
+Send pictures up once, and name them by the provider's id while it lives.
+
+A file costs nothing, so whatever goes wrong here is no failure: the picture then goes along with
+the request itself.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+
+from imagesession._model.pictures import MIME_TYPES, SUFFIXES
+from imagesession.errors import ReplyError
+
+from .replies import is_success, read_json
+from .steps import Flow, OnDisk, Send
+from .store import Fetched, Upload
+from .tolerance import as_text
+from .wire import NoReplyError, Part, Reply, Request
+
+# The longest life that the provider gives: thirty days.
+# https://developers.openai.com/api/reference/resources/files/methods/create (expires_after)
+_LIFE = dt.timedelta(days=30)
+_SECONDS = 60.0
+_NO_FILES_HERE = frozenset({404, 405, 501})
+
+
+def upload(pictures: Iterable[Fetched], provider: str, at: dt.datetime) -> Flow[dict[str, str]]:
+    """
+    Have the provider hold pictures, each once while it lives there.
+
+    Args:
+        pictures: What goes along with a request.
+        provider: Who is asked.
+        at: The time now.
+
+    Returns:
+        The provider's ids by the pictures' digests; what is missing goes along in full.
+    """
+    files: dict[str, str] = {}
+    for picture in pictures:
+        held = yield from _find(picture, provider, at)
+        if held is None:
+            held = yield from _send(picture, provider, at)
+        if held is not None and held.file_id is not None:
+            files[picture.sha256] = held.file_id
+    return files
+
+
+def forget(files: Iterable[str], provider: str) -> Flow[None]:
+    """
+    Forget what the provider says that it does not hold any more.
+    """
+    for digest in files:
+        yield from _drop(digest, provider)
+
+
+def _find(picture: Fetched, provider: str, at: dt.datetime) -> Flow[Upload | None]:
+    return (yield from OnDisk(lambda store: store.find_upload(picture.sha256, provider, at)))
+
+
+def _drop(digest: str, provider: str) -> Flow[None]:
+    yield from OnDisk(lambda store: store.drop_upload(digest, provider))
+
+
+def _send(picture: Fetched, provider: str, at: dt.datetime) -> Flow[Upload | None]:
+    try:
+        reply = yield from Send(_request(picture))
+    except NoReplyError:
+        return None
+    upload = _read(reply, at)
+    if upload is not None:
+        yield from OnDisk(lambda store: store.keep_upload(picture.sha256, provider, upload))
+    return upload
+
+
+def _request(picture: Fetched) -> Request:
+    kind = picture.facts.format
+    part = Part(
+        field="file",
+        name=f"{picture.sha256[:16]}{SUFFIXES[kind]}",
+        mime=MIME_TYPES[kind],
+        data=picture.data,
+    )
+    life = {"anchor": "created_at", "seconds": int(_LIFE.total_seconds())}
+    return Request(
+        method="POST",
+        path="/files",
+        body={"purpose": "vision", "expires_after": life},
+        files=(part,),
+        timeout=_SECONDS,
+    )
+
+
+def _read(reply: Reply, at: dt.datetime) -> Upload | None:
+    """
+    Read the answer to an upload; None where it says nothing that lasts.
+    """
+    if reply.status in _NO_FILES_HERE:
+        return Upload(file_id=None, expires=at)
+    if not is_success(reply):
+        return None
+    try:
+        file = read_json(reply)
+    except ReplyError:
+        return None
+    file_id, expires = as_text(file.get("id")), file.get("expires_at")
+    if not file_id:
+        return None
+    if isinstance(expires, int) and not isinstance(expires, bool):
+        return Upload(file_id=file_id, expires=_moment(expires, at))
+    return Upload(file_id=file_id, expires=at + _LIFE)
+
+
+def _moment(seconds: int, at: dt.datetime) -> dt.datetime:
+    try:
+        return dt.datetime.fromtimestamp(seconds, dt.UTC)
+    except (ValueError, OverflowError, OSError):
+        return at

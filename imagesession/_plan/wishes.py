@@ -1,0 +1,78 @@
+"""
+What callers ask for, and the terms on which it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from imagesession._model.budgets import Budget
+from imagesession._model.catalogue import Catalogue
+from imagesession._model.options import Options
+from imagesession._model.turns import Kind
+
+from .store import Source
+
+
+@attrs.frozen(kw_only=True)
+class Wish:
+    """
+    What a caller asks for.
+
+    Attributes:
+        prompt: In words.
+        choices: Options that the call names.
+        references: Pictures that go along.
+        edits: Whether a picture is changed, not a new one made.
+        image: The picture that is changed; None for the session's last one.
+        mask: Marks what may change.
+        markup: A drawing that lies over the picture that is changed.
+        fit: Whether mask and markup are rescaled to the picture.
+        keep_outside: Whether to keep beside the reply one whose pixels outside the mask are the
+            original's.
+        partial_images: How many pictures on the way are wanted.
+        kind: What it is for.
+        label: Whose folder of that kind.
+        parameters: What the verb was told beside the prompt.
+        intent_id: The caller's own name for it, by which it is made only once.
+    """
+
+    prompt: str
+    choices: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    references: tuple[Source, ...] = ()
+    edits: bool = False
+    image: Source | None = None
+    mask: Source | None = None
+    markup: Source | None = None
+    fit: bool = False
+    keep_outside: bool = False
+    partial_images: int = 0
+    kind: Kind = "general"
+    label: str = ""
+    parameters: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    intent_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Terms:
+    """
+    What holds for everything that a studio asks.
+
+    Attributes:
+        catalogue: What is known of the models.
+        options: What is asked of every picture, unless a session or call says otherwise.
+        budget: What it may cost; None for no limit.
+        timeout: Seconds to look for a picture that was accepted.
+        max_sessions: How many sessions may be active.
+        idle_after: Seconds after which a session in which nothing happens is idle.
+    """
+
+    catalogue: Catalogue
+    options: Options = Options()
+    budget: Budget | None = None
+    timeout: float = 600.0
+    max_sessions: int = 100
+    idle_after: float = 3600.0

@@ -1,0 +1,3 @@
+"""
+For eyes: what is shown while one waits.
+"""

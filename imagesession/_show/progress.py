@@ -1,0 +1,42 @@
+"""
+A bar that shows how far many things are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Generator
+
+
+@contextlib.contextmanager
+def bar(total: int, *, wanted: bool | None) -> Generator[Callable[[], object], None, None]:
+    """
+    Show a bar on standard error while something is done.
+
+    Args:
+        total: How many things there are to do.
+        wanted: Whether to show it; None shows it where somebody looks: in a terminal or notebook.
+
+    Yields:
+        What to call when one is done.
+    """
+    if not (_somebody_looks() if wanted is None else wanted):
+        yield lambda: None
+        return
+    from tqdm.auto import tqdm  # noqa: PLC0415 - slow to import, and hardly ever needed
+
+    with tqdm(total=total, unit="image") as shown:
+        yield shown.update
+
+
+def _somebody_looks() -> bool:
+    return sys.stderr.isatty() or _in_notebook()
+
+
+def _in_notebook() -> bool:
+    # Who runs in a notebook has imported IPython.
+    shell = sys.modules.get("IPython")
+    get_ipython = getattr(shell, "get_ipython", None)
+    kernel = get_ipython() if get_ipython else None
+    return type(kernel).__name__ == "ZMQInteractiveShell"
