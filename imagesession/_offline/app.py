@@ -28,14 +28,17 @@ from imagesession._offline.errors import (
 from imagesession._offline.exchange import Answer, Call, Json, say
 from imagesession._offline.faults import Blocked, Broken, Ending, Fault, Faults, Refused, cut_after
 from imagesession._offline.files import Files, read_form
+from imagesession._offline.imaging import Imaging
 from imagesession._offline.models import CREATED, all_models
+from imagesession._offline.orders import streams
 from imagesession._offline.pictures import Painter, Pictures
-from imagesession._offline.reading import parse
 from imagesession._offline.records import Memory
 from imagesession._offline.replies import Writer
 from imagesession._offline.responses import Responses, Settings
 
 _HEARD_CALLS, _HEARD_BYTES = 1024, 128 * 1024 * 1024
+_DRAWING = ("/responses", "/images/generations", "/images/edits")
+_GENERATIONS = "|".join(_DRAWING)
 _MINUTE_LIMIT, _TOKEN_LIMIT = 10_000, 30_000_000
 
 
@@ -64,7 +67,8 @@ class Heard:
 
 class OfflineProvider:
     """
-    Speak OpenAI's wire without a network: Responses that draw, Conversations, Files, Models.
+    Speak OpenAI's wire without a network: Responses that draw or report findings about a picture,
+    Conversations, Images, Files, Models.
 
     It is safe to use from many threads. The same prompts, context and seed give the same bytes.
     Nothing in a prompt makes it fail; the `..._next` methods do.
@@ -83,6 +87,8 @@ class OfflineProvider:
         clock: Callable[[], float] = time.time,
         api_key: str | None = None,
         painter: Painter | None = None,
+        responses: bool = True,
+        files: bool = True,
     ) -> None:
         """
         Open a provider that remembers nothing yet.
@@ -93,11 +99,15 @@ class OfflineProvider:
             clock: Gives the time in seconds since the epoch.
             api_key: The only key to accept; by default any is.
             painter: Draws the pictures; by default a sketcher.
+            responses: Whether it speaks Responses and Conversations. Without, it is like the
+                many compatible servers that have the Images API alone.
+            files: Whether it takes files.
 
         """
         self.latency = latency
         self.pictures_per_reply = 1
         self._api_key = api_key
+        self._unserved = _unserved(responses=responses, files=files)
         self._clock = clock
         self._faults = Faults()
         self._memory = Memory()
@@ -108,21 +118,29 @@ class OfflineProvider:
         pictures = Pictures(brush)
         writer = Writer(painter=brush, pictures=pictures)
         self._conversations = Conversations(writer=writer, clock=clock)
+        teller = Teller(
+            painter=brush,
+            pictures=pictures,
+            uploads=self._files.content,
+            earlier=self._memory.story,
+            seed=seed,
+        )
         self._responses = Responses(
             memory=self._memory,
             conversations=self._conversations,
-            teller=Teller(
-                painter=brush,
-                pictures=pictures,
-                uploads=self._files.content,
-                earlier=self._memory.story,
-                seed=seed,
-            ),
+            teller=teller,
             writer=writer,
             clock=clock,
             settings=lambda: Settings(
                 latency=self.latency, pictures_per_reply=self.pictures_per_reply
             ),
+        )
+        self._imaging = Imaging(
+            teller=teller,
+            writer=writer,
+            uploads=self._files.content,
+            clock=clock,
+            latency=lambda: self.latency,
         )
 
     def handle(self, call: Call) -> Answer:
@@ -170,7 +188,8 @@ class OfflineProvider:
             error: The error object; by default a plain one for the status.
             headers: Such as `retry-after`.
             method: Only calls with this method.
-            path: Only calls whose path fits this pattern, `/v1` left out.
+            path: Only calls whose path fits this pattern, `/v1` left out; alternatives are
+                separated by `|`.
             times: How many calls get it.
 
         """
@@ -189,14 +208,17 @@ class OfflineProvider:
     def refuse_next(self, text: str) -> None:
         """
         Let the model decline the next generation in words, with no picture.
+
+        The Images API has no words; a call to it does not meet this.
         """
-        self._end_next(Refused(text=text))
+        self._end_next(Refused(text=text), path="/responses")
 
     def break_next(
         self, *, code: str = "server_error", message: str = "The server had an error."
     ) -> None:
         """
-        Let the next generation fail after it was accepted: its response ends as `failed`.
+        Let the next generation fail after it was accepted: its response ends as `failed`, and
+        its call to the Images API with status 500 or, when streamed, with an error event.
         """
         self._end_next(Broken(code=code, message=message))
 
@@ -213,14 +235,15 @@ class OfflineProvider:
         Args:
             stage: What was objected to: the request, or the picture.
             categories: Why.
-            as_item: Answer 200 with an image item that failed, instead of 400.
+            as_item: Answer 200 with an image item that failed, instead of 400, where there are
+                items: the Images API has none.
 
         """
         if as_item:
             self._end_next(Blocked(stage=stage, categories=categories))
             return
         error = blocked(stage, categories, str(uuid.uuid4()))
-        self.fail_next(status=HTTPStatus.BAD_REQUEST, error=error, method="POST", path="/responses")
+        self.fail_next(status=HTTPStatus.BAD_REQUEST, error=error, method="POST", path=_GENERATIONS)
 
     def cut_stream_after(self, events: int) -> None:
         """
@@ -235,14 +258,19 @@ class OfflineProvider:
         self._memory.clear()
         self._conversations.clear()
 
-    def _end_next(self, ending: Ending) -> None:
-        self.script(Fault(method="POST", path="/responses", ending=ending))
+    def _end_next(self, ending: Ending, *, path: str = _GENERATIONS) -> None:
+        self.script(Fault(method="POST", path=path, ending=ending))
 
     def _serve(self, call: Call, ending: Ending | None) -> Answer:
         self._authorize(call)
-        match call.path.split("/")[1:]:
+        rooms = call.path.split("/")[1:]
+        if rooms[0] in self._unserved:
+            raise no_such_url(call.method, call.path)
+        match rooms:
             case ["responses", *_]:
                 return self._responses.answer(call, ending)
+            case ["images", *_]:
+                return self._imaging.answer(call, ending)
             case ["conversations", *_]:
                 return self._conversations.answer(call)
             case ["files", *_]:
@@ -276,7 +304,8 @@ class OfflineProvider:
                 self._heard.popleft()
 
     def _headers(self, call: Call) -> dict[str, str]:
-        spent = self.latency if (call.method, call.path) == ("POST", "/responses") else 0.001
+        draws = call.method == "POST" and call.path in _DRAWING
+        spent = self.latency if draws else 0.001
         headers = {
             "x-request-id": f"req_{uuid.uuid4().hex}",
             "openai-processing-ms": str(round(spent * 1000)),
@@ -295,9 +324,13 @@ def _streams(call: Call) -> bool:
     if call.method == "GET":
         return call.query.get("stream") == "true"
     with contextlib.suppress(RefusedError):
-        stream = parse(call).get("stream")
-        return stream is not None and stream.value is True
+        return streams(call)
     return False
+
+
+def _unserved(*, responses: bool, files: bool) -> frozenset[str]:
+    left_out = () if responses else ("responses", "conversations")
+    return frozenset(left_out if files else (*left_out, "files"))
 
 
 def _read_body(call: Call) -> Any:  # noqa: ANN401 - JSON is any

@@ -19,6 +19,7 @@ from imagesession._offline.errors import (
 from imagesession._offline.exchange import Call, Json
 from imagesession._offline.models import mainline, reasons, reply_name
 from imagesession._offline.reading import Node, check_metadata, parse, words
+from imagesession._offline.schemas import wants_findings
 from imagesession._offline.tool import Tool, read_tool
 
 _KNOWN = words(
@@ -74,6 +75,7 @@ class Ask:
 
     Attributes:
         tool: The image tool, unless there is none or it must not be used.
+        findings: Whether the answer is to be a list of findings about a picture.
         echo: Everything that a reply merely repeats.
 
     """
@@ -90,6 +92,7 @@ class Ask:
     effort: str | None
     instructions: str
     tool: Tool | None
+    findings: bool
     echo: Json = attrs.field(repr=False)
 
     @property
@@ -125,6 +128,7 @@ def read_ask(call: Call) -> Ask:
     background, store = _flag(node, "background"), _flag(node, "store", default=True)
     if background and not store:
         raise invalid_value("Background mode requires `store` to be true.", "background")
+    used = None if choice == "none" else tool
     return Ask(
         model=model,
         items=tuple(_read_input(node)),
@@ -137,7 +141,8 @@ def read_ask(call: Call) -> Ask:
         encrypted="reasoning.encrypted_content" in _includes(node),
         effort=_effort(node),
         instructions=_text(node, "instructions") or "",
-        tool=None if choice == "none" else tool,
+        tool=used,
+        findings=wants_findings(node.get("text"), draws=used is not None),
         echo=_echo(node, model, tools),
     )
 

@@ -5,19 +5,21 @@ Every user message takes its turn on the story. A message's first image replaces
 further ones are laid beside it, its text changes it. Pictures made before stand in by their ids.
 """
 
-import io
 from collections.abc import Callable, Iterable
 
 import attrs
-from PIL import Image, UnidentifiedImageError
 
 from imagesession._offline.asks import Ask, Earlier, Item, Message
 from imagesession._offline.errors import RefusedError, no_such_item, unreadable_image
-from imagesession._offline.images import Uploads, decode, load
+from imagesession._offline.images import Given, Uploads, decode, load
+from imagesession._offline.overlays import Overlay, open_picture
 from imagesession._offline.painter import Story
 from imagesession._offline.pictures import Look, Painter, Pictures
-from imagesession._offline.reading import Node
+from imagesession._offline.tokens import picture_tokens
 from imagesession._offline.tool import Tool, frame_size, output_size
+
+# What the Images API takes, in Pillow's words.
+_EDITABLE = ("PNG", "JPEG", "WEBP")
 
 
 @attrs.frozen(kw_only=True)
@@ -39,6 +41,28 @@ class Telling:
     edits: bool
     insets: int
     base: tuple[int, int] | None
+
+    @property
+    def shown(self) -> int:
+        """
+        How many tokens the pictures are that the image model gets to see.
+        """
+        return (picture_tokens(self.base) if self.base else 0) + 1024 * self.insets
+
+
+@attrs.frozen(kw_only=True)
+class Seen:
+    """
+    Hold the picture that a request is about.
+
+    Attributes:
+        story: How to go on from it.
+        data: The encoded picture, where it was sent and not drawn here.
+
+    """
+
+    story: Story
+    data: bytes | None = attrs.field(repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -76,18 +100,62 @@ class Teller:
         picture = self._follow(story, later)
         images = self._images(now)
         if images:
-            picture = self._recall(now.images[0], images[0])
-        after = self._apply(tool, picture, now.text, images)
-        if tool.format == "gif":
-            after = attrs.evolve(after, size=frame_size(after.size, tool.frames, tool.model.sizes))
-        edits = picture is not None and tool.action != "generate"
-        return Telling(
-            before=picture if picture is not None else before,
-            after=after,
-            edits=edits,
-            insets=max(0, len(images) - 1),
-            base=picture.size if picture is not None and edits else None,
-        )
+            picture = self._recall(now.images[0].path, images[0])
+        mask = self._mask(tool)
+        after = self._apply(tool, picture, now.text, images, mask)
+        return _telling(tool, before, picture, after, max(0, len(images) - 1))
+
+    def draw(self, tool: Tool, prompt: str) -> Telling:
+        """
+        Tell the story of a prompt alone.
+        """
+        return _telling(tool, None, None, self._apply(tool, None, prompt, (), None), 0)
+
+    def edit(
+        self, tool: Tool, prompt: str, given: tuple[Given, ...], overlay: Overlay | None
+    ) -> Telling:
+        """
+        Tell the story of an edit of pictures that come along.
+
+        Args:
+            tool: How to draw.
+            prompt: What to change.
+            given: The picture to change, and further ones to show.
+            overlay: Where to change it.
+
+        Raises:
+            RefusedError: A picture cannot be read, or the overlay does not fit.
+
+        """
+        for number, each in enumerate(given, 1):
+            with open_picture(each.data, number, each.param) as opened:
+                if opened.format not in _EDITABLE:
+                    raise unreadable_image(number, each.param)
+        images = tuple(each.data for each in given)
+        picture = self._recall(given[0].param, images[0])
+        after = self._apply(tool, picture, prompt, images, overlay)
+        return _telling(tool, None, picture, after, len(images) - 1)
+
+    def see(self, ask: Ask, before: Story | None) -> Seen | None:
+        """
+        Find the picture that a request asks about: the latest that it shows or goes on from.
+
+        Args:
+            ask: The request.
+            before: The story of the response it goes on from.
+
+        Raises:
+            RefusedError: The picture is missing or cannot be read.
+
+        """
+        for item in reversed(ask.items):
+            if isinstance(item, Earlier):
+                return Seen(story=self._find(item), data=None)
+            if item.images:
+                data = self._images(item)[0]
+                story = self._recall(item.images[0].path, data)
+                return Seen(story=story, data=None if _is_svg(data) else data)
+        return None if before is None else Seen(story=before, data=None)
 
     def _follow(self, story: Story | None, items: Iterable[Item]) -> Story | None:
         for item in items:
@@ -103,12 +171,12 @@ class Teller:
             return story
         if item.result is None:
             raise no_such_item(item.id)
-        return self._recall(item.result, decode(item.result))
+        return self._recall(item.result.path, decode(item.result))
 
     def _take_turn(self, story: Story | None, message: Message) -> Story | None:
         images = self._images(message)
         if images:
-            story = self._recall(message.images[0], images[0])
+            story = self._recall(message.images[0].path, images[0])
             story = attrs.evolve(story, insets=images[1:])
         if not message.text:
             return story
@@ -117,10 +185,15 @@ class Teller:
         return self.painter.retell(story, message.text)
 
     def _apply(
-        self, tool: Tool, picture: Story | None, prompt: str, images: tuple[bytes, ...]
+        self,
+        tool: Tool,
+        picture: Story | None,
+        prompt: str,
+        images: tuple[bytes, ...],
+        overlay: Overlay | None,
     ) -> Story:
-        if tool.mask is not None:
-            return self._masked(tool, picture, prompt, images)
+        if overlay is not None:
+            return self._within(overlay, tool, picture, prompt, images)
         if picture is None or tool.action == "generate":
             if tool.action == "edit":
                 raise RefusedError(
@@ -140,26 +213,29 @@ class Teller:
         after = self.painter.retell(picture, prompt, size=tool.size, transparent=tool.transparent)
         return attrs.evolve(after, size=tool.size or output_size(after.size, tool.model))
 
-    def _masked(
-        self, tool: Tool, picture: Story | None, prompt: str, images: tuple[bytes, ...]
+    def _within(
+        self,
+        overlay: Overlay,
+        tool: Tool,
+        picture: Story | None,
+        prompt: str,
+        images: tuple[bytes, ...],
     ) -> Story:
-        if tool.mask is None or picture is None:
+        if picture is None:
             raise RefusedError(
                 "A mask needs an image in the context to edit.",
-                param=f"{tool.param}.input_image_mask",
+                param=overlay.param,
                 code="invalid_value",
             )
         sent = picture.base if images else None
         base = self.pictures.data(Look(story=picture)) if sent is None else sent
-        mask = load(tool.mask, self.uploads)
-        _check_mask(mask, base, tool.mask)
         return self.painter.begin(
             prompt,
             size=tool.size or picture.size,
             transparent=tool.transparent,
             seed=self.seed,
             base=base,
-            mask=mask,
+            mask=overlay.mask_for(base),
             insets=images[1:],
         )
 
@@ -167,14 +243,19 @@ class Teller:
         loaded = tuple(load(node, self.uploads) for node in message.images)
         for number, (node, data) in enumerate(zip(message.images, loaded, strict=True), 1):
             if number > 1:
-                _open(data, number, node.path)
+                open_picture(data, number, node.path)
         return loaded
 
-    def _recall(self, node: Node, data: bytes) -> Story:
+    def _mask(self, tool: Tool) -> Overlay | None:
+        if tool.mask is None:
+            return None
+        return Overlay(kind="mask", data=load(tool.mask, self.uploads), param=tool.mask.path)
+
+    def _recall(self, param: str, data: bytes) -> Story:
         try:
             return self.painter.recall(data, seed=self.seed)
         except ValueError:
-            raise unreadable_image(1, node.path) from None
+            raise unreadable_image(1, param) from None
 
 
 def _around_last_message(
@@ -187,27 +268,20 @@ def _around_last_message(
     return items, Message(role="user", text="", images=()), ()
 
 
-def _open(data: bytes, number: int, param: str) -> Image.Image:
-    try:
-        return Image.open(io.BytesIO(data))
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
-        raise unreadable_image(number, param) from None
+def _is_svg(data: bytes) -> bool:
+    return data.lstrip()[:4] == b"<svg"
 
 
-def _check_mask(mask: bytes, base: bytes, node: Node) -> None:
-    """
-    Refuse a mask that has no alpha channel or another size than the picture.
-    """
-    with _open(mask, 1, node.path) as masking, _open(base, 1, node.path) as picture:
-        if "A" not in masking.getbands() and "transparency" not in masking.info:
-            fault = "mask image missing alpha channel"
-        elif masking.size != picture.size:
-            fault = "mask size does not match image size"
-        else:
-            return
-    raise RefusedError(
-        f"Invalid mask image format - {fault}",
-        type="image_generation_user_error",
-        param=node.path,
-        code="invalid_value",
+def _telling(
+    tool: Tool, before: Story | None, picture: Story | None, after: Story, insets: int
+) -> Telling:
+    if tool.format == "gif":
+        after = attrs.evolve(after, size=frame_size(after.size, tool.frames, tool.model.sizes))
+    edits = picture is not None and tool.action != "generate"
+    return Telling(
+        before=picture if picture is not None else before,
+        after=after,
+        edits=edits,
+        insets=insets,
+        base=picture.size if picture is not None and edits else None,
     )

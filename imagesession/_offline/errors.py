@@ -131,6 +131,18 @@ def unsupported_value(value: object, allowed: Iterable[str], param: str) -> Refu
     return invalid_value(f"Invalid value: '{value}'. Supported values are: {listed}.", param)
 
 
+def too_long(param: str, limit: int, length: int) -> RefusedError:
+    """
+    Say that a string is longer than the API takes.
+    """
+    return RefusedError(
+        f"Invalid '{param}': string too long. Expected a string with maximum length {limit}, but "
+        f"got a string with length {length} instead.",
+        param=param,
+        code="string_above_max_length",
+    )
+
+
 def no_such_model(model: str) -> RefusedError:
     """
     Say that the mainline model does not exist, or no longer.

@@ -55,7 +55,7 @@ class Fault:
 
     Attributes:
         method: A pattern for the call's method.
-        path: A pattern for the call's path, `/v1` left out.
+        path: A pattern for the call's path, `/v1` left out; alternatives are separated by `|`.
         streaming: Only answers that stream, or only those that do not.
         instead: Gives the answer; the provider is not asked.
         ending: How the generation that the call starts will end.
@@ -74,8 +74,8 @@ class Fault:
         """
         Tell whether the fault is for this call, as far as the call itself shows.
         """
-        return fnmatch.fnmatchcase(call.method, self.method) and fnmatch.fnmatchcase(
-            call.path, self.path
+        return fnmatch.fnmatchcase(call.method, self.method) and any(
+            fnmatch.fnmatchcase(call.path, path) for path in self.path.split("|")
         )
 
 

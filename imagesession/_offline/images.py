@@ -5,6 +5,7 @@ Loading the pictures that a request carries: a data URL or the id of an uploaded
 from collections.abc import Callable
 from typing import TypeAlias
 
+import attrs
 import pybase64
 
 from imagesession._offline.errors import invalid_value, no_such_file
@@ -12,6 +13,21 @@ from imagesession._offline.reading import Node
 
 # Gives an uploaded file's bytes, or None if there is no such file.
 Uploads: TypeAlias = Callable[[str], bytes | None]
+
+
+@attrs.frozen(kw_only=True)
+class Given:
+    """
+    Hold a picture that a request carries.
+
+    Attributes:
+        data: The encoded picture.
+        param: Where it stands in the request.
+
+    """
+
+    data: bytes = attrs.field(repr=False)
+    param: str
 
 
 def load(node: Node, uploads: Uploads) -> bytes:

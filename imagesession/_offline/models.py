@@ -10,6 +10,8 @@ from imagesession._model.catalogue import Kind, Model, load_catalogue
 
 _CATALOGUE = load_catalogue()
 DEFAULT_IMAGE_MODEL = _CATALOGUE.image
+# The Images API does not say which model writes its SVGs unless a request names one.
+SVG_AUTHOR = _CATALOGUE.mainline
 CREATED = int(dt.datetime.combine(_CATALOGUE.dated, dt.time(), dt.UTC).timestamp())
 # Replies of these begin with the picture: their reasoning is off unless asked for.
 _ANSWERS_AT_ONCE = ("gpt-4", "gpt-5.1", "gpt-5.2", "gpt-5.4")

@@ -11,6 +11,7 @@ from imagesession._offline.errors import (
     RefusedError,
     invalid_value,
     missing_parameter,
+    too_long,
     unknown_parameter,
     unsupported_value,
 )
@@ -42,7 +43,7 @@ class Node:
         Step into an object; a null counts as absent, as it does for the API.
         """
         value = self.object().get(key)
-        return None if value is None else Node(value, f"{self.path}.{key}" if self.path else key)
+        return None if value is None else Node(value, self.at(key))
 
     def need(self, key: str) -> "Node":
         """
@@ -50,8 +51,14 @@ class Node:
         """
         node = self.get(key)
         if node is None:
-            raise missing_parameter(f"{self.path}.{key}" if self.path else key)
+            raise missing_parameter(self.at(key))
         return node
+
+    def at(self, key: str) -> str:
+        """
+        Tell the place of a member of an object.
+        """
+        return f"{self.path}.{key}" if self.path else key
 
     def __iter__(self) -> Iterator["Node"]:
         for index, value in enumerate(self.array()):
@@ -63,7 +70,7 @@ class Node:
         """
         for key in self.object():
             if key not in known:
-                raise unknown_parameter(f"{self.path}.{key}" if self.path else key)
+                raise unknown_parameter(self.at(key))
 
     def object(self) -> Json:
         """
@@ -187,9 +194,4 @@ def check_metadata(node: Node) -> None:
         value = metadata.get(key)
         for text, limit in ((key, _MAX_KEY), (value.text() if value else "", _MAX_VALUE)):
             if len(text) > limit:
-                raise RefusedError(
-                    f"Invalid 'metadata.{key}': string too long. Expected a string with maximum "
-                    f"length {limit}, but got a string with length {len(text)} instead.",
-                    param=f"metadata.{key}",
-                    code="string_above_max_length",
-                )
+                raise too_long(f"metadata.{key}", limit, len(text))

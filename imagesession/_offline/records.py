@@ -14,7 +14,8 @@ from imagesession._offline.asks import Ask
 from imagesession._offline.exchange import Json
 from imagesession._offline.faults import Ending
 from imagesession._offline.painter import Story
-from imagesession._offline.tokens import ImageUsage, Usage
+from imagesession._offline.sight import Sight
+from imagesession._offline.tokens import ImageUsage, Usage, text_tokens
 from imagesession._offline.tool import Tool
 
 KEPT_RESPONSES = 256
@@ -47,6 +48,8 @@ class Record:
     Attributes:
         created: Seconds since the epoch.
         latency: How long the generation takes.
+        text: What the message says, unless something was looked at.
+        sight: What was looked at, if the request asks for findings.
         story: What a following response goes on from.
         listed: The input items, for whoever lists them.
 
@@ -60,12 +63,29 @@ class Record:
     reasoning_id: str | None
     message_id: str
     text: str
+    sight: Sight | None
     ending: Ending | None
     story: Story | None
     usage: Usage
     image_usage: ImageUsage
     listed: tuple[Json, ...] = attrs.field(repr=False)
     cancelled: bool = False
+
+    @property
+    def said(self) -> str:
+        """
+        What the message says; measuring a picture for it takes its time.
+        """
+        return self.text if self.sight is None else self.sight.text
+
+    @property
+    def billed(self) -> Usage:
+        """
+        What the mainline model used, the words of a report included.
+        """
+        if self.sight is None:
+            return self.usage
+        return attrs.evolve(self.usage, output=self.usage.output + text_tokens(self.sight.text))
 
     def finished(self, now: float) -> bool:
         """

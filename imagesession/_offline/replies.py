@@ -47,7 +47,7 @@ class Writer:
             "output": self.output(record) if done else [],
             "service_tier": "default" if over else "auto",
             "store": record.ask.store,
-            "usage": record.usage.as_json() if over else None,
+            "usage": record.billed.as_json() if over else None,
         }
         if over:
             body["billing"] = {"payer": "developer"}
@@ -105,18 +105,23 @@ class Writer:
             return item | {"status": "failed", "result": None, "error": error}
         result = self.pictures.base64(Look.of(drawing.story, drawing.tool))
         if drawing.tool.format == "svg":
-            item["svg_usage"] = self.svg_usage(record, drawing)
+            item["svg_usage"] = self.svg_usage(drawing, record.ask.model.id)
         return item | {"status": "completed", "result": result}
 
-    def svg_usage(self, record: Record, drawing: Drawing) -> Json:
+    def svg_usage(self, drawing: Drawing, author: str) -> Json:
         """
         Write what the model that authors an SVG used, which is billed apart.
+
+        Args:
+            drawing: The picture.
+            author: The model that writes it, unless the request names one.
+
         """
         written = text_tokens(" " * len(self.pictures.data(Look.of(drawing.story, drawing.tool))))
         told = 512 + text_tokens(" ".join(drawing.story.prompts))
         return {
             "input_tokens": told,
-            "model": drawing.tool.svg_model or record.ask.model.id,
+            "model": drawing.tool.svg_model or author,
             "output_tokens": written,
             "reasoning_tokens": 0,
             "total_tokens": told + written,
@@ -152,4 +157,4 @@ class Writer:
         """
         if isinstance(record.ending, Refused):
             return {"type": "refusal", "refusal": record.ending.text}
-        return {"type": "output_text", "annotations": [], "logprobs": [], "text": record.text}
+        return {"type": "output_text", "annotations": [], "logprobs": [], "text": record.said}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import attrs
 
 from imagesession._offline.asks import Ask, Earlier, Message, read_ask
-from imagesession._offline.context import Teller, Telling
+from imagesession._offline.context import Seen, Teller, Telling
 from imagesession._offline.conversations import Conversations
 from imagesession._offline.errors import (
     RefusedError,
@@ -23,19 +23,16 @@ from imagesession._offline.exchange import Answer, Call, Json, Part, Pause, dump
 from imagesession._offline.faults import Ending, Refused
 from imagesession._offline.models import reasons
 from imagesession._offline.painter import Story
+from imagesession._offline.pictures import Look
 from imagesession._offline.records import Drawing, Memory, Record, new_id
 from imagesession._offline.replies import Writer
-from imagesession._offline.tokens import (
-    ImageUsage,
-    Usage,
-    drawn_tokens,
-    picture_tokens,
-    text_tokens,
-)
+from imagesession._offline.sight import Sight
+from imagesession._offline.tokens import ImageUsage, Usage, drawn_tokens, text_tokens
 from imagesession._offline.tool import Tool
 
 _ONLY_DRAWS = (
-    "This is imagesession's offline provider. It only draws: give it the image_generation tool."
+    "This is imagesession's offline provider. It only draws: give it the image_generation tool. "
+    "Or ask for findings about a picture as structured output."
 )
 _JSON = {"content-type": "application/json"}
 _EVENTS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
@@ -175,6 +172,7 @@ class Responses:
         previous = self._previous(ask)
         before = previous.story if previous else None
         telling = None if ask.tool is None else self.teller.tell(ask, ask.tool, before)
+        seen = self.teller.see(ask, before) if ask.findings else None
         settings = self.settings()
         drawings: tuple[Drawing, ...] = ()
         if ask.tool and telling and not isinstance(ending, Refused):
@@ -191,12 +189,21 @@ class Responses:
             reasoning_id=new_id("rs_") if ask.reasons else None,
             message_id=new_id("msg_"),
             text="" if telling else _ONLY_DRAWS,
+            sight=self._sight(seen) if ask.findings else None,
             ending=ending,
-            story=_story_after(telling, before, ending),
+            story=seen.story if seen else _story_after(telling, before, ending),
             usage=_usage(ask, previous),
             image_usage=_image_usage(ask, telling, drawings),
             listed=tuple(_list_item(item) for item in ask.items),
         )
+
+    def _sight(self, seen: Seen | None) -> Sight:
+        def load() -> bytes | None:
+            if seen is None or seen.data is not None:
+                return seen.data if seen else None
+            return self.writer.pictures.data(Look(story=seen.story))
+
+        return Sight(load=load)
 
     def _previous(self, ask: Ask) -> Record | None:
         if ask.conversation is not None:
@@ -237,28 +244,34 @@ def _usage(ask: Ask, previous: Record | None) -> Usage:
     shown = sum(len(item.images) for item in ask.items if isinstance(item, Message)) + sum(
         isinstance(item, Earlier) for item in ask.items
     )
-    cached = previous.usage.input + previous.usage.output if previous else 0
+    cached = previous.billed.input + previous.billed.output if previous else 0
     overhead = (1800 if reasons(ask.model) else 650) if ask.tool else 8
     reasoning = 256 if ask.reasons else 0
     return Usage(
         input=overhead + said + 1024 * shown + cached,
         cached=cached // 128 * 128,
-        output=reasoning + (68 if ask.tool else text_tokens(_ONLY_DRAWS)),
+        output=reasoning + _words(ask),
         reasoning=reasoning,
     )
+
+
+def _words(ask: Ask) -> int:
+    if ask.tool:
+        return 68
+    # A report's words are counted when they are known.
+    return 0 if ask.findings else text_tokens(_ONLY_DRAWS)
 
 
 def _image_usage(ask: Ask, telling: Telling | None, drawings: tuple[Drawing, ...]) -> ImageUsage:
     total = ImageUsage()
     if telling is None:
         return total
-    seen = (picture_tokens(telling.base) if telling.base else 0) + 1024 * telling.insets
     for drawing in drawings:
         partials = drawing.tool.partial_images if ask.stream else 0
         total = total.plus(
             ImageUsage(
                 text_in=sum(text_tokens(prompt) for prompt in drawing.story.prompts),
-                image_in=seen,
+                image_in=telling.shown,
                 image_out=drawn_tokens(drawing.tool, drawing.story.size, partials),
             )
         )

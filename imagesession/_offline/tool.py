@@ -10,7 +10,7 @@ from typing import cast
 import attrs
 
 from imagesession._model.catalogue import Model, SizeRule
-from imagesession._offline.errors import RefusedError, invalid_value
+from imagesession._offline.errors import USER_ERROR, RefusedError, invalid_value
 from imagesession._offline.exchange import Json
 from imagesession._offline.models import DEFAULT_IMAGE_MODEL, image_model
 from imagesession._offline.painter.encode import Format
@@ -24,6 +24,7 @@ _KNOWN = words(
 _FORMATS = ("png", "webp", "jpeg", "gif", "svg")
 _FRAMES, _MIN_FRAMES, _MAX_FRAMES, _FRAME_MS = 9, 2, 16, 200
 _FULL = 100
+_INVALID = "invalid_request_error"
 
 
 @attrs.frozen(kw_only=True)
@@ -78,17 +79,36 @@ def read_tool(node: Node) -> Tool:
 
     """
     node.only(_KNOWN)
-    model = _model(node)
+    return _read(node, "auto", _INVALID)
+
+
+def read_settings(node: Node, action: str) -> Tool:
+    """
+    Read how the Images API is to draw; other rooms read the rest of its request.
+
+    Args:
+        node: The whole request.
+        action: `generate` or `edit`.
+
+    Raises:
+        RefusedError: The API would not take it.
+
+    """
+    return _read(node, action, USER_ERROR)
+
+
+def _read(node: Node, action: str, fault: str) -> Tool:
+    model = _model(node, fault)
     tool = Tool(
         param=node.path,
         model=model,
-        size=_size(node, model),
+        size=_size(node, model, fault),
         quality=_quality(node, model),
         background=_choice(node, "background", ("transparent", "opaque", "auto"), "auto"),
         format=cast("Format", _choice(node, "output_format", _FORMATS, "png")),
         compression=_number(node, "output_compression", 0, _FULL, _FULL),
         partial_images=_number(node, "partial_images", 0, 3, 0),
-        action=_choice(node, "action", ("generate", "edit", "auto"), "auto"),
+        action=_choice(node, "action", ("generate", "edit", "auto"), action),
         frames=_number(node, "frame_count", _MIN_FRAMES, _MAX_FRAMES, _FRAMES),
         frame_ms=_number(node, "frame_duration_ms", 1, 60_000, _FRAME_MS),
         mask=node.get("input_image_mask"),
@@ -112,12 +132,12 @@ def _number(node: Node, key: str, low: int, high: int, default: int) -> int:
     return default if child is None else child.number(low, high)
 
 
-def _model(node: Node) -> Model:
+def _model(node: Node, fault: str) -> Model:
     child = node.get("model")
     name = DEFAULT_IMAGE_MODEL if child is None else child.text()
     model = image_model(name)
     if model is None:
-        raise invalid_value(f"The model '{name}' does not exist.", f"{node.path}.model")
+        raise invalid_value(f"The model '{name}' does not exist.", node.at("model"), type=fault)
     return model
 
 
@@ -125,14 +145,14 @@ def _quality(node: Node, model: Model) -> str:
     return _choice(node, "quality", (*model.qualities, "auto"), "auto")
 
 
-def _size(node: Node, model: Model) -> tuple[int, int] | None:
+def _size(node: Node, model: Model, type: str) -> tuple[int, int] | None:
     child = node.get("size")
     if child is None or child.text() == "auto":
         return None
     text = child.text()
     fault = _size_fault(node, text, model.sizes)
     if fault:
-        raise child.wrong(f"Invalid size '{text}'. {fault}")
+        raise invalid_value(f"Invalid size '{text}'. {fault}", child.path, type=type)
     width, _, height = text.partition("x")
     return int(width), int(height)
 
@@ -179,7 +199,7 @@ def _check_fidelity(node: Node, model: Model) -> None:
     if not model.fidelities:
         raise RefusedError(
             f"The model '{model.id}' does not support the 'input_fidelity' parameter.",
-            type="image_generation_user_error",
+            type=USER_ERROR,
             param=child.path,
             code="invalid_input_fidelity_model",
         )
@@ -228,7 +248,7 @@ def _check_format(node: Node, tool: Tool) -> None:
         ),
     ):
         if wrong:
-            raise invalid_value(message, f"{node.path}.{key}")
+            raise invalid_value(message, node.at(key))
 
 
 def _sheet(size: tuple[int, int], frames: int) -> int:

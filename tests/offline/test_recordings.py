@@ -5,6 +5,7 @@ Each field that a recorded reply has, ours has, with the same type; events come 
 The recordings are not part of the project: without their folder these tests are skipped.
 """
 
+import base64
 import gzip
 import json
 import os
@@ -231,6 +232,78 @@ def test_recorded_wrong_key() -> None:
     assert list(_differences(recorded, answer.json())) == []
     assert recorded["error"]["code"] == answer.json()["error"]["code"]
     assert recorded["status"] == answer.json()["status"]
+
+
+def _content(request: Json) -> bytes:
+    encoded = request.get("base64")
+    return base64.b64decode(encoded) if encoded else (request.get("text") or "").encode()
+
+
+def _replay_images(name: str, replaced: dict[bytes, bytes]) -> tuple[Json, httpx2.Response]:
+    """
+    Send a recorded request to the Images API, and give its recorded response and our answer.
+    """
+    recording = _load(name)
+    request = recording["request"]
+    content = _content(request)
+    for old, new in replaced.items():
+        content = content.replace(old, new)
+    with httpx2.Client(transport=OfflineTransport(OfflineProvider())) as client:
+        answer = client.request(
+            request["method"],
+            "http://offline/v1/images/" + request["url"].rpartition("/")[2],
+            content=content,
+            headers={
+                "content-type": request["headers"]["content-type"],
+                "authorization": "Bearer sk-test",
+            },
+        )
+    return recording["response"], answer
+
+
+@pytest.mark.parametrize(
+    "name", _names("rig-*is-rejected*") + _names("rig-*size*") + _names("rig-caller*")
+)
+def test_recorded_refusals_of_images(name: str) -> None:
+    """
+    Recorded requests that the Images API refused are refused in the same words.
+    """
+    recorded, answer = _replay_images(name, {})
+
+    assert (recorded["status"], json.loads(recorded["text"])) == (
+        answer.status_code,
+        answer.json(),
+    )
+    assert answer.headers["content-type"] == recorded["headers"]["content-type"]
+
+
+@pytest.mark.parametrize("name", _names("ruby_llm*edit*image*.gz"))
+def test_recorded_edits(name: str) -> None:
+    """
+    Recorded edits, as a form and as JSON, get replies with every field of the recorded ones.
+    """
+    # The form's model has been shut down.
+    recorded, answer = _replay_images(name, {b"gpt-image-1\r": b"gpt-image-1.5\r"})
+    theirs, ours = json.loads(recorded["text"]), answer.json()
+
+    assert recorded["status"] == answer.status_code
+    assert list(_differences(theirs, ours)) == []
+    for key in ("background", "output_format", "size"):
+        assert theirs[key] == ours[key]
+    assert set(recorded["headers"]) <= set(answer.headers)
+
+
+def test_recorded_refusal_of_a_url() -> None:
+    """
+    A picture by a URL that cannot be fetched is refused with the recorded type, param and code.
+    """
+    (name,) = _names("ruby_llm*rejects-edits*")
+    recorded, answer = _replay_images(name, {})
+    theirs, ours = json.loads(recorded["text"])["error"], answer.json()["error"]
+
+    assert recorded["status"] == answer.status_code
+    assert {**theirs, "message": ""} == {**ours, "message": ""}
+    assert ours["message"].startswith("Error while downloading")
 
 
 # Which of our requests bring about a reported error, by its message.

@@ -27,10 +27,13 @@ def recolour(image: Image.Image, changes: tuple[Change, ...]) -> Image.Image:
         return x / 255, y / 255, z / 255
 
     table = ImageFilter.Color3DLUT.generate(13, look_up)
-    return _on_colours(image, lambda rgb: rgb.filter(table))
+    return on_colours(image, lambda rgb: rgb.filter(table))
 
 
-def _on_colours(image: Image.Image, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
+def on_colours(image: Image.Image, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """
+    Change a picture's colours; its alpha, if it has one, stays.
+    """
     if image.mode != "RGBA":
         return change(image)
     out = change(image.convert("RGB")).convert("RGBA")
@@ -48,7 +51,7 @@ def soften(image: Image.Image, amount: float) -> Image.Image:
     if amount < 0:
         # Away from its own blur: what Pillow's unsharp mask does, in a third of the time.
         radius = max(1.5, 3 * scale)
-        return _on_colours(
+        return on_colours(
             image, lambda rgb: Image.blend(_blurred(rgb, radius), rgb, 1 - 0.75 * amount)
         )
     return image
@@ -70,13 +73,13 @@ def effects(image: Image.Image, plan: Plan) -> Image.Image:
     """
     names = set(plan.styles)
     if "neon" in names:
-        image = _on_colours(image, _glow)
+        image = on_colours(image, _glow)
     # The paper's grain stays as it is, however blurred or sharp the picture on it.
     image = soften(image, plan.blur)
     if names & GRAINED:
         strength = 11 if "vintage" in names else 9
-        image = _on_colours(image, lambda rgb: _paper(rgb, plan.seed, strength))
-    return _on_colours(image, _vignette) if "vintage" in names else image
+        image = on_colours(image, lambda rgb: _paper(rgb, plan.seed, strength))
+    return on_colours(image, _vignette) if "vintage" in names else image
 
 
 def _glow(image: Image.Image) -> Image.Image:
@@ -139,7 +142,7 @@ def stormy(image: Image.Image) -> Image.Image:
         out = ImageChops.multiply(out, resized(top, rgb.size, Image.Resampling.BILINEAR))
         return ImageChops.screen(out, resized(glow, rgb.size, Image.Resampling.BILINEAR))
 
-    return _on_colours(image, burnt)
+    return on_colours(image, burnt)
 
 
 def mosaic(image: Image.Image, size: tuple[int, int], colours: int = 28) -> Image.Image:
@@ -176,7 +179,7 @@ def stylised(image: Image.Image, plan: Plan) -> Image.Image:
         if effect is not None:
             strength = plan.styles.count(name)
             for _ in range(min(3, strength)):
-                image = _on_colours(image, effect)
+                image = on_colours(image, effect)
     return image
 
 

@@ -3,7 +3,7 @@ Captions: what was painted, in one plain sentence.
 """
 
 from imagesession._offline.painter.colour import NAMES, Change, Colour, distance, rgb
-from imagesession._offline.painter.plan import Item, Plan
+from imagesession._offline.painter.plan import Item, MendKind, Plan
 
 _KINDS = {
     "scene": "sketch", "logo": "logo sketch", "icon": "icon sketch", "product": "product sketch",
@@ -12,6 +12,12 @@ _KINDS = {
 _TIMES = {"sunset": "at sunset", "night": "at night", "dawn": "at dawn", "day": "by day"}
 _WEATHER = {"rain": "in the rain", "snow": "in the snow", "fog": "in the fog",
             "autumn": "in autumn"}  # fmt: skip
+_MENDED: dict[MendKind, str] = {
+    "margins": "margins", "noise": "grain", "cast": "white balance",
+    "highlights": "highlights", "shadows": "shadows", "brighter": "brightness",
+    "darker": "brightness", "contrast": "contrast", "flatter": "contrast",
+    "vivid": "saturation", "muted": "saturation", "sharper": "sharpness", "polish": "general",
+}  # fmt: skip
 _PLURAL = frozenset({"stars", "headphones", "earbuds", "glasses"})
 _STYLES = {"3d": "three-dimensional", "dark": "dark", "pixel": "pixel-art", "minimal": "minimalist"}
 
@@ -43,6 +49,9 @@ def sentence(
     if lettering:
         parts.append("lettered " + _listed([f'"{text}"' for text in lettering]))
     parts += [text for change in plan.changes[-3:] if (text := _changed(change))]
+    if plan.mends:
+        repaired = dict.fromkeys(_MENDED[mend.kind] for mend in plan.mends[-4:])
+        parts.append(f"mended in {_listed(list(repaired))}")
     if plan.accent:
         parts.append(f"{_colour(plan.accent)} accents")
     parts.append("no background" if transparent else "")

@@ -2,9 +2,10 @@
 Paint stories: from the words to the encoded picture.
 """
 
+import attrs
 from PIL import Image
 
-from imagesession._offline.painter import adjust, encode, raster, retouch, svg, words
+from imagesession._offline.painter import adjust, encode, mending, raster, retouch, svg, words
 from imagesession._offline.painter.caption import sentence
 from imagesession._offline.painter.compose import compose
 from imagesession._offline.painter.drawing import Drawing, Pen
@@ -104,7 +105,10 @@ def _drawn(story: Story, phase: float, share: float) -> Image.Image:
         coarse = raster.render(drawing, small, transparent=story.transparent)
         return resized(coarse, size, Image.Resampling.BILINEAR)
     image = raster.render(drawing, size, transparent=story.transparent)
-    return adjust.effects(image, plan)
+    image = adjust.effects(image, plan)
+    if mending.crops(plan.mends):
+        image = mending.cropped_to(image, size)
+    return mending.mended(image, plan.mends)
 
 
 def _pixels(size: tuple[int, int], plan: Plan) -> tuple[int, int]:
@@ -117,6 +121,8 @@ def _svg(story: Story, note: str, share: float) -> bytes:
     if story.base is not None:
         return _embedded(story, note, title, share)
     plan = _plan(story)
+    # Shapes cannot be measured and mended as pixels are.
+    plan = attrs.evolve(plan, changes=plan.changes + mending.as_changes(plan.mends))
     drawing = compose(plan, story.size, transparent=story.transparent)
     if "pixel" in plan.styles:
         drawing = _squares(raster.render(drawing, _pixels(story.size, plan)), drawing)

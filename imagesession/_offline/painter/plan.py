@@ -10,6 +10,10 @@ from imagesession._offline.painter.colour import Change, Colour, rgb
 
 Layout: TypeAlias = Literal["scene", "logo", "icon", "product", "hero", "pattern"]
 Time: TypeAlias = Literal["day", "sunset", "night", "dawn"]
+MendKind: TypeAlias = Literal[
+    "margins", "noise", "cast", "highlights", "shadows", "brighter", "darker", "contrast",
+    "flatter", "vivid", "muted", "sharper", "polish",
+]  # fmt: skip
 
 
 @attrs.frozen(kw_only=True)
@@ -21,6 +25,16 @@ class Item:
     name: str
     colour: Colour | None = None
     accent: Colour | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Mend:
+    """
+    Represent one defect that is to be mended, as far as the picture at hand has it.
+    """
+
+    kind: MendKind
+    strength: float = 1.0
 
 
 @attrs.frozen(kw_only=True)
@@ -50,6 +64,7 @@ class Plan:
     weather: frozenset[str] = frozenset()
     styles: tuple[str, ...] = ()  # a style asked for twice stands twice, and is stronger
     changes: tuple[Change, ...] = ()
+    mends: tuple[Mend, ...] = ()
     ground: Colour | None = None
     accent: Colour | None = None
     colours: tuple[Colour, ...] = ()  # colours named for the picture as a whole

@@ -7,12 +7,22 @@ import random
 import attrs
 from PIL import Image, ImageFilter, ImageOps
 
-from imagesession._offline.painter import adjust, backdrop, encode, frame, raster, words
+from imagesession._offline.painter import (
+    adjust,
+    backdrop,
+    encode,
+    frame,
+    mending,
+    raster,
+    strokes,
+    words,
+)
 from imagesession._offline.painter.colour import Change, Colour, rgb
 from imagesession._offline.painter.compose import captions, compose, ornaments
 from imagesession._offline.painter.drawing import UNIT, Drawing, Mark, Pen
 from imagesession._offline.painter.pixels import mapped, resized
 from imagesession._offline.painter.plan import Item, Plan
+from imagesession._offline.painter.remedies import read
 from imagesession._offline.painter.staging import put, shadow, tone_of
 from imagesession._offline.painter.subjects import TABLE
 
@@ -38,8 +48,8 @@ def retouched(
     """
     Change a whole picture as the prompts say.
     """
-    image = frame.fitted(encode.decode(base), size)
     plan = _plan(prompts, seed)
+    image = mending.mended(_fitted(encode.decode(base), plan, size), plan.mends)
     image = _changed(image, plan)
     if transparent or plan.ground:
         image = frame.without_ground(image)
@@ -50,6 +60,13 @@ def retouched(
     return _laid_over(image, plan)
 
 
+def _fitted(image: Image.Image, plan: Plan, size: tuple[int, int]) -> Image.Image:
+    if not mending.crops(plan.mends):
+        return frame.fitted(image, size)
+    # The frame is filled: continued edges would be margins again.
+    return mending.cropped_to(image, size)
+
+
 def masked(
     base: bytes, mask: bytes, prompts: tuple[str, ...], size: tuple[int, int], *, seed: int
 ) -> Image.Image:
@@ -58,11 +75,9 @@ def masked(
     """
     before = encode.decode(base)
     hole = _hole(mask, before.size)
-    box = hole.getbbox()
-    if box is None:
-        return before if before.size == size else frame.fitted(before, size)
     filled = before.copy()
-    filled.paste(_filling(before, hole, box, prompts, seed).convert(before.mode), box)
+    for box in strokes.regions(hole):
+        filled.paste(_filling(before, hole, box, prompts, seed).convert(before.mode), box)
     after = Image.composite(filled, before, hole)
     return after if after.size == size else frame.fitted(after, size)
 
@@ -79,15 +94,17 @@ def _hole(mask: bytes, size: tuple[int, int]) -> Image.Image:
 def _filling(before: Image.Image, hole: Image.Image, box: tuple[int, int, int, int],
              prompts: tuple[str, ...], seed: int) -> Image.Image:  # fmt: skip
     prompt = prompts[-1] if prompts else ""
-    plan = words.plan((prompt,), seed)
+    remedies = read(prompt)
+    plan = words.plan((remedies.rest,), seed)
     size = (box[2] - box[0], box[3] - box[1])
     objects = [item for item in plan.items if TABLE[item.name].place not in {"land", "sky"}]
     if objects or plan.removed:
         ground = _healed(before, hole).crop(box)
         return _with_subject(ground, plan, objects[0] if objects else None)
     refined = words.refine(Plan(seed=plan.seed), prompt)
-    if refined.changes and not plan.items:
-        return _changed(before.crop(box).convert("RGB"), refined)
+    if (refined.changes or remedies.mends) and not plan.items:
+        inside = mending.mended(before.crop(box).convert("RGB"), remedies.mends)
+        return _changed(inside, refined)
     # Very flat or narrow fillings are cut from a calmer shape, so that they stay pictures.
     side = (max(size[0], size[1] // 3), max(size[1], size[0] // 3))
     painted = raster.render(compose(plan, side), side)

@@ -4,7 +4,8 @@ Stories: everything that determines a picture, and how the next prompt continues
 
 import attrs
 
-from imagesession._offline.painter import encode, lexicon, words
+from imagesession._offline.painter import encode, lexicon, mending, words
+from imagesession._offline.painter.remedies import read, told
 
 _SHAPES = {"wide": (1536, 1024), "tall": (1024, 1536), "square": (1024, 1024)}
 
@@ -75,11 +76,13 @@ def retell(
         size: None keeps the size unless the words ask for another shape.
         transparent: None keeps the ground unless the words say otherwise.
     """
+    wanted = told(prompt)
     if size is None:
-        size = _shaped(prompt, story.size, masked=story.mask is not None)
+        own = _cropped(story) if mending.crops(read(prompt).mends) else story.size
+        size = _shaped(wanted, own, masked=story.mask is not None)
     if transparent is None:
-        transparent = asks_for_transparency(prompt) or (
-            story.transparent and not _asks_for_ground(prompt)
+        transparent = asks_for_transparency(wanted) or (
+            story.transparent and not _asks_for_ground(wanted)
         )
     return attrs.evolve(story, prompts=(*story.prompts, prompt), size=size, transparent=transparent)
 
@@ -115,6 +118,13 @@ def asks_for_transparency(prompt: str) -> bool:
 def _asks_for_ground(prompt: str) -> bool:
     text = prompt[:3000].lower()
     return words.find(text).ground is not None or "opaque" in text or "not transparent" in text
+
+
+def _cropped(story: Story) -> tuple[int, int]:
+    # Without its margins a given picture has another shape; a drawing fills its own again.
+    if story.base is None or story.mask is not None:
+        return story.size
+    return mending.cropped(encode.decode(story.base)).size
 
 
 def _shaped(prompt: str, size: tuple[int, int] | None, *, masked: bool) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from imagesession._offline.painter import lexicon
 from imagesession._offline.painter.colour import Change, Colour, dark, luminance, named, rgb
 from imagesession._offline.painter.plan import Item, Layout, Plan, Time
 from imagesession._offline.painter.refine import refined_look
+from imagesession._offline.painter.remedies import read
 from imagesession._offline.painter.subjects import TABLE
 
 _READ = 3000  # characters of a prompt that are read for words; all of it feeds the seed
@@ -138,6 +139,8 @@ def refine(before: Plan, prompt: str) -> Plan:
     """
     Change a plan as a later prompt asks; what is not understood still changes something.
     """
+    remedies = read(prompt)
+    prompt = remedies.rest
     text = _lower(prompt)
     found = find(text)
     after = _renamed(before, found, text)
@@ -151,6 +154,8 @@ def refine(before: Plan, prompt: str) -> Plan:
         after = _lettered(after, words, text)
     if lexicon.TRANSPARENT.search(text):
         after = attrs.evolve(after, clear=True, ground=None)
+    if remedies.mends:
+        return attrs.evolve(after, mends=after.mends + remedies.mends)
     if after == before:
         after = attrs.evolve(after, oddities=(*after.oddities, crc(text)))
     return after
