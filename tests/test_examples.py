@@ -1,43 +1,342 @@
 """
-Every example runs as it stands, without a key, and leaves pictures.
+Every example runs as it stands, without a key, and leaves the pictures that it promises.
 """
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import pytest
+from PIL import Image, ImageChops, ImageStat
 
-EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+from imagesession import Studio
+
+FOLDER = Path(__file__).parent.parent / "examples"
+EXAMPLES = sorted(path.stem for path in FOLDER.glob("*.py"))
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif"}
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_examples_run(example: Path, tmp_path: Path) -> None:
+@attrs.frozen(kw_only=True)
+class Run:
     """
-    An example prints where its pictures are, and they are there.
+    What an example printed, and the library that it left.
     """
-    environment = {**os.environ, "IMAGESESSION_LIBRARY": str(tmp_path)}
-    run = subprocess.run(
-        [sys.executable, "-W", "error", str(example)],
-        env=environment,
+
+    output: str
+    library: Path
+
+    def pictures(self, folder: str = ".") -> list[Path]:
+        """
+        Return the pictures of a folder and all beneath it, in the order of their names.
+        """
+        found = (self.library / folder).rglob("*")
+        return sorted(
+            path for path in found if path.suffix in SUFFIXES and ".imagesession" not in path.parts
+        )
+
+    def named(self, folder: str = ".") -> list[Path]:
+        """
+        Return the pictures of a folder in the order in which they were printed.
+        """
+        return sorted(self.pictures(folder), key=lambda path: self.output.index(str(path)))
+
+
+def execute(example: str, library: Path, *arguments: str) -> Run:
+    """
+    Run an example as its readers do, with warnings as errors.
+    """
+    environment = {key: value for key, value in os.environ.items() if "OPENAI" not in key}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(FOLDER / f"{example}.py"), *arguments],
+        env={**environment, "IMAGESESSION_LIBRARY": str(library), "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
         text=True,
-        check=True,
+        encoding="utf-8",
+        check=False,
     )
-    assert run.stderr == ""
-    assert str(tmp_path) in run.stdout
-    assert "not a model's work" in run.stdout
-    pictures = list((tmp_path / "general").glob("*.png"))
-    assert pictures
-    assert all(str(picture) in run.stdout for picture in pictures)
+    assert (done.returncode, done.stderr) == (0, "")
+    return Run(output=done.stdout, library=library)
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_examples_are_short(example: Path) -> None:
+@pytest.fixture(scope="module", name="run")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
+    """
+    Run an example once, however many tests look at it.
+    """
+
+    @functools.cache
+    def once(example: str) -> Run:
+        return execute(example, tmp_path_factory.mktemp(example))
+
+    return once
+
+
+# --- what holds for all of them ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_run(example: str, run: Callable[[str], Run]) -> None:
+    """
+    An example says that its pictures are sketches, and prints where each of them is.
+    """
+    ran = run(example)
+    assert "not a model's work" in ran.output
+    assert ran.pictures()
+    assert all(str(picture) in ran.output for picture in ran.pictures())
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_leave_pictures_worth_a_look(example: str, run: Callable[[str], Run]) -> None:
+    """
+    No picture of an example is blank.
+    """
+    for path in run(example).pictures():
+        with Image.open(path) as picture:
+            assert max(ImageStat.Stat(picture.convert("RGBA")).stddev) > 5
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_say_what_is_billed(example: str, run: Callable[[str], Run]) -> None:
+    """
+    An example says at its head how many pictures a key pays for, and about what they cost.
+    """
+    head = (FOLDER / f"{example}.py").read_text("utf-8").split('"""')[1]
+    with Studio.offline(run(example).library) as studio:
+        stats = studio.stats()
+    number = re.search(r"\((\w+) pictures", head)
+    assert number is not None
+    assert NUMBERS.index(number[1]) == stats.total_images
+    amount = re.search(r"some \$(\d\.\d\d)", head)
+    assert amount is None or 0.5 <= float(amount[1]) / stats.spent <= 2
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_are_short(example: str) -> None:
     """
     An example is one recipe that fits a screen.
     """
-    assert len(example.read_text("utf-8").splitlines()) <= 60
+    assert len((FOLDER / f"{example}.py").read_text("utf-8").splitlines()) < 60
+
+
+def test_the_list_of_examples_is_complete() -> None:
+    """
+    The folder's README tells of every example, and of no other.
+    """
+    told = re.findall(r"\]\((\w+)\.py\)", (FOLDER / "README.md").read_text("utf-8"))
+    assert sorted(told) == EXAMPLES
+
+
+# --- what each of them promises ------------------------------------------------------------------
+
+
+def test_the_logo_ends_wide_and_cut_out(run: Callable[[str], Run]) -> None:
+    """
+    The last two logos are wide; the very last has no ground, the others have one.
+    """
+    ran = run("logo_session")
+    *others, wide, cutout = (Image.open(path).convert("RGBA") for path in ran.named())
+    assert {wide.size, cutout.size} == {(1536, 864)}
+    assert _corner(cutout)[3] == 0
+    assert all(_corner(one)[3] == 255 for one in (*others, wide))
+
+
+def test_what_was_undone_is_kept(run: Callable[[str], Run]) -> None:
+    """
+    The logo that was undone stands in the tree, beside the one that took its place.
+    """
+    output = run("logo_session").output
+    assert "│  ├─ navy accents\n" in output
+    assert "│  └─ teal accents, on a cream background\n" in output
+
+
+@pytest.mark.parametrize(
+    "folder, band", [("blue_guitar", 2), ("red_ceramic_mug", 0), ("green_backpack", 1)]
+)
+def test_the_catalogue_has_a_folder_for_each_product(
+    run: Callable[[str], Run], folder: str, band: int
+) -> None:
+    """
+    Each product has a folder of three pictures, and its own colour in all of them.
+    """
+    pictures = run("product_catalogue").pictures(f"products/{folder}")
+    assert len(pictures) == 3
+    for path in pictures:
+        with Image.open(path) as picture:
+            assert _strongest(picture) == band
+
+
+def test_the_design_system_is_sorted_by_kind(run: Callable[[str], Run]) -> None:
+    """
+    Heroes, icons, button and background lie in folders of their own.
+    """
+    ran = run("ui_design_system")
+    kinds = {"heroes": 2, "icons": 3, "buttons": 1, "backgrounds": 1}
+    assert {kind: len(ran.pictures(f"ui_assets/{kind}")) for kind in kinds} == kinds
+
+
+def test_icons_and_button_can_be_laid_over_anything(run: Callable[[str], Run]) -> None:
+    """
+    Icons and button have transparent corners, hero and background have none.
+    """
+    for path in run("ui_design_system").pictures():
+        with Image.open(path) as picture:
+            clear = _corner(picture.convert("RGBA"))[3] == 0
+        assert clear == (path.parent.name in {"icons", "buttons"})
+
+
+def test_the_icons_are_a_set(run: Callable[[str], Run]) -> None:
+    """
+    The three icons stand on the same green.
+    """
+    tiles = [
+        Image.open(path).convert("RGB") for path in run("ui_design_system").named("ui_assets/icons")
+    ]
+    above = {tile.crop((512, 200, 513, 201)).tobytes() for tile in tiles}
+    (ground,) = above
+    assert max(ground) == ground[1]
+
+
+def test_the_dark_theme_is_dark(run: Callable[[str], Run]) -> None:
+    """
+    The hero at night is far darker than the hero by day.
+    """
+    day, night = (_brightness(path) for path in run("ui_design_system").named("ui_assets/heroes"))
+    assert night < day / 2
+
+
+def test_a_file_from_elsewhere_is_kept_and_refined(run: Callable[[str], Run]) -> None:
+    """
+    The photo is kept as a JPEG, and what was made of it first is in sepia.
+    """
+    ran = run("promote")
+    assert [path.suffix for path in ran.pictures("imported")] == [".jpg"]
+    with Image.open(ran.named("general")[3]) as sepia:
+        red, green, blue = ImageStat.Stat(sepia.convert("RGB")).mean
+    assert red > green > blue
+
+
+@pytest.mark.parametrize("example", ["promote", "improve"])
+def test_examples_take_a_photo_of_yours(example: str, tmp_path: Path) -> None:
+    """
+    Promoting and improving begin with the file that is named, and keep it to the byte.
+    """
+    photo = tmp_path / "mine.jpg"
+    Image.linear_gradient("L").convert("RGB").save(photo)
+    ran = execute(example, tmp_path / "library", str(photo))
+    (kept,) = ran.pictures("imported")
+    assert kept.read_bytes() == photo.read_bytes()
+
+
+def test_inpainting_proves_what_it_says(run: Callable[[str], Run]) -> None:
+    """
+    Both edits changed something within their masks, and nothing outside, as is printed.
+    """
+    ran = run("inpainting")
+    assert ran.output.count("are identical") == 2
+    assert "CHANGED" not in ran.output
+    pictures = [Image.open(path).convert("RGB") for path in ran.named()]
+    # Each edit left its untouched reply, and the picture whose outside is the original's.
+    room, _, painting, _, window = pictures
+    assert _within(ImageChops.difference(room, painting).getbbox(), (120, 140, 440, 420))
+    assert _within(ImageChops.difference(painting, window).getbbox(), (1100, 80, 1450, 430))
+
+
+def test_improving_raises_the_contrast(run: Callable[[str], Run]) -> None:
+    """
+    Low contrast is found in the flat photo, and the mended one has far more of it.
+    """
+    output = run("improve").output
+    assert "contrast" in output.split("before:")[0].lower()
+    before, after = (float(found) for found in re.findall(r": +contrast +([\d.]+)", output))
+    assert after > 2 * before
+
+
+def test_a_budget_refuses_one_and_the_next_run_makes_it(run: Callable[[str], Run]) -> None:
+    """
+    One poster is refused with advice, and once that is followed it alone is made.
+    """
+    output = run("batch_with_budget").output
+    assert "4 of 5 pictures, 1 failed" in output
+    assert len(re.findall(r"alps: Not sent: this call could cost up to \$", output)) == 1
+    assert "5 of 5 pictures>, 1 of them new" in output
+
+
+def test_a_finished_batch_makes_nothing_more(run: Callable[[str], Run], tmp_path: Path) -> None:
+    """
+    Run again, the batch gives what is there; in another library it draws the same to the pixel.
+    """
+    first = run("batch_with_budget")
+    before = first.pictures()
+    again = execute("batch_with_budget", first.library)
+    other = execute("batch_with_budget", tmp_path)
+    assert "5 of 5 pictures>, 0 of them new" in again.output
+    assert again.pictures() == before
+    assert _looks(other) == _looks(first)
+
+
+def test_a_session_goes_on_by_its_name(run: Callable[[str], Run]) -> None:
+    """
+    The second program finds what the first one started; the archive takes all of it along.
+    """
+    output = run("resume").output
+    assert re.findall(r"^(Started|Found)", output, re.MULTILINE) == ["Started", "Found"]
+    assert "cape-faro.zip brought 4 pictures along" in output
+    before, after = output.split("brought 4 pictures along:\n")
+    assert after.strip() in before
+
+
+def test_a_finished_session_makes_nothing_more(run: Callable[[str], Run]) -> None:
+    """
+    Run again, the poster's program gives the pictures that are there.
+    """
+    first = run("resume")
+    before = first.pictures()
+    again = execute("resume", first.library)
+    assert "Started" not in again.output
+    assert again.pictures() == before
+
+
+# --- seeing --------------------------------------------------------------------------------------
+
+Box = tuple[int, int, int, int]
+
+
+def _corner(picture: Image.Image) -> tuple[int, ...]:
+    return tuple(picture.crop((0, 0, 1, 1)).tobytes())
+
+
+def _strongest(picture: Image.Image) -> int:
+    """
+    Tell which of red, green and blue is the strongest where the picture is most colourful.
+    """
+    colours = picture.convert("RGB").reduce(16).tobytes()
+    pixels = [colours[at : at + 3] for at in range(0, len(colours), 3)]
+    vivid = max(pixels, key=lambda pixel: max(pixel) - min(pixel))
+    return vivid.index(max(vivid))
+
+
+def _brightness(path: Path) -> float:
+    with Image.open(path) as picture:
+        return ImageStat.Stat(picture.convert("L")).mean[0]
+
+
+def _within(box: Box | None, bounds: Box) -> bool:
+    """
+    Tell whether there is a box, and it does not reach past the bounds.
+    """
+    if box is None:
+        return False
+    left, top, right, bottom = box
+    return bounds[0] <= left and bounds[1] <= top and right <= bounds[2] and bottom <= bounds[3]
+
+
+def _looks(ran: Run) -> set[bytes]:
+    return {Image.open(path).convert("RGB").tobytes() for path in ran.pictures()}

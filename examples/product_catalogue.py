@@ -1,0 +1,40 @@
+"""
+Photograph a catalogue: each product straight on, at an angle and in use; a folder for each.
+
+    python examples/product_catalogue.py
+
+With OPENAI_API_KEY set this uses OpenAI (nine pictures, some $0.30, billed to that key); without
+it, sketches are drawn on this computer.
+"""
+
+from imagesession import SavedImage, Studio
+
+PRODUCTS = ("blue guitar", "red ceramic mug", "green backpack")
+
+
+def photograph(studio: Studio, product: str) -> tuple[SavedImage, ...]:
+    """
+    Take three pictures of a product; the first is shown to the model with the others.
+    """
+    front = studio.product(product, lighting="dramatic")
+    angled = studio.product(product, angle="three-quarter", lighting="dramatic", reference=front)
+    in_use = studio.product(
+        product, background_type="lifestyle", lighting="natural", reference=front
+    )
+    return front, angled, in_use
+
+
+with Studio.from_env(quality="low", size="1024x1024") as studio:
+    print(f"Pictures come from {studio.provider}.")
+    print(f"They are kept in {studio.library}")
+    pictures = 3 * len(PRODUCTS)
+    print(f"With a key, {pictures} of them cost {studio.estimate(n=pictures)}.\n")
+
+    for product in PRODUCTS:
+        images = photograph(studio, product)
+        print(f"{product}: {images[0].path.parent}")
+        for image in images:
+            chosen = image.turn.parameters
+            print(f"  {chosen['background_type']}, {chosen['angle']}: {image.path}")
+
+    print(f"\n{studio.spending(by='kind')}")

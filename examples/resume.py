@@ -1,0 +1,59 @@
+"""
+Go on where an earlier program stopped, and then on another computer.
+
+    python examples/resume.py
+
+With OPENAI_API_KEY set this uses OpenAI (four pictures, some $0.15, billed to that key); without
+it, sketches are drawn on this computer. Stopped at any point and run again, it makes what is left.
+"""
+
+import tempfile
+from pathlib import Path
+
+from imagesession import Studio
+from imagesession.errors import NotFoundError
+
+NAME = "Cape Faro poster"
+STEPS = (
+    "a lighthouse on a cliff by the sea",
+    "at sunset",
+    "add a sailing boat",
+    'lettered "Cape Faro"',
+)
+
+
+def program(steps: int) -> None:
+    """
+    Do the first few steps, as far as they are not done, and end.
+    """
+    with Studio.from_env(quality="low", size="1024x1536") as studio:
+        try:
+            session = studio.open(NAME)
+            print(f"Found {session}")
+        except NotFoundError:
+            session = studio.session("A travel poster", name=NAME)
+            print(f"Started {session}; with a key, a picture costs {studio.estimate()}")
+        for step in STEPS[:steps]:
+            # Each has a name of its own: what was made under it is not asked for again.
+            image = session.generate(step, intent_id=f"{NAME}: {step}")
+            print(f"  {step}: {image.path.name}")
+
+
+program(steps=2)
+program(steps=4)
+
+with Studio.from_env() as studio:
+    print(f"\nPictures come from {studio.provider}.")
+    print(f"They are kept in {studio.library}\n")
+    session = studio.open(NAME)
+    print(session.tree(), "\n")
+    for image in session.images():
+        print(image.path)
+    print(f"\nAt a model's prices, all of it cost {session.cost()}.")
+
+    # On to another computer: one file takes along all that the session knows.
+    with tempfile.TemporaryDirectory() as folder:
+        archive = session.export(Path(folder, "cape-faro.zip"))
+        with Studio.from_env(Path(folder, "another library")) as elsewhere:
+            copy = elsewhere.import_session(archive)
+            print(f"\n{archive.name} brought {len(copy.images())} pictures along:\n{copy.tree()}")

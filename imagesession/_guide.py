@@ -1,0 +1,318 @@
+"""
+The guide: what can be done and how, for people and for language models.
+
+Its words are in `_guide.md`; every list in it that could fall behind the code is read from the code.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import resources
+from types import UnionType
+from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+
+import attrs
+
+from imagesession import errors, presets
+from imagesession._asking import PARALLEL
+from imagesession._images import SavedImage
+from imagesession._library import layout
+from imagesession._model.catalogue import Catalogue, Model, SizeRule, load_catalogue
+from imagesession._model.options import OptionKeywords, Options
+from imagesession._model.turns import Kind
+from imagesession._pixels.limits import MAX_BYTES, MAX_PIXELS
+from imagesession._pixels.masks import Mask
+from imagesession._plan.checks import MAX_PARTIALS, MAX_PROMPT, MAX_REFERENCES
+from imagesession._plan.jobs import MAX_CONCURRENCY
+from imagesession._plan.variations import MAX_TAKES
+from imagesession._session import ImageSession
+from imagesession._signatures import INHERITED
+from imagesession._studio import IDLE_AFTER, MAX_SESSIONS, TIMEOUT, Studio
+from imagesession._version import __version__
+
+Row: TypeAlias = tuple[str, ...]
+
+
+def guide() -> str:
+    """
+    Return the guide to this library, in Markdown: what to call for what, with examples that run,
+    every verb, option, preset and model, and what to do about each error.
+    """
+    return write_guide(dt.datetime.now(dt.UTC).date())
+
+
+def write_guide(today: dt.date) -> str:
+    """
+    Write the guide as it is on a day; models that have ended by then are left out.
+    """
+    text = resources.files("imagesession").joinpath("_guide.md").read_text("utf-8")
+    catalogue = load_catalogue()
+    parts: Mapping[str, Callable[[], str]] = {
+        "version": lambda: __version__,
+        "dated": lambda: str(catalogue.dated),
+        "mainline": lambda: f"`{catalogue.mainline}`",
+        "image": lambda: f"`{catalogue.image}`",
+        "presets": _presets,
+        "folders": _folders,
+        # What was only looked at brought no picture that could be found.
+        "kinds": lambda: _coded(kind for kind in get_args(Kind) if kind != "analysis"),
+        "errors": _errors,
+        "options": _options,
+        "models": lambda: _models(catalogue, today),
+        "limits": _limits,
+        "shared_verbs": lambda: _verbs(Studio, _shared()),
+        "studio_itself": lambda: f"`Studio{_parameters(Studio)}`",
+        "studio_verbs": lambda: _verbs(Studio, _names(Studio) - _shared()),
+        "session_verbs": lambda: _verbs(ImageSession, _names(ImageSession) - _shared()),
+        "picture_verbs": lambda: _briefly(SavedImage),
+        "picture_facts": lambda: _known(SavedImage),
+        "session_facts": lambda: _known(ImageSession),
+        "studio_facts": lambda: _known(Studio),
+        "mask_verbs": lambda: _briefly(Mask),
+    }
+    return re.sub(r"\{([a-z_]+)\}", lambda found: parts[found[1]](), text)
+
+
+# --- verbs -------------------------------------------------------------------------------------
+
+
+def _names(kind: type) -> set[str]:
+    """
+    Name a class's public verbs.
+    """
+    return {
+        name
+        for name in dir(kind)
+        if not name.startswith("_") and inspect.isroutine(getattr(kind, name))
+    }
+
+
+def _known(kind: type) -> str:
+    """
+    Tell what can be read off an object without calling anything.
+    """
+    facts = {
+        name
+        for name in dir(kind)
+        if not name.startswith("_") and isinstance(getattr(kind, name), property)
+    }
+    return " ".join(f"`{name}`: {_doc(kind, name)}" for name in _in_order(kind, facts))
+
+
+def _shared() -> set[str]:
+    """
+    Name the verbs that a studio and a session have in common and mean alike.
+    """
+    return {
+        name
+        for name in _names(Studio) & _names(ImageSession)
+        if getattr(Studio, name) is getattr(ImageSession, name)
+    }
+
+
+def _verbs(kind: type, names: set[str]) -> str:
+    rows = ((_call(kind, name), _doc(kind, name)) for name in _in_order(kind, names))
+    return _table(("call", "what it does"), rows)
+
+
+def _briefly(kind: type) -> str:
+    """
+    Tell of a class's verbs in a row.
+    """
+    verbs = _in_order(kind, _names(kind))
+    return " ".join(f"{_call(kind, name)}: {_doc(kind, name)}" for name in verbs)
+
+
+def _call(kind: type, name: str) -> str:
+    return f"`{name}{_parameters(getattr(kind, name))}`"
+
+
+def _in_order(kind: type, names: set[str]) -> Iterator[str]:
+    """
+    Yield names as the source has them, what comes first in a base class first.
+    """
+    defined = (name for one in reversed(kind.__mro__) for name in vars(one))
+    return (name for name in dict.fromkeys(defined) if name in names)
+
+
+def _parameters(verb: Callable[..., object]) -> str:
+    """
+    Write a verb's parameters as they are in the source: the options as one.
+    """
+    known = [
+        one.replace(annotation=one.empty)
+        for one in inspect.signature(verb).parameters.values()
+        if one.name != "self"
+    ]
+    own = [one for one in known if one.default is not INHERITED]
+    if len(own) < len(known):
+        own.append(inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD))
+    return str(inspect.Signature(own))
+
+
+def _doc(kind: type, name: str) -> str:
+    return _first(inspect.getdoc(getattr(kind, name)))
+
+
+def _first(doc: str | None) -> str:
+    return " ".join((doc or "").split("\n\n")[0].split())
+
+
+# --- errors ------------------------------------------------------------------------------------
+
+
+def _errors() -> str:
+    """
+    Read the tree of errors from where it is drawn, and what each means from its class.
+    """
+    rows: list[Row] = []
+    todo = ""
+    for line in inspect.cleandoc(errors.__doc__ or "").splitlines():
+        heading = re.fullmatch(r"\s+(\w[\w ,]*):", line)
+        listed = re.match(r"\s*[*-] `(\w+)`", line)
+        if heading:
+            todo = heading[1]
+        elif listed and listed[1] != "ImageSessionError":
+            kind: type[errors.ImageSessionError] = getattr(errors, listed[1])
+            rows.append((todo, _under(kind), _first(kind.__doc__), _coded(_facts(kind))))
+            todo = ""
+    return _table(("what to do", "error", "what it means", "facts beside `message`"), rows)
+
+
+def _under(kind: type) -> str:
+    depth = len(kind.__mro__) - len(errors.ImageSessionError.__mro__) - 1
+    return f"{'↳ ' * depth}`{kind.__name__}`"
+
+
+def _facts(kind: type[Any]) -> Iterable[str]:
+    return (field.name for field in attrs.fields(kind) if field.name != "message")
+
+
+# --- options, presets, models ------------------------------------------------------------------
+
+
+def _options() -> str:
+    meanings, types = _attributes(Options), get_type_hints(OptionKeywords)
+    rows = (
+        (
+            f"`{field.name}`",
+            _coded(_values(types[field.name])),
+            f"`{field.default!r}`",
+            meanings.get(field.name, ""),
+        )
+        for field in attrs.fields(Options)
+    )
+    return _table(("option", "values", "default", "what it means"), rows)
+
+
+def _values(hint: object) -> Iterator[str]:
+    """
+    Yield the values that a type allows, or its name where there are too many.
+    """
+    if get_origin(hint) is Literal:
+        yield from (f'"{value}"' for value in get_args(hint))
+    elif get_origin(hint) in {Union, UnionType}:
+        yield from (value for one in get_args(hint) for value in _values(one))
+    elif hint is not type(None):
+        yield hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
+
+
+def _attributes(kind: type) -> dict[str, str]:
+    """
+    Read what a class says of its attributes.
+    """
+    section = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2].split("\n\n")[0]
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(words.split()) for name, words in entries}
+
+
+def _presets() -> str:
+    rows = (
+        (f"`{name}`", f"`{parameter}`", _coded(choices), f"`{preset.defaults[parameter]}`")
+        for name in presets.names()
+        for preset in [presets.get(name)]
+        for parameter, choices in preset.choices.items()
+    )
+    return _table(("preset", "parameter", "choices", "default"), rows)
+
+
+def _models(catalogue: Catalogue, today: dt.date) -> str:
+    head = ("`image_model`", "qualities", "formats", "sizes", "ends", "then")
+    drawing: dict[Row, list[str]] = {}
+    for one in catalogue.alive("image", today):
+        facts = (_coded(one.qualities), _coded(one.formats), _sizes(one.sizes), *_end(one))
+        drawing.setdefault(facts, []).append(one.id)
+    leading: dict[Row, list[str]] = {}
+    for one in catalogue.alive("mainline", today):
+        leading.setdefault(_end(one), []).append(one.id)
+    return f"{_by_facts(head, drawing)}\n\n{_by_facts(('`model`', 'ends', 'then'), leading)}"
+
+
+def _by_facts(head: Row, models: Mapping[Row, list[str]]) -> str:
+    """
+    Show models that share their facts in one row.
+    """
+    return _table(head, ((_coded(names), *facts) for facts, names in models.items()))
+
+
+def _end(model: Model) -> Row:
+    end = "not announced" if model.shutdown is None else str(model.shutdown)
+    return end, "" if model.replacement is None else f"`{model.replacement}`"
+
+
+def _sizes(rule: SizeRule) -> str:
+    if rule.fixed:
+        return _coded(f"{width}x{height}" for width, height in rule.fixed)
+    return (
+        f"multiples of {rule.multiple}, up to {rule.max_edge} an edge and {rule.max_ratio:g}:1, "
+        f"{rule.min_pixels:,} to {rule.max_pixels:,} pixels"
+    )
+
+
+# --- the rest ----------------------------------------------------------------------------------
+
+
+def _folders() -> str:
+    """
+    Show the folders that people see, as the library itself describes them.
+    """
+    drawn = inspect.cleandoc(layout.__doc__ or "").partition("<library>/\n")[2]
+    seen = drawn.partition(".imagesession/\n")[0].rstrip().splitlines()
+    folders = "\n".join(f"  {line.strip()}" for line in seen)
+    return f"```\n<library>/\n{folders}\n  .imagesession/   records; leave them alone\n```"
+
+
+def _limits() -> str:
+    return _table(
+        ("what", "limit"),
+        (
+            ("a prompt", f"{MAX_PROMPT:,} characters"),
+            ("pictures with a prompt, all together", str(MAX_REFERENCES)),
+            ("a picture that is handed in", f"{MAX_BYTES / 1e6:.0f} MB, {MAX_PIXELS:,} pixels"),
+            ("`partial_images`", str(MAX_PARTIALS)),
+            ("`n` of `variations`, `batch_count`", str(MAX_TAKES)),
+            ("`concurrency` of `map`", f"{MAX_CONCURRENCY}; {PARALLEL} if not said"),
+            ("active sessions", f"`max_sessions`, {MAX_SESSIONS} if not said"),
+            ("until a session is idle", f"`idle_after`, {IDLE_AFTER:g} seconds if not said"),
+            ("waiting for a picture", f"`timeout`, {TIMEOUT:g} seconds if not said"),
+        ),
+    )
+
+
+def _coded(values: Iterable[object]) -> str:
+    return ", ".join(f"`{value}`" for value in values)
+
+
+def _table(head: Row, rows: Iterable[Row]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+guide.__module__ = "imagesession"
