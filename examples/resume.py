@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 
 from imagesession import Studio
-from imagesession.errors import NotFoundError
 
 NAME = "Cape Faro poster"
 STEPS = (
@@ -27,12 +26,8 @@ def program(steps: int) -> None:
     Do the first few steps, as far as they are not done, and end.
     """
     with Studio.from_env(quality="low", size="1024x1536") as studio:
-        try:
-            session = studio.open(NAME)
-            print(f"Found {session}")
-        except NotFoundError:
-            session = studio.session("A travel poster", name=NAME)
-            print(f"Started {session}; with a key, a picture costs {studio.estimate()}")
+        session = studio.session("A travel poster", name=NAME, resume=True)
+        print(f"{session}: with a key, the next picture costs {session.estimate()}")
         for step in STEPS[:steps]:
             # Each has a name of its own: what was made under it is not asked for again.
             image = session.generate(step, intent_id=f"{NAME}: {step}")

@@ -21,22 +21,23 @@ from imagesession._version import __version__
 
 if TYPE_CHECKING:
     from imagesession import errors, presets, testing
+    from imagesession._guide import guide
     from imagesession._images import AsyncSavedImage, SavedImage
     from imagesession._model.analysis import Analysis, Finding, Improvement
     from imagesession._model.budgets import Budget
     from imagesession._model.catalogue import Model
+    from imagesession._model.checkup import Check, Checkup
     from imagesession._model.costs import Cost
     from imagesession._model.estimates import Estimate
     from imagesession._model.jobs import Job
     from imagesession._model.options import Options
     from imagesession._model.partials import PartialImage
-    from imagesession._model.reports import SessionStatus, Spending, Spent, StudioStats
+    from imagesession._model.reports import Recovery, SessionStatus, Spending, Spent, StudioStats
     from imagesession._model.results import Results
     from imagesession._model.tree import Tree
     from imagesession._model.turns import Turn
     from imagesession._pixels.masks import Mask
     from imagesession._session import AsyncImageSession, ImageSession
-    from imagesession._show.guide import guide
     from imagesession._studio import AsyncStudio, Studio
 
 __all__ = [
@@ -45,6 +46,8 @@ __all__ = [
     "AsyncSavedImage",
     "AsyncStudio",
     "Budget",
+    "Check",
+    "Checkup",
     "Cost",
     "Estimate",
     "Finding",
@@ -55,6 +58,7 @@ __all__ = [
     "Model",
     "Options",
     "PartialImage",
+    "Recovery",
     "Results",
     "SavedImage",
     "SessionStatus",
@@ -78,6 +82,8 @@ _ROOMS = {
     "AsyncSavedImage": "_images",
     "AsyncStudio": "_studio",
     "Budget": "_model.budgets",
+    "Check": "_model.checkup",
+    "Checkup": "_model.checkup",
     "Cost": "_model.costs",
     "Estimate": "_model.estimates",
     "Finding": "_model.analysis",
@@ -88,6 +94,7 @@ _ROOMS = {
     "Model": "_model.catalogue",
     "Options": "_model.options",
     "PartialImage": "_model.partials",
+    "Recovery": "_model.reports",
     "Results": "_model.results",
     "SavedImage": "_images",
     "SessionStatus": "_model.reports",
@@ -97,7 +104,7 @@ _ROOMS = {
     "StudioStats": "_model.reports",
     "Tree": "_model.tree",
     "Turn": "_model.turns",
-    "guide": "_show.guide",
+    "guide": "_guide",
 }
 
 

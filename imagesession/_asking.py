@@ -13,12 +13,12 @@ from imagesession import presets
 from imagesession._images import AnyDesk
 from imagesession._model.analysis import Analysis
 from imagesession._model.catalogue import Model
+from imagesession._model.estimates import Estimate
 from imagesession._model.turns import Turn
-from imagesession._plan import analysis, flows, variations
-from imagesession._plan.checks import check_prompt
-from imagesession._plan.ordering import chosen, image_model
+from imagesession._plan import analysis, flows, recovery, variations
+from imagesession._plan.ordering import chosen, expect_wish, image_model, plan_order
 from imagesession._plan.sessions import Place
-from imagesession._plan.steps import Flow
+from imagesession._plan.steps import Begin, Flow
 from imagesession._plan.store import Source
 from imagesession._plan.wishes import Terms, Wish
 
@@ -86,16 +86,27 @@ class Asking(Generic[AnyDesk]):
         """
         raise NotImplementedError
 
+    def _here(self) -> Flow[Place | None]:
+        """
+        Find out where the next turn grows, after what a stopped program may have left there.
+        """
+        yield from recovery.settle_leftovers(self._terms)
+        return (yield from self._place())
+
     def _grow(self, wish: Wish) -> Flow[Turn]:
-        place = yield from self._place()
+        place = yield from self._here()
         return (yield from flows.generate(wish, self._terms, place))
 
-    def _look(self, wish: Wish) -> Flow[Analysis]:
+    def _expect(self, wish: Wish, count: int) -> Flow[Estimate]:
         place = yield from self._place()
+        return (yield from expect_wish(wish, self._terms, count, place))
+
+    def _look(self, wish: Wish) -> Flow[Analysis]:
+        place = yield from self._here()
         return (yield from analysis.analyze(wish, self._terms, place))
 
     def _improve(self, wish: Wish, preserve_elements: str) -> Flow[tuple[Analysis, Turn]]:
-        check_prompt(wish.prompt)
+        analysis.check_improvement(wish.prompt, preserve_elements)
         found = yield from self._look(wish)
         turn = yield from self._grow(analysis.mend(wish, found, preserve_elements))
         return found, turn
@@ -104,7 +115,7 @@ class Asking(Generic[AnyDesk]):
         """
         Put a description into a preset's frame.
         """
-        place = yield from self._place()
+        place = yield from self._here()
         own = chosen(framing.options, self._terms, place)
         return framing.wish(self._terms.catalogue.find(image_model(own, self._terms))), place
 
@@ -116,12 +127,22 @@ class Asking(Generic[AnyDesk]):
         """
         Plan several takes that grow at the same place.
         """
-        place = yield from self._place()
-        return list(self._each_take(wish, count, place))
+        place = yield from self._here()
+        return (yield from self._checked_takes(wish, count, place))
 
     def _takes_from_preset(self, framing: Framing, count: int) -> Flow[list[Flow[Turn]]]:
         variations.check_count("batch_count", count)
         wish, place = yield from self._framed(framing)
+        return (yield from self._checked_takes(wish, count, place))
+
+    def _checked_takes(self, wish: Wish, count: int, place: Place | None) -> Flow[list[Flow[Turn]]]:
+        """
+        Plan takes of a wish that can be asked for.
+
+        Raises:
+            CallError: It has to change, and every take of it.
+        """
+        yield from plan_order(wish, self._terms, (yield from Begin()), place)
         return list(self._each_take(wish, count, place))
 
     def _each_take(self, wish: Wish, count: int, place: Place | None) -> Iterator[Flow[Turn]]:

@@ -17,6 +17,7 @@ from imagesession._images import (
     optional_source,
     sources,
 )
+from imagesession._model.estimates import Estimate
 from imagesession._model.options import OptionKeywords
 from imagesession._model.partials import PartialImage
 from imagesession._model.results import Results
@@ -185,6 +186,42 @@ class Draws(Asking[Desk]):
         flows = self._desk.do(self._takes(wish, n))
         return self._results(self._desk.gather(flows, concurrency=PARALLEL))
 
+    @takes_options
+    def estimate(
+        self,
+        prompt: str = "",
+        *,
+        image: Picture | None = None,
+        reference: Pictures = (),
+        mask: Picture | Mask | None = None,
+        partial_images: int = 0,
+        n: int = 1,
+        **options: Unpack[OptionKeywords],
+    ) -> Estimate:
+        """
+        Tell what a picture could cost, before anything is sent; on a session, as its next turn.
+
+        Args:
+            prompt: As for `generate`.
+            image: As for `edit`.
+            reference: As for `generate`.
+            mask: As for `generate`.
+            partial_images: As for `stream`.
+            n: How many such pictures.
+            **options: See `Options`; naming quality and size narrows the range.
+
+        Returns:
+            The least and the most in US dollars, and what that rests on.
+
+        Raises:
+            CallError: The call has to change.
+        """
+        wish = _pricing(
+            prompt, image, options,
+            reference=reference, mask=mask, partial_images=partial_images,
+        )  # fmt: skip
+        return self._desk.do(self._expect(wish, n))
+
     def _last(self, turn: Turn) -> SavedImage:
         return SavedImage(turn, len(turn.images) - 1, self._desk)
 
@@ -272,6 +309,27 @@ class AsyncDraws(Asking[AsyncDesk]):
         flows = await self._desk.do(self._takes(wish, n))
         return self._results(await self._desk.gather(flows, concurrency=PARALLEL))
 
+    @takes_options
+    async def estimate(
+        self,
+        prompt: str = "",
+        *,
+        image: Picture | None = None,
+        reference: Pictures = (),
+        mask: Picture | Mask | None = None,
+        partial_images: int = 0,
+        n: int = 1,
+        **options: Unpack[OptionKeywords],
+    ) -> Estimate:
+        """
+        Same as `Studio.estimate`, but awaits.
+        """
+        wish = _pricing(
+            prompt, image, options,
+            reference=reference, mask=mask, partial_images=partial_images,
+        )  # fmt: skip
+        return await self._desk.do(self._expect(wish, n))
+
     def _last(self, turn: Turn) -> AsyncSavedImage:
         return AsyncSavedImage(turn, len(turn.images) - 1, self._desk)
 
@@ -328,6 +386,25 @@ def _editing(
         keep_outside=keep_outside,
         kind="edit",
         intent_id=intent_id,
+    )
+
+
+def _pricing(
+    prompt: str,
+    image: Picture | None,
+    options: OptionKeywords,
+    *,
+    reference: Pictures,
+    mask: Picture | Mask | None,
+    partial_images: int,
+) -> Wish:
+    return Wish(
+        prompt=prompt,
+        choices=dict(options),
+        references=sources(reference),
+        image=optional_source(image),
+        mask=optional_source(mask),
+        partial_images=partial_images,
     )
 
 

@@ -5,6 +5,7 @@ What a studio finds and starts: sessions, and the pictures of its library.
 from __future__ import annotations
 
 import datetime as dt
+import os
 from typing import TYPE_CHECKING, Any, Generic
 
 from imagesession._drive.desk import AsyncDesk, Desk
@@ -62,7 +63,12 @@ class Finds(_Looking[Desk]):
 
     @takes_options
     def session(
-        self, description: str, *, name: str | None = None, **options: Unpack[OptionKeywords]
+        self,
+        description: str,
+        *,
+        name: str | None = None,
+        resume: bool = False,
+        **options: Unpack[OptionKeywords],
     ) -> ImageSession:
         """
         Start a session.
@@ -70,13 +76,15 @@ class Finds(_Looking[Desk]):
         Args:
             description: What it is about; the model is told it with every turn.
             name: A label to find it by.
+            resume: Whether to go on with the session of that name, if there is one, as it is.
             **options: What every turn asks for unless it says otherwise; see `Options`.
 
         Raises:
             OptionError: An option is not one, or its value is not one that it takes.
             MaxSessionsReached: As many sessions are active as are allowed; it names the idlest.
         """
-        flow = sessions.start(description, name, options, self._desk.terms)
+        begin = sessions.resume if resume else sessions.start
+        flow = begin(description, name, options, self._desk.terms)
         return ImageSession(self._desk.do(flow), MAIN, self._desk)
 
     def open(self, wanted: str, *, branch: str = MAIN, reopen: bool = False) -> ImageSession:
@@ -194,6 +202,24 @@ class Finds(_Looking[Desk]):
         turn = self._desk.do(promotion.bring_in(source(image), prompt))
         return SavedImage(turn, 0, self._desk)
 
+    def import_session(self, path: str | os.PathLike[str]) -> ImageSession:
+        """
+        Bring an exported session back, into this library or another one.
+
+        Ids are kept, and so are its branches, heads and lineages; it can be gone on with. All of
+        it is checked first, and if anything is wrong, nothing is imported.
+
+        Args:
+            path: The folder or zip that `ImageSession.export` wrote.
+
+        Raises:
+            CallError: It is no export, or this library has that session already.
+            RecordError: It is damaged, or was changed since it was written; the error names what.
+            LibraryTooNewError: A newer imagesession wrote it.
+        """
+        record = self._desk.ask(lambda store: store.import_session(path))
+        return ImageSession(record, MAIN, self._desk)
+
 
 class AsyncFinds(_Looking[AsyncDesk]):
     """
@@ -202,12 +228,18 @@ class AsyncFinds(_Looking[AsyncDesk]):
 
     @takes_options
     async def session(
-        self, description: str, *, name: str | None = None, **options: Unpack[OptionKeywords]
+        self,
+        description: str,
+        *,
+        name: str | None = None,
+        resume: bool = False,
+        **options: Unpack[OptionKeywords],
     ) -> AsyncImageSession:
         """
         Same as `Studio.session`, but awaits.
         """
-        flow = sessions.start(description, name, options, self._desk.terms)
+        begin = sessions.resume if resume else sessions.start
+        flow = begin(description, name, options, self._desk.terms)
         return AsyncImageSession(await self._desk.do(flow), MAIN, self._desk)
 
     async def open(
@@ -276,6 +308,13 @@ class AsyncFinds(_Looking[AsyncDesk]):
         """
         turn = await self._desk.do(promotion.bring_in(source(image), prompt))
         return AsyncSavedImage(turn, 0, self._desk)
+
+    async def import_session(self, path: str | os.PathLike[str]) -> AsyncImageSession:
+        """
+        Same as `Studio.import_session`, but awaits.
+        """
+        record = await self._desk.ask(lambda store: store.import_session(path))
+        return AsyncImageSession(record, MAIN, self._desk)
 
 
 # --- what both share ---------------------------------------------------------------------------

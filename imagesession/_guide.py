@@ -1,7 +1,7 @@
 """
 The guide: what can be done and how, for people and for language models.
 
-Its words are in `_guide.md`; every list in it that could fall behind the code is read from the code.
+Its words are in `_guide.md`; every list in it that could fall behind the code is read from it.
 """
 
 from __future__ import annotations

@@ -156,6 +156,25 @@ class Kept(Generic[AnyDesk]):
         return self._desk.library.metadata(self.turn, self.position)
 
     @property
+    def safe_svg(self) -> bytes:
+        """
+        What of an SVG may be shown: rebuilt from an allow-list, without anything that runs,
+        links or fetches. The raw bytes stay in its file.
+
+        Raises:
+            CallError: It is no SVG.
+            PictureError: The file is gone, or is no SVG that can be made safe.
+        """
+        from imagesession._pixels.svg import sanitise  # noqa: PLC0415 - few pictures are SVGs
+
+        if self.format != "svg":
+            raise CallError(
+                f"Picture {self.id} is a {self.format.upper()}, which is safe to show as it is; "
+                "its bytes are image.bytes."
+            )
+        return sanitise(self.bytes, f"Picture {self.id}")
+
+    @property
     def bytes(self) -> bytes:
         """
         Its file's bytes, read anew.

@@ -13,25 +13,16 @@ import attrs
 from imagesession._asking import PARALLEL, Asking, Framing
 from imagesession._drive.desk import AsyncDesk, Desk
 from imagesession._drive.many import Pace
-from imagesession._images import (
-    AnyDesk,
-    AsyncSavedImage,
-    Picture,
-    Pictures,
-    SavedImage,
-    optional_source,
-    sources,
-)
+from imagesession._images import AnyDesk, AsyncSavedImage, SavedImage, optional_source, sources
 from imagesession._model.catalogue import Kind as ModelKind
 from imagesession._model.catalogue import Model
-from imagesession._model.estimates import Estimate
+from imagesession._model.checkup import Checkup
 from imagesession._model.jobs import Job
 from imagesession._model.options import OptionKeywords
-from imagesession._model.reports import Grouping, Spending, StudioStats
+from imagesession._model.reports import Grouping, Recovery, Spending, StudioStats
 from imagesession._model.results import Results
 from imagesession._model.turns import Turn
-from imagesession._pixels.masks import Mask
-from imagesession._plan import flows, jobs, ordering, reports
+from imagesession._plan import checkup, flows, jobs, recovery, reports
 from imagesession._plan.queries import spending_query
 from imagesession._plan.steps import Flow
 from imagesession._plan.wishes import Wish
@@ -51,6 +42,16 @@ class _Managing(Asking[AnyDesk]):
     What both twins plan alike.
     """
 
+    def _todo(self, named: jobs.Named, options: Mapping[str, Any]) -> list[Flow[Turn]]:
+        """
+        Plan many things. What is wrong with one of them is told in its place.
+
+        Raises:
+            OptionError: What all of them ask for is wrong.
+        """
+        self._terms.options.updated(options)
+        return [self._job(job, key, options) for key, job in named]
+
     def _job(self, job: Job, key: str | None, options: Mapping[str, Any]) -> Flow[Turn]:
         """
         Plan one of many: an edit, a preset's picture, or one for a prompt.
@@ -66,7 +67,7 @@ class _Managing(Asking[AnyDesk]):
             )
             wish, place = yield from self._framed(framing)
         else:
-            place = yield from self._place()
+            place = yield from self._here()
             wish = Wish(
                 prompt=job.prompt,
                 choices=chosen,
@@ -117,52 +118,13 @@ class Manages(_Managing[Desk], Purposes):
         """
         named = jobs.named(jobs_)
         limit, pace = jobs.check_pace(concurrency, images_per_minute)
-        todo = [self._job(job, key, options) for key, job in named]
+        todo = self._todo(named, options)
+        free = self._desk.do(jobs.made(named)) if pace else ()
         with bar(len(todo), wanted=progress) as report:
             found = self._desk.gather(
-                todo, concurrency=limit, pace=Pace.per_minute(pace), report=report
+                todo, concurrency=limit, pace=Pace.per_minute(pace), free=free, report=report
             )
         return self._results(found, jobs.keys(named))
-
-    @takes_options
-    def estimate(
-        self,
-        prompt: str = "",
-        *,
-        image: Picture | None = None,
-        reference: Pictures = (),
-        mask: Picture | Mask | None = None,
-        partial_images: int = 0,
-        n: int = 1,
-        **options: Unpack[OptionKeywords],
-    ) -> Estimate:
-        """
-        Tell what a picture could cost, before anything is sent.
-
-        Args:
-            prompt: As for `generate`.
-            image: As for `edit`.
-            reference: As for `generate`.
-            mask: As for `generate`.
-            partial_images: As for `stream`.
-            n: How many such pictures.
-            **options: See `Options`; naming quality and size narrows the range.
-
-        Returns:
-            The least and the most in US dollars, and what that rests on.
-
-        Raises:
-            CallError: The call has to change.
-        """
-        wish = Wish(
-            prompt=prompt,
-            choices=dict(options),
-            references=sources(reference),
-            image=optional_source(image),
-            mask=optional_source(mask),
-            partial_images=partial_images,
-        )
-        return self._desk.do(ordering.expect_wish(wish, self._terms, n))
 
     def spending(
         self,
@@ -187,6 +149,27 @@ class Manages(_Managing[Desk], Purposes):
         query = spending_query(by, since, until, session)
         return self._desk.do(reports.spending(query, self._desk.provider))
 
+    def recover(self, *, wait: float = 30.0) -> Recovery[SavedImage]:
+        """
+        Settle what was asked and not settled: by programs that were stopped, or calls that gave up.
+
+        Nothing is sent again: pictures are looked up by the provider's ids, which is free. What
+        running programs are at is left to them. A studio does this by itself, without waiting,
+        before it first asks for a picture.
+
+        Args:
+            wait: Seconds to wait for each picture that is not finished yet.
+
+        Raises:
+            AccessError: There is no key, or it may not do this.
+        """
+        found = self._desk.do(recovery.recover(self._terms, jobs.check_wait(wait)))
+        return Recovery(
+            images=tuple(self._last(one.turn) for one in found if one.drew),
+            failed=tuple(one.turn for one in found if one.failed),
+            left={one.turn.id: one.left for one in found if one.left},
+        )
+
     def stats(self) -> StudioStats:
         """
         Tell how the library stands, in numbers.
@@ -206,6 +189,22 @@ class Manages(_Managing[Desk], Purposes):
             ImageSessionError: The provider was asked and did not answer.
         """
         return self._desk.do(reports.models(self._terms, kind, live=live))
+
+    def doctor(self, *, verify: bool = False, online: bool = False) -> Checkup:
+        """
+        Look whether everything is as it should be: the library, this machine, the key and the
+        models. Nothing is changed and nothing is paid for.
+
+        Args:
+            verify: Whether to read every picture and compare it with its record, which takes a
+                second for every gigabyte or so.
+            online: Whether to ask the provider for its models; free, and needs the network.
+
+        Returns:
+            What was found, and what to do about it; print it to read it.
+        """
+        flow = checkup.look(self._terms, self._desk.provider, verify=verify, online=online)
+        return self._desk.do(flow)
 
 
 class AsyncManages(_Managing[AsyncDesk], AsyncPurposes):
@@ -229,37 +228,13 @@ class AsyncManages(_Managing[AsyncDesk], AsyncPurposes):
         """
         named = jobs.named(jobs_)
         limit, pace = jobs.check_pace(concurrency, images_per_minute)
-        todo = [self._job(job, key, options) for key, job in named]
+        todo = self._todo(named, options)
+        free = await self._desk.do(jobs.made(named)) if pace else ()
         with bar(len(todo), wanted=progress) as report:
             found = await self._desk.gather(
-                todo, concurrency=limit, pace=Pace.per_minute(pace), report=report
+                todo, concurrency=limit, pace=Pace.per_minute(pace), free=free, report=report
             )
         return self._results(found, jobs.keys(named))
-
-    @takes_options
-    async def estimate(
-        self,
-        prompt: str = "",
-        *,
-        image: Picture | None = None,
-        reference: Pictures = (),
-        mask: Picture | Mask | None = None,
-        partial_images: int = 0,
-        n: int = 1,
-        **options: Unpack[OptionKeywords],
-    ) -> Estimate:
-        """
-        Same as `Studio.estimate`, but awaits.
-        """
-        wish = Wish(
-            prompt=prompt,
-            choices=dict(options),
-            references=sources(reference),
-            image=optional_source(image),
-            mask=optional_source(mask),
-            partial_images=partial_images,
-        )
-        return await self._desk.do(ordering.expect_wish(wish, self._terms, n))
 
     async def spending(
         self,
@@ -275,6 +250,17 @@ class AsyncManages(_Managing[AsyncDesk], AsyncPurposes):
         query = spending_query(by, since, until, session)
         return await self._desk.do(reports.spending(query, self._desk.provider))
 
+    async def recover(self, *, wait: float = 30.0) -> Recovery[AsyncSavedImage]:
+        """
+        Same as `Studio.recover`, but awaits.
+        """
+        found = await self._desk.do(recovery.recover(self._terms, jobs.check_wait(wait)))
+        return Recovery(
+            images=tuple(self._last(one.turn) for one in found if one.drew),
+            failed=tuple(one.turn for one in found if one.failed),
+            left={one.turn.id: one.left for one in found if one.left},
+        )
+
     async def stats(self) -> StudioStats:
         """
         Same as `Studio.stats`, but awaits.
@@ -289,3 +275,10 @@ class AsyncManages(_Managing[AsyncDesk], AsyncPurposes):
         Same as `Studio.models`, but awaits.
         """
         return await self._desk.do(reports.models(self._terms, kind, live=live))
+
+    async def doctor(self, *, verify: bool = False, online: bool = False) -> Checkup:
+        """
+        Same as `Studio.doctor`, but awaits.
+        """
+        flow = checkup.look(self._terms, self._desk.provider, verify=verify, online=online)
+        return await self._desk.do(flow)

@@ -4,6 +4,8 @@ Sessions: conversations that make pictures, remember, and come back.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
@@ -229,6 +231,25 @@ class ImageSession(_Handle, Purposes):
         """
         return self._desk.do(reports.session_cost(self.id, self.branch_name, self._terms))
 
+    def export(self, path: str | os.PathLike[str]) -> Path:
+        """
+        Write the whole session into a folder, or into a zip where the path ends in .zip.
+
+        It holds a transcript to read, every picture to the byte with its metadata beside it, and
+        the records with which `Studio.import_session` brings the session back.
+
+        Args:
+            path: Where it shall be; nothing may be there yet.
+
+        Returns:
+            The path in full.
+
+        Raises:
+            DiskError: There is something at that path, or it cannot be written.
+            CallError: The path is none, or the session is too large for a zip.
+        """
+        return Path(self._desk.ask(lambda store: store.export_session(self.id, path)))
+
     def close(self) -> None:
         """
         Close the session: no more is generated in it until it is opened with `reopen=True`.
@@ -339,6 +360,12 @@ class AsyncImageSession(_Handle, AsyncPurposes):
         Same as `ImageSession.cost`, but awaits.
         """
         return await self._desk.do(reports.session_cost(self.id, self.branch_name, self._terms))
+
+    async def export(self, path: str | os.PathLike[str]) -> Path:
+        """
+        Same as `ImageSession.export`, but awaits.
+        """
+        return Path(await self._desk.ask(lambda store: store.export_session(self.id, path)))
 
     async def close(self) -> None:
         """

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Generic, cast
 
 from imagesession._drive.connection import Access, AsyncClosing, Closing, Connection
 from imagesession._drive.desk import AsyncDesk, Desk
@@ -19,6 +19,7 @@ from imagesession._managing import AsyncManages, Manages
 from imagesession._model.budgets import Budget
 from imagesession._model.catalogue import load_catalogue
 from imagesession._model.options import OptionKeywords, Options
+from imagesession._plan.jobs import check_per_minute
 from imagesession._plan.sessions import Place
 from imagesession._plan.steps import Flow
 from imagesession._plan.wishes import Terms
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 TIMEOUT = 600.0
 """Seconds after which a picture that was accepted is no longer waited for."""
+PATIENCE = 60.0
+"""Seconds for which to ask again while the provider turns requests away."""
 MAX_SESSIONS = 100
 """How many sessions may be active at once."""
 IDLE_AFTER = 3600.0
@@ -87,6 +90,12 @@ class Studio(_Face[Desk], Finds, Manages):
         idle_after: Seconds after which a session in which nothing happens counts as idle: it is
             no longer active, and becomes so again when it goes on.
         timeout: Seconds after which a picture that was accepted is no longer waited for.
+        patience: Seconds for which to ask again while the provider turns requests away before
+            doing any work (too many at once, overloaded, unreachable), up to five times. What it
+            says of how long to wait is obeyed, by all programs that use this library. 0 raises
+            the error at once.
+        images_per_minute: How many requests all programs on this library may send a minute,
+            evenly spaced; what your account's limit says.
         **options: What is asked of every picture, unless a session or call says otherwise; see
             `Options`.
 
@@ -109,6 +118,8 @@ class Studio(_Face[Desk], Finds, Manages):
         max_sessions: int = MAX_SESSIONS,
         idle_after: float = IDLE_AFTER,
         timeout: float = TIMEOUT,
+        patience: float = PATIENCE,
+        images_per_minute: float | None = None,
         **options: Unpack[OptionKeywords],
     ) -> None:
         access = _access(api_key, base_url)
@@ -118,7 +129,10 @@ class Studio(_Face[Desk], Finds, Manages):
 
             return clients.connect(access) if client is None else clients.wrap(client)
 
-        terms = _terms(budget, max_sessions, idle_after, timeout, options)
+        terms = _terms(
+            options, budget=budget, max_sessions=max_sessions, idle_after=idle_after,
+            timeout=timeout, patience=patience, images_per_minute=images_per_minute,
+        )  # fmt: skip
         self._set_up(_folder(library), connect, _online(access, client), terms)
 
     def _set_up(
@@ -139,6 +153,8 @@ class Studio(_Face[Desk], Finds, Manages):
         budget: Budget | None = None,
         max_sessions: int = MAX_SESSIONS,
         idle_after: float = IDLE_AFTER,
+        patience: float = PATIENCE,
+        images_per_minute: float | None = None,
         **options: Unpack[OptionKeywords],
     ) -> Self:
         """
@@ -154,6 +170,8 @@ class Studio(_Face[Desk], Finds, Manages):
             budget: As for a `Studio`.
             max_sessions: As for a `Studio`.
             idle_after: As for a `Studio`.
+            patience: As for a `Studio`.
+            images_per_minute: As for a `Studio`.
             **options: As for a `Studio`.
         """
         from imagesession._offline import OfflineProvider, OfflineTransport  # noqa: PLC0415 - loads Pillow
@@ -166,7 +184,10 @@ class Studio(_Face[Desk], Finds, Manages):
             return clients.connect_through(OfflineTransport(drawing))
 
         studio = cls.__new__(cls)
-        terms = _terms(budget, max_sessions, idle_after, TIMEOUT, options)
+        terms = _terms(
+            options, budget=budget, max_sessions=max_sessions, idle_after=idle_after,
+            timeout=TIMEOUT, patience=patience, images_per_minute=images_per_minute,
+        )  # fmt: skip
         studio._set_up(_folder(library, offline=True), connect, OFFLINE, terms)  # noqa: SLF001 - it is our own
         return studio
 
@@ -179,6 +200,8 @@ class Studio(_Face[Desk], Finds, Manages):
         budget: Budget | None = None,
         max_sessions: int = MAX_SESSIONS,
         idle_after: float = IDLE_AFTER,
+        patience: float = PATIENCE,
+        images_per_minute: float | None = None,
         **options: Unpack[OptionKeywords],
     ) -> Self:
         """
@@ -191,11 +214,19 @@ class Studio(_Face[Desk], Finds, Manages):
             budget: As for a `Studio`.
             max_sessions: As for a `Studio`.
             idle_after: As for a `Studio`.
+            patience: As for a `Studio`.
+            images_per_minute: As for a `Studio`.
             **options: As for a `Studio`.
         """
         make = cls if _has_key() else cls.offline
         return make(
-            library, budget=budget, max_sessions=max_sessions, idle_after=idle_after, **options
+            library,
+            budget=budget,
+            max_sessions=max_sessions,
+            idle_after=idle_after,
+            patience=patience,
+            images_per_minute=images_per_minute,
+            **options,
         )
 
     def close(self) -> None:
@@ -237,6 +268,8 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncManages):
         max_sessions: int = MAX_SESSIONS,
         idle_after: float = IDLE_AFTER,
         timeout: float = TIMEOUT,
+        patience: float = PATIENCE,
+        images_per_minute: float | None = None,
         **options: Unpack[OptionKeywords],
     ) -> None:
         access = _access(api_key, base_url)
@@ -246,7 +279,10 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncManages):
 
             return clients.connect_async(access) if client is None else clients.wrap_async(client)
 
-        terms = _terms(budget, max_sessions, idle_after, timeout, options)
+        terms = _terms(
+            options, budget=budget, max_sessions=max_sessions, idle_after=idle_after,
+            timeout=timeout, patience=patience, images_per_minute=images_per_minute,
+        )  # fmt: skip
         self._set_up(_folder(library), connect, _online(access, client), terms)
 
     def _set_up(
@@ -267,6 +303,8 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncManages):
         budget: Budget | None = None,
         max_sessions: int = MAX_SESSIONS,
         idle_after: float = IDLE_AFTER,
+        patience: float = PATIENCE,
+        images_per_minute: float | None = None,
         **options: Unpack[OptionKeywords],
     ) -> Self:
         """
@@ -282,7 +320,10 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncManages):
             return clients.connect_through_async(AsyncOfflineTransport(drawing))
 
         studio = cls.__new__(cls)
-        terms = _terms(budget, max_sessions, idle_after, TIMEOUT, options)
+        terms = _terms(
+            options, budget=budget, max_sessions=max_sessions, idle_after=idle_after,
+            timeout=TIMEOUT, patience=patience, images_per_minute=images_per_minute,
+        )  # fmt: skip
         studio._set_up(_folder(library, offline=True), connect, OFFLINE, terms)  # noqa: SLF001 - it is our own
         return studio
 
@@ -295,6 +336,8 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncManages):
         budget: Budget | None = None,
         max_sessions: int = MAX_SESSIONS,
         idle_after: float = IDLE_AFTER,
+        patience: float = PATIENCE,
+        images_per_minute: float | None = None,
         **options: Unpack[OptionKeywords],
     ) -> Self:
         """
@@ -302,7 +345,13 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncManages):
         """
         make = cls if _has_key() else cls.offline
         return make(
-            library, budget=budget, max_sessions=max_sessions, idle_after=idle_after, **options
+            library,
+            budget=budget,
+            max_sessions=max_sessions,
+            idle_after=idle_after,
+            patience=patience,
+            images_per_minute=images_per_minute,
+            **options,
         )
 
     async def close(self) -> None:
@@ -329,28 +378,38 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncManages):
 
 
 def _terms(
+    options: OptionKeywords,
+    *,
     budget: Budget | None,
     max_sessions: object,
     idle_after: object,
     timeout: object,
-    options: OptionKeywords,
+    patience: object,
+    images_per_minute: object,
 ) -> Terms:
     if type(max_sessions) is not int or max_sessions < 1:
         raise CallError(f"max_sessions={max_sessions!r} is not a whole number from 1.")
+    per_minute = check_per_minute(images_per_minute)
     return Terms(
         catalogue=load_catalogue(),
         options=Options().updated(options),
         budget=budget,
         timeout=_seconds("timeout", timeout),
+        patience=_seconds("patience", patience, zero=True),
+        interval=0.0 if per_minute is None else 60.0 / per_minute,
         max_sessions=max_sessions,
         idle_after=_seconds("idle_after", idle_after),
     )
 
 
-def _seconds(name: str, value: object) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
-        return float(value)
-    raise CallError(f"{name}={value!r} is not a number of seconds greater than 0.")
+def _seconds(name: str, value: object, *, zero: bool = False) -> float:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    amount = float(cast("float", value)) if is_number else -1.0
+    if amount > 0 or (zero and amount == 0):
+        return amount
+    raise CallError(
+        f"{name}={value!r} is not a number of seconds {'from' if zero else 'greater than'} 0."
+    )
 
 
 def _has_key() -> bool:

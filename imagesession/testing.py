@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "serve",
         help="serve the offline provider on this machine",
-        description="Serve OpenAI's wire on 127.0.0.1: Responses with image generation, Files "
+        description="Serve OpenAI's wire on 127.0.0.1: Responses that draw and look, Images, Files "
         "and Models, answered by a sketching painter. The first line printed is the base URL.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

@@ -20,8 +20,11 @@ from imagesession.testing import OfflineProvider
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """
-    Add the flag for what takes longer.
+    Add the flags for what takes longer.
     """
+    parser.addoption(
+        "--faults", action="store_true", help="provoke rare faults for many seconds, not for one"
+    )
     parser.addoption(
         "--figures",
         type=float,
@@ -34,12 +37,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """
-    Leave the figures out unless they are asked for.
+    Leave out what takes longer, unless it is asked for.
     """
-    if not config.getoption("--figures"):
-        measuring = [item for item in items if item.get_closest_marker("figures")]
-        config.hook.pytest_deselected(items=measuring)
-        items[:] = [item for item in items if item not in measuring]
+    for marker in ("figures", "faults"):
+        if not config.getoption(f"--{marker}"):
+            longer = [item for item in items if item.get_closest_marker(marker)]
+            config.hook.pytest_deselected(items=longer)
+            items[:] = [item for item in items if item not in longer]
 
 
 @pytest.fixture
@@ -143,14 +147,15 @@ def make_studio(request: pytest.FixtureRequest) -> Iterator[MakeStudio]:
     """
     Make studios of one twin; tests that use this run over both.
 
-    `make_studio(library, provider=...)` is offline; `make_studio(library, client=True, ...)` is
-    made by the constructor.
+    `make_studio(library, provider=...)` is offline; `make_studio(library, online=True, ...)` is
+    made by the constructor. Unless they are told to, they do not ask again when turned away.
     """
     made: list[Any] = []
     clients: list[Any] = []
     if request.param == "sync":
 
         def make(*args: Any, online: bool = False, **kwargs: Any) -> Any:
+            kwargs.setdefault("patience", 0)
             made.append((Studio if online else Studio.offline)(*args, **kwargs))
             clients.extend(one for one in [kwargs.get("client")] if hasattr(one, "close"))
             return made[-1]
@@ -162,6 +167,7 @@ def make_studio(request: pytest.FixtureRequest) -> Iterator[MakeStudio]:
     with anyio.from_thread.start_blocking_portal("asyncio") as portal:
 
         def make_async(*args: Any, online: bool = False, **kwargs: Any) -> Any:
+            kwargs.setdefault("patience", 0)
             studio = (AsyncStudio if online else AsyncStudio.offline)(*args, **kwargs)
             made.append(Awaited(studio, portal))
             clients.extend(one for one in [kwargs.get("client")] if hasattr(one, "close"))

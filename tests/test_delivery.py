@@ -336,12 +336,10 @@ def test_waiting_ends(make_studio: MakeStudio, tmp_path: Path) -> None:
         )
         with pytest.raises(OutcomeUnknownError, match=r"no picture 0\.\d seconds after") as caught:
             studio.generate("a teapot")
-    (line,) = [
-        json.loads(line)
-        for file in (tmp_path / ".imagesession" / "journal").iterdir()
-        for line in file.read_text().splitlines()[1:]
-    ]
-    assert line == {"response_id": caught.value.response_id}
+    (intent,) = (tmp_path / ".imagesession" / "journal").iterdir()
+    noted, let_go = [json.loads(line) for line in intent.read_text().splitlines()[1:]]
+    assert noted == {"response_id": caught.value.response_id}
+    assert let_go == {"owner": None}
 
 
 def test_a_reply_that_is_withheld_is_ambiguous(studio: Any, provider: OfflineProvider) -> None:
@@ -548,9 +546,8 @@ def test_a_reply_that_is_finished_at_once_is_noted(
     with pytest.raises(DiskError, match="disk is full"):
         studio.generate("a teapot")
     (intent,) = (studio.library / ".imagesession" / "journal").iterdir()
-    assert [json.loads(line) for line in intent.read_text().splitlines()[1:]] == [
-        {"response_id": "resp_1"}
-    ]
+    noted = [json.loads(line) for line in intent.read_text().splitlines()[1:]]
+    assert noted == [{"response_id": "resp_1"}, {"owner": None}]
 
 
 def test_a_provider_that_refuses_background_twice_is_a_rejection(

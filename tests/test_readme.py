@@ -29,7 +29,7 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("IMAGESESSION_LIBRARY", str(tmp_path / "library"))
     names: dict[str, Any] = {"AsyncStudio": imagesession.AsyncStudio}
     for block in runnable:
-        code = block.replace("Studio()", "Studio.offline()")
+        code = re.sub(r"\b(Async)?Studio\(", lambda made: f"{made[0][:-1]}.offline(", block)
         if "await " in code:
             body = "".join(f"    {line}\n" for line in code.splitlines())
             exec(f"async def run():\n{body}    return image\n", names)  # noqa: S102 - our own README
@@ -37,6 +37,8 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         else:
             exec(code, names)  # noqa: S102 - our own README
     assert names["wide"].size == (1536, 864)
+    assert names["cup"].path.parent.name == "ceramic_coffee_mug"
+    assert names["results"].ok
     assert names["session"].name == "Tea logo"
 
 

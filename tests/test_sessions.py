@@ -280,6 +280,35 @@ def test_refining_an_old_picture_starts_a_branch(session: Any) -> None:
     assert session.head().id == second.id
 
 
+def test_a_name_is_gone_on_with(studio: Any) -> None:
+    """
+    With resume, a name stands for one session: started once, found again, and opened if closed.
+    """
+    first = studio.session("a logo", name="Tea", resume=True)
+    first.generate("a teapot")
+    again = studio.session("another description", name="Tea", resume=True)
+    assert (again.id, again.description) == (first.id, "a logo")
+    first.close()
+    assert studio.session("", name="Tea", resume=True).generate("bluer").turn.depth == 2
+    assert len(studio.sessions()) == 1
+    with pytest.raises(CallError, match="name="):
+        studio.session("a logo", resume=True)
+    studio.session("a second", name="Tea")
+    with pytest.raises(NotFoundError, match="2 sessions are called"):
+        studio.session("which?", name="Tea", resume=True)
+
+
+def test_a_tree_shows_what_was_said(studio: Any, session: Any, tmp_path: Path) -> None:
+    """
+    A preset's long frame is not shown, nor an empty line for a picture that was brought along.
+    """
+    session.product("ceramic mug")
+    assert str(session.tree()) == "ceramic mug  <- main"
+    (tmp_path / "photo.png").write_bytes(tiny_image())
+    brought = studio.promote(tmp_path / "photo.png", "a photo")
+    assert str(brought.tree()) == "(photo.png was brought in)  <- main"
+
+
 def test_one_shots_belong_to_no_session(studio: Any) -> None:
     """
     A one-shot is kept like any picture and cannot be branched.

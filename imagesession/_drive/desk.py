@@ -5,7 +5,7 @@ What a studio hands to its sessions and pictures: a library, a way to the provid
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Sequence
 from typing import TypeVar
 
 import attrs
@@ -76,12 +76,16 @@ class Desk(_Shared):
         *,
         concurrency: int,
         pace: Pace | None = None,
+        free: Collection[int] = (),
         report: Report = nothing,
     ) -> list[T | ImageSessionError]:
         """
         Carry out several flows at once; return each one's result, or its error in its place.
         """
-        return gather(self.do, flows, concurrency=concurrency, pace=pace or Pace(), report=report)
+        return gather(
+            self.do, flows,
+            concurrency=concurrency, pace=pace or Pace(), free=free, report=report,
+        )  # fmt: skip
 
     def stream(
         self, flow: Flow[T], show: Callable[[T], View]
@@ -123,14 +127,16 @@ class AsyncDesk(_Shared):
         *,
         concurrency: int,
         pace: Pace | None = None,
+        free: Collection[int] = (),
         report: Report = nothing,
     ) -> list[T | ImageSessionError]:
         """
         Same as `Desk.gather`, but awaits.
         """
         return await gather_async(
-            self.do, flows, concurrency=concurrency, pace=pace or Pace(), report=report
-        )
+            self.do, flows,
+            concurrency=concurrency, pace=pace or Pace(), free=free, report=report,
+        )  # fmt: skip
 
     async def stream(
         self, flow: Flow[T], show: Callable[[T], View]

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import anyio
@@ -65,6 +65,7 @@ def gather(
     *,
     concurrency: int,
     pace: Pace,
+    free: Collection[int] = (),
     report: Report = nothing,
 ) -> list[T | ImageSessionError]:
     """
@@ -75,12 +76,15 @@ def gather(
         flows: What to do; they are begun in this order.
         concurrency: How many at a time.
         pace: When each may start.
+        free: The positions of those that may start at any time.
         report: Called when one has ended.
     """
+    stop = threading.Event()
 
-    def one(flow: Flow[T]) -> T | ImageSessionError:
+    def one(position: int, flow: Flow[T]) -> T | ImageSessionError:
         try:
-            time.sleep(pace.reserve())
+            if stop.wait(0.0 if position in free else pace.reserve()):
+                raise CancelledError
             return do(flow)
         except ImageSessionError as error:
             return error
@@ -89,9 +93,10 @@ def gather(
 
     pool = ThreadPoolExecutor(max_workers=max(1, min(concurrency, len(flows))))
     try:
-        return list(pool.map(one, flows))
+        return list(pool.map(one, range(len(flows)), flows))
     finally:
         # On Ctrl-C, what was not begun is not begun; what is under way is paid for, and finishes.
+        stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -101,6 +106,7 @@ async def gather_async(
     *,
     concurrency: int,
     pace: Pace,
+    free: Collection[int] = (),
     report: Report = nothing,
 ) -> list[T | ImageSessionError]:
     """
@@ -112,7 +118,7 @@ async def gather_async(
     async def one(position: int, flow: Flow[T]) -> None:
         async with limiter:
             try:
-                await anyio.sleep(pace.reserve())
+                await anyio.sleep(0.0 if position in free else pace.reserve())
                 results[position] = await do(flow)
             except ImageSessionError as error:
                 results[position] = error

@@ -93,15 +93,39 @@ def unnamed(data: bytes, scratch: Path) -> Generator[Path, None, None]:
         unfinished.unlink(missing_ok=True)
 
 
-def give_name(unfinished: Path, path: Path) -> None:
+def give_name(unfinished: Path, path: Path, folder: int | None = None) -> None:
     """
     Give a finished file its name, durably, without taking it from another.
+
+    Args:
+        unfinished: Where it lies.
+        path: Where it shall be.
+        folder: The descriptor of the folder that it shall be in, where that is open; the path
+            above the name is not used then.
 
     Raises:
         FileExistsError: There is a file of that name.
     """
-    _link(unfinished, path)
-    flush_folder(path.parent)
+    _link(unfinished, path, folder)
+    if folder is None:
+        flush_folder(path.parent)
+    else:
+        flush(folder)
+
+
+def is_taken(path: Path, folder: int | None = None) -> bool:
+    """
+    Tell whether there is anything of a name, be it a link that leads nowhere.
+
+    Args:
+        path: Where it would be.
+        folder: The descriptor of the folder that it would be in, where that is open.
+    """
+    try:
+        os.stat(_name(path, folder), dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def replace(path: Path, data: bytes, scratch: Path) -> None:
@@ -120,19 +144,25 @@ def append_line(path: Path, line: bytes, *, new: bool) -> None:
     flags = os.O_WRONLY | os.O_APPEND | (os.O_CREAT | os.O_EXCL if new else 0)
     with _opened(path, flags) as descriptor:
         _write_all(descriptor, line + b"\n")
-        _flush(descriptor)
+        flush(descriptor)
     if new:
         flush_folder(path.parent)
 
 
-def write_plainly(path: Path, data: bytes, scratch: Path) -> None:
+def write_plainly(path: Path, data: bytes, scratch: Path, folder: int | None = None) -> None:
     """
     Write a file that can be made again from others: whole or not at all, but not flushed.
+
+    Args:
+        path: Where it shall be.
+        data: All of it.
+        scratch: A folder for unfinished files, on the same disk.
+        folder: The descriptor of the folder that it shall be in, where that is open.
     """
     unfinished = scratch / uuid.uuid4().hex
     try:
         _write(unfinished, data, flushed=False)
-        os.replace(unfinished, path)  # noqa: PTH105 - beside os.link and os.open
+        os.replace(unfinished, _name(path, folder), dst_dir_fd=folder)
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -155,16 +185,33 @@ def flush_folder(path: Path) -> None:
         return
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _flush(descriptor)
+        flush(descriptor)
     finally:
         os.close(descriptor)
+
+
+def flush(descriptor: int) -> None:
+    """
+    Make what was written to an open file or folder durable, where the system can.
+    """
+    try:
+        if sys.platform == "darwin":
+            # fsync does not reach the platter there: see its man page.
+            import fcntl  # noqa: PLC0415 - exists on this platform alone
+
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+        else:
+            os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_FLUSH:
+            raise
 
 
 def _write(path: Path, data: bytes, *, flushed: bool) -> None:
     with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
         _write_all(descriptor, data)
         if flushed:
-            _flush(descriptor)
+            flush(descriptor)
 
 
 @contextlib.contextmanager
@@ -182,27 +229,24 @@ def _write_all(descriptor: int, data: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _flush(descriptor: int) -> None:
+def _link(unfinished: Path, path: Path, folder: int | None) -> None:
     try:
-        if sys.platform == "darwin":
-            # fsync does not reach the platter there: see its man page.
-            import fcntl  # noqa: PLC0415 - exists on this platform alone
-
-            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+        if folder is None:
+            os.link(unfinished, path)
         else:
-            os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _CANNOT_FLUSH:
-            raise
-
-
-def _link(unfinished: Path, path: Path) -> None:
-    try:
-        os.link(unfinished, path)
+            # The scratch file itself, should somebody have put a link in its place.
+            os.link(unfinished, path.name, dst_dir_fd=folder, follow_symlinks=False)
     except OSError as error:
         if error.errno not in _CANNOT_LINK:
             raise
         # A file system without hard links: the gap between looking and renaming stays open.
-        if path.exists():
+        if is_taken(path, folder):
             raise FileExistsError(errno.EEXIST, "File exists", str(path)) from error
-        os.rename(unfinished, path)  # noqa: PTH104 - beside os.link
+        os.rename(unfinished, _name(path, folder), dst_dir_fd=folder)
+
+
+def _name(path: Path, folder: int | None) -> str | Path:
+    """
+    Return what a file is called from within its folder, where that is open.
+    """
+    return path if folder is None else path.name

@@ -21,6 +21,7 @@ from .ids import IdMaker
 from .index import Index
 from .journal import Journal
 from .layout import ONE_SHOTS, Layout
+from .owners import Owners
 
 LAYOUT_VERSION = 1
 
@@ -42,6 +43,9 @@ class Foundation:
         self._ids = IdMaker()
         self._journal = Journal(self.layout)
         self._index = Index(self.layout.index, self._scan)
+        self._owners = Owners(self.layout.owners)
+        self._at_work: set[str] = set()
+        self._looked_back = False
         self._turns: dict[str, dict[str, Turn]] = {}
         self._lock = threading.Lock()
         self._unindexed = 0

@@ -73,4 +73,7 @@ def _beside(path: Path | None) -> Mapping[str, Any]:
 
 def _text(facts: Mapping[str, Any], name: str) -> str | None:
     value = facts.get(name)
-    return value.strip() or None if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    # JSON may hold half a character (a lone surrogate), which can be neither written nor sent.
+    return value.encode("utf-8", "replace").decode("utf-8").strip() or None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import sqlite3
+import unicodedata
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -23,7 +24,7 @@ from imagesession.errors import DiskError
 from .durable import PRIVATE_FILE
 from .ids import first_id
 
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 BUSY_SECONDS = 30.0
 T = TypeVar("T")
 # The file is no index: https://sqlite.org/rescode.html. A missing table is a plain SQLITE_ERROR.
@@ -123,7 +124,7 @@ class Index:
         wanted: tuple[tuple[str, object], ...] = (
             ("session = ?", query.session),
             ("kind = ?", query.kind),
-            ("instr(words, ?)", query.text.casefold() if query.text else None),
+            ("instr(words, ?)", _folded(query.text) if query.text else None),
             ("id >= ?", first_id(query.since) if query.since else None),
             ("id < ?", first_id(query.until) if query.until else None),
             ("id < ?", query.before),
@@ -301,9 +302,16 @@ def _turn_row(turn: Turn) -> tuple[object, ...]:
 
 def _words(turn: Turn, image: ImageRecord) -> str:
     """
-    Return what a picture is searched by, in a form in which case does not count.
+    Return what a picture is searched by.
     """
-    return _utf8("\n".join((turn.prompt, image.revised_prompt or "", turn.label)).casefold())
+    return _utf8(_folded("\n".join((turn.prompt, image.revised_prompt or "", turn.label))))
+
+
+def _folded(text: str) -> str:
+    """
+    Return a text in a form in which neither case nor how letters are composed counts.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
 
 
 def _utf8(text: str) -> str:

@@ -4,15 +4,16 @@ The journal: what was asked and is not settled yet, written down before it is pa
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 import attrs
 
 from imagesession._model.turns import Turn
+from imagesession.errors import LibraryError
 
 from . import records
 from .durable import append_line
@@ -33,6 +34,22 @@ class Entry:
     session_id: str | None
 
 
+@attrs.frozen(kw_only=True)
+class Intent:
+    """
+    All that the journal says of an intent.
+
+    Attributes:
+        turn: What was asked.
+        owner: The library that is at it; None once it was let go of.
+        response_id: The provider's id, if it became known.
+    """
+
+    turn: Turn
+    owner: str | None
+    response_id: str | None
+
+
 @attrs.frozen
 class Journal:
     """
@@ -41,15 +58,24 @@ class Journal:
 
     layout: Layout
 
-    def intend(self, turn: Turn) -> None:
+    def intend(self, turn: Turn, owner: str) -> None:
         """
         Write an intent down; it is on the disk when this returns.
+
+        Args:
+            turn: What is about to be asked.
+            owner: The library that asks, so that its intents can be told from a dead one's.
         """
-        # Who wrote it, so that an intent of a process that lives can be told from a dead one's.
-        owner = {"pid": os.getpid(), "host": socket.gethostname()}
         line = {"owner": owner, "turn": records.plain_turn(turn)}
         file = self.layout.journal_file(turn.id, turn.session)
         append_line(file, json.dumps(line).encode(), new=True)
+
+    def claim(self, turn: Turn, owner: str | None) -> None:
+        """
+        Write down who is at an intent from now on; None when nobody is.
+        """
+        line = json.dumps({"owner": owner}).encode()
+        append_line(self.layout.journal_file(turn.id, turn.session), line, new=False)
 
     def note(self, turn: Turn, response_id: str) -> None:
         """
@@ -64,18 +90,26 @@ class Journal:
         """
         self.layout.journal_file(turn_id, session_id).unlink(missing_ok=True)
 
-    def intent(self, entry: Entry) -> dict[str, Any]:
+    def read(self, entry: Entry) -> Intent | None:
         """
-        Return the facts of a turn as they were written down before it was asked; none if its
-        file is gone or damaged.
+        Return what the journal says of an intent; None if its file is gone or damaged. A last
+        line that was cut short by a power cut counts for nothing.
         """
+        file = self.layout.journal_file(entry.turn_id, entry.session_id)
+        known: dict[str, Any] = {}
         try:
-            with self.layout.journal_file(entry.turn_id, entry.session_id).open("rb") as file:
-                line: dict[str, Any] = json.loads(file.readline())
-            facts: dict[str, Any] = line["turn"]
-        except (OSError, ValueError, LookupError, TypeError):
-            return {}
-        return facts
+            for line in file.read_bytes().split(b"\n"):
+                with contextlib.suppress(ValueError):
+                    known.update(json.loads(line))
+            turn = records.read_turn(json.dumps(known["turn"]).encode(), str(file))
+        except (OSError, LibraryError, LookupError, TypeError):
+            return None
+        owner, response_id = known.get("owner"), known.get("response_id")
+        return Intent(
+            turn=turn,
+            owner=owner if isinstance(owner, str) else None,
+            response_id=response_id if isinstance(response_id, str) else None,
+        )
 
     def entries(self) -> Iterator[Entry]:
         """

@@ -16,6 +16,8 @@ Where things lie in a library.
         turns/<session>/<turn>.json  what was asked and what came: the truth
         turns/one-shots/<turn>.json
         spill/<turn>.bin             replies that were paid for and could not be read
+        owners/<name>                held by each library that is open, while its process lives
+        pace/<provider>.{wait,next}.json   how long a provider wants to be left alone; disposable
         uploads/<sha256>.<provider>.json   pictures that the provider holds for now; disposable
         index.sqlite                 disposable
         tmp/                         unfinished files
@@ -121,6 +123,20 @@ class Layout:
         return self.inner / "spill"
 
     @property
+    def owners(self) -> Path:
+        """
+        The folder of the libraries that are open.
+        """
+        return self.inner / "owners"
+
+    @property
+    def pace(self) -> Path:
+        """
+        The folder of how long providers want to be left alone.
+        """
+        return self.inner / "pace"
+
+    @property
     def uploads(self) -> Path:
         """
         The folder of what the provider holds for now.
@@ -139,6 +155,8 @@ class Layout:
             self.turns,
             self.turns / ONE_SHOTS,
             self.spill,
+            self.owners,
+            self.pace,
             self.uploads,
             self.root / "general",
         )

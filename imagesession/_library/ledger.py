@@ -124,18 +124,14 @@ def _claims(connection: sqlite3.Connection, journal: Journal) -> Iterator[Claim]
 
 def _claim(entry: Entry, journal: Journal) -> Claim:
     settled = _settled(journal.layout, entry)
-    facts = journal.intent(entry)
-    reserved = facts.get("reserved")
-    intent_id = facts.get("intent_id")
+    intent = journal.read(entry)
+    asked = settled or (intent.turn if intent else None)
+    reserved = (asked.reserved if asked else None) or 0.0
     return Claim(
         turn_id=entry.turn_id,
         session=entry.session_id,
-        amount=spent_on(settled)
-        if settled
-        else float(reserved)
-        if isinstance(reserved, (int, float))
-        else 0.0,
-        intent_id=intent_id if isinstance(intent_id, str) else None,
+        amount=spent_on(settled) if settled else reserved,
+        intent_id=asked.intent_id if asked else None,
         settled=settled,
     )
 

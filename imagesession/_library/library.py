@@ -11,23 +11,25 @@ from pathlib import Path
 
 import attrs
 
+from imagesession._model.checkup import Check
 from imagesession._model.turns import ImageRecord, Turn
 from imagesession._plan.store import Begun, Reservation, SpendingQuery, Tally, Upload
 from imagesession._plan.wire import Received
 from imagesession._version import __version__
 from imagesession.errors import DiskError, LibraryError
 
-from . import ledger, records, shelf
+from . import checkup, ledger, records, shelf
+from .archive import Archiving
 from .durable import disk_errors, make_folder, replace, write_new
-from .pictures import PictureKeeping
-from .sessions import SessionKeeping
-from .uploads import Uploads
+from .pacing import Pacing
+from .recovering import HeldLease, Recovering
+from .uploads import Sending, Uploads
 
 MIN_FREE_BYTES = 64_000_000
 MAX_UNINDEXED = 200
 
 
-class Library(SessionKeeping, PictureKeeping):
+class Library(Archiving, Recovering, Pacing):
     """
     A folder of pictures and of all that is known of them.
 
@@ -49,10 +51,13 @@ class Library(SessionKeeping, PictureKeeping):
         """
         return Begun(id=self._ids.new(after), at=dt.datetime.now(dt.UTC))
 
-    def intend(self, turn: Turn, reservation: Reservation | None = None) -> Turn | None:
+    def intend(self, turn: Turn, reservation: Reservation | None = None) -> Turn | HeldLease:
         """
         Write down durably what is about to be asked, if there is room for what will come and
         the budget allows it; give the turn that was made under its intent's name before, if any.
+
+        Returns:
+            The right to be at it; or the turn that was made before.
 
         Raises:
             DiskError: The library cannot be written, or its disk is nearly full; so this is found
@@ -62,14 +67,16 @@ class Library(SessionKeeping, PictureKeeping):
         """
         with disk_errors(self.layout.journal):
             self._check_room()
+            owner = self._owners.me()
             if reservation is None and turn.intent_id is None:
-                self._journal.intend(turn)
-                return None
+                self._journal.intend(turn, owner)
+                return self._lease(turn)
             self._catch_up()
             with self._index.locked() as connection:
                 made = ledger.allow(turn, reservation, connection, self._journal)
                 if made is None:
-                    self._journal.intend(turn)
+                    self._journal.intend(turn, owner)
+                    return self._lease(turn)
             return self._read_turn(*made) if isinstance(made, tuple) else made
 
     def find_intent(self, intent_id: str) -> Turn | None:
@@ -160,11 +167,35 @@ class Library(SessionKeeping, PictureKeeping):
             self._catch_up()
             return tuple(self._index.tally(query))
 
+    def examine(self, *, verify: bool) -> tuple[Check, ...]:
+        """
+        Look whether everything is as it should be; change nothing.
+
+        Args:
+            verify: Whether to read every picture and compare it with its record.
+        """
+        with contextlib.suppress(LibraryError, OSError):  # what stands in the way is found below
+            self._catch_up()
+        return checkup.examine(
+            self.layout,
+            self._index,
+            self._journal,
+            self.pending,
+            verify=verify,
+            least_free=MIN_FREE_BYTES,
+        )
+
     def find_upload(self, sha256: str, provider: str, at: dt.datetime) -> Upload | None:
         """
         Return the picture's id with a provider, if it lives; None if it must go up.
         """
         return self._uploads.find(sha256, provider, at)
+
+    def start_upload(self, sha256: str, provider: str) -> Sending | None:
+        """
+        Give the right to send a picture up; None while another call of this program does.
+        """
+        return self._uploads.start(sha256, provider)
 
     def keep_upload(self, sha256: str, provider: str, upload: Upload) -> None:
         """

@@ -14,7 +14,7 @@ _MAX_BYTES = 180
 # Letters, marks and digits of any script; everything else becomes a line.
 _KEPT = frozenset("LMN")
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])", re.IGNORECASE)
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])", re.IGNORECASE)
 
 
 def folder_name(text: str) -> str:

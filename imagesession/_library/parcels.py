@@ -16,16 +16,18 @@ import zipfile
 import zlib
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeAlias
+from typing import Protocol, TypeAlias, cast
 
 import attrs
 
 from imagesession.errors import CallError, DiskError, RecordError
 
+from .beneath import open_beneath
 from .durable import (
     PRIVATE_FILE,
     PRIVATE_FOLDER,
     disk_errors,
+    flush,
     flush_folder,
     give_name,
     make_folder,
@@ -46,7 +48,7 @@ _ENCRYPTED = 0x1
 _UNIX = 3
 _READABLE = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
-_CANNOT_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP})
+_NO_FILE = frozenset({errno.ELOOP, errno.EMLINK, errno.EINVAL, errno.ENOTDIR, errno.ENXIO})
 
 
 def is_zip(path: Path) -> bool:
@@ -63,15 +65,15 @@ def path_of(path: object) -> Path:
     Raises:
         CallError: It is none.
     """
+    text = ""
+    if isinstance(path, (str, os.PathLike)):
+        text = os.fsdecode(cast("str | os.PathLike[str]", path))
+    if not text or "\0" in text:
+        raise CallError(f"The path is {path!r}; name a folder, or a file that ends in .zip.")
     try:
-        text = os.fsdecode(os.fspath(path))  # type: ignore[call-overload] # pyright: ignore[reportArgumentType, reportUnknownVariableType, reportCallIssue] - callers may be wrong
-        if not text or "\0" in text:
-            raise ValueError(text)
         return Path(text).expanduser().absolute()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise CallError(
-            f"The path is {path!r}; give the path of a folder, or of a file that ends in .zip."
-        ) from error
+    except RuntimeError as error:
+        raise CallError(f"The path {text} cannot be found: {error}. Write it in full.") from error
 
 
 def is_safe(name: str) -> bool:
@@ -112,10 +114,14 @@ def writing(path: Path, at: dt.datetime) -> Generator[Add, None, None]:
 
 def _check_free(path: Path) -> None:
     if os.path.lexists(path):
-        raise DiskError(
-            f"There is something at {path} already, and nothing is overwritten. Choose another "
-            "name, or move it away."
-        )
+        raise _taken(path)
+
+
+def _taken(path: Path) -> DiskError:
+    return DiskError(
+        f"There is something at {path} already, and nothing is overwritten. Choose another name, "
+        "or move it away."
+    )
 
 
 def _name(unfinished: Path, path: Path) -> None:
@@ -126,9 +132,8 @@ def _name(unfinished: Path, path: Path) -> None:
         return
     try:
         give_name(unfinished, path)
-    except FileExistsError:
-        _check_free(path)
-        raise
+    except FileExistsError as error:
+        raise _taken(path) from error
 
 
 def _remove(unfinished: Path) -> None:
@@ -162,7 +167,8 @@ def _zip(path: Path, at: dt.datetime) -> Generator[Add, None, None]:
                 archive.writestr(_member(name, moment), data)
 
             yield add
-        _flush(stream)
+        stream.flush()
+        flush(stream.fileno())
 
 
 def _member(name: str, moment: dt.datetime) -> zipfile.ZipInfo:
@@ -175,15 +181,6 @@ def _member(name: str, moment: dt.datetime) -> zipfile.ZipInfo:
     packed = Path(name).suffix in _PACKED
     member.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
     return member
-
-
-def _flush(stream: BinaryIO) -> None:
-    stream.flush()
-    try:
-        os.fsync(stream.fileno())
-    except OSError as error:
-        if error.errno not in _CANNOT_FLUSH:
-            raise
 
 
 # --- reading ----------------------------------------------------------------------------------
@@ -238,26 +235,22 @@ class _Folder:
         return os.path.lexists(self.path / name)
 
     def read(self, name: str, most: int) -> bytes:
-        steps = name.split("/")
-        for count in range(1, len(steps) + 1):
-            self._check(self.path.joinpath(*steps[:count]), file=count == len(steps))
-        with (self.path / name).open("rb") as file:
-            data = file.read(most + 1)
-        if len(data) > most:
-            raise _too_large(self.path, name, most)
-        return data
-
-    @staticmethod
-    def _check(path: Path, *, file: bool) -> None:
         try:
-            mode = path.lstat().st_mode
+            with open_beneath(self.path, name) as descriptor:
+                size = os.fstat(descriptor).st_size
+                if size > most:
+                    raise _too_large(self.path, name, most)
+                with open(descriptor, "rb", closefd=False) as file:
+                    return file.read(size)
         except FileNotFoundError as error:
-            raise RecordError(f"{path} is missing. Copy the export anew.") from error
-        if not (stat.S_ISREG(mode) if file else stat.S_ISDIR(mode)):
+            raise _lacking(self.path, name) from error
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
             raise RecordError(
-                f"{path} is not a {'file' if file else 'folder'} of its own; an export has no "
-                "links. Nothing was imported."
-            )
+                f"{self.path}: {name} is not a file of its own; an export has no links. Nothing "
+                "was imported."
+            ) from error
 
 
 @attrs.frozen
@@ -272,7 +265,7 @@ class _Zip:
     def read(self, name: str, most: int) -> bytes:
         member = self.members.get(name)
         if member is None:
-            raise RecordError(f"{self.path}: {name} is missing. Copy the export anew.")
+            raise _lacking(self.path, name)
         if member.file_size > most:
             raise _too_large(self.path, name, most)
         try:
@@ -281,6 +274,10 @@ class _Zip:
                 return file.read(member.file_size + 1)
         except _BROKEN as error:
             raise RecordError(f"{self.path}: {name} is damaged: {error}.") from error
+
+
+def _lacking(path: Path, name: str) -> RecordError:
+    return RecordError(f"{path}: {name} is missing. Copy the export anew.")
 
 
 def _too_large(path: Path, name: str, most: int) -> RecordError:
@@ -294,7 +291,10 @@ def _too_large(path: Path, name: str, most: int) -> RecordError:
 def _opened(path: Path) -> Generator[zipfile.ZipFile, None, None]:
     try:
         archive = zipfile.ZipFile(path)
-    except _BROKEN as error:
+    except (*_BROKEN, OSError) as error:
+        # A place before the file's beginning is an invalid argument to the system.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         raise RecordError(f"{path} is a damaged zip: {error}. Copy it anew.") from error
     with archive:
         yield archive
@@ -309,7 +309,7 @@ def _members(path: Path, archive: zipfile.ZipFile) -> Mapping[str, zipfile.ZipIn
     if len(listed) > MAX_MEMBERS or total > MAX_TOTAL:
         raise RecordError(
             f"{path} holds {len(listed):,} files of {total / 1e6:,.0f} MB in all; at most "
-            f"{MAX_MEMBERS:,} of {MAX_TOTAL / 1e6:,.0f} MB are read. If it is to be trusted, unpack "
+            f"{MAX_MEMBERS:,} of {MAX_TOTAL / 1e6:,.0f} MB are read. If it can be trusted, unpack "
             "it and import the folder."
         )
     members: dict[str, zipfile.ZipInfo] = {}
@@ -324,6 +324,8 @@ def _members(path: Path, archive: zipfile.ZipFile) -> Mapping[str, zipfile.ZipIn
 def _problem(member: zipfile.ZipInfo, known: Mapping[str, object]) -> str | None:
     if not is_safe(member.orig_filename):
         return "leads out of the zip, or is no name that every system takes"
+    if member.header_offset < 0:
+        return "begins before the zip does; it is damaged"
     if member.filename in known:
         return "is there twice"
     if stat.S_IFMT(member.external_attr >> 16) not in {0, stat.S_IFREG, stat.S_IFDIR}:

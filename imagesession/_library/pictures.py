@@ -4,7 +4,6 @@ Pictures in a library: found again, read, made ready to be sent, and what is kno
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from imagesession._model.turns import ImageRecord, Turn
@@ -13,6 +12,7 @@ from imagesession._plan.wire import Received
 from imagesession.errors import LibraryError, NotFoundError, PictureError
 
 from . import imports, inputs, masking, sidecar
+from .beneath import read_beneath
 from .durable import disk_errors
 from .foundation import Foundation
 from .ids import is_id
@@ -99,15 +99,14 @@ class PictureKeeping(Foundation):
         Return a picture's bytes.
 
         Raises:
-            PictureError: Its file is gone.
+            PictureError: Its file is gone, or a link stands in its place.
         """
-        path = self.path(image)
         try:
-            return Path(path).read_bytes()
+            return read_beneath(self.layout.root, image.file)
         except OSError as error:
             raise PictureError(
-                f"Picture {image.id} cannot be read from {path}: {error.strerror}. Its record is "
-                "still there; put the file back under that name."
+                f"Picture {image.id} cannot be read from {self.path(image)}: {error.strerror}. Its "
+                "record is still there; put the file back under that name."
             ) from error
 
     def path(self, image: ImageRecord) -> str:

@@ -146,6 +146,8 @@ def _plain(value: attrs.AttrsInstance) -> dict[str, Any]:
 
 
 def _serialize(_: object, __: object, value: object) -> object:
+    if isinstance(value, tuple):
+        return list(cast("tuple[object, ...]", value))
     return value.isoformat() if isinstance(value, dt.date) else value
 
 

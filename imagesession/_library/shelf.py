@@ -16,8 +16,9 @@ from imagesession._plan.wire import Received
 from imagesession.errors import DiskError
 
 from . import sidecar
-from .durable import give_name, make_folder, unnamed, write_plainly
-from .layout import Layout
+from .beneath import folder_beneath
+from .durable import give_name, is_taken, unnamed, write_plainly
+from .layout import Layout, folder_of
 
 _WORTH_A_THREAD = 1_000_000
 _MAX_NUMBER = 9_999
@@ -61,19 +62,22 @@ def describe(layout: Layout, turn: Turn, session_name: str | None) -> None:
         if turn.kind != "promotion":
             facts = json.dumps(sidecar.facts(turn, position, session_name), indent=1)
             path = (layout.root / image.file).with_suffix(".json")
-            write_plainly(path, facts.encode("ascii"), layout.tmp)
+            with folder_beneath(layout.root, image.file.rpartition("/")[0]) as folder:
+                write_plainly(path, facts.encode("ascii"), layout.tmp, folder)
 
 
 def _write(layout: Layout, turn: Turn, now: dt.datetime, picture: Received) -> str:
-    with unnamed(picture.data, layout.tmp) as unfinished:
+    with (
+        unnamed(picture.data, layout.tmp) as unfinished,
+        folder_beneath(layout.root, folder_of(turn), make=True) as folder,
+    ):
         for number in range(1, _MAX_NUMBER + 1):
             file = layout.image_file(turn, now, number, picture.facts.format)
             path = layout.root / file
-            make_folder(path.parent)
-            if path.with_suffix(".json").exists():
+            if is_taken(path.with_suffix(".json"), folder):
                 continue  # in use, with this suffix or another: they would share their metadata
             with contextlib.suppress(FileExistsError):
-                give_name(unfinished, path)
+                give_name(unfinished, path, folder)
                 return file
     raise DiskError(f"{layout.root} has {_MAX_NUMBER:,} pictures of this second already.")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import itertools
 import json
 import operator
 import re
@@ -15,15 +16,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from imagesession._model.costs import Cost
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
 from imagesession._model.turns import ImageRecord, Turn
 
 # What begins something inside a line: https://spec.commonmark.org/0.31.2/#inlines, and the tables,
 # formulas and bare addresses of GitHub's.
-_INLINE = re.compile(r"([\\`*_\[\]|~$^])|(:)(?=//)|(?<=www)(\.)", re.IGNORECASE)
+_INLINE = re.compile(r"[\\`*_\[\]|~$^#]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 # What begins a block when a line begins with it.
-_BLOCK = re.compile(r"([#+=:-])|(\d+)([.)])")
+_BLOCK = re.compile(r"([+=:-])|([0-9]+)([.)])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _NO_BREAK = "\u00a0"
 _STATES = {
@@ -66,9 +68,13 @@ def quoted(text: str) -> str:
     """
     Write a text of any number of lines as a quotation, so that Markdown shows it as it is.
     """
-    lines = (_escaped(one) for one in _readable(text).splitlines() or [""])
-    # A backslash at its end keeps a line apart from the next.
-    return "\\\n".join(f"> {one}" if one else f"> {_NO_BREAK}" for one in lines)
+    lines = [_escaped(one) for one in _readable(text).strip("\n").splitlines()]
+    pairs = itertools.pairwise([*lines, ""])
+    return "\n".join(
+        # A backslash at its end keeps a line apart from the next of the same paragraph.
+        f"> {one}".rstrip() + ("\\" if one and after else "")
+        for one, after in pairs
+    )
 
 
 def _readable(text: str) -> str:
@@ -83,7 +89,7 @@ def _readable(text: str) -> str:
 def _escaped(text: str) -> str:
     body = text.lstrip(" \t")
     # Indented by characters that are no spaces to Markdown, else it would be code.
-    margin = _NO_BREAK * len(text[: len(text) - len(body)].expandtabs(4))
+    margin = _NO_BREAK * len(text[: len(text) - len(body)].expandtabs(4)) if body else ""
     marked = _INLINE.sub(lambda found: f"\\{found[0]}", body.rstrip())
     if not margin:
         marked = _BLOCK.sub(_escape_block, marked, count=1) if _BLOCK.match(marked) else marked
@@ -158,7 +164,7 @@ def _details(turn: Turn) -> Iterator[tuple[str, str]]:
     yield "Model", line(turn.model or "")
     yield "Provider", line(turn.provider)
     yield "Context", "told again, as the provider did not know it" * (turn.context == "rebuilt")
-    yield "Cost", line(str(turn.cost)) if turn.cost else ""
+    yield "Cost", _money(turn.cost) if turn.cost else ""
 
 
 def _failure(turn: Turn) -> str:
@@ -179,4 +185,9 @@ def _pairs(values: Mapping[str, Any]) -> str:
 
 def _cost(turns: tuple[Turn, ...]) -> str:
     costs = [turn.cost for turn in turns if turn.cost]
-    return line(str(functools.reduce(operator.add, costs))) if costs else ""
+    return _money(functools.reduce(operator.add, costs)) if costs else ""
+
+
+def _money(cost: Cost) -> str:
+    # One sign of a currency makes no formula, which takes two.
+    return line(str(cost)).replace("\\$", "$", 1)

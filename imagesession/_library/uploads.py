@@ -10,6 +10,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import json
+import threading
 from pathlib import Path
 
 import attrs
@@ -23,6 +24,26 @@ from .layout import Layout
 _MARGIN = dt.timedelta(minutes=10)
 
 
+@attrs.frozen(kw_only=True)
+class Sending:
+    """
+    The right to send a picture up.
+
+    Attributes:
+        what: Picture and provider.
+        under_way: All that is being sent up.
+    """
+
+    what: tuple[str, str]
+    under_way: set[tuple[str, str]] = attrs.field(repr=False)
+
+    def release(self) -> None:
+        """
+        Let go of it.
+        """
+        self.under_way.discard(self.what)
+
+
 @attrs.define
 class Uploads:
     """
@@ -34,6 +55,8 @@ class Uploads:
 
     layout: Layout
     _refusing: set[str] = attrs.field(factory=set[str], init=False)
+    _under_way: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]], init=False)
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
 
     def find(self, sha256: str, provider: str, at: dt.datetime) -> Upload | None:
         """
@@ -49,6 +72,17 @@ class Uploads:
             return upload if upload.expires - _MARGIN > at else None
         except (OSError, ValueError, LookupError, TypeError):
             return None
+
+    def start(self, sha256: str, provider: str) -> Sending | None:
+        """
+        Give the right to send a picture up; None while another call of this program does.
+        """
+        what = sha256, provider
+        with self._lock:
+            if what in self._under_way:
+                return None
+            self._under_way.add(what)
+        return Sending(what=what, under_way=self._under_way)
 
     def keep(self, sha256: str, provider: str, upload: Upload) -> None:
         """

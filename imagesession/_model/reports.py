@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import attrs
 
 from .costs import Cost
+from .turns import Turn
 
 State = Literal["active", "idle", "closed"]
+Image = TypeVar("Image")
 Grouping = Literal["day", "session", "model", "kind", "provider"]
 
 
@@ -156,5 +158,27 @@ class Spending:
         return "\n".join([*lines, f"({self.provider})"])
 
 
-for _public in (SessionStatus, StudioStats, Spent, Spending):
+@attrs.frozen(kw_only=True)
+class Recovery(Generic[Image]):
+    """
+    What became of requests that had been left without an end.
+
+    Attributes:
+        images: The pictures that were fetched and kept.
+        failed: The turns that were settled without a picture; their failures say why.
+        left: Why a request could not be settled yet, by its turn's id.
+    """
+
+    images: tuple[Image, ...] = ()
+    failed: tuple[Turn, ...] = ()
+    left: Mapping[str, str] = attrs.field(factory=dict[str, str])
+
+    def __str__(self) -> str:
+        counts = len(self.images), len(self.failed), len(self.left)
+        told = "{} pictures recovered, {} requests settled without one, {} left".format(*counts)
+        reasons = [f"- left: {turn_id}: {why}" for turn_id, why in self.left.items()]
+        return "\n".join([told, *reasons])
+
+
+for _public in (Recovery, SessionStatus, StudioStats, Spent, Spending):
     _public.__module__ = "imagesession"

@@ -59,6 +59,13 @@ class Results(Sequence["Image | ImageSessionError"], Generic[Image]):
             raise error
         return self
 
+    @property
+    def by_key(self) -> dict[str, Image | ImageSessionError]:
+        """
+        The items by their names, where they were given names.
+        """
+        return dict(zip(self.keys, self.items, strict=False))
+
     def get(self, key: str) -> Image | ImageSessionError:
         """
         Return an item by its name.

@@ -236,11 +236,23 @@ class Tree:
 
 
 def _label(turn: Turn, heads: Mapping[str | None, list[str]]) -> str:
-    words = " ".join(turn.prompt.split())
+    words = " ".join(_said(turn).split())
     prompt = words if len(words) <= _LABEL else words[: _LABEL - 1] + "…"
     state = "" if turn.status == "completed" else f" ({turn.status})"
     marks = f"  <- {', '.join(heads[turn.id])}" if turn.id in heads else ""
     return f"{prompt}{state}{marks}"
+
+
+def _said(turn: Turn) -> str:
+    """
+    Return what a caller said; of a preset's prompt, what was put into its frame.
+    """
+    description = turn.parameters.get("description")
+    if isinstance(description, str):
+        return description
+    if not turn.prompt and turn.origin is not None:
+        return f"({turn.origin.file or 'a picture'} was brought in)"
+    return turn.prompt or f"({turn.kind})"
 
 
 def _check_steps(steps: int, verb: str) -> None:

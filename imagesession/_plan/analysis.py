@@ -5,8 +5,8 @@ Have a picture looked at, and mend what is found.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any, cast, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
 import attrs
 
@@ -15,7 +15,7 @@ from imagesession._model.turns import Turn
 from imagesession.errors import ImageSessionError, PictureError, ReplyError
 
 from . import flows, uploads
-from .checks import check_options, check_prompt
+from .checks import MAX_PROMPT, check_label, check_options, check_prompt
 from .delivery import look_at
 from .failures import FileLostError
 from .ordering import chosen, fetch, references, reserve
@@ -75,7 +75,19 @@ def analyze(wish: Wish, terms: Terms, place: Place | None = None) -> Flow[Analys
         ImageSessionError: It was not looked at, and the error says why.
     """
     order, reservation = yield from _plan(wish, terms, place)
-    yield from flows.intend(order.turn, reservation)
+    lease = yield from flows.intend(order.turn, reservation)
+    # It has no name of its own, under which it could have been made before.
+    assert not isinstance(lease, Turn)  # noqa: S101 - told to the type checkers
+    try:
+        return (yield from _analyze(order, terms))
+    finally:
+        lease.release()
+
+
+def _analyze(order: Order, terms: Terms) -> Flow[Analysis]:
+    """
+    Ask, and keep what is said.
+    """
     order = yield from flows.hand_over(order)
     try:
         outcome = yield from _look(order, terms)
@@ -132,12 +144,12 @@ def _look(order: Order, terms: Terms) -> Flow[Outcome]:
     Ask, and ask again with the picture's bytes where the provider no longer holds it.
     """
     try:
-        return (yield from look_at(order, _request(order, terms)))
+        return (yield from look_at(order, _request(order, terms), terms))
     except FileLostError:
         yield from uploads.forget(order.files, order.turn.provider)
     in_full = attrs.evolve(order, files={})
     try:
-        return (yield from look_at(in_full, _request(in_full, terms)))
+        return (yield from look_at(in_full, _request(in_full, terms), terms))
     except FileLostError as error:
         raise ReplyError(f"The provider rejects the picture: {error}") from error
 
@@ -178,23 +190,23 @@ def read_analysis(text: str, turn: Turn) -> Analysis:
         said = json.loads(text)
     except (ValueError, RecursionError):
         said = None
-    if not isinstance(said, dict) or "findings" not in said:
+    answer = as_mapping(said)
+    if not isinstance(answer.get("findings"), list):
         raise ReplyError(
             "The model's answer is not in the form that was asked for; another mainline model may "
             f"do better (model=). It says: {text[:200]!r}"
         )
-    answer = cast("Mapping[str, Any]", said)
     findings = [_finding(as_mapping(one)) for one in as_list(answer.get("findings"))]
     ordered = sorted(
         (one for one in findings if one.issue or one.remedy),
         key=lambda one: _SEVERITIES.index(one.severity),
         reverse=True,
     )
-    return Analysis(summary=as_text(answer.get("summary")), findings=tuple(ordered), turn=turn)
+    return Analysis(summary=_words(answer.get("summary")), findings=tuple(ordered), turn=turn)
 
 
 def _finding(facts: Mapping[str, Any]) -> Finding:
-    issue, where, severity, remedy = (as_text(facts.get(name)).strip() for name in _MEMBERS)
+    issue, where, severity, remedy = (_words(facts.get(name)) for name in _MEMBERS)
     return Finding(
         issue=issue,
         where=where or "whole picture",
@@ -203,14 +215,42 @@ def _finding(facts: Mapping[str, Any]) -> Finding:
     )
 
 
+def _words(value: object) -> str:
+    # JSON may hold half a character (a lone surrogate), which can be neither kept nor sent.
+    return as_text(value).encode("utf-8", "replace").decode("utf-8").strip()
+
+
+def check_improvement(goals: object, preserve_elements: object) -> None:
+    """
+    Refuse what no edit could be planned from, before a look is paid for.
+
+    Raises:
+        CallError: Goals or what is to stay are no texts, or longer than the provider takes.
+    """
+    kept = check_label("preserve_elements", preserve_elements)
+    check_prompt(_edit(check_prompt(goals), (), kept))
+
+
 def plan_edit(analysis: Analysis, goals: str, preserve_elements: str) -> str:
     """
-    Write the prompt of the edit that mends what was found.
+    Write the prompt of the edit that mends what was found: as much of it as the provider takes,
+    the most severe first.
     """
+    room = MAX_PROMPT - len(_edit(goals, ("",), preserve_elements))
+    lines: list[str] = []
+    for one in analysis.findings:
+        line = f"- {one.issue} ({one.where}): {one.remedy}"
+        room -= len(line) + 1
+        if room < 0:
+            break
+        lines.append(line)
+    return _edit(goals, lines, preserve_elements)
+
+
+def _edit(goals: str, findings: Sequence[str], preserve_elements: str) -> str:
     lines = [f"Improve this picture: {goals.strip().rstrip('.')}."]
-    if analysis.findings:
-        lines.append("Mend:")
-        lines += [f"- {one.issue} ({one.where}): {one.remedy}" for one in analysis.findings]
+    if findings:
+        lines += ["Mend:", *findings]
     if preserve_elements.strip():
         lines.append(f"Keep unchanged: {preserve_elements.strip().rstrip('.')}.")
     return "\n".join(lines)
@@ -220,7 +260,6 @@ def mend(wish: Wish, analysis: Analysis, preserve_elements: str) -> Wish:
     """
     Turn a wish for improvement into one for the edit that was planned from what was found.
     """
-    check_prompt(wish.prompt)
     return attrs.evolve(
         wish,
         prompt=plan_edit(analysis, wish.prompt, preserve_elements),

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from imagesession._model.turns import Turn
 
-from .requests import Context, Item, Order, user_message
+from .checks import check_reference_count
+from .requests import Context, Item, Order, input_image, user_message
 from .steps import Flow, OnDisk
 from .store import Fetched
 
@@ -28,25 +29,32 @@ def continued(response_id: str, past: tuple[Turn, ...], order: Order) -> Flow[Co
     it is shown as well, unless it goes along anyway.
     """
     last = past[-1].images[-1]
-    picture = None
-    if last.source == "composite" and all(one.image_id != last.id for one in order.references):
-        picture = yield from OnDisk(lambda store: store.still(last))
+    if last.source != "composite" or any(one.image_id == last.id for one in order.references):
+        return Context(previous_response_id=response_id)
+    picture = yield from OnDisk(lambda store: store.still(last))
+    if order.based:
+        return Context(previous_response_id=response_id, messages=_aside(picture))
     return Context(previous_response_id=response_id, picture=picture)
 
 
-def rebuilt(past: tuple[Turn, ...]) -> Flow[Context]:
+def rebuilt(past: tuple[Turn, ...], order: Order) -> Flow[Context]:
     """
     Tell the whole conversation again, with the last picture. Never the newest words alone.
 
     The words go as plain messages and the picture as pixels, not as ids of the provider's
-    items: whoever forgot the reply forgot its items too.
+    items: whoever forgot the reply forgot its items too. What is changed stands first in the new
+    message, so where that is another picture, the last one is shown in a message before.
     """
     if not past:
         return Context()
-    image = past[-1].images[-1]
-    picture = yield from OnDisk(lambda store: store.still(image))
+    last = past[-1].images[-1]
+    picture = yield from OnDisk(lambda store: store.still(last))
     messages = [message for turn in past for message in _exchange(turn)]
-    return Context(messages=(*messages, _pointer(picture)), picture=picture)
+    if not order.based:
+        return Context(messages=(*messages, _pointer(picture)), picture=picture)
+    if order.references[0].image_id == last.id:
+        return Context(messages=(*messages, _pointer(picture)))
+    return Context(messages=(*messages, *_aside(picture)))
 
 
 def retold(order: Order, past: tuple[Turn, ...]) -> Flow[tuple[str, tuple[Fetched, ...]]]:
@@ -55,6 +63,9 @@ def retold(order: Order, past: tuple[Turn, ...]) -> Flow[tuple[str, tuple[Fetche
 
     Returns:
         The text, and the pictures that go along: the one to go on from comes first.
+
+    Raises:
+        PictureError: With that one they are too many.
     """
     paragraphs = [order.brief] if order.brief else []
     pictures = order.references
@@ -63,10 +74,12 @@ def retold(order: Order, past: tuple[Turn, ...]) -> Flow[tuple[str, tuple[Fetche
         if earlier:
             paragraphs.append(f"What was asked before, the oldest first:\n{earlier}")
         last = past[-1].images[-1]
-        picture = yield from OnDisk(lambda store: store.still(last))
-        if picture is not None and not order.edits:
+        picture = None if order.based else (yield from OnDisk(lambda store: store.still(last)))
+        if picture is not None:
             pictures = (picture, *pictures)
+        if picture is not None or order.based:
             paragraphs.append("Change the first picture as follows.")
+    check_reference_count(len(pictures))
     return "\n\n".join([*paragraphs, order.turn.prompt]), pictures
 
 
@@ -84,6 +97,16 @@ def _answer(turn: Turn) -> Item:
         (image.revised_prompt for image in turn.images if image.revised_prompt), ""
     )
     return _assistant(f"[I made a picture.] {said}".strip())
+
+
+def _aside(picture: Fetched | None) -> tuple[Item, ...]:
+    """
+    Show the last picture in a message of its own, before one that is about another picture.
+    """
+    if picture is None:
+        return (_pointer(None),)
+    shown = user_message("[This is the last picture.]", [input_image(picture, {})])
+    return shown, _assistant("[I see it.]")
 
 
 def _pointer(picture: Fetched | None) -> Item:

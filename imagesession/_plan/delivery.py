@@ -19,6 +19,7 @@ from imagesession.errors import (
     RejectedError,
     ReplyError,
     StreamCutError,
+    TryLaterError,
     UnavailableError,
 )
 
@@ -35,10 +36,12 @@ from .failures import (
 )
 from .replies import Outcome, is_success, read_reply, read_words
 from .requests import Context, Order
+from .retrying import persist
 from .steps import Emit, Flow, Hear, Listen, Now, OnDisk, Send, Wait
 from .streams import Fold
 from .uploads import forget
 from .wire import NoReplyError, Reply, Request
+from .wishes import Terms
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _PATIENCE_FOR_404 = 30.0
@@ -47,14 +50,14 @@ _QUICK = 0.02
 _LOOK_SECONDS = 30.0
 
 
-def deliver(order: Order, past: tuple[Turn, ...], timeout: float) -> Flow[tuple[Outcome, Knowing]]:
+def deliver(order: Order, past: tuple[Turn, ...], terms: Terms) -> Flow[tuple[Outcome, Knowing]]:
     """
     Ask for a picture and wait for it, with what came before as context.
 
     Args:
         order: What is wanted.
         past: The turns that it continues, the oldest first.
-        timeout: Seconds after which to stop looking for a picture that was accepted.
+        terms: How long to go on trying and looking.
 
     Returns:
         What came back, and how the model knew what came before.
@@ -63,85 +66,80 @@ def deliver(order: Order, past: tuple[Turn, ...], timeout: float) -> Flow[tuple[
         ImageSessionError: The provider did not answer for the request, and the error says why.
     """
     try:
-        return (yield from _in_context(order, past, timeout))
+        return (yield from _in_context(order, past, terms))
     except FileLostError:
         yield from forget(order.files, order.turn.provider)
     try:
-        return (yield from _in_context(attrs.evolve(order, files={}), past, timeout))
+        return (yield from _in_context(attrs.evolve(order, files={}), past, terms))
     except FileLostError as error:
         raise RejectedError(f"The provider rejects the request: {error}") from error
 
 
 def _in_context(
-    order: Order, past: tuple[Turn, ...], timeout: float
+    order: Order, past: tuple[Turn, ...], terms: Terms
 ) -> Flow[tuple[Outcome, Knowing]]:
     """
     Ask in the cheapest way in which the model knows what came before.
     """
     if order.markup is not None:
-        return (yield from _directly(order, past, timeout))
+        return (yield from _directly(order, past, terms))
     try:
-        return (yield from _by_responses(order, past, timeout))
+        return (yield from _by_responses(order, past, terms))
     except NoResponsesError:
-        return (yield from _directly(order, past, timeout))
+        return (yield from _directly(order, past, terms))
 
 
 def _by_responses(
-    order: Order, past: tuple[Turn, ...], timeout: float
+    order: Order, past: tuple[Turn, ...], terms: Terms
 ) -> Flow[tuple[Outcome, Knowing]]:
     known = remembered(past, order.turn.provider)
     if known is not None:
         context = yield from continued(known, past, order)
         try:
-            return (yield from _ask(order, context, timeout)), "continued"
+            return (yield from _ask(order, context, terms)), "continued"
         except ContextLostError:
             pass
-    context = yield from rebuilt(past)
+    context = yield from rebuilt(past, order)
     try:
-        outcome = yield from _ask(order, context, timeout)
+        outcome = yield from _ask(order, context, terms)
     except ContextLostError as error:
         raise RejectedError(f"The provider rejects the request: {error}") from error
     return outcome, "rebuilt" if past else "fresh"
 
 
-def _directly(
-    order: Order, past: tuple[Turn, ...], timeout: float
-) -> Flow[tuple[Outcome, Knowing]]:
+def _directly(order: Order, past: tuple[Turn, ...], terms: Terms) -> Flow[tuple[Outcome, Knowing]]:
     """
     Ask the image model itself, which knows nothing: it is told what came before, and shown it.
     """
     words, pictures = yield from retold(order, past)
-    request = images_api.draw(order, pictures, words, timeout)
-    try:
-        reply = yield from Send(request)
-    except NoReplyError as error:
-        raise _unanswered(order.turn, error) from error
+    request = images_api.draw(order, pictures, words, terms.timeout)
+    reply = yield from _send(order.turn, request, terms)
     outcome = yield from _read_paid(order.turn, reply, images_api.read_images)
     kept = yield from _kept(order.turn, outcome, reply.body)
     return kept, "rebuilt" if past else "fresh"
 
 
-def _ask(order: Order, context: Context, timeout: float) -> Flow[Outcome]:
+def _ask(order: Order, context: Context, terms: Terms) -> Flow[Outcome]:
     """
     Ask in the background, which survives a lost connection; by a plain stream where refused.
     """
-    deadline = (yield from Now()) + timeout
+    deadline = (yield from Now()) + terms.timeout
     try:
         if order.partial_images:
-            request = requests.create(order, context, "background stream", timeout)
-            return (yield from _listen(order.turn, request, deadline, resumable=True))
-        request = requests.create(order, context, "background", timeout)
-        return (yield from _post(order.turn, request, deadline))
+            request = requests.create(order, context, "background stream", terms.timeout)
+            return (yield from _listen(order.turn, request, terms, deadline, resumable=True))
+        request = requests.create(order, context, "background", terms.timeout)
+        return (yield from _post(order.turn, request, terms, deadline))
     except BackgroundRefusedError:
         pass
     try:
-        request = requests.create(order, context, "stream", timeout)
-        return (yield from _listen(order.turn, request, deadline, resumable=False))
+        request = requests.create(order, context, "stream", terms.timeout)
+        return (yield from _listen(order.turn, request, terms, deadline, resumable=False))
     except BackgroundRefusedError as error:
         raise RejectedError(f"The provider rejects the request: {error}") from error
 
 
-def look_at(order: Order, request: Request) -> Flow[Outcome]:
+def look_at(order: Order, request: Request, terms: Terms) -> Flow[Outcome]:
     """
     Have a picture looked at, and read what is said of it.
 
@@ -149,19 +147,51 @@ def look_at(order: Order, request: Request) -> Flow[Outcome]:
         FileLostError: The provider does not hold the picture any more.
         ImageSessionError: The provider did not answer for the request, and the error says why.
     """
-    try:
-        reply = yield from Send(request)
-    except NoReplyError as error:
-        raise _unanswered(order.turn, error, what="The answer") from error
+    reply = yield from _send(order.turn, request, terms)
+    if lacks_responses(reply):
+        raise RejectedError(
+            "This server does not speak Responses, without which no picture can be looked at. "
+            "Say what to change yourself, with edit()."
+        )
     return (yield from _read_paid(order.turn, reply, read_words))
 
 
-def _post(turn: Turn, request: Request, deadline: float) -> Flow[Outcome]:
-    asked = yield from Now()
+def _send(turn: Turn, request: Request, terms: Terms) -> Flow[Reply]:
+    """
+    Send the request that is paid for, until it is taken up; once it may have been, never again.
+    """
+    return (yield from persist(lambda: _try_to_send(turn, request), turn, terms))
+
+
+def _try_to_send(turn: Turn, request: Request) -> Flow[Reply]:
     try:
         reply = yield from Send(request)
     except NoReplyError as error:
         raise _unanswered(turn, error) from error
+    return _taken_up(reply)
+
+
+def _try_to_listen(turn: Turn, request: Request) -> Flow[Reply | None]:
+    try:
+        reply = yield from Listen(request)
+    except NoReplyError as error:
+        raise _unanswered(turn, error) from error
+    return None if reply is None else _taken_up(reply)
+
+
+def _taken_up(reply: Reply) -> Reply:
+    """
+    Return a reply, unless it says that the provider turned the request away.
+    """
+    error = None if is_success(reply) else error_of(reply)
+    if isinstance(error, TryLaterError):
+        raise error
+    return reply
+
+
+def _post(turn: Turn, request: Request, terms: Terms, deadline: float) -> Flow[Outcome]:
+    asked = yield from Now()
+    reply = yield from _send(turn, request, terms)
     answered = yield from Now()
     return (yield from _follow(turn, reply, deadline, asking=answered - asked))
 
@@ -201,15 +231,14 @@ def _read_paid(turn: Turn, reply: Reply, read: Callable[[Reply], Outcome]) -> Fl
         ) from error
 
 
-def _listen(turn: Turn, request: Request, deadline: float, *, resumable: bool) -> Flow[Outcome]:
+def _listen(
+    turn: Turn, request: Request, terms: Terms, deadline: float, *, resumable: bool
+) -> Flow[Outcome]:
     """
     Fold a stream. One that is cut or makes no sense is looked up by its id, if the work goes on
     without us.
     """
-    try:
-        reply = yield from Listen(request)
-    except NoReplyError as error:
-        raise _unanswered(turn, error) from error
+    reply = yield from persist(lambda: _try_to_listen(turn, request), turn, terms)
     if reply is not None:
         return (yield from _follow(turn, reply, deadline))
     fold = Fold()
@@ -367,13 +396,11 @@ def _note(turn: Turn, response_id: str) -> Flow[None]:
     yield from OnDisk(lambda store: store.note(turn, response_id))
 
 
-def _unanswered(
-    turn: Turn, error: NoReplyError, what: str = "The picture"
-) -> OutcomeUnknownError | UnavailableError:
+def _unanswered(turn: Turn, error: NoReplyError) -> OutcomeUnknownError | UnavailableError:
     if error.sent:
         return OutcomeUnknownError(
-            f"The request was sent and its answer was lost ({error.reason}). {what} may have "
-            "been made and billed; it is not asked for again by itself.",
+            f"The request was sent and its answer was lost ({error.reason}). What was asked for "
+            "may have been made and billed; it is not asked for again by itself.",
             turn.id,
         )
     return UnavailableError(

@@ -26,7 +26,7 @@ from .replies import Outcome
 from .requests import Order
 from .sessions import Place
 from .steps import Begin, Flow, OnDisk
-from .store import Fetched, Reservation
+from .store import Fetched, Lease, Reservation
 from .uploads import upload
 from .wire import Received
 from .wishes import Terms, Wish
@@ -53,12 +53,23 @@ def generate(wish: Wish, terms: Terms, place: Place | None = None) -> Flow[Turn]
     past = place.past if place else ()
     planned = yield from plan_order(wish, terms, begun, place)
     order, reservation = reserve(planned, terms, past)
-    made = yield from intend(order.turn, reservation)
-    if made is not None:
-        return _checked(made, wish)
+    admitted = yield from intend(order.turn, reservation)
+    if isinstance(admitted, Turn):
+        return _checked(admitted, wish)
+    try:
+        return (yield from _make(order, past, wish, terms))
+    finally:
+        # However it ends, by a cancellation too: what is not settled may be recovered from now on.
+        admitted.release()
+
+
+def _make(order: Order, past: tuple[Turn, ...], wish: Wish, terms: Terms) -> Flow[Turn]:
+    """
+    Ask for a picture whose intent is written down, and keep what comes.
+    """
     order = yield from hand_over(order)
     try:
-        outcome, context = yield from deliver(order, past, terms.timeout)
+        outcome, context = yield from deliver(order, past, terms)
     except ImageSessionError as error:
         yield from settle(order.turn, error)
         raise
@@ -84,9 +95,10 @@ def _checked(made: Turn, wish: Wish) -> Turn:
     )
 
 
-def intend(turn: Turn, reservation: Reservation | None) -> Flow[Turn | None]:
+def intend(turn: Turn, reservation: Reservation | None) -> Flow[Turn | Lease]:
     """
-    Write down what is about to be asked; give what was made before under the same name, if any.
+    Write down what is about to be asked; give the right to be at it, or what was made before
+    under the same name.
     """
     return (yield from OnDisk(lambda store: store.intend(turn, reservation)))
 
@@ -171,7 +183,7 @@ def settle(turn: Turn, error: ImageSessionError) -> Flow[None]:
         yield from keep_failure(turn, error)
 
 
-def keep_failure(turn: Turn, error: ImageSessionError) -> Flow[None]:
+def keep_failure(turn: Turn, error: ImageSessionError) -> Flow[Turn]:
     """
     Keep the fact that a turn brought no picture.
     """
@@ -180,4 +192,4 @@ def keep_failure(turn: Turn, error: ImageSessionError) -> Flow[None]:
         status="refused" if isinstance(error, RefusedError) else "failed",
         failure=Failure(error=type(error).__name__, message=error.message),
     )
-    yield from OnDisk(lambda store: store.commit(failed, ()))
+    return (yield from OnDisk(lambda store: store.commit(failed, ())))

@@ -4,14 +4,17 @@ Many things to do: what they are called, and how fast they may be begun.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 from imagesession._model.jobs import Job
-from imagesession.errors import CallError
+from imagesession.errors import CallError, LibraryError
 
 from .checks import check_label
+from .steps import Flow, OnDisk
+from .store import Store
 
 MAX_CONCURRENCY = 64
 Named = list[tuple[str | None, Job]]
@@ -29,15 +32,28 @@ def named(jobs: Mapping[str, str | Job] | Iterable[str | Job]) -> Named:
     if isinstance(jobs, Mapping):
         pairs = cast("Mapping[str, str | Job]", jobs).items()
         return [(check_label("A job's name", key, empty=False), _job(job)) for key, job in pairs]
+    if not isinstance(cast("object", jobs), Iterable):
+        raise CallError(f"map() takes prompts and Jobs, not one {type(jobs).__name__}.")
     return [(None, _job(job)) for job in jobs]
 
 
 def _job(job: object) -> Job:
-    if isinstance(job, Job):
-        return job
     if isinstance(job, str):
         return Job(job)
-    raise CallError(f"map() takes prompts and Jobs, not {type(job).__name__}.")
+    if not isinstance(job, Job):
+        raise CallError(f"map() takes prompts and Jobs, not {type(job).__name__}.")
+    for name, example in (("options", "{'quality': 'low'}"), ("choices", "{'angle': 'top'}")):
+        if not _has_names(getattr(job, name)):
+            raise CallError(f"A Job's {name}= takes a mapping by name, such as {example}.")
+    if not isinstance(cast("object", job.preset), str | None):
+        raise CallError(f"A Job's preset= takes a preset's name, not {job.preset!r}.")
+    return job
+
+
+def _has_names(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str) for name in cast("Mapping[object, object]", value)
+    )
 
 
 def keys(jobs: Named) -> tuple[str, ...]:
@@ -54,6 +70,36 @@ def intent_of(key: str) -> str:
     return f"map/{key}"
 
 
+def made(jobs: Named) -> Flow[frozenset[int]]:
+    """
+    Find out which jobs were made before, by their names; those ask nothing of the provider.
+
+    Returns:
+        Their positions.
+    """
+    return (yield from OnDisk(lambda store: frozenset(_made(jobs, store))))
+
+
+def _made(jobs: Named, store: Store) -> Iterator[int]:
+    for position, (key, _) in enumerate(jobs):
+        # Damage is told by the job that meets it.
+        with contextlib.suppress(LibraryError):
+            if key is not None and store.find_intent(intent_of(key)) is not None:
+                yield position
+
+
+def check_wait(seconds: object) -> float:
+    """
+    Return how many seconds to wait, if that makes sense.
+
+    Raises:
+        CallError: It does not.
+    """
+    if type(seconds) in {int, float} and 0 <= cast("float", seconds) < math.inf:
+        return float(cast("float", seconds))
+    raise CallError(f"wait={seconds!r} is not a number of seconds from 0.")
+
+
 def check_pace(concurrency: object, per_minute: object) -> tuple[int, float | None]:
     """
     Return how many jobs may be under way and how many may begin a minute, if that makes sense.
@@ -65,8 +111,18 @@ def check_pace(concurrency: object, per_minute: object) -> tuple[int, float | No
         raise CallError(
             f"concurrency={concurrency!r} is not a whole number from 1 to {MAX_CONCURRENCY}."
         )
+    return concurrency, check_per_minute(per_minute)
+
+
+def check_per_minute(per_minute: object) -> float | None:
+    """
+    Return how many requests may go out a minute, None for no limit, if that makes sense.
+
+    Raises:
+        CallError: It does not.
+    """
     if per_minute is None:
-        return concurrency, None
+        return None
     if type(per_minute) in {int, float} and 0 < cast("float", per_minute) < math.inf:
-        return concurrency, float(cast("float", per_minute))
+        return float(cast("float", per_minute))
     raise CallError(f"images_per_minute={per_minute!r} is not a number greater than 0.")

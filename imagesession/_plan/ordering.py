@@ -29,11 +29,13 @@ class Gathered:
 
     Attributes:
         pictures: All of them; the one that is changed comes first.
+        based: Whether the one that is changed is among them.
         mask: Marks what may change.
         markup: A drawing that lies over the first picture.
     """
 
     pictures: tuple[Fetched, ...] = ()
+    based: bool = False
     mask: Fetched | None = None
     markup: Fetched | None = None
 
@@ -81,6 +83,7 @@ def plan_order(wish: Wish, terms: Terms, begun: Begun, place: Place | None) -> F
         image_model=image_model(options, terms),
         brief=place.record.description if place else "",
         references=gathered.pictures,
+        based=gathered.based,
         mask=gathered.mask,
         markup=gathered.markup,
         edits=wish.edits,
@@ -133,13 +136,11 @@ def reserve(
 
 
 def _expect(order: Order, terms: Terms, past: tuple[Turn, ...], *, draws: bool) -> Estimate:
-    sent = [(one.facts.width, one.facts.height) for one in order.references]
-    known = [(turn.images[-1].width, turn.images[-1].height) for turn in past[-1:]]
     return estimate(
         order.turn.options,
         terms.catalogue,
-        prompt=f"{order.brief}\n{order.turn.prompt}",
-        pictures=[*known, *sent],
+        prompt="\n".join(filter(None, (order.brief, order.turn.prompt))),
+        pictures=[*_last_size(past), *_sizes(order.references)],
         partial_images=order.partial_images,
         turns_before=len(past),
         leads=order.markup is None,
@@ -147,7 +148,7 @@ def _expect(order: Order, terms: Terms, past: tuple[Turn, ...], *, draws: bool) 
     )
 
 
-def expect_wish(wish: Wish, terms: Terms, count: int) -> Flow[Estimate]:
+def expect_wish(wish: Wish, terms: Terms, count: int, place: Place | None = None) -> Flow[Estimate]:
     """
     Estimate what a wish costs, without asking anybody.
 
@@ -155,6 +156,7 @@ def expect_wish(wish: Wish, terms: Terms, count: int) -> Flow[Estimate]:
         wish: What is wanted; its prompt may be empty.
         terms: What holds for everything that is asked.
         count: How many such pictures.
+        place: Where in a session; None for a picture on its own.
 
     Raises:
         CallError: The wish has to change.
@@ -165,7 +167,7 @@ def expect_wish(wish: Wish, terms: Terms, count: int) -> Flow[Estimate]:
         check_prompt(wish.prompt)
     check_partials(wish.partial_images)
     begun = yield from Begin()
-    options = chosen(wish.choices, terms, None)
+    options = chosen(wish.choices, terms, place)
     check_options(
         options,
         terms.catalogue,
@@ -173,15 +175,29 @@ def expect_wish(wish: Wish, terms: Terms, count: int) -> Flow[Estimate]:
         partial_images=wish.partial_images,
         masked=wish.mask is not None,
     )
-    gathered = yield from _gather(wish, options, terms, None)
+    gathered = yield from _gather(wish, options, terms, place)
+    past = place.past if place else ()
+    brief = place.record.description if place else ""
     return estimate(
         options,
         terms.catalogue,
-        prompt=wish.prompt,
-        pictures=[(one.facts.width, one.facts.height) for one in gathered.pictures],
+        prompt=f"{brief}\n{wish.prompt}".strip(),
+        pictures=[*_last_size(past), *_sizes(gathered.pictures)],
         partial_images=wish.partial_images,
         count=count,
+        turns_before=len(past),
     )
+
+
+def _sizes(pictures: tuple[Fetched, ...]) -> list[tuple[int, int]]:
+    return [(one.facts.width, one.facts.height) for one in pictures]
+
+
+def _last_size(past: tuple[Turn, ...]) -> list[tuple[int, int]]:
+    """
+    Return the size of the picture that the model goes on from, if there is one.
+    """
+    return [(turn.images[-1].width, turn.images[-1].height) for turn in past[-1:]]
 
 
 def fetch(source: Source) -> Flow[Fetched]:
@@ -203,7 +219,7 @@ def _gather(wish: Wish, options: Options, terms: Terms, place: Place | None) -> 
         pictures.append((yield from fetch(source)))  # noqa: PERF401 - a step cannot be yielded in a comprehension
     if wish.mask is None and wish.markup is None:
         _check_alone(wish)
-        return Gathered(pictures=tuple(pictures))
+        return Gathered(pictures=tuple(pictures), based=base is not None)
     if not pictures:
         raise PictureError(
             "A mask needs a picture to work on: give one with image= or reference=, or continue a "
@@ -215,7 +231,7 @@ def _gather(wish: Wish, options: Options, terms: Terms, place: Place | None) -> 
     if wish.markup is not None:
         _check_markup(wish, options, terms)
         markup = yield from _markup(wish.markup, pictures[0], wish)
-    return Gathered(pictures=tuple(pictures), mask=mask, markup=markup)
+    return Gathered(pictures=tuple(pictures), based=True, mask=mask, markup=markup)
 
 
 def _base(wish: Wish, place: Place | None) -> Flow[Fetched | None]:

@@ -4,6 +4,7 @@ Read what callers say of which pictures and days they mean.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from typing import TypeVar, get_args
 
@@ -59,8 +60,8 @@ def spending_query(
     """
     return SpendingQuery(
         by=_one_of("by", by, get_args(Grouping)),
-        since=None if since is None else _moment("since", since).date(),
-        until=None if until is None else _moment("until", until).date(),
+        since=None if since is None else _day("since", since),
+        until=None if until is None else _day("until", until),
         session=_label("The session's id", session),
     )
 
@@ -93,17 +94,28 @@ def _moment(name: str, value: dt.date | str) -> dt.datetime:
     """
     Read a day or time; a time without a zone is UTC, and a day begins at midnight UTC.
     """
+    read: object = value
     if isinstance(value, str):
-        try:
-            value = dt.datetime.fromisoformat(value)
-        except ValueError as error:
-            raise CallError(
-                f'{name}={value!r} is no day or time; write it as "2026-11-24" or '
-                '"2026-11-24T09:30".'
-            ) from error
-    if isinstance(value, dt.datetime):
-        return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
-    return dt.datetime.combine(value, dt.time(), dt.UTC)
+        with contextlib.suppress(ValueError):
+            read = dt.datetime.fromisoformat(value)
+    if isinstance(read, dt.datetime):
+        return read if read.tzinfo else read.replace(tzinfo=dt.UTC)
+    if isinstance(read, dt.date):
+        return dt.datetime.combine(read, dt.time(), dt.UTC)
+    raise CallError(
+        f'{name}={value!r} is no day or time; write it as "2026-11-24" or "2026-11-24T09:30".'
+    )
+
+
+def _day(name: str, value: dt.date | str) -> dt.date:
+    """
+    Return the day, in UTC, that a day or time means.
+    """
+    moment = _moment(name, value)
+    try:
+        return moment.astimezone(dt.UTC).date()
+    except OverflowError:
+        return moment.date()
 
 
 def _end(name: str, value: dt.date | str) -> dt.datetime:
@@ -113,4 +125,7 @@ def _end(name: str, value: dt.date | str) -> dt.datetime:
     moment = _moment(name, value)
     written_as_day = isinstance(value, str) and "T" not in value and " " not in value.strip()
     is_day = written_as_day or not isinstance(value, (str, dt.datetime))
-    return moment + _DAY if is_day else moment
+    try:
+        return moment + _DAY if is_day else moment
+    except OverflowError:  # the last day there is
+        return dt.datetime.max.replace(tzinfo=dt.UTC)

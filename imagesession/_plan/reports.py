@@ -108,11 +108,17 @@ def models(terms: Terms, kind: Kind | None, *, live: bool) -> Flow[tuple[Model, 
     alive = [one for each in kinds for one in terms.catalogue.alive(each, begun.at.date())]
     if not live:
         return tuple(alive)
-    listed = yield from _listed()
+    listed = yield from listed_models()
     return tuple(one for one in alive if not listed.isdisjoint({one.id, *one.snapshots}))
 
 
-def _listed() -> Flow[set[str]]:
+def listed_models() -> Flow[set[str]]:
+    """
+    Ask the provider for the names of its models.
+
+    Raises:
+        ImageSessionError: It cannot be reached, or says no.
+    """
     try:
         reply = yield from Send(Request(method="GET", path="/models", timeout=30.0))
     except NoReplyError as error:

@@ -49,6 +49,8 @@ class Order:
         image_model: The name of the model that draws, where the wire wants one.
         brief: What the session is about.
         references: Pictures that go along with the prompt; the one that is changed comes first.
+        based: Whether the first of them is the one that is changed; otherwise that is the last
+            picture of the conversation, if there is one.
         mask: Marks what may change.
         markup: A drawing that lies over the first picture.
         edits: Whether a picture is changed, not a new one made.
@@ -61,6 +63,7 @@ class Order:
     image_model: str = ""
     brief: str = ""
     references: tuple[Fetched, ...] = ()
+    based: bool = False
     mask: Fetched | None = None
     markup: Fetched | None = None
     edits: bool = False
@@ -83,7 +86,7 @@ def create(order: Order, context: Context, delivery: Delivery, timeout: float = 
     body: Item = {
         "model": order.mainline,
         "input": [*context.messages, _message(order, context.picture)],
-        "tools": [_tool(order)],
+        "tools": [_tool(order, context)],
         # Without it the model may answer in words and bill for them.
         "tool_choice": {"type": "image_generation"},
         # Said explicitly: background replies are otherwise dropped after some ten minutes.
@@ -146,11 +149,12 @@ def _data_url(picture: Fetched) -> str:
     return f"data:{MIME_TYPES[picture.facts.format]};base64,{encoded}"
 
 
-def _tool(order: Order) -> Item:
+def _tool(order: Order, context: Context) -> Item:
     tool: Item = {"type": "image_generation", **tool_options(order.turn.options)}
     if order.partial_images:
         tool["partial_images"] = order.partial_images
-    if order.edits:
+    shown = order.based or context.picture is not None
+    if order.edits and (shown or context.previous_response_id is not None):
         tool["action"] = "edit"
     if order.mask is not None:
         tool["input_image_mask"] = _located(order.mask, order.files)

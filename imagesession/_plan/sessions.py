@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from imagesession._model.sessions import SessionRecord
-from imagesession._model.tree import Move, Tree
+from imagesession._model.tree import MAIN, Move, Tree
 from imagesession._model.turns import Turn
-from imagesession.errors import MaxSessionsReached, NotFoundError, SessionClosedError
+from imagesession.errors import CallError, MaxSessionsReached, NotFoundError, SessionClosedError
 
 from .checks import check_label
 from .steps import Begin, Flow, OnDisk
@@ -76,6 +76,24 @@ def start(
     )
     yield from OnDisk(lambda store: store.save_session(record))
     return record
+
+
+def resume(
+    description: str, name: str | None, choices: Mapping[str, object], terms: Terms
+) -> Flow[SessionRecord]:
+    """
+    Go on with the session of a name, if there is one; else start it. One that was closed is opened
+    again.
+
+    Raises:
+        CallError: There is no name to go by, or several sessions have it.
+    """
+    if name is None:
+        raise CallError("resume=True goes by the session's name; give one with name=.")
+    known = yield from OnDisk(lambda store: store.list_sessions())
+    if any(record.name == name for record in known):
+        return (yield from find(name, MAIN, reopen=True))
+    return (yield from start(description, name, choices, terms))
 
 
 def _check_room(terms: Terms, now: dt.datetime) -> Flow[None]:

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import attrs
 
 from imagesession._model.budgets import Budget
+from imagesession._model.checkup import Check
 from imagesession._model.estimates import Estimate
 from imagesession._model.pictures import PictureFacts
 from imagesession._model.sessions import SessionRecord
@@ -176,6 +177,32 @@ class Upload:
     expires: dt.datetime
 
 
+@attrs.frozen(kw_only=True)
+class Pending:
+    """
+    An intent that is not settled.
+
+    Attributes:
+        turn: What was asked.
+        response_id: The provider's id of it, if it became known.
+        running: Whether a program that lives is at it.
+    """
+
+    turn: Turn
+    response_id: str | None
+    running: bool
+
+
+class Lease(Protocol):
+    """
+    The right to be at something that is to be done once: an intent, or an upload.
+    """
+
+    def release(self) -> None:
+        """Let go of it; if it is not done, somebody else may take it over."""
+        ...
+
+
 class Store(Protocol):
     """
     What a library does; the only part of the program that knows where things are kept.
@@ -185,11 +212,24 @@ class Store(Protocol):
         """Give out the time and an id, greater than one that is there already."""
         ...
 
-    def intend(self, turn: Turn, reservation: Reservation | None = None) -> Turn | None:
+    def intend(self, turn: Turn, reservation: Reservation | None = None) -> Turn | Lease:
         """
         Write down durably what is about to be asked, if there is room for what will come and
-        the budget allows it; give the turn that was made under its intent's name before, if any.
+        the budget allows it; give the right to be at it, or the turn that was made under its
+        intent's name before.
         """
+        ...
+
+    def pending(self) -> tuple[Pending, ...]:
+        """Return the intents that are not settled, the oldest first."""
+        ...
+
+    def leftovers(self) -> tuple[Pending, ...]:
+        """Return what programs that were stopped have left, when asked for the first time."""
+        ...
+
+    def claim(self, turn: Turn) -> Lease | None:
+        """Take over an intent that nobody is at; None if somebody is, or it is settled."""
         ...
 
     def find_intent(self, intent_id: str) -> Turn | None:
@@ -237,8 +277,24 @@ class Store(Protocol):
         """Put a reply into its original where the mask opens it, to the pixel."""
         ...
 
+    def cooldown(self, provider: str) -> float:
+        """Return for how many seconds a provider wants to be left alone still."""
+        ...
+
+    def cool_down(self, provider: str, seconds: float) -> None:
+        """Remember that a provider wants to be left alone."""
+        ...
+
+    def take_turn(self, provider: str, interval: float) -> float:
+        """Take the next time at which a request may go out; return the seconds to wait."""
+        ...
+
     def find_upload(self, sha256: str, provider: str, at: dt.datetime) -> Upload | None:
         """Return the picture's id with a provider, if it lives; None if it must go up."""
+        ...
+
+    def start_upload(self, sha256: str, provider: str) -> Lease | None:
+        """Give the right to send a picture up; None while another call of this program does."""
         ...
 
     def keep_upload(self, sha256: str, provider: str, upload: Upload) -> None:
@@ -297,6 +353,18 @@ class Store(Protocol):
 
     def spending(self, query: SpendingQuery) -> tuple[Tally, ...]:
         """Add up what turns cost."""
+        ...
+
+    def export_session(self, session_id: str, path: object) -> str:
+        """Write a session into a new folder or zip; return where."""
+        ...
+
+    def import_session(self, path: object) -> SessionRecord:
+        """Take an exported session in, as it was."""
+        ...
+
+    def examine(self, *, verify: bool) -> tuple[Check, ...]:
+        """Look whether everything is as it should be; change nothing."""
         ...
 
     def activity(self, record: SessionRecord) -> dt.datetime:

@@ -14,7 +14,7 @@ from imagesession._model.pictures import MIME_TYPES, SUFFIXES
 from imagesession.errors import ReplyError
 
 from .replies import is_success, read_json
-from .steps import Flow, OnDisk, Send
+from .steps import Flow, OnDisk, Send, Wait
 from .store import Fetched, Upload
 from .tolerance import as_text
 from .wire import NoReplyError, Part, Reply, Request
@@ -23,6 +23,7 @@ from .wire import NoReplyError, Part, Reply, Request
 # https://developers.openai.com/api/reference/resources/files/methods/create (expires_after)
 _LIFE = dt.timedelta(days=30)
 _SECONDS = 60.0
+_AGAIN = 0.05
 _NO_FILES_HERE = frozenset({404, 405, 501})
 
 
@@ -40,9 +41,7 @@ def upload(pictures: Iterable[Fetched], provider: str, at: dt.datetime) -> Flow[
     """
     files: dict[str, str] = {}
     for picture in pictures:
-        held = yield from _find(picture, provider, at)
-        if held is None:
-            held = yield from _send(picture, provider, at)
+        held = yield from _hold(picture, provider, at)
         if held is not None and held.file_id is not None:
             files[picture.sha256] = held.file_id
     return files
@@ -54,6 +53,27 @@ def forget(files: Iterable[str], provider: str) -> Flow[None]:
     """
     for digest in files:
         yield from _drop(digest, provider)
+
+
+def _hold(picture: Fetched, provider: str, at: dt.datetime) -> Flow[Upload | None]:
+    """
+    Have the provider hold a picture. Where another call is sending it up just now, wait for that.
+    """
+    waited = 0.0
+    while (held := (yield from _find(picture, provider, at))) is None:
+        lease = yield from OnDisk(lambda store: store.start_upload(picture.sha256, provider))
+        if lease is not None:
+            try:
+                # It may have arrived in between.
+                found = yield from _find(picture, provider, at)
+                return found or (yield from _send(picture, provider, at))
+            finally:
+                lease.release()
+        if waited >= _SECONDS:
+            return None
+        yield from Wait(_AGAIN)
+        waited += _AGAIN
+    return held
 
 
 def _find(picture: Fetched, provider: str, at: dt.datetime) -> Flow[Upload | None]:

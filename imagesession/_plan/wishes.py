@@ -66,6 +66,8 @@ class Terms:
         options: What is asked of every picture, unless a session or call says otherwise.
         budget: What it may cost; None for no limit.
         timeout: Seconds to look for a picture that was accepted.
+        patience: Seconds to go on trying while the provider turns a request away.
+        interval: Seconds between requests of all processes on the library; 0 for no limit.
         max_sessions: How many sessions may be active.
         idle_after: Seconds after which a session in which nothing happens is idle.
     """
@@ -74,5 +76,7 @@ class Terms:
     options: Options = Options()
     budget: Budget | None = None
     timeout: float = 600.0
+    patience: float = 60.0
+    interval: float = 0.0
     max_sessions: int = 100
     idle_after: float = 3600.0

@@ -1,0 +1,239 @@
+"""
+Open files and folders beneath a folder, without following a link out of it.
+
+Whoever can write into a library could put a link where a folder was, between our looking and our
+opening. So a path is not looked at and then opened: it is walked, each part opened from within the
+one before, and a part that is a link is refused by the system itself. Where the system cannot do
+this, what was opened is compared with what lies at the path.
+
+The folder itself may be reached through links: it is the caller's choice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import NoReturn
+
+from .durable import PRIVATE_FOLDER, flush, make_folder
+
+# Named by number alone where they exist; elsewhere there is nothing that they would do.
+_DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+# A pipe would make us wait for a writer, and a terminal would become ours.
+_FILE = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+CAN_WALK = bool(_NO_LINK) and {os.open, os.mkdir, os.link, os.stat} <= os.supports_dir_fd
+
+
+def read_beneath(root: Path, relative: str) -> bytes:
+    """
+    Read a file beneath a folder.
+
+    Args:
+        root: The folder.
+        relative: The file's path beneath it, with slashes.
+
+    Raises:
+        OSError: It is not there, cannot be read, is no regular file, or a link leads to it.
+    """
+    with open_beneath(root, relative) as descriptor, open(descriptor, "rb", closefd=False) as file:
+        return file.read()
+
+
+@contextlib.contextmanager
+def open_beneath(root: Path, relative: str, *, walk: bool = CAN_WALK) -> Generator[int, None, None]:
+    """
+    Open a file beneath a folder to be read, and close it afterwards.
+
+    Args:
+        root: The folder.
+        relative: The file's path beneath it, with slashes.
+        walk: Whether the path is walked; otherwise what was opened is compared, which leaves a
+            gap to one who can swap a folder four times while we look twice.
+
+    Yields:
+        The file's descriptor.
+
+    Raises:
+        OSError: It is not there, cannot be read, is no regular file, or a link leads to it.
+    """
+    parts = _parts(relative)
+    descriptor = _walked(root, parts) if walk else _compared(root, parts)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            _refuse(f"{relative} is no regular file", root / relative)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def folder_beneath(
+    root: Path, relative: str, *, make: bool = False, walk: bool = CAN_WALK
+) -> Generator[int | None, None, None]:
+    """
+    Open a folder beneath a folder, so that names can be given in it whatever becomes of its path.
+
+    Args:
+        root: The folder above.
+        relative: The folder's path beneath it, with slashes.
+        make: Whether it is made, durably and for this user alone, where it is missing.
+        walk: Whether the path is walked; otherwise it is only looked at.
+
+    Yields:
+        Its descriptor, for the functions of `durable`; None where the system has none for folders.
+
+    Raises:
+        OSError: It is not there, cannot be used, or a link leads to it.
+    """
+    parts = _parts(relative)
+    if not walk:
+        _check_folder(root, parts, make=make)
+        yield None
+        return
+    descriptor = _entered(root, parts, make=make)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _parts(relative: str) -> tuple[str, ...]:
+    """
+    Take a path apart, and refuse one that would not go down.
+    """
+    parts = tuple(relative.split("/"))
+    # A backslash parts a path on Windows, where a colon names a disk or a stream of a file.
+    foreign = "\\:\0" if sys.platform == "win32" else "\\\0"
+    if set(parts) & {"", ".", ".."} or set(relative) & set(foreign) or not _can_be_named(relative):
+        _refuse(f"{relative!r} is no path beneath the library", relative)
+    return parts
+
+
+def _can_be_named(relative: str) -> bool:
+    try:
+        os.fsencode(relative)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _walked(root: Path, parts: tuple[str, ...]) -> int:
+    folder = _entered(root, parts[:-1], make=False)
+    try:
+        return os.open(parts[-1], _FILE | _NO_LINK, dir_fd=folder)
+    except OSError as error:
+        _explain(error, root, parts, folder)
+    finally:
+        os.close(folder)
+
+
+def _entered(root: Path, parts: tuple[str, ...], *, make: bool) -> int:
+    """
+    Walk down to a folder, and return its descriptor.
+    """
+    folder = os.open(root, _DIRECTORY)
+    for depth, part in enumerate(parts, 1):
+        try:
+            inner = _enter(folder, part, make=make)
+        except OSError as error:
+            _explain(error, root, parts[:depth], folder)
+        finally:
+            os.close(folder)
+        folder = inner
+    return folder
+
+
+def _enter(folder: int, part: str, *, make: bool) -> int:
+    try:
+        return os.open(part, _DIRECTORY | _NO_LINK, dir_fd=folder)
+    except FileNotFoundError:
+        if not make:
+            raise
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(part, PRIVATE_FOLDER, dir_fd=folder)
+    flush(folder)
+    return os.open(part, _DIRECTORY | _NO_LINK, dir_fd=folder)
+
+
+def _explain(error: OSError, root: Path, parts: tuple[str, ...], folder: int) -> NoReturn:
+    """
+    Raise an error again, and name the link if there is one; systems give it different numbers.
+    """
+    if _is_link(parts[-1], folder):
+        raise _link_error(root, parts) from error
+    error.filename = str(root.joinpath(*parts))
+    raise error
+
+
+def _is_link(part: str, folder: int) -> bool:
+    try:
+        status = os.stat(part, dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return False
+    return stat.S_ISLNK(status.st_mode)
+
+
+def _compared(root: Path, parts: tuple[str, ...]) -> int:
+    """
+    Open a file by its path, and refuse it unless it is what lies there without any link.
+    """
+    _check_place(root, parts)
+    descriptor = os.open(root.joinpath(*parts), _FILE)
+    try:
+        _check_place(root, parts)
+        _check_same(descriptor, root, parts)
+        _check_place(root, parts)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_folder(root: Path, parts: tuple[str, ...], *, make: bool) -> None:
+    _check_place(root, parts)
+    path = root.joinpath(*parts)
+    if make:
+        make_folder(path)
+        _check_place(root, parts)
+    path.stat()
+
+
+def _check_place(root: Path, parts: tuple[str, ...]) -> None:
+    """
+    Refuse a path on which there is a link, of whatever kind the system has.
+    """
+    real = Path(os.path.realpath(root))
+    for depth in range(1, len(parts) + 1):
+        path = real.joinpath(*parts[:depth])
+        if os.path.normcase(os.path.realpath(path)) != os.path.normcase(path):
+            raise _link_error(root, parts[:depth])
+
+
+def _check_same(descriptor: int, root: Path, parts: tuple[str, ...]) -> None:
+    if not os.path.samestat(os.fstat(descriptor), root.joinpath(*parts).lstat()):
+        raise _link_error(root, parts)
+
+
+def _link_error(root: Path, parts: tuple[str, ...]) -> OSError:
+    path = root.joinpath(*parts)
+    return OSError(
+        errno.ELOOP,
+        f"{path} is a link, and links within a library are not followed; put what it leads to in "
+        "its place",
+        str(path),
+    )
+
+
+def _refuse(words: str, path: Path | str) -> NoReturn:
+    raise OSError(errno.EINVAL, words, str(path))

@@ -1,0 +1,108 @@
+"""
+Tell which intents belong to a program that is still running.
+
+Each library that is open for writing holds a lock on a file of its own, as long as its process
+lives: the system lets go of it at the moment of death, however that came about. So nobody has to
+guess from process numbers, which are used again, or from clocks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import uuid
+from pathlib import Path
+
+import attrs
+
+from .durable import PRIVATE_FILE
+
+
+@attrs.define
+class Owners:
+    """
+    A folder with a file for each open library.
+
+    Attributes:
+        folder: Where they are.
+    """
+
+    folder: Path
+    _id: str | None = attrs.field(default=None, init=False)
+    _descriptor: int | None = attrs.field(default=None, init=False, repr=False)
+    _guard: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
+
+    @property
+    def name(self) -> str | None:
+        """
+        The name under which this library owns intents, once it owned one.
+        """
+        return self._id
+
+    def me(self) -> str:
+        """
+        Return the name under which this library owns intents; from now on it is alive.
+        """
+        with self._guard:
+            if self._id is None:
+                name = uuid.uuid4().hex
+                path = self.folder / name
+                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+                self._descriptor = os.open(path, flags, PRIVATE_FILE)
+                _lock(self._descriptor)
+                self._id = name
+            return self._id
+
+    def is_alive(self, name: str) -> bool:
+        """
+        Tell whether the library of that name is open somewhere. One that cannot be told counts
+        as alive: what it is at must not be taken from it.
+        """
+        if name == self._id:
+            return True
+        path = self.folder / name
+        try:
+            descriptor = os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        try:
+            return not _lock(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sweep(self, needed: set[str]) -> None:
+        """
+        Remove the files of libraries that are not alive and whose intents are settled.
+        """
+        for path in self.folder.iterdir():
+            if path.name not in needed and not self.is_alive(path.name):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    def __del__(self) -> None:
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.close(self._descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """
+    Lock a file for as long as it is open; tell whether nobody else held it.
+    """
+    try:
+        if sys.platform == "win32":
+            import msvcrt  # noqa: PLC0415 - exists on this platform alone
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl  # noqa: PLC0415 - exists on other platforms alone
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        # Another holds it; or the file system knows no locks, and nobody can tell.
+        return False
+    return True

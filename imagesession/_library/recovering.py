@@ -1,0 +1,107 @@
+"""
+Intents that are not settled: who is at them, and how somebody else may take them over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import attrs
+
+from imagesession._model.turns import Turn
+from imagesession._plan.store import Pending
+
+from .durable import disk_errors
+from .foundation import Foundation
+from .journal import Entry, Intent
+
+
+@attrs.frozen
+class HeldLease:
+    """
+    The right to be at an intent, from its writing until it is settled or let go of.
+    """
+
+    library: Recovering = attrs.field(repr=False)
+    turn: Turn
+
+    def release(self) -> None:
+        """
+        Let go of it; if it is not settled, any library may take it over from now on.
+        """
+        self.library.let_go(self.turn)
+
+
+class Recovering(Foundation):
+    """
+    The part of a library that knows what is not settled.
+    """
+
+    def _lease(self, turn: Turn) -> HeldLease:
+        self._at_work.add(turn.id)
+        return HeldLease(self, turn)
+
+    def let_go(self, turn: Turn) -> None:
+        """
+        Write down that nobody is at an intent any more, unless it is settled.
+        """
+        self._at_work.discard(turn.id)
+        entry = Entry(turn_id=turn.id, session_id=turn.session)
+        # Whoever looks later sees it at the latest when this process has ended.
+        with contextlib.suppress(OSError):
+            if self._is_open(entry):
+                self._journal.claim(turn, None)
+
+    def pending(self) -> tuple[Pending, ...]:
+        """
+        Return the intents that are not settled, the oldest first.
+        """
+        with disk_errors(self.layout.journal):
+            return tuple(self._pending())
+
+    def leftovers(self) -> tuple[Pending, ...]:
+        """
+        Return what programs that were stopped have left, when asked for the first time.
+        """
+        if self._looked_back:
+            return ()
+        self._looked_back = True
+        return tuple(one for one in self.pending() if not one.running)
+
+    def _pending(self) -> Iterator[Pending]:
+        needed: set[str] = set()
+        for entry in self._journal.entries():
+            intent = self._journal.read(entry) if self._is_open(entry) else None
+            if intent is not None:
+                needed.add(intent.owner or "")
+                yield Pending(
+                    turn=intent.turn,
+                    response_id=intent.response_id,
+                    running=self._is_running(intent),
+                )
+        self._owners.sweep(needed)
+
+    def claim(self, turn: Turn) -> HeldLease | None:
+        """
+        Take over an intent that nobody is at; None if somebody is, or it was settled meanwhile.
+        """
+        entry = Entry(turn_id=turn.id, session_id=turn.session)
+        with disk_errors(self.layout.journal), self._index.locked():
+            intent = self._journal.read(entry) if self._is_open(entry) else None
+            if intent is None or self._is_running(intent):
+                return None
+            self._journal.claim(turn, self._owners.me())
+        return self._lease(turn)
+
+    def _is_open(self, entry: Entry) -> bool:
+        settled = self.layout.turn_file(entry.session_id, entry.turn_id)
+        asked = self.layout.journal_file(entry.turn_id, entry.session_id)
+        return asked.exists() and not settled.exists()
+
+    def _is_running(self, intent: Intent) -> bool:
+        if intent.turn.id in self._at_work:
+            return True
+        if intent.owner is None or intent.owner == self._owners.name:
+            return False
+        return self._owners.is_alive(intent.owner)

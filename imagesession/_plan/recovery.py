@@ -1,0 +1,137 @@
+"""
+Settle what was asked and not settled: by a program that was stopped, or by a call that gave up.
+
+Nothing is ever sent again. What the provider accepted is looked up by its id, which costs nothing;
+what has no id cannot be looked up, and is settled as a turn whose outcome is unknown.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from imagesession._model.costs import Cost
+from imagesession._model.turns import Knowing, Turn
+from imagesession.errors import ImageSessionError, OutcomeUnknownError
+
+from . import delivery
+from .flows import answered, keep_failure
+from .ordering import image_model
+from .replies import Outcome
+from .requests import Order
+from .steps import AskProvider, Flow, Now, OnDisk
+from .store import Lease, Pending
+from .wishes import Terms
+
+
+@attrs.frozen(kw_only=True)
+class Settled:
+    """
+    What became of an intent.
+
+    Attributes:
+        turn: The turn: settled now, or still as it was asked.
+        left: Why it could not be settled; empty if it was.
+    """
+
+    turn: Turn
+    left: str = ""
+
+    @property
+    def drew(self) -> bool:
+        """
+        Whether it is settled with a picture.
+        """
+        return not self.left and self.turn.drew
+
+    @property
+    def failed(self) -> bool:
+        """
+        Whether it is settled without one.
+        """
+        return not self.left and not self.turn.drew
+
+
+def recover(terms: Terms, patience: float) -> Flow[tuple[Settled, ...]]:
+    """
+    Settle all intents that nobody is at.
+
+    Args:
+        terms: What holds for everything that is asked.
+        patience: Seconds to look for each picture that is not finished yet.
+    """
+    found = yield from OnDisk(lambda store: store.pending())
+    settled: list[Settled] = []
+    for pending in found:
+        settled.append((yield from _settle(pending, terms, patience)))  # noqa: PERF401 - a step cannot be yielded in a comprehension
+    return tuple(settled)
+
+
+def settle_leftovers(terms: Terms) -> Flow[None]:
+    """
+    Settle what programs that were stopped have left, the first time that a library is used: what
+    can be settled by one look. Whatever goes wrong, it is left for later.
+    """
+    for pending in (yield from OnDisk(lambda store: store.leftovers())):
+        try:
+            yield from _settle(pending, terms, 0.0)
+        except ImageSessionError:
+            continue
+
+
+def _settle(pending: Pending, terms: Terms, patience: float) -> Flow[Settled]:
+    turn = pending.turn
+    if pending.running:
+        return Settled(turn=turn, left="a running program is at it")
+    provider = yield from AskProvider()
+    if turn.provider != provider:
+        return Settled(turn=turn, left=f"it was asked of {turn.provider}, not of {provider}")
+    lease = yield from _claim(turn)
+    if lease is None:
+        return Settled(turn=turn, left="another program has just taken it up")
+    try:
+        if pending.response_id is None:
+            return Settled(turn=(yield from _give_up(turn, terms)))
+        return (yield from _look(turn, pending.response_id, terms, patience))
+    finally:
+        lease.release()
+
+
+def _claim(turn: Turn) -> Flow[Lease | None]:
+    return (yield from OnDisk(lambda store: store.claim(turn)))
+
+
+def _look(turn: Turn, response_id: str, terms: Terms, patience: float) -> Flow[Settled]:
+    now = yield from Now()
+    try:
+        outcome = yield from delivery.poll(turn, response_id, now + patience)
+    except OutcomeUnknownError as error:
+        return Settled(turn=turn, left=error.message)
+    return Settled(turn=(yield from _keep(turn, outcome, terms)))
+
+
+def _keep(turn: Turn, outcome: Outcome, terms: Terms) -> Flow[Turn]:
+    """
+    Keep what came, as it would have been kept then.
+    """
+    mainline = terms.catalogue.mainline if turn.options.model == "auto" else turn.options.model
+    order = Order(turn=turn, mainline=mainline, image_model=image_model(turn.options, terms))
+    told = answered(order, outcome, terms)
+    if outcome.error is not None:
+        return (yield from keep_failure(told, outcome.error))
+    context: Knowing = "continued" if turn.parent else "fresh"
+    settled = attrs.evolve(told, status="completed", context=context)
+    return (yield from OnDisk(lambda store: store.commit(settled, outcome.pictures)))
+
+
+def _give_up(turn: Turn, terms: Terms) -> Flow[Turn]:
+    """
+    Settle a turn of which nobody can ever tell what became. A budget goes on counting what was set
+    aside for it, as it may have been billed.
+    """
+    error: ImageSessionError = OutcomeUnknownError(
+        "The request may have been sent, but its answer was lost before the provider's id of it "
+        "was known. It may have been carried out and billed; nobody can tell any more.",
+        turn.id,
+    )
+    unknown = Cost(prices=terms.catalogue.dated, unknown=("what became of it is not known",))
+    return (yield from keep_failure(attrs.evolve(turn, cost=unknown), error))

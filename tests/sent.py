@@ -1,0 +1,98 @@
+"""
+What the offline provider got, read for tests: requests, uploads, and the pictures in them.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+from PIL import Image
+
+from imagesession.testing import Call, OfflineProvider
+
+
+def posts(provider: OfflineProvider) -> list[str]:
+    """
+    Return where requests went that send something, the oldest first.
+    """
+    return [call.path for call in provider.calls if call.method == "POST"]
+
+
+def asked(provider: OfflineProvider) -> list[Any]:
+    """
+    Return the bodies of the requests to Responses, the oldest first.
+    """
+    return _bodies(provider, "/responses")
+
+
+def forms(provider: OfflineProvider, path: str = "/images/edits") -> list[dict[str, Any]]:
+    """
+    Return the multipart forms that were sent to a path; pictures as bytes, the rest as text, and
+    what stands there more than once as a list.
+    """
+    return [_form(body) for body in _bodies(provider, path)]
+
+
+def uploads(provider: OfflineProvider) -> list[bytes]:
+    """
+    Return the files that went up, the oldest first.
+    """
+    return [form["file"] for form in forms(provider, "/files")]
+
+
+def shown(provider: OfflineProvider, body: Any, message: int = -1) -> list[bytes]:
+    """
+    Return the pictures of a message in a request to Responses, by id or in full.
+    """
+    parts = body["input"][message]["content"]
+    return [located(provider, part) for part in parts if part["type"] == "input_image"]
+
+
+def mask_of(provider: OfflineProvider, body: Any) -> bytes:
+    """
+    Return the mask in a request to Responses.
+    """
+    return located(provider, body["tools"][0]["input_image_mask"])
+
+
+def located(provider: OfflineProvider, part: Any) -> bytes:
+    """
+    Return the bytes of a picture that a request names.
+    """
+    if "file_id" in part:
+        return fetched(provider, f"/files/{part['file_id']}/content")
+    return base64.b64decode(part["image_url"].partition(",")[2])
+
+
+def fetched(provider: OfflineProvider, path: str) -> bytes:
+    """
+    Ask the provider as another client would.
+    """
+    call = Call(method="GET", path=path, headers={"authorization": "Bearer another"})
+    return b"".join(part for part in provider.handle(call).parts if isinstance(part, bytes))
+
+
+def opened(data: bytes) -> Image.Image:
+    """
+    Decode a picture.
+    """
+    picture = Image.open(io.BytesIO(data))
+    picture.load()
+    return picture
+
+
+def _bodies(provider: OfflineProvider, path: str) -> list[Any]:
+    return [call.body for call in provider.calls if (call.method, call.path) == ("POST", path)]
+
+
+def _form(fields: Any) -> dict[str, Any]:
+    form: dict[str, Any] = {}
+    for field in fields:
+        value = field.content if field.filename else field.text
+        if field.name.endswith("[]"):
+            form.setdefault(field.name, []).append(value)
+        else:
+            form[field.name] = value
+    return form

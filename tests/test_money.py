@@ -1,0 +1,491 @@
+"""
+What pictures cost: told before, recorded after, added up, and held within a budget by all programs
+that share a library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from imagesession import Budget, Studio
+from imagesession.errors import (
+    BudgetError,
+    CallError,
+    ModerationError,
+    OptionError,
+    OutcomeUnknownError,
+    RateLimitError,
+)
+from imagesession.testing import Answer, Fault, OfflineProvider, Reset, serve, tiny_image
+from tests.clock import ago
+from tests.conftest import MakeStudio
+
+# A named size and quality, so that what a picture could cost lies close to what it does.
+PLAIN: dict[str, Any] = {"size": "1024x1024", "quality": "low"}
+DAY = dt.timedelta(days=1)
+
+
+def asked(provider: OfflineProvider) -> list[Any]:
+    """
+    Return the bodies of the requests that draw, which are those that are paid for.
+    """
+    return [
+        call.body
+        for call in provider.calls
+        if call.method == "POST" and call.path.startswith(("/responses", "/images"))
+    ]
+
+
+def journal(studio: Any) -> list[Path]:
+    """
+    Return the intents that are not settled; listing takes the settled ones away.
+    """
+    studio.images()
+    return list((studio.library / ".imagesession" / "journal").iterdir())
+
+
+@pytest.fixture
+def most(tmp_path: Path) -> float:
+    """
+    The most that a plain picture could cost, in US dollars.
+    """
+    with Studio.offline(tmp_path / "elsewhere") as studio:
+        high = studio.estimate("a teapot", **PLAIN).high
+    assert high is not None
+    return high
+
+
+# --- told before and after -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        PLAIN,
+        {"quality": "high"},
+        {"quality": "max"},
+        {"size": "1536x864", "quality": "high"},
+        {"size": "832x832"},
+        {"image_model": "gpt-image-2", "size": "1024x1024", "quality": "high"},
+        {"model": "gpt-6-sol"},
+        {"format": "webp", "compression": 50},
+        {"format": "gif", "frames": 4},
+        {"format": "svg"},
+        {"reference": tiny_image()},
+        {"reference": [tiny_image()] * 3, "quality": "low"},
+    ],
+    ids=str,
+)
+def test_an_estimate_holds_what_it_costs(
+    studio: Any, provider: OfflineProvider, options: dict[str, Any]
+) -> None:
+    """
+    What is told before holds what is billed after; telling it asks nobody.
+    """
+    told = studio.estimate("a teapot", **options)
+    assert provider.calls == ()
+    cost = studio.generate("a teapot", **options).cost
+    assert told.low <= cost.total <= told.high
+    assert studio.estimate("a teapot", n=3, **options).high == pytest.approx(3 * told.high)
+
+
+def test_an_estimate_without_a_bound_says_why(studio: Any) -> None:
+    """
+    Where a model's price is not known there is no most, and the grounds say of which model.
+    """
+    told = studio.estimate("a teapot", image_model="my-own-model")
+    assert told.high is None
+    assert any("my-own-model" in ground for ground in told.grounds)
+    assert "or more" in str(told)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"n": 0}, {"n": True}, {"quality": "ultra"}, {"partial_images": 9}, {"image": b"x"}]
+)
+def test_an_estimate_of_nonsense_is_refused(studio: Any, wrong: dict[str, Any]) -> None:
+    """
+    What could not be asked for has no price.
+    """
+    with pytest.raises(CallError):
+        studio.estimate("a teapot", **wrong)
+
+
+def test_costs_add_up(studio: Any) -> None:
+    """
+    A picture, its session, the library and the file beside the picture agree on the money.
+    """
+    session = studio.session("Teapots")
+    images = [session.generate("a teapot", **PLAIN), session.generate("bluer", quality="high")]
+    alone = studio.generate("a cup", **PLAIN)
+    of_session = math.fsum(image.cost.total for image in images)
+    assert session.cost().total == pytest.approx(of_session)
+    assert session.status().cost.total == pytest.approx(of_session)
+    assert studio.spending().total.dollars == pytest.approx(of_session + alone.cost.total)
+    assert studio.stats().spent == pytest.approx(of_session + alone.cost.total)
+    beside = json.loads(alone.path.with_suffix(".json").read_text())["cost"]
+    assert beside["mainline"] + beside["image"] == pytest.approx(alone.cost.total)
+    assert alone.cost.mainline > 0
+    assert alone.cost.image > 0
+    assert studio.session("Empty").cost().total == 0.0
+
+
+def test_spending_is_grouped(studio: Any) -> None:
+    """
+    By session, kind, model, provider and day, each picture is counted once.
+    """
+    session = studio.session("Teapots")
+    session.generate("a teapot", **PLAIN)
+    session.generate("bluer", **PLAIN)
+    studio.product("a mug", model="gpt-6-sol")
+    studio.map(["one", "two"])
+    groups = {by: studio.spending(by=by).groups for by in ("session", "kind", "model", "day")}
+    counts = {by: {name: one.images for name, one in groups[by].items()} for by in groups}
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    assert counts["session"] == {session.id: 2, "": 3}
+    assert counts["kind"] == {"general": 2, "product": 1, "batch": 2}
+    assert sorted(counts["model"].values()) == [1, 4]
+    assert counts["model"]["gpt-6-sol"] == 1
+    assert counts["day"] == {today: 5}
+    (host,) = studio.spending(by="provider").groups
+    assert "offline" in host
+    totals = [studio.spending(by=by).total for by in ("session", "kind", "model", "provider")]
+    for total in totals:
+        assert (total.images, total.turns, total.uncertain) == (5, 5, 0)
+        assert total.dollars == pytest.approx(studio.spending().total.dollars)
+    assert studio.spending(session=session.id).total.images == 2
+    assert studio.spending(by="kind", session=session.id).groups.keys() == {"general"}
+
+
+def test_spending_of_days(studio: Any) -> None:
+    """
+    Days are asked for from and up to, both included; printed, each has its line.
+    """
+    today = dt.datetime.now(dt.UTC).date()
+    for back in (2, 1):
+        with ago(back * DAY, studio.library):
+            studio.generate("a teapot", **PLAIN)
+    studio.generate("a cup", **PLAIN)
+    days = [(today - back * DAY).isoformat() for back in (2, 1, 0)]
+    assert list(studio.spending().groups) == days
+    assert list(studio.spending(since=days[1]).groups) == days[1:]
+    assert list(studio.spending(until=days[1]).groups) == days[:2]
+    assert list(studio.spending(since=today - DAY, until=today - DAY).groups) == [days[1]]
+    assert studio.spending(since="2999-01-01").groups == {}
+    assert studio.spending(since="2999-01-01").total.dollars == 0
+    printed = str(studio.spending()).splitlines()
+    assert [line.split()[0] for line in printed[:4]] == [*days, "total"]
+    assert "offline" in printed[-1]
+    assert studio.stats().spent_today < studio.stats().spent
+    with pytest.raises(OptionError, match="by="):
+        studio.spending(by="week")
+
+
+def without_usage(answer: Answer) -> Answer:
+    """
+    Bend an answer so that it does not say what was used.
+    """
+    body = json.loads(b"".join(part for part in answer.parts if isinstance(part, bytes)))
+    told = json.dumps({name: body[name] for name in body if name not in {"usage", "tool_usage"}})
+    return attrs.evolve(answer, parts=iter((told.encode(),)))
+
+
+def silent_on_usage() -> Fault:
+    """
+    Plan an answer that does not say what was used.
+    """
+    return Fault(method="GET", path="/responses/*", bend=without_usage)
+
+
+def test_what_is_not_known_is_said(studio: Any, provider: OfflineProvider) -> None:
+    """
+    Where the provider does not say what was used, the cost is not called nothing: it is unknown,
+    with the reason, in the picture, the session and the spending.
+    """
+    session = studio.session("Teapots")
+    provider.script(silent_on_usage())
+    image = session.generate("a teapot", **PLAIN)
+    assert image.cost.total is None
+    assert image.cost.unknown
+    assert session.cost().total is None
+    session.generate("bluer", **PLAIN)
+    assert session.cost().total is None
+    assert session.cost().known > 0
+    assert studio.spending().total.uncertain == 1
+    assert "1 turns at an unknown price" in str(studio.spending())
+
+
+# --- held within a budget ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", ["per_call", "per_session", "per_day"])
+def test_what_could_exceed_a_budget_is_not_sent(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, most: float, limit: str
+) -> None:
+    """
+    The request is refused before it is sent, the error says by how much, and nothing is left of
+    it; a call that fits is made.
+    """
+    allowed = most * 1.01  # a session tells the model its description too
+    studio = make_studio(tmp_path, provider=provider, budget=Budget(**{limit: allowed}))
+    session = studio.session("x")
+    with pytest.raises(BudgetError, match=limit) as caught:
+        session.generate("a teapot", size="1024x1024", quality="high")
+    error = caught.value
+    assert (error.limit, error.allowed, error.spent) == (limit, allowed, 0.0)
+    assert error.needed > allowed
+    assert provider.calls == ()
+    assert journal(studio) == []
+    assert session.turns() == ()
+    assert most < session.generate("a teapot", **PLAIN).turn.reserved < allowed
+
+
+def test_what_was_told_before_is_enough(
+    make_studio: MakeStudio, tmp_path: Path, most: float
+) -> None:
+    """
+    A budget of exactly what a call was said to cost at most lets it through.
+    """
+    assert make_studio(tmp_path, budget=Budget(per_day=most)).generate("a teapot", **PLAIN).bytes
+
+
+def test_a_session_and_a_day_are_used_up(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, most: float
+) -> None:
+    """
+    What was spent counts, in this studio and the next; another session and another day have room.
+    """
+    limits = {"per_session": most * 1.5, "per_day": most * 2.5}
+    studio = make_studio(tmp_path, provider=provider, budget=Budget(**limits))
+    session = studio.session("x")
+    cost = session.generate("a teapot", **PLAIN).cost.total
+    again = make_studio(tmp_path, provider=provider, budget=Budget(**limits))
+    with pytest.raises(BudgetError) as caught:
+        again.open(session.id).generate("bluer", **PLAIN)
+    assert caught.value.limit == "per_session"
+    assert caught.value.spent == pytest.approx(cost)
+    second = again.session("y").generate("a teapot", **PLAIN).cost.total
+    with pytest.raises(BudgetError) as caught:
+        again.generate("a teapot", **PLAIN)
+    assert caught.value.limit == "per_day"
+    assert caught.value.spent == pytest.approx(cost + second)
+    assert len(asked(provider)) == 2
+    with ago(DAY, studio.library):
+        assert again.generate("yesterday there was room", **PLAIN).bytes
+
+
+def test_prices_without_a_bound_are_not_let_through(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    What a call could cost must be known to be held within a budget.
+    """
+    studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=1000.0))
+    with pytest.raises(BudgetError, match="no upper bound") as caught:
+        studio.generate("a teapot", image_model="my-own-model")
+    assert caught.value.needed == math.inf
+    assert provider.calls == ()
+
+
+@pytest.mark.parametrize("verb", ["edit", "product", "stream", "improve", "analyze"])
+def test_every_verb_is_held_to_the_budget(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, verb: str
+) -> None:
+    """
+    No way of asking leads past the budget.
+    """
+    studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=0.000001))
+    photo = {} if verb in {"product", "stream"} else {"image": tiny_image()}
+    words = () if verb == "analyze" else ("more contrast",)
+    with pytest.raises(BudgetError):
+        list(getattr(studio, verb)(*words, **photo))
+    assert asked(provider) == []
+
+
+def test_many_are_held_to_the_budget_one_by_one(
+    make_studio: MakeStudio, tmp_path: Path, most: float
+) -> None:
+    """
+    Of many that are under way at once, as many are made as the budget holds; the others are
+    errors in their places.
+    """
+    provider = OfflineProvider(latency=0.4)
+    studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=most * 3.5), **PLAIN)
+    results = studio.map(["a teapot"] * 8, concurrency=8)
+    assert (len(results.images), len(results.errors)) == (3, 5)
+    assert all(isinstance(error, BudgetError) for error in results.errors)
+    assert len(asked(provider)) == 3
+
+
+def test_what_was_not_billed_is_given_back(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, most: float
+) -> None:
+    """
+    What was set aside for a request that was turned away or blocked is there for the next.
+    """
+    studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=most), **PLAIN)
+    provider.fail_next(status=429, headers={"retry-after": "0"}, method="POST")
+    provider.block_next()
+    for error in (RateLimitError, ModerationError):
+        with pytest.raises(error):
+            studio.generate("a teapot")
+    assert studio.generate("a teapot").bytes
+    assert len(asked(provider)) == 3
+
+
+def test_what_may_have_been_billed_stays_set_aside(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, most: float
+) -> None:
+    """
+    While nobody knows whether a request was carried out, its reservation counts; and so it does
+    in the next program.
+    """
+    budget = Budget(per_day=most * 1.5)
+
+    def bend(answer: Answer) -> Answer:
+        return attrs.evolve(answer, parts=iter((Reset(),)))
+
+    studio = make_studio(tmp_path, provider=provider, budget=budget, **PLAIN)
+    provider.script(Fault(method="POST", path="/responses", bend=bend))
+    with pytest.raises(OutcomeUnknownError):
+        studio.generate("a teapot")
+    for one in (studio, make_studio(tmp_path, provider=provider, budget=budget, **PLAIN)):
+        with pytest.raises(BudgetError) as caught:
+            one.generate("a teapot")
+        assert caught.value.spent == pytest.approx(most)
+    assert len(asked(provider)) == 1
+
+
+def test_an_unknown_price_stays_set_aside(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, most: float
+) -> None:
+    """
+    A picture whose price nobody knows counts with the most that it could have cost.
+    """
+    studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=most * 1.9), **PLAIN)
+    provider.script(silent_on_usage())
+    assert studio.generate("a teapot").cost.total is None
+    with pytest.raises(BudgetError) as caught:
+        studio.generate("a cup")
+    assert caught.value.spent == pytest.approx(most)
+    assert len(asked(provider)) == 1
+
+
+# --- held by all processes -----------------------------------------------------------------------
+
+ASKING = """
+import sys
+from imagesession import Budget, Studio
+from imagesession.errors import BudgetError
+library, url, limit = sys.argv[1], sys.argv[2], float(sys.argv[3])
+studio = Studio(library, api_key="x", base_url=url, budget=Budget(per_day=limit),
+                size="1024x1024", quality="low")
+studio.stats()
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    studio.generate("a teapot")
+except BudgetError:
+    print("refused", flush=True)
+else:
+    print("made", flush=True)
+"""
+
+
+@contextlib.contextmanager
+def asking(count: int, *arguments: object) -> Generator[list[subprocess.Popen[str]], None, None]:
+    """
+    Start processes that are ready to ask for a picture each.
+    """
+    command = [sys.executable, "-c", ASKING, *map(str, arguments)]
+    with contextlib.ExitStack() as stack:
+        running = [
+            stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            for _ in range(count)
+        ]
+        try:
+            for process in running:
+                assert process.stdout is not None
+                assert process.stdout.readline() == "ready\n"
+            yield running
+        finally:
+            for process in running:
+                process.kill()
+
+
+def answers(running: list[subprocess.Popen[str]]) -> Iterator[str]:
+    """
+    Let all processes ask at once; yield what became of each.
+    """
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in running:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+
+
+def test_processes_that_race_stay_within_the_budget(tmp_path: Path, most: float) -> None:
+    """
+    Of six programs that ask at the same moment on one library, exactly as many are let through as
+    the budget holds.
+    """
+    provider = OfflineProvider(latency=1.5)
+    with serve(provider) as served, asking(
+        6, tmp_path / "library", served.base_url, most * 3.5
+    ) as running:  # fmt: skip
+        told = sorted(answers(running))
+    assert told == ["made"] * 3 + ["refused"] * 3
+    assert len(asked(provider)) == 3
+    with Studio.offline(tmp_path / "library") as studio:
+        assert studio.spending().total.images == 3
+        assert studio.spending().total.dollars <= most * 3.5
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_killed_process_keeps_what_it_set_aside(tmp_path: Path, most: float) -> None:
+    """
+    What a program had set aside when it was killed stays counted until it is known what became of
+    its request; then what that cost counts.
+    """
+    ahead = 0.0
+    provider = OfflineProvider(latency=60, clock=lambda: time.time() + ahead)
+    library, limit = tmp_path / "library", most * 1.8
+    with serve(provider) as served:
+        with asking(1, library, served.base_url, limit) as (process,):
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            while not any(call.method == "GET" for call in provider.calls):
+                assert process.poll() is None
+                time.sleep(0.01)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        budget = Budget(per_day=limit)
+        with Studio(library, api_key="x", base_url=served.base_url, budget=budget) as studio:
+            with pytest.raises(BudgetError) as caught:
+                studio.generate("a cup", **PLAIN)
+            assert caught.value.spent == pytest.approx(most)
+            assert len(asked(provider)) == 1
+            ahead, provider.latency = 3600.0, 0
+            studio.recover()
+            assert studio.images()[0].prompt == "a teapot"
+            assert studio.generate("a cup", **PLAIN).bytes
+            assert len(asked(provider)) == 2

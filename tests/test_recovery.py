@@ -1,0 +1,278 @@
+"""
+What a stopped program or a call that gave up has left is settled, once, and never sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from imagesession import AsyncStudio, Budget, Studio
+from imagesession.errors import BudgetError, OutcomeUnknownError
+from imagesession.testing import Fault, OfflineProvider, Reset, serve
+from tests.conftest import MakeStudio
+
+CHILD = """
+import sys
+from imagesession import Studio
+library, url, session = sys.argv[1:]
+studio = Studio(library, api_key="x", base_url=url)
+studio.open(session).generate("bluer, with a sun")
+"""
+
+
+def posts(provider: OfflineProvider) -> int:
+    """
+    Return how many requests were paid for.
+    """
+    return sum((call.method, call.path) == ("POST", "/responses") for call in provider.calls)
+
+
+def intents(library: Path) -> list[Path]:
+    """
+    Return the journal's files of turns without a record.
+    """
+    inner = library / ".imagesession"
+    settled = {file.stem for file in (inner / "turns").rglob("*.json")}
+    files = (inner / "journal").iterdir()
+    return [file for file in files if file.name.partition(".")[0] not in settled]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """
+    Wait until something is so; half a minute at most.
+    """
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.005)
+
+
+@contextlib.contextmanager
+def program(library: Path, url: str, session: str) -> Iterator[subprocess.Popen[bytes]]:
+    """
+    Run a program that refines a session's picture, and kill it at the latest when done.
+    """
+    arguments = [sys.executable, "-c", CHILD, str(library), url, session]
+    child = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+def is_noted(library: Path) -> bool:
+    """
+    Tell whether the provider's id of a request is in the journal.
+    """
+    return any(b'\n{"response_id"' in file.read_bytes() for file in intents(library))
+
+
+def test_a_killed_programs_picture_is_not_lost(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    A program is killed while its picture is made: the next one fetches it, pays nothing again,
+    and the session goes on from there.
+    """
+    provider = OfflineProvider(latency=0.7)
+    with serve(provider) as served:
+        access = {"online": True, "api_key": "x", "base_url": served.base_url}
+        studio = make_studio(tmp_path, **access)
+        session = studio.session("a logo")
+        first = session.generate("a teapot")
+        with program(tmp_path, served.base_url, session.id) as child:
+            wait_for(lambda: is_noted(tmp_path))
+            os.kill(child.pid, signal.SIGKILL)
+        recovery = studio.recover(wait=10)
+        (image,) = recovery.images
+        assert (recovery.failed, recovery.left) == ((), {})
+        assert (image.prompt, image.parent) == ("bluer, with a sun", first.turn.id)
+        assert session.head() == image
+        assert image.cost.total > 0
+        assert posts(provider) == 2
+        assert studio.recover() == type(recovery)()
+        assert session.generate("redder").turn.context == "continued"
+        assert posts(provider) == 3
+    assert intents(tmp_path) == []
+
+
+def test_what_was_left_is_settled_before_the_next_picture(
+    make_studio: MakeStudio, tmp_path: Path
+) -> None:
+    """
+    Nobody has to call recover: a studio looks back before it first asks for a picture.
+    """
+    provider = OfflineProvider(latency=0.3)
+    with serve(provider) as served:
+        access = {"online": True, "api_key": "x", "base_url": served.base_url}
+        session = make_studio(tmp_path, **access).session("a logo")
+        session.generate("a teapot")
+        with program(tmp_path, served.base_url, session.id) as child:
+            wait_for(lambda: is_noted(tmp_path))
+            os.kill(child.pid, signal.SIGKILL)
+        time.sleep(0.4)
+        later = make_studio(tmp_path, **access).open(session.id)
+        third = later.generate("redder")
+        assert [turn.prompt for turn in later.turns()] == [
+            "a teapot",
+            "bluer, with a sun",
+            "redder",
+        ]
+        assert third.parent == later.turns()[1].id
+    assert posts(provider) == 3
+
+
+def test_a_running_programs_intent_is_its_own(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    What a program that lives is at is left to it, and said.
+    """
+    provider = OfflineProvider(latency=2)
+    with serve(provider) as served:
+        access = {"online": True, "api_key": "x", "base_url": served.base_url}
+        studio = make_studio(tmp_path, **access)
+        session = studio.session("a logo")
+        with program(tmp_path, served.base_url, session.id) as child:
+            wait_for(lambda: is_noted(tmp_path))
+            recovery = studio.recover(wait=0)
+            assert (recovery.images, recovery.failed) == ((), ())
+            assert list(recovery.left.values()) == ["a running program is at it"]
+            assert child.wait(timeout=30) == 0
+        assert studio.recover() == type(recovery)()
+        assert len(session.images()) == 1
+
+
+def test_a_call_that_gave_up_can_be_made_good(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    A picture that did not come in time is fetched later, by the same program.
+    """
+    provider = OfflineProvider(latency=0.8)
+    with serve(provider) as served:
+        studio = make_studio(
+            tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=0.2
+        )
+        with pytest.raises(OutcomeUnknownError) as caught:
+            studio.generate("a teapot")
+        early = studio.recover(wait=0)
+        assert list(early.left) == [caught.value.turn_id]
+        (image,) = studio.recover(wait=10).images
+    assert image.turn.id == caught.value.turn_id
+    assert posts(provider) == 1
+
+
+def test_a_cancelled_task_leaves_what_can_be_recovered(tmp_path: Path) -> None:
+    """
+    A task that is cancelled while its picture is made loses nothing: the picture is fetched later.
+    """
+    provider = OfflineProvider(latency=0.5)
+
+    async def run() -> None:
+        async with AsyncStudio.offline(tmp_path, provider=provider) as studio:
+            task = asyncio.create_task(studio.generate("a teapot"))
+            while not is_noted(tmp_path):  # noqa: ASYNC110 - a file on the disk raises no event
+                await asyncio.sleep(0.005)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            recovery = await studio.recover(wait=10)
+            assert [image.prompt for image in recovery.images] == ["a teapot"]
+
+    asyncio.run(run())
+    assert posts(provider) == 1
+
+
+def lost(provider: OfflineProvider) -> None:
+    """
+    Let the next answer be lost on its way.
+    """
+    provider.script(
+        Fault(
+            method="POST",
+            path="/responses",
+            bend=lambda answer: attrs.evolve(answer, parts=iter([Reset()])),
+        )
+    )
+
+
+def test_what_cannot_be_looked_up_is_told(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    A request whose answer was lost before its id was known is settled as unknown, never sent
+    again, and a budget goes on counting it.
+    """
+    studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=0.1), quality="high")
+    lost(provider)
+    with pytest.raises(OutcomeUnknownError):
+        studio.generate("a teapot", size="1024x1024")
+    recovery = studio.recover()
+    (turn,) = recovery.failed
+    assert turn.failure.error == "OutcomeUnknownError"
+    assert (turn.cost.total, turn.cost.known) == (None, 0)
+    with pytest.raises(BudgetError):
+        studio.generate("another", size="1024x1024")
+    assert posts(provider) == 1
+    assert studio.spending().total.uncertain == 1
+
+
+def test_another_providers_request_is_left_to_it(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    Ids mean something only where they were given; a request elsewhere is left and said.
+    """
+    with serve(OfflineProvider(latency=60)) as served:
+        elsewhere = make_studio(
+            tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=0.1
+        )
+        with pytest.raises(OutcomeUnknownError):
+            elsewhere.generate("a teapot")
+    recovery = make_studio(tmp_path, provider=provider).recover(wait=0)
+    assert "it was asked of 127.0.0.1" in next(iter(recovery.left.values()))
+    assert posts(provider) == 0
+
+
+def test_only_one_of_many_settles(
+    tmp_path: Path, in_threads: Callable[[list[Callable[[], Any]]], None]
+) -> None:
+    """
+    However many programs recover at once, a picture is kept once.
+    """
+    provider = OfflineProvider(latency=0.3)
+    with serve(provider) as served:
+        access = {"api_key": "x", "base_url": served.base_url}
+        with pytest.raises(OutcomeUnknownError):
+            Studio(tmp_path, timeout=0.1, **access).generate("a teapot")
+        time.sleep(0.4)
+        studios = [Studio(tmp_path, **access) for _ in range(4)]
+        in_threads([studio.recover for studio in studios])
+    assert len(studios[0].images()) == 1
+    assert len(list((tmp_path / "general").glob("*.png"))) == 1
+
+
+def test_a_line_that_was_cut_short_counts_for_nothing(
+    make_studio: MakeStudio, tmp_path: Path
+) -> None:
+    """
+    A power cut in the middle of the journal's last line costs that line alone.
+    """
+    provider = OfflineProvider(latency=0.3)
+    with serve(provider) as served:
+        access = {"online": True, "api_key": "x", "base_url": served.base_url}
+        with pytest.raises(OutcomeUnknownError):
+            make_studio(tmp_path, timeout=0.1, **access).generate("a teapot")
+        (intent,) = intents(tmp_path)
+        with intent.open("ab") as file:
+            file.write(json.dumps({"owner": "x"}).encode()[:7])
+        assert len(make_studio(tmp_path, **access).recover(wait=5).images) == 1

@@ -1,0 +1,574 @@
+"""
+Defects that were found in earlier tools of this kind, each held shut by a test of its name.
+
+Left out is what only a server for language models can have: how many tools it says it has (a part
+of B24), and that it goes on answering its client's pings (a part of B7; what is measured here is
+that the event loop stays free).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+import subprocess
+import sys
+import time
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import anyio
+import attrs
+import pytest
+from PIL import Image
+
+import imagesession
+from imagesession import AsyncStudio
+from imagesession._guide import guide
+from imagesession._model.catalogue import load_catalogue
+from imagesession._model.sizes import fits
+from imagesession.errors import (
+    DiskError,
+    GenerationError,
+    ImageSessionError,
+    MaxSessionsReached,
+    ModerationError,
+    OptionError,
+    OutcomeUnknownError,
+    PictureError,
+    RateLimitError,
+    RefusedError,
+    SessionClosedError,
+)
+from imagesession.testing import Answer, Fault, OfflineProvider, Reset, tiny_image, tiny_mask
+from tests.clock import ago
+from tests.conftest import MakeStudio
+
+MINUTE = dt.timedelta(minutes=1)
+# The provider does not want to be left alone, so that other requests are not held back.
+AT_ONCE = {"retry-after": "0"}
+
+
+def asked(provider: OfflineProvider) -> list[Any]:
+    """
+    Return the bodies of the requests that draw, which are those that are paid for.
+    """
+    draws = ("/responses", "/images/generations", "/images/edits")
+    return [call.body for call in provider.calls if call.method == "POST" and call.path in draws]
+
+
+def user_texts(body: Any) -> list[str]:
+    """
+    Return what the user is made to say in a request, in order.
+    """
+    content = [part for item in body["input"] if item["role"] == "user" for part in item["content"]]
+    return [part["text"] for part in content if part["type"] == "input_text"]
+
+
+def noise(size: tuple[int, int]) -> bytes:
+    """
+    Make a PNG that does not compress: three bytes a pixel.
+    """
+    buffer = io.BytesIO()
+    Image.effect_noise(size, 100).convert("RGB").save(buffer, "png", compress_level=0)
+    return buffer.getvalue()
+
+
+def test_b01_a_kept_picture_knows_its_prompt_and_is_promoted(studio: Any) -> None:
+    """
+    The prompt stands in the record and beside the picture, and any picture of the library starts
+    a session: by itself, by its id and by its path.
+    """
+    image = studio.generate("a teapot")
+    beside = json.loads(image.path.with_suffix(".json").read_text())
+    assert image.prompt == beside["original_prompt"] == "a teapot"
+    for given in (image, image.id, image.path):
+        session = studio.promote(given)
+        assert session.description == "a teapot"
+        assert session.head().sha256 == image.sha256
+
+
+def test_b02_a_promoted_picture_goes_on_with_no_invented_id(
+    make_studio: MakeStudio, tmp_path: Path
+) -> None:
+    """
+    What is sent after a promotion names only ids that the provider gave; where it knows nothing
+    of the picture, it is shown it.
+    """
+    first, second = OfflineProvider(), OfflineProvider()
+    image = make_studio(tmp_path / "a", provider=first).generate("a teapot")
+    session = make_studio(tmp_path / "a", provider=first).promote(image.id, "Teapots")
+    refined = session.generate("bluer")
+    assert asked(first)[-1]["previous_response_id"] == image.turn.response_id
+    assert session.generate("warmer").parent == refined.turn.id
+    elsewhere = make_studio(tmp_path / "b", provider=second).promote(image.path, "Teapots")
+    assert elsewhere.generate("bluer").turn.context == "rebuilt"
+    assert "previous_response_id" not in asked(second)[0]
+    assert "input_image" in json.dumps(asked(second)[0])
+    assert elsewhere.generate("warmer").turn.context == "continued"
+
+
+def test_b03_every_turn_is_sent_once(studio: Any, provider: OfflineProvider) -> None:
+    """
+    A prompt and a reference stand once in their request, on a first, a later and a retold turn.
+    """
+    session = studio.session("Teapots")
+    for number in range(3):
+        if number == 2:
+            provider.forget()
+        session.generate(f"turn number {number}", reference=tiny_image(colour=(number, 0, 0)))
+        assert user_texts(asked(provider)[-1]).count(f"turn number {number}") == 1
+        assert json.dumps(asked(provider)[-1]).count("file_id") == 1
+    assert user_texts(asked(provider)[-1]) == [f"turn number {number}" for number in range(3)]
+
+
+def test_b04_the_description_reaches_the_model(studio: Any, provider: OfflineProvider) -> None:
+    """
+    What a session is about is told with every turn, also when all is told again.
+    """
+    session = studio.session("Everything MUST_BE_BLUE")
+    session.generate("a teapot")
+    session.generate("rounder")
+    provider.forget()
+    session.generate("taller")
+    assert len(asked(provider)) == 4
+    assert all("MUST_BE_BLUE" in body["instructions"] for body in asked(provider))
+
+
+def test_b05_references_are_not_sent_again(studio: Any, provider: OfflineProvider) -> None:
+    """
+    In a loop that edits the last picture by one of 2 MB, the photograph goes up once and is named
+    by its id from then on; no request that draws grows with the turns.
+    """
+    photo = noise((840, 840))
+    assert len(photo) > 2_000_000
+    session = studio.session("Edit loop")
+    for number in range(6):
+        session.edit(f"edit number {number}", image=photo if number == 0 else None, reference=photo)
+    calls = [call for call in provider.calls if call.method == "POST"]
+    assert [call.path for call in calls].count("/files") == 1
+    assert max(call.length for call in calls if call.path == "/responses") < 2_000
+    assert sum(call.length for call in calls) < len(photo) + 20_000
+
+
+def test_b06_a_failed_turn_does_not_poison_the_session(
+    studio: Any, provider: OfflineProvider
+) -> None:
+    """
+    After a refusal, a moderation block and a failure, later turns succeed and do not tell of them.
+    """
+    session = studio.session("Teapots")
+    first = session.generate("a teapot")
+    provider.refuse_next("I would rather not.")
+    provider.block_next()
+    provider.break_next()
+    for error in (RefusedError, ModerationError, GenerationError):
+        with pytest.raises(error):
+            session.generate("POISON")
+    assert session.generate("bluer").parent == first.turn.id
+    provider.forget()
+    assert session.generate("warmer").turn.context == "rebuilt"
+    for body in asked(provider)[4:]:
+        assert "POISON" not in json.dumps(body)
+        assert "rather not" not in json.dumps(body)
+
+
+@pytest.mark.anyio
+async def test_b07_pictures_are_made_in_parallel_and_nothing_blocks(tmp_path: Path) -> None:
+    """
+    16 pictures of one second each take less than two and a half together, and the library tells
+    of itself meanwhile at once.
+    """
+    async with AsyncStudio.offline(tmp_path, provider=OfflineProvider(latency=1)) as studio:
+        waits: list[float] = []
+
+        async def look() -> None:
+            for _ in range(5):
+                await anyio.sleep(0.1)
+                asked_at = time.monotonic()
+                assert (await studio.stats()).total_images == 0
+                waits.append(time.monotonic() - asked_at)
+
+        start = time.monotonic()
+        async with anyio.create_task_group() as group:
+            for number in range(16):
+                group.start_soon(studio.generate, f"teapot number {number}")
+            group.start_soon(look)
+        assert time.monotonic() - start < 2.5
+        assert max(waits) < 0.5
+        assert (await studio.stats()).total_images == 16
+
+
+@pytest.mark.anyio
+async def test_b07_a_picture_can_be_cancelled(tmp_path: Path) -> None:
+    """
+    Whoever waits for a picture can stop waiting, at once, and the studio goes on.
+    """
+    provider = OfflineProvider(latency=30)
+    async with AsyncStudio.offline(tmp_path, provider=provider) as studio:
+        start = time.monotonic()
+        with anyio.move_on_after(0.2) as scope:
+            await studio.generate("a teapot")
+        assert scope.cancelled_caught
+        assert time.monotonic() - start < 2.0
+        provider.latency = 0
+        assert (await studio.generate("another")).bytes
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 408])
+def test_b08_one_failure_is_one_request(
+    studio: Any, provider: OfflineProvider, status: int
+) -> None:
+    """
+    Without patience a request is sent once, whatever the provider answers: no client beneath
+    repeats it.
+    """
+    provider.fail_next(status=status, headers={"retry-after": "7"}, method="POST")
+    with pytest.raises(ImageSessionError) as caught:
+        studio.generate("a teapot")
+    assert len(asked(provider)) == 1
+    if status == 429:
+        assert isinstance(caught.value, RateLimitError)
+        assert caught.value.retry_after == 7.0
+
+
+def test_b08_patience_is_not_multiplied(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    With patience, each time that the provider turns a request away is one more request.
+    """
+    provider = OfflineProvider()
+    provider.fail_next(status=429, headers=AT_ONCE, method="POST", times=2)
+    make_studio(tmp_path, provider=provider, patience=5).generate("a teapot")
+    assert len(asked(provider)) == 3
+
+
+def test_b08_a_lost_answer_is_not_asked_for_again(studio: Any, provider: OfflineProvider) -> None:
+    """
+    When the connection breaks after the request was sent, it may have been billed: it is not
+    repeated, and the error says so.
+    """
+
+    def bend(answer: Answer) -> Answer:
+        return attrs.evolve(answer, parts=iter((Reset(),)))
+
+    provider.script(Fault(method="POST", path="/responses", bend=bend))
+    with pytest.raises(OutcomeUnknownError, match="billed"):
+        studio.generate("a teapot")
+    assert len(asked(provider)) == 1
+
+
+def test_b09_sessions_outlive_the_process(studio: Any) -> None:
+    """
+    Another process finds the session, goes on with it, and this one sees what it made.
+    """
+    session = studio.session("Teapots", name="Tea")
+    first = session.generate("a teapot")
+    script = (
+        "import sys\n"
+        "from imagesession import Studio\n"
+        "session = Studio.offline(sys.argv[1]).open('Tea')\n"
+        "print(session.head().id, session.generate('bluer').id)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(studio.library)],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    found, made = done.stdout.split()
+    assert found == first.id
+    assert session.head().id == made
+
+
+@pytest.mark.parametrize("seconds,hours", [(1800, 0.5), (5400, 1.5)])
+def test_b10_idle_times_are_kept_to_the_second(
+    make_studio: MakeStudio, tmp_path: Path, seconds: float, hours: float
+) -> None:
+    """
+    Half an hour is half an hour, neither none nor a whole one.
+    """
+    studio = make_studio(tmp_path, idle_after=seconds)
+    with ago(dt.timedelta(seconds=seconds) - MINUTE, tmp_path):
+        younger = studio.session("A minute younger")
+    with ago(dt.timedelta(seconds=seconds) + MINUTE, tmp_path):
+        older = studio.session("A minute older")
+    assert (younger.status().state, older.status().state) == ("active", "idle")
+    assert studio.stats().active_sessions == 1
+    assert studio.stats().session_timeout_hours == hours
+
+
+def test_b11_idle_sessions_do_not_vanish(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    A session in which nothing happened for long is idle and listed; listing and starting others
+    does not remove it, and going on makes it active.
+    """
+    studio = make_studio(tmp_path, idle_after=1800)
+    with ago(60 * MINUTE, tmp_path):
+        session = studio.session("Teapots")
+        first = session.generate("a teapot")
+    assert session.status().state == "idle"
+    other = studio.session("Another")
+    assert [one.id for one in studio.sessions()] == [other.id, session.id]
+    assert studio.open(session.id).generate("bluer").parent == first.turn.id
+    assert session.status().state == "active"
+
+
+def test_b12_a_picture_that_cannot_be_kept_is_no_success(
+    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Where the disk fails after the picture was paid for, there is an error and no empty path; the
+    provider's id of the picture stays in the journal.
+    """
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("imagesession._library.shelf.give_name", full)
+        with pytest.raises(DiskError, match="disk is full"):
+            studio.generate("a teapot")
+    (intent,) = (studio.library / ".imagesession" / "journal").iterdir()
+    (look,) = [call.path for call in provider.calls if call.method == "GET"]
+    assert look.removeprefix("/responses/") in intent.read_text()
+    assert studio.images() == ()
+    assert studio.generate("another").path.stat().st_size > 0
+
+
+def test_b13_all_of_a_reply_is_kept(studio: Any, provider: OfflineProvider) -> None:
+    """
+    Every picture of a reply is kept, and the words beside them.
+    """
+    provider.pictures_per_reply = 3
+    image = studio.session("Teapots").generate("three teapots")
+    assert len(image.turn.images) == 3
+    files = [studio.image(record.id).path for record in image.turn.images]
+    assert len(set(files)) == 3
+    assert all(file.exists() and file.with_suffix(".json").exists() for file in files)
+    assert image.turn.text == image.metadata["text"]
+
+
+def test_b13_a_refusal_is_told_in_the_models_words(studio: Any, provider: OfflineProvider) -> None:
+    """
+    Whoever is refused is told what the model said, and it stands in the record.
+    """
+    provider.refuse_next("I cannot draw a living person.")
+    session = studio.session("Portraits")
+    with pytest.raises(RefusedError, match="living person") as caught:
+        session.generate("a portrait")
+    assert caught.value.text == "I cannot draw a living person."
+    assert "living person" in session.turns()[0].failure.message
+
+
+def test_b14_every_purpose_has_its_folder(studio: Any, tmp_path: Path) -> None:
+    """
+    Pictures lie in the folder of what they were made for.
+    """
+    (tmp_path / "photo.png").write_bytes(tiny_image())
+    plain = studio.generate("a teapot")
+    made = {
+        "general": plain,
+        "products/a_blue_mug": studio.product("a blue mug"),
+        "ui_assets/icons": studio.ui_asset("icon", "a cart"),
+        "edited_images": studio.edit("bluer", image=plain),
+        "variations": studio.variations("a teapot", n=1)[0],
+        "batch_generations": studio.map(["a teapot"])[0],
+        "imported": studio.import_image(tmp_path / "photo.png"),
+    }
+    improved = studio.improve("more contrast", image=plain).image
+    folders = {name: str(one.path.parent.relative_to(studio.library)) for name, one in made.items()}
+    assert folders == {name: name for name in made}
+    assert improved.path.parent.name == "edited_images"
+
+
+def test_b15_the_guide_is_in_the_package() -> None:
+    """
+    The guide is found wherever the package is installed and from whatever folder it is asked.
+    """
+    assert (resources.files("imagesession") / "_guide.md").is_file()
+    for verb in ("generate", "edit", "promote", "session", "product", "ui_asset", "variations"):
+        assert verb in guide()
+    script = "from imagesession._guide import guide\nprint(len(guide()))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd="/", check=True, capture_output=True, text=True
+    )
+    assert int(done.stdout) > 1_000
+
+
+def test_b16_what_older_guides_say_is_taken(studio: Any, provider: OfflineProvider) -> None:
+    """
+    The values that older guides tell people to use work: the model "auto", buttons, and angles in
+    degrees.
+    """
+    assert studio.session("x", model="auto").generate("a teapot", model="auto").bytes
+    assert "model" not in asked(provider)[0]["tools"][0]
+    assert studio.ui_asset("button", "a call to action").path.parent.name == "buttons"
+    angled, named = (studio.product("a mug", angle=way) for way in ("45deg", "three-quarter"))
+    assert angled.prompt == named.prompt
+    assert angled.turn.parameters["angle"] == "three-quarter"
+
+
+@pytest.mark.parametrize("asset_type", ["icon", "illustration", "background", "hero", "button"])
+@pytest.mark.parametrize("size_preset", ["small", "standard", "large"])
+def test_b17_assets_have_sizes_that_the_model_takes(
+    studio: Any, provider: OfflineProvider, asset_type: str, size_preset: str
+) -> None:
+    """
+    Every kind and size of an asset asks for one that the model draws.
+    """
+    image = studio.ui_asset(asset_type, "a cart", size_preset=size_preset)
+    size = asked(provider)[0]["tools"][0]["size"]
+    catalogue = load_catalogue()
+    model = catalogue.find(catalogue.image)
+    assert model is not None
+    assert model.sizes is not None
+    assert fits(model.sizes, *image.size)
+    assert size == f"{image.size[0]}x{image.size[1]}"
+
+
+def test_b18_a_batch_reports_each_item(studio: Any, provider: OfflineProvider) -> None:
+    """
+    Where some of a batch fail, the others are there and each error stands in its place.
+    """
+    provider.fail_next(status=429, headers=AT_ONCE, method="POST", times=2)
+    results = studio.product("a mug", batch_count=4)
+    assert (len(results), len(results.images), len(results.errors)) == (4, 2, 2)
+    assert not results.ok
+    assert all(isinstance(error, RateLimitError) for error in results.errors)
+    provider.fail_next(status=429, headers=AT_ONCE, method="POST", times=4)
+    everything_failed = studio.product("a mug", batch_count=4)
+    assert not everything_failed.ok
+    assert everything_failed.images == ()
+    with pytest.raises(RateLimitError):
+        everything_failed.raise_any()
+
+
+def test_b18_a_batch_is_made_in_parallel(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    Four takes of three tenths of a second each do not take as long as one after the other.
+    """
+    studio = make_studio(tmp_path, provider=OfflineProvider(latency=0.3))
+    start = time.monotonic()
+    assert studio.product("a mug", batch_count=4).ok
+    assert time.monotonic() - start < 1.1
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"quality": "ultra"}, {"size": "1x1"}, {"background": "plaid"}, {"format": "bmp"}]
+)
+def test_b19_options_are_checked_before_anything_is_sent(
+    studio: Any, provider: OfflineProvider, wrong: dict[str, str]
+) -> None:
+    """
+    A value that no model takes is refused here, by its option's name.
+    """
+    for verb in (studio.generate, studio.session("x").generate):
+        with pytest.raises(OptionError) as caught:
+            verb("a teapot", **wrong)
+        assert caught.value.option == next(iter(wrong))
+    assert provider.calls == ()
+
+
+@pytest.mark.parametrize("where", ["reference", "image", "mask"])
+def test_b20_content_counts_and_not_the_suffix(
+    studio: Any, provider: OfflineProvider, tmp_path: Path, where: str
+) -> None:
+    """
+    A text that is called a picture is not sent; a picture that is called a text is.
+    """
+    secret = tmp_path / "secret.png"
+    secret.write_text("my-host-name\n")
+    photo = tmp_path / "photo.txt"
+    photo.write_bytes(tiny_image())
+    given: dict[str, Any] = {"image": photo, where: secret}
+    with pytest.raises(PictureError, match="not a whole picture"):
+        studio.edit("bluer", **given)
+    assert provider.calls == ()
+    assert studio.edit("bluer", image=photo).bytes
+
+
+@pytest.mark.parametrize("mask", [tiny_mask((32, 32)), tiny_image()])
+def test_b20_masks_are_checked(studio: Any, provider: OfflineProvider, mask: bytes) -> None:
+    """
+    A mask of another size, or one that marks nothing, is refused before anything is sent.
+    """
+    with pytest.raises(PictureError):
+        studio.edit("bluer", image=tiny_image(), mask=mask)
+    assert provider.calls == ()
+
+
+@pytest.mark.parametrize("name", ["photo.webp", "my.png.d/photo.png", "no-suffix", "a.json.webp"])
+def test_b21_any_path_is_promoted(studio: Any, tmp_path: Path, name: str) -> None:
+    """
+    What a file and its folders are called does not matter, only what is in it.
+    """
+    path = tmp_path / "elsewhere" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(tiny_image("webp"))
+    session = studio.promote(path, "Photographs")
+    assert session.head().bytes == path.read_bytes()
+    assert session.generate("bluer").bytes
+
+
+def test_b22_one_shots_take_no_session(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    With as many sessions active as may be, single pictures of every kind are still made.
+    """
+    studio = make_studio(tmp_path, max_sessions=1)
+    session = studio.session("The only one")
+    with pytest.raises(MaxSessionsReached):
+        studio.session("One more")
+    image = studio.generate("a teapot")
+    assert studio.edit("bluer", image=image).bytes
+    assert studio.product("a mug").bytes
+    assert studio.map(["one", "two"]).ok
+    assert session.generate("still works").bytes
+    assert studio.stats().active_sessions == 1
+
+
+def test_b23_closing_leaves_nothing_behind_and_loses_nothing(
+    studio: Any, provider: OfflineProvider
+) -> None:
+    """
+    Uploads end by themselves, no unfinished file stays, and a closed session can be read and
+    opened again.
+    """
+    session = studio.session("Masks")
+    first = session.generate("a teapot")
+    session.edit("a red heart", mask=tiny_mask(first.size, (100, 100, 300, 300)))
+    session.close()
+    uploads = [call for call in provider.calls if call.path == "/files"]
+    assert uploads
+    assert all("expires_after" in repr(call.body) for call in uploads)
+    assert list((studio.library / ".imagesession" / "tmp").iterdir()) == []
+    assert session.status().state == "closed"
+    assert [one.id for one in studio.sessions()] == [session.id]
+    with pytest.raises(SessionClosedError):
+        session.generate("bluer")
+    assert studio.open(session.id, reopen=True).generate("bluer").bytes
+
+
+def test_b24_facts_are_what_they_say(studio: Any) -> None:
+    """
+    The version is the installed one's, counts are numbers, and every time has a zone.
+    """
+    session = studio.session("Teapots")
+    image = session.generate("a teapot")
+    status, stats = session.status(), studio.stats()
+    assert imagesession.__version__ == stats.version == metadata.version("imagesession")
+    assert (status.total_generations, stats.total_images, stats.total_turns) == (1, 1, 1)
+    assert all(type(count) is int for count in (status.total_generations, stats.total_images))
+    times = (status.created_at, status.last_activity, image.turn.started, image.turn.finished)
+    assert all(one.utcoffset() == dt.timedelta() for one in times)
+    written = dt.datetime.fromisoformat(image.metadata["timestamp"])
+    assert written.utcoffset() == dt.timedelta()
+
+
+def test_b25_these_tests_drive_the_real_client(studio: Any, provider: OfflineProvider) -> None:
+    """
+    There is nothing in a library to hold for tests that only import and mock; what replaces them
+    is that ours send real requests through the openai package, as this one shows.
+    """
+    studio.generate("a teapot")
+    headers = provider.calls[0].headers
+    assert headers["x-stainless-lang"] == "python"
+    assert headers["user-agent"].startswith(("OpenAI/Python", "AsyncOpenAI/Python"))
