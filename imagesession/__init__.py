@@ -32,7 +32,14 @@ if TYPE_CHECKING:
     from imagesession._model.jobs import Job
     from imagesession._model.options import Options
     from imagesession._model.partials import PartialImage
-    from imagesession._model.reports import Recovery, SessionStatus, Spending, Spent, StudioStats
+    from imagesession._model.reports import (
+        Pending,
+        Recovery,
+        SessionStatus,
+        Spending,
+        Spent,
+        StudioStats,
+    )
     from imagesession._model.results import Results
     from imagesession._model.tree import Tree
     from imagesession._model.turns import Turn
@@ -58,6 +65,7 @@ __all__ = [
     "Model",
     "Options",
     "PartialImage",
+    "Pending",
     "Recovery",
     "Results",
     "SavedImage",
@@ -94,6 +102,7 @@ _ROOMS = {
     "Model": "_model.catalogue",
     "Options": "_model.options",
     "PartialImage": "_model.partials",
+    "Pending": "_model.reports",
     "Recovery": "_model.reports",
     "Results": "_model.results",
     "SavedImage": "_images",

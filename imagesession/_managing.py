@@ -19,11 +19,12 @@ from imagesession._model.catalogue import Model
 from imagesession._model.checkup import Checkup
 from imagesession._model.jobs import Job
 from imagesession._model.options import OptionKeywords
-from imagesession._model.reports import Grouping, Recovery, Spending, StudioStats
+from imagesession._model.reports import Grouping, Pending, Recovery, Spending, StudioStats
 from imagesession._model.results import Results
 from imagesession._model.turns import Turn
 from imagesession._plan import checkup, flows, jobs, recovery, reports
 from imagesession._plan.queries import spending_query
+from imagesession._plan.recovery import Settled
 from imagesession._plan.steps import Flow
 from imagesession._plan.wishes import Wish
 from imagesession._purposes import AsyncPurposes, Purposes
@@ -105,6 +106,7 @@ class Manages(_Managing[Desk], Purposes):
                 same names, only what is missing is made, and the rest is given from the library.
             concurrency: How many are under way at once, 1 to 64.
             images_per_minute: How many may be started a minute; what your account's limit says.
+                What is given from the library does not count.
             progress: Whether to show a bar on standard error; left out, one is shown in a
                 terminal or notebook.
             **options: What every job asks for unless it says otherwise; see `Options`.
@@ -164,6 +166,32 @@ class Manages(_Managing[Desk], Purposes):
             AccessError: There is no key, or it may not do this.
         """
         found = self._desk.do(recovery.recover(self._terms, jobs.check_wait(wait)))
+        return self._recovery(found)
+
+    def pending(self) -> tuple[Pending, ...]:
+        """
+        Return the requests that are under way in any program, or were left without an end.
+        """
+        return self._desk.ask(lambda store: store.pending())
+
+    def cancel(self, turn_id: str) -> Recovery[SavedImage]:
+        """
+        Have the provider stop a request that is under way, in whichever program.
+
+        Args:
+            turn_id: The turn's id: `pending()` tells it, and `OutcomeUnknownError.turn_id`.
+
+        Returns:
+            What became of it: a picture, if it was finished already; failed, if it was stopped;
+            left, if a running program is at it, which will be told.
+
+        Raises:
+            NotFoundError: No such request is under way.
+            UnavailableError: The provider cannot be reached.
+        """
+        return self._recovery((self._desk.do(recovery.cancel(turn_id, self._terms)),))
+
+    def _recovery(self, found: tuple[Settled, ...]) -> Recovery[SavedImage]:
         return Recovery(
             images=tuple(self._last(one.turn) for one in found if one.drew),
             failed=tuple(one.turn for one in found if one.failed),
@@ -255,6 +283,21 @@ class AsyncManages(_Managing[AsyncDesk], AsyncPurposes):
         Same as `Studio.recover`, but awaits.
         """
         found = await self._desk.do(recovery.recover(self._terms, jobs.check_wait(wait)))
+        return self._recovery(found)
+
+    async def pending(self) -> tuple[Pending, ...]:
+        """
+        Same as `Studio.pending`, but awaits.
+        """
+        return await self._desk.ask(lambda store: store.pending())
+
+    async def cancel(self, turn_id: str) -> Recovery[AsyncSavedImage]:
+        """
+        Same as `Studio.cancel`, but awaits.
+        """
+        return self._recovery((await self._desk.do(recovery.cancel(turn_id, self._terms)),))
+
+    def _recovery(self, found: tuple[Settled, ...]) -> Recovery[AsyncSavedImage]:
         return Recovery(
             images=tuple(self._last(one.turn) for one in found if one.drew),
             failed=tuple(one.turn for one in found if one.failed),

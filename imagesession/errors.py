@@ -300,10 +300,18 @@ class LibraryError(ImageSessionError):
     """
 
 
+@attrs.define(eq=False)
 class DiskError(LibraryError):
     """
     The library's folder cannot be read or written.
+
+    Attributes:
+        kept: Where pictures that were paid for were put instead.
+        unsaved: Pictures that were paid for and could be put nowhere, as they came.
     """
+
+    kept: tuple[str, ...] = ()
+    unsaved: tuple[bytes, ...] = attrs.field(default=(), repr=False)
 
 
 class LibraryTooNewError(LibraryError):

@@ -9,7 +9,14 @@ client = openai.OpenAI(
 provider.fail_next(status=429, headers={"retry-after": "0"})
 ```
 
-On a port, for programs of any kind: `python -m imagesession.testing serve --port 8765`.
+A provider can be made to fail by chance, every time in the same way: `provider.misbehave({"429":
+0.1, "reset before": 0.01}, seed=3)`. Each of `provider.calls` tells by `fault` what it met. `KINDS`
+of trouble are 429, 429 hinted, quota, 500, 503, 529, reset before, reset within, reset after, hang,
+slow, cut, truncated, garbled, html, moderation, moderation item, unknown previous and late;
+`OfflineProvider.misbehave` takes them by these names.
+
+On a port, for programs of any kind: `python -m imagesession.testing serve --port 8765`, and
+`--fault "429=0.1" --fault hang=0.01 --seed 3` for one that fails by chance.
 """
 
 import argparse
@@ -26,8 +33,10 @@ from PIL import Image
 from imagesession._offline import AsyncOfflineTransport, OfflineProvider, OfflineTransport, serve
 from imagesession._offline.exchange import Answer, Call, Pause, Reset
 from imagesession._offline.faults import Fault
+from imagesession._offline.misbehaving import KINDS, checked
 
 __all__ = [
+    "KINDS",
     "Answer",
     "AsyncOfflineTransport",
     "Call",
@@ -89,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: The command line; by default that of the process.
 
     """
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
     stop = threading.Event()
 
     def end(_number: int, _frame: types.FrameType | None) -> None:
@@ -98,6 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, end)
     provider = OfflineProvider(latency=options.latency, seed=options.seed)
+    provider.misbehave(options.rates, seed=options.seed)
     with contextlib.ExitStack() as stack:
         try:
             served = stack.enter_context(serve(provider, port=options.port))
@@ -112,6 +122,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # A bounded wait, because on Windows a signal does not end an unbounded one.
         while not stop.wait(0.2):
             pass
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        options.rates = checked(dict(options.fault))
+    except ValueError as error:
+        parser.error(str(error))
+    return options
+
+
+def _rate(text: str) -> tuple[str, float]:
+    kind, _, rate = text.partition("=")
+    try:
+        return kind.strip(), float(rate)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KIND=RATE, such as 429=0.1") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -130,7 +158,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--latency", type=float, default=0.0, metavar="SECONDS", help="how long a picture takes"
     )
-    command.add_argument("--seed", type=int, default=0, help="another seed, other pictures")
+    command.add_argument(
+        "--seed", type=int, default=0, help="another seed, other pictures and other failures"
+    )
+    command.add_argument(
+        "--fault", type=_rate, action="append", default=[], metavar="KIND=RATE",
+        help=f"fail by chance, at a rate from 0 to 1; may be repeated. Kinds: {', '.join(KINDS)}",
+    )  # fmt: skip
     command.add_argument(
         "--host", choices=["127.0.0.1"], default="127.0.0.1", help="always this machine alone"
     )

@@ -293,7 +293,7 @@ def test_a_lost_answer_is_ambiguous(
     "body,kind",
     [
         (b"<html>sign in</html>", "text/html"),
-        (b'{"id": "resp_1", "status": "comp', "application/json"),
+        (b'{"object": "response", "status": "comp', "application/json"),
         (b'{"status": "completed", "output": [{"type": "image_generation_call", "result": "%"}]}',
          "application/json"),
         (b"data: nonsense\n\n", "text/event-stream"),

@@ -31,6 +31,7 @@ RED = (200, 30, 30)
 BOX = (8, 8, 40, 32)
 HOLE = Mask.rectangle(BOX)
 OLDER = "gpt-image-2"
+WIDE = "1024x640"
 
 
 @attrs.frozen
@@ -119,7 +120,7 @@ def test_a_picture_is_given_in_any_way(
     """
     path = tmp_path / "picture.txt"
     path.write_bytes(tiny_image("webp", colour=RED))
-    image = studio.edit("add a sun", image=WAYS[way](path))
+    image = studio.edit("add a sun", image=WAYS[way](path), size=WIDE)
     (body,) = asked(provider)
     assert is_red(shown(provider, body)[0])
     assert body["tools"][0]["action"] == "edit"
@@ -196,7 +197,7 @@ def test_every_format_becomes_what_the_wire_takes(
     """
     path = tmp_path / "picture.png"
     path.write_bytes(FORMATS[name]())
-    studio.edit("add a sun", image=path)
+    studio.edit("add a sun", image=path, size=WIDE)
     (sent,) = uploads(provider)
     picture = opened(sent)
     assert picture.format in {"PNG", "JPEG", "WEBP"}
@@ -215,7 +216,7 @@ def test_what_the_wire_takes_is_not_touched(
     A picture that the wire takes goes up to the byte.
     """
     data = tiny_image(format)
-    studio.edit("add a sun", image=data)
+    studio.edit("add a sun", image=data, size=WIDE)
     assert uploads(provider) == [data]
 
 
@@ -321,13 +322,16 @@ def test_another_picture_is_edited_in_a_session(
 
 def test_a_drawing_is_edited_by_its_words(studio: Any, provider: OfflineProvider) -> None:
     """
-    An SVG that the provider forgot has no pixels to show; the edit goes by what was said.
+    An SVG that the provider forgot has no pixels to show; the edit goes by what was said, and the
+    wire's word for editing a picture is left out.
     """
     session = studio.session("x")
     session.generate("a star icon", format="svg")
     provider.forget()
     assert session.edit("bluer", format="svg").turn.context == "rebuilt"
-    assert "a star icon" in json.dumps(asked(provider)[-1])
+    body = asked(provider)[-1]
+    assert "a star icon" in json.dumps(body)
+    assert "action" not in body["tools"][0]
 
 
 # --- masks -------------------------------------------------------------------------------------

@@ -58,6 +58,14 @@ FOUND = {
 }
 
 
+@pytest.fixture
+def studio(make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider) -> Any:
+    """
+    A studio whose pictures are as small as the wire allows.
+    """
+    return make_studio(tmp_path / "library", provider=provider, size="1024x640")
+
+
 @pytest.fixture(scope="module")
 def photo() -> Image.Image:
     """

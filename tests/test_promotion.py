@@ -40,6 +40,14 @@ OLD_METADATA = {
 }
 
 
+@pytest.fixture
+def studio(make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider) -> Any:
+    """
+    A studio whose pictures are as small as the wire allows.
+    """
+    return make_studio(tmp_path / "library", provider=provider, size="1024x640")
+
+
 def mean(image: Any) -> tuple[int, ...]:
     """
     Return a picture's mean colour.

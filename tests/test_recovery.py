@@ -20,7 +20,7 @@ import attrs
 import pytest
 
 from imagesession import AsyncStudio, Budget, Studio
-from imagesession.errors import BudgetError, OutcomeUnknownError
+from imagesession.errors import BudgetError, NotFoundError, OutcomeUnknownError
 from imagesession.testing import Fault, OfflineProvider, Reset, serve
 from tests.conftest import MakeStudio
 
@@ -276,3 +276,87 @@ def test_a_line_that_was_cut_short_counts_for_nothing(
         with intent.open("ab") as file:
             file.write(json.dumps({"owner": "x"}).encode()[:7])
         assert len(make_studio(tmp_path, **access).recover(wait=5).images) == 1
+
+
+def test_what_is_under_way_can_be_stopped(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    A request that a call gave up on is shown, stopped at the provider, and settled as such.
+    """
+    provider = OfflineProvider(latency=60)
+    with serve(provider) as served:
+        studio = make_studio(
+            tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=0.2
+        )
+        with pytest.raises(OutcomeUnknownError) as caught:
+            studio.generate("a teapot")
+        (pending,) = studio.pending()
+        assert (pending.turn.id, pending.running) == (caught.value.turn_id, False)
+        assert pending.response_id == caught.value.response_id
+        (turn,) = studio.cancel(pending.turn.id).failed
+        assert (turn.status, turn.failure.error) == ("failed", "GenerationError")
+        assert "cancelled" in turn.failure.message
+        assert studio.pending() == ()
+        with pytest.raises(NotFoundError, match="may be settled"):
+            studio.cancel(pending.turn.id)
+        assert studio.recover() == type(studio.recover())()
+
+
+def test_another_programs_request_can_be_stopped(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    The program that waits for it is told, and settles it.
+    """
+    provider = OfflineProvider(latency=60)
+    with serve(provider) as served:
+        access = {"online": True, "api_key": "x", "base_url": served.base_url}
+        studio = make_studio(tmp_path, **access)
+        session = studio.session("a logo")
+        with program(tmp_path, served.base_url, session.id) as child:
+            wait_for(lambda: is_noted(tmp_path))
+            (pending,) = studio.pending()
+            assert pending.running
+            recovery = studio.cancel(pending.turn.id)
+            assert recovery.images == ()
+            assert child.wait(timeout=30) != 0
+        (turn,) = session.turns()
+        assert (turn.status, turn.failure.error) == ("failed", "GenerationError")
+        assert studio.pending() == ()
+
+
+def test_what_is_finished_is_not_stopped(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    Where the picture is there already, it is kept instead.
+    """
+    provider = OfflineProvider(latency=0.3)
+    with serve(provider) as served:
+        studio = make_studio(
+            tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=0.1
+        )
+        with pytest.raises(OutcomeUnknownError) as caught:
+            studio.generate("a teapot")
+        time.sleep(0.4)
+        (image,) = studio.cancel(caught.value.turn_id).images
+        assert image.prompt == "a teapot"
+
+
+def test_what_is_lost_is_not_asked_for_again_under_its_name(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    A picture with a name of its own is not paid for twice, even when nobody can tell what became
+    of the first request; under another name it is made.
+    """
+    studio = make_studio(tmp_path, provider=provider)
+    lost(provider)
+    with pytest.raises(OutcomeUnknownError):
+        studio.generate("a teapot", intent_id="teapot")
+    with pytest.raises(OutcomeUnknownError, match="asked for already"):
+        studio.generate("a teapot", intent_id="teapot")
+    later = make_studio(tmp_path, provider=provider)
+    for one in (later, studio):
+        with pytest.raises(OutcomeUnknownError, match="give it another name"):
+            one.generate("a teapot", intent_id="teapot")
+    assert posts(provider) == 1
+    results = later.map({"a": "a", "b": "b"})
+    assert results.ok
+    later.generate("a teapot", intent_id="teapot, once more")
+    assert posts(provider) == 4

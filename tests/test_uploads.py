@@ -6,6 +6,7 @@ fails a call. Every test runs over the sync and the async twin.
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -18,7 +19,16 @@ from PIL import Image
 
 from imagesession import Mask
 from imagesession.errors import CallError, OutcomeUnknownError, RejectedError
-from imagesession.testing import Answer, Call, Fault, OfflineProvider, Reset, serve, tiny_image
+from imagesession.testing import (
+    Answer,
+    Call,
+    Fault,
+    OfflineProvider,
+    Pause,
+    Reset,
+    serve,
+    tiny_image,
+)
 from tests.conftest import MakeStudio
 from tests.sent import asked, opened, posts, shown, uploads
 
@@ -415,6 +425,11 @@ def test_takes_of_one_picture_send_it_up_once(studio: Any, provider: OfflineProv
     """
     Several takes that are made side by side have their picture sent up once.
     """
+
+    def slowly(answer: Answer) -> Answer:
+        return attrs.evolve(answer, parts=itertools.chain((Pause(0.3),), answer.parts))
+
+    provider.script(Fault(method="POST", path="/files", bend=slowly))
     results = studio.variations(image=RED, n=4)
     assert len(results.images) == 4
     assert uploads(provider) == [RED]

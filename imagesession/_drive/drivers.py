@@ -7,16 +7,19 @@ decided in the flow.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import attrs
-from anyio.lowlevel import RunVar
 
 from imagesession._model.partials import PartialImage
 from imagesession._plan.steps import (
@@ -38,6 +41,10 @@ from imagesession.errors import ImageSessionError
 
 T = TypeVar("T")
 _DISK_THREADS = 8
+# A picture that is fetched takes several times its size until it is on the disk.
+_FETCHED_AT_ONCE = 32
+# How long a cancellation waits for the reply to a request that is paid for.
+_LAST_WAIT = 10.0
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -209,16 +216,22 @@ async def stream_async(
     async with contextlib.AsyncExitStack() as open_streams:
         open_streams.callback(flow.close)
         hands = _AsyncHands(store, connect, open_streams)
+        open_streams.callback(hands.give_way)
         answer: Any = None
         problem: NoReplyError | ImageSessionError | None = None
         while True:
             try:
                 step = flow.send(answer) if problem is None else flow.throw(problem)
             except StopIteration as stop:
+                hands.heed()
                 yield Done(stop.value)
                 return
+            except ImageSessionError:
+                hands.heed()
+                raise
             answer = problem = None
             if isinstance(step, Emit):
+                hands.heed()
                 yield step.partial
                 continue
             try:
@@ -227,29 +240,57 @@ async def stream_async(
                 problem = error
 
 
-_limiter: RunVar[anyio.CapacityLimiter] = RunVar("_limiter")
+_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, ThreadPoolExecutor] = WeakKeyDictionary()
+_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
-def _disk_threads() -> anyio.CapacityLimiter:
+def _gate() -> asyncio.Semaphore:
     """
-    Return this event loop's limit of threads for the disk. They mostly wait for it to flush, so
-    they must not use up the threads that everything else in the loop shares.
+    Return what keeps a crowd from fetching all of its pictures into memory at once.
+    """
+    return _gates.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_FETCHED_AT_ONCE))
+
+
+def _in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
+    """
+    Work with the disk while the event loop goes on.
+
+    The disk has a few threads of its own in each loop. They mostly wait for it to flush, so they
+    must not use up those that everything else in the loop shares; and what was begun there is
+    carried through, whatever becomes of the task that began it.
+    """
+    loop = asyncio.get_running_loop()
+    if loop not in _pools:
+        _pools[loop] = ThreadPoolExecutor(_DISK_THREADS, "imagesession disk")
+    return loop.run_in_executor(_pools[loop], work)
+
+
+async def _outlast(
+    work: asyncio.Future[Any], seconds: float | None = None
+) -> asyncio.CancelledError | None:
+    """
+    Wait for what a cancellation of this task does not stop.
+
+    A task's own `cancel()` goes through the shields of anyio, so both kinds are held back here.
+
+    Args:
+        work: What to wait for.
+        seconds: How long to go on waiting when this task is cancelled; None for no limit.
+
+    Returns:
+        The cancellation that was held back, if there was one.
     """
     try:
-        return _limiter.get()
-    except LookupError:
-        limiter = anyio.CapacityLimiter(_DISK_THREADS)
-        _limiter.set(limiter)
-        return limiter
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """
-    Work with the disk while the event loop goes on, and finish even when the caller is cancelled.
-    """
-    with anyio.CancelScope(shield=True):
-        return await anyio.to_thread.run_sync(work, limiter=_disk_threads())
-    raise AssertionError("a shielded scope is not left early")
+        await asyncio.wait({work})
+    except asyncio.CancelledError as error:
+        end = None if seconds is None else time.monotonic() + seconds
+        with anyio.CancelScope(shield=True):
+            while not work.done() and (end is None or time.monotonic() < end):
+                with contextlib.suppress(asyncio.CancelledError):
+                    left = None if end is None else end - time.monotonic()
+                    await asyncio.wait({work}, timeout=left)
+        return error
+    return None
 
 
 async def _nothing() -> AsyncGenerator[bytes, None]:
@@ -263,21 +304,44 @@ class _AsyncHands:
     connect: Connector[AsyncTransport]
     open_streams: contextlib.AsyncExitStack
     events: AsyncIterator[bytes] = attrs.field(factory=_nothing)
+    cancelled: asyncio.CancelledError | None = None
+    gate: asyncio.Semaphore | None = None
+
+    def heed(self) -> None:
+        """
+        Raise the cancellation that was held back, if there is one.
+        """
+        if self.cancelled is not None:
+            raise self.cancelled
 
     async def carry_out(self, step: Step[Any]) -> object:
         match step:
             case OnDisk(do=do):
                 # The disk may take its time; the event loop does not wait for it. Nor does a
                 # cancellation keep it from writing down what was just heard.
-                return await _in_thread(functools.partial(do, self.store))
+                return await self.insist(_in_thread(functools.partial(do, self.store)))
             case Begin(after=after):
                 return self.store.begin(after)
             case Now():
                 return time.monotonic()
+            case _:
+                self.heed()
+                self.give_way()
+                return await self.reach_out(step)
+
+    async def reach_out(self, step: Step[Any]) -> object:
+        """
+        Carry out a step that waits for the provider, or for time to pass.
+        """
+        match step:
             case AskProvider():
                 return (await self.connected()).provider()
+            case Send(request=request, paid=True):
+                await anyio.lowlevel.checkpoint_if_cancelled()
+                sending = asyncio.ensure_future(self.connect().send(request))
+                return await self.insist(sending, _LAST_WAIT)
             case Send(request=request):
-                return await self.connect().send(request)
+                return await self.fetch(request)
             case Listen(request=request):
                 return await self.listen(request)
             case Hear():
@@ -287,6 +351,34 @@ class _AsyncHands:
                 return None
             case _:
                 raise AssertionError(f"no driver knows the step {step!r}")
+
+    async def insist(self, work: asyncio.Future[Any], seconds: float | None = None) -> object:
+        """
+        See something through, and hold a cancellation back until what came of it is on the disk.
+        """
+        cancelled = await _outlast(work, seconds)
+        self.cancelled = self.cancelled or cancelled
+        if not work.done():
+            work.cancel()
+            await _outlast(work)
+        return work.result()
+
+    async def fetch(self, request: Request) -> Reply:
+        """
+        Send a request whose reply may bring a picture; others wait until that is on the disk.
+        """
+        gate = _gate()
+        await gate.acquire()
+        self.gate = gate
+        return await self.connect().send(request)
+
+    def give_way(self) -> None:
+        """
+        Let others fetch: what was fetched is on the disk, or brought nothing.
+        """
+        if self.gate is not None:
+            self.gate.release()
+            self.gate = None
 
     async def connected(self) -> AsyncTransport:
         """

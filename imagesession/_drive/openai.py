@@ -1,9 +1,10 @@
 """
 Send requests through the openai package: authentication and addresses are its, the rest is ours.
 
-It parses nothing and retries nothing here. Its typed parsing of a reply of 4 MB takes 30 ms, and
+Nothing is parsed here and nothing sent twice. Its typed parsing of a reply of 4 MB takes 30 ms, and
 it would send a request that was paid for again after a timeout:
-https://github.com/openai/openai-python#retries.
+https://github.com/openai/openai-python#retries. Its limits of time are for each read alone, and it
+has none of size.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, 
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
+import anyio
 import httpx2
 import openai
 
 from imagesession._plan.wire import NoReplyError, Reply, Request
+
+from .deadlines import Timed, Until, watch
 
 # Failures that prove that nothing reached the provider.
 _NOT_SENT = (
@@ -26,10 +30,22 @@ _NOT_SENT = (
     httpx2.PoolTimeout,
     httpx2.UnsupportedProtocol,
 )
+# A RuntimeError is what a closed event loop or client raises, at whatever point.
+_LOST = (
+    httpx2.TransportError,
+    httpx2.StreamError,
+    httpx2.DecodingError,
+    TimeoutError,
+    RuntimeError,
+)
 _ByLoop: TypeAlias = WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI]
 _CONNECT_SECONDS = 10.0
-# One event of a stream can carry a whole picture twice.
-_MAX_EVENT_BYTES = 256 * 1024 * 1024
+# An answer of 64 MB has a picture of 48 MB, which is more than the largest that is made.
+MAX_BODY_BYTES = 64 * 1024 * 1024
+# A stream brings a picture some times: partial, as an item, and in the response at its end.
+MAX_STREAM_BYTES = 4 * MAX_BODY_BYTES
+# An async request that cannot connect says so by itself, and that it was not sent.
+_GRACE = 0.1
 
 
 class OpenAITransport:
@@ -38,6 +54,7 @@ class OpenAITransport:
     """
 
     def __init__(self, client: openai.OpenAI, *, ours: bool) -> None:
+        watch(client)
         self._client = client.with_options(max_retries=0)
         self._ours = ours
 
@@ -51,33 +68,37 @@ class OpenAITransport:
         """
         Send a request and read the whole reply.
         """
-        with _failures():
-            return _reply(self._open(request, stream=False))
+        came: list[bytes] = []
+        with _failures(came), contextlib.closing(self._open(request)) as response:
+            return _read(response, came)
 
     @contextlib.contextmanager
     def listen(self, request: Request) -> Generator[Reply | Iterator[bytes], None, None]:
         """
         Send a request; give the reply, or the events' data if it is a stream.
         """
-        with _failures():
-            response = self._open(request, stream=True)
-            if not _is_stream(response):
-                response.read()
-        with contextlib.closing(response):
-            yield _events(response) if _is_stream(response) else _reply(response)
+        came: list[bytes] = []
+        with contextlib.ExitStack() as stack:
+            with _failures(came):
+                response = stack.enter_context(contextlib.closing(self._open(request)))
+                reply = None if _is_stream(response) else _read(response, came)
+            yield _events(response) if reply is None else reply
 
-    def _open(self, request: Request, *, stream: bool) -> httpx2.Response:
+    def _open(self, request: Request) -> httpx2.Response:
+        until = _until(request)
         call: Any = self._client.get if request.method == "GET" else self._client.post
         try:
             response: httpx2.Response = call(
                 request.path,
                 cast_to=httpx2.Response,
-                stream=stream,
+                stream=True,
                 stream_cls=openai.Stream[Any],
-                **_arguments(request),
+                **_arguments(request, until),
             )
         except openai.APIStatusError as error:
             return error.response
+        if isinstance(response.stream, httpx2.SyncByteStream):
+            response.stream = Timed(response.stream, until)
         return response
 
     def close(self) -> None:
@@ -124,31 +145,36 @@ class AsyncOpenAITransport:
         """
         Send a request and read the whole reply.
         """
-        with _failures():
-            return _reply(await self._open(request, stream=False))
+        came: list[bytes] = []
+        with _failures(came), anyio.fail_after(request.timeout + _GRACE):
+            async with contextlib.aclosing(await self._open(request, _until(request))) as response:
+                return await _read_async(response, came)
+        raise AssertionError("a scope that was left early raises")
 
     @contextlib.asynccontextmanager
     async def listen(self, request: Request) -> AsyncGenerator[Reply | AsyncIterator[bytes], None]:
         """
         Send a request; give the reply, or the events' data if it is a stream.
         """
-        with _failures():
-            response = await self._open(request, stream=True)
-            if not _is_stream(response):
-                await response.aread()
-        async with contextlib.aclosing(response):
-            yield _events_async(response) if _is_stream(response) else _reply(response)
+        came: list[bytes] = []
+        until = _until(request)
+        async with contextlib.AsyncExitStack() as stack:
+            with _failures(came), anyio.fail_after(request.timeout + _GRACE):
+                opened = contextlib.aclosing(await self._open(request, until))
+                response = await stack.enter_async_context(opened)
+                reply = None if _is_stream(response) else await _read_async(response, came)
+            yield _events_async(response, until) if reply is None else reply
 
-    async def _open(self, request: Request, *, stream: bool) -> httpx2.Response:
+    async def _open(self, request: Request, until: Until) -> httpx2.Response:
         client = self._client()
         call: Any = client.get if request.method == "GET" else client.post
         try:
             response: httpx2.Response = await call(
                 request.path,
                 cast_to=httpx2.Response,
-                stream=stream,
+                stream=True,
                 stream_cls=openai.AsyncStream[Any],
-                **_arguments(request),
+                **_arguments(request, until),
             )
         except openai.APIStatusError as error:
             return error.response
@@ -162,21 +188,72 @@ class AsyncOpenAITransport:
             await self._client().close()
 
 
+def _read(response: httpx2.Response, came: list[bytes]) -> Reply:
+    """
+    Read an answer, but no more than any should have.
+
+    Args:
+        response: The answer.
+        came: Takes up what came, so that it is there if the rest does not come.
+    """
+    size = 0
+    for piece in response.iter_bytes():
+        came.append(piece)
+        size += len(piece)
+        if size > MAX_BODY_BYTES:
+            break
+    return _reply(response, came, whole=size <= MAX_BODY_BYTES)
+
+
+async def _read_async(response: httpx2.Response, came: list[bytes]) -> Reply:
+    async with contextlib.aclosing(response.aiter_bytes()) as pieces:
+        size = 0
+        async for piece in pieces:
+            came.append(piece)
+            size += len(piece)
+            if size > MAX_BODY_BYTES:
+                break
+    return _reply(response, came, whole=size <= MAX_BODY_BYTES)
+
+
 def _events(response: httpx2.Response) -> Iterator[bytes]:
+    heard = 0
     with _failures():
-        for event in httpx2.EventSource(response, _MAX_EVENT_BYTES):
-            yield event.data.encode()
+        for event in httpx2.EventSource(response, MAX_BODY_BYTES):
+            data = event.data.encode()
+            heard += len(data)
+            _check_length(heard)
+            yield data
 
 
-async def _events_async(response: httpx2.Response) -> AsyncIterator[bytes]:
+async def _events_async(response: httpx2.Response, until: Until) -> AsyncIterator[bytes]:
+    heard = 0
     with _failures():
-        async for event in httpx2.EventSource(response, _MAX_EVENT_BYTES):
-            yield event.data.encode()
+        events = aiter(httpx2.EventSource(response, MAX_BODY_BYTES))
+        while True:
+            with anyio.fail_after(max(0.0, until.left) + _GRACE):
+                event = await anext(events, None)
+            if event is None:
+                return
+            data = event.data.encode()
+            heard += len(data)
+            _check_length(heard)
+            yield data
 
 
-def _arguments(request: Request) -> dict[str, Any]:
-    connect = min(_CONNECT_SECONDS, request.timeout)
-    timeout = httpx2.Timeout(request.timeout, connect=connect)
+def _check_length(heard: int) -> None:
+    if heard > MAX_STREAM_BYTES:
+        raise httpx2.ReadError(f"the stream has more than {MAX_STREAM_BYTES / 1e6:.0f} MB")
+
+
+def _until(request: Request) -> Until:
+    return Until.make(request.timeout, request.silence)
+
+
+def _arguments(request: Request, until: Until) -> dict[str, Any]:
+    connect = Until(min(_CONNECT_SECONDS, request.timeout))
+    connect.end = until.end
+    timeout = httpx2.Timeout(until, connect=connect)
     arguments: dict[str, Any] = {"options": {"timeout": timeout}}
     if request.body is not None:
         arguments["body"] = request.body
@@ -188,9 +265,13 @@ def _arguments(request: Request) -> dict[str, Any]:
     return arguments
 
 
-def _reply(response: httpx2.Response) -> Reply:
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return Reply(status=response.status_code, headers=headers, body=response.content)
+def _reply(response: httpx2.Response, came: list[bytes], *, whole: bool) -> Reply:
+    return Reply(
+        status=response.status_code,
+        headers={name.lower(): value for name, value in response.headers.items()},
+        body=b"".join(came),
+        whole=whole,
+    )
 
 
 def _is_stream(response: httpx2.Response) -> bool:
@@ -207,9 +288,12 @@ def _address(url: httpx2.URL) -> str:
 
 
 @contextlib.contextmanager
-def _failures() -> Generator[None, None, None]:
+def _failures(came: list[bytes] | None = None) -> Generator[None, None, None]:
     """
     Say of a failure whether the request may have reached the provider.
+
+    Args:
+        came: What came of the answer until then.
     """
     try:
         yield
@@ -217,9 +301,8 @@ def _failures() -> Generator[None, None, None]:
         cause = error.__cause__ or error
         sent = not isinstance(cause, _NOT_SENT)
         raise NoReplyError(sent=sent, reason=_describe(cause)) from error
-    except (httpx2.TransportError, httpx2.StreamError, httpx2.DecodingError, RuntimeError) as error:
-        # A RuntimeError is what a closed event loop or client raises, at whatever point.
-        raise NoReplyError(sent=True, reason=_describe(error)) from error
+    except _LOST as error:
+        raise NoReplyError(sent=True, reason=_describe(error), body=b"".join(came or ())) from error
 
 
 def _describe(error: BaseException) -> str:

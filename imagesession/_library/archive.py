@@ -73,10 +73,8 @@ class Archiving(SessionKeeping, PictureKeeping):
                 self._catch_up()
                 turns = self._take_in(parcel, found)
         # What is left can be made again, and does not undo that the session is there.
-        try:
-            self._index.add(turns)
-        except LibraryError:
-            self.layout.index.unlink(missing_ok=True)
+        with contextlib.suppress(LibraryError, OSError):
+            self._catch_up()
         for turn in turns:
             with contextlib.suppress(OSError):
                 shelf.describe(self.layout, turn, found.record.name)
@@ -158,6 +156,12 @@ class Archiving(SessionKeeping, PictureKeeping):
                 continue
             written.append(file)
             write_new(file, records.dump_turn(turn), self.layout.tmp)
+        for turn in turns:
+            # Settled already, so it is not taken for a request; it stays until it is indexed.
+            file = self.layout.journal_file(turn.id, turn.session)
+            if not file.exists():
+                written.append(file)
+                self._journal.intend(turn, self._owners.name or "")
         file = self.layout.session_file(record.id)
         written.append(file)
         write_new(file, records.dump_session(record), self.layout.tmp)

@@ -4,7 +4,7 @@ Open files and folders beneath a folder, without following a link out of it.
 Whoever can write into a library could put a link where a folder was, between our looking and our
 opening. So a path is not looked at and then opened: it is walked, each part opened from within the
 one before, and a part that is a link is refused by the system itself. Where the system cannot do
-this, what was opened is compared with what lies at the path.
+this, a file that was opened is asked where it lies, and a folder is looked at.
 
 The folder itself may be reached through links: it is the caller's choice.
 """
@@ -22,7 +22,7 @@ from typing import NoReturn
 
 from .durable import PRIVATE_FOLDER, flush, make_folder
 
-# Named by number alone where they exist; elsewhere there is nothing that they would do.
+# Not every system has all of these flags.
 _DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 # A pipe would make us wait for a writer, and a terminal would become ours.
@@ -32,7 +32,8 @@ _FILE = (
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_BINARY", 0)
 )
-CAN_WALK = bool(_NO_LINK) and {os.open, os.mkdir, os.link, os.stat} <= os.supports_dir_fd
+_WITHIN = {os.open, os.mkdir, os.link, os.rename, os.stat}
+CAN_WALK = bool(_NO_LINK) and os.supports_dir_fd >= _WITHIN
 
 
 def read_beneath(root: Path, relative: str) -> bytes:
@@ -58,8 +59,7 @@ def open_beneath(root: Path, relative: str, *, walk: bool = CAN_WALK) -> Generat
     Args:
         root: The folder.
         relative: The file's path beneath it, with slashes.
-        walk: Whether the path is walked; otherwise what was opened is compared, which leaves a
-            gap to one who can swap a folder four times while we look twice.
+        walk: Whether the path is walked; otherwise what was opened is asked where it lies.
 
     Yields:
         The file's descriptor.
@@ -88,7 +88,8 @@ def folder_beneath(
         root: The folder above.
         relative: The folder's path beneath it, with slashes.
         make: Whether it is made, durably and for this user alone, where it is missing.
-        walk: Whether the path is walked; otherwise it is only looked at.
+        walk: Whether the path is walked; otherwise it is only looked at, which leaves a gap to
+            one who puts a link there in the same moment.
 
     Yields:
         Its descriptor, for the functions of `durable`; None where the system has none for folders.
@@ -186,18 +187,41 @@ def _is_link(part: str, folder: int) -> bool:
 
 def _compared(root: Path, parts: tuple[str, ...]) -> int:
     """
-    Open a file by its path, and refuse it unless it is what lies there without any link.
+    Open a file by its path, ask the system where it truly lies, and refuse it anywhere else.
     """
-    _check_place(root, parts)
     descriptor = os.open(root.joinpath(*parts), _FILE)
     try:
-        _check_place(root, parts)
-        _check_same(descriptor, root, parts)
-        _check_place(root, parts)
+        _check_true_place(descriptor, root, parts)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _check_true_place(descriptor: int, root: Path, parts: tuple[str, ...]) -> None:
+    if not _is_same(_true_place(descriptor), Path(os.path.realpath(root), *parts)):
+        raise _link_error(root, _first_link(root, parts) or parts)
+
+
+def _true_place(descriptor: int) -> str:
+    """
+    Return the path of an open file, which nobody can change by swapping what led to it.
+    """
+    if sys.platform == "win32":
+        import ctypes  # noqa: PLC0415 - hardly ever needed
+        import msvcrt  # noqa: PLC0415 - exists on this platform alone
+
+        handle = ctypes.c_void_p(msvcrt.get_osfhandle(descriptor))
+        path = ctypes.create_unicode_buffer(32_768)
+        # https://learn.microsoft.com/windows/win32/api/fileapi/nf-fileapi-getfinalpathnamebyhandlew
+        if not ctypes.windll.kernel32.GetFinalPathNameByHandleW(handle, path, len(path), 0):
+            raise ctypes.WinError()
+        return path.value.replace("\\\\?\\UNC\\", "\\\\", 1).removeprefix("\\\\?\\")
+    return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+
+def _is_same(one: str, other: Path) -> bool:
+    return os.path.normcase(one) == os.path.normcase(other)
 
 
 def _check_folder(root: Path, parts: tuple[str, ...], *, make: bool) -> None:
@@ -210,19 +234,21 @@ def _check_folder(root: Path, parts: tuple[str, ...], *, make: bool) -> None:
 
 
 def _check_place(root: Path, parts: tuple[str, ...]) -> None:
+    link = _first_link(root, parts)
+    if link is not None:
+        raise _link_error(root, link)
+
+
+def _first_link(root: Path, parts: tuple[str, ...]) -> tuple[str, ...] | None:
     """
-    Refuse a path on which there is a link, of whatever kind the system has.
+    Return the parts as far as the first that is a link, of whatever kind the system has.
     """
     real = Path(os.path.realpath(root))
     for depth in range(1, len(parts) + 1):
         path = real.joinpath(*parts[:depth])
-        if os.path.normcase(os.path.realpath(path)) != os.path.normcase(path):
-            raise _link_error(root, parts[:depth])
-
-
-def _check_same(descriptor: int, root: Path, parts: tuple[str, ...]) -> None:
-    if not os.path.samestat(os.fstat(descriptor), root.joinpath(*parts).lstat()):
-        raise _link_error(root, parts)
+        if not _is_same(os.path.realpath(path), path):
+            return parts[:depth]
+    return None
 
 
 def _link_error(root: Path, parts: tuple[str, ...]) -> OSError:

@@ -18,8 +18,8 @@ from pathlib import Path
 import attrs
 
 from imagesession._model.checkup import Check
+from imagesession._model.reports import Pending
 from imagesession._model.turns import ImageRecord, Turn
-from imagesession._plan.store import Pending
 from imagesession.errors import LibraryError
 
 from . import machine, records

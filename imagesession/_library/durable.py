@@ -128,6 +128,22 @@ def is_taken(path: Path, folder: int | None = None) -> bool:
     return True
 
 
+def check_writable(path: Path, folder: int | None = None) -> None:
+    """
+    Refuse a folder in which no file could be made, before one is wanted.
+
+    Args:
+        path: The folder.
+        folder: Its descriptor, where that is open.
+
+    Raises:
+        PermissionError: No file can be made there.
+    """
+    place = path if folder is None else "."
+    if not os.access(place, os.W_OK | os.X_OK, dir_fd=folder):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
 def replace(path: Path, data: bytes, scratch: Path) -> None:
     """
     Write a file in place of another; readers see the one or the other, whole.
@@ -140,10 +156,13 @@ def replace(path: Path, data: bytes, scratch: Path) -> None:
 def append_line(path: Path, line: bytes, *, new: bool) -> None:
     """
     Append a line to a file durably.
+
+    It begins on a line of its own, even where the one before was cut short by a power cut.
     """
-    flags = os.O_WRONLY | os.O_APPEND | (os.O_CREAT | os.O_EXCL if new else 0)
+    flags = os.O_RDWR | os.O_APPEND | (os.O_CREAT | os.O_EXCL if new else 0)
     with _opened(path, flags) as descriptor:
-        _write_all(descriptor, line + b"\n")
+        lead = b"\n" if _is_cut_short(descriptor) else b""
+        _write_all(descriptor, lead + line + b"\n")
         flush(descriptor)
     if new:
         flush_folder(path.parent)
@@ -221,6 +240,16 @@ def _opened(path: Path, flags: int) -> Generator[int, None, None]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _is_cut_short(descriptor: int) -> bool:
+    """
+    Tell whether the last line of a file lacks its end.
+    """
+    if not os.lseek(descriptor, 0, os.SEEK_END):
+        return False
+    os.lseek(descriptor, -1, os.SEEK_END)
+    return os.read(descriptor, 1) != b"\n"
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -44,7 +44,9 @@ class Foundation:
         self._journal = Journal(self.layout)
         self._index = Index(self.layout.index, self._scan)
         self._owners = Owners(self.layout.owners)
-        self._at_work: set[str] = set()
+        self._at_work: dict[str, object] = {}
+        self._taken_over: set[str] = set()
+        self._unwritten: dict[str, str] = {}
         self._looked_back = False
         self._turns: dict[str, dict[str, Turn]] = {}
         self._lock = threading.Lock()
@@ -60,6 +62,18 @@ class Foundation:
         file = self.layout.turn_file(session_id, turn_id)
         with disk_errors(file):
             return records.read_turn(file.read_bytes(), str(file))
+
+    def _named(self, session_id: str | None) -> set[str]:
+        """
+        Return the files that the records of a session name. Those of a one-shot are named by its
+        own id, which no other has.
+        """
+        files: set[str] = set()
+        for file in (self.layout.turns / session_id).glob("*.json") if session_id else ():
+            with contextlib.suppress(LibraryError):
+                turn = records.read_turn(file.read_bytes(), str(file))
+                files.update(image.file for image in turn.images)
+        return files
 
     def _catch_up(self) -> None:
         """

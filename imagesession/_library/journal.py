@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,8 @@ from imagesession.errors import LibraryError
 from . import records
 from .durable import append_line
 from .layout import ONE_SHOTS, Layout
+
+_OLD_SECONDS = 3600.0
 
 
 @attrs.frozen(kw_only=True)
@@ -60,7 +63,7 @@ class Journal:
 
     def intend(self, turn: Turn, owner: str) -> None:
         """
-        Write an intent down; it is on the disk when this returns.
+        Write an intent down; it is on the disk when this returns, and not there when this fails.
 
         Args:
             turn: What is about to be asked.
@@ -68,7 +71,15 @@ class Journal:
         """
         line = {"owner": owner, "turn": records.plain_turn(turn)}
         file = self.layout.journal_file(turn.id, turn.session)
-        append_line(file, json.dumps(line).encode(), new=True)
+        try:
+            append_line(file, json.dumps(line).encode(), new=True)
+        except FileExistsError:
+            raise
+        except OSError:
+            # Nothing is asked for then, so nobody should look for what came of it.
+            with contextlib.suppress(OSError):
+                file.unlink()
+            raise
 
     def claim(self, turn: Turn, owner: str | None) -> None:
         """
@@ -110,6 +121,18 @@ class Journal:
             owner=owner if isinstance(owner, str) else None,
             response_id=response_id if isinstance(response_id, str) else None,
         )
+
+    def sweep(self) -> None:
+        """
+        Remove intents that were still being written down when their program died, an hour ago or
+        more. Nothing is asked for before an intent is whole.
+        """
+        for entry in self.entries():
+            file = self.layout.journal_file(entry.turn_id, entry.session_id)
+            with contextlib.suppress(OSError):
+                old = time.time() - file.stat().st_mtime > _OLD_SECONDS
+                if old and b"\n" not in file.read_bytes():
+                    file.unlink()
 
     def entries(self) -> Iterator[Entry]:
         """

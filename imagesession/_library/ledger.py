@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import attrs
@@ -60,25 +60,55 @@ def allow(
     reservation: Reservation | None,
     connection: sqlite3.Connection,
     journal: Journal,
-) -> tuple[str | None, str] | Turn | None:
+    read: Callable[[str | None, str], Turn],
+) -> Turn | None:
     """
     Check that a turn may be asked for, while no other process can come in between.
 
+    Args:
+        turn: What is about to be asked.
+        reservation: What it is allowed to cost.
+        connection: The index, locked.
+        journal: What is not settled.
+        read: Reads a settled turn, by its session and id.
+
     Returns:
-        What was made under the same intent's name before: the turn, or its session and id.
+        What was made under the same intent's name before.
 
     Raises:
         BudgetError: It may cost more than is left.
-        OutcomeUnknownError: It was asked for under the same name, and is not settled.
+        OutcomeUnknownError: It was asked for under the same name, and is not settled, or nobody
+            can tell what became of it.
     """
     claims = list(_claims(connection, journal))
     if turn.intent_id is not None:
-        made = find_intent(connection, turn.intent_id) or _claimed(claims, turn.intent_id)
+        settled = (read(*one) for one in find_intent(connection, turn.intent_id))
+        made = made_before(turn.intent_id, settled) or _claimed(claims, turn.intent_id)
         if made is not None:
             return made
     if reservation is not None:
         _check(turn, reservation, connection, claims)
     return None
+
+
+def made_before(intent_id: str, settled: Iterable[Turn]) -> Turn | None:
+    """
+    Return the turn that was completed among those that were settled under a name.
+
+    Raises:
+        OutcomeUnknownError: There is none, but one of which nobody can tell what became.
+    """
+    turns = list(settled)
+    made = next((turn for turn in turns if turn.drew), None)
+    lost = next((turn for turn in turns if turn.is_lost), None)
+    if made is None and lost is not None:
+        raise OutcomeUnknownError(
+            f"intent_id={intent_id!r} was asked for on {lost.started:%Y-%m-%d %H:%M} UTC, and "
+            "nobody can tell what became of it; it may have been billed. It is not asked for "
+            "twice. To pay for it again, give it another name.",
+            lost.id,
+        )
+    return made
 
 
 def _claimed(claims: list[Claim], intent_id: str) -> Turn | None:

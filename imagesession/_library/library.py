@@ -20,13 +20,18 @@ from imagesession.errors import DiskError, LibraryError
 
 from . import checkup, ledger, records, shelf
 from .archive import Archiving
-from .durable import disk_errors, make_folder, replace, write_new
+from .beneath import folder_beneath
+from .durable import check_writable, disk_errors, make_folder, replace, write_new
+from .layout import folder_of
 from .pacing import Pacing
 from .recovering import HeldLease, Recovering
+from .rescue import elsewhere, rescue
 from .uploads import Sending, Uploads
 
 MIN_FREE_BYTES = 64_000_000
+ROOM_EACH = 4_000_000
 MAX_UNINDEXED = 200
+_BROUGHT = frozenset({"import", "promotion"})
 
 
 class Library(Archiving, Recovering, Pacing):
@@ -67,42 +72,71 @@ class Library(Archiving, Recovering, Pacing):
         """
         with disk_errors(self.layout.journal):
             self._check_room()
+            self._check_places(turn)
             owner = self._owners.me()
             if reservation is None and turn.intent_id is None:
-                self._journal.intend(turn, owner)
-                return self._lease(turn)
+                return self._write_intent(turn, owner)
             self._catch_up()
             with self._index.locked() as connection:
-                made = ledger.allow(turn, reservation, connection, self._journal)
+                made = ledger.allow(turn, reservation, connection, self._journal, self._read_turn)
                 if made is None:
-                    self._journal.intend(turn, owner)
-                    return self._lease(turn)
-            return self._read_turn(*made) if isinstance(made, tuple) else made
+                    return self._write_intent(turn, owner)
+            return made
+
+    def _write_intent(self, turn: Turn, owner: str) -> HeldLease:
+        # Held first: otherwise another thread might take it for one that was let go of.
+        lease = self._lease(turn)
+        try:
+            self._journal.intend(turn, owner)
+        except BaseException:
+            lease.release()
+            raise
+        return lease
 
     def find_intent(self, intent_id: str) -> Turn | None:
         """
         Return the turn that was completed under a caller's own name for it.
+
+        Raises:
+            OutcomeUnknownError: It was asked for, and nobody can tell what became of it.
         """
         with disk_errors(self.layout.index):
             self._catch_up()
-            made = self._index.find_intent(intent_id)
-        return None if made is None else self._read_turn(*made)
+            settled = self._index.find_intent(intent_id)
+        return ledger.made_before(intent_id, (self._read_turn(*one) for one in settled))
 
     def _check_room(self) -> None:
         free = shutil.disk_usage(self.layout.journal).free
-        if free < MIN_FREE_BYTES:
+        # What is under way will want its room too.
+        wanted = MIN_FREE_BYTES + ROOM_EACH * len(self._at_work)
+        if free < wanted:
             raise DiskError(
                 f"The disk of {self.layout.root} has {free / 1e6:.0f} MB left; at least "
-                f"{MIN_FREE_BYTES / 1e6:.0f} MB are wanted before a picture is paid for. "
-                "Make room."
+                f"{wanted / 1e6:.0f} MB are wanted before a picture is paid for. Make room."
             )
+
+    def _check_places(self, turn: Turn) -> None:
+        """
+        Find a folder that would not take the turn's pictures or its record.
+        """
+        records_folder = self.layout.turn_file(turn.session, turn.id).parent
+        make_folder(records_folder)
+        check_writable(records_folder)
+        pictures_folder = folder_of(turn)
+        with folder_beneath(self.layout.root, pictures_folder, make=True) as folder:
+            check_writable(self.layout.root / pictures_folder, folder)
 
     def note(self, turn: Turn, response_id: str) -> None:
         """
         Write down durably the provider's id of what was asked.
+
+        Raises:
+            DiskError: It cannot be written; that is tried once more when the intent is let go of.
         """
+        self._unwritten[turn.id] = response_id
         with disk_errors(self.layout.journal):
             self._journal.note(turn, response_id)
+        del self._unwritten[turn.id]
 
     def forget(self, turn: Turn) -> None:
         """
@@ -128,35 +162,54 @@ class Library(Archiving, Recovering, Pacing):
             The turn as it was recorded, with its images.
 
         Raises:
-            DiskError: It cannot be kept; the intent stays in the journal.
+            DiskError: It cannot be kept; the intent stays in the journal, and pictures that were
+                paid for are put elsewhere.
         """
-        with disk_errors(self.layout.root):
-            now = dt.datetime.now(dt.UTC)
-            images = (
-                *(shelf.put(self.layout, turn, now, one, self._ids.new()) for one in pictures),
-                *(attrs.evolve(one, id=self._ids.new(), source="copy") for one in copies),
-            )
-            settled = attrs.evolve(turn, images=images, finished=now, version=__version__)
-            file = self.layout.turn_file(turn.session, turn.id)
-            make_folder(file.parent)
-            # The commit: before this line the turn is not settled, after it, it is.
-            write_new(file, records.dump_turn(settled), self.layout.tmp)
+        try:
+            with disk_errors(self.layout.root):
+                settled = self._settle(turn, pictures, copies)
+        except LibraryError as error:
+            if not pictures or turn.kind in _BROUGHT or turn.id in self._taken_over:
+                raise  # it is still where it came from
+            raise rescue(turn, pictures, error) from error
         # What is left can be made again, and does not undo that the turn is kept.
         with contextlib.suppress(OSError):
             shelf.describe(self.layout, settled, self._session_name(settled))
-        with contextlib.suppress(LibraryError):
+        with contextlib.suppress(LibraryError, OSError):
             self._unindexed += 1
             if self._unindexed > MAX_UNINDEXED:
                 self._catch_up()
         return settled
 
+    def _settle(
+        self, turn: Turn, pictures: tuple[Received, ...], copies: tuple[ImageRecord, ...]
+    ) -> Turn:
+        now = dt.datetime.now(dt.UTC)
+        named = self._named(turn.session) if turn.id in self._taken_over else None
+        images = (
+            *(
+                shelf.put(self.layout, turn, now, one, self._ids.new(), named=named)
+                for one in pictures
+            ),
+            *(attrs.evolve(one, id=self._ids.new(), source="copy") for one in copies),
+        )
+        settled = attrs.evolve(turn, images=images, finished=now, version=__version__)
+        file = self.layout.turn_file(turn.session, turn.id)
+        make_folder(file.parent)
+        # The commit: before this line the turn is not settled, after it, it is.
+        write_new(file, records.dump_turn(settled), self.layout.tmp)
+        return settled
+
     def spill(self, turn_id: str, body: bytes) -> str:
         """
-        Keep a reply that was paid for and could not be read.
+        Keep a reply that was paid for and could not be read; elsewhere, where the library cannot.
         """
         file = self.layout.spill / f"{turn_id}.bin"
-        with disk_errors(file):
+        try:
             replace(file, body, self.layout.tmp)
+        except OSError:
+            with disk_errors(file):
+                return elsewhere([(file.name, body)])[0]
         return str(file)
 
     def spending(self, query: SpendingQuery) -> tuple[Tally, ...]:

@@ -19,6 +19,8 @@ import attrs
 
 from .durable import PRIVATE_FILE
 
+_TRIES = 5
+
 
 @attrs.define
 class Owners:
@@ -47,13 +49,27 @@ class Owners:
         """
         with self._guard:
             if self._id is None:
-                name = uuid.uuid4().hex
-                path = self.folder / name
-                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
-                self._descriptor = os.open(path, flags, PRIVATE_FILE)
-                _lock(self._descriptor)
-                self._id = name
+                self._id = self._appear()
             return self._id
+
+    def _appear(self) -> str:
+        """
+        Make and lock a file of our own.
+
+        Between the two, somebody who sweeps may take it for that of a dead library; so it is
+        looked at again, and another one is made then.
+        """
+        for tries_left in reversed(range(_TRIES)):
+            name = uuid.uuid4().hex
+            path = self.folder / name
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+            locked = _lock(descriptor)
+            # Where the file system knows no locks, everybody counts as alive.
+            if (locked or not tries_left) and path.exists():
+                self._descriptor = descriptor
+                return name
+            os.close(descriptor)
+        raise OSError(f"{self.folder} keeps no files")
 
     def is_alive(self, name: str) -> bool:
         """
@@ -79,14 +95,27 @@ class Owners:
         Remove the files of libraries that are not alive and whose intents are settled.
         """
         for path in self.folder.iterdir():
-            if path.name not in needed and not self.is_alive(path.name):
+            if path.name not in needed and path.name != self._id:
                 with contextlib.suppress(OSError):
-                    path.unlink()
+                    _remove_dead(path)
 
     def __del__(self) -> None:
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)
+
+
+def _remove_dead(path: Path) -> None:
+    """
+    Remove the file of a library that is not alive: under its lock, so that one that is just
+    beginning sees it.
+    """
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        if _lock(descriptor):
+            path.unlink()
+    finally:
+        os.close(descriptor)
 
 
 def _lock(descriptor: int) -> bool:

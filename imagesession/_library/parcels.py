@@ -43,7 +43,9 @@ Add: TypeAlias = Callable[[str, bytes], None]
 """Adds a file, by its name with forward slashes."""
 
 _PACKED = frozenset({".png", ".jpg", ".webp", ".gif"})
-_OLDEST = dt.datetime(1980, 1, 1, tzinfo=dt.UTC)  # a zip knows no time before
+# A zip knows no time before or after.
+_OLDEST = dt.datetime(1980, 1, 1, tzinfo=dt.UTC)
+_LATEST = dt.datetime(2107, 12, 31, 23, 59, 58, tzinfo=dt.UTC)
 _ENCRYPTED = 0x1
 _UNIX = 3
 _READABLE = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
@@ -156,7 +158,7 @@ def _folder(path: Path) -> Generator[Add, None, None]:
 
 @contextlib.contextmanager
 def _zip(path: Path, at: dt.datetime) -> Generator[Add, None, None]:
-    moment = max(at.astimezone(dt.UTC), _OLDEST)
+    moment = min(max(at.astimezone(dt.UTC), _OLDEST), _LATEST)
     descriptor = os.open(
         path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), PRIVATE_FILE
     )

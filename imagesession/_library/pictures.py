@@ -16,6 +16,7 @@ from .beneath import read_beneath
 from .durable import disk_errors
 from .foundation import Foundation
 from .ids import is_id
+from .index import Row
 from .sessions import HINTS
 
 
@@ -136,8 +137,11 @@ class PictureKeeping(Foundation):
         """
         with disk_errors(self.layout.index):
             self._catch_up()
-            rows = self._index.page(query)
-        return tuple((self._read_turn(row.session, row.turn), row.position) for row in rows)
+            found = [self._follow(row) for row in self._index.page(query)]
+            if None in found:
+                self._index.renew()
+                found = [self._follow(row) for row in self._index.page(query)]
+        return tuple(one for one in found if one is not None)
 
     def find_image(self, image_id: str) -> tuple[Turn, int]:
         """
@@ -148,9 +152,9 @@ class PictureKeeping(Foundation):
         """
         with disk_errors(self.layout.index):
             self._catch_up()
-            row = self._index.find(image_id) if is_id(image_id) else None
-            if row is not None:
-                return self._read_turn(row.session, row.turn), row.position
+            found = self._find(image_id) if is_id(image_id) else None
+            if found is not None:
+                return found
             latest = tuple(row.image for row in self._index.page(ImageQuery(limit=HINTS)))
         raise NotFoundError(
             f"This library has no picture {image_id!r}. Its latest are: "
@@ -158,3 +162,27 @@ class PictureKeeping(Foundation):
             image_id,
             latest,
         )
+
+    def _find(self, image_id: str) -> tuple[Turn, int] | None:
+        row = self._index.find(image_id)
+        if row is None:
+            return None
+        found = self._follow(row)
+        if found is not None:
+            return found
+        self._index.renew()
+        row = self._index.find(image_id)
+        return None if row is None else self._follow(row)
+
+    def _follow(self, row: Row) -> tuple[Turn, int] | None:
+        """
+        Read the turn of a picture; None where the index is mistaken and leads to another or none.
+        """
+        try:
+            if not self.layout.turn_file(row.session, row.turn).exists():
+                return None
+        except ValueError:  # what it says could not even be a name
+            return None
+        turn = self._read_turn(row.session, row.turn)
+        ids = [image.id for image in turn.images]
+        return (turn, row.position) if ids[row.position : row.position + 1] == [row.image] else None

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import attrs
 
+from imagesession._model.reports import Pending
 from imagesession._model.turns import Turn
-from imagesession._plan.store import Pending
 
 from .durable import disk_errors
 from .foundation import Foundation
@@ -21,16 +21,29 @@ from .journal import Entry, Intent
 class HeldLease:
     """
     The right to be at an intent, from its writing until it is settled or let go of.
+
+    Where a call is broken off before it got hold of its lease, nobody is left to let go of it; so
+    a lease that nobody holds lets go by itself.
+
+    Attributes:
+        library: Where the intent is.
+        turn: What was asked.
+        token: Tells this lease from a later one of the same turn.
     """
 
     library: Recovering = attrs.field(repr=False)
     turn: Turn
+    token: object = attrs.field(factory=object, repr=False)
 
     def release(self) -> None:
         """
         Let go of it; if it is not settled, any library may take it over from now on.
         """
-        self.library.let_go(self.turn)
+        self.library.let_go(self)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # the interpreter may be on its way out
+            self.release()
 
 
 class Recovering(Foundation):
@@ -39,18 +52,25 @@ class Recovering(Foundation):
     """
 
     def _lease(self, turn: Turn) -> HeldLease:
-        self._at_work.add(turn.id)
-        return HeldLease(self, turn)
+        lease = HeldLease(self, turn)
+        self._at_work[turn.id] = lease.token
+        return lease
 
-    def let_go(self, turn: Turn) -> None:
+    def let_go(self, lease: HeldLease) -> None:
         """
         Write down that nobody is at an intent any more, unless it is settled.
         """
-        self._at_work.discard(turn.id)
+        turn = lease.turn
+        if self._at_work.get(turn.id) is not lease.token:
+            return  # let go of already
+        del self._at_work[turn.id]
         entry = Entry(turn_id=turn.id, session_id=turn.session)
         # Whoever looks later sees it at the latest when this process has ended.
         with contextlib.suppress(OSError):
+            response_id = self._unwritten.pop(turn.id, None)
             if self._is_open(entry):
+                if response_id is not None:
+                    self._journal.note(turn, response_id)
                 self._journal.claim(turn, None)
 
     def pending(self) -> tuple[Pending, ...]:
@@ -81,6 +101,7 @@ class Recovering(Foundation):
                     running=self._is_running(intent),
                 )
         self._owners.sweep(needed)
+        self._journal.sweep()
 
     def claim(self, turn: Turn) -> HeldLease | None:
         """
@@ -92,6 +113,7 @@ class Recovering(Foundation):
             if intent is None or self._is_running(intent):
                 return None
             self._journal.claim(turn, self._owners.me())
+            self._taken_over.add(turn.id)
         return self._lease(turn)
 
     def _is_open(self, entry: Entry) -> bool:

@@ -8,16 +8,18 @@ import contextlib
 import datetime as dt
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Callable
 
-from imagesession._model.turns import ImageRecord, Turn
+from imagesession._model.pictures import SUFFIXES
+from imagesession._model.turns import ImageRecord, Turn, short_id
 from imagesession._plan.wire import Received
 from imagesession.errors import DiskError
 
 from . import sidecar
-from .beneath import folder_beneath
-from .durable import give_name, is_taken, unnamed, write_plainly
+from .beneath import folder_beneath, read_beneath
+from .durable import flush_folder, give_name, is_taken, unnamed, write_plainly
 from .layout import Layout, folder_of
 
 _WORTH_A_THREAD = 1_000_000
@@ -25,19 +27,35 @@ _MAX_NUMBER = 9_999
 
 
 def put(
-    layout: Layout, turn: Turn, now: dt.datetime, picture: Received, image_id: str
+    layout: Layout,
+    turn: Turn,
+    now: dt.datetime,
+    picture: Received,
+    image_id: str,
+    *,
+    named: set[str] | None = None,
 ) -> ImageRecord:
     """
     Write a picture durably; the file's bytes are those that were received.
+
+    Args:
+        layout: Where things lie.
+        turn: What it was made for.
+        now: The time, in UTC.
+        picture: The picture.
+        image_id: Its id.
+        named: Where a program that was stopped may have put it there already: the files that
+            records name. The one that is used is added.
 
     Raises:
         OSError: It cannot be written.
         DiskError: There is no free name.
     """
     digest = _digesting(picture.data)
+    left = None if named is None else _left_behind(layout, turn, picture, named)
     return ImageRecord(
         id=image_id,
-        file=_write(layout, turn, now, picture),
+        file=left or _write(layout, turn, now, picture),
         format=picture.facts.format,
         width=picture.facts.width,
         height=picture.facts.height,
@@ -80,6 +98,29 @@ def _write(layout: Layout, turn: Turn, now: dt.datetime, picture: Received) -> s
                 give_name(unfinished, path, folder)
                 return file
     raise DiskError(f"{layout.root} has {_MAX_NUMBER:,} pictures of this second already.")
+
+
+def _left_behind(layout: Layout, turn: Turn, picture: Received, named: set[str]) -> str | None:
+    """
+    Find the file of a picture that was put there by a program that did not get further.
+    """
+    folder = folder_of(turn)
+    owner = f"{folder}/session_{short_id(turn.session or turn.id)}_"
+    with contextlib.suppress(OSError):
+        for name in sorted(os.listdir(layout.root / folder)):  # noqa: PTH208 - names will do
+            file = f"{folder}/{name}"
+            ours = file.startswith(owner) and file.endswith(SUFFIXES[picture.facts.format])
+            if ours and file not in named and _holds(layout, file, picture.data):
+                flush_folder(layout.root / folder)
+                named.add(file)
+                return file
+    return None
+
+
+def _holds(layout: Layout, file: str, data: bytes) -> bool:
+    with contextlib.suppress(OSError):
+        return read_beneath(layout.root, file) == data
+    return False
 
 
 def _digesting(data: bytes) -> Callable[[], str]:

@@ -159,6 +159,22 @@ class Spending:
 
 
 @attrs.frozen(kw_only=True)
+class Pending:
+    """
+    A request that is under way, or was left without an end.
+
+    Attributes:
+        turn: What was asked.
+        response_id: The provider's id of it, if it became known.
+        running: Whether a program that lives is at it.
+    """
+
+    turn: Turn
+    response_id: str | None
+    running: bool
+
+
+@attrs.frozen(kw_only=True)
 class Recovery(Generic[Image]):
     """
     What became of requests that had been left without an end.
@@ -180,5 +196,5 @@ class Recovery(Generic[Image]):
         return "\n".join([told, *reasons])
 
 
-for _public in (Recovery, SessionStatus, StudioStats, Spent, Spending):
+for _public in (Pending, Recovery, SessionStatus, StudioStats, Spent, Spending):
     _public.__module__ = "imagesession"

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import attrs
 
+from imagesession.errors import OutcomeUnknownError
+
 from .costs import Cost
 from .options import Options
 from .pictures import PictureFormat
@@ -188,6 +190,13 @@ class Turn:
         Whether it brought a picture, so that another turn can grow on it.
         """
         return self.status == "completed" and bool(self.images)
+
+    @property
+    def is_lost(self) -> bool:
+        """
+        Whether nobody can tell what became of it: it may have been carried out and billed.
+        """
+        return self.failure is not None and self.failure.error == OutcomeUnknownError.__name__
 
 
 Turn.__module__ = "imagesession"

@@ -54,7 +54,7 @@ def _key(provider: str) -> Flow[Check]:
             message=f"nothing can be asked of {provider}.",
             remedy=error.message,
         )
-    return Check(name="key", message=f"pictures come from {provider}.")
+    return Check(name="key", message=f"a key is there, or none is needed: {provider}.")
 
 
 def _models(options: Options, catalogue: Catalogue, today: dt.date) -> Iterator[Check]:

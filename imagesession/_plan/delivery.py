@@ -1,5 +1,5 @@
 """
-Get one picture out of the provider: ask once, then look until it is there.
+Get one picture out of the provider: ask once, then look until it is there (see `looking`).
 
 The request that is paid for is sent once. It is sent again only where the provider has said that
 it did no work: when it forgot the conversation, or does not work in the background.
@@ -7,13 +7,13 @@ it did no work: when it forgot the conversation, or does not work in the backgro
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import attrs
 
 from imagesession._model.turns import Knowing, Turn
 from imagesession.errors import (
+    LibraryError,
     OutcomeUnknownError,
     ProviderError,
     RejectedError,
@@ -32,22 +32,16 @@ from .failures import (
     NoResponsesError,
     error_of,
     lacks_responses,
-    retry_after,
 )
-from .replies import Outcome, is_success, read_reply, read_words
+from .looking import LEAST_SECONDS, kept, poll, spilled
+from .replies import Outcome, is_success, named_id, read_reply, read_words
 from .requests import Context, Order
 from .retrying import persist
-from .steps import Emit, Flow, Hear, Listen, Now, OnDisk, Send, Wait
+from .steps import Emit, Flow, Hear, Listen, Now, OnDisk, Send
 from .streams import Fold
 from .uploads import forget
 from .wire import NoReplyError, Reply, Request
 from .wishes import Terms
-
-_TRANSIENT = frozenset({408, 409, 425, 429})
-_PATIENCE_FOR_404 = 30.0
-_SERVER_ERROR = 500
-_QUICK = 0.02
-_LOOK_SECONDS = 30.0
 
 
 def deliver(order: Order, past: tuple[Turn, ...], terms: Terms) -> Flow[tuple[Outcome, Knowing]]:
@@ -65,75 +59,77 @@ def deliver(order: Order, past: tuple[Turn, ...], terms: Terms) -> Flow[tuple[Ou
     Raises:
         ImageSessionError: The provider did not answer for the request, and the error says why.
     """
+    deadline = (yield from Now()) + terms.timeout
     try:
-        return (yield from _in_context(order, past, terms))
+        return (yield from _in_context(order, past, terms, deadline))
     except FileLostError:
         yield from forget(order.files, order.turn.provider)
     try:
-        return (yield from _in_context(attrs.evolve(order, files={}), past, terms))
+        return (yield from _in_context(attrs.evolve(order, files={}), past, terms, deadline))
     except FileLostError as error:
         raise RejectedError(f"The provider rejects the request: {error}") from error
 
 
 def _in_context(
-    order: Order, past: tuple[Turn, ...], terms: Terms
+    order: Order, past: tuple[Turn, ...], terms: Terms, deadline: float
 ) -> Flow[tuple[Outcome, Knowing]]:
     """
     Ask in the cheapest way in which the model knows what came before.
     """
     if order.markup is not None:
-        return (yield from _directly(order, past, terms))
+        return (yield from _directly(order, past, terms, deadline))
     try:
-        return (yield from _by_responses(order, past, terms))
+        return (yield from _by_responses(order, past, terms, deadline))
     except NoResponsesError:
-        return (yield from _directly(order, past, terms))
+        return (yield from _directly(order, past, terms, deadline))
 
 
 def _by_responses(
-    order: Order, past: tuple[Turn, ...], terms: Terms
+    order: Order, past: tuple[Turn, ...], terms: Terms, deadline: float
 ) -> Flow[tuple[Outcome, Knowing]]:
     known = remembered(past, order.turn.provider)
     if known is not None:
         context = yield from continued(known, past, order)
         try:
-            return (yield from _ask(order, context, terms)), "continued"
+            return (yield from _ask(order, context, terms, deadline)), "continued"
         except ContextLostError:
             pass
     context = yield from rebuilt(past, order)
     try:
-        outcome = yield from _ask(order, context, terms)
+        outcome = yield from _ask(order, context, terms, deadline)
     except ContextLostError as error:
         raise RejectedError(f"The provider rejects the request: {error}") from error
     return outcome, "rebuilt" if past else "fresh"
 
 
-def _directly(order: Order, past: tuple[Turn, ...], terms: Terms) -> Flow[tuple[Outcome, Knowing]]:
+def _directly(
+    order: Order, past: tuple[Turn, ...], terms: Terms, deadline: float
+) -> Flow[tuple[Outcome, Knowing]]:
     """
     Ask the image model itself, which knows nothing: it is told what came before, and shown it.
     """
     words, pictures = yield from retold(order, past)
     request = images_api.draw(order, pictures, words, terms.timeout)
-    reply = yield from _send(order.turn, request, terms)
+    reply = yield from _send(order.turn, request, terms, deadline)
     outcome = yield from _read_paid(order.turn, reply, images_api.read_images)
-    kept = yield from _kept(order.turn, outcome, reply.body)
-    return kept, "rebuilt" if past else "fresh"
+    whole = yield from kept(order.turn, outcome, reply.body)
+    return whole, "rebuilt" if past else "fresh"
 
 
-def _ask(order: Order, context: Context, terms: Terms) -> Flow[Outcome]:
+def _ask(order: Order, context: Context, terms: Terms, deadline: float) -> Flow[Outcome]:
     """
     Ask in the background, which survives a lost connection; by a plain stream where refused.
     """
-    deadline = (yield from Now()) + terms.timeout
     try:
         if order.partial_images:
-            request = requests.create(order, context, "background stream", terms.timeout)
+            request = requests.create(order, context, "background stream")
             return (yield from _listen(order.turn, request, terms, deadline, resumable=True))
-        request = requests.create(order, context, "background", terms.timeout)
+        request = requests.create(order, context, "background")
         return (yield from _post(order.turn, request, terms, deadline))
     except BackgroundRefusedError:
         pass
     try:
-        request = requests.create(order, context, "stream", terms.timeout)
+        request = requests.create(order, context, "stream")
         return (yield from _listen(order.turn, request, terms, deadline, resumable=False))
     except BackgroundRefusedError as error:
         raise RejectedError(f"The provider rejects the request: {error}") from error
@@ -147,7 +143,8 @@ def look_at(order: Order, request: Request, terms: Terms) -> Flow[Outcome]:
         FileLostError: The provider does not hold the picture any more.
         ImageSessionError: The provider did not answer for the request, and the error says why.
     """
-    reply = yield from _send(order.turn, request, terms)
+    deadline = (yield from Now()) + terms.timeout
+    reply = yield from _send(order.turn, request, terms, deadline)
     if lacks_responses(reply):
         raise RejectedError(
             "This server does not speak Responses, without which no picture can be looked at. "
@@ -156,24 +153,28 @@ def look_at(order: Order, request: Request, terms: Terms) -> Flow[Outcome]:
     return (yield from _read_paid(order.turn, reply, read_words))
 
 
-def _send(turn: Turn, request: Request, terms: Terms) -> Flow[Reply]:
+def _send(turn: Turn, request: Request, terms: Terms, deadline: float) -> Flow[Reply]:
     """
     Send the request that is paid for, until it is taken up; once it may have been, never again.
     """
-    return (yield from persist(lambda: _try_to_send(turn, request), turn, terms))
+    return (yield from persist(lambda: _try_to_send(turn, request, deadline), turn, terms))
 
 
-def _try_to_send(turn: Turn, request: Request) -> Flow[Reply]:
+def _in_time(request: Request, deadline: float) -> Flow[Request]:
+    return attrs.evolve(request, timeout=max(LEAST_SECONDS, deadline - (yield from Now())))
+
+
+def _try_to_send(turn: Turn, request: Request, deadline: float) -> Flow[Reply]:
     try:
-        reply = yield from Send(request)
+        reply = yield from Send((yield from _in_time(request, deadline)), paid=True)
     except NoReplyError as error:
         raise _unanswered(turn, error) from error
     return _taken_up(reply)
 
 
-def _try_to_listen(turn: Turn, request: Request) -> Flow[Reply | None]:
+def _try_to_listen(turn: Turn, request: Request, deadline: float) -> Flow[Reply | None]:
     try:
-        reply = yield from Listen(request)
+        reply = yield from Listen((yield from _in_time(request, deadline)))
     except NoReplyError as error:
         raise _unanswered(turn, error) from error
     return None if reply is None else _taken_up(reply)
@@ -191,7 +192,14 @@ def _taken_up(reply: Reply) -> Reply:
 
 def _post(turn: Turn, request: Request, terms: Terms, deadline: float) -> Flow[Outcome]:
     asked = yield from Now()
-    reply = yield from _send(turn, request, terms)
+    try:
+        reply = yield from _send(turn, request, terms, deadline)
+    except OutcomeUnknownError as error:
+        if error.response_id is None:
+            raise
+        # Enough of the answer came to look the rest up.
+        yield from _note(turn, error.response_id)
+        return (yield from poll(turn, error.response_id, deadline))
     answered = yield from Now()
     return (yield from _follow(turn, reply, deadline, asking=answered - asked))
 
@@ -202,11 +210,16 @@ def _follow(turn: Turn, reply: Reply, deadline: float, *, asking: float = 0.0) -
     """
     if lacks_responses(reply):
         raise NoResponsesError
-    outcome = yield from _read_paid(turn, reply, read_reply)
+    try:
+        outcome = yield from _read_paid(turn, reply, read_reply)
+    except ReplyError:
+        if (response_id := named_id(reply.body)) is None:
+            raise
+        outcome = Outcome(response_id=response_id, finished=False)
     if outcome.response_id is not None:
         yield from _note(turn, outcome.response_id)
-    if outcome.finished:
-        return (yield from _kept(turn, outcome, reply.body))
+    if outcome.finished and not (outcome.all_spoilt and outcome.response_id):
+        return (yield from kept(turn, outcome, reply.body))
     if outcome.response_id is None:
         raise OutcomeUnknownError(
             "The provider accepted the request and gave no id to ask for its outcome.", turn.id
@@ -221,7 +234,7 @@ def _read_paid(turn: Turn, reply: Reply, read: Callable[[Reply], Outcome]) -> Fl
     try:
         return read(reply)
     except ReplyError as error:
-        raise (yield from _spilled(turn, reply.body, error)) from error
+        raise (yield from spilled(turn, reply.body, error)) from error
     except ProviderError as error:
         # The provider broke down somewhere after it had the request.
         raise OutcomeUnknownError(
@@ -238,14 +251,14 @@ def _listen(
     Fold a stream. One that is cut or makes no sense is looked up by its id, if the work goes on
     without us.
     """
-    reply = yield from persist(lambda: _try_to_listen(turn, request), turn, terms)
+    reply = yield from persist(lambda: _try_to_listen(turn, request, deadline), turn, terms)
     if reply is not None:
         return (yield from _follow(turn, reply, deadline))
     fold = Fold()
     reason = "it just ended"
     try:
         outcome = yield from _hear_out(turn, fold, deadline)
-        if outcome is not None:
+        if outcome is not None and not (resumable and outcome.all_spoilt):
             return outcome
     except NoReplyError as error:
         reason = error.reason
@@ -275,125 +288,26 @@ def _hear_out(turn: Turn, fold: Fold, deadline: float) -> Flow[Outcome | None]:
         try:
             partials = list(fold.feed(data))
         except ReplyError as error:
-            raise (yield from _spilled(turn, data, error)) from error
+            raise (yield from spilled(turn, data, error)) from error
         if fold.response_id is not None and not noted:
             yield from _note(turn, fold.response_id)
             noted = True
         for partial in partials:
             yield from Emit(partial)
         if fold.outcome is not None:
-            return (yield from _kept(turn, fold.outcome, data))
+            return (yield from kept(turn, fold.outcome, data))
     return None
 
 
-def poll(turn: Turn, response_id: str, deadline: float, *, asking: float = 0.0) -> Flow[Outcome]:
-    """
-    Look for a reply until it is finished. Looking is free, so it is tried again after any failure.
-
-    Args:
-        turn: The turn that it is for.
-        response_id: The reply's id.
-        deadline: When to stop, by the clock of `Now`.
-        asking: Seconds that asking took; see `looks`.
-
-    Raises:
-        OutcomeUnknownError: It is not finished in time, or the provider will not say.
-    """
-    start = now = yield from Now()
-    for due in looks(asking):
-        yield from Wait(max(0.0, min(start + due, deadline) - now))
-        reply = yield from _look(response_id, deadline - start)
-        now = yield from Now()
-        if reply is not None and is_success(reply):
-            outcome = yield from _sense(turn, reply)
-            if outcome is not None and outcome.finished:
-                return (yield from _kept(turn, outcome, reply.body))
-        elif reply is not None:
-            _check_final(reply, now - start, turn, response_id)
-            yield from Wait(max(0.0, min(retry_after(reply) or 0.0, deadline - now)))
-            now = yield from Now()
-        if now >= deadline:
-            break
-    raise OutcomeUnknownError(
-        f"There was no picture {now - start:.1f} seconds after the provider accepted the request. "
-        "It may still be made; its id is kept in the library's journal.",
-        turn.id,
-        response_id,
-    )
-
-
-def _look(response_id: str, patience: float) -> Flow[Reply | None]:
-    """
-    Ask once how far a reply is; None when there is no answer.
-    """
-    timeout = max(1.0, min(_LOOK_SECONDS, patience))
-    try:
-        return (yield from Send(requests.retrieve(response_id, timeout)))
-    except NoReplyError:
-        return None
-
-
-def _sense(turn: Turn, reply: Reply) -> Flow[Outcome | None]:
-    """
-    Read what was looked at; what makes no sense may make some the next time.
-    """
-    try:
-        return read_reply(reply)
-    except ReplyError as error:
-        yield from _spilled(turn, reply.body, error)
-        return None
-
-
-def looks(asking: float) -> Iterator[float]:
-    """
-    Yield the seconds after which to look, counted from the provider's acceptance.
-
-    The first look comes at once where asking was quick, else after ten times as long: then
-    provider, network or this process are busy, and other requests go first. Later looks are ever
-    rarer.
-
-    Args:
-        asking: Seconds that asking took.
-    """
-    yield from (0.0 if asking < _QUICK else min(10 * asking, 0.3), 0.3, 1.0, 2.0, 3.5)
-    yield from itertools.count(5.5, 2.0)
-
-
-def _check_final(reply: Reply, elapsed: float, turn: Turn, response_id: str) -> None:
-    """
-    Stop where looking again is useless. A new reply's id may not be known everywhere at once.
-    """
-    missing = reply.status == 404  # noqa: PLR2004 - HTTP's "not found"
-    if missing and elapsed <= _PATIENCE_FOR_404:
-        return
-    if not missing and (reply.status >= _SERVER_ERROR or reply.status in _TRANSIENT):
-        return
-    error = error_of(reply)
-    raise OutcomeUnknownError(
-        f"The provider accepted the request and will not show its outcome: {error}",
-        turn.id,
-        response_id,
-    ) from error
-
-
-def _kept(turn: Turn, outcome: Outcome, body: bytes) -> Flow[Outcome]:
-    """
-    Keep the bytes of a finished reply in which something that was paid for cannot be read.
-    """
-    if not outcome.spoilt:
-        return outcome
-    error = outcome.error if isinstance(outcome.error, ReplyError) else ReplyError("")
-    told = yield from _spilled(turn, body, error)
-    return attrs.evolve(outcome, error=told if outcome.error else None)
-
-
-def _spilled(turn: Turn, body: bytes, error: ReplyError) -> Flow[ReplyError]:
-    place = yield from OnDisk(lambda store: store.spill(turn.id, body))
-    return ReplyError(f"{error.message} Its bytes are kept in {place}.", error.status, error.code)
-
-
 def _note(turn: Turn, response_id: str) -> Flow[None]:
-    yield from OnDisk(lambda store: store.note(turn, response_id))
+    """
+    Write the provider's id down. A disk that does not take it does not end the call: its picture
+    is paid for, and the id is known here as long as the program lives.
+    """
+    try:
+        yield from OnDisk(lambda store: store.note(turn, response_id))
+    except LibraryError:
+        return
 
 
 def _unanswered(turn: Turn, error: NoReplyError) -> OutcomeUnknownError | UnavailableError:
@@ -402,6 +316,7 @@ def _unanswered(turn: Turn, error: NoReplyError) -> OutcomeUnknownError | Unavai
             f"The request was sent and its answer was lost ({error.reason}). What was asked for "
             "may have been made and billed; it is not asked for again by itself.",
             turn.id,
+            named_id(error.body),
         )
     return UnavailableError(
         f"The provider cannot be reached ({error.reason}); nothing was sent. Check the network "

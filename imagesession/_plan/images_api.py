@@ -35,7 +35,7 @@ def draw(order: Order, pictures: tuple[Fetched, ...], words: str, timeout: float
         order: What is wanted.
         pictures: What goes along; the one that is changed comes first.
         words: The whole prompt.
-        timeout: Seconds without a byte after which the answer counts as lost.
+        timeout: Seconds in all after which the answer counts as lost.
     """
     options = tool_options(order.turn.options)
     body: Item = {**options, "model": order.image_model, "prompt": words, "n": 1}

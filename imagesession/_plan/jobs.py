@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 from imagesession._model.jobs import Job
-from imagesession.errors import CallError, LibraryError
+from imagesession.errors import CallError, ImageSessionError
 
 from .checks import check_label
 from .steps import Flow, OnDisk
@@ -83,7 +83,7 @@ def made(jobs: Named) -> Flow[frozenset[int]]:
 def _made(jobs: Named, store: Store) -> Iterator[int]:
     for position, (key, _) in enumerate(jobs):
         # Damage is told by the job that meets it.
-        with contextlib.suppress(LibraryError):
+        with contextlib.suppress(ImageSessionError):
             if key is not None and store.find_intent(intent_of(key)) is not None:
                 yield position
 

@@ -10,17 +10,29 @@ from __future__ import annotations
 import attrs
 
 from imagesession._model.costs import Cost
+from imagesession._model.reports import Pending
 from imagesession._model.turns import Knowing, Turn
-from imagesession.errors import ImageSessionError, OutcomeUnknownError
+from imagesession.errors import (
+    ImageSessionError,
+    NotFoundError,
+    OutcomeUnknownError,
+    ReplyError,
+    UnavailableError,
+)
 
-from . import delivery
+from . import requests
 from .flows import answered, keep_failure
+from .looking import poll
 from .ordering import image_model
 from .replies import Outcome
 from .requests import Order
-from .steps import AskProvider, Flow, Now, OnDisk
-from .store import Lease, Pending
+from .steps import AskProvider, Flow, Now, OnDisk, Send
+from .store import Lease
+from .wire import NoReplyError
 from .wishes import Terms
+
+# However short the patience, a picture that comes may take its time.
+_LOOK_SECONDS = 30.0
 
 
 @attrs.frozen(kw_only=True)
@@ -66,6 +78,45 @@ def recover(terms: Terms, patience: float) -> Flow[tuple[Settled, ...]]:
     return tuple(settled)
 
 
+def cancel(turn_id: str, terms: Terms) -> Flow[Settled]:
+    """
+    Have the provider stop what is under way, and settle it if nobody else is at it.
+
+    Args:
+        turn_id: The turn's id.
+        terms: What holds for everything that is asked.
+
+    Raises:
+        NotFoundError: No such request is under way.
+        UnavailableError: The provider cannot be reached.
+    """
+    found = yield from OnDisk(lambda store: store.pending())
+    known = {one.turn.id: one for one in found}
+    if turn_id not in known:
+        raise NotFoundError(
+            f"No request {turn_id!r} is under way; it may be settled. There are: "
+            f"{', '.join(known) or 'none'}.",
+            turn_id,
+            tuple(known),
+        )
+    pending = known[turn_id]
+    if pending.response_id is not None:
+        yield from _stop(pending.response_id)
+    return (yield from _settle(pending, terms, 0.0))
+
+
+def _stop(response_id: str) -> Flow[None]:
+    """
+    Ask the provider to stop. What it answers does not matter: a look tells what became of it.
+    """
+    try:
+        yield from Send(requests.cancel(response_id))
+    except NoReplyError as error:
+        raise UnavailableError(
+            f"The provider cannot be reached ({error.reason}), so nothing was stopped. Try again."
+        ) from error
+
+
 def settle_leftovers(terms: Terms) -> Flow[None]:
     """
     Settle what programs that were stopped have left, the first time that a library is used: what
@@ -103,9 +154,11 @@ def _claim(turn: Turn) -> Flow[Lease | None]:
 def _look(turn: Turn, response_id: str, terms: Terms, patience: float) -> Flow[Settled]:
     now = yield from Now()
     try:
-        outcome = yield from delivery.poll(turn, response_id, now + patience)
+        outcome = yield from poll(turn, response_id, now + patience, least=_LOOK_SECONDS)
     except OutcomeUnknownError as error:
         return Settled(turn=turn, left=error.message)
+    except ReplyError as error:
+        return Settled(turn=(yield from keep_failure(turn, error)))
     return Settled(turn=(yield from _keep(turn, outcome, terms)))
 
 

@@ -8,6 +8,7 @@ relied on is named in each function; everything else may be missing, null or of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import cast
 
@@ -23,6 +24,7 @@ from .lifting import parse
 from .tolerance import Json, as_list, as_mapping, as_text
 from .wire import Received, Reply
 
+_ID_FIRST = re.compile(rb'\s*\{\s*"id"\s*:\s*"([^"\\]{1,256})"')
 # Whatever else a status is, there is more to come.
 FINISHED = frozenset({"completed", "failed", "incomplete", "cancelled"})
 
@@ -53,6 +55,13 @@ class Outcome:
     model: str | None = None
     led: bool = True
     usage: Usage = Usage()
+
+    @property
+    def all_spoilt(self) -> bool:
+        """
+        Whether there were pictures, of which none can be read.
+        """
+        return self.spoilt > 0 and not self.pictures
 
 
 def read_reply(reply: Reply) -> Outcome:
@@ -106,6 +115,14 @@ def read_response(response: Json) -> Outcome:
         model=as_text(response.get("model")) or None,
         usage=_usage(response),
     )
+
+
+def named_id(body: bytes) -> str | None:
+    """
+    Return the id that stands first in a response object, of which the rest may be missing.
+    """
+    named = _ID_FIRST.match(body)
+    return None if named is None else named[1].decode("utf-8", "replace")
 
 
 def read_words(reply: Reply) -> Outcome:
@@ -245,6 +262,12 @@ def read_json(reply: Reply) -> Json:
     Raises:
         ReplyError: It is none.
     """
+    if not reply.whole:
+        raise ReplyError(
+            f"The provider's reply has more than {len(reply.body) / 1e6:.0f} MB, which none should "
+            "have; the rest was not read.",
+            reply.status,
+        )
     try:
         body = parse(reply.body)
     except ValueError:

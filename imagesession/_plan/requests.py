@@ -20,6 +20,7 @@ from .wire import Request
 
 Item = dict[str, Any]
 Delivery = Literal["background", "background stream", "stream"]
+_STREAM_SILENCE = 120.0
 
 
 @attrs.frozen(kw_only=True)
@@ -71,7 +72,7 @@ class Order:
     files: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
 
-def create(order: Order, context: Context, delivery: Delivery, timeout: float = 600.0) -> Request:
+def create(order: Order, context: Context, delivery: Delivery) -> Request:
     """
     Build the request that is paid for.
 
@@ -79,7 +80,6 @@ def create(order: Order, context: Context, delivery: Delivery, timeout: float = 
         order: What is wanted.
         context: How the model knows what came before.
         delivery: How the reply comes: asked for later, or as a stream of events.
-        timeout: Seconds without a byte after which the answer counts as lost.
 
     Source: https://developers.openai.com/api/reference/resources/responses/methods/create
     """
@@ -102,16 +102,33 @@ def create(order: Order, context: Context, delivery: Delivery, timeout: float = 
         body["instructions"] = order.brief
     if delivery != "background":
         body["stream"] = True
-    return Request(method="POST", path="/responses", body=body, timeout=timeout)
+    # A stream that fell silent is not worth waiting for where the reply can be looked up.
+    silence = _STREAM_SILENCE if delivery == "background stream" else None
+    return Request(method="POST", path="/responses", body=body, silence=silence)
 
 
-def retrieve(response_id: str, timeout: float = 30.0) -> Request:
+def retrieve(response_id: str, timeout: float = 30.0, silence: float | None = None) -> Request:
     """
     Build the free request that asks how far a reply is.
+
+    Args:
+        response_id: The reply's id.
+        timeout: Seconds in all.
+        silence: Seconds without a byte.
     """
     # The id is the provider's word, and need not be fit for a path.
     path = f"/responses/{urllib.parse.quote(response_id, safe='')}"
-    return Request(method="GET", path=path, timeout=timeout)
+    return Request(method="GET", path=path, timeout=timeout, silence=silence)
+
+
+def cancel(response_id: str, timeout: float = 30.0) -> Request:
+    """
+    Build the free request that stops what is under way in the background.
+
+    Source: https://developers.openai.com/api/reference/resources/responses/methods/cancel
+    """
+    path = f"/responses/{urllib.parse.quote(response_id, safe='')}/cancel"
+    return Request(method="POST", path=path, body={}, timeout=timeout)
 
 
 def _message(order: Order, last: Fetched | None) -> Item:

@@ -37,7 +37,8 @@ def persist(attempt: Callable[[], Flow[T]], turn: Turn, terms: Terms) -> Flow[T]
     Raises:
         TryLaterError: The provider went on turning it away.
     """
-    end = (yield from Now()) + min(terms.patience, terms.timeout)
+    # A request that is taken up needs some of the time for itself.
+    end = (yield from Now()) + min(terms.patience, terms.timeout / 2)
     provider = turn.provider
     for number in range(1, MAX_TRIES + 1):
         yield from _heed(provider, end)

@@ -75,9 +75,15 @@ class AskProvider(Step[str]):
 class Send(Step[Reply]):
     """
     Send a request and read its whole reply.
+
+    Attributes:
+        request: What to send.
+        paid: Whether it is paid for. A cancellation then waits a while for its reply, without which
+            nobody could look up what was made.
     """
 
     request: Request
+    paid: bool = False
 
 
 @attrs.frozen

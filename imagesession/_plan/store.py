@@ -15,6 +15,7 @@ from imagesession._model.budgets import Budget
 from imagesession._model.checkup import Check
 from imagesession._model.estimates import Estimate
 from imagesession._model.pictures import PictureFacts
+from imagesession._model.reports import Pending
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
 from imagesession._model.turns import ImageRecord, Kind, Turn
@@ -175,22 +176,6 @@ class Upload:
 
     file_id: str | None
     expires: dt.datetime
-
-
-@attrs.frozen(kw_only=True)
-class Pending:
-    """
-    An intent that is not settled.
-
-    Attributes:
-        turn: What was asked.
-        response_id: The provider's id of it, if it became known.
-        running: Whether a program that lives is at it.
-    """
-
-    turn: Turn
-    response_id: str | None
-    running: bool
 
 
 class Lease(Protocol):

@@ -41,7 +41,8 @@ class Request:
         path: Beneath the base URL.
         body: Sent as JSON, or as the fields of a form where there are files.
         files: Sent as parts of a form.
-        timeout: Seconds without a byte after which the answer counts as lost.
+        timeout: Seconds in all after which the answer counts as lost, however much of it came.
+        silence: Seconds without a byte after which it does so before; None for no limit.
     """
 
     method: Literal["GET", "POST"]
@@ -49,6 +50,7 @@ class Request:
     body: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
     files: tuple[Part, ...] = ()
     timeout: float = 600.0
+    silence: float | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -60,11 +62,13 @@ class Reply:
         status: The HTTP status.
         headers: By lower-case name.
         body: Its bytes, decoded from any transfer or content encoding.
+        whole: Whether that is all of them; what is longer than any answer should be is not read on.
     """
 
     status: int
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
     body: bytes = attrs.field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
+    whole: bool = True
 
 
 @attrs.define(eq=False)
@@ -75,10 +79,12 @@ class NoReplyError(Exception):
     Attributes:
         sent: Whether the request may have reached the provider. False is proof that it did not.
         reason: What went wrong, in a few words.
+        body: What came of the answer before.
     """
 
     sent: bool
     reason: str
+    body: bytes = attrs.field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
 
 
 @attrs.frozen(kw_only=True)

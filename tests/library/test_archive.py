@@ -4,6 +4,7 @@ Sessions leave a library and come back as they were; what is not to be trusted i
 
 from __future__ import annotations
 
+import datetime as dt
 import html
 import json
 import os
@@ -106,6 +107,13 @@ def files(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.suffix not in {".sqlite", ".jsonl"}
     }
+
+
+def exported_id(folder: Path) -> str:
+    """
+    Return the id of an exported session.
+    """
+    return str(json.loads((folder / "session.json").read_bytes())["id"])
 
 
 def reseal(folder: Path) -> None:
@@ -307,6 +315,17 @@ def test_an_export_is_private(session: Any, tmp_path: Path, name: str) -> None:
         with zipfile.ZipFile(path) as archive:
             modes = {member.external_attr >> 16 for member in archive.infolist()}
         assert modes == {stat.S_IFREG | 0o600}
+
+
+@pytest.mark.parametrize("year,told", [(1970, 1980), (2026, 2026), (2500, 2107)])
+def test_a_zip_s_times_are_ones_that_it_knows(tmp_path: Path, year: int, told: int) -> None:
+    """
+    A clock that was wrong does not keep a session from being exported.
+    """
+    with parcels.writing(tmp_path / "x.zip", dt.datetime(year, 1, 1, tzinfo=dt.UTC)) as add:
+        add("x", b"x")
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        assert archive.infolist()[0].date_time[0] == told
 
 
 @pytest.mark.parametrize("path", ["", 7, None, b"\0", "a\0b", "~nobody-of-that-name/x"])
@@ -573,18 +592,21 @@ def test_a_failed_import_leaves_nothing(
     import stays; and the same import works once the disk does.
     """
     real = os.link
-    steps: list[object] = []
+    named: list[Path] = []
 
     def link(*args: Any, **kwargs: Any) -> None:
-        steps.append(args)
-        if len(steps) == step:
+        if len(named) == step - 1:
             raise OSError(28, "No space left on device")
         real(*args, **kwargs)
+        named.append(Path(args[1]))
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "link", link)
         refused(other, exported, DiskError, "make room")
-    assert len(steps) == step
+    # Pictures first, then the turns' records; the session's own, which makes it visible, last.
+    assert len(named) == step - 1
+    assert ".json" not in {one.suffix for one in named[:5]}
+    assert {one.parent.name for one in named[5:]} <= {exported_id(exported)}
     assert len(other.import_session(exported).images()) == 5
 
 
@@ -603,6 +625,32 @@ def test_an_import_that_was_killed_is_taken_up(other: Any, exported: Path, sessi
     assert files(other.library).keys() == whole.keys()
     assert [one.bytes for one in again.images()] == [one.bytes for one in session.images()]
     assert [one.id for one in other.images()] == [one.id for one in reversed(session.images())]
+
+
+def test_two_imports_at_once_are_one(
+    exported: Path, tmp_path: Path, in_threads: Callable[[list[Callable[[], Any]]], None]
+) -> None:
+    """
+    Of several programs that import the same session at once, one does; the others are refused,
+    and take nothing away from it.
+    """
+    done: list[SessionRecord] = []
+    late: list[CallError] = []
+
+    def attempt() -> None:
+        try:
+            done.append(Library(tmp_path / "shared").import_session(exported))
+        except CallError as error:
+            late.append(error)
+
+    in_threads([attempt] * 4)
+    assert (len(done), len(late)) == (1, 3)
+    there = Library(tmp_path / "shared")
+    images = [image for turn in there.tree(done[0]).turns.values() for image in turn.images]
+    assert [contents.digest(there.read(image)) for image in images] == [
+        image.sha256 for image in images
+    ]
+    assert len(list((tmp_path / "shared").glob("*/session_*.png"))) == len(images) - 2
 
 
 def test_what_was_left_of_another_session_is_not_replaced(
@@ -640,6 +688,23 @@ def test_an_index_that_fails_is_built_anew(
 
 
 # --- what is not to be trusted ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["out", "out.zip"])
+def test_a_disk_that_fails_is_no_damage(
+    session: Any, other: Any, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    An export on a disk that cannot be read is told as that, not as a damaged one.
+    """
+    path = session.export(tmp_path / name)
+
+    def broken(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("imagesession._library.parcels.open_beneath", broken)
+    monkeypatch.setattr(zipfile, "ZipFile", broken)
+    refused(other, path, DiskError, "Input/output error")
 
 
 @pytest.mark.parametrize("kind", ["nothing", "empty", "text", "zip", "list"])

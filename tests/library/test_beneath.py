@@ -56,13 +56,13 @@ def planted(link: Path, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def nothing_left_open() -> Generator[None, None, None]:
+def nothing_left_open(root: Path) -> Generator[None, None, None]:
     """
-    See to it that every descriptor is closed again.
+    See to it that everything beneath a folder is closed again, where the system tells.
     """
-    before = len(list(Path("/dev/fd").iterdir()))
     yield
-    assert len(list(Path("/dev/fd").iterdir())) == before
+    opened = [one.resolve() for one in Path("/proc/self/fd").glob("*")]
+    assert [one for one in opened if one.is_relative_to(root)] == []
 
 
 @WAYS
@@ -70,7 +70,7 @@ def test_files_are_read(root: Path, walk: bool) -> None:  # noqa: FBT001 - pytes
     """
     A file is read by its path beneath a folder, be the folder itself reached through a link.
     """
-    with nothing_left_open():
+    with nothing_left_open(root.parent):
         assert read(root, "products/x/a.png", walk=walk) == b"ours"
         (root.parent / "link").symlink_to(root)
         assert read(root.parent / "link", "products/x/a.png", walk=walk) == b"ours"
@@ -92,12 +92,30 @@ def test_links_lead_nowhere(root: Path, walk: bool, planted_at: str, absolute: b
     for end in (target, link.with_name("away")):
         planted(link, end if absolute else Path(os.path.relpath(end, link.parent)))
         with (
-            nothing_left_open(),
+            nothing_left_open(root.parent),
             pytest.raises(OSError, match=rf"{re.escape(str(link))} is a link"),
         ):
             read(root, "products/x/a.png", walk=walk)
         link.unlink()
         link.with_name("away").rename(link)
+
+
+@WAYS
+@pytest.mark.parametrize("planted_at", ["products", "products/x"])
+def test_folders_behind_links_are_refused(root: Path, walk: bool, planted_at: str) -> None:  # noqa: FBT001 - pytest passes it by name
+    """
+    A folder is not opened through a link, and none is made there.
+    """
+    link = root / planted_at
+    planted(link, root.parent / "outside")
+    for relative in ("products/x", "products/x/new"):
+        with (
+            nothing_left_open(root.parent),
+            pytest.raises(OSError, match=rf"{re.escape(str(link))} is a link"),
+            folder_beneath(root, relative, make=True, walk=walk),
+        ):
+            pass
+    assert not list((root.parent / "outside").rglob("new"))
 
 
 @WAYS
@@ -147,7 +165,7 @@ def test_only_files_are_opened(root: Path, walk: bool) -> None:  # noqa: FBT001 
     A folder, a pipe, which would keep us waiting, and a socket are refused at once.
     """
     os.mkfifo(root / "pipe")
-    with nothing_left_open():
+    with nothing_left_open(root.parent):
         for name in ("products", "pipe"):
             with pytest.raises(OSError, match=f"{name} is no regular file"):
                 read(root, name, walk=walk)

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -196,6 +198,68 @@ def test_a_race_is_not_won_twice(
     in_threads([try_one] * 16)
     assert len(passed) == 5
     assert len(list(library.layout.journal.iterdir())) == 5
+
+
+RACING = """
+import sys
+from pathlib import Path
+from imagesession._library.library import Library
+from imagesession._model.budgets import Budget
+from imagesession._model.estimates import Estimate
+from imagesession._model.options import Options
+from imagesession._model.turns import Turn
+from imagesession._plan.store import Reservation
+from imagesession.errors import BudgetError
+library, passed = Library(Path(sys.argv[1])), 0
+wanted = Reservation(budget=Budget(per_session=4.0), estimate=Estimate(low=1.0, high=1.0))
+
+
+def ask(session):
+    begun = library.begin()
+    turn = Turn(
+        id=begun.id, session=session, prompt="x", options=Options(), started=begun.at, reserved=1.0
+    )
+    library.intend(turn, wanted)
+
+
+print("ready", flush=True)
+sys.stdin.readline()
+for session in map(str, range(10)):
+    try:
+        while True:
+            ask(session)
+            passed += 1
+    except BudgetError:
+        pass
+print(passed, flush=True)
+"""
+
+
+def test_processes_do_not_win_a_race_twice(library: Library) -> None:
+    """
+    Processes that ask as fast as they can are let through exactly as often as the limit holds.
+    """
+    with contextlib.ExitStack() as stack:
+        racing = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", RACING, str(library.layout.root)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for _ in range(4)
+        ]
+        pipes = [(process.stdin, process.stdout) for process in racing]
+        assert [out.readline() for _, out in pipes if out] == ["ready\n"] * 4
+        for into, _ in pipes:
+            assert into is not None
+            into.write("go\n")
+            into.flush()
+        passed = [int(out.readline()) for _, out in pipes if out]
+    assert sum(passed) == 40
+    assert len(list(library.layout.journal.glob("*.jsonl"))) == 40
 
 
 def test_a_refusal_leaves_nothing(library: Library) -> None:

@@ -131,15 +131,18 @@ def test_pictures_are_flushed_before_the_record(
     steps: list[str] = []
     names: dict[int, str] = {}
 
+    def whole(path: Any, folder: int | None = None) -> str:
+        return str(path if folder is None else Path(names[folder], path))
+
     def watch(name: str, describe: Callable[..., str]) -> None:
         real = getattr(os, name)
 
         def watched(*args: Any, **kwargs: Any) -> Any:
             result = real(*args, **kwargs)
             if name == "open":
-                names[result] = str(args[0])
+                names[result] = whole(args[0], kwargs.get("dir_fd"))
             else:
-                steps.append(describe(*args))
+                steps.append(describe(*args, **kwargs))
             return result
 
         monkeypatch.setattr(os, name, watched)
@@ -156,8 +159,8 @@ def test_pictures_are_flushed_before_the_record(
     def flushed(descriptor: int) -> str:
         return f"flush {kind(names[descriptor])}"
 
-    def named(_: Path, target: Path) -> str:
-        return f"name {kind(str(target))}"
+    def named(_: Path, target: Path | str, *, dst_dir_fd: int | None = None, **__: bool) -> str:
+        return f"name {kind(whole(target, dst_dir_fd))}"
 
     watch("fsync", flushed)
     watch("link", named)

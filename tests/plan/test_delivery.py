@@ -15,7 +15,7 @@ import pytest
 
 from imagesession._model.options import Options
 from imagesession._model.turns import Turn
-from imagesession._plan.delivery import looks, poll
+from imagesession._plan.looking import looks, poll
 from imagesession._plan.replies import Outcome
 from imagesession._plan.steps import Flow, Now, OnDisk, Send, Wait
 from imagesession._plan.wire import NoReplyError, Reply, Request

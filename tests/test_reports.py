@@ -1,0 +1,357 @@
+"""
+What sessions and studios tell of themselves, and the rules by which sessions live. Every test runs
+over the sync and the async twin.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import imagesession
+from imagesession.errors import (
+    CallError,
+    GenerationError,
+    MaxSessionsReached,
+    ModerationError,
+    OptionError,
+    PromptError,
+    RefusedError,
+    SessionClosedError,
+)
+from imagesession.testing import OfflineProvider
+from tests.clock import ago
+from tests.conftest import MakeStudio
+
+MINUTE = dt.timedelta(minutes=1)
+
+
+def asked(provider: OfflineProvider) -> list[Any]:
+    """
+    Return the bodies of the requests that draw, which are those that are paid for.
+    """
+    return [
+        call.body for call in provider.calls if call.method == "POST" and call.path == "/responses"
+    ]
+
+
+def paths(provider: OfflineProvider) -> list[str]:
+    """
+    Return the paths of all calls.
+    """
+    return [call.path for call in provider.calls]
+
+
+@pytest.fixture
+def session(studio: Any) -> Any:
+    """
+    A new session.
+    """
+    return studio.session("A logo for a tea shop", name="Tea logo", quality="low")
+
+
+def test_a_new_session_tells_of_itself(session: Any) -> None:
+    """
+    Before anything is generated a session knows its names and choices, and that nothing came.
+    """
+    status = session.status()
+    assert (status.session_id, status.session_name) == (session.id, "Tea logo")
+    assert status.description == "A logo for a tea shop"
+    assert (status.state, status.active) == ("active", True)
+    assert (status.model, status.options) == ("auto", {"quality": "low"})
+    assert (status.branch, status.branches, status.head) == ("main", ("main",), None)
+    assert (status.total_generations, status.turns, status.recent_images) == (0, {}, ())
+    assert status.cost.total == 0
+    assert status.conversation_summary == "0 user interactions, 0 images generated"
+    assert status.last_activity == status.created_at
+    assert status.created_at.utcoffset() == dt.timedelta()
+
+
+def test_a_session_counts_what_came(session: Any, provider: OfflineProvider) -> None:
+    """
+    Pictures, turns by their ends, the latest five paths and the head are told as they are.
+    """
+    provider.pictures_per_reply = 2
+    images = [session.generate(f"number {number}") for number in range(3)]
+    provider.refuse_next("No.")
+    with pytest.raises(RefusedError):
+        session.generate("something else")
+    branch = session.branch("other")
+    status = branch.status()
+    assert status.total_generations == 6
+    assert status.turns == {"completed": 3, "refused": 1}
+    assert [Path(path).name for path in status.recent_images] == [
+        one.path.name for one in session.images()[:0:-1]
+    ]
+    assert all(Path(path).is_file() for path in status.recent_images)
+    assert status.head == images[-1].id
+    assert (status.branch, status.branches) == ("other", ("main", "other"))
+    assert status.conversation_summary == "4 user interactions, 6 images generated"
+    assert status.last_activity > status.created_at
+    costs = [turn.cost.total for turn in session.turns()]
+    assert costs[-1] > 0, "the words of a refusal are billed"
+    assert status.cost.total == pytest.approx(sum(costs))
+
+
+def test_closing_is_told(session: Any) -> None:
+    """
+    A closed session says so, can still tell of itself, and is active again when it is opened on
+    purpose.
+    """
+    session.generate("a teapot")
+    session.close()
+    assert (session.status().state, session.status().active) == ("closed", False)
+    assert session.status().total_generations == 1
+
+
+def test_idle_sessions_make_room(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    A session in which nothing happened for a while does not count among the active ones; it goes
+    on as if nothing had been, and counts again.
+    """
+    studio = make_studio(tmp_path, max_sessions=1, idle_after=1800)
+    with ago(31 * MINUTE, tmp_path):
+        old = studio.session("Old")
+    for file in (tmp_path / ".imagesession" / "sessions").iterdir():
+        file.touch()  # as a backup that was put back does
+    new = studio.session("New")
+    assert (old.status().state, new.status().state) == ("idle", "active")
+    old.generate("going on")
+    assert old.status().state == "active"
+    assert studio.stats().active_sessions == 2
+    with pytest.raises(MaxSessionsReached):
+        studio.session("One more")
+
+
+def test_work_keeps_a_session_active(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    What counts is when something last happened, be it a turn or a move, and not when it started.
+    """
+    studio = make_studio(tmp_path, idle_after=1800)
+    with ago(60 * MINUTE, tmp_path):
+        one, two = studio.session("One"), studio.session("Two")
+        one.generate("a teapot")
+        two.generate("a teapot")
+    with ago(20 * MINUTE, tmp_path):
+        one.generate("bluer")
+        two.undo()
+    assert (one.status().state, two.status().state) == ("active", "active")
+    assert studio.stats().active_sessions == 2
+    since = dt.datetime.now(dt.UTC) - one.status().last_activity
+    assert 19 * MINUTE < since < 22 * MINUTE
+
+
+def test_too_many_sessions_name_the_idlest(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    The error names the session in which nothing happened for the longest time, and closing that
+    one makes room; neither closed nor promoted ones get around the limit.
+    """
+    studio = make_studio(tmp_path, max_sessions=2, idle_after=3600)
+    with ago(30 * MINUTE, tmp_path):
+        first = studio.session("First", name="the first")
+    with ago(20 * MINUTE, tmp_path):
+        second = studio.session("Second")
+    first.generate("still at it")
+    for verb, image in (("session", ()), ("promote", (first.head(),))):
+        with pytest.raises(MaxSessionsReached, match=second.id) as caught:
+            getattr(studio, verb)(*image, "Third")
+        assert (caught.value.limit, caught.value.idlest) == (2, second.id)
+    assert "20 minutes" in str(caught.value)
+    studio.open(caught.value.idlest).close()
+    third = studio.session("Third")
+    assert {one.id for one in studio.sessions()} == {first.id, second.id, third.id}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_sessions": 0},
+        {"max_sessions": True},
+        {"max_sessions": 2.0},
+        {"idle_after": 0},
+        {"idle_after": -1},
+        {"idle_after": "an hour"},
+        {"idle_after": True},
+    ],
+)
+def test_limits_must_make_sense(
+    make_studio: MakeStudio, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    """
+    A number of sessions or seconds that is none is refused when the studio is made.
+    """
+    with pytest.raises(CallError, match=next(iter(wrong))):
+        make_studio(tmp_path, **wrong)
+
+
+def test_a_session_changes_its_model(studio: Any, session: Any, provider: OfflineProvider) -> None:
+    """
+    What a session asks for can be changed on the way: the next turns go to that model, and so do
+    those of whoever opens it later; a single call may ask for another, and only that call does.
+    """
+    session.generate("a teapot")
+    changed = session.update(model="gpt-6-sol", image_model="gpt-image-2")
+    changed.generate("bluer")
+    session.generate("warmer", model="gpt-6-luna")
+    studio.open(session.id).generate("taller")
+    models = [(body["model"], body["tools"][0].get("model")) for body in asked(provider)]
+    auto = models[0][0]
+    assert models == [
+        (auto, None),
+        ("gpt-6-sol", "gpt-image-2"),
+        ("gpt-6-luna", "gpt-image-2"),
+        ("gpt-6-sol", "gpt-image-2"),
+    ]
+    assert [body["tools"][0]["quality"] for body in asked(provider)] == ["low"] * 4
+    status = session.status()
+    assert status.model == "gpt-6-sol"
+    assert status.options == {
+        "quality": "low",
+        "model": "gpt-6-sol",
+        "image_model": "gpt-image-2",
+    }
+    assert [one.turn.context for one in session.images()] == ["fresh"] + ["continued"] * 3
+
+
+def test_a_session_changes_what_it_is_about(session: Any, provider: OfflineProvider) -> None:
+    """
+    A new description is told from the next turn on; a new name is a label and told to nobody.
+    """
+    session.generate("a teapot")
+    changed = session.update(description="Round things only", name="Round")
+    assert (changed.name, changed.description) == ("Round", "Round things only")
+    session.generate("rounder")
+    session.update()
+    session.generate("roundest")
+    told = [body["instructions"] for body in asked(provider)]
+    assert told == ["A logo for a tea shop", "Round things only", "Round things only"]
+    assert '"Round"' not in str(asked(provider))
+
+
+@pytest.mark.parametrize(
+    "change,error",
+    [
+        ({"quality": "ultra"}, OptionError),
+        ({"qality": "low"}, OptionError),
+        ({"name": 7}, CallError),
+        ({"description": "half a \ud83c"}, CallError),
+    ],
+)
+def test_a_change_that_makes_no_sense_changes_nothing(
+    session: Any, change: dict[str, Any], error: type[Exception]
+) -> None:
+    """
+    A bad change is refused and leaves the session as it was.
+    """
+    before = session.status()
+    with pytest.raises(error):
+        session.update(**change)
+    after = session.status()
+    assert (after.options, after.session_name) == (before.options, before.session_name)
+    assert after.description == before.description
+    session.close()
+    with pytest.raises(SessionClosedError):
+        session.update(quality="high")
+
+
+def test_programs_that_change_a_session_keep_each_others_changes(
+    make_studio: MakeStudio,
+    tmp_path: Path,
+    in_threads: Callable[[list[Callable[[], Any]]], None],
+) -> None:
+    """
+    Changes of different things at the same moment all count.
+    """
+    session = make_studio(tmp_path).session("x")
+    studios = [make_studio(tmp_path) for _ in range(4)]
+    changes: list[dict[str, Any]] = [
+        {"quality": "low"},
+        {"size": "1536x1024"},
+        {"name": "N"},
+        {"description": "D"},
+    ]
+    in_threads(
+        [
+            lambda studio=studio, change=change: studio.open(session.id).update(**change)  # type: ignore[misc]
+            for studio, change in zip(studios, changes, strict=True)
+        ]
+    )
+    status = session.status()
+    assert status.options == {"quality": "low", "size": "1536x1024"}
+    assert (status.session_name, status.description) == ("N", "D")
+
+
+def test_no_bad_turn_poisons_the_next(session: Any, provider: OfflineProvider) -> None:
+    """
+    Whatever way a turn fails, the next one grows on the last that succeeded, and the model does
+    not hear of the failed one, remembered or told again.
+    """
+    last = session.generate("a teapot")
+    failures: list[tuple[Callable[[], None], type[Exception]]] = [
+        (lambda: provider.refuse_next("I would rather not."), RefusedError),
+        (lambda: provider.block_next(stage="input"), ModerationError),
+        (lambda: provider.block_next(stage="output", as_item=True), ModerationError),
+        (provider.break_next, GenerationError),
+        (lambda: provider.fail_next(status=400, method="POST"), CallError),
+    ]
+    for number, (plan, error) in enumerate(failures):
+        for forgotten in (False, True):
+            plan()
+            with pytest.raises(error):
+                session.generate("POISON")
+            if forgotten:
+                provider.forget()
+            image = session.generate(f"number {number}, forgotten: {forgotten}")
+            assert image.parent == last.turn.id
+            assert image.turn.context == ("rebuilt" if forgotten else "continued")
+            assert "POISON" not in str(asked(provider)[-1])
+            last = image
+    with pytest.raises(PromptError):
+        session.generate(" ")
+    assert session.head().id == last.id
+
+
+def test_a_studio_tells_of_itself(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    The numbers of a library are those of what is in it, whoever made it.
+    """
+    studio = make_studio(tmp_path, provider=provider, max_sessions=7, idle_after=5400)
+    empty = studio.stats()
+    assert (empty.total_images, empty.total_turns, empty.total_sessions) == (0, 0, 0)
+    assert (empty.spent, empty.spent_today, empty.models_in_use) == (0, 0, ())
+    one = studio.session("One", model="gpt-6-sol")
+    one.generate("a teapot")
+    studio.session("Two").close()
+    studio.session("Three")
+    provider.refuse_next("No.")
+    with pytest.raises(RefusedError):
+        studio.generate("something")
+    image = studio.generate("a cup")
+    stats = make_studio(tmp_path, max_sessions=7, idle_after=5400).stats()
+    assert (stats.version, stats.library) == (imagesession.__version__, str(tmp_path))
+    assert stats.provider == studio.provider
+    assert (stats.active_sessions, stats.max_sessions, stats.total_sessions) == (2, 7, 3)
+    assert stats.session_timeout_hours == 1.5
+    assert (stats.total_images, stats.total_turns) == (2, 3)
+    assert set(stats.models_in_use) == {"gpt-6-sol", "auto"}
+    assert stats.spent_today == stats.spent >= image.cost.total
+
+
+def test_models_can_be_asked_for(studio: Any, provider: OfflineProvider) -> None:
+    """
+    Models are listed by kind without asking anybody, and with asking those that the provider has.
+    """
+    known = studio.models()
+    assert paths(provider) == []
+    assert known == (*studio.models("image"), *studio.models("mainline"))
+    assert all(model.kind == "image" for model in studio.models("image"))
+    live = studio.models(live=True)
+    assert paths(provider) == ["/models"]
+    assert {model.id for model in live} <= {model.id for model in known}
+    assert live
