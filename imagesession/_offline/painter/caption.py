@@ -7,7 +7,7 @@ from imagesession._offline.painter.plan import Item, MendKind, Plan
 
 _KINDS = {
     "scene": "sketch", "logo": "logo sketch", "icon": "icon sketch", "product": "product sketch",
-    "hero": "banner sketch", "pattern": "pattern sketch",
+    "hero": "banner sketch", "pattern": "pattern sketch", "button": "sketch",
 }  # fmt: skip
 _TIMES = {"sunset": "at sunset", "night": "at night", "dawn": "at dawn", "day": "by day"}
 _WEATHER = {"rain": "in the rain", "snow": "in the snow", "fog": "in the fog",
@@ -18,6 +18,8 @@ _MENDED: dict[MendKind, str] = {
     "darker": "brightness", "contrast": "contrast", "flatter": "contrast",
     "vivid": "saturation", "muted": "saturation", "sharper": "sharpness", "polish": "general",
 }  # fmt: skip
+_ANGLES = {"side": " seen from the side", "three-quarter": " seen at an angle",
+           "top": " seen from above"}  # fmt: skip
 _PLURAL = frozenset({"stars", "headphones", "earbuds", "glasses"})
 _STYLES = {"3d": "three-dimensional", "dark": "dark", "pixel": "pixel-art", "minimal": "minimalist"}
 
@@ -43,9 +45,10 @@ def sentence(
     parts = [f"{article} {look} {_KINDS[plan.layout]} of {what}"]
     if plan.time and plan.layout in {"scene", "hero"}:
         parts[0] += f" {_TIMES[plan.time]}"
+    parts[0] += _ANGLES.get(plan.angle, "")
     weather = [_WEATHER[name] for name in sorted(plan.weather) if name in _WEATHER]
     parts[0] += "".join(f" {text}" for text in weather)
-    lettering = [text for text in (plan.lettering, *plan.captions) if text]
+    lettering = [text for text in (plan.lettering or plan.label, *plan.captions) if text]
     if lettering:
         parts.append("lettered " + _listed([f'"{text}"' for text in lettering]))
     parts += [text for change in plan.changes[-3:] if (text := _changed(change))]

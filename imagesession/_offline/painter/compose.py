@@ -7,11 +7,11 @@ import random
 import attrs
 
 from imagesession._offline.painter import abstract, backdrop, path, signs, styles
+from imagesession._offline.painter.buttons import button
 from imagesession._offline.painter.colour import (
     Change,
     Colour,
     changed,
-    dark,
     distance,
     light,
     luminance,
@@ -27,23 +27,22 @@ from imagesession._offline.painter.drawing import (
     Shape,
     Stop,
     Text,
-    down,
 )
-from imagesession._offline.painter.plan import Item, Plan
+from imagesession._offline.painter.plan import Plan
+from imagesession._offline.painter.product import product
 from imagesession._offline.painter.raster import letterable, text_width
 from imagesession._offline.painter.scenery import scene
 from imagesession._offline.painter.staging import (
     NIGHT,
-    extent,
     ground_of,
     is_dark,
-    mirrored,
     put,
     recoloured,
-    shadow,
     tone_of,
 )
 from imagesession._offline.painter.subjects import Tone
+
+_PLAIN = frozenset({"logo", "icon", "product", "button"})  # one plain ground fills the frame
 
 
 def compose(
@@ -61,7 +60,9 @@ def compose(
         case "icon":
             signs.icon(plan, pen, w, h, phase)
         case "product":
-            _product(plan, pen, w, h, phase)
+            product(plan, pen, w, h, phase)
+        case "button":
+            button(plan, pen, w, h, phase)
         case "pattern":
             _pattern(plan, pen, w, h, phase)
         case "hero":
@@ -73,7 +74,7 @@ def compose(
     drawing = Drawing(width=w, height=h, marks=tuple(pen.marks), paper=paper)
     drawing = styles.styled(drawing, plan)
     # What was not understood still leaves a trace: the hues turn and a small ornament appears.
-    changes = plan.changes + _turns(plan.oddities)
+    changes = plan.look + plan.changes + _turns(plan.oddities)
     marks = [*drawing.marks, *captions(drawing, plan), *twinkles(drawing, plan, phase)]
     if changes:
         marks = [recoloured(mark, changes) for mark in marks]
@@ -86,13 +87,17 @@ def compose(
 
 
 def _is_back(shape: Shape, plan: Plan) -> bool:
-    plain = plan.layout not in {"scene", "hero"} and shape.role == "ground"
+    plain = not _is_scene(plan) and shape.role == "ground"
     return shape.back or plain or shape.role == "glow"
+
+
+def _is_scene(plan: Plan) -> bool:
+    return plan.layout in {"scene", "hero"} or (plan.layout == "product" and plan.lived_in)
 
 
 def _weathered(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
     # Scenes have their own weather; on a plain ground it is a sign, in a colour that shows.
-    if plan.layout in {"scene", "hero", "product"} or not plan.weather:
+    if plan.layout in {"scene", "hero", "product", "button"} or not plan.weather:
         return
     ground = ground_of(plan)
     ink = mix(ground, rgb("#4f86b8"), 0.75) if luminance(ground) > 120 else rgb("#cfe2f5")
@@ -117,50 +122,6 @@ def _weathered(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
         if "cloud" in plan.weather:
             for x, y in ((0.18, 0.16), (0.84, 0.22), (0.8, 0.88)):
                 backdrop.cloud(pen, w * x, h * y, 110, ink, 0.5)
-
-
-def _product(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
-    if plan.time or plan.weather:
-        scene(plan, pen, w, h, phase=phase)
-        return
-    ground = plan.ground or (NIGHT if is_dark(plan) else plan.colours[0] if len(plan.colours) > 1
-                             else rgb("#f3f1ec"))  # fmt: skip
-    white = luminance(ground) > 245
-    floor = h * 0.76
-    with pen.role("ground"):
-        if white:
-            pen.rect(0, 0, w, h, ground)
-        else:
-            pen.rect(0, 0, w, floor, down(0, floor, dark(ground, 0.04), light(ground, 0.35)))
-            pen.rect(
-                0,
-                floor - 60,
-                w,
-                h - floor + 60,
-                Linear(
-                    (0, floor - 60),
-                    (0, h),
-                    (Stop(0, light(ground, 0.35)), Stop(0.4, ground), Stop(1, dark(ground, 0.14))),
-                ),
-            )
-    items = plan.everything or (Item(name="bottle"),)
-    bob = 8 * (abs(phase - 0.5) * 4 - 1) if phase else 0
-    for i, item in reversed(list(enumerate(items[:4]))):
-        # Wide and tall things come out equally large.
-        left, top, right, _ = extent(item)
-        size = 62_000 / max(right - left, 92 - top) * plan.zoom
-        if len(items) > 1:
-            size *= 0.82 if i == 0 else 0.36
-        size = min(size, h * 1.05, w * 1.05)
-        x = w * (0.5 + plan.shift[0]) if i == 0 else w * (0.16, 0.84, 0.3)[i - 1]
-        base = floor + size * 0.07 + plan.shift[1] * h - (0 if i == 0 else 40)
-        wide = min(1.04, (right - left) / 84)
-        shadow(pen, x, base + 4, size * wide, 0.3 if luminance(ground) > 90 else 0.6)
-        tone = tone_of(item, plan, ground)
-        before = len(pen.marks)
-        put(pen, item, tone, x, base + 6, size, stretch=-0.4)
-        pen.marks[before:] = [mirrored(m, base + 6, size * 0.2) for m in pen.marks[before:]]
-        put(pen, item, tone, x, base + bob, size, flip=plan.mirrored)
 
 
 def _pattern(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
@@ -231,7 +192,7 @@ def captions(drawing: Drawing, plan: Plan) -> list[Mark]:
     Letter the texts that were asked for along the lower edge.
     """
     lines = [line for line in plan.captions if letterable(line)]
-    if plan.lettering and plan.layout not in {"logo", "hero"} and plan.items:
+    if plan.lettering and plan.layout not in {"logo", "hero", "button"} and plan.items:
         lines = [line for line in (plan.lettering, *lines) if letterable(line)]
     w, h = drawing.width, drawing.height
     marks: list[Mark] = []
@@ -239,7 +200,10 @@ def captions(drawing: Drawing, plan: Plan) -> list[Mark]:
         size = min(86.0, 0.8 * w / max(1.0, text_width(line, 1.0)))
         y = h - 82 - i * 116
         ink = rgb("#fffdf6")
-        if plan.layout in {"logo", "icon", "product"} and luminance(ground_of(plan)) > 130:
+        if (
+            plan.layout in {"logo", "icon", "product", "button"}
+            and luminance(ground_of(plan)) > 130
+        ):
             ink = plan.scheme.ink
         else:
             marks.append(Text(text=line, at=(w / 2 + 3, y + 4), size=size, fill=rgb("#15172a"),

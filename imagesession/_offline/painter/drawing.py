@@ -74,6 +74,7 @@ class Shape:
     holes: bool = False
     back: bool = False  # part of the surroundings, which a transparent picture leaves out
     role: Role = "subject"
+    of: str = ""  # the subject that it belongs to, if any
 
 
 @attrs.frozen(kw_only=True)
@@ -90,6 +91,7 @@ class Text:
     bold: float = 0.0
     alpha: float = 1.0
     role: Role = "lettering"
+    of: str = ""  # the subject that it belongs to, if any
 
 
 Mark: TypeAlias = Shape | Text

@@ -5,6 +5,7 @@ Frame given pictures: bring them to another shape, and cut out what stands befor
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps, ImageStat
 
 from imagesession._offline.painter.pixels import mapped, resized
+from imagesession._offline.painter.plan import Angle
 
 _NEAR = 34  # how far a colour may lie from the ground's, in its most different part
 _BUSY = 9.0  # how rough the outermost pixels may be, for them to be continued
@@ -53,9 +54,10 @@ def without_ground(image: Image.Image) -> Image.Image:
     Make the ground of a picture clear: what continues its edges inwards, a gradient included.
     """
     rgb = image.convert("RGB")
+    like = _likeness(rgb)
     k = max(1, -(-max(rgb.size) // _COARSE))
     few = (max(1, rgb.width // k), max(1, rgb.height // k))
-    coarse = _standing(mapped(resized(_likeness(rgb), few, Image.Resampling.BOX),
+    coarse = _standing(mapped(resized(like, few, Image.Resampling.BOX),
                               [0] * 128 + [255] * 128))  # fmt: skip
     kept = resized(coarse, rgb.size, Image.Resampling.BILINEAR)
     # Inside, all is kept; along the outline the picture's own pixels decide.
@@ -63,11 +65,35 @@ def without_ground(image: Image.Image) -> Image.Image:
     wider = coarse.filter(ImageFilter.MaxFilter(7)) if min(few) > 12 else coarse
     near = mapped(resized(wider, rgb.size, Image.Resampling.BILINEAR), [0] * 8 + [255] * 248)
     # The median takes away seams one pixel wide, such as that between a hill and the sky.
-    fine = ImageOps.invert(_likeness(rgb)).filter(ImageFilter.MedianFilter(3))
+    fine = ImageOps.invert(like).filter(ImageFilter.MedianFilter(3))
     fine = fine.filter(ImageFilter.GaussianBlur(0.6))
     alpha = ImageChops.lighter(inner, ImageChops.darker(near, fine))
     out = image.convert("RGBA")
     out.putalpha(ImageChops.multiply(alpha, out.getchannel("A")))
+    return out
+
+
+def turned(image: Image.Image, angle: Angle) -> Image.Image:
+    """
+    Show a cut-out from another angle, as far as one picture tells what it looks like.
+    """
+    box = image.getchannel("A").getbbox()
+    if angle == "front" or box is None:
+        return image
+    pad = image.height // 8
+    part = (max(0, box[0] - pad), max(0, box[1] - pad),
+            min(image.width, box[2] + pad), min(image.height, box[3] + pad))  # fmt: skip
+    x, y = (box[0] + box[2]) / 2 - part[0], (box[1] + box[3]) / 2 - part[1]
+    # Each maps a point of the result to one of the picture.
+    matrix = {
+        "side": (-1 / 0.62, 0, x + x / 0.62, 0, 1, 0),
+        "three-quarter": (1 / 0.84, 0, x - x / 0.84, 0.16, 1, -0.16 * x),
+        "top": (1, 0, 0, 0, 1 / 0.64, y - y / 0.64),
+    }[angle]
+    clear = image.crop(part).convert("RGBa")
+    seen = clear.transform(clear.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    out = Image.new("RGBA", image.size, (0, 0, 0, 0))
+    out.paste(seen.convert("RGBA"), part)
     return out
 
 

@@ -156,6 +156,26 @@ ON_COLOUR = re.compile(
     + "|".join((*NAMES, *FOREIGN))
     + r"))(?=\s*(?:$|[,.;!]))"
 )
+# A thing named before a colour tells which shade of it is meant.
+_THINGS = (
+    "leaf|grass|forest|moss|pine|apple|brick|cherry|blood|lemon|chestnut|coffee|steel|jet|"
+    "pillar ?box"
+)
+_COLOURS = "|".join((*NAMES, *FOREIGN))
+SHADE = re.compile(
+    rf"(?:(?<!the )(?<!make )\b(?:{_THINGS})[ -]|\b(?!(?:{_COLOURS})-)[^\W\d_]+-)"
+    rf"({_COLOURS})\b"
+)
+LETTERS = frozen("lettering letters text words word numbers captions caption writing typography")
+BUTTON_END = re.compile(
+    r"\b(?:buttons?\s*$|buttons?\s*[,.;:]|(?:with|in|on|for|from|of|that|which|and)\b)|[,.;:!?(]",
+    re.IGNORECASE,
+)
+BUTTON_WORDS = frozen(
+    "a an the button buttons call-to-action cta pill rounded round large small big primary "
+    "secondary please one label labelled labeled saying says reading reads"
+)
+JOINTS = frozen("a an the to of for and or with in on at by over under from our your my")
 FRESH = re.compile(
     r"^\W*(?:now |then |next |please |ok |okay |and )*"
     r"(?:draw|paint|create|generate|design|sketch|imagine)\b(?! (?:on|it|this|that|over))"

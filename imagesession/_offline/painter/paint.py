@@ -5,7 +5,16 @@ Paint stories: from the words to the encoded picture.
 import attrs
 from PIL import Image
 
-from imagesession._offline.painter import adjust, encode, mending, raster, retouch, svg, words
+from imagesession._offline.painter import (
+    adjust,
+    encode,
+    filling,
+    mending,
+    raster,
+    retouch,
+    svg,
+    words,
+)
 from imagesession._offline.painter.caption import sentence
 from imagesession._offline.painter.compose import compose
 from imagesession._offline.painter.drawing import Drawing, Pen
@@ -70,7 +79,7 @@ def _picture(story: Story, phase: float, share: float) -> Image.Image:
     if story.base is None:
         image = _drawn(story, phase, share)
     elif story.mask is not None:
-        image = retouch.masked(story.base, story.mask, story.prompts, story.size, seed=story.seed)
+        image = filling.masked(story.base, story.mask, story.prompts, story.size, seed=story.seed)
     else:
         image = retouch.retouched(story.base, story.prompts, story.size,
                                   transparent=story.transparent, seed=story.seed)  # fmt: skip

@@ -8,7 +8,9 @@ import attrs
 
 from imagesession._offline.painter.colour import Change, Colour, rgb
 
-Layout: TypeAlias = Literal["scene", "logo", "icon", "product", "hero", "pattern"]
+Layout: TypeAlias = Literal["scene", "logo", "icon", "product", "hero", "pattern", "button"]
+Angle: TypeAlias = Literal["front", "side", "three-quarter", "top"]
+Lighting: TypeAlias = Literal["studio", "natural", "dramatic", "soft"]
 Time: TypeAlias = Literal["day", "sunset", "night", "dawn"]
 MendKind: TypeAlias = Literal[
     "margins", "noise", "cast", "highlights", "shadows", "brighter", "darker", "contrast",
@@ -77,6 +79,13 @@ class Plan:
     blur: float = 0.0  # below 0: sharper
     stormy: bool = False  # a dramatic sky is wanted
     clear: bool = False  # no ground is wanted
+    framed: bool = False  # the frame of a preset says how it is shown
+    angle: Angle = "front"
+    lighting: Lighting = "studio"
+    lived_in: bool = False  # a product stands where it is used
+    look: tuple[Change, ...] = ()  # changes that belong to the frame, and go with it
+    label: str = ""  # the words on a button, if none are quoted
+    corner: float = 0.3  # of a button, as a share of its height
     shape: str = ""  # the shape that the latest words asked for
     keyword: str = ""
     seed: int = 0

@@ -1,5 +1,5 @@
 """
-Change pictures that are given: the prompts act on the raster, everywhere or within a mask.
+Change pictures that are given: the prompts act on the raster.
 """
 
 import random
@@ -7,25 +7,18 @@ import random
 import attrs
 from PIL import Image, ImageFilter, ImageOps
 
-from imagesession._offline.painter import (
-    adjust,
-    backdrop,
-    encode,
-    frame,
-    mending,
-    raster,
-    strokes,
-    words,
-)
+from imagesession._offline.painter import adjust, backdrop, encode, frame, mending, raster, words
+from imagesession._offline.painter.briefs import brief
 from imagesession._offline.painter.colour import Change, Colour, rgb
 from imagesession._offline.painter.compose import captions, compose, ornaments
 from imagesession._offline.painter.drawing import UNIT, Drawing, Mark, Pen
-from imagesession._offline.painter.pixels import mapped, resized
-from imagesession._offline.painter.plan import Item, Plan
-from imagesession._offline.painter.remedies import read
+from imagesession._offline.painter.pixels import resized
+from imagesession._offline.painter.plan import Plan
+from imagesession._offline.painter.product import lit_by
 from imagesession._offline.painter.staging import put, shadow, tone_of
 from imagesession._offline.painter.subjects import TABLE
 
+_ANEW = frozenset({"icon", "button"})  # drawn, whatever picture they go by
 _TIMES: dict[str, tuple[Change, ...]] = {
     "night": (Change(kind="ambient", amount=0.85, colour=rgb("#4a5aa0")),
               Change(kind="contrast", amount=1.1)),
@@ -49,15 +42,42 @@ def retouched(
     Change a whole picture as the prompts say.
     """
     plan = _plan(prompts, seed)
+    if plan.framed and plan.layout in _ANEW:
+        plan = _coloured_like(encode.decode(base), plan)
+        return raster.render(compose(plan, size, transparent=transparent), size,
+                             transparent=transparent)  # fmt: skip
     image = mending.mended(_fitted(encode.decode(base), plan, size), plan.mends)
-    image = _changed(image, plan)
+    image = changed(image, plan)
     if transparent or plan.ground:
-        image = frame.without_ground(image)
+        image = frame.turned(frame.without_ground(image), plan.angle)
     if plan.ground and not transparent:
         ground = Image.new("RGB", image.size, plan.ground)
         ground.paste(image, (0, 0), image.getchannel("A"))
         image = ground
     return _laid_over(image, plan)
+
+
+def _coloured_like(image: Image.Image, plan: Plan) -> Plan:
+    # An asset that goes by a picture takes its most telling colour, unless it has one.
+    if plan.colours or plan.accent or any(item.colour for item in plan.items):
+        return plan
+    few = resized(encode.flat(image), (48, 48), Image.Resampling.BOX).quantize(8).convert("RGB")
+    lead = plan.scheme.main
+    most = 0.0
+    for count, pixel in few.getcolors() or []:
+        if isinstance(pixel, tuple):
+            r, g, b = (int(part) for part in pixel[:3])
+            telling = count**0.5 * (max(r, g, b) - min(r, g, b))
+            if telling > most:
+                most, lead = telling, (r, g, b)
+    return attrs.evolve(plan, colours=(lead,))
+
+
+def _unglossed(plan: Plan) -> Plan:
+    # A photograph needs no modelling to look like one.
+    if not plan.framed:
+        return plan
+    return attrs.evolve(plan, styles=tuple(name for name in plan.styles if name != "3d"))
 
 
 def _fitted(image: Image.Image, plan: Plan, size: tuple[int, int]) -> Image.Image:
@@ -67,93 +87,26 @@ def _fitted(image: Image.Image, plan: Plan, size: tuple[int, int]) -> Image.Imag
     return mending.cropped_to(image, size)
 
 
-def masked(
-    base: bytes, mask: bytes, prompts: tuple[str, ...], size: tuple[int, int], *, seed: int
-) -> Image.Image:
-    """
-    Change a picture only where the mask is clear; everywhere else its pixels stay exactly.
-    """
-    before = encode.decode(base)
-    hole = _hole(mask, before.size)
-    filled = before.copy()
-    for box in strokes.regions(hole):
-        filled.paste(_filling(before, hole, box, prompts, seed).convert(before.mode), box)
-    after = Image.composite(filled, before, hole)
-    return after if after.size == size else frame.fitted(after, size)
-
-
-def _hole(mask: bytes, size: tuple[int, int]) -> Image.Image:
-    image = encode.decode(mask)
-    if image.mode != "RGBA":
-        return Image.new("L", size, 0)
-    if image.size != size:
-        image = resized(image, size, Image.Resampling.NEAREST)
-    return mapped(image.getchannel("A"), [255] + [0] * 255)
-
-
-def _filling(before: Image.Image, hole: Image.Image, box: tuple[int, int, int, int],
-             prompts: tuple[str, ...], seed: int) -> Image.Image:  # fmt: skip
-    prompt = prompts[-1] if prompts else ""
-    remedies = read(prompt)
-    plan = words.plan((remedies.rest,), seed)
-    size = (box[2] - box[0], box[3] - box[1])
-    objects = [item for item in plan.items if TABLE[item.name].place not in {"land", "sky"}]
-    if objects or plan.removed:
-        ground = _healed(before, hole).crop(box)
-        return _with_subject(ground, plan, objects[0] if objects else None)
-    refined = words.refine(Plan(seed=plan.seed), prompt)
-    if (refined.changes or remedies.mends) and not plan.items:
-        inside = mending.mended(before.crop(box).convert("RGB"), remedies.mends)
-        return _changed(inside, refined)
-    # Very flat or narrow fillings are cut from a calmer shape, so that they stay pictures.
-    side = (max(size[0], size[1] // 3), max(size[1], size[0] // 3))
-    painted = raster.render(compose(plan, side), side)
-    return ImageOps.fit(painted, size, Image.Resampling.BICUBIC)
-
-
-def _healed(image: Image.Image, hole: Image.Image) -> Image.Image:
-    # The hole is filled from its surroundings: repeatedly blurred, while the rest stays.
-    w, h = image.size
-    k = max(1, max(w, h) // 128)
-    small = resized(image.convert("RGB"), (max(1, w // k), max(1, h // k)), Image.Resampling.BOX)
-    mask = mapped(resized(hole, small.size, Image.Resampling.BOX), [0] + [255] * 255)
-    known = small.copy()
-    fill = resized(small, (1, 1), Image.Resampling.BOX).getpixel((0, 0))
-    small.paste(fill if isinstance(fill, tuple) else (128, 128, 128), (0, 0), mask)
-    for radius in (24, 12, 6, 4, 3, 2, 1.5, 1, 1, 1):
-        blurred = small.filter(ImageFilter.GaussianBlur(radius))
-        small = Image.composite(blurred, known, mask)
-    return resized(small, image.size, Image.Resampling.BICUBIC)
-
-
-def _with_subject(ground: Image.Image, plan: Plan, item: Item | None) -> Image.Image:
-    if item is None:
-        return ground
-    w, h = ground.size
-    pen = Pen()
-    side = min(w, h)
-    x, foot = w / 2, h / 2 + side * 0.44
-    if TABLE[item.name].place not in {"air", "space", "under", "plain"}:
-        shadow(pen, x, foot, side * 0.9, 0.3)
-    put(pen, item, tone_of(item, plan), x, foot, side * 0.94)
-    _stamp(ground, pen.marks, (1.0, 1.0))
-    return ground
-
-
 def _plan(prompts: tuple[str, ...], seed: int) -> Plan:
     plan = Plan(seed=(words.crc(prompts[0]) if prompts else 0) + seed)
     for prompt in prompts:
         plan = words.refine(plan, prompt)
+        if brief(prompt).frame and plan.layout not in _ANEW:
+            # What a frame describes is what the picture shows already.
+            plan = attrs.evolve(plan, items=(), layout="scene", lettering="", keyword="")
     return plan
 
 
-def _changed(image: Image.Image, plan: Plan) -> Image.Image:
+def changed(image: Image.Image, plan: Plan) -> Image.Image:
+    """
+    Change the colours and the placing of a picture as a plan says.
+    """
     if plan.mirrored:
         image = ImageOps.mirror(image)
     if plan.zoom != 1 or plan.shift != (0.0, 0.0):
         image = _moved(image, plan)
-    image = adjust.stylised(image, plan)
-    changes = plan.changes
+    image = adjust.stylised(image, _unglossed(plan))
+    changes = lit_by(plan.lighting) + plan.look + plan.changes
     if plan.time:
         changes += _TIMES[plan.time]
     changes += tuple(_WEATHER[name] for name in sorted(plan.weather) if name in _WEATHER)
@@ -206,11 +159,14 @@ def _laid_over(image: Image.Image, plan: Plan) -> Image.Image:
     paper: Colour = (255, 255, 255)
     whole = Drawing(width=uw, height=uh, marks=tuple(pen.marks), paper=paper)
     marks = [*pen.marks, *captions(whole, lettered), *ornaments(whole, plan)]
-    _stamp(image, marks, (scale, scale))
+    stamp(image, marks, (scale, scale))
     return image
 
 
-def _stamp(image: Image.Image, marks: list[Mark], scale: tuple[float, float]) -> None:
+def stamp(image: Image.Image, marks: list[Mark], scale: tuple[float, float]) -> None:
+    """
+    Paint marks onto a picture.
+    """
     if image.mode != "RGBA":
         for mark in marks:
             raster.stamp(image, mark, scale)

@@ -5,6 +5,7 @@ Scenes: landscapes, streets, seas, skies and rooms, with their subjects in them.
 import attrs
 
 from imagesession._offline.painter import abstract, backdrop, path
+from imagesession._offline.painter.angles import seen
 from imagesession._offline.painter.colour import Colour, dark, light, luminance, mix, rgb
 from imagesession._offline.painter.drawing import Linear, Pen, Radial, Stop, down, fade, vanish
 from imagesession._offline.painter.landscape import LIT, heaven, landscape
@@ -12,6 +13,7 @@ from imagesession._offline.painter.light import light_of
 from imagesession._offline.painter.plan import Item, Plan
 from imagesession._offline.painter.staging import (
     Stage,
+    claim,
     faded,
     lit,
     put,
@@ -245,6 +247,7 @@ def _cast(stage: Stage, objects: list[Item], foot: float) -> None:
         size = min(size, stage.h * (1.1 if main else 0.5), stage.w * 1.1)
         x = stage.w * (stage.centre + plan.shift[0]) if side is None else stage.w * side
         y = foot + stage.h * plan.shift[1] + (0 if main else -6)
+        start = len(pen.marks)
         bob = 14 * (abs(stage.phase - 0.5) * 4 - 1) if stage.phase else 0
         if subject.place in {"air", "space", "under"}:
             y = stage.h * (0.47 if main else 0.34) + size * 0.42 + stage.h * plan.shift[1] + bob
@@ -253,7 +256,11 @@ def _cast(stage: Stage, objects: list[Item], foot: float) -> None:
         else:
             y += bob * 0.4 if subject.place == "water" else 0
             _ground_contact(stage, item, x, y, size)
+        claim(pen, start, item)
+        start = len(pen.marks)
         put(pen, item, tone_of(item, plan), x, y, size, flip=plan.mirrored and main)
+        if main:
+            pen.marks[start:] = seen(pen.marks[start:], plan.angle, x, y, size)
     pen.marks[before:] = lit(pen.marks[before:], stage.air.ambient, 0.75)
 
 

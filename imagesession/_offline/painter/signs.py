@@ -163,8 +163,6 @@ def icon(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
     first = plan.items[0] if plan.items else None
     tile = plan.accent or plan.scheme.main
     own = (first.colour if first else None) or (plan.colours[0] if plan.colours else None)
-    with pen.role("ground"):
-        pen.rect(0, 0, w, h, ground)
     x, y, r = w / 2 + plan.shift[0] * w, h / 2 + plan.shift[1] * h, 350.0 * min(1.3, plan.zoom)
     if own:
         # The asked colour is the sign's, so the tile keeps back.
@@ -172,6 +170,11 @@ def icon(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
     signs = [TABLE[item.name].place == "plain" for item in plan.items]
     if first and not own and not signs[0]:
         tile = light(TABLE[first.name].accent, 0.55) if not is_dark(plan) else dark(tile, 0.45)
+    if plan.ground:
+        # A ground that is asked for is the tile's.
+        tile, ground = plan.ground, light(plan.ground, 0.86)
+    with pen.role("ground"):
+        pen.rect(0, 0, w, h, ground)
     if not flat:
         with pen.role("shadow"):
             pen.shape([path.rectangle(x - r * 0.93, y - r * 0.84, r * 1.86, r * 1.9, r * 0.42)],

@@ -98,11 +98,20 @@ def put(pen: Pen, item: Item, tone: Tone, x: float, base: float, size: float, *,
     Draw a subject standing on a point: x is its middle, base its foot.
     """
     s = size / 100
+    start = len(pen.marks)
     with (
         pen.placed(x, base, s, flip=flip, stretch=stretch),
         pen.placed(-50, -92),
     ):
         TABLE[item.name].draw(pen, tone)
+    claim(pen, start, item)
+
+
+def claim(pen: Pen, start: int, item: Item) -> None:
+    """
+    Let the marks from a number on belong to a subject: its shadow goes where it goes.
+    """
+    pen.marks[start:] = [attrs.evolve(mark, of=item.name) for mark in pen.marks[start:]]
 
 
 @functools.cache

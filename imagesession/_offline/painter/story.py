@@ -4,7 +4,7 @@ Stories: everything that determines a picture, and how the next prompt continues
 
 import attrs
 
-from imagesession._offline.painter import encode, lexicon, mending, words
+from imagesession._offline.painter import briefs, encode, lexicon, mending, naming
 from imagesession._offline.painter.remedies import read, told
 
 _SHAPES = {"wide": (1536, 1024), "tall": (1024, 1536), "square": (1024, 1024)}
@@ -21,7 +21,8 @@ class Story:
         transparent: Paint no ground.
         seed: Varies details of the composition.
         base: An encoded raster picture that the prompts change; None draws from nothing.
-        mask: An encoded PNG with alpha: only where alpha is 0 may pixels of the base change.
+        mask: An encoded PNG with alpha: where alpha is 0 the base may change, where it is full no
+            pixel does; between, the change fades.
         insets: Further reference pictures, shown as small framed prints.
     """
 
@@ -76,9 +77,10 @@ def retell(
         size: None keeps the size unless the words ask for another shape.
         transparent: None keeps the ground unless the words say otherwise.
     """
-    wanted = told(prompt)
+    framed = briefs.brief(prompt).frame is not None
+    wanted = prompt if framed else told(prompt)
     if size is None:
-        own = _cropped(story) if mending.crops(read(prompt).mends) else story.size
+        own = _cropped(story) if not framed and mending.crops(read(prompt).mends) else story.size
         size = _shaped(wanted, own, masked=story.mask is not None)
     if transparent is None:
         transparent = asks_for_transparency(wanted) or (
@@ -111,13 +113,19 @@ def asks_for_transparency(prompt: str) -> bool:
     """
     Tell whether a prompt wants no background.
     """
-    text = prompt[:3000].lower()
+    said = briefs.brief(prompt)
+    if said.frame and said.frame.clear:
+        return True
+    text = said.text[:3000].lower()
     return bool(lexicon.TRANSPARENT.search(text)) and "not transparent" not in text
 
 
 def _asks_for_ground(prompt: str) -> bool:
-    text = prompt[:3000].lower()
-    return words.find(text).ground is not None or "opaque" in text or "not transparent" in text
+    said = briefs.brief(prompt)
+    if said.frame:
+        return said.frame.grounded
+    text = said.text[:3000].lower()
+    return naming.find(text).ground is not None or "opaque" in text or "not transparent" in text
 
 
 def _cropped(story: Story) -> tuple[int, int]:
@@ -129,7 +137,8 @@ def _cropped(story: Story) -> tuple[int, int]:
 
 def _shaped(prompt: str, size: tuple[int, int] | None, *, masked: bool) -> tuple[int, int]:
     # A picture that has the wanted shape already keeps its size; a masked one always does.
-    shape = words.shape(prompt[:3000].lower())
+    said = briefs.brief(prompt)
+    shape = (said.frame.shape if said.frame else "") or naming.shape(said.text[:3000].lower())
     if size is None:
         return _SHAPES.get(shape, (1024, 1024))
     w, h = size

@@ -10,32 +10,17 @@ from typing import Literal
 
 import attrs
 
-from imagesession._offline.painter import lexicon
-from imagesession._offline.painter.colour import Change, Colour, dark, luminance, named, rgb
-from imagesession._offline.painter.plan import Item, Layout, Plan, Time
+from imagesession._offline.painter import framing, lexicon
+from imagesession._offline.painter.briefs import brief
+from imagesession._offline.painter.colour import Change, Colour, dark, luminance, rgb
+from imagesession._offline.painter.naming import READ, Found, find, keyword, letters, shape
+from imagesession._offline.painter.plan import Item, Plan, Time
 from imagesession._offline.painter.refine import refined_look
 from imagesession._offline.painter.remedies import read
 from imagesession._offline.painter.subjects import TABLE
 
-_READ = 3000  # characters of a prompt that are read for words; all of it feeds the seed
-_WORD = re.compile(r"#[0-9a-f]{6}\b|#[0-9a-f]{3}\b|[^\W_]+(?:'[^\W_]+)?")
-_ACCENT = lexicon.frozen("accent accents detail details highlights highlight trim akzente touches")
 _PALE = rgb("#fbfaf5")
 _SCENIC = frozenset({"sun", "moon", "cloud", "tree", "stars"})
-_GROUND = lexicon.frozen("background backgrounds backdrop ground hintergrund fondo fond wall")
-
-
-@attrs.frozen(kw_only=True)
-class Found:
-    """
-    Represent what one prompt names.
-    """
-
-    items: tuple[Item, ...] = ()
-    removed: tuple[str, ...] = ()
-    accent: Colour | None = None
-    ground: Colour | None = None
-    colours: tuple[Colour, ...] = ()
 
 
 def crc(text: str) -> int:
@@ -59,10 +44,20 @@ def plan(prompts: tuple[str, ...], seed: int = 0) -> Plan:
 
 
 def _lower(prompt: str) -> str:
-    return prompt[:_READ].lower().replace("\ufe0f", "")
+    return prompt[:READ].lower().replace("\ufe0f", "")
 
 
 def _first(prompt: str, seed: int) -> Plan:
+    said = brief(prompt)
+    key = f"{said.frame.kind} {said.text}" if said.frame else said.text
+    number = (crc(" ".join(key.lower().split())) + seed * 7919) & 0x7FFFFFFF
+    start = _opened(said.text, number)
+    if said.frame:
+        start = framing.dressed(start, said, said.frame)
+    return framing.taken(start, said.take)
+
+
+def _opened(prompt: str, seed: int) -> Plan:
     text = _lower(prompt)
     found = find(text)
     layout = lexicon.first(lexicon.LAYOUTS, text)
@@ -82,7 +77,7 @@ def _first(prompt: str, seed: int) -> Plan:
         accent=found.accent, colours=found.colours, lettering=lettering,
         shape=shape(text), keyword=keyword(prompt),
         removed=frozenset(found.removed),
-        seed=(crc(" ".join(prompt.lower().split())) + seed * 7919) & 0x7FFFFFFF,
+        seed=seed,
     )  # fmt: skip
     return _in_palette(start, refined_look(text, relative=True))[0]
 
@@ -139,7 +134,10 @@ def refine(before: Plan, prompt: str) -> Plan:
     """
     Change a plan as a later prompt asks; what is not understood still changes something.
     """
-    remedies = read(prompt)
+    said = brief(prompt)
+    if said.frame:
+        return framing.reframed(before, _first(prompt, 0))
+    remedies = read(said.text)
     prompt = remedies.rest
     text = _lower(prompt)
     found = find(text)
@@ -156,99 +154,12 @@ def refine(before: Plan, prompt: str) -> Plan:
         after = attrs.evolve(after, clear=True, ground=None)
     if remedies.mends:
         return attrs.evolve(after, mends=after.mends + remedies.mends)
+    if said.take or said.varies:
+        # The picture at hand counts as the first take.
+        return framing.taken(after, max(1, said.take) + 1)
     if after == before:
         after = attrs.evolve(after, oddities=(*after.oddities, crc(text)))
     return after
-
-
-def find(text: str) -> Found:
-    """
-    Find the subjects and colours that a prompt names.
-    """
-    # "On white" at the end of a phrase means the ground.
-    text = lexicon.ON_COLOUR.sub(r"\1 \2 background", text)
-    tokens = _WORD.findall(lexicon.FORMATS.sub(" ", text.replace("-", " ")))[:600]
-    items: list[Item] = []
-    removed: list[str] = []
-    loose: list[Colour] = []
-    accent = ground = None
-    pending: list[tuple[int, Colour]] = []
-    refused = -9
-    i = 0
-    while i < len(tokens):
-        token = tokens[i]
-        name, length = _subject_at(tokens, i)
-        colour = named(token)
-        near = [c for at, c in pending if i - at <= 4]
-        if token in lexicon.REMOVE:
-            refused = i
-        elif token in _ACCENT and near:
-            accent, pending = near[0], []
-        elif token in _GROUND and near:
-            ground, pending = near[-1], []
-        elif name and not (colour and _subject_at(tokens, i + 1)[0]):
-            if i - refused <= 4:
-                removed.append(name)
-            elif all(item.name != name for item in items):
-                items.append(Item(name=name, colour=near[0] if near else None,
-                                  accent=near[1] if len(near) > 1 else None))  # fmt: skip
-                pending = [p for p in pending if i - p[0] > 4]
-            i += length
-            continue
-        elif colour:
-            pending.append((i, colour))
-        i += 1
-    loose = [c for _, c in pending]
-    items += [Item(name=name) for ch, name in lexicon.PICTURES.items()
-              if ch in text and all(item.name != name for item in items)]  # fmt: skip
-    if not items and "orange" in tokens:
-        items, loose = [Item(name="orange fruit")], []
-    return Found(items=tuple(items), removed=tuple(removed), accent=accent, ground=ground,
-                 colours=tuple(loose[:4]))  # fmt: skip
-
-
-def _subject_at(tokens: list[str], i: int) -> tuple[str | None, int]:
-    for length in range(min(lexicon.LONGEST, len(tokens) - i), 0, -1):
-        phrase = tuple(tokens[i : i + length])
-        name = lexicon.PHRASES.get(phrase)
-        if name:
-            return name, length
-    return None, 1
-
-
-def letters(prompt: str, layout: Layout | None) -> str:
-    """
-    Find the words that are to be lettered: those in quotes, or a logo's name.
-    """
-    head = prompt[:_READ]
-    match = lexicon.QUOTED.search(head)
-    if match:
-        return _printable(match[1] or match[2])
-    if layout in {"logo", "hero"}:
-        match = lexicon.NAMED.search(head)
-        if match:
-            return _printable(match[1])
-    return ""
-
-
-def _printable(text: str) -> str:
-    return " ".join("".join(ch for ch in text if ch.isprintable()).split())[:40]
-
-
-def keyword(prompt: str) -> str:
-    """
-    Choose the word of a prompt that says most.
-    """
-    words = re.findall(r"[^\W\d_]{2,}", prompt[:_READ])
-    telling = [w for w in words if w.lower() not in lexicon.STOPWORDS and not named(w.lower())]
-    return max(telling[:6], key=len, default="")[:16]
-
-
-def shape(text: str) -> str:
-    """
-    Tell which shape of picture the words ask for, if any.
-    """
-    return lexicon.first(lexicon.SHAPES, text) or ""
 
 
 def _time(text: str, found: Found) -> Time | None:
@@ -345,7 +256,8 @@ def _recoloured(before: Plan, found: Found, text: str) -> Plan:
 
 
 _STEPS = (
-    (re.compile(r"\b(?:to the )?left\b"), (-0.14, 0.0)),
+    # Light comes "from the upper left"; only what is to go there moves.
+    (re.compile(r"(?<!from the )(?<!upper )(?<!lower )\bleft\b"), (-0.14, 0.0)),
     (re.compile(r"\b(?:to the )right\b|\bright side\b"), (0.14, 0.0)),
     (re.compile(r"\b(?:higher|upwards?|move up|to the top)\b"), (0.0, -0.1)),
     (re.compile(r"\b(?:lower|downwards?|move down|to the bottom)\b"), (0.0, 0.1)),
@@ -374,6 +286,8 @@ def _moved(before: Plan, text: str) -> Plan:
 
 
 def _lettered(before: Plan, words: str, text: str) -> Plan:
-    if before.layout == "logo" or (before.lettering and re.search(r"change|instead|replace", text)):
+    if before.layout in {"logo", "button"} or (
+        before.lettering and re.search(r"change|instead|replace", text)
+    ):
         return attrs.evolve(before, lettering=words)
     return attrs.evolve(before, captions=(*before.captions, words)[-4:])
