@@ -18,11 +18,11 @@ from . import flows, uploads
 from .checks import MAX_PROMPT, check_label, check_options, check_prompt
 from .delivery import look_at
 from .failures import FileLostError
-from .ordering import chosen, fetch, references, reserve
+from .ordering import chosen, fetch, new_turn, reserve
 from .replies import Outcome
 from .requests import Item, Order, input_image, user_message
 from .sessions import Place
-from .steps import AskProvider, Begin, Flow, OnDisk
+from .steps import Begin, Flow, OnDisk
 from .store import Reservation
 from .tolerance import as_list, as_mapping, as_text
 from .wire import Request
@@ -120,19 +120,10 @@ def _plan(wish: Wish, terms: Terms, place: Place | None) -> Flow[tuple[Order, Re
             "session first."
         )
     picture = yield from fetch(source)
-    turn = Turn(
-        id=begun.id,
-        session=place.record.id if place else None,
-        parent=place.head.id if place and place.head else None,
-        branch=place.branch if place else "main",
-        depth=len(place.past) + 1 if place else 1,
+    turn = attrs.evolve(
+        (yield from new_turn(begun, place, wish.prompt, options, [picture])),
         kind="analysis",
-        prompt=wish.prompt,
-        options=options,
-        references=tuple(references([picture])),
         parents=() if picture.image_id is None else (picture.image_id,),
-        provider=(yield from AskProvider()),
-        started=begun.at,
     )
     brief = place.record.description if place else ""
     order = Order(turn=turn, mainline=mainline, brief=brief, references=(picture,))

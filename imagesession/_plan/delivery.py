@@ -34,7 +34,7 @@ from .failures import (
     lacks_responses,
 )
 from .looking import LEAST_SECONDS, kept, poll, spilled
-from .replies import Outcome, is_success, named_id, read_reply, read_words
+from .replies import Outcome, is_success, named_id, read_reply, read_words, whole_reply
 from .requests import Context, Order
 from .retrying import persist
 from .steps import Emit, Flow, Hear, Listen, Now, OnDisk, Send
@@ -168,7 +168,10 @@ def _try_to_send(turn: Turn, request: Request, deadline: float) -> Flow[Reply]:
     try:
         reply = yield from Send((yield from _in_time(request, deadline)), paid=True)
     except NoReplyError as error:
-        raise _unanswered(turn, error) from error
+        came = whole_reply(error.body)
+        if came is None:
+            raise _unanswered(turn, error) from error
+        return came
     return _taken_up(reply)
 
 

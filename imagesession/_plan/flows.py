@@ -4,6 +4,8 @@ Make a picture: from the caller's words to a settled turn.
 
 from __future__ import annotations
 
+import contextlib
+
 import attrs
 
 from imagesession._model.costs import cost_of
@@ -120,7 +122,8 @@ def _keep(order: Order, outcome: Outcome, context: Knowing, wish: Wish, terms: T
     """
     turn = attrs.evolve(answered(order, outcome, terms), context=context)
     if outcome.error is not None:
-        yield from keep_failure(turn, outcome.error)
+        with contextlib.suppress(LibraryError):  # see `settle`
+            yield from keep_failure(turn, outcome.error)
         raise outcome.error
     settled = attrs.evolve(turn, status="completed")
     problem = None
@@ -173,14 +176,16 @@ def settle(turn: Turn, error: ImageSessionError) -> Flow[None]:
     Settle a turn for which there was no reply to keep.
 
     Nothing is kept of a request that was not sent or not taken up. An intent stays in the journal
-    while the outcome is unknown, or the disk would not take it.
+    while the outcome is unknown, or the disk would not take it; what the provider said is told all
+    the same.
     """
     if isinstance(error, (OutcomeUnknownError, LibraryError)):
         return
     if isinstance(error, _NOT_TAKEN_UP) and not isinstance(error, RejectedError):
         yield from OnDisk(lambda store: store.forget(turn))
     else:
-        yield from keep_failure(turn, error)
+        with contextlib.suppress(LibraryError):
+            yield from keep_failure(turn, error)
 
 
 def keep_failure(turn: Turn, error: ImageSessionError) -> Flow[Turn]:

@@ -81,10 +81,10 @@ def _look(response_id: str, start: float, deadline: float, least: float) -> Flow
     """
     Ask once how far a reply is; None when there is no answer.
 
-    A picture may take its time as long as it comes; silence is answered by another look.
+    A picture may take its time as long as it comes, up to half of what is left: silence and a
+    trickle are answered by another look.
     """
-    left = max(least, deadline - (yield from Now()))
-    # So there is time for another look.
+    left = max(least, (deadline - (yield from Now())) / 2)
     silence = max(LEAST_SECONDS, min(_LOOK_SECONDS, (deadline - start) / 4))
     try:
         return (yield from Send(requests.retrieve(response_id, left, silence)))

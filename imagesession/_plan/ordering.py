@@ -50,32 +50,16 @@ def plan_order(wish: Wish, terms: Terms, begun: Begun, place: Place | None) -> F
     prompt = check_prompt(wish.prompt)
     check_reference_count(len(wish.references) + (wish.image is not None))
     check_partials(wish.partial_images)
-    options = chosen(wish.choices, terms, place)
-    mainline = check_options(
-        options,
-        terms.catalogue,
-        begun.at.date(),
-        partial_images=wish.partial_images,
-        masked=wish.mask is not None,
-    )
+    options, mainline = _checked_options(wish, terms, begun, place)
     gathered = yield from _gather(wish, options, terms, place)
-    turn = Turn(
-        id=begun.id,
-        session=place.record.id if place else None,
-        parent=place.head.id if place and place.head else None,
-        branch=place.branch if place else "main",
-        depth=len(place.past) + 1 if place else 1,
+    turn = attrs.evolve(
+        (yield from new_turn(begun, place, prompt, options, gathered.pictures)),
         kind=wish.kind,
         label=wish.label,
-        prompt=prompt,
         parameters=wish.parameters,
-        options=options,
-        references=tuple(references(gathered.pictures)),
         parents=tuple(_parents(gathered.pictures, place)),
         masked=wish.mask is not None,
-        provider=(yield from AskProvider()),
         intent_id=wish.intent_id,
-        started=begun.at,
     )
     return Order(
         turn=turn,
@@ -89,6 +73,47 @@ def plan_order(wish: Wish, terms: Terms, begun: Begun, place: Place | None) -> F
         edits=wish.edits,
         partial_images=wish.partial_images,
     )
+
+
+def new_turn(
+    begun: Begun,
+    place: Place | None,
+    prompt: str,
+    options: Options,
+    pictures: Iterable[Fetched],
+) -> Flow[Turn]:
+    """
+    Begin a turn that grows at a place, or stands alone.
+    """
+    return Turn(
+        id=begun.id,
+        session=place.record.id if place else None,
+        parent=place.head.id if place and place.head else None,
+        branch=place.branch if place else "main",
+        depth=len(place.past) + 1 if place else 1,
+        prompt=prompt,
+        options=options,
+        references=tuple(Reference(sha256=one.sha256, image_id=one.image_id) for one in pictures),
+        provider=(yield from AskProvider()),
+        started=begun.at,
+    )
+
+
+def _checked_options(
+    wish: Wish, terms: Terms, begun: Begun, place: Place | None
+) -> tuple[Options, str]:
+    """
+    Return the options that hold, checked, and the name of the mainline model.
+    """
+    options = chosen(wish.choices, terms, place)
+    mainline = check_options(
+        options,
+        terms.catalogue,
+        begun.at.date(),
+        partial_images=wish.partial_images,
+        masked=wish.mask is not None,
+    )
+    return options, mainline
 
 
 def chosen(choices: Mapping[str, Any], terms: Terms, place: Place | None) -> Options:
@@ -107,13 +132,6 @@ def image_model(options: Options, terms: Terms) -> str:
     Return the name of the model that draws.
     """
     return terms.catalogue.image if options.image_model == "auto" else options.image_model
-
-
-def references(pictures: Iterable[Fetched]) -> Iterable[Reference]:
-    """
-    Return what a record says of pictures that went along.
-    """
-    return (Reference(sha256=one.sha256, image_id=one.image_id) for one in pictures)
 
 
 def reserve(
@@ -167,14 +185,7 @@ def expect_wish(wish: Wish, terms: Terms, count: int, place: Place | None = None
         check_prompt(wish.prompt)
     check_partials(wish.partial_images)
     begun = yield from Begin()
-    options = chosen(wish.choices, terms, place)
-    check_options(
-        options,
-        terms.catalogue,
-        begun.at.date(),
-        partial_images=wish.partial_images,
-        masked=wish.mask is not None,
-    )
+    options, _ = _checked_options(wish, terms, begun, place)
     gathered = yield from _gather(wish, options, terms, place)
     past = place.past if place else ()
     brief = place.record.description if place else ""

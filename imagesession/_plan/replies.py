@@ -117,6 +117,21 @@ def read_response(response: Json) -> Outcome:
     )
 
 
+def whole_reply(body: bytes) -> Reply | None:
+    """
+    Return the reply whose end was not told, if all of it came: a JSON object shows its own end.
+
+    Args:
+        body: What came of an answer that HTTP calls a success.
+    """
+    reply = Reply(status=200, body=body)
+    try:
+        read_json(reply)
+    except ReplyError:
+        return None
+    return reply
+
+
 def named_id(body: bytes) -> str | None:
     """
     Return the id that stands first in a response object, of which the rest may be missing.

@@ -49,7 +49,9 @@ def persist(attempt: Callable[[], Flow[T]], turn: Turn, terms: Terms) -> Flow[T]
         except TryLaterError as error:
             pause = _pause(error, number, turn.id)
             if isinstance(error, RateLimitError):
-                yield from _tell(provider, pause)
+                # One that was turned away several times does not hold up all others for as long.
+                hinted = error.retry_after is not None
+                yield from _tell(provider, pause if hinted else min(pause, _FIRST_PAUSE))
             if number == MAX_TRIES or (yield from Now()) + pause > end:
                 raise
             yield from Wait(pause)

@@ -79,7 +79,7 @@ class NoReplyError(Exception):
     Attributes:
         sent: Whether the request may have reached the provider. False is proof that it did not.
         reason: What went wrong, in a few words.
-        body: What came of the answer before.
+        body: What came before of an answer that HTTP calls a success.
     """
 
     sent: bool
