@@ -523,19 +523,19 @@ MISSING = (
 )
 
 
+@pytest.mark.parametrize("body", MISSING)
 @pytest.mark.parametrize("status", [404, 405, 501])
 def test_servers_say_in_many_ways_that_they_have_no_responses(
-    make_studio: MakeStudio, tmp_path: Path, status: int
+    make_studio: MakeStudio, tmp_path: Path, status: int, body: bytes
 ) -> None:
     """
     However a server says that it does not know the endpoint, the Images API is asked.
     """
     provider = OfflineProvider()
     studio = make_studio(tmp_path, provider=provider)
-    for body in MISSING:
-        provider.script(answering(body, status, path="/responses"))
-        assert studio.generate("a teapot", size=WIDE).bytes
-    assert posts(provider) == ["/responses", "/images/generations"] * len(MISSING)
+    provider.script(answering(body, status, path="/responses"))
+    assert studio.generate("a teapot", size=WIDE).bytes
+    assert posts(provider) == ["/responses", "/images/generations"]
 
 
 def test_a_missing_model_is_not_a_missing_endpoint(make_studio: MakeStudio, tmp_path: Path) -> None:
@@ -563,3 +563,17 @@ def test_too_many_pictures_are_refused_before(studio: Any, provider: OfflineProv
     assert drawn(provider) == ["/images/generations"]
     assert len(session.turns()) == 1
     assert pending(studio) == []
+
+
+def test_a_server_is_asked_once_whether_it_speaks_responses(
+    studio: Any, provider: OfflineProvider
+) -> None:
+    """
+    Who has no Responses is not asked for them again, nor handed files that nothing would name.
+    """
+    studio.generate("a teapot")
+    session = studio.session("a logo")
+    session.generate("a teapot")
+    session.edit("bluer")
+    paths = [call.path for call in provider.calls if call.method == "POST"]
+    assert paths == ["/responses", *["/images/generations"] * 2, "/images/edits"]

@@ -48,6 +48,7 @@ class Foundation:
         self._taken_over: set[str] = set()
         self._unwritten: dict[str, str] = {}
         self._looked_back = False
+        self._without_responses: set[str] = set()
         self._turns: dict[str, dict[str, Turn]] = {}
         self._lock = threading.Lock()
         self._unindexed = 0

@@ -26,6 +26,7 @@ from .ids import first_id
 
 INDEX_VERSION = 3
 BUSY_SECONDS = 30.0
+_TRIES = 2
 T = TypeVar("T")
 SMALL = 8_000_000
 """Bytes up to which an index is looked through in full: 75 ms."""
@@ -196,16 +197,27 @@ class Index:
         """
         Work with the index; build it anew and work again if it turns out not to be one.
         """
-        try:
-            return self._try(work)
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            if not _is_broken(error):
-                raise DiskError(
-                    f"The library's index {self.path} cannot be used: {error}."
-                ) from error
-            self._put_aside()
+        for _ in range(_TRIES):
+            seen = self._identity()
+            try:
+                return self._try(work)
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+                if not _is_broken(error):
+                    raise DiskError(
+                        f"The library's index {self.path} cannot be used: {error}."
+                    ) from error
+                # Unless it was changed since: another process may have built it anew already.
+                if self._identity() == seen:
+                    self._put_aside()
         with _index_errors(self.path):
             return self._try(work)
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_ino, status.st_ctime_ns
 
     def _try(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with self._connected() as connection:
@@ -250,7 +262,8 @@ class Index:
 
     @contextlib.contextmanager
     def _connected(self) -> Generator[sqlite3.Connection, None, None]:
-        self.path.touch(mode=PRIVATE_FILE)
+        if not self.path.exists():
+            self.path.touch(mode=PRIVATE_FILE)
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             # WAL loses commits of two processes before SQLite 3.51.3, so: a rollback journal.

@@ -22,8 +22,20 @@ _LONGEST = 600.0
 
 class Pacing(Foundation):
     """
-    The part of a library that keeps requests apart.
+    The part of a library that knows its providers' ways.
     """
+
+    def speaks_responses(self, provider: str) -> bool:
+        """
+        Tell whether a provider speaks Responses, as far as this program has found out.
+        """
+        return provider not in self._without_responses
+
+    def note_no_responses(self, provider: str) -> None:
+        """
+        Remember, as long as this program runs, that a provider does not speak Responses.
+        """
+        self._without_responses.add(provider)
 
     def cooldown(self, provider: str) -> float:
         """

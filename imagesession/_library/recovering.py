@@ -23,7 +23,7 @@ class HeldLease:
     The right to be at an intent, from its writing until it is settled or let go of.
 
     Where a call is broken off before it got hold of its lease, nobody is left to let go of it; so
-    a lease that nobody holds lets go by itself.
+    a lease that nobody holds is void, and its library may take the intent over.
 
     Attributes:
         library: Where the intent is.
@@ -42,8 +42,7 @@ class HeldLease:
         self.library.let_go(self)
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):  # the interpreter may be on its way out
-            self.release()
+        self.library.void(self)
 
 
 class Recovering(Foundation):
@@ -56,22 +55,30 @@ class Recovering(Foundation):
         self._at_work[turn.id] = lease.token
         return lease
 
+    def void(self, lease: HeldLease) -> bool:
+        """
+        Count a lease no more; tell whether it counted until now. Nothing is written.
+        """
+        held = self._at_work.get(lease.turn.id) is lease.token
+        if held:
+            del self._at_work[lease.turn.id]
+        return held
+
     def let_go(self, lease: HeldLease) -> None:
         """
         Write down that nobody is at an intent any more, unless it is settled.
         """
         turn = lease.turn
-        if self._at_work.get(turn.id) is not lease.token:
-            return  # let go of already
-        del self._at_work[turn.id]
+        if not self.void(lease):
+            return
         entry = Entry(turn_id=turn.id, session_id=turn.session)
         # Whoever looks later sees it at the latest when this process has ended.
         with contextlib.suppress(OSError):
-            response_id = self._unwritten.pop(turn.id, None)
             if self._is_open(entry):
-                if response_id is not None:
-                    self._journal.note(turn, response_id)
+                if turn.id in self._unwritten:
+                    self._journal.note(turn, self._unwritten[turn.id])
                 self._journal.claim(turn, None)
+            self._unwritten.pop(turn.id, None)
 
     def pending(self) -> tuple[Pending, ...]:
         """
@@ -97,7 +104,7 @@ class Recovering(Foundation):
                 needed.add(intent.owner or "")
                 yield Pending(
                     turn=intent.turn,
-                    response_id=intent.response_id,
+                    response_id=intent.response_id or self._unwritten.get(intent.turn.id),
                     running=self._is_running(intent),
                 )
         self._owners.sweep(needed)

@@ -76,12 +76,23 @@ def _in_context(
     """
     Ask in the cheapest way in which the model knows what came before.
     """
-    if order.markup is not None:
+    if (yield from goes_directly(order)):
         return (yield from _directly(order, past, terms, deadline))
     try:
         return (yield from _by_responses(order, past, terms, deadline))
     except NoResponsesError:
+        yield from OnDisk(lambda store: store.note_no_responses(order.turn.provider))
         return (yield from _directly(order, past, terms, deadline))
+
+
+def goes_directly(order: Order) -> Flow[bool]:
+    """
+    Tell whether an order goes to the Images API: for what only that takes, and where there is
+    nothing else.
+    """
+    if order.markup is not None:
+        return True
+    return not (yield from OnDisk(lambda store: store.speaks_responses(order.turn.provider)))
 
 
 def _by_responses(

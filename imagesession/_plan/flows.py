@@ -22,7 +22,7 @@ from imagesession.errors import (
     TryLaterError,
 )
 
-from .delivery import deliver
+from .delivery import deliver, goes_directly
 from .ordering import plan_order, reserve
 from .replies import Outcome
 from .requests import Order
@@ -109,8 +109,8 @@ def hand_over(order: Order) -> Flow[Order]:
     """
     Have the provider hold the pictures of an order.
     """
-    if order.markup is not None:
-        return order  # goes to an endpoint that takes no ids
+    if (yield from goes_directly(order)):
+        return order  # that endpoint takes no ids
     pictures = (*order.references, *(() if order.mask is None else (order.mask,)))
     files = yield from upload(pictures, order.turn.provider, order.turn.started)
     return attrs.evolve(order, files=files)

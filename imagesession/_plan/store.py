@@ -262,6 +262,14 @@ class Store(Protocol):
         """Put a reply into its original where the mask opens it, to the pixel."""
         ...
 
+    def speaks_responses(self, provider: str) -> bool:
+        """Tell whether a provider speaks Responses, as far as this program has found out."""
+        ...
+
+    def note_no_responses(self, provider: str) -> None:
+        """Remember, as long as this program runs, that a provider does not speak Responses."""
+        ...
+
     def cooldown(self, provider: str) -> float:
         """Return for how many seconds a provider wants to be left alone still."""
         ...
