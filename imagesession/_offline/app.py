@@ -26,9 +26,20 @@ from imagesession._offline.errors import (
     wrong_key,
 )
 from imagesession._offline.exchange import Answer, Call, Json, say
-from imagesession._offline.faults import Blocked, Broken, Ending, Fault, Faults, Refused, cut_after
+from imagesession._offline.faults import (
+    DRAWING,
+    GENERATIONS,
+    Blocked,
+    Broken,
+    Ending,
+    Fault,
+    Faults,
+    Refused,
+    cut_after,
+)
 from imagesession._offline.files import Files, read_form
 from imagesession._offline.imaging import Imaging
+from imagesession._offline.misbehaving import Odds
 from imagesession._offline.models import CREATED, all_models
 from imagesession._offline.orders import streams
 from imagesession._offline.pictures import Painter, Pictures
@@ -37,8 +48,6 @@ from imagesession._offline.replies import Writer
 from imagesession._offline.responses import Responses, Settings
 
 _HEARD_CALLS, _HEARD_BYTES = 1024, 128 * 1024 * 1024
-_DRAWING = ("/responses", "/images/generations", "/images/edits")
-_GENERATIONS = "|".join(_DRAWING)
 _MINUTE_LIMIT, _TOKEN_LIMIT = 10_000, 30_000_000
 
 
@@ -54,6 +63,7 @@ class Heard:
         headers: In lower case, without the key.
         body: The parsed JSON; a tuple of form fields; or None.
         length: How many bytes the body had.
+        fault: The kind of trouble it met by chance; see `OfflineProvider.misbehave`.
 
     """
 
@@ -63,6 +73,7 @@ class Heard:
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: Any = attrs.field(repr=False)
     length: int
+    fault: str | None = None
 
 
 class OfflineProvider:
@@ -71,7 +82,7 @@ class OfflineProvider:
     Conversations, Images, Files, Models.
 
     It is safe to use from many threads. The same prompts, context and seed give the same bytes.
-    Nothing in a prompt makes it fail; the `..._next` methods do.
+    Nothing in a prompt makes it fail; the `..._next` methods and `misbehave` do.
 
     Attributes:
         latency: How many seconds a generation takes.
@@ -147,8 +158,8 @@ class OfflineProvider:
         """
         Answer a call. Whoever calls does the waiting that the answer's parts ask for.
         """
-        self._hear(call)
         fault = self._faults.take(call, streaming=_streams(call))
+        self._hear(call, fault)
         try:
             answer = fault.instead(call) if fault.instead else self._serve(call, fault.ending)
         except RefusedError as refused:
@@ -169,6 +180,30 @@ class OfflineProvider:
         Plan a fault for the next call, or calls, that it fits.
         """
         self._faults.plan(fault, times=times)
+
+    def misbehave(
+        self, rates: Mapping[str, float], *, seed: int = 0, method: str = "*", path: str = "*"
+    ) -> None:
+        """
+        Let calls meet trouble by chance from now on, such as `{"429": 0.1, "hang": 0.01}`.
+
+        Faults that are planned strike before. An empty mapping ends it.
+
+        Args:
+            rates: How often each kind strikes, from 0 to 1; together at most 1. The kinds are
+                429, 429 hinted, quota, 500, 503, 529, reset before, reset within, reset after,
+                hang, slow, cut, truncated, garbled, html, moderation, moderation item, unknown
+                previous and late.
+            seed: The same seed strikes the same calls, if they come in the same order.
+            method: Only calls with this method.
+            path: Only calls whose path fits this pattern, as in `fail_next`.
+
+        Raises:
+            ValueError: There is no such kind, or a rate is none.
+
+        """
+        odds = Odds(rates, seed=seed, method=method, path=path, clock=self._clock)
+        self._faults.chance = odds.draw
 
     def fail_next(
         self,
@@ -243,7 +278,7 @@ class OfflineProvider:
             self._end_next(Blocked(stage=stage, categories=categories))
             return
         error = blocked(stage, categories, str(uuid.uuid4()))
-        self.fail_next(status=HTTPStatus.BAD_REQUEST, error=error, method="POST", path=_GENERATIONS)
+        self.fail_next(status=HTTPStatus.BAD_REQUEST, error=error, method="POST", path=GENERATIONS)
 
     def cut_stream_after(self, events: int) -> None:
         """
@@ -258,7 +293,7 @@ class OfflineProvider:
         self._memory.clear()
         self._conversations.clear()
 
-    def _end_next(self, ending: Ending, *, path: str = _GENERATIONS) -> None:
+    def _end_next(self, ending: Ending, *, path: str = GENERATIONS) -> None:
         self.script(Fault(method="POST", path=path, ending=ending))
 
     def _serve(self, call: Call, ending: Ending | None) -> Answer:
@@ -287,7 +322,7 @@ class OfflineProvider:
         if self._api_key is not None and key != self._api_key:
             raise wrong_key(key)
 
-    def _hear(self, call: Call) -> None:
+    def _hear(self, call: Call, fault: Fault) -> None:
         heard = Heard(
             method=call.method,
             path=call.path,
@@ -297,6 +332,7 @@ class OfflineProvider:
             ),
             body=_read_body(call),
             length=len(call.body),
+            fault=fault.name,
         )
         with self._lock:
             self._heard.append(heard)
@@ -304,7 +340,7 @@ class OfflineProvider:
                 self._heard.popleft()
 
     def _headers(self, call: Call) -> dict[str, str]:
-        draws = call.method == "POST" and call.path in _DRAWING
+        draws = call.method == "POST" and call.path in DRAWING
         spent = self.latency if draws else 0.001
         headers = {
             "x-request-id": f"req_{uuid.uuid4().hex}",

@@ -99,18 +99,25 @@ class Call:
 class Answer:
     """
     Hold a status, headers, and the parts of a body that may still have to be made.
+
+    Attributes:
+        piecemeal: Whether the parts of a plain body arrive one after another too, behind the
+            headers. Otherwise all are made before the first byte goes out.
+
     """
 
     status: int = 200
     headers: Mapping[str, str]
     parts: Iterator[Part] = attrs.field(repr=False)
+    piecemeal: bool = False
 
     @property
     def streams(self) -> bool:
         """
         Tell whether the parts are meant to arrive one after another.
         """
-        return self.headers.get("content-type", "").startswith("text/event-stream")
+        kind = self.headers.get("content-type", "")
+        return self.piecemeal or kind.startswith("text/event-stream")
 
     def close(self) -> None:
         """

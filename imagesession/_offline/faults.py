@@ -1,5 +1,6 @@
 """
-Making the provider fail on purpose: a queue of faults, each for the next call it fits.
+Making the provider fail on purpose: a queue of faults, each for the next call it fits; and behind
+it faults that strike by chance, see `misbehaving`.
 
 A fault says which call it is for, and does one of three things:
 it answers `instead` of the provider, it sets how a generation ends (`ending`),
@@ -14,6 +15,9 @@ from typing import TypeAlias
 import attrs
 
 from imagesession._offline.exchange import Answer, Call, Part
+
+DRAWING = ("/responses", "/images/generations", "/images/edits")
+GENERATIONS = "|".join(DRAWING)
 
 
 @attrs.frozen(kw_only=True)
@@ -57,37 +61,65 @@ class Fault:
         method: A pattern for the call's method.
         path: A pattern for the call's path, `/v1` left out; alternatives are separated by `|`.
         streaming: Only answers that stream, or only those that do not.
+        when: Only calls for which it is true.
         instead: Gives the answer; the provider is not asked.
         ending: How the generation that the call starts will end.
         bend: Changes the provider's answer.
+        name: What it is called, for whoever looks at the calls later.
 
     """
 
     method: str = "*"
     path: str = "*"
     streaming: bool | None = None
+    when: Callable[[Call], bool] | None = None
     instead: Callable[[Call], Answer] | None = None
     ending: Ending | None = None
     bend: Callable[[Answer], Answer] | None = None
+    name: str | None = None
 
-    def fits(self, call: Call) -> bool:
+    def fits(self, call: Call, *, streaming: bool | None = None) -> bool:
         """
-        Tell whether the fault is for this call, as far as the call itself shows.
+        Tell whether the fault is for this call.
+
+        Args:
+            call: What came in.
+            streaming: Whether its answer streams; None for whichever.
+
         """
-        return fnmatch.fnmatchcase(call.method, self.method) and any(
-            fnmatch.fnmatchcase(call.path, path) for path in self.path.split("|")
+        either = None in {streaming, self.streaming}
+        return (either or streaming == self.streaming) and self._fits(call)
+
+    def _fits(self, call: Call) -> bool:
+        return (
+            fnmatch.fnmatchcase(call.method, self.method)
+            and any(fnmatch.fnmatchcase(call.path, path) for path in self.path.split("|"))
+            and (self.when is None or self.when(call))
         )
 
 
 NO_FAULT = Fault()
+Chance: TypeAlias = Callable[[Call, bool], Fault]
+
+
+def nothing_by_chance(_call: Call, _streaming: bool) -> Fault:  # noqa: FBT001 - a plain function's face
+    """
+    Let no fault strike by chance.
+    """
+    return NO_FAULT
 
 
 class Faults:
     """
     Keep planned failures until their calls come.
+
+    Attributes:
+        chance: Draws what happens to a call for which nothing is planned.
+
     """
 
     def __init__(self) -> None:
+        self.chance: Chance = nothing_by_chance
         self._waiting: list[Fault] = []
         self._lock = threading.Lock()
 
@@ -104,9 +136,9 @@ class Faults:
         """
         with self._lock:
             for index, fault in enumerate(self._waiting):
-                if fault.streaming in {None, streaming} and fault.fits(call):
+                if fault.fits(call, streaming=streaming):
                     return self._waiting.pop(index)
-        return NO_FAULT
+        return self.chance(call, streaming)
 
 
 def cut_after(events: int) -> Callable[[Answer], Answer]:

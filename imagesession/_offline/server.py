@@ -4,10 +4,13 @@ Putting the provider on a loopback port, for other processes and other languages
 
 import contextlib
 import os
+import select
 import socket
 import socketserver
+import struct
 import sys
 import threading
+import time
 from collections.abc import Generator, Iterator
 from http.server import BaseHTTPRequestHandler
 from typing import Protocol
@@ -17,6 +20,8 @@ import attrs
 from imagesession._offline.exchange import Answer, Call, Part, Pause, Reset
 
 LOOPBACK = "127.0.0.1"
+# How soon a long pause notices that nobody waits for its end any more.
+_GLANCE = 0.25
 
 
 class Provider(Protocol):
@@ -133,8 +138,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send_parts(answer)
             else:
                 self._send_whole(answer)
+        except ConnectionResetError:
+            self._break_off()
         except OSError:
-            # The client hung up, or told us to by a planned reset.
+            # The client hung up, or the server stops.
             self.close_connection = True
         finally:
             answer.close()
@@ -174,12 +181,34 @@ class _Handler(BaseHTTPRequestHandler):
     def _arriving(self, parts: Iterator[Part]) -> Iterator[bytes]:
         for part in parts:
             if isinstance(part, Pause):
-                if self._stopping.wait(part.seconds):
-                    raise ConnectionAbortedError
+                self._wait(part.seconds)
             elif isinstance(part, Reset):
                 raise ConnectionResetError
             else:
                 yield part
+
+    def _wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if self._stopping.wait(min(left, _GLANCE)) or self._is_left():
+                raise ConnectionAbortedError
+
+    def _is_left(self) -> bool:
+        """
+        Tell whether the client has hung up; one that waits sends nothing.
+        """
+        readable, _, _ = select.select([self.connection], [], [], 0)
+        return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
+
+    def _break_off(self) -> None:
+        """
+        Break the connection as a network does: by a reset, not by a farewell.
+        """
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.connection.close()
 
     def log_message(self, format: str, *args: object) -> None:
         """

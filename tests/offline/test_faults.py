@@ -2,13 +2,22 @@
 Failing on purpose.
 """
 
-from typing import TYPE_CHECKING
+import base64
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import attrs
+import httpx2
 import openai
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from imagesession.testing import Answer, Fault, OfflineProvider, Pause, Reset
+import imagesession.testing as offline
+from imagesession.testing import KINDS, Answer, Call, Fault, OfflineProvider, Pause, Reset
 
 if TYPE_CHECKING:
     from tests.offline.conftest import Talk
@@ -212,3 +221,293 @@ def test_nothing_in_a_prompt_fails(talk: "Talk") -> None:
     """
     for prompt in ("error 500", "moderation_blocked", "timeout", "refuse", "fail"):
         assert talk.pictures(talk.make(prompt))
+
+
+# --- by chance ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["in this process", "over loopback"])
+def impatient(request: pytest.FixtureRequest) -> "Talk":
+    """
+    Connect in either way, by a client that waits for little more than a moment.
+    """
+    way = "talk" if request.param == "in this process" else "loopback"
+    talk: Talk = request.getfixturevalue(way)
+    talk.client = talk.client.with_options(timeout=0.3)
+    talk.make()
+    return talk
+
+
+@pytest.mark.parametrize(
+    "kind,error,status,code",
+    [
+        ("429", openai.RateLimitError, 429, "rate_limit_exceeded"),
+        ("429 hinted", openai.RateLimitError, 429, "rate_limit_exceeded"),
+        ("quota", openai.RateLimitError, 429, "insufficient_quota"),
+        ("500", openai.InternalServerError, 500, "server_error"),
+        ("503", openai.InternalServerError, 503, "server_is_overloaded"),
+        ("529", openai.InternalServerError, 529, None),
+        ("moderation", openai.BadRequestError, 400, "moderation_blocked"),
+    ],
+)
+def test_error_by_chance(
+    provider: OfflineProvider,
+    impatient: "Talk",
+    *,
+    kind: str,
+    error: type[openai.APIStatusError],
+    status: int,
+    code: str | None,
+) -> None:
+    """
+    Errors come with their status and code, plain or streamed, and each call tells what it met.
+    """
+    provider.misbehave({kind: 1.0})
+    for make in (impatient.make, impatient.events):
+        with pytest.raises(error) as caught:
+            make()
+        assert (caught.value.status_code, caught.value.code) == (status, code)
+    hint = caught.value.response.headers.get("retry-after-ms")
+    assert hint == ("250" if kind == "429 hinted" else None)
+    assert [call.fault for call in provider.calls] == [None, kind, kind]
+
+
+@pytest.mark.parametrize("kind", ["reset before", "reset within", "reset after", "hang", "slow"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_broken_connection_by_chance(
+    provider: OfflineProvider, impatient: "Talk", kind: str, *, streamed: bool
+) -> None:
+    """
+    Connections break or fall silent, and soon; what was asked for was carried out all the same.
+    """
+    provider.misbehave({kind: 1.0})
+    start = time.monotonic()
+    with pytest.raises(openai.APIConnectionError):
+        impatient.events() if streamed else impatient.make(background=True)
+    assert time.monotonic() - start < 5
+    assert len(provider.calls) == 2
+
+
+@pytest.mark.parametrize(
+    "kind,least", [("reset before", 0), ("reset within", 1), ("reset after", 100), ("slow", 1)]
+)
+def test_so_much_comes_before_it_breaks(
+    provider: OfflineProvider, impatient: "Talk", kind: str, least: int
+) -> None:
+    """
+    Nothing, a part or all of the body comes before the connection fails.
+    """
+    provider.misbehave({kind: 1.0}, seed=1)
+    came: list[bytes] = []
+    body = impatient.body("x", None, {"background": True})
+    with pytest.raises((httpx2.TransportError, openai.APIConnectionError)):
+        _take(impatient.client, body, came)
+    whole = b"".join(came)
+    assert len(whole) >= least
+    assert whole.endswith(b"}") == (kind == "reset after")
+
+
+def _take(client: openai.OpenAI, body: dict[str, object], came: list[bytes]) -> None:
+    """
+    Take up an answer's body piece by piece.
+    """
+    post: Any = client.post
+    answer: httpx2.Response = post(
+        "/responses",
+        body=body,
+        cast_to=httpx2.Response,
+        stream=True,
+        stream_cls=openai.Stream[object],
+    )
+    came.extend(answer.iter_raw())
+
+
+def test_cut_by_chance(provider: OfflineProvider, impatient: "Talk") -> None:
+    """
+    Streams end silently somewhere; plain answers are left alone.
+    """
+    whole = impatient.events()
+    provider.misbehave({"cut": 1.0}, seed=4)
+    lengths = [len(impatient.events()) for _ in range(6)]
+    assert len(set(lengths)) > 1
+    assert all(0 <= length <= len(whole) for length in lengths)
+    assert impatient.make()["status"] == "completed"
+    assert provider.calls[-1].fault is None
+
+
+@pytest.mark.parametrize("kind", ["truncated", "html"])
+def test_no_json_by_chance(provider: OfflineProvider, impatient: "Talk", kind: str) -> None:
+    """
+    Answers with status 200 are no JSON.
+    """
+    provider.misbehave({kind: 1.0})
+    with pytest.raises(ValueError, match=r"Expecting|Unterminated"):
+        impatient.make()
+
+
+def test_garbled_by_chance(provider: OfflineProvider, impatient: "Talk") -> None:
+    """
+    Pictures are no base64, in answers and in streams.
+    """
+    provider.misbehave({"garbled": 1.0})
+    for response in (impatient.make(), impatient.events()[-1]["response"]):
+        (item,) = impatient.pictures(response)
+        assert item["result"].count("%") == 1
+        with pytest.raises(ValueError, match="base64"):
+            base64.b64decode(item["result"], validate=True)
+
+
+def test_moderation_item_by_chance(provider: OfflineProvider, impatient: "Talk") -> None:
+    """
+    A picture can be withheld in an answer that is otherwise a success.
+    """
+    provider.misbehave({"moderation item": 1.0})
+    (item,) = impatient.pictures(impatient.make())
+    assert (item["status"], item["error"]["code"]) == ("failed", "moderation_blocked")
+
+
+def test_unknown_previous_by_chance(provider: OfflineProvider, impatient: "Talk") -> None:
+    """
+    What goes on from a response may be told that it is not known; anything else is left alone.
+    """
+    provider.misbehave({"unknown previous": 1.0})
+    made = impatient.make()
+    _, error = impatient.refused(previous_response_id=made["id"])
+    assert error["code"] == "previous_response_not_found"
+
+
+def test_late_by_chance(connect: "Callable[[OfflineProvider], Talk]") -> None:
+    """
+    A new response cannot be found for half a second, however often it is looked for; then it can.
+    """
+    now = 1000.0
+    provider = OfflineProvider(clock=lambda: now)
+    talk = connect(provider)
+    provider.misbehave({"late": 1.0})
+    made = talk.make()
+    for _ in range(2):
+        with pytest.raises(openai.NotFoundError):
+            talk.get(f"/responses/{made['id']}")
+    now += 0.6
+    provider.misbehave({})
+    assert talk.get(f"/responses/{made['id']}") == made
+
+
+def test_late_is_over_by_itself(connect: "Callable[[OfflineProvider], Talk]") -> None:
+    """
+    Once it can be found it stays so.
+    """
+    now = 1000.0
+    provider = OfflineProvider(clock=lambda: now)
+    talk = connect(provider)
+    provider.misbehave({"late": 0.5}, seed=1)
+    made = [talk.make()["id"] for _ in range(12)]
+    found = [_is_found(talk, one) for one in made]
+    assert {True, False} == set(found)
+    now += 0.6
+    provider.misbehave({"late": 0.0})
+    assert all(_is_found(talk, one) for one in made)
+
+
+def _is_found(talk: "Talk", response_id: str) -> bool:
+    try:
+        talk.get(f"/responses/{response_id}")
+    except openai.NotFoundError:
+        return False
+    return True
+
+
+def _asking(provider: OfflineProvider, calls: int, path: str = "/models") -> list[str | None]:
+    for _ in range(calls):
+        provider.handle(Call(method="GET", path=path, headers={"authorization": "Bearer x"}))
+    return [call.fault for call in provider.calls]
+
+
+def test_the_same_seed_strikes_the_same_calls() -> None:
+    """
+    A seed makes it happen in the same way again; another in another way.
+    """
+    struck: list[list[str | None]] = []
+    for seed in (3, 3, 4):
+        provider = OfflineProvider()
+        provider.misbehave({"429": 0.2, "500": 0.2}, seed=seed)
+        struck.append(_asking(provider, 50))
+    assert struck[0] == struck[1] != struck[2]
+
+
+def test_rates_are_kept() -> None:
+    """
+    Each kind strikes about as often as it should.
+    """
+    provider = OfflineProvider()
+    provider.misbehave({"429": 0.1, "503": 0.3})
+    counts = Counter(_asking(provider, 1000))
+    assert 70 <= counts["429"] <= 130
+    assert 250 <= counts["503"] <= 350
+
+
+def test_planned_faults_come_first() -> None:
+    """
+    What is planned for a call happens to it; misbehaving keeps to its place, and ends.
+    """
+    provider = OfflineProvider()
+    provider.misbehave({"500": 1.0}, path="/models", method="GET")
+    provider.script(Fault(name="mine"))
+    assert _asking(provider, 2) == ["mine", "500"]
+    assert _asking(provider, 1, "/files")[-1] is None
+    provider.misbehave({})
+    assert _asking(provider, 1)[-1] is None
+
+
+@pytest.mark.parametrize(
+    "rates,words",
+    [
+        ({"flood": 0.1}, "no trouble 'flood'; there are 429, "),
+        ({"429": -0.1}, "not from 0 to 1"),
+        ({"429": math.nan}, "not from 0 to 1"),
+        ({"429": 0.6, "500": 0.6}, "more than 1 together"),
+    ],
+)
+def test_rates_that_are_none(rates: dict[str, float], words: str) -> None:
+    """
+    A kind that does not exist and a rate that is none are refused in words.
+    """
+    with pytest.raises(ValueError, match=words):
+        OfflineProvider().misbehave(rates)
+
+
+@pytest.mark.parametrize("option", ["429", "429=often", "flood=0.1", "500=2"])
+def test_rates_on_the_command_line_are_checked(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    The command says what is wrong with a rate.
+    """
+    with pytest.raises(SystemExit):
+        offline.main(["serve", "--fault", option])
+    assert "error:" in capsys.readouterr().err
+
+
+def test_every_kind_is_documented() -> None:
+    """
+    What the public documentation names is what there is.
+    """
+    for text in (offline.__doc__, OfflineProvider.misbehave.__doc__):
+        words = " ".join((text or "").split())
+        assert all(kind in words for kind in KINDS)
+
+
+@given(st.sampled_from(sorted(KINDS)), st.floats(0, 1, exclude_max=True), st.binary(max_size=60))
+def test_any_body_can_be_bent(kind: str, share: float, body: bytes) -> None:
+    """
+    Wherever a fault strikes, it makes an answer of whatever the provider says.
+    """
+    fault = KINDS[kind](share)
+    call = Call(method="GET", path="/responses/x")
+    answer = Answer(headers={"content-type": "application/json"}, parts=iter((body,)))
+    if fault.instead is not None:
+        answer = fault.instead(call)
+    elif fault.bend is not None:
+        answer = fault.bend(answer)
+    parts = list(answer.parts)
+    assert all(isinstance(part, bytes | Pause | Reset) for part in parts)

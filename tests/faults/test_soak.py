@@ -1,0 +1,178 @@
+"""
+Thousands of pictures over a wire on which about a quarter of all requests meet some trouble: every
+picture that can be had is had, every error is one of ours, and nothing is paid for twice.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from imagesession._offline.records import Memory
+from imagesession._plan import retrying
+from imagesession.errors import ImageSessionError, OutcomeUnknownError
+from imagesession.testing import OfflineProvider
+from tests.faults.tiny import picture_of, tiny_provider
+from tests.faults.wire import AMBIGUOUS, IN_PROCESS, LOOPBACK, Ending, call_all, met
+
+# Of a hundred requests: ten are too many, five meet a server's failure, three a reset, and so on.
+TROUBLE = {
+    "429": 0.05,
+    "429 hinted": 0.05,
+    "500": 0.02,
+    "503": 0.02,
+    "529": 0.01,
+    "reset before": 0.01,
+    "reset within": 0.01,
+    "reset after": 0.01,
+    "hang": 0.01,
+    "slow": 0.005,
+    "cut": 0.02,
+    "truncated": 0.005,
+    "garbled": 0.01,
+    "html": 0.01,
+    "late": 0.01,
+}
+# Where nothing that can be looked up came of a request, or something else answered for it.
+SPOILT = (*AMBIGUOUS, "cut", "truncated", "html")
+OVERSHOOT = 2.0
+
+
+@attrs.frozen(kw_only=True)
+class Tally:
+    """
+    What came of some calls.
+
+    Attributes:
+        calls: How many there were.
+        requests: How many requests they made.
+        recoverable: How many of them could have had their picture.
+        had: How many of those had it.
+        untyped: Errors that are none of ours.
+        wrong: Prompts that got another's picture.
+        again: Prompts for which a request went out again after one that may have been paid for.
+        slowest: Seconds that the slowest call took.
+        missed: Why those that could have had their picture did not, and how often.
+    """
+
+    calls: int
+    requests: int
+    recoverable: int
+    had: int
+    untyped: list[BaseException]
+    wrong: list[str]
+    again: list[str]
+    slowest: float
+    missed: Mapping[str, int]
+
+
+def soak(
+    library: Path, place: str, calls: int, *, seed: int, timeout: float, workers: int
+) -> Tally:
+    """
+    Make pictures over a wire full of trouble.
+    """
+    provider = tiny_provider(latency=0.02)
+    provider.misbehave(TROUBLE, seed=seed)
+    prompts = [f"picture {seed} {number}" for number in range(calls)]
+    endings = call_all(provider, place, library, prompts, timeout=timeout, workers=workers)
+    return _tally(provider, endings)
+
+
+def _tally(provider: OfflineProvider, endings: dict[str, Ending]) -> Tally:
+    faults = met(provider)
+    errors = [ending.error for ending in endings.values() if ending.error is not None]
+    recoverable = [
+        ending
+        for prompt, ending in endings.items()
+        if ending.error is None or not _is_lost(ending.error, faults.get(prompt, []))
+    ]
+    return Tally(
+        calls=len(endings),
+        requests=len(provider.calls),
+        recoverable=len(recoverable),
+        had=sum(ending.error is None for ending in recoverable),
+        untyped=[error for error in errors if not isinstance(error, ImageSessionError)],
+        wrong=[
+            prompt
+            for prompt, ending in endings.items()
+            if ending.picture not in {None, picture_of(prompt)}
+        ],
+        again=[prompt for prompt, those in faults.items() if _repeats(those)],
+        slowest=max(ending.seconds for ending in endings.values()),
+        missed=Counter(str(ending.error)[:90] for ending in recoverable if ending.error),
+    )
+
+
+def _is_lost(error: BaseException, faults: list[str | None]) -> bool:
+    """
+    Tell whether nobody could have had the picture: the answer to the last request was lost, and
+    with it the id.
+    """
+    looked_up = isinstance(error, OutcomeUnknownError) and error.response_id is not None
+    return not looked_up and bool(faults) and faults[-1] in SPOILT
+
+
+def _repeats(faults: list[str | None]) -> bool:
+    return any(fault in {*SPOILT, None} for fault in faults[:-1])
+
+
+def check(tally: Tally, timeout: float, share: float) -> None:
+    """
+    Check what is promised.
+    """
+    assert tally.untyped == []
+    assert tally.wrong == []
+    assert tally.again == []
+    assert tally.had >= share * tally.recoverable, tally
+    assert tally.slowest <= timeout + OVERSHOOT, tally
+
+
+def test_a_wire_full_of_trouble(
+    tmp_path: Path, in_threads: Callable[[list[Callable[[], Any]]], None]
+) -> None:
+    """
+    All but a few in a hundred of the pictures that can be had are had, in time, and paid for once.
+    """
+
+    def run(place: str) -> None:
+        tally = soak(tmp_path / place, place, 75, seed=1, timeout=3.0, workers=24)
+        check(tally, 3.0, 0.95)
+
+    in_threads([functools.partial(run, place) for place in (IN_PROCESS, LOOPBACK)])
+
+
+@pytest.mark.faults
+def test_a_wire_full_of_trouble_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    Of ten thousand pictures, 99 in a hundred of those that can be had are had, in time, and each is
+    paid for once.
+    """
+    # Nobody is to be told a lie about what was asked, nor to come too late for what was made.
+    monkeypatch.setattr("imagesession._offline.app._HEARD_CALLS", 16_384)
+    monkeypatch.setattr("imagesession._offline.app.Memory", functools.partial(Memory, keep=16_384))
+    for seed in range(5):
+        place = (IN_PROCESS, LOOPBACK)[seed % 2]
+        tally = soak(tmp_path, place, 2_000, seed=seed, timeout=8.0, workers=48)
+        with capsys.disabled():
+            print(f"\n{place}: {tally}")  # noqa: T201 - the figures of a run that is asked for
+        check(tally, 8.0, 0.99)
+
+
+def test_twin_that_does_not_ask_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A library that gives up when it is turned away fails this check.
+    """
+    monkeypatch.setattr(retrying, "MAX_TRIES", 1)
+    tally = soak(tmp_path, IN_PROCESS, 50, seed=2, timeout=1.5, workers=25)
+    assert tally.had < 0.95 * tally.recoverable
+    with pytest.raises(AssertionError):
+        check(tally, 1.5, 0.95)

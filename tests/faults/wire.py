@@ -1,0 +1,144 @@
+"""
+Studios over a provider that misbehaves, of both twins, in this process and over loopback; and what
+the provider got of each prompt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import attrs
+import httpx2
+import openai
+
+from imagesession import AsyncStudio, Studio
+from imagesession.testing import AsyncOfflineTransport, OfflineProvider, OfflineTransport, serve
+
+IN_PROCESS, LOOPBACK = "in this process", "over loopback"
+# Faults that leave open whether the request was carried out.
+AMBIGUOUS = ("500", "529", "reset before", "reset within", "reset after", "hang", "slow")
+_URL = "http://offline/v1"
+
+
+@attrs.frozen(kw_only=True)
+class Ending:
+    """
+    How a call ended.
+
+    Attributes:
+        picture: The picture's bytes.
+        error: Why there is none.
+        seconds: How long it took.
+    """
+
+    picture: bytes | None = None
+    error: BaseException | None = None
+    seconds: float
+
+
+@contextlib.contextmanager
+def clients(
+    provider: OfflineProvider, place: str
+) -> Generator[tuple[openai.OpenAI, Callable[[], openai.AsyncOpenAI]], None, None]:
+    """
+    Make clients of both twins that reach a provider.
+    """
+    with contextlib.ExitStack() as stack:
+        if place == LOOPBACK:
+            url = stack.enter_context(serve(provider)).base_url
+            client = stack.enter_context(openai.OpenAI(api_key="x", base_url=url))
+            yield client, lambda: openai.AsyncOpenAI(api_key="x", base_url=url)
+            return
+        http_client = httpx2.Client(transport=OfflineTransport(provider))
+        client = openai.OpenAI(api_key="x", base_url=_URL, http_client=http_client)
+        stack.enter_context(client)
+
+        def make() -> openai.AsyncOpenAI:
+            http = httpx2.AsyncClient(transport=AsyncOfflineTransport(provider))
+            return openai.AsyncOpenAI(api_key="x", base_url=_URL, http_client=http)
+
+        yield client, make
+
+
+def call_all(
+    provider: OfflineProvider, place: str, library: Path, prompts: Sequence[str], **settings: Any
+) -> dict[str, Ending]:
+    """
+    Ask for pictures by both twins: one half from threads, the other in an event loop. Every third
+    is streamed.
+
+    Args:
+        provider: Who is asked.
+        place: Where it is.
+        library: The library's folder.
+        prompts: What is asked, each once.
+        **settings: Of the studios; and `workers`, how many calls are under way in each twin.
+    """
+    workers = settings.pop("workers", 8)
+    with clients(provider, place) as (client, make), ThreadPoolExecutor(workers) as threads:
+        studio = Studio(library, client=client, **settings)
+        half = len(prompts) // 2
+        ending = threads.map(functools.partial(_call, studio), range(half), prompts[:half])
+        rest = asyncio.run(_call_async(library, make, prompts[half:], workers, settings))
+        return dict(zip(prompts, (*ending, *rest), strict=True))
+
+
+def _call(studio: Studio, number: int, prompt: str) -> Ending:
+    start = time.monotonic()
+    try:
+        image: Any = studio.generate(prompt) if number % 3 else list(studio.stream(prompt))[-1]
+    except BaseException as error:  # noqa: BLE001 - it is what came of the call
+        return Ending(error=error, seconds=time.monotonic() - start)
+    return Ending(picture=image.bytes, seconds=time.monotonic() - start)
+
+
+async def _call_async(
+    library: Path,
+    make: Callable[[], openai.AsyncOpenAI],
+    prompts: Sequence[str],
+    workers: int,
+    settings: dict[str, Any],
+) -> list[Ending]:
+    free = asyncio.Semaphore(workers)
+    async with make() as client:
+        studio = AsyncStudio(library, client=client, **settings)
+
+        async def call(number: int, prompt: str) -> Ending:
+            async with free:
+                return await _one_async(studio, number, prompt)
+
+        return await asyncio.gather(*(call(*one) for one in enumerate(prompts)))
+
+
+async def _one_async(studio: AsyncStudio, number: int, prompt: str) -> Ending:
+    start = time.monotonic()
+    try:
+        image: Any = None
+        if number % 3:
+            image = await studio.generate(prompt)
+        else:
+            async for image in studio.stream(prompt):  # noqa: B007 - the last one counts
+                pass
+    except BaseException as error:  # noqa: BLE001 - it is what came of the call
+        return Ending(error=error, seconds=time.monotonic() - start)
+    return Ending(picture=image.bytes, seconds=time.monotonic() - start)
+
+
+def met(provider: OfflineProvider, path: str = "/responses") -> dict[str, list[str | None]]:
+    """
+    Return which faults the paid requests for each prompt met, the oldest first; None for no fault.
+    """
+    faults: dict[str, list[str | None]] = {}
+    for call in provider.calls:
+        if (call.method, call.path) == ("POST", path):
+            body: Any = call.body
+            said = body["prompt"] if "prompt" in body else body["input"][-1]["content"][-1]["text"]
+            faults.setdefault(said, []).append(call.fault)
+    return faults
