@@ -96,11 +96,7 @@ class Purposes(Draws):
             OptionError: There is no such preset, parameter or choice; nothing was sent.
             ImageSessionError: As for `generate`.
         """
-        framing = _framing(name, description, choices, reference, options)
-        if batch_count is None:
-            return self._last(self._desk.do(self._from_preset(framing)))
-        flows = self._desk.do(self._takes_from_preset(framing, batch_count))
-        return self._results(self._desk.gather(flows, concurrency=PARALLEL))
+        return self._frame(_framing(name, description, choices, reference, options), batch_count)
 
     @overload
     def product(
@@ -161,10 +157,8 @@ class Purposes(Draws):
             ImageSessionError: As for `generate`.
         """
         choices = product_choices(background_type, angle, lighting)
-        return self.preset(
-            "product", description,
-            choices=choices, reference=reference, batch_count=batch_count, **options,
-        )  # fmt: skip
+        framing = _framing("product", description, choices, reference, options)
+        return self._frame(framing, batch_count)
 
     @takes_options
     def ui_asset(
@@ -198,7 +192,8 @@ class Purposes(Draws):
             ImageSessionError: As for `generate`.
         """
         choices = asset_choices(asset_type, theme, style_preset, size_preset)
-        return self.preset("ui_asset", description, choices=choices, reference=reference, **options)
+        framing = _framing("ui_asset", description, choices, reference, options)
+        return self._last(self._desk.do(self._from_preset(framing)))
 
     def analyze(
         self, image: Picture | None = None, *, goals: str = "", model: str | None = None
@@ -250,6 +245,12 @@ class Purposes(Draws):
         found, turn = self._desk.do(self._improve(wish, preserve_elements))
         return Improvement(analysis=found, image=self._last(turn))
 
+    def _frame(self, framing: Framing, batch_count: int | None) -> SavedImage | Results[SavedImage]:
+        if batch_count is None:
+            return self._last(self._desk.do(self._from_preset(framing)))
+        flows = self._desk.do(self._takes_from_preset(framing, batch_count))
+        return self._results(self._desk.gather(flows, concurrency=PARALLEL))
+
 
 class AsyncPurposes(AsyncDraws):
     """
@@ -295,10 +296,7 @@ class AsyncPurposes(AsyncDraws):
         Same as `Studio.preset`, but awaits.
         """
         framing = _framing(name, description, choices, reference, options)
-        if batch_count is None:
-            return self._last(await self._desk.do(self._from_preset(framing)))
-        flows = await self._desk.do(self._takes_from_preset(framing, batch_count))
-        return self._results(await self._desk.gather(flows, concurrency=PARALLEL))
+        return await self._frame(framing, batch_count)
 
     @overload
     async def product(
@@ -342,10 +340,8 @@ class AsyncPurposes(AsyncDraws):
         Same as `Studio.product`, but awaits.
         """
         choices = product_choices(background_type, angle, lighting)
-        return await self.preset(
-            "product", description,
-            choices=choices, reference=reference, batch_count=batch_count, **options,
-        )  # fmt: skip
+        framing = _framing("product", description, choices, reference, options)
+        return await self._frame(framing, batch_count)
 
     @takes_options
     async def ui_asset(
@@ -363,9 +359,8 @@ class AsyncPurposes(AsyncDraws):
         Same as `Studio.ui_asset`, but awaits.
         """
         choices = asset_choices(asset_type, theme, style_preset, size_preset)
-        return await self.preset(
-            "ui_asset", description, choices=choices, reference=reference, **options
-        )
+        framing = _framing("ui_asset", description, choices, reference, options)
+        return self._last(await self._desk.do(self._from_preset(framing)))
 
     async def analyze(
         self, image: Picture | None = None, *, goals: str = "", model: str | None = None
@@ -390,6 +385,14 @@ class AsyncPurposes(AsyncDraws):
         wish = _improving(goals, image, options)
         found, turn = await self._desk.do(self._improve(wish, preserve_elements))
         return Improvement(analysis=found, image=self._last(turn))
+
+    async def _frame(
+        self, framing: Framing, batch_count: int | None
+    ) -> AsyncSavedImage | Results[AsyncSavedImage]:
+        if batch_count is None:
+            return self._last(await self._desk.do(self._from_preset(framing)))
+        flows = await self._desk.do(self._takes_from_preset(framing, batch_count))
+        return self._results(await self._desk.gather(flows, concurrency=PARALLEL))
 
 
 # --- what both share ---------------------------------------------------------------------------

@@ -89,7 +89,8 @@ class Studio(_Face[Desk], Finds, Manages):
         max_sessions: How many sessions may be active at once.
         idle_after: Seconds after which a session in which nothing happens counts as idle: it is
             no longer active, and becomes so again when it goes on.
-        timeout: Seconds after which a picture that was accepted is no longer waited for.
+        timeout: Seconds for a picture in all: after that it is no longer waited for, and looked
+            up later by `recover`.
         patience: Seconds for which to ask again while the provider turns requests away before
             doing any work (too many at once, overloaded, unreachable), up to five times. What it
             says of how long to wait is obeyed, by all programs that use this library. 0 raises
@@ -428,7 +429,7 @@ def _online(access: Access, client: openai.OpenAI | openai.AsyncOpenAI | None) -
         host = getattr(getattr(client, "base_url", None), "host", "an unknown place")
         return f"{type(client).__name__} at {host}"
     if access.base_url is not None:
-        return f"the server at {access.base_url.split('//')[-1].split('/')[0].split('@')[-1]}"
+        return f"the server at {access.base_url.split('//')[-1].split('@')[-1].split('/')[0]}"
     return "OpenAI"
 
 

@@ -9,19 +9,11 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
+from imagesession._model.costs import Cost
 from imagesession._model.options import Options
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Move
-from imagesession._model.costs import Cost
-from imagesession._model.turns import (
-    Failure,
-    ImageRecord,
-    Kind,
-    Origin,
-    Reference,
-    Source,
-    Turn,
-)
+from imagesession._model.turns import Failure, ImageRecord, Kind, Origin, Reference, Source, Turn
 from imagesession._model.usage import Usage
 
 # With lone surrogates: they come from the world, and must not make a record unreadable.

@@ -19,10 +19,10 @@ import pytest
 
 import imagesession
 from imagesession import ImageSession, Mask, Results, SavedImage, Studio, errors, presets
+from imagesession._guide import write_guide
 from imagesession._model import options
 from imagesession._model.catalogue import Kind, load_catalogue
 from imagesession._model.options import OPTION_NAMES
-from imagesession._guide import write_guide
 
 GUIDE = imagesession.guide()
 BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)

@@ -14,7 +14,7 @@ import imagesession
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "imagesession").rglob("*.py"))
 # Longer than the rest with a reason: two twins side by side, each method documented.
-LONG = {"_drawing.py", "_studio.py", "_session.py", "errors.py"}
+LONG = {"_drawing.py", "_purposes.py", "_studio.py", "_session.py", "errors.py"}
 MAX_MODULE_LINES = 420
 MAX_FUNCTION_LINES = 45
 

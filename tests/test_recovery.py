@@ -251,11 +251,11 @@ def test_only_one_of_many_settles(
     """
     provider = OfflineProvider(latency=0.3)
     with serve(provider) as served:
-        access = {"api_key": "x", "base_url": served.base_url}
+        url = served.base_url
         with pytest.raises(OutcomeUnknownError):
-            Studio(tmp_path, timeout=0.1, **access).generate("a teapot")
+            Studio(tmp_path, api_key="x", base_url=url, timeout=0.1).generate("a teapot")
         time.sleep(0.4)
-        studios = [Studio(tmp_path, **access) for _ in range(4)]
+        studios = [Studio(tmp_path, api_key="x", base_url=url) for _ in range(4)]
         in_threads([studio.recover for studio in studios])
     assert len(studios[0].images()) == 1
     assert len(list((tmp_path / "general").glob("*.png"))) == 1

@@ -23,8 +23,11 @@ def connect(access: Access) -> OpenAITransport:
 
     Raises:
         AccessError: There is none.
+        CallError: The base URL is none.
     """
-    client = openai.OpenAI(api_key=access.key(), base_url=access.base_url)
+    url, auth = _apart(access.base_url)
+    http_client = None if auth is None else openai.DefaultHttpx2Client(auth=auth)
+    client = openai.OpenAI(api_key=access.key(), base_url=url, http_client=http_client)
     return OpenAITransport(client, ours=True)
 
 
@@ -34,7 +37,9 @@ def connect_async(access: Access) -> AsyncOpenAITransport:
     """
 
     def make() -> openai.AsyncOpenAI:
-        return openai.AsyncOpenAI(api_key=access.key(), base_url=access.base_url)
+        url, auth = _apart(access.base_url)
+        http_client = None if auth is None else openai.DefaultAsyncHttpx2Client(auth=auth)
+        return openai.AsyncOpenAI(api_key=access.key(), base_url=url, http_client=http_client)
 
     return AsyncOpenAITransport(make, ours=True)
 
@@ -77,6 +82,28 @@ def wrap_async(client: openai.AsyncOpenAI) -> AsyncOpenAITransport:
     """
     _check_kind(client, openai.AsyncOpenAI, "an AsyncStudio")
     return AsyncOpenAITransport(lambda: client, ours=False)
+
+
+def _apart(url: str | None) -> tuple[httpx2.URL | None, httpx2.BasicAuth | None]:
+    """
+    Take user and password out of a base URL. The HTTP client would send them just so, and would
+    write every URL into its log.
+
+    Raises:
+        CallError: It is no URL. It is not shown, for what is wrong may stand in its password.
+    """
+    if url is None:
+        return None, None
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        raise CallError(
+            "base_url= is no URL; it should look like https://api.example.com/v1. If there are a "
+            "user and a password in it, write their special characters as %40, %2F and so on."
+        ) from None
+    if not parsed.userinfo:
+        return parsed, None
+    return parsed.copy_with(userinfo=b""), httpx2.BasicAuth(parsed.username, parsed.password)
 
 
 def _check_kind(client: object, kind: type[object], studio: str) -> None:

@@ -86,7 +86,8 @@ class Access:
     """
 
     api_key: str | None = attrs.field(default=None, repr=False)
-    base_url: str | None = None
+    # A user and a password may stand in it.
+    base_url: str | None = attrs.field(default=None, repr=False)
 
     def key(self) -> str:
         """

@@ -22,6 +22,7 @@ import openai
 from imagesession._plan.wire import NoReplyError, Reply, Request
 
 from .deadlines import Timed, Until, watch
+from .hiding import hide, is_told
 
 # Failures that prove that nothing reached the provider.
 _NOT_SENT = (
@@ -30,6 +31,7 @@ _NOT_SENT = (
     httpx2.PoolTimeout,
     httpx2.UnsupportedProtocol,
 )
+_BAD_HEADER = "Illegal header"
 # A RuntimeError is what a closed event loop or client raises, at whatever point.
 _LOST = (
     httpx2.TransportError,
@@ -220,7 +222,7 @@ def _events(response: httpx2.Response) -> Iterator[bytes]:
     heard = 0
     with _failures():
         for event in httpx2.EventSource(response, MAX_BODY_BYTES):
-            data = event.data.encode()
+            data = hide(event.data.encode(), response.request)
             heard += len(data)
             _check_length(heard)
             yield data
@@ -235,7 +237,7 @@ async def _events_async(response: httpx2.Response, until: Until) -> AsyncIterato
                 event = await anext(events, None)
             if event is None:
                 return
-            data = event.data.encode()
+            data = hide(event.data.encode(), response.request)
             heard += len(data)
             _check_length(heard)
             yield data
@@ -269,7 +271,7 @@ def _reply(response: httpx2.Response, came: list[bytes], *, whole: bool) -> Repl
     return Reply(
         status=response.status_code,
         headers={name.lower(): value for name, value in response.headers.items()},
-        body=b"".join(came),
+        body=hide(b"".join(came), response.request),
         whole=whole,
     )
 
@@ -299,11 +301,38 @@ def _failures(came: list[bytes] | None = None) -> Generator[None, None, None]:
         yield
     except openai.APIConnectionError as error:
         cause = error.__cause__ or error
-        sent = not isinstance(cause, _NOT_SENT)
-        raise NoReplyError(sent=sent, reason=_describe(cause)) from error
+        lost = NoReplyError(sent=not _was_kept_back(cause), reason=_describe(cause, error.request))
+        raise lost from (error if lost.reason == _describe(cause) else None)
     except _LOST as error:
-        raise NoReplyError(sent=True, reason=_describe(error), body=b"".join(came or ())) from error
+        request = _request_of(error)
+        body = b"".join(came or ())
+        if request is not None:
+            body = hide(body, request)
+        lost = NoReplyError(sent=True, reason=_describe(error, request), body=body)
+        raise lost from (error if lost.reason == _describe(error) else None)
 
 
-def _describe(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+def _was_kept_back(cause: BaseException) -> bool:
+    """
+    Tell whether a failure proves that nothing reached the provider.
+    """
+    malformed = isinstance(cause, httpx2.LocalProtocolError) and _BAD_HEADER in str(cause)
+    return malformed or isinstance(cause, _NOT_SENT)
+
+
+def _request_of(error: BaseException) -> httpx2.Request | None:
+    try:
+        return error.request if isinstance(error, httpx2.RequestError) else None
+    except RuntimeError:
+        return None
+
+
+def _describe(error: BaseException, request: httpx2.Request | None = None) -> str:
+    """
+    Say what went wrong, but nothing that proves who we are; a header that is malformed is shown by
+    whoever refuses it.
+    """
+    said = str(error)
+    if request is not None and (_BAD_HEADER in said or is_told(said, request)):
+        said = "a header is malformed" if _BAD_HEADER in said else ""
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

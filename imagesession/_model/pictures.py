@@ -65,7 +65,7 @@ def read_facts(data: bytes) -> PictureFacts | None:
     for read in (_read_png, _read_jpeg, _read_webp, _read_gif, _read_svg):
         try:
             facts = read(data)
-        except (struct.error, IndexError, ValueError):
+        except (struct.error, IndexError, ValueError, OverflowError):
             return None
         if facts is not None:
             return facts if facts.format == "svg" or facts.width * facts.height > 0 else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import functools
+import os
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import attrs
 import pytest
 
 from imagesession._library import shelf
-from imagesession._library.beneath import read_beneath
+from imagesession._library.beneath import open_beneath
 from imagesession._library.layout import Layout
 from imagesession._model.options import Options
 from imagesession._model.pictures import PictureFacts
@@ -183,13 +184,19 @@ def last(counts: Iterator[Count]) -> Count:
 
 
 @SECONDS
-def test_nothing_outside_is_read(place: Place, seconds: float) -> None:
+@pytest.mark.parametrize("walk", [True, False], ids=["walked", "compared"])
+def test_nothing_outside_is_read(place: Place, seconds: float, *, walk: bool) -> None:
     """
-    Not one read gets the secret, though reads succeed and fail as folders come and go.
+    Not one read gets the secret, in whichever way links are refused, though reads succeed and
+    fail as folders come and go.
     """
+
+    def read() -> bytes:
+        with open_beneath(place.layout.root, "products/mug/a.png", walk=walk) as descriptor:
+            return os.read(descriptor, len(OURS))
+
     with swapping(place):
-        root = place.layout.root
-        count = last(trying(secret(lambda: read_beneath(root, "products/mug/a.png")), seconds))
+        count = last(trying(secret(read), seconds))
     assert count.escapes == 0
     assert 0 < count.successes < count.tries
 

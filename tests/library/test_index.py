@@ -242,9 +242,10 @@ def test_an_intents_name_is_found_exactly(tmp_path: Path) -> None:
     """
     failed = attrs.evolve(known("x", 5), status="failed", images=())
     index = indexed((*TURNS, failed), tmp_path)
-    assert index.find_intent("intent 1") == (None, TURNS[1].id)
-    for name in ("intent", "intent 5", "INTENT 1", "intent 1 ", "%", ""):
-        assert index.find_intent(name) is None
+    assert index.find_intent("intent 1") == [(None, TURNS[1].id)]
+    assert index.find_intent("intent 5") == [(failed.session, failed.id)]
+    for name in ("intent", "INTENT 1", "intent 1 ", "%", ""):
+        assert index.find_intent(name) == []
 
 
 @pytest.mark.parametrize("version", [0, 1, INDEX_VERSION - 1, INDEX_VERSION + 1])

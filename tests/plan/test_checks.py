@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagesession import Options
-from imagesession._model.catalogue import SizeRule, load_catalogue
 from imagesession._model import sizes
-from imagesession._model.options import parse_size
+from imagesession._model.catalogue import SizeRule, load_catalogue
 from imagesession._plan import checks
 from imagesession.errors import (
     ModelRetiredError,

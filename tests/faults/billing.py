@@ -1,0 +1,153 @@
+"""
+What was paid for, held against what a library kept of it.
+"""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import itertools
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+
+import attrs
+
+from imagesession._library import records
+from imagesession._library.layout import ONE_SHOTS
+from imagesession._model.turns import Turn
+from imagesession._pixels.door import open_picture
+from imagesession.testing import Answer, Call, OfflineProvider, Pause, tiny_image
+from tests.bench.server import FixedPainter
+
+SIZE = 64, 64
+
+
+class Till(OfflineProvider):
+    """
+    Takes a request on at once, says so a little later, and remembers what it took on.
+
+    Attributes:
+        billed: How often each turn was taken on.
+    """
+
+    def __init__(
+        self,
+        delay: Callable[[], float] = lambda: 0.03,
+        *,
+        latency: float = 0.05,
+    ) -> None:
+        # Drawing would take longer than all that is looked at here.
+        super().__init__(latency=latency, painter=FixedPainter(tiny_image(size=SIZE), SIZE))
+        self.billed: collections.Counter[str] = collections.Counter()
+        vars(self._memory)["_keep"] = 100_000  # otherwise it forgets what others wait for
+        self._delay = delay
+        self._guard = threading.Lock()
+
+    def handle(self, call: Call) -> Answer:
+        """
+        Answer a call; keep whoever is to pay waiting.
+        """
+        answer = super().handle(call)
+        if (call.method, call.path) != ("POST", "/responses") or answer.status != HTTPStatus.OK:
+            return answer
+        with self._guard:
+            self.billed[call.json["metadata"]["imagesession_turn"]] += 1
+            pause = Pause(self._delay())
+        return attrs.evolve(answer, parts=itertools.chain((pause,), answer.parts))
+
+
+@attrs.frozen(kw_only=True)
+class Audit:
+    """
+    What became of what was paid for.
+
+    Attributes:
+        billed: How many turns were paid for.
+        twice: Those that were paid for more than once.
+        kept: How many pictures are kept.
+        unknown: Those that were paid for, and settled as unknown because nobody knows their ids.
+        lost: Those that were paid for, of which there is neither a picture nor such a record.
+        corrupt: Pictures that are not what their records say, or no pictures.
+        stray: Pictures in the library's folders that no record names.
+    """
+
+    billed: int
+    twice: tuple[str, ...]
+    kept: int
+    unknown: tuple[str, ...]
+    lost: tuple[str, ...]
+    corrupt: tuple[str, ...]
+    stray: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return ", ".join(
+            f"{field.name} {count if isinstance(count, int) else len(count)}"
+            for field in attrs.fields(Audit)
+            for count in [getattr(self, field.name)]
+        )
+
+
+def audit(root: Path, billed: collections.Counter[str]) -> Audit:
+    """
+    Hold what was paid for against a library.
+    """
+    turns = {turn.id: turn for turn in all_turns(root)}
+    images = [image for turn in turns.values() for image in turn.images]
+    kept = {turn.id for turn in turns.values() if turn.images}
+    unknown = {turn.id for turn in turns.values() if is_unknown(turn)}
+    files = {
+        str(file.relative_to(root))
+        for file in root.rglob("session_*")
+        if file.suffix not in {".json", ".jsonl"}
+    }
+    return Audit(
+        billed=len(billed),
+        twice=tuple(turn for turn, count in billed.items() if count > 1),
+        kept=len(images),
+        unknown=tuple(sorted(billed.keys() & unknown)),
+        lost=tuple(sorted(billed.keys() - kept - unknown)),
+        corrupt=tuple(one.file for one in images if not _is_sound(root / one.file, one.sha256)),
+        stray=tuple(sorted(files - {image.file for image in images})),
+    )
+
+
+def all_turns(root: Path) -> list[Turn]:
+    """
+    Read every record of a library, strictly.
+    """
+    folder = root / ".imagesession" / "turns"
+    return [
+        attrs.evolve(
+            records.read_turn(file.read_bytes(), str(file)),
+            session=None if file.parent.name == ONE_SHOTS else file.parent.name,
+        )
+        for file in sorted(folder.rglob("*.json"))
+    ]
+
+
+def is_unknown(turn: Turn) -> bool:
+    """
+    Tell whether a turn was settled as one of which nobody knows what became.
+    """
+    unknown = turn.failure is not None and turn.failure.error == "OutcomeUnknownError"
+    return unknown and turn.response_id is None
+
+
+def unsettled(root: Path) -> list[str]:
+    """
+    Return the names of the journal's files of turns that have no record. One that was still being
+    written down does not count: nothing is asked for before that is done.
+    """
+    settled = {turn.id for turn in all_turns(root)}
+    files = (root / ".imagesession" / "journal").iterdir()
+    names = [file.name for file in files if b"\n" in file.read_bytes()]
+    return [name for name in names if name.partition(".")[0] not in settled]
+
+
+def _is_sound(file: Path, sha256: str) -> bool:
+    data = file.read_bytes() if file.is_file() else b""
+    if hashlib.sha256(data).hexdigest() != sha256:
+        return False
+    return open_picture(data, file.name).size > (0, 0)

@@ -1,0 +1,201 @@
+"""
+Two programs: a provider whose pictures tell what they were asked for, and a crowd of sessions.
+
+    python -m tests.faults.crowd serve
+    python -m tests.faults.crowd run LIBRARY URL SESSIONS [TWIN]
+
+The second prints as JSON what it found. A twin lacks a safeguard, and must be caught: in one that
+is `mixed`, sessions see each other's turns; one that is `greedy` fetches all pictures at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from imagesession import AsyncStudio
+from imagesession._drive import drivers
+from imagesession._library.library import Library
+from imagesession._model.sessions import SessionRecord
+from imagesession._model.tree import Tree
+from imagesession._offline.painter import Story
+from imagesession.testing import OfflineProvider, serve
+from tests.bench.server import FixedPainter, noise
+
+SIZE = 640, 512  # a megabyte of noise
+TURNS = 2
+_MARK = b"Prompts\0"
+_IHDR_END = 33
+
+
+class TellingPainter(FixedPainter):
+    """
+    Paints the same noise whatever is asked, and writes beside it what was asked.
+    """
+
+    def paint(self, story: Story, **_: Any) -> bytes:
+        """
+        Return the picture, with the prompts in a text chunk.
+        """
+        body = b"tEXt" + _MARK + json.dumps(story.prompts).encode()
+        chunk = (len(body) - 4).to_bytes(4) + body + zlib.crc32(body).to_bytes(4)
+        return self.picture[:_IHDR_END] + chunk + self.picture[_IHDR_END:]
+
+
+def told(data: bytes) -> list[str]:
+    """
+    Return the prompts that a picture was painted for.
+    """
+    start = data.index(_MARK) + len(_MARK)
+    length = int.from_bytes(data[_IHDR_END : _IHDR_END + 4]) - len(_MARK)
+    prompts: list[str] = json.loads(data[start : start + length])
+    return prompts
+
+
+@attrs.define
+class Crowd:
+    """
+    Many sessions at once, on one studio.
+
+    Attributes:
+        studio: Where they are.
+        waited: Seconds that each waited for each of its pictures.
+        mixed: What is in a session and does not belong there.
+    """
+
+    studio: AsyncStudio
+    waited: list[float] = attrs.field(factory=list[float])
+    mixed: list[str] = attrs.field(factory=list[str])
+
+    async def live(self, number: int) -> None:
+        """
+        Live through a session, and look at what it became.
+        """
+        session = await self.studio.session(f"shop {number}", name=f"session {number}")
+        prompts = [f"session {number} turn {turn}" for turn in range(TURNS)]
+        for prompt in prompts:
+            start = time.monotonic()
+            await session.generate(prompt)
+            self.waited.append(time.monotonic() - start)
+        turns = await session.turns()
+        if [turn.prompt for turn in turns] != prompts:
+            self.mixed.append(f"{session.id} has {[turn.prompt for turn in turns]}")
+
+    async def look(self, number: int) -> None:
+        """
+        Look whether a session's pictures were painted for what it asked for.
+        """
+        session = await self.studio.open(f"session {number}")
+        prompts = [f"session {number} turn {turn}" for turn in range(TURNS)]
+        for depth, image in enumerate(await session.images(), 1):
+            if told(image.bytes) != prompts[:depth]:
+                self.mixed.append(f"{image.id} was painted for {told(image.bytes)}")
+
+
+def peak() -> int:
+    """
+    Return the most memory that this process ever used, in bytes.
+    """
+    status = Path("/proc/self/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert found
+    return int(found[1]) * 1024
+
+
+async def run(library: str, url: str, sessions: int) -> dict[str, Any]:
+    """
+    Have many sessions at once; tell how it went.
+    """
+    limits = {"max_sessions": 2 * sessions, "timeout": 200.0}
+    async with AsyncStudio(library, api_key="x", base_url=url, **limits) as studio:  # type: ignore[arg-type] # a mapping has one type for all
+        crowd = Crowd(studio)
+        await crowd.live(0)
+        before = peak()
+        crowd.waited.clear()
+        start = time.monotonic()
+        await asyncio.gather(*(crowd.live(number) for number in range(1, sessions + 1)))
+        seconds = time.monotonic() - start
+        growth = peak() - before
+        for number in range(sessions + 1):
+            await crowd.look(number)
+    waited = sorted(crowd.waited)
+    return {
+        "pictures": len(waited),
+        "mixed": crowd.mixed,
+        "growth": growth,
+        "seconds": seconds,
+        "median": waited[len(waited) // 2],
+        "longest": waited[-1],
+    }
+
+
+def mix() -> None:
+    """
+    Let every session see the turns of the first.
+    """
+    real = Library.tree
+    first: list[SessionRecord] = []
+
+    def tree(library: Library, record: SessionRecord) -> Tree:
+        first.append(record)
+        return real(library, first[0])
+
+    pytest.MonkeyPatch().setattr(Library, "tree", tree)
+
+
+@contextlib.contextmanager
+def served() -> Generator[str, None, None]:
+    """
+    Run the provider in a process of its own; give its base URL.
+    """
+    command = [sys.executable, "-m", "tests.faults.crowd", "serve"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+def serve_forever() -> None:
+    """
+    Serve until terminated.
+    """
+    provider = OfflineProvider(latency=0.3, painter=TellingPainter(noise(SIZE), SIZE))
+    memory = vars(provider)["_memory"]
+    vars(memory)["_keep"] = 10_000  # otherwise it forgets what others wait for
+    with serve(provider) as place:
+        print(place.base_url, flush=True)  # noqa: T201 - the answer
+        time.sleep(600)
+
+
+def main() -> None:
+    """
+    Be one of the programs.
+    """
+    match sys.argv[1:]:
+        case ["run", library, url, sessions, *twin]:
+            if twin == ["mixed"]:
+                mix()
+            if twin == ["greedy"]:
+                pytest.MonkeyPatch().setattr(drivers, "_FETCHED_AT_ONCE", 10_000)
+            found = asyncio.run(run(library, url, int(sessions)))
+            print(json.dumps(found))  # noqa: T201 - the answer
+        case _:
+            serve_forever()
+
+
+if __name__ == "__main__":
+    main()

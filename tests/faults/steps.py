@@ -1,0 +1,216 @@
+"""
+The durable steps of a library, as they are taken: to write them down, or to die at one of them.
+
+    python -m tests.faults.steps LIBRARY URL [forgetful]
+
+The program reads lines of a session's id, a number and "before" or "after". For each it forks,
+makes a picture in that session, kills itself there, and prints how that ended: a negative signal,
+or the number of steps where they were fewer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import stat
+import sys
+import traceback
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import attrs
+
+from imagesession import Studio
+from imagesession._drive import clients  # what takes long to import is there before it forks
+from imagesession._library.journal import Journal
+
+assert clients
+
+Verb: TypeAlias = Literal["create", "write", "flush", "link", "replace", "remove", "make"]
+When: TypeAlias = Literal["before", "after"]
+
+
+@attrs.frozen
+class Step:
+    """
+    Something that changes what is on a disk, or makes it stay.
+
+    Attributes:
+        verb: What is done.
+        path: To what, beneath the library.
+        source: The other name, of a file that gets a name.
+        data: What is written.
+    """
+
+    verb: Verb
+    path: str
+    source: str = ""
+    data: bytes = attrs.field(default=b"", repr=False)
+
+
+def _nothing(_: Step) -> None:
+    pass
+
+
+@attrs.define
+class Watcher:
+    """
+    Stands between a library and the operating system.
+
+    Attributes:
+        root: The library.
+        before: Told of a step before it is taken.
+        after: Told of it once it was taken.
+    """
+
+    root: Path
+    before: Callable[[Step], None] = _nothing
+    after: Callable[[Step], None] = _nothing
+    _names: dict[int, str] = attrs.field(factory=dict[int, str], init=False)
+
+    @contextlib.contextmanager
+    def watching(self) -> Generator[None, None, None]:
+        """
+        Watch as long as the block lasts.
+        """
+        ours: dict[str, Callable[..., Any]] = {
+            "open": self._open, "write": self._write, "fsync": self._fsync,
+            "link": self._name("link"), "replace": self._name("replace"),
+            "rename": self._name("replace"), "unlink": self._one("remove"),
+            "mkdir": self._one("make"),
+        }  # fmt: skip
+        real = {name: getattr(os, name) for name in ours}
+        for name, watched in ours.items():
+            setattr(os, name, _bound(watched, real[name]))
+        try:
+            yield
+        finally:
+            for name, function in real.items():
+                setattr(os, name, function)
+
+    def _place(self, path: Any, folder: int | None = None) -> str | None:
+        """
+        Return a path beneath the library; None if it is elsewhere.
+        """
+        text = str(path) if isinstance(path, (str, Path)) else ""
+        within = self._names.get(folder) if folder is not None else None
+        whole = text if folder is None else f"{within}/{text}"
+        if not whole.startswith(f"{self.root}/") or "index.sqlite" in whole:
+            return str(self.root) if whole == str(self.root) else None
+        return whole
+
+    def _take(self, step: Step | None, act: Callable[[], Any]) -> Any:
+        if step is None:
+            return act()
+        self.before(step)
+        result = act()
+        self.after(step)
+        return result
+
+    def _step(self, verb: Verb, place: str | None, source: str = "", data: bytes = b"") -> Any:
+        if place is None:
+            return None
+        root = str(self.root)
+        return Step(
+            verb, os.path.relpath(place, root), source and os.path.relpath(source, root), data
+        )
+
+    def _open(self, real: Any, path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+        place = self._place(path, kwargs.get("dir_fd"))
+        made = bool(flags & os.O_CREAT) and place is not None and not Path(place).exists()
+        step = self._step("create", place) if made else None
+        descriptor: int = self._take(step, lambda: real(path, flags, *args, **kwargs))
+        self._names.pop(descriptor, None)
+        if place is not None:
+            self._names[descriptor] = place
+        return descriptor
+
+    def _write(self, real: Any, descriptor: int, data: Any) -> int:
+        step = self._step("write", self._names.get(descriptor), data=bytes(data))
+        written: int = self._take(step, lambda: real(descriptor, data))
+        return written
+
+    def _fsync(self, real: Any, descriptor: int) -> None:
+        self._take(self._step("flush", self._names.get(descriptor)), lambda: real(descriptor))
+
+    def _name(self, verb: Verb) -> Callable[..., Any]:
+        def name(real: Any, source: Any, target: Any, **kwargs: Any) -> Any:
+            place = self._place(target, kwargs.get("dst_dir_fd"))
+            step = self._step(verb, place, source=str(source))
+            return self._take(step, lambda: real(source, target, **kwargs))
+
+        return name
+
+    def _one(self, verb: Verb) -> Callable[..., Any]:
+        def one(real: Any, path: Any, *args: Any, **kwargs: Any) -> Any:
+            place = self._place(path, kwargs.get("dir_fd"))
+            return self._take(self._step(verb, place), lambda: real(path, *args, **kwargs))
+
+        return one
+
+
+def _bound(watched: Callable[..., Any], real: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return watched(real, *args, **kwargs)
+
+    return call
+
+
+def is_folder(root: Path, step: Step) -> bool:
+    """
+    Tell whether a step is about a folder.
+    """
+    path = root / step.path
+    return path.exists() and stat.S_ISDIR(path.stat().st_mode)
+
+
+# --- the program ------------------------------------------------------------------------------
+
+
+def make_and_die(root: Path, url: str, session: str, number: int, when: When) -> int:
+    """
+    Make a picture, and die at a step; return how many there were if that is more.
+    """
+    count = 0
+
+    def die(_: Step) -> None:
+        nonlocal count
+        count += 1
+        if count == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    opened = Studio(root, api_key="x", base_url=url).open(session)
+    watcher = Watcher(root, before=die) if when == "before" else Watcher(root, after=die)
+    with watcher.watching():
+        opened.generate("a teapot")
+    return count
+
+
+def main() -> None:
+    """
+    Die as told, again and again.
+    """
+    library, url, *forgetful = sys.argv[1:]
+    if forgetful:
+        Journal.note = lambda *_: None  # type: ignore[method-assign] # a twin that must be caught
+    for line in sys.stdin:
+        session, number, when = line.split()
+        child = os.fork()
+        if not child:
+            code = 255
+            try:
+                moment: When = "before" if when == "before" else "after"
+                code = make_and_die(Path(library), url, session, int(number), moment)
+            except BaseException:  # noqa: BLE001 - nobody else is there to tell it
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the answer
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,401 @@
+"""
+Whatever is damaged, and however: what is read of it is sound, or the error is one of ours; nothing
+hangs, and nothing is kept as a picture that is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+import openai
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from imagesession import Studio
+from imagesession._library import records
+from imagesession._library.journal import Entry, Journal
+from imagesession._library.layout import Layout
+from imagesession._model.pictures import read_facts
+from imagesession._offline import painter
+from imagesession._pixels.door import open_picture
+from imagesession._pixels.kinds import recognise
+from imagesession._pixels.svg import sanitise
+from imagesession._plan import replies
+from imagesession._plan.failures import (
+    BackgroundRefusedError,
+    ContextLostError,
+    FileLostError,
+    error_of,
+    lacks_responses,
+    retry_after,
+)
+from imagesession._plan.replies import Outcome, read_reply, read_words
+from imagesession._plan.streams import Fold
+from imagesession._plan.wire import Reply
+from imagesession.errors import ImageSessionError, LibraryError, PictureError
+from imagesession.testing import Answer, Call, Fault, OfflineProvider, OfflineTransport, tiny_image
+from tests import strategies
+from tests.bench.server import FixedPainter
+from tests.faults.billing import SIZE
+
+T = TypeVar("T")
+TYPED = (ImageSessionError, ContextLostError, BackgroundRefusedError, FileLostError)
+MOST_MS = 1000
+PNG = tiny_image(size=SIZE)
+WRONG: list[Any] = [
+    None, True, 0, -1, 10**400, 1e308, math.nan, math.inf, "", "?", "\ud83d", "\0", "A" * 70_000,
+    "data:,", "data:image/png;base64,AAAA", [], {}, [[]], [None], {"": {}}, [{"type": "message"}],
+    "completed", "failed", "in_progress", "resp_/../..?x#y",
+]  # fmt: skip
+
+
+@pytest.fixture
+def examples(pytestconfig: pytest.Config) -> int:
+    """
+    How many examples are tried.
+    """
+    return 3000 if pytestconfig.getoption("--faults") else 60
+
+
+def fuzz(strategy: st.SearchStrategy[T], check: Callable[[T], None], examples: int) -> None:
+    """
+    Check many examples; each takes a second at most.
+    """
+    limits = settings(
+        max_examples=examples,
+        deadline=MOST_MS,
+        database=None,
+        suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
+    )
+    limits(given(strategy)(check))()
+
+
+# --- damage -----------------------------------------------------------------------------------
+
+
+@st.composite
+def damaged_json(draw: st.DrawFn, value: Any) -> bytes:
+    """
+    Take members out of a JSON value, or put others in their place; now and then, damage its bytes.
+    """
+    changed = copy.deepcopy(value)
+    for _ in range(draw(st.integers(1, 4))):
+        places = list(_places(changed))
+        if not places:
+            break
+        holder, key = draw(st.sampled_from(places))
+        if draw(st.booleans()):
+            holder[key] = copy.deepcopy(draw(st.sampled_from(WRONG)))
+        else:
+            del holder[key]
+    data = json.dumps(changed).encode()
+    return draw(damaged(data)) if draw(st.integers(0, 3)) == 0 else data
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """
+    Yield all places in a JSON value: what holds it, and its key there.
+    """
+    members: Any = ()
+    if isinstance(value, (dict, list)):
+        plain: Any = value
+        members = plain.items() if isinstance(value, dict) else enumerate(plain)
+    for key, member in members:
+        yield value, key
+        yield from _places(member)
+
+
+@st.composite
+def damaged(draw: st.DrawFn, data: bytes) -> bytes:
+    """
+    Change, take out, double or put in bytes, or a number too large for anything; most often near
+    the start, where the headers are.
+    """
+    for _ in range(draw(st.integers(1, 5))):
+        far = draw(st.booleans())
+        at = draw(st.integers(0, max(0, len(data) - 1 if far else min(len(data) - 1, 120))))
+        length = draw(st.sampled_from([0, 1, 1, 4, 40, len(data)]))
+        double = data[at : at + length] * 2
+        instead = draw(st.binary(max_size=8) | st.sampled_from([double, b"9" * 400]))
+        data = data[:at] + instead + data[at + length :]
+    return data
+
+
+def _bytes_of(answer: Answer) -> bytes:
+    return b"".join(part for part in answer.parts if isinstance(part, bytes))
+
+
+def _said(**asked: Any) -> bytes:
+    """
+    Return what the provider answers.
+    """
+    provider = OfflineProvider(painter=FixedPainter(PNG, SIZE))
+    body = {
+        "model": "gpt-6-luna",
+        "input": "a teapot",
+        "tools": [{"type": "image_generation", "partial_images": 1}],
+        **asked,
+    }
+    headers = {"authorization": "Bearer x", "content-type": "application/json"}
+    call = Call(method="POST", path="/responses", headers=headers, body=json.dumps(body).encode())
+    return _bytes_of(provider.handle(call))
+
+
+REPLIES: list[Any] = [
+    json.loads(_said()),
+    {"error": {"message": "no", "type": "x", "param": "background", "code": "moderation_blocked",
+               "moderation_details": {"moderation_stage": "input", "categories": ["x"]}}},
+    {"id": "resp_1", "status": "failed", "error": {"code": "server_error", "message": "no"}},
+    {"id": "resp_1", "status": "incomplete", "incomplete_details": {"reason": "x"}, "output": []},
+]  # fmt: skip
+EVENTS: list[Any] = [
+    json.loads(line.removeprefix(b"data: "))
+    for line in _said(stream=True).splitlines()
+    if line.startswith(b"data: {")
+]
+STATUSES = [200, 200, 200, 200, 201, 400, 404, 408, 409, 413, 429, 500, 501, 503, 529, 599]
+bodies = st.sampled_from(REPLIES).flatmap(damaged_json)
+headers = st.dictionaries(
+    st.sampled_from(["retry-after", "retry-after-ms", "content-type", "x-request-id"]),
+    st.text(max_size=20) | st.sampled_from(["nan", "inf", "-1", "1e999", "1_0", "٣", "9" * 400]),
+)
+answers = st.builds(Reply, status=st.sampled_from(STATUSES), headers=headers, body=bodies)
+PICTURES = {
+    **{kind: tiny_image(kind, SIZE) for kind in ("png", "jpeg", "webp", "gif")},
+    "svg": painter.paint(painter.begin("a red circle", size=SIZE), format="svg"),
+}
+
+
+# --- replies and events -----------------------------------------------------------------------
+
+
+def check_outcome(outcome: Outcome) -> None:
+    """
+    Check that what was understood of a reply is sound.
+    """
+    assert isinstance(outcome.response_id, str | None)
+    for picture in outcome.pictures:
+        check_picture(picture.data)
+
+
+def check_picture(data: bytes) -> None:
+    """
+    Check that bytes which were taken for a picture begin like one and have an end.
+    """
+    kind = recognise(data)
+    assert kind in PICTURES, f"{data[:16]!r} is no picture"
+    tail = {"png": b"IEND", "jpeg": b"\xff\xd9", "gif": b";", "svg": b"</svg>"}.get(kind, b"")
+    assert tail in data
+
+
+def check_reply(reply: Reply) -> None:
+    """
+    Read a reply in every way in which one is read.
+    """
+    for read in (read_reply, read_words):
+        with contextlib.suppress(*TYPED):
+            check_outcome(read(reply))
+    assert isinstance(error_of(reply), TYPED)
+    assert lacks_responses(reply) in {True, False}
+    seconds = retry_after(reply)
+    assert seconds is None or 0 <= seconds < math.inf
+
+
+def check_events(events: list[bytes]) -> None:
+    """
+    Fold a stream.
+    """
+    fold = Fold()
+    for event in events:
+        with contextlib.suppress(*TYPED):
+            for partial in fold.feed(event):
+                check_picture(partial.data)
+    if fold.outcome is not None:
+        check_outcome(fold.outcome)
+
+
+def test_damaged_replies(examples: int) -> None:
+    """
+    A reply is understood, or it is a typed error; whatever its status and headers say.
+    """
+    fuzz(answers, check_reply, examples)
+
+
+def test_damaged_events(examples: int) -> None:
+    """
+    A stream is understood as far as it makes sense, or it is a typed error.
+    """
+    event = st.sampled_from(EVENTS).flatmap(damaged_json)
+    whole = st.sampled_from([json.dumps(one).encode() for one in EVENTS])
+    fuzz(st.lists(event | whole | st.binary(max_size=9), max_size=8), check_events, examples)
+
+
+def answering(reply: Reply) -> Callable[[Call], Answer]:
+    """
+    Return what answers like a reply.
+    """
+    plain = {
+        name: value.encode("ascii", "replace").decode()
+        for name, value in reply.headers.items()
+        if value.isprintable() and name != "retry-after"
+    }
+
+    def instead(_: Call) -> Answer:
+        return Answer(status=reply.status, headers=plain, parts=iter((reply.body,)))
+
+    return instead
+
+
+def check_call(library: Path, asked: Reply, looked: Reply) -> None:
+    """
+    Ask a provider for a picture that answers with damaged replies, and look at what is kept.
+    """
+    provider = OfflineProvider(painter=FixedPainter(PNG, SIZE))
+    for method, reply in (("POST", asked), ("GET", looked)):
+        provider.script(Fault(method=method, path="/responses*", instead=answering(reply)), times=2)
+    folder = Path(tempfile.mkdtemp(dir=library))
+    with (
+        httpx2.Client(transport=OfflineTransport(provider)) as http_client,
+        openai.OpenAI(api_key="x", http_client=http_client) as client,
+        Studio(folder, client=client, timeout=0.05, patience=0) as studio,
+    ):
+        with contextlib.suppress(ImageSessionError):
+            studio.generate("a teapot")
+        with contextlib.suppress(ImageSessionError):
+            studio.recover(wait=0)
+        for image in studio.images():
+            check_picture(image.bytes)
+        records_ = list((folder / ".imagesession" / "turns").rglob("*.json"))
+        assert all(records.read_turn(one.read_bytes(), one.name) for one in records_)
+
+
+def test_nothing_is_kept_that_is_no_picture(tmp_path: Path, examples: int) -> None:
+    """
+    A call that is answered with nonsense ends, by a picture or by a typed error; what is kept are
+    pictures alone.
+    """
+    both = st.tuples(answers, answers)
+    fuzz(both, lambda pair: check_call(tmp_path, *pair), examples // 3)
+
+
+# --- files ------------------------------------------------------------------------------------
+
+
+def check_record(data: bytes) -> None:
+    """
+    Read a record as each kind; what can be read can be written.
+    """
+    with contextlib.suppress(LibraryError):
+        records.dump_turn(records.read_turn(data, "here"))
+    with contextlib.suppress(LibraryError):
+        records.dump_session(records.read_session(data, "here"))
+
+
+def test_damaged_records(examples: int) -> None:
+    """
+    A record is read, or it is an error of the library.
+    """
+    turns = strategies.turns.map(records.dump_turn)
+    sessions = strategies.sessions.map(records.dump_session)
+    damage = (turns | sessions).flatmap(lambda data: damaged_json(json.loads(data)) | damaged(data))
+    fuzz(damage, check_record, examples)
+
+
+def test_damaged_journals(tmp_path: Path, examples: int) -> None:
+    """
+    A journal's file is read, or counts as none; a line that is damaged does not hide the others.
+    """
+    layout = Layout(tmp_path)
+    layout.journal.mkdir(parents=True)
+    journal, entry = Journal(layout), Entry(turn_id="0" * 26, session_id=None)
+    file = layout.journal_file(entry.turn_id, entry.session_id)
+
+    def check(data: bytes) -> None:
+        file.write_bytes(data)
+        intent = journal.read(entry)
+        assert intent is None or isinstance(intent.response_id, str | None)
+
+    line = strategies.turns.map(lambda turn: {"owner": "x", "turn": records.plain_turn(turn)})
+    lines = st.tuples(line.flatmap(damaged_json), damaged_json({"response_id": "r", "owner": None}))
+    whole = lines.map(b"\n".join)
+    fuzz(whole | whole.flatmap(damaged), check, examples)
+
+
+# --- pictures ---------------------------------------------------------------------------------
+
+
+def check_bytes(data: bytes) -> None:
+    """
+    Take bytes for a picture in every way in which one is taken in.
+    """
+    facts = read_facts(data)
+    if facts is not None:
+        assert min(facts.width, facts.height) >= 0
+        check_picture(data)
+    with contextlib.suppress(PictureError):
+        assert open_picture(data, "it").size > (0, 0)
+    with contextlib.suppress(PictureError):
+        safe = sanitise(data, "it")
+        assert facts is None or read_facts(safe) is not None
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_damaged_pictures(kind: str, examples: int) -> None:
+    """
+    A picture's facts are read or not; its pixels are, or it is a typed error.
+    """
+    fuzz(damaged(PICTURES[kind]), check_bytes, examples)
+
+
+@pytest.mark.parametrize("place", ["width", "height", "viewBox"])
+def test_an_svg_of_a_size_beyond_numbers_is_no_picture(place: str) -> None:
+    """
+    A size that no number holds is not taken for one.
+    """
+    size = b"9" * 400
+    value = b"0 0 %b %b" % (size, size) if place == "viewBox" else size
+    check_bytes(b'<svg xmlns="http://www.w3.org/2000/svg" %b="%b"></svg>' % (place.encode(), value))
+
+
+# --- twins ------------------------------------------------------------------------------------
+
+
+def test_a_reader_that_believes_everything_is_caught(
+    monkeypatch: pytest.MonkeyPatch, examples: int
+) -> None:
+    """
+    The harness sees what it looks for: bytes that are taken for a picture without a look.
+    """
+    facts = read_facts(PNG)
+    monkeypatch.setattr(replies, "read_facts", lambda _: facts)  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType] - it takes anything
+    spoilt = copy.deepcopy(REPLIES[0])
+    for item in spoilt["output"]:
+        if "result" in item:
+            item["result"] = "AAAA"
+    reply = Reply(status=200, body=json.dumps(spoilt).encode())
+    with pytest.raises(AssertionError, match="is no picture"):
+        fuzz(st.just(reply), check_reply, examples)
+
+
+def test_an_error_that_is_not_ours_is_caught(
+    monkeypatch: pytest.MonkeyPatch, examples: int
+) -> None:
+    """
+    The harness sees what it looks for: a reader that trusts the types of what came.
+    """
+
+    def trust(value: Any) -> Any:
+        return value.strip()
+
+    monkeypatch.setattr(replies, "as_text", trust)
+    with pytest.raises((AttributeError, ExceptionGroup), match=r"strip|distinct failures"):
+        fuzz(answers, check_reply, examples)

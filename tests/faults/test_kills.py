@@ -1,0 +1,124 @@
+"""
+Programs are killed at any moment while they make pictures: what was paid for is kept, once.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import attrs
+import pytest
+
+from imagesession import Studio
+from imagesession._library.recovering import Recovering
+from imagesession.testing import OfflineProvider, serve
+from tests.faults.billing import Audit, Till, all_turns, audit, unsettled
+
+WORKERS = 8
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="workers are forked and killed")
+
+
+@attrs.frozen(kw_only=True)
+class Run:
+    """
+    What became of a run.
+
+    Attributes:
+        wanted: How many pictures were wanted.
+        kills: How often a worker was killed.
+        found: What was paid for, held against what was kept.
+        open: What is not settled.
+    """
+
+    wanted: int
+    kills: int
+    found: Audit
+    open: tuple[str, ...]
+
+
+def kill_at_random(root: Path, wanted: int, kills: int, *blind: str) -> Run:
+    """
+    Have workers make pictures, kill them at random, and recover.
+
+    Args:
+        root: The library.
+        wanted: How many pictures.
+        kills: How often a worker is killed.
+        blind: Given, recovery does not look into the journal.
+    """
+    chance = random.Random(kills)  # noqa: S311 - chance is to be the same every time, not secret
+    provider = Till(lambda: chance.uniform(0.0, 0.05), latency=0.1)
+    each = wanted // WORKERS
+    with serve(provider) as served, Studio(root, api_key="x", base_url=served.base_url) as studio:
+        for number in range(WORKERS):
+            studio.session("a tea shop", name=f"session {number}")
+        program = [sys.executable, "-m", "tests.faults.nursery"]
+        arguments = [str(root), served.base_url, *map(str, (WORKERS, each, kills)), *blind]
+        killed = int(subprocess.check_output([*program, *arguments], timeout=230))
+        time.sleep(0.2)
+        assert studio.recover(wait=10).left == {}
+        for session in studio.sessions():
+            studio.open(session.id).turns()  # reads every record
+    found = audit(root, provider.billed)
+    print(f"{each * WORKERS} pictures wanted, {killed} kills: {found}")  # noqa: T201 - the figures
+    return Run(wanted=each * WORKERS, kills=killed, found=found, open=tuple(unsettled(root)))
+
+
+@pytest.mark.parametrize(
+    "wanted,kills",
+    [(64, 10), pytest.param(1000, 220, marks=pytest.mark.faults)],
+    ids=["some", "hundreds"],
+)
+def test_killed_programs_lose_nothing(tmp_path: Path, wanted: int, kills: int) -> None:
+    """
+    All that the provider took on is kept, once and sound, and sessions open; only what was killed
+    before anybody knew its id is settled as unknown.
+    """
+    run = kill_at_random(tmp_path, wanted, kills)
+    assert run.kills == kills
+    assert (run.found.twice, run.found.lost, run.found.corrupt, run.open) == ((), (), (), ())
+    assert run.found.kept + len(run.found.unknown) == run.found.billed
+    # Each was asked for once: what came of it is a picture, or an end that says why not.
+    asked = [turn.intent_id for turn in all_turns(tmp_path)]
+    assert len(asked) == len(set(asked)) == run.wanted
+
+
+def test_a_recovery_that_ignores_the_journal_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The harness sees what it looks for: without the journal, pictures are lost.
+    """
+
+    def nothing(_: Recovering) -> tuple[()]:
+        return ()
+
+    monkeypatch.setattr(Recovering, "pending", nothing)
+    run = kill_at_random(tmp_path, 16, 8, "blind")
+    assert run.found.lost
+    assert run.open
+
+
+def test_an_intent_that_was_cut_short_is_swept(tmp_path: Path) -> None:
+    """
+    A program that died while it wrote down what it was about to ask has asked nothing: what it
+    wrote is gone after an hour, and not before, for it might be alive.
+    """
+    provider = OfflineProvider()
+    with Studio.offline(tmp_path, provider=provider) as studio:
+        fresh, old = (
+            tmp_path / ".imagesession" / "journal" / f"{number:026}.one-shots.jsonl"
+            for number in range(2)
+        )
+        for file in (fresh, old):
+            file.write_bytes(b'{"owner": "x", "turn": {')
+        then = time.time() - 4000
+        os.utime(old, (then, then))
+        assert not studio.recover().left
+    assert (fresh.exists(), old.exists()) == (True, False)
+    assert provider.calls == ()

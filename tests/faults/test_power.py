@@ -1,0 +1,349 @@
+"""
+The power fails at any moment of a library's life, and the disk keeps as little as it may: what a
+call returned is there to the byte, and nothing is there by halves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import shutil
+import stat
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import attrs
+import pytest
+
+from imagesession import Studio
+from imagesession._library import beneath, durable, records, shelf
+from imagesession._library.layout import Layout
+from imagesession._library.library import Library
+from imagesession._model.tree import Move
+from imagesession._model.turns import Turn
+from imagesession._offline.painter import Story
+from imagesession._plan.store import ImageQuery
+from imagesession._plan.wire import Received
+from imagesession.errors import ImageSessionError
+from imagesession.testing import Answer, Call, OfflineProvider, tiny_image
+from tests.bench.server import FixedPainter
+from tests.faults.crashes import Disk, digest, materialise
+from tests.faults.steps import Step, Watcher
+
+STATES = pytest.mark.parametrize(
+    "most", [200, pytest.param(1_000_000, marks=pytest.mark.faults)], ids=["some", "all"]
+)
+
+
+@attrs.frozen
+class Started:
+    """A session was started."""
+
+    session: str
+
+
+@attrs.frozen
+class Sent:
+    """A picture was asked for."""
+
+    turn: str
+
+
+@attrs.frozen
+class Noted:
+    """The provider's id of what was asked was written down."""
+
+    turn: str
+    response_id: str
+
+
+@attrs.frozen
+class Kept:
+    """A picture was returned."""
+
+    image: str
+    path: str
+    data: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Moved:
+    """A session was moved to an earlier turn."""
+
+    session: str
+    moves: dict[str, Move]
+
+
+Mark: TypeAlias = Started | Sent | Noted | Kept | Moved
+
+
+class Colours(FixedPainter):
+    """
+    Paints another picture for each prompt, in no time.
+    """
+
+    def paint(self, story: Story, **_: Any) -> bytes:
+        """
+        Paint one colour.
+        """
+        number = zlib.crc32(repr(story.prompts).encode())
+        return tiny_image(colour=(number & 255, number >> 8 & 255, number >> 16 & 255))
+
+
+class Listener(OfflineProvider):
+    """
+    Tells of each picture that is asked for.
+    """
+
+    def __init__(self, tell: Callable[[Mark], None]) -> None:
+        super().__init__(painter=Colours(b"", (1024, 1024)))
+        self._tell = tell
+
+    def handle(self, call: Call) -> Answer:
+        """
+        Answer a call.
+        """
+        if (call.method, call.path) == ("POST", "/responses"):
+            self._tell(Sent(call.json["metadata"]["imagesession_turn"]))
+        return super().handle(call)
+
+
+Trace: TypeAlias = "list[Step | Mark]"
+
+
+@attrs.frozen
+class Life:
+    """
+    What a library did and was promised to have done, and the provider that it asked.
+    """
+
+    trace: Trace
+    provider: OfflineProvider
+
+
+def live(root: Path, monkeypatch: pytest.MonkeyPatch) -> Life:
+    """
+    Let a library live, and return the steps it took and what was promised in between.
+    """
+    trace: Trace = []
+    provider = Listener(trace.append)
+    note = Library.note
+
+    def noting(self: Library, turn: Turn, response_id: str) -> None:
+        note(self, turn, response_id)
+        trace.append(Noted(turn.id, response_id))
+
+    monkeypatch.setattr(Library, "note", noting)
+    with Watcher(root, after=trace.append).watching():
+        studio = Studio.offline(root, provider=provider)
+        session = studio.session("a tea shop", name="tea")
+        trace.append(Started(session.id))
+
+        def keep(image: Any) -> None:
+            path = str(image.path.relative_to(root))
+            trace.append(Kept(image.id, path, image.bytes))
+
+        keep(session.generate("a teapot"))
+        keep(session.generate("bluer"))
+        keep(studio.product("a mug"))
+        session.undo()
+        trace.append(Moved(session.id, dict(Library(root).find_session(session.id).moves)))
+        keep(session.generate("redder"))
+    return Life(trace, provider)
+
+
+def crashes(trace: Trace) -> Iterator[tuple[tuple[Mark, ...], dict[str, bytes | None]]]:
+    """
+    Yield what was promised and what may be there, for a power cut after every step.
+    """
+    disk, marks, seen = Disk(), list[Mark](), set[bytes]()
+    for event in trace:
+        if isinstance(event, Step):
+            disk.take(event)
+        else:
+            marks.append(event)
+        for state in disk.crashes():
+            known = digest(state) + len(marks).to_bytes(2, "big")
+            if known not in seen:
+                seen.add(known)
+                yield tuple(marks), state
+
+
+@attrs.frozen
+class Seen:
+    """
+    What a library shows of itself after a power cut.
+    """
+
+    library: Library
+    ids: dict[str, str | None]
+    settled: set[str]
+    listed: set[str]
+
+    @classmethod
+    def of(cls, root: Path) -> Seen:
+        """
+        Open a library, and look.
+        """
+        library = Library(root)
+        found = library.list_images(ImageQuery(limit=100))
+        return cls(
+            library,
+            ids={one.turn.id: one.response_id for one in library.pending()},
+            settled={path.stem for path in library.layout.turns.rglob("*.json")},
+            listed={turn.images[position].id for turn, position in found},
+        )
+
+    def holds(self, mark: Mark) -> bool:
+        """
+        Tell whether a promise is kept.
+        """
+        match mark:
+            case Started(session):
+                return self.library.find_session(session).id == session
+            case Moved(session, moves):
+                return dict(self.library.find_session(session).moves) == moves
+            case Sent(turn):
+                return turn in self.ids or turn in self.settled
+            case Noted(turn, response_id):
+                return turn in self.settled or self.ids[turn] == response_id
+            case Kept(image, path, data):
+                file = self.library.layout.root / path
+                return file.read_bytes() == data and image in self.listed
+
+
+def problems(root: Path, marks: tuple[Mark, ...]) -> Iterator[str]:
+    """
+    Yield what is wrong with a library after a power cut.
+    """
+    seen = Seen.of(root)
+    yield from _halves(seen.library)
+    yield from (f"broken: {mark}" for mark in marks if not seen.holds(mark))
+
+
+def _halves(library: Library) -> Iterator[str]:
+    """
+    Look for what is there in part: records without pictures, sessions that do not open.
+    """
+    for file in library.layout.turns.rglob("*.json"):
+        for image in records.read_turn(file.read_bytes(), str(file)).images:
+            data = (library.layout.root / image.file).read_bytes()
+            if hashlib.sha256(data).hexdigest() != image.sha256:
+                yield "a picture is not what its record says"
+    for file in library.layout.sessions.glob("*.json"):
+        library.tree(library.find_session(file.stem))
+
+
+def not_recovered(root: Path, marks: tuple[Mark, ...], life: Life) -> Iterator[str]:
+    """
+    Yield what cannot be fetched after a power cut, though the provider's id of it was written.
+    """
+    with Studio.offline(root, provider=life.provider) as studio:
+        if studio.recover(wait=0).left:
+            yield "something cannot be settled"
+        kept = {image.turn.id for image in studio.images(limit=100)}
+    for mark in marks:
+        if isinstance(mark, Noted) and mark.turn not in kept:
+            yield "what was paid for is not fetched"
+
+
+def bad_states(life: Life, most: int) -> tuple[int, list[str]]:
+    """
+    Put the library into what may be left of it, again and again.
+
+    Args:
+        life: What was done.
+        most: How many states to look at; those of a regular choice, where there are more.
+
+    Returns:
+        How many were looked at, and what is wrong.
+    """
+    states = list(crashes(life.trace))
+    chosen = states[:: -(-len(states) // most)]
+    bad: list[str] = []
+    memory = Path("/dev/shm")  # noqa: S108 - flushing takes no time there
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        for number, (marks, state) in enumerate(chosen):
+            root = Path(folder, str(number))
+            materialise(state, root)
+            try:
+                bad.extend(f"{number}: {one}" for one in problems(root, marks))
+                bad.extend(f"{number}: {one}" for one in not_recovered(root, marks, life))
+            except (ImageSessionError, OSError, LookupError) as problem:
+                bad.append(f"{number}: {problem!r}")
+            shutil.rmtree(root)
+    return len(chosen), bad
+
+
+@STATES
+def test_a_power_cut_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """
+    After a power cut at any step, with whatever was not flushed lost, torn, zeroed or in another
+    order: pictures that were returned are there to the byte, each record has its picture, each
+    session opens where it stood, and what was asked for is known, with its id once that was
+    written; and then it is fetched.
+    """
+    life = live(tmp_path / "library", monkeypatch)
+    count, bad = bad_states(life, most)
+    print(f"{len(life.trace)} steps and promises, {count} states looked at")  # noqa: T201 - the figure
+    assert bad == []
+    assert count >= 100
+
+
+# --- twins ------------------------------------------------------------------------------------
+
+
+def _flushing(which: Callable[[int], bool]) -> Callable[[int], None]:
+    def flush(descriptor: int) -> None:
+        if which(os.fstat(descriptor).st_mode):
+            os.fsync(descriptor)
+
+    return flush
+
+
+@pytest.mark.parametrize(
+    "which,found",
+    [(stat.S_ISREG, "FileNotFoundError"), (stat.S_ISDIR, "a picture is not what its record says")],
+    ids=["no folders", "no files"],
+)
+def test_a_library_that_does_not_flush_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: Callable[[int], bool], found: str
+) -> None:
+    """
+    Without the flush of folders, or of files, the check finds bad states.
+    """
+    for module in (durable, beneath):
+        monkeypatch.setattr(module, "flush", _flushing(which))
+    _, bad = bad_states(live(tmp_path / "library", monkeypatch), 100)
+    assert any(found in one for one in bad)
+
+
+def test_a_record_before_its_picture_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Where the record is written before the picture that it counts in, the check finds bad states.
+    """
+    late: list[Callable[[], object]] = []
+    write = shelf._write  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - to put it off
+
+    def put_off(layout: Layout, turn: Turn, now: Any, picture: Received) -> str:
+        late.append(lambda: write(layout, turn, now, picture))
+        names = (layout.image_file(turn, now, number, "png") for number in itertools.count(1))
+        return next(name for name in names if not (layout.root / name).exists())
+
+    def write_first(path: Path, data: bytes, scratch: Path) -> None:
+        durable.write_new(path, data, scratch)
+        while late:
+            late.pop()()
+
+    monkeypatch.setattr(shelf, "_write", put_off)
+    monkeypatch.setattr("imagesession._library.library.write_new", write_first)
+    _, bad = bad_states(live(tmp_path / "library", monkeypatch), 100)
+    assert any("FileNotFoundError" in one for one in bad)

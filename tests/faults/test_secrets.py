@@ -1,0 +1,316 @@
+"""
+What proves who we are goes to the provider and nowhere else: not into logs, errors, records or
+exports, whatever fails, and though servers send back what they were sent.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import logging
+import pickle
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import httpx2
+import pytest
+
+from imagesession import Budget, Studio
+from imagesession._drive import clients, hiding
+from imagesession.errors import CallError, ImageSessionError, UnavailableError
+from imagesession.testing import Answer, Call, Fault, OfflineProvider, Reset, serve, tiny_image
+from tests.bench.server import FixedPainter
+from tests.conftest import Awaited, MakeStudio
+from tests.faults.billing import SIZE
+
+KEY = "sk-CANARY-0123456789abcdef"
+ORGANIZATION = "org-CANARY-0123456789"
+PASSWORD = "CANARY pass/word"  # noqa: S105 - that is what must not come out
+CANARIES = ("CANARY", base64.b64encode(f"user:{PASSWORD}".encode()).decode())
+PAID = "/responses|/images/*"
+
+
+class Parrot(OfflineProvider):
+    """
+    Answers the next paid call with an error that repeats what proved who called.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(painter=FixedPainter(tiny_image(size=SIZE), SIZE))
+
+    def repeat(
+        self, status: int, *, kind: str = "application/json", streaming: bool = False
+    ) -> None:
+        """
+        Plan such an answer.
+        """
+
+        def instead(call: Call) -> Answer:
+            said = " ".join(
+                call.headers.get(name, "") for name in ("authorization", "openai-organization")
+            )
+            body = b'{"error": {"message": "I got %s", "code": "x"}}' % said.encode()
+            if kind == "text/event-stream":
+                body = (
+                    b'event: error\ndata: {"type": "error", "message": "I got %s"}\n\n'
+                    % said.encode()
+                )
+            return Answer(
+                status=status,
+                headers={"content-type": kind, "retry-after": "0"},
+                parts=iter((body,)),
+            )
+
+        self.script(Fault(method="POST", path=PAID, streaming=streaming or None, instead=instead))
+
+
+def reset(answer: Answer) -> Answer:
+    """
+    Break the connection.
+    """
+    return attrs.evolve(answer, parts=iter((Reset(),)))
+
+
+FAILURES: dict[str, Callable[[Parrot], None]] = {
+    **{
+        f"HTTP {status}": functools.partial(Parrot.repeat, status=status)
+        for status in (400, 401, 403, 404, 408, 413, 429, 500, 503)
+    },
+    "a page": lambda parrot: parrot.repeat(200, kind="text/html"),
+    "no response": lambda parrot: parrot.repeat(200),
+    "a failed response": lambda parrot: parrot.break_next(),
+    "refused": lambda parrot: parrot.refuse_next("I would rather not."),
+    "blocked": lambda parrot: parrot.block_next(),
+    "reset": lambda parrot: parrot.script(Fault(method="POST", path=PAID, bend=reset)),
+    "cut": lambda parrot: parrot.cut_stream_after(0),
+    "an error in the stream": lambda parrot: parrot.repeat(
+        200, kind="text/event-stream", streaming=True
+    ),
+}
+
+SOONER = {"HTTP 400", "HTTP 429", "a page", "reset", "an error in the stream"}
+
+
+@pytest.fixture
+def logs(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """
+    All that is logged, by whomever.
+    """
+    caplog.set_level(logging.DEBUG)
+    for name in ("openai", "httpx2", "httpcore2", "asyncio", "imagesession"):
+        caplog.set_level(logging.DEBUG, name)
+    return caplog
+
+
+def told_by(error: BaseException) -> Iterator[str]:
+    """
+    Yield all that an error says, and what it goes back to.
+    """
+    yield from traceback.format_exception(error)
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield from (str(link), repr(link), repr(link.args))
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    if isinstance(error, ImageSessionError):
+        yield pickle.dumps(error).decode("latin-1")
+        yield repr(attrs.astuple(error))
+
+
+def written_in(*folders: Path) -> Iterator[str]:
+    """
+    Yield all files' names and contents.
+    """
+    for folder in folders:
+        for file in folder.rglob("*"):
+            yield str(file.relative_to(folder))
+            if file.is_file():
+                yield file.read_bytes().decode("latin-1")
+
+
+def leaks(texts: Iterator[str]) -> list[str]:
+    """
+    Return the texts in which something stands that proves who we are.
+    """
+    return [text for text in texts if any(canary in text for canary in CANARIES)]
+
+
+def verbs(studio: Any, tmp_path: Path, fail: Callable[[], None]) -> Iterator[Callable[[], object]]:
+    """
+    Yield verbs of all kinds to be called; those that ask for pictures fail, and then work.
+    """
+    session = studio.session("a tea shop", name="shop")
+    for draw in (
+        lambda: studio.generate("a teapot"),
+        lambda: session.generate("a teapot"),
+        lambda: list(session.stream("a cup", partial_images=1)),
+        lambda: session.edit("bluer", image=tiny_image()),
+        lambda: studio.map(["a pot", "a tray"], progress=False).raise_any(),
+    ):
+        fail()
+        yield draw
+        yield draw
+    image = studio.images()[0]
+    yield from (
+        lambda: studio.analyze(image),
+        lambda: studio.recover(wait=0),
+        studio.spending,
+        studio.stats,
+        lambda: studio.models(live=True),
+        lambda: studio.doctor(verify=True, online=True),
+        lambda: session.export(tmp_path / "export"),
+        session.status,
+        session.tree,
+    )
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [one if one in SOONER else pytest.param(one, marks=pytest.mark.faults) for one in FAILURES],
+)
+def test_nothing_of_it_comes_out(
+    make_studio: MakeStudio,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    logs: pytest.LogCaptureFixture,
+    failure: str,
+) -> None:
+    """
+    Neither key, organization nor password stand in anything that is told or kept.
+    """
+    monkeypatch.setenv("OPENAI_ORG_ID", ORGANIZATION)
+    parrot, library = Parrot(), tmp_path / "library"
+    texts: list[str] = []
+    with serve(parrot) as served:
+        studio = make_studio(
+            library, online=True, api_key=KEY, base_url=served.base_url, budget=Budget(per_day=9)
+        )
+        for verb in verbs(studio, tmp_path, lambda: FAILURES[failure](parrot)):
+            try:
+                texts.append(repr(verb()))
+            except ImageSessionError as error:
+                texts += told_by(error)
+        assert any(ORGANIZATION in call.headers.values() for call in parrot.calls)
+        texts += map(repr, reachable(studio))
+        texts += [record.getMessage() for record in logs.records]
+    assert any("Error" in text for text in texts)
+    assert leaks(iter(texts)) == []
+    assert leaks(written_in(library, tmp_path / "export")) == []
+
+
+def reachable(studio: Any) -> Iterator[object]:
+    """
+    Yield a studio, what it makes, and what stands behind them.
+    """
+    plain = studio.inner if isinstance(studio, Awaited) else studio
+    session = studio.open("shop")
+    desk = plain._desk  # noqa: SLF001 - it may be printed by whoever looks for a fault
+    yield from (plain, session, desk, desk.connect, desk.connect.made, desk.library, desk.terms)
+    made: object = desk.connect.made
+    yield from list[object](vars(made).values())
+    yield from studio.images()
+
+
+def test_a_password_in_the_base_url_is_used_and_not_told(
+    make_studio: MakeStudio, tmp_path: Path, logs: pytest.LogCaptureFixture
+) -> None:
+    """
+    User and password of a base URL reach the server as HTTP's Basic scheme has them, and the logs
+    of the HTTP client, which name every URL, do not tell them.
+    """
+    proofs: list[str] = []
+
+    class Guarded(Parrot):
+        def handle(self, call: Call) -> Answer:
+            proofs.append(call.headers["authorization"])
+            return super().handle(call)
+
+    with serve(Guarded()) as served:
+        url = served.base_url.replace("//", "//user:CANARY%20pass%2Fword@")
+        studio = make_studio(tmp_path, online=True, api_key=KEY, base_url=url)
+        image = studio.generate("a teapot")
+        told = [repr(studio), repr(image), *(record.getMessage() for record in logs.records)]
+    assert set(proofs) == {f"Basic {CANARIES[1]}"}
+    assert any(served.base_url in text for text in told)
+    assert leaks(iter(told)) == []
+    assert leaks(written_in(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:CANARY@127.0.0.1:1/v1",
+        "http://user:CANARY/word@127.0.0.1:1/v1",
+        "ftp://user:CANARY@127.0.0.1/v1",
+        "user:CANARY@127.0.0.1/v1",
+        "http://user:CANARY@[::1/v1",
+    ],
+    ids=["nobody there", "a slash", "another protocol", "no protocol", "a bracket"],
+)
+def test_a_base_url_that_does_not_work_is_not_told(
+    make_studio: MakeStudio, tmp_path: Path, url: str, logs: pytest.LogCaptureFixture
+) -> None:
+    """
+    Whatever is wrong with a base URL is a typed error that does not show its password.
+    """
+    studio = make_studio(tmp_path, online=True, api_key=KEY, base_url=url)
+    with pytest.raises((CallError, UnavailableError)) as caught:
+        studio.generate("a teapot")
+    told = [repr(studio), *told_by(caught.value), *(one.getMessage() for one in logs.records)]
+    assert leaks(iter(told)) == []
+
+
+def test_a_header_that_is_malformed_is_not_told(
+    make_studio: MakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    An organization with a line break in it is refused before anything is sent, and not shown.
+    """
+    monkeypatch.setenv("OPENAI_ORG_ID", f"{ORGANIZATION}\nX: y")
+    with serve(OfflineProvider()) as served:
+        studio = make_studio(tmp_path, online=True, api_key=KEY, base_url=served.base_url)
+        with pytest.raises(UnavailableError, match="nothing was sent") as caught:
+            studio.generate("a teapot")
+    assert leaks(told_by(caught.value)) == []
+
+
+def test_a_parrot_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The harness sees what it looks for: without hiding, what a server repeats is told and kept.
+    """
+
+    def nothing(_: httpx2.Request) -> list[bytes]:
+        return []
+
+    monkeypatch.setattr(hiding, "_secrets", nothing)
+    parrot = Parrot()
+    parrot.repeat(400)
+    with serve(parrot) as served, contextlib.ExitStack() as stack:
+        studio = stack.enter_context(Studio(tmp_path, api_key=KEY, base_url=served.base_url))
+        with pytest.raises(ImageSessionError) as caught:
+            studio.generate("a teapot")
+    assert leaks(told_by(caught.value))
+    assert leaks(written_in(tmp_path))
+
+
+def test_a_logged_url_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: pytest.LogCaptureFixture
+) -> None:
+    """
+    The harness sees what it looks for: a password that is left in the URL is logged.
+    """
+
+    def together(url: str) -> tuple[httpx2.URL, None]:
+        return httpx2.URL(url), None
+
+    monkeypatch.setattr(clients, "_apart", together)
+    with serve(OfflineProvider()) as served:
+        url = served.base_url.replace("//", "//user:CANARY@")
+        with Studio(tmp_path, api_key=KEY, base_url=url) as studio:
+            studio.generate("a teapot")
+    assert leaks(record.getMessage() for record in logs.records)

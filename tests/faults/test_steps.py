@@ -1,0 +1,183 @@
+"""
+A program is killed before and after each durable step of a picture's making: what was paid for is
+kept once, whatever the step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Iterable
+from pathlib import Path
+
+import attrs
+import pytest
+
+from imagesession import ImageSession, Studio
+from imagesession._model.turns import short_id
+from imagesession.testing import serve
+from tests.faults.billing import Till, is_unknown
+from tests.faults.steps import When
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="programs are forked and killed")
+KILLED = -int(getattr(signal, "SIGKILL", 9))
+Kill = Callable[[str, int, When], int]
+
+
+@attrs.frozen(kw_only=True)
+class Case:
+    """
+    What became of a picture whose program was killed at a step.
+
+    Attributes:
+        step: The step's number.
+        when: Whether it was killed before or after it.
+        billed: How often it was paid for.
+        kept: How many pictures the session has.
+        files: How many files of pictures it has.
+        unknown: Whether it is settled as one of which nobody knows what became.
+        goes_on: Whether the session's next picture came.
+    """
+
+    step: int
+    when: When
+    billed: int
+    kept: int
+    files: int
+    unknown: bool
+    goes_on: bool
+
+    @property
+    def is_well(self) -> bool:
+        """
+        Whether it is kept once if it was paid for, and its file is the only one.
+        """
+        kept = self.billed == self.kept <= 1 or (self.unknown and not self.kept)
+        return self.goes_on and kept and self.files == self.kept
+
+
+@attrs.frozen
+class Place:
+    """
+    A library, its provider, and a way to have another program killed.
+    """
+
+    studio: Studio
+    provider: Till
+    kill: Kill
+
+    def steps(self, when: When = "before") -> int:
+        """
+        Return how many steps a picture takes; one that fails in vain has a before and no after.
+        """
+        self.studio.recover()  # or it would clean up after the last one that was killed
+        return self.kill(self.studio.session("all steps").id, 10_000, when)
+
+    def cases(self, steps: Iterable[tuple[int, When]]) -> list[Case]:
+        """
+        Kill at each of some steps, recover, and see what there is.
+        """
+        return [self._case(step, when) for step, when in steps]
+
+    def _case(self, step: int, when: When) -> Case:
+        session = self.studio.session(f"{step} {when}")
+        paid = self.provider.billed.total()
+        assert self.kill(session.id, step, when) == KILLED
+        assert self.studio.recover(wait=10).left == {}
+        assert self.studio.recover().images == ()
+        images = session.images()
+        assert all(image.bytes for image in images)
+        return Case(
+            step=step,
+            when=when,
+            billed=self.provider.billed.total() - paid,
+            kept=len(images),
+            files=len(self._files(session)),
+            unknown=any(is_unknown(turn) for turn in session.turns()),
+            goes_on=self._goes_on(session),
+        )
+
+    def _files(self, session: ImageSession) -> list[Path]:
+        pattern = f"session_{short_id(session.id)}_*.png"
+        return list((self.studio.library / "general").glob(pattern))
+
+    def _goes_on(self, session: ImageSession) -> bool:
+        kept = session.images()
+        parent = session.generate("bluer").parent
+        return parent == (kept[0].turn.id if kept else None)
+
+
+@contextlib.contextmanager
+def place(root: Path, *forgetful: str) -> Generator[Place, None, None]:
+    """
+    Serve a provider, and start the program that has children killed.
+    """
+    provider = Till(lambda: 0.0, latency=0.0)
+    with serve(provider) as served, Studio(root, api_key="x", base_url=served.base_url) as studio:
+        program = [sys.executable, "-m", "tests.faults.steps", str(root), served.base_url]
+        with subprocess.Popen(
+            [*program, *forgetful], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as parent:
+            stdin, stdout = parent.stdin, parent.stdout
+            assert stdin is not None
+            assert stdout is not None
+
+            def kill(session: str, number: int, when: When) -> int:
+                print(session, number, when, file=stdin, flush=True)
+                return int(stdout.readline())
+
+            yield Place(studio, provider, kill)
+            stdin.close()
+
+
+@pytest.mark.parametrize(
+    "whens",
+    [("before",), pytest.param(("before", "after"), marks=pytest.mark.faults)],
+    ids=["before", "around"],
+)
+def test_a_kill_at_any_step_loses_nothing(tmp_path: Path, whens: tuple[When, ...]) -> None:
+    """
+    A picture that was paid for is kept once, with one file, and its session goes on. What was
+    killed before anything was sent, or before the provider's id was written, is settled as
+    unknown; the second of these happens at one step alone.
+    """
+    with place(tmp_path) as here:
+        moments: list[tuple[int, When]] = [
+            (step, when) for when in whens for step in range(1, here.steps(when) + 1)
+        ]
+        cases = here.cases(moments)
+    assert len(cases) >= 20 * len(whens)
+    assert [case for case in cases if not case.is_well] == []
+    unknowable = [case for case in cases if case.unknown and case.billed]
+    assert [case.when for case in unknowable] == ["before"]
+    assert len([case for case in cases if case.kept]) > len(cases) / 2
+
+
+def test_a_forgotten_id_is_caught(tmp_path: Path) -> None:
+    """
+    The harness sees what it looks for: a program that does not write the provider's id down loses
+    pictures that were paid for.
+    """
+    with place(tmp_path, "forgetful") as here:
+        (case,) = here.cases([(here.steps() // 2, "before")])
+    assert case.unknown
+    assert case.billed == 1
+
+
+def test_a_picture_put_down_twice_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A recovery that does not see the file that is there already leaves it lying about.
+    """
+
+    def blind(*_: object) -> None:
+        return
+
+    monkeypatch.setattr("imagesession._library.shelf._left_behind", blind)
+    with place(tmp_path) as here:
+        middle = here.steps() // 2
+        cases = here.cases((step, "before") for step in range(middle, middle + 5))
+    assert any(case.files > case.kept for case in cases)

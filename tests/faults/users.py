@@ -1,0 +1,271 @@
+"""
+Several programs that use one library at the same time, each with a provider of its own.
+
+    python -m tests.faults.users LIBRARY ROOM COUNT HABIT CAP [unlocked]
+
+They are forked, do COUNT things each by a HABIT, and report in the folder ROOM.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import random
+import sqlite3
+import sys
+import time
+import traceback
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from imagesession import Budget, SavedImage, Studio
+from imagesession._drive import clients  # what takes long to import is there before it forks
+from imagesession._library import ledger
+from imagesession._library.index import Index
+from imagesession._library.ledger import allow
+from imagesession.errors import BudgetError, CallError, ImageSessionError
+from imagesession.testing import OfflineProvider, tiny_image
+from tests.bench.server import FixedPainter
+
+assert clients
+
+PROGRAMS = 8
+HABITS: dict[str, dict[str, int]] = {
+    "mixed": {
+        "one_shot": 2, "refine": 3, "list_all": 3, "find_one": 3, "search": 1, "branch": 1,
+        "undo": 1, "redo": 1, "spending": 2,
+    },
+    "branching": {"branch": 1},
+    "spending": {"one_shot": 1},
+}  # fmt: skip
+
+
+@attrs.define
+class User:
+    """
+    A program, and what it believes.
+
+    Attributes:
+        studio: Its studio.
+        number: Which it is.
+        made: Its pictures: their ids, and the digests of their bytes.
+        branches: The branches that it started: a session's id and a name.
+        heads: Where its own branch stands in each session.
+        done: How often it did what.
+        problems: What was not as it should be.
+    """
+
+    studio: Studio
+    number: int
+    chance: random.Random
+    made: list[tuple[str, str]] = attrs.field(factory=list[tuple[str, str]])
+    branches: list[tuple[str, str]] = attrs.field(factory=list[tuple[str, str]])
+    heads: dict[str, str | None] = attrs.field(factory=dict[str, "str | None"])
+    done: collections.Counter[str] = attrs.field(factory=collections.Counter[str])
+    problems: list[str] = attrs.field(factory=list[str])
+    turns: int = 0
+
+    @property
+    def own(self) -> str:
+        """
+        The name of its own branch.
+        """
+        return f"program {self.number}"
+
+    def work(self, count: int, habit: dict[str, int]) -> None:
+        """
+        Do things at random.
+        """
+        self.settle_in()
+        for verb in self.chance.choices(list(habit), list(habit.values()), k=count):
+            try:
+                getattr(self, verb)()
+                self.done[verb] += 1
+            except BudgetError:
+                self.done["too dear"] += 1
+            except ImageSessionError as error:
+                self.problems.append(f"{verb}: {error!r}")
+
+    def settle_in(self) -> None:
+        """
+        Start a branch of its own in each session.
+        """
+        for session in self.studio.sessions():
+            head = session.head()
+            session.branch(self.own)
+            self.branches.append((session.id, self.own))
+            self.heads[session.id] = None if head is None else head.turn.id
+
+    def _any_session(self) -> Any:
+        return self.studio.open(self.chance.choice(list(self.heads)), branch=self.own)
+
+    def _head(self, session: str) -> str | None:
+        head = self.studio.open(session, branch=self.own).head()
+        return None if head is None else head.turn.id
+
+    def _expect(self, truth: object, words: str) -> None:
+        if not truth:
+            self.problems.append(words)
+
+    def _keep(self, image: SavedImage) -> None:
+        self.made.append((image.id, hashlib.sha256(image.bytes).hexdigest()))
+
+    def one_shot(self) -> None:
+        """
+        Make a picture on its own.
+        """
+        prompt = f"teapot {self.number}"
+        self._keep(self.studio.generate(prompt, quality="high", size="1024x1024"))
+
+    def refine(self) -> None:
+        """
+        Make a picture on its own branch of a session.
+        """
+        session = self._any_session()
+        image = session.generate("bluer")
+        self._expect(image.parent == self.heads[session.id], "a picture grew from another")
+        self.heads[session.id] = image.turn.id
+        self._keep(image)
+
+    def list_all(self) -> None:
+        """
+        List pictures; what it made last is among the latest of its session, or of all.
+        """
+        ids = [image.id for image in self.studio.images(limit=200)]
+        self._expect(ids == sorted(ids, reverse=True), "pictures are out of order")
+        self._expect(len(ids) == len(set(ids)), "a picture is listed twice")
+
+    def find_one(self) -> None:
+        """
+        Find a picture that it made.
+        """
+        if self.made:
+            wanted, digest = self.chance.choice(self.made)
+            data = self.studio.image(wanted).bytes
+            self._expect(hashlib.sha256(data).hexdigest() == digest, "a picture is another")
+
+    def search(self) -> None:
+        """
+        Find its own pictures by their prompt.
+        """
+        found = self.studio.images(text=f"teapot {self.number}", limit=5)
+        self._expect(all(image.prompt == f"teapot {self.number}" for image in found), "not its own")
+
+    def branch(self) -> None:
+        """
+        Start another branch.
+        """
+        session = self._any_session()
+        name = f"{self.own}, {len(self.branches)}"
+        session.branch(name)
+        self.branches.append((session.id, name))
+
+    def undo(self) -> None:
+        """
+        Set its own branch back.
+        """
+        self._move("undo")
+
+    def redo(self) -> None:
+        """
+        Set its own branch forward again.
+        """
+        self._move("redo")
+
+    def _move(self, verb: str) -> None:
+        session = self._any_session()
+        self._expect(self._head(session.id) == self.heads[session.id], "a move was lost")
+        with contextlib.suppress(CallError):  # there is nothing left to undo
+            head = getattr(session, verb)()
+            self.heads[session.id] = None if head is None else head.turn.id
+
+    def spending(self) -> None:
+        """
+        Add up; what was counted stays counted.
+        """
+        turns = self.studio.spending().total.turns
+        self._expect(turns >= self.turns, "turns are not counted any more")
+        self.turns = turns
+
+    def report(self) -> dict[str, object]:
+        """
+        Say what it did and believes.
+        """
+        return {
+            "made": self.made, "branches": self.branches, "heads": self.heads,
+            "own": self.own, "done": self.done, "problems": self.problems,
+        }  # fmt: skip
+
+
+@contextlib.contextmanager
+def unlocked(self: Index) -> Generator[sqlite3.Connection, None, None]:
+    """
+    Hold no lock: a twin that must be caught.
+    """
+    self.ensure()
+    with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+        yield connection
+
+
+def slowly(*arguments: Any) -> Any:
+    """
+    Take some time between looking whether there is enough left and spending it.
+    """
+    allowed = allow(*arguments)
+    time.sleep(0.05)
+    return allowed
+
+
+def use(library: str, room: Path, number: int, *, count: int, habit: str, cap: float) -> None:
+    """
+    Use the library, and report.
+    """
+    colour = (number, 100, 200)
+    provider = OfflineProvider(painter=FixedPainter(tiny_image(colour=colour), (64, 64)))
+    studio = Studio.offline(library, provider=provider, budget=Budget(per_day=cap))
+    user = User(studio, number, random.Random(number))  # noqa: S311 - the same every time
+    user.work(count, HABITS[habit])
+    (room / f"{number}.json").write_text(json.dumps(user.report()))
+
+
+def fork(do: Callable[[], None]) -> int:
+    """
+    Do something in another process, and return its number.
+    """
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        do()
+        code = 0
+    except BaseException:  # noqa: BLE001 - nobody else is there to tell it
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def main() -> None:
+    """
+    Let programs use a library at the same time.
+    """
+    library, room, count, habit, cap, *rest = sys.argv[1:]
+    do = functools.partial(use, library, Path(room), count=int(count), habit=habit, cap=float(cap))
+    if rest:
+        Index.locked = unlocked  # type: ignore[method-assign] # a twin that must be caught
+        ledger.allow = slowly  # type: ignore[assignment] # likewise
+    children = [fork(functools.partial(do, number)) for number in range(PROGRAMS)]
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    sys.exit(max(codes))
+
+
+if __name__ == "__main__":
+    main()
