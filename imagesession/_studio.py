@@ -237,6 +237,7 @@ class Studio(_Face[Desk], Finds, Manages):
         made = self._connection.close()
         if made is not None:
             made.close()
+        self._desk.library.close()
 
     def __enter__(self) -> Self:
         return self
@@ -362,6 +363,7 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncManages):
         made = self._connection.close()
         if made is not None:
             await made.close()
+        self._desk.library.close()
 
     async def __aenter__(self) -> Self:
         return self

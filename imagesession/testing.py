@@ -104,11 +104,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def end(_number: int, _frame: types.FrameType | None) -> None:
         stop.set()
 
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, end)
+    before = {name: signal.signal(name, end) for name in (signal.SIGINT, signal.SIGTERM)}
     provider = OfflineProvider(latency=options.latency, seed=options.seed)
     provider.misbehave(options.rates, seed=options.seed)
     with contextlib.ExitStack() as stack:
+        for name, handler in before.items():
+            stack.callback(signal.signal, name, handler)
         try:
             served = stack.enter_context(serve(provider, port=options.port))
         except OSError as error:

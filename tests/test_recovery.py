@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 @contextlib.contextmanager
-def program(library: Path, url: str, session: str) -> Iterator[subprocess.Popen[bytes]]:
+def program(library: Path, url: str, session: str) -> Generator[subprocess.Popen[bytes], None, None]:
     """
     Run a program that refines a session's picture, and kill it at the latest when done.
     """

@@ -99,6 +99,19 @@ class Owners:
                 with contextlib.suppress(OSError):
                     _remove_dead(path)
 
+    def leave(self) -> None:
+        """
+        Let go of our own file: what this library owns and has not settled may be taken over.
+        """
+        with self._guard:
+            descriptor, self._descriptor = self._descriptor, None
+            name, self._id = self._id, None
+            with contextlib.suppress(OSError):
+                if name is not None:
+                    (self.folder / name).unlink(missing_ok=True)
+                if descriptor is not None:
+                    os.close(descriptor)
+
     def __del__(self) -> None:
         if self._descriptor is not None:
             with contextlib.suppress(OSError):

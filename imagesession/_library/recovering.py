@@ -64,6 +64,13 @@ class Recovering(Foundation):
             del self._at_work[lease.turn.id]
         return held
 
+    def close(self) -> None:
+        """
+        Own no intents any more, unless somebody is still at one; the library stays usable.
+        """
+        if not self._at_work:
+            self._owners.leave()
+
     def let_go(self, lease: HeldLease) -> None:
         """
         Write down that nobody is at an intent any more, unless it is settled.
