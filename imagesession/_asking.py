@@ -5,22 +5,23 @@ From the words of a call to a flow: what studios and sessions, sync and async, h
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 import attrs
 
-from imagesession import presets
 from imagesession._images import AnyDesk
-from imagesession._model.analysis import Analysis
 from imagesession._model.catalogue import Model
-from imagesession._model.estimates import Estimate
 from imagesession._model.turns import Turn
-from imagesession._plan import analysis, flows, recovery, variations
+from imagesession._plan import flows, recovery, variations
 from imagesession._plan.ordering import chosen, expect_wish, image_model, plan_order
 from imagesession._plan.sessions import Place
 from imagesession._plan.steps import Begin, Flow
 from imagesession._plan.store import Source
 from imagesession._plan.wishes import Terms, Wish
+
+if TYPE_CHECKING:
+    from imagesession._model.analysis import Analysis
+    from imagesession._model.estimates import Estimate
 
 PARALLEL = 4
 """How many requests go out at once where several are made."""
@@ -55,6 +56,8 @@ class Framing:
         Raises:
             CallError: There is no such preset, or no such choice.
         """
+        from imagesession import presets  # noqa: PLC0415 - not everybody uses one
+
         preset = presets.get(self.preset)
         picked = preset.chosen(**self.choices)
         asked = preset.options_for(model, self.options, **self.choices)
@@ -102,10 +105,14 @@ class Asking(Generic[AnyDesk]):
         return (yield from expect_wish(wish, self._terms, count, place))
 
     def _look(self, wish: Wish) -> Flow[Analysis]:
+        from imagesession._plan import analysis  # noqa: PLC0415 - not everybody looks
+
         place = yield from self._here()
         return (yield from analysis.analyze(wish, self._terms, place))
 
     def _improve(self, wish: Wish, preserve_elements: str) -> Flow[tuple[Analysis, Turn]]:
+        from imagesession._plan import analysis  # noqa: PLC0415 - not everybody looks
+
         analysis.check_improvement(wish.prompt, preserve_elements)
         found = yield from self._look(wish)
         turn = yield from self._grow(analysis.mend(wish, found, preserve_elements))

@@ -17,12 +17,10 @@ from imagesession._images import (
     optional_source,
     sources,
 )
-from imagesession._model.estimates import Estimate
 from imagesession._model.options import OptionKeywords
 from imagesession._model.partials import PartialImage
 from imagesession._model.results import Results
 from imagesession._model.turns import Turn
-from imagesession._pixels.masks import Mask
 from imagesession._plan import variations
 from imagesession._plan.wishes import Wish
 from imagesession._signatures import takes_options
@@ -30,6 +28,9 @@ from imagesession.errors import ImageSessionError
 
 if TYPE_CHECKING:
     from typing import Unpack
+
+    from imagesession._model.estimates import Estimate
+    from imagesession._pixels.masks import Mask
 
 
 class Draws(Asking[Desk]):

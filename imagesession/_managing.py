@@ -22,7 +22,7 @@ from imagesession._model.options import OptionKeywords
 from imagesession._model.reports import Grouping, Pending, Recovery, Spending, StudioStats
 from imagesession._model.results import Results
 from imagesession._model.turns import Turn
-from imagesession._plan import checkup, flows, jobs, recovery, reports
+from imagesession._plan import flows, jobs, recovery, reports
 from imagesession._plan.queries import spending_query
 from imagesession._plan.recovery import Settled
 from imagesession._plan.steps import Flow
@@ -231,6 +231,8 @@ class Manages(_Managing[Desk], Purposes):
         Returns:
             What was found, and what to do about it; print it to read it.
         """
+        from imagesession._plan import checkup  # noqa: PLC0415 - hardly ever needed
+
         flow = checkup.look(self._terms, self._desk.provider, verify=verify, online=online)
         return self._desk.do(flow)
 
@@ -323,5 +325,7 @@ class AsyncManages(_Managing[AsyncDesk], AsyncPurposes):
         """
         Same as `Studio.doctor`, but awaits.
         """
+        from imagesession._plan import checkup  # noqa: PLC0415 - hardly ever needed
+
         flow = checkup.look(self._terms, self._desk.provider, verify=verify, online=online)
         return await self._desk.do(flow)

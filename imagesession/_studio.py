@@ -16,7 +16,6 @@ from imagesession._finding import AsyncFinds, Finds
 from imagesession._images import AnyDesk
 from imagesession._library.library import Library
 from imagesession._managing import AsyncManages, Manages
-from imagesession._model.budgets import Budget
 from imagesession._model.catalogue import load_catalogue
 from imagesession._model.options import OptionKeywords, Options
 from imagesession._plan.jobs import check_per_minute
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     import openai
 
+    from imagesession._model.budgets import Budget
     from imagesession._offline import OfflineProvider
 
 TIMEOUT = 600.0

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import attrs
 
-from imagesession._model.budgets import check
 from imagesession._model.turns import Turn
 from imagesession._plan.store import Reservation, SpendingQuery
 from imagesession.errors import LibraryError, OutcomeUnknownError
@@ -129,6 +128,8 @@ def _claimed(claims: list[Claim], intent_id: str) -> Turn | None:
 def _check(
     turn: Turn, reservation: Reservation, connection: sqlite3.Connection, claims: list[Claim]
 ) -> None:
+    from imagesession._model.budgets import check  # noqa: PLC0415 - not everybody has a budget
+
     today = moment_of(turn.id).date()
     days = tally(connection, SpendingQuery(since=today, until=today))
     sessions = tally(connection, SpendingQuery(by="session", session=turn.session or ""))

@@ -18,7 +18,7 @@ from imagesession._plan.wire import Received
 from imagesession._version import __version__
 from imagesession.errors import DiskError, LibraryError
 
-from . import checkup, ledger, records, shelf
+from . import ledger, records, shelf
 from .archive import Archiving
 from .beneath import folder_beneath
 from .durable import check_writable, disk_errors, make_folder, replace, write_new
@@ -227,6 +227,8 @@ class Library(Archiving, Recovering, Pacing):
         Args:
             verify: Whether to read every picture and compare it with its record.
         """
+        from . import checkup  # noqa: PLC0415 - slow to import, and hardly ever needed
+
         with contextlib.suppress(LibraryError, OSError):  # what stands in the way is found below
             self._catch_up()
         return checkup.examine(

@@ -11,7 +11,7 @@ from imagesession._plan.store import Fetched, ImageQuery, Imported, Source
 from imagesession._plan.wire import Received
 from imagesession.errors import LibraryError, NotFoundError, PictureError
 
-from . import imports, inputs, masking, sidecar
+from . import sidecar
 from .beneath import read_beneath
 from .durable import disk_errors
 from .foundation import Foundation
@@ -33,6 +33,8 @@ class PictureKeeping(Foundation):
             PictureError: It is not one that the provider takes.
             NotFoundError: It is the id of a picture that this library does not have.
         """
+        from . import inputs  # noqa: PLC0415 - loads the room for pixels
+
         image = self._image_of(source)
         if image is not None:
             return inputs.ready(self.read(image), f"Picture {image.id}", image.id)
@@ -45,6 +47,8 @@ class PictureKeeping(Foundation):
         Raises:
             PictureError: It is no picture.
         """
+        from . import imports  # noqa: PLC0415 - loads the room for pixels
+
         return imports.load_original(source)
 
     def _image_of(self, source: Source) -> ImageRecord | None:
@@ -65,6 +69,8 @@ class PictureKeeping(Foundation):
         Raises:
             PictureError: It is none, has another size, or opens nothing or everything.
         """
+        from . import masking  # noqa: PLC0415 - loads the room for pixels
+
         return masking.mask(self._mask_source(source), picture, fit=fit)
 
     def markup(self, source: Source, picture: Fetched, *, fit: bool) -> Fetched:
@@ -74,12 +80,16 @@ class PictureKeeping(Foundation):
         Raises:
             PictureError: It is none, has another size, or draws nothing.
         """
+        from . import masking  # noqa: PLC0415 - loads the room for pixels
+
         return masking.markup(self._mask_source(source), picture, fit=fit)
 
     def composite(self, original: Fetched, mask: Fetched, reply: bytes) -> Received:
         """
         Put a reply into its original where the mask opens it; every other pixel is the original's.
         """
+        from . import masking  # noqa: PLC0415 - loads the room for pixels
+
         return masking.composite(original, mask, reply)
 
     def _mask_source(self, source: object) -> object:
@@ -90,6 +100,8 @@ class PictureKeeping(Foundation):
         """
         Read a picture of the library as the wire takes it; None for one that has no pixels.
         """
+        from . import inputs  # noqa: PLC0415 - loads the room for pixels
+
         if image.format == "svg":
             return None
         # No limit on its size: it came from the provider, and goes back there.

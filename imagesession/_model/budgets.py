@@ -5,14 +5,16 @@ How much may be spent, and whether one more call fits.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from imagesession.errors import BudgetError, OptionError
 
 from .costs import dollars, is_amount
-from .estimates import Estimate
+
+if TYPE_CHECKING:
+    from .estimates import Estimate
 
 _MEANINGS = {
     "per_call": "for one call",

@@ -5,11 +5,10 @@ From a wish to an order: all that can be checked and gathered without asking the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from imagesession._model.estimates import Estimate, estimate
 from imagesession._model.options import Options
 from imagesession._model.turns import Reference, Turn
 from imagesession.errors import OptionError, PictureError
@@ -20,6 +19,9 @@ from .sessions import Place
 from .steps import AskProvider, Begin, Flow, OnDisk
 from .store import Begun, Fetched, Reservation, Source
 from .wishes import Terms, Wish
+
+if TYPE_CHECKING:
+    from imagesession._model.estimates import Estimate
 
 
 @attrs.frozen(kw_only=True)
@@ -154,6 +156,8 @@ def reserve(
 
 
 def _expect(order: Order, terms: Terms, past: tuple[Turn, ...], *, draws: bool) -> Estimate:
+    from imagesession._model.estimates import estimate  # noqa: PLC0415 - hardly ever needed
+
     return estimate(
         order.turn.options,
         terms.catalogue,
@@ -189,6 +193,8 @@ def expect_wish(wish: Wish, terms: Terms, count: int, place: Place | None = None
     gathered = yield from _gather(wish, options, terms, place)
     past = place.past if place else ()
     brief = place.record.description if place else ""
+    from imagesession._model.estimates import estimate  # noqa: PLC0415 - hardly ever needed
+
     return estimate(
         options,
         terms.catalogue,

@@ -7,13 +7,11 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Callable
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import attrs
 
-from imagesession._model.budgets import Budget
 from imagesession._model.checkup import Check
-from imagesession._model.estimates import Estimate
 from imagesession._model.pictures import PictureFacts
 from imagesession._model.reports import Pending
 from imagesession._model.sessions import SessionRecord
@@ -21,6 +19,10 @@ from imagesession._model.tree import Tree
 from imagesession._model.turns import ImageRecord, Kind, Turn
 
 from .wire import Received
+
+if TYPE_CHECKING:
+    from imagesession._model.budgets import Budget
+    from imagesession._model.estimates import Estimate
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | ImageRecord | object"
 """Where a picture comes from: a path or an id, bytes, a picture of the library, a PIL image."""

@@ -5,16 +5,18 @@ What callers ask for, and the terms on which it is asked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from imagesession._model.budgets import Budget
 from imagesession._model.catalogue import Catalogue
 from imagesession._model.options import Options
 from imagesession._model.turns import Kind
 
 from .store import Source
+
+if TYPE_CHECKING:
+    from imagesession._model.budgets import Budget
 
 
 @attrs.frozen(kw_only=True)
