@@ -4,7 +4,7 @@ Putting the provider on a loopback port, for other processes and other languages
 
 import contextlib
 import os
-import select
+import selectors
 import socket
 import socketserver
 import struct
@@ -76,7 +76,7 @@ class _Server(socketserver.ThreadingTCPServer):
     # Windows lets two programs share a port that may be reused.
     allow_reuse_address = os.name != "nt"
     # A burst of clients must not be turned away before they are accepted.
-    request_queue_size = 128
+    request_queue_size = 4096
     daemon_threads = False
     block_on_close = True
 
@@ -197,8 +197,10 @@ class _Handler(BaseHTTPRequestHandler):
         """
         Tell whether the client has hung up; one that waits sends nothing.
         """
-        readable, _, _ = select.select([self.connection], [], [], 0)
-        return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
+        # Not select.select, which knows no descriptor above 1,023.
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.connection, selectors.EVENT_READ)
+            return bool(selector.select(0)) and not self.connection.recv(1, socket.MSG_PEEK)
 
     def _break_off(self) -> None:
         """
