@@ -61,7 +61,9 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 @contextlib.contextmanager
-def program(library: Path, url: str, session: str) -> Generator[subprocess.Popen[bytes], None, None]:
+def program(
+    library: Path, url: str, session: str
+) -> Generator[subprocess.Popen[bytes], None, None]:
     """
     Run a program that refines a session's picture, and kill it at the latest when done.
     """
