@@ -5,8 +5,8 @@ What a studio does with many pictures, and what it tells of itself.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
@@ -34,6 +34,7 @@ from imagesession._signatures import takes_options
 if TYPE_CHECKING:
     from typing import Unpack
 
+Image = TypeVar("Image")
 Jobs = Mapping[str, str | Job] | Iterable[str | Job]
 """What `map` makes: prompts or jobs, with or without names."""
 
@@ -166,7 +167,7 @@ class Manages(_Managing[Desk], Purposes):
             AccessError: There is no key, or it may not do this.
         """
         found = self._desk.do(recovery.recover(self._terms, jobs.check_wait(wait)))
-        return self._recovery(found)
+        return _recovered(found, self._last)
 
     def pending(self) -> tuple[Pending, ...]:
         """
@@ -189,14 +190,8 @@ class Manages(_Managing[Desk], Purposes):
             NotFoundError: No such request is under way.
             UnavailableError: The provider cannot be reached.
         """
-        return self._recovery((self._desk.do(recovery.cancel(turn_id, self._terms)),))
-
-    def _recovery(self, found: tuple[Settled, ...]) -> Recovery[SavedImage]:
-        return Recovery(
-            images=tuple(self._last(one.turn) for one in found if one.drew),
-            failed=tuple(one.turn for one in found if one.failed),
-            left={one.turn.id: one.left for one in found if one.left},
-        )
+        found = self._desk.do(recovery.cancel(turn_id, self._terms))
+        return _recovered((found,), self._last)
 
     def stats(self) -> StudioStats:
         """
@@ -285,7 +280,7 @@ class AsyncManages(_Managing[AsyncDesk], AsyncPurposes):
         Same as `Studio.recover`, but awaits.
         """
         found = await self._desk.do(recovery.recover(self._terms, jobs.check_wait(wait)))
-        return self._recovery(found)
+        return _recovered(found, self._last)
 
     async def pending(self) -> tuple[Pending, ...]:
         """
@@ -297,14 +292,8 @@ class AsyncManages(_Managing[AsyncDesk], AsyncPurposes):
         """
         Same as `Studio.cancel`, but awaits.
         """
-        return self._recovery((await self._desk.do(recovery.cancel(turn_id, self._terms)),))
-
-    def _recovery(self, found: tuple[Settled, ...]) -> Recovery[AsyncSavedImage]:
-        return Recovery(
-            images=tuple(self._last(one.turn) for one in found if one.drew),
-            failed=tuple(one.turn for one in found if one.failed),
-            left={one.turn.id: one.left for one in found if one.left},
-        )
+        found = await self._desk.do(recovery.cancel(turn_id, self._terms))
+        return _recovered((found,), self._last)
 
     async def stats(self) -> StudioStats:
         """
@@ -329,3 +318,17 @@ class AsyncManages(_Managing[AsyncDesk], AsyncPurposes):
 
         flow = checkup.look(self._terms, self._desk.provider, verify=verify, online=online)
         return await self._desk.do(flow)
+
+
+# --- what both share ---------------------------------------------------------------------------
+
+
+def _recovered(found: tuple[Settled, ...], show: Callable[[Turn], Image]) -> Recovery[Image]:
+    """
+    Tell what became of requests, with their pictures as they are shown.
+    """
+    return Recovery(
+        images=tuple(show(one.turn) for one in found if one.drew),
+        failed=tuple(one.turn for one in found if one.failed),
+        left={one.turn.id: one.left for one in found if one.left},
+    )
