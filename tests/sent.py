@@ -15,9 +15,11 @@ from imagesession.testing import Call, OfflineProvider
 
 def posts(provider: OfflineProvider) -> list[str]:
     """
-    Return where requests went that send something, the oldest first.
+    Return where requests went that send something, the oldest first; those that begin a
+    conversation, which sends nothing, are left out.
     """
-    return [call.path for call in provider.calls if call.method == "POST"]
+    calls = [call for call in provider.calls if call.method == "POST"]
+    return [call.path for call in calls if call.path != "/conversations"]
 
 
 def asked(provider: OfflineProvider) -> list[Any]:

@@ -52,7 +52,21 @@ def posts(provider: OfflineProvider) -> list[Any]:
     """
     Return the bodies of the requests that are paid for.
     """
-    return [call.body for call in provider.calls if call.method == "POST"]
+    return [call.body for call in provider.calls if is_paid(call)]
+
+
+def refuse_conversations(provider: OfflineProvider) -> None:
+    """
+    Have no conversation begun.
+    """
+    provider.fail_next(status=404, path="/conversations")
+
+
+def is_paid(call: Call) -> bool:
+    """
+    Tell a request that is paid for from one that begins a conversation.
+    """
+    return call.method == "POST" and call.path != "/conversations"
 
 
 def answering(body: bytes, kind: str = "application/json", status: int = 200) -> Fault:
@@ -147,8 +161,10 @@ def test_a_stream_cut_before_its_first_event_is_an_error_of_its_own(
     studio: Any, provider: OfflineProvider
 ) -> None:
     """
-    Without an id nothing can be looked up: the outcome is unknown, and the intent is kept.
+    Without an id or a conversation nothing can be looked up: the outcome is unknown, and the
+    intent is kept.
     """
+    refuse_conversations(provider)
     provider.cut_stream_after(0)
     with pytest.raises(StreamCutError, match="before its last event") as caught:
         list(studio.stream("a teapot"))
@@ -160,7 +176,7 @@ def test_without_background_a_plain_stream_is_used(studio: Any, provider: Offlin
     """
     A provider that refuses background work is asked by a plain stream.
     """
-    provider.fail_next(status=400, error=REJECTED_BACKGROUND, method="POST")
+    provider.fail_next(status=400, error=REJECTED_BACKGROUND, method="POST", path="/responses")
     image = studio.generate("a teapot")
     refused, plain = posts(provider)
     assert refused["background"]
@@ -174,7 +190,7 @@ def test_a_plain_stream_that_is_cut_is_an_error_of_its_own(
     """
     Without background work a cut ends it: the outcome is unknown, and is not asked for again.
     """
-    provider.fail_next(status=400, error=REJECTED_BACKGROUND, method="POST")
+    provider.fail_next(status=400, error=REJECTED_BACKGROUND, method="POST", path="/responses")
     provider.cut_stream_after(3)
     with pytest.raises(StreamCutError) as caught:
         studio.generate("a teapot")
@@ -195,7 +211,7 @@ def test_a_server_that_does_not_stream_is_read(studio: Any, provider: OfflinePro
             attrs.evolve(call, method="GET", path=f"/responses/{response_id}", body=b"")
         )
 
-    provider.script(Fault(method="POST", streaming=True, instead=instead))
+    provider.script(Fault(method="POST", path="/responses", streaming=True, instead=instead))
     (image,) = studio.stream("a teapot")
     assert image.bytes == studio.images()[1].bytes
 
@@ -220,7 +236,7 @@ def test_what_was_not_taken_up_leaves_nothing(
     """
     A request that the provider turned away is a typed error; no turn and no intent remain.
     """
-    provider.fail_next(status=status, error=error, method="POST")
+    provider.fail_next(status=status, error=error, method="POST", path="/responses")
     session = studio.session("x")
     with pytest.raises(kind):
         session.generate("a teapot")
@@ -236,7 +252,9 @@ def test_a_rejected_request_is_kept_as_a_failed_turn(
     What the provider finds wrong is a typed error with its code, and a fact of the session.
     """
     provider.fail_next(
-        status=400, error={"message": "no", "code": "invalid_value", "param": "size"}
+        status=400,
+        error={"message": "no", "code": "invalid_value", "param": "size"},
+        path="/responses",
     )
     session = studio.session("x")
     with pytest.raises(RejectedError) as caught:
@@ -253,7 +271,7 @@ def test_a_conversation_that_is_lost_twice_is_rejected(
     The conversation is told again once, not for ever.
     """
     gone = {"message": "gone", "code": "previous_response_not_found"}
-    provider.fail_next(status=400, error=gone, method="POST", times=2)
+    provider.fail_next(status=400, error=gone, method="POST", path="/responses", times=2)
     session = studio.session("x")
     with pytest.raises(RejectedError, match="gone"):
         session.generate("a teapot")
@@ -267,7 +285,7 @@ def test_a_breakdown_after_sending_is_ambiguous(
     """
     A server error may have come after the work was done: it is not asked again.
     """
-    provider.fail_next(status=status, error={"message": "broken"}, method="POST")
+    provider.fail_next(status=status, error={"message": "broken"}, method="POST", path="/responses")
     with pytest.raises(OutcomeUnknownError, match="not asked for again") as caught:
         studio.generate("a teapot")
     assert isinstance(caught.value.__cause__, ProviderError)
@@ -280,13 +298,36 @@ def test_a_lost_answer_is_ambiguous(
     studio: Any, provider: OfflineProvider, *, streamed: bool
 ) -> None:
     """
-    When the connection breaks after the request was sent, it is sent once and its intent kept.
+    When the connection breaks after the request was sent, it is sent once. Where the provider has
+    no conversation in which its answer could be found, its intent is kept.
     """
+    refuse_conversations(provider)
     provider.script(resetting())
     with pytest.raises(OutcomeUnknownError, match="may have been made and billed") as caught:
         list(studio.stream("a teapot")) if streamed else studio.generate("a teapot")
     assert len(posts(provider)) == 1
     assert journal(studio) == [caught.value.turn_id]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_lost_answer_is_found_in_its_conversation(
+    studio: Any, provider: OfflineProvider, *, streamed: bool
+) -> None:
+    """
+    When the connection breaks after the request was sent, what the provider made of it is found in
+    the conversation, and comes as if nothing had happened; what it cost is said to be unknown.
+    """
+    session = studio.session("a logo")
+    first = session.generate("a teapot")
+    for prompt in ("bluer", "with a sun"):
+        provider.script(resetting())
+        came = list(session.stream(prompt)) if streamed else [session.generate(prompt)]
+        assert came[-1].turn.conversation == first.turn.conversation
+        assert came[-1].prompt == prompt
+        assert came[-1].turn.cost.total is None
+    assert len({image.sha256 for image in session.images()}) == 3
+    assert len(posts(provider)) == 3
+    assert journal(studio) == []
 
 
 @pytest.mark.parametrize(
@@ -405,7 +446,7 @@ def test_a_client_of_ones_own_is_used(
         client = make(api_key="mine", base_url=served.base_url, max_retries=5)
         studio = make_studio(tmp_path, online=True, client=client)
         assert "127.0.0.1" in studio.provider
-        provider.fail_next(status=500, method="POST")
+        provider.fail_next(status=500, method="POST", path="/responses")
         with pytest.raises(OutcomeUnknownError):
             studio.generate("a teapot")
         assert len(posts(provider)) == 1
@@ -423,7 +464,7 @@ def test_a_full_disk_is_found_before_paying(
     monkeypatch.setattr("imagesession._library.library.MIN_FREE_BYTES", 10**18)
     with pytest.raises(DiskError, match="Make room"):
         studio.generate("a teapot")
-    assert provider.calls == ()
+    assert posts(provider) == []
 
 
 def test_a_library_that_went_away_is_found_before_paying(
@@ -556,7 +597,9 @@ def test_a_provider_that_refuses_background_twice_is_a_rejection(
     """
     A provider that refuses both ways is a typed error, and no intent remains open.
     """
-    provider.fail_next(status=400, error=REJECTED_BACKGROUND, method="POST", times=2)
+    provider.fail_next(
+        status=400, error=REJECTED_BACKGROUND, method="POST", path="/responses", times=2
+    )
     with pytest.raises(RejectedError, match="no background here"):
         studio.generate("a teapot")
     assert journal(studio) == []

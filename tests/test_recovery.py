@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import json
 import os
 import signal
@@ -20,8 +21,9 @@ import attrs
 import pytest
 
 from imagesession import AsyncStudio, Budget, Studio
+from imagesession._plan import recovery as recovering
 from imagesession.errors import BudgetError, NotFoundError, OutcomeUnknownError
-from imagesession.testing import Fault, OfflineProvider, Reset, serve
+from imagesession.testing import Answer, Call, Fault, OfflineProvider, Reset, serve
 from tests.conftest import MakeStudio
 
 CHILD = """
@@ -211,10 +213,11 @@ def test_what_cannot_be_looked_up_is_told(
     make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
 ) -> None:
     """
-    A request whose answer was lost before its id was known is settled as unknown, never sent
-    again, and a budget goes on counting it.
+    A request whose answer was lost before its id was known, and that was asked in no conversation,
+    is settled as unknown, never sent again, and a budget goes on counting it.
     """
     studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=0.1), quality="high")
+    provider.fail_next(status=404, path="/conversations")
     lost(provider)
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot", size="1024x1024")
@@ -226,6 +229,109 @@ def test_what_cannot_be_looked_up_is_told(
         studio.generate("another", size="1024x1024")
     assert posts(provider) == 1
     assert studio.spending().total.uncertain == 1
+
+
+def dropped(provider: OfflineProvider) -> None:
+    """
+    Let the next request that is paid for get lost on its way there.
+    """
+
+    def instead(_: Call) -> Answer:
+        return Answer(headers={}, parts=iter([Reset()]))
+
+    provider.script(Fault(method="POST", path="/responses", instead=instead))
+
+
+def unseen(provider: OfflineProvider, times: int = 1) -> None:
+    """
+    Let the next looks into a conversation fail.
+    """
+    provider.fail_next(status=500, method="GET", path="/conversations/*", times=times)
+
+
+def settle_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Let a quarter of an hour pass.
+    """
+    monkeypatch.setattr(recovering, "NOT_ACCEPTED_AFTER", dt.timedelta(0))
+
+
+def test_what_nobody_knows_the_id_of_is_found_in_its_conversation(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    A picture whose answer was lost is found later by what was written down before it was asked
+    for, in a new line and in one that goes on, and it is that picture and no earlier one.
+    """
+    studio = make_studio(tmp_path, provider=provider)
+    session = studio.session("a logo")
+    for number, prompt in enumerate(("a teapot", "bluer", "with a sun"), 1):
+        lost(provider)
+        unseen(provider)
+        with pytest.raises(OutcomeUnknownError) as caught:
+            session.generate(prompt)
+        assert caught.value.response_id is None
+        (image,) = studio.recover(wait=0).images
+        assert (image.prompt, image.turn.id) == (prompt, caught.value.turn_id)
+        assert session.head() == image
+        assert image.turn.cost.total is None
+        assert posts(provider) == 2 * number - 1
+        session.generate(f"a sign {number}")
+    assert len({image.sha256 for image in session.images()}) == 6
+    assert intents(tmp_path) == []
+
+
+def test_what_was_not_taken_up_is_told_in_time(
+    make_studio: MakeStudio,
+    tmp_path: Path,
+    provider: OfflineProvider,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    A request that never arrived is left alone for a quarter of an hour, and then settled as not
+    taken up: a budget counts it no more, and under its name it may be asked for again.
+    """
+    terms = {"budget": Budget(per_day=0.3), "quality": "high", "size": "1024x1024"}
+    studio = make_studio(tmp_path, provider=provider, **terms)
+    dropped(provider)
+    with pytest.raises(OutcomeUnknownError):
+        studio.generate("a teapot", intent_id="teapot")
+    early = studio.recover(wait=0)
+    assert (early.images, early.failed) == ((), ())
+    assert "nothing of it yet" in next(iter(early.left.values()))
+    with pytest.raises(OutcomeUnknownError, match="asked for already"):
+        studio.generate("a teapot", intent_id="teapot")
+    settle_at_once(monkeypatch)
+    (turn,) = studio.recover(wait=0).failed
+    assert (turn.failure.error, turn.cost) == ("UnavailableError", None)
+    assert "not taken up" in turn.failure.message
+    assert studio.spending().total.uncertain == 0
+    assert studio.generate("a teapot", intent_id="teapot").bytes
+    assert posts(provider) == 2
+
+
+def test_a_conversation_that_cannot_be_seen_proves_nothing(
+    make_studio: MakeStudio,
+    tmp_path: Path,
+    provider: OfflineProvider,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    While a conversation cannot be looked into, its request is left; when it is gone, the outcome
+    is unknown for good, and a budget goes on counting it.
+    """
+    studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=1.0))
+    lost(provider)
+    unseen(provider, 2)
+    with pytest.raises(OutcomeUnknownError):
+        studio.generate("a teapot")
+    settle_at_once(monkeypatch)
+    assert len(studio.recover(wait=0).left) == 1
+    provider.forget()
+    (turn,) = studio.recover(wait=0).failed
+    assert turn.failure.error == "OutcomeUnknownError"
+    assert studio.spending().total.uncertain == 1
+    assert posts(provider) == 1
 
 
 def test_another_providers_request_is_left_to_it(
@@ -348,6 +454,7 @@ def test_what_is_lost_is_not_asked_for_again_under_its_name(
     of the first request; under another name it is made.
     """
     studio = make_studio(tmp_path, provider=provider)
+    provider.fail_next(status=404, path="/conversations", times=9)
     lost(provider)
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot", intent_id="teapot")

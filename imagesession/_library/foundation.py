@@ -13,6 +13,7 @@ from pathlib import Path
 import attrs
 
 from imagesession._model.turns import Turn
+from imagesession._plan.store import Endpoint
 from imagesession.errors import DiskError, LibraryError, LibraryTooNewError, RecordError
 
 from . import records
@@ -48,7 +49,8 @@ class Foundation:
         self._taken_over: set[str] = set()
         self._unwritten: dict[str, str] = {}
         self._looked_back = False
-        self._without_responses: set[str] = set()
+        self._lacks: set[tuple[str, Endpoint]] = set()
+        self._last_words: dict[str, str] = {}
         self._turns: dict[str, dict[str, Turn]] = {}
         self._lock = threading.Lock()
         self._unindexed = 0

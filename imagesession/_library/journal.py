@@ -95,6 +95,13 @@ class Journal:
         line = json.dumps({"response_id": response_id}).encode()
         append_line(self.layout.journal_file(turn.id, turn.session), line, new=False)
 
+    def move(self, turn: Turn, conversation: str | None) -> None:
+        """
+        Write down that a turn is asked in another conversation than was intended.
+        """
+        line = json.dumps({"conversation": conversation}).encode()
+        append_line(self.layout.journal_file(turn.id, turn.session), line, new=False)
+
     def drop(self, turn_id: str, session_id: str | None) -> None:
         """
         Remove an intent that is settled.
@@ -112,7 +119,8 @@ class Journal:
             for line in file.read_bytes().split(b"\n"):
                 with contextlib.suppress(ValueError):
                     known.update(json.loads(line))
-            turn = records.read_turn(json.dumps(known["turn"]).encode(), str(file))
+            asked = {**known["turn"], **_moved(known)}
+            turn = records.read_turn(json.dumps(asked).encode(), str(file))
         except (OSError, LibraryError, LookupError, TypeError):
             return None
         owner, response_id = known.get("owner"), known.get("response_id")
@@ -143,3 +151,7 @@ class Journal:
             session, _, suffix = rest.partition(".")
             if suffix == "jsonl":
                 yield Entry(turn_id=turn_id, session_id=None if session == ONE_SHOTS else session)
+
+
+def _moved(known: dict[str, Any]) -> dict[str, Any]:
+    return {"conversation": known["conversation"]} if "conversation" in known else {}

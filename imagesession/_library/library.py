@@ -138,6 +138,13 @@ class Library(Archiving, Recovering, Pacing):
             self._journal.note(turn, response_id)
         del self._unwritten[turn.id]
 
+    def note_conversation(self, turn: Turn, conversation: str | None) -> None:
+        """
+        Write down durably that a turn is asked in another conversation than was intended.
+        """
+        with disk_errors(self.layout.journal):
+            self._journal.move(turn, conversation)
+
     def forget(self, turn: Turn) -> None:
         """
         Drop an intent that the provider did not take up.

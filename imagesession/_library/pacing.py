@@ -1,8 +1,9 @@
 """
-What all processes on a library know of a provider's patience: how long it wants to be left alone,
-and when the next request may go out.
+What is known of providers: what they have not got, in which of their conversations this program
+said the last word, and, by all processes on a library, how long they want to be left alone and when
+the next request may go out.
 
-It rests on the clock of the day, which may be set; so nothing here is believed for longer than it
+The latter rests on the clock of the day, which may be set; so it is not believed for longer than it
 can be meant. Losing it costs a request that is turned away.
 """
 
@@ -13,6 +14,9 @@ import hashlib
 import json
 import time
 from pathlib import Path
+
+from imagesession._model.turns import Turn
+from imagesession._plan.store import Endpoint
 
 from .durable import disk_errors, write_plainly
 from .foundation import Foundation
@@ -25,17 +29,40 @@ class Pacing(Foundation):
     The part of a library that knows its providers' ways.
     """
 
-    def speaks_responses(self, provider: str) -> bool:
+    def lacks(self, provider: str, what: Endpoint) -> bool:
         """
-        Tell whether a provider speaks Responses, as far as this program has found out.
+        Tell whether a provider has not got something, as far as this program has found out.
         """
-        return provider not in self._without_responses
+        return (provider, what) in self._lacks
 
-    def note_no_responses(self, provider: str) -> None:
+    def note_lack(self, provider: str, what: Endpoint) -> None:
         """
-        Remember, as long as this program runs, that a provider does not speak Responses.
+        Remember, as long as this program runs, that a provider has not got something.
         """
-        self._without_responses.add(provider)
+        self._lacks.add((provider, what))
+
+    def take_conversation(self, head: Turn) -> str | None:
+        """
+        Give the right to go on in the conversation in which a turn was the last word; None if
+        this program did not say it, or somebody has that right already.
+
+        It is known in memory alone. Another program, or a copy of the library, cannot know
+        whether something was said since, and so begins a conversation of its own.
+        """
+        conversation = head.conversation
+        with self._lock:
+            if conversation is None or self._last_words.get(conversation) != head.id:
+                return None
+            del self._last_words[conversation]
+        return conversation
+
+    def leave_conversation(self, turn: Turn) -> None:
+        """
+        Remember that a turn was the last word in its conversation.
+        """
+        if turn.conversation is not None:
+            with self._lock:
+                self._last_words[turn.conversation] = turn.id
 
     def cooldown(self, provider: str) -> float:
         """

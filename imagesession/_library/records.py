@@ -88,6 +88,7 @@ def read_turn(data: bytes, where: str) -> Turn:
         context=record.choice("context", get_args(Knowing)),
         model=record.optional("model", str),
         provider=record.text("provider"),
+        conversation=record.optional("conversation", str),
         response_id=record.optional("response_id", str),
         usage=_read_usage(record.inner("usage")),
         cost=_read_cost(record),

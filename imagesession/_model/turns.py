@@ -142,6 +142,7 @@ class Turn:
             ("continued"), it was told again ("rebuilt"), or there was nothing ("fresh").
         model: The mainline model that answered.
         provider: Where the request went, so that another provider's ids are not sent to it.
+        conversation: The provider's id of the conversation in which it was asked.
         response_id: The provider's id of the reply.
         usage: What the provider says was used.
         cost: What that costs; None where nothing was asked of a provider.
@@ -173,6 +174,7 @@ class Turn:
     context: Knowing = "fresh"
     model: str | None = None
     provider: str = ""
+    conversation: str | None = None
     response_id: str | None = None
     usage: Usage = Usage()
     cost: Cost | None = None

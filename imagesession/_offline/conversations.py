@@ -11,13 +11,14 @@ from http import HTTPStatus
 
 import attrs
 
-from imagesession._offline.errors import RefusedError, no_such_url
+from imagesession._offline.errors import RefusedError, invalid_value, no_such_url
 from imagesession._offline.exchange import Answer, Call, Json, say
 from imagesession._offline.reading import check_metadata, parse
 from imagesession._offline.records import KEPT_RESPONSES, Record, new_id
 from imagesession._offline.replies import Writer
 
-KEPT_CONVERSATIONS = 256
+KEPT_CONVERSATIONS = 4096
+MAX_LISTED = 100
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -148,22 +149,44 @@ class Conversations:
 
     def _list(self, conversation_id: str, call: Call) -> Answer:
         """
-        List what was said; an answer's items appear when it is complete.
+        List what was said, the latest first unless asked otherwise; what a request brought and
+        what it was answered appear when the answer is complete.
         """
         now = self._clock()
+        limit = _limit(call)
+        newest = call.query.get("order") != "asc"
+        records = self._records(self._find(conversation_id))
         items: list[Json] = []
-        for record in self._records(self._find(conversation_id)):
-            items += record.listed
+        for record in reversed(records) if newest else records:
+            if len(items) > limit:
+                break
             if self._writer.status(record, now) == "completed":
-                items += self._writer.output(record)
-        if call.query.get("order") != "asc":
-            items.reverse()
+                said = [*record.listed, *self._writer.output(record)]
+                items += reversed(said) if newest else said
+        shown = items[:limit]
         return say(
             {
                 "object": "list",
-                "data": items,
-                "first_id": items[0]["id"] if items else None,
-                "last_id": items[-1]["id"] if items else None,
-                "has_more": False,
+                "data": shown,
+                "first_id": shown[0]["id"] if shown else None,
+                "last_id": shown[-1]["id"] if shown else None,
+                "has_more": len(items) > limit,
             }
         )
+
+
+def _limit(call: Call) -> int:
+    """
+    Return how many items are wanted.
+
+    Raises:
+        RefusedError: It is no number that the API takes.
+
+    """
+    wanted = call.query.get("limit", "20")
+    if not wanted.isascii() or not wanted.isdigit() or not 1 <= int(wanted) <= MAX_LISTED:
+        raise invalid_value(
+            f"Invalid value for 'limit': '{wanted}' is not a number from 1 to {MAX_LISTED}.",
+            "limit",
+        )
+    return int(wanted)

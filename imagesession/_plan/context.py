@@ -4,6 +4,8 @@ How the model comes to know what came before, the cheapest way that works.
 
 from __future__ import annotations
 
+import attrs
+
 from imagesession._model.turns import Turn
 
 from .checks import check_reference_count
@@ -24,17 +26,62 @@ def remembered(past: tuple[Turn, ...], provider: str) -> str | None:
 def continued(response_id: str, past: tuple[Turn, ...], order: Order) -> Flow[Context]:
     """
     Name the reply that this turn continues: a hundred bytes, whatever the pictures weigh.
+    """
+    context = yield from ongoing(past, order)
+    return attrs.evolve(context, previous_response_id=response_id)
+
+
+def ongoing(past: tuple[Turn, ...], order: Order) -> Flow[Context]:
+    """
+    Say nothing again, as the provider knows all of it.
 
     Where the last picture is not the one that the reply brought, but was put together from it,
     it is shown as well, unless it goes along anyway.
     """
     last = past[-1].images[-1]
     if last.source != "composite" or any(one.image_id == last.id for one in order.references):
-        return Context(previous_response_id=response_id)
+        return Context(knows=True)
     picture = yield from OnDisk(lambda store: store.still(last))
     if order.based:
-        return Context(previous_response_id=response_id, messages=_aside(picture))
-    return Context(previous_response_id=response_id, picture=picture)
+        return Context(knows=True, messages=_aside(picture))
+    return Context(knows=True, picture=picture)
+
+
+def recalled(past: tuple[Turn, ...], order: Order) -> Flow[Context | None]:
+    """
+    Tell the conversation again by the ids of its pictures, which the provider keeps: some two
+    hundred bytes a turn, whatever the pictures weigh.
+
+    Returns:
+        The context; None where the provider did not make the last picture.
+
+    Source: https://developers.openai.com/api/docs/guides/tools-image-generation (multi-turn
+    editing, by image id)
+    """
+    if not past or not _is_held(past[-1], order.turn.provider):
+        return None
+    context = yield from ongoing(past, order)
+    messages = [item for turn in past for item in _items(turn, order.turn.provider)]
+    return attrs.evolve(context, messages=(*messages, *context.messages))
+
+
+def _items(turn: Turn, provider: str) -> tuple[Item, ...]:
+    """
+    Tell what was said in a turn, and name its pictures where the provider has them.
+    """
+    if not _is_held(turn, provider):
+        return _exchange(turn)
+    calls = dict.fromkeys(image.call_id for image in turn.images if image.call_id)
+    return (
+        user_message(turn.prompt),
+        *({"type": "image_generation_call", "id": call_id} for call_id in calls),
+    )
+
+
+def _is_held(turn: Turn, provider: str) -> bool:
+    return turn.provider == provider and any(
+        image.call_id and image.source == "reply" for image in turn.images
+    )
 
 
 def rebuilt(past: tuple[Turn, ...], order: Order) -> Flow[Context]:

@@ -42,6 +42,8 @@ _AMBIGUOUS = frozenset({408, 409})
 # A request that names a file which expired is refused before any work.
 _NOT_THERE = frozenset({400, 404})
 _NAMES_A_FILE = re.compile(r"\bfile[-_][A-Za-z0-9]{6,}")
+# A conversation, or what was said in one.
+_NAMES_AN_ITEM = re.compile(r"\b(conv|ig|msg)_[A-Za-z0-9]{6,}")
 _NO_SUCH_URL = frozenset({404, 405, 501})
 _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER, _UNAVAILABLE = 401, 403, 429, 500, 503
 
@@ -49,6 +51,24 @@ _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER, _UNAVAILABLE = 401, 403, 429, 500
 class ContextLostError(Exception):
     """
     The provider no longer knows the reply that a turn continues.
+    """
+
+
+class ConversationLostError(Exception):
+    """
+    The provider does not know a conversation.
+    """
+
+
+class ConversationBusyError(Exception):
+    """
+    The provider is still answering in a conversation.
+    """
+
+
+class ConversationRefusedError(Exception):
+    """
+    The provider does not answer in conversations.
     """
 
 
@@ -119,6 +139,8 @@ def error_of(reply: Reply) -> Exception:
         code == "previous_response_not_found" or param == "previous_response_id"
     ):
         return ContextLostError(message)
+    if reply.status < _SERVER and (lost := _lost(reply.status, code, param, message)) is not None:
+        return lost
     if reply.status in _NOT_THERE and _NAMES_A_FILE.search(message):
         return FileLostError(message)
     if code in BLOCKED_CODES:
@@ -128,6 +150,19 @@ def error_of(reply: Reply) -> Exception:
     if param == "background" and reply.status < _SERVER:
         return BackgroundRefusedError(message)
     return _by_status(reply, code, param, message)
+
+
+def _lost(status: int, code: str, param: str | None, message: str) -> Exception | None:
+    """
+    Return what is wrong with the conversation that a request names, or an item of one.
+    """
+    named = _NAMES_AN_ITEM.search(message)
+    if code == "conversation_locked":
+        return ConversationBusyError(message)
+    if status in _NOT_THERE and named:
+        lost = ConversationLostError if named[1] == "conv" else ContextLostError
+        return lost(message)
+    return ConversationRefusedError(message) if param == "conversation" else None
 
 
 def lacks_responses(reply: Reply) -> bool:
@@ -140,7 +175,9 @@ def lacks_responses(reply: Reply) -> bool:
         return False
     error = _error_body(reply)
     named = as_text(error.get("code")) or as_text(error.get("param"))
-    return named in {"", "unknown_url"} and not _NAMES_A_FILE.search(as_text(error.get("message")))
+    message = as_text(error.get("message"))
+    held = _NAMES_A_FILE.search(message) or _NAMES_AN_ITEM.search(message)
+    return named in {"", "unknown_url"} and not held
 
 
 def _by_status(reply: Reply, code: str, param: str | None, message: str) -> ImageSessionError:

@@ -9,7 +9,7 @@ import contextlib
 import attrs
 
 from imagesession._model.costs import cost_of
-from imagesession._model.turns import Failure, Knowing, Turn
+from imagesession._model.turns import Failure, Turn
 from imagesession.errors import (
     CallError,
     ImageSessionError,
@@ -22,12 +22,13 @@ from imagesession.errors import (
     TryLaterError,
 )
 
-from .delivery import deliver, goes_directly
+from .conversing import give_back, join, leave
+from .delivery import Delivered, deliver, goes_directly
 from .ordering import plan_order, reserve
 from .replies import Outcome
 from .requests import Order
 from .sessions import Place
-from .steps import Begin, Flow, OnDisk
+from .steps import Begin, Flow, Now, OnDisk
 from .store import Fetched, Lease, Reservation
 from .uploads import upload
 from .wire import Received
@@ -54,28 +55,37 @@ def generate(wish: Wish, terms: Terms, place: Place | None = None) -> Flow[Turn]
     begun = yield from Begin(after=place.tree.latest_id() if place else "")
     past = place.past if place else ()
     planned = yield from plan_order(wish, terms, begun, place)
+    deadline = (yield from Now()) + terms.timeout
+    if not (yield from goes_directly(planned)):
+        planned = yield from join(planned, past, terms, deadline)
     order, reservation = reserve(planned, terms, past)
     admitted = yield from intend(order.turn, reservation)
     if isinstance(admitted, Turn):
         return _checked(admitted, wish)
     try:
-        return (yield from _make(order, past, wish, terms))
+        return (yield from _make(order, past, wish, terms, deadline))
     finally:
         # However it ends, by a cancellation too: what is not settled may be recovered from now on.
         admitted.release()
 
 
-def _make(order: Order, past: tuple[Turn, ...], wish: Wish, terms: Terms) -> Flow[Turn]:
+def _make(
+    order: Order, past: tuple[Turn, ...], wish: Wish, terms: Terms, deadline: float
+) -> Flow[Turn]:
     """
     Ask for a picture whose intent is written down, and keep what comes.
     """
     order = yield from hand_over(order)
     try:
-        outcome, context = yield from deliver(order, past, terms)
+        came = yield from deliver(order, past, terms, deadline)
     except ImageSessionError as error:
         yield from settle(order.turn, error)
+        if _is_untouched(error):
+            yield from give_back(order.turn, past)
         raise
-    return (yield from _keep(order, outcome, context, wish, terms))
+    kept = yield from _keep(came, wish, terms)
+    yield from leave(kept)
+    return kept
 
 
 def _made_before(wish: Wish) -> Flow[Turn | None]:
@@ -116,11 +126,12 @@ def hand_over(order: Order) -> Flow[Order]:
     return attrs.evolve(order, files=files)
 
 
-def _keep(order: Order, outcome: Outcome, context: Knowing, wish: Wish, terms: Terms) -> Flow[Turn]:
+def _keep(came: Delivered, wish: Wish, terms: Terms) -> Flow[Turn]:
     """
     Keep what came: pictures, or the fact that there is none.
     """
-    turn = attrs.evolve(answered(order, outcome, terms), context=context)
+    order, outcome = came.order, came.outcome
+    turn = attrs.evolve(answered(order, outcome, terms), context=came.knowing)
     if outcome.error is not None:
         with contextlib.suppress(LibraryError):  # see `settle`
             yield from keep_failure(turn, outcome.error)
@@ -181,11 +192,18 @@ def settle(turn: Turn, error: ImageSessionError) -> Flow[None]:
     """
     if isinstance(error, (OutcomeUnknownError, LibraryError)):
         return
-    if isinstance(error, _NOT_TAKEN_UP) and not isinstance(error, RejectedError):
+    if _is_untouched(error):
         yield from OnDisk(lambda store: store.forget(turn))
     else:
         with contextlib.suppress(LibraryError):
             yield from keep_failure(turn, error)
+
+
+def _is_untouched(error: ImageSessionError) -> bool:
+    """
+    Tell whether an error means that nothing was sent or taken up.
+    """
+    return isinstance(error, _NOT_TAKEN_UP) and not isinstance(error, RejectedError)
 
 
 def keep_failure(turn: Turn, error: ImageSessionError) -> Flow[Turn]:

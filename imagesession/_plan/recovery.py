@@ -1,11 +1,14 @@
 """
 Settle what was asked and not settled: by a program that was stopped, or by a call that gave up.
 
-Nothing is ever sent again. What the provider accepted is looked up by its id, which costs nothing;
-what has no id cannot be looked up, and is settled as a turn whose outcome is unknown.
+Nothing is ever sent again. What the provider accepted is looked up by its id, or in the
+conversation in which it was asked, which costs nothing. What has neither cannot be looked up, and
+is settled as a turn whose outcome is unknown.
 """
 
 from __future__ import annotations
+
+import datetime as dt
 
 import attrs
 
@@ -21,16 +24,19 @@ from imagesession.errors import (
 )
 
 from . import requests
+from .conversing import Sighting, search
 from .flows import answered, keep_failure
 from .looking import poll
 from .ordering import image_model
 from .replies import Outcome
 from .requests import Order
-from .steps import AskProvider, Flow, Now, OnDisk, Send
+from .steps import AskProvider, Begin, Flow, Now, OnDisk, Send
 from .store import Lease
 from .wire import NoReplyError
 from .wishes import Terms
 
+NOT_ACCEPTED_AFTER = dt.timedelta(minutes=15)
+"""When a request of which its conversation shows nothing was not taken up, counted from asking."""
 # However short the patience, a picture that comes may take its time.
 _LOOK_SECONDS = 30.0
 
@@ -69,12 +75,14 @@ def recover(terms: Terms, patience: float) -> Flow[tuple[Settled, ...]]:
 
     Args:
         terms: What holds for everything that is asked.
-        patience: Seconds to look for each picture that is not finished yet.
+        patience: Seconds to look, in all, for pictures that are not finished yet.
     """
+    end = (yield from Now()) + patience
     found = yield from OnDisk(lambda store: store.pending())
     settled: list[Settled] = []
     for pending in found:
-        settled.append((yield from _settle(pending, terms, patience)))  # noqa: PERF401 - a step cannot be yielded in a comprehension
+        left = max(0.0, end - (yield from Now()))
+        settled.append((yield from _settle(pending, terms, left)))
     return tuple(settled)
 
 
@@ -140,9 +148,11 @@ def _settle(pending: Pending, terms: Terms, patience: float) -> Flow[Settled]:
     if lease is None:
         return Settled(turn=turn, left="another program has just taken it up")
     try:
-        if pending.response_id is None:
-            return Settled(turn=(yield from _give_up(turn, terms)))
-        return (yield from _look(turn, pending.response_id, terms, patience))
+        if pending.response_id is not None:
+            return (yield from _look(turn, pending.response_id, terms, patience))
+        if turn.conversation is not None:
+            return (yield from _search(turn, terms, patience))
+        return Settled(turn=(yield from _give_up(turn, terms)))
     finally:
         lease.release()
 
@@ -156,10 +166,66 @@ def _look(turn: Turn, response_id: str, terms: Terms, patience: float) -> Flow[S
     try:
         outcome = yield from poll(turn, response_id, now + patience, least=_LOOK_SECONDS)
     except OutcomeUnknownError as error:
-        return Settled(turn=turn, left=error.message)
+        # A conversation keeps longer than its replies what was said in it.
+        came = (yield from _look_into(turn, now)).outcome
+        if came is None:
+            return Settled(turn=turn, left=error.message)
+        outcome = came
     except ReplyError as error:
         return Settled(turn=(yield from keep_failure(turn, error)))
     return Settled(turn=(yield from _keep(turn, outcome, terms)))
+
+
+def _search(turn: Turn, terms: Terms, patience: float) -> Flow[Settled]:
+    """
+    Look for a reply whose id nobody learned in the conversation in which it was asked.
+
+    Items appear there when a reply is complete, so that there are none yet proves nothing; that
+    there are none after a quarter of an hour does.
+    """
+    sighting = yield from _look_into(turn, (yield from Now()) + patience)
+    if sighting.outcome is not None:
+        return Settled(turn=(yield from _keep(turn, sighting.outcome, terms)))
+    if sighting.gone:
+        return Settled(turn=(yield from _give_up(turn, terms)))
+    due = turn.started + NOT_ACCEPTED_AFTER
+    if sighting.whole and (yield from Begin()).at >= due:
+        return Settled(turn=(yield from _not_accepted(turn)))
+    return Settled(
+        turn=turn,
+        left=f"its conversation shows nothing of it yet; if that is so after {due:%H:%M} UTC, it "
+        "was not taken up",
+    )
+
+
+def _look_into(turn: Turn, until: float) -> Flow[Sighting]:
+    if turn.conversation is None:
+        return Sighting()
+    return (yield from search(turn, (yield from _said_before(turn)), until))
+
+
+def _said_before(turn: Turn) -> Flow[tuple[Turn, ...]]:
+    """
+    Return the turns that a turn continues, the oldest first.
+    """
+    session_id = turn.session
+    if session_id is None or turn.parent is None:
+        return ()
+    record = yield from OnDisk(lambda store: store.find_session(session_id))
+    tree = yield from OnDisk(lambda store: store.tree(record))
+    return tree.lineage(tree.turns.get(turn.parent))
+
+
+def _not_accepted(turn: Turn) -> Flow[Turn]:
+    """
+    Settle a turn that the provider has not taken up.
+    """
+    error = UnavailableError(
+        "The request was not taken up: a quarter of an hour later, its conversation shows no "
+        "picture. The program was stopped before it was sent, or no picture could be made. Ask "
+        "for it again."
+    )
+    return (yield from keep_failure(turn, error))
 
 
 def _keep(turn: Turn, outcome: Outcome, terms: Terms) -> Flow[Turn]:

@@ -29,12 +29,16 @@ class Context:
     How the model knows what came before: by an id, or by being told again; else there is nothing.
 
     Attributes:
-        previous_response_id: The reply that is continued.
+        conversation: The conversation in which the request is made.
+        previous_response_id: The reply that is continued; not within a conversation.
+        knows: Whether the provider knows the last picture by such an id.
         messages: The conversation until now.
         picture: The last picture, to stand before the new words.
     """
 
+    conversation: str | None = None
     previous_response_id: str | None = None
+    knows: bool = False
     messages: tuple[Item, ...] = ()
     picture: Fetched | None = None
 
@@ -95,10 +99,12 @@ def create(order: Order, context: Context, delivery: Delivery) -> Request:
         # Ours, so that a reply can be told by the turn that it belongs to.
         "metadata": {"imagesession_turn": order.turn.id},
     }
+    if context.conversation is not None:
+        body["conversation"] = context.conversation
     if context.previous_response_id is not None:
         body["previous_response_id"] = context.previous_response_id
     if order.brief:
-        # Instructions are not carried over by previous_response_id, so they go with every turn.
+        # Instructions are carried over by neither, so they go with every turn.
         body["instructions"] = order.brief
     if delivery != "background":
         body["stream"] = True
@@ -171,7 +177,7 @@ def _tool(order: Order, context: Context) -> Item:
     if order.partial_images:
         tool["partial_images"] = order.partial_images
     shown = order.based or context.picture is not None
-    if order.edits and (shown or context.previous_response_id is not None):
+    if order.edits and (shown or context.knows):
         tool["action"] = "edit"
     if order.mask is not None:
         tool["input_image_mask"] = _located(order.mask, order.files)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from imagesession._model.budgets import Budget
     from imagesession._model.estimates import Estimate
 
+Endpoint = Literal["responses", "conversations"]
+"""What a server that speaks OpenAI's protocol may not have."""
 Source: TypeAlias = "str | os.PathLike[str] | bytes | ImageRecord | object"
 """Where a picture comes from: a path or an id, bytes, a picture of the library, a PIL image."""
 
@@ -264,12 +266,27 @@ class Store(Protocol):
         """Put a reply into its original where the mask opens it, to the pixel."""
         ...
 
-    def speaks_responses(self, provider: str) -> bool:
-        """Tell whether a provider speaks Responses, as far as this program has found out."""
+    def lacks(self, provider: str, what: Endpoint) -> bool:
+        """Tell whether a provider has not got something, as far as this program has found out."""
         ...
 
-    def note_no_responses(self, provider: str) -> None:
-        """Remember, as long as this program runs, that a provider does not speak Responses."""
+    def note_lack(self, provider: str, what: Endpoint) -> None:
+        """Remember, as long as this program runs, that a provider has not got something."""
+        ...
+
+    def take_conversation(self, head: Turn) -> str | None:
+        """
+        Give the right to go on in the conversation in which a turn was the last word; None if
+        this program did not say it, or somebody has that right already.
+        """
+        ...
+
+    def leave_conversation(self, turn: Turn) -> None:
+        """Remember that a turn was the last word in its conversation."""
+        ...
+
+    def note_conversation(self, turn: Turn, conversation: str | None) -> None:
+        """Write down durably that a turn is asked in another conversation than was intended."""
         ...
 
     def cooldown(self, provider: str) -> float:

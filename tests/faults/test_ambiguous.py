@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from imagesession._plan import delivery
+from imagesession._plan import sending
 from imagesession.errors import OutcomeUnknownError, UnavailableError
 from imagesession.testing import OfflineProvider
 from tests.faults.tiny import picture_of, tiny_provider
@@ -56,12 +56,14 @@ def test_what_may_have_been_paid_for_is_asked_once(
 ) -> None:
     """
     Server errors, resets, silence and trickles behind a paid request never make it go out again.
+    Where it was asked in a conversation, all that was made is found there.
     """
     provider = losing(path, *AMBIGUOUS)
     prompts = [f"{path} {place} {number}" for number in range(cases)]
     endings = call_all(provider, place, tmp_path, prompts, timeout=0.8)
     check(provider, path, endings)
-    assert any(isinstance(ending.error, OutcomeUnknownError) for ending in endings.values())
+    lost = {met(provider, path)[prompt][0] for prompt, ending in endings.items() if ending.error}
+    assert lost <= {"529"} if path == RESPONSES else lost
 
 
 @WAYS
@@ -96,7 +98,7 @@ def test_twin_that_asks_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def again(*_: object) -> UnavailableError:
         return UnavailableError("try again")
 
-    monkeypatch.setattr(delivery, "_unanswered", again)
+    monkeypatch.setattr(sending, "_unanswered", again)
     provider = losing(RESPONSES, "reset before")
     endings = call_all(provider, IN_PROCESS, tmp_path, ["one", "two"], patience=0.6)
     with pytest.raises(AssertionError):

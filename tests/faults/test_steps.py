@@ -21,7 +21,10 @@ from imagesession.testing import serve
 from tests.faults.billing import Till, is_unknown
 from tests.faults.steps import When
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="programs are forked and killed")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="programs are forked and killed"),
+    pytest.mark.usefixtures("much_later"),
+]
 KILLED = -int(getattr(signal, "SIGKILL", 9))
 Kill = Callable[[str, int, When], int]
 
@@ -54,8 +57,7 @@ class Case:
         """
         Whether it is kept once if it was paid for, and its file is the only one.
         """
-        kept = self.billed == self.kept <= 1 or (self.unknown and not self.kept)
-        return self.goes_on and kept and self.files == self.kept
+        return self.goes_on and self.billed == self.kept == self.files <= 1
 
 
 @attrs.frozen
@@ -85,7 +87,7 @@ class Place:
         session = self.studio.session(f"{step} {when}")
         paid = self.provider.billed.total()
         assert self.kill(session.id, step, when) == KILLED
-        assert self.studio.recover(wait=10).left == {}
+        assert self.studio.recover(wait=0.3).left == {}
         assert self.studio.recover().images == ()
         images = session.images()
         assert all(image.bytes for image in images)
@@ -139,9 +141,9 @@ def place(root: Path, *forgetful: str) -> Generator[Place, None, None]:
 )
 def test_a_kill_at_any_step_loses_nothing(tmp_path: Path, whens: tuple[When, ...]) -> None:
     """
-    A picture that was paid for is kept once, with one file, and its session goes on. What was
-    killed before anything was sent, or before the provider's id was written, is settled as
-    unknown; the second of these happens at one step alone.
+    A picture that was paid for is kept once, with one file, and its session goes on; that holds
+    before the provider's id of it is written down too. What was killed before anything was sent
+    is settled as not taken up.
     """
     with place(tmp_path) as here:
         moments: list[tuple[int, When]] = [
@@ -150,20 +152,31 @@ def test_a_kill_at_any_step_loses_nothing(tmp_path: Path, whens: tuple[When, ...
         cases = here.cases(moments)
     assert len(cases) >= 20 * len(whens)
     assert [case for case in cases if not case.is_well] == []
-    unknowable = [case for case in cases if case.unknown and case.billed]
-    assert [case.when for case in unknowable] == ["before"]
+    assert [case for case in cases if case.unknown] == []
     assert len([case for case in cases if case.kept]) > len(cases) / 2
 
 
-def test_a_forgotten_id_is_caught(tmp_path: Path) -> None:
+def test_a_forgotten_id_is_made_good(tmp_path: Path) -> None:
     """
-    The harness sees what it looks for: a program that does not write the provider's id down loses
-    pictures that were paid for.
+    A program that does not write the provider's id down loses nothing either: the conversation
+    that was written down before tells what was answered.
     """
     with place(tmp_path, "forgetful") as here:
         (case,) = here.cases([(here.steps() // 2, "before")])
-    assert case.unknown
-    assert case.billed == 1
+    assert case.is_well
+    assert (case.billed, case.kept) == (1, 1)
+
+
+@pytest.mark.usefixtures("looks_into_no_conversation")
+def test_a_recovery_that_looks_into_no_conversation_is_caught(tmp_path: Path) -> None:
+    """
+    The harness sees what it looks for: without the conversation, a picture that was paid for is
+    lost when its program is killed before the provider's id is written down.
+    """
+    with place(tmp_path, "forgetful") as here:
+        (case,) = here.cases([(here.steps() // 2, "before")])
+    assert not case.is_well
+    assert (case.billed, case.kept) == (1, 0)
 
 
 def test_a_picture_put_down_twice_is_caught(

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import pytest
 
-from imagesession._plan import delivery
+from imagesession._plan import delivery, sending
 from imagesession.errors import StreamCutError
 from imagesession.testing import Answer, Fault, OfflineProvider, Reset
 from tests.conftest import MakeStudio
@@ -156,14 +156,15 @@ def test_twin_without_a_second_look(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """
-    A library that does not look a cut stream up fails this check.
+    A library that looks a cut stream up neither by its id nor in its conversation fails this check.
     """
 
     def give_up(*_: Any, **__: Any) -> Any:
         raise StreamCutError("cut", "")
         yield
 
-    monkeypatch.setattr(delivery, "poll", give_up)
+    monkeypatch.setattr(sending, "poll", give_up)
+    monkeypatch.setattr(delivery, "search", give_up)
     studio = make_studio(tmp_path, provider=drawing)
     first, second, *_ = event_ends(studio, drawing)
     with pytest.raises(AssertionError):

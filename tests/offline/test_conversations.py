@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import openai
 import pytest
 
+from imagesession._offline.conversations import KEPT_CONVERSATIONS
 from imagesession.testing import OfflineProvider
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def test_running_response_locks_its_conversation(
     connect: "Callable[[OfflineProvider], Talk]",
 ) -> None:
     """
-    While a background response runs, its conversation is locked and shows only the question.
+    While a background response runs, its conversation is locked and shows nothing of it.
     """
     times = [0.0]
     talk = connect(OfflineProvider(latency=10, clock=lambda: times[-1]))
@@ -58,7 +59,7 @@ def test_running_response_locks_its_conversation(
 
     status, error = talk.refused(conversation=conversation)
     assert (status, error["code"]) == (400, "conversation_locked")
-    assert len(list(talk.client.conversations.items.list(conversation))) == 1
+    assert list(talk.client.conversations.items.list(conversation)) == []
     times.append(10.0)
     assert len(list(talk.client.conversations.items.list(conversation))) == 3
 
@@ -109,7 +110,7 @@ def test_oldest_conversations_are_forgotten(talk: "Talk") -> None:
     """
     The memory for conversations has a bound.
     """
-    first, *_ = [talk.client.conversations.create().id for _ in range(257)]
+    first, *_ = [talk.client.conversations.create().id for _ in range(KEPT_CONVERSATIONS + 1)]
 
     with pytest.raises(openai.NotFoundError):
         talk.client.conversations.retrieve(first)
