@@ -30,7 +30,8 @@ from imagesession._plan.jobs import MAX_CONCURRENCY
 from imagesession._plan.variations import MAX_TAKES
 from imagesession._session import ImageSession
 from imagesession._signatures import INHERITED
-from imagesession._studio import IDLE_AFTER, MAX_SESSIONS, TIMEOUT, Studio
+from imagesession._settings import IDLE_AFTER, MAX_SESSIONS, TIMEOUT
+from imagesession._studio import Studio
 from imagesession._version import __version__
 
 Row: TypeAlias = tuple[str, ...]

@@ -13,6 +13,7 @@ import attrs
 from imagesession._asking import PARALLEL, Asking, Framing
 from imagesession._drive.desk import AsyncDesk, Desk
 from imagesession._drive.many import Pace
+from imagesession._drive.watching import watched_each
 from imagesession._images import AnyDesk, AsyncSavedImage, SavedImage, optional_source, sources
 from imagesession._model.catalogue import Kind as ModelKind
 from imagesession._model.catalogue import Model
@@ -33,6 +34,8 @@ from imagesession._signatures import takes_options
 
 if TYPE_CHECKING:
     from typing import Unpack
+
+    from imagesession._model.progress import OnProgress
 
 Image = TypeVar("Image")
 Jobs = Mapping[str, str | Job] | Iterable[str | Job]
@@ -97,6 +100,7 @@ class Manages(_Managing[Desk], Purposes):
         concurrency: int = PARALLEL,
         images_per_minute: float | None = None,
         progress: bool | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> Results[SavedImage]:
         """
@@ -110,6 +114,7 @@ class Manages(_Managing[Desk], Purposes):
                 What is given from the library does not count.
             progress: Whether to show a bar on standard error; left out, one is shown in a
                 terminal or notebook.
+            on_progress: As in `generate`; its `position` tells which picture it is about.
             **options: What every job asks for unless it says otherwise; see `Options`.
 
         Returns:
@@ -121,7 +126,7 @@ class Manages(_Managing[Desk], Purposes):
         """
         named = jobs.named(jobs_)
         limit, pace = jobs.check_pace(concurrency, images_per_minute)
-        todo = self._todo(named, options)
+        todo = watched_each(self._todo(named, options), on_progress)
         free = self._desk.do(jobs.made(named)) if pace else ()
         with bar(len(todo), wanted=progress) as report:
             found = self._desk.gather(
@@ -161,7 +166,7 @@ class Manages(_Managing[Desk], Purposes):
         before it first asks for a picture.
 
         Args:
-            wait: Seconds to wait for each picture that is not finished yet.
+            wait: Seconds to wait, in all, for pictures that are not finished yet.
 
         Raises:
             AccessError: There is no key, or it may not do this.
@@ -246,6 +251,7 @@ class AsyncManages(_Managing[AsyncDesk], AsyncPurposes):
         concurrency: int = PARALLEL,
         images_per_minute: float | None = None,
         progress: bool | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> Results[AsyncSavedImage]:
         """
@@ -253,7 +259,7 @@ class AsyncManages(_Managing[AsyncDesk], AsyncPurposes):
         """
         named = jobs.named(jobs_)
         limit, pace = jobs.check_pace(concurrency, images_per_minute)
-        todo = self._todo(named, options)
+        todo = watched_each(self._todo(named, options), on_progress)
         free = await self._desk.do(jobs.made(named)) if pace else ()
         with bar(len(todo), wanted=progress) as report:
             found = await self._desk.gather(

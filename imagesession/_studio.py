@@ -8,22 +8,31 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, cast
+from typing import TYPE_CHECKING, Any, Generic
 
-from imagesession._drive.connection import Access, AsyncClosing, Closing, Connection
+from imagesession._drive.connection import AsyncClosing, Closing, Connection
 from imagesession._drive.desk import AsyncDesk, Desk
 from imagesession._finding import AsyncFinds, Finds
 from imagesession._images import AnyDesk
 from imagesession._library.library import Library
 from imagesession._managing import AsyncManages, Manages
-from imagesession._model.catalogue import load_catalogue
-from imagesession._model.options import OptionKeywords, Options
-from imagesession._plan.jobs import check_per_minute
+from imagesession._model.options import OptionKeywords
 from imagesession._plan.sessions import Place
 from imagesession._plan.steps import Flow
 from imagesession._plan.wishes import Terms
+from imagesession._settings import (
+    IDLE_AFTER,
+    MAX_SESSIONS,
+    OFFLINE,
+    PATIENCE,
+    TIMEOUT,
+    check_terms,
+    choose_folder,
+    find_access,
+    has_key,
+    name_provider,
+)
 from imagesession._signatures import takes_options
-from imagesession.errors import CallError
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -32,16 +41,6 @@ if TYPE_CHECKING:
 
     from imagesession._model.budgets import Budget
     from imagesession._offline import OfflineProvider
-
-TIMEOUT = 600.0
-"""Seconds after which a picture that was accepted is no longer waited for."""
-PATIENCE = 60.0
-"""Seconds for which to ask again while the provider turns requests away."""
-MAX_SESSIONS = 100
-"""How many sessions may be active at once."""
-IDLE_AFTER = 3600.0
-"""Seconds after which a session in which nothing happens is idle."""
-OFFLINE = "offline: sketches drawn on this computer, not a model's work"
 
 
 class _Face(Generic[AnyDesk]):
@@ -70,6 +69,12 @@ class _Face(Generic[AnyDesk]):
         yield from ()
         return None
 
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        from imagesession._show import notebook  # noqa: PLC0415 - loads Pillow and Jinja
+
+        words = str(self.library), self.provider, repr(self)
+        return notebook.studio(self._desk.library, *words), {}
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {str(self.library)!r}, {self.provider}>"
 
@@ -97,6 +102,8 @@ class Studio(_Face[Desk], Finds, Manages):
             the error at once.
         images_per_minute: How many requests all programs on this library may send a minute,
             evenly spaced; what your account's limit says.
+        max_in_flight: How many requests all programs on this library may have under way at once;
+            others wait for their turn, up to `timeout`. None for no limit.
         **options: What is asked of every picture, unless a session or call says otherwise; see
             `Options`.
 
@@ -121,20 +128,22 @@ class Studio(_Face[Desk], Finds, Manages):
         timeout: float = TIMEOUT,
         patience: float = PATIENCE,
         images_per_minute: float | None = None,
+        max_in_flight: int | None = None,
         **options: Unpack[OptionKeywords],
     ) -> None:
-        access = _access(api_key, base_url)
+        access = find_access(api_key, base_url)
 
         def connect() -> Closing:
             from imagesession._drive import clients  # noqa: PLC0415 - loads openai
 
             return clients.connect(access) if client is None else clients.wrap(client)
 
-        terms = _terms(
+        terms = check_terms(
             options, budget=budget, max_sessions=max_sessions, idle_after=idle_after,
             timeout=timeout, patience=patience, images_per_minute=images_per_minute,
+            max_in_flight=max_in_flight,
         )  # fmt: skip
-        self._set_up(_folder(library), connect, _online(access, client), terms)
+        self._set_up(choose_folder(library), connect, name_provider(access, client), terms)
 
     def _set_up(
         self, folder: Path, connect: Callable[[], Closing], provider: str, terms: Terms
@@ -156,6 +165,7 @@ class Studio(_Face[Desk], Finds, Manages):
         idle_after: float = IDLE_AFTER,
         patience: float = PATIENCE,
         images_per_minute: float | None = None,
+        max_in_flight: int | None = None,
         **options: Unpack[OptionKeywords],
     ) -> Self:
         """
@@ -173,6 +183,7 @@ class Studio(_Face[Desk], Finds, Manages):
             idle_after: As for a `Studio`.
             patience: As for a `Studio`.
             images_per_minute: As for a `Studio`.
+            max_in_flight: As for a `Studio`.
             **options: As for a `Studio`.
         """
         from imagesession._offline import OfflineProvider, OfflineTransport  # noqa: PLC0415 - loads Pillow
@@ -185,11 +196,12 @@ class Studio(_Face[Desk], Finds, Manages):
             return clients.connect_through(OfflineTransport(drawing))
 
         studio = cls.__new__(cls)
-        terms = _terms(
+        terms = check_terms(
             options, budget=budget, max_sessions=max_sessions, idle_after=idle_after,
             timeout=TIMEOUT, patience=patience, images_per_minute=images_per_minute,
+            max_in_flight=max_in_flight,
         )  # fmt: skip
-        studio._set_up(_folder(library, offline=True), connect, OFFLINE, terms)  # noqa: SLF001 - it is our own
+        studio._set_up(choose_folder(library, offline=True), connect, OFFLINE, terms)  # noqa: SLF001 - it is our own
         return studio
 
     @classmethod
@@ -203,6 +215,7 @@ class Studio(_Face[Desk], Finds, Manages):
         idle_after: float = IDLE_AFTER,
         patience: float = PATIENCE,
         images_per_minute: float | None = None,
+        max_in_flight: int | None = None,
         **options: Unpack[OptionKeywords],
     ) -> Self:
         """
@@ -217,9 +230,10 @@ class Studio(_Face[Desk], Finds, Manages):
             idle_after: As for a `Studio`.
             patience: As for a `Studio`.
             images_per_minute: As for a `Studio`.
+            max_in_flight: As for a `Studio`.
             **options: As for a `Studio`.
         """
-        make = cls if _has_key() else cls.offline
+        make = cls if has_key() else cls.offline
         return make(
             library,
             budget=budget,
@@ -227,8 +241,19 @@ class Studio(_Face[Desk], Finds, Manages):
             idle_after=idle_after,
             patience=patience,
             images_per_minute=images_per_minute,
+            max_in_flight=max_in_flight,
             **options,
         )
+
+    def connect(self) -> None:
+        """
+        Make ready what talks to the provider, which otherwise takes most of a second of the first
+        call. Nothing is sent.
+
+        Raises:
+            AccessError: There is no key.
+        """
+        self._connection()
 
     def close(self) -> None:
         """
@@ -272,20 +297,22 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncManages):
         timeout: float = TIMEOUT,
         patience: float = PATIENCE,
         images_per_minute: float | None = None,
+        max_in_flight: int | None = None,
         **options: Unpack[OptionKeywords],
     ) -> None:
-        access = _access(api_key, base_url)
+        access = find_access(api_key, base_url)
 
         def connect() -> AsyncClosing:
             from imagesession._drive import clients  # noqa: PLC0415 - loads openai
 
             return clients.connect_async(access) if client is None else clients.wrap_async(client)
 
-        terms = _terms(
+        terms = check_terms(
             options, budget=budget, max_sessions=max_sessions, idle_after=idle_after,
             timeout=timeout, patience=patience, images_per_minute=images_per_minute,
+            max_in_flight=max_in_flight,
         )  # fmt: skip
-        self._set_up(_folder(library), connect, _online(access, client), terms)
+        self._set_up(choose_folder(library), connect, name_provider(access, client), terms)
 
     def _set_up(
         self, folder: Path, connect: Callable[[], AsyncClosing], provider: str, terms: Terms
@@ -307,6 +334,7 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncManages):
         idle_after: float = IDLE_AFTER,
         patience: float = PATIENCE,
         images_per_minute: float | None = None,
+        max_in_flight: int | None = None,
         **options: Unpack[OptionKeywords],
     ) -> Self:
         """
@@ -322,11 +350,12 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncManages):
             return clients.connect_through_async(AsyncOfflineTransport(drawing))
 
         studio = cls.__new__(cls)
-        terms = _terms(
+        terms = check_terms(
             options, budget=budget, max_sessions=max_sessions, idle_after=idle_after,
             timeout=TIMEOUT, patience=patience, images_per_minute=images_per_minute,
+            max_in_flight=max_in_flight,
         )  # fmt: skip
-        studio._set_up(_folder(library, offline=True), connect, OFFLINE, terms)  # noqa: SLF001 - it is our own
+        studio._set_up(choose_folder(library, offline=True), connect, OFFLINE, terms)  # noqa: SLF001 - it is our own
         return studio
 
     @classmethod
@@ -340,12 +369,13 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncManages):
         idle_after: float = IDLE_AFTER,
         patience: float = PATIENCE,
         images_per_minute: float | None = None,
+        max_in_flight: int | None = None,
         **options: Unpack[OptionKeywords],
     ) -> Self:
         """
         Same as `Studio.from_env`; awaits nothing.
         """
-        make = cls if _has_key() else cls.offline
+        make = cls if has_key() else cls.offline
         return make(
             library,
             budget=budget,
@@ -353,8 +383,17 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncManages):
             idle_after=idle_after,
             patience=patience,
             images_per_minute=images_per_minute,
+            max_in_flight=max_in_flight,
             **options,
         )
+
+    async def connect(self) -> None:
+        """
+        Same as `Studio.connect`, but awaits.
+        """
+        import anyio.to_thread  # noqa: PLC0415 - loads anyio, which a sync studio does not need
+
+        await anyio.to_thread.run_sync(self._connection)
 
     async def close(self) -> None:
         """
@@ -378,71 +417,6 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncManages):
 
 
 # --- what both share ---------------------------------------------------------------------------
-
-
-def _terms(
-    options: OptionKeywords,
-    *,
-    budget: Budget | None,
-    max_sessions: object,
-    idle_after: object,
-    timeout: object,
-    patience: object,
-    images_per_minute: object,
-) -> Terms:
-    if type(max_sessions) is not int or max_sessions < 1:
-        raise CallError(f"max_sessions={max_sessions!r} is not a whole number from 1.")
-    per_minute = check_per_minute(images_per_minute)
-    return Terms(
-        catalogue=load_catalogue(),
-        options=Options().updated(options),
-        budget=budget,
-        timeout=_seconds("timeout", timeout),
-        patience=_seconds("patience", patience, zero=True),
-        interval=0.0 if per_minute is None else 60.0 / per_minute,
-        max_sessions=max_sessions,
-        idle_after=_seconds("idle_after", idle_after),
-    )
-
-
-def _seconds(name: str, value: object, *, zero: bool = False) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    amount = float(cast("float", value)) if is_number else -1.0
-    if amount > 0 or (zero and amount == 0):
-        return amount
-    raise CallError(
-        f"{name}={value!r} is not a number of seconds {'from' if zero else 'greater than'} 0."
-    )
-
-
-def _has_key() -> bool:
-    return bool(os.environ.get("OPENAI_API_KEY", "").strip())
-
-
-def _access(api_key: str | None, base_url: str | None) -> Access:
-    return Access(
-        api_key=api_key or os.environ.get("OPENAI_API_KEY"),
-        base_url=base_url or os.environ.get("OPENAI_BASE_URL") or None,
-    )
-
-
-def _online(access: Access, client: openai.OpenAI | openai.AsyncOpenAI | None) -> str:
-    if client is not None:
-        host = getattr(getattr(client, "base_url", None), "host", "an unknown place")
-        return f"{type(client).__name__} at {host}"
-    if access.base_url is not None:
-        return f"the server at {access.base_url.split('//')[-1].split('@')[-1].split('/')[0]}"
-    return "OpenAI"
-
-
-def _folder(library: str | os.PathLike[str] | None, *, offline: bool = False) -> Path:
-    chosen = library or os.environ.get("IMAGESESSION_LIBRARY")
-    if chosen:
-        return Path(chosen)
-    import platformdirs  # noqa: PLC0415 - not everybody leaves the choice to it
-
-    pictures = platformdirs.user_pictures_path()
-    return pictures / ("imagesession offline" if offline else "imagesession")
 
 
 for _public in (Studio, AsyncStudio):

@@ -18,6 +18,7 @@ Where things lie in a library.
         spill/<turn>.bin             replies that were paid for and could not be read
         owners/<name>                held by each library that is open, while its process lives
         pace/<provider>.{wait,next}.json   how long a provider wants to be left alone; disposable
+        pace/<provider>.slots/<number>     locked while a request is under way; disposable
         uploads/<sha256>.<provider>.json   pictures that the provider holds for now; disposable
         index.sqlite                 disposable
         tmp/                         unfinished files

@@ -9,6 +9,7 @@ guess from process numbers, which are used again, or from clocks.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import threading
@@ -20,6 +21,7 @@ import attrs
 from .durable import PRIVATE_FILE
 
 _TRIES = 5
+_HELD = frozenset({errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK})
 
 
 @attrs.define
@@ -133,7 +135,17 @@ def _remove_dead(path: Path) -> None:
 
 def _lock(descriptor: int) -> bool:
     """
-    Lock a file for as long as it is open; tell whether nobody else held it.
+    Lock a file for as long as it is open; tell whether that is done for sure.
+    """
+    return try_lock(descriptor) is True
+
+
+def try_lock(descriptor: int) -> bool | None:
+    """
+    Lock a file for as long as it is open.
+
+    Returns:
+        Whether nobody else held it; None where the file system knows no locks.
     """
     try:
         if sys.platform == "win32":
@@ -144,7 +156,6 @@ def _lock(descriptor: int) -> bool:
             import fcntl  # noqa: PLC0415 - exists on other platforms alone
 
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        # Another holds it; or the file system knows no locks, and nobody can tell.
-        return False
+    except OSError as error:
+        return False if error.errno in _HELD else None
     return True

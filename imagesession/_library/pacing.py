@@ -18,8 +18,10 @@ from pathlib import Path
 from imagesession._model.turns import Turn
 from imagesession._plan.store import Endpoint
 
+from . import slots
 from .durable import disk_errors, write_plainly
 from .foundation import Foundation
+from .slots import Slot
 
 _LONGEST = 600.0
 
@@ -95,6 +97,12 @@ class Pacing(Foundation):
             wait = self._seconds_to(file)
             self._set(file, time.time() + wait + interval)
         return wait
+
+    def take_slot(self, provider: str, count: int) -> Slot | None:
+        """
+        Take one of so many places among all processes' requests under way; None if all are taken.
+        """
+        return slots.take(self._pace_file(provider, "slots").with_suffix(""), count)
 
     def _pace_file(self, provider: str, what: str) -> Path:
         whose = hashlib.sha256(provider.encode("utf-8", "replace")).hexdigest()[:16]

@@ -80,7 +80,7 @@ def _items(turn: Turn, provider: str) -> tuple[Item, ...]:
 
 def _is_held(turn: Turn, provider: str) -> bool:
     return turn.provider == provider and any(
-        image.call_id and image.source == "reply" for image in turn.images
+        image.call_id and image.source != "composite" for image in turn.images
     )
 
 

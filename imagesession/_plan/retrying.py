@@ -14,12 +14,14 @@ from imagesession._model.turns import Turn
 from imagesession.errors import RateLimitError, TryLaterError, UnavailableError
 
 from .steps import Flow, Now, OnDisk, Wait
+from .store import Lease
 from .wishes import Terms
 
 T = TypeVar("T")
 MAX_TRIES = 5
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
+_ROOM_SECONDS = 0.05
 
 
 def persist(attempt: Callable[[], Flow[T]], turn: Turn, terms: Terms) -> Flow[T]:
@@ -56,6 +58,27 @@ def persist(attempt: Callable[[], Flow[T]], turn: Turn, terms: Terms) -> Flow[T]
                 raise
             yield from Wait(pause)
     raise AssertionError("the last try returns or raises")
+
+
+def wait_for_room(provider: str, terms: Terms) -> Flow[Lease | None]:
+    """
+    Wait until fewer requests are under way than are allowed; give the right to be one of them.
+
+    Raises:
+        RateLimitError: There was no room for as long as a picture may take.
+    """
+    count = terms.in_flight
+    if count is None:
+        return None
+    end = (yield from Now()) + terms.timeout
+    while (slot := (yield from OnDisk(lambda store: store.take_slot(provider, count)))) is None:
+        if (yield from Now()) >= end:
+            raise RateLimitError(
+                f"{count} requests are under way, and max_in_flight={count} are allowed; none has "
+                f"ended within {terms.timeout:.0f} seconds. Nothing was sent."
+            )
+        yield from Wait(_ROOM_SECONDS)
+    return slot
 
 
 def _keep_apart(provider: str, interval: float) -> Flow[None]:

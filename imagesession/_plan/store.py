@@ -301,6 +301,10 @@ class Store(Protocol):
         """Take the next time at which a request may go out; return the seconds to wait."""
         ...
 
+    def take_slot(self, provider: str, count: int) -> Lease | None:
+        """Take one of so many places among all processes' requests; None if all are taken."""
+        ...
+
     def find_upload(self, sha256: str, provider: str, at: dt.datetime) -> Upload | None:
         """Return the picture's id with a provider, if it lives; None if it must go up."""
         ...

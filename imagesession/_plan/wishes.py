@@ -70,6 +70,8 @@ class Terms:
         timeout: Seconds to look for a picture that was accepted.
         patience: Seconds to go on trying while the provider turns a request away.
         interval: Seconds between requests of all processes on the library; 0 for no limit.
+        in_flight: How many requests all processes on the library may have under way; None for no
+            limit.
         max_sessions: How many sessions may be active.
         idle_after: Seconds after which a session in which nothing happens is idle.
     """
@@ -80,5 +82,6 @@ class Terms:
     timeout: float = 600.0
     patience: float = 60.0
     interval: float = 0.0
+    in_flight: int | None = None
     max_sessions: int = 100
     idle_after: float = 3600.0

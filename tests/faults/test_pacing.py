@@ -1,0 +1,171 @@
+"""
+All programs on a library keep to one limit of requests under way, and each gets its share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagesession import AsyncStudio, Studio
+from imagesession.errors import CallError, RateLimitError
+from imagesession.testing import Answer, Call, OfflineProvider, serve, tiny_image
+from tests.bench.server import FixedPainter
+from tests.conftest import MakeStudio
+
+PROGRAM = """
+import sys
+from imagesession import Studio
+library, url, name, count = sys.argv[1:]
+with Studio(library, api_key="x", base_url=url, max_in_flight=2) as studio:
+    for number in range(int(count)):
+        studio.generate(f"{name} {number}")
+"""
+
+
+class Counter(OfflineProvider):
+    """
+    Knows how many requests were under way at once, and in which order they came.
+
+    Attributes:
+        most: How many were under way at most.
+        order: Their prompts, the oldest first.
+    """
+
+    def __init__(self, latency: float) -> None:
+        super().__init__(latency=latency, painter=FixedPainter(tiny_image(), (64, 64)))
+        self.most = 0
+        self.order: list[str] = []
+        self._ends: list[float] = []
+        self._seconds = latency
+        self._counting = threading.Lock()
+
+    def handle(self, call: Call) -> Answer:
+        """
+        Answer a call, and count those that are paid for.
+        """
+        if (call.method, call.path) == ("POST", "/responses"):
+            now = time.monotonic()
+            with self._counting:
+                self._ends = [*(end for end in self._ends if end > now), now + self._seconds]
+                self.most = max(self.most, len(self._ends))
+                self.order.append(call.json["input"][-1]["content"][-1]["text"])
+        return super().handle(call)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks are tried there by hand")
+def test_programs_share_what_may_be_under_way(tmp_path: Path) -> None:
+    """
+    Four programs never have more under way than is allowed, all of them get done, and none waits
+    until the others are.
+    """
+    provider = Counter(latency=0.1)
+    with serve(provider) as served:
+        programs = [
+            subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, str(tmp_path), served.base_url, name, "6"]
+            )
+            for name in "abcd"
+        ]
+        assert [program.wait(timeout=60) for program in programs] == [0] * 4
+    assert provider.most <= 2
+    lasts = {prompt[0]: at for at, prompt in enumerate(provider.order)}
+    assert collections.Counter(prompt[0] for prompt in provider.order) == dict.fromkeys("abcd", 6)
+    assert min(lasts.values()) >= 6
+
+
+def test_a_dead_programs_place_is_free(tmp_path: Path) -> None:
+    """
+    A program that is killed with a request under way does not keep its place.
+    """
+    provider = Counter(latency=30)
+    with serve(provider) as served:
+        program = [sys.executable, "-c", PROGRAM, str(tmp_path), served.base_url, "a", "1"]
+        children = [subprocess.Popen(program) for _ in range(2)]
+        while len(provider.order) < 2:
+            time.sleep(0.01)
+        for child in children:
+            child.kill()
+            child.wait()
+        provider.latency = 0.0
+        access: dict[str, Any] = {"api_key": "x", "base_url": served.base_url, "timeout": 5}
+        with Studio(tmp_path, max_in_flight=2, **access) as studio:
+            assert studio.generate("b").bytes
+
+
+def test_calls_of_one_program_share_too(tmp_path: Path) -> None:
+    """
+    The limit holds for the tasks of one program as well.
+    """
+    provider = Counter(latency=0.05)
+
+    async def run() -> None:
+        async with AsyncStudio.offline(tmp_path, provider=provider, max_in_flight=3) as studio:
+            await asyncio.gather(*(studio.generate(f"x {number}") for number in range(12)))
+
+    asyncio.run(run())
+    assert provider.most <= 3
+    assert len(provider.order) == 12
+
+
+def test_whoever_finds_no_room_is_told(
+    make_studio: MakeStudio, tmp_path: Path, in_threads: Callable[[list[Callable[[], Any]]], None]
+) -> None:
+    """
+    A call that gets no turn for as long as a picture may take ends with an error, and nothing is
+    sent for it.
+    """
+    provider = Counter(latency=0.6)
+    with serve(provider) as served:
+        access = {"online": True, "api_key": "x", "base_url": served.base_url, "max_in_flight": 1}
+        patient, hasty = (make_studio(tmp_path, timeout=wait, **access) for wait in (20, 0.1))
+
+        def second() -> None:
+            while not provider.order:
+                time.sleep(0.005)
+            with pytest.raises(RateLimitError, match="max_in_flight=1"):
+                hasty.generate("b")
+
+        in_threads([lambda: patient.generate("a"), second])
+    assert provider.order == ["a"]
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, "2", True])
+def test_a_limit_is_a_number(make_studio: MakeStudio, tmp_path: Path, wrong: object) -> None:
+    """
+    What is no limit is refused when the studio is made.
+    """
+    with pytest.raises(CallError, match="max_in_flight="):
+        make_studio(tmp_path, max_in_flight=wrong)
+
+
+def test_programs_that_do_not_wait_are_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The count sees what it looks for: without waiting, more is under way than is allowed.
+    """
+
+    def never(*_: object) -> Any:
+        return None
+        yield
+
+    for target in ("imagesession._plan.flows", "imagesession._plan.analysis"):
+        monkeypatch.setattr(f"{target}.wait_for_room", never)
+    provider = Counter(latency=0.1)
+
+    async def run() -> None:
+        async with AsyncStudio.offline(tmp_path, provider=provider, max_in_flight=1) as studio:
+            await asyncio.gather(*(studio.generate(f"x {number}") for number in range(4)))
+
+    asyncio.run(run())
+    assert provider.most > 1
