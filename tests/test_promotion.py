@@ -15,10 +15,18 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imagesession import Mask
+from imagesession import Mask, Studio
 from imagesession.errors import CallError, MaxSessionsReached, NotFoundError, PictureError
 from imagesession.testing import OfflineProvider, tiny_image
 from tests.conftest import MakeStudio
+from tests.conversing import (
+    EITHER_WAY,
+    Known,
+    anew_from,
+    known,
+    refuse_conversations,
+    straight_from,
+)
 from tests.pixels import making
 from tests.sent import asked, opened, posts, shown
 
@@ -64,17 +72,28 @@ def is_reddish(image: Any) -> bool:
     return red > 2 * max(others)
 
 
+def told_in_words(image: Any) -> Known:
+    """
+    Return how a request tells a picture that was promoted in words, naming nothing to the provider.
+    """
+    return Known(conversation=image.turn.conversation, messages=4)
+
+
 # --- one-shots ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("conversing", EITHER_WAY)
 @pytest.mark.parametrize("by_id", [False, True])
 def test_a_one_shot_becomes_a_session(
-    studio: Any, provider: OfflineProvider, by_id: object
+    studio: Any, provider: OfflineProvider, by_id: object, conversing: object
 ) -> None:
     """
     What was asked, what the model made of it and the provider's own context go along: the first
-    refinement continues by the reply's id and sends no picture.
+    refinement names the picture by the provider's id of it, or the reply where there are no
+    conversations, and sends no picture.
     """
+    if not conversing:
+        refuse_conversations(provider)
     one = studio.generate("modern office workspace", quality="high")
     session = studio.promote(one.id if by_id else one, "Office workspace refinement", name="Office")
     head = session.head()
@@ -91,7 +110,9 @@ def test_a_one_shot_becomes_a_session(
 
     later = session.generate("add plants")
     body = asked(provider)[-1]
-    assert body["previous_response_id"] == one.turn.response_id
+    assert known(body) == (
+        anew_from(one, within=later) if conversing else straight_from(one, conversing=False)
+    )
     assert shown(provider, body) == []
     assert body["instructions"] == "Office workspace refinement"
     assert later.parent == head.turn.id
@@ -139,8 +160,9 @@ def test_a_promotion_is_found_again(
     assert start.sha256 == one.sha256
     assert start.turn.origin.image_id == one.id
     assert start.parents == (one.id,)
-    assert session.generate("warmer").turn.context == "continued"
-    assert asked(provider)[-1]["previous_response_id"] == one.turn.response_id
+    warmer = session.generate("warmer")
+    assert warmer.turn.context == "continued"
+    assert known(asked(provider)[-1]) == anew_from(one, within=warmer)
     assert [len(image.lineage()) for image in session.images()] == [1, 2, 2]
 
 
@@ -169,8 +191,8 @@ def test_another_providers_one_shot_is_shown(
     (record,) = (file for file in records if one.turn.id in file.name)
     record.write_text(record.read_text().replace("offline.imagesession", "elsewhere.example"))
     studio = make_studio(tmp_path, provider=provider)
-    studio.promote(one.id, "x").generate("bluer")
-    assert "previous_response_id" not in asked(provider)[-1]
+    image = studio.promote(one.id, "x").generate("bluer")
+    assert known(asked(provider)[-1]) == told_in_words(image)
     assert shown(provider, asked(provider)[-1]) == [one.bytes]
 
 
@@ -185,9 +207,9 @@ def test_one_of_several_pictures(studio: Any, provider: OfflineProvider) -> None
     meant = studio.image(last.turn.images[1].id)
     session = studio.promote(meant, "x")
     assert session.head().sha256 == meant.sha256 != last.sha256
-    session.generate("bluer")
+    image = session.generate("bluer")
     body = asked(provider)[-1]
-    assert "previous_response_id" not in body
+    assert known(body) == told_in_words(image)
     assert shown(provider, body) == [meant.bytes]
 
 
@@ -218,7 +240,8 @@ def test_a_picture_of_another_session_is_taken_alone(
     session = studio.promote(picture, "A new start")
     image = session.generate("add a sun")
     body = asked(provider)[-1]
-    assert "previous_response_id" not in body
+    assert known(body) == told_in_words(image)
+    assert image.turn.conversation not in {turn.conversation for turn in origin.turns()}
     assert shown(provider, body) == [picture.bytes]
     *told, _ = body["input"]
     assert "a little darker" in json.dumps(told)
@@ -248,6 +271,7 @@ def test_a_plain_file_starts_a_session(
     path.unlink()
     image = session.generate("make it warmer")
     body = asked(provider)[-1]
+    assert known(body) == told_in_words(image)
     assert shown(provider, body) == [RED]
     assert "[I bring a picture.]" in json.dumps(body["input"][0])
     assert is_reddish(image)
@@ -285,9 +309,9 @@ def test_a_file_of_another_library_brings_what_lies_beside_it(
     )
     assert (head.bytes, head.turn.response_id) == (one.bytes, None)
     assert head.path.is_relative_to(tmp_path / "ours")
-    session.generate("bluer")
+    image = session.generate("bluer")
     (body,) = asked(provider)
-    assert "previous_response_id" not in body
+    assert known(body) == told_in_words(image)
     assert shown(provider, body) == [one.bytes]
     assert "a red heart" in json.dumps(body["input"])
 
@@ -516,3 +540,48 @@ def test_an_import_is_a_picture_like_others(studio: Any, provider: OfflineProvid
     assert "a red square" in json.dumps(asked(provider)[-1]["input"])
     assert studio.edit("darker", image=image).parents == (image.id,)
     assert posts(provider).count("/files") == 1
+
+
+def test_what_is_brought_in_is_listed(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    A picture that is imported or promoted is found among all others, whenever they were listed
+    before, and by other programs too.
+    """
+    studio = make_studio(tmp_path, provider=provider)
+    assert studio.images() == ()
+    kept = studio.import_image(RED)
+    assert [image.id for image in studio.images()] == [kept.id]
+    session = studio.promote(tiny_image(colour=(1, 2, 3)), "x")
+    copied = studio.promote(kept, "y")
+    other = make_studio(tmp_path, provider=provider)
+    wanted = {kept.id, session.head().id, copied.head().id}
+    assert {image.id for image in other.images()} == wanted
+    assert {image.id for image in studio.images()} == wanted
+    assert studio.pending() == ()
+
+
+def test_what_was_not_brought_in_whole_is_forgotten(
+    tmp_path: Path, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A program that dies while it brings a picture in leaves nothing to settle: the picture is still
+    where it came from.
+    """
+    studio = Studio.offline(tmp_path, provider=provider)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("imagesession._library.journal.Journal.drop", die)
+    monkeypatch.setattr("imagesession._library.library.Library._settle", die)
+    with pytest.raises(KeyboardInterrupt):
+        studio.import_image(RED)
+    monkeypatch.undo()
+    folder = tmp_path / ".imagesession" / "journal"
+    assert len(list(folder.iterdir())) == 1
+    later = Studio.offline(tmp_path, provider=provider)
+    assert later.pending() == later.images() == ()
+    assert later.recover() == type(later.recover())()
+    assert list(folder.iterdir()) == []

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import shutil
+from collections.abc import Generator
 from pathlib import Path
 
 import attrs
@@ -173,7 +174,7 @@ class Library(Archiving, Recovering, Pacing):
                 paid for are put elsewhere.
         """
         try:
-            with disk_errors(self.layout.root):
+            with disk_errors(self.layout.root), self._brought(turn):
                 settled = self._settle(turn, pictures, copies)
         except LibraryError as error:
             if not pictures or turn.kind in _BROUGHT or turn.id in self._taken_over:
@@ -187,6 +188,25 @@ class Library(Archiving, Recovering, Pacing):
             if self._unindexed > MAX_UNINDEXED:
                 self._catch_up()
         return settled
+
+    @contextlib.contextmanager
+    def _brought(self, turn: Turn) -> Generator[None, None, None]:
+        """
+        Write down what is brought in and was not asked for, so that it is taken into the index as
+        what was asked for is: from the journal.
+        """
+        if turn.kind not in _BROUGHT:
+            yield
+            return
+        lease = self._write_intent(turn, self._owners.me())
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._journal.drop(turn.id, turn.session)
+            raise
+        finally:
+            lease.release()
 
     def _settle(
         self, turn: Turn, pictures: tuple[Received, ...], copies: tuple[ImageRecord, ...]

@@ -107,7 +107,9 @@ class Recovering(Foundation):
         needed: set[str] = set()
         for entry in self._journal.entries():
             intent = self._journal.read(entry) if self._is_open(entry) else None
-            if intent is not None:
+            if intent is not None and intent.turn.status != "pending":
+                self._drop_unless_running(intent)
+            elif intent is not None:
                 needed.add(intent.owner or "")
                 yield Pending(
                     turn=intent.turn,
@@ -116,6 +118,13 @@ class Recovering(Foundation):
                 )
         self._owners.sweep(needed)
         self._journal.sweep()
+
+    def _drop_unless_running(self, intent: Intent) -> None:
+        """
+        Forget a picture that was not brought in whole; it is still where it came from.
+        """
+        if not self._is_running(intent):
+            self._journal.drop(intent.turn.id, intent.turn.session)
 
     def claim(self, turn: Turn) -> HeldLease | None:
         """

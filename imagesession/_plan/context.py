@@ -79,8 +79,13 @@ def _items(turn: Turn, provider: str) -> tuple[Item, ...]:
 
 
 def _is_held(turn: Turn, provider: str) -> bool:
+    """
+    Tell whether the provider has a turn's pictures by their ids. A copy has its original's id, and
+    counts where that came alone in its reply: then its turn names the reply too.
+    """
+    held = {"reply"} if turn.response_id is None else {"reply", "copy"}
     return turn.provider == provider and any(
-        image.call_id and image.source != "composite" for image in turn.images
+        image.call_id and image.source in held for image in turn.images
     )
 
 
