@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from imagesession._model.jobs import Job
     from imagesession._model.options import Options
     from imagesession._model.partials import PartialImage
+    from imagesession._model.previews import Preview
+    from imagesession._model.progress import Progress
     from imagesession._model.reports import (
         Pending,
         Recovery,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from imagesession._model.turns import Turn
     from imagesession._pixels.masks import Mask
     from imagesession._session import AsyncImageSession, ImageSession
+    from imagesession._show.painting import show
     from imagesession._studio import AsyncStudio, Studio
 
 __all__ = [
@@ -66,6 +69,8 @@ __all__ = [
     "Options",
     "PartialImage",
     "Pending",
+    "Preview",
+    "Progress",
     "Recovery",
     "Results",
     "SavedImage",
@@ -80,6 +85,7 @@ __all__ = [
     "errors",
     "guide",
     "presets",
+    "show",
     "testing",
 ]
 
@@ -103,6 +109,8 @@ _ROOMS = {
     "Options": "_model.options",
     "PartialImage": "_model.partials",
     "Pending": "_model.reports",
+    "Preview": "_model.previews",
+    "Progress": "_model.progress",
     "Recovery": "_model.reports",
     "Results": "_model.results",
     "SavedImage": "_images",
@@ -114,6 +122,7 @@ _ROOMS = {
     "Tree": "_model.tree",
     "Turn": "_model.turns",
     "guide": "_guide",
+    "show": "_show.painting",
 }
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Generic
 import attrs
 
 from imagesession._images import AnyDesk
+from imagesession._model.analysis import recalled
 from imagesession._model.catalogue import Model
 from imagesession._model.turns import Turn
 from imagesession._plan import flows, recovery, variations
 from imagesession._plan.ordering import chosen, expect_wish, image_model, plan_order
 from imagesession._plan.sessions import Place
-from imagesession._plan.steps import Begin, Flow
+from imagesession._plan.steps import Begin, Flow, OnDisk
 from imagesession._plan.store import Source
 from imagesession._plan.wishes import Terms, Wish
 
@@ -38,6 +39,7 @@ class Framing:
         choices: What is chosen of the preset's parameters.
         references: Pictures that go along.
         options: Options that the call names.
+        intent_id: The caller's own name for the picture.
     """
 
     preset: str
@@ -45,6 +47,7 @@ class Framing:
     choices: Mapping[str, str]
     references: tuple[Source, ...]
     options: Mapping[str, Any]
+    intent_id: str | None = None
 
     def wish(self, model: Model | None) -> Wish:
         """
@@ -69,6 +72,7 @@ class Framing:
             kind=preset.kind,
             label=labels.get(preset.kind, ""),
             parameters={"preset": preset.name, "description": self.description, **picked},
+            intent_id=self.intent_id,
         )
 
 
@@ -114,9 +118,17 @@ class Asking(Generic[AnyDesk]):
         from imagesession._plan import analysis  # noqa: PLC0415 - not everybody looks
 
         analysis.check_improvement(wish.prompt, preserve_elements)
+        before = yield from self._made(wish.intent_id)
+        if before is not None:
+            return recalled(before), before
         found = yield from self._look(wish)
         turn = yield from self._grow(analysis.mend(wish, found, preserve_elements))
         return found, turn
+
+    def _made(self, intent_id: str | None) -> Flow[Turn | None]:
+        if intent_id is None:
+            return None
+        return (yield from OnDisk(lambda store: store.find_intent(intent_id)))
 
     def _framed(self, framing: Framing) -> Flow[tuple[Wish, Place | None]]:
         """
@@ -156,7 +168,10 @@ class Asking(Generic[AnyDesk]):
         for number in range(1, count + 1):
             prompt = variations.take(wish.prompt, number, count)
             one = attrs.evolve(
-                wish, prompt=prompt, parameters={**wish.parameters, "take": number, "takes": count}
+                wish,
+                prompt=prompt,
+                parameters={**wish.parameters, "take": number, "takes": count},
+                intent_id=wish.intent_id and f"{wish.intent_id}/{number}",
             )
             yield flows.generate(one, self._terms, place)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from imagesession._asking import PARALLEL, Asking
 from imagesession._drive.desk import AsyncDesk, Desk
+from imagesession._drive.watching import watched, watched_each
 from imagesession._images import (
     AsyncSavedImage,
     Picture,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from imagesession._model.estimates import Estimate
+    from imagesession._model.progress import OnProgress
     from imagesession._pixels.masks import Mask
 
 
@@ -46,6 +48,7 @@ class Draws(Asking[Desk]):
         reference: Pictures = (),
         mask: Picture | Mask | None = None,
         intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> SavedImage:
         """
@@ -61,6 +64,8 @@ class Draws(Asking[Desk]):
                 `Mask`, or a picture of the same size that is transparent or white there.
             intent_id: A name of your own for this picture. Asked for again under the same name,
                 it is given from the library, and nothing is sent.
+            on_progress: Called with a `Progress` as the call gets on, twice a second while it
+                waits; `print` will do.
             **options: See `Options`.
 
         Returns:
@@ -75,7 +80,7 @@ class Draws(Asking[Desk]):
             ImageSessionError: See `imagesession.errors` for all that can happen.
         """
         wish = _drawing(prompt, reference, mask, options, intent_id=intent_id)
-        return self._last(self._desk.do(self._grow(wish)))
+        return self._last(self._desk.do(watched(self._grow(wish), on_progress)))
 
     @takes_options
     def stream(
@@ -85,6 +90,8 @@ class Draws(Asking[Desk]):
         partial_images: int = 2,
         reference: Pictures = (),
         mask: Picture | Mask | None = None,
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> Generator[PartialImage | SavedImage, None, None]:
         """
@@ -99,13 +106,17 @@ class Draws(Asking[Desk]):
                 100 more tokens. There may be fewer, or one more.
             reference: As in `generate`.
             mask: As in `generate`.
+            intent_id: As in `generate`; what was made before comes without unfinished ones.
+            on_progress: As in `generate`.
             **options: See `Options`.
 
         Yields:
             The unfinished pictures, then the one that is kept.
         """
-        wish = _drawing(prompt, reference, mask, options, partial_images=partial_images)
-        return self._desk.stream(self._grow(wish), self._last)
+        wish = _drawing(
+            prompt, reference, mask, options, intent_id=intent_id, partial_images=partial_images
+        )
+        return self._desk.stream(watched(self._grow(wish), on_progress), self._last)
 
     @takes_options
     def edit(
@@ -119,6 +130,7 @@ class Draws(Asking[Desk]):
         markup: Picture | None = None,
         reference: Pictures = (),
         intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> SavedImage:
         """
@@ -139,6 +151,7 @@ class Draws(Asking[Desk]):
                 and what to change; taken by the models of GPT Image 2.5 and 2.6.
             reference: Further pictures to go by.
             intent_id: As in `generate`.
+            on_progress: As in `generate`.
             **options: See `Options`.
 
         Returns:
@@ -152,7 +165,7 @@ class Draws(Asking[Desk]):
             prompt, image, options, mask=mask, markup=markup, reference=reference,
             fit=fit, keep_outside=keep_outside, intent_id=intent_id,
         )  # fmt: skip
-        return self._last(self._desk.do(self._grow(wish)))
+        return self._last(self._desk.do(watched(self._grow(wish), on_progress)))
 
     @takes_options
     def variations(
@@ -162,6 +175,8 @@ class Draws(Asking[Desk]):
         image: Picture | None = None,
         n: int = 3,
         reference: Pictures = (),
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> Results[SavedImage]:
         """
@@ -175,6 +190,8 @@ class Draws(Asking[Desk]):
             image: The picture that is varied; None to make them from the prompt alone.
             n: How many, 1 to 10. Each is a request of its own, and is billed.
             reference: As in `generate`.
+            intent_id: As in `generate`; the pictures are named by it with "/1" and so on.
+            on_progress: As in `generate`; its `position` tells which picture it is about.
             **options: See `Options`.
 
         Returns:
@@ -183,9 +200,10 @@ class Draws(Asking[Desk]):
         Raises:
             CallError: The call has to change; nothing was sent.
         """
-        wish = _varying(prompt, image, n, reference, options)
+        wish = _varying(prompt, image, n, reference, options, intent_id=intent_id)
         flows = self._desk.do(self._takes(wish, n))
-        return self._results(self._desk.gather(flows, concurrency=PARALLEL))
+        todo = watched_each(flows, on_progress)
+        return self._results(self._desk.gather(todo, concurrency=PARALLEL))
 
     @takes_options
     def estimate(
@@ -246,13 +264,14 @@ class AsyncDraws(Asking[AsyncDesk]):
         reference: Pictures = (),
         mask: Picture | Mask | None = None,
         intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> AsyncSavedImage:
         """
         Same as `Studio.generate`, but awaits.
         """
         wish = _drawing(prompt, reference, mask, options, intent_id=intent_id)
-        return self._last(await self._desk.do(self._grow(wish)))
+        return self._last(await self._desk.do(watched(self._grow(wish), on_progress)))
 
     @takes_options
     def stream(
@@ -262,13 +281,17 @@ class AsyncDraws(Asking[AsyncDesk]):
         partial_images: int = 2,
         reference: Pictures = (),
         mask: Picture | Mask | None = None,
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> AsyncGenerator[PartialImage | AsyncSavedImage, None]:
         """
         Same as `Studio.stream`, but iterated with `async for`.
         """
-        wish = _drawing(prompt, reference, mask, options, partial_images=partial_images)
-        return self._desk.stream(self._grow(wish), self._last)
+        wish = _drawing(
+            prompt, reference, mask, options, intent_id=intent_id, partial_images=partial_images
+        )
+        return self._desk.stream(watched(self._grow(wish), on_progress), self._last)
 
     @takes_options
     async def edit(
@@ -282,6 +305,7 @@ class AsyncDraws(Asking[AsyncDesk]):
         markup: Picture | None = None,
         reference: Pictures = (),
         intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> AsyncSavedImage:
         """
@@ -291,7 +315,7 @@ class AsyncDraws(Asking[AsyncDesk]):
             prompt, image, options, mask=mask, markup=markup, reference=reference,
             fit=fit, keep_outside=keep_outside, intent_id=intent_id,
         )  # fmt: skip
-        return self._last(await self._desk.do(self._grow(wish)))
+        return self._last(await self._desk.do(watched(self._grow(wish), on_progress)))
 
     @takes_options
     async def variations(
@@ -301,14 +325,17 @@ class AsyncDraws(Asking[AsyncDesk]):
         image: Picture | None = None,
         n: int = 3,
         reference: Pictures = (),
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> Results[AsyncSavedImage]:
         """
         Same as `Studio.variations`, but awaits.
         """
-        wish = _varying(prompt, image, n, reference, options)
+        wish = _varying(prompt, image, n, reference, options, intent_id=intent_id)
         flows = await self._desk.do(self._takes(wish, n))
-        return self._results(await self._desk.gather(flows, concurrency=PARALLEL))
+        todo = watched_each(flows, on_progress)
+        return self._results(await self._desk.gather(todo, concurrency=PARALLEL))
 
     @takes_options
     async def estimate(
@@ -410,7 +437,13 @@ def _pricing(
 
 
 def _varying(
-    prompt: str, image: Picture | None, n: int, reference: Pictures, options: OptionKeywords
+    prompt: str,
+    image: Picture | None,
+    n: int,
+    reference: Pictures,
+    options: OptionKeywords,
+    *,
+    intent_id: str | None,
 ) -> Wish:
     variations.check_count("n", n)
     words = prompt if prompt or image is None else variations.OF_A_PICTURE
@@ -421,4 +454,5 @@ def _varying(
         edits=image is not None,
         image=optional_source(image),
         kind="variation",
+        intent_id=intent_id,
     )

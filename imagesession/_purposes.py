@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from imagesession._asking import PARALLEL, Framing, asset_choices, product_choices
 from imagesession._drawing import AsyncDraws, Draws
+from imagesession._drive.watching import watched, watched_each
 from imagesession._images import (
     AsyncSavedImage,
     Picture,
@@ -25,6 +26,8 @@ from imagesession._signatures import takes_options
 
 if TYPE_CHECKING:
     from typing import Unpack
+
+    from imagesession._model.progress import OnProgress
 
 # What the packed presets know. One that is registered in their place may know more; `preset` takes
 # any, and what is chosen is checked when it is used.
@@ -51,6 +54,8 @@ class Purposes(Draws):
         choices: Mapping[str, str] | None = None,
         reference: Pictures = (),
         batch_count: None = None,
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> SavedImage: ...
 
@@ -63,6 +68,8 @@ class Purposes(Draws):
         choices: Mapping[str, str] | None = None,
         reference: Pictures = (),
         batch_count: int,
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> Results[SavedImage]: ...
 
@@ -75,6 +82,8 @@ class Purposes(Draws):
         choices: Mapping[str, str] | None = None,
         reference: Pictures = (),
         batch_count: int | None = None,
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> SavedImage | Results[SavedImage]:
         """
@@ -87,6 +96,8 @@ class Purposes(Draws):
             reference: As in `generate`.
             batch_count: How many takes, 1 to 10, side by side; left out, there is one picture
                 instead of results.
+            intent_id: As in `generate`; takes are named by it with "/1" and so on.
+            on_progress: As in `generate`; its `position` tells which picture it is about.
             **options: See `Options`; they win over what the preset asks for.
 
         Returns:
@@ -96,7 +107,8 @@ class Purposes(Draws):
             OptionError: There is no such preset, parameter or choice; nothing was sent.
             ImageSessionError: As for `generate`.
         """
-        return self._frame(_framing(name, description, choices, reference, options), batch_count)
+        framing = _framing(name, description, choices, reference, options, intent_id=intent_id)
+        return self._frame(framing, batch_count, on_progress)
 
     @overload
     def product(
@@ -108,6 +120,8 @@ class Purposes(Draws):
         lighting: Lighting = "studio",
         reference: Pictures = (),
         batch_count: None = None,
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> SavedImage: ...
 
@@ -121,6 +135,8 @@ class Purposes(Draws):
         lighting: Lighting = "studio",
         reference: Pictures = (),
         batch_count: int,
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> Results[SavedImage]: ...
 
@@ -134,6 +150,8 @@ class Purposes(Draws):
         lighting: Lighting = "studio",
         reference: Pictures = (),
         batch_count: int | None = None,
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> SavedImage | Results[SavedImage]:
         """
@@ -147,6 +165,8 @@ class Purposes(Draws):
             reference: Pictures of the product to go by.
             batch_count: How many takes, 1 to 10, side by side; left out, there is one picture
                 instead of results.
+            intent_id: As in `generate`; takes are named by it with "/1" and so on.
+            on_progress: As in `generate`; its `position` tells which picture it is about.
             **options: See `Options`.
 
         Returns:
@@ -157,8 +177,8 @@ class Purposes(Draws):
             ImageSessionError: As for `generate`.
         """
         choices = product_choices(background_type, angle, lighting)
-        framing = _framing("product", description, choices, reference, options)
-        return self._frame(framing, batch_count)
+        framing = _framing("product", description, choices, reference, options, intent_id=intent_id)
+        return self._frame(framing, batch_count, on_progress)
 
     @takes_options
     def ui_asset(
@@ -170,6 +190,8 @@ class Purposes(Draws):
         style_preset: StylePreset = "flat",
         size_preset: SizePreset = "standard",
         reference: Pictures = (),
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> SavedImage:
         """
@@ -182,6 +204,8 @@ class Purposes(Draws):
             style_preset: "flat", "3d", "outline" or "filled".
             size_preset: "small", "standard" or "large"; the nearest size that the model takes.
             reference: Pictures to go by, such as an earlier asset of the same set.
+            intent_id: As in `generate`.
+            on_progress: As in `generate`.
             **options: See `Options`.
 
         Returns:
@@ -192,11 +216,18 @@ class Purposes(Draws):
             ImageSessionError: As for `generate`.
         """
         choices = asset_choices(asset_type, theme, style_preset, size_preset)
-        framing = _framing("ui_asset", description, choices, reference, options)
-        return self._last(self._desk.do(self._from_preset(framing)))
+        framing = _framing(
+            "ui_asset", description, choices, reference, options, intent_id=intent_id
+        )
+        return self._last(self._desk.do(watched(self._from_preset(framing), on_progress)))
 
     def analyze(
-        self, image: Picture | None = None, *, goals: str = "", model: str | None = None
+        self,
+        image: Picture | None = None,
+        *,
+        goals: str = "",
+        model: str | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Analysis:
         """
         Have a picture looked at: one request to the mainline model that draws nothing.
@@ -205,6 +236,7 @@ class Purposes(Draws):
             image: The picture, as for `edit`.
             goals: What it is to be, if it should be looked at with something in mind.
             model: The mainline model that looks; left out, the session's or studio's choice.
+            on_progress: As in `generate`.
 
         Returns:
             What was found, the most severe first.
@@ -214,7 +246,7 @@ class Purposes(Draws):
             ReplyError: The answer is not in the form that was asked for.
             ImageSessionError: As for `generate`.
         """
-        return self._desk.do(self._look(_looking(image, goals, model)))
+        return self._desk.do(watched(self._look(_looking(image, goals, model)), on_progress))
 
     @takes_options
     def improve(
@@ -223,6 +255,8 @@ class Purposes(Draws):
         *,
         image: Picture | None = None,
         preserve_elements: str = "",
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> Improvement[SavedImage]:
         """
@@ -232,6 +266,9 @@ class Purposes(Draws):
             goals: What it is to become, such as "more contrast, fit for a shop window".
             image: The picture, as for `edit`.
             preserve_elements: What must stay as it is.
+            intent_id: As in `generate`. Given from the library, nothing is looked at again, and
+                what was found is told with the picture's own turn.
+            on_progress: As in `generate`.
             **options: See `Options`.
 
         Returns:
@@ -241,15 +278,19 @@ class Purposes(Draws):
             PictureError: There is no picture, or it cannot be used; nothing was sent.
             ImageSessionError: As for `generate`. What was found is kept even if the edit fails.
         """
-        wish = _improving(goals, image, options)
-        found, turn = self._desk.do(self._improve(wish, preserve_elements))
+        wish = _improving(goals, image, options, intent_id)
+        flow = watched(self._improve(wish, preserve_elements), on_progress)
+        found, turn = self._desk.do(flow)
         return Improvement(analysis=found, image=self._last(turn))
 
-    def _frame(self, framing: Framing, batch_count: int | None) -> SavedImage | Results[SavedImage]:
+    def _frame(
+        self, framing: Framing, batch_count: int | None, on_progress: OnProgress | None
+    ) -> SavedImage | Results[SavedImage]:
         if batch_count is None:
-            return self._last(self._desk.do(self._from_preset(framing)))
+            return self._last(self._desk.do(watched(self._from_preset(framing), on_progress)))
         flows = self._desk.do(self._takes_from_preset(framing, batch_count))
-        return self._results(self._desk.gather(flows, concurrency=PARALLEL))
+        todo = watched_each(flows, on_progress)
+        return self._results(self._desk.gather(todo, concurrency=PARALLEL))
 
 
 class AsyncPurposes(AsyncDraws):
@@ -266,6 +307,8 @@ class AsyncPurposes(AsyncDraws):
         choices: Mapping[str, str] | None = None,
         reference: Pictures = (),
         batch_count: None = None,
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> AsyncSavedImage: ...
 
@@ -278,6 +321,8 @@ class AsyncPurposes(AsyncDraws):
         choices: Mapping[str, str] | None = None,
         reference: Pictures = (),
         batch_count: int,
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> Results[AsyncSavedImage]: ...
 
@@ -290,13 +335,15 @@ class AsyncPurposes(AsyncDraws):
         choices: Mapping[str, str] | None = None,
         reference: Pictures = (),
         batch_count: int | None = None,
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> AsyncSavedImage | Results[AsyncSavedImage]:
         """
         Same as `Studio.preset`, but awaits.
         """
-        framing = _framing(name, description, choices, reference, options)
-        return await self._frame(framing, batch_count)
+        framing = _framing(name, description, choices, reference, options, intent_id=intent_id)
+        return await self._frame(framing, batch_count, on_progress)
 
     @overload
     async def product(
@@ -308,6 +355,8 @@ class AsyncPurposes(AsyncDraws):
         lighting: Lighting = "studio",
         reference: Pictures = (),
         batch_count: None = None,
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> AsyncSavedImage: ...
 
@@ -321,6 +370,8 @@ class AsyncPurposes(AsyncDraws):
         lighting: Lighting = "studio",
         reference: Pictures = (),
         batch_count: int,
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> Results[AsyncSavedImage]: ...
 
@@ -334,14 +385,16 @@ class AsyncPurposes(AsyncDraws):
         lighting: Lighting = "studio",
         reference: Pictures = (),
         batch_count: int | None = None,
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> AsyncSavedImage | Results[AsyncSavedImage]:
         """
         Same as `Studio.product`, but awaits.
         """
         choices = product_choices(background_type, angle, lighting)
-        framing = _framing("product", description, choices, reference, options)
-        return await self._frame(framing, batch_count)
+        framing = _framing("product", description, choices, reference, options, intent_id=intent_id)
+        return await self._frame(framing, batch_count, on_progress)
 
     @takes_options
     async def ui_asset(
@@ -353,22 +406,31 @@ class AsyncPurposes(AsyncDraws):
         style_preset: StylePreset = "flat",
         size_preset: SizePreset = "standard",
         reference: Pictures = (),
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> AsyncSavedImage:
         """
         Same as `Studio.ui_asset`, but awaits.
         """
         choices = asset_choices(asset_type, theme, style_preset, size_preset)
-        framing = _framing("ui_asset", description, choices, reference, options)
-        return self._last(await self._desk.do(self._from_preset(framing)))
+        framing = _framing(
+            "ui_asset", description, choices, reference, options, intent_id=intent_id
+        )
+        return self._last(await self._desk.do(watched(self._from_preset(framing), on_progress)))
 
     async def analyze(
-        self, image: Picture | None = None, *, goals: str = "", model: str | None = None
+        self,
+        image: Picture | None = None,
+        *,
+        goals: str = "",
+        model: str | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Analysis:
         """
         Same as `Studio.analyze`, but awaits.
         """
-        return await self._desk.do(self._look(_looking(image, goals, model)))
+        return await self._desk.do(watched(self._look(_looking(image, goals, model)), on_progress))
 
     @takes_options
     async def improve(
@@ -377,22 +439,26 @@ class AsyncPurposes(AsyncDraws):
         *,
         image: Picture | None = None,
         preserve_elements: str = "",
+        intent_id: str | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> Improvement[AsyncSavedImage]:
         """
         Same as `Studio.improve`, but awaits.
         """
-        wish = _improving(goals, image, options)
-        found, turn = await self._desk.do(self._improve(wish, preserve_elements))
+        wish = _improving(goals, image, options, intent_id)
+        flow = watched(self._improve(wish, preserve_elements), on_progress)
+        found, turn = await self._desk.do(flow)
         return Improvement(analysis=found, image=self._last(turn))
 
     async def _frame(
-        self, framing: Framing, batch_count: int | None
+        self, framing: Framing, batch_count: int | None, on_progress: OnProgress | None
     ) -> AsyncSavedImage | Results[AsyncSavedImage]:
         if batch_count is None:
-            return self._last(await self._desk.do(self._from_preset(framing)))
+            return self._last(await self._desk.do(watched(self._from_preset(framing), on_progress)))
         flows = await self._desk.do(self._takes_from_preset(framing, batch_count))
-        return self._results(await self._desk.gather(flows, concurrency=PARALLEL))
+        todo = watched_each(flows, on_progress)
+        return self._results(await self._desk.gather(todo, concurrency=PARALLEL))
 
 
 # --- what both share ---------------------------------------------------------------------------
@@ -404,6 +470,8 @@ def _framing(
     choices: Mapping[str, str] | None,
     reference: Pictures,
     options: OptionKeywords,
+    *,
+    intent_id: str | None,
 ) -> Framing:
     return Framing(
         preset=name,
@@ -411,6 +479,7 @@ def _framing(
         choices=choices or {},
         references=sources(reference),
         options=dict(options),
+        intent_id=intent_id,
     )
 
 
@@ -419,5 +488,9 @@ def _looking(image: Picture | None, goals: str, model: str | None) -> Wish:
     return Wish(prompt=goals, choices=choices, image=optional_source(image))
 
 
-def _improving(goals: str, image: Picture | None, options: OptionKeywords) -> Wish:
-    return Wish(prompt=goals, choices=dict(options), image=optional_source(image))
+def _improving(
+    goals: str, image: Picture | None, options: OptionKeywords, intent_id: str | None
+) -> Wish:
+    return Wish(
+        prompt=goals, choices=dict(options), image=optional_source(image), intent_id=intent_id
+    )

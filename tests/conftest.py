@@ -26,6 +26,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--faults", action="store_true", help="provoke rare faults for many seconds, not for one"
     )
     parser.addoption(
+        "--conformance",
+        action="store_true",
+        help="run MCP's own suites, which tests/mcp/conformance/install.sh fetches",
+    )
+    parser.addoption(
         "--figures",
         type=float,
         nargs="?",
@@ -39,7 +44,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     Leave out what takes longer, unless it is asked for.
     """
-    for marker in ("figures", "faults"):
+    for marker in ("figures", "faults", "conformance"):
         if not config.getoption(f"--{marker}"):
             longer = [item for item in items if item.get_closest_marker(marker)]
             config.hook.pytest_deselected(items=longer)
@@ -181,11 +186,11 @@ def make_studio(request: pytest.FixtureRequest) -> Iterator[MakeStudio]:
 
 
 @pytest.fixture
-def provider() -> OfflineProvider:
+def provider(offline_provider: OfflineProvider) -> OfflineProvider:
     """
     An offline provider whose calls can be looked at.
     """
-    return OfflineProvider()
+    return offline_provider
 
 
 @pytest.fixture

@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, Protocol, TypeVar
-from weakref import WeakKeyDictionary
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -39,10 +38,15 @@ from imagesession._plan.store import Store
 from imagesession._plan.wire import NoReplyError, Reply, Request
 from imagesession.errors import ImageSessionError
 
+from .loops import gate, in_thread, outlast
+from .watching import Attend
+
+if TYPE_CHECKING:
+    from .progress import Watch
+
+log = logging.getLogger("imagesession")
+log.addHandler(logging.NullHandler())
 T = TypeVar("T")
-_DISK_THREADS = 8
-# A picture that is fetched takes several times its size until it is on the disk.
-_FETCHED_AT_ONCE = 32
 # How long a cancellation waits for the reply to a request that is paid for.
 _LAST_WAIT = 10.0
 T_co = TypeVar("T_co", covariant=True)
@@ -112,6 +116,27 @@ class Connector(Protocol[T_co]):
         ...
 
 
+@attrs.define
+class _Watched:
+    """
+    What both kinds of hands know of who watches them.
+    """
+
+    store: Store
+    watch: Watch | None = attrs.field(default=None, init=False)
+
+    def begins_a_log(self) -> bool:
+        return self.watch is None and log.isEnabledFor(logging.WARNING)
+
+    def tell_partial(self) -> None:
+        if self.watch is not None:
+            self.watch.partial_came()
+
+    def tell_end(self, error: ImageSessionError | None = None) -> None:
+        if self.watch is not None:
+            self.watch.ended(error)
+
+
 # --- sync -------------------------------------------------------------------------------------
 
 
@@ -144,10 +169,15 @@ def stream(
             try:
                 step = flow.send(answer) if problem is None else flow.throw(problem)
             except StopIteration as stop:
+                hands.tell_end()
                 yield Done(stop.value)
                 return
+            except ImageSessionError as error:
+                hands.tell_end(error)
+                raise
             answer = problem = None
             if isinstance(step, Emit):
+                hands.tell_partial()
                 yield step.partial
                 continue
             try:
@@ -157,13 +187,24 @@ def stream(
 
 
 @attrs.define
-class _Hands:
-    store: Store
+class _Hands(_Watched):
     connect: Connector[Transport]
     open_streams: contextlib.ExitStack
     events: Iterator[bytes] = attrs.field(factory=lambda: iter(()))
 
     def carry_out(self, step: Step[Any]) -> object:
+        if isinstance(step, Attend):
+            self.attend(step.watch)
+            return None
+        if self.watch is None:
+            return self.do(step)
+        return self.watch.over(step, functools.partial(self.do, step))
+
+    def attend(self, watch: Watch) -> None:
+        self.watch = watch
+        self.store = watch.overhear(self.store)
+
+    def do(self, step: Step[Any]) -> object:
         match step:
             case OnDisk(do=do):
                 return do(self.store)
@@ -172,7 +213,7 @@ class _Hands:
             case Now():
                 return time.monotonic()
             case AskProvider():
-                return self.connect().provider()
+                return self.provider()
             case Send(request=request):
                 return self.connect().send(request)
             case Listen(request=request):
@@ -184,6 +225,11 @@ class _Hands:
                 return None
             case _:
                 raise AssertionError(f"no driver knows the step {step!r}")
+
+    def provider(self) -> str:
+        if self.begins_a_log():
+            self.attend(_logged())
+        return self.connect().provider()
 
     def listen(self, request: Request) -> Reply | None:
         opened = self.open_streams.enter_context(self.connect().listen(request))
@@ -224,14 +270,17 @@ async def stream_async(
                 step = flow.send(answer) if problem is None else flow.throw(problem)
             except StopIteration as stop:
                 hands.heed()
+                hands.tell_end()
                 yield Done(stop.value)
                 return
-            except ImageSessionError:
+            except ImageSessionError as error:
                 hands.heed()
+                hands.tell_end(error)
                 raise
             answer = problem = None
             if isinstance(step, Emit):
                 hands.heed()
+                hands.tell_partial()
                 yield step.partial
                 continue
             try:
@@ -240,57 +289,13 @@ async def stream_async(
                 problem = error
 
 
-_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, ThreadPoolExecutor] = WeakKeyDictionary()
-_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
-
-
-def _gate() -> asyncio.Semaphore:
+def _logged() -> Watch:
     """
-    Return what keeps a crowd from fetching all of its pictures into memory at once.
+    Make a watch that writes a log and tells nobody else.
     """
-    return _gates.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_FETCHED_AT_ONCE))
+    from .progress import Watch  # noqa: PLC0415 - not needed before a provider is
 
-
-def _in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
-    """
-    Work with the disk while the event loop goes on.
-
-    The disk has a few threads of its own in each loop. They mostly wait for it to flush, so they
-    must not use up those that everything else in the loop shares; and what was begun there is
-    carried through, whatever becomes of the task that began it.
-    """
-    loop = asyncio.get_running_loop()
-    if loop not in _pools:
-        _pools[loop] = ThreadPoolExecutor(_DISK_THREADS, "imagesession disk")
-    return loop.run_in_executor(_pools[loop], work)
-
-
-async def _outlast(
-    work: asyncio.Future[Any], seconds: float | None = None
-) -> asyncio.CancelledError | None:
-    """
-    Wait for what a cancellation of this task does not stop.
-
-    A task's own `cancel()` goes through the shields of anyio, so both kinds are held back here.
-
-    Args:
-        work: What to wait for.
-        seconds: How long to go on waiting when this task is cancelled; None for no limit.
-
-    Returns:
-        The cancellation that was held back, if there was one.
-    """
-    try:
-        await asyncio.wait({work})
-    except asyncio.CancelledError as error:
-        end = None if seconds is None else time.monotonic() + seconds
-        with anyio.CancelScope(shield=True):
-            while not work.done() and (end is None or time.monotonic() < end):
-                with contextlib.suppress(asyncio.CancelledError):
-                    left = None if end is None else end - time.monotonic()
-                    await asyncio.wait({work}, timeout=left)
-        return error
-    return None
+    return Watch()
 
 
 async def _nothing() -> AsyncGenerator[bytes, None]:
@@ -299,8 +304,7 @@ async def _nothing() -> AsyncGenerator[bytes, None]:
 
 
 @attrs.define
-class _AsyncHands:
-    store: Store
+class _AsyncHands(_Watched):
     connect: Connector[AsyncTransport]
     open_streams: contextlib.AsyncExitStack
     events: AsyncIterator[bytes] = attrs.field(factory=_nothing)
@@ -315,11 +319,24 @@ class _AsyncHands:
             raise self.cancelled
 
     async def carry_out(self, step: Step[Any]) -> object:
+        if isinstance(step, Attend):
+            self.attend(step.watch)
+            return None
+        if self.watch is None:
+            return await self.do(step)
+        return await self.watch.over_async(step, functools.partial(self.do, step))
+
+    def attend(self, watch: Watch) -> None:
+        self.watch = watch
+        self.store = watch.overhear(self.store)
+        self.open_streams.callback(watch.beat_along())
+
+    async def do(self, step: Step[Any]) -> object:
         match step:
             case OnDisk(do=do):
                 # The disk may take its time; the event loop does not wait for it. Nor does a
                 # cancellation keep it from writing down what was just heard.
-                return await self.insist(_in_thread(functools.partial(do, self.store)))
+                return await self.insist(in_thread(functools.partial(do, self.store)))
             case Begin(after=after):
                 return self.store.begin(after)
             case Now():
@@ -335,7 +352,7 @@ class _AsyncHands:
         """
         match step:
             case AskProvider():
-                return (await self.connected()).provider()
+                return await self.provider()
             case Send(request=request, paid=True):
                 await anyio.lowlevel.checkpoint_if_cancelled()
                 sending = asyncio.ensure_future(self.connect().send(request))
@@ -356,20 +373,20 @@ class _AsyncHands:
         """
         See something through, and hold a cancellation back until what came of it is on the disk.
         """
-        cancelled = await _outlast(work, seconds)
+        cancelled = await outlast(work, seconds)
         self.cancelled = self.cancelled or cancelled
         if not work.done():
             work.cancel()
-            await _outlast(work)
+            await outlast(work)
         return work.result()
 
     async def fetch(self, request: Request) -> Reply:
         """
         Send a request whose reply may bring a picture; others wait until that is on the disk.
         """
-        gate = _gate()
-        await gate.acquire()
-        self.gate = gate
+        others = gate()
+        await others.acquire()
+        self.gate = others
         return await self.connect().send(request)
 
     def give_way(self) -> None:
@@ -379,6 +396,11 @@ class _AsyncHands:
         if self.gate is not None:
             self.gate.release()
             self.gate = None
+
+    async def provider(self) -> str:
+        if self.begins_a_log():
+            self.attend(_logged())
+        return (await self.connected()).provider()
 
     async def connected(self) -> AsyncTransport:
         """

@@ -54,6 +54,15 @@ class Analysis:
         return "\n".join([self.summary, *(f"- {finding}" for finding in self.findings)])
 
 
+def recalled(turn: Turn) -> Analysis:
+    """
+    Tell what was found in a picture from the turn that mended it.
+    """
+    known = turn.parameters
+    findings = tuple(Finding(**facts) for facts in known.get("findings", ()))
+    return Analysis(summary=known.get("summary", ""), findings=findings, turn=turn)
+
+
 @attrs.frozen(kw_only=True)
 class Improvement(Generic[Image]):
     """

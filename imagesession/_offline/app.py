@@ -15,7 +15,6 @@ from typing import Any, Literal
 import attrs
 
 from imagesession._offline import painter as sketching
-from imagesession._offline.context import Teller
 from imagesession._offline.conversations import Conversations
 from imagesession._offline.errors import (
     RefusedError,
@@ -38,45 +37,27 @@ from imagesession._offline.faults import (
     cut_after,
 )
 from imagesession._offline.files import Files, read_form
+from imagesession._offline.heard import Heard, Remembering
 from imagesession._offline.imaging import Imaging
 from imagesession._offline.misbehaving import Odds
 from imagesession._offline.models import CREATED, all_models
 from imagesession._offline.orders import streams
 from imagesession._offline.pictures import Painter, Pictures
 from imagesession._offline.records import Memory
-from imagesession._offline.replies import Writer
 from imagesession._offline.responses import Responses, Settings
+from imagesession._offline.scripting import (
+    ScriptedPainter,
+    ScriptedTeller,
+    ScriptedWriter,
+    Scripting,
+    in_force,
+)
 
 _HEARD_CALLS, _HEARD_BYTES = 1024, 128 * 1024 * 1024
 _MINUTE_LIMIT, _TOKEN_LIMIT = 10_000, 30_000_000
 
 
-@attrs.frozen(kw_only=True)
-class Heard:
-    """
-    Hold a call that the provider got, to assert on.
-
-    Attributes:
-        method: In capitals.
-        path: Without `/v1`.
-        query: The last value of each name.
-        headers: In lower case, without the key.
-        body: The parsed JSON; a tuple of form fields; or None.
-        length: How many bytes the body had.
-        fault: The kind of trouble it met by chance; see `OfflineProvider.misbehave`.
-
-    """
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str] = attrs.field(repr=False)
-    body: Any = attrs.field(repr=False)
-    length: int
-    fault: str | None = None
-
-
-class OfflineProvider:
+class OfflineProvider(Scripting, Remembering):
     """
     Speak OpenAI's wire without a network: Responses that draw or report findings about a picture,
     Conversations, Images, Files, Models.
@@ -125,11 +106,11 @@ class OfflineProvider:
         self._files = Files(clock=clock)
         self._heard: deque[Heard] = deque(maxlen=_HEARD_CALLS)
         self._lock = threading.Lock()
-        brush: Painter = sketching if painter is None else painter
+        brush = ScriptedPainter(sketching if painter is None else painter)
         pictures = Pictures(brush)
-        writer = Writer(painter=brush, pictures=pictures)
+        writer = ScriptedWriter(painter=brush, pictures=pictures)
         self._conversations = Conversations(writer=writer, clock=clock)
-        teller = Teller(
+        teller = ScriptedTeller(
             painter=brush,
             pictures=pictures,
             uploads=self._files.content,
@@ -161,7 +142,8 @@ class OfflineProvider:
         fault = self._faults.take(call, streaming=_streams(call))
         self._hear(call, fault)
         try:
-            answer = fault.instead(call) if fault.instead else self._serve(call, fault.ending)
+            with in_force(fault):
+                answer = fault.instead(call) if fault.instead else self._serve(call, fault.ending)
         except RefusedError as refused:
             answer = refused.answer()
         answer = attrs.evolve(answer, headers={**self._headers(call), **answer.headers})
@@ -296,10 +278,16 @@ class OfflineProvider:
     def _end_next(self, ending: Ending, *, path: str = GENERATIONS) -> None:
         self.script(Fault(method="POST", path=path, ending=ending))
 
+    def serves(self, call: Call) -> bool:
+        """
+        Tell whether there is what a call is for; a provider may go without.
+        """
+        return call.path.split("/")[1] not in self._unserved
+
     def _serve(self, call: Call, ending: Ending | None) -> Answer:
         self._authorize(call)
         rooms = call.path.split("/")[1:]
-        if rooms[0] in self._unserved:
+        if not self.serves(call):
             raise no_such_url(call.method, call.path)
         match rooms:
             case ["responses", *_]:

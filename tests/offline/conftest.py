@@ -13,7 +13,7 @@ import openai
 import pytest
 from PIL import Image
 
-from imagesession.testing import OfflineProvider, OfflineTransport, serve
+from imagesession.testing import ImagesServer, OfflineProvider, OfflineTransport
 
 Json = dict[str, Any]
 
@@ -146,14 +146,6 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def provider() -> OfflineProvider:
-    """
-    Give a provider that remembers nothing.
-    """
-    return OfflineProvider()
-
-
-@pytest.fixture
 def connect() -> Iterator[Callable[[OfflineProvider], Talk]]:
     """
     Give a way to connect to any provider in-process.
@@ -180,12 +172,10 @@ def talk(provider: OfflineProvider, connect: Callable[[OfflineProvider], Talk]) 
 
 
 @pytest.fixture
-def loopback(provider: OfflineProvider) -> Iterator[Talk]:
+def loopback(openai_images_server: ImagesServer) -> Iterator[Talk]:
     """
-    Connect to the provider over a loopback port.
+    Connect to the provider over a loopback port, where a client finds it by itself.
     """
-    with (
-        serve(provider) as served,
-        openai.OpenAI(api_key="offline", base_url=served.base_url, max_retries=0) as client,
-    ):
+    with openai.OpenAI(max_retries=0) as client:
+        assert str(client.base_url).rstrip("/") == openai_images_server.base_url
         yield Talk(client)

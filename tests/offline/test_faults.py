@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import imagesession.testing as offline
 from imagesession.testing import KINDS, Answer, Call, Fault, OfflineProvider, Pause, Reset
+from imagesession.testing.command import main
 
 if TYPE_CHECKING:
     from tests.offline.conftest import Talk
@@ -484,7 +485,7 @@ def test_rates_on_the_command_line_are_checked(
     The command says what is wrong with a rate.
     """
     with pytest.raises(SystemExit):
-        offline.main(["serve", "--fault", option])
+        main(["serve", "--fault", option])
     assert "error:" in capsys.readouterr().err
 
 

@@ -1,93 +1,17 @@
 """
-What your own tests need: the offline provider, in-process or on a port, and tiny pictures.
-
-```python
-provider = OfflineProvider()
-client = openai.OpenAI(
-    api_key="offline", http_client=httpx2.Client(transport=OfflineTransport(provider))
-)
-provider.fail_next(status=429, headers={"retry-after": "0"})
-```
-
-A provider can be made to fail by chance, every time in the same way: `provider.misbehave({"429":
-0.1, "reset before": 0.01}, seed=3)`. Each of `provider.calls` tells by `fault` what it met. `KINDS`
-of trouble are 429, 429 hinted, quota, 500, 503, 529, reset before, reset within, reset after, hang,
-slow, cut, truncated, garbled, html, moderation, moderation item, unknown previous and late;
-`OfflineProvider.misbehave` takes them by these names.
-
-On a port, for programs of any kind: `python -m imagesession.testing serve --port 8765`, and
-`--fault "429=0.1" --fault hang=0.01 --seed 3` for one that fails by chance.
+The command `python -m imagesession.testing serve`.
 """
 
 import argparse
 import contextlib
-import io
 import signal
 import sys
 import threading
 import types
 from collections.abc import Sequence
 
-from PIL import Image
-
-from imagesession._offline import AsyncOfflineTransport, OfflineProvider, OfflineTransport, serve
-from imagesession._offline.exchange import Answer, Call, Pause, Reset
-from imagesession._offline.faults import Fault
+from imagesession._offline import OfflineProvider, serve
 from imagesession._offline.misbehaving import KINDS, checked
-
-__all__ = [
-    "KINDS",
-    "Answer",
-    "AsyncOfflineTransport",
-    "Call",
-    "Fault",
-    "OfflineProvider",
-    "OfflineTransport",
-    "Pause",
-    "Reset",
-    "serve",
-    "tiny_image",
-    "tiny_mask",
-]
-
-
-def tiny_image(
-    format: str = "png",
-    size: tuple[int, int] = (64, 64),
-    colour: tuple[int, int, int] = (200, 80, 40),
-) -> bytes:
-    """
-    Make a picture of one colour.
-
-    Args:
-        format: Any that Pillow writes: png, jpeg, webp, gif.
-        size: Width and height.
-        colour: Red, green, blue.
-
-    """
-    return _save(Image.new("RGB", size, colour), format)
-
-
-def tiny_mask(
-    size: tuple[int, int] = (64, 64), box: tuple[int, int, int, int] | None = None
-) -> bytes:
-    """
-    Make a PNG mask that lets a box be changed and protects the rest.
-
-    Args:
-        size: Width and height, those of the picture.
-        box: Left, top, right, bottom; by default the left half.
-
-    """
-    mask = Image.new("RGBA", size, (0, 0, 0, 255))
-    mask.paste((0, 0, 0, 0), box or (0, 0, size[0] // 2, size[1]))
-    return _save(mask, "png")
-
-
-def _save(picture: Image.Image, format: str) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, format)
-    return buffer.getvalue()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -170,7 +94,3 @@ def _parser() -> argparse.ArgumentParser:
         "--host", choices=["127.0.0.1"], default="127.0.0.1", help="always this machine alone"
     )
     return parser
-
-
-if __name__ == "__main__":
-    main()

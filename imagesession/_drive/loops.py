@@ -1,0 +1,73 @@
+"""
+What the async driver needs of an event loop: threads for the disk, a gate for what is fetched, and
+a way to see something through although its task is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import anyio
+
+T = TypeVar("T")
+_DISK_THREADS = 8
+# A picture that is fetched takes several times its size until it is on the disk.
+_FETCHED_AT_ONCE = 32
+
+_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, ThreadPoolExecutor] = WeakKeyDictionary()
+_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+def gate() -> asyncio.Semaphore:
+    """
+    Return what keeps a crowd from fetching all of its pictures into memory at once.
+    """
+    return _gates.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_FETCHED_AT_ONCE))
+
+
+def in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
+    """
+    Work with the disk while the event loop goes on.
+
+    The disk has a few threads of its own in each loop. They mostly wait for it to flush, so they
+    must not use up those that everything else in the loop shares; and what was begun there is
+    carried through, whatever becomes of the task that began it.
+    """
+    loop = asyncio.get_running_loop()
+    if loop not in _pools:
+        _pools[loop] = ThreadPoolExecutor(_DISK_THREADS, "imagesession disk")
+    return loop.run_in_executor(_pools[loop], work)
+
+
+async def outlast(
+    work: asyncio.Future[Any], seconds: float | None = None
+) -> asyncio.CancelledError | None:
+    """
+    Wait for what a cancellation of this task does not stop.
+
+    A task's own `cancel()` goes through the shields of anyio, so both kinds are held back here.
+
+    Args:
+        work: What to wait for.
+        seconds: How long to go on waiting when this task is cancelled; None for no limit.
+
+    Returns:
+        The cancellation that was held back, if there was one.
+    """
+    try:
+        await asyncio.wait({work})
+    except asyncio.CancelledError as error:
+        end = None if seconds is None else time.monotonic() + seconds
+        with anyio.CancelScope(shield=True):
+            while not work.done() and (end is None or time.monotonic() < end):
+                with contextlib.suppress(asyncio.CancelledError):
+                    left = None if end is None else end - time.monotonic()
+                    await asyncio.wait({work}, timeout=left)
+        return error
+    return None

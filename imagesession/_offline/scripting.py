@@ -1,0 +1,283 @@
+"""
+Replies by script: the next picture, or what is said with it, is the caller's and not the painter's.
+
+A script waits among the faults until its call comes. While that is answered it is in force, and the
+story that the call tells becomes one that carries what was scripted: whatever is later made from
+it starts from the picture that was given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import io
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+
+from imagesession._offline.asks import Ask
+from imagesession._offline.context import Seen, Teller, Telling
+from imagesession._offline.exchange import Call, Json
+from imagesession._offline.faults import GENERATIONS, Fault
+from imagesession._offline.images import Given
+from imagesession._offline.overlays import Overlay
+from imagesession._offline.painter import Story
+from imagesession._offline.pictures import Painter
+from imagesession._offline.records import Record
+from imagesession._offline.replies import Writer
+from imagesession._offline.tool import Tool
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Picture: TypeAlias = "bytes | str | os.PathLike[str] | Image.Image"
+"""A picture: its bytes, the path of its file, or a PIL image."""
+
+
+@attrs.frozen(kw_only=True)
+class Script(Fault):
+    """
+    Plan one reply.
+
+    Attributes:
+        picture: The picture's bytes; None leaves it to the painter.
+        said: What the message says; None leaves that to the provider.
+        revised: What the image model was told; None leaves that to the provider.
+
+    """
+
+    picture: bytes | None = attrs.field(default=None, repr=False)
+    said: str | None = None
+    revised: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class GivenStory(Story):
+    """
+    Represent a picture of which something was scripted.
+
+    Attributes:
+        picture: The picture as it is sent; None where it is painted.
+        said: What the message beside it says.
+        revised: What the image model was told.
+
+    """
+
+    picture: bytes | None = None
+    said: str | None = None
+    revised: str | None = None
+
+
+def _plain(story: Story) -> Story:
+    """
+    Tell a story as the painter knows it.
+    """
+    if not isinstance(story, GivenStory):
+        return story
+    known = {field.name: getattr(story, field.name) for field in attrs.fields(Story)}
+    return Story(**known)
+
+
+_in_force: contextvars.ContextVar[Script | None] = contextvars.ContextVar("script", default=None)
+
+
+@contextlib.contextmanager
+def in_force(fault: Fault) -> Generator[None, None, None]:
+    """
+    Let a script hold while its call is answered; any other fault is none.
+    """
+    token = _in_force.set(fault if isinstance(fault, Script) else None)
+    try:
+        yield
+    finally:
+        _in_force.reset(token)
+
+
+@attrs.frozen(kw_only=True)
+class ScriptedTeller(Teller):
+    """
+    Tell the story of a request as the script in force has it.
+    """
+
+    def tell(self, ask: Ask, tool: Tool, before: Story | None) -> Telling:
+        return self._scripted(super().tell(ask, tool, before))
+
+    def draw(self, tool: Tool, prompt: str) -> Telling:
+        return self._scripted(super().draw(tool, prompt))
+
+    def edit(
+        self, tool: Tool, prompt: str, given: tuple[Given, ...], overlay: Overlay | None
+    ) -> Telling:
+        return self._scripted(super().edit(tool, prompt, given, overlay))
+
+    def see(self, ask: Ask, before: Story | None) -> Seen | None:
+        seen = super().see(ask, before)
+        if seen is None:
+            return None
+        script = _in_force.get()
+        picture = seen.story.picture if isinstance(seen.story, GivenStory) else None
+        said = script.said if script else None
+        return attrs.evolve(seen, story=_given(seen.story, picture=picture, said=said))
+
+    def _scripted(self, telling: Telling) -> Telling:
+        script = _in_force.get()
+        if script is None:
+            return telling
+        revised = script.revised or self.painter.describe(telling.after)
+        story = telling.after if script.picture is None else self._from(script.picture, telling)
+        given = _given(story, picture=script.picture, said=script.said, revised=revised)
+        return attrs.evolve(telling, after=given)
+
+    def _from(self, picture: bytes, telling: Telling) -> Story:
+        """
+        Begin a story with a picture; one that has no pixels to go on from stays as it was told.
+        """
+        try:
+            size = self.painter.recall(picture).size
+        except ValueError:
+            return telling.after
+        story = telling.after
+        return Story(
+            prompts=(), base=picture, size=size, transparent=story.transparent, seed=story.seed
+        )
+
+
+def _given(story: Story, **script: Any) -> Story:  # noqa: ANN401 - the fields of GivenStory
+    plain = _plain(story)
+    if all(value is None for value in script.values()):
+        return plain
+    known = {field.name: getattr(plain, field.name) for field in attrs.fields(Story)}
+    return GivenStory(**known, **script)
+
+
+class ScriptedPainter:
+    """
+    Hand out the pictures that were given, and have the others painted.
+    """
+
+    def __init__(self, painter: Painter) -> None:
+        self._painter = painter
+        self.begin = painter.begin
+        self.recall = painter.recall
+
+    def retell(self, story: Story, prompt: str, **options: Any) -> Story:  # noqa: ANN401 - as the painter takes them
+        """
+        Change a picture as told.
+        """
+        return self._painter.retell(_plain(story), prompt, **options)
+
+    def paint(self, story: Story, *, share: float = 1.0, **options: Any) -> bytes:  # noqa: ANN401 - as the painter takes them
+        """
+        Draw the picture, or give the one that was given.
+        """
+        if isinstance(story, GivenStory) and story.picture is not None and share >= 1:
+            return story.picture
+        return self._painter.paint(_plain(story), share=share, **options)
+
+    def describe(self, story: Story) -> str:
+        """
+        Tell in words what is drawn.
+        """
+        if isinstance(story, GivenStory) and story.revised is not None:
+            return story.revised
+        return self._painter.describe(_plain(story))
+
+
+@attrs.frozen(kw_only=True)
+class ScriptedWriter(Writer):
+    """
+    Write what a script says.
+    """
+
+    def part(self, record: Record) -> Json:
+        story = record.drawings[0].story if record.drawings else record.story
+        looks = bool(record.drawings) or bool(record.ask.findings)
+        said = story.said if isinstance(story, GivenStory) else None
+        if said is None or record.ending is not None or not looks:
+            return super().part(record)
+        return {"type": "output_text", "annotations": [], "logprobs": [], "text": said}
+
+
+class Scripting:
+    """
+    Let people say what is replied next.
+    """
+
+    def script(self, fault: Fault, *, times: int = 1) -> None:
+        """
+        Plan a fault for the next call, or calls, that it fits.
+        """
+        raise NotImplementedError
+
+    def refuse_next(self, text: str) -> None:
+        """
+        Let the model decline the next generation in words, with no picture.
+        """
+        raise NotImplementedError
+
+    def serves(self, call: Call) -> bool:
+        """
+        Tell whether there is what a call is for.
+        """
+        raise NotImplementedError
+
+    def reply_next(
+        self,
+        *,
+        image: Picture | None = None,
+        text: str | None = None,
+        revised_prompt: str | None = None,
+        refuse: str | None = None,
+        times: int = 1,
+    ) -> None:
+        """
+        Say what the next reply brings; what is left out is the provider's.
+
+        Args:
+            image: The picture, which comes as it is, whatever its format and size.
+            text: What is said beside the picture; or, where a picture is to be looked at, what is
+                found, in JSON. The Images API has no words.
+            revised_prompt: What the image model was told.
+            refuse: Words in which the model declines, instead of all others.
+            times: How many replies.
+
+        Raises:
+            ValueError: There is nothing to reply, or both a picture and a refusal.
+
+        """
+        words = (text, revised_prompt)
+        if refuse is not None:
+            if image is not None or any(word is not None for word in words):
+                raise ValueError("A reply that refuses brings nothing else.")
+            for _ in range(times):
+                self.refuse_next(refuse)
+            return
+        draws = image is not None or revised_prompt is not None
+        if not draws and text is None:
+            raise ValueError("Say what to reply: image=, text=, revised_prompt= or refuse=.")
+        script = Script(
+            method="POST",
+            path=GENERATIONS if draws else "/responses",
+            when=lambda call: self.serves(call) and (not draws or _asks_for_a_picture(call)),
+            picture=None if image is None else _bytes_of(image),
+            said=text,
+            revised=revised_prompt,
+        )
+        self.script(script, times=times)
+
+
+def _asks_for_a_picture(call: Call) -> bool:
+    return call.path != "/responses" or b'"image_generation"' in call.body
+
+
+def _bytes_of(picture: Picture) -> bytes:
+    if isinstance(picture, bytes):
+        return picture
+    if isinstance(picture, (str, os.PathLike)):
+        return Path(picture).read_bytes()
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,167 @@
+"""
+The fixtures that other people's tests get, used as they would: in a pytest of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from imagesession import AsyncStudio
+from imagesession.testing import OfflineProvider
+
+pytest_plugins = ["pytester"]
+
+SUITE = """
+import subprocess
+import sys
+
+import openai
+import pytest
+
+from imagesession import AsyncStudio, Studio
+from imagesession.errors import ModerationError, RateLimitError
+from imagesession.testing import ImagesServer, OfflineProvider, tiny_image
+
+
+def test_a_studio(offline_studio: Studio, offline_provider: OfflineProvider, tmp_path):
+    assert offline_studio.images() == ()
+    assert offline_studio.library.is_relative_to(tmp_path)
+    offline_provider.reply_next(image=tiny_image(), text="Here it is.")
+    image = offline_studio.generate("a red teapot", quality="high")
+    assert (image.bytes, image.turn.text) == (tiny_image(), "Here it is.")
+    offline_provider.assert_drawn(1, prompt="teapot", quality="high")
+
+
+def test_another_one_is_empty(offline_studio: Studio, offline_provider: OfflineProvider):
+    assert offline_studio.images() == ()
+    assert offline_provider.calls == ()
+
+
+def test_a_fault(offline_studio: Studio, offline_provider: OfflineProvider):
+    offline_provider.block_next()
+    with pytest.raises(ModerationError):
+        offline_studio.generate("a teapot")
+
+
+@pytest.mark.anyio
+async def test_an_async_studio(async_offline_studio: AsyncStudio, offline_provider):
+    image = await async_offline_studio.generate("a teapot")
+    assert image.bytes
+    offline_provider.assert_drawn(1)
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+def test_a_server(openai_images_server: ImagesServer, offline_provider: OfflineProvider):
+    openai_images_server.provider.reply_next(image=tiny_image())
+    with openai.OpenAI() as client:
+        made = client.images.generate(model="gpt-image-2", prompt="a teapot")
+    assert made.data[0].b64_json
+    offline_provider.assert_drawn(1, prompt="a teapot")
+
+
+def test_a_program(openai_images_server: ImagesServer):
+    script = "import openai; openai.OpenAI().images.generate(model='gpt-image-2', prompt='a cup')"
+    subprocess.run([sys.executable, "-c", script], check=True)
+    openai_images_server.provider.assert_drawn(prompt="a cup")
+
+
+def test_the_environment_is_as_before(monkeypatch):
+    import os
+    assert "OPENAI_BASE_URL" not in os.environ
+"""
+
+LIGHT = """
+import sys
+
+def test_nothing_is_loaded(pytestconfig):
+    assert pytestconfig.pluginmanager.has_plugin("imagesession")
+    heavy = {"PIL", "openai", "httpx2", "imagesession._offline", "imagesession._studio"}
+    assert not heavy & set(sys.modules)
+"""
+
+PAGE = Path(__file__).parent.parent / "docs" / "howto" / "testing.md"
+
+PLAIN = (
+    "-q",
+    "-W",
+    "error",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:xdist",
+    "-p",
+    "no:hypothesispytest",
+)
+
+
+def test_the_fixtures_do_as_they_say(pytester: pytest.Pytester) -> None:
+    """
+    A suite that was never told of the fixtures uses all of them: each test has a library, a
+    provider and a server of its own, and nothing is left behind that would be warned of.
+    """
+    pytester.makepyfile(SUITE)
+    result = pytester.runpytest_subprocess(*PLAIN)
+    result.assert_outcomes(passed=7)
+
+
+@pytest.mark.anyio
+async def test_the_async_studio_here(
+    async_offline_studio: AsyncStudio, offline_provider: OfflineProvider
+) -> None:
+    """
+    Our own tests have the fixtures too.
+    """
+    await async_offline_studio.session("A tea shop")
+    assert len(await async_offline_studio.sessions()) == 1
+    offline_provider.assert_drawn(0)
+
+
+def test_others_do_not_pay_for_it(pytester: pytest.Pytester) -> None:
+    """
+    A suite that asks for no fixture loads neither the library nor what it needs.
+    """
+    pytester.makepyfile(LIGHT)
+    result = pytester.runpytest_subprocess(*PLAIN)
+    result.assert_outcomes(passed=1)
+
+
+def test_it_can_be_left_out(pytester: pytest.Pytester) -> None:
+    """
+    Whoever does not want the fixtures does without.
+    """
+    pytester.makepyfile("def test_it(offline_studio): pass")
+    result = pytester.runpytest_subprocess(*PLAIN, "-p", "no:imagesession")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*fixture 'offline_studio' not found*"])
+
+
+def test_the_fixtures_explain_themselves(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    """
+    `pytest --fixtures` tells what each of them is for.
+    """
+    result = pytester.runpytest_subprocess(*PLAIN, "--fixtures", str(tmp_path))
+    for name in (
+        "offline_provider",
+        "offline_studio",
+        "async_offline_studio",
+        "openai_images_server",
+    ):
+        result.stdout.fnmatch_lines([f"{name} -- *imagesession/testing/plugin.py:*"])
+
+
+def test_the_tests_on_the_page_pass(pytester: pytest.Pytester) -> None:
+    """
+    Every test that the page on testing shows is run by a pytest of its own, and passes.
+    """
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    suite = "\n\n".join(block for block in blocks if "with Studio.offline(" not in block)
+    pytester.makepyfile(suite)
+    result = pytester.runpytest_subprocess(*PLAIN)
+    result.assert_outcomes(passed=suite.count("def test_"))
