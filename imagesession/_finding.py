@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
 from imagesession._drive.desk import AsyncDesk, Desk
@@ -20,6 +21,7 @@ from imagesession._plan.checks import check_label
 from imagesession._plan.queries import image_query
 from imagesession._plan.steps import Flow
 from imagesession._session import AsyncImageSession, ImageSession
+from imagesession._show import gallery
 from imagesession._signatures import takes_options
 
 if TYPE_CHECKING:
@@ -156,6 +158,20 @@ class Finds(_Looking[Desk]):
         turn, position = self._desk.ask(lambda store: store.find_image(wanted))
         return SavedImage(turn, position, self._desk)
 
+    def made(self, intent_id: str) -> SavedImage | None:
+        """
+        Return the picture that was made under a name of your own; None if there is none.
+
+        Args:
+            intent_id: The name, as it was given to `generate` or another verb.
+
+        Raises:
+            OutcomeUnknownError: It was asked for, and nobody can tell what became of it.
+        """
+        wanted = check_label("intent_id", intent_id)
+        turn = self._desk.ask(lambda store: store.find_intent(wanted))
+        return None if turn is None else SavedImage(turn, len(turn.images) - 1, self._desk)
+
     @takes_options
     def promote(
         self,
@@ -219,6 +235,26 @@ class Finds(_Looking[Desk]):
         """
         record = self._desk.ask(lambda store: store.import_session(path))
         return ImageSession(record, MAIN, self._desk)
+
+    def gallery(self, path: str | os.PathLike[str]) -> Path:
+        """
+        Write a page of all that the library holds, to look at in any browser.
+
+        It shows sessions as trees, searches and filters, and lays two pictures of a line over
+        each other. It is one file that needs no network; thumbnails are in it, and the pictures
+        themselves are shown from where they lie.
+
+        Args:
+            path: The page, ending in .html; an earlier gallery there is replaced.
+
+        Returns:
+            The path in full.
+
+        Raises:
+            CallError: The path is none, or does not end in .html.
+            DiskError: Something other than a gallery is there, or it cannot be written.
+        """
+        return Path(self._desk.ask(lambda store: gallery.write(store, path)))
 
 
 class AsyncFinds(_Looking[AsyncDesk]):
@@ -287,6 +323,14 @@ class AsyncFinds(_Looking[AsyncDesk]):
         turn, position = await self._desk.ask(lambda store: store.find_image(wanted))
         return AsyncSavedImage(turn, position, self._desk)
 
+    async def made(self, intent_id: str) -> AsyncSavedImage | None:
+        """
+        Same as `Studio.made`, but awaits.
+        """
+        wanted = check_label("intent_id", intent_id)
+        turn = await self._desk.ask(lambda store: store.find_intent(wanted))
+        return None if turn is None else AsyncSavedImage(turn, len(turn.images) - 1, self._desk)
+
     @takes_options
     async def promote(
         self,
@@ -315,6 +359,12 @@ class AsyncFinds(_Looking[AsyncDesk]):
         """
         record = await self._desk.ask(lambda store: store.import_session(path))
         return AsyncImageSession(record, MAIN, self._desk)
+
+    async def gallery(self, path: str | os.PathLike[str]) -> Path:
+        """
+        Same as `Studio.gallery`, but awaits.
+        """
+        return Path(await self._desk.ask(lambda store: gallery.write(store, path)))
 
 
 # --- what both share ---------------------------------------------------------------------------

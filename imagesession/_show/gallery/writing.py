@@ -1,0 +1,222 @@
+"""
+Gather what a library holds, and write it as one page that needs nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import functools
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+import markupsafe
+
+from imagesession._library.durable import disk_errors, make_folder, write_plainly
+from imagesession._library.parcels import path_of
+from imagesession._model.sessions import SessionRecord
+from imagesession._model.tree import Tree
+from imagesession._model.turns import ImageRecord, Turn
+from imagesession._plan.store import ImageQuery, Store
+from imagesession._show import gallery
+from imagesession._version import __version__
+from imagesession.errors import CallError, DiskError
+
+from . import earlier, facts
+from .facts import Shown
+from .thumbnails import Thumbnail, allowance, thumbnail
+
+_SUFFIXES = frozenset({".html", ".htm"})
+SCRIPTS = ("data.js", "cards.js", "trees.js", "viewer.js", "main.js")
+_ENOUGH = 2**62
+_AT_ONCE = 4
+_TITLE = 120
+
+
+def write(store: Store, path: object, session_id: str | None = None) -> str:
+    """
+    Write a gallery.
+
+    Args:
+        store: The library.
+        path: The page; an earlier gallery there is replaced.
+        session_id: Only this session; None for the whole library.
+
+    Returns:
+        The path in full.
+
+    Raises:
+        CallError: The path is none, or does not end in .html.
+        DiskError: There is something else at that path, or it cannot be written.
+    """
+    page = path_of(path)
+    if page.suffix.lower() not in _SUFFIXES:
+        raise CallError(
+            f"The gallery is a page, and {str(page)!r} does not end in .html. Write it to "
+            f"{str(page.with_suffix('.html'))!r}, for instance."
+        )
+    with disk_errors(page):
+        _check_replaceable(page)
+        shown = tuple(_of_session(store, session_id) if session_id else _of_all(store))
+        most = allowance(len(_images(shown)))
+        small = _thumbnails(store, shown, most, earlier.thumbnails(page, most))
+        told = {
+            **facts.plain(shown, small),
+            "allowance": most,
+            "alone": session_id is not None,
+            "place": _place(store, page),
+            "written": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        }
+        text = _render(_title(shown[0].record) if session_id else "Gallery", told)
+        make_folder(page.parent)
+        write_plainly(page, text.encode("utf-8", "replace"), page.parent)
+    return str(page)
+
+
+def _check_replaceable(page: Path) -> None:
+    """
+    Refuse to write over anything but an earlier gallery.
+    """
+    if not os.path.lexists(page) or earlier.is_gallery(page):
+        return
+    raise DiskError(
+        f"There is something at {page} already that is no gallery, and it is not overwritten. "
+        "Choose another name, or move it away."
+    )
+
+
+# --- gathering --------------------------------------------------------------------------------
+
+
+def _of_session(store: Store, session_id: str) -> Iterator[Shown]:
+    record = store.find_session(session_id)
+    yield Shown(record=record, tree=store.tree(record))
+
+
+def _of_all(store: Store) -> Iterator[Shown]:
+    """
+    Yield all sessions, the latest first, and then what belongs to none that can be read.
+    """
+    known: set[str] = set()
+    for record in store.list_sessions():
+        known.add(record.id)
+        yield Shown(record=record, tree=store.tree(record))
+    loose: dict[str | None, dict[str, Turn]] = {None: {}}
+    for turn, _ in store.list_images(ImageQuery(limit=_ENOUGH)):
+        if turn.session not in known:
+            loose.setdefault(turn.session, {})[turn.id] = turn
+    for session_id, turns in loose.items():
+        tree = Tree().plus(turns.values())
+        lost = None if session_id is None else _stand_in(session_id, tree)
+        yield Shown(record=lost, tree=tree, named=False)
+
+
+def _stand_in(session_id: str, tree: Tree) -> SessionRecord:
+    """
+    Return what stands for a session whose own record is lost.
+    """
+    first = next(iter(tree.turns.values()))
+    return SessionRecord(id=session_id, description="", created=first.started)
+
+
+def _images(shown: Iterable[Shown]) -> list[ImageRecord]:
+    turns = (turn for one in shown for turn in one.tree.turns.values())
+    return [image for turn in turns for image in turn.images]
+
+
+def _thumbnails(
+    store: Store, shown: Iterable[Shown], most: int, known: Mapping[str, Thumbnail]
+) -> dict[str, Thumbnail]:
+    """
+    Make all pictures small but those that are known already.
+    """
+    new = [image for image in _images(shown) if image.id not in known]
+    # Pillow's decoders let other threads work meanwhile.
+    with ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as pool:
+        made = pool.map(functools.partial(thumbnail, store, most=most), new)
+        found = {image.id: small for image, small in zip(new, made, strict=True) if small}
+    return {**known, **found}
+
+
+def _place(store: Store, page: Path) -> str:
+    """
+    Return what leads from the page to the library's folder: a relative path where one of both
+    holds the other, so that they can be moved together; the whole address where not.
+    """
+    # A name that no picture has, to learn where the folder is.
+    probe = ImageRecord(id="", file="-", format="png", width=0, height=0, bytes=0, sha256="")
+    root = Path(store.path(probe)).parent
+    if root.is_relative_to(page.parent) or page.parent.is_relative_to(root):
+        way = Path(os.path.relpath(root, page.parent)).as_posix()
+        return f"./{quote(way)}/"
+    return f"{root.as_uri()}/"
+
+
+# --- the page ---------------------------------------------------------------------------------
+
+
+def _title(record: SessionRecord | None) -> str:
+    words = (record.name or record.description) if record else ""
+    readable = "".join(one if one.isprintable() else " " for one in words[:_TITLE])
+    return readable.strip() or "Untitled session"
+
+
+def _render(title: str, told: Mapping[str, Any]) -> str:
+    style = _part("page.css")
+    scripts = [_part(name) for name in SCRIPTS]
+    return (
+        _environment()
+        .from_string(_part("page.html"))
+        .render(
+            title=title,
+            version=__version__,
+            policy=_policy(style, scripts),
+            style=_ours(style),
+            scripts=[_ours(script) for script in scripts],
+            data=told,
+        )
+    )
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    return environment
+
+
+def _policy(style: str, scripts: Iterable[str]) -> str:
+    """
+    Allow what the page has itself, by its digests, and pictures from files; nothing else.
+    """
+    allowed = " ".join(_digest(script) for script in scripts)
+    return (
+        f"default-src 'none'; img-src data: file: 'self'; style-src {_digest(style)}; "
+        f"script-src {allowed}; base-uri 'none'; form-action 'none'; "
+        "require-trusted-types-for 'script'"
+    )
+
+
+def _digest(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _part(name: str) -> str:
+    text = resources.files(gallery).joinpath(name).read_text("utf-8")
+    return text.replace("\r\n", "\n")
+
+
+def _ours(text: str) -> Any:  # noqa: ANN401 - markupsafe's own type says more than it should
+    return markupsafe.Markup(text)  # noqa: S704 - a file of this package, in which nothing is filled in

@@ -1,0 +1,148 @@
+"""
+What a gallery of a large library weighs, and how soon it is seen, with `pytest --figures`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import io
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageChops
+
+from imagesession import Studio
+from imagesession._library import records
+from imagesession._model.options import Options
+from imagesession._model.sessions import SessionRecord
+from imagesession._model.turns import ImageRecord, Turn
+from imagesession._offline import painter
+from tests.bench.figures import Figure
+from tests.show.browser import browsing, needs_chromium, opened
+
+COUNT = 5_000
+_EDGE = 384
+_A_SESSION = 50
+_SUBJECTS = (
+    "Sunset over a mountain lake",
+    "minimalist teapot logo",
+    "a red bicycle in the rain",
+    "fox in a snowy forest at night",
+    "a modern office workspace",
+    "a lighthouse in a storm",
+)
+_WORDS = "as a poster for a travel agency, in warm evening light, with much room for a headline"
+
+
+def _sketches(count: int) -> Iterator[bytes]:
+    """
+    Yield so many pictures, each another cut in other colours of a sketch.
+    """
+    stories = (painter.begin(subject, size=(512, 512)) for subject in _SUBJECTS)
+    drawn = [Image.open(io.BytesIO(painter.paint(story))).convert("HSV") for story in stories]
+    for number in range(count):
+        cut = ImageChops.offset(drawn[number % len(drawn)], number * 37 % 512, number * 11 % 512)
+        hue, saturation, value = cut.crop((0, 0, _EDGE, _EDGE)).split()
+        turn = Image.new("L", hue.size, number * 7 % 256)
+        turned = ImageChops.add_modulo(hue, turn)
+        picture = Image.merge("HSV", (turned, saturation, value)).convert("RGB")
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=88)
+        yield buffer.getvalue()
+
+
+def _fill(folder: Path, count: int) -> None:
+    """
+    Write a library's pictures and records as if they had been made in sessions of fifty turns.
+    """
+    Studio(folder).close()
+    now = dt.datetime.now(dt.UTC)
+    inner = folder / ".imagesession"
+    for number, data in enumerate(_sketches(count)):
+        session = f"0{number // _A_SESSION:025}"
+        if number % _A_SESSION == 0:
+            record = SessionRecord(
+                id=session,
+                name=f"Posters, part {number // _A_SESSION + 1}",
+                description="Posters for a travel agency",
+                created=now,
+            )
+            (inner / "sessions" / f"{session}.json").write_bytes(records.dump_session(record))
+            (inner / "turns" / session).mkdir()
+        subject = _SUBJECTS[number % len(_SUBJECTS)]
+        image = ImageRecord(
+            id=f"1{number:025}",
+            file=f"general/session_{number:08}.jpg",
+            format="jpeg",
+            width=_EDGE,
+            height=_EDGE,
+            bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            revised_prompt=f"{subject}, {_WORDS}, drawn with flat shapes and few colours.",
+        )
+        turn = Turn(
+            id=f"0{number:025}",
+            session=session,
+            parent=None if number % _A_SESSION == 0 else f"0{number - 1:025}",
+            status="completed",
+            prompt=f"{subject}, {_WORDS}, number {number}",
+            options=Options(quality="high"),
+            images=(image,),
+            model="gpt-6-luna",
+            started=now - dt.timedelta(hours=COUNT - number),
+            finished=now - dt.timedelta(hours=COUNT - number),
+        )
+        (folder / image.file).write_bytes(data)
+        (inner / "turns" / session / f"{turn.id}.json").write_bytes(records.dump_turn(turn))
+
+
+def _seen(page: Path, rounds: int = 5) -> float:
+    """
+    Return the seconds from asking for the page until its first pictures are there, at the median.
+    """
+    taken: list[float] = []
+    with browsing() as browser:
+        for _ in range(rounds):
+            start = time.perf_counter()
+            with opened(browser, page) as shown:
+                first = shown.page.locator("#content img").first
+                assert first.evaluate("at => at.decode().then(() => at.naturalWidth)") > 0
+                taken.append(time.perf_counter() - start)
+                assert shown.troubles == []
+    return sorted(taken)[rounds // 2]
+
+
+def _measure() -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory(prefix="imagesession-bench-", dir=Path.cwd()) as folder:
+        library, page = Path(folder) / "library", Path(folder) / "page.html"
+        _fill(library, COUNT)
+        with Studio.offline(library) as studio:
+            start = time.perf_counter()
+            studio.gallery(page)
+            written = time.perf_counter() - start
+            studio.gallery(page)
+            again = time.perf_counter() - start - written
+        what = f"a gallery of {COUNT:,} images"
+        yield Figure(f"weigh {what}, thumbnails and all", page.stat().st_size / 1e6, 10, "MB")
+        yield Figure(f"open {what} in Chromium, till pictures are seen", _seen(page), 2, "s")
+        yield Figure(f"write {what} of {_EDGE}x{_EDGE}", written, 60, "s")
+        yield Figure(f"write {what} again", again, 10, "s")
+
+
+@needs_chromium
+@pytest.mark.figures
+def test_a_large_gallery_is_light(
+    capsys: pytest.CaptureFixture[str], pytestconfig: pytest.Config
+) -> None:
+    """
+    A gallery of 5,000 images opens within 2 s and weighs less than 10 MB.
+    """
+    slack = float(pytestconfig.getoption("--figures") or 1.0)
+    figures = list(_measure())
+    with capsys.disabled():
+        print("", *figures, sep="\n  ")
+    assert [str(figure) for figure in figures if figure.value > slack * figure.most] == []
