@@ -569,11 +569,13 @@ def test_a_server_is_asked_once_whether_it_speaks_responses(
     studio: Any, provider: OfflineProvider
 ) -> None:
     """
-    Who has no Responses is not asked for them again, nor handed files that nothing would name.
+    Who has no Responses is not asked for them again, nor for conversations to ask in, nor handed
+    files that nothing would name.
     """
     studio.generate("a teapot")
     session = studio.session("a logo")
     session.generate("a teapot")
     session.edit("bluer")
     paths = [call.path for call in provider.calls if call.method == "POST"]
-    assert paths == ["/responses", *["/images/generations"] * 2, "/images/edits"]
+    once = ["/conversations", "/responses"]
+    assert paths == [*once, *["/images/generations"] * 2, "/images/edits"]

@@ -23,6 +23,14 @@ from imagesession._offline.painter import Story
 from imagesession.errors import CallError, OptionError, PictureError
 from imagesession.testing import OfflineProvider, tiny_image, tiny_mask
 from tests.conftest import MakeStudio
+from tests.conversing import (
+    EITHER_WAY,
+    Known,
+    anew_from,
+    known,
+    refuse_conversations,
+    straight_from,
+)
 from tests.pixels import making
 from tests.sent import asked, fetched, forms, mask_of, opened, posts, shown, uploads
 
@@ -279,17 +287,22 @@ def test_a_library_picture_that_is_not_there_is_said(studio: Any) -> None:
 # --- in a session ------------------------------------------------------------------------------
 
 
-def test_a_session_edits_its_last_picture(studio: Any, provider: OfflineProvider) -> None:
+@pytest.mark.parametrize("conversing", EITHER_WAY)
+def test_a_session_edits_its_last_picture(
+    studio: Any, provider: OfflineProvider, conversing: object
+) -> None:
     """
     The last picture need not be named, and is not sent again to a model that made it.
     """
+    if not conversing:
+        refuse_conversations(provider)
     session = studio.session("x")
     first = session.edit("a little darker", image=red())
     second = session.edit("bluer")
     third = session.edit("warmer", image=second)
     *_, unnamed, named = asked(provider)
     for body, last in ((unnamed, first), (named, second)):
-        assert body["previous_response_id"] == last.turn.response_id
+        assert known(body) == straight_from(last, conversing=conversing)
         assert shown(provider, body) == []
         assert body["tools"][0]["action"] == "edit"
     assert third.parent == second.turn.id
@@ -557,12 +570,18 @@ def test_a_sessions_last_picture_is_kept_outside(unruly: MakeUnruly) -> None:
     assert session.head().id == image.id
 
 
+@pytest.mark.parametrize("conversing", EITHER_WAY)
 @pytest.mark.parametrize("forgets", [False, True])
-def test_the_next_turn_sees_what_was_put_together(unruly: MakeUnruly, forgets: object) -> None:
+def test_the_next_turn_sees_what_was_put_together(
+    unruly: MakeUnruly, forgets: object, conversing: object
+) -> None:
     """
-    A refinement is shown the composite, which its model never made; the one after is not.
+    A refinement is shown the composite, which its model never made; the one after is not. One
+    that comes back to it is shown it again.
     """
     studio, provider = unruly(making.encoded(making.noise(SIZE)))
+    if not conversing:
+        refuse_conversations(provider)
     session = studio.session("x")
     image = session.edit("a blue heart", image=red(), mask=HOLE, keep_outside=True)
     if forgets:
@@ -570,13 +589,17 @@ def test_the_next_turn_sees_what_was_put_together(unruly: MakeUnruly, forgets: o
     refined = session.generate("more contrast")
     body = asked(provider)[-1]
     assert shown(provider, body) == [image.bytes]
-    assert body.get("previous_response_id") == (None if forgets else image.turn.response_id)
+    told = Known(conversation=refined.turn.conversation, messages=4)
+    assert known(body) == (told if forgets else straight_from(image, conversing=conversing))
     assert refined.parents[0] == image.id
     session.generate("warmer")
     assert shown(provider, asked(provider)[-1]) == []
     studio.open(session.id).checkout(image)
-    session.generate("cooler")
-    assert shown(provider, asked(provider)[-1]) == [image.bytes]
+    cooler = session.generate("cooler")
+    body = asked(provider)[-1]
+    assert shown(provider, body) == [image.bytes]
+    if conversing and not forgets:
+        assert known(body) == anew_from(image, within=cooler)
 
 
 @pytest.mark.parametrize("forgets", [False, True])
@@ -710,7 +733,7 @@ def test_a_session_goes_on_after_a_markup(studio: Any, provider: OfflineProvider
     assert (second.parent, second.turn.context) == (first.turn.id, "rebuilt")
     third = session.generate("bluer")
     body = asked(provider)[-1]
-    assert "previous_response_id" not in body
+    assert known(body) == Known(conversation=third.turn.conversation, messages=6)
     assert shown(provider, body) == [second.bytes]
     assert third.turn.context == "rebuilt"
     assert session.generate("warmer").turn.context == "continued"

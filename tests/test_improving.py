@@ -41,6 +41,7 @@ from imagesession.errors import (
 )
 from imagesession.testing import Answer, Call, Fault, OfflineProvider, tiny_image
 from tests.conftest import MakeStudio
+from tests.conversing import EITHER_WAY, Known, known, refuse_conversations, straight_from
 from tests.sent import asked, opened, posts, shown, uploads
 
 SIZE = (512, 512)
@@ -219,21 +220,27 @@ def test_looking_is_recorded_with_what_it_cost(
     assert make_studio(tmp_path, provider=provider).open(session.id).turns() == (turn,)
 
 
-def test_a_sessions_last_picture_is_looked_at(studio: Any, provider: OfflineProvider) -> None:
+@pytest.mark.parametrize("conversing", EITHER_WAY)
+def test_a_sessions_last_picture_is_looked_at(
+    studio: Any, provider: OfflineProvider, conversing: object
+) -> None:
     """
     On a session the last picture is looked at; the look is neither its head nor ever told to a
     model, and the next turn goes on from the picture.
     """
+    if not conversing:
+        refuse_conversations(provider)
     session = studio.session("A brief")
     first = session.generate("a teapot")
     found = session.analyze()
     assert shown(provider, asked(provider)[-1]) == [first.bytes]
     assert asked(provider)[-1]["instructions"] == "A brief"
+    assert known(asked(provider)[-1]) == Known()
     assert (found.turn.parents, found.turn.parent) == ((first.id,), first.turn.id)
     assert session.head().id == first.id
     assert found.turn.response_id
     second = session.generate("bluer")
-    assert asked(provider)[-1]["previous_response_id"] == first.turn.response_id
+    assert known(asked(provider)[-1]) == straight_from(first, conversing=conversing)
     assert second.parent == first.turn.id
     provider.forget()
     session.generate("warmer")
@@ -448,11 +455,14 @@ def test_a_good_picture_is_improved_by_its_goals(studio: Any, photo: Image.Image
     assert brightness(result.image.open()) < brightness(photo)
 
 
-def test_improving_in_a_session(studio: Any, provider: OfflineProvider) -> None:
+@pytest.mark.parametrize("conversing", EITHER_WAY)
+def test_improving_in_a_session(studio: Any, provider: OfflineProvider, conversing: object) -> None:
     """
     On a session the last picture is looked at and mended in its conversation; both turns are
     there, and the mended picture is the head that the next one refines.
     """
+    if not conversing:
+        refuse_conversations(provider)
     session = studio.session("A brief")
     first = session.generate("a teapot")
     result = session.improve("more contrast")
@@ -460,10 +470,10 @@ def test_improving_in_a_session(studio: Any, provider: OfflineProvider) -> None:
     assert result.image.parent == first.turn.id
     assert session.head().id == result.image.id
     edit = asked(provider)[-1]
-    assert edit["previous_response_id"] == first.turn.response_id
+    assert known(edit) == straight_from(first, conversing=conversing)
     assert shown(provider, edit) == []
     session.generate("bluer")
-    assert asked(provider)[-1]["previous_response_id"] == result.image.turn.response_id
+    assert known(asked(provider)[-1]) == straight_from(result.image, conversing=conversing)
     found = result.analysis.turn
     assert session.cost().total == pytest.approx(sum(turn.cost.total for turn in session.turns()))
     assert 0 < found.cost.total < result.image.cost.total

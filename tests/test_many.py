@@ -62,7 +62,7 @@ class Picky(OfflineProvider):
             b"REFUSE": lambda: self.refuse_next("I would rather not."),
             b"BLOCK": self.block_next,
             b"BREAK": self.break_next,
-            b"LATER": lambda: self.fail_next(status=429, headers=AT_ONCE),
+            b"LATER": lambda: self.fail_next(status=429, headers=AT_ONCE, path="/responses"),
         }
         with self._one_by_one:
             for word, plan in plans.items():
@@ -73,7 +73,7 @@ class Picky(OfflineProvider):
 
 class Gauge(OfflineProvider):
     """
-    Measures how many requests are under way at once; they wait until so many are.
+    Measures how many pictures are asked for at once; they wait until so many are.
     """
 
     def __init__(self, expected: int) -> None:
@@ -88,7 +88,7 @@ class Gauge(OfflineProvider):
         Answer like any, but take a while.
         """
         answer = super().handle(call)
-        if call.method != "POST":
+        if (call.method, call.path) != ("POST", "/responses"):
             return answer
         return Answer(headers=answer.headers, parts=self._taking_a_while(answer.parts))
 
@@ -151,7 +151,7 @@ def test_no_more_are_under_way_than_allowed(
 
 class Timing(OfflineProvider):
     """
-    Remembers when requests came.
+    Remembers when pictures were asked for.
     """
 
     def __init__(self) -> None:
@@ -162,7 +162,7 @@ class Timing(OfflineProvider):
         """
         Answer, and remember when.
         """
-        if call.method == "POST":
+        if call.path == "/responses":
             self.times.append(time.monotonic())
         return super().handle(call)
 
@@ -175,6 +175,7 @@ def test_starts_are_paced(make_studio: MakeStudio, tmp_path: Path) -> None:
     studio = make_studio(tmp_path, provider=provider)
     start = time.monotonic()
     assert studio.map(["a", "b", "c", "d"], images_per_minute=600).ok
+    assert len(provider.times) == 4
     assert all(
         came - start >= 0.1 * number - 0.001 for number, came in enumerate(sorted(provider.times))
     )
@@ -528,12 +529,12 @@ def test_takes_are_reported_one_by_one(
     """
     provider = OfflineProvider()
     studio = make_studio(tmp_path, provider=provider)
-    provider.fail_next(status=429, headers=AT_ONCE, method="POST")
+    provider.fail_next(status=429, headers=AT_ONCE, method="POST", path="/responses")
     provider.refuse_next("I would rather not.")
     results = getattr(studio, verb)(**asking)
     assert (len(results), len(results.images)) == (4, 2)
     assert {type(error) for error in results.errors} == {RateLimitError, RefusedError}
-    provider.fail_next(status=429, headers=AT_ONCE, method="POST", times=4)
+    provider.fail_next(status=429, headers=AT_ONCE, method="POST", path="/responses", times=4)
     results = getattr(studio, verb)(**asking)
     assert (results.ok, results.images, len(results.errors)) == (False, (), 4)
 

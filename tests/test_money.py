@@ -50,6 +50,17 @@ def asked(provider: OfflineProvider) -> list[Any]:
     ]
 
 
+def nothing_was_sent(provider: OfflineProvider) -> bool:
+    """
+    Tell whether the provider was asked for nothing; a conversation, which is free and says
+    nothing of what will be asked in it, may have been begun.
+    """
+    for call in provider.calls:
+        assert (call.method, call.path) == ("POST", "/conversations")
+        assert call.body.keys() == {"metadata"}
+    return len(provider.calls) <= 1
+
+
 def journal(studio: Any) -> list[Path]:
     """
     Return the intents that are not settled; listing takes the settled ones away.
@@ -204,6 +215,13 @@ def without_usage(answer: Answer) -> Answer:
     return attrs.evolve(answer, parts=iter((told.encode(),)))
 
 
+def reset(*_: object) -> Answer:
+    """
+    Break the connection before the first byte of an answer.
+    """
+    return Answer(headers={}, parts=iter((Reset(),)))
+
+
 def silent_on_usage() -> Fault:
     """
     Plan an answer that does not say what was used.
@@ -248,7 +266,7 @@ def test_what_could_exceed_a_budget_is_not_sent(
     error = caught.value
     assert (error.limit, error.allowed, error.spent) == (limit, allowed, 0.0)
     assert error.needed > allowed
-    assert provider.calls == ()
+    assert nothing_was_sent(provider)
     assert journal(studio) == []
     assert session.turns() == ()
     assert most < session.generate("a teapot", **PLAIN).turn.reserved < allowed
@@ -299,7 +317,7 @@ def test_prices_without_a_bound_are_not_let_through(
     with pytest.raises(BudgetError, match="no upper bound") as caught:
         studio.generate("a teapot", image_model="my-own-model")
     assert caught.value.needed == math.inf
-    assert provider.calls == ()
+    assert nothing_was_sent(provider)
 
 
 @pytest.mark.parametrize("verb", ["edit", "product", "stream", "improve", "analyze"])
@@ -339,7 +357,7 @@ def test_what_was_not_billed_is_given_back(
     What was set aside for a request that was turned away or blocked is there for the next.
     """
     studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=most), **PLAIN)
-    provider.fail_next(status=429, headers={"retry-after": "0"}, method="POST")
+    provider.fail_next(status=429, headers={"retry-after": "0"}, method="POST", path="/responses")
     provider.block_next()
     for error in (RateLimitError, ModerationError):
         with pytest.raises(error):
@@ -356,14 +374,28 @@ def test_what_may_have_been_billed_stays_set_aside(
     in the next program.
     """
     budget = Budget(per_day=most * 1.5)
-
-    def bend(answer: Answer) -> Answer:
-        return attrs.evolve(answer, parts=iter((Reset(),)))
-
     studio = make_studio(tmp_path, provider=provider, budget=budget, **PLAIN)
-    provider.script(Fault(method="POST", path="/responses", bend=bend))
+    provider.script(Fault(method="POST", path="/responses", instead=reset))
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
+    for one in (studio, make_studio(tmp_path, provider=provider, budget=budget, **PLAIN)):
+        with pytest.raises(BudgetError) as caught:
+            one.generate("a teapot")
+        assert caught.value.spent == pytest.approx(most)
+    assert len(asked(provider)) == 1
+
+
+def test_what_was_found_counts_with_the_most(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, most: float
+) -> None:
+    """
+    A picture whose answer was lost, and which was found in its conversation, comes without its
+    usage: its reservation goes on counting, in the next program too.
+    """
+    budget = Budget(per_day=most * 1.5)
+    studio = make_studio(tmp_path, provider=provider, budget=budget, **PLAIN)
+    provider.script(Fault(method="POST", path="/responses", bend=reset))
+    assert studio.generate("a teapot").cost.total is None
     for one in (studio, make_studio(tmp_path, provider=provider, budget=budget, **PLAIN)):
         with pytest.raises(BudgetError) as caught:
             one.generate("a teapot")

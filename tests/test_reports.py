@@ -296,19 +296,21 @@ def test_no_bad_turn_poisons_the_next(session: Any, provider: OfflineProvider) -
         (lambda: provider.block_next(stage="input"), ModerationError),
         (lambda: provider.block_next(stage="output", as_item=True), ModerationError),
         (provider.break_next, GenerationError),
-        (lambda: provider.fail_next(status=400, method="POST"), CallError),
+        (lambda: provider.fail_next(status=400, method="POST", path="/responses"), CallError),
     ]
     for number, (plan, error) in enumerate(failures):
         for forgotten in (False, True):
             plan()
             with pytest.raises(error):
                 session.generate("POISON")
+            poisoned = session.turns()[-1].conversation
             if forgotten:
                 provider.forget()
             image = session.generate(f"number {number}, forgotten: {forgotten}")
             assert image.parent == last.turn.id
             assert image.turn.context == ("rebuilt" if forgotten else "continued")
             assert "POISON" not in str(asked(provider)[-1])
+            assert image.turn.conversation not in {None, poisoned}
             last = image
     with pytest.raises(PromptError):
         session.generate(" ")

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import attrs
 import pytest
 from PIL import Image
 
@@ -44,6 +43,7 @@ from imagesession.errors import (
 from imagesession.testing import Answer, Fault, OfflineProvider, Reset, tiny_image, tiny_mask
 from tests.clock import ago
 from tests.conftest import MakeStudio
+from tests.conversing import anew_from, known, refuse_conversations
 
 MINUTE = dt.timedelta(minutes=1)
 # The provider does not want to be left alone, so that other requests are not held back.
@@ -100,11 +100,13 @@ def test_b02_a_promoted_picture_goes_on_with_no_invented_id(
     image = make_studio(tmp_path / "a", provider=first).generate("a teapot")
     session = make_studio(tmp_path / "a", provider=first).promote(image.id, "Teapots")
     refined = session.generate("bluer")
-    assert asked(first)[-1]["previous_response_id"] == image.turn.response_id
+    assert known(asked(first)[-1]) == anew_from(image, within=refined)
     assert session.generate("warmer").parent == refined.turn.id
     elsewhere = make_studio(tmp_path / "b", provider=second).promote(image.path, "Teapots")
-    assert elsewhere.generate("bluer").turn.context == "rebuilt"
-    assert "previous_response_id" not in asked(second)[0]
+    shown = elsewhere.generate("bluer")
+    assert shown.turn.context == "rebuilt"
+    told = known(asked(second)[0])
+    assert (told.conversation, told.previous, told.items) == (shown.turn.conversation, None, ())
     assert "input_image" in json.dumps(asked(second)[0])
     assert elsewhere.generate("warmer").turn.context == "continued"
 
@@ -132,7 +134,8 @@ def test_b04_the_description_reaches_the_model(studio: Any, provider: OfflinePro
     session.generate("rounder")
     provider.forget()
     session.generate("taller")
-    assert len(asked(provider)) == 4
+    # In its conversation, by the ids of its pictures, and in words at last.
+    assert len(asked(provider)) == 5
     assert all("MUST_BE_BLUE" in body["instructions"] for body in asked(provider))
 
 
@@ -224,7 +227,9 @@ def test_b08_one_failure_is_one_request(
     Without patience a request is sent once, whatever the provider answers: no client beneath
     repeats it.
     """
-    provider.fail_next(status=status, headers={"retry-after": "7"}, method="POST")
+    provider.fail_next(
+        status=status, headers={"retry-after": "7"}, method="POST", path="/responses"
+    )
     with pytest.raises(ImageSessionError) as caught:
         studio.generate("a teapot")
     assert len(asked(provider)) == 1
@@ -238,9 +243,16 @@ def test_b08_patience_is_not_multiplied(make_studio: MakeStudio, tmp_path: Path)
     With patience, each time that the provider turns a request away is one more request.
     """
     provider = OfflineProvider()
-    provider.fail_next(status=429, headers=AT_ONCE, method="POST", times=2)
+    provider.fail_next(status=429, headers=AT_ONCE, method="POST", path="/responses", times=2)
     make_studio(tmp_path, provider=provider, patience=5).generate("a teapot")
     assert len(asked(provider)) == 3
+
+
+def reset(*_: object) -> Answer:
+    """
+    Break the connection before the first byte of an answer.
+    """
+    return Answer(headers={}, parts=iter((Reset(),)))
 
 
 def test_b08_a_lost_answer_is_not_asked_for_again(studio: Any, provider: OfflineProvider) -> None:
@@ -248,14 +260,34 @@ def test_b08_a_lost_answer_is_not_asked_for_again(studio: Any, provider: Offline
     When the connection breaks after the request was sent, it may have been billed: it is not
     repeated, and the error says so.
     """
-
-    def bend(answer: Answer) -> Answer:
-        return attrs.evolve(answer, parts=iter((Reset(),)))
-
-    provider.script(Fault(method="POST", path="/responses", bend=bend))
+    provider.script(Fault(method="POST", path="/responses", instead=reset))
     with pytest.raises(OutcomeUnknownError, match="billed"):
         studio.generate("a teapot")
     assert len(asked(provider)) == 1
+
+
+def test_b08_a_lost_answer_is_found(studio: Any, provider: OfflineProvider) -> None:
+    """
+    Where the answer was lost and the work was done, its picture is found, not asked for again.
+    """
+    provider.script(Fault(method="POST", path="/responses", bend=reset))
+    image = studio.generate("a teapot")
+    assert len(asked(provider)) == 1
+    assert studio.images() == (image,)
+    assert image.bytes == image.path.read_bytes()
+
+
+def test_b08_a_lost_answer_without_a_conversation(studio: Any, provider: OfflineProvider) -> None:
+    """
+    Where the provider has no conversations, a lost answer cannot be found: the error says so, and
+    it is not asked for again.
+    """
+    refuse_conversations(provider)
+    provider.script(Fault(method="POST", path="/responses", bend=reset))
+    with pytest.raises(OutcomeUnknownError, match="billed"):
+        studio.generate("a teapot")
+    assert len(asked(provider)) == 1
+    assert studio.images() == ()
 
 
 def test_b09_sessions_outlive_the_process(studio: Any) -> None:
@@ -430,12 +462,12 @@ def test_b18_a_batch_reports_each_item(studio: Any, provider: OfflineProvider) -
     """
     Where some of a batch fail, the others are there and each error stands in its place.
     """
-    provider.fail_next(status=429, headers=AT_ONCE, method="POST", times=2)
+    provider.fail_next(status=429, headers=AT_ONCE, method="POST", path="/responses", times=2)
     results = studio.product("a mug", batch_count=4)
     assert (len(results), len(results.images), len(results.errors)) == (4, 2, 2)
     assert not results.ok
     assert all(isinstance(error, RateLimitError) for error in results.errors)
-    provider.fail_next(status=429, headers=AT_ONCE, method="POST", times=4)
+    provider.fail_next(status=429, headers=AT_ONCE, method="POST", path="/responses", times=4)
     everything_failed = studio.product("a mug", batch_count=4)
     assert not everything_failed.ok
     assert everything_failed.images == ()
@@ -570,6 +602,7 @@ def test_b25_these_tests_drive_the_real_client(studio: Any, provider: OfflinePro
     is that ours send real requests through the openai package, as this one shows.
     """
     studio.generate("a teapot")
-    headers = provider.calls[0].headers
-    assert headers["x-stainless-lang"] == "python"
-    assert headers["user-agent"].startswith(("OpenAI/Python", "AsyncOpenAI/Python"))
+    assert len(asked(provider)) == 1
+    for call in provider.calls:
+        assert call.headers["x-stainless-lang"] == "python"
+        assert call.headers["user-agent"].startswith(("OpenAI/Python", "AsyncOpenAI/Python"))

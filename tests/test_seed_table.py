@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import imagesession
-from imagesession import _studio, errors
+from imagesession import _settings, errors
 from imagesession._library import layout
 
 ROOT = Path(__file__).parent.parent
@@ -230,7 +230,7 @@ def test_what_it_names_of_ours_is_there(name: str) -> None:
     if name.endswith("/"):
         assert f" {name}" in f"{layout.__doc__}".replace("{", " ")
     elif name.isupper():
-        assert f'"{name}"' in inspect.getsource(_studio)
+        assert f'"{name}"' in inspect.getsource(_settings)
     else:
         known = resolved(dotted)
         asked = {one.strip(" =") for one in arguments.split(",") if one}

@@ -30,6 +30,7 @@ from imagesession.testing import (
     tiny_image,
 )
 from tests.conftest import MakeStudio
+from tests.conversing import EITHER_WAY, known, refuse_conversations, straight_from
 from tests.sent import asked, opened, posts, shown, uploads
 
 RED = tiny_image(colour=(200, 30, 30))
@@ -236,13 +237,16 @@ def test_what_is_about_to_expire_goes_up_again(make_studio: MakeStudio, tmp_path
     assert len(asked(provider)) == 2
 
 
+@pytest.mark.parametrize("conversing", EITHER_WAY)
 def test_what_the_provider_lost_is_told_in_a_session(
-    make_studio: MakeStudio, tmp_path: Path
+    make_studio: MakeStudio, tmp_path: Path, conversing: object
 ) -> None:
     """
     A lost file does not lose the conversation: the turn still continues the one before.
     """
     provider = OfflineProvider()
+    if not conversing:
+        refuse_conversations(provider)
     studio = make_studio(tmp_path, provider=provider)
     session = studio.session("x")
     first = session.edit("a little darker", image=RED)
@@ -250,7 +254,7 @@ def test_what_the_provider_lost_is_told_in_a_session(
     second = session.edit("add a sun", image=RED)
     assert second.turn.context == "continued"
     told = asked(provider)[-1]
-    assert told["previous_response_id"] == first.turn.response_id
+    assert known(told) == straight_from(first, conversing=conversing)
     assert named(told) == ["in full"]
     assert len(session.turns()) == 2
 

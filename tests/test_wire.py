@@ -16,9 +16,10 @@ import yaml
 from vcr.errors import CannotOverwriteExistingCassetteException  # pyright: ignore[reportMissingTypeStubs]
 
 from imagesession.errors import RefusedError
-from imagesession.testing import Fault, OfflineProvider, tiny_image, tiny_mask
+from imagesession.testing import Answer, Call, Fault, OfflineProvider, tiny_image, tiny_mask
 from tests import recording
 from tests.conftest import MakeStudio
+from tests.conversing import Known, known, refuse_conversations
 from tests.recording import playing
 
 
@@ -66,24 +67,38 @@ def test_references_and_a_mask(make_studio: MakeStudio, tmp_path: Path) -> None:
         studio.generate("a red hat", reference=pictures, mask=tiny_mask())
 
 
+@pytest.mark.skipif(recording.MODE == "openai", reason="the service has conversations")
+def test_without_conversations(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    Where no conversation can be begun, which is asked once, a refinement names the reply that it
+    continues, and so does a branch.
+    """
+    with playing("without-conversations", refuse_conversations) as access:
+        session = make_studio(tmp_path, online=True, **access).session("A logo for a tea shop")
+        first = session.generate("a minimalist teapot logo")
+        session.generate("more geometric")
+        first.branch("warm").generate("warmer colours")
+        assert [turn.context for turn in session.turns()] == ["fresh", *["continued"] * 2]
+
+
 def forget_once(provider: OfflineProvider) -> None:
     """
-    Let the second paid request find the conversation forgotten.
+    Let the second paid request find the conversation forgotten, and all that was said in it.
     """
-    gone = {
-        "message": "Previous response not found.",
-        "type": "invalid_request_error",
-        "param": "previous_response_id",
-        "code": "previous_response_not_found",
-    }
+
+    def forgetful(call: Call) -> Answer:
+        provider.forget()
+        return provider.handle(call)
+
     provider.script(Fault(method="POST", path="/responses"))
-    provider.fail_next(status=400, error=gone, method="POST", path="/responses")
+    provider.script(Fault(method="POST", path="/responses", instead=forgetful))
 
 
-@pytest.mark.skipif(recording.MODE == "openai", reason="the service forgets after a month")
+@pytest.mark.skipif(recording.MODE == "openai", reason="the service does not forget on demand")
 def test_a_conversation_told_again(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    When the provider forgot, the whole conversation goes out with the last picture.
+    When the provider forgot the conversation and the pictures that were made in it, the whole
+    conversation goes out with the last picture.
     """
     with playing("told-again", forget_once) as access:
         session = make_studio(tmp_path, online=True, **access).session("A logo")
@@ -142,12 +157,39 @@ def test_cassettes_keep_no_secrets(cassette: Path) -> None:
         assert exchange["request"]["uri"].startswith(recording.HOST)
 
 
+def recorded(cassette: str, path: str) -> list[str]:
+    """
+    Return the bodies that were sent to a path in a cassette, the oldest first.
+    """
+    tape: Any = yaml.safe_load((recording.CASSETTES / f"{cassette}.yaml").read_text("utf-8"))
+    sent = [one["request"] for one in tape["interactions"]]
+    return [one["body"] for one in sent if one["uri"] == f"{recording.HOST}{path}" and one["body"]]
+
+
 def test_a_continued_turn_is_small() -> None:
     """
-    In the recorded conversation no request after the first carries a picture.
+    In the recorded conversation no request after the first carries a picture: a refinement goes
+    on in the conversation, and the branch names in a new one the picture that it starts from.
     """
-    tape: Any = yaml.safe_load((recording.CASSETTES / "conversation.yaml").read_text("utf-8"))
-    bodies = [one["request"]["body"] for one in tape["interactions"] if one["request"]["body"]]
-    assert len(bodies) == 4
+    bodies = recorded("conversation", "/responses")
+    assert all(len(body) < 700 for body in bodies)
+    first, second, third, branch = (known(json.loads(body)) for body in bodies)
+    assert first.conversation is not None
+    assert first == second == third == Known(conversation=first.conversation)
+    assert branch.conversation != first.conversation
+    assert (branch.previous, len(branch.items), branch.messages) == (None, 1, 2)
+    assert len(recorded("conversation", "/conversations")) == 2
+
+
+def test_a_reply_is_continued_by_its_id() -> None:
+    """
+    Without conversations no request after the first carries a picture either, and one was asked
+    for once.
+    """
+    bodies = recorded("without-conversations", "/responses")
     assert all(len(body) < 600 for body in bodies)
-    assert all("previous_response_id" in json.loads(body) for body in bodies[1:])
+    first, second, branch = (known(json.loads(body)) for body in bodies)
+    assert first == Known()
+    assert second == branch == Known(previous=second.previous)
+    assert second.previous is not None
+    assert len(recorded("without-conversations", "/conversations")) == 1

@@ -61,7 +61,12 @@ def recalled(past: tuple[Turn, ...], order: Order) -> Flow[Context | None]:
     if not past or not _is_held(past[-1], order.turn.provider):
         return None
     context = yield from ongoing(past, order)
-    messages = [item for turn in past for item in _items(turn, order.turn.provider)]
+    # What the provider did not know any more when it was told again, it does not know now.
+    again = max((at for at, turn in enumerate(past) if turn.context == "rebuilt"), default=0)
+    messages = [
+        *(message for turn in past[:again] for message in _exchange(turn)),
+        *(item for turn in past[again:] for item in _items(turn, order.turn.provider)),
+    ]
     return attrs.evolve(context, messages=(*messages, *context.messages))
 
 
