@@ -14,7 +14,7 @@ import attrs
 from imagesession._drive.desk import AsyncDesk, Desk
 from imagesession._model.costs import Cost
 from imagesession._model.options import OptionKeywords
-from imagesession._model.pictures import PictureFormat
+from imagesession._model.pictures import MIME_TYPES, PictureFormat
 from imagesession._model.turns import ImageRecord, Kind, Turn
 from imagesession._plan import sessions
 from imagesession._plan.store import Source
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from imagesession._model.previews import Preview
+    from imagesession._model.progress import OnProgress
     from imagesession._pixels.masks import Mask
     from imagesession._session import AsyncImageSession, ImageSession
 
@@ -83,6 +85,13 @@ class Kept(Generic[AnyDesk]):
         Its file format, recognised from its bytes.
         """
         return self.record.format
+
+    @property
+    def mime_type(self) -> str:
+        """
+        Its media type, such as "image/png".
+        """
+        return MIME_TYPES[self.format]
 
     @property
     def sha256(self) -> str:
@@ -203,6 +212,34 @@ class Kept(Generic[AnyDesk]):
             )
         return Image.open(io.BytesIO(self.bytes), formats=(self.format.upper(),))
 
+    def preview(self, *, max_side: int = 768, max_bytes: int = 75_000) -> Preview | None:
+        """
+        Make it small enough to be shown where a whole picture is too large.
+
+        Args:
+            max_side: Its longer edge in pixels, at most.
+            max_bytes: Its bytes, at most.
+
+        Returns:
+            Its first frame as a JPEG, or as a WebP where pixels are transparent; the picture
+            itself where that is small enough. None for an SVG, which has no pixels, and where so
+            few bytes hold no picture.
+
+        Raises:
+            PictureError: The file is gone.
+        """
+        from imagesession._pixels.previews import shrink  # noqa: PLC0415 - loads Pillow
+
+        if self.format == "svg":
+            return None
+        data, name = self.bytes, f"Picture {self.id}"
+        return shrink(data, name, max_side=max_side, max_bytes=max_bytes)
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        from imagesession._show import notebook  # noqa: PLC0415 - loads Pillow
+
+        return notebook.kept(self.record, repr(self), lambda: self.bytes)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Kept) and self.id == other.id
 
@@ -277,6 +314,7 @@ class SavedImage(Kept[Desk]):
         *,
         reference: Pictures = (),
         mask: Picture | Mask | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> SavedImage:
         """
@@ -284,7 +322,9 @@ class SavedImage(Kept[Desk]):
 
         Takes and raises the same as `ImageSession.generate`.
         """
-        return self.branch().generate(prompt, reference=reference, mask=mask, **options)
+        return self.branch().generate(
+            prompt, reference=reference, mask=mask, on_progress=on_progress, **options
+        )
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -327,13 +367,16 @@ class AsyncSavedImage(Kept[AsyncDesk]):
         *,
         reference: Pictures = (),
         mask: Picture | Mask | None = None,
+        on_progress: OnProgress | None = None,
         **options: Unpack[OptionKeywords],
     ) -> AsyncSavedImage:
         """
         Same as `SavedImage.refine`, but awaits.
         """
         branch = await self.branch()
-        return await branch.generate(prompt, reference=reference, mask=mask, **options)
+        return await branch.generate(
+            prompt, reference=reference, mask=mask, on_progress=on_progress, **options
+        )
 
 
 def sources(pictures: Pictures) -> tuple[Source, ...]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import attrs
 
@@ -22,11 +22,13 @@ from imagesession._plan import reports, sessions
 from imagesession._plan.sessions import Place
 from imagesession._plan.steps import Flow
 from imagesession._purposes import AsyncPurposes, Purposes
+from imagesession._show import gallery
 from imagesession._signatures import takes_options
 
 if TYPE_CHECKING:
     from typing import Unpack
 
+Paper = Literal["a4", "letter"]
 Target: TypeAlias = "Kept[Any] | Turn | str"
 """Where a line is picked up: a picture, a turn, or the id of either."""
 
@@ -66,6 +68,14 @@ class _Handle:
         label = self.name or self.description[:40]
         branch = "" if self.branch_name == MAIN else f", branch {self.branch_name!r}"
         return f"<{type(self).__name__} {label!r} …{short_id(self.id)}{branch}>"
+
+    def _shown(self, desk: Desk | AsyncDesk) -> tuple[dict[str, Any], dict[str, Any]]:
+        """
+        Show the session in a notebook. Its files are read at once: what is shown cannot await.
+        """
+        from imagesession._show import notebook  # noqa: PLC0415 - loads Pillow and Jinja
+
+        return notebook.session(desk.library, self.id, self.branch_name, repr(self)), {}
 
     def _place(self) -> Flow[Place | None]:
         return (yield from sessions.locate_open(self.id, self.branch_name))
@@ -250,11 +260,65 @@ class ImageSession(_Handle, Purposes):
         """
         return Path(self._desk.ask(lambda store: store.export_session(self.id, path)))
 
+    def gallery(self, path: str | os.PathLike[str]) -> Path:
+        """
+        Write a page of this session, to look at in any browser; as `Studio.gallery` of them all.
+
+        Args:
+            path: The page, ending in .html; an earlier gallery there is replaced.
+
+        Returns:
+            The path in full.
+
+        Raises:
+            CallError: The path is none, or does not end in .html.
+            DiskError: Something other than a gallery is there, or it cannot be written.
+        """
+        return Path(self._desk.ask(lambda store: gallery.write(store, path, self.id)))
+
+    def contact_sheet(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        columns: int | None = None,
+        captions: bool = True,
+        paper: Paper | None = None,
+        font: str | os.PathLike[str] | None = None,
+    ) -> Path:
+        """
+        Draw all pictures of the session on a sheet, numbered as `images` has them, for a chat or
+        for print.
+
+        Args:
+            path: The sheet, ending in .png, .jpg or .pdf; an earlier sheet there is replaced. Left
+                out, it is a PNG in the current folder.
+            columns: How many pictures stand side by side, 1 to 12; left out, as many as suit.
+            captions: Whether what was asked, size and cost stand beneath each picture.
+            paper: "a4" or "letter", at 300 dpi. Left out, the sheet is as high as it must be; a
+                PDF is on A4, and has as many pages as it takes.
+            font: The file of a typeface, for scripts that none on this machine has.
+
+        Returns:
+            The path in full.
+
+        Raises:
+            CallError: An argument is not of its form, there are no pictures, or too many for one
+                page.
+            DiskError: Something other than a contact sheet is there, or it cannot be written.
+        """
+        from imagesession._show import contact_sheet as sheet  # noqa: PLC0415 - loads Pillow
+
+        wanted = sheet.Wanted(path=path, columns=columns, captions=captions, paper=paper, font=font)
+        return Path(self._desk.ask(lambda store: sheet.write(store, self.id, wanted)))
+
     def close(self) -> None:
         """
         Close the session: no more is generated in it until it is opened with `reopen=True`.
         """
         self._desk.do(sessions.close(self.id))
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self._shown(self._desk)
 
     def _all(self, turn: Turn) -> tuple[SavedImage, ...]:
         return tuple(SavedImage(turn, position, self._desk) for position in range(len(turn.images)))
@@ -367,11 +431,37 @@ class AsyncImageSession(_Handle, AsyncPurposes):
         """
         return Path(await self._desk.ask(lambda store: store.export_session(self.id, path)))
 
+    async def gallery(self, path: str | os.PathLike[str]) -> Path:
+        """
+        Same as `ImageSession.gallery`, but awaits.
+        """
+        return Path(await self._desk.ask(lambda store: gallery.write(store, path, self.id)))
+
+    async def contact_sheet(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        columns: int | None = None,
+        captions: bool = True,
+        paper: Paper | None = None,
+        font: str | os.PathLike[str] | None = None,
+    ) -> Path:
+        """
+        Same as `ImageSession.contact_sheet`, but awaits.
+        """
+        from imagesession._show import contact_sheet as sheet  # noqa: PLC0415 - loads Pillow
+
+        wanted = sheet.Wanted(path=path, columns=columns, captions=captions, paper=paper, font=font)
+        return Path(await self._desk.ask(lambda store: sheet.write(store, self.id, wanted)))
+
     async def close(self) -> None:
         """
         Same as `ImageSession.close`, but awaits.
         """
         await self._desk.do(sessions.close(self.id))
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self._shown(self._desk)
 
     def _all(self, turn: Turn) -> tuple[AsyncSavedImage, ...]:
         return tuple(

@@ -4,6 +4,8 @@ A picture on its way: what streaming shows before the last one.
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from .pictures import PictureFormat
@@ -34,6 +36,11 @@ class PartialImage:
         Width and height in pixels.
         """
         return self.width, self.height
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        from imagesession._show import notebook  # noqa: PLC0415 - loads Pillow
+
+        return notebook.partial(self)
 
 
 PartialImage.__module__ = "imagesession"

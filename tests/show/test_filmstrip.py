@@ -1,0 +1,287 @@
+"""
+A session's filmstrip shows every turn in its place, and nothing that was written becomes markup.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from imagesession import Studio
+from imagesession._model.sessions import SessionRecord
+from imagesession._model.tree import Move, Tree
+from imagesession._model.turns import ImageRecord
+from imagesession._show import filmstrip
+from imagesession.errors import PictureError, RefusedError
+from imagesession.testing import OfflineProvider
+from tests.show.growing import NOW, tree, trees, turn
+from tests.show.payloads import PAYLOADS, RUNNING_SVG
+from tests.strategies import texts
+
+ALLOWED = {"div", "strong", "span", "b", "img", "figure", "figcaption"}
+ATTRIBUTES = {"style", "src", "alt", "title", "dir"}
+RECORD = SessionRecord(id="s", description="About it", name="Its name", created=NOW)
+
+
+def read(_: ImageRecord) -> bytes:
+    """
+    Return a picture, whichever is asked for.
+    """
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 48), "teal").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class Parsed(HTMLParser):
+    """
+    The elements and the text of a piece of HTML.
+    """
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """
+        Note an element.
+        """
+        self.elements.append((tag, dict(attrs)))
+        self.text += " " * (tag == "div")
+        if tag != "img":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """
+        Note its end.
+        """
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """
+        Note text.
+        """
+        self.text += data
+
+
+def check_harmless(html: str) -> Parsed:
+    """
+    Make sure that a piece of HTML has only our own elements, each closed, and fetches nothing.
+    """
+    html.encode()
+    parsed = Parsed(html)
+    assert not parsed.open
+    for name, attributes in parsed.elements:
+        assert name in ALLOWED
+        assert set(attributes) <= ATTRIBUTES
+        assert (attributes.get("src") or "data:image/").startswith("data:image/")
+        assert "url(" not in (attributes.get("style") or "")
+    return parsed
+
+
+def page(turns: Tree, record: SessionRecord = RECORD, branch: str = "main") -> str:
+    """
+    Return a session's filmstrip.
+    """
+    return filmstrip.page(record, turns, branch, read)
+
+
+# --- where turns stand --------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(trees, st.sampled_from(["main", "a"]))
+def test_every_turn_has_a_place_of_its_own(turns: Tree, branch: str) -> None:
+    """
+    The latest turns all stand in the grid, no two of them in one cell; a child stands one column
+    behind its parent, in its row or beneath, and no line to it crosses a picture.
+    """
+    spots = {spot.turn.id: spot for spot in filmstrip.spots(turns, branch)}
+    assert set(spots) == set(list(turns.turns)[-filmstrip.MOST :])
+    cells = {(spot.column, spot.row) for spot in spots.values()}
+    assert len(cells) == len(spots)
+    for spot in spots.values():
+        parent = spots.get(spot.turn.parent or "")
+        assert spot.starts == (parent is None)
+        if parent is None:
+            assert (spot.column, spot.fork) == (1, None)
+            continue
+        assert spot.column == parent.column + 1
+        assert spot.fork == (None if spot.row == parent.row else parent.row)
+        between = {(spot.column, row) for row in range(parent.row + 1, spot.row)}
+        crossed = (one for one in spots.values() if (one.column, one.row) in between)
+        assert all(one.turn.parent == spot.turn.parent for one in crossed)
+
+
+@given(trees)
+def test_the_line_that_one_is_on_goes_straight(turns: Tree) -> None:
+    """
+    All that led to the head stands in one row.
+    """
+    spots = {spot.turn.id: spot for spot in filmstrip.spots(turns, "main")}
+    rows = {spots[one.id].row for one in turns.lineage(turns.head("main")) if one.id in spots}
+    assert len(rows) <= 1
+
+
+def test_undone_turns_and_failures_leave_the_line() -> None:
+    """
+    What was undone stands beneath what came instead, and so does what brought no picture.
+    """
+    turns = tree(turn(0), turn(1, 0), turn(2, 0, drew=False), turn(3, 0), turn(4, 3))
+    places = {one.turn.id[-1]: (one.column, one.row) for one in filmstrip.spots(turns, "main")}
+    assert places["0"] == (1, 1)
+    assert places["3"] == (2, 1)
+    assert places["4"] == (3, 1)
+    assert {places["1"], places["2"]} == {(2, 2), (2, 3)}
+
+
+# --- what is shown ------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=40)
+@given(trees, texts, st.none() | texts)
+def test_whatever_was_written_stays_text(turns: Tree, description: str, name: str | None) -> None:
+    """
+    Prompts, names, branches and failures of any characters appear as text.
+    """
+    record = attrs.evolve(RECORD, description=description, name=name)
+    check_harmless(page(turns, record))
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_what_would_run_is_text(payload: str) -> None:
+    """
+    What would run a script, were it markup, is shown as it was written.
+    """
+    turns = tree(
+        turn(0, said=payload), turn(1, 0, branch=payload), turn(2, 0, drew=False, said=payload)
+    )
+    record = attrs.evolve(RECORD, description=payload, name=payload)
+    parsed = check_harmless(page(turns, record))
+    words = " ".join(char if char.isprintable() else " " for char in payload).split()
+    assert words[0].replace(" ", "")[:8] in parsed.text.replace(" ", "")
+
+
+def test_heads_branches_and_numbers_are_marked() -> None:
+    """
+    The head of one's own branch stands out, others are named, and pictures have their numbers.
+    """
+    turns = tree(turn(0), turn(1, 0, drew=False), turn(2, 0), turn(3, 0, branch="warm"))
+    frames = {one.spot.turn.id[-1]: one for one in filmstrip.frames(turns, "warm", read)}
+    assert [frames[one].number for one in "0123"] == [1, None, 2, 3]
+    assert [one for one in frames if frames[one].current] == ["3"]
+    assert frames["2"].heads == ("main",)
+    assert frames["3"].heads == ("warm",)
+    assert (frames["3"].line, frames["2"].line) == ("warm", "")
+    assert frames["1"].reason == "x"
+    assert frames["1"].image is None
+    assert "● warm" in page(turns, branch="warm")
+
+
+def test_what_is_not_shown_is_counted() -> None:
+    """
+    Of a long session the latest turns are shown, and it says how many are not.
+    """
+    turns = tree(turn(0), *(turn(number, number - 1) for number in range(1, 50)))
+    html = page(turns)
+    assert "10 earlier turns are not shown" in html
+    assert html.count("<img") == filmstrip.MOST
+    assert len(html) < 200_000
+
+
+def test_beginnings_are_told() -> None:
+    """
+    A session without turns says so, and so does a branch whose next prompt starts afresh.
+    """
+    assert "No turns yet" in page(Tree())
+    undone = tree(turn(0)).moved("main", Move(id="z", head=None))
+    assert "starts afresh" in page(undone)
+    closed = attrs.evolve(RECORD, closed=NOW, name=None)
+    assert "closed" in page(Tree(), closed)
+    assert "Untitled session" in page(Tree(), attrs.evolve(RECORD, name=None, description=" "))
+
+
+def test_a_turn_that_only_spoke_says_what() -> None:
+    """
+    A turn that ended without picture and without failure shows what the model said.
+    """
+    silent = attrs.evolve(turn(0, drew=False), status="completed", failure=None)
+    spoke = attrs.evolve(silent, text="Which colour?")
+    assert [one.reason for one in filmstrip.frames(tree(silent), "main", read)] == ["no picture"]
+    assert [one.reason for one in filmstrip.frames(tree(spoke), "main", read)] == ["Which colour?"]
+
+
+def test_only_safe_and_light_drawings_are_shown() -> None:
+    """
+    An SVG is shown rebuilt; what would run is not in it. A heavy one and a lost one are not shown.
+    """
+    svg = attrs.evolve(turn(0).images[0], format="svg")
+    safe = filmstrip.address(svg, lambda _: RUNNING_SVG)
+    assert safe is not None
+    assert safe.startswith("data:image/svg+xml;base64,")
+    assert "script" not in safe
+    heavy = RUNNING_SVG.replace(b"<rect", b"<rect width='1'/>" * 9000 + b"<rect")
+    assert filmstrip.address(svg, lambda _: heavy) is None
+
+    def gone(image: ImageRecord) -> bytes:
+        raise PictureError(f"Picture {image.id} is gone.")
+
+    assert filmstrip.address(turn(0).images[0], gone) is None
+    assert "no file" in filmstrip.page(RECORD, tree(turn(0)), "main", gone)
+
+
+# --- both twins ---------------------------------------------------------------------------------
+
+
+def grown(studio: Any, provider: OfflineProvider) -> Any:
+    """
+    Return a session with a branch and a refusal.
+    """
+    session = studio.session("Logo of a tea shop", name="Tea <logo>")
+    first = session.generate("a teapot & a cup")
+    session.generate("in blue")
+    first.branch("warm").generate("in red")
+    provider.refuse_next("I would rather not.")
+    with pytest.raises(RefusedError):
+        session.generate("something else")
+    return session
+
+
+def test_sessions_show_themselves(studio: Any, provider: OfflineProvider) -> None:
+    """
+    A session of either twin shows itself in a notebook, without awaiting.
+    """
+    session = grown(studio, provider)
+    shown, told = session._repr_mimebundle_()
+    parsed = check_harmless(shown["text/html"])
+    assert shown["text/plain"] == repr(session)
+    assert told == {}
+    text = " ".join(parsed.text.split())
+    for words in ("Tea <logo>", "a teapot & a cup", "● main", "● warm", "refused", "rather not"):
+        assert words in text
+    assert re.search(r"3 pictures · \$0\.\d{4} · 2 branches", text)
+    assert "nothing was billed" in text
+
+
+def test_a_session_whose_record_is_gone_says_so(tmp_path: Path) -> None:
+    """
+    What cannot be read is told in words instead of a traceback.
+    """
+    with Studio.offline(tmp_path) as studio:
+        session = studio.session("x")
+        next(tmp_path.rglob(f"sessions/{session.id}.json")).unlink()
+        shown, _ = session._repr_mimebundle_()  # pyright: ignore[reportPrivateUsage] - IPython's name
+    assert set(shown) == {"text/plain"}
+    assert "has no session" in shown["text/plain"]

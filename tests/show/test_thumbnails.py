@@ -1,0 +1,153 @@
+"""
+Small pictures keep what can be seen, and lose what weighs.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageChops
+
+from imagesession._pixels.typed import srgb
+from imagesession._show.thumbnails import (
+    IN_PAGES,
+    ONE_OF,
+    Thumbnail,
+    checkerboard,
+    small,
+    thumbnail,
+)
+from imagesession.errors import PictureError
+
+
+def saved(picture: Image.Image, form: str = "PNG", **how: Any) -> bytes:
+    """
+    Return a picture's file.
+    """
+    buffer = io.BytesIO()
+    picture.save(buffer, form, **how)
+    return buffer.getvalue()
+
+
+def opened(made: Thumbnail) -> Image.Image:
+    """
+    Open a thumbnail.
+    """
+    return Image.open(io.BytesIO(made.data))
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 64), st.integers(1, 64))
+def test_small_pictures_fit_and_keep_their_shape(
+    width: int, height: int, widest: int, highest: int
+) -> None:
+    """
+    A picture fits into its box, touches it or stays as it was, and is never empty.
+    """
+    made = small(saved(Image.new("RGB", (width, height))), "it", (widest, highest))
+    assert 1 <= made.width <= widest
+    assert 1 <= made.height <= highest
+    whole = (width, height) == made.size
+    assert whole or made.width == widest or made.height == highest
+
+
+def test_pictures_are_enlarged_only_where_that_is_wanted() -> None:
+    """
+    An icon stays an icon; where it may grow, it grows no further than was said.
+    """
+    icon = saved(Image.new("RGB", (20, 10)))
+    assert small(icon, "it", (100, 100)).size == (20, 10)
+    assert small(icon, "it", (100, 100), enlarged=1.5).size == (30, 15)
+    assert small(icon, "it", (24, 100), enlarged=1.5).size == (24, 12)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
+def test_transparency_lies_on_a_checkerboard(mode: str) -> None:
+    """
+    Where nothing is, the squares show; what is opaque keeps its colour.
+    """
+    picture = Image.new("RGBA", (40, 40), (200, 200, 200, 0))
+    picture.paste((90, 90, 90, 255), (0, 0, 40, 20))
+    made = small(saved(picture.convert(mode) if mode != "PA" else picture), "it", (40, 40))
+    assert made.mode == "RGB"
+    assert made.getpixel((5, 5)) == (90, 90, 90)
+    squares = checkerboard((40, 40)).crop((0, 20, 40, 40))
+    assert made.crop((0, 20, 40, 40)).tobytes() == squares.tobytes()
+    assert {made.getpixel((2, 34)), made.getpixel((10, 34))} == {(255,) * 3, (229,) * 3}
+
+
+def test_edges_of_transparency_take_no_hidden_colour() -> None:
+    """
+    What cannot be seen does not shine through when a picture is made small.
+    """
+    picture = Image.new("RGBA", (200, 200), (255, 0, 0, 0))
+    picture.paste((0, 0, 255, 255), (50, 50, 150, 150))
+    made = small(saved(picture), "it", (37, 37))
+    red, _, blue = made.split()
+    assert ImageChops.subtract(red, blue).getextrema() == (0, 0)
+
+
+def test_the_lightest_file_is_taken() -> None:
+    """
+    Flat colours become a PNG, noise a JPEG, and in pages both a WebP.
+    """
+    flat = saved(Image.new("RGB", (200, 200), "teal"))
+    noise = saved(Image.effect_noise((200, 200), 90).convert("RGB"))
+    assert thumbnail(flat, "it", (99, 99)).mime == "image/png"
+    assert thumbnail(noise, "it", (99, 99)).mime == "image/jpeg"
+    page = thumbnail(noise, "it", (99, 99), IN_PAGES)
+    assert page.mime == "image/webp"
+    assert page.address.startswith("data:image/webp;base64,")
+    assert opened(page).size == (page.width, page.height) == (99, 99)
+    assert "99" in repr(page)
+    assert len(repr(page)) < 200
+
+
+def test_animations_stand_still_and_photos_stand_upright() -> None:
+    """
+    The first frame is shown; a photo is turned as its camera says.
+    """
+    frames = [Image.new("RGB", (30, 20), colour) for colour in ("red", "blue")]
+    gif = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert small(gif, "it", (30, 20)).getpixel((9, 9)) == (255, 0, 0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert small(saved(frames[0], "JPEG", exif=exif), "it", (90, 90)).size == (20, 30)
+
+
+def test_thumbnails_carry_nothing_of_their_pictures_but_pixels() -> None:
+    """
+    No metadata and no profile go along.
+    """
+    exif = Image.Exif()
+    exif[0x010E] = "secret"
+    picture = saved(Image.effect_noise((90, 90), 9).convert("RGB"), "JPEG", exif=exif)
+    for form in (*ONE_OF, *IN_PAGES):
+        made = thumbnail(picture, "it", (50, 50), (form,))
+        assert b"secret" not in made.data
+        assert not {"exif", "icc_profile"} & set(opened(made).info)
+
+
+def test_profiles_are_followed_where_they_can_be() -> None:
+    """
+    A picture with the usual profile looks the same small; a broken profile counts for nothing.
+    """
+    usual = srgb().tobytes()
+    orange = saved(Image.new("RGBA", (9, 9), (250, 140, 10, 255)), icc_profile=usual)
+    found = small(orange, "it", (9, 9)).getpixel((4, 4))
+    assert isinstance(found, tuple)
+    assert all(abs(one - two) <= 1 for one, two in zip(found, (250, 140, 10), strict=True))
+    broken = b"x" * 16 + b"GRAY" + b"x" * 200
+    grey = saved(Image.new("L", (9, 9), 100), icc_profile=broken)
+    assert small(grey, "it", (9, 9)).getpixel((4, 4)) == (100, 100, 100)
+
+
+def test_what_is_no_picture_is_named() -> None:
+    """
+    A file that is not whole is an error with the name that it was given.
+    """
+    with pytest.raises(PictureError, match="Picture 7"):
+        thumbnail(b"\x89PNG", "Picture 7", (9, 9))
