@@ -27,7 +27,10 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
     Path("photo.jpg").write_bytes(tiny_image("jpeg"))
     monkeypatch.setenv("IMAGESESSION_LIBRARY", str(tmp_path / "library"))
-    names: dict[str, Any] = {"AsyncStudio": imagesession.AsyncStudio}
+    names: dict[str, Any] = {
+        "AsyncStudio": imagesession.AsyncStudio,
+        "show": imagesession.show,
+    }
     for block in runnable:
         code = re.sub(r"\b(Async)?Studio\(", lambda made: f"{made[0][:-1]}.offline(", block)
         if "await " in code:
