@@ -1,0 +1,3 @@
+"""
+The MCP server of imagesession: its verbs as tools for agents.
+"""

@@ -1,0 +1,45 @@
+"""
+The guide for agents; its words are in `guide.md`, its lists are read from the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+
+from mcp.types import Tool
+
+from imagesession_mcp.errors import CODES
+
+DATED = "2026-11-24"
+FEATURES = [
+    "sessions that remember, branch, undo and outlive the server",
+    "pictures that were paid for are kept, whatever becomes of the call",
+    "a price before, a price after, and a daily limit",
+    "masks, references, products, UI assets, findings",
+]
+QUICK_START = [
+    "create_image_session(description='Logo for a tea shop')",
+    "generate_image_in_session(session_id, 'a minimalist teapot logo')",
+    "generate_image_in_session(session_id, 'more geometric, with blue accents')",
+]
+
+
+def write(tools: Sequence[Tool]) -> str:
+    """
+    Write the guide.
+
+    Args:
+        tools: What the server offers.
+    """
+    text = resources.files("imagesession_mcp").joinpath("guide.md").read_text("utf-8")
+    listed = "\n".join(f"- `{tool.name}`: {_first_of(tool)}" for tool in tools)
+    codes = "\n".join(f"- `{code}`: {meaning}" for code, meaning in CODES.items())
+    return text.replace("{tools}", listed).replace("{errors}", codes)
+
+
+def _first_of(tool: Tool) -> str:
+    """
+    Return the first sentence of a tool's description.
+    """
+    return " ".join((tool.description or "").split()).split(". ")[0].rstrip(".") + "."

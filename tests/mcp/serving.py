@@ -1,0 +1,153 @@
+"""
+What the tests of the server share: a server over an offline provider that can be watched, and a
+client in memory, in either era of the protocol.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import attrs
+from mcp import Client
+from mcp.types import CallToolResult, ImageContent, ResourceLink, TextContent
+
+from imagesession import AsyncStudio, Budget
+from imagesession.testing import OfflineProvider
+from imagesession_mcp.server import Server, build_server
+from imagesession_mcp.settings import Settings
+
+Era: TypeAlias = Literal["auto", "legacy"]
+ERAS: tuple[Era, ...] = ("auto", "legacy")
+
+
+@attrs.define
+class Caller:
+    """
+    A client, and what it was told of progress.
+    """
+
+    client: Client
+    progress: list[tuple[float, str]] = attrs.field(factory=list[tuple[float, str]])
+
+    async def __call__(self, name: str, /, **arguments: Any) -> CallToolResult:
+        """
+        Call a tool.
+        """
+        return await self.client.call_tool(name, arguments, progress_callback=self._hear)
+
+    async def told(self, name: str, /, **arguments: Any) -> dict[str, Any]:
+        """
+        Call a tool that is to succeed, and return what its text says.
+        """
+        result = await self(name, **arguments)
+        assert not result.is_error, text(result)
+        return text(result)
+
+    async def refused(self, name: str, /, **arguments: Any) -> dict[str, Any]:
+        """
+        Call a tool that is to fail, and return what its text says.
+        """
+        result = await self(name, **arguments)
+        assert result.is_error
+        said = text(result)
+        assert said == result.structured_content
+        assert said["success"] is False
+        assert said["error"]
+        return said
+
+    async def _hear(self, progress: float, total: float | None, message: str | None) -> None:
+        assert total is None
+        self.progress.append((progress, message or ""))
+
+
+@attrs.define
+class Room:
+    """
+    A library and a provider, to which servers can be started one after the other.
+    """
+
+    library: Path
+    era: Era
+    provider: OfflineProvider = attrs.field(factory=OfflineProvider)
+
+    def settings(self, **changes: Any) -> Settings:
+        """
+        Return the settings of this room.
+        """
+        given: dict[str, Any] = {"library": self.library, "offline": True, **changes}
+        return Settings(**given)
+
+    def serve(self, **changes: Any) -> Server:
+        """
+        Make a server over this room's provider.
+        """
+
+        def open_studio(settings: Settings, library: Path | None) -> AsyncStudio:
+            day = settings.daily_budget
+            budget = None if day is None else Budget(per_day=day)
+            return AsyncStudio.offline(library, provider=self.provider, budget=budget, patience=0)
+
+        return build_server(self.settings(**changes), open=open_studio)
+
+    @asynccontextmanager
+    async def calling(self, **changes: Any) -> AsyncGenerator[Caller, None]:
+        """
+        Start a server, connect a client, and stop both.
+        """
+        async with Client(self.serve(**changes), mode=self.era) as client:
+            yield Caller(client)
+
+    @property
+    def posts(self) -> int:
+        """
+        How many requests were paid for.
+        """
+        return sum(
+            (call.method, call.path) == ("POST", "/responses") for call in self.provider.calls
+        )
+
+
+Rooms: TypeAlias = Callable[..., Room]
+
+
+def text(result: CallToolResult) -> dict[str, Any]:
+    """
+    Return what a result says in its text.
+    """
+    block = result.content[0]
+    assert isinstance(block, TextContent)
+    told: dict[str, Any] = json.loads(block.text)
+    return told
+
+
+def images(result: CallToolResult) -> list[bytes]:
+    """
+    Return a result's previews.
+    """
+    return [base64.b64decode(one.data) for one in result.content if isinstance(one, ImageContent)]
+
+
+def links(result: CallToolResult) -> list[ResourceLink]:
+    """
+    Return a result's links.
+    """
+    return [one for one in result.content if isinstance(one, ResourceLink)]
+
+
+def file_of(told: dict[str, Any]) -> bytes:
+    """
+    Read the file of a picture that a result tells of.
+    """
+    return Path(told["image_path"]).read_bytes()
+
+
+def remove(told: dict[str, Any]) -> None:
+    """
+    Remove the file of a picture that a result tells of.
+    """
+    Path(told["image_path"]).unlink()

@@ -1,0 +1,205 @@
+"""
+Files that calls name are read only beneath the folders that the person allowed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from imagesession.testing import tiny_image
+from imagesession_mcp import files
+from imagesession_mcp.errors import RefusedCallError
+from tests.mcp.serving import Room
+
+ARGUMENTS: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("edit_image", "image_path", {"prompt": "x"}),
+    ("edit_image", "mask_path", {"prompt": "x", "image_path": "I"}),
+    ("edit_image", "markup_path", {"prompt": "x", "image_path": "I"}),
+    ("generate_image_in_session", "reference_image_path", {"prompt": "x", "session_id": "S"}),
+    ("generate_image_in_session", "mask_image_path", {"prompt": "x", "session_id": "S"}),
+    ("analyze_and_improve_image", "image_path", {"improvement_goals": "x"}),
+    ("analyze_image", "image_path", {}),
+    ("promote_image_to_session", "image_path", {}),
+    ("estimate_cost", "image_path", {}),
+)
+LISTS: tuple[tuple[str, dict[str, str]], ...] = (
+    ("generate_image", {"prompt": "x"}),
+    ("generate_product_image", {"product_description": "x"}),
+    ("generate_ui_asset", {"asset_type": "icon", "description": "x"}),
+    ("estimate_cost", {}),
+)
+
+
+@pytest.mark.anyio
+async def test_no_argument_leads_outside(room: Room, tmp_path: Path) -> None:
+    """
+    Whatever argument names it, and whatever it looks like, a file outside is refused without a
+    word of what it holds, and nothing is sent.
+    """
+    outside = tmp_path / "outside" / "secret.png"
+    outside.parent.mkdir()
+    outside.write_bytes(tiny_image())
+    room.library.mkdir()
+    link = room.library / "innocent.png"
+    link.symlink_to(outside)
+    folder = room.library / "folder"
+    folder.symlink_to(outside.parent)
+    async with room.calling() as call:
+        image = (await call.told("generate_image", prompt="a fox"))["image_id"]
+        session = (await call.told("create_image_session", description="x"))["session_id"]
+        before = room.posts
+        for path in (
+            str(outside),
+            str(link),
+            str(folder / "secret.png"),
+            f"{room.library}/../outside/secret.png",
+            "~/secret.png",
+            "outside/secret.png",
+            "file:///etc/passwd",
+            "https://example.org/a.png",
+            "/etc/passwd",
+            "/dev/zero",
+            "/nowhere.png",
+            str(room.library),
+        ):
+            for name, argument, others in ARGUMENTS:
+                filled = {
+                    key: {"I": image, "S": session}.get(value, value)
+                    for key, value in others.items()
+                }
+                said = await call.refused(name, **filled, **{argument: path})
+                assert said["code"] == "invalid_input_image", (name, argument, path)
+                assert "root:" not in said["error"]
+            for name, others in LISTS:
+                said = await call.refused(name, **others, reference_images=[image, path])
+                assert said["code"] == "invalid_input_image", (name, path)
+        assert room.posts == before
+
+
+@pytest.mark.anyio
+async def test_options_are_no_way_around(room: Room) -> None:
+    """
+    Only options come in as options: neither files, nor keys, nor where requests go.
+    """
+    async with room.calling() as call:
+        for name in ("reference", "mask", "image", "api_key", "base_url", "client", "intent_id"):
+            said = await call.refused("generate_image", prompt="x", options={name: "/etc/passwd"})
+            assert said["code"] == "invalid_parameters"
+            assert said["option"] == name
+        said = await call.refused("generate_image", prompt="x", api_key="sk-secret")
+        assert "sk-secret" not in said["error"]
+        assert room.posts == 0
+
+
+@pytest.mark.anyio
+async def test_allowed_folders_and_the_library_are_read(room: Room, tmp_path: Path) -> None:
+    """
+    Files beneath an allowed folder are read, and so are links that stay inside.
+    """
+    folder = tmp_path / "allowed"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "a.png").write_bytes(tiny_image())
+    (folder / "b.png").symlink_to(folder / "deep" / "a.png")
+    async with room.calling(allow_dirs=(folder,)) as call:
+        for path in (folder / "deep" / "a.png", folder / "b.png"):
+            told = await call.told("edit_image", prompt="x", image_path=str(path))
+            assert told["original_image_path"] == str(path)
+
+
+@pytest.mark.anyio
+async def test_what_is_no_picture_says_so(room: Room, tmp_path: Path) -> None:
+    """
+    A file that may be read and is no picture is refused by what it holds.
+    """
+    folder = tmp_path / "allowed"
+    folder.mkdir()
+    (folder / "secret.png").write_text("root:x:0:0")
+    async with room.calling(allow_dirs=(folder,)) as call:
+        said = await call.refused("edit_image", prompt="x", image_path=str(folder / "secret.png"))
+        assert said["code"] == "invalid_input_image"
+        assert "root:" not in said["error"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_pipes_devices_and_folders_are_no_files(tmp_path: Path) -> None:
+    """
+    A pipe is refused without waiting for somebody to write into it.
+    """
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    for name in ("pipe.png", "folder.png"):
+        with pytest.raises(RefusedCallError):
+            files.read(tmp_path / name, (tmp_path,), "image_path")
+
+
+def test_a_link_that_is_put_there_in_between_is_not_followed(tmp_path: Path) -> None:
+    """
+    What was a file when its path was looked up, and is a link when it is opened, is refused; a
+    folder on the way too.
+    """
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    (root / "in").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "a.png").write_bytes(b"secret")
+    (root / "in" / "a.png").write_bytes(b"harmless")
+    real = files.locate(str(root / "in" / "a.png"), (root,), "image_path")
+    assert files.read(real, (root,), "image_path") == b"harmless"
+    (root / "in" / "a.png").unlink()
+    (root / "in" / "a.png").symlink_to(outside / "a.png")
+    with pytest.raises(RefusedCallError):
+        files.read(real, (root,), "image_path")
+    (root / "in" / "a.png").unlink()
+    (root / "in").rmdir()
+    (root / "in").symlink_to(outside)
+    with pytest.raises(RefusedCallError):
+        files.read(real, (root,), "image_path")
+
+
+def test_where_folders_cannot_be_opened_the_file_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The other way of opening, that of Windows, refuses links too.
+    """
+    monkeypatch.setattr(files, "_STEPWISE", False)
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "a.png").write_bytes(b"secret")
+    (root / "b.png").write_bytes(b"harmless")
+    assert files.read(root / "b.png", (root,), "image_path") == b"harmless"
+    (root / "c.png").symlink_to(tmp_path / "a.png")
+    with pytest.raises(RefusedCallError):
+        files.read(root / "c.png", (root,), "image_path")
+
+
+def test_files_have_a_limit(tmp_path: Path) -> None:
+    """
+    What is too large is not read to its end.
+    """
+    with (tmp_path / "large.png").open("wb") as file:
+        file.truncate(26_000_000)
+    with pytest.raises(RefusedCallError, match="25 MB"):
+        files.read(tmp_path / "large.png", (tmp_path,), "image_path")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(named=st.text(max_size=60) | st.text("/.~\\ab\0:", max_size=20).map("/".__add__))
+def test_no_text_leads_outside(tmp_path: Path, named: str) -> None:
+    """
+    Whatever text is given for a path, it leads beneath the root or is refused.
+    """
+    root = tmp_path / "root"
+    root.mkdir(exist_ok=True)
+    (root / "a").write_bytes(b"harmless")
+    for text in (named, f"{root}/{named}"):
+        with contextlib.suppress(RefusedCallError):
+            real = files.locate(text, (root,), "image_path")
+            assert real.is_relative_to(root)
+            assert real == real.resolve()

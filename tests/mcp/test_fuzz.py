@@ -1,0 +1,162 @@
+"""
+Whatever arguments tools are called with, they answer or say what is wrong, and touch nothing
+outside.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import anyio.from_thread
+import attrs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mcp import Client
+from mcp.types import CallToolResult
+
+from imagesession.testing import tiny_image
+from imagesession_mcp.errors import CODES
+from imagesession_mcp.tools import TABLE
+from tests.faults.tiny import tiny_provider
+from tests.mcp.serving import ERAS, Era, Room, text
+
+CANARY = "canary-7f3a"
+opened: list[str] = []
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    # A hook cannot be taken away again; it notes little, and is asked about nothing else.
+    if event in {"open", "os.listdir", "os.scandir", "os.remove", "os.mkdir"} and CANARY in str(
+        arguments[0]
+    ):
+        opened.append(f"{event} {arguments[0]}")
+
+
+sys.addaudithook(_watch)
+
+
+@attrs.frozen
+class Fuzzed:
+    """
+    A server that is called from outside its loop.
+    """
+
+    portal: anyio.from_thread.BlockingPortal
+    client: Client
+    outside: Path
+    pool: list[str]
+
+    def call(self, name: str, arguments: dict[str, Any]) -> CallToolResult:
+        """
+        Call a tool.
+        """
+        result: CallToolResult = self.portal.call(self.client.call_tool, name, arguments)
+        return result
+
+
+@pytest.fixture(scope="module", params=ERAS)
+def fuzzed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Fuzzed]:
+    """
+    Give a server with a session and a picture, and a file outside that nobody may read.
+    """
+    era: Era = request.param
+    folder = tmp_path_factory.mktemp("fuzz")
+    outside = folder / CANARY
+    outside.mkdir()
+    (outside / "secret.png").write_bytes(tiny_image())
+    room = Room(folder / "library", era, tiny_provider())
+    room.library.mkdir()
+    (room.library / "link.png").symlink_to(outside / "secret.png")
+    with ExitStack() as stack:
+        portal = stack.enter_context(anyio.from_thread.start_blocking_portal())
+        server = room.serve(preview_bytes=0, daily_budget=None)
+        client = stack.enter_context(portal.wrap_async_context_manager(Client(server, mode=era)))
+        calling = Fuzzed(portal, client, outside, [])
+        session = text(calling.call("create_image_session", {"description": "x"}))["session_id"]
+        image = text(calling.call("generate_image", {"prompt": "x"}))["image_id"]
+        calling.pool.extend(
+            [
+                session,
+                image,
+                f"imagesession://images/{image}",
+                str(outside / "secret.png"),
+                str(room.library / "link.png"),
+                f"{room.library}/../{CANARY}/secret.png",
+                f"../{CANARY}/secret.png",
+                f"file://{outside}/secret.png",
+                "~/x.png",
+                "main",
+                "auto",
+                "",
+            ]
+        )
+        yield calling
+
+
+def junk() -> st.SearchStrategy[Any]:
+    """
+    Draw any JSON.
+    """
+    plain = (
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(st.characters(codec="utf-8"), max_size=30)
+    )
+    return st.recursive(
+        plain,
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+        ),
+        max_leaves=6,
+    )
+
+
+@pytest.mark.parametrize("name", [entry.function.__name__ for entry in TABLE])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(data=st.data())
+def test_tools_answer_or_say_what_is_wrong(fuzzed: Fuzzed, name: str, data: st.DataObject) -> None:
+    """
+    Every answer is a success or an error of a known code that is not a crash, and no file outside
+    was opened.
+    """
+    tools = {one.name: one for one in fuzzed.portal.call(fuzzed.client.list_tools).tools}
+    schema = tools[name].input_schema
+    arguments: dict[str, Any] = {}
+    for argument, about in schema["properties"].items():
+        likely: st.SearchStrategy[Any] = st.sampled_from(fuzzed.pool)
+        if "enum" in about:
+            likely = st.sampled_from(about["enum"])
+        elif about.get("type") == "array":
+            likely = st.lists(st.sampled_from(fuzzed.pool), max_size=2)
+        elif about.get("type") in {"integer", "boolean"}:
+            likely = st.integers(-1, 3)
+        required = argument in schema.get("required", ())
+        chosen = data.draw(
+            st.sampled_from(("likely", "likely", "junk", "null", "none")), label=argument
+        )
+        if chosen == "none" and not required:
+            continue
+        drawn = {"likely": likely, "junk": junk()}.get(chosen, st.none())
+        arguments[argument] = data.draw(drawn, label=argument)
+    opened.clear()
+    result = fuzzed.call(name, arguments)
+    assert opened == []
+    if result.is_error:
+        said = text(result)
+        assert said["code"] in CODES.keys() - {"internal_error"}, said
+        assert said["error"]
+        assert len(json.dumps(said)) < 6_000

@@ -1,0 +1,157 @@
+"""
+What others read to start the server: its snippets, its entry in a registry, its bundle.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import imagesession
+from imagesession_mcp import commandline
+from imagesession_mcp.options import OPTIONS, SECRETS
+from imagesession_mcp.settings import Settings
+from tests.mcp.conformance.node import needs_node, run
+from tests.mcp.processes import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+PAGE = (ROOT / "docs" / "agents.md").read_text("utf-8")
+VARIABLES = {"OPENAI_API_KEY", *(one.variable for one in OPTIONS), *(name for name, _ in SECRETS)}
+
+
+def _blocks(kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL)
+
+
+def _servers() -> Iterator[dict[str, Any]]:
+    for block in _blocks("json"):
+        snippet = json.loads(block)
+        yield from (snippet.get("mcpServers") or snippet["servers"]).values()
+    for block in _blocks("toml"):
+        yield from tomllib.loads(block)["mcp_servers"].values()
+
+
+def _ours(arguments: list[str], tmp_path: Path) -> commandline.Command:
+    """
+    Read what is given to our program in a snippet's command line.
+    """
+    told = arguments[arguments.index("imagesession-mcp") + 1 :]
+    return commandline.read([one.replace("/home/you/Photos", str(tmp_path)) for one in told], {})
+
+
+def test_snippets_start_the_server(tmp_path: Path) -> None:
+    """
+    Each JSON and TOML snippet of the page parses, names our program with options that it has, and
+    sets variables that it reads.
+    """
+    servers = list(_servers())
+    assert len(servers) == 6
+    for server in servers:
+        assert server["command"] == "uvx"
+        assert server["args"][:3] == ["--from", "imagesession[mcp]", "imagesession-mcp"]
+        assert set(server["env"]) <= VARIABLES
+        assert _ours(server["args"], tmp_path).doors is None
+
+
+def test_shell_snippets_have_options_that_there_are(tmp_path: Path) -> None:
+    """
+    The page's commands are such that our program takes them.
+    """
+    (tmp_path / "tokens.txt").write_text("ann:0123456789abcdef")
+    commands = [line for block in _blocks("sh") for line in block.splitlines()]
+    assert len(commands) == 3
+    for line in commands:
+        words = shlex.split(line.replace("tokens.txt", str(tmp_path / "tokens.txt")))
+        assert _ours(words, tmp_path)
+
+
+def test_the_page_tells_what_is_so_where_nothing_is_said() -> None:
+    """
+    The page's table names options with their own variables and defaults.
+    """
+    for option in OPTIONS[:6]:
+        assert f"| `--{option.name}{f' {option.metavar}' * bool(option.metavar)}` |" in PAGE
+        assert f"`{option.variable}`" in PAGE
+    usual = Settings()
+    assert f"| {usual.daily_budget:.2f} from" in PAGE
+    assert f"| {usual.wait_seconds:.0f}: then" in PAGE
+    assert f"| {usual.preview_bytes};" in PAGE
+
+
+def _described(name: str) -> dict[str, Any]:
+    described: dict[str, Any] = json.loads((ROOT / "imagesession_mcp" / name).read_text("utf-8"))
+    return described
+
+
+def test_the_registry_entry_is_valid() -> None:
+    """
+    server.json is as the registry's schema of 2025-12-11 has it: names, lengths, one version that
+    is the package's, and variables that the server reads.
+    """
+    entry = _described("server.json")
+    assert re.fullmatch(r"[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+", entry["name"])
+    assert 1 <= len(entry["description"]) <= 100
+    assert 1 <= len(entry["title"]) <= 100
+    (package,) = entry["packages"]
+    assert entry["version"] == package["version"] == imagesession.__version__
+    assert (package["registryType"], package["identifier"]) == ("pypi", PROJECT["name"])
+    assert package["transport"] == {"type": "stdio"}
+    (extra,) = package["runtimeArguments"]
+    assert (extra["name"], [extra["value"]]) == ("--with", PROJECT["optional-dependencies"]["mcp"])
+    for variable in package["environmentVariables"]:
+        assert variable["name"] in VARIABLES
+        assert variable["description"]
+        assert variable.get("format", "string") in {"string", "number", "boolean", "filepath"}
+        assert isinstance(variable.get("default", ""), str)
+    assert [one["isSecret"] for one in package["environmentVariables"] if "isSecret" in one] == [
+        True
+    ]
+
+
+def test_the_bundle_starts_this_version() -> None:
+    """
+    manifest.json has the package's version and starts it, with variables that the server reads,
+    each filled from something that the person is asked.
+    """
+    manifest = _described("manifest.json")
+    server = manifest["server"]
+    assert manifest["version"] == imagesession.__version__
+    assert f"imagesession[mcp]=={imagesession.__version__}" in server["mcp_config"]["args"]
+    assert (ROOT / "imagesession_mcp" / server["entry_point"]).is_file()
+    env = server["mcp_config"]["env"]
+    assert set(env) <= VARIABLES
+    asked = {f"${{user_config.{name}}}" for name in manifest["user_config"]}
+    assert set(env.values()) == asked
+    assert manifest["compatibility"]["runtimes"]["python"] == PROJECT["requires-python"]
+    usual = {name: str(one["default"]) for name, one in manifest["user_config"].items()}
+    said = {key: usual[value[14:-1]] for key, value in env.items()}
+    assert commandline.read([], said).settings.daily_budget == Settings().daily_budget
+
+
+def test_the_programs_are_ours() -> None:
+    """
+    Both names by which it is started lead to the program, as `python -m imagesession_mcp` does.
+    """
+    ours = "imagesession_mcp.__main__:main"
+    assert PROJECT["scripts"] == {"imagesession-mcp": ours, "imagesession": ours}
+
+
+@pytest.mark.conformance
+@needs_node
+def test_the_bundle_can_be_packed(tmp_path: Path) -> None:
+    """
+    The bundles' own tool finds the manifest valid and packs it.
+    """
+    folder = ROOT / "imagesession_mcp"
+    checked = run("mcpb", "validate", str(folder / "manifest.json"))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    packed = run("mcpb", "pack", str(folder), str(tmp_path / "imagesession.mcpb"))
+    assert packed.returncode == 0, packed.stdout + packed.stderr
+    assert (tmp_path / "imagesession.mcpb").stat().st_size < 200_000

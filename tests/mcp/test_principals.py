@@ -1,0 +1,76 @@
+"""
+Whoever has to say who they are has a library of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import pytest
+from mcp.server.auth.middleware.auth_context import auth_context_var
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+
+from tests.mcp.serving import Room
+
+pytestmark = pytest.mark.anyio
+
+
+@contextmanager
+def known_as(name: str) -> Generator[None, None, None]:
+    """
+    Call as somebody.
+    """
+    shown = "what they show"
+    token = AccessToken(token=shown, client_id=name, scopes=[])
+    before = auth_context_var.set(AuthenticatedUser(token))
+    try:
+        yield
+    finally:
+        auth_context_var.reset(before)
+
+
+async def test_everybody_sees_their_own(room: Room) -> None:
+    """
+    Sessions, pictures, files and generations of others are not there.
+    """
+    with known_as("ann"):
+        async with room.calling() as call:
+            session = (await call.told("create_image_session", description="x"))["session_id"]
+            made = await call.told("generate_image", prompt="a fox", request_id="r")
+    assert made["image_path"].startswith(str(room.library / "principals" / "ann"))
+    with known_as("bob"):
+        async with room.calling() as call:
+            for name, asked, code in (
+                ("get_session_status", {"session_id": session}, "session_not_found"),
+                ("view_image", {"image_id": made["image_id"]}, "image_not_found"),
+                ("get_generation", {"generation_id": "r"}, "generation_not_found"),
+                (
+                    "edit_image",
+                    {"prompt": "x", "image_path": made["image_path"]},
+                    "invalid_input_image",
+                ),
+            ):
+                said = await call.refused(name, **asked)
+                assert said["code"] == code
+                assert made["image_id"] not in str(said.get("available_images"))
+            assert (await call.told("list_images"))["images"] == []
+            other = await call.told("generate_image", prompt="a hare", request_id="r")
+            assert other["image_id"] != made["image_id"]
+    with known_as("ann"):
+        async with room.calling() as call:
+            again = await call.told("get_generation", generation_id="r")
+            assert again["image_id"] == made["image_id"]
+
+
+@pytest.mark.parametrize("name", ["../ann", "a/b", "", ".", "..", "a\0b", "a" * 100])
+async def test_names_are_plain(room: Room, name: str) -> None:
+    """
+    A name that leads elsewhere is refused.
+    """
+    with known_as(name):
+        async with room.calling() as call:
+            said = await call.refused("list_images")
+            assert said["code"] == "no_access"
+    assert not (room.library / "principals").exists()

@@ -1,0 +1,160 @@
+"""
+What results weigh and hold: short text, one small preview, a link; never a picture in full.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from mcp.types import TextContent
+from PIL import Image
+
+from imagesession.testing import tiny_image
+from tests.mcp.serving import Room, file_of, images, links, remove, text
+
+pytestmark = pytest.mark.anyio
+FORMATS = {"PNG", "JPEG", "WEBP"}
+
+
+def noise(size: tuple[int, int]) -> bytes:
+    """
+    Make a picture that no encoder makes small.
+    """
+    buffer = io.BytesIO()
+    Image.effect_noise(size, 120).convert("RGB").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+async def test_one_picture_weighs_little(room: Room) -> None:
+    """
+    At most 110 kB with its preview and 2 kB without, however noisy the picture and long the prompt.
+    """
+    async with room.calling() as call:
+        for prompt, picture in (("a fox", None), ("long " * 2000, noise((1024, 1024)))):
+            if picture is not None:
+                room.provider.reply_next(image=picture)
+            result = await call("generate_image", prompt=prompt)
+            assert len(result.model_dump_json()) <= 110_000
+            assert sum(len(one.data) for one in result.content if one.type == "image") <= 100_000
+            assert len(images(result)) == 1
+            shown = Image.open(io.BytesIO(images(result)[0]))
+            assert shown.format in FORMATS
+            assert max(shown.size) <= 512
+            bare = await call("generate_image", prompt=prompt, preview=False)
+            assert len(bare.model_dump_json(exclude_none=True)) <= 2_000
+            assert images(bare) == []
+
+
+async def test_every_drawing_tool_weighs_little(room: Room) -> None:
+    """
+    So it is with every tool that draws, and with a batch, whose pictures share the room.
+    """
+    long = "words " * 300
+    async with room.calling() as call:
+        session = (await call.told("create_image_session", description=long))["session_id"]
+        for name, asked in (
+            ("generate_image_in_session", {"session_id": session, "prompt": long}),
+            ("edit_image", {"session_id": session, "prompt": long}),
+            ("generate_ui_asset", {"asset_type": "hero", "description": long}),
+        ):
+            bare = await call(name, **asked, preview=False)
+            assert len(bare.model_dump_json(exclude_none=True)) <= 2_400, name
+        batch = await call("generate_product_image", product_description="mug", batch_count=4)
+        assert len(batch.model_dump_json(exclude_none=True)) <= 110_000
+        assert len(images(batch)) == 4
+
+
+async def test_the_person_decides_on_previews(room: Room) -> None:
+    """
+    Previews are as small as the settings say, or none.
+    """
+    async with room.calling(preview_bytes=4_000) as call:
+        result = await call("generate_image", prompt="a fox")
+        assert 0 < len(images(result)[0]) <= 4_000
+    async with room.calling(preview_bytes=0) as call:
+        result = await call("generate_image", prompt="a fox")
+        assert images(result) == []
+        shown = await call("view_image", image_id=text(result)["image_id"])
+        assert len(images(shown)) == 1
+
+
+async def test_the_link_leads_to_the_whole_picture(room: Room) -> None:
+    """
+    Every picture has a link for the person, and what it leads to is the file to the byte.
+    """
+    async with room.calling() as call:
+        result = await call("generate_image", prompt="a fox")
+        told, link = text(result), links(result)[0]
+        assert link.uri == told["uri"] == f"imagesession://images/{told['image_id']}"
+        assert link.size == told["bytes"] == len(file_of(told))
+        assert link.mime_type == "image/png"
+        assert link.annotations is not None
+        assert link.annotations.audience == ["user"]
+        assert result.structured_content is None
+        assert Path(told["image_path"]).is_absolute()
+        assert told["cost_usd"] > 0
+
+
+async def test_an_svg_is_never_shown_as_it_came(room: Room) -> None:
+    """
+    It has no preview; the resource is what may be shown of it, and the tool that looks says so.
+    """
+    async with room.calling() as call:
+        result = await call("generate_image", prompt="a fox", options={"format": "svg"})
+        told = text(result)
+        assert told["format"] == "svg"
+        assert images(result) == []
+        shown = await call("view_image", image_id=told["image_id"])
+        assert "pixels" in text(shown)["note"]
+        contents = (await call.client.read_resource(told["uri"])).contents[0]
+        assert contents.mime_type == "image/svg+xml"
+        assert "<svg" in contents.text  # type: ignore[union-attr] # pyright: ignore[reportAttributeAccessIssue] - it is text
+
+
+async def test_transparency_survives_in_the_preview(room: Room) -> None:
+    """
+    A picture with transparent pixels has a preview with transparent pixels.
+    """
+    clear = io.BytesIO()
+    Image.new("RGBA", (1024, 1024), (200, 0, 0, 0)).save(clear, "PNG")
+    async with room.calling() as call:
+        room.provider.reply_next(image=clear.getvalue())
+        result = await call("generate_image", prompt="a logo", background="transparent")
+        shown = Image.open(io.BytesIO(images(result)[0]))
+        assert shown.convert("RGBA").getchannel("A").getextrema() == (0, 0)
+
+
+async def test_what_is_gone_is_still_told(room: Room) -> None:
+    """
+    When the file was moved away, its facts are told without a preview, and its resource is refused.
+    """
+    async with room.calling() as call:
+        told = await call.told("generate_image", prompt="a fox", request_id="r")
+        remove(told)
+        result = await call("get_generation", generation_id="r")
+        assert text(result)["image_id"] == told["image_id"]
+        assert images(result) == []
+
+
+async def test_texts_hold_no_picture(room: Room) -> None:
+    """
+    No text of any result has a long run of base64.
+    """
+    async with room.calling() as call:
+        result = await call("generate_image", prompt="a fox")
+        for block in result.content:
+            if isinstance(block, TextContent):
+                assert max(map(len, block.text.replace('"', " ").split())) < 600
+
+
+async def test_small_pictures_are_shown_as_they_are(room: Room) -> None:
+    """
+    What is small enough is its own preview, to the byte.
+    """
+    small = tiny_image(size=(64, 64))
+    async with room.calling() as call:
+        room.provider.reply_next(image=small)
+        result = await call("generate_image", prompt="a dot")
+        assert images(result) == [small]

@@ -1,0 +1,189 @@
+"""
+The server as a client starts it, over stdin and stdout.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from PIL import Image
+
+import imagesession
+from imagesession import Studio
+from imagesession.testing import OfflineProvider, serve
+from tests.mcp.processes import OURS, ROOT, environment, spawned
+from tests.mcp.serving import Era, text
+
+pytestmark = pytest.mark.anyio
+_HELLO = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    },
+}
+
+
+@contextmanager
+def _started(*arguments: str, **env: str) -> Generator[subprocess.Popen[str], None, None]:
+    with subprocess.Popen(
+        [sys.executable, *OURS, *arguments],
+        env=environment(env), cwd=ROOT, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _say(process: subprocess.Popen[str], *messages: dict[str, Any]) -> None:
+    assert process.stdin is not None
+    for message in messages:
+        process.stdin.write(json.dumps(message) + "\n")
+    process.stdin.flush()
+
+
+def _hear(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdout is not None
+    heard: dict[str, Any] = json.loads(process.stdout.readline())
+    return heard
+
+
+def _call(name: str, **arguments: Any) -> dict[str, Any]:
+    params = {"name": name, "arguments": arguments}
+    return {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params}
+
+
+def _paid(provider: OfflineProvider) -> int:
+    return sum((call.method, call.path) == ("POST", "/responses") for call in provider.calls)
+
+
+async def test_a_client_makes_a_picture(tmp_path: Path, era: Era) -> None:
+    """
+    A client that starts the server gets a picture: the file is on the disk, and it is one.
+    """
+    async with spawned(era, "--offline", "--library", str(tmp_path)) as client:
+        assert client.server_info is not None
+        assert client.server_info.name == "imagesession"
+        assert client.server_info.version == imagesession.__version__
+        told = text(await client.call_tool("generate_image", {"prompt": "a red kettle"}))
+    with Image.open(told["image_path"]) as picture:
+        assert picture.size == (1024, 1024)
+    assert Path(told["image_path"]).is_relative_to(tmp_path)
+
+
+async def test_it_starts_without_a_key(tmp_path: Path, era: Era) -> None:
+    """
+    Without a key the server starts all the same, and says which variable is missing when a picture
+    is asked for.
+    """
+    async with spawned(era, "--library", str(tmp_path)) as client:
+        assert (await client.list_tools()).tools
+        result = await client.call_tool("generate_image", {"prompt": "a red kettle"})
+    assert result.is_error
+    assert "OPENAI_API_KEY" in text(result)["error"]
+    assert "--offline" in text(result)["error"]
+
+
+async def test_the_environment_is_enough(tmp_path: Path) -> None:
+    """
+    What the command line can say, the environment can.
+    """
+    env = {"IMAGESESSION_LIBRARY": str(tmp_path), "IMAGESESSION_MCP_OFFLINE": "1"}
+    async with spawned("auto", **env) as client:
+        told = text(await client.call_tool("generate_image", {"prompt": "a red kettle"}))
+    assert Path(told["image_path"]).is_relative_to(tmp_path)
+
+
+def test_stdout_holds_messages_and_nothing_else(tmp_path: Path) -> None:
+    """
+    Whatever happens, only the protocol's messages go to stdout; at the end of stdin the server
+    leaves by itself, with status 0.
+    """
+    with _started("--offline", "--library", str(tmp_path)) as process:
+        _say(process, _HELLO)
+        assert _hear(process)["result"]["serverInfo"]["name"] == "imagesession"
+        _say(process, {"jsonrpc": "2.0", "method": "notifications/initialized"})
+        _say(process, _call("no_such_tool"), _call("generate_image", prompt="a red kettle"))
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert {_hear(process)["id"] for _ in range(2)} == {2}
+        process.stdin.close()
+        assert process.stdout.read() == ""
+        assert process.wait(10) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes have no signals there")
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_it_leaves_when_it_is_told_to(tmp_path: Path, told: signal.Signals) -> None:
+    """
+    A signal ends the server within two seconds, even while its client says nothing, and silently.
+    """
+    with _started("--offline", "--library", str(tmp_path)) as process:
+        _say(process, _HELLO)
+        _hear(process)
+        start = time.monotonic()
+        process.send_signal(told)
+        assert process.wait(10) == 0
+        assert time.monotonic() - start < 2
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes have no signals there")
+@pytest.mark.parametrize("told", [0, signal.SIGTERM, signal.SIGKILL], ids=["close", "term", "kill"])
+async def test_nothing_is_lost_when_the_server_goes_away(tmp_path: Path, told: int) -> None:
+    """
+    A server that is stopped or killed in the middle of a picture loses nothing: the next one finds
+    it, and it was paid for once.
+    """
+    provider = OfflineProvider(latency=3)
+    with serve(provider) as served:
+        env = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": served.base_url}
+        arguments = ("--library", str(tmp_path))
+        with _started(*arguments, **env) as process:
+            _say(process, _HELLO)
+            _hear(process)
+            _say(process, {"jsonrpc": "2.0", "method": "notifications/initialized"})
+            _say(process, _call("generate_image", prompt="a kettle", request_id="kettle"))
+            with anyio.fail_after(20):
+                while not _paid(provider):  # noqa: ASYNC110 - the provider is in another thread
+                    await anyio.sleep(0.02)
+            if told:
+                os.kill(process.pid, told)
+            else:
+                assert process.stdin is not None
+                process.stdin.close()
+            process.wait(10)
+        async with spawned("auto", *arguments, **env) as client:
+            with anyio.fail_after(30):
+                answer = await _found(client)
+    assert _paid(provider) == 1
+    assert answer["generation_id"] == "kettle"
+    with Studio(tmp_path, api_key="x", base_url="http://127.0.0.1:1") as studio:
+        (image,) = studio.images()
+        assert image.prompt == "a kettle"
+        assert str(image.path) == answer["image_path"]
+
+
+async def _found(client: Any) -> dict[str, Any]:
+    while True:
+        result = await client.call_tool("get_generation", {"generation_id": "kettle"})
+        if not result.is_error and "image_path" in text(result):
+            return text(result)
+        await anyio.sleep(0.3)

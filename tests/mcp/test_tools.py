@@ -1,0 +1,389 @@
+"""
+What the server offers: the tools of `openai-image-mcp` by name, parameters and returned keys, a few
+more, and in each what its verb of the library takes.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+import imagesession
+import imagesession_mcp
+from imagesession import AsyncImageSession, AsyncStudio, Options, errors, presets
+from imagesession_mcp import arguments
+from imagesession_mcp.errors import CODES
+from imagesession_mcp.tools import TABLE
+from tests.mcp.serving import Room
+
+# Parameters with their defaults, as in its version 0.2.1; None where one is required.
+SEED: dict[str, dict[str, Any]] = {
+    "create_image_session": {"description": ..., "model": "auto", "session_name": None},
+    "generate_image_in_session": {
+        "session_id": ...,
+        "prompt": ...,
+        "reference_image_path": None,
+        "mask_image_path": None,
+        "quality": "auto",
+        "size": "auto",
+        "background": "auto",
+    },
+    "get_session_status": {"session_id": ...},
+    "list_active_sessions": {},
+    "close_session": {"session_id": ...},
+    "generate_image": {
+        "prompt": ...,
+        "session_id": None,
+        "model": "auto",
+        "quality": "auto",
+        "size": "auto",
+        "background": "auto",
+        "use_case": "general",
+    },
+    "edit_image": {
+        "image_path": None,
+        "prompt": ...,
+        "session_id": None,
+        "mask_path": None,
+        "quality": "auto",
+    },
+    "generate_product_image": {
+        "product_description": ...,
+        "session_id": None,
+        "background_type": "white",
+        "angle": "front",
+        "lighting": "studio",
+        "batch_count": 1,
+    },
+    "generate_ui_asset": {
+        "asset_type": ...,
+        "description": ...,
+        "session_id": None,
+        "theme": "modern",
+        "style_preset": "flat",
+        "size_preset": "standard",
+    },
+    "analyze_and_improve_image": {
+        "image_path": None,
+        "improvement_goals": ...,
+        "session_id": None,
+        "preserve_elements": None,
+    },
+    "get_usage_guide": {},
+    "promote_image_to_session": {
+        "image_path": ...,
+        "session_description": "",
+        "session_name": None,
+    },
+    "get_server_stats": {},
+}
+# The keys that it returned.
+MADE = {
+    "success",
+    "image_path",
+    "image_generation_id",
+    "revised_prompt",
+    "original_prompt",
+    "metadata",
+    "session_context",
+}
+ALONE = {"single_shot", "temporary_session_id"}
+KEYS: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "create_image_session": (
+        {"description": "x"},
+        {"success", "session_id", "model", "created_at", "status", "session_name", "description"},
+    ),
+    "generate_image_in_session": ({"session_id": "S", "prompt": "a"}, MADE),
+    "get_session_status": (
+        {"session_id": "S"},
+        {
+            "success",
+            "session_id",
+            "active",
+            "created_at",
+            "last_activity",
+            "model",
+            "session_name",
+            "total_generations",
+            "recent_images",
+            "conversation_summary",
+            "total_conversation_turns",
+        },
+    ),
+    "list_active_sessions": ({}, {"success", "sessions", "total_active"}),
+    "generate_image": ({"prompt": "a"}, MADE | ALONE),
+    "edit_image": ({"image_path": "I", "prompt": "a"}, MADE | ALONE | {"original_image_path"}),
+    "generate_product_image": (
+        {"product_description": "mug"},
+        {
+            "success",
+            "product_description",
+            "background_type",
+            "angle",
+            "lighting",
+            "batch_count",
+            "results",
+            "summary",
+        },
+    ),
+    "generate_ui_asset": (
+        {"asset_type": "icon", "description": "home"},
+        MADE | ALONE | {"asset_type", "theme", "style_preset", "size_preset", "ui_asset_summary"},
+    ),
+    "analyze_and_improve_image": (
+        {"image_path": "I", "improvement_goals": "brighter"},
+        MADE | ALONE | {"improvement_goals", "preserved_elements", "analysis_summary"},
+    ),
+    "get_usage_guide": (
+        {},
+        {
+            "success",
+            "version",
+            "architecture",
+            "guide_content",
+            "last_updated",
+            "total_tools",
+            "key_features",
+            "quick_start",
+        },
+    ),
+    "promote_image_to_session": (
+        {"image_path": "I", "session_description": "x"},
+        {
+            "success",
+            "session_id",
+            "session_name",
+            "session_description",
+            "original_context",
+            "promoted_image",
+            "ready_for_refinement",
+            "next_steps",
+        },
+    ),
+    "get_server_stats": (
+        {},
+        {
+            "success",
+            "server_version",
+            "api_type",
+            "active_sessions",
+            "max_sessions",
+            "total_images_generated",
+            "session_timeout_hours",
+            "models_in_use",
+        },
+    ),
+    "close_session": (
+        {"session_id": "S"},
+        {"success", "status", "session_id", "final_image_count"},
+    ),
+}
+# Which verb a tool is, and what it calls that verb's parameters.
+VERBS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
+    "create_image_session": (AsyncStudio.session, {"name": "session_name"}),
+    "generate_image_in_session": (
+        AsyncImageSession.stream,
+        {"reference": "reference_images", "mask": "mask_image_path", "intent_id": "request_id"},
+    ),
+    "generate_image": (
+        AsyncStudio.stream,
+        {"reference": "reference_images", "intent_id": "request_id"},
+    ),
+    "edit_image": (
+        AsyncStudio.edit,
+        {
+            "image": "image_path",
+            "mask": "mask_path",
+            "markup": "markup_path",
+            "reference": "reference_images",
+            "intent_id": "request_id",
+        },
+    ),
+    "generate_product_image": (
+        AsyncStudio.product,
+        {
+            "description": "product_description",
+            "reference": "reference_images",
+            "intent_id": "request_id",
+        },
+    ),
+    "generate_ui_asset": (
+        AsyncStudio.ui_asset,
+        {"reference": "reference_images", "intent_id": "request_id"},
+    ),
+    "analyze_and_improve_image": (
+        AsyncStudio.improve,
+        {"goals": "improvement_goals", "image": "image_path", "intent_id": "request_id"},
+    ),
+    "promote_image_to_session": (
+        AsyncStudio.promote,
+        {"image": "image_path", "description": "session_description", "name": "session_name"},
+    ),
+    "branch_session": (AsyncImageSession.branch, {}),
+    "undo_session": (AsyncImageSession.undo, {}),
+    "redo_session": (AsyncImageSession.redo, {}),
+    "checkout_session_head": (AsyncImageSession.checkout, {}),
+    "list_images": (AsyncStudio.images, {"session": "session_id"}),
+    "estimate_cost": (
+        AsyncStudio.estimate,
+        {"image": "image_path", "reference": "reference_images", "n": "count"},
+    ),
+    "analyze_image": (AsyncStudio.analyze, {"image": "image_path"}),
+}
+# Parameters of verbs that no argument stands for, and why.
+MISSING = {
+    ("generate_image", "mask"): "edit_image takes masks; a single new picture has none",
+    ("estimate_cost", "mask"): "a mask changes the price by next to nothing",
+    ("estimate_cost", "partial_images"): "100 tokens each, as its description says",
+}
+pytestmark = pytest.mark.anyio
+
+
+async def test_tools_of_the_older_server_are_there(room: Room) -> None:
+    """
+    All thirteen have their names and parameters; what may be left out there may be left out here.
+    """
+    async with room.calling() as call:
+        tools = {one.name: one for one in (await call.client.list_tools()).tools}
+    for name, parameters in SEED.items():
+        schema = tools[name].input_schema
+        for parameter, default in parameters.items():
+            assert parameter in schema["properties"], (name, parameter)
+            required = parameter in schema.get("required", ())
+            assert required == (default is ...), (name, parameter)
+            if default not in {..., None}:
+                assert schema["properties"][parameter]["default"] == default
+
+
+async def test_answers_have_the_keys_of_the_older_server(room: Room) -> None:
+    """
+    Whoever reads its keys reads ours.
+    """
+    async with room.calling() as call:
+        image = (await call.told("generate_image", prompt="a fox"))["image_id"]
+        session = (await call.told("create_image_session", description="x"))["session_id"]
+        for name, (named, keys) in KEYS.items():
+            filled = {
+                key: {"S": session, "I": image}.get(value, value) for key, value in named.items()
+            }
+            told = await call.told(name, **filled)
+            assert keys <= told.keys(), (name, keys - told.keys())
+            assert told["success"] is True
+    assert KEYS.keys() == SEED.keys()
+
+
+async def test_every_tool_says_what_it_is(room: Room) -> None:
+    """
+    Each has a title, a description with its price, four hints, and described arguments; those
+    that return no picture have a schema, and the others none.
+    """
+    async with room.calling() as call:
+        tools = (await call.client.list_tools()).tools
+        assert [one.name for one in tools] == [one.function.__name__ for one in TABLE]
+        for tool in tools:
+            assert re.fullmatch(r"[a-z_]{1,64}", tool.name)
+            assert tool.title
+            assert tool.description
+            assert re.search(r"Costs nothing|[Bb]ill", tool.description), tool.name
+            hints = tool.annotations
+            assert hints is not None
+            assert None not in {
+                hints.read_only_hint,
+                hints.destructive_hint,
+                hints.idempotent_hint,
+                hints.open_world_hint,
+            }
+            for name, argument in tool.input_schema["properties"].items():
+                assert argument.get("description"), (tool.name, name)
+                assert "title" not in argument
+            draws = bool(hints.open_world_hint) and tool.name not in {
+                "analyze_image",
+                "cancel_generation",
+            }
+            shows = draws or tool.name in {"view_image", "get_generation"}
+            assert (tool.output_schema is None) == shows, tool.name
+        assert sum(len(one.model_dump_json(exclude_none=True)) for one in tools) < 40_000
+
+
+def test_tools_take_what_their_verbs_take() -> None:
+    """
+    What a verb of the library takes, its tool takes, but for what is listed with a reason.
+    """
+    options = {field.name for field in attrs.fields(Options)}
+    unused = set(MISSING)
+    by_name = {one.function.__name__: one.function for one in TABLE}
+    for name, (verb, renamed) in VERBS.items():
+        taken = set(inspect.signature(by_name[name]).parameters)
+        for parameter in inspect.signature(verb).parameters:
+            # Progress goes to whoever asks for it by the protocol.
+            if parameter in {"self", "on_progress"} or (
+                parameter in options and parameter != "model"
+            ):
+                continue
+            if (name, parameter) in MISSING:
+                unused.discard((name, parameter))
+                continue
+            known = parameter == "model" and "options" in taken
+            assert known or renamed.get(parameter, parameter) in taken, (name, parameter)
+        takes_options = "quality" in inspect.signature(verb).parameters
+        assert takes_options == ("options" in taken), name
+    assert not unused
+
+
+def test_choices_are_those_of_the_library() -> None:
+    """
+    What schemas list as choices is what the library takes.
+    """
+    for name, choices in (
+        ("quality", arguments.QUALITIES),
+        ("background", arguments.BACKGROUNDS),
+    ):
+        with pytest.raises(errors.OptionError) as caught:
+            Options(**{name: "??"})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - to be refused
+        assert caught.value.nearest == choices
+    for preset in ("product", "ui_asset"):
+        assert all(presets.get(preset).choices.values())
+
+
+def test_only_public_names_of_the_library_are_used() -> None:
+    """
+    No module of the server reaches into the library, past the wire, or for pixels.
+    """
+    for path in Path(imagesession_mcp.__path__[0]).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            for name in _imported(node):
+                room, _, inner = name.partition(".")
+                assert room not in {"openai", "PIL", "httpx2"}, (path.name, name)
+                inner = inner.partition(".")[0]
+                known = {"", "errors", "presets", "testing", *imagesession.__all__}
+                assert room != "imagesession" or inner in known, (path.name, name)
+
+
+def _imported(node: ast.AST) -> list[str]:
+    """
+    Return the full names of what a statement imports.
+    """
+    if isinstance(node, ast.Import):
+        return [one.name for one in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [f"{node.module}.{one.name}" for one in node.names]
+    return []
+
+
+def test_every_code_is_explained() -> None:
+    """
+    Whatever code an error has, the guide says what it means.
+    """
+    used: set[str] = set()
+    for path in Path(imagesession_mcp.__path__[0]).rglob("*.py"):
+        for found in re.findall(r'RefusedCallError\(\s*"(\w+)"', path.read_text("utf-8")):
+            used.add(found)
+    assert used
+    assert used <= CODES.keys()

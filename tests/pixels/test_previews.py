@@ -1,0 +1,144 @@
+"""
+Pictures made small enough to be shown where a whole one is too large.
+"""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from imagesession._pixels.previews import shrink
+from imagesession.testing import OfflineProvider, tiny_image
+from tests.conftest import MakeStudio
+
+
+def noise(size: tuple[int, int], mode: str = "RGB", format: str = "PNG") -> bytes:
+    """
+    Make a picture that no encoder makes small.
+    """
+    picture = Image.effect_noise(size, 120).convert("RGB")
+    if mode == "RGBA":
+        picture.putalpha(128)
+    buffer = io.BytesIO()
+    picture.save(buffer, format)
+    return buffer.getvalue()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    width=st.integers(1, 900),
+    height=st.integers(1, 900),
+    side=st.integers(16, 800),
+    most=st.integers(200, 90_000),
+    mode=st.sampled_from(("RGB", "RGBA")),
+)
+def test_previews_are_as_small_as_they_are_to_be(
+    width: int, height: int, side: int, most: int, mode: str
+) -> None:
+    """
+    Whatever the picture, its preview has at most so many pixels and bytes, and is whole.
+    """
+    small = shrink(noise((width, height), mode), "It", max_side=side, max_bytes=most)
+    if small is None:
+        assert most < 2_000
+        return
+    assert len(small.data) <= most
+    shown = Image.open(io.BytesIO(small.data))
+    shown.load()
+    assert shown.size == (small.width, small.height)
+    assert max(shown.size) <= side
+    assert f"image/{(shown.format or '').lower()}" == small.mime_type
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
+def test_what_is_small_stays_as_it_is(format: str) -> None:
+    """
+    A picture that is small enough is its own preview, to the byte.
+    """
+    data = tiny_image(format)
+    small = shrink(data, "It", max_side=64, max_bytes=len(data))
+    assert small is not None
+    assert small.data == data
+
+
+def test_transparency_is_kept_and_photos_are_jpegs() -> None:
+    """
+    Transparent pixels stay transparent; what has none is a JPEG.
+    """
+    clear = shrink(noise((300, 200), "RGBA"), "It", max_side=100, max_bytes=50_000)
+    opaque = shrink(noise((300, 200)), "It", max_side=100, max_bytes=50_000)
+    assert clear is not None
+    assert opaque is not None
+    assert (clear.format, opaque.format) == ("webp", "jpeg")
+    assert Image.open(io.BytesIO(clear.data)).mode == "RGBA"
+    assert (clear.width, clear.height) == (100, 67)
+
+
+def test_a_gif_is_shown_by_its_first_frame() -> None:
+    """
+    What moves stands still in its preview.
+    """
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
+    small = shrink(buffer.getvalue(), "It", max_side=40, max_bytes=9_000)
+    assert small is not None
+    red, _, blue = Image.open(io.BytesIO(small.data)).convert("RGB").getpixel((20, 20))  # type: ignore[misc] # pyright: ignore[reportGeneralTypeIssues] - a pixel of RGB
+    assert red > 200
+    assert blue < 60
+
+
+def test_kept_pictures_have_previews(make_studio: MakeStudio) -> None:
+    """
+    A kept picture gives its preview; an SVG has no pixels and gives none.
+    """
+    with make_studio() as studio:
+        image = studio.generate("a fox")
+        small = image.preview(max_side=128)
+        assert (small.width, small.height, small.mime_type) == (128, 128, "image/jpeg")
+        assert image.mime_type == "image/png"
+        assert studio.generate("a fox", format="svg").preview() is None
+
+
+def test_pictures_are_found_by_the_callers_own_names(make_studio: MakeStudio) -> None:
+    """
+    What was made under a name is found by it: single pictures, streams, takes and improvements.
+    """
+    provider = OfflineProvider()
+    with make_studio(provider=provider) as studio:
+        assert studio.made("a") is None
+        one = studio.generate("a fox", intent_id="a")
+        assert studio.made("a") == one
+        *_, streamed = studio.stream("a hare", intent_id="b")
+        assert studio.made("b") == streamed
+        studio.variations("a hen", n=2, intent_id="c")
+        studio.product("mug", batch_count=2, intent_id="d")
+        studio.ui_asset("icon", "home", intent_id="e")
+        better = studio.improve("brighter", image=one, intent_id="f")
+        for name in ("c/1", "c/2", "d/1", "d/2", "e", "f"):
+            assert studio.made(name) is not None, name
+        before = len(provider.calls)
+        again = studio.improve("brighter", image=one, intent_id="f")
+        *_, told = studio.stream("a hare", intent_id="b")
+        studio.product("mug", batch_count=2, intent_id="d")
+        studio.variations("a hen", n=2, intent_id="c")
+        assert told == streamed
+        assert again.image == better.image
+        assert again.analysis.findings == better.analysis.findings
+        assert again.analysis.summary == better.analysis.summary
+        drawn = [call for call in provider.calls[before:] if call.path == "/responses"]
+        assert drawn == []
+
+
+def test_connecting_sends_nothing(make_studio: MakeStudio) -> None:
+    """
+    Making ready what talks to the provider asks it nothing.
+    """
+    provider = OfflineProvider()
+    with make_studio(provider=provider) as studio:
+        studio.connect()
+        assert provider.calls == ()
