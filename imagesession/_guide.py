@@ -29,8 +29,8 @@ from imagesession._plan.checks import MAX_PARTIALS, MAX_PROMPT, MAX_REFERENCES
 from imagesession._plan.jobs import MAX_CONCURRENCY
 from imagesession._plan.variations import MAX_TAKES
 from imagesession._session import ImageSession
-from imagesession._signatures import INHERITED
 from imagesession._settings import IDLE_AFTER, MAX_SESSIONS, TIMEOUT
+from imagesession._signatures import INHERITED
 from imagesession._studio import Studio
 from imagesession._version import __version__
 

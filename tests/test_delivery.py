@@ -37,6 +37,7 @@ from imagesession.testing import (
     Answer,
     Call,
     Fault,
+    Heard,
     OfflineProvider,
     Pause,
     Reset,
@@ -62,7 +63,7 @@ def refuse_conversations(provider: OfflineProvider) -> None:
     provider.fail_next(status=404, path="/conversations")
 
 
-def is_paid(call: Call) -> bool:
+def is_paid(call: Heard) -> bool:
     """
     Tell a request that is paid for from one that begins a conversation.
     """
