@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import time
 from pathlib import Path
 
@@ -49,11 +50,12 @@ class Pacing(Foundation):
         this program did not say it, or somebody has that right already.
 
         It is known in memory alone. Another program, or a copy of the library, cannot know
-        whether something was said since, and so begins a conversation of its own.
+        whether something was said since, and so begins a conversation of its own. So does a
+        process that was forked off.
         """
         conversation = head.conversation
         with self._lock:
-            if conversation is None or self._last_words.get(conversation) != head.id:
+            if conversation is None or self._last_words.get(conversation) != _by_me(head):
                 return None
             del self._last_words[conversation]
         return conversation
@@ -64,7 +66,7 @@ class Pacing(Foundation):
         """
         if turn.conversation is not None:
             with self._lock:
-                self._last_words[turn.conversation] = turn.id
+                self._last_words[turn.conversation] = _by_me(turn)
 
     def cooldown(self, provider: str) -> float:
         """
@@ -119,3 +121,7 @@ class Pacing(Foundation):
 
     def _set(self, file: Path, until: float) -> None:
         write_plainly(file, json.dumps({"until": until}).encode("ascii"), self.layout.tmp)
+
+
+def _by_me(turn: Turn) -> str:
+    return f"{turn.id} {os.getpid()}"

@@ -156,13 +156,16 @@ class Conversations:
         limit = _limit(call)
         newest = call.query.get("order") != "asc"
         records = self._records(self._find(conversation_id))
+        after = call.query.get("after")
         items: list[Json] = []
         for record in reversed(records) if newest else records:
-            if len(items) > limit:
+            if after is None and len(items) > limit:
                 break
             if self._writer.status(record, now) == "completed":
                 said = [*record.listed, *self._writer.output(record)]
                 items += reversed(said) if newest else said
+        if after is not None:
+            items = items[_place(items, after) + 1 :]
         shown = items[:limit]
         return say(
             {
@@ -190,3 +193,17 @@ def _limit(call: Call) -> int:
             "limit",
         )
     return int(wanted)
+
+
+def _place(items: list[Json], item_id: str) -> int:
+    """
+    Return where an item stands.
+
+    Raises:
+        RefusedError: It is not among them.
+
+    """
+    for at, item in enumerate(items):
+        if item.get("id") == item_id:
+            return at
+    raise RefusedError(f"Item with id '{item_id}' not found.", status=HTTPStatus.NOT_FOUND)

@@ -6,14 +6,16 @@ forgot the conversation or a file, or does not take what was asked in that form.
 
 from __future__ import annotations
 
+import contextlib
+
 import attrs
 
 from imagesession._model.turns import Knowing, Turn
-from imagesession.errors import OutcomeUnknownError, RejectedError
+from imagesession.errors import LibraryError, OutcomeUnknownError, RejectedError
 
 from . import images_api, requests
 from .context import continued, ongoing, rebuilt, recalled, remembered, retold
-from .conversing import continues, do_without, move, search
+from .conversing import continues, do_without, move, search, stay, step_outside
 from .failures import (
     BackgroundRefusedError,
     ContextLostError,
@@ -22,6 +24,7 @@ from .failures import (
     ConversationRefusedError,
     FileLostError,
     NoResponsesError,
+    NotDoneError,
     lacks_responses,
 )
 from .looking import kept
@@ -67,13 +70,23 @@ def deliver(order: Order, past: tuple[Turn, ...], terms: Terms, deadline: float)
         ImageSessionError: The provider did not answer for the request, and the error says why.
     """
     try:
+        return (yield from _by_id_or_in_full(order, past, terms, deadline))
+    except NotDoneError as error:
+        raise RejectedError(f"The provider rejects the request: {error}") from error
+
+
+def _by_id_or_in_full(
+    order: Order, past: tuple[Turn, ...], terms: Terms, deadline: float
+) -> Flow[Delivered]:
+    """
+    Name pictures by the ids of files; show them in full where the provider lost one.
+    """
+    try:
         return (yield from _in_context(order, past, terms, deadline))
     except FileLostError:
         yield from forget(order.files, order.turn.provider)
-    try:
-        return (yield from _in_context(attrs.evolve(order, files={}), past, terms, deadline))
-    except FileLostError as error:
-        raise RejectedError(f"The provider rejects the request: {error}") from error
+    order = yield from stay(attrs.evolve(order, files={}))
+    return (yield from _in_context(order, past, terms, deadline))
 
 
 def _in_context(
@@ -89,6 +102,10 @@ def _in_context(
     except NoResponsesError:
         provider = order.turn.provider
         yield from OnDisk(lambda store: store.note_lack(provider, "responses"))
+        # There, no conversation tells what became of it. A disk that is full just now does not end
+        # the call: a picture that it does not take is put elsewhere.
+        with contextlib.suppress(LibraryError):
+            order = yield from step_outside(order)
         return (yield from _directly(order, past, terms, deadline))
 
 
@@ -113,6 +130,8 @@ def _by_responses(
             return (yield from _in_conversation(order, past, terms, deadline))
         except ConversationRefusedError:
             order = yield from do_without(order)
+        except (ConversationBusyError, ConversationLostError):
+            order = yield from step_outside(order)
     known = remembered(past, order.turn.provider)
     if known is not None:
         context = yield from continued(known, past, order)
@@ -128,6 +147,11 @@ def _in_conversation(
 ) -> Flow[Delivered]:
     """
     Go on in a conversation; begin a new one where that is gone, or stays busy.
+
+    Raises:
+        ConversationLostError: The new one is gone, too.
+        ConversationBusyError: The new one is busy, too.
+        ConversationRefusedError: The provider does not answer in conversations.
     """
     if continues(order.turn, past):
         context = yield from ongoing(past, order)
@@ -139,10 +163,7 @@ def _in_conversation(
             except (ConversationLostError, ContextLostError):
                 break
         order = yield from move(order, terms, deadline)
-    try:
-        return (yield from _in_new_conversation(order, past, terms, deadline))
-    except (ConversationBusyError, ConversationLostError) as error:
-        raise ConversationRefusedError from error
+    return (yield from _in_new_conversation(order, past, terms, deadline))
 
 
 def _in_new_conversation(
@@ -240,4 +261,9 @@ def look_at(order: Order, request: Request, terms: Terms) -> Flow[Outcome]:
             "This server does not speak Responses, without which no picture can be looked at. "
             "Say what to change yourself, with edit()."
         )
-    return (yield from read_paid(order.turn, reply, read_words))
+    try:
+        return (yield from read_paid(order.turn, reply, read_words))
+    except FileLostError:
+        raise
+    except NotDoneError as error:
+        raise RejectedError(f"The provider rejects the request: {error}") from error

@@ -44,47 +44,66 @@ _NOT_THERE = frozenset({400, 404})
 _NAMES_A_FILE = re.compile(r"\bfile[-_][A-Za-z0-9]{6,}")
 # A conversation, or what was said in one.
 _NAMES_AN_ITEM = re.compile(r"\b(conv|ig|msg)_[A-Za-z0-9]{6,}")
+# Other servers name neither parameter nor id.
+_NO_CONVERSATION = re.compile(
+    r"\bconversation\b.*\b(not found|(does not|doesn't) exist|expired|deleted)\b"
+    r"|\b(no( such)?|unknown) conversation\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_TAKES_NO_CONVERSATION = re.compile(
+    r"\b((unknown|unrecogni[sz]ed|unsupported|unexpected|extra) "
+    r"(parameter|argument|field|key|input)s?|extra_forbidden)\b.*\bconversation\b"
+    r"|\bconversation\b.*\b(not (supported|permitted)|unsupported|extra_forbidden)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_REJECTED = frozenset({400, 404, 422})
 _NO_SUCH_URL = frozenset({404, 405, 501})
 _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER, _UNAVAILABLE = 401, 403, 429, 500, 503
 
 
-class ContextLostError(Exception):
+class NotDoneError(Exception):
+    """
+    The provider has done no work, for a reason that another form of the request may not meet.
+    """
+
+
+class ContextLostError(NotDoneError):
     """
     The provider no longer knows the reply that a turn continues.
     """
 
 
-class ConversationLostError(Exception):
+class ConversationLostError(NotDoneError):
     """
     The provider does not know a conversation.
     """
 
 
-class ConversationBusyError(Exception):
+class ConversationBusyError(NotDoneError):
     """
     The provider is still answering in a conversation.
     """
 
 
-class ConversationRefusedError(Exception):
+class ConversationRefusedError(NotDoneError):
     """
     The provider does not answer in conversations.
     """
 
 
-class BackgroundRefusedError(Exception):
+class BackgroundRefusedError(NotDoneError):
     """
     The provider does not work in the background.
     """
 
 
-class FileLostError(Exception):
+class FileLostError(NotDoneError):
     """
     The provider no longer holds a file that a request names.
     """
 
 
-class NoResponsesError(Exception):
+class NoResponsesError(NotDoneError):
     """
     The server does not speak Responses.
     """
@@ -135,6 +154,10 @@ def error_of(reply: Reply) -> Exception:
     error = _error_body(reply)
     code, message = as_text(error.get("code")), as_text(error.get("message"))
     param = as_text(error.get("param")) or None
+    if code in BLOCKED_CODES:
+        return _blocked(error)
+    if code in QUOTA_CODES or as_text(error.get("type")) in QUOTA_CODES:
+        return _quota(message)
     if reply.status < _SERVER and (
         code == "previous_response_not_found" or param == "previous_response_id"
     ):
@@ -143,10 +166,6 @@ def error_of(reply: Reply) -> Exception:
         return lost
     if reply.status in _NOT_THERE and _NAMES_A_FILE.search(message):
         return FileLostError(message)
-    if code in BLOCKED_CODES:
-        return _blocked(error)
-    if code in QUOTA_CODES or as_text(error.get("type")) in QUOTA_CODES:
-        return _quota(message)
     if param == "background" and reply.status < _SERVER:
         return BackgroundRefusedError(message)
     return _by_status(reply, code, param, message)
@@ -159,10 +178,15 @@ def _lost(status: int, code: str, param: str | None, message: str) -> Exception 
     named = _NAMES_AN_ITEM.search(message)
     if code == "conversation_locked":
         return ConversationBusyError(message)
+    if status not in _REJECTED:
+        return None
     if status in _NOT_THERE and named:
         lost = ConversationLostError if named[1] == "conv" else ContextLostError
         return lost(message)
-    return ConversationRefusedError(message) if param == "conversation" else None
+    if _NO_CONVERSATION.search(message):
+        return ConversationLostError(message)
+    refused = param == "conversation" or _TAKES_NO_CONVERSATION.search(message)
+    return ConversationRefusedError(message) if refused else None
 
 
 def lacks_responses(reply: Reply) -> bool:
@@ -176,7 +200,7 @@ def lacks_responses(reply: Reply) -> bool:
     error = _error_body(reply)
     named = as_text(error.get("code")) or as_text(error.get("param"))
     message = as_text(error.get("message"))
-    held = _NAMES_A_FILE.search(message) or _NAMES_AN_ITEM.search(message)
+    held = _NAMES_A_FILE.search(message) or _lost(reply.status, "", None, message) is not None
     return named in {"", "unknown_url"} and not held
 
 

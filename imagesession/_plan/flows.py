@@ -71,9 +71,14 @@ def _ask_for(planned: Order, past: tuple[Turn, ...], wish: Wish, terms: Terms) -
     deadline = (yield from Now()) + terms.timeout
     if not (yield from goes_directly(planned)):
         planned = yield from join(planned, past, terms, deadline)
-    order, reservation = reserve(planned, terms, past)
-    admitted = yield from intend(order.turn, reservation)
+    try:
+        order, reservation = reserve((yield from _on_time(planned)), terms, past)
+        admitted = yield from intend(order.turn, reservation)
+    except ImageSessionError:
+        yield from give_back(planned.turn, past)
+        raise
     if isinstance(admitted, Turn):
+        yield from give_back(planned.turn, past)
         return _checked(admitted, wish)
     try:
         return (yield from _make(order, past, wish, terms, deadline))
@@ -82,13 +87,27 @@ def _ask_for(planned: Order, past: tuple[Turn, ...], wish: Wish, terms: Terms) -
         admitted.release()
 
 
+def _on_time(order: Order) -> Flow[Order]:
+    """
+    Count an order from now: there may have been no room for it for long.
+    """
+    at = (yield from Begin(after=order.turn.id)).at
+    return attrs.evolve(order, turn=attrs.evolve(order.turn, started=at))
+
+
 def _make(
     order: Order, past: tuple[Turn, ...], wish: Wish, terms: Terms, deadline: float
 ) -> Flow[Turn]:
     """
     Ask for a picture whose intent is written down, and keep what comes.
     """
-    order = yield from hand_over(order)
+    try:
+        order = yield from hand_over(order)
+    except ImageSessionError:
+        with contextlib.suppress(LibraryError):  # it is not asked for, and not worth another error
+            yield from OnDisk(lambda store: store.forget(order.turn))
+        yield from give_back(order.turn, past)
+        raise
     try:
         came = yield from deliver(order, past, terms, deadline)
     except ImageSessionError as error:

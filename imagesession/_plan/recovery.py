@@ -17,6 +17,7 @@ from imagesession._model.reports import Pending
 from imagesession._model.turns import Knowing, Turn
 from imagesession.errors import (
     ImageSessionError,
+    LibraryError,
     NotFoundError,
     OutcomeUnknownError,
     ReplyError,
@@ -36,7 +37,12 @@ from .wire import NoReplyError
 from .wishes import Terms
 
 NOT_ACCEPTED_AFTER = dt.timedelta(minutes=15)
-"""When a request of which its conversation shows nothing was not taken up, counted from asking."""
+"""
+When a request of which its conversation shows nothing was not taken up, counted from asking.
+
+It is longer where pictures may take longer than usual.
+"""
+_USUAL_TIMEOUT, _LONGEST_TIMEOUT = 600.0, 86_400.0
 # However short the patience, a picture that comes may take its time.
 _LOOK_SECONDS = 30.0
 
@@ -186,11 +192,15 @@ def _search(turn: Turn, terms: Terms, patience: float) -> Flow[Settled]:
     sighting = yield from _look_into(turn, (yield from Now()) + patience)
     if sighting.outcome is not None:
         return Settled(turn=(yield from _keep(turn, sighting.outcome, terms)))
-    if sighting.gone:
-        return Settled(turn=(yield from _give_up(turn, terms)))
-    due = turn.started + NOT_ACCEPTED_AFTER
-    if sighting.whole and (yield from Begin()).at >= due:
-        return Settled(turn=(yield from _not_accepted(turn)))
+    longer = min(terms.timeout, _LONGEST_TIMEOUT) / _USUAL_TIMEOUT
+    due = turn.started + NOT_ACCEPTED_AFTER * max(1.0, longer)
+    if (yield from Begin()).at >= due:
+        if sighting.gone:
+            return Settled(turn=(yield from _give_up(turn, terms)))
+        if sighting.whole:
+            return Settled(turn=(yield from _not_accepted(turn)))
+    if not sighting.whole:
+        return Settled(turn=turn, left="its conversation does not show what became of it")
     return Settled(
         turn=turn,
         left=f"its conversation shows nothing of it yet; if that is so after {due:%H:%M} UTC, it "
@@ -201,7 +211,11 @@ def _search(turn: Turn, terms: Terms, patience: float) -> Flow[Settled]:
 def _look_into(turn: Turn, until: float) -> Flow[Sighting]:
     if turn.conversation is None:
         return Sighting()
-    return (yield from search(turn, (yield from _said_before(turn)), until))
+    try:
+        past = yield from _said_before(turn)
+    except (LibraryError, NotFoundError):
+        return Sighting()  # where it begins in its conversation cannot be told
+    return (yield from search(turn, past, until, least=_LOOK_SECONDS))
 
 
 def _said_before(turn: Turn) -> Flow[tuple[Turn, ...]]:

@@ -123,7 +123,7 @@ def retrieve(response_id: str, timeout: float = 30.0, silence: float | None = No
         silence: Seconds without a byte.
     """
     # The id is the provider's word, and need not be fit for a path.
-    path = f"/responses/{urllib.parse.quote(response_id, safe='')}"
+    path = f"/responses/{urllib.parse.quote(response_id, safe='', errors='replace')}"
     return Request(method="GET", path=path, timeout=timeout, silence=silence)
 
 
@@ -133,7 +133,7 @@ def cancel(response_id: str, timeout: float = 30.0) -> Request:
 
     Source: https://developers.openai.com/api/reference/resources/responses/methods/cancel
     """
-    path = f"/responses/{urllib.parse.quote(response_id, safe='')}/cancel"
+    path = f"/responses/{urllib.parse.quote(response_id, safe='', errors='replace')}/cancel"
     return Request(method="POST", path=path, body={}, timeout=timeout)
 
 

@@ -24,7 +24,7 @@ _LONGEST_PAUSE = 30.0
 _ROOM_SECONDS = 0.05
 
 
-def persist(attempt: Callable[[], Flow[T]], turn: Turn, terms: Terms) -> Flow[T]:
+def persist(attempt: Callable[[], Flow[T]], turn: Turn, terms: Terms, deadline: float) -> Flow[T]:
     """
     Try until the provider takes a request up.
 
@@ -35,12 +35,14 @@ def persist(attempt: Callable[[], Flow[T]], turn: Turn, terms: Terms) -> Flow[T]
         attempt: Makes the flow of one try.
         turn: What is asked for, and of whom.
         terms: How long to go on trying, and how far requests are kept apart.
+        deadline: When all has to be done, by the clock of `Now`.
 
     Raises:
         TryLaterError: The provider went on turning it away.
     """
+    now = yield from Now()
     # A request that is taken up needs some of the time for itself.
-    end = (yield from Now()) + min(terms.patience, terms.timeout / 2)
+    end = now + min(terms.patience, (deadline - now) / 2)
     provider = turn.provider
     for number in range(1, MAX_TRIES + 1):
         yield from _heed(provider, end)

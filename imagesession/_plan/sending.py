@@ -6,6 +6,7 @@ It is sent again only where the provider has said that it did no work.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import attrs
@@ -15,6 +16,7 @@ from imagesession.errors import (
     LibraryError,
     OutcomeUnknownError,
     ProviderError,
+    QuotaError,
     ReplyError,
     StreamCutError,
     TryLaterError,
@@ -35,7 +37,8 @@ def send(turn: Turn, request: Request, terms: Terms, deadline: float) -> Flow[Re
     """
     Send the request that is paid for, until it is taken up; once it may have been, never again.
     """
-    return (yield from persist(lambda: _try_to_send(turn, request, deadline), turn, terms))
+    attempt = functools.partial(_try_to_send, turn, request, deadline)
+    return (yield from persist(attempt, turn, terms, deadline))
 
 
 def _in_time(request: Request, deadline: float) -> Flow[Request]:
@@ -132,7 +135,8 @@ def listen(
     Fold a stream. One that is cut or makes no sense is looked up by its id, if the work goes on
     without us.
     """
-    reply = yield from persist(lambda: _try_to_listen(turn, request, deadline), turn, terms)
+    attempt = functools.partial(_try_to_listen, turn, request, deadline)
+    reply = yield from persist(attempt, turn, terms, deadline)
     if reply is not None:
         return (yield from _follow(turn, reply, deadline))
     fold = Fold()
@@ -143,7 +147,8 @@ def listen(
             return outcome
     except NoReplyError as error:
         reason = error.reason
-    except ProviderError:
+    except (ProviderError, QuotaError, TryLaterError):
+        # It was taken up, so that its id tells better what became of it.
         if not resumable or fold.response_id is None:
             raise
     if resumable and fold.response_id is not None:
