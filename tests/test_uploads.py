@@ -30,7 +30,7 @@ from imagesession.testing import (
     tiny_image,
 )
 from tests.conftest import MakeStudio
-from tests.conversing import EITHER_WAY, known, refuse_conversations, straight_from
+from tests.conversing import EITHER_WAY, anew_from, known, refuse_conversations, straight_from
 from tests.sent import asked, opened, posts, shown, uploads
 
 RED = tiny_image(colour=(200, 30, 30))
@@ -257,6 +257,31 @@ def test_what_the_provider_lost_is_told_in_a_session(
     assert known(told) == straight_from(first, conversing=conversing)
     assert named(told) == ["in full"]
     assert len(session.turns()) == 2
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_went_along_before_is_named_in_a_new_line(
+    make_studio: MakeStudio, tmp_path: Path, *, lost: bool
+) -> None:
+    """
+    A branch is told of the pictures that went along with earlier turns, while the provider holds
+    them; where it lost them, it goes on from its own pictures alone.
+    """
+    provider = OfflineProvider()
+    studio = make_studio(tmp_path, provider=provider)
+    session = studio.session("x")
+    first = session.generate("a teapot", reference=RED)
+    held = asked(provider)[-1]["input"][-1]["content"][0]["file_id"]
+    session.generate("warmer")
+    if lost:
+        _lose_files(provider)
+    image = first.branch("other").generate("bluer")
+    body = asked(provider)[-1]
+    assert known(body) == anew_from(first, within=image)
+    told = [part.get("file_id") for item in body["input"][:-1] for part in item.get("content", ())]
+    assert (held in told) is not lost
+    assert image.turn.context == "continued"
+    assert len(session.turns()) == 3
 
 
 def test_both_may_be_lost(make_studio: MakeStudio, tmp_path: Path) -> None:

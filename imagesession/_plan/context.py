@@ -4,6 +4,8 @@ How the model comes to know what came before, the cheapest way that works.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 
 from imagesession._model.turns import Turn
@@ -47,10 +49,18 @@ def ongoing(past: tuple[Turn, ...], order: Order) -> Flow[Context]:
     return Context(knows=True, picture=picture)
 
 
-def recalled(past: tuple[Turn, ...], order: Order) -> Flow[Context | None]:
+def recalled(
+    past: tuple[Turn, ...], order: Order, files: Mapping[str, str]
+) -> Flow[Context | None]:
     """
     Tell the conversation again by the ids of its pictures, which the provider keeps: some two
     hundred bytes a turn, whatever the pictures weigh.
+
+    Args:
+        past: The turns to tell, the oldest first.
+        order: What is wanted.
+        files: What the provider holds of the pictures that went along with them: its id of a
+            picture, by the picture's digest.
 
     Returns:
         The context; None where the provider did not make the last picture.
@@ -65,20 +75,21 @@ def recalled(past: tuple[Turn, ...], order: Order) -> Flow[Context | None]:
     again = max((at for at, turn in enumerate(past) if turn.context == "rebuilt"), default=0)
     messages = [
         *(message for turn in past[:again] for message in _exchange(turn)),
-        *(item for turn in past[again:] for item in _items(turn, order.turn.provider)),
+        *(item for turn in past[again:] for item in _items(turn, order.turn.provider, files)),
     ]
     return attrs.evolve(context, messages=(*messages, *context.messages))
 
 
-def _items(turn: Turn, provider: str) -> tuple[Item, ...]:
+def _items(turn: Turn, provider: str, files: Mapping[str, str]) -> tuple[Item, ...]:
     """
     Tell what was said in a turn, and name its pictures where the provider has them.
     """
     if not _is_held(turn, provider):
         return _exchange(turn)
     calls = dict.fromkeys(image.call_id for image in turn.images if image.call_id)
+    shown = (files[one.sha256] for one in turn.references if one.sha256 in files)
     return (
-        user_message(turn.prompt),
+        user_message(turn.prompt, ({"type": "input_image", "file_id": file} for file in shown)),
         *({"type": "image_generation_call", "id": call_id} for call_id in calls),
     )
 

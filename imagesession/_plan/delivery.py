@@ -32,7 +32,7 @@ from .replies import Outcome, read_words
 from .requests import Context, Order
 from .sending import listen, post, read_paid, send
 from .steps import Flow, Now, OnDisk, Wait
-from .uploads import forget
+from .uploads import forget, held
 from .wire import Request
 from .wishes import Terms
 
@@ -169,12 +169,22 @@ def _in_conversation(
 def _in_new_conversation(
     order: Order, past: tuple[Turn, ...], terms: Terms, deadline: float
 ) -> Flow[Delivered]:
-    context = yield from recalled(past, order)
+    """
+    Name by their ids what was said and shown before; where some are lost, tell it again.
+    """
+    files = yield from held(past, order.turn)
+    context = yield from recalled(past, order, files)
     if context is not None:
         try:
             return (yield from _ask(order, context, past, terms, deadline))
         except ContextLostError:
             pass
+        except FileLostError:
+            if not files:
+                raise
+            # One of these, or of what goes along now; the latter is told again in full later.
+            yield from forget(files, order.turn.provider)
+            return (yield from _in_new_conversation(order, past, terms, deadline))
     return (yield from _told_again(order, past, terms, deadline))
 
 

@@ -11,6 +11,7 @@ import datetime as dt
 from collections.abc import Iterable
 
 from imagesession._model.pictures import MIME_TYPES, SUFFIXES
+from imagesession._model.turns import Turn
 from imagesession.errors import ReplyError
 
 from .replies import is_success, read_json
@@ -47,6 +48,25 @@ def upload(pictures: Iterable[Fetched], provider: str, at: dt.datetime) -> Flow[
     return files
 
 
+def held(past: Iterable[Turn], turn: Turn) -> Flow[dict[str, str]]:
+    """
+    Find what the provider holds still of the pictures that went along with earlier turns.
+
+    Args:
+        past: The turns.
+        turn: The one that is to come.
+
+    Returns:
+        The provider's ids by the pictures' digests.
+    """
+    files: dict[str, str] = {}
+    for digest in {one.sha256 for earlier in past for one in earlier.references}:
+        found = yield from _find(digest, turn.provider, turn.started)
+        if found is not None and found.file_id is not None:
+            files[digest] = found.file_id
+    return files
+
+
 def forget(files: Iterable[str], provider: str) -> Flow[None]:
     """
     Forget what the provider says that it does not hold any more.
@@ -60,12 +80,12 @@ def _hold(picture: Fetched, provider: str, at: dt.datetime) -> Flow[Upload | Non
     Have the provider hold a picture. Where another call is sending it up just now, wait for that.
     """
     waited = 0.0
-    while (held := (yield from _find(picture, provider, at))) is None:
+    while (ours := (yield from _find(picture.sha256, provider, at))) is None:
         lease = yield from OnDisk(lambda store: store.start_upload(picture.sha256, provider))
         if lease is not None:
             try:
                 # It may have arrived in between.
-                found = yield from _find(picture, provider, at)
+                found = yield from _find(picture.sha256, provider, at)
                 return found or (yield from _send(picture, provider, at))
             finally:
                 lease.release()
@@ -73,11 +93,11 @@ def _hold(picture: Fetched, provider: str, at: dt.datetime) -> Flow[Upload | Non
             return None
         yield from Wait(_AGAIN)
         waited += _AGAIN
-    return held
+    return ours
 
 
-def _find(picture: Fetched, provider: str, at: dt.datetime) -> Flow[Upload | None]:
-    return (yield from OnDisk(lambda store: store.find_upload(picture.sha256, provider, at)))
+def _find(digest: str, provider: str, at: dt.datetime) -> Flow[Upload | None]:
+    return (yield from OnDisk(lambda store: store.find_upload(digest, provider, at)))
 
 
 def _drop(digest: str, provider: str) -> Flow[None]:
