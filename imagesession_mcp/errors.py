@@ -48,6 +48,7 @@ _CODES: tuple[tuple[type[errors.ImageSessionError], Codes], ...] = (
 )
 CODES: Mapping[str, str] = {
     "invalid_parameters": "an argument has to change; `nearest` has values that would be taken",
+    "tool_not_found": "there is no such tool; `nearest` has the name that was meant, perhaps",
     "invalid_input_image": "a picture or mask cannot be used, or its file may not be read",
     "invalid_mask_image": "the mask does not fit its picture, or opens nothing or everything",
     "session_not_found": "there is no such session; `available_sessions` names some",

@@ -20,9 +20,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 import imagesession
+from imagesession_mcp.lifespan import Lifespan
 from imagesession_mcp.server import build_server
 from imagesession_mcp.settings import Doors, Principal, Settings
-from imagesession_mcp.state import State
 from imagesession_mcp.tasks import Tasks
 
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
@@ -82,7 +82,7 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def guarded(settings: Settings, doors: Doors, tasks: Tasks | None = None) -> MCPServer[State]:
+def guarded(settings: Settings, doors: Doors, tasks: Tasks | None = None) -> MCPServer[Lifespan]:
     """
     Make a server that lets in only those who may call.
 
@@ -100,7 +100,7 @@ def guarded(settings: Settings, doors: Doors, tasks: Tasks | None = None) -> MCP
     return build_server(settings, extensions=extensions, auth=auth, token_verifier=verifier)
 
 
-def mount(server: MCPServer[State], doors: Doors) -> Starlette:
+def mount(server: MCPServer[Lifespan], doors: Doors) -> Starlette:
     """
     Make the web application: the server at /mcp, and /healthz for whoever watches over it.
 

@@ -4,13 +4,11 @@ Prompts that start the common workflows.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.prompts import Prompt
 from pydantic import Field
-
-from imagesession_mcp.state import State
 
 
 def refine_in_a_session(
@@ -58,7 +56,7 @@ def start_quickly_then_refine(
     )
 
 
-def add_prompts(server: MCPServer[State]) -> None:
+def add_prompts(server: MCPServer[Any]) -> None:
     """
     Add all prompts to a server.
     """

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from mcp.server.mcpserver import MCPServer
 from mcp.types import (
@@ -20,7 +21,7 @@ from mcp.types import (
 from imagesession import AsyncSavedImage
 from imagesession_mcp import guide, results, views
 from imagesession_mcp.calls import Call
-from imagesession_mcp.state import State, current_studio
+from imagesession_mcp.state import current_studio
 
 _SESSIONS = 50
 _HINTS = 100
@@ -100,7 +101,7 @@ def _fitting(ids: Iterable[str], beginning: str) -> Completion:
     return Completion(values=fitting[:_HINTS], total=len(fitting), has_more=len(fitting) > _HINTS)
 
 
-def add_resources(server: MCPServer[State]) -> None:
+def add_resources(server: MCPServer[Any]) -> None:
     """
     Add all resources to a server.
     """
@@ -123,4 +124,3 @@ def add_resources(server: MCPServer[State]) -> None:
             description=title + ".",
             mime_type=mime_type,
         )(read)
-    server.completion()(complete)  # type: ignore[no-untyped-call] # the SDK's own is untyped

@@ -7,8 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -89,6 +88,15 @@ class State:
         folders = (self.studio(owner).library, *self.settings.allow_dirs)
         return tuple(folder.resolve() for folder in folders)
 
+    def begin(self) -> None:
+        """
+        Open the library of the person whose computer it is, and recover what was left there.
+        """
+        try:
+            self.studio(OWNER)
+        except ImageSessionError as error:
+            log.warning("The library cannot be used: %s", error)
+
     async def close(self) -> None:
         """
         End what can be ended soon, and leave the rest to be recovered.
@@ -100,7 +108,7 @@ class State:
             await studio.close()
 
 
-Ctx: TypeAlias = Context[State, Any]
+Ctx: TypeAlias = Context[Any, Any]
 
 
 serving: ContextVar[State] = ContextVar("serving")
@@ -120,21 +128,6 @@ def owner_of() -> str:
     """
     token = get_access_token()
     return OWNER if token is None else _checked(token.client_id)
-
-
-@asynccontextmanager
-async def living(state: State) -> AsyncGenerator[State, None]:
-    """
-    Keep a state for as long as the server runs.
-    """
-    try:
-        state.studio(OWNER)
-    except ImageSessionError as error:
-        log.warning("The library cannot be used: %s", error)
-    try:
-        yield state
-    finally:
-        await state.close()
 
 
 async def _set_going(studio: AsyncStudio) -> None:

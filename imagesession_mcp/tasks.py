@@ -27,8 +27,6 @@ from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
 from mcp.types import CallToolRequestParams, RequestParams, RequestParamsMeta
 from pydantic import BaseModel, Field
 
-from imagesession_mcp.works import unhurried
-
 _ERA = frozenset({"2026-07-28"})
 _KEPT_SECONDS = 3600
 _POLL_MS = 1000
@@ -178,6 +176,8 @@ class Tasks(Extension):
 
 async def _carry_out(ctx: Ctx, call_next: CallNext) -> HandlerResult:
     # Whoever polls needs no handle; and there is no request any more that progress could go to.
+    from imagesession_mcp.works import unhurried  # noqa: PLC0415 - loaded by now
+
     unhurried.set(True)
     meta = {key: value for key, value in (ctx.meta or {}).items() if key != "progress_token"}
     quiet = dataclasses.replace(ctx, meta=cast("RequestParamsMeta", meta))

@@ -14,7 +14,6 @@ from mcp.types import ToolAnnotations
 from imagesession_mcp import tools_drawing as drawing
 from imagesession_mcp import tools_finding as finding
 from imagesession_mcp import tools_sessions as sessions
-from imagesession_mcp.state import State
 
 # Hints: what a tool reads or changes here, and whether it reaches the provider. No tool destroys.
 LOOKS = ToolAnnotations(
@@ -78,7 +77,7 @@ TABLE = (
 NAMES = frozenset(entry.function.__name__ for entry in TABLE)
 
 
-def add_tools(server: MCPServer[State]) -> None:
+def add_tools(server: MCPServer[Any]) -> None:
     """
     Add all tools to a server.
     """

@@ -469,3 +469,21 @@ def test_what_is_lost_is_not_asked_for_again_under_its_name(
     assert results.ok
     later.generate("a teapot", intent_id="teapot, once more")
     assert posts(provider) == 4
+
+
+def test_threads_of_one_program_settle_once(
+    tmp_path: Path, in_threads: Callable[[list[Callable[[], Any]]], None]
+) -> None:
+    """
+    However many threads of one program take up what is left, one of them gets it.
+    """
+    provider = OfflineProvider(latency=0.3)
+    with serve(provider) as served:
+        studio = Studio(tmp_path, api_key="x", base_url=served.base_url, timeout=0.1)
+        for number in range(4):
+            with pytest.raises(OutcomeUnknownError):
+                studio.generate(f"a teapot {number}")
+        time.sleep(0.4)
+        in_threads([studio.recover] * 8)
+        assert len(studio.images()) == 4
+        assert studio.recover() == type(studio.recover())()

@@ -23,10 +23,11 @@ from imagesession.errors import DiskError
 
 from .durable import PRIVATE_FILE
 from .ids import first_id
+from .owners import alone
 
 INDEX_VERSION = 3
 BUSY_SECONDS = 30.0
-_TRIES = 2
+_TRIES = 5
 T = TypeVar("T")
 SMALL = 8_000_000
 """Bytes up to which an index is looked through in full: 75 ms."""
@@ -202,13 +203,12 @@ class Index:
             try:
                 return self._try(work)
             except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-                if not _is_broken(error):
+                # Another process may have taken it away under our hands, or built it anew already.
+                if self._identity() == seen and not _is_broken(error):
                     raise DiskError(
                         f"The library's index {self.path} cannot be used: {error}."
                     ) from error
-                # Unless it was changed since: another process may have built it anew already.
-                if self._identity() == seen:
-                    self._put_aside()
+                self._put_aside(seen)
         with _index_errors(self.path):
             return self._try(work)
 
@@ -256,9 +256,15 @@ class Index:
             connection.execute(f"PRAGMA user_version = {INDEX_VERSION}")
         connection.execute("COMMIT")
 
-    def _put_aside(self) -> None:
-        for suffix in ("", "-journal"):
-            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+    def _put_aside(self, seen: tuple[int, int] | None) -> None:
+        """
+        Take an index away that is none, unless it was changed since it was seen; one process at a
+        time, so that none takes away what another has just built.
+        """
+        with alone(self.path.with_suffix(".lock")):
+            if self._identity() == seen:
+                for suffix in ("", "-journal"):
+                    Path(f"{self.path}{suffix}").unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _connected(self) -> Generator[sqlite3.Connection, None, None]:

@@ -20,7 +20,7 @@ Where things lie in a library.
         pace/<provider>.{wait,next}.json   how long a provider wants to be left alone; disposable
         pace/<provider>.slots/<number>     locked while a request is under way; disposable
         uploads/<sha256>.<provider>.json   pictures that the provider holds for now; disposable
-        index.sqlite                 disposable
+        index.sqlite, index.lock     disposable
         tmp/                         unfinished files
 """
 

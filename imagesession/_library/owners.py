@@ -13,7 +13,9 @@ import errno
 import os
 import sys
 import threading
+import time
 import uuid
+from collections.abc import Generator
 from pathlib import Path
 
 import attrs
@@ -21,6 +23,7 @@ import attrs
 from .durable import PRIVATE_FILE
 
 _TRIES = 5
+_PATIENCE, _PAUSE = 5.0, 0.01
 _HELD = frozenset({errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK})
 
 
@@ -118,6 +121,22 @@ class Owners:
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)
+
+
+@contextlib.contextmanager
+def alone(file: Path) -> Generator[None, None, None]:
+    """
+    Keep all other processes waiting that want to be alone by the same file; but none for longer
+    than a few seconds, nor where the file system knows no locks.
+    """
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+    try:
+        end = time.monotonic() + _PATIENCE
+        while try_lock(descriptor) is False and time.monotonic() < end:
+            time.sleep(_PAUSE)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _remove_dead(path: Path) -> None:

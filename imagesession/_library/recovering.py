@@ -137,7 +137,8 @@ class Recovering(Foundation):
                 return None
             self._journal.claim(turn, self._owners.me())
             self._taken_over.add(turn.id)
-        return self._lease(turn)
+            # Within the lock: to another thread of this program, the owner's name tells nothing.
+            return self._lease(turn)
 
     def _is_open(self, entry: Entry) -> bool:
         settled = self.layout.turn_file(entry.session_id, entry.turn_id)

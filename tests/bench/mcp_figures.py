@@ -90,14 +90,16 @@ def many(rounds: int = 3) -> Iterator[Figure]:
                 taken.append(time.perf_counter() - start)
                 assert not any(call.result()[0].get("isError") for call in calls)
     asides.sort()
+    percentile = asides[int(len(asides) * 0.95)]
     print(
         f"  rounds: {', '.join(f'{one:.2f} s' for one in taken)}; {len(asides)} asked meanwhile: "
-        f"median {statistics.median(asides) * 1e3:.1f}, slowest {asides[-1] * 1e3:.0f} ms"
+        f"median {statistics.median(asides) * 1e3:.1f}, 95 of 100 {percentile * 1e3:.1f}, "
+        f"slowest {asides[-1] * 1e3:.1f} ms"
     )
     yield Figure(f"{_MANY} parallel generations of one second", min(taken), 1.5, "s")
-    percentile = asides[int(len(asides) * 0.95)]
     what = f"ping or get_server_stats while {_MANY} generate, 95 of 100"
-    yield Figure(what, percentile * 1e3, 50, "ms")
+    slowest = f" (slowest {asides[-1] * 1e3:.0f} ms)"
+    yield Figure(what + slowest, percentile * 1e3, 50, "ms")
 
 
 def _peer(folder: Path) -> str:

@@ -26,7 +26,7 @@ import attrs
 import pytest
 
 from imagesession import AsyncStudio
-from imagesession._drive import drivers
+from imagesession._drive import loops
 from imagesession._library.library import Library
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
@@ -190,7 +190,7 @@ def main() -> None:
             if twin == ["mixed"]:
                 mix()
             if twin == ["greedy"]:
-                pytest.MonkeyPatch().setattr(drivers, "_FETCHED_AT_ONCE", 10_000)
+                pytest.MonkeyPatch().setattr(loops, "_FETCHED_AT_ONCE", 10_000)
             found = asyncio.run(run(library, url, int(sessions)))
             print(json.dumps(found))  # noqa: T201 - the answer
         case _:

@@ -198,7 +198,8 @@ def test_nothing_of_it_comes_out(
         assert any(ORGANIZATION in call.headers.values() for call in parrot.calls)
         texts += map(repr, reachable(studio))
         texts += [record.getMessage() for record in logs.records]
-    assert any("Error" in text for text in texts)
+    # A stream that is cut is looked up, and nobody is told of it.
+    assert failure == "cut" or any("Error" in text for text in texts)
     assert leaks(iter(texts)) == []
     assert leaks(written_in(library, tmp_path / "export")) == []
 

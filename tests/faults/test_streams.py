@@ -103,10 +103,11 @@ def check_cut(studio: Any, provider: OfflineProvider, place: int, first: int) ->
 
 
 @pytest.fixture
-def drawing() -> OfflineProvider:
+def drawing(monkeypatch: pytest.MonkeyPatch) -> OfflineProvider:
     """
-    A provider whose pictures cost nothing.
+    A provider whose pictures cost nothing, and that forgets nothing of what it was asked.
     """
+    monkeypatch.setattr("imagesession._offline.app._HEARD_CALLS", 16_384)
     return tiny_provider()
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import attrs
 from mcp import Client
+from mcp.server.extension import Extension
 from mcp.types import CallToolResult, ImageContent, ResourceLink, TextContent
 
 from imagesession import AsyncStudio, Budget
@@ -82,7 +83,7 @@ class Room:
         given: dict[str, Any] = {"library": self.library, "offline": True, **changes}
         return Settings(**given)
 
-    def serve(self, **changes: Any) -> Server:
+    def serve(self, extensions: Sequence[Extension] = (), **changes: Any) -> Server:
         """
         Make a server over this room's provider.
         """
@@ -92,7 +93,8 @@ class Room:
             budget = None if day is None else Budget(per_day=day)
             return AsyncStudio.offline(library, provider=self.provider, budget=budget, patience=0)
 
-        return build_server(self.settings(**changes), open=open_studio)
+        settings = self.settings(**changes)
+        return build_server(settings, open=open_studio, extensions=list(extensions))
 
     @asynccontextmanager
     async def calling(self, **changes: Any) -> AsyncGenerator[Caller, None]:

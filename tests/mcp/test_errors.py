@@ -83,12 +83,16 @@ async def test_a_crash_in_a_tool_is_masked(room: Room, monkeypatch: pytest.Monke
 @pytest.mark.anyio
 async def test_a_tool_that_there_is_not_says_so(room: Room) -> None:
     """
-    An unknown tool is an error, not a crash.
+    An unknown tool is an error that names the tool which was meant, if one is spelled alike.
     """
     async with room.calling() as call:
-        result = await call.client.call_tool("paint", {})
-        assert result.is_error
-        assert "Unknown tool" in str(result.content[0])
+        said = await call.refused("generate_images", prompt="a teapot")
+        assert said["code"] == "tool_not_found"
+        assert said["nearest"] == ["generate_image"]
+        assert "Did you mean 'generate_image'?" in said["error"]
+        said = await call.refused("x" * 5000)
+        assert said["nearest"] == []
+        assert len(said["error"]) < 200
 
 
 @pytest.mark.anyio
