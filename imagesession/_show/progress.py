@@ -8,6 +8,8 @@ import contextlib
 import sys
 from collections.abc import Callable, Generator
 
+from .kernel import kernel
+
 
 @contextlib.contextmanager
 def bar(total: int, *, wanted: bool | None) -> Generator[Callable[[], object], None, None]:
@@ -31,12 +33,4 @@ def bar(total: int, *, wanted: bool | None) -> Generator[Callable[[], object], N
 
 
 def _somebody_looks() -> bool:
-    return sys.stderr.isatty() or _in_notebook()
-
-
-def _in_notebook() -> bool:
-    # Who runs in a notebook has imported IPython.
-    shell = sys.modules.get("IPython")
-    get_ipython = getattr(shell, "get_ipython", None)
-    kernel = get_ipython() if get_ipython else None
-    return type(kernel).__name__ == "ZMQInteractiveShell"
+    return sys.stderr.isatty() or kernel() is not None

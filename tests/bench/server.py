@@ -82,7 +82,16 @@ def served(
     """
     Run the provider in a process of its own; give its base URL.
     """
-    command = [sys.executable, "-m", "tests.bench.server", *map(str, (*size, share, latency))]
+    with running("tests.bench.server", *map(str, (*size, share, latency))) as base_url:
+        yield base_url
+
+
+@contextlib.contextmanager
+def running(module: str, *arguments: str) -> Generator[str, None, None]:
+    """
+    Run a module that serves until it is terminated; give the base URL that it prints first.
+    """
+    command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

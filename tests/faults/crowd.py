@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import json
 import re
-import subprocess
 import sys
 import time
 import zlib
@@ -32,7 +31,7 @@ from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
 from imagesession._offline.painter import Story
 from imagesession.testing import OfflineProvider, serve
-from tests.bench.server import FixedPainter, noise
+from tests.bench.server import FixedPainter, noise, running
 
 SIZE = 640, 512  # a megabyte of noise
 TURNS = 2
@@ -160,13 +159,8 @@ def served() -> Generator[str, None, None]:
     """
     Run the provider in a process of its own; give its base URL.
     """
-    command = [sys.executable, "-m", "tests.faults.crowd", "serve"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
+    with running("tests.faults.crowd", "serve") as base_url:
+        yield base_url
 
 
 def serve_forever() -> None:
