@@ -15,7 +15,7 @@ import attrs
 
 from imagesession.errors import AccessError, CallError
 
-from .drivers import AsyncTransport, Transport
+from .transports import AsyncTransport, Transport
 
 T = TypeVar("T")
 _NO_KEY = (

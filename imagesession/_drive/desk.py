@@ -17,17 +17,9 @@ from imagesession._plan.store import Store
 from imagesession._plan.wishes import Terms
 from imagesession.errors import ImageSessionError
 
-from .drivers import (
-    AsyncTransport,
-    Connector,
-    Done,
-    Transport,
-    drive,
-    drive_async,
-    stream,
-    stream_async,
-)
+from .drivers import Done, drive, drive_async, stream, stream_async
 from .many import Pace, Report, gather, gather_async, nothing
+from .transports import AsyncTransport, Connector, Transport
 
 T = TypeVar("T")
 View = TypeVar("View")

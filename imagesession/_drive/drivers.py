@@ -13,7 +13,7 @@ import functools
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -30,6 +30,7 @@ from imagesession._plan.steps import (
     Listen,
     Now,
     OnDisk,
+    Recall,
     Send,
     Step,
     Wait,
@@ -39,6 +40,7 @@ from imagesession._plan.wire import NoReplyError, Reply, Request
 from imagesession.errors import ImageSessionError
 
 from .loops import gate, in_thread, outlast
+from .transports import AsyncTransport, Connector, Transport
 from .watching import Attend
 
 if TYPE_CHECKING:
@@ -49,7 +51,6 @@ log.addHandler(logging.NullHandler())
 T = TypeVar("T")
 # How long a cancellation waits for the reply to a request that is paid for.
 _LAST_WAIT = 10.0
-T_co = TypeVar("T_co", covariant=True)
 
 
 @attrs.frozen
@@ -59,61 +60,6 @@ class Done(Generic[T]):
     """
 
     value: T
-
-
-class Transport(Protocol):
-    """
-    Sends requests; raises `NoReplyError` where there is no answer, and nothing else.
-    """
-
-    def provider(self) -> str:
-        """Name who answers."""
-        ...
-
-    def send(self, request: Request) -> Reply:
-        """Send a request and read the whole reply."""
-        ...
-
-    def listen(
-        self, request: Request
-    ) -> contextlib.AbstractContextManager[Reply | Iterator[bytes]]:
-        """Send a request; give the reply, or the events' data if it is a stream."""
-        ...
-
-
-class AsyncTransport(Protocol):
-    """
-    Same as `Transport`, but awaits.
-    """
-
-    def provider(self) -> str:
-        """Name who answers. May take a second, the first time."""
-        ...
-
-    async def send(self, request: Request) -> Reply:
-        """Send a request and read the whole reply."""
-        ...
-
-    def listen(
-        self, request: Request
-    ) -> contextlib.AbstractAsyncContextManager[Reply | AsyncIterator[bytes]]:
-        """Send a request; give the reply, or the events' data if it is a stream."""
-        ...
-
-
-class Connector(Protocol[T_co]):
-    """
-    Gives the way to the provider, made when it is asked for first.
-    """
-
-    @property
-    def made(self) -> T_co | None:
-        """The way, if it is made already."""
-        ...
-
-    def __call__(self) -> T_co:
-        """Give the way; make it if need be."""
-        ...
 
 
 @attrs.define
@@ -206,7 +152,7 @@ class _Hands(_Watched):
 
     def do(self, step: Step[Any]) -> object:
         match step:
-            case OnDisk(do=do):
+            case OnDisk(do=do) | Recall(do=do):
                 return do(self.store)
             case Begin(after=after):
                 return self.store.begin(after)
@@ -310,6 +256,7 @@ class _AsyncHands(_Watched):
     events: AsyncIterator[bytes] = attrs.field(factory=_nothing)
     cancelled: asyncio.CancelledError | None = None
     gate: asyncio.Semaphore | None = None
+    has_asked: bool = False
 
     def heed(self) -> None:
         """
@@ -336,7 +283,10 @@ class _AsyncHands(_Watched):
             case OnDisk(do=do):
                 # The disk may take its time; the event loop does not wait for it. Nor does a
                 # cancellation keep it from writing down what was just heard.
-                return await self.insist(in_thread(functools.partial(do, self.store)))
+                work = functools.partial(do, self.store)
+                return await self.insist(in_thread(work, looking=not self.has_asked))
+            case Recall(do=do):
+                return do(self.store)
             case Begin(after=after):
                 return self.store.begin(after)
             case Now():
@@ -350,6 +300,7 @@ class _AsyncHands(_Watched):
         """
         Carry out a step that waits for the provider, or for time to pass.
         """
+        self.has_asked = True
         match step:
             case AskProvider():
                 return await self.provider()

@@ -10,17 +10,20 @@ import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 import anyio
 
 T = TypeVar("T")
-_DISK_THREADS = 8
+_KEEPING_THREADS = 8
+_LOOKING_THREADS = 4
 # A picture that is fetched takes several times its size until it is on the disk.
 _FETCHED_AT_ONCE = 32
 
-_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, ThreadPoolExecutor] = WeakKeyDictionary()
+_Pools: TypeAlias = WeakKeyDictionary[asyncio.AbstractEventLoop, ThreadPoolExecutor]
+_keeping: _Pools = WeakKeyDictionary()
+_looking: _Pools = WeakKeyDictionary()
 _gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
@@ -31,18 +34,23 @@ def gate() -> asyncio.Semaphore:
     return _gates.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_FETCHED_AT_ONCE))
 
 
-def in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
+def in_thread(work: Callable[[], T], *, looking: bool) -> asyncio.Future[T]:
     """
     Work with the disk while the event loop goes on.
 
     The disk has a few threads of its own in each loop. They mostly wait for it to flush, so they
     must not use up those that everything else in the loop shares; and what was begun there is
     carried through, whatever becomes of the task that began it.
+
+    Args:
+        work: What to do.
+        looking: Whether something is looked up; that does not wait behind pictures that are kept.
     """
-    loop = asyncio.get_running_loop()
-    if loop not in _pools:
-        _pools[loop] = ThreadPoolExecutor(_DISK_THREADS, "imagesession disk")
-    return loop.run_in_executor(_pools[loop], work)
+    loop, pools = asyncio.get_running_loop(), _looking if looking else _keeping
+    if loop not in pools:
+        count, what = (_LOOKING_THREADS, "look") if looking else (_KEEPING_THREADS, "disk")
+        pools[loop] = ThreadPoolExecutor(count, f"imagesession {what}")
+    return loop.run_in_executor(pools[loop], work)
 
 
 async def outlast(

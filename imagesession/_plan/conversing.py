@@ -25,7 +25,7 @@ from .looking import LEAST_SECONDS, kept, looks
 from .replies import Outcome, is_success, read_json, read_response
 from .requests import Order
 from .retrying import persist
-from .steps import Flow, Now, OnDisk, Send, Wait
+from .steps import Flow, Now, OnDisk, Recall, Send, Wait
 from .tolerance import Json, as_list, as_mapping, as_text
 from .wire import NoReplyError, Reply, Request
 from .wishes import Terms
@@ -58,7 +58,7 @@ def join(order: Order, past: tuple[Turn, ...], terms: Terms, deadline: float) ->
     """
     if past and past[-1].provider == order.turn.provider:
         head = past[-1]
-        ongoing = yield from OnDisk(lambda store: store.take_conversation(head))
+        ongoing = yield from Recall(lambda store: store.take_conversation(head))
         if ongoing is not None:
             return _within(order, ongoing)
     return _within(order, (yield from _begin(order.turn, terms, deadline)))
@@ -69,7 +69,7 @@ def leave(turn: Turn) -> Flow[None]:
     Let the turn that comes after this one go on in its conversation.
     """
     if turn.conversation is not None and turn.session is not None:
-        yield from OnDisk(lambda store: store.leave_conversation(turn))
+        yield from Recall(lambda store: store.leave_conversation(turn))
 
 
 def give_back(turn: Turn, past: tuple[Turn, ...]) -> Flow[None]:
@@ -114,7 +114,7 @@ def do_without(order: Order) -> Flow[Order]:
     Ask outside of any conversation from now on, as this provider does not take them.
     """
     provider = order.turn.provider
-    yield from OnDisk(lambda store: store.note_lack(provider, "conversations"))
+    yield from Recall(lambda store: store.note_lack(provider, "conversations"))
     return (yield from step_outside(order))
 
 
@@ -134,7 +134,7 @@ def _begin(turn: Turn, terms: Terms, deadline: float) -> Flow[str | None]:
     A picture can be asked for without one; then only a kill in the moment between the provider's
     acceptance and its answer leaves nobody who could look it up.
     """
-    if (yield from OnDisk(lambda store: store.lacks(turn.provider, "conversations"))):
+    if (yield from Recall(lambda store: store.lacks(turn.provider, "conversations"))):
         return None
     # It is free, and no picture: the images of a minute are not its concern.
     terms = attrs.evolve(terms, interval=0.0)
@@ -145,7 +145,7 @@ def _begin(turn: Turn, terms: Terms, deadline: float) -> Flow[str | None]:
             if begun is not None:
                 return begun
             continue
-        yield from OnDisk(lambda store: store.note_lack(turn.provider, "conversations"))
+        yield from Recall(lambda store: store.note_lack(turn.provider, "conversations"))
         break
     return None
 

@@ -31,7 +31,7 @@ from .looking import kept
 from .replies import Outcome, read_words
 from .requests import Context, Order
 from .sending import listen, post, read_paid, send
-from .steps import Flow, Now, OnDisk, Wait
+from .steps import Flow, Now, Recall, Wait
 from .uploads import forget, held
 from .wire import Request
 from .wishes import Terms
@@ -101,7 +101,7 @@ def _in_context(
         return (yield from _by_responses(order, past, terms, deadline))
     except NoResponsesError:
         provider = order.turn.provider
-        yield from OnDisk(lambda store: store.note_lack(provider, "responses"))
+        yield from Recall(lambda store: store.note_lack(provider, "responses"))
         # There, no conversation tells what became of it. A disk that is full just now does not end
         # the call: a picture that it does not take is put elsewhere.
         with contextlib.suppress(LibraryError):
@@ -116,7 +116,7 @@ def goes_directly(order: Order) -> Flow[bool]:
     """
     if order.markup is not None:
         return True
-    return (yield from OnDisk(lambda store: store.lacks(order.turn.provider, "responses")))
+    return (yield from Recall(lambda store: store.lacks(order.turn.provider, "responses")))
 
 
 def _by_responses(

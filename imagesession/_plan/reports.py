@@ -137,8 +137,9 @@ def stats(terms: Terms, provider: str, library: str) -> Flow[StudioStats]:
     """
     begun = yield from Begin()
     since = begun.at - dt.timedelta(seconds=terms.idle_after)
-    active = yield from OnDisk(lambda store: store.active_sessions(since))
-    known = yield from OnDisk(lambda store: store.count_sessions())
+    active, known = yield from OnDisk(
+        lambda store: (store.active_sessions(since), store.count_sessions())
+    )
     spent = (yield from spending(SpendingQuery(), provider)).groups
     models = (terms.options.updated(one.record.choices).model for one in active)
     today = spent.get(begun.at.date().isoformat())

@@ -46,6 +46,16 @@ class OnDisk(Step[Answer]):
 
 
 @attrs.frozen
+class Recall(Step[Answer]):
+    """
+    Ask the library for what this program knows by heart, such as
+    `Recall(lambda store: store.lacks(provider, "responses"))`; nothing is waited for.
+    """
+
+    do: Callable[[Store], Answer]
+
+
+@attrs.frozen
 class Begin(Step[Begun]):
     """
     Take the time and a new id; nothing is waited for.
