@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+import attrs
+
 from imagesession_mcp import commandline
 from imagesession_mcp.commandline import Command
 
@@ -37,15 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 async def _serve(command: Command) -> None:
+    settings = attrs.evolve(command.settings, alone=True)
     # Either takes half a second to load, which --help need not.
     if command.doors is None:
         from imagesession_mcp import stdio  # noqa: PLC0415
 
-        await stdio.serve(command.settings)
+        await stdio.serve(settings)
     else:
         from imagesession_mcp import http  # noqa: PLC0415
 
-        await http.serve(command.settings, command.doors)
+        await http.serve(settings, command.doors)
 
 
 if __name__ == "__main__":

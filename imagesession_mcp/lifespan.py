@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 from mcp import MCPError
-from mcp.types import INTERNAL_ERROR
+from mcp.types import CONNECTION_CLOSED, INTERNAL_ERROR
 
 from imagesession_mcp.settings import Settings
 
@@ -38,10 +38,14 @@ class Lifespan:
         Wait until everything is loaded, and let the present request find it.
 
         Raises:
-            MCPError: It could not be loaded.
+            MCPError: It could not be loaded, or the server ends before it is.
         """
+        if not self.loading.done():
+            await asyncio.wait({self.loading})
+        if self.loading.cancelled():
+            raise MCPError(CONNECTION_CLOSED, "This server is ending; nothing was done.")
         try:
-            state = await asyncio.shield(self.loading)
+            state = self.loading.result()
         except Exception as error:
             raise MCPError(
                 INTERNAL_ERROR,

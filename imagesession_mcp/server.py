@@ -12,9 +12,11 @@ from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.stdio import stdio_server
 from mcp.types import (
     CallToolResult,
     Completion,
@@ -50,9 +52,50 @@ _LOADING = threading.Lock()
 class Server(MCPServer[Lifespan]):
     """
     An `MCPServer` that loads what it offers when that is asked for, or while nothing is.
+
+    Attributes:
+        answering: How many requests are being answered.
     """
 
+    answering = 0
     _features: Features | None = None
+
+    @property
+    def is_loaded(self) -> bool:
+        """
+        Whether it has loaded what it offers.
+        """
+        return self._features is not None
+
+    async def run_stdio_async(
+        self, stdin: anyio.AsyncFile[str] | None = None, stdout: anyio.AsyncFile[str] | None = None
+    ) -> None:
+        """
+        Serve one client until it has nothing more to say.
+
+        Args:
+            stdin: Gives its messages, line by line; None for the process's own stream.
+            stdout: Takes ours.
+        """
+        async with stdio_server(stdin, stdout) as (heard, said):
+            server = self._lowlevel_server
+            await server.run(heard, said, server.create_initialization_options())
+
+    async def answer(
+        self, ctx: ServerRequestContext[Lifespan, Any], call_next: CallNext
+    ) -> HandlerResult:
+        """
+        Answer a request; all but greetings wait until everything is loaded.
+        """
+        if ctx.request_id is None:
+            return await call_next(ctx)
+        self.answering += 1
+        try:
+            if ctx.method not in _GREETINGS:
+                await ctx.lifespan_context.ready()
+            return await call_next(ctx)
+        finally:
+            self.answering -= 1
 
     def load(self) -> Features:
         """
@@ -114,23 +157,12 @@ def build_server(
         instructions=INSTRUCTIONS,
         version=imagesession.__version__,
         lifespan=lifespan,
-        middleware=[_greet_first],
         **passed,
     )
+    server.middleware.append(server.answer)
     # Here, for clients are told in the greeting whether there are completions.
     server.completion()(_complete)  # type: ignore[no-untyped-call] # the SDK's own is untyped
     return server
-
-
-async def _greet_first(
-    ctx: ServerRequestContext[Lifespan, Any], call_next: CallNext
-) -> HandlerResult:
-    """
-    Let all requests but greetings wait until everything is loaded.
-    """
-    if ctx.request_id is not None and ctx.method not in _GREETINGS:
-        await ctx.lifespan_context.ready()
-    return await call_next(ctx)
 
 
 async def _complete(

@@ -24,6 +24,7 @@ class Settings:
         preview_bytes: The most that a result's preview may weigh, before base64; 0 for none.
         patience: Seconds for which to ask again while the provider turns requests away.
         http: Whether it is reached over HTTP.
+        alone: Whether its process does nothing else.
     """
 
     library: Path | None = None
@@ -34,6 +35,7 @@ class Settings:
     preview_bytes: int = 75_000
     patience: float = 60.0
     http: bool = False
+    alone: bool = False
 
 
 @attrs.frozen

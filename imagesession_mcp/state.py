@@ -5,6 +5,7 @@ What lives as long as the server: its studios, and what is in the making.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import re
 from collections.abc import Callable
@@ -76,10 +77,27 @@ class State:
             if owner != OWNER:
                 library = self.studio(OWNER).library / "principals" / _checked(owner)
             self._studios[owner] = self.open(self.settings, library)
-            task = asyncio.create_task(_set_going(self._studios[owner]), name="recovery")
+            task = asyncio.create_task(self._set_going(self._studios[owner]), name="recovery")
             self._recovering.add(task)
             task.add_done_callback(self._recovering.discard)
         return self._studios[owner]
+
+    async def _set_going(self, studio: AsyncStudio) -> None:
+        """
+        Load what takes most of a second while nobody is waiting, and settle what was left behind.
+        """
+        try:
+            await studio.connect()
+            if self.settings.alone:
+                # What is loaded stays. Looking through it for garbage, as Python does now and then,
+                # stops everything for up to a fifth of a second.
+                gc.freeze()
+            found = await studio.recover(wait=_RECOVERING)
+        except ImageSessionError as error:
+            log.info("Nothing was recovered: %s", error)
+        else:
+            if found.images or found.failed or found.left:
+                log.info("Of an earlier run: %s", found)
 
     def roots(self, owner: str) -> tuple[Path, ...]:
         """
@@ -128,20 +146,6 @@ def owner_of() -> str:
     """
     token = get_access_token()
     return OWNER if token is None else _checked(token.client_id)
-
-
-async def _set_going(studio: AsyncStudio) -> None:
-    """
-    Load what takes most of a second while nobody is waiting, and settle what was left behind.
-    """
-    try:
-        await studio.connect()
-        found = await studio.recover(wait=_RECOVERING)
-    except ImageSessionError as error:
-        log.info("Nothing was recovered: %s", error)
-    else:
-        if found.images or found.failed or found.left:
-            log.info("Of an earlier run: %s", found)
 
 
 def _checked(name: str) -> str:

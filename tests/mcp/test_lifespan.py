@@ -4,6 +4,7 @@ A server that is asked before it is loaded, is left before it is, or cannot be.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from mcp.types import PromptReference
 
 from imagesession_mcp.features import Features
 from imagesession_mcp.http import guarded, mount
+from imagesession_mcp.lifespan import Lifespan
 from imagesession_mcp.server import Server, build_server
 from imagesession_mcp.settings import Doors, Principal, Settings
 from imagesession_mcp.tasks import Tasks
@@ -126,6 +128,18 @@ async def test_what_is_asked_at_once_is_answered_once_it_is_loaded(
         assert client.server_capabilities.completions is not None
         assert not gate.opened.is_set()
         _check(await _ask_all(client, gate))
+
+
+async def test_what_waits_is_told_when_the_server_ends() -> None:
+    """
+    A request that waits for the server to load is told that nothing was done when it ends before.
+    """
+    loading: asyncio.Task[Any] = asyncio.create_task(asyncio.sleep(60))
+    waiting = asyncio.create_task(Lifespan(loading).ready())
+    await asyncio.sleep(0)
+    loading.cancel()
+    with pytest.raises(MCPError, match="ending; nothing was done"):
+        await waiting
 
 
 @asynccontextmanager

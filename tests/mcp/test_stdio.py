@@ -4,6 +4,7 @@ The server as a client starts it, over stdin and stdout.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -17,15 +18,21 @@ from typing import Any
 
 import anyio
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 import imagesession
 from imagesession import Studio
 from imagesession.testing import OfflineProvider, serve
+from imagesession_mcp.server import build_server
+from imagesession_mcp.settings import Settings
+from imagesession_mcp.stdio import Lines
 from tests.mcp.processes import OURS, ROOT, environment, spawned
 from tests.mcp.serving import Era, text
 
 pytestmark = pytest.mark.anyio
+unix = pytest.mark.skipif(sys.platform == "win32", reason="pipes and signals are others there")
 _HELLO = {
     "jsonrpc": "2.0",
     "id": 1,
@@ -128,7 +135,122 @@ def test_stdout_holds_messages_and_nothing_else(tmp_path: Path) -> None:
         assert process.wait(10) == 0
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="processes have no signals there")
+_ALL = (
+    _HELLO,
+    {"jsonrpc": "2.0", "method": "notifications/initialized"},
+    {"jsonrpc": "2.0", "id": 2, "method": "tools/list"},
+    {**_call("generate_image", prompt="a red kettle"), "id": 3},
+)
+
+
+@unix
+@pytest.mark.parametrize("kind", ["pipe", "file"])
+def test_what_was_asked_before_stdin_was_closed_is_answered(tmp_path: Path, kind: str) -> None:
+    """
+    Everything can be asked at once, from a pipe or a file: the server, which is not loaded then,
+    answers all of it before it leaves.
+    """
+    asked = "".join(json.dumps(one) + "\n" for one in _ALL).rstrip()  # the last line has no end
+    file = tmp_path / "asked"
+    file.write_text(asked)
+    with file.open() as source:
+        source_of: dict[str, Any] = {"input": asked} if kind == "pipe" else {"stdin": source}
+        done = subprocess.run(
+            [sys.executable, *OURS, "--offline", "--library", str(tmp_path / "library")],
+            **source_of, env=environment(), cwd=ROOT, text=True, capture_output=True, timeout=30,
+            check=True,
+        )  # fmt: skip
+    heard = {one["id"]: one["result"] for one in map(json.loads, done.stdout.splitlines())}
+    assert set(heard) == {1, 2, 3}
+    assert Path(json.loads(heard[3]["content"][0]["text"])["image_path"]).is_file()
+
+
+@unix
+def test_it_leaves_where_nothing_is_said(tmp_path: Path) -> None:
+    """
+    Without anything to read, the server leaves at once and says nothing.
+    """
+    done = subprocess.run(
+        [sys.executable, *OURS, "--offline", "--library", str(tmp_path)],
+        stdin=subprocess.DEVNULL, env=environment(), cwd=ROOT, capture_output=True, timeout=30,
+        check=True,
+    )  # fmt: skip
+    assert done.stdout == b""
+    assert b"Traceback" not in done.stderr
+
+
+@unix
+def test_it_leaves_when_nobody_listens(tmp_path: Path) -> None:
+    """
+    A client that went away without closing the server's stdin ends it by not listening.
+    """
+    with _started("--offline", "--library", str(tmp_path)) as process:
+        _say(process, _HELLO)
+        _hear(process)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        _say(process, {"jsonrpc": "2.0", "id": 5, "method": "ping"})
+        assert process.wait(10) == 0
+        assert "Traceback" not in process.stderr.read()
+
+
+@unix
+def test_a_client_may_listen_slowly(tmp_path: Path) -> None:
+    """
+    Answers that are larger than a pipe holds come whole, however slowly they are read; what is
+    asked meanwhile is answered too.
+    """
+    with _started("--offline", "--library", str(tmp_path)) as process:
+        _say(process, _HELLO)
+        _hear(process)
+        _say(process, *({"jsonrpc": "2.0", "id": n, "method": "tools/list"} for n in range(2, 12)))
+        time.sleep(1.5)
+        assert process.poll() is None
+        answers = [_hear(process) for _ in range(10)]
+    assert {one["id"] for one in answers} == set(range(2, 12))
+    assert sum(len(json.dumps(one)) for one in answers) > 2 * 65_536
+    assert all(len(one["result"]["tools"]) > 20 for one in answers)
+
+
+_SERVER = build_server(Settings(offline=True))
+
+
+@unix
+@settings(max_examples=40)
+@given(
+    lines=st.lists(st.text(st.characters(exclude_characters="\n", codec="utf-8")), max_size=8),
+    cuts=st.lists(st.integers(1, 40), max_size=20),
+)
+def test_lines_come_as_they_were_said(lines: list[str], cuts: list[int]) -> None:
+    """
+    However a client's words are cut on their way, they are heard line by line.
+    """
+    said = "".join(line + "\n" for line in lines).encode()
+
+    async def hear() -> list[str]:
+        source, target = os.pipe()
+
+        async def say() -> None:
+            rest = said
+            for cut in (*cuts, len(said)):
+                os.write(target, rest[:cut])
+                rest = rest[cut:]
+                await asyncio.sleep(0)
+            os.close(target)
+
+        saying = asyncio.ensure_future(say())
+        try:
+            heard = [line async for line in Lines(source, _SERVER)]
+        finally:
+            os.close(source)
+        await saying
+        return heard
+
+    assert asyncio.run(hear()) == [line + "\n" for line in lines]
+
+
+@unix
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
 def test_it_leaves_when_it_is_told_to(tmp_path: Path, told: signal.Signals) -> None:
     """
@@ -145,7 +267,7 @@ def test_it_leaves_when_it_is_told_to(tmp_path: Path, told: signal.Signals) -> N
         assert "Traceback" not in process.stderr.read()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="processes have no signals there")
+@unix
 @pytest.mark.parametrize("told", [0, signal.SIGTERM, signal.SIGKILL], ids=["close", "term", "kill"])
 async def test_nothing_is_lost_when_the_server_goes_away(tmp_path: Path, told: int) -> None:
     """
