@@ -21,7 +21,7 @@ from .failures import FileLostError
 from .ordering import chosen, fetch, new_turn, reserve
 from .replies import Outcome
 from .requests import Item, Order, input_image, user_message
-from .retrying import wait_for_room
+from .retrying import in_turn
 from .sessions import Place
 from .steps import Begin, Flow, OnDisk
 from .store import Reservation
@@ -76,12 +76,8 @@ def analyze(wish: Wish, terms: Terms, place: Place | None = None) -> Flow[Analys
         ImageSessionError: It was not looked at, and the error says why.
     """
     order, reservation = yield from _plan(wish, terms, place)
-    room = yield from wait_for_room(order.turn.provider, terms)
-    try:
-        return (yield from _intend(order, reservation, terms))
-    finally:
-        if room is not None:
-            room.release()
+    asking = _intend(order, reservation, terms)
+    return (yield from in_turn(asking, order.turn.provider, terms))
 
 
 def _intend(order: Order, reservation: Reservation | None, terms: Terms) -> Flow[Analysis]:

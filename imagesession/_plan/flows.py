@@ -27,7 +27,7 @@ from .delivery import Delivered, deliver, goes_directly
 from .ordering import plan_order, reserve
 from .replies import Outcome
 from .requests import Order
-from .retrying import wait_for_room
+from .retrying import in_turn
 from .sessions import Place
 from .steps import Begin, Flow, Now, OnDisk
 from .store import Fetched, Lease, Reservation
@@ -56,12 +56,8 @@ def generate(wish: Wish, terms: Terms, place: Place | None = None) -> Flow[Turn]
     begun = yield from Begin(after=place.tree.latest_id() if place else "")
     past = place.past if place else ()
     planned = yield from plan_order(wish, terms, begun, place)
-    room = yield from wait_for_room(planned.turn.provider, terms)
-    try:
-        return (yield from _ask_for(planned, past, wish, terms))
-    finally:
-        if room is not None:
-            room.release()
+    asking = _ask_for(planned, past, wish, terms)
+    return (yield from in_turn(asking, planned.turn.provider, terms))
 
 
 def _ask_for(planned: Order, past: tuple[Turn, ...], wish: Wish, terms: Terms) -> Flow[Turn]:

@@ -62,16 +62,28 @@ def persist(attempt: Callable[[], Flow[T]], turn: Turn, terms: Terms, deadline: 
     raise AssertionError("the last try returns or raises")
 
 
-def wait_for_room(provider: str, terms: Terms) -> Flow[Lease | None]:
+def in_turn(work: Flow[T], provider: str, terms: Terms) -> Flow[T]:
     """
-    Wait until fewer requests are under way than are allowed; give the right to be one of them.
+    Do something once fewer requests are under way than are allowed, as one of them.
+
+    Args:
+        work: What to do.
+        provider: Who is asked.
+        terms: How many requests are allowed.
 
     Raises:
         RateLimitError: There was no room for as long as a picture may take.
     """
-    count = terms.in_flight
-    if count is None:
-        return None
+    if terms.in_flight is None:
+        return (yield from work)
+    room = yield from _wait_for_room(provider, terms.in_flight, terms)
+    try:
+        return (yield from work)
+    finally:
+        room.release()
+
+
+def _wait_for_room(provider: str, count: int, terms: Terms) -> Flow[Lease]:
     end = (yield from Now()) + terms.timeout
     while (slot := (yield from OnDisk(lambda store: store.take_slot(provider, count)))) is None:
         if (yield from Now()) >= end:
