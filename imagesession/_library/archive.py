@@ -70,11 +70,11 @@ class Archiving(SessionKeeping, PictureKeeping):
         with reading(source) as parcel:
             found = contents.unpack(parcel, str(source))
             with disk_errors(self.layout.root):
-                self._catch_up()
+                self._catch_up(most=0)
                 turns = self._take_in(parcel, found)
         # What is left can be made again, and does not undo that the session is there.
         with contextlib.suppress(LibraryError, OSError):
-            self._catch_up()
+            self._catch_up(most=0)
         for turn in turns:
             with contextlib.suppress(OSError):
                 shelf.describe(self.layout, turn, found.record.name)

@@ -25,6 +25,7 @@ from .layout import ONE_SHOTS, Layout
 from .owners import Owners
 
 LAYOUT_VERSION = 1
+MAX_BESIDE = 16
 
 
 class Foundation:
@@ -78,24 +79,32 @@ class Foundation:
                 files.update(image.file for image in turn.images)
         return files
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, *, most: int = MAX_BESIDE) -> tuple[Turn, ...]:
         """
         Take the turns into the index that were settled since, by whichever process.
 
         Their intents stay in the journal until then. So settling a turn need not wait for the
         index to be flushed, and a process that dies in between leaves nothing undone.
+
+        Args:
+            most: How many need not be taken in yet; looking something up does not wait for that.
+
+        Returns:
+            The turns that were not taken in.
         """
-        self._unindexed = 0
         settled: list[Turn] = []
         for entry in self._journal.entries():
             if self.layout.turn_file(entry.session_id, entry.turn_id).exists():
                 # One that is damaged stays; reading its session names the damage.
                 with contextlib.suppress(LibraryError):
                     settled.append(self._read_turn(entry.session_id, entry.turn_id))
-        if settled:
-            self._index.add(settled)
-            for turn in settled:
-                self._journal.drop(turn.id, turn.session)
+        if len(settled) <= most:
+            return tuple(settled)
+        self._unindexed = 0
+        self._index.add(settled)
+        for turn in settled:
+            self._journal.drop(turn.id, turn.session)
+        return ()
 
     def _scan(self) -> Iterator[Turn]:
         """

@@ -102,8 +102,7 @@ class Library(Archiving, Recovering, Pacing):
             OutcomeUnknownError: It was asked for, and nobody can tell what became of it.
         """
         with disk_errors(self.layout.index):
-            self._catch_up()
-            settled = self._index.find_intent(intent_id)
+            settled = self._index.find_intent(intent_id, self._catch_up())
         return ledger.made_before(intent_id, (self._read_turn(*one) for one in settled))
 
     def _check_room(self) -> None:
@@ -186,7 +185,7 @@ class Library(Archiving, Recovering, Pacing):
         with contextlib.suppress(LibraryError, OSError):
             self._unindexed += 1
             if self._unindexed > MAX_UNINDEXED:
-                self._catch_up()
+                self._catch_up(most=0)
         return settled
 
     @contextlib.contextmanager
@@ -244,8 +243,7 @@ class Library(Archiving, Recovering, Pacing):
         Add up what turns cost.
         """
         with disk_errors(self.layout.index):
-            self._catch_up()
-            return tuple(self._index.tally(query))
+            return tuple(self._index.tally(query, self._catch_up()))
 
     def examine(self, *, verify: bool) -> tuple[Check, ...]:
         """
@@ -257,7 +255,7 @@ class Library(Archiving, Recovering, Pacing):
         from . import checkup  # noqa: PLC0415 - slow to import, and hardly ever needed
 
         with contextlib.suppress(LibraryError, OSError):  # what stands in the way is found below
-            self._catch_up()
+            self._catch_up(most=0)
         return checkup.examine(
             self.layout,
             self._index,

@@ -4,6 +4,7 @@ Pictures in a library: found again, read, made ready to be sent, and what is kno
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from imagesession._model.turns import ImageRecord, Turn
@@ -148,11 +149,11 @@ class PictureKeeping(Foundation):
         Return turns with the position of a picture in each, the newest first.
         """
         with disk_errors(self.layout.index):
-            self._catch_up()
-            found = [self._follow(row) for row in self._index.page(query)]
+            beside = self._catch_up()
+            found = [self._follow(row) for row in self._index.page(query, beside)]
             if None in found:
                 self._index.renew()
-                found = [self._follow(row) for row in self._index.page(query)]
+                found = [self._follow(row) for row in self._index.page(query, beside)]
         return tuple(one for one in found if one is not None)
 
     def find_image(self, image_id: str) -> tuple[Turn, int]:
@@ -163,11 +164,11 @@ class PictureKeeping(Foundation):
             NotFoundError: There is no such picture.
         """
         with disk_errors(self.layout.index):
-            self._catch_up()
-            found = self._find(image_id) if is_id(image_id) else None
+            beside = self._catch_up()
+            found = self._find(image_id, beside) if is_id(image_id) else None
             if found is not None:
                 return found
-            latest = tuple(row.image for row in self._index.page(ImageQuery(limit=HINTS)))
+            latest = tuple(row.image for row in self._index.page(ImageQuery(limit=HINTS), beside))
         raise NotFoundError(
             f"This library has no picture {image_id!r}. Its latest are: "
             f"{', '.join(latest) or 'none yet'}.",
@@ -175,15 +176,15 @@ class PictureKeeping(Foundation):
             latest,
         )
 
-    def _find(self, image_id: str) -> tuple[Turn, int] | None:
-        row = self._index.find(image_id)
+    def _find(self, image_id: str, beside: Sequence[Turn]) -> tuple[Turn, int] | None:
+        row = self._index.find(image_id, beside)
         if row is None:
             return None
         found = self._follow(row)
         if found is not None:
             return found
         self._index.renew()
-        row = self._index.find(image_id)
+        row = self._index.find(image_id, beside)
         return None if row is None else self._follow(row)
 
     def _follow(self, row: Row) -> tuple[Turn, int] | None:

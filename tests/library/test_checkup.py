@@ -220,7 +220,7 @@ def test_an_index_out_of_step_is_found(studio: Any, picture: Any, inner: Path) -
     """
     An index that lacks a turn or has one too many is found, and deleting it puts it right.
     """
-    studio.images()
+    studio.doctor()  # takes it in
     record = inner / "turns" / picture.turn.session / f"{picture.turn.id}.json"
     kept = record.read_bytes()
     record.unlink()
@@ -263,7 +263,7 @@ def test_turns_that_are_settled_meanwhile_are_no_difference(tmp_path: Path) -> N
     index = Index(layout.index, tuple)
     found = look_at_library(layout, index, Journal(layout), tuple, verify=False, least_free=0)
     assert states(Checkup(checks=found)) == {}
-    library.list_images(ImageQuery())
+    library.examine(verify=False)
     found = look_at_library(layout, index, Journal(layout), tuple, verify=False, least_free=0)
     assert "all 1 turns" in Checkup(checks=found).check("index").message
 

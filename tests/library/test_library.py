@@ -16,14 +16,16 @@ import attrs
 import pytest
 
 from imagesession._library import durable
+from imagesession._library.foundation import MAX_BESIDE
 from imagesession._library.ids import IdMaker, is_id
+from imagesession._library.index import Index
 from imagesession._library.library import Library
 from imagesession._model.options import Options
 from imagesession._model.pictures import PictureFacts
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Move
 from imagesession._model.turns import Turn
-from imagesession._plan.store import ImageQuery
+from imagesession._plan.store import ImageQuery, SpendingQuery
 from imagesession._plan.wire import Received
 from imagesession.errors import (
     DiskError,
@@ -47,7 +49,12 @@ def library(tmp_path: Path) -> Library:
     return Library(tmp_path / "library")
 
 
-def settle(library: Library, session: str | None = None, pictures: int = 1) -> Turn:
+def settle(
+    library: Library,
+    session: str | None = None,
+    pictures: int = 1,
+    intent_id: str | None = None,
+) -> Turn:
     """
     Keep a turn as a flow does.
     """
@@ -59,6 +66,7 @@ def settle(library: Library, session: str | None = None, pictures: int = 1) -> T
         prompt="a teapot",
         options=Options(),
         started=begun.at,
+        intent_id=intent_id,
     )
     library.intend(turn)
     library.note(turn, "resp_1")
@@ -115,7 +123,8 @@ def test_nothing_unfinished_remains(library: Library) -> None:
     """
     Scratch files are gone once a turn is settled, and so is its intent once it is indexed.
     """
-    settle(library, pictures=3)
+    for _ in range(MAX_BESIDE + 1):
+        settle(library, pictures=3)
     listed(library)
     assert list(library.layout.tmp.iterdir()) == []
     assert list(library.layout.journal.iterdir()) == []
@@ -363,12 +372,40 @@ def test_a_damaged_record_does_not_hide_the_others(library: Library) -> None:
 
 def test_a_turn_that_was_not_indexed_is_found(library: Library) -> None:
     """
-    When a process dies after its turn was recorded, the next one to list it takes it in.
+    When a process dies after its turn was recorded, it is found all the same, by whatever it is
+    looked for; and it is found once, also by those who have taken it in meanwhile.
+    """
+    turns = [settle(library, intent_id=f"number {number}") for number in range(3)]
+    other = Library(library.layout.root)
+    for taken_in in (False, True):
+        assert listed(other) == [turn.images[0].id for turn in reversed(turns)]
+        assert other.find_image(turns[1].images[0].id) == (turns[1], 0)
+        assert other.find_intent("number 1") == turns[1]
+        assert sum(one.images for one in other.spending(SpendingQuery())) == 3
+        assert (list(library.layout.journal.iterdir()) == []) is taken_in
+        other.examine(verify=False)
+
+
+def test_what_was_looked_up_was_taken_in_meanwhile(library: Library) -> None:
+    """
+    A turn that another process takes into the index between the reading of the journal and the
+    look into the index counts once.
     """
     turn = settle(library)
-    other = Library(library.layout.root)
-    assert listed(other) == [turn.images[0].id]
-    assert list(library.layout.journal.iterdir()) == []
+    library.examine(verify=False)
+    index = Index(library.layout.index, tuple)
+    for beside in ([], [turn]):
+        assert [row.turn for row in index.page(ImageQuery(), beside)] == [turn.id]
+        assert [one.images for one in index.tally(SpendingQuery(), beside)] == [1]
+
+
+def test_a_look_waits_for_nobody(library: Library) -> None:
+    """
+    Looking something up goes on beside a process that is writing into the index.
+    """
+    turn = settle(library)
+    with Index(library.layout.index, tuple).locked():
+        assert listed(library) == [turn.images[0].id]
 
 
 def test_the_journal_does_not_grow_for_ever(
