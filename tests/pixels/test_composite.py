@@ -143,10 +143,11 @@ def test_the_profile_of_the_original_is_kept() -> None:
     """
     The protected pixels look as they did, because their colour profile is still there.
     """
-    original = encoded(corners(), icc_profile=srgb())
+    icc = srgb()
+    original = encoded(corners(), icc_profile=icc)
     opening = Mask.rectangle((0, 0, 4, 4)).opening((48, 32))
     result = keep_outside(original, encoded(noise()), opening)
-    assert decoded(result).info["icc_profile"] == srgb()
+    assert decoded(result).info["icc_profile"] == icc
     assert "icc_profile" not in decoded(keep_outside(encoded(corners()), original, opening)).info
 
 

@@ -244,8 +244,9 @@ def test_the_profile_comes_along() -> None:
     """
     An ICC profile is still there when the picture is open.
     """
-    picture = open_picture(encoded(corners(), icc_profile=srgb()), "It")
-    assert picture.info["icc_profile"] == srgb()
+    icc = srgb()
+    picture = open_picture(encoded(corners(), icc_profile=icc), "It")
+    assert picture.info["icc_profile"] == icc
 
 
 @settings(max_examples=200)

@@ -93,11 +93,11 @@ def test_a_pil_image_keeps_its_pixels_and_its_profile() -> None:
     """
     A PIL image is sent without loss, with its colour profile.
     """
-    picture = corners()
-    picture.info["icc_profile"] = srgb()
+    picture, icc = corners(), srgb()
+    picture.info["icc_profile"] = icc
     data, name = read_source(picture)
     assert (name, is_alike(decoded(data), picture)) == ("The picture", True)
-    assert decoded(data).info["icc_profile"] == srgb()
+    assert decoded(data).info["icc_profile"] == icc
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGBA", "CMYK", "YCbCr", "HSV", "La"])
