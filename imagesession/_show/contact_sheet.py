@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,11 @@ from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
 from imagesession._model.turns import ImageRecord, Turn, short_id
 from imagesession._plan.store import Store
-from imagesession.errors import CallError, DiskError, ImageSessionError
+from imagesession.errors import CallError, ImageSessionError
 
 from . import sheets, words
 from .lettering import Lettering, lettering
+from .replacing import check_replaceable
 from .sheets import Card, Form, Sheet
 from .thumbnails import small
 
@@ -75,7 +75,7 @@ def write(store: Store, session_id: str, wanted: Wanted) -> str:
     sheet = _sheet(store, record, store.tree(record))
     form = _form(sheet, wanted, file)
     with disk_errors(file):
-        _check_replaceable(file)
+        check_replaceable(file, "contact sheet", _is_sheet)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_plainly(file, _drawn(sheet, form, letters, _FORMS[file.suffix.lower()]), file.parent)
     return str(file)
@@ -250,20 +250,9 @@ def _dpi(form: Form) -> tuple[int, int]:
     return dots, dots
 
 
-def _check_replaceable(file: Path) -> None:
-    """
-    Refuse to write over anything but an earlier contact sheet.
-    """
-    if not os.path.lexists(file):
-        return
-    if file.is_file() and not file.is_symlink():
-        with file.open("rb") as opened:
-            ends = opened.read(_ENDS)
-            opened.seek(max(0, file.stat().st_size - _ENDS))
-            ends += opened.read()
-        if any(sign in ends for sign in _SIGNS):
-            return
-    raise DiskError(
-        f"There is something at {file} already that is no contact sheet, and it is not "
-        "overwritten. Choose another name, or move it away."
-    )
+def _is_sheet(file: Path) -> bool:
+    with file.open("rb") as opened:
+        ends = opened.read(_ENDS)
+        opened.seek(max(0, file.stat().st_size - _ENDS))
+        ends += opened.read()
+    return any(sign in ends for sign in _SIGNS)

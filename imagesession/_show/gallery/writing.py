@@ -26,8 +26,9 @@ from imagesession._model.tree import Tree
 from imagesession._model.turns import ImageRecord, Turn
 from imagesession._plan.store import ImageQuery, Store
 from imagesession._show import gallery
+from imagesession._show.replacing import check_replaceable
 from imagesession._version import __version__
-from imagesession.errors import CallError, DiskError
+from imagesession.errors import CallError
 
 from . import earlier, facts
 from .facts import Shown
@@ -63,7 +64,7 @@ def write(store: Store, path: object, session_id: str | None = None) -> str:
             f"{str(page.with_suffix('.html'))!r}, for instance."
         )
     with disk_errors(page):
-        _check_replaceable(page)
+        check_replaceable(page, "gallery", earlier.is_gallery)
         shown = tuple(_of_session(store, session_id) if session_id else _of_all(store))
         most = allowance(len(_images(shown)))
         small = _thumbnails(store, shown, most, earlier.thumbnails(page, most))
@@ -78,18 +79,6 @@ def write(store: Store, path: object, session_id: str | None = None) -> str:
         make_folder(page.parent)
         write_plainly(page, text.encode("utf-8", "replace"), page.parent)
     return str(page)
-
-
-def _check_replaceable(page: Path) -> None:
-    """
-    Refuse to write over anything but an earlier gallery.
-    """
-    if not os.path.lexists(page) or earlier.is_gallery(page):
-        return
-    raise DiskError(
-        f"There is something at {page} already that is no gallery, and it is not overwritten. "
-        "Choose another name, or move it away."
-    )
 
 
 # --- gathering --------------------------------------------------------------------------------
