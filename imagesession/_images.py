@@ -228,12 +228,12 @@ class Kept(Generic[AnyDesk]):
         Raises:
             PictureError: The file is gone.
         """
-        from imagesession._pixels.previews import shrink  # noqa: PLC0415 - loads Pillow
+        from imagesession._pixels.thumbnails import preview  # noqa: PLC0415 - loads Pillow
 
         if self.format == "svg":
             return None
         data, name = self.bytes, f"Picture {self.id}"
-        return shrink(data, name, max_side=max_side, max_bytes=max_bytes)
+        return preview(data, name, max_side=max_side, max_bytes=max_bytes)
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         from imagesession._show import notebook  # noqa: PLC0415 - loads Pillow

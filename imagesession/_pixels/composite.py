@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from imagesession.errors import PictureError
 
-from .door import open_picture
-from .forms import encode_png, has_alpha, plain, profile, upright
+from .door import open_plain
+from .forms import encode_png, has_alpha, profile
 from .recipes import Size, check_size
 from .sources import read_source
 from .typed import mapped, resized
@@ -41,8 +41,8 @@ def keep_outside(original: bytes, reply: bytes, opening: Image.Image) -> bytes:
     """
     from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-    before = _opened(original, "The picture that was sent")
-    after = _opened(reply, "The picture that came back")
+    before = open_plain(original, "The picture that was sent")
+    after = open_plain(reply, "The picture that came back")
     check_size("mask", opening.size, before.size, fit=False)
     mode = "RGBA" if has_alpha(before) or has_alpha(after) else "RGB"
     kept, changed = before.convert(mode), after.convert(mode)
@@ -68,7 +68,7 @@ def markup_png(picture: object, size: Size, *, fit: bool = False) -> bytes:
     """
     from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-    overlay = _opened(*read_source(picture, "The markup")).convert("RGBA")
+    overlay = open_plain(*read_source(picture, "The markup")).convert("RGBA")
     check_size("markup", overlay.size, size, fit=fit)
     lowest, highest = overlay.getchannel("A").getextrema()
     if lowest == _OPAQUE:
@@ -81,10 +81,6 @@ def markup_png(picture: object, size: Size, *, fit: bool = False) -> bytes:
     if overlay.size != size:
         overlay = resized(overlay, size, Image.Resampling.LANCZOS)
     return encode_png(overlay)
-
-
-def _opened(data: bytes, name: str) -> Image.Image:
-    return plain(upright(open_picture(data, name)), name)
 
 
 def _joined(kept: Image.Image, changed: Image.Image, opening: Image.Image) -> Image.Image:

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from imagesession._model.pictures import read_facts
 from imagesession.errors import PictureError
 
 from .directories import read_directory
+from .forms import plain, upright
 from .frames import first_extent
 from .kinds import Kind, recognise
 from .limits import check_pixels
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, JpegImagePlugin
 
 READABLE = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 # Kinds whose size can be read without a decoder, some of which make room for all pixels at once.
@@ -29,13 +30,15 @@ _MEASURED: frozenset[Kind] = frozenset({"png", "jpeg", "webp", "gif"})
 _TIFF_SIZE, _TIFF_TILE = (256, 257), (322, 323)
 
 
-def open_picture(data: bytes, name: str) -> Image.Image:
+def open_picture(data: bytes, name: str, *, edge: int | None = None) -> Image.Image:
     """
     Open a picture and decode its first frame, as it lies in the file.
 
     Args:
         data: The file's bytes.
         name: What to call it in errors.
+        edge: As long as its longer edge has to be, in pixels, where less will do: a JPEG comes at
+            a half, a quarter or an eighth of its size if that is enough. None for all of it.
 
     Returns:
         The picture, fully loaded; not yet turned upright.
@@ -51,7 +54,25 @@ def open_picture(data: bytes, name: str) -> Image.Image:
             f"{name} is an SVG, which is drawn from text and has no pixels. Export it as PNG first."
         )
     _check_header(kind, data, name)
-    return _decode(_reader(kind, name), data, name)
+    return _decode(_reader(kind, name), data, name, edge)
+
+
+def open_plain(data: bytes, name: str, *, edge: int | None = None) -> Image.Image:
+    """
+    Open a picture as it is to be seen: upright, and in 8 bits a channel.
+
+    Args:
+        data: As for `open_picture`.
+        name: As for `open_picture`.
+        edge: As for `open_picture`.
+
+    Returns:
+        The picture, in L, LA, RGB or RGBA.
+
+    Raises:
+        PictureError: As for `open_picture`; or its pixels are numbers without a known range.
+    """
+    return plain(upright(open_picture(data, name, edge=edge)), name)
 
 
 def _check_header(kind: Kind, data: bytes, name: str) -> None:
@@ -84,10 +105,14 @@ def _promised(kind: Kind, data: bytes) -> list[tuple[int, int]] | None:
     return [(facts.width, facts.height), extent or (0, 0)]
 
 
-def _decode(reader: Callable[[io.BytesIO], Image.Image], data: bytes, name: str) -> Image.Image:
+def _decode(
+    reader: Callable[[io.BytesIO], Image.Image], data: bytes, name: str, edge: int | None
+) -> Image.Image:
     try:
         picture = reader(io.BytesIO(data))
         check_pixels(picture.size, name)
+        if edge and picture.format == "JPEG":
+            _ask_for_less(cast("JpegImagePlugin.JpegImageFile", picture), edge)
         picture.load()
     except PictureError:
         raise
@@ -95,6 +120,16 @@ def _decode(reader: Callable[[io.BytesIO], Image.Image], data: bytes, name: str)
     except Exception as error:
         raise PictureError(_broken(name, recognise(data))) from error
     return picture
+
+
+def _ask_for_less(picture: JpegImagePlugin.JpegImageFile, edge: int) -> None:
+    """
+    Let a JPEG be decoded at a fraction of its size, which its cosines give in passing.
+    """
+    times = max(picture.size) // edge
+    if times > 1:
+        width, height = picture.size
+        picture.draft(None, (-(-width // times), -(-height // times)))
 
 
 def _broken(name: str, kind: Kind | None) -> str:

@@ -99,6 +99,23 @@ def profile(picture: Image.Image) -> bytes | None:
     return found if len(found) <= _LARGEST_PROFILE else None
 
 
+def in_srgb(picture: Image.Image, icc: bytes) -> Image.Image | None:
+    """
+    Bring an opaque picture from its profile's colours to those that are meant where no profile
+    says otherwise.
+
+    Returns:
+        It in RGB; None where the profile cannot be read, or is another mode's.
+    """
+    from PIL import ImageCms  # noqa: PLC0415 - slow to import, and hardly ever needed
+
+    try:
+        own = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        return ImageCms.profileToProfile(picture, own, srgb(), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return None
+
+
 def has_alpha(picture: Image.Image) -> bool:
     """
     Tell whether a plain picture has an alpha channel.
@@ -159,18 +176,8 @@ def _in_rgb(picture: Image.Image) -> Image.Image:
     Convert inks and other colour spaces, by their own profile where there is a good one.
     """
     found = cast("bytes | None", picture.info.get("icc_profile"))
-    by_profile = _by_profile(picture, found) if found and picture.mode == "CMYK" else None
+    by_profile = in_srgb(picture, found) if found and picture.mode == "CMYK" else None
     converted = by_profile or picture.convert("RGB")
     if picture.mode in _OTHER_SPACES:
         converted.info.pop("icc_profile", None)
     return converted
-
-
-def _by_profile(picture: Image.Image, icc: bytes) -> Image.Image | None:
-    from PIL import ImageCms  # noqa: PLC0415 - slow to import, and hardly ever needed
-
-    try:
-        own = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        return ImageCms.profileToProfile(picture, own, srgb(), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError):
-        return None

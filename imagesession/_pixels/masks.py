@@ -14,8 +14,8 @@ import attrs
 from imagesession.errors import PictureError
 
 from .boxes import parse_box
-from .door import open_picture
-from .forms import encode_png, plain, upright
+from .door import open_picture, open_plain
+from .forms import encode_png, upright
 from .limits import check_pixels
 from .readings import Side, from_alpha, from_either, from_luminance
 from .recipes import Feathered, Grown, Inverted, Painted, Recipe, Shape, joined
@@ -257,7 +257,7 @@ class Mask:
         from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
 
         data, name = read_source(picture)
-        shown = plain(upright(open_picture(data, name)), name).convert("RGBA")
+        shown = open_plain(data, name).convert("RGBA")
         opening = self.opening(shown.size, fit=fit)
         tint = Image.new("RGBA", shown.size, (*_TINT, 255))
         return Image.composite(tint, shown, mapped(opening, _TINTING))

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 class _Loose(Protocol):
-    def resize(self, size: tuple[int, int], resample: int) -> Image.Image: ...
+    def resize(
+        self, size: tuple[int, int], resample: int, *, reducing_gap: float | None
+    ) -> Image.Image: ...
 
     def point(self, lut: Sequence[int]) -> Image.Image: ...
 
@@ -21,11 +23,20 @@ class _Profiles(Protocol):
     def createProfile(self, colorSpace: str) -> Any: ...  # noqa: N802, N803, ANN401 - Pillow's names
 
 
-def resized(picture: Image.Image, size: tuple[int, int], how: Image.Resampling) -> Image.Image:
+def resized(
+    picture: Image.Image, size: tuple[int, int], how: Image.Resampling, gap: float | None = None
+) -> Image.Image:
     """
     Scale a picture to a size.
+
+    Args:
+        picture: The picture.
+        size: Width and height in pixels.
+        how: The filter.
+        gap: How many times as large it stays at least while whole blocks of pixels are averaged
+            first, which takes a fraction of the time; None for not at all.
     """
-    return cast("_Loose", picture).resize(size, how)
+    return cast("_Loose", picture).resize(size, how, reducing_gap=gap)
 
 
 def mapped(picture: Image.Image, table: Sequence[int]) -> Image.Image:

@@ -17,6 +17,7 @@ from imagesession._library.parcels import path_of
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
 from imagesession._model.turns import ImageRecord, Turn, short_id
+from imagesession._pixels.shrinking import small
 from imagesession._plan.store import Store
 from imagesession.errors import CallError, ImageSessionError
 
@@ -24,7 +25,6 @@ from . import sheets, words
 from .lettering import Lettering, lettering
 from .replacing import check_replaceable
 from .sheets import Card, Form, Sheet
-from .thumbnails import small
 
 _FORMS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".pdf": "PDF"}
 _SIGN = "imagesession contact sheet"
@@ -212,7 +212,8 @@ def _drawing(store: Store, image: ImageRecord) -> sheets.Draw:
         if image.format == "svg":
             return None  # nothing here turns text into pixels
         try:
-            return small(store.read(image), f"Picture {image.id}", box, enlarged=_ENLARGED)
+            data, name = store.read(image), f"Picture {image.id}"
+            return small(data, name, box, ground="squares", enlarged=_ENLARGED)
         except ImageSessionError:
             return None
 

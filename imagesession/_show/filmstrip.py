@@ -10,16 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 
 import attrs
 
-from imagesession._model.pictures import MIME_TYPES
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import MAIN, Tree
 from imagesession._model.turns import ImageRecord, Turn
-from imagesession._pixels.svg import sanitise
+from imagesession._pixels.thumbnails import drawing, page_thumbnail
 from imagesession.errors import ImageSessionError
 
-from . import words
+from . import embedding, words
 from .templates import render
-from .thumbnails import IN_PAGES, encoded, thumbnail
 
 MOST = 40
 """How many turns are shown, the latest ones."""
@@ -153,16 +151,14 @@ def address(image: ImageRecord, read: Read, box: tuple[int, int] = THUMBNAIL) ->
     Return a small picture as the address of an image; None where there is none to be shown.
     """
     try:
-        data = read(image)
+        data, name = read(image), f"Picture {image.id}"
         if image.format != "svg":
-            return thumbnail(data, f"Picture {image.id}", box, IN_PAGES).address
-        safe = sanitise(data, f"Picture {image.id}")
+            small = page_thumbnail(data, name, box)
+            return embedding.address(small.data, small.format)
+        safe = drawing(data, name, _SVG_HEAVIEST)
     except ImageSessionError:
         return None
-    if len(safe) > _SVG_HEAVIEST:
-        return None
-    # In an image's address, an SVG runs no script and fetches nothing.
-    return f"data:{MIME_TYPES['svg']};base64,{encoded(safe)}"
+    return None if safe is None else embedding.address(safe, "svg")
 
 
 def spots(tree: Tree, branch: str) -> tuple[Spot, ...]:

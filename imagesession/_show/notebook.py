@@ -10,11 +10,12 @@ from typing import Any, TypeAlias
 from imagesession._model.partials import PartialImage
 from imagesession._model.pictures import MIME_TYPES, PictureFormat
 from imagesession._model.turns import ImageRecord
+from imagesession._pixels.thumbnails import drawing, thumbnail
 from imagesession._plan.store import Store
 from imagesession.errors import ImageSessionError
 
 from . import filmstrip, overview, painting
-from .thumbnails import encoded, thumbnail
+from .embedding import address, encoded
 
 Shown: TypeAlias = "dict[str, Any]"
 """What is shown, by its MIME type."""
@@ -119,21 +120,17 @@ def _shown(data: bytes, name: str, form: PictureFormat, size: tuple[int, int]) -
         mime = MIME_TYPES[form]
         return {mime: encoded(data)}, {mime: {"width": width, "height": height}}
     small = thumbnail(data, name, (WIDEST, WIDEST))
-    return {small.mime: encoded(small.data)}, {}
+    return {small.mime_type: encoded(small.data)}, {}
 
 
 def _vector(data: bytes, name: str, size: tuple[int, int]) -> dict[str, Any]:
-    from imagesession._pixels.svg import sanitise  # noqa: PLC0415 - few pictures are SVGs
-
-    safe = sanitise(data, name)
-    if len(safe) > _HEAVIEST:
+    safe = drawing(data, name, _HEAVIEST)
+    if safe is None:
         return {}
     width, height = _within(size) if all(size) else (WIDEST, WIDEST)
-    # An image's SVG runs no script and fetches nothing, whatever is in it.
-    address = f"data:{MIME_TYPES['svg']};base64,{encoded(safe)}"
     style = f"max-width: 100%; height: auto; {_SQUARES}"
     return {
-        "text/html": f'<img src="{address}" width="{width}" height="{height}" alt="" '
+        "text/html": f'<img src="{address(safe, "svg")}" width="{width}" height="{height}" alt="" '
         f'style="{style}">'
     }
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from imagesession._pixels.previews import shrink
+from imagesession._pixels.thumbnails import preview
 from imagesession.testing import OfflineProvider, tiny_image
 from tests.conftest import MakeStudio
 
@@ -42,7 +42,7 @@ def test_previews_are_as_small_as_they_are_to_be(
     """
     Whatever the picture, its preview has at most so many pixels and bytes, and is whole.
     """
-    small = shrink(noise((width, height), mode), "It", max_side=side, max_bytes=most)
+    small = preview(noise((width, height), mode), "It", max_side=side, max_bytes=most)
     if small is None:
         assert most < 2_000
         return
@@ -60,7 +60,7 @@ def test_what_is_small_stays_as_it_is(format: str) -> None:
     A picture that is small enough is its own preview, to the byte.
     """
     data = tiny_image(format)
-    small = shrink(data, "It", max_side=64, max_bytes=len(data))
+    small = preview(data, "It", max_side=64, max_bytes=len(data))
     assert small is not None
     assert small.data == data
 
@@ -69,8 +69,8 @@ def test_transparency_is_kept_and_photos_are_jpegs() -> None:
     """
     Transparent pixels stay transparent; what has none is a JPEG.
     """
-    clear = shrink(noise((300, 200), "RGBA"), "It", max_side=100, max_bytes=50_000)
-    opaque = shrink(noise((300, 200)), "It", max_side=100, max_bytes=50_000)
+    clear = preview(noise((300, 200), "RGBA"), "It", max_side=100, max_bytes=50_000)
+    opaque = preview(noise((300, 200)), "It", max_side=100, max_bytes=50_000)
     assert clear is not None
     assert opaque is not None
     assert (clear.format, opaque.format) == ("webp", "jpeg")
@@ -85,7 +85,7 @@ def test_a_gif_is_shown_by_its_first_frame() -> None:
     frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
     buffer = io.BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
-    small = shrink(buffer.getvalue(), "It", max_side=40, max_bytes=9_000)
+    small = preview(buffer.getvalue(), "It", max_side=40, max_bytes=9_000)
     assert small is not None
     red, _, blue = Image.open(io.BytesIO(small.data)).convert("RGB").getpixel((20, 20))  # type: ignore[misc] # pyright: ignore[reportGeneralTypeIssues] - a pixel of RGB
     assert red > 200

@@ -4,30 +4,33 @@ Small pictures for a page that carries all of them in itself.
 
 from __future__ import annotations
 
-import base64
-import io
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import attrs
 
 from imagesession._model.turns import ImageRecord
-from imagesession._pixels.door import open_picture
-from imagesession._pixels.forms import plain, upright
-from imagesession._pixels.svg import sanitise
+from imagesession._pixels.forms import has_alpha
+from imagesession._pixels.shrinking import small
+from imagesession._pixels.squeezing import Step, expected, squeezed
+from imagesession._pixels.thumbnails import drawing
 from imagesession._plan.store import Store
+from imagesession._show.embedding import encoded
 from imagesession.errors import ImageSessionError
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 _ALL = 4_600_000
 # In steps, so that a few pictures more leave the thumbnails of an earlier gallery as they are.
 _ALLOWANCES = (20_000, 14_000, 10_000, 7_000, 5_000, 3_500, 2_400, 1_700, 1_200, 900)
 _SVG_TIMES = 4
-# The longer edge in pixels, and WebP's quality, from the finest to the coarsest.
-_STEPS = ((448, 74), (320, 66), (256, 60), (192, 54), (144, 46), (112, 40), (96, 32), (80, 22))
-_BITS_EXPECTED = 0.3
-_OPAQUE = 255
+_STEPS = (
+    Step(448, 74),
+    Step(320, 66),
+    Step(256, 60),
+    Step(192, 54),
+    Step(144, 46),
+    Step(112, 40),
+    Step(96, 32),
+    Step(80, 22),
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -41,7 +44,7 @@ class Thumbnail:
         alpha: Whether something of it is transparent.
     """
 
-    kind: str
+    kind: Literal["webp", "svg"]
     data: str
     alpha: bool
 
@@ -68,55 +71,17 @@ def thumbnail(store: Store, image: ImageRecord, most: int) -> Thumbnail | None:
         The thumbnail; None where the file is gone or damaged, or a drawing is too large.
     """
     try:
-        data = store.read(image)
-        if image.format == "svg":
-            return _drawing(sanitise(data, f"Picture {image.id}"), most * _SVG_TIMES)
-        return _pixels(open_picture(data, f"Picture {image.id}"), image, most)
+        data, name = store.read(image), f"Picture {image.id}"
+        if image.format != "svg":
+            return _pixels(data, name, most)
+        safe = drawing(data, name, most * _SVG_TIMES)
     except ImageSessionError:
         return None
+    return None if safe is None else Thumbnail(kind="svg", data=encoded(safe), alpha=True)
 
 
-def _drawing(safe: bytes, most: int) -> Thumbnail | None:
-    if len(safe) > most:
-        return None
-    return Thumbnail(kind="svg", data=base64.b64encode(safe).decode(), alpha=True)
-
-
-def _pixels(picture: Image.Image, image: ImageRecord, most: int) -> Thumbnail:
-    shown = _small(picture, f"Picture {image.id}")
-    begin = next(
-        (at for at, (edge, _) in enumerate(_STEPS) if edge**2 * _BITS_EXPECTED / 8 <= most),
-        len(_STEPS) - 1,
-    )
-    data = b""
-    for edge, quality in _STEPS[begin:]:
-        data = _webp(shown, edge, quality)
-        if len(data) <= most:
-            break
-    alpha = shown.mode == "RGBA" and min(shown.getchannel("A").tobytes()) < _OPAQUE
-    return Thumbnail(kind="webp", data=base64.b64encode(data).decode(), alpha=alpha)
-
-
-def _small(picture: Image.Image, name: str) -> Image.Image:
-    """
-    Bring a picture to the finest step's size first, so that what follows costs little.
-    """
-    edge = _STEPS[0][0]
-    # A JPEG of many million pixels is made half or a quarter as large in passing.
-    factor = max(1, min(picture.size) // (edge * 2))
-    shown = plain(upright(picture), name)
-    if factor > 1:
-        shown = shown.reduce(factor)
-    shown = shown.convert("RGBA" if shown.mode in {"LA", "RGBA"} else "RGB")
-    shown.thumbnail((edge, edge))
-    return shown
-
-
-def _webp(picture: Image.Image, edge: int, quality: int) -> bytes:
-    small = picture
-    if max(picture.size) > edge:
-        small = picture.copy()
-        small.thumbnail((edge, edge))
-    buffer = io.BytesIO()
-    small.save(buffer, "WEBP", quality=quality, method=4, exif=b"", xmp=b"", icc_profile=b"")
-    return buffer.getvalue()
+def _pixels(data: bytes, name: str, most: int) -> Thumbnail:
+    begin = expected(_STEPS, most)
+    picture = small(data, name, (_STEPS[begin].side, _STEPS[begin].side))
+    made = squeezed(picture, "webp", _STEPS, most, begin)
+    return Thumbnail(kind="webp", data=encoded(made.data), alpha=has_alpha(picture))
