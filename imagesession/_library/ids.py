@@ -1,5 +1,9 @@
 """
 Ids that sort by time: https://github.com/ulid/spec.
+
+Where one must be greater than another that time alone does not set it apart from, it is so by a
+step of a random length: two programs, or a program and its fork, may count on from the same id. See
+https://www.rfc-editor.org/rfc/rfc9562#monotonicity_counters, method 2.
 """
 
 from __future__ import annotations
@@ -13,12 +17,14 @@ import time
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PATTERN = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _RANDOM_BITS = 80
+_STEP_BITS = 64
 _LENGTH = 26
 
 
 class IdMaker:
     """
-    Makes ids that grow with every call in this process, and with time across processes.
+    Makes ids that grow with every call in this process, and with time across processes; no two
+    processes make the same one.
     """
 
     def __init__(self) -> None:
@@ -34,7 +40,8 @@ class IdMaker:
         """
         with self._lock:
             fresh = (time.time_ns() // 1_000_000) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
-            self._last = max(fresh, self._last + 1, _read(after) + 1)
+            least = max(self._last, _read(after)) + 1
+            self._last = fresh if fresh >= least else least + secrets.randbits(_STEP_BITS)
             return _spell(self._last)
 
 

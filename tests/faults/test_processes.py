@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ def use(
     habit: str,
     *,
     cap: float = AMPLE,
-    locked: bool = True,
+    ways: tuple[str, ...] = (),
     damaged: bool = False,
 ) -> Use:
     """
@@ -86,7 +87,7 @@ def use(
         count: How many things each does.
         habit: Which things.
         cap: What they may spend together, in US dollars.
-        locked: Whether they keep each other out while they change what is there.
+        ways: In which ways they are unlike others; see `tests.faults.users`.
         damaged: Whether the index is damaged before they begin.
     """
     provider = OfflineProvider(painter=FixedPainter(tiny_image(), (64, 64)))
@@ -98,8 +99,9 @@ def use(
     room = folder / "reports"
     room.mkdir()
     command = [sys.executable, "-m", "tests.faults.users", str(studio.library), str(room)]
-    command += [str(count), habit, str(cap), *([] if locked else ["unlocked"])]
-    subprocess.run(command, check=True, timeout=230)
+    command += [str(count), habit, str(cap), *ways]
+    # What a twin cannot keep is put where temporary files belong.
+    subprocess.run(command, check=True, timeout=230, env={**os.environ, "TMPDIR": str(folder)})
     reports = tuple(json.loads(file.read_text()) for file in sorted(room.iterdir()))
     assert len(reports) == PROGRAMS
     return Use(studio, reports)
@@ -132,6 +134,16 @@ def test_programs_share_a_budget(tmp_path: Path) -> None:
     assert CAP / 2 < used.studio.spending().total.dollars <= CAP
 
 
+@pytest.mark.parametrize("count", [5, pytest.param(200, marks=pytest.mark.faults)])
+def test_programs_whose_clocks_are_behind_count_every_picture(tmp_path: Path, count: int) -> None:
+    """
+    Where the clocks of all programs are behind what is in the library, so that time does not tell
+    what they make apart, each thing succeeds, and what is listed is counted.
+    """
+    used = use(tmp_path, count, "mixed", ways=("behind",))
+    assert list(used.problems()) == []
+
+
 @pytest.mark.parametrize("times", [1, pytest.param(20, marks=pytest.mark.faults)])
 def test_programs_that_meet_a_damaged_index_build_it_once(tmp_path: Path, times: int) -> None:
     """
@@ -151,7 +163,7 @@ def test_programs_without_a_lock_are_caught(tmp_path: Path) -> None:
     """
     Where nothing keeps programs from changing the same session at once, branches are lost.
     """
-    used = use(tmp_path, 5, "branching", locked=False)
+    used = use(tmp_path, 5, "branching", ways=("unlocked",))
     assert "a branch is lost" in set(used.problems())
 
 
@@ -159,5 +171,13 @@ def test_a_budget_without_a_lock_is_caught(tmp_path: Path) -> None:
     """
     Where nothing keeps programs from asking at once whether there is enough left, they spend more.
     """
-    used = use(tmp_path, 2, "spending", cap=CAP, locked=False)
+    used = use(tmp_path, 2, "spending", cap=CAP, ways=("unlocked",))
     assert used.studio.spending().total.dollars > CAP
+
+
+def test_programs_that_count_on_from_the_same_id_are_caught(tmp_path: Path) -> None:
+    """
+    Where programs whose clocks are behind give out one id after another, they give out the same.
+    """
+    used = use(tmp_path, 20, "mixed", ways=("behind", "counting"))
+    assert list(used.problems()) != []

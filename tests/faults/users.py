@@ -1,9 +1,11 @@
 """
 Several programs that use one library at the same time, each with a provider of its own.
 
-    python -m tests.faults.users LIBRARY ROOM COUNT HABIT CAP [unlocked]
+    python -m tests.faults.users LIBRARY ROOM COUNT HABIT CAP [unlocked] [behind] [counting]
 
-They are forked, do COUNT things each by a HABIT, and report in the folder ROOM.
+They are forked, do COUNT things each by a HABIT, and report in the folder ROOM. Where they are
+behind, their clocks are an hour slow. Two twins must be caught: programs that are unlocked do not
+keep each other out, and those that are counting give out ids one after another.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import attrs
 
 from imagesession import Budget, SavedImage, Studio
 from imagesession._drive import clients  # what takes long to import is there before it forks
-from imagesession._library import ledger
+from imagesession._library import ids, ledger
 from imagesession._library.index import Index
 from imagesession._library.ledger import allow
 from imagesession.errors import BudgetError, CallError, ImageSessionError
@@ -37,6 +39,7 @@ from tests.bench.server import FixedPainter
 assert clients
 
 PROGRAMS = 8
+HOUR_NS = 3_600_000_000_000
 HABITS: dict[str, dict[str, int]] = {
     "mixed": {
         "one_shot": 2, "refine": 3, "list_all": 3, "find_one": 3, "search": 1, "branch": 1,
@@ -223,6 +226,14 @@ def slowly(*arguments: Any) -> Any:
     return allowed
 
 
+def be_late() -> None:
+    """
+    Have a clock that is an hour slow, as after it was set back.
+    """
+    real = time.time_ns
+    time.time_ns = lambda: real() - HOUR_NS
+
+
 def use(library: str, room: Path, number: int, *, count: int, habit: str, cap: float) -> None:
     """
     Use the library, and report.
@@ -259,9 +270,13 @@ def main() -> None:
     """
     library, room, count, habit, cap, *rest = sys.argv[1:]
     do = functools.partial(use, library, Path(room), count=int(count), habit=habit, cap=float(cap))
-    if rest:
+    if "unlocked" in rest:
         Index.locked = unlocked  # type: ignore[method-assign] # a twin that must be caught
         ledger.allow = slowly  # type: ignore[assignment] # likewise
+    if "behind" in rest:
+        be_late()
+    if "counting" in rest:
+        vars(ids)["_STEP_BITS"] = 0  # a twin that must be caught
     children = [fork(functools.partial(do, number)) for number in range(PROGRAMS)]
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     sys.exit(max(codes))

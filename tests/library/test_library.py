@@ -54,11 +54,12 @@ def settle(
     session: str | None = None,
     pictures: int = 1,
     intent_id: str | None = None,
+    after: str = "",
 ) -> Turn:
     """
     Keep a turn as a flow does.
     """
-    begun = library.begin()
+    begun = library.begin(after)
     turn = Turn(
         id=begun.id,
         session=session,
@@ -546,6 +547,34 @@ def test_ids_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     made += [maker.new() for _ in range(10)]
     assert made == sorted(set(made))
     assert all(is_id(one) for one in made)
+
+
+def test_no_id_is_given_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Ids of programs that count on from the same id differ, while the clock of all of them is behind
+    it: each grows, and none is that of another.
+    """
+    first = IdMaker()
+    seen = first.new()
+    monkeypatch.setattr("imagesession._library.ids.time.time_ns", lambda: 0)
+    made = [[maker.new(seen) for _ in range(100)] for maker in (first, IdMaker(), IdMaker())]
+    assert all(ids == sorted(ids) and ids[0] > seen for ids in made)
+    assert len({one for ids in made for one in ids}) == 300
+
+
+def test_what_is_listed_is_counted(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Two programs whose clocks are behind go on after the same id, one in a session and one outside:
+    both pictures are listed, and both are counted.
+    """
+    record = start(library)
+    other = Library(library.layout.root)
+    latest = library.begin().id
+    monkeypatch.setattr("imagesession._library.ids.time.time_ns", lambda: 0)
+    settle(library)
+    settle(other, record.id, after=latest)
+    assert len(library.list_images(ImageQuery())) == 2
+    assert sum(one.images for one in library.spending(SpendingQuery())) == 2
 
 
 @pytest.mark.parametrize(
