@@ -5,11 +5,14 @@ library is locked, and a budget that they share is kept.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,9 +59,22 @@ class Use:
             yield "a picture is lost"
         spent = self.studio.spending().total
         if spent.images != len(there):
-            yield f"{spent.images} pictures are counted of {len(there)}"
+            yield f"{spent.images} pictures are counted of {len(there)}: {self._miscount()}"
         for report in self.reports:
             yield from self._moved(report)
+
+    def _miscount(self) -> str:
+        """
+        Tell what may be behind a wrong count: turns that share an id, or what the index lacks.
+        """
+        files = self.studio.library.glob(".imagesession/turns/*/*.json")
+        shared = [one for one, count in Counter(file.stem for file in files).items() if count > 1]
+        path = self.studio.library / ".imagesession" / "index.sqlite"
+        with contextlib.closing(sqlite3.connect(path)) as index:
+            verdict = index.execute("PRAGMA integrity_check").fetchall()
+            alone = index.execute("SELECT turn FROM images EXCEPT SELECT id FROM turns").fetchall()
+            empty = index.execute("SELECT id FROM turns WHERE images <> 1").fetchall()
+        return f"ids shared {shared}, index {verdict}, images alone {alone}, turns without {empty}"
 
     def _moved(self, report: dict[str, Any]) -> Iterator[str]:
         for session, name in report["branches"]:

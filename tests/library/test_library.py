@@ -8,6 +8,7 @@ import datetime as dt
 import hashlib
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from imagesession._model.pictures import PictureFacts
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Move
 from imagesession._model.turns import Turn
-from imagesession._plan.store import ImageQuery, SpendingQuery
+from imagesession._plan.store import ImageQuery
 from imagesession._plan.wire import Received
 from imagesession.errors import (
     DiskError,
@@ -35,6 +36,7 @@ from imagesession.errors import (
     RecordError,
 )
 from imagesession.testing import tiny_image
+from tests.conftest import MakeStudio
 
 PNG = Received(
     data=tiny_image(), facts=PictureFacts(format="png", width=64, height=64, alpha=False)
@@ -54,12 +56,11 @@ def settle(
     session: str | None = None,
     pictures: int = 1,
     intent_id: str | None = None,
-    after: str = "",
 ) -> Turn:
     """
     Keep a turn as a flow does.
     """
-    begun = library.begin(after)
+    begun = library.begin()
     turn = Turn(
         id=begun.id,
         session=session,
@@ -562,19 +563,26 @@ def test_no_id_is_given_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len({one for ids in made for one in ids}) == 300
 
 
-def test_what_is_listed_is_counted(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_listed_is_counted(
+    make_studio: MakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
-    Two programs whose clocks are behind go on after the same id, one in a session and one outside:
-    both pictures are listed, and both are counted.
+    While a clock is set back for a moment, two programs go on after the same id, one in a session
+    and one outside: both pictures are listed, and both are counted.
     """
-    record = start(library)
-    other = Library(library.layout.root)
-    latest = library.begin().id
-    monkeypatch.setattr("imagesession._library.ids.time.time_ns", lambda: 0)
-    settle(library)
-    settle(other, record.id, after=latest)
-    assert len(library.list_images(ImageQuery())) == 2
-    assert sum(one.images for one in library.spending(SpendingQuery())) == 2
+    first, second = make_studio(tmp_path / "library"), make_studio(tmp_path / "library")
+    session = first.session("a tea shop")
+    session.generate("a teapot")
+    real = time.time_ns
+    wrong: list[int] = []
+    monkeypatch.setattr(time, "time_ns", lambda: wrong.pop() if wrong else real())
+    session.branch("other")
+    line = second.open(session.id, branch="other")
+    for generate in (line.generate, first.generate):
+        wrong.append(real() - 3_600_000_000_000)
+        generate("a cup")
+    assert len(first.images()) == 3
+    assert first.spending().total.images == 3
 
 
 @pytest.mark.parametrize(
