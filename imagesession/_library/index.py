@@ -8,22 +8,21 @@ between threads, left open across a fork, or holds a cursor that would block ano
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import sqlite3
-import unicodedata
 from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import attrs
 
-from imagesession._model.turns import ImageRecord, Turn
+from imagesession._model.turns import Turn
 from imagesession._plan.store import ImageQuery, SpendingQuery, Tally
 from imagesession.errors import DiskError
 
-from .durable import PRIVATE_FILE
+from . import rows
+from .durable import PRIVATE_FILE, check_writable
 from .ids import first_id
-from .owners import alone
+from .owners import alone, together
 
 INDEX_VERSION = 3
 BUSY_SECONDS = 30.0
@@ -46,48 +45,6 @@ _AROUND_IT = frozenset(
         sqlite3.SQLITE_READONLY,
     }
 )
-
-_SCHEMA = """
-CREATE TABLE turns (
-    id TEXT PRIMARY KEY,
-    session TEXT,
-    kind TEXT NOT NULL,
-    status TEXT NOT NULL,
-    model TEXT,
-    provider TEXT NOT NULL,
-    day TEXT NOT NULL,
-    intent TEXT,
-    images INTEGER NOT NULL,
-    cost REAL NOT NULL,
-    uncertain INTEGER NOT NULL,
-    spent REAL NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE images (
-    id TEXT PRIMARY KEY,
-    turn TEXT NOT NULL,
-    session TEXT,
-    position INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    words TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX images_of_session ON images (session, id);
-CREATE INDEX images_of_kind ON images (kind, id);
-CREATE INDEX turns_of_session ON turns (session, id);
-CREATE INDEX turns_of_day ON turns (day);
-CREATE INDEX turns_of_intent ON turns (intent) WHERE intent IS NOT NULL;
-"""
-# Names without a schema mean the temporary views from then on.
-_BESIDE = """
-PRAGMA temp_store = MEMORY;
-CREATE TEMP TABLE more_turns AS SELECT * FROM main.turns LIMIT 0;
-CREATE TEMP TABLE more_images AS SELECT * FROM main.images LIMIT 0;
-CREATE TEMP VIEW turns AS
-    SELECT * FROM main.turns WHERE id NOT IN (SELECT id FROM more_turns)
-    UNION ALL SELECT * FROM more_turns;
-CREATE TEMP VIEW images AS
-    SELECT * FROM main.images WHERE turn NOT IN (SELECT id FROM more_turns)
-    UNION ALL SELECT * FROM more_images;
-"""
 
 
 @attrs.frozen
@@ -146,7 +103,7 @@ class Index:
 
         def insert(connection: sqlite3.Connection) -> None:
             connection.execute("BEGIN IMMEDIATE")
-            _insert(connection, turns)
+            rows.insert(connection, turns)
             connection.execute("COMMIT")
 
         self._run(insert)
@@ -159,8 +116,8 @@ class Index:
             image_id: The picture.
             beside: Turns that count as if they had been taken in.
         """
-        rows = self._select("WHERE id = ?", (image_id,), beside)
-        return rows[0] if rows else None
+        found = self._select("WHERE id = ?", (image_id,), beside)
+        return found[0] if found else None
 
     def page(self, query: ImageQuery, beside: Sequence[Turn] = ()) -> list[Row]:
         """
@@ -169,12 +126,12 @@ class Index:
         wanted: tuple[tuple[str, object], ...] = (
             ("session = ?", query.session),
             ("kind = ?", query.kind),
-            ("instr(words, ?)", _folded(query.text) if query.text else None),
+            ("instr(words, ?)", rows.folded(query.text) if query.text else None),
             ("id >= ?", first_id(query.since) if query.since else None),
             ("id < ?", first_id(query.until) if query.until else None),
             ("id < ?", query.before),
         )
-        where, values = _where(wanted)
+        where, values = rows.where(wanted)
         clause = f"WHERE {where} ORDER BY id DESC LIMIT ?"
         return self._select(clause, (*values, query.limit), beside)
 
@@ -182,7 +139,7 @@ class Index:
         """
         Add up what turns cost, by what they are grouped by.
         """
-        return self._look(lambda connection: tally(connection, query), beside)
+        return self._look(lambda connection: rows.tally(connection, query), beside)
 
     def find_intent(
         self, intent_id: str, beside: Sequence[Turn] = ()
@@ -190,7 +147,7 @@ class Index:
         """
         Return session and turn of all that was settled under a caller's own name.
         """
-        return self._look(lambda connection: find_intent(connection, intent_id), beside)
+        return self._look(lambda connection: rows.find_intent(connection, intent_id), beside)
 
     @contextlib.contextmanager
     def locked(self) -> Generator[sqlite3.Connection, None, None]:
@@ -201,11 +158,13 @@ class Index:
         with _index_errors(self.path), self._connected() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
+                self._fill(connection)  # another process may have taken it away since
                 yield connection
             except BaseException as error:
                 if isinstance(error, sqlite3.DatabaseError):
                     self._looked_through.clear()  # so that it is, the next time
-                connection.execute("ROLLBACK")
+                with contextlib.suppress(sqlite3.Error):  # some errors undo everything themselves
+                    connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
 
@@ -222,8 +181,7 @@ class Index:
         """
 
         def look(connection: sqlite3.Connection) -> T:
-            connection.executescript(_BESIDE)
-            _insert(connection, beside, "more_")
+            rows.lay_beside(connection, beside)
             return work(connection)
 
         return self._run(look if beside else work)
@@ -278,142 +236,62 @@ class Index:
         Read all records in one transaction; turns that settle meanwhile wait to be added.
         """
         connection.execute("BEGIN IMMEDIATE")
-        if _version(connection) != INDEX_VERSION:
-            tables = connection.execute(
-                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-            ).fetchall()
-            for (name,) in tables:
-                connection.execute(f'DROP TABLE "{name}"')
-            for statement in _SCHEMA.split(";")[:-1]:
-                connection.execute(statement)
-            _insert(connection, self.scan())
-            connection.execute(f"PRAGMA user_version = {INDEX_VERSION}")
+        self._fill(connection)
         connection.execute("COMMIT")
+
+    def _fill(self, connection: sqlite3.Connection) -> None:
+        if _version(connection) == INDEX_VERSION:
+            return
+        rows.make_tables(connection)
+        rows.insert(connection, self.scan())
+        connection.execute(f"PRAGMA user_version = {INDEX_VERSION}")
 
     def _put_aside(self, seen: tuple[int, int] | None) -> None:
         """
-        Take an index away that is none, unless it was changed since it was seen; one process at a
-        time, so that none takes away what another has just built.
+        Take an index away that is none, unless it was changed since it was seen, or somebody is
+        at it: they would hold a lock that nobody else sees, and their rollback journal would be
+        taken for that of the index that comes after.
         """
-        with alone(self.path.with_suffix(".lock")):
-            if self._identity() == seen:
+        with alone(self._guard) as sure:
+            if sure and self._identity() == seen:
                 for suffix in ("", "-journal"):
                     Path(f"{self.path}{suffix}").unlink(missing_ok=True)
 
+    @property
+    def _guard(self) -> Path:
+        return self.path.with_suffix(".lock")
+
     @contextlib.contextmanager
     def _connected(self) -> Generator[sqlite3.Connection, None, None]:
-        if not self.path.exists():
-            self.path.touch(mode=PRIVATE_FILE)
+        with together(self._guard):
+            connection = self._connect()
+            try:
+                yield connection
+            finally:
+                connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        """
+        Open the index, as an empty one if there is none.
+
+        SQLite has to make the file: if we opened and closed it, the system would take the locks
+        from other threads that are at it already. https://sqlite.org/howtocorrupt.html, 2.2
+        """
+        missing = not self.path.exists()
+        if missing:
+            check_writable(self.path.parent)
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
+            if missing:
+                self.path.chmod(PRIVATE_FILE)
             # WAL loses commits of two processes before SQLite 3.51.3, so: a rollback journal.
             # https://sqlite.org/releaselog/3_51_3.html
             connection.execute("PRAGMA synchronous = EXTRA")
             connection.execute("PRAGMA trusted_schema = OFF")
-            yield connection
-        finally:
+        except BaseException:
             connection.close()
-
-
-def tally(connection: sqlite3.Connection, query: SpendingQuery) -> list[Tally]:
-    """
-    Add up what turns cost, by what they are grouped by.
-    """
-    wanted = (
-        ("day >= ?", query.since.isoformat() if query.since else None),
-        ("day <= ?", query.until.isoformat() if query.until else None),
-        ("session = ?", query.session),
-    )
-    where, values = _where(wanted)
-    sql = (
-        f"SELECT coalesce({query.by}, ''), sum(cost), sum(spent), sum(uncertain), sum(images), "  # noqa: S608 - names of columns
-        f"count(*) FROM turns WHERE {where} GROUP BY 1 ORDER BY 1"
-    )
-    return [Tally(*row) for row in connection.execute(sql, values)]
-
-
-def find_intent(connection: sqlite3.Connection, intent_id: str) -> list[tuple[str | None, str]]:
-    """
-    Return session and turn of all that was settled under a caller's own name, the latest first.
-    """
-    sql = "SELECT session, id FROM turns WHERE intent = ? ORDER BY id DESC"
-    return list(connection.execute(sql, (_utf8(intent_id),)))
-
-
-def has_turn(connection: sqlite3.Connection, turn_id: str) -> bool:
-    """
-    Tell whether a turn was taken in.
-    """
-    return connection.execute("SELECT 1 FROM turns WHERE id = ?", (turn_id,)).fetchone() is not None
-
-
-def spent_on(turn: Turn) -> float:
-    """
-    Return the US dollars that a budget counts for a turn: where a price is not known, at least
-    what was set aside.
-    """
-    if turn.cost is None:
-        return 0.0
-    known = turn.cost.known
-    return known if turn.cost.total is not None else max(known, turn.reserved or 0.0)
-
-
-def _where(wanted: Iterable[tuple[str, object]]) -> tuple[str, list[object]]:
-    conditions = [(sql, value) for sql, value in wanted if value is not None]
-    return " AND ".join(sql for sql, _ in conditions) or "TRUE", [v for _, v in conditions]
-
-
-def _insert(connection: sqlite3.Connection, turns: Iterable[Turn], prefix: str = "") -> None:
-    for turn in turns:
-        connection.execute(
-            f"INSERT OR REPLACE INTO {prefix}turns VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - prefixes are ours
-            _turn_row(turn),
-        )
-        connection.executemany(
-            f"INSERT OR REPLACE INTO {prefix}images VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - as above
-            [
-                (image.id, turn.id, turn.session, position, turn.kind, _words(turn, image))
-                for position, image in enumerate(turn.images)
-            ],
-        )
-
-
-def _turn_row(turn: Turn) -> tuple[object, ...]:
-    return (
-        turn.id,
-        turn.session,
-        turn.kind,
-        turn.status,
-        _utf8(turn.model or ""),
-        _utf8(turn.provider),
-        turn.started.astimezone(dt.UTC).date().isoformat(),
-        None if turn.intent_id is None else _utf8(turn.intent_id),
-        sum(image.source == "reply" for image in turn.images),
-        turn.cost.known if turn.cost else 0.0,
-        int(turn.cost is not None and turn.cost.total is None),
-        spent_on(turn),
-    )
-
-
-def _words(turn: Turn, image: ImageRecord) -> str:
-    """
-    Return what a picture is searched by.
-    """
-    return _utf8(_folded("\n".join((turn.prompt, image.revised_prompt or "", turn.label))))
-
-
-def _folded(text: str) -> str:
-    """
-    Return a text in a form in which neither case nor how letters are composed counts.
-    """
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
-
-
-def _utf8(text: str) -> str:
-    """
-    Replace halves of characters, which a record can hold and a database cannot.
-    """
-    return text.encode("utf-8", "replace").decode("utf-8")
+            raise
+        return connection
 
 
 class _DamagedError(sqlite3.DatabaseError):

@@ -22,9 +22,9 @@ from imagesession.errors import LibraryError, OutcomeUnknownError
 
 from . import records
 from .ids import moment_of
-from .index import find_intent, has_turn, spent_on, tally
 from .journal import Entry, Journal
 from .layout import Layout
+from .rows import find_intent, has_turn, spent_on, tally
 
 
 @attrs.frozen

@@ -124,19 +124,47 @@ class Owners:
 
 
 @contextlib.contextmanager
-def alone(file: Path) -> Generator[None, None, None]:
+def alone(file: Path) -> Generator[bool, None, None]:
     """
-    Keep all other processes waiting that want to be alone by the same file; but none for longer
-    than a few seconds, nor where the file system knows no locks.
+    Wait until nobody else is in a block by the same file, and keep them waiting meanwhile; but
+    nobody waits for longer than a few seconds.
+
+    Yields:
+        Whether nobody else is known to be there. Where the file system knows no locks, nobody is.
     """
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
     try:
-        end = time.monotonic() + _PATIENCE
-        while try_lock(descriptor) is False and time.monotonic() < end:
-            time.sleep(_PAUSE)
+        yield _wait_for(descriptor, shared=False) is not False
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def together(file: Path) -> Generator[None, None, None]:
+    """
+    Keep those waiting that want to be alone by the same file, as all others do who are in such a
+    block; where the disk can only be read, nobody wants to.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+    except OSError:
+        yield
+        return
+    try:
+        _wait_for(descriptor, shared=True)
         yield
     finally:
         os.close(descriptor)
+
+
+def _wait_for(descriptor: int, *, shared: bool) -> bool | None:
+    """
+    Try to lock a file for a few seconds; see `try_lock`.
+    """
+    end = time.monotonic() + _PATIENCE
+    while (locked := try_lock(descriptor, shared=shared)) is False and time.monotonic() < end:
+        time.sleep(_PAUSE)
+    return locked
 
 
 def _remove_dead(path: Path) -> None:
@@ -159,22 +187,29 @@ def _lock(descriptor: int) -> bool:
     return try_lock(descriptor) is True
 
 
-def try_lock(descriptor: int) -> bool | None:
+def try_lock(descriptor: int, *, shared: bool = False) -> bool | None:
     """
     Lock a file for as long as it is open.
 
+    Args:
+        descriptor: The file.
+        shared: Whether others may lock it too, if they share it.
+
     Returns:
-        Whether nobody else held it; None where the file system knows no locks.
+        Whether nobody else held it; None where the system knows no such locks.
     """
     try:
         if sys.platform == "win32":
             import msvcrt  # noqa: PLC0415 - exists on this platform alone
 
+            if shared:
+                return None  # there, a file that is open cannot be taken away anyway
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
             import fcntl  # noqa: PLC0415 - exists on other platforms alone
 
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except OSError as error:
         return False if error.errno in _HELD else None
     return True

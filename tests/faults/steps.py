@@ -97,7 +97,7 @@ class Watcher:
         text = str(path) if isinstance(path, (str, Path)) else ""
         within = self._names.get(folder) if folder is not None else None
         whole = text if folder is None else f"{within}/{text}"
-        if not whole.startswith(f"{self.root}/") or "index.sqlite" in whole:
+        if not whole.startswith(f"{self.root}/") or "/index." in whole:
             return str(self.root) if whole == str(self.root) else None
         return whole
 

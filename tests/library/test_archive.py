@@ -105,7 +105,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix not in {".sqlite", ".jsonl"}
+        if path.is_file() and path.suffix not in {".sqlite", ".lock", ".jsonl"}
     }
 
 

@@ -71,7 +71,7 @@ def snapshot(folder: Path) -> dict[Path, tuple[bytes, int]]:
     return {
         path: (path.read_bytes(), path.stat().st_mode)
         for path in folder.rglob("*")
-        if path.is_file() and path.suffix not in {".sqlite", ".jsonl"}
+        if path.is_file() and path.suffix not in {".sqlite", ".lock", ".jsonl"}
     }
 
 

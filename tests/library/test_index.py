@@ -5,8 +5,12 @@ The index says of turns and pictures what their records say, and is made again w
 from __future__ import annotations
 
 import datetime as dt
+import os
 import sqlite3
+import subprocess
+import sys
 import tempfile
+import threading
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagesession._library.ids import first_id, moment_of
-from imagesession._library.index import INDEX_VERSION, Index, spent_on
+from imagesession._library.index import INDEX_VERSION, Index
+from imagesession._library.rows import spent_on, tally
 from imagesession._model.options import Options
 from imagesession._model.reports import Grouping
 from imagesession._model.turns import ImageRecord, Turn
@@ -283,6 +288,110 @@ def test_what_fails_under_the_lock_is_undone(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         fail()
     assert sum(one.turns for one in index.tally(SpendingQuery())) == 3
+
+
+def test_what_undid_itself_is_told_as_it_was(tmp_path: Path) -> None:
+    """
+    Where a failure has ended the transaction already, it is told, and not that nothing is left to
+    undo.
+    """
+
+    def fail() -> None:
+        with indexed(TURNS, tmp_path).locked() as connection:
+            connection.execute("ROLLBACK")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+
+
+def test_an_index_that_goes_away_before_it_is_locked_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Whoever holds the index finds all turns in it, even if another process took it away between
+    their looking at it and their locking it.
+    """
+    index = Index(tmp_path / "index.sqlite", lambda: TURNS)
+    real = Index.ensure
+
+    def ensure(self: Index) -> None:
+        real(self)
+        self.path.unlink()
+
+    monkeypatch.setattr(Index, "ensure", ensure)
+    with index.locked() as connection:
+        assert sum(one.turns for one in tally(connection, SpendingQuery())) == 3
+
+
+def test_an_index_that_is_in_use_is_not_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Whoever finds the index damaged while another holds it waits until they are done; otherwise
+    both would hold one, each another.
+    """
+    first = indexed(TURNS, tmp_path)
+    second = Index(first.path, lambda: TURNS)
+    real = vars(Index)["_look_through"]
+    found: list[str] = []
+
+    def look_through(self: Index, connection: sqlite3.Connection) -> None:
+        if self is second and not found:
+            found.append("damage")
+            raise sqlite3.DatabaseError
+        real(self, connection)
+
+    def come_second() -> None:
+        with second.locked():
+            found.append("second")
+
+    monkeypatch.setattr(Index, "_look_through", look_through)
+    thread = threading.Thread(target=come_second)
+    with first.locked():
+        thread.start()
+        thread.join(0.5)
+        found.append("first")
+    thread.join()
+    assert found == ["damage", "first", "second"]
+
+
+def never(_: Path) -> bool:
+    """
+    See no file.
+    """
+    return False
+
+
+def miss(*_: Any) -> None:
+    """
+    Find no file whose times could be set.
+    """
+    raise FileNotFoundError
+
+
+TRY_TO_LOCK = """
+import sqlite3, sys
+sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).execute("BEGIN IMMEDIATE")
+"""
+
+
+def test_who_comes_while_the_index_is_made_takes_no_lock_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A thread that has seen no index, while another one made and locked it, does not open that to
+    other processes.
+    """
+    index = indexed(TURNS, tmp_path)
+    with index.locked():
+        with monkeypatch.context() as before_it_was_made:
+            before_it_was_made.setattr(Path, "exists", never)
+            before_it_was_made.setattr(os, "utime", miss)
+            assert len(Index(index.path, _nothing).page(ImageQuery())) == 3
+        command = [sys.executable, "-c", TRY_TO_LOCK, str(index.path)]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "database is locked" in ended.stderr
 
 
 def test_one_at_a_time_holds_the_index(

@@ -26,7 +26,7 @@ from imagesession._model.pictures import PictureFacts
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Move
 from imagesession._model.turns import Turn
-from imagesession._plan.store import ImageQuery
+from imagesession._plan.store import ImageQuery, SpendingQuery
 from imagesession._plan.wire import Received
 from imagesession.errors import (
     DiskError,
