@@ -223,7 +223,7 @@ def slowly(*arguments: Any) -> Any:
     Take some time between looking whether there is enough left and spending it.
     """
     allowed = allow(*arguments)
-    time.sleep(0.05)
+    time.sleep(0.2)
     return allowed
 
 
