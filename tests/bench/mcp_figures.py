@@ -12,14 +12,13 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
 
-from tests.bench.figures import Figure, _seconds
+from tests.bench.figures import Figure, Table, main, seconds_of, working_folder
 from tests.bench.server import served
 from tests.bench.wire import Wire
 
@@ -39,16 +38,11 @@ server.run("stdio")
 """
 
 
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    # Beneath the working folder: /tmp may be memory, where flushing is free.
-    return tempfile.TemporaryDirectory(prefix="imagesession-bench-", dir=Path.cwd())
-
-
 def starting(rounds: int = 11) -> Figure:
     """
     Time from the start of the process to the answer to `initialize`, against the smallest server.
     """
-    with _folder() as folder:
+    with working_folder() as folder:
         log = Path(folder) / "log"
         ours = (*OURS, "--library", str(Path(folder) / "library"))
         times: dict[str, list[float]] = {"ours": [], "smallest": []}
@@ -72,7 +66,7 @@ def many(rounds: int = 5) -> Iterator[Figure]:
     """
     stats: dict[str, Any] = {"name": "get_server_stats", "arguments": {}}
     asked = {"ping": ("ping", {}), "get_server_stats": ("tools/call", stats)}
-    with _folder() as folder, served(_SIZE, 0.05, latency=1.0) as url:
+    with working_folder() as folder, served(_SIZE, 0.05, latency=1.0) as url:
         env = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": url}
         command = (*OURS, "--library", str(Path(folder) / "library"), "--daily-budget", "none")
         with Wire(command, Path(folder) / "log", **env) as wire:
@@ -90,7 +84,9 @@ def many(rounds: int = 5) -> Iterator[Figure]:
                     times.append([])
                 while wait(calls, timeout=0.02).not_done:
                     for name, (method, params) in asked.items():
-                        asides[name][-1].append(_seconds(lambda m=method, p=params: wire.ask(m, p)))  # type: ignore[misc]
+                        asides[name][-1].append(
+                            seconds_of(lambda m=method, p=params: wire.ask(m, p))
+                        )  # type: ignore[misc]
                 taken.append(time.perf_counter() - start)
                 assert not any(call.result()[0].get("isError") for call in calls)
     yield Figure(f"{_MANY} parallel generations of one second", min(taken), 1.5, "s")
@@ -129,7 +125,7 @@ def calling(turns: int = 50) -> Figure:
     The seed's results hold no picture, so ours have no preview; what it costs is printed beside,
     and what a picture costs without a session.
     """
-    with _folder() as folder, served(_SIZE, _SHARE) as url:
+    with working_folder() as folder, served(_SIZE, _SHARE) as url:
         try:
             peer = _peer(Path(folder))
         except subprocess.CalledProcessError as error:
@@ -180,7 +176,7 @@ def weighing() -> Iterator[Figure]:
     """
     Weigh the result of one picture that is hard to compress, with its preview and without.
     """
-    with _folder() as folder, served(_SIZE) as url:
+    with working_folder() as folder, served(_SIZE) as url:
         env = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": url}
         command = (*OURS, "--library", str(Path(folder) / "library"))
         with Wire(command, Path(folder) / "log", **env) as wire:
@@ -195,7 +191,7 @@ def weighing() -> Iterator[Figure]:
                 yield Figure(what, length, most, "bytes")
 
 
-FIGURES: dict[str, Callable[[], Figure | Iterator[Figure]]] = {
+FIGURES: Table = {
     "starting": starting,
     "many": many,
     "calling": calling,
@@ -203,22 +199,5 @@ FIGURES: dict[str, Callable[[], Figure | Iterator[Figure]]] = {
 }
 
 
-def measure(name: str) -> list[Figure]:
-    """
-    Measure one row of the table, which may have several figures.
-    """
-    measured = FIGURES[name]()
-    return [measured] if isinstance(measured, Figure) else list(measured)
-
-
-def main(names: list[str]) -> None:
-    """
-    Print the table.
-    """
-    for name in names or FIGURES:
-        for figure in measure(name):
-            print(figure, flush=True)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1:], FIGURES)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bench.figures import FIGURES, measure
+from tests.bench.figures import FIGURES, best
 
 
 @pytest.mark.figures
@@ -18,11 +18,7 @@ def test_figures_hold(
     No figure is above what it may be; the best of three runs counts, for machines are noisy.
     """
     slack = float(pytestconfig.getoption("--figures") or 1.0)
-    figures = measure(name)
-    for _ in range(2):
-        if any(figure.value > figure.most for figure in figures):
-            again = zip(figures, measure(name), strict=True)
-            figures = [min(pair, key=lambda figure: figure.value) for pair in again]
+    figures = best(name)
     with capsys.disabled():
         print("", *figures, sep="\n  ")
     assert [str(figure) for figure in figures if figure.value > slack * figure.most] == []

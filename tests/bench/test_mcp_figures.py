@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bench.mcp_figures import FIGURES, PeerMissingError, measure
+from tests.bench.figures import best
+from tests.bench.mcp_figures import FIGURES, PeerMissingError
 
 
 @pytest.mark.figures
@@ -19,11 +20,7 @@ def test_figures_hold(
     """
     slack = float(pytestconfig.getoption("--figures") or 1.0)
     try:
-        figures = measure(name)
-        for _ in range(2):
-            if any(figure.value > figure.most for figure in figures):
-                again = zip(figures, measure(name), strict=True)
-                figures = [min(pair, key=lambda figure: figure.value) for pair in again]
+        figures = best(name, FIGURES)
     except PeerMissingError as error:
         pytest.skip(f"what it is measured against cannot be installed here: {error}")
     with capsys.disabled():
