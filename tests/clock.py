@@ -1,5 +1,5 @@
 """
-Tests that turn the clock: what was done some time ago, without waiting for it.
+Tests that turn the clock: what was done some time ago, and what is waited for, without waiting.
 """
 
 from __future__ import annotations
@@ -7,14 +7,18 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import attrs
 import pytest
 
 from imagesession._library.library import Library
+from imagesession._plan import conversing, looking
 from imagesession._plan.store import Begun
 
 
@@ -42,3 +46,49 @@ def ago(span: dt.timedelta, library: Path) -> Generator[None, None, None]:
     then = time.time() - span.total_seconds()
     for file in set(folder.glob("*.json")) - before:
         os.utime(file, (then, then))
+
+
+@contextlib.contextmanager
+def hurried() -> Generator[None, None, None]:
+    """
+    Let time pass at once where the block waits: all of this process's clocks go on by what it
+    would have slept for.
+
+    Where several threads or tasks sleep at the same time, their times add up.
+    """
+    passed = 0.0
+    alone = threading.Lock()
+    real_monotonic, real_time = time.monotonic, time.time
+
+    def sleep(seconds: float) -> None:
+        nonlocal passed
+        with alone:
+            passed += seconds
+
+    async def sleep_async(seconds: float) -> None:
+        sleep(seconds)
+        await anyio.lowlevel.checkpoint()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: real_monotonic() + passed)
+        patch.setattr(time, "time", lambda: real_time() + passed)
+        patch.setattr(time, "sleep", sleep)
+        patch.setattr(anyio, "sleep", sleep_async)
+        yield
+
+
+@contextlib.contextmanager
+def looking_often() -> Generator[None, None, None]:
+    """
+    Have the block look for pictures ten times as often as programs do, and so find them as soon as
+    they are there.
+    """
+    real = looking.looks
+
+    def looks(asking: float) -> Iterator[float]:
+        return (due / 10 for due in real(asking))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(looking, "looks", looks)
+        patch.setattr(conversing, "looks", looks)
+        yield

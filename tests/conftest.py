@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
@@ -13,9 +15,17 @@ from typing import Any, Self
 
 import anyio.from_thread
 import pytest
+from hypothesis import settings
 
 from imagesession import AsyncStudio, Studio
+from imagesession._offline import painter
 from imagesession.testing import OfflineProvider
+from tests import clock
+
+SHORT = {"docs", "model", "offline", "pixels", "plan"}
+"""
+The rooms whose files take little time each.
+"""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,6 +50,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """
+    Try fewer examples of a property, unless there is time for all.
+    """
+    there_is_time = config.getoption("--faults") or "CI" in os.environ
+    if not there_is_time and not config.getoption("--hypothesis-profile", default=None):
+        settings.register_profile("quick", max_examples=40)
+        settings.load_profile("quick")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """
     Leave out what takes longer, unless it is asked for.
@@ -49,6 +69,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             longer = [item for item in items if item.get_closest_marker(marker)]
             config.hook.pytest_deselected(items=longer)
             items[:] = [item for item in items if item not in longer]
+    # Long files first, so that no core is left alone with one of them in the end.
+    items.sort(key=lambda item: not SHORT.isdisjoint(Path(item.location[0]).parts))
 
 
 @pytest.fixture
@@ -67,6 +89,55 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "IMAGESESSION_LIBRARY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """
+    Have temporary files in a place that pytest clears away, other programs' too.
+    """
+    place = str(tmp_path_factory.mktemp("temporary"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", place)
+        patch.setattr(tempfile, "tempdir", place)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drawn_once() -> Iterator[None]:
+    """
+    Draw no picture twice: the same words give the same picture, as tests/offline/painter holds.
+    """
+    drawn: dict[object, bytes] = {}
+    draw = painter.paint
+
+    def paint(story: painter.Story, **how: Any) -> bytes:
+        asked = (story, *sorted(how.items()))
+        if asked not in drawn:
+            drawn[asked] = draw(story, **how)
+        return drawn[asked]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(painter, "paint", paint)
+        yield
+
+
+@pytest.fixture
+def hurried() -> Iterator[None]:
+    """
+    Let time pass at once where the test waits; for tests in which one thing happens at a time.
+    """
+    with clock.hurried():
+        yield
+
+
+@pytest.fixture
+def looking_often() -> Iterator[None]:
+    """
+    Have pictures that take their time be found soon; for tests that are not about when to look.
+    """
+    with clock.looking_often():
+        yield
 
 
 class Awaited:

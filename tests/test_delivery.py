@@ -114,6 +114,7 @@ def test_the_background_is_polled(make_studio: MakeStudio, tmp_path: Path) -> No
     assert {look.path for look in looks} == {f"/responses/{image.turn.response_id}"}
 
 
+@pytest.mark.usefixtures("hurried")
 def test_looking_is_tried_again(studio: Any, provider: OfflineProvider) -> None:
     """
     Failures while looking cost nothing and are overcome; the paid request is not repeated.
@@ -508,6 +509,7 @@ def test_many_at_once_do_not_get_mixed_up(
     assert journal(studio) == []
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_look_that_makes_no_sense_is_repeated(studio: Any, provider: OfflineProvider) -> None:
     """
     A captive portal's page in between does not cost a picture that was accepted.

@@ -335,6 +335,7 @@ def test_every_verb_is_held_to_the_budget(
     assert asked(provider) == []
 
 
+@pytest.mark.usefixtures("looking_often")
 def test_many_are_held_to_the_budget_one_by_one(
     make_studio: MakeStudio, tmp_path: Path, most: float
 ) -> None:

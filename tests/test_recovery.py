@@ -26,6 +26,7 @@ from imagesession.errors import BudgetError, NotFoundError, OutcomeUnknownError
 from imagesession.testing import Answer, Call, Fault, OfflineProvider, Reset, serve
 from tests.conftest import MakeStudio
 
+pytestmark = pytest.mark.usefixtures("looking_often")
 CHILD = """
 import sys
 from imagesession import Studio
@@ -142,7 +143,7 @@ def test_a_running_programs_intent_is_its_own(make_studio: MakeStudio, tmp_path:
     """
     What a program that lives is at is left to it, and said.
     """
-    provider = OfflineProvider(latency=2)
+    provider = OfflineProvider(latency=1)
     with serve(provider) as served:
         access = {"online": True, "api_key": "x", "base_url": served.base_url}
         studio = make_studio(tmp_path, **access)

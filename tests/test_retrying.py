@@ -37,6 +37,7 @@ def posts(provider: OfflineProvider) -> int:
     return sum((call.method, call.path) == ("POST", "/responses") for call in provider.calls)
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_provider_that_says_when_is_asked_again_then(
     make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
 ) -> None:
@@ -55,6 +56,7 @@ def test_a_provider_that_says_when_is_asked_again_then(
 
 
 @pytest.mark.parametrize("status,times", [(429, 1), (503, 2)])
+@pytest.mark.usefixtures("hurried")
 def test_a_provider_that_says_nothing_is_asked_again_soon(
     make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, status: int, times: int
 ) -> None:
@@ -69,6 +71,7 @@ def test_a_provider_that_says_nothing_is_asked_again_soon(
     assert time.monotonic() - start >= 0.25 * (2**times - 1)
 
 
+@pytest.mark.usefixtures("hurried")
 def test_all_programs_wait_when_one_was_told(
     make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
 ) -> None:
@@ -107,6 +110,7 @@ def test_a_wait_beyond_the_patience_is_told_at_once(
     assert list((tmp_path / ".imagesession" / "journal").iterdir()) == []
 
 
+@pytest.mark.usefixtures("hurried")
 def test_it_is_given_up_in_the_end(
     make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
 ) -> None:
@@ -131,6 +135,7 @@ def test_waiting_does_not_pay_debts(
     assert posts(provider) == 1
 
 
+@pytest.mark.usefixtures("hurried")
 def test_who_cannot_be_reached_is_tried_again(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
     Where nobody listens, it is tried for as long as was agreed.
@@ -168,6 +173,7 @@ def test_requests_of_all_programs_are_kept_apart(
 
 
 @pytest.mark.parametrize("damage", [b"", b"[]", b'{"until": "soon"}', b'{"until": 1e300}'])
+@pytest.mark.usefixtures("hurried")
 def test_what_is_known_of_patience_may_be_damaged(
     make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, damage: bytes
 ) -> None:

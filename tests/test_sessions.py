@@ -976,6 +976,7 @@ def test_takes_do_not_share_a_conversation(session: Any, provider: OfflineProvid
         assert image.turn.context == "continued"
 
 
+@pytest.mark.usefixtures("looking_often")
 def test_turns_at_the_same_time_do_not_share_a_conversation(
     make_studio: MakeStudio,
     tmp_path: Path,
@@ -985,7 +986,7 @@ def test_turns_at_the_same_time_do_not_share_a_conversation(
     Two that go on from one head at the same moment talk in two conversations, and none is told
     that another is being answered.
     """
-    provider = OfflineProvider(latency=1.0)
+    provider = OfflineProvider(latency=0.5)
     session = make_studio(tmp_path, provider=provider).session(DESCRIPTION)
     first = session.generate("a teapot")
     in_threads([lambda: session.generate("bluer"), lambda: session.generate("warmer")])
@@ -1121,6 +1122,7 @@ def test_what_was_forgotten_is_not_named_again(session: Any, provider: OfflinePr
 
 
 @pytest.mark.parametrize("times", [1, 99])
+@pytest.mark.usefixtures("hurried")
 def test_a_busy_conversation_is_waited_for(
     session: Any, provider: OfflineProvider, times: int
 ) -> None:

@@ -85,8 +85,8 @@ def many(rounds: int = 5) -> Iterator[Figure]:
                 while wait(calls, timeout=0.02).not_done:
                     for name, (method, params) in asked.items():
                         asides[name][-1].append(
-                            seconds_of(lambda m=method, p=params: wire.ask(m, p))
-                        )  # type: ignore[misc]
+                            seconds_of(lambda m=method, p=params: wire.ask(m, p))  # type: ignore[misc]
+                        )
                 taken.append(time.perf_counter() - start)
                 assert not any(call.result()[0].get("isError") for call in calls)
     yield Figure(f"{_MANY} parallel generations of one second", min(taken), 1.5, "s")

@@ -19,7 +19,9 @@ import anyio
 import pytest
 
 from imagesession import AsyncStudio, Job, Progress, Studio
+from imagesession._drive import progress
 from imagesession._drive.drivers import drive, drive_async
+from imagesession._drive.listening import BEAT
 from imagesession._drive.watching import watched
 from imagesession._model.progress import Stage
 from imagesession._plan.steps import Flow, Wait
@@ -53,6 +55,14 @@ def told() -> list[Progress]:
     return []
 
 
+@pytest.fixture
+def beating_fast(monkeypatch: pytest.MonkeyPatch, looking_often: None) -> None:  # noqa: ARG001 - is there
+    """
+    Tell ten times as often that it goes on, so that nobody need wait for it to be told.
+    """
+    monkeypatch.setattr(progress, "BEAT", BEAT / 10)
+
+
 def test_a_picture_goes_through_its_stages(studio: Any, told: list[Progress]) -> None:
     """
     Each stage of a plain picture is told when it comes, and the last word is that it is done.
@@ -70,13 +80,14 @@ def test_a_picture_goes_through_its_stages(studio: Any, told: list[Progress]) ->
     assert set(seen) <= set(get_args(Stage))
 
 
+@pytest.mark.usefixtures("looking_often")
 def test_it_beats_while_the_provider_draws(
     make_studio: MakeStudio, tmp_path: Path, told: list[Progress]
 ) -> None:
     """
     While a picture is drawn somebody is told at least each second, and time never runs backwards.
     """
-    studio = make_studio(tmp_path, provider=OfflineProvider(latency=3.0))
+    studio = make_studio(tmp_path, provider=OfflineProvider(latency=1.7))
     came: list[float] = []
 
     def hear(progress: Progress) -> None:
@@ -93,13 +104,14 @@ def test_it_beats_while_the_provider_draws(
 
 
 @pytest.mark.parametrize("responses", [True, False])
+@pytest.mark.usefixtures("beating_fast")
 def test_it_beats_while_one_answer_is_waited_for(
     make_studio: MakeStudio, tmp_path: Path, told: list[Progress], *, responses: bool
 ) -> None:
     """
     Where the answer to the request is the picture itself, or the findings, it is told just so.
     """
-    provider = OfflineProvider(latency=1.2, responses=responses)
+    provider = OfflineProvider(latency=0.2, responses=responses)
     studio = make_studio(tmp_path, provider=provider)
     if responses:
         studio.analyze(tiny_image(), on_progress=told.append)
@@ -122,13 +134,14 @@ def test_partial_images_are_counted(studio: Any, told: list[Progress]) -> None:
     assert stages(told)[-2:] == ["saving", "done"]
 
 
+@pytest.mark.usefixtures("beating_fast")
 def test_an_improvement_looks_and_then_draws(
     make_studio: MakeStudio, tmp_path: Path, told: list[Progress]
 ) -> None:
     """
     A call with two requests tells of both.
     """
-    studio = make_studio(tmp_path, provider=OfflineProvider(latency=0.8))
+    studio = make_studio(tmp_path, provider=OfflineProvider(latency=0.2))
     studio.improve("more contrast", image=tiny_image(), on_progress=told.append)
     seen = stages(told)
     assert seen.index("looking") < seen.index("drawing")
@@ -136,6 +149,7 @@ def test_an_improvement_looks_and_then_draws(
     assert seen.count("done") == 1
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_request_that_was_turned_away_waits(
     make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, told: list[Progress]
 ) -> None:
@@ -179,6 +193,7 @@ def test_what_makes_no_sense_is_told_as_failed(
     assert told[-1].stage == "failed"
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_provider_that_cannot_be_reached(
     make_studio: MakeStudio, tmp_path: Path, told: list[Progress]
 ) -> None:
@@ -198,11 +213,12 @@ def waits() -> Flow[str]:
     Wait for a while in short steps.
     """
     for _ in range(10):
-        yield from Wait(0.2)
+        yield from Wait(0.02)
     return "done"
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.usefixtures("beating_fast")
 def test_short_steps_do_not_keep_it_from_beating(told: list[Progress], kind: str) -> None:
     """
     However short the steps are that a wait is made of, it is told all the time that it goes on.
@@ -318,16 +334,18 @@ def test_what_cannot_be_called_is_refused(
     assert not [call for call in provider.calls if call.method == "POST"]
 
 
+@pytest.mark.usefixtures("beating_fast")
 def test_a_sync_callback_runs_in_the_callers_thread(tmp_path: Path) -> None:
     """
     The sync twin calls back in the thread that called it, though it waits meanwhile.
     """
     threads: set[int] = set()
-    with Studio.offline(tmp_path, provider=OfflineProvider(latency=1.2)) as studio:
+    with Studio.offline(tmp_path, provider=OfflineProvider(latency=0.2)) as studio:
         studio.generate("a", on_progress=lambda _: threads.add(threading.get_ident()))
     assert threads == {threading.get_ident()}
 
 
+@pytest.mark.usefixtures("beating_fast")
 def test_an_interrupt_leaves_what_can_be_looked_up(tmp_path: Path) -> None:
     """
     An interrupt while it is waited for, in the callback too, ends the call and nothing else: the
@@ -338,29 +356,31 @@ def test_an_interrupt_leaves_what_can_be_looked_up(tmp_path: Path) -> None:
         if progress.stage == "drawing":
             raise KeyboardInterrupt
 
-    with Studio.offline(tmp_path, provider=OfflineProvider(latency=1.0)) as studio:
+    with Studio.offline(tmp_path, provider=OfflineProvider(latency=0.3)) as studio:
         with pytest.raises(KeyboardInterrupt):
             studio.generate("a", on_progress=interrupts)
         assert studio.recover().images[0].prompt == "a"
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("beating_fast")
 async def test_an_async_callback_runs_in_the_loop(tmp_path: Path) -> None:
     """
     The async twin calls back in the thread of its loop, whose queues can be used at once, and
     leaves no task behind.
     """
     came: queue.SimpleQueue[tuple[int, Progress]] = queue.SimpleQueue()
-    async with AsyncStudio.offline(tmp_path, provider=OfflineProvider(latency=1.2)) as studio:
+    async with AsyncStudio.offline(tmp_path, provider=OfflineProvider(latency=0.4)) as studio:
         await studio.generate("a", on_progress=lambda one: came.put((threading.get_ident(), one)))
         assert came.qsize() > 4
         threads = {came.get()[0] for _ in range(came.qsize())}
         assert threads == {threading.get_ident()}
-        await anyio.sleep(0.7)
+        await anyio.sleep(0.15)
         assert came.empty()
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("beating_fast")
 async def test_a_cancelled_call_is_told_of_no_more(tmp_path: Path) -> None:
     """
     A cancelled call ends at once, and nobody is told of it afterwards.
@@ -371,7 +391,7 @@ async def test_a_cancelled_call_is_told_of_no_more(tmp_path: Path) -> None:
             await studio.generate("a", on_progress=told.append)
         assert scope.cancelled_caught
         count = len(told)
-        await anyio.sleep(0.7)
+        await anyio.sleep(0.15)
         assert len(told) == count
         assert told[-1].stage in {"waiting", "drawing"}
 
@@ -429,6 +449,7 @@ def test_the_log_repeats_no_prompt(
     assert PROMPT not in logged(logging.DEBUG)
 
 
+@pytest.mark.usefixtures("hurried")
 def test_retries_are_warned_of(
     make_studio: MakeStudio,
     tmp_path: Path,
@@ -449,6 +470,7 @@ def test_retries_are_warned_of(
     assert "wants to be left alone for 0.1 s" in warned
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_provider_that_wants_to_be_left_alone_is_warned_of(
     make_studio: MakeStudio,
     tmp_path: Path,

@@ -120,6 +120,7 @@ def no_threads_but(before: set[threading.Thread]) -> None:
 
 
 @TIMES
+@pytest.mark.usefixtures("looking_often")
 def test_cancelled_calls_lose_nothing(tmp_path: Path, times: int) -> None:
     """
     However a call is cancelled and when: what the provider took on is kept, once; what it did not
@@ -145,6 +146,7 @@ def assert_sound(found: Audit) -> None:
 
 
 @pytest.mark.usefixtures("looks_into_no_conversation")
+@pytest.mark.usefixtures("looking_often")
 def test_a_call_that_is_dropped_at_once_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,6 +249,7 @@ def interrupt(
 
 
 @pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.usefixtures("hurried")
 def test_ctrl_c_at_every_step_loses_nothing(tmp_path: Path, verb: str) -> None:
     """
     Ctrl-C before or after any step: what the provider took on is kept, once, even where its answer
@@ -266,6 +269,7 @@ def test_ctrl_c_at_every_step_loses_nothing(tmp_path: Path, verb: str) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.usefixtures("hurried")
 def test_ctrl_c_while_the_disk_works_loses_nothing(tmp_path: Path, verb: str) -> None:
     """
     Ctrl-C before or after anything is flushed to the disk: all that was paid for is kept.
@@ -281,6 +285,7 @@ def test_ctrl_c_while_the_disk_works_loses_nothing(tmp_path: Path, verb: str) ->
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_lease_that_nobody_lets_go_of_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

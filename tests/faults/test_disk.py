@@ -523,6 +523,7 @@ def _left_lying(journal: Journal, turn: Turn, owner: str) -> None:
     ],
     ids=["ends for an id", "drops the picture", "puts it down twice", "leaves an intent"],
 )
+@pytest.mark.usefixtures("hurried")
 def test_what_is_lost_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: Any, name: str, twin: object
 ) -> None:

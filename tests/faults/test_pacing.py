@@ -102,6 +102,7 @@ def test_a_dead_programs_place_is_free(tmp_path: Path) -> None:
             assert studio.generate("b").bytes
 
 
+@pytest.mark.usefixtures("looking_often")
 def test_calls_of_one_program_share_too(tmp_path: Path) -> None:
     """
     The limit holds for the tasks of one program as well.
@@ -117,6 +118,7 @@ def test_calls_of_one_program_share_too(tmp_path: Path) -> None:
     assert len(provider.order) == 12
 
 
+@pytest.mark.usefixtures("looking_often")
 def test_whoever_finds_no_room_is_told(
     make_studio: MakeStudio, tmp_path: Path, in_threads: Callable[[list[Callable[[], Any]]], None]
 ) -> None:
@@ -124,7 +126,7 @@ def test_whoever_finds_no_room_is_told(
     A call that gets no turn for as long as a picture may take ends with an error, and nothing is
     sent for it.
     """
-    provider = Counter(latency=0.6)
+    provider = Counter(latency=0.4)
     with serve(provider) as served:
         access = {"online": True, "api_key": "x", "base_url": served.base_url, "max_in_flight": 1}
         patient, hasty = (make_studio(tmp_path, timeout=wait, **access) for wait in (20, 0.1))

@@ -20,6 +20,13 @@ def era(request: pytest.FixtureRequest) -> Era:
     return chosen
 
 
+@pytest.fixture(autouse=True)
+def _looking_often(looking_often: None) -> None:
+    """
+    Have pictures be found as soon as they are there: the library's own tests say when it looks.
+    """
+
+
 @pytest.fixture
 def room(tmp_path: Path, era: Era) -> Room:
     """

@@ -123,7 +123,7 @@ def junk() -> st.SearchStrategy[Any]:
 
 @pytest.mark.parametrize("name", [entry.function.__name__ for entry in TABLE])
 @settings(
-    max_examples=25,
+    max_examples=settings().max_examples // 4,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

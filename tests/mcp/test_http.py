@@ -187,12 +187,13 @@ async def test_files_are_read_only_where_that_is_allowed(open_house: Running, er
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="processes have no signals there")
+@pytest.mark.parametrize("era", ["auto", pytest.param("legacy", marks=pytest.mark.faults)])
 async def test_it_stops_soon_and_loses_nothing(tmp_path: Path, era: Era) -> None:
     """
     Told to stop in the middle of a picture, the server is gone in seconds; the next one finds the
     picture, which was paid for once.
     """
-    provider = OfflineProvider(latency=4)
+    provider = OfflineProvider(latency=3)
     with serve(provider) as served:
         env = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": served.base_url}
         asked = {"prompt": "a kettle", "request_id": "kettle"}
@@ -215,7 +216,7 @@ async def test_it_stops_soon_and_loses_nothing(tmp_path: Path, era: Era) -> None
                     while "image_path" not in answer:
                         given = {"generation_id": "kettle"}
                         answer = text(await client.call_tool("get_generation", given))
-                        await anyio.sleep(0.3)
+                        await anyio.sleep(0.1)
     assert await anyio.Path(answer["image_path"]).is_file()
     assert _paid(provider) == 1
 

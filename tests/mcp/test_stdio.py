@@ -268,13 +268,20 @@ def test_it_leaves_when_it_is_told_to(tmp_path: Path, told: signal.Signals) -> N
 
 
 @unix
-@pytest.mark.parametrize("told", [0, signal.SIGTERM, signal.SIGKILL], ids=["close", "term", "kill"])
-async def test_nothing_is_lost_when_the_server_goes_away(tmp_path: Path, told: int) -> None:
+@pytest.mark.parametrize(
+    "told,latency",
+    # Who is told to stop waits for a moment, so that the picture takes longer.
+    [(0, 2.5), (signal.SIGTERM, 2.5), (signal.SIGKILL, 1.0)],
+    ids=["close", "term", "kill"],
+)
+async def test_nothing_is_lost_when_the_server_goes_away(
+    tmp_path: Path, told: int, latency: float
+) -> None:
     """
     A server that is stopped or killed in the middle of a picture loses nothing: the next one finds
     it, and it was paid for once.
     """
-    provider = OfflineProvider(latency=3)
+    provider = OfflineProvider(latency=latency)
     with serve(provider) as served:
         env = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": served.base_url}
         arguments = ("--library", str(tmp_path))
@@ -308,4 +315,4 @@ async def _found(client: Any) -> dict[str, Any]:
         result = await client.call_tool("get_generation", {"generation_id": "kettle"})
         if not result.is_error and "image_path" in text(result):
             return text(result)
-        await anyio.sleep(0.3)
+        await anyio.sleep(0.1)

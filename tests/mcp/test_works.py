@@ -261,7 +261,7 @@ async def test_what_a_stopped_server_left_is_found_by_the_next(
     A server that stops leaves what is under way to the next one, which fetches it and pays nothing.
     """
     monkeypatch.setattr(works, "GRACE", 0.1)
-    room.provider.latency = 1.0
+    room.provider.latency = 0.6
     async with room.calling(wait_seconds=0.2) as call:
         started = await call.told("generate_image", prompt="a fox", request_id="r1")
         assert started["status"] == "running"
@@ -315,7 +315,7 @@ async def test_the_next_server_recovers_by_itself(
     Nobody has to ask for it.
     """
     monkeypatch.setattr(works, "GRACE", 0.1)
-    room.provider.latency = 0.7
+    room.provider.latency = 0.5
     async with room.calling(wait_seconds=0.2) as call:
         await call.told("generate_image", prompt="a fox")
     async with room.calling() as call:

@@ -138,7 +138,7 @@ def near(one: float | None, other: float) -> bool:
 @example(Options(quality="low", format="svg", svg_model="gpt-6-sol"), "tea", [(1600, 900)])
 @example(Options(quality="max", size="2048x1152"), "tea", [])
 @settings(
-    max_examples=25,
+    max_examples=settings().max_examples // 4,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -28,7 +28,7 @@ def noise(size: tuple[int, int], mode: str = "RGB", format: str = "PNG") -> byte
     return buffer.getvalue()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=settings().max_examples // 4, deadline=None)
 @given(
     width=st.integers(1, 900),
     height=st.integers(1, 900),

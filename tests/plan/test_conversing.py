@@ -415,6 +415,7 @@ def test_the_images_api_is_asked_in_no_conversation(
     assert posts(provider) == ["/responses", "/images/generations"]
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_lost_file_leaves_the_conversation_as_it_is_written_down(
     make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
 ) -> None:

@@ -110,6 +110,7 @@ def test_half_an_answer_is_enough(
     assert posts(provider) == ["/responses"]
 
 
+@pytest.mark.usefixtures("hurried")
 def test_what_came_spoilt_is_looked_at_again(
     make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
 ) -> None:

@@ -29,7 +29,7 @@ from imagesession._offline.faults import Refused
 from imagesession._show.gallery import facts, writing
 from imagesession._show.gallery.facts import Shown
 from imagesession._show.gallery.thumbnails import allowance, thumbnail
-from imagesession.testing import Fault, OfflineProvider
+from imagesession.testing import Fault, OfflineProvider, tiny_image
 from tests import strategies
 from tests.show.payloads import PAYLOADS, RUNNING_SVG
 
@@ -328,7 +328,7 @@ def test_words_stay_words(studio: Any, tmp_path: Path, payload: str) -> None:
     """
     session = studio.session(payload, name=payload)
     session.generate(payload)
-    studio.import_image(_photo(1), prompt=payload)
+    studio.import_image(tiny_image(), prompt=payload)
     for page in (studio.gallery(tmp_path / "all.html"), session.gallery(tmp_path / "one.html")):
         text = _text(page)
         assert text.count("<script") == text.count("</script>") == 1 + len(writing.SCRIPTS)
