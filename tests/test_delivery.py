@@ -45,6 +45,7 @@ from imagesession.testing import (
     tiny_image,
 )
 from tests.conftest import MakeStudio
+from tests.unsettled import unsettled
 
 REJECTED_BACKGROUND = {"message": "no background here", "param": "background", "code": "x"}
 
@@ -94,12 +95,9 @@ def resetting(method: str = "POST") -> Fault:
 
 def journal(studio: Any) -> list[str]:
     """
-    Return the turns whose intents are not settled; listing takes the settled ones away.
+    Return the turns whose intents are not settled.
     """
-    studio.images()
-    return [
-        file.name.split(".")[0] for file in (studio.library / ".imagesession" / "journal").iterdir()
-    ]
+    return [file.name.split(".")[0] for file in unsettled(studio.library)]
 
 
 def test_the_background_is_polled(make_studio: MakeStudio, tmp_path: Path) -> None:

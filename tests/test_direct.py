@@ -33,6 +33,7 @@ from imagesession.testing import Answer, Call, Fault, OfflineProvider, Reset, ti
 from tests.conftest import MakeStudio
 from tests.pixels import making
 from tests.sent import forms, opened, posts
+from tests.unsettled import unsettled
 
 COLOUR = (200, 30, 30)
 RED = tiny_image(colour=COLOUR)
@@ -93,18 +94,6 @@ def resetting() -> Fault:
         return attrs.evolve(answer, parts=iter((Reset(),)))
 
     return Fault(method="POST", path=PATHS, bend=bend)
-
-
-def pending(studio: Any) -> list[Path]:
-    """
-    Return the intents that are not settled.
-    """
-    studio.images()
-    return [
-        file
-        for file in (studio.library / ".imagesession" / "journal").iterdir()
-        if file.suffix == ".jsonl"
-    ]
 
 
 def is_reddish(image: Any) -> bool:
@@ -366,7 +355,7 @@ def test_looking_needs_responses(studio: Any, provider: OfflineProvider) -> None
         with pytest.raises(RejectedError, match="does not speak Responses"):
             verb(image=RED)
     assert drawn(provider) == []
-    assert pending(studio) == []
+    assert unsettled(studio.library) == []
 
 
 # --- at most once ------------------------------------------------------------------------------
@@ -395,7 +384,7 @@ def test_a_lost_answer_is_asked_for_once(
         studio.generate("a teapot", **({"reference": RED} if edits else {}))
     assert len(drawn(provider)) == 1
     assert caught.value.response_id is None
-    assert len(pending(studio)) == 1
+    assert len(unsettled(studio.library)) == 1
     assert studio.images() == ()
 
 
@@ -421,7 +410,7 @@ def test_what_was_turned_away_was_not_paid_for(
     with pytest.raises(kind):
         studio.generate("a teapot")
     assert len(drawn(provider)) == 1
-    assert pending(studio) == []
+    assert unsettled(studio.library) == []
 
 
 def test_a_blocked_picture_is_a_fact(studio: Any, provider: OfflineProvider) -> None:
@@ -509,7 +498,7 @@ def test_a_reply_without_a_picture_is_a_typed_error(
     assert len(drawn(provider)) == 1
     (turn,) = session.turns()
     assert turn.status == "failed"
-    assert pending(studio) == []
+    assert unsettled(studio.library) == []
     assert session.head() is None
 
 
@@ -562,7 +551,7 @@ def test_too_many_pictures_are_refused_before(studio: Any, provider: OfflineProv
         session.generate("like these", reference=several)
     assert drawn(provider) == ["/images/generations"]
     assert len(session.turns()) == 1
-    assert pending(studio) == []
+    assert unsettled(studio.library) == []
 
 
 def test_a_server_is_asked_once_whether_it_speaks_responses(

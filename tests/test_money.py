@@ -33,6 +33,7 @@ from imagesession.errors import (
 from imagesession.testing import Answer, Fault, OfflineProvider, Reset, serve, tiny_image
 from tests.clock import ago
 from tests.conftest import MakeStudio
+from tests.unsettled import unsettled
 
 # A named size and quality, so that what a picture could cost lies close to what it does.
 PLAIN: dict[str, Any] = {"size": "1024x1024", "quality": "low"}
@@ -59,14 +60,6 @@ def nothing_was_sent(provider: OfflineProvider) -> bool:
         assert (call.method, call.path) == ("POST", "/conversations")
         assert call.body.keys() == {"metadata"}
     return len(provider.calls) <= 1
-
-
-def journal(studio: Any) -> list[Path]:
-    """
-    Return the intents that are not settled; listing takes the settled ones away.
-    """
-    studio.images()
-    return list((studio.library / ".imagesession" / "journal").iterdir())
 
 
 @pytest.fixture
@@ -267,7 +260,7 @@ def test_what_could_exceed_a_budget_is_not_sent(
     assert (error.limit, error.allowed, error.spent) == (limit, allowed, 0.0)
     assert error.needed > allowed
     assert nothing_was_sent(provider)
-    assert journal(studio) == []
+    assert unsettled(studio.library) == []
     assert session.turns() == ()
     assert most < session.generate("a teapot", **PLAIN).turn.reserved < allowed
 

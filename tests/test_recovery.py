@@ -25,6 +25,7 @@ from imagesession._plan import recovery as recovering
 from imagesession.errors import BudgetError, NotFoundError, OutcomeUnknownError
 from imagesession.testing import Answer, Call, Fault, OfflineProvider, Reset, serve
 from tests.conftest import MakeStudio
+from tests.unsettled import unsettled
 
 pytestmark = pytest.mark.usefixtures("looking_often")
 CHILD = """
@@ -41,16 +42,6 @@ def posts(provider: OfflineProvider) -> int:
     Return how many requests were paid for.
     """
     return sum((call.method, call.path) == ("POST", "/responses") for call in provider.calls)
-
-
-def intents(library: Path) -> list[Path]:
-    """
-    Return the journal's files of turns without a record.
-    """
-    inner = library / ".imagesession"
-    settled = {file.stem for file in (inner / "turns").rglob("*.json")}
-    files = (inner / "journal").iterdir()
-    return [file for file in files if file.name.partition(".")[0] not in settled]
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -83,7 +74,7 @@ def is_noted(library: Path) -> bool:
     """
     Tell whether the provider's id of a request is in the journal.
     """
-    return any(b'\n{"response_id"' in file.read_bytes() for file in intents(library))
+    return any(b'\n{"response_id"' in file.read_bytes() for file in unsettled(library))
 
 
 def test_a_killed_programs_picture_is_not_lost(make_studio: MakeStudio, tmp_path: Path) -> None:
@@ -110,7 +101,7 @@ def test_a_killed_programs_picture_is_not_lost(make_studio: MakeStudio, tmp_path
         assert studio.recover() == type(recovery)()
         assert session.generate("redder").turn.context == "continued"
         assert posts(provider) == 3
-    assert intents(tmp_path) == []
+    assert unsettled(tmp_path) == []
 
 
 def test_what_was_left_is_settled_before_the_next_picture(
@@ -279,7 +270,7 @@ def test_what_nobody_knows_the_id_of_is_found_in_its_conversation(
         assert posts(provider) == 2 * number - 1
         session.generate(f"a sign {number}")
     assert len({image.sha256 for image in session.images()}) == 6
-    assert intents(tmp_path) == []
+    assert unsettled(tmp_path) == []
 
 
 def test_what_was_not_taken_up_is_told_in_time(
@@ -381,7 +372,7 @@ def test_a_line_that_was_cut_short_counts_for_nothing(
         access = {"online": True, "api_key": "x", "base_url": served.base_url}
         with pytest.raises(OutcomeUnknownError):
             make_studio(tmp_path, timeout=0.1, **access).generate("a teapot")
-        (intent,) = intents(tmp_path)
+        (intent,) = unsettled(tmp_path)
         with intent.open("ab") as file:
             file.write(json.dumps({"owner": "x"}).encode()[:7])
         assert len(make_studio(tmp_path, **access).recover(wait=5).images) == 1

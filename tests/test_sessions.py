@@ -48,6 +48,7 @@ from tests.conversing import (
     refuse_conversations,
     straight_from,
 )
+from tests.unsettled import unsettled
 
 DESCRIPTION = "A logo for a tea shop"
 NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
@@ -857,14 +858,6 @@ def said(body: Any) -> Any:
     return {**body, "input": [*before, pictures], "metadata": None}
 
 
-def intents(studio: Any) -> list[Path]:
-    """
-    Return the intents that are not settled.
-    """
-    studio.images()
-    return list((studio.library / ".imagesession" / "journal").iterdir())
-
-
 def test_a_line_stays_in_its_conversation(session: Any, provider: OfflineProvider) -> None:
     """
     A line talks in one conversation, made once; all its turns but for the first say the same but
@@ -1219,7 +1212,7 @@ def test_a_conversation_that_is_turned_away_ends_the_call(
         session.generate("a teapot")
     assert asked(provider) == []
     assert begun(provider) == 1
-    assert (session.turns(), intents(studio)) == ((), [])
+    assert (session.turns(), unsettled(studio.library)) == ((), [])
     assert session.generate("a teapot").turn.conversation is not None
 
 

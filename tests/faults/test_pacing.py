@@ -156,7 +156,11 @@ def test_programs_that_do_not_wait_are_caught(
     """
     The count sees what it looks for: without waiting, more is under way than is allowed.
     """
-    monkeypatch.setattr("imagesession._plan.flows.in_turn", lambda work, *_: work)
+
+    def at_once(work: Any, *_: object) -> Any:
+        return work
+
+    monkeypatch.setattr("imagesession._plan.flows.in_turn", at_once)
     provider = Counter(latency=0.1)
 
     async def run() -> None:
