@@ -15,6 +15,7 @@ from typing import Any, Literal
 import attrs
 
 from imagesession._offline import painter as sketching
+from imagesession._offline.batches import Batches, End, Pace, Said, whole
 from imagesession._offline.conversations import Conversations
 from imagesession._offline.errors import (
     RefusedError,
@@ -24,7 +25,7 @@ from imagesession._offline.errors import (
     no_such_url,
     wrong_key,
 )
-from imagesession._offline.exchange import Answer, Call, Json, say
+from imagesession._offline.exchange import Answer, Call, dump
 from imagesession._offline.faults import (
     DRAWING,
     GENERATIONS,
@@ -39,8 +40,9 @@ from imagesession._offline.faults import (
 from imagesession._offline.files import Files, read_form
 from imagesession._offline.heard import Heard, Remembering
 from imagesession._offline.imaging import Imaging
+from imagesession._offline.lines import Line
 from imagesession._offline.misbehaving import Odds
-from imagesession._offline.models import CREATED, all_models
+from imagesession._offline.models import show_models
 from imagesession._offline.orders import streams
 from imagesession._offline.pictures import Painter, Pictures
 from imagesession._offline.records import Memory
@@ -60,7 +62,7 @@ _MINUTE_LIMIT, _TOKEN_LIMIT = 10_000, 30_000_000
 class OfflineProvider(Scripting, Remembering):
     """
     Speak OpenAI's wire without a network: Responses that draw or report findings about a picture,
-    Conversations, Images, Files, Models.
+    Conversations, Images, Files, Batches, Models.
 
     It is safe to use from many threads. The same prompts, context and seed give the same bytes.
     Nothing in a prompt makes it fail; the `..._next` methods and `misbehave` do.
@@ -81,6 +83,7 @@ class OfflineProvider(Scripting, Remembering):
         painter: Painter | None = None,
         responses: bool = True,
         files: bool = True,
+        batches: bool = True,
     ) -> None:
         """
         Open a provider that remembers nothing yet.
@@ -94,12 +97,13 @@ class OfflineProvider(Scripting, Remembering):
             responses: Whether it speaks Responses and Conversations. Without, it is like the
                 many compatible servers that have the Images API alone.
             files: Whether it takes files.
+            batches: Whether it speaks Batches, which few compatible servers do.
 
         """
         self.latency = latency
         self.pictures_per_reply = 1
         self._api_key = api_key
-        self._unserved = _unserved(responses=responses, files=files)
+        self._unserved = _unserved(responses=responses, files=files, batches=batches)
         self._clock = clock
         self._faults = Faults()
         self._memory = Memory()
@@ -134,6 +138,12 @@ class OfflineProvider(Scripting, Remembering):
             clock=clock,
             latency=lambda: self.latency,
         )
+        self._batches = Batches(
+            clock=clock,
+            fetch=self._files.content,
+            keep=self._files.keep_output,
+            carry_out=self._carry_out,
+        )
 
     def handle(self, call: Call) -> Answer:
         """
@@ -152,7 +162,8 @@ class OfflineProvider(Scripting, Remembering):
     @property
     def calls(self) -> tuple[Heard, ...]:
         """
-        Give the calls that came in, oldest first; only the latest are kept.
+        Give the calls that came in, oldest first; only the latest are kept. The lines of a batch
+        are among them, from when they are carried out.
         """
         with self._lock:
             return tuple(self._heard)
@@ -268,6 +279,27 @@ class OfflineProvider(Scripting, Remembering):
         """
         self.script(Fault(streaming=True, bend=cut_after(events)))
 
+    def pace_batches(
+        self,
+        *,
+        looks: int = 2,
+        end: End = "completed",
+        done: int | None = None,
+        backwards: bool = False,
+    ) -> None:
+        """
+        Say how the batches that are made from now on get on. A batch that nobody looks at stands
+        still, so that nobody has to wait for one.
+
+        Args:
+            looks: At which look a batch is done; until then it is in progress.
+            end: How it ends: "completed", "expired" or "cancelled".
+            done: How many of its lines are carried out, the first ones; None for all.
+            backwards: Whether the lines of its files stand in the opposite order.
+
+        """
+        self._batches.pace = Pace(looks=looks, end=end, done=done, backwards=backwards)
+
     def forget(self) -> None:
         """
         Drop all responses and conversations, so that nothing can go on from them.
@@ -290,18 +322,37 @@ class OfflineProvider(Scripting, Remembering):
         if not self.serves(call):
             raise no_such_url(call.method, call.path)
         match rooms:
-            case ["responses", *_]:
-                return self._responses.answer(call, ending)
-            case ["images", *_]:
-                return self._imaging.answer(call, ending)
+            case ["responses" | "images", *_]:
+                return self._ask(call, ending)
             case ["conversations", *_]:
                 return self._conversations.answer(call)
             case ["files", *_]:
                 return self._files.answer(call)
+            case ["batches", *_]:
+                return self._batches.answer(call)
             case ["models", *names] if call.method == "GET":
-                return _show_models(names)
+                return show_models(names)
             case _:
                 raise no_such_url(call.method, call.path)
+
+    def _ask(self, call: Call, ending: Ending | None) -> Answer:
+        room = self._responses if call.path.startswith("/responses") else self._imaging
+        return room.answer(call, ending)
+
+    def _carry_out(self, line: Line) -> Said:
+        """
+        Do what a line of a batch asks; planned faults strike it as they would strike a call.
+        """
+        call = Call(method=line.method, path=line.url.removeprefix("/v1"), body=dump(line.body))
+        fault = self._faults.take_planned(call)
+        self._hear(call, fault)
+        try:
+            with in_force(fault):
+                answer = fault.instead(call) if fault.instead else self._ask(call, fault.ending)
+        except RefusedError as refused:
+            answer = refused.answer()
+        body = line.answered(answer.status, whole(answer), f"req_{uuid.uuid4().hex}")
+        return "output" if answer.status < HTTPStatus.BAD_REQUEST else "error", body
 
     def _authorize(self, call: Call) -> None:
         key = call.headers.get("authorization", "").removeprefix("Bearer").strip()
@@ -352,9 +403,9 @@ def _streams(call: Call) -> bool:
     return False
 
 
-def _unserved(*, responses: bool, files: bool) -> frozenset[str]:
-    left_out = () if responses else ("responses", "conversations")
-    return frozenset(left_out if files else (*left_out, "files"))
+def _unserved(*, responses: bool, files: bool, batches: bool) -> frozenset[str]:
+    there = {"responses": responses, "conversations": responses, "files": files, "batches": batches}
+    return frozenset(room for room, is_there in there.items() if not is_there)
 
 
 def _read_body(call: Call) -> Any:  # noqa: ANN401 - JSON is any
@@ -362,27 +413,3 @@ def _read_body(call: Call) -> Any:  # noqa: ANN401 - JSON is any
     with contextlib.suppress(ValueError, RefusedError):
         return read_form(call) if multipart else call.json
     return None
-
-
-def _show_models(names: list[str]) -> Answer:
-    entries: dict[str, Json] = {
-        name: {
-            "id": name,
-            "object": "model",
-            "created": CREATED,
-            "owned_by": "system",
-            "shutdown_date": model.shutdown.isoformat() if model.shutdown else None,
-        }
-        for name, model in all_models().items()
-    }
-    if not names:
-        return say({"object": "list", "data": list(entries.values())})
-    entry = entries.get("/".join(names))
-    if entry is None:
-        raise RefusedError(
-            f"The model '{'/'.join(names)}' does not exist",
-            status=HTTPStatus.NOT_FOUND,
-            param="model",
-            code="model_not_found",
-        )
-    return say(entry)

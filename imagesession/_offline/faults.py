@@ -134,11 +134,21 @@ class Faults:
         """
         Take the first fault that fits; each call meets one at most.
         """
+        planned = self._take(call, streaming=streaming)
+        return self.chance(call, streaming) if planned is None else planned
+
+    def take_planned(self, call: Call) -> Fault:
+        """
+        Take the first fault that fits and is not one of the connection; none strikes by chance.
+        """
+        return self._take(call, streaming=False, bent=False) or NO_FAULT
+
+    def _take(self, call: Call, *, streaming: bool, bent: bool = True) -> Fault | None:
         with self._lock:
             for index, fault in enumerate(self._waiting):
-                if fault.fits(call, streaming=streaming):
+                if fault.fits(call, streaming=streaming) and (bent or fault.bend is None):
                     return self._waiting.pop(index)
-        return self.chance(call, streaming)
+        return None
 
 
 def cut_after(events: int) -> Callable[[Answer], Answer]:

@@ -23,6 +23,7 @@ from imagesession._offline.exchange import Answer, Call, Json, say
 from imagesession._offline.records import new_id
 
 KEPT_FILES = 256
+_MAX_BATCH_BYTES = 200_000_000
 _PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 _MAX_LISTED = 10_000
 _MIN_LIFE, _MAX_LIFE = 3_600, 2_592_000
@@ -172,11 +173,31 @@ class Files:
             life=_life(fields),
             content=fields["file"].content,
         )
+        if file.purpose == "batch":
+            _check_batch(file)
+        self._add(file)
+        return say(file.as_json())
+
+    def _add(self, file: File) -> None:
         with self._lock:
             self._files[file.id] = file
             while len(self._files) > self._keep:
                 self._files.popitem(last=False)
-        return say(file.as_json())
+
+    def keep_output(self, name: str, content: bytes) -> str:
+        """
+        Keep a file that a batch has written; give its id.
+        """
+        file = File(
+            id=new_id("file-"),
+            name=name,
+            purpose="batch_output",
+            created=self._clock(),
+            life=None,
+            content=content,
+        )
+        self._add(file)
+        return file.id
 
     def _list(self, call: Call) -> Answer:
         now = self._clock()
@@ -206,6 +227,13 @@ class Files:
         with self._lock:
             self._files.pop(file_id, None)
         return say({"id": file_id, "object": "file", "deleted": True})
+
+
+def _check_batch(file: File) -> None:
+    if not file.name.endswith(".jsonl"):
+        raise RefusedError("Invalid file format for Batch API. Must be .jsonl")
+    if len(file.content) > _MAX_BATCH_BYTES:
+        raise RefusedError("File is too large.")
 
 
 def _limit(text: str) -> int:

@@ -5,8 +5,11 @@ The date is the catalogue's, so that a test which passes today still passes afte
 """
 
 import datetime as dt
+from http import HTTPStatus
 
 from imagesession._model.catalogue import Kind, Model, load_catalogue
+from imagesession._offline.errors import RefusedError
+from imagesession._offline.exchange import Answer, Json, say
 
 _CATALOGUE = load_catalogue()
 DEFAULT_IMAGE_MODEL = _CATALOGUE.image
@@ -59,3 +62,30 @@ def reasons(model: Model) -> bool:
     Tell whether a model's replies begin with a reasoning item.
     """
     return not model.id.startswith(_ANSWERS_AT_ONCE)
+
+
+def show_models(names: list[str]) -> Answer:
+    """
+    Answer with all models, or with the one that is named.
+    """
+    entries: dict[str, Json] = {
+        name: {
+            "id": name,
+            "object": "model",
+            "created": CREATED,
+            "owned_by": "system",
+            "shutdown_date": model.shutdown.isoformat() if model.shutdown else None,
+        }
+        for name, model in all_models().items()
+    }
+    if not names:
+        return say({"object": "list", "data": list(entries.values())})
+    entry = entries.get("/".join(names))
+    if entry is None:
+        raise RefusedError(
+            f"The model '{'/'.join(names)}' does not exist",
+            status=HTTPStatus.NOT_FOUND,
+            param="model",
+            code="model_not_found",
+        )
+    return say(entry)

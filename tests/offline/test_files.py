@@ -40,7 +40,7 @@ def test_files_are_listed_and_deleted(talk: "Talk") -> None:
     """
     create = talk.client.files.create
     first = create(file=("1", b"x"), purpose="vision").id
-    second = create(file=("2", b"x"), purpose="batch").id
+    second = create(file=("2", b"x"), purpose="user_data").id
     third = create(file=("3", b"x"), purpose="vision").id
 
     listed = talk.client.files.list
