@@ -21,9 +21,11 @@ from imagesession._version import __version__
 
 if TYPE_CHECKING:
     from imagesession import errors, presets, testing
+    from imagesession._batches import AsyncImageBatch, ImageBatch
     from imagesession._guide import guide
     from imagesession._images import AsyncSavedImage, SavedImage
     from imagesession._model.analysis import Analysis, Finding, Improvement
+    from imagesession._model.batches import BatchStatus
     from imagesession._model.budgets import Budget
     from imagesession._model.catalogue import Model
     from imagesession._model.checkup import Check, Checkup
@@ -52,15 +54,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Analysis",
+    "AsyncImageBatch",
     "AsyncImageSession",
     "AsyncSavedImage",
     "AsyncStudio",
+    "BatchStatus",
     "Budget",
     "Check",
     "Checkup",
     "Cost",
     "Estimate",
     "Finding",
+    "ImageBatch",
     "ImageSession",
     "Improvement",
     "Job",
@@ -92,15 +97,18 @@ __all__ = [
 # Loaded when they are asked for first, so that importing the package costs next to nothing.
 _ROOMS = {
     "Analysis": "_model.analysis",
+    "AsyncImageBatch": "_batches",
     "AsyncImageSession": "_session",
     "AsyncSavedImage": "_images",
     "AsyncStudio": "_studio",
+    "BatchStatus": "_model.batches",
     "Budget": "_model.budgets",
     "Check": "_model.checkup",
     "Checkup": "_model.checkup",
     "Cost": "_model.costs",
     "Estimate": "_model.estimates",
     "Finding": "_model.analysis",
+    "ImageBatch": "_batches",
     "ImageSession": "_session",
     "Improvement": "_model.analysis",
     "Job": "_model.jobs",

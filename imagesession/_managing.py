@@ -26,6 +26,7 @@ from imagesession._model.turns import Turn
 from imagesession._plan import flows, jobs, recovery, reports
 from imagesession._plan.queries import spending_query
 from imagesession._plan.recovery import Settled
+from imagesession._plan.sessions import Place
 from imagesession._plan.steps import Flow
 from imagesession._plan.wishes import Wish
 from imagesession._purposes import AsyncPurposes, Purposes
@@ -42,7 +43,7 @@ Jobs = Mapping[str, str | Job] | Iterable[str | Job]
 """What `map` makes: prompts or jobs, with or without names."""
 
 
-class _Managing(Asking[AnyDesk]):
+class Managing(Asking[AnyDesk]):
     """
     What both twins plan alike.
     """
@@ -59,7 +60,16 @@ class _Managing(Asking[AnyDesk]):
 
     def _job(self, job: Job, key: str | None, options: Mapping[str, Any]) -> Flow[Turn]:
         """
-        Plan one of many: an edit, a preset's picture, or one for a prompt.
+        Plan one of many, and make it.
+        """
+        wish, place = yield from self._wish(job, key, options)
+        return (yield from flows.generate(wish, self._terms, place))
+
+    def _wish(
+        self, job: Job, key: str | None, options: Mapping[str, Any]
+    ) -> Flow[tuple[Wish, Place | None]]:
+        """
+        Put into a wish one of many: an edit, a preset's picture, or one for a prompt.
         """
         chosen = {**options, **job.options}
         if job.preset is not None:
@@ -82,11 +92,10 @@ class _Managing(Asking[AnyDesk]):
                 mask=optional_source(job.mask),
                 kind="batch" if job.image is None else "edit",
             )
-        named = attrs.evolve(wish, intent_id=None if key is None else jobs.intent_of(key))
-        return (yield from flows.generate(named, self._terms, place))
+        return attrs.evolve(wish, intent_id=None if key is None else jobs.intent_of(key)), place
 
 
-class Manages(_Managing[Desk], Purposes):
+class Manages(Managing[Desk], Purposes):
     """
     Does many things, and tells of itself.
     """
@@ -237,7 +246,7 @@ class Manages(_Managing[Desk], Purposes):
         return self._desk.do(flow)
 
 
-class AsyncManages(_Managing[AsyncDesk], AsyncPurposes):
+class AsyncManages(Managing[AsyncDesk], AsyncPurposes):
     """
     Same as `Manages`, but awaits.
     """
@@ -336,5 +345,5 @@ def _recovered(found: tuple[Settled, ...], show: Callable[[Turn], Image]) -> Rec
     return Recovery(
         images=tuple(show(one.turn) for one in found if one.drew),
         failed=tuple(one.turn for one in found if one.failed),
-        left={one.turn.id: one.left for one in found if one.left},
+        left={one.turn.batch or one.turn.id: one.left for one in found if one.left},
     )

@@ -33,6 +33,7 @@ from imagesession._settings import (
     name_provider,
 )
 from imagesession._signatures import takes_options
+from imagesession._submitting import AsyncSubmitsBatches, SubmitsBatches
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -79,7 +80,7 @@ class _Face(Generic[AnyDesk]):
         return f"<{type(self).__name__} of {str(self.library)!r}, {self.provider}>"
 
 
-class Studio(_Face[Desk], Finds, Manages):
+class Studio(_Face[Desk], Finds, SubmitsBatches, Manages):
     """
     The way in: makes pictures and sessions, finds them again, and knows where they are kept.
 
@@ -276,7 +277,7 @@ class Studio(_Face[Desk], Finds, Manages):
         self.close()
 
 
-class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncManages):
+class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncSubmitsBatches, AsyncManages):
     """
     Same as `Studio`, but its verbs await.
     """

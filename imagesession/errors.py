@@ -29,6 +29,7 @@ Every exception that imagesession raises, grouped by what the caller can do next
 
     - `RateLimitError`: too many requests or images per minute
     - `UnavailableError`: unreachable or overloaded; the request was not processed
+    - `UnfinishedError`: a batch is not done yet
 
   pay:
 
@@ -93,6 +94,7 @@ __all__ = [
     "StreamCutError",
     "TryLaterError",
     "UnavailableError",
+    "UnfinishedError",
 ]
 
 
@@ -242,7 +244,8 @@ class ModerationError(RefusedError):
 
 class TryLaterError(ImageSessionError):
     """
-    The request was not processed and not billed; the same call may succeed later.
+    The request was not processed and not billed, or is not done yet; the same call may succeed
+    later.
     """
 
 
@@ -268,6 +271,12 @@ class UnavailableError(TryLaterError):
     """
 
     retry_after: float | None = None
+
+
+class UnfinishedError(TryLaterError):
+    """
+    The batch is not done yet; it goes on by itself, and the same call tells more later.
+    """
 
 
 class QuotaError(ImageSessionError):

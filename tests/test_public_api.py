@@ -14,9 +14,11 @@ import pytest
 
 import imagesession
 from imagesession import (
+    AsyncImageBatch,
     AsyncImageSession,
     AsyncSavedImage,
     AsyncStudio,
+    ImageBatch,
     ImageSession,
     SavedImage,
     Studio,
@@ -24,7 +26,12 @@ from imagesession import (
 )
 from imagesession._model.options import OPTION_NAMES
 
-TWINS = [(Studio, AsyncStudio), (ImageSession, AsyncImageSession), (SavedImage, AsyncSavedImage)]
+TWINS = [
+    (Studio, AsyncStudio),
+    (ImageSession, AsyncImageSession),
+    (ImageBatch, AsyncImageBatch),
+    (SavedImage, AsyncSavedImage),
+]
 # The names by which context managers are entered and left are the language's, not ours.
 RENAMED = {"__enter__": "__aenter__", "__exit__": "__aexit__"}
 

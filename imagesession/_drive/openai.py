@@ -23,6 +23,7 @@ from imagesession._plan.wire import NoReplyError, Reply, Request
 
 from .deadlines import Timed, Until, watch
 from .hiding import hide, is_told
+from .rows import Rows
 
 # Failures that prove that nothing reached the provider.
 _NOT_SENT = (
@@ -83,8 +84,9 @@ class OpenAITransport:
         with contextlib.ExitStack() as stack:
             with _failures(came):
                 response = stack.enter_context(contextlib.closing(self._open(request)))
-                reply = None if _is_stream(response) else _read(response, came)
-            yield _events(response) if reply is None else reply
+                reply = None if _is_heard(response, request) else _read(response, came)
+            heard = _rows if request.rows else _events
+            yield heard(response) if reply is None else reply
 
     def _open(self, request: Request) -> httpx2.Response:
         until = _until(request)
@@ -164,8 +166,10 @@ class AsyncOpenAITransport:
             with _failures(came), anyio.fail_after(request.timeout + _GRACE):
                 opened = contextlib.aclosing(await self._open(request, until))
                 response = await stack.enter_async_context(opened)
-                reply = None if _is_stream(response) else await _read_async(response, came)
-            yield _events_async(response, until) if reply is None else reply
+                heard = _is_heard(response, request)
+                reply = None if heard else await _read_async(response, came)
+            hear = _rows_async if request.rows else _events_async
+            yield hear(response, until) if reply is None else reply
 
     async def _open(self, request: Request, until: Until) -> httpx2.Response:
         client = self._client()
@@ -243,6 +247,30 @@ async def _events_async(response: httpx2.Response, until: Until) -> AsyncIterato
             yield data
 
 
+def _rows(response: httpx2.Response) -> Iterator[bytes]:
+    rows = Rows(MAX_BODY_BYTES)
+    with _failures():
+        for piece in response.iter_bytes():
+            for row in rows.feed(piece):
+                yield hide(row, response.request)
+        yield from rows.end()
+
+
+async def _rows_async(response: httpx2.Response, until: Until) -> AsyncIterator[bytes]:
+    rows = Rows(MAX_BODY_BYTES)
+    with _failures():
+        pieces = response.aiter_bytes()
+        while True:
+            with anyio.fail_after(max(0.0, until.left) + _GRACE):
+                piece = await anext(pieces, None)
+            if piece is None:
+                break
+            for row in rows.feed(piece):
+                yield hide(row, response.request)
+        for row in rows.end():
+            yield row
+
+
 def _check_length(heard: int) -> None:
     if heard > MAX_STREAM_BYTES:
         raise httpx2.ReadError(f"the stream has more than {MAX_STREAM_BYTES / 1e6:.0f} MB")
@@ -274,6 +302,13 @@ def _reply(response: httpx2.Response, came: list[bytes], *, whole: bool) -> Repl
         body=hide(b"".join(came), response.request),
         whole=whole,
     )
+
+
+def _is_heard(response: httpx2.Response, request: Request) -> bool:
+    """
+    Tell whether an answer is heard piece by piece: a stream of events, or a file's lines.
+    """
+    return response.is_success if request.rows else _is_stream(response)
 
 
 def _is_stream(response: httpx2.Response) -> bool:

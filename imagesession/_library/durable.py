@@ -14,7 +14,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 from imagesession.errors import DiskError
@@ -166,6 +166,37 @@ def append_line(path: Path, line: bytes, *, new: bool) -> None:
         flush(descriptor)
     if new:
         flush_folder(path.parent)
+
+
+def write_lines(lines: Mapping[Path, bytes]) -> None:
+    """
+    Write many new files of one folder durably, each with one line; all of them, or none.
+
+    They are flushed together, after all were written: a disk that takes them at once is done after
+    the first.
+
+    Args:
+        lines: The lines by the files' paths.
+
+    Raises:
+        FileExistsError: One of the files is there already.
+    """
+    written: list[Path] = []
+    try:
+        for path, line in lines.items():
+            with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
+                written.append(path)
+                _write_all(descriptor, line + b"\n")
+        for path in written:
+            with _opened(path, os.O_RDWR) as descriptor:
+                flush(descriptor)
+        for folder in {path.parent for path in written}:
+            flush_folder(folder)
+    except BaseException:
+        for path in written:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        raise
 
 
 def write_plainly(path: Path, data: bytes, scratch: Path, folder: int | None = None) -> None:

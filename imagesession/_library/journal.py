@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -17,7 +17,7 @@ from imagesession._model.turns import Turn
 from imagesession.errors import LibraryError
 
 from . import records
-from .durable import append_line
+from .durable import append_line, write_lines
 from .layout import ONE_SHOTS, Layout
 
 _OLD_SECONDS = 3600.0
@@ -80,6 +80,18 @@ class Journal:
             with contextlib.suppress(OSError):
                 file.unlink()
             raise
+
+    def intend_all(self, turns: Iterable[Turn]) -> None:
+        """
+        Write many intents down, which nobody is at by himself: all of them, or none.
+        """
+        lines = {
+            self.layout.journal_file(turn.id, turn.session): json.dumps(
+                {"owner": None, "turn": records.plain_turn(turn)}
+            ).encode()
+            for turn in turns
+        }
+        write_lines(lines)
 
     def claim(self, turn: Turn, owner: str | None) -> None:
         """

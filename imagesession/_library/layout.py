@@ -15,6 +15,7 @@ Where things lie in a library.
         sessions/<session>.json      a session's names, choices and where its branches stand
         turns/<session>/<turn>.json  what was asked and what came: the truth
         turns/one-shots/<turn>.json
+        batches/<batch>.jsonl        what batches ask for, and what became known of them
         spill/<turn>.bin             replies that were paid for and could not be read
         owners/<name>                held by each library that is open, while its process lives
         pace/<provider>.{wait,next}.json   how long a provider wants to be left alone; disposable
@@ -117,6 +118,13 @@ class Layout:
         return self.inner / "turns"
 
     @property
+    def batches(self) -> Path:
+        """
+        The folder of batches.
+        """
+        return self.inner / "batches"
+
+    @property
     def spill(self) -> Path:
         """
         The folder of replies that could not be read.
@@ -155,6 +163,7 @@ class Layout:
             self.sessions,
             self.turns,
             self.turns / ONE_SHOTS,
+            self.batches,
             self.spill,
             self.owners,
             self.pace,
@@ -173,6 +182,12 @@ class Layout:
         Return where a turn's record lies.
         """
         return self.turns / (session_id or ONE_SHOTS) / f"{turn_id}.json"
+
+    def batch_file(self, batch_id: str) -> Path:
+        """
+        Return where lies what is known of a batch.
+        """
+        return self.batches / f"{batch_id}.jsonl"
 
     def journal_file(self, turn_id: str, session_id: str | None) -> Path:
         """

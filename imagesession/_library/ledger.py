@@ -11,13 +11,14 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import attrs
 
 from imagesession._model.turns import Turn
-from imagesession._plan.store import Reservation, SpendingQuery
+from imagesession._plan.leases import Reservation
+from imagesession._plan.store import SpendingQuery
 from imagesession.errors import LibraryError, OutcomeUnknownError
 
 from . import records
@@ -38,6 +39,7 @@ class Claim:
         amount: US dollars: what it cost if it is settled, else what was set aside.
         intent_id: The caller's own name for it.
         settled: The turn, if it is settled.
+        batch: The id of the batch in which it is asked.
     """
 
     turn_id: str
@@ -45,6 +47,7 @@ class Claim:
     amount: float
     intent_id: str | None
     settled: Turn | None
+    batch: str | None = None
 
     @property
     def day(self) -> dt.date:
@@ -90,6 +93,52 @@ def allow(
     return None
 
 
+def allow_all(
+    turns: Sequence[Turn],
+    reservation: Reservation | None,
+    connection: sqlite3.Connection,
+    journal: Journal,
+    read: Callable[[str | None, str], Turn],
+) -> dict[str, Turn]:
+    """
+    Check that all of some turns may be asked for, while no other process can come in between.
+
+    Args:
+        turns: What is about to be asked; each knows what would be set aside for it.
+        reservation: What all of them are allowed to cost.
+        connection: The index, locked.
+        journal: What is not settled.
+        read: Reads a settled turn, by its session and id.
+
+    Returns:
+        What was made under the same intents' names before, by the ids of the turns.
+
+    Raises:
+        BudgetError: They may cost more than is left.
+        OutcomeUnknownError: As of `allow`.
+    """
+    claims = list(_claims(connection, journal))
+    named: dict[str | None, list[Claim]] = {}
+    for claim in claims:
+        named.setdefault(claim.intent_id, []).append(claim)
+    made: dict[str, Turn] = {}
+    for turn in turns:
+        if turn.intent_id is not None:
+            settled = (read(*one) for one in find_intent(connection, turn.intent_id))
+            before = made_before(turn.intent_id, settled) or _claimed(
+                named.get(turn.intent_id, []), turn.intent_id
+            )
+            if before is not None:
+                made[turn.id] = before
+    todo = [turn for turn in turns if turn.id not in made]
+    if reservation is not None and todo:
+        amounts = [turn.reserved for turn in todo]
+        most = None if None in amounts else sum(amount or 0.0 for amount in amounts)
+        estimate = attrs.evolve(reservation.estimate, high=most)
+        _check(todo[0], attrs.evolve(reservation, estimate=estimate), connection, claims)
+    return made
+
+
 def made_before(intent_id: str, settled: Iterable[Turn]) -> Turn | None:
     """
     Return the turn that was completed among those that were settled under a name.
@@ -114,6 +163,12 @@ def _claimed(claims: list[Claim], intent_id: str) -> Turn | None:
     for claim in claims:
         if claim.intent_id != intent_id:
             continue
+        if claim.settled is None and claim.batch is not None:
+            raise OutcomeUnknownError(
+                f"intent_id={intent_id!r} was asked for already, in a batch that is not settled: "
+                f"collect it with studio.open_batch({claim.batch!r}). It is not asked for twice.",
+                claim.turn_id,
+            )
         if claim.settled is None:
             raise OutcomeUnknownError(
                 f"intent_id={intent_id!r} was asked for already and is not settled: another "
@@ -164,6 +219,7 @@ def _claim(entry: Entry, journal: Journal) -> Claim:
         amount=spent_on(settled) if settled else reserved,
         intent_id=asked.intent_id if asked else None,
         settled=settled,
+        batch=asked.batch if asked else None,
     )
 
 

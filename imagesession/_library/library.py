@@ -7,20 +7,22 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import attrs
 
 from imagesession._model.checkup import Check
 from imagesession._model.turns import ImageRecord, Turn
-from imagesession._plan.store import Begun, Reservation, SpendingQuery, Tally, Upload
+from imagesession._plan.leases import Reservation
+from imagesession._plan.store import Begun, SpendingQuery, Tally, Upload
 from imagesession._plan.wire import Received
 from imagesession._version import __version__
 from imagesession.errors import DiskError, LibraryError
 
 from . import ledger, records, shelf
 from .archive import Archiving
+from .batches import Batching
 from .beneath import folder_beneath
 from .durable import check_writable, disk_errors, make_folder, replace, write_new
 from .layout import folder_of
@@ -35,7 +37,7 @@ MAX_UNINDEXED = 200
 _BROUGHT = frozenset({"import", "promotion"})
 
 
-class Library(Archiving, Recovering, Pacing):
+class Library(Archiving, Batching, Recovering, Pacing):
     """
     A folder of pictures and of all that is known of them.
 
@@ -93,6 +95,11 @@ class Library(Archiving, Recovering, Pacing):
             lease.release()
             raise
         return lease
+
+    def _check_batch(self, turns: Sequence[Turn]) -> None:
+        self._check_room()
+        for turn in {folder_of(turn): turn for turn in turns}.values():
+            self._check_places(turn)
 
     def find_intent(self, intent_id: str) -> Turn | None:
         """

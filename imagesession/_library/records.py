@@ -7,7 +7,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import attrs
 
@@ -29,6 +29,10 @@ from imagesession._model.turns import (
 )
 from imagesession._model.usage import Usage
 from imagesession.errors import LibraryTooNewError, OptionError, RecordError
+
+if TYPE_CHECKING:
+    from imagesession._model.batches import BatchItem, BatchRecord
+    from imagesession._model.estimates import Estimate
 
 RECORD_VERSION = 1
 T = TypeVar("T")
@@ -53,6 +57,15 @@ def dump_session(record: SessionRecord) -> bytes:
     Write a session's record as JSON.
     """
     return _dump(_record("session", _plain(record)))
+
+
+def dump_batch(record: BatchRecord) -> bytes:
+    """
+    Write a batch as JSON, without who is at it just now.
+    """
+    facts = _plain(record)
+    del facts["running"]
+    return _dump(_record("batch", facts))
 
 
 def read_turn(data: bytes, where: str) -> Turn:
@@ -94,6 +107,7 @@ def read_turn(data: bytes, where: str) -> Turn:
         cost=_read_cost(record),
         reserved=record.amount("reserved"),
         intent_id=record.optional("intent_id", str),
+        batch=record.optional("batch", str),
         origin=_read_origin(record),
         failure=_read_failure(record),
         started=record.time("started"),
@@ -127,6 +141,46 @@ def read_session(data: bytes, where: str) -> SessionRecord:
         closed=record.optional_time("closed"),
         moves={name: _read_move(moves.inner(name)) for name in moves.data},
         version=record.text("version"),
+    )
+
+
+def read_batch(data: bytes, where: str) -> BatchRecord:
+    """
+    Read a batch.
+
+    Args:
+        data: The record, with what became known since.
+        where: Its place, for errors.
+
+    Raises:
+        RecordError: It is damaged.
+        LibraryTooNewError: A newer imagesession wrote it.
+    """
+    from imagesession._model.batches import BatchRecord, BatchState  # noqa: PLC0415 - hardly ever needed
+
+    record = _open(data, where, "batch")
+    return BatchRecord(
+        id=record.text("id"),
+        name=record.optional("name", str),
+        provider=record.text("provider"),
+        endpoint=record.text("endpoint"),
+        model=record.text("model"),
+        items=record.each("items", _read_item),
+        digest=record.text("digest"),
+        estimate=_read_estimate(record.inner("estimate")),
+        created=record.time("created"),
+        owner=record.optional("owner", str),
+        posted=record.optional_time("posted"),
+        file_id=record.optional("file_id", str),
+        provider_id=record.optional("provider_id", str),
+        state=record.choice("state", get_args(BatchState)),
+        completed=record.required("completed", int),
+        failed=record.required("failed", int),
+        output_file_id=record.optional("output_file_id", str),
+        error_file_id=record.optional("error_file_id", str),
+        expires=record.optional_time("expires"),
+        problem=record.text("problem"),
+        settled=record.required("settled", bool),
     )
 
 
@@ -278,6 +332,25 @@ def _read_image(record: _Reader) -> ImageRecord:
         call_id=record.optional("call_id", str),
         source=record.choice("source", get_args(Source), "reply"),
     )
+
+
+def _read_item(record: _Reader) -> BatchItem:
+    from imagesession._model.batches import BatchItem  # noqa: PLC0415 - hardly ever needed
+
+    return BatchItem(
+        turn=record.text("turn"),
+        key=record.optional("key", str),
+        asked=record.required("asked", bool),
+        session=record.optional("session", str),
+    )
+
+
+def _read_estimate(record: _Reader) -> Estimate:
+    from imagesession._model.estimates import Estimate  # noqa: PLC0415 - hardly ever needed
+
+    low = record.amount("low")
+    grounds = record.texts("grounds")
+    return Estimate(low=low or 0.0, high=record.amount("high"), grounds=grounds)
 
 
 def _read_reference(record: _Reader) -> Reference:

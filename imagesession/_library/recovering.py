@@ -5,7 +5,7 @@ Intents that are not settled: who is at them, and how somebody else may take the
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import attrs
 
@@ -93,6 +93,15 @@ class Recovering(Foundation):
         """
         with disk_errors(self.layout.journal):
             return tuple(self._pending())
+
+    def unsettled(self, turn_ids: Collection[str]) -> tuple[Turn, ...]:
+        """
+        Return those of some one-shots that stand in the journal and are not settled.
+        """
+        with disk_errors(self.layout.journal):
+            entries = (Entry(turn_id=turn_id, session_id=None) for turn_id in sorted(turn_ids))
+            found = (self._journal.read(entry) for entry in entries if self._is_open(entry))
+            return tuple(intent.turn for intent in found if intent is not None)
 
     def leftovers(self) -> tuple[Pending, ...]:
         """

@@ -124,6 +124,7 @@ class Model:
         formats: Which file formats it makes.
         backgrounds: Which backgrounds it makes, beside "auto".
         fidelities: Which values of input fidelity it takes; none means the option is refused.
+        batch: Whether it takes requests in batches.
         markup: Whether it takes a drawing that lies over the picture to edit.
         prices: What its tokens cost.
         output: How many output tokens its pictures take.
@@ -141,6 +142,7 @@ class Model:
     formats: tuple[str, ...] = ()
     backgrounds: tuple[str, ...] = ()
     fidelities: tuple[str, ...] = ()
+    batch: bool = False
     markup: bool = False
     prices: Prices = Prices()
     output: OutputTokens = OutputTokens()
@@ -162,12 +164,14 @@ class Catalogue:
         dated: The day on which the facts were gathered.
         mainline: The model that "auto" stands for where the wire wants a name.
         image: The image model that the provider picks when none is named.
+        batch_image: The image model that a batch asks when none is named.
         models: Every model that is known, alive or ended, by its id.
     """
 
     dated: dt.date
     mainline: str
     image: str
+    batch_image: str
     models: Mapping[str, Model]
 
     def find(self, model_id: str) -> Model | None:
@@ -221,7 +225,11 @@ def read_catalogue(data: Mapping[str, Any]) -> Catalogue:
     }
     auto = data["auto"]
     return Catalogue(
-        dated=data["dated"], mainline=auto["mainline"], image=auto["image"], models=models
+        dated=data["dated"],
+        mainline=auto["mainline"],
+        image=auto["image"],
+        batch_image=auto["batch_image"],
+        models=models,
     )
 
 
@@ -237,6 +245,7 @@ def _read_model(name: str, facts: Mapping[str, Any]) -> Model:
         formats=tuple(facts.get("formats", ())),
         backgrounds=tuple(facts.get("backgrounds", ())),
         fidelities=tuple(facts.get("fidelities", ())),
+        batch=facts.get("batch", False),
         markup=facts.get("markup", False),
         prices=Prices(**facts.get("prices", {})),
         output=OutputTokens(**facts.get("output", {})),

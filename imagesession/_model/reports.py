@@ -182,7 +182,7 @@ class Recovery(Generic[Image]):
     Attributes:
         images: The pictures that were fetched and kept.
         failed: The turns that were settled without a picture; their failures say why.
-        left: Why a request could not be settled yet, by its turn's id.
+        left: Why a request could not be settled yet, by its turn's id; of a batch, by its id.
     """
 
     images: tuple[Image, ...] = ()

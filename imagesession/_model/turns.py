@@ -148,6 +148,7 @@ class Turn:
         cost: What that costs; None where nothing was asked of a provider.
         reserved: US dollars that a budget set aside for it before it was asked.
         intent_id: The caller's own name for it, by which it is made only once.
+        batch: The id of the batch in which it was asked, at half the price.
         origin: Where its picture came from, when it was not drawn for this turn.
         failure: Why there is no picture.
         started: When the request was planned.
@@ -180,6 +181,7 @@ class Turn:
     cost: Cost | None = None
     reserved: float | None = None
     intent_id: str | None = None
+    batch: str | None = None
     origin: Origin | None = None
     failure: Failure | None = None
     started: dt.datetime

@@ -18,13 +18,13 @@ from . import flows, uploads
 from .checks import MAX_PROMPT, check_label, check_options, check_prompt
 from .delivery import look_at
 from .failures import FileLostError
+from .leases import Reservation
 from .ordering import chosen, fetch, new_turn, reserve
 from .replies import Outcome
 from .requests import Item, Order, input_image, user_message
 from .retrying import in_turn
 from .sessions import Place
 from .steps import Begin, Flow, OnDisk
-from .store import Reservation
 from .tolerance import as_list, as_mapping, as_text
 from .wire import Request
 from .wishes import Terms, Wish

@@ -24,13 +24,14 @@ from imagesession.errors import (
 
 from .conversing import give_back, join, leave
 from .delivery import Delivered, deliver, goes_directly
+from .leases import Lease, Reservation
 from .ordering import plan_order, reserve
 from .replies import Outcome
 from .requests import Order
 from .retrying import in_turn
 from .sessions import Place
 from .steps import Begin, Flow, Now, OnDisk
-from .store import Fetched, Lease, Reservation
+from .store import Fetched
 from .uploads import upload
 from .wire import Received
 from .wishes import Terms, Wish
@@ -206,6 +207,7 @@ def answered(order: Order, outcome: Outcome, terms: Terms) -> Turn:
             mainline=priced,
             image=order.image_model or None,
             catalogue=terms.catalogue,
+            batch=order.turn.batch is not None,
         ),
     )
 

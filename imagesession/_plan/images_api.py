@@ -17,11 +17,12 @@ from imagesession.errors import GenerationError, ImageSessionError, ReplyError
 
 from .failures import error_of
 from .replies import Outcome, decode_picture, is_success, read_json
-from .requests import Item, Order, tool_options
+from .requests import Item, Order, located, tool_options
 from .store import Fetched
 from .tolerance import Json, as_list, as_mapping, as_text
 from .wire import Part, Received, Reply, Request
 
+GENERATIONS, EDITS = "/images/generations", "/images/edits"
 # Only generations take it: the form of an edit has no such field.
 _NOT_FOR_EDITS = frozenset({"moderation"})
 _NOT_FOR_GENERATIONS = frozenset({"input_fidelity"})
@@ -37,26 +38,38 @@ def draw(order: Order, pictures: tuple[Fetched, ...], words: str, timeout: float
         words: The whole prompt.
         timeout: Seconds in all after which the answer counts as lost.
     """
-    options = tool_options(order.turn.options)
-    body: Item = {**options, "model": order.image_model, "prompt": words, "n": 1}
-    if not pictures:
-        return Request(
-            method="POST",
-            path="/images/generations",
-            body=_without(body, _NOT_FOR_GENERATIONS),
-            timeout=timeout,
-        )
     return Request(
         method="POST",
-        path="/images/edits",
-        body=_without(body, _NOT_FOR_EDITS),
+        path=EDITS if pictures else GENERATIONS,
+        body=_body(order, words, edits=bool(pictures)),
         files=_parts(order, pictures),
         timeout=timeout,
     )
 
 
-def _without(body: Item, names: frozenset[str]) -> Item:
-    return {name: value for name, value in body.items() if name not in names}
+def write(order: Order) -> Item:
+    """
+    Write a request that names its pictures by ids instead of bringing them along, as the line of a
+    batch has it.
+
+    Args:
+        order: What is wanted; what the provider does not hold goes along within the text.
+
+    Source: https://developers.openai.com/api/reference/resources/images/methods/edit (images, mask)
+    """
+    body = _body(order, order.turn.prompt, edits=bool(order.references))
+    if order.references:
+        body["images"] = [located(picture, order.files) for picture in order.references]
+    if order.mask is not None:
+        body["mask"] = located(order.mask, order.files)
+    return body
+
+
+def _body(order: Order, words: str, *, edits: bool) -> Item:
+    options = tool_options(order.turn.options)
+    body: Item = {**options, "model": order.image_model, "prompt": words, "n": 1}
+    left_out = _NOT_FOR_EDITS if edits else _NOT_FOR_GENERATIONS
+    return {name: value for name, value in body.items() if name not in left_out}
 
 
 def _parts(order: Order, pictures: tuple[Fetched, ...]) -> tuple[Part, ...]:
@@ -89,7 +102,13 @@ def read_images(reply: Reply) -> Outcome:
     """
     if not is_success(reply):
         raise error_of(reply)
-    body = read_json(reply)
+    return read_body(read_json(reply))
+
+
+def read_body(body: Json) -> Outcome:
+    """
+    Read what a reply holds.
+    """
     pictures: list[Received] = []
     problems: list[ReplyError] = []
     for member in map(as_mapping, as_list(body.get("data"))):

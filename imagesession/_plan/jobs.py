@@ -7,7 +7,9 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
+
+import attrs
 
 from imagesession._model.jobs import Job
 from imagesession.errors import CallError, ImageSessionError
@@ -16,32 +18,41 @@ from .checks import check_label
 from .steps import Flow, OnDisk
 from .store import Store
 
+if TYPE_CHECKING:
+    from imagesession._model.batches import BatchRecord
+
 MAX_CONCURRENCY = 64
 Named = list[tuple[str | None, Job]]
 
 
-def named(jobs: Mapping[str, str | Job] | Iterable[str | Job]) -> Named:
+def named(jobs: Mapping[str, str | Job] | Iterable[str | Job], verb: str = "map") -> Named:
     """
     Return jobs with their names, in order.
+
+    Args:
+        jobs: What is to be made.
+        verb: Which verb makes it, for errors.
 
     Raises:
         CallError: There is something else among them, or it is one text.
     """
     if isinstance(jobs, str):
-        raise CallError("map() takes many prompts, not one text; put it in a list.")
+        raise CallError(f"{verb}() takes many prompts, not one text; put it in a list.")
     if isinstance(jobs, Mapping):
         pairs = cast("Mapping[str, str | Job]", jobs).items()
-        return [(check_label("A job's name", key, empty=False), _job(job)) for key, job in pairs]
+        return [
+            (check_label("A job's name", key, empty=False), _job(job, verb)) for key, job in pairs
+        ]
     if not isinstance(cast("object", jobs), Iterable):
-        raise CallError(f"map() takes prompts and Jobs, not one {type(jobs).__name__}.")
-    return [(None, _job(job)) for job in jobs]
+        raise CallError(f"{verb}() takes prompts and Jobs, not one {type(jobs).__name__}.")
+    return [(None, _job(job, verb)) for job in jobs]
 
 
-def _job(job: object) -> Job:
+def _job(job: object, verb: str) -> Job:
     if isinstance(job, str):
         return Job(job)
     if not isinstance(job, Job):
-        raise CallError(f"map() takes prompts and Jobs, not {type(job).__name__}.")
+        raise CallError(f"{verb}() takes prompts and Jobs, not {type(job).__name__}.")
     for name, example in (("options", "{'quality': 'low'}"), ("choices", "{'angle': 'top'}")):
         if not _has_names(getattr(job, name)):
             raise CallError(f"A Job's {name}= takes a mapping by name, such as {example}.")
@@ -61,6 +72,23 @@ def keys(jobs: Named) -> tuple[str, ...]:
     Return the jobs' names, if they have any.
     """
     return tuple(key for key, _ in jobs if key is not None)
+
+
+def told_of(error: CallError, number: int, count: int, key: str | None) -> CallError:
+    """
+    Say of an error which of many things it is about.
+    """
+    named = f" ({key!r})" if key is not None else ""
+    message = f"Picture {number} of {count}{named}: {error.message} Nothing was sent."
+    return attrs.evolve(error, message=message)
+
+
+def find_batch(wanted: str) -> Flow[BatchRecord]:
+    """
+    Return a batch by its id, its name, or the provider's id of it.
+    """
+    check_label("The batch's id or name", wanted, empty=False)
+    return (yield from OnDisk(lambda store: store.find_batch(wanted)))
 
 
 def intent_of(key: str) -> str:
@@ -88,16 +116,20 @@ def _made(jobs: Named, store: Store) -> Iterator[int]:
                 yield position
 
 
-def check_wait(seconds: object) -> float:
+def check_wait(seconds: object, name: str = "wait") -> float:
     """
     Return how many seconds to wait, if that makes sense.
+
+    Args:
+        seconds: What was given.
+        name: The argument's name.
 
     Raises:
         CallError: It does not.
     """
     if type(seconds) in {int, float} and 0 <= cast("float", seconds) < math.inf:
         return float(cast("float", seconds))
-    raise CallError(f"wait={seconds!r} is not a number of seconds from 0.")
+    raise CallError(f"{name}={seconds!r} is not a number of seconds from 0.")
 
 
 def check_pace(concurrency: object, per_minute: object) -> tuple[int, float | None]:

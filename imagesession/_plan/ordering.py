@@ -14,10 +14,11 @@ from imagesession._model.turns import Reference, Turn
 from imagesession.errors import OptionError, PictureError
 
 from .checks import check_options, check_partials, check_prompt, check_reference_count
+from .leases import Reservation
 from .requests import Order
 from .sessions import Place
 from .steps import AskProvider, Begin, Flow, OnDisk
-from .store import Begun, Fetched, Reservation, Source
+from .store import Begun, Fetched, Source
 from .wishes import Terms, Wish
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from imagesession._model.costs import Cost
 from imagesession._model.reports import Pending
 from imagesession._model.turns import Knowing, Turn
 from imagesession.errors import (
+    CallError,
     ImageSessionError,
     LibraryError,
     NotFoundError,
@@ -27,12 +28,12 @@ from imagesession.errors import (
 from . import requests
 from .conversing import Sighting, search
 from .flows import answered, keep_failure
+from .leases import Lease
 from .looking import poll
 from .ordering import image_model
 from .replies import Outcome
 from .requests import Order
 from .steps import AskProvider, Begin, Flow, Now, OnDisk, Send
-from .store import Lease
 from .wire import NoReplyError
 from .wishes import Terms
 
@@ -86,7 +87,14 @@ def recover(terms: Terms, patience: float) -> Flow[tuple[Settled, ...]]:
     end = (yield from Now()) + patience
     found = yield from OnDisk(lambda store: store.pending())
     settled: list[Settled] = []
+    if any(pending.turn.batch is not None for pending in found):
+        from . import batch_following  # noqa: PLC0415 - hardly ever needed
+
+        lines = yield from batch_following.settle_all(found, terms)
+        settled += [Settled(turn=turn, left=why) for turn, why in lines]
     for pending in found:
+        if pending.turn.batch is not None:
+            continue
         left = max(0.0, end - (yield from Now()))
         settled.append((yield from _settle(pending, terms, left)))
     return tuple(settled)
@@ -114,6 +122,11 @@ def cancel(turn_id: str, terms: Terms) -> Flow[Settled]:
             tuple(known),
         )
     pending = known[turn_id]
+    if pending.turn.batch is not None:
+        raise CallError(
+            f"The request {turn_id} stands in a batch, which can only be stopped as a whole: "
+            f"studio.open_batch({pending.turn.batch!r}).cancel()."
+        )
     if pending.response_id is not None:
         yield from _stop(pending.response_id)
     return (yield from _settle(pending, terms, 0.0))
@@ -137,6 +150,8 @@ def settle_leftovers(terms: Terms) -> Flow[None]:
     can be settled by one look. Whatever goes wrong, it is left for later.
     """
     for pending in (yield from OnDisk(lambda store: store.leftovers())):
+        if pending.turn.batch is not None:
+            continue  # a batch goes on by itself, and is collected by whoever asks for it
         try:
             yield from _settle(pending, terms, 0.0)
         except ImageSessionError:

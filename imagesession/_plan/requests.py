@@ -155,10 +155,13 @@ def input_image(picture: Fetched, files: Mapping[str, str]) -> Item:
     """
     Build a picture of a message: by its id where the provider holds it, else with its bytes.
     """
-    return {"type": "input_image", **_located(picture, files)}
+    return {"type": "input_image", **located(picture, files)}
 
 
-def _located(picture: Fetched, files: Mapping[str, str]) -> Item:
+def located(picture: Fetched, files: Mapping[str, str]) -> Item:
+    """
+    Say where a picture is: with the provider, or here in full.
+    """
     if picture.sha256 in files:
         return {"file_id": files[picture.sha256]}
     return {"image_url": _data_url(picture)}
@@ -180,7 +183,7 @@ def _tool(order: Order, context: Context) -> Item:
     if order.edits and (shown or context.knows):
         tool["action"] = "edit"
     if order.mask is not None:
-        tool["input_image_mask"] = _located(order.mask, order.files)
+        tool["input_image_mask"] = located(order.mask, order.files)
     return tool
 
 

@@ -13,8 +13,8 @@ from typing import TypeVar
 from imagesession._model.turns import Turn
 from imagesession.errors import RateLimitError, TryLaterError, UnavailableError
 
+from .leases import Lease
 from .steps import Flow, Now, OnDisk, Wait
-from .store import Lease
 from .wishes import Terms
 
 T = TypeVar("T")

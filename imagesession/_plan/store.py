@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import attrs
@@ -18,11 +18,11 @@ from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
 from imagesession._model.turns import ImageRecord, Kind, Turn
 
+from .batch_store import BatchStore
 from .wire import Received
 
 if TYPE_CHECKING:
-    from imagesession._model.budgets import Budget
-    from imagesession._model.estimates import Estimate
+    from .leases import Lease, Reservation
 
 Endpoint = Literal["responses", "conversations"]
 """What a server that speaks OpenAI's protocol may not have."""
@@ -155,20 +155,6 @@ class Tally:
 
 
 @attrs.frozen(kw_only=True)
-class Reservation:
-    """
-    What a paid request is allowed to cost.
-
-    Attributes:
-        budget: The limits.
-        estimate: What it is expected to cost.
-    """
-
-    budget: Budget
-    estimate: Estimate
-
-
-@attrs.frozen(kw_only=True)
 class Upload:
     """
     A picture that a provider holds.
@@ -182,17 +168,7 @@ class Upload:
     expires: dt.datetime
 
 
-class Lease(Protocol):
-    """
-    The right to be at something that is to be done once: an intent, or an upload.
-    """
-
-    def release(self) -> None:
-        """Let go of it; if it is not done, somebody else may take it over."""
-        ...
-
-
-class Store(Protocol):
+class Store(BatchStore, Protocol):
     """
     What a library does; the only part of the program that knows where things are kept.
     """
@@ -227,6 +203,10 @@ class Store(Protocol):
 
     def note(self, turn: Turn, response_id: str) -> None:
         """Write down durably the provider's id of what was asked."""
+        ...
+
+    def unsettled(self, turn_ids: Collection[str]) -> tuple[Turn, ...]:
+        """Return those of some one-shots that stand in the journal and are not settled."""
         ...
 
     def forget(self, turn: Turn) -> None:

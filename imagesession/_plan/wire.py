@@ -43,6 +43,8 @@ class Request:
         files: Sent as parts of a form.
         timeout: Seconds in all after which the answer counts as lost, however much of it came.
         silence: Seconds without a byte after which it does so before; None for no limit.
+        rows: Whether the answer, if it is one, is a file that is heard line by line: it may be
+            larger than any other answer.
     """
 
     method: Literal["GET", "POST"]
@@ -51,6 +53,7 @@ class Request:
     files: tuple[Part, ...] = ()
     timeout: float = 600.0
     silence: float | None = None
+    rows: bool = False
 
 
 @attrs.frozen(kw_only=True)

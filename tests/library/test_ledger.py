@@ -22,7 +22,8 @@ from imagesession._model.estimates import Estimate
 from imagesession._model.options import Options
 from imagesession._model.pictures import PictureFacts
 from imagesession._model.turns import Turn
-from imagesession._plan.store import Reservation, SpendingQuery
+from imagesession._plan.leases import Reservation
+from imagesession._plan.store import SpendingQuery
 from imagesession._plan.wire import Received
 from imagesession.errors import BudgetError, OutcomeUnknownError
 from imagesession.testing import tiny_image
@@ -208,7 +209,7 @@ from imagesession._model.budgets import Budget
 from imagesession._model.estimates import Estimate
 from imagesession._model.options import Options
 from imagesession._model.turns import Turn
-from imagesession._plan.store import Reservation
+from imagesession._plan.leases import Reservation
 from imagesession.errors import BudgetError
 library, passed = Library(Path(sys.argv[1])), 0
 wanted = Reservation(budget=Budget(per_session=4.0), estimate=Estimate(low=1.0, high=1.0))

@@ -174,8 +174,9 @@ def test_what_is_wrong_with_the_call_is_said_at_once(talk: "Talk") -> None:
     for one in wrong:
         with pytest.raises(openai.BadRequestError):
             create(**{**usual, **one})
+    gone: dict[str, Any] = {**usual, "input_file_id": "file-gone"}
     with pytest.raises(openai.NotFoundError):
-        create(**{**usual, "input_file_id": "file-gone"})
+        create(**gone)
     with pytest.raises(openai.BadRequestError, match=r"Must be \.jsonl"):
         talk.client.files.create(file=("in.txt", b"{}"), purpose="batch")
     for ask in (talk.client.batches.retrieve, talk.client.batches.cancel):

@@ -1,0 +1,292 @@
+"""
+Collect a batch: read what came of its lines, and settle each of them once.
+
+However often and by however many programs a batch is collected, whoever takes a line over first
+keeps its picture; the others find it kept. The files are heard line by line, so that no more than
+one picture of them is held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import attrs
+
+from imagesession import errors
+from imagesession._model.batches import BatchRecord, BatchStatus
+from imagesession._model.costs import Cost, sum_costs
+from imagesession._model.turns import Failure, Turn
+from imagesession.errors import ImageSessionError, OutcomeUnknownError, ReplyError, UnavailableError
+
+from . import batch_wire
+from .batch_looks import check_provider, drop_if_unsent, look
+from .batch_wire import Row
+from .failures import error_of
+from .flows import answered, keep_failure
+from .looking import kept
+from .replies import Outcome, is_success
+from .requests import Order
+from .steps import Flow, Hear, Listen, OnDisk, Wait
+from .wire import NoReplyError
+from .wishes import Terms
+
+_TRIES = 3
+# Somebody else who keeps a picture is done with it in a moment.
+_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+Settled = tuple[Turn | None, ...]
+"""What became of a batch's items, in their order; None for what is not settled."""
+
+
+@attrs.define
+class _Tally:
+    """
+    What was found in a batch's files.
+
+    Attributes:
+        output: How many lines of the file of pictures made sense.
+        busy: The turns that somebody else was at.
+    """
+
+    output: int = 0
+    busy: set[str] = attrs.field(factory=set[str])
+
+
+def collect(record: BatchRecord, terms: Terms) -> Flow[BatchRecord]:
+    """
+    Look at a batch, and settle what is finished.
+
+    Returns:
+        The batch, as it stands now.
+
+    Raises:
+        LibraryError: The library cannot take a picture; it stays with the provider.
+        ImageSessionError: The provider does not answer.
+    """
+    if record.settled:
+        return record
+    if (yield from drop_if_unsent(record)):
+        return attrs.evolve(record, state="unsent", settled=True)
+    record = yield from look(record)
+    if record.ended and not record.settled:
+        busy = yield from _settle(record, terms)
+        if not (yield from _left(record, busy)):
+            done = {"settled": True}
+            record = yield from OnDisk(lambda store: store.note_batch(record, done))
+    return record
+
+
+def _left(record: BatchRecord, busy: frozenset[str]) -> Flow[dict[str, Turn]]:
+    """
+    Find what is not settled, after others are done with what they are at.
+    """
+    left = yield from _open_turns(record)
+    for pause in _PAUSES:
+        if busy.isdisjoint(left):
+            break
+        yield from Wait(pause)
+        left = yield from _open_turns(record)
+    return left
+
+
+def _open_turns(record: BatchRecord) -> Flow[dict[str, Turn]]:
+    """
+    Find the turns of a batch that are not settled.
+    """
+    asked = frozenset(record.asked)
+    turns = yield from OnDisk(lambda store: store.unsettled(asked))
+    return {turn.id: turn for turn in turns}
+
+
+def _settle(record: BatchRecord, terms: Terms) -> Flow[frozenset[str]]:
+    """
+    Settle the lines of a batch that has ended; return those that somebody else is at.
+    """
+    waiting = yield from _open_turns(record)
+    tally = _Tally()
+    if record.output_file_id or record.error_file_id:
+        yield from check_provider(record)
+    if waiting and record.output_file_id is not None:
+        yield from _read(record.output_file_id, record, waiting, tally, terms)
+    if waiting and record.error_file_id is not None:
+        aside = _Tally(busy=tally.busy)
+        yield from _read(record.error_file_id, record, waiting, aside, terms)
+    error = _of_the_rest(record, tally)
+    if error is not None:
+        for turn in waiting.values():
+            if not (yield from _keep(turn, Row(turn_id=turn.id, error=error), b"", record, terms)):
+                tally.busy.add(turn.id)
+    return frozenset(tally.busy)
+
+
+def _of_the_rest(record: BatchRecord, tally: _Tally) -> ImageSessionError | None:
+    """
+    Say what became of lines that no file shows; None where that is not certain.
+    """
+    if record.state == "unsent":
+        return UnavailableError(
+            "The batch was not taken up: a quarter of an hour later, the provider does not list "
+            "it. It was not billed. Submit it again."
+        )
+    if record.state == "failed":
+        return batch_wire.failure(record)
+    if record.state in {"expired", "cancelled"} and tally.output >= record.completed:
+        return batch_wire.undone(record)
+    return None
+
+
+def _read(
+    file_id: str, record: BatchRecord, waiting: dict[str, Turn], tally: _Tally, terms: Terms
+) -> Flow[None]:
+    """
+    Read a file of answers; one that breaks off is read again from its start.
+    """
+    problem: NoReplyError | None = None
+    for _ in range(_TRIES):
+        tally.output = 0
+        try:
+            yield from _read_once(file_id, record, waiting, tally, terms)
+        except NoReplyError as error:
+            problem = error
+            continue
+        return
+    reason = problem.reason if problem else ""
+    raise UnavailableError(
+        f"The pictures of the batch came only in part ({reason}); {len(waiting)} are left. Those "
+        "that came are kept; call again for the others."
+    )
+
+
+def _read_once(
+    file_id: str, record: BatchRecord, waiting: dict[str, Turn], tally: _Tally, terms: Terms
+) -> Flow[None]:
+    reply = yield from Listen(batch_wire.content(file_id))
+    if reply is not None:
+        error = error_of(reply)
+        if is_success(reply) or not isinstance(error, ImageSessionError):
+            raise OutcomeUnknownError(
+                f"The provider has no file {file_id} with the pictures of the batch {record.id} "
+                f"any more ({error}).",
+                record.id,
+                record.provider_id,
+            )
+        raise error
+    while (data := (yield from Hear())) is not None:
+        row = batch_wire.read_row(data)
+        if row is None:
+            yield from _spill(record, data)
+            continue
+        tally.output += 1
+        turn = waiting.get(row.turn_id)
+        if turn is not None:
+            if not (yield from _keep(turn, row, data, record, terms)):
+                tally.busy.add(turn.id)
+            del waiting[row.turn_id]
+
+
+def _spill(record: BatchRecord, data: bytes) -> Flow[None]:
+    """
+    Keep a line that makes no sense: it may hold a picture that is paid for.
+    """
+    with contextlib.suppress(errors.LibraryError):
+        yield from OnDisk(lambda store: store.spill(record.id, data))
+
+
+def _keep(turn: Turn, row: Row, data: bytes, record: BatchRecord, terms: Terms) -> Flow[bool]:
+    """
+    Keep what came of a line; False if somebody else is at it, or has kept it.
+    """
+    lease = yield from OnDisk(lambda store: store.claim(turn))
+    if lease is None:
+        return False
+    try:
+        if row.outcome is not None:
+            yield from _keep_outcome(turn, row.outcome, data, record, terms)
+        elif row.error is not None:
+            error = batch_wire.undone(record) if row.undone else row.error
+            yield from keep_failure(turn, error)
+    finally:
+        lease.release()
+    return True
+
+
+def _keep_outcome(
+    turn: Turn, outcome: Outcome, data: bytes, record: BatchRecord, terms: Terms
+) -> Flow[None]:
+    whole = yield from kept(turn, outcome, data)
+    order = Order(turn=turn, mainline="", image_model=record.model)
+    told = answered(order, whole, terms)
+    if whole.error is not None:
+        yield from keep_failure(told, whole.error)
+        return
+    settled = attrs.evolve(told, status="completed")
+    yield from OnDisk(lambda store: store.commit(settled, whole.pictures))
+
+
+# --- what came of all of it -----------------------------------------------------------------------
+
+
+def settled(record: BatchRecord) -> Flow[Settled]:
+    """
+    Return what became of a batch's items.
+    """
+    return (yield from OnDisk(lambda store: store.batch_turns(record)))
+
+
+def status(record: BatchRecord, terms: Terms) -> Flow[BatchStatus]:
+    """
+    Tell where a batch stands, as far as is known here.
+    """
+    turns = yield from settled(record)
+    asked = frozenset(record.asked)
+    costs = [turn.cost for turn in turns if turn and turn.id in asked and turn.cost]
+    before = len(record.items) - len(asked)
+    return BatchStatus(
+        id=record.id,
+        name=record.name,
+        provider_id=record.provider_id,
+        state=record.state,
+        total=len(record.items),
+        completed=record.completed + before,
+        failed=record.failed,
+        saved=sum(turn is not None and turn.drew for turn in turns),
+        created=record.created,
+        expires=record.expires,
+        estimate=record.estimate,
+        cost=_cost(costs, terms),
+        problem=record.problem,
+    )
+
+
+def _cost(costs: list[Cost], terms: Terms) -> Cost:
+    return sum_costs(costs, terms.catalogue)
+
+
+def outcome_of(turn: Turn | None, record: BatchRecord) -> Turn | ImageSessionError:
+    """
+    Return what became of an item: its turn, or the error that stands in its place.
+    """
+    if turn is None and record.state == "unsent":
+        return UnavailableError(
+            "The program was stopped before it submitted the batch; nothing was billed. Submit it "
+            "again."
+        )
+    if turn is None:
+        return OutcomeUnknownError(
+            f"The files of the batch {record.id} do not show this picture. It may have been made "
+            "and billed; call again later.",
+            record.id,
+            record.provider_id,
+        )
+    return turn if turn.drew else error_again(turn.failure)
+
+
+def error_again(failure: Failure | None) -> ImageSessionError:
+    """
+    Make the error again of which a turn's record tells.
+    """
+    if failure is None:
+        return ReplyError("The turn brought no picture.")
+    kind: object = getattr(errors, failure.error, None)
+    if isinstance(kind, type) and issubclass(kind, ImageSessionError):
+        return kind(failure.message)
+    return ImageSessionError(failure.message)

@@ -1,0 +1,214 @@
+"""
+Find out where a batch stands. Looking is free.
+
+A batch whose id reached nobody is found among the provider's batches by our own name for it. It is
+never asked for again: one that is not there a quarter of an hour later was not taken up.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import attrs
+
+from imagesession._model.batches import VOID, BatchNews, BatchRecord
+from imagesession.errors import (
+    AccessError,
+    ImageSessionError,
+    OutcomeUnknownError,
+    ReplyError,
+    UnavailableError,
+)
+
+from . import batch_wire
+from .failures import error_of
+from .looking import looks
+from .replies import is_success, read_json
+from .steps import AskProvider, Begin, Flow, Now, OnDisk, Send, Wait
+from .tolerance import Json, as_list, as_mapping, as_text
+from .wire import NoReplyError, Reply, Request
+
+NOT_TAKEN_UP_AFTER = dt.timedelta(minutes=15)
+# Clocks differ; batches that are older by more than this are not looked at.
+_MARGIN = dt.timedelta(hours=1)
+_PAGES = 100
+
+
+@attrs.frozen(kw_only=True)
+class Sighting:
+    """
+    What a look at the list of batches showed.
+
+    Attributes:
+        news: What is known of ours; None if it is not there.
+        whole: Whether all that may be it was seen.
+    """
+
+    news: BatchNews | None = None
+    whole: bool = False
+
+
+def look(record: BatchRecord) -> Flow[BatchRecord]:
+    """
+    Ask the provider where a batch stands, and write down what is new.
+
+    Raises:
+        OutcomeUnknownError: The provider does not know it, or another one has it.
+        ImageSessionError: The provider does not answer.
+    """
+    shown = record.output_file_id or record.error_file_id or record.state in VOID
+    if record.state == "preparing" or (record.ended and shown):
+        return record
+    yield from check_provider(record)
+    if record.provider_id is None:
+        return (yield from _seek(record))
+    return (yield from hear(record, batch_wire.retrieve(record.provider_id)))
+
+
+def check_provider(record: BatchRecord) -> Flow[None]:
+    """
+    Refuse to ask somebody else than the provider that has a batch.
+    """
+    provider = yield from AskProvider()
+    if provider != record.provider:
+        raise OutcomeUnknownError(
+            f"The batch {record.id} was asked of {record.provider}, not of {provider}. Open the "
+            "library with a studio of that provider.",
+            record.id,
+            record.provider_id,
+        )
+
+
+def hear(record: BatchRecord, request: Request) -> Flow[BatchRecord]:
+    """
+    Send a free request that is answered by a batch, and write down what is new.
+    """
+    reply = yield from ask(request)
+    if reply.status == 404:  # noqa: PLR2004 - HTTP's "not found"
+        raise OutcomeUnknownError(
+            f"The provider does not know the batch {record.provider_id} any more, or this key may "
+            "not see it. Its pictures may have been made and billed.",
+            record.id,
+            record.provider_id,
+        )
+    if not is_success(reply):
+        raise _plain(error_of(reply))
+    return (yield from _note(record, batch_wire.read_news(read_json(reply))))
+
+
+def ask(request: Request) -> Flow[Reply]:
+    """
+    Send a free request.
+
+    Raises:
+        UnavailableError: There is no answer.
+    """
+    try:
+        return (yield from Send(request))
+    except NoReplyError as error:
+        raise UnavailableError(
+            f"The provider cannot be reached ({error.reason}). Check the network and the base "
+            "URL; nothing is lost."
+        ) from error
+
+
+def _plain(error: Exception) -> ImageSessionError:
+    if isinstance(error, ImageSessionError):
+        return error
+    return ReplyError(f"The provider answers a look at a batch with an error: {error}")
+
+
+def _note(record: BatchRecord, news: BatchNews) -> Flow[BatchRecord]:
+    fresh = {name: value for name, value in news.items() if getattr(record, name) != value}
+    if not fresh:
+        return record
+    return (yield from OnDisk(lambda store: store.note_batch(record, fresh)))
+
+
+# --- one whose id is not known --------------------------------------------------------------------
+
+
+def _seek(record: BatchRecord) -> Flow[BatchRecord]:
+    """
+    Look once for a batch whose id reached nobody; one that is not there for long was not taken up.
+    """
+    sighting = yield from _search_once(record)
+    if sighting.news is not None:
+        return (yield from _note(record, sighting.news))
+    now = (yield from Begin()).at
+    due = (record.posted or record.created) + NOT_TAKEN_UP_AFTER
+    if sighting.whole and now >= due and not record.running:
+        return (yield from _note(record, {"state": "unsent"}))
+    return record
+
+
+def search(record: BatchRecord, patience: float) -> Flow[BatchRecord | None]:
+    """
+    Look for a batch whose id reached nobody, for a while; return it with its id, if it is there.
+    """
+    start = now = yield from Now()
+    until = start + patience
+    for due in looks(0.0):
+        yield from Wait(max(0.0, min(start + due, until) - now))
+        try:
+            sighting = yield from _search_once(record)
+        except AccessError:
+            raise
+        except ImageSessionError:
+            sighting = Sighting()
+        if sighting.news is not None:
+            return (yield from _note(record, sighting.news))
+        now = yield from Now()
+        if now >= until:
+            return None
+    raise AssertionError("looks never end")
+
+
+def _search_once(record: BatchRecord) -> Flow[Sighting]:
+    """
+    Look through the provider's batches, the latest first, back to when ours was put together.
+    """
+    after = ""
+    for _ in range(_PAGES):
+        reply = yield from ask(batch_wire.page(after))
+        if not is_success(reply):
+            raise _plain(error_of(reply))
+        listed = read_json(reply)
+        batches = [as_mapping(one) for one in as_list(listed.get("data"))]
+        ours = next((one for one in batches if batch_wire.is_ours(one, record)), None)
+        if ours is not None:
+            return Sighting(news=batch_wire.read_news(ours))
+        last = as_text(batches[-1].get("id")) if batches else ""
+        if listed.get("has_more") is not True or any(_is_older(one, record) for one in batches):
+            return Sighting(whole=isinstance(listed.get("data"), list))
+        if not last or last == after:
+            return Sighting()
+        after = last
+    return Sighting()
+
+
+def _is_older(batch: Json, record: BatchRecord) -> bool:
+    made = batch.get("created_at")
+    earliest = (record.created - _MARGIN).timestamp()
+    return isinstance(made, int) and made < earliest
+
+
+# --- one that was not submitted -------------------------------------------------------------------
+
+
+def drop_unsent() -> Flow[None]:
+    """
+    Forget the batches of programs that were stopped before they submitted them.
+    """
+    for record in (yield from OnDisk(lambda store: store.list_batches())):
+        yield from drop_if_unsent(record)
+
+
+def drop_if_unsent(record: BatchRecord) -> Flow[bool]:
+    """
+    Forget a batch that was not submitted and that nobody is at; tell whether it was one.
+    """
+    unsent = record.posted is None and record.state == "preparing" and not record.running
+    if unsent:
+        yield from OnDisk(lambda store: store.forget_batch(record))
+    return unsent
