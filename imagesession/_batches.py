@@ -228,8 +228,8 @@ def _checked_timeout(timeout: float | None) -> float | None:
 @contextmanager
 def _watched(
     total: int,
-    wanted: bool | None,
-    on_progress: OnBatch | None,  # noqa: FBT001 - of this file alone
+    wanted: bool | None,  # noqa: FBT001 - of this file alone
+    on_progress: OnBatch | None,
 ) -> Generator[OnBatch, None, None]:
     """
     Show how a batch gets on, by a bar and to whoever wants to be told.

@@ -289,9 +289,11 @@ def _requests(layout: Layout, journal: Journal, pending: tuple[Pending, ...]) ->
         if entry.turn_id not in known and not _is_settled(layout, entry)
     ]
     running = sum(one.running for one in pending)
-    left = [one for one in pending if not one.running]
+    waiting = sum(one.turn.batch is not None for one in pending)
+    left = [one for one in pending if not one.running and one.turn.batch is None]
     parts = [
         f"running programs are at {running}" if running else "",
+        f"{waiting} wait for their batches" if waiting else "",
         _left(left) if left else "",
         f"{len(damaged)} cannot be read: {_some(damaged)}" if damaged else "",
     ]

@@ -24,13 +24,14 @@ from .batch_wire import Row
 from .failures import error_of
 from .flows import answered, keep_failure
 from .looking import kept
-from .replies import Outcome, is_success
+from .replies import Outcome
 from .requests import Order
 from .steps import Flow, Hear, Listen, OnDisk, Wait
 from .wire import NoReplyError
 from .wishes import Terms
 
 _TRIES = 3
+_GONE = frozenset({404, 410})
 # Somebody else who keeps a picture is done with it in a moment.
 _PAUSES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 Settled = tuple[Turn | None, ...]
@@ -162,7 +163,7 @@ def _read_once(
     reply = yield from Listen(batch_wire.content(file_id))
     if reply is not None:
         error = error_of(reply)
-        if is_success(reply) or not isinstance(error, ImageSessionError):
+        if reply.status in _GONE or not isinstance(error, ImageSessionError):
             raise OutcomeUnknownError(
                 f"The provider has no file {file_id} with the pictures of the batch {record.id} "
                 f"any more ({error}).",

@@ -1,0 +1,117 @@
+"""
+A program that submits a batch and collects it, and dies at a durable step of its library.
+
+    python -m tests.faults.batch_steps LIBRARY URL [forgetful | hasty]
+
+It reads lines of a batch's name, a number and "before" or "after". For each it forks, goes through
+a day with that batch, kills itself there, and prints how that ended: a negative signal, or the
+number of steps where they were fewer.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+import attrs
+
+from imagesession import Studio
+from imagesession._drive import clients  # what takes long to import is there before it forks
+from imagesession._library.batches import Batching
+from imagesession._model.batches import BatchNews, BatchRecord
+from imagesession._plan import batch_collecting, batching
+from imagesession._plan.steps import Flow, OnDisk
+from imagesession._plan.wishes import Terms
+from tests.faults.steps import Step, Watcher, When
+
+assert clients
+assert batching
+
+
+def prompts(name: str) -> list[str]:
+    """
+    Return what the batch of a name asks for.
+    """
+    return [f"{name}, first", f"{name}, second"]
+
+
+def submit_and_die(root: Path, url: str, name: str, number: int, when: When) -> int:
+    """
+    Submit a batch and collect it, and die at a step; return how many there were if that is more.
+    """
+    count = 0
+
+    def die(_: Step) -> None:
+        nonlocal count
+        count += 1
+        if count == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    studio = Studio(root, api_key="x", base_url=url)
+    watcher = Watcher(root, before=die) if when == "before" else Watcher(root, after=die)
+    with watcher.watching():
+        studio.batch(prompts(name), name=name).wait(progress=False)
+    return count
+
+
+# --- twins that must be caught ------------------------------------------------------------------
+
+
+def forget() -> None:
+    """
+    Write nothing down of what becomes known of a batch.
+    """
+
+    def forgets(self: Batching, record: BatchRecord, news: BatchNews) -> BatchRecord:
+        del self
+        return attrs.evolve(record, **news)
+
+    Batching.note_batch = forgets  # type: ignore[method-assign]
+
+
+def hurry() -> None:
+    """
+    Write down that all is settled before anything is kept.
+    """
+    settle = vars(batch_collecting)["_settle"]
+
+    def settles(record: BatchRecord, terms: Terms) -> Flow[frozenset[str]]:
+        yield from OnDisk(lambda store: store.note_batch(record, {"settled": True}))
+        busy: frozenset[str] = yield from settle(record, terms)
+        return busy
+
+    vars(batch_collecting)["_settle"] = settles
+
+
+# --- the program ------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """
+    Die as told, again and again.
+    """
+    library, url, *twin = sys.argv[1:]
+    for named in twin:
+        {"forgetful": forget, "hasty": hurry}[named]()
+    for line in sys.stdin:
+        name, number, when = line.split()
+        child = os.fork()
+        if not child:
+            code = 255
+            try:
+                moment: When = "before" if when == "before" else "after"
+                code = submit_and_die(Path(library), url, name, int(number), moment)
+            except BaseException:  # noqa: BLE001 - nobody else is there to tell it
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the answer
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,812 @@
+"""
+Batches: many pictures at half the price, fetched later by whoever comes; none is paid for twice.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from imagesession import BatchStatus, Budget, Job, Studio
+from imagesession._offline.exchange import Answer, Call, Part, Reset, say
+from imagesession._offline.faults import Fault
+from imagesession._plan import batch_looks, batching
+from imagesession.errors import (
+    BudgetError,
+    CallError,
+    ImageSessionError,
+    ModerationError,
+    NotFoundError,
+    OptionError,
+    OutcomeUnknownError,
+    PictureError,
+    PromptError,
+    ProviderError,
+    RateLimitError,
+    RejectedError,
+    ReplyError,
+    UnavailableError,
+    UnfinishedError,
+)
+from imagesession.testing import OfflineProvider, tiny_image, tiny_mask
+from tests.conftest import MakeStudio
+
+ZOO = {"fox": "a fox", "owl": "an owl", "cat": "a cat"}
+SMALL: dict[str, Any] = {"quality": "low", "size": "1024x1024"}
+
+
+def posted(provider: OfflineProvider, path: str = "/batches") -> int:
+    """
+    Return how often something was asked for.
+    """
+    return sum(call.method == "POST" and call.path == path for call in provider.calls)
+
+
+def lose(provider: OfflineProvider, *, path: str = "/batches", arrives: bool = True) -> None:
+    """
+    Let the answer to the next request be lost, after it arrived or before.
+    """
+
+    def bend(answer: Answer) -> Answer:
+        return attrs.evolve(answer, parts=iter([Reset()]))
+
+    def instead(_: Call) -> Answer:
+        return Answer(headers={}, parts=iter([Reset()]))
+
+    if arrives:
+        provider.script(Fault(method="POST", path=path, bend=bend))
+    else:
+        provider.script(Fault(method="POST", path=path, instead=instead))
+
+
+def tell(provider: OfflineProvider, change: Callable[[dict[str, Any]], object]) -> None:
+    """
+    Let the next look at a batch show something else.
+    """
+
+    def bend(answer: Answer) -> Answer:
+        said = json.loads(b"".join(part for part in answer.parts if isinstance(part, bytes)))
+        change(said)
+        return say(said)
+
+    provider.script(Fault(method="GET", path="/batches/*", bend=bend))
+
+
+def rewrite(provider: OfflineProvider, change: Callable[[list[bytes]], list[Part]]) -> None:
+    """
+    Let the next file that is fetched have other lines.
+    """
+
+    def bend(answer: Answer) -> Answer:
+        whole = b"".join(part for part in answer.parts if isinstance(part, bytes))
+        headers = {"content-type": "application/octet-stream", "content-length": str(len(whole))}
+        rows = change(whole.splitlines(keepends=True))
+        lost = sum(len(row) for row in rows if isinstance(row, bytes)) != len(whole)
+        return attrs.evolve(answer, headers={} if lost else headers, parts=iter(rows))
+
+    provider.script(Fault(method="GET", path="/files/*/content", bend=bend))
+
+
+def kinds(results: Any) -> list[str]:
+    """
+    Return what stands in each place: "picture", or an error's name.
+    """
+    return [
+        type(one).__name__ if isinstance(one, ImageSessionError) else "picture" for one in results
+    ]
+
+
+# --- a day with a batch ---------------------------------------------------------------------------
+
+
+def test_a_batch_is_submitted_and_collected(studio: Any, provider: OfflineProvider) -> None:
+    """
+    Submitting returns at once; when the provider is done, the pictures come in the order and under
+    the names in which they were asked, whatever the order in which they were made.
+    """
+    provider.pace_batches(backwards=True)
+    batch = studio.batch(ZOO, **SMALL)
+
+    assert provider.drawn == ()
+    assert (batch.keys, len(studio.pending())) == (("fox", "owl", "cat"), 3)
+    with pytest.raises(UnfinishedError, match="in_progress, 1 of 3 made"):
+        batch.results()
+    found = batch.results()
+
+    assert [one.prompt for one in found] == list(ZOO.values())
+    assert (found.ok, found.get("owl").prompt) == (True, "an owl")
+    assert {one.path.parent.name for one in found} == {"batch_generations"}
+    assert {one.id for one in studio.images(kind="batch")} == {one.id for one in found}
+    assert {one.turn.batch for one in found} == {batch.id}
+    assert studio.pending() == ()
+    provider.assert_drawn(3, quality="low", model="gpt-image-2.5-sunburst")
+
+
+def test_pictures_of_a_batch_cost_half(studio: Any) -> None:
+    """
+    The estimate is at half the price and holds the bill, as the provider's usage tells it.
+    """
+    batch = studio.batch(ZOO, **SMALL)
+    batch.status()
+    found = batch.results()
+    one = studio.generate("a fox", image_model="gpt-image-2.5-sunburst", **SMALL)
+
+    costs = [image.cost.total for image in found]
+    assert costs[0] == pytest.approx(one.cost.image / 2, rel=0.1)
+    assert batch.estimate.low <= sum(costs) <= batch.estimate.high
+    assert studio.spending(by="kind").groups["batch"].dollars == pytest.approx(sum(costs))
+    assert batch.status(live=False).cost.total == pytest.approx(sum(costs))
+
+
+def test_another_program_collects(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    A batch is opened again by its id, its name or the provider's id of it, in any program on the
+    library, and is listed there.
+    """
+    provider = OfflineProvider()
+    here = make_studio(tmp_path / "library", provider=provider)
+    batch = here.batch(ZOO, name="zoo", **SMALL)
+    told = batch.status()
+    here.close()
+
+    there = make_studio(tmp_path / "library", provider=provider)
+    for wanted in (batch.id, "zoo", told.provider_id):
+        assert there.open_batch(wanted).id == batch.id
+    assert [one.name for one in there.batches()] == ["zoo"]
+    assert there.open_batch("zoo").results().ok
+    with pytest.raises(NotFoundError, match="there are: zoo"):
+        there.open_batch("barn")
+
+
+def test_waiting_tells_how_far_it_is(studio: Any, provider: OfflineProvider) -> None:
+    """
+    Waiting looks until the provider is done, tells of every look, and returns the results.
+    """
+    provider.pace_batches(looks=3)
+    told: list[BatchStatus] = []
+    found = studio.batch(ZOO, **SMALL).wait(progress=False, on_progress=told.append)
+
+    assert found.ok
+    assert [(one.state, one.completed, one.saved) for one in told] == [
+        ("in_progress", 1, 0),
+        ("in_progress", 2, 0),
+        ("completed", 3, 3),
+    ]
+    assert str(told[0]) == "in_progress, 1 of 3 made, 0 saved"
+    assert [one.ended for one in told] == [False, False, True]
+
+
+def test_waiting_has_an_end(
+    studio: Any, provider: OfflineProvider, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    Whoever waits for some time only is told where the batch stands then; it goes on by itself. A
+    bar shows how many pictures are made.
+    """
+    provider.pace_batches(looks=3)
+    batch = studio.batch(ZOO, **SMALL)
+    with pytest.raises(UnfinishedError, match="not finished after 0 seconds"):
+        batch.wait(0, progress=True)
+    assert "1/3" in capsys.readouterr().err
+    with pytest.raises(CallError, match="timeout=-1"):
+        batch.wait(-1)
+    with pytest.raises(CallError, match="cannot be called"):
+        batch.wait(on_progress=1)
+    assert batch.wait().ok
+
+
+def test_a_look_that_fails_does_not_end_the_wait(studio: Any, provider: OfflineProvider) -> None:
+    """
+    A provider that is away for a moment is looked at again.
+    """
+    batch = studio.batch(ZOO, **SMALL)
+    provider.fail_next(status=503, path="/batches/*")
+    provider.fail_next(status=500, path="/batches/*")
+    assert batch.wait().ok
+
+
+def test_pictures_to_go_by_are_sent_up_once(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    Edits, references and masks go along by the ids of files, each sent up once.
+    """
+    studio = make_studio(tmp_path / "library", provider=provider)
+    jobs = [
+        Job("warmer", image=tiny_image()),
+        Job("bluer", image=tiny_image(), mask=tiny_mask()),
+        Job("a shop in this style", reference=tiny_image()),
+    ]
+    found = studio.batch(jobs, **SMALL).wait()
+
+    assert found.ok, found.errors
+    assert [one.kind for one in found] == ["edit", "edit", "batch"]
+    lines = [call.body for call in provider.calls if call.path == "/images/edits"]
+    assert len({body["images"][0]["file_id"] for body in lines}) == 1
+    assert lines[1]["mask"]["file_id"]
+    assert posted(provider, "/files") == 3  # the picture, the mask, the batch
+
+
+def test_presets_stand_in_batches(studio: Any) -> None:
+    """
+    A job may name a preset, as for `map`.
+    """
+    job = Job("wireless headphones", preset="product", choices={"angle": "top"})
+    (image,) = studio.batch([job], **SMALL).wait()
+    assert image.turn.parameters["angle"] == "top"
+
+
+# --- what is refused before it is sent ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "jobs,options,error,told",
+    [
+        ([], {}, CallError, "nothing to ask for"),
+        ("a fox", {}, CallError, r"batch\(\) takes many prompts"),
+        (["a fox", ""], {}, PromptError, "Picture 2 of 2: The prompt is empty"),
+        ({"fox": ""}, {}, PromptError, r"Picture 1 of 1 \('fox'\)"),
+        (["a fox"], {"quality": "superb"}, OptionError, "quality"),
+        (["a fox"], {"image_model": "gpt-image-2.6-flare"}, OptionError, "not made in batches"),
+        (["a fox", Job("bluer", image=tiny_image())], {}, CallError, "1 of 2 pictures go by"),
+        (["a", Job("b", options={"image_model": "gpt-image-2"})], {}, OptionError, "one image mod"),
+        ([Job("bluer", image="nowhere.png")], {}, PictureError, "Picture 1 of 1"),
+        ([Job("a", preset="nope")], {}, CallError, "Picture 1 of 1"),
+        (["a"] * 50_001, {}, CallError, "50,001 pictures, and a batch takes 50,000"),
+    ],
+)
+def test_what_is_wrong_is_refused_before_anything_is_sent(  # noqa: PLR0917 - a case of many parts
+    studio: Any,
+    provider: OfflineProvider,
+    jobs: Any,
+    options: dict[str, Any],
+    error: type[ImageSessionError],
+    told: str,
+) -> None:
+    """
+    A batch of which any picture cannot be asked for is refused as a whole, and says which.
+    """
+    with pytest.raises(error, match=told):
+        studio.batch(jobs, **options)
+    assert posted(provider) == posted(provider, "/files") == 0
+    assert (studio.pending(), studio.batches()) == ((), ())
+
+
+def test_a_file_that_is_too_large_is_refused(
+    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A file of more than the provider takes is not sent, and nothing is left behind.
+    """
+    monkeypatch.setattr(batching, "MAX_BYTES", 400)
+    with pytest.raises(CallError, match="pictures make a file of more than"):
+        studio.batch(ZOO)
+    assert posted(provider, "/files") == 0
+    assert (studio.pending(), studio.batches()) == ((), ())
+
+
+@pytest.mark.parametrize("lacking", ["files", "batches"])
+def test_a_provider_without_batches_says_so(
+    make_studio: MakeStudio, tmp_path: Path, lacking: str
+) -> None:
+    """
+    Where there are no batches the error says so and names `map`; nothing is left behind.
+    """
+    provider = OfflineProvider(**{lacking: False})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - a flag by its name
+    studio = make_studio(tmp_path / "library", provider=provider)
+    with pytest.raises(RejectedError, match=r"does not take batches.*studio\.map"):
+        studio.batch(ZOO)
+    assert (studio.pending(), studio.batches()) == ((), ())
+    assert studio.map(["a fox"], quality="low").ok
+
+
+@pytest.mark.parametrize("path", ["/files", "/batches"])
+def test_a_batch_that_is_turned_away_leaves_nothing(
+    studio: Any, provider: OfflineProvider, path: str
+) -> None:
+    """
+    A batch that the provider turned away is forgotten, and may be submitted again.
+    """
+    provider.fail_next(status=429, path=path, method="POST", headers={"retry-after": "0"})
+    with pytest.raises(RateLimitError):
+        studio.batch(ZOO, name="zoo", **SMALL)
+    assert (studio.pending(), studio.batches()) == ((), ())
+    assert studio.batch(ZOO, name="zoo", **SMALL).wait().ok
+    assert len(provider.drawn) == 3
+
+
+# --- nothing is paid for twice --------------------------------------------------------------------
+
+
+def test_a_named_batch_is_submitted_once(studio: Any, provider: OfflineProvider) -> None:
+    """
+    A program that is run again under a name gets the same batch, before and after it is done; for
+    other pictures the name is refused.
+    """
+    first = studio.batch(ZOO, name="zoo", **SMALL)
+    again = studio.batch(ZOO, name="zoo", **SMALL)
+    found = again.wait()
+    once_more = studio.batch(ZOO, name="zoo", **SMALL)
+
+    assert first.id == again.id == once_more.id
+    assert [one.id for one in once_more.results()] == [one.id for one in found]
+    with pytest.raises(CallError, match="another batch"):
+        studio.batch(["a dog"], name="zoo")
+    with pytest.raises(CallError, match="name"):
+        studio.batch(["a dog"], name=" ")
+    assert (posted(provider), len(provider.drawn)) == (1, 3)
+
+
+def test_what_was_made_under_a_name_is_not_made_again(
+    studio: Any, provider: OfflineProvider
+) -> None:
+    """
+    Names are shared with `map`: only what is missing is asked for, and the rest is given.
+    """
+    owl = studio.map({"owl": "an owl"}, **SMALL).get("owl")
+    batch = studio.batch(ZOO, **SMALL)
+    told = batch.status()
+    found = batch.wait()
+
+    assert (told.total, told.completed) == (3, 2)
+    assert found.get("owl").id == owl.id
+    assert [one.prompt for one in found] == list(ZOO.values())
+    assert len(provider.drawn) == 3
+    done = studio.batch(ZOO, **SMALL)
+    assert [one.id for one in done.results()] == [one.id for one in found]
+    assert done.status().state == "completed"
+    assert (posted(provider), len(provider.drawn)) == (1, 3)
+
+
+def test_what_is_under_way_is_not_asked_for_again(studio: Any, provider: OfflineProvider) -> None:
+    """
+    A name that stands in a batch which is not settled is refused, and the error names the batch.
+    """
+    batch = studio.batch(ZOO, **SMALL)
+    with pytest.raises(OutcomeUnknownError, match=batch.id):
+        studio.batch({"fox": "a fox", "dog": "a dog"}, **SMALL)
+    (error,) = studio.map({"fox": "a fox"}, **SMALL).errors
+    assert batch.id in error.message
+    assert (posted(provider), len(provider.drawn)) == (1, 0)
+
+
+def test_a_batch_whose_answer_is_lost_is_found(studio: Any, provider: OfflineProvider) -> None:
+    """
+    When the answer to the paid request is lost, the batch is found in the provider's list.
+    """
+    for number in range(3):
+        studio.batch([f"before {number}"], **SMALL)
+    lose(provider)
+    batch = studio.batch(ZOO, **SMALL)
+
+    assert batch.wait().ok
+    assert (posted(provider), len(provider.drawn)) == (4, 3)
+
+
+@pytest.mark.parametrize("failure", ["lost", "500", "nonsense"])
+def test_a_batch_that_is_not_found_at_once_is_found_later(
+    studio: Any, provider: OfflineProvider, failure: str
+) -> None:
+    """
+    As long as nobody can tell whether it was taken up, it is not asked for again; whoever opens it
+    later finds it.
+    """
+    if failure == "nonsense":
+        provider.script(
+            Fault(
+                method="POST",
+                path="/batches",
+                bend=lambda answer: attrs.evolve(answer, parts=iter([b"<html>"])),
+            )
+        )
+    elif failure == "500":
+        provider.script(
+            Fault(
+                method="POST",
+                path="/batches",
+                bend=lambda answer: attrs.evolve(answer, status=500),
+            )
+        )
+    else:
+        lose(provider)
+    provider.fail_next(status=500, method="GET", path="/batches")
+    with pytest.raises(OutcomeUnknownError, match="open_batch") as caught:
+        studio.batch(ZOO, name="zoo", **SMALL)
+
+    again = studio.batch(ZOO, name="zoo", **SMALL)
+    assert again.id == caught.value.turn_id == studio.open_batch("zoo").id
+    assert again.status(live=False).state == "submitting"
+    assert again.wait().ok
+    assert (posted(provider), len(provider.drawn)) == (1, 3)
+
+
+def test_a_batch_that_never_arrived_is_settled_and_may_be_submitted_again(
+    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A batch that the provider does not list a quarter of an hour later was not taken up: its
+    pictures are settled as not billed, and its name is free again.
+    """
+    lose(provider, arrives=False)
+    with pytest.raises(OutcomeUnknownError):
+        studio.batch(ZOO, name="zoo", **SMALL)
+    batch = studio.open_batch("zoo")
+    with pytest.raises(UnfinishedError, match="submitting"):
+        batch.results()
+    with pytest.raises(OutcomeUnknownError, match="does not list"):
+        batch.cancel()
+
+    monkeypatch.setattr(batch_looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
+    assert kinds(batch.results()) == ["UnavailableError"] * 3
+    assert (batch.status().state, studio.pending()) == ("unsent", ())
+    assert studio.spending().total.dollars == 0
+    again = studio.batch(ZOO, name="zoo", **SMALL)
+    assert again.id != batch.id
+    assert again.wait().ok
+    assert len(provider.drawn) == 3
+
+
+def test_a_long_list_is_searched(studio: Any, provider: OfflineProvider) -> None:
+    """
+    A batch is found behind others that were made since, page by page.
+    """
+    lose(provider)
+    provider.fail_next(status=500, method="GET", path="/batches")
+    with pytest.raises(OutcomeUnknownError):
+        studio.batch(ZOO, name="zoo", **SMALL)
+    other = Studio.offline(studio.library.parent / "other", provider=provider)
+    for number in range(101):
+        other.batch([f"{number}"])
+    other.close()
+    assert studio.open_batch("zoo").wait().ok
+
+
+# --- what fails -----------------------------------------------------------------------------------
+
+
+def test_failures_stand_in_their_places(studio: Any, provider: OfflineProvider) -> None:
+    """
+    A picture that failed has its typed error in its place, now and whenever it is asked again; it
+    cost nothing, and the others are kept.
+    """
+    provider.block_next()
+    provider.fail_next(status=500, path="/images/generations")
+    batch = studio.batch(ZOO, **SMALL)
+    found = batch.wait()
+
+    assert kinds(found) == ["ModerationError", "ProviderError", "picture"]
+    assert isinstance(found[0], ModerationError)
+    assert isinstance(found[1], ProviderError)
+    assert kinds(studio.open_batch(batch.id).results()) == kinds(found)
+    told = batch.status()
+    assert (told.state, told.completed, told.failed, told.saved) == ("completed", 1, 2, 1)
+    assert "2 failed" in str(told)
+    assert told.cost.total == found[2].cost.total
+    assert studio.pending() == ()
+
+
+@pytest.mark.parametrize("end", ["expired", "cancelled"])
+def test_what_was_made_of_a_batch_that_ended_early_is_kept(
+    studio: Any, provider: OfflineProvider, end: Any
+) -> None:
+    """
+    Of a batch that ran out of time or was cancelled, what is made is kept; the rest was not
+    billed, and may be asked for again.
+    """
+    provider.pace_batches(looks=1, end=end, done=1)
+    batch = studio.batch(ZOO, **SMALL)
+    found = batch.results()
+
+    assert kinds(found) == ["picture", "UnavailableError", "UnavailableError"]
+    assert batch.status().state == end
+    assert studio.spending().total.turns == 3
+    assert studio.spending().total.dollars == pytest.approx(found[0].cost.total)
+    provider.pace_batches()
+    assert studio.batch(ZOO, **SMALL).wait().ok
+    assert len(provider.drawn) == 3
+
+
+def test_a_batch_is_cancelled(studio: Any, provider: OfflineProvider) -> None:
+    """
+    Cancelling stops what is not made yet; what is made is kept. What has ended is not cancelled.
+    """
+    provider.pace_batches(looks=3)
+    batch = studio.batch(ZOO, **SMALL)
+    batch.status()
+    assert batch.cancel().ended
+
+    assert kinds(batch.results()) == ["picture", "picture", "UnavailableError"]
+    assert batch.cancel().state == "cancelled"
+    assert len(provider.drawn) == 2
+
+
+def test_a_batch_that_fails_as_a_whole_says_why(studio: Any, provider: OfflineProvider) -> None:
+    """
+    What the provider finds wrong with all of it stands in every place; nothing was billed, and the
+    name is free again.
+    """
+    problem = {"code": "token_limit_exceeded", "message": "Too many.", "line": None, "param": None}
+
+    def change(said: dict[str, Any]) -> None:
+        said.update(status="failed", errors={"object": "list", "data": [problem] * 5})
+
+    tell(provider, change)
+    batch = studio.batch(ZOO, name="zoo", **SMALL)
+    found = batch.results()
+
+    assert kinds(found) == ["RateLimitError"] * 3
+    assert "and 2 more" in batch.status().problem
+    assert "Too many." in str(batch.status())
+    assert studio.spending().total.dollars == 0
+    assert studio.batch(ZOO, name="zoo", **SMALL).id != batch.id
+
+
+def test_a_file_that_the_provider_refuses_is_told(studio: Any, provider: OfflineProvider) -> None:
+    """
+    A model that the provider does not make in batches fails the batch, with its line.
+    """
+
+    def change(said: dict[str, Any]) -> None:
+        problem = {"code": "model_not_found", "message": "not supported", "line": 1, "param": None}
+        said.update(status="failed", errors={"data": [problem]})
+
+    tell(provider, change)
+    found = studio.batch(ZOO, image_model="somebody-elses").results()
+    assert kinds(found) == ["RejectedError"] * 3
+    assert r"line 1: not supported (model_not_found)" in found[0].message
+
+
+def test_a_picture_that_cannot_be_read_is_put_aside(studio: Any, provider: OfflineProvider) -> None:
+    """
+    A picture that came spoilt was paid for: its bytes are kept, its price counts, and the others
+    are kept as usual.
+    """
+
+    def spoil(rows: list[bytes]) -> list[Part]:
+        row = json.loads(rows[1])
+        row["response"]["body"]["data"][0]["b64_json"] = "AAAA"
+        return [rows[0], json.dumps(row).encode() + b"\n", b"<what>\n", rows[2]]
+
+    batch = studio.batch(ZOO, **SMALL)
+    batch.status(live=True)
+    rewrite(provider, spoil)
+    found = batch.results()
+
+    assert kinds(found) == ["picture", "ReplyError", "picture"]
+    assert isinstance(found[1], ReplyError)
+    spilt = list((studio.library / ".imagesession" / "spill").iterdir())
+    assert len(spilt) == 2
+    assert studio.spending().total.dollars > 0.002 * 3
+
+
+def test_a_file_that_breaks_off_is_read_again(studio: Any, provider: OfflineProvider) -> None:
+    """
+    Pictures that came before a cut are kept; the file is read again for the others, and each is
+    kept once.
+    """
+    batch = studio.batch(ZOO, **SMALL)
+    with pytest.raises(UnfinishedError):
+        batch.results()
+    rewrite(provider, lambda rows: [rows[0], rows[1][:100], Reset()])
+
+    assert batch.results().ok
+    assert len(list(studio.library.glob("batch_generations/*.png"))) == 3
+
+
+def test_a_file_that_does_not_come_is_no_loss(studio: Any, provider: OfflineProvider) -> None:
+    """
+    When the pictures do not come whole, those that came are kept, and the next call brings the
+    others.
+    """
+    batch = studio.batch(ZOO, **SMALL)
+    batch.status()
+    for _ in range(3):
+        rewrite(provider, lambda rows: [rows[0], rows[1][:100], Reset()])
+    with pytest.raises(UnavailableError, match="2 are left"):
+        batch.results()
+    assert batch.status(live=False).saved == 1
+    provider.fail_next(status=404, method="GET", path="/files/*/content")
+    with pytest.raises(OutcomeUnknownError, match="has no file"):
+        batch.results()
+    assert batch.results().ok
+    assert len(list(studio.library.glob("batch_generations/*.png"))) == 3
+
+
+def test_a_line_that_is_missing_is_not_given_up(studio: Any, provider: OfflineProvider) -> None:
+    """
+    A picture that a finished batch does not show may have been billed: it stays unsettled, its
+    place says so, and it is kept when it shows.
+    """
+    batch = studio.batch(ZOO, **SMALL)
+    batch.status()
+    rewrite(provider, lambda rows: [rows[0], rows[2]])
+    found = batch.results()
+
+    assert kinds(found) == ["picture", "OutcomeUnknownError", "picture"]
+    assert [one.turn.prompt for one in studio.pending()] == ["an owl"]
+    assert batch.results().ok
+    assert studio.pending() == ()
+
+
+def test_a_batch_that_the_provider_forgot_is_told(studio: Any, provider: OfflineProvider) -> None:
+    """
+    A batch that the provider does not know any more leaves its pictures unsettled.
+    """
+    batch = studio.batch(ZOO, **SMALL)
+    provider.fail_next(status=404, method="GET", path="/batches/*")
+    with pytest.raises(OutcomeUnknownError, match="does not know the batch"):
+        batch.status()
+    assert len(studio.pending()) == 3
+
+
+def test_another_provider_is_not_asked(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    A batch is asked of the provider that has it, and of no other.
+    """
+    studio = make_studio(tmp_path / "library", provider=provider)
+    batch = studio.batch(ZOO, **SMALL)
+    other = make_studio(
+        tmp_path / "library", online=True, api_key="x", base_url="http://127.0.0.1:9/v1"
+    )
+    with pytest.raises(OutcomeUnknownError, match=r"not of 127\.0\.0\.1:9"):
+        other.open_batch(batch.id).status()
+
+
+# --- money ----------------------------------------------------------------------------------------
+
+
+def test_a_budget_counts_a_batch_from_when_it_is_submitted(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    What a batch may cost is set aside until each of its pictures is settled; a batch that may cost
+    more than is left is not sent.
+    """
+    library = tmp_path / "library"
+    open_ = make_studio(library, provider=provider)
+    most = open_.batch(ZOO, **SMALL).estimate.high
+    provider.block_next()
+    tight = make_studio(library, provider=provider, budget=Budget(per_day=1.5 * most))
+    batch = tight.batch(["a dog", "a hen", "a cow"], **SMALL)
+
+    with pytest.raises(BudgetError):
+        tight.batch(["an ape", "a bee", "a yak"], **SMALL)
+    assert posted(provider) == 2
+    found = batch.wait()
+    assert kinds(found).count("picture") == 2
+    assert tight.batch(["an ape"], **SMALL).wait().ok
+
+
+def test_a_limit_for_a_call_holds_for_each_picture(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    What one call may cost is what one picture of a batch may cost.
+    """
+    free = make_studio(tmp_path / "a", provider=provider)
+    one = free.batch(["a fox"], **SMALL).estimate.high
+    studio = make_studio(tmp_path / "b", provider=provider, budget=Budget(per_call=1.1 * one))
+    assert studio.batch(ZOO, **SMALL).wait().ok
+    with pytest.raises(BudgetError, match="for one call"):
+        studio.batch(["a fox"], quality="high", size="1024x1024")
+
+
+# --- others on the library ------------------------------------------------------------------------
+
+
+def test_recovering_collects_batches(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    `recover` settles what batches have finished, and says of those that are not why. A line of a
+    batch is not cancelled alone.
+    """
+    provider = OfflineProvider()
+    studio = make_studio(tmp_path / "library", provider=provider)
+    batch = studio.batch(ZOO, **SMALL)
+    first = studio.recover()
+    assert (first.images, list(first.left)) == ((), [batch.id])
+    assert "in_progress" in str(first)
+    with pytest.raises(CallError, match="open_batch"):
+        studio.cancel(studio.pending()[0].turn.id)
+
+    second = make_studio(tmp_path / "library", provider=provider).recover()
+    assert [one.prompt for one in second.images] == list(ZOO.values())
+    assert second.left == {}
+
+
+def test_a_batch_waits_in_peace(studio: Any, provider: OfflineProvider) -> None:
+    """
+    A batch that is under way keeps nobody from making pictures, and is no trouble to the doctor.
+    """
+    studio.batch(ZOO, **SMALL)
+    looked = len(provider.calls)
+    assert studio.generate("a teapot", quality="low").bytes
+    assert not [c for c in provider.calls[looked:] if c.path.startswith("/batches")]
+    (check,) = [one for one in studio.doctor().checks if one.name == "requests"]
+    assert check.state == "ok"
+    assert "3 wait for their batches" in check.message
+
+
+def test_a_batch_is_collected_by_several_at_once(
+    make_studio: MakeStudio,
+    tmp_path: Path,
+    in_threads: Callable[[list[Callable[[], Any]]], None],
+) -> None:
+    """
+    However many programs collect a batch at the same time, each picture is kept once, and all of
+    them are given the same.
+    """
+    provider = OfflineProvider()
+    library = tmp_path / "library"
+    prompts = [f"a kite, number {number}" for number in range(12)]
+    batch = make_studio(library, provider=provider).batch(prompts, **SMALL)
+    with pytest.raises(UnfinishedError):
+        batch.results()
+    handles = [make_studio(library, provider=provider).open_batch(batch.id) for _ in range(3)]
+    found: list[list[str]] = []
+
+    def collect(handle: Any) -> Callable[[], None]:
+        return lambda: found.append([one.id for one in handle.results().raise_any()])
+
+    in_threads([collect(handle) for handle in (*handles, batch)])
+    assert len({tuple(ids) for ids in found}) == 1
+    assert len(list(library.glob("batch_generations/*.png"))) == 12
+    assert (posted(provider), len(provider.drawn)) == (1, 12)
+
+
+def test_a_program_that_stopped_before_it_submitted_left_nothing(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    A batch that was written down and not submitted is dropped by whoever comes next.
+    """
+    studio = make_studio(tmp_path / "library", provider=provider)
+    studio.batch(ZOO, name="zoo", **SMALL)
+    record = next((studio.library / ".imagesession" / "batches").iterdir())
+    record.write_bytes(record.read_bytes().splitlines()[0] + b'\n{"owner": null}\n')
+    handle = studio.open_batch("zoo")
+
+    other = make_studio(tmp_path / "library", provider=provider)
+    assert other.recover().failed == ()
+    assert (other.pending(), other.batches()) == ((), ())
+    assert handle.status().state == "unsent"
+    assert kinds(handle.results()) == ["UnavailableError"] * 3
+
+
+def test_a_damaged_batch_is_left_out(studio: Any) -> None:
+    """
+    A record of a batch that cannot be read does not keep the others from being listed.
+    """
+    batch = studio.batch(ZOO, **SMALL)
+    folder = studio.library / ".imagesession" / "batches"
+    (folder / "01K00000000000000000000000.jsonl").write_bytes(b"{}\n")
+    assert [one.id for one in studio.batches()] == [batch.id]
+
+
+def test_a_handle_shows_itself(studio: Any) -> None:
+    """
+    A handle tells its name, how many pictures it is about, and where it stood.
+    """
+    batch = studio.batch(ZOO, name="zoo", **SMALL)
+    assert "ImageBatch 'zoo', 3 pictures" in repr(batch)
+    assert (batch.__len__(), batch.name) == (3, "zoo")
+    assert batch.created.tzinfo is not None
+
+
+def _rows(count: int) -> Iterator[str]:
+    for number in range(count):
+        yield f"a kite, number {number}"
+
+
+def test_prompts_may_come_from_anywhere(studio: Any) -> None:
+    """
+    Any iterable of prompts will do.
+    """
+    assert len(studio.batch(_rows(4), **SMALL).wait().images) == 4
