@@ -104,9 +104,13 @@ class Asking(Generic[AnyDesk]):
         place = yield from self._here()
         return (yield from flows.generate(wish, self._terms, place))
 
-    def _expect(self, wish: Wish, count: int) -> Flow[Estimate]:
+    def _expect(self, wish: Wish, count: int, *, batch: bool) -> Flow[Estimate]:
         place = yield from self._place()
-        return (yield from expect_wish(wish, self._terms, count, place))
+        if batch:
+            from imagesession._plan import batch_planning  # noqa: PLC0415 - hardly ever needed
+
+            wish = batch_planning.for_batch(wish, self._terms, place)
+        return (yield from expect_wish(wish, self._terms, count, place, batch=batch))
 
     def _look(self, wish: Wish) -> Flow[Analysis]:
         from imagesession._plan import analysis  # noqa: PLC0415 - not everybody looks

@@ -215,6 +215,7 @@ class Draws(Asking[Desk]):
         mask: Picture | Mask | None = None,
         partial_images: int = 0,
         n: int = 1,
+        batch: bool = False,
         **options: Unpack[OptionKeywords],
     ) -> Estimate:
         """
@@ -227,6 +228,7 @@ class Draws(Asking[Desk]):
             mask: As for `generate`.
             partial_images: As for `stream`.
             n: How many such pictures.
+            batch: Whether they are made in a batch, at half the price; on a studio alone.
             **options: See `Options`; naming quality and size narrows the range.
 
         Returns:
@@ -239,7 +241,7 @@ class Draws(Asking[Desk]):
             prompt, image, options,
             reference=reference, mask=mask, partial_images=partial_images,
         )  # fmt: skip
-        return self._desk.do(self._expect(wish, n))
+        return self._desk.do(self._expect(wish, n, batch=batch))
 
     def _last(self, turn: Turn) -> SavedImage:
         return SavedImage(turn, len(turn.images) - 1, self._desk)
@@ -347,6 +349,7 @@ class AsyncDraws(Asking[AsyncDesk]):
         mask: Picture | Mask | None = None,
         partial_images: int = 0,
         n: int = 1,
+        batch: bool = False,
         **options: Unpack[OptionKeywords],
     ) -> Estimate:
         """
@@ -356,7 +359,7 @@ class AsyncDraws(Asking[AsyncDesk]):
             prompt, image, options,
             reference=reference, mask=mask, partial_images=partial_images,
         )  # fmt: skip
-        return await self._desk.do(self._expect(wish, n))
+        return await self._desk.do(self._expect(wish, n, batch=batch))
 
     def _last(self, turn: Turn) -> AsyncSavedImage:
         return AsyncSavedImage(turn, len(turn.images) - 1, self._desk)

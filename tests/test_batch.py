@@ -144,6 +144,20 @@ def test_pictures_of_a_batch_cost_half(studio: Any) -> None:
     assert batch.status(live=False).cost.total == pytest.approx(sum(costs))
 
 
+def test_a_batch_is_estimated_before_it_is_submitted(studio: Any) -> None:
+    """
+    `estimate(batch=True)` tells what a batch could cost; a session has none.
+    """
+    batch = studio.batch(["a fox"] * 3, **SMALL)
+    told = studio.estimate("a fox", n=3, batch=True, **SMALL)
+    assert (told.low, told.high) == pytest.approx((batch.estimate.low, batch.estimate.high))
+    assert told.high < studio.estimate("a fox", n=3, **SMALL).high
+    with pytest.raises(OptionError, match="not made in batches"):
+        studio.estimate(batch=True, image_model="gpt-image-2.6-flare")
+    with pytest.raises(OptionError, match="session's turns"):
+        studio.session("a zoo").estimate("a fox", batch=True)
+
+
 def test_another_program_collects(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
     A batch is opened again by its id, its name or the provider's id of it, in any program on the

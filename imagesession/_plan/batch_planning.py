@@ -19,6 +19,7 @@ from imagesession.errors import CallError, OptionError
 from . import batch_wire, images_api, jobs
 from .ordering import chosen, plan_order
 from .requests import Order
+from .sessions import Place
 from .steps import AskProvider, Begin, Flow, OnDisk
 from .store import Begun
 from .wishes import Terms, Wish
@@ -96,7 +97,7 @@ def _made_before(wish: Wish) -> Flow[Turn | None]:
 
 
 def _one(wish: Wish, begun: Begun, last: str, terms: Terms) -> Flow[Planned]:
-    wish = _with_model(wish, terms)
+    wish = for_batch(wish, terms)
     mine = yield from Begin(after=last)
     order = yield from plan_order(wish, terms, attrs.evolve(mine, at=begun.at), None)
     expected = expect(order, terms)
@@ -114,10 +115,20 @@ def _one(wish: Wish, begun: Begun, last: str, terms: Terms) -> Flow[Planned]:
     )
 
 
-def _with_model(wish: Wish, terms: Terms) -> Wish:
+def for_batch(wish: Wish, terms: Terms, place: Place | None = None) -> Wish:
     """
-    Name the model that draws, and refuse one that takes no batches.
+    Name the model that draws a wish in a batch.
+
+    Raises:
+        OptionError: It takes no batches; or the wish is a session's.
     """
+    if place is not None:
+        raise OptionError(
+            "A session's turns are not made in batches: each needs the answer to the one before. "
+            "Ask the studio instead.",
+            "batch",
+            value=True,
+        )
     wanted = chosen(wish.choices, terms, None).image_model
     if wanted == "auto":
         wanted = terms.catalogue.batch_image

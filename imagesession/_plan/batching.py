@@ -65,7 +65,6 @@ def submit(named: Named, name: str | None, terms: Terms) -> Flow[BatchRecord]:
         BudgetError: It may cost more than is left; nothing was sent.
         OutcomeUnknownError: It may have been taken up; it is not asked for again.
     """
-    _check_count(named)
     yield from drop_unsent()
     digest = _digest(named)
     before = yield from _named_before(name, digest)
@@ -85,7 +84,10 @@ def submit(named: Named, name: str | None, terms: Terms) -> Flow[BatchRecord]:
         written.lease.release()
 
 
-def _check_count(named: Named) -> None:
+def check_count(named: Sequence[object]) -> None:
+    """
+    Refuse what is no batch: nothing, or more than a batch takes.
+    """
     if not named:
         raise CallError("There is nothing to ask for: give batch() some prompts.")
     if len(named) > MAX_LINES:

@@ -171,7 +171,9 @@ def _expect(order: Order, terms: Terms, past: tuple[Turn, ...], *, draws: bool) 
     )
 
 
-def expect_wish(wish: Wish, terms: Terms, count: int, place: Place | None = None) -> Flow[Estimate]:
+def expect_wish(
+    wish: Wish, terms: Terms, count: int, place: Place | None = None, *, batch: bool = False
+) -> Flow[Estimate]:
     """
     Estimate what a wish costs, without asking anybody.
 
@@ -180,6 +182,7 @@ def expect_wish(wish: Wish, terms: Terms, count: int, place: Place | None = None
         terms: What holds for everything that is asked.
         count: How many such pictures.
         place: Where in a session; None for a picture on its own.
+        batch: Whether it is made in a batch.
 
     Raises:
         CallError: The wish has to change.
@@ -204,6 +207,8 @@ def expect_wish(wish: Wish, terms: Terms, count: int, place: Place | None = None
         partial_images=wish.partial_images,
         count=count,
         turns_before=len(past),
+        leads=not batch,
+        batch=batch,
     )
 
 

@@ -83,7 +83,7 @@ def hurry() -> None:
         busy: frozenset[str] = yield from settle(record, terms)
         return busy
 
-    vars(batch_collecting)["_settle"] = settles
+    batch_collecting.__dict__["_settle"] = settles
 
 
 # --- the program ------------------------------------------------------------------------------
