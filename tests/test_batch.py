@@ -5,7 +5,9 @@ Batches: many pictures at half the price, fetched later by whoever comes; none i
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,14 @@ import attrs
 import pytest
 
 from imagesession import BatchStatus, Budget, Job, Studio
+from imagesession._library import shelf
 from imagesession._offline.exchange import Answer, Call, Part, Reset, say
 from imagesession._offline.faults import Fault
 from imagesession._plan import batch_looks, batching
 from imagesession.errors import (
     BudgetError,
     CallError,
+    DiskError,
     ImageSessionError,
     ModerationError,
     NotFoundError,
@@ -440,6 +444,53 @@ def test_a_batch_that_is_not_found_at_once_is_found_later(
     assert (posted(provider), len(provider.drawn)) == (1, 3)
 
 
+def test_another_account_does_not_give_a_batch_up(
+    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A key that does not see the batch's file does not see the batch either, so that its list proves
+    nothing.
+    """
+    lose(provider)
+    provider.fail_next(status=500, method="GET", path="/batches")
+    with pytest.raises(OutcomeUnknownError):
+        studio.batch(ZOO, name="zoo", **SMALL)
+    monkeypatch.setattr(batch_looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
+    nothing: dict[str, Any] = {"object": "list", "data": [], "has_more": False}
+    provider.script(Fault(method="GET", path="/batches", instead=lambda _: say(nothing)))
+    provider.fail_next(status=404, method="GET", path="/files/*")
+
+    batch = studio.open_batch("zoo")
+    assert batch.status().state == "submitting"
+    assert batch.wait().ok
+
+
+def test_a_list_that_begins_with_the_oldest_is_read_to_its_end(
+    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Old batches at the head of a list do not hide ours further down.
+    """
+    lose(provider)
+    provider.fail_next(status=500, method="GET", path="/batches")
+    with pytest.raises(OutcomeUnknownError):
+        studio.batch(ZOO, name="zoo", **SMALL)
+    monkeypatch.setattr(batch_looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
+    old = [{"id": f"batch_{day}", "status": "completed", "created_at": day} for day in (1, 2)]
+    page = {"object": "list", "data": old, "has_more": True}
+    provider.script(Fault(method="GET", path="/batches", instead=lambda _: say(page)))
+    asked: list[str] = []
+
+    def listed(call: Call) -> Answer:
+        asked.append(call.query["after"])
+        rest = Call(method="GET", path="/batches", headers=call.headers)
+        return provider.handle(rest)
+
+    provider.script(Fault(method="GET", path="/batches", instead=listed))
+    assert studio.open_batch("zoo").wait().ok
+    assert asked == ["batch_2"]
+
+
 def test_a_batch_that_never_arrived_is_settled_and_may_be_submitted_again(
     studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -628,6 +679,28 @@ def test_a_file_that_does_not_come_is_no_loss(studio: Any, provider: OfflineProv
     provider.fail_next(status=404, method="GET", path="/files/*/content")
     with pytest.raises(OutcomeUnknownError, match="has no file"):
         batch.results()
+    assert batch.results().ok
+    assert len(list(studio.library.glob("batch_generations/*.png"))) == 3
+
+
+def test_a_full_disk_loses_nothing(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A picture that the disk does not take stays with the provider; with room made, the next call
+    brings it.
+    """
+    batch = studio.batch(ZOO, **SMALL)
+    batch.status()
+    put, calls = shelf.put, iter(range(10))
+
+    def full(*args: Any, **named: Any) -> Any:
+        if next(calls) == 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return put(*args, **named)
+
+    monkeypatch.setattr(shelf, "put", full)
+    with pytest.raises(DiskError):
+        batch.results()
+    assert len(studio.pending()) == 2
     assert batch.results().ok
     assert len(list(studio.library.glob("batch_generations/*.png"))) == 3
 

@@ -8,6 +8,8 @@ import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 
+import attrs
+
 from imagesession._model.batches import BatchRecord, BatchStatus
 from imagesession._model.reports import Pending
 from imagesession._model.turns import Turn
@@ -35,12 +37,12 @@ Left = tuple[Turn, str]
 
 def current(record: BatchRecord) -> Flow[BatchRecord]:
     """
-    Return a batch as it stands in the library now; one that was dropped there stays as it was.
+    Return a batch as it stands in the library now; one that was dropped there was not submitted.
     """
     try:
         return (yield from OnDisk(lambda store: store.find_batch(record.id)))
     except NotFoundError:
-        return record
+        return attrs.evolve(record, state="unsent", settled=True, running=False)
 
 
 def stand(record: BatchRecord, terms: Terms, *, live: bool) -> Flow[BatchStatus]:

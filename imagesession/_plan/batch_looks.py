@@ -137,9 +137,19 @@ def _seek(record: BatchRecord) -> Flow[BatchRecord]:
         return (yield from _note(record, sighting.news))
     now = (yield from Begin()).at
     due = (record.posted or record.created) + NOT_TAKEN_UP_AFTER
-    if sighting.whole and now >= due and not record.running:
+    late = sighting.whole and now >= due and not record.running
+    if late and (yield from _is_same_account(record)):
         return (yield from _note(record, {"state": "unsent"}))
     return record
+
+
+def _is_same_account(record: BatchRecord) -> Flow[bool]:
+    """
+    Tell whether this key sees the batch's file: another account's sees neither that nor the batch.
+    """
+    if record.file_id is None:
+        return False
+    return is_success((yield from ask(batch_wire.describe(record.file_id))))
 
 
 def search(record: BatchRecord, patience: float) -> Flow[BatchRecord | None]:
@@ -179,7 +189,7 @@ def _search_once(record: BatchRecord) -> Flow[Sighting]:
         if ours is not None:
             return Sighting(news=batch_wire.read_news(ours))
         last = as_text(batches[-1].get("id")) if batches else ""
-        if listed.get("has_more") is not True or any(_is_older(one, record) for one in batches):
+        if listed.get("has_more") is not True or _leads_past(batches, record):
             return Sighting(whole=isinstance(listed.get("data"), list))
         if not last or last == after:
             return Sighting()
@@ -187,10 +197,14 @@ def _search_once(record: BatchRecord) -> Flow[Sighting]:
     return Sighting()
 
 
-def _is_older(batch: Json, record: BatchRecord) -> bool:
-    made = batch.get("created_at")
-    earliest = (record.created - _MARGIN).timestamp()
-    return isinstance(made, int) and made < earliest
+def _leads_past(batches: list[Json], record: BatchRecord) -> bool:
+    """
+    Tell whether a page shows that what follows is older than ours. Some list the oldest first.
+    """
+    made = [one.get("created_at") for one in batches]
+    times = [moment for moment in made if isinstance(moment, int)]
+    falls = len(times) == len(made) > 1 and times == sorted(times, reverse=True)
+    return falls and times[0] > times[-1] and times[-1] < (record.created - _MARGIN).timestamp()
 
 
 # --- one that was not submitted -------------------------------------------------------------------

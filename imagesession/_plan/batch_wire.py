@@ -110,6 +110,13 @@ def page(after: str) -> Request:
     return Request(method="GET", path=f"/batches?limit={_PAGE}{more}", timeout=_LOOK_SECONDS)
 
 
+def describe(file_id: str) -> Request:
+    """
+    Build the free request for the facts of a file.
+    """
+    return Request(method="GET", path=f"/files/{_quoted(file_id)}", timeout=_LOOK_SECONDS)
+
+
 def content(file_id: str) -> Request:
     """
     Build the free request for a file of answers, which is heard line by line.

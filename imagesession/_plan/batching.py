@@ -66,7 +66,7 @@ def submit(named: Named, name: str | None, terms: Terms) -> Flow[BatchRecord]:
         OutcomeUnknownError: It may have been taken up; it is not asked for again.
     """
     yield from drop_unsent()
-    digest = _digest(named)
+    digest = _digest(named, terms)
     before = yield from _named_before(name, digest)
     if before is not None:
         return before
@@ -97,14 +97,15 @@ def check_count(named: Sequence[object]) -> None:
         )
 
 
-def _digest(named: Named) -> str:
+def _digest(named: Named, terms: Terms) -> str:
     """
     Tell by a short text what is wanted, as far as it can be told without opening pictures.
     """
-    wanted = [
+    wanted: list[object] = [
         [key, wish.prompt, dict(wish.choices), wish.kind, wish.label, len(wish.references)]
         for key, wish in named
     ]
+    wanted.append(terms.options.changed())
     text = json.dumps(wanted, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
