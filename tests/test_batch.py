@@ -6,20 +6,22 @@ from __future__ import annotations
 
 import datetime as dt
 import errno
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import attrs
 import pytest
 
-from imagesession import BatchStatus, Budget, Job, Studio
+from imagesession import AsyncStudio, BatchStatus, Budget, Job, Studio
 from imagesession._library import shelf
 from imagesession._offline.exchange import Answer, Call, Part, Reset, say
 from imagesession._offline.faults import Fault
-from imagesession._plan import batch_looks, batching
+from imagesession._plan import batch_following, batch_looks, batch_wire, batching
 from imagesession.errors import (
     BudgetError,
     CallError,
@@ -43,6 +45,14 @@ from tests.conftest import MakeStudio
 
 ZOO = {"fox": "a fox", "owl": "an owl", "cat": "a cat"}
 SMALL: dict[str, Any] = {"quality": "low", "size": "1024x1024"}
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Look at batches a hundred times a second.
+    """
+    monkeypatch.setattr(batch_following, "looks", lambda: itertools.count(0.0, 0.01))
 
 
 def posted(provider: OfflineProvider, path: str = "/batches") -> int:
@@ -517,7 +527,9 @@ def test_a_batch_that_never_arrived_is_settled_and_may_be_submitted_again(
     assert len(provider.drawn) == 3
 
 
-def test_a_long_list_is_searched(studio: Any, provider: OfflineProvider) -> None:
+def test_a_long_list_is_searched(
+    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     A batch is found behind others that were made since, page by page.
     """
@@ -525,10 +537,10 @@ def test_a_long_list_is_searched(studio: Any, provider: OfflineProvider) -> None
     provider.fail_next(status=500, method="GET", path="/batches")
     with pytest.raises(OutcomeUnknownError):
         studio.batch(ZOO, name="zoo", **SMALL)
-    other = Studio.offline(studio.library.parent / "other", provider=provider)
-    for number in range(101):
-        other.batch([f"{number}"])
-    other.close()
+    with Studio.offline(studio.library.parent / "other", provider=provider) as other:
+        for number in range(5):
+            other.batch([f"{number}"])
+    monkeypatch.setattr(batch_wire, "_PAGE", 2)
     assert studio.open_batch("zoo").wait().ok
 
 
@@ -846,6 +858,25 @@ def test_a_batch_is_collected_by_several_at_once(
     assert len({tuple(ids) for ids in found}) == 1
     assert len(list(library.glob("batch_generations/*.png"))) == 12
     assert (posted(provider), len(provider.drawn)) == (1, 12)
+
+
+@pytest.mark.anyio
+async def test_a_wait_that_is_cancelled_loses_nothing(tmp_path: Path) -> None:
+    """
+    Whoever stops waiting, in the middle of a look or of saving, finds the batch as it was.
+    """
+    provider = OfflineProvider()
+    provider.pace_batches(looks=5)
+    prompts = [f"a kite, number {number}" for number in range(8)]
+    async with AsyncStudio.offline(tmp_path / "library", provider=provider) as studio:
+        batch = await studio.batch(prompts, name="kites", **SMALL)
+        for seconds in (0.0, 0.01, 0.03, 0.05, 0.08, 0.1, 0.15):
+            with anyio.move_on_after(seconds):
+                await batch.wait()
+        found = await (await studio.open_batch("kites")).wait()
+    assert found.ok
+    assert len(list((tmp_path / "library").glob("batch_generations/*.png"))) == 8
+    assert (posted(provider), len(provider.drawn)) == (1, 8)
 
 
 def test_a_program_that_stopped_before_it_submitted_left_nothing(
