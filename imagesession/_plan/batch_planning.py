@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import attrs
 
 from imagesession._model.batches import BatchItem, BatchRecord
-from imagesession._model.costs import BATCH_SHARE
 from imagesession._model.estimates import Estimate, estimate
 from imagesession._model.turns import Turn
 from imagesession.errors import CallError, OptionError
@@ -164,8 +163,8 @@ def _sum(planned: Sequence[Planned], terms: Terms) -> Estimate:
     # The first of the grounds tells of prices and of one picture; the others repeat themselves.
     grounds = dict.fromkeys(ground for one in planned for ground in one.expected.grounds[1:])
     head = (
-        f"Prices are those of {terms.catalogue.dated.isoformat()}, times {BATCH_SHARE:g} for a "
-        f"batch, for {len(planned)} pictures."
+        f"Prices are those of {terms.catalogue.dated.isoformat()}, halved for a batch, for "
+        f"{len(planned)} pictures."
     )
     return Estimate(
         low=sum(one.expected.low for one in planned),

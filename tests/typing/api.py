@@ -15,8 +15,11 @@ if TYPE_CHECKING:
         AsyncImageSession,
         AsyncSavedImage,
         AsyncStudio,
+        BatchStatus,
+        ImageBatch,
         ImageSession,
         PartialImage,
+        Results,
         SavedImage,
         Studio,
         Tree,
@@ -44,6 +47,10 @@ if TYPE_CHECKING:
         assert_type(studio.images(limit=3, before=image), tuple[SavedImage, ...])
         for event in session.stream("x", partial_images=2):
             assert_type(event, PartialImage | SavedImage)
+        batch = studio.batch(["x"], name="y", size="1024x1024")
+        assert_type(batch, ImageBatch)
+        assert_type(batch.wait(10), Results[SavedImage])
+        assert_type(studio.open_batch("y").status(), BatchStatus)
         session.generate("x", quality="ultra")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         session.generate("x", colour="red")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 
@@ -57,5 +64,6 @@ if TYPE_CHECKING:
             image = await session.generate("x", reference=b"")
             assert_type(image, AsyncSavedImage)
             assert_type(await (await image.branch()).head(), AsyncSavedImage | None)
+            assert_type(await (await studio.batch(["x"])).results(), Results[AsyncSavedImage])
             async for event in session.stream("x"):
                 assert_type(event, PartialImage | AsyncSavedImage)
