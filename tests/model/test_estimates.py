@@ -367,9 +367,7 @@ def test_a_catalogue_without_models_knows_nothing() -> None:
     """
     An empty catalogue leaves everything open and invents nothing.
     """
-    empty = Catalogue(
-        dated=CATALOGUE.dated, mainline="a", image="b", batch_image="b", models={}
-    )
+    empty = Catalogue(dated=CATALOGUE.dated, mainline="a", image="b", batch_image="b", models={})
     guess = estimate(Options(), empty)
     assert (guess.low, guess.high) == (0.0, None)
 
