@@ -898,6 +898,19 @@ def test_a_program_that_stopped_before_it_submitted_left_nothing(
     assert kinds(handle.results()) == ["UnavailableError"] * 3
 
 
+def test_pictures_whose_batch_is_gone_are_told(studio: Any) -> None:
+    """
+    When a batch's record was deleted, nobody knows any more what became of its pictures: that is
+    said, and they are not given up.
+    """
+    batch = studio.batch(ZOO, **SMALL)
+    next((studio.library / ".imagesession" / "batches").iterdir()).unlink()
+    found = studio.recover()
+    assert list(found.left) == [batch.id]
+    assert "record of its batch is gone" in str(found)
+    assert len(studio.pending()) == 3
+
+
 def test_a_damaged_batch_is_left_out(studio: Any) -> None:
     """
     A record of a batch that cannot be read does not keep the others from being listed.

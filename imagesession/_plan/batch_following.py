@@ -25,7 +25,7 @@ from imagesession.errors import (
 
 from . import batch_wire
 from .batch_collecting import collect, settled, status
-from .batch_looks import check_provider, hear, look
+from .batch_looks import check_provider, drop_unsent, hear, look
 from .jobs import find_batch
 from .steps import Flow, Now, OnDisk, Wait
 from .wishes import Terms
@@ -153,12 +153,13 @@ def stop(record: BatchRecord, terms: Terms) -> Flow[BatchStatus]:
 
 def settle_all(found: Iterable[Pending], terms: Terms) -> Flow[list[Left]]:
     """
-    Settle the lines of all batches that have ended.
+    Settle the lines of all batches that have ended, and drop those that were not submitted.
 
     Args:
         found: What is not settled.
         terms: What holds for everything that is asked.
     """
+    yield from drop_unsent()
     waiting: dict[str, list[Turn]] = {}
     for pending in found:
         if pending.turn.batch is not None:
@@ -173,10 +174,13 @@ def _settle_one(batch_id: str, turns: list[Turn], terms: Terms) -> Flow[list[Lef
     try:
         record = yield from find_batch(batch_id)
         record = yield from collect(record, terms)
+    except NotFoundError as error:
+        # One that was not submitted has just been dropped, and its intents with it.
+        ids = frozenset(turn.id for turn in turns)
+        left = yield from OnDisk(lambda store: store.unsettled(ids))
+        return [(turn, f"the record of its batch is gone: {error.message}") for turn in left]
     except ImageSessionError as error:
         return [(turn, error.message) for turn in turns]
     now = {turn.id: turn for turn in (yield from settled(record)) if turn is not None}
     why = f"its batch is not settled ({(yield from status(record, terms))})"
-    if record.state == "unsent" and not now:
-        return []  # it was never submitted, and is forgotten
     return [(now.get(turn.id, turn), "" if turn.id in now else why) for turn in turns]

@@ -1,0 +1,180 @@
+"""
+The power fails at any moment of a batch, and the disk keeps as little as it may: a batch that was
+asked for is known and collected, and is never asked for again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import attrs
+import pytest
+
+from imagesession import Studio
+from imagesession._library import batches, durable
+from imagesession._plan import batch_looks
+from imagesession.errors import ImageSessionError
+from imagesession.testing import Answer, Call, OfflineProvider, tiny_image
+from tests.bench.server import FixedPainter
+from tests.faults.crashes import Disk, digest, materialise
+from tests.faults.steps import Step, Watcher
+
+Mark: TypeAlias = Literal["asked", "returned"]
+NAME, PROMPTS = "kites", ["a red kite", "a blue kite"]
+SIZE = 64, 64
+STATES = pytest.mark.parametrize(
+    "most", [150, pytest.param(1_000_000, marks=pytest.mark.faults)], ids=["some", "all"]
+)
+
+
+class Office(OfflineProvider):
+    """
+    Tells of each batch that is asked for.
+    """
+
+    def __init__(self, trace: list[Step | Mark]) -> None:
+        super().__init__(painter=FixedPainter(tiny_image(size=SIZE), SIZE))
+        self.pace_batches(looks=1)
+        self.trace = trace
+
+    def handle(self, call: Call) -> Answer:
+        """
+        Answer a call.
+        """
+        if (call.method, call.path) == ("POST", "/batches"):
+            self.trace.append("asked")
+        return super().handle(call)
+
+
+@attrs.frozen
+class Life:
+    """
+    What a library did for a batch, and the provider that it asked.
+    """
+
+    trace: list[Step | Mark]
+    provider: Office
+
+
+def live(root: Path) -> Life:
+    """
+    Submit a batch and collect it; return the steps that were taken.
+    """
+    trace: list[Step | Mark] = []
+    provider = Office(trace)
+    with Watcher(root, after=trace.append).watching():
+        studio = Studio.offline(root, provider=provider)
+        studio.batch(PROMPTS, name=NAME).wait(progress=False)
+        trace.append("returned")
+    return Life(trace, provider)
+
+
+def crashes(trace: list[Step | Mark]) -> Iterator[tuple[Mark | None, dict[str, bytes | None]]]:
+    """
+    Yield how far it was and what may be there, for a power cut after every step.
+    """
+    disk, mark, seen = Disk(), None, set[bytes]()
+    for event in trace:
+        if isinstance(event, Step):
+            disk.take(event)
+        else:
+            mark = event
+        for state in disk.crashes():
+            known = digest(state) + repr(mark).encode()
+            if known not in seen:
+                seen.add(known)
+                yield mark, state
+
+
+def problems(root: Path, mark: Mark | None, provider: Office) -> Iterator[str]:
+    """
+    Yield what is wrong with a library after a power cut.
+    """
+    with Studio.offline(root, provider=provider) as studio:
+        if mark is None:
+            studio.recover(wait=0)
+            # Once it is written down that it is about to be asked for, it is looked for.
+            if not studio.batches():
+                if studio.pending():
+                    yield "a batch that was not asked for is left"
+                return
+            if studio.open_batch(NAME).status().provider_id is None:
+                yield "a batch that was not asked for is kept"
+                return
+        asked = provider.trace.count("asked")
+        before = {image.prompt: image.bytes for image in studio.images(kind="batch")}
+        if mark == "returned" and sorted(before) != sorted(PROMPTS):
+            yield "a picture that was returned is gone"
+        found = studio.batch(PROMPTS, name=NAME).wait(progress=False)
+        if provider.trace.count("asked") != asked:
+            yield "it is asked for again"
+        if not found.ok or [one.prompt for one in found.images] != PROMPTS:
+            yield f"not all came: {found.errors}"
+        if any(image.bytes != tiny_image(size=SIZE) for image in found.images):
+            yield "a picture is not what came"
+        if len(studio.images(kind="batch")) != len(PROMPTS) or studio.pending():
+            yield "it is not settled once"
+
+
+def bad_states(life: Life, most: int) -> tuple[int, list[str]]:
+    """
+    Put the library into what may be left of it, again and again.
+
+    Args:
+        life: What was done.
+        most: How many states to look at; those of a regular choice, where there are more.
+
+    Returns:
+        How many were looked at, and what is wrong.
+    """
+    states = list(crashes(list(life.trace)))
+    chosen = states[:: -(-len(states) // most)]
+    bad: list[str] = []
+    memory = Path("/dev/shm")  # noqa: S108 - flushing takes no time there
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        for number, (mark, state) in enumerate(chosen):
+            root = Path(folder, str(number))
+            materialise(state, root)
+            try:
+                bad.extend(f"{number}: {one}" for one in problems(root, mark, life.provider))
+            except (ImageSessionError, OSError, LookupError) as problem:
+                bad.append(f"{number}: {problem!r}")
+            shutil.rmtree(root)
+    return len(chosen), bad
+
+
+@STATES
+def test_a_power_cut_forgets_no_batch(tmp_path: Path, most: int) -> None:
+    """
+    After a power cut at any step, with whatever was not flushed lost, torn, zeroed or in another
+    order: the program is run again, and gets each picture of the batch once, without asking for
+    it again. Before it was asked for, nothing is left of it.
+    """
+    count, bad = bad_states(live(tmp_path / "library"), most)
+    assert bad == []
+    assert count >= 80
+
+
+def _flush_nothing(descriptor: int) -> None:
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        os.fsync(descriptor)
+
+
+def test_a_library_that_does_not_flush_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The check sees what it looks for: where files are not flushed, a batch is asked for again.
+    """
+    assert batches
+    monkeypatch.setattr(durable, "flush", _flush_nothing)
+    monkeypatch.setattr(batch_looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
+    _, bad = bad_states(live(tmp_path / "library"), 150)
+    assert any("it is asked for again" in one for one in bad)
