@@ -19,6 +19,7 @@ import pytest
 
 from imagesession import AsyncStudio, BatchStatus, Budget, Job, Studio
 from imagesession._library import shelf
+from imagesession._library.batches import Batching
 from imagesession._offline.exchange import Answer, Call, Part, Reset, say
 from imagesession._offline.faults import Fault
 from imagesession._plan import batch_following, batch_looks, batch_wire, batching
@@ -415,6 +416,44 @@ def test_a_batch_whose_answer_is_lost_is_found(studio: Any, provider: OfflinePro
 
     assert batch.wait().ok
     assert (posted(provider), len(provider.drawn)) == (4, 3)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 503])
+def test_a_batch_is_not_forgotten_because_nobody_may_look(
+    studio: Any, provider: OfflineProvider, status: int
+) -> None:
+    """
+    Whatever keeps us from looking for a batch whose answer was lost, it is known still.
+    """
+    lose(provider)
+    provider.fail_next(status=status, method="GET", path="/batches", headers={"retry-after": "0"})
+    with pytest.raises(OutcomeUnknownError):
+        studio.batch(ZOO, name="zoo", **SMALL)
+    assert studio.batch(ZOO, name="zoo", **SMALL).wait().ok
+    assert (posted(provider), len(provider.drawn)) == (1, 3)
+
+
+@pytest.mark.parametrize("verb", ["found", "told"])
+def test_a_disk_that_is_full_then_forgets_no_batch(
+    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """
+    When the provider's id of a batch cannot be written down, it is found again by our own mark.
+    """
+    note, calls = Batching.note_batch, iter(range(100))
+
+    def full(self: Batching, record: Any, news: Any) -> Any:
+        if next(calls) == 1:
+            raise DiskError("The disk is full.")
+        return note(self, record, news)
+
+    monkeypatch.setattr(Batching, "note_batch", full)
+    if verb == "found":
+        lose(provider)
+    batch = studio.batch(ZOO, name="zoo", **SMALL)
+    assert studio.open_batch("zoo").status(live=False).state == "submitting"
+    assert batch.wait().ok
+    assert (posted(provider), len(provider.drawn)) == (1, 3)
 
 
 @pytest.mark.parametrize("failure", ["lost", "500", "nonsense"])

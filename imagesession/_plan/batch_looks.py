@@ -7,14 +7,15 @@ never asked for again: one that is not there a quarter of an hour later was not 
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 
 import attrs
 
 from imagesession._model.batches import VOID, BatchNews, BatchRecord
 from imagesession.errors import (
-    AccessError,
     ImageSessionError,
+    LibraryError,
     OutcomeUnknownError,
     ReplyError,
     UnavailableError,
@@ -160,14 +161,13 @@ def search(record: BatchRecord, patience: float) -> Flow[BatchRecord | None]:
     until = start + patience
     for due in looks(0.0):
         yield from Wait(max(0.0, min(start + due, until) - now))
-        try:
+        sighting = Sighting()
+        with contextlib.suppress(ImageSessionError):  # it may be there for all that
             sighting = yield from _search_once(record)
-        except AccessError:
-            raise
-        except ImageSessionError:
-            sighting = Sighting()
         if sighting.news is not None:
-            return (yield from _note(record, sighting.news))
+            with contextlib.suppress(LibraryError):  # it is found again, wherever it is opened
+                return (yield from _note(record, sighting.news))
+            return attrs.evolve(record, **sighting.news)
         now = yield from Now()
         if now >= until:
             return None

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from imagesession._model.batches import MAX_BYTES, MAX_LINES, BatchRecord
+from imagesession._model.batches import MAX_BYTES, MAX_LINES, BatchNews, BatchRecord
 from imagesession._model.budgets import check
 from imagesession._model.turns import Turn
 from imagesession.errors import (
@@ -149,18 +149,19 @@ def _send(record: BatchRecord, planned: Sequence[Planned], terms: Terms) -> Flow
     deadline = (yield from Now()) + terms.timeout
     asked = frozenset(record.asked)
     todo = [one for one in planned if one.turn.id in asked]
+    first = todo[0].turn
     try:
         lines = yield from _write_lines(record, todo, terms)
-        file_id = yield from _send_up(record, lines, todo[0].turn, terms, deadline)
+        file_id = yield from _send_up(record, lines, first, terms, deadline)
         news = {"file_id": file_id, "posted": (yield from Begin()).at, "state": "submitting"}
         record = yield from OnDisk(lambda store: store.note_batch(record, news))
-        return (yield from _post(record, todo[0].turn, terms, deadline))
-    except OutcomeUnknownError:
-        raise
+        answer = yield from _post(record, first, terms, deadline)
     except ImageSessionError:
         with contextlib.suppress(LibraryError):  # it is not asked for, and not worth another error
             yield from OnDisk(lambda store: store.forget_batch(record))
         raise
+    # From here on it is, or may be, paid for: whatever happens, it is not forgotten.
+    return (yield from _taken_up(record, answer, terms))
 
 
 def _write_lines(record: BatchRecord, todo: Sequence[Planned], terms: Terms) -> Flow[bytes]:
@@ -210,9 +211,17 @@ def _send_up(
     return (yield from persist(attempt, turn, _at_any_pace(terms), deadline))
 
 
-def _post(record: BatchRecord, turn: Turn, terms: Terms, deadline: float) -> Flow[BatchRecord]:
+def _post(
+    record: BatchRecord, turn: Turn, terms: Terms, deadline: float
+) -> Flow[BatchNews | ImageSessionError]:
     """
-    Ask for a batch, once. Where the answer is lost, it is looked for.
+    Ask for a batch, once.
+
+    Returns:
+        What the provider says of it; or why that is not known.
+
+    Raises:
+        ImageSessionError: It was not taken up.
     """
     request = batch_wire.create(record)
 
@@ -221,20 +230,30 @@ def _post(record: BatchRecord, turn: Turn, terms: Terms, deadline: float) -> Flo
 
     try:
         reply = yield from persist(attempt, turn, _at_any_pace(terms), deadline)
-        news = batch_wire.read_news(read_json(reply))
+        return batch_wire.read_news(read_json(reply))
     except (OutcomeUnknownError, ReplyError) as error:
+        return error
+
+
+def _taken_up(
+    record: BatchRecord, answer: BatchNews | ImageSessionError, terms: Terms
+) -> Flow[BatchRecord]:
+    """
+    Write down the provider's id of a batch. Where its answer was lost, it is looked for.
+    """
+    if isinstance(answer, ImageSessionError):
         found = yield from search(record, terms.patience)
         if found is not None:
             return found
         raise OutcomeUnknownError(
-            f"{error.message} Its answer is not known, and it is not among the provider's batches "
+            f"{answer.message} Its answer is not known, and it is not among the provider's batches "
             f"yet. It is not asked for again by itself; studio.open_batch({record.id!r}) finds it "
             "once it is there.",
             record.id,
-        ) from error
+        ) from answer
     with contextlib.suppress(LibraryError):  # the provider has it, and lists it under our name
-        return (yield from OnDisk(lambda store: store.note_batch(record, news)))
-    return attrs.evolve(record, **news)
+        return (yield from OnDisk(lambda store: store.note_batch(record, answer)))
+    return attrs.evolve(record, **answer)
 
 
 def _taken(request: Request, *, free: bool) -> Flow[Reply]:
