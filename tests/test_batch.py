@@ -372,6 +372,31 @@ def test_a_named_batch_is_submitted_once(studio: Any, provider: OfflineProvider)
     assert (posted(provider), len(provider.drawn)) == (1, 3)
 
 
+def test_a_name_is_submitted_once_by_several_at_once(
+    make_studio: MakeStudio,
+    tmp_path: Path,
+    in_threads: Callable[[list[Callable[[], Any]]], None],
+) -> None:
+    """
+    However many programs submit the same under a name at the same time, it is asked for once, and
+    all of them are given the same batch; one that would ask for something else is refused.
+    """
+    provider = OfflineProvider()
+    studios = [make_studio(tmp_path / "library", provider=provider) for _ in range(4)]
+    found: list[str] = []
+
+    def submit(studio: Any) -> Callable[[], None]:
+        return lambda: found.append(studio.batch(ZOO, name="zoo", **SMALL).id)
+
+    in_threads([submit(studio) for studio in studios])
+    assert len(found) == 4
+    assert len(set(found)) == posted(provider) == 1
+    assert studios[0].open_batch("zoo").wait().ok
+    dear = make_studio(tmp_path / "library", provider=provider, quality="high")
+    with pytest.raises(CallError, match="another batch"):
+        dear.batch(ZOO, name="zoo", size="1024x1024")
+
+
 def test_what_was_made_under_a_name_is_not_made_again(
     studio: Any, provider: OfflineProvider
 ) -> None:
