@@ -50,6 +50,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """
+    Have one worker more than there are cores: tests wait for disks, processes and browsers.
+    """
+    del config
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """
     Try fewer examples of a property, unless there is time for all.
