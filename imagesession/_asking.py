@@ -107,9 +107,9 @@ class Asking(Generic[AnyDesk]):
     def _expect(self, wish: Wish, count: int, *, batch: bool) -> Flow[Estimate]:
         place = yield from self._place()
         if batch:
-            from imagesession._plan import batch_planning  # noqa: PLC0415 - hardly ever needed
+            from imagesession._plan.batches import planning  # noqa: PLC0415 - hardly ever needed
 
-            wish = batch_planning.for_batch(wish, self._terms, place)
+            wish = planning.for_batch(wish, self._terms, place)
         return (yield from expect_wish(wish, self._terms, count, place, batch=batch))
 
     def _look(self, wish: Wish) -> Flow[Analysis]:

@@ -17,7 +17,8 @@ from imagesession._model.batches import BatchRecord, BatchStatus
 from imagesession._model.estimates import Estimate
 from imagesession._model.results import Results
 from imagesession._model.turns import Turn
-from imagesession._plan import batch_collecting, batch_following, jobs
+from imagesession._plan import jobs
+from imagesession._plan.batches import collecting, following
 from imagesession._show.progress import bar
 from imagesession.errors import CallError, ImageSessionError
 
@@ -97,7 +98,7 @@ class ImageBatch(_Handle[Desk]):
             OutcomeUnknownError: The provider does not know the batch any more.
             TryLaterError: The provider does not answer; nothing is lost.
         """
-        return self._desk.do(batch_following.stand(self._record, self._desk.terms, live=live))
+        return self._desk.do(following.stand(self._record, self._desk.terms, live=live))
 
     def results(self) -> Results[SavedImage]:
         """
@@ -113,7 +114,7 @@ class ImageBatch(_Handle[Desk]):
             DiskError: The library cannot take a picture; it stays with the provider.
             TryLaterError: The provider does not answer; nothing is lost.
         """
-        record, turns = self._desk.do(batch_following.gather(self._record, self._desk.terms))
+        record, turns = self._desk.do(following.gather(self._record, self._desk.terms))
         return _results(record, turns, self._show)
 
     def wait(
@@ -140,7 +141,7 @@ class ImageBatch(_Handle[Desk]):
         """
         seconds = _checked_timeout(timeout)
         with _watched(len(self), progress, on_progress) as tell:
-            self._desk.do(batch_following.follow(self._record, self._desk.terms, seconds, tell))
+            self._desk.do(following.follow(self._record, self._desk.terms, seconds, tell))
         return self.results()
 
     def cancel(self) -> BatchStatus:
@@ -154,7 +155,7 @@ class ImageBatch(_Handle[Desk]):
             OutcomeUnknownError: The provider's id of it is not known yet.
             TryLaterError: The provider does not answer.
         """
-        return self._desk.do(batch_following.stop(self._record, self._desk.terms))
+        return self._desk.do(following.stop(self._record, self._desk.terms))
 
     def _show(self, turn: Turn) -> SavedImage:
         return SavedImage(turn, len(turn.images) - 1, self._desk)
@@ -170,13 +171,13 @@ class AsyncImageBatch(_Handle[AsyncDesk]):
         """
         Same as `ImageBatch.status`, but awaits.
         """
-        return await self._desk.do(batch_following.stand(self._record, self._desk.terms, live=live))
+        return await self._desk.do(following.stand(self._record, self._desk.terms, live=live))
 
     async def results(self) -> Results[AsyncSavedImage]:
         """
         Same as `ImageBatch.results`, but awaits.
         """
-        flow = batch_following.gather(self._record, self._desk.terms)
+        flow = following.gather(self._record, self._desk.terms)
         record, turns = await self._desk.do(flow)
         return _results(record, turns, self._show)
 
@@ -192,16 +193,14 @@ class AsyncImageBatch(_Handle[AsyncDesk]):
         """
         seconds = _checked_timeout(timeout)
         with _watched(len(self), progress, on_progress) as tell:
-            await self._desk.do(
-                batch_following.follow(self._record, self._desk.terms, seconds, tell)
-            )
+            await self._desk.do(following.follow(self._record, self._desk.terms, seconds, tell))
         return await self.results()
 
     async def cancel(self) -> BatchStatus:
         """
         Same as `ImageBatch.cancel`, but awaits.
         """
-        return await self._desk.do(batch_following.stop(self._record, self._desk.terms))
+        return await self._desk.do(following.stop(self._record, self._desk.terms))
 
     def _show(self, turn: Turn) -> AsyncSavedImage:
         return AsyncSavedImage(turn, len(turn.images) - 1, self._desk)
@@ -216,7 +215,7 @@ def _results(
     """
     Put what came of a batch in the order in which it was asked.
     """
-    found = (batch_collecting.outcome_of(turn, record) for turn in turns)
+    found = (collecting.outcome_of(turn, record) for turn in turns)
     shown = (one if isinstance(one, ImageSessionError) else show(one) for one in found)
     return Results(tuple(shown), record.keys)
 

@@ -38,9 +38,9 @@ class _Submitting(Managing[AnyDesk]):
         Raises:
             OptionError: What all of it asks for is wrong.
         """
-        from imagesession._plan import batching  # noqa: PLC0415 - not everybody submits one
+        from imagesession._plan.batches import submitting  # noqa: PLC0415 - not everybody submits one
 
-        batching.check_count(named)
+        submitting.check_count(named)
         self._terms.options.updated(options)
         wishes: list[tuple[str | None, Wish]] = []
         for number, (key, job) in enumerate(named, 1):
@@ -49,7 +49,7 @@ class _Submitting(Managing[AnyDesk]):
             except CallError as error:
                 raise jobs.told_of(error, number, len(named), key) from error
             wishes.append((key, wish))
-        return (yield from batching.submit(wishes, name, self._terms))
+        return (yield from submitting.submit(wishes, name, self._terms))
 
 
 class SubmitsBatches(_Submitting[Desk]):

@@ -22,7 +22,7 @@ from imagesession._library import shelf
 from imagesession._library.batches import Batching
 from imagesession._offline.exchange import Answer, Call, Part, Reset, say
 from imagesession._offline.faults import Fault
-from imagesession._plan import batch_following, batch_looks, batch_wire, batching
+from imagesession._plan.batches import following, looks, submitting, wire
 from imagesession.errors import (
     BudgetError,
     CallError,
@@ -53,7 +53,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Look at batches a hundred times a second.
     """
-    monkeypatch.setattr(batch_following, "looks", lambda: itertools.count(0.0, 0.01))
+    monkeypatch.setattr(following, "looks", lambda: itertools.count(0.0, 0.01))
 
 
 def posted(provider: OfflineProvider, path: str = "/batches") -> int:
@@ -313,7 +313,7 @@ def test_a_file_that_is_too_large_is_refused(
     """
     A file of more than the provider takes is not sent, and nothing is left behind.
     """
-    monkeypatch.setattr(batching, "MAX_BYTES", 400)
+    monkeypatch.setattr(submitting, "MAX_BYTES", 400)
     with pytest.raises(CallError, match="pictures make a file of more than"):
         studio.batch(ZOO)
     assert posted(provider, "/files") == 0
@@ -529,7 +529,7 @@ def test_another_account_does_not_give_a_batch_up(
     provider.fail_next(status=500, method="GET", path="/batches")
     with pytest.raises(OutcomeUnknownError):
         studio.batch(ZOO, name="zoo", **SMALL)
-    monkeypatch.setattr(batch_looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
+    monkeypatch.setattr(looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
     nothing: dict[str, Any] = {"object": "list", "data": [], "has_more": False}
     provider.script(Fault(method="GET", path="/batches", instead=lambda _: say(nothing)))
     provider.fail_next(status=404, method="GET", path="/files/*")
@@ -549,7 +549,7 @@ def test_a_list_that_begins_with_the_oldest_is_read_to_its_end(
     provider.fail_next(status=500, method="GET", path="/batches")
     with pytest.raises(OutcomeUnknownError):
         studio.batch(ZOO, name="zoo", **SMALL)
-    monkeypatch.setattr(batch_looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
+    monkeypatch.setattr(looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
     old = [{"id": f"batch_{day}", "status": "completed", "created_at": day} for day in (1, 2)]
     page = {"object": "list", "data": old, "has_more": True}
     provider.script(Fault(method="GET", path="/batches", instead=lambda _: say(page)))
@@ -581,7 +581,7 @@ def test_a_batch_that_never_arrived_is_settled_and_may_be_submitted_again(
     with pytest.raises(OutcomeUnknownError, match="does not list"):
         batch.cancel()
 
-    monkeypatch.setattr(batch_looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
+    monkeypatch.setattr(looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
     assert kinds(batch.results()) == ["UnavailableError"] * 3
     assert (batch.status().state, studio.pending()) == ("unsent", ())
     assert studio.spending().total.dollars == 0
@@ -604,7 +604,7 @@ def test_a_long_list_is_searched(
     with Studio.offline(studio.library.parent / "other", provider=provider) as other:
         for number in range(5):
             other.batch([f"{number}"])
-    monkeypatch.setattr(batch_wire, "_PAGE", 2)
+    monkeypatch.setattr(wire, "_PAGE", 2)
     assert studio.open_batch("zoo").wait().ok
 
 

@@ -87,9 +87,9 @@ def recover(terms: Terms, patience: float) -> Flow[tuple[Settled, ...]]:
     end = (yield from Now()) + patience
     found = yield from OnDisk(lambda store: store.pending())
     settled: list[Settled] = []
-    from . import batch_following  # noqa: PLC0415 - hardly ever needed
+    from .batches import following  # noqa: PLC0415 - hardly ever needed
 
-    lines = yield from batch_following.settle_all(found, terms)
+    lines = yield from following.settle_all(found, terms)
     settled += [Settled(turn=turn, left=why) for turn, why in lines]
     for pending in found:
         if pending.turn.batch is not None:

@@ -22,13 +22,13 @@ from imagesession import Studio
 from imagesession._drive import clients  # what takes long to import is there before it forks
 from imagesession._library.batches import Batching
 from imagesession._model.batches import BatchNews, BatchRecord
-from imagesession._plan import batch_collecting, batching
+from imagesession._plan.batches import collecting, submitting
 from imagesession._plan.steps import Flow, OnDisk
 from imagesession._plan.wishes import Terms
 from tests.faults.steps import Step, Watcher, When
 
 assert clients
-assert batching
+assert submitting
 
 
 def prompts(name: str) -> list[str]:
@@ -76,14 +76,14 @@ def hurry() -> None:
     """
     Write down that all is settled before anything is kept.
     """
-    settle = vars(batch_collecting)["_settle"]
+    settle = vars(collecting)["_settle"]
 
     def settles(record: BatchRecord, terms: Terms) -> Flow[frozenset[str]]:
         yield from OnDisk(lambda store: store.note_batch(record, {"settled": True}))
         busy: frozenset[str] = yield from settle(record, terms)
         return busy
 
-    batch_collecting.__dict__["_settle"] = settles
+    collecting.__dict__["_settle"] = settles
 
 
 # --- the program ------------------------------------------------------------------------------

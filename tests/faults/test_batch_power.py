@@ -19,7 +19,7 @@ import pytest
 
 from imagesession import Studio
 from imagesession._library import batches, durable
-from imagesession._plan import batch_looks
+from imagesession._plan.batches import looks
 from imagesession.errors import ImageSessionError
 from imagesession.testing import Answer, Call, OfflineProvider, tiny_image
 from tests.bench.server import FixedPainter
@@ -175,6 +175,6 @@ def test_a_library_that_does_not_flush_is_caught(
     """
     assert batches
     monkeypatch.setattr(durable, "flush", _flush_nothing)
-    monkeypatch.setattr(batch_looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
+    monkeypatch.setattr(looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
     _, bad = bad_states(live(tmp_path / "library"), 150)
     assert any("it is asked for again" in one for one in bad)

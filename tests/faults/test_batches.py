@@ -20,7 +20,7 @@ import attrs
 import pytest
 
 from imagesession import Studio
-from imagesession._plan import batch_looks
+from imagesession._plan.batches import looks
 from imagesession.errors import UnavailableError
 from imagesession.testing import Answer, Call, OfflineProvider, serve, tiny_image
 from tests.bench.server import FixedPainter
@@ -38,7 +38,7 @@ def _much_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Settle as not taken up at once what would be so after a quarter of an hour.
     """
-    monkeypatch.setattr(batch_looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
+    monkeypatch.setattr(looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
 
 
 class Office(OfflineProvider):

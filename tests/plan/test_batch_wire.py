@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from imagesession._model.batches import BatchRecord
 from imagesession._model.estimates import Estimate
-from imagesession._plan import batch_wire
+from imagesession._plan.batches import wire
 from imagesession.errors import (
     ImageSessionError,
     ModerationError,
@@ -55,7 +55,7 @@ def test_a_batch_object_of_any_form_is_read_or_refused(batch: dict[str, Any]) ->
     A batch object gives news, or an error of ours; nothing else comes of it.
     """
     try:
-        news = batch_wire.read_news(batch)
+        news = wire.read_news(batch)
     except ReplyError:
         return
     assert news["provider_id"] == batch["id"]
@@ -67,7 +67,7 @@ def test_a_line_of_any_form_is_read_or_left(data: bytes) -> None:
     """
     A line that makes no sense is none.
     """
-    assert batch_wire.read_row(data) is None
+    assert wire.read_row(data) is None
 
 
 @given(JSON, JSON)
@@ -75,7 +75,7 @@ def test_an_answer_of_any_form_is_an_outcome_or_an_error(response: Any, error: A
     """
     Whatever stands in a line with a name says what became of it.
     """
-    found = batch_wire.read_row(row(response=response, error=error))
+    found = wire.read_row(row(response=response, error=error))
     assert found is not None
     assert (found.outcome is None) != (found.error is None)
 
@@ -85,7 +85,7 @@ def test_an_error_of_any_form_is_one_of_ours(status: int, body: Any) -> None:
     """
     A line that failed has a typed error, whatever its body.
     """
-    found = batch_wire.read_row(row(response={"status_code": status, "body": body}))
+    found = wire.read_row(row(response={"status_code": status, "body": body}))
     assert found is not None
     if found.outcome is None:
         assert isinstance(found.error, ImageSessionError)
@@ -106,7 +106,7 @@ def test_errors_of_lines_are_typed(
     """
     A line's error is the one that the same answer to a call is.
     """
-    found = batch_wire.read_row(row(response={"status_code": status, "body": {"error": error}}))
+    found = wire.read_row(row(response={"status_code": status, "body": {"error": error}}))
     assert found is not None
     assert type(found.error) is kind
 
@@ -116,7 +116,7 @@ def test_a_line_that_was_not_carried_out_is_told_apart(code: str) -> None:
     """
     What the batch's end left undone was not billed.
     """
-    found = batch_wire.read_row(row(error={"code": code, "message": "not done"}))
+    found = wire.read_row(row(error={"code": code, "message": "not done"}))
     assert found is not None
     assert found.undone
 
@@ -125,13 +125,13 @@ def test_a_batch_is_known_by_our_mark_or_its_file() -> None:
     """
     A batch of ours is known by what we call it, or by the file that we sent up for it.
     """
-    assert batch_wire.is_ours({"metadata": {batch_wire.OURS: RECORD.id}}, RECORD)
-    assert batch_wire.is_ours({"metadata": None, "input_file_id": "file-1"}, RECORD)
-    assert not batch_wire.is_ours({"metadata": {}, "input_file_id": "file-2"}, RECORD)
+    assert wire.is_ours({"metadata": {wire.OURS: RECORD.id}}, RECORD)
+    assert wire.is_ours({"metadata": None, "input_file_id": "file-1"}, RECORD)
+    assert not wire.is_ours({"metadata": {}, "input_file_id": "file-2"}, RECORD)
 
 
 def test_a_state_that_is_not_known_has_not_ended() -> None:
     """
     A word that the provider may invent is taken for work under way.
     """
-    assert batch_wire.read_news({"id": "b", "status": "pondering"})["state"] == "in_progress"
+    assert wire.read_news({"id": "b", "status": "pondering"})["state"] == "in_progress"

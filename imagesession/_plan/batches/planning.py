@@ -13,15 +13,16 @@ import attrs
 from imagesession._model.batches import BatchItem, BatchRecord
 from imagesession._model.estimates import Estimate, estimate
 from imagesession._model.turns import Turn
+from imagesession._plan import images_api, jobs
+from imagesession._plan.ordering import chosen, plan_order
+from imagesession._plan.requests import Order
+from imagesession._plan.sessions import Place
+from imagesession._plan.steps import AskProvider, Begin, Flow, OnDisk
+from imagesession._plan.store import Begun
+from imagesession._plan.wishes import Terms, Wish
 from imagesession.errors import CallError, OptionError
 
-from . import batch_wire, images_api, jobs
-from .ordering import chosen, plan_order
-from .requests import Order
-from .sessions import Place
-from .steps import AskProvider, Begin, Flow, OnDisk
-from .store import Begun
-from .wishes import Terms, Wish
+from . import wire
 
 
 @attrs.frozen(kw_only=True)
@@ -198,4 +199,4 @@ def line_of(order: Order, endpoint: str) -> bytes:
     """
     Write the line of a picture.
     """
-    return batch_wire.line(order.turn.id, f"/v1{endpoint}", images_api.write(order))
+    return wire.line(order.turn.id, f"/v1{endpoint}", images_api.write(order))

@@ -13,6 +13,12 @@ import datetime as dt
 import attrs
 
 from imagesession._model.batches import VOID, BatchNews, BatchRecord
+from imagesession._plan.failures import error_of
+from imagesession._plan.looking import looks
+from imagesession._plan.replies import is_success, read_json
+from imagesession._plan.steps import AskProvider, Begin, Flow, Now, OnDisk, Send, Wait
+from imagesession._plan.tolerance import Json, as_list, as_mapping, as_text
+from imagesession._plan.wire import NoReplyError, Reply, Request
 from imagesession.errors import (
     ImageSessionError,
     LibraryError,
@@ -21,13 +27,7 @@ from imagesession.errors import (
     UnavailableError,
 )
 
-from . import batch_wire
-from .failures import error_of
-from .looking import looks
-from .replies import is_success, read_json
-from .steps import AskProvider, Begin, Flow, Now, OnDisk, Send, Wait
-from .tolerance import Json, as_list, as_mapping, as_text
-from .wire import NoReplyError, Reply, Request
+from . import wire
 
 NOT_TAKEN_UP_AFTER = dt.timedelta(minutes=15)
 # Clocks differ; batches that are older by more than this are not looked at.
@@ -63,7 +63,7 @@ def look(record: BatchRecord) -> Flow[BatchRecord]:
     yield from check_provider(record)
     if record.provider_id is None:
         return (yield from _seek(record))
-    return (yield from hear(record, batch_wire.retrieve(record.provider_id)))
+    return (yield from hear(record, wire.retrieve(record.provider_id)))
 
 
 def check_provider(record: BatchRecord) -> Flow[None]:
@@ -94,7 +94,7 @@ def hear(record: BatchRecord, request: Request) -> Flow[BatchRecord]:
         )
     if not is_success(reply):
         raise _plain(error_of(reply))
-    return (yield from _note(record, batch_wire.read_news(read_json(reply))))
+    return (yield from _note(record, wire.read_news(read_json(reply))))
 
 
 def ask(request: Request) -> Flow[Reply]:
@@ -150,7 +150,7 @@ def _is_same_account(record: BatchRecord) -> Flow[bool]:
     """
     if record.file_id is None:
         return False
-    return is_success((yield from ask(batch_wire.describe(record.file_id))))
+    return is_success((yield from ask(wire.describe(record.file_id))))
 
 
 def search(record: BatchRecord, patience: float) -> Flow[BatchRecord | None]:
@@ -180,14 +180,14 @@ def _search_once(record: BatchRecord) -> Flow[Sighting]:
     """
     after = ""
     for _ in range(_PAGES):
-        reply = yield from ask(batch_wire.page(after))
+        reply = yield from ask(wire.page(after))
         if not is_success(reply):
             raise _plain(error_of(reply))
         listed = read_json(reply)
         batches = [as_mapping(one) for one in as_list(listed.get("data"))]
-        ours = next((one for one in batches if batch_wire.is_ours(one, record)), None)
+        ours = next((one for one in batches if wire.is_ours(one, record)), None)
         if ours is not None:
-            return Sighting(news=batch_wire.read_news(ours))
+            return Sighting(news=wire.read_news(ours))
         last = as_text(batches[-1].get("id")) if batches else ""
         if listed.get("has_more") is not True or _leads_past(batches, record):
             return Sighting(whole=isinstance(listed.get("data"), list))

@@ -14,6 +14,18 @@ import attrs
 from imagesession._model.batches import MAX_BYTES, MAX_LINES, BatchNews, BatchRecord
 from imagesession._model.budgets import check
 from imagesession._model.turns import Turn
+from imagesession._plan.checks import check_label
+from imagesession._plan.failures import NotDoneError, error_of, lacks_responses
+from imagesession._plan.leases import Reservation
+from imagesession._plan.ordering import plan_order
+from imagesession._plan.replies import is_success, read_json
+from imagesession._plan.retrying import persist
+from imagesession._plan.steps import Begin, Flow, Now, OnDisk, Send
+from imagesession._plan.store import Begun
+from imagesession._plan.tolerance import as_text
+from imagesession._plan.uploads import upload
+from imagesession._plan.wire import NoReplyError, Reply, Request
+from imagesession._plan.wishes import Terms
 from imagesession.errors import (
     CallError,
     ImageSessionError,
@@ -26,21 +38,9 @@ from imagesession.errors import (
     UnavailableError,
 )
 
-from . import batch_wire
-from .batch_looks import drop_unsent, search
-from .batch_planning import Named, Planned, line_of, plan
-from .checks import check_label
-from .failures import NotDoneError, error_of, lacks_responses
-from .leases import Reservation
-from .ordering import plan_order
-from .replies import is_success, read_json
-from .retrying import persist
-from .steps import Begin, Flow, Now, OnDisk, Send
-from .store import Begun
-from .tolerance import as_text
-from .uploads import upload
-from .wire import NoReplyError, Reply, Request
-from .wishes import Terms
+from . import wire
+from .looks import drop_unsent, search
+from .planning import Named, Planned, line_of, plan
 
 _NO_BATCHES = (
     "This provider does not take batches ({said}); nothing was asked for. studio.map(...) makes "
@@ -199,7 +199,7 @@ def _send_up(
     """
     Send the file of a batch up. It is free, and so may be done again.
     """
-    request = batch_wire.send_up(record, lines)
+    request = wire.send_up(record, lines)
 
     def attempt() -> Flow[str]:
         reply = yield from _taken(request, free=True)
@@ -223,14 +223,14 @@ def _post(
     Raises:
         ImageSessionError: It was not taken up.
     """
-    request = batch_wire.create(record)
+    request = wire.create(record)
 
     def attempt() -> Flow[Reply]:
         return (yield from _taken(request, free=False))
 
     try:
         reply = yield from persist(attempt, turn, _at_any_pace(terms), deadline)
-        return batch_wire.read_news(read_json(reply))
+        return wire.read_news(read_json(reply))
     except (OutcomeUnknownError, ReplyError) as error:
         return error
 

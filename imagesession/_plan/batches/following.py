@@ -13,6 +13,9 @@ import attrs
 from imagesession._model.batches import BatchRecord, BatchStatus
 from imagesession._model.reports import Pending
 from imagesession._model.turns import Turn
+from imagesession._plan.jobs import find_batch
+from imagesession._plan.steps import Flow, Now, OnDisk, Wait
+from imagesession._plan.wishes import Terms
 from imagesession.errors import (
     ImageSessionError,
     NotFoundError,
@@ -23,12 +26,9 @@ from imagesession.errors import (
     UnfinishedError,
 )
 
-from . import batch_wire
-from .batch_collecting import collect, settled, status
-from .batch_looks import check_provider, drop_unsent, hear, look
-from .jobs import find_batch
-from .steps import Flow, Now, OnDisk, Wait
-from .wishes import Terms
+from . import wire
+from .collecting import collect, settled, status
+from .looks import check_provider, drop_unsent, hear, look
 
 Tell = Callable[[BatchStatus], object]
 Left = tuple[Turn, str]
@@ -146,7 +146,7 @@ def stop(record: BatchRecord, terms: Terms) -> Flow[BatchStatus]:
         yield from check_provider(record)
         # One that has ended just now is not stopped, as the next look tells.
         with contextlib.suppress(RejectedError, ProviderError):
-            record = yield from hear(record, batch_wire.cancel(record.provider_id))
+            record = yield from hear(record, wire.cancel(record.provider_id))
         record = yield from collect(record, terms)
     return (yield from status(record, terms))
 

@@ -16,19 +16,19 @@ from imagesession import errors
 from imagesession._model.batches import BatchRecord, BatchStatus
 from imagesession._model.costs import Cost, sum_costs
 from imagesession._model.turns import Failure, Turn
+from imagesession._plan.failures import error_of
+from imagesession._plan.flows import answered, keep_failure
+from imagesession._plan.looking import kept
+from imagesession._plan.replies import Outcome
+from imagesession._plan.requests import Order
+from imagesession._plan.steps import Flow, Hear, Listen, OnDisk, Wait
+from imagesession._plan.wire import NoReplyError
+from imagesession._plan.wishes import Terms
 from imagesession.errors import ImageSessionError, OutcomeUnknownError, ReplyError, UnavailableError
 
-from . import batch_wire
-from .batch_looks import check_provider, drop_if_unsent, look
-from .batch_wire import Row
-from .failures import error_of
-from .flows import answered, keep_failure
-from .looking import kept
-from .replies import Outcome
-from .requests import Order
-from .steps import Flow, Hear, Listen, OnDisk, Wait
-from .wire import NoReplyError
-from .wishes import Terms
+from . import wire
+from .looks import check_provider, drop_if_unsent, look
+from .wire import Row
 
 _TRIES = 3
 _GONE = frozenset({404, 410})
@@ -129,9 +129,9 @@ def _of_the_rest(record: BatchRecord, tally: _Tally) -> ImageSessionError | None
             "it. It was not billed. Submit it again."
         )
     if record.state == "failed":
-        return batch_wire.failure(record)
+        return wire.failure(record)
     if record.state in {"expired", "cancelled"} and tally.output >= record.completed:
-        return batch_wire.undone(record)
+        return wire.undone(record)
     return None
 
 
@@ -160,7 +160,7 @@ def _read(
 def _read_once(
     file_id: str, record: BatchRecord, waiting: dict[str, Turn], tally: _Tally, terms: Terms
 ) -> Flow[None]:
-    reply = yield from Listen(batch_wire.content(file_id))
+    reply = yield from Listen(wire.content(file_id))
     if reply is not None:
         error = error_of(reply)
         if reply.status in _GONE or not isinstance(error, ImageSessionError):
@@ -172,7 +172,7 @@ def _read_once(
             )
         raise error
     while (data := (yield from Hear())) is not None:
-        row = batch_wire.read_row(data)
+        row = wire.read_row(data)
         if row is None:
             yield from _spill(record, data)
             continue
@@ -203,7 +203,7 @@ def _keep(turn: Turn, row: Row, data: bytes, record: BatchRecord, terms: Terms) 
         if row.outcome is not None:
             yield from _keep_outcome(turn, row.outcome, data, record, terms)
         elif row.error is not None:
-            error = batch_wire.undone(record) if row.undone else row.error
+            error = wire.undone(record) if row.undone else row.error
             yield from keep_failure(turn, error)
     finally:
         lease.release()

@@ -15,6 +15,13 @@ from typing import cast, get_args
 import attrs
 
 from imagesession._model.batches import BatchNews, BatchRecord, BatchState
+from imagesession._plan.failures import NotDoneError, error_of
+from imagesession._plan.images_api import read_body
+from imagesession._plan.lifting import parse
+from imagesession._plan.replies import Outcome, is_success
+from imagesession._plan.requests import Item
+from imagesession._plan.tolerance import Json, as_list, as_mapping, as_text
+from imagesession._plan.wire import Part, Reply, Request
 from imagesession.errors import (
     GenerationError,
     ImageSessionError,
@@ -24,14 +31,6 @@ from imagesession.errors import (
     ReplyError,
     UnavailableError,
 )
-
-from .failures import NotDoneError, error_of
-from .images_api import read_body
-from .lifting import parse
-from .replies import Outcome, is_success
-from .requests import Item
-from .tolerance import Json, as_list, as_mapping, as_text
-from .wire import Part, Reply, Request
 
 OURS = "imagesession_batch"
 _LOOK_SECONDS = 30.0
