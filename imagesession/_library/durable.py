@@ -113,6 +113,17 @@ def give_name(unfinished: Path, path: Path, folder: int | None = None) -> None:
         flush(folder)
 
 
+def take_name(path: Path, folder: int | None = None) -> None:
+    """
+    Take a file's name from it again, before anybody relies on it.
+
+    Args:
+        path: The name.
+        folder: The descriptor of the folder that it is in, where that is open.
+    """
+    os.unlink(_name(path, folder), dir_fd=folder)
+
+
 def is_taken(path: Path, folder: int | None = None) -> bool:
     """
     Tell whether there is anything of a name, be it a link that leads nowhere.

@@ -11,6 +11,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from imagesession._model.pictures import SUFFIXES
 from imagesession._model.turns import ImageRecord, Turn, short_id
@@ -19,7 +20,7 @@ from imagesession.errors import DiskError
 
 from . import sidecar
 from .beneath import folder_beneath, read_beneath
-from .durable import flush_folder, give_name, is_taken, unnamed, write_plainly
+from .durable import flush_folder, give_name, is_taken, take_name, unnamed, write_plainly
 from .layout import Layout, folder_of
 
 _WORTH_A_THREAD = 1_000_000
@@ -92,12 +93,22 @@ def _write(layout: Layout, turn: Turn, now: dt.datetime, picture: Received) -> s
         for number in range(1, _MAX_NUMBER + 1):
             file = layout.image_file(turn, now, number, picture.facts.format)
             path = layout.root / file
-            if is_taken(path.with_suffix(".json"), folder):
-                continue  # in use, with this suffix or another: they would share their metadata
+            if _is_shared(path, folder):
+                continue
             with contextlib.suppress(FileExistsError):
                 give_name(unfinished, path, folder)
-                return file
+                if not _is_shared(path, folder):
+                    return file
+                take_name(path, folder)  # somebody else came at the same moment
     raise DiskError(f"{layout.root} has {_MAX_NUMBER:,} pictures of this second already.")
+
+
+def _is_shared(path: Path, folder: int | None) -> bool:
+    """
+    Tell whether a name is in use with another suffix: both would have the same metadata.
+    """
+    suffixes = {*SUFFIXES.values(), ".json"} - {path.suffix}
+    return any(is_taken(path.with_suffix(suffix), folder) for suffix in suffixes)
 
 
 def _left_behind(layout: Layout, turn: Turn, picture: Received, named: set[str]) -> str | None:
