@@ -5,11 +5,13 @@ The fixtures that other people's tests get, used as they would: in a pytest of t
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
 
-from imagesession import AsyncStudio
+from imagesession import AsyncStudio, Studio
+from imagesession.errors import UnavailableError
 from imagesession.testing import OfflineProvider
 
 pytest_plugins = ["pytester"]
@@ -122,6 +124,21 @@ def test_the_fixtures_do_as_they_say(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(SUITE)
     result = pytester.runpytest_subprocess(*PLAIN)
     result.assert_outcomes(passed=7)
+
+
+def test_a_provider_that_stays_out_of_order_holds_nobody_up(
+    offline_studio: Studio, offline_provider: OfflineProvider
+) -> None:
+    """
+    A test of a failure that stays is done after a moment; one that passes is survived, as usual.
+    """
+    offline_provider.fail_next(status=503, path="/responses", times=1)
+    assert offline_studio.generate("a fox").size
+    offline_provider.fail_next(status=503, path="/responses", times=1000)
+    start = time.monotonic()
+    with pytest.raises(UnavailableError):
+        offline_studio.generate("a fox")
+    assert time.monotonic() - start < 5
 
 
 @pytest.mark.anyio

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from imagesession._offline import OfflineProvider
     from imagesession._studio import AsyncStudio, Studio
 
+_PATIENCE = 2.0
+
 
 @pytest.fixture
 def offline_provider() -> OfflineProvider:
@@ -40,10 +42,14 @@ def offline_provider() -> OfflineProvider:
 def offline_studio(offline_provider: OfflineProvider, tmp_path: Path) -> Iterator[Studio]:
     """
     A studio on an empty library in `tmp_path`, whose pictures `offline_provider` draws.
+
+    Its patience is two seconds, and not a minute as usual: a test of a provider that stays out of
+    order need not wait for long.
     """
     from imagesession._studio import Studio  # noqa: PLC0415 - not every test wants one
 
-    with Studio.offline(tmp_path / "imagesession", provider=offline_provider) as studio:
+    library = tmp_path / "imagesession"
+    with Studio.offline(library, provider=offline_provider, patience=_PATIENCE) as studio:
         yield studio
 
 
@@ -56,7 +62,8 @@ def async_offline_studio(
     """
     from imagesession._studio import AsyncStudio  # noqa: PLC0415 - not every test wants one
 
-    studio = AsyncStudio.offline(tmp_path / "imagesession", provider=offline_provider)
+    library = tmp_path / "imagesession"
+    studio = AsyncStudio.offline(library, provider=offline_provider, patience=_PATIENCE)
     yield studio
     # The test's event loop is gone, and its connections with it: they were none of a network.
     studio._desk.library.close()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - close() awaits
