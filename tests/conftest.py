@@ -112,10 +112,14 @@ def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def drawn_once() -> Iterator[None]:
+def drawn_once(pytestconfig: pytest.Config) -> Iterator[None]:
     """
     Draw no picture twice: the same words give the same picture, as tests/offline/painter holds.
+    Figures are measured without that.
     """
+    if pytestconfig.getoption("--figures"):
+        yield
+        return
     drawn: dict[object, bytes] = {}
     draw = painter.paint
 
