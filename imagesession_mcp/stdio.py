@@ -84,13 +84,14 @@ class Lines:
         self._ready = loop.create_future()
         try:
             loop.add_reader(self.source, _settle, self._ready)
-        except PermissionError:  # a file, for which nobody need wait
-            return b"" if self._ended else os.read(self.source, _PIECE)
-        try:
-            if not self._ended:
-                await self._ready
-        finally:
-            loop.remove_reader(self.source)
+        except PermissionError:
+            pass  # a file, for which nobody need wait
+        else:
+            try:
+                if not self._ended:
+                    await self._ready
+            finally:
+                loop.remove_reader(self.source)
         return b"" if self._ended else os.read(self.source, _PIECE)
 
     async def _answer_out(self) -> None:

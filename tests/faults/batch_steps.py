@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import traceback
 from pathlib import Path
 
 import attrs
@@ -25,7 +24,8 @@ from imagesession._model.batches import BatchNews, BatchRecord
 from imagesession._plan.batches import collecting, submitting
 from imagesession._plan.steps import Flow, OnDisk
 from imagesession._plan.wishes import Terms
-from tests.faults.steps import Step, Watcher, When
+from tests.faults.dying import When, die_as_told
+from tests.faults.steps import Step, Watcher
 
 assert clients
 assert submitting
@@ -96,21 +96,11 @@ def main() -> None:
     library, url, *twin = sys.argv[1:]
     for named in twin:
         {"forgetful": forget, "hasty": hurry}[named]()
-    for line in sys.stdin:
-        name, number, when = line.split()
-        child = os.fork()
-        if not child:
-            code = 255
-            try:
-                moment: When = "before" if when == "before" else "after"
-                code = submit_and_die(Path(library), url, name, int(number), moment)
-            except BaseException:  # noqa: BLE001 - nobody else is there to tell it
-                traceback.print_exc()
-            finally:
-                sys.stderr.flush()
-                os._exit(code)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the answer
+
+    def die(name: str, number: int, when: When) -> int:
+        return submit_and_die(Path(library), url, name, number, when)
+
+    die_as_told(die)
 
 
 if __name__ == "__main__":

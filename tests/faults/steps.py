@@ -15,7 +15,6 @@ import os
 import signal
 import stat
 import sys
-import traceback
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -25,11 +24,11 @@ import attrs
 from imagesession import Studio
 from imagesession._drive import clients  # what takes long to import is there before it forks
 from imagesession._library.journal import Journal
+from tests.faults.dying import When, die_as_told
 
 assert clients
 
 Verb: TypeAlias = Literal["create", "write", "flush", "link", "replace", "remove", "make"]
-When: TypeAlias = Literal["before", "after"]
 
 
 @attrs.frozen
@@ -195,21 +194,11 @@ def main() -> None:
     library, url, *forgetful = sys.argv[1:]
     if forgetful:
         Journal.note = lambda *_: None  # type: ignore[method-assign] # a twin that must be caught
-    for line in sys.stdin:
-        session, number, when = line.split()
-        child = os.fork()
-        if not child:
-            code = 255
-            try:
-                moment: When = "before" if when == "before" else "after"
-                code = make_and_die(Path(library), url, session, int(number), moment)
-            except BaseException:  # noqa: BLE001 - nobody else is there to tell it
-                traceback.print_exc()
-            finally:
-                sys.stderr.flush()
-                os._exit(code)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the answer
+
+    def die(name: str, number: int, when: When) -> int:
+        return make_and_die(Path(library), url, name, number, when)
+
+    die_as_told(die)
 
 
 if __name__ == "__main__":

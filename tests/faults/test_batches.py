@@ -10,9 +10,8 @@ import contextlib
 import datetime as dt
 import json
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from http import HTTPStatus
 from pathlib import Path
 
@@ -25,12 +24,11 @@ from imagesession.errors import UnavailableError
 from imagesession.testing import Answer, Call, OfflineProvider, serve, tiny_image
 from tests.bench.server import FixedPainter
 from tests.faults.batch_steps import prompts
-from tests.faults.steps import When
+from tests.faults.dying import Kill, When, dying
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="programs are forked and killed")
 KILLED = -int(getattr(signal, "SIGKILL", 9))
 SIZE = 64, 64
-Kill = Callable[[str, int, When], int]
 
 
 @pytest.fixture(autouse=True)
@@ -150,20 +148,9 @@ def place(root: Path, *twin: str) -> Generator[Place, None, None]:
     """
     provider = Office()
     with serve(provider) as served, Studio(root, api_key="x", base_url=served.base_url) as studio:
-        program = [sys.executable, "-m", "tests.faults.batch_steps", str(root), served.base_url]
-        with subprocess.Popen(
-            [*program, *twin], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as parent:
-            stdin, stdout = parent.stdin, parent.stdout
-            assert stdin is not None
-            assert stdout is not None
-
-            def kill(name: str, number: int, when: When) -> int:
-                print(name, number, when, file=stdin, flush=True)
-                return int(stdout.readline())
-
+        arguments = (str(root), served.base_url, *twin)
+        with dying("tests.faults.batch_steps", *arguments) as kill:
             yield Place(studio, provider, kill)
-            stdin.close()
 
 
 @pytest.mark.parametrize(

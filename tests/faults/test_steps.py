@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import attrs
@@ -19,14 +18,13 @@ from imagesession import ImageSession, Studio
 from imagesession._model.turns import short_id
 from imagesession.testing import serve
 from tests.faults.billing import Till, is_unknown
-from tests.faults.steps import When
+from tests.faults.dying import Kill, When, dying
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="programs are forked and killed"),
     pytest.mark.usefixtures("much_later"),
 ]
 KILLED = -int(getattr(signal, "SIGKILL", 9))
-Kill = Callable[[str, int, When], int]
 
 
 @attrs.frozen(kw_only=True)
@@ -118,20 +116,9 @@ def place(root: Path, *forgetful: str) -> Generator[Place, None, None]:
     """
     provider = Till(lambda: 0.0, latency=0.0)
     with serve(provider) as served, Studio(root, api_key="x", base_url=served.base_url) as studio:
-        program = [sys.executable, "-m", "tests.faults.steps", str(root), served.base_url]
-        with subprocess.Popen(
-            [*program, *forgetful], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as parent:
-            stdin, stdout = parent.stdin, parent.stdout
-            assert stdin is not None
-            assert stdout is not None
-
-            def kill(session: str, number: int, when: When) -> int:
-                print(session, number, when, file=stdin, flush=True)
-                return int(stdout.readline())
-
+        arguments = (str(root), served.base_url, *forgetful)
+        with dying("tests.faults.steps", *arguments) as kill:
             yield Place(studio, provider, kill)
-            stdin.close()
 
 
 @pytest.mark.parametrize(
