@@ -123,13 +123,28 @@ def _request(picture: Fetched) -> Request:
         mime=MIME_TYPES[kind],
         data=picture.data,
     )
-    life = {"anchor": "created_at", "seconds": int(_LIFE.total_seconds())}
+    return send_up(part, "vision", _LIFE, _SECONDS)
+
+
+def send_up(part: Part, purpose: str, life: dt.timedelta, seconds: float) -> Request:
+    """
+    Build the free request that sends a file up.
+
+    Args:
+        part: The file.
+        purpose: What the provider is told that it is for.
+        life: How long the provider keeps it.
+        seconds: What the request may take.
+
+    Source: https://developers.openai.com/api/reference/resources/files/methods/create
+    """
+    expires = {"anchor": "created_at", "seconds": int(life.total_seconds())}
     return Request(
         method="POST",
         path="/files",
-        body={"purpose": "vision", "expires_after": life},
+        body={"purpose": purpose, "expires_after": expires},
         files=(part,),
-        timeout=_SECONDS,
+        timeout=seconds,
     )
 
 

@@ -15,6 +15,7 @@ from typing import cast, get_args
 import attrs
 
 from imagesession._model.batches import BatchNews, BatchRecord, BatchState
+from imagesession._plan import uploads
 from imagesession._plan.failures import NotDoneError, error_of
 from imagesession._plan.images_api import read_body
 from imagesession._plan.lifting import parse
@@ -59,14 +60,7 @@ def send_up(record: BatchRecord, lines: bytes) -> Request:
     Build the free request that sends a batch's file up.
     """
     part = Part(field="file", name=f"batch_{record.id}.jsonl", mime="application/jsonl", data=lines)
-    life = {"anchor": "created_at", "seconds": int(_LIFE.total_seconds())}
-    return Request(
-        method="POST",
-        path="/files",
-        body={"purpose": "batch", "expires_after": life},
-        files=(part,),
-        timeout=_SEND_SECONDS,
-    )
+    return uploads.send_up(part, "batch", _LIFE, _SEND_SECONDS)
 
 
 def create(record: BatchRecord) -> Request:
