@@ -97,7 +97,7 @@ class Asking(Generic[AnyDesk]):
         """
         Find out where the next turn grows, after what a stopped program may have left there.
         """
-        yield from recovery.settle_leftovers(self._terms)
+        yield from recovery.reconcile_orphans(self._terms)
         return (yield from self._place())
 
     def _grow(self, wish: Wish) -> Flow[Turn]:

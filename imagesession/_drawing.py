@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from imagesession._asking import PARALLEL, Asking
 from imagesession._drive.desk import AsyncDesk, Desk
-from imagesession._drive.watching import watched, watched_each
 from imagesession._images import (
     AsyncSavedImage,
     Picture,
@@ -80,7 +79,7 @@ class Draws(Asking[Desk]):
             ImageSessionError: See `imagesession.errors` for all that can happen.
         """
         wish = _drawing(prompt, reference, mask, options, intent_id=intent_id)
-        return self._last(self._desk.do(watched(self._grow(wish), on_progress)))
+        return self._last(self._desk.do(self._grow(wish), on_progress))
 
     @takes_options
     def stream(
@@ -116,7 +115,7 @@ class Draws(Asking[Desk]):
         wish = _drawing(
             prompt, reference, mask, options, intent_id=intent_id, partial_images=partial_images
         )
-        return self._desk.stream(watched(self._grow(wish), on_progress), self._last)
+        return self._desk.stream(self._grow(wish), self._last, on_progress)
 
     @takes_options
     def edit(
@@ -165,7 +164,7 @@ class Draws(Asking[Desk]):
             prompt, image, options, mask=mask, markup=markup, reference=reference,
             fit=fit, keep_outside=keep_outside, intent_id=intent_id,
         )  # fmt: skip
-        return self._last(self._desk.do(watched(self._grow(wish), on_progress)))
+        return self._last(self._desk.do(self._grow(wish), on_progress))
 
     @takes_options
     def variations(
@@ -202,8 +201,9 @@ class Draws(Asking[Desk]):
         """
         wish = _varying(prompt, image, n, reference, options, intent_id=intent_id)
         flows = self._desk.do(self._takes(wish, n))
-        todo = watched_each(flows, on_progress)
-        return self._results(self._desk.gather(todo, concurrency=PARALLEL))
+        return self._results(
+            self._desk.gather(flows, concurrency=PARALLEL, on_progress=on_progress)
+        )
 
     @takes_options
     def estimate(
@@ -273,7 +273,7 @@ class AsyncDraws(Asking[AsyncDesk]):
         Same as `Studio.generate`, but awaits.
         """
         wish = _drawing(prompt, reference, mask, options, intent_id=intent_id)
-        return self._last(await self._desk.do(watched(self._grow(wish), on_progress)))
+        return self._last(await self._desk.do(self._grow(wish), on_progress))
 
     @takes_options
     def stream(
@@ -293,7 +293,7 @@ class AsyncDraws(Asking[AsyncDesk]):
         wish = _drawing(
             prompt, reference, mask, options, intent_id=intent_id, partial_images=partial_images
         )
-        return self._desk.stream(watched(self._grow(wish), on_progress), self._last)
+        return self._desk.stream(self._grow(wish), self._last, on_progress)
 
     @takes_options
     async def edit(
@@ -317,7 +317,7 @@ class AsyncDraws(Asking[AsyncDesk]):
             prompt, image, options, mask=mask, markup=markup, reference=reference,
             fit=fit, keep_outside=keep_outside, intent_id=intent_id,
         )  # fmt: skip
-        return self._last(await self._desk.do(watched(self._grow(wish), on_progress)))
+        return self._last(await self._desk.do(self._grow(wish), on_progress))
 
     @takes_options
     async def variations(
@@ -336,8 +336,9 @@ class AsyncDraws(Asking[AsyncDesk]):
         """
         wish = _varying(prompt, image, n, reference, options, intent_id=intent_id)
         flows = await self._desk.do(self._takes(wish, n))
-        todo = watched_each(flows, on_progress)
-        return self._results(await self._desk.gather(todo, concurrency=PARALLEL))
+        return self._results(
+            await self._desk.gather(flows, concurrency=PARALLEL, on_progress=on_progress)
+        )
 
     @takes_options
     async def estimate(

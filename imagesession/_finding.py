@@ -27,6 +27,8 @@ from imagesession._signatures import takes_options
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from imagesession._model.turns import ProviderState
+
 
 class _Looking(Generic[AnyDesk]):
     """
@@ -70,6 +72,8 @@ class Finds(_Looking[Desk]):
         *,
         name: str | None = None,
         resume: bool = False,
+        provider_state: ProviderState | None = None,
+        remember: int | None = None,
         **options: Unpack[OptionKeywords],
     ) -> ImageSession:
         """
@@ -79,14 +83,21 @@ class Finds(_Looking[Desk]):
             description: What it is about; the model is told it with every turn.
             name: A label to find it by.
             resume: Whether to go on with the session of that name, if there is one, as it is.
+            provider_state: What the provider keeps of its turns; left out, what the studio says.
+            remember: How many earlier turns go along with a new one at most; left out, what the
+                studio says.
             **options: What every turn asks for unless it says otherwise; see `Options`.
 
         Raises:
+            CallError: provider_state or remember are not of their form.
             OptionError: An option is not one, or its value is not one that it takes.
             MaxSessionsReached: As many sessions are active as are allowed; it names the idlest.
         """
         begin = sessions.resume if resume else sessions.start
-        flow = begin(description, name, options, self._desk.terms)
+        settings = sessions.SessionSettings(
+            name=name, options=options, provider_state=provider_state, remember=remember
+        )
+        flow = begin(description, settings, self._desk.terms)
         return ImageSession(self._desk.do(flow), MAIN, self._desk)
 
     def open(self, wanted: str, *, branch: str = MAIN, reopen: bool = False) -> ImageSession:
@@ -269,13 +280,18 @@ class AsyncFinds(_Looking[AsyncDesk]):
         *,
         name: str | None = None,
         resume: bool = False,
+        provider_state: ProviderState | None = None,
+        remember: int | None = None,
         **options: Unpack[OptionKeywords],
     ) -> AsyncImageSession:
         """
         Same as `Studio.session`, but awaits.
         """
         begin = sessions.resume if resume else sessions.start
-        flow = begin(description, name, options, self._desk.terms)
+        settings = sessions.SessionSettings(
+            name=name, options=options, provider_state=provider_state, remember=remember
+        )
+        flow = begin(description, settings, self._desk.terms)
         return AsyncImageSession(await self._desk.do(flow), MAIN, self._desk)
 
     async def open(

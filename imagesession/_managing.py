@@ -13,7 +13,6 @@ import attrs
 from imagesession._asking import PARALLEL, Asking, Framing
 from imagesession._drive.desk import AsyncDesk, Desk
 from imagesession._drive.many import Pace
-from imagesession._drive.watching import watched_each
 from imagesession._images import AnyDesk, AsyncSavedImage, SavedImage, optional_source, sources
 from imagesession._model.catalogue import Kind as ModelKind
 from imagesession._model.catalogue import Model
@@ -135,11 +134,16 @@ class Manages(Managing[Desk], Purposes):
         """
         named = jobs.named(jobs_)
         limit, pace = jobs.check_pace(concurrency, images_per_minute)
-        todo = watched_each(self._todo(named, options), on_progress)
+        todo = self._todo(named, options)
         free = self._desk.do(jobs.made(named)) if pace else ()
         with bar(len(todo), wanted=progress) as report:
             found = self._desk.gather(
-                todo, concurrency=limit, pace=Pace.per_minute(pace), free=free, report=report
+                todo,
+                concurrency=limit,
+                pace=Pace.per_minute(pace),
+                free=free,
+                report=report,
+                on_progress=on_progress,
             )
         return self._results(found, jobs.keys(named))
 
@@ -180,7 +184,7 @@ class Manages(Managing[Desk], Purposes):
         Raises:
             AccessError: There is no key, or it may not do this.
         """
-        found = self._desk.do(recovery.recover(self._terms, jobs.check_wait(wait)))
+        found = self._desk.do(recovery.reconcile_all(self._terms, jobs.check_wait(wait)))
         return _recovered(found, self._last)
 
     def pending(self) -> tuple[Pending, ...]:
@@ -268,11 +272,16 @@ class AsyncManages(Managing[AsyncDesk], AsyncPurposes):
         """
         named = jobs.named(jobs_)
         limit, pace = jobs.check_pace(concurrency, images_per_minute)
-        todo = watched_each(self._todo(named, options), on_progress)
+        todo = self._todo(named, options)
         free = await self._desk.do(jobs.made(named)) if pace else ()
         with bar(len(todo), wanted=progress) as report:
             found = await self._desk.gather(
-                todo, concurrency=limit, pace=Pace.per_minute(pace), free=free, report=report
+                todo,
+                concurrency=limit,
+                pace=Pace.per_minute(pace),
+                free=free,
+                report=report,
+                on_progress=on_progress,
             )
         return self._results(found, jobs.keys(named))
 
@@ -294,7 +303,7 @@ class AsyncManages(Managing[AsyncDesk], AsyncPurposes):
         """
         Same as `Studio.recover`, but awaits.
         """
-        found = await self._desk.do(recovery.recover(self._terms, jobs.check_wait(wait)))
+        found = await self._desk.do(recovery.reconcile_all(self._terms, jobs.check_wait(wait)))
         return _recovered(found, self._last)
 
     async def pending(self) -> tuple[Pending, ...]:

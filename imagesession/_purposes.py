@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from imagesession._asking import PARALLEL, Framing, asset_choices, product_choices
 from imagesession._drawing import AsyncDraws, Draws
-from imagesession._drive.watching import watched, watched_each
 from imagesession._images import (
     AsyncSavedImage,
     Picture,
@@ -219,7 +218,7 @@ class Purposes(Draws):
         framing = _framing(
             "ui_asset", description, choices, reference, options, intent_id=intent_id
         )
-        return self._last(self._desk.do(watched(self._from_preset(framing), on_progress)))
+        return self._last(self._desk.do(self._from_preset(framing), on_progress))
 
     def analyze(
         self,
@@ -246,7 +245,7 @@ class Purposes(Draws):
             ReplyError: The answer is not in the form that was asked for.
             ImageSessionError: As for `generate`.
         """
-        return self._desk.do(watched(self._look(_looking(image, goals, model)), on_progress))
+        return self._desk.do(self._look(_looking(image, goals, model)), on_progress)
 
     @takes_options
     def improve(
@@ -279,18 +278,19 @@ class Purposes(Draws):
             ImageSessionError: As for `generate`. What was found is kept even if the edit fails.
         """
         wish = _improving(goals, image, options, intent_id)
-        flow = watched(self._improve(wish, preserve_elements), on_progress)
-        found, turn = self._desk.do(flow)
+        flow = self._improve(wish, preserve_elements)
+        found, turn = self._desk.do(flow, on_progress)
         return Improvement(analysis=found, image=self._last(turn))
 
     def _frame(
         self, framing: Framing, batch_count: int | None, on_progress: OnProgress | None
     ) -> SavedImage | Results[SavedImage]:
         if batch_count is None:
-            return self._last(self._desk.do(watched(self._from_preset(framing), on_progress)))
+            return self._last(self._desk.do(self._from_preset(framing), on_progress))
         flows = self._desk.do(self._takes_from_preset(framing, batch_count))
-        todo = watched_each(flows, on_progress)
-        return self._results(self._desk.gather(todo, concurrency=PARALLEL))
+        return self._results(
+            self._desk.gather(flows, concurrency=PARALLEL, on_progress=on_progress)
+        )
 
 
 class AsyncPurposes(AsyncDraws):
@@ -417,7 +417,7 @@ class AsyncPurposes(AsyncDraws):
         framing = _framing(
             "ui_asset", description, choices, reference, options, intent_id=intent_id
         )
-        return self._last(await self._desk.do(watched(self._from_preset(framing), on_progress)))
+        return self._last(await self._desk.do(self._from_preset(framing), on_progress))
 
     async def analyze(
         self,
@@ -430,7 +430,7 @@ class AsyncPurposes(AsyncDraws):
         """
         Same as `Studio.analyze`, but awaits.
         """
-        return await self._desk.do(watched(self._look(_looking(image, goals, model)), on_progress))
+        return await self._desk.do(self._look(_looking(image, goals, model)), on_progress)
 
     @takes_options
     async def improve(
@@ -447,18 +447,19 @@ class AsyncPurposes(AsyncDraws):
         Same as `Studio.improve`, but awaits.
         """
         wish = _improving(goals, image, options, intent_id)
-        flow = watched(self._improve(wish, preserve_elements), on_progress)
-        found, turn = await self._desk.do(flow)
+        flow = self._improve(wish, preserve_elements)
+        found, turn = await self._desk.do(flow, on_progress)
         return Improvement(analysis=found, image=self._last(turn))
 
     async def _frame(
         self, framing: Framing, batch_count: int | None, on_progress: OnProgress | None
     ) -> AsyncSavedImage | Results[AsyncSavedImage]:
         if batch_count is None:
-            return self._last(await self._desk.do(watched(self._from_preset(framing), on_progress)))
+            return self._last(await self._desk.do(self._from_preset(framing), on_progress))
         flows = await self._desk.do(self._takes_from_preset(framing, batch_count))
-        todo = watched_each(flows, on_progress)
-        return self._results(await self._desk.gather(todo, concurrency=PARALLEL))
+        return self._results(
+            await self._desk.gather(flows, concurrency=PARALLEL, on_progress=on_progress)
+        )
 
 
 # --- what both share ---------------------------------------------------------------------------

@@ -28,6 +28,8 @@ from imagesession._signatures import takes_options
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from imagesession._model.turns import ProviderState
+
 Paper = Literal["a4", "letter"]
 Target: TypeAlias = "Kept[Any] | Turn | str"
 """Where a line is picked up: a picture, a turn, or the id of either."""
@@ -104,6 +106,8 @@ class ImageSession(_Handle, Purposes):
         *,
         name: str | None = None,
         description: str | None = None,
+        provider_state: ProviderState | None = None,
+        remember: int | None = None,
         **options: Unpack[OptionKeywords],
     ) -> ImageSession:
         """
@@ -113,6 +117,8 @@ class ImageSession(_Handle, Purposes):
         Args:
             name: A new label; left out, it stays.
             description: What it is about; left out, it stays.
+            provider_state: What the provider keeps of its turns from now on; left out, it stays.
+            remember: How many earlier turns go along with a new one at most; left out, it stays.
             **options: See `Options`; what is left out stays.
 
         Returns:
@@ -122,7 +128,10 @@ class ImageSession(_Handle, Purposes):
             OptionError: An option is not one, or its value is not one that it takes.
             SessionClosedError: The session was closed.
         """
-        flow = sessions.change(self.id, description, name, options, self._terms)
+        settings = sessions.SessionSettings(
+            name=name, options=options, provider_state=provider_state, remember=remember
+        )
+        flow = sessions.change(self.id, description, settings, self._terms)
         return attrs.evolve(self, record=self._desk.do(flow))
 
     def branch(self, name: str | None = None, *, at: Target | None = None) -> ImageSession:
@@ -344,12 +353,17 @@ class AsyncImageSession(_Handle, AsyncPurposes):
         *,
         name: str | None = None,
         description: str | None = None,
+        provider_state: ProviderState | None = None,
+        remember: int | None = None,
         **options: Unpack[OptionKeywords],
     ) -> AsyncImageSession:
         """
         Same as `ImageSession.update`, but awaits.
         """
-        flow = sessions.change(self.id, description, name, options, self._terms)
+        settings = sessions.SessionSettings(
+            name=name, options=options, provider_state=provider_state, remember=remember
+        )
+        flow = sessions.change(self.id, description, settings, self._terms)
         return attrs.evolve(self, record=await self._desk.do(flow))
 
     async def branch(

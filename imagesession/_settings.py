@@ -12,6 +12,7 @@ from imagesession._drive.connection import Access
 from imagesession._model.catalogue import load_catalogue
 from imagesession._model.options import OptionKeywords, Options
 from imagesession._plan.jobs import check_per_minute
+from imagesession._plan.sessions import check_memory
 from imagesession._plan.wishes import Terms
 from imagesession.errors import CallError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import openai
 
     from imagesession._model.budgets import Budget
+    from imagesession._model.turns import ProviderState
 
 TIMEOUT = 600.0
 """Seconds after which a picture that was accepted is no longer waited for."""
@@ -35,6 +37,8 @@ def check_terms(
     options: OptionKeywords,
     *,
     budget: Budget | None,
+    provider_state: object,
+    remember: object,
     max_sessions: object,
     idle_after: object,
     timeout: object,
@@ -49,10 +53,13 @@ def check_terms(
         CallError: It does not.
     """
     per_minute = check_per_minute(images_per_minute)
+    check_memory(provider_state, remember)
     return Terms(
         catalogue=load_catalogue(),
         options=Options().updated(options),
         budget=budget,
+        provider_state=cast("ProviderState | None", provider_state) or "responses",
+        remember=cast("int | None", remember),
         timeout=_seconds("timeout", timeout),
         patience=_seconds("patience", patience, zero=True),
         interval=0.0 if per_minute is None else 60.0 / per_minute,

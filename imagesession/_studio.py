@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     import openai
 
     from imagesession._model.budgets import Budget
+    from imagesession._model.turns import ProviderState
     from imagesession._offline import OfflineProvider
 
 
@@ -92,6 +93,13 @@ class Studio(_Face[Desk], Finds, SubmitsBatches, Manages):
             variable OPENAI_BASE_URL, or OpenAI.
         client: An `openai.OpenAI` (or `openai.AzureOpenAI`) of your own, instead of the two above.
         budget: What may be spent; a call that might exceed it is not sent.
+        provider_state: What the provider keeps of a turn. "responses": the response, for 30 days
+            or longer; the next turn names it, in some hundred bytes, from any program.
+            "conversation": the items of a conversation, until it is deleted; a program that is
+            killed before it knows a response's id finds the picture there. "none": nothing
+            (`store=false`, for zero data retention); history goes along from the library.
+        remember: How many earlier turns the model is told of at most; None for all. Each of them
+            is billed again with every turn.
         max_sessions: How many sessions may be active at once.
         idle_after: Seconds after which a session in which nothing happens counts as idle: it is
             no longer active, and becomes so again when it goes on.
@@ -124,6 +132,8 @@ class Studio(_Face[Desk], Finds, SubmitsBatches, Manages):
         base_url: str | None = None,
         client: openai.OpenAI | None = None,
         budget: Budget | None = None,
+        provider_state: ProviderState = "responses",
+        remember: int | None = None,
         max_sessions: int = MAX_SESSIONS,
         idle_after: float = IDLE_AFTER,
         timeout: float = TIMEOUT,
@@ -140,7 +150,8 @@ class Studio(_Face[Desk], Finds, SubmitsBatches, Manages):
             return clients.connect(access) if client is None else clients.wrap(client)
 
         terms = check_terms(
-            options, budget=budget, max_sessions=max_sessions, idle_after=idle_after,
+            options, budget=budget, provider_state=provider_state, remember=remember,
+            max_sessions=max_sessions, idle_after=idle_after,
             timeout=timeout, patience=patience, images_per_minute=images_per_minute,
             max_in_flight=max_in_flight,
         )  # fmt: skip
@@ -162,6 +173,8 @@ class Studio(_Face[Desk], Finds, SubmitsBatches, Manages):
         *,
         provider: OfflineProvider | None = None,
         budget: Budget | None = None,
+        provider_state: ProviderState = "responses",
+        remember: int | None = None,
         max_sessions: int = MAX_SESSIONS,
         idle_after: float = IDLE_AFTER,
         patience: float = PATIENCE,
@@ -180,6 +193,8 @@ class Studio(_Face[Desk], Finds, SubmitsBatches, Manages):
                 `imagesession offline` in the Pictures folder, apart from those that were paid for.
             provider: An `imagesession.testing.OfflineProvider` of your own.
             budget: As for a `Studio`.
+            provider_state: As for a `Studio`.
+            remember: As for a `Studio`.
             max_sessions: As for a `Studio`.
             idle_after: As for a `Studio`.
             patience: As for a `Studio`.
@@ -198,7 +213,8 @@ class Studio(_Face[Desk], Finds, SubmitsBatches, Manages):
 
         studio = cls.__new__(cls)
         terms = check_terms(
-            options, budget=budget, max_sessions=max_sessions, idle_after=idle_after,
+            options, budget=budget, provider_state=provider_state, remember=remember,
+            max_sessions=max_sessions, idle_after=idle_after,
             timeout=TIMEOUT, patience=patience, images_per_minute=images_per_minute,
             max_in_flight=max_in_flight,
         )  # fmt: skip
@@ -212,6 +228,8 @@ class Studio(_Face[Desk], Finds, SubmitsBatches, Manages):
         library: str | os.PathLike[str] | None = None,
         *,
         budget: Budget | None = None,
+        provider_state: ProviderState = "responses",
+        remember: int | None = None,
         max_sessions: int = MAX_SESSIONS,
         idle_after: float = IDLE_AFTER,
         patience: float = PATIENCE,
@@ -227,6 +245,8 @@ class Studio(_Face[Desk], Finds, SubmitsBatches, Manages):
         Args:
             library: As for a `Studio`.
             budget: As for a `Studio`.
+            provider_state: As for a `Studio`.
+            remember: As for a `Studio`.
             max_sessions: As for a `Studio`.
             idle_after: As for a `Studio`.
             patience: As for a `Studio`.
@@ -238,6 +258,8 @@ class Studio(_Face[Desk], Finds, SubmitsBatches, Manages):
         return make(
             library,
             budget=budget,
+            provider_state=provider_state,
+            remember=remember,
             max_sessions=max_sessions,
             idle_after=idle_after,
             patience=patience,
@@ -293,6 +315,8 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncSubmitsBatches, AsyncManage
         base_url: str | None = None,
         client: openai.AsyncOpenAI | None = None,
         budget: Budget | None = None,
+        provider_state: ProviderState = "responses",
+        remember: int | None = None,
         max_sessions: int = MAX_SESSIONS,
         idle_after: float = IDLE_AFTER,
         timeout: float = TIMEOUT,
@@ -309,7 +333,8 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncSubmitsBatches, AsyncManage
             return clients.connect_async(access) if client is None else clients.wrap_async(client)
 
         terms = check_terms(
-            options, budget=budget, max_sessions=max_sessions, idle_after=idle_after,
+            options, budget=budget, provider_state=provider_state, remember=remember,
+            max_sessions=max_sessions, idle_after=idle_after,
             timeout=timeout, patience=patience, images_per_minute=images_per_minute,
             max_in_flight=max_in_flight,
         )  # fmt: skip
@@ -331,6 +356,8 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncSubmitsBatches, AsyncManage
         *,
         provider: OfflineProvider | None = None,
         budget: Budget | None = None,
+        provider_state: ProviderState = "responses",
+        remember: int | None = None,
         max_sessions: int = MAX_SESSIONS,
         idle_after: float = IDLE_AFTER,
         patience: float = PATIENCE,
@@ -352,7 +379,8 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncSubmitsBatches, AsyncManage
 
         studio = cls.__new__(cls)
         terms = check_terms(
-            options, budget=budget, max_sessions=max_sessions, idle_after=idle_after,
+            options, budget=budget, provider_state=provider_state, remember=remember,
+            max_sessions=max_sessions, idle_after=idle_after,
             timeout=TIMEOUT, patience=patience, images_per_minute=images_per_minute,
             max_in_flight=max_in_flight,
         )  # fmt: skip
@@ -366,6 +394,8 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncSubmitsBatches, AsyncManage
         library: str | os.PathLike[str] | None = None,
         *,
         budget: Budget | None = None,
+        provider_state: ProviderState = "responses",
+        remember: int | None = None,
         max_sessions: int = MAX_SESSIONS,
         idle_after: float = IDLE_AFTER,
         patience: float = PATIENCE,
@@ -380,6 +410,8 @@ class AsyncStudio(_Face[AsyncDesk], AsyncFinds, AsyncSubmitsBatches, AsyncManage
         return make(
             library,
             budget=budget,
+            provider_state=provider_state,
+            remember=remember,
             max_sessions=max_sessions,
             idle_after=idle_after,
             patience=patience,

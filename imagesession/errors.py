@@ -345,10 +345,12 @@ class OutcomeUnknownError(ImageSessionError):
     Attributes:
         turn_id: The turn whose intent is kept in the library's journal.
         response_id: The provider's id, if it was known before the answer was lost.
+        finished: Whether the provider says that the picture is finished, and does not show it.
     """
 
     turn_id: str = ""
     response_id: str | None = None
+    finished: bool = False
 
 
 class StreamCutError(OutcomeUnknownError):

@@ -110,7 +110,14 @@ def _read(option: Option, source: str, texts: Iterable[str]) -> Any:  # noqa: AN
 def _command(values: Mapping[str, Any], environment: Mapping[str, str]) -> Command:
     settings = Settings(
         **_said(
-            values, "library", "offline", "daily-budget", "wait-seconds", "preview-bytes", "http"
+            values,
+            "library",
+            "offline",
+            "daily-budget",
+            "provider-state",
+            "wait-seconds",
+            "preview-bytes",
+            "http",
         ),
         **_said({"allow_dirs": values["allow-dir"]}, "allow_dirs"),
     )

@@ -12,11 +12,12 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 from urllib.parse import urlsplit
 
 import attrs
 
-from imagesession_mcp.settings import Doors, Principal, Settings
+from imagesession_mcp.settings import Doors, Principal, ProviderState, Settings
 
 _TOKEN_LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63}):(\S+)")
 _MIN_TOKEN = 16
@@ -105,6 +106,14 @@ def _budget(text: str) -> float:
     return _number(1e9, "US dollars, as 2.50, or none for no limit")(text)
 
 
+def _provider_state(text: str) -> ProviderState:
+    states: tuple[ProviderState, ...] = get_args(ProviderState)
+    for state in states:
+        if text.lower() == state:
+            return state
+    raise OptionError(f"takes {', '.join(states)}")
+
+
 def _name(text: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9._:\[\]-]+", text) is None:
         raise OptionError("takes a name or an address, as 127.0.0.1 or images.example.com")
@@ -186,6 +195,16 @@ OPTIONS = (
         help=(
             "What may be spent from midnight to midnight UTC, in US dollars; what would pass it "
             f"is not sent. none for no limit. Left out, it is {Settings().daily_budget:.2f}."
+        ),
+    ),
+    Option(
+        name="provider-state",
+        variable="IMAGESESSION_MCP_PROVIDER_STATE",
+        metavar="STATE",
+        read=_provider_state,
+        help=(
+            "What the provider keeps of each turn: responses, for 30 days; conversation, until it "
+            f"is deleted; none. Left out, it is {Settings().provider_state}."
         ),
     ),
     Option(

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import attrs
+
+ProviderState: TypeAlias = Literal["responses", "conversation", "none"]
 
 
 @attrs.frozen(kw_only=True)
@@ -20,6 +23,7 @@ class Settings:
         offline: Whether sketches are drawn on this computer, without a key and without cost.
         allow_dirs: Folders, beside the library, from which files named in calls are read.
         daily_budget: US dollars that may be spent from midnight to midnight UTC; None is no limit.
+        provider_state: What the provider keeps of each turn.
         wait_seconds: Seconds after which a call answers with a handle while the picture is made.
         preview_bytes: The most that a result's preview may weigh, before base64; 0 for none.
         patience: Seconds for which to ask again while the provider turns requests away.
@@ -31,6 +35,7 @@ class Settings:
     offline: bool = False
     allow_dirs: tuple[Path, ...] = ()
     daily_budget: float | None = 5.0
+    provider_state: ProviderState = "responses"
     wait_seconds: float = 45.0
     preview_bytes: int = 75_000
     patience: float = 60.0

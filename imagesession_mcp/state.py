@@ -44,7 +44,12 @@ def open_studio(settings: Settings, library: Path | None) -> AsyncStudio:
     """
     budget = None if settings.daily_budget is None else Budget(per_day=settings.daily_budget)
     make = AsyncStudio.offline if settings.offline else AsyncStudio
-    return make(library, budget=budget, patience=settings.patience)
+    return make(
+        library,
+        budget=budget,
+        patience=settings.patience,
+        provider_state=settings.provider_state,
+    )
 
 
 @attrs.define(eq=False)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import attrs
 
@@ -20,6 +20,11 @@ from imagesession.errors import ImageSessionError
 from .drivers import Done, drive, drive_async, stream, stream_async
 from .many import Pace, Report, gather, gather_async, nothing
 from .transports import AsyncTransport, Connector, Transport
+
+if TYPE_CHECKING:
+    from imagesession._model.progress import OnProgress
+
+    from .progress import ProgressObserver
 
 T = TypeVar("T")
 View = TypeVar("View")
@@ -50,11 +55,18 @@ class Desk(_Shared):
 
     connect: Connector[Transport]
 
-    def do(self, flow: Flow[T]) -> T:
+    def do(self, flow: Flow[T], on_progress: OnProgress | None = None) -> T:
         """
         Carry out a flow and return its result.
+
+        Args:
+            flow: What to do.
+            on_progress: Who is told how far it is; None for nobody.
+
+        Raises:
+            CallError: `on_progress` cannot be called.
         """
-        return drive(flow, self.library, self.connect)
+        return drive(flow, self.library, self.connect, *_observed_by(on_progress))
 
     def ask(self, do: Callable[[Store], T]) -> T:
         """
@@ -70,22 +82,29 @@ class Desk(_Shared):
         pace: Pace | None = None,
         free: Collection[int] = (),
         report: Report = nothing,
+        on_progress: OnProgress | None = None,
     ) -> list[T | ImageSessionError]:
         """
         Carry out several flows at once; return each one's result, or its error in its place.
         """
+
+        def run(observed: _Observed[T]) -> T:
+            flow, *observers = observed
+            return drive(flow, self.library, self.connect, *observers)
+
         return gather(
-            self.do, flows,
+            run, _observed(flows, on_progress),
             concurrency=concurrency, pace=pace or Pace(), free=free, report=report,
         )  # fmt: skip
 
     def stream(
-        self, flow: Flow[T], show: Callable[[T], View]
+        self, flow: Flow[T], show: Callable[[T], View], on_progress: OnProgress | None = None
     ) -> Generator[PartialImage | View, None, None]:
         """
         Carry out a flow; yield the pictures on the way and then its result, as it is shown.
         """
-        with contextlib.closing(stream(flow, self.library, self.connect)) as events:
+        observers = _observed_by(on_progress)
+        with contextlib.closing(stream(flow, self.library, self.connect, *observers)) as events:
             for event in events:
                 yield show(event.value) if isinstance(event, Done) else event
 
@@ -101,11 +120,11 @@ class AsyncDesk(_Shared):
 
     connect: Connector[AsyncTransport]
 
-    async def do(self, flow: Flow[T]) -> T:
+    async def do(self, flow: Flow[T], on_progress: OnProgress | None = None) -> T:
         """
-        Carry out a flow and return its result.
+        Same as `Desk.do`, but awaits.
         """
-        return await drive_async(flow, self.library, self.connect)
+        return await drive_async(flow, self.library, self.connect, *_observed_by(on_progress))
 
     async def ask(self, do: Callable[[Store], T]) -> T:
         """
@@ -121,21 +140,51 @@ class AsyncDesk(_Shared):
         pace: Pace | None = None,
         free: Collection[int] = (),
         report: Report = nothing,
+        on_progress: OnProgress | None = None,
     ) -> list[T | ImageSessionError]:
         """
         Same as `Desk.gather`, but awaits.
         """
+
+        async def run(observed: _Observed[T]) -> T:
+            flow, *observers = observed
+            return await drive_async(flow, self.library, self.connect, *observers)
+
         return await gather_async(
-            self.do, flows,
+            run, _observed(flows, on_progress),
             concurrency=concurrency, pace=pace or Pace(), free=free, report=report,
         )  # fmt: skip
 
     async def stream(
-        self, flow: Flow[T], show: Callable[[T], View]
+        self, flow: Flow[T], show: Callable[[T], View], on_progress: OnProgress | None = None
     ) -> AsyncGenerator[PartialImage | View, None]:
         """
         Carry out a flow; yield the pictures on the way and then its result, as it is shown.
         """
-        async with contextlib.aclosing(stream_async(flow, self.library, self.connect)) as events:
+        running = stream_async(flow, self.library, self.connect, *_observed_by(on_progress))
+        async with contextlib.aclosing(running) as events:
             async for event in events:
                 yield show(event.value) if isinstance(event, Done) else event
+
+
+# A flow, and what observes it, if anything does.
+_Observed: TypeAlias = "tuple[Flow[T]] | tuple[Flow[T], ProgressObserver]"
+
+
+def _observed_by(on_progress: OnProgress | None) -> list[ProgressObserver]:
+    """
+    Return what observes one flow. Whoever does not ask for it pays nothing.
+    """
+    if on_progress is None:
+        return []
+    from .progress import observers  # noqa: PLC0415 - not everybody asks
+
+    return observers(on_progress)
+
+
+def _observed(flows: Sequence[Flow[T]], on_progress: OnProgress | None) -> list[_Observed[T]]:
+    if on_progress is None:
+        return [(flow,) for flow in flows]
+    from .progress import observers  # noqa: PLC0415 - not everybody asks
+
+    return list(zip(flows, observers(on_progress, len(flows)), strict=True))

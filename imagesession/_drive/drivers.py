@@ -31,6 +31,7 @@ from imagesession._plan.steps import (
     Now,
     OnDisk,
     Recall,
+    ReportProgress,
     Send,
     Step,
     Wait,
@@ -39,15 +40,13 @@ from imagesession._plan.store import Store
 from imagesession._plan.wire import NoReplyError, Reply, Request
 from imagesession.errors import ImageSessionError
 
+from .effect_log import log, log_effect
 from .loops import gate, in_thread, outlast
 from .transports import AsyncTransport, Connector, Transport
-from .watching import Attend
 
 if TYPE_CHECKING:
-    from .progress import Watch
+    from .progress import ProgressObserver
 
-log = logging.getLogger("imagesession")
-log.addHandler(logging.NullHandler())
 T = TypeVar("T")
 # How long a cancellation waits for the reply to a request that is paid for.
 _LAST_WAIT = 10.0
@@ -62,31 +61,47 @@ class Done(Generic[T]):
     value: T
 
 
+# The first AskProvider loads openai, which takes most of a second.
+_WAITING = (AskProvider, Send, Listen, Hear, Wait)
+
+
 @attrs.define
-class _Watched:
+class _Observed:
     """
-    What both kinds of hands know of who watches them.
+    What both kinds of hands do for whoever observes a workflow, and for the log.
     """
 
     store: Store
-    watch: Watch | None = attrs.field(default=None, init=False)
+    observer: ProgressObserver | None
 
-    def begins_a_log(self) -> bool:
-        return self.watch is None and log.isEnabledFor(logging.WARNING)
+    def start(self) -> None:
+        if self.observer is not None:
+            self.observer.on_start()
+
+    def report(self, report: ReportProgress) -> None:
+        if report.log:
+            log.log(logging.WARNING if report.warns else logging.INFO, report.log)
+        if self.observer is not None:
+            self.observer.on_report(report)
 
     def tell_partial(self) -> None:
-        if self.watch is not None:
-            self.watch.partial_came()
+        if self.observer is not None:
+            self.observer.on_partial()
 
-    def tell_end(self, error: ImageSessionError | None = None) -> None:
-        if self.watch is not None:
-            self.watch.ended(error)
+    def end(self, error: ImageSessionError | None = None) -> None:
+        if self.observer is not None:
+            self.observer.on_end(error)
 
 
 # --- sync -------------------------------------------------------------------------------------
 
 
-def drive(flow: Flow[T], store: Store, connect: Connector[Transport]) -> T:
+def drive(
+    flow: Flow[T],
+    store: Store,
+    connect: Connector[Transport],
+    observer: ProgressObserver | None = None,
+) -> T:
     """
     Carry out a flow and return its result.
 
@@ -94,32 +109,37 @@ def drive(flow: Flow[T], store: Store, connect: Connector[Transport]) -> T:
         flow: What to do.
         store: The library.
         connect: Gives the way to the provider; called no sooner than a step needs it.
+        observer: Who is told how far it is.
     """
-    for event in stream(flow, store, connect):
+    for event in stream(flow, store, connect, observer):
         if isinstance(event, Done):
             return event.value
     raise AssertionError("a flow ended without a result")
 
 
 def stream(
-    flow: Flow[T], store: Store, connect: Connector[Transport]
+    flow: Flow[T],
+    store: Store,
+    connect: Connector[Transport],
+    observer: ProgressObserver | None = None,
 ) -> Generator[PartialImage | Done[T], None, None]:
     """
     Carry out a flow; yield the pictures on the way and then its result.
     """
     with contextlib.closing(flow), contextlib.ExitStack() as open_streams:
-        hands = _Hands(store, connect, open_streams)
+        hands = _Hands(store, observer, connect, open_streams)
+        hands.start()
         answer: Any = None
         problem: NoReplyError | ImageSessionError | None = None
         while True:
             try:
                 step = flow.send(answer) if problem is None else flow.throw(problem)
             except StopIteration as stop:
-                hands.tell_end()
+                hands.end()
                 yield Done(stop.value)
                 return
             except ImageSessionError as error:
-                hands.tell_end(error)
+                hands.end(error)
                 raise
             answer = problem = None
             if isinstance(step, Emit):
@@ -133,22 +153,29 @@ def stream(
 
 
 @attrs.define
-class _Hands(_Watched):
+class _Hands(_Observed):
     connect: Connector[Transport]
     open_streams: contextlib.ExitStack
     events: Iterator[bytes] = attrs.field(factory=lambda: iter(()))
 
     def carry_out(self, step: Step[Any]) -> object:
-        if isinstance(step, Attend):
-            self.attend(step.watch)
+        if isinstance(step, ReportProgress):
+            self.report(step)
             return None
-        if self.watch is None:
-            return self.do(step)
-        return self.watch.over(step, functools.partial(self.do, step))
+        try:
+            answer = self.do_observed(step)
+        except NoReplyError as error:
+            log_effect(step, error)
+            raise
+        log_effect(step, answer)
+        return answer
 
-    def attend(self, watch: Watch) -> None:
-        self.watch = watch
-        self.store = watch.overhear(self.store)
+    def do_observed(self, step: Step[Any]) -> object:
+        if self.observer is None or not isinstance(step, _WAITING):
+            return self.do(step)
+        from .progress import run_with_heartbeat  # noqa: PLC0415 - loaded by whoever observes
+
+        return run_with_heartbeat(functools.partial(self.do, step), self.observer)
 
     def do(self, step: Step[Any]) -> object:
         match step:
@@ -159,7 +186,7 @@ class _Hands(_Watched):
             case Now():
                 return time.monotonic()
             case AskProvider():
-                return self.provider()
+                return self.connect().provider()
             case Send(request=request):
                 return self.connect().send(request)
             case Listen(request=request):
@@ -172,11 +199,6 @@ class _Hands(_Watched):
             case _:
                 raise AssertionError(f"no driver knows the step {step!r}")
 
-    def provider(self) -> str:
-        if self.begins_a_log():
-            self.attend(_logged())
-        return self.connect().provider()
-
     def listen(self, request: Request) -> Reply | None:
         opened = self.open_streams.enter_context(self.connect().listen(request))
         if isinstance(opened, Reply):
@@ -188,11 +210,16 @@ class _Hands(_Watched):
 # --- async ------------------------------------------------------------------------------------
 
 
-async def drive_async(flow: Flow[T], store: Store, connect: Connector[AsyncTransport]) -> T:
+async def drive_async(
+    flow: Flow[T],
+    store: Store,
+    connect: Connector[AsyncTransport],
+    observer: ProgressObserver | None = None,
+) -> T:
     """
     Same as `drive`, but awaits.
     """
-    async with contextlib.aclosing(stream_async(flow, store, connect)) as events:
+    async with contextlib.aclosing(stream_async(flow, store, connect, observer)) as events:
         async for event in events:
             if isinstance(event, Done):
                 return event.value
@@ -200,15 +227,19 @@ async def drive_async(flow: Flow[T], store: Store, connect: Connector[AsyncTrans
 
 
 async def stream_async(
-    flow: Flow[T], store: Store, connect: Connector[AsyncTransport]
+    flow: Flow[T],
+    store: Store,
+    connect: Connector[AsyncTransport],
+    observer: ProgressObserver | None = None,
 ) -> AsyncGenerator[PartialImage | Done[T], None]:
     """
     Same as `stream`, but awaits.
     """
     async with contextlib.AsyncExitStack() as open_streams:
         open_streams.callback(flow.close)
-        hands = _AsyncHands(store, connect, open_streams)
+        hands = _AsyncHands(store, observer, connect, open_streams)
         open_streams.callback(hands.give_way)
+        hands.start()
         answer: Any = None
         problem: NoReplyError | ImageSessionError | None = None
         while True:
@@ -216,12 +247,12 @@ async def stream_async(
                 step = flow.send(answer) if problem is None else flow.throw(problem)
             except StopIteration as stop:
                 hands.heed()
-                hands.tell_end()
+                hands.end()
                 yield Done(stop.value)
                 return
             except ImageSessionError as error:
                 hands.heed()
-                hands.tell_end(error)
+                hands.end(error)
                 raise
             answer = problem = None
             if isinstance(step, Emit):
@@ -235,28 +266,22 @@ async def stream_async(
                 problem = error
 
 
-def _logged() -> Watch:
-    """
-    Make a watch that writes a log and tells nobody else.
-    """
-    from .progress import Watch  # noqa: PLC0415 - not needed before a provider is
-
-    return Watch()
-
-
 async def _nothing() -> AsyncGenerator[bytes, None]:
     return
     yield
 
 
 @attrs.define
-class _AsyncHands(_Watched):
+class _AsyncHands(_Observed):
     connect: Connector[AsyncTransport]
     open_streams: contextlib.AsyncExitStack
     events: AsyncIterator[bytes] = attrs.field(factory=_nothing)
     cancelled: asyncio.CancelledError | None = None
     gate: asyncio.Semaphore | None = None
     has_asked: bool = False
+    waits: bool = False
+    # Whether the paid request is out and its first event, which names the response, is not here.
+    is_unnamed: bool = False
 
     def heed(self) -> None:
         """
@@ -265,18 +290,28 @@ class _AsyncHands(_Watched):
         if self.cancelled is not None:
             raise self.cancelled
 
-    async def carry_out(self, step: Step[Any]) -> object:
-        if isinstance(step, Attend):
-            self.attend(step.watch)
-            return None
-        if self.watch is None:
-            return await self.do(step)
-        return await self.watch.over_async(step, functools.partial(self.do, step))
+    def start(self) -> None:
+        super().start()
+        if self.observer is not None:
+            from .progress import start_heartbeat  # noqa: PLC0415 - loaded by whoever observes
 
-    def attend(self, watch: Watch) -> None:
-        self.watch = watch
-        self.store = watch.overhear(self.store)
-        self.open_streams.callback(watch.beat_along())
+            heartbeat = start_heartbeat(self.observer, lambda: self.waits)
+            self.open_streams.callback(heartbeat.cancel)
+
+    async def carry_out(self, step: Step[Any]) -> object:
+        if isinstance(step, ReportProgress):
+            self.report(step)
+            return None
+        self.waits = isinstance(step, _WAITING)
+        try:
+            answer = await self.do(step)
+        except NoReplyError as error:
+            log_effect(step, error)
+            raise
+        finally:
+            self.waits = False
+        log_effect(step, answer)
+        return answer
 
     async def do(self, step: Step[Any]) -> object:
         match step:
@@ -291,6 +326,8 @@ class _AsyncHands(_Watched):
                 return self.store.begin(after)
             case Now():
                 return time.monotonic()
+            case Hear() if self.is_unnamed:
+                return await self.reach_out(step)
             case _:
                 self.heed()
                 self.give_way()
@@ -303,17 +340,21 @@ class _AsyncHands(_Watched):
         self.has_asked = True
         match step:
             case AskProvider():
-                return await self.provider()
+                return (await self.connected()).provider()
             case Send(request=request, paid=True):
                 await anyio.lowlevel.checkpoint_if_cancelled()
                 sending = asyncio.ensure_future(self.connect().send(request))
                 return await self.insist(sending, _LAST_WAIT)
+            case Listen(request=request, paid=True):
+                await anyio.lowlevel.checkpoint_if_cancelled()
+                self.is_unnamed = True
+                return await self.insist(asyncio.ensure_future(self.listen(request)), _LAST_WAIT)
             case Send(request=request):
                 return await self.fetch(request)
             case Listen(request=request):
                 return await self.listen(request)
             case Hear():
-                return await anext(self.events, None)
+                return await self.hear()
             case Wait(seconds=seconds):
                 await anyio.sleep(seconds)
                 return None
@@ -348,11 +389,6 @@ class _AsyncHands(_Watched):
             self.gate.release()
             self.gate = None
 
-    async def provider(self) -> str:
-        if self.begins_a_log():
-            self.attend(_logged())
-        return (await self.connected()).provider()
-
     async def connected(self) -> AsyncTransport:
         """
         Connect in a thread: the first time, it imports openai, which takes most of a second.
@@ -367,3 +403,19 @@ class _AsyncHands(_Watched):
             return opened
         self.events = opened
         return None
+
+    async def hear(self) -> bytes | None:
+        """
+        Wait for the next event. The first one of a paid request names the response, by which
+        anybody can follow it: a cancellation waits until that is written down.
+        """
+        if not self.is_unnamed:
+            return await anext(self.events, None)
+        self.is_unnamed = False
+        first = asyncio.ensure_future(_next(self.events))
+        event: bytes | None = await self.insist(first, _LAST_WAIT)  # type: ignore[assignment]
+        return event
+
+
+async def _next(events: AsyncIterator[bytes]) -> bytes | None:
+    return await anext(events, None)

@@ -1,5 +1,5 @@
 """
-Carry out many flows at once: so many at a time, no faster than allowed, each with its own end.
+Carry out many works at once: so many at a time, no faster than allowed, each with its own end.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 import anyio
 import attrs
 
-from imagesession._plan.steps import Flow
 from imagesession.errors import ImageSessionError
 
 T = TypeVar("T")
+Work = TypeVar("Work")
 Report = Callable[[], object]
 
 
@@ -60,8 +60,8 @@ def nothing() -> None:
 
 
 def gather(
-    do: Callable[[Flow[T]], T],
-    flows: Sequence[Flow[T]],
+    do: Callable[[Work], T],
+    works: Sequence[Work],
     *,
     concurrency: int,
     pace: Pace,
@@ -69,11 +69,11 @@ def gather(
     report: Report = nothing,
 ) -> list[T | ImageSessionError]:
     """
-    Carry out flows; return each one's result, or its error in its place.
+    Carry out works; return each one's result, or its error in its place.
 
     Args:
         do: Carries out one.
-        flows: What to do; they are begun in this order.
+        works: What to do; they are begun in this order.
         concurrency: How many at a time.
         pace: When each may start.
         free: The positions of those that may start at any time.
@@ -81,19 +81,19 @@ def gather(
     """
     stop = threading.Event()
 
-    def one(position: int, flow: Flow[T]) -> T | ImageSessionError:
+    def one(position: int, work: Work) -> T | ImageSessionError:
         try:
             if stop.wait(0.0 if position in free else pace.reserve()):
                 raise CancelledError
-            return do(flow)
+            return do(work)
         except ImageSessionError as error:
             return error
         finally:
             report()
 
-    pool = ThreadPoolExecutor(max_workers=max(1, min(concurrency, len(flows))))
+    pool = ThreadPoolExecutor(max_workers=max(1, min(concurrency, len(works))))
     try:
-        return list(pool.map(one, range(len(flows)), flows))
+        return list(pool.map(one, range(len(works)), works))
     finally:
         # On Ctrl-C, what was not begun is not begun; what is under way is paid for, and finishes.
         stop.set()
@@ -101,8 +101,8 @@ def gather(
 
 
 async def gather_async(
-    do: Callable[[Flow[T]], Coroutine[Any, Any, T]],
-    flows: Sequence[Flow[T]],
+    do: Callable[[Work], Coroutine[Any, Any, T]],
+    works: Sequence[Work],
     *,
     concurrency: int,
     pace: Pace,
@@ -115,17 +115,17 @@ async def gather_async(
     results: dict[int, T | ImageSessionError] = {}
     limiter = anyio.CapacityLimiter(max(1, concurrency))
 
-    async def one(position: int, flow: Flow[T]) -> None:
+    async def one(position: int, work: Work) -> None:
         async with limiter:
             try:
                 await anyio.sleep(0.0 if position in free else pace.reserve())
-                results[position] = await do(flow)
+                results[position] = await do(work)
             except ImageSessionError as error:
                 results[position] = error
             finally:
                 report()
 
     async with anyio.create_task_group() as group:
-        for position, flow in enumerate(flows):
-            group.start_soon(one, position, flow)
-    return [results[position] for position in range(len(flows))]
+        for position, work in enumerate(works):
+            group.start_soon(one, position, work)
+    return [results[position] for position in range(len(works))]

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from imagesession._model.turns import Turn
-from imagesession._plan.store import Endpoint
+from imagesession._model.turns import ImageRecord, Turn
 from imagesession.errors import DiskError, LibraryError, LibraryTooNewError, RecordError
 
 from . import records
@@ -50,7 +49,8 @@ class Foundation:
         self._taken_over: set[str] = set()
         self._unwritten: dict[str, str] = {}
         self._looked_back = False
-        self._lacks: set[tuple[str, Endpoint]] = set()
+        self._accepted_by: set[str] = set()
+        self._staged: dict[str, tuple[ImageRecord, ...]] = {}
         self._last_words: dict[str, str] = {}
         self._turns: dict[str, dict[str, Turn]] = {}
         self._lock = threading.Lock()

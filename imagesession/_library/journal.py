@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from imagesession._model.turns import Turn
+from imagesession._model.turns import ImageRecord, Turn
 from imagesession.errors import LibraryError
 
 from . import records
@@ -46,11 +46,13 @@ class Intent:
         turn: What was asked.
         owner: The library that is at it; None once it was let go of.
         response_id: The provider's id, if it became known.
+        staged: The pictures that are on the disk already.
     """
 
     turn: Turn
     owner: str | None
     response_id: str | None
+    staged: tuple[ImageRecord, ...] = ()
 
 
 @attrs.frozen
@@ -107,6 +109,13 @@ class Journal:
         line = json.dumps({"response_id": response_id}).encode()
         append_line(self.layout.journal_file(turn.id, turn.session), line, new=False)
 
+    def stage(self, turn: Turn, images: Iterable[ImageRecord]) -> None:
+        """
+        Write down which pictures of an intent are on the disk already.
+        """
+        line = json.dumps({"staged": [attrs.asdict(image) for image in images]}).encode()
+        append_line(self.layout.journal_file(turn.id, turn.session), line, new=False)
+
     def move(self, turn: Turn, conversation: str | None) -> None:
         """
         Write down that a turn is asked in another conversation than was intended.
@@ -133,6 +142,7 @@ class Journal:
                     known.update(json.loads(line))
             asked = {**known["turn"], **_moved(known)}
             turn = records.read_turn(json.dumps(asked).encode(), str(file))
+            staged = records.read_images(known, str(file))
         except (OSError, LibraryError, LookupError, TypeError):
             return None
         owner, response_id = known.get("owner"), known.get("response_id")
@@ -140,6 +150,7 @@ class Journal:
             turn=turn,
             owner=owner if isinstance(owner, str) else None,
             response_id=response_id if isinstance(response_id, str) else None,
+            staged=staged,
         )
 
     def sweep(self) -> None:

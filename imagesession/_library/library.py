@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import hashlib
 import shutil
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from .archive import Archiving
 from .batches import Batching
 from .beneath import folder_beneath
 from .durable import check_writable, disk_errors, make_folder, replace, write_new
+from .journal import Entry
 from .layout import folder_of
 from .pacing import Pacing
 from .recovering import HeldLease, Recovering
@@ -218,12 +220,12 @@ class Library(Archiving, Batching, Recovering, Pacing):
         self, turn: Turn, pictures: tuple[Received, ...], copies: tuple[ImageRecord, ...]
     ) -> Turn:
         now = dt.datetime.now(dt.UTC)
+        staged = self._staged_images(turn)
+        new = [one for one in pictures if not any(_is_same(one, image) for image in staged)]
         named = self._named(turn.session) if turn.id in self._taken_over else None
         images = (
-            *(
-                shelf.put(self.layout, turn, now, one, self._ids.new(), named=named)
-                for one in pictures
-            ),
+            *staged,
+            *(shelf.put(self.layout, turn, now, one, self._ids.new(), named=named) for one in new),
             *(attrs.evolve(one, id=self._ids.new(), source="copy") for one in copies),
         )
         settled = attrs.evolve(turn, images=images, finished=now, version=__version__)
@@ -231,7 +233,31 @@ class Library(Archiving, Batching, Recovering, Pacing):
         make_folder(file.parent)
         # The commit: before this line the turn is not settled, after it, it is.
         write_new(file, records.dump_turn(settled), self.layout.tmp)
+        self._staged.pop(turn.id, None)
         return settled
+
+    def stage(self, turn: Turn, image: Received) -> None:
+        """
+        Write a finished picture durably before its turn is settled, and note in the journal where
+        it is; `commit` takes it from there.
+
+        Raises:
+            DiskError: It cannot be written.
+        """
+        with disk_errors(self.layout.root):
+            now = dt.datetime.now(dt.UTC)
+            staged = shelf.put(self.layout, turn, now, image, self._ids.new())
+            self._staged[turn.id] = (*self._staged.get(turn.id, ()), staged)
+            self._journal.stage(turn, self._staged[turn.id])
+
+    def _staged_images(self, turn: Turn) -> tuple[ImageRecord, ...]:
+        """
+        Return the pictures of a turn that are on the disk already, by whichever program.
+        """
+        if turn.id not in self._taken_over:
+            return self._staged.get(turn.id, ())
+        intent = self._journal.read(Entry(turn_id=turn.id, session_id=turn.session))
+        return () if intent is None else intent.staged
 
     def spill(self, turn_id: str, body: bytes) -> str:
         """
@@ -295,3 +321,13 @@ class Library(Archiving, Batching, Recovering, Pacing):
         Forget a picture's id that the provider does not know any more.
         """
         self._uploads.drop(sha256, provider)
+
+
+def _is_same(received: Received, image: ImageRecord) -> bool:
+    """
+    Tell whether a picture is the one that a record is of.
+    """
+    if len(received.data) != image.bytes:
+        return False
+    named = received.call_id is not None and received.call_id == image.call_id
+    return named or hashlib.sha256(received.data).hexdigest() == image.sha256

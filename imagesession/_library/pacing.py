@@ -1,5 +1,5 @@
 """
-What is known of providers: what they have not got, in which of their conversations this program
+What is known of providers: what they do not take, in which of their conversations this program
 said the last word, and, by all processes on a library, how long they want to be left alone and when
 the next request may go out.
 
@@ -14,10 +14,12 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import get_args
 
 from imagesession._model.turns import Turn
-from imagesession._plan.store import Endpoint
+from imagesession._plan.wire import Feature
 
 from . import slots
 from .durable import disk_errors, write_plainly
@@ -25,6 +27,7 @@ from .foundation import Foundation
 from .slots import Slot
 
 _LONGEST = 600.0
+_REMEMBERED = 86_400.0
 
 
 class Pacing(Foundation):
@@ -32,17 +35,46 @@ class Pacing(Foundation):
     The part of a library that knows its providers' ways.
     """
 
-    def lacks(self, provider: str, what: Endpoint) -> bool:
+    def unsupported(self, provider: str) -> frozenset[Feature]:
         """
-        Tell whether a provider has not got something, as far as this program has found out.
+        Return what a provider was found not to take within a day, by any program.
         """
-        return (provider, what) in self._lacks
+        now = time.time()
+        return frozenset(
+            feature
+            for feature in get_args(Feature)
+            if 0 < self._unsupported_until(provider).get(feature, 0.0) - now <= _REMEMBERED
+        )
 
-    def note_lack(self, provider: str, what: Endpoint) -> None:
+    def mark_unsupported(self, provider: str, features: Iterable[Feature]) -> None:
         """
-        Remember, as long as this program runs, that a provider has not got something.
+        Remember for a day, for all programs, what a provider does not take. Losing that costs a
+        request that is turned away.
         """
-        self._lacks.add((provider, what))
+        until = self._unsupported_until(provider)
+        until.update(dict.fromkeys(features, time.time() + _REMEMBERED))
+        with contextlib.suppress(OSError):
+            file = self._pace_file(provider, "unsupported")
+            write_plainly(file, json.dumps(until).encode("ascii"), self.layout.tmp)
+
+    def _unsupported_until(self, provider: str) -> dict[str, float]:
+        try:
+            known = json.loads(self._pace_file(provider, "unsupported").read_bytes())
+            return {str(feature): float(until) for feature, until in known.items()}
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return {}
+
+    def has_accepted(self, provider: str) -> bool:
+        """
+        Tell whether a provider has accepted a request of this program.
+        """
+        return provider in self._accepted_by
+
+    def mark_accepted(self, provider: str) -> None:
+        """
+        Remember, as long as this program runs, that a provider has accepted a request.
+        """
+        self._accepted_by.add(provider)
 
     def take_conversation(self, head: Turn) -> str | None:
         """

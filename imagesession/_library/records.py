@@ -22,6 +22,7 @@ from imagesession._model.turns import (
     Kind,
     Knowing,
     Origin,
+    ProviderState,
     Reference,
     Source,
     Status,
@@ -99,10 +100,13 @@ def read_turn(data: bytes, where: str) -> Turn:
         images=record.each("images", _read_image),
         text=record.text("text"),
         context=record.choice("context", get_args(Knowing)),
+        context_turns=record.optional("context_turns", int),
         model=record.optional("model", str),
         provider=record.text("provider"),
+        provider_state=record.choice("provider_state", get_args(ProviderState), "responses"),
         conversation=record.optional("conversation", str),
         response_id=record.optional("response_id", str),
+        item_ids=record.texts("item_ids"),
         usage=_read_usage(record.inner("usage")),
         cost=_read_cost(record),
         reserved=record.amount("reserved"),
@@ -114,6 +118,18 @@ def read_turn(data: bytes, where: str) -> Turn:
         finished=record.optional_time("finished"),
         version=record.text("version"),
     )
+
+
+def read_images(facts: dict[str, Any], where: str) -> tuple[ImageRecord, ...]:
+    """
+    Read the pictures that stand in an intent as staged.
+
+    Raises:
+        RecordError: It is damaged.
+    """
+    if facts.get("staged") is None:
+        return ()
+    return _Reader(facts, where).each("staged", _read_image)
 
 
 def read_session(data: bytes, where: str) -> SessionRecord:
@@ -137,6 +153,8 @@ def read_session(data: bytes, where: str) -> SessionRecord:
         description=record.text("description"),
         name=record.optional("name", str),
         choices=choices.data,
+        provider_state=_read_provider_state(record),
+        remember=record.optional("remember", int),
         created=record.time("created"),
         closed=record.optional_time("closed"),
         moves={name: _read_move(moves.inner(name)) for name in moves.data},
@@ -383,6 +401,13 @@ def _read_failure(record: _Reader) -> Failure | None:
         return None
     failure = record.inner("failure")
     return Failure(error=failure.text("error"), message=failure.text("message"))
+
+
+def _read_provider_state(record: _Reader) -> ProviderState | None:
+    if record.data.get("provider_state") is None:
+        return None
+    states: tuple[ProviderState, ...] = get_args(ProviderState)
+    return record.choice("provider_state", states)
 
 
 def _read_move(record: _Reader) -> Move:

@@ -123,6 +123,7 @@ class Recovering(Foundation):
                 yield Pending(
                     turn=intent.turn,
                     response_id=intent.response_id or self._unwritten.get(intent.turn.id),
+                    staged=bool(intent.staged),
                     running=self._is_running(intent),
                 )
         self._owners.sweep(needed)
@@ -142,7 +143,8 @@ class Recovering(Foundation):
         entry = Entry(turn_id=turn.id, session_id=turn.session)
         with disk_errors(self.layout.journal), self._index.locked():
             intent = self._journal.read(entry) if self._is_open(entry) else None
-            if intent is None or self._is_running(intent):
+            # Whoever was at it settles it before letting go of it: so it is looked at once more.
+            if intent is None or self._is_running(intent) or not self._is_open(entry):
                 return None
             self._journal.claim(turn, self._owners.me())
             self._taken_over.add(turn.id)

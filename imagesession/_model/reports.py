@@ -167,11 +167,13 @@ class Pending:
         turn: What was asked.
         response_id: The provider's id of it, if it became known.
         running: Whether a program that lives is at it.
+        staged: Whether its picture is on the disk already.
     """
 
     turn: Turn
     response_id: str | None
     running: bool
+    staged: bool = False
 
 
 @attrs.frozen(kw_only=True)

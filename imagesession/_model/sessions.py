@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from .tree import Move
+from .turns import ProviderState
 
 
 @attrs.frozen(kw_only=True)
@@ -23,6 +24,8 @@ class SessionRecord:
         description: What the session is about; the model is told it as its brief.
         name: A label for people; never part of a path.
         choices: The options that every turn asks for unless it says otherwise, by name.
+        provider_state: What the provider keeps of its turns; None where the studio says so.
+        remember: How many earlier turns go along at most; None where the studio says so.
         created: When it was opened first.
         closed: When it was closed, if it was.
         moves: The last move on each branch that was ever moved.
@@ -33,6 +36,8 @@ class SessionRecord:
     description: str
     name: str | None = None
     choices: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    provider_state: ProviderState | None = None
+    remember: int | None = None
     created: dt.datetime
     closed: dt.datetime | None = None
     moves: Mapping[str, Move] = attrs.field(factory=dict[str, Move])

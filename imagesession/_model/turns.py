@@ -31,6 +31,7 @@ Kind = Literal[
 ]
 Status = Literal["pending", "completed", "failed", "refused"]
 Knowing = Literal["fresh", "continued", "rebuilt"]
+ProviderState = Literal["responses", "conversation", "none"]
 Source = Literal["reply", "composite", "copy"]
 SHORT_ID = 8
 
@@ -139,11 +140,20 @@ class Turn:
         images: The pictures that came back.
         text: What the model said beside them.
         context: How the model knew what came before: its provider remembered
-            ("continued"), it was told again ("rebuilt"), or there was nothing ("fresh").
+            ("continued"), history from the library went along ("rebuilt"), or there was nothing
+            ("fresh").
+        context_turns: How many earlier turns the model was told of; fewer than there are where
+            `remember=` caps them or they outgrew the model's context. None where that was not
+            recorded.
         model: The mainline model that answered.
         provider: Where the request went, so that another provider's ids are not sent to it.
+        provider_state: What its provider keeps of it: the response, by whose id the next turn
+            goes on ("responses"), the items of a conversation ("conversation"), or nothing
+            ("none").
         conversation: The provider's id of the conversation in which it was asked.
         response_id: The provider's id of the reply.
+        item_ids: The provider's ids of all items of the reply, in its order: they are only ever
+            named together, as an image item is refused without its reasoning item.
         usage: What the provider says was used.
         cost: What that costs; None where nothing was asked of a provider.
         reserved: US dollars that a budget set aside for it before it was asked.
@@ -173,10 +183,13 @@ class Turn:
     images: tuple[ImageRecord, ...] = ()
     text: str = ""
     context: Knowing = "fresh"
+    context_turns: int | None = None
     model: str | None = None
     provider: str = ""
+    provider_state: ProviderState = "responses"
     conversation: str | None = None
     response_id: str | None = None
+    item_ids: tuple[str, ...] = ()
     usage: Usage = Usage()
     cost: Cost | None = None
     reserved: float | None = None

@@ -12,20 +12,20 @@ import attrs
 
 from imagesession._model.analysis import Analysis, Finding, Severity
 from imagesession._model.turns import Turn
-from imagesession.errors import ImageSessionError, PictureError, ReplyError
+from imagesession.errors import ImageSessionError, PictureError, RejectedError, ReplyError
 
 from . import flows, uploads
 from .checks import MAX_PROMPT, check_label, check_options, check_prompt
-from .delivery import look_at
-from .failures import FileLostError
+from .failures import FeatureUnsupportedError, RequestNotProcessedError, lacks_responses
 from .leases import Reservation
 from .ordering import chosen, fetch, new_turn, reserve
-from .replies import Outcome
+from .replies import Outcome, read_words
 from .requests import Item, Order, input_image, user_message
-from .retrying import in_turn
-from .sessions import Place
-from .steps import Begin, Flow, OnDisk
+from .retry import acquire_slot
+from .sessions import Place, session_config
+from .steps import Begin, Flow, Now
 from .tolerance import as_list, as_mapping, as_text
+from .transmit import parse_paid, send
 from .wire import Request
 from .wishes import Terms, Wish
 
@@ -75,16 +75,21 @@ def analyze(wish: Wish, terms: Terms, place: Place | None = None) -> Flow[Analys
     Raises:
         ImageSessionError: It was not looked at, and the error says why.
     """
+    terms = session_config(terms, place)
     order, reservation = yield from _plan(wish, terms, place)
-    asking = _intend(order, reservation, terms)
-    return (yield from in_turn(asking, order.turn.provider, terms))
+    slot = yield from acquire_slot(order.turn.provider, terms)
+    try:
+        return (yield from _intend(order, reservation, terms))
+    finally:
+        if slot is not None:
+            slot.release()
 
 
 def _intend(order: Order, reservation: Reservation | None, terms: Terms) -> Flow[Analysis]:
     """
     Write down what is about to be asked, and ask.
     """
-    lease = yield from flows.intend(order.turn, reservation)
+    lease = yield from flows.write_intent(order.turn, reservation)
     # It has no name of its own, under which it could have been made before.
     assert not isinstance(lease, Turn)  # noqa: S101 - told to the type checkers
     try:
@@ -97,22 +102,23 @@ def _analyze(order: Order, terms: Terms) -> Flow[Analysis]:
     """
     Ask, and keep what is said.
     """
-    order = yield from flows.hand_over(order)
+    if terms.provider_state != "none":
+        order = yield from flows.upload_inputs(order)
     try:
         outcome = yield from _look(order, terms)
     except ImageSessionError as error:
-        yield from flows.settle(order.turn, error)
+        yield from flows.finalize_failed(order.turn, error)
         raise
-    turn = flows.answered(order, outcome, terms)
+    turn = flows.apply_response(order, outcome, terms)
     try:
         if outcome.error is not None:
             raise outcome.error
         analysis = read_analysis(outcome.text, turn)
     except ImageSessionError as error:
-        yield from flows.keep_failure(turn, error)
+        yield from flows.commit_failure(turn, error)
         raise
     settled = attrs.evolve(turn, status="completed")
-    return attrs.evolve(analysis, turn=(yield from OnDisk(lambda store: store.commit(settled, ()))))
+    return attrs.evolve(analysis, turn=(yield from flows.commit_turn(settled, ())))
 
 
 def _plan(wish: Wish, terms: Terms, place: Place | None) -> Flow[tuple[Order, Reservation | None]]:
@@ -132,6 +138,7 @@ def _plan(wish: Wish, terms: Terms, place: Place | None) -> Flow[tuple[Order, Re
     turn = attrs.evolve(
         (yield from new_turn(begun, place, wish.prompt, options, [picture])),
         kind="analysis",
+        provider_state=terms.provider_state,
         parents=() if picture.image_id is None else (picture.image_id,),
     )
     brief = place.record.description if place else ""
@@ -141,20 +148,36 @@ def _plan(wish: Wish, terms: Terms, place: Place | None) -> Flow[tuple[Order, Re
 
 def _look(order: Order, terms: Terms) -> Flow[Outcome]:
     """
-    Ask, and ask again with the picture's bytes where the provider no longer holds it.
+    Ask, and ask once more without what the provider no longer holds or does not take.
     """
+    store = terms.provider_state != "none"
     try:
-        return (yield from look_at(order, _request(order, terms), terms))
-    except FileLostError:
-        yield from uploads.forget(order.files, order.turn.provider)
+        return (yield from _send(order, _request(order, terms, store=store), terms))
+    except FeatureUnsupportedError as error:
+        if error.feature == "responses":
+            raise RejectedError(
+                "This server does not speak Responses, without which no picture can be looked at. "
+                "Say what to change yourself, with edit()."
+            ) from error
+        store = store and error.feature != "store"
+    except RequestNotProcessedError:
+        yield from uploads.invalidate_uploads(order.files, order.turn.provider)
     in_full = attrs.evolve(order, files={})
     try:
-        return (yield from look_at(in_full, _request(in_full, terms), terms))
-    except FileLostError as error:
-        raise ReplyError(f"The provider rejects the picture: {error}") from error
+        return (yield from _send(in_full, _request(in_full, terms, store=store), terms))
+    except RequestNotProcessedError as error:
+        raise error.rejection or RejectedError(f"The provider rejects it: {error}") from error
 
 
-def _request(order: Order, terms: Terms) -> Request:
+def _send(order: Order, request: Request, terms: Terms) -> Flow[Outcome]:
+    deadline = (yield from Now()) + terms.timeout
+    reply = yield from send(order.turn, request, terms, deadline)
+    if lacks_responses(reply):
+        raise FeatureUnsupportedError("responses", f"HTTP {reply.status}")
+    return (yield from parse_paid(order.turn, reply, read_words))
+
+
+def _request(order: Order, terms: Terms, *, store: bool) -> Request:
     """
     Build the request.
 
@@ -167,7 +190,7 @@ def _request(order: Order, terms: Terms) -> Request:
         "model": order.mainline,
         "input": [user_message(_LOOK + goals, pictures)],
         "text": {"format": form},
-        "store": True,
+        "store": store,
         "metadata": {"imagesession_turn": order.turn.id},
     }
     if order.brief:

@@ -16,28 +16,31 @@ from .steps import Flow, OnDisk
 from .store import Fetched
 
 
-def remembered(past: tuple[Turn, ...], provider: str) -> str | None:
+def previous_response_id(past: tuple[Turn, ...], provider: str) -> str | None:
     """
-    Return the id by which the provider may remember the last turn; None if it never knew it.
+    Return the id of the response that a turn continues; None where the provider does not keep it,
+    or may tell more by it than stands in the library.
     """
-    if past and past[-1].provider == provider:
-        return past[-1].response_id
-    return None
+    if not past or past[-1].provider != provider:
+        return None
+    parent = past[-1]
+    kept = parent.provider_state == "responses" and parent.conversation is None
+    return parent.response_id if kept else None
 
 
-def continued(response_id: str, past: tuple[Turn, ...], order: Order) -> Flow[Context]:
+def by_previous_response(past: tuple[Turn, ...], order: Order) -> Flow[Context]:
     """
-    Name the reply that this turn continues: a hundred bytes, whatever the pictures weigh.
+    Name the response that this turn continues: a hundred bytes, whatever the pictures weigh.
     """
-    context = yield from ongoing(past, order)
-    return attrs.evolve(context, previous_response_id=response_id)
+    context = yield from by_conversation(past, order)
+    return attrs.evolve(context, previous_response_id=past[-1].response_id)
 
 
-def ongoing(past: tuple[Turn, ...], order: Order) -> Flow[Context]:
+def by_conversation(past: tuple[Turn, ...], order: Order) -> Flow[Context]:
     """
     Say nothing again, as the provider knows all of it.
 
-    Where the last picture is not the one that the reply brought, but was put together from it,
+    Where the last picture is not the one that the response brought, but was put together from it,
     it is shown as well, unless it goes along anyway.
     """
     last = past[-1].images[-1]
@@ -49,29 +52,24 @@ def ongoing(past: tuple[Turn, ...], order: Order) -> Flow[Context]:
     return Context(knows=True, picture=picture)
 
 
-def recalled(
-    past: tuple[Turn, ...], order: Order, files: Mapping[str, str]
-) -> Flow[Context | None]:
+def by_item_ids(past: tuple[Turn, ...], order: Order, files: Mapping[str, str]) -> Flow[Context]:
     """
-    Tell the conversation again by the ids of its pictures, which the provider keeps: some two
-    hundred bytes a turn, whatever the pictures weigh.
+    Tell what was said, and name what was answered by the ids of its items, which the provider
+    keeps: some hundred bytes a turn, whatever the pictures weigh.
+
+    An image item is refused without the reasoning item before it, so an answer's items are only
+    ever named together.
 
     Args:
-        past: The turns to tell, the oldest first.
+        past: The turns to tell, the oldest first; the provider has the items of the last one.
         order: What is wanted.
         files: What the provider holds of the pictures that went along with them: its id of a
             picture, by the picture's digest.
 
-    Returns:
-        The context; None where the provider did not make the last picture.
-
-    Source: https://developers.openai.com/api/docs/guides/tools-image-generation (multi-turn
-    editing, by image id)
+    Source: https://developers.openai.com/api/docs/guides/conversation-state
     """
-    if not past or not _is_held(past[-1], order.turn.provider):
-        return None
-    context = yield from ongoing(past, order)
-    # What the provider did not know any more when it was told again, it does not know now.
+    context = yield from by_conversation(past, order)
+    # What the provider did not know any more when history was sent, it does not know now.
     again = max((at for at, turn in enumerate(past) if turn.context == "rebuilt"), default=0)
     messages = [
         *(message for turn in past[:again] for message in _exchange(turn)),
@@ -82,35 +80,37 @@ def recalled(
 
 def _items(turn: Turn, provider: str, files: Mapping[str, str]) -> tuple[Item, ...]:
     """
-    Tell what was said in a turn, and name its pictures where the provider has them.
+    Tell what was said in a turn, and name its answer's items where the provider has them.
     """
-    if not _is_held(turn, provider):
+    if not has_items(turn, provider):
         return _exchange(turn)
-    calls = dict.fromkeys(image.call_id for image in turn.images if image.call_id)
     shown = (files[one.sha256] for one in turn.references if one.sha256 in files)
     return (
         user_message(turn.prompt, ({"type": "input_image", "file_id": file} for file in shown)),
-        *({"type": "image_generation_call", "id": call_id} for call_id in calls),
+        *({"type": "item_reference", "id": item_id} for item_id in turn.item_ids),
     )
 
 
-def _is_held(turn: Turn, provider: str) -> bool:
+def has_items(turn: Turn, provider: str) -> bool:
     """
-    Tell whether the provider has a turn's pictures by their ids. A copy has its original's id, and
-    counts where that came alone in its reply: then its turn names the reply too.
+    Tell whether the provider keeps all items of a turn's answer. A copy has its original's id, and
+    counts where that came alone in its response: then its turn names the response too.
     """
-    held = {"reply"} if turn.response_id is None else {"reply", "copy"}
-    return turn.provider == provider and any(
-        image.call_id and image.source in held for image in turn.images
+    kept = {"reply"} if turn.response_id is None else {"reply", "copy"}
+    return (
+        turn.provider == provider
+        and turn.provider_state != "none"
+        and any(image.call_id in turn.item_ids and image.source in kept for image in turn.images)
     )
 
 
-def rebuilt(past: tuple[Turn, ...], order: Order) -> Flow[Context]:
+def by_full_history(past: tuple[Turn, ...], order: Order) -> Flow[Context]:
     """
-    Tell the whole conversation again, with the last picture. Never the newest words alone.
+    Send history from the library: what was said, and the last picture. Never the newest words
+    alone.
 
     The words go as plain messages and the picture as pixels, not as ids of the provider's
-    items: whoever forgot the reply forgot its items too. What is changed stands first in the new
+    items: whoever forgot the response forgot its items too. What is changed stands first in the new
     message, so where that is another picture, the last one is shown in a message before.
     """
     if not past:
@@ -125,7 +125,7 @@ def rebuilt(past: tuple[Turn, ...], order: Order) -> Flow[Context]:
     return Context(messages=(*messages, *_aside(picture)))
 
 
-def retold(order: Order, past: tuple[Turn, ...]) -> Flow[tuple[str, tuple[Fetched, ...]]]:
+def as_single_prompt(order: Order, past: tuple[Turn, ...]) -> Flow[tuple[str, tuple[Fetched, ...]]]:
     """
     Put brief, conversation and prompt into one text, for a model that takes nothing else.
 

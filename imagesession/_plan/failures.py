@@ -22,7 +22,7 @@ from imagesession.errors import (
 
 from .lifting import parse
 from .tolerance import Json, as_list, as_mapping, as_text
-from .wire import Reply
+from .wire import Feature, Reply
 
 QUOTA_CODES = frozenset(
     {
@@ -41,71 +41,95 @@ BLOCKED_CODES = frozenset(
 _AMBIGUOUS = frozenset({408, 409})
 # A request that names a file which expired is refused before any work.
 _NOT_THERE = frozenset({400, 404})
-_NAMES_A_FILE = re.compile(r"\bfile[-_][A-Za-z0-9]{6,}")
-# A conversation, or what was said in one.
-_NAMES_AN_ITEM = re.compile(r"\b(conv|ig|msg)_[A-Za-z0-9]{6,}")
-# Other servers name neither parameter nor id.
-_NO_CONVERSATION = re.compile(
-    r"\bconversation\b.*\b(not found|(does not|doesn't) exist|expired|deleted)\b"
-    r"|\b(no( such)?|unknown) conversation\b",
-    re.IGNORECASE | re.DOTALL,
-)
-_TAKES_NO_CONVERSATION = re.compile(
-    r"\b((unknown|unrecogni[sz]ed|unsupported|unexpected|extra) "
-    r"(parameter|argument|field|key|input)s?|extra_forbidden)\b.*\bconversation\b"
-    r"|\bconversation\b.*\b(not (supported|permitted)|unsupported|extra_forbidden)\b",
-    re.IGNORECASE | re.DOTALL,
-)
 _REJECTED = frozenset({400, 404, 422})
 _NO_SUCH_URL = frozenset({404, 405, 501})
 _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER, _UNAVAILABLE = 401, 403, 429, 500, 503
 
+_NAMES_A_FILE = re.compile(r"\bfile[-_][A-Za-z0-9]{6,}")
+_NAMES_A_CONVERSATION = re.compile(r"\bconv_[A-Za-z0-9]{6,}")
+_NAMES_AN_ITEM = re.compile(r"\b(ig|msg|rs)_[A-Za-z0-9]{6,}|\bprevious_response_id\b|\bresp_\w{6,}")
+_NOT_TAKEN = re.compile(
+    r"\b(unknown|unrecogni[sz]ed|unsupported|unexpected|extra)[ _]"
+    r"(parameter|argument|field|key|input)s?\b|extra_forbidden|unsupported"
+    r"|\bnot (supported|permitted|allowed|available|implemented)\b|\bexclusive\b",
+    re.IGNORECASE,
+)
+_IS_GONE = re.compile(
+    r"\b(not (be )?found|no longer|(does not|doesn't) exist|expired|deleted|no such|unknown|missing"
+    r"|without its required)\b",
+    re.IGNORECASE,
+)
+# Where a message speaks of an image's background, it is not background mode that is refused.
+_OF_AN_IMAGE = re.compile(r"\b(transparent|opaque|alpha)\b|\bbackground_?type\b", re.IGNORECASE)
+_FEATURES: tuple[tuple[Feature, re.Pattern[str]], ...] = (
+    ("conversation", re.compile(r"\bconversations?\b", re.IGNORECASE)),
+    ("previous_response_id", re.compile(r"\bprevious[ _]response(_id)?\b", re.IGNORECASE)),
+    ("background", re.compile(r"\bbackground\b", re.IGNORECASE)),
+    ("stream", re.compile(r"\bstream(s|ed|ing)?\b", re.IGNORECASE)),
+    ("files", re.compile(r"\bfile[ _]ids?\b", re.IGNORECASE)),
+    ("store", re.compile(r"\bstore[ds]?\b|\bzero[ -]data[ -]retention\b|\bZDR\b", re.IGNORECASE)),
+)
+_CONTEXT_FULL = re.compile(
+    r"\b(context (window|length)|maximum context|too many tokens|input is too long)\b",
+    re.IGNORECASE,
+)
+# Codes that say no more than that something is wrong.
+_NO_REASON = frozenset(
+    {"", "invalid_request_error", "bad_request", "badrequest", "400", "404", "422"}
+)
 
-class NotDoneError(Exception):
+
+class RequestNotProcessedError(Exception):
     """
     The provider has done no work, for a reason that another form of the request may not meet.
+
+    Attributes:
+        rejection: What is raised where there is no other form.
+    """
+
+    rejection: ImageSessionError | None = None
+
+
+class FeatureUnsupportedError(RequestNotProcessedError):
+    """
+    The provider does not take a part of the protocol.
+
+    Attributes:
+        feature: Which one.
+    """
+
+    def __init__(self, feature: Feature, message: str) -> None:
+        super().__init__(message)
+        self.feature = feature
+
+
+class PreviousResponseNotFoundError(RequestNotProcessedError):
+    """
+    The provider no longer knows the response that a turn continues, or an item of it.
     """
 
 
-class ContextLostError(NotDoneError):
-    """
-    The provider no longer knows the reply that a turn continues.
-    """
-
-
-class ConversationLostError(NotDoneError):
+class ConversationNotFoundError(RequestNotProcessedError):
     """
     The provider does not know a conversation.
     """
 
 
-class ConversationBusyError(NotDoneError):
+class ConversationLockedError(RequestNotProcessedError):
     """
     The provider is still answering in a conversation.
     """
 
 
-class ConversationRefusedError(NotDoneError):
-    """
-    The provider does not answer in conversations.
-    """
-
-
-class BackgroundRefusedError(NotDoneError):
-    """
-    The provider does not work in the background.
-    """
-
-
-class FileLostError(NotDoneError):
+class ProviderFileNotFoundError(RequestNotProcessedError):
     """
     The provider no longer holds a file that a request names.
     """
 
 
-class NoResponsesError(NotDoneError):
+class ContextLengthExceededError(RequestNotProcessedError):
     """
-    The server does not speak Responses.
+    What came before is more than the model takes in.
     """
 
 
@@ -150,6 +174,9 @@ def _blocked(error: Json) -> ModerationError:
 def error_of(reply: Reply) -> Exception:
     """
     Turn an answer that HTTP calls an error into an exception.
+
+    A 4xx of which another form of the request may not be answered likewise is a
+    `RequestNotProcessedError`.
     """
     error = _error_body(reply)
     code, message = as_text(error.get("code")), as_text(error.get("message"))
@@ -158,35 +185,77 @@ def error_of(reply: Reply) -> Exception:
         return _blocked(error)
     if code in QUOTA_CODES or as_text(error.get("type")) in QUOTA_CODES:
         return _quota(message)
-    if reply.status < _SERVER and (
-        code == "previous_response_not_found" or param == "previous_response_id"
-    ):
-        return ContextLostError(message)
-    if reply.status < _SERVER and (lost := _lost(reply.status, code, param, message)) is not None:
-        return lost
-    if reply.status in _NOT_THERE and _NAMES_A_FILE.search(message):
-        return FileLostError(message)
-    if param == "background" and reply.status < _SERVER:
-        return BackgroundRefusedError(message)
+    if code == "conversation_locked":
+        return ConversationLockedError(message)
+    if reply.status in _REJECTED or reply.status in _NO_SUCH_URL:
+        unprocessed = _unprocessed(reply.status, code, param, message)
+        if unprocessed is not None:
+            unprocessed.rejection = _by_status(reply, code, param, message)
+            return unprocessed
     return _by_status(reply, code, param, message)
 
 
-def _lost(status: int, code: str, param: str | None, message: str) -> Exception | None:
+def _unprocessed(
+    status: int, code: str, param: str | None, message: str
+) -> RequestNotProcessedError | None:
     """
-    Return what is wrong with the conversation that a request names, or an item of one.
+    Return what another form of the request may do without: a part of the protocol, or something
+    that the provider does not have any more.
     """
-    named = _NAMES_AN_ITEM.search(message)
-    if code == "conversation_locked":
-        return ConversationBusyError(message)
-    if status not in _REJECTED:
-        return None
-    if status in _NOT_THERE and named:
-        lost = ConversationLostError if named[1] == "conv" else ContextLostError
-        return lost(message)
-    if _NO_CONVERSATION.search(message):
-        return ConversationLostError(message)
-    refused = param == "conversation" or _TAKES_NO_CONVERSATION.search(message)
-    return ConversationRefusedError(message) if refused else None
+    if _NOT_TAKEN.search(f"{code} {message}"):
+        refused = _unsupported(param, message)
+        return refused or _not_found(status, code, param, message)
+    return _not_found(status, code, param, message) or _unsupported(param, message)
+
+
+def _not_found(
+    status: int, code: str, param: str | None, message: str
+) -> RequestNotProcessedError | None:
+    """
+    Return which of the things that a request names the provider does not have.
+    """
+    gone = status in _NOT_THERE and _IS_GONE.search(message) is not None
+    if code == "context_length_exceeded" or _CONTEXT_FULL.search(message):
+        return ContextLengthExceededError(message)
+    if code == "previous_response_not_found" or (gone and _NAMES_AN_ITEM.search(message)):
+        return PreviousResponseNotFoundError(message)
+    if gone and (_NAMES_A_CONVERSATION.search(message) or _names("conversation", message)):
+        return ConversationNotFoundError(message)
+    if status in _NOT_THERE and _NAMES_A_FILE.search(message):
+        return ProviderFileNotFoundError(message)
+    if param == "previous_response_id":
+        return PreviousResponseNotFoundError(message)
+    return None
+
+
+def _unsupported(param: str | None, message: str) -> FeatureUnsupportedError | None:
+    """
+    Return which part of the protocol a refusal is about, in whatever words it says so.
+    """
+    for feature, _ in _FEATURES:
+        if param == feature and not _is_about_an_image(feature, message):
+            return FeatureUnsupportedError(feature, message)
+    if param is None or param.startswith(("tools", "input")):
+        for feature, words in _FEATURES:
+            if words.search(message) and not _is_about_an_image(feature, message):
+                return FeatureUnsupportedError(feature, message)
+    return None
+
+
+def _names(feature: Feature, message: str) -> bool:
+    return dict(_FEATURES)[feature].search(message) is not None
+
+
+def _is_about_an_image(feature: Feature, message: str) -> bool:
+    return feature == "background" and _OF_AN_IMAGE.search(message) is not None
+
+
+def is_unexplained(error: RejectedError) -> bool:
+    """
+    Tell whether a rejection names neither a parameter nor a reason that is known: it may be about
+    any part of the request.
+    """
+    return error.param is None and (error.code or "").lower() in _NO_REASON
 
 
 def lacks_responses(reply: Reply) -> bool:
@@ -200,8 +269,8 @@ def lacks_responses(reply: Reply) -> bool:
     error = _error_body(reply)
     named = as_text(error.get("code")) or as_text(error.get("param"))
     message = as_text(error.get("message"))
-    held = _NAMES_A_FILE.search(message) or _lost(reply.status, "", None, message) is not None
-    return named in {"", "unknown_url"} and not held
+    held = _unprocessed(reply.status, "", None, message)
+    return named in {"", "unknown_url"} and held is None
 
 
 def _by_status(reply: Reply, code: str, param: str | None, message: str) -> ImageSessionError:

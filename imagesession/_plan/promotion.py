@@ -49,7 +49,8 @@ def promote(
     imported = None if kept else (yield from _original(source))
     prompt = kept[0].prompt if kept else imported.prompt if imported else ""
     about = description if description.strip() else prompt
-    record = yield from sessions.start(about, name, choices, terms)
+    settings = sessions.SessionSettings(name=name, options=choices)
+    record = yield from sessions.start(about, settings, terms)
     begun = yield from Begin(after=record.id)
     if kept is not None:
         turn, image = _promoted(record, begun, *kept), kept[0].images[kept[1]]
@@ -120,7 +121,9 @@ def _promoted(record: SessionRecord, begun: Begun, turn: Turn, position: int) ->
         text=turn.text,
         model=turn.model,
         provider=turn.provider,
+        provider_state=turn.provider_state,
         response_id=turn.response_id if alone else None,
+        item_ids=turn.item_ids if alone else (),
         origin=Origin(image_id=image.id),
         started=begun.at,
     )

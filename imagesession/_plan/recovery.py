@@ -14,7 +14,7 @@ import attrs
 
 from imagesession._model.costs import Cost
 from imagesession._model.reports import Pending
-from imagesession._model.turns import Knowing, Turn
+from imagesession._model.turns import Turn
 from imagesession.errors import (
     CallError,
     ImageSessionError,
@@ -26,18 +26,20 @@ from imagesession.errors import (
 )
 
 from . import requests
-from .conversing import Sighting, search
-from .flows import answered, keep_failure
+from .conversation_lookup import LookupResult, find_outcome
+from .failures import PreviousResponseNotFoundError
+from .flows import apply_response, commit_failure, commit_turn
 from .leases import Lease
-from .looking import poll
 from .ordering import image_model
+from .poll import poll_response
 from .replies import Outcome
 from .requests import Order
 from .steps import AskProvider, Begin, Flow, Now, OnDisk, Send
+from .transmit import with_usage
 from .wire import NoReplyError
 from .wishes import Terms
 
-NOT_ACCEPTED_AFTER = dt.timedelta(minutes=15)
+ACCEPTANCE_TIMEOUT = dt.timedelta(minutes=15)
 """
 When a request of which its conversation shows nothing was not taken up, counted from asking.
 
@@ -76,7 +78,7 @@ class Settled:
         return not self.left and not self.turn.drew
 
 
-def recover(terms: Terms, patience: float) -> Flow[tuple[Settled, ...]]:
+def reconcile_all(terms: Terms, patience: float) -> Flow[tuple[Settled, ...]]:
     """
     Settle all intents that nobody is at.
 
@@ -95,7 +97,7 @@ def recover(terms: Terms, patience: float) -> Flow[tuple[Settled, ...]]:
         if pending.turn.batch is not None:
             continue
         left = max(0.0, end - (yield from Now()))
-        settled.append((yield from _settle(pending, terms, left)))
+        settled.append((yield from _reconcile(pending, terms, left)))
     return tuple(settled)
 
 
@@ -128,7 +130,7 @@ def cancel(turn_id: str, terms: Terms) -> Flow[Settled]:
         )
     if pending.response_id is not None:
         yield from _stop(pending.response_id)
-    return (yield from _settle(pending, terms, 0.0))
+    return (yield from _reconcile(pending, terms, 0.0))
 
 
 def _stop(response_id: str) -> Flow[None]:
@@ -143,7 +145,7 @@ def _stop(response_id: str) -> Flow[None]:
         ) from error
 
 
-def settle_leftovers(terms: Terms) -> Flow[None]:
+def reconcile_orphans(terms: Terms) -> Flow[None]:
     """
     Settle what programs that were stopped have left, the first time that a library is used: what
     can be settled by one look. Whatever goes wrong, it is left for later.
@@ -152,12 +154,12 @@ def settle_leftovers(terms: Terms) -> Flow[None]:
         if pending.turn.batch is not None:
             continue  # a batch goes on by itself, and is collected by whoever asks for it
         try:
-            yield from _settle(pending, terms, 0.0)
+            yield from _reconcile(pending, terms, 0.0)
         except ImageSessionError:
             continue
 
 
-def _settle(pending: Pending, terms: Terms, patience: float) -> Flow[Settled]:
+def _reconcile(pending: Pending, terms: Terms, patience: float) -> Flow[Settled]:
     turn = pending.turn
     if pending.running:
         return Settled(turn=turn, left="a running program is at it")
@@ -168,11 +170,15 @@ def _settle(pending: Pending, terms: Terms, patience: float) -> Flow[Settled]:
     if lease is None:
         return Settled(turn=turn, left="another program has just taken it up")
     try:
+        if pending.staged:
+            return Settled(turn=(yield from _commit_staged(pending, terms)))
+        if turn.provider_state == "none":
+            return Settled(turn=(yield from _mark_outcome_unknown(turn, terms)))
         if pending.response_id is not None:
             return (yield from _look(turn, pending.response_id, terms, patience))
         if turn.conversation is not None:
             return (yield from _search(turn, terms, patience))
-        return Settled(turn=(yield from _give_up(turn, terms)))
+        return Settled(turn=(yield from _mark_outcome_unknown(turn, terms)))
     finally:
         lease.release()
 
@@ -181,19 +187,39 @@ def _claim(turn: Turn) -> Flow[Lease | None]:
     return (yield from OnDisk(lambda store: store.claim(turn)))
 
 
+def _commit_staged(pending: Pending, terms: Terms) -> Flow[Turn]:
+    """
+    Commit a turn whose picture is on the disk. One look tells what it used; if it cannot be told,
+    its cost is not known.
+    """
+    outcome = Outcome(response_id=pending.response_id, finished=True)
+    if pending.response_id is not None:
+        outcome = yield from with_usage(outcome, pending.response_id, (yield from Now()))
+    return (yield from _commit(pending.turn, outcome, terms))
+
+
 def _look(turn: Turn, response_id: str, terms: Terms, patience: float) -> Flow[Settled]:
+    """
+    Look for a response by its id.
+    """
     now = yield from Now()
+    age = ((yield from Begin()).at - turn.started).total_seconds()
     try:
-        outcome = yield from poll(turn, response_id, now + patience, least=_LOOK_SECONDS)
+        outcome = yield from poll_response(
+            turn, response_id, now + patience, age=age, least=_LOOK_SECONDS
+        )
     except OutcomeUnknownError as error:
-        # A conversation keeps longer than its replies what was said in it.
+        # A conversation keeps longer than its responses what was said in it.
         came = (yield from _look_into(turn, now)).outcome
+        gone = isinstance(error.__cause__, PreviousResponseNotFoundError)
+        if came is None and (error.finished or (gone and age >= _acceptance_timeout(terms))):
+            return Settled(turn=(yield from commit_failure(_uncertain(turn, terms), error)))
         if came is None:
             return Settled(turn=turn, left=error.message)
         outcome = came
     except ReplyError as error:
-        return Settled(turn=(yield from keep_failure(turn, error)))
-    return Settled(turn=(yield from _keep(turn, outcome, terms)))
+        return Settled(turn=(yield from commit_failure(turn, error)))
+    return Settled(turn=(yield from _commit(turn, outcome, terms)))
 
 
 def _search(turn: Turn, terms: Terms, patience: float) -> Flow[Settled]:
@@ -203,17 +229,16 @@ def _search(turn: Turn, terms: Terms, patience: float) -> Flow[Settled]:
     Items appear there when a reply is complete, so that there are none yet proves nothing; that
     there are none after a quarter of an hour does.
     """
-    sighting = yield from _look_into(turn, (yield from Now()) + patience)
-    if sighting.outcome is not None:
-        return Settled(turn=(yield from _keep(turn, sighting.outcome, terms)))
-    longer = min(terms.timeout, _LONGEST_TIMEOUT) / _USUAL_TIMEOUT
-    due = turn.started + NOT_ACCEPTED_AFTER * max(1.0, longer)
+    result = yield from _look_into(turn, (yield from Now()) + patience)
+    if result.outcome is not None:
+        return Settled(turn=(yield from _commit(turn, result.outcome, terms)))
+    due = turn.started + dt.timedelta(seconds=_acceptance_timeout(terms))
     if (yield from Begin()).at >= due:
-        if sighting.gone:
-            return Settled(turn=(yield from _give_up(turn, terms)))
-        if sighting.whole:
-            return Settled(turn=(yield from _not_accepted(turn)))
-    if not sighting.whole:
+        if result.gone:
+            return Settled(turn=(yield from _mark_outcome_unknown(turn, terms)))
+        if result.whole:
+            return Settled(turn=(yield from _abort_unaccepted(turn)))
+    if not result.whole:
         return Settled(turn=turn, left="its conversation does not show what became of it")
     return Settled(
         turn=turn,
@@ -222,17 +247,22 @@ def _search(turn: Turn, terms: Terms, patience: float) -> Flow[Settled]:
     )
 
 
-def _look_into(turn: Turn, until: float) -> Flow[Sighting]:
+def _acceptance_timeout(terms: Terms) -> float:
+    longer = min(terms.timeout, _LONGEST_TIMEOUT) / _USUAL_TIMEOUT
+    return ACCEPTANCE_TIMEOUT.total_seconds() * max(1.0, longer)
+
+
+def _look_into(turn: Turn, until: float) -> Flow[LookupResult]:
     if turn.conversation is None:
-        return Sighting()
+        return LookupResult()
     try:
-        past = yield from _said_before(turn)
+        past = yield from _ancestor_turns(turn)
     except (LibraryError, NotFoundError):
-        return Sighting()  # where it begins in its conversation cannot be told
-    return (yield from search(turn, past, until, least=_LOOK_SECONDS))
+        return LookupResult()  # where it begins in its conversation cannot be told
+    return (yield from find_outcome(turn, past, until, least=_LOOK_SECONDS))
 
 
-def _said_before(turn: Turn) -> Flow[tuple[Turn, ...]]:
+def _ancestor_turns(turn: Turn) -> Flow[tuple[Turn, ...]]:
     """
     Return the turns that a turn continues, the oldest first.
     """
@@ -244,7 +274,7 @@ def _said_before(turn: Turn) -> Flow[tuple[Turn, ...]]:
     return tree.lineage(tree.turns.get(turn.parent))
 
 
-def _not_accepted(turn: Turn) -> Flow[Turn]:
+def _abort_unaccepted(turn: Turn) -> Flow[Turn]:
     """
     Settle a turn that the provider has not taken up.
     """
@@ -253,24 +283,23 @@ def _not_accepted(turn: Turn) -> Flow[Turn]:
         "picture. The program was stopped before it was sent, or no picture could be made. Ask "
         "for it again."
     )
-    return (yield from keep_failure(turn, error))
+    return (yield from commit_failure(turn, error))
 
 
-def _keep(turn: Turn, outcome: Outcome, terms: Terms) -> Flow[Turn]:
+def _commit(turn: Turn, outcome: Outcome, terms: Terms) -> Flow[Turn]:
     """
     Keep what came, as it would have been kept then.
     """
     mainline = terms.catalogue.mainline if turn.options.model == "auto" else turn.options.model
     order = Order(turn=turn, mainline=mainline, image_model=image_model(turn.options, terms))
-    told = answered(order, outcome, terms)
+    told = apply_response(order, outcome, terms)
     if outcome.error is not None:
-        return (yield from keep_failure(told, outcome.error))
-    context: Knowing = "continued" if turn.parent else "fresh"
-    settled = attrs.evolve(told, status="completed", context=context)
-    return (yield from OnDisk(lambda store: store.commit(settled, outcome.pictures)))
+        return (yield from commit_failure(told, outcome.error))
+    settled = attrs.evolve(told, status="completed")
+    return (yield from commit_turn(settled, outcome.pictures))
 
 
-def _give_up(turn: Turn, terms: Terms) -> Flow[Turn]:
+def _mark_outcome_unknown(turn: Turn, terms: Terms) -> Flow[Turn]:
     """
     Settle a turn of which nobody can ever tell what became. A budget goes on counting what was set
     aside for it, as it may have been billed.
@@ -280,5 +309,9 @@ def _give_up(turn: Turn, terms: Terms) -> Flow[Turn]:
         "was known. It may have been carried out and billed; nobody can tell any more.",
         turn.id,
     )
+    return (yield from commit_failure(_uncertain(turn, terms), error))
+
+
+def _uncertain(turn: Turn, terms: Terms) -> Turn:
     unknown = Cost(prices=terms.catalogue.dated, unknown=("what became of it is not known",))
-    return (yield from keep_failure(attrs.evolve(turn, cost=unknown), error))
+    return attrs.evolve(turn, cost=unknown)

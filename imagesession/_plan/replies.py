@@ -55,6 +55,10 @@ class Outcome:
     model: str | None = None
     led: bool = True
     usage: Usage = Usage()
+    item_ids: tuple[str, ...] = ()
+    withheld: bool = False
+    stored: bool = True
+    status: str = ""
 
     @property
     def all_spoilt(self) -> bool:
@@ -114,6 +118,9 @@ def read_response(response: Json) -> Outcome:
         text=text,
         model=as_text(response.get("model")) or None,
         usage=_usage(response),
+        item_ids=tuple(as_text(item.get("id")) for item in items),
+        stored=response.get("store") is not False,
+        status=status,
     )
 
 

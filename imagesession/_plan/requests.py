@@ -19,8 +19,13 @@ from .store import Fetched
 from .wire import Request
 
 Item = dict[str, Any]
-Delivery = Literal["background", "background stream", "stream"]
-_STREAM_SILENCE = 120.0
+Mode = Literal["background stream", "stream", "plain"]
+"""
+How a response comes: as a stream of events while the provider works in the background, so that it
+can be resumed and polled; as a stream that ends with its connection; or as one reply.
+"""
+# A stream that fell silent is resumed, which is free.
+_STREAM_SILENCE = 60.0
 
 
 @attrs.frozen(kw_only=True)
@@ -76,14 +81,15 @@ class Order:
     files: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
 
-def create(order: Order, context: Context, delivery: Delivery) -> Request:
+def create(order: Order, context: Context, mode: Mode, *, store: bool = True) -> Request:
     """
     Build the request that is paid for.
 
     Args:
         order: What is wanted.
         context: How the model knows what came before.
-        delivery: How the reply comes: asked for later, or as a stream of events.
+        mode: How the response comes.
+        store: Whether the provider may keep it.
 
     Source: https://developers.openai.com/api/reference/resources/responses/methods/create
     """
@@ -93,9 +99,8 @@ def create(order: Order, context: Context, delivery: Delivery) -> Request:
         "tools": [_tool(order, context)],
         # Without it the model may answer in words and bill for them.
         "tool_choice": {"type": "image_generation"},
-        # Said explicitly: background replies are otherwise dropped after some ten minutes.
-        "store": True,
-        "background": delivery != "stream",
+        # Said explicitly: background responses are otherwise dropped after some ten minutes.
+        "store": store,
         # Ours, so that a reply can be told by the turn that it belongs to.
         "metadata": {"imagesession_turn": order.turn.id},
     }
@@ -106,10 +111,12 @@ def create(order: Order, context: Context, delivery: Delivery) -> Request:
     if order.brief:
         # Instructions are carried over by neither, so they go with every turn.
         body["instructions"] = order.brief
-    if delivery != "background":
+    if mode == "background stream":
+        body["background"] = True
+    if mode != "plain":
         body["stream"] = True
-    # A stream that fell silent is not worth waiting for where the reply can be looked up.
-    silence = _STREAM_SILENCE if delivery == "background stream" else None
+    # A stream that fell silent is not worth waiting for where it can be resumed.
+    silence = _STREAM_SILENCE if mode == "background stream" else None
     return Request(method="POST", path="/responses", body=body, silence=silence)
 
 
@@ -125,6 +132,24 @@ def retrieve(response_id: str, timeout: float = 30.0, silence: float | None = No
     # The id is the provider's word, and need not be fit for a path.
     path = f"/responses/{urllib.parse.quote(response_id, safe='', errors='replace')}"
     return Request(method="GET", path=path, timeout=timeout, silence=silence)
+
+
+def resume(response_id: str, after: int | None, timeout: float) -> Request:
+    """
+    Build the free request that goes on with the stream of a response in the background.
+
+    Args:
+        response_id: The response's id.
+        after: The sequence number of the last event that came; None to hear all from the start.
+        timeout: Seconds in all.
+
+    Source: https://developers.openai.com/api/docs/guides/background (streaming a background
+    response)
+    """
+    path = f"/responses/{urllib.parse.quote(response_id, safe='', errors='replace')}?stream=true"
+    if after is not None:
+        path += f"&starting_after={after}"
+    return Request(method="GET", path=path, timeout=timeout, silence=_STREAM_SILENCE)
 
 
 def cancel(response_id: str, timeout: float = 30.0) -> Request:

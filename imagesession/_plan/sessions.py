@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
+from typing import get_args
 
 import attrs
 
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import MAIN, Move, Tree
-from imagesession._model.turns import Turn
+from imagesession._model.turns import ProviderState, Turn
 from imagesession.errors import CallError, MaxSessionsReached, NotFoundError, SessionClosedError
 
 from .checks import check_label
@@ -50,37 +51,86 @@ class Place:
         return self.tree.lineage(self.head)
 
 
-def start(
-    description: str, name: str | None, choices: Mapping[str, object], terms: Terms
-) -> Flow[SessionRecord]:
+def session_config(config: Terms, place: Place | None) -> Terms:
+    """
+    Return what holds for a session's turns: what it says itself, else what its studio says.
+    """
+    if place is None:
+        return config
+    record = place.record
+    return attrs.evolve(
+        config,
+        provider_state=record.provider_state or config.provider_state,
+        remember=config.remember if record.remember is None else record.remember,
+    )
+
+
+@attrs.frozen(kw_only=True)
+class SessionSettings:
+    """
+    What a session is called, and what holds for its turns; None leaves it as it was, or to the
+    studio.
+
+    Attributes:
+        name: A label for people.
+        options: What its turns ask for.
+        provider_state: What the provider keeps of its turns.
+        remember: How many earlier turns go along at most.
+    """
+
+    name: str | None = None
+    options: Mapping[str, object] = attrs.field(factory=dict[str, object])
+    provider_state: ProviderState | None = None
+    remember: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.name is not None:
+            check_label("The name", self.name)
+        check_memory(self.provider_state, self.remember)
+
+
+def check_memory(provider_state: object, remember: object) -> None:
+    """
+    Refuse what cannot be remembered of a session.
+
+    Raises:
+        CallError: It is not of its form.
+    """
+    states = get_args(ProviderState)
+    if provider_state is not None and provider_state not in states:
+        listed = ", ".join(f'"{state}"' for state in states)
+        raise CallError(f"provider_state={provider_state!r} is none of {listed}.")
+    if remember is not None and (type(remember) is not int or remember < 1):
+        raise CallError(f"remember={remember!r} is not a whole number of turns from 1.")
+
+
+def start(description: str, settings: SessionSettings, terms: Terms) -> Flow[SessionRecord]:
     """
     Start a session.
 
     Raises:
-        CallError: Description or name are no texts.
+        CallError: The description is no text.
         OptionError: A choice is not one that the option takes.
         MaxSessionsReached: As many sessions are active as are allowed.
     """
     check_label("The description", description)
-    if name is not None:
-        check_label("The name", name)
-    terms.options.updated(choices)
+    terms.options.updated(settings.options)
     begun = yield from Begin()
     yield from _check_room(terms, begun.at)
     record = SessionRecord(
         id=begun.id,
         description=description.strip(),
-        name=name,
-        choices=dict(choices),
+        name=settings.name,
+        choices=dict(settings.options),
+        provider_state=settings.provider_state,
+        remember=settings.remember,
         created=begun.at,
     )
     yield from OnDisk(lambda store: store.save_session(record))
     return record
 
 
-def resume(
-    description: str, name: str | None, choices: Mapping[str, object], terms: Terms
-) -> Flow[SessionRecord]:
+def resume(description: str, settings: SessionSettings, terms: Terms) -> Flow[SessionRecord]:
     """
     Go on with the session of a name, if there is one; else start it. One that was closed is opened
     again.
@@ -88,12 +138,13 @@ def resume(
     Raises:
         CallError: There is no name to go by, or several sessions have it.
     """
+    name = settings.name
     if name is None:
         raise CallError("resume=True goes by the session's name; give one with name=.")
     known = yield from OnDisk(lambda store: store.list_sessions())
     if any(record.name == name for record in known):
         return (yield from find(name, MAIN, reopen=True))
-    return (yield from start(description, name, choices, terms))
+    return (yield from start(description, settings, terms))
 
 
 def _check_room(terms: Terms, now: dt.datetime) -> Flow[None]:
@@ -114,33 +165,29 @@ def _check_room(terms: Terms, now: dt.datetime) -> Flow[None]:
 
 
 def change(
-    session_id: str,
-    description: str | None,
-    name: str | None,
-    choices: Mapping[str, object],
-    terms: Terms,
+    session_id: str, description: str | None, settings: SessionSettings, terms: Terms
 ) -> Flow[SessionRecord]:
     """
-    Change what a session is about, what it is called, or what its turns ask for from now on.
+    Change what a session is about, what it is called, or what holds for its turns from now on.
 
     Raises:
-        CallError: Description or name are no texts.
+        CallError: The description is no text.
         OptionError: A choice is not one that the option takes.
         SessionClosedError: The session was closed.
     """
     if description is not None:
         check_label("The description", description)
-    if name is not None:
-        check_label("The name", name)
-    terms.options.updated(choices)
+    terms.options.updated(settings.options)
 
     def changed(known: SessionRecord) -> SessionRecord:
         _check_open(known)
         return attrs.evolve(
             known,
             description=known.description if description is None else description.strip(),
-            name=known.name if name is None else name,
-            choices={**known.choices, **choices},
+            name=settings.name or known.name,
+            choices={**known.choices, **settings.options},
+            provider_state=settings.provider_state or known.provider_state,
+            remember=settings.remember or known.remember,
         )
 
     return (yield from _update(session_id, changed))

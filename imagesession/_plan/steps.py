@@ -5,7 +5,7 @@ The steps that flows yield, and what answers each of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import attrs
 
@@ -13,6 +13,9 @@ from imagesession._model.partials import PartialImage
 
 from .store import Begun, Store
 from .wire import Reply, Request
+
+if TYPE_CHECKING:
+    from imagesession._model.progress import Stage
 
 Answer = TypeVar("Answer")
 Result = TypeVar("Result")
@@ -102,9 +105,15 @@ class Listen(Step["Reply | None"]):
     Send a request whose answer is a stream of events.
 
     Answered by None once the stream is open, or by the reply that came instead of one.
+
+    Attributes:
+        request: What to send.
+        paid: Whether it is paid for. A cancellation then waits a while for the first event, which
+            names the response.
     """
 
     request: Request
+    paid: bool = False
 
 
 @attrs.frozen
@@ -130,3 +139,23 @@ class Emit(Step[None]):
     """
 
     partial: PartialImage
+
+
+@attrs.frozen
+class ReportProgress(Step[None]):
+    """
+    Tell whoever observes this workflow how far it is; nothing is waited for.
+
+    Attributes:
+        stage: What it is at from now on; None where only the log is told.
+        message: What else there is to say, such as why it waits.
+        turn_id: The turn that it is about, once there is one.
+        log: A line for the log, which holds neither prompts nor secrets; empty for none.
+        warns: Whether that line is a warning.
+    """
+
+    stage: Stage | None = None
+    message: str = ""
+    turn_id: str | None = None
+    log: str = ""
+    warns: bool = False

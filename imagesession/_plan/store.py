@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import attrs
@@ -19,13 +19,11 @@ from imagesession._model.tree import Tree
 from imagesession._model.turns import ImageRecord, Kind, Turn
 
 from .batch_store import BatchStore
-from .wire import Received
+from .wire import Feature, Received
 
 if TYPE_CHECKING:
     from .leases import Lease, Reservation
 
-Endpoint = Literal["responses", "conversations"]
-"""What a server that speaks OpenAI's protocol may not have."""
 Source: TypeAlias = "str | os.PathLike[str] | bytes | ImageRecord | object"
 """Where a picture comes from: a path or an id, bytes, a picture of the library, a PIL image."""
 
@@ -222,6 +220,13 @@ class Store(BatchStore, Protocol):
         """
         ...
 
+    def stage(self, turn: Turn, image: Received) -> None:
+        """
+        Write a finished picture durably before its turn is settled, and note in the journal where
+        it is; `commit` takes it from there.
+        """
+        ...
+
     def spill(self, turn_id: str, body: bytes) -> str:
         """Keep a reply that was paid for and could not be read; return where."""
         ...
@@ -246,12 +251,20 @@ class Store(BatchStore, Protocol):
         """Put a reply into its original where the mask opens it, to the pixel."""
         ...
 
-    def lacks(self, provider: str, what: Endpoint) -> bool:
-        """Tell whether a provider has not got something, as far as this program has found out."""
+    def unsupported(self, provider: str) -> frozenset[Feature]:
+        """Return what a provider was found not to take within a day, by any program."""
         ...
 
-    def note_lack(self, provider: str, what: Endpoint) -> None:
-        """Remember, as long as this program runs, that a provider has not got something."""
+    def mark_unsupported(self, provider: str, features: Iterable[Feature]) -> None:
+        """Remember for a day, for all programs, what a provider does not take."""
+        ...
+
+    def has_accepted(self, provider: str) -> bool:
+        """Tell whether a provider has accepted a request of this program."""
+        ...
+
+    def mark_accepted(self, provider: str) -> None:
+        """Remember, as long as this program runs, that a provider has accepted a request."""
         ...
 
     def take_conversation(self, head: Turn) -> str | None:

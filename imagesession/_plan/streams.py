@@ -14,15 +14,16 @@ from imagesession.errors import ReplyError
 
 from .failures import failure_of
 from .lifting import parse
-from .replies import Outcome, decode_picture, read_response
+from .replies import Outcome, decode_picture, read_picture, read_response
 from .tolerance import Json
+from .wire import Received
 
 _TERMINAL = frozenset({"response.completed", "response.failed", "response.incomplete"})
 _DONE = b"[DONE]"
 
 
 @attrs.define
-class Fold:
+class StreamAccumulator:
     """
     What the events so far add up to.
 
@@ -33,9 +34,12 @@ class Fold:
 
     response_id: str | None = None
     outcome: Outcome | None = None
+    sequence: int | None = None
+    status: str | None = None
+    _pictures: list[Received] = attrs.field(factory=list[Received], init=False)
     _items: list[Json] = attrs.field(factory=list[Json], init=False)
 
-    def feed(self, data: bytes) -> Iterator[PartialImage]:
+    def feed(self, data: bytes) -> Iterator[PartialImage | Received]:
         """
         Take one event's data in.
 
@@ -50,11 +54,21 @@ class Fold:
             return
         event = _read_event(data)
         kind = event.get("type")
+        number = event.get("sequence_number")
+        self.sequence = number if isinstance(number, int) else self.sequence
         response = event.get("response")
         if isinstance(response, dict):
             self._take_response(str(kind), cast("dict[str, Any]", response))
         elif kind == "response.output_item.done":
             self._take_item(event.get("item"))
+            item = event.get("item")
+            if isinstance(item, dict) and item.get("result"):
+                try:
+                    one = read_picture(item)
+                except ReplyError:
+                    return
+                self._pictures.append(one)
+                yield one
         elif kind == "response.image_generation_call.partial_image":
             yield from _read_partial(event)
         elif kind == "error":
@@ -64,12 +78,18 @@ class Fold:
         response_id = response.get("id")
         if isinstance(response_id, str):
             self.response_id = response_id
+        self.status = response.get("status")
         if kind in _TERMINAL:
             # Some servers leave the items out of the last event and send them one by one only.
             if not response.get("output"):
                 response = {**response, "output": self._items}
             self.outcome = read_response(response)
             self._items = []
+
+    def interrupted(self) -> Outcome | None:
+        if not self._pictures:
+            return None
+        return Outcome(response_id=self.response_id, finished=True, pictures=tuple(self._pictures))
 
     def _take_item(self, item: object) -> None:
         if isinstance(item, dict):

@@ -67,7 +67,7 @@ def held(past: Iterable[Turn], turn: Turn) -> Flow[dict[str, str]]:
     return files
 
 
-def forget(files: Iterable[str], provider: str) -> Flow[None]:
+def invalidate_uploads(files: Iterable[str], provider: str) -> Flow[None]:
     """
     Forget what the provider says that it does not hold any more.
     """

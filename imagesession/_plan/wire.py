@@ -5,12 +5,20 @@ What crosses between flows and the provider: requests, replies, and the lack of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
 from imagesession._model.pictures import PictureFacts
 from imagesession._model.turns import Source
+
+Feature: TypeAlias = Literal[
+    "responses", "background", "stream", "store", "files", "conversation", "previous_response_id"
+]
+"""
+What a server that speaks OpenAI's protocol may not take: the Responses API as such, or a part of
+it.
+"""
 
 
 @attrs.frozen(kw_only=True)

@@ -11,7 +11,7 @@ import attrs
 
 from imagesession._model.catalogue import Catalogue
 from imagesession._model.options import Options
-from imagesession._model.turns import Kind
+from imagesession._model.turns import Kind, ProviderState
 
 from .store import Source
 
@@ -66,6 +66,8 @@ class Terms:
     Attributes:
         catalogue: What is known of the models.
         options: What is asked of every picture, unless a session or call says otherwise.
+        provider_state: What the provider keeps of a turn; see `Studio`.
+        remember: How many earlier turns the model is told of at most; None for all.
         budget: What it may cost; None for no limit.
         timeout: Seconds to look for a picture that was accepted.
         patience: Seconds to go on trying while the provider turns a request away.
@@ -78,6 +80,8 @@ class Terms:
 
     catalogue: Catalogue
     options: Options = Options()
+    provider_state: ProviderState = "responses"
+    remember: int | None = None
     budget: Budget | None = None
     timeout: float = 600.0
     patience: float = 60.0

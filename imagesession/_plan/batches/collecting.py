@@ -17,8 +17,8 @@ from imagesession._model.batches import BatchRecord, BatchStatus
 from imagesession._model.costs import Cost, sum_costs
 from imagesession._model.turns import Failure, Turn
 from imagesession._plan.failures import error_of
-from imagesession._plan.flows import answered, keep_failure
-from imagesession._plan.looking import kept
+from imagesession._plan.flows import apply_response, commit_failure, commit_turn
+from imagesession._plan.quarantine import quarantine_if_unreadable
 from imagesession._plan.replies import Outcome
 from imagesession._plan.requests import Order
 from imagesession._plan.steps import Flow, Hear, Listen, OnDisk, Wait
@@ -204,7 +204,7 @@ def _keep(turn: Turn, row: Row, data: bytes, record: BatchRecord, terms: Terms) 
             yield from _keep_outcome(turn, row.outcome, data, record, terms)
         elif row.error is not None:
             error = wire.undone(record) if row.undone else row.error
-            yield from keep_failure(turn, error)
+            yield from commit_failure(turn, error)
     finally:
         lease.release()
     return True
@@ -213,14 +213,14 @@ def _keep(turn: Turn, row: Row, data: bytes, record: BatchRecord, terms: Terms) 
 def _keep_outcome(
     turn: Turn, outcome: Outcome, data: bytes, record: BatchRecord, terms: Terms
 ) -> Flow[None]:
-    whole = yield from kept(turn, outcome, data)
+    whole = yield from quarantine_if_unreadable(turn, outcome, data)
     order = Order(turn=turn, mainline="", image_model=record.model)
-    told = answered(order, whole, terms)
+    told = apply_response(order, whole, terms)
     if whole.error is not None:
-        yield from keep_failure(told, whole.error)
+        yield from commit_failure(told, whole.error)
         return
     settled = attrs.evolve(told, status="completed")
-    yield from OnDisk(lambda store: store.commit(settled, whole.pictures))
+    yield from commit_turn(settled, whole.pictures)
 
 
 # --- what came of all of it -----------------------------------------------------------------------

@@ -14,7 +14,7 @@ import attrs
 
 from imagesession._model.batches import VOID, BatchNews, BatchRecord
 from imagesession._plan.failures import error_of
-from imagesession._plan.looking import looks
+from imagesession._plan.poll import poll_delay
 from imagesession._plan.replies import is_success, read_json
 from imagesession._plan.steps import AskProvider, Begin, Flow, Now, OnDisk, Send, Wait
 from imagesession._plan.tolerance import Json, as_list, as_mapping, as_text
@@ -157,10 +157,9 @@ def search(record: BatchRecord, patience: float) -> Flow[BatchRecord | None]:
     """
     Look for a batch whose id reached nobody, for a while; return it with its id, if it is there.
     """
-    start = now = yield from Now()
+    start = yield from Now()
     until = start + patience
-    for due in looks(0.0):
-        yield from Wait(max(0.0, min(start + due, until) - now))
+    while True:
         sighting = Sighting()
         with contextlib.suppress(ImageSessionError):  # it may be there for all that
             sighting = yield from _search_once(record)
@@ -171,7 +170,7 @@ def search(record: BatchRecord, patience: float) -> Flow[BatchRecord | None]:
         now = yield from Now()
         if now >= until:
             return None
-    raise AssertionError("looks never end")
+        yield from Wait(min(poll_delay(now - start), until - now))
 
 
 def _search_once(record: BatchRecord) -> Flow[Sighting]:

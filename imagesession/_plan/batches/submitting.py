@@ -15,11 +15,11 @@ from imagesession._model.batches import MAX_BYTES, MAX_LINES, BatchNews, BatchRe
 from imagesession._model.budgets import check
 from imagesession._model.turns import Turn
 from imagesession._plan.checks import check_label
-from imagesession._plan.failures import NotDoneError, error_of, lacks_responses
+from imagesession._plan.failures import RequestNotProcessedError, error_of, lacks_responses
 from imagesession._plan.leases import Reservation
 from imagesession._plan.ordering import plan_order
 from imagesession._plan.replies import is_success, read_json
-from imagesession._plan.retrying import persist
+from imagesession._plan.retry import retry
 from imagesession._plan.steps import Begin, Flow, Now, OnDisk, Send
 from imagesession._plan.store import Begun
 from imagesession._plan.tolerance import as_text
@@ -208,7 +208,7 @@ def _send_up(
             raise ReplyError("The provider took the batch's file and gave no id of it.")
         return file_id
 
-    return (yield from persist(attempt, turn, _at_any_pace(terms), deadline))
+    return (yield from retry(attempt, turn, _at_any_pace(terms), deadline))
 
 
 def _post(
@@ -229,7 +229,7 @@ def _post(
         return (yield from _taken(request, free=False))
 
     try:
-        reply = yield from persist(attempt, turn, _at_any_pace(terms), deadline)
+        reply = yield from retry(attempt, turn, _at_any_pace(terms), deadline)
         return wire.read_news(read_json(reply))
     except (OutcomeUnknownError, ReplyError) as error:
         return error
@@ -290,7 +290,7 @@ def _turned_away(reply: Reply, *, free: bool) -> ImageSessionError:
     if lacks_responses(reply):
         return RejectedError(_NO_BATCHES.format(said=f"HTTP {reply.status}"))
     error = error_of(reply)
-    if isinstance(error, NotDoneError):
+    if isinstance(error, RequestNotProcessedError):
         return RejectedError(f"The provider rejects the batch: {error}")
     if isinstance(error, ProviderError):
         if free:

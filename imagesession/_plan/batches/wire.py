@@ -16,7 +16,7 @@ import attrs
 
 from imagesession._model.batches import BatchNews, BatchRecord, BatchState
 from imagesession._plan import uploads
-from imagesession._plan.failures import NotDoneError, error_of
+from imagesession._plan.failures import RequestNotProcessedError, error_of
 from imagesession._plan.images_api import read_body
 from imagesession._plan.lifting import parse
 from imagesession._plan.replies import Outcome, is_success
@@ -267,7 +267,7 @@ def read_row(data: bytes) -> Row | None:
 
 def _failed(reply: Reply) -> ImageSessionError:
     error = error_of(reply)
-    if isinstance(error, NotDoneError):
+    if isinstance(error, RequestNotProcessedError):
         return RejectedError(f"The provider rejects the request: {error}")
     if isinstance(error, ImageSessionError):
         return error

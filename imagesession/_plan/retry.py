@@ -1,0 +1,161 @@
+"""
+Retry where the provider has turned a request away before doing any work, and only there.
+
+A request whose outcome is not known is never sent again: see `deliver`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import TypeVar
+
+from imagesession._model.turns import Turn
+from imagesession.errors import RateLimitError, TryLaterError, UnavailableError
+
+from .leases import Lease
+from .steps import Flow, Now, OnDisk, ReportProgress, Wait
+from .wire import NoReplyError
+from .wishes import Terms
+
+T = TypeVar("T")
+MAX_ATTEMPTS = 5
+_FIRST_DELAY = 0.5
+_LONGEST_DELAY = 30.0
+_SLOT_SECONDS = 0.05
+
+
+def retry(attempt: Callable[[], Flow[T]], turn: Turn, config: Terms, deadline: float) -> Flow[T]:
+    """
+    Try until the provider accepts a request.
+
+    A provider that says how long to wait is obeyed, by all processes that use the library; where
+    that is longer than `patience`, its error is raised at once.
+
+    Args:
+        attempt: Makes the workflow of one attempt.
+        turn: What is requested, and of whom.
+        config: How long to go on trying, and how far requests are kept apart.
+        deadline: When all has to be done, by the clock of `Now`.
+
+    Raises:
+        TryLaterError: The provider went on turning it away.
+    """
+    now = yield from Now()
+    # A request that is accepted needs some of the time for itself.
+    end = now + min(config.patience, (deadline - now) / 2)
+    for number in range(1, MAX_ATTEMPTS + 1):
+        yield from _wait_for_cooldown(turn.provider, end)
+        if config.interval:
+            yield from _wait_for_rate_slot(turn.provider, config.interval)
+        try:
+            return (yield from attempt())
+        except TryLaterError as error:
+            delay = _backoff(error, number, turn.id)
+            yield from _publish_cooldown(error, delay, turn.provider)
+            if number == MAX_ATTEMPTS or (yield from Now()) + delay > end:
+                raise
+            yield from _wait(turn, delay, error)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def acquire_slot(provider: str, config: Terms) -> Flow[Lease | None]:
+    """
+    Wait until fewer requests are under way than are allowed, and count as one of them.
+
+    Args:
+        provider: Who is asked.
+        config: How many requests are allowed.
+
+    Returns:
+        What has to be released when the request has ended; None where there is no limit.
+
+    Raises:
+        RateLimitError: There was no room for as long as a picture may take.
+    """
+    count = config.in_flight
+    if count is None:
+        return None
+    end = (yield from Now()) + config.timeout
+    while (slot := (yield from OnDisk(lambda store: store.take_slot(provider, count)))) is None:
+        if (yield from Now()) >= end:
+            raise RateLimitError(
+                f"{count} requests are under way, and max_in_flight={count} are allowed; none has "
+                f"ended within {config.timeout:.0f} seconds. Nothing was sent."
+            )
+        yield from Wait(_SLOT_SECONDS)
+    return slot
+
+
+def _wait_for_rate_slot(provider: str, interval: float) -> Flow[None]:
+    wait = yield from OnDisk(lambda store: store.take_turn(provider, interval))
+    yield from Wait(wait)
+
+
+def _wait_for_cooldown(provider: str, end: float) -> Flow[None]:
+    """
+    Wait while the provider wants to be left alone, as some process was told.
+    """
+    left = yield from OnDisk(lambda store: store.cooldown(provider))
+    if left <= 0:
+        return
+    yield from ReportProgress(
+        log=f"The provider wants to be left alone for another {left:.1f} s", warns=True
+    )
+    if (yield from Now()) + left > end:
+        raise RateLimitError(
+            f"Too many requests: the provider has asked to wait {left:.1f} more seconds. Nothing "
+            "was sent.",
+            left,
+        )
+    yield from ReportProgress("waiting", f"the provider wants to be left alone for {left:.1f} s")
+    yield from Wait(left)
+
+
+def _publish_cooldown(error: TryLaterError, delay: float, provider: str) -> Flow[None]:
+    """
+    Let all processes leave a provider alone that was asked too often.
+    """
+    if not isinstance(error, RateLimitError):
+        return
+    # One that was turned away several times does not hold up all others for as long.
+    seconds = delay if error.retry_after is not None else min(delay, _FIRST_DELAY)
+    yield from OnDisk(lambda store: store.cool_down(provider, seconds))
+    yield from ReportProgress(
+        log=f"The provider wants to be left alone for {seconds:.1f} s", warns=True
+    )
+
+
+def _wait(turn: Turn, delay: float, error: TryLaterError) -> Flow[None]:
+    reason = _reason(error)
+    yield from ReportProgress(
+        "waiting",
+        f"{reason}; tried again in {delay:.1f} s",
+        turn.id,
+        log=f"turn {turn.id}: {reason}; tried again in {delay:.1f} s",
+        warns=True,
+    )
+    yield from Wait(delay)
+
+
+def _backoff(error: TryLaterError, number: int, name: str) -> float:
+    """
+    Return how many seconds to wait: what the provider says, else ever longer. Requests that were
+    turned away together do not come back together.
+    """
+    if isinstance(error, (RateLimitError, UnavailableError)) and error.retry_after is not None:
+        return error.retry_after
+    longest = min(_FIRST_DELAY * 2.0 ** (number - 1), _LONGEST_DELAY)
+    share = zlib.crc32(f"{name}{number}".encode("utf-8", "replace")) / 2**32
+    return longest * (0.5 + share / 2)
+
+
+def _reason(error: TryLaterError) -> str:
+    """
+    Say why a request was turned away, without the provider's words, which may repeat a prompt.
+    """
+    if isinstance(error, RateLimitError):
+        return "HTTP 429"
+    if isinstance(error.__cause__, NoReplyError):
+        return f"there was no answer ({error.__cause__.reason})"
+    return "the provider is overloaded"

@@ -1,0 +1,309 @@
+"""
+Send the request that is paid for, once, and follow it to its end.
+
+It is sent again only where the provider has said that it did no work.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import attrs
+
+from imagesession._model.turns import Turn
+from imagesession.errors import (
+    ImageSessionError,
+    OutcomeUnknownError,
+    ProviderError,
+    QuotaError,
+    ReplyError,
+    StreamCutError,
+    TryLaterError,
+    UnavailableError,
+)
+
+from . import requests
+from .failures import FeatureUnsupportedError, RequestNotProcessedError, error_of, lacks_responses
+from .poll import (
+    MIN_REQUEST_TIMEOUT,
+    consume,
+    poll_delay,
+    poll_response,
+    record_response_id,
+    report_status,
+    with_picture,
+)
+from .quarantine import quarantine, quarantine_if_unreadable
+from .replies import Outcome, is_success, named_id, read_reply, whole_reply
+from .retry import retry
+from .steps import Flow, Listen, Now, ReportProgress, Send, Wait
+from .streams import StreamAccumulator
+from .wire import NoReplyError, Reply, Request
+from .wishes import Terms
+
+# How often a finished response is asked for its usage, where its stream ended behind the picture.
+_USAGE_LOOKS = 3
+_USAGE_SECONDS = 10.0
+
+
+def send(turn: Turn, request: Request, config: Terms, deadline: float) -> Flow[Reply]:
+    """
+    Send the request that is paid for, until it is accepted; once it may have been, never again.
+    """
+    attempt = functools.partial(_send_once, turn, request, deadline)
+    return (yield from retry(attempt, turn, config, deadline))
+
+
+def _send_once(turn: Turn, request: Request, deadline: float) -> Flow[Reply]:
+    yield from _report_sending(turn, request)
+    # Its answer is the picture itself, or what is said of one.
+    yield from ReportProgress("looking" if turn.kind == "analysis" else "drawing")
+    try:
+        reply = yield from Send((yield from _within(request, deadline)), paid=True)
+    except NoReplyError as error:
+        came = whole_reply(error.body)
+        if came is None:
+            raise _unanswered(turn, error) from error
+        return came
+    return _accepted(reply)
+
+
+def _open_stream(turn: Turn, request: Request, deadline: float) -> Flow[Reply | None]:
+    yield from _report_sending(turn, request)
+    try:
+        reply = yield from Listen((yield from _within(request, deadline)), paid=True)
+    except NoReplyError as error:
+        came = whole_reply(error.body)
+        if came is None:
+            raise _unanswered(turn, error) from error
+        return came
+    return None if reply is None else _accepted(reply)
+
+
+def _report_sending(turn: Turn, request: Request) -> Flow[None]:
+    line = f"turn {turn.id}: sending ({request.method} {request.path})"
+    yield from ReportProgress("sending", turn_id=turn.id, log=line)
+
+
+def _within(request: Request, deadline: float) -> Flow[Request]:
+    left = deadline - (yield from Now())
+    return attrs.evolve(request, timeout=max(MIN_REQUEST_TIMEOUT, left))
+
+
+def _accepted(reply: Reply) -> Reply:
+    """
+    Return a reply, unless it says that the provider turned the request away for now.
+    """
+    error = None if is_success(reply) else error_of(reply)
+    if isinstance(error, TryLaterError):
+        raise error
+    return reply
+
+
+def post(turn: Turn, request: Request, config: Terms, deadline: float) -> Flow[Outcome]:
+    """
+    Send a request whose reply is the response itself.
+    """
+    try:
+        reply = yield from send(turn, request, config, deadline)
+    except OutcomeUnknownError as error:
+        if error.response_id is None:
+            raise
+        # Enough of the answer came to look the rest up.
+        yield from record_response_id(turn, error.response_id)
+        return (yield from poll_response(turn, error.response_id, deadline))
+    return (yield from _conclude(turn, reply, deadline))
+
+
+def _conclude(turn: Turn, reply: Reply, deadline: float) -> Flow[Outcome]:
+    """
+    Read the reply to a paid request; where that is not the end, poll.
+    """
+    if lacks_responses(reply):
+        raise FeatureUnsupportedError("responses", f"HTTP {reply.status}")
+    try:
+        outcome = yield from parse_paid(turn, reply, read_reply)
+    except ReplyError:
+        if (response_id := named_id(reply.body)) is None:
+            raise
+        outcome = Outcome(response_id=response_id, finished=False)
+    response_id = outcome.response_id
+    yield from record_response_id(turn, response_id)
+    yield from report_status(turn, outcome.status)
+    if outcome.finished and not (outcome.all_spoilt and response_id):
+        whole = yield from quarantine_if_unreadable(turn, outcome, reply.body)
+        return (yield from with_picture(turn, response_id, whole, deadline))
+    if response_id is None:
+        raise OutcomeUnknownError(
+            "The provider accepted the request and gave no id to ask for its outcome.", turn.id
+        )
+    return (yield from poll_response(turn, response_id, deadline))
+
+
+def parse_paid(turn: Turn, reply: Reply, parse: Callable[[Reply], Outcome]) -> Flow[Outcome]:
+    """
+    Parse the reply to a request that is paid for; its bytes are kept if they make no sense.
+    """
+    try:
+        return parse(reply)
+    except ReplyError as error:
+        raise (yield from quarantine(turn, reply.body, error)) from error
+    except ProviderError as error:
+        # The provider broke down somewhere after it had the request.
+        raise OutcomeUnknownError(
+            f"{error.message} What was asked for may have been made and billed; it is not asked "
+            "for again by itself.",
+            turn.id,
+        ) from error
+
+
+# --- streams ----------------------------------------------------------------------------------
+
+
+def stream(
+    turn: Turn, request: Request, config: Terms, deadline: float, *, resumable: bool
+) -> Flow[Outcome]:
+    """
+    Send a request whose reply is a stream of events, and take it in.
+
+    Args:
+        turn: What is requested.
+        request: The request.
+        config: How long to go on trying.
+        deadline: When all has to be done, by the clock of `Now`.
+        resumable: Whether the provider works on in the background where the stream is cut.
+
+    Raises:
+        StreamCutError: The stream ended before the picture, and nothing tells what became of it.
+        ImageSessionError: There is no picture, and the error says why.
+    """
+    sent = yield from Now()
+    attempt = functools.partial(_open_stream, turn, request, deadline)
+    reply = yield from retry(attempt, turn, config, deadline)
+    if reply is not None:
+        return (yield from _conclude(turn, reply, deadline))
+    opened = _OpenStream(turn=turn, sent=sent, deadline=deadline, resumable=resumable)
+    events, reason = opened.events, "it just ended"
+    try:
+        outcome = yield from consume(turn, events, deadline)
+    except NoReplyError as error:
+        outcome, reason = None, error.reason
+    except (ProviderError, QuotaError, TryLaterError) as error:
+        # It was accepted, so that its id tells better what became of it.
+        if events.interrupted() is None and opened.resumable_id is None:
+            raise
+        outcome, reason = None, error.message
+    return (yield from _finish(opened, outcome, reason))
+
+
+@attrs.frozen(kw_only=True)
+class _OpenStream:
+    """
+    A stream that was opened, and what has come of it.
+
+    Attributes:
+        turn: What is requested.
+        sent: When, by the clock of `Now`.
+        deadline: When all has to be done, by the clock of `Now`.
+        resumable: Whether the provider works on in the background where the stream is cut.
+        events: What the events so far add up to.
+    """
+
+    turn: Turn
+    sent: float
+    deadline: float
+    resumable: bool
+    events: StreamAccumulator = attrs.field(factory=StreamAccumulator)
+
+    @property
+    def resumable_id(self) -> str | None:
+        """
+        The response's id, where it can be followed by that.
+        """
+        return self.events.response_id if self.resumable else None
+
+
+def _finish(opened: _OpenStream, outcome: Outcome | None, reason: str) -> Flow[Outcome]:
+    """
+    Make the best of what a stream has brought until it ended.
+    """
+    turn, events, deadline = opened.turn, opened.events, opened.deadline
+    if outcome is None:
+        outcome = events.interrupted()
+        if outcome is not None and opened.resumable_id is not None:
+            return (yield from with_usage(outcome, opened.resumable_id, deadline))
+    response_id = opened.resumable_id
+    if outcome is not None and not (outcome.all_spoilt and response_id):
+        return (yield from with_picture(turn, events.response_id, outcome, deadline))
+    if response_id is not None:
+        outcome = None if outcome is not None else (yield from _resume(opened, response_id))
+        if outcome is not None:
+            return (yield from with_picture(turn, response_id, outcome, deadline))
+        return (yield from poll_response(turn, response_id, deadline, since=opened.sent))
+    raise StreamCutError(
+        f"The stream was cut before its last event ({reason}). The picture may have been made and "
+        "billed; it is not asked for again by itself.",
+        turn.id,
+        events.response_id,
+    )
+
+
+def _resume(opened: _OpenStream, response_id: str) -> Flow[Outcome | None]:
+    """
+    Go on with a stream where it was cut, as long as that brings new events; None where it does
+    not.
+    """
+    events, deadline = opened.events, opened.deadline
+    while (now := (yield from Now())) < deadline:
+        before = events.sequence
+        try:
+            reply = yield from Listen(requests.resume(response_id, before, deadline - now))
+            outcome = (
+                None if reply is not None else (yield from consume(opened.turn, events, deadline))
+            )
+        except (NoReplyError, ImageSessionError):
+            outcome = None
+        outcome = outcome or events.interrupted()
+        if outcome is not None:
+            return None if outcome.all_spoilt else outcome
+        if events.sequence == before:
+            return None
+        yield from Wait(poll_delay((yield from Now()) - opened.sent))
+    return None
+
+
+def with_usage(outcome: Outcome, response_id: str, deadline: float) -> Flow[Outcome]:
+    """
+    Ask a response whose picture is on the disk for its usage and text. Whatever goes wrong, the
+    picture is there; its cost is then not known.
+    """
+    end = min(deadline, (yield from Now()) + _USAGE_SECONDS)
+    for number in range(_USAGE_LOOKS):
+        try:
+            reply = yield from Send(requests.retrieve(response_id, _USAGE_SECONDS))
+            told = read_reply(reply)
+        except (NoReplyError, RequestNotProcessedError, ImageSessionError):
+            return outcome
+        if told.finished:
+            return attrs.evolve(
+                told, pictures=outcome.pictures, spoilt=outcome.spoilt, error=None, withheld=False
+            )
+        if (yield from Now()) >= end:
+            break
+        yield from Wait(poll_delay(number + 1.0))
+    return outcome
+
+
+def _unanswered(turn: Turn, error: NoReplyError) -> OutcomeUnknownError | UnavailableError:
+    if error.sent:
+        return OutcomeUnknownError(
+            f"The request was sent and its answer was lost ({error.reason}). What was asked for "
+            "may have been made and billed; it is not asked for again by itself.",
+            turn.id,
+            named_id(error.body),
+        )
+    return UnavailableError(
+        f"The provider cannot be reached ({error.reason}); nothing was sent. Check the network "
+        "and the base URL."
+    )
