@@ -9,7 +9,7 @@ import datetime as dt
 import os
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import anyio
@@ -18,7 +18,7 @@ import attrs
 import pytest
 
 from imagesession._library.library import Library
-from imagesession._plan import conversing, looking
+from imagesession._plan import poll
 from imagesession._plan.store import Begun
 
 
@@ -83,12 +83,7 @@ def looking_often() -> Generator[None, None, None]:
     Have the block look for pictures ten times as often as programs do, and so find them as soon as
     they are there.
     """
-    real = looking.looks
-
-    def looks(asking: float) -> Iterator[float]:
-        return (due / 10 for due in real(asking))
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(looking, "looks", looks)
-        patch.setattr(conversing, "looks", looks)
+        patch.setattr(poll, "_SHORTEST_DELAY", 0.005)
+        patch.setattr(poll, "_SHARE", 200)
         yield

@@ -1,5 +1,5 @@
 """
-How requests say what came before, read for tests; and providers that have no conversations.
+How requests say what came before, read for tests; and how sessions are made to say it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import attrs
 from imagesession.testing import Call, OfflineProvider
 
 EITHER_WAY = [True, False]
-"""Whether the provider takes conversations, for tests that hold either way."""
+"""Whether a session goes on in a conversation, for tests that hold either way."""
 
 
 @attrs.frozen(kw_only=True)
@@ -22,7 +22,7 @@ class Known:
     Attributes:
         conversation: The conversation in which it is made.
         previous: The reply that it continues.
-        items: The pictures that it names by the ids of their calls.
+        items: What was answered before, named by the ids of its items.
         messages: How many messages it brings; one where nothing is said again.
     """
 
@@ -36,7 +36,7 @@ def known(body: Any) -> Known:
     """
     Read a request to Responses.
     """
-    items = [one for one in body["input"] if one.get("type") == "image_generation_call"]
+    items = [one for one in body["input"] if one.get("type") == "item_reference"]
     assert all(one.keys() == {"type", "id"} for one in items)
     return Known(
         conversation=body.get("conversation"),
@@ -64,7 +64,7 @@ def straight_from(image: Any, *, conversing: object) -> Known:
 
 def anew_from(*images: Any, within: Any) -> Known:
     """
-    Return how a request goes on in a new conversation, naming what was said by its pictures.
+    Return how a request goes on in a new conversation, naming what was answered by its items.
 
     Args:
         images: The pictures that it continues, the oldest first; one for each turn.
@@ -73,17 +73,17 @@ def anew_from(*images: Any, within: Any) -> Known:
     conversation = within.turn.conversation
     assert conversation is not None
     assert conversation not in {image.turn.conversation for image in images}
-    calls = tuple(call for image in images for call in calls_of(image))
-    return Known(conversation=conversation, items=calls, messages=len(images) + 1)
+    items = tuple(item for image in images for item in items_of(image))
+    return Known(conversation=conversation, items=items, messages=len(images) + 1)
 
 
-def calls_of(image: Any) -> tuple[str, ...]:
+def items_of(image: Any) -> tuple[str, ...]:
     """
-    Return the provider's ids of the calls that drew the pictures of a turn.
+    Return the provider's ids of all items of the answer that brought a picture.
     """
-    calls = tuple(one.call_id for one in image.turn.images if one.call_id is not None)
-    assert calls
-    return calls
+    items: tuple[str, ...] = image.turn.item_ids
+    assert any(one.call_id in items for one in image.turn.images)
+    return items
 
 
 def begun(provider: OfflineProvider) -> int:
@@ -95,13 +95,6 @@ def begun(provider: OfflineProvider) -> int:
     return len(asked)
 
 
-def refuse_conversations(provider: OfflineProvider) -> None:
-    """
-    Let a provider have no conversations.
-    """
-    provider.fail_next(status=404, method="POST", path="/conversations", times=99)
-
-
 def delete_conversation(provider: OfflineProvider, conversation: str) -> None:
     """
     Delete a conversation, as the account's owner may.
@@ -109,3 +102,10 @@ def delete_conversation(provider: OfflineProvider, conversation: str) -> None:
     path = f"/conversations/{conversation}"
     headers = {"authorization": "Bearer another"}
     assert provider.handle(Call(method="DELETE", path=path, headers=headers)).status == 200
+
+
+def converse(session: Any, conversing: object) -> Any:
+    """
+    Have a session go on in a conversation, or by its responses' ids; return it.
+    """
+    return session.update(provider_state="conversation" if conversing else "responses")

@@ -29,7 +29,7 @@ from imagesession.errors import (
     ReplyError,
     UnavailableError,
 )
-from imagesession.testing import Answer, Call, Fault, OfflineProvider, Reset, tiny_image
+from imagesession.testing import Answer, Call, Fault, OfflineProvider, Reset, serve, tiny_image
 from tests.conftest import MakeStudio
 from tests.pixels import making
 from tests.sent import forms, opened, posts
@@ -340,9 +340,11 @@ def test_a_session_moves_between_servers(
     able = OfflineProvider()
     session = make_studio(tmp_path, provider=provider).promote(RED, "x", size=WIDE)
     session.generate("darker")
-    there = make_studio(tmp_path, provider=able).open(session.id)
-    assert there.generate("add a sun").turn.context == "rebuilt"
-    assert there.generate("warmer").turn.context == "continued"
+    with serve(able) as served:
+        elsewhere = make_studio(tmp_path, online=True, api_key="x", base_url=served.base_url)
+        there = elsewhere.open(session.id)
+        assert there.generate("add a sun").turn.context == "rebuilt"
+        assert there.generate("warmer").turn.context == "continued"
     assert is_reddish(session.generate("more contrast"))
     assert len(session.turns()) == 5
 
@@ -558,13 +560,11 @@ def test_a_server_is_asked_once_whether_it_speaks_responses(
     studio: Any, provider: OfflineProvider
 ) -> None:
     """
-    Who has no Responses is not asked for them again, nor for conversations to ask in, nor handed
-    files that nothing would name.
+    Who has no Responses is not asked for them again, nor handed files that nothing would name.
     """
     studio.generate("a teapot")
     session = studio.session("a logo")
     session.generate("a teapot")
     session.edit("bluer")
     paths = [call.path for call in provider.calls if call.method == "POST"]
-    once = ["/conversations", "/responses"]
-    assert paths == [*once, *["/images/generations"] * 2, "/images/edits"]
+    assert paths == ["/responses", *["/images/generations"] * 2, "/images/edits"]

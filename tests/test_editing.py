@@ -23,14 +23,7 @@ from imagesession._offline.painter import Story
 from imagesession.errors import CallError, OptionError, PictureError
 from imagesession.testing import OfflineProvider, tiny_image, tiny_mask
 from tests.conftest import MakeStudio
-from tests.conversing import (
-    EITHER_WAY,
-    Known,
-    anew_from,
-    known,
-    refuse_conversations,
-    straight_from,
-)
+from tests.conversing import EITHER_WAY, Known, anew_from, converse, known, straight_from
 from tests.pixels import making
 from tests.sent import asked, fetched, forms, mask_of, opened, posts, shown, uploads
 
@@ -294,9 +287,7 @@ def test_a_session_edits_its_last_picture(
     """
     The last picture need not be named, and is not sent again to a model that made it.
     """
-    if not conversing:
-        refuse_conversations(provider)
-    session = studio.session("x")
+    session = converse(studio.session("x"), conversing)
     first = session.edit("a little darker", image=red())
     second = session.edit("bluer")
     third = session.edit("warmer", image=second)
@@ -580,9 +571,7 @@ def test_the_next_turn_sees_what_was_put_together(
     that comes back to it is shown it again.
     """
     studio, provider = unruly(making.encoded(making.noise(SIZE)))
-    if not conversing:
-        refuse_conversations(provider)
-    session = studio.session("x")
+    session = converse(studio.session("x"), conversing)
     image = session.edit("a blue heart", image=red(), mask=HOLE, keep_outside=True)
     if forgets:
         provider.forget()

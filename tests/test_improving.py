@@ -41,7 +41,7 @@ from imagesession.errors import (
 )
 from imagesession.testing import Answer, Call, Fault, OfflineProvider, tiny_image
 from tests.conftest import MakeStudio
-from tests.conversing import EITHER_WAY, Known, known, refuse_conversations, straight_from
+from tests.conversing import EITHER_WAY, Known, converse, known, straight_from
 from tests.sent import asked, opened, posts, shown, uploads
 
 SIZE = (512, 512)
@@ -228,9 +228,7 @@ def test_a_sessions_last_picture_is_looked_at(
     On a session the last picture is looked at; the look is neither its head nor ever told to a
     model, and the next turn goes on from the picture.
     """
-    if not conversing:
-        refuse_conversations(provider)
-    session = studio.session("A brief")
+    session = converse(studio.session("A brief"), conversing)
     first = session.generate("a teapot")
     found = session.analyze()
     assert shown(provider, asked(provider)[-1]) == [first.bytes]
@@ -461,9 +459,7 @@ def test_improving_in_a_session(studio: Any, provider: OfflineProvider, conversi
     On a session the last picture is looked at and mended in its conversation; both turns are
     there, and the mended picture is the head that the next one refines.
     """
-    if not conversing:
-        refuse_conversations(provider)
-    session = studio.session("A brief")
+    session = converse(studio.session("A brief"), conversing)
     first = session.generate("a teapot")
     result = session.improve("more contrast")
     assert [turn.kind for turn in session.turns()] == ["general", "analysis", "improvement"]

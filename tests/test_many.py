@@ -97,9 +97,11 @@ class Gauge(OfflineProvider):
             self._under_way += 1
             self.most = max(self.most, self._under_way)
         self._together.wait(timeout=10)
-        yield from parts
-        with self._lock:
-            self._under_way -= 1
+        try:
+            yield from parts
+        finally:  # whoever has heard the last event need not wait for the stream's end
+            with self._lock:
+                self._under_way -= 1
 
 
 def test_pictures_come_in_the_order_of_the_jobs(make_studio: MakeStudio, tmp_path: Path) -> None:

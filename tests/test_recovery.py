@@ -153,7 +153,7 @@ def test_a_call_that_gave_up_can_be_made_good(make_studio: MakeStudio, tmp_path:
     """
     A picture that did not come in time is fetched later, by the same program.
     """
-    provider = OfflineProvider(latency=0.8)
+    provider = OfflineProvider(latency=1.8)
     with serve(provider) as served:
         studio = make_studio(
             tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=0.2
@@ -209,7 +209,6 @@ def test_what_cannot_be_looked_up_is_told(
     is settled as unknown, never sent again, and a budget goes on counting it.
     """
     studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=0.1), quality="high")
-    provider.fail_next(status=404, path="/conversations")
     lost(provider)
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot", size="1024x1024")
@@ -245,7 +244,7 @@ def settle_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Let a quarter of an hour pass.
     """
-    monkeypatch.setattr(recovering, "NOT_ACCEPTED_AFTER", dt.timedelta(0))
+    monkeypatch.setattr(recovering, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
 
 
 def test_what_nobody_knows_the_id_of_is_found_in_its_conversation(
@@ -255,7 +254,7 @@ def test_what_nobody_knows_the_id_of_is_found_in_its_conversation(
     A picture whose answer was lost is found later by what was written down before it was asked
     for, in a new line and in one that goes on, and it is that picture and no earlier one.
     """
-    studio = make_studio(tmp_path, provider=provider)
+    studio = make_studio(tmp_path, provider=provider, provider_state="conversation")
     session = studio.session("a logo")
     for number, prompt in enumerate(("a teapot", "bluer", "with a sun"), 1):
         lost(provider)
@@ -284,7 +283,7 @@ def test_what_was_not_taken_up_is_told_in_time(
     taken up: a budget counts it no more, and under its name it may be asked for again.
     """
     terms = {"budget": Budget(per_day=0.3), "quality": "high", "size": "1024x1024"}
-    studio = make_studio(tmp_path, provider=provider, **terms)
+    studio = make_studio(tmp_path, provider=provider, provider_state="conversation", **terms)
     dropped(provider)
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot", intent_id="teapot")
@@ -312,7 +311,9 @@ def test_a_conversation_that_cannot_be_seen_proves_nothing(
     While a conversation cannot be looked into, its request is left; when it is gone, the outcome
     is unknown for good, and a budget goes on counting it.
     """
-    studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=1.0))
+    studio = make_studio(
+        tmp_path, provider=provider, provider_state="conversation", budget=Budget(per_day=1.0)
+    )
     lost(provider)
     unseen(provider, 2)
     with pytest.raises(OutcomeUnknownError):
@@ -367,7 +368,7 @@ def test_a_line_that_was_cut_short_counts_for_nothing(
     """
     A power cut in the middle of the journal's last line costs that line alone.
     """
-    provider = OfflineProvider(latency=0.3)
+    provider = OfflineProvider(latency=1.6)
     with serve(provider) as served:
         access = {"online": True, "api_key": "x", "base_url": served.base_url}
         with pytest.raises(OutcomeUnknownError):
@@ -469,13 +470,13 @@ def test_threads_of_one_program_settle_once(
     """
     However many threads of one program take up what is left, one of them gets it.
     """
-    provider = OfflineProvider(latency=0.3)
+    provider = OfflineProvider(latency=1.5)
     with serve(provider) as served:
         studio = Studio(tmp_path, api_key="x", base_url=served.base_url, timeout=0.1)
         for number in range(4):
             with pytest.raises(OutcomeUnknownError):
                 studio.generate(f"a teapot {number}")
-        time.sleep(0.4)
+        time.sleep(0.6)
         in_threads([studio.recover] * 8)
         assert len(studio.images()) == 4
         assert studio.recover() == type(studio.recover())()

@@ -30,7 +30,7 @@ from imagesession.testing import (
     tiny_image,
 )
 from tests.conftest import MakeStudio
-from tests.conversing import EITHER_WAY, anew_from, known, refuse_conversations, straight_from
+from tests.conversing import EITHER_WAY, anew_from, converse, known, straight_from
 from tests.sent import asked, opened, posts, shown, uploads
 
 RED = tiny_image(colour=(200, 30, 30))
@@ -245,10 +245,8 @@ def test_what_the_provider_lost_is_told_in_a_session(
     A lost file does not lose the conversation: the turn still continues the one before.
     """
     provider = OfflineProvider()
-    if not conversing:
-        refuse_conversations(provider)
     studio = make_studio(tmp_path, provider=provider)
-    session = studio.session("x")
+    session = converse(studio.session("x"), conversing)
     first = session.edit("a little darker", image=RED)
     _lose_files(provider)
     second = session.edit("add a sun", image=RED)
@@ -269,7 +267,7 @@ def test_what_went_along_before_is_named_in_a_new_line(
     """
     provider = OfflineProvider()
     studio = make_studio(tmp_path, provider=provider)
-    session = studio.session("x")
+    session = converse(studio.session("x"), conversing=True)
     first = session.generate("a teapot", reference=RED)
     held = asked(provider)[-1]["input"][-1]["content"][0]["file_id"]
     session.generate("warmer")
@@ -297,8 +295,7 @@ def test_both_may_be_lost(make_studio: MakeStudio, tmp_path: Path) -> None:
     second = session.edit("add a sun", image=RED)
     assert second.turn.context == "rebuilt"
     assert len(session.turns()) == 2
-    accepted = [call for call in provider.calls if call.method == "GET"]
-    assert len({call.path for call in accepted if "/responses/" in call.path}) == 2
+    assert len(asked(provider)) == 4
 
 
 def test_a_provider_that_insists_is_heard_once(studio: Any, provider: OfflineProvider) -> None:

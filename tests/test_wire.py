@@ -19,7 +19,7 @@ from imagesession.errors import RefusedError
 from imagesession.testing import Answer, Call, Fault, OfflineProvider, tiny_image, tiny_mask
 from tests import recording
 from tests.conftest import MakeStudio
-from tests.conversing import Known, known, refuse_conversations
+from tests.conversing import Known, known
 from tests.recording import playing
 
 
@@ -32,11 +32,11 @@ def _once_when_recording(request: pytest.FixtureRequest) -> None:
         pytest.skip("recorded by the sync twin")
 
 
-def test_a_conversation(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_a_session(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    The first turn, a refinement, one with options, and a branch.
+    The first turn, a refinement, one with options, and a branch: each names its parent's response.
     """
-    with playing("conversation") as access:
+    with playing("session") as access:
         studio = make_studio(tmp_path, online=True, **access)
         session = studio.session("A logo for a tea shop")
         first = session.generate("a minimalist teapot logo")
@@ -44,6 +44,31 @@ def test_a_conversation(make_studio: MakeStudio, tmp_path: Path) -> None:
         session.generate("a horizontal version", size="1536x864", quality="high", format="webp")
         first.branch("warm").generate("warmer colours")
         assert [turn.context for turn in session.turns()] == ["fresh", *["continued"] * 3]
+
+
+def test_a_conversation(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    A conversation is begun; a refinement goes on in it, and a branch begins another, where each
+    answer is named by all of its items.
+    """
+    with playing("conversation") as access:
+        studio = make_studio(tmp_path, online=True, provider_state="conversation", **access)
+        session = studio.session("A logo for a tea shop")
+        first = session.generate("a minimalist teapot logo")
+        session.generate("more geometric")
+        first.branch("warm").generate("warmer colours")
+        assert [turn.context for turn in session.turns()] == ["fresh", *["continued"] * 2]
+
+
+def test_nothing_is_kept(make_studio: MakeStudio, tmp_path: Path) -> None:
+    """
+    With nothing kept at the provider, a refinement brings along what was said and the picture.
+    """
+    with playing("nothing-kept") as access:
+        studio = make_studio(tmp_path, online=True, provider_state="none", **access)
+        session = studio.session("A logo for a tea shop")
+        session.generate("a minimalist teapot logo")
+        assert session.generate("more geometric").turn.context == "rebuilt"
 
 
 def test_a_stream(make_studio: MakeStudio, tmp_path: Path) -> None:
@@ -67,23 +92,9 @@ def test_references_and_a_mask(make_studio: MakeStudio, tmp_path: Path) -> None:
         studio.generate("a red hat", reference=pictures, mask=tiny_mask())
 
 
-@pytest.mark.skipif(recording.MODE == "openai", reason="the service has conversations")
-def test_without_conversations(make_studio: MakeStudio, tmp_path: Path) -> None:
-    """
-    Where no conversation can be begun, which is asked once, a refinement names the reply that it
-    continues, and so does a branch.
-    """
-    with playing("without-conversations", refuse_conversations) as access:
-        session = make_studio(tmp_path, online=True, **access).session("A logo for a tea shop")
-        first = session.generate("a minimalist teapot logo")
-        session.generate("more geometric")
-        first.branch("warm").generate("warmer colours")
-        assert [turn.context for turn in session.turns()] == ["fresh", *["continued"] * 2]
-
-
 def forget_once(provider: OfflineProvider) -> None:
     """
-    Let the second paid request find the conversation forgotten, and all that was said in it.
+    Let the second paid request find the parent forgotten.
     """
 
     def forgetful(call: Call) -> Answer:
@@ -97,8 +108,8 @@ def forget_once(provider: OfflineProvider) -> None:
 @pytest.mark.skipif(recording.MODE == "openai", reason="the service does not forget on demand")
 def test_a_conversation_told_again(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    When the provider forgot the conversation and the pictures that were made in it, the whole
-    conversation goes out with the last picture.
+    When the provider forgot the response that a turn continues, history goes out from the library
+    with the last picture.
     """
     with playing("told-again", forget_once) as access:
         session = make_studio(tmp_path, online=True, **access).session("A logo")
@@ -131,7 +142,7 @@ def test_another_request_is_not_answered(make_studio: MakeStudio, tmp_path: Path
     """
     A cassette answers its own requests alone: another prompt or another file has no answer.
     """
-    with playing("conversation", whole=False) as access:
+    with playing("session", whole=False) as access:
         studio = make_studio(tmp_path, online=True, **access)
         with pytest.raises(CannotOverwriteExistingCassetteException):
             studio.generate("another prompt")
@@ -168,28 +179,27 @@ def recorded(cassette: str, path: str) -> list[str]:
 
 def test_a_continued_turn_is_small() -> None:
     """
-    In the recorded conversation no request after the first carries a picture: a refinement goes
-    on in the conversation, and the branch names in a new one the picture that it starts from.
+    In the recorded session no request after the first carries a picture, and each names the
+    response that it continues.
     """
-    bodies = recorded("conversation", "/responses")
-    assert all(len(body) < 700 for body in bodies)
-    first, second, third, branch = (known(json.loads(body)) for body in bodies)
-    assert first.conversation is not None
-    assert first == second == third == Known(conversation=first.conversation)
-    assert branch.conversation != first.conversation
-    assert (branch.previous, len(branch.items), branch.messages) == (None, 1, 2)
-    assert len(recorded("conversation", "/conversations")) == 2
-
-
-def test_a_reply_is_continued_by_its_id() -> None:
-    """
-    Without conversations no request after the first carries a picture either, and one was asked
-    for once.
-    """
-    bodies = recorded("without-conversations", "/responses")
+    bodies = recorded("session", "/responses")
     assert all(len(body) < 600 for body in bodies)
-    first, second, branch = (known(json.loads(body)) for body in bodies)
+    first, second, third, branch = (known(json.loads(body)) for body in bodies)
     assert first == Known()
     assert second == branch == Known(previous=second.previous)
-    assert second.previous is not None
-    assert len(recorded("without-conversations", "/conversations")) == 1
+    assert third == Known(previous=third.previous)
+    assert len({None, second.previous, third.previous}) == 3
+
+
+def test_a_branch_names_whole_answers() -> None:
+    """
+    In the recorded conversation a refinement goes on, and the branch names in a new one all items
+    of the answer that it starts from, and no picture.
+    """
+    bodies = recorded("conversation", "/responses")
+    assert all(len(body) < 900 for body in bodies)
+    first, second, branch = (known(json.loads(body)) for body in bodies)
+    assert first == second == Known(conversation=first.conversation)
+    assert branch.conversation != first.conversation
+    assert (branch.previous, len(branch.items), branch.messages) == (None, 3, 2)
+    assert len(recorded("conversation", "/conversations")) == 2

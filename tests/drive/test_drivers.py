@@ -4,6 +4,7 @@ The two drivers carry out the same steps in the same way, and let go of what the
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import threading
@@ -276,18 +277,23 @@ async def test_a_cancelled_call_keeps_its_intent(tmp_path: Path) -> None:
     A call that is cancelled while the provider works leaves its intent, with the provider's id.
     """
     provider = OfflineProvider(latency=30)
-    looked = anyio.Event()
+    loop, named = asyncio.get_running_loop(), asyncio.Event()
 
     def notice(answer: Answer) -> Answer:
-        looked.set()
-        return answer
+        def parts() -> Iterator[Any]:
+            for number, part in enumerate(answer.parts):
+                if number == 2:  # the first event, which names the response, was heard
+                    loop.call_soon_threadsafe(named.set)
+                yield part
 
-    provider.script(Fault(method="GET", bend=notice))
+        return attrs.evolve(answer, parts=parts())
+
+    provider.script(Fault(method="POST", path="/responses", bend=notice))
     async with AsyncStudio.offline(tmp_path, provider=provider) as studio:
         journal = tmp_path / ".imagesession" / "journal"
         async with anyio.create_task_group() as group:
             group.start_soon(studio.generate, "a teapot")
-            await looked.wait()
+            await named.wait()
             group.cancel_scope.cancel()
         (intent,) = journal.iterdir()
         assert b"resp_" in intent.read_bytes()

@@ -21,10 +21,9 @@ import pytest
 from imagesession import AsyncStudio, Job, Progress, Studio
 from imagesession._drive import progress
 from imagesession._drive.drivers import drive, drive_async
-from imagesession._drive.listening import BEAT
-from imagesession._drive.watching import watched
+from imagesession._drive.progress import HEARTBEAT_SECONDS, observers
 from imagesession._model.progress import Stage
-from imagesession._plan.steps import Flow, Wait
+from imagesession._plan.steps import Flow, ReportProgress, Wait
 from imagesession.errors import (
     CallError,
     ModerationError,
@@ -60,7 +59,7 @@ def beating_fast(monkeypatch: pytest.MonkeyPatch, looking_often: None) -> None: 
     """
     Tell ten times as often that it goes on, so that nobody need wait for it to be told.
     """
-    monkeypatch.setattr(progress, "BEAT", BEAT / 10)
+    monkeypatch.setattr(progress, "HEARTBEAT_SECONDS", HEARTBEAT_SECONDS / 10)
 
 
 def test_a_picture_goes_through_its_stages(studio: Any, told: list[Progress]) -> None:
@@ -212,6 +211,7 @@ def waits() -> Flow[str]:
     """
     Wait for a while in short steps.
     """
+    yield from ReportProgress("waiting")
     for _ in range(10):
         yield from Wait(0.02)
     return "done"
@@ -224,11 +224,11 @@ def test_short_steps_do_not_keep_it_from_beating(told: list[Progress], kind: str
     However short the steps are that a wait is made of, it is told all the time that it goes on.
     """
     nothing: Any = None
-    flow = watched(waits(), told.append)
+    observer = observers(told.append)[0]
     if kind == "sync":
-        assert drive(flow, nothing, nothing) == "done"
+        assert drive(waits(), nothing, nothing, observer) == "done"
     else:
-        assert anyio.run(drive_async, flow, nothing, nothing) == "done"
+        assert anyio.run(drive_async, waits(), nothing, nothing, observer) == "done"
     assert stages(told) == ["preparing", "waiting", "done"]
     assert len(told) >= 5
 
@@ -430,7 +430,7 @@ def test_the_log_tells_what_became_of_a_picture(studio: Any, logged: Callable[[i
     image = studio.generate(PROMPT)
     sent, accepted, kept = logged(logging.INFO).splitlines()
     assert (image.turn.id in sent, "POST /responses" in sent) == (True, True)
-    assert f"accepted as {image.turn.response_id} after" in accepted
+    assert f"accepted as {image.turn.response_id}" in accepted
     assert all(word in kept for word in ("completed after", image.id, str(image.cost)))
 
 
@@ -466,7 +466,7 @@ def test_retries_are_warned_of(
     provider.fail_next(status=429, headers=AT_ONCE, method="POST", path="/responses")
     studio.generate("a teapot")
     warned = logged(logging.WARNING)
-    assert "HTTP 429; asked again in 0.1 s" in warned
+    assert "HTTP 429; tried again in 0.1 s" in warned
     assert "wants to be left alone for 0.1 s" in warned
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from imagesession._plan.conversation_lookup import LookupResult
 
 from imagesession._plan import recovery
-from imagesession._plan.conversing import Sighting
 from imagesession._plan.steps import Flow
 
 
@@ -18,7 +18,7 @@ def much_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Settle as not taken up at once what would be so after a quarter of an hour.
     """
-    monkeypatch.setattr(recovery, "NOT_ACCEPTED_AFTER", dt.timedelta(0))
+    monkeypatch.setattr(recovery, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def looks_into_no_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
     Recover as somebody who sees nothing in any conversation; a twin that must be caught.
     """
 
-    def blind(*_: object) -> Flow[Sighting]:
-        return Sighting(whole=True)
+    def blind(*_: object) -> Flow[LookupResult]:
+        return LookupResult(whole=True)
         yield
 
     monkeypatch.setattr(recovery, "_look_into", blind)

@@ -23,6 +23,7 @@ import pytest
 
 from imagesession import AsyncStudio, ImageSession, Studio
 from imagesession._drive import drivers
+from imagesession._model.turns import ProviderState
 from imagesession._library.recovering import HeldLease, Recovering
 from imagesession.testing import tiny_image
 from tests.faults.billing import Audit, Till, audit, unsettled
@@ -248,22 +249,26 @@ def interrupt(
         assert studio.recover(wait=0.2).left == {}
 
 
+@pytest.mark.parametrize("state", ["conversation", "responses"])
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.usefixtures("hurried")
-def test_ctrl_c_at_every_step_loses_nothing(tmp_path: Path, verb: str) -> None:
+def test_ctrl_c_at_every_step_loses_nothing(
+    tmp_path: Path, verb: str, state: ProviderState
+) -> None:
     """
     Ctrl-C before or after any step: what the provider took on is kept, once, even where its answer
-    was not listened to any more. No file, lease or thread is left.
+    was not listened to any more. No file, lease or thread is left. Outside of a conversation, what
+    was interrupted before the first event is said to be unknown.
     """
     provider, before = Till(lambda: 0.0, latency=0.0), set(threading.enumerate())
-    with Studio.offline(tmp_path, provider=provider) as studio:
+    with Studio.offline(tmp_path, provider=provider, provider_state=state) as studio:
         hands = vars(drivers)["_Hands"]
         presses = list(interrupt(studio, VERBS[verb], hands, "carry_out"))
     found = audit(tmp_path, provider.billed)
     print(f"Ctrl-C {len(presses)} times in {verb}: {found}")  # noqa: T201 - the figures
     assert len(presses) > 15
     assert_sound(found)
-    assert found.unknown == ()
+    assert len(found.unknown) <= (0 if state == "conversation" else len(presses) / 5)
     assert leftovers(tmp_path) == []
     no_threads_but(before)
 

@@ -31,15 +31,13 @@ from imagesession._pixels.kinds import recognise
 from imagesession._pixels.svg import sanitise
 from imagesession._plan import replies
 from imagesession._plan.failures import (
-    BackgroundRefusedError,
-    ContextLostError,
-    FileLostError,
+    RequestNotProcessedError,
     error_of,
     lacks_responses,
     retry_after,
 )
 from imagesession._plan.replies import Outcome, read_reply, read_words
-from imagesession._plan.streams import Fold
+from imagesession._plan.streams import StreamAccumulator
 from imagesession._plan.wire import Reply
 from imagesession.errors import ImageSessionError, LibraryError, PictureError
 from imagesession.testing import Answer, Call, Fault, OfflineProvider, OfflineTransport, tiny_image
@@ -48,7 +46,7 @@ from tests.bench.server import FixedPainter
 from tests.faults.billing import SIZE
 
 T = TypeVar("T")
-TYPED = (ImageSessionError, ContextLostError, BackgroundRefusedError, FileLostError)
+TYPED = (ImageSessionError, RequestNotProcessedError)
 MOST_MS = 1000
 PNG = tiny_image(size=SIZE)
 WRONG: list[Any] = [
@@ -214,7 +212,7 @@ def check_events(events: list[bytes]) -> None:
     """
     Fold a stream.
     """
-    fold = Fold()
+    fold = StreamAccumulator()
     for event in events:
         with contextlib.suppress(*TYPED):
             for partial in fold.feed(event):

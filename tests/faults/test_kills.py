@@ -16,6 +16,7 @@ import pytest
 
 from imagesession import Studio
 from imagesession._library.recovering import Recovering
+from imagesession._model.turns import ProviderState
 from imagesession.testing import OfflineProvider, serve
 from tests.faults.billing import Audit, Till, all_turns, audit, unsettled
 
@@ -44,7 +45,9 @@ class Run:
     open: tuple[str, ...]
 
 
-def kill_at_random(root: Path, wanted: int, kills: int, *blind: str) -> Run:
+def kill_at_random(
+    root: Path, wanted: int, kills: int, *blind: str, state: ProviderState = "conversation"
+) -> Run:
     """
     Have workers make pictures, kill them at random, and recover.
 
@@ -53,13 +56,17 @@ def kill_at_random(root: Path, wanted: int, kills: int, *blind: str) -> Run:
         wanted: How many pictures.
         kills: How often a worker is killed.
         blind: Given, recovery does not look into the journal.
+        state: What the provider keeps. In a conversation nothing is lost however long the
+            provider takes for its first word; else that moment is what can be lost, so that it
+            comes as it does where nothing is slow.
     """
     chance = random.Random(kills)  # noqa: S311 - chance is to be the same every time, not secret
-    provider = Till(lambda: chance.uniform(0.0, 0.05), latency=0.1)
+    talks = state == "conversation"
+    provider = Till(lambda: chance.uniform(0.0, 0.05 * talks), latency=0.1 if talks else 0.2)
     each = wanted // WORKERS
     with serve(provider) as served, Studio(root, api_key="x", base_url=served.base_url) as studio:
         for number in range(WORKERS):
-            studio.session("a tea shop", name=f"session {number}")
+            studio.session("a tea shop", name=f"session {number}", provider_state=state)
         program = [sys.executable, "-m", "tests.faults.nursery"]
         arguments = [str(root), served.base_url, *map(str, (WORKERS, each, kills)), *blind]
         killed = int(subprocess.check_output([*program, *arguments], timeout=230))
@@ -88,6 +95,26 @@ def test_killed_programs_lose_nothing(tmp_path: Path, wanted: int, kills: int) -
     assert run.found.unknown == ()
     assert run.found.kept == run.found.billed
     # Each was asked for once: what came of it is a picture, or an end that says why not.
+    asked = [turn.intent_id for turn in all_turns(tmp_path)]
+    assert len(asked) == len(set(asked)) == run.wanted
+
+
+@pytest.mark.parametrize(
+    "wanted,kills",
+    [(64, 10), pytest.param(1000, 220, marks=pytest.mark.faults)],
+    ids=["some", "hundreds"],
+)
+def test_what_is_lost_is_told_and_hardly_anything(tmp_path: Path, wanted: int, kills: int) -> None:
+    """
+    Outside of a conversation nothing is paid for twice. What is lost was killed in the instant
+    between sending and the first event: it is said to be unknown and counted, and of pictures that
+    take 0.2 seconds it is less than one in a hundred kills.
+    """
+    run = kill_at_random(tmp_path, wanted, kills, state="responses")
+    assert run.kills == kills
+    assert (run.found.twice, run.found.lost, run.found.corrupt, run.open) == ((), (), (), ())
+    assert run.found.kept == run.found.billed - len(run.found.unknown)
+    assert len(run.found.unknown) <= max(1, kills / 100)
     asked = [turn.intent_id for turn in all_turns(tmp_path)]
     assert len(asked) == len(set(asked)) == run.wanted
 

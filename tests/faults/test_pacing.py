@@ -157,10 +157,10 @@ def test_programs_that_do_not_wait_are_caught(
     The count sees what it looks for: without waiting, more is under way than is allowed.
     """
 
-    def at_once(work: Any, *_: object) -> Any:
-        return work
+    def at_once(*_: object) -> Any:
+        yield from ()
 
-    monkeypatch.setattr("imagesession._plan.flows.in_turn", at_once)
+    monkeypatch.setattr("imagesession._plan.flows.acquire_slot", at_once)
     provider = Counter(latency=0.1)
 
     async def run() -> None:

@@ -15,7 +15,7 @@ import attrs
 import pytest
 
 from imagesession import ImageSession, Studio
-from imagesession._model.turns import short_id
+from imagesession._model.turns import ProviderState, short_id
 from imagesession.testing import serve
 from tests.faults.billing import Till, is_unknown
 from tests.faults.dying import Kill, When, dying
@@ -67,13 +67,15 @@ class Place:
     studio: Studio
     provider: Till
     kill: Kill
+    state: ProviderState
 
     def steps(self, when: When = "before") -> int:
         """
         Return how many steps a picture takes; one that fails in vain has a before and no after.
         """
         self.studio.recover()  # or it would clean up after the last one that was killed
-        return self.kill(self.studio.session("all steps").id, 10_000, when)
+        session = self.studio.session("all steps", provider_state=self.state)
+        return self.kill(session.id, 10_000, when)
 
     def cases(self, steps: Iterable[tuple[int, When]]) -> list[Case]:
         """
@@ -82,7 +84,7 @@ class Place:
         return [self._case(step, when) for step, when in steps]
 
     def _case(self, step: int, when: When) -> Case:
-        session = self.studio.session(f"{step} {when}")
+        session = self.studio.session(f"{step} {when}", provider_state=self.state)
         paid = self.provider.billed.total()
         assert self.kill(session.id, step, when) == KILLED
         assert self.studio.recover(wait=0.3).left == {}
@@ -110,7 +112,9 @@ class Place:
 
 
 @contextlib.contextmanager
-def place(root: Path, *forgetful: str) -> Generator[Place, None, None]:
+def place(
+    root: Path, *forgetful: str, state: ProviderState = "conversation"
+) -> Generator[Place, None, None]:
     """
     Serve a provider, and start the program that has children killed.
     """
@@ -118,7 +122,7 @@ def place(root: Path, *forgetful: str) -> Generator[Place, None, None]:
     with serve(provider) as served, Studio(root, api_key="x", base_url=served.base_url) as studio:
         arguments = (str(root), served.base_url, *forgetful)
         with dying("tests.faults.steps", *arguments) as kill:
-            yield Place(studio, provider, kill)
+            yield Place(studio, provider, kill, state)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +145,22 @@ def test_a_kill_at_any_step_loses_nothing(tmp_path: Path, whens: tuple[When, ...
     assert [case for case in cases if not case.is_well] == []
     assert [case for case in cases if case.unknown] == []
     assert len([case for case in cases if case.kept]) > len(cases) / 2
+
+
+@pytest.mark.parametrize("state", ["responses", "none"])
+def test_a_kill_outside_of_a_conversation_is_told(tmp_path: Path, state: ProviderState) -> None:
+    """
+    Without a conversation nothing is paid for twice either: a picture is kept once, or, where its
+    program was killed before it was known under which id the provider makes it, its outcome is
+    said to be unknown. Where the provider keeps the response, that is one step at most.
+    """
+    with place(tmp_path, state=state) as here:
+        cases = here.cases((step, "before") for step in range(1, here.steps() + 1))
+    assert [case for case in cases if case.billed > 1 or case.kept > 1 or not case.goes_on] == []
+    assert [case for case in cases if case.kept < case.billed and not case.unknown] == []
+    lost = [case for case in cases if case.kept < case.billed]
+    assert len(lost) <= (1 if state == "responses" else len(cases) / 2)
+    assert any(case.kept for case in cases)
 
 
 def test_a_forgotten_id_is_made_good(tmp_path: Path) -> None:

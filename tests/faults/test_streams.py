@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import pytest
 
-from imagesession._plan import delivery, sending
+from imagesession._plan import transmit
 from imagesession.errors import StreamCutError
 from imagesession.testing import Answer, Fault, OfflineProvider, Reset
 from tests.conftest import MakeStudio
@@ -157,15 +157,15 @@ def test_twin_without_a_second_look(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """
-    A library that looks a cut stream up neither by its id nor in its conversation fails this check.
+    A library that neither resumes a cut stream nor polls for it fails this check.
     """
 
     def give_up(*_: Any, **__: Any) -> Any:
         raise StreamCutError("cut", "")
         yield
 
-    monkeypatch.setattr(sending, "poll", give_up)
-    monkeypatch.setattr(delivery, "search", give_up)
+    monkeypatch.setattr(transmit, "poll_response", give_up)
+    monkeypatch.setattr(transmit, "_resume", give_up)
     studio = make_studio(tmp_path, provider=drawing)
     first, second, *_ = event_ends(studio, drawing)
     with pytest.raises(AssertionError):

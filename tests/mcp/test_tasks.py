@@ -155,8 +155,8 @@ async def test_a_failure_is_the_tasks_result(tmp_path: Path) -> None:
     A picture that cannot be made completes its task, with the error that helps.
     """
     provider = OfflineProvider()
-    for _ in range(2):  # the conversation's making, and the picture's
-        provider.fail_next(status=400)
+    wrong = {"message": "no", "code": "invalid_value", "param": "prompt"}
+    provider.fail_next(status=400, path="/responses", error=wrong)
     async with _knowing(tmp_path, provider, Tasks(grace=0)) as (client, knows):
         result = await client.call_tool("generate_image", {"prompt": "a kettle"})
     assert knows.created

@@ -240,6 +240,8 @@ VERBS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
 # Parameters of verbs that no argument stands for, and why.
 MISSING = {
     ("generate_image", "mask"): "edit_image takes masks; a single new picture has none",
+    ("create_image_session", "provider_state"): "whoever runs the server says what is kept",
+    ("create_image_session", "remember"): "an agent closes a session that is too long",
     ("estimate_cost", "batch"): "no tool submits batches",
     ("estimate_cost", "mask"): "a mask changes the price by next to nothing",
     ("estimate_cost", "partial_images"): "100 tokens each, as its description says",

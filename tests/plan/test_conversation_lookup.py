@@ -52,6 +52,13 @@ TURN = Turn(
 )
 
 
+def talking(make_studio: MakeStudio, library: Path, provider: OfflineProvider, **more: Any) -> Any:
+    """
+    Make a studio whose turns are kept in conversations.
+    """
+    return make_studio(library, provider=provider, provider_state="conversation", **more)
+
+
 def said(body: object, status: int = 200) -> Callable[[Call], Answer]:
     """
     Return what answers with a body: a text, or anything that JSON can tell.
@@ -144,7 +151,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Let a quarter of an hour pass.
     """
-    monkeypatch.setattr(recovery, "NOT_ACCEPTED_AFTER", dt.timedelta(0))
+    monkeypatch.setattr(recovery, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
 
 
 # --- whose picture it is ------------------------------------------------------------------------
@@ -158,7 +165,7 @@ def test_what_is_left_of_the_turn_before_is_not_this_turns(
     A reply may end with a call that failed, or whose picture is spoilt. In the same conversation
     it says nothing of the turn that comes next, which goes on waiting for its own.
     """
-    studio = make_studio(tmp_path, provider=provider)
+    studio = talking(make_studio, tmp_path, provider)
     session = studio.session("a logo")
     first = session.generate("a teapot")
     rest = {
@@ -184,7 +191,7 @@ def test_all_of_a_long_reply_is_found(
     However many pictures a reply has, and however much stands between them, all of them are kept,
     in their order, whether the line begins in that conversation or goes on in it.
     """
-    session = make_studio(tmp_path, provider=provider).session("a logo")
+    session = talking(make_studio, tmp_path, provider).session("a logo")
     items: list[Json] = []
     paged(provider, items)
     for start in (0, 100):
@@ -223,7 +230,7 @@ def test_a_call_without_its_picture_proves_nothing(
     A call that is listed without a picture and without an error is under way, or not shown in
     full: nothing is settled by it, and its picture is found by a later look.
     """
-    studio = make_studio(tmp_path, provider=provider)
+    studio = talking(make_studio, tmp_path, provider)
     lost(provider)
     listing(provider, call("ig_new", status=status), user())
     with pytest.raises(OutcomeUnknownError):
@@ -239,7 +246,7 @@ def test_a_call_that_failed_settles_its_turn(
     """
     A call that is listed with an error has failed, and its turn with it.
     """
-    studio = make_studio(tmp_path, provider=provider)
+    studio = talking(make_studio, tmp_path, provider)
     lost(provider)
     blocked = {"code": "moderation_blocked", "message": "no"}
     listing(provider, call("ig_new", status="failed", error=blocked), user())
@@ -255,7 +262,7 @@ def test_the_oldest_may_stand_first(
     A list that is in the other order is read so, where all of it is there; a prompt that has no
     answer yet is waited for.
     """
-    studio = make_studio(tmp_path, provider=provider)
+    studio = talking(make_studio, tmp_path, provider)
     lost(provider)
     listing(provider, user(), call("ig_new", picture()))
     assert studio.generate("a teapot").turn.images[0].call_id == "ig_new"
@@ -274,7 +281,7 @@ def test_pictures_that_weigh_too_much_together_are_listed_one_by_one(
     """
     A list that is larger than any answer should be is asked for in smaller parts.
     """
-    studio = make_studio(tmp_path, provider=provider)
+    studio = talking(make_studio, tmp_path, provider)
     items = [{"type": "message", "id": "msg_1", "pad": "x" * 9000}, call("ig_1", picture()), user()]
     paged(provider, items)
     lost(provider)
@@ -307,7 +314,7 @@ def test_what_is_no_id_begins_no_conversation(
     just now; the picture is made without.
     """
     begun_with(provider, body, times=2)
-    studio = make_studio(tmp_path, provider=provider)
+    studio = talking(make_studio, tmp_path, provider)
     assert studio.generate("a teapot").turn.conversation is None
     assert studio.generate("a teapot").turn.conversation is not None
 
@@ -319,7 +326,7 @@ def test_an_id_may_hold_what_paths_do_not(
     An id is looked up as it is, whatever its characters mean in a URL.
     """
     begun_with(provider, {"id": "a/b?c#d"})
-    studio = make_studio(tmp_path, provider=provider)
+    studio = talking(make_studio, tmp_path, provider)
     dropped(provider)
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
@@ -329,26 +336,35 @@ def test_an_id_may_hold_what_paths_do_not(
 
 
 @pytest.mark.parametrize(
-    "status,body",
+    "status,body,context",
     [
-        (404, {"error": {"message": "Conversation not found"}}),
-        (404, {"detail": "Conversation 3f2b-11 not found"}),
-        (400, {"error": {"message": "Unknown parameter: 'conversation'."}}),
-        (400, {"error": 'json: unknown field "conversation"'}),
-        (422, {"detail": [{"type": "extra_forbidden", "loc": ["body", "conversation"]}]}),
+        (404, {"error": {"message": "Conversation not found"}}, "continued"),
+        (404, {"detail": "Conversation 3f2b-11 not found"}, "continued"),
+        (400, {"error": {"message": "Unknown parameter: 'conversation'."}}, "rebuilt"),
+        (400, {"error": 'json: unknown field "conversation"'}, "rebuilt"),
+        (
+            422,
+            {"detail": [{"type": "extra_forbidden", "loc": ["body", "conversation"]}]},
+            "rebuilt",
+        ),
     ],
 )
 def test_other_servers_words_are_understood(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, status: int, body: object
+    make_studio: MakeStudio,
+    tmp_path: Path,
+    provider: OfflineProvider,
+    status: int,
+    body: object,
+    context: str,
 ) -> None:
     """
-    A conversation that is not known, or not taken, is told in many ways; the line goes on by what
-    Responses offers otherwise, and not at the Images API.
+    A conversation that is not known, or not taken, is told in many ways; the branch goes on in
+    another, or with history from the library, and not at the Images API.
     """
-    session = make_studio(tmp_path, provider=provider).session("a logo")
+    session = talking(make_studio, tmp_path, provider).session("a logo")
     session.generate("a teapot")
     refused(provider, body, status)
-    assert session.generate("bluer").turn.context == "continued"
+    assert session.generate("bluer").turn.context == context
     assert posts(provider) == ["/responses"] * 3
 
 
@@ -369,7 +385,7 @@ def test_what_was_blocked_is_not_asked_again(
     """
     What a safety system stopped is not asked for again, though the refusal names an item.
     """
-    session = make_studio(tmp_path, provider=provider).session("a logo")
+    session = talking(make_studio, tmp_path, provider).session("a logo")
     session.generate("a teapot")
     error = {"code": "moderation_blocked", "message": "The item ig_0123456789 was blocked."}
     refused(provider, {"error": error}, 400)
@@ -384,7 +400,7 @@ def test_errors_about_conversations_are_told_outside_of_them(
     """
     A request in no conversation that is refused for one ends in an error of ours.
     """
-    studio = make_studio(tmp_path, provider=provider)
+    studio = talking(make_studio, tmp_path, provider)
     begun_with(provider, {}, status=404)
     refused(provider, {"error": {"message": "Conversation conv_0123456789 not found"}}, 404)
     with pytest.raises(RejectedError):
@@ -402,7 +418,7 @@ def test_the_images_api_is_asked_in_no_conversation(
     Where a server has conversations and no Responses, an answer of the Images API that was lost is
     unknown for good: no conversation proves that it was not taken up, and it is not paid twice.
     """
-    studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=1.0))
+    studio = talking(make_studio, tmp_path, provider, budget=Budget(per_day=1.0))
     refused(provider, {"error": {"message": "Not found"}}, 404)
     dropped(provider, "/images/generations")
     with pytest.raises(OutcomeUnknownError):
@@ -423,7 +439,7 @@ def test_a_lost_file_leaves_the_conversation_as_it_is_written_down(
     Where a request moved to another conversation and is asked again without files, it is asked in
     the conversation that the journal names.
     """
-    studio = make_studio(tmp_path, provider=provider)
+    studio = talking(make_studio, tmp_path, provider)
     session = studio.session("a logo")
     session.generate("a teapot")
     locked = {"message": "busy", "code": "conversation_locked", "param": "conversation"}
@@ -456,8 +472,9 @@ def test_a_silent_conversation_is_not_waited_for(make_studio: MakeStudio, tmp_pa
         provider.script(Fault(method=method, path=path, instead=silent))
     with serve(provider) as served:
         studio = make_studio(
-            tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=1.0
-        )
+            tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=1.0,
+            provider_state="conversation",
+        )  # fmt: skip
         start = time.monotonic()
         with pytest.raises(OutcomeUnknownError):
             studio.generate("a teapot")
@@ -475,7 +492,7 @@ def test_a_gone_conversation_is_given_up_in_time(
     A conversation that is not found may be known a little later; it is given up no sooner than a
     quarter of an hour after it was asked in.
     """
-    studio = make_studio(tmp_path, provider=provider)
+    studio = talking(make_studio, tmp_path, provider)
     lost(provider)
     provider.fail_next(status=404, method="GET", path=ITEMS, times=2)
     with pytest.raises(OutcomeUnknownError):
@@ -500,12 +517,15 @@ def test_who_waits_longer_gives_up_later(
     Where pictures may take longer than usual, it takes longer until one counts as not taken up.
     """
     with serve(provider) as served:
-        access = {"online": True, "api_key": "x", "base_url": served.base_url}
+        access = {
+            "online": True, "api_key": "x", "base_url": served.base_url,
+            "provider_state": "conversation",
+        }  # fmt: skip
         patient = make_studio(tmp_path, timeout=60_000, **access)
         dropped(provider)
         with pytest.raises(OutcomeUnknownError):
             patient.generate("a teapot")
-        monkeypatch.setattr(recovery, "NOT_ACCEPTED_AFTER", dt.timedelta(milliseconds=500))
+        monkeypatch.setattr(recovery, "ACCEPTANCE_TIMEOUT", dt.timedelta(milliseconds=500))
         time.sleep(0.6)
         assert len(patient.recover(wait=0).left) == 1
         assert len(make_studio(tmp_path, **access).recover(wait=0).failed) == 1
@@ -518,7 +538,7 @@ def test_what_is_not_allowed_leaves_the_conversation(
     A request that a budget does not allow says nothing, and the line goes on where it was.
     """
     budget = Budget(per_day=0.1)
-    session = make_studio(tmp_path, provider=provider, budget=budget).session("a logo")
+    session = talking(make_studio, tmp_path, provider, budget=budget).session("a logo")
     first = session.generate("a teapot", quality="low", size="1024x1024")
     with pytest.raises(BudgetError):
         session.generate("bluer", quality="high", size="3840x2160")
@@ -532,7 +552,7 @@ def test_a_damaged_session_does_not_hold_up_others(
     """
     Where a session cannot be read, what was asked in it is left, and all else is recovered.
     """
-    studio = make_studio(tmp_path, provider=provider)
+    studio = talking(make_studio, tmp_path, provider)
     session = studio.session("a logo")
     session.generate("a teapot")
     session.generate("bluer")
@@ -544,7 +564,7 @@ def test_a_damaged_session_does_not_hold_up_others(
     record = next((tmp_path / ".imagesession" / "turns" / session.id).glob("*.json"))
     record.chmod(0o600)
     record.write_text("{")
-    recovered = make_studio(tmp_path, provider=provider).recover(wait=0)
+    recovered = talking(make_studio, tmp_path, provider).recover(wait=0)
     assert len(recovered.images) == len(recovered.left) == 1
 
 
@@ -563,7 +583,7 @@ def test_a_stream_that_tells_an_error_is_looked_up(
         return attrs.evolve(answer, parts=iter((created, told)))
 
     provider.script(Fault(method="POST", path="/responses", streaming=True, bend=bend))
-    *_, image = make_studio(tmp_path, provider=provider).stream("a teapot", partial_images=1)
+    *_, image = talking(make_studio, tmp_path, provider).stream("a teapot", partial_images=1)
     assert image.prompt == "a teapot"
     assert len(posts(provider)) == 1
 

@@ -1,0 +1,402 @@
+"""
+What a turn sends of what came before, and what the provider keeps of it, for each
+`provider_state`. Every test runs over the sync and the async twin.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagesession.errors import CallError, ModerationError, RejectedError
+from imagesession.testing import Answer, Call, Fault, OfflineProvider, tiny_image
+from tests.conftest import MakeStudio
+from tests.conversing import Known, known
+
+MOST_BYTES = 700
+REASONING_MODEL = "gpt-6-luna"
+
+
+def paid(provider: OfflineProvider) -> list[Any]:
+    """
+    Return the requests to Responses, the oldest first.
+    """
+    sent = (call for call in provider.calls if call.method == "POST")
+    return [call for call in sent if call.path == "/responses"]
+
+
+def last(provider: OfflineProvider) -> Known:
+    """
+    Return how the last request names what came before.
+    """
+    return known(paid(provider)[-1].body)
+
+
+@pytest.fixture
+def session(studio: Any) -> Any:
+    """
+    A new session on a model that reasons.
+    """
+    return studio.session("A tea shop", name="Tea logo", model=REASONING_MODEL)
+
+
+# --- "responses" --------------------------------------------------------------------------------
+
+
+def test_every_turn_names_its_parents_response(
+    session: Any, make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    A refinement, a branch, an undo, a checkout, another program and a turn after a failure all name
+    the parent's response and send nothing else again: one small request each.
+    """
+    first = session.generate("a teapot")
+    second = session.generate("bluer")
+    assert last(provider) == Known(previous=first.turn.response_id)
+    session.branch("warm", at=first).generate("warmer")
+    assert last(provider) == Known(previous=first.turn.response_id)
+    session.undo()
+    session.generate("greener")
+    assert last(provider) == Known(previous=first.turn.response_id)
+    session.checkout(second)
+    provider.block_next()
+    with pytest.raises(ModerationError):
+        session.generate("blocked")
+    session.generate("with a sun")
+    assert last(provider) == Known(previous=second.turn.response_id)
+    elsewhere = make_studio(tmp_path / "library", provider=provider).open("Tea logo")
+    image = elsewhere.generate("with a leaf")
+    assert last(provider).previous == session.turns()[-2].response_id
+    assert (image.turn.context, image.turn.provider_state) == ("continued", "responses")
+    assert max(call.length for call in paid(provider)) <= MOST_BYTES
+    assert {call.path for call in provider.calls} == {"/responses"}
+    assert {call.method for call in provider.calls} == {"POST"}
+
+
+def test_a_one_shot_is_one_request(studio: Any, provider: OfflineProvider) -> None:
+    """
+    A picture on its own makes one request: nothing is begun before and nothing is asked for after.
+    """
+    studio.generate("a teapot")
+    assert [(call.method, call.path) for call in provider.calls] == [("POST", "/responses")]
+
+
+def test_a_late_turn_is_as_small_as_the_second(session: Any, provider: OfflineProvider) -> None:
+    """
+    Nothing grows with the session, whatever the pictures weigh.
+    """
+    for number in range(12):
+        session.generate(f"change {number:02}", size="1536x1024")
+    lengths = [call.length for call in paid(provider)]
+    assert len(set(lengths[1:])) == 1
+
+
+def test_history_is_sent_once_where_the_provider_forgot(
+    session: Any, make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    Where the provider no longer knows the parent, history from the library goes along, once: the
+    next turn goes on by id, and another turn on the same parent, in another program too, does not
+    ask for it again.
+    """
+    first = session.generate("a teapot")
+    provider.forget()
+    second = session.generate("bluer")
+    assert second.turn.context == "rebuilt"
+    assert len(paid(provider)) == 3
+    session.generate("greener")
+    assert last(provider) == Known(previous=second.turn.response_id)
+    elsewhere = make_studio(tmp_path / "library", provider=provider).open("Tea logo")
+    branch = elsewhere.branch("other", at=first)
+    before = len(paid(provider))
+    image = branch.generate("warmer")
+    assert (len(paid(provider)) - before, image.turn.context) == (1, "rebuilt")
+
+
+# --- "none" -------------------------------------------------------------------------------------
+
+
+def test_nothing_is_kept(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    With "none" each request says so, names nothing at the provider, and brings along the words
+    that were said and the last picture; nothing can be retrieved, and nothing was uploaded.
+    """
+    studio = make_studio(tmp_path, provider=provider, provider_state="none")
+    session = studio.session("A tea shop")
+    session.generate("a teapot", reference=tiny_image())
+    image = session.generate("bluer")
+    for call in paid(provider):
+        assert call.body["store"] is False
+        assert not {"background", "conversation", "previous_response_id"} & call.body.keys()
+    assert {call.path for call in provider.calls} == {"/responses"}
+    assert "a teapot" in json.dumps(paid(provider)[1].body)
+    assert "data:image/png;base64," in json.dumps(paid(provider)[1].body)
+    assert (image.turn.provider_state, image.turn.context) == ("none", "rebuilt")
+    key = {"authorization": "Bearer x"}
+    kept = provider.handle(
+        Call(method="GET", path=f"/responses/{image.turn.response_id}", headers=key)
+    )
+    assert kept.status == 404
+
+
+def test_a_session_says_what_is_kept_of_it(
+    studio: Any, make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    What a session says goes before what its studio says, in every program that opens it, until it
+    says something else.
+    """
+    session = studio.session("x", name="private", provider_state="none")
+    session.generate("a teapot")
+    elsewhere = make_studio(tmp_path / "library", provider=provider).open("private")
+    assert elsewhere.generate("bluer").turn.provider_state == "none"
+    elsewhere.update(provider_state="responses")
+    kept = session.generate("greener")
+    # Nobody keeps the parent, so history goes along once more.
+    assert (kept.turn.provider_state, kept.turn.context) == ("responses", "rebuilt")
+    session.generate("warmer")
+    assert last(provider) == Known(previous=kept.turn.response_id)
+
+
+def test_an_account_that_keeps_nothing_is_noticed(session: Any, provider: OfflineProvider) -> None:
+    """
+    Where the reply says that it is not kept, whatever was asked, the next turn does not name it.
+    """
+
+    def forget(answer: Answer) -> Answer:
+        parts = [
+            part.replace(b'"store":true', b'"store":false') if isinstance(part, bytes) else part
+            for part in answer.parts
+        ]
+        return Answer(headers=answer.headers, parts=iter(parts))  # fmt: skip
+
+    provider.script(Fault(method="POST", path="/responses", bend=forget))
+    first = session.generate("a teapot")
+    assert first.turn.provider_state == "none"
+    session.generate("bluer")
+    assert last(provider).previous is None
+    assert len(paid(provider)) == 2
+
+
+# --- "conversation" -----------------------------------------------------------------------------
+
+
+def test_a_conversation_names_items_in_whole_groups(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+) -> None:
+    """
+    A branch begins a conversation of its own, and names each answer by all of its items: a model
+    that reasons refuses a picture without its reasoning.
+    """
+    studio = make_studio(tmp_path, provider=provider, provider_state="conversation")
+    session = studio.session("A tea shop", model=REASONING_MODEL)
+    first = session.generate("a teapot")
+    second = session.generate("bluer")
+    assert last(provider) == Known(conversation=first.turn.conversation)
+    session.generate("with a sun")
+    branch = session.branch("warm", at=second).generate("warmer")
+    assert len(paid(provider)) == 4
+    sent = last(provider)
+    assert sent.items == (*first.turn.item_ids, *second.turn.item_ids)
+    assert len(first.turn.item_ids) == 3
+    assert sent.conversation == branch.turn.conversation != second.turn.conversation
+    assert (branch.turn.context, branch.turn.provider_state) == ("continued", "conversation")
+
+
+def test_a_change_of_state_sends_history_once(session: Any, provider: OfflineProvider) -> None:
+    """
+    A session that leaves its conversation tells what was said there from the library, once.
+    """
+    session.update(provider_state="conversation")
+    session.generate("a teapot")
+    session.update(provider_state="responses")
+    left = session.generate("bluer")
+    assert (left.turn.context, left.turn.conversation) == ("rebuilt", None)
+    session.generate("greener")
+    assert last(provider) == Known(previous=left.turn.response_id)
+
+
+# --- how much goes along ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["responses", "conversation", "none"])
+@pytest.mark.parametrize("cap", [1, 4])
+def test_no_more_turns_go_along_than_are_to_be_remembered(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, state: str, cap: int
+) -> None:
+    """
+    With `remember=` a turn is told of so many earlier ones at most, the last picture among them,
+    and the turn says of how many.
+    """
+    studio = make_studio(tmp_path, provider=provider, provider_state=state, remember=cap)
+    session = studio.session("A tea shop")
+    images = [session.generate(f"change {number}") for number in range(8)]
+    told = [image.turn.context_turns for image in images]
+    assert told[0] == 0
+    assert all(0 < number <= cap for number in told[1:])
+    assert len(paid(provider)) == 8
+    for image, call in zip(images, paid(provider), strict=True):
+        if image.turn.context == "rebuilt":
+            words = json.dumps(call.body["input"])
+            assert sum(f"change {number}" in words for number in range(8)) <= cap + 1
+            assert "data:image" in words
+
+
+@pytest.mark.parametrize("wrong", [0, -1, True, 2.0, "3"])
+def test_what_cannot_be_remembered_is_refused(studio: Any, wrong: Any) -> None:
+    """
+    Bad values are refused before anything is written.
+    """
+    with pytest.raises(CallError, match="remember="):
+        studio.session("x", remember=wrong)
+    with pytest.raises(CallError, match="provider_state="):
+        studio.session("x", provider_state="everything")
+    assert studio.sessions() == ()
+
+
+def test_a_session_that_outgrows_the_model_is_told_in_short(
+    session: Any, provider: OfflineProvider
+) -> None:
+    """
+    Where what came before is more than the model takes in, history of fewer turns goes along, the
+    turn says of how many, and the session goes on from there by id.
+    """
+    for number in range(4):
+        session.generate(f"change {number}")
+    grown = session.images()[-1].turn.usage.mainline["input_tokens"]
+    provider.context_tokens = grown + 1000
+    image = session.generate("one more")
+    assert (image.turn.context, image.turn.context_turns) == ("rebuilt", 2)
+    provider.context_tokens = None
+    session.generate("and another")
+    assert last(provider) == Known(previous=image.turn.response_id)
+
+
+def test_a_prompt_that_is_too_long_by_itself_is_rejected(
+    session: Any, provider: OfflineProvider
+) -> None:
+    """
+    Where leaving history out does not help, the error is the provider's, after a few free requests.
+    """
+    session.generate("a teapot")
+    provider.context_tokens = 10
+    with pytest.raises(RejectedError, match="context window"):
+        session.generate("bluer")
+    assert len(paid(provider)) <= 4
+
+
+# --- what a provider does not take --------------------------------------------------------------
+
+WORDS: dict[str, list[dict[str, Any]]] = {
+    "background": [
+        {"message": "no background here", "param": "background", "code": "x"},
+        {"message": "The image_generation tool is not supported in background mode.",
+         "param": "tools", "code": None},
+        {"message": "Unsupported parameter: 'background'", "param": None, "code": None},
+        {"message": "background: extra fields not permitted", "param": None, "code": "422"},
+        {"message": "此模型不支持该请求", "param": None, "code": None},
+    ],
+    "stream": [
+        {"message": "Your organization must be verified to stream this model.",
+         "param": "stream", "code": "unsupported_value"},
+        {"message": "Streaming is not available.", "param": None, "code": None},
+    ],
+    "store": [
+        {"message": "Responses cannot be stored for this organization.", "param": "store",
+         "code": None},
+        {"message": "Zero data retention is enforced.", "param": None, "code": None},
+    ],
+    "files": [{"message": "input_image.file_id is not supported", "param": None, "code": None}],
+    "previous_response_id": [
+        {"message": "Unknown parameter: 'previous_response_id'.", "param": "previous_response_id",
+         "code": "unknown_parameter"},
+    ],
+}  # fmt: skip
+CASES = [(feature, error) for feature, errors in WORDS.items() for error in errors]
+
+
+@pytest.mark.parametrize(
+    "feature,error", CASES, ids=[f"{one}-{n}" for n, (one, _) in enumerate(CASES)]
+)
+def test_what_is_not_taken_is_done_without_for_a_day(
+    make_studio: MakeStudio,
+    tmp_path: Path,
+    provider: OfflineProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    feature: Any,
+    error: dict[str, Any],
+) -> None:
+    """
+    Whatever words a refusal has, the next way is taken, and remembered by all programs on the
+    library for a day: one request is refused, once.
+    """
+    provider.refuse(feature, error={"type": "invalid_request_error", **error})
+    refused = refusals(provider)
+
+    def draw_twice() -> None:
+        session = make_studio(tmp_path, provider=provider).session("x")
+        session.generate("a teapot", reference=tiny_image())
+        assert session.generate("bluer").bytes
+
+    draw_twice()
+    assert refused() == 1
+    draw_twice()
+    assert refused() == 1
+    later = time.time() + 86_500
+    monkeypatch.setattr(time, "time", lambda: later)
+    draw_twice()
+    assert refused() == 2
+
+
+def refusals(provider: OfflineProvider) -> Callable[[], int]:
+    """
+    Count the paid requests that are answered by a 4xx from now on.
+    """
+    seen: list[int] = []
+    handle = provider.handle
+
+    def watch(call: Call) -> Answer:
+        answer = handle(call)
+        if (call.method, call.path) == ("POST", "/responses") and answer.status >= 400:
+            seen.append(answer.status)
+        return answer
+
+    provider.handle = watch  # type: ignore[method-assign]
+    return lambda: len(seen)
+
+
+def test_a_plain_rejection_costs_one_request(session: Any, provider: OfflineProvider) -> None:
+    """
+    A request that is wrong in itself is not asked again in another form.
+    """
+    error = {"message": "no", "code": "invalid_value", "param": "tools[0].size"}
+    provider.fail_next(status=400, error=error)
+    with pytest.raises(RejectedError):
+        session.generate("a teapot")
+    assert len(paid(provider)) == 1
+
+
+def test_a_refused_background_is_not_mistaken_for_the_pictures(
+    session: Any, provider: OfflineProvider
+) -> None:
+    """
+    Where it is the picture's own background that is refused, nothing is done without.
+    """
+    error = {
+        "message": "Transparent backgrounds are not supported by this model.",
+        "param": "tools[0].background",
+        "code": "invalid_value",
+    }
+    provider.fail_next(status=400, error=error)
+    with pytest.raises(RejectedError, match="Transparent"):
+        session.generate("a teapot")
+    assert len(paid(provider)) == 1
+    assert session.generate("a teapot").bytes
+    assert paid(provider)[-1].body["background"] is True
