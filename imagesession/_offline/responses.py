@@ -85,7 +85,7 @@ class Responses:
         if ask.background:
             self._keep(record)
             if ask.stream:
-                return Answer(headers=_EVENTS, parts=self._player.play(record))
+                return Answer(headers=_EVENTS, parts=self._deliver(record))
             return say(self.writer.response(record, "queued"))
         if ask.stream:
             return Answer(headers=_EVENTS, parts=self._play_to_the_end(record))
@@ -96,16 +96,25 @@ class Responses:
     def _player(self) -> Player:
         return Player(writer=self.writer, clock=self.clock)
 
+    def _deliver(self, record: Record, *, after: int = -1) -> Iterator[Part]:
+        yield from self._player.play(record, after=after)
+        record.delivered = True
+
     def _play_to_the_end(self, record: Record) -> Iterator[Part]:
         """
         Play a stream that stops with its listener: only a whole one is remembered.
         """
-        yield from self._player.play(record)
+        yield from self._deliver(record)
         self._keep(record)
 
     def _keep(self, record: Record) -> None:
-        if record.ask.store:
-            self.memory.add(record)
+        """
+        Remember a response; one that is not to be stored does not enter its conversation either.
+        """
+        if not record.ask.store:
+            self.memory.add_unstored(record)
+            return
+        self.memory.add(record)
         if record.ask.conversation:
             self.conversations.add(record.ask.conversation, record)
 
@@ -113,6 +122,15 @@ class Responses:
         if record.latency:
             yield Pause(record.latency)
         yield dump(self.writer.response(record, self.writer.outcome(record)))
+        record.delivered = True
+
+    def _look(self, record: Record) -> Answer:
+        """
+        Tell how a response stands.
+        """
+        now = self.clock()
+        record.delivered = record.delivered or record.finished(now)
+        return say(self.writer.at(record, now))
 
     def _find(self, response_id: str) -> Record:
         record = self.memory.get(response_id)
@@ -123,7 +141,7 @@ class Responses:
     def _retrieve(self, call: Call, response_id: str) -> Answer:
         record = self._find(response_id)
         if call.query.get("stream") != "true":
-            return say(self.writer.at(record, self.clock()))
+            return self._look(record)
         if not record.ask.resumable:
             raise invalid_value(
                 "A response can only be streamed again if it was created with `background` and "
@@ -138,15 +156,14 @@ class Responses:
                 f"Invalid value for 'starting_after': '{after}' is not an integer.",
                 "starting_after",
             ) from None
-        return Answer(headers=_EVENTS, parts=self._player.play(record, after=number))
+        return Answer(headers=_EVENTS, parts=self._deliver(record, after=number))
 
     def _cancel(self, response_id: str) -> Answer:
         record = self._find(response_id)
         if not record.ask.background:
             raise RefusedError("Cannot cancel a synchronous response.")
-        now = self.clock()
-        self.memory.cancel(record, now)
-        return say(self.writer.at(record, now))
+        self.memory.cancel(record, self.clock())
+        return self._look(record)
 
     def _delete(self, response_id: str) -> Answer:
         if not self.memory.remove(response_id):
@@ -170,13 +187,15 @@ class Responses:
         Decide everything about a response except when its picture is painted.
         """
         previous = self._previous(ask)
+        settings = self.settings()
+        usage = _usage(ask, previous)
         before = previous.story if previous else None
         telling = None if ask.tool is None else self.teller.tell(ask, ask.tool, before)
         seen = self.teller.see(ask, before) if ask.findings else None
-        settings = self.settings()
         drawings: tuple[Drawing, ...] = ()
         if ask.tool and telling and not isinstance(ending, Refused):
             drawings = tuple(_drawings(ask.tool, telling, max(1, settings.pictures_per_reply)))
+        story = seen.story if seen else _story_after(telling, before, ending)
         return Record(
             id=new_id("resp_"),
             created=self.clock(),
@@ -191,10 +210,11 @@ class Responses:
             text="" if telling else _ONLY_DRAWS,
             sight=self._sight(seen) if ask.findings else None,
             ending=ending,
-            story=seen.story if seen else _story_after(telling, before, ending),
-            usage=_usage(ask, previous),
+            story=story,
+            usage=usage,
             image_usage=_image_usage(ask, telling, drawings),
             listed=tuple(_list_item(item) for item in ask.items),
+            weight=_weight(story, before),
         )
 
     def _sight(self, seen: Seen | None) -> Sight:
@@ -232,6 +252,17 @@ def _story_after(
     if telling is None:
         return before
     return telling.after if ending is None else telling.before
+
+
+def _weight(story: Story | None, before: Story | None) -> int:
+    """
+    Count the bytes of pictures that a story keeps in memory and the one before it does not.
+    """
+    if story is None:
+        return 0
+    held = () if before is None else (before.base, *before.insets)
+    new = (one for one in (story.base, *story.insets) if not any(one is each for each in held))
+    return sum(len(picture) for picture in new if picture is not None)
 
 
 def _usage(ask: Ask, previous: Record | None) -> Usage:
