@@ -46,7 +46,7 @@ from imagesession._offline.models import show_models
 from imagesession._offline.orders import streams
 from imagesession._offline.pictures import Painter, Pictures
 from imagesession._offline.records import Memory
-from imagesession._offline.responses import Responses, Settings
+from imagesession._offline.responses import Responses
 from imagesession._offline.scripting import (
     ScriptedPainter,
     ScriptedTeller,
@@ -54,6 +54,7 @@ from imagesession._offline.scripting import (
     Scripting,
     in_force,
 )
+from imagesession._offline.settings import Settings
 
 _HEARD_CALLS, _HEARD_BYTES = 1024, 128 * 1024 * 1024
 _MINUTE_LIMIT, _TOKEN_LIMIT = 10_000, 30_000_000
@@ -70,6 +71,11 @@ class OfflineProvider(Scripting, Remembering):
     Attributes:
         latency: How many seconds a generation takes.
         pictures_per_reply: How many image items a reply has.
+        retrieve_includes_image: Whether `GET /responses/{id}` has the picture's bytes. The
+            service is said to deliver them once, so that a look has `"result": null`.
+        conversation_items_include_image: Whether the items of a conversation have them.
+        poor_terminal_event: Whether the last event of a stream lists the picture without its
+            bytes, which came before in `response.output_item.done`.
 
     """
 
@@ -84,6 +90,9 @@ class OfflineProvider(Scripting, Remembering):
         responses: bool = True,
         files: bool = True,
         batches: bool = True,
+        retrieve_includes_image: bool = False,
+        conversation_items_include_image: bool = True,
+        poor_terminal_event: bool = False,
     ) -> None:
         """
         Open a provider that remembers nothing yet.
@@ -98,10 +107,16 @@ class OfflineProvider(Scripting, Remembering):
                 many compatible servers that have the Images API alone.
             files: Whether it takes files.
             batches: Whether it speaks Batches, which few compatible servers do.
+            retrieve_includes_image: As the attribute.
+            conversation_items_include_image: As the attribute.
+            poor_terminal_event: As the attribute.
 
         """
         self.latency = latency
         self.pictures_per_reply = 1
+        self.retrieve_includes_image = retrieve_includes_image
+        self.conversation_items_include_image = conversation_items_include_image
+        self.poor_terminal_event = poor_terminal_event
         self._api_key = api_key
         self._unserved = _unserved(responses=responses, files=files, batches=batches)
         self._clock = clock
@@ -113,7 +128,7 @@ class OfflineProvider(Scripting, Remembering):
         brush = ScriptedPainter(sketching if painter is None else painter)
         pictures = Pictures(brush)
         writer = ScriptedWriter(painter=brush, pictures=pictures)
-        self._conversations = Conversations(writer=writer, clock=clock)
+        self._conversations = Conversations(writer=writer, clock=clock, settings=self._settings)
         teller = ScriptedTeller(
             painter=brush,
             pictures=pictures,
@@ -127,9 +142,7 @@ class OfflineProvider(Scripting, Remembering):
             teller=teller,
             writer=writer,
             clock=clock,
-            settings=lambda: Settings(
-                latency=self.latency, pictures_per_reply=self.pictures_per_reply
-            ),
+            settings=self._settings,
         )
         self._imaging = Imaging(
             teller=teller,
@@ -309,6 +322,15 @@ class OfflineProvider(Scripting, Remembering):
 
     def _end_next(self, ending: Ending, *, path: str = GENERATIONS) -> None:
         self.script(Fault(method="POST", path=path, ending=ending))
+
+    def _settings(self) -> Settings:
+        return Settings(
+            latency=self.latency,
+            pictures_per_reply=self.pictures_per_reply,
+            retrieve_includes_image=self.retrieve_includes_image,
+            conversation_items_include_image=self.conversation_items_include_image,
+            poor_terminal_event=self.poor_terminal_event,
+        )
 
     def serves(self, call: Call) -> bool:
         """

@@ -17,6 +17,7 @@ from imagesession._offline.exchange import Answer, Call, Json, say
 from imagesession._offline.reading import check_metadata, parse
 from imagesession._offline.records import Record, new_id
 from imagesession._offline.replies import Writer
+from imagesession._offline.settings import Settings
 
 KEPT_CONVERSATIONS = 10_000
 MAX_LISTED = 100
@@ -58,9 +59,12 @@ class Conversations:
     forgotten of which somebody still waits for a reply.
     """
 
-    def __init__(self, *, writer: Writer, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, *, writer: Writer, clock: Callable[[], float], settings: Callable[[], Settings]
+    ) -> None:
         self._writer = writer
         self._clock = clock
+        self._settings = settings
         self._kept: OrderedDict[str, Conversation] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -165,6 +169,7 @@ class Conversations:
         what it was answered appear when the answer is complete.
         """
         now = self._clock()
+        results = self._settings().conversation_items_include_image
         limit = _limit(call)
         newest = call.query.get("order") != "asc"
         records = self._records(self._find(conversation_id))
@@ -175,7 +180,7 @@ class Conversations:
                 break
             if self._writer.status(record, now) == "completed":
                 record.delivered = True
-                said = [*record.listed, *self._writer.output(record)]
+                said = [*record.listed, *self._writer.output(record, results=results)]
                 items += reversed(said) if newest else said
         if after is not None:
             items = items[_place(items, after) + 1 :]

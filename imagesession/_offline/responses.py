@@ -26,6 +26,7 @@ from imagesession._offline.painter import Story
 from imagesession._offline.pictures import Look
 from imagesession._offline.records import Drawing, Memory, Record, new_id
 from imagesession._offline.replies import Writer
+from imagesession._offline.settings import Settings
 from imagesession._offline.sight import Sight
 from imagesession._offline.tokens import ImageUsage, Usage, drawn_tokens, text_tokens
 from imagesession._offline.tool import Tool
@@ -36,16 +37,6 @@ _ONLY_DRAWS = (
 )
 _JSON = {"content-type": "application/json"}
 _EVENTS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
-
-
-@attrs.frozen(kw_only=True)
-class Settings:
-    """
-    Hold what the owner of a provider may change between calls.
-    """
-
-    latency: float
-    pictures_per_reply: int
 
 
 @attrs.frozen(kw_only=True)
@@ -94,7 +85,8 @@ class Responses:
 
     @property
     def _player(self) -> Player:
-        return Player(writer=self.writer, clock=self.clock)
+        poor_end = self.settings().poor_terminal_event
+        return Player(writer=self.writer, clock=self.clock, poor_end=poor_end)
 
     def _deliver(self, record: Record, *, after: int = -1) -> Iterator[Part]:
         yield from self._player.play(record, after=after)
@@ -126,11 +118,13 @@ class Responses:
 
     def _look(self, record: Record) -> Answer:
         """
-        Tell how a response stands.
+        Tell how a response stands. The picture was delivered with its event: a look shows it only
+        where the provider is set to be kind.
         """
         now = self.clock()
         record.delivered = record.delivered or record.finished(now)
-        return say(self.writer.at(record, now))
+        results = self.settings().retrieve_includes_image
+        return say(self.writer.at(record, now, results=results))
 
     def _find(self, response_id: str) -> Record:
         record = self.memory.get(response_id)
