@@ -21,6 +21,7 @@ from imagesession._offline.errors import (
 from imagesession._offline.events import Player
 from imagesession._offline.exchange import Answer, Call, Json, Part, Pause, dump, say
 from imagesession._offline.faults import Ending, Refused
+from imagesession._offline.groups import check_groups
 from imagesession._offline.models import reasons
 from imagesession._offline.painter import Story
 from imagesession._offline.pictures import Look
@@ -181,6 +182,7 @@ class Responses:
         Decide everything about a response except when its picture is painted.
         """
         previous = self._previous(ask)
+        check_groups(ask.sent, self.memory)
         settings = self.settings()
         usage = _usage(ask, previous)
         before = previous.story if previous else None
