@@ -76,6 +76,8 @@ class OfflineProvider(Scripting, Remembering):
         conversation_items_include_image: Whether the items of a conversation have them.
         poor_terminal_event: Whether the last event of a stream lists the picture without its
             bytes, which came before in `response.output_item.done`.
+        context_tokens: How many input tokens a request may have, those of earlier turns
+            included; None for any number.
 
     """
 
@@ -93,6 +95,7 @@ class OfflineProvider(Scripting, Remembering):
         retrieve_includes_image: bool = False,
         conversation_items_include_image: bool = True,
         poor_terminal_event: bool = False,
+        context_tokens: int | None = None,
     ) -> None:
         """
         Open a provider that remembers nothing yet.
@@ -110,6 +113,7 @@ class OfflineProvider(Scripting, Remembering):
             retrieve_includes_image: As the attribute.
             conversation_items_include_image: As the attribute.
             poor_terminal_event: As the attribute.
+            context_tokens: As the attribute.
 
         """
         self.latency = latency
@@ -117,6 +121,7 @@ class OfflineProvider(Scripting, Remembering):
         self.retrieve_includes_image = retrieve_includes_image
         self.conversation_items_include_image = conversation_items_include_image
         self.poor_terminal_event = poor_terminal_event
+        self.context_tokens = context_tokens
         self._api_key = api_key
         self._unserved = _unserved(responses=responses, files=files, batches=batches)
         self._clock = clock
@@ -330,6 +335,7 @@ class OfflineProvider(Scripting, Remembering):
             retrieve_includes_image=self.retrieve_includes_image,
             conversation_items_include_image=self.conversation_items_include_image,
             poor_terminal_event=self.poor_terminal_event,
+            context_tokens=self.context_tokens,
         )
 
     def serves(self, call: Call) -> bool:

@@ -133,6 +133,13 @@ class Ask:
         """
         return self.background and self.stream
 
+    @property
+    def truncates(self) -> bool:
+        """
+        Tell whether the earliest items are to be dropped where there are too many.
+        """
+        return bool(self.echo["truncation"] == "auto")
+
 
 def read_ask(call: Call) -> Ask:
     """

@@ -212,6 +212,18 @@ def without_following(reasoning_id: str) -> RefusedError:
     )
 
 
+def context_exceeded() -> RefusedError:
+    """
+    Say that a request, with all that it goes on from, is longer than the model can read.
+    """
+    return RefusedError(
+        "Your input exceeds the context window of this model. Please adjust your input and try "
+        "again.",
+        param="input",
+        code="context_length_exceeded",
+    )
+
+
 def no_such_file(file_id: str, param: str = "id") -> RefusedError:
     """
     Say that a file is not known.

@@ -13,6 +13,7 @@ from imagesession._offline.context import Seen, Teller, Telling
 from imagesession._offline.conversations import Conversations
 from imagesession._offline.errors import (
     RefusedError,
+    context_exceeded,
     invalid_value,
     no_previous_response,
     no_such_response,
@@ -184,7 +185,7 @@ class Responses:
         previous = self._previous(ask)
         check_groups(ask.sent, self.memory)
         settings = self.settings()
-        usage = _usage(ask, previous)
+        usage = _fitting(ask, _usage(ask, previous), settings.context_tokens)
         before = previous.story if previous else None
         telling = None if ask.tool is None else self.teller.tell(ask, ask.tool, before)
         seen = self.teller.see(ask, before) if ask.findings else None
@@ -259,6 +260,21 @@ def _weight(story: Story | None, before: Story | None) -> int:
     held = () if before is None else (before.base, *before.insets)
     new = (one for one in (story.base, *story.insets) if not any(one is each for each in held))
     return sum(len(picture) for picture in new if picture is not None)
+
+
+def _fitting(ask: Ask, usage: Usage, context_tokens: int | None) -> Usage:
+    """
+    Hold a request to what the model can read.
+
+    Raises:
+        RefusedError: It is longer, and nothing of it may be dropped.
+
+    """
+    if context_tokens is None or usage.input <= context_tokens:
+        return usage
+    if not ask.truncates:
+        raise context_exceeded()
+    return attrs.evolve(usage, input=context_tokens, cached=min(usage.cached, context_tokens))
 
 
 def _usage(ask: Ask, previous: Record | None) -> Usage:

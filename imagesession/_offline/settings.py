@@ -16,3 +16,4 @@ class Settings:
     retrieve_includes_image: bool
     conversation_items_include_image: bool
     poor_terminal_event: bool
+    context_tokens: int | None
