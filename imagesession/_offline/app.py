@@ -8,40 +8,23 @@ import time
 import types
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any
 
 import attrs
 
 from imagesession._offline import painter as sketching
 from imagesession._offline.batches import Batches, End, Pace, Said, whole
 from imagesession._offline.conversations import Conversations
-from imagesession._offline.errors import (
-    RefusedError,
-    blocked,
-    error_answer,
-    no_key,
-    no_such_url,
-    wrong_key,
-)
+from imagesession._offline.errors import RefusedError, no_key, no_such_url, wrong_key
 from imagesession._offline.exchange import Answer, Call, dump
-from imagesession._offline.faults import (
-    DRAWING,
-    GENERATIONS,
-    Blocked,
-    Broken,
-    Ending,
-    Fault,
-    Faults,
-    Refused,
-    cut_after,
-)
+from imagesession._offline.failing import Failing
+from imagesession._offline.faults import DRAWING, Ending, Fault, Faults
 from imagesession._offline.files import Files, read_form
 from imagesession._offline.heard import Heard, Remembering
 from imagesession._offline.imaging import Imaging
 from imagesession._offline.lines import Line
-from imagesession._offline.misbehaving import Odds
 from imagesession._offline.models import show_models
 from imagesession._offline.orders import streams
 from imagesession._offline.pictures import Painter, Pictures
@@ -60,7 +43,7 @@ _HEARD_CALLS, _HEARD_BYTES = 1024, 128 * 1024 * 1024
 _MINUTE_LIMIT, _TOKEN_LIMIT = 10_000, 30_000_000
 
 
-class OfflineProvider(Scripting, Remembering):
+class OfflineProvider(Failing, Scripting, Remembering):
     """
     Speak OpenAI's wire without a network: Responses that draw or report findings about a picture,
     Conversations, Images, Files, Batches, Models.
@@ -134,12 +117,9 @@ class OfflineProvider(Scripting, Remembering):
         pictures = Pictures(brush)
         writer = ScriptedWriter(painter=brush, pictures=pictures)
         self._conversations = Conversations(writer=writer, clock=clock, settings=self._settings)
+        uploads, earlier = self._files.content, self._memory.story
         teller = ScriptedTeller(
-            painter=brush,
-            pictures=pictures,
-            uploads=self._files.content,
-            earlier=self._memory.story,
-            seed=seed,
+            painter=brush, pictures=pictures, uploads=uploads, earlier=earlier, seed=seed
         )
         self._responses = Responses(
             memory=self._memory,
@@ -152,13 +132,13 @@ class OfflineProvider(Scripting, Remembering):
         self._imaging = Imaging(
             teller=teller,
             writer=writer,
-            uploads=self._files.content,
+            uploads=uploads,
             clock=clock,
             latency=lambda: self.latency,
         )
         self._batches = Batches(
             clock=clock,
-            fetch=self._files.content,
+            fetch=uploads,
             keep=self._files.keep_output,
             carry_out=self._carry_out,
         )
@@ -167,7 +147,7 @@ class OfflineProvider(Scripting, Remembering):
         """
         Answer a call. Whoever calls does the waiting that the answer's parts ask for.
         """
-        fault = self._faults.take(call, streaming=_streams(call))
+        fault = self._faults.take(call, streaming=streams(call))
         self._hear(call, fault)
         try:
             with in_force(fault):
@@ -185,117 +165,6 @@ class OfflineProvider(Scripting, Remembering):
         """
         with self._lock:
             return tuple(self._heard)
-
-    def script(self, fault: Fault, *, times: int = 1) -> None:
-        """
-        Plan a fault for the next call, or calls, that it fits.
-        """
-        self._faults.plan(fault, times=times)
-
-    def misbehave(
-        self, rates: Mapping[str, float], *, seed: int = 0, method: str = "*", path: str = "*"
-    ) -> None:
-        """
-        Let calls meet trouble by chance from now on, such as `{"429": 0.1, "hang": 0.01}`.
-
-        Faults that are planned strike before. An empty mapping ends it.
-
-        Args:
-            rates: How often each kind strikes, from 0 to 1; together at most 1. The kinds are
-                429, 429 hinted, quota, 500, 503, 529, reset before, reset within, reset after,
-                hang, slow, cut, truncated, garbled, html, moderation, moderation item, unknown
-                previous and late.
-            seed: The same seed strikes the same calls, if they come in the same order.
-            method: Only calls with this method.
-            path: Only calls whose path fits this pattern, as in `fail_next`.
-
-        Raises:
-            ValueError: There is no such kind, or a rate is none.
-
-        """
-        odds = Odds(rates, seed=seed, method=method, path=path, clock=self._clock)
-        self._faults.chance = odds.draw
-
-    def fail_next(
-        self,
-        *,
-        status: int,
-        error: Mapping[str, object] | None = None,
-        headers: Mapping[str, str] | None = None,
-        method: str = "*",
-        path: str = "*",
-        times: int = 1,
-    ) -> None:
-        """
-        Answer the next call with an error.
-
-        Args:
-            status: The HTTP status.
-            error: The error object; by default a plain one for the status.
-            headers: Such as `retry-after`.
-            method: Only calls with this method.
-            path: Only calls whose path fits this pattern, `/v1` left out; alternatives are
-                separated by `|`.
-            times: How many calls get it.
-
-        """
-        body = error or {
-            "message": HTTPStatus(status).phrase,
-            "type": "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "requests",
-            "param": None,
-            "code": None,
-        }
-
-        def instead(_call: Call) -> Answer:
-            return error_answer(status, body, headers)
-
-        self.script(Fault(method=method, path=path, instead=instead), times=times)
-
-    def refuse_next(self, text: str) -> None:
-        """
-        Let the model decline the next generation in words, with no picture.
-
-        The Images API has no words; a call to it does not meet this.
-        """
-        self._end_next(Refused(text=text), path="/responses")
-
-    def break_next(
-        self, *, code: str = "server_error", message: str = "The server had an error."
-    ) -> None:
-        """
-        Let the next generation fail after it was accepted: its response ends as `failed`, and
-        its call to the Images API with status 500 or, when streamed, with an error event.
-        """
-        self._end_next(Broken(code=code, message=message))
-
-    def block_next(
-        self,
-        *,
-        stage: Literal["input", "output", "unknown"] = "output",
-        categories: tuple[str, ...] = ("sexual",),
-        as_item: bool = False,
-    ) -> None:
-        """
-        Let moderation stop the next generation.
-
-        Args:
-            stage: What was objected to: the request, or the picture.
-            categories: Why.
-            as_item: Answer 200 with an image item that failed, instead of 400, where there are
-                items: the Images API has none.
-
-        """
-        if as_item:
-            self._end_next(Blocked(stage=stage, categories=categories))
-            return
-        error = blocked(stage, categories, str(uuid.uuid4()))
-        self.fail_next(status=HTTPStatus.BAD_REQUEST, error=error, method="POST", path=GENERATIONS)
-
-    def cut_stream_after(self, events: int) -> None:
-        """
-        Let the next stream stop silently after so many events.
-        """
-        self.script(Fault(streaming=True, bend=cut_after(events)))
 
     def pace_batches(
         self,
@@ -324,9 +193,6 @@ class OfflineProvider(Scripting, Remembering):
         """
         self._memory.clear()
         self._conversations.clear()
-
-    def _end_next(self, ending: Ending, *, path: str = GENERATIONS) -> None:
-        self.script(Fault(method="POST", path=path, ending=ending))
 
     def _settings(self) -> Settings:
         return Settings(
@@ -421,14 +287,6 @@ class OfflineProvider(Scripting, Remembering):
                 headers[f"x-ratelimit-remaining-{kind}"] = str(limit - 1)
                 headers[f"x-ratelimit-reset-{kind}"] = "6ms"
         return headers
-
-
-def _streams(call: Call) -> bool:
-    if call.method == "GET":
-        return call.query.get("stream") == "true"
-    with contextlib.suppress(RefusedError):
-        return streams(call)
-    return False
 
 
 def _unserved(*, responses: bool, files: bool, batches: bool) -> frozenset[str]:

@@ -25,8 +25,8 @@ provider.fail_next(status=429, headers={"retry-after": "0"})
 A provider can be made to fail by chance, every time in the same way: `provider.misbehave({"429":
 0.1, "reset before": 0.01}, seed=3)`. Each of `provider.calls` tells by `fault` what it met. `KINDS`
 of trouble are 429, 429 hinted, quota, 500, 503, 529, reset before, reset within, reset after, hang,
-slow, cut, truncated, garbled, html, moderation, moderation item, unknown previous and late;
-`OfflineProvider.misbehave` takes them by these names.
+slow, cut, cut after picture, truncated, garbled, html, moderation, moderation item, unknown
+previous and late; `OfflineProvider.misbehave` takes them by these names.
 
 On a port, for programs of any kind: `python -m imagesession.testing serve --port 8765`, and
 `--fault "429=0.1" --fault hang=0.01 --seed 3` for one that fails by chance.
