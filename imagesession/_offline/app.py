@@ -29,6 +29,7 @@ from imagesession._offline.models import show_models
 from imagesession._offline.orders import streams
 from imagesession._offline.pictures import Painter, Pictures
 from imagesession._offline.records import Memory
+from imagesession._offline.refusing import Refusals
 from imagesession._offline.responses import Responses
 from imagesession._offline.scripting import (
     ScriptedPainter,
@@ -49,7 +50,7 @@ class OfflineProvider(Failing, Scripting, Remembering):
     Conversations, Images, Files, Batches, Models.
 
     It is safe to use from many threads. The same prompts, context and seed give the same bytes.
-    Nothing in a prompt makes it fail; the `..._next` methods and `misbehave` do.
+    Nothing in a prompt makes it fail; the `..._next` methods, `refuse` and `misbehave` do.
 
     Attributes:
         latency: How many seconds a generation takes.
@@ -109,6 +110,7 @@ class OfflineProvider(Failing, Scripting, Remembering):
         self._unserved = _unserved(responses=responses, files=files, batches=batches)
         self._clock = clock
         self._faults = Faults()
+        self._refusals = Refusals()
         self._memory = Memory()
         self._files = Files(clock=clock)
         self._heard: deque[Heard] = deque(maxlen=_HEARD_CALLS)
@@ -230,6 +232,9 @@ class OfflineProvider(Failing, Scripting, Remembering):
                 raise no_such_url(call.method, call.path)
 
     def _ask(self, call: Call, ending: Ending | None) -> Answer:
+        refused = self._refusals.answer(call)
+        if refused is not None:
+            return refused
         room = self._responses if call.path.startswith("/responses") else self._imaging
         return room.answer(call, ending)
 

@@ -1,5 +1,5 @@
 """
-Saying how a provider fails: the next call, or by chance.
+Saying how a provider fails: the next call, by chance, or whatever uses a feature.
 """
 
 import uuid
@@ -21,6 +21,7 @@ from imagesession._offline.faults import (
     cut_after,
 )
 from imagesession._offline.misbehaving import Odds
+from imagesession._offline.refusing import Feature, Refusals
 
 
 class Failing:
@@ -30,6 +31,7 @@ class Failing:
 
     _clock: Callable[[], float]
     _faults: Faults
+    _refusals: Refusals
 
     def script(self, fault: Fault, *, times: int = 1) -> None:
         """
@@ -100,6 +102,37 @@ class Failing:
             instead=instead,
         )
         self.script(fault, times=times)
+
+    def refuse(
+        self, feature: Feature, *, status: int = 400, error: Mapping[str, object] | None = None
+    ) -> None:
+        """
+        Refuse every request that uses a feature, until `accept` ends it, as gateways and
+        compatible servers do. To refuse a feature again replaces its status and error.
+
+        Args:
+            feature: "background", "stream", "store", "files", "conversation" or
+                "previous_response_id". What is stored is each request that does not say
+                `store: false`; files are pictures and masks that are named by the id of an upload.
+                Making conversations and uploading files is not refused, only using them is.
+            status: The HTTP status.
+            error: The error object; by default in words in which the feature was seen refused.
+
+        Raises:
+            ValueError: There is no such feature.
+
+        """
+        self._refusals.refuse(feature, status, error)
+
+    def accept(self, feature: Feature) -> None:
+        """
+        Refuse a feature no longer; see `refuse`.
+
+        Raises:
+            ValueError: There is no such feature.
+
+        """
+        self._refusals.accept(feature)
 
     def refuse_next(self, text: str) -> None:
         """
