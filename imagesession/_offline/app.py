@@ -8,45 +8,29 @@ import time
 import types
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any
 
 import attrs
 
 from imagesession._offline import painter as sketching
 from imagesession._offline.batches import Batches, End, Pace, Said, whole
 from imagesession._offline.conversations import Conversations
-from imagesession._offline.errors import (
-    RefusedError,
-    blocked,
-    error_answer,
-    no_key,
-    no_such_url,
-    wrong_key,
-)
+from imagesession._offline.errors import RefusedError, no_key, no_such_url, wrong_key
 from imagesession._offline.exchange import Answer, Call, dump
-from imagesession._offline.faults import (
-    DRAWING,
-    GENERATIONS,
-    Blocked,
-    Broken,
-    Ending,
-    Fault,
-    Faults,
-    Refused,
-    cut_after,
-)
+from imagesession._offline.failing import Failing
+from imagesession._offline.faults import DRAWING, Ending, Fault, Faults
 from imagesession._offline.files import Files, read_form
 from imagesession._offline.heard import Heard, Remembering
 from imagesession._offline.imaging import Imaging
 from imagesession._offline.lines import Line
-from imagesession._offline.misbehaving import Odds
 from imagesession._offline.models import show_models
 from imagesession._offline.orders import streams
 from imagesession._offline.pictures import Painter, Pictures
 from imagesession._offline.records import Memory
-from imagesession._offline.responses import Responses, Settings
+from imagesession._offline.refusing import Refusals
+from imagesession._offline.responses import Responses
 from imagesession._offline.scripting import (
     ScriptedPainter,
     ScriptedTeller,
@@ -54,22 +38,30 @@ from imagesession._offline.scripting import (
     Scripting,
     in_force,
 )
+from imagesession._offline.settings import Settings
 
 _HEARD_CALLS, _HEARD_BYTES = 1024, 128 * 1024 * 1024
 _MINUTE_LIMIT, _TOKEN_LIMIT = 10_000, 30_000_000
 
 
-class OfflineProvider(Scripting, Remembering):
+class OfflineProvider(Failing, Scripting, Remembering):
     """
     Speak OpenAI's wire without a network: Responses that draw or report findings about a picture,
     Conversations, Images, Files, Batches, Models.
 
     It is safe to use from many threads. The same prompts, context and seed give the same bytes.
-    Nothing in a prompt makes it fail; the `..._next` methods and `misbehave` do.
+    Nothing in a prompt makes it fail; the `..._next` methods, `refuse` and `misbehave` do.
 
     Attributes:
         latency: How many seconds a generation takes.
         pictures_per_reply: How many image items a reply has.
+        retrieve_includes_image: Whether `GET /responses/{id}` has the picture's bytes. The
+            service is said to deliver them once, so that a look has `"result": null`.
+        conversation_items_include_image: Whether the items of a conversation have them.
+        poor_terminal_event: Whether the last event of a stream lists the picture without its
+            bytes, which came before in `response.output_item.done`.
+        context_tokens: How many input tokens a request may have, those of earlier turns
+            included; None for any number.
 
     """
 
@@ -84,6 +76,10 @@ class OfflineProvider(Scripting, Remembering):
         responses: bool = True,
         files: bool = True,
         batches: bool = True,
+        retrieve_includes_image: bool = False,
+        conversation_items_include_image: bool = True,
+        poor_terminal_event: bool = False,
+        context_tokens: int | None = None,
     ) -> None:
         """
         Open a provider that remembers nothing yet.
@@ -98,14 +94,23 @@ class OfflineProvider(Scripting, Remembering):
                 many compatible servers that have the Images API alone.
             files: Whether it takes files.
             batches: Whether it speaks Batches, which few compatible servers do.
+            retrieve_includes_image: As the attribute.
+            conversation_items_include_image: As the attribute.
+            poor_terminal_event: As the attribute.
+            context_tokens: As the attribute.
 
         """
         self.latency = latency
         self.pictures_per_reply = 1
+        self.retrieve_includes_image = retrieve_includes_image
+        self.conversation_items_include_image = conversation_items_include_image
+        self.poor_terminal_event = poor_terminal_event
+        self.context_tokens = context_tokens
         self._api_key = api_key
         self._unserved = _unserved(responses=responses, files=files, batches=batches)
         self._clock = clock
         self._faults = Faults()
+        self._refusals = Refusals()
         self._memory = Memory()
         self._files = Files(clock=clock)
         self._heard: deque[Heard] = deque(maxlen=_HEARD_CALLS)
@@ -113,13 +118,10 @@ class OfflineProvider(Scripting, Remembering):
         brush = ScriptedPainter(sketching if painter is None else painter)
         pictures = Pictures(brush)
         writer = ScriptedWriter(painter=brush, pictures=pictures)
-        self._conversations = Conversations(writer=writer, clock=clock)
+        self._conversations = Conversations(writer=writer, clock=clock, settings=self._settings)
+        uploads, earlier = self._files.content, self._memory.story
         teller = ScriptedTeller(
-            painter=brush,
-            pictures=pictures,
-            uploads=self._files.content,
-            earlier=self._memory.story,
-            seed=seed,
+            painter=brush, pictures=pictures, uploads=uploads, earlier=earlier, seed=seed
         )
         self._responses = Responses(
             memory=self._memory,
@@ -127,20 +129,18 @@ class OfflineProvider(Scripting, Remembering):
             teller=teller,
             writer=writer,
             clock=clock,
-            settings=lambda: Settings(
-                latency=self.latency, pictures_per_reply=self.pictures_per_reply
-            ),
+            settings=self._settings,
         )
         self._imaging = Imaging(
             teller=teller,
             writer=writer,
-            uploads=self._files.content,
+            uploads=uploads,
             clock=clock,
             latency=lambda: self.latency,
         )
         self._batches = Batches(
             clock=clock,
-            fetch=self._files.content,
+            fetch=uploads,
             keep=self._files.keep_output,
             carry_out=self._carry_out,
         )
@@ -149,7 +149,7 @@ class OfflineProvider(Scripting, Remembering):
         """
         Answer a call. Whoever calls does the waiting that the answer's parts ask for.
         """
-        fault = self._faults.take(call, streaming=_streams(call))
+        fault = self._faults.take(call, streaming=streams(call))
         self._hear(call, fault)
         try:
             with in_force(fault):
@@ -167,117 +167,6 @@ class OfflineProvider(Scripting, Remembering):
         """
         with self._lock:
             return tuple(self._heard)
-
-    def script(self, fault: Fault, *, times: int = 1) -> None:
-        """
-        Plan a fault for the next call, or calls, that it fits.
-        """
-        self._faults.plan(fault, times=times)
-
-    def misbehave(
-        self, rates: Mapping[str, float], *, seed: int = 0, method: str = "*", path: str = "*"
-    ) -> None:
-        """
-        Let calls meet trouble by chance from now on, such as `{"429": 0.1, "hang": 0.01}`.
-
-        Faults that are planned strike before. An empty mapping ends it.
-
-        Args:
-            rates: How often each kind strikes, from 0 to 1; together at most 1. The kinds are
-                429, 429 hinted, quota, 500, 503, 529, reset before, reset within, reset after,
-                hang, slow, cut, truncated, garbled, html, moderation, moderation item, unknown
-                previous and late.
-            seed: The same seed strikes the same calls, if they come in the same order.
-            method: Only calls with this method.
-            path: Only calls whose path fits this pattern, as in `fail_next`.
-
-        Raises:
-            ValueError: There is no such kind, or a rate is none.
-
-        """
-        odds = Odds(rates, seed=seed, method=method, path=path, clock=self._clock)
-        self._faults.chance = odds.draw
-
-    def fail_next(
-        self,
-        *,
-        status: int,
-        error: Mapping[str, object] | None = None,
-        headers: Mapping[str, str] | None = None,
-        method: str = "*",
-        path: str = "*",
-        times: int = 1,
-    ) -> None:
-        """
-        Answer the next call with an error.
-
-        Args:
-            status: The HTTP status.
-            error: The error object; by default a plain one for the status.
-            headers: Such as `retry-after`.
-            method: Only calls with this method.
-            path: Only calls whose path fits this pattern, `/v1` left out; alternatives are
-                separated by `|`.
-            times: How many calls get it.
-
-        """
-        body = error or {
-            "message": HTTPStatus(status).phrase,
-            "type": "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "requests",
-            "param": None,
-            "code": None,
-        }
-
-        def instead(_call: Call) -> Answer:
-            return error_answer(status, body, headers)
-
-        self.script(Fault(method=method, path=path, instead=instead), times=times)
-
-    def refuse_next(self, text: str) -> None:
-        """
-        Let the model decline the next generation in words, with no picture.
-
-        The Images API has no words; a call to it does not meet this.
-        """
-        self._end_next(Refused(text=text), path="/responses")
-
-    def break_next(
-        self, *, code: str = "server_error", message: str = "The server had an error."
-    ) -> None:
-        """
-        Let the next generation fail after it was accepted: its response ends as `failed`, and
-        its call to the Images API with status 500 or, when streamed, with an error event.
-        """
-        self._end_next(Broken(code=code, message=message))
-
-    def block_next(
-        self,
-        *,
-        stage: Literal["input", "output", "unknown"] = "output",
-        categories: tuple[str, ...] = ("sexual",),
-        as_item: bool = False,
-    ) -> None:
-        """
-        Let moderation stop the next generation.
-
-        Args:
-            stage: What was objected to: the request, or the picture.
-            categories: Why.
-            as_item: Answer 200 with an image item that failed, instead of 400, where there are
-                items: the Images API has none.
-
-        """
-        if as_item:
-            self._end_next(Blocked(stage=stage, categories=categories))
-            return
-        error = blocked(stage, categories, str(uuid.uuid4()))
-        self.fail_next(status=HTTPStatus.BAD_REQUEST, error=error, method="POST", path=GENERATIONS)
-
-    def cut_stream_after(self, events: int) -> None:
-        """
-        Let the next stream stop silently after so many events.
-        """
-        self.script(Fault(streaming=True, bend=cut_after(events)))
 
     def pace_batches(
         self,
@@ -307,8 +196,15 @@ class OfflineProvider(Scripting, Remembering):
         self._memory.clear()
         self._conversations.clear()
 
-    def _end_next(self, ending: Ending, *, path: str = GENERATIONS) -> None:
-        self.script(Fault(method="POST", path=path, ending=ending))
+    def _settings(self) -> Settings:
+        return Settings(
+            latency=self.latency,
+            pictures_per_reply=self.pictures_per_reply,
+            retrieve_includes_image=self.retrieve_includes_image,
+            conversation_items_include_image=self.conversation_items_include_image,
+            poor_terminal_event=self.poor_terminal_event,
+            context_tokens=self.context_tokens,
+        )
 
     def serves(self, call: Call) -> bool:
         """
@@ -336,6 +232,9 @@ class OfflineProvider(Scripting, Remembering):
                 raise no_such_url(call.method, call.path)
 
     def _ask(self, call: Call, ending: Ending | None) -> Answer:
+        refused = self._refusals.answer(call)
+        if refused is not None:
+            return refused
         room = self._responses if call.path.startswith("/responses") else self._imaging
         return room.answer(call, ending)
 
@@ -393,14 +292,6 @@ class OfflineProvider(Scripting, Remembering):
                 headers[f"x-ratelimit-remaining-{kind}"] = str(limit - 1)
                 headers[f"x-ratelimit-reset-{kind}"] = "6ms"
         return headers
-
-
-def _streams(call: Call) -> bool:
-    if call.method == "GET":
-        return call.query.get("stream") == "true"
-    with contextlib.suppress(RefusedError):
-        return streams(call)
-    return False
 
 
 def _unserved(*, responses: bool, files: bool, batches: bool) -> frozenset[str]:

@@ -39,6 +39,9 @@ _PASSING = words(
     local_shell_call local_shell_call_output shell_call shell_call_output compaction"""
 )
 
+# What an item must bring if the API is not to look it up; the others always do.
+_CONTENT = {"image_generation_call": "result", "reasoning": "encrypted_content"}
+
 
 @attrs.frozen(kw_only=True)
 class Message:
@@ -69,11 +72,31 @@ Item: TypeAlias = Message | Earlier
 
 
 @attrs.frozen(kw_only=True)
+class Sent:
+    """
+    Hold how an item of the input was sent, to see whether those that belong to it came along.
+
+    Attributes:
+        id: The id that it was given when it was made, if it tells.
+        reasoning: Whether it says that it is reasoning.
+        output: Whether a model made it; unknown and true of what is named by its id alone.
+        whole: Whether it brings its content, so that it need not be known.
+
+    """
+
+    id: str | None
+    reasoning: bool
+    output: bool
+    whole: bool
+
+
+@attrs.frozen(kw_only=True)
 class Ask:
     """
     Hold what a request to make a response says.
 
     Attributes:
+        sent: How the items of the input were sent, in order.
         tool: The image tool, unless there is none or it must not be used.
         findings: Whether the answer is to be a list of findings about a picture.
         echo: Everything that a reply merely repeats.
@@ -82,6 +105,7 @@ class Ask:
 
     model: Model
     items: tuple[Item, ...]
+    sent: tuple[Sent, ...]
     previous: str | None
     conversation: str | None
     store: bool
@@ -109,6 +133,13 @@ class Ask:
         """
         return self.background and self.stream
 
+    @property
+    def truncates(self) -> bool:
+        """
+        Tell whether the earliest items are to be dropped where there are too many.
+        """
+        return bool(self.echo["truncation"] == "auto")
+
 
 def read_ask(call: Call) -> Ask:
     """
@@ -132,6 +163,7 @@ def read_ask(call: Call) -> Ask:
     return Ask(
         model=model,
         items=tuple(_read_input(node)),
+        sent=tuple(_read_sent(node)),
         previous=_text(node, "previous_response_id"),
         conversation=_conversation(node),
         store=store,
@@ -245,6 +277,35 @@ def _read_item(node: Node) -> Iterator[Item]:
             yield Earlier(id=item_id, result=None)
     elif kind not in _PASSING:
         node.need("type").choice(("message", "image_generation_call", "item_reference"))
+
+
+def _read_sent(node: Node) -> Iterator[Sent]:
+    """
+    Read once more, after `_read_input` found nothing to refuse, what belongs together.
+    """
+    content = node.get("input")
+    if content is None or isinstance(content.value, str):
+        return
+    for item in content:
+        kind = _text(item, "type") or "message"
+        reasoning = kind == "reasoning"
+        yield Sent(
+            id=item.need("id").text() if reasoning else _text(item, "id"),
+            reasoning=reasoning,
+            output=_is_output(item, kind),
+            whole=_is_whole(item, kind),
+        )
+
+
+def _is_whole(item: Node, kind: str) -> bool:
+    content = _CONTENT.get(kind)
+    return kind != "item_reference" and (content is None or item.get(content) is not None)
+
+
+def _is_output(item: Node, kind: str) -> bool:
+    if kind == "message":
+        return _text(item, "role") == "assistant"
+    return kind not in {"reasoning", "mcp_approval_response"} and not kind.endswith("_output")
 
 
 def _read_message(node: Node) -> Message:

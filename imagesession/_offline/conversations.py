@@ -4,8 +4,9 @@ The Conversations endpoints: a thread of responses under one id.
 Reference: https://platform.openai.com/docs/api-reference/conversations
 """
 
+import itertools
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -14,10 +15,11 @@ import attrs
 from imagesession._offline.errors import RefusedError, invalid_value, no_such_url
 from imagesession._offline.exchange import Answer, Call, Json, say
 from imagesession._offline.reading import check_metadata, parse
-from imagesession._offline.records import KEPT_RESPONSES, Record, new_id
+from imagesession._offline.records import Record, new_id
 from imagesession._offline.replies import Writer
+from imagesession._offline.settings import Settings
 
-KEPT_CONVERSATIONS = 4096
+KEPT_CONVERSATIONS = 10_000
 MAX_LISTED = 100
 
 
@@ -30,7 +32,14 @@ class Conversation:
     id: str
     created: float
     metadata: Json
-    records: deque[Record] = attrs.field(factory=lambda: deque[Record](maxlen=KEPT_RESPONSES))
+    records: list[Record] = attrs.field(factory=list[Record])
+
+    @property
+    def delivered(self) -> bool:
+        """
+        Tell whether nobody waits for anything in it.
+        """
+        return all(record.delivered for record in reversed(self.records))
 
     def as_json(self) -> Json:
         """
@@ -46,15 +55,16 @@ class Conversation:
 
 class Conversations:
     """
-    Serve the Conversations endpoints, and keep the latest conversations.
+    Serve the Conversations endpoints, and keep the conversations that were used last. None is
+    forgotten of which somebody still waits for a reply.
     """
 
     def __init__(
-        self, *, writer: Writer, clock: Callable[[], float], keep: int = KEPT_CONVERSATIONS
+        self, *, writer: Writer, clock: Callable[[], float], settings: Callable[[], Settings]
     ) -> None:
         self._writer = writer
         self._clock = clock
-        self._keep = keep
+        self._settings = settings
         self._kept: OrderedDict[str, Conversation] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -100,6 +110,7 @@ class Conversations:
             conversation = self._kept.get(conversation_id)
             if conversation is not None:
                 conversation.records.append(record)
+                self._kept.move_to_end(conversation_id)
 
     def clear(self) -> None:
         """
@@ -137,9 +148,14 @@ class Conversations:
         )
         with self._lock:
             self._kept[conversation.id] = conversation
-            while len(self._kept) > self._keep:
-                self._kept.popitem(last=False)
+            while len(self._kept) > KEPT_CONVERSATIONS and (oldest := self._oldest_delivered()):
+                del self._kept[oldest]
         return say(conversation.as_json())
+
+    def _oldest_delivered(self) -> str | None:
+        # Nobody has had the time to use the newest, which was made just now.
+        older = itertools.islice(self._kept.values(), len(self._kept) - 1)
+        return next((one.id for one in older if one.delivered), None)
 
     def _delete(self, conversation_id: str) -> Answer:
         self._find(conversation_id)
@@ -153,6 +169,7 @@ class Conversations:
         what it was answered appear when the answer is complete.
         """
         now = self._clock()
+        results = self._settings().conversation_items_include_image
         limit = _limit(call)
         newest = call.query.get("order") != "asc"
         records = self._records(self._find(conversation_id))
@@ -162,7 +179,8 @@ class Conversations:
             if after is None and len(items) > limit:
                 break
             if self._writer.status(record, now) == "completed":
-                said = [*record.listed, *self._writer.output(record)]
+                record.delivered = True
+                said = [*record.listed, *self._writer.output(record, results=results)]
                 items += reversed(said) if newest else said
         if after is not None:
             items = items[_place(items, after) + 1 :]

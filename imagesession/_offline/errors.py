@@ -170,15 +170,57 @@ def no_previous_response(response_id: str) -> RefusedError:
     )
 
 
-def no_such_item(item_id: str) -> RefusedError:
+def no_such_item(item_id: str, *, unstored: bool = False) -> RefusedError:
     """
     Say that an item given by its id alone is not known.
+
+    Args:
+        item_id: The id.
+        unstored: Whether it is of a response that was not to be stored.
+
     """
+    why = (
+        " Items are not persisted when `store` is set to false. Try again with `store` set to "
+        "true, or remove this item from your input."
+    )
     return RefusedError(
-        f"Item with id '{item_id}' not found. Items are not persisted when `store` is set to "
-        "false. Try again with `store` set to true, or remove this item from your input.",
+        f"Item with id '{item_id}' not found.{why if unstored else ''}",
         status=HTTPStatus.NOT_FOUND,
         param="input",
+    )
+
+
+def without_reasoning(item_id: str, type: str, reasoning_id: str) -> RefusedError:
+    """
+    Say that an item came without the reasoning that led to it.
+    """
+    return RefusedError(
+        f"Item '{item_id}' of type '{type}' was provided without its required 'reasoning' item: "
+        f"'{reasoning_id}'.",
+        param="input",
+    )
+
+
+def without_following(reasoning_id: str) -> RefusedError:
+    """
+    Say that reasoning came without the item that it led to.
+    """
+    return RefusedError(
+        f"Item '{reasoning_id}' of type 'reasoning' was provided without its required following "
+        "item.",
+        param="input",
+    )
+
+
+def context_exceeded() -> RefusedError:
+    """
+    Say that a request, with all that it goes on from, is longer than the model can read.
+    """
+    return RefusedError(
+        "Your input exceeds the context window of this model. Please adjust your input and try "
+        "again.",
+        param="input",
+        code="context_length_exceeded",
     )
 
 

@@ -36,10 +36,15 @@ class Beat:
 class Player:
     """
     Play a response's events in time.
+
+    Attributes:
+        poor_end: Whether the last event tells of the pictures all but the bytes.
+
     """
 
     writer: Writer
     clock: Callable[[], float]
+    poor_end: bool
 
     def play(self, record: Record, *, after: int = -1) -> Iterator[Part]:
         """
@@ -86,7 +91,7 @@ class Player:
 
     def _whole(self, record: Record, share: float, type: str, status: str) -> Beat:
         def make() -> Json:
-            return {"response": self.writer.response(record, status)}
+            return {"response": self.writer.response(record, status, results=not self.poor_end)}
 
         return Beat(share, type, make)
 

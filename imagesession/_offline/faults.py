@@ -7,10 +7,11 @@ it answers `instead` of the provider, it sets how a generation ends (`ending`),
 or it bends the answer that the provider gave (`bend`).
 """
 
+import contextlib
 import fnmatch
 import threading
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import attrs
 
@@ -18,6 +19,8 @@ from imagesession._offline.exchange import Answer, Call, Part
 
 DRAWING = ("/responses", "/images/generations", "/images/edits")
 GENERATIONS = "|".join(DRAWING)
+
+ITEM_DONE = "response.output_item.done"
 
 
 @attrs.frozen(kw_only=True)
@@ -151,15 +154,52 @@ class Faults:
         return None
 
 
-def cut_after(events: int) -> Callable[[Answer], Answer]:
+def asks_for_picture(call: Call) -> bool:
     """
-    Make a bend that ends a stream silently after so many events.
+    Tell whether a call asks for a picture, which is what a provider bills.
+    """
+    if call.method != "POST" or call.path not in DRAWING:
+        return False
+    return call.path != "/responses" or "image_generation" in _tools(call)
+
+
+def _tools(call: Call) -> list[object]:
+    """
+    Name the types of the tools in a request; what is no request has none.
+    """
+    with contextlib.suppress(ValueError, AttributeError, TypeError, KeyError):
+        tools = cast("list[dict[str, object]]", call.json["tools"])
+        return [tool.get("type") for tool in tools]
+    return []
+
+
+def cut_after(events: int | str) -> Callable[[Answer], Answer]:
+    """
+    Make a bend that ends a stream silently after so many events, or after the first of a type. An
+    item that is done counts only if it is a picture.
     """
 
     def bend(answer: Answer) -> Answer:
+        if isinstance(events, str):
+            return attrs.evolve(answer, parts=_through(answer, events))
         return attrs.evolve(answer, parts=_first(answer, events))
 
     return bend
+
+
+def _through(answer: Answer, event: str) -> Iterator[Part]:
+    try:
+        for part in answer.parts:
+            yield part
+            if isinstance(part, bytes) and _is_event(part, event):
+                return
+    finally:
+        answer.close()
+
+
+def _is_event(part: bytes, event: str) -> bool:
+    named = part.startswith(b"event: %s\n" % event.encode())
+    return named and (event != ITEM_DONE or b'"type":"image_generation_call"' in part)
 
 
 def _first(answer: Answer, events: int) -> Iterator[Part]:

@@ -22,7 +22,8 @@ from imagesession._offline.errors import (
 from imagesession._offline.exchange import Answer, Call, Json, say
 from imagesession._offline.records import new_id
 
-KEPT_FILES = 256
+# Small files are kept far longer than large ones: others may still need them.
+_LEAST_KEPT, _MOST_KEPT, _KEPT_BYTES = 256, 10_000, 512 * 1024 * 1024
 _MAX_BATCH_BYTES = 200_000_000
 _PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 _MAX_LISTED = 10_000
@@ -116,10 +117,10 @@ class Files:
     Serve the Files endpoints, and keep the latest files.
     """
 
-    def __init__(self, *, clock: Callable[[], float], keep: int = KEPT_FILES) -> None:
+    def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._keep = keep
         self._files: OrderedDict[str, File] = OrderedDict()
+        self._bytes = 0
         self._lock = threading.Lock()
 
     def answer(self, call: Call) -> Answer:
@@ -181,8 +182,17 @@ class Files:
     def _add(self, file: File) -> None:
         with self._lock:
             self._files[file.id] = file
-            while len(self._files) > self._keep:
-                self._files.popitem(last=False)
+            self._bytes += len(file.content)
+            while self._is_full():
+                self._drop(next(iter(self._files)))
+
+    def _is_full(self) -> bool:
+        count = len(self._files)
+        return count > _LEAST_KEPT and (count > _MOST_KEPT or self._bytes > _KEPT_BYTES)
+
+    def _drop(self, file_id: str) -> None:
+        file = self._files.pop(file_id, None)
+        self._bytes -= len(file.content) if file else 0
 
     def keep_output(self, name: str, content: bytes) -> str:
         """
@@ -225,7 +235,7 @@ class Files:
     def _delete(self, file_id: str) -> Answer:
         self._find(file_id)
         with self._lock:
-            self._files.pop(file_id, None)
+            self._drop(file_id)
         return say({"id": file_id, "object": "file", "deleted": True})
 
 

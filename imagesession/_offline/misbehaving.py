@@ -13,6 +13,7 @@ done its work, so that a request which meets them may have been paid for.
 * `hang` *: the answer never comes.
 * `slow` *: it comes at one byte a second.
 * `cut` *: a stream ends silently after some event.
+* `cut after picture` *: it ends silently after the event that brought the picture.
 * `truncated` *: a part of the body is missing, and nothing says so.
 * `garbled` *: the picture in the body is no base64.
 * `html`: something on the way answers with a page and status 200.
@@ -41,7 +42,7 @@ from imagesession._offline.errors import (
     no_such_response,
 )
 from imagesession._offline.exchange import Answer, Call, Json, Part, Pause, Reset
-from imagesession._offline.faults import GENERATIONS, NO_FAULT, Blocked, Fault, cut_after
+from imagesession._offline.faults import GENERATIONS, ITEM_DONE, NO_FAULT, Blocked, Fault, cut_after
 
 _HINT_MS = 250
 _LATE_SECONDS = 0.5
@@ -156,6 +157,10 @@ def _cut(share: float) -> Fault:
     return Fault(streaming=True, bend=cut_after(int(share * _MOST_EVENTS)))
 
 
+def _cut_after_picture(_share: float) -> Fault:
+    return Fault(streaming=True, bend=cut_after(ITEM_DONE))
+
+
 def _truncated(share: float) -> Fault:
     def parts(answer: Answer) -> Iterator[Part]:
         body, pauses = _whole(answer)
@@ -263,6 +268,7 @@ KINDS: Final[Mapping[str, Maker]] = MappingProxyType(
         "hang": _hang,
         "slow": _slow,
         "cut": _cut,
+        "cut after picture": _cut_after_picture,
         "truncated": _truncated,
         "garbled": _garbled,
         "html": _html,

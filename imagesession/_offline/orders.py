@@ -4,6 +4,7 @@ Reading requests to the Images API: a prompt with settings, and for edits the pi
 Parameters: https://platform.openai.com/docs/api-reference/images
 """
 
+import contextlib
 import re
 from collections.abc import Iterator
 from typing import Literal, TypeAlias, cast
@@ -98,8 +99,16 @@ def read_order(call: Call, kind: Kind, uploads: Uploads) -> Order:
 
 def streams(call: Call) -> bool:
     """
-    Tell whether a request wants its answer as a stream, without reading all of it.
+    Tell whether a call wants its answer as a stream, without reading all of it.
     """
+    if call.method == "GET":
+        return call.query.get("stream") == "true"
+    with contextlib.suppress(RefusedError):
+        return _asks_for_stream(call)
+    return False
+
+
+def _asks_for_stream(call: Call) -> bool:
     if not _is_form(call):
         stream = parse(call).get("stream")
         return stream is not None and stream.value is True

@@ -6,7 +6,8 @@ A record holds the recipe of a picture, not the picture: some hundred bytes inst
 
 import threading
 import uuid
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from collections.abc import Iterator
 
 import attrs
 
@@ -18,7 +19,10 @@ from imagesession._offline.sight import Sight
 from imagesession._offline.tokens import ImageUsage, Usage, text_tokens
 from imagesession._offline.tool import Tool
 
-KEPT_RESPONSES = 256
+# Replies that nobody has got yet are kept besides.
+KEPT_RESPONSES = 10_000
+_KEPT_BYTES = 512 * 1024 * 1024
+_KNOWN_UNSTORED = 10_000
 
 
 def new_id(prefix: str) -> str:
@@ -43,7 +47,7 @@ class Drawing:
 @attrs.define(kw_only=True, eq=False)
 class Record:
     """
-    Follow one response through its life; only cancelling changes it.
+    Follow one response through its life; only cancelling and delivering change it.
 
     Attributes:
         created: Seconds since the epoch.
@@ -52,6 +56,8 @@ class Record:
         sight: What was looked at, if the request asks for findings.
         story: What a following response goes on from.
         listed: The input items, for whoever lists them.
+        weight: How many bytes of pictures it keeps in memory that earlier ones do not.
+        delivered: Whether somebody has got its end.
 
     """
 
@@ -69,7 +75,17 @@ class Record:
     usage: Usage
     image_usage: ImageUsage
     listed: tuple[Json, ...] = attrs.field(repr=False)
+    weight: int = 0
     cancelled: bool = False
+    delivered: bool = False
+
+    @property
+    def output_ids(self) -> tuple[str, ...]:
+        """
+        The ids of its output items, in order; the first is the reasoning's, if there is any.
+        """
+        reasoning = (self.reasoning_id,) if self.reasoning_id else ()
+        return (*reasoning, *(drawing.id for drawing in self.drawings), self.message_id)
 
     @property
     def said(self) -> str:
@@ -96,13 +112,14 @@ class Record:
 
 class Memory:
     """
-    Keep the latest responses, and forget the oldest.
+    Keep the latest responses. The oldest are forgotten, but none whose end nobody has got.
     """
 
-    def __init__(self, *, keep: int = KEPT_RESPONSES) -> None:
-        self._keep = keep
+    def __init__(self) -> None:
         self._records: OrderedDict[str, Record] = OrderedDict()
-        self._drawings: dict[str, Drawing] = {}
+        self._owners: dict[str, Record] = {}
+        self._unstored: deque[str] = deque(maxlen=_KNOWN_UNSTORED)
+        self._weight = 0
         self._lock = threading.Lock()
 
     def add(self, record: Record) -> None:
@@ -111,9 +128,17 @@ class Memory:
         """
         with self._lock:
             self._records[record.id] = record
-            self._drawings.update((drawing.id, drawing) for drawing in record.drawings)
-            while len(self._records) > self._keep:
-                self._drop(next(iter(self._records)))
+            self._weight += record.weight
+            self._owners.update((item_id, record) for item_id in _item_ids(record))
+            while self._is_full() and (oldest := self._oldest_delivered()):
+                self._drop(oldest)
+
+    def add_unstored(self, record: Record) -> None:
+        """
+        Remember of a response no more than which items it had.
+        """
+        with self._lock:
+            self._unstored.extend(record.output_ids)
 
     def get(self, response_id: str) -> Record | None:
         """
@@ -122,13 +147,27 @@ class Memory:
         with self._lock:
             return self._records.get(response_id)
 
+    def owner(self, item_id: str) -> Record | None:
+        """
+        Find the response that an item belongs to.
+        """
+        with self._lock:
+            return self._owners.get(item_id)
+
+    def is_unstored(self, item_id: str) -> bool:
+        """
+        Tell whether an item is of a response that was not to be stored.
+        """
+        with self._lock:
+            return item_id in self._unstored
+
     def story(self, item_id: str) -> Story | None:
         """
         Find the story behind an image item.
         """
-        with self._lock:
-            drawing = self._drawings.get(item_id)
-        return None if drawing is None else drawing.story
+        record = self.owner(item_id)
+        drawings = record.drawings if record else ()
+        return next((drawing.story for drawing in drawings if drawing.id == item_id), None)
 
     def remove(self, response_id: str) -> bool:
         """
@@ -151,10 +190,29 @@ class Memory:
         """
         with self._lock:
             self._records.clear()
-            self._drawings.clear()
+            self._owners.clear()
+            self._unstored.clear()
+            self._weight = 0
+
+    def _is_full(self) -> bool:
+        return len(self._records) > KEPT_RESPONSES or self._weight > _KEPT_BYTES
+
+    def _oldest_delivered(self) -> str | None:
+        return next((key for key, record in self._records.items() if record.delivered), None)
 
     def _drop(self, response_id: str) -> bool:
         record = self._records.pop(response_id, None)
-        for drawing in record.drawings if record else ():
-            self._drawings.pop(drawing.id, None)
-        return record is not None
+        if record is None:
+            return False
+        self._weight -= record.weight
+        for item_id in _item_ids(record):
+            del self._owners[item_id]
+        return True
+
+
+def _item_ids(record: Record) -> Iterator[str]:
+    """
+    Give the ids of the items that a response brought into the world, its input's messages included.
+    """
+    yield from record.output_ids
+    yield from (item["id"] for item in record.listed if item["type"] == "message")

@@ -25,9 +25,15 @@ class Writer:
     painter: Painter
     pictures: Pictures
 
-    def response(self, record: Record, status: str) -> Json:
+    def response(self, record: Record, status: str, *, results: bool = True) -> Json:
         """
         Write a whole response in the given status.
+
+        Args:
+            record: The response.
+            status: The status.
+            results: Whether its pictures are in it; without, it tells of them all but the bytes.
+
         """
         done = status == "completed"
         over = done or status == "failed"
@@ -44,7 +50,7 @@ class Writer:
             else None,
             "incomplete_details": None,
             **record.ask.echo,
-            "output": self.output(record) if done else [],
+            "output": self.output(record, results=results) if done else [],
             "service_tier": "default" if over else "auto",
             "store": record.ask.store,
             "usage": record.billed.as_json() if over else None,
@@ -54,11 +60,11 @@ class Writer:
             body["tool_usage"] = record.image_usage.as_json()
         return body
 
-    def at(self, record: Record, now: float) -> Json:
+    def at(self, record: Record, now: float, *, results: bool) -> Json:
         """
         Write a response as it stands at a time.
         """
-        return self.response(record, self.status(record, now))
+        return self.response(record, self.status(record, now), results=results)
 
     def status(self, record: Record, now: float) -> str:
         """
@@ -76,12 +82,12 @@ class Writer:
         """
         return "failed" if isinstance(record.ending, Broken) else "completed"
 
-    def output(self, record: Record) -> list[Json]:
+    def output(self, record: Record, *, results: bool = True) -> list[Json]:
         """
         Write all items of a finished response.
         """
         items = [self.reasoning(record)] if record.reasoning_id else []
-        items += [self.image(record, drawing) for drawing in record.drawings]
+        items += [self.image(record, drawing, result=results) for drawing in record.drawings]
         return [*items, self.message(record)]
 
     def reasoning(self, record: Record) -> Json:
@@ -93,9 +99,15 @@ class Writer:
             item["encrypted_content"] = _ENCRYPTED
         return item
 
-    def image(self, record: Record, drawing: Drawing) -> Json:
+    def image(self, record: Record, drawing: Drawing, *, result: bool = True) -> Json:
         """
         Write an image item with its picture, or with why there is none.
+
+        Args:
+            record: The response.
+            drawing: The picture.
+            result: Whether its bytes are in it.
+
         """
         item = self.facts(drawing)
         item |= {"id": drawing.id, "type": "image_generation_call", "action": drawing.action}
@@ -103,10 +115,11 @@ class Writer:
         if isinstance(record.ending, Blocked):
             error = blocked(record.ending.stage, record.ending.categories, drawing.id)
             return item | {"status": "failed", "result": None, "error": error}
-        result = self.pictures.base64(Look.of(drawing.story, drawing.tool))
         if drawing.tool.format == "svg":
             item["svg_usage"] = self.svg_usage(drawing, record.ask.model.id)
-        return item | {"status": "completed", "result": result}
+        look = Look.of(drawing.story, drawing.tool)
+        data = self.pictures.base64(look) if result else None
+        return item | {"status": "completed", "result": data}
 
     def svg_usage(self, drawing: Drawing, author: str) -> Json:
         """

@@ -13,6 +13,7 @@ from imagesession._offline.context import Seen, Teller, Telling
 from imagesession._offline.conversations import Conversations
 from imagesession._offline.errors import (
     RefusedError,
+    context_exceeded,
     invalid_value,
     no_previous_response,
     no_such_response,
@@ -21,11 +22,13 @@ from imagesession._offline.errors import (
 from imagesession._offline.events import Player
 from imagesession._offline.exchange import Answer, Call, Json, Part, Pause, dump, say
 from imagesession._offline.faults import Ending, Refused
+from imagesession._offline.groups import check_groups
 from imagesession._offline.models import reasons
 from imagesession._offline.painter import Story
 from imagesession._offline.pictures import Look
 from imagesession._offline.records import Drawing, Memory, Record, new_id
 from imagesession._offline.replies import Writer
+from imagesession._offline.settings import Settings
 from imagesession._offline.sight import Sight
 from imagesession._offline.tokens import ImageUsage, Usage, drawn_tokens, text_tokens
 from imagesession._offline.tool import Tool
@@ -36,16 +39,6 @@ _ONLY_DRAWS = (
 )
 _JSON = {"content-type": "application/json"}
 _EVENTS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
-
-
-@attrs.frozen(kw_only=True)
-class Settings:
-    """
-    Hold what the owner of a provider may change between calls.
-    """
-
-    latency: float
-    pictures_per_reply: int
 
 
 @attrs.frozen(kw_only=True)
@@ -85,7 +78,7 @@ class Responses:
         if ask.background:
             self._keep(record)
             if ask.stream:
-                return Answer(headers=_EVENTS, parts=self._player.play(record))
+                return Answer(headers=_EVENTS, parts=self._deliver(record))
             return say(self.writer.response(record, "queued"))
         if ask.stream:
             return Answer(headers=_EVENTS, parts=self._play_to_the_end(record))
@@ -94,18 +87,28 @@ class Responses:
 
     @property
     def _player(self) -> Player:
-        return Player(writer=self.writer, clock=self.clock)
+        poor_end = self.settings().poor_terminal_event
+        return Player(writer=self.writer, clock=self.clock, poor_end=poor_end)
+
+    def _deliver(self, record: Record, *, after: int = -1) -> Iterator[Part]:
+        yield from self._player.play(record, after=after)
+        record.delivered = True
 
     def _play_to_the_end(self, record: Record) -> Iterator[Part]:
         """
         Play a stream that stops with its listener: only a whole one is remembered.
         """
-        yield from self._player.play(record)
+        yield from self._deliver(record)
         self._keep(record)
 
     def _keep(self, record: Record) -> None:
-        if record.ask.store:
-            self.memory.add(record)
+        """
+        Remember a response; one that is not to be stored does not enter its conversation either.
+        """
+        if not record.ask.store:
+            self.memory.add_unstored(record)
+            return
+        self.memory.add(record)
         if record.ask.conversation:
             self.conversations.add(record.ask.conversation, record)
 
@@ -113,6 +116,17 @@ class Responses:
         if record.latency:
             yield Pause(record.latency)
         yield dump(self.writer.response(record, self.writer.outcome(record)))
+        record.delivered = True
+
+    def _look(self, record: Record) -> Answer:
+        """
+        Tell how a response stands. The picture was delivered with its event: a look shows it only
+        where the provider is set to be kind.
+        """
+        now = self.clock()
+        record.delivered = record.delivered or record.finished(now)
+        results = self.settings().retrieve_includes_image
+        return say(self.writer.at(record, now, results=results))
 
     def _find(self, response_id: str) -> Record:
         record = self.memory.get(response_id)
@@ -123,7 +137,7 @@ class Responses:
     def _retrieve(self, call: Call, response_id: str) -> Answer:
         record = self._find(response_id)
         if call.query.get("stream") != "true":
-            return say(self.writer.at(record, self.clock()))
+            return self._look(record)
         if not record.ask.resumable:
             raise invalid_value(
                 "A response can only be streamed again if it was created with `background` and "
@@ -138,15 +152,14 @@ class Responses:
                 f"Invalid value for 'starting_after': '{after}' is not an integer.",
                 "starting_after",
             ) from None
-        return Answer(headers=_EVENTS, parts=self._player.play(record, after=number))
+        return Answer(headers=_EVENTS, parts=self._deliver(record, after=number))
 
     def _cancel(self, response_id: str) -> Answer:
         record = self._find(response_id)
         if not record.ask.background:
             raise RefusedError("Cannot cancel a synchronous response.")
-        now = self.clock()
-        self.memory.cancel(record, now)
-        return say(self.writer.at(record, now))
+        self.memory.cancel(record, self.clock())
+        return self._look(record)
 
     def _delete(self, response_id: str) -> Answer:
         if not self.memory.remove(response_id):
@@ -170,13 +183,16 @@ class Responses:
         Decide everything about a response except when its picture is painted.
         """
         previous = self._previous(ask)
+        check_groups(ask.sent, self.memory)
+        settings = self.settings()
+        usage = _fitting(ask, _usage(ask, previous), settings.context_tokens)
         before = previous.story if previous else None
         telling = None if ask.tool is None else self.teller.tell(ask, ask.tool, before)
         seen = self.teller.see(ask, before) if ask.findings else None
-        settings = self.settings()
         drawings: tuple[Drawing, ...] = ()
         if ask.tool and telling and not isinstance(ending, Refused):
             drawings = tuple(_drawings(ask.tool, telling, max(1, settings.pictures_per_reply)))
+        story = seen.story if seen else _story_after(telling, before, ending)
         return Record(
             id=new_id("resp_"),
             created=self.clock(),
@@ -191,10 +207,11 @@ class Responses:
             text="" if telling else _ONLY_DRAWS,
             sight=self._sight(seen) if ask.findings else None,
             ending=ending,
-            story=seen.story if seen else _story_after(telling, before, ending),
-            usage=_usage(ask, previous),
+            story=story,
+            usage=usage,
             image_usage=_image_usage(ask, telling, drawings),
             listed=tuple(_list_item(item) for item in ask.items),
+            weight=_weight(story, before),
         )
 
     def _sight(self, seen: Seen | None) -> Sight:
@@ -232,6 +249,32 @@ def _story_after(
     if telling is None:
         return before
     return telling.after if ending is None else telling.before
+
+
+def _weight(story: Story | None, before: Story | None) -> int:
+    """
+    Count the bytes of pictures that a story keeps in memory and the one before it does not.
+    """
+    if story is None:
+        return 0
+    held = () if before is None else (before.base, *before.insets)
+    new = (one for one in (story.base, *story.insets) if not any(one is each for each in held))
+    return sum(len(picture) for picture in new if picture is not None)
+
+
+def _fitting(ask: Ask, usage: Usage, context_tokens: int | None) -> Usage:
+    """
+    Hold a request to what the model can read.
+
+    Raises:
+        RefusedError: It is longer, and nothing of it may be dropped.
+
+    """
+    if context_tokens is None or usage.input <= context_tokens:
+        return usage
+    if not ask.truncates:
+        raise context_exceeded()
+    return attrs.evolve(usage, input=context_tokens, cached=min(usage.cached, context_tokens))
 
 
 def _usage(ask: Ask, previous: Record | None) -> Usage:

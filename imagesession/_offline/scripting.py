@@ -21,7 +21,7 @@ import attrs
 from imagesession._offline.asks import Ask
 from imagesession._offline.context import Seen, Teller, Telling
 from imagesession._offline.exchange import Call, Json
-from imagesession._offline.faults import GENERATIONS, Fault
+from imagesession._offline.faults import GENERATIONS, Fault, asks_for_picture
 from imagesession._offline.images import Given
 from imagesession._offline.overlays import Overlay
 from imagesession._offline.painter import Story
@@ -261,16 +261,12 @@ class Scripting:
         script = Script(
             method="POST",
             path=GENERATIONS if draws else "/responses",
-            when=lambda call: self.serves(call) and (not draws or _asks_for_a_picture(call)),
+            when=lambda call: self.serves(call) and (not draws or asks_for_picture(call)),
             picture=None if image is None else _bytes_of(image),
             said=text,
             revised=revised_prompt,
         )
         self.script(script, times=times)
-
-
-def _asks_for_a_picture(call: Call) -> bool:
-    return call.path != "/responses" or b'"image_generation"' in call.body
 
 
 def _bytes_of(picture: Picture) -> bytes:

@@ -25,8 +25,14 @@ provider.fail_next(status=429, headers={"retry-after": "0"})
 A provider can be made to fail by chance, every time in the same way: `provider.misbehave({"429":
 0.1, "reset before": 0.01}, seed=3)`. Each of `provider.calls` tells by `fault` what it met. `KINDS`
 of trouble are 429, 429 hinted, quota, 500, 503, 529, reset before, reset within, reset after, hang,
-slow, cut, truncated, garbled, html, moderation, moderation item, unknown previous and late;
-`OfflineProvider.misbehave` takes them by these names.
+slow, cut, cut after picture, truncated, garbled, html, moderation, moderation item, unknown
+previous and late; `OfflineProvider.misbehave` takes them by these names.
+
+It can also play services that do less: `provider.refuse("background")` refuses every request that
+uses a feature until `provider.accept("background")`, `provider.cut_stream_after(
+"response.output_item.done")` ends a stream when the picture has come, and attributes say who brings
+the picture's bytes (`retrieve_includes_image`, `conversation_items_include_image`,
+`poor_terminal_event`) and how long a conversation may be (`context_tokens`).
 
 On a port, for programs of any kind: `python -m imagesession.testing serve --port 8765`, and
 `--fault "429=0.1" --fault hang=0.01 --seed 3` for one that fails by chance.

@@ -41,7 +41,6 @@ class Till(OfflineProvider):
         # Drawing would take longer than all that is looked at here.
         super().__init__(latency=latency, painter=FixedPainter(tiny_image(size=SIZE), SIZE))
         self.billed: collections.Counter[str] = collections.Counter()
-        vars(self._memory)["_keep"] = 100_000  # otherwise it forgets what others wait for
         self._delay = delay
         self._guard = threading.Lock()
 

@@ -168,8 +168,6 @@ def serve_forever() -> None:
     Serve until terminated.
     """
     provider = OfflineProvider(latency=0.3, painter=TellingPainter(noise(SIZE), SIZE))
-    memory = vars(provider)["_memory"]
-    vars(memory)["_keep"] = 10_000  # otherwise it forgets what others wait for
     with serve(provider) as place:
         print(place.base_url, flush=True)  # noqa: T201 - the answer
         time.sleep(600)

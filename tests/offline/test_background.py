@@ -59,7 +59,37 @@ def test_background_goes_through_its_stages(slow: "Talk", clock: Clock) -> None:
     clock.now += 0.1
     done = slow.get(f"/responses/{made['id']}")
     assert (done["status"], done["completed_at"]) == ("completed", 1_000_010)
-    assert slow.pixels(done)
+    (item,) = slow.pictures(done)
+    assert (item["status"], item["result"]) == ("completed", None)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_look_has_no_bytes(provider: OfflineProvider, talk: "Talk", *, streamed: bool) -> None:
+    """
+    A look at a finished response tells of its picture all but the bytes, unless the provider is
+    kind; so does a cancel that comes too late.
+    """
+    made = talk.events(background=True)[-1]["response"] if streamed else talk.make(background=True)
+    path = f"/responses/{made['id']}"
+
+    poor = talk.get(path)
+    assert [item["result"] for item in talk.pictures(poor)] == [None]
+    assert talk.post({}, f"{path}/cancel") == poor
+    provider.retrieve_includes_image = True
+    kind = talk.get(path)
+    assert talk.pixels(kind) == talk.pixels(talk.make())
+    (with_bytes,), (without) = talk.pictures(kind), talk.pictures(poor)
+    assert [{**with_bytes, "result": None}] == without
+
+
+def test_kind_looks_can_be_asked_for(connect: "Callable[[OfflineProvider], Talk]") -> None:
+    """
+    A provider can be kind from the start.
+    """
+    talk = connect(OfflineProvider(retrieve_includes_image=True))
+    made = talk.make(background=True)
+
+    assert talk.pixels(talk.get(f"/responses/{made['id']}"))
 
 
 def test_cancelled_stays_cancelled(slow: "Talk", clock: Clock) -> None:

@@ -65,18 +65,6 @@ def test_item_stands_for_its_picture(talk: "Talk") -> None:
     assert talk.pixels(by_response) == talk.pixels(after)
 
 
-def test_unknown_item_is_not_found(talk: "Talk") -> None:
-    """
-    An item that was never stored is refused with 404, in the API's words.
-    """
-    made = talk.make(store=False)
-    item = {"type": "image_generation_call", "id": talk.pictures(made)[0]["id"]}
-    status, error = talk.refused([item, {"role": "user", "content": "bluer"}])
-
-    assert status == 404
-    assert "Items are not persisted when `store` is set to false" in error["message"]
-
-
 def test_unknown_item_with_its_pixels_will_do(talk: "Talk") -> None:
     """
     An unknown item is taken by its pixels when they come along.
@@ -346,6 +334,16 @@ def test_pixels_are_not_kept(talk: "Talk", provider: OfflineProvider) -> None:
     assert listed[0]["content"][1]["image_url"] is None
     heard = provider.calls[0].body["input"][0]["content"][1]["image_url"]
     assert base64.b64encode(sent).decode() in heard
+
+
+def test_item_of_another_kind_is_no_picture(talk: "Talk") -> None:
+    """
+    A message's id stands for no picture, whatever it is called.
+    """
+    message = talk.make()["output"][-1]
+    item = {"type": "image_generation_call", "id": message["id"]}
+
+    assert talk.refused([item, {"role": "user", "content": "bluer"}])[0] == 404
 
 
 def _place(refusal: tuple[int, dict[str, object]]) -> tuple[int, object]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import openai
 import pytest
 
-from imagesession._offline.conversations import KEPT_CONVERSATIONS
 from imagesession.testing import OfflineProvider
 
 if TYPE_CHECKING:
@@ -106,11 +105,69 @@ def test_deleted_while_streaming(talk: "Talk") -> None:
     assert kinds[-1] == "response.completed"
 
 
-def test_oldest_conversations_are_forgotten(talk: "Talk") -> None:
+def test_oldest_conversations_are_forgotten(talk: "Talk", monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    The memory for conversations has a bound.
+    The memory for conversations has a bound: those go first that were not used for longest, and
+    none in which somebody waits for a reply.
     """
-    first, *_ = [talk.client.conversations.create().id for _ in range(KEPT_CONVERSATIONS + 1)]
+    monkeypatch.setattr("imagesession._offline.conversations.KEPT_CONVERSATIONS", 2)
+    waited, used, idle = (talk.client.conversations.create().id for _ in range(3))
+    assert not _is_kept(talk, waited)  # nobody waited yet
+    waited = talk.client.conversations.create().id
+    assert not _is_kept(talk, used)
+    made = talk.make(background=True, conversation=waited)
+    talk.make(conversation=idle)
+    newest = [talk.client.conversations.create().id for _ in range(2)]
 
-    with pytest.raises(openai.NotFoundError):
-        talk.client.conversations.retrieve(first)
+    assert [_is_kept(talk, one) for one in (waited, idle, *newest)] == [True, False, False, True]
+    talk.get(f"/responses/{made['id']}")
+    talk.client.conversations.create()
+    assert not _is_kept(talk, waited)
+
+
+def test_items_deliver_what_they_list(talk: "Talk", monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Who lists a conversation waits no longer for what is in it; all of it is listed.
+    """
+    monkeypatch.setattr("imagesession._offline.conversations.KEPT_CONVERSATIONS", 1)
+    conversation = talk.client.conversations.create().id
+    for _ in range(3):
+        talk.make(tools=[], background=True, conversation=conversation)
+    assert _is_kept(talk, talk.client.conversations.create().id)
+    assert len(list(talk.client.conversations.items.list(conversation))) == 6
+    talk.client.conversations.create()
+
+    assert not _is_kept(talk, conversation)
+
+
+def test_items_can_come_without_bytes(provider: OfflineProvider, talk: "Talk") -> None:
+    """
+    The items of a conversation have the pictures' bytes, or not.
+    """
+    conversation = talk.client.conversations.create().id
+    made = talk.make(conversation=conversation)
+    results: list[object] = []
+    for included in (True, False):
+        provider.conversation_items_include_image = included
+        items = talk.client.conversations.items.list(conversation)
+        results += (one.to_dict()["result"] for one in items if one.type == "image_generation_call")
+
+    assert results == [talk.pictures(made)[0]["result"], None]
+
+
+def test_unstored_responses_enter_no_conversation(talk: "Talk") -> None:
+    """
+    What is not to be stored is not stored in a conversation either.
+    """
+    conversation = talk.client.conversations.create().id
+    talk.make(conversation=conversation, store=False)
+
+    assert list(talk.client.conversations.items.list(conversation)) == []
+
+
+def _is_kept(talk: "Talk", conversation: str) -> bool:
+    try:
+        talk.client.conversations.retrieve(conversation)
+    except openai.NotFoundError:
+        return False
+    return True

@@ -17,7 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import imagesession.testing as offline
-from imagesession.testing import KINDS, Answer, Call, Fault, OfflineProvider, Pause, Reset
+from imagesession.testing import (
+    KINDS,
+    Answer,
+    Call,
+    Fault,
+    OfflineProvider,
+    Pause,
+    Reset,
+    tiny_image,
+)
 from imagesession.testing.command import main
 
 if TYPE_CHECKING:
@@ -45,7 +54,7 @@ def test_client_retries_over_failures(provider: OfflineProvider, talk: "Talk") -
     """
     Two planned errors and a patient client make three calls and one reply.
     """
-    provider.fail_next(status=503, headers={"retry-after-ms": "1"}, times=2)
+    provider.fail_next(status=503, headers={"retry-after-ms": "1"}, path="/responses", times=2)
     patient = talk.client.with_options(max_retries=2)
 
     assert patient.responses.create(model="gpt-5.4", input="x").status == "completed"
@@ -61,7 +70,74 @@ def test_faults_wait_for_their_calls(provider: OfflineProvider, talk: "Talk") ->
 
     with pytest.raises(openai.InternalServerError):
         talk.get(f"/responses/{made['id']}")
-    assert made == talk.get(f"/responses/{made['id']}")
+    assert made["id"] == talk.get(f"/responses/{made['id']}")["id"]
+
+
+def test_fault_strikes_the_picture(provider: OfflineProvider, talk: "Talk") -> None:
+    """
+    A fault with no method and no path is for the next picture, not for the free calls before it.
+    """
+    provider.fail_next(status=500)
+    talk.client.models.list()
+    talk.client.conversations.create()
+    talk.client.files.create(file=("in.png", tiny_image()), purpose="vision")
+    made = talk.make("no picture", tools=[])
+    talk.make("nor this", tools=[{"type": "web_search"}])
+    talk.get(f"/responses/{made['id']}")
+    bodies: list[object] = [[], {}, {"tools": {}}, {"tools": [3]}]
+    for body in bodies:
+        with pytest.raises(openai.BadRequestError):
+            talk.client.post("/responses", body=body, cast_to=httpx2.Response)
+
+    assert talk.refused()[0] == 500
+    assert talk.pictures(talk.make())
+
+
+@pytest.mark.parametrize("path", ["/images/generations", "/images/edits"])
+def test_fault_strikes_pictures_of_the_images_api(
+    provider: OfflineProvider, talk: "Talk", path: str
+) -> None:
+    """
+    Pictures of the Images API are struck too.
+    """
+    provider.fail_next(status=500)
+
+    with pytest.raises(openai.InternalServerError):
+        talk.post({"model": "gpt-image-2", "prompt": "tea"}, path)
+
+
+@pytest.mark.parametrize("place", [{"method": "*"}, {"path": "*"}, {"method": "GET"}])
+def test_fault_strikes_any_call_if_so_told(
+    provider: OfflineProvider, talk: "Talk", place: dict[str, Any]
+) -> None:
+    """
+    With a method or a path a fault is for the next call that fits, whatever it asks for.
+    """
+    provider.fail_next(status=500, **place)
+
+    with pytest.raises(openai.InternalServerError):
+        talk.client.models.list()
+
+
+@pytest.mark.parametrize(
+    "status,kind",
+    [
+        (400, "invalid_request_error"),
+        (404, "invalid_request_error"),
+        (429, "requests"),
+        (500, "server_error"),
+        (503, "server_error"),
+    ],
+)
+def test_planned_errors_have_the_type_of_their_status(
+    provider: OfflineProvider, talk: "Talk", status: int, kind: str
+) -> None:
+    """
+    An error that is planned without a body has the type that its status has.
+    """
+    provider.fail_next(status=status)
+
+    assert talk.refused()[1]["type"] == kind
 
 
 def test_refusal_has_words_and_no_picture(provider: OfflineProvider, talk: "Talk") -> None:
@@ -130,6 +206,8 @@ def test_blocked_as_item(provider: OfflineProvider, talk: "Talk") -> None:
         assert item["error"]["moderation_details"]["categories"] == ["sexual"]
     assert not any("partial_image" in event["type"] for event in events)
     assert plain == talk.get(f"/responses/{plain['id']}")
+    provider.misbehave({"garbled": 1.0})
+    assert plain == talk.get(f"/responses/{plain['id']}")
 
 
 def test_broken_generation(provider: OfflineProvider, talk: "Talk") -> None:
@@ -156,6 +234,37 @@ def test_cut_stream_ends_silently(provider: OfflineProvider, talk: "Talk", count
 
     assert whole[:count] == [event["type"] for event in talk.events()]
     assert whole == [event["type"] for event in talk.events()]
+
+
+@pytest.mark.parametrize("model", ["gpt-5.4", "gpt-5"])
+def test_stream_can_end_after_the_picture(
+    provider: OfflineProvider, talk: "Talk", model: str
+) -> None:
+    """
+    Cut after `output_item.done`, a stream ends when the picture's has come, not a reasoning's.
+    """
+    provider.cut_stream_after("response.output_item.done")
+    *_, last = talk.events(model=model)
+
+    assert last["type"] == "response.output_item.done"
+    assert last["item"]["result"] == talk.pictures(talk.make())[0]["result"]
+
+
+@pytest.mark.parametrize(
+    "event", ["response.created", "response.image_generation_call.partial_image"]
+)
+def test_stream_can_end_after_any_event(
+    provider: OfflineProvider, talk: "Talk", event: str
+) -> None:
+    """
+    Cut after a type of event, a stream ends with the first of them.
+    """
+    provider.cut_stream_after(event)
+    types = [one["type"] for one in talk.events(tool={"partial_images": 2})]
+
+    assert types.index(event) == len(types) - 1
+    provider.cut_stream_after("response.failed")
+    assert talk.events()[-1]["type"] == "response.completed"
 
 
 def test_cut_background_stream_is_resumed(provider: OfflineProvider, talk: "Talk") -> None:
@@ -336,6 +445,16 @@ def test_cut_by_chance(provider: OfflineProvider, impatient: "Talk") -> None:
     assert provider.calls[-1].fault is None
 
 
+def test_cut_after_the_picture_by_chance(provider: OfflineProvider, impatient: "Talk") -> None:
+    """
+    Streams end silently right after the picture; plain answers are left alone.
+    """
+    provider.misbehave({"cut after picture": 1.0})
+
+    assert impatient.events()[-1]["item"]["result"]
+    assert impatient.make()["status"] == "completed"
+
+
 @pytest.mark.parametrize("kind", ["truncated", "html"])
 def test_no_json_by_chance(provider: OfflineProvider, impatient: "Talk", kind: str) -> None:
     """
@@ -391,7 +510,7 @@ def test_late_by_chance(connect: "Callable[[OfflineProvider], Talk]") -> None:
             talk.get(f"/responses/{made['id']}")
     now += 0.6
     provider.misbehave({})
-    assert talk.get(f"/responses/{made['id']}") == made
+    assert talk.get(f"/responses/{made['id']}")["id"] == made["id"]
 
 
 def test_late_is_over_by_itself(connect: "Callable[[OfflineProvider], Talk]") -> None:

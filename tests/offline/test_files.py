@@ -121,15 +121,38 @@ def test_calls_show_forms(provider: OfflineProvider, talk: "Talk") -> None:
     assert fields == {"purpose": (None, "vision"), "file": ("a.png", "x")}
 
 
-def test_oldest_files_are_forgotten(talk: "Talk") -> None:
+@pytest.mark.parametrize("bound,kept", [("_MOST_KEPT", 300), ("_KEPT_BYTES", 2 * 300)])
+def test_oldest_files_are_forgotten(
+    talk: "Talk", monkeypatch: pytest.MonkeyPatch, bound: str, kept: int
+) -> None:
     """
-    The memory for files has a bound.
+    The memory for files has a bound, by their number and by their bytes.
     """
+    monkeypatch.setattr(f"imagesession._offline.files.{bound}", kept)
     create = talk.client.files.create
-    first, *_ = [create(file=("a", b"x"), purpose="vision") for _ in range(257)]
+    first, second, *_ = [create(file=("a", b"xx"), purpose="vision") for _ in range(301)]
 
     with pytest.raises(openai.NotFoundError):
         talk.client.files.retrieve(first.id)
+    assert talk.client.files.retrieve(second.id).id == second.id
+
+
+def test_some_files_are_kept_whatever_their_size(
+    talk: "Talk", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The latest files are there, however large; those that were deleted do not count.
+    """
+    monkeypatch.setattr("imagesession._offline.files._KEPT_BYTES", 10)
+    monkeypatch.setattr("imagesession._offline.files._LEAST_KEPT", 2)
+    create = talk.client.files.create
+    first, second = (create(file=("a", b"x" * 9), purpose="vision") for _ in range(2))
+    talk.client.files.delete(first.id)
+    third = create(file=("a", b"x"), purpose="vision")
+    fourth = create(file=("a", b""), purpose="vision")
+
+    for file in (second, third, fourth):
+        assert talk.client.files.retrieve(file.id).id == file.id
 
 
 def test_models_say_when_they_go(talk: "Talk") -> None:

@@ -88,13 +88,25 @@ def test_many_at_once_paint_once(counted: "Talk", painter: Counting) -> None:
 
 def test_nothing_is_painted_before_it_is_needed(counted: "Talk", painter: Counting) -> None:
     """
-    A queued response has not been painted, and polling paints once.
+    A queued response has not been painted, nor does a look without bytes paint.
     """
     made = counted.make(background=True)
+    counted.get(f"/responses/{made['id']}")
+
     assert painter.painted == []
 
+
+def test_looking_paints_once(
+    connect: "Callable[[OfflineProvider], Talk]", painter: Counting
+) -> None:
+    """
+    Where looks have the picture, the first of them paints it.
+    """
+    talk = connect(OfflineProvider(painter=painter, retrieve_includes_image=True))
+    made = talk.make(background=True)
     for _ in range(3):
-        counted.get(f"/responses/{made['id']}")
+        talk.get(f"/responses/{made['id']}")
+
     assert painter.painted == [1.0]
 
 

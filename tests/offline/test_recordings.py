@@ -315,9 +315,6 @@ REPORTED: dict[str, Json] = {
     "Transparent background is not supported": {
         "tool": {"background": "transparent", "output_format": "jpeg"}
     },
-    "Items are not persisted": {
-        "prompt": [{"type": "image_generation_call", "id": "ig_xxx"}],
-    },
 }
 
 
@@ -334,6 +331,20 @@ def test_reported_errors(talk: "Talk", words: str) -> None:
     assert (reported["status"], theirs["message"]) == (status, ours["message"])
     assert theirs.get("code", ours["code"]) == ours["code"]
     assert theirs.get("type", ours["type"]) == ours["type"]
+
+
+def test_reported_unstored_item(talk: "Talk") -> None:
+    """
+    An item of a response that was not stored is refused as reported, but for its id.
+    """
+    bodies: list[Json] = json.loads((FOLDER / "error_bodies.json").read_text("utf-8"))
+    words = "Items are not persisted"
+    reported = next(body for body in bodies if words in body.get("error", {}).get("message", ""))
+    item_id = talk.pictures(talk.make(store=False))[0]["id"]
+    status, ours = talk.refused([{"type": "image_generation_call", "id": item_id}])
+
+    message = reported["error"]["message"].replace("ig_xxx", item_id)
+    assert (reported["status"], message) == (status, ours["message"])
 
 
 def test_reported_moderation(talk: "Talk", provider: OfflineProvider) -> None:

@@ -102,7 +102,7 @@ def test_tool_is_checked(
     assert words in error["message"]
 
 
-REQUESTS: list[tuple[dict[str, Any], str | None, str]] = [
+REQUESTS: list[tuple[dict[str, Any], str | None, str | None]] = [
     ({"model": "gpt-9"}, "model_not_found", "model"),
     ({"model": "o4-mini"}, "model_not_found", "model"),
     ({"model": "gpt-image-2"}, "model_not_found", "model"),
@@ -131,6 +131,16 @@ REQUESTS: list[tuple[dict[str, Any], str | None, str]] = [
     ({"tools": [], "tool_choice": {"type": "image_generation"}}, None, "tool_choice"),
     ({"previous_response_id": "resp_0"}, "previous_response_not_found", "previous_response_id"),
     (
+        {"previous_response_id": "resp_0", "conversation": "conv_0"},
+        "mutually_exclusive_parameters",
+        None,
+    ),
+    (
+        {"input": [{"type": "reasoning"}]},
+        "missing_required_parameter",
+        "input[0].id",
+    ),
+    (
         {"metadata": {str(n): "" for n in range(17)}},
         "object_above_max_properties",
         "metadata",
@@ -143,7 +153,7 @@ REQUESTS: list[tuple[dict[str, Any], str | None, str]] = [
 
 @pytest.mark.parametrize("body,code,place", REQUESTS)
 def test_request_is_checked(
-    talk: "Talk", body: dict[str, Any], code: str | None, place: str
+    talk: "Talk", body: dict[str, Any], code: str | None, place: str | None
 ) -> None:
     """
     Requests are refused as the API refuses them: code and place.
@@ -162,10 +172,9 @@ def test_items_of_other_tools_pass(talk: "Talk") -> None:
     What other tools left in a transcript does no harm.
     """
     items: list[dict[str, object]] = [
-        {"type": "reasoning", "id": "rs_1", "summary": []},
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"},
         {"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"},
         {"type": "function_call_output", "call_id": "1", "output": "axolotl"},
-        {"type": "item_reference", "id": "rs_1"},
     ]
 
     assert talk.pictures(talk.make([{"role": "user", "content": "a kite"}, *items]))

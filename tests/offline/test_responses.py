@@ -2,13 +2,14 @@
 Plain replies: what comes back for a request with the image tool.
 """
 
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
 from openai.types.responses.response_output_item import ImageGenerationCall
 
-from imagesession.testing import OfflineProvider
+from imagesession.testing import OfflineProvider, tiny_image
 
 if TYPE_CHECKING:
     from tests.offline.conftest import Talk
@@ -177,10 +178,13 @@ def test_headers_of_a_reply(talk: "Talk") -> None:
 
 def test_retrieve_and_delete(talk: "Talk") -> None:
     """
-    A stored response is the same when retrieved, and gone when deleted.
+    A stored response is the same when retrieved but for the picture, and gone when deleted.
     """
     made = talk.make()
-    assert made == talk.get(f"/responses/{made['id']}")
+    looked = talk.get(f"/responses/{made['id']}")
+    assert talk.pixels(made)
+    talk.pictures(made)[0]["result"] = None
+    assert made == looked
 
     talk.client.responses.delete(made["id"])
     with pytest.raises(openai.NotFoundError):
@@ -212,13 +216,120 @@ def test_input_items_are_listed(talk: "Talk") -> None:
     assert content == [{"type": "input_text", "text": "a kite"}]
 
 
-def test_oldest_responses_are_forgotten(talk: "Talk") -> None:
+def test_oldest_responses_are_forgotten(talk: "Talk", monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Memory has a bound: the oldest responses go first.
+    Memory has a bound: the oldest responses go first, and their items with them.
     """
-    first = talk.make(tools=[])
-    last = [talk.make(tools=[]) for _ in range(256)][-1]
+    monkeypatch.setattr("imagesession._offline.records.KEPT_RESPONSES", 2)
+    first, *others = [talk.make() for _ in range(3)]
 
-    with pytest.raises(openai.NotFoundError):
-        talk.get(f"/responses/{first['id']}")
-    assert last == talk.get(f"/responses/{last['id']}")
+    assert not _is_kept(talk, first)
+    assert all(_is_kept(talk, one) for one in others)
+    reference = {"type": "item_reference", "id": talk.pictures(first)[0]["id"]}
+    assert talk.refused([reference, {"role": "user", "content": "bluer"}])[0] == 404
+
+
+def test_memory_is_bounded_by_pictures_too(talk: "Talk", monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Responses to pictures that were sent are forgotten sooner: these stay in memory. What goes on
+    from such a picture weighs nothing, for it is the same one.
+    """
+    sent = tiny_image(size=(1024, 1024))
+    monkeypatch.setattr("imagesession._offline.records._KEPT_BYTES", 2 * len(sent))
+    first = talk.make([talk.message("a sun", sent)])
+    chain = [talk.make("bluer", previous_response_id=first["id"]) for _ in range(5)]
+    assert all(_is_kept(talk, one) for one in (first, *chain))
+    others = [talk.make([talk.message("a sun", sent)]) for _ in range(2)]
+
+    assert not _is_kept(talk, first)
+    assert all(_is_kept(talk, one) for one in others)
+    talk.client.responses.delete(others[0]["id"])
+    assert _is_kept(talk, talk.make([talk.message("a sun", sent)]))
+    assert _is_kept(talk, others[1])
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_nobody_has_got_is_kept(
+    provider: OfflineProvider, talk: "Talk", monkeypatch: pytest.MonkeyPatch, *, streamed: bool
+) -> None:
+    """
+    However many come after it, a response whose end nobody has got yet is there for whoever waits.
+    """
+    monkeypatch.setattr("imagesession._offline.records.KEPT_RESPONSES", 2)
+    waited_for: list[str] = []
+    for number in range(5):
+        if streamed:
+            provider.cut_stream_after("response.created")
+            (event,) = talk.events(f"picture {number}", background=True)
+            waited_for.append(event["response"]["id"])
+        else:
+            waited_for.append(talk.make(f"picture {number}", background=True)["id"])
+    talk.make(tools=[])
+
+    for response_id in waited_for:
+        assert talk.get(f"/responses/{response_id}")["status"] == "completed"
+    talk.make(tools=[])
+    assert not any(_is_kept(talk, {"id": response_id}) for response_id in waited_for)
+
+
+def test_three_hundred_wait_at_once(talk: "Talk") -> None:
+    """
+    Of three hundred that ask at once and look later, each finds its reply.
+    """
+
+    def make(_: int) -> str:
+        response_id: str = talk.make(background=True)["id"]
+        return response_id
+
+    with ThreadPoolExecutor(30) as pool:
+        made = list(pool.map(make, range(300)))
+        found = list(pool.map(talk.get, [f"/responses/{one}" for one in made]))
+
+    assert [one["id"] for one in found] == made
+
+
+def test_more_than_a_few_hundred_replies_are_kept(talk: "Talk") -> None:
+    """
+    Of six hundred replies that were delivered the first can still be looked at.
+    """
+    first, *_ = [talk.make(tools=[]) for _ in range(600)]
+
+    assert _is_kept(talk, first)
+
+
+def _is_kept(talk: "Talk", response: dict[str, Any]) -> bool:
+    try:
+        talk.get(f"/responses/{response['id']}")
+    except openai.NotFoundError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("way", ["previous", "conversation"])
+def test_context_has_a_limit(provider: OfflineProvider, talk: "Talk", way: str) -> None:
+    """
+    A request that is longer with all its turns than the model can read is refused, unless it lets
+    the earliest be dropped; one that begins anew is not.
+    """
+    thread = talk.client.conversations.create().id
+    first: dict[str, Any] = {"conversation": thread} if way == "conversation" else {}
+    made = talk.make("a kite", **first)
+    provider.context_tokens = made["usage"]["total_tokens"] + 100
+    on = first or {"previous_response_id": made["id"]}
+    status, error = talk.refused("bluer", **on)
+
+    assert (status, error) == (
+        400,
+        {
+            "message": "Your input exceeds the context window of this model. Please adjust your "
+            "input and try again.",
+            "type": "invalid_request_error",
+            "param": "input",
+            "code": "context_length_exceeded",
+        },
+    )
+    truncated = talk.make("bluer", truncation="auto", **on)
+    assert truncated["usage"]["input_tokens"] == provider.context_tokens
+    assert talk.pixels(talk.make("a kite")) == talk.pixels(made)
+    provider.context_tokens = None
+    assert talk.make("bluer", **on)["status"] == "completed"

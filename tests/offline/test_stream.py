@@ -60,6 +60,24 @@ def test_final_picture_comes_twice(talk: "Talk") -> None:
     assert item["result"] == talk.pictures(talk.make("tea"))[0]["result"]
 
 
+def test_terminal_event_can_be_poor(provider: OfflineProvider, talk: "Talk") -> None:
+    """
+    The picture can come once only: with its item, and not again with the whole response.
+    """
+    provider.poor_terminal_event = True
+    events = talk.events(background=True, tool={"partial_images": 1})
+
+    (done,) = [
+        event["item"]
+        for event in events
+        if event["type"] == "response.output_item.done" and "result" in event["item"]
+    ]
+    (item,) = talk.pictures(events[-1]["response"])
+    assert (item, bool(done["result"])) == ({**done, "result": None}, True)
+    assert talk.resume(events[0]["response"]["id"]) == events
+    assert talk.pixels(talk.make())
+
+
 def test_partials_are_whole_pictures(talk: "Talk") -> None:
     """
     Partial images are numbered, full-size, differ, and report how they are drawn.
@@ -176,6 +194,7 @@ def test_stream_is_resumed_behind_a_number(talk: "Talk") -> None:
     assert events[1]["type"] == "response.queued"
     assert events[5:] == talk.resume(response_id, starting_after=4)
     assert events == talk.resume(response_id)
+    assert any(event.get("item", {}).get("result") for event in talk.resume(response_id))
     assert talk.resume(response_id, starting_after=len(events) - 1) == []
 
 

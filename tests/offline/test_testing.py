@@ -24,6 +24,14 @@ from imagesession.testing.command import main
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture(autouse=True)
+def kind(offline_provider: offline.OfflineProvider) -> None:
+    """
+    Let the library have its pictures in whichever way it asks for them.
+    """
+    offline_provider.retrieve_includes_image = True
+
+
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp", "gif"])
 def test_tiny_image(format: str) -> None:
     """
@@ -161,7 +169,7 @@ def test_the_next_picture_is_the_one_given(
     """
     A scripted picture comes byte for byte, over Responses and the Images API, and only once.
     """
-    provider = offline.OfflineProvider(responses=responses)
+    provider = offline.OfflineProvider(responses=responses, retrieve_includes_image=True)
     provider.reply_next(image=GIVEN)
     studio = make_offline(tmp_path, provider)
     assert studio.generate("a teapot").bytes == GIVEN
