@@ -312,11 +312,18 @@ WORDS: dict[str, list[dict[str, Any]]] = {
         {"message": "Responses cannot be stored for this organization.", "param": "store",
          "code": None},
         {"message": "Zero data retention is enforced.", "param": None, "code": None},
+        {"message": "Store must be set to false", "param": "store", "code": None},
     ],
-    "files": [{"message": "input_image.file_id is not supported", "param": None, "code": None}],
+    "files": [
+        {"message": "input_image.file_id is not supported", "param": None, "code": None},
+        {"message": "Invalid input: Expected file type to be a supported format: .pdf but got .png.",
+         "param": "input", "code": None},
+    ],
     "previous_response_id": [
         {"message": "Unknown parameter: 'previous_response_id'.", "param": "previous_response_id",
          "code": "unknown_parameter"},
+        {"message": "Previous response cannot be used for this organization due to Zero Data "
+         "Retention.", "param": "previous_response_id", "code": None},
     ],
 }  # fmt: skip
 CASES = [(feature, error) for feature, errors in WORDS.items() for error in errors]

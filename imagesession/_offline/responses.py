@@ -91,15 +91,16 @@ class Responses:
         return Player(writer=self.writer, clock=self.clock, poor_end=poor_end)
 
     def _deliver(self, record: Record, *, after: int = -1) -> Iterator[Part]:
-        yield from self._player.play(record, after=after)
-        record.delivered = True
+        def deliver() -> None:
+            record.delivered = True
+
+        yield from _before_the_last(self._player.play(record, after=after), deliver)
 
     def _play_to_the_end(self, record: Record) -> Iterator[Part]:
         """
-        Play a stream that stops with its listener: only a whole one is remembered.
+        Play a stream that stops with its listener: only one whose last event is sent is remembered.
         """
-        yield from self._deliver(record)
-        self._keep(record)
+        yield from _before_the_last(self._deliver(record), lambda: self._keep(record))
 
     def _keep(self, record: Record) -> None:
         """
@@ -231,6 +232,20 @@ class Responses:
         if record is None:
             raise no_previous_response(ask.previous)
         return record
+
+
+def _before_the_last(parts: Iterator[Part], do: Callable[[], None]) -> Iterator[Part]:
+    """
+    Do something before the last part is sent: whoever has got that need not wait for an end.
+    """
+    held: Part | None = None
+    for part in parts:
+        if held is not None:
+            yield held
+        held = part
+    do()
+    if held is not None:
+        yield held
 
 
 def _drawings(tool: Tool, telling: Telling, count: int) -> Iterator[Drawing]:

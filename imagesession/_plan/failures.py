@@ -51,7 +51,8 @@ _NAMES_AN_ITEM = re.compile(r"\b(ig|msg|rs)_[A-Za-z0-9]{6,}|\bprevious_response_
 _NOT_TAKEN = re.compile(
     r"\b(unknown|unrecogni[sz]ed|unsupported|unexpected|extra)[ _]"
     r"(parameter|argument|field|key|input)s?\b|extra_forbidden|unsupported"
-    r"|\bnot (supported|permitted|allowed|available|implemented)\b|\bexclusive\b",
+    r"|\bnot (supported|permitted|allowed|available|implemented)\b|\bexclusive\b"
+    r"|\b(cannot|can't) be used\b|\bexpected file type\b",
     re.IGNORECASE,
 )
 _IS_GONE = re.compile(
@@ -66,7 +67,7 @@ _FEATURES: tuple[tuple[Feature, re.Pattern[str]], ...] = (
     ("previous_response_id", re.compile(r"\bprevious[ _]response(_id)?\b", re.IGNORECASE)),
     ("background", re.compile(r"\bbackground\b", re.IGNORECASE)),
     ("stream", re.compile(r"\bstream(s|ed|ing)?\b", re.IGNORECASE)),
-    ("files", re.compile(r"\bfile[ _]ids?\b", re.IGNORECASE)),
+    ("files", re.compile(r"\bfile[ _](id|type|input)s?\b", re.IGNORECASE)),
     ("store", re.compile(r"\bstore[ds]?\b|\bzero[ -]data[ -]retention\b|\bZDR\b", re.IGNORECASE)),
 )
 _CONTEXT_FULL = re.compile(

@@ -52,7 +52,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text(f"ann:{TOKEN}\n")
     said = {
         "offline": "", "library": str(tmp_path), "allow-dir": f"{photos} {scans}",
-        "daily-budget": "2.5", "wait-seconds": "20", "preview-bytes": "0", "http": "",
+        "daily-budget": "2.5", "provider-state": "none", "wait-seconds": "20", "preview-bytes": "0", "http": "",
         "host": "images.example.com", "port": "0", "token-file": str(tmp_path / "tokens"),
         "allow-host": "a.example.com b.example.com", "allow-origin": "https://app.example.com",
     }  # fmt: skip
@@ -68,6 +68,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert command == commandline.read([], env)
     assert command.settings == Settings(
         library=tmp_path, offline=True, allow_dirs=(photos, scans), daily_budget=2.5,
+        provider_state="none",
         wait_seconds=20, preview_bytes=0, http=True,
     )  # fmt: skip
     assert command.doors == Doors(
@@ -106,6 +107,7 @@ def test_home_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["--daily-budget", "-1"], "US dollars"),
         (["--daily-budget", "nan"], "none for no limit"),
         (["--daily-budget", "inf"], "none for no limit"),
+        (["--provider-state", "some"], "takes responses, conversation, none"),
         (["--wait-seconds", "soon"], "from 0 to 3600"),
         (["--preview-bytes", "1.5"], "from 0 to 1000000"),
         (["--port", "65536"], "from 0 to 65535"),
