@@ -101,7 +101,7 @@ def test_errors_are_answers() -> None:
     """
     provider = OfflineProvider()
     with serve(provider) as served:
-        provider.fail_next(status=500, times=5)
+        provider.fail_next(status=500, path="/models", times=5)
         client = openai.OpenAI(api_key="x", base_url=served.base_url, max_retries=4)
         with client:
             assert OpenAITransport(client, ours=False).send(MODELS).status == 500
