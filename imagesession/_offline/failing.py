@@ -196,4 +196,10 @@ def _plain(status: int) -> Json:
     else:
         too_many = status == HTTPStatus.TOO_MANY_REQUESTS
         kind = "requests" if too_many else "invalid_request_error"
-    return {"message": HTTPStatus(status).phrase, "type": kind, "param": None, "code": None}
+    # A refusal without a reason would be taken for one of a part of the protocol.
+    code = (
+        "invalid_value"
+        if status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
+        else None
+    )
+    return {"message": HTTPStatus(status).phrase, "type": kind, "param": None, "code": code}

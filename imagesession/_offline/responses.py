@@ -39,6 +39,8 @@ _ONLY_DRAWS = (
 )
 _JSON = {"content-type": "application/json"}
 _EVENTS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+# How the event that closes a stream begins.
+_CLOSING = tuple(f"event: response.{end}".encode() for end in ("completed", "failed", "incomplete"))
 
 
 @attrs.frozen(kw_only=True)
@@ -94,13 +96,13 @@ class Responses:
         def deliver() -> None:
             record.delivered = True
 
-        yield from _before_the_last(self._player.play(record, after=after), deliver)
+        yield from _before_the_end(self._player.play(record, after=after), deliver)
 
     def _play_to_the_end(self, record: Record) -> Iterator[Part]:
         """
         Play a stream that stops with its listener: only one whose last event is sent is remembered.
         """
-        yield from _before_the_last(self._deliver(record), lambda: self._keep(record))
+        yield from _before_the_end(self._deliver(record), lambda: self._keep(record))
 
     def _keep(self, record: Record) -> None:
         """
@@ -234,18 +236,14 @@ class Responses:
         return record
 
 
-def _before_the_last(parts: Iterator[Part], do: Callable[[], None]) -> Iterator[Part]:
+def _before_the_end(parts: Iterator[Part], do: Callable[[], None]) -> Iterator[Part]:
     """
-    Do something before the last part is sent: whoever has got that need not wait for an end.
+    Do something before the closing event is sent: whoever has got that need not wait for more.
     """
-    held: Part | None = None
     for part in parts:
-        if held is not None:
-            yield held
-        held = part
-    do()
-    if held is not None:
-        yield held
+        if isinstance(part, bytes) and part.startswith(_CLOSING):
+            do()
+        yield part
 
 
 def _drawings(tool: Tool, telling: Telling, count: int) -> Iterator[Drawing]:
