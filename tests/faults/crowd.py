@@ -29,7 +29,7 @@ from imagesession._drive import loops
 from imagesession._library.library import Library
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
-from imagesession._offline.painter import Story
+from imagesession._offline.sketch import SketchState
 from imagesession.testing import OfflineProvider, serve
 from tests.bench.server import FixedPainter, noise, running
 
@@ -44,7 +44,7 @@ class TellingPainter(FixedPainter):
     Paints the same noise whatever is asked, and writes beside it what was asked.
     """
 
-    def paint(self, story: Story, **_: Any) -> bytes:
+    def render(self, story: SketchState, **_: Any) -> bytes:
         """
         Return the picture, with the prompts in a text chunk.
         """
