@@ -13,8 +13,8 @@ from imagesession._offline.asks import Ask, Earlier, Item, Message
 from imagesession._offline.errors import RefusedError, no_such_item, unreadable_image
 from imagesession._offline.images import Given, Uploads, decode, load
 from imagesession._offline.overlays import Overlay, open_picture
-from imagesession._offline.sketch import SketchState
 from imagesession._offline.pictures import Look, Painter, Pictures
+from imagesession._offline.sketch import SketchState
 from imagesession._offline.tokens import picture_tokens
 from imagesession._offline.tool import Tool, frame_size, output_size
 
@@ -273,7 +273,11 @@ def _is_svg(data: bytes) -> bool:
 
 
 def _telling(
-    tool: Tool, before: SketchState | None, picture: SketchState | None, after: SketchState, insets: int
+    tool: Tool,
+    before: SketchState | None,
+    picture: SketchState | None,
+    after: SketchState,
+    insets: int,
 ) -> Telling:
     if tool.format == "gif":
         after = attrs.evolve(after, size=frame_size(after.size, tool.frames, tool.model.sizes))

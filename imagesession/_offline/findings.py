@@ -16,93 +16,75 @@ from imagesession._offline.reading import Node
 from imagesession._offline.sketch.edit import border_of
 from imagesession._offline.sketch.encode import decode, flat
 
-_MEMBERS = ("issue", "where", "severity", "remedy")
 _ONLY = (
     "This is imagesession's offline provider. As structured output it can only report findings "
     "about a picture: a `summary` and `findings`, each with `issue`, `where`, `severity` (low, "
     "medium or high) and `remedy`. For another schema use a real model."
 )
-_DARK, _PALE, _FLAT = 72, 205, 30  # of 255
-_EMPTY = 0.4  # of the area
+_DARK, _PALE, _FLAT, _EMPTY = 72, 205, 30, 0.4  # of 255, and of the area
 
 
 def wants_findings(text: Node | None, *, draws: bool) -> bool:
-    """
-    Tell whether the `text` of a request asks for findings; a request that draws never does.
-
-    Raises:
-        RefusedError: It asks for another form of answer.
-
-    """
+    """Tell whether `text` asks for findings; RefusedError if it asks for another form."""
     form = None if text is None else text.get("format")
-    kind = "text" if form is None else form.need("type").choice(("text", "json_object", "json_schema"))
+    kind = form and form.need("type").choice(("text", "json_object", "json_schema"))
     if form is None or kind == "text" or draws:
         return False
     schema = form.need("schema") if kind == "json_schema" else form
-    if kind == "json_object" or not _is_ours(schema.value):
+    if kind == "json_object" or not _is_ours(cast("Any", schema.value)):
         raise schema.wrong(_ONLY)
     return True
 
 
-def _is_ours(schema: object) -> bool:
+def _is_ours(schema: Any) -> bool:  # noqa: ANN401 - whatever was sent
     try:
-        facts = cast("Any", schema)["properties"]
-        return facts.keys() == {"summary", "findings"} and (
-            facts["findings"]["items"]["properties"].keys() == set(_MEMBERS)
-        )
-    except (AttributeError, KeyError, TypeError):
+        finding = schema["properties"]["findings"]["items"]["properties"]
+        return {"summary", *finding} == {"summary", "issue", "where", "severity", "remedy"}
+    except (KeyError, TypeError):
         return False
 
 
 def report(data: bytes | None) -> str:
-    """
-    Measure an encoded picture and write what was found as JSON; None is no picture.
-    """
+    """Measure an encoded picture and write what was found as JSON; None is no picture."""
     if data is None:
-        return json.dumps({"summary": "There is no picture to measure in this request.", "findings": []})
+        return _written("There is no picture to measure in this request.")
     try:
         image = decode(data)
     except ValueError:
-        return json.dumps({"summary": "The picture cannot be read, so it was not measured.", "findings": []})
-    grey = ImageStat.Stat(flat(image).convert("L"))
-    left, top, right, bottom = border_of(image)
-    empty = 1 - (right - left) * (bottom - top) / (image.width * image.height)
-    found = [dict(zip(_MEMBERS, row, strict=True)) for row in _rows(grey.mean[0], grey.stddev[0], empty)]
-    summary = (
-        f"Measured by imagesession's offline provider, not looked at by a model: brightness "
-        f"{grey.mean[0]:.0f} and contrast {grey.stddev[0]:.0f} of 255, empty border {empty:.0%}."
-    )
-    return json.dumps({"summary": summary, "findings": found})
+        return _written("The picture cannot be read, so it was not measured.")
+    tones = ImageStat.Stat(flat(image).convert("L"))
+    (light,), (contrast,), box = tones.mean, tones.stddev, border_of(image)
+    empty = 1 - (box[2] - box[0]) * (box[3] - box[1]) / (image.width * image.height)
+    summary = f"brightness {light:.0f} and contrast {contrast:.0f} of 255, empty border {empty:.0%}"
+    by = "Measured by imagesession's offline provider, not looked at by a model"
+    return _written(f"{by}: {summary}.", *_found(light, contrast, empty))
 
 
-def _rows(light: float, contrast: float, empty: float) -> Iterator[tuple[str, str, str, str]]:
-    everywhere = "whole picture"
+def _written(summary: str, *found: tuple[str, str, str]) -> str:
+    rows = [{"issue": issue, "where": "whole picture", "severity": severity, "remedy": remedy}
+            for issue, severity, remedy in found]  # fmt: skip
+    return json.dumps({"summary": summary, "findings": rows}, separators=(",", ":"))
+
+
+def _found(light: float, contrast: float, empty: float) -> Iterator[tuple[str, str, str]]:
     if light < _DARK:
-        yield f"Too dark, mean brightness {light:.0f} of 255", everywhere, "medium", "Brighten the picture."
+        yield f"Too dark, mean brightness {light:.0f} of 255", "medium", "Brighten the picture."
     if light > _PALE and contrast < _FLAT:
-        yield f"Too pale, mean brightness {light:.0f} of 255", everywhere, "medium", "Darken the picture."
+        yield f"Too pale, mean brightness {light:.0f} of 255", "medium", "Darken the picture."
     if contrast < _FLAT:
-        issue = f"Low contrast, deviation {contrast:.0f} of 255"
-        yield issue, everywhere, "high" if contrast < _FLAT / 2 else "medium", "Increase the contrast."
+        severity = "high" if contrast < _FLAT / 2 else "medium"
+        yield f"Low contrast, deviation {contrast:.0f} of 255", severity, "Increase the contrast."
     if empty > _EMPTY:
-        yield f"Empty border, {empty:.0%} of the area", "margins", "low", "Crop away the empty margins."
+        yield f"Empty border, {empty:.0%} of the area", "low", "Crop away the empty margins."
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Sight:
-    """
-    Measure a picture once, and not before somebody reads the report.
-
-    Attributes:
-        load: Gives the encoded picture, or None if there is none.
-
-    """
+    """Measure the picture that `load` gives once, and not before somebody reads the report."""
 
     load: Callable[[], bytes | None] = attrs.field(repr=False)
 
     @functools.cached_property
     def text(self) -> str:
-        """
-        The report as JSON.
-        """
+        """The report as JSON."""
         return report(self.load())

@@ -24,10 +24,10 @@ from imagesession._offline.exchange import Call, Json
 from imagesession._offline.faults import GENERATIONS, Fault
 from imagesession._offline.images import Given
 from imagesession._offline.overlays import Overlay
-from imagesession._offline.sketch import SketchState
 from imagesession._offline.pictures import Painter
 from imagesession._offline.records import Record
 from imagesession._offline.replies import Writer
+from imagesession._offline.sketch import SketchState
 from imagesession._offline.tool import Tool
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from imagesession._offline import sketch as sketching
+from imagesession._offline.pictures import Look, Pictures
 from imagesession._offline.sketch import SketchState
 from imagesession._offline.sketch.encode import Format
-from imagesession._offline.pictures import Look, Pictures
 from imagesession.testing import OfflineProvider
 
 if TYPE_CHECKING:

@@ -5,6 +5,13 @@ A sketch is an SVG document, and resvg turns it into pixels. It never passes for
 every picture says in its metadata what it is, and a description says what was not understood.
 """
 
-from imagesession._offline.sketch.sketch import SketchState, describe, from_image, refine, render, start
+from imagesession._offline.sketch.sketch import (
+    SketchState,
+    describe,
+    from_image,
+    refine,
+    render,
+    start,
+)
 
 __all__ = ["SketchState", "describe", "from_image", "refine", "render", "start"]

@@ -4,8 +4,8 @@ Angles: show a subject from the side, from a corner or from above, by moving its
 
 import attrs
 
-from imagesession._offline.sketch.colour import dark
 from imagesession._offline.sketch.canvas import Mark, Shape, Text, Warp, flat_colour, warped
+from imagesession._offline.sketch.colour import dark
 from imagesession._offline.sketch.path import Point
 from imagesession._offline.sketch.plan import Angle
 

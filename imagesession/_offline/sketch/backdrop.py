@@ -5,8 +5,8 @@ Backdrops: what stands behind and below the subjects. Units: the picture's short
 import random
 
 from imagesession._offline.sketch import path
-from imagesession._offline.sketch.colour import Colour, dark, light, mix, rgb
 from imagesession._offline.sketch.canvas import Linear, Pen, Stop, down, fade, vanish
+from imagesession._offline.sketch.colour import Colour, dark, light, mix, rgb
 from imagesession._offline.sketch.light import Light
 from imagesession._offline.sketch.path import Point
 

@@ -4,10 +4,10 @@ Draw buttons: one wide shape with its words, and the sign that goes with them.
 
 import attrs
 
-from imagesession._offline.sketch.colour import Colour, dark, light, luminance, rgb
 from imagesession._offline.sketch.canvas import Pen, down
-from imagesession._offline.sketch.plan import Item, Plan
+from imagesession._offline.sketch.colour import Colour, dark, light, luminance, rgb
 from imagesession._offline.sketch.lettering import letter, text_width
+from imagesession._offline.sketch.plan import Item, Plan
 from imagesession._offline.sketch.staging import ground_of, put, tone_of
 from imagesession._offline.sketch.symbols import Tone
 

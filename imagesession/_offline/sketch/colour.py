@@ -14,33 +14,12 @@ from typing import Literal, TypeAlias
 
 import attrs
 
+from imagesession._offline.sketch import words
+
 Colour: TypeAlias = tuple[int, int, int]
 
-NAMES: dict[str, str] = {
-    "red": "#e23b3b", "crimson": "#c2183c", "scarlet": "#f03524", "maroon": "#7b1e2b",
-    "burgundy": "#721c35", "pink": "#f58fb2", "magenta": "#d6329b", "fuchsia": "#e0309f",
-    "rose": "#ee6c8a", "coral": "#ff7f66", "salmon": "#fa8f7c", "peach": "#ffb897",
-    "orange": "#f5892b", "amber": "#f8ae22", "yellow": "#f9d13d", "gold": "#d9a832",
-    "golden": "#d9a832", "mustard": "#d8a128", "lime": "#a6d534", "green": "#3fa35b",
-    "olive": "#7f8640", "emerald": "#1f9d6b", "mint": "#8fd9bd", "sage": "#9caf88",
-    "teal": "#1f8a8c", "turquoise": "#35bfb8", "cyan": "#27c2dd", "aqua": "#4fd0d8",
-    "azure": "#3a96e8", "blue": "#2f6fde", "navy": "#1e2f5e", "indigo": "#4a46b5",
-    "violet": "#8a5cd6", "purple": "#7b45b8", "lavender": "#b9a5e3", "lilac": "#c8a6dd",
-    "plum": "#85396f", "brown": "#8a5a3b", "chocolate": "#5d3a26", "tan": "#d0ab7f",
-    "beige": "#ecdfc6", "cream": "#f8efdb", "ivory": "#f9f5e6", "white": "#fbfbf9",
-    "silver": "#bcc3cb", "gray": "#8d949c", "grey": "#8d949c", "charcoal": "#39404a",
-    "black": "#23252b", "bronze": "#a8723a", "copper": "#b9714a", "khaki": "#b9ad7c",
-}  # fmt: skip
-
-FOREIGN = {
-    "rot": "red", "rote": "red", "rotes": "red", "roter": "red", "blau": "blue", "blaues": "blue",
-    "blaue": "blue", "blauer": "blue", "grün": "green", "grünes": "green", "grüne": "green",
-    "gelb": "yellow", "gelbe": "yellow", "gelbes": "yellow", "schwarz": "black", "weiß": "white",
-    "rouge": "red", "bleu": "blue", "bleue": "blue", "vert": "green", "verte": "green",
-    "jaune": "yellow", "noir": "black", "blanc": "white", "rojo": "red", "roja": "red",
-    "azul": "blue", "verde": "green", "amarillo": "yellow", "negro": "black", "blanco": "white",
-    "rosso": "red", "rossa": "red", "giallo": "yellow", "nero": "black", "bianco": "white",
-}  # fmt: skip
+NAMES: dict[str, str] = words.SECTIONS["colours"]
+FOREIGN = {word: name for name, said in words.SECTIONS["foreign"].items() for word in said.split()}
 _HEX = re.compile(r"#?(?:[0-9a-f]{6}|[0-9a-f]{3})", re.IGNORECASE)
 
 

@@ -86,6 +86,8 @@ def changed(image: Image.Image, plan: Plan) -> Image.Image:
     changes = lit_by(plan.lighting) + plan.look + plan.changes + _TIMES.get(plan.time or "", ())
     changes += tuple(_WEATHER[name] for name in sorted(plan.weather))
     changes += (Change(kind="contrast", amount=1.2),) if plan.stormy else ()
+    if any(change.kind == "contrast" and change.amount > 1 for change in plan.changes):
+        image = film.on_colours(image, lambda rgb: ImageOps.autocontrast(rgb, cutoff=1))
     return film.soften(film.recolour(image, changes), plan.blur)
 
 
@@ -225,7 +227,7 @@ def _regions(opening: Image.Image) -> list[tuple[int, int, int, int]]:
         a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
         for a, b in itertools.combinations(apart, 2)
     )
-    if whole and (crossing or not 1 < len(apart) <= 4):  # noqa: PLR2004
+    if whole and (crossing or not 1 < len(apart) <= 4):
         return [whole]
     return apart
 

@@ -129,7 +129,7 @@ def blocks(size: tuple[int, int], plan: Plan) -> tuple[int, int]:
     """
     Choose how many blocks a piece of pixel art has.
     """
-    k = max(1, min(size) // (88 if plan.styles.count("pixel") < 2 else 56))  # noqa: PLR2004
+    k = max(1, min(size) // (88 if plan.styles.count("pixel") < 2 else 56))
     return (max(1, size[0] // k), max(1, size[1] // k))
 
 
@@ -156,7 +156,7 @@ def _posterised(image: Image.Image) -> Image.Image:
 
 
 def _washed(image: Image.Image) -> Image.Image:
-    small = image.reduce(2) if min(image.size) > 400 else image  # noqa: PLR2004
+    small = image.reduce(2) if min(image.size) > 400 else image
     return resized(small.filter(ImageFilter.ModeFilter(7)), image.size)
 
 

@@ -5,8 +5,8 @@ Landscapes: mountains, woods, cities, seas and lakes under their sky.
 import attrs
 
 from imagesession._offline.sketch import backdrop, path
-from imagesession._offline.sketch.colour import Colour, dark, light, mix, rgb
 from imagesession._offline.sketch.canvas import Mark, Shape, Text, down, faded
+from imagesession._offline.sketch.colour import Colour, dark, light, mix, rgb
 from imagesession._offline.sketch.staging import Stage, put, tone_of
 from imagesession._offline.sketch.symbols import TABLE
 

@@ -10,6 +10,7 @@ import functools
 import os
 import tempfile
 import unicodedata
+from pathlib import Path
 
 from PIL import ImageFont
 
@@ -41,7 +42,7 @@ def font_file() -> str:
     handle, name = tempfile.mkstemp(prefix="imagesession-", suffix=".otf")
     with os.fdopen(handle, "wb") as file:
         file.write(data)
-    atexit.register(lambda: os.path.exists(name) and os.unlink(name))
+    atexit.register(Path(name).unlink, missing_ok=True)
     return name
 
 

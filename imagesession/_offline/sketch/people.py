@@ -4,62 +4,18 @@ People: which parts of the figure tell a sailor from a doctor, and the old from 
 
 import attrs
 
-from imagesession._offline.sketch import symbols
+from imagesession._offline.sketch import symbols, words
 from imagesession._offline.sketch.canvas import Pen
 from imagesession._offline.sketch.colour import Colour, rgb
 from imagesession._offline.sketch.symbols import Tone
 
-# What a word says of a person: parts to wear, and traits.
-WHO: dict[str, str] = {
-    word: look
-    for words, look in (
-        ("man men guy gentleman mann hombre homme father dad husband brother", "man"),
-        ("woman lady female frau mujer femme mother mom wife sister", "woman"),
-        ("boy son", "man child"), ("girl daughter", "woman child"),
-        ("child kid toddler kind", "child"),
-        ("grandfather grandpa", "man old glasses moustache"),
-        ("grandmother grandma granny", "woman old glasses"),
-        ("sailor seaman mariner fisherman captain skipper", "peacoat hat-captain beard"),
-        ("doctor physician surgeon", "coat stethoscope"), ("nurse", "woman uniform hat-nurse"),
-        ("scientist chemist professor researcher pharmacist", "coat glasses"),
-        ("astronaut cosmonaut spaceman", "spacesuit"),
-        ("chef cook baker", "jacket apron hat-chef"), ("waiter waitress barista", "shirt apron"),
-        ("farmer gardener", "overalls hat-straw"), ("cowboy cowgirl", "shirt vest hat-cowboy"),
-        ("king", "man robe ermine crown beard"), ("queen", "woman robe ermine crown"),
-        ("prince", "man robe crown"), ("princess", "woman dress crown"),
-        ("policeman policewoman police officer", "uniform hat-police"),
-        ("firefighter fireman", "uniform hat-fire"),
-        ("builder worker engineer carpenter plumber mechanic", "overalls hat-hard"),
-        ("businessman manager lawyer banker politician president", "man suit"),
-        ("businesswoman", "woman suit"), ("groom", "man suit"), ("bride", "woman dress"),
-        ("pirate", "peacoat hat-pirate patch beard"),
-        ("wizard sorcerer magician", "man robe hat-wizard beard old"),
-        ("witch", "woman robe hat-wizard"), ("knight", "armour helm"),
-        ("superhero hero's", "tee cape"), ("santa", "man robe hat-santa beard old"),
-        ("dancer ballerina singer actress", "woman dress"),
-        ("runner athlete jogger", "tee headband"), ("graduate", "robe hat-graduate"),
-        ("student pupil", "tee glasses"), ("teacher librarian", "sweater glasses"),
-        ("detective spy", "coat hat"), ("artist painter poet", "sweater hat"),
-        ("musician guitarist", "tee shades"), ("person", ""),
-    )
-    for word in words.split()
-}  # fmt: skip
-# What a word adds to whoever is there.
-TRAITS: dict[str, str] = {
-    word: look
-    for words, look in (
-        ("old elderly aged senior", "old"), ("young", "young"), ("bearded beard", "beard"),
-        ("moustache mustache", "moustache"), ("bald", "bald"),
-        ("glasses spectacles", "glasses"), ("sunglasses shades", "shades"),
-        ("coat lab", "coat"), ("dress gown skirt", "dress"), ("suit tuxedo", "suit"),
-        ("hat cap fedora", "hat"), ("crown", "crown"), ("apron", "apron"), ("robe", "robe"),
-        ("overalls dungarees", "overalls"), ("cape", "cape"), ("tee t-shirt", "tee"),
-        ("sweater jumper hoodie jacket", "sweater"), ("helmet", "hat-hard"),
-        ("blond blonde", "hair=#e3bd6a"), ("redhead ginger", "hair=#b5562a"),
-        ("brunette", "hair=#4a3026"), ("curly", "curly"), ("woman female lady girl", "woman"),
-    )
-    for word in words.split()
-}  # fmt: skip
+
+def _by_word(section: str) -> dict[str, str]:
+    return {word: look for said, look in words.SECTIONS[section].items() for word in said.split()}
+
+
+WHO = _by_word("who")  # what a word says of a person: parts to wear, and traits
+TRAITS = _by_word("traits")  # what a word adds to whoever is there
 _OUTFITS = (
     "coat", "peacoat", "spacesuit", "jacket", "overalls", "robe", "uniform", "suit", "dress",
     "armour", "tee", "shirt", "sweater",
@@ -147,7 +103,7 @@ def _hair(traits: frozenset[str], hat: str, number: int, *, long: bool) -> str:
         return "hair-long"
     if "woman" in traits:
         return "hair-pigtails" if "child" in traits else "hair-bun"
-    return "hair-curly" if "curly" in traits or number % 4 == 3 else "hair-short"  # noqa: PLR2004
+    return "hair-curly" if "curly" in traits or number % 4 == 3 else "hair-short"
 
 
 def draw(pen: Pen, who: Person) -> None:

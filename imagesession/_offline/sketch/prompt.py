@@ -15,7 +15,7 @@ from imagesession._offline.sketch.briefs import brief
 from imagesession._offline.sketch.colour import Change, Colour, dark, luminance, rgb
 from imagesession._offline.sketch.lettering import printable
 from imagesession._offline.sketch.looks import refined_look
-from imagesession._offline.sketch.naming import READ, Found, find, keyword, letters, shape
+from imagesession._offline.sketch.naming import READ, Found, find, keyword, label, letters, shape
 from imagesession._offline.sketch.plan import Item, Plan, Time
 from imagesession._offline.sketch.symbols import TABLE
 
@@ -110,6 +110,8 @@ def _opened(prompt: str, seed: int) -> Plan:
         shape=shape(text), keyword=keyword(prompt), removed=frozenset(found.removed),
         seed=seed, unknown=_strange(found, lettering),
     )  # fmt: skip
+    if layout is None and [item.name for item in items] == ["button"] and not found.removed:
+        start = attrs.evolve(start, layout="button", label=label(prompt))
     return _in_palette(_as_poster(start, prompt), refined_look(text, relative=True))[0]
 
 

@@ -5,19 +5,12 @@ Scenes: landscapes, streets, seas, skies and rooms, with their subjects in them.
 
 from imagesession._offline.sketch import backdrop, path, poster
 from imagesession._offline.sketch.angles import seen
+from imagesession._offline.sketch.canvas import Linear, Pen, Stop, down, fade, faded
 from imagesession._offline.sketch.colour import Colour, dark, light, luminance, mix, rgb
-from imagesession._offline.sketch.canvas import Linear, Pen, Stop, down, faded, fade
 from imagesession._offline.sketch.landscape import LIT, heaven, landscape
 from imagesession._offline.sketch.light import light_of
 from imagesession._offline.sketch.plan import Item, Plan
-from imagesession._offline.sketch.staging import (
-    Stage,
-    lit,
-    put,
-    shadow,
-    surroundings,
-    tone_of,
-)
+from imagesession._offline.sketch.staging import Stage, lit, put, shadow, surroundings, tone_of
 from imagesession._offline.sketch.symbols import TABLE
 
 _PARTS = frozenset({"button", "dashboard"})  # of a user interface: they stand alone

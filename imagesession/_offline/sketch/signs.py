@@ -5,11 +5,11 @@ Signs: logos and icons, which are one mark on a plain ground.
 import attrs
 
 from imagesession._offline.sketch import path
-from imagesession._offline.sketch.colour import Colour, dark, distance, light, luminance, mix, rgb
 from imagesession._offline.sketch.canvas import Linear, Pen, Stop
-from imagesession._offline.sketch.plan import Item, Plan
+from imagesession._offline.sketch.colour import Colour, dark, distance, light, luminance, mix, rgb
 from imagesession._offline.sketch.lettering import letter as set_line
 from imagesession._offline.sketch.lettering import text_width
+from imagesession._offline.sketch.plan import Item, Plan
 from imagesession._offline.sketch.staging import ground_of, is_dark, put, tone_of
 from imagesession._offline.sketch.symbols import TABLE, Tone
 

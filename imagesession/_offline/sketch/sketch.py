@@ -144,7 +144,7 @@ def _shaped(prompt: str, size: tuple[int, int] | None, *, masked: bool) -> tuple
     has = "wide" if w > h * 1.2 else "tall" if h > w * 1.2 else "square" if w == h else ""
     if masked or not shape or shape == has:
         return size
-    if 800 <= max(size) <= 1536:  # noqa: PLR2004 - what a model draws
+    if 800 <= max(size) <= 1536:
         return _SHAPES[shape]
     short = min(size) - min(size) % 2
     long = short * 3 // 2

@@ -8,7 +8,16 @@ import random
 import attrs
 
 from imagesession._offline.sketch import path, people, symbols
-from imagesession._offline.sketch.canvas import Linear, Mark, Pen, Radial, Stop, Text, flat_colour, recoloured
+from imagesession._offline.sketch.canvas import (
+    Linear,
+    Mark,
+    Pen,
+    Radial,
+    Stop,
+    Text,
+    flat_colour,
+    recoloured,
+)
 from imagesession._offline.sketch.colour import (
     Change,
     Colour,

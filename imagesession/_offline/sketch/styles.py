@@ -9,17 +9,6 @@ from collections.abc import Callable
 import attrs
 
 from imagesession._offline.sketch import path
-from imagesession._offline.sketch.colour import (
-    Change,
-    Colour,
-    changed,
-    dark,
-    light,
-    luminance,
-    mix,
-    rgb,
-    vivid,
-)
 from imagesession._offline.sketch.canvas import (
     Drawing,
     Linear,
@@ -32,6 +21,17 @@ from imagesession._offline.sketch.canvas import (
     is_veil,
     recoloured,
     spread,
+)
+from imagesession._offline.sketch.colour import (
+    Change,
+    Colour,
+    changed,
+    dark,
+    light,
+    luminance,
+    mix,
+    rgb,
+    vivid,
 )
 from imagesession._offline.sketch.path import Point
 from imagesession._offline.sketch.plan import Plan

@@ -144,7 +144,7 @@ def pixels(drawing: Drawing, size: tuple[int, int], *, transparent: bool = False
     Render a drawing at a size in pixels, as RGB, or as RGBA without paper.
     """
     marks = drawing.marks
-    if transparent or min(size) < 256:  # noqa: PLR2004 - small pictures are quick anyway
+    if transparent or min(size) < 256:
         image = _rendered(drawing, size, marks, paper=not transparent)
         return image if transparent else image.convert("RGB")
     # Nothing but light and shade at first: rendered small and enlarged, it looks the same. So does
@@ -233,8 +233,8 @@ def _steps(fill: Linear) -> list[tuple[float, float, Stop]]:
     first, last = fill.stops[0], fill.stops[-1]
     out = [(-1e4, y + first.offset * tall, first)]
     for a, b in itertools.pairwise(fill.stops):
-        most = max(abs(p - q) for p, q in zip(a.colour, b.colour, strict=True))
-        most = max(most, abs(a.alpha - b.alpha) * 160)
+        tones = [abs(p - q) for p, q in zip(a.colour, b.colour, strict=True)]
+        most = max(*tones, abs(a.alpha - b.alpha) * 160)
         n = max(1, min(round(most / 2), round((b.offset - a.offset) * abs(tall) / 3)))
         for i in range(n):
             t = (i + 0.5) / n

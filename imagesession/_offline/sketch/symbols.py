@@ -9,6 +9,7 @@ it is asked for.
 import functools
 import re
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any, Literal, TypeAlias, cast
 from xml.etree import ElementTree as ET
@@ -16,16 +17,7 @@ from xml.etree import ElementTree as ET
 import attrs
 
 from imagesession._offline.sketch import path
-from imagesession._offline.sketch.canvas import (
-    Linear,
-    Mark,
-    Paint,
-    Pen,
-    Radial,
-    Role,
-    Shape,
-    Stop,
-)
+from imagesession._offline.sketch.canvas import Linear, Mark, Paint, Pen, Radial, Role, Shape, Stop
 from imagesession._offline.sketch.colour import Colour, dark, light, rgb
 from imagesession._offline.sketch.lettering import text_width
 
@@ -172,11 +164,13 @@ def _piece(node: "ET.Element[str]", part: str) -> _Piece:
     return _Piece(part=part, shape=shape, fill="" if fill == "none" else fill, line=line)
 
 
-def _colour(key: str, tone: Tone) -> Colour:
-    return rgb(key) if key.startswith("#") else cast("Colour", getattr(tone, key))
+def _colour(key: str, tone: Tone | Mapping[str, Colour]) -> Colour:
+    if key.startswith("#"):
+        return rgb(key)
+    return tone[key] if isinstance(tone, Mapping) else cast("Colour", getattr(tone, key))
 
 
-def _filled(key: str, tone: Tone, gradients: _Gradients) -> Paint | None:
+def _filled(key: str, tone: Tone | Mapping[str, Colour], gradients: _Gradients) -> Paint | None:
     if not key:
         return None
     found = re.fullmatch(r"url\(#(.+)\)", key)
@@ -187,7 +181,7 @@ def _filled(key: str, tone: Tone, gradients: _Gradients) -> Paint | None:
     return attrs.evolve(ink, stops=tuple(stops))
 
 
-def draw(pen: Pen, name: str, tone: Tone, parts: tuple[str, ...] = ()) -> None:
+def draw(pen: Pen, name: str, tone: Tone | Mapping[str, Colour], parts: tuple[str, ...] = ()) -> None:
     """
     Draw a symbol into its box of 100 by 100, with the parts that are named, in their order.
     """
@@ -208,6 +202,13 @@ def _letter(pen: Pen, piece: _Piece, fill: Paint | None) -> None:
     x, baseline = piece.shape.contours[0][0]
     pen.letter(piece.text, x, baseline - 0.35 * piece.size, piece.size, cast("Any", fill),
                width=text_width(piece.text, piece.size), bold=0.02)  # fmt: skip
+
+
+def names(folder: str) -> list[str]:
+    """
+    Name the symbols in a folder.
+    """
+    return [f"{folder}/{file.name.removesuffix('.svg')}" for file in (_HERE / folder).iterdir()]
 
 
 @functools.cache
