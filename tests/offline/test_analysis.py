@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
-from PIL import Image, ImageStat
+from PIL import Image, ImageEnhance, ImageStat
 
 from imagesession._offline.findings import report
 from imagesession._offline.sketch import render, start

@@ -6,7 +6,7 @@ import random
 
 import attrs
 
-from imagesession._offline.sketch import backdrop, path, poster, signs, styles
+from imagesession._offline.sketch import grounds, path, poster, signs, styles
 from imagesession._offline.sketch.buttons import button
 from imagesession._offline.sketch.canvas import (
     UNIT,
@@ -22,7 +22,7 @@ from imagesession._offline.sketch.colour import changed, distance, light, lumina
 from imagesession._offline.sketch.lettering import fitting, letter, text_width
 from imagesession._offline.sketch.plan import Item, Plan
 from imagesession._offline.sketch.product import product
-from imagesession._offline.sketch.scenery import scene
+from imagesession._offline.sketch.scene import scene
 from imagesession._offline.sketch.staging import NIGHT, ground_of, is_dark, put, tone_of
 from imagesession._offline.sketch.symbols import Tone
 
@@ -86,7 +86,7 @@ def _weathered(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
     ground = ground_of(plan)
     ink = mix(ground, rgb("#4f86b8"), 0.75) if luminance(ground) > 120 else rgb("#cfe2f5")
     before = len(pen.marks)
-    backdrop.weather(pen, random.Random(plan.seed + 5), w, h, plan.weather - {"fog"}, phase=phase)
+    grounds.weather(pen, w, h, plan.weather, phase=phase)
     if "autumn" not in plan.weather:
         pen.marks[before:] = [
             attrs.evolve(mark, fill=ink if mark.fill else None, stroke=ink if mark.stroke else None)
@@ -94,7 +94,7 @@ def _weathered(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
         ]  # fmt: skip
     if "fog" in plan.weather:
         veil = mix(ground, rgb("#f4f6f8"), 0.4)
-        backdrop.fog(pen, random.Random(plan.seed), w, h, h * 0.25, veil)
+        grounds.fog(pen, random.Random(plan.seed), w, h, h * 0.25, veil)
 
 
 def _pattern(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:

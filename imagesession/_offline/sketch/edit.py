@@ -10,7 +10,7 @@ import re
 import attrs
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
-from imagesession._offline.sketch import backdrop, encode, film, svg
+from imagesession._offline.sketch import encode, film, grounds, svg
 from imagesession._offline.sketch.briefs import brief
 from imagesession._offline.sketch.canvas import UNIT, Drawing, Mark, Pen
 from imagesession._offline.sketch.colour import Change, rgb
@@ -171,9 +171,9 @@ def _laid_over(image: Image.Image, plan: Plan) -> Image.Image:
     for i, item in enumerate(plan.everything[:6]):
         _put(pen, plan, i, w, h)
         del item
-    backdrop.weather(pen, random.Random(plan.seed), w, h, plan.weather)
+    grounds.weather(pen, w, h, plan.weather)
     if "fog" in plan.weather:
-        backdrop.fog(pen, random.Random(plan.seed), w, h, h * 0.3, rgb("#e6eaee"))
+        grounds.fog(pen, random.Random(plan.seed), w, h, h * 0.3, rgb("#e6eaee"))
     return _stamped(image, [*pen.marks, *captions(w, h, plan), *notes(w, h, plan)])
 
 

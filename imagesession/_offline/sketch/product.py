@@ -9,7 +9,7 @@ from imagesession._offline.sketch.angles import FLAT, seen
 from imagesession._offline.sketch.canvas import Linear, Pen, Stop, down, recoloured
 from imagesession._offline.sketch.colour import Change, Colour, dark, light, luminance, rgb
 from imagesession._offline.sketch.plan import Item, Lighting, Plan, Time
-from imagesession._offline.sketch.scenery import scene
+from imagesession._offline.sketch.scene import scene
 from imagesession._offline.sketch.staging import (
     NIGHT,
     dim,

@@ -3,8 +3,6 @@ Staging: what a scene's parts share, and how a single subject is put into a pict
 colours, its shadow and its light.
 """
 
-import random
-
 import attrs
 
 from imagesession._offline.sketch import path, people, symbols
@@ -28,40 +26,12 @@ from imagesession._offline.sketch.colour import (
     mix,
     rgb,
 )
-from imagesession._offline.sketch.light import Light
 from imagesession._offline.sketch.plan import Item, Plan
 from imagesession._offline.sketch.symbols import TABLE, Tone
 
 NIGHT = rgb("#171b26")
 SHADE: Colour = (24, 20, 48)
 _SKIES = {"sunset": rgb("#ffb088"), "dawn": rgb("#f9cdd3"), "day": rgb("#cfe8f7")}
-
-
-@attrs.frozen(kw_only=True)
-class Stage:
-    """
-    Represent what every part of a scene needs to know.
-    """
-
-    plan: Plan
-    pen: Pen
-    w: float
-    h: float
-    air: Light
-    centre: float  # where the main subject stands, as a share of the width
-    phase: float  # how far an animation is, 0 to 1
-
-    def rng(self, salt: int) -> random.Random:
-        """
-        Give a source of chance of its own to a part, so that parts do not disturb each other.
-        """
-        return random.Random(self.plan.seed * 31 + salt)
-
-    def has(self, *names: str) -> bool:
-        """
-        Tell whether the prompts name one of these.
-        """
-        return any(item.name in names for item in self.plan.everything)
 
 
 def is_dark(plan: Plan) -> bool:

@@ -18,7 +18,7 @@ import attrs
 
 from imagesession._offline.sketch import path
 from imagesession._offline.sketch.canvas import Linear, Mark, Paint, Pen, Radial, Role, Shape, Stop
-from imagesession._offline.sketch.colour import Colour, dark, light, rgb
+from imagesession._offline.sketch.colour import Colour, dark, light, mix, rgb
 from imagesession._offline.sketch.lettering import text_width
 
 Place: TypeAlias = Literal[
@@ -63,6 +63,20 @@ class Tone:
             main=main, accent=accent, dark=dark(main, 0.32), light=light(main, 0.38),
             pale=light(main, 0.72), ink=dark(main, 0.78), paper=paper,
         )  # fmt: skip
+
+
+class Palette(dict[str, Colour]):
+    """
+    Hold colours by name; `far_near_40` is two of them mixed, `far_L20` a lighter and `far_D20` a
+    darker one.
+    """
+
+    def __missing__(self, key: str) -> Colour:
+        rest, share = key.rsplit("_", 1)
+        if share[0] in "LD":
+            return (light if share[0] == "L" else dark)(self[rest], int(share[1:]) / 100)
+        one, other = rest.rsplit("_", 1)
+        return mix(self[one], self[other], int(share) / 100)
 
 
 @attrs.frozen(kw_only=True)

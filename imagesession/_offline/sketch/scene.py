@@ -2,15 +2,14 @@
 Scenes: landscapes, streets, seas, skies and rooms, with their subjects in them.
 """
 
-
-from imagesession._offline.sketch import backdrop, path, poster
+from imagesession._offline.sketch import grounds, poster
 from imagesession._offline.sketch.angles import seen
-from imagesession._offline.sketch.canvas import Linear, Pen, Stop, down, fade, faded
-from imagesession._offline.sketch.colour import Colour, dark, light, luminance, mix, rgb
-from imagesession._offline.sketch.landscape import LIT, heaven, landscape
+from imagesession._offline.sketch.canvas import Pen, faded
+from imagesession._offline.sketch.colour import Colour, light, luminance, mix, rgb
+from imagesession._offline.sketch.grounds import Stage
 from imagesession._offline.sketch.light import light_of
 from imagesession._offline.sketch.plan import Item, Plan
-from imagesession._offline.sketch.staging import Stage, lit, put, shadow, surroundings, tone_of
+from imagesession._offline.sketch.staging import lit, put, shadow, surroundings, tone_of
 from imagesession._offline.sketch.symbols import TABLE
 
 _PARTS = frozenset({"button", "dashboard"})  # of a user interface: they stand alone
@@ -46,110 +45,25 @@ def _surroundings(stage: Stage, objects: list[Item]) -> float:
     if place == "meadow" and _indoors(stage):
         return _room(stage, first[0])
     if lands and place not in {"under", "space"}:
-        return landscape(stage, lands)
+        return grounds.landscape(stage, lands)
     return _around(stage, first, place)
 
 
 def _around(stage: Stage, first: list[Item], place: str) -> float:
     match place:
-        case "water":
-            return landscape(stage, {"sea"})
         case "under":
-            tint = stage.plan.ground or rgb("#2487b5")
-            backdrop.underwater(stage.pen, stage.rng(1), stage.w, stage.h, tint)
-            return stage.h * 0.72
+            return grounds.deep(stage)
         case "road":
-            return _street(stage)
+            return grounds.street(stage)
         case "space":
-            return _space(stage)
-        case "air":
-            return landscape(stage, {"sky"})
+            return grounds.space(stage)
         case "room":
             return _room(stage, first[0])
         case "plain":
-            calm = first[0].name in _PARTS
-            poster.ground(stage.plan, stage.pen, stage.w, stage.h, calm=calm)
+            poster.ground(stage.plan, stage.pen, stage.w, stage.h, calm=first[0].name in _PARTS)
             return stage.h * 0.5 + 300
         case _:
-            return landscape(stage, set())
-
-
-def _street(stage: Stage) -> float:
-    pen, w, h, air = stage.pen, stage.w, stage.h, stage.air
-    kerb = h * 0.7
-    backdrop.sky(pen, w, h, kerb, air)
-    lamps = LIT if air.dusky or "rain" in stage.plan.weather else None
-    post = w * (0.8 if stage.centre <= 0.5 else 0.2)
-    if lamps or "rain" in stage.plan.weather:
-        with pen.role("glow"):
-            pen.glow(post - 74, kerb - 436, 270, LIT, 0.95)
-    if stage.plan.time == "night":
-        backdrop.stars(pen, stage.rng(2), w, kerb * 0.7, (255, 250, 235))
-    if not stage.plan.weather & {"rain", "snow"}:
-        heaven(stage, kerb)
-    if stage.plan.time in {None, "day"} and "rain" not in stage.plan.weather:
-        backdrop.clouds(pen, stage.rng(4), w, kerb * 0.8, air, 2)
-    haze = air.sky[-1]
-    backdrop.skyline(pen, stage.rng(21), w, kerb, kerb * 0.72, mix(air.far, haze, 0.45), None)
-    backdrop.skyline(pen, stage.rng(22), w, kerb, kerb * 0.5, mix(air.far, air.near, 0.35), lamps)
-    rng = stage.rng(23)
-    for x in (0.07, 0.93, 0.3 if w > 1300 else 1.2):
-        green = mix(air.grass[1], air.near, 0.25)
-        pen.rect(w * x - 6, kerb - 90, 12, 92, dark(rgb("#6d4c3a"), 0.2))
-        for dx, dy, r in ((-34, -110, 52), (34, -110, 52), (0, -160, 62)):
-            pen.circle(w * x + dx, kerb + dy, r + rng.uniform(-6, 6), green)
-    road = mix(rgb("#6b7280"), air.near, 0.45)
-    pen.rect(0, kerb, w, 30, light(mix(rgb("#b6b4b0"), air.near, 0.3), 0.15))
-    pen.rect(0, kerb + 26, w, 8, dark(road, 0.3))
-    pen.rect(0, kerb + 32, w, h - kerb, down(kerb, h - kerb, light(road, 0.14), dark(road, 0.3)))
-    y = kerb + (h - kerb) * 0.78
-    for i in range(int(w / 210) + 2):
-        pen.rect(i * 210 - 60, y, 120, 11, "#f4efdf", radius=4, alpha=0.75)
-    if lamps or "rain" in stage.plan.weather:
-        _lamp_post(stage, post, kerb)
-    if "rain" in stage.plan.weather:
-        for x, y, r in ((0.2, 0.9, 130), (0.72, 0.94, 170), (0.5, 0.84, 220)):
-            pen.ellipse(w * x, h * y, r, r * 0.14, light(air.sky[-1], 0.25), alpha=0.3)
-            pen.shape([path.ellipse(w * x, h * y, r * 0.5, r * 0.07)], None, stroke=(255, 255, 255),
-                      width=2.4, alpha=0.4)  # fmt: skip
-    return kerb + (h - kerb) * 0.52
-
-
-def _lamp_post(stage: Stage, x: float, base: float) -> None:
-    pen, ink = stage.pen, rgb("#2e3440")
-    pen.rect(x - 5, base - 430, 10, 446, ink)
-    pen.trace(
-        f"M{x} {base - 426} C{x} {base - 480} {x - 66} {base - 484} {x - 74} {base - 448}", ink, 9
-    )
-    pen.path(f"M{x - 96} {base - 434} C{x - 92} {base - 458} {x - 56} {base - 458} "
-             f"{x - 52} {base - 434} Z", ink)  # fmt: skip
-    pen.ellipse(x - 74, base - 433, 17, 8, "#fff2c9")
-
-
-def _space(stage: Stage) -> float:
-    pen, w, h = stage.pen, stage.w, stage.h
-    hue = stage.plan.ground or rgb("#1b2358")
-    pen.rect(
-        0,
-        0,
-        w,
-        h,
-        Linear(
-            (0, 0),
-            (w * 0.4, h),
-            (Stop(0, dark(hue, 0.75)), Stop(0.55, hue), Stop(1, mix(hue, rgb("#8a4a9c"), 0.55))),
-        ),
-    )
-    with pen.role("glow"):
-        for x, y, r, ink in ((0.2, 0.75, 420, "#b45fc4"), (0.85, 0.3, 380, "#3f8fd0")):
-            pen.glow(w * x, h * y, r, ink, 0.42)
-    backdrop.stars(pen, stage.rng(2), w, h, (255, 250, 235))
-    if not stage.has("planet"):
-        x, y, r = w * 0.85, h * 0.2, 105
-        pen.circle(x, y, r, Linear((x - r, y - r), (x + r, y + r),
-                                   fade("#ffcf9a", "#c9577c")))  # fmt: skip
-        pen.shape([path.arc(x, y, 165, 160, 380, 0.26)], None, stroke="#f6dfb4", width=9, closed=False)
-    return h * 0.5 + 0.36 * 1000
+            return grounds.landscape(stage, {"water": {"sea"}, "air": {"sky"}}.get(place, set()))
 
 
 def _room(stage: Stage, item: Item) -> float:
@@ -158,11 +72,8 @@ def _room(stage: Stage, item: Item) -> float:
     wall = plan.ground or _wall(main, plan)
     if plan.time == "night":
         wall = mix(wall, rgb("#27305c"), 0.72)
-    floor = h * 0.74
     window = bool(plan.time or plan.weather or plan.seed % 3 == 0) or _indoors(stage)
-    accent = plan.accent or plan.scheme.accent
-    backdrop.room(stage.pen, stage.rng(11), w, h, wall, floor=floor, accent=accent, air=stage.air,
-                  window=window)  # fmt: skip
+    floor = grounds.room(stage, wall, window=window)
     if w > 1250 and stage.centre == 0.5 and not stage.has("plant"):
         for side in (0.1, 0.9) if w > 1700 else (0.9,):
             plant = Item(name="plant")
@@ -275,6 +186,5 @@ def _ground_contact(stage: Stage, item: Item, x: float, y: float, size: float) -
 def _weather(stage: Stage) -> None:
     pen, plan, w, h = stage.pen, stage.plan, stage.w, stage.h
     if "fog" in plan.weather:
-        with pen.role("weather"):
-            backdrop.fog(pen, stage.rng(40), w, h, h * 0.38, light(stage.air.sky[-1], 0.3))
-    backdrop.weather(pen, stage.rng(41), w, h, plan.weather, phase=stage.phase)
+        grounds.fog(pen, stage.rng(40), w, h, h * 0.38, light(stage.air.sky[-1], 0.3))
+    grounds.weather(pen, w, h, plan.weather, phase=stage.phase)
