@@ -56,11 +56,11 @@ class Unruly:
     def __getattr__(self, name: str) -> Any:
         return getattr(sketching, name)
 
-    def render(self, story: SketchState, **how: Any) -> bytes:
+    def render(self, state: SketchState, **how: Any) -> bytes:
         """
         Draw a picture.
         """
-        return sketching.render(story, **how) if story.mask is None else self.reply
+        return sketching.render(state, **how) if state.mask is None else self.reply
 
 
 MakeUnruly = Callable[[bytes], tuple[Any, OfflineProvider]]

@@ -7,7 +7,7 @@ Formats: https://platform.openai.com/docs/guides/structured-outputs
 import functools
 import json
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
 import attrs
 from PIL import ImageStat
@@ -31,7 +31,7 @@ def wants_findings(text: Node | None, *, draws: bool) -> bool:
     if form is None or kind == "text" or draws:
         return False
     schema = form.need("schema") if kind == "json_schema" else form
-    if kind == "json_object" or not _is_ours(cast("Any", schema.value)):
+    if kind == "json_object" or not _is_ours(schema.value):
         raise schema.wrong(_ONLY)
     return True
 
@@ -39,9 +39,9 @@ def wants_findings(text: Node | None, *, draws: bool) -> bool:
 def _is_ours(schema: Any) -> bool:  # noqa: ANN401 - whatever was sent
     try:
         finding = schema["properties"]["findings"]["items"]["properties"]
-        return {"summary", *finding} == {"summary", "issue", "where", "severity", "remedy"}
     except (KeyError, TypeError):
         return False
+    return {"summary", *finding} == {"summary", "issue", "where", "severity", "remedy"}
 
 
 def report(data: bytes | None) -> str:

@@ -45,7 +45,7 @@ class Painter(Protocol):
 
     def refine(
         self,
-        story: SketchState,
+        state: SketchState,
         prompt: str,
         *,
         size: tuple[int, int] | None = None,
@@ -64,7 +64,7 @@ class Painter(Protocol):
 
     def render(
         self,
-        story: SketchState,
+        state: SketchState,
         *,
         format: Format = "png",
         compression: int = 100,
@@ -77,7 +77,7 @@ class Painter(Protocol):
         """
         ...
 
-    def describe(self, story: SketchState) -> str:
+    def describe(self, state: SketchState) -> str:
         """
         Tell in words what is drawn.
         """

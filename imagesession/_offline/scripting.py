@@ -163,27 +163,27 @@ class ScriptedPainter:
         self.start = painter.start
         self.from_image = painter.from_image
 
-    def refine(self, story: SketchState, prompt: str, **options: Any) -> SketchState:  # noqa: ANN401 - as the painter takes them
+    def refine(self, state: SketchState, prompt: str, **options: Any) -> SketchState:  # noqa: ANN401 - as the painter takes them
         """
         Change a picture as told.
         """
-        return self._painter.refine(_plain(story), prompt, **options)
+        return self._painter.refine(_plain(state), prompt, **options)
 
-    def render(self, story: SketchState, *, share: float = 1.0, **options: Any) -> bytes:  # noqa: ANN401 - as the painter takes them
+    def render(self, state: SketchState, *, share: float = 1.0, **options: Any) -> bytes:  # noqa: ANN401 - as the painter takes them
         """
         Draw the picture, or give the one that was given.
         """
-        if isinstance(story, GivenSketch) and story.picture is not None and share >= 1:
-            return story.picture
-        return self._painter.render(_plain(story), share=share, **options)
+        if isinstance(state, GivenSketch) and state.picture is not None and share >= 1:
+            return state.picture
+        return self._painter.render(_plain(state), share=share, **options)
 
-    def describe(self, story: SketchState) -> str:
+    def describe(self, state: SketchState) -> str:
         """
         Tell in words what is drawn.
         """
-        if isinstance(story, GivenSketch) and story.revised is not None:
-            return story.revised
-        return self._painter.describe(_plain(story))
+        if isinstance(state, GivenSketch) and state.revised is not None:
+            return state.revised
+        return self._painter.describe(_plain(state))
 
 
 @attrs.frozen(kw_only=True)

@@ -38,11 +38,11 @@ class FixedPainter:
         """
         return sketch.start(prompt, size=self.size)
 
-    def refine(self, story: SketchState, prompt: str, **_: Any) -> SketchState:
+    def refine(self, state: SketchState, prompt: str, **_: Any) -> SketchState:
         """
-        Go on with a story.
+        Go on with a state.
         """
-        return sketch.refine(story, prompt, size=self.size)
+        return sketch.refine(state, prompt, size=self.size)
 
     def from_image(self, data: bytes, *, seed: int = 0) -> SketchState:
         """
@@ -50,13 +50,13 @@ class FixedPainter:
         """
         return sketch.from_image(data, seed=seed)
 
-    def render(self, story: SketchState, **_: Any) -> bytes:  # noqa: ARG002 - a painter's face
+    def render(self, state: SketchState, **_: Any) -> bytes:  # noqa: ARG002 - a painter's face
         """
         Return the picture.
         """
         return self.picture
 
-    def describe(self, story: SketchState) -> str:  # noqa: ARG002 - a painter's face
+    def describe(self, state: SketchState) -> str:  # noqa: ARG002 - a painter's face
         """
         Say nothing much.
         """

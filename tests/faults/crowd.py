@@ -44,11 +44,11 @@ class TellingPainter(FixedPainter):
     Paints the same noise whatever is asked, and writes beside it what was asked.
     """
 
-    def render(self, story: SketchState, **_: Any) -> bytes:
+    def render(self, state: SketchState, **_: Any) -> bytes:
         """
         Return the picture, with the prompts in a text chunk.
         """
-        body = b"tEXt" + _MARK + json.dumps(story.prompts).encode()
+        body = b"tEXt" + _MARK + json.dumps(state.prompts).encode()
         chunk = (len(body) - 4).to_bytes(4) + body + zlib.crc32(body).to_bytes(4)
         return self.picture[:_IHDR_END] + chunk + self.picture[_IHDR_END:]
 

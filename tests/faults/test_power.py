@@ -86,11 +86,11 @@ class Colours(FixedPainter):
     Paints another picture for each prompt, in no time.
     """
 
-    def render(self, story: SketchState, **_: Any) -> bytes:
+    def render(self, state: SketchState, **_: Any) -> bytes:
         """
         Paint one colour.
         """
-        number = zlib.crc32(repr(story.prompts).encode())
+        number = zlib.crc32(repr(state.prompts).encode())
         return tiny_image(colour=(number & 255, number >> 8 & 255, number >> 16 & 255))
 
 

@@ -23,11 +23,11 @@ class TinyPainter:
         """
         return sketch.start(prompt, size=(64, 64))
 
-    def refine(self, story: SketchState, prompt: str, **_: Any) -> SketchState:
+    def refine(self, state: SketchState, prompt: str, **_: Any) -> SketchState:
         """
-        Go on with a story.
+        Go on with a state.
         """
-        return sketch.refine(story, prompt, size=(64, 64))
+        return sketch.refine(state, prompt, size=(64, 64))
 
     def from_image(self, data: bytes, *, seed: int = 0) -> SketchState:
         """
@@ -35,17 +35,17 @@ class TinyPainter:
         """
         return sketch.from_image(data, seed=seed)
 
-    def render(self, story: SketchState, **_: Any) -> bytes:
+    def render(self, state: SketchState, **_: Any) -> bytes:
         """
         Paint what was asked last.
         """
-        return picture_of(story.prompts[-1])
+        return picture_of(state.prompts[-1])
 
-    def describe(self, story: SketchState) -> str:
+    def describe(self, state: SketchState) -> str:
         """
         Say what was asked last.
         """
-        return story.prompts[-1]
+        return state.prompts[-1]
 
 
 def picture_of(prompt: str) -> bytes:

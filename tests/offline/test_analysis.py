@@ -312,8 +312,8 @@ def test_dark_and_bordered_pictures_are_found(lively: Image.Image) -> None:
     assert any("Too dark, mean brightness" in each["issue"] for each in dark["findings"])
     framed = Image.new("RGB", (512, 512), "white")
     framed.paste(lively.crop((0, 0, 256, 256)), (128, 128))
-    (finding,) = json.loads(report(png(framed)))["findings"]
-    assert finding["issue"] == "Empty border, 75% of the area"
+    issues = [each["issue"] for each in json.loads(report(png(framed)))["findings"]]
+    assert "Empty border, 75% of the area" in issues
 
 
 def test_remedies_are_understood(lively: Image.Image) -> None:

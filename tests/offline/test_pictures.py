@@ -35,7 +35,7 @@ class Counting:
 
     def render(
         self,
-        story: SketchState,
+        state: SketchState,
         *,
         format: Format = "png",
         compression: int = 100,
@@ -50,7 +50,7 @@ class Counting:
             raise OSError
         self.painted.append(share)
         return sketching.render(
-            story,
+            state,
             format=format,
             compression=compression,
             frames=frames,

@@ -17,7 +17,6 @@ from imagesession._model.presets import Preset, load_presets
 
 Kind: TypeAlias = Literal["product", "icon", "illustration", "background", "hero", "button"]
 
-_PRESETS = ("product", "ui_asset")
 _SLOT = re.compile(r"\{\w+\}")
 _TAKE = re.compile(
     r"\s*This is take (\d{1,3}) of \d{1,3}: keep to all of the above, and differ from the other "
@@ -26,45 +25,29 @@ _TAKE = re.compile(
 _VARIATION = re.compile(
     r"Make a variation of this picture: the same subject and style, newly composed\.?\s*"
 )
-_SHAPES: dict[Kind, str] = {
-    "hero": "wide", "background": "wide", "illustration": "wide", "button": "wide",
-    "icon": "square",
-}  # fmt: skip
 
 
 @attrs.frozen(kw_only=True)
 class Frame:
-    """
-    Represent what the frame of a preset says.
-
-    Attributes:
-        kind: What the picture is for.
-        choices: What is chosen of the preset's parameters, by name.
-    """
+    """Represent what the frame of a preset says: what the picture is for, and what was chosen."""
 
     kind: Kind
     choices: Mapping[str, str] = attrs.field(hash=False)
 
     @property
     def clear(self) -> bool:
-        """
-        Whether the subject is to stand alone, without a ground.
-        """
+        """Whether the subject is to stand alone, without a ground."""
         return self.choices.get("background_type") == "transparent"
 
     @property
     def grounded(self) -> bool:
-        """
-        Whether the picture is to have a ground.
-        """
+        """Whether the picture is to have a ground."""
         return not self.clear and self.kind not in {"icon", "button"}
 
     @property
     def shape(self) -> str:
-        """
-        The shape of picture that goes with it, if any.
-        """
-        return _SHAPES.get(self.kind, "")
+        """The shape of picture that goes with it, if any."""
+        return {"product": "", "icon": "square"}.get(self.kind, "wide")
 
 
 @attrs.frozen(kw_only=True)
@@ -89,48 +72,40 @@ class Brief:
 
 @functools.lru_cache(maxsize=128)
 def brief(prompt: str) -> Brief:
-    """
-    Read a prompt's frame and takes, and what is left of it.
-    """
+    """Read a prompt's frame and takes, and what is left of it."""
     found = _TAKE.search(prompt)
-    take = int(found[1]) if found else 0
-    rest = _TAKE.sub("", prompt)
-    varies = _VARIATION.search(rest) is not None
-    rest = _VARIATION.sub("", rest)
-    for name in _PRESETS:
-        preset = load_presets().get(name)
-        read = None if preset is None else _framed(preset, rest)
-        if read is not None:
-            return attrs.evolve(read, take=take, varies=varies)
-    return Brief(text=rest, subject=rest, take=take, varies=varies)
+    whole = _TAKE.sub("", prompt)
+    rest = _VARIATION.sub("", whole)
+    presets = (load_presets().get(name) for name in ("product", "ui_asset"))
+    read = next(
+        (one for p in presets if p and (one := _framed(p, rest))), Brief(text=rest, subject=rest)
+    )
+    return attrs.evolve(read, take=int(found[1]) if found else 0, varies=rest != whole)
 
 
 def _framed(preset: Preset, prompt: str) -> Brief | None:
-    opening, fixed = _fixed(preset)
+    # What stands in the template itself: the words before the description, and whole lines.
+    opening = _SLOT.split(preset.template, maxsplit=1)[0].lstrip()
+    fixed = [line.strip() for line in preset.template.splitlines() if not _SLOT.search(line)]
     start = prompt.find(opening)
     chosen = {
-        name: choice
+        name: (choice, words.words)
         for name, field in preset.fields.items()
         for choice, words in field.choices.items()
         if words.words and words.words in prompt
     }
     if start < 0 or not chosen:
         return None
-    said = [preset.fields[name].choices[choice].words for name, choice in chosen.items()]
-    said += [line for line in fixed if line in prompt]
+    said = [words for _, words in chosen.values()] + [
+        line for line in fixed if line and line in prompt
+    ]
     begin = start + len(opening)
     end = min((at for words in said if (at := prompt.find(words, begin)) >= 0), default=begin)
     subject = prompt[begin:end].strip().removesuffix(".")
     around = prompt[:start] + prompt[end:]
     for words in said:
         around = around.replace(words, "")
-    kind = cast("Kind", chosen.get("asset_type", "product"))
+    choices = {name: choice for name, (choice, _) in chosen.items()}
     text = ".\n".join(part for part in (subject, " ".join(around.split())) if part)
-    return Brief(text=text, subject=subject, frame=Frame(kind=kind, choices=chosen))
-
-
-def _fixed(preset: Preset) -> tuple[str, list[str]]:
-    # What stands in the template itself: the words before the description, and whole lines.
-    opening = _SLOT.split(preset.template, maxsplit=1)[0].lstrip()
-    lines = [line.strip() for line in preset.template.splitlines()]
-    return opening, [line for line in lines if line and not _SLOT.search(line)]
+    frame = Frame(kind=cast("Kind", choices.get("asset_type", "product")), choices=choices)
+    return Brief(text=text, subject=subject, frame=frame)

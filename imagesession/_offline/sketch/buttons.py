@@ -18,9 +18,7 @@ _EDGE = 0.055  # of the height: the darker rim below, which says that it can be 
 
 
 def button(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
-    """
-    Draw a button nearly as wide as the frame.
-    """
+    """Draw a button nearly as wide as the frame."""
     with pen.role("ground"):
         pen.rect(0, 0, w, h, ground_of(plan))
     wide = w * _WIDE * min(1.0, plan.zoom)

@@ -22,9 +22,7 @@ UNIT = 1000.0
 
 @attrs.frozen
 class Stop:
-    """
-    Represent one colour of a gradient.
-    """
+    """Represent one colour of a gradient."""
 
     offset: float
     colour: Colour
@@ -33,9 +31,7 @@ class Stop:
 
 @attrs.frozen
 class Linear:
-    """
-    Represent a gradient from one point to another.
-    """
+    """Represent a gradient from one point to another."""
 
     start: Point
     end: Point
@@ -44,9 +40,7 @@ class Linear:
 
 @attrs.frozen
 class Radial:
-    """
-    Represent a gradient from a centre outwards; `squash` flattens it.
-    """
+    """Represent a gradient from a centre outwards; `squash` flattens it."""
 
     centre: Point
     radius: float
@@ -60,9 +54,7 @@ Ink: TypeAlias = str | Paint
 
 @attrs.frozen(kw_only=True)
 class Shape:
-    """
-    Represent a filled or stroked outline.
-    """
+    """Represent a filled or stroked outline."""
 
     contours: tuple[Contour, ...]
     fill: Paint | None = None
@@ -77,9 +69,7 @@ class Shape:
 
 @attrs.frozen(kw_only=True)
 class Text:
-    """
-    Represent a line of lettering, centred on a point.
-    """
+    """Represent a line of lettering, centred on a point."""
 
     text: str
     at: Point
@@ -97,9 +87,7 @@ Warp: TypeAlias = Callable[[Point], Point]
 
 @attrs.frozen(kw_only=True)
 class Drawing:
-    """
-    Represent a whole picture as marks, painted in order.
-    """
+    """Represent a whole picture as marks, painted in order."""
 
     width: float
     height: float
@@ -108,40 +96,30 @@ class Drawing:
 
 
 def paint(ink: Ink) -> Paint:
-    """
-    Read a colour given as text; leave other paints as they are.
-    """
+    """Read a colour given as text; leave other paints as they are."""
     return rgb(ink) if isinstance(ink, str) else ink
 
 
 def fade(*colours: str | Colour) -> tuple[Stop, ...]:
-    """
-    Space colours evenly along a gradient.
-    """
+    """Space colours evenly along a gradient."""
     last = max(1, len(colours) - 1)
     solid = [rgb(c) if isinstance(c, str) else c for c in colours]
     return tuple(Stop(i / last, colour) for i, colour in enumerate(solid))
 
 
 def vanish(colour: str | Colour, alpha: float = 1.0) -> tuple[Stop, ...]:
-    """
-    Let a colour fade to nothing.
-    """
+    """Let a colour fade to nothing."""
     solid = rgb(colour) if isinstance(colour, str) else colour
     return (Stop(0, solid, alpha), Stop(0.45, solid, alpha * 0.36), Stop(1, solid, 0.0))
 
 
 def down(y: float, height: float, *colours: str | Colour) -> Linear:
-    """
-    Make a vertical gradient.
-    """
+    """Make a vertical gradient."""
     return Linear((0, y), (0, y + height), fade(*colours))
 
 
 def flat_colour(fill: Paint | None) -> Colour:
-    """
-    Give one colour for a paint.
-    """
+    """Give one colour for a paint."""
     if fill is None:
         return (128, 128, 128)
     if isinstance(fill, tuple):
@@ -150,17 +128,13 @@ def flat_colour(fill: Paint | None) -> Colour:
 
 
 def is_veil(shape: Shape) -> bool:
-    """
-    Tell whether a shape is filled with something that can be seen through, such as haze.
-    """
+    """Tell whether a shape is filled with something that can be seen through, such as haze."""
     fill = shape.fill
     return isinstance(fill, (Linear, Radial)) and any(stop.alpha < 1 for stop in fill.stops)
 
 
 def spread(drawing: Drawing, shape: Shape) -> bool:
-    """
-    Tell whether a shape is a plain stretch of ground from side to side.
-    """
+    """Tell whether a shape is a plain stretch of ground from side to side."""
     if shape.role != "ground" or len(shape.contours) != 1 or len(shape.contours[0]) != 4:
         return False
     x1, _, x2, _ = path.bounds(shape.contours)
@@ -168,9 +142,7 @@ def spread(drawing: Drawing, shape: Shape) -> bool:
 
 
 def recoloured(mark: Mark, changes: Sequence[Change]) -> Mark:
-    """
-    Change the colours of a mark.
-    """
+    """Change the colours of a mark."""
     if isinstance(mark, Text):
         return attrs.evolve(mark, fill=changed(mark.fill, changes))
     fill = mark.fill
@@ -184,16 +156,17 @@ def recoloured(mark: Mark, changes: Sequence[Change]) -> Mark:
 
 
 def faded(marks: Iterable[Mark], alpha: float, role: Role | None = None) -> list[Mark]:
-    """
-    Make marks more transparent, and give them a role if one is named.
-    """
+    """Make marks more transparent, and give them a role if one is named."""
     return [attrs.evolve(m, alpha=m.alpha * alpha, role=role or m.role) for m in marks]
 
 
+def as_back(mark: Mark) -> Mark:
+    """Count a mark as surroundings, which a transparent picture leaves out."""
+    return attrs.evolve(mark, back=True) if isinstance(mark, Shape) else mark
+
+
 def warped(mark: Mark, warp: Warp) -> Mark:
-    """
-    Move every point of a mark.
-    """
+    """Move every point of a mark."""
     if isinstance(mark, Text):
         return attrs.evolve(mark, at=warp(mark.at))
     contours = tuple(tuple(_warped(seg, warp) for seg in contour) for contour in mark.contours)
@@ -210,17 +183,13 @@ def _warped(seg: path.Segment, warp: Warp) -> path.Segment:
 
 
 def stretch_over(pen: "Pen", w: float, h: float, tint: Colour) -> None:
-    """
-    Lay a veil over the left of a picture, on which lettering can be read.
-    """
+    """Lay a veil over the left of a picture, on which lettering can be read."""
     stops = (Stop(0, tint, 0.72), Stop(0.5, tint, 0.42), Stop(1, tint, 0.0))
     pen.rect(0, 0, w, h, Linear((0, 0), (w, 0), stops))
 
 
 class Pen:
-    """
-    Record marks under the current transformation, role and opacity.
-    """
+    """Record marks under the current transformation, role and opacity."""
 
     def __init__(self) -> None:
         self.marks: list[Mark] = []
@@ -233,9 +202,7 @@ class Pen:
         self, x: float = 0, y: float = 0, scale: float = 1, *, turn: float = 0, flip: bool = False,
         stretch: float = 1,
     ) -> Generator[None]:  # fmt: skip
-        """
-        Draw what follows with its origin at a point, scaled, turned, mirrored or stretched.
-        """
+        """Draw what follows with its origin at a point, scaled, turned, mirrored or stretched."""
         c, s = math.cos(math.radians(turn)), math.sin(math.radians(turn))
         h, v = (-scale if flip else scale), scale * stretch
         before = self._matrix
@@ -247,9 +214,7 @@ class Pen:
 
     @contextlib.contextmanager
     def role(self, role: Role, alpha: float = 1.0) -> Generator[None]:
-        """
-        Give what follows a role, and an opacity.
-        """
+        """Give what follows a role, and an opacity."""
         before = (self._role, self._alpha)
         self._role, self._alpha = role, self._alpha * alpha
         try:
@@ -258,9 +223,7 @@ class Pen:
             self._role, self._alpha = before
 
     def stamp(self, shape: Shape) -> None:
-        """
-        Draw a finished shape under the current transformation.
-        """
+        """Draw a finished shape under the current transformation."""
         m = self._matrix
         size = path.scale_of(m)
         self.marks.append(attrs.evolve(
@@ -271,19 +234,17 @@ class Pen:
         ))  # fmt: skip
 
     def mirrored(self, marks: Sequence[Mark], y: float, k: float, alpha: float) -> list[Mark]:
-        """
-        Give the reflection of marks below a height.
-        """
+        """Give the reflection of marks below a height."""
         low = [m for m in marks if isinstance(m, Shape) and isinstance(m.fill, tuple)]
-        return [warped(m, lambda p: (p[0], y + (y - p[1]) * k)) for m in faded(low, alpha, "detail")]
+        return [
+            warped(m, lambda p: (p[0], y + (y - p[1]) * k)) for m in faded(low, alpha, "detail")
+        ]
 
     def shape(
         self, contours: Sequence[Contour], ink: Ink | None, *, stroke: str | Colour | None = None,
         width: float = 0, alpha: float = 1, closed: bool = True,
     ) -> None:  # fmt: skip
-        """
-        Draw outlines.
-        """
+        """Draw outlines."""
         if contours:
             self.stamp(Shape(
                 contours=tuple(contours), fill=None if ink is None else paint(ink),
@@ -292,69 +253,49 @@ class Pen:
             ))  # fmt: skip
 
     def path(self, d: str, ink: Ink, *, alpha: float = 1) -> None:
-        """
-        Fill a path written in SVG's commands.
-        """
+        """Fill a path written in SVG's commands."""
         self.shape(path.parse(d), ink, alpha=alpha)
 
     def trace(self, d: str, ink: str | Colour, width: float, *, alpha: float = 1) -> None:
-        """
-        Stroke a path written in SVG's commands.
-        """
+        """Stroke a path written in SVG's commands."""
         self.shape(path.parse(d), None, stroke=ink, width=width, alpha=alpha, closed=False)
 
     def line(self, *points: Point, ink: str | Colour, width: float, alpha: float = 1) -> None:
-        """
-        Stroke a line through points.
-        """
+        """Stroke a line through points."""
         self.shape([points], None, stroke=ink, width=width, alpha=alpha, closed=False)
 
     def polygon(self, *points: Point, ink: Ink, alpha: float = 1) -> None:
-        """
-        Fill a polygon.
-        """
+        """Fill a polygon."""
         self.shape([points], ink, alpha=alpha)
 
     def ellipse(self, cx: float, cy: float, rx: float, ry: float, ink: Ink, *,
                 alpha: float = 1) -> None:  # fmt: skip
-        """
-        Fill an ellipse.
-        """
+        """Fill an ellipse."""
         self.shape([path.ellipse(cx, cy, rx, ry)], ink, alpha=alpha)
 
     def circle(self, cx: float, cy: float, r: float, ink: Ink, *, alpha: float = 1) -> None:
-        """
-        Fill a circle.
-        """
+        """Fill a circle."""
         self.shape([path.ellipse(cx, cy, r, r)], ink, alpha=alpha)
 
     def ring(self, cx: float, cy: float, r: float, ink: str | Colour, width: float, *,
              alpha: float = 1) -> None:  # fmt: skip
-        """
-        Stroke a circle.
-        """
+        """Stroke a circle."""
         self.shape([path.ellipse(cx, cy, r, r)], None, stroke=ink, width=width, alpha=alpha)
 
     def glow(self, cx: float, cy: float, r: float, ink: str | Colour, alpha: float, *,
              squash: float = 1) -> None:  # fmt: skip
-        """
-        Let a colour fade away around a point: a light, or flattened a soft shadow.
-        """
+        """Let a colour fade away around a point: a light, or flattened a soft shadow."""
         fill = Radial((cx, cy), r, vanish(ink, alpha), squash)
         self.shape([path.ellipse(cx, cy, r, r * squash)], fill)
 
     def rect(self, x: float, y: float, w: float, h: float, ink: Ink, *, radius: float = 0,
              alpha: float = 1) -> None:  # fmt: skip
-        """
-        Fill a rectangle.
-        """
+        """Fill a rectangle."""
         self.shape([path.rectangle(x, y, w, h, radius)], ink, alpha=alpha)
 
     def letter(self, text: str, x: float, y: float, size: float, ink: str | Colour, *,
                width: float, bold: float = 0, alpha: float = 1) -> None:  # fmt: skip
-        """
-        Letter a line of a given width, centred on a point.
-        """
+        """Letter a line of a given width, centred on a point."""
         m = self._matrix
         k = path.scale_of(m)
         at = path.moved(m, ((x, y),))[0]

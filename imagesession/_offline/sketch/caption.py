@@ -22,9 +22,7 @@ def sentence(
     plan: Plan, prompts: tuple[str, ...], size: tuple[int, int], *, based: bool, masked: bool,
     transparent: bool,
 ) -> str:  # fmt: skip
-    """
-    Say what a plan paints.
-    """
+    """Say what a plan paints."""
     shape = f"{size[0]}x{size[1]}"
     if based:
         asked = " ".join(prompts[-1].split())[:160] if prompts else "nothing"
@@ -63,7 +61,9 @@ def _doubts(plan: Plan) -> str:
 def _named(item: Item) -> str:
     colour = f"{_colour(item.colour)} " if item.colour else ""
     old = "old " if "old" in item.look else ""
-    text = colour + old + (item.said if item.name == "person" and item.said.isascii() else item.name)
+    text = (
+        colour + old + (item.said if item.name == "person" and item.said.isascii() else item.name)
+    )
     if item.name in _PLURAL:
         return text
     return ("an " if text[0] in "aeiou" else "a ") + text

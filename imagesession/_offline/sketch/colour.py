@@ -25,9 +25,7 @@ _HEX = re.compile(r"#?(?:[0-9a-f]{6}|[0-9a-f]{3})", re.IGNORECASE)
 
 @functools.lru_cache(maxsize=2048)
 def rgb(text: str) -> Colour:
-    """
-    Read a colour written `#12ab34` or `#1a3`.
-    """
+    """Read a colour written `#12ab34` or `#1a3`."""
     if not _HEX.fullmatch(text):
         raise ValueError(f"not a colour: {text!r}")
     digits = text.removeprefix("#")
@@ -37,9 +35,7 @@ def rgb(text: str) -> Colour:
 
 
 def named(word: str) -> Colour | None:
-    """
-    Give the colour that a word of a prompt names, if it names one.
-    """
+    """Give the colour that a word of a prompt names, if it names one."""
     if word.startswith("#") and _HEX.fullmatch(word):
         return rgb(word)
     name = FOREIGN.get(word, word)
@@ -47,67 +43,49 @@ def named(word: str) -> Colour | None:
 
 
 def hexed(colour: Colour) -> str:
-    """
-    Write a colour as `#rrggbb`.
-    """
+    """Write a colour as `#rrggbb`."""
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def mix(one: Colour, other: Colour, share: float) -> Colour:
-    """
-    Mix two colours: share 0 gives the one, 1 the other.
-    """
+    """Mix two colours: share 0 gives the one, 1 the other."""
     return _clamped([a + (b - a) * share for a, b in zip(one, other, strict=True)])
 
 
 def light(colour: Colour, share: float = 0.35) -> Colour:
-    """
-    Lighten a colour, a little towards warm white.
-    """
+    """Lighten a colour, a little towards warm white."""
     return mix(colour, (255, 250, 240), share)
 
 
 def dark(colour: Colour, share: float = 0.3) -> Colour:
-    """
-    Darken a colour, a little towards blue, as shade does.
-    """
+    """Darken a colour, a little towards blue, as shade does."""
     return mix(colour, (22, 20, 52), share)
 
 
 def luminance(colour: Colour) -> float:
-    """
-    Tell how light a colour looks, 0 to 255.
-    """
+    """Tell how light a colour looks, 0 to 255."""
     return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
 
 
 def distance(one: Colour, other: Colour) -> float:
-    """
-    Tell how far two colours lie apart, 0 to about 440.
-    """
+    """Tell how far two colours lie apart, 0 to about 440."""
     return math.dist(one, other)
 
 
 def vivid(colour: Colour, *, lightness: float = 0.62, saturation: float = 0.95) -> Colour:
-    """
-    Keep a colour's hue at a given lightness; greys become a cool white.
-    """
+    """Keep a colour's hue at a given lightness; greys become a cool white."""
     hue, _, grey = colorsys.rgb_to_hls(*(part / 255 for part in colour))
     if grey < 0.12:
         return (196, 214, 255)
     return _clamped([255 * x for x in colorsys.hls_to_rgb(hue, lightness, saturation)])
 
 
-ChangeKind = Literal[
-    "tint", "warm", "contrast", "bright", "saturate", "sepia", "ambient"
-]
+ChangeKind = Literal["tint", "warm", "contrast", "bright", "saturate", "sepia", "ambient"]
 
 
 @attrs.frozen(kw_only=True)
 class Change:
-    """
-    Represent one change of a picture's colours.
-    """
+    """Represent one change of a picture's colours."""
 
     kind: ChangeKind
     amount: float = 1.0
@@ -115,9 +93,7 @@ class Change:
 
 
 def changed(colour: Colour, changes: Sequence[Change]) -> Colour:
-    """
-    Apply changes to a colour, in order.
-    """
+    """Apply changes to a colour, in order."""
     for change in changes:
         colour = _apply(colour, change)
     return colour

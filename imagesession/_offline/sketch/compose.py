@@ -32,9 +32,7 @@ _SIGNS = frozenset({"logo", "icon", "product", "button"})
 def compose(
     plan: Plan, size: tuple[int, int], *, transparent: bool = False, phase: float = 0.0
 ) -> Drawing:
-    """
-    Draw what a plan asks for; the phase, 0 to 1, moves what can move.
-    """
+    """Draw what a plan asks for; the phase, 0 to 1, moves what can move."""
     short = min(size)
     w, h = size[0] / short * UNIT, size[1] / short * UNIT
     pen = Pen()
@@ -160,9 +158,7 @@ def _hero(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
 
 
 def captions(w: float, h: float, plan: Plan) -> list[Mark]:
-    """
-    Letter the texts that were asked for along the lower edge.
-    """
+    """Letter the texts that were asked for along the lower edge."""
     lines = list(plan.captions)
     if plan.lettering and not plan.poster and plan.layout not in {"logo", "hero", "button"}:
         lines.insert(0, plan.lettering)
@@ -178,9 +174,7 @@ def captions(w: float, h: float, plan: Plan) -> list[Mark]:
 
 
 def notes(w: float, h: float, plan: Plan) -> list[Mark]:
-    """
-    Leave a small mark in the corner for each refinement that changed nothing.
-    """
+    """Leave a small mark in the corner for each refinement that changed nothing."""
     pen = Pen()
     for i in range(min(8, len(plan.idle))):
         x, y = w - 34 - 44 * i, h - 34

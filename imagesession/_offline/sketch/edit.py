@@ -40,9 +40,7 @@ _WEATHER: dict[str, Change] = {
 
 
 def plan_for(prompts: tuple[str, ...], seed: int) -> Plan:
-    """
-    Read prompts about a given picture: what a frame describes is what it shows already.
-    """
+    """Read prompts about a given picture: what a frame describes is what it shows already."""
     plan = Plan(seed=(crc(prompts[0]) if prompts else 0) + seed)
     for prompt in prompts:
         plan = refine(plan, prompt)
@@ -55,9 +53,7 @@ def plan_for(prompts: tuple[str, ...], seed: int) -> Plan:
 def edited(
     base: bytes, prompts: tuple[str, ...], size: tuple[int, int], *, transparent: bool, seed: int
 ) -> Image.Image:
-    """
-    Change a whole picture as the prompts say.
-    """
+    """Change a whole picture as the prompts say."""
     plan = plan_for(prompts, seed)
     image = encode.decode(base)
     if plan.framed and plan.layout in _ANEW:
@@ -74,9 +70,7 @@ def edited(
 
 
 def changed(image: Image.Image, plan: Plan) -> Image.Image:
-    """
-    Change the colours and the placing of a picture as a plan says.
-    """
+    """Change the colours and the placing of a picture as a plan says."""
     if plan.mirrored:
         image = ImageOps.mirror(image)
     if (plan.zoom != 1 and not plan.crops) or plan.shift != (0.0, 0.0):
@@ -87,7 +81,9 @@ def changed(image: Image.Image, plan: Plan) -> Image.Image:
     changes += tuple(_WEATHER[name] for name in sorted(plan.weather))
     changes += (Change(kind="contrast", amount=1.2),) if plan.stormy else ()
     if any(change.kind == "contrast" and change.amount > 1 for change in plan.changes):
+        # What is flat gets all the tones there are, and needs no more.
         image = film.on_colours(image, lambda rgb: ImageOps.autocontrast(rgb, cutoff=1))
+        changes = tuple(c for c in changes if not (c.kind == "contrast" and c.amount > 1))
     return film.soften(film.recolour(image, changes), plan.blur)
 
 
@@ -96,16 +92,14 @@ def _coloured_like(image: Image.Image, plan: Plan) -> Plan:
     if plan.colours or plan.accent or any(item.colour for item in plan.items):
         return plan
     few = resized(encode.flat(image), (48, 48), Image.Resampling.BOX).quantize(8).convert("RGB")
-    tones = [(count**0.5 * (max(pixel) - min(pixel)), pixel) for count, pixel in few.getcolors() or []
-             if isinstance(pixel, tuple)]  # fmt: skip
+    inks = [(n, ink) for n, ink in few.getcolors() or [] if isinstance(ink, tuple)]
+    tones = [(n**0.5 * (max(ink) - min(ink)), ink) for n, ink in inks]
     r, g, b = (int(part) for part in max(tones)[1][:3])
     return attrs.evolve(plan, colours=((r, g, b),))
 
 
 def fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """
-    Bring a picture to a size: what another shape leaves over is filled with its own blur.
-    """
+    """Bring a picture to a size: what another shape leaves over is filled with its own blur."""
     if image.size == size:
         return image
     inner = ImageOps.contain(image, size, Image.Resampling.LANCZOS)
@@ -119,17 +113,13 @@ def fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def cropped(image: Image.Image) -> Image.Image:
-    """
-    Cut the empty margins off a picture, as far as they look like its corners.
-    """
+    """Cut the empty margins off a picture, as far as they look like its corners."""
     box = border_of(image)
     return image.crop(box) if box[2] - box[0] > 1 and box[3] - box[1] > 1 else image
 
 
 def border_of(image: Image.Image) -> tuple[int, int, int, int]:
-    """
-    Find the box of all that differs from a picture's corner.
-    """
+    """Find the box of all that differs from a picture's corner."""
     if image.mode == "RGBA":
         return image.getchannel("A").getbbox() or (0, 0, *image.size)
     plain = Image.new("RGB", image.size, image.getpixel((0, 0)))
@@ -143,7 +133,12 @@ def without_ground(image: Image.Image) -> Image.Image:
     """
     work = image.convert("RGB")
     magic = (1, 254, 3)
-    for corner in ((0, 0), (work.width - 1, 0), (0, work.height - 1), (work.width - 1, work.height - 1)):
+    for corner in (
+        (0, 0),
+        (work.width - 1, 0),
+        (0, work.height - 1),
+        (work.width - 1, work.height - 1),
+    ):
         ImageDraw.floodfill(work, corner, magic, thresh=_NEAR * 2)
     same = ImageChops.difference(work, Image.new("RGB", work.size, magic)).convert("L")
     kept = mapped(same, [0] + [255] * 255).filter(ImageFilter.MinFilter(3))
@@ -207,9 +202,7 @@ def _stamped(image: Image.Image, marks: list[Mark]) -> Image.Image:
 def masked(
     base: bytes, mask: bytes, prompts: tuple[str, ...], size: tuple[int, int], *, seed: int
 ) -> Image.Image:
-    """
-    Change a picture where the mask is open; where it is opaque its pixels stay exactly.
-    """
+    """Change a picture where the mask is open; where it is opaque its pixels stay exactly."""
     before = encode.decode(base)
     opening = _opening(mask, before.size)
     after = before.copy()
@@ -241,7 +234,11 @@ def _opening(mask: bytes, size: tuple[int, int]) -> Image.Image:
 
 
 def _filling(
-    before: Image.Image, opening: Image.Image, box: tuple[int, int, int, int], prompt: str, seed: int
+    before: Image.Image,
+    opening: Image.Image,
+    box: tuple[int, int, int, int],
+    prompt: str,
+    seed: int,
 ) -> Image.Image:
     plan = parse_prompts((brief(prompt).text,), seed)
     objects = [i for i in plan.items if TABLE[i.name].place not in {"land", "sky"}]
@@ -257,11 +254,15 @@ def _filling(
         return part
     refined = refine(Plan(seed=plan.seed), prompt)
     if plan.items or plan.time or plan.weather:
-        return svg.pixels(compose(plan, (max(size[0], size[1] // 3), max(size[1], size[0] // 3))),
-                          (max(8, size[0]), max(8, size[1]))).resize(size)  # fmt: skip
+        # Very flat or narrow holes are cut from a calmer shape, so that they show a picture.
+        side = (max(8, size[0], size[1] // 3), max(8, size[1], size[0] // 3))
+        return ImageOps.fit(svg.pixels(compose(plan, side), side), size)
     part = changed(part, attrs.evolve(refined, zoom=1.0, shift=(0.0, 0.0)))
     k = UNIT / min(size)
-    marks = [*captions(size[0] * k, size[1] * k, refined), *notes(size[0] * k, size[1] * k, refined)]
+    marks = [
+        *captions(size[0] * k, size[1] * k, refined),
+        *notes(size[0] * k, size[1] * k, refined),
+    ]
     return _stamped(part, marks)
 
 
@@ -280,7 +281,9 @@ def _standing(part: Image.Image, plan: Plan) -> Image.Image:
 def _healed(image: Image.Image, opening: Image.Image) -> Image.Image:
     # What is around a hole flows into it: ever coarser pictures of what is left fill the gaps.
     clear = image.convert("RGBA")
-    clear.putalpha(ImageOps.invert(mapped(opening.filter(ImageFilter.MaxFilter(5)), [0] + [255] * 255)))
+    clear.putalpha(
+        ImageOps.invert(mapped(opening.filter(ImageFilter.MaxFilter(5)), [0] + [255] * 255))
+    )
     levels = [clear.convert("RGBa")]
     while min(levels[-1].size) > 1:
         levels.append(levels[-1].reduce(2))
@@ -294,9 +297,7 @@ def _healed(image: Image.Image, opening: Image.Image) -> Image.Image:
 
 
 def framed(image: Image.Image, insets: tuple[bytes, ...]) -> Image.Image:
-    """
-    Lay reference pictures on the lower edge as small framed prints.
-    """
+    """Lay reference pictures on the lower edge as small framed prints."""
     side = max(8, min(image.size) // 6)
     for i, data in enumerate(insets[:8]):
         small = ImageOps.contain(encode.flat(encode.decode(data)), (side, side))
@@ -305,9 +306,13 @@ def framed(image: Image.Image, insets: tuple[bytes, ...]) -> Image.Image:
         if x + print_.width > image.width:
             break
         shade = Image.new("L", (print_.width + side // 4, print_.height + side // 4), 0)
-        shade.paste(110, (side // 8, side // 8, side // 8 + print_.width, side // 8 + print_.height))
+        shade.paste(
+            110, (side // 8, side // 8, side // 8 + print_.width, side // 8 + print_.height)
+        )
         shade = shade.filter(ImageFilter.GaussianBlur(side / 16))
-        image.paste(Image.new(image.mode, shade.size, (20, 18, 40)), (x - side // 10, y - side // 10), shade)
+        image.paste(
+            Image.new(image.mode, shade.size, (20, 18, 40)), (x - side // 10, y - side // 10), shade
+        )
         image.paste(print_.convert(image.mode), (x, y))
     return image
 
@@ -346,12 +351,16 @@ def _boxes(drawn: Image.Image, pad: float) -> list[tuple[int, int, int, int]]:
     # The dashes of one stroke belong together, so strokes are told apart in a small picture.
     w, h = drawn.size
     k = max(1, -(-max(w, h) // 160))
-    small = mapped(resized(drawn, (max(1, w // k), max(1, h // k)), Image.Resampling.BOX), [0] + [255] * 255)
+    small = mapped(
+        resized(drawn, (max(1, w // k), max(1, h // k)), Image.Resampling.BOX), [0] + [255] * 255
+    )
     left = small.filter(ImageFilter.MaxFilter(5)) if min(small.size) > 8 else small
     out: list[tuple[int, int, int, int]] = []
     while len(out) < 24 and (at := left.tobytes().find(b"\xff")) >= 0:
         ImageDraw.floodfill(left, (at % left.width, at // left.width), 128)
-        x1, y1, x2, y2 = mapped(left, [255 if v == 128 else 0 for v in range(256)]).getbbox() or (0,) * 4
+        x1, y1, x2, y2 = (
+            mapped(left, [255 if v == 128 else 0 for v in range(256)]).getbbox() or (0,) * 4
+        )
         fx, fy = w / left.width, h / left.height
         out.append((max(0, round(x1 * fx - pad)), max(0, round(y1 * fy - pad)),
                     min(w, round(x2 * fx + pad)), min(h, round(y2 * fy + pad))))  # fmt: skip

@@ -30,9 +30,7 @@ _UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, 
 
 @attrs.frozen(kw_only=True)
 class EmbeddedState:
-    """
-    Represent what a picture's metadata tell of how it was made.
-    """
+    """Represent what a picture's metadata tell of how it was made."""
 
     prompts: tuple[str, ...]
     size: tuple[int, int]
@@ -41,9 +39,7 @@ class EmbeddedState:
 
 
 def statement(told: EmbeddedState | None) -> str:
-    """
-    Write what a picture is, and its story if it may be embedded.
-    """
+    """Write what a picture is, and its story if it may be embedded."""
     lines = [SOFTWARE, STATEMENT]
     if told is not None and sum(len(p.encode("utf-8", "replace")) for p in told.prompts) <= _STORY:
         story = {"prompts": told.prompts, "size": told.size, "transparent": told.transparent,
@@ -55,9 +51,7 @@ def statement(told: EmbeddedState | None) -> str:
 def encode(
     image: Image.Image, format: Format, *, compression: int, note: str, grained: bool = False
 ) -> bytes:
-    """
-    Encode a still picture with a note in its metadata.
-    """
+    """Encode a still picture with a note in its metadata."""
     out = io.BytesIO()
     match format:
         case "png":
@@ -81,9 +75,7 @@ def encode(
 
 
 def animate(frames: list[Image.Image], *, frame_ms: int, note: str) -> bytes:
-    """
-    Encode frames as an endless GIF.
-    """
+    """Encode frames as an endless GIF."""
     clear = frames[0].mode == "RGBA"
     method = Image.Quantize.FASTOCTREE
     first = flat(frames[0]).quantize(255 if clear else 256, method)
@@ -103,9 +95,7 @@ def animate(frames: list[Image.Image], *, frame_ms: int, note: str) -> bytes:
 
 
 def flat(image: Image.Image) -> Image.Image:
-    """
-    Lay a picture onto white, if it has alpha.
-    """
+    """Lay a picture onto white, if it has alpha."""
     if image.mode != "RGBA":
         return image.convert("RGB")
     ground = Image.new("RGB", image.size, "white")
@@ -114,16 +104,12 @@ def flat(image: Image.Image) -> Image.Image:
 
 
 def size_of(data: bytes) -> tuple[int, int]:
-    """
-    Measure an encoded raster picture.
-    """
+    """Measure an encoded raster picture."""
     return _opened(data).size
 
 
 def decode(data: bytes) -> Image.Image:
-    """
-    Decode a raster picture as RGB, or as RGBA if it has alpha.
-    """
+    """Decode a raster picture as RGB, or as RGBA if it has alpha."""
     image = _opened(data)
     try:
         image.load()
@@ -134,9 +120,7 @@ def decode(data: bytes) -> Image.Image:
 
 
 def read(data: bytes) -> tuple[tuple[int, int], EmbeddedState | None]:
-    """
-    Read the size of an encoded picture, and its story if it is one of ours.
-    """
+    """Read the size of an encoded picture, and its story if it is one of ours."""
     if data.lstrip()[:4] == b"<svg":
         told = _parsed(_metadata_of_svg(data))
         if told is None:
@@ -177,43 +161,25 @@ def _metadata_of_svg(data: bytes) -> str:
 
 
 def _parsed(note: str) -> EmbeddedState | None:
-    # Whatever is not exactly a story we could have written is none.
+    # Whatever is not exactly a state that we could have written is none.
     if not note.startswith(SOFTWARE):
         return None
-    _, _, text = note.partition(f"\n{_KEY} ")
     try:
-        story = cast("object", json.loads(text))
-    except (ValueError, RecursionError):
+        fields = json.loads(note.partition(f"\n{_KEY} ")[2])
+        prompts, size = tuple(fields["prompts"]), tuple(fields["size"])
+        state = EmbeddedState(
+            prompts=prompts, size=cast("tuple[int, int]", size), seed=fields["seed"],
+            transparent=fields["transparent"],
+        )  # fmt: skip
+    except (ValueError, RecursionError, KeyError, TypeError):
         return None
-    if not isinstance(story, dict):
-        return None
-    fields = cast("dict[str, object]", story)
-    prompts = _strings(fields.get("prompts"))
-    size = _numbers(fields.get("size"))
-    seed, transparent = fields.get("seed"), fields.get("transparent")
-    if prompts is None or size is None or type(seed) is not int or type(transparent) is not bool:
-        return None
-    if abs(seed) > 2**63:
-        return None
-    return EmbeddedState(prompts=prompts, size=size, transparent=transparent, seed=seed)
+    return state if _is_ours(state) else None
 
 
-def _strings(value: object) -> tuple[str, ...] | None:
-    if not isinstance(value, list):
-        return None
-    items = cast("list[object]", value)
-    texts = tuple(item for item in items if isinstance(item, str))
-    fits = len(texts) == len(items) and 0 < len(texts) <= _PROMPTS
-    return texts if fits and sum(map(len, texts)) <= _STORY else None
-
-
-def _numbers(value: object) -> tuple[int, int] | None:
-    if not isinstance(value, list):
-        return None
-    items = cast("list[object]", value)
-    if len(items) != 2:
-        return None
-    w, h = items
-    if type(w) is not int or type(h) is not int or w < 1 or h < 1 or w * h > _DRAWN:
-        return None
-    return (w, h)
+def _is_ours(state: EmbeddedState) -> bool:
+    kinds = {type(part) for part in state.prompts}, [type(part) for part in state.size]
+    if kinds != ({str}, [int, int]) or type(state.seed) is not int or abs(state.seed) > 2**63:
+        return False
+    w, h = state.size
+    fits = len(state.prompts) <= _PROMPTS and sum(map(len, state.prompts)) <= _STORY
+    return fits and w > 0 and h > 0 and w * h <= _DRAWN and type(state.transparent) is bool

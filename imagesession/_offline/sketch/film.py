@@ -1,5 +1,5 @@
 """
-What lies over a whole picture: the paper's grain, the glow of neon, blur, and the shades of a photo.
+What lies over a whole picture: the paper's grain, the glow of neon, and blur.
 
 An SVG document has it as a filter. resvg takes a second for such a filter, so pixels get it from
 Pillow.
@@ -18,26 +18,26 @@ GRAINED = frozenset({"watercolor", "pencil", "vintage"})  # styles that show the
 
 
 def filter_of(plan: Plan, blur: float = 0) -> str:
-    """
-    Write what lies over a picture as the body of an SVG filter; nothing if there is nothing.
-    """
+    """Write what lies over a picture as the body of an SVG filter; nothing if there is nothing."""
     out = ""
     if "neon" in plan.styles:
-        out += ('<feGaussianBlur in="SourceGraphic" stdDeviation="9" result="glow"/>'
-                '<feComposite in="SourceGraphic" in2="glow" operator="arithmetic" k2="1" k3=".9"/>')
+        out += (
+            '<feGaussianBlur in="SourceGraphic" stdDeviation="9" result="glow"/>'
+            '<feComposite in="SourceGraphic" in2="glow" operator="arithmetic" k2="1" k3=".9"/>'
+        )
     if max(0.0, plan.blur) + blur > 0:
         out += f'<feGaussianBlur stdDeviation="{max(0.0, plan.blur) + blur:.1f}"/>'
     if GRAINED & set(plan.styles):
-        out += ('<feComposite result="flat"/><feTurbulence type="fractalNoise" baseFrequency=".5" '
-                'numOctaves="2"/><feColorMatrix values="0 0 0 0 1 0 0 0 0 1 0 0 0 0 1 .6 0 0 0 -.2"/>'
-                '<feBlend in="flat" mode="soft-light"/>')
+        out += (
+            '<feComposite result="flat"/><feTurbulence type="fractalNoise" baseFrequency=".5" '
+            'numOctaves="2"/><feColorMatrix values="0 0 0 0 1 0 0 0 0 1 0 0 0 0 1 .6 0 0 0 -.2"/>'
+            '<feBlend in="flat" mode="soft-light"/>'
+        )
     return out
 
 
 def developed(image: Image.Image, plan: Plan) -> Image.Image:
-    """
-    Lay over a rendered picture what lies over the whole of it.
-    """
+    """Lay over a rendered picture what lies over the whole of it."""
     if "neon" in plan.styles:
         image = on_colours(image, _glow)
     # The paper's grain stays as it is, however blurred or sharp the picture on it.
@@ -48,9 +48,7 @@ def developed(image: Image.Image, plan: Plan) -> Image.Image:
 
 
 def recolour(image: Image.Image, changes: tuple[Change, ...]) -> Image.Image:
-    """
-    Apply changes of colour to every pixel.
-    """
+    """Apply changes of colour to every pixel."""
     if not changes:
         return image
 
@@ -63,9 +61,7 @@ def recolour(image: Image.Image, changes: tuple[Change, ...]) -> Image.Image:
 
 
 def on_colours(image: Image.Image, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """
-    Change a picture's colours; its alpha, if it has one, stays.
-    """
+    """Change a picture's colours; its alpha, if it has one, stays."""
     if image.mode != "RGBA":
         return change(image)
     out = change(image.convert("RGB")).convert("RGBA")
@@ -74,9 +70,7 @@ def on_colours(image: Image.Image, change: Callable[[Image.Image], Image.Image])
 
 
 def soften(image: Image.Image, amount: float) -> Image.Image:
-    """
-    Blur a picture, or sharpen it if the amount, in thousandths of the short side, is below 0.
-    """
+    """Blur a picture, or sharpen it if the amount, in thousandths of the short side, is below 0."""
     scale = min(image.size) / 1000
     if amount > 0:
         return image.filter(ImageFilter.GaussianBlur(max(0.8, amount * scale)))
@@ -116,9 +110,7 @@ def _paper(image: Image.Image, seed: int) -> Image.Image:
 
 
 def mosaic(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """
-    Enlarge a small picture as pixel art.
-    """
+    """Enlarge a small picture as pixel art."""
     small = image.convert("RGB").quantize(28, Image.Quantize.MEDIANCUT).convert(image.mode)
     if image.mode == "RGBA":
         small.putalpha(mapped(image.getchannel("A"), [0] * 128 + [255] * 128))
@@ -126,17 +118,13 @@ def mosaic(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def blocks(size: tuple[int, int], plan: Plan) -> tuple[int, int]:
-    """
-    Choose how many blocks a piece of pixel art has.
-    """
+    """Choose how many blocks a piece of pixel art has."""
     k = max(1, min(size) // (88 if plan.styles.count("pixel") < 2 else 56))
     return (max(1, size[0] // k), max(1, size[1] // k))
 
 
 def unfinished(image: Image.Image, share: float) -> Image.Image:
-    """
-    Show a picture coarse and blurred, as it is while it is still being made.
-    """
+    """Show a picture coarse and blurred, as it is while it is still being made."""
     share = max(0.0, min(1.0, share))
     k = max(2, round(2 + (1 - share) * min(image.size) / 26))
     few = (max(1, image.width // k), max(1, image.height // k))
@@ -144,46 +132,23 @@ def unfinished(image: Image.Image, share: float) -> Image.Image:
     return coarse.filter(ImageFilter.GaussianBlur(k * 0.35))
 
 
-def _edges(image: Image.Image) -> Image.Image:
-    grey = ImageOps.autocontrast(image.convert("L").filter(ImageFilter.GaussianBlur(1.2)))
-    lines = grey.filter(ImageFilter.Kernel((3, 3), (-1, -1, -1, -1, 8, -1, -1, -1, -1), scale=1))
-    return ImageOps.invert(mapped(lines, [min(255, v * 3) for v in range(256)])).convert("RGB")
-
-
-def _posterised(image: Image.Image) -> Image.Image:
-    smooth = image.filter(ImageFilter.GaussianBlur(max(1.0, min(image.size) / 220)))
-    return smooth.quantize(10, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).convert("RGB")
-
-
-def _washed(image: Image.Image) -> Image.Image:
-    small = image.reduce(2) if min(image.size) > 400 else image
-    return resized(small.filter(ImageFilter.ModeFilter(7)), image.size)
-
-
-def _neon(image: Image.Image) -> Image.Image:
-    dim = recolour(image, (Change(kind="bright", amount=-0.78),))
-    vivid = recolour(image, (Change(kind="saturate", amount=2.2),))
-    return ImageChops.add(dim, _glow(ImageChops.multiply(ImageOps.invert(_edges(image)), vivid)))
-
-
-def _pixelated(image: Image.Image) -> Image.Image:
-    return mosaic(resized(image, blocks(image.size, Plan()), Image.Resampling.BOX), image.size)
-
-
+_POSTER = [v & 0xE0 for v in range(256)] * 3
 _ON_PHOTOS: dict[str, Callable[[Image.Image], Image.Image]] = {
-    "outline": _edges, "pencil": _edges, "neon": _neon, "watercolor": _washed, "pixel": _pixelated,
-    "geometric": _posterised, "minimal": _posterised, "flat": _posterised,
+    "outline": lambda image: ImageOps.invert(image.filter(ImageFilter.FIND_EDGES).convert("L")),
+    "pencil": lambda image: image.convert("L").filter(ImageFilter.CONTOUR),
+    "neon": lambda image: _glow(image.filter(ImageFilter.FIND_EDGES)),
+    "watercolor": lambda image: image.filter(ImageFilter.ModeFilter(7)),
+    "pixel": lambda image: mosaic(resized(image, blocks(image.size, Plan())), image.size),
     "vintage": lambda image: recolour(image, (Change(kind="sepia", amount=0.45),)),
     "pastel": lambda image: recolour(image, (Change(kind="bright", amount=0.4),)),
     "dark": lambda image: recolour(image, (Change(kind="bright", amount=-0.45),)),
     "3d": lambda image: image.filter(ImageFilter.DETAIL),
-}  # fmt: skip
+    **dict.fromkeys(("geometric", "minimal", "flat"), lambda image: mapped(image, _POSTER)),
+}
 
 
 def stylised(image: Image.Image, styles: tuple[str, ...]) -> Image.Image:
-    """
-    Do to a given picture what comes nearest to the styles of a drawing.
-    """
+    """Do to a given picture what comes nearest to the styles of a drawing."""
     for name in styles[-6:]:
-        image = on_colours(image, _ON_PHOTOS[name])
+        image = on_colours(image, lambda rgb, name=name: _ON_PHOTOS[name](rgb).convert("RGB"))  # type: ignore[misc]
     return image

@@ -8,7 +8,7 @@ import random
 import attrs
 
 from imagesession._offline.sketch import path, symbols
-from imagesession._offline.sketch.canvas import Linear, Pen, Stop, down, fade
+from imagesession._offline.sketch.canvas import Linear, Pen, Stop, as_back, down, fade
 from imagesession._offline.sketch.colour import Colour, dark, light, mix, rgb
 from imagesession._offline.sketch.light import Light
 from imagesession._offline.sketch.plan import Plan
@@ -22,9 +22,7 @@ _SAND = rgb("#edd8a2")
 
 @attrs.frozen(kw_only=True)
 class Stage:
-    """
-    Represent what every part of a scene needs to know.
-    """
+    """Represent what every part of a scene needs to know."""
 
     plan: Plan
     pen: Pen
@@ -35,21 +33,15 @@ class Stage:
     phase: float  # how far an animation is, 0 to 1
 
     def rng(self, salt: int) -> random.Random:
-        """
-        Give a source of chance of its own to a part, so that parts do not disturb each other.
-        """
+        """Give a source of chance of its own to a part, so that parts do not disturb each other."""
         return random.Random(self.plan.seed * 31 + salt)
 
     def has(self, *names: str) -> bool:
-        """
-        Tell whether the prompts name one of these.
-        """
+        """Tell whether the prompts name one of these."""
         return any(item.name in names for item in self.plan.everything)
 
     def lay(self, name: str, y: float, tall: float = 1.0, *, salt: int = 0, **inks: Colour) -> None:
-        """
-        Lay a layer from side to side at a height; the salt chooses among those of a name.
-        """
+        """Lay a layer from side to side at a height; the salt chooses among those of a name."""
         lay(self.pen, name, self.w, y, tall, self.plan.seed + salt,
             Palette({**self.air.palette, **inks}))  # fmt: skip
 
@@ -62,10 +54,8 @@ def _layers(name: str, *, wide: bool) -> tuple[str, ...]:
 
 
 def lay(pen: Pen, name: str, w: float, y: float, tall: float, number: int, inks: Palette) -> None:
-    """
-    Lay a layer over a width; every other one is mirrored.
-    """
-    wide = w > 1250 and bool(_layers(name, wide=True))  # noqa: PLR2004 - halfway between both
+    """Lay a layer over a width; every other one is mirrored."""
+    wide = w > 1250 and bool(_layers(name, wide=True))
     files = _layers(name, wide=wide)
     k = w / (_WIDE if wide else 1000)
     flip = number // 3 % 2 == 1
@@ -74,9 +64,7 @@ def lay(pen: Pen, name: str, w: float, y: float, tall: float, number: int, inks:
 
 
 def weather(pen: Pen, w: float, h: float, kinds: frozenset[str], *, phase: float = 0.0) -> None:
-    """
-    Lay what falls: rain, snow, or leaves; the phase, 0 to 1, moves it.
-    """
+    """Lay what falls: rain, snow, or leaves; the phase, 0 to 1, moves it."""
     with pen.role("weather"):
         for name, kind in (("rain", "rain"), ("snow", "snow"), ("leaves", "autumn")):
             if kind in kinds:
@@ -85,9 +73,7 @@ def weather(pen: Pen, w: float, h: float, kinds: frozenset[str], *, phase: float
 
 
 def fog(pen: Pen, rng: random.Random, w: float, h: float, top: float, veil: Colour) -> None:
-    """
-    Paint banks of fog.
-    """
+    """Paint banks of fog."""
     with pen.role("weather"):
         for i in range(4):
             y = top + (h - top) * (i / 4) + rng.uniform(-30, 30)
@@ -101,7 +87,8 @@ def _sky(stage: Stage, to: float) -> None:
 
 
 def _stars(stage: Stage, to: float) -> None:
-    lay(stage.pen, "stars", stage.w, 0, to / 640, stage.plan.seed, Palette())
+    for i in range(round(to / 640 + 0.4)):
+        lay(stage.pen, "stars", stage.w, i * 640, 1.0, stage.plan.seed + i * 3, Palette())
 
 
 def _clouds(stage: Stage, top: float, count: int) -> None:
@@ -109,14 +96,15 @@ def _clouds(stage: Stage, top: float, count: int) -> None:
     n = max(1, round(count * stage.w / 1000))
     for i in range(n):
         x, y = (i + rng.uniform(0.15, 0.85)) * stage.w / n, top * rng.uniform(0.22, 0.72)
-        with stage.pen.placed(x, y, rng.uniform(0.7, 1.3)), stage.pen.role("ground", rng.uniform(0.5, 0.85)):
+        with (
+            stage.pen.placed(x, y, rng.uniform(0.7, 1.3)),
+            stage.pen.role("ground", rng.uniform(0.5, 0.85)),
+        ):
             symbols.draw(stage.pen, "grounds/cloud", stage.air.palette)
 
 
 def landscape(stage: Stage, lands: set[str]) -> float:
-    """
-    Lay the land, and return the height at which subjects stand in it.
-    """
+    """Lay the land, and return the height at which subjects stand in it."""
     h, air, plan = stage.h, stage.air, stage.plan
     wet, high = bool(lands & _WATERS), bool(lands & {"sky", "city"})
     horizon = h * (0.6 if wet else 0.8 if high else 0.64)
@@ -150,7 +138,7 @@ def _heavens(stage: Stage, lands: set[str], horizon: float) -> float | None:
             stage.lay("streaks", 0, horizon / 600)
     if not stage.has("sun", "moon", "stars", "cloud", "rainbow"):
         # A sky that was not asked for goes as a whole with the ground of a transparent picture.
-        pen.marks[:] = [attrs.evolve(mark, back=True) for mark in pen.marks]  # type: ignore[call-arg]
+        pen.marks[:] = [as_back(mark) for mark in pen.marks]
     return sun_x
 
 
@@ -167,7 +155,9 @@ def _sun(stage: Stage, horizon: float) -> float | None:
     y = horizon - (150 if low else horizon * 0.68) + drift
     named = low or moon or any(item.name == "sun" for item in plan.items)
     radius = (92 if low else 62 if moon else 80) * min(1.8, plan.zoom) if named else 58
-    _disc(stage, x, y, radius, moon=moon)
+    # A sun that nobody asked for is only light: styles that draw outlines leave it out.
+    with stage.pen.role("ground" if named else "glow"):
+        _disc(stage, x, y, radius, moon=moon)
     return x
 
 
@@ -186,7 +176,9 @@ def _far(stage: Stage, lands: set[str], horizon: float) -> None:
     air, plan = stage.air, stage.plan
     zoom = max(0.5, min(1.6, plan.zoom))
     if lands & {"mountain", "lake"}:
-        stage.lay("mountains", horizon, horizon * 0.56 * zoom / 350 * (1 if "mountain" in lands else 0.6))
+        stage.lay(
+            "mountains", horizon, horizon * 0.56 * zoom / 350 * (1 if "mountain" in lands else 0.6)
+        )
     if "volcano" in lands:
         tone = symbols.Tone.of(TABLE["volcano"].colour, TABLE["volcano"].accent)
         size = horizon * 0.0095
@@ -204,7 +196,9 @@ def _far(stage: Stage, lands: set[str], horizon: float) -> None:
             stage.lay("woods", horizon + 24 + k * 46, (190 + k * 50) / 200, salt=k * 3, ink=ink)
 
 
-def _waters(stage: Stage, lands: set[str], horizon: float, sun_x: float | None, before: int) -> None:
+def _waters(
+    stage: Stage, lands: set[str], horizon: float, sun_x: float | None, before: int
+) -> None:
     pen, w, h, plan = stage.pen, stage.w, stage.h, stage.plan
     named = next((i.colour for i in plan.everything if i.name in _WATERS and i.colour), None)
     if named:
@@ -230,13 +224,11 @@ def _waters(stage: Stage, lands: set[str], horizon: float, sun_x: float | None, 
 
 
 def street(stage: Stage) -> float:
-    """
-    Lay a street before a city, and return the height at which subjects stand on it.
-    """
+    """Lay a street before a city, and return the height at which subjects stand on it."""
     pen, w, h, air, plan = stage.pen, stage.w, stage.h, stage.air, stage.plan
     kerb, rain = h * 0.7, "rain" in plan.weather
     _sky(stage, kerb)
-    post = w * (0.8 if stage.centre <= 0.5 else 0.2)  # noqa: PLR2004 - the middle
+    post = w * (0.8 if stage.centre <= 0.5 else 0.2)
     if air.dusky or rain:
         with pen.role("glow"):
             pen.glow(post - 74, kerb - 436, 270, LIT, 0.95)
@@ -246,10 +238,10 @@ def street(stage: Stage) -> float:
         _stars(stage, kerb * 0.7)
     if plan.time in {None, "day"} and not rain:
         _clouds(stage, kerb * 0.8, 2)
-    for tall, ink, lamps in ((0.72, mix(air.far, air.sky[-1], 0.45), False),
-                             (0.5, mix(air.far, mix(air.far, air.near, 0.35), 1), air.dusky or rain)):  # fmt: skip
-        stage.lay("city", kerb, kerb * tall / 400, salt=int(tall * 10), ink=ink,
-                  window=LIT if lamps else ink)  # fmt: skip
+    haze, near = mix(air.far, air.sky[-1], 0.45), mix(air.far, air.near, 0.35)
+    stage.lay("city", kerb, kerb * 0.0018, salt=7, ink=haze, window=haze)
+    lamps = LIT if air.dusky or rain else near
+    stage.lay("city", kerb, kerb * 0.00125, salt=5, ink=near, window=lamps)
     stage.lay("trees", kerb)
     _road(stage, kerb)
     if air.dusky or rain:
@@ -273,9 +265,7 @@ def _road(stage: Stage, kerb: float) -> None:
 
 
 def space(stage: Stage) -> float:
-    """
-    Paint the depth of space, and return the height at which subjects fly in it.
-    """
+    """Paint the depth of space, and return the height at which subjects fly in it."""
     pen, w, h = stage.pen, stage.w, stage.h
     hue = stage.plan.ground or rgb("#1b2358")
     deep = fade(dark(hue, 0.75), hue, mix(hue, rgb("#8a4a9c"), 0.55))
@@ -293,34 +283,36 @@ def space(stage: Stage) -> float:
 
 
 def deep(stage: Stage) -> float:
-    """
-    Lay the water from inside, and return the height of its floor.
-    """
+    """Lay the water from inside, and return the height of its floor."""
     tint = stage.plan.ground or rgb("#2487b5")
-    stage.pen.rect(0, 0, stage.w, stage.h, down(0, stage.h, light(tint, 0.62), tint, dark(tint, 0.45)))
+    stage.pen.rect(
+        0, 0, stage.w, stage.h, down(0, stage.h, light(tint, 0.62), tint, dark(tint, 0.45))
+    )
     stage.lay("deep", 0, stage.h / 1000, tint=tint, sand=_SAND)
     return stage.h * 0.72
 
 
 def room(stage: Stage, wall: Colour, *, window: bool) -> float:
-    """
-    Paint a wall with something on it and a table before it, and return the table's edge.
-    """
+    """Paint a wall with something on it and a table before it, and return the table's edge."""
     pen, w, h, rng = stage.pen, stage.w, stage.h, stage.rng(11)
     floor = h * 0.74
     accent = stage.plan.accent or stage.plan.scheme.accent
-    pen.rect(0, 0, w, h, Linear((0, 0), (w * 0.8, h), fade(light(wall, 0.32), wall, dark(wall, 0.08))))
+    pen.rect(
+        0, 0, w, h, Linear((0, 0), (w * 0.8, h), fade(light(wall, 0.32), wall, dark(wall, 0.08)))
+    )
     with pen.role("glow"):
-        pen.polygon((0, 0), (w * 0.34, 0), (w * 0.86, floor), (w * 0.36, floor), ink="#ffffff", alpha=0.1)
+        pen.polygon(
+            (0, 0), (w * 0.34, 0), (w * 0.86, floor), (w * 0.36, floor), ink="#ffffff", alpha=0.1
+        )
     x = w * 0.5 + rng.choice((-1, 1)) * w * rng.uniform(0.0, 0.1)
     if window:
         with pen.placed(w * 0.5, floor):
             symbols.draw(pen, "grounds/window", stage.air.palette)
     else:
         # A round or an arched piece of colour on the wall.
-        tall = 340 if rng.random() < 0.5 else 30  # noqa: PLR2004 - as often as not
-        pen.rect(x - 290, floor - 640, 580, 600 + tall, down(floor - 640, 620, light(accent, 0.4),
-                 light(accent, 0.72)), radius=290)  # fmt: skip
+        tall = 940 if rng.random() < 0.5 else 600
+        ink = down(floor - 640, 620, light(accent, 0.4), light(accent, 0.72))
+        pen.rect(x - 300, floor - 640, 600, tall, ink, radius=300)
     top = mix(dark(wall, 0.2), rgb("#a8754c"), 0.55)
     pen.rect(0, floor, w, h - floor, down(floor, h - floor, light(top, 0.22), dark(top, 0.06)))
     pen.rect(0, floor, w, 7, light(top, 0.5), alpha=0.7)

@@ -11,6 +11,7 @@ import os
 import tempfile
 import unicodedata
 from pathlib import Path
+from typing import Any, cast
 
 from PIL import ImageFont
 
@@ -35,10 +36,8 @@ def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 @functools.cache
 def font_file() -> str:
-    """
-    Write Pillow's font to a file, where the renderer can read it; it goes when Python ends.
-    """
-    data = getattr(_font(), "font_bytes", b"") or _font().path.getvalue()  # type: ignore[union-attr]
+    """Write Pillow's font to a file, where the renderer can read it; it goes when Python ends."""
+    data = cast("Any", _font()).path.getvalue()
     handle, name = tempfile.mkstemp(prefix="imagesession-", suffix=".otf")
     with os.fdopen(handle, "wb") as file:
         file.write(data)
@@ -47,23 +46,17 @@ def font_file() -> str:
 
 
 def printable(text: str, most: int = 60) -> str:
-    """
-    Clean a text that is to be lettered.
-    """
+    """Clean a text that is to be lettered."""
     return " ".join("".join(ch for ch in text if ch.isprintable()).split())[:most]
 
 
 def spelled(text: str) -> str:
-    """
-    Take a text apart into letters and accents.
-    """
+    """Take a text apart into letters and accents."""
     return unicodedata.normalize("NFD", text.translate(_SPELLED))
 
 
 def text_width(text: str, size: float, tracking: float = 0) -> float:
-    """
-    Measure how wide a line of lettering is, in the unit of its size.
-    """
+    """Measure how wide a line of lettering is, in the unit of its size."""
     plain = [ch for ch in spelled(text) if ch not in _ACCENTS]
     latin = "".join(ch for ch in plain if ch.isascii())
     other = [ch for ch in plain if not ch.isascii() and not unicodedata.combining(ch)]
@@ -72,17 +65,13 @@ def text_width(text: str, size: float, tracking: float = 0) -> float:
 
 
 def fitting(text: str, size: float, width: float) -> float:
-    """
-    Choose a size at which a line is no wider than it may be.
-    """
+    """Choose a size at which a line is no wider than it may be."""
     return min(size, width / max(0.1, text_width(text, 1.0)))
 
 
 def letter(pen: Pen, text: str, x: float, y: float, size: float, ink: str | Colour, *,
            tracking: float = 0, bold: float = 0, alpha: float = 1) -> None:  # fmt: skip
-    """
-    Letter a line centred on a point, with its accents.
-    """
+    """Letter a line centred on a point, with its accents."""
     whole = spelled(text)
     plain = "".join(ch for ch in whole if ch not in _ACCENTS)
     width = text_width(plain, size, tracking)
@@ -95,15 +84,19 @@ def letter(pen: Pen, text: str, x: float, y: float, size: float, ink: str | Colo
         sign, lift = _ACCENTS[ch]
         small = size * 0.62
         left = text_width(before, size, tracking) - text_width(before[-1:], size) / 2
-        raised = y + size * 0.35 - lift * size - small * 0.35 - (size * 0.14 if before[-1:].isupper() else 0)  # noqa: E501
+        raised = (
+            y
+            + size * 0.35
+            - lift * size
+            - small * 0.35
+            - (size * 0.14 if before[-1:].isupper() else 0)
+        )
         pen.letter(sign, x - width / 2 + left, raised, small, ink,
                    width=text_width(sign, small), alpha=alpha)  # fmt: skip
 
 
 def lines(text: str, most: int) -> list[str]:
-    """
-    Break a text into lines of at most so many letters, evenly filled.
-    """
+    """Break a text into lines of at most so many letters, evenly filled."""
     words = text.split()
     count = -(-len(text) // most)
     aim = len(text) / max(1, count)

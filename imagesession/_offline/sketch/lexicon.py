@@ -25,16 +25,12 @@ def _rules(section: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 
 def frozen(words: str) -> frozenset[str]:
-    """
-    Make a set of words that are separated by blanks.
-    """
+    """Make a set of words that are separated by blanks."""
     return frozenset(words.split())
 
 
 def first(rules: Sequence[tuple[T, re.Pattern[str]]], text: str) -> T | None:
-    """
-    Give the name of the first rule that matches a text.
-    """
+    """Give the name of the first rule that matches a text."""
     return next((name for name, rule in rules if rule.search(text)), None)
 
 
@@ -51,7 +47,8 @@ TIMES = cast("tuple[tuple[Time, re.Pattern[str]], ...]", _rules("times"))
 WEATHER, SHAPES = _rules("weather"), _rules("shapes")
 STYLES = (*_rules("styles"), ("dark", DARK_GROUND))
 STOPWORDS, REMOVE, LETTERS, BUTTON_WORDS, JOINTS = (
-    frozen(SECTIONS["words"][name]) for name in ("stopwords", "remove", "letters", "button", "joints")
+    frozen(SECTIONS["words"][name])
+    for name in ("stopwords", "remove", "letters", "button", "joints")
 )
 TRANSPARENT = re.compile(
     r"transparent|(?:no|without(?: an?| the| any)?) (?:\w+ )?background|"
@@ -138,9 +135,7 @@ _KNOWN = (
 
 
 def unknown(tokens: Sequence[str]) -> tuple[str, ...]:
-    """
-    Give the words of a prompt that mean nothing to the sketcher.
-    """
+    """Give the words of a prompt that mean nothing to the sketcher."""
     strange = (
         word for word in tokens
         if word.isalpha() and len(word) > 2 and not _KNOWN & {word, word.removesuffix("s")}

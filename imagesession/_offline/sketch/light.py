@@ -14,9 +14,7 @@ from imagesession._offline.sketch.symbols import Palette
 
 @attrs.frozen(kw_only=True)
 class Light:
-    """
-    Represent the colours of the air, the land and the water; see `subjects/light.toml`.
-    """
+    """Represent the colours of the air, the land and the water; see `subjects/light.toml`."""
 
     sky: tuple[Colour, ...]
     sun: Colour
@@ -32,12 +30,11 @@ class Light:
 
     @property
     def palette(self) -> Palette:
-        """
-        The colours by the names that grounds have for them.
-        """
+        """The colours by the names that grounds have for them."""
         water = (self.water[0], mix(self.water[0], self.water[-1], 0.5), self.water[-1])
         return Palette({
-            **{name: getattr(self, name) for name in ("sun", "glow", "far", "near", "snow", "cloud")},
+            "sun": self.sun, "glow": self.glow, "far": self.far, "near": self.near,
+            "snow": self.snow, "cloud": self.cloud,
             "top": self.sky[0], "mid": self.sky[1], "veil": self.sky[-1],
             **{f"water{i}": colour for i, colour in enumerate(water)},
             **{f"grass{i}": colour for i, colour in enumerate(self.grass)},
@@ -45,11 +42,14 @@ class Light:
 
 
 def _times() -> dict[str, Light]:
-    text = (resources.files(__package__) / "subjects" / "light.toml").read_text("utf-8")
+    folder = resources.files("imagesession._offline.sketch") / "subjects"
     out: dict[str, Light] = {}
-    for name, row in tomllib.loads(text).items():
+    for name, row in tomllib.loads((folder / "light.toml").read_text("utf-8")).items():
         inks = {key: tuple(map(rgb, said.split())) for key, said in row.items()}
-        one = {key: value if key in {"sky", "water", "grass"} else value[0] for key, value in inks.items()}
+        one = {
+            key: value if key in {"sky", "water", "grass"} else value[0]
+            for key, value in inks.items()
+        }
         out[name] = Light(**one, dusky=name in {"sunset", "night"})  # type: ignore[arg-type]
     return out
 
@@ -58,9 +58,7 @@ _TIMES = _times()
 
 
 def light_of(plan: Plan) -> Light:
-    """
-    Choose the light for a plan.
-    """
+    """Choose the light for a plan."""
     light = _TIMES[plan.time or "day"]
     bright = plan.time in {None, "day"}
     if "rain" in plan.weather:

@@ -32,9 +32,7 @@ _NEAR = 4  # how many words a colour, or a "without", reaches
 
 @attrs.frozen(kw_only=True)
 class Found:
-    """
-    Represent what one prompt names.
-    """
+    """Represent what one prompt names."""
 
     items: tuple[Item, ...] = ()
     removed: tuple[str, ...] = ()
@@ -46,9 +44,7 @@ class Found:
 
 @attrs.define
 class _Reading:
-    """
-    Hold what has been read of a prompt so far.
-    """
+    """Hold what has been read of a prompt so far."""
 
     items: list[Item] = attrs.field(factory=list[Item])
     removed: list[str] = attrs.field(factory=list[str])
@@ -61,9 +57,7 @@ class _Reading:
     apart: bool = False  # an "and" has come since
 
     def subject(self, name: str, at: int, said: str) -> None:
-        """
-        Take in a subject, with the colours that stand just before it.
-        """
+        """Take in a subject, with the colours that stand just before it."""
         near = self.near(at)
         item = Item(name=name, colour=near[0] if near else None,
                     accent=near[1] if len(near) > 1 else None, said=said)  # fmt: skip
@@ -81,9 +75,7 @@ class _Reading:
         self.pending = [p for p in self.pending if at - p[0] > _NEAR]
 
     def merged(self, item: Item, at: int) -> bool:
-        """
-        Take "a woman doctor" and "portrait of a king" for one person.
-        """
+        """Take "a woman doctor" and "portrait of a king" for one person."""
         if self.people is None or at - self.people > _NEAR or self.apart:
             return False
         i = max(i for i, other in enumerate(self.items) if other.name == "person")
@@ -93,25 +85,23 @@ class _Reading:
         self.people, self.pending = at, []
         return True
 
-    def worn(self, token: str, at: int) -> bool:
-        """
-        Take in what somebody wears, or is like.
-        """
-        trait = TRAITS.get(token)
-        if token in _AND:
+    def worn(self, word: str, at: int) -> bool:
+        """Take in what somebody wears, or is like."""
+        trait = TRAITS.get(word)
+        if word in _AND:
             self.apart = self.people is not None
-        elif token in _PEOPLED:
+        elif word in _PEOPLED:
             self.apart = self.apart or self.people is not None
         near = self.near(at)
         if self.people is None or at - self.people > _REACH:
             return False
         i = max(i for i, other in enumerate(self.items) if other.name == "person")
         who = self.items[i]
-        if token in _HAIRY and near:
+        if word in _HAIRY and near:
             shade = f"hair={hexed(near[-1])}"
-            more = (shade, "beard") if token == "beard" else (shade,)
+            more = (shade, "beard") if word == "beard" else (shade,)
             self.items[i] = attrs.evolve(who, look=who.look + more)
-        elif token == "skin" and near:
+        elif word == "skin" and near:
             self.items[i] = attrs.evolve(who, look=(*who.look, f"skin={hexed(near[-1])}"))
         elif trait:
             look = who.look + tuple(trait.split())
@@ -122,9 +112,7 @@ class _Reading:
         return True
 
     def word(self, token: str, at: int) -> None:
-        """
-        Take in any other word.
-        """
+        """Take in any other word."""
         near, colour = self.near(at), named(token)
         goes_on, self.lettered = self.lettered and token in _OR, False
         if token in lexicon.REMOVE or goes_on:
@@ -141,16 +129,12 @@ class _Reading:
             self.pending.append((at, colour))
 
     def near(self, at: int) -> list[Colour]:
-        """
-        Give the colours that stand just before a word.
-        """
+        """Give the colours that stand just before a word."""
         return [colour for start, colour in self.pending if at - start <= _NEAR]
 
 
 def find(text: str) -> Found:
-    """
-    Find the subjects and colours that a prompt names.
-    """
+    """Find the subjects and colours that a prompt names."""
     # "On white" at the end of a phrase means the ground; "leaf-green" is a colour and no plant.
     text = lexicon.ON_COLOUR.sub(r"\1 \2 background", text)
     text = lexicon.SHADE.sub(r"\1", text)
@@ -193,8 +177,10 @@ def _found(reading: _Reading, text: str, tokens: list[str]) -> Found:
     if not items and "orange" in tokens:
         items, loose = [Item(name="orange fruit")], []
     items = [_described(item, tokens) for item in items]
-    return Found(unknown=lexicon.unknown(tokens), items=tuple(items), removed=tuple(reading.removed), accent=reading.accent,
-                 ground=reading.ground, colours=tuple(loose[:4]))  # fmt: skip
+    return Found(
+        items=tuple(items), removed=tuple(reading.removed), accent=reading.accent,
+        ground=reading.ground, colours=tuple(loose[:4]), unknown=lexicon.unknown(tokens),
+    )  # fmt: skip
 
 
 def _subject_at(tokens: list[str], i: int) -> tuple[str | None, int]:
@@ -222,9 +208,7 @@ def letters(prompt: str, layout: Layout | None) -> str:
 
 
 def label(description: str) -> str:
-    """
-    Choose the words that stand on a button: those in quotes, else the shortest that tell.
-    """
+    """Choose the words that stand on a button: those in quotes, else the shortest that tell."""
     quoted = letters(description, None)
     if quoted:
         return quoted
@@ -254,16 +238,12 @@ def _short(text: str) -> str:
 
 
 def keyword(prompt: str) -> str:
-    """
-    Choose the word of a prompt that says most.
-    """
+    """Choose the word of a prompt that says most."""
     words = re.findall(r"[^\W\d_]{2,}", prompt[:READ])
     telling = [w for w in words if w.lower() not in lexicon.STOPWORDS and not named(w.lower())]
     return max(telling[:6], key=len, default="")[:16]
 
 
 def shape(text: str) -> str:
-    """
-    Tell which shape of picture the words ask for, if any.
-    """
+    """Tell which shape of picture the words ask for, if any."""
     return lexicon.first(lexicon.SHAPES, text) or ""

@@ -22,9 +22,7 @@ _ROUND = 0.5523  # control distance that makes four cubic curves a circle
 
 
 def multiply(outer: Matrix, inner: Matrix) -> Matrix:
-    """
-    Combine two transformations: the inner is applied first.
-    """
+    """Combine two transformations: the inner is applied first."""
     a, b, c, d, e, f = outer
     g, h, i, j, k, m = inner
     return (
@@ -34,9 +32,7 @@ def multiply(outer: Matrix, inner: Matrix) -> Matrix:
 
 
 def moved(matrix: Matrix, contour: Contour) -> Contour:
-    """
-    Transform a contour.
-    """
+    """Transform a contour."""
     a, b, c, d, e, f = matrix
     out: list[Segment] = []
     for seg in contour:
@@ -53,17 +49,13 @@ def moved(matrix: Matrix, contour: Contour) -> Contour:
 
 
 def scale_of(matrix: Matrix) -> float:
-    """
-    Tell by how much a transformation enlarges lengths.
-    """
+    """Tell by how much a transformation enlarges lengths."""
     a, b, c, d, _, _ = matrix
     return math.sqrt(abs(a * d - b * c))
 
 
 def ellipse(cx: float, cy: float, rx: float, ry: float) -> Contour:
-    """
-    Outline an ellipse.
-    """
+    """Outline an ellipse."""
     h, v = rx * _ROUND, ry * _ROUND
     return (
         (cx + rx, cy),
@@ -75,9 +67,7 @@ def ellipse(cx: float, cy: float, rx: float, ry: float) -> Contour:
 
 
 def rectangle(x: float, y: float, w: float, h: float, radius: float = 0) -> Contour:
-    """
-    Outline a rectangle, with rounded corners if a radius is given.
-    """
+    """Outline a rectangle, with rounded corners if a radius is given."""
     if radius <= 0:
         return ((x, y), (x + w, y), (x + w, y + h), (x, y + h))
     r = min(radius, w / 2, h / 2)
@@ -91,9 +81,7 @@ def rectangle(x: float, y: float, w: float, h: float, radius: float = 0) -> Cont
 
 
 def arc(cx: float, cy: float, r: float, start: float, end: float, squash: float = 1.0) -> Contour:
-    """
-    Outline an arc between two angles in degrees, clockwise from the right.
-    """
+    """Outline an arc between two angles in degrees, clockwise from the right."""
     steps = max(1, math.ceil(abs(end - start) / 60))
     step = math.radians(end - start) / steps
     k = 4 / 3 * math.tan(step / 4)
@@ -112,9 +100,7 @@ def arc(cx: float, cy: float, r: float, start: float, end: float, squash: float 
 
 
 def smooth(points: Sequence[Point], *, closed: bool = True) -> Contour:
-    """
-    Lead a smooth curve through points.
-    """
+    """Lead a smooth curve through points."""
     n = len(points)
     last = n if closed else n - 1
     out: list[Segment] = [points[0]]
@@ -130,9 +116,7 @@ def smooth(points: Sequence[Point], *, closed: bool = True) -> Contour:
 
 
 def star(cx: float, cy: float, outer: float, inner: float, points: int = 5) -> Contour:
-    """
-    Outline a star standing on two points.
-    """
+    """Outline a star standing on two points."""
     out: list[Segment] = []
     for i in range(points * 2):
         r = inner if i % 2 else outer
@@ -143,9 +127,7 @@ def star(cx: float, cy: float, outer: float, inner: float, points: int = 5) -> C
 
 @functools.lru_cache(maxsize=1024)
 def parse(d: str) -> tuple[Contour, ...]:
-    """
-    Read a path written in SVG's absolute commands M, L, H, V, C, Q and Z.
-    """
+    """Read a path written in SVG's absolute commands M, L, H, V, C, Q and Z."""
     tokens = _TOKEN.findall(d)
     contours: list[list[Segment]] = []
     x = y = 0.0
@@ -186,9 +168,7 @@ def _segment(command: str, v: list[float], x: float, y: float) -> Segment:
 
 
 def flatten(contour: Contour, parts: int) -> list[Point]:
-    """
-    Turn each curve into a number of straight lines.
-    """
+    """Turn each curve into a number of straight lines."""
     x, y = contour[0][:2]
     out: list[Point] = [(x, y)]
     for seg in contour[1:]:
@@ -206,17 +186,13 @@ def flatten(contour: Contour, parts: int) -> list[Point]:
 
 
 def bounds(contours: Sequence[Contour]) -> tuple[float, float, float, float]:
-    """
-    Find the box around the end points of outlines.
-    """
+    """Find the box around the end points of outlines."""
     xs, ys = zip(*((seg[-2], seg[-1]) for contour in contours for seg in contour), strict=True)
     return (min(xs), min(ys), max(xs), max(ys))
 
 
 def between(outline: Sequence[Point], top: float, bottom: float) -> list[Point]:
-    """
-    Cut from a polygon what lies between two heights.
-    """
+    """Cut from a polygon what lies between two heights."""
     for height, sign in ((top, 1), (bottom, -1)):
         out: list[Point] = []
         for (x1, y1), (x2, y2) in zip(outline, (*outline[1:], *outline[:1]), strict=True):

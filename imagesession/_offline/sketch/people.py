@@ -38,9 +38,7 @@ _AWAY = frozenset({"woman", "man", "child", "old", "young", "bald", "curly"})
 
 @attrs.frozen
 class Person:
-    """
-    Represent how somebody looks.
-    """
+    """Represent how somebody looks."""
 
     look: frozenset[str]
     parts: tuple[str, ...]
@@ -49,9 +47,7 @@ class Person:
 
 def person(look: tuple[str, ...], colour: Colour | None, accent: Colour | None,
            number: int) -> Person:  # fmt: skip
-    """
-    Choose the parts and colours of somebody; the number varies what is left open.
-    """
+    """Choose the parts and colours of somebody; the number varies what is left open."""
     traits = frozenset(look)
     outfit = next((name for name in _OUTFITS if name in traits), "")
     outfit = outfit or ("dress" if "woman" in traits and number % 2 else "sweater")
@@ -84,7 +80,9 @@ def _parts(traits: frozenset[str], outfit: str, hat: str, number: int) -> tuple[
         return ("back-pack", "spacesuit", "head", *face, *beard, hair, "visor")
     long = woman and not traits & {"old", "bald", "child"}
     out += ["back-long"] if long else []
-    out += ["legs-bare"] if outfit == "dress" else [] if outfit in {"robe", "overalls"} else ["legs"]
+    out += (
+        ["legs-bare"] if outfit == "dress" else [] if outfit in {"robe", "overalls"} else ["legs"]
+    )
     out += ["hands", "neck", outfit, *(part for part in _OVER if part in traits), "head", "face"]
     out += ["lashes"] if woman else []
     out += ["aged"] if "old" in traits else []
@@ -107,9 +105,7 @@ def _hair(traits: frozenset[str], hat: str, number: int, *, long: bool) -> str:
 
 
 def draw(pen: Pen, who: Person) -> None:
-    """
-    Draw somebody into a box of 100 by 100; children are smaller, with larger heads.
-    """
+    """Draw somebody into a box of 100 by 100; children are smaller, with larger heads."""
     if "child" not in who.look:
         symbols.draw(pen, "person", who.tone, who.parts)
         return

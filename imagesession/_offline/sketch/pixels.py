@@ -23,14 +23,10 @@ def resized(
     *,
     box: Box | None = None,
 ) -> Image.Image:
-    """
-    Scale a picture, or the part of it in a box, to a size.
-    """
+    """Scale a picture, or the part of it in a box, to a size."""
     return cast("_Loose", image).resize(size, how, box)
 
 
 def mapped(image: Image.Image, table: Sequence[int]) -> Image.Image:
-    """
-    Replace every value by the table's.
-    """
+    """Replace every value by the table's."""
     return cast("_Loose", image).point(table)

@@ -35,17 +35,13 @@ class Item:
 
     @property
     def key(self) -> str:
-        """
-        What tells it from other subjects: of people, who they are.
-        """
+        """What tells it from other subjects: of people, who they are."""
         return f"{self.name} {self.said}" if self.name == "person" else self.name
 
 
 @attrs.frozen(kw_only=True)
 class Scheme:
-    """
-    Represent a set of colours that go together.
-    """
+    """Represent a set of colours that go together."""
 
     ground: Colour
     main: Colour
@@ -56,9 +52,7 @@ class Scheme:
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """
-    Represent everything that the prompts ask for.
-    """
+    """Represent everything that the prompts ask for."""
 
     layout: Layout = "scene"
     items: tuple[Item, ...] = ()
@@ -97,16 +91,12 @@ class Plan:
 
     @property
     def scheme(self) -> Scheme:
-        """
-        The colours that go with this picture.
-        """
+        """The colours that go with this picture."""
         return _PALETTES.get(self.palette) or SCHEMES[self.seed % len(SCHEMES)]
 
     @property
     def everything(self) -> tuple[Item, ...]:
-        """
-        All subjects, those added later last.
-        """
+        """All subjects, those added later last."""
         return self.items + self.extras
 
 

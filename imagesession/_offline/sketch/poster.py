@@ -21,9 +21,7 @@ def _compositions() -> tuple[str, ...]:
 
 
 def colours(plan: Plan) -> tuple[Colour, Colour, Colour, Colour]:
-    """
-    Choose four colours: the prompt's own first, then the scheme's.
-    """
+    """Choose four colours: the prompt's own first, then the scheme's."""
     s = plan.scheme
     own = [*plan.colours[:3], *([plan.accent] if plan.accent else [])]
     rest = [s.main, s.second, s.accent, s.ink]
@@ -34,9 +32,7 @@ def colours(plan: Plan) -> tuple[Colour, Colour, Colour, Colour]:
 
 
 def poster(plan: Plan, pen: Pen, w: float, h: float) -> None:
-    """
-    Lay a composition that the words choose, and set the words below it.
-    """
+    """Lay a composition that the words choose, and set the words below it."""
     base = plan.ground or (NIGHT if is_dark(plan) else light(colours(plan)[0], 0.84))
     shades = {"base": base, "base-light": light(base, 0.45)}
     for name, ink in zip(("main", "second", "accent", "ink"), colours(plan), strict=True):
@@ -57,7 +53,11 @@ def _set(plan: Plan, pen: Pen, w: float, h: float, ink: Colour) -> None:
     # Few words stand in spaced capitals, more of them in lines of equal length.
     title = plan.poster
     short = len(title) <= 16
-    rows = [title.upper()] if short else lines(title[:1].upper() + title[1:], round(22 * max(1, w / h)))
+    rows = (
+        [title.upper()]
+        if short
+        else lines(title[:1].upper() + title[1:], round(22 * max(1, w / h)))
+    )
     size = min(fitting(row, 74.0, 0.84 * w / (1.16 if short else 1.0)) for row in rows)
     size = min(size, 190 / len(rows))
     top = h - 128 - (len(rows) - 1) * size * 0.58
@@ -68,9 +68,7 @@ def _set(plan: Plan, pen: Pen, w: float, h: float, ink: Colour) -> None:
 
 
 def ground(plan: Plan, pen: Pen, w: float, h: float, *, calm: bool = False) -> None:
-    """
-    Paint a ground for a sign: soft shapes around the middle, or nothing if it is to be calm.
-    """
+    """Paint a ground for a sign: soft shapes around the middle, or nothing if it is to be calm."""
     a, b, c, _ = colours(plan)
     base = plan.ground or (light(plan.scheme.ground, 0.2) if calm else light(a, 0.78))
     pen.rect(0, 0, w, h, Linear((0, 0), (w, h), fade(light(base, 0.3), base)))
@@ -92,9 +90,7 @@ def ground(plan: Plan, pen: Pen, w: float, h: float, *, calm: bool = False) -> N
 
 
 def mesh(plan: Plan, pen: Pen, w: float, h: float) -> None:
-    """
-    Paint soft coloured light, as a background.
-    """
+    """Paint soft coloured light, as a background."""
     rng = random.Random(plan.seed)
     inks = colours(plan)
     base = plan.ground or light(inks[0], 0.5)

@@ -26,9 +26,7 @@ _SIDES = (0.16, 0.84, 0.3)  # where further subjects stand
 
 @attrs.frozen(kw_only=True)
 class _Lamp:
-    """
-    Represent a light: what it does to colours, and how dark and how long shadows are in it.
-    """
+    """Represent a light: what it does to colours, and how dark and how long shadows are in it."""
 
     changes: tuple[Change, ...] = ()
     shade: float = 1.0
@@ -48,17 +46,13 @@ _LAMPS: dict[Lighting, _Lamp] = {
 
 
 def lit_by(lighting: Lighting) -> tuple[Change, ...]:
-    """
-    Give what a light does to colours.
-    """
+    """Give what a light does to colours."""
     return _LAMPS[lighting].changes
 
 
 @attrs.frozen(kw_only=True)
 class _Place:
-    """
-    Represent where a subject stands, and how large it is.
-    """
+    """Represent where a subject stands, and how large it is."""
 
     x: float
     base: float
@@ -66,9 +60,7 @@ class _Place:
 
 
 def product(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
-    """
-    Draw a product on a plain ground, or where it is used.
-    """
+    """Draw a product on a plain ground, or where it is used."""
     plain = plan.ground is not None or plan.clear
     if plan.lived_in or ((plan.time or plan.weather) and not plain):
         # Daylight comes in by a window.

@@ -36,18 +36,25 @@ _KEPT = re.compile(
 )
 
 
+# What a title does without: orders to draw it, and the kind of picture it is.
+_ORDER = re.compile(
+    r"^\W*(?:please )?(?:draw|paint|create|generate|make|design|sketch)(?: me)?\b", re.IGNORECASE
+)
+_KIND = re.compile(
+    r"^\W*(?:(?:an?|the) )?(?:(?:photo|picture|image|illustration|poster|drawing|painting|hero|"
+    r"banner)\s)+(?:image |banner )?(?:of|for) ",
+    re.IGNORECASE,
+)
+
+
 def crc(text: str) -> int:
-    """
-    Number a text, the same in every process.
-    """
+    """Number a text, the same in every process."""
     return zlib.crc32(text.encode("utf-8", "surrogatepass"))
 
 
 @functools.lru_cache(maxsize=64)
 def parse_prompts(prompts: tuple[str, ...], seed: int = 0) -> Plan:
-    """
-    Read all prompts of a sketch.
-    """
+    """Read all prompts of a sketch."""
     if not prompts:
         return Plan(seed=seed)
     result = _first(prompts[0], seed)
@@ -57,9 +64,7 @@ def parse_prompts(prompts: tuple[str, ...], seed: int = 0) -> Plan:
 
 
 def without_kept(prompt: str) -> str:
-    """
-    Take out of a prompt what it wants kept as it is.
-    """
+    """Take out of a prompt what it wants kept as it is."""
     return _KEPT.sub(_same, _FINDING.sub("- ", prompt))
 
 
@@ -132,10 +137,8 @@ def _as_poster(start: Plan, prompt: str) -> Plan:
 
 def _titled(prompt: str) -> str:
     # A poster's title needs neither orders to draw it nor what follows the first phrase.
-    text = re.sub(r"^\W*(?:please )?(?:draw|paint|create|generate|make|design|sketch)(?: me)?\b", "",
-                  prompt[:READ].strip(), flags=re.IGNORECASE)  # fmt: skip
-    text = re.sub(r"^\W*(?:(?:an?|the) )?(?:(?:photo|picture|image|illustration|poster|drawing|"
-                  r"painting|hero|banner)\s)+(?:image |banner )?(?:of|for) ", "", text.strip(), flags=re.IGNORECASE)  # noqa: E501  # fmt: skip
+    text = _ORDER.sub("", prompt[:READ].strip()).strip()
+    text = _KIND.sub("", text).strip()
     return re.split(r"[,.;:!?\n(]", text.strip(), maxsplit=1)[0] or text
 
 
@@ -169,9 +172,7 @@ def _in_palette(before: Plan, look: tuple[Change, ...]) -> tuple[Plan, tuple[Cha
 
 
 def refine(before: Plan, prompt: str) -> Plan:
-    """
-    Change a plan as a later prompt asks; what is not understood leaves only a small mark.
-    """
+    """Change a plan as a later prompt asks; what is not understood leaves only a small mark."""
     said = brief(prompt)
     if said.frame:
         return framing.reframed(before, _first(prompt, 0))
@@ -199,10 +200,12 @@ def refine(before: Plan, prompt: str) -> Plan:
 
 
 def _renamed(before: Plan, found: Found, text: str) -> Plan:
-    after = _without(before, found, text)
+    after = _without(before, found)
     have = {item.key for item in after.everything}
     fresh = tuple(item for item in found.items if item.key not in have)
-    known = {item.key: item for item in found.items if item.key in have and (item.colour or item.look)}
+    known = {
+        item.key: item for item in found.items if item.key in have and (item.colour or item.look)
+    }
     if known:
         after = attrs.evolve(
             after, items=tuple(_merged(i, known) for i in after.items),
@@ -232,7 +235,7 @@ def _merged(item: Item, known: dict[str, Item]) -> Item:
                         look=(*said.look, *item.look))  # fmt: skip
 
 
-def _without(before: Plan, found: Found, text: str) -> Plan:
+def _without(before: Plan, found: Found) -> Plan:
     # Only what is there, or may be part of a landscape, can be taken away.
     have = {item.name for item in before.everything}
     scenic = _SCENIC if before.layout in {"scene", "hero"} else frozenset[str]()
@@ -295,8 +298,14 @@ _STEPS = (
     # Light comes "from the upper left"; only what is to go there moves.
     (re.compile(r"(?<!from the )(?<!upper )(?<!lower )\bleft\b"), (-0.14, 0.0)),
     (re.compile(r"\b(?:to the )right\b|\bright side\b"), (0.14, 0.0)),
-    (re.compile(r"\b(?:move|put|place)\b.*\bhigher\b|\b(?:upwards?|move up|to the top)\b"), (0.0, -0.1)),
-    (re.compile(r"\b(?:move|put|place)\b.*\blower\b|\b(?:downwards?|move down|to the bottom)\b"), (0.0, 0.1)),
+    (
+        re.compile(r"\b(?:move|put|place)\b.*\bhigher\b|\b(?:upwards?|move up|to the top)\b"),
+        (0.0, -0.1),
+    ),
+    (
+        re.compile(r"\b(?:move|put|place)\b.*\blower\b|\b(?:downwards?|move down|to the bottom)\b"),
+        (0.0, 0.1),
+    ),
 )
 _BIGGER = re.compile(
     r"\b(?:bigger|larger|enlarge|huge|zoom in|closer|close-?up|increase the size)\b"

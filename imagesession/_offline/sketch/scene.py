@@ -18,9 +18,7 @@ _DESKTOP = frozenset({"laptop", "lamp", "tablet", "chair", "plant"})
 
 def scene(plan: Plan, pen: Pen, w: float, h: float, *, phase: float = 0.0,
           centre: float = 0.5) -> None:  # fmt: skip
-    """
-    Draw the scene that a plan asks for.
-    """
+    """Draw the scene that a plan asks for."""
     stage = Stage(plan=plan, pen=pen, w=w, h=h, air=light_of(plan), centre=centre, phase=phase)
     objects = [item for item in plan.everything if TABLE[item.name].place not in {"sky", "land"}]
     if plan.items and plan.items[0].name == "desk":

@@ -15,9 +15,7 @@ from imagesession._offline.sketch.symbols import TABLE, Tone
 
 
 def logo(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
-    """
-    Draw a mark on a plain ground, with its lettering below it or beside it.
-    """
+    """Draw a mark on a plain ground, with its lettering below it or beside it."""
     ground = ground_of(plan)
     with pen.role("ground"):
         pen.rect(0, 0, w, h, ground)
@@ -131,8 +129,8 @@ def _monogram(plan: Plan, pen: Pen, x: float, y: float, size: float, ground: Col
             pen.circle(x - r * 0.3, y, r * 0.7, tone.main)
             pen.circle(x + r * 0.3, y, r * 0.7, tone.accent, alpha=0.85)
     if letters:
-        set_line(pen, letters, x, y, r * (0.95 if len(letters) == 1 else 0.72), light(tone.main, 0.92),
-                 bold=0.02)  # fmt: skip
+        size = r * (0.95 if len(letters) == 1 else 0.72)
+        set_line(pen, letters, x, y, size, light(tone.main, 0.92), bold=0.02)
     else:
         pen.shape([path.star(x, y, r * 0.5, r * 0.2, 4 + plan.seed % 4)], light(tone.main, 0.9))
 
@@ -157,9 +155,7 @@ def _squircle(x: float, y: float, r: float) -> path.Contour:
 
 
 def icon(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
-    """
-    Draw a sign on a tile with round corners.
-    """
+    """Draw a sign on a tile with round corners."""
     ground = plan.ground or (rgb("#12151d") if is_dark(plan) else light(plan.scheme.main, 0.86))
     flat = "flat" in plan.styles or "minimal" in plan.styles or "outline" in plan.styles
     first = plan.items[0] if plan.items else None

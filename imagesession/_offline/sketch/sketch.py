@@ -116,9 +116,7 @@ def from_image(data: bytes, *, seed: int = 0) -> SketchState:
 
 
 def asks_for_transparency(prompt: str) -> bool:
-    """
-    Tell whether a prompt wants no background.
-    """
+    """Tell whether a prompt wants no background."""
     said = brief(prompt)
     if said.frame and said.frame.clear:
         return True
@@ -137,7 +135,9 @@ def _asks_for_ground(prompt: str) -> bool:
 def _shaped(prompt: str, size: tuple[int, int] | None, *, masked: bool) -> tuple[int, int]:
     # A picture that has the wanted shape already keeps its size; a masked one always does.
     said = brief(prompt)
-    shape = (said.frame.shape if said.frame else "") or naming.shape(said.text[: naming.READ].lower())
+    shape = (said.frame.shape if said.frame else "") or naming.shape(
+        said.text[: naming.READ].lower()
+    )
     if size is None:
         return _SHAPES.get(shape, (1024, 1024))
     w, h = size
@@ -185,9 +185,7 @@ def render(
 
 
 def describe(state: SketchState) -> str:
-    """
-    Say in one sentence what a sketch shows, and what was not understood.
-    """
+    """Say in one sentence what a sketch shows, and what was not understood."""
     return sentence(_plan(state), state.prompts, state.size, based=state.base is not None,
                     masked=state.mask is not None, transparent=state.transparent)  # fmt: skip
 

@@ -35,16 +35,12 @@ _SKIES = {"sunset": rgb("#ffb088"), "dawn": rgb("#f9cdd3"), "day": rgb("#cfe8f7"
 
 
 def is_dark(plan: Plan) -> bool:
-    """
-    Tell whether a plain ground is to be dark.
-    """
+    """Tell whether a plain ground is to be dark."""
     return "dark" in plan.styles or "neon" in plan.styles or plan.time == "night"
 
 
 def ground_of(plan: Plan) -> Colour:
-    """
-    Choose the colour of a plain ground.
-    """
+    """Choose the colour of a plain ground."""
     if plan.ground:
         return plan.ground
     if is_dark(plan):
@@ -54,9 +50,7 @@ def ground_of(plan: Plan) -> Colour:
 
 
 def tone_of(item: Item, plan: Plan, ground: Colour | None = None) -> Tone:
-    """
-    Choose the colours of a subject: the prompt's, else its own.
-    """
+    """Choose the colours of a subject: the prompt's, else its own."""
     subject = TABLE[item.name]
     first = bool(plan.items) and item.name == plan.items[0].name
     main = item.colour or (plan.colours[0] if plan.colours and first else subject.colour)
@@ -71,9 +65,7 @@ def tone_of(item: Item, plan: Plan, ground: Colour | None = None) -> Tone:
 
 
 def who(item: Item, plan: Plan) -> people.Person:
-    """
-    Choose how somebody looks.
-    """
+    """Choose how somebody looks."""
     number = plan.seed // 3 + 7 * sum(map(ord, item.said))
     first = bool(plan.items) and item.key == plan.items[0].key
     colour = item.colour or (plan.colours[0] if plan.colours and first else None)
@@ -82,9 +74,7 @@ def who(item: Item, plan: Plan) -> people.Person:
 
 def put(pen: Pen, item: Item, tone: Tone, x: float, base: float, size: float, *, plan: Plan,
         flip: bool = False, stretch: float = 1.0) -> None:  # fmt: skip
-    """
-    Draw a subject standing on a point: x is its middle, base its foot.
-    """
+    """Draw a subject standing on a point: x is its middle, base its foot."""
     s = size / 100
     with pen.placed(x, base, s, flip=flip, stretch=stretch), pen.placed(-50, -92):
         if item.name == "person":
@@ -94,9 +84,7 @@ def put(pen: Pen, item: Item, tone: Tone, x: float, base: float, size: float, *,
 
 
 def mirrored(mark: Mark, top: float, depth: float) -> Mark:
-    """
-    Let a mark that is a reflection fade out below the floor.
-    """
+    """Let a mark that is a reflection fade out below the floor."""
     if isinstance(mark, Text) or mark.fill is None:
         return attrs.evolve(mark, alpha=0.0, role="shadow")
     colour = flat_colour(mark.fill)
@@ -106,16 +94,19 @@ def mirrored(mark: Mark, top: float, depth: float) -> Mark:
 
 
 def shadow(pen: Pen, x: float, base: float, size: float, strength: float = 0.3) -> None:
-    """
-    Paint the soft shadow on which a subject stands.
-    """
-    dim(pen, x + size * 0.02, base + size * 0.004, size * 0.48, size * 0.075, min(0.9, strength * 1.5))
+    """Paint the soft shadow on which a subject stands."""
+    dim(
+        pen,
+        x + size * 0.02,
+        base + size * 0.004,
+        size * 0.48,
+        size * 0.075,
+        min(0.9, strength * 1.5),
+    )
 
 
 def dim(pen: Pen, x: float, y: float, rx: float, ry: float, strength: float) -> None:
-    """
-    Paint a soft dark ellipse. A gradient does it, for a filter would take ten times as long.
-    """
+    """Paint a soft dark ellipse. A gradient does it, for a filter would take ten times as long."""
     stops = (Stop(0, SHADE, strength), Stop(0.45, SHADE, strength * 0.74),
              Stop(0.75, SHADE, strength * 0.24), Stop(1, SHADE, 0.0))  # fmt: skip
     with pen.role("shadow"):
@@ -123,21 +114,15 @@ def dim(pen: Pen, x: float, y: float, rx: float, ry: float, strength: float) -> 
 
 
 def lit(marks: list[Mark], ambient: Colour, share: float = 0.8) -> list[Mark]:
-    """
-    Put marks into the light of their surroundings.
-    """
+    """Put marks into the light of their surroundings."""
     if luminance(ambient) > 252:
         return marks
     change = (Change(kind="ambient", amount=share, colour=ambient),)
     return [mark if mark.role in {"shadow", "glow"} else recoloured(mark, change) for mark in marks]
 
 
-
-
 def surroundings(marks: list[Mark], *, cleared: int) -> list[Mark]:
-    """
-    Count marks as surroundings; a transparent picture leaves out the first `cleared` of them.
-    """
+    """Count marks as surroundings; a transparent picture leaves out the first `cleared` of them."""
     out: list[Mark] = []
     for i, mark in enumerate(marks):
         if isinstance(mark, Text):

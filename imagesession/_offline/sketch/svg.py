@@ -55,7 +55,7 @@ class _Writer:
 
     def _shape(self, shape: Shape) -> str:
         parts = [f'd="{_d(shape)}" fill="{self.paint(shape.fill)}"']
-        fades = []
+        fades: list[str] = []
         if shape.fill is not None:
             fades.append("fill")
         if shape.stroke is not None and shape.width > 0:
@@ -127,9 +127,7 @@ def document(drawing: Drawing, size: tuple[int, int], *, metadata: str, title: s
 
 
 def embedding(png: bytes, size: tuple[int, int], *, metadata: str, title: str) -> bytes:
-    """
-    Write an SVG document around a raster picture.
-    """
+    """Write an SVG document around a raster picture."""
     data = base64.b64encode(png).decode("ascii")
     w, h = size
     return (
@@ -140,9 +138,7 @@ def embedding(png: bytes, size: tuple[int, int], *, metadata: str, title: str) -
 
 
 def pixels(drawing: Drawing, size: tuple[int, int], *, transparent: bool = False) -> Image.Image:
-    """
-    Render a drawing at a size in pixels, as RGB, or as RGBA without paper.
-    """
+    """Render a drawing at a size in pixels, as RGB, or as RGBA without paper."""
     marks = drawing.marks
     if transparent or min(size) < 256:
         image = _rendered(drawing, size, marks, paper=not transparent)
@@ -289,5 +285,3 @@ def _outside(ch: str) -> bool:
 def _n(value: float, digits: int = 2) -> str:
     text = f"{value:.{digits}f}".rstrip("0").rstrip(".")
     return "0" if text in {"-0", ""} else text
-
-

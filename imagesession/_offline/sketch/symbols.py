@@ -33,16 +33,14 @@ Place: TypeAlias = Literal[
     "land",  # is the landscape itself
     "plain",  # is a sign: it needs no surroundings
 ]
-_HERE = resources.files(__package__) / "subjects"
+_HERE = resources.files("imagesession._offline.sketch") / "subjects"
 _ROLES = frozenset({"detail", "glow", "shadow"})
 _SVG = "{http://www.w3.org/2000/svg}"
 
 
 @attrs.frozen
 class Tone:
-    """
-    Represent the colours that a subject is drawn in.
-    """
+    """Represent the colours that a subject is drawn in."""
 
     main: Colour
     accent: Colour
@@ -56,9 +54,7 @@ class Tone:
 
     @classmethod
     def of(cls, main: Colour, accent: Colour, paper: Colour = (251, 249, 243)) -> "Tone":
-        """
-        Derive the shades of a subject from its main colour.
-        """
+        """Derive the shades of a subject from its main colour."""
         return cls(
             main=main, accent=accent, dark=dark(main, 0.32), light=light(main, 0.38),
             pale=light(main, 0.72), ink=dark(main, 0.78), paper=paper,
@@ -81,9 +77,7 @@ class Palette(dict[str, Colour]):
 
 @attrs.frozen(kw_only=True)
 class Subject:
-    """
-    Represent something that can be drawn.
-    """
+    """Represent something that can be drawn."""
 
     name: str
     words: tuple[str, ...]
@@ -110,9 +104,7 @@ TABLE = _table()
 
 @attrs.frozen(kw_only=True)
 class _Piece:
-    """
-    Represent one element of a symbol before it has its colours.
-    """
+    """Represent one element of a symbol before it has its colours."""
 
     part: str
     shape: Shape
@@ -137,7 +129,9 @@ def _symbol(name: str) -> tuple[tuple[_Piece, ...], _Gradients]:
     for node in root:
         inside = node if node.tag == f"{_SVG}g" else [node]
         part = node.get("id", "") if node.tag == f"{_SVG}g" else ""
-        pieces += [_piece(each, part) for each in inside if each.tag in {f"{_SVG}path", f"{_SVG}text"}]  # noqa: E501
+        pieces += [
+            _piece(each, part) for each in inside if each.tag in {f"{_SVG}path", f"{_SVG}text"}
+        ]
     return tuple(pieces), gradients
 
 
@@ -147,7 +141,9 @@ def _number(node: "ET.Element[str]", name: str, other: float = 0.0) -> float:
 
 def _gradient(node: "ET.Element[str]") -> tuple[Linear | Radial, tuple[str, ...]]:
     keys = tuple(stop.get("class") or stop.attrib["stop-color"] for stop in node)
-    stops = tuple(Stop(_number(s, "offset"), (0, 0, 0), _number(s, "stop-opacity", 1)) for s in node)
+    stops = tuple(
+        Stop(_number(s, "offset"), (0, 0, 0), _number(s, "stop-opacity", 1)) for s in node
+    )
     if node.tag.startswith(f"{_SVG}radial"):
         return Radial((_number(node, "cx"), _number(node, "cy")), _number(node, "r"), stops), keys
     start = (_number(node, "x1"), _number(node, "y1"))
@@ -195,10 +191,10 @@ def _filled(key: str, tone: Tone | Mapping[str, Colour], gradients: _Gradients) 
     return attrs.evolve(ink, stops=tuple(stops))
 
 
-def draw(pen: Pen, name: str, tone: Tone | Mapping[str, Colour], parts: tuple[str, ...] = ()) -> None:
-    """
-    Draw a symbol into its box of 100 by 100, with the parts that are named, in their order.
-    """
+def draw(
+    pen: Pen, name: str, tone: Tone | Mapping[str, Colour], parts: tuple[str, ...] = ()
+) -> None:
+    """Draw a symbol into its box of 100 by 100, with the parts that are named, in their order."""
     pieces, gradients = _symbol(name)
     for part in ("", *parts):
         for piece in pieces:
@@ -219,17 +215,13 @@ def _letter(pen: Pen, piece: _Piece, fill: Paint | None) -> None:
 
 
 def names(folder: str) -> list[str]:
-    """
-    Name the symbols in a folder.
-    """
+    """Name the symbols in a folder."""
     return [f"{folder}/{file.name.removesuffix('.svg')}" for file in (_HERE / folder).iterdir()]
 
 
 @functools.cache
 def extent(name: str, parts: tuple[str, ...] = ()) -> tuple[float, float, float, float]:
-    """
-    Measure how much of its box of 100 by 100 a subject takes.
-    """
+    """Measure how much of its box of 100 by 100 a subject takes."""
     pen = Pen()
     draw(pen, name, Tone.of(TABLE[name].colour, TABLE[name].accent), parts)
     return path.bounds([c for mark in pen.marks for c in _outlines(mark)])

@@ -6,5 +6,5 @@ import tomllib
 from importlib import resources
 
 SECTIONS: dict[str, dict[str, str]] = tomllib.loads(
-    (resources.files(__package__) / "subjects" / "words.toml").read_text("utf-8")
+    (resources.files("imagesession._offline.sketch") / "subjects" / "words.toml").read_text("utf-8")
 )
