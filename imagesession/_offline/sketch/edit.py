@@ -82,7 +82,9 @@ def changed(image: Image.Image, plan: Plan) -> Image.Image:
     changes += (Change(kind="contrast", amount=1.2),) if plan.stormy else ()
     if any(change.kind == "contrast" and change.amount > 1 for change in plan.changes):
         # What is flat gets all the tones there are, and needs no more.
-        image = film.on_colours(image, lambda rgb: ImageOps.autocontrast(rgb, cutoff=1))
+        image = film.on_colours(
+            image, lambda rgb: ImageOps.autocontrast(rgb, 0.5, preserve_tone=True)
+        )
         changes = tuple(c for c in changes if not (c.kind == "contrast" and c.amount > 1))
     return film.soften(film.recolour(image, changes), plan.blur)
 

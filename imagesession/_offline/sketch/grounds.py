@@ -307,7 +307,7 @@ def room(stage: Stage, wall: Colour, *, window: bool) -> float:
     x = w * 0.5 + rng.choice((-1, 1)) * w * rng.uniform(0.0, 0.1)
     if window:
         with pen.placed(w * 0.5, floor):
-            symbols.draw(pen, "grounds/window", stage.air.palette)
+            symbols.draw(pen, "grounds/window", stage.air.palette, ("sun",) * stage.air.dusky)
     else:
         # A round or an arched piece of colour on the wall.
         tall = 940 if rng.random() < 0.5 else 600

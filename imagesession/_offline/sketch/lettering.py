@@ -18,10 +18,12 @@ from PIL import ImageFont
 from imagesession._offline.sketch.canvas import Pen
 from imagesession._offline.sketch.colour import Colour
 
-# Accents: the sign that stands for one, and how far it is raised, as a share of the size.
+# Accents: the sign that stands for one, how large it is beside its letter, and how high the middle
+# of the sign lies over its own baseline.
 _ACCENTS = {
-    "\u0300": ("`", 0.06), "\u0301": ("/", 0.16), "\u0302": ("^", 0.1), "\u0303": ("~", 0.36),
-    "\u0308": ("..", 0.7), "\u030a": ("o", 0.62), "\u030c": ("v", 0.62), "\u0327": (",", 0.02),
+    "\u0300": ("`", 0.62, 0.62), "\u0301": ("/", 0.3, 0.33), "\u0302": ("^", 0.5, 0.55),
+    "\u0303": ("~", 0.5, 0.3), "\u0308": ("..", 0.62, 0.06), "\u030a": ("o", 0.42, 0.26),
+    "\u030c": ("v", 0.42, 0.26), "\u0327": (",", 0.5, 0.02),
 }  # fmt: skip
 _SPELLED = str.maketrans({
     "ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ø": "o", "Ø": "O", "ł": "l",
@@ -81,18 +83,20 @@ def letter(pen: Pen, text: str, x: float, y: float, size: float, ink: str | Colo
         if ch not in _ACCENTS:
             before += ch
             continue
-        sign, lift = _ACCENTS[ch]
-        small = size * 0.62
-        left = text_width(before, size, tracking) - text_width(before[-1:], size) / 2
-        raised = (
-            y
-            + size * 0.35
-            - lift * size
-            - small * 0.35
-            - (size * 0.14 if before[-1:].isupper() else 0)
+        sign, k, own = _ACCENTS[ch]
+        high = -0.04 if sign == "," else 0.86 if before[-1:].isupper() else 0.68
+        at = x - width / 2 + text_width(before, size, tracking) - text_width(before[-1:], size) / 2
+        middle = y + size * (0.35 - high) + k * size * (own - 0.35)
+        pen.letter(
+            sign,
+            at,
+            middle,
+            k * size,
+            ink,
+            width=text_width(sign, k * size),
+            bold=0.04,
+            alpha=alpha,
         )
-        pen.letter(sign, x - width / 2 + left, raised, small, ink,
-                   width=text_width(sign, small), alpha=alpha)  # fmt: skip
 
 
 def lines(text: str, most: int) -> list[str]:

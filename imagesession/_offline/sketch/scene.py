@@ -137,8 +137,10 @@ def _cast(stage: Stage, objects: list[Item], foot: float) -> None:
     for item, side in order:
         main = side is None
         subject = TABLE[item.name]
-        size = 560 * subject.size * (plan.zoom if main else min(plan.zoom, 1.0) * 0.52)
-        size = min(size, stage.h * (1.1 if main else 0.5), stage.w * 1.1)
+        # Whoever stands beside somebody is no child for that.
+        beside = 0.84 if item.name == objects[0].name == "person" else 0.52
+        size = 560 * subject.size * (plan.zoom if main else min(plan.zoom, 1.0) * beside)
+        size = min(size, stage.h * (1.1 if main else beside), stage.w * 1.1)
         x = stage.w * (stage.centre + plan.shift[0]) if side is None else stage.w * side
         y = foot + stage.h * plan.shift[1] + (0 if main else -6)
         bob = 14 * (abs(stage.phase - 0.5) * 4 - 1) if stage.phase else 0
@@ -177,7 +179,8 @@ def _ground_contact(stage: Stage, item: Item, x: float, y: float, size: float) -
         before = len(pen.marks)
         put(pen, item, tone_of(item, plan), x, y + size * 0.02, size, stretch=-0.55, plan=plan,
             flip=plan.mirrored)  # fmt: skip
-        pen.marks[before:] = faded(pen.marks[before:], 0.26, "shadow")
+        solid = [m for m in pen.marks[before:] if m.role != "detail"]
+        pen.marks[before:] = faded(solid, 0.26, "shadow")
     shadow(pen, x, y, size, 0.34)
 
 

@@ -82,7 +82,7 @@ def _minimal(drawing: Drawing, plan: Plan, times: int) -> Drawing:
 
 def _geometric(drawing: Drawing, plan: Plan, times: int) -> Drawing:
     def facets(i: int, shape: Shape) -> list[Mark]:
-        if plan.layout in _SIGNS and spread(drawing, shape):
+        if spread(drawing, shape):
             return [shape]
         angular = attrs.evolve(shape, contours=tuple(_angular(c) for c in shape.contours))
         plain = shape.holes or len(shape.contours) > 3 or shape.alpha < 0.5 or shape.fill is None

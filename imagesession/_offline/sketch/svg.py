@@ -25,7 +25,7 @@ from imagesession._offline.sketch.colour import hexed, mix
 from imagesession._offline.sketch.path import Contour
 from imagesession._offline.sketch.pixels import resized
 
-_SOFT = 6  # how many times smaller what has no edges is rendered
+_SOFT, _VEIL = 6, 3  # how many times smaller light, and rain, is rendered
 _WIDE = 40_000  # square units from which a gradient is worth laying in bands
 
 
@@ -153,7 +153,7 @@ def pixels(drawing: Drawing, size: tuple[int, int], *, transparent: bool = False
         image = ground
     image = image.convert("RGB")
     if last < len(marks):
-        veil = _enlarged(drawing, size, marks[last:], 2, paper=False)
+        veil = _enlarged(drawing, size, marks[last:], _VEIL, paper=False)
         image.paste(veil, (0, 0), veil)
     return image
 
@@ -190,7 +190,7 @@ def _written(
     drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], about: str, *, quick: bool,
     paper: bool, film: str = "",
 ) -> str:  # fmt: skip
-    writer = _Writer(drawing.width / size[0] if quick else 0)
+    writer = _Writer(drawing.height / size[1] if quick else 0)
     body = "\n".join(writer.mark(mark) for mark in marks if mark.alpha > 0)
     defs = "".join(writer.defs.values())
     if film:
