@@ -256,10 +256,6 @@ class Pen:
         """Fill a path written in SVG's commands."""
         self.shape(path.parse(d), ink, alpha=alpha)
 
-    def trace(self, d: str, ink: str | Colour, width: float, *, alpha: float = 1) -> None:
-        """Stroke a path written in SVG's commands."""
-        self.shape(path.parse(d), None, stroke=ink, width=width, alpha=alpha, closed=False)
-
     def line(self, *points: Point, ink: str | Colour, width: float, alpha: float = 1) -> None:
         """Stroke a line through points."""
         self.shape([points], None, stroke=ink, width=width, alpha=alpha, closed=False)

@@ -33,7 +33,6 @@ _ACCENTS = {"overalls": "#c9503f", "vest": "#7a4a2b", "robe": "#eebd45", "peacoa
 SKINS = ("#e0a67e", "#f0c49c", "#8d5a3c", "#c68a5e", "#6b4430")
 _HAIRS = ("#4a3026", "#2b201c", "#7a4a2b", "#b5652c", "#1f1b1a")
 GREY = "#e8e6e1"
-_AWAY = frozenset({"woman", "man", "child", "old", "young", "bald", "curly"})
 
 
 @attrs.frozen
