@@ -18,7 +18,7 @@ import pytest
 from hypothesis import settings
 
 from imagesession import AsyncStudio, Studio
-from imagesession._offline import painter
+from imagesession._offline import sketch
 from imagesession.testing import OfflineProvider
 from tests import clock
 
@@ -114,23 +114,23 @@ def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 @pytest.fixture(scope="session", autouse=True)
 def drawn_once(pytestconfig: pytest.Config) -> Iterator[None]:
     """
-    Draw no picture twice: the same words give the same picture, as tests/offline/painter holds.
+    Draw no picture twice: the same words give the same picture, as tests/offline/sketch holds.
     Figures are measured without that.
     """
     if pytestconfig.getoption("--figures"):
         yield
         return
     drawn: dict[object, bytes] = {}
-    draw = painter.paint
+    draw = sketch.render
 
-    def paint(story: painter.Story, **how: Any) -> bytes:
-        asked = (story, *sorted(how.items()))
+    def render(state: sketch.SketchState, **how: Any) -> bytes:
+        asked = (state, *sorted(how.items()))
         if asked not in drawn:
-            drawn[asked] = draw(story, **how)
+            drawn[asked] = draw(state, **how)
         return drawn[asked]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(painter, "paint", paint)
+        patch.setattr(sketch, "render", render)
         yield
 
 

@@ -18,8 +18,8 @@ import pytest
 from PIL import Image, ImageChops
 
 from imagesession import Mask
-from imagesession._offline import painter as sketching
-from imagesession._offline.painter import Story
+from imagesession._offline import sketch as sketching
+from imagesession._offline.sketch import SketchState
 from imagesession.errors import CallError, OptionError, PictureError
 from imagesession.testing import OfflineProvider, tiny_image, tiny_mask
 from tests.conftest import MakeStudio
@@ -49,11 +49,11 @@ class Unruly:
     def __getattr__(self, name: str) -> Any:
         return getattr(sketching, name)
 
-    def paint(self, story: Story, **how: Any) -> bytes:
+    def render(self, state: SketchState, **how: Any) -> bytes:
         """
         Draw a picture.
         """
-        return sketching.paint(story, **how) if story.mask is None else self.reply
+        return sketching.render(state, **how) if state.mask is None else self.reply
 
 
 MakeUnruly = Callable[[bytes], tuple[Any, OfflineProvider]]

@@ -20,7 +20,7 @@ from imagesession import Budget
 from imagesession._model.analysis import Finding
 from imagesession._model.options import Options
 from imagesession._model.turns import Turn
-from imagesession._offline.painter import begin, paint
+from imagesession._offline.sketch import render, start
 from imagesession._plan.analysis import SCHEMA, mend, plan_edit, read_analysis
 from imagesession._plan.checks import MAX_PROMPT, check_prompt
 from imagesession._plan.wishes import Wish
@@ -72,7 +72,7 @@ def photo() -> Image.Image:
     """
     Give a picture with which nothing is wrong.
     """
-    return opened(paint(begin("a cat and a house in a garden", size=SIZE))).convert("RGB")
+    return opened(render(start("a cat and a house in a garden", size=SIZE))).convert("RGB")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from imagesession import presets
-from imagesession._offline.painter import words
+from imagesession._offline.sketch.prompt import parse_prompts
 from imagesession.errors import CallError, OptionError
 
 MINE = presets.Preset(name="mine", template="Mine: {description}.")
@@ -124,7 +124,7 @@ def test_the_frame_names_no_subject_of_its_own(name: str) -> None:
     preset = presets.get(name)
     for parameter, choices in preset.choices.items():
         for choice in choices:
-            plan = words.plan((preset.prompt_for("a zorblax", **{parameter: choice}),))
+            plan = parse_prompts((preset.prompt_for("a zorblax", **{parameter: choice}),))
             expected = ["button"] if choice == "button" else []
             assert [item.name for item in plan.items] == expected, choice
             assert not plan.lettering

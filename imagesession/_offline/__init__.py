@@ -1,5 +1,5 @@
 """
-The embedded provider: OpenAI's wire, spoken without a network, by a painter that sketches.
+The embedded provider: OpenAI's wire, spoken without a network, by a sketcher.
 """
 
 from imagesession._offline.app import OfflineProvider

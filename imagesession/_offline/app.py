@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from imagesession._offline import painter as sketching
+from imagesession._offline import sketch as sketching
 from imagesession._offline.batches import Batches, End, Pace, Said, whole
 from imagesession._offline.conversations import Conversations
 from imagesession._offline.errors import RefusedError, no_key, no_such_url, wrong_key

@@ -17,9 +17,9 @@ from imagesession._offline.errors import (
     no_such_model,
 )
 from imagesession._offline.exchange import Call, Json
+from imagesession._offline.findings import wants_findings
 from imagesession._offline.models import mainline, reasons, reply_name
 from imagesession._offline.reading import Node, check_metadata, parse, words
-from imagesession._offline.schemas import wants_findings
 from imagesession._offline.tool import Tool, read_tool
 
 _KNOWN = words(

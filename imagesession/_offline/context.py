@@ -13,8 +13,8 @@ from imagesession._offline.asks import Ask, Earlier, Item, Message
 from imagesession._offline.errors import RefusedError, no_such_item, unreadable_image
 from imagesession._offline.images import Given, Uploads, decode, load
 from imagesession._offline.overlays import Overlay, open_picture
-from imagesession._offline.painter import Story
 from imagesession._offline.pictures import Look, Painter, Pictures
+from imagesession._offline.sketch import SketchState
 from imagesession._offline.tokens import picture_tokens
 from imagesession._offline.tool import Tool, frame_size, output_size
 
@@ -36,8 +36,8 @@ class Telling:
 
     """
 
-    before: Story | None
-    after: Story
+    before: SketchState | None
+    after: SketchState
     edits: bool
     insets: int
     base: tuple[int, int] | None
@@ -61,7 +61,7 @@ class Seen:
 
     """
 
-    story: Story
+    story: SketchState
     data: bytes | None = attrs.field(repr=False)
 
 
@@ -78,10 +78,10 @@ class Teller:
     painter: Painter
     pictures: Pictures
     uploads: Uploads
-    earlier: Callable[[str], Story | None]
+    earlier: Callable[[str], SketchState | None]
     seed: int
 
-    def tell(self, ask: Ask, tool: Tool, before: Story | None) -> Telling:
+    def tell(self, ask: Ask, tool: Tool, before: SketchState | None) -> Telling:
         """
         Tell the story of a request.
 
@@ -136,7 +136,7 @@ class Teller:
         after = self._apply(tool, picture, prompt, images, overlay)
         return _telling(tool, None, picture, after, len(images) - 1)
 
-    def see(self, ask: Ask, before: Story | None) -> Seen | None:
+    def see(self, ask: Ask, before: SketchState | None) -> Seen | None:
         """
         Find the picture that a request asks about: the latest that it shows or goes on from.
 
@@ -157,7 +157,7 @@ class Teller:
                 return Seen(story=story, data=None if _is_svg(data) else data)
         return None if before is None else Seen(story=before, data=None)
 
-    def _follow(self, story: Story | None, items: Iterable[Item]) -> Story | None:
+    def _follow(self, story: SketchState | None, items: Iterable[Item]) -> SketchState | None:
         for item in items:
             if isinstance(item, Earlier):
                 story = self._find(item)
@@ -165,7 +165,7 @@ class Teller:
                 story = self._take_turn(story, item)
         return story
 
-    def _find(self, item: Earlier) -> Story:
+    def _find(self, item: Earlier) -> SketchState:
         story = self.earlier(item.id)
         if story is not None:
             return story
@@ -173,7 +173,7 @@ class Teller:
             raise no_such_item(item.id)
         return self._recall(item.result.path, decode(item.result))
 
-    def _take_turn(self, story: Story | None, message: Message) -> Story | None:
+    def _take_turn(self, story: SketchState | None, message: Message) -> SketchState | None:
         images = self._images(message)
         if images:
             story = self._recall(message.images[0].path, images[0])
@@ -181,17 +181,17 @@ class Teller:
         if not message.text:
             return story
         if story is None:
-            return self.painter.begin(message.text, seed=self.seed)
-        return self.painter.retell(story, message.text)
+            return self.painter.start(message.text, seed=self.seed)
+        return self.painter.refine(story, message.text)
 
     def _apply(
         self,
         tool: Tool,
-        picture: Story | None,
+        picture: SketchState | None,
         prompt: str,
         images: tuple[bytes, ...],
         overlay: Overlay | None,
-    ) -> Story:
+    ) -> SketchState:
         if overlay is not None:
             return self._within(overlay, tool, picture, prompt, images)
         if picture is None or tool.action == "generate":
@@ -201,7 +201,7 @@ class Teller:
                     param=f"{tool.param}.action",
                     code="invalid_value",
                 )
-            return self.painter.begin(
+            return self.painter.start(
                 prompt,
                 size=tool.size,
                 transparent=tool.transparent,
@@ -210,17 +210,17 @@ class Teller:
             )
         if len(images) > 1:
             picture = attrs.evolve(picture, insets=images[1:])
-        after = self.painter.retell(picture, prompt, size=tool.size, transparent=tool.transparent)
+        after = self.painter.refine(picture, prompt, size=tool.size, transparent=tool.transparent)
         return attrs.evolve(after, size=tool.size or output_size(after.size, tool.model))
 
     def _within(
         self,
         overlay: Overlay,
         tool: Tool,
-        picture: Story | None,
+        picture: SketchState | None,
         prompt: str,
         images: tuple[bytes, ...],
-    ) -> Story:
+    ) -> SketchState:
         if picture is None:
             raise RefusedError(
                 "A mask needs an image in the context to edit.",
@@ -229,7 +229,7 @@ class Teller:
             )
         sent = picture.base if images else None
         base = self.pictures.data(Look(story=picture)) if sent is None else sent
-        return self.painter.begin(
+        return self.painter.start(
             prompt,
             size=tool.size or picture.size,
             transparent=tool.transparent,
@@ -251,9 +251,9 @@ class Teller:
             return None
         return Overlay(kind="mask", data=load(tool.mask, self.uploads), param=tool.mask.path)
 
-    def _recall(self, param: str, data: bytes) -> Story:
+    def _recall(self, param: str, data: bytes) -> SketchState:
         try:
-            return self.painter.recall(data, seed=self.seed)
+            return self.painter.from_image(data, seed=self.seed)
         except ValueError:
             raise unreadable_image(1, param) from None
 
@@ -273,7 +273,11 @@ def _is_svg(data: bytes) -> bool:
 
 
 def _telling(
-    tool: Tool, before: Story | None, picture: Story | None, after: Story, insets: int
+    tool: Tool,
+    before: SketchState | None,
+    picture: SketchState | None,
+    after: SketchState,
+    insets: int,
 ) -> Telling:
     if tool.format == "gif":
         after = attrs.evolve(after, size=frame_size(after.size, tool.frames, tool.model.sizes))

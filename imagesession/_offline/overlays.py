@@ -9,7 +9,7 @@ import attrs
 from PIL import Image, UnidentifiedImageError
 
 from imagesession._offline.errors import USER_ERROR, RefusedError, unreadable_image
-from imagesession._offline.painter.strokes import mask_around
+from imagesession._offline.sketch.edit import mask_around
 
 
 @attrs.frozen(kw_only=True)

@@ -14,8 +14,8 @@ from typing import Protocol
 import attrs
 import pybase64
 
-from imagesession._offline.painter import Story
-from imagesession._offline.painter.encode import Format
+from imagesession._offline.sketch import SketchState
+from imagesession._offline.sketch.encode import Format
 from imagesession._offline.tool import Tool
 
 # Base64 text kept for repeated reads: some forty pictures of 2 MB.
@@ -24,10 +24,10 @@ _KEPT_CHARACTERS = 96 * 1024 * 1024
 
 class Painter(Protocol):
     """
-    Say what the provider needs of a painter; the module `painter` is one.
+    Say what the provider needs of a painter; the package `sketch` is one.
     """
 
-    def begin(
+    def start(
         self,
         prompt: str,
         *,
@@ -37,34 +37,34 @@ class Painter(Protocol):
         base: bytes | None = None,
         mask: bytes | None = None,
         insets: tuple[bytes, ...] = (),
-    ) -> Story:
+    ) -> SketchState:
         """
         Start a picture.
         """
         ...
 
-    def retell(
+    def refine(
         self,
-        story: Story,
+        state: SketchState,
         prompt: str,
         *,
         size: tuple[int, int] | None = None,
         transparent: bool | None = None,
-    ) -> Story:
+    ) -> SketchState:
         """
         Change a picture as told.
         """
         ...
 
-    def recall(self, data: bytes, *, seed: int = 0) -> Story:
+    def from_image(self, data: bytes, *, seed: int = 0) -> SketchState:
         """
         Go on from a picture that was sent; ValueError if it is none.
         """
         ...
 
-    def paint(
+    def render(
         self,
-        story: Story,
+        state: SketchState,
         *,
         format: Format = "png",
         compression: int = 100,
@@ -77,7 +77,7 @@ class Painter(Protocol):
         """
         ...
 
-    def describe(self, story: Story) -> str:
+    def describe(self, state: SketchState) -> str:
         """
         Tell in words what is drawn.
         """
@@ -90,7 +90,7 @@ class Look:
     Hold everything a picture's bytes depend on.
     """
 
-    story: Story
+    story: SketchState
     format: Format = "png"
     compression: int = 100
     frames: int = 9
@@ -98,7 +98,7 @@ class Look:
     share: float = 1.0
 
     @classmethod
-    def of(cls, story: Story, tool: Tool, share: float = 1.0) -> "Look":
+    def of(cls, story: SketchState, tool: Tool, share: float = 1.0) -> "Look":
         """
         Take from the tool what concerns the bytes.
         """
@@ -152,7 +152,7 @@ class Pictures:
     def _paint(self, look: Look, future: Future[bytes]) -> None:
         try:
             with self._brushes:
-                data = self._painter.paint(
+                data = self._painter.render(
                     look.story,
                     format=look.format,
                     compression=look.compression,

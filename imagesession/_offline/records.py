@@ -14,8 +14,8 @@ import attrs
 from imagesession._offline.asks import Ask
 from imagesession._offline.exchange import Json
 from imagesession._offline.faults import Ending
-from imagesession._offline.painter import Story
-from imagesession._offline.sight import Sight
+from imagesession._offline.findings import Sight
+from imagesession._offline.sketch import SketchState as Story
 from imagesession._offline.tokens import ImageUsage, Usage, text_tokens
 from imagesession._offline.tool import Tool
 

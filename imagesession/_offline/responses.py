@@ -22,14 +22,14 @@ from imagesession._offline.errors import (
 from imagesession._offline.events import Player
 from imagesession._offline.exchange import Answer, Call, Json, Part, Pause, dump, say
 from imagesession._offline.faults import Ending, Refused
+from imagesession._offline.findings import Sight
 from imagesession._offline.groups import check_groups
 from imagesession._offline.models import reasons
-from imagesession._offline.painter import Story
 from imagesession._offline.pictures import Look
 from imagesession._offline.records import Drawing, Memory, Record, new_id
 from imagesession._offline.replies import Writer
 from imagesession._offline.settings import Settings
-from imagesession._offline.sight import Sight
+from imagesession._offline.sketch import SketchState as Story
 from imagesession._offline.tokens import ImageUsage, Usage, drawn_tokens, text_tokens
 from imagesession._offline.tool import Tool
 

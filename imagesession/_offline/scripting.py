@@ -24,10 +24,10 @@ from imagesession._offline.exchange import Call, Json
 from imagesession._offline.faults import GENERATIONS, Fault, asks_for_picture
 from imagesession._offline.images import Given
 from imagesession._offline.overlays import Overlay
-from imagesession._offline.painter import Story
 from imagesession._offline.pictures import Painter
 from imagesession._offline.records import Record
 from imagesession._offline.replies import Writer
+from imagesession._offline.sketch import SketchState
 from imagesession._offline.tool import Tool
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Script(Fault):
 
 
 @attrs.frozen(kw_only=True)
-class GivenStory(Story):
+class GivenSketch(SketchState):
     """
     Represent a picture of which something was scripted.
 
@@ -71,14 +71,14 @@ class GivenStory(Story):
     revised: str | None = None
 
 
-def _plain(story: Story) -> Story:
+def _plain(story: SketchState) -> SketchState:
     """
     Tell a story as the painter knows it.
     """
-    if not isinstance(story, GivenStory):
+    if not isinstance(story, GivenSketch):
         return story
-    known = {field.name: getattr(story, field.name) for field in attrs.fields(Story)}
-    return Story(**known)
+    known = {field.name: getattr(story, field.name) for field in attrs.fields(SketchState)}
+    return SketchState(**known)
 
 
 _in_force: contextvars.ContextVar[Script | None] = contextvars.ContextVar("script", default=None)
@@ -102,7 +102,7 @@ class ScriptedTeller(Teller):
     Tell the story of a request as the script in force has it.
     """
 
-    def tell(self, ask: Ask, tool: Tool, before: Story | None) -> Telling:
+    def tell(self, ask: Ask, tool: Tool, before: SketchState | None) -> Telling:
         return self._scripted(super().tell(ask, tool, before))
 
     def draw(self, tool: Tool, prompt: str) -> Telling:
@@ -113,12 +113,12 @@ class ScriptedTeller(Teller):
     ) -> Telling:
         return self._scripted(super().edit(tool, prompt, given, overlay))
 
-    def see(self, ask: Ask, before: Story | None) -> Seen | None:
+    def see(self, ask: Ask, before: SketchState | None) -> Seen | None:
         seen = super().see(ask, before)
         if seen is None:
             return None
         script = _in_force.get()
-        picture = seen.story.picture if isinstance(seen.story, GivenStory) else None
+        picture = seen.story.picture if isinstance(seen.story, GivenSketch) else None
         said = script.said if script else None
         return attrs.evolve(seen, story=_given(seen.story, picture=picture, said=said))
 
@@ -131,26 +131,26 @@ class ScriptedTeller(Teller):
         given = _given(story, picture=script.picture, said=script.said, revised=revised)
         return attrs.evolve(telling, after=given)
 
-    def _from(self, picture: bytes, telling: Telling) -> Story:
+    def _from(self, picture: bytes, telling: Telling) -> SketchState:
         """
         Begin a story with a picture; one that has no pixels to go on from stays as it was told.
         """
         try:
-            size = self.painter.recall(picture).size
+            size = self.painter.from_image(picture).size
         except ValueError:
             return telling.after
         story = telling.after
-        return Story(
+        return SketchState(
             prompts=(), base=picture, size=size, transparent=story.transparent, seed=story.seed
         )
 
 
-def _given(story: Story, **script: Any) -> Story:  # noqa: ANN401 - the fields of GivenStory
+def _given(story: SketchState, **script: Any) -> SketchState:  # noqa: ANN401 - the fields of GivenSketch
     plain = _plain(story)
     if all(value is None for value in script.values()):
         return plain
-    known = {field.name: getattr(plain, field.name) for field in attrs.fields(Story)}
-    return GivenStory(**known, **script)
+    known = {field.name: getattr(plain, field.name) for field in attrs.fields(SketchState)}
+    return GivenSketch(**known, **script)
 
 
 class ScriptedPainter:
@@ -160,30 +160,30 @@ class ScriptedPainter:
 
     def __init__(self, painter: Painter) -> None:
         self._painter = painter
-        self.begin = painter.begin
-        self.recall = painter.recall
+        self.start = painter.start
+        self.from_image = painter.from_image
 
-    def retell(self, story: Story, prompt: str, **options: Any) -> Story:  # noqa: ANN401 - as the painter takes them
+    def refine(self, state: SketchState, prompt: str, **options: Any) -> SketchState:  # noqa: ANN401 - as the painter takes them
         """
         Change a picture as told.
         """
-        return self._painter.retell(_plain(story), prompt, **options)
+        return self._painter.refine(_plain(state), prompt, **options)
 
-    def paint(self, story: Story, *, share: float = 1.0, **options: Any) -> bytes:  # noqa: ANN401 - as the painter takes them
+    def render(self, state: SketchState, *, share: float = 1.0, **options: Any) -> bytes:  # noqa: ANN401 - as the painter takes them
         """
         Draw the picture, or give the one that was given.
         """
-        if isinstance(story, GivenStory) and story.picture is not None and share >= 1:
-            return story.picture
-        return self._painter.paint(_plain(story), share=share, **options)
+        if isinstance(state, GivenSketch) and state.picture is not None and share >= 1:
+            return state.picture
+        return self._painter.render(_plain(state), share=share, **options)
 
-    def describe(self, story: Story) -> str:
+    def describe(self, state: SketchState) -> str:
         """
         Tell in words what is drawn.
         """
-        if isinstance(story, GivenStory) and story.revised is not None:
-            return story.revised
-        return self._painter.describe(_plain(story))
+        if isinstance(state, GivenSketch) and state.revised is not None:
+            return state.revised
+        return self._painter.describe(_plain(state))
 
 
 @attrs.frozen(kw_only=True)
@@ -195,7 +195,7 @@ class ScriptedWriter(Writer):
     def part(self, record: Record) -> Json:
         story = record.drawings[0].story if record.drawings else record.story
         looks = bool(record.drawings) or bool(record.ask.findings)
-        said = story.said if isinstance(story, GivenStory) else None
+        said = story.said if isinstance(story, GivenSketch) else None
         if said is None or record.ending is not None or not looks:
             return super().part(record)
         return {"type": "output_text", "annotations": [], "logprobs": [], "text": said}

@@ -13,8 +13,8 @@ from imagesession._model.catalogue import Model, SizeRule
 from imagesession._offline.errors import USER_ERROR, RefusedError, invalid_value
 from imagesession._offline.exchange import Json
 from imagesession._offline.models import DEFAULT_IMAGE_MODEL, image_model
-from imagesession._offline.painter.encode import Format
 from imagesession._offline.reading import Node, words
+from imagesession._offline.sketch.encode import Format
 
 _KNOWN = words(
     """type action background complexity frame_count frame_duration_ms input_fidelity

@@ -31,7 +31,7 @@ from imagesession import AsyncStudio, Studio
 from imagesession._library import records
 from imagesession._model.options import Options
 from imagesession._model.turns import ImageRecord, Turn
-from imagesession._offline import painter
+from imagesession._offline import sketch
 from imagesession.testing import AsyncOfflineTransport, OfflineProvider
 from tests.bench.server import served
 
@@ -199,10 +199,10 @@ def sketching(rounds: int = 7) -> Figure:
         "shopping cart icon, flat",
         "fox in a snowy forest at night",
     )
-    stories = [painter.begin(prompt, size=(1024, 1024)) for prompt in prompts]
+    stories = [sketch.start(prompt, size=(1024, 1024)) for prompt in prompts]
     slowest = 0.0
     for story in stories:
-        runs = [seconds_of(lambda story=story: painter.paint(story)) for _ in range(rounds)]  # type: ignore[misc]
+        runs = [seconds_of(lambda story=story: sketch.render(story)) for _ in range(rounds)]  # type: ignore[misc]
         slowest = max(slowest, statistics.median(runs))
     return Figure(f"slowest of {len(prompts)} sketches", slowest * 1000, 150, "ms")
 

@@ -18,8 +18,8 @@ from typing import Any
 import attrs
 from PIL import Image
 
-from imagesession._offline import painter
-from imagesession._offline.painter import Story
+from imagesession._offline import sketch
+from imagesession._offline.sketch import SketchState
 from imagesession.testing import OfflineProvider, serve
 
 
@@ -32,31 +32,31 @@ class FixedPainter:
     picture: bytes = attrs.field(repr=False)
     size: tuple[int, int]
 
-    def begin(self, prompt: str, **_: Any) -> Story:
+    def start(self, prompt: str, **_: Any) -> SketchState:
         """
         Tell a story of the picture's size.
         """
-        return painter.begin(prompt, size=self.size)
+        return sketch.start(prompt, size=self.size)
 
-    def retell(self, story: Story, prompt: str, **_: Any) -> Story:
+    def refine(self, state: SketchState, prompt: str, **_: Any) -> SketchState:
         """
-        Go on with a story.
+        Go on with a state.
         """
-        return painter.retell(story, prompt, size=self.size)
+        return sketch.refine(state, prompt, size=self.size)
 
-    def recall(self, data: bytes, *, seed: int = 0) -> Story:
+    def from_image(self, data: bytes, *, seed: int = 0) -> SketchState:
         """
         Take a picture for one of ours.
         """
-        return painter.recall(data, seed=seed)
+        return sketch.from_image(data, seed=seed)
 
-    def paint(self, story: Story, **_: Any) -> bytes:  # noqa: ARG002 - a painter's face
+    def render(self, state: SketchState, **_: Any) -> bytes:  # noqa: ARG002 - a painter's face
         """
         Return the picture.
         """
         return self.picture
 
-    def describe(self, story: Story) -> str:  # noqa: ARG002 - a painter's face
+    def describe(self, state: SketchState) -> str:  # noqa: ARG002 - a painter's face
         """
         Say nothing much.
         """

@@ -20,7 +20,7 @@ from imagesession._library import records
 from imagesession._model.options import Options
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.turns import ImageRecord, Turn
-from imagesession._offline import painter
+from imagesession._offline import sketch
 from tests.bench.figures import Figure
 from tests.show.browser import browsing, needs_chromium, opened
 
@@ -42,8 +42,8 @@ def _sketches(count: int) -> Iterator[bytes]:
     """
     Yield so many pictures, each another cut in other colours of a sketch.
     """
-    stories = (painter.begin(subject, size=(512, 512)) for subject in _SUBJECTS)
-    drawn = [Image.open(io.BytesIO(painter.paint(story))).convert("HSV") for story in stories]
+    stories = (sketch.start(subject, size=(512, 512)) for subject in _SUBJECTS)
+    drawn = [Image.open(io.BytesIO(sketch.render(story))).convert("HSV") for story in stories]
     for number in range(count):
         cut = ImageChops.offset(drawn[number % len(drawn)], number * 37 % 512, number * 11 % 512)
         hue, saturation, value = cut.crop((0, 0, _EDGE, _EDGE)).split()

@@ -7,9 +7,9 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-from imagesession._plan.conversation_lookup import LookupResult
 
 from imagesession._plan import recovery
+from imagesession._plan.conversation_lookup import LookupResult
 from imagesession._plan.steps import Flow
 
 

@@ -29,7 +29,7 @@ from imagesession._drive import loops
 from imagesession._library.library import Library
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
-from imagesession._offline.painter import Story
+from imagesession._offline.sketch import SketchState
 from imagesession.testing import OfflineProvider, serve
 from tests.bench.server import FixedPainter, noise, running
 
@@ -44,11 +44,11 @@ class TellingPainter(FixedPainter):
     Paints the same noise whatever is asked, and writes beside it what was asked.
     """
 
-    def paint(self, story: Story, **_: Any) -> bytes:
+    def render(self, state: SketchState, **_: Any) -> bytes:
         """
         Return the picture, with the prompts in a text chunk.
         """
-        body = b"tEXt" + _MARK + json.dumps(story.prompts).encode()
+        body = b"tEXt" + _MARK + json.dumps(state.prompts).encode()
         chunk = (len(body) - 4).to_bytes(4) + body + zlib.crc32(body).to_bytes(4)
         return self.picture[:_IHDR_END] + chunk + self.picture[_IHDR_END:]
 

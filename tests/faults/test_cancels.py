@@ -23,8 +23,8 @@ import pytest
 
 from imagesession import AsyncStudio, ImageSession, Studio
 from imagesession._drive import drivers
-from imagesession._model.turns import ProviderState
 from imagesession._library.recovering import HeldLease, Recovering
+from imagesession._model.turns import ProviderState
 from imagesession.testing import tiny_image
 from tests.faults.billing import Audit, Till, audit, unsettled
 

@@ -25,7 +25,7 @@ from imagesession._library import records
 from imagesession._library.journal import Entry, Journal
 from imagesession._library.layout import Layout
 from imagesession._model.pictures import read_facts
-from imagesession._offline import painter
+from imagesession._offline import sketch
 from imagesession._pixels.door import open_picture
 from imagesession._pixels.kinds import recognise
 from imagesession._pixels.svg import sanitise
@@ -169,7 +169,7 @@ headers = st.dictionaries(
 answers = st.builds(Reply, status=st.sampled_from(STATUSES), headers=headers, body=bodies)
 PICTURES = {
     **{kind: tiny_image(kind, SIZE) for kind in ("png", "jpeg", "webp", "gif")},
-    "svg": painter.paint(painter.begin("a red circle", size=SIZE), format="svg"),
+    "svg": sketch.render(sketch.start("a red circle", size=SIZE), format="svg"),
 }
 
 

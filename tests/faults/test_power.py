@@ -25,7 +25,7 @@ from imagesession._library.layout import Layout
 from imagesession._library.library import Library
 from imagesession._model.tree import Move
 from imagesession._model.turns import Turn
-from imagesession._offline.painter import Story
+from imagesession._offline.sketch import SketchState
 from imagesession._plan.store import ImageQuery
 from imagesession._plan.wire import Received
 from imagesession.errors import ImageSessionError
@@ -86,11 +86,11 @@ class Colours(FixedPainter):
     Paints another picture for each prompt, in no time.
     """
 
-    def paint(self, story: Story, **_: Any) -> bytes:
+    def render(self, state: SketchState, **_: Any) -> bytes:
         """
         Paint one colour.
         """
-        number = zlib.crc32(repr(story.prompts).encode())
+        number = zlib.crc32(repr(state.prompts).encode())
         return tiny_image(colour=(number & 255, number >> 8 & 255, number >> 16 & 255))
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
-from imagesession._offline import painter
-from imagesession._offline.painter import Story
+from imagesession._offline import sketch
+from imagesession._offline.sketch import SketchState
 from imagesession.testing import OfflineProvider, tiny_image
 
 
@@ -17,35 +17,35 @@ class TinyPainter:
     Paints each prompt in a colour of its own.
     """
 
-    def begin(self, prompt: str, **_: Any) -> Story:
+    def start(self, prompt: str, **_: Any) -> SketchState:
         """
         Begin a story.
         """
-        return painter.begin(prompt, size=(64, 64))
+        return sketch.start(prompt, size=(64, 64))
 
-    def retell(self, story: Story, prompt: str, **_: Any) -> Story:
+    def refine(self, state: SketchState, prompt: str, **_: Any) -> SketchState:
         """
-        Go on with a story.
+        Go on with a state.
         """
-        return painter.retell(story, prompt, size=(64, 64))
+        return sketch.refine(state, prompt, size=(64, 64))
 
-    def recall(self, data: bytes, *, seed: int = 0) -> Story:
+    def from_image(self, data: bytes, *, seed: int = 0) -> SketchState:
         """
         Take a picture for one of ours.
         """
-        return painter.recall(data, seed=seed)
+        return sketch.from_image(data, seed=seed)
 
-    def paint(self, story: Story, **_: Any) -> bytes:
+    def render(self, state: SketchState, **_: Any) -> bytes:
         """
         Paint what was asked last.
         """
-        return picture_of(story.prompts[-1])
+        return picture_of(state.prompts[-1])
 
-    def describe(self, story: Story) -> str:
+    def describe(self, state: SketchState) -> str:
         """
         Say what was asked last.
         """
-        return story.prompts[-1]
+        return state.prompts[-1]
 
 
 def picture_of(prompt: str) -> bytes:

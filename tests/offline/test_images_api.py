@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageDraw, ImageStat
 
-from imagesession._offline.painter import strokes
-from imagesession._offline.painter.pixels import resized
+from imagesession._offline.sketch.edit import mask_around
+from imagesession._offline.sketch.pixels import resized
 from imagesession.testing import (
     AsyncOfflineTransport,
     OfflineProvider,
@@ -340,44 +340,22 @@ def test_every_marked_place_is_changed(talk: "Talk", photo: bytes) -> None:
 @settings(max_examples=60, deadline=None)
 def test_masks_lie_around_all_strokes(boxes: list[tuple[int, int, int, int]]) -> None:
     """
-    Whatever is drawn, the mask opens all of it; and the parts of a hole cover the hole.
+    Whatever is drawn, the mask opens all of it.
     """
     over = Image.new("RGBA", (110, 105), (0, 0, 0, 0))
     for box in boxes:
         over.paste((0, 0, 255, 255), box)
-    mask = strokes.mask_around(png(over))
+    mask = mask_around(png(over))
     assert mask is not None
     hole = ImageChops.invert(Image.open(io.BytesIO(mask)).getchannel("A"))
     assert not ImageChops.subtract(over.getchannel("A"), hole).getbbox()
 
-    covered = Image.new("L", hole.size)
-    for region in strokes.regions(over.getchannel("A")):
-        covered.paste(255, region)
-    assert not ImageChops.subtract(over.getchannel("A"), covered).getbbox()
-
 
 def test_no_strokes_no_places() -> None:
     """
-    A picture without alpha marks nothing, and an empty hole has no parts.
+    A picture without alpha marks nothing.
     """
-    assert strokes.mask_around(OPAQUE) is None
-    assert strokes.regions(Image.new("L", (20, 20))) == []
-
-
-def test_scattered_holes_are_one() -> None:
-    """
-    Of very many strokes, or entangled ones, a single place is made.
-    """
-    hole = Image.new("L", (300, 300))
-    for x in range(0, 300, 30):
-        hole.paste(255, (x, x, x + 6, x + 6))
-    assert strokes.regions(hole) == [(0, 0, 276, 276)]
-
-    hole = Image.new("L", (300, 300))
-    hole.paste(255, (20, 20, 280, 24))
-    hole.paste(255, (20, 20, 24, 280))
-    hole.paste(255, (200, 200, 260, 260))
-    assert strokes.regions(hole) == [(20, 20, 280, 280)]
+    assert mask_around(OPAQUE) is None
 
 
 def test_stream_of_a_generation(talk: "Talk") -> None:

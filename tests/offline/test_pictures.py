@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from imagesession._offline import painter as sketching
-from imagesession._offline.painter import Story
-from imagesession._offline.painter.encode import Format
+from imagesession._offline import sketch as sketching
 from imagesession._offline.pictures import Look, Pictures
+from imagesession._offline.sketch import SketchState
+from imagesession._offline.sketch.encode import Format
 from imagesession.testing import OfflineProvider
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ class Counting:
         self.painted: list[float] = []
         self.fails = False
 
-    begin = staticmethod(sketching.begin)
-    retell = staticmethod(sketching.retell)
-    recall = staticmethod(sketching.recall)
+    start = staticmethod(sketching.start)
+    refine = staticmethod(sketching.refine)
+    from_image = staticmethod(sketching.from_image)
     describe = staticmethod(sketching.describe)
 
-    def paint(
+    def render(
         self,
-        story: Story,
+        state: SketchState,
         *,
         format: Format = "png",
         compression: int = 100,
@@ -49,8 +49,8 @@ class Counting:
         if self.fails:
             raise OSError
         self.painted.append(share)
-        return sketching.paint(
-            story,
+        return sketching.render(
+            state,
             format=format,
             compression=compression,
             frames=frames,
@@ -142,7 +142,7 @@ def test_memory_for_pictures_is_bounded(painter: Counting) -> None:
     """
     Only so many pictures are kept: the one not asked for longest is painted anew.
     """
-    looks = [Look(story=sketching.begin(word, size=(832, 832))) for word in ("a", "b")]
+    looks = [Look(story=sketching.start(word, size=(832, 832))) for word in ("a", "b")]
     pictures = Pictures(painter, keep=1)
     for look in (looks[0], looks[0], looks[1], looks[0]):
         pictures.base64(look)
@@ -154,7 +154,7 @@ def test_failed_painting_can_be_repeated(painter: Counting) -> None:
     """
     A painting that failed is not remembered as a failure.
     """
-    look = Look(story=sketching.begin("a", size=(832, 832)))
+    look = Look(story=sketching.start("a", size=(832, 832)))
     pictures = Pictures(painter)
     painter.fails = True
     with pytest.raises(OSError):  # noqa: PT011 - nothing is said
@@ -168,11 +168,11 @@ def test_waiting_calls_see_the_failure() -> None:
     """
     Who waits for another's painting gets its failure too, instead of waiting for ever.
     """
-    look = Look(story=sketching.begin("a", size=(832, 832)))
+    look = Look(story=sketching.start("a", size=(832, 832)))
     began, go = threading.Event(), threading.Event()
 
     class Stuck(Counting):
-        def paint(self, *_: object, **__: object) -> bytes:
+        def render(self, *_: object, **__: object) -> bytes:
             began.set()
             go.wait(5)
             raise OSError

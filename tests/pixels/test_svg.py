@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imagesession._model.pictures import read_facts
-from imagesession._offline.painter import begin, paint
+from imagesession._offline.sketch import render, start
 from imagesession._pixels.svg import MAX_BYTES, MAX_DEPTH, MAX_NODES, sanitise
 from imagesession.errors import CallError, PictureError
 from tests.pixels.making import encoded, noise
@@ -164,7 +164,7 @@ def test_the_painters_svgs_look_the_same(prompt: str) -> None:
     """
     What the offline provider draws keeps every element, attribute and word, and its size.
     """
-    drawn = paint(begin(prompt, size=(300, 200)), format="svg")
+    drawn = render(start(prompt, size=(300, 200)), format="svg")
     shown = sanitise(drawn)
     assert contents(shown) == contents(drawn)
     assert read_facts(shown) == read_facts(drawn)
@@ -175,7 +175,7 @@ def test_an_edited_svg_looks_the_same() -> None:
     An SVG around a raster picture keeps it, byte for byte.
     """
     base = encoded(noise(), "PNG")
-    drawn = paint(begin("a red hat", size=(128, 96), base=base), format="svg")
+    drawn = render(start("a red hat", size=(128, 96), base=base), format="svg")
     assert b"<image" in drawn
     assert contents(sanitise(drawn)) == contents(drawn)
 

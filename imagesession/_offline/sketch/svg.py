@@ -1,0 +1,287 @@
+"""
+Write a drawing as an SVG document, and have resvg turn it into pixels.
+"""
+
+import base64
+import io
+import itertools
+from xml.sax.saxutils import escape
+
+import resvg_py
+from PIL import Image
+
+from imagesession._offline.sketch import lettering, path
+from imagesession._offline.sketch.canvas import (
+    Drawing,
+    Linear,
+    Mark,
+    Paint,
+    Radial,
+    Shape,
+    Stop,
+    Text,
+)
+from imagesession._offline.sketch.colour import hexed, mix
+from imagesession._offline.sketch.path import Contour
+from imagesession._offline.sketch.pixels import resized
+
+_SOFT, _VEIL = 6, 3  # how many times smaller light, and rain, is rendered
+_WIDE = 40_000  # square units from which a gradient is worth laying in bands
+
+
+class _Writer:
+    """
+    Write marks, and collect their gradients, each once.
+
+    Attributes:
+        pixel: How large a pixel is, if it is written for resvg, which takes 100 ms for a gradient
+            over a megapixel: wide ones are laid in bands of one tone each, which look the same and
+            take a tenth. 0 for people.
+    """
+
+    def __init__(self, pixel: float) -> None:
+        self.pixel = pixel
+        self.defs: dict[str, str] = {}
+
+    def mark(self, mark: Mark) -> str:
+        if isinstance(mark, Text):
+            return _text(mark)
+        fill = mark.fill
+        if self.pixel and isinstance(fill, Linear) and fill.start[0] == fill.end[0]:
+            x1, y1, x2, y2 = path.bounds(mark.contours)
+            if (x2 - x1) * (y2 - y1) > _WIDE and mark.stroke is None and len(mark.contours) == 1:
+                return self._bands(mark, fill, (y1, y2))
+        return self._shape(mark)
+
+    def _shape(self, shape: Shape) -> str:
+        parts = [f'd="{_d(shape)}" fill="{self.paint(shape.fill)}"']
+        fades: list[str] = []
+        if shape.fill is not None:
+            fades.append("fill")
+        if shape.stroke is not None and shape.width > 0:
+            parts.append(f'stroke="{hexed(shape.stroke)}" stroke-width="{_n(shape.width)}"')
+            fades.append("stroke")
+        if shape.alpha < 1:
+            parts += [f'{name}-opacity="{_n(shape.alpha, 3)}"' for name in fades]
+        if shape.holes:
+            parts.append('fill-rule="evenodd"')
+        return f"<path {' '.join(parts)}/>"
+
+    def _bands(self, shape: Shape, fill: Linear, reach: tuple[float, float]) -> str:
+        outline = path.flatten(shape.contours[0], 10)
+        out: list[str] = []
+        for top, end, stop in _steps(fill):
+            # Cut between rows of pixels, no seam shows.
+            high = max(reach[0], round(top / self.pixel) * self.pixel)
+            low = min(reach[1], round(end / self.pixel) * self.pixel)
+            if low > high and stop.alpha * shape.alpha > 0.003:
+                part = path.between(outline, high, low)
+                d = " ".join(f"{_n(x)} {_n(y, 4)}" for x, y in part)
+                out.append(f'<path d="M{d}Z" {_flat(stop, shape.alpha)}/>' if part else "")
+        return "".join(out)
+
+    def paint(self, ink: Paint | None) -> str:
+        if ink is None:
+            return "none"
+        if isinstance(ink, tuple):
+            return hexed(ink)
+        stops = "".join(_stop(stop) for stop in ink.stops)
+        if isinstance(ink, Linear):
+            (a, b), (c, d) = ink.start, ink.end
+            place = f'x1="{_n(a)}" y1="{_n(b)}" x2="{_n(c)}" y2="{_n(d)}"'
+            return f"url(#{self._entered('linearGradient', f'{_USER} {place}', stops)})"
+        x, y = ink.centre
+        place = f'cx="{_n(x)}" cy="{_n(y)}" r="{_n(ink.radius)}"'
+        if ink.squash != 1:
+            k = ink.squash
+            place += f' gradientTransform="matrix(1 0 0 {_n(k, 4)} 0 {_n(y * (1 - k))})"'
+        return f"url(#{self._entered('radialGradient', f'{_USER} {place}', stops)})"
+
+    def _entered(self, tag: str, place: str, body: str) -> str:
+        key = f"{tag} {place}>{body}"
+        if key not in self.defs:
+            name = f"d{len(self.defs)}"
+            self.defs[key] = f'<{tag} id="{name}" {place}>{body}</{tag}>'
+        return self.defs[key].split('id="', 1)[1].split('"', 1)[0]
+
+
+_USER = 'gradientUnits="userSpaceOnUse"'
+
+
+def document(drawing: Drawing, size: tuple[int, int], *, metadata: str, title: str,
+             transparent: bool, film: str = "") -> bytes:  # fmt: skip
+    """
+    Write a drawing as the SVG document that people get.
+
+    Args:
+        drawing: What to write.
+        size: In pixels.
+        metadata: What the picture is, and its state.
+        title: What it shows.
+        transparent: Lay no paper.
+        film: The body of a filter that lies over the whole picture, if there is one.
+    """
+    about = f"<title>{_safe(title)}</title>\n<metadata>{_safe(metadata)}</metadata>\n"
+    return _written(drawing, size, drawing.marks, about, quick=False, film=film,
+                    paper=not transparent).encode("utf-8", "replace")  # fmt: skip
+
+
+def embedding(png: bytes, size: tuple[int, int], *, metadata: str, title: str) -> bytes:
+    """Write an SVG document around a raster picture."""
+    data = base64.b64encode(png).decode("ascii")
+    w, h = size
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" viewBox="0 0 {w} {h}">\n'
+        f"<title>{_safe(title)}</title>\n<metadata>{_safe(metadata)}</metadata>\n"
+        f'<image width="{w}" height="{h}" href="data:image/png;base64,{data}"/>\n</svg>\n'
+    ).encode("utf-8", "replace")
+
+
+def pixels(drawing: Drawing, size: tuple[int, int], *, transparent: bool = False) -> Image.Image:
+    """Render a drawing at a size in pixels, as RGB, or as RGBA without paper."""
+    marks = drawing.marks
+    if transparent or min(size) < 256:
+        image = _rendered(drawing, size, marks, paper=not transparent)
+        return image if transparent else image.convert("RGB")
+    # Nothing but light and shade at first: rendered small and enlarged, it looks the same. So does
+    # rain at the end, which would take as long as all the rest.
+    soft, last = _soft_marks(drawing), _weather(marks)
+    image = _rendered(drawing, size, marks[soft:last], paper=not soft)
+    if soft:
+        ground = _enlarged(drawing, size, marks[:soft], _SOFT, paper=True).convert("RGB")
+        ground.paste(image, (0, 0), image)
+        image = ground
+    image = image.convert("RGB")
+    if last < len(marks):
+        veil = _enlarged(drawing, size, marks[last:], _VEIL, paper=False)
+        image.paste(veil, (0, 0), veil)
+    return image
+
+
+def _enlarged(drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], k: int, *,
+              paper: bool) -> Image.Image:  # fmt: skip
+    few = _rendered(drawing, (-(-size[0] // k), -(-size[1] // k)), marks, paper=paper)
+    return resized(few, size, Image.Resampling.BILINEAR)
+
+
+def _weather(marks: tuple[Mark, ...]) -> int:
+    # Where the rain begins, if it is the last of all.
+    last = len(marks)
+    while last and marks[last - 1].role == "weather":
+        last -= 1
+    return last
+
+
+def _rendered(
+    drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], *, paper: bool
+) -> Image.Image:
+    plain = all(mark.text.isascii() for mark in marks if isinstance(mark, Text))
+    data = resvg_py.svg_to_bytes(
+        svg_string=_written(drawing, size, marks, "", quick=True, paper=paper),
+        # Looking for the machine's fonts takes time, and ASCII needs none of them.
+        skip_system_fonts=plain, font_files=[lettering.font_file()],
+    )  # fmt: skip
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
+
+
+def _written(
+    drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], about: str, *, quick: bool,
+    paper: bool, film: str = "",
+) -> str:  # fmt: skip
+    writer = _Writer(drawing.height / size[1] if quick else 0)
+    body = "\n".join(writer.mark(mark) for mark in marks if mark.alpha > 0)
+    defs = "".join(writer.defs.values())
+    if film:
+        defs += f'<filter id="film" x="0" y="0" width="1" height="1">{film}</filter>'
+    w, h = _n(drawing.width), _n(drawing.height)
+    ground = f'<rect width="{w}" height="{h}" fill="{hexed(drawing.paper)}"/>\n' if paper else ""
+    worn = ' filter="url(#film)"' if film else ""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{size[0]}" height="{size[1]}" '
+        f'viewBox="0 0 {w} {h}" preserveAspectRatio="none">\n{about}<defs>{defs}</defs>\n'
+        f'<g stroke-linecap="round" stroke-linejoin="round"{worn}>\n{ground}{body}\n</g>\n</svg>\n'
+    )
+
+
+def _soft_marks(drawing: Drawing) -> int:
+    # How many of the first marks have no edge to be seen; none, if bands do as well.
+    count = 0
+    worth = False
+    for mark in drawing.marks:
+        if isinstance(mark, Text) or mark.stroke or len(mark.contours) != 1:
+            break
+        x1, y1, x2, y2 = path.bounds(mark.contours)
+        covers = x1 <= 0 and y1 <= 0 and x2 >= drawing.width and y2 >= drawing.height
+        lit = mark.role == "glow" and (mark.alpha < 0.2 or isinstance(mark.fill, (Linear, Radial)))
+        if not (covers and len(mark.contours[0]) == 4) and not lit:
+            break
+        slanted = isinstance(mark.fill, Linear) and mark.fill.start[0] != mark.fill.end[0]
+        worth = worth or lit or slanted
+        count += 1
+    return count if worth else 0
+
+
+def _steps(fill: Linear) -> list[tuple[float, float, Stop]]:
+    # The bands of a vertical gradient: from where to where, and the one tone of each.
+    y, tall = fill.start[1], fill.end[1] - fill.start[1]
+    first, last = fill.stops[0], fill.stops[-1]
+    out = [(-1e4, y + first.offset * tall, first)]
+    for a, b in itertools.pairwise(fill.stops):
+        tones = [abs(p - q) for p, q in zip(a.colour, b.colour, strict=True)]
+        most = max(*tones, abs(a.alpha - b.alpha) * 160)
+        n = max(1, min(round(most / 2), round((b.offset - a.offset) * abs(tall) / 3)))
+        for i in range(n):
+            t = (i + 0.5) / n
+            place = [y + tall * (a.offset + (b.offset - a.offset) * k / n) for k in (i, i + 1)]
+            tone = Stop(t, mix(a.colour, b.colour, t), a.alpha + (b.alpha - a.alpha) * t)
+            out.append((place[0], place[1], tone))
+    return [*out, (y + last.offset * tall, 1e4, last)]
+
+
+def _flat(stop: Stop, alpha: float) -> str:
+    fade = f' fill-opacity="{_n(stop.alpha * alpha, 3)}"' if stop.alpha * alpha < 1 else ""
+    return f'fill="{hexed(stop.colour)}"{fade}'
+
+
+def _stop(stop: Stop) -> str:
+    fade = f' stop-opacity="{_n(stop.alpha, 3)}"' if stop.alpha < 1 else ""
+    return f'<stop offset="{_n(stop.offset)}" stop-color="{hexed(stop.colour)}"{fade}/>'
+
+
+def _d(shape: Shape) -> str:
+    return "".join(_contour(contour, closed=shape.closed) for contour in shape.contours)
+
+
+def _contour(contour: Contour, *, closed: bool) -> str:
+    out = [f"M{_n(contour[0][0])} {_n(contour[0][1])}"]
+    out += [("L" if len(seg) == 2 else "C") + " ".join(map(_n, seg)) for seg in contour[1:]]
+    return "".join(out) + ("Z" if closed else "")
+
+
+def _text(mark: Text) -> str:
+    x, y = mark.at
+    ink = hexed(mark.fill)
+    fade = f' opacity="{_n(mark.alpha)}"' if mark.alpha < 1 else ""
+    bold = f' stroke="{ink}" stroke-width="{_n(mark.bold * mark.size * 2)}"' if mark.bold else ""
+    long = f' textLength="{_n(mark.width)}"' if len(mark.text) > 1 else ""
+    return (
+        f'<text x="{_n(x)}" y="{_n(y + mark.size * 0.35)}" font-size="{_n(mark.size)}" '
+        f'font-family="Aileron, Helvetica, Arial, sans-serif" text-anchor="middle"{long} '
+        f'fill="{ink}"{bold}{fade}>{_safe(mark.text)}</text>'
+    )
+
+
+def _safe(text: str) -> str:
+    # XML has no control characters and no lone surrogates.
+    return escape("".join(ch for ch in text if ch in "\n\t" or (ch >= " " and not _outside(ch))))
+
+
+def _outside(ch: str) -> bool:
+    return "\x7f" <= ch <= "\x9f" or "\ud800" <= ch <= "\udfff" or ch in "\ufffe\uffff"
+
+
+def _n(value: float, digits: int = 2) -> str:
+    text = f"{value:.{digits}f}".rstrip("0").rstrip(".")
+    return "0" if text in {"-0", ""} else text

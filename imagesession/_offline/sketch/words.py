@@ -1,0 +1,10 @@
+"""
+The table of words, read from `subjects/words.toml`.
+"""
+
+import tomllib
+from importlib import resources
+
+SECTIONS: dict[str, dict[str, str]] = tomllib.loads(
+    (resources.files("imagesession._offline.sketch") / "subjects" / "words.toml").read_text("utf-8")
+)
