@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import attrs
 
+from imagesession._model.partials import PartialImage
 from imagesession._model.turns import Turn
 from imagesession.errors import (
     LibraryError,
@@ -28,7 +29,7 @@ from .looking import LEAST_SECONDS, kept, poll, spilled
 from .replies import Outcome, is_success, named_id, read_reply, whole_reply
 from .retrying import persist
 from .steps import Emit, Flow, Hear, Listen, Now, OnDisk, Send
-from .streams import Fold
+from .streams import StreamAccumulator
 from .wire import NoReplyError, Reply, Request
 from .wishes import Terms
 
@@ -139,7 +140,7 @@ def listen(
     reply = yield from persist(attempt, turn, terms, deadline)
     if reply is not None:
         return (yield from _follow(turn, reply, deadline))
-    fold = Fold()
+    fold = StreamAccumulator()
     reason = "it just ended"
     try:
         outcome = yield from _hear_out(turn, fold, deadline)
@@ -161,7 +162,7 @@ def listen(
     )
 
 
-def _hear_out(turn: Turn, fold: Fold, deadline: float) -> Flow[Outcome | None]:
+def _hear_out(turn: Turn, fold: StreamAccumulator, deadline: float) -> Flow[Outcome | None]:
     """
     Feed events to the fold until it knows the outcome; None when the stream ends before, or goes
     on for too long.
@@ -179,7 +180,8 @@ def _hear_out(turn: Turn, fold: Fold, deadline: float) -> Flow[Outcome | None]:
             yield from _note(turn, fold.response_id)
             noted = True
         for partial in partials:
-            yield from Emit(partial)
+            if isinstance(partial, PartialImage):
+                yield from Emit(partial)
         if fold.outcome is not None:
             return (yield from kept(turn, fold.outcome, data))
     return None

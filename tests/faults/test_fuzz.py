@@ -39,7 +39,7 @@ from imagesession._plan.failures import (
     retry_after,
 )
 from imagesession._plan.replies import Outcome, read_reply, read_words
-from imagesession._plan.streams import Fold
+from imagesession._plan.streams import StreamAccumulator
 from imagesession._plan.wire import Reply
 from imagesession.errors import ImageSessionError, LibraryError, PictureError
 from imagesession.testing import Answer, Call, Fault, OfflineProvider, OfflineTransport, tiny_image
@@ -214,7 +214,7 @@ def check_events(events: list[bytes]) -> None:
     """
     Fold a stream.
     """
-    fold = Fold()
+    fold = StreamAccumulator()
     for event in events:
         with contextlib.suppress(*TYPED):
             for partial in fold.feed(event):
