@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -19,28 +20,13 @@ import anyio
 import httpx2
 import openai
 
-from imagesession._plan.wire import NoReplyError, Reply, Request
+from imagesession._plan.wire import Reply, Request
 
+from .bodies import Body, EventStream, RowStream, Stream
 from .deadlines import Timed, Until, watch
-from .hiding import hide, is_told
+from .lost import RequestTrace, announce, announce_async, losses, tracing
 from .rows import Rows
 
-# Failures that prove that nothing reached the provider.
-_NOT_SENT = (
-    httpx2.ConnectError,
-    httpx2.ConnectTimeout,
-    httpx2.PoolTimeout,
-    httpx2.UnsupportedProtocol,
-)
-_BAD_HEADER = "Illegal header"
-# A RuntimeError is what a closed event loop or client raises, at whatever point.
-_LOST = (
-    httpx2.TransportError,
-    httpx2.StreamError,
-    httpx2.DecodingError,
-    TimeoutError,
-    RuntimeError,
-)
 _ByLoop: TypeAlias = WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI]
 _CONNECT_SECONDS = 10.0
 # An answer of 64 MB has a picture of 48 MB, which is more than the largest that is made.
@@ -59,6 +45,7 @@ class OpenAITransport:
     def __init__(self, client: openai.OpenAI, *, ours: bool) -> None:
         watch(client)
         self._client = client.with_options(max_retries=0)
+        announce(self._client)
         self._ours = ours
 
     def provider(self) -> str:
@@ -71,34 +58,42 @@ class OpenAITransport:
         """
         Send a request and read the whole reply.
         """
-        came: list[bytes] = []
-        with _failures(came), contextlib.closing(self._open(request)) as response:
-            return _read(response, came)
+        body, trace = _body(), RequestTrace()
+        with losses(body.join, trace), contextlib.closing(self._open(request, trace)) as response:
+            return _read(response, response.iter_bytes(), body)
 
     @contextlib.contextmanager
     def listen(self, request: Request) -> Generator[Reply | Iterator[bytes], None, None]:
         """
         Send a request; give the reply, or the events' data if it is a stream.
         """
-        came: list[bytes] = []
+        body, trace = _body(), RequestTrace()
         with contextlib.ExitStack() as stack:
-            with _failures(came):
-                response = stack.enter_context(contextlib.closing(self._open(request)))
-                reply = None if _is_heard(response, request) else _read(response, came)
-            heard = _rows if request.rows else _events
-            yield heard(response) if reply is None else reply
+            with losses(body.join, trace):
+                opened = contextlib.closing(self._open(request, trace))
+                response = stack.enter_context(opened)
+                pieces = response.iter_bytes()
+                if response.is_success and not request.rows:
+                    _begin(pieces, body)
+                answer: Reply | Iterator[bytes]
+                if (stream := _stream(response, request, body)) is None:
+                    answer = _read(response, pieces, body)
+                else:
+                    answer = _heard(pieces, body, stream)
+            yield answer
 
-    def _open(self, request: Request) -> httpx2.Response:
+    def _open(self, request: Request, trace: RequestTrace) -> httpx2.Response:
         until = _until(request)
         call: Any = self._client.get if request.method == "GET" else self._client.post
         try:
-            response: httpx2.Response = call(
-                request.path,
-                cast_to=httpx2.Response,
-                stream=True,
-                stream_cls=openai.Stream[Any],
-                **_arguments(request, until),
-            )
+            with tracing(trace):
+                response: httpx2.Response = call(
+                    request.path,
+                    cast_to=httpx2.Response,
+                    stream=True,
+                    stream_cls=openai.Stream[Any],
+                    **_arguments(request, until),
+                )
         except openai.APIStatusError as error:
             return error.response
         if isinstance(response.stream, httpx2.SyncByteStream):
@@ -136,7 +131,9 @@ class AsyncOpenAITransport:
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
             fresh, self._spare = self._spare or self._make(), None
-            self._clients[loop] = fresh.with_options(max_retries=0)
+            client = fresh.with_options(max_retries=0)
+            announce_async(client)
+            self._clients[loop] = client
         return self._clients[loop]
 
     def provider(self) -> str:
@@ -149,10 +146,11 @@ class AsyncOpenAITransport:
         """
         Send a request and read the whole reply.
         """
-        came: list[bytes] = []
-        with _failures(came), anyio.fail_after(request.timeout + _GRACE):
-            async with contextlib.aclosing(await self._open(request, _until(request))) as response:
-                return await _read_async(response, came)
+        body, trace, until = _body(), RequestTrace(), _until(request)
+        with losses(body.join, trace), anyio.fail_after(request.timeout + _GRACE):
+            opened = contextlib.aclosing(await self._open(request, until, trace))
+            async with opened as response:
+                return await _read_async(response, response.aiter_bytes(), body)
         raise AssertionError("a scope that was left early raises")
 
     @contextlib.asynccontextmanager
@@ -160,28 +158,33 @@ class AsyncOpenAITransport:
         """
         Send a request; give the reply, or the events' data if it is a stream.
         """
-        came: list[bytes] = []
-        until = _until(request)
+        body, trace, until = _body(), RequestTrace(), _until(request)
         async with contextlib.AsyncExitStack() as stack:
-            with _failures(came), anyio.fail_after(request.timeout + _GRACE):
-                opened = contextlib.aclosing(await self._open(request, until))
+            with losses(body.join, trace), anyio.fail_after(request.timeout + _GRACE):
+                opened = contextlib.aclosing(await self._open(request, until, trace))
                 response = await stack.enter_async_context(opened)
-                heard = _is_heard(response, request)
-                reply = None if heard else await _read_async(response, came)
-            hear = _rows_async if request.rows else _events_async
-            yield hear(response, until) if reply is None else reply
+                pieces = response.aiter_bytes()
+                if response.is_success and not request.rows:
+                    await _begin_async(pieces, body)
+                answer: Reply | AsyncIterator[bytes]
+                if (stream := _stream(response, request, body)) is None:
+                    answer = await _read_async(response, pieces, body)
+                else:
+                    answer = _heard_async(pieces, body, stream, until)
+            yield answer
 
-    async def _open(self, request: Request, until: Until) -> httpx2.Response:
+    async def _open(self, request: Request, until: Until, trace: RequestTrace) -> httpx2.Response:
         client = self._client()
         call: Any = client.get if request.method == "GET" else client.post
         try:
-            response: httpx2.Response = await call(
-                request.path,
-                cast_to=httpx2.Response,
-                stream=True,
-                stream_cls=openai.AsyncStream[Any],
-                **_arguments(request, until),
-            )
+            with tracing(trace):
+                response: httpx2.Response = await call(
+                    request.path,
+                    cast_to=httpx2.Response,
+                    stream=True,
+                    stream_cls=openai.AsyncStream[Any],
+                    **_arguments(request, until),
+                )
         except openai.APIStatusError as error:
             return error.response
         return response
@@ -194,86 +197,80 @@ class AsyncOpenAITransport:
             await self._client().close()
 
 
-def _read(response: httpx2.Response, came: list[bytes]) -> Reply:
+def _body() -> Body:
+    return Body(MAX_BODY_BYTES)
+
+
+def _begin(pieces: Iterator[bytes], body: Body) -> None:
+    """
+    Read as much of an answer as tells whether it is a stream of events.
+    """
+    for piece in pieces:
+        body.add(piece)
+        if body.events is not None or body.is_full:
+            return
+
+
+async def _begin_async(pieces: AsyncIterator[bytes], body: Body) -> None:
+    async for piece in pieces:
+        body.add(piece)
+        if body.events is not None or body.is_full:
+            return
+
+
+def _read(response: httpx2.Response, pieces: Iterator[bytes], body: Body) -> Reply:
     """
     Read an answer, but no more than any should have.
-
-    Args:
-        response: The answer.
-        came: Takes up what came, so that it is there if the rest does not come.
     """
-    size = 0
-    for piece in response.iter_bytes():
-        came.append(piece)
-        size += len(piece)
-        if size > MAX_BODY_BYTES:
+    for piece in pieces:
+        body.add(piece)
+        if body.is_full:
             break
-    return _reply(response, came, whole=size <= MAX_BODY_BYTES)
+    return body.reply(response)
 
 
-async def _read_async(response: httpx2.Response, came: list[bytes]) -> Reply:
-    async with contextlib.aclosing(response.aiter_bytes()) as pieces:
-        size = 0
-        async for piece in pieces:
-            came.append(piece)
-            size += len(piece)
-            if size > MAX_BODY_BYTES:
-                break
-    return _reply(response, came, whole=size <= MAX_BODY_BYTES)
+async def _read_async(response: httpx2.Response, pieces: AsyncIterator[bytes], body: Body) -> Reply:
+    async for piece in pieces:
+        body.add(piece)
+        if body.is_full:
+            break
+    return body.reply(response)
 
 
-def _events(response: httpx2.Response) -> Iterator[bytes]:
-    heard = 0
-    with _failures():
-        for event in httpx2.EventSource(response, MAX_BODY_BYTES):
-            data = hide(event.data.encode(), response.request)
-            heard += len(data)
-            _check_length(heard)
-            yield data
+def _stream(response: httpx2.Response, request: Request, body: Body) -> Stream | None:
+    """
+    Return what takes an answer apart that is heard piece by piece; None if it is read as a whole.
+    """
+    if not response.is_success:
+        return None
+    if request.rows:
+        return RowStream(response.request, Rows(MAX_BODY_BYTES))
+    if body.is_heard(response):
+        return EventStream(response.request, MAX_BODY_BYTES, MAX_STREAM_BYTES)
+    return None
 
 
-async def _events_async(response: httpx2.Response, until: Until) -> AsyncIterator[bytes]:
-    heard = 0
-    with _failures():
-        events = aiter(httpx2.EventSource(response, MAX_BODY_BYTES))
+def _heard(pieces: Iterator[bytes], body: Body, stream: Stream) -> Iterator[bytes]:
+    with losses(stream.pending):
+        for piece in itertools.chain(body.pieces, pieces):
+            yield from stream.feed(piece)
+        yield from stream.end()
+
+
+async def _heard_async(
+    pieces: AsyncIterator[bytes], body: Body, stream: Stream, until: Until
+) -> AsyncIterator[bytes]:
+    with losses(stream.pending):
+        for begun in body.pieces:
+            for data in stream.feed(begun):
+                yield data
         while True:
-            with anyio.fail_after(max(0.0, until.left) + _GRACE):
-                event = await anext(events, None)
-            if event is None:
-                return
-            data = hide(event.data.encode(), response.request)
-            heard += len(data)
-            _check_length(heard)
-            yield data
-
-
-def _rows(response: httpx2.Response) -> Iterator[bytes]:
-    rows = Rows(MAX_BODY_BYTES)
-    with _failures():
-        for piece in response.iter_bytes():
-            for row in rows.feed(piece):
-                yield hide(row, response.request)
-        yield from rows.end()
-
-
-async def _rows_async(response: httpx2.Response, until: Until) -> AsyncIterator[bytes]:
-    rows = Rows(MAX_BODY_BYTES)
-    with _failures():
-        pieces = response.aiter_bytes()
-        while True:
-            with anyio.fail_after(max(0.0, until.left) + _GRACE):
+            with anyio.fail_after(max(0.0, until.left + _GRACE)):
                 piece = await anext(pieces, None)
+            for data in stream.end() if piece is None else stream.feed(piece):
+                yield data
             if piece is None:
-                break
-            for row in rows.feed(piece):
-                yield hide(row, response.request)
-        for row in rows.end():
-            yield row
-
-
-def _check_length(heard: int) -> None:
-    if heard > MAX_STREAM_BYTES:
-        raise httpx2.ReadError(f"the stream has more than {MAX_STREAM_BYTES / 1e6:.0f} MB")
+                return
 
 
 def _until(request: Request) -> Until:
@@ -295,79 +292,9 @@ def _arguments(request: Request, until: Until) -> dict[str, Any]:
     return arguments
 
 
-def _reply(response: httpx2.Response, came: list[bytes], *, whole: bool) -> Reply:
-    return Reply(
-        status=response.status_code,
-        headers={name.lower(): value for name, value in response.headers.items()},
-        body=hide(b"".join(came), response.request),
-        whole=whole,
-    )
-
-
-def _is_heard(response: httpx2.Response, request: Request) -> bool:
-    """
-    Tell whether an answer is heard piece by piece: a stream of events, or a file's lines.
-    """
-    return response.is_success if request.rows else _is_stream(response)
-
-
-def _is_stream(response: httpx2.Response) -> bool:
-    kind = str(response.headers.get("content-type", ""))
-    return response.is_success and kind.partition(";")[0].strip().lower() == "text/event-stream"
-
-
 def _address(url: httpx2.URL) -> str:
     """
     Write a base URL without user, password or query, in which secrets may stand.
     """
     port = f":{url.port}" if url.port else ""
     return f"{url.host}{port}{url.path.rstrip('/')}"
-
-
-@contextlib.contextmanager
-def _failures(came: list[bytes] | None = None) -> Generator[None, None, None]:
-    """
-    Say of a failure whether the request may have reached the provider.
-
-    Args:
-        came: What came of the answer until then.
-    """
-    try:
-        yield
-    except openai.APIConnectionError as error:
-        cause = error.__cause__ or error
-        lost = NoReplyError(sent=not _was_kept_back(cause), reason=_describe(cause, error.request))
-        raise lost from (error if lost.reason == _describe(cause) else None)
-    except _LOST as error:
-        request = _request_of(error)
-        body = b"".join(came or ())
-        if request is not None:
-            body = hide(body, request)
-        lost = NoReplyError(sent=True, reason=_describe(error, request), body=body)
-        raise lost from (error if lost.reason == _describe(error) else None)
-
-
-def _was_kept_back(cause: BaseException) -> bool:
-    """
-    Tell whether a failure proves that nothing reached the provider.
-    """
-    malformed = isinstance(cause, httpx2.LocalProtocolError) and _BAD_HEADER in str(cause)
-    return malformed or isinstance(cause, _NOT_SENT)
-
-
-def _request_of(error: BaseException) -> httpx2.Request | None:
-    try:
-        return error.request if isinstance(error, httpx2.RequestError) else None
-    except RuntimeError:
-        return None
-
-
-def _describe(error: BaseException, request: httpx2.Request | None = None) -> str:
-    """
-    Say what went wrong, but nothing that proves who we are; a header that is malformed is shown by
-    whoever refuses it.
-    """
-    said = str(error)
-    if request is not None and (_BAD_HEADER in said or is_told(said, request)):
-        said = "a header is malformed" if _BAD_HEADER in said else ""
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__

@@ -36,10 +36,16 @@ class Rows:
         """
         Yield the line that has come until here, unless it is empty.
         """
-        row = b"".join(self._begun)
+        row = self.pending()
         self._begun, self._size = [], 0
         if row.strip():
             yield row
+
+    def pending(self) -> bytes:
+        """
+        Return what came of a line whose end has not come.
+        """
+        return b"".join(self._begun)
 
     def _add(self, part: bytes) -> None:
         room = self.longest - self._size

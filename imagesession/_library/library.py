@@ -224,7 +224,7 @@ class Library(Archiving, Batching, Recovering, Pacing):
         new = [one for one in pictures if not any(_is_same(one, image) for image in staged)]
         named = self._named(turn.session) if turn.id in self._taken_over else None
         images = (
-            *staged,
+            *(_completed(image, pictures) for image in staged),
             *(shelf.put(self.layout, turn, now, one, self._ids.new(), named=named) for one in new),
             *(attrs.evolve(one, id=self._ids.new(), source="copy") for one in copies),
         )
@@ -331,3 +331,17 @@ def _is_same(received: Received, image: ImageRecord) -> bool:
         return False
     named = received.call_id is not None and received.call_id == image.call_id
     return named or hashlib.sha256(received.data).hexdigest() == image.sha256
+
+
+def _completed(image: ImageRecord, pictures: tuple[Received, ...]) -> ImageRecord:
+    """
+    Add to the record of a staged picture what became known of it later.
+    """
+    known = next((one for one in pictures if _is_same(one, image)), None)
+    if known is None:
+        return image
+    return attrs.evolve(
+        image,
+        revised_prompt=known.revised_prompt or image.revised_prompt,
+        call_id=known.call_id or image.call_id,
+    )

@@ -9,18 +9,15 @@ Source: https://developers.openai.com/api/reference/resources/images
 
 from __future__ import annotations
 
-from typing import Any
+import attrs
 
 from imagesession._model.pictures import MIME_TYPES, SUFFIXES
-from imagesession._model.usage import Usage
-from imagesession.errors import GenerationError, ImageSessionError, ReplyError
 
-from .failures import error_of
-from .replies import Outcome, decode_picture, is_success, read_json
+from .outcomes import Outcome, read_images_object
+from .replies import read_body
 from .requests import Item, Order, located, tool_options
 from .store import Fetched
-from .tolerance import Json, as_list, as_mapping, as_text
-from .wire import Part, Received, Reply, Request
+from .wire import Part, Reply, Request
 
 GENERATIONS, EDITS = "/images/generations", "/images/edits"
 # Only generations take it: the form of an edit has no such field.
@@ -93,60 +90,9 @@ def _part(field: str, picture: Fetched) -> Part:
 
 def read_images(reply: Reply) -> Outcome:
     """
-    Read the reply.
-
-    Relied on: `data`, and in each of its members `b64_json`, or a data URL in `url`.
+    Read the reply, whether it is an object or events.
 
     Raises:
         ImageSessionError: HTTP calls it an error, or it is no reply of this API.
     """
-    if not is_success(reply):
-        raise error_of(reply)
-    return read_body(read_json(reply))
-
-
-def read_body(body: Json) -> Outcome:
-    """
-    Read what a reply holds.
-    """
-    pictures: list[Received] = []
-    problems: list[ReplyError] = []
-    for member in map(as_mapping, as_list(body.get("data"))):
-        try:
-            pictures.append(_read_picture(member.get("b64_json") or member.get("url"), member))
-        except ReplyError as error:
-            problems.append(error)
-    return Outcome(
-        response_id=None,
-        finished=True,
-        pictures=tuple(pictures),
-        spoilt=len(problems),
-        error=None if pictures else _no_picture(problems),
-        led=False,
-        usage=Usage(mainline=None, image=_usage(body)),
-    )
-
-
-def _usage(body: Json) -> dict[str, Any] | None:
-    usage = dict(as_mapping(body.get("usage")))
-    if body.get("svg_usage"):
-        usage["svg_usage"] = body["svg_usage"]
-    return usage or None
-
-
-def _no_picture(problems: list[ReplyError]) -> ImageSessionError:
-    if problems:
-        return problems[0]
-    return GenerationError("The provider's reply has no picture and gives no reason.")
-
-
-def _read_picture(encoded: object, member: Json) -> Received:
-    if as_text(encoded).startswith(("http://", "https://")):
-        raise ReplyError(
-            "The provider sent the address of a picture instead of the picture; nothing is "
-            "fetched from there."
-        )
-    data, facts = decode_picture(encoded)
-    return Received(
-        data=data, facts=facts, revised_prompt=as_text(member.get("revised_prompt")) or None
-    )
+    return attrs.evolve(read_body(reply, read_images_object), led=False)

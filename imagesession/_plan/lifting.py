@@ -17,6 +17,7 @@ import jiter
 # Where the wire puts base64: https://developers.openai.com/api/reference/resources/responses
 _PICTURE = re.compile(rb'"(?:result|partial_image_b64|b64_json)"\s*:\s*"')
 _WORTH_LIFTING = 4096
+_TOO_DEEP = "recursion limit"
 # Stands where a picture was. Nobody can send it by chance or on purpose.
 _STAND_IN = secrets.token_hex(16)
 
@@ -26,15 +27,28 @@ def parse(body: bytes) -> object:
     Parse JSON; large base64 texts come as views of the body, everything else as usual.
 
     Raises:
-        ValueError: It is no JSON.
+        ValueError: It is no JSON, or nested more deeply than any reply should be.
     """
     rest, lifted = _lift(body)
     try:
-        parsed = jiter.from_json(rest)
-    except ValueError:
-        # It refuses half a surrogate pair, which a cut emoji leaves behind.
-        parsed = json.loads(rest)
-    return _put_back(parsed, lifted) if lifted else parsed
+        parsed = _parse_rest(rest)
+        return _put_back(parsed, lifted) if lifted else parsed
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _parse_rest(rest: bytes) -> object:
+    try:
+        return jiter.from_json(rest)
+    except ValueError as error:
+        if _TOO_DEEP in str(error):
+            # What the other parser makes of it would be too deep for whoever writes it down.
+            raise
+    try:
+        # jiter refuses half a surrogate pair, which a cut emoji leaves behind.
+        return json.loads(rest)
+    except UnicodeDecodeError:
+        return json.loads(rest.decode("utf-8", "replace"))
 
 
 def _lift(body: bytes) -> tuple[bytes, list[memoryview]]:

@@ -139,7 +139,7 @@ def _replay(turn: Turn, response_id: str, deadline: float) -> Flow[Outcome | Non
         reply = yield from Listen(requests.resume(response_id, None, left))
         if reply is None:
             outcome = yield from consume(turn, events, (yield from Now()) + left)
-            return outcome if outcome is not None and outcome.pictures else events.interrupted()
+            return outcome or events.interrupted()
         return (yield from _parse_or_none(turn, reply)) if is_success(reply) else None
     except (NoReplyError, ReplyError):
         return events.interrupted()

@@ -1,25 +1,72 @@
 """
-Fold a stream of events into what a plain reply would have said.
+Add the events of a stream up to what a plain reply would have said.
+
+A finished picture is taken from the first event that holds its bytes, whatever the event is called,
+and nothing that comes later takes it away: neither an error nor an item without bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import cast
 
 import attrs
 
 from imagesession._model.partials import PartialImage
-from imagesession.errors import ReplyError
+from imagesession.errors import ImageSessionError, ReplyError
 
+from .decoding import decode_picture, salvage
+from .events import events_in
 from .failures import failure_of
 from .lifting import parse
-from .replies import Outcome, decode_picture, read_picture, read_response
-from .tolerance import Json
+from .outcomes import (
+    FINISHED,
+    IMAGE_CALL,
+    Outcome,
+    encoded_picture,
+    read_images_object,
+    read_images_usage,
+    read_response,
+    readable_picture,
+)
+from .output_items import OutputItems
+from .tolerance import Json, as_id, as_list, as_mapping, as_text
 from .wire import Received
 
-_TERMINAL = frozenset({"response.completed", "response.failed", "response.incomplete"})
+_TERMINAL = {f"response.{status}": status for status in FINISHED} | {"response.done": "completed"}
+_DIRECT = frozenset({"image_generation.completed", "image_edit.completed"})
+_CALL_COMPLETED = "response.image_generation_call.completed"
+_TEXT_DELTA = "response.output_text.delta"
 _DONE = b"[DONE]"
+_PARTIAL_FIELDS = frozenset({"partial_image_b64", "partial_image_index"})
+# What is smaller and of an unknown kind has no picture in it that is worth a search.
+_WORTH_SEARCHING = 512
+
+
+def read_events(body: bytes) -> Outcome:
+    """
+    Read a body that is a stream of events.
+
+    Raises:
+        ImageSessionError: An event is an error, or they add up to nothing.
+    """
+    accumulator = StreamAccumulator()
+    problem: ImageSessionError | None = None
+    for data in events_in(body):
+        try:
+            list(accumulator.feed(data))
+        except ImageSessionError as error:
+            problem = problem or error
+    outcome = accumulator.outcome or accumulator.interrupted()
+    if outcome is not None:
+        return outcome
+    if problem is not None:
+        raise problem
+    if accumulator.response_id is None:
+        raise ReplyError("The provider's reply is a stream of events that ends without a picture.")
+    return Outcome(
+        response_id=accumulator.response_id, finished=False, status=accumulator.status or ""
+    )
 
 
 @attrs.define
@@ -29,90 +76,216 @@ class StreamAccumulator:
 
     Attributes:
         response_id: The provider's id, as soon as an event named it.
-        outcome: What the stream says, once its last event has come.
+        sequence: The number of the last event, after which a stream can be resumed.
+        status: The status that the response had last.
+        outcome: What the stream says, once its last event has come; a picture that comes behind
+            that event is added.
     """
 
-    response_id: str | None = None
-    outcome: Outcome | None = None
-    sequence: int | None = None
-    status: str | None = None
-    _pictures: list[Received] = attrs.field(factory=list[Received], init=False)
-    _items: list[Json] = attrs.field(factory=list[Json], init=False)
+    response_id: str | None = attrs.field(default=None, init=False)
+    sequence: int | None = attrs.field(default=None, init=False)
+    status: str | None = attrs.field(default=None, init=False)
+    outcome: Outcome | None = attrs.field(default=None, init=False)
+    _model: str = attrs.field(default="", init=False)
+    _text: str = attrs.field(default="", init=False)
+    _final: Json | None = attrs.field(default=None, init=False)
+    _direct: Json | None = attrs.field(default=None, init=False)
+    _failed: bool = attrs.field(default=False, init=False)
+    _items: OutputItems = attrs.field(factory=OutputItems, init=False)
 
     def feed(self, data: bytes) -> Iterator[PartialImage | Received]:
         """
         Take one event's data in.
 
         Yields:
-            A partial image, if the event brought one that can be read.
+            A partial image that can be read, or a finished picture: each picture once.
 
         Raises:
-            ImageSessionError: The event is an error.
-            ReplyError: The event makes no sense.
+            ImageSessionError: The event is an error, and no picture came before.
+            ReplyError: The event makes no sense, and no picture came before.
         """
         if data.strip() in {b"", _DONE}:
             return
-        event = _read_event(data)
-        kind = event.get("type")
-        number = event.get("sequence_number")
-        self.sequence = number if isinstance(number, int) else self.sequence
-        response = event.get("response")
-        if isinstance(response, dict):
-            self._take_response(str(kind), cast("dict[str, Any]", response))
-        elif kind == "response.output_item.done":
-            self._take_item(event.get("item"))
-            item = event.get("item")
-            if isinstance(item, dict) and item.get("result"):
-                try:
-                    one = read_picture(item)
-                except ReplyError:
-                    return
-                self._pictures.append(one)
-                yield one
-        elif kind == "response.image_generation_call.partial_image":
-            yield from _read_partial(event)
-        elif kind == "error":
-            raise _stream_error(event)
-
-    def _take_response(self, kind: str, response: dict[str, Any]) -> None:
-        response_id = response.get("id")
-        if isinstance(response_id, str):
-            self.response_id = response_id
-        self.status = response.get("status")
-        if kind in _TERMINAL:
-            # Some servers leave the items out of the last event and send them one by one only.
-            if not response.get("output"):
-                response = {**response, "output": self._items}
-            self.outcome = read_response(response)
-            self._items = []
+        try:
+            event = _read_event(data)
+        except ReplyError as error:
+            yield from self._rescue(data)
+            if not self._items.has_picture:
+                raise error from error.__cause__
+            return
+        sequence = event.get("sequence_number")
+        if isinstance(sequence, int):
+            self.sequence = sequence
+        yield from self._take(event, data)
 
     def interrupted(self) -> Outcome | None:
-        if not self._pictures:
+        """
+        Return what the events add up to if the stream ends here; None if no picture came.
+        """
+        if self.outcome is not None and self.outcome.pictures:
+            return self.outcome
+        return self._so_far()
+
+    def _so_far(self) -> Outcome | None:
+        if not self._items.has_picture:
             return None
-        return Outcome(response_id=self.response_id, finished=True, pictures=tuple(self._pictures))
+        response: Json = {"id": self.response_id, "status": self.status, "model": self._model}
+        return self._read(response, self._items.whole(unfinished=False))
 
-    def _take_item(self, item: object) -> None:
-        if isinstance(item, dict):
-            self._items.append(cast("dict[str, Any]", item))
+    def _read(self, response: Json, items: list[Json]) -> Outcome:
+        if self._text:
+            part = {"type": "output_text", "text": self._text}
+            items.append({"type": "message", "content": [part]})
+        outcome = read_response({**response, "output": items})
+        return attrs.evolve(outcome, response_id=outcome.response_id or self.response_id)
+
+    # --- events ---------------------------------------------------------------------------------
+
+    def _take(self, event: Json, data: bytes) -> Iterator[PartialImage | Received]:
+        kind = as_text(event.get("type"))
+        if (response := _response_of(event, kind)) is not None:
+            yield from self._take_response(response, kind)
+        elif item := as_mapping(event.get("item")):
+            done = not kind.endswith(".added")
+            yield from self._take_item(item, _index_of(event), done=done)
+        elif _is_partial(event, kind):
+            yield from _read_partial(event)
+        elif kind in _DIRECT or isinstance(event.get("data"), list):
+            yield from self._take_direct(event)
+        elif kind == _CALL_COMPLETED or event.get("result") or event.get("b64_json"):
+            yield from self._take_call(event)
+        elif kind == _TEXT_DELTA:
+            self._text += as_text(event.get("delta"))
+        elif kind == "error" or (not kind and event.get("error")):
+            self._fail(event)
+        elif len(data) >= _WORTH_SEARCHING:
+            yield from self._rescue(data)
+
+    def _take_response(self, response: Json, kind: str) -> Iterator[Received]:
+        status = as_text(response.get("status"))
+        ends = kind in _TERMINAL or (not kind and status in FINISHED)
+        if not response and not self._items.has_picture:
+            # That it ended is all that this says; what became of it has to be asked for.
+            return
+        self.response_id = self.response_id or as_id(response.get("id"))
+        self.status = status or _TERMINAL.get(kind) or self.status
+        self._model = as_text(response.get("model")) or self._model
+        if ends:
+            self._final = {**response, "status": self.status, "output": ()}
+        for index, item in enumerate(map(as_mapping, as_list(response.get("output")))):
+            yield from self._take_item(item, index, done=ends, final=ends)
+        self._conclude()
+
+    def _take_item(
+        self, item: Json, index: int | None, *, done: bool = True, final: bool = False
+    ) -> Iterator[Received]:
+        picture = self._items.take(item, index, done=done, final=final)
+        if done and item.get("type") == "message":
+            self._text = ""
+        if picture is not None:
+            self._conclude()
+            yield picture
+
+    def _take_call(self, event: Json) -> Iterator[Received]:
+        """
+        Take the picture of an event that tells of a call and not of an item.
+        """
+        item = {
+            "type": IMAGE_CALL,
+            "id": event.get("item_id") or event.get("id"),
+            "result": encoded_picture(event),
+            "revised_prompt": event.get("revised_prompt"),
+        }
+        readable = readable_picture(item)
+        if readable is None and event.get("type") != _CALL_COMPLETED:
+            # Other tools have results, too.
+            return
+        item["result"] = readable or item["result"]
+        yield from self._take_item(item, _index_of(event), done=False)
+
+    def _take_direct(self, event: Json) -> Iterator[Received]:
+        """
+        Take an event of the Images API, or an object of it that came as an event.
+        """
+        data = event.get("data")
+        self._direct = event if isinstance(data, list) else {**event, "data": [event]}
+        for member in map(as_mapping, as_list(self._direct["data"])):
+            if (picture := readable_picture(member)) is not None:
+                yield from self._take_picture(picture)
+        self._conclude()
+
+    def _take_picture(self, picture: Received) -> Iterator[Received]:
+        item = {"type": IMAGE_CALL, "id": picture.call_id, "result": picture}
+        yield from self._take_item(item, None, done=False)
+
+    def _rescue(self, data: bytes) -> Iterator[Received]:
+        for picture in salvage(data):
+            yield from self._take_picture(picture)
+
+    def _fail(self, event: Json) -> None:
+        if not self._items.has_picture:
+            raise _stream_error(event)
+        self._failed = True
+        self._conclude()
+
+    # --- outcome --------------------------------------------------------------------------------
+
+    def _conclude(self) -> None:
+        """
+        Say once more what the stream says, if it has ended.
+        """
+        if self._final is not None:
+            self.outcome = self._read(self._final, self._items.whole())
+        elif self._failed:
+            self.outcome = self._so_far()
+        elif self._direct is not None:
+            self.outcome = self._read_direct(self._direct)
+
+    def _read_direct(self, body: Json) -> Outcome:
+        if not self._items.has_picture:
+            return read_images_object(body)
+        outcome = self._read({"status": "completed"}, self._items.whole())
+        return attrs.evolve(outcome, led=False, usage=read_images_usage(body))
 
 
-def _read_event(data: bytes) -> Mapping[str, Any]:
+def _response_of(event: Json, kind: str) -> Json | None:
+    """
+    Return the response that an event carries, or is; an empty one if it only says that it ended.
+    """
+    response = event.get("response")
+    if isinstance(response, dict):
+        return cast("Json", response)
+    if isinstance(event.get("output"), list) and "status" in event:
+        return event
+    return {} if kind in _TERMINAL else None
+
+
+def _index_of(event: Json) -> int | None:
+    index = event.get("output_index")
+    return index if isinstance(index, int) else None
+
+
+def _is_partial(event: Json, kind: str) -> bool:
+    return "partial_image" in kind or not event.keys().isdisjoint(_PARTIAL_FIELDS)
+
+
+def _read_event(data: bytes) -> Json:
     try:
         event = parse(data)
     except ValueError as error:
         raise ReplyError(f"An event of the stream is no JSON: {error}.") from error
     if not isinstance(event, dict):
         raise ReplyError("An event of the stream is no JSON object.")
-    return cast("Mapping[str, Any]", event)
+    return cast("Json", event)
 
 
-def _read_partial(event: Mapping[str, Any]) -> Iterator[PartialImage]:
+def _read_partial(event: Json) -> Iterator[PartialImage]:
     """
     Yield the partial image of an event; one that cannot be read is no loss and is left out.
     """
     index = event.get("partial_image_index")
     try:
-        data, facts = decode_picture(event.get("partial_image_b64"))
+        data, facts = decode_picture(event.get("partial_image_b64") or event.get("b64_json"))
     except ReplyError:
         return
     yield PartialImage(
@@ -124,9 +297,11 @@ def _read_partial(event: Mapping[str, Any]) -> Iterator[PartialImage]:
     )
 
 
-def _stream_error(event: Mapping[str, Any]) -> Exception:
+def _stream_error(event: Json) -> Exception:
     """
     Read an error event: its facts stand in the event itself or in an `error` beneath it.
     """
     nested = event.get("error")
-    return failure_of(cast("Json", nested) if isinstance(nested, dict) else event)
+    if isinstance(nested, str):
+        return failure_of({"message": nested})
+    return failure_of(as_mapping(nested) or event)

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias, cast
 
 Json: TypeAlias = Mapping[str, Any]
 _EMPTY: Json = {}
+# Ids go into addresses, records and messages; real ones have some 60 characters.
+_LONGEST_ID = 256
 
 
 def as_mapping(value: object) -> Json:
@@ -30,3 +32,12 @@ def as_text(value: object) -> str:
     Return a text, or an empty one instead of anything else.
     """
     return value if isinstance(value, str) else ""
+
+
+def as_id(value: object) -> str | None:
+    """
+    Return an id; None for anything that cannot be one: other types, control characters, and texts
+    that are empty or too long.
+    """
+    text = as_text(value)
+    return text if 0 < len(text) <= _LONGEST_ID and text.isprintable() else None

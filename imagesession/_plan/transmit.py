@@ -6,6 +6,7 @@ It is sent again only where the provider has said that it did no work.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 
@@ -32,19 +33,22 @@ from .poll import (
     poll_response,
     record_response_id,
     report_status,
+    stage,
     with_picture,
 )
 from .quarantine import quarantine, quarantine_if_unreadable
 from .replies import Outcome, is_success, named_id, read_reply, whole_reply
 from .retry import retry
-from .steps import Flow, Listen, Now, ReportProgress, Send, Wait
+from .steps import Flow, Listen, Now, OnDisk, ReportProgress, Send, Wait
 from .streams import StreamAccumulator
-from .wire import NoReplyError, Reply, Request
+from .wire import NoReplyError, Received, Reply, Request
 from .wishes import Terms
 
 # How often a finished response is asked for its usage, where its stream ended behind the picture.
 _USAGE_LOOKS = 3
 _USAGE_SECONDS = 10.0
+# What is smaller holds no picture.
+_WORTH_KEEPING = 512
 
 
 def send(turn: Turn, request: Request, config: Terms, deadline: float) -> Flow[Reply]:
@@ -64,7 +68,7 @@ def _send_once(turn: Turn, request: Request, deadline: float) -> Flow[Reply]:
     except NoReplyError as error:
         came = whole_reply(error.body)
         if came is None:
-            raise _unanswered(turn, error) from error
+            raise (yield from _unanswered(turn, error)) from error
         return came
     return _accepted(reply)
 
@@ -76,7 +80,7 @@ def _open_stream(turn: Turn, request: Request, deadline: float) -> Flow[Reply | 
     except NoReplyError as error:
         came = whole_reply(error.body)
         if came is None:
-            raise _unanswered(turn, error) from error
+            raise (yield from _unanswered(turn, error)) from error
         return came
     return None if reply is None else _accepted(reply)
 
@@ -184,17 +188,27 @@ def stream(
     if reply is not None:
         return (yield from _conclude(turn, reply, deadline))
     opened = _OpenStream(turn=turn, sent=sent, deadline=deadline, resumable=resumable)
-    events, reason = opened.events, "it just ended"
+    events, reason, rest = opened.events, "it just ended", b""
     try:
         outcome = yield from consume(turn, events, deadline)
     except NoReplyError as error:
-        outcome, reason = None, error.reason
+        outcome, reason, rest = None, error.reason, error.body
+        yield from _take_in_rest(opened, rest)
     except (ProviderError, QuotaError, TryLaterError) as error:
         # It was accepted, so that its id tells better what became of it.
         if events.interrupted() is None and opened.resumable_id is None:
             raise
         outcome, reason = None, error.message
-    return (yield from _finish(opened, outcome, reason))
+    finished = yield from _finish(opened, outcome)
+    if finished is not None:
+        return finished
+    kept = yield from _keep_rest(turn, rest)
+    raise StreamCutError(
+        f"The stream was cut before its last event ({reason}). The picture may have been made and "
+        f"billed; it is not asked for again by itself.{kept}",
+        turn.id,
+        events.response_id,
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -224,9 +238,20 @@ class _OpenStream:
         return self.events.response_id if self.resumable else None
 
 
-def _finish(opened: _OpenStream, outcome: Outcome | None, reason: str) -> Flow[Outcome]:
+def _take_in_rest(opened: _OpenStream, rest: bytes) -> Flow[None]:
     """
-    Make the best of what a stream has brought until it ended.
+    Take in what came of an event whose end did not: a whole picture may stand in it.
+    """
+    with contextlib.suppress(ImageSessionError):  # nothing stands in it
+        for image in list(opened.events.feed(rest)):
+            if isinstance(image, Received):
+                yield from stage(opened.turn, image)
+
+
+def _finish(opened: _OpenStream, outcome: Outcome | None) -> Flow[Outcome | None]:
+    """
+    Make the best of what a stream has brought until it ended; None where that is nothing, and
+    nobody can tell what became of it.
     """
     turn, events, deadline = opened.turn, opened.events, opened.deadline
     if outcome is None:
@@ -241,12 +266,7 @@ def _finish(opened: _OpenStream, outcome: Outcome | None, reason: str) -> Flow[O
         if outcome is not None:
             return (yield from with_picture(turn, response_id, outcome, deadline))
         return (yield from poll_response(turn, response_id, deadline, since=opened.sent))
-    raise StreamCutError(
-        f"The stream was cut before its last event ({reason}). The picture may have been made and "
-        "billed; it is not asked for again by itself.",
-        turn.id,
-        events.response_id,
-    )
+    return None
 
 
 def _resume(opened: _OpenStream, response_id: str) -> Flow[Outcome | None]:
@@ -295,11 +315,12 @@ def with_usage(outcome: Outcome, response_id: str, deadline: float) -> Flow[Outc
     return outcome
 
 
-def _unanswered(turn: Turn, error: NoReplyError) -> OutcomeUnknownError | UnavailableError:
+def _unanswered(turn: Turn, error: NoReplyError) -> Flow[OutcomeUnknownError | UnavailableError]:
     if error.sent:
+        kept = yield from _keep_rest(turn, error.body)
         return OutcomeUnknownError(
             f"The request was sent and its answer was lost ({error.reason}). What was asked for "
-            "may have been made and billed; it is not asked for again by itself.",
+            f"may have been made and billed; it is not asked for again by itself.{kept}",
             turn.id,
             named_id(error.body),
         )
@@ -307,3 +328,13 @@ def _unanswered(turn: Turn, error: NoReplyError) -> OutcomeUnknownError | Unavai
         f"The provider cannot be reached ({error.reason}); nothing was sent. Check the network "
         "and the base URL."
     )
+
+
+def _keep_rest(turn: Turn, rest: bytes) -> Flow[str]:
+    """
+    Keep what came of an answer that was lost, if it is more than a few words; say where.
+    """
+    if len(rest) < _WORTH_KEEPING:
+        return ""
+    file = yield from OnDisk(lambda store: store.spill(turn.id, rest))
+    return f" What came of it is kept in {file}."

@@ -72,6 +72,28 @@ def test_cut_json_is_no_json(end: int) -> None:
             parse(cut)
 
 
+@pytest.mark.parametrize("inside", [b"", b"\\ud83c"])
+@pytest.mark.parametrize("picture", ["short", LONG])
+def test_deep_nesting_is_no_json(inside: bytes, picture: str) -> None:
+    """
+    What is nested without end is an error like any other, behind whatever it stands.
+    """
+    deep = b'["' + inside + b'",' + b"[" * 100_000 + b"]" * 100_001
+    body = b'{"result": "' + picture.encode() + b'", "x": ' + deep + b"}"
+    with pytest.raises(ValueError, match=r"recursion|deep"):
+        parse(body)
+    with pytest.raises(ValueError, match=r"recursion|deep"):
+        parse(b"[" * 100_000)
+
+
+def test_bytes_that_are_no_text_do_not_matter() -> None:
+    """
+    A character in another encoding is replaced, and the rest is read.
+    """
+    assert parse(b'{"a": "caf\xe9", "b": 1}') == {"a": "caf\ufffd", "b": 1}
+    assert parse(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+
+
 @given(st.binary(max_size=60))
 def test_any_bytes_parse_or_raise(data: bytes) -> None:
     """

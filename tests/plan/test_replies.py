@@ -5,15 +5,29 @@ Answers become values or typed errors in one place, tolerantly.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagesession._plan.failures import BackgroundRefusedError, ContextLostError, retry_after
-from imagesession._plan.replies import Outcome, read_reply, read_response
+from imagesession._plan.failures import (
+    FeatureUnsupportedError,
+    PreviousResponseNotFoundError,
+    retry_after,
+)
+from imagesession._plan.images_api import read_images
+from imagesession._plan.outcomes import read_images_object
+from imagesession._plan.replies import (
+    Outcome,
+    named_id,
+    read_reply,
+    read_response,
+    read_words,
+    whole_reply,
+)
 from imagesession._plan.wire import Reply
 from imagesession.errors import (
     AccessError,
@@ -125,7 +139,7 @@ def test_what_is_not_finished_is_not_finished(status: str) -> None:
     A reply in the background is told by its status, and its id is kept.
     """
     outcome = read_reply(reply({"id": "resp_1", "status": status, "output": []}))
-    assert outcome == Outcome(response_id="resp_1", finished=False)
+    assert outcome == Outcome(response_id="resp_1", finished=False, status=status)
 
 
 def test_the_picture_counts_more_than_its_status() -> None:
@@ -231,9 +245,13 @@ def test_categories_are_found_in_the_message() -> None:
         (reply({"error": "plain words"}, 400), RejectedError, "plain words"),
         (reply(b"<html>gateway</html>", 502), ProviderError, "gateway"),
         (reply({"message": "odd"}, 418), RejectedError, "odd"),
-        (error(400, param="previous_response_id", message="gone"), ContextLostError, "gone"),
-        (error(400, code="previous_response_not_found"), ContextLostError, None),
-        (error(400, param="background", message="no"), BackgroundRefusedError, "no"),
+        (
+            error(400, param="previous_response_id", message="gone"),
+            PreviousResponseNotFoundError,
+            "gone",
+        ),
+        (error(400, code="previous_response_not_found"), PreviousResponseNotFoundError, None),
+        (error(400, param="background", message="no"), FeatureUnsupportedError, "no"),
     ],
 )
 def test_http_errors_are_typed(answer: Reply, kind: type[Exception], words: str | None) -> None:
@@ -310,7 +328,8 @@ def test_whatever_is_said_is_a_value_or_a_typed_error(body: dict[str, Any]) -> N
     except ImageSessionError:
         return
     assert all(one.data == PNG for one in outcome.pictures)
-    assert not outcome.finished or bool(outcome.pictures) != bool(outcome.error)
+    ends = (bool(outcome.pictures), outcome.error is not None, outcome.withheld)
+    assert sum(ends) == outcome.finished
 
 
 @given(st.binary(max_size=200), st.integers(100, 599))
@@ -318,5 +337,362 @@ def test_whatever_comes_over_http_is_a_value_or_a_typed_error(body: bytes, statu
     """
     No answer breaks the reader.
     """
-    with pytest.raises((ImageSessionError, ContextLostError, BackgroundRefusedError)):
+    with pytest.raises((ImageSessionError, PreviousResponseNotFoundError, FeatureUnsupportedError)):
         read_reply(Reply(status=status, body=body))
+
+
+# --- bodies that are not what was asked for -----------------------------------------------------
+
+
+def sent(*events: dict[str, Any]) -> bytes:
+    """
+    Make a body of events.
+    """
+    return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
+
+
+CREATED = {"type": "response.created", "response": {"id": "resp_1", "status": "in_progress"}}
+DONE = {"type": "response.output_item.done", "item": picture()}
+DRAWN = {"created": 1, "data": [{"b64_json": B64}], "usage": {"output_tokens": 9}}
+PARTIAL = {"type": "image_generation.partial_image", "partial_image_index": 0, "b64_json": B64}
+COMPLETED = {"type": "image_generation.completed", "b64_json": B64, "usage": {"output_tokens": 9}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        sent(CREATED, DONE, {"type": "response.completed", "response": response(picture())}),
+        sent(CREATED, DONE),
+        sent(DONE)[:-4],
+        b": hello\r\n\r\nevent: x\r\n" + sent(CREATED, DONE),
+        sent({"type": "error", "message": "x"}, DONE),
+        json.dumps(response(picture())).encode()[:-3],
+        b"<html>" + json.dumps(response(picture())).encode(),
+        json.dumps([CREATED, DONE]).encode(),
+        b"\n".join(json.dumps(one).encode() for one in (CREATED, DONE)),
+        json.dumps(DRAWN).encode(),
+        b"\xef\xbb\xbf" + json.dumps(response(picture())).encode(),
+        json.dumps(response(picture(revised_prompt="?"))).encode().replace(b"?", b"\xe9"),
+        b'{"x":' * 9_000 + json.dumps(response(picture())).encode(),
+    ],
+)
+def test_a_whole_picture_is_read_from_any_body(body: bytes) -> None:
+    """
+    Events, truncated JSON, HTML around JSON, lists, lines, another API's object, other encodings:
+    the picture counts, whatever the label says.
+    """
+    for label in ("application/json", "text/event-stream", "text/html"):
+        outcome = read_reply(reply(body, content_type=label))
+        assert [one.data for one in outcome.pictures] == [PNG]
+        assert (outcome.error, outcome.finished) == (None, True)
+    came = whole_reply(body)
+    assert came is not None
+    assert [one.data for one in read_reply(came).pictures] == [PNG]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        sent(COMPLETED),
+        sent(PARTIAL, COMPLETED, {"type": "x"}) + b"data: [DONE]\n\n",
+        sent(DRAWN),
+        json.dumps(DRAWN).encode()[:-20],
+        json.dumps({"data": [{"b64_json": base64.encodebytes(PNG).decode()}]}).encode(),
+        json.dumps({"data": [{"b64_json": None, "url": f"data:image/png;base64,{B64}"}]}).encode(),
+        b"<p>" + json.dumps(DRAWN).encode(),
+    ],
+)
+def test_images_are_read_from_any_body(body: bytes) -> None:
+    """
+    The Images API is read as tolerantly: events, truncated JSON, line ends, data URLs.
+    """
+    outcome = read_images(reply(body))
+    assert [one.data for one in outcome.pictures] == [PNG]
+    assert (outcome.led, outcome.error, outcome.finished) == (False, None, True)
+
+
+def test_usage_of_images_is_read_from_events_too() -> None:
+    """
+    Events of the Images API tell what was used, as its object does.
+    """
+    for body in (sent(PARTIAL, COMPLETED), sent(DRAWN), json.dumps(DRAWN).encode()):
+        usage = read_images(reply(body)).usage
+        assert (usage.mainline, usage.image) == (None, {"output_tokens": 9})
+
+
+def test_what_an_svg_cost_is_told_apart() -> None:
+    """
+    The usage of an SVG's author is kept beside the image model's.
+    """
+    outcome = read_images_object({"data": [{"b64_json": B64}], "svg_usage": {"x": 1}})
+    assert outcome.usage.image == {"svg_usage": {"x": 1}}
+
+
+@pytest.mark.parametrize("data", [[{"url": "https://example.test/a"}], [{}], [None], [], None, 7])
+def test_images_without_bytes_are_an_error(data: object) -> None:
+    """
+    An address, an empty member and no member at all are errors that name what happened.
+    """
+    outcome = read_images_object({"data": data})
+    assert isinstance(outcome.error, ReplyError | GenerationError)
+    assert ("address" in outcome.error.message) == ("url" in str(data))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        sent(CREATED)[:9],
+        sent({"type": "x"}),
+        sent(PARTIAL),
+        b"data: {",
+        b": only a comment",
+        b"data: [DONE]\n\n",
+        json.dumps(response(picture())).encode()[:150],
+        b'{"id":' * 100_000,
+        b'{"output":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b"[" * 100_000,
+        b'{"status":"completed","output":[{"x":' + b"9" * 9_000,
+    ],
+)
+def test_what_makes_no_sense_is_a_short_error(body: bytes) -> None:
+    """
+    Empty streams, partial images, half a picture and nesting without end are one typed error.
+    """
+    for read in (read_reply, read_words, read_images):
+        with pytest.raises(ReplyError) as caught:
+            read(reply(body, content_type="x" * 9_000))
+        assert len(caught.value.message) < 250
+    assert whole_reply(body) is None
+
+
+def test_a_stream_that_only_names_its_reply_is_not_finished() -> None:
+    """
+    A body of events that breaks before the picture leaves the id to look up.
+    """
+    assert read_reply(reply(sent(CREATED, PARTIAL))) == Outcome(
+        response_id="resp_1", finished=False, status="in_progress"
+    )
+
+
+def test_a_failure_in_a_body_of_events_is_told() -> None:
+    """
+    An error event without a picture is the error that it names.
+    """
+    with pytest.raises(RateLimitError):
+        read_reply(reply(sent(CREATED, {"type": "error", "code": "rate_limit_exceeded"})))
+
+
+@pytest.mark.parametrize("result", [{"result": None}, {"result": ""}, {}])
+@pytest.mark.parametrize("status", ["completed", "generating", None])
+def test_completed_picture_without_bytes_is_withheld(result: Any, status: str | None) -> None:
+    """
+    A completed call whose bytes are not in the reply is no failure: they may be elsewhere.
+    """
+    call = {"type": "image_generation_call", "id": "ig_1", "status": status, **result}
+    said = message(type="output_text", text="Here it is.")
+    for output in ([call], [{"id": "rs_1"}, call, said]):
+        outcome = read_reply(reply(response(*output)))
+        assert (outcome.withheld, outcome.error, outcome.finished) == (True, None, True)
+        assert outcome.pictures == ()
+        assert "ig_1" in outcome.item_ids
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        response(),
+        response(message(type="output_text", text="No.")),
+        response(picture(result=None), message(type="refusal", refusal="No.")),
+        response(picture(result=None, status="failed")),
+        response(picture(result=None, error="blocked")),
+        response(picture(result=None), status="incomplete"),
+        response(picture(result=None), error={"code": "x"}),
+        response(picture(result="%")),
+        response(picture(), picture(id="ig_2", result=None)),
+    ],
+)
+def test_only_missing_bytes_are_withheld(body: object) -> None:
+    """
+    What failed, was refused or is spoilt has its own error, and what came is not missed.
+    """
+    outcome = read_reply(reply(body))
+    assert not outcome.withheld
+    assert bool(outcome.error) != bool(outcome.pictures)
+
+
+def test_the_items_of_a_reply_are_listed() -> None:
+    """
+    All output items are named in their order, but for ids that cannot be some.
+    """
+    odd = [{"id": one} for one in (None, 7, "", "a\nb", "x" * 257, ["y"])]
+    outcome = read_reply(reply(response({"id": "rs_1"}, picture(), *odd, {"id": "msg_1"})))
+    assert outcome.item_ids == ("rs_1", "ig_1", "msg_1")
+
+
+@pytest.mark.parametrize("odd", ["x" * 257, "a\nb", "a\x00", "\ud83c", "", 7, None, ["resp_1"], {}])
+def test_odd_ids_are_none(odd: object) -> None:
+    """
+    An id that is too long, has control characters or is no text is no id.
+    """
+    body = json.dumps(response(picture(id=odd), id=odd)).encode()
+    outcome = read_reply(reply(body))
+    assert (outcome.response_id, outcome.pictures[0].call_id) == (None, None)
+    assert named_id(body) is None
+    assert read_reply(reply(sent({"response": json.loads(body), **DONE}))).response_id is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps(response(picture())).encode()[:40],
+        sent(CREATED)[:80],
+        b"event: response.created\n" + sent(CREATED)[:80],
+        b'{"background": true, "object": "response", "id": "resp_1", "output": [{"id": "ig_2',
+    ],
+)
+def test_the_id_of_a_broken_body_is_found(body: bytes) -> None:
+    """
+    A body of which only the beginning came names the reply to look up.
+    """
+    assert named_id(body) == "resp_1"
+
+
+def test_ids_of_items_are_not_taken_for_the_replys() -> None:
+    """
+    Other ids in a broken body are no reply to look up.
+    """
+    body = b'{"object": "response", "previous_response_id": "resp_0", "output": [{"id": "ig_1"'
+    assert named_id(body) is None
+
+
+def test_words_are_read_from_events_too() -> None:
+    """
+    A request for words that is answered with events is understood.
+    """
+    said = message(type="output_text", text="A teapot.")
+    body = sent(CREATED, {"type": "response.completed", "response": response(said)})
+    assert (read_words(reply(body)).text, read_words(reply(body)).error) == ("A teapot.", None)
+    refused = response(said, message(type="refusal", refusal="No."))
+    assert isinstance(read_words(reply(refused)).error, RefusedError)
+
+
+# --- damage -------------------------------------------------------------------------------------
+
+RECORDED = response(
+    {"id": "rs_1", "type": "reasoning", "summary": []},
+    picture(status="completed", revised_prompt="A teapot", svg_usage={"x": 1}),
+    {"id": "msg_1", **message(type="output_text", text="Here.", annotations=[])},
+    error=None,
+    incomplete_details=None,
+    model="gpt-6-luna",
+    usage={"input_tokens": 7, "output_tokens_details": {"reasoning_tokens": 0}},
+    tool_usage={"image_gen": {"input_tokens": 9}},
+)
+ODD: list[Any] = [None, True, 7, -1.5, "", "x", [], {}, [[]], {"id": []}, ["x", 7], {"error": "x"}]
+READERS = (read_reply, read_words, read_images)
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """
+    List the places in a JSON value.
+    """
+    members: list[tuple[Any, Any]] = []
+    if isinstance(value, dict):
+        members = list(cast("dict[str, Any]", value).items())
+    elif isinstance(value, list):
+        items: list[Any] = value
+        members = list(enumerate(items))
+    return [path, *(one for name, inner in members for one in paths(inner, (*path, name)))]
+
+
+def put(value: Any, path: tuple[Any, ...], odd: Any) -> Any:
+    """
+    Return a JSON value with another in one of its places.
+    """
+    if not path:
+        return odd
+    copy = json.loads(json.dumps(value))
+    place = copy
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = odd
+    return copy
+
+
+def read_in_every_way(body: bytes) -> list[Outcome]:
+    """
+    Read a body as whatever it may be; let typed errors pass.
+    """
+    outcomes: list[Outcome] = []
+    for read in READERS:
+        with contextlib.suppress(ImageSessionError):
+            outcomes.append(read(reply(body)))
+    return outcomes
+
+
+@pytest.mark.parametrize("recorded", [RECORDED, DRAWN, CREATED, DONE, COMPLETED])
+def test_wrong_types_at_any_path(recorded: dict[str, Any]) -> None:
+    """
+    Whatever stands in any place of a reply or of an event: a value or a typed error.
+    """
+    for path in paths(recorded):
+        for odd in ODD:
+            damaged = put(recorded, path, odd)
+            for outcome in read_in_every_way(json.dumps(damaged).encode()):
+                assert all(one.data == PNG for one in outcome.pictures)
+                json.dumps([outcome.usage.mainline, outcome.usage.image])
+            ended = {"type": "response.completed", "response": RECORDED}
+            for events in ([damaged], [damaged, ended], [ended, damaged]):
+                for outcome in read_in_every_way(sent(*events)):
+                    assert all(one.data == PNG for one in outcome.pictures)
+                    assert len(outcome.pictures) == 1 or ended not in events
+
+
+def test_nesting_at_any_path() -> None:
+    """
+    A value that is nested 100,000 deep does no harm, and takes no picture away.
+    """
+    deep = b"[" * 100_000 + b"]" * 100_000
+    for path in paths(RECORDED):
+        body = json.dumps(put(RECORDED, path, "DEEP")).encode().replace(b'"DEEP"', deep)
+        for outcome in read_in_every_way(body):
+            assert [one.data for one in outcome.pictures] == [PNG]
+        with contextlib.suppress(ImageSessionError):
+            read_reply(reply(b"data: " + body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps(RECORDED).encode(),
+        json.dumps(DRAWN).encode(),
+        sent(CREATED, DONE, {"type": "response.completed", "response": RECORDED}),
+        sent(PARTIAL, COMPLETED),
+    ],
+)
+def test_truncation_at_every_byte(body: bytes) -> None:
+    """
+    Wherever a reply was cut: an error, an id to look up, or the whole picture; and never less than
+    the picture once all of it came.
+    """
+    held = body.rindex(B64.encode()[-40:]) if b"partial_image" in body else body.index(B64.encode())
+    came = held + len(B64) if b"partial_image" not in body else held + 40
+    for end in range(len(body)):
+        outcomes = read_in_every_way(body[:end])
+        assert all(one.data == PNG for outcome in outcomes for one in outcome.pictures)
+        if end >= came:
+            assert len([outcome for outcome in outcomes if outcome.pictures]) == len(READERS)
+
+
+@given(st.data())
+def test_bytes_that_are_changed(data: st.DataObject) -> None:
+    """
+    Bytes that are changed, cut out or put in give a value or a typed error.
+    """
+    body = bytearray(
+        data.draw(st.sampled_from([json.dumps(RECORDED).encode(), sent(CREATED, DONE)]))
+    )
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(body) - 1))
+        body[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    read_in_every_way(bytes(body))

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagesession._plan.replies import read_response
-from imagesession._plan.streams import Fold
+from imagesession._model.partials import PartialImage
+from imagesession._plan.outcomes import Outcome, read_response
+from imagesession._plan.streams import StreamAccumulator, read_events
+from imagesession._plan.wire import Received
 from imagesession.errors import (
     GenerationError,
     ImageSessionError,
@@ -24,6 +26,7 @@ from imagesession.errors import (
 )
 from imagesession.testing import tiny_image
 
+CALL = "image_generation_call"
 PNG = tiny_image()
 B64 = base64.b64encode(PNG).decode()
 ITEM = {"id": "ig_1", "type": "image_generation_call", "result": B64, "revised_prompt": "p"}
@@ -59,17 +62,49 @@ def whole(final: dict[str, Any] | None = None, partials: int = 2) -> list[bytes]
     ]
 
 
-def feed(events: list[bytes]) -> tuple[Fold, int]:
+def other(number: int) -> bytes:
     """
-    Feed events to a fold; return it with the number of partial images.
+    Make one of many pictures.
     """
-    fold = Fold()
-    return fold, sum(len(list(fold.feed(one))) for one in events)
+    return tiny_image(size=(number + 1, 1))
+
+
+def item(number: int, **members: Any) -> dict[str, Any]:
+    """
+    Make the image item of one of many pictures.
+    """
+    encoded = base64.b64encode(other(number)).decode()
+    return {"id": f"ig_{number}", "type": CALL, "result": encoded, **members}
+
+
+def feed(events: list[bytes]) -> tuple[StreamAccumulator, int]:
+    """
+    Feed events to an accumulator; return it with the number of partial images.
+    """
+    fold = StreamAccumulator()
+    came = [one for event in events for one in fold.feed(event)]
+    return fold, sum(isinstance(one, PartialImage) for one in came)
+
+
+def received(events: list[bytes]) -> tuple[StreamAccumulator, list[bytes]]:
+    """
+    Feed events to an accumulator; return it with the finished pictures as they came.
+    """
+    accumulator = StreamAccumulator()
+    came = [one for event in events for one in accumulator.feed(event)]
+    return accumulator, [one.data for one in came if isinstance(one, Received)]
+
+
+def pictures(outcome: Outcome | None) -> list[bytes]:
+    """
+    Return the pictures of an outcome.
+    """
+    return [] if outcome is None else [one.data for one in outcome.pictures]
 
 
 def finish(events: list[bytes]) -> None:
     """
-    Feed events to a fold; raise what its outcome says of itself.
+    Feed events to an accumulator; raise what its outcome says of itself.
     """
     fold, _ = feed(events)
     if fold.outcome is not None and fold.outcome.error is not None:
@@ -120,12 +155,11 @@ def test_items_without_an_id_are_all_kept() -> None:
     """
     Items that have no id of their own do not replace each other.
     """
-    nameless = event("response.output_item.done", item={**ITEM, "id": None})
-    fold, _ = feed(
-        [nameless, nameless, event("response.completed", response={"status": "completed"})]
-    )
-    assert fold.outcome is not None
-    assert len(fold.outcome.pictures) == 2
+    nameless = [
+        event("response.output_item.done", item=item(number, id=None)) for number in range(2)
+    ]
+    fold, _ = feed([*nameless, event("response.completed", response={"status": "completed"})])
+    assert pictures(fold.outcome) == [other(0), other(1)]
 
 
 def test_what_is_not_ours_is_passed_over() -> None:
@@ -156,6 +190,8 @@ def test_a_partial_that_cannot_be_read_is_left_out(b64: object) -> None:
         (event("error", error={"code": "server_error", "message": "x"}), GenerationError),
         (event("error", error={"code": "moderation_blocked"}), ModerationError),
         (event("error"), GenerationError),
+        (event("error", error="no"), GenerationError),
+        (event("", error={"code": "moderation_blocked"}), ModerationError),
         (event("response.failed", response={"status": "failed", "error": {"code": "server_error"}}),
          GenerationError),
         (event("response.incomplete", response={"status": "incomplete"}), GenerationError),
@@ -178,3 +214,235 @@ def test_no_events_break_the_fold(events: list[bytes]) -> None:
     """
     with contextlib.suppress(ImageSessionError):
         feed(events)
+
+
+# --- pictures that came are kept ----------------------------------------------------------------
+
+DONE = event("response.output_item.done", output_index=0, item=ITEM)
+CREATED = event("response.created", response={"id": "resp_1", "status": "in_progress"})
+BARE = {"id": "ig_1", "type": CALL, "status": "completed", "result": None}
+
+
+@pytest.mark.parametrize(
+    "holding",
+    [
+        DONE,
+        event("response.output_item.added", item=ITEM),
+        event(f"response.{CALL}.completed", item_id="ig_1", result=B64),
+        event(f"response.{CALL}.completed", item_id="ig_1", b64_json=B64),
+        event(f"response.{CALL}.done", item_id="ig_1", result=B64),
+        event("image.made", image={"result": B64, "padding": "x" * 600}),
+        event("response.in_progress", response={"id": "resp_1", "output": [ITEM]}),
+        event("response.completed", response=FINAL),
+        json.dumps(FINAL).encode(),
+        DONE[:-3],
+        b"<p>" + DONE,
+    ],
+)
+def test_first_event_with_the_bytes_gives_the_picture(holding: bytes) -> None:
+    """
+    Whatever the event is called and wherever in it the bytes stand, the picture comes at once.
+    """
+    accumulator, came = received([CREATED, holding])
+    assert came == [PNG]
+    assert pictures(accumulator.interrupted()) == [PNG]
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        event("response.completed", response={**FINAL, "output": [BARE]}),
+        event("response.completed", response={**FINAL, "output": []}),
+        event("response.completed", response={**FINAL, "output": [{**ITEM, "result": "%"}]}),
+        event("response.completed", response={**FINAL, "output": [{**ITEM, "id": "ig_9"}]}),
+        event("response.completed", response={**FINAL, "output": [{"type": "message"}]}),
+        event("response.completed", response=None),
+        event("response.failed", response={"status": "failed", "error": {"code": "server_error"}}),
+        event("response.incomplete", response={"status": "incomplete"}),
+        event("response.cancelled", response={"id": "resp_1"}),
+        event("error", error={"code": "server_error", "message": "x"}),
+        event("error", code="rate_limit_exceeded"),
+        json.dumps({"error": "out of order"}).encode(),
+    ],
+)
+def test_no_ending_takes_the_picture_away(ending: bytes) -> None:
+    """
+    Errors, failures and poorer items behind a picture leave an outcome with the picture alone.
+    """
+    accumulator, came = received([CREATED, DONE, ending])
+    assert came == [PNG]
+    assert accumulator.outcome is not None
+    assert pictures(accumulator.outcome) == [PNG]
+    assert accumulator.outcome.error is None
+    assert accumulator.outcome.spoilt == 0
+    assert not accumulator.outcome.withheld
+
+
+@pytest.mark.parametrize("kind", ["response.completed", "response.failed", "response.done"])
+def test_ending_that_says_nothing_is_no_outcome(kind: str) -> None:
+    """
+    An end without a response leaves open what became of a picture that did not come.
+    """
+    assert received([CREATED, event(kind), event(kind, response=None)])[0].outcome is None
+
+
+def test_words_and_usage_come_from_the_end() -> None:
+    """
+    The picture comes from its item, and what the last event says beside it is kept.
+    """
+    said = {"type": "message", "id": "msg_1", "content": [{"type": "output_text", "text": "Here."}]}
+    final = {**FINAL, "output": [BARE, said], "usage": {"input_tokens": 7}}
+    accumulator, _ = received([CREATED, DONE, event("response.completed", response=final)])
+    outcome = accumulator.outcome
+    assert outcome is not None
+    assert (outcome.text, outcome.model, outcome.status) == ("Here.", "m", "completed")
+    assert outcome.usage.mainline == {"input_tokens": 7}
+    assert outcome.item_ids == ("ig_1", "msg_1")
+    assert outcome.pictures[0].revised_prompt == "p"
+
+
+def test_interrupted_stream_has_what_came() -> None:
+    """
+    A stream that breaks behind its picture gives the picture, the ids and the words so far.
+    """
+    events = [
+        CREATED,
+        event(
+            "response.output_item.done", output_index=0, item={"id": "rs_1", "type": "reasoning"}
+        ),
+        event("response.output_item.done", output_index=1, item=ITEM, sequence_number=7),
+        event("response.output_item.added", output_index=2, item={"id": "m", "type": "message"}),
+        event("response.output_text.delta", delta="He"),
+        event("response.output_text.delta", delta="re"),
+    ]
+    accumulator, _ = received(events)
+    outcome = accumulator.interrupted()
+    assert outcome is not None
+    assert (outcome.finished, outcome.text, outcome.item_ids) == (True, "Here", ("rs_1", "ig_1"))
+    assert (outcome.usage.mainline, outcome.usage.image) == (None, None)
+    assert (accumulator.sequence, accumulator.status) == (7, "in_progress")
+    assert accumulator.outcome is None
+
+
+def test_stream_without_a_picture_has_nothing_to_keep() -> None:
+    """
+    Partial images are no outcome, under any of their names.
+    """
+    kinds = (f"response.{CALL}", "image_generation", "image_edit")
+    partials = [
+        event(f"{kind}.partial_image", partial_image_index=0, **{key: B64})
+        for kind in kinds
+        for key in ("partial_image_b64", "b64_json")
+    ]
+    accumulator, came = received([CREATED, *partials])
+    assert (came, accumulator.interrupted(), accumulator.outcome) == ([], None, None)
+    assert feed(partials)[1] == len(partials)
+
+
+@pytest.mark.parametrize("end", [2, 30])
+def test_partial_image_that_was_cut_is_not_taken_for_the_picture(end: int) -> None:
+    """
+    An event that breaks behind a whole partial image gives no finished picture.
+    """
+    kind = "image_generation.partial_image"
+    cut = json.dumps({"type": kind, "b64_json": B64, "partial_image_index": 0}).encode()[:-end]
+    with pytest.raises(ReplyError):
+        feed([cut])
+
+
+def test_completed_call_without_bytes_is_withheld() -> None:
+    """
+    A stream that tells of a completed call and never brings its bytes says so.
+    """
+    events = [
+        CREATED,
+        event("response.output_item.added", output_index=0, item={"id": "ig_1", "type": CALL}),
+        event(f"response.{CALL}.completed", output_index=0, item_id="ig_1"),
+        event("response.completed", response={**FINAL, "output": []}),
+    ]
+    outcome = received(events)[0].outcome
+    assert outcome is not None
+    assert (outcome.withheld, outcome.error, outcome.finished) == (True, None, True)
+    assert outcome.item_ids == ("ig_1",)
+
+
+@pytest.mark.parametrize("kind", ["image_generation", "image_edit"])
+def test_events_of_the_images_api_are_read(kind: str) -> None:
+    """
+    The Images API ends with the picture and its usage in one event.
+    """
+    partial = event(f"{kind}.partial_image", partial_image_index=0, b64_json=B64)
+    last = event(f"{kind}.completed", b64_json=B64, usage={"output_tokens": 9})
+    accumulator, came = received([partial, last, b"[DONE]"])
+    outcome = accumulator.outcome
+    assert outcome is not None
+    assert (came, pictures(outcome), outcome.led) == ([PNG], [PNG], False)
+    assert (outcome.usage.mainline, outcome.usage.image) == (None, {"output_tokens": 9})
+
+
+@pytest.mark.parametrize("url", ["https://example.test/a.png", None])
+def test_images_event_without_bytes_is_an_error(url: str | None) -> None:
+    """
+    An event that names an address, or nothing, is no picture.
+    """
+    outcome = received([event("image_generation.completed", url=url)])[0].outcome
+    assert outcome is not None
+    assert isinstance(outcome.error, ReplyError)
+    assert ("address" in outcome.error.message) == (url is not None)
+
+
+def test_a_spoilt_item_may_come_once_more() -> None:
+    """
+    A picture that was spoilt on the way is read from the event that repeats it.
+    """
+    spoilt = event("response.output_item.done", output_index=0, item={**ITEM, "result": "%%%"})
+    accumulator, came = received([spoilt, event("response.completed", response=FINAL)])
+    assert came == [PNG]
+    assert accumulator.outcome == read_response(FINAL)
+    lost, _ = received([spoilt, event("response.completed", response={**FINAL, "output": []})])
+    assert lost.outcome is not None
+    assert (lost.outcome.spoilt, type(lost.outcome.error)) == (1, ReplyError)
+
+
+ENDINGS = [
+    event("response.completed", response={**FINAL, "output": []}),
+    event("response.completed", response={**FINAL, "output": [item(0), BARE]}),
+    event("response.completed", response={**FINAL, "output": [item(1, id=None), item(2)]}),
+    event("response.failed", response={"status": "failed", "error": {"code": "server_error"}}),
+    event("error", message="x"),
+    b"{nonsense",
+    b"[DONE]",
+]
+HOLDING = [
+    *(event("response.output_item.done", output_index=n, item=item(n)) for n in range(3)),
+    *(event("response.output_item.done", item=item(n, id=None)) for n in range(3)),
+    *(event(f"response.{CALL}.completed", item_id=f"ig_{n}", result=item(n)["result"])
+      for n in range(3)),
+    event("image_generation.completed", b64_json=item(1)["result"]),
+    event("response.output_item.done", output_index=1, item={"id": "rs_1", "type": "reasoning"}),
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from([*whole()[:5], *HOLDING, *ENDINGS]), max_size=12))
+def test_a_picture_that_came_is_in_the_outcome_once(events: list[bytes]) -> None:
+    """
+    Whatever the order, repeated, mixed with errors, with or without an end: each picture that any
+    event held is in the outcome, once.
+    """
+    wanted = {
+        other(n) for n in range(3) if any(item(n)["result"].encode() in one for one in events)
+    }
+    accumulator = StreamAccumulator()
+    came: list[bytes] = []
+    for one in events:
+        with contextlib.suppress(ImageSessionError):
+            came += [part.data for part in accumulator.feed(one) if isinstance(part, Received)]
+    outcome = accumulator.outcome or accumulator.interrupted()
+    assert sorted(came) == sorted(wanted)
+    assert sorted(pictures(outcome)) == sorted(wanted)
+    assert outcome is None or not wanted or outcome.error is None
+    body = b"".join(b"data: " + one + b"\n\n" for one in events)
+    with contextlib.suppress(ImageSessionError):
+        assert sorted(pictures(read_events(body))) == sorted(wanted)
+        return
+    assert not wanted

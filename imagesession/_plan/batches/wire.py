@@ -17,9 +17,9 @@ import attrs
 from imagesession._model.batches import BatchNews, BatchRecord, BatchState
 from imagesession._plan import uploads
 from imagesession._plan.failures import RequestNotProcessedError, error_of
-from imagesession._plan.images_api import read_body
 from imagesession._plan.lifting import parse
-from imagesession._plan.replies import Outcome, is_success
+from imagesession._plan.outcomes import Outcome, read_images_object
+from imagesession._plan.replies import is_success
 from imagesession._plan.requests import Item
 from imagesession._plan.tolerance import Json, as_list, as_mapping, as_text
 from imagesession._plan.wire import Part, Reply, Request
@@ -260,7 +260,7 @@ def read_row(data: bytes) -> Row | None:
         return Row(turn_id=turn_id, error=failed, undone=code in _UNDONE)
     reply = Reply(status=_count(response.get("status_code")))
     if is_success(reply):
-        return Row(turn_id=turn_id, outcome=read_body(as_mapping(response.get("body"))))
+        return Row(turn_id=turn_id, outcome=read_images_object(as_mapping(response.get("body"))))
     body = json.dumps(response.get("body"), default=str).encode("ascii")
     return Row(turn_id=turn_id, error=_failed(attrs.evolve(reply, body=body)))
 
