@@ -67,7 +67,7 @@ def unruly(make_studio: MakeStudio, tmp_path: Path) -> MakeUnruly:
 
     def make(reply: bytes) -> tuple[Any, OfflineProvider]:
         painter: Any = Unruly(reply)
-        provider = OfflineProvider(painter=painter)
+        provider = OfflineProvider(painter=painter, retrieve_includes_image=True)
         return make_studio(tmp_path / "unruly", provider=provider), provider
 
     return make
@@ -622,11 +622,26 @@ def test_another_picture_after_a_composite(unruly: MakeUnruly) -> None:
     assert shown(provider, body, -3) == [joined.bytes]
 
 
-def test_every_reply_is_kept_beside_the_composite(studio: Any, provider: OfflineProvider) -> None:
+class Changing(Unruly):
+    """
+    Draws noise that is never the same.
+    """
+
+    def render(self, *_: Any, **__: Any) -> bytes:
+        """
+        Draw a picture.
+        """
+        return making.encoded(making.noise(SIZE))
+
+
+def test_every_reply_is_kept_beside_the_composite(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
     A reply of several pictures loses none of them to the composite.
     """
+    painter: Any = Changing(b"")
+    provider = OfflineProvider(painter=painter)
     provider.pictures_per_reply = 2
+    studio = make_studio(tmp_path, provider=provider)
     image = studio.edit("a blue heart", image=red(), mask=HOLE, keep_outside=True)
     assert [one.source for one in image.turn.images] == ["reply", "reply", "composite"]
 

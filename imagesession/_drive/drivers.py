@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -40,8 +39,8 @@ from imagesession._plan.store import Store
 from imagesession._plan.wire import NoReplyError, Reply, Request
 from imagesession.errors import ImageSessionError
 
-from .effect_log import log, log_effect
 from .loops import gate, in_thread, outlast
+from .reporting import Reporting, log_effect
 from .transports import AsyncTransport, Connector, Transport
 
 if TYPE_CHECKING:
@@ -63,34 +62,6 @@ class Done(Generic[T]):
 
 # The first AskProvider loads openai, which takes most of a second.
 _WAITING = (AskProvider, Send, Listen, Hear, Wait)
-
-
-@attrs.define
-class _Observed:
-    """
-    What both kinds of hands do for whoever observes a workflow, and for the log.
-    """
-
-    store: Store
-    observer: ProgressObserver | None
-
-    def start(self) -> None:
-        if self.observer is not None:
-            self.observer.on_start()
-
-    def report(self, report: ReportProgress) -> None:
-        if report.log:
-            log.log(logging.WARNING if report.warns else logging.INFO, report.log)
-        if self.observer is not None:
-            self.observer.on_report(report)
-
-    def tell_partial(self) -> None:
-        if self.observer is not None:
-            self.observer.on_partial()
-
-    def end(self, error: ImageSessionError | None = None) -> None:
-        if self.observer is not None:
-            self.observer.on_end(error)
 
 
 # --- sync -------------------------------------------------------------------------------------
@@ -153,7 +124,7 @@ def stream(
 
 
 @attrs.define
-class _Hands(_Observed):
+class _Hands(Reporting):
     connect: Connector[Transport]
     open_streams: contextlib.ExitStack
     events: Iterator[bytes] = attrs.field(factory=lambda: iter(()))
@@ -272,7 +243,7 @@ async def _nothing() -> AsyncGenerator[bytes, None]:
 
 
 @attrs.define
-class _AsyncHands(_Observed):
+class _AsyncHands(Reporting):
     connect: Connector[AsyncTransport]
     open_streams: contextlib.AsyncExitStack
     events: AsyncIterator[bytes] = attrs.field(factory=_nothing)

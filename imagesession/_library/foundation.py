@@ -50,6 +50,7 @@ class Foundation:
         self._unwritten: dict[str, str] = {}
         self._looked_back = False
         self._accepted_by: set[str] = set()
+        self._half_staged: set[str] = set()
         self._staged: dict[str, tuple[ImageRecord, ...]] = {}
         self._last_words: dict[str, str] = {}
         self._turns: dict[str, dict[str, Turn]] = {}

@@ -222,7 +222,7 @@ class Library(Archiving, Batching, Recovering, Pacing):
         now = dt.datetime.now(dt.UTC)
         staged = self._staged_images(turn)
         new = [one for one in pictures if not any(_is_same(one, image) for image in staged)]
-        named = self._named(turn.session) if turn.id in self._taken_over else None
+        named = self._files_to_reuse(turn)
         images = (
             *(_completed(image, pictures) for image in staged),
             *(shelf.put(self.layout, turn, now, one, self._ids.new(), named=named) for one in new),
@@ -234,6 +234,7 @@ class Library(Archiving, Batching, Recovering, Pacing):
         # The commit: before this line the turn is not settled, after it, it is.
         write_new(file, records.dump_turn(settled), self.layout.tmp)
         self._staged.pop(turn.id, None)
+        self._half_staged.discard(turn.id)
         return settled
 
     def stage(self, turn: Turn, image: Received) -> None:
@@ -244,17 +245,31 @@ class Library(Archiving, Batching, Recovering, Pacing):
         Raises:
             DiskError: It cannot be written.
         """
+        known = self._staged_images(turn)
+        if any(_is_same(image, one) for one in known):
+            return
         with disk_errors(self.layout.root):
             now = dt.datetime.now(dt.UTC)
-            staged = shelf.put(self.layout, turn, now, image, self._ids.new())
-            self._staged[turn.id] = (*self._staged.get(turn.id, ()), staged)
+            named = self._files_to_reuse(turn)
+            self._half_staged.add(turn.id)
+            staged = shelf.put(self.layout, turn, now, image, self._ids.new(), named=named)
+            self._half_staged.discard(turn.id)
+            self._staged[turn.id] = (*known, staged)
             self._journal.stage(turn, self._staged[turn.id])
+
+    def _files_to_reuse(self, turn: Turn) -> set[str] | None:
+        """
+        Return the files that records name, where a picture may lie beside them already that was
+        put there before, though nobody was told so; None where it cannot.
+        """
+        tried = turn.id in self._taken_over or turn.id in self._half_staged
+        return self._named(turn.session) if tried else None
 
     def _staged_images(self, turn: Turn) -> tuple[ImageRecord, ...]:
         """
         Return the pictures of a turn that are on the disk already, by whichever program.
         """
-        if turn.id not in self._taken_over:
+        if turn.id in self._staged or turn.id not in self._taken_over:
             return self._staged.get(turn.id, ())
         intent = self._journal.read(Entry(turn_id=turn.id, session_id=turn.session))
         return () if intent is None else intent.staged

@@ -7,10 +7,11 @@ unknown.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from imagesession._plan import sending
+from imagesession._plan import transmit
 from imagesession.errors import OutcomeUnknownError, UnavailableError
 from imagesession.testing import OfflineProvider
 from tests.faults.tiny import picture_of, tiny_provider
@@ -60,7 +61,9 @@ def test_what_may_have_been_paid_for_is_asked_once(
     """
     provider = losing(path, *AMBIGUOUS)
     prompts = [f"{path} {place} {number}" for number in range(cases)]
-    endings = call_all(provider, place, tmp_path, prompts, timeout=0.8)
+    endings = call_all(
+        provider, place, tmp_path, prompts, timeout=0.8, provider_state="conversation"
+    )
     check(provider, path, endings)
     lost = {met(provider, path)[prompt][0] for prompt, ending in endings.items() if ending.error}
     assert lost <= {"529"} if path == RESPONSES else lost
@@ -95,10 +98,11 @@ def test_twin_that_asks_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     A library that takes a lost answer for a request that was turned away fails this check.
     """
 
-    def again(*_: object) -> UnavailableError:
+    def again(*_: object) -> Any:
+        yield from ()
         return UnavailableError("try again")
 
-    monkeypatch.setattr(sending, "_unanswered", again)
+    monkeypatch.setattr(transmit, "_unanswered", again)
     provider = losing(RESPONSES, "reset before")
     endings = call_all(provider, IN_PROCESS, tmp_path, ["one", "two"], patience=0.6)
     with pytest.raises(AssertionError):

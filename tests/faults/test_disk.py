@@ -26,7 +26,7 @@ from imagesession._library.durable import append_line
 from imagesession._library.journal import Journal
 from imagesession._library.library import Library
 from imagesession._model.turns import Turn
-from imagesession._plan import sending
+from imagesession._plan import poll
 from imagesession._plan.steps import OnDisk
 from imagesession.errors import DiskError, LibraryError, ReplyError
 from imagesession.testing import Answer, Call, Fault, OfflineProvider, tiny_image
@@ -516,7 +516,7 @@ def _left_lying(journal: Journal, turn: Turn, owner: str) -> None:
 @pytest.mark.parametrize(
     "target,name,twin",
     [
-        (sending, "_note", _id_or_die),
+        (poll, "record_response_id", _id_or_die),
         ("imagesession._library.library", "rescue", _as_it_was),
         ("imagesession._library.shelf", "_left_behind", _nowhere),
         (Journal, "intend", _left_lying),

@@ -29,7 +29,7 @@ from imagesession._offline import sketch
 from imagesession._pixels.door import open_picture
 from imagesession._pixels.kinds import recognise
 from imagesession._pixels.svg import sanitise
-from imagesession._plan import replies
+from imagesession._plan import decoding, outcomes
 from imagesession._plan.failures import (
     RequestNotProcessedError,
     error_of,
@@ -374,7 +374,7 @@ def test_a_reader_that_believes_everything_is_caught(
     The harness sees what it looks for: bytes that are taken for a picture without a look.
     """
     facts = read_facts(PNG)
-    monkeypatch.setattr(replies, "read_facts", lambda _: facts)  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType] - it takes anything
+    monkeypatch.setattr(decoding, "read_facts", lambda _: facts)  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType] - it takes anything
     spoilt = copy.deepcopy(REPLIES[0])
     for item in spoilt["output"]:
         if "result" in item:
@@ -394,6 +394,6 @@ def test_an_error_that_is_not_ours_is_caught(
     def trust(value: Any) -> Any:
         return value.strip()
 
-    monkeypatch.setattr(replies, "as_text", trust)
+    monkeypatch.setattr(outcomes, "as_text", trust)
     with pytest.raises((AttributeError, ExceptionGroup), match=r"strip|distinct failures"):
         fuzz(answers, check_reply, examples)

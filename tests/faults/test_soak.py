@@ -15,7 +15,7 @@ import attrs
 import pytest
 
 from imagesession._offline.records import Memory
-from imagesession._plan import retrying
+from imagesession._plan import retry
 from imagesession.errors import ImageSessionError, OutcomeUnknownError
 from imagesession.testing import OfflineProvider
 from tests.faults.tiny import picture_of, tiny_provider
@@ -171,7 +171,7 @@ def test_twin_that_does_not_ask_again(tmp_path: Path, monkeypatch: pytest.Monkey
     """
     A library that gives up when it is turned away fails this check.
     """
-    monkeypatch.setattr(retrying, "MAX_TRIES", 1)
+    monkeypatch.setattr(retry, "MAX_ATTEMPTS", 1)
     tally = soak(tmp_path, IN_PROCESS, 50, seed=2, timeout=1.5, workers=25)
     assert tally.had < 0.95 * tally.recoverable
     with pytest.raises(AssertionError):
