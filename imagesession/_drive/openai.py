@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -35,6 +36,8 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_STREAM_BYTES = 4 * MAX_BODY_BYTES
 # An async request that cannot connect says so by itself, and that it was not sent.
 _GRACE = 0.1
+# How long the end of an answer is waited for of which all that matters has come.
+_DRAIN_SECONDS = 0.05
 
 
 class OpenAITransport:
@@ -58,8 +61,11 @@ class OpenAITransport:
         """
         Send a request and read the whole reply.
         """
-        body, trace = _body(), RequestTrace()
-        with losses(body.join, trace), contextlib.closing(self._open(request, trace)) as response:
+        body, trace, until = _body(), RequestTrace(), _until(request)
+        with (
+            losses(body.join, trace),
+            contextlib.closing(self._open(request, until, trace)) as response,
+        ):
             return _read(response, response.iter_bytes(), body)
 
     @contextlib.contextmanager
@@ -67,10 +73,10 @@ class OpenAITransport:
         """
         Send a request; give the reply, or the events' data if it is a stream.
         """
-        body, trace = _body(), RequestTrace()
+        body, trace, until = _body(), RequestTrace(), _until(request)
         with contextlib.ExitStack() as stack:
             with losses(body.join, trace):
-                opened = contextlib.closing(self._open(request, trace))
+                opened = contextlib.closing(self._open(request, until, trace))
                 response = stack.enter_context(opened)
                 pieces = response.iter_bytes()
                 if response.is_success and not request.rows:
@@ -81,9 +87,9 @@ class OpenAITransport:
                 else:
                     answer = _heard(pieces, body, stream)
             yield answer
+            _drain(pieces, until)
 
-    def _open(self, request: Request, trace: RequestTrace) -> httpx2.Response:
-        until = _until(request)
+    def _open(self, request: Request, until: Until, trace: RequestTrace) -> httpx2.Response:
         call: Any = self._client.get if request.method == "GET" else self._client.post
         try:
             with tracing(trace):
@@ -172,6 +178,7 @@ class AsyncOpenAITransport:
                 else:
                     answer = _heard_async(pieces, body, stream, until)
             yield answer
+            await _drain_async(pieces)
 
     async def _open(self, request: Request, until: Until, trace: RequestTrace) -> httpx2.Response:
         client = self._client()
@@ -271,6 +278,26 @@ async def _heard_async(
                 yield data
             if piece is None:
                 return
+
+
+def _drain(pieces: Iterator[bytes], until: Until) -> None:
+    """
+    Read an answer to its end, if that is there already: so its connection can be used again, and
+    the next request need not make another.
+    """
+    until.end = min(until.end, time.monotonic() + _DRAIN_SECONDS)
+    with contextlib.suppress(httpx2.HTTPError, httpx2.StreamError):
+        for _ in pieces:
+            pass
+
+
+async def _drain_async(pieces: AsyncIterator[bytes]) -> None:
+    with (
+        contextlib.suppress(httpx2.HTTPError, httpx2.StreamError),
+        anyio.move_on_after(_DRAIN_SECONDS),
+    ):
+        async for _ in pieces:
+            pass
 
 
 def _until(request: Request) -> Until:

@@ -96,7 +96,9 @@ def _ms(seconds: list[float]) -> float:
 
 def generating(rounds: int = 40) -> Figure:
     """
-    Compare a durable one-shot of a 3 MB PNG with the plain client writing a file.
+    Compare a durable one-shot of a 3 MB PNG with the plain client writing a file, both of a
+    provider that takes no time. A stream brings the picture twice, as the service's does: with its
+    item, and once more with the usage at its end.
     """
     with working_folder() as folder, served((1024, 1024)) as url:
         studio = Studio(Path(folder) / "library", api_key="x", base_url=url)
@@ -120,7 +122,7 @@ def generating(rounds: int = 40) -> Figure:
         ratio = statistics.median(ours) / statistics.median(theirs)
         what = "generate a 3 MB PNG durably / plain client and write_bytes"
         print(f"  medians: ours {_ms(ours):.1f} ms, plain {_ms(theirs):.1f} ms")
-        return Figure(what, ratio, 1.0, "x")
+        return Figure(what, ratio, 1.6, "x")
 
 
 def request_bodies(turns: int = 50) -> Iterator[Figure]:
