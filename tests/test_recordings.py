@@ -1,0 +1,176 @@
+"""
+Recorded answers of real services, replayed through the verbs of both twins: whatever picture they
+held is kept to the byte, and what they refused is the right error.
+
+The recordings are not part of the project: without their folder these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagesession._model.pictures import read_facts
+from imagesession.errors import (
+    AccessError,
+    ImageSessionError,
+    ModerationError,
+    ProviderError,
+    QuotaError,
+    RateLimitError,
+    RejectedError,
+    UnavailableError,
+)
+from imagesession.testing import Answer, Call, Fault, OfflineProvider, tiny_image
+from tests.conftest import MakeStudio
+from tests.sent import posts
+
+ROOT = Path(__file__).parents[1]
+FOLDER = Path(os.environ.get("IMAGESESSION_RECORDINGS", ROOT / ".." / "shared" / "recordings"))
+pytestmark = pytest.mark.skipif(
+    not FOLDER.is_dir(),
+    reason="no recorded exchanges here: set IMAGESESSION_RECORDINGS to their folder",
+)
+HOLDS_PICTURE = re.compile(r'"(?:result|b64_json)"\s*:\s*"([^"]+)"')
+KINDS: dict[int, type[ImageSessionError]] = {
+    401: AccessError, 403: AccessError, 429: RateLimitError, 503: UnavailableError,
+}  # fmt: skip
+QUOTA = {"insufficient_quota", "billing_hard_limit_reached"}
+
+
+def names() -> list[str]:
+    """
+    Return the recordings of answers to requests for a response or an image.
+    """
+    found = sorted(FOLDER.glob("*.json*")) if FOLDER.is_dir() else []
+    return [file.name for file in found if file.name != "error_bodies.json" and is_asked(file.name)]
+
+
+def is_asked(name: str) -> bool:
+    """
+    Tell whether a recording is of a request that is paid for.
+    """
+    request = load(name)["request"]
+    paths = ("/responses", "/images", "/images/generations", "/images/edits")
+    return request["method"] == "?" or (
+        request["method"] == "POST" and request["url"].endswith(paths)
+    )
+
+
+def load(name: str) -> Any:
+    """
+    Read a recording.
+    """
+    data = (FOLDER / name).read_bytes()
+    return json.loads(gzip.decompress(data) if name.endswith(".gz") else data)
+
+
+def body_of(name: str) -> bytes:
+    """
+    Return an answer's body as it went over the wire; events stand one a line in the recording.
+    """
+    text = load(name)["response"]["text"]
+    if "chunks" not in name:
+        return str(text).encode()
+    return b"".join(f"data: {line}\n\n".encode() for line in text.splitlines() if line.strip())
+
+
+def pictures_in(body: bytes) -> Iterator[bytes]:
+    """
+    Yield the pictures that a body holds in full.
+    """
+    for encoded in HOLDS_PICTURE.findall(body.decode()):
+        try:
+            data = base64.b64decode(encoded, validate=True)
+        except ValueError:  # its authors have shortened it
+            continue
+        if read_facts(data) is not None:
+            yield data
+
+
+def answering(path: str, status: int, body: bytes, kind: str) -> Fault:
+    """
+    Plan a recorded answer to the next paid request.
+    """
+
+    def instead(_: Call) -> Answer:
+        return Answer(status=status, headers={"content-type": kind}, parts=iter((body,)))
+
+    return Fault(method="POST", path=path, instead=instead)
+
+
+@pytest.mark.parametrize("name", names())
+@pytest.mark.usefixtures("hurried")
+def test_what_a_recorded_answer_held_is_kept(
+    make_studio: MakeStudio, tmp_path: Path, name: str
+) -> None:
+    """
+    A recorded picture is kept to the byte, by the verb for its endpoint; an answer without one, or
+    with one that its authors shortened, is a typed error. Either way one request is paid for.
+    """
+    recording, body = load(name), body_of(name)
+    url, response = recording["request"]["url"], recording["response"]
+    images_api = "/images" in url
+    provider = OfflineProvider(responses=not images_api)
+    kind = "text/event-stream" if "chunks" in name else "application/json"
+    path = "/images/*" if images_api else "/responses"
+    provider.script(answering(path, response["status"], body, kind))
+    if not images_api:
+        # Where it is looked up again, the provider knows nothing of it.
+        provider.fail_next(status=404, method="GET", path="/responses/*", times=99)
+    studio = make_studio(tmp_path, provider=provider, patience=0)
+    expected = list(dict.fromkeys(pictures_in(body)))
+    edits = {"image": tiny_image()} if url.endswith(("/edits", "/images")) else {}
+    if expected:
+        image = studio.edit("bluer", **edits) if edits else studio.generate("a teapot")
+        kept = [studio.image(one.id).bytes for one in image.turn.images]
+        assert kept == expected
+        assert image.turn.usage.image or image.turn.usage.mainline
+    else:
+        with pytest.raises(ImageSessionError) as caught:
+            _ = studio.edit("bluer", **edits) if edits else studio.generate("a teapot")
+        if response["status"] >= 400:
+            assert isinstance(caught.value, KINDS.get(response["status"], RejectedError))
+    paid = [sent for sent in posts(provider) if sent.startswith(path.rstrip("*"))]
+    assert len(paid) == 1
+
+
+def error_bodies() -> list[Any]:
+    """
+    Return the error bodies that were quoted in public.
+    """
+    return load("error_bodies.json") if FOLDER.is_dir() else []
+
+
+@pytest.mark.parametrize("number", range(len(error_bodies())))
+def test_a_recorded_error_is_typed(make_studio: MakeStudio, tmp_path: Path, number: int) -> None:
+    """
+    An error body that was quoted in public is an error that says what to do, after one request.
+    """
+    quoted = error_bodies()[number]
+    error = quoted.get("error")
+    status = quoted["status"] if isinstance(quoted["status"], int) else 400
+    if not isinstance(error, dict) or status < 400:
+        return
+    provider = OfflineProvider()
+    body = json.dumps({"error": error}).encode()
+    provider.script(answering("/responses", status, body, "application/json"))
+    studio = make_studio(tmp_path, provider=provider, patience=0)
+    with pytest.raises(ImageSessionError) as caught:
+        studio.generate("a teapot")
+    code = error.get("code")
+    if code == "moderation_blocked":
+        assert isinstance(caught.value, ModerationError)
+    elif code in QUOTA:
+        assert isinstance(caught.value, QuotaError)
+    else:
+        assert not isinstance(caught.value, ProviderError) or status >= 500
+    assert len(posts(provider)) == 1
