@@ -153,7 +153,8 @@ def error_bodies() -> list[Any]:
 @pytest.mark.parametrize("number", range(len(error_bodies())))
 def test_a_recorded_error_is_typed(make_studio: MakeStudio, tmp_path: Path, number: int) -> None:
     """
-    An error body that was quoted in public is an error that says what to do, after one request.
+    An error body that was quoted in public is an error that says what to do, after one request, or
+    a few that are free where it does not say what it is about.
     """
     quoted = error_bodies()[number]
     error = quoted.get("error")
@@ -162,7 +163,8 @@ def test_a_recorded_error_is_typed(make_studio: MakeStudio, tmp_path: Path, numb
         return
     provider = OfflineProvider()
     body = json.dumps({"error": error}).encode()
-    provider.script(answering("/responses", status, body, "application/json"))
+    for _ in range(9):
+        provider.script(answering("/responses", status, body, "application/json"))
     studio = make_studio(tmp_path, provider=provider, patience=0)
     with pytest.raises(ImageSessionError) as caught:
         studio.generate("a teapot")
@@ -173,4 +175,5 @@ def test_a_recorded_error_is_typed(make_studio: MakeStudio, tmp_path: Path, numb
         assert isinstance(caught.value, QuotaError)
     else:
         assert not isinstance(caught.value, ProviderError) or status >= 500
-    assert len(posts(provider)) == 1
+    # What names neither a code nor a parameter may be about the form of the request.
+    assert len(posts(provider)) <= (1 if code or error.get("param") else 4)

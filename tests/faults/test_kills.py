@@ -46,7 +46,12 @@ class Run:
 
 
 def kill_at_random(
-    root: Path, wanted: int, kills: int, *blind: str, state: ProviderState = "conversation"
+    root: Path,
+    wanted: int,
+    kills: int,
+    *blind: str,
+    state: ProviderState = "conversation",
+    workers: int = WORKERS,
 ) -> Run:
     """
     Have workers make pictures, kill them at random, and recover.
@@ -59,24 +64,25 @@ def kill_at_random(
         state: What the provider keeps. In a conversation nothing is lost however long the
             provider takes for its first word; else that moment is what can be lost, so that it
             comes as it does where nothing is slow.
+        workers: How many programs there are.
     """
     chance = random.Random(kills)  # noqa: S311 - chance is to be the same every time, not secret
     talks = state == "conversation"
     provider = Till(lambda: chance.uniform(0.0, 0.05 * talks), latency=0.1 if talks else 0.2)
-    each = wanted // WORKERS
+    each = wanted // workers
     with serve(provider) as served, Studio(root, api_key="x", base_url=served.base_url) as studio:
-        for number in range(WORKERS):
+        for number in range(workers):
             studio.session("a tea shop", name=f"session {number}", provider_state=state)
         program = [sys.executable, "-m", "tests.faults.nursery"]
-        arguments = [str(root), served.base_url, *map(str, (WORKERS, each, kills)), *blind]
+        arguments = [str(root), served.base_url, *map(str, (workers, each, kills)), *blind]
         killed = int(subprocess.check_output([*program, *arguments], timeout=230))
         time.sleep(0.2)
         assert studio.recover(wait=2).left == {}
         for session in studio.sessions():
             studio.open(session.id).turns()  # reads every record
     found = audit(root, provider.billed)
-    print(f"{each * WORKERS} pictures wanted, {killed} kills: {found}")  # noqa: T201 - the figures
-    return Run(wanted=each * WORKERS, kills=killed, found=found, open=tuple(unsettled(root)))
+    print(f"{each * workers} pictures wanted, {killed} kills: {found}")  # noqa: T201 - the figures
+    return Run(wanted=each * workers, kills=killed, found=found, open=tuple(unsettled(root)))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +116,7 @@ def test_what_is_lost_is_told_and_hardly_anything(tmp_path: Path, wanted: int, k
     between sending and the first event: it is said to be unknown and counted, and of pictures that
     take 0.2 seconds it is less than one in a hundred kills.
     """
-    run = kill_at_random(tmp_path, wanted, kills, state="responses")
+    run = kill_at_random(tmp_path, wanted, kills, state="responses", workers=2)
     assert run.kills == kills
     assert (run.found.twice, run.found.lost, run.found.corrupt, run.open) == ((), (), (), ())
     assert run.found.kept == run.found.billed - len(run.found.unknown)
