@@ -317,8 +317,8 @@ WORDS: dict[str, list[dict[str, Any]]] = {
     ],
     "files": [
         {"message": "input_image.file_id is not supported", "param": None, "code": None},
-        {"message": "Invalid input: Expected file type to be a supported format: .pdf but got .png.",
-         "param": "input", "code": None},
+        {"message": "Invalid input: Expected file type to be a supported format: .pdf but got "
+         ".png.", "param": "input", "code": None},
     ],
     "previous_response_id": [
         {"message": "Unknown parameter: 'previous_response_id'.", "param": "previous_response_id",
@@ -338,6 +338,7 @@ def test_what_is_not_taken_is_done_without_for_a_day(
     tmp_path: Path,
     provider: OfflineProvider,
     monkeypatch: pytest.MonkeyPatch,
+    *,
     feature: Any,
     error: dict[str, Any],
 ) -> None:

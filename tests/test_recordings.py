@@ -60,9 +60,8 @@ def is_asked(name: str) -> bool:
     """
     request = load(name)["request"]
     paths = ("/responses", "/images", "/images/generations", "/images/edits")
-    return request["method"] == "?" or (
-        request["method"] == "POST" and request["url"].endswith(paths)
-    )
+    method, url = str(request["method"]), str(request["url"])
+    return method == "?" or (method == "POST" and url.endswith(paths))
 
 
 def load(name: str) -> Any:
@@ -157,10 +156,10 @@ def test_a_recorded_error_is_typed(make_studio: MakeStudio, tmp_path: Path, numb
     a few that are free where it does not say what it is about.
     """
     quoted = error_bodies()[number]
-    error = quoted.get("error")
     status = quoted["status"] if isinstance(quoted["status"], int) else 400
-    if not isinstance(error, dict) or status < 400:
+    if status < 400 or not isinstance(quoted.get("error"), dict):
         return
+    error: dict[str, Any] = quoted["error"]
     provider = OfflineProvider()
     body = json.dumps({"error": error}).encode()
     for _ in range(9):

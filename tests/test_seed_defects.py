@@ -347,7 +347,7 @@ def test_b11_idle_sessions_do_not_vanish(make_studio: MakeStudio, tmp_path: Path
 
 
 def test_b12_a_picture_that_cannot_be_kept_is_no_success(
-    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+    studio: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     Where the disk fails after the picture was paid for, there is an error and no empty path; the

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagesession import Studio
+from imagesession import Progress, Studio
 from imagesession._drive import desk
 from imagesession._model.catalogue import load_catalogue
 from imagesession._model.options import Options
@@ -60,8 +60,9 @@ def test_few_generators_are_suspended_at_the_paid_request(
     and `session.generate`, whether somebody observes the progress or not.
     """
     running: list[Any] = []
+    seen: list[Progress] = []
     counts: list[int] = []
-    real = desk.drive
+    real = vars(desk)["drive"]
 
     def drive(flow: Flow[Any], *args: Any, **kwargs: Any) -> Any:
         running.append(flow)
@@ -75,7 +76,7 @@ def test_few_generators_are_suspended_at_the_paid_request(
     monkeypatch.setattr(desk, "drive", drive)
     with Studio.offline(tmp_path, provider=Counting()) as studio:
         session = studio.session("x")
-        on_progress = (lambda _: None) if observed else None
+        on_progress = seen.append if observed else None
         session.generate("a teapot", on_progress=on_progress)
         session.generate("bluer", on_progress=on_progress)
     assert len(counts) == 2
@@ -180,7 +181,7 @@ def test_every_chain_of_refusals_ends(
         assert request not in seen
         seen.add(request)
         try:
-            delivery = World().run(deliver._fall_back(delivery, strategy, reason))  # noqa: SLF001 - the table itself
+            delivery = World().run(deliver._fall_back(delivery, strategy, reason))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the table itself
         except ImageSessionError:
             return
     raise AssertionError("it went on for ever")

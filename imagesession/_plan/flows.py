@@ -105,11 +105,11 @@ def _begin_transaction(
         deadline = (yield from Now()) + config.timeout
         delivery = yield from plan_delivery((yield from _restamp(order)), place, config, deadline)
         delivery, admitted = yield from _admit(delivery)
+        return admitted if isinstance(admitted, Turn) else _Transaction(delivery, (admitted, *held))
     finally:
         if admitted is None or isinstance(admitted, Turn):
             for lease in held:
                 lease.release()
-    return admitted if isinstance(admitted, Turn) else _Transaction(delivery, (admitted, *held))
 
 
 def _admit(delivery: Delivery) -> Flow[tuple[Delivery, Turn | Lease]]:
@@ -120,10 +120,10 @@ def _admit(delivery: Delivery) -> Flow[tuple[Delivery, Turn | Lease]]:
     try:
         order, reservation = reserve(delivery.order, delivery.config, delivery.past)
         admitted = yield from write_intent(order.turn, reservation)
+        return attrs.evolve(delivery, order=order), admitted
     finally:
         if admitted is None or isinstance(admitted, Turn):
             yield from return_conversation(delivery.order.turn, delivery.past)
-    return attrs.evolve(delivery, order=order), admitted
 
 
 def _restamp(order: Order) -> Flow[Order]:

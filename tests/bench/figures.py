@@ -21,11 +21,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import attrs
 import httpx2
 import openai
+from openai.types.responses import Response
 
 from imagesession import AsyncStudio, Studio
 from imagesession._library import records
@@ -106,9 +107,7 @@ def generating(rounds: int = 40) -> Figure:
         target = Path(folder) / "plain.png"
 
         def with_plain_client() -> None:
-            response = plain.responses.create(**ASKED)
-            (item,) = (one for one in response.output if one.type == "image_generation_call")
-            target.write_bytes(base64.b64decode(item.result or ""))
+            target.write_bytes(_picture_of(cast("Response", plain.responses.create(**ASKED))))
 
         for warm_up in (with_plain_client, lambda: studio.generate("a teapot")):
             warm_up()
@@ -229,15 +228,19 @@ def many_at_once(count: int = 64) -> Iterator[Figure]:
             yield Figure(f"{what}, library on this disk", ratio, 1.3, "x")
 
 
+def _picture_of(response: Response) -> bytes:
+    (item,) = (one for one in response.output if one.type == "image_generation_call")
+    return base64.b64decode(item.result or "")
+
+
 async def _at_once(folder: Path, count: int, latency: float) -> float:
     provider = OfflineProvider(latency=latency)
     http_client = httpx2.AsyncClient(transport=AsyncOfflineTransport(provider))
     plain = openai.AsyncOpenAI(api_key="x", base_url="http://plain/v1", http_client=http_client)
 
     async def with_plain_client(number: int) -> None:
-        response = await plain.responses.create(**ASKED)
-        (item,) = (one for one in response.output if one.type == "image_generation_call")
-        (folder / f"{number}.png").write_bytes(base64.b64decode(item.result or ""))
+        response = cast("Response", await plain.responses.create(**ASKED))
+        (folder / f"{number}.png").write_bytes(_picture_of(response))
 
     async with AsyncStudio.offline(folder / "library", provider=provider) as studio:
         await studio.generate("a teapot")

@@ -14,7 +14,6 @@ from typing import Any
 import attrs
 import pytest
 
-from imagesession._offline.records import Memory
 from imagesession._plan import retry
 from imagesession.errors import ImageSessionError, OutcomeUnknownError
 from imagesession.testing import OfflineProvider
@@ -158,7 +157,7 @@ def test_a_wire_full_of_trouble_for_long(
     """
     # Nobody is to be told a lie about what was asked, nor to come too late for what was made.
     monkeypatch.setattr("imagesession._offline.app._HEARD_CALLS", 16_384)
-    monkeypatch.setattr("imagesession._offline.app.Memory", functools.partial(Memory, keep=16_384))
+    monkeypatch.setattr("imagesession._offline.records.KEPT_RESPONSES", 16_384)
     for seed in range(5):
         place = (IN_PROCESS, LOOPBACK)[seed % 2]
         tally = soak(tmp_path, place, 2_000, seed=seed, timeout=12.0, workers=48)

@@ -52,7 +52,8 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text(f"ann:{TOKEN}\n")
     said = {
         "offline": "", "library": str(tmp_path), "allow-dir": f"{photos} {scans}",
-        "daily-budget": "2.5", "provider-state": "none", "wait-seconds": "20", "preview-bytes": "0", "http": "",
+        "daily-budget": "2.5", "provider-state": "none", "wait-seconds": "20",
+        "preview-bytes": "0", "http": "",
         "host": "images.example.com", "port": "0", "token-file": str(tmp_path / "tokens"),
         "allow-host": "a.example.com b.example.com", "allow-origin": "https://app.example.com",
     }  # fmt: skip

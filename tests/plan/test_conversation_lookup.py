@@ -353,6 +353,7 @@ def test_other_servers_words_are_understood(
     make_studio: MakeStudio,
     tmp_path: Path,
     provider: OfflineProvider,
+    *,
     status: int,
     body: object,
     context: str,

@@ -85,16 +85,22 @@ class World:
                     answer = self.answer(self.clock)
                     if isinstance(answer, NoReplyError):
                         problem = answer
-                case Listen(request=request):
-                    self.requests.append(request)
-                case Hear():
-                    answer = self.events.pop(0) if self.events else None
-                case OnDisk():
-                    answer = "spill/file"
-                case ReportProgress():
-                    pass
                 case _:
-                    raise AssertionError(step)
+                    answer = self._stream(step)
+
+    def _stream(self, step: object) -> Any:
+        match step:
+            case Listen(request=request):
+                self.requests.append(request)
+            case Hear():
+                return self.events.pop(0) if self.events else None
+            case OnDisk():
+                return "spill/file"
+            case ReportProgress():
+                pass
+            case _:
+                raise AssertionError(step)
+        return None
 
 
 def done_after(seconds: float, before: Reply | NoReplyError = BUSY) -> Answers:
