@@ -93,6 +93,7 @@ class Drawing:
     height: float
     marks: tuple[Mark, ...]
     paper: Colour
+    loose: bool = False  # painted with a broad brush: it has no fine edges
 
 
 def paint(ink: Ink) -> Paint:

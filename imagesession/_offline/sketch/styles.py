@@ -228,7 +228,7 @@ def _watercolor(drawing: Drawing, plan: Plan, _: int) -> Drawing:
         under = attrs.evolve(base, alpha=pale.alpha * 0.78)
         return [under, wash] if ground else [under] if pale.role == "detail" else [under, wash, rim]
 
-    return attrs.evolve(_each(drawing, washed), paper=_PAPER)
+    return attrs.evolve(_each(drawing, washed), paper=_PAPER, loose=True)
 
 
 def _solid(drawing: Drawing, _: Plan, times: int) -> Drawing:
