@@ -2,10 +2,7 @@
 Angles: show a subject from the side, from a corner or from above, by moving its marks' points.
 """
 
-import attrs
-
-from imagesession._offline.sketch.canvas import Mark, Shape, Warp, flat_colour, warped
-from imagesession._offline.sketch.colour import dark
+from imagesession._offline.sketch.canvas import Mark, Warp, warped
 from imagesession._offline.sketch.plan import Angle
 
 FLAT = 0.6  # how tall a thing looks from above
@@ -23,24 +20,4 @@ def seen(marks: list[Mark], angle: Angle, x: float, base: float, size: float) ->
         "top": lambda p: (x + (p[0] - x) * (0.78 + 0.42 * (base - p[1]) / size),
                           base - (base - p[1]) * FLAT),
     }  # fmt: skip
-    if angle == "front":
-        return marks
-    front = [warped(mark, warps[angle]) for mark in marks]
-    return [*_flank(front, size), *front] if angle == "three-quarter" else front
-
-
-def _flank(front: list[Mark], size: float) -> list[Mark]:
-    # Dark copies behind the subject, each a little further back, close up to its side.
-    solid = [
-        m
-        for m in front
-        if isinstance(m, Shape) and m.role == "subject" and m.fill and m.alpha >= 0.9
-    ]
-    out: list[Mark] = []
-    for layer in range(5, 0, -1):
-        dx, dy = size * 0.0085 * layer, -size * 0.003 * layer
-        for mark in solid:
-            shade = attrs.evolve(mark, fill=dark(flat_colour(mark.fill), 0.4 + 0.03 * layer),
-                                 stroke=None, role="shadow")  # fmt: skip
-            out.append(warped(shade, lambda p, dx=dx, dy=dy: (p[0] + dx, p[1] + dy)))  # type: ignore[misc]
-    return out
+    return marks if angle == "front" else [warped(mark, warps[angle]) for mark in marks]

@@ -183,12 +183,6 @@ def _warped(seg: path.Segment, warp: Warp) -> path.Segment:
     return tuple(part for i in range(0, len(seg), 2) for part in warp((seg[i], seg[i + 1])))
 
 
-def stretch_over(pen: "Pen", w: float, h: float, tint: Colour) -> None:
-    """Lay a veil over the left of a picture, on which lettering can be read."""
-    stops = (Stop(0, tint, 0.72), Stop(0.5, tint, 0.42), Stop(1, tint, 0.0))
-    pen.rect(0, 0, w, h, Linear((0, 0), (w, 0), stops))
-
-
 class Pen:
     """Record marks under the current transformation, role and opacity."""
 

@@ -7,15 +7,15 @@ from imagesession._offline.sketch.plan import Item, Plan
 
 _KINDS = {
     "scene": "sketch", "logo": "logo sketch", "icon": "icon sketch", "product": "product sketch",
-    "hero": "banner sketch", "pattern": "pattern sketch", "button": "sketch",
+    "button": "sketch",
 }  # fmt: skip
 _TIMES = {"sunset": "at sunset", "night": "at night", "dawn": "at dawn", "day": "by day"}
 _WEATHER = {"rain": "in the rain", "snow": "in the snow", "fog": "in the fog",
             "autumn": "in autumn"}  # fmt: skip
 _ANGLES = {"side": " seen from the side", "three-quarter": " seen at an angle",
            "top": " seen from above"}  # fmt: skip
-_PLURAL = frozenset({"stars", "headphones", "earbuds", "glasses"})
-_STYLES = {"3d": "three-dimensional", "dark": "dark", "pixel": "pixel-art", "minimal": "minimalist"}
+_PLURAL = frozenset({"stars", "headphones", "earbuds", "glasses", "berries"})
+_STYLES = {"3d": "three-dimensional", "dark": "dark", "minimal": "minimalist"}
 
 
 def sentence(
@@ -36,7 +36,7 @@ def sentence(
     parts = [f"{article} {look} {_KINDS[plan.layout]} of {what}"]
     if plan.poster:
         parts = [f'{article} {look} poster sketch with the words "{plan.poster}"']
-    if plan.time and plan.layout in {"scene", "hero"}:
+    if plan.time and plan.layout == "scene":
         parts[0] += f" {_TIMES[plan.time]}"
     parts[0] += _ANGLES.get(plan.angle, "")
     weather = [_WEATHER[name] for name in sorted(plan.weather) if name in _WEATHER]

@@ -299,23 +299,12 @@ def _healed(image: Image.Image, opening: Image.Image) -> Image.Image:
 
 
 def framed(image: Image.Image, insets: tuple[bytes, ...]) -> Image.Image:
-    """Lay reference pictures on the lower edge as small framed prints."""
+    """Lay reference pictures on the lower edge as small prints."""
     side = max(8, min(image.size) // 6)
-    for i, data in enumerate(insets[:8]):
+    for i, data in enumerate(insets[:5]):
         small = ImageOps.contain(encode.flat(encode.decode(data)), (side, side))
-        print_ = ImageOps.expand(small, max(1, side // 16), (252, 250, 245))
-        x, y = round(side * (0.3 + i * 1.22)), image.height - print_.height - round(side * 0.3)
-        if x + print_.width > image.width:
-            break
-        shade = Image.new("L", (print_.width + side // 4, print_.height + side // 4), 0)
-        shade.paste(
-            110, (side // 8, side // 8, side // 8 + print_.width, side // 8 + print_.height)
-        )
-        shade = shade.filter(ImageFilter.GaussianBlur(side / 16))
-        image.paste(
-            Image.new(image.mode, shade.size, (20, 18, 40)), (x - side // 10, y - side // 10), shade
-        )
-        image.paste(print_.convert(image.mode), (x, y))
+        print_ = ImageOps.expand(small, max(1, side // 16), (252, 250, 245)).convert(image.mode)
+        image.paste(print_, (round(side * (0.3 + i * 1.22)), image.height - print_.height - 4))
     return image
 
 

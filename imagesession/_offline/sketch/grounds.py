@@ -29,7 +29,6 @@ class Stage:
     w: float
     h: float
     air: Light
-    centre: float  # where the main subject stands, as a share of the width
     phase: float  # how far an animation is, 0 to 1
 
     def rng(self, salt: int) -> random.Random:
@@ -228,7 +227,7 @@ def street(stage: Stage) -> float:
     pen, w, h, air, plan = stage.pen, stage.w, stage.h, stage.air, stage.plan
     kerb, rain = h * 0.7, "rain" in plan.weather
     _sky(stage, kerb)
-    post = w * (0.8 if stage.centre <= 0.5 else 0.2)
+    post = w * 0.8
     if air.dusky or rain:
         with pen.role("glow"):
             pen.glow(post - 74, kerb - 436, 270, LIT, 0.95)

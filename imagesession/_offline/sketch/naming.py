@@ -202,7 +202,7 @@ def letters(prompt: str, layout: Layout | None) -> str:
         if match:
             return printable(next(group for group in match.groups() if group))
     match = lexicon.NAMED.search(head)
-    if match and (layout in {"logo", "hero"} or match[0].lower().startswith(("called", "named"))):
+    if match and (layout == "logo" or match[0].lower().startswith(("called", "named"))):
         return printable(match[1])
     return ""
 

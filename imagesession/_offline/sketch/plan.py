@@ -8,7 +8,7 @@ import attrs
 
 from imagesession._offline.sketch.colour import Change, Colour, rgb
 
-Layout: TypeAlias = Literal["scene", "logo", "icon", "product", "hero", "pattern", "button"]
+Layout: TypeAlias = Literal["scene", "logo", "icon", "product", "button"]
 Angle: TypeAlias = Literal["front", "side", "three-quarter", "top"]
 Lighting: TypeAlias = Literal["studio", "natural", "dramatic", "soft"]
 Time: TypeAlias = Literal["day", "sunset", "night", "dawn"]

@@ -87,20 +87,3 @@ def ground(plan: Plan, pen: Pen, w: float, h: float, *, calm: bool = False) -> N
             pen.circle(x, y, reach * 0.7, ink, alpha=0.75)
         else:
             pen.shape([path.star(x, y, reach, reach * 0.4, 4)], ink, alpha=0.85)
-
-
-def mesh(plan: Plan, pen: Pen, w: float, h: float) -> None:
-    """Paint soft coloured light, as a background."""
-    rng = random.Random(plan.seed)
-    inks = colours(plan)
-    base = plan.ground or light(inks[0], 0.5)
-    pen.rect(0, 0, w, h, Linear((0, 0), (w, h), fade(light(base, 0.3), inks[0])))
-    with pen.role("glow"):
-        for i in range(7):
-            x, y = w * rng.uniform(-0.05, 1.05), h * rng.uniform(-0.05, 1.05)
-            pen.glow(x, y, rng.uniform(380, 700), inks[i % 3], 0.8)
-    for i in range(3):
-        y = h * (0.55 + 0.14 * i)
-        points = [(k * w / 4 - w / 8, y + rng.uniform(-90, 90)) for k in range(6)]
-        pen.shape([(*path.smooth(points, closed=False), (w * 1.2, h + 9), (-w * 0.2, h + 9))],
-                  inks[i], alpha=0.22)  # fmt: skip

@@ -99,8 +99,6 @@ def _opened(prompt: str, seed: int) -> Plan:
     lettering = letters(prompt, layout)
     text = _lower(_unlettered(prompt, layout))
     found = find(text)
-    if layout is None and re.search(r"\bbackground\b", text) and not found.items:
-        layout = "pattern"
     items = found.items
     if not items and lettering and layout:
         items = find(lettering.lower()).items
@@ -128,7 +126,7 @@ def _strange(found: Found, lettering: str) -> tuple[str, ...]:
 
 def _as_poster(start: Plan, prompt: str) -> Plan:
     # What names nothing known becomes a poster with its own words.
-    if start.items or start.layout not in {"scene", "hero", "product"}:
+    if start.items or start.layout not in {"scene", "product"}:
         return start
     if start.layout == "scene" and not start.lettering and (start.time or start.weather):
         return start
@@ -158,7 +156,7 @@ def _time(text: str, found: Found) -> Time | None:
 
 def _in_palette(before: Plan, look: tuple[Change, ...]) -> tuple[Plan, tuple[Change, ...]]:
     # Signs have few colours: warmer ones are chosen, since merely tinted ones look ill.
-    if before.layout not in {"logo", "icon", "pattern"}:
+    if before.layout not in {"logo", "icon"}:
         return before, look
     after, out = before, list[Change]()
     for change in look:
@@ -194,9 +192,15 @@ def refine(before: Plan, prompt: str) -> Plan:
         # The picture at hand counts as the first take.
         return framing.taken(after, max(1, said.take) + 1)
     unknown = tuple(dict.fromkeys((*before.unknown, *_strange(found, words))))[-4:]
-    if after == before:
+    if after == before and not _is_so(found, text):
         return attrs.evolve(before, idle=(*before.idle, printable(said.text, 80)), unknown=unknown)
     return attrs.evolve(after, unknown=unknown)
+
+
+def _is_so(found: Found, text: str) -> bool:
+    # What asks for what is there changes nothing, and was understood all the same.
+    known = (*lexicon.TIMES, *lexicon.WEATHER)
+    return bool(found.items) or any(rule.search(text) for _, rule in known)
 
 
 def _renamed(before: Plan, found: Found, text: str) -> Plan:
@@ -238,7 +242,7 @@ def _merged(item: Item, known: dict[str, Item]) -> Item:
 def _without(before: Plan, found: Found) -> Plan:
     # Only what is there, or may be part of a landscape, can be taken away.
     have = {item.name for item in before.everything}
-    scenic = _SCENIC if before.layout in {"scene", "hero"} else frozenset[str]()
+    scenic = _SCENIC if before.layout == "scene" else frozenset[str]()
     gone = set(found.removed) & (have | scenic)
     if not gone:
         return before
@@ -258,8 +262,6 @@ def _relaid(before: Plan, text: str) -> Plan:
     layout = before.layout
     if re.search(r"\b(?:as|into|an?|make)\b", text):
         layout = lexicon.first(lexicon.LAYOUTS, text) or layout
-    if layout == "hero" and before.layout != "scene":
-        layout = before.layout  # "a banner version" of a logo is still the logo
     styles = tuple(name for name, rule in lexicon.STYLES if rule.search(text))
     if refused and not re.search(r"less detail|less busy|no detail", text):
         return attrs.evolve(before, weather=before.weather - weather,
@@ -276,14 +278,14 @@ _MAKE = re.compile(r"\b(?:make|turn|change|paint|colou?r|recolou?r|in|into|be|al
 def _recoloured(before: Plan, found: Found, text: str) -> Plan:
     after = before
     if found.accent:
-        share = 0.16 if after.layout in {"scene", "hero"} else 0.05
+        share = 0.16 if after.layout == "scene" else 0.05
         tint = Change(kind="tint", amount=share, colour=found.accent)
         after = attrs.evolve(after, accent=found.accent, changes=(*after.changes, tint))
     if found.ground:
         after = attrs.evolve(after, ground=_grounded(found, text))
     relative = re.search(r"\bmore\b|\btint|\bhue|\bshade", text)
     for colour in found.colours[:2]:
-        if relative or after.layout in {"scene", "hero", "pattern"} or not _MAKE.search(text):
+        if relative or after.layout == "scene" or not _MAKE.search(text):
             tint = Change(kind="tint", amount=0.42, colour=colour)
             after = attrs.evolve(after, changes=(*after.changes, tint))
         elif after.items:
@@ -358,7 +360,7 @@ def _looking(before: Plan, text: str) -> Plan:
     # What is said of the ground alone is not to change the whole picture.
     rest = lexicon.LIGHT_GROUND.sub(" ", lexicon.DARK_GROUND.sub(" ", text))
     look: tuple[Change, ...] = ()
-    if before.layout in {"scene", "hero"} and lexicon.STORMY.search(rest):
+    if before.layout == "scene" and lexicon.STORMY.search(rest):
         # It is the sky that darkens; the rest only gains a little contrast.
         before, rest = attrs.evolve(before, stormy=True), lexicon.STORMY.sub(" ", rest)
         look = (Change(kind="contrast", amount=1.06),)
