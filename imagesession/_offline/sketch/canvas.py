@@ -247,10 +247,6 @@ class Pen:
                 alpha=alpha, closed=closed,
             ))  # fmt: skip
 
-    def path(self, d: str, ink: Ink, *, alpha: float = 1) -> None:
-        """Fill a path written in SVG's commands."""
-        self.shape(path.parse(d), ink, alpha=alpha)
-
     def line(self, *points: Point, ink: str | Colour, width: float, alpha: float = 1) -> None:
         """Stroke a line through points."""
         self.shape([points], None, stroke=ink, width=width, alpha=alpha, closed=False)

@@ -46,13 +46,13 @@ def _laid_out(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
         return
     match plan.layout:
         case "logo":
-            signs.logo(plan, pen, w, h, phase)
+            signs.logo(plan, pen, w, h)
         case "icon":
-            signs.icon(plan, pen, w, h, phase)
+            signs.icon(plan, pen, w, h)
         case "product":
             product(plan, pen, w, h, phase)
         case "button":
-            button(plan, pen, w, h, phase)
+            button(plan, pen, w, h)
         case "scene":
             scene(plan, pen, w, h, phase=phase)
 

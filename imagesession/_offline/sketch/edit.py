@@ -3,7 +3,6 @@ Change pictures that are not ours with plain operations of Pillow; only within t
 """
 
 import io
-import itertools
 import random
 import re
 
@@ -208,23 +207,10 @@ def masked(
     before = encode.decode(base)
     opening = _opening(mask, before.size)
     after = before.copy()
-    for box in _regions(opening):
+    if box := opening.getbbox():
         part = _filling(before, opening, box, prompts[-1] if prompts else "", seed)
         after.paste(part.convert(before.mode), box)
     return fitted(Image.composite(after, before, opening), size)
-
-
-def _regions(opening: Image.Image) -> list[tuple[int, int, int, int]]:
-    # Places that lie apart are filled one by one; many, or entangled ones, as one.
-    whole = opening.getbbox()
-    apart = _boxes(mapped(opening, [0] + [255] * 255), pad=0) if whole else []
-    crossing = any(
-        a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-        for a, b in itertools.combinations(apart, 2)
-    )
-    if whole and (crossing or not 1 < len(apart) <= 4):
-        return [whole]
-    return apart
 
 
 def _opening(mask: bytes, size: tuple[int, int]) -> Image.Image:

@@ -150,8 +150,7 @@ def _sun(stage: Stage, horizon: float) -> float | None:
         return None
     low = plan.time in {"sunset", "dawn"}
     x = w * stage.rng(3).choice((0.38, 0.5, 0.62) if low else (0.24, 0.76))
-    drift = (stage.phase - 0.5) * 60 if stage.phase and low else 0
-    y = horizon - (150 if low else horizon * 0.68) + drift
+    y = horizon - (150 if low else horizon * 0.68)
     named = low or moon or any(item.name == "sun" for item in plan.items)
     radius = (92 if low else 62 if moon else 80) * min(1.8, plan.zoom) if named else 58
     # A sun that nobody asked for is only light: styles that draw outlines leave it out.
@@ -206,8 +205,7 @@ def _waters(
     tall, inks = (h - horizon) / 400, stage.air.water
     pen.rect(0, horizon, w, h - horizon, down(horizon, h - horizon, *inks))
     if "sea" in lands:
-        with pen.placed(stage.phase * 250):
-            stage.lay("swell", horizon, tall)
+        stage.lay("swell", horizon, tall)
     else:
         # The land stands mirrored in a lake.
         pen.marks += pen.mirrored(pen.marks[before:-1], horizon, 0.62, 0.4)

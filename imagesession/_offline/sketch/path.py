@@ -173,17 +173,3 @@ def bounds(contours: Sequence[Contour]) -> tuple[float, float, float, float]:
     """Find the box around the end points of outlines."""
     xs, ys = zip(*((seg[-2], seg[-1]) for contour in contours for seg in contour), strict=True)
     return (min(xs), min(ys), max(xs), max(ys))
-
-
-def between(outline: Sequence[Point], top: float, bottom: float) -> list[Point]:
-    """Cut from a polygon what lies between two heights."""
-    for height, sign in ((top, 1), (bottom, -1)):
-        out: list[Point] = []
-        for (x1, y1), (x2, y2) in zip(outline, (*outline[1:], *outline[:1]), strict=True):
-            one, two = (y1 - height) * sign, (y2 - height) * sign
-            if one >= 0:
-                out.append((x1, y1))
-            if (one < 0) != (two < 0):
-                out.append((x1 + (x2 - x1) * one / (one - two), height))
-        outline = out
-    return list(outline)

@@ -18,33 +18,19 @@ from imagesession._offline.sketch.looks import refined_look
 from imagesession._offline.sketch.naming import READ, Found, find, keyword, label, letters, shape
 from imagesession._offline.sketch.plan import Item, Plan, Time
 from imagesession._offline.sketch.symbols import TABLE
+from imagesession._offline.sketch.words import SECTIONS
 
 _PALE = rgb("#fbfaf5")
 _SCENIC = frozenset({"sun", "moon", "cloud", "tree", "stars"})
 # A finding in a list: "- Low contrast (whole picture): Increase the contrast."
-_FINDING = re.compile(
-    r"^[ \t]*(?:[-*•]|\d+[.)])[ \t]*[^\n:]{1,200}\([^()\n]*\)[ \t]*:", re.MULTILINE
-)
+_FINDING = lexicon.rule("finding")
 # What is to be kept is not to be changed, until the sentence ends or turns to what is to be done.
-_KEPT = re.compile(
-    r"\b(?:please |but |and )?(?:keep|keeping|preserve|preserving|retain|retaining|maintain|"
-    r"maintaining|(?:do not|don't|without) (?:change|changing|touch|touching|alter|altering))\b"
-    r"(?! (?:it|things)\b)"
-    r"(?:(?!\bbut\b|\band (?:make|add|change|turn|put|remove|then)\b|"
-    r", (?:make|add|change|turn|put)\b)[^.;!\n])*",
-    re.IGNORECASE,
-)
+_KEPT = lexicon.rule("kept")
 
 
 # What a title does without: orders to draw it, and the kind of picture it is.
-_ORDER = re.compile(
-    r"^\W*(?:please )?(?:draw|paint|create|generate|make|design|sketch)(?: me)?\b", re.IGNORECASE
-)
-_KIND = re.compile(
-    r"^\W*(?:(?:an?|the) )?(?:(?:photo|picture|image|illustration|poster|drawing|painting|hero|"
-    r"banner)\s)+(?:image |banner )?(?:of|for) ",
-    re.IGNORECASE,
-)
+_ORDER = lexicon.rule("order")
+_KIND = lexicon.rule("kind")
 
 
 def crc(text: str) -> int:
@@ -272,7 +258,7 @@ def _relaid(before: Plan, text: str) -> Plan:
     )  # fmt: skip
 
 
-_MAKE = re.compile(r"\b(?:make|turn|change|paint|colou?r|recolou?r|in|into|be|all)\b")
+_MAKE = lexicon.rule("make")
 
 
 def _recoloured(before: Plan, found: Found, text: str) -> Plan:
@@ -296,24 +282,10 @@ def _recoloured(before: Plan, found: Found, text: str) -> Plan:
     return after
 
 
-_STEPS = (
-    # Light comes "from the upper left"; only what is to go there moves.
-    (re.compile(r"(?<!from the )(?<!upper )(?<!lower )\bleft\b"), (-0.14, 0.0)),
-    (re.compile(r"\b(?:to the )right\b|\bright side\b"), (0.14, 0.0)),
-    (
-        re.compile(r"\b(?:move|put|place)\b.*\bhigher\b|\b(?:upwards?|move up|to the top)\b"),
-        (0.0, -0.1),
-    ),
-    (
-        re.compile(r"\b(?:move|put|place)\b.*\blower\b|\b(?:downwards?|move down|to the bottom)\b"),
-        (0.0, 0.1),
-    ),
-)
-_BIGGER = re.compile(
-    r"\b(?:bigger|larger|enlarge|huge|zoom in|closer|close-?up|increase the size)\b"
-)
-_SMALLER = re.compile(r"\b(?:smaller|shrink|tiny|zoom out|further|farther|reduce the size)\b")
-_CROP = re.compile(r"\bcrop|\b(?:trim|cut|remove)\b[\w ]*\b(?:margins?|borders?)\b")
+_STEPS = tuple((re.compile(said), step.split()) for step, said in SECTIONS["steps"].items())
+_BIGGER = lexicon.rule("bigger")
+_SMALLER = lexicon.rule("smaller")
+_CROP = lexicon.rule("crop")
 
 
 def _moved(before: Plan, text: str) -> Plan:
@@ -330,8 +302,8 @@ def _moved(before: Plan, text: str) -> Plan:
     for rule, (dx, dy) in _STEPS:
         if rule.search(text):
             x, y = after.shift
-            after = attrs.evolve(after, shift=(max(-0.4, min(0.4, x + dx)),
-                                               max(-0.3, min(0.3, y + dy))))  # fmt: skip
+            after = attrs.evolve(after, shift=(max(-0.4, min(0.4, x + float(dx))),
+                                               max(-0.3, min(0.3, y + float(dy)))))  # fmt: skip
     return after
 
 

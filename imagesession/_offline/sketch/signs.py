@@ -14,7 +14,7 @@ from imagesession._offline.sketch.staging import ground_of, is_dark, put, tone_o
 from imagesession._offline.sketch.symbols import TABLE, Tone
 
 
-def logo(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
+def logo(plan: Plan, pen: Pen, w: float, h: float) -> None:
     """Draw a mark on a plain ground, with its lettering below it or beside it."""
     ground = ground_of(plan)
     with pen.role("ground"):
@@ -27,7 +27,6 @@ def logo(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
     minimal = plan.styles.count("minimal")
     full = 660 if wide else 500 if word else 600
     size = min(full, w * (0.4 if wide else 0.62)) * plan.zoom * 0.86 ** max(0, minimal - 1)
-    bob = 12 * (abs(phase - 0.5) * 4 - 1) if phase else 0
     letter = 96.0
     length = _line(word, letter) if word else 0.0
     if word and wide:
@@ -42,7 +41,7 @@ def logo(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
         x, y = w / 2, h * (0.42 if word else 0.5)
         at = (w / 2, y + size * 0.5 + 130)
     x += plan.shift[0] * w
-    y += plan.shift[1] * h + bob
+    y += plan.shift[1] * h
     _mark(plan, pen, x, y, size, ground)
     if word:
         ink = plan.scheme.ink if luminance(ground) > 120 else rgb("#f6f1e6")
@@ -108,7 +107,7 @@ def _mark(plan: Plan, pen: Pen, x: float, y: float, size: float, ground: Colour)
                 plan=plan)  # fmt: skip
 
 
-def icon(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
+def icon(plan: Plan, pen: Pen, w: float, h: float) -> None:
     """Draw a sign on a tile with round corners."""
     ground = plan.ground or (rgb("#12151d") if is_dark(plan) else light(plan.scheme.main, 0.86))
     flat = "flat" in plan.styles or "minimal" in plan.styles or "outline" in plan.styles
@@ -135,7 +134,6 @@ def icon(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
     ink = tile if flat else Linear((x - r, y - r), (x + r, y + r), (
         Stop(0, light(tile, 0.24)), Stop(1, dark(tile, 0.12))))  # fmt: skip
     pen.shape([path.rectangle(x - r, y - r, 2 * r, 2 * r, r * 0.44)], ink)
-    y += 10 * (abs(phase - 0.5) * 4 - 1) if phase else 0
     if not plan.items:
         _initial(plan, pen, (x, y), r, tile)
     for i, item in enumerate(plan.everything[:4]):

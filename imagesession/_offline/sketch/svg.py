@@ -4,7 +4,6 @@ Write a drawing as an SVG document, and have resvg turn it into pixels.
 
 import base64
 import io
-import itertools
 import math
 from typing import TypeAlias
 from xml.sax.saxutils import escape
@@ -24,43 +23,27 @@ from imagesession._offline.sketch.canvas import (
     Text,
     flat_colour,
 )
-from imagesession._offline.sketch.colour import hexed, mix
+from imagesession._offline.sketch.colour import hexed
 from imagesession._offline.sketch.path import Contour
 from imagesession._offline.sketch.pixels import resized
 
-# How many times smaller light, land, land behind something, and rain are rendered.
-_SOFT, _LAND, _BEHIND, _VEIL = 4, 1.5, 2, 3
+# How many times smaller light, land, land behind something, rain and fog are rendered.
+_SOFT, _LAND, _BEHIND, _VEIL, _FOG = 4, 1.5, 2, 3, 8
 _SMALL = 480  # pixels across, from which on that is worth it
 _BILINEAR = Image.Resampling.BILINEAR
-_WIDE = 40_000  # square units from which a gradient is worth laying in bands
 
 
 Box: TypeAlias = tuple[int, int, int, int]
 
 
 class _Writer:
-    """
-    Write marks, and collect their gradients, each once.
+    """Write marks, and collect their gradients, each once."""
 
-    Attributes:
-        pixel: How large a pixel is, if it is written for resvg, which takes 100 ms for a gradient
-            over a megapixel: wide ones are laid in bands of one tone each, which look the same and
-            take a tenth. 0 for people.
-    """
-
-    def __init__(self, pixel: float) -> None:
-        self.pixel = pixel
+    def __init__(self) -> None:
         self.defs: dict[str, str] = {}
 
     def mark(self, mark: Mark) -> str:
-        if isinstance(mark, Text):
-            return _text(mark)
-        fill = mark.fill
-        if self.pixel and isinstance(fill, Linear) and fill.start[0] == fill.end[0]:
-            x1, y1, x2, y2 = path.bounds(mark.contours)
-            if (x2 - x1) * (y2 - y1) > _WIDE and mark.stroke is None and len(mark.contours) == 1:
-                return self._bands(mark, fill, (y1, y2))
-        return self._shape(mark)
+        return _text(mark) if isinstance(mark, Text) else self._shape(mark)
 
     def _shape(self, shape: Shape) -> str:
         parts = [f'd="{_d(shape)}" fill="{self.paint(shape.fill)}"']
@@ -75,19 +58,6 @@ class _Writer:
         if shape.holes:
             parts.append('fill-rule="evenodd"')
         return f"<path {' '.join(parts)}/>"
-
-    def _bands(self, shape: Shape, fill: Linear, reach: tuple[float, float]) -> str:
-        outline = path.flatten(shape.contours[0], 10)
-        out: list[str] = []
-        for top, end, stop in _steps(fill):
-            # Cut between rows of pixels, no seam shows.
-            high = max(reach[0], round(top / self.pixel) * self.pixel)
-            low = min(reach[1], round(end / self.pixel) * self.pixel)
-            if low > high and stop.alpha * shape.alpha > 0.003:
-                part = path.between(outline, high, low)
-                d = " ".join(f"{_n(x)} {_n(y, 4)}" for x, y in part)
-                out.append(f'<path d="M{d}Z" {_flat(stop, shape.alpha)}/>' if part else "")
-        return "".join(out)
 
     def paint(self, ink: Paint | None) -> str:
         if ink is None:
@@ -131,7 +101,7 @@ def document(drawing: Drawing, size: tuple[int, int], *, metadata: str, title: s
         film: The body of a filter that lies over the whole picture, if there is one.
     """
     about = f"<title>{_safe(title)}</title>\n<metadata>{_safe(metadata)}</metadata>\n"
-    return _written(drawing, size, drawing.marks, about, quick=False, film=film,
+    return _written(drawing, size, drawing.marks, about, film=film,
                     paper=not transparent).encode("utf-8", "replace")  # fmt: skip
 
 
@@ -154,7 +124,7 @@ def pixels(drawing: Drawing, size: tuple[int, int], *, transparent: bool = False
     # Most of the time goes by the number of pixels that resvg hands over. So light and shade, land
     # and rain are rendered smaller and enlarged, and only what stands before them is not.
     soft, land, last = _parts(drawing)
-    alone = land == last
+    alone = land == last and not drawing.loose
     few = size if land == soft else _fewer(size, _LAND if alone else _BEHIND)
     image = _light(drawing, few, drawing.marks[:soft])
     _laid(image, drawing, drawing.marks[soft:land])
@@ -186,7 +156,7 @@ def _fall(image: Image.Image, drawing: Drawing, marks: tuple[Mark, ...]) -> None
     # Rain, snow and fog have one colour each, so that only their alpha has to be enlarged.
     inks = {m.stroke or flat_colour(m.fill) for m in marks if isinstance(m, Shape)}
     foggy = all(isinstance(m, Shape) and isinstance(m.fill, Linear) for m in marks)
-    few = _fewer(image.size, _SOFT if foggy else _VEIL)
+    few = _fewer(image.size, _FOG if foggy else _VEIL)
     layer = _rendered(drawing, few, marks, paper=False)
     if len(inks) == 1:
         alpha = resized(layer.getchannel("A"), image.size, _BILINEAR)
@@ -246,7 +216,7 @@ def _rendered(drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], 
               box: Box | None = None) -> Image.Image:  # fmt: skip
     plain = all(mark.text.isascii() for mark in marks if isinstance(mark, Text))
     data = resvg_py.svg_to_bytes(
-        svg_string=_written(drawing, size, marks, "", quick=True, paper=paper, box=box),
+        svg_string=_written(drawing, size, marks, "", paper=paper, box=box),
         # Looking for the machine's fonts takes time, and ASCII needs none of them.
         skip_system_fonts=plain, font_files=[lettering.font_file()],
     )  # fmt: skip
@@ -256,10 +226,10 @@ def _rendered(drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], 
 
 
 def _written(
-    drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], about: str, *, quick: bool,
-    paper: bool, film: str = "", box: Box | None = None,
+    drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], about: str, *, paper: bool,
+    film: str = "", box: Box | None = None,
 ) -> str:  # fmt: skip
-    writer = _Writer(drawing.height / size[1] if quick else 0)
+    writer = _Writer()
     body = "\n".join(writer.mark(mark) for mark in marks if mark.alpha > 0)
     defs = "".join(writer.defs.values())
     if film:
@@ -291,28 +261,6 @@ def _soft_marks(drawing: Drawing) -> int:
             break
         count += 1
     return count
-
-
-def _steps(fill: Linear) -> list[tuple[float, float, Stop]]:
-    # The bands of a vertical gradient: from where to where, and the one tone of each.
-    y, tall = fill.start[1], fill.end[1] - fill.start[1]
-    first, last = fill.stops[0], fill.stops[-1]
-    out = [(-1e4, y + first.offset * tall, first)]
-    for a, b in itertools.pairwise(fill.stops):
-        tones = [abs(p - q) for p, q in zip(a.colour, b.colour, strict=True)]
-        most = max(*tones, abs(a.alpha - b.alpha) * 160)
-        n = max(1, min(round(most / 2), round((b.offset - a.offset) * abs(tall) / 3)))
-        for i in range(n):
-            t = (i + 0.5) / n
-            place = [y + tall * (a.offset + (b.offset - a.offset) * k / n) for k in (i, i + 1)]
-            tone = Stop(t, mix(a.colour, b.colour, t), a.alpha + (b.alpha - a.alpha) * t)
-            out.append((place[0], place[1], tone))
-    return [*out, (y + last.offset * tall, 1e4, last)]
-
-
-def _flat(stop: Stop, alpha: float) -> str:
-    fade = f' fill-opacity="{_n(stop.alpha * alpha, 3)}"' if stop.alpha * alpha < 1 else ""
-    return f'fill="{hexed(stop.colour)}"{fade}'
 
 
 def _stop(stop: Stop) -> str:
