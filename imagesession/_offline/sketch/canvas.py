@@ -228,13 +228,6 @@ class Pen:
             role=self._role if shape.role == "subject" else shape.role,
         ))  # fmt: skip
 
-    def mirrored(self, marks: Sequence[Mark], y: float, k: float, alpha: float) -> list[Mark]:
-        """Give the reflection of marks below a height."""
-        low = [m for m in marks if isinstance(m, Shape) and isinstance(m.fill, tuple)]
-        return [
-            warped(m, lambda p: (p[0], y + (y - p[1]) * k)) for m in faded(low, alpha, "detail")
-        ]
-
     def shape(
         self, contours: Sequence[Contour], ink: Ink | None, *, stroke: str | Colour | None = None,
         width: float = 0, alpha: float = 1, closed: bool = True,

@@ -77,19 +77,16 @@ def _listed(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+_CHANGES = {
+    "warm": ("cool palette", "warm palette"), "contrast": ("less contrast", "more contrast"),
+    "bright": ("darker", "brighter"), "saturate": ("muted colours", "vivid colours"),
+}  # fmt: skip
+
+
 def _changed(change: Change) -> str:
-    match change.kind:
-        case "tint":
-            return f"more {_colour(change.colour)}"
-        case "warm":
-            return "warm palette" if change.amount > 0 else "cool palette"
-        case "contrast":
-            return "more contrast" if change.amount > 1 else "less contrast"
-        case "bright":
-            return "brighter" if change.amount > 0 else "darker"
-        case "saturate":
-            if change.amount == 0:
-                return "black and white"
-            return "vivid colours" if change.amount > 1 else "muted colours"
-        case _:
-            return "sepia"
+    if change.kind == "tint":
+        return f"more {_colour(change.colour)}"
+    if change.kind == "saturate" and change.amount == 0:
+        return "black and white"
+    middle = 1 if change.kind in {"contrast", "saturate"} else 0
+    return _CHANGES[change.kind][change.amount > middle] if change.kind in _CHANGES else "sepia"

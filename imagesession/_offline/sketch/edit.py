@@ -164,9 +164,8 @@ def _laid_over(image: Image.Image, plan: Plan) -> Image.Image:
     k = UNIT / min(image.size)
     w, h = image.width * k, image.height * k
     pen = Pen()
-    for i, item in enumerate(plan.everything[:6]):
+    for i in range(min(6, len(plan.everything))):
         _put(pen, plan, i, w, h)
-        del item
     grounds.weather(pen, w, h, plan.weather)
     if "fog" in plan.weather:
         grounds.fog(pen, random.Random(plan.seed), w, h, h * 0.3, rgb("#e6eaee"))
@@ -269,19 +268,15 @@ def _standing(part: Image.Image, plan: Plan) -> Image.Image:
 def _healed(image: Image.Image, opening: Image.Image) -> Image.Image:
     # What is around a hole flows into it: ever coarser pictures of what is left fill the gaps.
     clear = image.convert("RGBA")
-    clear.putalpha(
-        ImageOps.invert(mapped(opening.filter(ImageFilter.MaxFilter(5)), [0] + [255] * 255))
-    )
+    around = mapped(opening.filter(ImageFilter.MaxFilter(5)), [0] + [255] * 255)
+    clear.putalpha(ImageOps.invert(around))
     levels = [clear.convert("RGBa")]
     while min(levels[-1].size) > 1:
         levels.append(levels[-1].reduce(2))
-    out = levels[-1]
-    for finer in reversed(levels[:-1]):
-        coarse = resized(out, finer.size, Image.Resampling.BILINEAR).convert("RGBA")
-        coarse.putalpha(255)
-        coarse.alpha_composite(finer.convert("RGBA"))
-        out = coarse.convert("RGBa")
-    return out.convert("RGBA").convert("RGB")
+    out = Image.new("RGBA", image.size, (0, 0, 0, 255))
+    for level in reversed(levels):
+        out.alpha_composite(resized(level, image.size, Image.Resampling.BILINEAR).convert("RGBA"))
+    return out.convert("RGB")
 
 
 def framed(image: Image.Image, insets: tuple[bytes, ...]) -> Image.Image:

@@ -8,7 +8,16 @@ import random
 import attrs
 
 from imagesession._offline.sketch import path, symbols
-from imagesession._offline.sketch.canvas import Linear, Pen, Stop, as_back, down, fade
+from imagesession._offline.sketch.canvas import (
+    Linear,
+    Pen,
+    Stop,
+    as_back,
+    down,
+    fade,
+    faded,
+    warped,
+)
 from imagesession._offline.sketch.colour import Colour, dark, light, mix, rgb
 from imagesession._offline.sketch.light import Light
 from imagesession._offline.sketch.plan import Plan
@@ -208,7 +217,9 @@ def _waters(
         stage.lay("swell", horizon, tall)
     else:
         # The land stands mirrored in a lake.
-        pen.marks += pen.mirrored(pen.marks[before:-1], horizon, 0.62, 0.4)
+        solid = [m for m in pen.marks[before:-1] if isinstance(m.fill, tuple)]
+        low = faded(solid, 0.4, "detail")
+        pen.marks += [warped(m, lambda p: (p[0], horizon * 1.62 - p[1] * 0.62)) for m in low]
     stage.lay("ripples", horizon, tall)
     if sun_x is not None:
         with pen.placed(sun_x, horizon, stretch=tall):

@@ -5,17 +5,18 @@ Photograph products: one subject on a plain ground, seen from an angle, in a lig
 import attrs
 
 from imagesession._offline.sketch import symbols
-from imagesession._offline.sketch.angles import FLAT, seen
 from imagesession._offline.sketch.canvas import Linear, Pen, Stop, down, recoloured
 from imagesession._offline.sketch.colour import Change, Colour, dark, light, luminance, rgb
 from imagesession._offline.sketch.plan import Item, Lighting, Plan, Time
 from imagesession._offline.sketch.scene import scene
 from imagesession._offline.sketch.staging import (
+    FLAT,
     NIGHT,
     dim,
     is_dark,
     mirrored,
     put,
+    seen,
     shadow,
     tone_of,
     who,

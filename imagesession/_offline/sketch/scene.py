@@ -3,13 +3,12 @@ Scenes: landscapes, streets, seas, skies and rooms, with their subjects in them.
 """
 
 from imagesession._offline.sketch import grounds, poster
-from imagesession._offline.sketch.angles import seen
 from imagesession._offline.sketch.canvas import Pen, faded
 from imagesession._offline.sketch.colour import Colour, light, luminance, mix, rgb
 from imagesession._offline.sketch.grounds import Stage
 from imagesession._offline.sketch.light import light_of
 from imagesession._offline.sketch.plan import Item, Plan
-from imagesession._offline.sketch.staging import lit, put, shadow, surroundings, tone_of
+from imagesession._offline.sketch.staging import lit, put, seen, shadow, surroundings, tone_of
 from imagesession._offline.sketch.symbols import TABLE
 
 _PARTS = frozenset({"button", "dashboard"})  # of a user interface: they stand alone
