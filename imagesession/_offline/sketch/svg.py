@@ -28,7 +28,7 @@ from imagesession._offline.sketch.path import Contour
 from imagesession._offline.sketch.pixels import resized
 
 # How many times smaller light, land, land behind something, rain and fog are rendered.
-_SOFT, _LAND, _BEHIND, _VEIL, _FOG = 4, 1.5, 2, 3, 8
+_SOFT, _LAND, _BEHIND, _VEIL, _FOG = 6, 1.5, 2.4, 3, 8
 _SMALL = 480  # pixels across, from which on that is worth it
 _BILINEAR = Image.Resampling.BILINEAR
 
