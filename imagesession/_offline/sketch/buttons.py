@@ -60,3 +60,11 @@ def _inscribe(plan: Plan, pen: Pen, box: tuple[float, float, float, float], fill
     if words:
         with pen.role("lettering"):
             letter(pen, words, x, y, size, ink, bold=0.022)
+    elif not sign:
+        # An arrow, for a button that nobody named.
+        r = tall * 0.2
+        for points in (
+            ((x - r, y), (x + r, y)),
+            ((x + r * 0.35, y - r * 0.65), (x + r, y), (x + r * 0.35, y + r * 0.65)),
+        ):
+            pen.line(*points, ink=ink, width=r * 0.34)
