@@ -64,7 +64,7 @@ REFUSED = {
 PAINTED = [
     "a cat with the words 'Hi & <bye>'",
     "a misty city skyline at dusk",
-    "a pixel art teapot",
+    "a pastel teapot",
     "a blurred watercolor bicycle under a full moon",
     "an icon of a heart",
 ]

@@ -7,8 +7,8 @@ import attrs
 from imagesession._offline.sketch.canvas import Pen, down
 from imagesession._offline.sketch.colour import Colour, dark, light, luminance, rgb
 from imagesession._offline.sketch.lettering import letter, text_width
-from imagesession._offline.sketch.plan import Item, Plan
-from imagesession._offline.sketch.staging import ground_of, put, tone_of
+from imagesession._offline.sketch.plan import Plan
+from imagesession._offline.sketch.staging import ground_of, put
 from imagesession._offline.sketch.symbols import Tone
 
 _WIDE = 0.92  # share of the frame's width
@@ -17,7 +17,7 @@ _LONG = 3.1  # how many times as long as tall, at least
 _EDGE = 0.055  # of the height: the darker rim below, which says that it can be pressed
 
 
-def button(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
+def button(plan: Plan, pen: Pen, w: float, h: float) -> None:
     """Draw a button nearly as wide as the frame."""
     with pen.role("ground"):
         pen.rect(0, 0, w, h, ground_of(plan))
@@ -25,13 +25,12 @@ def button(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
     tall = min(h * _TALL, wide / _LONG)
     x, y = w / 2 + plan.shift[0] * (w - wide), h / 2 + plan.shift[1] * (h - tall)
     fill = _fill(plan)
-    sunk = tall * _EDGE * (0.5 + abs(phase - 0.5)) if phase else 0.0
     left, top, radius = x - wide / 2, y - tall / 2, tall * plan.corner
     pen.rect(left, top + tall * _EDGE, wide, tall, dark(fill, 0.34), radius=radius)
     flat = not {"flat", "minimal"}.isdisjoint(plan.styles)
     face = fill if flat else down(top, tall, light(fill, 0.22), fill)
-    pen.rect(left, top + sunk, wide, tall, face, radius=radius)
-    _inscribe(plan, pen, (x, y + sunk, wide, tall), fill)
+    pen.rect(left, top, wide, tall, face, radius=radius)
+    _inscribe(plan, pen, (x, y, wide, tall), fill)
 
 
 def _fill(plan: Plan) -> Colour:
@@ -54,22 +53,18 @@ def _inscribe(plan: Plan, pen: Pen, box: tuple[float, float, float, float], fill
     if sign:
         side, gap = tall * (0.5 if words else 0.7), tall * 0.14 if words else 0.0
         start = x - (length + gap + side) / 2
-        put(pen, sign, _tone(plan, sign, fill, ink), start + side / 2, y + side * 0.43, side,
+        tone = attrs.evolve(Tone.of(ink, light(fill, 0.45)), paper=fill)
+        put(pen, sign, tone, start + side / 2, y + side * 0.43, side,
             plan=plan)  # fmt: skip
         x = start + side + gap + length / 2
     if words:
         with pen.role("lettering"):
             letter(pen, words, x, y, size, ink, bold=0.022)
     elif not sign:
-        _arrow(pen, x, y, tall * 0.2, ink)
-
-
-def _tone(plan: Plan, sign: Item, fill: Colour, ink: Colour) -> Tone:
-    tone = tone_of(attrs.evolve(sign, colour=ink, accent=light(fill, 0.45)), plan, fill)
-    return attrs.evolve(tone, main=ink, paper=fill)
-
-
-def _arrow(pen: Pen, x: float, y: float, r: float, ink: Colour) -> None:
-    pen.line((x - r, y), (x + r, y), ink=ink, width=r * 0.34)
-    pen.line((x + r * 0.35, y - r * 0.65), (x + r, y), (x + r * 0.35, y + r * 0.65), ink=ink,
-             width=r * 0.34)  # fmt: skip
+        # An arrow, for a button that nobody named.
+        r = tall * 0.2
+        for points in (
+            ((x - r, y), (x + r, y)),
+            ((x + r * 0.35, y - r * 0.65), (x + r, y), (x + r * 0.35, y + r * 0.65)),
+        ):
+            pen.line(*points, ink=ink, width=r * 0.34)

@@ -93,6 +93,7 @@ class Drawing:
     height: float
     marks: tuple[Mark, ...]
     paper: Colour
+    loose: bool = False  # painted with a broad brush: it has no fine edges
 
 
 def paint(ink: Ink) -> Paint:
@@ -182,12 +183,6 @@ def _warped(seg: path.Segment, warp: Warp) -> path.Segment:
     return tuple(part for i in range(0, len(seg), 2) for part in warp((seg[i], seg[i + 1])))
 
 
-def stretch_over(pen: "Pen", w: float, h: float, tint: Colour) -> None:
-    """Lay a veil over the left of a picture, on which lettering can be read."""
-    stops = (Stop(0, tint, 0.72), Stop(0.5, tint, 0.42), Stop(1, tint, 0.0))
-    pen.rect(0, 0, w, h, Linear((0, 0), (w, 0), stops))
-
-
 class Pen:
     """Record marks under the current transformation, role and opacity."""
 
@@ -233,13 +228,6 @@ class Pen:
             role=self._role if shape.role == "subject" else shape.role,
         ))  # fmt: skip
 
-    def mirrored(self, marks: Sequence[Mark], y: float, k: float, alpha: float) -> list[Mark]:
-        """Give the reflection of marks below a height."""
-        low = [m for m in marks if isinstance(m, Shape) and isinstance(m.fill, tuple)]
-        return [
-            warped(m, lambda p: (p[0], y + (y - p[1]) * k)) for m in faded(low, alpha, "detail")
-        ]
-
     def shape(
         self, contours: Sequence[Contour], ink: Ink | None, *, stroke: str | Colour | None = None,
         width: float = 0, alpha: float = 1, closed: bool = True,
@@ -251,10 +239,6 @@ class Pen:
                 stroke=rgb(stroke) if isinstance(stroke, str) else stroke, width=width,
                 alpha=alpha, closed=closed,
             ))  # fmt: skip
-
-    def path(self, d: str, ink: Ink, *, alpha: float = 1) -> None:
-        """Fill a path written in SVG's commands."""
-        self.shape(path.parse(d), ink, alpha=alpha)
 
     def line(self, *points: Point, ink: str | Colour, width: float, alpha: float = 1) -> None:
         """Stroke a line through points."""

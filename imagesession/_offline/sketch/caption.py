@@ -7,15 +7,15 @@ from imagesession._offline.sketch.plan import Item, Plan
 
 _KINDS = {
     "scene": "sketch", "logo": "logo sketch", "icon": "icon sketch", "product": "product sketch",
-    "hero": "banner sketch", "pattern": "pattern sketch", "button": "sketch",
+    "button": "sketch",
 }  # fmt: skip
 _TIMES = {"sunset": "at sunset", "night": "at night", "dawn": "at dawn", "day": "by day"}
 _WEATHER = {"rain": "in the rain", "snow": "in the snow", "fog": "in the fog",
             "autumn": "in autumn"}  # fmt: skip
 _ANGLES = {"side": " seen from the side", "three-quarter": " seen at an angle",
            "top": " seen from above"}  # fmt: skip
-_PLURAL = frozenset({"stars", "headphones", "earbuds", "glasses"})
-_STYLES = {"3d": "three-dimensional", "dark": "dark", "pixel": "pixel-art", "minimal": "minimalist"}
+_PLURAL = frozenset({"stars", "headphones", "earbuds", "glasses", "berries"})
+_STYLES = {"3d": "three-dimensional", "dark": "dark", "minimal": "minimalist"}
 
 
 def sentence(
@@ -36,7 +36,7 @@ def sentence(
     parts = [f"{article} {look} {_KINDS[plan.layout]} of {what}"]
     if plan.poster:
         parts = [f'{article} {look} poster sketch with the words "{plan.poster}"']
-    if plan.time and plan.layout in {"scene", "hero"}:
+    if plan.time and plan.layout == "scene":
         parts[0] += f" {_TIMES[plan.time]}"
     parts[0] += _ANGLES.get(plan.angle, "")
     weather = [_WEATHER[name] for name in sorted(plan.weather) if name in _WEATHER]
@@ -77,19 +77,16 @@ def _listed(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+_CHANGES = {
+    "warm": ("cool palette", "warm palette"), "contrast": ("less contrast", "more contrast"),
+    "bright": ("darker", "brighter"), "saturate": ("muted colours", "vivid colours"),
+}  # fmt: skip
+
+
 def _changed(change: Change) -> str:
-    match change.kind:
-        case "tint":
-            return f"more {_colour(change.colour)}"
-        case "warm":
-            return "warm palette" if change.amount > 0 else "cool palette"
-        case "contrast":
-            return "more contrast" if change.amount > 1 else "less contrast"
-        case "bright":
-            return "brighter" if change.amount > 0 else "darker"
-        case "saturate":
-            if change.amount == 0:
-                return "black and white"
-            return "vivid colours" if change.amount > 1 else "muted colours"
-        case _:
-            return "sepia"
+    if change.kind == "tint":
+        return f"more {_colour(change.colour)}"
+    if change.kind == "saturate" and change.amount == 0:
+        return "black and white"
+    middle = 1 if change.kind in {"contrast", "saturate"} else 0
+    return _CHANGES[change.kind][change.amount > middle] if change.kind in _CHANGES else "sepia"

@@ -8,23 +8,13 @@ import attrs
 
 from imagesession._offline.sketch import grounds, path, poster, signs, styles
 from imagesession._offline.sketch.buttons import button
-from imagesession._offline.sketch.canvas import (
-    UNIT,
-    Drawing,
-    Mark,
-    Pen,
-    Shape,
-    Text,
-    recoloured,
-    stretch_over,
-)
-from imagesession._offline.sketch.colour import changed, distance, light, luminance, mix, rgb
-from imagesession._offline.sketch.lettering import fitting, letter, text_width
-from imagesession._offline.sketch.plan import Item, Plan
+from imagesession._offline.sketch.canvas import UNIT, Drawing, Mark, Pen, Shape, Text, recoloured
+from imagesession._offline.sketch.colour import changed, luminance, mix, rgb
+from imagesession._offline.sketch.lettering import fitting, letter
+from imagesession._offline.sketch.plan import Plan
 from imagesession._offline.sketch.product import product
 from imagesession._offline.sketch.scene import scene
-from imagesession._offline.sketch.staging import NIGHT, ground_of, is_dark, put, tone_of
-from imagesession._offline.sketch.symbols import Tone
+from imagesession._offline.sketch.staging import NIGHT, ground_of, is_dark
 
 _SIGNS = frozenset({"logo", "icon", "product", "button"})
 
@@ -56,30 +46,26 @@ def _laid_out(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
         return
     match plan.layout:
         case "logo":
-            signs.logo(plan, pen, w, h, phase)
+            signs.logo(plan, pen, w, h)
         case "icon":
-            signs.icon(plan, pen, w, h, phase)
+            signs.icon(plan, pen, w, h)
         case "product":
             product(plan, pen, w, h, phase)
         case "button":
-            button(plan, pen, w, h, phase)
-        case "pattern":
-            _pattern(plan, pen, w, h, phase)
-        case "hero":
-            _hero(plan, pen, w, h, phase)
+            button(plan, pen, w, h)
         case "scene":
             scene(plan, pen, w, h, phase=phase)
 
 
 def _is_back(shape: Shape, plan: Plan) -> bool:
-    scenic = plan.layout in {"scene", "hero"} or (plan.layout == "product" and plan.lived_in)
+    scenic = plan.layout == "scene" or (plan.layout == "product" and plan.lived_in)
     plain = not scenic and shape.role == "ground"
     return shape.back or plain or shape.role == "glow"
 
 
 def _weathered(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
     # Scenes have their own weather; on a plain ground it is a sign, in a colour that shows.
-    if not plan.weather or not (plan.poster or plan.layout in {"logo", "icon", "pattern"}):
+    if not plan.weather or not (plan.poster or plan.layout in {"logo", "icon"}):
         return
     ground = ground_of(plan)
     ink = mix(ground, rgb("#4f86b8"), 0.75) if luminance(ground) > 120 else rgb("#cfe2f5")
@@ -95,72 +81,10 @@ def _weathered(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
         grounds.fog(pen, random.Random(plan.seed), w, h, h * 0.25, veil)
 
 
-def _pattern(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
-    if not plan.items:
-        with pen.role("ground"):
-            poster.mesh(plan, pen, w, h)
-        return
-    a, b, c, _ = poster.colours(plan)
-    ground = plan.ground or (NIGHT if is_dark(plan) else light((a, b, c)[plan.seed % 3], 0.72))
-    with pen.role("ground"):
-        pen.rect(0, 0, w, h, ground)
-    rng = random.Random(plan.seed)
-    step = 250.0 / (1 if len(plan.everything) > 1 else 1.1) * min(1.6, max(0.6, plan.zoom))
-    row, y = 0, -step * 0.2
-    while y < h + step:
-        x = -step * (0.5 if row % 2 else 0.0) + phase * step
-        for column in range(int((w + 2 * step) / step) + 1):
-            _repeat(plan, pen, rng, (x + column * step, y), step, row + column * 2, ground)
-        y += step * 0.84
-        row += 1
-
-
-def _repeat(plan: Plan, pen: Pen, rng: random.Random, at: tuple[float, float], step: float,
-            number: int, ground: tuple[int, int, int]) -> None:  # fmt: skip
-    item = plan.everything[number % len(plan.everything)]
-    tone = _inked(item, plan, number, ground)
-    with pen.placed(at[0], at[1], turn=rng.uniform(-16, 16)):
-        put(pen, item, tone, 0, step * 0.25, step * 0.56, plan=plan)
-    spot = (at[0] + step / 2, at[1])
-    ink = plan.accent or plan.scheme.accent
-    if number % 2:
-        pen.circle(*spot, step * 0.035, ink)
-    else:
-        pen.shape([path.star(*spot, step * 0.065, step * 0.022, 4)], ink)
-
-
-def _inked(item: Item, plan: Plan, number: int, ground: tuple[int, int, int]) -> Tone:
-    tone = tone_of(item, plan, ground)
-    if item.colour or plan.colours:
-        return tone
-    ink = (plan.scheme.main, plan.scheme.second, tone.main)[number % 3]
-    if distance(ink, ground) <= 60:
-        return tone
-    return attrs.evolve(Tone.of(ink, tone.accent), paper=ground)
-
-
-def _hero(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
-    wide = w / h > 1.2
-    scene(plan, pen, w, h, phase=phase, centre=0.7 if wide else 0.5)
-    if not wide:
-        return
-    tint = plan.ground or (NIGHT if is_dark(plan) else light(plan.scheme.ground, 0.2))
-    with pen.role("ground"):
-        stretch_over(pen, w * 0.62, h, tint)
-    word = plan.lettering
-    if word:
-        ink = plan.scheme.ink if luminance(tint) > 120 else rgb("#f8f4ea")
-        size = fitting(word, 120.0, 0.44 * w)
-        x = w * 0.06 + text_width(word, size) / 2
-        letter(pen, word, x, h * 0.46, size, ink, bold=0.016)
-        pen.rect(w * 0.06, h * 0.46 + size * 0.72, 150, 12, plan.accent or plan.scheme.accent,
-                 radius=6)  # fmt: skip
-
-
 def captions(w: float, h: float, plan: Plan) -> list[Mark]:
     """Letter the texts that were asked for along the lower edge."""
     lines = list(plan.captions)
-    if plan.lettering and not plan.poster and plan.layout not in {"logo", "hero", "button"}:
+    if plan.lettering and not plan.poster and plan.layout not in {"logo", "button"}:
         lines.insert(0, plan.lettering)
     pen = Pen()
     plain = plan.layout in _SIGNS and luminance(ground_of(plan)) > 130

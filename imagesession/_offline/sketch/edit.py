@@ -3,7 +3,6 @@ Change pictures that are not ours with plain operations of Pillow; only within t
 """
 
 import io
-import itertools
 import random
 import re
 
@@ -165,9 +164,8 @@ def _laid_over(image: Image.Image, plan: Plan) -> Image.Image:
     k = UNIT / min(image.size)
     w, h = image.width * k, image.height * k
     pen = Pen()
-    for i, item in enumerate(plan.everything[:6]):
+    for i in range(min(6, len(plan.everything))):
         _put(pen, plan, i, w, h)
-        del item
     grounds.weather(pen, w, h, plan.weather)
     if "fog" in plan.weather:
         grounds.fog(pen, random.Random(plan.seed), w, h, h * 0.3, rgb("#e6eaee"))
@@ -208,23 +206,10 @@ def masked(
     before = encode.decode(base)
     opening = _opening(mask, before.size)
     after = before.copy()
-    for box in _regions(opening):
+    if box := opening.getbbox():
         part = _filling(before, opening, box, prompts[-1] if prompts else "", seed)
         after.paste(part.convert(before.mode), box)
     return fitted(Image.composite(after, before, opening), size)
-
-
-def _regions(opening: Image.Image) -> list[tuple[int, int, int, int]]:
-    # Places that lie apart are filled one by one; many, or entangled ones, as one.
-    whole = opening.getbbox()
-    apart = _boxes(mapped(opening, [0] + [255] * 255), pad=0) if whole else []
-    crossing = any(
-        a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-        for a, b in itertools.combinations(apart, 2)
-    )
-    if whole and (crossing or not 1 < len(apart) <= 4):
-        return [whole]
-    return apart
 
 
 def _opening(mask: bytes, size: tuple[int, int]) -> Image.Image:
@@ -283,39 +268,24 @@ def _standing(part: Image.Image, plan: Plan) -> Image.Image:
 def _healed(image: Image.Image, opening: Image.Image) -> Image.Image:
     # What is around a hole flows into it: ever coarser pictures of what is left fill the gaps.
     clear = image.convert("RGBA")
-    clear.putalpha(
-        ImageOps.invert(mapped(opening.filter(ImageFilter.MaxFilter(5)), [0] + [255] * 255))
-    )
+    around = mapped(opening.filter(ImageFilter.MaxFilter(5)), [0] + [255] * 255)
+    clear.putalpha(ImageOps.invert(around))
     levels = [clear.convert("RGBa")]
     while min(levels[-1].size) > 1:
         levels.append(levels[-1].reduce(2))
-    out = levels[-1]
-    for finer in reversed(levels[:-1]):
-        coarse = resized(out, finer.size, Image.Resampling.BILINEAR).convert("RGBA")
-        coarse.putalpha(255)
-        coarse.alpha_composite(finer.convert("RGBA"))
-        out = coarse.convert("RGBa")
-    return out.convert("RGBA").convert("RGB")
+    out = Image.new("RGBA", image.size, (0, 0, 0, 255))
+    for level in reversed(levels):
+        out.alpha_composite(resized(level, image.size, Image.Resampling.BILINEAR).convert("RGBA"))
+    return out.convert("RGB")
 
 
 def framed(image: Image.Image, insets: tuple[bytes, ...]) -> Image.Image:
-    """Lay reference pictures on the lower edge as small framed prints."""
+    """Lay reference pictures on the lower edge as small prints."""
     side = max(8, min(image.size) // 6)
-    for i, data in enumerate(insets[:8]):
+    for i, data in enumerate(insets[:5]):
         small = ImageOps.contain(encode.flat(encode.decode(data)), (side, side))
-        print_ = ImageOps.expand(small, max(1, side // 16), (252, 250, 245))
-        x, y = round(side * (0.3 + i * 1.22)), image.height - print_.height - round(side * 0.3)
-        if x + print_.width > image.width:
-            break
-        shade = Image.new("L", (print_.width + side // 4, print_.height + side // 4), 0)
-        shade.paste(
-            110, (side // 8, side // 8, side // 8 + print_.width, side // 8 + print_.height)
-        )
-        shade = shade.filter(ImageFilter.GaussianBlur(side / 16))
-        image.paste(
-            Image.new(image.mode, shade.size, (20, 18, 40)), (x - side // 10, y - side // 10), shade
-        )
-        image.paste(print_.convert(image.mode), (x, y))
+        print_ = ImageOps.expand(small, max(1, side // 16), (252, 250, 245)).convert(image.mode)
+        image.paste(print_, (round(side * (0.3 + i * 1.22)), image.height - print_.height - 4))
     return image
 
 

@@ -14,8 +14,6 @@ from imagesession._offline.sketch.colour import Change, changed
 from imagesession._offline.sketch.pixels import mapped, resized
 from imagesession._offline.sketch.plan import Plan
 
-GRAINED = frozenset({"watercolor", "pencil", "vintage"})  # styles that show the paper
-
 
 def filter_of(plan: Plan, blur: float = 0) -> str:
     """Write what lies over a picture as the body of an SVG filter; nothing if there is nothing."""
@@ -27,7 +25,7 @@ def filter_of(plan: Plan, blur: float = 0) -> str:
         )
     if max(0.0, plan.blur) + blur > 0:
         out += f'<feGaussianBlur stdDeviation="{max(0.0, plan.blur) + blur:.1f}"/>'
-    if GRAINED & set(plan.styles):
+    if "watercolor" in plan.styles:
         out += (
             '<feComposite result="flat"/><feTurbulence type="fractalNoise" baseFrequency=".5" '
             'numOctaves="2"/><feColorMatrix values="0 0 0 0 1 0 0 0 0 1 0 0 0 0 1 .6 0 0 0 -.2"/>'
@@ -42,7 +40,7 @@ def developed(image: Image.Image, plan: Plan) -> Image.Image:
         image = on_colours(image, _glow)
     # The paper's grain stays as it is, however blurred or sharp the picture on it.
     image = soften(image, plan.blur)
-    if GRAINED & set(plan.styles):
+    if "watercolor" in plan.styles:
         image = on_colours(image, lambda rgb: _paper(rgb, plan.seed))
     return image
 
@@ -109,20 +107,6 @@ def _paper(image: Image.Image, seed: int) -> Image.Image:
     return ImageChops.multiply(image, Image.merge("RGB", (layer, layer, layer)))
 
 
-def mosaic(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Enlarge a small picture as pixel art."""
-    small = image.convert("RGB").quantize(28, Image.Quantize.MEDIANCUT).convert(image.mode)
-    if image.mode == "RGBA":
-        small.putalpha(mapped(image.getchannel("A"), [0] * 128 + [255] * 128))
-    return resized(small, size, Image.Resampling.NEAREST)
-
-
-def blocks(size: tuple[int, int], plan: Plan) -> tuple[int, int]:
-    """Choose how many blocks a piece of pixel art has."""
-    k = max(1, min(size) // (88 if plan.styles.count("pixel") < 2 else 56))
-    return (max(1, size[0] // k), max(1, size[1] // k))
-
-
 def unfinished(image: Image.Image, share: float) -> Image.Image:
     """Show a picture coarse and blurred, as it is while it is still being made."""
     share = max(0.0, min(1.0, share))
@@ -135,11 +119,8 @@ def unfinished(image: Image.Image, share: float) -> Image.Image:
 _POSTER = [v & 0xE0 for v in range(256)] * 3
 _ON_PHOTOS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "outline": lambda image: ImageOps.invert(image.filter(ImageFilter.FIND_EDGES).convert("L")),
-    "pencil": lambda image: image.convert("L").filter(ImageFilter.CONTOUR),
     "neon": lambda image: _glow(image.filter(ImageFilter.FIND_EDGES)),
     "watercolor": lambda image: image.filter(ImageFilter.ModeFilter(7)),
-    "pixel": lambda image: mosaic(resized(image, blocks(image.size, Plan())), image.size),
-    "vintage": lambda image: recolour(image, (Change(kind="sepia", amount=0.45),)),
     "pastel": lambda image: recolour(image, (Change(kind="bright", amount=0.4),)),
     "dark": lambda image: recolour(image, (Change(kind="bright", amount=-0.45),)),
     "3d": lambda image: image.filter(ImageFilter.DETAIL),

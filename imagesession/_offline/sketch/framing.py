@@ -6,15 +6,14 @@ import attrs
 
 from imagesession._offline.sketch import lexicon, naming
 from imagesession._offline.sketch.briefs import Brief, Frame, Kind
-from imagesession._offline.sketch.colour import Change, distance, light, rgb
-from imagesession._offline.sketch.plan import Angle, Item, Layout, Lighting, Plan, Time
-from imagesession._offline.sketch.symbols import TABLE
+from imagesession._offline.sketch.colour import Change, rgb
+from imagesession._offline.sketch.plan import Angle, Item, Layout, Lighting, Plan
 
 WHITE = rgb("#ffffff")
 
 _LAYOUTS: dict[Kind, Layout] = {
     "product": "product", "icon": "icon", "illustration": "scene", "background": "scene",
-    "hero": "hero", "button": "button",
+    "hero": "scene", "button": "button",
 }  # fmt: skip
 _ANGLES: tuple[Angle, ...] = ("front", "side", "three-quarter", "top")
 _LIGHTINGS: tuple[Lighting, ...] = ("studio", "natural", "dramatic", "soft")
@@ -27,16 +26,7 @@ _CORNERS = {"modern": 0.3, "classic": 0.12, "minimal": 0.2, "playful": 0.5}
 _SIZES = {"small": 1.14, "standard": 1.0, "large": 0.94}
 # Over a page's background, text stays readable.
 _CALM = (Change(kind="contrast", amount=0.72), Change(kind="bright", amount=0.16))
-# What the second, third and fourth take do otherwise.
-_TAKES = (
-    (1.0, 0.0, 0.3, None),
-    (0.9, -0.05, 0.5, "dawn"),
-    (1.1, 0.04, 0.14, "sunset"),
-    (0.96, 0.07, 0.4, "day"),
-)
-_TONES = ((), (Change(kind="warm", amount=0.9),), (Change(kind="warm", amount=-0.9),),
-          (Change(kind="saturate", amount=1.25), Change(kind="bright", amount=0.06)))  # fmt: skip
-_OUTDOORS = frozenset({"land", "meadow", "road", "water", "air", "sky"})
+_ZOOMS = (1.0, 0.9, 1.1, 0.96)  # of the takes
 
 
 def dressed(plan: Plan, brief: Brief, frame: Frame) -> Plan:
@@ -46,7 +36,7 @@ def dressed(plan: Plan, brief: Brief, frame: Frame) -> Plan:
     more = (style, "minimal" if choices.get("theme") == "minimal" else "")
     framed = attrs.evolve(
         plan, framed=True, shape=frame.shape, clear=plan.clear or frame.clear, poster="",
-        layout="pattern" if kind == "background" and not plan.items else _LAYOUTS[kind],
+        layout=_LAYOUTS[kind],
         styles=(*plan.styles, *(s for s in more if s and s not in plan.styles)),
         look=_THEMES.get(choices.get("theme", ""), ()) + (_CALM if kind == "background" else ()),
         zoom=_SIZES.get(choices.get("size_preset", ""), 1.0),
@@ -106,45 +96,7 @@ def taken(plan: Plan, number: int) -> Plan:
     if number < 2:
         return plan
     i = (number - 1) % 4
-    zoom, aside, corner, time = _TAKES[i]
-    seed = (plan.seed + (number - 1) * 104_729) & 0x7FFFFFFF
-    after = attrs.evolve(plan, seed=seed, mirrored=plan.mirrored != (i in {1, 2}))
-    if plan.layout in {"icon", "button"}:
-        # A sign stays in the middle of its frame.
-        return _tiled(after) if plan.layout == "icon" else attrs.evolve(after, corner=corner)
-    after = attrs.evolve(after, zoom=plan.zoom * zoom, shift=(plan.shift[0] + aside, plan.shift[1]))
-    if plan.layout == "product":
-        return _repainted(after)
-    places = {TABLE[item.name].place for item in plan.everything[:1]}
-    if places & _OUTDOORS and plan.time is None and not plan.weather and plan.ground is None:
-        return attrs.evolve(after, time=_as_time(time))
-    # A picture that is given names nothing; its tones are what can be varied.
-    given = not places and not plan.keyword
-    return attrs.evolve(after, changes=after.changes + _TONES[i]) if given else after
-
-
-def _as_time(name: str | None) -> Time | None:
-    return {"dawn": "dawn", "sunset": "sunset", "day": "day"}.get(name or "")  # type: ignore[return-value]
-
-
-def _tiled(plan: Plan) -> Plan:
-    # The tile's colour is open; of the scheme's, the one on which the sign stands out most.
-    if plan.ground or not plan.items:
-        return plan
-    lead, scheme = plan.items[0], plan.scheme
-    sign = lead.colour or (plan.colours[0] if plan.colours else TABLE[lead.name].colour)
-    inks = (scheme.main, scheme.second, scheme.accent, light(scheme.main, 0.7))
-    return attrs.evolve(plan, ground=max(inks, key=lambda ink: distance(ink, sign)))
-
-
-def _repainted(plan: Plan) -> Plan:
-    # Colours that were not named are open; the accent's, such as a band around a cup, is first.
-    if not plan.items:
-        return plan
-    lead, scheme = plan.items[0], plan.scheme
-    colour = lead.colour or (None if plan.colours else scheme.main)
-    inks = (scheme.accent, scheme.second, scheme.main)
-    accent = lead.accent or next(ink for ink in inks if ink != colour)
     return attrs.evolve(
-        plan, items=(attrs.evolve(lead, colour=colour, accent=accent), *plan.items[1:])
-    )
+        plan, seed=(plan.seed + (number - 1) * 104_729) & 0x7FFFFFFF, zoom=plan.zoom * _ZOOMS[i],
+        mirrored=plan.mirrored != (i in {1, 2}),
+    )  # fmt: skip

@@ -8,7 +8,16 @@ import random
 import attrs
 
 from imagesession._offline.sketch import path, symbols
-from imagesession._offline.sketch.canvas import Linear, Pen, Stop, as_back, down, fade
+from imagesession._offline.sketch.canvas import (
+    Linear,
+    Pen,
+    Stop,
+    as_back,
+    down,
+    fade,
+    faded,
+    warped,
+)
 from imagesession._offline.sketch.colour import Colour, dark, light, mix, rgb
 from imagesession._offline.sketch.light import Light
 from imagesession._offline.sketch.plan import Plan
@@ -29,7 +38,6 @@ class Stage:
     w: float
     h: float
     air: Light
-    centre: float  # where the main subject stands, as a share of the width
     phase: float  # how far an animation is, 0 to 1
 
     def rng(self, salt: int) -> random.Random:
@@ -151,8 +159,7 @@ def _sun(stage: Stage, horizon: float) -> float | None:
         return None
     low = plan.time in {"sunset", "dawn"}
     x = w * stage.rng(3).choice((0.38, 0.5, 0.62) if low else (0.24, 0.76))
-    drift = (stage.phase - 0.5) * 60 if stage.phase and low else 0
-    y = horizon - (150 if low else horizon * 0.68) + drift
+    y = horizon - (150 if low else horizon * 0.68)
     named = low or moon or any(item.name == "sun" for item in plan.items)
     radius = (92 if low else 62 if moon else 80) * min(1.8, plan.zoom) if named else 58
     # A sun that nobody asked for is only light: styles that draw outlines leave it out.
@@ -207,11 +214,12 @@ def _waters(
     tall, inks = (h - horizon) / 400, stage.air.water
     pen.rect(0, horizon, w, h - horizon, down(horizon, h - horizon, *inks))
     if "sea" in lands:
-        with pen.placed(stage.phase * 250):
-            stage.lay("swell", horizon, tall)
+        stage.lay("swell", horizon, tall)
     else:
         # The land stands mirrored in a lake.
-        pen.marks += pen.mirrored(pen.marks[before:-1], horizon, 0.62, 0.4)
+        solid = [m for m in pen.marks[before:-1] if isinstance(m.fill, tuple)]
+        low = faded(solid, 0.4, "detail")
+        pen.marks += [warped(m, lambda p: (p[0], horizon * 1.62 - p[1] * 0.62)) for m in low]
     stage.lay("ripples", horizon, tall)
     if sun_x is not None:
         with pen.placed(sun_x, horizon, stretch=tall):
@@ -228,7 +236,7 @@ def street(stage: Stage) -> float:
     pen, w, h, air, plan = stage.pen, stage.w, stage.h, stage.air, stage.plan
     kerb, rain = h * 0.7, "rain" in plan.weather
     _sky(stage, kerb)
-    post = w * (0.8 if stage.centre <= 0.5 else 0.2)
+    post = w * 0.8
     if air.dusky or rain:
         with pen.role("glow"):
             pen.glow(post - 74, kerb - 436, 270, LIT, 0.95)

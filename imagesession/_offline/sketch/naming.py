@@ -202,13 +202,13 @@ def letters(prompt: str, layout: Layout | None) -> str:
         if match:
             return printable(next(group for group in match.groups() if group))
     match = lexicon.NAMED.search(head)
-    if match and (layout in {"logo", "hero"} or match[0].lower().startswith(("called", "named"))):
+    if match and (layout == "logo" or match[0].lower().startswith(("called", "named"))):
         return printable(match[1])
     return ""
 
 
 def label(description: str) -> str:
-    """Choose the words that stand on a button: those in quotes, else the shortest that tell."""
+    """Choose the words that stand on a button: those in quotes, else the first that tell."""
     quoted = letters(description, None)
     if quoted:
         return quoted
@@ -219,22 +219,14 @@ def label(description: str) -> str:
 def _short(text: str) -> str:
     kept: list[str] = []
     for word in re.findall(r"[^\W_][\w'&+-]*", text):
-        if (
-            word.lower() in lexicon.BUTTON_WORDS
-            or (word.lower() in lexicon.JOINTS and not kept)
-            or (named(word.lower()) and not kept)
-        ):
-            continue
-        if kept and len(" ".join((*kept, word))) > 20:
-            # Rather the first part of a phrase than half of its second.
-            joints = [i for i, one in enumerate(kept) if i and one.lower() in lexicon.JOINTS]
-            kept = kept[: joints[-1]] if joints else kept
-            break
-        kept.append(word)
+        low = word.lower()
+        leads = not kept and (low in lexicon.JOINTS or named(low))
+        if low not in lexicon.BUTTON_WORDS and not leads and len(" ".join((*kept, word))) <= 20:
+            kept.append(word)
     while kept and kept[-1].lower() in lexicon.JOINTS:
         kept.pop()
-    words = printable(" ".join(kept), 40)
-    return words[:1].upper() + words[1:20]
+    words = printable(" ".join(kept), 20)
+    return words[:1].upper() + words[1:]
 
 
 def keyword(prompt: str) -> str:

@@ -99,22 +99,6 @@ def arc(cx: float, cy: float, r: float, start: float, end: float, squash: float 
     return tuple(out)
 
 
-def smooth(points: Sequence[Point], *, closed: bool = True) -> Contour:
-    """Lead a smooth curve through points."""
-    n = len(points)
-    last = n if closed else n - 1
-    out: list[Segment] = [points[0]]
-    for i in range(last):
-        p0 = points[(i - 1) % n] if closed or i > 0 else points[0]
-        p1, p2 = points[i % n], points[(i + 1) % n]
-        p3 = points[(i + 2) % n] if closed or i + 2 < n else p2
-        out.append((
-            p1[0] + (p2[0] - p0[0]) / 6, p1[1] + (p2[1] - p0[1]) / 6,
-            p2[0] - (p3[0] - p1[0]) / 6, p2[1] - (p3[1] - p1[1]) / 6, p2[0], p2[1],
-        ))  # fmt: skip
-    return tuple(out)
-
-
 def star(cx: float, cy: float, outer: float, inner: float, points: int = 5) -> Contour:
     """Outline a star standing on two points."""
     out: list[Segment] = []
@@ -189,17 +173,3 @@ def bounds(contours: Sequence[Contour]) -> tuple[float, float, float, float]:
     """Find the box around the end points of outlines."""
     xs, ys = zip(*((seg[-2], seg[-1]) for contour in contours for seg in contour), strict=True)
     return (min(xs), min(ys), max(xs), max(ys))
-
-
-def between(outline: Sequence[Point], top: float, bottom: float) -> list[Point]:
-    """Cut from a polygon what lies between two heights."""
-    for height, sign in ((top, 1), (bottom, -1)):
-        out: list[Point] = []
-        for (x1, y1), (x2, y2) in zip(outline, (*outline[1:], *outline[:1]), strict=True):
-            one, two = (y1 - height) * sign, (y2 - height) * sign
-            if one >= 0:
-                out.append((x1, y1))
-            if (one < 0) != (two < 0):
-                out.append((x1 + (x2 - x1) * one / (one - two), height))
-        outline = out
-    return list(outline)

@@ -22,14 +22,7 @@ _OUTFITS = (
 )  # fmt: skip
 _HATS = frozenset({"hat", "crown", "headband", "helm"})
 _OVER = ("ermine", "apron", "vest", "stethoscope")
-_COLOURS = {
-    "coat": "#f7f9fa", "peacoat": "#22365f", "robe": "#7b2f6b", "uniform": "#3f6f9f",
-    "suit": "#333b4d", "dress": "#d0475f", "overalls": "#3b6ea5", "armour": "#b03a3a",
-    "tee": "#2f9c8f", "hat-santa": "#c92f33", "hat-wizard": "#4a46a5", "hat-fire": "#3a3f4c",
-    "hat-police": "#2f4372", "apron": "#e9eef0",
-}  # fmt: skip
-_ACCENTS = {"overalls": "#c9503f", "vest": "#7a4a2b", "robe": "#eebd45", "peacoat": "#e8bb4f",
-            "spacesuit": "#e8743b"}  # fmt: skip
+_WORN = words.SECTIONS["worn"]
 SKINS = ("#e0a67e", "#f0c49c", "#8d5a3c", "#c68a5e", "#6b4430")
 _HAIRS = ("#4a3026", "#2b201c", "#7a4a2b", "#b5652c", "#1f1b1a")
 GREY = "#e8e6e1"
@@ -51,7 +44,7 @@ def person(look: tuple[str, ...], colour: Colour | None, accent: Colour | None,
     outfit = next((name for name in _OUTFITS if name in traits), "")
     outfit = outfit or ("dress" if "woman" in traits and number % 2 else "sweater")
     hat = next((name for name in look if name in _HATS or name.startswith("hat-")), "")
-    named = next((_COLOURS[name] for name in (hat, outfit) if name in _COLOURS), "#3f7cac")
+    named = next((_WORN[name] for name in (hat, outfit) if name in _WORN), "#3f7cac")
     tone = Tone.of(colour or rgb(named), accent or rgb(_accent(traits)))
     skin, hair = _shades(look, number)
     tone = attrs.evolve(tone, skin=skin, hair=hair)
@@ -59,7 +52,8 @@ def person(look: tuple[str, ...], colour: Colour | None, accent: Colour | None,
 
 
 def _accent(traits: frozenset[str]) -> str:
-    return next((_ACCENTS[name] for name in _ACCENTS if name in traits), "#e9a13b")
+    worn = (f"{name}-accent" for name in sorted(traits))
+    return next((_WORN[name] for name in worn if name in _WORN), "#e9a13b")
 
 
 def _shades(look: tuple[str, ...], number: int) -> tuple[Colour, Colour]:

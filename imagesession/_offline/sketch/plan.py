@@ -6,9 +6,10 @@ from typing import Literal, TypeAlias
 
 import attrs
 
+from imagesession._offline.sketch import words
 from imagesession._offline.sketch.colour import Change, Colour, rgb
 
-Layout: TypeAlias = Literal["scene", "logo", "icon", "product", "hero", "pattern", "button"]
+Layout: TypeAlias = Literal["scene", "logo", "icon", "product", "button"]
 Angle: TypeAlias = Literal["front", "side", "three-quarter", "top"]
 Lighting: TypeAlias = Literal["studio", "natural", "dramatic", "soft"]
 Time: TypeAlias = Literal["day", "sunset", "night", "dawn"]
@@ -39,7 +40,7 @@ class Item:
         return f"{self.name} {self.said}" if self.name == "person" else self.name
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Scheme:
     """Represent a set of colours that go together."""
 
@@ -92,7 +93,7 @@ class Plan:
     @property
     def scheme(self) -> Scheme:
         """The colours that go with this picture."""
-        return _PALETTES.get(self.palette) or SCHEMES[self.seed % len(SCHEMES)]
+        return _SCHEMES[self.palette or str(self.seed % _OPEN)]
 
     @property
     def everything(self) -> tuple[Item, ...]:
@@ -100,23 +101,7 @@ class Plan:
         return self.items + self.extras
 
 
-def _scheme(ground: str, main: str, second: str, accent: str, ink: str) -> Scheme:
-    return Scheme(ground=rgb(ground), main=rgb(main), second=rgb(second), accent=rgb(accent),
-                  ink=rgb(ink))  # fmt: skip
-
-
-SCHEMES = (
-    _scheme("#f6efe4", "#d9694a", "#2f6f73", "#f2b84b", "#2b2d42"),
-    _scheme("#e8f2ee", "#2f8f83", "#f4a259", "#f25f5c", "#1f3a3d"),
-    _scheme("#f1ecfa", "#6a5acd", "#f28ab2", "#ffc857", "#2d2350"),
-    _scheme("#fdf0ea", "#e4576b", "#355070", "#f7b267", "#2b2140"),
-    _scheme("#eaf2fb", "#3a6fd8", "#00a6a6", "#ff9f5a", "#14213d"),
-    _scheme("#f3f2e7", "#55784a", "#c96f4a", "#e9c46a", "#26342a"),
-    _scheme("#fff4dc", "#e07a2f", "#3d5a80", "#7fb5d1", "#293241"),
-    _scheme("#ebf3f0", "#264653", "#2a9d8f", "#e76f51", "#16262d"),
-)
-
-_PALETTES = {
-    "warm": _scheme("#fbf1df", "#c8623f", "#8a4b38", "#eaa94f", "#3a2620"),
-    "cool": _scheme("#edf3f8", "#2f6f9f", "#3f9c9a", "#8fb8e8", "#16283d"),
+_SCHEMES = {
+    name: Scheme(*map(rgb, inks.split())) for name, inks in words.SECTIONS["schemes"].items()
 }
+_OPEN = len(_SCHEMES) - 2  # those that no word chooses

@@ -3,9 +3,8 @@ Posters, for prompts that name nothing known: their words, well set, on a compos
 """
 
 import functools
-import random
 
-from imagesession._offline.sketch import path, symbols
+from imagesession._offline.sketch import symbols
 from imagesession._offline.sketch.canvas import Linear, Pen, down, fade
 from imagesession._offline.sketch.colour import Colour, dark, light, luminance, mix
 from imagesession._offline.sketch.lettering import fitting, letter, lines
@@ -68,39 +67,11 @@ def _set(plan: Plan, pen: Pen, w: float, h: float, ink: Colour) -> None:
 
 
 def ground(plan: Plan, pen: Pen, w: float, h: float, *, calm: bool = False) -> None:
-    """Paint a ground for a sign: soft shapes around the middle, or nothing if it is to be calm."""
-    a, b, c, _ = colours(plan)
+    """Paint a ground for a sign: circles around the middle, or nothing if it is to be calm."""
+    a = colours(plan)[0]
     base = plan.ground or (light(plan.scheme.ground, 0.2) if calm else light(a, 0.78))
     pen.rect(0, 0, w, h, Linear((0, 0), (w, h), fade(light(base, 0.3), base)))
     if calm:
         return
-    rng = random.Random(plan.seed)
     for share, r in ((0.62, 470), (0.5, 380)):
         pen.circle(w / 2, h / 2, r, mix(base, light(a, 0.45), 1 - share))
-    for i in range(9):
-        across, along = rng.uniform(-1, 1), rng.uniform(-1, 1)
-        if max(abs(across), abs(along)) < 0.62:
-            across = 0.8 if across > 0 else -0.8
-        x, y, reach = w * (0.5 + across * 0.46), h * (0.5 + along * 0.46), rng.uniform(10, 26)
-        ink = (a, b, c)[i % 3]
-        if i % 3:
-            pen.circle(x, y, reach * 0.7, ink, alpha=0.75)
-        else:
-            pen.shape([path.star(x, y, reach, reach * 0.4, 4)], ink, alpha=0.85)
-
-
-def mesh(plan: Plan, pen: Pen, w: float, h: float) -> None:
-    """Paint soft coloured light, as a background."""
-    rng = random.Random(plan.seed)
-    inks = colours(plan)
-    base = plan.ground or light(inks[0], 0.5)
-    pen.rect(0, 0, w, h, Linear((0, 0), (w, h), fade(light(base, 0.3), inks[0])))
-    with pen.role("glow"):
-        for i in range(7):
-            x, y = w * rng.uniform(-0.05, 1.05), h * rng.uniform(-0.05, 1.05)
-            pen.glow(x, y, rng.uniform(380, 700), inks[i % 3], 0.8)
-    for i in range(3):
-        y = h * (0.55 + 0.14 * i)
-        points = [(k * w / 4 - w / 8, y + rng.uniform(-90, 90)) for k in range(6)]
-        pen.shape([(*path.smooth(points, closed=False), (w * 1.2, h + 9), (-w * 0.2, h + 9))],
-                  inks[i], alpha=0.22)  # fmt: skip

@@ -5,17 +5,18 @@ Photograph products: one subject on a plain ground, seen from an angle, in a lig
 import attrs
 
 from imagesession._offline.sketch import symbols
-from imagesession._offline.sketch.angles import FLAT, seen
 from imagesession._offline.sketch.canvas import Linear, Pen, Stop, down, recoloured
 from imagesession._offline.sketch.colour import Change, Colour, dark, light, luminance, rgb
 from imagesession._offline.sketch.plan import Item, Lighting, Plan, Time
 from imagesession._offline.sketch.scene import scene
 from imagesession._offline.sketch.staging import (
+    FLAT,
     NIGHT,
     dim,
     is_dark,
     mirrored,
     put,
+    seen,
     shadow,
     tone_of,
     who,
@@ -73,10 +74,9 @@ def product(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
     with pen.role("ground"):
         _ground(plan, pen, w, h, ground)
     items = (plan.everything or (Item(name="bottle"),))[:4]
-    bob = 8 * (abs(phase - 0.5) * 4 - 1) if phase else 0
     for i, item in reversed(list(enumerate(items))):
         place = _placed(plan, item, i, len(items), (w, h))
-        _stand(plan, pen, item, place, ground, bob)
+        _stand(plan, pen, item, place, ground)
 
 
 def _ground(plan: Plan, pen: Pen, w: float, h: float, ground: Colour) -> None:
@@ -109,7 +109,7 @@ def _extent(plan: Plan, item: Item) -> tuple[float, float, float, float]:
     return symbols.extent(item.name, parts)
 
 
-def _stand(plan: Plan, pen: Pen, item: Item, place: _Place, ground: Colour, bob: float) -> None:
+def _stand(plan: Plan, pen: Pen, item: Item, place: _Place, ground: Colour) -> None:
     lamp = _LAMPS[plan.lighting]
     tone = tone_of(item, plan, ground)
     x, base, size = place.x, place.base, place.size
@@ -123,11 +123,11 @@ def _stand(plan: Plan, pen: Pen, item: Item, place: _Place, ground: Colour, bob:
             plan.angle, x, base, size,
         )  # fmt: skip
     before = len(pen.marks)
-    put(pen, item, tone, x, base + bob, size, plan=plan, flip=plan.mirrored)
+    put(pen, item, tone, x, base, size, plan=plan, flip=plan.mirrored)
     marks = pen.marks[before:]
     if lamp.changes:
         marks = [recoloured(mark, lamp.changes) for mark in marks]
-    pen.marks[before:] = seen(marks, plan.angle, x, base + bob, size)
+    pen.marks[before:] = seen(marks, plan.angle, x, base, size)
 
 
 def _shadow(plan: Plan, pen: Pen, item: Item, place: _Place, strength: float) -> None:

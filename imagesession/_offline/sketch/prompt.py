@@ -18,33 +18,19 @@ from imagesession._offline.sketch.looks import refined_look
 from imagesession._offline.sketch.naming import READ, Found, find, keyword, label, letters, shape
 from imagesession._offline.sketch.plan import Item, Plan, Time
 from imagesession._offline.sketch.symbols import TABLE
+from imagesession._offline.sketch.words import SECTIONS
 
 _PALE = rgb("#fbfaf5")
 _SCENIC = frozenset({"sun", "moon", "cloud", "tree", "stars"})
 # A finding in a list: "- Low contrast (whole picture): Increase the contrast."
-_FINDING = re.compile(
-    r"^[ \t]*(?:[-*•]|\d+[.)])[ \t]*[^\n:]{1,200}\([^()\n]*\)[ \t]*:", re.MULTILINE
-)
+_FINDING = lexicon.rule("finding")
 # What is to be kept is not to be changed, until the sentence ends or turns to what is to be done.
-_KEPT = re.compile(
-    r"\b(?:please |but |and )?(?:keep|keeping|preserve|preserving|retain|retaining|maintain|"
-    r"maintaining|(?:do not|don't|without) (?:change|changing|touch|touching|alter|altering))\b"
-    r"(?! (?:it|things)\b)"
-    r"(?:(?!\bbut\b|\band (?:make|add|change|turn|put|remove|then)\b|"
-    r", (?:make|add|change|turn|put)\b)[^.;!\n])*",
-    re.IGNORECASE,
-)
+_KEPT = lexicon.rule("kept")
 
 
 # What a title does without: orders to draw it, and the kind of picture it is.
-_ORDER = re.compile(
-    r"^\W*(?:please )?(?:draw|paint|create|generate|make|design|sketch)(?: me)?\b", re.IGNORECASE
-)
-_KIND = re.compile(
-    r"^\W*(?:(?:an?|the) )?(?:(?:photo|picture|image|illustration|poster|drawing|painting|hero|"
-    r"banner)\s)+(?:image |banner )?(?:of|for) ",
-    re.IGNORECASE,
-)
+_ORDER = lexicon.rule("order")
+_KIND = lexicon.rule("kind")
 
 
 def crc(text: str) -> int:
@@ -99,8 +85,6 @@ def _opened(prompt: str, seed: int) -> Plan:
     lettering = letters(prompt, layout)
     text = _lower(_unlettered(prompt, layout))
     found = find(text)
-    if layout is None and re.search(r"\bbackground\b", text) and not found.items:
-        layout = "pattern"
     items = found.items
     if not items and lettering and layout:
         items = find(lettering.lower()).items
@@ -128,7 +112,7 @@ def _strange(found: Found, lettering: str) -> tuple[str, ...]:
 
 def _as_poster(start: Plan, prompt: str) -> Plan:
     # What names nothing known becomes a poster with its own words.
-    if start.items or start.layout not in {"scene", "hero", "product"}:
+    if start.items or start.layout not in {"scene", "product"}:
         return start
     if start.layout == "scene" and not start.lettering and (start.time or start.weather):
         return start
@@ -158,7 +142,7 @@ def _time(text: str, found: Found) -> Time | None:
 
 def _in_palette(before: Plan, look: tuple[Change, ...]) -> tuple[Plan, tuple[Change, ...]]:
     # Signs have few colours: warmer ones are chosen, since merely tinted ones look ill.
-    if before.layout not in {"logo", "icon", "pattern"}:
+    if before.layout not in {"logo", "icon"}:
         return before, look
     after, out = before, list[Change]()
     for change in look:
@@ -194,9 +178,15 @@ def refine(before: Plan, prompt: str) -> Plan:
         # The picture at hand counts as the first take.
         return framing.taken(after, max(1, said.take) + 1)
     unknown = tuple(dict.fromkeys((*before.unknown, *_strange(found, words))))[-4:]
-    if after == before:
+    if after == before and not _is_so(found, text):
         return attrs.evolve(before, idle=(*before.idle, printable(said.text, 80)), unknown=unknown)
     return attrs.evolve(after, unknown=unknown)
+
+
+def _is_so(found: Found, text: str) -> bool:
+    # What asks for what is there changes nothing, and was understood all the same.
+    known = (*lexicon.TIMES, *lexicon.WEATHER)
+    return bool(found.items) or any(rule.search(text) for _, rule in known)
 
 
 def _renamed(before: Plan, found: Found, text: str) -> Plan:
@@ -238,7 +228,7 @@ def _merged(item: Item, known: dict[str, Item]) -> Item:
 def _without(before: Plan, found: Found) -> Plan:
     # Only what is there, or may be part of a landscape, can be taken away.
     have = {item.name for item in before.everything}
-    scenic = _SCENIC if before.layout in {"scene", "hero"} else frozenset[str]()
+    scenic = _SCENIC if before.layout == "scene" else frozenset[str]()
     gone = set(found.removed) & (have | scenic)
     if not gone:
         return before
@@ -258,8 +248,6 @@ def _relaid(before: Plan, text: str) -> Plan:
     layout = before.layout
     if re.search(r"\b(?:as|into|an?|make)\b", text):
         layout = lexicon.first(lexicon.LAYOUTS, text) or layout
-    if layout == "hero" and before.layout != "scene":
-        layout = before.layout  # "a banner version" of a logo is still the logo
     styles = tuple(name for name, rule in lexicon.STYLES if rule.search(text))
     if refused and not re.search(r"less detail|less busy|no detail", text):
         return attrs.evolve(before, weather=before.weather - weather,
@@ -270,20 +258,20 @@ def _relaid(before: Plan, text: str) -> Plan:
     )  # fmt: skip
 
 
-_MAKE = re.compile(r"\b(?:make|turn|change|paint|colou?r|recolou?r|in|into|be|all)\b")
+_MAKE = lexicon.rule("make")
 
 
 def _recoloured(before: Plan, found: Found, text: str) -> Plan:
     after = before
     if found.accent:
-        share = 0.16 if after.layout in {"scene", "hero"} else 0.05
+        share = 0.16 if after.layout == "scene" else 0.05
         tint = Change(kind="tint", amount=share, colour=found.accent)
         after = attrs.evolve(after, accent=found.accent, changes=(*after.changes, tint))
     if found.ground:
         after = attrs.evolve(after, ground=_grounded(found, text))
     relative = re.search(r"\bmore\b|\btint|\bhue|\bshade", text)
     for colour in found.colours[:2]:
-        if relative or after.layout in {"scene", "hero", "pattern"} or not _MAKE.search(text):
+        if relative or after.layout == "scene" or not _MAKE.search(text):
             tint = Change(kind="tint", amount=0.42, colour=colour)
             after = attrs.evolve(after, changes=(*after.changes, tint))
         elif after.items:
@@ -294,24 +282,10 @@ def _recoloured(before: Plan, found: Found, text: str) -> Plan:
     return after
 
 
-_STEPS = (
-    # Light comes "from the upper left"; only what is to go there moves.
-    (re.compile(r"(?<!from the )(?<!upper )(?<!lower )\bleft\b"), (-0.14, 0.0)),
-    (re.compile(r"\b(?:to the )right\b|\bright side\b"), (0.14, 0.0)),
-    (
-        re.compile(r"\b(?:move|put|place)\b.*\bhigher\b|\b(?:upwards?|move up|to the top)\b"),
-        (0.0, -0.1),
-    ),
-    (
-        re.compile(r"\b(?:move|put|place)\b.*\blower\b|\b(?:downwards?|move down|to the bottom)\b"),
-        (0.0, 0.1),
-    ),
-)
-_BIGGER = re.compile(
-    r"\b(?:bigger|larger|enlarge|huge|zoom in|closer|close-?up|increase the size)\b"
-)
-_SMALLER = re.compile(r"\b(?:smaller|shrink|tiny|zoom out|further|farther|reduce the size)\b")
-_CROP = re.compile(r"\bcrop|\b(?:trim|cut|remove)\b[\w ]*\b(?:margins?|borders?)\b")
+_STEPS = tuple((re.compile(said), step.split()) for step, said in SECTIONS["steps"].items())
+_BIGGER = lexicon.rule("bigger")
+_SMALLER = lexicon.rule("smaller")
+_CROP = lexicon.rule("crop")
 
 
 def _moved(before: Plan, text: str) -> Plan:
@@ -328,8 +302,8 @@ def _moved(before: Plan, text: str) -> Plan:
     for rule, (dx, dy) in _STEPS:
         if rule.search(text):
             x, y = after.shift
-            after = attrs.evolve(after, shift=(max(-0.4, min(0.4, x + dx)),
-                                               max(-0.3, min(0.3, y + dy))))  # fmt: skip
+            after = attrs.evolve(after, shift=(max(-0.4, min(0.4, x + float(dx))),
+                                               max(-0.3, min(0.3, y + float(dy)))))  # fmt: skip
     return after
 
 
@@ -358,7 +332,7 @@ def _looking(before: Plan, text: str) -> Plan:
     # What is said of the ground alone is not to change the whole picture.
     rest = lexicon.LIGHT_GROUND.sub(" ", lexicon.DARK_GROUND.sub(" ", text))
     look: tuple[Change, ...] = ()
-    if before.layout in {"scene", "hero"} and lexicon.STORMY.search(rest):
+    if before.layout == "scene" and lexicon.STORMY.search(rest):
         # It is the sky that darkens; the rest only gains a little contrast.
         before, rest = attrs.evolve(before, stormy=True), lexicon.STORMY.sub(" ", rest)
         look = (Change(kind="contrast", amount=1.06),)

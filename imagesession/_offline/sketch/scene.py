@@ -3,23 +3,21 @@ Scenes: landscapes, streets, seas, skies and rooms, with their subjects in them.
 """
 
 from imagesession._offline.sketch import grounds, poster
-from imagesession._offline.sketch.angles import seen
 from imagesession._offline.sketch.canvas import Pen, faded
 from imagesession._offline.sketch.colour import Colour, light, luminance, mix, rgb
 from imagesession._offline.sketch.grounds import Stage
 from imagesession._offline.sketch.light import light_of
 from imagesession._offline.sketch.plan import Item, Plan
-from imagesession._offline.sketch.staging import lit, put, shadow, surroundings, tone_of
+from imagesession._offline.sketch.staging import lit, put, seen, shadow, surroundings, tone_of
 from imagesession._offline.sketch.symbols import TABLE
 
 _PARTS = frozenset({"button", "dashboard"})  # of a user interface: they stand alone
 _DESKTOP = frozenset({"laptop", "lamp", "tablet", "chair", "plant"})
 
 
-def scene(plan: Plan, pen: Pen, w: float, h: float, *, phase: float = 0.0,
-          centre: float = 0.5) -> None:  # fmt: skip
+def scene(plan: Plan, pen: Pen, w: float, h: float, *, phase: float = 0.0) -> None:
     """Draw the scene that a plan asks for."""
-    stage = Stage(plan=plan, pen=pen, w=w, h=h, air=light_of(plan), centre=centre, phase=phase)
+    stage = Stage(plan=plan, pen=pen, w=w, h=h, air=light_of(plan), phase=phase)
     objects = [item for item in plan.everything if TABLE[item.name].place not in {"sky", "land"}]
     if plan.items and plan.items[0].name == "desk":
         # A desk is drawn with these on it.
@@ -72,7 +70,7 @@ def _room(stage: Stage, item: Item) -> float:
         wall = mix(wall, rgb("#27305c"), 0.72)
     window = bool(plan.time or plan.weather or plan.seed % 3 == 0) or _indoors(stage)
     floor = grounds.room(stage, wall, window=window)
-    if w > 1250 and stage.centre == 0.5 and not stage.has("plant"):
+    if w > 1250 and not stage.has("plant"):
         for side in (0.1, 0.9) if w > 1700 else (0.9,):
             plant = Item(name="plant")
             put(stage.pen, plant, tone_of(plant, Plan()), w * side, floor + 40, 330,
@@ -141,7 +139,7 @@ def _cast(stage: Stage, objects: list[Item], foot: float) -> None:
         beside = 0.84 if item.name == objects[0].name == "person" else 0.52
         size = 560 * subject.size * (plan.zoom if main else min(plan.zoom, 1.0) * beside)
         size = min(size, stage.h * (1.1 if main else beside), stage.w * 1.1)
-        x = stage.w * (stage.centre + plan.shift[0]) if side is None else stage.w * side
+        x = stage.w * (0.5 + plan.shift[0]) if side is None else stage.w * side
         y = foot + stage.h * plan.shift[1] + (0 if main else -6)
         bob = 14 * (abs(stage.phase - 0.5) * 4 - 1) if stage.phase else 0
         if subject.place in {"air", "space", "under"}:
@@ -159,13 +157,9 @@ def _cast(stage: Stage, objects: list[Item], foot: float) -> None:
 
 
 def _sides(stage: Stage, count: int) -> list[float]:
-    first = 0.17 if stage.centre > 0.45 else 0.9
-    if _indoors(stage):
-        first = stage.centre - 0.29  # the desk is near those who work at it
-    spots = [first, 1.03 - first, 0.33, 0.7, 0.06, 0.94, 0.5]
-    if stage.centre != 0.5:
-        spots = [s for s in spots if abs(s - stage.centre) > 0.2] + spots
-    return spots[: max(0, count)]
+    # A desk is near those who work at it.
+    first = 0.21 if _indoors(stage) else 0.17
+    return [first, 1.03 - first, 0.33, 0.7, 0.06, 0.94, 0.5][: max(0, count)]
 
 
 def _ground_contact(stage: Stage, item: Item, x: float, y: float, size: float) -> None:

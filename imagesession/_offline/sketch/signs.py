@@ -14,7 +14,7 @@ from imagesession._offline.sketch.staging import ground_of, is_dark, put, tone_o
 from imagesession._offline.sketch.symbols import TABLE, Tone
 
 
-def logo(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
+def logo(plan: Plan, pen: Pen, w: float, h: float) -> None:
     """Draw a mark on a plain ground, with its lettering below it or beside it."""
     ground = ground_of(plan)
     with pen.role("ground"):
@@ -27,7 +27,6 @@ def logo(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
     minimal = plan.styles.count("minimal")
     full = 660 if wide else 500 if word else 600
     size = min(full, w * (0.4 if wide else 0.62)) * plan.zoom * 0.86 ** max(0, minimal - 1)
-    bob = 12 * (abs(phase - 0.5) * 4 - 1) if phase else 0
     letter = 96.0
     length = _line(word, letter) if word else 0.0
     if word and wide:
@@ -42,10 +41,7 @@ def logo(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
         x, y = w / 2, h * (0.42 if word else 0.5)
         at = (w / 2, y + size * 0.5 + 130)
     x += plan.shift[0] * w
-    y += plan.shift[1] * h + bob
-    if not minimal and plan.seed % 3 and "outline" not in plan.styles:
-        _emblem(plan, pen, x, y, size, ground)
-        size *= 0.8
+    y += plan.shift[1] * h
     _mark(plan, pen, x, y, size, ground)
     if word:
         ink = plan.scheme.ink if luminance(ground) > 120 else rgb("#f6f1e6")
@@ -87,7 +83,9 @@ def _wordmark(plan: Plan, pen: Pen, word: str, at: tuple[float, float], letter: 
 
 def _mark(plan: Plan, pen: Pen, x: float, y: float, size: float, ground: Colour) -> None:
     if not plan.items:
-        _monogram(plan, pen, x, y, size, ground)
+        tone = _logo_tone(Item(name="star"), plan, ground)
+        pen.circle(x, y, size * 0.42, tone.main)
+        _initial(plan, pen, (x, y), size * 0.4, tone.main)
     every = plan.everything[:5]
     above = next((i for i in every[1:] if TABLE[i.name].place == "sky"), None)
     if above:
@@ -109,52 +107,7 @@ def _mark(plan: Plan, pen: Pen, x: float, y: float, size: float, ground: Colour)
                 plan=plan)  # fmt: skip
 
 
-def _monogram(plan: Plan, pen: Pen, x: float, y: float, size: float, ground: Colour) -> None:
-    tone = _logo_tone(Item(name="star"), plan, ground)
-    word = plan.lettering or plan.keyword
-    letters = "".join(part[0] for part in word.split()[:2]).upper()
-    r = size * 0.46
-    match plan.seed // 3 % 4:
-        case 0:
-            pen.circle(x, y, r, tone.main)
-            pen.shape([path.arc(x, y, r, 20, 160)], tone.dark, alpha=0.5)
-        case 1:
-            pen.shape([_squircle(x, y, r)], Linear((x - r, y - r), (x + r, y + r), (
-                Stop(0, tone.light), Stop(1, tone.main))))  # fmt: skip
-        case 2:
-            with pen.placed(x, y, turn=45):
-                pen.rect(-r * 0.78, -r * 0.78, r * 1.56, r * 1.56, tone.main, radius=r * 0.2)
-            pen.ring(x, y, r * 0.7, tone.light, r * 0.04)
-        case _:
-            pen.circle(x - r * 0.3, y, r * 0.7, tone.main)
-            pen.circle(x + r * 0.3, y, r * 0.7, tone.accent, alpha=0.85)
-    if letters:
-        size = r * (0.95 if len(letters) == 1 else 0.72)
-        set_line(pen, letters, x, y, size, light(tone.main, 0.92), bold=0.02)
-    else:
-        pen.shape([path.star(x, y, r * 0.5, r * 0.2, 4 + plan.seed % 4)], light(tone.main, 0.9))
-
-
-def _emblem(plan: Plan, pen: Pen, x: float, y: float, size: float, ground: Colour) -> None:
-    ink = mix(ground, plan.accent or plan.scheme.accent, 0.34)
-    if plan.seed % 3 == 1:
-        pen.circle(x, y, size * 0.56, ink)
-    else:
-        pen.shape([_squircle(x, y, size * 0.54)], ink)
-
-
-def _squircle(x: float, y: float, r: float) -> path.Contour:
-    k = r * 0.94
-    return (
-        (x, y - r),
-        (x + k, y - r, x + r, y - k, x + r, y),
-        (x + r, y + k, x + k, y + r, x, y + r),
-        (x - k, y + r, x - r, y + k, x - r, y),
-        (x - r, y - k, x - k, y - r, x, y - r),
-    )
-
-
-def icon(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
+def icon(plan: Plan, pen: Pen, w: float, h: float) -> None:
     """Draw a sign on a tile with round corners."""
     ground = plan.ground or (rgb("#12151d") if is_dark(plan) else light(plan.scheme.main, 0.86))
     flat = "flat" in plan.styles or "minimal" in plan.styles or "outline" in plan.styles
@@ -181,9 +134,8 @@ def icon(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
     ink = tile if flat else Linear((x - r, y - r), (x + r, y + r), (
         Stop(0, light(tile, 0.24)), Stop(1, dark(tile, 0.12))))  # fmt: skip
     pen.shape([path.rectangle(x - r, y - r, 2 * r, 2 * r, r * 0.44)], ink)
-    y += 10 * (abs(phase - 0.5) * 4 - 1) if phase else 0
     if not plan.items:
-        _monogram(attrs.evolve(plan, ground=tile), pen, x, y, r * 1.2, tile)
+        _initial(plan, pen, (x, y), r, tile)
     for i, item in enumerate(plan.everything[:4]):
         tone = tone_of(item, plan, tile)
         if TABLE[item.name].place == "plain" and not own:
@@ -197,3 +149,10 @@ def icon(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
         dx = 0 if i == 0 else r * (0.62 if i % 2 else -0.62)
         dy = 0 if i == 0 else -r * 0.5
         put(pen, item, tone, x + dx, y + dy + s * 0.43, s, plan=plan, flip=plan.mirrored)
+
+
+def _initial(plan: Plan, pen: Pen, at: tuple[float, float], r: float, tile: Colour) -> None:
+    # A sign for nothing that is known has the first letter of what was asked.
+    letter = (plan.lettering or plan.keyword)[:1].upper()
+    ink = light(tile, 0.92) if luminance(tile) < 165 else dark(tile, 0.72)
+    set_line(pen, letter or "?", at[0], at[1], r * 1.1, ink, bold=0.02)

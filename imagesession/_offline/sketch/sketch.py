@@ -7,7 +7,6 @@ from PIL import Image
 
 from imagesession._offline.sketch import edit, encode, film, lexicon, naming, svg
 from imagesession._offline.sketch.briefs import brief
-from imagesession._offline.sketch.canvas import Drawing, Pen
 from imagesession._offline.sketch.caption import sentence
 from imagesession._offline.sketch.compose import compose
 from imagesession._offline.sketch.encode import EmbeddedState, Format
@@ -179,7 +178,7 @@ def render(
         count = max(1, min(60, frames)) if share >= 1 else 1
         pictures = [_picture(state, i / count, share) for i in range(count)]
         return encode.animate(pictures, frame_ms=frame_ms, note=note)
-    grained = not film.GRAINED.isdisjoint(_plan(state).styles)
+    grained = "watercolor" in _plan(state).styles
     return encode.encode(_picture(state, 0.0, share), format, compression=compression, note=note,
                          grained=grained)  # fmt: skip
 
@@ -229,9 +228,6 @@ def _closer(image: Image.Image, phase: float) -> Image.Image:
 def _drawn(state: SketchState, phase: float, share: float) -> Image.Image:
     plan, size = _plan(state), state.size
     drawing = compose(plan, size, transparent=state.transparent, phase=phase)
-    if "pixel" in plan.styles:
-        small = film.blocks(size, plan)
-        return film.mosaic(svg.pixels(drawing, small, transparent=state.transparent), size)
     if share < 1:
         # What will be blurred need not be drawn finely.
         k = max(1, min(4, min(size) // 200))
@@ -246,27 +242,6 @@ def _document(state: SketchState, note: str, share: float) -> bytes:
         png = encode.encode(_picture(state, 0.0, share), "png", compression=100, note=note)
         return svg.embedding(png, state.size, metadata=note, title=title)
     drawing = compose(plan, state.size, transparent=state.transparent)
-    if "pixel" in plan.styles:
-        small = svg.pixels(drawing, film.blocks(state.size, plan), transparent=state.transparent)
-        drawing = _squares(small, drawing)
     return svg.document(drawing, state.size, metadata=note, title=title,
                         transparent=state.transparent,
                         film=film.filter_of(plan, (1 - share) * 30))  # fmt: skip
-
-
-def _squares(small: Image.Image, like: Drawing) -> Drawing:
-    # Pixel art in an SVG document: one square a pixel, runs of equal ones joined.
-    few = film.mosaic(small, small.size).convert("RGBA")
-    pen = Pen()
-    sx, sy = like.width / few.width, like.height / few.height
-    for row in range(few.height):
-        begin = 0
-        for column in range(1, few.width + 1):
-            here = few.getpixel((begin, row))
-            if column < few.width and few.getpixel((column, row)) == here:
-                continue
-            if isinstance(here, tuple) and here[3]:
-                r, g, b = (int(part) for part in here[:3])
-                pen.rect(begin * sx, row * sy, (column - begin) * sx + 0.4, sy + 0.4, (r, g, b))
-            begin = column
-    return attrs.evolve(like, marks=tuple(pen.marks))

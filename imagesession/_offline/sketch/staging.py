@@ -13,8 +13,10 @@ from imagesession._offline.sketch.canvas import (
     Radial,
     Stop,
     Text,
+    Warp,
     flat_colour,
     recoloured,
+    warped,
 )
 from imagesession._offline.sketch.colour import (
     Change,
@@ -26,9 +28,10 @@ from imagesession._offline.sketch.colour import (
     mix,
     rgb,
 )
-from imagesession._offline.sketch.plan import Item, Plan
+from imagesession._offline.sketch.plan import Angle, Item, Plan
 from imagesession._offline.sketch.symbols import TABLE, Tone
 
+FLAT = 0.6  # how tall a thing looks from above
 NIGHT = rgb("#171b26")
 SHADE: Colour = (24, 20, 48)
 _SKIES = {"sunset": rgb("#ffb088"), "dawn": rgb("#f9cdd3"), "day": rgb("#cfe8f7")}
@@ -131,3 +134,18 @@ def surroundings(marks: list[Mark], *, cleared: int) -> list[Mark]:
             role = "ground" if mark.role == "subject" else mark.role
             out.append(attrs.evolve(mark, role=role, back=mark.back or i < cleared))
     return out
+
+
+def seen(marks: list[Mark], angle: Angle, x: float, base: float, size: float) -> list[Mark]:
+    """Show marks from an angle; x is their middle, base their foot, size the side of their box."""
+    eye = base - 0.6 * size
+    warps: dict[Angle, Warp] = {
+        "side": lambda p: (x - (p[0] - x) * 0.62, p[1]),
+        # Its right side recedes: it is smaller there, and its foot is higher.
+        "three-quarter": lambda p: (x + (p[0] - x) * 0.86 - size * 0.03,
+                                    eye + (p[1] - eye) * (1 - 0.16 * (p[0] - x) / size)),
+        # What is high is near to the eye, and so it is larger.
+        "top": lambda p: (x + (p[0] - x) * (0.78 + 0.42 * (base - p[1]) / size),
+                          base - (base - p[1]) * FLAT),
+    }  # fmt: skip
+    return marks if angle == "front" else [warped(mark, warps[angle]) for mark in marks]

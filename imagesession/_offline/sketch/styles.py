@@ -40,9 +40,7 @@ from imagesession._offline.sketch.plan import Plan
 Style: TypeAlias = Callable[[Drawing, Plan, int], Drawing]
 _PAPER = rgb("#fbf8f1")
 _SIGNS = frozenset({"logo", "icon", "product", "button"})
-_VINTAGE = (Change(kind="saturate", amount=0.62), Change(kind="sepia", amount=0.3),
-            Change(kind="warm", amount=0.6), Change(kind="contrast", amount=0.86))  # fmt: skip
-_PASTEL = (Change(kind="saturate", amount=0.85), Change(kind="bright", amount=0.42))
+_PALE = (Change(kind="saturate", amount=0.85), Change(kind="bright", amount=0.42))
 _DIM = (Change(kind="ambient", amount=0.62, colour=rgb("#3a4470")),)
 
 
@@ -65,7 +63,7 @@ def _each(drawing: Drawing, change: Callable[[int, Shape], list[Mark]]) -> Drawi
 
 def _minimal(drawing: Drawing, plan: Plan, times: int) -> Drawing:
     # Details go; asked for again, the shadows and the gradients go too.
-    scenic = plan.layout in {"scene", "hero"}
+    scenic = plan.layout == "scene"
     gone = {"detail", "shadow" if times > 1 else "", "" if scenic else "glow"}
     marks: list[Mark] = []
     for mark in drawing.marks:
@@ -179,17 +177,6 @@ def _neon(drawing: Drawing, plan: Plan, times: int) -> Drawing:
     return _lines(drawing, paper, vivid, 6.0 + times, keep=0.12)
 
 
-def _pencil(drawing: Drawing, plan: Plan, times: int) -> Drawing:
-    grey = _lines(drawing, rgb("#f8f5ee"), lambda c: mix(rgb("#4a4a50"), c, 0.22), 3.2, keep=0.18)
-
-    def drawn_twice(i: int, shape: Shape) -> list[Mark]:
-        again = attrs.evolve(shape, fill=None, alpha=0.5 * shape.alpha, width=shape.width * 0.7)
-        once = _wobbled(shape, plan.seed + i, 3.2 * times)
-        return [once, _wobbled(again, plan.seed + i + 5000, 6.5)] if shape.stroke else [once]
-
-    return _each(grey, drawn_twice)
-
-
 def _wobbled(shape: Shape, seed: int, amount: float) -> Shape:
     if len(shape.contours) > 12:
         return shape
@@ -228,7 +215,7 @@ def _watercolor(drawing: Drawing, plan: Plan, _: int) -> Drawing:
         under = attrs.evolve(base, alpha=pale.alpha * 0.78)
         return [under, wash] if ground else [under] if pale.role == "detail" else [under, wash, rim]
 
-    return attrs.evolve(_each(drawing, washed), paper=_PAPER)
+    return attrs.evolve(_each(drawing, washed), paper=_PAPER, loose=True)
 
 
 def _solid(drawing: Drawing, _: Plan, times: int) -> Drawing:
@@ -261,13 +248,10 @@ def _solid(drawing: Drawing, _: Plan, times: int) -> Drawing:
     return _each(drawing, modelled)
 
 
-def _tinted(changes: tuple[Change, ...]) -> Style:
-    def apply(drawing: Drawing, _: Plan, times: int) -> Drawing:
-        every = changes * min(2, times)
-        return attrs.evolve(drawing, marks=tuple(recoloured(m, every) for m in drawing.marks),
-                            paper=changed(drawing.paper, every))  # fmt: skip
-
-    return apply
+def _pastel(drawing: Drawing, _: Plan, times: int) -> Drawing:
+    every = _PALE * min(2, times)
+    return attrs.evolve(drawing, marks=tuple(recoloured(m, every) for m in drawing.marks),
+                        paper=changed(drawing.paper, every))  # fmt: skip
 
 
 def _dark(drawing: Drawing, plan: Plan, times: int) -> Drawing:
@@ -279,6 +263,6 @@ def _dark(drawing: Drawing, plan: Plan, times: int) -> Drawing:
 
 _STYLES: tuple[tuple[str, Style], ...] = (
     ("minimal", _minimal), ("dark", _dark), ("geometric", _geometric), ("3d", _solid),
-    ("vintage", _tinted(_VINTAGE)), ("pastel", _tinted(_PASTEL)), ("watercolor", _watercolor),
-    ("outline", _outline), ("pencil", _pencil), ("neon", _neon),
+    ("pastel", _pastel), ("watercolor", _watercolor),
+    ("outline", _outline), ("neon", _neon),
 )  # fmt: skip

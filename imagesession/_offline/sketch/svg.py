@@ -4,7 +4,8 @@ Write a drawing as an SVG document, and have resvg turn it into pixels.
 
 import base64
 import io
-import itertools
+import math
+from typing import TypeAlias
 from xml.sax.saxutils import escape
 
 import resvg_py
@@ -20,38 +21,29 @@ from imagesession._offline.sketch.canvas import (
     Shape,
     Stop,
     Text,
+    flat_colour,
 )
-from imagesession._offline.sketch.colour import hexed, mix
+from imagesession._offline.sketch.colour import hexed
 from imagesession._offline.sketch.path import Contour
 from imagesession._offline.sketch.pixels import resized
 
-_SOFT, _VEIL = 6, 3  # how many times smaller light, and rain, is rendered
-_WIDE = 40_000  # square units from which a gradient is worth laying in bands
+# How many times smaller light, land, land behind something, rain and fog are rendered.
+_SOFT, _LAND, _BEHIND, _VEIL, _FOG = 6, 1.5, 2.4, 3, 8
+_SMALL = 480  # pixels across, from which on that is worth it
+_BILINEAR = Image.Resampling.BILINEAR
+
+
+Box: TypeAlias = tuple[int, int, int, int]
 
 
 class _Writer:
-    """
-    Write marks, and collect their gradients, each once.
+    """Write marks, and collect their gradients, each once."""
 
-    Attributes:
-        pixel: How large a pixel is, if it is written for resvg, which takes 100 ms for a gradient
-            over a megapixel: wide ones are laid in bands of one tone each, which look the same and
-            take a tenth. 0 for people.
-    """
-
-    def __init__(self, pixel: float) -> None:
-        self.pixel = pixel
+    def __init__(self) -> None:
         self.defs: dict[str, str] = {}
 
     def mark(self, mark: Mark) -> str:
-        if isinstance(mark, Text):
-            return _text(mark)
-        fill = mark.fill
-        if self.pixel and isinstance(fill, Linear) and fill.start[0] == fill.end[0]:
-            x1, y1, x2, y2 = path.bounds(mark.contours)
-            if (x2 - x1) * (y2 - y1) > _WIDE and mark.stroke is None and len(mark.contours) == 1:
-                return self._bands(mark, fill, (y1, y2))
-        return self._shape(mark)
+        return _text(mark) if isinstance(mark, Text) else self._shape(mark)
 
     def _shape(self, shape: Shape) -> str:
         parts = [f'd="{_d(shape)}" fill="{self.paint(shape.fill)}"']
@@ -66,19 +58,6 @@ class _Writer:
         if shape.holes:
             parts.append('fill-rule="evenodd"')
         return f"<path {' '.join(parts)}/>"
-
-    def _bands(self, shape: Shape, fill: Linear, reach: tuple[float, float]) -> str:
-        outline = path.flatten(shape.contours[0], 10)
-        out: list[str] = []
-        for top, end, stop in _steps(fill):
-            # Cut between rows of pixels, no seam shows.
-            high = max(reach[0], round(top / self.pixel) * self.pixel)
-            low = min(reach[1], round(end / self.pixel) * self.pixel)
-            if low > high and stop.alpha * shape.alpha > 0.003:
-                part = path.between(outline, high, low)
-                d = " ".join(f"{_n(x)} {_n(y, 4)}" for x, y in part)
-                out.append(f'<path d="M{d}Z" {_flat(stop, shape.alpha)}/>' if part else "")
-        return "".join(out)
 
     def paint(self, ink: Paint | None) -> str:
         if ink is None:
@@ -122,7 +101,7 @@ def document(drawing: Drawing, size: tuple[int, int], *, metadata: str, title: s
         film: The body of a filter that lies over the whole picture, if there is one.
     """
     about = f"<title>{_safe(title)}</title>\n<metadata>{_safe(metadata)}</metadata>\n"
-    return _written(drawing, size, drawing.marks, about, quick=False, film=film,
+    return _written(drawing, size, drawing.marks, about, film=film,
                     paper=not transparent).encode("utf-8", "replace")  # fmt: skip
 
 
@@ -139,45 +118,105 @@ def embedding(png: bytes, size: tuple[int, int], *, metadata: str, title: str) -
 
 def pixels(drawing: Drawing, size: tuple[int, int], *, transparent: bool = False) -> Image.Image:
     """Render a drawing at a size in pixels, as RGB, or as RGBA without paper."""
-    marks = drawing.marks
-    if transparent or min(size) < 256:
-        image = _rendered(drawing, size, marks, paper=not transparent)
+    if transparent or min(size) < _SMALL:
+        image = _rendered(drawing, size, drawing.marks, paper=not transparent)
         return image if transparent else image.convert("RGB")
-    # Nothing but light and shade at first: rendered small and enlarged, it looks the same. So does
-    # rain at the end, which would take as long as all the rest.
-    soft, last = _soft_marks(drawing), _weather(marks)
-    image = _rendered(drawing, size, marks[soft:last], paper=not soft)
-    if soft:
-        ground = _enlarged(drawing, size, marks[:soft], _SOFT, paper=True).convert("RGB")
-        ground.paste(image, (0, 0), image)
-        image = ground
-    image = image.convert("RGB")
-    if last < len(marks):
-        veil = _enlarged(drawing, size, marks[last:], _VEIL, paper=False)
-        image.paste(veil, (0, 0), veil)
+    # Most of the time goes by the number of pixels that resvg hands over. So light and shade, land
+    # and rain are rendered smaller and enlarged, and only what stands before them is not.
+    soft, land, last = _parts(drawing)
+    alone = land == last and not drawing.loose
+    few = size if land == soft else _fewer(size, _LAND if alone else _BEHIND)
+    image = _light(drawing, few, drawing.marks[:soft])
+    _laid(image, drawing, drawing.marks[soft:land])
+    if few != size:
+        # Behind something, nobody looks for sharp edges.
+        image = resized(image, size, Image.Resampling.BICUBIC if alone else _BILINEAR)
+    _laid(image, drawing, drawing.marks[land:last])
+    if last < len(drawing.marks):
+        _fall(image, drawing, drawing.marks[last:])
     return image
 
 
-def _enlarged(drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], k: int, *,
-              paper: bool) -> Image.Image:  # fmt: skip
-    few = _rendered(drawing, (-(-size[0] // k), -(-size[1] // k)), marks, paper=paper)
-    return resized(few, size, Image.Resampling.BILINEAR)
+def _light(drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...]) -> Image.Image:
+    if not marks:
+        return Image.new("RGB", size, drawing.paper)
+    few = _rendered(drawing, _fewer(size, _SOFT), marks, paper=True)
+    return resized(few.convert("RGB"), size, _BILINEAR)
 
 
-def _weather(marks: tuple[Mark, ...]) -> int:
-    # Where the rain begins, if it is the last of all.
+def _laid(image: Image.Image, drawing: Drawing, marks: tuple[Mark, ...]) -> None:
+    # What is rendered in its own box costs nothing for what lies around it.
+    box = _box(marks, drawing, image.size)
+    if box[2] > box[0] and box[3] > box[1]:
+        layer = _rendered(drawing, image.size, marks, paper=False, box=box)
+        image.paste(layer, box[:2], layer)
+
+
+def _fall(image: Image.Image, drawing: Drawing, marks: tuple[Mark, ...]) -> None:
+    # Rain, snow and fog have one colour each, so that only their alpha has to be enlarged.
+    inks = {m.stroke or flat_colour(m.fill) for m in marks if isinstance(m, Shape)}
+    foggy = all(isinstance(m, Shape) and isinstance(m.fill, Linear) for m in marks)
+    few = _fewer(image.size, _FOG if foggy else _VEIL)
+    layer = _rendered(drawing, few, marks, paper=False)
+    if len(inks) == 1:
+        alpha = resized(layer.getchannel("A"), image.size, _BILINEAR)
+        image.paste(inks.pop(), (0, 0), alpha)
+    else:
+        veil = resized(layer, image.size, _BILINEAR)
+        image.paste(veil, (0, 0), veil)
+
+
+def _box(marks: tuple[Mark, ...], drawing: Drawing, size: tuple[int, int]) -> Box:
+    # The pixels that marks may touch.
+    edges = [_reach(mark) for mark in marks if mark.alpha > 0]
+    if not edges:
+        return (0, 0, 0, 0)
+    left, top, right, bottom = zip(*edges, strict=True)
+    k, m = size[0] / drawing.width, size[1] / drawing.height
+    return (
+        max(0, int(min(left) * k) - 2), max(0, int(min(top) * m) - 2),
+        min(size[0], int(max(right) * k) + 3), min(size[1], int(max(bottom) * m) + 3),
+    )  # fmt: skip
+
+
+def _reach(mark: Mark) -> tuple[float, float, float, float]:
+    if isinstance(mark, Text):
+        (x, y), wide, tall = mark.at, mark.width / 2 + mark.size * 0.2, mark.size
+        return (x - wide, y - tall, x + wide, y + tall)
+    xs = [x for contour in mark.contours for seg in contour for x in seg[::2]]
+    ys = [y for contour in mark.contours for seg in contour for y in seg[1::2]]
+    wide = mark.width if mark.stroke else 0.0
+    return (min(xs) - wide, min(ys) - wide, max(xs) + wide, max(ys) + wide)
+
+
+def _fewer(size: tuple[int, int], k: float) -> tuple[int, int]:
+    return (math.ceil(size[0] / k), math.ceil(size[1] / k))
+
+
+def _parts(drawing: Drawing) -> tuple[int, int, int]:
+    # Where the land begins, where what stands before it, and where the rain.
+    marks = drawing.marks
+    soft = land = _soft_marks(drawing)
     last = len(marks)
-    while last and marks[last - 1].role == "weather":
+    while last > soft and marks[last - 1].role == "weather":
         last -= 1
-    return last
+    while land < last and (drawing.loose or marks[land].role not in {"subject", "lettering"}):
+        land += 1
+    # Its details may come before the rest of it.
+    while soft < land < last and _is_fine(marks[land - 1]):
+        land -= 1
+    return soft, land, last
 
 
-def _rendered(
-    drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], *, paper: bool
-) -> Image.Image:
+def _is_fine(mark: Mark) -> bool:
+    return isinstance(mark, Shape) and mark.role == "detail" and not mark.back
+
+
+def _rendered(drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], *, paper: bool,
+              box: Box | None = None) -> Image.Image:  # fmt: skip
     plain = all(mark.text.isascii() for mark in marks if isinstance(mark, Text))
     data = resvg_py.svg_to_bytes(
-        svg_string=_written(drawing, size, marks, "", quick=True, paper=paper),
+        svg_string=_written(drawing, size, marks, "", paper=paper, box=box),
         # Looking for the machine's fonts takes time, and ASCII needs none of them.
         skip_system_fonts=plain, font_files=[lettering.font_file()],
     )  # fmt: skip
@@ -187,10 +226,10 @@ def _rendered(
 
 
 def _written(
-    drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], about: str, *, quick: bool,
-    paper: bool, film: str = "",
+    drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], about: str, *, paper: bool,
+    film: str = "", box: Box | None = None,
 ) -> str:  # fmt: skip
-    writer = _Writer(drawing.height / size[1] if quick else 0)
+    writer = _Writer()
     body = "\n".join(writer.mark(mark) for mark in marks if mark.alpha > 0)
     defs = "".join(writer.defs.values())
     if film:
@@ -198,17 +237,20 @@ def _written(
     w, h = _n(drawing.width), _n(drawing.height)
     ground = f'<rect width="{w}" height="{h}" fill="{hexed(drawing.paper)}"/>\n' if paper else ""
     worn = ' filter="url(#film)"' if film else ""
+    left, top, right, bottom = box or (0, 0, *size)
+    k, m = drawing.width / size[0], drawing.height / size[1]
+    part = (left * k, top * m, (right - left) * k, (bottom - top) * m)
+    view = " ".join(_n(value, 4) for value in part)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{size[0]}" height="{size[1]}" '
-        f'viewBox="0 0 {w} {h}" preserveAspectRatio="none">\n{about}<defs>{defs}</defs>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{right - left}" height="{bottom - top}" '
+        f'viewBox="{view}" preserveAspectRatio="none">\n{about}<defs>{defs}</defs>\n'
         f'<g stroke-linecap="round" stroke-linejoin="round"{worn}>\n{ground}{body}\n</g>\n</svg>\n'
     )
 
 
 def _soft_marks(drawing: Drawing) -> int:
-    # How many of the first marks have no edge to be seen; none, if bands do as well.
+    # How many of the first marks have no edge to be seen.
     count = 0
-    worth = False
     for mark in drawing.marks:
         if isinstance(mark, Text) or mark.stroke or len(mark.contours) != 1:
             break
@@ -217,32 +259,8 @@ def _soft_marks(drawing: Drawing) -> int:
         lit = mark.role == "glow" and (mark.alpha < 0.2 or isinstance(mark.fill, (Linear, Radial)))
         if not (covers and len(mark.contours[0]) == 4) and not lit:
             break
-        slanted = isinstance(mark.fill, Linear) and mark.fill.start[0] != mark.fill.end[0]
-        worth = worth or lit or slanted
         count += 1
-    return count if worth else 0
-
-
-def _steps(fill: Linear) -> list[tuple[float, float, Stop]]:
-    # The bands of a vertical gradient: from where to where, and the one tone of each.
-    y, tall = fill.start[1], fill.end[1] - fill.start[1]
-    first, last = fill.stops[0], fill.stops[-1]
-    out = [(-1e4, y + first.offset * tall, first)]
-    for a, b in itertools.pairwise(fill.stops):
-        tones = [abs(p - q) for p, q in zip(a.colour, b.colour, strict=True)]
-        most = max(*tones, abs(a.alpha - b.alpha) * 160)
-        n = max(1, min(round(most / 2), round((b.offset - a.offset) * abs(tall) / 3)))
-        for i in range(n):
-            t = (i + 0.5) / n
-            place = [y + tall * (a.offset + (b.offset - a.offset) * k / n) for k in (i, i + 1)]
-            tone = Stop(t, mix(a.colour, b.colour, t), a.alpha + (b.alpha - a.alpha) * t)
-            out.append((place[0], place[1], tone))
-    return [*out, (y + last.offset * tall, 1e4, last)]
-
-
-def _flat(stop: Stop, alpha: float) -> str:
-    fade = f' fill-opacity="{_n(stop.alpha * alpha, 3)}"' if stop.alpha * alpha < 1 else ""
-    return f'fill="{hexed(stop.colour)}"{fade}'
+    return count
 
 
 def _stop(stop: Stop) -> str:

@@ -96,7 +96,7 @@ def test_gif_moves(prompt: str) -> None:
 
 @pytest.mark.parametrize(
     "prompt",
-    ["Sunset over a mountain lake", "pixel art castle", 'logo "Lotus"', "neon city, foggy"],
+    ["Sunset over a mountain lake", "watercolor castle", 'logo "Lotus"', "neon city, foggy"],
 )
 def test_svg_is_real_vector_art(prompt: str) -> None:
     """
@@ -133,7 +133,7 @@ def test_base_is_changed_and_tells_no_story() -> None:
 
 @pytest.mark.parametrize(
     "prompt", ["horizontal version", "add a cat", "remove the background", "white background",
-               "pixel art", "outline", "neon", "watercolor", "more geometric", "vintage", "sharper",
+               "flat", "outline", "neon", "watercolor", "more geometric", "pastel", "sharper",
                "at night in the rain", "bigger", "smaller", 'add text "Hi"', "frobnicate", ""],
 )  # fmt: skip
 def test_base_follows_every_refinement(prompt: str) -> None:
@@ -258,7 +258,7 @@ def test_odd_characters_in_lettering_are_survived(text: str, lone: str) -> None:
     "size", [(16, 16), (48, 16), (16, 48), (1000, 336), (17, 31), (1, 1), (3, 2)]
 )
 @pytest.mark.parametrize(
-    "prompt", ["a cat logo", "lake at sunset", "hero banner", "pixel pattern", "x"]
+    "prompt", ["a cat logo", "lake at sunset", "hero banner", "outlined flowers", "x"]
 )
 def test_any_size_can_be_drawn(size: tuple[int, int], prompt: str) -> None:
     """

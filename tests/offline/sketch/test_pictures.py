@@ -122,7 +122,7 @@ def test_seed_varies_one_prompt() -> None:
     "refinement",
     ["bluer", "warmer", "more contrast", "brighter", "muted", "more geometric", "more minimalist",
      "blue accents", "add a moon", "bigger", "at night", "in the rain", "sharper", "blur it",
-     "watercolor", "more vintage", 'add text "HI"', "transparent background", "add a star"],
+     "watercolor", "more pastel", 'add text "HI"', "transparent background", "add a star"],
 )  # fmt: skip
 def test_refinements_that_are_understood_change_the_picture(first: str, refinement: str) -> None:
     """
@@ -135,7 +135,7 @@ def test_refinements_that_are_understood_change_the_picture(first: str, refineme
 
 
 @pytest.mark.parametrize(
-    "refinement", ["frobnicate the quux", "红色", "remove the zebra", "by day now"]
+    "refinement", ["frobnicate the quux", "红色", "remove the zebra", "more vintage"]
 )
 def test_what_is_not_understood_leaves_only_a_small_mark(refinement: str) -> None:
     """
@@ -152,6 +152,24 @@ def test_what_is_not_understood_leaves_only_a_small_mark(refinement: str) -> Non
     ).getbbox()
     assert bluer
     assert min(bluer[:2]) > 0.9 * SMALL[0]
+
+
+@pytest.mark.parametrize("refinement", ["by day now", "a cat, please", "in daylight"])
+def test_what_is_so_already_is_understood(refinement: str) -> None:
+    """
+    A refinement that asks for what is there changes nothing, and nothing is said to be strange.
+    """
+    state = refine(start("a cat by day", size=SMALL), refinement)
+    assert "did not understand" not in describe(state)
+    assert difference(picture("a cat by day"), picture("a cat by day", refinement)) == 0
+
+
+@pytest.mark.parametrize("word", ["pencil", "vintage", "pixel art", "violin"])
+def test_what_nobody_draws_is_said(word: str) -> None:
+    """
+    Styles and things that are not drawn are named.
+    """
+    assert "did not understand" in describe(start(f"a {word} with a cat"))
 
 
 def test_strange_words_are_said() -> None:
