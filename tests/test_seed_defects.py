@@ -44,6 +44,7 @@ from imagesession.testing import Answer, Fault, OfflineProvider, Reset, tiny_ima
 from tests.clock import ago
 from tests.conftest import MakeStudio
 from tests.conversing import Known, known
+from tests.faults.tiny import tiny_provider
 
 MINUTE = dt.timedelta(minutes=1)
 # The provider does not want to be left alone, so that other requests are not held back.
@@ -183,7 +184,7 @@ async def test_b07_pictures_are_made_in_parallel_and_nothing_blocks(tmp_path: Pa
     16 pictures of one second each take less than two and a half together, and the library tells
     of itself meanwhile at once.
     """
-    async with AsyncStudio.offline(tmp_path, provider=OfflineProvider(latency=1)) as studio:
+    async with AsyncStudio.offline(tmp_path, provider=tiny_provider(latency=1)) as studio:
         waits: list[float] = []
 
         async def look() -> None:
