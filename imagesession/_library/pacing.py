@@ -39,11 +39,11 @@ class Pacing(Foundation):
         """
         Return what a provider was found not to take within a day, by any program.
         """
-        now = time.time()
+        now, until = time.time(), self._unsupported_until(provider)
         return frozenset(
             feature
             for feature in get_args(Feature)
-            if 0 < self._unsupported_until(provider).get(feature, 0.0) - now <= _REMEMBERED
+            if 0 < until.get(feature, 0.0) - now <= _REMEMBERED
         )
 
     def mark_unsupported(self, provider: str, features: Iterable[Feature]) -> None:

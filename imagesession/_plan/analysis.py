@@ -16,10 +16,11 @@ from imagesession.errors import ImageSessionError, PictureError, RejectedError, 
 
 from . import flows, uploads
 from .checks import MAX_PROMPT, check_label, check_options, check_prompt
-from .failures import FeatureUnsupportedError, RequestNotProcessedError, lacks_responses
+from .failures import FeatureUnsupportedError, RequestNotProcessedError, check_speaks_responses
 from .leases import Reservation
 from .ordering import chosen, fetch, new_turn, reserve
-from .replies import Outcome, read_words
+from .outcomes import Outcome
+from .replies import read_words
 from .requests import Item, Order, input_image, user_message
 from .retry import acquire_slot
 from .sessions import Place, session_config
@@ -172,8 +173,7 @@ def _look(order: Order, terms: Terms) -> Flow[Outcome]:
 def _send(order: Order, request: Request, terms: Terms) -> Flow[Outcome]:
     deadline = (yield from Now()) + terms.timeout
     reply = yield from send(order.turn, request, terms, deadline)
-    if lacks_responses(reply):
-        raise FeatureUnsupportedError("responses", f"HTTP {reply.status}")
+    check_speaks_responses(reply)
     return (yield from parse_paid(order.turn, reply, read_words))
 
 

@@ -14,9 +14,10 @@ from imagesession._model.turns import Turn
 from imagesession.errors import ReplyError
 
 from .conversations import is_continuation
-from .poll import MIN_REQUEST_TIMEOUT, poll_delay
+from .outcomes import NOT_COMPLETED, Outcome, is_image_call, read_response
+from .poll import LOOK_SECONDS, MIN_REQUEST_TIMEOUT, longest_silence, poll_delay
 from .quarantine import quarantine_if_unreadable
-from .replies import Outcome, is_success, read_json, read_response
+from .replies import is_success, read_json
 from .steps import Flow, Now, Send, Wait
 from .tolerance import Json, as_list, as_mapping, as_text
 from .wire import NoReplyError, Reply, Request
@@ -24,8 +25,6 @@ from .wire import NoReplyError, Reply, Request
 # A picture, what the model thought of it, and its prompt. Each may have several megabytes.
 _ITEMS = 3
 _PAGES = 40
-_LOOK_SECONDS = 30.0
-_NO_PICTURE = frozenset({"failed", "incomplete", "cancelled"})
 
 
 @attrs.frozen(kw_only=True)
@@ -60,7 +59,7 @@ def find_outcome(
         What the last look showed.
     """
     start = yield from Now()
-    silence = max(MIN_REQUEST_TIMEOUT, min(_LOOK_SECONDS, (until - start) / 4))
+    silence = longest_silence(until - start)
     while True:
         end = max((yield from Now()) + least, until)
         result = yield from _look(turn, past, end, silence)
@@ -117,7 +116,7 @@ def _list(turn: Turn, after: str, limit: int, end: float, silence: float) -> Flo
     path = f"/conversations/{whose}/items?order=desc&limit={limit}"
     if after:
         path += f"&after={urllib.parse.quote(after, safe='', errors='replace')}"
-    request = Request(method="GET", path=path, timeout=min(left, _LOOK_SECONDS), silence=silence)
+    request = Request(method="GET", path=path, timeout=min(left, LOOK_SECONDS), silence=silence)
     try:
         return (yield from Send(request))
     except NoReplyError:
@@ -190,7 +189,7 @@ class _ConversationWindow:
         return self.items[: next(known, len(self.items))]
 
     def _is_known(self, item: Json) -> bool:
-        return _draws(item) and as_text(item.get("id")) in self.known
+        return is_image_call(item) and as_text(item.get("id")) in self.known
 
 
 def _classify_items(
@@ -208,7 +207,7 @@ def _classify_items(
     if is_continuation(turn, past) and not view.contains_known_image():
         return LookupResult()  # where it begins cannot be told
     answer = view.latest_answer()
-    calls = [item for item in answer if _draws(item)]
+    calls = [item for item in answer if is_image_call(item)]
     if not calls:
         return LookupResult(whole=True)
     if not any(call.get("result") for call in calls) and not all(map(_failed, calls)):
@@ -222,9 +221,5 @@ def _is_asked(item: Json) -> bool:
     return item.get("type") == "message" and item.get("role") == "user"
 
 
-def _draws(item: Json) -> bool:
-    return item.get("type") == "image_generation_call"
-
-
 def _failed(call: Json) -> bool:
-    return bool(as_mapping(call.get("error"))) or call.get("status") in _NO_PICTURE
+    return bool(as_mapping(call.get("error"))) or call.get("status") in NOT_COMPLETED

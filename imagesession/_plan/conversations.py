@@ -16,11 +16,11 @@ import re
 import attrs
 
 from imagesession._model.turns import Turn
-from imagesession.errors import ReplyError, TryLaterError, UnavailableError
+from imagesession.errors import ReplyError
 
-from .failures import error_of
-from .poll import MIN_REQUEST_TIMEOUT
-from .replies import is_success, read_json
+from .failures import unreachable
+from .poll import MIN_REQUEST_TIMEOUT, TRANSIENT
+from .replies import accepted, is_success, read_json
 from .requests import Order
 from .retry import retry
 from .steps import Flow, Now, OnDisk, Recall, Send
@@ -30,7 +30,6 @@ from .wishes import Terms
 
 _SECONDS = 10.0
 _TRIES = 2
-_TRANSIENT = frozenset({408, 409, 425, 429})
 _NONE_HERE = frozenset({*range(400, 500), 501})
 # An id is the provider's word. One that is none is not taken into paths and bodies.
 _ID = re.compile(r"(?=.*[A-Za-z0-9])[!-~]{1,256}")
@@ -121,7 +120,7 @@ def _begin(turn: Turn, config: Terms, deadline: float) -> Flow[str | None]:
     config = attrs.evolve(config, interval=0.0)
     for _ in range(_TRIES):
         reply = yield from retry(lambda: _ask_for_one(turn, deadline), turn, config, deadline)
-        if reply is None or reply.status in _TRANSIENT or reply.status not in _NONE_HERE:
+        if reply is None or reply.status in TRANSIENT or reply.status not in _NONE_HERE:
             begun = None if reply is None else _read_id(reply)
             if begun is not None:
                 return begun
@@ -149,14 +148,8 @@ def _ask_for_one(turn: Turn, deadline: float) -> Flow[Reply | None]:
     except NoReplyError as error:
         if error.sent:
             return None
-        raise UnavailableError(
-            f"The provider cannot be reached ({error.reason}); nothing was sent. Check the network "
-            "and the base URL."
-        ) from error
-    refusal = None if is_success(reply) else error_of(reply)
-    if isinstance(refusal, TryLaterError):
-        raise refusal
-    return reply
+        raise unreachable(error) from error
+    return accepted(reply)
 
 
 def _read_id(reply: Reply) -> str | None:

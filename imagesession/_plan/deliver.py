@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from imagesession._model.turns import Knowing, ProviderState
+from imagesession._model.turns import ProviderState
 from imagesession.errors import OutcomeUnknownError, RejectedError
 
 from . import images_api, requests
@@ -32,8 +32,8 @@ from .failures import (
     RequestNotProcessedError,
     is_unexplained,
 )
+from .outcomes import Outcome
 from .quarantine import quarantine_if_unreadable
-from .replies import Outcome
 from .requests import Order
 from .sessions import Place
 from .steps import Flow, Now, OnDisk, Recall, Wait
@@ -56,18 +56,13 @@ class DeliveryResult:
     What came of an order.
 
     Attributes:
-        order: As it was sent at last.
+        order: As it was sent at last. Its turn says how the model knew what came before, and what
+            the provider keeps.
         outcome: What came back.
-        context: How the model knew what came before.
-        context_turns: How many earlier turns it was told of.
-        provider_state: What the provider keeps of it.
     """
 
     order: Order
     outcome: Outcome
-    context: Knowing
-    context_turns: int
-    provider_state: ProviderState
 
 
 def plan_delivery(
@@ -101,7 +96,7 @@ def plan_delivery(
     if talks and delivery.takes("responses", "store", "conversation"):
         order = yield from assign_conversation(order, past, config, deadline)
         delivery = attrs.evolve(delivery, order=order)
-    return attrs.evolve(delivery, order=_with_context(delivery))
+    return attrs.evolve(delivery, order=_with_context(delivery, delivery.state))
 
 
 def _known_forgotten(order: Order, place: Place | None) -> frozenset[Name]:
@@ -119,22 +114,22 @@ def _known_forgotten(order: Order, place: Place | None) -> frozenset[Name]:
     return frozenset({"previous_response"}) if rebuilt else frozenset()
 
 
-def _with_context(delivery: Delivery) -> Order:
+def _with_context(delivery: Delivery, state: ProviderState) -> Order:
     """
-    Note in an order how the model will come to know what came before, for whoever recovers it.
+    Note in an order how the model comes to know what came before, and what the provider keeps: from
+    the start, for whoever recovers it.
     """
-    strategy = delivery.strategy
     turn = attrs.evolve(
         delivery.order.turn,
-        context=_knowing(delivery, strategy),
-        context_turns=strategy.told(delivery) if delivery.past else 0,
-        provider_state=delivery.state,
+        context=delivery.strategy.knowing if delivery.past else "fresh",
+        context_turns=_told(delivery),
+        provider_state=state,
     )
     return attrs.evolve(delivery.order, turn=turn)
 
 
-def _knowing(delivery: Delivery, strategy: Strategy) -> Knowing:
-    return strategy.knowing if delivery.past else "fresh"
+def _told(delivery: Delivery) -> int:
+    return delivery.strategy.told(delivery) if delivery.past else 0
 
 
 def deliver(delivery: Delivery) -> Flow[DeliveryResult]:
@@ -160,18 +155,9 @@ def deliver(delivery: Delivery) -> Flow[DeliveryResult]:
             raise
         else:
             yield from _remember(delivery, delivery.found_lacking)
-            return _result(delivery, strategy, outcome)
-
-
-def _result(delivery: Delivery, strategy: Strategy, outcome: Outcome) -> DeliveryResult:
-    return DeliveryResult(
-        order=delivery.order,
-        outcome=outcome,
-        context=_knowing(delivery, strategy),
-        context_turns=strategy.told(delivery) if delivery.past else 0,
-        # Some accounts keep nothing, whatever they are asked.
-        provider_state=delivery.state if outcome.stored else "none",
-    )
+            # Some accounts keep nothing, whatever they are asked.
+            state = delivery.state if outcome.stored else "none"
+            return DeliveryResult(order=_with_context(delivery, state), outcome=outcome)
 
 
 def _remember(delivery: Delivery, lacking: frozenset[Feature] | tuple[Feature, ...]) -> Flow[None]:
@@ -325,7 +311,7 @@ def _shorter(
     """
     Send history of half as many turns as the model was told of.
     """
-    told = strategy.told(delivery) if delivery.past else 0
+    told = _told(delivery)
     if told == 0 or (told == 1 and strategy.name not in _BY_ID):
         return None
     delivery = attrs.evolve(

@@ -22,7 +22,7 @@ from imagesession.errors import (
 
 from .lifting import parse
 from .tolerance import Json, as_list, as_mapping, as_text
-from .wire import Feature, Reply
+from .wire import Feature, NoReplyError, Reply
 
 QUOTA_CODES = frozenset(
     {
@@ -272,6 +272,27 @@ def lacks_responses(reply: Reply) -> bool:
     message = as_text(error.get("message"))
     held = _unprocessed(reply.status, "", None, message)
     return named in {"", "unknown_url"} and held is None
+
+
+def check_speaks_responses(reply: Reply) -> None:
+    """
+    Check that an answer to `POST /responses` is of a server that has such an endpoint.
+
+    Raises:
+        FeatureUnsupportedError: It has none.
+    """
+    if lacks_responses(reply):
+        raise FeatureUnsupportedError("responses", f"HTTP {reply.status}")
+
+
+def unreachable(error: NoReplyError) -> UnavailableError:
+    """
+    Return what is raised of a request that never left.
+    """
+    return UnavailableError(
+        f"The provider cannot be reached ({error.reason}); nothing was sent. Check the network "
+        "and the base URL."
+    )
 
 
 def _by_status(reply: Reply, code: str, param: str | None, message: str) -> ImageSessionError:

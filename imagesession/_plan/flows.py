@@ -26,7 +26,7 @@ from .conversations import release_conversation, return_conversation
 from .deliver import DeliveryResult, deliver, plan_delivery
 from .leases import Lease, Reservation
 from .ordering import plan_order, reserve
-from .replies import Outcome
+from .outcomes import Outcome
 from .requests import Order
 from .retry import acquire_slot
 from .sessions import Place, session_config
@@ -208,12 +208,7 @@ def _commit_outcome(result: DeliveryResult, wish: Wish, config: Terms) -> Flow[T
     Keep what came: pictures, or the fact that there is none.
     """
     order, outcome = result.order, result.outcome
-    turn = attrs.evolve(
-        apply_response(order, outcome, config),
-        context=result.context,
-        context_turns=result.context_turns,
-        provider_state=result.provider_state,
-    )
+    turn = apply_response(order, outcome, config)
     if outcome.error is not None:
         with contextlib.suppress(LibraryError):  # see `finalize_failed`
             yield from commit_failure(turn, outcome.error)

@@ -20,10 +20,10 @@ from .failures import failure_of
 from .tolerance import Json, as_id, as_list, as_mapping, as_text
 from .wire import Received
 
+NOT_COMPLETED = frozenset({"failed", "incomplete", "cancelled"})
 # Whatever else a status is, there is more to come.
-FINISHED = frozenset({"completed", "failed", "incomplete", "cancelled"})
+FINISHED = NOT_COMPLETED | {"completed"}
 IMAGE_CALL = "image_generation_call"
-_NOT_COMPLETED = frozenset({"failed", "incomplete", "cancelled"})
 
 
 @attrs.frozen(kw_only=True)
@@ -207,7 +207,7 @@ def _is_withheld(response: Json, items: list[Json]) -> bool:
     if not calls or response.get("error") or _refusal(items):
         return False
     completed = as_text(response.get("status")) in {"completed", ""}
-    made = any(as_text(call.get("status")) not in _NOT_COMPLETED for call in calls)
+    made = any(as_text(call.get("status")) not in NOT_COMPLETED for call in calls)
     return completed and made and not any(call.get("error") for call in calls)
 
 

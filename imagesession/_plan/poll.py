@@ -12,19 +12,22 @@ from imagesession.errors import LibraryError, OutcomeUnknownError, ReplyError
 
 from . import requests
 from .failures import error_of, retry_after
+from .outcomes import Outcome
 from .quarantine import quarantine, quarantine_if_unreadable
-from .replies import Outcome, is_success, read_reply
+from .replies import is_success, read_reply
 from .steps import Emit, Flow, Hear, Listen, Now, OnDisk, ReportProgress, Send, Wait
 from .streams import StreamAccumulator
 from .wire import NoReplyError, Received, Reply
 
 MIN_REQUEST_TIMEOUT = 1.0
 """Seconds that a request may take, however little time is left."""
-_TRANSIENT = frozenset({408, 409, 425, 429})
+TRANSIENT = frozenset({408, 409, 425, 429})
+"""Of what HTTP calls the caller's errors, those that may be gone the next time."""
 # A new response's id may not be known everywhere at once.
 _SECONDS_FOR_404 = 30.0
 _NOT_FOUND, _SERVER_ERROR = 404, 500
-_LOOK_SECONDS = 30.0
+LOOK_SECONDS = 30.0
+"""Seconds that a look may take where there is time, as a picture may come with it."""
 # An image that came spoilt may have been spoilt on the way, and is asked for again so often.
 _SPOILT_LOOKS = 3
 _SHORTEST_DELAY, _LONGEST_DELAY = 0.05, 30.0
@@ -40,6 +43,17 @@ def poll_delay(elapsed: float) -> float:
         elapsed: Seconds since the request was sent.
     """
     return min(max(_SHORTEST_DELAY, elapsed / _SHARE), _LONGEST_DELAY)
+
+
+def longest_silence(left: float) -> float:
+    """
+    Return after how many seconds without a byte a look counts as lost, so that there is time for
+    others.
+
+    Args:
+        left: Seconds that are left for all of them.
+    """
+    return max(MIN_REQUEST_TIMEOUT, min(LOOK_SECONDS, left / 4))
 
 
 def poll_response(
@@ -133,7 +147,7 @@ def _replay(turn: Turn, response_id: str, deadline: float) -> Flow[Outcome | Non
     """
     Have the provider send the events of a response once more, from the first one.
     """
-    left = max(_LOOK_SECONDS, deadline - (yield from Now()))
+    left = max(LOOK_SECONDS, deadline - (yield from Now()))
     events = StreamAccumulator()
     try:
         reply = yield from Listen(requests.resume(response_id, None, left))
@@ -230,9 +244,9 @@ def _look(response_id: str, deadline: float, least: float) -> Flow[Reply | None]
     trickle are answered by another look.
     """
     left = deadline - (yield from Now())
-    silence = max(MIN_REQUEST_TIMEOUT, min(_LOOK_SECONDS, left / 4))
+    request = requests.retrieve(response_id, max(least, left / 2), longest_silence(left))
     try:
-        return (yield from Send(requests.retrieve(response_id, max(least, left / 2), silence)))
+        return (yield from Send(request))
     except NoReplyError:
         return None
 
@@ -257,7 +271,7 @@ def _raise_if_final(reply: Reply, elapsed: float, turn: Turn, response_id: str) 
     missing = reply.status == _NOT_FOUND
     if missing and elapsed <= _SECONDS_FOR_404:
         return
-    if not missing and (reply.status >= _SERVER_ERROR or reply.status in _TRANSIENT):
+    if not missing and (reply.status >= _SERVER_ERROR or reply.status in TRANSIENT):
         return
     error = error_of(reply)
     raise OutcomeUnknownError(

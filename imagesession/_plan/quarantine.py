@@ -9,7 +9,7 @@ import attrs
 from imagesession._model.turns import Turn
 from imagesession.errors import ReplyError
 
-from .replies import Outcome
+from .outcomes import Outcome
 from .steps import Flow, OnDisk
 
 

@@ -31,8 +31,8 @@ from .failures import PreviousResponseNotFoundError
 from .flows import apply_response, commit_failure, commit_turn
 from .leases import Lease
 from .ordering import image_model
-from .poll import poll_response
-from .replies import Outcome
+from .outcomes import Outcome
+from .poll import LOOK_SECONDS, poll_response
 from .requests import Order
 from .steps import AskProvider, Begin, Flow, Now, OnDisk, Send
 from .transmit import with_usage
@@ -46,8 +46,6 @@ When a request of which its conversation shows nothing was not taken up, counted
 It is longer where pictures may take longer than usual.
 """
 _USUAL_TIMEOUT, _LONGEST_TIMEOUT = 600.0, 86_400.0
-# However short the patience, a picture that comes may take its time.
-_LOOK_SECONDS = 30.0
 
 
 @attrs.frozen(kw_only=True)
@@ -200,13 +198,14 @@ def _commit_staged(pending: Pending, terms: Terms) -> Flow[Turn]:
 
 def _look(turn: Turn, response_id: str, terms: Terms, patience: float) -> Flow[Settled]:
     """
-    Look for a response by its id.
+    Look for a response by its id. However short the patience, a picture that comes may take its
+    time.
     """
     now = yield from Now()
     age = ((yield from Begin()).at - turn.started).total_seconds()
     try:
         outcome = yield from poll_response(
-            turn, response_id, now + patience, age=age, least=_LOOK_SECONDS
+            turn, response_id, now + patience, age=age, least=LOOK_SECONDS
         )
     except OutcomeUnknownError as error:
         # A conversation keeps longer than its responses what was said in it.
@@ -259,7 +258,7 @@ def _look_into(turn: Turn, until: float) -> Flow[LookupResult]:
         past = yield from _ancestor_turns(turn)
     except (LibraryError, NotFoundError):
         return LookupResult()  # where it begins in its conversation cannot be told
-    return (yield from find_outcome(turn, past, until, least=_LOOK_SECONDS))
+    return (yield from find_outcome(turn, past, until, least=LOOK_SECONDS))
 
 
 def _ancestor_turns(turn: Turn) -> Flow[tuple[Turn, ...]]:

@@ -14,31 +14,16 @@ from typing import cast
 
 import attrs
 
-from imagesession.errors import ImageSessionError, RefusedError, ReplyError
+from imagesession.errors import ImageSessionError, RefusedError, ReplyError, TryLaterError
 
-from .decoding import decode_picture, salvage
+from .decoding import salvage
 from .events import are_events
 from .failures import error_of
 from .lifting import parse
-from .outcomes import FINISHED, Outcome, read_response
+from .outcomes import Outcome, read_response
 from .streams import read_events
 from .tolerance import Json, as_id
 from .wire import Reply
-
-__all__ = [
-    "FINISHED",
-    "Outcome",
-    "decode_picture",
-    "is_success",
-    "named_id",
-    "read_body",
-    "read_json",
-    "read_reply",
-    "read_response",
-    "read_words",
-    "salvage",
-    "whole_reply",
-]
 
 _ID = rb'"id"\s*:\s*"([^"\\]{1,256})"'
 # Its own id stands first in a response, and in the event that announces one. Anywhere else it is
@@ -56,8 +41,7 @@ def read_reply(reply: Reply) -> Outcome:
 
     Raises:
         ImageSessionError: HTTP calls it an error, or nothing in it makes sense.
-        ContextLostError: The conversation has to be told again.
-        BackgroundRefusedError: The request has to be made in another way.
+        RequestNotProcessedError: The request has to be made in another way.
     """
     return read_body(reply, read_response)
 
@@ -91,6 +75,19 @@ def is_success(reply: Reply) -> bool:
     Tell whether HTTP calls an answer a success.
     """
     return 200 <= reply.status < 300  # noqa: PLR2004 - https://www.rfc-editor.org/rfc/rfc9110#name-successful-2xx
+
+
+def accepted(reply: Reply) -> Reply:
+    """
+    Return a reply, unless it says that the provider turned the request away for now.
+
+    Raises:
+        TryLaterError: It says so.
+    """
+    error = None if is_success(reply) else error_of(reply)
+    if isinstance(error, TryLaterError):
+        raise error
+    return reply
 
 
 def whole_reply(body: bytes) -> Reply | None:

@@ -21,11 +21,11 @@ from imagesession.errors import (
     ReplyError,
     StreamCutError,
     TryLaterError,
-    UnavailableError,
 )
 
 from . import requests
-from .failures import FeatureUnsupportedError, RequestNotProcessedError, error_of, lacks_responses
+from .failures import RequestNotProcessedError, check_speaks_responses, unreachable
+from .outcomes import Outcome
 from .poll import (
     MIN_REQUEST_TIMEOUT,
     consume,
@@ -37,7 +37,7 @@ from .poll import (
     with_picture,
 )
 from .quarantine import quarantine, quarantine_if_unreadable
-from .replies import Outcome, is_success, named_id, read_reply, whole_reply
+from .replies import accepted, named_id, read_reply, whole_reply
 from .retry import retry
 from .steps import Flow, Listen, Now, OnDisk, ReportProgress, Send, Wait
 from .streams import StreamAccumulator
@@ -66,11 +66,8 @@ def _send_once(turn: Turn, request: Request, deadline: float) -> Flow[Reply]:
     try:
         reply = yield from Send((yield from _within(request, deadline)), paid=True)
     except NoReplyError as error:
-        came = whole_reply(error.body)
-        if came is None:
-            raise (yield from _unanswered(turn, error)) from error
-        return came
-    return _accepted(reply)
+        return (yield from _what_came(turn, error))
+    return accepted(reply)
 
 
 def _open_stream(turn: Turn, request: Request, deadline: float) -> Flow[Reply | None]:
@@ -78,11 +75,8 @@ def _open_stream(turn: Turn, request: Request, deadline: float) -> Flow[Reply | 
     try:
         reply = yield from Listen((yield from _within(request, deadline)), paid=True)
     except NoReplyError as error:
-        came = whole_reply(error.body)
-        if came is None:
-            raise (yield from _unanswered(turn, error)) from error
-        return came
-    return None if reply is None else _accepted(reply)
+        return (yield from _what_came(turn, error))
+    return None if reply is None else accepted(reply)
 
 
 def _report_sending(turn: Turn, request: Request) -> Flow[None]:
@@ -93,16 +87,6 @@ def _report_sending(turn: Turn, request: Request) -> Flow[None]:
 def _within(request: Request, deadline: float) -> Flow[Request]:
     left = deadline - (yield from Now())
     return attrs.evolve(request, timeout=max(MIN_REQUEST_TIMEOUT, left))
-
-
-def _accepted(reply: Reply) -> Reply:
-    """
-    Return a reply, unless it says that the provider turned the request away for now.
-    """
-    error = None if is_success(reply) else error_of(reply)
-    if isinstance(error, TryLaterError):
-        raise error
-    return reply
 
 
 def post(turn: Turn, request: Request, config: Terms, deadline: float) -> Flow[Outcome]:
@@ -124,8 +108,7 @@ def _conclude(turn: Turn, reply: Reply, deadline: float) -> Flow[Outcome]:
     """
     Read the reply to a paid request; where that is not the end, poll.
     """
-    if lacks_responses(reply):
-        raise FeatureUnsupportedError("responses", f"HTTP {reply.status}")
+    check_speaks_responses(reply)
     try:
         outcome = yield from parse_paid(turn, reply, read_reply)
     except ReplyError:
@@ -315,19 +298,26 @@ def with_usage(outcome: Outcome, response_id: str, deadline: float) -> Flow[Outc
     return outcome
 
 
-def _unanswered(turn: Turn, error: NoReplyError) -> Flow[OutcomeUnknownError | UnavailableError]:
-    if error.sent:
-        kept = yield from _keep_rest(turn, error.body)
-        return OutcomeUnknownError(
-            f"The request was sent and its answer was lost ({error.reason}). What was asked for "
-            f"may have been made and billed; it is not asked for again by itself.{kept}",
-            turn.id,
-            named_id(error.body),
-        )
-    return UnavailableError(
-        f"The provider cannot be reached ({error.reason}); nothing was sent. Check the network "
-        "and the base URL."
-    )
+def _what_came(turn: Turn, error: NoReplyError) -> Flow[Reply]:
+    """
+    Return the reply to a paid request that broke off, if what matters of it came.
+
+    Raises:
+        UnavailableError: Nothing was sent.
+        OutcomeUnknownError: It was sent, and nothing tells what became of it.
+    """
+    came = whole_reply(error.body)
+    if came is not None:
+        return came
+    if not error.sent:
+        raise unreachable(error) from error
+    kept = yield from _keep_rest(turn, error.body)
+    raise OutcomeUnknownError(
+        f"The request was sent and its answer was lost ({error.reason}). What was asked for "
+        f"may have been made and billed; it is not asked for again by itself.{kept}",
+        turn.id,
+        named_id(error.body),
+    ) from error
 
 
 def _keep_rest(turn: Turn, rest: bytes) -> Flow[str]:

@@ -36,7 +36,8 @@ from imagesession._plan.failures import (
     lacks_responses,
     retry_after,
 )
-from imagesession._plan.replies import Outcome, read_reply, read_words
+from imagesession._plan.outcomes import Outcome
+from imagesession._plan.replies import read_reply, read_words
 from imagesession._plan.streams import StreamAccumulator
 from imagesession._plan.wire import Reply
 from imagesession.errors import ImageSessionError, LibraryError, PictureError

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from imagesession._drive import openai as drive
 from imagesession._model.options import Options
 from imagesession._model.turns import Turn
+from imagesession._plan.outcomes import Outcome
 from imagesession._plan.poll import poll_response
-from imagesession._plan.replies import Outcome, named_id
+from imagesession._plan.replies import named_id
 from imagesession._plan.steps import Flow, Hear, Listen, Now, OnDisk, ReportProgress, Send, Wait
 from imagesession._plan.wire import NoReplyError, Reply, Request
 from imagesession.errors import ImageSessionError, OutcomeUnknownError, ReplyError

@@ -19,15 +19,8 @@ from imagesession._plan.failures import (
     retry_after,
 )
 from imagesession._plan.images_api import read_images
-from imagesession._plan.outcomes import read_images_object
-from imagesession._plan.replies import (
-    Outcome,
-    named_id,
-    read_reply,
-    read_response,
-    read_words,
-    whole_reply,
-)
+from imagesession._plan.outcomes import Outcome, read_images_object, read_response
+from imagesession._plan.replies import named_id, read_reply, read_words, whole_reply
 from imagesession._plan.wire import Reply
 from imagesession.errors import (
     AccessError,

@@ -18,8 +18,8 @@ from imagesession._model.costs import Cost, sum_costs
 from imagesession._model.turns import Failure, Turn
 from imagesession._plan.failures import error_of
 from imagesession._plan.flows import apply_response, commit_failure, commit_turn
+from imagesession._plan.outcomes import Outcome
 from imagesession._plan.quarantine import quarantine_if_unreadable
-from imagesession._plan.replies import Outcome
 from imagesession._plan.requests import Order
 from imagesession._plan.steps import Flow, Hear, Listen, OnDisk, Wait
 from imagesession._plan.wire import NoReplyError
