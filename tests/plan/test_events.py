@@ -64,7 +64,11 @@ def test_chunk_borders_do_not_matter(parts: list[bytes], data: st.DataObject) ->
     assert parsed([body[at : at + 1] for at in range(len(body))]) == parsed([body])
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\r\n"), max_size=9), min_size=1))
+@given(
+    st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=9), min_size=1
+    )
+)
 def test_last_event_may_lack_its_end(lines: list[str]) -> None:
     """
     A body that ends within an event gives that event as far as it came.
