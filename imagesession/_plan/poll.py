@@ -8,7 +8,7 @@ import attrs
 
 from imagesession._model.partials import PartialImage
 from imagesession._model.turns import Turn
-from imagesession.errors import LibraryError, OutcomeUnknownError, ReplyError
+from imagesession.errors import ImageSessionError, LibraryError, OutcomeUnknownError, ReplyError
 
 from . import requests
 from .failures import error_of, retry_after
@@ -30,6 +30,8 @@ LOOK_SECONDS = 30.0
 """Seconds that a look may take where there is time, as a picture may come with it."""
 # An image that came spoilt may have been spoilt on the way, and is asked for again so often.
 _SPOILT_LOOKS = 3
+# Seconds before events are asked for once more that broke off or brought a spoilt image.
+_REPLAY_DELAYS = (0.2, 0.5, 1.0, 2.0)
 _SHORTEST_DELAY, _LONGEST_DELAY = 0.05, 30.0
 _SHARE = 20
 
@@ -95,7 +97,7 @@ def poll_response(
                 spoilt += outcome.all_spoilt
                 if not outcome.all_spoilt or spoilt > _SPOILT_LOOKS or now >= deadline:
                     whole = yield from quarantine_if_unreadable(turn, outcome, reply.body)
-                    return (yield from with_picture(turn, response_id, whole, deadline))
+                    return (yield from with_picture(turn, response_id, whole, deadline, least))
             elif outcome is not None:
                 yield from report_status(turn, outcome.status)
         elif reply is not None:
@@ -113,19 +115,24 @@ def poll_response(
 
 
 def with_picture(
-    turn: Turn, response_id: str | None, outcome: Outcome, deadline: float
+    turn: Turn,
+    response_id: str | None,
+    outcome: Outcome,
+    deadline: float,
+    least: float = MIN_REQUEST_TIMEOUT,
 ) -> Flow[Outcome]:
     """
     Return a finished outcome with its picture: where the response that told of it holds no bytes,
-    its events are replayed from the start.
+    its events are replayed from the start. What breaks off proves nothing, and is tried again.
 
     Raises:
         OutcomeUnknownError: Nothing shows the picture, which was made and billed.
     """
     if not outcome.withheld:
         return outcome
+    replayed = None
     if response_id is not None:
-        replayed = yield from _replay(turn, response_id, deadline)
+        replayed = yield from _replay(turn, response_id, deadline, least)
         if replayed is not None and (replayed.pictures or replayed.error):
             return attrs.evolve(
                 outcome,
@@ -139,24 +146,46 @@ def with_picture(
         "probably billed; it is not requested again by itself.",
         turn.id,
         response_id,
-        finished=True,
+        finished=response_id is None or replayed is not None,
     )
 
 
-def _replay(turn: Turn, response_id: str, deadline: float) -> Flow[Outcome | None]:
+def _replay(turn: Turn, response_id: str, deadline: float, least: float) -> Flow[Outcome | None]:
     """
-    Have the provider send the events of a response once more, from the first one.
+    Have the provider send the events of a response once more, from the first one, until they come
+    whole; None where they never did.
     """
-    left = max(LOOK_SECONDS, deadline - (yield from Now()))
+    replayed = None
+    for delay in (0.0, *_REPLAY_DELAYS):
+        if delay:
+            if (yield from Now()) + delay >= deadline:
+                break
+            yield from Wait(delay)
+        replayed = (yield from _replay_once(turn, response_id, deadline, least)) or replayed
+        if replayed is not None and not replayed.all_spoilt:
+            break
+    return replayed
+
+
+def _replay_once(
+    turn: Turn, response_id: str, deadline: float, least: float
+) -> Flow[Outcome | None]:
+    left = max(least, deadline - (yield from Now()))
     events = StreamAccumulator()
+    nothing = Outcome(response_id=response_id, finished=True, withheld=True)
     try:
         reply = yield from Listen(requests.resume(response_id, None, left))
         if reply is None:
             outcome = yield from consume(turn, events, (yield from Now()) + left)
-            return outcome or events.interrupted()
-        return (yield from _parse_or_none(turn, reply)) if is_success(reply) else None
-    except (NoReplyError, ReplyError):
+            came = outcome or events.interrupted()
+            # Who sends no event at all keeps none.
+            return nothing if came is None and events.response_id is None else came
+    except (NoReplyError, ImageSessionError):
         return events.interrupted()
+    if is_success(reply):
+        told = yield from _parse_or_none(turn, reply)
+        return told if told is not None and told.finished else None
+    return None if _may_pass(reply) else nothing
 
 
 def consume(turn: Turn, events: StreamAccumulator, deadline: float) -> Flow[Outcome | None]:
@@ -264,14 +293,16 @@ def _parse_or_none(turn: Turn, reply: Reply) -> Flow[Outcome | None]:
         return None
 
 
+def _may_pass(reply: Reply) -> bool:
+    return reply.status >= _SERVER_ERROR or reply.status in TRANSIENT
+
+
 def _raise_if_final(reply: Reply, elapsed: float, turn: Turn, response_id: str) -> None:
     """
     Stop where looking again is useless.
     """
     missing = reply.status == _NOT_FOUND
-    if missing and elapsed <= _SECONDS_FOR_404:
-        return
-    if not missing and (reply.status >= _SERVER_ERROR or reply.status in TRANSIENT):
+    if _may_pass(reply) or (missing and elapsed <= _SECONDS_FOR_404):
         return
     error = error_of(reply)
     raise OutcomeUnknownError(

@@ -58,7 +58,9 @@ class World:
 
     answer: Answers
     clock: float = 0.0
-    events: list[bytes] = attrs.field(factory=list[bytes])
+    events: list[bytes | NoReplyError | None] = attrs.field(
+        factory=list["bytes | NoReplyError | None"]
+    )
     looked: list[float] = attrs.field(factory=list[float])
     requests: list[Request] = attrs.field(factory=list[Request])
 
@@ -84,10 +86,10 @@ class World:
                     self.looked.append(round(self.clock, 3))
                     self.requests.append(request)
                     answer = self.answer(self.clock)
-                    if isinstance(answer, NoReplyError):
-                        problem = answer
                 case _:
                     answer = self._stream(step)
+            if isinstance(answer, NoReplyError):
+                problem = answer
 
     def _stream(self, step: object) -> Any:
         match step:
@@ -278,6 +280,45 @@ def test_a_picture_that_a_look_does_not_show_is_replayed() -> None:
         "/responses/r",
         "/responses/r?stream=true",
     ]
+
+
+BEGUN = json.dumps({"type": "response.created", "response": {"id": "r"}}).encode()
+BROKEN = NoReplyError(sent=True, reason="ReadError")
+
+
+@pytest.mark.parametrize("trouble", [[BEGUN, None], [BEGUN, BROKEN], [BROKEN], [b"{"]])
+def test_a_replay_that_breaks_off_is_tried_again(
+    trouble: list[bytes | NoReplyError | None],
+) -> None:
+    """
+    That the events broke off says nothing of the picture: they are asked for again.
+    """
+    world = World(lambda _: WITHHELD, events=[*trouble, EVENT])
+    assert len(world.run(poll_response(TURN, "r", 600)).pictures) == 1
+    assert len(world.requests) == 3
+    assert world.clock < 1
+
+
+def test_a_replay_that_always_breaks_off_proves_nothing() -> None:
+    """
+    A picture whose events break off each time may be there later: its outcome is unknown and not
+    final, so that recovery looks again; and the call is not over long after its time.
+    """
+    world = World(lambda _: WITHHELD, events=[BEGUN, None] * 9)
+    with pytest.raises(OutcomeUnknownError) as caught:
+        world.run(poll_response(TURN, "r", 600))
+    assert not caught.value.finished
+    assert caught.value.response_id == "r"
+    assert world.clock < 10
+
+
+def test_a_replay_ends_with_the_call() -> None:
+    """
+    A replay may take what is left of the call's time and no more, but always a second.
+    """
+    world = World(lambda _: WITHHELD, events=[EVENT])
+    world.run(poll_response(TURN, "r", 0))
+    assert world.requests[-1].timeout == 1
 
 
 def test_a_picture_that_nothing_shows_is_an_unknown_outcome() -> None:
