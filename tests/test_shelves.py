@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from imagesession import Job
+from imagesession._library import shelf as files
 from imagesession._library.index import INDEX_VERSION
 from imagesession.errors import CallError, NotFoundError
 from imagesession.testing import OfflineProvider, tiny_image, tiny_mask
@@ -144,6 +145,26 @@ def test_a_file_is_named_by_session_and_time(studio: Any, provider: OfflineProvi
     assert stored == [f"session_{owner}_{stamp}_{number:02}.png" for number in (1, 2)]
     one, two = studio.generate("a cup"), studio.generate("a cup")
     assert one.path != two.path
+
+
+def test_all_files_of_a_turn_bear_one_second(
+    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    However far apart the pictures of a turn come, their files are named by one moment, which is
+    when the first of them came; the turn's record names it too.
+    """
+    moments: list[dt.datetime] = []
+    put = files.put
+
+    def noting(layout: Any, turn: Any, now: dt.datetime, *args: Any, **settings: Any) -> Any:
+        moments.append(now)
+        return put(layout, turn, now, *args, **settings)
+
+    monkeypatch.setattr(files, "put", noting)
+    provider.pictures_per_reply = 3
+    turn = studio.generate("a teapot").turn
+    assert moments == [turn.finished] * 3
 
 
 # --- what lies beside ----------------------------------------------------------------------------

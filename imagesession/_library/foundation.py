@@ -5,6 +5,7 @@ What everything in a library stands on: its folders, its journal, its index and 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import threading
 from collections.abc import Iterator
@@ -50,6 +51,7 @@ class Foundation:
         self._unwritten: dict[str, str] = {}
         self._looked_back = False
         self._accepted_by: set[str] = set()
+        self._came: dict[str, dt.datetime] = {}
         self._half_staged: set[str] = set()
         self._staged: dict[str, tuple[ImageRecord, ...]] = {}
         self._last_words: dict[str, str] = {}

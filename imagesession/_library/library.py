@@ -219,7 +219,8 @@ class Library(Archiving, Batching, Recovering, Pacing):
     def _settle(
         self, turn: Turn, pictures: tuple[Received, ...], copies: tuple[ImageRecord, ...]
     ) -> Turn:
-        now = dt.datetime.now(dt.UTC)
+        # All of its files bear one second, which is when the first of them came.
+        now = self._came.get(turn.id) or dt.datetime.now(dt.UTC)
         staged = self._staged_images(turn)
         new = [one for one in pictures if not any(_is_same(one, image) for image in staged)]
         named = self._files_to_reuse(turn)
@@ -233,6 +234,7 @@ class Library(Archiving, Batching, Recovering, Pacing):
         make_folder(file.parent)
         # The commit: before this line the turn is not settled, after it, it is.
         write_new(file, records.dump_turn(settled), self.layout.tmp)
+        self._came.pop(turn.id, None)
         self._staged.pop(turn.id, None)
         self._half_staged.discard(turn.id)
         return settled
@@ -249,7 +251,7 @@ class Library(Archiving, Batching, Recovering, Pacing):
         if any(_is_same(image, one) for one in known):
             return
         with disk_errors(self.layout.root):
-            now = dt.datetime.now(dt.UTC)
+            now = self._came.setdefault(turn.id, dt.datetime.now(dt.UTC))
             named = self._files_to_reuse(turn)
             self._half_staged.add(turn.id)
             staged = shelf.put(self.layout, turn, now, image, self._ids.new(), named=named)

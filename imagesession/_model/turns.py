@@ -162,7 +162,7 @@ class Turn:
         origin: Where its picture came from, when it was not drawn for this turn.
         failure: Why there is no picture.
         started: When the request was planned.
-        finished: When the turn was settled; None while it is pending.
+        finished: When its picture came, or it was settled without one; None while it is pending.
         version: The version of imagesession that wrote it.
     """
 

@@ -100,9 +100,9 @@ def test_twin_that_asks_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     def again(*_: object) -> Any:
         yield from ()
-        return UnavailableError("try again")
+        raise UnavailableError("try again")
 
-    monkeypatch.setattr(transmit, "_unanswered", again)
+    monkeypatch.setattr(transmit, "_what_came", again)
     provider = losing(RESPONSES, "reset before")
     endings = call_all(provider, IN_PROCESS, tmp_path, ["one", "two"], patience=0.6)
     with pytest.raises(AssertionError):
