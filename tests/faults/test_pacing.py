@@ -22,11 +22,17 @@ from imagesession.testing import Answer, Call, OfflineProvider, serve, tiny_imag
 from tests.bench.server import FixedPainter
 from tests.conftest import MakeStudio
 
+# Programs begin together, once as many as are to be there have been started.
 PROGRAM = """
-import sys
+import sys, time
+from pathlib import Path
 from imagesession import Studio
-library, url, name, count = sys.argv[1:]
+library, url, name, count, together = sys.argv[1:]
 with Studio(library, api_key="x", base_url=url, max_in_flight=2) as studio:
+    studio.stats()
+    Path(library, f"{name}.ready").touch()
+    while len(list(Path(library).glob("*.ready"))) < int(together):
+        time.sleep(0.01)
     for number in range(int(count)):
         studio.generate(f"{name} {number}")
 """
@@ -72,7 +78,7 @@ def test_programs_share_what_may_be_under_way(tmp_path: Path) -> None:
     with serve(provider) as served:
         programs = [
             subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, str(tmp_path), served.base_url, name, "6"]
+                [sys.executable, "-c", PROGRAM, str(tmp_path), served.base_url, name, "6", "4"]
             )
             for name in "abcd"
         ]
@@ -89,7 +95,7 @@ def test_a_dead_programs_place_is_free(tmp_path: Path) -> None:
     """
     provider = Counter(latency=30)
     with serve(provider) as served:
-        program = [sys.executable, "-c", PROGRAM, str(tmp_path), served.base_url, "a", "1"]
+        program = [sys.executable, "-c", PROGRAM, str(tmp_path), served.base_url, "a", "1", "1"]
         children = [subprocess.Popen(program) for _ in range(2)]
         while len(provider.order) < 2:
             time.sleep(0.01)
