@@ -20,7 +20,7 @@ from . import records
 from .durable import disk_errors, make_folder, sweep, write_new
 from .ids import IdMaker
 from .index import Index
-from .journal import Journal
+from .journal import Entry, Journal
 from .layout import ONE_SHOTS, Layout
 from .owners import Owners
 
@@ -58,6 +58,7 @@ class Foundation:
         self._turns: dict[str, dict[str, Turn]] = {}
         self._lock = threading.Lock()
         self._unindexed = 0
+        self._recently_settled: dict[str, Turn] = {}
         with disk_errors(self.layout.root):
             _check_format(self.layout)
             for folder in self.layout.folders():
@@ -95,19 +96,27 @@ class Foundation:
         Returns:
             The turns that were not taken in.
         """
-        settled: list[Turn] = []
-        for entry in self._journal.entries():
-            if self.layout.turn_file(entry.session_id, entry.turn_id).exists():
-                # One that is damaged stays; reading its session names the damage.
-                with contextlib.suppress(LibraryError):
-                    settled.append(self._read_turn(entry.session_id, entry.turn_id))
-        if len(settled) <= most:
+        entries = self._journal.entries()
+        settled = [turn for turn in map(self._turn_of, entries) if turn is not None]
+        if 0 < len(settled) <= most:
             return tuple(settled)
         self._unindexed = 0
-        self._index.add(settled)
+        self._recently_settled.clear()
+        if settled:
+            self._index.add(settled)
         for turn in settled:
             self._journal.drop(turn.id, turn.session)
         return ()
+
+    def _turn_of(self, entry: Entry) -> Turn | None:
+        # What this process settled it knows: beside busy threads, each file that is read costs
+        # a wait for the interpreter's lock.
+        known = self._recently_settled.get(entry.turn_id)
+        if known is None and self.layout.turn_file(entry.session_id, entry.turn_id).exists():
+            # One that is damaged stays; reading its session names the damage.
+            with contextlib.suppress(LibraryError):
+                return self._read_turn(entry.session_id, entry.turn_id)
+        return known
 
     def _scan(self) -> Iterator[Turn]:
         """

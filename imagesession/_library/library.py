@@ -188,6 +188,7 @@ class Library(Archiving, Batching, Recovering, Pacing):
             if not pictures or turn.kind in _BROUGHT or turn.id in self._taken_over:
                 raise  # it is still where it came from
             raise rescue(turn, pictures, error) from error
+        self._recently_settled[settled.id] = settled
         # What is left can be made again, and does not undo that the turn is kept.
         with contextlib.suppress(OSError):
             shelf.describe(self.layout, settled, self._session_name(settled))
