@@ -18,7 +18,7 @@ from imagesession._model.tree import MAIN
 from imagesession._model.turns import Kind
 from imagesession._plan import promotion, sessions
 from imagesession._plan.checks import check_label
-from imagesession._plan.queries import image_query
+from imagesession._plan.queries import image_query, session_page
 from imagesession._plan.steps import Flow
 from imagesession._session import AsyncImageSession, ImageSession
 from imagesession._show import gallery
@@ -115,11 +115,22 @@ class Finds(_Looking[Desk]):
         record = self._desk.do(sessions.find(wanted, branch, reopen=reopen))
         return ImageSession(record, branch, self._desk)
 
-    def sessions(self) -> tuple[ImageSession, ...]:
+    def sessions(
+        self, *, limit: int | None = None, before: ImageSession | str | None = None
+    ) -> tuple[ImageSession, ...]:
         """
-        Return all sessions of the library, the latest first.
+        Return the library's sessions, the latest first.
+
+        Args:
+            limit: At most so many; left out, all of them.
+            before: Only those older than this session, or the session of this id: the last of one
+                page gives the next.
+
+        Raises:
+            CallError: An argument is not of its form.
         """
-        records = self._desk.ask(lambda store: store.list_sessions())
+        page = session_page(limit, _id_of(before))
+        records = self._desk.ask(lambda store: store.list_sessions(*page))
         return tuple(ImageSession(record, MAIN, self._desk) for record in records)
 
     def images(
@@ -303,11 +314,14 @@ class AsyncFinds(_Looking[AsyncDesk]):
         record = await self._desk.do(sessions.find(wanted, branch, reopen=reopen))
         return AsyncImageSession(record, branch, self._desk)
 
-    async def sessions(self) -> tuple[AsyncImageSession, ...]:
+    async def sessions(
+        self, *, limit: int | None = None, before: AsyncImageSession | str | None = None
+    ) -> tuple[AsyncImageSession, ...]:
         """
         Same as `Studio.sessions`, but awaits.
         """
-        records = await self._desk.ask(lambda store: store.list_sessions())
+        page = session_page(limit, _id_of(before))
+        records = await self._desk.ask(lambda store: store.list_sessions(*page))
         return tuple(AsyncImageSession(record, MAIN, self._desk) for record in records)
 
     async def images(

@@ -366,6 +366,20 @@ def test_sessions_are_listed(studio: Any, session: Any) -> None:
     assert [one.id for one in studio.sessions()] == [other.id, session.id]
 
 
+def test_sessions_are_listed_in_pages(studio: Any) -> None:
+    """
+    The last session of a page leads to the next; a limit that is none is refused.
+    """
+    made = [studio.session(f"number {number}").id for number in range(5)]
+    page = studio.sessions(limit=3)
+    assert [one.id for one in page] == made[:1:-1]
+    assert [one.id for one in studio.sessions(before=page[-1])] == made[1::-1]
+    assert [one.id for one in studio.sessions(limit=1, before=page[-1].id)] == [made[1]]
+    for wrong in (0, -1, True, "2"):
+        with pytest.raises(CallError, match="limit="):
+            studio.sessions(limit=wrong)
+
+
 def test_streaming_shows_what_comes(session: Any) -> None:
     """
     Pictures on the way come first, whole and of full size; the last event is the kept picture.

@@ -88,11 +88,15 @@ class Archiving(SessionKeeping, PictureKeeping):
         written: list[Path] = []
         try:
             turns = [self._put(turn, parcel, found.manifest, written) for turn in found.turns]
-            # Pictures take their time; only for the records no other process may come in between.
-            with self._index.locked() as connection:
+
+            def write(connection: sqlite3.Connection) -> SessionRecord:
                 self._check_new(found.record)
                 _check_ids(connection, turns, found.record.id)
                 self._write_records(turns, found.record, written)
+                return found.record
+
+            # Pictures take their time; only for the records no other process may come in between.
+            self._session_index.write(write)
         except BaseException:
             for file in reversed(written):
                 file.unlink(missing_ok=True)

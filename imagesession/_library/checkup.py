@@ -22,9 +22,10 @@ from imagesession._model.reports import Pending
 from imagesession._model.turns import ImageRecord, Turn
 from imagesession.errors import LibraryError
 
-from . import machine, records
+from . import machine, records, session_rows
 from .beneath import open_beneath
 from .durable import unnamed
+from .ids import is_id
 from .index import INDEX_VERSION, Index
 from .journal import Entry, Journal
 from .layout import ONE_SHOTS, Layout
@@ -216,23 +217,27 @@ def _index(layout: Layout, index: Index, journal: Journal, known: set[str]) -> C
     with index.locked() as connection:
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         rows = dict(connection.execute("SELECT id, session FROM turns").fetchall())
+        sessions = session_rows.files(connection).keys()
+        kept = {file.stem for file in layout.sessions.glob("*.json") if is_id(file.stem)}
     absent = known - rows.keys() - waiting
     beyond = [
         turn
         for turn, session in rows.items()
         if turn not in known and not layout.turn_file(session, turn).exists()
     ]
-    if verdict == "ok" and not absent and not beyond:
+    beyond += sessions - kept
+    if verdict == "ok" and not absent and not beyond and not kept - sessions:
         return Check(
             name="index",
-            message=f"it knows all {len(rows):,} turns (version {INDEX_VERSION}).",
+            message=f"it knows all {len(rows):,} turns and {len(kept):,} sessions "
+            f"(version {INDEX_VERSION}).",
         )
     damage = "" if verdict == "ok" else f" It is damaged: {verdict}."
     return Check(
         name="index",
         state="problem",
-        message=f"it lacks {len(absent):,} turns that there are, and has {len(beyond):,} that "
-        f"there are not.{damage}",
+        message=f"it lacks {len(absent):,} turns and {len(kept - sessions):,} sessions that there "
+        f"are, and has {len(beyond):,} that there are not.{damage}",
         remedy=f"Delete {index.path}: it is made anew from the records.",
     )
 

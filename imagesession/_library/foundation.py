@@ -23,6 +23,7 @@ from .index import Index
 from .journal import Entry, Journal
 from .layout import ONE_SHOTS, Layout
 from .owners import Owners
+from .session_index import SessionIndex
 
 LAYOUT_VERSION = 1
 MAX_BESIDE = 16
@@ -45,6 +46,7 @@ class Foundation:
         self._ids = IdMaker()
         self._journal = Journal(self.layout)
         self._index = Index(self.layout.index, self._scan)
+        self._session_index = SessionIndex(self._index, self.layout.sessions)
         self._owners = Owners(self.layout.owners)
         self._at_work: dict[str, object] = {}
         self._taken_over: set[str] = set()

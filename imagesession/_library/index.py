@@ -1,5 +1,5 @@
 """
-The index of turns and pictures: SQLite, disposable, rebuilt from the records.
+The index of turns, pictures and sessions: SQLite, disposable, rebuilt from the records.
 
 A connection lives for one operation. That costs a fifth of a millisecond, and nothing is shared
 between threads, left open across a fork, or holds a cursor that would block another process.
@@ -24,7 +24,7 @@ from .durable import PRIVATE_FILE, check_writable
 from .ids import first_id
 from .owners import alone, together
 
-INDEX_VERSION = 3
+INDEX_VERSION = 4
 BUSY_SECONDS = 30.0
 _TRIES = 5
 T = TypeVar("T")
@@ -139,7 +139,7 @@ class Index:
         """
         Add up what turns cost, by what they are grouped by.
         """
-        return self._look(lambda connection: rows.tally(connection, query), beside)
+        return self.look(lambda connection: rows.tally(connection, query), beside)
 
     def find_intent(
         self, intent_id: str, beside: Sequence[Turn] = ()
@@ -147,7 +147,7 @@ class Index:
         """
         Return session and turn of all that was settled under a caller's own name.
         """
-        return self._look(lambda connection: rows.find_intent(connection, intent_id), beside)
+        return self.look(lambda connection: rows.find_intent(connection, intent_id), beside)
 
     @contextlib.contextmanager
     def locked(self) -> Generator[sqlite3.Connection, None, None]:
@@ -170,14 +170,18 @@ class Index:
 
     def _select(self, clause: str, values: tuple[object, ...], beside: Sequence[Turn]) -> list[Row]:
         sql = f"SELECT id, turn, session, position FROM images {clause}"  # noqa: S608 - clauses are ours
-        return self._look(
+        return self.look(
             lambda connection: [Row(*row) for row in connection.execute(sql, values)], beside
         )
 
-    def _look(self, work: Callable[[sqlite3.Connection], T], beside: Sequence[Turn]) -> T:
+    def look(self, work: Callable[[sqlite3.Connection], T], beside: Sequence[Turn]) -> T:
         """
         Look something up as if turns had been taken in. Nothing is written, and so nobody is waited
         for: taking them in flushes the disk four times.
+
+        Args:
+            work: What to look up.
+            beside: The turns.
         """
 
         def look(connection: sqlite3.Connection) -> T:

@@ -307,6 +307,7 @@ class Library(Archiving, Batching, Recovering, Pacing):
 
         with contextlib.suppress(LibraryError, OSError):  # what stands in the way is found below
             self._catch_up(most=0)
+            self._session_index.count()  # takes in those that it lacks
         return checkup.examine(
             self.layout,
             self._index,

@@ -1,5 +1,6 @@
 """
-What the index says of turns and pictures: its tables, and how they are written and asked.
+What the index says of turns and pictures: how its rows are written and asked. Its tables stand
+here too; `session_rows` writes and asks those of sessions.
 """
 
 from __future__ import annotations
@@ -35,11 +36,21 @@ CREATE TABLE images (
     kind TEXT NOT NULL,
     words TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE sessions (
+    id TEXT PRIMARY KEY,
+    name TEXT,
+    open INTEGER NOT NULL,
+    touched TEXT NOT NULL,
+    file TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE sessions_folder (stamp INTEGER NOT NULL) STRICT;
 CREATE INDEX images_of_session ON images (session, id);
 CREATE INDEX images_of_kind ON images (kind, id);
 CREATE INDEX turns_of_session ON turns (session, id);
 CREATE INDEX turns_of_day ON turns (day);
 CREATE INDEX turns_of_intent ON turns (intent) WHERE intent IS NOT NULL;
+CREATE INDEX sessions_of_name ON sessions (name, id);
+CREATE INDEX open_sessions ON sessions (touched) WHERE open = 1;
 """
 # Names without a schema mean the temporary views from then on.
 _BESIDE = """
@@ -98,7 +109,7 @@ def find_intent(connection: sqlite3.Connection, intent_id: str) -> list[tuple[st
     Return session and turn of all that was settled under a caller's own name, the latest first.
     """
     sql = "SELECT session, id FROM turns WHERE intent = ? ORDER BY id DESC"
-    return list(connection.execute(sql, (_utf8(intent_id),)))
+    return list(connection.execute(sql, (utf8(intent_id),)))
 
 
 def has_turn(connection: sqlite3.Connection, turn_id: str) -> bool:
@@ -159,10 +170,10 @@ def _turn_row(turn: Turn) -> tuple[object, ...]:
         turn.session,
         turn.kind,
         turn.status,
-        _utf8(turn.model or ""),
-        _utf8(turn.provider),
+        utf8(turn.model or ""),
+        utf8(turn.provider),
         turn.started.astimezone(dt.UTC).date().isoformat(),
-        None if turn.intent_id is None else _utf8(turn.intent_id),
+        None if turn.intent_id is None else utf8(turn.intent_id),
         sum(image.source == "reply" for image in turn.images),
         turn.cost.known if turn.cost else 0.0,
         int(turn.cost is not None and turn.cost.total is None),
@@ -174,7 +185,7 @@ def _words(turn: Turn, image: ImageRecord) -> str:
     """
     Return what a picture is searched by.
     """
-    return _utf8(folded("\n".join((turn.prompt, image.revised_prompt or "", turn.label))))
+    return utf8(folded("\n".join((turn.prompt, image.revised_prompt or "", turn.label))))
 
 
 def folded(text: str) -> str:
@@ -184,7 +195,7 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
 
 
-def _utf8(text: str) -> str:
+def utf8(text: str) -> str:
     """
     Replace halves of characters, which a record can hold and a database cannot.
     """

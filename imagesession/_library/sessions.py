@@ -7,8 +7,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
@@ -21,7 +20,7 @@ from imagesession.errors import LibraryError, NotFoundError
 from . import records
 from .durable import disk_errors, replace, write_new
 from .foundation import Foundation
-from .ids import is_id, moment_of
+from .ids import first_id, is_id, moment_of
 
 HINTS = 5
 
@@ -36,21 +35,36 @@ class SessionKeeping(Foundation):
         Write a new session's record durably.
         """
         file = self.layout.session_file(record.id)
-        with disk_errors(file):
+
+        def write(_: object) -> SessionRecord:
             fresh = attrs.evolve(record, version=__version__)
             write_new(file, records.dump_session(fresh), self.layout.tmp)
+            return fresh
+
+        with disk_errors(file):
+            self._session_index.write(write)
 
     def update_session(
         self, session_id: str, change: Callable[[SessionRecord], SessionRecord]
     ) -> SessionRecord:
         """
         Change a session's record durably, with no other process in between.
+
+        Raises:
+            NotFoundError: There is no such session.
         """
         file = self.layout.session_file(session_id)
-        with disk_errors(file), self._index.locked():
-            changed = attrs.evolve(change(self.find_session(session_id)), version=__version__)
+
+        def write(_: object) -> SessionRecord:
+            known = records.read_session(file.read_bytes(), str(file))
+            changed = attrs.evolve(change(known), version=__version__)
             replace(file, records.dump_session(changed), self.layout.tmp)
-        return changed
+            return changed
+
+        with disk_errors(file):
+            if not file.exists():
+                raise self._not_found(session_id)
+            return self._session_index.write(write)
 
     def find_session(self, wanted: str) -> SessionRecord:
         """
@@ -65,24 +79,48 @@ class SessionKeeping(Foundation):
                 data = file.read_bytes() if file.exists() else None
             if data is not None:
                 return records.read_session(data, str(file))
-        sessions = self.list_sessions()
-        named = [record for record in sessions if record.name == wanted]
+        named = self.sessions_named(wanted)
         if len(named) == 1:
             return named[0]
-        raise _not_found(wanted, named, sessions)
+        raise self._not_found(wanted, named)
 
-    def list_sessions(self) -> tuple[SessionRecord, ...]:
+    def sessions_named(self, name: str) -> tuple[SessionRecord, ...]:
         """
-        Return all sessions, the latest first.
+        Return the sessions of a name, the latest first.
         """
         with disk_errors(self.layout.sessions):
-            files = sorted(self.layout.sessions.glob("*.json"), reverse=True)
-            return tuple(self._read_sessions(files))
+            return tuple(
+                record
+                for record in self._read_sessions(self._session_index.named(name))
+                if record.name == name
+            )
 
-    def _read_sessions(self, files: Iterable[Path]) -> Iterable[SessionRecord]:
-        for file in files:
-            # One that is damaged does not hide the others; opening it by its id names it.
-            with contextlib.suppress(LibraryError):
+    def list_sessions(
+        self, limit: int | None = None, before: str | None = None
+    ) -> tuple[SessionRecord, ...]:
+        """
+        Return the latest sessions, the latest first.
+
+        Args:
+            limit: At most so many; None for all.
+            before: Only those older than the session of this id.
+        """
+        found: list[SessionRecord] = []
+        with disk_errors(self.layout.sessions):
+            while limit is None or len(found) < limit:
+                rest = None if limit is None else limit - len(found)
+                session_ids = self._session_index.page(rest, before)
+                found += self._read_sessions(session_ids)
+                if rest is None or len(session_ids) < rest:
+                    break
+                before = session_ids[-1]  # others come in place of those that are damaged
+        return tuple(found)
+
+    def _read_sessions(self, session_ids: Iterable[str]) -> Iterator[SessionRecord]:
+        for file in map(self.layout.session_file, session_ids):
+            # One that is damaged does not hide the others; opening it by its id names it. One that
+            # is gone was taken away just now.
+            with contextlib.suppress(LibraryError, FileNotFoundError):
                 yield records.read_session(file.read_bytes(), str(file))
 
     def active_sessions(self, since: dt.datetime) -> tuple[Activity, ...]:
@@ -90,30 +128,18 @@ class SessionKeeping(Foundation):
         Return the open sessions in which something happened since, the idlest first.
         """
         with disk_errors(self.layout.sessions):
-            files = self.layout.sessions.glob("*.json")
-            # Most sessions of a library are old; only those that may be active are opened.
-            recent = [file for file in files if self._last_touched(file) >= since]
-            found = [
-                Activity(record=record, last=self.activity(record))
-                for record in self._read_sessions(recent)
-                if record.closed is None
-            ]
-        active = (one for one in found if one.last >= since)
-        return tuple(sorted(active, key=lambda one: (one.last, one.record.id)))
+            active = self._session_index.active(first_id(since), self._catch_up())
+        return tuple(
+            Activity(session_id=session_id, last=moment_of(last))
+            for last, session_id in sorted((last, session_id) for session_id, last in active)
+        )
 
     def count_sessions(self) -> int:
         """
         Return how many sessions there are.
         """
         with disk_errors(self.layout.sessions):
-            return sum(name.endswith(".json") for name in os.listdir(self.layout.sessions))  # noqa: PTH208 - names will do
-
-    def _last_touched(self, file: Path) -> dt.datetime:
-        """
-        Return the latest time at which a session may have been changed.
-        """
-        written = dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC)
-        return max(written, moment_of(self._last_turn(file.stem)))
+            return self._session_index.count()
 
     def activity(self, record: SessionRecord) -> dt.datetime:
         """
@@ -147,18 +173,15 @@ class SessionKeeping(Foundation):
             turns = tuple(known.values())
         return Tree(moves=record.moves).plus(turns)
 
-
-def _not_found(
-    wanted: str, named: list[SessionRecord], sessions: tuple[SessionRecord, ...]
-) -> NotFoundError:
-    chosen = (named or sessions)[:HINTS]
-    listed = ", ".join(
-        f"{record.id} ({record.name or record.description[:40]})" for record in chosen
-    )
-    problem = (
-        f"{len(named)} sessions are called {wanted!r}; open one by its id"
-        if named
-        else f"This library has no session {wanted!r}. Its latest are"
-    )
-    known = tuple(record.id for record in chosen)
-    return NotFoundError(f"{problem}: {listed or 'none yet'}.", wanted, known)
+    def _not_found(self, wanted: str, named: tuple[SessionRecord, ...] = ()) -> NotFoundError:
+        chosen = named[:HINTS] or self.list_sessions(limit=HINTS)
+        listed = ", ".join(
+            f"{record.id} ({record.name or record.description[:40]})" for record in chosen
+        )
+        problem = (
+            f"{len(named)} sessions are called {wanted!r}; open one by its id"
+            if named
+            else f"This library has no session {wanted!r}. Its latest are"
+        )
+        known = tuple(record.id for record in chosen)
+        return NotFoundError(f"{problem}: {listed or 'none yet'}.", wanted, known)

@@ -46,6 +46,16 @@ def image_query(
     )
 
 
+def session_page(limit: int | None, before: str | None) -> tuple[int | None, str | None]:
+    """
+    Check which page of the sessions is meant.
+
+    Raises:
+        CallError: A part of it is not of its form.
+    """
+    return None if limit is None else check_limit(limit), _label("The session's id", before)
+
+
 def spending_query(
     by: Grouping,
     since: dt.date | str | None,

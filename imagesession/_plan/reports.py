@@ -4,22 +4,25 @@ Tell how sessions and the library stand.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from imagesession._model.catalogue import Catalogue, Kind, Model
 from imagesession._model.costs import Cost, no_cost
 from imagesession._model.reports import SessionStatus, Spending, Spent, State, StudioStats
 from imagesession._model.turns import Turn
 from imagesession._version import __version__
-from imagesession.errors import UnavailableError
+from imagesession.errors import LibraryError, UnavailableError
 
 from . import sessions
 from .failures import error_of
 from .replies import is_success, read_json
 from .sessions import Place
 from .steps import Begin, Flow, OnDisk, Send
-from .store import SpendingQuery
+from .store import Activity, SpendingQuery, Store
 from .tolerance import as_list, as_mapping, as_text
 from .wire import NoReplyError, Request
 from .wishes import Terms
@@ -141,7 +144,8 @@ def stats(terms: Terms, provider: str, library: str) -> Flow[StudioStats]:
         lambda store: (store.active_sessions(since), store.count_sessions())
     )
     spent = (yield from spending(SpendingQuery(), provider)).groups
-    models = (terms.options.updated(one.record.choices).model for one in active)
+    choices = yield from OnDisk(lambda store: _choices_of(active, store))
+    models = (terms.options.updated(each).model for each in choices)
     today = spent.get(begun.at.date().isoformat())
     return StudioStats(
         version=__version__,
@@ -157,3 +161,14 @@ def stats(terms: Terms, provider: str, library: str) -> Flow[StudioStats]:
         spent_today=today.dollars if today else 0.0,
         spent=sum(one.dollars for one in spent.values()),
     )
+
+
+def _choices_of(active: Iterable[Activity], store: Store) -> tuple[Mapping[str, Any], ...]:
+    """
+    Return what the turns of sessions ask for, of those whose records can be read.
+    """
+    choices: list[Mapping[str, Any]] = []
+    for one in active:
+        with contextlib.suppress(LibraryError):
+            choices.append(store.find_session(one.session_id).choices)
+    return tuple(choices)

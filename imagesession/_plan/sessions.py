@@ -141,8 +141,7 @@ def resume(description: str, settings: SessionSettings, terms: Terms) -> Flow[Se
     name = settings.name
     if name is None:
         raise CallError("resume=True goes by the session's name; give one with name=.")
-    known = yield from OnDisk(lambda store: store.list_sessions())
-    if any(record.name == name for record in known):
+    if (yield from OnDisk(lambda store: store.sessions_named(name))):
         return (yield from find(name, MAIN, reopen=True))
     return (yield from start(description, settings, terms))
 
@@ -152,7 +151,7 @@ def _check_room(terms: Terms, now: dt.datetime) -> Flow[None]:
     active = yield from OnDisk(lambda store: store.active_sessions(since))
     if len(active) < terms.max_sessions:
         return
-    idlest = active[0].record
+    idlest = yield from OnDisk(lambda store: store.find_session(active[0].session_id))
     minutes = (now - active[0].last).total_seconds() / 60
     raise MaxSessionsReached(
         f"{len(active)} sessions are active, and max_sessions={terms.max_sessions} are allowed. "

@@ -71,10 +71,10 @@ class Imported:
 @attrs.frozen(kw_only=True)
 class Activity:
     """
-    A session and when something last happened in it.
+    When something last happened in a session.
     """
 
-    record: SessionRecord
+    session_id: str
     last: dt.datetime
 
 
@@ -344,8 +344,17 @@ class Store(BatchStore, Protocol):
         """Return a session's turns."""
         ...
 
-    def list_sessions(self) -> tuple[SessionRecord, ...]:
-        """Return all sessions, the latest first."""
+    def sessions_named(self, name: str) -> tuple[SessionRecord, ...]:
+        """Return the sessions of a name, the latest first."""
+        ...
+
+    def list_sessions(
+        self, limit: int | None = None, before: str | None = None
+    ) -> tuple[SessionRecord, ...]:
+        """
+        Return the latest sessions, the latest first: at most so many, and only those older than the
+        session of an id.
+        """
         ...
 
     def list_images(self, query: ImageQuery) -> tuple[tuple[Turn, int], ...]:

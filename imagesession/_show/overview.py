@@ -78,19 +78,19 @@ def page(store: Store, folder: str, provider: str) -> str:
     """
     days = store.spending(SpendingQuery())
     today = [one for one in days if one.group == dt.datetime.now(dt.UTC).date().isoformat()]
-    records = store.list_sessions()
+    count = store.count_sessions()
     return render(
         "overview.html",
         folder=words.readable(folder),
         provider=provider,
         figures=(
-            (f"{len(records):,}", "session" if len(records) == 1 else "sessions"),
+            (f"{count:,}", "session" if count == 1 else "sessions"),
             (f"{sum(one.images for one in days):,}", "pictures"),
             (_spent(days), "in all"),
             (_spent(today), "today (UTC)"),
         ),
-        rows=tuple(_rows(store, records[:SESSIONS])),
-        more=max(0, len(records) - SESSIONS),
+        rows=tuple(_rows(store, store.list_sessions(limit=SESSIONS))),
+        more=max(0, count - SESSIONS),
         pictures=tuple(_pictures(store)),
     )
 

@@ -23,7 +23,7 @@ from imagesession._model.sessions import SessionRecord
 from imagesession._model.turns import Turn
 from imagesession._plan.store import ImageQuery, SpendingQuery, Tally
 from imagesession._plan.wire import Received
-from imagesession.errors import LibraryError
+from imagesession.errors import LibraryError, NotFoundError
 from imagesession.testing import tiny_image
 
 FACTS = PictureFacts(format="png", width=64, height=64, alpha=False)
@@ -32,7 +32,10 @@ TIMES = pytest.mark.parametrize(
     "times", [30, pytest.param(500, marks=pytest.mark.faults)], ids=["few", "many"]
 )
 # What raises, or answers wrongly, in a program that has met a damaged index.
-PROBLEMS = (LibraryError, sqlite3.Error, UnicodeDecodeError, OSError, LookupError, ValueError)
+PROBLEMS = (
+    LibraryError, NotFoundError, sqlite3.Error, UnicodeDecodeError, OSError, LookupError,
+    ValueError,
+)  # fmt: skip
 
 
 @attrs.frozen
@@ -45,6 +48,8 @@ class Answers:
     by_session: tuple[tuple[str, ...], ...]
     found: tuple[bytes, ...]
     spent: tuple[Tally, ...]
+    sessions: tuple[str, ...]
+    named: tuple[str, ...]
 
 
 @attrs.define
@@ -117,6 +122,8 @@ def ask(place: Place) -> Answers:
         by_session=tuple(ids[1:]),
         found=tuple(library.read(turn.images[position]) for turn, position in found),
         spent=library.spending(SpendingQuery(by="session")),
+        sessions=tuple(record.id for record in library.list_sessions()),
+        named=tuple(library.find_session(f"name of {one}").id for one in place.sessions),
     )
 
 
@@ -129,7 +136,11 @@ def place(tmp_path: Path) -> Place:
     sessions: list[str] = []
     for _ in range(3):
         begun = library.begin()
-        library.save_session(SessionRecord(id=begun.id, description="x", created=begun.at))
+        library.save_session(
+            SessionRecord(
+                id=begun.id, description="x", name=f"name of {begun.id}", created=begun.at
+            )
+        )
         sessions.append(begun.id)
     for number in range(TURNS):
         keep(library, number, (None, *sessions)[number % 4])
@@ -148,6 +159,7 @@ def interrupted(place: Place) -> tuple[bytes, bytes]:
     connection = sqlite3.connect(place.path, isolation_level=None)
     connection.execute("PRAGMA cache_size = 1")
     connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE sessions SET name = zeroblob(3000) || name")
     connection.execute("UPDATE images SET words = zeroblob(3000) || words, position = 7")
     left = place.path.read_bytes(), place.leftover.read_bytes()
     connection.execute("ROLLBACK")
@@ -212,9 +224,9 @@ def change_version(place: Place, chance: random.Random) -> None:
     Let an older or a newer release have written it.
     """
     with contextlib.closing(sqlite3.connect(place.path, isolation_level=None)) as connection:
-        connection.execute(chance.choice(("DROP TABLE turns", "DROP TABLE images")))
+        connection.execute(chance.choice(("DROP TABLE turns", "DROP TABLE sessions")))
         connection.execute("CREATE TABLE more (x)")
-        connection.execute(f"PRAGMA user_version = {chance.choice((0, 1, 2, 99))}")
+        connection.execute(f"PRAGMA user_version = {chance.choice((0, 1, 2, 3, 99))}")
 
 
 def die(place: Place, _: random.Random) -> None:

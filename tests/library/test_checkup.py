@@ -231,8 +231,22 @@ def test_an_index_out_of_step_is_found(studio: Any, picture: Any, inner: Path) -
         connection.execute("DELETE FROM turns")
     connection.close()
     check = finds(studio, "index", "problem")
-    assert "lacks 2 turns" in check.message
+    assert "lacks 2 turns and 0 sessions" in check.message
     assert str(inner / "index.sqlite") in check.remedy
+    (inner / "index.sqlite").unlink()
+    finds(studio, "index", "ok")
+
+
+def test_an_index_without_a_session_is_found(studio: Any, picture: Any, inner: Path) -> None:
+    """
+    An index that lacks a session, though its folder was not changed since, is found.
+    """
+    finds(studio, "index", "ok")
+    connection = sqlite3.connect(inner / "index.sqlite")
+    with connection:
+        connection.execute("DELETE FROM sessions WHERE id = ?", (picture.turn.session,))
+    connection.close()
+    assert "and 1 sessions that there are" in finds(studio, "index", "problem").message
     (inner / "index.sqlite").unlink()
     finds(studio, "index", "ok")
 

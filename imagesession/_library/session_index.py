@@ -1,0 +1,206 @@
+"""
+Sessions in the index, by id and by name.
+
+Their records are the truth. A row is written in the step that writes its record, while no other
+process changes a session, and the index then notes a stamp: a time of change that it gives the
+folder of the records, and that no later change can give it. So rows are believed as long as the
+folder still bears that time; else those records are read whose files are not the ones that were
+read before. That covers a process that died between record and row, a record that was put back
+from a backup, and an index that was just made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+
+from imagesession._model.sessions import SessionRecord
+from imagesession._model.turns import Turn
+from imagesession.errors import DiskError, LibraryError
+
+from . import records, session_rows
+from .ids import is_id
+from .index import Index
+
+T = TypeVar("T")
+_TRIES = 5
+# Some file systems round times to two seconds. A stamp lies further back than that, so that no
+# change that follows at once bears the same time.
+_LEAST_NS_BACK = 10_000_000_000
+_MORE_NS_BACK = 3_600_000_000_000
+
+
+@attrs.frozen
+class SessionIndex:
+    """
+    What the index of a library says of its sessions.
+
+    Attributes:
+        index: The index.
+        folder: The folder of the sessions' records.
+    """
+
+    index: Index
+    folder: Path
+
+    def named(self, name: str) -> list[str]:
+        """
+        Return the ids of the sessions that may have a name, the latest first.
+        """
+        return self._ask(lambda connection: session_rows.named(connection, name))
+
+    def page(self, limit: int | None, before: str | None) -> list[str]:
+        """
+        Return the ids of the latest sessions, the latest first.
+
+        Args:
+            limit: At most so many; None for all.
+            before: Only those older than the session of this id.
+        """
+        return self._ask(lambda connection: session_rows.page(connection, limit, before))
+
+    def count(self) -> int:
+        """
+        Return how many sessions there are.
+        """
+        return self._ask(session_rows.count)
+
+    def active(self, since: str, beside: Sequence[Turn]) -> list[tuple[str, str]]:
+        """
+        Return the open sessions in which something happened since an id was made, each with the id
+        of what happened last.
+
+        Args:
+            since: The id.
+            beside: Turns that count as if they had been taken in.
+        """
+        return self._ask(lambda connection: session_rows.active(connection, since), beside)
+
+    def write(self, work: Callable[[sqlite3.Connection], SessionRecord]) -> SessionRecord:
+        """
+        Write a session's record while no other process changes the library, and then its row.
+
+        That the row could not be written does not undo that the record is there: the folder lacks
+        the stamp, and so the record is found.
+
+        Args:
+            work: Writes the record durably, and returns it.
+        """
+        written: list[SessionRecord] = []
+        try:
+            with self.index.locked() as connection:
+                self._catch_up(connection)
+                written.append(work(connection))
+                session_id = written[0].id
+                file = _identity(self._file(session_id).stat())
+                session_rows.put(connection, session_id, written[0], file)
+                session_rows.note_stamp(connection, self._stamp())
+        except (DiskError, OSError):
+            if not written:
+                raise
+        return written[0]
+
+    def _ask(self, work: Callable[[sqlite3.Connection], T], beside: Sequence[Turn] = ()) -> T:
+        """
+        Look something up once the index has all sessions.
+        """
+
+        def look(connection: sqlite3.Connection) -> tuple[T] | None:
+            return (work(connection),) if self._is_fresh(connection) else None
+
+        for _ in range(_TRIES):
+            answer = self.index.look(look, beside)
+            if answer is not None:
+                return answer[0]
+            try:
+                with self.index.locked() as connection:
+                    self._catch_up(connection)
+            except DiskError:
+                break
+        return self._ask_beside(work, beside)
+
+    def _ask_beside(self, work: Callable[[sqlite3.Connection], T], beside: Sequence[Turn]) -> T:
+        """
+        Look something up where the index cannot be written: read all records, for this once.
+        """
+
+        def look(connection: sqlite3.Connection) -> T:
+            session_rows.lay_beside(connection)
+            self._take_in(connection)
+            return work(connection)
+
+        return self.index.look(look, beside)
+
+    def _is_fresh(self, connection: sqlite3.Connection) -> bool:
+        return session_rows.stamp(connection) == self._changed()
+
+    def _catch_up(self, connection: sqlite3.Connection) -> None:
+        """
+        Bring all rows up to date with their records, and stamp the folder.
+        """
+        changed = self._changed()
+        if session_rows.stamp(connection) == changed:
+            return
+        self._take_in(connection)
+        # What was put there by hand meanwhile may have been missed.
+        unchanged = self._changed() == changed
+        session_rows.note_stamp(connection, self._stamp() if unchanged else None)
+
+    def _take_in(self, connection: sqlite3.Connection) -> None:
+        """
+        Read those records whose files are not the ones that were read before.
+        """
+        known, found = session_rows.files(connection), self._files()
+        session_rows.drop(connection, known.keys() - found.keys())
+        for session_id, file in found.items():
+            if known.get(session_id) != file:
+                session_rows.put(connection, session_id, self._read(session_id), file)
+
+    def _files(self) -> dict[str, str]:
+        """
+        Return what tells each session's file from any other, by the session's id.
+        """
+        files: dict[str, str] = {}
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                session_id, _, suffix = entry.name.partition(".")
+                if suffix == "json" and is_id(session_id):
+                    with contextlib.suppress(FileNotFoundError):
+                        files[session_id] = _identity(os.stat(entry.path))  # noqa: PTH116 - an entry's own is zero on Windows
+        return files
+
+    def _read(self, session_id: str) -> SessionRecord | None:
+        file = self._file(session_id)
+        with contextlib.suppress(LibraryError, OSError):
+            return records.read_session(file.read_bytes(), str(file))
+        return None
+
+    def _file(self, session_id: str) -> Path:
+        return self.folder / f"{session_id}.json"
+
+    def _changed(self) -> int:
+        return self.folder.stat().st_mtime_ns
+
+    def _stamp(self) -> int:
+        """
+        Give the folder a time of change that it never had, and that no later change can give it.
+
+        The system's own times will not do: changes that follow each other within some milliseconds
+        bear the same one.
+        """
+        stamp = time.time_ns() - _LEAST_NS_BACK - secrets.randbelow(_MORE_NS_BACK)
+        with contextlib.suppress(OSError):
+            os.utime(self.folder, ns=(stamp, stamp))
+        return self._changed()
+
+
+def _identity(status: os.stat_result) -> str:
+    return f"{status.st_ino} {status.st_ctime_ns}"
