@@ -8,7 +8,9 @@ between threads, left open across a fork, or holds a cursor that would block ano
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
+import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -106,7 +108,8 @@ class Index:
             rows.insert(connection, turns)
             connection.execute("COMMIT")
 
-        self._run(insert)
+        with _gate(self.path):
+            self._run(insert)
 
     def find(self, image_id: str, beside: Sequence[Turn] = ()) -> Row | None:
         """
@@ -155,7 +158,7 @@ class Index:
         Keep all other processes from changing the library meanwhile.
         """
         self.ensure()
-        with _index_errors(self.path), self._connected() as connection:
+        with _gate(self.path), _index_errors(self.path), self._connected() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 self._fill(connection)  # another process may have taken it away since
@@ -296,6 +299,20 @@ class Index:
             connection.close()
             raise
         return connection
+
+
+_gates: dict[Path, threading.Lock] = {}
+# What other threads of the parent hold is not held in a fork, and would never be released there.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_gates.clear)
+
+
+def _gate(path: Path) -> threading.Lock:
+    """
+    Return the lock that lets one thread of this process at a time change an index. SQLite lets
+    those that wait look again and again, at ever longer intervals; here they queue.
+    """
+    return _gates.setdefault(path, threading.Lock())
 
 
 class _DamagedError(sqlite3.DatabaseError):

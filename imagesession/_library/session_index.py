@@ -203,4 +203,4 @@ class SessionIndex:
 
 
 def _identity(status: os.stat_result) -> str:
-    return f"{status.st_ino} {status.st_ctime_ns}"
+    return f"{status.st_ino} {status.st_mtime_ns}"

@@ -18,7 +18,7 @@ from imagesession._version import __version__
 from imagesession.errors import LibraryError, NotFoundError
 
 from . import records
-from .durable import disk_errors, replace, write_new
+from .durable import disk_errors, give_name, replace, unnamed
 from .foundation import Foundation
 from .ids import first_id, is_id, moment_of
 
@@ -35,13 +35,16 @@ class SessionKeeping(Foundation):
         Write a new session's record durably.
         """
         file = self.layout.session_file(record.id)
+        fresh = attrs.evolve(record, version=__version__)
+        with (
+            disk_errors(file),
+            unnamed(records.dump_session(fresh), self.layout.tmp) as unfinished,
+        ):
 
-        def write(_: object) -> SessionRecord:
-            fresh = attrs.evolve(record, version=__version__)
-            write_new(file, records.dump_session(fresh), self.layout.tmp)
-            return fresh
+            def write(_: object) -> SessionRecord:
+                give_name(unfinished, file)
+                return fresh
 
-        with disk_errors(file):
             self._session_index.write(write)
 
     def update_session(
