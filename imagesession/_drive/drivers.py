@@ -8,6 +8,7 @@ decided in the flow.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import functools
 import time
@@ -34,6 +35,7 @@ from imagesession._plan.steps import (
     Send,
     Step,
     Wait,
+    WaitFor,
 )
 from imagesession._plan.store import Store
 from imagesession._plan.wire import NoReplyError, Reply, Request
@@ -61,7 +63,7 @@ class Done(Generic[T]):
 
 
 # The first AskProvider loads openai, which takes most of a second.
-_WAITING = (AskProvider, Send, Listen, Hear, Wait)
+_WAITING = (AskProvider, Send, Listen, Hear, Wait, WaitFor)
 
 
 # --- sync -------------------------------------------------------------------------------------
@@ -166,6 +168,9 @@ class _Hands(Reporting):
                 return next(self.events, None)
             case Wait(seconds=seconds):
                 time.sleep(seconds)
+                return None
+            case WaitFor(signal=signal, seconds=seconds):
+                concurrent.futures.wait((signal,), seconds)
                 return None
             case _:
                 raise AssertionError(f"no driver knows the step {step!r}")
@@ -328,6 +333,9 @@ class _AsyncHands(Reporting):
                 return await self.hear()
             case Wait(seconds=seconds):
                 await anyio.sleep(seconds)
+                return None
+            case WaitFor(signal=signal, seconds=seconds):
+                await asyncio.wait({asyncio.wrap_future(signal)}, timeout=seconds)
                 return None
             case _:
                 raise AssertionError(f"no driver knows the step {step!r}")

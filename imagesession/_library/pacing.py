@@ -24,7 +24,7 @@ from imagesession._plan.wire import Feature
 from . import slots
 from .durable import disk_errors, write_plainly
 from .foundation import Foundation
-from .slots import Slot
+from .slots import QueuedSlot
 
 _LONGEST = 600.0
 _REMEMBERED = 86_400.0
@@ -132,11 +132,11 @@ class Pacing(Foundation):
             self._set(file, time.time() + wait + interval)
         return wait
 
-    def take_slot(self, provider: str, count: int) -> Slot | None:
+    def queue_for_slot(self, provider: str, count: int) -> QueuedSlot:
         """
-        Take one of so many places among all processes' requests under way; None if all are taken.
+        Queue for one of so many slots among all processes' requests under way.
         """
-        return slots.take(self._pace_file(provider, "slots").with_suffix(""), count)
+        return slots.queue(self._pace_file(provider, "slots").with_suffix(""), count).join()
 
     def _pace_file(self, provider: str, what: str) -> Path:
         whose = hashlib.sha256(provider.encode("utf-8", "replace")).hexdigest()[:16]

@@ -13,8 +13,8 @@ from typing import TypeVar
 from imagesession._model.turns import Turn
 from imagesession.errors import RateLimitError, TryLaterError, UnavailableError
 
-from .leases import Lease
-from .steps import Flow, Now, OnDisk, ReportProgress, Wait
+from .leases import Lease, SlotLease
+from .steps import Flow, Now, OnDisk, Recall, ReportProgress, Wait, WaitFor
 from .wire import NoReplyError
 from .wishes import Terms
 
@@ -76,15 +76,32 @@ def acquire_slot(provider: str, config: Terms) -> Flow[Lease | None]:
     count = config.in_flight
     if count is None:
         return None
-    end = (yield from Now()) + config.timeout
-    while (slot := (yield from OnDisk(lambda store: store.take_slot(provider, count)))) is None:
-        if (yield from Now()) >= end:
+    slot = yield from Recall(lambda store: store.queue_for_slot(provider, count))
+    try:
+        yield from _wait_in_queue(slot, count, config.timeout)
+    except BaseException:
+        slot.release()
+        raise
+    return slot
+
+
+def _wait_in_queue(slot: SlotLease, count: int, timeout: float) -> Flow[None]:
+    """
+    Wait until a call is handed a slot by another of this process, or is the first and gets one from
+    the disk.
+    """
+    end = (yield from Now()) + timeout
+    while True:
+        signal = slot.signal()  # before looking, so that nothing is missed in between
+        if slot.is_held or (slot.may_ask and (yield from OnDisk(lambda _: slot.ask()))):
+            return
+        left = end - (yield from Now())
+        if left <= 0:
             raise RateLimitError(
                 f"{count} requests are under way, and max_in_flight={count} are allowed; none has "
-                f"ended within {config.timeout:.0f} seconds. Nothing was sent."
+                f"ended within {timeout:.0f} seconds. Nothing was sent."
             )
-        yield from Wait(_SLOT_SECONDS)
-    return slot
+        yield from WaitFor(signal, min(left, _SLOT_SECONDS) if slot.is_first else left)
 
 
 def _wait_for_rate_slot(provider: str, interval: float) -> Flow[None]:

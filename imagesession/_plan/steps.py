@@ -15,6 +15,8 @@ from .store import Begun, Store
 from .wire import Reply, Request
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from imagesession._model.progress import Stage
 
 Answer = TypeVar("Answer")
@@ -129,6 +131,20 @@ class Wait(Step[None]):
     Wait so many seconds.
     """
 
+    seconds: float
+
+
+@attrs.frozen
+class WaitFor(Step[None]):
+    """
+    Wait until something has happened in this process.
+
+    Attributes:
+        signal: Is done when it has.
+        seconds: How long to wait for it at most.
+    """
+
+    signal: Future[None]
     seconds: float
 
 

@@ -22,7 +22,7 @@ from .batch_store import BatchStore
 from .wire import Feature, Received
 
 if TYPE_CHECKING:
-    from .leases import Lease, Reservation
+    from .leases import Lease, Reservation, SlotLease
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | ImageRecord | object"
 """Where a picture comes from: a path or an id, bytes, a picture of the library, a PIL image."""
@@ -294,8 +294,8 @@ class Store(BatchStore, Protocol):
         """Take the next time at which a request may go out; return the seconds to wait."""
         ...
 
-    def take_slot(self, provider: str, count: int) -> Lease | None:
-        """Take one of so many places among all processes' requests; None if all are taken."""
+    def queue_for_slot(self, provider: str, count: int) -> SlotLease:
+        """Queue for one of so many slots among all processes' requests under way."""
         ...
 
     def find_upload(self, sha256: str, provider: str, at: dt.datetime) -> Upload | None:
