@@ -31,10 +31,11 @@ from openai.types.responses import Response
 from imagesession import AsyncStudio, Studio
 from imagesession._library import records
 from imagesession._model.options import Options
+from imagesession._model.sessions import SessionRecord
 from imagesession._model.turns import ImageRecord, Turn
 from imagesession._offline import sketch
-from imagesession.testing import AsyncOfflineTransport, OfflineProvider
-from tests.bench.server import served
+from imagesession.testing import AsyncOfflineTransport, OfflineProvider, tiny_image
+from tests.bench.server import FixedPainter, served
 
 
 @attrs.frozen
@@ -349,6 +350,98 @@ def _fill(folder: Path, count: int) -> None:
         file.write_bytes(records.dump_turn(turn))
 
 
+def sessions(few: int = 100, many: int = 20_000, rounds: int = 15) -> Iterator[Figure]:
+    """
+    Compare what is done with sessions in a library of many with the same in a library of few.
+    """
+    with working_folder() as folder:
+        counts = few, many
+        for count in counts:
+            _fill_with_sessions(Path(folder) / str(count), count)
+        studios = [Studio.offline(Path(folder) / str(count), max_sessions=999) for count in counts]
+        verbs: dict[str, Callable[[Studio, int], object]] = {
+            "make a session": lambda studio, _: studio.session("A logo for a tea shop"),
+            "open a session by its name": lambda studio, number: studio.open(f"Tea {number}"),
+            "list a page of sessions": lambda studio, _: studio.sessions(limit=50),
+        }
+        for what, verb in verbs.items():
+            times: list[list[float]] = [[], []]
+            for number in range(-1, rounds):
+                for studio, taken in zip(studios, times, strict=True):
+                    seconds = seconds_of(lambda: verb(studio, abs(number)))  # noqa: B023 - called at once
+                    if number >= 0:  # the first builds the index
+                        taken.append(seconds)
+            among_few, among_many = map(_ms, times)
+            print(
+                f"  medians: {among_few:.2f} ms among {few:,}, {among_many:.2f} ms among {many:,}"
+            )
+            yield Figure(f"{what} among {many:,} / {few:,}", among_many / among_few, 2, "x")
+        for studio in studios:
+            studio.close()
+
+
+def _fill_with_sessions(folder: Path, count: int) -> None:
+    """
+    Write the records of sessions that are long idle.
+    """
+    Studio(folder).close()
+    created = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    for number in range(count):
+        record = SessionRecord(
+            id=f"0{number:025}", description="A logo", name=f"Tea {number}", created=created
+        )
+        file = folder / ".imagesession" / "sessions" / f"{record.id}.json"
+        file.write_bytes(records.dump_session(record))
+
+
+def queueing(count: int = 300, slots: int = 16, seconds: float = 0.5) -> Figure:
+    """
+    Time generations in many sessions at once that share few slots, against what the provider alone
+    takes.
+    """
+    provider = OfflineProvider(
+        latency=seconds, painter=FixedPainter(tiny_image(size=(64, 64)), (64, 64))
+    )
+
+    async def run(folder: str) -> float:
+        async with AsyncStudio.offline(
+            folder, provider=provider, max_in_flight=slots, max_sessions=count
+        ) as studio:
+            made = [await studio.session("A logo for a tea shop") for _ in range(count)]
+            start = time.perf_counter()
+            await asyncio.gather(*(session.generate("a teapot") for session in made))
+            return time.perf_counter() - start
+
+    with working_folder() as folder:
+        taken = asyncio.run(run(folder))
+    ideal = count / slots * seconds
+    print(f"  {taken:.1f} s, ideal {ideal:.1f} s")
+    what = f"{count:,} sessions at once on {slots} slots of {seconds} s / ideal"
+    return Figure(what, taken / ideal, 1.5, "x")
+
+
+def crowding(count: int = 400) -> Figure:
+    """
+    Count the sessions that get no picture when many ask at once, over the offline provider as
+    anybody has it.
+    """
+
+    async def run(folder: str) -> int:
+        provider = OfflineProvider(latency=0.5)
+        async with AsyncStudio.offline(folder, provider=provider, max_sessions=count) as studio:
+
+            async def draw() -> None:
+                session = await studio.session("A logo for a tea shop")
+                await session.generate("a teapot")
+
+            done = await asyncio.gather(*(draw() for _ in range(count)), return_exceptions=True)
+        return sum(isinstance(one, BaseException) for one in done)
+
+    with working_folder() as folder:
+        failed = asyncio.run(run(folder))
+    return Figure(f"{count} sessions at once over AsyncStudio.offline", failed, 0, "failures")
+
+
 FIGURES: Table = {
     "generating": generating,
     "request_bodies": request_bodies,
@@ -358,6 +451,9 @@ FIGURES: Table = {
     "many_at_once": many_at_once,
     "peak_memory": peak_memory,
     "opening": opening,
+    "sessions": sessions,
+    "queueing": queueing,
+    "crowding": crowding,
 }
 
 

@@ -132,7 +132,8 @@ def test_whoever_finds_no_room_is_told(
     A call that gets no turn for as long as a picture may take ends with an error, and nothing is
     sent for it.
     """
-    provider = Counter(latency=0.4)
+    # Long, so that the slot is not free before the hasty one has come that far.
+    provider = Counter(latency=3)
     with serve(provider) as served:
         access = {"online": True, "api_key": "x", "base_url": served.base_url, "max_in_flight": 1}
         patient, hasty = (make_studio(tmp_path, timeout=wait, **access) for wait in (20, 0.1))

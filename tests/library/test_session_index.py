@@ -407,7 +407,11 @@ def test_the_check_catches_rows_that_are_believed(
     Without looking at the folder, what others write is missed, and the check says so.
     """
     check(library)
-    monkeypatch.setattr(SessionIndex, "_is_fresh", lambda *_: True)
+
+    def believe(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(SessionIndex, "_is_fresh", believe)
     write_by_hand(
         library, SessionRecord(id=first_id(LONG_AGO), description="x", name="Tea", created=LONG_AGO)
     )
@@ -424,7 +428,11 @@ def test_the_systems_own_time_would_not_do(
     """
     folder = library.layout.sessions
     then = folder.stat().st_mtime_ns
-    monkeypatch.setattr(SessionIndex, "_stamp", lambda _: folder.stat().st_mtime_ns)
+
+    def own_time(_: SessionIndex) -> int:
+        return folder.stat().st_mtime_ns
+
+    monkeypatch.setattr(SessionIndex, "_stamp", own_time)
     make(library)
     os.utime(folder, ns=(then, then))
     check(library)
