@@ -15,8 +15,9 @@ import contextlib
 import os
 import secrets
 import sqlite3
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +28,7 @@ from imagesession._model.turns import Turn
 from imagesession.errors import DiskError, LibraryError
 
 from . import records, session_rows
+from .durable import give_name
 from .ids import is_id
 from .index import Index
 
@@ -36,6 +38,46 @@ _TRIES = 5
 # change that follows at once bears the same time.
 _LEAST_NS_BACK = 10_000_000_000
 _MORE_NS_BACK = 3_600_000_000_000
+
+
+@attrs.define(eq=False)
+class _NewSession:
+    """
+    A session whose record is on the disk, but not under its name yet.
+    """
+
+    record: SessionRecord
+    unfinished: Path
+    is_named: bool = False
+    error: Exception | None = None
+
+    def name(self, file: Path) -> None:
+        """
+        Give the record its name, unless a thread that was interrupted then has done so.
+        """
+        if self.is_named:
+            return
+        try:
+            give_name(self.unfinished, file)
+            self.is_named = True
+        except OSError as error:
+            self.error = error
+
+
+@attrs.define(eq=False)
+class _Group:
+    """
+    The new sessions of this process that wait for the index.
+    """
+
+    lock: threading.Lock = attrs.field(factory=threading.Lock)
+    waiting: list[_NewSession] = attrs.field(factory=list[_NewSession])
+
+
+_groups: dict[Path, _Group] = {}
+# A fork has no part in what other threads of its parent are writing.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_groups.clear)
 
 
 @attrs.frozen
@@ -84,9 +126,44 @@ class SessionIndex:
         """
         return self._ask(lambda connection: session_rows.active(connection, since), beside)
 
+    def add(self, record: SessionRecord, unfinished: Path) -> None:
+        """
+        Give the record of a new session its name, and write its row. What several threads add at
+        the same time is written together, by the first of them.
+
+        Args:
+            record: The session.
+            unfinished: Where its record lies.
+
+        Raises:
+            FileExistsError: There is a session of that id.
+        """
+        group = _groups.setdefault(self.folder, _Group())
+        own = _NewSession(record, unfinished)
+        group.waiting.append(own)
+        with group.lock:
+            if own in group.waiting:
+                self._add_all(group)
+        if own.error is not None:
+            raise own.error
+
+    def _add_all(self, group: _Group) -> None:
+        added = list(group.waiting)
+        try:
+            with self.index.locked() as connection:
+                self._catch_up(connection)
+                for one in added:
+                    one.name(self._file(one.record.id))
+                self._note(connection, [one.record for one in added if one.is_named])
+        except (DiskError, OSError) as error:
+            for one in added:
+                if not one.is_named:
+                    one.error = one.error or error
+        del group.waiting[: len(added)]
+
     def write(self, work: Callable[[sqlite3.Connection], SessionRecord]) -> SessionRecord:
         """
-        Write a session's record while no other process changes the library, and then its row.
+        Change a session's record while no other process changes the library, and then its row.
 
         That the row could not be written does not undo that the record is there: the folder lacks
         the stamp, and so the record is found.
@@ -99,10 +176,7 @@ class SessionIndex:
             with self.index.locked() as connection:
                 self._catch_up(connection)
                 written.append(work(connection))
-                session_id = written[0].id
-                file = _identity(self._file(session_id).stat())
-                session_rows.put(connection, session_id, written[0], file)
-                session_rows.note_stamp(connection, self._stamp())
+                self._note(connection, written)
         except (DiskError, OSError):
             if not written:
                 raise
@@ -141,6 +215,15 @@ class SessionIndex:
 
     def _is_fresh(self, connection: sqlite3.Connection) -> bool:
         return session_rows.stamp(connection) == self._changed()
+
+    def _note(self, connection: sqlite3.Connection, written: Iterable[SessionRecord]) -> None:
+        """
+        Write the rows of sessions whose records were written just now, and stamp the folder.
+        """
+        for record in written:
+            file = _identity(self._file(record.id).stat())
+            session_rows.put(connection, record.id, record, file)
+        session_rows.note_stamp(connection, self._stamp())
 
     def _catch_up(self, connection: sqlite3.Connection) -> None:
         """

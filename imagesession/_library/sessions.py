@@ -18,7 +18,7 @@ from imagesession._version import __version__
 from imagesession.errors import LibraryError, NotFoundError
 
 from . import records
-from .durable import disk_errors, give_name, replace, unnamed
+from .durable import disk_errors, replace, unnamed
 from .foundation import Foundation
 from .ids import first_id, is_id, moment_of
 
@@ -40,12 +40,7 @@ class SessionKeeping(Foundation):
             disk_errors(file),
             unnamed(records.dump_session(fresh), self.layout.tmp) as unfinished,
         ):
-
-            def write(_: object) -> SessionRecord:
-                give_name(unfinished, file)
-                return fresh
-
-            self._session_index.write(write)
+            self._session_index.add(fresh, unfinished)
 
     def update_session(
         self, session_id: str, change: Callable[[SessionRecord], SessionRecord]

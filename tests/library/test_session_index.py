@@ -175,6 +175,28 @@ def test_two_programs_may_take_one_name(tmp_path: Path) -> None:
     check(library)
 
 
+def test_threads_make_sessions_together(
+    library: Library, in_threads: Callable[[list[Callable[[], Any]]], None]
+) -> None:
+    """
+    Sessions that many threads make at once are all there; of two with one id, one is refused, and
+    the others are none the worse for it.
+    """
+    first = SessionRecord(id=library.begin().id, description="x", created=LONG_AGO)
+    refused: list[Exception] = []
+
+    def make_first() -> None:
+        try:
+            library.save_session(first)
+        except DiskError as error:
+            refused.append(error)
+
+    in_threads([make_first, *(lambda: make(library, "Tea") for _ in range(12)), make_first])
+    assert len(refused) == 1
+    assert library.count_sessions() == 13
+    check(library)
+
+
 def test_a_program_that_died_before_the_row_leaves_a_session(tmp_path: Path) -> None:
     """
     A program that is killed when a session's record is there and its row is not leaves a session

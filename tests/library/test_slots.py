@@ -144,7 +144,6 @@ def test_who_is_cancelled_leaves_the_queue(tmp_path: Path, provider: OfflineProv
     """
     A task that is cancelled while it waits does not keep those behind it waiting.
     """
-
     provider.latency = 3  # until the others are cancelled
 
     async def run() -> None:
