@@ -28,7 +28,7 @@ from .owners import try_lock
 _HANDED_ON_SECONDS = 1.0
 
 
-@attrs.define(eq=False, slots=False)
+@attrs.define(eq=False)
 class Slot:
     """
     A lock on one of the files.
@@ -48,6 +48,9 @@ class Slot:
         if descriptor is not None:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.close()
 
 
 @attrs.define(eq=False)

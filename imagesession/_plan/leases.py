@@ -4,12 +4,13 @@ What a library grants: the right to be at something, and what it may cost.
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from imagesession._model.budgets import Budget
     from imagesession._model.estimates import Estimate
 
