@@ -61,7 +61,7 @@ class QueuedSlot:
 
     _queue: SlotQueue = attrs.field(alias="queue", repr=False)
     _slot: Slot | None = attrs.field(default=None, init=False)
-    _signal: Future[None] = attrs.field(factory=Future, init=False, repr=False)
+    _signal: Future[None] = attrs.field(factory=Future[None], init=False, repr=False)
 
     @property
     def is_held(self) -> bool:

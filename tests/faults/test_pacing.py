@@ -22,7 +22,7 @@ from imagesession.testing import Answer, Call, OfflineProvider, serve, tiny_imag
 from tests.bench.server import FixedPainter
 from tests.conftest import MakeStudio
 
-# Programs begin together, once as many as are to be there have been started.
+# Programs begin together, once as many as are to be there have loaded what they need.
 PROGRAM = """
 import sys, time
 from pathlib import Path
@@ -30,6 +30,7 @@ from imagesession import Studio
 library, url, name, count, together = sys.argv[1:]
 with Studio(library, api_key="x", base_url=url, max_in_flight=2) as studio:
     studio.stats()
+    studio.connect()
     Path(library, f"{name}.ready").touch()
     while len(list(Path(library).glob("*.ready"))) < int(together):
         time.sleep(0.01)
@@ -74,7 +75,7 @@ def test_programs_share_what_may_be_under_way(tmp_path: Path) -> None:
     Four programs never have more under way than is allowed, all of them get done, and none waits
     until the others are.
     """
-    provider = Counter(latency=0.1)
+    provider = Counter(latency=0.2)
     with serve(provider) as served:
         programs = [
             subprocess.Popen(
