@@ -394,7 +394,7 @@ def _fill_with_sessions(folder: Path, count: int) -> None:
         file.write_bytes(records.dump_session(record))
 
 
-def queueing(count: int = 300, slots: int = 16, seconds: float = 0.5) -> Figure:
+def queueing(count: int = 1000, slots: int = 64, seconds: float = 0.5) -> Figure:
     """
     Time generations in many sessions at once that share few slots, against what the provider alone
     takes.
@@ -407,7 +407,8 @@ def queueing(count: int = 300, slots: int = 16, seconds: float = 0.5) -> Figure:
         async with AsyncStudio.offline(
             folder, provider=provider, max_in_flight=slots, max_sessions=count
         ) as studio:
-            made = [await studio.session("A logo for a tea shop") for _ in range(count)]
+            starts = (studio.session("A logo for a tea shop") for _ in range(count))
+            made = await asyncio.gather(*starts)
             start = time.perf_counter()
             await asyncio.gather(*(session.generate("a teapot") for session in made))
             return time.perf_counter() - start
