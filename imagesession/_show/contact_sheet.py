@@ -17,7 +17,7 @@ from imagesession._library.parcels import path_of
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
 from imagesession._model.turns import ImageRecord, Turn, short_id
-from imagesession._pixels.shrinking import small
+from imagesession._pixels.thumbnails import load_small
 from imagesession._plan.store import Store
 from imagesession.errors import CallError, ImageSessionError
 
@@ -199,7 +199,7 @@ def _cards(store: Store, tree: Tree) -> Iterator[Card]:
             yield Card(
                 number=number,
                 draw=_drawing(store, image),
-                instead="SVG" if image.format == "svg" else "file missing",
+                instead="cannot be drawn" if image.format == "svg" else "file missing",
                 shape=image.height / image.width if image.height and image.width else 1.0,
                 prompt=words.shortened(words.said(turn), 400),
                 facts=" · ".join(filter(None, (words.size_of(image), words.price(turn.cost)))),
@@ -209,11 +209,9 @@ def _cards(store: Store, tree: Tree) -> Iterator[Card]:
 
 def _drawing(store: Store, image: ImageRecord) -> sheets.Draw:
     def draw(box: tuple[int, int]) -> Any:  # noqa: ANN401 - Pillow is not loaded for its name
-        if image.format == "svg":
-            return None  # nothing here turns text into pixels
         try:
             data, name = store.read(image), f"Picture {image.id}"
-            return small(data, name, box, ground="squares", enlarged=_ENLARGED)
+            return load_small(data, name, box, squares=True, enlarged=_ENLARGED)
         except ImageSessionError:
             return None
 

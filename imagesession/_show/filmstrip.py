@@ -13,7 +13,7 @@ import attrs
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import MAIN, Tree
 from imagesession._model.turns import ImageRecord, Turn
-from imagesession._pixels.thumbnails import drawing, page_thumbnail
+from imagesession._pixels.thumbnails import page_thumbnail
 from imagesession.errors import ImageSessionError
 
 from . import embedding, words
@@ -23,7 +23,6 @@ MOST = 40
 """How many turns are shown, the latest ones."""
 THUMBNAIL = 264, 216
 """The most pixels of a picture: enough for screens with two dots to a pixel of the page."""
-_SVG_HEAVIEST = 60_000
 _PROMPT, _REASON = 96, 120
 Read = Callable[[ImageRecord], bytes]
 
@@ -151,14 +150,10 @@ def address(image: ImageRecord, read: Read, box: tuple[int, int] = THUMBNAIL) ->
     Return a small picture as the address of an image; None where there is none to be shown.
     """
     try:
-        data, name = read(image), f"Picture {image.id}"
-        if image.format != "svg":
-            small = page_thumbnail(data, name, box)
-            return embedding.address(small.data, small.format)
-        safe = drawing(data, name, _SVG_HEAVIEST)
+        small = page_thumbnail(read(image), f"Picture {image.id}", box)
     except ImageSessionError:
         return None
-    return None if safe is None else embedding.address(safe, "svg")
+    return embedding.address(small.data, small.format)
 
 
 def spots(tree: Tree, branch: str) -> tuple[Spot, ...]:

@@ -312,15 +312,19 @@ def test_lost_pictures_leave_a_word(tmp_path: Path) -> None:
             assert page.convert("L").getextrema()[0] < 100  # type: ignore[operator] # pyright: ignore - of one band
 
 
-def test_drawings_that_would_run_do_not(tmp_path: Path) -> None:
+def test_drawings_are_drawn_and_do_not_run(tmp_path: Path) -> None:
     """
-    An SVG is a card with its name; nothing of it is read.
+    An SVG is shown by what it draws; one that cannot be drawn leaves a word.
     """
     with Studio.offline(tmp_path / "library") as studio:
         session = studio.promote(RUNNING_SVG, "a drawing")
         with Image.open(session.contact_sheet(tmp_path / "a.png")) as page:
             colours = {colour for _, colour in page.getcolors(1_000_000) or ()}
-    assert (34, 170, 119) not in colours
+        assert (34, 170, 119) in colours
+        session.images()[-1].path.write_bytes(b"<svg></svg>")
+        with Image.open(session.contact_sheet(tmp_path / "a.png")) as page:
+            colours = {colour for _, colour in page.getcolors(1_000_000) or ()}
+        assert (34, 170, 119) not in colours
 
 
 @pytest.mark.parametrize("count,columns", [(1, 1), (2, 2), (5, 3), (20, 4), (50, 5), (300, 6)])

@@ -21,6 +21,7 @@ import markupsafe
 
 from imagesession._library.durable import disk_errors, make_folder, write_plainly
 from imagesession._library.parcels import path_of
+from imagesession._model.previews import Preview
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
 from imagesession._model.turns import ImageRecord, Turn
@@ -30,12 +31,13 @@ from imagesession._show.replacing import check_replaceable
 from imagesession._version import __version__
 from imagesession.errors import CallError
 
-from . import earlier, facts
+from . import facts
 from .facts import Shown
-from .thumbnails import Thumbnail, allowance, thumbnail
+from .thumbnails import allowance, thumbnail
 
 _SUFFIXES = frozenset({".html", ".htm"})
 SCRIPTS = ("data.js", "cards.js", "trees.js", "viewer.js", "main.js")
+_SIGN, _HEAD = b'<meta name="generator" content="imagesession ', 4096
 _ENOUGH = 2**62
 _AT_ONCE = 4
 _TITLE = 120
@@ -64,13 +66,10 @@ def write(store: Store, path: object, session_id: str | None = None) -> str:
             f"{str(page.with_suffix('.html'))!r}, for instance."
         )
     with disk_errors(page):
-        check_replaceable(page, "gallery", earlier.is_gallery)
+        check_replaceable(page, "gallery", _is_gallery)
         shown = tuple(_of_session(store, session_id) if session_id else _of_all(store))
-        most = allowance(len(_images(shown)))
-        small = _thumbnails(store, shown, most, earlier.thumbnails(page, most))
         told = {
-            **facts.plain(shown, small),
-            "allowance": most,
+            **facts.plain(shown, _thumbnails(store, shown)),
             "alone": session_id is not None,
             "place": _place(store, page),
             "written": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -79,6 +78,11 @@ def write(store: Store, path: object, session_id: str | None = None) -> str:
         make_folder(page.parent)
         write_plainly(page, text.encode("utf-8", "replace"), page.parent)
     return str(page)
+
+
+def _is_gallery(page: Path) -> bool:
+    with page.open("rb") as file:
+        return _SIGN in file.read(_HEAD)
 
 
 # --- gathering --------------------------------------------------------------------------------
@@ -120,18 +124,16 @@ def _images(shown: Iterable[Shown]) -> list[ImageRecord]:
     return [image for turn in turns for image in turn.images]
 
 
-def _thumbnails(
-    store: Store, shown: Iterable[Shown], most: int, known: Mapping[str, Thumbnail]
-) -> dict[str, Thumbnail]:
+def _thumbnails(store: Store, shown: Iterable[Shown]) -> dict[str, Preview]:
     """
-    Make all pictures small but those that are known already.
+    Make all pictures small.
     """
-    new = [image for image in _images(shown) if image.id not in known]
+    images = _images(shown)
+    make = functools.partial(thumbnail, store, max_bytes=allowance(len(images)))
     # Pillow's decoders let other threads work meanwhile.
     with ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as pool:
-        made = pool.map(functools.partial(thumbnail, store, most=most), new)
-        found = {image.id: small for image, small in zip(new, made, strict=True) if small}
-    return {**known, **found}
+        made = zip(images, pool.map(make, images), strict=True)
+        return {image.id: small for image, small in made if small}
 
 
 def _place(store: Store, page: Path) -> str:
