@@ -253,8 +253,8 @@ class ImageSession(_Handle, Purposes):
         """
         Write the whole session into a folder, or into a zip where the path ends in .zip.
 
-        It holds a transcript to read, every picture to the byte with its metadata beside it, and
-        the records with which `Studio.import_session` brings the session back.
+        It holds every picture to the byte with its metadata beside it, and the records with which
+        `Studio.import_session` brings the session back.
 
         Args:
             path: Where it shall be; nothing may be there yet.

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagesession._library.archive_files import resolve_path
 from imagesession._library.durable import disk_errors, write_plainly
-from imagesession._library.parcels import path_of
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
 from imagesession._model.turns import ImageRecord, Turn, short_id
@@ -75,7 +75,7 @@ def write(
 
 
 def _file(path: object, record: SessionRecord) -> Path:
-    file = path_of(f"contact_sheet_{short_id(record.id)}.png" if path is None else path)
+    file = resolve_path(f"contact_sheet_{short_id(record.id)}.png" if path is None else path)
     if file.suffix.lower() not in _FORMATS:
         raise CallError(
             f"A contact sheet is a .png, .jpg or .pdf, and {str(file)!r} does not end in one of "

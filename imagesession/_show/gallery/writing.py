@@ -19,8 +19,8 @@ from urllib.parse import quote
 import jinja2
 import markupsafe
 
+from imagesession._library.archive_files import resolve_path
 from imagesession._library.durable import disk_errors, make_folder, write_plainly
-from imagesession._library.parcels import path_of
 from imagesession._model.previews import Preview
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
@@ -59,7 +59,7 @@ def write(store: Store, path: object, session_id: str | None = None) -> str:
         CallError: The path is none, or does not end in .html.
         DiskError: There is something else at that path, or it cannot be written.
     """
-    page = path_of(path)
+    page = resolve_path(path)
     if page.suffix.lower() not in _SUFFIXES:
         raise CallError(
             f"The gallery is a page, and {str(page)!r} does not end in .html. Write it to "
