@@ -303,11 +303,11 @@ class Library(SessionExport, Batching, Recovering, Pacing):
         Args:
             verify: Whether to read every picture and compare it with its record.
         """
-        from . import checkup  # noqa: PLC0415 - slow to import, and hardly ever needed
+        from . import health  # noqa: PLC0415 - slow to import, and hardly ever needed
 
         with contextlib.suppress(LibraryError, OSError):  # what stands in the way is found below
             self._catch_up(most=0)
-        return checkup.examine(
+        return health.run_checks(
             self.layout,
             self._index,
             self._journal,
