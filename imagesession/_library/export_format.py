@@ -113,12 +113,14 @@ class ExportedSession:
     Attributes:
         record: The session.
         turns: Its turns; their pictures are named as they lie in the export.
+        manifest: The list of its files.
+        archive: Where its pictures are read.
     """
 
     record: SessionRecord
     turns: tuple[Turn, ...]
-    _archive: ArchiveReader
-    _manifest: Manifest
+    manifest: Manifest
+    archive: ArchiveReader
 
     def picture(self, image: ImageRecord) -> bytes | None:
         """
@@ -128,10 +130,10 @@ class ExportedSession:
         Raises:
             RecordError: They are others, or no picture of that format.
         """
-        if image.file in self._manifest.missing:
+        if image.file in self.manifest.missing:
             return None
-        data = _read_listed(self._archive, image.file, self._manifest, _MAX_PICTURE)
-        if image.file not in self._manifest.damaged:
+        data = _read_listed(self.archive, image.file, self.manifest, _MAX_PICTURE)
+        if image.file not in self.manifest.damaged:
             header = read_facts(data)
             if digest(data) != image.sha256 or header is None or header.format != image.format:
                 raise RecordError(

@@ -137,7 +137,8 @@ def test_unfinished_pictures_show_themselves(studio: Any) -> None:
     """
     events = list(studio.stream("a fox", size="1024x1024", partial_images=1))
     assert isinstance(events[0], PartialImage)
-    shown, told = events[0]._repr_mimebundle_()
+    partial: Any = events[0]
+    shown, told = partial._repr_mimebundle_()
     assert picture_of(shown).size == (1024, 1024)
     assert told["image/png"] == {"width": 512, "height": 512}
     assert shown["text/plain"] == repr(events[0])

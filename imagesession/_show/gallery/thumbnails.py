@@ -51,8 +51,9 @@ def thumbnail(store: Store, image: ImageRecord, max_bytes: int) -> Preview | Non
     """
     promising = [step for step in _STEPS if step.side**2 * _BITS_EXPECTED / 8 <= max_bytes]
     steps = promising or _STEPS[-1:]
+    side = steps[0].side
     try:
-        picture = load_small(store.read(image), f"Picture {image.id}", (steps[0].side,) * 2)
+        picture = load_small(store.read(image), f"Picture {image.id}", (side, side))
     except ImageSessionError:
         return None
     return encode_within(picture, "webp", steps, max_bytes)

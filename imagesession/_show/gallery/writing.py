@@ -11,12 +11,10 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
 import markupsafe
 
 from imagesession._library.archive_files import resolve_path
@@ -26,8 +24,8 @@ from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
 from imagesession._model.turns import ImageRecord, Turn
 from imagesession._plan.store import ImageQuery, Store
-from imagesession._show import gallery
 from imagesession._show.replacing import check_replaceable
+from imagesession._show.templates import render, source
 from imagesession._version import __version__
 from imagesession.errors import CallError
 
@@ -160,31 +158,17 @@ def _title(record: SessionRecord | None) -> str:
 
 
 def _render(title: str, told: Mapping[str, Any]) -> str:
-    style = _part("page.css")
-    scripts = [_part(name) for name in SCRIPTS]
-    return (
-        _environment()
-        .from_string(_part("page.html"))
-        .render(
-            title=title,
-            version=__version__,
-            policy=_policy(style, scripts),
-            style=_ours(style),
-            scripts=[_ours(script) for script in scripts],
-            data=told,
-        )
+    style = source("gallery/page.css")
+    scripts = [source(f"gallery/{name}") for name in SCRIPTS]
+    return render(
+        "gallery/page.html",
+        title=title,
+        version=__version__,
+        policy=_policy(style, scripts),
+        style=_trusted(style),
+        scripts=[_trusted(script) for script in scripts],
+        data=told,
     )
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    return environment
 
 
 def _policy(style: str, scripts: Iterable[str]) -> str:
@@ -204,10 +188,5 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _part(name: str) -> str:
-    text = resources.files(gallery).joinpath(name).read_text("utf-8")
-    return text.replace("\r\n", "\n")
-
-
-def _ours(text: str) -> Any:  # noqa: ANN401 - markupsafe's own type says more than it should
+def _trusted(text: str) -> Any:  # noqa: ANN401 - markupsafe's own type says more than it should
     return markupsafe.Markup(text)  # noqa: S704 - a file of this package, in which nothing is filled in
