@@ -61,7 +61,7 @@ class SessionExport(SessionKeeping, PictureKeeping):
             _check_size(tree, target)
         latest = max((turn.finished or turn.started for turn in tree.turns.values()), default=None)
         with open_archive_writer(target, latest or record.created) as add:
-            _Export(self.layout, record, tree, add).write()
+            _ExportWriter(self.layout, add, Manifest(session=record.id)).write(record, tree)
         return str(target)
 
     def import_session(self, path: object) -> SessionRecord:
@@ -175,66 +175,48 @@ class SessionExport(SessionKeeping, PictureKeeping):
 
 
 @attrs.frozen
-class _Export:
+class _ExportWriter:
     """
-    One session on its way out.
+    Writes files, and notes them in the list of them.
     """
 
     layout: Layout
-    record: SessionRecord
-    tree: Tree
     add: Add
-    sums: dict[str, str] = attrs.field(factory=dict[str, str])
-    missing: list[str] = attrs.field(factory=list[str])
-    damaged: list[str] = attrs.field(factory=list[str])
+    manifest: Manifest
 
-    def write(self) -> None:
+    def write(self, record: SessionRecord, tree: Tree) -> None:
         """
-        Write all files, and last the list of them.
+        Write a session's pictures, each with its metadata beside it, its records, and last the
+        list of all files.
         """
-        turns = export_format.named(self.tree.turns.values())
-        for turn, there in zip(self.tree.turns.values(), turns, strict=True):
-            self.write_turn(turn, there)
-        self.keep(export_format.SESSION, records.dump_session(self.record))
-        manifest = Manifest(
-            session=self.record.id,
-            files=self.sums,
-            missing=tuple(self.missing),
-            damaged=tuple(self.damaged),
-        )
-        self.add(export_format.MANIFEST, manifest.dump())
+        turns = tuple(tree.turns.values())
+        for turn, copy in zip(turns, export_format.named(turns), strict=True):
+            for position, (image, named) in enumerate(zip(turn.images, copy.images, strict=True)):
+                self._write_picture(image, named.file)
+                facts = sidecar.facts(copy, position, record.name)
+                beside = str(Path(named.file).with_suffix(".json").as_posix())
+                self._write(beside, json.dumps(facts, indent=1).encode("ascii"))
+            self._write(export_format.turn_name(turn.id), records.dump_turn(copy))
+        self._write(export_format.SESSION, records.dump_session(record))
+        self.add(export_format.MANIFEST, self.manifest.dump())
 
-    def write_turn(self, turn: Turn, there: Turn) -> None:
+    def _write_picture(self, image: ImageRecord, name: str) -> None:
         """
-        Write a turn's pictures, each with its metadata beside it, and its record.
-        """
-        for position, (image, named) in enumerate(zip(turn.images, there.images, strict=True)):
-            self.write_picture(image, named.file)
-            facts = sidecar.facts(there, position, self.record.name)
-            beside = str(Path(named.file).with_suffix(".json").as_posix())
-            self.keep(beside, json.dumps(facts, indent=1).encode("ascii"))
-        self.keep(export_format.turn_name(turn.id), records.dump_turn(there))
-
-    def write_picture(self, image: ImageRecord, name: str) -> None:
-        """
-        Write a picture's bytes as they are; remember if they are gone or not what they were.
+        Write a picture's bytes as they are; note if they are gone or not what they were.
         """
         with disk_errors(self.layout.root / image.file):
             try:
                 data = read_beneath(self.layout.root, image.file)
             except FileNotFoundError:
-                self.missing.append(name)
+                self.manifest.missing.append(name)
                 return
-        self.keep(name, data)
-        if self.sums[name] != image.sha256:
-            self.damaged.append(name)
+        self._write(name, data)
+        if self.manifest.files[name] != image.sha256:
+            self.manifest.damaged.append(name)
 
-    def keep(self, name: str, data: bytes) -> None:
-        """
-        Write a file and note its digest.
-        """
+    def _write(self, name: str, data: bytes) -> None:
         self.add(name, data)
-        self.sums[name] = export_format.digest(data)
+        self.manifest.files[name] = export_format.digest(data)
 
 
 def _check_size(tree: Tree, target: Path) -> None:

@@ -39,7 +39,7 @@ _EARLIEST = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 T = TypeVar("T")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)
 class Manifest:
     """
     The list of an export's files.
@@ -52,9 +52,9 @@ class Manifest:
     """
 
     session: str
-    files: Mapping[str, str]
-    missing: tuple[str, ...] = ()
-    damaged: tuple[str, ...] = ()
+    files: dict[str, str] = attrs.field(factory=dict[str, str])
+    missing: list[str] = attrs.field(factory=list[str])
+    damaged: list[str] = attrs.field(factory=list[str])
 
     def dump(self) -> bytes:
         """
@@ -66,8 +66,8 @@ class Manifest:
             "version": __version__,
             "session": self.session,
             "files": dict(sorted(self.files.items())),
-            "missing": list(self.missing),
-            "damaged": list(self.damaged),
+            "missing": self.missing,
+            "damaged": self.damaged,
         }
         return (json.dumps(facts, indent=1) + "\n").encode("ascii")
 
@@ -203,7 +203,7 @@ def _read_manifest(archive: ArchiveReader) -> Manifest:
         )
     files = cast("dict[str, object]", _member(facts, "files", dict, where))
     missing, damaged = (
-        tuple(map(str, cast("list[object]", _member(facts, name, list, where))))
+        list(map(str, cast("list[object]", _member(facts, name, list, where))))
         for name in ("missing", "damaged")
     )
     for name in (*files, *missing, *damaged):
