@@ -43,6 +43,9 @@ def render_svg(data: bytes, name: str, edge: int) -> bytes:
         PictureError: It is no SVG, or takes too much memory or time.
     """
     check_bytes(len(data), name, limit=MAX_BYTES)
+    # Packed into one program, Python would start that program once more.
+    if getattr(sys, "frozen", False):
+        raise PictureError(f"{name} is an SVG, which a packed program cannot draw.")
     try:
         drawn = subprocess.run(  # noqa: S603 - this Python, and a program of our own
             [sys.executable, "-P", str(_WORKER), str(edge)],
@@ -56,6 +59,10 @@ def render_svg(data: bytes, name: str, edge: int) -> bytes:
         )
     except subprocess.TimeoutExpired as error:
         raise PictureError(f"{name} takes more than {_SECONDS} seconds to draw.") from error
+    except OSError as error:
+        raise PictureError(
+            f"{name} is an SVG, and no process to draw it can be started: {error}."
+        ) from error
     if drawn.returncode == 1:
         *_, reason = drawn.stderr.decode("utf-8", "replace").splitlines() or [""]
         raise PictureError(f"{name} is no SVG that can be drawn: {reason}.")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import http.server
 import io
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -232,6 +233,18 @@ def test_documents_that_take_too_long_are_ended(monkeypatch: pytest.MonkeyPatch)
     masks = repeated("mask", "mask='url(#p{})'", 10, 9)
     with pytest.raises(PictureError, match=r"Teapot takes more than 0.5 seconds"):
         render_svg(document(f'{masks}<rect width="9" height="9" mask="url(#p8)"/>'), "Teapot", 9)
+
+
+def test_where_no_process_can_be_started_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Without a Python to draw it, an SVG is an error like any picture that cannot be read.
+    """
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(PictureError, match=r"Teapot .* no process"):
+        render_svg(document(GREEN), "Teapot", 9)
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(PictureError, match=r"Teapot .* packed program"):
+        render_svg(document(GREEN), "Teapot", 9)
 
 
 def test_too_many_bytes() -> None:

@@ -24,6 +24,7 @@ from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
 from imagesession._model.turns import ImageRecord, Turn
 from imagesession._plan.store import ImageQuery, Store
+from imagesession._show import words
 from imagesession._show.replacing import check_replaceable
 from imagesession._show.templates import render, source
 from imagesession._version import __version__
@@ -152,9 +153,8 @@ def _place(store: Store, page: Path) -> str:
 
 
 def _title(record: SessionRecord | None) -> str:
-    words = (record.name or record.description) if record else ""
-    readable = "".join(one if one.isprintable() else " " for one in words[:_TITLE])
-    return readable.strip() or "Untitled session"
+    name = (record.name or record.description) if record else ""
+    return words.shortened(name, _TITLE) or "Untitled session"
 
 
 def _render(title: str, told: Mapping[str, Any]) -> str:
