@@ -155,11 +155,7 @@ def _latest(turns: tuple[Turn, ...]) -> dt.datetime:
 
 
 def _cards(store: Store, tree: Tree) -> Iterator[Card]:
-    heads: dict[str, list[str]] = {}
-    for branch in tree.branches():
-        head = tree.head(branch)
-        if head is not None:
-            heads.setdefault(head.id, []).append(words.shortened(branch, 40))
+    heads = words.branches_by_head(tree, 40)
     pairs = [(turn, image) for turn in tree.turns.values() for image in turn.images]
     for number, (turn, image) in enumerate(pairs, 1):
         yield Card(

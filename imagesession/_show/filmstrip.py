@@ -113,11 +113,7 @@ def frames(tree: Tree, branch: str, read: Read) -> Iterator[Frame]:
     """
     Show the latest turns, each in its place.
     """
-    heads: defaultdict[str, list[str]] = defaultdict(list)
-    for name in tree.branches():
-        head = tree.head(name)
-        if head is not None:
-            heads[head.id].append(name)
+    heads = words.branches_by_head(tree, 32)
     numbers = _numbers(tree)
     current = tree.head(branch)
     for spot in spots(tree, branch):
@@ -131,7 +127,7 @@ def frames(tree: Tree, branch: str, read: Read) -> Iterator[Frame]:
             told=words.shortened(words.said(turn), 600),
             facts=facts(turn),
             line=words.shortened(_line(tree, turn), 32),
-            heads=tuple(words.shortened(name, 32) for name in heads[turn.id]),
+            heads=tuple(heads.get(turn.id, ())),
             current=current is not None and turn.id == current.id,
             reason=_reason(turn),
         )

@@ -18,11 +18,11 @@ from imagesession._model.previews import Preview
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
 from imagesession._model.turns import ImageRecord, Turn
+from imagesession._show import words
 from imagesession._show.embedding import encoded
 
 from .calls import call_for, literal
 
-_OFFLINE = "offline.imagesession"
 _BARRED = "\x00"
 
 
@@ -102,8 +102,8 @@ def _turn(
                 "masked": turn.masked,
                 "origin": turn.origin.file if turn.origin else None,
                 "model": turn.model,
-                "sketch": turn.provider.startswith(_OFFLINE),
-                "provider": "" if turn.provider.startswith(_OFFLINE) else turn.provider,
+                "sketch": words.is_sketch(turn),
+                "provider": "" if words.is_sketch(turn) else turn.provider,
                 "context": "" if turn.context == "fresh" else turn.context,
                 "text": turn.text,
                 "failure": attrs.asdict(turn.failure) if turn.failure else None,
@@ -141,9 +141,9 @@ def _said(turn: Turn) -> str | None:
     Return what a caller put into a frame, such as a preset's, where that is not the prompt.
     """
     for name in ("description", "improvement_goals"):
-        words = turn.parameters.get(name)
-        if isinstance(words, str) and words.strip() and words != turn.prompt:
-            return words
+        told = turn.parameters.get(name)
+        if isinstance(told, str) and told.strip() and told != turn.prompt:
+            return told
     return None
 
 
