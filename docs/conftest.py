@@ -128,7 +128,7 @@ def check_picture(example: Example) -> None:
         assert path.exists(), f"{path.name} is not there"
         return
     if path.suffix == ".svg":
-        check_svg(path, shown[0].safe_svg, anew=anew)
+        check_svg(path, shown[0].bytes, anew=anew)
         return
     if path.suffix == ".gif":
         check_gif(path, shown[0].open(), anew=anew)

@@ -29,6 +29,6 @@ with Studio.from_env(quality="low", size="1024x1024") as studio:
     # The sheets lie beside the library, not in it.
     folder = studio.library.parent
     for_chat = session.contact_sheet(folder / "lighthouse covers.png")
-    for_print = session.contact_sheet(folder / "lighthouse covers.pdf", paper="a4")
+    for_print = session.contact_sheet(folder / "lighthouse covers.pdf")
     print(f"\nFor a chat:  {for_chat}\nFor print:   {for_print}")
     print('Now anybody can say "number 4, but with the moon": session.images()[3] is that one.')

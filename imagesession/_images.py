@@ -4,6 +4,7 @@ Pictures that are kept, with the verbs that grow from them.
 
 from __future__ import annotations
 
+import builtins
 import io
 from collections.abc import Iterable
 from pathlib import Path
@@ -165,25 +166,6 @@ class Kept(Generic[AnyDesk]):
         return self._desk.library.metadata(self.turn, self.position)
 
     @property
-    def safe_svg(self) -> bytes:
-        """
-        What of an SVG may be shown: rebuilt from an allow-list, without anything that runs,
-        links or fetches. The raw bytes stay in its file.
-
-        Raises:
-            CallError: It is no SVG.
-            PictureError: The file is gone, or is no SVG that can be made safe.
-        """
-        from imagesession._pixels.svg import sanitise  # noqa: PLC0415 - few pictures are SVGs
-
-        if self.format != "svg":
-            raise CallError(
-                f"Picture {self.id} is a {self.format.upper()}, which is safe to show as it is; "
-                "its bytes are image.bytes."
-            )
-        return sanitise(self.bytes, f"Picture {self.id}")
-
-    @property
     def bytes(self) -> bytes:
         """
         Its file's bytes, read anew.
@@ -207,8 +189,8 @@ class Kept(Generic[AnyDesk]):
 
         if self.format == "svg":
             raise CallError(
-                f"Picture {self.id} is an SVG, which Pillow does not open; its text is "
-                "image.bytes.decode()."
+                f"Picture {self.id} is an SVG, which Pillow cannot open: image.as_png() draws it, "
+                "image.bytes.decode() is its text."
             )
         return Image.open(io.BytesIO(self.bytes), formats=(self.format.upper(),))
 
@@ -221,19 +203,36 @@ class Kept(Generic[AnyDesk]):
             max_bytes: Its bytes, at most.
 
         Returns:
-            Its first frame as a JPEG, or as a WebP where pixels are transparent; the picture
-            itself where that is small enough. None for an SVG, which has no pixels, and where so
-            few bytes hold no picture.
+            Its first frame, or what an SVG draws, as a JPEG, or as a WebP where pixels are
+            transparent; the picture itself where that is small enough. None where so few bytes
+            hold no picture.
 
         Raises:
-            PictureError: The file is gone.
+            PictureError: The file is gone, or an SVG takes too much memory or time to draw.
         """
         from imagesession._pixels.thumbnails import preview  # noqa: PLC0415 - loads Pillow
 
-        if self.format == "svg":
-            return None
         data, name = self.bytes, f"Picture {self.id}"
         return preview(data, name, max_side=max_side, max_bytes=max_bytes)
+
+    def as_png(self, *, max_side: int | None = None) -> builtins.bytes:
+        """
+        Return it as a PNG, which is safe to show anywhere.
+
+        Of an SVG it is what that draws: no script runs, and nothing that it names outside of
+        itself is loaded. Of an animation it is the first frame.
+
+        Args:
+            max_side: The longer edge in pixels: of an SVG exactly, of others at most. None for its
+                own size; an SVG that leaves it open has 1024 pixels.
+
+        Raises:
+            CallError: `max_side` is not a whole number of pixels.
+            PictureError: The file is gone, or an SVG takes too much memory or time to draw.
+        """
+        from imagesession._pixels.convert import as_png  # noqa: PLC0415 - loads Pillow
+
+        return as_png(self.bytes, f"Picture {self.id}", max_side=max_side)
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         from imagesession._show import notebook  # noqa: PLC0415 - loads Pillow

@@ -233,8 +233,8 @@ class Manages(Managing[Desk], Purposes):
 
     def doctor(self, *, verify: bool = False, online: bool = False) -> Checkup:
         """
-        Look whether everything is as it should be: the library, this machine, the key and the
-        models. Nothing is changed and nothing is paid for.
+        Look whether everything is as it should be: the library, the key and the models.
+        Nothing is changed and nothing is paid for.
 
         Args:
             verify: Whether to read every picture and compare it with its record, which takes a

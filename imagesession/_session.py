@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from imagesession._model.turns import ProviderState
 
-Paper = Literal["a4", "letter"]
 Target: TypeAlias = "Kept[Any] | Turn | str"
 """Where a line is picked up: a picture, a turn, or the id of either."""
 
@@ -254,8 +253,8 @@ class ImageSession(_Handle, Purposes):
         """
         Write the whole session into a folder, or into a zip where the path ends in .zip.
 
-        It holds a transcript to read, every picture to the byte with its metadata beside it, and
-        the records with which `Studio.import_session` brings the session back.
+        It holds every picture to the byte with its metadata beside it, and the records with which
+        `Studio.import_session` brings the session back.
 
         Args:
             path: Where it shall be; nothing may be there yet.
@@ -291,8 +290,6 @@ class ImageSession(_Handle, Purposes):
         *,
         columns: int | None = None,
         captions: bool = True,
-        paper: Paper | None = None,
-        font: str | os.PathLike[str] | None = None,
     ) -> Path:
         """
         Draw all pictures of the session on a sheet, numbered as `images` has them, for a chat or
@@ -300,12 +297,10 @@ class ImageSession(_Handle, Purposes):
 
         Args:
             path: The sheet, ending in .png, .jpg or .pdf; an earlier sheet there is replaced. Left
-                out, it is a PNG in the current folder.
+                out, it is a PNG in the current folder. A PDF is on A4, and has as many pages as it
+                takes; others are one page, as high as it must be.
             columns: How many pictures stand side by side, 1 to 12; left out, as many as suit.
-            captions: Whether what was asked, size and cost stand beneath each picture.
-            paper: "a4" or "letter", at 300 dpi. Left out, the sheet is as high as it must be; a
-                PDF is on A4, and has as many pages as it takes.
-            font: The file of a typeface, for scripts that none on this machine has.
+            captions: Whether prompt, size and cost stand beneath each picture.
 
         Returns:
             The path in full.
@@ -317,8 +312,11 @@ class ImageSession(_Handle, Purposes):
         """
         from imagesession._show import contact_sheet as sheet  # noqa: PLC0415 - loads Pillow
 
-        wanted = sheet.Wanted(path=path, columns=columns, captions=captions, paper=paper, font=font)
-        return Path(self._desk.ask(lambda store: sheet.write(store, self.id, wanted)))
+        return Path(
+            self._desk.ask(
+                lambda store: sheet.write(store, self.id, path, columns=columns, captions=captions)
+            )
+        )
 
     def close(self) -> None:
         """
@@ -457,16 +455,17 @@ class AsyncImageSession(_Handle, AsyncPurposes):
         *,
         columns: int | None = None,
         captions: bool = True,
-        paper: Paper | None = None,
-        font: str | os.PathLike[str] | None = None,
     ) -> Path:
         """
         Same as `ImageSession.contact_sheet`, but awaits.
         """
         from imagesession._show import contact_sheet as sheet  # noqa: PLC0415 - loads Pillow
 
-        wanted = sheet.Wanted(path=path, columns=columns, captions=captions, paper=paper, font=font)
-        return Path(await self._desk.ask(lambda store: sheet.write(store, self.id, wanted)))
+        return Path(
+            await self._desk.ask(
+                lambda store: sheet.write(store, self.id, path, columns=columns, captions=captions)
+            )
+        )
 
     async def close(self) -> None:
         """

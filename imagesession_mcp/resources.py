@@ -33,16 +33,16 @@ async def mime_type_of(uri: str) -> str | None:
     Return the media type of a picture that is read as a resource; None for all else.
     """
     found = _IMAGE.fullmatch(uri)
-    return None if found is None else (await _image(found[1])).mime_type
+    return None if found is None else results.mime_type_of(await _image(found[1]))
 
 
-async def image_bytes(image_id: str) -> bytes | str:
+async def image_bytes(image_id: str) -> bytes:
     """
-    The picture's file, to the byte. Of an SVG, what of it may be shown.
+    The picture's file, to the byte. Of an SVG, which could run, what it draws as PNG.
     """
     image = await _image(image_id)
     if image.format == "svg":
-        return (await asyncio.to_thread(lambda: image.safe_svg)).decode()
+        return await asyncio.to_thread(image.as_png)
     return await asyncio.to_thread(lambda: image.bytes)
 
 

@@ -101,7 +101,7 @@ async def previews(
     image: AsyncSavedImage, most_bytes: int, side: int = _SIDE
 ) -> list[ContentBlock]:
     """
-    Return a picture made small, or nothing where it has no pixels or there is no room.
+    Return a picture made small, or nothing where it cannot be drawn or there is no room.
     """
     if most_bytes <= 0:
         return []
@@ -125,10 +125,17 @@ def link(image: AsyncSavedImage) -> ResourceLink:
         type="resource_link",
         uri=uri_of(image.id),
         name=image.path.name,
-        mime_type=image.mime_type,
-        size=image.record.bytes,
+        mime_type=mime_type_of(image),
+        size=None if image.format == "svg" else image.record.bytes,
         annotations=_USER,
     )
+
+
+def mime_type_of(image: AsyncSavedImage) -> str:
+    """
+    Return the media type of a picture's resource: an SVG is read as what it draws.
+    """
+    return "image/png" if image.format == "svg" else image.mime_type
 
 
 def tell(image: AsyncSavedImage) -> Facts:

@@ -22,10 +22,10 @@ from imagesession._version import __version__
 from imagesession.errors import DiskError, LibraryError
 
 from . import ledger, records, shelf
-from .archive import Archiving
 from .batches import Batching
 from .beneath import folder_beneath
 from .durable import check_writable, disk_errors, make_folder, replace, write_new
+from .export import SessionExport
 from .journal import Entry
 from .layout import folder_of
 from .pacing import Pacing
@@ -39,7 +39,7 @@ MAX_UNINDEXED = 200
 _BROUGHT = frozenset({"import", "promotion"})
 
 
-class Library(Archiving, Batching, Recovering, Pacing):
+class Library(SessionExport, Batching, Recovering, Pacing):
     """
     A folder of pictures and of all that is known of them.
 
@@ -303,12 +303,12 @@ class Library(Archiving, Batching, Recovering, Pacing):
         Args:
             verify: Whether to read every picture and compare it with its record.
         """
-        from . import checkup  # noqa: PLC0415 - slow to import, and hardly ever needed
+        from . import health  # noqa: PLC0415 - slow to import, and hardly ever needed
 
         with contextlib.suppress(LibraryError, OSError):  # what stands in the way is found below
             self._catch_up(most=0)
             self._session_index.count()  # takes in those that it lacks
-        return checkup.examine(
+        return health.run_checks(
             self.layout,
             self._index,
             self._journal,

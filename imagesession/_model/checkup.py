@@ -1,5 +1,5 @@
 """
-What a look at the library, the machine and the models found.
+What a look at the library, the key and the models found.
 """
 
 from __future__ import annotations

@@ -4,11 +4,14 @@ A picture on its way: what streaming shows before the last one.
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import attrs
 
-from .pictures import PictureFormat
+from .pictures import MIME_TYPES, PictureFormat
+
+_SHOWN = 512
 
 
 @attrs.frozen(kw_only=True)
@@ -37,10 +40,18 @@ class PartialImage:
         """
         return self.width, self.height
 
-    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
-        from imagesession._show import notebook  # noqa: PLC0415 - loads Pillow
-
-        return notebook.partial(self)
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, Any]]:
+        """
+        Show it in a notebook as it came, at most 512 pixels wide and high; the next one takes its
+        place there.
+        """
+        shown = {"text/plain": repr(self)}
+        if self.format == "svg":
+            return shown, {}  # put into the page itself, it could run
+        mime = MIME_TYPES[self.format]
+        scale = min(1.0, _SHOWN / max(*self.size, 1))
+        size = {"width": round(self.width * scale), "height": round(self.height * scale)}
+        return {mime: base64.b64encode(self.data).decode("ascii"), **shown}, {mime: size}
 
 
 PartialImage.__module__ = "imagesession"

@@ -1,5 +1,5 @@
 """
-From any picture that can be read to one that the wire takes.
+From any picture that can be read to one that the wire takes, or that every program shows.
 """
 
 from __future__ import annotations
@@ -7,10 +7,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imagesession._model.pictures import PictureFacts, read_facts
+from imagesession.errors import CallError
 
 from .door import open_picture
 from .forms import encode_jpeg, encode_png, has_alpha, is_turned, plain, profile, upright
+from .kinds import recognise
 from .limits import MAX_BYTES, check_bytes
+from .svg import own_edge, render_svg
+from .thumbnails import resize_to_fit
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,6 +48,33 @@ def to_wire(data: bytes, name: str, *, limit: int | None = MAX_BYTES) -> tuple[b
     encoded, facts = encode(picture, name)
     check_bytes(len(encoded), name, limit=limit, form=facts.format.upper())
     return encoded, facts
+
+
+def as_png(data: bytes, name: str, *, max_side: int | None = None) -> bytes:
+    """
+    Convert any picture to PNG: its first frame, upright, with its colour profile.
+
+    Args:
+        data: The file's bytes; an SVG is drawn.
+        name: What to call it in errors.
+        max_side: The longer edge in pixels: of an SVG exactly, of others at most. None for its own
+            size, which an SVG that leaves it open has at 1024 pixels.
+
+    Raises:
+        CallError: `max_side` is not a whole number of pixels.
+        PictureError: It is no picture that can be read or drawn, not whole, or too large.
+    """
+    if max_side is not None and (type(max_side) is not int or max_side < 1):
+        raise CallError(f"max_side={max_side!r} is not a whole number of pixels from 1 on.")
+    if recognise(data) == "svg":
+        return render_svg(data, name, max_side or own_edge(data))
+    picture = open_picture(data, name)
+    within = max_side is None or max(picture.size) <= max_side
+    if within and picture.format == "PNG" and _needs_nothing(picture):
+        return data
+    shown = plain(upright(picture), name)
+    icc = profile(shown)
+    return encode_png(resize_to_fit(shown, (max_side, max_side)) if max_side else shown, icc)
 
 
 def encode(picture: Image.Image, name: str) -> tuple[bytes, PictureFacts]:

@@ -7,27 +7,32 @@ belongs to the whole process, and warns where we refuse.
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Callable
+import threading
+import warnings
+from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from imagesession._model.pictures import read_facts
 from imagesession.errors import PictureError
 
-from .directories import read_directory
 from .forms import plain, upright
-from .frames import first_extent
 from .kinds import Kind, recognise
-from .limits import check_pixels
+from .limits import MAX_PIXELS, check_pixels
 
 if TYPE_CHECKING:
-    from PIL import Image, JpegImagePlugin
+    from PIL import Image, JpegImagePlugin, TiffImagePlugin
 
 READABLE = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 # Kinds whose size can be read without a decoder, some of which make room for all pixels at once.
 _MEASURED: frozenset[Kind] = frozenset({"png", "jpeg", "webp", "gif"})
-# The tags of a TIFF's width and height, and of its tiles'.
-_TIFF_SIZE, _TIFF_TILE = (256, 257), (322, 323)
+# Kinds of which Pillow warns where it could refuse, and how its warnings of odd metadata begin.
+_WARNED_OF: frozenset[Kind | None] = frozenset({"gif", "tiff"})
+_HARMLESS = "Metadata Warning"
+_TILE_WIDTH, _TILE_HEIGHT = 322, 323
+_warnings = threading.Lock()
 
 
 def open_picture(data: bytes, name: str, *, edge: int | None = None) -> Image.Image:
@@ -77,49 +82,65 @@ def open_plain(data: bytes, name: str, *, edge: int | None = None) -> Image.Imag
 
 def _check_header(kind: Kind, data: bytes, name: str) -> None:
     """
-    Refuse what the first bytes give away, before a decoder makes room for it or warns.
+    Refuse what the first bytes give away, before a decoder makes room for it.
     """
-    sizes = _promised(kind, data)
-    if sizes is None:
-        raise PictureError(_broken(name, kind))
-    for size in sizes:
-        check_pixels(size, name)
-
-
-def _promised(kind: Kind, data: bytes) -> list[tuple[int, int]] | None:
-    """
-    Return the sizes that a decoder would make room for; None for what is not whole.
-    """
-    if kind == "tiff":
-        entries = read_directory(data)
-        if entries is None:
-            return None
-        pairs = (_TIFF_SIZE, _TIFF_TILE)
-        return [(entries.get(width, 0), entries.get(height, 0)) for width, height in pairs]
-    if kind not in _MEASURED:
-        return []
-    facts = read_facts(data)
-    if facts is None:
-        return None
-    extent = first_extent(data) if kind == "gif" else None
-    return [(facts.width, facts.height), extent or (0, 0)]
+    if kind in _MEASURED:
+        facts = read_facts(data)
+        if facts is None:
+            raise PictureError(_broken(name, kind))
+        check_pixels((facts.width, facts.height), name)
 
 
 def _decode(
     reader: Callable[[io.BytesIO], Image.Image], data: bytes, name: str, edge: int | None
 ) -> Image.Image:
+    from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
+
+    kind = recognise(data)
     try:
-        picture = reader(io.BytesIO(data))
-        check_pixels(picture.size, name)
-        if edge and picture.format == "JPEG":
-            _ask_for_less(cast("JpegImagePlugin.JpegImageFile", picture), edge)
-        picture.load()
+        with _refused_if_warned() if kind in _WARNED_OF else contextlib.nullcontext():
+            picture = reader(io.BytesIO(data))
+            _check_size(picture, name)
+            if edge and picture.format == "JPEG":
+                _ask_for_less(cast("JpegImagePlugin.JpegImageFile", picture), edge)
+            picture.load()
     except PictureError:
         raise
+    except Image.DecompressionBombError as error:
+        raise PictureError(
+            f"{name} has too many pixels; the limit is {MAX_PIXELS / 1e6:.0f} million. Make it "
+            "smaller."
+        ) from error
     # A damaged file makes a decoder fail in any way, and warn where warnings are errors.
     except Exception as error:
-        raise PictureError(_broken(name, recognise(data))) from error
+        raise PictureError(_broken(name, kind)) from error
     return picture
+
+
+@contextlib.contextmanager
+def _refused_if_warned() -> Generator[None]:
+    """
+    Raise what Pillow would warn of, such as a directory that is cut off.
+
+    Warnings belong to the whole process: what other threads warn of meanwhile is passed on.
+    """
+    with _warnings, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for one in caught:
+        if Path(one.filename).parent.name != "PIL":
+            with contextlib.suppress(Warning):
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+        elif not str(one.message).startswith(_HARMLESS):
+            raise ValueError(one.message)
+
+
+def _check_size(picture: Image.Image, name: str) -> None:
+    check_pixels(picture.size, name)
+    if picture.format == "TIFF":
+        # A decoder makes room for a whole tile, however small the picture is.
+        tags = cast("TiffImagePlugin.TiffImageFile", picture).tag_v2
+        check_pixels((tags.get(_TILE_WIDTH, 0), tags.get(_TILE_HEIGHT, 0)), name)
 
 
 def _ask_for_less(picture: JpegImagePlugin.JpegImageFile, edge: int) -> None:

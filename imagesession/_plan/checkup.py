@@ -23,7 +23,7 @@ _UPDATE = "pip install -U imagesession"
 
 def look(terms: Terms, provider: str, *, verify: bool, online: bool) -> Flow[Checkup]:
     """
-    Look at library, machine, key and models.
+    Look at library, key and models.
 
     Args:
         terms: What the studio asks for by itself.

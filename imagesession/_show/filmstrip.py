@@ -13,7 +13,7 @@ import attrs
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import MAIN, Tree
 from imagesession._model.turns import ImageRecord, Turn
-from imagesession._pixels.thumbnails import drawing, page_thumbnail
+from imagesession._pixels.thumbnails import page_thumbnail
 from imagesession.errors import ImageSessionError
 
 from . import embedding, words
@@ -23,7 +23,6 @@ MOST = 40
 """How many turns are shown, the latest ones."""
 THUMBNAIL = 264, 216
 """The most pixels of a picture: enough for screens with two dots to a pixel of the page."""
-_SVG_HEAVIEST = 60_000
 _PROMPT, _REASON = 96, 120
 Read = Callable[[ImageRecord], bytes]
 
@@ -114,11 +113,7 @@ def frames(tree: Tree, branch: str, read: Read) -> Iterator[Frame]:
     """
     Show the latest turns, each in its place.
     """
-    heads: defaultdict[str, list[str]] = defaultdict(list)
-    for name in tree.branches():
-        head = tree.head(name)
-        if head is not None:
-            heads[head.id].append(name)
+    heads = words.branches_by_head(tree, 32)
     numbers = _numbers(tree)
     current = tree.head(branch)
     for spot in spots(tree, branch):
@@ -132,7 +127,7 @@ def frames(tree: Tree, branch: str, read: Read) -> Iterator[Frame]:
             told=words.shortened(words.said(turn), 600),
             facts=facts(turn),
             line=words.shortened(_line(tree, turn), 32),
-            heads=tuple(words.shortened(name, 32) for name in heads[turn.id]),
+            heads=tuple(heads.get(turn.id, ())),
             current=current is not None and turn.id == current.id,
             reason=_reason(turn),
         )
@@ -151,14 +146,10 @@ def address(image: ImageRecord, read: Read, box: tuple[int, int] = THUMBNAIL) ->
     Return a small picture as the address of an image; None where there is none to be shown.
     """
     try:
-        data, name = read(image), f"Picture {image.id}"
-        if image.format != "svg":
-            small = page_thumbnail(data, name, box)
-            return embedding.address(small.data, small.format)
-        safe = drawing(data, name, _SVG_HEAVIEST)
+        small = page_thumbnail(read(image), f"Picture {image.id}", box)
     except ImageSessionError:
         return None
-    return None if safe is None else embedding.address(safe, "svg")
+    return embedding.address(small.data, small.format)
 
 
 def spots(tree: Tree, branch: str) -> tuple[Spot, ...]:

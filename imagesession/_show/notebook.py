@@ -7,15 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from imagesession._model.partials import PartialImage
 from imagesession._model.pictures import MIME_TYPES, PictureFormat
 from imagesession._model.turns import ImageRecord
-from imagesession._pixels.thumbnails import drawing, thumbnail
+from imagesession._pixels.thumbnails import thumbnail
 from imagesession._plan.store import Store
 from imagesession.errors import ImageSessionError
 
 from . import filmstrip, overview, painting
-from .embedding import address, encoded
+from .embedding import encoded
 
 Shown: TypeAlias = "dict[str, Any]"
 """What is shown, by its MIME type."""
@@ -24,9 +23,6 @@ Bundle: TypeAlias = "tuple[dict[str, Any], dict[str, Any]]"
 WIDEST = 512
 """How wide and high a picture is shown at most, in pixels."""
 _HEAVIEST = 400_000
-_SQUARES = (
-    "background: conic-gradient(#e5e5e5 25%, #fff 0 50%, #e5e5e5 0 75%, #fff 0) 0 0 / 16px 16px"
-)
 
 
 def kept(image: ImageRecord, words: str, read: Callable[[], bytes]) -> Bundle:
@@ -52,7 +48,7 @@ def picture(
 ) -> Bundle:
     """
     Show a picture at most 512 pixels wide and high. A light animation moves; a heavy one stands
-    still. An SVG is shown in its safe form, from which nothing runs.
+    still. An SVG is shown as pixels.
 
     Args:
         read: Gives its bytes.
@@ -67,14 +63,6 @@ def picture(
     except ImageSessionError as error:
         return {"text/plain": f"{words}\n({error})"}, {}
     return {**shown, "text/plain": words}, told
-
-
-def partial(image: PartialImage) -> Bundle:
-    """
-    Show an unfinished picture.
-    """
-    name = f"Unfinished picture {image.index + 1}"
-    return picture(lambda: image.data, name, image.format, image.size, repr(image))
 
 
 def session(store: Store, session_id: str, branch: str, words: str) -> Shown:
@@ -113,28 +101,17 @@ def studio(store: Store, folder: str, provider: str, words: str) -> Shown:
 
 
 def _shown(data: bytes, name: str, form: PictureFormat, size: tuple[int, int]) -> Bundle:
-    if form == "svg":
-        return _vector(data, name, size), {}
-    width, height = _within(size)
+    shown_at = _within(size)
     if form == "gif" and len(data) <= _HEAVIEST:
         mime = MIME_TYPES[form]
-        return {mime: encoded(data)}, {mime: {"width": width, "height": height}}
+        return {mime: encoded(data)}, {mime: shown_at}
     small = thumbnail(data, name, (WIDEST, WIDEST))
-    return {small.mime_type: encoded(small.data)}, {}
+    # An icon that is an SVG is drawn larger than it is, so that it is sharp.
+    told = {small.mime_type: shown_at} if form == "svg" and all(size) else {}
+    return {small.mime_type: encoded(small.data)}, told
 
 
-def _vector(data: bytes, name: str, size: tuple[int, int]) -> dict[str, Any]:
-    safe = drawing(data, name, _HEAVIEST)
-    if safe is None:
-        return {}
-    width, height = _within(size) if all(size) else (WIDEST, WIDEST)
-    style = f"max-width: 100%; height: auto; {_SQUARES}"
-    return {
-        "text/html": f'<img src="{address(safe, "svg")}" width="{width}" height="{height}" alt="" '
-        f'style="{style}">'
-    }
-
-
-def _within(size: tuple[int, int]) -> tuple[int, int]:
+def _within(size: tuple[int, int]) -> dict[str, int]:
     scale = min(1.0, WIDEST / max(*size, 1))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    width, height = (max(1, round(side * scale)) for side in size)
+    return {"width": width, "height": height}

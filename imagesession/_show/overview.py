@@ -5,12 +5,11 @@ A library at a glance: its latest sessions and pictures, and what was spent.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-
-import attrs
+from typing import Any
 
 from imagesession._model.costs import dollars
 from imagesession._model.sessions import SessionRecord
+from imagesession._model.turns import Turn
 from imagesession._plan.store import ImageQuery, SpendingQuery, Store, Tally
 
 from . import words
@@ -22,46 +21,6 @@ SESSIONS = 8
 PICTURES = 12
 """How many pictures are shown, the latest ones."""
 _SMALL, _TINY = (192, 192), (96, 96)
-
-
-@attrs.frozen(kw_only=True)
-class Row:
-    """
-    A session as it is shown.
-
-    Attributes:
-        image: The address of its latest picture; None where there is none.
-        title: Its label, or what it is about.
-        about: What it is about, where it has a label too.
-        counts: How many pictures it brought.
-        price: What it cost.
-        day: When something last happened in it.
-        closed: Whether it is closed.
-    """
-
-    image: str | None
-    title: str
-    about: str
-    counts: str
-    price: str
-    day: str
-    closed: bool
-
-
-@attrs.frozen(kw_only=True)
-class Picture:
-    """
-    A picture as it is shown.
-
-    Attributes:
-        image: Its address; None where it cannot be shown.
-        prompt: What was said.
-        facts: Its size and format.
-    """
-
-    image: str | None
-    prompt: str
-    facts: str
 
 
 def page(store: Store, folder: str, provider: str) -> str:
@@ -79,6 +38,7 @@ def page(store: Store, folder: str, provider: str) -> str:
     days = store.spending(SpendingQuery())
     today = [one for one in days if one.group == dt.datetime.now(dt.UTC).date().isoformat()]
     count = store.count_sessions()
+    latest = ImageQuery(limit=PICTURES)
     return render(
         "overview.html",
         folder=words.readable(folder),
@@ -89,9 +49,9 @@ def page(store: Store, folder: str, provider: str) -> str:
             (_spent(days), "in all"),
             (_spent(today), "today (UTC)"),
         ),
-        rows=tuple(_rows(store, store.list_sessions(limit=SESSIONS))),
+        rows=[_row(store, record) for record in store.list_sessions(limit=SESSIONS)],
         more=max(0, count - SESSIONS),
-        pictures=tuple(_pictures(store)),
+        pictures=[_picture(store, *found) for found in store.list_images(latest)],
     )
 
 
@@ -100,26 +60,24 @@ def _spent(tallies: tuple[Tally, ...] | list[Tally]) -> str:
     return f"{amount} or more" if any(one.uncertain for one in tallies) else amount
 
 
-def _rows(store: Store, records: tuple[SessionRecord, ...]) -> Iterator[Row]:
-    for record in records:
-        turns = tuple(store.tree(record).turns.values())
-        images = [image for turn in turns for image in turn.images]
-        yield Row(
-            image=address(images[-1], store.read, _TINY) if images else None,
-            title=words.shortened(record.name or record.description, 60) or "Untitled session",
-            about=words.shortened(record.description, 80) if record.name else "",
-            counts=words.counted(len(images), "picture"),
-            price=words.total_price(turns),
-            day=words.day(store.activity(record)),
-            closed=record.closed is not None,
-        )
+def _row(store: Store, record: SessionRecord) -> dict[str, Any]:
+    turns = tuple(store.tree(record).turns.values())
+    images = [image for turn in turns for image in turn.images]
+    return {
+        "image": address(images[-1], store.read, _TINY) if images else None,
+        "title": words.shortened(record.name or record.description, 60) or "Untitled session",
+        "about": words.shortened(record.description, 80) if record.name else "",
+        "counts": words.counted(len(images), "picture"),
+        "price": words.total_price(turns),
+        "day": words.day(store.activity(record)),
+        "closed": record.closed is not None,
+    }
 
 
-def _pictures(store: Store) -> Iterator[Picture]:
-    for turn, position in store.list_images(ImageQuery(limit=PICTURES)):
-        image = turn.images[position]
-        yield Picture(
-            image=address(image, store.read, _SMALL),
-            prompt=words.shortened(words.said(turn), 200),
-            facts=words.size_of(image),
-        )
+def _picture(store: Store, turn: Turn, position: int) -> dict[str, Any]:
+    image = turn.images[position]
+    return {
+        "image": address(image, store.read, _SMALL),
+        "prompt": words.shortened(words.said(turn), 200),
+        "facts": words.size_of(image),
+    }

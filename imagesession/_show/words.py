@@ -7,9 +7,11 @@ Nothing here makes markup: templates escape, and so does whoever writes HTML.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 from imagesession._model.costs import Cost, dollars
+from imagesession._model.tree import Tree
 from imagesession._model.turns import ImageRecord, Turn
 from imagesession._plan.variations import take
 
@@ -57,6 +59,18 @@ def said(turn: Turn) -> str:
     if not turn.prompt.strip() and turn.origin is not None:
         return f"({turn.origin.file or 'a picture'} was brought in)"
     return turn.prompt if turn.prompt.strip() else f"({turn.kind})"
+
+
+def branches_by_head(tree: Tree, most: int) -> Mapping[str, list[str]]:
+    """
+    Return the branches whose head a turn is, by the turn's id; each name in so many characters.
+    """
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for branch in tree.branches():
+        head = tree.head(branch)
+        if head is not None:
+            names[head.id].append(shortened(branch, most))
+    return names
 
 
 def is_sketch(turn: Turn) -> bool:

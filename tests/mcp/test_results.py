@@ -4,6 +4,7 @@ What results weigh and hold: short text, one small preview, a link; never a pict
 
 from __future__ import annotations
 
+import base64
 import io
 from pathlib import Path
 
@@ -99,18 +100,20 @@ async def test_the_link_leads_to_the_whole_picture(room: Room) -> None:
 
 async def test_an_svg_is_never_shown_as_it_came(room: Room) -> None:
     """
-    It has no preview; the resource is what may be shown of it, and the tool that looks says so.
+    Its preview, the tool that looks and its resource show what it draws, in pixels.
     """
     async with room.calling() as call:
         result = await call("generate_image", prompt="a fox", options={"format": "svg"})
         told = text(result)
         assert told["format"] == "svg"
-        assert images(result) == []
         shown = await call("view_image", image_id=told["image_id"])
-        assert "pixels" in text(shown)["note"]
+        for one in (result, shown):
+            (preview,) = images(one)
+            assert Image.open(io.BytesIO(preview)).format == "JPEG"
         contents = (await call.client.read_resource(told["uri"])).contents[0]
-        assert contents.mime_type == "image/svg+xml"
-        assert "<svg" in contents.text  # type: ignore[union-attr] # pyright: ignore[reportAttributeAccessIssue] - it is text
+        assert contents.mime_type == "image/png"
+        data = base64.b64decode(contents.blob)  # type: ignore[union-attr] # pyright: ignore[reportAttributeAccessIssue] - it is bytes
+        assert Image.open(io.BytesIO(data)).format == "PNG"
 
 
 async def test_transparency_survives_in_the_preview(room: Room) -> None:

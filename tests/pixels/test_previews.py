@@ -94,14 +94,15 @@ def test_a_gif_is_shown_by_its_first_frame() -> None:
 
 def test_kept_pictures_have_previews(make_studio: MakeStudio) -> None:
     """
-    A kept picture gives its preview; an SVG has no pixels and gives none.
+    A kept picture gives its preview; an SVG gives one of what it draws.
     """
     with make_studio() as studio:
         image = studio.generate("a fox")
         small = image.preview(max_side=128)
         assert (small.width, small.height, small.mime_type) == (128, 128, "image/jpeg")
         assert image.mime_type == "image/png"
-        assert studio.generate("a fox", format="svg").preview() is None
+        drawing = studio.generate("a fox", format="svg").preview(max_side=128)
+        assert (drawing.width, drawing.height) == (128, 128)
 
 
 def test_pictures_are_found_by_the_callers_own_names(make_studio: MakeStudio) -> None:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imagesession import Studio
-from imagesession._show import sheets, words
-from imagesession._show.lettering import Lettering
-from imagesession._show.sheets import Card, Form, Sheet
+from imagesession._show import words
+from imagesession._show.contact_sheet import suitable_columns
+from imagesession._show.sheet_layout import Card, Sheet, SheetLayout, draw_pages
 from imagesession.errors import CallError, DiskError, RefusedError
 from imagesession.testing import OfflineProvider
 from tests.show.payloads import RUNNING_SVG
@@ -24,7 +24,6 @@ from tests.strategies import texts
 
 COLOURS = ((200, 30, 30), (30, 160, 60), (40, 60, 200), (230, 180, 20), (120, 40, 160))
 GROUND, PAPER = (244, 244, 245), (255, 255, 255)
-LETTERS = Lettering()
 
 
 def card(number: int, size: tuple[int, int] | None = (300, 300), **told: str) -> Card:
@@ -35,7 +34,7 @@ def card(number: int, size: tuple[int, int] | None = (300, 300), **told: str) ->
     def draw(_: tuple[int, int]) -> Image.Image | None:
         return None if size is None else Image.new("RGB", size, COLOURS[number % len(COLOURS)])
 
-    said = {"prompt": "a fox", "facts": "1x1 PNG", "heads": "", "instead": "SVG", **told}
+    said = {"prompt": "a fox", "facts": "1x1 PNG", "heads": "", **told}
     return Card(number=number, draw=draw, shape=size[1] / size[0] if size else 1.0, **said)
 
 
@@ -47,35 +46,32 @@ def sheet(*cards: Card, **told: str) -> Sheet:
     return Sheet(facts=("today", "much"), cards=cards, **said)
 
 
-def drawn(made: Sheet, form: Form) -> list[Image.Image]:
+def drawn(made: Sheet, form: SheetLayout) -> list[Image.Image]:
     """
     Return a sheet's pages.
     """
-    return list(sheets.pages(made, form, LETTERS))
+    return list(draw_pages(made, form))
 
 
-def middle(form: Form, at: int) -> tuple[int, int]:
+def middle(form: SheetLayout, at: int) -> tuple[int, int]:
     """
     Return where the middle of a page's picture is.
     """
-    column, row = at % form.columns, at // form.columns
-    x = form.margin + column * (form.cell + form.px(30)) + form.cell // 2
-    return x, form.top + row * form.row + form.place[1] // 2
+    (left, top), (width, height) = form.corner(at), form.place
+    return left + width // 2, top + height // 2
 
 
 # --- drawing ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("paper", [None, "a4", "letter"])
-def test_every_picture_stands_in_its_place(paper: str | None) -> None:
+@pytest.mark.parametrize("paged", [False, True])
+def test_every_picture_stands_in_its_place(paged: bool) -> None:  # noqa: FBT001 - parametrized
     """
     Pictures stand in rows, in order, on the screen and on paper; nothing is beside them.
     """
     cards = [card(number, (300, 200)) for number in range(1, 8)]
-    size = None if paper is None else sheets.PAPERS[paper]
-    form = Form.of(cards, 3, size, captions=True)
+    form = SheetLayout.of(cards, 3, paged=paged)
     (page,) = drawn(sheet(*cards), form)
-    assert size in {None, page.size}
     for at, one in enumerate(cards):
         assert page.getpixel(middle(form, at)) == COLOURS[one.number % len(COLOURS)]
     assert page.getpixel(middle(form, 7)) == PAPER
@@ -88,7 +84,7 @@ def test_pictures_of_all_shapes_share_a_place() -> None:
     A picture that is not of its place's shape stands in the middle of it, on a ground.
     """
     cards = [card(1, (460, 460)), card(2, (460, 230)), card(3, (230, 460))]
-    form = Form.of(cards, 3, None, captions=True)
+    form = SheetLayout.of(cards, 3)
     (page,) = drawn(sheet(*cards), form)
     (_, y), (x, _) = middle(form, 1), middle(form, 2)
     assert page.getpixel((middle(form, 1)[0], y - 130)) == GROUND
@@ -98,13 +94,14 @@ def test_pictures_of_all_shapes_share_a_place() -> None:
 
 def test_what_has_no_pixels_is_a_card_with_its_words() -> None:
     """
-    In the place of a drawing from text stands a word, within a frame.
+    In the place of a picture that cannot be drawn stands a word, within a frame.
     """
     cards = [card(1, None)]
-    form = Form.of(cards, 1, None, captions=True)
+    form = SheetLayout.of(cards, 1)
     (page,) = drawn(sheet(*cards), form)
-    assert page.getpixel((form.margin, form.top)) == (212, 212, 216)
-    box = (form.margin + 9, form.top + 9, form.margin + form.cell - 9, form.top + form.cell - 9)
+    left, top = form.corner(0)
+    assert page.getpixel((left, top)) == (212, 212, 216)
+    box = (left + 9, top + 9, left + form.place[0] - 9, top + form.place[1] - 9)
     darkest, _ = page.crop(box).convert("L").getextrema()
     assert isinstance(darkest, (int, float))
     assert darkest < 150
@@ -115,13 +112,13 @@ def test_heads_are_marked_in_colour() -> None:
     A picture on which a branch stands has its name beside its number; others do not.
     """
     cards = [card(1), card(2, heads="main")]
-    form = Form.of(cards, 2, None, captions=True)
+    form = SheetLayout.of(cards, 2)
     (page,) = drawn(sheet(*cards), form)
 
     def blue(at: int) -> bool:
-        left = form.margin + at * (form.cell + form.px(30))
-        top = form.top + form.place[1] + 6
-        colours = page.crop((left, top, left + form.cell, top + 40)).getcolors(100_000)
+        left, top = form.corner(at)
+        top += form.place[1] + 6
+        colours = page.crop((left, top, left + form.place[0], top + 40)).getcolors(100_000)
         return colours is not None and any(
             one[2] - one[0] > 100 for _, one in colours if isinstance(one, tuple)
         )
@@ -134,31 +131,32 @@ def test_captions_can_be_left_out() -> None:
     Without captions the numbers stay, and rows stand closer together.
     """
     cards = [card(number) for number in range(1, 5)]
-    told = Form.of(cards, 2, None, captions=True)
-    bare = Form.of(cards, 2, None, captions=False)
+    told = SheetLayout.of(cards, 2)
+    bare = SheetLayout.of(cards, 2, captions=False)
     assert bare.row < told.row
     (page,) = drawn(sheet(*cards), bare)
-    under = bare.top + bare.place[1] + 6
-    lettered, _ = (
-        page.crop((bare.margin, under, bare.margin + 60, under + 36)).convert("L").getextrema()
-    )
+    left, top = bare.corner(0)
+    under = top + bare.place[1] + 6
+    lettered, _ = page.crop((left, under, left + 60, under + 36)).convert("L").getextrema()
     assert isinstance(lettered, (int, float))
     assert lettered < 200
 
 
 def test_paper_has_as_many_pages_as_it_takes() -> None:
     """
-    Every picture is on one page, in order, and pages are numbered only where there are several.
+    Every picture is on one page, in order, on paper of the shape of A4; a picture that is higher
+    than that has a page of its own.
     """
     cards = [card(number) for number in range(1, 31)]
-    form = Form.of(cards, 3, sheets.PAPERS["a4"], captions=True)
+    form = SheetLayout.of(cards, 3, paged=True)
     found = drawn(sheet(*cards), form)
-    assert len(found) == form.pages(30) == 4
-    assert form.rows == 3
+    assert len(found) == 4
+    assert {round(page.height / page.width, 2) for page in found} == {1.41}
     for at, one in enumerate(cards):
         page, place = divmod(at, 9)
         assert found[page].getpixel(middle(form, place)) == COLOURS[one.number % len(COLOURS)]
-    assert Form.of(cards, 1, sheets.PAPERS["a4"], captions=True).rows == 1
+    high = [card(number, (100, 400)) for number in range(3)]
+    assert len(drawn(sheet(*high), SheetLayout.of(high, 1, paged=True))) == 3
 
 
 @settings(deadline=None, max_examples=40)
@@ -169,7 +167,7 @@ def test_words_of_any_characters_are_drawn(title: str, note: str, prompts: list[
     """
     said = [words.readable(one) for one in prompts]
     cards = [card(at, (30, 30), prompt=one, heads=one, facts=one) for at, one in enumerate(said)]
-    form = Form.of(cards, 2, None, captions=True)
+    form = SheetLayout.of(cards, 2)
     made = sheet(*cards, title=words.readable(title), note=words.readable(note * 20))
     (page,) = drawn(made, form)
     assert page.size == (form.width, form.height(len(cards)))
@@ -219,18 +217,15 @@ def test_a_sheet_for_screens(session: Any, tmp_path: Path) -> None:
 
 def test_sheets_for_print(session: Any, tmp_path: Path) -> None:
     """
-    Paper has its size at 300 dots to the inch, as a JPEG and as a PDF.
+    A PDF is on A4, on as many pages as it takes; a JPEG is one page.
     """
-    with Image.open(session.contact_sheet(tmp_path / "a.jpg", paper="a4")) as page:
-        assert (page.format, page.size) == ("JPEG", (2480, 3508))
-        assert page.info["dpi"] == (300, 300)
-    pdf = session.contact_sheet(tmp_path / "a.PDF", columns=1).read_bytes()
+    with Image.open(session.contact_sheet(tmp_path / "a.jpg")) as page:
+        assert page.format == "JPEG"
+    pdf = session.contact_sheet(tmp_path / "a.PDF").read_bytes()
     assert pdf.startswith(b"%PDF")
-    assert pages_of(pdf) == 4
-    assert b"595.2" in pdf
-    letter = session.contact_sheet(tmp_path / "l.pdf", paper="letter").read_bytes()
-    assert pages_of(letter) == 1
-    assert b"612.0" in letter
+    assert pages_of(pdf) == 1
+    assert re.search(rb"/MediaBox \[ 0 0 595\.\d+ 84[12]\.\d+", pdf)
+    assert pages_of(session.contact_sheet(tmp_path / "b.pdf", columns=1).read_bytes()) == 4
 
 
 def test_without_a_path_it_lies_in_the_current_folder(
@@ -275,10 +270,6 @@ def test_an_earlier_sheet_is_replaced_and_nothing_else(session: Any, tmp_path: P
         ("a.png", {"columns": 0}, "columns=0"),
         ("a.png", {"columns": 13}, "columns=13"),
         ("a.png", {"columns": True}, "columns=True"),
-        ("a.png", {"paper": "a0"}, "paper='a0'"),
-        ("a.png", {"paper": 4}, "paper=4"),
-        ("a.png", {"font": "none.ttf"}, "font="),
-        ("a.png", {"paper": "a4", "columns": 1}, "do not fit on one page with columns=1"),
     ],
 )
 def test_wrong_arguments_are_named(
@@ -312,15 +303,19 @@ def test_lost_pictures_leave_a_word(tmp_path: Path) -> None:
             assert page.convert("L").getextrema()[0] < 100  # type: ignore[operator] # pyright: ignore - of one band
 
 
-def test_drawings_that_would_run_do_not(tmp_path: Path) -> None:
+def test_drawings_are_drawn_and_do_not_run(tmp_path: Path) -> None:
     """
-    An SVG is a card with its name; nothing of it is read.
+    An SVG is shown by what it draws; one that cannot be drawn leaves a word.
     """
     with Studio.offline(tmp_path / "library") as studio:
         session = studio.promote(RUNNING_SVG, "a drawing")
         with Image.open(session.contact_sheet(tmp_path / "a.png")) as page:
             colours = {colour for _, colour in page.getcolors(1_000_000) or ()}
-    assert (34, 170, 119) not in colours
+        assert (34, 170, 119) in colours
+        session.images()[-1].path.write_bytes(b"<svg></svg>")
+        with Image.open(session.contact_sheet(tmp_path / "a.png")) as page:
+            colours = {colour for _, colour in page.getcolors(1_000_000) or ()}
+        assert (34, 170, 119) not in colours
 
 
 @pytest.mark.parametrize("count,columns", [(1, 1), (2, 2), (5, 3), (20, 4), (50, 5), (300, 6)])
@@ -328,9 +323,20 @@ def test_columns_suit_how_many_there_are(count: int, columns: int) -> None:
     """
     Few pictures are large, many are small, and the sheet is at most 1.7 thousand pixels wide.
     """
-    from imagesession._show import contact_sheet  # noqa: PLC0415 - its choice alone is looked at
-
-    suitable = contact_sheet._suitable(count, paged=False, paper=None)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - as above
-    assert next(suitable) == columns
-    form = Form.of([card(1)], columns, None, captions=True)
+    assert next(suitable_columns(count)) == columns
+    form = SheetLayout.of([card(1)], columns)
     assert 900 < form.width < 1750
+
+
+def test_too_many_pictures_for_one_page(
+    session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    What does not fit on one page takes more columns, or is an error that names the PDF.
+    """
+    monkeypatch.setattr("imagesession._show.contact_sheet._MAX_HEIGHT", 900)
+    with Image.open(session.contact_sheet(tmp_path / "a.png")) as page:
+        assert page.height <= 900
+    with pytest.raises(CallError, match=r"4 pictures do not fit .* with columns=1.*a\.pdf"):
+        session.contact_sheet(tmp_path / "a.png", columns=1)
+    assert session.contact_sheet(tmp_path / "a.pdf", columns=1).exists()

@@ -95,26 +95,29 @@ def test_light_animations_move_and_heavy_ones_stand_still(studio: Any) -> None:
     assert set(bundle(heavy)) & {"image/png", "image/jpeg"}
 
 
-def test_drawings_are_shown_in_their_safe_form(studio: Any) -> None:
+def test_drawings_are_shown_as_pixels(studio: Any) -> None:
     """
-    An SVG is shown as an image, rebuilt from what only draws: nothing of it can run.
+    An SVG is shown by what it draws, as large as it says and twice as sharp: nothing of it can run.
     """
     image = studio.import_image(RUNNING_SVG)
-    shown = bundle(image)
-    html = shown["text/html"]
-    check_harmless(html.replace(' width="80" height="80"', ""))
-    data = base64.b64decode(html.split("base64,")[1].split('"')[0])
-    assert data == image.safe_svg
-    assert b"script" not in data
-    assert shown["text/plain"] == repr(image)
+    shown, told = image._repr_mimebundle_()
+    picture = picture_of(shown)
+    assert picture.size == (512, 512)
+    colour = picture.convert("RGB").getpixel((200, 200))
+    assert isinstance(colour, tuple)
+    assert all(abs(one - two) < 3 for one, two in zip(colour, (34, 170, 119), strict=True))
+    assert list(told.values()) == [{"width": 80, "height": 80}]
+    assert "text/html" not in shown
 
 
-def test_heavy_drawings_are_told_in_words(studio: Any) -> None:
+def test_drawings_that_cannot_be_drawn_are_told_in_words(studio: Any) -> None:
     """
-    An SVG that would weigh on the notebook is not in it.
+    An SVG that would weigh on the machine says so.
     """
-    heavy = RUNNING_SVG.replace(b"<rect", b"<rect width='1'/>" * 40_000 + b"<rect")
-    assert set(bundle(studio.import_image(heavy))) == {"text/plain"}
+    heavy = RUNNING_SVG.replace(b"<rect", b"<g>" * 5_000 + b"</g>" * 5_000 + b"<rect")
+    shown = bundle(studio.import_image(heavy))
+    assert set(shown) == {"text/plain"}
+    assert "no SVG that can be drawn" in shown["text/plain"]
 
 
 def test_lost_pictures_say_that_they_are_lost(studio: Any) -> None:
@@ -130,13 +133,17 @@ def test_lost_pictures_say_that_they_are_lost(studio: Any) -> None:
 
 def test_unfinished_pictures_show_themselves(studio: Any) -> None:
     """
-    So does a picture on its way.
+    So does a picture on its way, as it came and no larger than others.
     """
     events = list(studio.stream("a fox", size="1024x1024", partial_images=1))
     assert isinstance(events[0], PartialImage)
-    shown = bundle(events[0])
-    assert picture_of(shown).size == (512, 512)
+    partial: Any = events[0]
+    shown, told = partial._repr_mimebundle_()
+    assert picture_of(shown).size == (1024, 1024)
+    assert told["image/png"] == {"width": 512, "height": 512}
     assert shown["text/plain"] == repr(events[0])
+    drawing = attrs.evolve(events[0], format="svg", data=RUNNING_SVG)
+    assert set(bundle(drawing)) == {"text/plain"}
 
 
 # --- libraries ----------------------------------------------------------------------------------
@@ -387,5 +394,6 @@ def test_sizes_are_kept_within_the_cell() -> None:
     """
     What is shown larger than a cell is scaled, and nothing is scaled away.
     """
-    assert notebook._within((9000, 3)) == (512, 1)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - arithmetic alone
-    assert notebook._within((100, 50)) == (100, 50)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - as above
+    within = notebook._within  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - arithmetic alone
+    assert within((9000, 3)) == {"width": 512, "height": 1}
+    assert within((100, 50)) == {"width": 100, "height": 50}

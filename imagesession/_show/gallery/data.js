@@ -79,14 +79,13 @@ function altOf(stop) {
   return `${what}: ${shorten(said(stop.turn), 200)}`;
 }
 
-// A picture's own address; drawings are shown in the form that was made safe, never as they lie.
+// A picture's own address. In an image an SVG runs nothing; one that could not be drawn is left out.
 function original(image) {
-  return image.format === "svg" ? "" : data.place + image.file;
+  return image.format === "svg" && !image.thumb ? "" : data.place + image.file;
 }
 
 function small(image) {
-  if (!image.thumb) return "";
-  return `data:image/${image.drawn ? "svg+xml" : "webp"};base64,${image.thumb}`;
+  return image.thumb ? `data:image/webp;base64,${image.thumb}` : "";
 }
 
 function pathOf(image) {

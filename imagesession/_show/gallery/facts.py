@@ -13,14 +13,16 @@ from urllib.parse import quote
 import attrs
 
 from imagesession._model.costs import Cost
+from imagesession._model.pictures import read_facts
+from imagesession._model.previews import Preview
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
 from imagesession._model.turns import ImageRecord, Turn
+from imagesession._show import words
+from imagesession._show.embedding import encoded
 
 from .calls import call_for, literal
-from .thumbnails import Thumbnail
 
-_OFFLINE = "offline.imagesession"
 _BARRED = "\x00"
 
 
@@ -40,7 +42,7 @@ class Shown:
     named: bool = True
 
 
-def plain(shown: Iterable[Shown], small: Mapping[str, Thumbnail]) -> dict[str, Any]:
+def plain(shown: Iterable[Shown], small: Mapping[str, Preview]) -> dict[str, Any]:
     """
     Return sessions and single pictures as a page takes them.
 
@@ -78,7 +80,7 @@ def _session(record: SessionRecord, tree: Tree, *, named: bool) -> dict[str, Any
 
 
 def _turn(
-    turn: Turn, session: SessionRecord | None, at: int, small: Mapping[str, Thumbnail]
+    turn: Turn, session: SessionRecord | None, at: int, small: Mapping[str, Preview]
 ) -> dict[str, Any]:
     return {
         "id": turn.id,
@@ -100,8 +102,8 @@ def _turn(
                 "masked": turn.masked,
                 "origin": turn.origin.file if turn.origin else None,
                 "model": turn.model,
-                "sketch": turn.provider.startswith(_OFFLINE),
-                "provider": "" if turn.provider.startswith(_OFFLINE) else turn.provider,
+                "sketch": words.is_sketch(turn),
+                "provider": "" if words.is_sketch(turn) else turn.provider,
                 "context": "" if turn.context == "fresh" else turn.context,
                 "text": turn.text,
                 "failure": attrs.asdict(turn.failure) if turn.failure else None,
@@ -113,7 +115,7 @@ def _turn(
     }
 
 
-def _image(image: ImageRecord, small: Thumbnail | None) -> dict[str, Any]:
+def _image(image: ImageRecord, small: Preview | None) -> dict[str, Any]:
     facts = {
         "id": image.id,
         "file": quote(image.file, errors="replace"),
@@ -123,11 +125,15 @@ def _image(image: ImageRecord, small: Thumbnail | None) -> dict[str, Any]:
         "bytes": image.bytes,
         "revised": image.revised_prompt,
         "source": None if image.source == "reply" else image.source,
-        "thumb": small.data if small else None,
-        "drawn": small is not None and small.kind == "svg",
-        "alpha": small is not None and small.alpha,
+        "thumb": encoded(small.data) if small else None,
+        "alpha": small is not None and _is_clear(small),
     }
     return _filled(facts)
+
+
+def _is_clear(small: Preview) -> bool:
+    header = read_facts(small.data)
+    return header is not None and header.alpha
 
 
 def _said(turn: Turn) -> str | None:
@@ -135,9 +141,9 @@ def _said(turn: Turn) -> str | None:
     Return what a caller put into a frame, such as a preset's, where that is not the prompt.
     """
     for name in ("description", "improvement_goals"):
-        words = turn.parameters.get(name)
-        if isinstance(words, str) and words.strip() and words != turn.prompt:
-            return words
+        told = turn.parameters.get(name)
+        if isinstance(told, str) and told.strip() and told != turn.prompt:
+            return told
     return None
 
 

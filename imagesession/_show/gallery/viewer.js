@@ -128,7 +128,7 @@ function sized(holder, stop) {
   const {image} = stop;
   one("stage").style.setProperty("--ratio", ratioOf(image).toFixed(4));
   holder.style.setProperty("--ratio", ratioOf(image).toFixed(4));
-  holder.style.setProperty("--natural", `${Math.max(image.width || 640, image.drawn ? 640 : 0)}px`);
+  holder.style.setProperty("--natural", `${Math.max(image.width || 640, image.format === "svg" ? 640 : 0)}px`);
   return holder;
 }
 
@@ -201,7 +201,8 @@ function panelOf(stop) {
   parts.push(make("dl", {}, ...factsOf(stop).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {dir: "auto"}, value)])));
   if (turn.call) parts.push(copyable("Make it again", callOf(turn), "call"));
   if (image) parts.push(copyable("File", pathOf(image), "path"));
-  if (image && original(image)) parts.push(make("p", {}, make("a", {href: original(image), target: "_blank", rel: "noopener", className: "pill"}, "Open the file")));
+  // Opened as a page of its own, an SVG would run.
+  if (image && image.format !== "svg") parts.push(make("p", {}, make("a", {href: original(image), target: "_blank", rel: "noopener", className: "pill"}, "Open the file")));
   return parts;
 }
 

@@ -11,31 +11,32 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
 import markupsafe
 
+from imagesession._library.archive_files import resolve_path
 from imagesession._library.durable import disk_errors, make_folder, write_plainly
-from imagesession._library.parcels import path_of
+from imagesession._model.previews import Preview
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import Tree
 from imagesession._model.turns import ImageRecord, Turn
 from imagesession._plan.store import ImageQuery, Store
-from imagesession._show import gallery
+from imagesession._show import words
 from imagesession._show.replacing import check_replaceable
+from imagesession._show.templates import render, source
 from imagesession._version import __version__
 from imagesession.errors import CallError
 
-from . import earlier, facts
+from . import facts
 from .facts import Shown
-from .thumbnails import Thumbnail, allowance, thumbnail
+from .thumbnails import allowance, thumbnail
 
 _SUFFIXES = frozenset({".html", ".htm"})
 SCRIPTS = ("data.js", "cards.js", "trees.js", "viewer.js", "main.js")
+_SIGN, _HEAD = b'<meta name="generator" content="imagesession ', 4096
 _ENOUGH = 2**62
 _AT_ONCE = 4
 _TITLE = 120
@@ -57,20 +58,17 @@ def write(store: Store, path: object, session_id: str | None = None) -> str:
         CallError: The path is none, or does not end in .html.
         DiskError: There is something else at that path, or it cannot be written.
     """
-    page = path_of(path)
+    page = resolve_path(path)
     if page.suffix.lower() not in _SUFFIXES:
         raise CallError(
             f"The gallery is a page, and {str(page)!r} does not end in .html. Write it to "
             f"{str(page.with_suffix('.html'))!r}, for instance."
         )
     with disk_errors(page):
-        check_replaceable(page, "gallery", earlier.is_gallery)
+        check_replaceable(page, "gallery", _is_gallery)
         shown = tuple(_of_session(store, session_id) if session_id else _of_all(store))
-        most = allowance(len(_images(shown)))
-        small = _thumbnails(store, shown, most, earlier.thumbnails(page, most))
         told = {
-            **facts.plain(shown, small),
-            "allowance": most,
+            **facts.plain(shown, _thumbnails(store, shown)),
             "alone": session_id is not None,
             "place": _place(store, page),
             "written": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -79,6 +77,11 @@ def write(store: Store, path: object, session_id: str | None = None) -> str:
         make_folder(page.parent)
         write_plainly(page, text.encode("utf-8", "replace"), page.parent)
     return str(page)
+
+
+def _is_gallery(page: Path) -> bool:
+    with page.open("rb") as file:
+        return _SIGN in file.read(_HEAD)
 
 
 # --- gathering --------------------------------------------------------------------------------
@@ -120,18 +123,16 @@ def _images(shown: Iterable[Shown]) -> list[ImageRecord]:
     return [image for turn in turns for image in turn.images]
 
 
-def _thumbnails(
-    store: Store, shown: Iterable[Shown], most: int, known: Mapping[str, Thumbnail]
-) -> dict[str, Thumbnail]:
+def _thumbnails(store: Store, shown: Iterable[Shown]) -> dict[str, Preview]:
     """
-    Make all pictures small but those that are known already.
+    Make all pictures small.
     """
-    new = [image for image in _images(shown) if image.id not in known]
+    images = _images(shown)
+    make = functools.partial(thumbnail, store, max_bytes=allowance(len(images)))
     # Pillow's decoders let other threads work meanwhile.
     with ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as pool:
-        made = pool.map(functools.partial(thumbnail, store, most=most), new)
-        found = {image.id: small for image, small in zip(new, made, strict=True) if small}
-    return {**known, **found}
+        made = zip(images, pool.map(make, images), strict=True)
+        return {image.id: small for image, small in made if small}
 
 
 def _place(store: Store, page: Path) -> str:
@@ -152,37 +153,22 @@ def _place(store: Store, page: Path) -> str:
 
 
 def _title(record: SessionRecord | None) -> str:
-    words = (record.name or record.description) if record else ""
-    readable = "".join(one if one.isprintable() else " " for one in words[:_TITLE])
-    return readable.strip() or "Untitled session"
+    name = (record.name or record.description) if record else ""
+    return words.shortened(name, _TITLE) or "Untitled session"
 
 
 def _render(title: str, told: Mapping[str, Any]) -> str:
-    style = _part("page.css")
-    scripts = [_part(name) for name in SCRIPTS]
-    return (
-        _environment()
-        .from_string(_part("page.html"))
-        .render(
-            title=title,
-            version=__version__,
-            policy=_policy(style, scripts),
-            style=_ours(style),
-            scripts=[_ours(script) for script in scripts],
-            data=told,
-        )
+    style = source("gallery/page.css")
+    scripts = [source(f"gallery/{name}") for name in SCRIPTS]
+    return render(
+        "gallery/page.html",
+        title=title,
+        version=__version__,
+        policy=_policy(style, scripts),
+        style=_trusted(style),
+        scripts=[_trusted(script) for script in scripts],
+        data=told,
     )
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    return environment
 
 
 def _policy(style: str, scripts: Iterable[str]) -> str:
@@ -202,10 +188,5 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _part(name: str) -> str:
-    text = resources.files(gallery).joinpath(name).read_text("utf-8")
-    return text.replace("\r\n", "\n")
-
-
-def _ours(text: str) -> Any:  # noqa: ANN401 - markupsafe's own type says more than it should
+def _trusted(text: str) -> Any:  # noqa: ANN401 - markupsafe's own type says more than it should
     return markupsafe.Markup(text)  # noqa: S704 - a file of this package, in which nothing is filled in

@@ -17,24 +17,34 @@ def render(name: str, **facts: Any) -> str:  # noqa: ANN401 - templates take wha
     Fill a template.
 
     Args:
-        name: Its file in this folder.
+        name: Its file in this folder, or beneath the one above as `gallery/page.html` is.
         **facts: What it shows.
     """
     return _templates().get_template(name).render(facts)
+
+
+def source(name: str) -> str:
+    """
+    Read a template, script or style sheet.
+
+    Args:
+        name: As for `render`.
+    """
+    folder = files("imagesession._show")
+    file = folder / name if "/" in name else folder / "templates" / name
+    return file.read_text("utf-8").replace("\r\n", "\n")
 
 
 @functools.cache
 def _templates() -> jinja2.Environment:
     import jinja2  # noqa: PLC0415 - slow to import, and only needed where something is shown
 
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         autoescape=True,
-        loader=jinja2.FunctionLoader(_source),
+        loader=jinja2.FunctionLoader(source),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-
-
-def _source(name: str) -> str:
-    return files(__name__).joinpath(name).read_text("utf-8")
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    return environment

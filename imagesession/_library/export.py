@@ -20,12 +20,20 @@ from imagesession._model.turns import ImageRecord, Turn
 from imagesession._plan.wire import Received
 from imagesession.errors import CallError, LibraryError, PictureError
 
-from . import contents, records, shelf, sidecar, transcript
+from . import export_format, records, shelf, sidecar
+from .archive_files import (
+    MAX_MEMBERS,
+    MAX_TOTAL,
+    Add,
+    is_zip,
+    open_archive_reader,
+    open_archive_writer,
+    resolve_path,
+)
 from .beneath import read_beneath
-from .contents import Contents, Manifest
 from .durable import disk_errors, make_folder, replace, write_new
+from .export_format import ExportedSession, Manifest
 from .layout import Layout
-from .parcels import MAX_MEMBERS, MAX_TOTAL, Add, Parcel, is_zip, path_of, reading, writing
 from .pictures import PictureKeeping
 from .sessions import SessionKeeping
 
@@ -33,7 +41,7 @@ from .sessions import SessionKeeping
 _MISSING = "missing"
 
 
-class Archiving(SessionKeeping, PictureKeeping):
+class SessionExport(SessionKeeping, PictureKeeping):
     """
     The part of a library that hands sessions out and takes them in.
     """
@@ -46,14 +54,14 @@ class Archiving(SessionKeeping, PictureKeeping):
             CallError: The path is none, or the session is too large for a zip.
             DiskError: There is something of that name, or it cannot be written.
         """
-        target = path_of(path)
+        target = resolve_path(path)
         record = self.find_session(session_id)
         tree = self.tree(record)
         if is_zip(target):
             _check_size(tree, target)
         latest = max((turn.finished or turn.started for turn in tree.turns.values()), default=None)
-        with writing(target, latest or record.created) as add:
-            _Export(self.layout, record, tree, add).write()
+        with open_archive_writer(target, latest or record.created) as add:
+            _ExportWriter(self.layout, add, Manifest(session=record.id)).write(record, tree)
         return str(target)
 
     def import_session(self, path: object) -> SessionRecord:
@@ -66,34 +74,33 @@ class Archiving(SessionKeeping, PictureKeeping):
             RecordError: It is damaged, or was changed since it was written.
             DiskError: The library cannot be written.
         """
-        source = path_of(path)
-        with reading(source) as parcel:
-            found = contents.unpack(parcel, str(source))
+        with open_archive_reader(resolve_path(path)) as archive:
+            exported = export_format.read_export(archive)
             with disk_errors(self.layout.root):
                 self._catch_up(most=0)
-                turns = self._take_in(parcel, found)
+                turns = self._take_in(exported)
         # What is left can be made again, and does not undo that the session is there.
         with contextlib.suppress(LibraryError, OSError):
             self._catch_up(most=0)
         for turn in turns:
             with contextlib.suppress(OSError):
-                shelf.describe(self.layout, turn, found.record.name)
-        return found.record
+                shelf.describe(self.layout, turn, exported.record.name)
+        return exported.record
 
-    def _take_in(self, parcel: Parcel, found: Contents) -> tuple[Turn, ...]:
+    def _take_in(self, exported: ExportedSession) -> tuple[Turn, ...]:
         """
         Write pictures, then turns, then the session; if anything fails, none of them stays.
         """
-        self._check_new(found.record)
-        written: list[Path] = []
+        record, written = exported.record, list[Path]()
+        self._check_new(record)
         try:
-            turns = [self._put(turn, parcel, found.manifest, written) for turn in found.turns]
+            turns = [self._put(turn, exported, written) for turn in exported.turns]
 
             def write(connection: sqlite3.Connection) -> SessionRecord:
-                self._check_new(found.record)
-                _check_ids(connection, turns, found.record.id)
-                self._write_records(turns, found.record, written)
-                return found.record
+                self._check_new(record)
+                _check_ids(connection, turns, record.id)
+                self._write_records(turns, record, written)
+                return record
 
             # Pictures take their time; only for the records no other process may come in between.
             self._session_index.write(write)
@@ -101,7 +108,7 @@ class Archiving(SessionKeeping, PictureKeeping):
             for file in reversed(written):
                 file.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
-                (self.layout.turns / found.record.id).rmdir()
+                (self.layout.turns / record.id).rmdir()
             raise
         return tuple(turns)
 
@@ -112,7 +119,7 @@ class Archiving(SessionKeeping, PictureKeeping):
                 "it. Nothing was imported."
             )
 
-    def _put(self, turn: Turn, parcel: Parcel, manifest: Manifest, written: list[Path]) -> Turn:
+    def _put(self, turn: Turn, exported: ExportedSession, written: list[Path]) -> Turn:
         """
         Write a turn's pictures under free names of this library.
         """
@@ -121,10 +128,10 @@ class Archiving(SessionKeeping, PictureKeeping):
             return left
         images: list[ImageRecord] = []
         for image in turn.images:
-            data = contents.picture(parcel, image, manifest)
+            data = exported.picture(image)
             file = f"{_MISSING}/{image.id}{SUFFIXES[image.format]}"
             if data is not None:
-                file = _shelve(self.layout, turn, image, data)
+                file = _import_image_file(self.layout, turn, image, data)
                 written.append(self.layout.root / file)
             images.append(attrs.evolve(image, file=file))
         return attrs.evolve(turn, images=tuple(images))
@@ -141,10 +148,10 @@ class Archiving(SessionKeeping, PictureKeeping):
             known = self._read_turn(turn.session, turn.id)
         except LibraryError:
             return None
-        if _bare(known) != _bare(turn):
+        if _portable_turn(known) != _portable_turn(turn):
             raise _taken(turn.id)
         try:
-            whole = all(contents.digest(self.read(one)) == one.sha256 for one in known.images)
+            whole = all(export_format.digest(self.read(one)) == one.sha256 for one in known.images)
         except PictureError:
             return None
         return known if whole else None
@@ -172,70 +179,48 @@ class Archiving(SessionKeeping, PictureKeeping):
 
 
 @attrs.frozen
-class _Export:
+class _ExportWriter:
     """
-    One session on its way out.
+    Writes files, and notes them in the list of them.
     """
 
     layout: Layout
-    record: SessionRecord
-    tree: Tree
     add: Add
-    sums: dict[str, str] = attrs.field(factory=dict[str, str])
-    missing: list[str] = attrs.field(factory=list[str])
-    damaged: list[str] = attrs.field(factory=list[str])
+    manifest: Manifest
 
-    def write(self) -> None:
+    def write(self, record: SessionRecord, tree: Tree) -> None:
         """
-        Write all files, and last the list of them.
+        Write a session's pictures, each with its metadata beside it, its records, and last the
+        list of all files.
         """
-        turns = contents.named(self.tree.turns.values())
-        for turn, there in zip(self.tree.turns.values(), turns, strict=True):
-            self.write_turn(turn, there)
-        told = transcript.write(
-            self.record, Tree(moves=self.record.moves).plus(turns), self.missing
-        )
-        self.keep(contents.TRANSCRIPT, told.encode())
-        self.keep(contents.SESSION, records.dump_session(self.record))
-        manifest = Manifest(
-            session=self.record.id,
-            files=self.sums,
-            missing=tuple(self.missing),
-            damaged=tuple(self.damaged),
-        )
-        self.add(contents.MANIFEST, contents.dump(manifest))
+        turns = tuple(tree.turns.values())
+        for turn, copy in zip(turns, export_format.named(turns), strict=True):
+            for position, (image, named) in enumerate(zip(turn.images, copy.images, strict=True)):
+                self._write_picture(image, named.file)
+                facts = sidecar.facts(copy, position, record.name)
+                beside = str(Path(named.file).with_suffix(".json").as_posix())
+                self._write(beside, json.dumps(facts, indent=1).encode("ascii"))
+            self._write(export_format.turn_name(turn.id), records.dump_turn(copy))
+        self._write(export_format.SESSION, records.dump_session(record))
+        self.add(export_format.MANIFEST, self.manifest.dump())
 
-    def write_turn(self, turn: Turn, there: Turn) -> None:
+    def _write_picture(self, image: ImageRecord, name: str) -> None:
         """
-        Write a turn's pictures, each with its metadata beside it, and its record.
-        """
-        for position, (image, named) in enumerate(zip(turn.images, there.images, strict=True)):
-            self.write_picture(image, named.file)
-            facts = sidecar.facts(there, position, self.record.name)
-            beside = str(Path(named.file).with_suffix(".json").as_posix())
-            self.keep(beside, json.dumps(facts, indent=1).encode("ascii"))
-        self.keep(contents.turn_name(turn.id), records.dump_turn(there))
-
-    def write_picture(self, image: ImageRecord, name: str) -> None:
-        """
-        Write a picture's bytes as they are; remember if they are gone or not what they were.
+        Write a picture's bytes as they are; note if they are gone or not what they were.
         """
         with disk_errors(self.layout.root / image.file):
             try:
                 data = read_beneath(self.layout.root, image.file)
             except FileNotFoundError:
-                self.missing.append(name)
+                self.manifest.missing.append(name)
                 return
-        self.keep(name, data)
-        if self.sums[name] != image.sha256:
-            self.damaged.append(name)
+        self._write(name, data)
+        if self.manifest.files[name] != image.sha256:
+            self.manifest.damaged.append(name)
 
-    def keep(self, name: str, data: bytes) -> None:
-        """
-        Write a file and note its digest.
-        """
+    def _write(self, name: str, data: bytes) -> None:
         self.add(name, data)
-        self.sums[name] = contents.digest(data)
+        self.manifest.files[name] = export_format.digest(data)
 
 
 def _check_size(tree: Tree, target: Path) -> None:
@@ -253,7 +238,7 @@ def _check_size(tree: Tree, target: Path) -> None:
         )
 
 
-def _shelve(layout: Layout, turn: Turn, image: ImageRecord, data: bytes) -> str:
+def _import_image_file(layout: Layout, turn: Turn, image: ImageRecord, data: bytes) -> str:
     """
     Put a picture into the folder of its kind, under a free name, and return its path there.
     """
@@ -262,7 +247,7 @@ def _shelve(layout: Layout, turn: Turn, image: ImageRecord, data: bytes) -> str:
     return shelf.put(layout, turn, at, Received(data=data, facts=facts), image.id).file
 
 
-def _bare(turn: Turn) -> Turn:
+def _portable_turn(turn: Turn) -> Turn:
     """
     Return a turn without what differs from one library to another: where its pictures lie.
     """

@@ -5,7 +5,6 @@ Sessions leave a library and come back as they were; what is not to be trusted i
 from __future__ import annotations
 
 import datetime as dt
-import html
 import json
 import os
 import re
@@ -22,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagesession._library import contents, durable, parcels, transcript
+from imagesession._library import archive_files, durable, export_format
 from imagesession._library.ids import IdMaker, moment_of
 from imagesession._library.library import Library
 from imagesession._library.records import dump_session, dump_turn
@@ -41,27 +40,6 @@ from tests import strategies
 from tests.conftest import MakeStudio
 
 OLD_ID = "01JZZZZZZZ0123456789ABCDEF"
-# What begins markup in the texts that users write.
-MARKUP = [
-    "#",
-    "*",
-    "_",
-    "`",
-    "<b>",
-    "&amp;",
-    "[x](y)",
-    "![",
-    "|",
-    "~",
-    "- ",
-    "+ ",
-    "=",
-    "1. ",
-    "\\",
-]
-marked_up = st.lists(
-    st.sampled_from([*MARKUP, "word", " ", "\n", "\n\n", "    ", "\t", "\r", "\x00", "\ud800"])
-).map("".join)
 
 
 @pytest.fixture
@@ -123,7 +101,7 @@ def reseal(folder: Path) -> None:
     file = folder / "MANIFEST.json"
     manifest = json.loads(file.read_bytes())
     manifest["files"] = {
-        name: contents.digest((folder / name).read_bytes())
+        name: export_format.digest((folder / name).read_bytes())
         for name in files(folder)
         if name != "MANIFEST.json"
     }
@@ -188,7 +166,7 @@ def bare(session: Any) -> list[Turn]:
 @pytest.mark.parametrize("name", ["out", "deep/er/out", "out.zip", "out.ZIP"])
 def test_a_session_is_exported_whole(session: Any, tmp_path: Path, name: str) -> None:
     """
-    An export holds transcript, records, and every picture to the byte with its metadata.
+    An export holds records, and every picture to the byte with its metadata.
     """
     path = session.export(str(tmp_path / name))
     assert path == tmp_path / name
@@ -208,25 +186,7 @@ def test_a_session_is_exported_whole(session: Any, tmp_path: Path, name: str) ->
     assert json.loads(found["images/02_warmer.json"])["image_path"] == "images/02_warmer.png"
     assert len([one for one in found if one.startswith("turns/")]) == len(session.turns())
     manifest = json.loads(found.pop("MANIFEST.json"))
-    assert manifest["files"] == {one: contents.digest(data) for one, data in found.items()}
-
-
-def test_the_transcript_tells_the_session(exported: Path, session: Any) -> None:
-    """
-    The transcript tells prompts, options, outcomes, costs and times, and shows the pictures.
-    """
-    told = (exported / "transcript.md").read_text("utf-8")
-    assert told.startswith("# Tea logo\n\n> A logo for a tea shop\n")
-    assert "6 completed" not in told
-    assert "1 refused" in told
-    assert "icons" in told
-    assert "## 3. main: REFUSED, no picture\n\n> a famous mouse\n" in told
-    assert "I would rather not." in told
-    assert "Options: quality=low, format=svg" in told
-    assert "![1024×1024 png](<images/02_warmer.png>)" in told
-    assert re.search(r"\* Time: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", told)
-    assert f"* Cost: {session.cost()}" in told
-    assert f"    {session.tree()}".replace("\n", "\n    ") in told
+    assert manifest["files"] == {one: export_format.digest(data) for one, data in found.items()}
 
 
 def test_nothing_is_overwritten(session: Any, tmp_path: Path) -> None:
@@ -256,7 +216,7 @@ def test_nothing_half_written_remains(
         raise OSError(28, "No space left on device")
 
     there = sorted(tmp_path.iterdir())
-    monkeypatch.setattr(contents, "dump", full)
+    monkeypatch.setattr(export_format.Manifest, "dump", full)
     with pytest.raises(DiskError, match="make room"):
         session.export(tmp_path / name)
     assert sorted(tmp_path.iterdir()) == there
@@ -269,13 +229,13 @@ def test_a_name_that_is_taken_meanwhile_is_not_overwritten(
     """
     What another program put there while the export was written stays, and the export is refused.
     """
-    real = contents.dump
+    real = export_format.Manifest.dump
 
-    def late(manifest: contents.Manifest) -> bytes:
+    def late(manifest: export_format.Manifest) -> bytes:
         (tmp_path / name).write_text("mine")
         return real(manifest)
 
-    monkeypatch.setattr(contents, "dump", late)
+    monkeypatch.setattr(export_format.Manifest, "dump", late)
     with pytest.raises(DiskError, match="nothing is overwritten"):
         session.export(tmp_path / name)
     assert (tmp_path / name).read_text() == "mine"
@@ -293,7 +253,7 @@ def test_a_name_that_is_taken_at_the_last_moment_is_not_overwritten(
         path.write_text("mine")
         real(unfinished, path)
 
-    monkeypatch.setattr("imagesession._library.parcels.give_name", later)
+    monkeypatch.setattr("imagesession._library.archive_files.give_name", later)
     with pytest.raises(DiskError, match="nothing is overwritten"):
         session.export(tmp_path / "out.zip")
     assert (tmp_path / "out.zip").read_text() == "mine"
@@ -322,7 +282,9 @@ def test_a_zip_s_times_are_ones_that_it_knows(tmp_path: Path, year: int, told: i
     """
     A clock that was wrong does not keep a session from being exported.
     """
-    with parcels.writing(tmp_path / "x.zip", dt.datetime(year, 1, 1, tzinfo=dt.UTC)) as add:
+    with archive_files.open_archive_writer(
+        tmp_path / "x.zip", dt.datetime(year, 1, 1, tzinfo=dt.UTC)
+    ) as add:
         add("x", b"x")
     with zipfile.ZipFile(tmp_path / "x.zip") as archive:
         assert archive.infolist()[0].date_time[0] == told
@@ -356,29 +318,11 @@ def test_a_zip_that_could_not_be_read_again_is_not_written(
     """
     A session that is too large for a zip is refused at once, naming the folder to export to.
     """
-    monkeypatch.setattr("imagesession._library.archive.MAX_TOTAL", 1000)
+    monkeypatch.setattr("imagesession._library.export.MAX_TOTAL", 1000)
     with pytest.raises(CallError, match=re.escape(f"session.export('{tmp_path / 'out'}')")):
         session.export(tmp_path / "out.zip")
     assert not (tmp_path / "out.zip").exists()
     assert session.export(tmp_path / "out").is_dir()
-
-
-@given(marked_up)
-def test_a_text_cannot_become_markup(text: str) -> None:
-    """
-    Whatever a text holds, the transcript shows its words and nothing else.
-    """
-    for told in (transcript.line(text), transcript.quoted(text)):
-        plain = re.sub("^> ?", "", told, flags=re.MULTILINE)
-        assert not re.search(r"[<>]|&(?!amp;|lt;|gt;)", plain)
-        rest = re.sub(r"\\[^\n]", "x", plain)
-        assert not re.search(r"[*_`\[\]|~#$]", rest)
-        assert not re.search(r"^(?:[ \t]|[-+=:]|[0-9]+[.)])", rest, re.MULTILINE)
-        shown = html.unescape(re.sub(r"\\(\n|.)", r"\1", plain))
-        printable = text.encode("utf-8", "replace").decode().replace("\x00", " ")
-        assert "".join(shown.split()) == "".join(printable.split())
-    assert "\n" not in transcript.line(text)
-    assert all(one.startswith(">") for one in transcript.quoted(text).splitlines())
 
 
 # --- import -----------------------------------------------------------------------------------
@@ -439,7 +383,7 @@ def keep(library: Library, turns: list[Turn], record: SessionRecord, data: bytes
             (library.layout.root / name).write_bytes(data)
             images.append(
                 attrs.evolve(
-                    image, id=ids.new(), file=name, format="png", sha256=contents.digest(data)
+                    image, id=ids.new(), file=name, format="png", sha256=export_format.digest(data)
                 )
             )
         kept = attrs.evolve(
@@ -537,9 +481,7 @@ def test_pictures_that_are_gone_or_damaged_stay_known_as_that(
     gone.path.unlink()
     spoilt.path.write_bytes(b"spoilt")
     path = session.export(tmp_path / "out")
-    assert "(The picture images/02\\_warmer.png is missing.)" in (path / "transcript.md").read_text(
-        "utf-8"
-    )
+    assert json.loads((path / "MANIFEST.json").read_bytes())["missing"] == ["images/02_warmer.png"]
     again = other.import_session(path)
     assert not again.images()[1].path.exists()
     assert again.images()[1].path.is_relative_to(other.library / "missing")
@@ -647,7 +589,7 @@ def test_two_imports_at_once_are_one(
     assert (len(done), len(late)) == (1, 3)
     there = Library(tmp_path / "shared")
     images = [image for turn in there.tree(done[0]).turns.values() for image in turn.images]
-    assert [contents.digest(there.read(image)) for image in images] == [
+    assert [export_format.digest(there.read(image)) for image in images] == [
         image.sha256 for image in images
     ]
     assert len(list((tmp_path / "shared").glob("*/session_*.png"))) == len(images) - 2
@@ -702,7 +644,7 @@ def test_a_disk_that_fails_is_no_damage(
     def broken(*_: object) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("imagesession._library.parcels.open_beneath", broken)
+    monkeypatch.setattr("imagesession._library.archive_files.open_beneath", broken)
     monkeypatch.setattr(zipfile, "ZipFile", broken)
     refused(other, path, DiskError, "Input/output error")
 
@@ -737,15 +679,15 @@ def test_a_newer_export_is_refused(other: Any, exported: Path) -> None:
     """
     An export of a newer version is not guessed at, and neither is a newer record in it.
     """
-    change_manifest(exported, format=contents.FORMAT + 1)
+    change_manifest(exported, format=export_format.FORMAT + 1)
     refused(other, exported, LibraryTooNewError, "pip install -U")
-    change_manifest(exported, format=contents.FORMAT)
+    change_manifest(exported, format=export_format.FORMAT)
     change(a_turn(exported), lambda facts: facts.update(format=2))
     reseal(exported)
     refused(other, exported, LibraryTooNewError, "pip install -U")
 
 
-@pytest.mark.parametrize("name", ["transcript.md", "session.json", "turn", "png", "svg", "beside"])
+@pytest.mark.parametrize("name", ["session.json", "turn", "png", "svg", "beside"])
 def test_a_changed_file_is_named(other: Any, exported: Path, name: str) -> None:
     """
     A file whose bytes are not those that were exported is named, and nothing is imported.
@@ -782,7 +724,7 @@ def test_bytes_of_another_kind_are_refused(other: Any, exported: Path) -> None:
     a_picture(exported).write_bytes(data)
 
     def forge(facts: Any) -> None:
-        facts["images"][0]["sha256"] = contents.digest(data)
+        facts["images"][0]["sha256"] = export_format.digest(data)
 
     change(a_turn(exported), forge)
     reseal(exported)
@@ -814,7 +756,7 @@ def test_a_picture_that_is_no_picture_s_name_is_refused(other: Any, exported: Pa
     """
 
     def forge(facts: Any) -> None:
-        facts["images"][0]["file"] = "transcript.md"
+        facts["images"][0]["file"] = "session.json"
 
     change(a_turn(exported), forge)
     reseal(exported)
@@ -1040,7 +982,7 @@ def test_a_zip_bomb_is_refused_by_its_size(other: Any, exported: Path, tmp_path:
 
     def edit(archive: zipfile.ZipFile) -> None:
         archive.writestr("bomb", b"")
-        archive.infolist()[-1].file_size = parcels.MAX_TOTAL
+        archive.infolist()[-1].file_size = archive_files.MAX_TOTAL
 
     refused(other, zipped(exported, tmp_path / "x.zip", edit), RecordError, "at most 100,000")
 
@@ -1051,7 +993,7 @@ def test_a_zip_bomb_is_refused_by_its_number(
     """
     A zip with too many files is refused.
     """
-    monkeypatch.setattr(parcels, "MAX_MEMBERS", 20)
+    monkeypatch.setattr(archive_files, "MAX_MEMBERS", 20)
 
     def edit(archive: zipfile.ZipFile) -> None:
         for number in range(20):

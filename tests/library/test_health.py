@@ -5,8 +5,6 @@ The doctor finds what is wrong, says what to do about it, and changes nothing.
 from __future__ import annotations
 
 import datetime as dt
-import importlib.metadata
-import importlib.util
 import os
 import shutil
 import sqlite3
@@ -18,8 +16,7 @@ import attrs
 import pytest
 
 from imagesession import Check, Checkup
-from imagesession._library import machine
-from imagesession._library.checkup import examine as look_at_library
+from imagesession._library.health import run_checks
 from imagesession._library.index import Index
 from imagesession._library.journal import Journal
 from imagesession._library.library import Library
@@ -275,10 +272,10 @@ def test_turns_that_are_settled_meanwhile_are_no_difference(tmp_path: Path) -> N
     library.commit(turn, ())
     layout = library.layout
     index = Index(layout.index, tuple)
-    found = look_at_library(layout, index, Journal(layout), tuple, verify=False, least_free=0)
+    found = run_checks(layout, index, Journal(layout), tuple, verify=False, least_free=0)
     assert states(Checkup(checks=found)) == {}
     library.examine(verify=False)
-    found = look_at_library(layout, index, Journal(layout), tuple, verify=False, least_free=0)
+    found = run_checks(layout, index, Journal(layout), tuple, verify=False, least_free=0)
     assert "all 1 turns" in Checkup(checks=found).check("index").message
 
 
@@ -415,57 +412,6 @@ def test_stale_scratch_is_told(studio: Any, inner: Path) -> None:
     os.utime(file, (0, 0))
     assert "1 unfinished" in finds(studio, "scratch", "warning").message
     assert file.exists()
-
-
-# --- the machine ------------------------------------------------------------------------------
-
-
-def test_versions_are_told_without_loading(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Versions are read from what is installed; too old a one, or none, is a problem with its remedy.
-    """
-    assert machine.look_at_package("openai").state == "ok"
-    versions = {"pillow": "12.2.9", "openai": "3.50.0rc1"}
-    monkeypatch.setattr(importlib.metadata, "version", versions.__getitem__)
-    old = machine.look_at_package("pillow")
-    assert (old.state, old.message) == ("problem", "pillow 12.2.9.")
-    assert old.remedy == "pip install -U 'pillow>=12.3'"
-    assert machine.look_at_package("openai").state == "ok"
-
-    def none(name: str) -> str:
-        raise importlib.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(importlib.metadata, "version", none)
-    gone = machine.look_at_package("openai")
-    assert (gone.state, gone.message) == ("problem", "openai is not installed.")
-
-
-def test_an_old_sqlite_is_a_problem(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    A SQLite that does not know what the index uses is a problem.
-    """
-    assert studio.doctor().check("sqlite").message == f"SQLite {sqlite3.sqlite_version}."
-    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 31, 0))
-    assert "3.37.0" in finds(studio, "sqlite", "problem").remedy
-
-
-def test_heic_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    That HEIC cannot be read is no trouble; how it could be is told.
-    """
-
-    def found(_: str) -> object:
-        return object()
-
-    def absent(_: str) -> None:
-        return None
-
-    monkeypatch.setattr(importlib.util, "find_spec", found)
-    assert machine.look_at_heic() == Check(name="heic", message="HEIC pictures can be read.")
-    monkeypatch.setattr(importlib.util, "find_spec", absent)
-    check = machine.look_at_heic()
-    assert check.state == "ok"
-    assert "imagesession[heic]" in check.remedy
 
 
 # --- key and models ---------------------------------------------------------------------------

@@ -4,26 +4,21 @@ Text of any characters is set on pictures, within its lines.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from imagesession._show import words
-from imagesession._show.lettering import Lettering, lettering, lines
-from imagesession.errors import CallError
+from imagesession._show import text_layout, words
+from imagesession._show.text_layout import layout, wrap
 from tests.strategies import texts
-
-LETTERS = Lettering()
 
 
 def ink(text: str, size: int = 24) -> bytes:
     """
     Return what a text looks like.
     """
-    worded, font = LETTERS.set(text, size)
+    worded, font = layout(text, size)
     picture = Image.new("L", (400, 60))
     ImageDraw.Draw(picture).text((4, 4), worded, fill=255, font=font)
     return picture.tobytes()
@@ -36,8 +31,8 @@ def test_text_of_any_characters_is_set(text: str, width: int, most: int) -> None
     Whatever was written can be drawn, in no more lines than allowed, none of them wider than
     allowed unless a single letter is.
     """
-    worded, font = LETTERS.set(words.readable(text), 15)
-    told = lines(worded, font, width, most)
+    worded, font = layout(words.readable(text), 15)
+    told = wrap(worded, font, width, most)
     assert len(told) <= most
     pen = ImageDraw.Draw(Image.new("L", (400, 60)))
     for line in told:
@@ -49,13 +44,13 @@ def test_lines_break_between_words_and_say_that_there_is_more() -> None:
     """
     Words stay whole where they fit; what is left out is an ellipsis.
     """
-    worded, font = LETTERS.set("a fox in a forest of tall birches", 20)
+    worded, font = layout("a fox in a forest of tall birches", 20)
     room = font.getlength("a fox in a")
-    assert lines(worded, font, room, 9)[0] == "a fox in a"
-    assert " ".join(lines(worded, font, room, 9)) == worded
-    assert lines(worded, font, room, 2)[-1].endswith("…")
-    assert lines("", font, room, 2) == ()
-    assert "".join(lines("x" * 90, font, room, 99)) == "x" * 90
+    assert wrap(worded, font, room, 9)[0] == "a fox in a"
+    assert " ".join(wrap(worded, font, room, 9)) == worded
+    assert wrap(worded, font, room, 2)[-1].endswith("…")
+    assert wrap("", font, room, 2) == ()
+    assert "".join(wrap("x" * 90, font, room, 99)) == "x" * 90
 
 
 @pytest.mark.parametrize("text", ["a fox", "1536×864 PNG · $0.03", "it\u2019s a fox"])
@@ -63,8 +58,8 @@ def test_plain_words_are_set_in_pillows_own_typeface(text: str) -> None:
     """
     English and our own words look the same on every machine.
     """
-    _, font = LETTERS.set(text, 20)
-    _, plain = LETTERS.set("abc", 20)
+    _, font = layout(text, 20)
+    _, plain = layout("abc", 20)
     assert font is plain
 
 
@@ -81,20 +76,6 @@ def test_where_no_typeface_has_it_accents_fall(monkeypatch: pytest.MonkeyPatch) 
     """
     On a machine without typefaces, letters lose their accents, and what is left is a box.
     """
-    monkeypatch.setattr("imagesession._show.lettering._SYSTEM", ())
-    bare = Lettering()
-    assert bare.set("café", 20)[0] == "cafe"
-    assert bare.set("茶", 20)[0] == "茶"
-
-
-def test_a_typeface_of_ones_own_is_preferred(tmp_path: Path) -> None:
-    """
-    The caller's typeface is used; what is none is an error that says what to give.
-    """
-    found = next(Path("/usr/share/fonts").rglob("DejaVuSerif.ttf"), None)
-    if found is not None:
-        assert lettering(found).set("a fox", 20)[1].getname()[0] == "DejaVu Serif"  # type: ignore[union-attr] # pyright: ignore - a scalable font
-    (tmp_path / "x.ttf").write_bytes(b"no typeface")
-    for wrong in (tmp_path / "x.ttf", str(tmp_path / "gone.ttf"), 7):
-        with pytest.raises(CallError, match="font="):
-            lettering(wrong)
+    monkeypatch.setattr(text_layout, "_SYSTEM", ())
+    assert layout("café", 20)[0] == "cafe"
+    assert layout("茶", 20)[0] == "茶"

@@ -15,8 +15,9 @@ import uuid
 import zipfile
 import zlib
 from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol, TypeAlias, cast
+from typing import IO, TypeAlias, cast
 
 import attrs
 
@@ -42,7 +43,7 @@ MAX_MEMBERS = 100_000
 Add: TypeAlias = Callable[[str, bytes], None]
 """Adds a file, by its name with forward slashes."""
 
-_PACKED = frozenset({".png", ".jpg", ".webp", ".gif"})
+_COMPRESSED = frozenset({".png", ".jpg", ".webp", ".gif"})
 # A zip knows no time before or after.
 _OLDEST = dt.datetime(1980, 1, 1, tzinfo=dt.UTC)
 _LATEST = dt.datetime(2107, 12, 31, 23, 59, 58, tzinfo=dt.UTC)
@@ -60,7 +61,7 @@ def is_zip(path: Path) -> bool:
     return path.suffix.lower() == ".zip"
 
 
-def path_of(path: object) -> Path:
+def resolve_path(path: object) -> Path:
     """
     Return a path in full.
 
@@ -90,63 +91,54 @@ def is_safe(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def writing(path: Path, at: dt.datetime) -> Generator[Add, None, None]:
+def open_archive_writer(path: Path, at: dt.datetime) -> Generator[Add, None, None]:
     """
-    Write a folder, or a zip where the path ends in .zip. It has its name once all is written; if
-    something goes wrong, nothing is left of it.
+    Write files into a new folder or zip, which has its name only once all of it is there.
 
     Args:
-        path: Where it shall be.
+        path: The folder or zip.
         at: The time that a zip gives its files.
 
     Raises:
         DiskError: There is something of that name, or it cannot be written.
     """
+    unfinished = path.with_name(f".{uuid.uuid4().hex}.part")
     with disk_errors(path):
         _check_free(path)
         make_folder(path.parent)
-        unfinished = path.with_name(f".{uuid.uuid4().hex}.part")
         try:
-            with _zip(unfinished, at) if is_zip(path) else _folder(unfinished) as add:
+            with _zip_writer(unfinished, at) if is_zip(path) else _folder_writer(unfinished) as add:
                 yield add
-            _name(unfinished, path)
+            _check_free(path)
+            _give_name(unfinished, path)
         finally:
-            _remove(unfinished)
+            shutil.rmtree(unfinished, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                unfinished.unlink()
 
 
 def _check_free(path: Path) -> None:
     if os.path.lexists(path):
-        raise _taken(path)
+        raise DiskError(
+            f"There is something at {path} already, and nothing is overwritten. Choose another "
+            "name, or move it away."
+        )
 
 
-def _taken(path: Path) -> DiskError:
-    return DiskError(
-        f"There is something at {path} already, and nothing is overwritten. Choose another name, "
-        "or move it away."
-    )
-
-
-def _name(unfinished: Path, path: Path) -> None:
-    _check_free(path)
+def _give_name(unfinished: Path, path: Path) -> None:
     if unfinished.is_dir():
         unfinished.rename(path)
         flush_folder(path.parent)
         return
     try:
         give_name(unfinished, path)
-    except FileExistsError as error:
-        raise _taken(path) from error
-
-
-def _remove(unfinished: Path) -> None:
-    if unfinished.is_dir():
-        shutil.rmtree(unfinished, ignore_errors=True)
-    else:
-        unfinished.unlink(missing_ok=True)
+    except FileExistsError:
+        _check_free(path)
+        raise
 
 
 @contextlib.contextmanager
-def _folder(path: Path) -> Generator[Add, None, None]:
+def _folder_writer(path: Path) -> Generator[Add, None, None]:
     path.mkdir(mode=PRIVATE_FOLDER)
 
     def add(name: str, data: bytes) -> None:
@@ -157,7 +149,7 @@ def _folder(path: Path) -> Generator[Add, None, None]:
 
 
 @contextlib.contextmanager
-def _zip(path: Path, at: dt.datetime) -> Generator[Add, None, None]:
+def _zip_writer(path: Path, at: dt.datetime) -> Generator[Add, None, None]:
     moment = min(max(at.astimezone(dt.UTC), _OLDEST), _LATEST)
     descriptor = os.open(
         path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), PRIVATE_FILE
@@ -180,35 +172,54 @@ def _member(name: str, moment: dt.datetime) -> zipfile.ZipInfo:
     member = zipfile.ZipInfo(name, moment.timetuple()[:6])
     member.create_system = _UNIX
     member.external_attr = (stat.S_IFREG | PRIVATE_FILE) << 16
-    packed = Path(name).suffix in _PACKED
-    member.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
+    compressed = Path(name).suffix in _COMPRESSED
+    member.compress_type = zipfile.ZIP_STORED if compressed else zipfile.ZIP_DEFLATED
     return member
 
 
 # --- reading ----------------------------------------------------------------------------------
 
 
-class Parcel(Protocol):
+@attrs.frozen
+class ArchiveReader:
     """
-    Files that came from elsewhere.
+    Files that came from elsewhere, in a folder or a zip.
+
+    Attributes:
+        path: The folder or zip.
     """
 
-    def has(self, name: str) -> bool:
-        """Tell whether there is a file of that name."""
-        ...
+    path: Path
+    _open: Callable[[str], AbstractContextManager[tuple[IO[bytes], int]]]
 
-    def read(self, name: str, most: int) -> bytes:
+    def read(self, name: str, most: int) -> bytes | None:
         """
-        Return a file's bytes, if they are not more than so many.
+        Return a file's bytes, if they are not more than so many; None where there is no such file.
 
         Raises:
-            RecordError: There is no such file, it is larger, damaged, or a link to elsewhere.
+            RecordError: It is larger, damaged, or a link to elsewhere.
         """
-        ...
+        try:
+            with self._open(name) as (file, size):
+                if size > most:
+                    raise self._error(f"{name} is larger than {most / 1e6:,.0f} MB")
+                # One byte more than it should have, so that its end is reached and checked.
+                return file.read(size + 1)
+        except (FileNotFoundError, KeyError):
+            return None
+        except _BROKEN as error:
+            raise self._error(f"{name} is damaged: {error}") from error
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
+            raise self._error(f"{name} is not a file of its own; an export has no links") from error
+
+    def _error(self, words: str) -> RecordError:
+        return RecordError(f"{self.path}: {words}. Nothing was imported.")
 
 
 @contextlib.contextmanager
-def reading(path: Path) -> Generator[Parcel, None, None]:
+def open_archive_reader(path: Path) -> Generator[ArchiveReader, None, None]:
     """
     Open a folder or a zip.
 
@@ -219,87 +230,39 @@ def reading(path: Path) -> Generator[Parcel, None, None]:
     """
     with disk_errors(path):
         if path.is_dir():
-            yield _Folder(path)
+            yield ArchiveReader(path, lambda name: _open_file(path, name))
         elif not path.is_file():
             raise CallError(f"There is no file and no folder at {path}.")
         elif not zipfile.is_zipfile(path):
             raise CallError(f"{path} is neither a folder nor a zip.")
         else:
             with _opened(path) as archive:
-                yield _Zip(path, archive, _members(path, archive))
-
-
-@attrs.frozen
-class _Folder:
-    path: Path
-
-    def has(self, name: str) -> bool:
-        return os.path.lexists(self.path / name)
-
-    def read(self, name: str, most: int) -> bytes:
-        try:
-            with open_beneath(self.path, name) as descriptor:
-                size = os.fstat(descriptor).st_size
-                if size > most:
-                    raise _too_large(self.path, name, most)
-                with open(descriptor, "rb", closefd=False) as file:
-                    return file.read(size)
-        except FileNotFoundError as error:
-            raise _lacking(self.path, name) from error
-        except OSError as error:
-            if error.errno not in _NO_FILE:
-                raise
-            raise RecordError(
-                f"{self.path}: {name} is not a file of its own; an export has no links. Nothing "
-                "was imported."
-            ) from error
-
-
-@attrs.frozen
-class _Zip:
-    path: Path
-    archive: zipfile.ZipFile
-    members: Mapping[str, zipfile.ZipInfo]
-
-    def has(self, name: str) -> bool:
-        return name in self.members
-
-    def read(self, name: str, most: int) -> bytes:
-        member = self.members.get(name)
-        if member is None:
-            raise _lacking(self.path, name)
-        if member.file_size > most:
-            raise _too_large(self.path, name, most)
-        try:
-            with self.archive.open(member) as file:
-                # One byte more than it should have, so that its end is reached and checked.
-                return file.read(member.file_size + 1)
-        except _BROKEN as error:
-            raise RecordError(f"{self.path}: {name} is damaged: {error}.") from error
-
-
-def _lacking(path: Path, name: str) -> RecordError:
-    return RecordError(f"{path}: {name} is missing. Copy the export anew.")
-
-
-def _too_large(path: Path, name: str, most: int) -> RecordError:
-    return RecordError(
-        f"{path}: {name} is larger than {most / 1e6:,.0f} MB, which no export's is. "
-        "Nothing was imported."
-    )
+                members = _members(path, archive)
+                yield ArchiveReader(path, lambda name: _open_member(archive, members[name]))
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Generator[zipfile.ZipFile, None, None]:
+def _open_file(folder: Path, name: str) -> Generator[tuple[IO[bytes], int], None, None]:
+    with open_beneath(folder, name) as descriptor, open(descriptor, "rb", closefd=False) as file:
+        yield file, os.fstat(descriptor).st_size
+
+
+@contextlib.contextmanager
+def _open_member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo
+) -> Generator[tuple[IO[bytes], int], None, None]:
+    with archive.open(member) as file:
+        yield file, member.file_size
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
     try:
-        archive = zipfile.ZipFile(path)
+        return zipfile.ZipFile(path)
     except (*_BROKEN, OSError) as error:
         # A place before the file's beginning is an invalid argument to the system.
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise
         raise RecordError(f"{path} is a damaged zip: {error}. Copy it anew.") from error
-    with archive:
-        yield archive
 
 
 def _members(path: Path, archive: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
