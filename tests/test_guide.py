@@ -19,7 +19,7 @@ import pytest
 
 import imagesession
 from imagesession import ImageSession, Mask, Results, SavedImage, Studio, errors, presets
-from imagesession._guide import write_guide
+from imagesession._api.guide import write_guide
 from imagesession._model import options
 from imagesession._model.catalogue import Kind, load_catalogue
 from imagesession._model.options import OPTION_NAMES
@@ -93,7 +93,7 @@ def test_writing_it_is_light() -> None:
     """
     script = (
         "import sys, imagesession\n"
-        "assert 'imagesession._guide' not in sys.modules\n"
+        "assert 'imagesession._api' not in sys.modules\n"
         "imagesession.guide()\n"
         "heavy = {'openai', 'PIL', 'mcp', 'httpx2', 'pydantic'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

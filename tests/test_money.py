@@ -139,7 +139,7 @@ def test_costs_add_up(studio: Any) -> None:
     of_session = math.fsum(image.cost.total for image in images)
     assert session.cost().total == pytest.approx(of_session)
     assert session.status().cost.total == pytest.approx(of_session)
-    assert studio.spending().total.dollars == pytest.approx(of_session + alone.cost.total)
+    assert studio.costs().total.dollars == pytest.approx(of_session + alone.cost.total)
     assert studio.stats().spent == pytest.approx(of_session + alone.cost.total)
     beside = json.loads(alone.path.with_suffix(".json").read_text())["cost"]
     assert beside["mainline"] + beside["image"] == pytest.approx(alone.cost.total)
@@ -157,7 +157,7 @@ def test_spending_is_grouped(studio: Any) -> None:
     session.generate("bluer", **PLAIN)
     studio.product("a mug", model="gpt-6-sol")
     studio.map(["one", "two"])
-    groups = {by: studio.spending(by=by).groups for by in ("session", "kind", "model", "day")}
+    groups = {by: studio.costs(group_by=by).groups for by in ("session", "kind", "model", "day")}
     counts = {by: {name: one.images for name, one in groups[by].items()} for by in groups}
     today = dt.datetime.now(dt.UTC).date().isoformat()
     assert counts["session"] == {session.id: 2, "": 3}
@@ -165,14 +165,14 @@ def test_spending_is_grouped(studio: Any) -> None:
     assert sorted(counts["model"].values()) == [1, 4]
     assert counts["model"]["gpt-6-sol"] == 1
     assert counts["day"] == {today: 5}
-    (host,) = studio.spending(by="provider").groups
+    (host,) = studio.costs(group_by="provider").groups
     assert "offline" in host
-    totals = [studio.spending(by=by).total for by in ("session", "kind", "model", "provider")]
+    totals = [studio.costs(group_by=by).total for by in ("session", "kind", "model", "provider")]
     for total in totals:
         assert (total.images, total.turns, total.uncertain) == (5, 5, 0)
-        assert total.dollars == pytest.approx(studio.spending().total.dollars)
-    assert studio.spending(session=session.id).total.images == 2
-    assert studio.spending(by="kind", session=session.id).groups.keys() == {"general"}
+        assert total.dollars == pytest.approx(studio.costs().total.dollars)
+    assert studio.costs(session=session.id).total.images == 2
+    assert studio.costs(group_by="kind", session=session.id).groups.keys() == {"general"}
 
 
 def test_spending_of_days(studio: Any) -> None:
@@ -185,18 +185,18 @@ def test_spending_of_days(studio: Any) -> None:
             studio.generate("a teapot", **PLAIN)
     studio.generate("a cup", **PLAIN)
     days = [(today - back * DAY).isoformat() for back in (2, 1, 0)]
-    assert list(studio.spending().groups) == days
-    assert list(studio.spending(since=days[1]).groups) == days[1:]
-    assert list(studio.spending(until=days[1]).groups) == days[:2]
-    assert list(studio.spending(since=today - DAY, until=today - DAY).groups) == [days[1]]
-    assert studio.spending(since="2999-01-01").groups == {}
-    assert studio.spending(since="2999-01-01").total.dollars == 0
-    printed = str(studio.spending()).splitlines()
+    assert list(studio.costs().groups) == days
+    assert list(studio.costs(since=days[1]).groups) == days[1:]
+    assert list(studio.costs(until=days[1]).groups) == days[:2]
+    assert list(studio.costs(since=today - DAY, until=today - DAY).groups) == [days[1]]
+    assert studio.costs(since="2999-01-01").groups == {}
+    assert studio.costs(since="2999-01-01").total.dollars == 0
+    printed = str(studio.costs()).splitlines()
     assert [line.split()[0] for line in printed[:4]] == [*days, "total"]
     assert "offline" in printed[-1]
     assert studio.stats().spent_today < studio.stats().spent
     with pytest.raises(OptionError, match="by="):
-        studio.spending(by="week")
+        studio.costs(group_by="week")
 
 
 def without_usage(answer: Answer) -> Answer:
@@ -243,8 +243,8 @@ def test_what_is_not_known_is_said(studio: Any, provider: OfflineProvider) -> No
     session.generate("bluer", **PLAIN)
     assert session.cost().total is None
     assert session.cost().known > 0
-    assert studio.spending().total.uncertain == 1
-    assert "1 turns at an unknown price" in str(studio.spending())
+    assert studio.costs().total.uncertain == 1
+    assert "1 turns at an unknown price" in str(studio.costs())
 
 
 # --- held within a budget ------------------------------------------------------------------------
@@ -491,8 +491,8 @@ def test_processes_that_race_stay_within_the_budget(tmp_path: Path, most: float)
     assert told == ["made"] * 3 + ["refused"] * 3
     assert len(asked(provider)) == 3
     with Studio.offline(tmp_path / "library") as studio:
-        assert studio.spending().total.images == 3
-        assert studio.spending().total.dollars <= most * 3.5
+        assert studio.costs().total.images == 3
+        assert studio.costs().total.dollars <= most * 3.5
 
 
 def is_accepted(library: Path) -> bool:
@@ -530,6 +530,6 @@ def test_a_killed_process_keeps_what_it_set_aside(tmp_path: Path, most: float) -
             assert len(asked(provider)) == 1
             ahead, provider.latency = 3600.0, 0
             studio.recover()
-            assert studio.images()[0].prompt == "a teapot"
+            assert studio.images.list()[0].prompt == "a teapot"
             assert studio.generate("a cup", **PLAIN).bytes
             assert len(asked(provider)) == 2

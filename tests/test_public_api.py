@@ -161,7 +161,8 @@ def test_looking_at_a_library_needs_no_client() -> None:
     script = (
         "import sys, tempfile; from imagesession import Studio\n"
         "with tempfile.TemporaryDirectory() as folder:\n"
-        "    studio = Studio(folder); studio.session('x'); studio.images(); studio.sessions()\n"
+        "    studio = Studio(folder); studio.session('x')\n"
+        "    studio.images.list(); studio.sessions.list()\n"
         "heavy = {'openai', 'PIL', 'httpx2'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

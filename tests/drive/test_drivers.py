@@ -297,7 +297,7 @@ async def test_a_cancelled_call_keeps_its_intent(tmp_path: Path) -> None:
             group.cancel_scope.cancel()
         (intent,) = journal.iterdir()
         assert b"resp_" in intent.read_bytes()
-        assert await studio.images() == ()
+        assert await studio.images.list() == ()
         provider.latency = 0
         assert (await studio.generate("another")).bytes
 

@@ -312,7 +312,7 @@ def test_only_a_few_names_are_told(studio: Any) -> None:
     Of many that are missing, a few are named and the rest counted.
     """
     for _ in range(7):
-        studio.import_image(tiny_image()).path.unlink()
+        studio.images.import_file(tiny_image()).path.unlink()
     assert " and 2 more." in finds(studio, "pictures", "problem").message
 
 

@@ -1,46 +1,31 @@
 """
-Pictures that are kept, with the verbs that grow from them.
+What is known of a stored image, without the verbs that go on from it.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic
 
 import attrs
 
-from imagesession._drive.desk import AsyncDesk, Desk
+from imagesession._drive.desk import AnyRuntime
 from imagesession._model.costs import Cost
-from imagesession._model.options import OptionKeywords
 from imagesession._model.pictures import MIME_TYPES, PictureFormat
 from imagesession._model.turns import ImageRecord, Kind, Turn
-from imagesession._plan import sessions
-from imagesession._plan.store import Source
-from imagesession._signatures import takes_options
 from imagesession.errors import CallError
 
 if TYPE_CHECKING:
-    import os
-    from typing import Unpack
-
     from PIL import Image
 
     from imagesession._model.previews import Preview
-    from imagesession._model.progress import OnProgress
-    from imagesession._pixels.masks import Mask
-    from imagesession._session import AsyncImageSession, ImageSession
 
-Picture: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | Kept[Any]"
-"""A picture: a path, the id of a kept one, bytes, an open file, a PIL image, or a kept one."""
-Pictures: TypeAlias = "Picture | Iterable[Picture]"
-AnyDesk = TypeVar("AnyDesk", Desk, AsyncDesk)
 _LABEL = 40
 
 
 @attrs.frozen(eq=False, repr=False)
-class Kept(Generic[AnyDesk]):
+class ImageFacts(Generic[AnyRuntime]):
     """
     A picture in the library, and what is known of it.
 
@@ -49,7 +34,7 @@ class Kept(Generic[AnyDesk]):
 
     turn: Turn
     position: int
-    _desk: AnyDesk = attrs.field(repr=False)
+    _runtime: AnyRuntime = attrs.field(repr=False)
 
     @property
     def record(self) -> ImageRecord:
@@ -70,7 +55,7 @@ class Kept(Generic[AnyDesk]):
         """
         Where its file lies. The bytes there are those that the provider sent.
         """
-        return Path(self._desk.library.path(self.record))
+        return Path(self._runtime.library.path(self.record))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -162,7 +147,7 @@ class Kept(Generic[AnyDesk]):
         """
         All that is recorded of it, as it stands in the file beside it.
         """
-        return self._desk.library.metadata(self.turn, self.position)
+        return self._runtime.library.metadata(self.turn, self.position)
 
     @property
     def safe_svg(self) -> bytes:
@@ -191,7 +176,7 @@ class Kept(Generic[AnyDesk]):
         Raises:
             PictureError: The file is gone.
         """
-        return self._desk.library.read(self.record)
+        return self._runtime.library.read(self.record)
 
     def open(self) -> Image.Image:
         """
@@ -241,7 +226,7 @@ class Kept(Generic[AnyDesk]):
         return notebook.kept(self.record, repr(self), lambda: self.bytes)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Kept) and self.id == other.id
+        return isinstance(other, ImageFacts) and self.id == other.id
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -260,148 +245,4 @@ class Kept(Generic[AnyDesk]):
         return self.turn.session
 
 
-@attrs.frozen(eq=False, repr=False)
-class SavedImage(Kept[Desk]):
-    """
-    A picture in the library, and what is known of it.
-
-    Its facts are at hand; `bytes` and `open` read its file, which takes milliseconds.
-
-    Attributes:
-        turn: The turn that brought it.
-        position: Its place among that turn's pictures, from 0.
-    """
-
-    def session(self) -> ImageSession:
-        """
-        Return its session, on the branch that it is on.
-
-        Raises:
-            CallError: It is a one-shot.
-        """
-        from imagesession._session import ImageSession  # noqa: PLC0415 - sessions know pictures
-
-        flow = sessions.find(self._session_or_error(), self.turn.branch, reopen=False)
-        return ImageSession(self._desk.do(flow), self.turn.branch, self._desk)
-
-    def lineage(self) -> tuple[SavedImage, ...]:
-        """
-        Return the pictures that led to it, the first one first and itself last.
-        """
-        if self.turn.session is None:
-            return (self,)
-        return self.session().lineage(self)
-
-    def branch(self, name: str | None = None) -> ImageSession:
-        """
-        Start another line of its session from here.
-
-        Args:
-            name: What to call the line; numbered when left out.
-
-        Returns:
-            The session on the new branch; what it generates next refines this picture.
-
-        Raises:
-            CallError: The name is taken, or the picture is a one-shot.
-        """
-        return self.session().branch(name, at=self)
-
-    @takes_options
-    def refine(
-        self,
-        prompt: str,
-        *,
-        reference: Pictures = (),
-        mask: Picture | Mask | None = None,
-        on_progress: OnProgress | None = None,
-        **options: Unpack[OptionKeywords],
-    ) -> SavedImage:
-        """
-        Refine this picture, on a new branch, whatever came after it.
-
-        Takes and raises the same as `ImageSession.generate`.
-        """
-        return self.branch().generate(
-            prompt, reference=reference, mask=mask, on_progress=on_progress, **options
-        )
-
-
-@attrs.frozen(eq=False, repr=False)
-class AsyncSavedImage(Kept[AsyncDesk]):
-    """
-    Same as `SavedImage`, but its verbs await.
-
-    Attributes:
-        turn: The turn that brought it.
-        position: Its place among that turn's pictures, from 0.
-    """
-
-    async def session(self) -> AsyncImageSession:
-        """
-        Same as `SavedImage.session`, but awaits.
-        """
-        from imagesession._session import AsyncImageSession  # noqa: PLC0415 - sessions know pictures
-
-        flow = sessions.find(self._session_or_error(), self.turn.branch, reopen=False)
-        return AsyncImageSession(await self._desk.do(flow), self.turn.branch, self._desk)
-
-    async def lineage(self) -> tuple[AsyncSavedImage, ...]:
-        """
-        Same as `SavedImage.lineage`, but awaits.
-        """
-        if self.turn.session is None:
-            return (self,)
-        return await (await self.session()).lineage(self)
-
-    async def branch(self, name: str | None = None) -> AsyncImageSession:
-        """
-        Same as `SavedImage.branch`, but awaits.
-        """
-        return await (await self.session()).branch(name, at=self)
-
-    @takes_options
-    async def refine(
-        self,
-        prompt: str,
-        *,
-        reference: Pictures = (),
-        mask: Picture | Mask | None = None,
-        on_progress: OnProgress | None = None,
-        **options: Unpack[OptionKeywords],
-    ) -> AsyncSavedImage:
-        """
-        Same as `SavedImage.refine`, but awaits.
-        """
-        branch = await self.branch()
-        return await branch.generate(
-            prompt, reference=reference, mask=mask, on_progress=on_progress, **options
-        )
-
-
-def sources(pictures: Pictures) -> tuple[Source, ...]:
-    """
-    Return pictures as the library takes them, whether one was given or several.
-    """
-    single = isinstance(pictures, (str, bytes)) or hasattr(pictures, "read")
-    if isinstance(pictures, Iterable) and not single:
-        return tuple(source(one) for one in cast("Iterable[Picture]", pictures))
-    return (source(cast("Picture", pictures)),)
-
-
-def source(picture: Picture | Mask) -> Source:
-    """
-    Return a picture or mask as the library takes it.
-    """
-    return picture.record if isinstance(picture, Kept) else picture
-
-
-def optional_source(picture: Picture | Mask | None) -> Source | None:
-    """
-    Return a picture or mask as the library takes it, if there is one.
-    """
-    return None if picture is None else source(picture)
-
-
-for _public in (SavedImage, AsyncSavedImage):
-    _public.__module__ = "imagesession"
+ImageFacts.__module__ = "imagesession"

@@ -1,5 +1,5 @@
 """
-Sessions: conversations that make pictures, remember, and come back.
+Sessions and stored images, which return each other.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import attrs
 
+from imagesession._api.generation import GenerationVerbs
+from imagesession._api.image import ImageFacts
+from imagesession._api.types import GenerateParams, ImageInput, takes_generate_params, takes_options
 from imagesession._drive.desk import AsyncDesk, Desk
-from imagesession._images import AsyncSavedImage, Kept, SavedImage
 from imagesession._model.costs import Cost
 from imagesession._model.options import OptionKeywords
 from imagesession._model.reports import SessionStatus
@@ -21,25 +23,24 @@ from imagesession._model.turns import Turn, short_id
 from imagesession._plan import reports, sessions
 from imagesession._plan.sessions import Place
 from imagesession._plan.steps import Flow
-from imagesession._purposes import AsyncPurposes, Purposes
 from imagesession._show import gallery
-from imagesession._signatures import takes_options
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from imagesession._model.turns import ProviderState
+    from imagesession._pixels.masks import Mask
 
 Paper = Literal["a4", "letter"]
-Target: TypeAlias = "Kept[Any] | Turn | str"
-"""Where a line is picked up: a picture, a turn, or the id of either."""
+ImageOrTurn: TypeAlias = "ImageFacts[Any] | Turn | str"
+"""A place in a session's tree: an image, a turn, or the id of either."""
 
 
 @attrs.frozen(eq=False, repr=False)
-class _Handle:
+class SessionFacts:
     """
-    What both kinds of session hold: which one it is, and on which branch. Where it stands is read
-    from the library every time, so that handles in other programs do not get in each other's way.
+    What is known of a session without reading it: which one it is, and on which branch. The rest is
+    read from the library every time, so that several programs can use the same session.
     """
 
     _record: SessionRecord
@@ -71,24 +72,85 @@ class _Handle:
         branch = "" if self.branch_name == MAIN else f", branch {self.branch_name!r}"
         return f"<{type(self).__name__} {label!r} …{short_id(self.id)}{branch}>"
 
-    def _shown(self, desk: Desk | AsyncDesk) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _display_bundle(self, runtime: Desk | AsyncDesk) -> tuple[dict[str, Any], dict[str, Any]]:
         """
         Show the session in a notebook. Its files are read at once: what is shown cannot await.
         """
         from imagesession._show import notebook  # noqa: PLC0415 - loads Pillow and Jinja
 
-        return notebook.session(desk.library, self.id, self.branch_name, repr(self)), {}
+        return notebook.session(runtime.library, self.id, self.branch_name, repr(self)), {}
 
-    def _place(self) -> Flow[Place | None]:
+    def _branch_head(self) -> Flow[Place | None]:
         return (yield from sessions.locate_open(self.id, self.branch_name))
 
-    def _lineage(self, target: Target) -> Flow[tuple[Turn, ...]]:
+    def _lineage(self, target: ImageOrTurn) -> Flow[tuple[Turn, ...]]:
         place = yield from sessions.locate(self.id, self.branch_name)
-        return place.tree.lineage(place.tree.turn(sessions.turn_of(place.tree, _id(target))))
+        return place.tree.lineage(place.tree.turn(sessions.turn_of(place.tree, id_of(target))))
 
 
 @attrs.frozen(eq=False, repr=False)
-class ImageSession(_Handle, Purposes):
+class SavedImage(ImageFacts[Desk]):
+    """
+    A picture in the library, and what is known of it.
+
+    Its facts are at hand; `bytes` and `open` read its file, which takes milliseconds.
+
+    Attributes:
+        turn: The turn that brought it.
+        position: Its place among that turn's pictures, from 0.
+    """
+
+    def session(self) -> ImageSession:
+        """
+        Return its session, on the branch that it is on.
+
+        Raises:
+            CallError: It is a one-shot.
+        """
+        flow = sessions.find(self._session_or_error(), self.turn.branch, reopen=False)
+        return ImageSession(self._runtime.do(flow), self.turn.branch, self._runtime)
+
+    def lineage(self) -> tuple[SavedImage, ...]:
+        """
+        Return the pictures that led to it, the first one first and itself last.
+        """
+        if self.turn.session is None:
+            return (self,)
+        return self.session().lineage(self)
+
+    def branch(self, name: str | None = None) -> ImageSession:
+        """
+        Start another line of its session from here.
+
+        Args:
+            name: What to call the line; numbered when left out.
+
+        Returns:
+            The session on the new branch; what it generates next refines this picture.
+
+        Raises:
+            CallError: The name is taken, or the picture is a one-shot.
+        """
+        return self.session().branch(name, at=self)
+
+    @takes_generate_params
+    def refine(
+        self,
+        prompt: str,
+        *,
+        mask: ImageInput | Mask | None = None,
+        **options: Unpack[GenerateParams],
+    ) -> SavedImage:
+        """
+        Refine this picture, on a new branch, whatever came after it.
+
+        Takes and raises the same as `ImageSession.generate`.
+        """
+        return self.branch().generate(prompt, mask=mask, **options)
+
+
+@attrs.frozen(eq=False, repr=False)
+class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
     """
     A conversation that makes pictures: every prompt refines what came before.
 
@@ -98,7 +160,7 @@ class ImageSession(_Handle, Purposes):
         branch_name: The line that it is on.
     """
 
-    _desk: Desk
+    _runtime: Desk
 
     @takes_options
     def update(
@@ -131,10 +193,10 @@ class ImageSession(_Handle, Purposes):
         settings = sessions.SessionSettings(
             name=name, options=options, provider_state=provider_state, remember=remember
         )
-        flow = sessions.change(self.id, description, settings, self._terms)
-        return attrs.evolve(self, record=self._desk.do(flow))
+        flow = sessions.change(self.id, description, settings, self._runtime.terms)
+        return attrs.evolve(self, record=self._runtime.do(flow))
 
-    def branch(self, name: str | None = None, *, at: Target | None = None) -> ImageSession:
+    def branch(self, name: str | None = None, *, at: ImageOrTurn | None = None) -> ImageSession:
         """
         Start another line of this session.
 
@@ -149,9 +211,9 @@ class ImageSession(_Handle, Purposes):
             CallError: The name is taken, or the turn brought no picture.
             NotFoundError: The session has no such turn or picture.
         """
-        start = None if at is None else _id(at)
+        start = None if at is None else id_of(at)
         flow = sessions.branch_off(self.id, start, self.branch_name, name)
-        return attrs.evolve(self, branch_name=self._desk.do(flow))
+        return attrs.evolve(self, branch_name=self._runtime.do(flow))
 
     def undo(self, steps: int = 1) -> SavedImage | None:
         """
@@ -166,7 +228,7 @@ class ImageSession(_Handle, Purposes):
         Raises:
             CallError: There are fewer turns than that.
         """
-        return self._head(self._desk.do(sessions.undo(self.id, self.branch_name, steps)))
+        return self._head_image(self._runtime.do(sessions.undo(self.id, self.branch_name, steps)))
 
     def redo(self, steps: int = 1) -> SavedImage | None:
         """
@@ -181,9 +243,9 @@ class ImageSession(_Handle, Purposes):
         Raises:
             CallError: Fewer turns than that were undone since the last one grew.
         """
-        return self._head(self._desk.do(sessions.redo(self.id, self.branch_name, steps)))
+        return self._head_image(self._runtime.do(sessions.redo(self.id, self.branch_name, steps)))
 
-    def checkout(self, target: Target) -> SavedImage | None:
+    def checkout(self, target: ImageOrTurn) -> SavedImage | None:
         """
         Set this branch's head on any turn of the session.
 
@@ -197,21 +259,21 @@ class ImageSession(_Handle, Purposes):
             NotFoundError: The session has no such turn or picture.
             CallError: The turn brought no picture.
         """
-        flow = sessions.checkout(self.id, self.branch_name, _id(target))
-        return self._head(self._desk.do(flow))
+        flow = sessions.checkout(self.id, self.branch_name, id_of(target))
+        return self._head_image(self._runtime.do(flow))
 
     def head(self) -> SavedImage | None:
         """
         Return the picture that the next prompt refines; None at the start.
         """
-        place = self._desk.do(sessions.locate(self.id, self.branch_name))
-        return self._head(place.head)
+        place = self._runtime.do(sessions.locate(self.id, self.branch_name))
+        return self._head_image(place.head)
 
     def tree(self) -> Tree:
         """
         Return all turns and how they grew; printed, it shows itself.
         """
-        return self._desk.do(sessions.locate(self.id, self.branch_name)).tree
+        return self._runtime.do(sessions.locate(self.id, self.branch_name)).tree
 
     def turns(self) -> tuple[Turn, ...]:
         """
@@ -223,9 +285,9 @@ class ImageSession(_Handle, Purposes):
         """
         Return all pictures of all branches, the oldest first.
         """
-        return tuple(one for turn in self.turns() for one in self._all(turn))
+        return tuple(image for turn in self.turns() for image in self._images_of(turn))
 
-    def lineage(self, target: Target) -> tuple[SavedImage, ...]:
+    def lineage(self, target: ImageOrTurn) -> tuple[SavedImage, ...]:
         """
         Return the pictures that led to one, the first one first and itself last.
 
@@ -235,27 +297,29 @@ class ImageSession(_Handle, Purposes):
         Raises:
             NotFoundError: The session has no such turn or picture.
         """
-        path = self._desk.do(self._lineage(target))
-        return tuple(self._last(turn) for turn in path if turn.images)
+        path = self._runtime.do(self._lineage(target))
+        return tuple(self._wrap(turn) for turn in path if turn.images)
 
     def status(self) -> SessionStatus:
         """
         Return where the session stands: active, idle or closed, what it brought and what it cost.
         """
-        return self._desk.do(reports.status(self.id, self.branch_name, self._terms))
+        return self._runtime.do(reports.status(self.id, self.branch_name, self._runtime.terms))
 
     def cost(self) -> Cost:
         """
         Return what all turns of all branches cost so far, failed ones too.
         """
-        return self._desk.do(reports.session_cost(self.id, self.branch_name, self._terms))
+        return self._runtime.do(
+            reports.session_cost(self.id, self.branch_name, self._runtime.terms)
+        )
 
     def export(self, path: str | os.PathLike[str]) -> Path:
         """
         Write the whole session into a folder, or into a zip where the path ends in .zip.
 
         It holds a transcript to read, every picture to the byte with its metadata beside it, and
-        the records with which `Studio.import_session` brings the session back.
+        the records with which `SessionsResource.import_archive` brings the session back.
 
         Args:
             path: Where it shall be; nothing may be there yet.
@@ -267,7 +331,7 @@ class ImageSession(_Handle, Purposes):
             DiskError: There is something at that path, or it cannot be written.
             CallError: The path is none, or the session is too large for a zip.
         """
-        return Path(self._desk.ask(lambda store: store.export_session(self.id, path)))
+        return Path(self._runtime.ask(lambda store: store.export_session(self.id, path)))
 
     def gallery(self, path: str | os.PathLike[str]) -> Path:
         """
@@ -283,7 +347,7 @@ class ImageSession(_Handle, Purposes):
             CallError: The path is none, or does not end in .html.
             DiskError: Something other than a gallery is there, or it cannot be written.
         """
-        return Path(self._desk.ask(lambda store: gallery.write(store, path, self.id)))
+        return Path(self._runtime.ask(lambda store: gallery.write(store, path, self.id)))
 
     def contact_sheet(
         self,
@@ -318,180 +382,42 @@ class ImageSession(_Handle, Purposes):
         from imagesession._show import contact_sheet as sheet  # noqa: PLC0415 - loads Pillow
 
         wanted = sheet.Wanted(path=path, columns=columns, captions=captions, paper=paper, font=font)
-        return Path(self._desk.ask(lambda store: sheet.write(store, self.id, wanted)))
+        return Path(self._runtime.ask(lambda store: sheet.write(store, self.id, wanted)))
 
     def close(self) -> None:
         """
         Close the session: no more is generated in it until it is opened with `reopen=True`.
         """
-        self._desk.do(sessions.close(self.id))
+        self._runtime.do(sessions.close(self.id))
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self._shown(self._desk)
+        return self._display_bundle(self._runtime)
 
-    def _all(self, turn: Turn) -> tuple[SavedImage, ...]:
-        return tuple(SavedImage(turn, position, self._desk) for position in range(len(turn.images)))
+    def _wrap(self, turn: Turn) -> SavedImage:
+        return last_image(turn, self._runtime)
 
-    def _head(self, turn: Turn | None) -> SavedImage | None:
-        return None if turn is None else self._last(turn)
-
-
-@attrs.frozen(eq=False, repr=False)
-class AsyncImageSession(_Handle, AsyncPurposes):
-    """
-    Same as `ImageSession`, but its verbs await.
-
-    Attributes:
-        branch_name: The line that it is on.
-    """
-
-    _desk: AsyncDesk
-
-    @takes_options
-    async def update(
-        self,
-        *,
-        name: str | None = None,
-        description: str | None = None,
-        provider_state: ProviderState | None = None,
-        remember: int | None = None,
-        **options: Unpack[OptionKeywords],
-    ) -> AsyncImageSession:
-        """
-        Same as `ImageSession.update`, but awaits.
-        """
-        settings = sessions.SessionSettings(
-            name=name, options=options, provider_state=provider_state, remember=remember
-        )
-        flow = sessions.change(self.id, description, settings, self._terms)
-        return attrs.evolve(self, record=await self._desk.do(flow))
-
-    async def branch(
-        self, name: str | None = None, *, at: Target | None = None
-    ) -> AsyncImageSession:
-        """
-        Same as `ImageSession.branch`, but awaits.
-        """
-        start = None if at is None else _id(at)
-        flow = sessions.branch_off(self.id, start, self.branch_name, name)
-        return attrs.evolve(self, branch_name=await self._desk.do(flow))
-
-    async def undo(self, steps: int = 1) -> AsyncSavedImage | None:
-        """
-        Same as `ImageSession.undo`, but awaits.
-        """
-        return self._head(await self._desk.do(sessions.undo(self.id, self.branch_name, steps)))
-
-    async def redo(self, steps: int = 1) -> AsyncSavedImage | None:
-        """
-        Same as `ImageSession.redo`, but awaits.
-        """
-        return self._head(await self._desk.do(sessions.redo(self.id, self.branch_name, steps)))
-
-    async def checkout(self, target: Target) -> AsyncSavedImage | None:
-        """
-        Same as `ImageSession.checkout`, but awaits.
-        """
-        flow = sessions.checkout(self.id, self.branch_name, _id(target))
-        return self._head(await self._desk.do(flow))
-
-    async def head(self) -> AsyncSavedImage | None:
-        """
-        Same as `ImageSession.head`, but awaits.
-        """
-        place = await self._desk.do(sessions.locate(self.id, self.branch_name))
-        return self._head(place.head)
-
-    async def tree(self) -> Tree:
-        """
-        Same as `ImageSession.tree`, but awaits.
-        """
-        return (await self._desk.do(sessions.locate(self.id, self.branch_name))).tree
-
-    async def turns(self) -> tuple[Turn, ...]:
-        """
-        Same as `ImageSession.turns`, but awaits.
-        """
-        return tuple((await self.tree()).turns.values())
-
-    async def images(self) -> tuple[AsyncSavedImage, ...]:
-        """
-        Same as `ImageSession.images`, but awaits.
-        """
-        return tuple(one for turn in await self.turns() for one in self._all(turn))
-
-    async def lineage(self, target: Target) -> tuple[AsyncSavedImage, ...]:
-        """
-        Same as `ImageSession.lineage`, but awaits.
-        """
-        path = await self._desk.do(self._lineage(target))
-        return tuple(self._last(turn) for turn in path if turn.images)
-
-    async def status(self) -> SessionStatus:
-        """
-        Same as `ImageSession.status`, but awaits.
-        """
-        return await self._desk.do(reports.status(self.id, self.branch_name, self._terms))
-
-    async def cost(self) -> Cost:
-        """
-        Same as `ImageSession.cost`, but awaits.
-        """
-        return await self._desk.do(reports.session_cost(self.id, self.branch_name, self._terms))
-
-    async def export(self, path: str | os.PathLike[str]) -> Path:
-        """
-        Same as `ImageSession.export`, but awaits.
-        """
-        return Path(await self._desk.ask(lambda store: store.export_session(self.id, path)))
-
-    async def gallery(self, path: str | os.PathLike[str]) -> Path:
-        """
-        Same as `ImageSession.gallery`, but awaits.
-        """
-        return Path(await self._desk.ask(lambda store: gallery.write(store, path, self.id)))
-
-    async def contact_sheet(
-        self,
-        path: str | os.PathLike[str] | None = None,
-        *,
-        columns: int | None = None,
-        captions: bool = True,
-        paper: Paper | None = None,
-        font: str | os.PathLike[str] | None = None,
-    ) -> Path:
-        """
-        Same as `ImageSession.contact_sheet`, but awaits.
-        """
-        from imagesession._show import contact_sheet as sheet  # noqa: PLC0415 - loads Pillow
-
-        wanted = sheet.Wanted(path=path, columns=columns, captions=captions, paper=paper, font=font)
-        return Path(await self._desk.ask(lambda store: sheet.write(store, self.id, wanted)))
-
-    async def close(self) -> None:
-        """
-        Same as `ImageSession.close`, but awaits.
-        """
-        await self._desk.do(sessions.close(self.id))
-
-    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self._shown(self._desk)
-
-    def _all(self, turn: Turn) -> tuple[AsyncSavedImage, ...]:
+    def _images_of(self, turn: Turn) -> tuple[SavedImage, ...]:
         return tuple(
-            AsyncSavedImage(turn, position, self._desk) for position in range(len(turn.images))
+            SavedImage(turn, position, self._runtime) for position in range(len(turn.images))
         )
 
-    def _head(self, turn: Turn | None) -> AsyncSavedImage | None:
-        return None if turn is None else self._last(turn)
+    def _head_image(self, turn: Turn | None) -> SavedImage | None:
+        return None if turn is None else self._wrap(turn)
 
 
-# --- what both share ---------------------------------------------------------------------------
+def last_image(turn: Turn, runtime: Desk) -> SavedImage:
+    """
+    Return the last image of a turn.
+    """
+    return SavedImage(turn, len(turn.images) - 1, runtime)
 
 
-def _id(target: Target) -> str:
-    return target.id if isinstance(target, (Kept, Turn)) else target
+def id_of(target: ImageOrTurn) -> str:
+    """
+    Return the id of an image or a turn.
+    """
+    return target.id if isinstance(target, (ImageFacts, Turn)) else target
 
 
-for _public in (ImageSession, AsyncImageSession):
+for _public in (SessionFacts, ImageSession, SavedImage):
     _public.__module__ = "imagesession"

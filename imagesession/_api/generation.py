@@ -1,0 +1,490 @@
+"""
+The verbs that make images: the same on a studio, for single ones, and on a session, in its context.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Generic, overload
+
+import attrs
+
+from imagesession._api import workflows
+from imagesession._api.types import (
+    AssetType,
+    GenerateParams,
+    ImageInput,
+    ImageInputs,
+    ImproveParams,
+    PresetParams,
+    ProductParams,
+    UIAssetParams,
+    VariationParams,
+    takes_generate_params,
+    takes_improve_params,
+    takes_options,
+    takes_preset_params,
+    takes_product_params,
+    takes_ui_asset_params,
+    takes_variation_params,
+    to_source_or_none,
+    to_sources,
+)
+from imagesession._api.workflows import DEFAULT_CONCURRENCY, ImageT, PresetCall
+from imagesession._drive.desk import Desk
+from imagesession._model.analysis import Analysis, Improvement
+from imagesession._model.options import OptionKeywords
+from imagesession._model.partials import PartialImage
+from imagesession._model.results import Results
+from imagesession._model.turns import Turn
+from imagesession._plan.sessions import Place
+from imagesession._plan.steps import Flow
+from imagesession._plan.wishes import Wish
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from imagesession._model.estimates import Estimate
+    from imagesession._model.progress import OnProgress
+    from imagesession._pixels.masks import Mask
+
+
+class GenerationVerbs(ABC, Generic[ImageT]):
+    """
+    Makes images. A class that has these verbs says where its turns grow, and what an image is.
+    """
+
+    _runtime: Desk
+
+    @abstractmethod
+    def _branch_head(self) -> Flow[Place | None]:
+        """
+        Find where the next turn grows; None for an image outside all sessions.
+        """
+
+    @abstractmethod
+    def _wrap(self, turn: Turn) -> ImageT:
+        """
+        Return the last image of a turn.
+        """
+
+    @takes_generate_params
+    def generate(
+        self,
+        prompt: str,
+        *,
+        mask: ImageInput | Mask | None = None,
+        **options: Unpack[GenerateParams],
+    ) -> ImageT:
+        """
+        Make a picture; on a session, one that continues the conversation.
+
+        When this returns, the picture and its record are on stable storage.
+
+        Args:
+            prompt: What to make or change; up to 32,000 characters.
+            mask: What may change in the first reference, or in the session's last picture: a
+                `Mask`, or a picture of the same size that is transparent or white there.
+            reference: Pictures to go by, up to 16 of at most 25 MB: paths, ids of kept pictures,
+                bytes, open files, PIL images or kept pictures. Any format that Pillow reads.
+            intent_id: A name of your own for this picture. Asked for again under the same name,
+                it is given from the library, and nothing is sent.
+            on_progress: Called with a `Progress` as the call gets on, twice a second while it
+                waits; `print` will do.
+            **options: See `Options`.
+
+        Returns:
+            The picture; if the reply brought several, the last of them. All are kept.
+
+        Raises:
+            CallError: The call has to change; nothing was sent.
+            BudgetError: It might cost more than is left; nothing was sent.
+            RefusedError: The model or a safety system declined.
+            TryLaterError: The provider turned the request away; nothing was billed.
+            OutcomeUnknownError: The answer was lost; it is not asked for again by itself.
+            ImageSessionError: See `imagesession.errors` for all that can happen.
+        """
+        request = workflows.build_request(prompt, options)
+        return self._generate(
+            attrs.evolve(request, mask=to_source_or_none(mask)), options.get("on_progress")
+        )
+
+    @takes_generate_params
+    def stream(
+        self,
+        prompt: str,
+        *,
+        partial_images: int = 2,
+        mask: ImageInput | Mask | None = None,
+        **options: Unpack[GenerateParams],
+    ) -> Generator[PartialImage | ImageT, None, None]:
+        """
+        Make a picture and show it while it comes.
+
+        Takes and raises the same as `generate`; nothing is sent before the first event is asked
+        for.
+
+        Args:
+            prompt: What to make or change.
+            partial_images: How many unfinished pictures are wanted, 0 to 3; each is billed as
+                100 more tokens. There may be fewer, or one more.
+            mask: As in `generate`.
+            reference: As in `generate`.
+            intent_id: As in `generate`; what was made before comes without unfinished ones.
+            on_progress: As in `generate`.
+            **options: See `Options`.
+
+        Yields:
+            The unfinished pictures, then the one that is kept.
+        """
+        request = attrs.evolve(
+            workflows.build_request(prompt, options),
+            mask=to_source_or_none(mask),
+            partial_images=partial_images,
+        )
+        workflow = workflows.generate_at(request, self._runtime.terms, self._branch_head)
+        return self._runtime.stream(workflow, self._wrap, options.get("on_progress"))
+
+    @takes_generate_params
+    def edit(
+        self,
+        prompt: str,
+        *,
+        image: ImageInput | None = None,
+        mask: ImageInput | Mask | None = None,
+        fit: bool = False,
+        keep_outside: bool = False,
+        markup: ImageInput | None = None,
+        **options: Unpack[GenerateParams],
+    ) -> ImageT:
+        """
+        Change a picture.
+
+        Args:
+            prompt: What to change.
+            image: The picture: a path, the id of a kept one, bytes, an open file, a PIL image or
+                a kept picture, of at most 25 MB and 64 million pixels. On a session, left out, it
+                is the last picture.
+            mask: What may change: a `Mask`, or a picture of the same size that is transparent
+                or white there. Checked before anything is sent.
+            fit: Whether to rescale a mask or markup that has another size.
+            keep_outside: Whether to keep, beside the untouched reply, a picture whose pixels
+                outside the mask are the original's, bit for bit; models change them more often
+                than not. That one is returned, and refined by the next turn.
+            markup: A drawing on a transparent ground that lies over the picture and shows where
+                and what to change; taken by the models of GPT Image 2.5 and 2.6.
+            reference: Further pictures to go by.
+            intent_id: As in `generate`.
+            on_progress: As in `generate`.
+            **options: See `Options`.
+
+        Returns:
+            The changed picture.
+
+        Raises:
+            PictureError: There is no picture, or it or its mask cannot be used; nothing was sent.
+            ImageSessionError: As for `generate`.
+        """
+        request = attrs.evolve(
+            workflows.build_request(prompt, options),
+            edits=True,
+            image=to_source_or_none(image),
+            mask=to_source_or_none(mask),
+            markup=to_source_or_none(markup),
+            fit=fit,
+            keep_outside=keep_outside,
+            kind="edit",
+        )
+        return self._generate(request, options.get("on_progress"))
+
+    @overload
+    def variations(
+        self, prompt: str = "", *, n: None = None, **options: Unpack[VariationParams]
+    ) -> ImageT: ...
+
+    @overload
+    def variations(
+        self, prompt: str = "", *, n: int, **options: Unpack[VariationParams]
+    ) -> Results[ImageT]: ...
+
+    @takes_variation_params
+    def variations(
+        self, prompt: str = "", *, n: int | None = None, **options: Unpack[VariationParams]
+    ) -> ImageT | Results[ImageT]:
+        """
+        Make other pictures of one prompt, or of one picture, side by side.
+
+        On a session all of them grow on the same picture; `checkout` or `branch` goes on with
+        one of them.
+
+        Args:
+            prompt: What they show; with a picture, how they differ from it (may be left out).
+            image: The picture that is varied; None to make them from the prompt alone.
+            n: How many, 1 to 10, each a request of its own that is billed; left out, there is one
+                picture instead of results.
+            reference: As in `generate`.
+            intent_id: As in `generate`; with `n`, the pictures are named by it with "/1" and so on.
+            on_progress: As in `generate`; its `position` tells which picture it is about.
+            **options: See `Options`.
+
+        Returns:
+            The picture; with `n`, results in order, an error where one failed.
+
+        Raises:
+            CallError: The call has to change; nothing was sent.
+        """
+        request = workflows.build_variation(prompt, options)
+        return self._generate_several(request, n, options.get("on_progress"))
+
+    @overload
+    def preset(
+        self, name: str, subject: str, *, n: None = None, **options: Unpack[PresetParams]
+    ) -> ImageT: ...
+
+    @overload
+    def preset(
+        self, name: str, subject: str, *, n: int, **options: Unpack[PresetParams]
+    ) -> Results[ImageT]: ...
+
+    @takes_preset_params
+    def preset(
+        self, name: str, subject: str, *, n: int | None = None, **options: Unpack[PresetParams]
+    ) -> ImageT | Results[ImageT]:
+        """
+        Make a picture from a preset, yours or a packed one; see `imagesession.presets`.
+
+        Args:
+            name: The preset's name.
+            subject: What the picture is of.
+            params: Values of the preset's parameters; the rest have their defaults.
+            n: How many, 1 to 10, side by side; left out, there is one picture instead of results.
+            reference: As in `generate`.
+            intent_id: As in `generate`; with `n`, the pictures are named by it with "/1" and so on.
+            on_progress: As in `generate`; its `position` tells which picture it is about.
+            **options: See `Options`; they win over what the preset says.
+
+        Returns:
+            The picture; with `n`, results in order, an error where one failed.
+
+        Raises:
+            OptionError: There is no such preset, parameter or value; nothing was sent.
+            ImageSessionError: As for `generate`.
+        """
+        call = workflows.build_preset_call(name, subject, options)
+        return self._generate_several(call, n, options.get("on_progress"))
+
+    @overload
+    def product(
+        self, description: str, *, n: None = None, **options: Unpack[ProductParams]
+    ) -> ImageT: ...
+
+    @overload
+    def product(
+        self, description: str, *, n: int, **options: Unpack[ProductParams]
+    ) -> Results[ImageT]: ...
+
+    @takes_product_params
+    def product(
+        self, description: str, *, n: int | None = None, **options: Unpack[ProductParams]
+    ) -> ImageT | Results[ImageT]:
+        """
+        Make a product photograph; it is kept in a folder by the product's name.
+
+        Args:
+            description: The product, such as "ceramic coffee mug"; its folder is called so too.
+            n: How many, 1 to 10, side by side; left out, there is one picture instead of results.
+            background_type: "white", "transparent" or "lifestyle".
+            angle: "front", "side", "three-quarter" or "top".
+            lighting: "studio", "natural", "dramatic" or "soft".
+            reference: Pictures of the product to go by.
+            intent_id: As in `generate`; with `n`, the pictures are named by it with "/1" and so on.
+            on_progress: As in `generate`; its `position` tells which picture it is about.
+            **options: See `Options`.
+
+        Returns:
+            The picture; with `n`, results in order, an error where one failed.
+
+        Raises:
+            OptionError: A value is not one of the preset's; nothing was sent.
+            ImageSessionError: As for `generate`.
+        """
+        call = workflows.build_product_call(description, options)
+        return self._generate_several(call, n, options.get("on_progress"))
+
+    @overload
+    def ui_asset(
+        self,
+        asset_type: AssetType,
+        description: str,
+        *,
+        n: None = None,
+        **options: Unpack[UIAssetParams],
+    ) -> ImageT: ...
+
+    @overload
+    def ui_asset(
+        self, asset_type: AssetType, description: str, *, n: int, **options: Unpack[UIAssetParams]
+    ) -> Results[ImageT]: ...
+
+    @takes_ui_asset_params
+    def ui_asset(
+        self,
+        asset_type: AssetType,
+        description: str,
+        *,
+        n: int | None = None,
+        **options: Unpack[UIAssetParams],
+    ) -> ImageT | Results[ImageT]:
+        """
+        Make an asset for a user interface; it is kept in a folder of its type.
+
+        Args:
+            asset_type: "icon", "illustration", "background", "hero" or "button".
+            description: What it shows.
+            n: How many, 1 to 10, side by side; left out, there is one picture instead of results.
+            theme: "modern", "classic", "minimal" or "playful".
+            style_preset: "flat", "3d", "outline" or "filled".
+            size_preset: "small", "standard" or "large"; the nearest size that the model takes.
+            reference: Pictures to go by, such as an earlier asset of the same set.
+            intent_id: As in `generate`; with `n`, the pictures are named by it with "/1" and so on.
+            on_progress: As in `generate`; its `position` tells which picture it is about.
+            **options: See `Options`.
+
+        Returns:
+            The picture; with `n`, results in order, an error where one failed.
+
+        Raises:
+            OptionError: A value is not one of the preset's; nothing was sent.
+            ImageSessionError: As for `generate`.
+        """
+        call = workflows.build_ui_asset_call(asset_type, description, options)
+        return self._generate_several(call, n, options.get("on_progress"))
+
+    def analyze(
+        self,
+        image: ImageInput | None = None,
+        *,
+        goals: str = "",
+        model: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Analysis:
+        """
+        Have a picture looked at: one request to the mainline model that draws nothing.
+
+        Args:
+            image: The picture, as for `edit`.
+            goals: What it is to be, if it should be looked at with something in mind.
+            model: The mainline model that looks; left out, the session's or studio's choice.
+            on_progress: As in `generate`.
+
+        Returns:
+            What was found, the most severe first.
+
+        Raises:
+            PictureError: There is no picture, or it cannot be used; nothing was sent.
+            ReplyError: The answer is not in the form that was asked for.
+            ImageSessionError: As for `generate`.
+        """
+        request = workflows.build_analysis(goals, image, model)
+        workflow = workflows.analyze_at(request, self._runtime.terms, self._branch_head)
+        return self._runtime.do(workflow, on_progress)
+
+    @takes_improve_params
+    def improve(
+        self,
+        goals: str,
+        *,
+        image: ImageInput | None = None,
+        preserve_elements: str = "",
+        **options: Unpack[ImproveParams],
+    ) -> Improvement[ImageT]:
+        """
+        Have a picture looked at, then mended: two requests.
+
+        Args:
+            goals: What it is to become, such as "more contrast, fit for a shop window".
+            image: The picture, as for `edit`.
+            preserve_elements: What must stay as it is.
+            intent_id: As in `generate`. Given from the library, nothing is looked at again, and
+                what was found is told with the picture's own turn.
+            on_progress: As in `generate`.
+            **options: See `Options`.
+
+        Returns:
+            What was found, and the picture that came of the edit that was planned from it.
+
+        Raises:
+            PictureError: There is no picture, or it cannot be used; nothing was sent.
+            ImageSessionError: As for `generate`. What was found is kept even if the edit fails.
+        """
+        request = workflows.build_request(goals, options, ImproveParams)
+        workflow = workflows.improve_at(
+            attrs.evolve(request, image=to_source_or_none(image)),
+            preserve_elements,
+            self._runtime.terms,
+            self._branch_head,
+        )
+        analysis, turn = self._runtime.do(workflow, options.get("on_progress"))
+        return Improvement(analysis=analysis, image=self._wrap(turn))
+
+    @takes_options
+    def estimate(
+        self,
+        prompt: str = "",
+        *,
+        image: ImageInput | None = None,
+        reference: ImageInputs = (),
+        mask: ImageInput | Mask | None = None,
+        partial_images: int = 0,
+        n: int = 1,
+        batch: bool = False,
+        **options: Unpack[OptionKeywords],
+    ) -> Estimate:
+        """
+        Tell what a picture could cost, before anything is sent; on a session, as its next turn.
+
+        Args:
+            prompt: As for `generate`.
+            image: As for `edit`.
+            reference: As for `generate`.
+            mask: As for `generate`.
+            partial_images: As for `stream`.
+            n: How many such pictures.
+            batch: Whether they are made in a batch, at half the price; on a studio alone.
+            **options: See `Options`; naming quality and size narrows the range.
+
+        Returns:
+            The least and the most in US dollars, and what that rests on.
+
+        Raises:
+            CallError: The call has to change.
+        """
+        request = Wish(
+            prompt=prompt,
+            choices=dict[str, Any](options),
+            references=to_sources(reference),
+            image=to_source_or_none(image),
+            mask=to_source_or_none(mask),
+            partial_images=partial_images,
+        )
+        terms, head = self._runtime.terms, self._branch_head
+        return self._runtime.do(workflows.estimate_at(request, n, terms, head, batch=batch))
+
+    def _generate(self, call: Wish | PresetCall, on_progress: OnProgress | None) -> ImageT:
+        workflow = workflows.generate_at(call, self._runtime.terms, self._branch_head)
+        return self._wrap(self._runtime.do(workflow, on_progress))
+
+    def _generate_several(
+        self, call: Wish | PresetCall, n: int | None, on_progress: OnProgress | None
+    ) -> ImageT | Results[ImageT]:
+        if n is None:
+            return self._generate(call, on_progress)
+        plan = workflows.plan_variations(call, n, self._runtime.terms, self._branch_head)
+        outcomes = self._runtime.gather(
+            self._runtime.do(plan), concurrency=DEFAULT_CONCURRENCY, on_progress=on_progress
+        )
+        return workflows.to_results(outcomes, self._wrap)
+
+
+GenerationVerbs.__module__ = "imagesession"
