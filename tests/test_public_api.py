@@ -14,13 +14,23 @@ import pytest
 
 import imagesession
 from imagesession import (
+    AsyncBatchesResource,
     AsyncImageBatch,
     AsyncImageSession,
+    AsyncImagesResource,
+    AsyncModelsResource,
+    AsyncRequestsResource,
     AsyncSavedImage,
+    AsyncSessionsResource,
     AsyncStudio,
+    BatchesResource,
     ImageBatch,
     ImageSession,
+    ImagesResource,
+    ModelsResource,
+    RequestsResource,
     SavedImage,
+    SessionsResource,
     Studio,
     errors,
 )
@@ -31,6 +41,11 @@ TWINS = [
     (ImageSession, AsyncImageSession),
     (ImageBatch, AsyncImageBatch),
     (SavedImage, AsyncSavedImage),
+    (SessionsResource, AsyncSessionsResource),
+    (ImagesResource, AsyncImagesResource),
+    (BatchesResource, AsyncBatchesResource),
+    (ModelsResource, AsyncModelsResource),
+    (RequestsResource, AsyncRequestsResource),
 ]
 # The names by which context managers are entered and left are the language's, not ours.
 RENAMED = {"__enter__": "__aenter__", "__exit__": "__aexit__"}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, overload
 import attrs
 
 from imagesession._api import workflows
+from imagesession._api.signatures import public_base
 from imagesession._api.types import (
     AssetType,
     GenerateParams,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from imagesession._pixels.masks import Mask
 
 
+@public_base
 class AsyncGenerationVerbs(ABC, Generic[ImageT]):
     """
     Same as `GenerationVerbs`, but awaits.
@@ -300,6 +302,3 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
             await self._runtime.do(plan), concurrency=DEFAULT_CONCURRENCY, on_progress=on_progress
         )
         return workflows.to_results(outcomes, self._wrap)
-
-
-AsyncGenerationVerbs.__module__ = "imagesession"

@@ -67,9 +67,6 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
     Same as `Studio`, but its verbs await.
     """
 
-    _runtime: AsyncDesk
-    _connection: Connection[AsyncClosing]
-
     @takes_studio_params
     def __init__(
         self,

@@ -14,6 +14,7 @@ import attrs
 from imagesession._api.async_session import AsyncSavedImage, async_last_image
 from imagesession._api.bulk import ImageRequests, plan_batch
 from imagesession._api.session import SavedImage, last_image
+from imagesession._api.signatures import public_base
 from imagesession._api.types import takes_options
 from imagesession._api.workflows import ImageT, to_results
 from imagesession._drive.desk import AnyRuntime, AsyncDesk, Desk
@@ -34,6 +35,7 @@ OnBatch = Callable[[BatchStatus], object]
 """Called with the status of a batch after every poll."""
 
 
+@public_base
 @attrs.frozen(eq=False, repr=False)
 class BatchFacts(Generic[AnyRuntime]):
     """
@@ -358,5 +360,5 @@ def _report_progress(
         yield report_status
 
 
-for _public in (BatchFacts, ImageBatch, AsyncImageBatch, BatchesResource, AsyncBatchesResource):
+for _public in (ImageBatch, AsyncImageBatch, BatchesResource, AsyncBatchesResource):
     _public.__module__ = "imagesession"

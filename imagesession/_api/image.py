@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 import attrs
 
+from imagesession._api.signatures import public_base
 from imagesession._drive.desk import AnyRuntime
 from imagesession._model.costs import Cost
 from imagesession._model.pictures import MIME_TYPES, PictureFormat
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _LABEL = 40
 
 
+@public_base
 @attrs.frozen(eq=False, repr=False)
 class ImageFacts(Generic[AnyRuntime]):
     """
@@ -243,6 +245,3 @@ class ImageFacts(Generic[AnyRuntime]):
                 f"studio.promote({self.id!r}) starts one from it."
             )
         return self.turn.session
-
-
-ImageFacts.__module__ = "imagesession"

@@ -12,6 +12,7 @@ import attrs
 
 from imagesession._api.generation import GenerationVerbs
 from imagesession._api.image import ImageFacts
+from imagesession._api.signatures import public_base
 from imagesession._api.types import GenerateParams, ImageInput, takes_generate_params, takes_options
 from imagesession._drive.desk import AsyncDesk, Desk
 from imagesession._model.costs import Cost
@@ -36,6 +37,7 @@ ImageOrTurn: TypeAlias = "ImageFacts[Any] | Turn | str"
 """A place in a session's tree: an image, a turn, or the id of either."""
 
 
+@public_base
 @attrs.frozen(eq=False, repr=False)
 class SessionFacts:
     """
@@ -419,5 +421,5 @@ def id_of(target: ImageOrTurn) -> str:
     return target.id if isinstance(target, (ImageFacts, Turn)) else target
 
 
-for _public in (SessionFacts, ImageSession, SavedImage):
+for _public in (ImageSession, SavedImage):
     _public.__module__ = "imagesession"

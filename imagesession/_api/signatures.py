@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from imagesession._model.options import OPTION_NAMES
 
 Verb = TypeVar("Verb", bound=Callable[..., object])
+Class = TypeVar("Class", bound=type)
 
 
 class _Inherited:
@@ -48,8 +49,25 @@ def expand_signature(keywords: type[Any], **defaults: object) -> Callable[[Verb]
     def decorate(verb: Verb) -> Verb:
         signature = inspect.signature(verb)
         own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
-        spelled_out = signature.replace(parameters=[*own, *expanded])
+        # On a studio and on a session alike, an image is one of these two.
+        image = "AsyncSavedImage" if verb.__qualname__.startswith("Async") else "SavedImage"
+        spelled_out = signature.replace(
+            parameters=[*own, *expanded],
+            return_annotation=signature.return_annotation.replace("ImageT", image),
+        )
         verb.__signature__ = spelled_out  # type: ignore[attr-defined] # pyright: ignore[reportFunctionMemberAccess] - inspect reads it
         return verb
 
     return decorate
+
+
+def public_base(kind: Class) -> Class:
+    """
+    Let a base class of public ones look like a part of them, in `help()` and in Python's own
+    errors: "generate() missing 1 required positional argument" names no class that users know not.
+    """
+    kind.__module__ = "imagesession"
+    for member in vars(kind).values():
+        if inspect.isfunction(member):
+            member.__qualname__ = member.__name__
+    return kind

@@ -102,9 +102,6 @@ class Studio(GenerationVerbs[SavedImage]):
         OptionError: An option is not one, or its value is not one that it takes.
     """
 
-    _runtime: Desk
-    _connection: Connection[Closing]
-
     @takes_studio_params
     def __init__(
         self,

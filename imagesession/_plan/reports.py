@@ -156,7 +156,7 @@ def models(terms: Terms, kind: Kind | None, *, live: bool) -> Flow[tuple[Model, 
     """
     begun = yield from Begin()
     known: tuple[Kind, ...] = get_args(Kind)
-    kinds = known if kind is None else (check_choice("kind", kind, known),)
+    kinds: tuple[Kind, ...] = known if kind is None else (check_choice("kind", kind, known),)
     alive = [one for each in kinds for one in terms.catalogue.alive(each, begun.at.date())]
     if not live:
         return tuple(alive)
