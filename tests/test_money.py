@@ -26,6 +26,7 @@ from imagesession.errors import (
     BudgetError,
     CallError,
     ModerationError,
+    NotFoundError,
     OptionError,
     OutcomeUnknownError,
     RateLimitError,
@@ -404,6 +405,45 @@ def test_what_was_found_counts_with_the_most(
             one.generate("a teapot")
         assert caught.value.spent == pytest.approx(most)
     assert len(asked(provider)) == 1
+
+
+def test_what_a_budget_leaves(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, most: float
+) -> None:
+    """
+    Costs say what the budget leaves today, and in a session that is named: what was spent and what
+    is set aside is gone. Without such a limit there is nothing to say.
+    """
+    assert make_studio(tmp_path, provider=provider, **PLAIN).costs().remaining is None
+    per_call = make_studio(tmp_path, provider=provider, budget=Budget(per_call=1.0), **PLAIN)
+    assert per_call.costs().remaining is None
+    budget = Budget(per_session=most * 3, per_day=most * 5)
+    studio = make_studio(tmp_path, provider=provider, patience=0, budget=budget, **PLAIN)
+    assert studio.costs().remaining == pytest.approx(most * 5)
+    session = studio.session("Teapots")
+    assert studio.costs(session=session).remaining == pytest.approx(most * 3)
+    spent = session.generate("a teapot").cost.total
+    assert studio.costs().remaining == pytest.approx(most * 5 - spent)
+    assert studio.costs(session=session.id).remaining == pytest.approx(most * 3 - spent)
+    assert studio.costs(until="2000-01-01").remaining == pytest.approx(most * 5 - spent)
+    provider.script(Fault(method="POST", path="/responses", instead=reset))
+    with pytest.raises(OutcomeUnknownError):
+        studio.generate("a teapot")
+    assert studio.costs().remaining == pytest.approx(most * 4 - spent)
+    assert make_studio(tmp_path, budget=Budget(per_day=most)).costs().remaining == 0.0
+
+
+def test_costs_of_an_unknown_session_are_an_error(studio: Any) -> None:
+    """
+    A session is meant by itself, its id or its name; one that is not there is an error.
+    """
+    session = studio.session("Teapots", name="Pots")
+    session.generate("a teapot", **PLAIN)
+    by_name = studio.costs(group_by="kind", session="Pots")
+    assert by_name == studio.costs(group_by="kind", session=session)
+    assert by_name.total.images == 1
+    with pytest.raises(NotFoundError, match="no session"):
+        studio.costs(session="Pans")
 
 
 def test_an_unknown_price_stays_set_aside(
