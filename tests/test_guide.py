@@ -120,6 +120,18 @@ def test_every_verb_is_told_of(kind: type) -> None:
             assert f"`{name}`: " in GUIDE
 
 
+@pytest.mark.parametrize("name", ["sessions", "images", "batches", "models", "requests"])
+def test_every_collection_is_told_of(name: str) -> None:
+    """
+    Every verb of a studio's collections stands there with all its parameters.
+    """
+    kind = type(getattr(Studio.offline(), name))
+    for verb, member in inspect.getmembers(kind, inspect.isfunction):
+        if not verb.startswith("_"):
+            calls = re.findall(rf"`studio\.{name}\.{verb}\(([^`]*)\)`", GUIDE)
+            assert parameters(member) in [told_of(call) for call in calls]
+
+
 def told_of(call: str) -> set[str]:
     """
     Return the parameters in a call as the guide writes it.

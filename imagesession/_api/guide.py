@@ -17,10 +17,17 @@ from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_typ
 import attrs
 
 from imagesession import errors, presets
+from imagesession._api.batch import BatchesResource
 from imagesession._api.config import (
     DEFAULT_MAX_SESSIONS,
     DEFAULT_SESSION_IDLE_TIMEOUT,
     DEFAULT_TIMEOUT,
+)
+from imagesession._api.resources import (
+    ImagesResource,
+    ModelsResource,
+    RequestsResource,
+    SessionsResource,
 )
 from imagesession._api.session import ImageSession, SavedImage
 from imagesession._api.signatures import INHERITED
@@ -38,6 +45,14 @@ from imagesession._plan.variations import MAX_TAKES
 from imagesession._version import __version__
 
 Row: TypeAlias = tuple[str, ...]
+
+_COLLECTIONS = {
+    "studio.sessions": SessionsResource,
+    "studio.images": ImagesResource,
+    "studio.batches": BatchesResource,
+    "studio.models": ModelsResource,
+    "studio.requests": RequestsResource,
+}
 
 
 def guide() -> str:
@@ -75,6 +90,7 @@ def write_guide(today: dt.date) -> str:
         "picture_facts": lambda: _known(SavedImage),
         "session_facts": lambda: _known(ImageSession),
         "studio_facts": lambda: _known(Studio),
+        "collection_verbs": _collections,
         "mask_verbs": lambda: _briefly(Mask),
     }
     return re.sub(r"\{([a-z_]+)\}", lambda found: parts[found[1]](), text)
@@ -120,6 +136,17 @@ def _shared() -> set[str]:
 def _verbs(kind: type, names: set[str]) -> str:
     rows = ((_call(kind, name), _doc(kind, name)) for name in _in_order(kind, names))
     return _table(("call", "what it does"), rows)
+
+
+def _collections() -> str:
+    """
+    Tell of what a studio lists and fetches.
+    """
+    return " ".join(
+        f"`{owner}.{name}{_parameters(getattr(kind, name))}`: {_doc(kind, name)}"
+        for owner, kind in _COLLECTIONS.items()
+        for name in _in_order(kind, _names(kind))
+    )
 
 
 def _briefly(kind: type) -> str:
