@@ -370,7 +370,7 @@ def test_a_picture_without_an_id_can_be_brought_in(make_studio: MakeStudio, tmp_
     provider = quick(responses=False)
     studio = make_studio(tmp_path / "library", provider=provider)
     full = full_once_asked(provider, studio.library)
-    with full, pytest.raises(DiskError, match=r"import_image\(\)") as caught:
+    with full, pytest.raises(DiskError, match=r"images\.import_file\(\)") as caught:
         studio.generate("a teapot")
     (path,) = caught.value.kept
     assert studio.images.import_file(path).bytes == PICTURE
