@@ -37,7 +37,7 @@ class AsyncSavedImage(ImageFacts[AsyncDesk]):
 
     Attributes:
         turn: The turn that brought it.
-        position: Its place among that turn's pictures, from 0.
+        position: Its place among that turn's images, from 0.
     """
 
     async def session(self) -> AsyncImageSession:
@@ -82,7 +82,7 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
     Same as `ImageSession`, but its verbs await.
 
     Attributes:
-        branch_name: The line that it is on.
+        branch_name: The branch that it is on.
     """
 
     _runtime: AsyncDesk

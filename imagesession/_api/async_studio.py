@@ -133,14 +133,14 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
     @property
     def library(self) -> Path:
         """
-        The folder where pictures are kept.
+        The folder where images are kept.
         """
         return self._runtime.library.layout.root
 
     @property
     def provider(self) -> str:
         """
-        Who makes the pictures, in words.
+        The provider that makes the images, in words.
         """
         return self._runtime.provider
 

@@ -63,7 +63,7 @@ class BatchFacts(Generic[AnyRuntime]):
     @property
     def keys(self) -> tuple[str, ...]:
         """
-        The names of its pictures, where they were given names.
+        The names of its images, where they were given names.
         """
         return self._record.keys
 
@@ -92,17 +92,17 @@ class BatchFacts(Generic[AnyRuntime]):
 @attrs.frozen(eq=False, repr=False)
 class ImageBatch(BatchFacts[Desk]):
     """
-    Many pictures that the provider makes within a day, at half the price.
+    Many images that the provider makes within a day, at half the price.
 
     Made by `BatchesResource.create`, found again by `BatchesResource.get`.
     """
 
     def status(self, *, live: bool = True) -> BatchStatus:
         """
-        Tell where the batch stands; what is finished is saved.
+        Return the status of the batch; images that are finished are saved.
 
         Args:
-            live: Whether to ask the provider, which is free; without, it is what was heard last.
+            live: Whether to ask the provider, which is free; otherwise it is the last known status.
 
         Raises:
             OutcomeUnknownError: The provider does not know the batch any more.
@@ -112,16 +112,16 @@ class ImageBatch(BatchFacts[Desk]):
 
     def results(self) -> Results[SavedImage]:
         """
-        Save what the provider has made, each picture once however often this is called, and
+        Save what the provider has made, each image once however often this is called, and
         return it.
 
         Returns:
-            The pictures in the order in which they were asked; where one failed, its error stands
-            in its place.
+            The images in the order of the requests; where one failed, its error is in its
+            place.
 
         Raises:
-            UnfinishedError: The provider is still at it.
-            DiskError: The library cannot take a picture; it stays with the provider.
+            UnfinishedError: The provider is still working on it.
+            DiskError: The library cannot take an image; it stays with the provider.
             TryLaterError: The provider does not answer; nothing is lost.
         """
         record, turns = self._runtime.do(following.gather(self._record, self._runtime.terms))
@@ -137,13 +137,13 @@ class ImageBatch(BatchFacts[Desk]):
         """
         Wait until the provider is done, and return what `results` returns.
 
-        Whoever stops waiting loses nothing: the batch goes on by itself.
+        To stop waiting loses nothing: the batch continues by itself.
 
         Args:
             timeout: Seconds to wait at most; None for as long as it takes, which is a day at most.
             progress: Whether to show a bar on standard error; left out, one is shown in a
                 terminal or notebook.
-            on_progress: Called with the batch's status after every look at it.
+            on_progress: Called with the batch's status after every poll.
 
         Raises:
             UnfinishedError: It was not done in that time.
@@ -159,7 +159,7 @@ class ImageBatch(BatchFacts[Desk]):
         Have the provider stop; what is made by then is paid for and saved, the rest is not made.
 
         Returns:
-            Where it stands then: "cancelling", until the provider has stopped.
+            Its status then: "cancelling", until the provider has stopped.
 
         Raises:
             OutcomeUnknownError: The provider's id of it is not known yet.
@@ -236,44 +236,44 @@ class BatchesResource:
         **options: Unpack[OptionKeywords],
     ) -> ImageBatch:
         """
-        Submit many pictures at once, for half the price: the provider makes them within a day.
+        Submit many images at once, for half the price: the provider makes them within a day.
 
-        This returns as soon as the provider has taken them up. Collect them later, with this
+        This returns as soon as the provider has accepted them. Collect them later, with this
         handle or with `get` in any other program on the library.
 
-        Each picture stands alone: in a session a prompt needs the answer to the one before, which
+        Each image stands alone: in a session a prompt needs the answer to the one before, which
         a batch gives a day later. No mainline model leads, and the image model is named: left
         out, it is the newest that is made in batches.
 
         Args:
             requests: Prompts or `Job`s, as for `Studio.map`: all of them by words alone, or all of
-                them with pictures to go by. Given as a mapping, its keys name them: what
+                them with images to go by. Given as a mapping, its keys name them: what
                 `Studio.map` or another batch has made under a name is not made again.
             name: Your own name for the batch. Called again under it with the same jobs, nothing
                 is sent and the same batch is given: so a program may simply be run again.
-            **options: What every job asks for unless it says otherwise; see `Options`.
+            **options: The options of every job, unless it says otherwise; see `Options`.
 
         Raises:
             CallError: A job or an option is wrong, or there are more than 50,000 or 200 MB of
                 them; nothing was sent.
             BudgetError: It could cost more than the budget leaves; nothing was sent.
-            RejectedError: This provider takes no batches; `Studio.map` makes the same pictures.
-            OutcomeUnknownError: It may have been taken up, and is not asked for again: `get`
-                finds it. Or a job of that name is not settled.
+            RejectedError: This provider takes no batches; `Studio.map` makes the same images.
+            OutcomeUnknownError: It may have been accepted, and is not submitted again: `get` finds
+                it. Or a job of that name is not settled.
         """
         workflow = plan_batch(requests, name, options, self._runtime.terms)
         return ImageBatch(self._runtime.do(workflow), self._runtime)
 
     def list(self) -> tuple[ImageBatch, ...]:
         """
-        Return all batches of the library, the latest first. Nobody is asked.
+        Return all batches of the library, the latest first. Nothing is sent.
         """
         records = self._runtime.ask(lambda store: store.list_batches())
         return tuple(ImageBatch(record, self._runtime) for record in records)
 
     def get(self, wanted: str) -> ImageBatch:
         """
-        Open a batch again, in whichever program it was submitted. Nobody is asked.
+        Return a batch that any program on the library submitted. Nothing is sent.
 
         Args:
             wanted: Its id, its name (of several the latest), or the provider's id of it.

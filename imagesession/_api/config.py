@@ -112,7 +112,7 @@ def _seconds(name: str, value: object, *, zero: bool = False) -> float:
 
 def has_key() -> bool:
     """
-    Tell whether the environment names a key.
+    Return whether the environment has a key.
     """
     return bool(os.environ.get("OPENAI_API_KEY", "").strip())
 
@@ -142,7 +142,7 @@ def describe_provider(access: Access, client: openai.OpenAI | openai.AsyncOpenAI
 def resolve_library_path(library: str | os.PathLike[str] | None, *, offline: bool = False) -> Path:
     """
     Return where the library is: where the caller says, else the environment, else among the
-    user's pictures.
+    user's images.
     """
     chosen = library or os.environ.get("IMAGESESSION_LIBRARY")
     if chosen:

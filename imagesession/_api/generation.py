@@ -80,31 +80,31 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         **options: Unpack[GenerateParams],
     ) -> ImageT:
         """
-        Make a picture; on a session, one that continues the conversation.
+        Make an image; on a session, one that continues the conversation.
 
-        When this returns, the picture and its record are on stable storage.
+        When this returns, the image and its record are on stable storage.
 
         Args:
             prompt: What to make or change; up to 32,000 characters.
-            mask: What may change in the first reference, or in the session's last picture: a
-                `Mask`, or a picture of the same size that is transparent or white there.
-            reference: Pictures to go by, up to 16 of at most 25 MB: paths, ids of kept pictures,
-                bytes, open files, PIL images or kept pictures. Any format that Pillow reads.
-            intent_id: A name of your own for this picture. Asked for again under the same name,
-                it is given from the library, and nothing is sent.
+            mask: What may change in the first reference, or in the session's last image: a
+                `Mask`, or an image of the same size that is transparent or white there.
+            reference: Images to go by, up to 16 of at most 25 MB: paths, ids of kept images,
+                bytes, open files, PIL images or kept images. Any format that Pillow reads.
+            intent_id: A name of your own for this image. A second call under the same name returns
+                the image from the library, and sends nothing.
             on_progress: Called with a `Progress` as the call gets on, twice a second while it
                 waits; `print` will do.
             **options: See `Options`.
 
         Returns:
-            The picture; if the reply brought several, the last of them. All are kept.
+            The image; if the reply brought several, the last of them. All are kept.
 
         Raises:
             CallError: The call has to change; nothing was sent.
-            BudgetError: It might cost more than is left; nothing was sent.
+            BudgetError: It might cost more than the budget leaves; nothing was sent.
             RefusedError: The model or a safety system declined.
             TryLaterError: The provider turned the request away; nothing was billed.
-            OutcomeUnknownError: The answer was lost; it is not asked for again by itself.
+            OutcomeUnknownError: The response was lost; the request is not sent again by itself.
             ImageSessionError: See `imagesession.errors` for all that can happen.
         """
         request = workflows.build_request(prompt, options)
@@ -122,14 +122,14 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         **options: Unpack[GenerateParams],
     ) -> Generator[PartialImage | ImageT, None, None]:
         """
-        Make a picture and show it while it comes.
+        Make an image, and yield unfinished ones on the way.
 
-        Takes and raises the same as `generate`; nothing is sent before the first event is asked
-        for.
+        Takes and raises the same as `generate`; nothing is sent before the first event is
+        requested.
 
         Args:
             prompt: What to make or change.
-            partial_images: How many unfinished pictures are wanted, 0 to 3; each is billed as
+            partial_images: How many unfinished images to request, 0 to 3; each is billed as
                 100 more tokens. There may be fewer, or one more.
             mask: As in `generate`.
             reference: As in `generate`.
@@ -138,7 +138,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             **options: See `Options`.
 
         Yields:
-            The unfinished pictures, then the one that is kept.
+            The unfinished images, then the one that is kept.
         """
         request = attrs.evolve(
             workflows.build_request(prompt, options),
@@ -161,31 +161,31 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         **options: Unpack[GenerateParams],
     ) -> ImageT:
         """
-        Change a picture.
+        Change an image.
 
         Args:
             prompt: What to change.
-            image: The picture: a path, the id of a kept one, bytes, an open file, a PIL image or
-                a kept picture, of at most 25 MB and 64 million pixels. On a session, left out, it
-                is the last picture.
-            mask: What may change: a `Mask`, or a picture of the same size that is transparent
+            image: The image: a path, the id of a kept one, bytes, an open file, a PIL image or
+                a kept image, of at most 25 MB and 64 million pixels. On a session, left out, it
+                is the last image.
+            mask: What may change: a `Mask`, or an image of the same size that is transparent
                 or white there. Checked before anything is sent.
             fit: Whether to rescale a mask or markup that has another size.
-            keep_outside: Whether to keep, beside the untouched reply, a picture whose pixels
+            keep_outside: Whether to keep, beside the untouched reply, an image whose pixels
                 outside the mask are the original's, bit for bit; models change them more often
                 than not. That one is returned, and refined by the next turn.
-            markup: A drawing on a transparent ground that lies over the picture and shows where
+            markup: A drawing on a transparent ground that lies over the image and shows where
                 and what to change; taken by the models of GPT Image 2.5 and 2.6.
-            reference: Further pictures to go by.
+            reference: Further images to go by.
             intent_id: As in `generate`.
             on_progress: As in `generate`.
             **options: See `Options`.
 
         Returns:
-            The changed picture.
+            The changed image.
 
         Raises:
-            PictureError: There is no picture, or it or its mask cannot be used; nothing was sent.
+            PictureError: There is no image, or it or its mask cannot be used; nothing was sent.
             ImageSessionError: As for `generate`.
         """
         request = attrs.evolve(
@@ -215,23 +215,23 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         self, prompt: str = "", *, n: int | None = None, **options: Unpack[VariationParams]
     ) -> ImageT | Results[ImageT]:
         """
-        Make other pictures of one prompt, or of one picture, side by side.
+        Make other images of one prompt, or of one image, side by side.
 
-        On a session all of them grow on the same picture; `checkout` or `branch` goes on with
+        On a session all of them grow on the same image; `checkout` or `branch` goes on with
         one of them.
 
         Args:
-            prompt: What they show; with a picture, how they differ from it (may be left out).
-            image: The picture that is varied; None to make them from the prompt alone.
+            prompt: What they show; with an image, how they differ from it (may be left out).
+            image: The image that is varied; None to make them from the prompt alone.
             n: How many, 1 to 10, each a request of its own that is billed; left out, there is one
-                picture instead of results.
+                image instead of results.
             reference: As in `generate`.
-            intent_id: As in `generate`; with `n`, the pictures are named by it with "/1" and so on.
-            on_progress: As in `generate`; its `position` tells which picture it is about.
+            intent_id: As in `generate`; with `n`, the images are named by it with "/1" and so on.
+            on_progress: As in `generate`; its `position` says which image it is about.
             **options: See `Options`.
 
         Returns:
-            The picture; with `n`, results in order, an error where one failed.
+            The image; with `n`, results in order, an error where one failed.
 
         Raises:
             CallError: The call has to change; nothing was sent.
@@ -254,20 +254,20 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         self, name: str, subject: str, *, n: int | None = None, **options: Unpack[PresetParams]
     ) -> ImageT | Results[ImageT]:
         """
-        Make a picture from a preset, yours or a packed one; see `imagesession.presets`.
+        Make an image from a preset, yours or a packed one; see `imagesession.presets`.
 
         Args:
             name: The preset's name.
-            subject: What the picture is of.
+            subject: What the image is of.
             params: Values of the preset's parameters; the rest have their defaults.
-            n: How many, 1 to 10, side by side; left out, there is one picture instead of results.
+            n: How many, 1 to 10, side by side; left out, there is one image instead of results.
             reference: As in `generate`.
-            intent_id: As in `generate`; with `n`, the pictures are named by it with "/1" and so on.
-            on_progress: As in `generate`; its `position` tells which picture it is about.
+            intent_id: As in `generate`; with `n`, the images are named by it with "/1" and so on.
+            on_progress: As in `generate`; its `position` says which image it is about.
             **options: See `Options`; they win over what the preset says.
 
         Returns:
-            The picture; with `n`, results in order, an error where one failed.
+            The image; with `n`, results in order, an error where one failed.
 
         Raises:
             OptionError: There is no such preset, parameter or value; nothing was sent.
@@ -295,17 +295,17 @@ class GenerationVerbs(ABC, Generic[ImageT]):
 
         Args:
             description: The product, such as "ceramic coffee mug"; its folder is called so too.
-            n: How many, 1 to 10, side by side; left out, there is one picture instead of results.
+            n: How many, 1 to 10, side by side; left out, there is one image instead of results.
             background_type: "white", "transparent" or "lifestyle".
             angle: "front", "side", "three-quarter" or "top".
             lighting: "studio", "natural", "dramatic" or "soft".
-            reference: Pictures of the product to go by.
-            intent_id: As in `generate`; with `n`, the pictures are named by it with "/1" and so on.
-            on_progress: As in `generate`; its `position` tells which picture it is about.
+            reference: Images of the product to go by.
+            intent_id: As in `generate`; with `n`, the images are named by it with "/1" and so on.
+            on_progress: As in `generate`; its `position` says which image it is about.
             **options: See `Options`.
 
         Returns:
-            The picture; with `n`, results in order, an error where one failed.
+            The image; with `n`, results in order, an error where one failed.
 
         Raises:
             OptionError: A value is not one of the preset's; nothing was sent.
@@ -344,17 +344,17 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         Args:
             asset_type: "icon", "illustration", "background", "hero" or "button".
             description: What it shows.
-            n: How many, 1 to 10, side by side; left out, there is one picture instead of results.
+            n: How many, 1 to 10, side by side; left out, there is one image instead of results.
             theme: "modern", "classic", "minimal" or "playful".
             style_preset: "flat", "3d", "outline" or "filled".
             size_preset: "small", "standard" or "large"; the nearest size that the model takes.
-            reference: Pictures to go by, such as an earlier asset of the same set.
-            intent_id: As in `generate`; with `n`, the pictures are named by it with "/1" and so on.
-            on_progress: As in `generate`; its `position` tells which picture it is about.
+            reference: Images to go by, such as an earlier asset of the same set.
+            intent_id: As in `generate`; with `n`, the images are named by it with "/1" and so on.
+            on_progress: As in `generate`; its `position` says which image it is about.
             **options: See `Options`.
 
         Returns:
-            The picture; with `n`, results in order, an error where one failed.
+            The image; with `n`, results in order, an error where one failed.
 
         Raises:
             OptionError: A value is not one of the preset's; nothing was sent.
@@ -372,20 +372,20 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         on_progress: OnProgress | None = None,
     ) -> Analysis:
         """
-        Have a picture looked at: one request to the mainline model that draws nothing.
+        Analyze an image: one request to the mainline model, which draws nothing.
 
         Args:
-            image: The picture, as for `edit`.
-            goals: What it is to be, if it should be looked at with something in mind.
-            model: The mainline model that looks; left out, the session's or studio's choice.
+            image: The image, as for `edit`.
+            goals: What the image is for, if it is to be judged by that.
+            model: The mainline model that analyzes; left out, the session's or studio's choice.
             on_progress: As in `generate`.
 
         Returns:
-            What was found, the most severe first.
+            The findings, the most severe first.
 
         Raises:
-            PictureError: There is no picture, or it cannot be used; nothing was sent.
-            ReplyError: The answer is not in the form that was asked for.
+            PictureError: There is no image, or it cannot be used; nothing was sent.
+            ReplyError: The response does not have the requested form.
             ImageSessionError: As for `generate`.
         """
         request = workflows.build_analysis(goals, image, model)
@@ -402,23 +402,23 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         **options: Unpack[ImproveParams],
     ) -> Improvement[ImageT]:
         """
-        Have a picture looked at, then mended: two requests.
+        Analyze an image, then edit it: two requests.
 
         Args:
             goals: What it is to become, such as "more contrast, fit for a shop window".
-            image: The picture, as for `edit`.
+            image: The image, as for `edit`.
             preserve_elements: What must stay as it is.
-            intent_id: As in `generate`. Given from the library, nothing is looked at again, and
-                what was found is told with the picture's own turn.
+            intent_id: As in `generate`. An image from the library is not analyzed again; its
+                findings come with the image's own turn.
             on_progress: As in `generate`.
             **options: See `Options`.
 
         Returns:
-            What was found, and the picture that came of the edit that was planned from it.
+            The findings, and the image of the edit that was planned from them.
 
         Raises:
-            PictureError: There is no picture, or it cannot be used; nothing was sent.
-            ImageSessionError: As for `generate`. What was found is kept even if the edit fails.
+            PictureError: There is no image, or it cannot be used; nothing was sent.
+            ImageSessionError: As for `generate`. The findings are kept even if the edit fails.
         """
         request = workflows.build_request(goals, options, ImproveParams)
         workflow = workflows.improve_at(
@@ -444,7 +444,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         **options: Unpack[OptionKeywords],
     ) -> Estimate:
         """
-        Tell what a picture could cost, before anything is sent; on a session, as its next turn.
+        Estimate what an image could cost, before anything is sent; on a session, as its next turn.
 
         Args:
             prompt: As for `generate`.
@@ -452,7 +452,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             reference: As for `generate`.
             mask: As for `generate`.
             partial_images: As for `stream`.
-            n: How many such pictures.
+            n: How many such images.
             batch: Whether they are made in a batch, at half the price; on a studio alone.
             **options: See `Options`; naming quality and size narrows the range.
 

@@ -29,7 +29,7 @@ _LABEL = 40
 @attrs.frozen(eq=False, repr=False)
 class ImageFacts(Generic[AnyRuntime]):
     """
-    A picture in the library, and what is known of it.
+    An image in the library, and what is known of it.
 
     Its facts are at hand; `bytes` and `open` read its file, which takes milliseconds.
     """
@@ -41,7 +41,7 @@ class ImageFacts(Generic[AnyRuntime]):
     @property
     def record(self) -> ImageRecord:
         """
-        The facts of the picture alone, without its turn.
+        The facts of the image alone, without its turn.
         """
         return self.turn.images[self.position]
 
@@ -90,14 +90,14 @@ class ImageFacts(Generic[AnyRuntime]):
     @property
     def prompt(self) -> str:
         """
-        What was asked.
+        The prompt, as the caller wrote it.
         """
         return self.turn.prompt
 
     @property
     def revised_prompt(self) -> str | None:
         """
-        What the mainline model told the image model, if the provider says.
+        The prompt that the mainline model wrote for the image model, if the provider says.
         """
         return self.record.revised_prompt
 
@@ -132,22 +132,22 @@ class ImageFacts(Generic[AnyRuntime]):
     @property
     def parents(self) -> tuple[str, ...]:
         """
-        The ids of the kept pictures that it came from.
+        The ids of the kept images that it came from.
         """
         return self.turn.parents
 
     @property
     def cost(self) -> Cost | None:
         """
-        What its turn cost, all of the turn's pictures together; None if nothing was asked of a
-        provider for it. Offline it is what the same usage would cost, and nothing is billed.
+        What its turn cost, all of the turn's images together; None if no provider made
+        it. Offline it is what the same usage would cost, and nothing is billed.
         """
         return self.turn.cost
 
     @property
     def metadata(self) -> dict[str, Any]:
         """
-        All that is recorded of it, as it stands in the file beside it.
+        All that is recorded of it, as in the metadata file beside it.
         """
         return self._runtime.library.metadata(self.turn, self.position)
 
@@ -201,16 +201,16 @@ class ImageFacts(Generic[AnyRuntime]):
 
     def preview(self, *, max_side: int = 768, max_bytes: int = 75_000) -> Preview | None:
         """
-        Make it small enough to be shown where a whole picture is too large.
+        Make it small enough to be shown where a whole image is too large.
 
         Args:
             max_side: Its longer edge in pixels, at most.
             max_bytes: Its bytes, at most.
 
         Returns:
-            Its first frame as a JPEG, or as a WebP where pixels are transparent; the picture
+            Its first frame as a JPEG, or as a WebP where pixels are transparent; the image
             itself where that is small enough. None for an SVG, which has no pixels, and where so
-            few bytes hold no picture.
+            few bytes hold no image.
 
         Raises:
             PictureError: The file is gone.

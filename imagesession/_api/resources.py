@@ -94,7 +94,7 @@ class ImagesResource:
         before: SavedImage | str | None = None,
     ) -> tuple[SavedImage, ...]:
         """
-        Return a page of the library's pictures, the latest first.
+        Return a page of the library's images, the latest first.
 
         Args:
             session: Only those of this session: itself, its id, or its name.
@@ -105,11 +105,11 @@ class ImagesResource:
             since: Only those of this day or time, or later; days begin at midnight UTC.
             until: Only those of this day, or before this time.
             limit: At most so many.
-            before: Only those older than this picture, or the picture of this id: the last of one
+            before: Only those older than this image, or the image of this id: the last of one
                 page gives the next.
 
         Raises:
-            CallError: An argument is not of its form.
+            CallError: An argument is not valid.
             NotFoundError: There is no such session; the error names some that exist.
         """
         query = queries.image_query(
@@ -121,7 +121,7 @@ class ImagesResource:
 
     def get(self, image_id: str) -> SavedImage:
         """
-        Return a picture by its id.
+        Return an image by its id.
 
         Raises:
             NotFoundError: There is none; the error names the latest ones.
@@ -132,7 +132,7 @@ class ImagesResource:
 
     def find(self, *, idempotency_key: str) -> SavedImage | None:
         """
-        Return the picture that was made under a key of your own; None if there is none.
+        Return the image that was made under a key of your own; None if there is none.
 
         Args:
             idempotency_key: What was given as `intent_id` to `generate` or another verb.
@@ -146,7 +146,7 @@ class ImagesResource:
 
     def import_file(self, image: ImageInput, *, prompt: str | None = None) -> SavedImage:
         """
-        Store a copy of a picture from elsewhere in the library.
+        Store a copy of an image from elsewhere in the library.
 
         Args:
             image: A path, bytes, an open file or a PIL image. PNG, JPEG, WebP, GIF and SVG are
@@ -154,7 +154,7 @@ class ImagesResource:
             prompt: What it shows; left out, what the metadata beside it says.
 
         Raises:
-            PictureError: It is no picture.
+            PictureError: It is no image.
         """
         turn = self._runtime.do(promotion.bring_in(to_source(image), prompt))
         return SavedImage(turn, 0, self._runtime)
@@ -178,7 +178,7 @@ class ModelsResource:
 
         Raises:
             OptionError: There is no such kind.
-            ImageSessionError: The provider was asked and did not answer.
+            ImageSessionError: The provider did not answer.
         """
         return self._runtime.do(reports.models(self._runtime.terms, kind, live=live))
 
@@ -214,11 +214,11 @@ class RequestsResource:
         Have the provider stop a request that is under way, in whichever program.
 
         Args:
-            turn_id: The turn's id: `pending` tells it, and `OutcomeUnknownError.turn_id`.
+            turn_id: The turn's id, from `pending` or from `OutcomeUnknownError.turn_id`.
 
         Returns:
-            What became of it: a picture, if it was finished already; failed, if it was stopped;
-            left, if a running program is at it, which will be told.
+            What became of it: an image, if it was finished already; failed, if it was stopped;
+            left, if a running program waits for it, which then learns of it.
 
         Raises:
             NotFoundError: No such request is under way.

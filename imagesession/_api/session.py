@@ -65,7 +65,7 @@ class SessionFacts:
     @property
     def description(self) -> str:
         """
-        What it is about; the model is told it with every turn.
+        What it is about; it goes to the model with every turn.
         """
         return self._record.description
 
@@ -93,13 +93,13 @@ class SessionFacts:
 @attrs.frozen(eq=False, repr=False)
 class SavedImage(ImageFacts[Desk]):
     """
-    A picture in the library, and what is known of it.
+    An image in the library, and what is known of it.
 
     Its facts are at hand; `bytes` and `open` read its file, which takes milliseconds.
 
     Attributes:
         turn: The turn that brought it.
-        position: Its place among that turn's pictures, from 0.
+        position: Its place among that turn's images, from 0.
     """
 
     def session(self) -> ImageSession:
@@ -114,7 +114,7 @@ class SavedImage(ImageFacts[Desk]):
 
     def lineage(self) -> tuple[SavedImage, ...]:
         """
-        Return the pictures that led to it, the first one first and itself last.
+        Return the images that led to it, the first one first and itself last.
         """
         if self.turn.session is None:
             return (self,)
@@ -122,16 +122,16 @@ class SavedImage(ImageFacts[Desk]):
 
     def branch(self, name: str | None = None) -> ImageSession:
         """
-        Start another line of its session from here.
+        Start another branch of its session from here.
 
         Args:
-            name: What to call the line; numbered when left out.
+            name: The branch's name; numbered when left out.
 
         Returns:
-            The session on the new branch; what it generates next refines this picture.
+            The session on the new branch; what it generates next refines this image.
 
         Raises:
-            CallError: The name is taken, or the picture is a one-shot.
+            CallError: The name is taken, or the image is a one-shot.
         """
         return self.session().branch(name, at=self)
 
@@ -144,7 +144,7 @@ class SavedImage(ImageFacts[Desk]):
         **options: Unpack[GenerateParams],
     ) -> SavedImage:
         """
-        Refine this picture, on a new branch, whatever came after it.
+        Refine this image, on a new branch, whatever came after it.
 
         Takes and raises the same as `ImageSession.generate`.
         """
@@ -154,12 +154,12 @@ class SavedImage(ImageFacts[Desk]):
 @attrs.frozen(eq=False, repr=False)
 class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
     """
-    A conversation that makes pictures: every prompt refines what came before.
+    A conversation that makes images: every prompt refines what came before.
 
     Made by `Studio.session`, found again by `Studio.open`.
 
     Attributes:
-        branch_name: The line that it is on.
+        branch_name: The branch that it is on.
     """
 
     _runtime: Desk
@@ -175,8 +175,8 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         **options: Unpack[OptionKeywords],
     ) -> ImageSession:
         """
-        Change what the session is called, what it is about, or what its turns ask for from now
-        on: its model too.
+        Change the session's name, its description, or the options of its next turns, such as the
+        model.
 
         Args:
             name: A new label; left out, it stays.
@@ -200,18 +200,18 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
 
     def branch(self, name: str | None = None, *, at: ImageOrTurn | None = None) -> ImageSession:
         """
-        Start another line of this session.
+        Start another branch of this session.
 
         Args:
-            name: What to call the line; numbered when left out.
-            at: Where it starts: a picture, a turn, or the id of either; the head when left out.
+            name: The branch's name; numbered when left out.
+            at: Where it starts: an image, a turn, or the id of either; the head when left out.
 
         Returns:
             The session on the new branch. This one stays on its own.
 
         Raises:
-            CallError: The name is taken, or the turn brought no picture.
-            NotFoundError: The session has no such turn or picture.
+            CallError: The name is taken, or the turn brought no image.
+            NotFoundError: The session has no such turn or image.
         """
         start = None if at is None else id_of(at)
         flow = sessions.branch_off(self.id, start, self.branch_name, name)
@@ -225,7 +225,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
             steps: How many turns.
 
         Returns:
-            The picture that the next prompt refines; None at the start.
+            The image that the next prompt refines; None at the start.
 
         Raises:
             CallError: There are fewer turns than that.
@@ -240,7 +240,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
             steps: How many turns.
 
         Returns:
-            The picture that the next prompt refines.
+            The image that the next prompt refines.
 
         Raises:
             CallError: Fewer turns than that were undone since the last one grew.
@@ -252,21 +252,21 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         Set this branch's head on any turn of the session.
 
         Args:
-            target: A picture, a turn, or the id of either.
+            target: An image, a turn, or the id of either.
 
         Returns:
-            The picture that the next prompt refines.
+            The image that the next prompt refines.
 
         Raises:
-            NotFoundError: The session has no such turn or picture.
-            CallError: The turn brought no picture.
+            NotFoundError: The session has no such turn or image.
+            CallError: The turn brought no image.
         """
         flow = sessions.checkout(self.id, self.branch_name, id_of(target))
         return self._head_image(self._runtime.do(flow))
 
     def head(self) -> SavedImage | None:
         """
-        Return the picture that the next prompt refines; None at the start.
+        Return the image that the next prompt refines; None at the start.
         """
         place = self._runtime.do(sessions.locate(self.id, self.branch_name))
         return self._head_image(place.head)
@@ -285,26 +285,26 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
 
     def images(self) -> tuple[SavedImage, ...]:
         """
-        Return all pictures of all branches, the oldest first.
+        Return all images of all branches, the oldest first.
         """
         return tuple(image for turn in self.turns() for image in self._images_of(turn))
 
     def lineage(self, target: ImageOrTurn) -> tuple[SavedImage, ...]:
         """
-        Return the pictures that led to one, the first one first and itself last.
+        Return the images that led to one, the first one first and itself last.
 
         Args:
-            target: A picture, a turn, or the id of either.
+            target: An image, a turn, or the id of either.
 
         Raises:
-            NotFoundError: The session has no such turn or picture.
+            NotFoundError: The session has no such turn or image.
         """
         path = self._runtime.do(self._lineage(target))
         return tuple(self._wrap(turn) for turn in path if turn.images)
 
     def status(self) -> SessionStatus:
         """
-        Return where the session stands: active, idle or closed, what it brought and what it cost.
+        Return the session's status: active, idle or closed, how many images, and the cost.
         """
         return self._runtime.do(reports.status(self.id, self.branch_name, self._runtime.terms))
 
@@ -320,7 +320,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         """
         Write the whole session into a folder, or into a zip where the path ends in .zip.
 
-        It holds a transcript to read, every picture to the byte with its metadata beside it, and
+        It holds a transcript to read, every image to the byte with its metadata beside it, and
         the records with which `SessionsResource.import_archive` brings the session back.
 
         Args:
@@ -361,14 +361,14 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         font: str | os.PathLike[str] | None = None,
     ) -> Path:
         """
-        Draw all pictures of the session on a sheet, numbered as `images` has them, for a chat or
+        Draw all images of the session on a sheet, numbered as `images` has them, for a chat or
         for print.
 
         Args:
             path: The sheet, ending in .png, .jpg or .pdf; an earlier sheet there is replaced. Left
                 out, it is a PNG in the current folder.
-            columns: How many pictures stand side by side, 1 to 12; left out, as many as suit.
-            captions: Whether what was asked, size and cost stand beneath each picture.
+            columns: How many images stand side by side, 1 to 12; left out, as many as suit.
+            captions: Whether prompt, size and cost are beneath each image.
             paper: "a4" or "letter", at 300 dpi. Left out, the sheet is as high as it must be; a
                 PDF is on A4, and has as many pages as it takes.
             font: The file of a typeface, for scripts that none on this machine has.
@@ -377,7 +377,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
             The path in full.
 
         Raises:
-            CallError: An argument is not of its form, there are no pictures, or too many for one
+            CallError: An argument is not valid, there are no images, or too many for one
                 page.
             DiskError: Something other than a contact sheet is there, or it cannot be written.
         """

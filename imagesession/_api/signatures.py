@@ -16,7 +16,7 @@ Class = TypeVar("Class", bound=type)
 
 class _Inherited:
     """
-    Stands in signatures for: the session's choice, then the studio's, then the default.
+    The default of an option in signatures: what the session says, else the studio, else the option.
     """
 
     def __repr__(self) -> str:
@@ -64,7 +64,7 @@ def expand_signature(keywords: type[Any], **defaults: object) -> Callable[[Verb]
 def public_base(kind: Class) -> Class:
     """
     Let a base class of public ones look like a part of them, in `help()` and in Python's own
-    errors: "generate() missing 1 required positional argument" names no class that users know not.
+    errors: "generate() missing 1 required positional argument" names no class that is not public.
     """
     kind.__module__ = "imagesession"
     for member in vars(kind).values():

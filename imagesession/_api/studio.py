@@ -64,10 +64,10 @@ if TYPE_CHECKING:
 
 class Studio(GenerationVerbs[SavedImage]):
     """
-    The way in: makes pictures and sessions, finds them again, and knows where they are kept.
+    The way in: makes images and sessions, finds them again, and knows where they are kept.
 
     Args:
-        library: The folder where pictures are kept. Left out, it is the environment variable
+        library: The folder where images are kept. Left out, it is the environment variable
             IMAGESESSION_LIBRARY, or `imagesession` in the user's Pictures folder.
         api_key: Left out, it is the environment variable OPENAI_API_KEY.
         base_url: For servers that speak OpenAI's protocol. Left out, it is the environment
@@ -77,24 +77,24 @@ class Studio(GenerationVerbs[SavedImage]):
         provider_state: What the provider keeps of a turn. "responses": the response, for 30 days
             or longer; the next turn names it, in some hundred bytes, from any program.
             "conversation": the items of a conversation, until it is deleted; a program that is
-            killed before it knows a response's id finds the picture there. "none": nothing
+            killed before it knows a response's id finds the image there. "none": nothing
             (`store=false`, for zero data retention); history goes along from the library.
-        remember: How many earlier turns the model is told of at most; None for all. Each of them
+        remember: How many earlier turns go to the model at most; None for all. Each of them
             is billed again with every turn.
         max_sessions: How many sessions may be active at once.
         idle_after: Seconds after which a session in which nothing happens counts as idle: it is
             no longer active, and becomes so again when it goes on.
-        timeout: Seconds for a picture in all: after that it is no longer waited for, and looked
-            up later by `recover`.
-        patience: Seconds for which to ask again while the provider turns requests away before
-            doing any work (too many at once, overloaded, unreachable), up to five times. What it
-            says of how long to wait is obeyed, by all programs that use this library. 0 raises
-            the error at once.
+        timeout: Seconds for an image in all: after that the call gives up, and `recover` finds
+            the image later.
+        patience: Seconds for which requests are retried, up to five times, while the provider
+            rejects them before doing any work (too many at once, overloaded, unreachable). How
+            long it says to wait is obeyed, by all programs that use this library. 0 raises the
+            error at once.
         images_per_minute: How many requests all programs on this library may send a minute,
             evenly spaced; what your account's limit says.
         max_in_flight: How many requests all programs on this library may have under way at once;
             others wait for their turn, up to `timeout`. None for no limit.
-        **options: What is asked of every picture, unless a session or call says otherwise; see
+        **options: The options of every image, unless a session or call says otherwise; see
             `Options`.
 
     Raises:
@@ -142,11 +142,11 @@ class Studio(GenerationVerbs[SavedImage]):
         """
         Make a studio that needs no key and no network: sketches are drawn on this computer.
 
-        They pass through the same client and the same protocol as a model's pictures, so that
+        They pass through the same client and the same protocol as a model's images, so that
         programs can be tried and tested with it; they are not a model's work.
 
         Args:
-            library: The folder where pictures are kept. Left out, it is as for a `Studio`, but
+            library: The folder where images are kept. Left out, it is as for a `Studio`, but
                 `imagesession offline` in the Pictures folder, apart from those that were paid for.
             provider: An `imagesession.testing.OfflineProvider` of your own.
             **options: As for a `Studio`.
@@ -183,14 +183,14 @@ class Studio(GenerationVerbs[SavedImage]):
     @property
     def library(self) -> Path:
         """
-        The folder where pictures are kept.
+        The folder where images are kept.
         """
         return self._runtime.library.layout.root
 
     @property
     def provider(self) -> str:
         """
-        Who makes the pictures, in words.
+        The provider that makes the images, in words.
         """
         return self._runtime.provider
 
@@ -204,14 +204,14 @@ class Studio(GenerationVerbs[SavedImage]):
     @property
     def images(self) -> ImagesResource:
         """
-        The pictures of the library: `list`, `get`, `find` and `import_file`.
+        The images of the library: `list`, `get`, `find` and `import_file`.
         """
         return ImagesResource(self._runtime)
 
     @property
     def batches(self) -> BatchesResource:
         """
-        Pictures at half the price, made within a day: `create`, `list` and `get`.
+        Images at half the price, made within a day: `create`, `list` and `get`.
         """
         from imagesession._api.batch import BatchesResource  # noqa: PLC0415 - not everybody has one
 
@@ -246,16 +246,16 @@ class Studio(GenerationVerbs[SavedImage]):
         Start a session.
 
         Args:
-            description: What it is about; the model is told it with every turn.
+            description: What it is about; it goes to the model with every turn.
             name: A label to find it by.
-            resume: Whether to go on with the session of that name, if there is one, as it is.
+            resume: Whether to continue the session of that name, if there is one, as it is.
             provider_state: What the provider keeps of its turns; left out, what the studio says.
             remember: How many earlier turns go along with a new one at most; left out, what the
                 studio says.
-            **options: What every turn asks for unless it says otherwise; see `Options`.
+            **options: The options of every turn, unless it says otherwise; see `Options`.
 
         Raises:
-            CallError: provider_state or remember are not of their form.
+            CallError: provider_state or remember is not valid.
             OptionError: An option is not one, or its value is not one that it takes.
             MaxSessionsReached: As many sessions are active as are allowed; it names the idlest.
         """
@@ -272,8 +272,8 @@ class Studio(GenerationVerbs[SavedImage]):
 
         Args:
             wanted: Its id, or its name if only one has it.
-            branch: The line to go on with.
-            reopen: Whether to go on with one that was closed.
+            branch: The branch to continue.
+            reopen: Whether to continue one that was closed.
 
         Raises:
             NotFoundError: There is no such session or branch; the error names some that exist.
@@ -291,22 +291,22 @@ class Studio(GenerationVerbs[SavedImage]):
         **options: Unpack[OptionKeywords],
     ) -> ImageSession:
         """
-        Start a session from a picture: what it generates first refines that picture.
+        Start a session from an image: what it generates first refines that image.
 
         Args:
-            image: A picture of the library, its id, or any picture from elsewhere, with or
+            image: An image of the library, its id, or any image from elsewhere, with or
                 without the metadata of this library or of older tools beside it.
-            description: What the session is about; left out, what the picture was asked to be.
+            description: What the session is about; left out, the prompt of the image.
             name: A label to find it by.
-            **options: What every turn asks for unless it says otherwise; see `Options`.
+            **options: The options of every turn, unless it says otherwise; see `Options`.
 
         Returns:
-            The session, whose head is the picture. A one-shot's prompt, revised prompt and
+            The session, whose head is the image. A one-shot's prompt, revised prompt and
             provider's context are carried over.
 
         Raises:
-            PictureError: It is no picture.
-            NotFoundError: There is no picture of that id.
+            PictureError: It is no image.
+            NotFoundError: There is no image of that id.
             MaxSessionsReached: As many sessions are active as are allowed.
         """
         terms = self._runtime.terms
@@ -327,7 +327,7 @@ class Studio(GenerationVerbs[SavedImage]):
         **options: Unpack[OptionKeywords],
     ) -> Results[SavedImage]:
         """
-        Make many pictures: several at a time, in order, each with its own end.
+        Make many images: several at a time, in order, each with its own end.
 
         Args:
             requests: Prompts or `Job`s. Given as a mapping, its keys name them: run again with the
@@ -337,15 +337,15 @@ class Studio(GenerationVerbs[SavedImage]):
                 What is given from the library does not count.
             progress: Whether to show a bar on standard error; left out, one is shown in a
                 terminal or notebook.
-            on_progress: As in `generate`; its `position` tells which picture it is about.
-            **options: What every job asks for unless it says otherwise; see `Options`.
+            on_progress: As in `generate`; its `position` says which image it is about.
+            **options: The options of every job, unless it says otherwise; see `Options`.
 
         Returns:
-            The pictures in the order of the jobs; where one failed, its error stands in its
+            The images in the order of the jobs; where one failed, its error is in its
             place, and the others go on.
 
         Raises:
-            CallError: An argument is not of its form; nothing was sent.
+            CallError: An argument is not valid; nothing was sent.
         """
         plan = bulk.plan_bulk(
             requests, options, self._runtime.terms,
@@ -365,14 +365,14 @@ class Studio(GenerationVerbs[SavedImage]):
 
     def recover(self, *, timeout: float = 30.0) -> Recovery[SavedImage]:
         """
-        Settle what was asked and not settled: by programs that were stopped, or calls that gave up.
+        Settle requests without an end: of programs that were stopped, or calls that gave up.
 
-        Nothing is sent again: pictures are looked up by the provider's ids, which is free. What
-        running programs are at is left to them. A studio does this by itself, without waiting,
-        before it first asks for a picture.
+        Nothing is sent again: images are looked up by the provider's ids, which is free. Requests
+        of running programs are left to them. A studio does this by itself, without waiting,
+        before its first request.
 
         Args:
-            timeout: Seconds to wait, in all, for pictures that are not finished yet.
+            timeout: Seconds to wait, in all, for images that are not finished yet.
 
         Raises:
             AccessError: There is no key, or it may not do this.
@@ -390,7 +390,7 @@ class Studio(GenerationVerbs[SavedImage]):
         session: ImageSession | str | None = None,
     ) -> Spending:
         """
-        Tell what was spent on this library, from the usage that its providers reported, and
+        Return what was spent on this library, from the usage that its providers reported, and
         what the budget leaves.
 
         Args:
@@ -400,7 +400,7 @@ class Studio(GenerationVerbs[SavedImage]):
             session: Only for this session: itself, its id, or its name.
 
         Raises:
-            CallError: An argument is not of its form.
+            CallError: An argument is not valid.
             NotFoundError: There is no such session; the error names some that exist.
         """
         query = queries.spending_query(group_by, since, until, id_or_name(session))
@@ -408,23 +408,23 @@ class Studio(GenerationVerbs[SavedImage]):
 
     def stats(self) -> StudioStats:
         """
-        Tell how the library stands, in numbers.
+        Return figures of the library: sessions, images, turns and dollars.
         """
         root = str(self._runtime.library.layout.root)
         return self._runtime.do(reports.stats(self._runtime.terms, self._runtime.provider, root))
 
     def doctor(self, *, verify: bool = False, online: bool = False) -> Checkup:
         """
-        Look whether everything is as it should be: the library, this machine, the key and the
+        Check that everything is as it should be: the library, this machine, the key and the
         models. Nothing is changed and nothing is paid for.
 
         Args:
-            verify: Whether to read every picture and compare it with its record, which takes a
+            verify: Whether to read every image and compare it with its record, which takes a
                 second for every gigabyte or so.
             online: Whether to ask the provider for its models; free, and needs the network.
 
         Returns:
-            What was found, and what to do about it; print it to read it.
+            The results of all checks, and what to do about them; print it to read it.
         """
         from imagesession._plan import checkup  # noqa: PLC0415 - hardly ever needed
 
@@ -437,8 +437,8 @@ class Studio(GenerationVerbs[SavedImage]):
         """
         Write a page of all that the library holds, to look at in any browser.
 
-        It shows sessions as trees, searches and filters, and lays two pictures of a line over
-        each other. It is one file that needs no network; thumbnails are in it, and the pictures
+        It shows sessions as trees, searches and filters, and lays two images of a line over
+        each other. It is one file that needs no network; thumbnails are in it, and the images
         themselves are shown from where they lie.
 
         Args:
@@ -455,7 +455,7 @@ class Studio(GenerationVerbs[SavedImage]):
 
     def close(self) -> None:
         """
-        Close the connections to the provider. Pictures and sessions stay; nothing need be saved.
+        Close the connections to the provider. Images and sessions stay; nothing need be saved.
         """
         made = self._connection.close()
         if made is not None:

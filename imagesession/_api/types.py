@@ -91,16 +91,16 @@ class UIAssetParams(GenerateParams, total=False):
 
 PRODUCT_DEFAULTS = {"background_type": "white", "angle": "front", "lighting": "studio"}
 UI_ASSET_DEFAULTS = {"theme": "modern", "style_preset": "flat", "size_preset": "standard"}
+_IMPROVE_DEFAULTS: dict[str, object] = {"intent_id": None, "on_progress": None}
+_GENERATE_DEFAULTS: dict[str, object] = {"reference": (), **_IMPROVE_DEFAULTS}
 
-_request: dict[str, object] = {"intent_id": None, "on_progress": None}
-_generate: dict[str, object] = {"reference": (), **_request}
 takes_options = expand_signature(OptionKeywords)
-takes_improve_params = expand_signature(ImproveParams, **_request)
-takes_generate_params = expand_signature(GenerateParams, **_generate)
-takes_variation_params = expand_signature(VariationParams, image=None, **_generate)
-takes_preset_params = expand_signature(PresetParams, params=None, **_generate)
-takes_product_params = expand_signature(ProductParams, **PRODUCT_DEFAULTS, **_generate)
-takes_ui_asset_params = expand_signature(UIAssetParams, **UI_ASSET_DEFAULTS, **_generate)
+takes_improve_params = expand_signature(ImproveParams, **_IMPROVE_DEFAULTS)
+takes_generate_params = expand_signature(GenerateParams, **_GENERATE_DEFAULTS)
+takes_variation_params = expand_signature(VariationParams, image=None, **_GENERATE_DEFAULTS)
+takes_preset_params = expand_signature(PresetParams, params=None, **_GENERATE_DEFAULTS)
+takes_product_params = expand_signature(ProductParams, **PRODUCT_DEFAULTS, **_GENERATE_DEFAULTS)
+takes_ui_asset_params = expand_signature(UIAssetParams, **UI_ASSET_DEFAULTS, **_GENERATE_DEFAULTS)
 
 
 def own_keywords(params: type[ImproveParams]) -> frozenset[str]:

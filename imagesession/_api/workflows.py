@@ -217,11 +217,11 @@ def plan_variations(
     variations.check_count("n", count)
     request, place = yield from resolve_request(call, terms, head)
     yield from plan_order(request, terms, (yield from Begin()), place)
-    requests = _number(request, count)
+    requests = _numbered(request, count)
     return [flows.generate(each, terms, place) for each in requests]
 
 
-def _number(request: Wish, count: int) -> Iterator[Wish]:
+def _numbered(request: Wish, count: int) -> Iterator[Wish]:
     for number in range(1, count + 1):
         yield attrs.evolve(
             request,

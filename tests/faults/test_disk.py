@@ -479,7 +479,7 @@ def test_a_real_disk_is_read_only(small_disk: Path, provider: OfflineProvider) -
     """
     library = small_disk / "library"
     program = "import sys, imagesession as i; s = i.Studio.offline(sys.argv[1]); s.session('x')"
-    program += ".generate('a teapot'); s.images()"
+    program += ".generate('a teapot'); s.images.list()"
     subprocess.run([sys.executable, "-c", program, str(library)], check=True)
     subprocess.run([_tool("mount"), "-o", "remount,ro", str(small_disk)], check=True)
     with Studio.offline(library, provider=provider) as studio:

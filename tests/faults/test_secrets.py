@@ -210,9 +210,9 @@ def reachable(studio: Any) -> Iterator[object]:
     """
     plain = studio.inner if isinstance(studio, Awaited) else studio
     session = studio.open("shop")
-    desk = plain._desk  # noqa: SLF001 - it may be printed by whoever looks for a fault
-    yield from (plain, session, desk, desk.connect, desk.connect.made, desk.library, desk.terms)
-    made: object = desk.connect.made
+    runtime = plain._runtime  # noqa: SLF001 - it may be printed by whoever looks for a fault
+    yield from (plain, session, runtime, runtime.connect, runtime.connect.made, runtime.library, runtime.terms)
+    made: object = runtime.connect.made
     yield from list[object](vars(made).values())
     yield from studio.images.list()
 
