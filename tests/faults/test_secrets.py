@@ -211,7 +211,15 @@ def reachable(studio: Any) -> Iterator[object]:
     plain = studio.inner if isinstance(studio, Awaited) else studio
     session = studio.open("shop")
     runtime = plain._runtime  # noqa: SLF001 - it may be printed by whoever looks for a fault
-    yield from (plain, session, runtime, runtime.connect, runtime.connect.made, runtime.library, runtime.terms)
+    yield from (
+        plain,
+        session,
+        runtime,
+        runtime.connect,
+        runtime.connect.made,
+        runtime.library,
+        runtime.terms,
+    )
     made: object = runtime.connect.made
     yield from list[object](vars(made).values())
     yield from studio.images.list()
