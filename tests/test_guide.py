@@ -125,7 +125,7 @@ def test_every_collection_is_told_of(name: str) -> None:
     """
     Every verb of a studio's collections stands there with all its parameters.
     """
-    kind = type(getattr(Studio.offline(), name))
+    kind: type[Any] = type(getattr(Studio.offline(), name))
     for verb, member in inspect.getmembers(kind, inspect.isfunction):
         if not verb.startswith("_"):
             calls = re.findall(rf"`studio\.{name}\.{verb}\(([^`]*)\)`", GUIDE)

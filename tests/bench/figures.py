@@ -158,7 +158,7 @@ def lateness() -> Iterator[Figure]:
     def late(latency: float) -> float:
         with working_folder() as folder, served((1024, 1024), 0.1, latency) as url:
             studio = Studio(folder, api_key="x", base_url=url)
-            studio._connect()  # noqa: SLF001 - its time is not the request's
+            studio._connect()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - not of the request
             taken = seconds_of(lambda: studio.generate("a teapot"))
             studio.close()
             return taken - latency
