@@ -13,10 +13,10 @@ import attrs
 from imagesession._api.async_generation import AsyncGenerationVerbs
 from imagesession._api.image import ImageFacts
 from imagesession._api.session import ImageOrTurn, Paper, SessionFacts, id_of
-from imagesession._api.types import GenerateParams, ImageInput, takes_generate_params, takes_options
+from imagesession._api.types import GenerateParams, SessionParams, takes_keywords
+from imagesession._api.workflows import session_settings
 from imagesession._drive.desk import AsyncDesk
 from imagesession._model.costs import Cost
-from imagesession._model.options import OptionKeywords
 from imagesession._model.reports import SessionStatus
 from imagesession._model.tree import Tree
 from imagesession._model.turns import Turn
@@ -25,9 +25,6 @@ from imagesession._show import gallery
 
 if TYPE_CHECKING:
     from typing import Unpack
-
-    from imagesession._model.turns import ProviderState
-    from imagesession._pixels.masks import Mask
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -61,19 +58,13 @@ class AsyncSavedImage(ImageFacts[AsyncDesk]):
         """
         return await (await self.session()).branch(name, at=self)
 
-    @takes_generate_params
-    async def refine(
-        self,
-        prompt: str,
-        *,
-        mask: ImageInput | Mask | None = None,
-        **options: Unpack[GenerateParams],
-    ) -> AsyncSavedImage:
+    @takes_keywords(GenerateParams)
+    async def refine(self, prompt: str, **options: Unpack[GenerateParams]) -> AsyncSavedImage:
         """
         Same as `SavedImage.refine`, but awaits.
         """
         branch = await self.branch()
-        return await branch.generate(prompt, mask=mask, **options)
+        return await branch.generate(prompt, **options)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -87,22 +78,14 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
 
     _runtime: AsyncDesk
 
-    @takes_options
+    @takes_keywords(SessionParams)
     async def update(
-        self,
-        *,
-        name: str | None = None,
-        description: str | None = None,
-        provider_state: ProviderState | None = None,
-        remember: int | None = None,
-        **options: Unpack[OptionKeywords],
+        self, *, description: str | None = None, **options: Unpack[SessionParams]
     ) -> AsyncImageSession:
         """
         Same as `ImageSession.update`, but awaits.
         """
-        settings = sessions.SessionSettings(
-            name=name, options=options, provider_state=provider_state, remember=remember
-        )
+        settings = session_settings(options)
         flow = sessions.change(self.id, description, settings, self._runtime.terms)
         return attrs.evolve(self, record=await self._runtime.do(flow))
 

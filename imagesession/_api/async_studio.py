@@ -33,7 +33,7 @@ from imagesession._api.resources import (
     id_or_name,
     to_recovery_report,
 )
-from imagesession._api.types import ImageInput, takes_options
+from imagesession._api.types import ImageInput, SessionParams, takes_keywords
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
 from imagesession._drive.connection import AsyncClosing, Connection
 from imagesession._drive.desk import AsyncDesk
@@ -58,7 +58,6 @@ if TYPE_CHECKING:
 
     from imagesession._api.batch import AsyncBatchesResource
     from imagesession._model.progress import OnProgress
-    from imagesession._model.turns import ProviderState
     from imagesession._offline import OfflineProvider
 
 
@@ -181,24 +180,15 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         """
         return AsyncRequestsResource(self._runtime)
 
-    @takes_options
+    @takes_keywords(SessionParams)
     async def session(
-        self,
-        description: str,
-        *,
-        name: str | None = None,
-        resume: bool = False,
-        provider_state: ProviderState | None = None,
-        remember: int | None = None,
-        **options: Unpack[OptionKeywords],
+        self, description: str, *, resume: bool = False, **options: Unpack[SessionParams]
     ) -> AsyncImageSession:
         """
         Same as `Studio.session`, but awaits.
         """
         begin = sessions.resume if resume else sessions.start
-        settings = sessions.SessionSettings(
-            name=name, options=options, provider_state=provider_state, remember=remember
-        )
+        settings = workflows.session_settings(options)
         flow = begin(description, settings, self._runtime.terms)
         return AsyncImageSession(await self._runtime.do(flow), MAIN, self._runtime)
 
@@ -211,7 +201,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         record = await self._runtime.do(sessions.find(wanted, branch, reopen=reopen))
         return AsyncImageSession(record, branch, self._runtime)
 
-    @takes_options
+    @takes_keywords(OptionKeywords)
     async def promote(
         self,
         image: ImageInput,
@@ -228,7 +218,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         record = await self._runtime.do(workflow)
         return AsyncImageSession(record, MAIN, self._runtime)
 
-    @takes_options
+    @takes_keywords(OptionKeywords)
     async def map(
         self,
         requests: ImageRequests,

@@ -15,7 +15,7 @@ from imagesession._api.async_session import AsyncSavedImage, async_last_image
 from imagesession._api.bulk import ImageRequests, plan_batch
 from imagesession._api.session import SavedImage, last_image
 from imagesession._api.signatures import public_base
-from imagesession._api.types import takes_options
+from imagesession._api.types import takes_keywords
 from imagesession._api.workflows import ImageT, to_results
 from imagesession._drive.desk import AnyRuntime, AsyncDesk, Desk
 from imagesession._model.batches import BatchRecord, BatchStatus
@@ -226,7 +226,7 @@ class BatchesResource:
 
     _runtime: Desk
 
-    @takes_options
+    @takes_keywords(OptionKeywords)
     def create(
         self,
         requests: ImageRequests,
@@ -292,7 +292,7 @@ class AsyncBatchesResource:
 
     _runtime: AsyncDesk
 
-    @takes_options
+    @takes_keywords(OptionKeywords)
     async def create(
         self,
         requests: ImageRequests,

@@ -6,36 +6,28 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Generic, overload
-
-import attrs
+from typing import TYPE_CHECKING, Generic, overload
 
 from imagesession._api import workflows
 from imagesession._api.signatures import public_base
 from imagesession._api.types import (
+    STREAMED_PARTIALS,
     AssetType,
+    EditParams,
+    EstimateParams,
     GenerateParams,
     ImageInput,
-    ImageInputs,
     ImproveParams,
     PresetParams,
     ProductParams,
+    StreamParams,
     UIAssetParams,
     VariationParams,
-    takes_generate_params,
-    takes_improve_params,
-    takes_options,
-    takes_preset_params,
-    takes_product_params,
-    takes_ui_asset_params,
-    takes_variation_params,
-    to_source_or_none,
-    to_sources,
+    takes_keywords,
 )
 from imagesession._api.workflows import DEFAULT_CONCURRENCY, ImageT, PresetCall
 from imagesession._drive.desk import Desk
 from imagesession._model.analysis import Analysis, Improvement
-from imagesession._model.options import OptionKeywords
 from imagesession._model.partials import PartialImage
 from imagesession._model.results import Results
 from imagesession._model.turns import Turn
@@ -48,7 +40,6 @@ if TYPE_CHECKING:
 
     from imagesession._model.estimates import Estimate
     from imagesession._model.progress import OnProgress
-    from imagesession._pixels.masks import Mask
 
 
 @public_base
@@ -71,14 +62,8 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         Return the last image of a turn.
         """
 
-    @takes_generate_params
-    def generate(
-        self,
-        prompt: str,
-        *,
-        mask: ImageInput | Mask | None = None,
-        **options: Unpack[GenerateParams],
-    ) -> ImageT:
+    @takes_keywords(GenerateParams)
+    def generate(self, prompt: str, **options: Unpack[GenerateParams]) -> ImageT:
         """
         Make an image; on a session, one that continues the conversation.
 
@@ -107,19 +92,12 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             OutcomeUnknownError: The response was lost; the request is not sent again by itself.
             ImageSessionError: See `imagesession.errors` for all that can happen.
         """
-        request = workflows.build_request(prompt, options)
-        return self._generate(
-            attrs.evolve(request, mask=to_source_or_none(mask)), options.get("on_progress")
-        )
+        request = workflows.build_request(prompt, options, GenerateParams)
+        return self._generate(request, options.get("on_progress"))
 
-    @takes_generate_params
+    @takes_keywords(StreamParams, partial_images=STREAMED_PARTIALS)
     def stream(
-        self,
-        prompt: str,
-        *,
-        partial_images: int = 2,
-        mask: ImageInput | Mask | None = None,
-        **options: Unpack[GenerateParams],
+        self, prompt: str, **options: Unpack[StreamParams]
     ) -> Generator[PartialImage | ImageT, None, None]:
         """
         Make an image, and yield unfinished ones on the way.
@@ -140,26 +118,12 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         Yields:
             The unfinished images, then the one that is kept.
         """
-        request = attrs.evolve(
-            workflows.build_request(prompt, options),
-            mask=to_source_or_none(mask),
-            partial_images=partial_images,
-        )
+        request = workflows.build_stream(prompt, options)
         workflow = workflows.generate_at(request, self._runtime.terms, self._branch_head)
         return self._runtime.stream(workflow, self._wrap, options.get("on_progress"))
 
-    @takes_generate_params
-    def edit(
-        self,
-        prompt: str,
-        *,
-        image: ImageInput | None = None,
-        mask: ImageInput | Mask | None = None,
-        fit: bool = False,
-        keep_outside: bool = False,
-        markup: ImageInput | None = None,
-        **options: Unpack[GenerateParams],
-    ) -> ImageT:
+    @takes_keywords(EditParams)
+    def edit(self, prompt: str, **options: Unpack[EditParams]) -> ImageT:
         """
         Change an image.
 
@@ -188,16 +152,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             PictureError: There is no image, or it or its mask cannot be used; nothing was sent.
             ImageSessionError: As for `generate`.
         """
-        request = attrs.evolve(
-            workflows.build_request(prompt, options),
-            edits=True,
-            image=to_source_or_none(image),
-            mask=to_source_or_none(mask),
-            markup=to_source_or_none(markup),
-            fit=fit,
-            keep_outside=keep_outside,
-            kind="edit",
-        )
+        request = workflows.build_edit(prompt, options)
         return self._generate(request, options.get("on_progress"))
 
     @overload
@@ -210,7 +165,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         self, prompt: str = "", *, n: int, **options: Unpack[VariationParams]
     ) -> Results[ImageT]: ...
 
-    @takes_variation_params
+    @takes_keywords(VariationParams)
     def variations(
         self, prompt: str = "", *, n: int | None = None, **options: Unpack[VariationParams]
     ) -> ImageT | Results[ImageT]:
@@ -249,7 +204,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         self, name: str, subject: str, *, n: int, **options: Unpack[PresetParams]
     ) -> Results[ImageT]: ...
 
-    @takes_preset_params
+    @takes_keywords(PresetParams)
     def preset(
         self, name: str, subject: str, *, n: int | None = None, **options: Unpack[PresetParams]
     ) -> ImageT | Results[ImageT]:
@@ -286,7 +241,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         self, description: str, *, n: int, **options: Unpack[ProductParams]
     ) -> Results[ImageT]: ...
 
-    @takes_product_params
+    @takes_keywords(ProductParams)
     def product(
         self, description: str, *, n: int | None = None, **options: Unpack[ProductParams]
     ) -> ImageT | Results[ImageT]:
@@ -329,7 +284,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         self, asset_type: AssetType, description: str, *, n: int, **options: Unpack[UIAssetParams]
     ) -> Results[ImageT]: ...
 
-    @takes_ui_asset_params
+    @takes_keywords(UIAssetParams)
     def ui_asset(
         self,
         asset_type: AssetType,
@@ -392,14 +347,9 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         workflow = workflows.analyze_at(request, self._runtime.terms, self._branch_head)
         return self._runtime.do(workflow, on_progress)
 
-    @takes_improve_params
+    @takes_keywords(ImproveParams)
     def improve(
-        self,
-        goals: str,
-        *,
-        image: ImageInput | None = None,
-        preserve_elements: str = "",
-        **options: Unpack[ImproveParams],
+        self, goals: str, *, preserve_elements: str = "", **options: Unpack[ImproveParams]
     ) -> Improvement[ImageT]:
         """
         Analyze an image, then edit it: two requests.
@@ -422,26 +372,19 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         """
         request = workflows.build_request(goals, options, ImproveParams)
         workflow = workflows.improve_at(
-            attrs.evolve(request, image=to_source_or_none(image)),
-            preserve_elements,
-            self._runtime.terms,
-            self._branch_head,
+            request, preserve_elements, self._runtime.terms, self._branch_head
         )
         analysis, turn = self._runtime.do(workflow, options.get("on_progress"))
         return Improvement(analysis=analysis, image=self._wrap(turn))
 
-    @takes_options
+    @takes_keywords(EstimateParams)
     def estimate(
         self,
         prompt: str = "",
         *,
-        image: ImageInput | None = None,
-        reference: ImageInputs = (),
-        mask: ImageInput | Mask | None = None,
-        partial_images: int = 0,
         n: int = 1,
         batch: bool = False,
-        **options: Unpack[OptionKeywords],
+        **options: Unpack[EstimateParams],
     ) -> Estimate:
         """
         Estimate what an image could cost, before anything is sent; on a session, as its next turn.
@@ -462,14 +405,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         Raises:
             CallError: The call has to change.
         """
-        request = Wish(
-            prompt=prompt,
-            choices=dict[str, Any](options),
-            references=to_sources(reference),
-            image=to_source_or_none(image),
-            mask=to_source_or_none(mask),
-            partial_images=partial_images,
-        )
+        request = workflows.build_request(prompt, options, EstimateParams)
         terms, head = self._runtime.terms, self._branch_head
         return self._runtime.do(workflows.estimate_at(request, n, terms, head, batch=batch))
 

@@ -13,10 +13,10 @@ import attrs
 from imagesession._api.generation import GenerationVerbs
 from imagesession._api.image import ImageFacts
 from imagesession._api.signatures import public_base
-from imagesession._api.types import GenerateParams, ImageInput, takes_generate_params, takes_options
+from imagesession._api.types import GenerateParams, SessionParams, takes_keywords
+from imagesession._api.workflows import session_settings
 from imagesession._drive.desk import AsyncDesk, Desk
 from imagesession._model.costs import Cost
-from imagesession._model.options import OptionKeywords
 from imagesession._model.reports import SessionStatus
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.tree import MAIN, Tree
@@ -29,8 +29,6 @@ from imagesession._show import gallery
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from imagesession._model.turns import ProviderState
-    from imagesession._pixels.masks import Mask
 
 Paper = Literal["a4", "letter"]
 ImageOrTurn: TypeAlias = "ImageFacts[Any] | Turn | str"
@@ -135,20 +133,14 @@ class SavedImage(ImageFacts[Desk]):
         """
         return self.session().branch(name, at=self)
 
-    @takes_generate_params
-    def refine(
-        self,
-        prompt: str,
-        *,
-        mask: ImageInput | Mask | None = None,
-        **options: Unpack[GenerateParams],
-    ) -> SavedImage:
+    @takes_keywords(GenerateParams)
+    def refine(self, prompt: str, **options: Unpack[GenerateParams]) -> SavedImage:
         """
         Refine this image, on a new branch, whatever came after it.
 
         Takes and raises the same as `ImageSession.generate`.
         """
-        return self.branch().generate(prompt, mask=mask, **options)
+        return self.branch().generate(prompt, **options)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -164,15 +156,9 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
 
     _runtime: Desk
 
-    @takes_options
+    @takes_keywords(SessionParams)
     def update(
-        self,
-        *,
-        name: str | None = None,
-        description: str | None = None,
-        provider_state: ProviderState | None = None,
-        remember: int | None = None,
-        **options: Unpack[OptionKeywords],
+        self, *, description: str | None = None, **options: Unpack[SessionParams]
     ) -> ImageSession:
         """
         Change the session's name, its description, or the options of its next turns, such as the
@@ -192,9 +178,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
             OptionError: An option is not one, or its value is not one that it takes.
             SessionClosedError: The session was closed.
         """
-        settings = sessions.SessionSettings(
-            name=name, options=options, provider_state=provider_state, remember=remember
-        )
+        settings = session_settings(options)
         flow = sessions.change(self.id, description, settings, self._runtime.terms)
         return attrs.evolve(self, record=self._runtime.do(flow))
 

@@ -33,7 +33,7 @@ from imagesession._api.resources import (
     to_recovery_report,
 )
 from imagesession._api.session import ImageSession, SavedImage, last_image
-from imagesession._api.types import ImageInput, takes_options
+from imagesession._api.types import ImageInput, SessionParams, takes_keywords
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
 from imagesession._drive.connection import Closing, Connection
 from imagesession._drive.desk import Desk
@@ -58,7 +58,6 @@ if TYPE_CHECKING:
 
     from imagesession._api.batch import BatchesResource
     from imagesession._model.progress import OnProgress
-    from imagesession._model.turns import ProviderState
     from imagesession._offline import OfflineProvider
 
 
@@ -231,16 +230,9 @@ class Studio(GenerationVerbs[SavedImage]):
         """
         return RequestsResource(self._runtime)
 
-    @takes_options
+    @takes_keywords(SessionParams)
     def session(
-        self,
-        description: str,
-        *,
-        name: str | None = None,
-        resume: bool = False,
-        provider_state: ProviderState | None = None,
-        remember: int | None = None,
-        **options: Unpack[OptionKeywords],
+        self, description: str, *, resume: bool = False, **options: Unpack[SessionParams]
     ) -> ImageSession:
         """
         Start a session.
@@ -260,9 +252,7 @@ class Studio(GenerationVerbs[SavedImage]):
             MaxSessionsReached: As many sessions are active as are allowed; it names the idlest.
         """
         begin = sessions.resume if resume else sessions.start
-        settings = sessions.SessionSettings(
-            name=name, options=options, provider_state=provider_state, remember=remember
-        )
+        settings = workflows.session_settings(options)
         flow = begin(description, settings, self._runtime.terms)
         return ImageSession(self._runtime.do(flow), MAIN, self._runtime)
 
@@ -281,7 +271,7 @@ class Studio(GenerationVerbs[SavedImage]):
         record = self._runtime.do(sessions.find(wanted, branch, reopen=reopen))
         return ImageSession(record, branch, self._runtime)
 
-    @takes_options
+    @takes_keywords(OptionKeywords)
     def promote(
         self,
         image: ImageInput,
@@ -314,7 +304,7 @@ class Studio(GenerationVerbs[SavedImage]):
         record = self._runtime.do(workflow)
         return ImageSession(record, MAIN, self._runtime)
 
-    @takes_options
+    @takes_keywords(OptionKeywords)
     def map(
         self,
         requests: ImageRequests,

@@ -4,11 +4,11 @@ What verbs take: images in every form, and the keywords that they have in common
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, cast
 
 from imagesession._api.image import ImageFacts
-from imagesession._api.signatures import expand_signature
+from imagesession._api.signatures import Verb, expand_signature
 from imagesession._model.options import OptionKeywords
 from imagesession._plan.store import Source
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from imagesession._model.progress import OnProgress
+    from imagesession._model.turns import ProviderState
     from imagesession._pixels.masks import Mask
 
 ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | ImageFacts[Any]"
@@ -36,24 +37,59 @@ StylePreset: TypeAlias = Literal["flat", "3d", "outline", "filled"]
 SizePreset: TypeAlias = Literal["small", "standard", "large"]
 
 
-class ImproveParams(OptionKeywords, total=False):
+class RequestParams(OptionKeywords, total=False):
     """
-    The keywords of `improve`: all options, and those of a single request.
+    The keywords of every verb that makes an image.
     """
 
     intent_id: str | None
     on_progress: OnProgress | None
 
 
-class GenerateParams(ImproveParams, total=False):
+class ImproveParams(RequestParams, total=False):
     """
-    The keywords of every verb that makes an image.
+    The keywords of `improve`.
+    """
+
+    image: ImageInput | None
+
+
+class ReferenceParams(RequestParams, total=False):
+    """
+    The keywords of every verb that takes references.
     """
 
     reference: ImageInputs
 
 
-class VariationParams(GenerateParams, total=False):
+class GenerateParams(ReferenceParams, total=False):
+    """
+    The keywords of `generate`.
+    """
+
+    mask: ImageInput | Mask | None
+
+
+class StreamParams(GenerateParams, total=False):
+    """
+    The keywords of `stream`.
+    """
+
+    partial_images: int
+
+
+class EditParams(GenerateParams, total=False):
+    """
+    The keywords of `edit`.
+    """
+
+    image: ImageInput | None
+    fit: bool
+    keep_outside: bool
+    markup: ImageInput | None
+
+
+class VariationParams(ReferenceParams, total=False):
     """
     The keywords of `variations`.
     """
@@ -61,7 +97,7 @@ class VariationParams(GenerateParams, total=False):
     image: ImageInput | None
 
 
-class PresetParams(GenerateParams, total=False):
+class PresetParams(ReferenceParams, total=False):
     """
     The keywords of `preset`.
     """
@@ -69,7 +105,7 @@ class PresetParams(GenerateParams, total=False):
     params: Mapping[str, str] | None
 
 
-class ProductParams(GenerateParams, total=False):
+class ProductParams(ReferenceParams, total=False):
     """
     The keywords of `product`.
     """
@@ -79,7 +115,7 @@ class ProductParams(GenerateParams, total=False):
     lighting: Lighting
 
 
-class UIAssetParams(GenerateParams, total=False):
+class UIAssetParams(ReferenceParams, total=False):
     """
     The keywords of `ui_asset`.
     """
@@ -89,25 +125,67 @@ class UIAssetParams(GenerateParams, total=False):
     size_preset: SizePreset
 
 
+class SessionParams(OptionKeywords, total=False):
+    """
+    The keywords of `session` and `update`.
+    """
+
+    name: str | None
+    provider_state: ProviderState | None
+    remember: int | None
+
+
+class EstimateParams(OptionKeywords, total=False):
+    """
+    The keywords of `estimate`.
+    """
+
+    image: ImageInput | None
+    reference: ImageInputs
+    mask: ImageInput | Mask | None
+    partial_images: int
+
+
 PRODUCT_DEFAULTS = {"background_type": "white", "angle": "front", "lighting": "studio"}
 UI_ASSET_DEFAULTS = {"theme": "modern", "style_preset": "flat", "size_preset": "standard"}
-_IMPROVE_DEFAULTS: dict[str, object] = {"intent_id": None, "on_progress": None}
-_GENERATE_DEFAULTS: dict[str, object] = {"reference": (), **_IMPROVE_DEFAULTS}
+STREAMED_PARTIALS = 2
+# What signatures show of the keywords that are no options, in this order.
+_DEFAULTS: dict[str, object] = {
+    "name": None,
+    "provider_state": None,
+    "remember": None,
+    "params": None,
+    **PRODUCT_DEFAULTS,
+    **UI_ASSET_DEFAULTS,
+    "partial_images": 0,
+    "image": None,
+    "mask": None,
+    "fit": False,
+    "keep_outside": False,
+    "markup": None,
+    "reference": (),
+    "intent_id": None,
+    "on_progress": None,
+}
 
-takes_options = expand_signature(OptionKeywords)
-takes_improve_params = expand_signature(ImproveParams, **_IMPROVE_DEFAULTS)
-takes_generate_params = expand_signature(GenerateParams, **_GENERATE_DEFAULTS)
-takes_variation_params = expand_signature(VariationParams, image=None, **_GENERATE_DEFAULTS)
-takes_preset_params = expand_signature(PresetParams, params=None, **_GENERATE_DEFAULTS)
-takes_product_params = expand_signature(ProductParams, **PRODUCT_DEFAULTS, **_GENERATE_DEFAULTS)
-takes_ui_asset_params = expand_signature(UIAssetParams, **UI_ASSET_DEFAULTS, **_GENERATE_DEFAULTS)
 
-
-def own_keywords(params: type[ImproveParams]) -> frozenset[str]:
+def own_keywords(params: type[OptionKeywords]) -> list[str]:
     """
     Return the keywords of a verb that are no options.
     """
-    return frozenset(params.__annotations__) - frozenset(OptionKeywords.__annotations__)
+    return [name for name in _DEFAULTS if name in params.__annotations__]
+
+
+def takes_keywords(params: type[OptionKeywords], **defaults: object) -> Callable[[Verb], Verb]:
+    """
+    Return a decorator that spells out the keywords of a verb.
+
+    Args:
+        params: The keywords.
+        **defaults: What is the default of one in this verb alone.
+    """
+    shown = {name: _DEFAULTS[name] for name in own_keywords(params)}
+    return expand_signature(params, **shown | defaults)
 
 
 def to_sources(images: ImageInputs) -> tuple[Source, ...]:

@@ -12,13 +12,14 @@ import attrs
 from imagesession._api.image import ImageFacts
 from imagesession._api.types import (
     PRODUCT_DEFAULTS,
+    STREAMED_PARTIALS,
     UI_ASSET_DEFAULTS,
-    GenerateParams,
+    EditParams,
     ImageInput,
-    ImageInputs,
-    ImproveParams,
     PresetParams,
     ProductParams,
+    SessionParams,
+    StreamParams,
     UIAssetParams,
     VariationParams,
     own_keywords,
@@ -30,12 +31,13 @@ from imagesession._drive.desk import AsyncDesk, Desk
 from imagesession._library.ids import is_id
 from imagesession._model.analysis import recalled
 from imagesession._model.catalogue import Model
+from imagesession._model.options import OptionKeywords
 from imagesession._model.results import Results
 from imagesession._model.sessions import SessionRecord
 from imagesession._model.turns import Turn
 from imagesession._plan import flows, promotion, recovery, variations
 from imagesession._plan.ordering import chosen, expect_wish, image_model, plan_order
-from imagesession._plan.sessions import Place
+from imagesession._plan.sessions import Place, SessionSettings
 from imagesession._plan.steps import Begin, Flow, OnDisk
 from imagesession._plan.wishes import Terms, Wish
 from imagesession.errors import ImageSessionError
@@ -55,7 +57,7 @@ BranchHead: TypeAlias = Callable[[], Flow[Place | None]]
 
 
 def build_request(
-    prompt: str, keywords: Mapping[str, object], params: type[ImproveParams] = GenerateParams
+    prompt: str, keywords: Mapping[str, object], params: type[OptionKeywords]
 ) -> Wish:
     """
     Build a request.
@@ -66,14 +68,44 @@ def build_request(
         params: The keywords that its verb has; any other one is taken for an option, and refused
             with the options.
     """
-    own = {key: keywords[key] for key in own_keywords(params) if key in keywords}
+    own, options = _split(keywords, params)
     return Wish(
         prompt=prompt,
-        choices={key: keywords[key] for key in keywords if key not in own},
-        references=to_sources(cast("ImageInputs", own.get("reference", ()))),
-        image=to_source_or_none(cast("ImageInput | None", own.get("image"))),
-        intent_id=cast("str | None", own.get("intent_id")),
+        choices=options,
+        references=to_sources(own.get("reference", ())),
+        image=to_source_or_none(own.get("image")),
+        mask=to_source_or_none(own.get("mask")),
+        markup=to_source_or_none(own.get("markup")),
+        fit=own.get("fit", False),
+        keep_outside=own.get("keep_outside", False),
+        partial_images=own.get("partial_images", 0),
+        intent_id=own.get("intent_id"),
     )
+
+
+def _split(
+    keywords: Mapping[str, object], params: type[OptionKeywords]
+) -> tuple[dict[str, Any], dict[str, object]]:
+    """
+    Split what a call says into the keywords of its verb and options.
+    """
+    own = {key: keywords[key] for key in own_keywords(params) if key in keywords}
+    return own, {key: keywords[key] for key in keywords if key not in own}
+
+
+def build_stream(prompt: str, keywords: StreamParams) -> Wish:
+    """
+    Build the request of a stream.
+    """
+    given = {"partial_images": STREAMED_PARTIALS, **keywords}
+    return build_request(prompt, given, StreamParams)
+
+
+def build_edit(prompt: str, keywords: EditParams) -> Wish:
+    """
+    Build the request of an edit.
+    """
+    return attrs.evolve(build_request(prompt, keywords, EditParams), edits=True, kind="edit")
 
 
 def build_variation(prompt: str, keywords: VariationParams) -> Wish:
@@ -276,6 +308,14 @@ def _completed(intent_id: str | None) -> Flow[Turn | None]:
     if intent_id is None:
         return None
     return (yield from OnDisk(lambda store: store.find_intent(intent_id)))
+
+
+def session_settings(keywords: SessionParams) -> SessionSettings:
+    """
+    Build the settings of a session.
+    """
+    own, options = _split(keywords, SessionParams)
+    return SessionSettings(options=options, **own)
 
 
 def create_from_image(
