@@ -563,4 +563,4 @@ def test_models_that_are_not_listed_are_found(make_studio: MakeStudio, tmp_path:
     studio = make_studio(tmp_path / "library", model="my-own-model")
     check = finds(studio, "models listed", "warning", online=True)
     assert "my-own-model not among them" in check.message
-    assert "models(live=True)" in check.remedy
+    assert "models.list(live=True)" in check.remedy
