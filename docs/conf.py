@@ -58,6 +58,8 @@ napoleon_use_ivar = True
 python_display_short_literal_types = True
 python_use_unqualified_type_names = True
 # Shown by these names; the page on pictures says what they stand for.
-autodoc_type_aliases = {name: name for name in ("Picture", "Pictures", "Target", "Jobs")}
+autodoc_type_aliases = {
+    name: name for name in ("ImageInput", "ImageInputs", "ImageOrTurn", "ImageRequests")
+}
 
 setup = extend

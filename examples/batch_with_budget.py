@@ -48,4 +48,4 @@ with Studio.from_env(budget=budget, quality="low", size="1024x1536") as studio:
     print(f"\n{second}, {len(new)} of them new")
     show(second)
 
-    print(f"\nToday on this library:\n{studio.spending(by='day')}")
+    print(f"\nToday on this library:\n{studio.costs(group_by='day')}")

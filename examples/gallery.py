@@ -28,7 +28,7 @@ with Studio.from_env(quality="low") as studio:
     office = studio.generate("an office with plants", size="1536x1024")
     studio.edit("in warm evening light", image=office)
 
-    for image in studio.images():
+    for image in studio.images.list():
         print(f"{image.prompt:<26}  {image.path}")
 
     # One page of everything, and one of the session alone. Both carry their thumbnails along, so

@@ -23,7 +23,7 @@ def flat_photo(studio: Studio) -> SavedImage:
     flat = ImageEnhance.Contrast(dull).enhance(0.5)
     dark = ImageEnhance.Brightness(flat).enhance(0.8)
     print(f"Spoilt from {good.path}")
-    return studio.import_image(dark, prompt="a photo from behind a dirty window")
+    return studio.images.import_file(dark, prompt="a photo from behind a dirty window")
 
 
 def contrast(image: SavedImage) -> float:
@@ -38,7 +38,7 @@ with Studio.from_env(quality="low") as studio:
     print(f"They are kept in {studio.library}")
     print(f"With a key, one of them costs {studio.estimate(size='1536x1024')}.\n")
 
-    photo = studio.import_image(sys.argv[1]) if len(sys.argv) > 1 else flat_photo(studio)
+    photo = studio.images.import_file(sys.argv[1]) if len(sys.argv) > 1 else flat_photo(studio)
     done = studio.improve(
         "more vivid, fit for a postcard",
         image=photo,

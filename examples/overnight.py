@@ -21,7 +21,7 @@ with Studio.from_env(quality="low", size="1024x1024") as studio:
     print(f"With a key, they cost {studio.estimate(n=len(MOTIFS), batch=True)}.\n")
 
     # Under this name the same batch is given whenever the program is run again.
-    batch = studio.batch({motif: f"{TILES} {motif}" for motif in MOTIFS}, name="tiles")
+    batch = studio.batches.create({motif: f"{TILES} {motif}" for motif in MOTIFS}, name="tiles")
     print(f"{batch}\nAny program opens it as {batch.name!r}, or by its id: {batch.id}")
 
     try:

@@ -37,4 +37,4 @@ with Studio.from_env(quality="low", size="1024x1024") as studio:
             chosen = image.turn.parameters
             print(f"  {chosen['background_type']}, {chosen['angle']}: {image.path}")
 
-    print(f"\n{studio.spending(by='kind')}")
+    print(f"\n{studio.costs(group_by='kind')}")

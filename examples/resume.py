@@ -50,5 +50,5 @@ with Studio.from_env() as studio:
     with tempfile.TemporaryDirectory() as folder:
         archive = session.export(Path(folder, "cape-faro.zip"))
         with Studio.from_env(Path(folder, "another library")) as elsewhere:
-            copy = elsewhere.import_session(archive)
+            copy = elsewhere.sessions.import_archive(archive)
             print(f"\n{archive.name} brought {len(copy.images())} pictures along:\n{copy.tree()}")

@@ -21,9 +21,27 @@ from imagesession._version import __version__
 
 if TYPE_CHECKING:
     from imagesession import errors, presets, testing
-    from imagesession._batches import AsyncImageBatch, ImageBatch
-    from imagesession._guide import guide
-    from imagesession._images import AsyncSavedImage, SavedImage
+    from imagesession._api.async_session import AsyncImageSession, AsyncSavedImage
+    from imagesession._api.async_studio import AsyncStudio
+    from imagesession._api.batch import (
+        AsyncBatchesResource,
+        AsyncImageBatch,
+        BatchesResource,
+        ImageBatch,
+    )
+    from imagesession._api.guide import guide
+    from imagesession._api.resources import (
+        AsyncImagesResource,
+        AsyncModelsResource,
+        AsyncRequestsResource,
+        AsyncSessionsResource,
+        ImagesResource,
+        ModelsResource,
+        RequestsResource,
+        SessionsResource,
+    )
+    from imagesession._api.session import ImageSession, SavedImage
+    from imagesession._api.studio import Studio
     from imagesession._model.analysis import Analysis, Finding, Improvement
     from imagesession._model.batches import BatchStatus
     from imagesession._model.budgets import Budget
@@ -48,17 +66,21 @@ if TYPE_CHECKING:
     from imagesession._model.tree import Tree
     from imagesession._model.turns import Turn
     from imagesession._pixels.masks import Mask
-    from imagesession._session import AsyncImageSession, ImageSession
     from imagesession._show.painting import show
-    from imagesession._studio import AsyncStudio, Studio
 
 __all__ = [
     "Analysis",
+    "AsyncBatchesResource",
     "AsyncImageBatch",
     "AsyncImageSession",
+    "AsyncImagesResource",
+    "AsyncModelsResource",
+    "AsyncRequestsResource",
     "AsyncSavedImage",
+    "AsyncSessionsResource",
     "AsyncStudio",
     "BatchStatus",
+    "BatchesResource",
     "Budget",
     "Check",
     "Checkup",
@@ -67,19 +89,23 @@ __all__ = [
     "Finding",
     "ImageBatch",
     "ImageSession",
+    "ImagesResource",
     "Improvement",
     "Job",
     "Mask",
     "Model",
+    "ModelsResource",
     "Options",
     "PartialImage",
     "Pending",
     "Preview",
     "Progress",
     "Recovery",
+    "RequestsResource",
     "Results",
     "SavedImage",
     "SessionStatus",
+    "SessionsResource",
     "Spending",
     "Spent",
     "Studio",
@@ -97,39 +123,49 @@ __all__ = [
 # Loaded when they are asked for first, so that importing the package costs next to nothing.
 _ROOMS = {
     "Analysis": "_model.analysis",
-    "AsyncImageBatch": "_batches",
-    "AsyncImageSession": "_session",
-    "AsyncSavedImage": "_images",
-    "AsyncStudio": "_studio",
+    "AsyncBatchesResource": "_api.batch",
+    "AsyncImageBatch": "_api.batch",
+    "AsyncImageSession": "_api.async_session",
+    "AsyncImagesResource": "_api.resources",
+    "AsyncModelsResource": "_api.resources",
+    "AsyncRequestsResource": "_api.resources",
+    "AsyncSavedImage": "_api.async_session",
+    "AsyncSessionsResource": "_api.resources",
+    "AsyncStudio": "_api.async_studio",
     "BatchStatus": "_model.batches",
+    "BatchesResource": "_api.batch",
     "Budget": "_model.budgets",
     "Check": "_model.checkup",
     "Checkup": "_model.checkup",
     "Cost": "_model.costs",
     "Estimate": "_model.estimates",
     "Finding": "_model.analysis",
-    "ImageBatch": "_batches",
-    "ImageSession": "_session",
+    "ImageBatch": "_api.batch",
+    "ImageSession": "_api.session",
+    "ImagesResource": "_api.resources",
     "Improvement": "_model.analysis",
     "Job": "_model.jobs",
     "Mask": "_pixels.masks",
     "Model": "_model.catalogue",
+    "ModelsResource": "_api.resources",
     "Options": "_model.options",
     "PartialImage": "_model.partials",
     "Pending": "_model.reports",
     "Preview": "_model.previews",
     "Progress": "_model.progress",
     "Recovery": "_model.reports",
+    "RequestsResource": "_api.resources",
     "Results": "_model.results",
-    "SavedImage": "_images",
+    "SavedImage": "_api.session",
     "SessionStatus": "_model.reports",
+    "SessionsResource": "_api.resources",
     "Spending": "_model.reports",
     "Spent": "_model.reports",
-    "Studio": "_studio",
+    "Studio": "_api.studio",
     "StudioStats": "_model.reports",
     "Tree": "_model.tree",
     "Turn": "_model.turns",
-    "guide": "_guide",
+    "guide": "_api.guide",
     "show": "_show.painting",
 }
 

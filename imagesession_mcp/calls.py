@@ -98,7 +98,7 @@ class Call:
         """
         uri = _URI.fullmatch(image_id)
         try:
-            return await self.studio.image(uri[1] if uri else image_id)
+            return await self.studio.images.get(uri[1] if uri else image_id)
         except NotFoundError as error:
             known = {"available_images": list(error.known)}
             raise RefusedCallError("image_not_found", error.message, known) from error
@@ -169,7 +169,7 @@ class Call:
         if image_id is None:
             return None
         try:
-            kept = await self.studio.image(image_id)
+            kept = await self.studio.images.get(image_id)
         except NotFoundError:
             return None
         return kept if kept.path.resolve() == real else None
@@ -284,10 +284,13 @@ async def kept(studio: AsyncStudio, work_id: str) -> tuple[AsyncSavedImage, ...]
     Raises:
         OutcomeUnknownError: It was asked for, and nobody can tell what became of it.
     """
-    single = await studio.made(intent_of(work_id))
+    single = await studio.images.find(idempotency_key=intent_of(work_id))
     if single is not None:
         return (single,)
-    takes = [await studio.made(f"{intent_of(work_id)}/{n}") for n in range(1, _TAKES + 1)]
+    takes = [
+        await studio.images.find(idempotency_key=f"{intent_of(work_id)}/{n}")
+        for n in range(1, _TAKES + 1)
+    ]
     return tuple(one for one in takes if one is not None)
 
 
@@ -298,7 +301,7 @@ async def turns_pending(studio: AsyncStudio, work_id: str) -> list[tuple[str, bo
     intent = intent_of(work_id)
     return [
         (one.turn.id, one.running)
-        for one in await studio.pending()
+        for one in await studio.requests.pending()
         if one.turn.intent_id is not None
         and (one.turn.intent_id == intent or one.turn.intent_id.startswith(f"{intent}/"))
     ]
@@ -326,6 +329,6 @@ async def settle(studio: AsyncStudio, work_id: str, seconds: float) -> None:
                 "asked for twice. Call get_generation for it later.",
                 {"generation_id": work_id},
             )
-        await studio.recover(wait=left)
+        await studio.recover(timeout=left)
         # Whoever else is at it, such as the recovery that every start brings, needs a moment.
         await asyncio.sleep(min(left, _PAUSE))

@@ -58,7 +58,7 @@ async def sessions() -> str:
     """
     The latest sessions.
     """
-    latest = (await current_studio().sessions())[:_SESSIONS]
+    latest = (await current_studio().sessions.list())[:_SESSIONS]
     rows = [views.session_row(await one.status()) for one in latest]
     return results.compact([row.model_dump(mode="json") for row in rows])
 
@@ -83,10 +83,10 @@ async def complete(
     del ref, context
     match argument.name:
         case "image_id":
-            images = await current_studio().images(limit=_HINTS)
+            images = await current_studio().images.list(limit=_HINTS)
             return _fitting((one.id for one in images), argument.value)
         case "session_id":
-            found = await current_studio().sessions()
+            found = await current_studio().sessions.list()
             return _fitting((one.id for one in found), argument.value)
         case _:
             return None

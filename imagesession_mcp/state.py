@@ -92,12 +92,12 @@ class State:
         Load what takes most of a second while nobody is waiting, and settle what was left behind.
         """
         try:
-            await studio.connect()
+            await studio._connect()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - loads what the first call needs, while nobody waits
             if self.settings.alone:
                 # What is loaded stays. Looking through it for garbage, as Python does now and then,
                 # stops everything for up to a fifth of a second.
                 gc.freeze()
-            found = await studio.recover(wait=_RECOVERING)
+            found = await studio.recover(timeout=_RECOVERING)
         except ImageSessionError as error:
             log.info("Nothing was recovered: %s", error)
         else:

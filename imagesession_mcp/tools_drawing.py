@@ -165,9 +165,9 @@ async def generate_product_image(
         taken = await place.preset(
             "product",
             product_description,
-            choices=choices,
+            params=choices,
             reference=await call.pictures(reference_images or (), "reference_images"),
-            batch_count=batch_count,
+            n=batch_count,
             intent_id=intent_of(work.id),
             on_progress=work.watch,
             **asked,
@@ -207,9 +207,9 @@ async def generate_ui_asset(
         drawn = await place.preset(
             "ui_asset",
             description,
-            choices={"asset_type": asset_type, **choices},
+            params={"asset_type": asset_type, **choices},
             reference=await call.pictures(reference_images or (), "reference_images"),
-            batch_count=None,
+            n=None,
             intent_id=intent_of(work.id),
             on_progress=work.watch,
             **asked,

@@ -82,7 +82,7 @@ async def list_images(
     """
     call = Call.now()
     wanted = (await call.session(session_id)).id if session_id else None
-    images = await call.studio.images(
+    images = await call.studio.images.list(
         session=wanted,
         kind=kind,  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - the library checks it
         text=text,
@@ -143,7 +143,7 @@ async def cancel_generation(ctx: Ctx, *, generation_id: given.GenerationId) -> v
         await get_generation(ctx, generation_id=generation_id, preview=False)
         return await _cancelled(call, generation_id, "completed", "It was finished already.")
     for turn_id, _ in await turns_pending(call.studio, generation_id):
-        await call.studio.cancel(turn_id)
+        await call.studio.requests.cancel(turn_id)
     if work.task is not None and not work.task.done():
         work.task.cancel()
         await asyncio.wait({work.task}, timeout=_STOPPING)

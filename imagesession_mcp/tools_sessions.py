@@ -64,7 +64,7 @@ async def list_active_sessions(
     so look here before starting a new one for the same thing. Costs nothing.
     """
     studio = Call.now().studio
-    stats, sessions = await studio.stats(), await studio.sessions()
+    stats, sessions = await studio.stats(), await studio.sessions.list()
     statuses = await asyncio.gather(*(one.status() for one in sessions))
     wanted = (one for one in statuses if one.active or include_inactive)
     return views.SessionsView(

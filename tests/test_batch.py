@@ -126,10 +126,10 @@ def test_a_batch_is_submitted_and_collected(studio: Any, provider: OfflineProvid
     the names in which they were asked, whatever the order in which they were made.
     """
     provider.pace_batches(backwards=True)
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
 
     assert provider.drawn == ()
-    assert (batch.keys, len(studio.pending())) == (("fox", "owl", "cat"), 3)
+    assert (batch.keys, len(studio.requests.pending())) == (("fox", "owl", "cat"), 3)
     with pytest.raises(UnfinishedError, match="in_progress, 1 of 3 made"):
         batch.results()
     found = batch.results()
@@ -137,9 +137,9 @@ def test_a_batch_is_submitted_and_collected(studio: Any, provider: OfflineProvid
     assert [one.prompt for one in found] == list(ZOO.values())
     assert (found.ok, found.get("owl").prompt) == (True, "an owl")
     assert {one.path.parent.name for one in found} == {"batch_generations"}
-    assert {one.id for one in studio.images(kind="batch")} == {one.id for one in found}
+    assert {one.id for one in studio.images.list(kind="batch")} == {one.id for one in found}
     assert {one.turn.batch for one in found} == {batch.id}
-    assert studio.pending() == ()
+    assert studio.requests.pending() == ()
     provider.assert_drawn(3, quality="low", model="gpt-image-2.5-sunburst")
 
 
@@ -147,7 +147,7 @@ def test_pictures_of_a_batch_cost_half(studio: Any) -> None:
     """
     The estimate is at half the price and holds the bill, as the provider's usage tells it.
     """
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
     batch.status()
     found = batch.results()
     one = studio.generate("a fox", image_model="gpt-image-2.5-sunburst", **SMALL)
@@ -155,7 +155,7 @@ def test_pictures_of_a_batch_cost_half(studio: Any) -> None:
     costs = [image.cost.total for image in found]
     assert costs[0] == pytest.approx(one.cost.image / 2, rel=0.1)
     assert batch.estimate.low <= sum(costs) <= batch.estimate.high
-    assert studio.spending(by="kind").groups["batch"].dollars == pytest.approx(sum(costs))
+    assert studio.costs(group_by="kind").groups["batch"].dollars == pytest.approx(sum(costs))
     assert batch.status(live=False).cost.total == pytest.approx(sum(costs))
 
 
@@ -163,7 +163,7 @@ def test_a_batch_is_estimated_before_it_is_submitted(studio: Any) -> None:
     """
     `estimate(batch=True)` tells what a batch could cost; a session has none.
     """
-    batch = studio.batch(["a fox"] * 3, **SMALL)
+    batch = studio.batches.create(["a fox"] * 3, **SMALL)
     told = studio.estimate("a fox", n=3, batch=True, **SMALL)
     assert (told.low, told.high) == pytest.approx((batch.estimate.low, batch.estimate.high))
     assert told.high < studio.estimate("a fox", n=3, **SMALL).high
@@ -180,17 +180,17 @@ def test_another_program_collects(make_studio: MakeStudio, tmp_path: Path) -> No
     """
     provider = OfflineProvider()
     here = make_studio(tmp_path / "library", provider=provider)
-    batch = here.batch(ZOO, name="zoo", **SMALL)
+    batch = here.batches.create(ZOO, name="zoo", **SMALL)
     told = batch.status()
     here.close()
 
     there = make_studio(tmp_path / "library", provider=provider)
     for wanted in (batch.id, "zoo", told.provider_id):
-        assert there.open_batch(wanted).id == batch.id
-    assert [one.name for one in there.batches()] == ["zoo"]
-    assert there.open_batch("zoo").results().ok
+        assert there.batches.get(wanted).id == batch.id
+    assert [one.name for one in there.batches.list()] == ["zoo"]
+    assert there.batches.get("zoo").results().ok
     with pytest.raises(NotFoundError, match="there are: zoo"):
-        there.open_batch("barn")
+        there.batches.get("barn")
 
 
 def test_waiting_tells_how_far_it_is(studio: Any, provider: OfflineProvider) -> None:
@@ -199,7 +199,7 @@ def test_waiting_tells_how_far_it_is(studio: Any, provider: OfflineProvider) -> 
     """
     provider.pace_batches(looks=3)
     told: list[BatchStatus] = []
-    found = studio.batch(ZOO, **SMALL).wait(progress=False, on_progress=told.append)
+    found = studio.batches.create(ZOO, **SMALL).wait(progress=False, on_progress=told.append)
 
     assert found.ok
     assert [(one.state, one.completed, one.saved) for one in told] == [
@@ -219,7 +219,7 @@ def test_waiting_has_an_end(
     bar shows how many pictures are made.
     """
     provider.pace_batches(looks=3)
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
     with pytest.raises(UnfinishedError, match="not finished after 0 seconds"):
         batch.wait(0, progress=True)
     assert "1/3" in capsys.readouterr().err
@@ -234,7 +234,7 @@ def test_a_look_that_fails_does_not_end_the_wait(studio: Any, provider: OfflineP
     """
     A provider that is away for a moment is looked at again.
     """
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
     provider.fail_next(status=503, path="/batches/*")
     provider.fail_next(status=500, path="/batches/*")
     assert batch.wait().ok
@@ -252,7 +252,7 @@ def test_pictures_to_go_by_are_sent_up_once(
         Job("bluer", image=tiny_image(), mask=tiny_mask()),
         Job("a shop in this style", reference=tiny_image()),
     ]
-    found = studio.batch(jobs, **SMALL).wait()
+    found = studio.batches.create(jobs, **SMALL).wait()
 
     assert found.ok, found.errors
     assert [one.kind for one in found] == ["edit", "edit", "batch"]
@@ -266,8 +266,8 @@ def test_presets_stand_in_batches(studio: Any) -> None:
     """
     A job may name a preset, as for `map`.
     """
-    job = Job("wireless headphones", preset="product", choices={"angle": "top"})
-    (image,) = studio.batch([job], **SMALL).wait()
+    job = Job("wireless headphones", preset="product", params={"angle": "top"})
+    (image,) = studio.batches.create([job], **SMALL).wait()
     assert image.turn.parameters["angle"] == "top"
 
 
@@ -278,7 +278,7 @@ def test_presets_stand_in_batches(studio: Any) -> None:
     "jobs,options,error,told",
     [
         ([], {}, CallError, "nothing to ask for"),
-        ("a fox", {}, CallError, r"batch\(\) takes many prompts"),
+        ("a fox", {}, CallError, r"batches.create\(\) takes many prompts"),
         (["a fox", ""], {}, PromptError, "Picture 2 of 2: The prompt is empty"),
         ({"fox": ""}, {}, PromptError, r"Picture 1 of 1 \('fox'\)"),
         (["a fox"], {"quality": "superb"}, OptionError, "quality"),
@@ -302,9 +302,9 @@ def test_what_is_wrong_is_refused_before_anything_is_sent(  # noqa: PLR0917 - a 
     A batch of which any picture cannot be asked for is refused as a whole, and says which.
     """
     with pytest.raises(error, match=told):
-        studio.batch(jobs, **options)
+        studio.batches.create(jobs, **options)
     assert posted(provider) == posted(provider, "/files") == 0
-    assert (studio.pending(), studio.batches()) == ((), ())
+    assert (studio.requests.pending(), studio.batches.list()) == ((), ())
 
 
 def test_a_file_that_is_too_large_is_refused(
@@ -315,9 +315,9 @@ def test_a_file_that_is_too_large_is_refused(
     """
     monkeypatch.setattr(submitting, "MAX_BYTES", 400)
     with pytest.raises(CallError, match="pictures make a file of more than"):
-        studio.batch(ZOO)
+        studio.batches.create(ZOO)
     assert posted(provider, "/files") == 0
-    assert (studio.pending(), studio.batches()) == ((), ())
+    assert (studio.requests.pending(), studio.batches.list()) == ((), ())
 
 
 @pytest.mark.parametrize("lacking", ["files", "batches"])
@@ -330,8 +330,8 @@ def test_a_provider_without_batches_says_so(
     provider = OfflineProvider(**{lacking: False})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - a flag by its name
     studio = make_studio(tmp_path / "library", provider=provider)
     with pytest.raises(RejectedError, match=r"does not take batches.*studio\.map"):
-        studio.batch(ZOO)
-    assert (studio.pending(), studio.batches()) == ((), ())
+        studio.batches.create(ZOO)
+    assert (studio.requests.pending(), studio.batches.list()) == ((), ())
     assert studio.map(["a fox"], quality="low").ok
 
 
@@ -344,9 +344,9 @@ def test_a_batch_that_is_turned_away_leaves_nothing(
     """
     provider.fail_next(status=429, path=path, method="POST", headers={"retry-after": "0"})
     with pytest.raises(RateLimitError):
-        studio.batch(ZOO, name="zoo", **SMALL)
-    assert (studio.pending(), studio.batches()) == ((), ())
-    assert studio.batch(ZOO, name="zoo", **SMALL).wait().ok
+        studio.batches.create(ZOO, name="zoo", **SMALL)
+    assert (studio.requests.pending(), studio.batches.list()) == ((), ())
+    assert studio.batches.create(ZOO, name="zoo", **SMALL).wait().ok
     assert len(provider.drawn) == 3
 
 
@@ -358,17 +358,17 @@ def test_a_named_batch_is_submitted_once(studio: Any, provider: OfflineProvider)
     A program that is run again under a name gets the same batch, before and after it is done; for
     other pictures the name is refused.
     """
-    first = studio.batch(ZOO, name="zoo", **SMALL)
-    again = studio.batch(ZOO, name="zoo", **SMALL)
+    first = studio.batches.create(ZOO, name="zoo", **SMALL)
+    again = studio.batches.create(ZOO, name="zoo", **SMALL)
     found = again.wait()
-    once_more = studio.batch(ZOO, name="zoo", **SMALL)
+    once_more = studio.batches.create(ZOO, name="zoo", **SMALL)
 
     assert first.id == again.id == once_more.id
     assert [one.id for one in once_more.results()] == [one.id for one in found]
     with pytest.raises(CallError, match="another batch"):
-        studio.batch(["a dog"], name="zoo")
+        studio.batches.create(["a dog"], name="zoo")
     with pytest.raises(CallError, match="name"):
-        studio.batch(["a dog"], name=" ")
+        studio.batches.create(["a dog"], name=" ")
     assert (posted(provider), len(provider.drawn)) == (1, 3)
 
 
@@ -386,15 +386,15 @@ def test_a_name_is_submitted_once_by_several_at_once(
     found: list[str] = []
 
     def submit(studio: Any) -> Callable[[], None]:
-        return lambda: found.append(studio.batch(ZOO, name="zoo", **SMALL).id)
+        return lambda: found.append(studio.batches.create(ZOO, name="zoo", **SMALL).id)
 
     in_threads([submit(studio) for studio in studios])
     assert len(found) == 4
     assert len(set(found)) == posted(provider) == 1
-    assert studios[0].open_batch("zoo").wait().ok
+    assert studios[0].batches.get("zoo").wait().ok
     dear = make_studio(tmp_path / "library", provider=provider, quality="high")
     with pytest.raises(CallError, match="another batch"):
-        dear.batch(ZOO, name="zoo", size="1024x1024")
+        dear.batches.create(ZOO, name="zoo", size="1024x1024")
 
 
 def test_what_was_made_under_a_name_is_not_made_again(
@@ -404,7 +404,7 @@ def test_what_was_made_under_a_name_is_not_made_again(
     Names are shared with `map`: only what is missing is asked for, and the rest is given.
     """
     owl = studio.map({"owl": "an owl"}, **SMALL).get("owl")
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
     told = batch.status()
     found = batch.wait()
 
@@ -412,7 +412,7 @@ def test_what_was_made_under_a_name_is_not_made_again(
     assert found.get("owl").id == owl.id
     assert [one.prompt for one in found] == list(ZOO.values())
     assert len(provider.drawn) == 3
-    done = studio.batch(ZOO, **SMALL)
+    done = studio.batches.create(ZOO, **SMALL)
     assert [one.id for one in done.results()] == [one.id for one in found]
     assert done.status().state == "completed"
     assert (posted(provider), len(provider.drawn)) == (1, 3)
@@ -422,9 +422,9 @@ def test_what_is_under_way_is_not_asked_for_again(studio: Any, provider: Offline
     """
     A name that stands in a batch which is not settled is refused, and the error names the batch.
     """
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
     with pytest.raises(OutcomeUnknownError, match=batch.id):
-        studio.batch({"fox": "a fox", "dog": "a dog"}, **SMALL)
+        studio.batches.create({"fox": "a fox", "dog": "a dog"}, **SMALL)
     (error,) = studio.map({"fox": "a fox"}, **SMALL).errors
     assert batch.id in error.message
     assert (posted(provider), len(provider.drawn)) == (1, 0)
@@ -435,9 +435,9 @@ def test_a_batch_whose_answer_is_lost_is_found(studio: Any, provider: OfflinePro
     When the answer to the paid request is lost, the batch is found in the provider's list.
     """
     for number in range(3):
-        studio.batch([f"before {number}"], **SMALL)
+        studio.batches.create([f"before {number}"], **SMALL)
     lose(provider)
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
 
     assert batch.wait().ok
     assert (posted(provider), len(provider.drawn)) == (4, 3)
@@ -453,8 +453,8 @@ def test_a_batch_is_not_forgotten_because_nobody_may_look(
     lose(provider)
     provider.fail_next(status=status, method="GET", path="/batches", headers={"retry-after": "0"})
     with pytest.raises(OutcomeUnknownError):
-        studio.batch(ZOO, name="zoo", **SMALL)
-    assert studio.batch(ZOO, name="zoo", **SMALL).wait().ok
+        studio.batches.create(ZOO, name="zoo", **SMALL)
+    assert studio.batches.create(ZOO, name="zoo", **SMALL).wait().ok
     assert (posted(provider), len(provider.drawn)) == (1, 3)
 
 
@@ -475,8 +475,8 @@ def test_a_disk_that_is_full_then_forgets_no_batch(
     monkeypatch.setattr(Batching, "note_batch", full)
     if verb == "found":
         lose(provider)
-    batch = studio.batch(ZOO, name="zoo", **SMALL)
-    assert studio.open_batch("zoo").status(live=False).state == "submitting"
+    batch = studio.batches.create(ZOO, name="zoo", **SMALL)
+    assert studio.batches.get("zoo").status(live=False).state == "submitting"
     assert batch.wait().ok
     assert (posted(provider), len(provider.drawn)) == (1, 3)
 
@@ -508,11 +508,11 @@ def test_a_batch_that_is_not_found_at_once_is_found_later(
     else:
         lose(provider)
     provider.fail_next(status=500, method="GET", path="/batches")
-    with pytest.raises(OutcomeUnknownError, match="open_batch") as caught:
-        studio.batch(ZOO, name="zoo", **SMALL)
+    with pytest.raises(OutcomeUnknownError, match=r"batches\.get") as caught:
+        studio.batches.create(ZOO, name="zoo", **SMALL)
 
-    again = studio.batch(ZOO, name="zoo", **SMALL)
-    assert again.id == caught.value.turn_id == studio.open_batch("zoo").id
+    again = studio.batches.create(ZOO, name="zoo", **SMALL)
+    assert again.id == caught.value.turn_id == studio.batches.get("zoo").id
     assert again.status(live=False).state == "submitting"
     assert again.wait().ok
     assert (posted(provider), len(provider.drawn)) == (1, 3)
@@ -528,13 +528,13 @@ def test_another_account_does_not_give_a_batch_up(
     lose(provider)
     provider.fail_next(status=500, method="GET", path="/batches")
     with pytest.raises(OutcomeUnknownError):
-        studio.batch(ZOO, name="zoo", **SMALL)
+        studio.batches.create(ZOO, name="zoo", **SMALL)
     monkeypatch.setattr(looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
     nothing: dict[str, Any] = {"object": "list", "data": [], "has_more": False}
     provider.script(Fault(method="GET", path="/batches", instead=lambda _: say(nothing)))
     provider.fail_next(status=404, method="GET", path="/files/*")
 
-    batch = studio.open_batch("zoo")
+    batch = studio.batches.get("zoo")
     assert batch.status().state == "submitting"
     assert batch.wait().ok
 
@@ -548,7 +548,7 @@ def test_a_list_that_begins_with_the_oldest_is_read_to_its_end(
     lose(provider)
     provider.fail_next(status=500, method="GET", path="/batches")
     with pytest.raises(OutcomeUnknownError):
-        studio.batch(ZOO, name="zoo", **SMALL)
+        studio.batches.create(ZOO, name="zoo", **SMALL)
     monkeypatch.setattr(looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
     old = [{"id": f"batch_{day}", "status": "completed", "created_at": day} for day in (1, 2)]
     page = {"object": "list", "data": old, "has_more": True}
@@ -561,7 +561,7 @@ def test_a_list_that_begins_with_the_oldest_is_read_to_its_end(
         return provider.handle(rest)
 
     provider.script(Fault(method="GET", path="/batches", instead=listed))
-    assert studio.open_batch("zoo").wait().ok
+    assert studio.batches.get("zoo").wait().ok
     assert asked == ["batch_2"]
 
 
@@ -574,8 +574,8 @@ def test_a_batch_that_never_arrived_is_settled_and_may_be_submitted_again(
     """
     lose(provider, arrives=False)
     with pytest.raises(OutcomeUnknownError):
-        studio.batch(ZOO, name="zoo", **SMALL)
-    batch = studio.open_batch("zoo")
+        studio.batches.create(ZOO, name="zoo", **SMALL)
+    batch = studio.batches.get("zoo")
     with pytest.raises(UnfinishedError, match="submitting"):
         batch.results()
     with pytest.raises(OutcomeUnknownError, match="does not list"):
@@ -583,9 +583,9 @@ def test_a_batch_that_never_arrived_is_settled_and_may_be_submitted_again(
 
     monkeypatch.setattr(looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
     assert kinds(batch.results()) == ["UnavailableError"] * 3
-    assert (batch.status().state, studio.pending()) == ("unsent", ())
-    assert studio.spending().total.dollars == 0
-    again = studio.batch(ZOO, name="zoo", **SMALL)
+    assert (batch.status().state, studio.requests.pending()) == ("unsent", ())
+    assert studio.costs().total.dollars == 0
+    again = studio.batches.create(ZOO, name="zoo", **SMALL)
     assert again.id != batch.id
     assert again.wait().ok
     assert len(provider.drawn) == 3
@@ -600,12 +600,12 @@ def test_a_long_list_is_searched(
     lose(provider)
     provider.fail_next(status=500, method="GET", path="/batches")
     with pytest.raises(OutcomeUnknownError):
-        studio.batch(ZOO, name="zoo", **SMALL)
+        studio.batches.create(ZOO, name="zoo", **SMALL)
     with Studio.offline(studio.library.parent / "other", provider=provider) as other:
         for number in range(5):
-            other.batch([f"{number}"])
+            other.batches.create([f"{number}"])
     monkeypatch.setattr(wire, "_PAGE", 2)
-    assert studio.open_batch("zoo").wait().ok
+    assert studio.batches.get("zoo").wait().ok
 
 
 # --- what fails -----------------------------------------------------------------------------------
@@ -618,18 +618,18 @@ def test_failures_stand_in_their_places(studio: Any, provider: OfflineProvider) 
     """
     provider.block_next()
     provider.fail_next(status=500, path="/images/generations")
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
     found = batch.wait()
 
     assert kinds(found) == ["ModerationError", "ProviderError", "picture"]
     assert isinstance(found[0], ModerationError)
     assert isinstance(found[1], ProviderError)
-    assert kinds(studio.open_batch(batch.id).results()) == kinds(found)
+    assert kinds(studio.batches.get(batch.id).results()) == kinds(found)
     told = batch.status()
     assert (told.state, told.completed, told.failed, told.saved) == ("completed", 1, 2, 1)
     assert "2 failed" in str(told)
     assert told.cost.total == found[2].cost.total
-    assert studio.pending() == ()
+    assert studio.requests.pending() == ()
 
 
 @pytest.mark.parametrize("end", ["expired", "cancelled"])
@@ -641,15 +641,15 @@ def test_what_was_made_of_a_batch_that_ended_early_is_kept(
     billed, and may be asked for again.
     """
     provider.pace_batches(looks=1, end=end, done=1)
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
     found = batch.results()
 
     assert kinds(found) == ["picture", "UnavailableError", "UnavailableError"]
     assert batch.status().state == end
-    assert studio.spending().total.turns == 3
-    assert studio.spending().total.dollars == pytest.approx(found[0].cost.total)
+    assert studio.costs().total.turns == 3
+    assert studio.costs().total.dollars == pytest.approx(found[0].cost.total)
     provider.pace_batches()
-    assert studio.batch(ZOO, **SMALL).wait().ok
+    assert studio.batches.create(ZOO, **SMALL).wait().ok
     assert len(provider.drawn) == 3
 
 
@@ -658,7 +658,7 @@ def test_a_batch_is_cancelled(studio: Any, provider: OfflineProvider) -> None:
     Cancelling stops what is not made yet; what is made is kept. What has ended is not cancelled.
     """
     provider.pace_batches(looks=3)
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
     batch.status()
     assert batch.cancel().ended
 
@@ -678,14 +678,14 @@ def test_a_batch_that_fails_as_a_whole_says_why(studio: Any, provider: OfflinePr
         said.update(status="failed", errors={"object": "list", "data": [problem] * 5})
 
     tell(provider, change)
-    batch = studio.batch(ZOO, name="zoo", **SMALL)
+    batch = studio.batches.create(ZOO, name="zoo", **SMALL)
     found = batch.results()
 
     assert kinds(found) == ["RateLimitError"] * 3
     assert "and 2 more" in batch.status().problem
     assert "Too many." in str(batch.status())
-    assert studio.spending().total.dollars == 0
-    assert studio.batch(ZOO, name="zoo", **SMALL).id != batch.id
+    assert studio.costs().total.dollars == 0
+    assert studio.batches.create(ZOO, name="zoo", **SMALL).id != batch.id
 
 
 def test_a_file_that_the_provider_refuses_is_told(studio: Any, provider: OfflineProvider) -> None:
@@ -698,7 +698,7 @@ def test_a_file_that_the_provider_refuses_is_told(studio: Any, provider: Offline
         said.update(status="failed", errors={"data": [problem]})
 
     tell(provider, change)
-    found = studio.batch(ZOO, image_model="somebody-elses").results()
+    found = studio.batches.create(ZOO, image_model="somebody-elses").results()
     assert kinds(found) == ["RejectedError"] * 3
     assert r"line 1: not supported (model_not_found)" in found[0].message
 
@@ -714,7 +714,7 @@ def test_a_picture_that_cannot_be_read_is_put_aside(studio: Any, provider: Offli
         row["response"]["body"]["data"][0]["b64_json"] = "AAAA"
         return [rows[0], json.dumps(row).encode() + b"\n", b"<what>\n", rows[2]]
 
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
     batch.status(live=True)
     rewrite(provider, spoil)
     found = batch.results()
@@ -723,7 +723,7 @@ def test_a_picture_that_cannot_be_read_is_put_aside(studio: Any, provider: Offli
     assert isinstance(found[1], ReplyError)
     spilt = list((studio.library / ".imagesession" / "spill").iterdir())
     assert len(spilt) == 2
-    assert studio.spending().total.dollars > 0.002 * 3
+    assert studio.costs().total.dollars > 0.002 * 3
 
 
 def test_a_file_that_breaks_off_is_read_again(studio: Any, provider: OfflineProvider) -> None:
@@ -731,7 +731,7 @@ def test_a_file_that_breaks_off_is_read_again(studio: Any, provider: OfflineProv
     Pictures that came before a cut are kept; the file is read again for the others, and each is
     kept once.
     """
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
     with pytest.raises(UnfinishedError):
         batch.results()
     rewrite(provider, lambda rows: [rows[0], rows[1][:100], Reset()])
@@ -745,7 +745,7 @@ def test_a_file_that_does_not_come_is_no_loss(studio: Any, provider: OfflineProv
     When the pictures do not come whole, those that came are kept, and the next call brings the
     others.
     """
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
     batch.status()
     for _ in range(3):
         rewrite(provider, lambda rows: [rows[0], rows[1][:100], Reset()])
@@ -764,7 +764,7 @@ def test_a_full_disk_loses_nothing(studio: Any, monkeypatch: pytest.MonkeyPatch)
     A picture that the disk does not take stays with the provider; with room made, the next call
     brings it.
     """
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
     batch.status()
     put, calls = shelf.put, iter(range(10))
 
@@ -776,7 +776,7 @@ def test_a_full_disk_loses_nothing(studio: Any, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(shelf, "put", full)
     with pytest.raises(DiskError):
         batch.results()
-    assert len(studio.pending()) == 2
+    assert len(studio.requests.pending()) == 2
     assert batch.results().ok
     assert len(list(studio.library.glob("batch_generations/*.png"))) == 3
 
@@ -786,26 +786,26 @@ def test_a_line_that_is_missing_is_not_given_up(studio: Any, provider: OfflinePr
     A picture that a finished batch does not show may have been billed: it stays unsettled, its
     place says so, and it is kept when it shows.
     """
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
     batch.status()
     rewrite(provider, lambda rows: [rows[0], rows[2]])
     found = batch.results()
 
     assert kinds(found) == ["picture", "OutcomeUnknownError", "picture"]
-    assert [one.turn.prompt for one in studio.pending()] == ["an owl"]
+    assert [one.turn.prompt for one in studio.requests.pending()] == ["an owl"]
     assert batch.results().ok
-    assert studio.pending() == ()
+    assert studio.requests.pending() == ()
 
 
 def test_a_batch_that_the_provider_forgot_is_told(studio: Any, provider: OfflineProvider) -> None:
     """
     A batch that the provider does not know any more leaves its pictures unsettled.
     """
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
     provider.fail_next(status=404, method="GET", path="/batches/*")
     with pytest.raises(OutcomeUnknownError, match="does not know the batch"):
         batch.status()
-    assert len(studio.pending()) == 3
+    assert len(studio.requests.pending()) == 3
 
 
 def test_another_provider_is_not_asked(
@@ -815,12 +815,12 @@ def test_another_provider_is_not_asked(
     A batch is asked of the provider that has it, and of no other.
     """
     studio = make_studio(tmp_path / "library", provider=provider)
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
     other = make_studio(
         tmp_path / "library", online=True, api_key="x", base_url="http://127.0.0.1:9/v1"
     )
     with pytest.raises(OutcomeUnknownError, match=r"not of 127\.0\.0\.1:9"):
-        other.open_batch(batch.id).status()
+        other.batches.get(batch.id).status()
 
 
 # --- money ----------------------------------------------------------------------------------------
@@ -835,17 +835,17 @@ def test_a_budget_counts_a_batch_from_when_it_is_submitted(
     """
     library = tmp_path / "library"
     open_ = make_studio(library, provider=provider)
-    most = open_.batch(ZOO, **SMALL).estimate.high
+    most = open_.batches.create(ZOO, **SMALL).estimate.high
     provider.block_next()
     tight = make_studio(library, provider=provider, budget=Budget(per_day=1.5 * most))
-    batch = tight.batch(["a dog", "a hen", "a cow"], **SMALL)
+    batch = tight.batches.create(["a dog", "a hen", "a cow"], **SMALL)
 
     with pytest.raises(BudgetError):
-        tight.batch(["an ape", "a bee", "a yak"], **SMALL)
+        tight.batches.create(["an ape", "a bee", "a yak"], **SMALL)
     assert posted(provider) == 2
     found = batch.wait()
     assert kinds(found).count("picture") == 2
-    assert tight.batch(["an ape"], **SMALL).wait().ok
+    assert tight.batches.create(["an ape"], **SMALL).wait().ok
 
 
 def test_a_limit_for_a_call_holds_for_each_picture(
@@ -855,11 +855,11 @@ def test_a_limit_for_a_call_holds_for_each_picture(
     What one call may cost is what one picture of a batch may cost.
     """
     free = make_studio(tmp_path / "a", provider=provider)
-    one = free.batch(["a fox"], **SMALL).estimate.high
+    one = free.batches.create(["a fox"], **SMALL).estimate.high
     studio = make_studio(tmp_path / "b", provider=provider, budget=Budget(per_call=1.1 * one))
-    assert studio.batch(ZOO, **SMALL).wait().ok
+    assert studio.batches.create(ZOO, **SMALL).wait().ok
     with pytest.raises(BudgetError, match="for one call"):
-        studio.batch(["a fox"], quality="high", size="1024x1024")
+        studio.batches.create(["a fox"], quality="high", size="1024x1024")
 
 
 # --- others on the library ------------------------------------------------------------------------
@@ -872,12 +872,12 @@ def test_recovering_collects_batches(make_studio: MakeStudio, tmp_path: Path) ->
     """
     provider = OfflineProvider()
     studio = make_studio(tmp_path / "library", provider=provider)
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
     first = studio.recover()
     assert (first.images, list(first.left)) == ((), [batch.id])
     assert "in_progress" in str(first)
-    with pytest.raises(CallError, match="open_batch"):
-        studio.cancel(studio.pending()[0].turn.id)
+    with pytest.raises(CallError, match=r"batches\.get"):
+        studio.requests.cancel(studio.requests.pending()[0].turn.id)
 
     second = make_studio(tmp_path / "library", provider=provider).recover()
     assert [one.prompt for one in second.images] == list(ZOO.values())
@@ -888,7 +888,7 @@ def test_a_batch_waits_in_peace(studio: Any, provider: OfflineProvider) -> None:
     """
     A batch that is under way keeps nobody from making pictures, and is no trouble to the doctor.
     """
-    studio.batch(ZOO, **SMALL)
+    studio.batches.create(ZOO, **SMALL)
     looked = len(provider.calls)
     assert studio.generate("a teapot", quality="low").bytes
     assert not [c for c in provider.calls[looked:] if c.path.startswith("/batches")]
@@ -909,10 +909,10 @@ def test_a_batch_is_collected_by_several_at_once(
     provider = OfflineProvider()
     library = tmp_path / "library"
     prompts = [f"a kite, number {number}" for number in range(12)]
-    batch = make_studio(library, provider=provider).batch(prompts, **SMALL)
+    batch = make_studio(library, provider=provider).batches.create(prompts, **SMALL)
     with pytest.raises(UnfinishedError):
         batch.results()
-    handles = [make_studio(library, provider=provider).open_batch(batch.id) for _ in range(3)]
+    handles = [make_studio(library, provider=provider).batches.get(batch.id) for _ in range(3)]
     found: list[list[str]] = []
 
     def collect(handle: Any) -> Callable[[], None]:
@@ -933,11 +933,11 @@ async def test_a_wait_that_is_cancelled_loses_nothing(tmp_path: Path) -> None:
     provider.pace_batches(looks=5)
     prompts = [f"a kite, number {number}" for number in range(8)]
     async with AsyncStudio.offline(tmp_path / "library", provider=provider) as studio:
-        batch = await studio.batch(prompts, name="kites", **SMALL)
+        batch = await studio.batches.create(prompts, name="kites", **SMALL)
         for seconds in (0.0, 0.01, 0.03, 0.05, 0.08, 0.1, 0.15):
             with anyio.move_on_after(seconds):
                 await batch.wait()
-        found = await (await studio.open_batch("kites")).wait()
+        found = await (await studio.batches.get("kites")).wait()
     assert found.ok
     assert len(list((tmp_path / "library").glob("batch_generations/*.png"))) == 8
     assert (posted(provider), len(provider.drawn)) == (1, 8)
@@ -950,14 +950,14 @@ def test_a_program_that_stopped_before_it_submitted_left_nothing(
     A batch that was written down and not submitted is dropped by whoever comes next.
     """
     studio = make_studio(tmp_path / "library", provider=provider)
-    studio.batch(ZOO, name="zoo", **SMALL)
+    studio.batches.create(ZOO, name="zoo", **SMALL)
     record = next((studio.library / ".imagesession" / "batches").iterdir())
     record.write_bytes(record.read_bytes().splitlines()[0] + b'\n{"owner": null}\n')
-    handle = studio.open_batch("zoo")
+    handle = studio.batches.get("zoo")
 
     other = make_studio(tmp_path / "library", provider=provider)
     assert other.recover().failed == ()
-    assert (other.pending(), other.batches()) == ((), ())
+    assert (other.requests.pending(), other.batches.list()) == ((), ())
     assert handle.status().state == "unsent"
     assert kinds(handle.results()) == ["UnavailableError"] * 3
 
@@ -967,29 +967,29 @@ def test_pictures_whose_batch_is_gone_are_told(studio: Any) -> None:
     When a batch's record was deleted, nobody knows any more what became of its pictures: that is
     said, and they are not given up.
     """
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
     next((studio.library / ".imagesession" / "batches").iterdir()).unlink()
     found = studio.recover()
     assert list(found.left) == [batch.id]
     assert "record of its batch is gone" in str(found)
-    assert len(studio.pending()) == 3
+    assert len(studio.requests.pending()) == 3
 
 
 def test_a_damaged_batch_is_left_out(studio: Any) -> None:
     """
     A record of a batch that cannot be read does not keep the others from being listed.
     """
-    batch = studio.batch(ZOO, **SMALL)
+    batch = studio.batches.create(ZOO, **SMALL)
     folder = studio.library / ".imagesession" / "batches"
     (folder / "01K00000000000000000000000.jsonl").write_bytes(b"{}\n")
-    assert [one.id for one in studio.batches()] == [batch.id]
+    assert [one.id for one in studio.batches.list()] == [batch.id]
 
 
 def test_a_handle_shows_itself(studio: Any) -> None:
     """
     A handle tells its name, how many pictures it is about, and where it stood.
     """
-    batch = studio.batch(ZOO, name="zoo", **SMALL)
+    batch = studio.batches.create(ZOO, name="zoo", **SMALL)
     assert "ImageBatch 'zoo', 3 pictures" in repr(batch)
     assert (batch.__len__(), batch.name) == (3, "zoo")
     assert batch.created.tzinfo is not None
@@ -1004,4 +1004,4 @@ def test_prompts_may_come_from_anywhere(studio: Any) -> None:
     """
     Any iterable of prompts will do.
     """
-    assert len(studio.batch(_rows(4), **SMALL).wait().images) == 4
+    assert len(studio.batches.create(_rows(4), **SMALL).wait().images) == 4

@@ -197,7 +197,7 @@ def test_a_server_that_does_not_stream_is_read(studio: Any, provider: OfflinePro
     A server that answers a stream request with a plain reply is understood.
     """
     studio.generate("a teapot")
-    response_id = studio.images()[0].turn.response_id
+    response_id = studio.images.list()[0].turn.response_id
 
     def instead(call: Call) -> Answer:
         return provider.handle(
@@ -206,7 +206,7 @@ def test_a_server_that_does_not_stream_is_read(studio: Any, provider: OfflinePro
 
     provider.script(Fault(method="POST", path="/responses", streaming=True, instead=instead))
     (image,) = studio.stream("a teapot")
-    assert image.bytes == studio.images()[1].bytes
+    assert image.bytes == studio.images.list()[1].bytes
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_what_was_paid_for_and_makes_no_sense_is_kept(
         list(studio.stream("a teapot")) if kind == "text/event-stream" else studio.generate("x")
     kept = Path(str(caught.value).split(" are kept in ")[1].rstrip("."))
     assert kept.read_bytes() in body
-    assert studio.images() == ()
+    assert studio.images.list() == ()
 
 
 def test_an_accepted_request_without_an_id_is_ambiguous(
@@ -404,7 +404,7 @@ def test_no_key_is_said_plainly(make_studio: MakeStudio, tmp_path: Path) -> None
     Without a key the library opens, and generating says which variable is missing.
     """
     studio = make_studio(tmp_path, online=True)
-    assert studio.images() == ()
+    assert studio.images.list() == ()
     with pytest.raises(AccessError, match="OPENAI_API_KEY"):
         studio.generate("a teapot")
     assert journal(studio) == []
@@ -623,7 +623,7 @@ def test_a_closed_studio_says_so(make_studio: MakeStudio, tmp_path: Path) -> Non
     studio.close()
     with pytest.raises(CallError, match="was closed"):
         studio.generate("bluer")
-    assert len(studio.images()) == 1
+    assert len(studio.images.list()) == 1
 
 
 @pytest.mark.parametrize("key", ["sk-ключ", "sk-a\nb", "   "])

@@ -387,7 +387,7 @@ def test_a_lost_answer_is_asked_for_once(
     assert len(drawn(provider)) == 1
     assert caught.value.response_id is None
     assert len(unsettled(studio.library)) == 1
-    assert studio.images() == ()
+    assert studio.images.list() == ()
 
 
 @pytest.mark.parametrize(
@@ -453,7 +453,7 @@ def test_all_pictures_of_a_reply_are_kept(studio: Any, provider: OfflineProvider
         )
     )
     image = studio.generate("a square")
-    assert [studio.image(one.id).bytes for one in image.turn.images] == [RED, BLUE]
+    assert [studio.images.get(one.id).bytes for one in image.turn.images] == [RED, BLUE]
     assert image.turn.images[0].revised_prompt == "A red square."
     assert len(list((studio.library / ".imagesession" / "spill").iterdir())) == 1
 

@@ -135,7 +135,7 @@ def test_a_kept_picture_is_edited_by_itself_or_its_id(
     """
     A kept picture is sent as it lies in the library, and the new one knows where it came from.
     """
-    kept = studio.import_image(tiny_image(colour=RED))
+    kept = studio.images.import_file(tiny_image(colour=RED))
     for given in (kept, kept.id):
         image = studio.edit("add a sun", image=given)
         assert shown(provider, asked(provider)[-1]) == [kept.bytes]
@@ -272,7 +272,7 @@ def test_a_library_picture_that_is_not_there_is_said(studio: Any) -> None:
     """
     An id that the library does not have is an error that names some that it has.
     """
-    kept = studio.import_image(tiny_image())
+    kept = studio.images.import_file(tiny_image())
     with pytest.raises(CallError, match=kept.id):
         studio.edit("add a sun", image=kept.id[:-4] + "0000")
 
@@ -405,7 +405,7 @@ def test_a_kept_picture_is_a_mask_by_its_id(studio: Any, provider: OfflineProvid
     """
     A mask may be a picture of the library.
     """
-    kept = studio.import_image(tiny_mask(SIZE, BOX))
+    kept = studio.images.import_file(tiny_mask(SIZE, BOX))
     for mask in (kept, kept.id):
         studio.edit("a blue heart", image=red(), mask=mask)
         sent = opened(mask_of(provider, asked(provider)[-1]))
@@ -440,7 +440,7 @@ def test_a_bad_mask_is_refused_before(
     with pytest.raises(PictureError, match=words):
         studio.edit("a blue heart", image=red(), mask=mask)
     assert provider.calls == ()
-    assert studio.images() == ()
+    assert studio.images.list() == ()
 
 
 def test_a_mask_is_rescaled_on_demand(studio: Any, provider: OfflineProvider) -> None:
@@ -510,7 +510,7 @@ def _check_kept(unruly: MakeUnruly, data: bytes, reply: bytes) -> None:
     (received,) = sent_back(provider, image)
     assert raw.sha256 == hashlib.sha256(received).hexdigest()
     assert (raw.source, joined.source) == ("reply", "composite")
-    assert studio.image(raw.id).bytes == received
+    assert studio.images.get(raw.id).bytes == received
     assert image.id == joined.id
 
     before, after, made = opened(data), image.open(), opened(received)
@@ -655,7 +655,7 @@ def test_a_reply_that_cannot_be_joined_is_kept(unruly: MakeUnruly) -> None:
     studio, provider = unruly(broken)
     with pytest.raises(PictureError, match="could not be put into the original") as caught:
         studio.edit("a blue heart", image=red(), mask=HOLE, keep_outside=True)
-    (kept,) = studio.images()
+    (kept,) = studio.images.list()
     assert kept.id in str(caught.value)
     assert kept.bytes == broken
     assert posts(provider).count("/responses") == 1

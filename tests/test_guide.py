@@ -19,7 +19,7 @@ import pytest
 
 import imagesession
 from imagesession import ImageSession, Mask, Results, SavedImage, Studio, errors, presets
-from imagesession._guide import write_guide
+from imagesession._api.guide import write_guide
 from imagesession._model import options
 from imagesession._model.catalogue import Kind, load_catalogue
 from imagesession._model.options import OPTION_NAMES
@@ -93,7 +93,7 @@ def test_writing_it_is_light() -> None:
     """
     script = (
         "import sys, imagesession\n"
-        "assert 'imagesession._guide' not in sys.modules\n"
+        "assert 'imagesession._api' not in sys.modules\n"
         "imagesession.guide()\n"
         "heavy = {'openai', 'PIL', 'mcp', 'httpx2', 'pydantic'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
@@ -118,6 +118,18 @@ def test_every_verb_is_told_of(kind: type) -> None:
             assert call
         elif isinstance(member, property):
             assert f"`{name}`: " in GUIDE
+
+
+@pytest.mark.parametrize("name", ["sessions", "images", "batches", "models", "requests"])
+def test_every_collection_is_told_of(name: str) -> None:
+    """
+    Every verb of a studio's collections stands there with all its parameters.
+    """
+    kind: type[Any] = type(getattr(Studio.offline(), name))
+    for verb, member in inspect.getmembers(kind, inspect.isfunction):
+        if not verb.startswith("_"):
+            calls = re.findall(rf"`studio\.{name}\.{verb}\(([^`]*)\)`", GUIDE)
+            assert parameters(member) in [told_of(call) for call in calls]
 
 
 def told_of(call: str) -> set[str]:

@@ -216,7 +216,7 @@ def test_looking_is_recorded_with_what_it_cost(
     assert turn.usage.mainline["output_tokens"] > 0
     assert turn.cost.image == 0
     assert 0 < turn.cost.total == session.cost().total
-    assert studio.images() == ()
+    assert studio.images.list() == ()
     assert make_studio(tmp_path, provider=provider).open(session.id).turns() == (turn,)
 
 
@@ -565,7 +565,7 @@ def test_a_budget_counts_both(
     assert len(asked(provider)) == 1
     enough = make_studio(tmp_path / "c", provider=provider, budget=Budget(per_day=5))
     result = enough.improve("crisp", image=flat)
-    spent = sum(group.dollars for group in enough.spending().groups.values())
+    spent = sum(group.dollars for group in enough.costs().groups.values())
     assert spent == pytest.approx(result.analysis.turn.cost.total + result.image.cost.total)
 
 

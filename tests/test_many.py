@@ -114,7 +114,7 @@ def test_pictures_come_in_the_order_of_the_jobs(make_studio: MakeStudio, tmp_pat
     assert [one.prompt for one in results] == prompts
     assert results.ok
     assert results.raise_any() is results
-    assert {one.id for one in studio.images(kind="batch")} == {one.id for one in results}
+    assert {one.id for one in studio.images.list(kind="batch")} == {one.id for one in results}
     assert {one.path.parent.name for one in results} == {"batch_generations"}
 
 
@@ -216,7 +216,7 @@ def test_run_again_only_what_is_missing_is_made(make_studio: MakeStudio, tmp_pat
         ["a pot", "a spoon"],
         ["a spoon", "a pot"],
     )
-    assert len(again.images()) == 4
+    assert len(again.images.list()) == 4
     assert again.map({"d": "a spoon"})[0] == second.get("d")
     assert len(asked(provider)) == 5
     with pytest.raises(NotFoundError, match="'e'"):
@@ -256,7 +256,7 @@ def test_jobs_say_what_they_are(studio: Any, provider: OfflineProvider) -> None:
         Job("bluer", image=kept.id),
         Job("a red heart", image=kept.path, mask=mask),
         Job("like this", reference=[tiny_image(), kept.id]),
-        Job("a blue mug", preset="product", choices={"angle": "top"}),
+        Job("a blue mug", preset="product", params={"angle": "top"}),
         Job("a cart", preset="ui_asset", options={"format": "webp"}),
         Job("dear", options={"quality": "high"}),
     ]
@@ -294,7 +294,7 @@ def test_bad_jobs_are_told_in_their_place(
         (Job("x", reference=tmp_path / "text.png"), PictureError),
         (Job("x", mask=tiny_mask()), PictureError),
         (Job("x", preset="produkt"), OptionError),
-        (Job("x", preset="product", choices={"angle": "below"}), OptionError),
+        (Job("x", preset="product", params={"angle": "below"}), OptionError),
     ]
     results = studio.map(["first", *(job for job, _ in wrong), "last"])
     assert [type(one) for one in results[1:-1]] == [kind for _, kind in wrong]
@@ -314,7 +314,7 @@ def test_bad_jobs_are_told_in_their_place(
         ({"half a \ud83c": "a"}, {}),
         (["a", Job("b", options="high")], {}),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - the point
         (["a", Job("b", options={7: 8})], {}),  # type: ignore[dict-item] # pyright: ignore[reportArgumentType] - the point
-        (["a", Job("b", choices=None)], {}),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - the point
+        (["a", Job("b", params=None)], {}),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - the point
         (["a", Job("b", preset=["product"])], {}),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - the point
         (["a"], {"concurrency": 0}),
         (["a"], {"concurrency": 65}),
@@ -403,10 +403,10 @@ def test_what_an_interrupt_leaves_is_completed(tmp_path: Path) -> None:
             studio.map(jobs, concurrency=2)
         before = len(asked(provider))
         assert 3 <= before < 12
-        assert len(studio.images()) == before
+        assert len(studio.images.list()) == before
         results = studio.map(jobs, concurrency=2)
         assert results.ok
-        assert len(asked(provider)) == len(studio.images()) == 12
+        assert len(asked(provider)) == len(studio.images.list()) == 12
 
 
 def test_an_interrupt_does_not_wait_for_the_next_turn(tmp_path: Path) -> None:
@@ -419,7 +419,7 @@ def test_an_interrupt_does_not_wait_for_the_next_turn(tmp_path: Path) -> None:
         with pytest.raises(KeyboardInterrupt):
             studio.map(["a", "b", "c"], images_per_minute=6)
         assert time.monotonic() - start < 5
-        assert len(asked(provider)) == len(studio.images()) == 1
+        assert len(asked(provider)) == len(studio.images.list()) == 1
 
 
 class Stalling(OfflineProvider):
@@ -467,7 +467,7 @@ async def test_what_a_cancellation_leaves_is_completed(tmp_path: Path) -> None:
             await anyio.sleep(0.1)  # so that what stalls is taken up
             group.cancel_scope.cancel()
         assert len(asked(provider)) < 8
-        kept = await studio.images()
+        kept = await studio.images.list()
         assert len(kept) >= 2
     provider.finish()
     async with AsyncStudio.offline(tmp_path, provider=provider) as studio:
@@ -475,7 +475,7 @@ async def test_what_a_cancellation_leaves_is_completed(tmp_path: Path) -> None:
         results = await studio.map(jobs, concurrency=2)
         assert results.ok
         assert set(kept) <= set(results)
-        assert len(asked(provider)) == len(await studio.images()) == 8
+        assert len(asked(provider)) == len(await studio.images.list()) == 8
 
 
 # --- takes of one prompt --------------------------------------------------------------------------
@@ -519,8 +519,8 @@ def test_variations_of_a_picture_come_from_it(studio: Any, provider: OfflineProv
     "verb,asking",
     [
         ("variations", {"prompt": "a teapot", "n": 4}),
-        ("product", {"description": "a mug", "batch_count": 4}),
-        ("preset", {"name": "product", "description": "a mug", "batch_count": 4}),
+        ("product", {"description": "a mug", "n": 4}),
+        ("preset", {"name": "product", "subject": "a mug", "n": 4}),
     ],
 )
 def test_takes_are_reported_one_by_one(
@@ -545,7 +545,7 @@ def test_takes_are_reported_one_by_one(
     "verb,asking",
     [
         ("variations", {"prompt": "a teapot", "n": 4}),
-        ("product", {"description": "a mug", "batch_count": 4}),
+        ("product", {"description": "a mug", "n": 4}),
     ],
 )
 def test_takes_are_made_side_by_side(
@@ -559,7 +559,7 @@ def test_takes_are_made_side_by_side(
     assert provider.most == 4
 
 
-@pytest.mark.parametrize("verb,asking", [("variations", {"n": 3}), ("product", {"batch_count": 3})])
+@pytest.mark.parametrize("verb,asking", [("variations", {"n": 3}), ("product", {"n": 3})])
 def test_takes_in_a_session_are_siblings(studio: Any, verb: str, asking: dict[str, int]) -> None:
     """
     In a session all takes grow on the same picture, and any of them can be gone on with.
@@ -581,7 +581,7 @@ def test_takes_are_from_one_to_ten(studio: Any, provider: OfflineProvider, count
     A number of takes that makes no sense is refused before anything is sent.
     """
     for where in (studio, studio.session("x")):
-        for verb, name in (("variations", "n"), ("product", "batch_count")):
+        for verb, name in (("variations", "n"), ("product", "n")):
             with pytest.raises(OptionError, match="from 1 to 10") as caught:
                 getattr(where, verb)("a mug", **{name: count})
             assert caught.value.option == name
@@ -595,10 +595,10 @@ def test_takes_are_from_one_to_ten(studio: Any, provider: OfflineProvider, count
         ("variations", ("a teapot",), {"n": 2, "quality": "ultra"}),
         ("variations", ("a teapot",), {"n": 2, "image": b"no picture"}),
         ("variations", ("a teapot",), {"n": 2, "reference": "/nowhere.png"}),
-        ("product", ("a mug",), {"batch_count": 2, "angle": "below"}),
-        ("product", ("a mug",), {"batch_count": 2, "size": "1x1"}),
-        ("preset", ("produkt", "a mug"), {"batch_count": 2}),
-        ("preset", ("product", "a mug"), {"batch_count": 2, "choices": {"angel": "top"}}),
+        ("product", ("a mug",), {"n": 2, "angle": "below"}),
+        ("product", ("a mug",), {"n": 2, "size": "1x1"}),
+        ("preset", ("produkt", "a mug"), {"n": 2}),
+        ("preset", ("product", "a mug"), {"n": 2, "params": {"angel": "top"}}),
     ],
 )
 def test_a_wrong_call_for_takes_is_one_error(
@@ -611,7 +611,7 @@ def test_a_wrong_call_for_takes_is_one_error(
         with pytest.raises(CallError):
             getattr(where, verb)(*args, **options)
     assert provider.calls == ()
-    assert studio.images() == ()
+    assert studio.images.list() == ()
 
 
 def test_one_take_is_the_plain_prompt(studio: Any) -> None:
@@ -619,7 +619,7 @@ def test_one_take_is_the_plain_prompt(studio: Any) -> None:
     One take is in the caller's words alone; one product without a count is a picture.
     """
     assert studio.variations("a teapot", n=1)[0].prompt == "a teapot"
-    assert len(studio.product("a mug", batch_count=1)) == 1
+    assert len(studio.product("a mug", n=1)) == 1
     assert studio.product("a mug").prompt == presets.product.prompt_for("a mug")
 
 
@@ -647,11 +647,11 @@ def test_a_registered_preset_draws(studio: Any, provider: OfflineProvider) -> No
     assert (calm.prompt, calm.turn.options.quality) == ("Portrait of a keeper. Calm.", "low")
     assert studio.preset("portrait", "a keeper", quality="high").turn.options.quality == "high"
     proud = {"mood": "proud"}
-    takes = studio.preset("portrait", "a keeper", choices=proud, batch_count=2)
+    takes = studio.preset("portrait", "a keeper", params=proud, n=2)
     assert all(one.prompt.startswith("Portrait of a keeper. Proud.") for one in takes)
-    (job,) = studio.map([Job("a keeper", preset="portrait", choices=proud)])
+    (job,) = studio.map([Job("a keeper", preset="portrait", params=proud)])
     assert job.prompt == "Portrait of a keeper. Proud."
     assert job.turn.parameters["preset"] == "portrait"
     with pytest.raises(OptionError, match="mood"):
-        studio.preset("portrait", "a keeper", choices={"mood": "angry"})
+        studio.preset("portrait", "a keeper", params={"mood": "angry"})
     assert len(asked(provider)) == 5

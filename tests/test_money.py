@@ -26,6 +26,7 @@ from imagesession.errors import (
     BudgetError,
     CallError,
     ModerationError,
+    NotFoundError,
     OptionError,
     OutcomeUnknownError,
     RateLimitError,
@@ -139,7 +140,7 @@ def test_costs_add_up(studio: Any) -> None:
     of_session = math.fsum(image.cost.total for image in images)
     assert session.cost().total == pytest.approx(of_session)
     assert session.status().cost.total == pytest.approx(of_session)
-    assert studio.spending().total.dollars == pytest.approx(of_session + alone.cost.total)
+    assert studio.costs().total.dollars == pytest.approx(of_session + alone.cost.total)
     assert studio.stats().spent == pytest.approx(of_session + alone.cost.total)
     beside = json.loads(alone.path.with_suffix(".json").read_text())["cost"]
     assert beside["mainline"] + beside["image"] == pytest.approx(alone.cost.total)
@@ -157,7 +158,7 @@ def test_spending_is_grouped(studio: Any) -> None:
     session.generate("bluer", **PLAIN)
     studio.product("a mug", model="gpt-6-sol")
     studio.map(["one", "two"])
-    groups = {by: studio.spending(by=by).groups for by in ("session", "kind", "model", "day")}
+    groups = {by: studio.costs(group_by=by).groups for by in ("session", "kind", "model", "day")}
     counts = {by: {name: one.images for name, one in groups[by].items()} for by in groups}
     today = dt.datetime.now(dt.UTC).date().isoformat()
     assert counts["session"] == {session.id: 2, "": 3}
@@ -165,14 +166,14 @@ def test_spending_is_grouped(studio: Any) -> None:
     assert sorted(counts["model"].values()) == [1, 4]
     assert counts["model"]["gpt-6-sol"] == 1
     assert counts["day"] == {today: 5}
-    (host,) = studio.spending(by="provider").groups
+    (host,) = studio.costs(group_by="provider").groups
     assert "offline" in host
-    totals = [studio.spending(by=by).total for by in ("session", "kind", "model", "provider")]
+    totals = [studio.costs(group_by=by).total for by in ("session", "kind", "model", "provider")]
     for total in totals:
         assert (total.images, total.turns, total.uncertain) == (5, 5, 0)
-        assert total.dollars == pytest.approx(studio.spending().total.dollars)
-    assert studio.spending(session=session.id).total.images == 2
-    assert studio.spending(by="kind", session=session.id).groups.keys() == {"general"}
+        assert total.dollars == pytest.approx(studio.costs().total.dollars)
+    assert studio.costs(session=session.id).total.images == 2
+    assert studio.costs(group_by="kind", session=session.id).groups.keys() == {"general"}
 
 
 def test_spending_of_days(studio: Any) -> None:
@@ -185,18 +186,18 @@ def test_spending_of_days(studio: Any) -> None:
             studio.generate("a teapot", **PLAIN)
     studio.generate("a cup", **PLAIN)
     days = [(today - back * DAY).isoformat() for back in (2, 1, 0)]
-    assert list(studio.spending().groups) == days
-    assert list(studio.spending(since=days[1]).groups) == days[1:]
-    assert list(studio.spending(until=days[1]).groups) == days[:2]
-    assert list(studio.spending(since=today - DAY, until=today - DAY).groups) == [days[1]]
-    assert studio.spending(since="2999-01-01").groups == {}
-    assert studio.spending(since="2999-01-01").total.dollars == 0
-    printed = str(studio.spending()).splitlines()
+    assert list(studio.costs().groups) == days
+    assert list(studio.costs(since=days[1]).groups) == days[1:]
+    assert list(studio.costs(until=days[1]).groups) == days[:2]
+    assert list(studio.costs(since=today - DAY, until=today - DAY).groups) == [days[1]]
+    assert studio.costs(since="2999-01-01").groups == {}
+    assert studio.costs(since="2999-01-01").total.dollars == 0
+    printed = str(studio.costs()).splitlines()
     assert [line.split()[0] for line in printed[:4]] == [*days, "total"]
     assert "offline" in printed[-1]
     assert studio.stats().spent_today < studio.stats().spent
     with pytest.raises(OptionError, match="by="):
-        studio.spending(by="week")
+        studio.costs(group_by="week")
 
 
 def without_usage(answer: Answer) -> Answer:
@@ -243,8 +244,8 @@ def test_what_is_not_known_is_said(studio: Any, provider: OfflineProvider) -> No
     session.generate("bluer", **PLAIN)
     assert session.cost().total is None
     assert session.cost().known > 0
-    assert studio.spending().total.uncertain == 1
-    assert "1 turns at an unknown price" in str(studio.spending())
+    assert studio.costs().total.uncertain == 1
+    assert "1 turns at an unknown price" in str(studio.costs())
 
 
 # --- held within a budget ------------------------------------------------------------------------
@@ -406,6 +407,45 @@ def test_what_was_found_counts_with_the_most(
     assert len(asked(provider)) == 1
 
 
+def test_what_a_budget_leaves(
+    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, most: float
+) -> None:
+    """
+    Costs say what the budget leaves today, and in a session that is named: what was spent and what
+    is set aside is gone. Without such a limit there is nothing to say.
+    """
+    assert make_studio(tmp_path, provider=provider, **PLAIN).costs().remaining is None
+    per_call = make_studio(tmp_path, provider=provider, budget=Budget(per_call=1.0), **PLAIN)
+    assert per_call.costs().remaining is None
+    budget = Budget(per_session=most * 3, per_day=most * 5)
+    studio = make_studio(tmp_path, provider=provider, patience=0, budget=budget, **PLAIN)
+    assert studio.costs().remaining == pytest.approx(most * 5)
+    session = studio.session("Teapots")
+    assert studio.costs(session=session).remaining == pytest.approx(most * 3)
+    spent = session.generate("a teapot").cost.total
+    assert studio.costs().remaining == pytest.approx(most * 5 - spent)
+    assert studio.costs(session=session.id).remaining == pytest.approx(most * 3 - spent)
+    assert studio.costs(until="2000-01-01").remaining == pytest.approx(most * 5 - spent)
+    provider.script(Fault(method="POST", path="/responses", instead=reset))
+    with pytest.raises(OutcomeUnknownError):
+        studio.generate("a teapot")
+    assert studio.costs().remaining == pytest.approx(most * 4 - spent)
+    assert make_studio(tmp_path, budget=Budget(per_day=most)).costs().remaining == 0.0
+
+
+def test_costs_of_an_unknown_session_are_an_error(studio: Any) -> None:
+    """
+    A session is meant by itself, its id or its name; one that is not there is an error.
+    """
+    session = studio.session("Teapots", name="Pots")
+    session.generate("a teapot", **PLAIN)
+    by_name = studio.costs(group_by="kind", session="Pots")
+    assert by_name == studio.costs(group_by="kind", session=session)
+    assert by_name.total.images == 1
+    with pytest.raises(NotFoundError, match="no session"):
+        studio.costs(session="Pans")
+
+
 def test_an_unknown_price_stays_set_aside(
     make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, most: float
 ) -> None:
@@ -491,8 +531,8 @@ def test_processes_that_race_stay_within_the_budget(tmp_path: Path, most: float)
     assert told == ["made"] * 3 + ["refused"] * 3
     assert len(asked(provider)) == 3
     with Studio.offline(tmp_path / "library") as studio:
-        assert studio.spending().total.images == 3
-        assert studio.spending().total.dollars <= most * 3.5
+        assert studio.costs().total.images == 3
+        assert studio.costs().total.dollars <= most * 3.5
 
 
 def is_accepted(library: Path) -> bool:
@@ -530,6 +570,6 @@ def test_a_killed_process_keeps_what_it_set_aside(tmp_path: Path, most: float) -
             assert len(asked(provider)) == 1
             ahead, provider.latency = 3600.0, 0
             studio.recover()
-            assert studio.images()[0].prompt == "a teapot"
+            assert studio.images.list()[0].prompt == "a teapot"
             assert studio.generate("a cup", **PLAIN).bytes
             assert len(asked(provider)) == 2

@@ -29,7 +29,7 @@ from imagesession.testing import ImagesServer, OfflineProvider, tiny_image
 
 
 def test_a_studio(offline_studio: Studio, offline_provider: OfflineProvider, tmp_path):
-    assert offline_studio.images() == ()
+    assert offline_studio.images.list() == ()
     assert offline_studio.library.is_relative_to(tmp_path)
     offline_provider.reply_next(image=tiny_image(), text="Here it is.")
     image = offline_studio.generate("a red teapot", quality="high")
@@ -38,7 +38,7 @@ def test_a_studio(offline_studio: Studio, offline_provider: OfflineProvider, tmp
 
 
 def test_another_one_is_empty(offline_studio: Studio, offline_provider: OfflineProvider):
-    assert offline_studio.images() == ()
+    assert offline_studio.images.list() == ()
     assert offline_provider.calls == ()
 
 
@@ -84,7 +84,7 @@ import sys
 
 def test_nothing_is_loaded(pytestconfig):
     assert pytestconfig.pluginmanager.has_plugin("imagesession")
-    heavy = {"PIL", "openai", "httpx2", "imagesession._offline", "imagesession._studio"}
+    heavy = {"PIL", "openai", "httpx2", "imagesession._offline", "imagesession._api"}
     assert not heavy & set(sys.modules)
 """
 
@@ -149,7 +149,7 @@ async def test_the_async_studio_here(
     Our own tests have the fixtures too.
     """
     await async_offline_studio.session("A tea shop")
-    assert len(await async_offline_studio.sessions()) == 1
+    assert len(await async_offline_studio.sessions.list()) == 1
     offline_provider.assert_drawn(0)
 
 

@@ -132,7 +132,7 @@ def test_a_one_shot_stays_what_it_is(studio: Any) -> None:
     one = studio.generate("a teapot")
     first, second = studio.promote(one, "first"), studio.promote(one, "second")
     first.generate("bluer")
-    assert studio.image(one.id).session_id is None
+    assert studio.images.get(one.id).session_id is None
     assert second.head().sha256 == one.sha256
     assert len({first.id, second.id, first.head().id, second.head().id, one.id}) == 5
     assert one.bytes == second.head().bytes
@@ -198,7 +198,7 @@ def test_one_of_several_pictures(studio: Any, provider: OfflineProvider) -> None
     provider.pictures_per_reply = 3
     last = studio.generate("three teapots")
     provider.pictures_per_reply = 1
-    meant = studio.image(last.turn.images[1].id)
+    meant = studio.images.get(last.turn.images[1].id)
     session = studio.promote(meant, "x")
     assert session.head().sha256 == meant.sha256 != last.sha256
     image = session.generate("bluer")
@@ -435,11 +435,11 @@ def test_what_is_no_picture_starts_nothing(
     """
     What is no picture, or too large, is refused; no session is left behind, and nothing is sent.
     """
-    for verb in (studio.promote, studio.import_image):
+    for verb in (studio.promote, studio.images.import_file):
         with pytest.raises(PictureError, match=words):
             verb(picture)
-    assert studio.sessions() == ()
-    assert studio.images() == ()
+    assert studio.sessions.list() == ()
+    assert studio.images.list() == ()
     assert provider.calls == ()
 
 
@@ -447,11 +447,11 @@ def test_an_unknown_id_names_the_latest(studio: Any) -> None:
     """
     An id that the library does not have is an error that lists the latest pictures.
     """
-    ids = [studio.import_image(RED).id for _ in range(3)]
+    ids = [studio.images.import_file(RED).id for _ in range(3)]
     with pytest.raises(NotFoundError, match=ids[2]) as caught:
         studio.promote(ids[0][:-4] + "0000", "x")
     assert caught.value.known == tuple(reversed(ids))
-    assert studio.sessions() == ()
+    assert studio.sessions.list() == ()
 
 
 @pytest.mark.parametrize("wish", [{"name": 7}, {"description": None}, {"size": "huge"}])
@@ -461,8 +461,8 @@ def test_a_promotion_that_makes_no_sense_leaves_nothing(studio: Any, wish: dict[
     """
     with pytest.raises(CallError):
         studio.promote(RED, **wish)
-    assert studio.sessions() == ()
-    assert studio.images() == ()
+    assert studio.sessions.list() == ()
+    assert studio.images.list() == ()
 
 
 def test_no_room_for_a_session_keeps_no_picture(make_studio: MakeStudio, tmp_path: Path) -> None:
@@ -473,7 +473,7 @@ def test_no_room_for_a_session_keeps_no_picture(make_studio: MakeStudio, tmp_pat
     studio.session("x")
     with pytest.raises(MaxSessionsReached):
         studio.promote(RED, "y")
-    assert studio.images() == ()
+    assert studio.images.list() == ()
 
 
 # --- imports -----------------------------------------------------------------------------------
@@ -488,15 +488,15 @@ def test_an_import_is_kept_to_the_byte(studio: Any, tmp_path: Path, format: str)
     data = tiny_image(format)
     path = tmp_path / "picture.dat"
     path.write_bytes(data)
-    image = studio.import_image(path, prompt="what it shows")
+    image = studio.images.import_file(path, prompt="what it shows")
     assert image.bytes == data
     assert image.sha256 == hashlib.sha256(data).hexdigest()
     assert (image.format, image.kind, image.prompt) == (format, "import", "what it shows")
     assert image.path.parent.name == "imported"
     assert image.path.suffix == {"jpeg": ".jpg"}.get(format, f".{format}")
     assert (image.cost, image.model, image.session_id) == (None, None, None)
-    assert studio.images(kind="import") == (image,)
-    assert studio.images(text="it SHOWS") == (image,)
+    assert studio.images.list(kind="import") == (image,)
+    assert studio.images.list(text="it SHOWS") == (image,)
     assert image.metadata["origin"] == {"file": "picture.dat", "image_id": None}
 
 
@@ -505,7 +505,7 @@ def test_an_import_that_no_browser_shows_is_converted(studio: Any, format: str) 
     """
     Other formats are kept as PNG or JPEG, in their size and colours.
     """
-    image = studio.import_image(making.encoded(making.corners(), format))
+    image = studio.images.import_file(making.encoded(making.corners(), format))
     assert image.format in {"png", "jpeg"}
     assert image.size == making.SIZE
     for corner, colour in making.colours(image.open()).items():
@@ -518,15 +518,15 @@ def test_an_import_knows_what_lies_beside_it(studio: Any, tmp_path: Path) -> Non
     """
     (tmp_path / "old.png").write_bytes(RED)
     (tmp_path / "old_metadata.json").write_text(json.dumps(OLD_METADATA))
-    assert studio.import_image(tmp_path / "old.png").prompt == OLD_METADATA["original_prompt"]
-    assert studio.import_image(tmp_path / "old.png", prompt="mine").prompt == "mine"
+    assert studio.images.import_file(tmp_path / "old.png").prompt == OLD_METADATA["original_prompt"]
+    assert studio.images.import_file(tmp_path / "old.png", prompt="mine").prompt == "mine"
 
 
 def test_an_import_is_a_picture_like_others(studio: Any, provider: OfflineProvider) -> None:
     """
     An imported picture is promoted, edited and referred to like one that was made here.
     """
-    image = studio.import_image(RED, prompt="a red square")
+    image = studio.images.import_file(RED, prompt="a red square")
     session = studio.promote(image, "x")
     assert is_reddish(session.generate("add a sun"))
     assert shown(provider, asked(provider)[-1]) == [RED]
@@ -543,16 +543,16 @@ def test_what_is_brought_in_is_listed(
     before, and by other programs too.
     """
     studio = make_studio(tmp_path, provider=provider)
-    assert studio.images() == ()
-    kept = studio.import_image(RED)
-    assert [image.id for image in studio.images()] == [kept.id]
+    assert studio.images.list() == ()
+    kept = studio.images.import_file(RED)
+    assert [image.id for image in studio.images.list()] == [kept.id]
     session = studio.promote(tiny_image(colour=(1, 2, 3)), "x")
     copied = studio.promote(kept, "y")
     other = make_studio(tmp_path, provider=provider)
     wanted = {kept.id, session.head().id, copied.head().id}
-    assert {image.id for image in other.images()} == wanted
-    assert {image.id for image in studio.images()} == wanted
-    assert studio.pending() == ()
+    assert {image.id for image in other.images.list()} == wanted
+    assert {image.id for image in studio.images.list()} == wanted
+    assert studio.requests.pending() == ()
 
 
 def test_what_was_not_brought_in_whole_is_forgotten(
@@ -570,11 +570,11 @@ def test_what_was_not_brought_in_whole_is_forgotten(
     monkeypatch.setattr("imagesession._library.journal.Journal.drop", die)
     monkeypatch.setattr("imagesession._library.library.Library._settle", die)
     with pytest.raises(KeyboardInterrupt):
-        studio.import_image(RED)
+        studio.images.import_file(RED)
     monkeypatch.undo()
     folder = tmp_path / ".imagesession" / "journal"
     assert len(list(folder.iterdir())) == 1
     later = Studio.offline(tmp_path, provider=provider)
-    assert later.pending() == later.images() == ()
+    assert later.requests.pending() == later.images.list() == ()
     assert later.recover() == type(later.recover())()
     assert list(folder.iterdir()) == []

@@ -259,7 +259,7 @@ def test_what_cannot_be_remembered_is_refused(studio: Any, wrong: Any) -> None:
         studio.session("x", remember=wrong)
     with pytest.raises(CallError, match="provider_state="):
         studio.session("x", provider_state="everything")
-    assert studio.sessions() == ()
+    assert studio.sessions.list() == ()
 
 
 def test_a_session_that_outgrows_the_model_is_told_in_short(

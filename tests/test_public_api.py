@@ -14,13 +14,23 @@ import pytest
 
 import imagesession
 from imagesession import (
+    AsyncBatchesResource,
     AsyncImageBatch,
     AsyncImageSession,
+    AsyncImagesResource,
+    AsyncModelsResource,
+    AsyncRequestsResource,
     AsyncSavedImage,
+    AsyncSessionsResource,
     AsyncStudio,
+    BatchesResource,
     ImageBatch,
     ImageSession,
+    ImagesResource,
+    ModelsResource,
+    RequestsResource,
     SavedImage,
+    SessionsResource,
     Studio,
     errors,
 )
@@ -31,7 +41,31 @@ TWINS = [
     (ImageSession, AsyncImageSession),
     (ImageBatch, AsyncImageBatch),
     (SavedImage, AsyncSavedImage),
+    (SessionsResource, AsyncSessionsResource),
+    (ImagesResource, AsyncImagesResource),
+    (BatchesResource, AsyncBatchesResource),
+    (ModelsResource, AsyncModelsResource),
+    (RequestsResource, AsyncRequestsResource),
 ]
+VERBS = [
+    "generate",
+    "stream",
+    "edit",
+    "variations",
+    "preset",
+    "product",
+    "ui_asset",
+    "analyze",
+    "improve",
+    "estimate",
+]
+COLLECTIONS = {
+    "sessions": "SessionsResource",
+    "images": "ImagesResource",
+    "batches": "BatchesResource",
+    "models": "ModelsResource",
+    "requests": "RequestsResource",
+}
 # The names by which context managers are entered and left are the language's, not ours.
 RENAMED = {"__enter__": "__aenter__", "__exit__": "__aexit__"}
 
@@ -62,6 +96,41 @@ def test_twins_have_the_same_verbs(sync: type, other: type) -> None:
         assert list(mine) == list(its), name
         assert [one.default for one in mine.values()] == [one.default for one in its.values()], name
         assert [one.kind for one in mine.values()] == [one.kind for one in its.values()], name
+
+
+@pytest.mark.parametrize(
+    "studio,session", [(Studio, ImageSession), (AsyncStudio, AsyncImageSession)]
+)
+def test_studios_and_sessions_have_the_same_verbs(studio: type, session: type) -> None:
+    """
+    What makes images is one and the same on a studio and on a session.
+    """
+    for name in VERBS:
+        assert getattr(studio, name) is getattr(session, name)
+
+
+def test_a_studio_has_its_verbs_and_collections_and_nothing_else() -> None:
+    """
+    What a studio lists and fetches stands in collections; its verbs are few.
+    """
+    own = "session open promote map recover costs stats doctor gallery close"
+    made = "offline from_env library provider"
+    assert public_names(Studio) == {*VERBS, *COLLECTIONS, *own.split(), *made.split()}
+    found = {name: public_names(getattr(imagesession, kind)) for name, kind in COLLECTIONS.items()}
+    assert found == {
+        "sessions": {"list", "get", "import_archive"},
+        "images": {"list", "get", "find", "import_file"},
+        "batches": {"create", "list", "get"},
+        "models": {"list", "get"},
+        "requests": {"pending", "cancel"},
+    }
+
+
+def public_names(kind: type) -> set[str]:
+    """
+    Name what users see of a class.
+    """
+    return {name for name in dir(kind) if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("sync,other", TWINS)
@@ -161,7 +230,8 @@ def test_looking_at_a_library_needs_no_client() -> None:
     script = (
         "import sys, tempfile; from imagesession import Studio\n"
         "with tempfile.TemporaryDirectory() as folder:\n"
-        "    studio = Studio(folder); studio.session('x'); studio.images(); studio.sessions()\n"
+        "    studio = Studio(folder); studio.session('x')\n"
+        "    studio.images.list(); studio.sessions.list()\n"
         "heavy = {'openai', 'PIL', 'httpx2'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

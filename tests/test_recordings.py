@@ -130,7 +130,7 @@ def test_what_a_recorded_answer_held_is_kept(
     edits = {"image": tiny_image()} if url.endswith(("/edits", "/images")) else {}
     if expected:
         image = studio.edit("bluer", **edits) if edits else studio.generate("a teapot")
-        kept = [studio.image(one.id).bytes for one in image.turn.images]
+        kept = [studio.images.get(one.id).bytes for one in image.turn.images]
         assert kept == expected
         assert image.turn.usage.image or image.turn.usage.mainline
     else:

@@ -91,7 +91,7 @@ def test_a_killed_programs_picture_is_not_lost(make_studio: MakeStudio, tmp_path
         with program(tmp_path, served.base_url, session.id) as child:
             wait_for(lambda: is_noted(tmp_path))
             os.kill(child.pid, signal.SIGKILL)
-        recovery = studio.recover(wait=10)
+        recovery = studio.recover(timeout=10)
         (image,) = recovery.images
         assert (recovery.failed, recovery.left) == ((), {})
         assert (image.prompt, image.parent) == ("bluer, with a sun", first.turn.id)
@@ -141,7 +141,7 @@ def test_a_running_programs_intent_is_its_own(make_studio: MakeStudio, tmp_path:
         session = studio.session("a logo")
         with program(tmp_path, served.base_url, session.id) as child:
             wait_for(lambda: is_noted(tmp_path))
-            recovery = studio.recover(wait=0)
+            recovery = studio.recover(timeout=0)
             assert (recovery.images, recovery.failed) == ((), ())
             assert list(recovery.left.values()) == ["a running program is at it"]
             assert child.wait(timeout=30) == 0
@@ -160,9 +160,9 @@ def test_a_call_that_gave_up_can_be_made_good(make_studio: MakeStudio, tmp_path:
         )
         with pytest.raises(OutcomeUnknownError) as caught:
             studio.generate("a teapot")
-        early = studio.recover(wait=0)
+        early = studio.recover(timeout=0)
         assert list(early.left) == [caught.value.turn_id]
-        (image,) = studio.recover(wait=10).images
+        (image,) = studio.recover(timeout=10).images
     assert image.turn.id == caught.value.turn_id
     assert posts(provider) == 1
 
@@ -181,7 +181,7 @@ def test_a_cancelled_task_leaves_what_can_be_recovered(tmp_path: Path) -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            recovery = await studio.recover(wait=10)
+            recovery = await studio.recover(timeout=10)
             assert [image.prompt for image in recovery.images] == ["a teapot"]
 
     asyncio.run(run())
@@ -219,7 +219,7 @@ def test_what_cannot_be_looked_up_is_told(
     with pytest.raises(BudgetError):
         studio.generate("another", size="1024x1024")
     assert posts(provider) == 1
-    assert studio.spending().total.uncertain == 1
+    assert studio.costs().total.uncertain == 1
 
 
 def dropped(provider: OfflineProvider) -> None:
@@ -262,7 +262,7 @@ def test_what_nobody_knows_the_id_of_is_found_in_its_conversation(
         with pytest.raises(OutcomeUnknownError) as caught:
             session.generate(prompt)
         assert caught.value.response_id is None
-        (image,) = studio.recover(wait=0).images
+        (image,) = studio.recover(timeout=0).images
         assert (image.prompt, image.turn.id) == (prompt, caught.value.turn_id)
         assert session.head() == image
         assert image.turn.cost.total is None
@@ -287,16 +287,16 @@ def test_what_was_not_taken_up_is_told_in_time(
     dropped(provider)
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot", intent_id="teapot")
-    early = studio.recover(wait=0)
+    early = studio.recover(timeout=0)
     assert (early.images, early.failed) == ((), ())
     assert "nothing of it yet" in next(iter(early.left.values()))
     with pytest.raises(OutcomeUnknownError, match="asked for already"):
         studio.generate("a teapot", intent_id="teapot")
     settle_at_once(monkeypatch)
-    (turn,) = studio.recover(wait=0).failed
+    (turn,) = studio.recover(timeout=0).failed
     assert (turn.failure.error, turn.cost) == ("UnavailableError", None)
     assert "not taken up" in turn.failure.message
-    assert studio.spending().total.uncertain == 0
+    assert studio.costs().total.uncertain == 0
     assert studio.generate("a teapot", intent_id="teapot").bytes
     assert posts(provider) == 2
 
@@ -319,11 +319,11 @@ def test_a_conversation_that_cannot_be_seen_proves_nothing(
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
     settle_at_once(monkeypatch)
-    assert len(studio.recover(wait=0).left) == 1
+    assert len(studio.recover(timeout=0).left) == 1
     provider.forget()
-    (turn,) = studio.recover(wait=0).failed
+    (turn,) = studio.recover(timeout=0).failed
     assert turn.failure.error == "OutcomeUnknownError"
-    assert studio.spending().total.uncertain == 1
+    assert studio.costs().total.uncertain == 1
     assert posts(provider) == 1
 
 
@@ -339,7 +339,7 @@ def test_another_providers_request_is_left_to_it(
         )
         with pytest.raises(OutcomeUnknownError):
             elsewhere.generate("a teapot")
-    recovery = make_studio(tmp_path, provider=provider).recover(wait=0)
+    recovery = make_studio(tmp_path, provider=provider).recover(timeout=0)
     assert "it was asked of 127.0.0.1" in next(iter(recovery.left.values()))
     assert posts(provider) == 0
 
@@ -358,7 +358,7 @@ def test_only_one_of_many_settles(
         time.sleep(0.4)
         studios = [Studio(tmp_path, api_key="x", base_url=url) for _ in range(4)]
         in_threads([studio.recover for studio in studios])
-    assert len(studios[0].images()) == 1
+    assert len(studios[0].images.list()) == 1
     assert len(list((tmp_path / "general").glob("*.png"))) == 1
 
 
@@ -376,7 +376,7 @@ def test_a_line_that_was_cut_short_counts_for_nothing(
         (intent,) = unsettled(tmp_path)
         with intent.open("ab") as file:
             file.write(json.dumps({"owner": "x"}).encode()[:7])
-        assert len(make_studio(tmp_path, **access).recover(wait=5).images) == 1
+        assert len(make_studio(tmp_path, **access).recover(timeout=5).images) == 1
 
 
 def test_what_is_under_way_can_be_stopped(make_studio: MakeStudio, tmp_path: Path) -> None:
@@ -390,15 +390,15 @@ def test_what_is_under_way_can_be_stopped(make_studio: MakeStudio, tmp_path: Pat
         )
         with pytest.raises(OutcomeUnknownError) as caught:
             studio.generate("a teapot")
-        (pending,) = studio.pending()
+        (pending,) = studio.requests.pending()
         assert (pending.turn.id, pending.running) == (caught.value.turn_id, False)
         assert pending.response_id == caught.value.response_id
-        (turn,) = studio.cancel(pending.turn.id).failed
+        (turn,) = studio.requests.cancel(pending.turn.id).failed
         assert (turn.status, turn.failure.error) == ("failed", "GenerationError")
         assert "cancelled" in turn.failure.message
-        assert studio.pending() == ()
+        assert studio.requests.pending() == ()
         with pytest.raises(NotFoundError, match="may be settled"):
-            studio.cancel(pending.turn.id)
+            studio.requests.cancel(pending.turn.id)
         assert studio.recover() == type(studio.recover())()
 
 
@@ -413,14 +413,14 @@ def test_another_programs_request_can_be_stopped(make_studio: MakeStudio, tmp_pa
         session = studio.session("a logo")
         with program(tmp_path, served.base_url, session.id) as child:
             wait_for(lambda: is_noted(tmp_path))
-            (pending,) = studio.pending()
+            (pending,) = studio.requests.pending()
             assert pending.running
-            recovery = studio.cancel(pending.turn.id)
+            recovery = studio.requests.cancel(pending.turn.id)
             assert recovery.images == ()
             assert child.wait(timeout=30) != 0
         (turn,) = session.turns()
         assert (turn.status, turn.failure.error) == ("failed", "GenerationError")
-        assert studio.pending() == ()
+        assert studio.requests.pending() == ()
 
 
 def test_what_is_finished_is_not_stopped(make_studio: MakeStudio, tmp_path: Path) -> None:
@@ -435,7 +435,7 @@ def test_what_is_finished_is_not_stopped(make_studio: MakeStudio, tmp_path: Path
         with pytest.raises(OutcomeUnknownError) as caught:
             studio.generate("a teapot")
         time.sleep(0.4)
-        (image,) = studio.cancel(caught.value.turn_id).images
+        (image,) = studio.requests.cancel(caught.value.turn_id).images
         assert image.prompt == "a teapot"
 
 
@@ -478,5 +478,5 @@ def test_threads_of_one_program_settle_once(
                 studio.generate(f"a teapot {number}")
         time.sleep(0.6)
         in_threads([studio.recover] * 8)
-        assert len(studio.images()) == 4
+        assert len(studio.images.list()) == 4
         assert studio.recover() == type(studio.recover())()

@@ -163,7 +163,7 @@ def test_too_many_sessions_name_the_idlest(make_studio: MakeStudio, tmp_path: Pa
     assert "20 minutes" in str(caught.value)
     studio.open(caught.value.idlest).close()
     third = studio.session("Third")
-    assert {one.id for one in studio.sessions()} == {first.id, second.id, third.id}
+    assert {one.id for one in studio.sessions.list()} == {first.id, second.id, third.id}
 
 
 @pytest.mark.parametrize(
@@ -350,11 +350,11 @@ def test_models_can_be_asked_for(studio: Any, provider: OfflineProvider) -> None
     """
     Models are listed by kind without asking anybody, and with asking those that the provider has.
     """
-    known = studio.models()
+    known = studio.models.list()
     assert paths(provider) == []
-    assert known == (*studio.models("image"), *studio.models("mainline"))
-    assert all(model.kind == "image" for model in studio.models("image"))
-    live = studio.models(live=True)
+    assert known == (*studio.models.list(kind="image"), *studio.models.list(kind="mainline"))
+    assert all(model.kind == "image" for model in studio.models.list(kind="image"))
+    live = studio.models.list(live=True)
     assert paths(provider) == ["/models"]
     assert {model.id for model in live} <= {model.id for model in known}
     assert live

@@ -52,7 +52,7 @@ def test_a_provider_that_says_when_is_asked_again_then(
     assert 0.3 <= time.monotonic() - start < 3
     assert image.turn.status == "completed"
     assert posts(provider) == 3
-    assert len(studio.images()) == 2
+    assert len(studio.images.list()) == 2
 
 
 @pytest.mark.parametrize("status,times", [(429, 1), (503, 2)])

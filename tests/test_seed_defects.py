@@ -24,7 +24,7 @@ from PIL import Image
 
 import imagesession
 from imagesession import AsyncStudio
-from imagesession._guide import guide
+from imagesession._api.guide import guide
 from imagesession._model.catalogue import load_catalogue
 from imagesession._model.sizes import fits
 from imagesession.errors import (
@@ -277,7 +277,7 @@ def test_b08_a_lost_answer_is_found(
     provider.script(Fault(method="POST", path="/responses", bend=reset))
     image = studio.generate("a teapot")
     assert len(asked(provider)) == 1
-    assert studio.images() == (image,)
+    assert studio.images.list() == (image,)
     assert image.bytes == image.path.read_bytes()
 
 
@@ -290,7 +290,7 @@ def test_b08_a_lost_answer_without_a_conversation(studio: Any, provider: Offline
     with pytest.raises(OutcomeUnknownError, match="billed"):
         studio.generate("a teapot")
     assert len(asked(provider)) == 1
-    assert studio.images() == ()
+    assert studio.images.list() == ()
 
 
 def test_b09_sessions_outlive_the_process(studio: Any) -> None:
@@ -342,7 +342,7 @@ def test_b11_idle_sessions_do_not_vanish(make_studio: MakeStudio, tmp_path: Path
         first = session.generate("a teapot")
     assert session.status().state == "idle"
     other = studio.session("Another")
-    assert [one.id for one in studio.sessions()] == [other.id, session.id]
+    assert [one.id for one in studio.sessions.list()] == [other.id, session.id]
     assert studio.open(session.id).generate("bluer").parent == first.turn.id
     assert session.status().state == "active"
 
@@ -364,7 +364,7 @@ def test_b12_a_picture_that_cannot_be_kept_is_no_success(
             studio.generate("a teapot")
     (intent,) = (studio.library / ".imagesession" / "journal").iterdir()
     assert '{"response_id": "resp_' in intent.read_text()
-    assert studio.images() == ()
+    assert studio.images.list() == ()
     assert studio.generate("another").path.stat().st_size > 0
 
 
@@ -375,7 +375,7 @@ def test_b13_all_of_a_reply_is_kept(studio: Any, provider: OfflineProvider) -> N
     provider.pictures_per_reply = 3
     image = studio.session("Teapots").generate("three teapots")
     assert len(image.turn.images) == 3
-    files = [studio.image(record.id).path for record in image.turn.images]
+    files = [studio.images.get(record.id).path for record in image.turn.images]
     assert len(set(files)) == 3
     assert all(file.exists() and file.with_suffix(".json").exists() for file in files)
     assert image.turn.text == image.metadata["text"]
@@ -406,7 +406,7 @@ def test_b14_every_purpose_has_its_folder(studio: Any, tmp_path: Path) -> None:
         "edited_images": studio.edit("bluer", image=plain),
         "variations": studio.variations("a teapot", n=1)[0],
         "batch_generations": studio.map(["a teapot"])[0],
-        "imported": studio.import_image(tmp_path / "photo.png"),
+        "imported": studio.images.import_file(tmp_path / "photo.png"),
     }
     improved = studio.improve("more contrast", image=plain).image
     folders = {name: str(one.path.parent.relative_to(studio.library)) for name, one in made.items()}
@@ -418,10 +418,10 @@ def test_b15_the_guide_is_in_the_package() -> None:
     """
     The guide is found wherever the package is installed and from whatever folder it is asked.
     """
-    assert (resources.files("imagesession") / "_guide.md").is_file()
+    assert (resources.files("imagesession._api") / "guide.md").is_file()
     for verb in ("generate", "edit", "promote", "session", "product", "ui_asset", "variations"):
         assert verb in guide()
-    script = "from imagesession._guide import guide\nprint(len(guide()))"
+    script = "from imagesession._api.guide import guide\nprint(len(guide()))"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd="/", check=True, capture_output=True, text=True
     )
@@ -465,12 +465,12 @@ def test_b18_a_batch_reports_each_item(studio: Any, provider: OfflineProvider) -
     Where some of a batch fail, the others are there and each error stands in its place.
     """
     provider.fail_next(status=429, headers=AT_ONCE, method="POST", path="/responses", times=2)
-    results = studio.product("a mug", batch_count=4)
+    results = studio.product("a mug", n=4)
     assert (len(results), len(results.images), len(results.errors)) == (4, 2, 2)
     assert not results.ok
     assert all(isinstance(error, RateLimitError) for error in results.errors)
     provider.fail_next(status=429, headers=AT_ONCE, method="POST", path="/responses", times=4)
-    everything_failed = studio.product("a mug", batch_count=4)
+    everything_failed = studio.product("a mug", n=4)
     assert not everything_failed.ok
     assert everything_failed.images == ()
     with pytest.raises(RateLimitError):
@@ -483,7 +483,7 @@ def test_b18_a_batch_is_made_in_parallel(make_studio: MakeStudio, tmp_path: Path
     """
     studio = make_studio(tmp_path, provider=OfflineProvider(latency=0.3))
     start = time.monotonic()
-    assert studio.product("a mug", batch_count=4).ok
+    assert studio.product("a mug", n=4).ok
     assert time.monotonic() - start < 1.1
 
 
@@ -576,7 +576,7 @@ def test_b23_closing_leaves_nothing_behind_and_loses_nothing(
     assert all("expires_after" in repr(call.body) for call in uploads)
     assert list((studio.library / ".imagesession" / "tmp").iterdir()) == []
     assert session.status().state == "closed"
-    assert [one.id for one in studio.sessions()] == [session.id]
+    assert [one.id for one in studio.sessions.list()] == [session.id]
     with pytest.raises(SessionClosedError):
         session.generate("bluer")
     assert studio.open(session.id, reopen=True).generate("bluer").bytes

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 import imagesession
-from imagesession import _settings, errors
+from imagesession import errors
+from imagesession._api import config
 from imagesession._library import layout
 
 ROOT = Path(__file__).parent.parent
@@ -164,6 +165,9 @@ def resolved(dotted: str) -> Any:
     head, *members = dotted.split(".")
     value = getattr(imagesession, head) if head in dir(imagesession) else getattr(errors, head)
     for member in members:
+        if isinstance(value, property) and value.fget is not None:
+            # A collection, which its annotation names.
+            value = getattr(imagesession, inspect.get_annotations(value.fget)["return"])
         value = getattr(value, member)
     return value
 
@@ -230,7 +234,7 @@ def test_what_it_names_of_ours_is_there(name: str) -> None:
     if name.endswith("/"):
         assert f" {name}" in f"{layout.__doc__}".replace("{", " ")
     elif name.isupper():
-        assert f'"{name}"' in inspect.getsource(_settings)
+        assert f'"{name}"' in inspect.getsource(config)
     else:
         known = resolved(dotted)
         asked = {one.strip(" =") for one in arguments.split(",") if one}

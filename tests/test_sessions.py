@@ -8,6 +8,7 @@ import datetime as dt
 import hashlib
 import io
 import json
+import operator
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -239,7 +240,7 @@ def test_all_pictures_of_a_reply_are_kept(
     assert len(image.turn.images) == 3
     assert [one.id for one in session.images()] == [record.id for record in image.turn.images]
     assert image.id == image.turn.images[-1].id
-    assert {one.id for one in studio.images()} == {one.id for one in session.images()}
+    assert {one.id for one in studio.images.list()} == {one.id for one in session.images()}
 
 
 def test_undo_and_redo_move_the_head(session: Any) -> None:
@@ -315,7 +316,7 @@ def test_a_name_is_gone_on_with(studio: Any) -> None:
     assert (again.id, again.description) == (first.id, "a logo")
     first.close()
     assert studio.session("", name="Tea", resume=True).generate("bluer").turn.depth == 2
-    assert len(studio.sessions()) == 1
+    assert len(studio.sessions.list()) == 1
     with pytest.raises(CallError, match="name="):
         studio.session("a logo", resume=True)
     studio.session("a second", name="Tea")
@@ -341,8 +342,8 @@ def test_one_shots_belong_to_no_session(studio: Any) -> None:
     image = studio.generate("a teapot")
     assert image.session_id is None
     assert image.lineage() == (image,)
-    assert studio.sessions() == ()
-    assert studio.image(image.id).sha256 == image.sha256
+    assert studio.sessions.list() == ()
+    assert studio.images.get(image.id).sha256 == image.sha256
     with pytest.raises(CallError, match="promote"):
         image.branch()
 
@@ -352,10 +353,10 @@ def test_pictures_are_listed_in_pages(studio: Any, session: Any) -> None:
     The latest pictures come first, and the last of a page leads to the next.
     """
     made = [session.generate(f"number {number}").id for number in range(5)]
-    page = studio.images(limit=3)
+    page = studio.images.list(limit=3)
     assert [image.id for image in page] == made[:1:-1]
-    assert [image.id for image in studio.images(before=page[-1])] == made[1::-1]
-    assert [image.id for image in studio.images(before=page[-1].id)] == made[1::-1]
+    assert [image.id for image in studio.images.list(before=page[-1])] == made[1::-1]
+    assert [image.id for image in studio.images.list(before=page[-1].id)] == made[1::-1]
 
 
 def test_sessions_are_listed(studio: Any, session: Any) -> None:
@@ -363,7 +364,7 @@ def test_sessions_are_listed(studio: Any, session: Any) -> None:
     All sessions are listed, the latest first.
     """
     other = studio.session("Another")
-    assert [one.id for one in studio.sessions()] == [other.id, session.id]
+    assert [one.id for one in studio.sessions.list()] == [other.id, session.id]
 
 
 def test_sessions_are_listed_in_pages(studio: Any) -> None:
@@ -371,13 +372,13 @@ def test_sessions_are_listed_in_pages(studio: Any) -> None:
     The last session of a page leads to the next; a limit that is none is refused.
     """
     made = [studio.session(f"number {number}").id for number in range(5)]
-    page = studio.sessions(limit=3)
+    page = studio.sessions.list(limit=3)
     assert [one.id for one in page] == made[:1:-1]
-    assert [one.id for one in studio.sessions(before=page[-1])] == made[1::-1]
-    assert [one.id for one in studio.sessions(limit=1, before=page[-1].id)] == [made[1]]
+    assert [one.id for one in studio.sessions.list(before=page[-1])] == made[1::-1]
+    assert [one.id for one in studio.sessions.list(limit=1, before=page[-1].id)] == [made[1]]
     for wrong in (0, -1, True, "2"):
         with pytest.raises(CallError, match="limit="):
-            studio.sessions(limit=wrong)
+            studio.sessions.list(limit=wrong)
 
 
 def test_streaming_shows_what_comes(session: Any) -> None:
@@ -398,7 +399,7 @@ def test_a_studio_streams_too(studio: Any) -> None:
     One-shots stream like turns, also without pictures on the way.
     """
     (image,) = studio.stream("x", partial_images=0)
-    assert studio.images() == (image,)
+    assert studio.images.list() == (image,)
 
 
 def test_nothing_is_sent_before_a_stream_is_asked(session: Any, provider: OfflineProvider) -> None:
@@ -608,7 +609,7 @@ def test_what_is_not_there_is_named_with_what_is(studio: Any, session: Any, want
     with pytest.raises(NotFoundError, match="'main'"):
         studio.open(session.id, branch=wanted)
     with pytest.raises(NotFoundError, match=image.id):
-        studio.image(wanted)
+        studio.images.get(wanted)
     with pytest.raises(NotFoundError, match=image.turn.id):
         session.checkout(wanted)
 
@@ -689,10 +690,18 @@ def test_two_programs_share_a_session(
         ("session", ("x",), {"name": 7}),
         ("session", ("half a \ud83c",), {}),
         ("open", (7,), {}),
-        ("image", (7,), {}),
-        ("images", (), {"limit": 0}),
-        ("images", (), {"limit": "many"}),
-        ("images", (), {"before": 7}),
+        ("images.get", (7,), {}),
+        ("images.list", (), {"limit": 0}),
+        ("images.list", (), {"limit": "many"}),
+        ("images.list", (), {"before": 7}),
+        ("images.list", (), {"session": 7}),
+        ("images.find", (), {"idempotency_key": 7}),
+        ("sessions.get", (7,), {}),
+        ("models.get", (7,), {}),
+        ("models.get", ("gpt-imagine",), {}),
+        ("models.list", (), {"kind": "video"}),
+        ("batches.get", (7,), {}),
+        ("requests.cancel", (7,), {}),
         ("generate", ("half a \ud83c",), {}),
         ("generate", ("x",), {"reference": Image.new("F", (64, 64))}),
         ("generate", ("x",), {"reference": "~nobody-at-all/x.png"}),
@@ -706,9 +715,9 @@ def test_what_makes_no_sense_to_a_studio_is_a_typed_error(
     Arguments of a wrong kind are typed errors; nothing is sent and nothing is kept of them.
     """
     with pytest.raises(CallError):
-        getattr(studio, verb)(*args, **options)
+        operator.attrgetter(verb)(studio)(*args, **options)
     assert provider.calls == ()
-    assert studio.sessions() == ()
+    assert studio.sessions.list() == ()
 
 
 @pytest.mark.parametrize(
@@ -785,7 +794,7 @@ def test_a_damaged_session_does_not_hide_the_others(studio: Any, session: Any) -
     other = studio.session("Another")
     record = studio.library / ".imagesession" / "sessions" / f"{session.id}.json"
     record.write_text("{}")
-    assert [one.id for one in studio.sessions()] == [other.id]
+    assert [one.id for one in studio.sessions.list()] == [other.id]
     with pytest.raises(RecordError, match=session.id):
         studio.open(session.id)
 

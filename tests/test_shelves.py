@@ -123,7 +123,7 @@ def test_products_lie_by_their_name(studio: Any) -> None:
     another case the folders are told apart by the name alone.
     """
     first = studio.product("Blue mug")
-    takes = studio.product("Blue mug", batch_count=2)
+    takes = studio.product("Blue mug", n=2)
     job = studio.map([Job("Blue mug", preset="product")])[0]
     folder = studio.library / "products" / "Blue_mug"
     assert {one.path.parent for one in (first, *takes, job)} == {folder}
@@ -141,7 +141,7 @@ def test_a_file_is_named_by_session_and_time(studio: Any, provider: OfflineProvi
     image = session.generate("a teapot")
     stamp = f"{image.turn.finished:%Y%m%dT%H%M%SZ}"
     owner = session.id[-8:].lower()
-    stored = [studio.image(one.id).path.name for one in image.turn.images]
+    stored = [studio.images.get(one.id).path.name for one in image.turn.images]
     assert stored == [f"session_{owner}_{stamp}_{number:02}.png" for number in (1, 2)]
     one, two = studio.generate("a cup"), studio.generate("a cup")
     assert one.path != two.path
@@ -213,7 +213,7 @@ def test_every_picture_has_its_sidecar(studio: Any) -> None:
         "variation": studio.variations("a teapot", n=1)[0],
         "batch": studio.map(["a teapot"])[0],
         "improvement": studio.improve("more contrast", image=kept).image,
-        "import": studio.import_image(tiny_image(), prompt="a tile"),
+        "import": studio.images.import_file(tiny_image(), prompt="a tile"),
     }
     for kind, image in made.items():
         assert beside(image) == json.loads(json.dumps(image.metadata))
@@ -232,7 +232,7 @@ def test_all_of_a_reply_have_their_own_sidecar(studio: Any, provider: OfflinePro
     mask = tiny_mask(kept.size, (0, 0, 300, 300))
     edited = studio.edit("a red heart", image=kept, mask=mask, keep_outside=True)
     for image in (kept, edited):
-        found = [studio.image(one.id) for one in image.turn.images]
+        found = [studio.images.get(one.id) for one in image.turn.images]
         facts = [beside(one) for one in found]
         assert [one["position"] for one in facts] == list(range(len(found)))
         assert [one["image_id"] for one in facts] == [one.id for one in found]
@@ -252,8 +252,8 @@ def test_a_lost_sidecar_changes_nothing(studio: Any) -> None:
         path.unlink()
         if damage is not None:
             path.write_text(damage)
-        assert studio.image(image.id).metadata == expected
-        assert names(studio.images(text="teapot")) == ["a teapot"]
+        assert studio.images.get(image.id).metadata == expected
+        assert names(studio.images.list(text="teapot")) == ["a teapot"]
         path.touch()
 
 
@@ -293,7 +293,7 @@ def seen(studio: Any, **wanted: Any) -> list[str]:
     """
     Return which of the pictures are found, by the words that tell them apart.
     """
-    prompts = names(studio.images(**wanted))
+    prompts = names(studio.images.list(**wanted))
     return [next(words for words in ALL if words in prompt) for prompt in prompts]
 
 
@@ -331,11 +331,14 @@ def test_pictures_are_found_by_words(shelf: Any) -> None:
 
 def test_pictures_are_found_by_session(shelf: Any) -> None:
     """
-    A session is meant by itself or its id; an unknown one has no pictures.
+    A session is meant by itself, its id or its name; an unknown one is an error that names others.
     """
     tea = shelf.open("Tea")
     assert seen(shelf, session=tea) == seen(shelf, session=tea.id) == ALL[4:]
-    assert seen(shelf, session="0" * 26) == []
+    assert seen(shelf, session="Tea") == ALL[4:]
+    with pytest.raises(NotFoundError, match="no session") as caught:
+        shelf.images.list(session="0" * 26)
+    assert tea.id in caught.value.known
 
 
 def test_pictures_are_found_by_kind(shelf: Any) -> None:
@@ -363,7 +366,7 @@ def test_pictures_are_found_by_day(shelf: Any) -> None:
     assert seen(shelf, until=today - DAY) == ALL[2:]
     assert seen(shelf, since=today - DAY, until=(today - DAY).isoformat()) == ALL[2:4]
     assert seen(shelf, since="0001-01-01", until="9999-12-31") == ALL
-    newest = shelf.images(limit=1)[0]
+    newest = shelf.images.list(limit=1)[0]
     assert seen(shelf, since=newest.turn.started) == ALL[:1]
     assert seen(shelf, until=newest.turn.started) == ALL[1:]
     assert seen(shelf, since=today + DAY) == []
@@ -379,10 +382,10 @@ def test_wishes_go_together(shelf: Any) -> None:
     assert seen(shelf, session=shelf.open("Tea"), kind="product") == []
     pages: list[str] = []
     before = None
-    while page := shelf.images(until=yesterday, limit=3, before=before):
+    while page := shelf.images.list(until=yesterday, limit=3, before=before):
         pages += names(page)
         before = page[-1]
-    assert pages == names(shelf.images(until=yesterday))
+    assert pages == names(shelf.images.list(until=yesterday))
     assert len(pages) == 4
 
 
@@ -403,7 +406,7 @@ def test_a_wish_that_makes_no_sense_is_told(studio: Any, wrong: dict[str, Any]) 
     What is not of its form is refused by its name.
     """
     with pytest.raises(CallError, match=next(iter(wrong))):
-        studio.images(**wrong)
+        studio.images.list(**wrong)
 
 
 @pytest.mark.parametrize("version", [0, 1, INDEX_VERSION - 1])
@@ -432,5 +435,5 @@ def test_ids_that_are_not_there_are_told(shelf: Any) -> None:
     An unknown picture is an error that names some that exist.
     """
     with pytest.raises(NotFoundError) as caught:
-        shelf.image("0" * 26)
-    assert caught.value.known[0] == shelf.images(limit=1)[0].id
+        shelf.images.get("0" * 26)
+    assert caught.value.known[0] == shelf.images.list(limit=1)[0].id

@@ -66,7 +66,7 @@ def test_a_session_checks_its_choices(make_studio: MakeStudio, tmp_path: Path) -
     studio = make_studio(tmp_path)
     with pytest.raises(OptionError, match="Nearest: 'high'"):
         studio.session("x", quality="hgh")
-    assert studio.sessions() == ()
+    assert studio.sessions.list() == ()
 
 
 def test_a_studio_is_a_context(make_studio: MakeStudio, tmp_path: Path) -> None:

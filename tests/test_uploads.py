@@ -106,7 +106,7 @@ def test_a_picture_goes_up_once(studio: Any, provider: OfflineProvider) -> None:
     """
     Edits of the same picture, however it is handed in, send it up once and then name its id.
     """
-    kept = studio.import_image(RED)
+    kept = studio.images.import_file(RED)
     for given in (RED, kept, kept.id, bytearray(RED), kept.path):
         studio.edit("add a sun", image=given)
     assert uploads(provider) == [RED]
@@ -214,7 +214,7 @@ def test_what_expired_there_is_sent_in_full(
     turned_away, told = asked(provider)[-2:]
     assert (named(turned_away), named(told)) == (["id"], ["in full"])
     assert shown(provider, told) == [RED]
-    assert [one.id for one in studio.images()][:1] == [image.id]
+    assert [one.id for one in studio.images.list()][:1] == [image.id]
     held = 2 if masked else 1
     assert len(uploads(provider)) == held
     studio.edit("add a star", **wish)

@@ -15,7 +15,7 @@ from imagesession._model.partials import PartialImage
 from imagesession._plan.steps import Flow, OnDisk
 from imagesession._plan.store import Store
 from imagesession._plan.wishes import Terms
-from imagesession.errors import ImageSessionError
+from imagesession.errors import CallError, ImageSessionError
 
 from .drivers import Done, drive, drive_async, stream, stream_async
 from .many import Pace, Report, gather, gather_async, nothing
@@ -66,7 +66,10 @@ class Desk(_Shared):
         Raises:
             CallError: `on_progress` cannot be called.
         """
-        return drive(flow, self.library, self.connect, *_observed_by(on_progress))
+        try:
+            return drive(flow, self.library, self.connect, *_observed_by(on_progress))
+        except CallError as error:
+            raise _without_our_frames(error) from error.__cause__
 
     def ask(self, do: Callable[[Store], T]) -> T:
         """
@@ -105,8 +108,11 @@ class Desk(_Shared):
         """
         observers = _observed_by(on_progress)
         with contextlib.closing(stream(flow, self.library, self.connect, *observers)) as events:
-            for event in events:
-                yield show(event.value) if isinstance(event, Done) else event
+            try:
+                for event in events:
+                    yield show(event.value) if isinstance(event, Done) else event
+            except CallError as error:
+                raise _without_our_frames(error) from error.__cause__
 
 
 @attrs.frozen(kw_only=True)
@@ -124,7 +130,10 @@ class AsyncDesk(_Shared):
         """
         Same as `Desk.do`, but awaits.
         """
-        return await drive_async(flow, self.library, self.connect, *_observed_by(on_progress))
+        try:
+            return await drive_async(flow, self.library, self.connect, *_observed_by(on_progress))
+        except CallError as error:
+            raise _without_our_frames(error) from error.__cause__
 
     async def ask(self, do: Callable[[Store], T]) -> T:
         """
@@ -163,8 +172,22 @@ class AsyncDesk(_Shared):
         """
         running = stream_async(flow, self.library, self.connect, *_observed_by(on_progress))
         async with contextlib.aclosing(running) as events:
-            async for event in events:
-                yield show(event.value) if isinstance(event, Done) else event
+            try:
+                async for event in events:
+                    yield show(event.value) if isinstance(event, Done) else event
+            except CallError as error:
+                raise _without_our_frames(error) from error.__cause__
+
+
+AnyRuntime = TypeVar("AnyRuntime", Desk, AsyncDesk)
+
+
+def _without_our_frames(error: CallError) -> CallError:
+    """
+    Cut an error's traceback: a wrong argument is explained by the message and the caller's line,
+    not by the thirty frames of the check that found it.
+    """
+    return error.with_traceback(None)
 
 
 # A flow, and what observes it, if anything does.

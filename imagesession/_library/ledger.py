@@ -166,7 +166,7 @@ def _claimed(claims: list[Claim], intent_id: str) -> Turn | None:
         if claim.settled is None and claim.batch is not None:
             raise OutcomeUnknownError(
                 f"intent_id={intent_id!r} was asked for already, in a batch that is not settled: "
-                f"collect it with studio.open_batch({claim.batch!r}). It is not asked for twice.",
+                f"collect it with studio.batches.get({claim.batch!r}). It is not asked for twice.",
                 claim.turn_id,
             )
         if claim.settled is None:

@@ -38,7 +38,7 @@ def rescue(turn: Turn, pictures: Iterable[Received], error: LibraryError) -> Dis
         "Once the library can be written, recover() fetches it from the provider again, which "
         "costs nothing."
         if turn.response_id
-        else "Once the library can be written, import_image() brings it in."
+        else "Once the library can be written, images.import_file() brings it in."
     )
     try:
         kept = elsewhere(named)

@@ -141,7 +141,7 @@ class BatchStatus:
     Where a batch stands. Its text is fit to be shown.
 
     Attributes:
-        id: Its id in the library; `studio.open_batch` takes it.
+        id: Its id in the library; `studio.batches.get` takes it.
         name: Your own name for it.
         provider_id: The provider's id of it; None while it is not known.
         state: "preparing", "submitting" (sent, and the provider's id of it is not known),

@@ -21,7 +21,7 @@ class Job:
         reference: Pictures to go by. What `Studio.generate` takes.
         mask: Marks what may change.
         preset: The name of a preset, whose frame the prompt goes into.
-        choices: What is chosen of the preset's parameters, such as `{"angle": "top"}`.
+        params: Values of the preset's parameters, such as `{"angle": "top"}`.
         options: Options for this one alone, by name; see `Options`.
     """
 
@@ -30,7 +30,7 @@ class Job:
     reference: Any = attrs.field(default=(), kw_only=True)
     mask: Any = attrs.field(default=None, kw_only=True)
     preset: str | None = attrs.field(default=None, kw_only=True)
-    choices: Mapping[str, str] = attrs.field(factory=dict[str, str], kw_only=True)
+    params: Mapping[str, str] = attrs.field(factory=dict[str, str], kw_only=True)
     options: Mapping[str, Any] = attrs.field(factory=dict[str, Any], kw_only=True)
 
 

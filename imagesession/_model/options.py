@@ -198,7 +198,11 @@ class Options:
                     changes[name],
                     tuple(near),
                 )
-        return attrs.evolve(self, **changes)
+        try:
+            return attrs.evolve(self, **changes)
+        except OptionError as error:
+            # The message explains the value; the frames of the check would hide the caller's line.
+            raise error.with_traceback(None) from None
 
     def changed(self) -> dict[str, Any]:
         """

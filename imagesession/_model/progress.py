@@ -38,7 +38,8 @@ class Progress:
         elapsed: Seconds since it began.
         partials: How many unfinished pictures have come.
         message: What else there is to say, such as why it waits or failed; often empty.
-        turn_id: The turn that it will be, once it is written down; `studio.cancel` takes it.
+        turn_id: The turn that it will be, once it is written down; `studio.requests.cancel` takes
+            it.
         position: Which of several pictures it is about, from 0.
         total: How many pictures the call makes.
     """

@@ -125,14 +125,18 @@ class Spending:
     What was spent on a library, from what its providers reported.
 
     Attributes:
-        by: What the groups share.
+        group_by: What the groups share.
         groups: What each came to, by the value that its turns share; "" for those without one.
         provider: Who makes the pictures, in words: offline, nothing was billed.
+        remaining: US dollars that the studio's budget leaves today, and in the session that was
+            named, whichever is less; what is set aside for requests on their way is not left.
+            None if no such limit is set.
     """
 
-    by: Grouping
+    group_by: Grouping
     groups: Mapping[str, Spent]
     provider: str
+    remaining: float | None = None
 
     @property
     def total(self) -> Spent:

@@ -137,8 +137,8 @@ def _listing(terms: Terms) -> Flow[tuple[Check, ...]]:
         name="models listed",
         state="warning" if absent else "ok",
         message=f"{', '.join(absent)} not among them." if absent else f"{', '.join(wanted)}.",
-        remedy="Choose others with model= and image_model=; studio.models(live=True) tells which "
-        "there are."
+        remedy="Choose others with model= and image_model=; studio.models.list(live=True) tells "
+        "which there are."
         if absent
         else "",
     )

@@ -53,7 +53,7 @@ def _job(job: object, verb: str) -> Job:
         return Job(job)
     if not isinstance(job, Job):
         raise CallError(f"{verb}() takes prompts and Jobs, not {type(job).__name__}.")
-    for name, example in (("options", "{'quality': 'low'}"), ("choices", "{'angle': 'top'}")):
+    for name, example in (("options", "{'quality': 'low'}"), ("params", "{'angle': 'top'}")):
         if not _has_names(getattr(job, name)):
             raise CallError(f"A Job's {name}= takes a mapping by name, such as {example}.")
     if not isinstance(cast("object", job.preset), str | None):
@@ -116,7 +116,7 @@ def _made(jobs: Named, store: Store) -> Iterator[int]:
                 yield position
 
 
-def check_wait(seconds: object, name: str = "wait") -> float:
+def check_wait(seconds: object, name: str = "timeout") -> float:
     """
     Return how many seconds to wait, if that makes sense.
 

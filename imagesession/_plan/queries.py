@@ -8,11 +8,14 @@ import contextlib
 import datetime as dt
 from typing import TypeVar, get_args
 
+import attrs
+
 from imagesession._model.reports import Grouping
-from imagesession._model.turns import Kind
+from imagesession._model.turns import Kind, Turn
 from imagesession.errors import CallError, OptionError
 
 from .checks import check_label
+from .steps import Flow, OnDisk
 from .store import ImageQuery, SpendingQuery
 
 Choice = TypeVar("Choice", bound=str)
@@ -36,8 +39,8 @@ def image_query(
         CallError: A part of it is not of its form.
     """
     return ImageQuery(
-        session=_label("The session's id", session),
-        kind=kind if kind is None else _one_of("kind", kind, get_args(Kind)),
+        session=_label("The session's id or name", session),
+        kind=kind if kind is None else check_choice("kind", kind, get_args(Kind)),
         text=_label("The text", text) or None,
         since=None if since is None else _moment("since", since),
         until=None if until is None else _end("until", until),
@@ -56,8 +59,22 @@ def session_page(limit: int | None, before: str | None) -> tuple[int | None, str
     return None if limit is None else check_limit(limit), _label("The session's id", before)
 
 
+def list_images(query: ImageQuery) -> Flow[tuple[tuple[Turn, int], ...]]:
+    """
+    Return a page of images, each by its turn and its position there.
+
+    Raises:
+        NotFoundError: There is no such session.
+    """
+    wanted = query.session
+    if wanted is not None:
+        session = yield from OnDisk(lambda store: store.find_session(wanted))
+        query = attrs.evolve(query, session=session.id)
+    return (yield from OnDisk(lambda store: store.list_images(query)))
+
+
 def spending_query(
-    by: Grouping,
+    group_by: Grouping,
     since: dt.date | str | None,
     until: dt.date | str | None,
     session: str | None,
@@ -69,10 +86,10 @@ def spending_query(
         CallError: A part of it is not of its form.
     """
     return SpendingQuery(
-        by=_one_of("by", by, get_args(Grouping)),
+        by=check_choice("group_by", group_by, get_args(Grouping)),
         since=None if since is None else _day("since", since),
         until=None if until is None else _day("until", until),
-        session=_label("The session's id", session),
+        session=_label("The session's id or name", session),
     )
 
 
@@ -92,7 +109,13 @@ def _label(what: str, text: str | None) -> str | None:
     return None if text is None else check_label(what, text)
 
 
-def _one_of(name: str, value: Choice, choices: tuple[Choice, ...]) -> Choice:
+def check_choice(name: str, value: Choice, choices: tuple[Choice, ...]) -> Choice:
+    """
+    Return a value, if it is one of the choices.
+
+    Raises:
+        OptionError: It is not.
+    """
     if value in choices:
         return value
     raise OptionError(

@@ -124,7 +124,7 @@ def cancel(turn_id: str, terms: Terms) -> Flow[Settled]:
     if pending.turn.batch is not None:
         raise CallError(
             f"The request {turn_id} stands in a batch, which can only be stopped as a whole: "
-            f"studio.open_batch({pending.turn.batch!r}).cancel()."
+            f"studio.batches.get({pending.turn.batch!r}).cancel()."
         )
     if pending.response_id is not None:
         yield from _stop(pending.response_id)

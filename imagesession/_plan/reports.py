@@ -8,17 +8,22 @@ import contextlib
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
+import attrs
+
+from imagesession._model.budgets import Budget
 from imagesession._model.catalogue import Catalogue, Kind, Model
 from imagesession._model.costs import Cost, no_cost
 from imagesession._model.reports import SessionStatus, Spending, Spent, State, StudioStats
 from imagesession._model.turns import Turn
 from imagesession._version import __version__
-from imagesession.errors import LibraryError, UnavailableError
+from imagesession.errors import LibraryError, NotFoundError, UnavailableError
 
 from . import sessions
+from .checks import check_label
 from .failures import error_of
+from .queries import check_choice
 from .replies import is_success, read_json
 from .sessions import Place
 from .steps import Begin, Flow, OnDisk, Send
@@ -86,6 +91,50 @@ def session_cost(session_id: str, branch: str, terms: Terms) -> Flow[Cost]:
     return total_cost(tuple(place.tree.turns.values()), terms.catalogue)
 
 
+def costs(query: SpendingQuery, terms: Terms, provider: str) -> Flow[Spending]:
+    """
+    Add up what was spent, and what the budget leaves.
+
+    Raises:
+        NotFoundError: There is no such session.
+    """
+    wanted = query.session
+    if wanted is not None:
+        session = yield from OnDisk(lambda store: store.find_session(wanted))
+        query = attrs.evolve(query, session=session.id)
+    report = yield from spending(query, provider)
+    return attrs.evolve(report, remaining=(yield from remaining(terms.budget, query.session)))
+
+
+def remaining(budget: Budget | None, session_id: str | None) -> Flow[float | None]:
+    """
+    Return how many US dollars a budget leaves today, and in a session; None for no such limit.
+    """
+    if budget is None:
+        return None
+    today = (yield from Begin()).at.date()
+    pending = yield from OnDisk(lambda store: store.pending())
+    left: list[float] = []
+    if budget.per_day is not None:
+        reserved = [each.turn for each in pending if each.turn.started.date() == today]
+        counted = yield from _counted(SpendingQuery(since=today, until=today), reserved)
+        left.append(budget.per_day - counted)
+    if budget.per_session is not None and session_id is not None:
+        reserved = [each.turn for each in pending if each.turn.session == session_id]
+        counted = yield from _counted(SpendingQuery(session=session_id), reserved)
+        left.append(budget.per_session - counted)
+    return max(min(left), 0.0) if left else None
+
+
+def _counted(query: SpendingQuery, pending: Iterable[Turn]) -> Flow[float]:
+    """
+    Add up what a budget counts: what was spent, and what is reserved for requests on their way.
+    """
+    totals = yield from OnDisk(lambda store: store.spending(query))
+    reserved = sum(turn.reserved or 0.0 for turn in pending)
+    return sum(each.spent for each in totals) + reserved
+
+
 def spending(query: SpendingQuery, provider: str) -> Flow[Spending]:
     """
     Add up what was spent.
@@ -97,7 +146,7 @@ def spending(query: SpendingQuery, provider: str) -> Flow[Spending]:
         )
         for one in tallies
     }
-    return Spending(by=query.by, groups=groups, provider=provider)
+    return Spending(group_by=query.by, groups=groups, provider=provider)
 
 
 def models(terms: Terms, kind: Kind | None, *, live: bool) -> Flow[tuple[Model, ...]]:
@@ -107,12 +156,32 @@ def models(terms: Terms, kind: Kind | None, *, live: bool) -> Flow[tuple[Model, 
     Source: https://developers.openai.com/api/reference/resources/models/methods/list
     """
     begun = yield from Begin()
-    kinds: tuple[Kind, ...] = ("image", "mainline") if kind is None else (kind,)
+    known: tuple[Kind, ...] = get_args(Kind)
+    kinds: tuple[Kind, ...] = known if kind is None else (check_choice("kind", kind, known),)
     alive = [one for each in kinds for one in terms.catalogue.alive(each, begun.at.date())]
     if not live:
         return tuple(alive)
     listed = yield from listed_models()
     return tuple(one for one in alive if not listed.isdisjoint({one.id, *one.snapshots}))
+
+
+def find_model(terms: Terms, name: str) -> Model:
+    """
+    Return what the catalogue knows of a model.
+
+    Raises:
+        NotFoundError: Nothing.
+    """
+    model = terms.catalogue.find(check_label("The model's name", name))
+    if model is None:
+        known = tuple(terms.catalogue.models)
+        raise NotFoundError(
+            f"The catalogue has no model {name!r}. It has {', '.join(known)}. A name that it does "
+            "not have may be used all the same: it is passed on as it is.",
+            name,
+            known,
+        )
+    return model
 
 
 def listed_models() -> Flow[set[str]]:

@@ -22,8 +22,9 @@ import pytest
 from imagesession.testing.servers import ImagesServer
 
 if TYPE_CHECKING:
+    from imagesession._api.async_studio import AsyncStudio
+    from imagesession._api.studio import Studio
     from imagesession._offline import OfflineProvider
-    from imagesession._studio import AsyncStudio, Studio
 
 _PATIENCE = 2.0
 
@@ -46,7 +47,7 @@ def offline_studio(offline_provider: OfflineProvider, tmp_path: Path) -> Iterato
     Its patience is two seconds, and not a minute as usual: a test of a provider that stays out of
     order need not wait for long.
     """
-    from imagesession._studio import Studio  # noqa: PLC0415 - not every test wants one
+    from imagesession._api.studio import Studio  # noqa: PLC0415 - not every test wants one
 
     library = tmp_path / "imagesession"
     with Studio.offline(library, provider=offline_provider, patience=_PATIENCE) as studio:
@@ -60,13 +61,13 @@ def async_offline_studio(
     """
     Same as `offline_studio`, but its verbs await.
     """
-    from imagesession._studio import AsyncStudio  # noqa: PLC0415 - not every test wants one
+    from imagesession._api.async_studio import AsyncStudio  # noqa: PLC0415 - not every test wants one
 
     library = tmp_path / "imagesession"
     studio = AsyncStudio.offline(library, provider=offline_provider, patience=_PATIENCE)
     yield studio
     # The test's event loop is gone, and its connections with it: they were none of a network.
-    studio._desk.library.close()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - close() awaits
+    studio._runtime.library.close()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - close() awaits
 
 
 @pytest.fixture

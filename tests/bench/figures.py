@@ -159,7 +159,7 @@ def lateness() -> Iterator[Figure]:
     def late(latency: float) -> float:
         with working_folder() as folder, served((1024, 1024), 0.1, latency) as url:
             studio = Studio(folder, api_key="x", base_url=url)
-            studio.connect()
+            studio._connect()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - not of the request
             taken = seconds_of(lambda: studio.generate("a teapot"))
             studio.close()
             return taken - latency
@@ -300,10 +300,11 @@ def opening(count: int = 100_000) -> Iterator[Figure]:
     """
     with working_folder() as folder:
         _fill(Path(folder), count)
-        built = seconds_of(lambda: Studio(folder).images())
+        built = seconds_of(lambda: len(Studio(folder).images.list()))
         script = (
             "import sys, time; from imagesession import Studio; start = time.perf_counter();"
-            "images = Studio(sys.argv[1]).images(); print(len(images), time.perf_counter() - start)"
+            "images = Studio(sys.argv[1]).images.list();"
+            "print(len(images), time.perf_counter() - start)"
         )
         command = [sys.executable, "-c", script, folder]
         runs = [
@@ -362,7 +363,7 @@ def sessions(few: int = 100, many: int = 20_000, rounds: int = 15) -> Iterator[F
         verbs: dict[str, Callable[[Studio, int], object]] = {
             "make a session": lambda studio, _: studio.session("A logo for a tea shop"),
             "open a session by its name": lambda studio, number: studio.open(f"Tea {number}"),
-            "list a page of sessions": lambda studio, _: studio.sessions(limit=50),
+            "list a page of sessions": lambda studio, _: studio.sessions.list(limit=50),
         }
         for what, verb in verbs.items():
             times: list[list[float]] = [[], []]

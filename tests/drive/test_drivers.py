@@ -267,7 +267,7 @@ def test_a_broken_off_stream_keeps_its_intent(tmp_path: Path) -> None:
         events.close()
         (intent,) = (tmp_path / ".imagesession" / "journal").iterdir()
         assert b"resp_" in intent.read_bytes()
-        assert one.images() == ()
+        assert one.images.list() == ()
         assert one.generate("another").bytes
 
 
@@ -297,7 +297,7 @@ async def test_a_cancelled_call_keeps_its_intent(tmp_path: Path) -> None:
             group.cancel_scope.cancel()
         (intent,) = journal.iterdir()
         assert b"resp_" in intent.read_bytes()
-        assert await studio.images() == ()
+        assert await studio.images.list() == ()
         provider.latency = 0
         assert (await studio.generate("another")).bytes
 

@@ -247,8 +247,8 @@ VERBS: dict[str, Callable[[Any, Any], object]] = {
 }
 MANY: dict[str, Callable[[Any, Any], object]] = {
     "variations": lambda studio, tell: studio.variations("a", n=2, on_progress=tell),
-    "preset": lambda studio, tell: studio.preset("product", "a", batch_count=2, on_progress=tell),
-    "product": lambda studio, tell: studio.product("a", batch_count=2, on_progress=tell),
+    "preset": lambda studio, tell: studio.preset("product", "a", n=2, on_progress=tell),
+    "product": lambda studio, tell: studio.product("a", n=2, on_progress=tell),
     "map": lambda studio, tell: studio.map(["a", Job("b")], on_progress=tell),
 }
 
@@ -527,7 +527,7 @@ def test_not_asked_for_nothing_is_loaded(tmp_path: Path) -> None:
         "import sys\n"
         "from imagesession import Studio\n"
         "with Studio.offline(sys.argv[1]) as studio:\n"
-        "    studio.session('x'); studio.images()\n"
+        "    studio.session('x'); studio.images.list()\n"
         "    assert 'imagesession._drive.progress' not in sys.modules\n"
         "    assert 'imagesession._model.progress' not in sys.modules\n"
     )

@@ -53,7 +53,7 @@ def submit_and_die(root: Path, url: str, name: str, number: int, when: When) -> 
     studio = Studio(root, api_key="x", base_url=url)
     watcher = Watcher(root, before=die) if when == "before" else Watcher(root, after=die)
     with watcher.watching():
-        studio.batch(prompts(name), name=name).wait(progress=False)
+        studio.batches.create(prompts(name), name=name).wait(progress=False)
     return count
 
 

@@ -32,7 +32,7 @@ def work(library: str, url: str, number: int, count: int) -> None:
     Make pictures one after another, and go on where an earlier worker was killed.
     """
     studio = Studio(library, api_key="x", base_url=url)
-    studio.recover(wait=0)
+    studio.recover(timeout=0)
     session = studio.open(f"session {number}")
     settled = {turn.intent_id for turn in session.turns()}
     for one in range(count):

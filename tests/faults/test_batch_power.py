@@ -71,7 +71,7 @@ def live(root: Path) -> Life:
     provider = Office(trace)
     with Watcher(root, after=trace.append).watching():
         studio = Studio.offline(root, provider=provider)
-        studio.batch(PROMPTS, name=NAME).wait(progress=False)
+        studio.batches.create(PROMPTS, name=NAME).wait(progress=False)
         trace.append("returned")
     return Life(trace, provider)
 
@@ -99,27 +99,27 @@ def problems(root: Path, mark: Mark | None, provider: Office) -> Iterator[str]:
     """
     with Studio.offline(root, provider=provider) as studio:
         if mark is None:
-            studio.recover(wait=0)
+            studio.recover(timeout=0)
             # Once it is written down that it is about to be asked for, it is looked for.
-            if not studio.batches():
-                if studio.pending():
+            if not studio.batches.list():
+                if studio.requests.pending():
                     yield "a batch that was not asked for is left"
                 return
-            if studio.open_batch(NAME).status().provider_id is None:
+            if studio.batches.get(NAME).status().provider_id is None:
                 yield "a batch that was not asked for is kept"
                 return
         asked = provider.trace.count("asked")
-        before = {image.prompt: image.bytes for image in studio.images(kind="batch")}
+        before = {image.prompt: image.bytes for image in studio.images.list(kind="batch")}
         if mark == "returned" and sorted(before) != sorted(PROMPTS):
             yield "a picture that was returned is gone"
-        found = studio.batch(PROMPTS, name=NAME).wait(progress=False)
+        found = studio.batches.create(PROMPTS, name=NAME).wait(progress=False)
         if provider.trace.count("asked") != asked:
             yield "it is asked for again"
         if not found.ok or [one.prompt for one in found.images] != PROMPTS:
             yield f"not all came: {found.errors}"
         if any(image.bytes != tiny_image(size=SIZE) for image in found.images):
             yield "a picture is not what came"
-        if len(studio.images(kind="batch")) != len(PROMPTS) or studio.pending():
+        if len(studio.images.list(kind="batch")) != len(PROMPTS) or studio.requests.pending():
             yield "it is not settled once"
 
 

@@ -127,17 +127,17 @@ class Place:
             when=when,
             billed=tuple(self.provider.billed[prompt] for prompt in prompts(name)),
             kept=kept,
-            listed=len(self.studio.images(text=f"{name}, ", limit=100)),
-            pending=sum(one.turn.prompt in prompts(name) for one in self.studio.pending()),
+            listed=len(self.studio.images.list(text=f"{name}, ", limit=100)),
+            pending=sum(one.turn.prompt in prompts(name) for one in self.studio.requests.pending()),
         )
 
     def _run_again(self, name: str) -> int:
         """
         Do what the program does, until nothing tells to submit the batch again.
         """
-        found = self.studio.batch(prompts(name), name=name).wait(progress=False)
+        found = self.studio.batches.create(prompts(name), name=name).wait(progress=False)
         if any(isinstance(one, UnavailableError) for one in found):
-            found = self.studio.batch(prompts(name), name=name).wait(progress=False)
+            found = self.studio.batches.create(prompts(name), name=name).wait(progress=False)
         return len(found.images)
 
 

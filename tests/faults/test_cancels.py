@@ -96,7 +96,7 @@ async def break_off(root: Path, provider: Till, times: int) -> int:
 
         ways = itertools.cycle((cancelled, scoped, timed))
         came = await asyncio.gather(*map(one, range(times), ways))
-        recovery = await studio.recover(wait=1)
+        recovery = await studio.recover(timeout=1)
         assert recovery.left == {}
         assert asyncio.all_tasks() == before
     return sum(came)
@@ -246,7 +246,7 @@ def interrupt(
                 yield ctrl
             else:
                 return
-        assert studio.recover(wait=0.2).left == {}
+        assert studio.recover(timeout=0.2).left == {}
 
 
 @pytest.mark.parametrize("state", ["conversation", "responses"])

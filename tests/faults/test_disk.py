@@ -288,7 +288,7 @@ def _losses(root: Path, number: int, fails: Choose) -> Iterator[str]:
             if PICTURE not in (*told, *error.unsaved):
                 yield "the error does not have the picture"
         recovery = studio.recover()
-        images = studio.images()
+        images = studio.images.list()
         if recovery.left or recovery.failed:
             yield f"what is left: {recovery}"
         if len(images) != posts(provider) or any(one.bytes != PICTURE for one in images):
@@ -370,10 +370,10 @@ def test_a_picture_without_an_id_can_be_brought_in(make_studio: MakeStudio, tmp_
     provider = quick(responses=False)
     studio = make_studio(tmp_path / "library", provider=provider)
     full = full_once_asked(provider, studio.library)
-    with full, pytest.raises(DiskError, match=r"import_image\(\)") as caught:
+    with full, pytest.raises(DiskError, match=r"images\.import_file\(\)") as caught:
         studio.generate("a teapot")
     (path,) = caught.value.kept
-    assert studio.import_image(path).bytes == PICTURE
+    assert studio.images.import_file(path).bytes == PICTURE
 
 
 def test_a_picture_that_can_be_put_nowhere_is_in_the_error(
@@ -479,7 +479,7 @@ def test_a_real_disk_is_read_only(small_disk: Path, provider: OfflineProvider) -
     """
     library = small_disk / "library"
     program = "import sys, imagesession as i; s = i.Studio.offline(sys.argv[1]); s.session('x')"
-    program += ".generate('a teapot'); s.images()"
+    program += ".generate('a teapot'); s.images.list()"
     subprocess.run([sys.executable, "-c", program, str(library)], check=True)
     subprocess.run([_tool("mount"), "-o", "remount,ro", str(small_disk)], check=True)
     with Studio.offline(library, provider=provider) as studio:
@@ -488,7 +488,7 @@ def test_a_real_disk_is_read_only(small_disk: Path, provider: OfflineProvider) -
         with pytest.raises(DiskError):
             studio.session("y")
         assert posts(provider) == 0
-        (image,) = studio.images()
+        (image,) = studio.images.list()
         assert image.bytes
         assert image.session().head() == image
 

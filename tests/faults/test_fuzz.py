@@ -271,8 +271,8 @@ def check_call(library: Path, asked: Reply, looked: Reply) -> None:
         with contextlib.suppress(ImageSessionError):
             studio.generate("a teapot")
         with contextlib.suppress(ImageSessionError):
-            studio.recover(wait=0)
-        for image in studio.images():
+            studio.recover(timeout=0)
+        for image in studio.images.list():
             check_picture(image.bytes)
         records_ = list((folder / ".imagesession" / "turns").rglob("*.json"))
         assert all(records.read_turn(one.read_bytes(), one.name) for one in records_)

@@ -77,8 +77,8 @@ def kill_at_random(
         arguments = [str(root), served.base_url, *map(str, (workers, each, kills)), *blind]
         killed = int(subprocess.check_output([*program, *arguments], timeout=230))
         time.sleep(0.2)
-        assert studio.recover(wait=2).left == {}
-        for session in studio.sessions():
+        assert studio.recover(timeout=2).left == {}
+        for session in studio.sessions.list():
             studio.open(session.id).turns()  # reads every record
     found = audit(root, provider.billed)
     print(f"{each * workers} pictures wanted, {killed} kills: {found}")  # noqa: T201 - the figures

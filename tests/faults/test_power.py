@@ -243,9 +243,9 @@ def not_recovered(root: Path, marks: tuple[Mark, ...], life: Life) -> Iterator[s
     Yield what cannot be fetched after a power cut, though the provider's id of it was written.
     """
     with Studio.offline(root, provider=life.provider) as studio:
-        if studio.recover(wait=0).left:
+        if studio.recover(timeout=0).left:
             yield "something cannot be settled"
-        kept = {image.turn.id for image in studio.images(limit=100)}
+        kept = {image.turn.id for image in studio.images.list(limit=100)}
     for mark in marks:
         if isinstance(mark, Noted) and mark.turn not in kept:
             yield "what was paid for is not fetched"

@@ -53,11 +53,11 @@ class Use:
         made = [tuple(one) for report in self.reports for one in report["made"]]
         there = {
             image.id: hashlib.sha256(image.bytes).hexdigest()
-            for image in self.studio.images(limit=1_000_000)
+            for image in self.studio.images.list(limit=1_000_000)
         }
         if [one for one in made if there.get(one[0]) != one[1]]:
             yield "a picture is lost"
-        spent = self.studio.spending().total
+        spent = self.studio.costs().total
         if spent.images != len(there):
             yield f"{spent.images} pictures are counted of {len(there)}: {self._miscount()}"
         for report in self.reports:
@@ -147,7 +147,7 @@ def test_programs_share_a_budget(tmp_path: Path) -> None:
     made = sum(len(report["made"]) for report in used.reports)
     assert made + sum(report["done"].get("too dear", 0) for report in used.reports) == PROGRAMS * 5
     assert 0 < made < PROGRAMS * 5
-    assert CAP / 2 < used.studio.spending().total.dollars <= CAP
+    assert CAP / 2 < used.studio.costs().total.dollars <= CAP
 
 
 @pytest.mark.parametrize("count", [5, pytest.param(200, marks=pytest.mark.faults)])
@@ -188,7 +188,7 @@ def test_a_budget_without_a_lock_is_caught(tmp_path: Path) -> None:
     Where nothing keeps programs from asking at once whether there is enough left, they spend more.
     """
     used = use(tmp_path, 2, "spending", cap=CAP, ways=("unlocked",))
-    assert used.studio.spending().total.dollars > CAP
+    assert used.studio.costs().total.dollars > CAP
 
 
 def test_programs_that_count_on_from_the_same_id_are_caught(tmp_path: Path) -> None:

@@ -155,13 +155,13 @@ def verbs(studio: Any, tmp_path: Path, fail: Callable[[], None]) -> Iterator[Cal
         fail()
         yield draw
         yield draw
-    image = studio.images()[0]
+    image = studio.images.list()[0]
     yield from (
         lambda: studio.analyze(image),
-        lambda: studio.recover(wait=0),
-        studio.spending,
+        lambda: studio.recover(timeout=0),
+        studio.costs,
         studio.stats,
-        lambda: studio.models(live=True),
+        lambda: studio.models.list(live=True),
         lambda: studio.doctor(verify=True, online=True),
         lambda: session.export(tmp_path / "export"),
         session.status,
@@ -210,11 +210,19 @@ def reachable(studio: Any) -> Iterator[object]:
     """
     plain = studio.inner if isinstance(studio, Awaited) else studio
     session = studio.open("shop")
-    desk = plain._desk  # noqa: SLF001 - it may be printed by whoever looks for a fault
-    yield from (plain, session, desk, desk.connect, desk.connect.made, desk.library, desk.terms)
-    made: object = desk.connect.made
+    runtime = plain._runtime  # noqa: SLF001 - it may be printed by whoever looks for a fault
+    yield from (
+        plain,
+        session,
+        runtime,
+        runtime.connect,
+        runtime.connect.made,
+        runtime.library,
+        runtime.terms,
+    )
+    made: object = runtime.connect.made
     yield from list[object](vars(made).values())
-    yield from studio.images()
+    yield from studio.images.list()
 
 
 def test_a_password_in_the_base_url_is_used_and_not_told(

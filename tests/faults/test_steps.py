@@ -87,7 +87,7 @@ class Place:
         session = self.studio.session(f"{step} {when}", provider_state=self.state)
         paid = self.provider.billed.total()
         assert self.kill(session.id, step, when) == KILLED
-        assert self.studio.recover(wait=0.3).left == {}
+        assert self.studio.recover(timeout=0.3).left == {}
         assert self.studio.recover().images == ()
         images = session.images()
         assert all(image.bytes for image in images)

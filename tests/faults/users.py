@@ -101,7 +101,7 @@ class User:
         """
         Start a branch of its own in each session.
         """
-        for session in self.studio.sessions():
+        for session in self.studio.sessions.list():
             head = session.head()
             session.branch(self.own)
             self.branches.append((session.id, self.own))
@@ -142,7 +142,7 @@ class User:
         """
         List pictures; what it made last is among the latest of its session, or of all.
         """
-        ids = [image.id for image in self.studio.images(limit=200)]
+        ids = [image.id for image in self.studio.images.list(limit=200)]
         self._expect(ids == sorted(ids, reverse=True), "pictures are out of order")
         self._expect(len(ids) == len(set(ids)), "a picture is listed twice")
 
@@ -152,14 +152,14 @@ class User:
         """
         if self.made:
             wanted, digest = self.chance.choice(self.made)
-            data = self.studio.image(wanted).bytes
+            data = self.studio.images.get(wanted).bytes
             self._expect(hashlib.sha256(data).hexdigest() == digest, "a picture is another")
 
     def search(self) -> None:
         """
         Find its own pictures by their prompt.
         """
-        found = self.studio.images(text=f"teapot {self.number}", limit=5)
+        found = self.studio.images.list(text=f"teapot {self.number}", limit=5)
         self._expect(all(image.prompt == f"teapot {self.number}" for image in found), "not its own")
 
     def branch(self) -> None:
@@ -194,7 +194,7 @@ class User:
         """
         Add up; what was counted stays counted.
         """
-        turns = self.studio.spending().total.turns
+        turns = self.studio.costs().total.turns
         self._expect(turns >= self.turns, "turns are not counted any more")
         self.turns = turns
 

@@ -144,10 +144,10 @@ def refused(studio: Any, path: Path, error: type[Exception], words: str) -> None
     """
     before = files(studio.library)
     with pytest.raises(error, match=words):
-        studio.import_session(path)
+        studio.sessions.import_archive(path)
     assert files(studio.library) == before
-    assert studio.images() == ()
-    assert studio.sessions() == ()
+    assert studio.images.list() == ()
+    assert studio.sessions.list() == ()
 
 
 def bare(session: Any) -> list[Turn]:
@@ -299,7 +299,7 @@ def test_a_path_that_is_none_is_refused(studio: Any, path: Any) -> None:
     with pytest.raises(CallError, match="path"):
         session.export(path)
     with pytest.raises(CallError, match="path"):
-        studio.import_session(path)
+        studio.sessions.import_archive(path)
 
 
 def test_an_empty_session_travels_too(studio: Any, other: Any, tmp_path: Path) -> None:
@@ -307,7 +307,7 @@ def test_an_empty_session_travels_too(studio: Any, other: Any, tmp_path: Path) -
     A session without turns is exported and imported like any other.
     """
     session = studio.session("Just begun", quality="high")
-    again = other.import_session(session.export(tmp_path / "out.zip"))
+    again = other.sessions.import_archive(session.export(tmp_path / "out.zip"))
     assert (again.id, again.description, again.turns()) == (session.id, "Just begun", ())
     assert again.status().options == {"quality": "high"}
 
@@ -335,7 +335,7 @@ def test_a_session_comes_back_as_it_was(
     """
     Ids, turns, branches, heads and lineages are the same in another library, and so are pictures.
     """
-    again = other.import_session(session.export(tmp_path / name))
+    again = other.sessions.import_archive(session.export(tmp_path / name))
     assert again.id == session.id
     assert bare(again) == bare(session)
     assert again.tree().moves == session.tree().moves
@@ -344,12 +344,12 @@ def test_a_session_comes_back_as_it_was(
     assert other.open("Tea logo", branch="icons").head() == session.images()[2]
     assert again.lineage(again.images()[-1]) == session.lineage(session.images()[-1])
     for image in session.images():
-        copy = other.image(image.id)
+        copy = other.images.get(image.id)
         assert copy.bytes == image.bytes
         assert copy.path.parent.name == image.path.parent.name or image.turn.kind == "promotion"
         assert copy.path.is_relative_to(other.library)
     assert again.redo() is not None
-    assert [one.id for one in other.images(session=again)] == [
+    assert [one.id for one in other.images.list(session=again)] == [
         one.id for one in reversed(session.images())
     ]
 
@@ -362,7 +362,7 @@ def test_an_export_of_an_import_is_the_same(
     Exported again from where it was imported, a session is the same to the byte.
     """
     first = session.export(tmp_path / name)
-    second = other.import_session(first).export(tmp_path / f"again-{name}")
+    second = other.sessions.import_archive(first).export(tmp_path / f"again-{name}")
     if first.is_file():
         assert first.read_bytes() == second.read_bytes()
     else:
@@ -421,7 +421,7 @@ def test_an_imported_session_goes_on(
     """
     It continues by the provider's id where that is known, and is told again where it is not.
     """
-    again = other.import_session(exported)
+    again = other.sessions.import_archive(exported)
     if forgotten:
         provider.forget()
     image = again.generate("more geometric")
@@ -436,7 +436,7 @@ def test_a_closed_session_stays_closed(session: Any, other: Any, tmp_path: Path)
     A session that was closed is imported closed, and reopened like any other.
     """
     session.close()
-    again = other.import_session(session.export(tmp_path / "out"))
+    again = other.sessions.import_archive(session.export(tmp_path / "out"))
     assert again.status().state == "closed"
     assert other.open(again.id, reopen=True).generate("bolder").turn.session == session.id
 
@@ -449,7 +449,7 @@ def test_the_number_of_sessions_does_not_stop_an_import(
     """
     studio = make_studio(tmp_path / "full", max_sessions=1)
     studio.session("the only one")
-    assert studio.import_session(exported).name == "Tea logo"
+    assert studio.sessions.import_archive(exported).name == "Tea logo"
 
 
 def test_an_imported_session_is_listed_counted_and_described(
@@ -458,10 +458,12 @@ def test_an_imported_session_is_listed_counted_and_described(
     """
     Spending and lists know an imported session, and its pictures have their metadata beside them.
     """
-    again = other.import_session(exported)
-    assert other.sessions() == (again,) or [one.id for one in other.sessions()] == [again.id]
+    again = other.sessions.import_archive(exported)
+    assert other.sessions.list() == (again,) or [one.id for one in other.sessions.list()] == [
+        again.id
+    ]
     assert again.cost() == session.cost()
-    total = other.spending(session=again.id).total
+    total = other.costs(session=again.id).total
     assert total.dollars == pytest.approx(session.cost().total)
     beside = json.loads(again.images()[1].path.with_suffix(".json").read_bytes())
     assert beside["original_prompt"] == "warmer"
@@ -496,7 +498,7 @@ def test_a_session_that_is_here_is_not_imported(studio: Any, session: Any, expor
     """
     before = files(studio.library)
     with pytest.raises(CallError, match=re.escape(f"studio.open({session.id!r})")):
-        studio.import_session(exported)
+        studio.sessions.import_archive(exported)
     assert files(studio.library) == before
 
 
@@ -520,9 +522,9 @@ def test_ids_that_are_taken_are_refused(other: Any, exported: Path, table: str) 
     reseal(exported)
     before = files(other.library)
     with pytest.raises(CallError, match="Something else in this library"):
-        other.import_session(exported)
+        other.sessions.import_archive(exported)
     assert files(other.library) == before
-    assert [one.id for one in other.images()] == [mine.id]
+    assert [one.id for one in other.images.list()] == [mine.id]
 
 
 @pytest.mark.parametrize("step", [1, 5, 6, 11, 12])
@@ -549,24 +551,24 @@ def test_a_failed_import_leaves_nothing(
     assert len(named) == step - 1
     assert ".json" not in {one.suffix for one in named[:5]}
     assert {one.parent.name for one in named[5:]} <= {exported_id(exported)}
-    assert len(other.import_session(exported).images()) == 5
+    assert len(other.sessions.import_archive(exported).images()) == 5
 
 
 def test_an_import_that_was_killed_is_taken_up(other: Any, exported: Path, session: Any) -> None:
     """
     What an import left that was killed before its last step is used, not written twice.
     """
-    again = other.import_session(exported)
+    again = other.sessions.import_archive(exported)
     whole = files(other.library)
     last = again.images()[-1].path
     (other.library / ".imagesession" / "sessions" / f"{again.id}.json").unlink()
     last.unlink()
     last.with_suffix(".json").unlink()
-    assert other.sessions() == ()
-    again = other.import_session(exported)
+    assert other.sessions.list() == ()
+    again = other.sessions.import_archive(exported)
     assert files(other.library).keys() == whole.keys()
     assert [one.bytes for one in again.images()] == [one.bytes for one in session.images()]
-    assert [one.id for one in other.images()] == [one.id for one in reversed(session.images())]
+    assert [one.id for one in other.images.list()] == [one.id for one in reversed(session.images())]
 
 
 def test_two_imports_at_once_are_one(
@@ -608,7 +610,7 @@ def test_what_was_left_of_another_session_is_not_replaced(
     before = file.read_bytes()
     refused_before = files(other.library)
     with pytest.raises(CallError, match="Something else"):
-        other.import_session(exported)
+        other.sessions.import_archive(exported)
     assert file.read_bytes() == before
     assert files(other.library) == refused_before
 
@@ -625,8 +627,8 @@ def test_an_index_that_fails_is_built_anew(
 
     with monkeypatch.context() as patched:
         patched.setattr("imagesession._library.index.Index.add", broken)
-        again = other.import_session(exported)
-    assert len(other.images()) == len(again.images()) == 5
+        again = other.sessions.import_archive(exported)
+    assert len(other.images.list()) == len(again.images()) == 5
 
 
 # --- what is not to be trusted ----------------------------------------------------------------
@@ -906,7 +908,7 @@ def test_a_damaged_list_is_refused(other: Any, exported: Path, damage: bytes) ->
     """
     (exported / "MANIFEST.json").write_bytes(damage)
     with pytest.raises((CallError, LibraryError), match=r"MANIFEST\.json"):
-        other.import_session(exported)
+        other.sessions.import_archive(exported)
 
 
 def test_a_file_that_is_not_listed_is_not_believed(other: Any, exported: Path) -> None:
@@ -919,7 +921,7 @@ def test_a_file_that_is_not_listed_is_not_believed(other: Any, exported: Path) -
         change_manifest(exported, files={one: sum_ for one, sum_ in known.items() if one != name})
         refused(other, exported, RecordError, f"does not name {re.escape(name)}")
     change_manifest(exported, files=known)
-    assert other.import_session(exported).name == "Tea logo"
+    assert other.sessions.import_archive(exported).name == "Tea logo"
 
 
 # --- zips that are not to be trusted ----------------------------------------------------------

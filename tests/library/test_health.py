@@ -323,7 +323,7 @@ def test_only_a_few_names_are_told(studio: Any) -> None:
     Of many that are missing, a few are named and the rest counted.
     """
     for _ in range(7):
-        studio.import_image(tiny_image()).path.unlink()
+        studio.images.import_file(tiny_image()).path.unlink()
     assert " and 2 more." in finds(studio, "pictures", "problem").message
 
 
@@ -523,4 +523,4 @@ def test_models_that_are_not_listed_are_found(make_studio: MakeStudio, tmp_path:
     studio = make_studio(tmp_path / "library", model="my-own-model")
     check = finds(studio, "models listed", "warning", online=True)
     assert "my-own-model not among them" in check.message
-    assert "models(live=True)" in check.remedy
+    assert "models.list(live=True)" in check.remedy

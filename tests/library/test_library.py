@@ -582,8 +582,8 @@ def test_what_is_listed_is_counted(
     for generate in (line.generate, first.generate):
         wrong.append(real() - 3_600_000_000_000)
         generate("a cup")
-    assert len(first.images()) == 3
-    assert first.spending().total.images == 3
+    assert len(first.images.list()) == 3
+    assert first.costs().total.images == 3
 
 
 @pytest.mark.parametrize(

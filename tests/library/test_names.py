@@ -127,4 +127,4 @@ def test_products_stay_in_the_library(
     assert folder.name == folder_name(trick)
     assert image.path.resolve().is_relative_to(studio.library.resolve())
     assert [path.name for path in tmp_path.iterdir()] == ["library"]
-    assert studio.images(text=trick)[0].id == image.id
+    assert studio.images.list(text=trick)[0].id == image.id

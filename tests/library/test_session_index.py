@@ -47,7 +47,7 @@ with Studio.offline(library, max_sessions=100) as studio:
         time.sleep(0.001)
     for number in range(int(count)):
         studio.session("x", name="Tea")
-        assert len(studio.sessions()) > number
+        assert len(studio.sessions.list()) > number
 """
 # Dies between the record of a session and its row.
 DYING = """

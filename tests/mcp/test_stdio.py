@@ -305,7 +305,7 @@ async def test_nothing_is_lost_when_the_server_goes_away(
     assert _paid(provider) == 1
     assert answer["generation_id"] == "kettle"
     with Studio(tmp_path, api_key="x", base_url="http://127.0.0.1:1") as studio:
-        (image,) = studio.images()
+        (image,) = studio.images.list()
         assert image.prompt == "a kettle"
         assert str(image.path) == answer["image_path"]
 

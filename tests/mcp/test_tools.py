@@ -17,7 +17,14 @@ import pytest
 
 import imagesession
 import imagesession_mcp
-from imagesession import AsyncImageSession, AsyncStudio, Options, errors, presets
+from imagesession import (
+    AsyncImageSession,
+    AsyncImagesResource,
+    AsyncStudio,
+    Options,
+    errors,
+    presets,
+)
 from imagesession_mcp import arguments
 from imagesession_mcp.errors import CODES
 from imagesession_mcp.tools import TABLE
@@ -210,6 +217,7 @@ VERBS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
         AsyncStudio.product,
         {
             "description": "product_description",
+            "n": "batch_count",
             "reference": "reference_images",
             "intent_id": "request_id",
         },
@@ -230,7 +238,7 @@ VERBS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
     "undo_session": (AsyncImageSession.undo, {}),
     "redo_session": (AsyncImageSession.redo, {}),
     "checkout_session_head": (AsyncImageSession.checkout, {}),
-    "list_images": (AsyncStudio.images, {"session": "session_id"}),
+    "list_images": (AsyncImagesResource.list, {"session": "session_id"}),
     "estimate_cost": (
         AsyncStudio.estimate,
         {"image": "image_path", "reference": "reference_images", "n": "count"},
@@ -239,6 +247,7 @@ VERBS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
 }
 # Parameters of verbs that no argument stands for, and why.
 MISSING = {
+    ("generate_ui_asset", "n"): "each asset of a set has a description of its own",
     ("generate_image", "mask"): "edit_image takes masks; a single new picture has none",
     ("create_image_session", "provider_state"): "whoever runs the server says what is kept",
     ("create_image_session", "remember"): "an agent closes a session that is too long",

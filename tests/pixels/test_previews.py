@@ -111,21 +111,21 @@ def test_pictures_are_found_by_the_callers_own_names(make_studio: MakeStudio) ->
     """
     provider = OfflineProvider()
     with make_studio(provider=provider) as studio:
-        assert studio.made("a") is None
+        assert studio.images.find(idempotency_key="a") is None
         one = studio.generate("a fox", intent_id="a")
-        assert studio.made("a") == one
+        assert studio.images.find(idempotency_key="a") == one
         *_, streamed = studio.stream("a hare", intent_id="b")
-        assert studio.made("b") == streamed
+        assert studio.images.find(idempotency_key="b") == streamed
         studio.variations("a hen", n=2, intent_id="c")
-        studio.product("mug", batch_count=2, intent_id="d")
+        studio.product("mug", n=2, intent_id="d")
         studio.ui_asset("icon", "home", intent_id="e")
         better = studio.improve("brighter", image=one, intent_id="f")
         for name in ("c/1", "c/2", "d/1", "d/2", "e", "f"):
-            assert studio.made(name) is not None, name
+            assert studio.images.find(idempotency_key=name) is not None, name
         before = len(provider.calls)
         again = studio.improve("brighter", image=one, intent_id="f")
         *_, told = studio.stream("a hare", intent_id="b")
-        studio.product("mug", batch_count=2, intent_id="d")
+        studio.product("mug", n=2, intent_id="d")
         studio.variations("a hen", n=2, intent_id="c")
         assert told == streamed
         assert again.image == better.image
@@ -141,5 +141,5 @@ def test_connecting_sends_nothing(make_studio: MakeStudio) -> None:
     """
     provider = OfflineProvider()
     with make_studio(provider=provider) as studio:
-        studio.connect()
+        studio._connect()  # noqa: SLF001 - what a server does before its first call
         assert provider.calls == ()

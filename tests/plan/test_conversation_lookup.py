@@ -178,7 +178,7 @@ def test_what_is_left_of_the_turn_before_is_not_this_turns(
     unseen(provider, 99)
     with pytest.raises(OutcomeUnknownError):
         session.generate("bluer")
-    recovered = studio.recover(wait=0)
+    recovered = studio.recover(timeout=0)
     assert (recovered.images, recovered.failed) == ((), ())
     assert len(recovered.left) == 1
     assert len(session.turns()) == 1
@@ -235,7 +235,7 @@ def test_a_call_without_its_picture_proves_nothing(
     listing(provider, call("ig_new", status=status), user())
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
-    (image,) = studio.recover(wait=0).images
+    (image,) = studio.recover(timeout=0).images
     assert image.prompt == "a teapot"
     assert len(posts(provider)) == 1
 
@@ -252,7 +252,7 @@ def test_a_call_that_failed_settles_its_turn(
     listing(provider, call("ig_new", status="failed", error=blocked), user())
     with pytest.raises(ModerationError):
         studio.generate("a teapot")
-    assert studio.pending() == ()
+    assert studio.requests.pending() == ()
 
 
 def test_the_oldest_may_stand_first(
@@ -330,7 +330,7 @@ def test_an_id_may_hold_what_paths_do_not(
     dropped(provider)
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
-    assert studio.pending()[0].turn.conversation == "a/b?c#d"
+    assert studio.requests.pending()[0].turn.conversation == "a/b?c#d"
     looks = [one for one in provider.calls if one.method == "GET"]
     assert {one.query.get("order") for one in looks} == {"desc"}
 
@@ -406,7 +406,7 @@ def test_errors_about_conversations_are_told_outside_of_them(
     refused(provider, {"error": {"message": "Conversation conv_0123456789 not found"}}, 404)
     with pytest.raises(RejectedError):
         studio.generate("a teapot")
-    assert studio.pending() == ()
+    assert studio.requests.pending() == ()
 
 
 def test_the_images_api_is_asked_in_no_conversation(
@@ -425,7 +425,7 @@ def test_the_images_api_is_asked_in_no_conversation(
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot", intent_id="teapot")
     later(monkeypatch)
-    (turn,) = studio.recover(wait=0).failed
+    (turn,) = studio.recover(timeout=0).failed
     assert (turn.failure.error, turn.conversation) == ("OutcomeUnknownError", None)
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot", intent_id="teapot")
@@ -451,9 +451,9 @@ def test_a_lost_file_leaves_the_conversation_as_it_is_written_down(
     unseen(provider)
     with pytest.raises(OutcomeUnknownError):
         session.generate("bluer", reference=tiny_image())
-    (pending,) = studio.pending()
+    (pending,) = studio.requests.pending()
     assert pending.turn.conversation == asked(provider)[-1]["conversation"]
-    (image,) = studio.recover(wait=0).images
+    (image,) = studio.recover(timeout=0).images
     assert image.prompt == "bluer"
 
 
@@ -479,7 +479,7 @@ def test_a_silent_conversation_is_not_waited_for(make_studio: MakeStudio, tmp_pa
         start = time.monotonic()
         with pytest.raises(OutcomeUnknownError):
             studio.generate("a teapot")
-        assert len(studio.recover(wait=0).left) == 1
+        assert len(studio.recover(timeout=0).left) == 1
         assert time.monotonic() - start < 5.5
 
 
@@ -498,14 +498,14 @@ def test_a_gone_conversation_is_given_up_in_time(
     provider.fail_next(status=404, method="GET", path=ITEMS, times=2)
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
-    assert len(studio.recover(wait=0).left) == 1
-    assert len(studio.recover(wait=0).images) == 1
+    assert len(studio.recover(timeout=0).left) == 1
+    assert len(studio.recover(timeout=0).images) == 1
     lost(provider)
     provider.fail_next(status=404, method="GET", path=ITEMS, times=2)
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a cup")
     later(monkeypatch)
-    assert len(studio.recover(wait=0).failed) == 1
+    assert len(studio.recover(timeout=0).failed) == 1
 
 
 def test_who_waits_longer_gives_up_later(
@@ -528,8 +528,8 @@ def test_who_waits_longer_gives_up_later(
             patient.generate("a teapot")
         monkeypatch.setattr(recovery, "ACCEPTANCE_TIMEOUT", dt.timedelta(milliseconds=500))
         time.sleep(0.6)
-        assert len(patient.recover(wait=0).left) == 1
-        assert len(make_studio(tmp_path, **access).recover(wait=0).failed) == 1
+        assert len(patient.recover(timeout=0).left) == 1
+        assert len(make_studio(tmp_path, **access).recover(timeout=0).failed) == 1
 
 
 def test_what_is_not_allowed_leaves_the_conversation(
@@ -565,7 +565,7 @@ def test_a_damaged_session_does_not_hold_up_others(
     record = next((tmp_path / ".imagesession" / "turns" / session.id).glob("*.json"))
     record.chmod(0o600)
     record.write_text("{")
-    recovered = talking(make_studio, tmp_path, provider).recover(wait=0)
+    recovered = talking(make_studio, tmp_path, provider).recover(timeout=0)
     assert len(recovered.images) == len(recovered.left) == 1
 
 

@@ -64,7 +64,7 @@ def test_each_name_is_an_intent_of_its_own(one: str, other: str) -> None:
         ({"a": None}, "not NoneType"),
         ([Job("a", options=7)], "options= takes a mapping"),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - the point
         ([Job("a", options={1: 2})], "options= takes a mapping"),  # type: ignore[dict-item] # pyright: ignore[reportArgumentType] - the point
-        ([Job("a", choices=["x"])], "choices= takes a mapping"),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - the point
+        ([Job("a", params=["x"])], "params= takes a mapping"),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - the point
         ([Job("a", preset=7)], "preset= takes a preset's name"),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - the point
     ],
 )

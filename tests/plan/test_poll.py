@@ -223,7 +223,7 @@ def test_what_is_too_large_is_looked_at_once(
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
     monkeypatch.setattr(drive, "MAX_BODY_BYTES", 1000)
-    (turn,) = studio.recover(wait=5).failed
+    (turn,) = studio.recover(timeout=5).failed
     assert turn.failure.error == "ReplyError"
     looks = [call for call in provider.calls if call.method == "GET"]
     assert [look.path.split("/")[1] for look in looks] == ["responses"] * 3

@@ -129,7 +129,7 @@ def test_every_grouping_can_be_asked_for(by: Grouping) -> None:
         ({"kind": ["general"]}, "kind="),
         ({"text": 7}, "The text is 7"),
         ({"text": "half a \ud83c"}, "The text is"),
-        ({"session": 7}, "session's id is 7"),
+        ({"session": 7}, "session's id or name is 7"),
         ({"before": b"x"}, "picture's id is b'x'"),
         ({"limit": 0}, "limit=0"),
     ],
@@ -149,7 +149,7 @@ def test_what_makes_no_sense_of_pictures_is_told(said: dict[str, Any], words: st
         (("day; DROP TABLE turns", None, None, None), "by="),
         (("day", "soon", None, None), "since='soon'"),
         (("day", None, 7, None), "until=7"),
-        (("day", None, None, 7), "session's id is 7"),
+        (("day", None, None, 7), "session's id or name is 7"),
     ],
 )
 def test_what_makes_no_sense_of_spending_is_told(said: Any, words: str) -> None:

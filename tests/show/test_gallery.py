@@ -168,7 +168,7 @@ def test_thumbnails_are_small_and_show_the_picture(studio: Any, tmp_path: Path) 
     """
     A thumbnail is a WebP of a few kilobytes, of the picture's shape and colours.
     """
-    kept = studio.import_image(Image.new("RGB", (1600, 900), (200, 30, 30)))
+    kept = studio.images.import_file(Image.new("RGB", (1600, 900), (200, 30, 30)))
     (turn,) = told(studio.gallery(tmp_path / "page.html"))["turns"]
     (image,) = turn["images"]
     data = base64.b64decode(image["thumb"])
@@ -187,8 +187,8 @@ def test_transparency_is_kept_and_told(studio: Any, tmp_path: Path) -> None:
     """
     clear = Image.new("RGBA", (300, 300), (0, 0, 0, 0))
     clear.paste((10, 120, 80, 255), (100, 100, 200, 200))
-    studio.import_image(clear, prompt="clear")
-    studio.import_image(Image.new("RGBA", (300, 300), (1, 2, 3, 255)), prompt="opaque")
+    studio.images.import_file(clear, prompt="clear")
+    studio.images.import_file(Image.new("RGBA", (300, 300), (1, 2, 3, 255)), prompt="opaque")
     turns = told(studio.gallery(tmp_path / "page.html"))["turns"]
     assert {turn["prompt"]: "alpha" in turn["images"][0] for turn in turns} == {
         "clear": True,
@@ -205,7 +205,7 @@ def test_a_photo_is_shown_upright(studio: Any, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     _photo(1).save(tmp_path / "photo.jpg", exif=exif)
-    studio.import_image(tmp_path / "photo.jpg")
+    studio.images.import_file(tmp_path / "photo.jpg")
     (turn,) = told(studio.gallery(tmp_path / "page.html"))["turns"]
     with Image.open(io.BytesIO(base64.b64decode(turn["images"][0]["thumb"]))) as small:
         assert small.height > small.width
@@ -215,7 +215,7 @@ def test_drawings_are_shown_as_pixels(studio: Any, tmp_path: Path) -> None:
     """
     Of an SVG that runs and fetches, the page has what it draws and nothing else.
     """
-    studio.import_image(RUNNING_SVG)
+    studio.images.import_file(RUNNING_SVG)
     page = studio.gallery(tmp_path / "page.html")
     (image,) = told(page)["turns"][0]["images"]
     with Image.open(io.BytesIO(base64.b64decode(image["thumb"]))) as small:
@@ -230,7 +230,7 @@ def test_a_drawing_that_cannot_be_drawn_leaves_a_card(studio: Any, tmp_path: Pat
     """
     parts = "<g>" * 5_000 + "</g>" * 5_000
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 99 99">{parts}</svg>'
-    studio.import_image(svg.encode())
+    studio.images.import_file(svg.encode())
     (image,) = told(studio.gallery(tmp_path / "page.html"))["turns"][0]["images"]
     assert "thumb" not in image
 
@@ -239,7 +239,7 @@ def test_a_picture_that_is_gone_or_damaged_leaves_a_card(studio: Any, tmp_path: 
     """
     Missing and damaged files are told of by their records, without a thumbnail.
     """
-    gone, damaged, whole = (studio.import_image(_photo(seed)) for seed in range(3))
+    gone, damaged, whole = (studio.images.import_file(_photo(seed)) for seed in range(3))
     gone.path.unlink()
     damaged.path.write_bytes(b"\x89PNG\r\n\x1a\n nothing")
     turns = told(studio.gallery(tmp_path / "page.html"))["turns"]
@@ -261,7 +261,7 @@ def test_thumbnails_keep_to_what_they_may_weigh(tmp_path: Path) -> None:
     Even a picture of noise, which nothing presses together, is made as small as it has to be.
     """
     with Studio.offline(tmp_path / "library") as studio:
-        image = studio.import_image(_photo(1, (2_000, 1_900))).record
+        image = studio.images.import_file(_photo(1, (2_000, 1_900))).record
     for most in (20_000, 2_000, allowance(5_000), 200):
         small = thumbnail(Library(tmp_path / "library"), image, most)
         assert small is not None
@@ -301,7 +301,7 @@ def test_words_stay_words(studio: Any, tmp_path: Path, payload: str) -> None:
     """
     session = studio.session(payload, name=payload)
     session.generate(payload)
-    studio.import_image(tiny_image(), prompt=payload)
+    studio.images.import_file(tiny_image(), prompt=payload)
     for page in (studio.gallery(tmp_path / "all.html"), session.gallery(tmp_path / "one.html")):
         text = _text(page)
         assert text.count("<script") == text.count("</script>") == 1 + len(writing.SCRIPTS)

@@ -60,7 +60,7 @@ def writing_pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
     root = tmp_path_factory.mktemp("galleries")
     provider = OfflineProvider()
     with Studio.offline(root / "library", provider=provider) as studio:
-        studio.import_image(RUNNING_SVG, prompt="a green square")
+        studio.images.import_file(RUNNING_SVG, prompt="a green square")
         tea = studio.session("A logo for a tea shop", name="Tea logo")
         first = tea.generate("a minimalist teapot logo")
         tea.generate("more geometric")
@@ -91,8 +91,8 @@ def _write_hostile(root: Path) -> Path:
     with Studio.offline(root / "hostile", provider=provider, patience=0) as studio:
         name = root / "\"><img src=x onerror='window.ran=1'>.png"
         Image.new("RGB", (40, 40), "red").save(name)
-        studio.import_image(name)
-        studio.import_image(RUNNING_SVG, prompt="an SVG that would run")
+        studio.images.import_file(name)
+        studio.images.import_file(RUNNING_SVG, prompt="an SVG that would run")
         for number, payload in enumerate(PAYLOADS):
             session = studio.session(payload, name=payload if number % 2 else None)
             session.generate(payload).branch(payload).generate(f"more {payload}")

@@ -41,7 +41,7 @@ def again(studio: Studio, image: SavedImage) -> tuple[str, SavedImage]:
     session = None if image.session_id is None else library.find_session(image.session_id)
     call = call_for(image.turn, session)
     exec(call, {"studio": studio})  # noqa: S102 - that is what it is for
-    return call, studio.images(limit=1)[0]
+    return call, studio.images.list(limit=1)[0]
 
 
 def same(one: SavedImage, other: SavedImage) -> bool:
@@ -100,7 +100,7 @@ def test_an_edit_is_made_again(offline: Studio) -> None:
     An edit names the picture that it changes, and the pictures to go by.
     """
     image = offline.generate("an office")
-    by = offline.import_image(Image.new("RGB", (64, 64), "red"))
+    by = offline.images.import_file(Image.new("RGB", (64, 64), "red"))
     edited = offline.edit("paint the wall in this red", image=image, reference=by)
     call, made = again(offline, edited)
     assert f'image="{image.id}", reference=["{by.id}"]' in call
@@ -111,7 +111,7 @@ def test_references_are_named(offline: Studio) -> None:
     """
     Pictures of the library that went along go along again.
     """
-    by = offline.import_image(Image.new("RGB", (64, 64), "red"))
+    by = offline.images.import_file(Image.new("RGB", (64, 64), "red"))
     image = offline.generate("a poster in this colour", reference=by)
     assert same(image, again(offline, image)[1])
 
@@ -122,7 +122,7 @@ def test_presets_are_named_as_presets(offline: Studio) -> None:
     """
     image = offline.product("a blue guitar", angle="side", lighting="soft")
     call, made = again(offline, image)
-    assert call.startswith('studio.preset("product", "a blue guitar", choices={')
+    assert call.startswith('studio.preset("product", "a blue guitar", params={')
     assert same(image, made)
     assert made.kind == "product"
 
@@ -164,8 +164,8 @@ def test_an_import_names_its_file(offline: Studio, tmp_path: Path) -> None:
     A picture that was brought in is brought in by its file's name.
     """
     Image.new("RGB", (9, 9)).save(tmp_path / "photo.png")
-    image = offline.import_image(tmp_path / "photo.png")
-    assert call_for(image.turn, None) == 'studio.import_image("photo.png")'
+    image = offline.images.import_file(tmp_path / "photo.png")
+    assert call_for(image.turn, None) == 'studio.images.import_file("photo.png")'
 
 
 # --- whatever they hold -----------------------------------------------------------------------

@@ -91,7 +91,7 @@ def test_light_animations_move_and_heavy_ones_stand_still(studio: Any) -> None:
     frames = [Image.effect_noise((700, 600), 99) for _ in range(3)]
     buffer = io.BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
-    heavy = studio.import_image(buffer.getvalue())
+    heavy = studio.images.import_file(buffer.getvalue())
     assert set(bundle(heavy)) & {"image/png", "image/jpeg"}
 
 
@@ -99,7 +99,7 @@ def test_drawings_are_shown_as_pixels(studio: Any) -> None:
     """
     An SVG is shown by what it draws, as large as it says and twice as sharp: nothing of it can run.
     """
-    image = studio.import_image(RUNNING_SVG)
+    image = studio.images.import_file(RUNNING_SVG)
     shown, told = image._repr_mimebundle_()
     picture = picture_of(shown)
     assert picture.size == (512, 512)
@@ -115,7 +115,7 @@ def test_drawings_that_cannot_be_drawn_are_told_in_words(studio: Any) -> None:
     An SVG that would weigh on the machine says so.
     """
     heavy = RUNNING_SVG.replace(b"<rect", b"<g>" * 5_000 + b"</g>" * 5_000 + b"<rect")
-    shown = bundle(studio.import_image(heavy))
+    shown = bundle(studio.images.import_file(heavy))
     assert set(shown) == {"text/plain"}
     assert "no SVG that can be drawn" in shown["text/plain"]
 
@@ -191,7 +191,7 @@ def test_what_would_run_in_a_library_is_text(tmp_path: Path, payload: str) -> No
     with Studio.offline(tmp_path) as studio:
         said = payload.replace("\0", "")
         studio.session(said, name=said)
-        studio.import_image(RUNNING_SVG, prompt=said)
+        studio.images.import_file(RUNNING_SVG, prompt=said)
         check_harmless(bundle(studio)["text/html"])
 
 
@@ -205,7 +205,7 @@ def test_nothing_runs_in_a_browser(tmp_path: Path) -> None:
         for payload in PAYLOADS[:6]:
             session.generate(payload, quality="low")
         session.branch(PAYLOADS[7]).generate("x" * 300, quality="low")
-        studio.import_image(RUNNING_SVG, prompt=PAYLOADS[4])
+        studio.images.import_file(RUNNING_SVG, prompt=PAYLOADS[4])
         page = f"<meta charset=utf-8>{bundle(session)['text/html']}{bundle(studio)['text/html']}"
     (tmp_path / "page.html").write_text(page, "utf-8")
     asked: list[str] = []
@@ -341,7 +341,7 @@ def test_a_cell_paints_in_one_place(tmp_path: Path) -> None:
             SETTING,
             "show(studio.stream('a fox', partial_images=2))",
             "await show(other.stream('a teapot', partial_images=1))",
-            "image = studio.images()[0]\nimage",
+            "image = studio.images.list()[0]\nimage",
             "await other.close(); studio.close()",
         ),
         tmp_path,

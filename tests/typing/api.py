@@ -44,13 +44,13 @@ if TYPE_CHECKING:
         assert_type(image.branch("x").generate("y"), SavedImage)
         assert_type(session.undo(), SavedImage | None)
         assert_type(session.tree(), Tree)
-        assert_type(studio.images(limit=3, before=image), tuple[SavedImage, ...])
+        assert_type(studio.images.list(limit=3, before=image), tuple[SavedImage, ...])
         for event in session.stream("x", partial_images=2):
             assert_type(event, PartialImage | SavedImage)
-        batch = studio.batch(["x"], name="y", size="1024x1024")
+        batch = studio.batches.create(["x"], name="y", size="1024x1024")
         assert_type(batch, ImageBatch)
         assert_type(batch.wait(10), Results[SavedImage])
-        assert_type(studio.open_batch("y").status(), BatchStatus)
+        assert_type(studio.batches.get("y").status(), BatchStatus)
         session.generate("x", quality="ultra")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         session.generate("x", colour="red")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 
@@ -64,6 +64,8 @@ if TYPE_CHECKING:
             image = await session.generate("x", reference=b"")
             assert_type(image, AsyncSavedImage)
             assert_type(await (await image.branch()).head(), AsyncSavedImage | None)
-            assert_type(await (await studio.batch(["x"])).results(), Results[AsyncSavedImage])
+            assert_type(
+                await (await studio.batches.create(["x"])).results(), Results[AsyncSavedImage]
+            )
             async for event in session.stream("x"):
                 assert_type(event, PartialImage | AsyncSavedImage)

@@ -247,7 +247,7 @@ def _taken_up(
             return found
         raise OutcomeUnknownError(
             f"{answer.message} Its answer is not known, and it is not among the provider's batches "
-            f"yet. It is not asked for again by itself; studio.open_batch({record.id!r}) finds it "
+            f"yet. It is not asked for again by itself; studio.batches.get({record.id!r}) finds it "
             "once it is there.",
             record.id,
         ) from answer

@@ -25,7 +25,7 @@ def call_for(turn: Turn, session: SessionRecord | None) -> str:
         session: The session that it is a turn of; None for a one-shot.
     """
     if turn.kind == "import":
-        return _called("studio.import_image", *_import(turn))
+        return _called("studio.images.import_file", *_import(turn))
     if turn.kind == "promotion":
         return _promotion(turn, session)
     asked = _asked(turn, session)
@@ -98,8 +98,8 @@ def _asked(turn: Turn, session: SessionRecord | None) -> str:
 
 
 def _preset(who: str, turn: Turn, options: Mapping[str, object]) -> str:
-    choices = {name: one for name, one in turn.parameters.items() if name not in _NOT_OPTIONS}
-    named: dict[str, object] = {"choices": choices} if choices else {}
+    params = {name: one for name, one in turn.parameters.items() if name not in _NOT_OPTIONS}
+    named: dict[str, object] = {"params": params} if params else {}
     words = (turn.parameters["preset"], turn.parameters.get("description", ""))
     return _called(f"{who}.preset", *words, **named, **_references(turn), **options)
 

@@ -1,7 +1,7 @@
 """
 The guide: what can be done and how, for people and for language models.
 
-Its words are in `_guide.md`; every list in it that could fall behind the code is read from it.
+Its words are in `guide.md`; every list in it that could fall behind the code is read from it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,22 @@ from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_typ
 import attrs
 
 from imagesession import errors, presets
-from imagesession._asking import PARALLEL
-from imagesession._images import SavedImage
+from imagesession._api.batch import BatchesResource
+from imagesession._api.config import (
+    DEFAULT_MAX_SESSIONS,
+    DEFAULT_SESSION_IDLE_TIMEOUT,
+    DEFAULT_TIMEOUT,
+)
+from imagesession._api.resources import (
+    ImagesResource,
+    ModelsResource,
+    RequestsResource,
+    SessionsResource,
+)
+from imagesession._api.session import ImageSession, SavedImage
+from imagesession._api.signatures import INHERITED
+from imagesession._api.studio import Studio
+from imagesession._api.workflows import DEFAULT_CONCURRENCY
 from imagesession._library import layout
 from imagesession._model.catalogue import Catalogue, Model, SizeRule, load_catalogue
 from imagesession._model.options import OptionKeywords, Options
@@ -28,13 +42,17 @@ from imagesession._pixels.masks import Mask
 from imagesession._plan.checks import MAX_PARTIALS, MAX_PROMPT, MAX_REFERENCES
 from imagesession._plan.jobs import MAX_CONCURRENCY
 from imagesession._plan.variations import MAX_TAKES
-from imagesession._session import ImageSession
-from imagesession._settings import IDLE_AFTER, MAX_SESSIONS, TIMEOUT
-from imagesession._signatures import INHERITED
-from imagesession._studio import Studio
 from imagesession._version import __version__
 
 Row: TypeAlias = tuple[str, ...]
+
+_COLLECTIONS = {
+    "studio.sessions": SessionsResource,
+    "studio.images": ImagesResource,
+    "studio.batches": BatchesResource,
+    "studio.models": ModelsResource,
+    "studio.requests": RequestsResource,
+}
 
 
 def guide() -> str:
@@ -49,7 +67,7 @@ def write_guide(today: dt.date) -> str:
     """
     Write the guide as it is on a day; models that have ended by then are left out.
     """
-    text = resources.files("imagesession").joinpath("_guide.md").read_text("utf-8")
+    text = resources.files("imagesession._api").joinpath("guide.md").read_text("utf-8")
     catalogue = load_catalogue()
     parts: Mapping[str, Callable[[], str]] = {
         "version": lambda: __version__,
@@ -72,6 +90,7 @@ def write_guide(today: dt.date) -> str:
         "picture_facts": lambda: _known(SavedImage),
         "session_facts": lambda: _known(ImageSession),
         "studio_facts": lambda: _known(Studio),
+        "collection_verbs": _collections,
         "mask_verbs": lambda: _briefly(Mask),
     }
     return re.sub(r"\{([a-z_]+)\}", lambda found: parts[found[1]](), text)
@@ -117,6 +136,17 @@ def _shared() -> set[str]:
 def _verbs(kind: type, names: set[str]) -> str:
     rows = ((_call(kind, name), _doc(kind, name)) for name in _in_order(kind, names))
     return _table(("call", "what it does"), rows)
+
+
+def _collections() -> str:
+    """
+    Tell of what a studio lists and fetches.
+    """
+    return " ".join(
+        f"`{owner}.{name}{_parameters(getattr(kind, name))}`: {_doc(kind, name)}"
+        for owner, kind in _COLLECTIONS.items()
+        for name in _in_order(kind, _names(kind))
+    )
 
 
 def _briefly(kind: type) -> str:
@@ -294,11 +324,14 @@ def _limits() -> str:
             ("pictures with a prompt, all together", str(MAX_REFERENCES)),
             ("a picture that is handed in", f"{MAX_BYTES / 1e6:.0f} MB, {MAX_PIXELS:,} pixels"),
             ("`partial_images`", str(MAX_PARTIALS)),
-            ("`n` of `variations`, `batch_count`", str(MAX_TAKES)),
-            ("`concurrency` of `map`", f"{MAX_CONCURRENCY}; {PARALLEL} if not said"),
-            ("active sessions", f"`max_sessions`, {MAX_SESSIONS} if not said"),
-            ("until a session is idle", f"`idle_after`, {IDLE_AFTER:g} seconds if not said"),
-            ("waiting for a picture", f"`timeout`, {TIMEOUT:g} seconds if not said"),
+            ("`n` of `variations`, `preset`, `product`, `ui_asset`", str(MAX_TAKES)),
+            ("`concurrency` of `map`", f"{MAX_CONCURRENCY}; {DEFAULT_CONCURRENCY} if not said"),
+            ("active sessions", f"`max_sessions`, {DEFAULT_MAX_SESSIONS} if not said"),
+            (
+                "until a session is idle",
+                f"`idle_after`, {DEFAULT_SESSION_IDLE_TIMEOUT:g} seconds if not said",
+            ),
+            ("waiting for a picture", f"`timeout`, {DEFAULT_TIMEOUT:g} seconds if not said"),
         ),
     )
 

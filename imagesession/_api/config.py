@@ -1,13 +1,15 @@
 """
-What a studio is made from: who is asked, where pictures are kept, and on which terms.
+What a studio is made from: credentials, where images are stored, and what holds for all requests.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from imagesession._api.signatures import expand_signature
 from imagesession._drive.connection import Access
 from imagesession._model.catalogue import load_catalogue
 from imagesession._model.options import OptionKeywords, Options
@@ -22,50 +24,73 @@ if TYPE_CHECKING:
     from imagesession._model.budgets import Budget
     from imagesession._model.turns import ProviderState
 
-TIMEOUT = 600.0
+DEFAULT_TIMEOUT = 600.0
 """Seconds after which a picture that was accepted is no longer waited for."""
-PATIENCE = 60.0
-"""Seconds for which to ask again while the provider turns requests away."""
-MAX_SESSIONS = 100
+DEFAULT_RETRY_TIMEOUT = 60.0
+"""Seconds for which a request is retried while the provider turns it away."""
+DEFAULT_MAX_SESSIONS = 100
 """How many sessions may be active at once."""
-IDLE_AFTER = 3600.0
+DEFAULT_SESSION_IDLE_TIMEOUT = 3600.0
 """Seconds after which a session in which nothing happens is idle."""
 OFFLINE = "offline: sketches drawn on this computer, not a model's work"
 
 
-def check_terms(
-    options: OptionKeywords,
-    *,
-    budget: Budget | None,
-    provider_state: object,
-    remember: object,
-    max_sessions: object,
-    idle_after: object,
-    timeout: object,
-    patience: object,
-    images_per_minute: object,
-    max_in_flight: object,
-) -> Terms:
+class StudioParams(OptionKeywords, total=False):
     """
-    Return what holds for everything that a studio asks, if it makes sense.
+    The keywords of every way to make a studio.
+    """
+
+    budget: Budget | None
+    provider_state: ProviderState
+    remember: int | None
+    max_sessions: int
+    idle_after: float
+    timeout: float
+    patience: float
+    images_per_minute: float | None
+    max_in_flight: int | None
+
+
+_DEFAULTS: dict[str, Any] = {
+    "budget": None,
+    "provider_state": "responses",
+    "remember": None,
+    "max_sessions": DEFAULT_MAX_SESSIONS,
+    "idle_after": DEFAULT_SESSION_IDLE_TIMEOUT,
+    "timeout": DEFAULT_TIMEOUT,
+    "patience": DEFAULT_RETRY_TIMEOUT,
+    "images_per_minute": None,
+    "max_in_flight": None,
+}
+takes_studio_params = expand_signature(StudioParams, **_DEFAULTS)
+
+
+def build_config(keywords: Mapping[str, object]) -> Terms:
+    """
+    Return what holds for all requests of a studio.
+
+    Args:
+        keywords: Those of `StudioParams`.
 
     Raises:
-        CallError: It does not.
+        CallError: A keyword is unknown, or its value is wrong.
     """
-    per_minute = check_per_minute(images_per_minute)
-    check_memory(provider_state, remember)
+    given: dict[str, Any] = {**_DEFAULTS, **keywords}
+    options = {name: keywords[name] for name in keywords if name not in _DEFAULTS}
+    per_minute, in_flight = check_per_minute(given["images_per_minute"]), given["max_in_flight"]
+    check_memory(given["provider_state"], given["remember"])
     return Terms(
         catalogue=load_catalogue(),
         options=Options().updated(options),
-        budget=budget,
-        provider_state=cast("ProviderState | None", provider_state) or "responses",
-        remember=cast("int | None", remember),
-        timeout=_seconds("timeout", timeout),
-        patience=_seconds("patience", patience, zero=True),
+        budget=given["budget"],
+        provider_state=given["provider_state"] or "responses",
+        remember=given["remember"],
+        timeout=_seconds("timeout", given["timeout"]),
+        patience=_seconds("patience", given["patience"], zero=True),
         interval=0.0 if per_minute is None else 60.0 / per_minute,
-        in_flight=None if max_in_flight is None else _count("max_in_flight", max_in_flight),
-        max_sessions=_count("max_sessions", max_sessions),
-        idle_after=_seconds("idle_after", idle_after),
+        in_flight=None if in_flight is None else _count("max_in_flight", in_flight),
+        max_sessions=_count("max_sessions", given["max_sessions"]),
+        idle_after=_seconds("idle_after", given["idle_after"]),
     )
 
 
@@ -87,12 +112,12 @@ def _seconds(name: str, value: object, *, zero: bool = False) -> float:
 
 def has_key() -> bool:
     """
-    Tell whether the environment names a key.
+    Return whether the environment has a key.
     """
     return bool(os.environ.get("OPENAI_API_KEY", "").strip())
 
 
-def find_access(api_key: str | None, base_url: str | None) -> Access:
+def resolve_credentials(api_key: str | None, base_url: str | None) -> Access:
     """
     Return how to reach the provider: as the caller says, else as the environment does.
     """
@@ -102,9 +127,9 @@ def find_access(api_key: str | None, base_url: str | None) -> Access:
     )
 
 
-def name_provider(access: Access, client: openai.OpenAI | openai.AsyncOpenAI | None) -> str:
+def describe_provider(access: Access, client: openai.OpenAI | openai.AsyncOpenAI | None) -> str:
     """
-    Say in words who will answer.
+    Name in words the provider that will answer.
     """
     if client is not None:
         host = getattr(getattr(client, "base_url", None), "host", "an unknown place")
@@ -114,10 +139,10 @@ def name_provider(access: Access, client: openai.OpenAI | openai.AsyncOpenAI | N
     return "OpenAI"
 
 
-def choose_folder(library: str | os.PathLike[str] | None, *, offline: bool = False) -> Path:
+def resolve_library_path(library: str | os.PathLike[str] | None, *, offline: bool = False) -> Path:
     """
     Return where the library is: where the caller says, else the environment, else among the
-    user's pictures.
+    user's images.
     """
     chosen = library or os.environ.get("IMAGESESSION_LIBRARY")
     if chosen:

@@ -1,0 +1,3 @@
+"""
+What users hold: studios, sessions, images, and the verbs that make them.
+"""

@@ -1,0 +1,240 @@
+"""
+The verbs that make images, awaited: the same methods as in `generation`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Generic, overload
+
+from imagesession._api import workflows
+from imagesession._api.signatures import public_base
+from imagesession._api.types import (
+    STREAMED_PARTIALS,
+    AssetType,
+    EditParams,
+    EstimateParams,
+    GenerateParams,
+    ImageInput,
+    ImproveParams,
+    PresetParams,
+    ProductParams,
+    StreamParams,
+    UIAssetParams,
+    VariationParams,
+    takes_keywords,
+)
+from imagesession._api.workflows import DEFAULT_CONCURRENCY, ImageT, PresetCall
+from imagesession._drive.desk import AsyncDesk
+from imagesession._model.analysis import Analysis, Improvement
+from imagesession._model.partials import PartialImage
+from imagesession._model.results import Results
+from imagesession._model.turns import Turn
+from imagesession._plan.sessions import Place
+from imagesession._plan.steps import Flow
+from imagesession._plan.wishes import Wish
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from imagesession._model.estimates import Estimate
+    from imagesession._model.progress import OnProgress
+
+
+@public_base
+class AsyncGenerationVerbs(ABC, Generic[ImageT]):
+    """
+    Same as `GenerationVerbs`, but awaits.
+    """
+
+    _runtime: AsyncDesk
+
+    @abstractmethod
+    def _branch_head(self) -> Flow[Place | None]:
+        """
+        Find where the next turn grows; None for an image outside all sessions.
+        """
+
+    @abstractmethod
+    def _wrap(self, turn: Turn) -> ImageT:
+        """
+        Return the last image of a turn.
+        """
+
+    @takes_keywords(GenerateParams)
+    async def generate(self, prompt: str, **options: Unpack[GenerateParams]) -> ImageT:
+        """
+        Same as `Studio.generate`, but awaits.
+        """
+        request = workflows.build_request(prompt, options, GenerateParams)
+        return await self._generate(request, options.get("on_progress"))
+
+    @takes_keywords(StreamParams, partial_images=STREAMED_PARTIALS)
+    def stream(
+        self, prompt: str, **options: Unpack[StreamParams]
+    ) -> AsyncGenerator[PartialImage | ImageT, None]:
+        """
+        Same as `Studio.stream`, but iterated with `async for`.
+        """
+        request = workflows.build_stream(prompt, options)
+        workflow = workflows.generate_at(request, self._runtime.terms, self._branch_head)
+        return self._runtime.stream(workflow, self._wrap, options.get("on_progress"))
+
+    @takes_keywords(EditParams)
+    async def edit(self, prompt: str, **options: Unpack[EditParams]) -> ImageT:
+        """
+        Same as `Studio.edit`, but awaits.
+        """
+        request = workflows.build_edit(prompt, options)
+        return await self._generate(request, options.get("on_progress"))
+
+    @overload
+    async def variations(
+        self, prompt: str = "", *, n: None = None, **options: Unpack[VariationParams]
+    ) -> ImageT: ...
+
+    @overload
+    async def variations(
+        self, prompt: str = "", *, n: int, **options: Unpack[VariationParams]
+    ) -> Results[ImageT]: ...
+
+    @takes_keywords(VariationParams)
+    async def variations(
+        self, prompt: str = "", *, n: int | None = None, **options: Unpack[VariationParams]
+    ) -> ImageT | Results[ImageT]:
+        """
+        Same as `Studio.variations`, but awaits.
+        """
+        request = workflows.build_variation(prompt, options)
+        return await self._generate_several(request, n, options.get("on_progress"))
+
+    @overload
+    async def preset(
+        self, name: str, subject: str, *, n: None = None, **options: Unpack[PresetParams]
+    ) -> ImageT: ...
+
+    @overload
+    async def preset(
+        self, name: str, subject: str, *, n: int, **options: Unpack[PresetParams]
+    ) -> Results[ImageT]: ...
+
+    @takes_keywords(PresetParams)
+    async def preset(
+        self, name: str, subject: str, *, n: int | None = None, **options: Unpack[PresetParams]
+    ) -> ImageT | Results[ImageT]:
+        """
+        Same as `Studio.preset`, but awaits.
+        """
+        call = workflows.build_preset_call(name, subject, options)
+        return await self._generate_several(call, n, options.get("on_progress"))
+
+    @overload
+    async def product(
+        self, description: str, *, n: None = None, **options: Unpack[ProductParams]
+    ) -> ImageT: ...
+
+    @overload
+    async def product(
+        self, description: str, *, n: int, **options: Unpack[ProductParams]
+    ) -> Results[ImageT]: ...
+
+    @takes_keywords(ProductParams)
+    async def product(
+        self, description: str, *, n: int | None = None, **options: Unpack[ProductParams]
+    ) -> ImageT | Results[ImageT]:
+        """
+        Same as `Studio.product`, but awaits.
+        """
+        call = workflows.build_product_call(description, options)
+        return await self._generate_several(call, n, options.get("on_progress"))
+
+    @overload
+    async def ui_asset(
+        self,
+        asset_type: AssetType,
+        description: str,
+        *,
+        n: None = None,
+        **options: Unpack[UIAssetParams],
+    ) -> ImageT: ...
+
+    @overload
+    async def ui_asset(
+        self, asset_type: AssetType, description: str, *, n: int, **options: Unpack[UIAssetParams]
+    ) -> Results[ImageT]: ...
+
+    @takes_keywords(UIAssetParams)
+    async def ui_asset(
+        self,
+        asset_type: AssetType,
+        description: str,
+        *,
+        n: int | None = None,
+        **options: Unpack[UIAssetParams],
+    ) -> ImageT | Results[ImageT]:
+        """
+        Same as `Studio.ui_asset`, but awaits.
+        """
+        call = workflows.build_ui_asset_call(asset_type, description, options)
+        return await self._generate_several(call, n, options.get("on_progress"))
+
+    async def analyze(
+        self,
+        image: ImageInput | None = None,
+        *,
+        goals: str = "",
+        model: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Analysis:
+        """
+        Same as `Studio.analyze`, but awaits.
+        """
+        request = workflows.build_analysis(goals, image, model)
+        workflow = workflows.analyze_at(request, self._runtime.terms, self._branch_head)
+        return await self._runtime.do(workflow, on_progress)
+
+    @takes_keywords(ImproveParams)
+    async def improve(
+        self, goals: str, *, preserve_elements: str = "", **options: Unpack[ImproveParams]
+    ) -> Improvement[ImageT]:
+        """
+        Same as `Studio.improve`, but awaits.
+        """
+        request = workflows.build_request(goals, options, ImproveParams)
+        workflow = workflows.improve_at(
+            request, preserve_elements, self._runtime.terms, self._branch_head
+        )
+        analysis, turn = await self._runtime.do(workflow, options.get("on_progress"))
+        return Improvement(analysis=analysis, image=self._wrap(turn))
+
+    @takes_keywords(EstimateParams)
+    async def estimate(
+        self,
+        prompt: str = "",
+        *,
+        n: int = 1,
+        batch: bool = False,
+        **options: Unpack[EstimateParams],
+    ) -> Estimate:
+        """
+        Same as `Studio.estimate`, but awaits.
+        """
+        request = workflows.build_request(prompt, options, EstimateParams)
+        terms, head = self._runtime.terms, self._branch_head
+        return await self._runtime.do(workflows.estimate_at(request, n, terms, head, batch=batch))
+
+    async def _generate(self, call: Wish | PresetCall, on_progress: OnProgress | None) -> ImageT:
+        workflow = workflows.generate_at(call, self._runtime.terms, self._branch_head)
+        return self._wrap(await self._runtime.do(workflow, on_progress))
+
+    async def _generate_several(
+        self, call: Wish | PresetCall, n: int | None, on_progress: OnProgress | None
+    ) -> ImageT | Results[ImageT]:
+        if n is None:
+            return await self._generate(call, on_progress)
+        plan = workflows.plan_variations(call, n, self._runtime.terms, self._branch_head)
+        outcomes = await self._runtime.gather(
+            await self._runtime.do(plan), concurrency=DEFAULT_CONCURRENCY, on_progress=on_progress
+        )
+        return workflows.to_results(outcomes, self._wrap)

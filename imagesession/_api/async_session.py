@@ -1,0 +1,232 @@
+"""
+Sessions and stored images, awaited: the same methods as in `session`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from imagesession._api.async_generation import AsyncGenerationVerbs
+from imagesession._api.image import ImageFacts
+from imagesession._api.session import ImageOrTurn, SessionFacts, id_of
+from imagesession._api.types import GenerateParams, SessionParams, takes_keywords
+from imagesession._api.workflows import session_settings
+from imagesession._drive.desk import AsyncDesk
+from imagesession._model.costs import Cost
+from imagesession._model.reports import SessionStatus
+from imagesession._model.tree import Tree
+from imagesession._model.turns import Turn
+from imagesession._plan import reports, sessions
+from imagesession._show import gallery
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+
+@attrs.frozen(eq=False, repr=False)
+class AsyncSavedImage(ImageFacts[AsyncDesk]):
+    """
+    Same as `SavedImage`, but its verbs await.
+
+    Attributes:
+        turn: The turn that brought it.
+        position: Its place among that turn's images, from 0.
+    """
+
+    async def session(self) -> AsyncImageSession:
+        """
+        Same as `SavedImage.session`, but awaits.
+        """
+        flow = sessions.find(self._session_or_error(), self.turn.branch, reopen=False)
+        return AsyncImageSession(await self._runtime.do(flow), self.turn.branch, self._runtime)
+
+    async def lineage(self) -> tuple[AsyncSavedImage, ...]:
+        """
+        Same as `SavedImage.lineage`, but awaits.
+        """
+        if self.turn.session is None:
+            return (self,)
+        return await (await self.session()).lineage(self)
+
+    async def branch(self, name: str | None = None) -> AsyncImageSession:
+        """
+        Same as `SavedImage.branch`, but awaits.
+        """
+        return await (await self.session()).branch(name, at=self)
+
+    @takes_keywords(GenerateParams)
+    async def refine(self, prompt: str, **options: Unpack[GenerateParams]) -> AsyncSavedImage:
+        """
+        Same as `SavedImage.refine`, but awaits.
+        """
+        branch = await self.branch()
+        return await branch.generate(prompt, **options)
+
+
+@attrs.frozen(eq=False, repr=False)
+class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
+    """
+    Same as `ImageSession`, but its verbs await.
+
+    Attributes:
+        branch_name: The branch that it is on.
+    """
+
+    _runtime: AsyncDesk
+
+    @takes_keywords(SessionParams)
+    async def update(
+        self, *, description: str | None = None, **options: Unpack[SessionParams]
+    ) -> AsyncImageSession:
+        """
+        Same as `ImageSession.update`, but awaits.
+        """
+        settings = session_settings(options)
+        flow = sessions.change(self.id, description, settings, self._runtime.terms)
+        return attrs.evolve(self, record=await self._runtime.do(flow))
+
+    async def branch(
+        self, name: str | None = None, *, at: ImageOrTurn | None = None
+    ) -> AsyncImageSession:
+        """
+        Same as `ImageSession.branch`, but awaits.
+        """
+        start = None if at is None else id_of(at)
+        flow = sessions.branch_off(self.id, start, self.branch_name, name)
+        return attrs.evolve(self, branch_name=await self._runtime.do(flow))
+
+    async def undo(self, steps: int = 1) -> AsyncSavedImage | None:
+        """
+        Same as `ImageSession.undo`, but awaits.
+        """
+        return self._head_image(
+            await self._runtime.do(sessions.undo(self.id, self.branch_name, steps))
+        )
+
+    async def redo(self, steps: int = 1) -> AsyncSavedImage | None:
+        """
+        Same as `ImageSession.redo`, but awaits.
+        """
+        return self._head_image(
+            await self._runtime.do(sessions.redo(self.id, self.branch_name, steps))
+        )
+
+    async def checkout(self, target: ImageOrTurn) -> AsyncSavedImage | None:
+        """
+        Same as `ImageSession.checkout`, but awaits.
+        """
+        flow = sessions.checkout(self.id, self.branch_name, id_of(target))
+        return self._head_image(await self._runtime.do(flow))
+
+    async def head(self) -> AsyncSavedImage | None:
+        """
+        Same as `ImageSession.head`, but awaits.
+        """
+        place = await self._runtime.do(sessions.locate(self.id, self.branch_name))
+        return self._head_image(place.head)
+
+    async def tree(self) -> Tree:
+        """
+        Same as `ImageSession.tree`, but awaits.
+        """
+        return (await self._runtime.do(sessions.locate(self.id, self.branch_name))).tree
+
+    async def turns(self) -> tuple[Turn, ...]:
+        """
+        Same as `ImageSession.turns`, but awaits.
+        """
+        return tuple((await self.tree()).turns.values())
+
+    async def images(self) -> tuple[AsyncSavedImage, ...]:
+        """
+        Same as `ImageSession.images`, but awaits.
+        """
+        return tuple(image for turn in await self.turns() for image in self._images_of(turn))
+
+    async def lineage(self, target: ImageOrTurn) -> tuple[AsyncSavedImage, ...]:
+        """
+        Same as `ImageSession.lineage`, but awaits.
+        """
+        path = await self._runtime.do(self._lineage(target))
+        return tuple(self._wrap(turn) for turn in path if turn.images)
+
+    async def status(self) -> SessionStatus:
+        """
+        Same as `ImageSession.status`, but awaits.
+        """
+        return await self._runtime.do(
+            reports.status(self.id, self.branch_name, self._runtime.terms)
+        )
+
+    async def cost(self) -> Cost:
+        """
+        Same as `ImageSession.cost`, but awaits.
+        """
+        return await self._runtime.do(
+            reports.session_cost(self.id, self.branch_name, self._runtime.terms)
+        )
+
+    async def export(self, path: str | os.PathLike[str]) -> Path:
+        """
+        Same as `ImageSession.export`, but awaits.
+        """
+        return Path(await self._runtime.ask(lambda store: store.export_session(self.id, path)))
+
+    async def gallery(self, path: str | os.PathLike[str]) -> Path:
+        """
+        Same as `ImageSession.gallery`, but awaits.
+        """
+        return Path(await self._runtime.ask(lambda store: gallery.write(store, path, self.id)))
+
+    async def contact_sheet(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        columns: int | None = None,
+        captions: bool = True,
+    ) -> Path:
+        """
+        Same as `ImageSession.contact_sheet`, but awaits.
+        """
+        from imagesession._show import contact_sheet as sheet  # noqa: PLC0415 - loads Pillow
+
+        return Path(
+            await self._runtime.ask(
+                lambda store: sheet.write(store, self.id, path, columns=columns, captions=captions)
+            )
+        )
+
+    async def close(self) -> None:
+        """
+        Same as `ImageSession.close`, but awaits.
+        """
+        await self._runtime.do(sessions.close(self.id))
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self._display_bundle(self._runtime)
+
+    def _wrap(self, turn: Turn) -> AsyncSavedImage:
+        return async_last_image(turn, self._runtime)
+
+    def _images_of(self, turn: Turn) -> tuple[AsyncSavedImage, ...]:
+        return tuple(
+            AsyncSavedImage(turn, position, self._runtime) for position in range(len(turn.images))
+        )
+
+    def _head_image(self, turn: Turn | None) -> AsyncSavedImage | None:
+        return None if turn is None else self._wrap(turn)
+
+
+def async_last_image(turn: Turn, runtime: AsyncDesk) -> AsyncSavedImage:
+    """
+    Return the last image of a turn.
+    """
+    return AsyncSavedImage(turn, len(turn.images) - 1, runtime)
+
+
+for _public in (AsyncImageSession, AsyncSavedImage):
+    _public.__module__ = "imagesession"

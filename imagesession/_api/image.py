@@ -1,0 +1,246 @@
+"""
+What is known of a stored image, without the verbs that go on from it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic
+
+import attrs
+
+from imagesession._api.signatures import public_base
+from imagesession._drive.desk import AnyRuntime
+from imagesession._model.costs import Cost
+from imagesession._model.pictures import MIME_TYPES, PictureFormat
+from imagesession._model.turns import ImageRecord, Kind, Turn
+from imagesession.errors import CallError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from imagesession._model.previews import Preview
+
+_LABEL = 40
+
+
+@public_base
+@attrs.frozen(eq=False, repr=False)
+class ImageFacts(Generic[AnyRuntime]):
+    """
+    An image in the library, and what is known of it.
+
+    Its facts are at hand; `bytes` and `open` read its file, which takes milliseconds.
+    """
+
+    turn: Turn
+    position: int
+    _runtime: AnyRuntime = attrs.field(repr=False)
+
+    @property
+    def record(self) -> ImageRecord:
+        """
+        The facts of the image alone, without its turn.
+        """
+        return self.turn.images[self.position]
+
+    @property
+    def id(self) -> str:
+        """
+        Its id in the library.
+        """
+        return self.record.id
+
+    @property
+    def path(self) -> Path:
+        """
+        Where its file lies. The bytes there are those that the provider sent.
+        """
+        return Path(self._runtime.library.path(self.record))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """
+        Width and height in pixels; zeros where an SVG leaves them open.
+        """
+        return self.record.width, self.record.height
+
+    @property
+    def format(self) -> PictureFormat:
+        """
+        Its file format, recognised from its bytes.
+        """
+        return self.record.format
+
+    @property
+    def mime_type(self) -> str:
+        """
+        Its media type, such as "image/png".
+        """
+        return MIME_TYPES[self.format]
+
+    @property
+    def sha256(self) -> str:
+        """
+        The digest of its file, in hexadecimal.
+        """
+        return self.record.sha256
+
+    @property
+    def prompt(self) -> str:
+        """
+        The prompt, as the caller wrote it.
+        """
+        return self.turn.prompt
+
+    @property
+    def revised_prompt(self) -> str | None:
+        """
+        The prompt that the mainline model wrote for the image model, if the provider says.
+        """
+        return self.record.revised_prompt
+
+    @property
+    def model(self) -> str | None:
+        """
+        The mainline model that answered.
+        """
+        return self.turn.model
+
+    @property
+    def session_id(self) -> str | None:
+        """
+        Its session; None for a one-shot.
+        """
+        return self.turn.session
+
+    @property
+    def parent(self) -> str | None:
+        """
+        The turn that its own grew from; None at the start of a line.
+        """
+        return self.turn.parent
+
+    @property
+    def kind(self) -> Kind:
+        """
+        What it was made for: "general", "product", "ui_asset", "edit" and so on.
+        """
+        return self.turn.kind
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """
+        The ids of the kept images that it came from.
+        """
+        return self.turn.parents
+
+    @property
+    def cost(self) -> Cost | None:
+        """
+        What its turn cost, all of the turn's images together; None if no provider made
+        it. Offline it is what the same usage would cost, and nothing is billed.
+        """
+        return self.turn.cost
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """
+        All that is recorded of it, as in the metadata file beside it.
+        """
+        return self._runtime.library.metadata(self.turn, self.position)
+
+    @property
+    def bytes(self) -> bytes:
+        """
+        Its file's bytes, read anew.
+
+        Raises:
+            PictureError: The file is gone.
+        """
+        return self._runtime.library.read(self.record)
+
+    def open(self) -> Image.Image:
+        """
+        Open it with Pillow.
+
+        Returns:
+            The image, which reads its pixels when they are needed.
+
+        Raises:
+            PictureError: The file is gone, or is an SVG, which has no pixels.
+        """
+        from PIL import Image  # noqa: PLC0415 - slow to import, and not everybody opens pictures
+
+        if self.format == "svg":
+            raise CallError(
+                f"Picture {self.id} is an SVG, which Pillow cannot open: image.as_png() draws it, "
+                "image.bytes.decode() is its text."
+            )
+        return Image.open(io.BytesIO(self.bytes), formats=(self.format.upper(),))
+
+    def preview(self, *, max_side: int = 768, max_bytes: int = 75_000) -> Preview | None:
+        """
+        Make it small enough to be shown where a whole image is too large.
+
+        Args:
+            max_side: Its longer edge in pixels, at most.
+            max_bytes: Its bytes, at most.
+
+        Returns:
+            Its first frame, or what an SVG draws, as a JPEG, or as a WebP where pixels are
+            transparent; the image itself where that is small enough. None where so few bytes
+            hold no picture.
+
+        Raises:
+            PictureError: The file is gone, or an SVG takes too much memory or time to draw.
+        """
+        from imagesession._pixels.thumbnails import preview  # noqa: PLC0415 - loads Pillow
+
+        data, name = self.bytes, f"Picture {self.id}"
+        return preview(data, name, max_side=max_side, max_bytes=max_bytes)
+
+    def as_png(self, *, max_side: int | None = None) -> builtins.bytes:
+        """
+        Return it as a PNG, which is safe to show anywhere.
+
+        Of an SVG it is what that draws: no script runs, and nothing that it names outside of
+        itself is loaded. Of an animation it is the first frame.
+
+        Args:
+            max_side: The longer edge in pixels: of an SVG exactly, of others at most. None for its
+                own size; an SVG that leaves it open has 1024 pixels.
+
+        Raises:
+            CallError: `max_side` is not a whole number of pixels.
+            PictureError: The file is gone, or an SVG takes too much memory or time to draw.
+        """
+        from imagesession._pixels.convert import as_png  # noqa: PLC0415 - loads Pillow
+
+        return as_png(self.bytes, f"Picture {self.id}", max_side=max_side)
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        from imagesession._show import notebook  # noqa: PLC0415 - loads Pillow
+
+        return notebook.kept(self.record, repr(self), lambda: self.bytes)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ImageFacts) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        width, height = self.size
+        words = self.prompt if len(self.prompt) <= _LABEL else self.prompt[: _LABEL - 1] + "…"
+        return f"<{type(self).__name__} {width}x{height} {words!r} {str(self.path)!r}>"
+
+    def _session_or_error(self) -> str:
+        if self.turn.session is None:
+            raise CallError(
+                f"Picture {self.id} is a one-shot and belongs to no session. "
+                f"studio.promote({self.id!r}) starts one from it."
+            )
+        return self.turn.session

@@ -1,0 +1,407 @@
+"""
+Sessions and stored images, which return each other.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+
+from imagesession._api.generation import GenerationVerbs
+from imagesession._api.image import ImageFacts
+from imagesession._api.signatures import public_base
+from imagesession._api.types import GenerateParams, SessionParams, takes_keywords
+from imagesession._api.workflows import session_settings
+from imagesession._drive.desk import AsyncDesk, Desk
+from imagesession._model.costs import Cost
+from imagesession._model.reports import SessionStatus
+from imagesession._model.sessions import SessionRecord
+from imagesession._model.tree import MAIN, Tree
+from imagesession._model.turns import Turn, short_id
+from imagesession._plan import reports, sessions
+from imagesession._plan.sessions import Place
+from imagesession._plan.steps import Flow
+from imagesession._show import gallery
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+
+ImageOrTurn: TypeAlias = "ImageFacts[Any] | Turn | str"
+"""A place in a session's tree: an image, a turn, or the id of either."""
+
+
+@public_base
+@attrs.frozen(eq=False, repr=False)
+class SessionFacts:
+    """
+    What is known of a session without reading it: which one it is, and on which branch. The rest is
+    read from the library every time, so that several programs can use the same session.
+    """
+
+    _record: SessionRecord
+    branch_name: str
+
+    @property
+    def id(self) -> str:
+        """
+        Its id, with which `studio.open` finds it again.
+        """
+        return self._record.id
+
+    @property
+    def name(self) -> str | None:
+        """
+        Its label.
+        """
+        return self._record.name
+
+    @property
+    def description(self) -> str:
+        """
+        What it is about; it goes to the model with every turn.
+        """
+        return self._record.description
+
+    def __repr__(self) -> str:
+        label = self.name or self.description[:40]
+        branch = "" if self.branch_name == MAIN else f", branch {self.branch_name!r}"
+        return f"<{type(self).__name__} {label!r} …{short_id(self.id)}{branch}>"
+
+    def _display_bundle(self, runtime: Desk | AsyncDesk) -> tuple[dict[str, Any], dict[str, Any]]:
+        """
+        Show the session in a notebook. Its files are read at once: what is shown cannot await.
+        """
+        from imagesession._show import notebook  # noqa: PLC0415 - loads Pillow and Jinja
+
+        return notebook.session(runtime.library, self.id, self.branch_name, repr(self)), {}
+
+    def _branch_head(self) -> Flow[Place | None]:
+        return (yield from sessions.locate_open(self.id, self.branch_name))
+
+    def _lineage(self, target: ImageOrTurn) -> Flow[tuple[Turn, ...]]:
+        place = yield from sessions.locate(self.id, self.branch_name)
+        return place.tree.lineage(place.tree.turn(sessions.turn_of(place.tree, id_of(target))))
+
+
+@attrs.frozen(eq=False, repr=False)
+class SavedImage(ImageFacts[Desk]):
+    """
+    An image in the library, and what is known of it.
+
+    Its facts are at hand; `bytes` and `open` read its file, which takes milliseconds.
+
+    Attributes:
+        turn: The turn that brought it.
+        position: Its place among that turn's images, from 0.
+    """
+
+    def session(self) -> ImageSession:
+        """
+        Return its session, on the branch that it is on.
+
+        Raises:
+            CallError: It is a one-shot.
+        """
+        flow = sessions.find(self._session_or_error(), self.turn.branch, reopen=False)
+        return ImageSession(self._runtime.do(flow), self.turn.branch, self._runtime)
+
+    def lineage(self) -> tuple[SavedImage, ...]:
+        """
+        Return the images that led to it, the first one first and itself last.
+        """
+        if self.turn.session is None:
+            return (self,)
+        return self.session().lineage(self)
+
+    def branch(self, name: str | None = None) -> ImageSession:
+        """
+        Start another branch of its session from here.
+
+        Args:
+            name: The branch's name; numbered when left out.
+
+        Returns:
+            The session on the new branch; what it generates next refines this image.
+
+        Raises:
+            CallError: The name is taken, or the image is a one-shot.
+        """
+        return self.session().branch(name, at=self)
+
+    @takes_keywords(GenerateParams)
+    def refine(self, prompt: str, **options: Unpack[GenerateParams]) -> SavedImage:
+        """
+        Refine this image, on a new branch, whatever came after it.
+
+        Takes and raises the same as `ImageSession.generate`.
+        """
+        return self.branch().generate(prompt, **options)
+
+
+@attrs.frozen(eq=False, repr=False)
+class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
+    """
+    A conversation that makes images: every prompt refines what came before.
+
+    Made by `Studio.session`, found again by `Studio.open`.
+
+    Attributes:
+        branch_name: The branch that it is on.
+    """
+
+    _runtime: Desk
+
+    @takes_keywords(SessionParams)
+    def update(
+        self, *, description: str | None = None, **options: Unpack[SessionParams]
+    ) -> ImageSession:
+        """
+        Change the session's name, its description, or the options of its next turns, such as the
+        model.
+
+        Args:
+            name: A new label; left out, it stays.
+            description: What it is about; left out, it stays.
+            provider_state: What the provider keeps of its turns from now on; left out, it stays.
+            remember: How many earlier turns go along with a new one at most; left out, it stays.
+            **options: See `Options`; what is left out stays.
+
+        Returns:
+            The session as it is now.
+
+        Raises:
+            OptionError: An option is not one, or its value is not one that it takes.
+            SessionClosedError: The session was closed.
+        """
+        settings = session_settings(options)
+        flow = sessions.change(self.id, description, settings, self._runtime.terms)
+        return attrs.evolve(self, record=self._runtime.do(flow))
+
+    def branch(self, name: str | None = None, *, at: ImageOrTurn | None = None) -> ImageSession:
+        """
+        Start another branch of this session.
+
+        Args:
+            name: The branch's name; numbered when left out.
+            at: Where it starts: an image, a turn, or the id of either; the head when left out.
+
+        Returns:
+            The session on the new branch. This one stays on its own.
+
+        Raises:
+            CallError: The name is taken, or the turn brought no image.
+            NotFoundError: The session has no such turn or image.
+        """
+        start = None if at is None else id_of(at)
+        flow = sessions.branch_off(self.id, start, self.branch_name, name)
+        return attrs.evolve(self, branch_name=self._runtime.do(flow))
+
+    def undo(self, steps: int = 1) -> SavedImage | None:
+        """
+        Set this branch's head back; what was undone is kept.
+
+        Args:
+            steps: How many turns.
+
+        Returns:
+            The image that the next prompt refines; None at the start.
+
+        Raises:
+            CallError: There are fewer turns than that.
+        """
+        return self._head_image(self._runtime.do(sessions.undo(self.id, self.branch_name, steps)))
+
+    def redo(self, steps: int = 1) -> SavedImage | None:
+        """
+        Set this branch's head forward again, along what was undone.
+
+        Args:
+            steps: How many turns.
+
+        Returns:
+            The image that the next prompt refines.
+
+        Raises:
+            CallError: Fewer turns than that were undone since the last one grew.
+        """
+        return self._head_image(self._runtime.do(sessions.redo(self.id, self.branch_name, steps)))
+
+    def checkout(self, target: ImageOrTurn) -> SavedImage | None:
+        """
+        Set this branch's head on any turn of the session.
+
+        Args:
+            target: An image, a turn, or the id of either.
+
+        Returns:
+            The image that the next prompt refines.
+
+        Raises:
+            NotFoundError: The session has no such turn or image.
+            CallError: The turn brought no image.
+        """
+        flow = sessions.checkout(self.id, self.branch_name, id_of(target))
+        return self._head_image(self._runtime.do(flow))
+
+    def head(self) -> SavedImage | None:
+        """
+        Return the image that the next prompt refines; None at the start.
+        """
+        place = self._runtime.do(sessions.locate(self.id, self.branch_name))
+        return self._head_image(place.head)
+
+    def tree(self) -> Tree:
+        """
+        Return all turns and how they grew; printed, it shows itself.
+        """
+        return self._runtime.do(sessions.locate(self.id, self.branch_name)).tree
+
+    def turns(self) -> tuple[Turn, ...]:
+        """
+        Return all turns of all branches, the oldest first; failed and refused ones too.
+        """
+        return tuple(self.tree().turns.values())
+
+    def images(self) -> tuple[SavedImage, ...]:
+        """
+        Return all images of all branches, the oldest first.
+        """
+        return tuple(image for turn in self.turns() for image in self._images_of(turn))
+
+    def lineage(self, target: ImageOrTurn) -> tuple[SavedImage, ...]:
+        """
+        Return the images that led to one, the first one first and itself last.
+
+        Args:
+            target: An image, a turn, or the id of either.
+
+        Raises:
+            NotFoundError: The session has no such turn or image.
+        """
+        path = self._runtime.do(self._lineage(target))
+        return tuple(self._wrap(turn) for turn in path if turn.images)
+
+    def status(self) -> SessionStatus:
+        """
+        Return the session's status: active, idle or closed, how many images, and the cost.
+        """
+        return self._runtime.do(reports.status(self.id, self.branch_name, self._runtime.terms))
+
+    def cost(self) -> Cost:
+        """
+        Return what all turns of all branches cost so far, failed ones too.
+        """
+        return self._runtime.do(
+            reports.session_cost(self.id, self.branch_name, self._runtime.terms)
+        )
+
+    def export(self, path: str | os.PathLike[str]) -> Path:
+        """
+        Write the whole session into a folder, or into a zip where the path ends in .zip.
+
+        It holds every image to the byte with its metadata beside it, and the records with which
+        `SessionsResource.import_archive` brings the session back.
+
+        Args:
+            path: Where it shall be; nothing may be there yet.
+
+        Returns:
+            The path in full.
+
+        Raises:
+            DiskError: There is something at that path, or it cannot be written.
+            CallError: The path is none, or the session is too large for a zip.
+        """
+        return Path(self._runtime.ask(lambda store: store.export_session(self.id, path)))
+
+    def gallery(self, path: str | os.PathLike[str]) -> Path:
+        """
+        Write a page of this session, to look at in any browser; as `Studio.gallery` of them all.
+
+        Args:
+            path: The page, ending in .html; an earlier gallery there is replaced.
+
+        Returns:
+            The path in full.
+
+        Raises:
+            CallError: The path is none, or does not end in .html.
+            DiskError: Something other than a gallery is there, or it cannot be written.
+        """
+        return Path(self._runtime.ask(lambda store: gallery.write(store, path, self.id)))
+
+    def contact_sheet(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        columns: int | None = None,
+        captions: bool = True,
+    ) -> Path:
+        """
+        Draw all images of the session on a sheet, numbered as `images` has them, for a chat or
+        for print.
+
+        Args:
+            path: The sheet, ending in .png, .jpg or .pdf; an earlier sheet there is replaced. Left
+                out, it is a PNG in the current folder. A PDF is on A4, and has as many pages as it
+                takes; others are one page, as high as it must be.
+            columns: How many images stand side by side, 1 to 12; left out, as many as suit.
+            captions: Whether prompt, size and cost are beneath each image.
+
+        Returns:
+            The path in full.
+
+        Raises:
+            CallError: An argument is not valid, there are no images, or too many for one
+                page.
+            DiskError: Something other than a contact sheet is there, or it cannot be written.
+        """
+        from imagesession._show import contact_sheet as sheet  # noqa: PLC0415 - loads Pillow
+
+        return Path(
+            self._runtime.ask(
+                lambda store: sheet.write(store, self.id, path, columns=columns, captions=captions)
+            )
+        )
+
+    def close(self) -> None:
+        """
+        Close the session: no more is generated in it until it is opened with `reopen=True`.
+        """
+        self._runtime.do(sessions.close(self.id))
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self._display_bundle(self._runtime)
+
+    def _wrap(self, turn: Turn) -> SavedImage:
+        return last_image(turn, self._runtime)
+
+    def _images_of(self, turn: Turn) -> tuple[SavedImage, ...]:
+        return tuple(
+            SavedImage(turn, position, self._runtime) for position in range(len(turn.images))
+        )
+
+    def _head_image(self, turn: Turn | None) -> SavedImage | None:
+        return None if turn is None else self._wrap(turn)
+
+
+def last_image(turn: Turn, runtime: Desk) -> SavedImage:
+    """
+    Return the last image of a turn.
+    """
+    return SavedImage(turn, len(turn.images) - 1, runtime)
+
+
+def id_of(target: ImageOrTurn) -> str:
+    """
+    Return the id of an image or a turn.
+    """
+    return target.id if isinstance(target, (ImageFacts, Turn)) else target
+
+
+for _public in (ImageSession, SavedImage):
+    _public.__module__ = "imagesession"

@@ -1,0 +1,212 @@
+"""
+What verbs take: images in every form, and the keywords that they have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, cast
+
+from imagesession._api.image import ImageFacts
+from imagesession._api.signatures import Verb, expand_signature
+from imagesession._model.options import OptionKeywords
+from imagesession._plan.store import Source
+
+if TYPE_CHECKING:
+    import os
+
+    from PIL import Image
+
+    from imagesession._model.progress import OnProgress
+    from imagesession._model.turns import ProviderState
+    from imagesession._pixels.masks import Mask
+
+ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | ImageFacts[Any]"
+"""An image: a path, the id of a stored one, bytes, an open file, a PIL image, or a stored one."""
+ImageInputs: TypeAlias = "ImageInput | Iterable[ImageInput]"
+"""One image or several."""
+
+# The parameters of the packed presets. One that is registered in their place may have more:
+# `preset` takes any, and their values are checked when they are used.
+BackgroundType: TypeAlias = Literal["white", "transparent", "lifestyle"]
+Angle: TypeAlias = Literal["front", "side", "three-quarter", "top"]
+Lighting: TypeAlias = Literal["studio", "natural", "dramatic", "soft"]
+AssetType: TypeAlias = Literal["icon", "illustration", "background", "hero", "button"]
+Theme: TypeAlias = Literal["modern", "classic", "minimal", "playful"]
+StylePreset: TypeAlias = Literal["flat", "3d", "outline", "filled"]
+SizePreset: TypeAlias = Literal["small", "standard", "large"]
+
+
+class RequestParams(OptionKeywords, total=False):
+    """
+    The keywords of every verb that makes an image.
+    """
+
+    intent_id: str | None
+    on_progress: OnProgress | None
+
+
+class ImproveParams(RequestParams, total=False):
+    """
+    The keywords of `improve`.
+    """
+
+    image: ImageInput | None
+
+
+class ReferenceParams(RequestParams, total=False):
+    """
+    The keywords of every verb that takes references.
+    """
+
+    reference: ImageInputs
+
+
+class GenerateParams(ReferenceParams, total=False):
+    """
+    The keywords of `generate`.
+    """
+
+    mask: ImageInput | Mask | None
+
+
+class StreamParams(GenerateParams, total=False):
+    """
+    The keywords of `stream`.
+    """
+
+    partial_images: int
+
+
+class EditParams(GenerateParams, total=False):
+    """
+    The keywords of `edit`.
+    """
+
+    image: ImageInput | None
+    fit: bool
+    keep_outside: bool
+    markup: ImageInput | None
+
+
+class VariationParams(ReferenceParams, total=False):
+    """
+    The keywords of `variations`.
+    """
+
+    image: ImageInput | None
+
+
+class PresetParams(ReferenceParams, total=False):
+    """
+    The keywords of `preset`.
+    """
+
+    params: Mapping[str, str] | None
+
+
+class ProductParams(ReferenceParams, total=False):
+    """
+    The keywords of `product`.
+    """
+
+    background_type: BackgroundType
+    angle: Angle
+    lighting: Lighting
+
+
+class UIAssetParams(ReferenceParams, total=False):
+    """
+    The keywords of `ui_asset`.
+    """
+
+    theme: Theme
+    style_preset: StylePreset
+    size_preset: SizePreset
+
+
+class SessionParams(OptionKeywords, total=False):
+    """
+    The keywords of `session` and `update`.
+    """
+
+    name: str | None
+    provider_state: ProviderState | None
+    remember: int | None
+
+
+class EstimateParams(OptionKeywords, total=False):
+    """
+    The keywords of `estimate`.
+    """
+
+    image: ImageInput | None
+    reference: ImageInputs
+    mask: ImageInput | Mask | None
+    partial_images: int
+
+
+PRODUCT_DEFAULTS = {"background_type": "white", "angle": "front", "lighting": "studio"}
+UI_ASSET_DEFAULTS = {"theme": "modern", "style_preset": "flat", "size_preset": "standard"}
+STREAMED_PARTIALS = 2
+# What signatures show of the keywords that are no options, in this order.
+_DEFAULTS: dict[str, object] = {
+    "name": None,
+    "provider_state": None,
+    "remember": None,
+    "params": None,
+    **PRODUCT_DEFAULTS,
+    **UI_ASSET_DEFAULTS,
+    "partial_images": 0,
+    "image": None,
+    "mask": None,
+    "fit": False,
+    "keep_outside": False,
+    "markup": None,
+    "reference": (),
+    "intent_id": None,
+    "on_progress": None,
+}
+
+
+def own_keywords(params: type[OptionKeywords]) -> list[str]:
+    """
+    Return the keywords of a verb that are no options.
+    """
+    return [name for name in _DEFAULTS if name in params.__annotations__]
+
+
+def takes_keywords(params: type[OptionKeywords], **defaults: object) -> Callable[[Verb], Verb]:
+    """
+    Return a decorator that spells out the keywords of a verb.
+
+    Args:
+        params: The keywords.
+        **defaults: What is the default of one in this verb alone.
+    """
+    shown = {name: _DEFAULTS[name] for name in own_keywords(params)}
+    return expand_signature(params, **shown | defaults)
+
+
+def to_sources(images: ImageInputs) -> tuple[Source, ...]:
+    """
+    Return images as the library takes them, whether one was given or several.
+    """
+    single = isinstance(images, (str, bytes)) or hasattr(images, "read")
+    if isinstance(images, Iterable) and not single:
+        return tuple(to_source(image) for image in cast("Iterable[ImageInput]", images))
+    return (to_source(cast("ImageInput", images)),)
+
+
+def to_source(image: ImageInput | Mask) -> Source:
+    """
+    Return an image or mask as the library takes it.
+    """
+    return image.record if isinstance(image, ImageFacts) else image
+
+
+def to_source_or_none(image: ImageInput | Mask | None) -> Source | None:
+    """
+    Return an image or mask as the library takes it, if there is one.
+    """
+    return None if image is None else to_source(image)
