@@ -13,7 +13,7 @@ from mcp import Client
 
 from imagesession import AsyncStudio, errors
 from imagesession.testing import tiny_image, tiny_mask
-from imagesession_mcp.errors import CODES, describe
+from imagesession_mcp.errors import CODES, to_payload
 from imagesession_mcp.server import build_server
 from imagesession_mcp.settings import Settings
 from tests.mcp.serving import Caller, Room
@@ -30,7 +30,7 @@ def test_every_error_of_the_library_has_a_code(kind: type[errors.ImageSessionErr
     """
     Each is told with its own sentence, in JSON, under a code that the guide explains.
     """
-    told = describe(kind("This happened. Do that."))
+    told = to_payload(kind("This happened. Do that."))
     assert told["success"] is False
     assert told["error"].startswith("This happened. Do that.")
     assert told["code"] in CODES
@@ -42,14 +42,14 @@ def test_facts_go_along() -> None:
     """
     What helps beside the sentence is there, and bytes never are.
     """
-    told = describe(errors.RateLimitError("Wait.", 20.0))
+    told = to_payload(errors.RateLimitError("Wait.", 20.0))
     assert (told["retryable"], told["retry_after"]) == (True, 20.0)
-    told = describe(errors.OptionError("No.", "size", "1x1", ("1024x1024",)))
+    told = to_payload(errors.OptionError("No.", "size", "1x1", ("1024x1024",)))
     assert told["nearest"] == ("1024x1024",)
-    told = describe(errors.DiskError("Full.", ("kept.png",), (b"picture",)))
+    told = to_payload(errors.DiskError("Full.", ("kept.png",), (b"picture",)))
     assert told["kept"] == ("kept.png",)
     assert "unsaved" not in told
-    told = describe(errors.BudgetError("No.", "per_day", 5.0, 1.0, float("inf")))
+    told = to_payload(errors.BudgetError("No.", "per_day", 5.0, 1.0, float("inf")))
     json.dumps(told, allow_nan=False)
 
 
@@ -58,7 +58,7 @@ def test_what_nobody_expected_is_masked(caplog: pytest.LogCaptureFixture) -> Non
     An unexpected error says nothing of itself, but where the log has it.
     """
     with caplog.at_level(logging.ERROR):
-        told = describe(ValueError("sk-secret"))
+        told = to_payload(ValueError("sk-secret"))
     assert told["code"] == "internal_error"
     assert "sk-secret" not in json.dumps(told)
     assert told["reference"] in caplog.text

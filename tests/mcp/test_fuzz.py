@@ -22,7 +22,7 @@ from mcp.types import CallToolResult
 
 from imagesession.testing import tiny_image
 from imagesession_mcp.errors import CODES
-from imagesession_mcp.tools import TABLE
+from imagesession_mcp.tools import TOOLS
 from tests.faults.tiny import tiny_provider
 from tests.mcp.serving import ERAS, Era, Room, text
 
@@ -121,7 +121,7 @@ def junk() -> st.SearchStrategy[Any]:
     )
 
 
-@pytest.mark.parametrize("name", [entry.function.__name__ for entry in TABLE])
+@pytest.mark.parametrize("name", [spec.name for spec in TOOLS])
 @settings(
     max_examples=settings().max_examples // 4,
     deadline=None,

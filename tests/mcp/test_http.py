@@ -22,8 +22,8 @@ from starlette.testclient import TestClient
 
 import imagesession
 from imagesession.testing import OfflineProvider, serve, tiny_image
-from imagesession_mcp.http import Tokens, build_app, security
-from imagesession_mcp.settings import Doors, Principal, Settings
+from imagesession_mcp.http import BearerTokens, build_app, transport_security
+from imagesession_mcp.settings import HttpSettings, Principal, Settings
 from tests.mcp.processes import OURS, Running, connected, listening
 from tests.mcp.serving import Era, text
 
@@ -253,7 +253,7 @@ async def test_tokens_name_who_calls() -> None:
     """
     A token stands for a name, and is itself told to nobody further on.
     """
-    tokens = Tokens((Principal("ann", ANN), Principal("bob", BOB)))
+    tokens = BearerTokens((Principal("ann", ANN), Principal("bob", BOB)))
     access = await tokens.verify_token(BOB)
     assert access is not None
     assert access.client_id == "bob"
@@ -267,11 +267,15 @@ def test_hosts_and_origins_are_listed() -> None:
     """
     Whatever address it listens on, hosts and origins are checked; a wildcard is no name.
     """
-    everywhere = security(Doors(host="0.0.0.0", allow_hosts=("images.example.com",)))  # noqa: S104 - is refused
+    everywhere = transport_security(
+        HttpSettings(host="0.0.0.0", allow_hosts=("images.example.com",))  # noqa: S104 - is refused
+    )
     assert everywhere.enable_dns_rebinding_protection
     assert "images.example.com:*" in everywhere.allowed_hosts
     assert not any("0.0.0.0" in host for host in everywhere.allowed_hosts)  # noqa: S104 - as above
-    six = security(Doors(host="fd00::1", allow_origins=("https://app.example.com",)))
+    six = transport_security(
+        HttpSettings(host="fd00::1", allow_origins=("https://app.example.com",))
+    )
     assert "[fd00::1]:*" in six.allowed_hosts
     assert "https://app.example.com" in six.allowed_origins
 
@@ -280,8 +284,10 @@ def test_a_name_of_ones_own_can_be_called(tmp_path: Path) -> None:
     """
     A host and an origin that the person allowed are let in; their like are not.
     """
-    doors = Doors(allow_hosts=("images.example.com",), allow_origins=("https://app.example.com",))
-    app = build_app(Settings(library=tmp_path, offline=True, http=True), doors)
+    http = HttpSettings(
+        allow_hosts=("images.example.com",), allow_origins=("https://app.example.com",)
+    )
+    app = build_app(Settings(library=tmp_path, offline=True, http=True), http)
     with TestClient(app, base_url="http://images.example.com") as client:
         hello: dict[str, Any] = {"url": "/mcp", "json": _HELLO}
         allowed = {**_ACCEPT, "Origin": "https://app.example.com"}

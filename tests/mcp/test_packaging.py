@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 
 import imagesession
-from imagesession_mcp import commandline
-from imagesession_mcp.options import OPTIONS, SECRETS
-from imagesession_mcp.settings import Settings
+from imagesession_mcp import cli
+from imagesession_mcp.settings import OPTIONS, SECRETS, Settings
 from tests.mcp.conformance.node import needs_node, run
 from tests.mcp.processes import ROOT
 
@@ -38,12 +37,12 @@ def _servers() -> Iterator[dict[str, Any]]:
         yield from tomllib.loads(block)["mcp_servers"].values()
 
 
-def _ours(arguments: list[str], tmp_path: Path) -> commandline.Command:
+def _ours(arguments: list[str], tmp_path: Path) -> cli.ParsedCommand:
     """
     Read what is given to our program in a snippet's command line.
     """
     told = arguments[arguments.index("imagesession-mcp") + 1 :]
-    return commandline.read([one.replace("/home/you/Photos", str(tmp_path)) for one in told], {})
+    return cli.parse([one.replace("/home/you/Photos", str(tmp_path)) for one in told], {})
 
 
 def test_snippets_start_the_server(tmp_path: Path) -> None:
@@ -57,7 +56,7 @@ def test_snippets_start_the_server(tmp_path: Path) -> None:
         assert server["command"] == "uvx"
         assert server["args"][:3] == ["--from", "imagesession[mcp]", "imagesession-mcp"]
         assert set(server["env"]) <= VARIABLES
-        assert _ours(server["args"], tmp_path).doors is None
+        assert _ours(server["args"], tmp_path).http is None
 
 
 def test_shell_snippets_have_options_that_there_are(tmp_path: Path) -> None:
@@ -132,7 +131,7 @@ def test_the_bundle_starts_this_version() -> None:
     assert manifest["compatibility"]["runtimes"]["python"] == PROJECT["requires-python"]
     usual = {name: str(one["default"]) for name, one in manifest["user_config"].items()}
     said = {key: usual[value[14:-1]] for key, value in env.items()}
-    assert commandline.read([], said).settings.daily_budget == Settings().daily_budget
+    assert cli.parse([], said).settings.daily_budget == Settings().daily_budget
 
 
 def test_the_programs_are_ours() -> None:

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,14 @@ import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mcp.shared.message import SessionMessage
+from mcp.types import JSONRPCResponse
 from PIL import Image
 
 import imagesession
 from imagesession import Studio
 from imagesession.testing import OfflineProvider, serve
-from imagesession_mcp.server import build_server
-from imagesession_mcp.settings import Settings
-from imagesession_mcp.stdio import Lines
+from imagesession_mcp.stdio import StdinReader, StdioTransport, StdoutWriter
 from tests.mcp.processes import OURS, ROOT, environment, spawned
 from tests.mcp.serving import Era, text
 
@@ -213,41 +214,107 @@ def test_a_client_may_listen_slowly(tmp_path: Path) -> None:
     assert all(len(one["result"]["tools"]) > 20 for one in answers)
 
 
-_SERVER = build_server(Settings(offline=True))
-
-
 @unix
 @settings(max_examples=40)
 @given(
     lines=st.lists(st.text(st.characters(exclude_characters="\n", codec="utf-8")), max_size=8),
     cuts=st.lists(st.integers(1, 40), max_size=20),
 )
-def test_lines_come_as_they_were_said(lines: list[str], cuts: list[int]) -> None:
+def test_lines_arrive_whole(lines: list[str], cuts: list[int]) -> None:
     """
-    However a client's words are cut on their way, they are heard line by line.
+    However the messages are cut on their way, they are read line by line.
     """
-    said = "".join(line + "\n" for line in lines).encode()
+    sent = "".join(line + "\n" for line in lines).encode()
 
-    async def hear() -> list[str]:
+    async def read() -> list[str]:
         source, target = os.pipe()
 
-        async def say() -> None:
-            rest = said
-            for cut in (*cuts, len(said)):
+        async def write() -> None:
+            rest = sent
+            for cut in (*cuts, len(sent)):
                 os.write(target, rest[:cut])
                 rest = rest[cut:]
                 await asyncio.sleep(0)
             os.close(target)
 
-        saying = asyncio.ensure_future(say())
+        writing = asyncio.ensure_future(write())
         try:
-            heard = [line async for line in Lines(source, _SERVER)]
+            received = [line async for line in StdinReader(source).lines()]
         finally:
             os.close(source)
-        await saying
-        return heard
+        await writing
+        return received
 
-    assert asyncio.run(hear()) == [line + "\n" for line in lines]
+    assert asyncio.run(read()) == [line + "\n" for line in lines]
+
+
+@asynccontextmanager
+async def _closed(
+    *messages: dict[str, Any], drain_timeout: float = math.inf
+) -> AsyncGenerator[tuple[StdioTransport, Any, Any], None]:
+    """
+    Give a transport whose client sent messages and closed stdin, and its two streams.
+    """
+    stdin, client_out = os.pipe()
+    client_in, stdout = os.pipe()
+    os.write(client_out, "".join(json.dumps(message) + "\n" for message in messages).encode())
+    os.close(client_out)
+    transport = StdioTransport(StdinReader(stdin), StdoutWriter(stdout), drain_timeout)
+    try:
+        async with transport.streams() as (requests, answers):
+            received = [await requests.receive() for _ in messages]
+            assert len(received) == len(messages)
+            await anyio.wait_all_tasks_blocked()
+            yield transport, requests, answers
+            with pytest.raises(anyio.EndOfStream):
+                await requests.receive()
+            await requests.aclose()
+            await answers.aclose()
+    finally:
+        for descriptor in (stdin, stdout, client_in):
+            os.close(descriptor)
+
+
+@unix
+async def test_server_runs_until_all_requests_are_answered() -> None:
+    """
+    After the client closed stdin, the server goes on until its last request has its answer.
+    """
+    async with _closed(_HELLO, {**_HELLO, "id": 2}) as (_, requests, answers):
+        for number in (1, 2):
+            with pytest.raises(anyio.WouldBlock):
+                requests.receive_nowait()
+            answer = JSONRPCResponse(jsonrpc="2.0", id=number, result={})
+            await answers.send(SessionMessage(answer))
+
+
+@unix
+async def test_waiting_for_answers_is_bounded() -> None:
+    """
+    If an answer does not come, the server ends when the time is up.
+    """
+    async with _closed(_HELLO, drain_timeout=0):
+        pass
+
+
+@unix
+async def test_signal_ends_the_waiting_for_answers() -> None:
+    """
+    A server that waits for its last answers ends at once when it is stopped.
+    """
+    async with _closed(_HELLO) as (transport, _, __):
+        transport.stop()
+
+
+@unix
+async def test_cancelled_requests_are_not_waited_for() -> None:
+    """
+    A request that the client cancelled has no answer, and does not keep the server running.
+    """
+    params = {"requestId": 1}
+    cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
+    async with _closed(_HELLO, cancelled):
+        pass
 
 
 @unix

@@ -18,9 +18,8 @@ import pytest
 import imagesession
 import imagesession_mcp
 from imagesession import AsyncImageSession, AsyncStudio, Options, errors, presets
-from imagesession_mcp import arguments
 from imagesession_mcp.errors import CODES
-from imagesession_mcp.tools import TABLE
+from imagesession_mcp.tools import TOOLS, params
 from tests.mcp.serving import Room
 
 # Parameters with their defaults, as in its version 0.2.1; None where one is required.
@@ -289,7 +288,7 @@ async def test_every_tool_says_what_it_is(room: Room) -> None:
     """
     async with room.calling() as call:
         tools = (await call.client.list_tools()).tools
-        assert [one.name for one in tools] == [one.function.__name__ for one in TABLE]
+        assert [one.name for one in tools] == [spec.name for spec in TOOLS]
         for tool in tools:
             assert re.fullmatch(r"[a-z_]{1,64}", tool.name)
             assert tool.title
@@ -321,7 +320,7 @@ def test_tools_take_what_their_verbs_take() -> None:
     """
     options = {field.name for field in attrs.fields(Options)}
     unused = set(MISSING)
-    by_name = {one.function.__name__: one.function for one in TABLE}
+    by_name = {spec.name: spec.function for spec in TOOLS}
     for name, (verb, renamed) in VERBS.items():
         taken = set(inspect.signature(by_name[name]).parameters)
         for parameter in inspect.signature(verb).parameters:
@@ -345,8 +344,8 @@ def test_choices_are_those_of_the_library() -> None:
     What schemas list as choices is what the library takes.
     """
     for name, choices in (
-        ("quality", arguments.QUALITIES),
-        ("background", arguments.BACKGROUNDS),
+        ("quality", params.QUALITIES),
+        ("background", params.BACKGROUNDS),
     ):
         with pytest.raises(errors.OptionError) as caught:
             Options(**{name: "??"})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - to be refused
@@ -386,7 +385,7 @@ def test_every_code_is_explained() -> None:
     """
     used: set[str] = set()
     for path in Path(imagesession_mcp.__path__[0]).rglob("*.py"):
-        for found in re.findall(r'RefusedCallError\(\s*"(\w+)"', path.read_text("utf-8")):
+        for found in re.findall(r'ToolCallError\(\s*"(\w+)"', path.read_text("utf-8")):
             used.add(found)
     assert used
     assert used <= CODES.keys()

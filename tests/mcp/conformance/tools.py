@@ -21,7 +21,7 @@ from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
 from pydantic import Field
 
 from imagesession.testing import tiny_image
-from imagesession_mcp.tasks import Tasks
+from imagesession_mcp.tasks_extension import TasksExtension
 
 Ctx = Context[Any, Any]
 PNG = base64.b64encode(tiny_image("png")).decode()
@@ -174,7 +174,7 @@ async def failing_job(ctx: Ctx) -> CallToolResult:
     """
     Take a while, and fail; only for clients that have tasks.
     """
-    require_client_extension(ctx.request_context, Tasks.identifier)
+    require_client_extension(ctx.request_context, TasksExtension.identifier)
     await asyncio.sleep(1)
     return CallToolResult(content=[TextContent(type="text", text="It failed.")], is_error=True)
 

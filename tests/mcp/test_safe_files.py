@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imagesession.testing import tiny_image
-from imagesession_mcp import files
-from imagesession_mcp.errors import RefusedCallError
+from imagesession_mcp import safe_files
+from imagesession_mcp.errors import ToolCallError
 from tests.mcp.serving import Room
 
 ARGUMENTS: tuple[tuple[str, str, dict[str, str]], ...] = (
@@ -135,8 +135,8 @@ def test_pipes_devices_and_folders_are_no_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "folder.png").mkdir()
     for name in ("pipe.png", "folder.png"):
-        with pytest.raises(RefusedCallError):
-            files.read(tmp_path / name, (tmp_path,), "image_path")
+        with pytest.raises(ToolCallError):
+            safe_files.read_allowed(tmp_path / name, (tmp_path,), "image_path")
 
 
 def test_a_link_that_is_put_there_in_between_is_not_followed(tmp_path: Path) -> None:
@@ -149,17 +149,17 @@ def test_a_link_that_is_put_there_in_between_is_not_followed(tmp_path: Path) -> 
     outside.mkdir()
     (outside / "a.png").write_bytes(b"secret")
     (root / "in" / "a.png").write_bytes(b"harmless")
-    real = files.locate(str(root / "in" / "a.png"), (root,), "image_path")
-    assert files.read(real, (root,), "image_path") == b"harmless"
+    real = safe_files.resolve_allowed(str(root / "in" / "a.png"), (root,), "image_path")
+    assert safe_files.read_allowed(real, (root,), "image_path") == b"harmless"
     (root / "in" / "a.png").unlink()
     (root / "in" / "a.png").symlink_to(outside / "a.png")
-    with pytest.raises(RefusedCallError):
-        files.read(real, (root,), "image_path")
+    with pytest.raises(ToolCallError):
+        safe_files.read_allowed(real, (root,), "image_path")
     (root / "in" / "a.png").unlink()
     (root / "in").rmdir()
     (root / "in").symlink_to(outside)
-    with pytest.raises(RefusedCallError):
-        files.read(real, (root,), "image_path")
+    with pytest.raises(ToolCallError):
+        safe_files.read_allowed(real, (root,), "image_path")
 
 
 def test_where_folders_cannot_be_opened_the_file_is_compared(
@@ -168,15 +168,15 @@ def test_where_folders_cannot_be_opened_the_file_is_compared(
     """
     The other way of opening, that of Windows, refuses links too.
     """
-    monkeypatch.setattr(files, "_STEPWISE", False)
+    monkeypatch.setattr(safe_files, "_STEPWISE", False)
     root = tmp_path / "root"
     root.mkdir()
     (tmp_path / "a.png").write_bytes(b"secret")
     (root / "b.png").write_bytes(b"harmless")
-    assert files.read(root / "b.png", (root,), "image_path") == b"harmless"
+    assert safe_files.read_allowed(root / "b.png", (root,), "image_path") == b"harmless"
     (root / "c.png").symlink_to(tmp_path / "a.png")
-    with pytest.raises(RefusedCallError):
-        files.read(root / "c.png", (root,), "image_path")
+    with pytest.raises(ToolCallError):
+        safe_files.read_allowed(root / "c.png", (root,), "image_path")
 
 
 def test_files_have_a_limit(tmp_path: Path) -> None:
@@ -185,8 +185,8 @@ def test_files_have_a_limit(tmp_path: Path) -> None:
     """
     with (tmp_path / "large.png").open("wb") as file:
         file.truncate(26_000_000)
-    with pytest.raises(RefusedCallError, match="25 MB"):
-        files.read(tmp_path / "large.png", (tmp_path,), "image_path")
+    with pytest.raises(ToolCallError, match="25 MB"):
+        safe_files.read_allowed(tmp_path / "large.png", (tmp_path,), "image_path")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
@@ -199,7 +199,7 @@ def test_no_text_leads_outside(tmp_path: Path, named: str) -> None:
     root.mkdir(exist_ok=True)
     (root / "a").write_bytes(b"harmless")
     for text in (named, f"{root}/{named}"):
-        with contextlib.suppress(RefusedCallError):
-            real = files.locate(text, (root,), "image_path")
+        with contextlib.suppress(ToolCallError):
+            real = safe_files.resolve_allowed(text, (root,), "image_path")
             assert real.is_relative_to(root)
             assert real == real.resolve()

@@ -15,9 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import imagesession
-from imagesession_mcp import commandline
-from imagesession_mcp.options import OPTIONS, SECRETS, Option, OptionError
-from imagesession_mcp.settings import Doors, Principal, Settings
+from imagesession_mcp import cli
+from imagesession_mcp.settings import (
+    OPTIONS,
+    SECRETS,
+    HttpSettings,
+    Option,
+    OptionError,
+    Principal,
+    Settings,
+)
 from tests.mcp.processes import OURS, ROOT, environment
 
 TOKEN = "0123456789abcdef"  # noqa: S105 - of nobody
@@ -25,7 +32,7 @@ TOKEN = "0123456789abcdef"  # noqa: S105 - of nobody
 
 def _refused(capsys: pytest.CaptureFixture[str], *arguments: str, **env: str) -> str:
     with pytest.raises(SystemExit) as ended:
-        commandline.read(arguments, env)
+        cli.parse(arguments, env)
     assert ended.value.code == 2
     told = capsys.readouterr().err
     assert told.startswith("imagesession-mcp: ")
@@ -38,8 +45,8 @@ def test_nothing_said_is_the_settings_own() -> None:
     """
     Without options the settings are those of `Settings`, over stdin and stdout.
     """
-    assert commandline.read([], {}) == commandline.Command(Settings(), None)
-    assert commandline.read(["--http"], {}).doors == Doors()
+    assert cli.parse([], {}) == cli.ParsedCommand(Settings(), None)
+    assert cli.parse(["--http"], {}).http == HttpSettings()
 
 
 def test_everything_can_be_said(tmp_path: Path) -> None:
@@ -61,18 +68,18 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     env: dict[str, str] = {}
     for option in OPTIONS:
         values = said[option.name].split()
-        env[option.variable] = (option.many or " ").join(values) or "1"
+        env[option.variable] = (option.separator or " ").join(values) or "1"
         for value in values:
             arguments += [f"--{option.name}", value]
         arguments += [] if values else [f"--{option.name}"]
-    command = commandline.read(arguments, {})
-    assert command == commandline.read([], env)
+    command = cli.parse(arguments, {})
+    assert command == cli.parse([], env)
     assert command.settings == Settings(
         library=tmp_path, offline=True, allow_dirs=(photos, scans), daily_budget=2.5,
         provider_state="none",
         wait_seconds=20, preview_bytes=0, http=True,
     )  # fmt: skip
-    assert command.doors == Doors(
+    assert command.http == HttpSettings(
         host="images.example.com", port=0, principals=(Principal("ann", TOKEN),),
         allow_hosts=("a.example.com", "b.example.com"), allow_origins=("https://app.example.com",),
     )  # fmt: skip
@@ -83,10 +90,10 @@ def test_the_command_line_goes_first() -> None:
     What is on the command line outdoes the environment; empty variables say nothing.
     """
     env = {"IMAGESESSION_MCP_DAILY_BUDGET": "1", "IMAGESESSION_MCP_WAIT_SECONDS": " "}
-    settings = commandline.read(["--daily-budget", "none"], env).settings
+    settings = cli.parse(["--daily-budget", "none"], env).settings
     assert settings.daily_budget is None
     assert settings.wait_seconds == Settings().wait_seconds
-    assert commandline.read([], env).settings.daily_budget == 1
+    assert cli.parse([], env).settings.daily_budget == 1
 
 
 def test_home_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -98,7 +105,7 @@ def test_home_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     for written in ("~/art", "art", f"{tmp_path}/x/../art"):
-        assert commandline.read(["--library", written], {}).settings.library == tmp_path / "art"
+        assert cli.parse(["--library", written], {}).settings.library == tmp_path / "art"
 
 
 @pytest.mark.parametrize(
@@ -142,9 +149,9 @@ def test_everywhere_needs_a_name(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--http", "--host", "0.0.0.0"]  # noqa: S104 - is refused, or has a token
     env = {"IMAGESESSION_MCP_TOKEN": TOKEN}
     assert "--allow-host" in _refused(capsys, *arguments, **env)
-    doors = commandline.read([*arguments, "--allow-host", "images.example.com"], env).doors
-    assert doors is not None
-    assert doors.principals == (Principal("default", TOKEN),)
+    http = cli.parse([*arguments, "--allow-host", "images.example.com"], env).http
+    assert http is not None
+    assert http.principals == (Principal("default", TOKEN),)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
@@ -152,7 +159,7 @@ def test_this_computer_needs_no_token(host: str) -> None:
     """
     Addresses of this computer alone need no token.
     """
-    assert commandline.read(["--http", "--host", host], {}).doors == Doors(host=host)
+    assert cli.parse(["--http", "--host", host], {}).http == HttpSettings(host=host)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +192,7 @@ def test_secrets_are_not_shown() -> None:
     """
     Neither a settings' nor a door's text shows a token.
     """
-    command = commandline.read(["--http"], {"IMAGESESSION_MCP_TOKENS": f"ann:{TOKEN}"})
+    command = cli.parse(["--http"], {"IMAGESESSION_MCP_TOKENS": f"ann:{TOKEN}"})
     assert TOKEN not in repr(command)
 
 
@@ -202,7 +209,7 @@ def test_any_value_is_read_or_refused(option: Option, value: str) -> None:
     """
     Whatever is written for an option is read, or refused with a sentence; nothing else is raised.
     """
-    assert _refusal(option.read, value) != ""
+    assert _refusal(option.parse, value) != ""
 
 
 @given(st.sampled_from(SECRETS), st.text(min_size=6))
