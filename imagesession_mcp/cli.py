@@ -5,9 +5,8 @@ Reads the command line and the environment.
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 import attrs
 
@@ -18,11 +17,10 @@ from imagesession_mcp.settings import (
     HttpSettings,
     Option,
     OptionError,
-    Principal,
     Settings,
+    options_of,
 )
 
-T = TypeVar("T", Settings, HttpSettings)
 _ABOUT = """
 An MCP server that makes images in conversation: sessions that remember, branch and undo, and a
 library that keeps every picture that was paid for. Without --http it speaks over stdin and stdout,
@@ -66,10 +64,11 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> ParsedCom
             and --version.
     """
     parser = _parser()
-    given = vars(parser.parse_args(arguments))
+    flags = vars(parser.parse_args(arguments))
     try:
-        values = {option.name: _value(option, given, environment) for option in OPTIONS}
-        return _command(values, environment)
+        settings = Settings(**_given(Settings, flags, environment))
+        http = HttpSettings(**_given(HttpSettings, flags, environment))
+        return ParsedCommand(settings, _with_access(http, environment) if settings.http else None)
     except OptionError as error:
         parser.error(str(error))
 
@@ -90,60 +89,54 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _value(option: Option, given: Mapping[str, Any], environment: Mapping[str, str]) -> object:
+def _given(
+    kind: type[Settings | HttpSettings],
+    flags: Mapping[str, Any],
+    environment: Mapping[str, str],
+) -> dict[str, Any]:
     """
-    Return an option's value; None if it is given neither way.
+    Return the settings that the command line or the environment gives.
     """
-    value = given[option.name.replace("-", "_")]
-    if value is not None:
-        return _parsed(option, f"--{option.name}", value if option.separator else [value])
+    given: dict[str, Any] = {}
+    for field, option in options_of(kind).items():
+        source, texts = _texts(option, flags, environment)
+        try:
+            values = tuple(option.parse(text) for text in texts)
+        except OptionError as error:
+            raise OptionError(f"{source} {error}") from None
+        if values:
+            given[field] = values if option.separator else values[0]
+    return given
+
+
+def _texts(
+    option: Option, flags: Mapping[str, Any], environment: Mapping[str, str]
+) -> tuple[str, list[str]]:
+    """
+    Return where an option's values are from, and the values as text.
+    """
+    flag = flags[option.name.replace("-", "_")]
+    if flag is not None:
+        return f"--{option.name}", flag if option.separator else [flag]
+    text = environment.get(option.variable, "")
     # Some hosts set a variable that was left out to an empty string.
-    if not (text := environment.get(option.variable, "").strip()):
-        return None
     texts = text.split(option.separator) if option.separator else [text]
-    return _parsed(option, option.variable, filter(None, map(str.strip, texts)))
+    return option.variable, [text.strip() for text in texts if text.strip()]
 
 
-def _parsed(option: Option, source: str, texts: Iterable[str]) -> object:
-    try:
-        values = tuple(option.parse(text) for text in texts)
-    except OptionError as error:
-        raise OptionError(f"{source} {error}") from None
-    return values if option.separator else values[0]
-
-
-def _command(values: Mapping[str, Any], environment: Mapping[str, str]) -> ParsedCommand:
-    fields = {name.replace("-", "_"): value for name, value in values.items()}
-    fields["allow_dirs"] = fields["allow_dir"]
-    settings = _made(Settings, fields)
-    if settings.daily_budget == math.inf:
-        settings = attrs.evolve(settings, daily_budget=None)
-    if not settings.http:
-        return ParsedCommand(settings, None)
-    fields["principals"] = fields["token_file"] or _principals(environment)
-    fields["allow_hosts"], fields["allow_origins"] = fields["allow_host"], fields["allow_origin"]
-    http = _made(HttpSettings, fields)
-    _check_access(http)
-    return ParsedCommand(settings, http)
-
-
-def _made(kind: type[T], fields: Mapping[str, Any]) -> T:
+def _with_access(http: HttpSettings, environment: Mapping[str, str]) -> HttpSettings:
     """
-    Make settings of the fields that were given; the rest have their defaults.
+    Return the settings with the principals of the environment, if no file names any.
     """
-    names = {field.name for field in attrs.fields(kind)}
-    given = {name: value for name, value in fields.items() if value is not None}
-    return kind(**{name: value for name, value in given.items() if name in names})
-
-
-def _principals(environment: Mapping[str, str]) -> tuple[Principal, ...] | None:
     for variable, parse_secret in SECRETS:
-        if text := environment.get(variable, "").strip():
+        text = environment.get(variable, "").strip()
+        if text and not http.principals:
             try:
-                return parse_secret(text)
+                http = attrs.evolve(http, principals=parse_secret(text))
             except OptionError as error:
                 raise OptionError(f"{variable} {error}") from None
-    return None
+    _check_access(http)
+    return http
 
 
 def _check_access(http: HttpSettings) -> None:

@@ -1,9 +1,8 @@
 """
-What the person who runs the server decides, and agents cannot change: the settings, and the table
-of options from which they and `--help` are made.
+What the person who runs the server decides, and agents cannot change.
 
-An option is given on the command line or in the environment. Only the API key is not here:
-imagesession reads it when a studio is opened.
+A setting stands here once, with its default, its option on the command line, and what `--help` says
+of it. Only the API key is not here: imagesession reads it when a studio is opened.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 import attrs
@@ -29,34 +28,44 @@ _MAX_WAIT = 3600.0
 _MAX_PORT = 65535
 
 
-@attrs.frozen(kw_only=True)
-class Settings:
+class OptionError(ValueError):
     """
-    How the server runs.
+    An option has a value that it cannot have; the message says which are possible.
+    """
+
+
+def _variable_of(option: Option) -> str:
+    plural = "S" if option.separator else ""
+    return f"IMAGESESSION_MCP_{option.name.replace('-', '_').upper()}{plural}"
+
+
+@attrs.frozen(kw_only=True)
+class Option:
+    """
+    An option of `imagesession-mcp`.
 
     Attributes:
-        library: The folder where pictures are kept; None is imagesession's own choice.
-        offline: Whether sketches are drawn on this computer, without a key and without cost.
-        allow_dirs: Folders, beside the library, from which files named in calls are read.
-        daily_budget: US dollars that may be spent from midnight to midnight UTC; None is no limit.
-        provider_state: What the provider keeps of each turn.
-        wait_seconds: Seconds after which a call answers with a handle while the picture is made.
-        preview_bytes: The most that a result's preview may weigh, before base64; 0 for none.
-        patience: Seconds for which a request that the provider turns away is retried.
-        http: Whether it is reached over HTTP.
-        owns_process: Whether its process does nothing else.
+        name: Its name, without the dashes.
+        metavar: What `--help` shows in the place of its value; empty for a switch.
+        separator: What separates several values in the variable; empty if it takes one value.
+        parse: Reads a value.
+        help: What it does.
+        variable: Its environment variable.
     """
 
-    library: Path | None = None
-    offline: bool = False
-    allow_dirs: tuple[Path, ...] = ()
-    daily_budget: float | None = 5.0
-    provider_state: ProviderState = "responses"
-    wait_seconds: float = 45.0
-    preview_bytes: int = 75_000
-    patience: float = 60.0
-    http: bool = False
-    owns_process: bool = False
+    name: str
+    metavar: str = ""
+    separator: str = ""
+    parse: Callable[[str], object]
+    help: str
+    variable: str = attrs.Factory(_variable_of, takes_self=True)
+
+
+def _setting(*, default: object, **option: Any) -> Any:  # noqa: ANN401 - the field has the type
+    """
+    Declare a setting with its option.
+    """
+    return attrs.field(default=default, metadata={"option": Option(**option)})
 
 
 @attrs.frozen
@@ -71,89 +80,6 @@ class Principal:
 
     name: str
     token: str = attrs.field(repr=False)
-
-
-@attrs.frozen(kw_only=True)
-class HttpSettings:
-    """
-    Where the server is reached over HTTP, and by whom.
-
-    Attributes:
-        host: The address that it listens on.
-        port: The port; 0 for any that is free.
-        principals: Who may call; without any, no token is needed.
-        allow_hosts: Names by which clients may call it, beside those of this computer.
-        allow_origins: Origins of web pages that may call it, beside those of this computer.
-        stateless: Whether each request stands alone, so that any copy of the server answers it.
-            Otherwise clients of 2025-11-25 have sessions, in which a server can ask them
-            questions; no tool of ours does.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8765
-    principals: tuple[Principal, ...] = ()
-    allow_hosts: tuple[str, ...] = ()
-    allow_origins: tuple[str, ...] = ()
-    stateless: bool = True
-
-    @property
-    def is_local(self) -> bool:
-        """
-        Whether only this computer can call.
-        """
-        address = _address(self.host)
-        return self.host == "localhost" if address is None else address.is_loopback
-
-    @property
-    def is_everywhere(self) -> bool:
-        """
-        Whether it listens on every address that this computer has.
-        """
-        address = _address(self.host)
-        return address is not None and address.is_unspecified
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
-
-
-# --- options -----------------------------------------------------------------------------------
-
-
-class OptionError(ValueError):
-    """
-    An option has a value that it cannot have; the message says which are possible.
-    """
-
-
-@attrs.frozen(kw_only=True)
-class Option:
-    """
-    An option of `imagesession-mcp`.
-
-    Attributes:
-        name: Its name, without the dashes.
-        metavar: What `--help` shows in the place of its value; empty for a switch.
-        parse: Reads a value.
-        separator: What separates several values in the variable; empty if it takes one value.
-        help: What it does.
-        variable: Its environment variable.
-    """
-
-    name: str
-    metavar: str = ""
-    parse: Callable[[str], object]
-    separator: str = ""
-    help: str
-    variable: str = attrs.Factory(lambda self: _variable_of(self), takes_self=True)
-
-
-def _variable_of(option: Option) -> str:
-    plural = "S" if option.separator else ""
-    return f"IMAGESESSION_MCP_{option.name.replace('-', '_').upper()}{plural}"
 
 
 def _switch(text: str) -> bool:
@@ -200,9 +126,9 @@ def _integer(most: int, what: str) -> Callable[[str], int]:
     return parse
 
 
-def _budget(text: str) -> float:
+def _budget(text: str) -> float | None:
     if text.lower() == "none":
-        return math.inf
+        return None
     return _number(1e9, "US dollars, as 2.50, or none for no limit")(text)
 
 
@@ -261,119 +187,169 @@ def _principal(name: str, token: str) -> Principal:
     return Principal(name, token)
 
 
-OPTIONS = (
-    Option(
+@attrs.frozen(kw_only=True)
+class Settings:
+    """
+    How the server runs.
+
+    Attributes:
+        patience: Seconds for which a request that the provider turns away is retried.
+        owns_process: Whether its process does nothing else.
+    """
+
+    offline: bool = _setting(
+        default=False,
         name="offline",
         parse=_switch,
         help="Draw sketches on this computer, without a key, a network or cost.",
-    ),
-    Option(
+    )
+    library: Path | None = _setting(
+        default=None,
         name="library",
         variable="IMAGESESSION_LIBRARY",
         metavar="FOLDER",
         parse=_path,
         help="Where pictures are kept. Left out, it is a folder among your pictures.",
-    ),
-    Option(
+    )
+    allow_dirs: tuple[Path, ...] = _setting(
+        default=(),
         name="allow-dir",
         metavar="FOLDER",
-        parse=_folder,
         separator=os.pathsep,
-        help=(
-            "A folder from which files named in calls are read, such as photographs to edit. "
-            "The library is always allowed, and nothing else. Can be given several times."
-        ),
-    ),
-    Option(
+        parse=_folder,
+        help="A folder from which files named in calls are read, such as photographs to edit. "
+        "The library is always allowed, and nothing else. Can be given several times.",
+    )
+    daily_budget: float | None = _setting(
+        default=5.0,
         name="daily-budget",
         metavar="USD",
         parse=_budget,
-        help=(
-            "What may be spent from midnight to midnight UTC, in US dollars; what would pass it "
-            f"is not sent. none for no limit. Left out, it is {Settings().daily_budget:.2f}."
-        ),
-    ),
-    Option(
+        help="What may be spent from midnight to midnight UTC, in US dollars; what would pass it "
+        "is not sent. none for no limit. Left out, it is 5.00.",
+    )
+    provider_state: ProviderState = _setting(
+        default="responses",
         name="provider-state",
         metavar="STATE",
         parse=_provider_state,
-        help=(
-            "What the provider keeps of each turn: responses, for 30 days; conversation, until it "
-            f"is deleted; none. Left out, it is {Settings().provider_state}."
-        ),
-    ),
-    Option(
+        help="What the provider keeps of each turn: responses, for 30 days; conversation, until "
+        "it is deleted; none. Left out, it is responses.",
+    )
+    wait_seconds: float = _setting(
+        default=45.0,
         name="wait-seconds",
         metavar="SECONDS",
         parse=_number(_MAX_WAIT, f"seconds, from 0 to {_MAX_WAIT:.0f}"),
-        help=(
-            "How long a call waits for its picture. After that it answers with a generation_id, "
-            "and the picture is made all the same. Many clients give up at 60 seconds. "
-            f"Left out, it is {Settings().wait_seconds:.0f}."
-        ),
-    ),
-    Option(
+        help="How long a call waits for its picture. After that it answers with a generation_id, "
+        "and the picture is made all the same. Many clients give up at 60 seconds. Left out, it "
+        "is 45.",
+    )
+    preview_bytes: int = _setting(
+        default=75_000,
         name="preview-bytes",
         metavar="BYTES",
         parse=_integer(_MAX_PREVIEW, f"bytes, from 0 to {_MAX_PREVIEW}"),
-        help=(
-            "The most that the preview in a result may weigh; the whole picture is always kept. "
-            f"0 for no preview. Left out, it is {Settings().preview_bytes}, which is 100 kB on "
-            "the wire."
-        ),
-    ),
-    Option(
+        help="The most that the preview in a result may weigh; the whole picture is always kept. "
+        "0 for no preview. Left out, it is 75000, which is 100 kB on the wire.",
+    )
+    http: bool = _setting(
+        default=False,
         name="http",
         parse=_switch,
         help="Serve over streamable HTTP, at /mcp, rather than over stdin and stdout.",
-    ),
-    Option(
+    )
+    patience: float = 60.0
+    owns_process: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class HttpSettings:
+    """
+    Where the server is reached over HTTP, and by whom.
+
+    Attributes:
+        stateless: Whether each request stands alone, so that any copy of the server answers it.
+            Otherwise clients of 2025-11-25 have sessions, in which a server can ask them
+            questions; no tool of ours does.
+    """
+
+    host: str = _setting(
+        default="127.0.0.1",
         name="host",
         metavar="ADDRESS",
         parse=_host,
-        help=(
-            "The address to listen on with --http. Any other than this computer's own needs a "
-            f"token. Left out, it is {HttpSettings().host}."
-        ),
-    ),
-    Option(
+        help="The address to listen on with --http. Any other than this computer's own needs a "
+        "token. Left out, it is 127.0.0.1.",
+    )
+    port: int = _setting(
+        default=8765,
         name="port",
         metavar="PORT",
         parse=_integer(_MAX_PORT, f"a port, from 0 to {_MAX_PORT}"),
-        help=(
-            f"The port with --http; 0 for any that is free. Left out, it is {HttpSettings().port}."
-        ),
-    ),
-    Option(
+        help="The port with --http; 0 for any that is free. Left out, it is 8765.",
+    )
+    principals: tuple[Principal, ...] = _setting(
+        default=(),
         name="token-file",
         metavar="FILE",
         parse=_token_file,
-        help=(
-            "A file with a line name:token for each who may call over HTTP. Each has a library of "
-            "their own. Instead of a file, IMAGESESSION_MCP_TOKENS holds such lines, or "
-            "IMAGESESSION_MCP_TOKEN one token."
-        ),
-    ),
-    Option(
+        help="A file with a line name:token for each who may call over HTTP. Each has a library "
+        "of their own. Instead of a file, IMAGESESSION_MCP_TOKENS holds such lines, or "
+        "IMAGESESSION_MCP_TOKEN one token.",
+    )
+    allow_hosts: tuple[str, ...] = _setting(
+        default=(),
         name="allow-host",
         metavar="NAME",
-        parse=_host,
         separator=",",
-        help=(
-            "A name by which clients call the server over HTTP, beside those of this computer; "
-            "with :PORT for that port alone. Can be given several times."
-        ),
-    ),
-    Option(
+        parse=_host,
+        help="A name by which clients call the server over HTTP, beside those of this computer; "
+        "with :PORT for that port alone. Can be given several times.",
+    )
+    allow_origins: tuple[str, ...] = _setting(
+        default=(),
         name="allow-origin",
         metavar="ORIGIN",
-        parse=_origin,
         separator=",",
-        help=(
-            "The origin of a web page that may call the server, as https://app.example.com. "
-            "Can be given several times."
-        ),
-    ),
-)
+        parse=_origin,
+        help="The origin of a web page that may call the server, as https://app.example.com. "
+        "Can be given several times.",
+    )
+    stateless: bool = True
+
+    @property
+    def is_local(self) -> bool:
+        """
+        Whether only this computer can call.
+        """
+        address = _address(self.host)
+        return self.host == "localhost" if address is None else address.is_loopback
+
+    @property
+    def is_everywhere(self) -> bool:
+        """
+        Whether it listens on every address that this computer has.
+        """
+        address = _address(self.host)
+        return address is not None and address.is_unspecified
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def options_of(settings: type[Settings | HttpSettings]) -> dict[str, Option]:
+    """
+    Return the options of settings by the names of the fields.
+    """
+    fields = attrs.fields(settings)
+    return {field.name: field.metadata["option"] for field in fields if field.metadata}
+
+
+OPTIONS = (*options_of(Settings).values(), *options_of(HttpSettings).values())
 # Secrets have no option: every user of a computer can read a process's command line.
 SECRETS = (("IMAGESESSION_MCP_TOKENS", _tokens), ("IMAGESESSION_MCP_TOKEN", _token))
