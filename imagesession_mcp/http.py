@@ -26,7 +26,7 @@ from imagesession_mcp.settings import HttpSettings, Principal, Settings
 from imagesession_mcp.tasks_extension import TasksExtension
 
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
-_GRACE = 2
+GRACE = 2
 """Seconds that running calls have to end when the server stops."""
 
 
@@ -164,7 +164,7 @@ async def run_uvicorn(app: Starlette, http: HttpSettings) -> None:
         sys.stderr.write(f"imagesession-mcp listens on http://{host}:{port}/mcp\n")
         sys.stderr.flush()
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE
+            app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE
         )
         await uvicorn.Server(config).serve(sockets=[listener])
 

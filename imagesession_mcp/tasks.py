@@ -53,7 +53,7 @@ class GenerationTask:
         batch: Whether it may bring several pictures.
         extra: What its result says beside what the pictures know of themselves.
         stage: What is being done.
-        started: When, by the monotonic clock.
+        created: When it was created, by the monotonic clock.
         changed: Set when the client should hear of progress at once.
         task: The asyncio task; None before it is started.
     """
@@ -64,7 +64,7 @@ class GenerationTask:
     batch: bool = False
     extra: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     stage: str = "preparing"
-    started: float = attrs.field(factory=time.monotonic)
+    created: float = attrs.field(factory=time.monotonic)
     changed: asyncio.Event = attrs.field(factory=asyncio.Event)
     task: asyncio.Task[Any] | None = None
 
@@ -78,9 +78,16 @@ class GenerationTask:
     @property
     def seconds(self) -> float:
         """
-        Seconds since it was started.
+        Seconds since it was created.
         """
-        return time.monotonic() - self.started
+        return time.monotonic() - self.created
+
+    @property
+    def is_started(self) -> bool:
+        """
+        Whether its generation was started.
+        """
+        return self.task is not None
 
     @property
     def is_done(self) -> bool:

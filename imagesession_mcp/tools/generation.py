@@ -44,7 +44,7 @@ async def generate_image_in_session(
     call = CallContext.from_request()
     chosen = build_options(quality=quality, size=size, background=background, more=options)
     task = await call.task(ctx, request_id)
-    if task.task is None:
+    if not task.is_started:
         session = await call.session(session_id, branch, reopen=reopen)
         references = (reference_image_path, *(reference_images or ()))
         generation = _generate(
@@ -88,7 +88,7 @@ async def generate_image(
         quality=quality, size=size, background=background, model=model, more=options
     )
     task = await call.task(ctx, request_id)
-    if task.task is None:
+    if not task.is_started:
         target = await call.session_or_studio(session_id, branch)
         generation = _generate(
             target,
@@ -129,7 +129,7 @@ async def edit_image(
     call = CallContext.from_request()
     chosen = build_options(quality=quality, size=size, background=background, more=options)
     task = await call.task(ctx, request_id)
-    if task.task is None:
+    if not task.is_started:
         target = await call.session_or_studio(session_id, branch)
         image = await call.resolve_optional_image(image_path, "image_path")
         generation = target.edit(
@@ -174,7 +174,7 @@ async def generate_product_image(
     call = CallContext.from_request()
     chosen = build_options(quality=quality, size=size, more=options)
     task = await call.task(ctx, request_id, batch=True)
-    if task.task is None:
+    if not task.is_started:
         target = await call.session_or_studio(session_id, branch)
         generation = target.preset(
             "product",
@@ -214,7 +214,7 @@ async def generate_ui_asset(
     call = CallContext.from_request()
     chosen = build_options(quality=quality, more=options)
     task = await call.task(ctx, request_id)
-    if task.task is None:
+    if not task.is_started:
         target = await call.session_or_studio(session_id, branch)
         generation = target.preset(
             "ui_asset",
@@ -257,7 +257,7 @@ async def analyze_and_improve_image(
     call = CallContext.from_request()
     chosen = build_options(quality=quality, size=size, more=options)
     task = await call.task(ctx, request_id)
-    if task.task is None:
+    if not task.is_started:
         target = await call.session_or_studio(session_id, branch)
         image = await call.resolve_optional_image(image_path, "image_path")
         generation = target.improve(

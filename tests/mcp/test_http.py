@@ -22,8 +22,9 @@ from starlette.testclient import TestClient
 
 import imagesession
 from imagesession.testing import OfflineProvider, serve, tiny_image
-from imagesession_mcp.http import BearerTokens, build_app, transport_security
+from imagesession_mcp.http import GRACE, BearerTokens, build_app, transport_security
 from imagesession_mcp.settings import HttpSettings, Principal, Settings
+from imagesession_mcp.tasks import STOP_TIMEOUT
 from tests.mcp.processes import OURS, Running, connected, listening
 from tests.mcp.serving import Era, text
 
@@ -190,29 +191,31 @@ async def test_files_are_read_only_where_that_is_allowed(open_house: Running, er
 @pytest.mark.parametrize("era", ["auto", pytest.param("legacy", marks=pytest.mark.faults)])
 async def test_it_stops_soon_and_loses_nothing(tmp_path: Path, era: Era) -> None:
     """
-    Told to stop in the middle of a picture, the server is gone in seconds; the next one finds the
-    picture, which was paid for once.
+    Stopped in the middle of a picture, the server ends within its periods of grace and about the
+    time that it needs to start; the next one finds the picture, which was paid for once.
     """
     provider = OfflineProvider(latency=3)
     with serve(provider) as served:
         env = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": served.base_url}
         asked = {"prompt": "a kettle", "request_id": "kettle"}
+        begun = time.monotonic()
         with listening("--library", str(tmp_path), **env) as running:
+            starting = time.monotonic() - begun
             start, status = 0.0, 0
             async with anyio.create_task_group() as group:
                 group.start_soon(_give_up_on, era, running.url, asked)
-                with anyio.fail_after(20):
+                with anyio.fail_after(60):
                     while not _paid(provider):  # noqa: ASYNC110 - it is in another thread
                         await anyio.sleep(0.02)
                 start = time.monotonic()
                 status = await anyio.to_thread.run_sync(running.stop)
                 group.cancel_scope.cancel()
             assert status in {0, -signal.SIGTERM}
-            assert time.monotonic() - start < 8
+            assert time.monotonic() - start < GRACE + 2 * STOP_TIMEOUT + 4 * starting
         with listening("--library", str(tmp_path), **env) as running:
             async with connected(era, running.url) as client:
                 answer: dict[str, Any] = {}
-                with anyio.fail_after(30):
+                with anyio.fail_after(60):
                     while "image_path" not in answer:
                         given = {"generation_id": "kettle"}
                         answer = text(await client.call_tool("get_generation", given))

