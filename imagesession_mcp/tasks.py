@@ -230,7 +230,7 @@ class TaskRegistry:
         """
         Give running tasks a moment to finish, and leave the rest to recovery.
         """
-        running = [one.task for one in self._tasks.values() if one.task and not one.is_done]
+        running = [task.task for task in self._tasks.values() if task.task and not task.is_done]
         if not running:
             return
         await asyncio.wait(running, timeout=STOP_TIMEOUT)

@@ -38,7 +38,7 @@ LISTS: tuple[tuple[str, dict[str, str]], ...] = (
 
 
 @pytest.mark.anyio
-async def test_no_argument_leads_outside(room: Room, tmp_path: Path) -> None:
+async def test_no_argument_reads_outside(room: Room, tmp_path: Path) -> None:
     """
     Whatever argument names it, and whatever it looks like, a file outside is refused without a
     word of what it holds, and nothing is sent.
@@ -52,8 +52,8 @@ async def test_no_argument_leads_outside(room: Room, tmp_path: Path) -> None:
     folder = room.library / "folder"
     folder.symlink_to(outside.parent)
     async with room.calling() as call:
-        image = (await call.told("generate_image", prompt="a fox"))["image_id"]
-        session = (await call.told("create_image_session", description="x"))["session_id"]
+        image = (await call.success("generate_image", prompt="a fox"))["image_id"]
+        session = (await call.success("create_image_session", description="x"))["session_id"]
         before = room.posts
         for path in (
             str(outside),
@@ -74,32 +74,32 @@ async def test_no_argument_leads_outside(room: Room, tmp_path: Path) -> None:
                     key: {"I": image, "S": session}.get(value, value)
                     for key, value in others.items()
                 }
-                said = await call.refused(name, **filled, **{argument: path})
-                assert said["code"] == "invalid_input_image", (name, argument, path)
-                assert "root:" not in said["error"]
+                error = await call.failure(name, **filled, **{argument: path})
+                assert error["code"] == "invalid_input_image", (name, argument, path)
+                assert "root:" not in error["error"]
             for name, others in LISTS:
-                said = await call.refused(name, **others, reference_images=[image, path])
-                assert said["code"] == "invalid_input_image", (name, path)
+                error = await call.failure(name, **others, reference_images=[image, path])
+                assert error["code"] == "invalid_input_image", (name, path)
         assert room.posts == before
 
 
 @pytest.mark.anyio
-async def test_options_are_no_way_around(room: Room) -> None:
+async def test_options_take_only_options(room: Room) -> None:
     """
     Only options come in as options: neither files, nor keys, nor where requests go.
     """
     async with room.calling() as call:
         for name in ("reference", "mask", "image", "api_key", "base_url", "client", "intent_id"):
-            said = await call.refused("generate_image", prompt="x", options={name: "/etc/passwd"})
-            assert said["code"] == "invalid_parameters"
-            assert said["option"] == name
-        said = await call.refused("generate_image", prompt="x", api_key="sk-secret")
-        assert "sk-secret" not in said["error"]
+            error = await call.failure("generate_image", prompt="x", options={name: "/etc/passwd"})
+            assert error["code"] == "invalid_parameters"
+            assert error["option"] == name
+        error = await call.failure("generate_image", prompt="x", api_key="sk-secret")
+        assert "sk-secret" not in error["error"]
         assert room.posts == 0
 
 
 @pytest.mark.anyio
-async def test_allowed_folders_and_the_library_are_read(room: Room, tmp_path: Path) -> None:
+async def test_allowed_folders_are_read(room: Room, tmp_path: Path) -> None:
     """
     Files beneath an allowed folder are read, and so are links that stay inside.
     """
@@ -109,12 +109,12 @@ async def test_allowed_folders_and_the_library_are_read(room: Room, tmp_path: Pa
     (folder / "b.png").symlink_to(folder / "deep" / "a.png")
     async with room.calling(allow_dirs=(folder,)) as call:
         for path in (folder / "deep" / "a.png", folder / "b.png"):
-            told = await call.told("edit_image", prompt="x", image_path=str(path))
-            assert told["original_image_path"] == str(path)
+            payload = await call.success("edit_image", prompt="x", image_path=str(path))
+            assert payload["original_image_path"] == str(path)
 
 
 @pytest.mark.anyio
-async def test_what_is_no_picture_says_so(room: Room, tmp_path: Path) -> None:
+async def test_file_that_is_no_picture_is_refused(room: Room, tmp_path: Path) -> None:
     """
     A file that may be read and is no picture is refused by what it holds.
     """
@@ -122,13 +122,13 @@ async def test_what_is_no_picture_says_so(room: Room, tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "secret.png").write_text("root:x:0:0")
     async with room.calling(allow_dirs=(folder,)) as call:
-        said = await call.refused("edit_image", prompt="x", image_path=str(folder / "secret.png"))
-        assert said["code"] == "invalid_input_image"
-        assert "root:" not in said["error"]
+        error = await call.failure("edit_image", prompt="x", image_path=str(folder / "secret.png"))
+        assert error["code"] == "invalid_input_image"
+        assert "root:" not in error["error"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
-def test_pipes_devices_and_folders_are_no_files(tmp_path: Path) -> None:
+def test_pipes_and_folders_are_refused(tmp_path: Path) -> None:
     """
     A pipe is refused without waiting for somebody to write into it.
     """
@@ -139,7 +139,7 @@ def test_pipes_devices_and_folders_are_no_files(tmp_path: Path) -> None:
             safe_files.read_allowed(tmp_path / name, (tmp_path,), "image_path")
 
 
-def test_a_link_that_is_put_there_in_between_is_not_followed(tmp_path: Path) -> None:
+def test_link_created_in_between_is_not_followed(tmp_path: Path) -> None:
     """
     What was a file when its path was looked up, and is a link when it is opened, is refused; a
     folder on the way too.
@@ -162,9 +162,7 @@ def test_a_link_that_is_put_there_in_between_is_not_followed(tmp_path: Path) -> 
         safe_files.read_allowed(real, (root,), "image_path")
 
 
-def test_where_folders_cannot_be_opened_the_file_is_compared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_opened_by_path_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     The other way of opening, that of Windows, refuses links too.
     """
@@ -179,7 +177,7 @@ def test_where_folders_cannot_be_opened_the_file_is_compared(
         safe_files.read_allowed(root / "c.png", (root,), "image_path")
 
 
-def test_files_have_a_limit(tmp_path: Path) -> None:
+def test_large_files_are_refused(tmp_path: Path) -> None:
     """
     What is too large is not read to its end.
     """
@@ -189,9 +187,11 @@ def test_files_have_a_limit(tmp_path: Path) -> None:
         safe_files.read_allowed(tmp_path / "large.png", (tmp_path,), "image_path")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None
+)
 @given(named=st.text(max_size=60) | st.text("/.~\\ab\0:", max_size=20).map("/".__add__))
-def test_no_text_leads_outside(tmp_path: Path, named: str) -> None:
+def test_no_path_leads_outside(tmp_path: Path, named: str) -> None:
     """
     Whatever text is given for a path, it leads beneath the root or is refused.
     """

@@ -59,17 +59,17 @@ def _started(*arguments: str, **env: str) -> Generator[subprocess.Popen[str], No
             process.kill()
 
 
-def _say(process: subprocess.Popen[str], *messages: dict[str, Any]) -> None:
+def _write(process: subprocess.Popen[str], *messages: dict[str, Any]) -> None:
     assert process.stdin is not None
     for message in messages:
         process.stdin.write(json.dumps(message) + "\n")
     process.stdin.flush()
 
 
-def _hear(process: subprocess.Popen[str]) -> dict[str, Any]:
+def _read(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert process.stdout is not None
-    heard: dict[str, Any] = json.loads(process.stdout.readline())
-    return heard
+    results: dict[str, Any] = json.loads(process.stdout.readline())
+    return results
 
 
 def _call(name: str, **arguments: Any) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def _paid(provider: OfflineProvider) -> int:
     return sum((call.method, call.path) == ("POST", "/responses") for call in provider.calls)
 
 
-async def test_a_client_makes_a_picture(tmp_path: Path, era: Era) -> None:
+async def test_client_generates_a_picture(tmp_path: Path, era: Era) -> None:
     """
     A client that starts the server gets a picture: the file is on the disk, and it is one.
     """
@@ -89,13 +89,13 @@ async def test_a_client_makes_a_picture(tmp_path: Path, era: Era) -> None:
         assert client.server_info is not None
         assert client.server_info.name == "imagesession"
         assert client.server_info.version == imagesession.__version__
-        told = text(await client.call_tool("generate_image", {"prompt": "a red kettle"}))
-    with Image.open(told["image_path"]) as picture:
+        payload = text(await client.call_tool("generate_image", {"prompt": "a red kettle"}))
+    with Image.open(payload["image_path"]) as picture:
         assert picture.size == (1024, 1024)
-    assert Path(told["image_path"]).is_relative_to(tmp_path)
+    assert Path(payload["image_path"]).is_relative_to(tmp_path)
 
 
-async def test_it_starts_without_a_key(tmp_path: Path, era: Era) -> None:
+async def test_server_starts_without_a_key(tmp_path: Path, era: Era) -> None:
     """
     Without a key the server starts all the same, and says which variable is missing when a picture
     is asked for.
@@ -108,29 +108,29 @@ async def test_it_starts_without_a_key(tmp_path: Path, era: Era) -> None:
     assert "--offline" in text(result)["error"]
 
 
-async def test_the_environment_is_enough(tmp_path: Path) -> None:
+async def test_environment_configures_the_server(tmp_path: Path) -> None:
     """
     What the command line can say, the environment can.
     """
     env = {"IMAGESESSION_LIBRARY": str(tmp_path), "IMAGESESSION_MCP_OFFLINE": "1"}
     async with spawned("auto", **env) as client:
-        told = text(await client.call_tool("generate_image", {"prompt": "a red kettle"}))
-    assert Path(told["image_path"]).is_relative_to(tmp_path)
+        payload = text(await client.call_tool("generate_image", {"prompt": "a red kettle"}))
+    assert Path(payload["image_path"]).is_relative_to(tmp_path)
 
 
-def test_stdout_holds_messages_and_nothing_else(tmp_path: Path) -> None:
+def test_stdout_has_only_messages(tmp_path: Path) -> None:
     """
     Whatever happens, only the protocol's messages go to stdout; at the end of stdin the server
     leaves by itself, with status 0.
     """
     with _started("--offline", "--library", str(tmp_path)) as process:
-        _say(process, _HELLO)
-        assert _hear(process)["result"]["serverInfo"]["name"] == "imagesession"
-        _say(process, {"jsonrpc": "2.0", "method": "notifications/initialized"})
-        _say(process, _call("no_such_tool"), _call("generate_image", prompt="a red kettle"))
+        _write(process, _HELLO)
+        assert _read(process)["result"]["serverInfo"]["name"] == "imagesession"
+        _write(process, {"jsonrpc": "2.0", "method": "notifications/initialized"})
+        _write(process, _call("no_such_tool"), _call("generate_image", prompt="a red kettle"))
         assert process.stdin is not None
         assert process.stdout is not None
-        assert {_hear(process)["id"] for _ in range(2)} == {2}
+        assert {_read(process)["id"] for _ in range(2)} == {2}
         process.stdin.close()
         assert process.stdout.read() == ""
         assert process.wait(60) == 0
@@ -146,28 +146,32 @@ _ALL = (
 
 @unix
 @pytest.mark.parametrize("kind", ["pipe", "file"])
-def test_what_was_asked_before_stdin_was_closed_is_answered(tmp_path: Path, kind: str) -> None:
+def test_requests_before_stdin_is_closed_are_answered(tmp_path: Path, kind: str) -> None:
     """
     Everything can be asked at once, from a pipe or a file: the server answers all of it before it
     ends, however long that takes.
     """
-    asked = "".join(json.dumps(one) + "\n" for one in _ALL).rstrip()  # the last line has no end
+    messages = "".join(
+        json.dumps(message) + "\n" for message in _ALL
+    ).rstrip()  # the last line has no end
     file = tmp_path / "asked"
-    file.write_text(asked)
+    file.write_text(messages)
     with file.open() as source:
-        source_of: dict[str, Any] = {"input": asked} if kind == "pipe" else {"stdin": source}
+        source_of: dict[str, Any] = {"input": messages} if kind == "pipe" else {"stdin": source}
         done = subprocess.run(
             [sys.executable, *OURS, "--offline", "--library", str(tmp_path / "library")],
             **source_of, env=environment(), cwd=ROOT, text=True, capture_output=True, timeout=120,
             check=True,
         )  # fmt: skip
-    heard = {one["id"]: one["result"] for one in map(json.loads, done.stdout.splitlines())}
-    assert set(heard) == {1, 2, 3}
-    assert Path(json.loads(heard[3]["content"][0]["text"])["image_path"]).is_file()
+    results = {
+        message["id"]: message["result"] for message in map(json.loads, done.stdout.splitlines())
+    }
+    assert set(results) == {1, 2, 3}
+    assert Path(json.loads(results[3]["content"][0]["text"])["image_path"]).is_file()
 
 
 @unix
-def test_it_leaves_where_nothing_is_said(tmp_path: Path) -> None:
+def test_empty_stdin_ends_the_server(tmp_path: Path) -> None:
     """
     Without anything to read, the server leaves at once and says nothing.
     """
@@ -181,41 +185,43 @@ def test_it_leaves_where_nothing_is_said(tmp_path: Path) -> None:
 
 
 @unix
-def test_it_leaves_when_nobody_listens(tmp_path: Path) -> None:
+def test_closed_stdout_ends_the_server(tmp_path: Path) -> None:
     """
     A client that went away without closing the server's stdin ends it by not listening.
     """
     with _started("--offline", "--library", str(tmp_path)) as process:
-        _say(process, _HELLO)
-        _hear(process)
+        _write(process, _HELLO)
+        _read(process)
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        _say(process, {"jsonrpc": "2.0", "id": 5, "method": "ping"})
+        _write(process, {"jsonrpc": "2.0", "id": 5, "method": "ping"})
         assert process.wait(60) == 0
         assert "Traceback" not in process.stderr.read()
 
 
 @unix
-def test_a_client_may_listen_slowly(tmp_path: Path) -> None:
+def test_slow_client_gets_whole_answers(tmp_path: Path) -> None:
     """
     Answers that are larger than a pipe holds come whole, however slowly they are read; what is
     asked meanwhile is answered too.
     """
     with _started("--offline", "--library", str(tmp_path)) as process:
-        _say(process, _HELLO)
-        _hear(process)
-        _say(process, *({"jsonrpc": "2.0", "id": n, "method": "tools/list"} for n in range(2, 12)))
+        _write(process, _HELLO)
+        _read(process)
+        _write(
+            process, *({"jsonrpc": "2.0", "id": n, "method": "tools/list"} for n in range(2, 12))
+        )
         time.sleep(1.5)
         assert process.poll() is None
-        answers = [_hear(process) for _ in range(10)]
-    assert {one["id"] for one in answers} == set(range(2, 12))
-    assert sum(len(json.dumps(one)) for one in answers) > 2 * 65_536
-    assert all(len(one["result"]["tools"]) > 20 for one in answers)
+        answers = [_read(process) for _ in range(10)]
+    assert {message["id"] for message in answers} == set(range(2, 12))
+    assert sum(len(json.dumps(message)) for message in answers) > 2 * 65_536
+    assert all(len(message["result"]["tools"]) > 20 for message in answers)
 
 
 @unix
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     lines=st.lists(st.text(st.characters(exclude_characters="\n", codec="utf-8")), max_size=8),
     cuts=st.lists(st.integers(1, 40), max_size=20),
@@ -318,18 +324,18 @@ async def test_cancelled_requests_are_not_waited_for() -> None:
 
 
 @unix
-@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
-def test_it_leaves_when_it_is_told_to(tmp_path: Path, told: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_the_server(tmp_path: Path, number: signal.Signals) -> None:
     """
     A signal ends the server in about the time that it needs to start, even while its client says
     nothing, and silently.
     """
     begun = time.monotonic()
     with _started("--offline", "--library", str(tmp_path)) as process:
-        _say(process, _HELLO)
-        _hear(process)
+        _write(process, _HELLO)
+        _read(process)
         started = time.monotonic()
-        process.send_signal(told)
+        process.send_signal(number)
         assert process.wait(60) == 0
         assert time.monotonic() - started < 4 * (started - begun)
         assert process.stderr is not None
@@ -338,14 +344,12 @@ def test_it_leaves_when_it_is_told_to(tmp_path: Path, told: signal.Signals) -> N
 
 @unix
 @pytest.mark.parametrize(
-    "told,latency",
-    # Who is told to stop waits for a moment, so that the picture takes longer.
+    "number,latency",
+    # A server that is stopped gives its tasks two seconds, so the picture takes longer.
     [(0, 2.5), (signal.SIGTERM, 2.5), (signal.SIGKILL, 1.0)],
     ids=["close", "term", "kill"],
 )
-async def test_nothing_is_lost_when_the_server_goes_away(
-    tmp_path: Path, told: int, latency: float
-) -> None:
+async def test_killed_server_loses_nothing(tmp_path: Path, number: int, latency: float) -> None:
     """
     A server that is stopped or killed in the middle of a picture, once the provider has named it,
     loses nothing: the next one finds it, and it was paid for once.
@@ -355,15 +359,15 @@ async def test_nothing_is_lost_when_the_server_goes_away(
         env = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": served.base_url}
         arguments = ("--library", str(tmp_path))
         with _started(*arguments, **env) as process:
-            _say(process, _HELLO)
-            _hear(process)
-            _say(process, {"jsonrpc": "2.0", "method": "notifications/initialized"})
-            _say(process, _call("generate_image", prompt="a kettle", request_id="kettle"))
+            _write(process, _HELLO)
+            _read(process)
+            _write(process, {"jsonrpc": "2.0", "method": "notifications/initialized"})
+            _write(process, _call("generate_image", prompt="a kettle", request_id="kettle"))
             with anyio.fail_after(60):
                 while not _accepted(tmp_path):  # noqa: ASYNC110 - by another program
                     await anyio.sleep(0.02)
-            if told:
-                os.kill(process.pid, told)
+            if number:
+                os.kill(process.pid, number)
             else:
                 assert process.stdin is not None
                 process.stdin.close()

@@ -32,10 +32,10 @@ async def made(call: Caller) -> int:
     """
     Return how many pictures there are.
     """
-    return len((await call.told("list_images"))["images"])
+    return len((await call.success("list_images"))["images"])
 
 
-async def test_progress_comes_from_the_first_moment_and_rises(
+async def test_progress_starts_at_once_and_increases(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
@@ -44,43 +44,43 @@ async def test_progress_comes_from_the_first_moment_and_rises(
     monkeypatch.setattr(context, "HEARTBEAT", 0.01)
     room.provider.latency = 0.5
     async with room.calling() as call:
-        await call.told("generate_image", prompt="a fox")
+        await call.success("generate_image", prompt="a fox")
         beats = [progress for progress, _ in call.progress]
         assert call.progress[0][1].startswith("preparing")
         assert len(beats) >= 4
-        assert all(one < other for one, other in pairwise(beats))
+        assert all(item < other for item, other in pairwise(beats))
         assert any("drawing" in message for _, message in call.progress)
 
 
-async def test_heartbeats_are_rare() -> None:
+async def test_heartbeat_interval() -> None:
     """
     They come every five seconds and no more often.
     """
     assert context.HEARTBEAT == 5.0
 
 
-async def test_unfinished_pictures_are_told_where_they_are_wanted(room: Room) -> None:
+async def test_partial_images_are_reported_as_progress(room: Room) -> None:
     """
     Each that comes is a step of progress, at once.
     """
     async with room.calling() as call:
-        await call.told("generate_image", prompt="a fox", partial_images=2)
-        told = [message for _, message in call.progress if "unfinished picture" in message]
-        assert len(told) >= 1
+        await call.success("generate_image", prompt="a fox", partial_images=2)
+        payload = [message for _, message in call.progress if "unfinished picture" in message]
+        assert len(payload) >= 1
 
 
-async def test_a_call_hands_over_and_the_picture_is_fetched_later(room: Room) -> None:
+async def test_slow_call_returns_a_handle(room: Room) -> None:
     """
     When time is up the call says how to come back, and the picture comes as it would have come.
     """
     room.provider.latency = 0.6
     async with room.calling(wait_seconds=0.1) as call:
-        waiting = await call.told("generate_image", prompt="a fox")
+        waiting = await call.success("generate_image", prompt="a fox")
         assert waiting["status"] == "running"
         assert waiting["generation_id"] in waiting["next"]
-        stats = await call.told("get_server_stats")
+        stats = await call.success("get_server_stats")
         assert stats["running_generations"] == [waiting["generation_id"]]
-        again = await call.told("get_generation", generation_id=waiting["generation_id"])
+        again = await call.success("get_generation", generation_id=waiting["generation_id"])
         assert again["status"] == "running"
         await until(lambda: _is_there(call))
         result = await call("get_generation", generation_id=waiting["generation_id"])
@@ -93,7 +93,7 @@ async def _is_there(call: Caller) -> bool:
     return await made(call) == 1
 
 
-async def test_a_client_that_has_tasks_waits_as_long_as_it_takes(room: Room) -> None:
+async def test_call_without_time_limit_returns_no_handle(room: Room) -> None:
     """
     There is no handing over where the protocol itself takes care of it.
     """
@@ -101,12 +101,12 @@ async def test_a_client_that_has_tasks_waits_as_long_as_it_takes(room: Room) -> 
     token = no_time_limit.set(True)
     try:
         async with room.calling(wait_seconds=0.05) as call:
-            assert "image_id" in await call.told("generate_image", prompt="a fox")
+            assert "image_id" in await call.success("generate_image", prompt="a fox")
     finally:
         no_time_limit.reset(token)
 
 
-async def test_what_a_client_gives_up_is_finished_and_kept(room: Room) -> None:
+async def test_cancelled_call_finishes_its_picture(room: Room) -> None:
     """
     A call that is cancelled stops waiting; its picture is paid for and kept.
     """
@@ -117,8 +117,8 @@ async def test_what_a_client_gives_up_is_finished_and_kept(room: Room) -> None:
         calling.cancel()
         with pytest.raises(asyncio.CancelledError):
             await calling
-        told = await call.told("get_generation", generation_id="r1")
-        assert told["original_prompt"] == "a fox"
+        payload = await call.success("get_generation", generation_id="r1")
+        assert payload["original_prompt"] == "a fox"
         assert room.posts == 1
 
 
@@ -126,26 +126,26 @@ async def _asked(room: Room) -> bool:
     return room.posts > 0
 
 
-async def test_a_repeated_call_is_paid_for_once(room: Room) -> None:
+async def test_repeated_call_is_paid_for_once(room: Room) -> None:
     """
     The same request_id gives the same picture: at once, later, and after the server was started
     anew.
     """
     room.provider.latency = 0.2
-    asked = {"prompt": "a fox", "request_id": "r1"}
+    arguments = {"prompt": "a fox", "request_id": "r1"}
     async with room.calling() as call:
-        one, two = await asyncio.gather(
-            call.told("generate_image", **asked), call.told("generate_image", **asked)
+        item, two = await asyncio.gather(
+            call.success("generate_image", **arguments), call.success("generate_image", **arguments)
         )
-        three = await call.told("generate_image", **asked, preview=False)
+        three = await call.success("generate_image", **arguments, preview=False)
     async with room.calling() as call:
-        four = await call.told("generate_image", **asked)
-    assert len({known["image_id"] for known in (one, two, three, four)}) == 1
+        four = await call.success("generate_image", **arguments)
+    assert len({known["image_id"] for known in (item, two, three, four)}) == 1
     assert room.posts == 1
 
 
 @pytest.mark.parametrize(
-    "name, asked, posts",
+    "name, arguments, posts",
     [
         ("edit_image", {"prompt": "bluer", "image_path": "I"}, 1),
         ("generate_product_image", {"product_description": "mug", "batch_count": 2}, 2),
@@ -154,107 +154,110 @@ async def test_a_repeated_call_is_paid_for_once(room: Room) -> None:
         ("generate_image_in_session", {"prompt": "a pot", "session_id": "S"}, 1),
     ],
 )
-async def test_every_paid_tool_is_paid_for_once(
-    room: Room, name: str, asked: dict[str, object], posts: int
+async def test_every_paid_tool_is_idempotent(
+    room: Room, name: str, arguments: dict[str, object], posts: int
 ) -> None:
     """
     So it is with every tool that draws, across servers too, and get_generation finds all of it.
     """
     async with room.calling() as call:
-        image = (await call.told("generate_image", prompt="a fox"))["image_id"]
-        session = (await call.told("create_image_session", description="x"))["session_id"]
+        image = (await call.success("generate_image", prompt="a fox"))["image_id"]
+        session = (await call.success("create_image_session", description="x"))["session_id"]
         before = room.posts
         filled = {
-            key: {"I": image, "S": session}.get(str(value), value) for key, value in asked.items()
+            key: {"I": image, "S": session}.get(str(value), value)
+            for key, value in arguments.items()
         }
-        first = await call.told(name, **filled, request_id="r")
+        first = await call.success(name, **filled, request_id="r")
     async with room.calling() as call:
-        second = await call.told(name, **filled, request_id="r")
+        second = await call.success(name, **filled, request_id="r")
         assert room.posts - before == posts
-        later = await call.told("get_generation", generation_id="r")
-    for told in (first, second, later):
-        told.pop("original_image_path", None)
-        told.pop("original_image_id", None)
+        later = await call.success("get_generation", generation_id="r")
+    for payload in (first, second, later):
+        payload.pop("original_image_path", None)
+        payload.pop("original_image_id", None)
     assert first == second == later
 
 
-async def test_a_batch_is_completed_under_its_name(room: Room) -> None:
+async def test_repeated_batch_generates_what_is_missing(room: Room) -> None:
     """
     Asked for again under its name, a batch of which something failed is made where it is missing.
     """
     room.provider.refuse_next("No.")
-    asked = {"product_description": "mug", "batch_count": 3, "request_id": "r"}
+    arguments = {"product_description": "mug", "batch_count": 3, "request_id": "r"}
     async with room.calling() as call:
-        first = await call.told("generate_product_image", **asked)
-        second = await call.told("generate_product_image", **asked)
+        first = await call.success("generate_product_image", **arguments)
+        second = await call.success("generate_product_image", **arguments)
     assert (first["success"], second["success"]) == (False, True)
     assert room.posts == 4
-    known = {one["image_id"] for one in first["results"] if one["success"]}
-    assert known < {one["image_id"] for one in second["results"]}
+    known = {item["image_id"] for item in first["results"] if item["success"]}
+    assert known < {item["image_id"] for item in second["results"]}
 
 
-async def test_a_name_is_for_one_call(room: Room) -> None:
+async def test_request_id_is_for_one_call(room: Room) -> None:
     """
     Something else under a request_id that was used is refused, and nothing is sent.
     """
     async with room.calling() as call:
-        await call.told("generate_image", prompt="a fox", request_id="r1")
-        said = await call.refused("generate_image", prompt="a hare", request_id="r1")
-        assert said["code"] == "request_id_reused"
+        await call.success("generate_image", prompt="a fox", request_id="r1")
+        error = await call.failure("generate_image", prompt="a hare", request_id="r1")
+        assert error["code"] == "request_id_reused"
     async with room.calling() as call:
-        said = await call.refused("generate_image", prompt="a hare", request_id="r1")
-        assert said["code"] == "invalid_parameters"
+        error = await call.failure("generate_image", prompt="a hare", request_id="r1")
+        assert error["code"] == "invalid_parameters"
         assert room.posts == 1
 
 
-async def test_a_failure_may_be_tried_again_under_its_name(room: Room) -> None:
+async def test_failed_call_can_be_repeated(room: Room) -> None:
     """
     What brought no picture is asked for again, and does not stand in the way.
     """
     room.provider.block_next()
     async with room.calling() as call:
-        said = await call.refused("generate_image", prompt="a fox", request_id="r1")
-        assert said["code"] == "moderation_blocked"
-        later = await call.refused("get_generation", generation_id="r1")
+        error = await call.failure("generate_image", prompt="a fox", request_id="r1")
+        assert error["code"] == "moderation_blocked"
+        later = await call.failure("get_generation", generation_id="r1")
         assert later["code"] == "moderation_blocked"
-        assert "image_id" in await call.told("generate_image", prompt="a fox", request_id="r1")
+        assert "image_id" in await call.success("generate_image", prompt="a fox", request_id="r1")
 
 
-async def test_a_picture_is_stopped(room: Room) -> None:
+async def test_generation_is_cancelled(room: Room) -> None:
     """
     cancel_generation ends the work, says so, and whoever waits is told.
     """
     room.provider.latency = 5.0
     async with room.calling(wait_seconds=0.1) as call:
-        started = await call.told("generate_image", prompt="a fox", request_id="r1")
+        started = await call.success("generate_image", prompt="a fox", request_id="r1")
         assert started["status"] == "running"
         begun = time.monotonic()
-        stopped = await call.told("cancel_generation", generation_id="r1")
+        stopped = await call.success("cancel_generation", generation_id="r1")
         assert stopped["status"] in {"cancelled", "failed"}
         assert stopped["image_ids"] == []
         assert time.monotonic() - begun < 4.5
-        assert (await call.told("get_server_stats"))["running_generations"] == []
-        await call.refused("get_generation", generation_id="r1")
+        assert (await call.success("get_server_stats"))["running_generations"] == []
+        await call.failure("get_generation", generation_id="r1")
 
 
-async def test_stopping_what_is_finished_tells_its_picture(room: Room) -> None:
+async def test_cancelling_a_finished_generation_names_its_picture(room: Room) -> None:
     """
     What is finished stays, and what never was is not found.
     """
     async with room.calling() as call:
-        made_before = await call.told("generate_image", prompt="a fox", request_id="r1")
-        stopped = await call.told("cancel_generation", generation_id="r1")
+        made_before = await call.success("generate_image", prompt="a fox", request_id="r1")
+        stopped = await call.success("cancel_generation", generation_id="r1")
         assert stopped["status"] == "completed"
         assert stopped["image_ids"] == [made_before["image_id"]]
     async with room.calling() as call:
-        assert (await call.told("cancel_generation", generation_id="r1"))["status"] == "completed"
-        said = await call.refused("cancel_generation", generation_id="r2")
-        assert said["code"] == "generation_not_found"
-        said = await call.refused("get_generation", generation_id="r2")
-        assert said["code"] == "generation_not_found"
+        assert (await call.success("cancel_generation", generation_id="r1"))[
+            "status"
+        ] == "completed"
+        error = await call.failure("cancel_generation", generation_id="r2")
+        assert error["code"] == "generation_not_found"
+        error = await call.failure("get_generation", generation_id="r2")
+        assert error["code"] == "generation_not_found"
 
 
-async def test_what_a_stopped_server_left_is_found_by_the_next(
+async def test_next_server_finds_a_stopped_ones_picture(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
@@ -263,17 +266,17 @@ async def test_what_a_stopped_server_left_is_found_by_the_next(
     monkeypatch.setattr(tasks, "STOP_TIMEOUT", 0.1)
     room.provider.latency = 0.6
     async with room.calling(wait_seconds=0.2) as call:
-        started = await call.told("generate_image", prompt="a fox", request_id="r1")
+        started = await call.success("generate_image", prompt="a fox", request_id="r1")
         assert started["status"] == "running"
     async with room.calling() as call:
-        told = await call.told("get_generation", generation_id="r1")
-        assert told["original_prompt"] == "a fox"
-        repeated = await call.told("generate_image", prompt="a fox", request_id="r1")
-        assert repeated["image_id"] == told["image_id"]
+        payload = await call.success("get_generation", generation_id="r1")
+        assert payload["original_prompt"] == "a fox"
+        repeated = await call.success("generate_image", prompt="a fox", request_id="r1")
+        assert repeated["image_id"] == payload["image_id"]
         assert room.posts == 1
 
 
-async def test_what_is_not_settled_yet_is_not_asked_for_again(
+async def test_pending_generation_is_not_sent_again(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
@@ -283,83 +286,81 @@ async def test_what_is_not_settled_yet_is_not_asked_for_again(
     monkeypatch.setattr(tasks, "STOP_TIMEOUT", 0.1)
     monkeypatch.setattr(context, "RECONCILE_TIMEOUT", 0.1)
     room.provider.latency = 4.0
-    asked = {"prompt": "a fox", "request_id": "r1"}
+    arguments = {"prompt": "a fox", "request_id": "r1"}
     async with room.calling(wait_seconds=0.3) as call:
-        await call.told("generate_image", **asked)
+        await call.success("generate_image", **arguments)
     async with room.calling(wait_seconds=0.1) as call:
-        waiting = await call.told("get_generation", generation_id="r1")
+        waiting = await call.success("get_generation", generation_id="r1")
         assert waiting["status"] == "running"
         assert waiting["generation_id"] == "r1"
     async with room.calling() as call:
-        said = await call.refused("generate_image", **asked)
-        assert said["code"] == "still_pending"
+        error = await call.failure("generate_image", **arguments)
+        assert error["code"] == "still_pending"
         assert room.posts == 1
 
 
-async def test_what_failed_cannot_be_stopped(room: Room) -> None:
+async def test_cancelling_a_failed_generation_says_so(room: Room) -> None:
     """
     cancel_generation says how it ended instead.
     """
     room.provider.block_next()
     async with room.calling() as call:
-        await call.refused("generate_image", prompt="a fox", request_id="r1")
-        stopped = await call.told("cancel_generation", generation_id="r1")
+        await call.failure("generate_image", prompt="a fox", request_id="r1")
+        stopped = await call.success("cancel_generation", generation_id="r1")
         assert stopped["status"] == "failed"
         assert stopped["image_ids"] == []
 
 
-async def test_the_next_server_recovers_by_itself(
-    room: Room, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_next_server_recovers_by_itself(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Nobody has to ask for it.
     """
     monkeypatch.setattr(tasks, "STOP_TIMEOUT", 0.1)
     room.provider.latency = 0.5
     async with room.calling(wait_seconds=0.2) as call:
-        await call.told("generate_image", prompt="a fox")
+        await call.success("generate_image", prompt="a fox")
     async with room.calling() as call:
         await until(lambda: _is_there(call))
         assert room.posts == 1
 
 
-async def test_short_work_is_finished_when_the_server_stops(room: Room) -> None:
+async def test_stopping_server_finishes_short_tasks(room: Room) -> None:
     """
     What needs a moment more gets it.
     """
     room.provider.latency = 0.5
     async with room.calling(wait_seconds=0.1) as call:
-        await call.told("generate_image", prompt="a fox", request_id="r1")
+        await call.success("generate_image", prompt="a fox", request_id="r1")
     async with room.calling() as call:
         assert await made(call) == 1
 
 
-async def test_many_are_made_side_by_side_and_nothing_blocks(room: Room) -> None:
+async def test_concurrent_generations_block_nothing(room: Room) -> None:
     """
     Sixteen at a time take as long as one, and everything else is answered meanwhile.
     """
     room.provider.latency = 1.0
     async with room.calling() as call:
-        await call.told("get_server_stats")
+        await call.success("get_server_stats")
         begun = time.monotonic()
         drawing = [
-            asyncio.create_task(call.told("generate_image", prompt=f"fox {number}"))
+            asyncio.create_task(call.success("generate_image", prompt=f"fox {number}"))
             for number in range(16)
         ]
         await until(lambda: _asked(room))
-        await call.told("get_server_stats")
+        await call.success("get_server_stats")
         assert not all(task.done() for task in drawing)
         await asyncio.gather(*drawing)
         assert time.monotonic() - begun < len(drawing) * room.provider.latency / 2
 
 
-async def test_the_daily_budget_holds(room: Room) -> None:
+async def test_daily_budget_holds(room: Room) -> None:
     """
     What could exceed it is not sent, and the answer says who can raise it.
     """
     async with room.calling(daily_budget=0.001) as call:
-        said = await call.refused("generate_image", prompt="a fox")
-        assert said["code"] == "budget_exceeded"
-        assert "--daily-budget" in said["error"]
+        error = await call.failure("generate_image", prompt="a fox")
+        assert error["code"] == "budget_exceeded"
+        assert "--daily-budget" in error["error"]
         assert room.posts == 0
-        assert (await call.told("get_server_stats"))["daily_budget_usd"] == 0.001
+        assert (await call.success("get_server_stats"))["daily_budget_usd"] == 0.001

@@ -59,8 +59,8 @@ class _Told(Result):
 
 async def _ask(session: Any, verb: str, task_id: str) -> _Told:
     request = _Ask(method=f"tasks/{verb}", params=_Params(taskId=task_id))
-    told: _Told = await session.send_request(request, _Told)
-    return told
+    payload: _Told = await session.send_request(request, _Told)
+    return payload
 
 
 class _KnowsTasks(ClientExtension):
@@ -85,12 +85,12 @@ class _KnowsTasks(ClientExtension):
         self.created.append(created.task_id)
         self.begun.set()
         while True:
-            told = await _ask(context.session, "get", created.task_id)
-            self.seen.append(told.status)
-            if told.status == "completed":
-                return CallToolResult.model_validate(told.result)
-            if told.status != "working":
-                raise MCPError(0, str(told.error or told.status))
+            payload = await _ask(context.session, "get", created.task_id)
+            self.seen.append(payload.status)
+            if payload.status == "completed":
+                return CallToolResult.model_validate(payload.result)
+            if payload.status != "working":
+                raise MCPError(0, str(payload.error or payload.status))
             await anyio.sleep(0.05)
 
 
@@ -114,21 +114,21 @@ async def _knowing(
         yield client, knows
 
 
-async def test_a_long_call_becomes_a_task(tmp_path: Path) -> None:
+async def test_long_call_becomes_a_task(tmp_path: Path) -> None:
     """
     What is not there within the grace is a task, and its end is the call's whole result, without a
     handle however small `wait_seconds` is.
     """
     provider = OfflineProvider(latency=0.5)
     async with _knowing(tmp_path, provider, wait_seconds=0.1) as (client, knows):
-        told = text(await client.call_tool("generate_image", {"prompt": "a kettle"}))
+        payload = text(await client.call_tool("generate_image", {"prompt": "a kettle"}))
     assert knows.seen[0] == "working"
     assert knows.seen[-1] == "completed"
-    with Image.open(told["image_path"]) as picture:
+    with Image.open(payload["image_path"]) as picture:
         assert picture.size == (1024, 1024)
 
 
-async def test_a_short_call_is_answered_as_always(tmp_path: Path) -> None:
+async def test_short_call_is_answered_with_its_result(tmp_path: Path) -> None:
     """
     What is there within the grace needs no task.
     """
@@ -137,7 +137,7 @@ async def test_a_short_call_is_answered_as_always(tmp_path: Path) -> None:
     assert knows.created == []
 
 
-async def test_clients_without_tasks_get_none(tmp_path: Path) -> None:
+async def test_clients_without_tasks_get_a_result(tmp_path: Path) -> None:
     """
     A client that does not know tasks is answered with a result or a handle, in either era.
     """
@@ -147,8 +147,8 @@ async def test_clients_without_tasks_get_none(tmp_path: Path) -> None:
     )
     for mode in ("auto", "legacy"):
         async with Client(server, mode=mode) as client:
-            told = text(await client.call_tool("generate_image", {"prompt": "a kettle"}))
-            assert told["generation_id"]
+            payload = text(await client.call_tool("generate_image", {"prompt": "a kettle"}))
+            assert payload["generation_id"]
             request = _Ask(method="tasks/get", params=_Params(taskId="x"))
             with pytest.raises(MCPError) as refused:
                 await client.session.send_request(request, _Told)
@@ -156,7 +156,7 @@ async def test_clients_without_tasks_get_none(tmp_path: Path) -> None:
         assert refused.value.code == missing[mode == "legacy"]
 
 
-async def test_a_failure_is_the_tasks_result(tmp_path: Path) -> None:
+async def test_failure_completes_the_task(tmp_path: Path) -> None:
     """
     A picture that cannot be made completes its task, with the error that helps.
     """
@@ -170,31 +170,31 @@ async def test_a_failure_is_the_tasks_result(tmp_path: Path) -> None:
     assert text(result)["error"]
 
 
-async def test_a_cancelled_task_keeps_its_picture(tmp_path: Path) -> None:
+async def test_cancelled_task_keeps_its_picture(tmp_path: Path) -> None:
     """
     Cancelling a task ends the waiting, as giving up a call does: the picture is paid for, so it is
     finished and kept. cancel_generation is what stops it.
     """
     provider = OfflineProvider(latency=0.7)
     async with _knowing(tmp_path, provider) as (client, knows):
-        asked = {"prompt": "a kettle", "request_id": "kettle"}
+        arguments = {"prompt": "a kettle", "request_id": "kettle"}
         async with anyio.create_task_group() as group:
-            group.start_soon(_expect_cancelled, client, asked)
+            group.start_soon(_expect_cancelled, client, arguments)
             await knows.begun.wait()
             ack = await _ask(client.session, "cancel", knows.created[0])
             assert (ack.result_type, ack.task_id, ack.status) == ("complete", None, "")
         assert (await _ask(client.session, "get", knows.created[0])).status == "cancelled"
         assert (await _ask(client.session, "cancel", knows.created[0])).status == ""
-        told = text(await client.call_tool("get_generation", {"generation_id": "kettle"}))
-    assert await anyio.Path(told["image_path"]).is_file()
+        payload = text(await client.call_tool("get_generation", {"generation_id": "kettle"}))
+    assert await anyio.Path(payload["image_path"]).is_file()
 
 
-async def _expect_cancelled(client: Client, asked: dict[str, Any]) -> None:
+async def _expect_cancelled(client: Client, arguments: dict[str, Any]) -> None:
     with pytest.raises(MCPError, match="cancelled"):
-        await client.call_tool("generate_image", asked)
+        await client.call_tool("generate_image", arguments)
 
 
-async def test_a_task_that_nobody_began_is_unknown(tmp_path: Path) -> None:
+async def test_unknown_task_is_refused(tmp_path: Path) -> None:
     """
     An unknown id is refused with a sentence that says where the pictures are.
     """
@@ -205,7 +205,9 @@ async def test_a_task_that_nobody_began_is_unknown(tmp_path: Path) -> None:
             assert refused.value.code == t.INVALID_PARAMS
 
 
-async def test_tasks_are_kept_for_an_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_tasks_expire_after_their_ttl(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     A task can be asked about for as long as was promised, and is forgotten after that.
     """
@@ -221,7 +223,7 @@ async def test_tasks_are_kept_for_an_hour(tmp_path: Path, monkeypatch: pytest.Mo
             await _ask(client.session, "get", first)
 
 
-async def test_a_task_belongs_to_who_called(tmp_path: Path) -> None:
+async def test_tasks_belong_to_their_principal(tmp_path: Path) -> None:
     """
     Over HTTP nobody finds a task of somebody else's, and a routing header must name the task.
     """
@@ -230,17 +232,17 @@ async def test_a_task_belongs_to_who_called(tmp_path: Path) -> None:
     settings = Settings(library=tmp_path, offline=True, http=True)
     server = build_authenticated_server(settings, access, TasksExtension(grace=0))
     app = build_asgi_app(server, access)
-    knows = {one.name: _KnowsTasks() for one in people}
+    knows = {item.name: _KnowsTasks() for item in people}
     async with server.session_manager.run():
-        for one in people:
+        for item in people:
             async with (
-                _client_of(app, one) as http,
+                _client_of(app, item) as http,
                 Client(
                     streamable_http_client("http://127.0.0.1:8765/mcp", http_client=http),
-                    extensions=[knows[one.name]],
+                    extensions=[knows[item.name]],
                 ) as client,
             ):
-                if one.name == "ann":
+                if item.name == "ann":
                     await client.call_tool("generate_image", {"prompt": "a kettle"})
                     await _expect_header_checked(client, knows["ann"].created[0])
                 else:
@@ -263,7 +265,7 @@ async def _expect_header_checked(client: Client, task_id: str) -> None:
     assert refused.value.code == t.HEADER_MISMATCH
 
 
-async def test_a_client_that_goes_away_leaves_no_call_behind(tmp_path: Path) -> None:
+async def test_abandoned_call_is_cancelled(tmp_path: Path) -> None:
     """
     A call that is given up within the grace is not carried on in secret.
     """
@@ -272,5 +274,5 @@ async def test_a_client_that_goes_away_leaves_no_call_behind(tmp_path: Path) -> 
         with anyio.move_on_after(0.2):
             await client.call_tool("generate_image", {"prompt": "a kettle"})
         await anyio.sleep(0.1)
-        assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("call ")]
+        assert not [item for item in asyncio.all_tasks() if item.get_name().startswith("call ")]
     assert knows.created == []

@@ -81,8 +81,8 @@ async def tool_with_logging(ctx: Ctx) -> str:
     Log while it runs; clients that did not ask for logs are sent none.
     """
     for words in ("execution started", "processing data", "execution completed"):
-        said, to = f"Tool {words}", ctx.request_id
-        await ctx.session.send_log_message("info", said, related_request_id=to)  # pyright: ignore[reportDeprecated] - the suite asks for it
+        sent, to = f"Tool {words}", ctx.request_id
+        await ctx.session.send_log_message("info", sent, related_request_id=to)  # pyright: ignore[reportDeprecated] - the suite asks for it
         await asyncio.sleep(_STEP)
     return "Tool with logging executed successfully"
 
