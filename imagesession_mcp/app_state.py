@@ -36,17 +36,12 @@ Ctx: TypeAlias = Context[Any, Any]
 def open_studio(settings: Settings, library: Path | None) -> imagesession.AsyncStudio:
     """
     Open a studio as the settings say.
-
-    Args:
-        settings: What the person decided.
-        library: The folder where its pictures are kept.
     """
     daily = settings.daily_budget
     make = imagesession.AsyncStudio.offline if settings.offline else imagesession.AsyncStudio
     return make(
         library,
         budget=None if daily is None else imagesession.Budget(per_day=daily),
-        patience=settings.patience,
         provider_state=settings.provider_state,
     )
 

@@ -55,10 +55,6 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> ParsedCom
     """
     Read the command line and the environment; the command line wins.
 
-    Args:
-        arguments: The command line, without the program.
-        environment: The environment variables.
-
     Raises:
         SystemExit: With status 2 and a message on stderr if a value is wrong; also after --help
             and --version.

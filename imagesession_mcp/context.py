@@ -321,11 +321,6 @@ async def wait_until_settled(
     """
     Recover what an earlier run of the server may have left of a task, which costs nothing.
 
-    Args:
-        studio: The caller's studio.
-        task_id: The task.
-        max_seconds: For how long to go on.
-
     Raises:
         ToolCallError: It is still pending.
     """

@@ -28,9 +28,6 @@ QUICK_START = [
 def render(tools: Sequence[Tool]) -> str:
     """
     Return the guide as Markdown.
-
-    Args:
-        tools: What the server offers.
     """
     text = resources.files("imagesession_mcp").joinpath("guide.md").read_text("utf-8")
     listed = "\n".join(f"- `{tool.name}`: {_first_sentence(tool)}" for tool in tools)

@@ -60,9 +60,6 @@ def _digest(token: str) -> bytes:
 def transport_security(http: HttpSettings) -> TransportSecuritySettings:
     """
     List the hosts and origins that requests may name; all others are refused.
-
-    Args:
-        http: Where the server is reached.
     """
     given = http.allow_hosts if http.is_everywhere else (_bracketed(http.host), *http.allow_hosts)
     names = (*_LOCAL_NAMES, *(name for name in given if name not in _LOCAL_NAMES))
@@ -85,11 +82,6 @@ def build_authenticated_server(
 ) -> MCPServer[AppState]:
     """
     Make a server that takes calls only from its principals, if it has any.
-
-    Args:
-        settings: How it runs.
-        http: Where it is reached.
-        tasks: Answers calls that take long with tasks; None for the usual extension.
     """
     extensions = [tasks or TasksExtension()]
     if not http.principals:
@@ -103,10 +95,6 @@ def build_authenticated_server(
 def build_asgi_app(server: MCPServer[AppState], http: HttpSettings) -> Starlette:
     """
     Make the web application: the server at /mcp, and /healthz for monitoring.
-
-    Args:
-        server: The server.
-        http: Where it is reached.
     """
     server.custom_route("/healthz", methods=["GET"], include_in_schema=False)(_healthy)
     return server.streamable_http_app(
@@ -122,38 +110,20 @@ async def _healthy(_: Request) -> JSONResponse:
     return JSONResponse({"status": "ok", "version": imagesession.__version__})
 
 
-def build_app(settings: Settings, http: HttpSettings) -> Starlette:
-    """
-    Make the web application of a server.
-
-    Args:
-        settings: How the server runs.
-        http: Where it is reached.
-    """
-    return build_asgi_app(build_authenticated_server(settings, http), http)
-
-
 async def serve(settings: Settings, http: HttpSettings) -> None:
     """
     Serve until a signal stops the process.
 
-    Args:
-        settings: How the server runs.
-        http: Where it is reached.
-
     Raises:
         SystemExit: The address cannot be listened on; a message was written to stderr.
     """
-    await run_uvicorn(build_app(settings, http), http)
+    server = build_authenticated_server(settings, http)
+    await run_uvicorn(build_asgi_app(server, http), http)
 
 
 async def run_uvicorn(app: Starlette, http: HttpSettings) -> None:
     """
     Serve an application with uvicorn, and say on stderr where.
-
-    Args:
-        app: The application.
-        http: Where it is reached.
 
     Raises:
         SystemExit: As for `serve`.

@@ -58,11 +58,6 @@ def read_allowed(real: Path, roots: tuple[Path, ...], argument: str) -> bytes:
     """
     Read a file whose path was resolved.
 
-    Args:
-        real: The path, as `resolve_allowed` found it.
-        roots: The folders beneath which it may be.
-        argument: The argument that says it.
-
     Raises:
         ToolCallError: It is no file that can be read, or too large, or was moved away since.
     """

@@ -193,7 +193,6 @@ class Settings:
     How the server runs.
 
     Attributes:
-        patience: Seconds for which a request that the provider turns away is retried.
         owns_process: Whether its process does nothing else.
     """
 
@@ -259,7 +258,6 @@ class Settings:
         parse=_switch,
         help="Serve over streamable HTTP, at /mcp, rather than over stdin and stdout.",
     )
-    patience: float = 60.0
     owns_process: bool = False
 
 

@@ -259,9 +259,6 @@ def _stopped_by_signals(transport: StdioTransport) -> Generator[None, None, None
 async def serve(settings: Settings) -> None:
     """
     Serve until the client closes stdin, or a signal stops the process.
-
-    Args:
-        settings: How the server runs.
     """
     server = build_server(settings, extensions=[TasksExtension()])
     if sys.platform == "win32":  # where pipes cannot be polled, and signals end the process

@@ -184,7 +184,11 @@ class TaskRegistry:
         Returns:
             The task that runs.
         """
-        running = self.find_repeated(task)
+        try:
+            running = self.find_repeated(task)
+        except ToolCallError:
+            generation.close()
+            raise
         if running is not None:
             generation.close()
             return running

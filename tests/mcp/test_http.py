@@ -22,7 +22,13 @@ from starlette.testclient import TestClient
 
 import imagesession
 from imagesession.testing import OfflineProvider, serve, tiny_image
-from imagesession_mcp.http import GRACE, BearerTokens, build_app, transport_security
+from imagesession_mcp.http import (
+    GRACE,
+    BearerTokens,
+    build_asgi_app,
+    build_authenticated_server,
+    transport_security,
+)
 from imagesession_mcp.settings import HttpSettings, Principal, Settings
 from imagesession_mcp.tasks import STOP_TIMEOUT
 from tests.mcp.processes import OURS, Running, connected, listening
@@ -290,7 +296,8 @@ def test_allowed_host_and_origin_are_accepted(tmp_path: Path) -> None:
     http = HttpSettings(
         allow_hosts=("images.example.com",), allow_origins=("https://app.example.com",)
     )
-    app = build_app(Settings(library=tmp_path, offline=True, http=True), http)
+    settings = Settings(library=tmp_path, offline=True, http=True)
+    app = build_asgi_app(build_authenticated_server(settings, http), http)
     with TestClient(app, base_url="http://images.example.com") as client:
         hello: dict[str, Any] = {"url": "/mcp", "json": _HELLO}
         allowed = {**_ACCEPT, "Origin": "https://app.example.com"}
