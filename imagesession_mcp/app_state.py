@@ -140,13 +140,6 @@ app_state: ContextVar[AppState] = ContextVar("app_state")
 """The state of the server that carries out the present request."""
 
 
-def current_studio() -> imagesession.AsyncStudio:
-    """
-    Return the studio of the principal that sent the present request.
-    """
-    return app_state.get().studio(current_principal())
-
-
 def current_principal() -> str:
     """
     Return the principal that sent the present request.

@@ -32,12 +32,12 @@ InputImage: TypeAlias = "imagesession.AsyncSavedImage | bytes"
 """An image that a call names: one of the library, or a file's content."""
 
 MAIN = "main"
+IMAGE_URI = re.compile(r"imagesession://images/([^/]+)")
 HEARTBEAT = 5.0
 """Seconds between two reports of progress."""
 RECONCILE_TIMEOUT = 20.0
 """Seconds for which a repeated call waits for what an earlier run of the server left pending."""
 STILL_PENDING = "still_pending"
-_URI = re.compile(r"imagesession://images/([^/]+)")
 _MAX_BATCH = 10
 _RECOVERY_PAUSE = 0.2
 
@@ -97,7 +97,7 @@ class CallContext:
         Raises:
             ToolCallError: There is none; the error names some that there are.
         """
-        uri = _URI.fullmatch(image_id)
+        uri = IMAGE_URI.fullmatch(image_id)
         try:
             return await self.studio.image(uri[1] if uri else image_id)
         except NotFoundError as error:
@@ -155,7 +155,7 @@ class CallContext:
         """
         Return the image of the library that is named, or the real path of the file.
         """
-        if _URI.fullmatch(named) or not re.search(r"[/\\.:~]", named):
+        if IMAGE_URI.fullmatch(named) or not re.search(r"[/\\.:~]", named):
             return await self.image(named)
         real = await asyncio.to_thread(safe_files.resolve_allowed, named, self._roots(), argument)
         return await self._saved_at(real) or real

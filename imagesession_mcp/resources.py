@@ -5,7 +5,6 @@ Pictures, sessions and the guide as resources, and the completion of ids.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,20 +19,17 @@ from mcp.types import (
 
 import imagesession
 from imagesession_mcp import guide, results, schemas
-from imagesession_mcp.app_state import current_studio
-from imagesession_mcp.context import CallContext
+from imagesession_mcp.context import IMAGE_URI, CallContext
 
 _MAX_SESSIONS = 50
 _MAX_COMPLETIONS = 100
-_IMAGE = re.compile(r"imagesession://images/([^/]+)")
 
 
 async def mime_type_of(uri: str) -> str | None:
     """
     Return the media type of a picture that is read as a resource; None for all else.
     """
-    found = _IMAGE.fullmatch(uri)
-    return None if found is None else (await _image(found[1])).mime_type
+    return (await _image(uri)).mime_type if IMAGE_URI.fullmatch(uri) else None
 
 
 async def image_bytes(image_id: str) -> bytes | str:
@@ -58,7 +54,7 @@ async def sessions() -> str:
     """
     The latest sessions.
     """
-    latest = (await current_studio().sessions())[:_MAX_SESSIONS]
+    latest = (await CallContext.from_request().studio.sessions())[:_MAX_SESSIONS]
     rows = [schemas.session_row(await session.status()) for session in latest]
     return results.dumps_compact([row.model_dump(mode="json") for row in rows])
 
@@ -83,10 +79,10 @@ async def complete(
     del ref, context
     match argument.name:
         case "image_id":
-            images = await current_studio().images(limit=_MAX_COMPLETIONS)
+            images = await CallContext.from_request().studio.images(limit=_MAX_COMPLETIONS)
             return _completion((image.id for image in images), argument.value)
         case "session_id":
-            listed = await current_studio().sessions()
+            listed = await CallContext.from_request().studio.sessions()
             return _completion((session.id for session in listed), argument.value)
         case _:
             return None

@@ -36,7 +36,7 @@ def resolve_allowed(named: str, roots: tuple[Path, ...], argument: str) -> Path:
         The path without links, beneath one of the roots.
 
     Raises:
-        ToolCallError: It leads elsewhere, or nowhere; which of the two is not told.
+        ToolCallError: It leads elsewhere, or nowhere; the error does not say which.
     """
     path = Path(named)
     if "://" in named or not path.is_absolute():
