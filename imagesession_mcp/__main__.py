@@ -14,41 +14,41 @@ from contextlib import suppress
 
 import attrs
 
-from imagesession_mcp import commandline
-from imagesession_mcp.commandline import Command
+from imagesession_mcp import cli
+from imagesession_mcp.cli import ParsedCommand
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """
-    Run the server until its client goes away or it is told to stop.
+    Run the server until its client leaves or a signal stops it.
 
     Args:
         arguments: The command line, without the program; None for that of this process.
 
     Raises:
-        SystemExit: It cannot start: a sentence was written to stderr, and the status is 2 for a
-            value that cannot be, else 1.
+        SystemExit: It cannot start; a message was written to stderr. The status is 2 for a wrong
+            value, else 1.
     """
-    command = commandline.read(sys.argv[1:] if arguments is None else arguments, os.environ)
+    command = cli.parse(sys.argv[1:] if arguments is None else arguments, os.environ)
     if importlib.util.find_spec("mcp") is None:
         sys.exit("imagesession-mcp: install it with its server: pip install 'imagesession[mcp]'")
-    # Told on stderr by the handler that the SDK sets up; stdout is the client's.
+    # The SDK's handler writes it to stderr; stdout is the client's.
     logging.getLogger("imagesession_mcp").setLevel(logging.INFO)
     with suppress(KeyboardInterrupt):
         asyncio.run(_serve(command))
 
 
-async def _serve(command: Command) -> None:
-    settings = attrs.evolve(command.settings, alone=True)
+async def _serve(command: ParsedCommand) -> None:
+    settings = attrs.evolve(command.settings, owns_process=True)
     # Either takes half a second to load, which --help need not.
-    if command.doors is None:
+    if command.http is None:
         from imagesession_mcp import stdio  # noqa: PLC0415
 
         await stdio.serve(settings)
     else:
         from imagesession_mcp import http  # noqa: PLC0415
 
-        await http.serve(settings, command.doors)
+        await http.serve(settings, command.http)
 
 
 if __name__ == "__main__":

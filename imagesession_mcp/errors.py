@@ -1,5 +1,5 @@
 """
-What went wrong, as agents are told: a sentence that helps, and a code that stays the same.
+Errors as agents get them: a message that helps, and a code that stays the same.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Codes: TypeAlias = tuple[str, str]
 log = logging.getLogger("imagesession_mcp")
 
 _INVALID: Codes = ("invalid_parameters", "invalid_parameters")
-# The first that fits; so a class stands above those that it derives from.
+# The first match counts, so a class comes before its bases.
 _CODES: tuple[tuple[type[errors.ImageSessionError], Codes], ...] = (
     (errors.OptionError, _INVALID),
     (errors.PromptError, _INVALID),
@@ -84,8 +84,8 @@ _ADVICE: Mapping[type[errors.ImageSessionError], str] = {
     "estimate_cost tells what a call could cost.",
     errors.OutcomeUnknownError: "get_generation looks it up again, which costs nothing.",
 }
-# What callers can use beside the sentence. Pictures that could not be kept are bytes, and stay out.
-_FACTS = (
+# What agents can use beside the message. Not `unsaved`: pictures that were not saved are bytes.
+_DETAILS = (
     "option",
     "nearest",
     "replacement",
@@ -101,19 +101,19 @@ _FACTS = (
     "needed",
     "kept",
 )
-_LONGEST = 1500
+_MAX_TEXT = 1500
 _MASK = re.compile(r"\bmask\b", re.IGNORECASE)
 
 
 @attrs.define(eq=False)
-class RefusedCallError(Exception):
+class ToolCallError(Exception):
     """
-    A call that this server does not carry out, whatever the library would say.
+    A call that this server refuses by itself.
 
     Attributes:
-        code: What it is, in a word.
+        code: One of `CODES`.
         message: What happened and what to do next.
-        facts: What callers can use beside the sentence.
+        facts: What agents can use beside the message.
     """
 
     code: str
@@ -124,23 +124,23 @@ class RefusedCallError(Exception):
         return self.message
 
 
-def describe(error: Exception) -> dict[str, Any]:
+def to_payload(error: Exception) -> dict[str, Any]:
     """
-    Return what callers are told of an error; of an unexpected one nothing but where to look.
+    Return what an agent gets for an error; for an unexpected one only where the log has it.
     """
-    if isinstance(error, RefusedCallError):
-        return _told((error.code, error.code), error.message, error.facts)
+    if isinstance(error, ToolCallError):
+        return _payload((error.code, error.code), error.message, error.facts)
     if isinstance(error, errors.ImageSessionError):
         codes = _codes(error)
-        facts = dict(_facts(error))
+        facts = dict(_details(error))
         if isinstance(error, (errors.TryLaterError, errors.ProviderError)):
             facts["retryable"] = isinstance(error, errors.TryLaterError)
-        return _told(codes, _sentence(error), facts)
+        return _payload(codes, _message(error), facts)
     if isinstance(error, ValidationError):
-        return _told(_INVALID, arguments_sentence(error), {})
+        return _payload(_INVALID, validation_message(error), {})
     reference = secrets.token_hex(4)
     log.error("Unexpected error %s", reference, exc_info=error)
-    return _told(
+    return _payload(
         ("internal_error", "unknown_error"),
         f"Something unexpected went wrong in this server; its log has it under {reference}. "
         "Whether something was billed can be seen with get_server_stats.",
@@ -148,27 +148,27 @@ def describe(error: Exception) -> dict[str, Any]:
     )
 
 
-def refuse(error: Exception) -> CallToolResult:
+def error_result(error: Exception) -> CallToolResult:
     """
     Return the result of a call that went wrong.
     """
-    told = describe(error)
-    text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+    payload = to_payload(error)
+    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
     return CallToolResult(
-        content=[TextContent(type="text", text=text)], structured_content=told, is_error=True
+        content=[TextContent(type="text", text=text)], structured_content=payload, is_error=True
     )
 
 
-def arguments_sentence(error: ValidationError) -> str:
+def validation_message(error: ValidationError) -> str:
     """
-    Say which arguments are not of their form, and never what they were.
+    Say which arguments are invalid, without their values.
     """
     problems = error.errors(include_url=False, include_input=False, include_context=False)
-    told = {
-        f"{'.'.join(str(part) for part in one['loc'][:1]) or 'the arguments'}: {_problem(one)}"
-        for one in problems
+    messages = {
+        f"{problem['loc'][0] if problem['loc'] else 'the arguments'}: {_problem(problem)}"
+        for problem in problems
     }
-    return f"The call has to change: {'; '.join(sorted(told))}."
+    return f"The call has to change: {'; '.join(sorted(messages))}."
 
 
 def _problem(problem: Mapping[str, Any]) -> str:
@@ -178,11 +178,11 @@ def _problem(problem: Mapping[str, Any]) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _told(codes: Codes, sentence: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _payload(codes: Codes, message: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     code, kind = codes
     return {
         "success": False,
-        "error": sentence[:_LONGEST],
+        "error": message[:_MAX_TEXT],
         "error_type": kind,
         "code": code,
         **facts,
@@ -195,18 +195,18 @@ def _codes(error: errors.ImageSessionError) -> Codes:
     return next(codes for kind, codes in _CODES if isinstance(error, kind))
 
 
-def _sentence(error: errors.ImageSessionError) -> str:
+def _message(error: errors.ImageSessionError) -> str:
     if isinstance(error, errors.AccessError) and "no API key" in error.message:
         return _NO_KEY
     advice = next((words for kind, words in _ADVICE.items() if isinstance(error, kind)), "")
     return f"{error.message} {advice}".strip()
 
 
-def _facts(error: errors.ImageSessionError) -> Iterator[tuple[str, Any]]:
-    for name in _FACTS:
+def _details(error: errors.ImageSessionError) -> Iterator[tuple[str, Any]]:
+    for name in _DETAILS:
         value = getattr(error, name, None)
         if value in {None, "", ()} or value == float("inf"):
             continue
-        yield name, value[:_LONGEST] if isinstance(value, str) else value
+        yield name, value[:_MAX_TEXT] if isinstance(value, str) else value
     if isinstance(error, errors.NotFoundError):
         yield "known", list(error.known)

@@ -11,7 +11,7 @@ from mcp.types import Tool
 
 from imagesession_mcp.errors import CODES
 
-DATED = "2026-11-24"
+LAST_UPDATED = "2026-11-24"
 FEATURES = [
     "sessions that remember, branch, undo and outlive the server",
     "pictures that were paid for are kept, whatever becomes of the call",
@@ -25,20 +25,17 @@ QUICK_START = [
 ]
 
 
-def write(tools: Sequence[Tool]) -> str:
+def render(tools: Sequence[Tool]) -> str:
     """
-    Write the guide.
-
-    Args:
-        tools: What the server offers.
+    Return the guide as Markdown.
     """
     text = resources.files("imagesession_mcp").joinpath("guide.md").read_text("utf-8")
-    listed = "\n".join(f"- `{tool.name}`: {_first_of(tool)}" for tool in tools)
+    listed = "\n".join(f"- `{tool.name}`: {_first_sentence(tool)}" for tool in tools)
     codes = "\n".join(f"- `{code}`: {meaning}" for code, meaning in CODES.items())
     return text.replace("{tools}", listed).replace("{errors}", codes)
 
 
-def _first_of(tool: Tool) -> str:
+def _first_sentence(tool: Tool) -> str:
     """
     Return the first sentence of a tool's description.
     """

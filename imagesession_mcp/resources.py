@@ -1,11 +1,10 @@
 """
-Pictures, sessions and the guide as resources, and the ids that complete themselves.
+Pictures, sessions and the guide as resources, and the completion of ids.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,22 +17,19 @@ from mcp.types import (
     ResourceTemplateReference,
 )
 
-from imagesession import AsyncSavedImage
-from imagesession_mcp import guide, results, views
-from imagesession_mcp.calls import Call
-from imagesession_mcp.state import current_studio
+import imagesession
+from imagesession_mcp import guide, results, schemas
+from imagesession_mcp.context import IMAGE_URI, CallContext
 
-_SESSIONS = 50
-_HINTS = 100
-_IMAGE = re.compile(r"imagesession://images/([^/]+)")
+_MAX_SESSIONS = 50
+_MAX_COMPLETIONS = 100
 
 
 async def mime_type_of(uri: str) -> str | None:
     """
     Return the media type of a picture that is read as a resource; None for all else.
     """
-    found = _IMAGE.fullmatch(uri)
-    return None if found is None else results.mime_type_of(await _image(found[1]))
+    return results.mime_type_of(await _image(uri)) if IMAGE_URI.fullmatch(uri) else None
 
 
 async def image_bytes(image_id: str) -> bytes:
@@ -51,25 +47,25 @@ async def image_metadata(image_id: str) -> str:
     All that is recorded of a picture.
     """
     image = await _image(image_id)
-    return results.compact(await asyncio.to_thread(lambda: image.metadata))
+    return results.dumps_compact(await asyncio.to_thread(lambda: image.metadata))
 
 
 async def sessions() -> str:
     """
     The latest sessions.
     """
-    latest = (await current_studio().sessions.list())[:_SESSIONS]
-    rows = [views.session_row(await one.status()) for one in latest]
-    return results.compact([row.model_dump(mode="json") for row in rows])
+    latest = (await CallContext.from_request().studio.sessions.list())[:_MAX_SESSIONS]
+    rows = [schemas.session_row(await session.status()) for session in latest]
+    return results.dumps_compact([row.model_dump(mode="json") for row in rows])
 
 
 async def session(session_id: str) -> str:
     """
     Where a session stands, and how it grew, turn by turn.
     """
-    found = await Call.now().session(session_id)
-    status = views.status_view(await found.status()).model_dump(mode="json")
-    return results.compact({**status, **views.tree_view(await found.tree())})
+    found = await CallContext.from_request().session(session_id)
+    status = schemas.status_output(await found.status()).model_dump(mode="json")
+    return results.dumps_compact({**status, **schemas.tree_payload(await found.tree())})
 
 
 async def complete(
@@ -83,22 +79,23 @@ async def complete(
     del ref, context
     match argument.name:
         case "image_id":
-            images = await current_studio().images.list(limit=_HINTS)
-            return _fitting((one.id for one in images), argument.value)
+            images = await CallContext.from_request().studio.images.list(limit=_MAX_COMPLETIONS)
+            return _completion((image.id for image in images), argument.value)
         case "session_id":
-            found = await current_studio().sessions.list()
-            return _fitting((one.id for one in found), argument.value)
+            listed = await CallContext.from_request().studio.sessions.list()
+            return _completion((session.id for session in listed), argument.value)
         case _:
             return None
 
 
-async def _image(image_id: str) -> AsyncSavedImage:
-    return await Call.now().image(image_id)
+async def _image(image_id: str) -> imagesession.AsyncSavedImage:
+    return await CallContext.from_request().image(image_id)
 
 
-def _fitting(ids: Iterable[str], beginning: str) -> Completion:
-    fitting = [one for one in ids if one.startswith(beginning.upper())]
-    return Completion(values=fitting[:_HINTS], total=len(fitting), has_more=len(fitting) > _HINTS)
+def _completion(ids: Iterable[str], prefix: str) -> Completion:
+    matching = [known for known in ids if known.startswith(prefix.upper())]
+    values = matching[:_MAX_COMPLETIONS]
+    return Completion(values=values, total=len(matching), has_more=len(matching) > _MAX_COMPLETIONS)
 
 
 def add_resources(server: MCPServer[Any]) -> None:
@@ -107,7 +104,7 @@ def add_resources(server: MCPServer[Any]) -> None:
     """
 
     async def read_guide() -> str:
-        return guide.write(await server.list_tools())
+        return guide.render(await server.list_tools())
 
     table = (
         ("guide", read_guide, "The guide to these tools", "text/markdown"),

@@ -1,8 +1,8 @@
 """
-How pictures are told: a short text with paths, ids and costs, a preview, and a link.
+Results of tools that return pictures: a short text with paths, ids and costs, a preview, a link.
 
-The text is JSON with the keys that `openai-image-mcp` returned, and a few more. No result holds a
-picture in full, and no text holds one at all.
+The text is JSON with the keys that `openai-image-mcp` returned, and a few more. No result contains
+a picture in full, and no text contains image data.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ from mcp.types import (
     TextContent,
 )
 
-from imagesession import AsyncSavedImage
+import imagesession
 from imagesession.errors import ImageSessionError, PictureError
-from imagesession_mcp.errors import describe
-from imagesession_mcp.works import Drawn
+from imagesession_mcp.errors import to_payload
+from imagesession_mcp.tasks import Generated
 
-Facts: TypeAlias = dict[str, Any]
-_WORDS = 240
-_FINDINGS = 8
+Payload: TypeAlias = dict[str, Any]
+_MAX_TEXT = 240
+_MAX_FINDINGS = 8
 _BOTH = Annotations(audience=["user", "assistant"], priority=0.9)
-# Some clients load whatever is linked for the assistant into its context.
+# Some clients load what is linked for the assistant into its context.
 _USER = Annotations(audience=["user"], priority=0.5)
-_SIDE = 512
-# A single link beside a batch would be misleading, and ten would be long.
-_LINKS = 4
-# More at a time would only hinder each other.
-_SHRINKING = ThreadPoolExecutor(2, "previews")
+_PREVIEW_SIDE = 512
+# One link beside a batch would mislead, and ten would be long.
+_MAX_LINKS = 4
+# More at once would only slow each other down.
+_THREADS = ThreadPoolExecutor(2, "previews")
 _PRODUCT = ("product_description", "background_type", "angle", "lighting")
 _ASSET = ("asset_type", "theme", "style_preset", "size_preset")
 
 
 def uri_of(image_id: str) -> str:
     """
-    Return where a picture's bytes are found as a resource.
+    Return the URI of a picture's resource.
     """
     return f"imagesession://images/{image_id}"
 
 
-async def show(
-    drawn: Drawn,
+async def build_result(
+    generated: Generated,
     *,
     generation_id: str,
     preview_bytes: int,
@@ -61,31 +61,31 @@ async def show(
     extra: Mapping[str, Any] | None = None,
 ) -> CallToolResult:
     """
-    Return the result of a call that drew.
+    Return the result of a call that generated.
 
     Args:
-        drawn: What came.
-        generation_id: What the drawing is called.
+        generated: The pictures, with an error in the place of each that failed.
+        generation_id: The task's id.
         preview_bytes: The most that all previews may weigh together; 0 for none.
-        batch: Whether several were asked for.
-        extra: What is told beside what the pictures know of themselves.
+        batch: Whether several pictures were asked for.
+        extra: What the result says beside what the pictures know of themselves.
     """
-    images = [one for one in drawn if isinstance(one, AsyncSavedImage)]
-    told = _batch(drawn) if batch else tell(images[0])
-    told |= {"generation_id": generation_id, **(extra or {})}
-    blocks: list[ContentBlock] = [TextContent(type="text", text=compact(told))]
+    images = [image for image in generated if not isinstance(image, ImageSessionError)]
+    payload = _batch_payload(generated) if batch else image_payload(images[0])
+    payload |= {"generation_id": generation_id, **(extra or {})}
+    content: list[ContentBlock] = [TextContent(type="text", text=dumps_compact(payload))]
     share = preview_bytes // max(1, len(images))
     for image in images:
-        blocks += await previews(image, share)
-    blocks += [link(image) for image in images[:_LINKS]]
-    return CallToolResult(content=blocks, is_error=not images)
+        content += await preview(image, share)
+    content += [link(image) for image in images[:_MAX_LINKS]]
+    return CallToolResult(content=content, is_error=not images)
 
 
-def hand_over(generation_id: str, stage: str) -> CallToolResult:
+def pending_result(generation_id: str, stage: str) -> CallToolResult:
     """
     Return the result of a call that waited long enough: how to come back for the picture.
     """
-    told = {
+    payload = {
         "success": True,
         "status": "running",
         "generation_id": generation_id,
@@ -94,32 +94,32 @@ def hand_over(generation_id: str, stage: str) -> CallToolResult:
         f"with generation_id {generation_id!r} for it; do not ask for it anew, which would be paid "
         "for again. cancel_generation stops it.",
     }
-    return CallToolResult(content=[TextContent(type="text", text=compact(told))])
+    return CallToolResult(content=[TextContent(type="text", text=dumps_compact(payload))])
 
 
-async def previews(
-    image: AsyncSavedImage, most_bytes: int, side: int = _SIDE
+async def preview(
+    image: imagesession.AsyncSavedImage, max_bytes: int, max_side: int = _PREVIEW_SIDE
 ) -> list[ContentBlock]:
     """
-    Return a picture made small, or nothing where it cannot be drawn or there is no room.
+    Return a small copy of a picture; nothing if it cannot be drawn, or no bytes are allowed.
     """
-    if most_bytes <= 0:
+    if max_bytes <= 0:
         return []
     try:
         small = await asyncio.get_running_loop().run_in_executor(
-            _SHRINKING, functools.partial(image.preview, max_side=side, max_bytes=most_bytes)
+            _THREADS, functools.partial(image.preview, max_side=max_side, max_bytes=max_bytes)
         )
     except PictureError:
-        return []  # its file was moved away; its facts are still told
+        return []  # its file was moved away; the rest of the result is not lost
     if small is None:
         return []
     data = base64.b64encode(small.data).decode("ascii")
     return [ImageContent(type="image", data=data, mime_type=small.mime_type, annotations=_BOTH)]
 
 
-def link(image: AsyncSavedImage) -> ResourceLink:
+def link(image: imagesession.AsyncSavedImage) -> ResourceLink:
     """
-    Return where the whole picture is.
+    Return a link to the whole picture.
     """
     return ResourceLink(
         type="resource_link",
@@ -131,25 +131,25 @@ def link(image: AsyncSavedImage) -> ResourceLink:
     )
 
 
-def mime_type_of(image: AsyncSavedImage) -> str:
+def mime_type_of(image: imagesession.AsyncSavedImage) -> str:
     """
     Return the media type of a picture's resource: an SVG is read as what it draws.
     """
     return "image/png" if image.format == "svg" else image.mime_type
 
 
-def tell(image: AsyncSavedImage) -> Facts:
+def image_payload(image: imagesession.AsyncSavedImage) -> Payload:
     """
-    Tell of a picture what callers of `openai-image-mcp` knew of one, and a few facts more.
+    Return what `openai-image-mcp` returned for a picture, and a few facts more.
     """
-    turn, width_height = image.turn, "x".join(map(str, image.size))
-    told: Facts = {
+    turn = image.turn
+    payload: Payload = {
         "success": True,
         "image_path": str(image.path),
         "image_id": image.id,
         "uri": uri_of(image.id),
         "image_generation_id": image.record.call_id,
-        "size": width_height,
+        "size": "x".join(map(str, image.size)),
         "format": image.format,
         "bytes": image.record.bytes,
         "cost_usd": None if image.cost is None else image.cost.total,
@@ -163,95 +163,93 @@ def tell(image: AsyncSavedImage) -> Facts:
             },
             "created_at": turn.started.isoformat(timespec="seconds"),
         },
-        "session_context": _context(image),
-        **_of_kind(image),
+        "session_context": _session_context(image),
+        **_kind_payload(image),
     }
     if turn.text:
-        told["model_said"] = short(turn.text)
+        payload["model_said"] = short(turn.text)
     if image.session_id is None:
-        told |= {"single_shot": True, "temporary_session_id": None}
-    return told
+        payload |= {"single_shot": True, "temporary_session_id": None}
+    return payload
 
 
-def _context(image: AsyncSavedImage) -> Facts | None:
+def _session_context(image: imagesession.AsyncSavedImage) -> Payload | None:
     turn = image.turn
     if turn.session is None:
         return None
     return {"branch": turn.branch, "turn": turn.depth, "context": turn.context}
 
 
-def _of_kind(image: AsyncSavedImage) -> Facts:
+def _kind_payload(image: imagesession.AsyncSavedImage) -> Payload:
     """
-    Tell what a verb with a purpose was told.
+    Return what only pictures of this kind have: the parameters of a preset, the findings.
     """
-    known = image.turn.parameters
+    parameters = image.turn.parameters
     match image.kind:
         case "product":
-            description = short(known.get("description", ""))
-            return {"product_description": description, **_picked(known, _PRODUCT[1:])}
+            description = short(parameters.get("description", ""))
+            return {"product_description": description, **_picked(parameters, _PRODUCT[1:])}
         case "ui_asset":
-            picked = _picked(known, _ASSET)
-            summary = f"{known.get('theme')} {known.get('asset_type')}"
-            return {**picked, "ui_asset_summary": f"{summary}: {short(image.turn.label)}"}
-        case "improvement":
+            summary = f"{parameters.get('theme')} {parameters.get('asset_type')}"
             return {
-                "improvement_goals": short(known.get("improvement_goals", "")),
-                "preserved_elements": short(known.get("preserve_elements", "")),
-                "analysis_summary": short(known.get("summary", "")),
-                "findings": [_finding(one) for one in known.get("findings", ())[:_FINDINGS]],
+                **_picked(parameters, _ASSET),
+                "ui_asset_summary": f"{summary}: {short(image.turn.label)}",
+            }
+        case "improvement":
+            findings = parameters.get("findings", ())[:_MAX_FINDINGS]
+            return {
+                "improvement_goals": short(parameters.get("improvement_goals", "")),
+                "preserved_elements": short(parameters.get("preserve_elements", "")),
+                "analysis_summary": short(parameters.get("summary", "")),
+                "findings": [
+                    {name: short(str(value), 100) for name, value in finding.items()}
+                    for finding in findings
+                ],
             }
         case _:
             return {}
 
 
-def _picked(known: Mapping[str, Any], names: Sequence[str]) -> Facts:
-    return {name: known[name] for name in names if name in known}
+def _picked(parameters: Mapping[str, Any], names: Sequence[str]) -> Payload:
+    return {name: parameters[name] for name in names if name in parameters}
 
 
-def _finding(facts: Mapping[str, Any]) -> Facts:
-    return {name: short(str(value), 100) for name, value in facts.items()}
-
-
-def _batch(drawn: Drawn) -> Facts:
+def _batch_payload(generated: Generated) -> Payload:
     """
-    Tell of a batch: each picture, or its error in its place.
+    Return the payload of a batch: that of each picture, or its error in its place.
     """
-    results = [_item(one) for one in drawn]
-    made = sum(one["success"] for one in results)
-    nothing: Facts = {}
-    first = next((one for one in results if one["success"]), nothing)
-    # Nothing made is the first error, with all of them listed.
-    failed = nothing if made else results[0]
+    items = [
+        to_payload(image) if isinstance(image, ImageSessionError) else image_payload(image)
+        for image in generated
+    ]
+    made = [item for item in items if item["success"]]
     return {
-        **failed,
-        "success": made == len(results),
-        **_picked(first, _PRODUCT),
-        "batch_count": len(results),
-        "results": [_without(one, _PRODUCT) for one in results],
-        "summary": f"{made} of {len(results)} pictures were made.",
+        # If nothing was made, the batch has the first error, with all of them in `results`.
+        **({} if made else items[0]),
+        "success": len(made) == len(items),
+        **(_picked(made[0], _PRODUCT) if made else {}),
+        "batch_count": len(items),
+        "results": [_without(item, _PRODUCT) for item in items],
+        "summary": f"{len(made)} of {len(items)} pictures were made.",
     }
 
 
-def _item(one: AsyncSavedImage | ImageSessionError) -> Facts:
-    return describe(one) if isinstance(one, ImageSessionError) else tell(one)
+def _without(payload: Payload, names: Sequence[str]) -> Payload:
+    return {name: value for name, value in payload.items() if name not in names}
 
 
-def _without(told: Facts, names: Sequence[str]) -> Facts:
-    return {name: value for name, value in told.items() if name not in names}
-
-
-def short(text: str, most: int = _WORDS) -> str:
+def short(text: str, length: int = _MAX_TEXT) -> str:
     """
     Return a text, or its beginning.
     """
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def compact(told: object) -> str:
+def dumps_compact(payload: object) -> str:
     """
     Write JSON in one line.
     """
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":"), default=_plain)
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), default=_plain)
 
 
 def _plain(value: object) -> str:

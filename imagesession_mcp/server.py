@@ -1,41 +1,39 @@
 """
-The server: imagesession's verbs as MCP tools.
+The server: the methods of imagesession as MCP tools, with resources and prompts.
 
-It says hello before it has loaded what it offers, which takes as long again: clients wait for the
-one, and seldom for the other.
+No module here imports the library's classes by name. imagesession loads a name when it is first
+used, and a client waits for the server to start until it has answered `initialize`.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable
-from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
 
-import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.stdio import stdio_server
-from mcp.types import (
-    CallToolResult,
-    Completion,
-    CompletionArgument,
-    CompletionContext,
-    InputRequiredResult,
-    PromptReference,
-    ResourceTemplateReference,
-    Tool,
+from mcp.server.mcpserver.exceptions import (
+    ResourceError,
+    ResourceNotFoundError,
+    ToolError,
+    UnexpectedResourceError,
+    UnexpectedToolError,
 )
-from pydantic import AnyUrl
+from mcp.shared.message import SessionMessage
+from mcp.types import CallToolResult, InputRequiredResult
+from pydantic import AnyUrl, ValidationError
 
 import imagesession
-from imagesession_mcp.lifespan import Lifespan, living
+from imagesession.errors import ImageSessionError, NotFoundError
+from imagesession_mcp.app_state import AppState, OpenStudio, app_state, open_studio
+from imagesession_mcp.errors import ToolCallError, error_result, to_payload
+from imagesession_mcp.prompts import add_prompts
+from imagesession_mcp.resources import add_resources, complete, mime_type_of
 from imagesession_mcp.settings import Settings
-
-if TYPE_CHECKING:
-    from imagesession_mcp.features import Features
-    from imagesession_mcp.state import OpenStudio
+from imagesession_mcp.tools import TOOLS, check_arguments, unknown_tool
 
 INSTRUCTIONS = (
     "Makes, edits and refines pictures with OpenAI's models, in sessions that remember. For more "
@@ -44,132 +42,123 @@ INSTRUCTIONS = (
     '"status":"running", call get_generation for the picture instead of asking for it anew. '
     "get_usage_guide tells more."
 )
-# What a server answers that has nothing loaded.
-_GREETINGS = frozenset({"initialize", "server/discover", "ping"})
-_LOADING = threading.Lock()
 
 
-class Server(MCPServer[Lifespan]):
+class Server(MCPServer[AppState]):
     """
-    An `MCPServer` that loads what it offers when that is asked for, or while nothing is.
-
-    Attributes:
-        answering: How many requests are being answered.
+    An `MCPServer` whose errors help: each has a message, a code, and what could be meant instead.
     """
-
-    answering = 0
-    _features: Features | None = None
-
-    @property
-    def is_loaded(self) -> bool:
-        """
-        Whether it has loaded what it offers.
-        """
-        return self._features is not None
-
-    async def run_stdio_async(
-        self, stdin: anyio.AsyncFile[str] | None = None, stdout: anyio.AsyncFile[str] | None = None
-    ) -> None:
-        """
-        Serve one client until it has nothing more to say.
-
-        Args:
-            stdin: Gives its messages, line by line; None for the process's own stream.
-            stdout: Takes ours.
-        """
-        async with stdio_server(stdin, stdout) as (heard, said):
-            server = self._lowlevel_server
-            await server.run(heard, said, server.create_initialization_options())
-
-    async def answer(
-        self, ctx: ServerRequestContext[Lifespan, Any], call_next: CallNext
-    ) -> HandlerResult:
-        """
-        Answer a request; all but greetings wait until everything is loaded.
-        """
-        if ctx.request_id is None:
-            return await call_next(ctx)
-        self.answering += 1
-        try:
-            if ctx.method not in _GREETINGS:
-                await ctx.lifespan_context.ready()
-            return await call_next(ctx)
-        finally:
-            self.answering -= 1
-
-    def load(self) -> Features:
-        """
-        Return what it offers, loaded the first time; threads may call it at once.
-        """
-        with _LOADING:
-            if self._features is None:
-                from imagesession_mcp.features import add_features  # noqa: PLC0415 - see above
-
-                self._features = add_features(self)
-            return self._features
 
     async def call_tool(
-        self, name: str, arguments: dict[str, Any], context: Context[Lifespan, Any] | None = None
+        self, name: str, arguments: dict[str, Any], context: Context[AppState, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """
-        Call a tool by its name. Whatever it raises is told in its result.
+        Call a tool by its name; whatever it raises becomes an error result.
         """
-        return await self.load().call_tool(super().call_tool, name, arguments, context)
-
-    async def list_tools(self) -> list[Tool]:
-        """
-        List the tools, their schemas as short as they can be.
-        """
-        return await self.load().list_tools(super().list_tools)
+        try:
+            if self._tool_manager.get_tool(name) is None:
+                return error_result(unknown_tool(name))
+            check_arguments(name, arguments)
+            return await super().call_tool(name, arguments, context)
+        except ToolCallError as error:
+            return error_result(error)
+        except UnexpectedToolError as error:
+            return error_result(_cause(error))
+        except ToolError as error:
+            if isinstance(error.__cause__, ValidationError):
+                return error_result(error.__cause__)
+            raise
 
     async def read_resource(
-        self, uri: AnyUrl | str, context: Context[Lifespan, Any] | None = None
+        self, uri: AnyUrl | str, context: Context[AppState, Any] | None = None
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
         """
-        Read a resource by its URI, as what it is.
+        Read a resource by its URI, with the media type of the picture that it is.
         """
-        return await self.load().read_resource(super().read_resource, uri, context)
+        try:
+            contents = await super().read_resource(uri, context)
+            mime_type = await mime_type_of(str(uri))
+        except UnexpectedResourceError as error:
+            raise _resource_error(_cause(error)) from error
+        if mime_type is None or isinstance(contents, InputRequiredResult):
+            return contents
+        return [ReadResourceContents(part.content, mime_type, part.meta) for part in contents]
+
+    async def run_streams(
+        self,
+        requests: MemoryObjectReceiveStream[SessionMessage | Exception],
+        answers: MemoryObjectSendStream[SessionMessage],
+    ) -> None:
+        """
+        Serve one client over a pair of streams, until the requests end.
+        """
+        server = self._lowlevel_server
+        await server.run(requests, answers, server.create_initialization_options())
 
 
 def build_server(
     settings: Settings,
     *,
-    open: OpenStudio | None = None,
-    **passed: Any,  # noqa: ANN401 - what MCPServer takes
+    open: OpenStudio = open_studio,
+    **arguments: Any,  # noqa: ANN401 - MCPServer's own
 ) -> Server:
     """
     Make a server.
 
     Args:
         settings: What the person decided.
-        open: Opens the studios, as tests do it over a provider of their own; None for the usual.
-        **passed: What `MCPServer` takes beside, such as `auth`, `token_verifier`, `extensions`.
+        open: Opens the studios; tests open them over a provider of their own.
+        **arguments: More arguments of `MCPServer`: `auth`, `token_verifier`, `extensions`.
     """
 
-    def lifespan(_: MCPServer[Lifespan]) -> AbstractAsyncContextManager[Lifespan]:
-        return living(server.load, settings, open)
+    @asynccontextmanager
+    async def lifespan(_: MCPServer[AppState]) -> AsyncGenerator[AppState, None]:
+        state = AppState(settings, open)
+        state.start()
+        try:
+            yield state
+        finally:
+            await state.close()
 
-    passed.setdefault("log_level", "WARNING")
     server = Server(
         "imagesession",
         title="imagesession",
         description="Makes pictures in conversation with OpenAI's models.",
         instructions=INSTRUCTIONS,
         version=imagesession.__version__,
+        log_level="WARNING",
+        tools=[spec.build() for spec in TOOLS],
         lifespan=lifespan,
-        **passed,
+        middleware=[_with_state],
+        **arguments,
     )
-    server.middleware.append(server.answer)
-    # Here, for clients are told in the greeting whether there are completions.
-    server.completion()(_complete)  # type: ignore[no-untyped-call] # the SDK's own is untyped
+    add_resources(server)
+    add_prompts(server)
+    server.completion()(complete)  # type: ignore[no-untyped-call] # the SDK's own is untyped
     return server
 
 
-async def _complete(
-    ref: PromptReference | ResourceTemplateReference,
-    argument: CompletionArgument,
-    context: CompletionContext | None,
-) -> Completion | None:
-    from imagesession_mcp.resources import complete  # noqa: PLC0415 - loaded by now
+async def _with_state(
+    ctx: ServerRequestContext[AppState, Any], call_next: CallNext
+) -> HandlerResult:
+    """
+    Let the request find the server's state; not all of the SDK's handlers get its context.
+    """
+    app_state.set(ctx.lifespan_context)
+    return await call_next(ctx)
 
-    return await complete(ref, argument, context)
+
+def _cause(error: Exception) -> Exception:
+    """
+    Return what a tool or resource raised.
+    """
+    cause = error.__cause__
+    return cause if isinstance(cause, Exception) else error
+
+
+def _resource_error(error: Exception) -> ResourceError:
+    if isinstance(error, (ToolCallError, NotFoundError)):
+        return ResourceNotFoundError(str(error))
+    if isinstance(error, ImageSessionError):
+        return ResourceError(error.message)
+    return ResourceError(to_payload(error)["error"])

@@ -1,216 +1,274 @@
 """
-The server over stdin and stdout: it ends when the client closes stdin, and when it is told to.
+The server over stdin and stdout: it ends when the client closes stdin, or at a signal.
 
-Both are read and written from the event loop itself. The SDK does so from threads, three times for
-each message; each time Python's lock has to be waited for, and while pictures are being kept a ping
-took 100 ms instead of 20.
+Both are read and written by the event loop itself. The SDK uses threads, three times for each
+message, and each time has to wait for Python's lock: while pictures were saved, a ping took 100 ms
+instead of 20.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import select
 import signal
 import sys
-import time
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
-from typing import cast
+from collections.abc import AsyncGenerator, Generator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from typing import TypeAlias
 
+import anyio
 import attrs
-from anyio import AsyncFile
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp.shared.message import SessionMessage
+from mcp.types import (
+    JSONRPCError,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    RequestId,
+    jsonrpc_message_adapter,
+)
 
-from imagesession_mcp.server import Server, build_server
+from imagesession_mcp.server import build_server
 from imagesession_mcp.settings import Settings
-from imagesession_mcp.tasks import Tasks
+from imagesession_mcp.tasks_extension import TasksExtension
 
-_PIECE = 1 << 16
-# As much as can be written without waiting to a pipe that says that it can be written to.
-_AT_ONCE = getattr(select, "PIPE_BUF", 512)
-_MOMENT = 0.05
-_LAST_ANSWERS = 1.0
-"""Seconds for which the answers to what was asked last are waited for."""
+DRAIN_TIMEOUT = 60.0
+"""Seconds for which requests are still answered after the client closed stdin. A call answers
+within `Settings.wait_seconds`, and clients that do not want to wait send a signal."""
+_CHUNK = 1 << 16
+# As much as can be written without blocking to a pipe that is ready.
+_PIPE_BUF = getattr(select, "PIPE_BUF", 512)
+_CANCELLED = "notifications/cancelled"
+
+Incoming: TypeAlias = SessionMessage | Exception
 
 
 @attrs.define(eq=False)
-class Lines:
+class StdinReader:
     """
-    What a client says, line by line, until it closes its end or `end` is called.
+    Reads lines from a file descriptor until its end, or until `stop` is called.
 
-    Args:
-        source: The file descriptor that is read from.
-        server: Who answers.
+    Attributes:
+        fd: The file descriptor.
+        is_stopped: Whether `stop` was called.
     """
 
-    source: int
-    server: Server
-    _heard: bytearray = attrs.field(factory=bytearray, init=False)
-    _ready: asyncio.Future[None] | None = attrs.field(default=None, init=False)
-    _ended: bool = attrs.field(default=False, init=False)
+    fd: int
+    is_stopped: bool = attrs.field(default=False, init=False)
+    _ready: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """
-        Take what was said until now for all that will be.
+        Read nothing more.
         """
-        self._ended = True
-        if self._ready is not None:
-            _settle(self._ready)
+        self.is_stopped = True
+        self._ready.set()
 
-    def __aiter__(self) -> Lines:
-        return self
-
-    async def __anext__(self) -> str:
-        start = 0
-        while (at := self._heard.find(b"\n", start)) < 0:
-            start = len(self._heard)
-            piece = await self._hear()
-            if not piece:
-                break
-            self._heard += piece
-        line = bytes(self._heard[: at + 1 or len(self._heard)])
-        if self._ended or not line:
-            await self._answer_out()
-            raise StopAsyncIteration
-        del self._heard[: len(line)]
-        return line.decode("utf-8", "replace")
-
-    async def _hear(self) -> bytes:
+    async def lines(self) -> AsyncGenerator[str, None]:
         """
-        Return what there is, once there is something; nothing at the end.
+        Yield line by line.
+        """
+        buffer = bytearray()
+        while chunk := await self._read():
+            start = len(buffer)
+            buffer += chunk
+            while (end := buffer.find(b"\n", start) + 1) and not self.is_stopped:
+                yield _text(buffer[:end])
+                del buffer[:end]
+                start = 0
+        if buffer and not self.is_stopped:
+            yield _text(buffer)
+
+    async def _read(self) -> bytes:
+        """
+        Return what there is to read, once there is something; nothing at the end.
         """
         loop = asyncio.get_running_loop()
-        self._ready = loop.create_future()
-        try:
-            loop.add_reader(self.source, _settle, self._ready)
-        except PermissionError:
-            pass  # a file, for which nobody need wait
-        else:
+        if not self.is_stopped:
+            self._ready.clear()
             try:
-                if not self._ended:
-                    await self._ready
-            finally:
-                loop.remove_reader(self.source)
-        return b"" if self._ended else os.read(self.source, _PIECE)
+                loop.add_reader(self.fd, self._ready.set)
+            except PermissionError:
+                pass  # a file, which is always ready
+            else:
+                try:
+                    await self._ready.wait()
+                finally:
+                    loop.remove_reader(self.fd)
+        return b"" if self.is_stopped else os.read(self.fd, _CHUNK)
 
-    async def _answer_out(self) -> None:
-        """
-        Let what was asked just before the end be answered, and what waits for the server to load.
-        """
-        end = math.inf
-        await asyncio.sleep(0 if self._ended else _MOMENT)  # until what came last is counted
-        while self.server.answering and not self._ended and time.monotonic() < end:
-            if self.server.is_loaded:
-                end = min(end, time.monotonic() + _LAST_ANSWERS)
-            await asyncio.sleep(_MOMENT)
+
+def _text(line: bytearray) -> str:
+    return line.decode("utf-8", "replace")
 
 
 @attrs.define(eq=False)
-class Mouth:
+class StdoutWriter:
     """
-    Says something to a client, who may take its time to listen.
+    Writes to a file descriptor whose reader may be slow.
 
-    Args:
-        target: The file descriptor that is written to.
-        lines: What the client says: it says nothing more once it does not listen.
+    Attributes:
+        fd: The file descriptor.
     """
 
-    target: int
-    lines: Lines
+    fd: int
 
     async def write(self, text: str) -> None:
         """
-        Say something.
+        Write a text to its end.
+
+        Raises:
+            BrokenPipeError: Its reader has gone.
         """
         rest = memoryview(text.encode("utf-8"))
         while rest:
-            if not _takes_more(self.target):
-                await self._is_listening()
-            try:
-                rest = rest[os.write(self.target, rest[:_AT_ONCE]) :]
-            except BrokenPipeError:
-                self.lines.end()
-                return
+            if not _is_writable(self.fd):
+                await self._wait_until_writable()
+            rest = rest[os.write(self.fd, rest[:_PIPE_BUF]) :]
 
-    async def flush(self) -> None:
-        """
-        Do nothing: what was written was said.
-        """
-
-    async def _is_listening(self) -> None:
+    async def _wait_until_writable(self) -> None:
         loop = asyncio.get_running_loop()
-        ready = loop.create_future()
-        loop.add_writer(self.target, _settle, ready)
+        ready = asyncio.Event()
+        loop.add_writer(self.fd, ready.set)
         try:
-            await ready
+            await ready.wait()
         finally:
-            loop.remove_writer(self.target)
+            loop.remove_writer(self.fd)
 
 
-def _takes_more(target: int) -> bool:
-    """
-    Tell whether something can be written without waiting for whoever reads it.
-    """
+def _is_writable(fd: int) -> bool:
     poll = select.poll()
-    poll.register(target, select.POLLOUT)
+    poll.register(fd, select.POLLOUT)
     return bool(poll.poll(0))
 
 
-def _settle(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)
+@attrs.define(eq=False)
+class StdioTransport:
+    """
+    Carries the messages of one client.
+
+    Attributes:
+        reader: Reads the client's messages.
+        writer: Writes the server's.
+        drain_timeout: Seconds for which requests are still answered after the client's end.
+    """
+
+    reader: StdinReader
+    writer: StdoutWriter
+    drain_timeout: float = DRAIN_TIMEOUT
+    _unanswered: set[RequestId] = attrs.field(factory=set[RequestId], init=False)
+    _drained: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+
+    def stop(self) -> None:
+        """
+        End the conversation without waiting for answers.
+        """
+        self.reader.stop()
+        self._drained.set()
+
+    @asynccontextmanager
+    async def streams(
+        self,
+    ) -> AsyncGenerator[
+        tuple[MemoryObjectReceiveStream[Incoming], MemoryObjectSendStream[SessionMessage]], None
+    ]:
+        """
+        Give the stream of the client's messages, and the stream that takes the server's.
+        """
+        incoming, requests = anyio.create_memory_object_stream[Incoming]()
+        answers, outgoing = anyio.create_memory_object_stream[SessionMessage]()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._receive, incoming)
+            tasks.start_soon(self._send, outgoing)
+            yield requests, answers
+
+    async def _receive(self, incoming: MemoryObjectSendStream[Incoming]) -> None:
+        async with incoming:
+            async for line in self.reader.lines():
+                await incoming.send(self._parse(line))
+            await self._drain()
+
+    async def _send(self, outgoing: MemoryObjectReceiveStream[SessionMessage]) -> None:
+        async with outgoing:
+            async for item in outgoing:
+                text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
+                try:
+                    await self.writer.write(text + "\n")
+                except BrokenPipeError:
+                    self.stop()  # the client has gone
+                if isinstance(item.message, (JSONRPCResponse, JSONRPCError)):
+                    self._answered(item.message.id)
+
+    def _parse(self, line: str) -> Incoming:
+        try:
+            message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+        except ValueError as error:
+            return error
+        if isinstance(message, JSONRPCRequest):
+            self._unanswered.add(message.id)
+        # A request that was cancelled has no answer.
+        if isinstance(message, JSONRPCNotification) and message.method == _CANCELLED:
+            self._answered((message.params or {}).get("requestId"))
+        return SessionMessage(message)
+
+    def _answered(self, request_id: RequestId | None) -> None:
+        self._unanswered -= {request_id}
+        if not self._unanswered:
+            self._drained.set()
+
+    async def _drain(self) -> None:
+        """
+        Wait until all requests are answered, for the server stops at the end of the messages.
+        """
+        if self._unanswered and not self.reader.is_stopped:
+            self._drained.clear()
+            with anyio.move_on_after(self.drain_timeout):
+                await self._drained.wait()
 
 
 @contextmanager
-def _private(descriptor: int, instead: int) -> Generator[int, None, None]:
+def _diverted(fd: int, target: int) -> Generator[int, None, None]:
     """
-    Give what a standard stream leads to, which leads elsewhere meanwhile: what the process starts,
-    a stray `input()` or `print()` must not take part in the conversation.
-
-    Args:
-        descriptor: The stream's.
-        instead: Where it leads meanwhile.
+    Give a private copy of a standard stream, which leads elsewhere meanwhile: a stray `input()` or
+    `print()`, here or in a child process, must not take part in the conversation.
     """
-    private = os.dup(descriptor)
-    os.dup2(instead, descriptor)
+    private = os.dup(fd)
+    os.dup2(target, fd)
     try:
         yield private
     finally:
-        os.dup2(private, descriptor)
+        os.dup2(private, fd)
         os.close(private)
 
 
 @contextmanager
-def _told_to_stop(lines: Lines) -> Generator[None, None, None]:
-    """
-    Let what the client says end when the process is told to stop.
-    """
+def _stopped_by_signals(transport: StdioTransport) -> Generator[None, None, None]:
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lines.end)
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
+        loop.add_signal_handler(number, transport.stop)
     try:
         yield
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in signals:
             loop.remove_signal_handler(number)
 
 
 async def serve(settings: Settings) -> None:
     """
-    Serve until the client closes stdin, or a signal tells to stop.
-
-    Args:
-        settings: How the server runs.
+    Serve until the client closes stdin, or a signal stops the process.
     """
-    server = build_server(settings, extensions=[Tasks()])
-    if sys.platform == "win32":  # where pipes cannot be waited for, and signals end the process
+    server = build_server(settings, extensions=[TasksExtension()])
+    if sys.platform == "win32":  # where pipes cannot be polled, and signals end the process
         await server.run_stdio_async()
         return
     with ExitStack() as stack:
         nothing = stack.enter_context(open(os.devnull, "rb"))  # noqa: PTH123, ASYNC230 - at once
-        lines = Lines(stack.enter_context(_private(0, nothing.fileno())), server)
-        mouth = Mouth(stack.enter_context(_private(1, 2)), lines)
-        stack.enter_context(_told_to_stop(lines))
-        # As much of files as is made use of.
-        await server.run_stdio_async(cast("AsyncFile[str]", lines), cast("AsyncFile[str]", mouth))
+        reader = StdinReader(stack.enter_context(_diverted(0, nothing.fileno())))
+        writer = StdoutWriter(stack.enter_context(_diverted(1, 2)))
+        transport = StdioTransport(reader, writer)
+        stack.enter_context(_stopped_by_signals(transport))
+        async with transport.streams() as (requests, answers):
+            await server.run_streams(requests, answers)

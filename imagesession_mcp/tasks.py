@@ -1,233 +1,253 @@
 """
-The extension io.modelcontextprotocol/tasks: a call that takes long is answered with a task, which
-the client asks about until it is done.
+Generations that outlive the call that started them.
 
-https://modelcontextprotocol.io/seps/2663-tasks-extension
+A client may give up or leave. What it asked for is paid for, so the generation goes on, is kept,
+and is found again under its id.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import datetime as dt
-import logging
-import secrets
 import time
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any, TypeAlias, cast
 
 import attrs
-import mcp.types as t
-from mcp import MCPError
-from mcp.server.auth.middleware.auth_context import get_access_token
-from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
-from mcp.server.extension import Extension, MethodBinding
-from mcp.server.mcpserver import require_client_extension
-from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
-from mcp.types import CallToolRequestParams, RequestParams, RequestParamsMeta
-from pydantic import BaseModel, Field
 
-_ERA = frozenset({"2026-07-28"})
-_KEPT_SECONDS = 3600
-_POLL_MS = 1000
+import imagesession
+from imagesession.errors import ImageSessionError
+from imagesession_mcp.errors import ToolCallError
 
-log = logging.getLogger("imagesession_mcp")
-Ctx = ServerRequestContext[Any, Any]
+Generated: TypeAlias = "tuple[imagesession.AsyncSavedImage | ImageSessionError, ...]"
+"""A picture, or the pictures of a batch, with an error in the place of each that failed."""
+Generation: TypeAlias = Coroutine[Any, Any, Any]
+"""A verb of the library under way: it returns a picture, or something that holds pictures."""
+KEY_PREFIX = "mcp/"
+"""Before a task's id, in the idempotency keys that the library records."""
+STOP_TIMEOUT = 2.0
+"""Seconds that running tasks have to finish, and then to end, when the server stops."""
+_MAX_REMEMBERED = 500
+
+no_time_limit: ContextVar[bool] = ContextVar("no_time_limit", default=False)
+"""Whether the present call waits until its task is done, as for clients that poll it."""
 
 
-class TaskParams(RequestParams):
+def idempotency_key_for(task_id: str) -> str:
     """
-    The parameters of `tasks/get` and its siblings; answers to questions are not read, for no tool
-    of ours asks any.
+    Return the idempotency key under which the library records a generation.
     """
+    return KEY_PREFIX + task_id
 
-    task_id: str = Field(alias="taskId")
 
-
-@attrs.define(eq=False)
-class Task:
+@attrs.define(eq=False, kw_only=True)
+class GenerationTask:
     """
-    A call that goes on after it was answered.
+    A picture, or a batch of them, that is being generated.
 
     Attributes:
-        id: What it is called.
-        owner: Who called; nobody else finds it.
-        call: The call.
-        begun: When it began.
-        ended: When it ended, by the monotonic clock; None while it goes on.
-        changed: When what is known of it changed last.
+        id: The generation_id, which is the client's request_id if it gave one.
+        owner: The principal that called.
+        fingerprint: The call's name and arguments, to tell a repetition from another call.
+        batch: Whether it may bring several pictures.
+        extra: What its result says beside what the pictures know of themselves.
+        stage: What is being done.
+        created: When it was created, by the monotonic clock.
+        changed: Set when the client should hear of progress at once.
+        task: The asyncio task; None before it is started.
     """
 
     id: str
-    owner: str | None
-    call: asyncio.Task[HandlerResult]
-    begun: dt.datetime
-    changed: dt.datetime
-    ended: float | None = None
+    owner: str
+    fingerprint: str
+    batch: bool = False
+    extra: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    stage: str = "preparing"
+    created: float = attrs.field(factory=time.monotonic)
+    changed: asyncio.Event = attrs.field(factory=asyncio.Event)
+    task: asyncio.Task[Any] | None = None
 
-    def facts(self, kind: str) -> dict[str, Any]:
+    @property
+    def key(self) -> str:
         """
-        Return what the protocol tells of it.
-
-        Args:
-            kind: The type of the result that tells it: `task` or `complete`.
+        Its idempotency key in the library's records.
         """
-        return {
-            "resultType": kind,
-            "taskId": self.id,
-            "status": "working" if self.ended is None else _status(self.call),
-            "createdAt": self.begun.isoformat(),
-            "lastUpdatedAt": self.changed.isoformat(),
-            "ttlMs": _KEPT_SECONDS * 1000,
-            "pollIntervalMs": _POLL_MS,
-        }
+        return idempotency_key_for(self.id)
 
-    def settle(self, _: asyncio.Task[HandlerResult]) -> None:
+    @property
+    def seconds(self) -> float:
         """
-        Note that it has ended.
+        Seconds since it was created.
         """
-        self.ended = time.monotonic()
-        self.changed = _now()
+        return time.monotonic() - self.created
 
-
-class Tasks(Extension):
-    """
-    Answers a call with a task when it is not done within a moment; only for clients that know
-    tasks. The server decides, as the extension has it, by the time alone and not by the tool.
-
-    Attributes:
-        grace: Seconds within which a call is answered as always.
-    """
-
-    identifier = "io.modelcontextprotocol/tasks"
-
-    def __init__(self, grace: float = 0.5) -> None:
-        self.grace = grace
-        self._tasks: dict[str, Task] = {}
-
-    def methods(self) -> Sequence[MethodBinding]:
+    @property
+    def is_started(self) -> bool:
         """
-        Serve the three methods of the extension.
+        Whether its generation was started.
         """
-        handlers = {"get": self._get, "update": self._update, "cancel": self._cancel}
-        return [
-            MethodBinding(f"tasks/{name}", TaskParams, handler, _ERA)
-            for name, handler in handlers.items()
-        ]
+        return self.task is not None
 
-    async def intercept_tool_call(
-        self, params: CallToolRequestParams, ctx: Ctx, call_next: CallNext
-    ) -> HandlerResult:
+    @property
+    def is_done(self) -> bool:
         """
-        Answer a call with its result, or with a task where that takes long.
+        Whether it has ended, in whatever way.
+        """
+        return self.task is not None and self.task.done()
 
-        Args:
-            params: The call.
-            ctx: Where it came from.
-            call_next: Carries it out.
+    @property
+    def has_failed(self) -> bool:
         """
-        if ctx.protocol_version not in _ERA or not _knows_tasks(ctx):
-            return await call_next(ctx)
-        call = asyncio.create_task(_carry_out(ctx, call_next), name=f"call of {params.name}")
+        Whether it ended without all of its pictures, so that a repeated call starts it again.
+        """
+        task = self.task
+        if task is None or not task.done():
+            return False
+        if task.cancelled() or task.exception() is not None:
+            return True
+        return any(isinstance(image, ImageSessionError) for image in self.result())
+
+    def on_progress(self, event: imagesession.Progress) -> None:
+        """
+        Note its progress; the client hears of a partial image at once, of the rest in time.
+        """
+        which = f"{event.position + 1} of {event.total}: " if event.total > 1 else ""
+        why = f" ({event.message})" if event.message else ""
+        self.stage = f"{which}{event.stage}{why}"
+        if event.stage == "partial":
+            self.stage = f"{which}unfinished picture {event.partials} came"
+            self.changed.set()
+
+    async def wait_for_change(self, max_seconds: float) -> None:
+        """
+        Wait until it is done, or has news for the client, or the time is up.
+        """
+        assert self.task is not None  # noqa: S101 - tells the type checkers
+        self.changed.clear()
+        changed = asyncio.ensure_future(self.changed.wait())
         try:
-            await asyncio.wait({call}, timeout=self.grace)
-        except asyncio.CancelledError:
-            call.cancel()
-            raise
-        return await call if call.done() else self._begin(call).facts("task")
-
-    def _begin(self, call: asyncio.Task[HandlerResult]) -> Task:
-        self._forget_old()
-        task = Task(secrets.token_urlsafe(24), _owner(), call, _now(), _now())
-        self._tasks[task.id] = task
-        call.add_done_callback(task.settle)
-        return task
-
-    async def _get(self, ctx: Ctx, params: TaskParams) -> HandlerResult:
-        task = self._find(ctx, params)
-        return {**task.facts("complete"), **({} if task.ended is None else _outcome(task.call))}
-
-    async def _update(self, ctx: Ctx, params: TaskParams) -> HandlerResult:
-        self._find(ctx, params)
-        return {"resultType": "complete"}
-
-    async def _cancel(self, ctx: Ctx, params: TaskParams) -> HandlerResult:
-        self._find(ctx, params).call.cancel()
-        return {"resultType": "complete"}
-
-    def _find(self, ctx: Ctx, params: TaskParams) -> Task:
-        require_client_extension(ctx, self.identifier)
-        _check_header(ctx, params)
-        task = self._tasks.get(params.task_id)
-        if task is None or task.owner != _owner():
-            raise MCPError(
-                t.INVALID_PARAMS,
-                "There is no such task. It may be from before the server was started anew: the "
-                "pictures that it made are in list_images all the same.",
+            await asyncio.wait(
+                {self.task, changed}, timeout=max_seconds, return_when=asyncio.FIRST_COMPLETED
             )
+        finally:
+            changed.cancel()
+
+    async def cancel(self, max_seconds: float) -> None:
+        """
+        Cancel it, and wait until it has ended or the time is up.
+        """
+        if self.task is not None and not self.task.done():
+            self.task.cancel()
+            await asyncio.wait({self.task}, timeout=max_seconds)
+
+    def result(self) -> Generated:
+        """
+        Return its pictures, once it is done.
+
+        Raises:
+            ToolCallError: It was cancelled.
+            ImageSessionError: It failed.
+        """
+        assert self.task is not None  # noqa: S101 - tells the type checkers
+        if self.task.cancelled():
+            raise ToolCallError(
+                "cancelled",
+                f"Generation {self.id} was cancelled. What was drawn until then may be billed.",
+                {"generation_id": self.id},
+            )
+        return _images_of(self.task.result())
+
+
+def _images_of(result: object) -> Generated:
+    if isinstance(result, imagesession.Results):
+        return cast("imagesession.Results[imagesession.AsyncSavedImage]", result).items
+    if isinstance(result, imagesession.Improvement):
+        return (cast("imagesession.Improvement[imagesession.AsyncSavedImage]", result).image,)
+    return (cast("imagesession.AsyncSavedImage", result),)
+
+
+@attrs.define(eq=False)
+class TaskRegistry:
+    """
+    The tasks that run, and those that ended lately.
+    """
+
+    _tasks: dict[tuple[str, str], GenerationTask] = attrs.field(
+        factory=dict[tuple[str, str], GenerationTask]
+    )
+
+    def start(self, task: GenerationTask, generation: Generation) -> GenerationTask:
+        """
+        Start a task, unless a repeated call has started it meanwhile.
+
+        Returns:
+            The task that runs.
+        """
+        try:
+            running = self.find_repeated(task)
+        except ToolCallError:
+            generation.close()
+            raise
+        if running is not None:
+            generation.close()
+            return running
+        self._forget_oldest()
+        self._tasks[task.owner, task.id] = task
+        task.task = asyncio.create_task(generation, name=f"generation {task.id}")
+        # Its call may have ended when it fails, and then nothing else takes the exception.
+        task.task.add_done_callback(_retrieve_exception)
         return task
 
-    def _forget_old(self) -> None:
-        now = time.monotonic()
-        for task in list(self._tasks.values()):
-            if task.ended is not None and now - task.ended > _KEPT_SECONDS:
-                del self._tasks[task.id]
+    def find(self, owner: str, task_id: str) -> GenerationTask | None:
+        """
+        Return a task of a principal by its id, if the registry remembers it.
+        """
+        return self._tasks.get((owner, task_id))
+
+    def find_repeated(self, task: GenerationTask) -> GenerationTask | None:
+        """
+        Return the task of an earlier call with the same id that did not fail.
+
+        Raises:
+            ToolCallError: That call was another one.
+        """
+        earlier = self.find(task.owner, task.id)
+        if earlier is None or earlier.has_failed:
+            return None
+        if earlier.fingerprint != task.fingerprint:
+            raise ToolCallError(
+                "request_id_reused",
+                f"request_id {task.id!r} was used for another call; nothing was sent. Give "
+                "this one a request_id of its own.",
+                {"generation_id": task.id},
+            )
+        return earlier
+
+    def of(self, owner: str) -> tuple[GenerationTask, ...]:
+        """
+        Return a principal's tasks, the latest first.
+        """
+        return tuple(task for task in reversed(self._tasks.values()) if task.owner == owner)
+
+    async def stop(self) -> None:
+        """
+        Give running tasks a moment to finish, and leave the rest to recovery.
+        """
+        running = [task.task for task in self._tasks.values() if task.task and not task.is_done]
+        if not running:
+            return
+        await asyncio.wait(running, timeout=STOP_TIMEOUT)
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=STOP_TIMEOUT)
+
+    def _forget_oldest(self) -> None:
+        done = [key for key, task in self._tasks.items() if task.is_done]
+        for key in done[: max(0, len(self._tasks) - _MAX_REMEMBERED)]:
+            del self._tasks[key]
 
 
-async def _carry_out(ctx: Ctx, call_next: CallNext) -> HandlerResult:
-    # Whoever polls needs no handle; and there is no request any more that progress could go to.
-    from imagesession_mcp.works import unhurried  # noqa: PLC0415 - loaded by now
-
-    unhurried.set(True)
-    meta = {key: value for key, value in (ctx.meta or {}).items() if key != "progress_token"}
-    quiet = dataclasses.replace(ctx, meta=cast("RequestParamsMeta", meta))
-    return await call_next(quiet)
-
-
-def _knows_tasks(ctx: Ctx) -> bool:
-    capabilities = ctx.session.client_capabilities
-    return Tasks.identifier in ((capabilities and capabilities.extensions) or {})
-
-
-def _check_header(ctx: Ctx, params: TaskParams) -> None:
-    """
-    Refuse a request whose routing header names another task, as SEP-2243 asks of servers.
-    """
-    headers = getattr(ctx.request, "headers", None)
-    if headers is None:
-        return
-    if decode_header_value(headers.get(MCP_NAME_HEADER)) != params.task_id:
-        raise MCPError(t.HEADER_MISMATCH, "The header Mcp-Name does not name the task in the body.")
-
-
-def _owner() -> str | None:
-    token = get_access_token()
-    return None if token is None else token.client_id
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
-
-
-def _status(call: asyncio.Task[HandlerResult]) -> str:
-    if call.cancelled():
-        return "cancelled"
-    return "failed" if call.exception() else "completed"
-
-
-def _outcome(call: asyncio.Task[HandlerResult]) -> dict[str, Any]:
-    """
-    Return what came of a call that has ended: its result, or the protocol's error.
-    """
-    if call.cancelled():
-        return {}
-    error = call.exception()
-    if isinstance(error, MCPError):
-        return {"error": error.error.model_dump(by_alias=True, mode="json", exclude_none=True)}
-    if error is not None:
-        log.error("A task failed", exc_info=error)
-        return {"error": {"code": t.INTERNAL_ERROR, "message": "Internal error"}}
-    result = call.result()
-    if isinstance(result, BaseModel):
-        return {"result": result.model_dump(by_alias=True, mode="json", exclude_none=True)}
-    return {"result": result}
+def _retrieve_exception(task: asyncio.Task[Any]) -> None:
+    with suppress(asyncio.CancelledError):
+        task.exception()

@@ -67,10 +67,10 @@ def listening(
         **env: Of its environment.
     """
     # A file, for a pipe that nobody reads would fill.
-    with tempfile.TemporaryFile("w+") as told:
+    with tempfile.TemporaryFile("w+") as stdout:
         with subprocess.Popen(
             [sys.executable, *program, *arguments],
-            env=environment(env), cwd=ROOT, stderr=subprocess.PIPE, stdout=told, text=True,
+            env=environment(env), cwd=ROOT, stderr=subprocess.PIPE, stdout=stdout, text=True,
         ) as process:  # fmt: skip
             assert process.stderr is not None
             try:
@@ -80,8 +80,8 @@ def listening(
                 yield Running(address[1], process)
             finally:
                 process.kill()
-        told.seek(0)
-        assert told.read() == ""
+        stdout.seek(0)
+        assert stdout.read() == ""
 
 
 @asynccontextmanager

@@ -41,7 +41,7 @@ class Caller:
         """
         return await self.client.call_tool(name, arguments, progress_callback=self._hear)
 
-    async def told(self, name: str, /, **arguments: Any) -> dict[str, Any]:
+    async def success(self, name: str, /, **arguments: Any) -> dict[str, Any]:
         """
         Call a tool that is to succeed, and return what its text says.
         """
@@ -49,17 +49,17 @@ class Caller:
         assert not result.is_error, text(result)
         return text(result)
 
-    async def refused(self, name: str, /, **arguments: Any) -> dict[str, Any]:
+    async def failure(self, name: str, /, **arguments: Any) -> dict[str, Any]:
         """
         Call a tool that is to fail, and return what its text says.
         """
         result = await self(name, **arguments)
         assert result.is_error
-        said = text(result)
-        assert said == result.structured_content
-        assert said["success"] is False
-        assert said["error"]
-        return said
+        error = text(result)
+        assert error == result.structured_content
+        assert error["success"] is False
+        assert error["error"]
+        return error
 
     async def _hear(self, progress: float, total: float | None, message: str | None) -> None:
         assert total is None
@@ -123,33 +123,35 @@ def text(result: CallToolResult) -> dict[str, Any]:
     """
     block = result.content[0]
     assert isinstance(block, TextContent)
-    told: dict[str, Any] = json.loads(block.text)
-    return told
+    payload: dict[str, Any] = json.loads(block.text)
+    return payload
 
 
 def images(result: CallToolResult) -> list[bytes]:
     """
     Return a result's previews.
     """
-    return [base64.b64decode(one.data) for one in result.content if isinstance(one, ImageContent)]
+    return [
+        base64.b64decode(item.data) for item in result.content if isinstance(item, ImageContent)
+    ]
 
 
 def links(result: CallToolResult) -> list[ResourceLink]:
     """
     Return a result's links.
     """
-    return [one for one in result.content if isinstance(one, ResourceLink)]
+    return [item for item in result.content if isinstance(item, ResourceLink)]
 
 
-def file_of(told: dict[str, Any]) -> bytes:
+def file_of(payload: dict[str, Any]) -> bytes:
     """
     Read the file of a picture that a result tells of.
     """
-    return Path(told["image_path"]).read_bytes()
+    return Path(payload["image_path"]).read_bytes()
 
 
-def remove(told: dict[str, Any]) -> None:
+def remove(payload: dict[str, Any]) -> None:
     """
     Remove the file of a picture that a result tells of.
     """
-    Path(told["image_path"]).unlink()
+    Path(payload["image_path"]).unlink()

@@ -52,14 +52,14 @@ def _failed(url: str, revision: str, out: Path) -> tuple[int, set[str], set[str]
     """
     Run what a revision requires; return the status, what failed, and what passed.
     """
-    told = run("conformance", "server", "--url", url, "--requirements", revision, "-o", str(out))
-    outcomes = _OUTCOME.findall(told.stdout)
-    assert len(outcomes) > 20, told.stdout + told.stderr
+    done = run("conformance", "server", "--url", url, "--requirements", revision, "-o", str(out))
+    outcomes = _OUTCOME.findall(done.stdout)
+    assert len(outcomes) > 20, done.stdout + done.stderr
     failed = {name for mark, name, *_ in outcomes if mark == "✗"}
-    return told.returncode, failed, {name for _, name, *_ in outcomes} - failed
+    return done.returncode, failed, {name for _, name, *_ in outcomes} - failed
 
 
-def test_all_that_2026_07_28_requires_passes(house: tuple[str, Running], tmp_path: Path) -> None:
+def test_revision_2026_07_28_passes(house: tuple[str, Running], tmp_path: Path) -> None:
     """
     Every scenario that the revision 2026-07-28 requires of servers passes, with and without
     sessions, and the scenarios of tasks beside, but for the one about questions in mid-work.
@@ -69,7 +69,7 @@ def test_all_that_2026_07_28_requires_passes(house: tuple[str, Running], tmp_pat
     assert set(TASKS) <= passed
 
 
-def test_all_that_2025_11_25_requires_passes(house: tuple[str, Running], tmp_path: Path) -> None:
+def test_revision_2025_11_25_passes(house: tuple[str, Running], tmp_path: Path) -> None:
     """
     Every scenario that the revision 2025-11-25 requires of servers passes with sessions; without
     them all but the four in which the server asks the client something.

@@ -13,7 +13,7 @@ from mcp import Client
 
 from imagesession import AsyncStudio, errors
 from imagesession.testing import tiny_image, tiny_mask
-from imagesession_mcp.errors import CODES, describe
+from imagesession_mcp.errors import CODES, to_payload
 from imagesession_mcp.server import build_server
 from imagesession_mcp.settings import Settings
 from tests.mcp.serving import Caller, Room
@@ -26,46 +26,46 @@ ALL = [
 
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
-def test_every_error_of_the_library_has_a_code(kind: type[errors.ImageSessionError]) -> None:
+def test_every_library_error_has_a_code(kind: type[errors.ImageSessionError]) -> None:
     """
     Each is told with its own sentence, in JSON, under a code that the guide explains.
     """
-    told = describe(kind("This happened. Do that."))
-    assert told["success"] is False
-    assert told["error"].startswith("This happened. Do that.")
-    assert told["code"] in CODES
-    assert told["error_type"]
-    json.dumps(told)
+    payload = to_payload(kind("This happened. Do that."))
+    assert payload["success"] is False
+    assert payload["error"].startswith("This happened. Do that.")
+    assert payload["code"] in CODES
+    assert payload["error_type"]
+    json.dumps(payload)
 
 
-def test_facts_go_along() -> None:
+def test_facts_are_in_the_payload() -> None:
     """
     What helps beside the sentence is there, and bytes never are.
     """
-    told = describe(errors.RateLimitError("Wait.", 20.0))
-    assert (told["retryable"], told["retry_after"]) == (True, 20.0)
-    told = describe(errors.OptionError("No.", "size", "1x1", ("1024x1024",)))
-    assert told["nearest"] == ("1024x1024",)
-    told = describe(errors.DiskError("Full.", ("kept.png",), (b"picture",)))
-    assert told["kept"] == ("kept.png",)
-    assert "unsaved" not in told
-    told = describe(errors.BudgetError("No.", "per_day", 5.0, 1.0, float("inf")))
-    json.dumps(told, allow_nan=False)
+    payload = to_payload(errors.RateLimitError("Wait.", 20.0))
+    assert (payload["retryable"], payload["retry_after"]) == (True, 20.0)
+    payload = to_payload(errors.OptionError("No.", "size", "1x1", ("1024x1024",)))
+    assert payload["nearest"] == ("1024x1024",)
+    payload = to_payload(errors.DiskError("Full.", ("kept.png",), (b"picture",)))
+    assert payload["kept"] == ("kept.png",)
+    assert "unsaved" not in payload
+    payload = to_payload(errors.BudgetError("No.", "per_day", 5.0, 1.0, float("inf")))
+    json.dumps(payload, allow_nan=False)
 
 
-def test_what_nobody_expected_is_masked(caplog: pytest.LogCaptureFixture) -> None:
+def test_unexpected_error_is_masked(caplog: pytest.LogCaptureFixture) -> None:
     """
     An unexpected error says nothing of itself, but where the log has it.
     """
     with caplog.at_level(logging.ERROR):
-        told = describe(ValueError("sk-secret"))
-    assert told["code"] == "internal_error"
-    assert "sk-secret" not in json.dumps(told)
-    assert told["reference"] in caplog.text
+        payload = to_payload(ValueError("sk-secret"))
+    assert payload["code"] == "internal_error"
+    assert "sk-secret" not in json.dumps(payload)
+    assert payload["reference"] in caplog.text
 
 
 @pytest.mark.anyio
-async def test_a_crash_in_a_tool_is_masked(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_crash_in_a_tool_is_masked(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     So it is when a tool meets it.
     """
@@ -75,54 +75,54 @@ async def test_a_crash_in_a_tool_is_masked(room: Room, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(AsyncStudio, "stats", crash)
     async with room.calling() as call:
-        said = await call.refused("get_server_stats")
-        assert said["code"] == "internal_error"
-        assert "sk-secret" not in json.dumps(said)
+        error = await call.failure("get_server_stats")
+        assert error["code"] == "internal_error"
+        assert "sk-secret" not in json.dumps(error)
 
 
 @pytest.mark.anyio
-async def test_a_tool_that_there_is_not_says_so(room: Room) -> None:
+async def test_unknown_tool_names_the_nearest(room: Room) -> None:
     """
     An unknown tool is an error that names the tool which was meant, if one is spelled alike.
     """
     async with room.calling() as call:
-        said = await call.refused("generate_images", prompt="a teapot")
-        assert said["code"] == "tool_not_found"
-        assert said["nearest"] == ["generate_image"]
-        assert "Did you mean 'generate_image'?" in said["error"]
-        said = await call.refused("x" * 5000)
-        assert said["nearest"] == []
-        assert len(said["error"]) < 200
+        error = await call.failure("generate_images", prompt="a teapot")
+        assert error["code"] == "tool_not_found"
+        assert error["nearest"] == ["generate_image"]
+        assert "Did you mean 'generate_image'?" in error["error"]
+        error = await call.failure("x" * 5000)
+        assert error["nearest"] == []
+        assert len(error["error"]) < 200
 
 
 @pytest.mark.anyio
-async def test_wrong_ids_list_right_ones(room: Room) -> None:
+async def test_wrong_ids_list_known_ones(room: Room) -> None:
     """
     A wrong id of a session, line, picture or turn names those that there are.
     """
     async with room.calling() as call:
-        session = (await call.told("create_image_session", description="tea"))["session_id"]
-        image = (await call.told("generate_image_in_session", session_id=session, prompt="a pot"))[
-            "image_id"
-        ]
+        session = (await call.success("create_image_session", description="tea"))["session_id"]
+        image = (
+            await call.success("generate_image_in_session", session_id=session, prompt="a pot")
+        )["image_id"]
         for name in ("get_session_status", "close_session", "undo_session", "branch_session"):
-            said = await call.refused(name, session_id="nope")
-            assert (said["code"], said["available_sessions"]) == ("session_not_found", [session])
-        said = await call.refused("generate_image", prompt="x", session_id="nope")
-        assert said["error_type"] == "session_not_found"
-        said = await call.refused("get_session_status", session_id=session, branch="nope")
-        assert (said["code"], said["available_branches"]) == ("branch_not_found", ["main"])
-        said = await call.refused("view_image", image_id="nope")
-        assert (said["code"], said["available_images"]) == ("image_not_found", [image])
-        said = await call.refused("edit_image", prompt="x", image_path="nope")
-        assert (said["code"], said["available_images"]) == ("image_not_found", [image])
-        said = await call.refused("checkout_session_head", session_id=session, target="nope")
-        assert said["code"] == "not_found"
-        assert said["known"]
+            error = await call.failure(name, session_id="nope")
+            assert (error["code"], error["available_sessions"]) == ("session_not_found", [session])
+        error = await call.failure("generate_image", prompt="x", session_id="nope")
+        assert error["error_type"] == "session_not_found"
+        error = await call.failure("get_session_status", session_id=session, branch="nope")
+        assert (error["code"], error["available_branches"]) == ("branch_not_found", ["main"])
+        error = await call.failure("view_image", image_id="nope")
+        assert (error["code"], error["available_images"]) == ("image_not_found", [image])
+        error = await call.failure("edit_image", prompt="x", image_path="nope")
+        assert (error["code"], error["available_images"]) == ("image_not_found", [image])
+        error = await call.failure("checkout_session_head", session_id=session, target="nope")
+        assert error["code"] == "not_found"
+        assert error["known"]
 
 
 @pytest.mark.anyio
-async def test_masks_that_do_not_fit_say_so(room: Room, tmp_path: Path) -> None:
+async def test_unfit_masks_have_a_code_of_their_own(room: Room, tmp_path: Path) -> None:
     """
     A mask of another size, or that is a photo, has a code of its own.
     """
@@ -131,23 +131,23 @@ async def test_masks_that_do_not_fit_say_so(room: Room, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(tiny_image())
     async with room.calling(allow_dirs=(tmp_path,)) as call:
         for name in ("size.png", "photo.png"):
-            said = await call.refused(
+            error = await call.failure(
                 "edit_image",
                 prompt="x",
                 image_path=str(tmp_path / "a.png"),
                 mask_path=str(tmp_path / name),
             )
-            assert said["code"] == "invalid_mask_image"
+            assert error["code"] == "invalid_mask_image"
 
 
 @pytest.mark.anyio
-async def test_wrong_arguments_are_named_and_not_repeated(room: Room) -> None:
+async def test_wrong_arguments_are_named_without_their_values(room: Room) -> None:
     """
     A wrong argument is named in a short sentence, without what was given and without a URL.
     """
     secret = "sk-" + "x" * 30
     async with room.calling() as call:
-        for name, asked, word in (
+        for name, arguments, word in (
             ("generate_image", {}, "prompt"),
             ("generate_image", {"prompt": {"key": secret}}, "prompt"),
             ("generate_image", {"prompt": "x", "preview": secret}, "preview"),
@@ -156,50 +156,48 @@ async def test_wrong_arguments_are_named_and_not_repeated(room: Room) -> None:
             ("list_images", {"limit": 0}, "limit"),
             ("generate_image", {"prompt": "x", "promt": secret}, "promt"),
         ):
-            said = await call.refused(name, **asked)
-            assert said["code"] == "invalid_parameters", (name, asked)
-            assert word in said["error"]
-            assert secret not in json.dumps(said)
-            assert "pydantic" not in said["error"]
-            assert len(said["error"]) < 400
-        said = await call.refused("generate_image", prompt="x", quality="ultra")
-        assert said["option"] == "quality"
-        assert "high" in said["nearest"]
+            error = await call.failure(name, **arguments)
+            assert error["code"] == "invalid_parameters", (name, arguments)
+            assert word in error["error"]
+            assert secret not in json.dumps(error)
+            assert "pydantic" not in error["error"]
+            assert len(error["error"]) < 400
+        error = await call.failure("generate_image", prompt="x", quality="ultra")
+        assert error["option"] == "quality"
+        assert "high" in error["nearest"]
         assert room.posts == 0
 
 
 @pytest.mark.anyio
-async def test_without_a_key_the_server_starts_and_says_so(room: Room) -> None:
+async def test_server_without_a_key_says_so(room: Room) -> None:
     """
     What costs nothing works; what is paid for says which variable is missing, and what needs none.
     """
     settings = Settings(library=room.library)
     async with Client(build_server(settings), mode=room.era) as client:
         call = Caller(client)
-        session = (await call.told("create_image_session", description="x"))["session_id"]
-        assert (await call.told("list_active_sessions"))["total_active"] == 1
-        for name, asked in (
+        session = (await call.success("create_image_session", description="x"))["session_id"]
+        assert (await call.success("list_active_sessions"))["total_active"] == 1
+        for name, arguments in (
             ("generate_image", {"prompt": "x"}),
             ("generate_image_in_session", {"prompt": "x", "session_id": session}),
             ("generate_ui_asset", {"asset_type": "icon", "description": "x"}),
         ):
-            said = await call.refused(name, **asked)
-            assert said["code"] == "no_access"
-            assert "OPENAI_API_KEY" in said["error"]
-            assert "--offline" in said["error"]
-        batch = await call.refused("generate_product_image", product_description="x")
+            error = await call.failure(name, **arguments)
+            assert error["code"] == "no_access"
+            assert "OPENAI_API_KEY" in error["error"]
+            assert "--offline" in error["error"]
+        batch = await call.failure("generate_product_image", product_description="x")
         assert "OPENAI_API_KEY" in batch["error"]
 
 
 @pytest.mark.anyio
-async def test_a_library_that_cannot_be_used_is_said_when_it_is_needed(
-    room: Room, tmp_path: Path
-) -> None:
+async def test_unusable_library_is_reported_by_every_tool(room: Room, tmp_path: Path) -> None:
     """
     The server starts, and every tool says what is wrong with the folder.
     """
     (tmp_path / "file").write_text("no folder")
     async with room.calling(library=tmp_path / "file") as call:
         assert (await call.client.list_tools()).tools
-        said = await call.refused("list_active_sessions")
-        assert said["code"] == "library_error"
+        error = await call.failure("list_active_sessions")
+        assert error["code"] == "library_error"

@@ -22,7 +22,7 @@ from mcp.types import CallToolResult
 
 from imagesession.testing import tiny_image
 from imagesession_mcp.errors import CODES
-from imagesession_mcp.tools import TABLE
+from imagesession_mcp.tools import TOOLS
 from tests.faults.tiny import tiny_provider
 from tests.mcp.serving import ERAS, Era, Room, text
 
@@ -121,19 +121,19 @@ def junk() -> st.SearchStrategy[Any]:
     )
 
 
-@pytest.mark.parametrize("name", [entry.function.__name__ for entry in TABLE])
+@pytest.mark.parametrize("name", [spec.name for spec in TOOLS])
 @settings(
     max_examples=settings().max_examples // 4,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
-def test_tools_answer_or_say_what_is_wrong(fuzzed: Fuzzed, name: str, data: st.DataObject) -> None:
+def test_tools_succeed_or_explain_the_error(fuzzed: Fuzzed, name: str, data: st.DataObject) -> None:
     """
     Every answer is a success or an error of a known code that is not a crash, and no file outside
     was opened.
     """
-    tools = {one.name: one for one in fuzzed.portal.call(fuzzed.client.list_tools).tools}
+    tools = {item.name: item for item in fuzzed.portal.call(fuzzed.client.list_tools).tools}
     schema = tools[name].input_schema
     arguments: dict[str, Any] = {}
     for argument, about in schema["properties"].items():
@@ -156,7 +156,7 @@ def test_tools_answer_or_say_what_is_wrong(fuzzed: Fuzzed, name: str, data: st.D
     result = fuzzed.call(name, arguments)
     assert opened == []
     if result.is_error:
-        said = text(result)
-        assert said["code"] in CODES.keys() - {"internal_error"}, said
-        assert said["error"]
-        assert len(json.dumps(said)) < 6_000
+        error = text(result)
+        assert error["code"] in CODES.keys() - {"internal_error"}, error
+        assert error["error"]
+        assert len(json.dumps(error)) < 6_000

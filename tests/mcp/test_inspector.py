@@ -33,9 +33,9 @@ def _config(folder: Path, era: str, url: str | None) -> tuple[str, ...]:
 
 
 def _inspect(config: tuple[str, ...], *arguments: str) -> dict[str, Any]:
-    told = run("mcp-inspector", *config, "--method", *arguments)
-    assert told.returncode == 0, told.stdout + told.stderr
-    result: dict[str, Any] = json.loads(told.stdout)["result"]
+    done = run("mcp-inspector", *config, "--method", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)["result"]
     return result
 
 

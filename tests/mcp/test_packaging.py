@@ -15,15 +15,14 @@ from typing import Any
 import pytest
 
 import imagesession
-from imagesession_mcp import commandline
-from imagesession_mcp.options import OPTIONS, SECRETS
-from imagesession_mcp.settings import Settings
+from imagesession_mcp import cli
+from imagesession_mcp.settings import OPTIONS, SECRETS, Settings
 from tests.mcp.conformance.node import needs_node, run
 from tests.mcp.processes import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 PAGE = (ROOT / "docs" / "agents.md").read_text("utf-8")
-VARIABLES = {"OPENAI_API_KEY", *(one.variable for one in OPTIONS), *(name for name, _ in SECRETS)}
+VARIABLES = {"OPENAI_API_KEY", *(item.variable for item in OPTIONS), *(name for name, _ in SECRETS)}
 
 
 def _blocks(kind: str) -> list[str]:
@@ -38,15 +37,15 @@ def _servers() -> Iterator[dict[str, Any]]:
         yield from tomllib.loads(block)["mcp_servers"].values()
 
 
-def _ours(arguments: list[str], tmp_path: Path) -> commandline.Command:
+def _ours(arguments: list[str], tmp_path: Path) -> cli.ParsedCommand:
     """
     Read what is given to our program in a snippet's command line.
     """
-    told = arguments[arguments.index("imagesession-mcp") + 1 :]
-    return commandline.read([one.replace("/home/you/Photos", str(tmp_path)) for one in told], {})
+    rest = arguments[arguments.index("imagesession-mcp") + 1 :]
+    return cli.parse([item.replace("/home/you/Photos", str(tmp_path)) for item in rest], {})
 
 
-def test_snippets_start_the_server(tmp_path: Path) -> None:
+def test_snippets_are_valid_client_configurations(tmp_path: Path) -> None:
     """
     Each JSON and TOML snippet of the page parses, names our program with options that it has, and
     sets variables that it reads.
@@ -57,10 +56,10 @@ def test_snippets_start_the_server(tmp_path: Path) -> None:
         assert server["command"] == "uvx"
         assert server["args"][:3] == ["--from", "imagesession[mcp]", "imagesession-mcp"]
         assert set(server["env"]) <= VARIABLES
-        assert _ours(server["args"], tmp_path).doors is None
+        assert _ours(server["args"], tmp_path).http is None
 
 
-def test_shell_snippets_have_options_that_there_are(tmp_path: Path) -> None:
+def test_shell_snippets_have_existing_options(tmp_path: Path) -> None:
     """
     The page's commands are such that our program takes them.
     """
@@ -72,7 +71,7 @@ def test_shell_snippets_have_options_that_there_are(tmp_path: Path) -> None:
         assert _ours(words, tmp_path)
 
 
-def test_the_page_tells_what_is_so_where_nothing_is_said() -> None:
+def test_page_has_the_defaults() -> None:
     """
     The page's table names options with their own variables and defaults.
     """
@@ -90,7 +89,7 @@ def _described(name: str) -> dict[str, Any]:
     return described
 
 
-def test_the_registry_entry_is_valid() -> None:
+def test_registry_entry_is_valid() -> None:
     """
     server.json is as the registry's schema of 2025-12-11 has it: names, lengths, one version that
     is the package's, and variables that the server reads.
@@ -110,12 +109,12 @@ def test_the_registry_entry_is_valid() -> None:
         assert variable["description"]
         assert variable.get("format", "string") in {"string", "number", "boolean", "filepath"}
         assert isinstance(variable.get("default", ""), str)
-    assert [one["isSecret"] for one in package["environmentVariables"] if "isSecret" in one] == [
+    assert [item["isSecret"] for item in package["environmentVariables"] if "isSecret" in item] == [
         True
     ]
 
 
-def test_the_bundle_starts_this_version() -> None:
+def test_bundle_starts_this_version() -> None:
     """
     manifest.json has the package's version and starts it, with variables that the server reads,
     each filled from something that the person is asked.
@@ -127,15 +126,15 @@ def test_the_bundle_starts_this_version() -> None:
     assert (ROOT / "imagesession_mcp" / server["entry_point"]).is_file()
     env = server["mcp_config"]["env"]
     assert set(env) <= VARIABLES
-    asked = {f"${{user_config.{name}}}" for name in manifest["user_config"]}
-    assert set(env.values()) == asked
+    placeholders = {f"${{user_config.{name}}}" for name in manifest["user_config"]}
+    assert set(env.values()) == placeholders
     assert manifest["compatibility"]["runtimes"]["python"] == PROJECT["requires-python"]
-    usual = {name: str(one["default"]) for name, one in manifest["user_config"].items()}
-    said = {key: usual[value[14:-1]] for key, value in env.items()}
-    assert commandline.read([], said).settings.daily_budget == Settings().daily_budget
+    usual = {name: str(item["default"]) for name, item in manifest["user_config"].items()}
+    environment = {key: usual[value[14:-1]] for key, value in env.items()}
+    assert cli.parse([], environment).settings.daily_budget == Settings().daily_budget
 
 
-def test_the_programs_are_ours() -> None:
+def test_console_scripts_start_the_server() -> None:
     """
     Both names by which it is started lead to the program, as `python -m imagesession_mcp` does.
     """
@@ -145,7 +144,7 @@ def test_the_programs_are_ours() -> None:
 
 @pytest.mark.conformance
 @needs_node
-def test_the_bundle_can_be_packed(tmp_path: Path) -> None:
+def test_bundle_can_be_packed(tmp_path: Path) -> None:
     """
     The bundles' own tool finds the manifest valid and packs it.
     """

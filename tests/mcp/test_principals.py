@@ -31,18 +31,18 @@ def known_as(name: str) -> Generator[None, None, None]:
         auth_context_var.reset(before)
 
 
-async def test_everybody_sees_their_own(room: Room) -> None:
+async def test_principals_are_isolated(room: Room) -> None:
     """
     Sessions, pictures, files and generations of others are not there.
     """
     with known_as("ann"):
         async with room.calling() as call:
-            session = (await call.told("create_image_session", description="x"))["session_id"]
-            made = await call.told("generate_image", prompt="a fox", request_id="r")
+            session = (await call.success("create_image_session", description="x"))["session_id"]
+            made = await call.success("generate_image", prompt="a fox", request_id="r")
     assert made["image_path"].startswith(str(room.library / "principals" / "ann"))
     with known_as("bob"):
         async with room.calling() as call:
-            for name, asked, code in (
+            for name, arguments, code in (
                 ("get_session_status", {"session_id": session}, "session_not_found"),
                 ("view_image", {"image_id": made["image_id"]}, "image_not_found"),
                 ("get_generation", {"generation_id": "r"}, "generation_not_found"),
@@ -52,25 +52,25 @@ async def test_everybody_sees_their_own(room: Room) -> None:
                     "invalid_input_image",
                 ),
             ):
-                said = await call.refused(name, **asked)
-                assert said["code"] == code
-                assert made["image_id"] not in str(said.get("available_images"))
-            assert (await call.told("list_images"))["images"] == []
-            other = await call.told("generate_image", prompt="a hare", request_id="r")
+                error = await call.failure(name, **arguments)
+                assert error["code"] == code
+                assert made["image_id"] not in str(error.get("available_images"))
+            assert (await call.success("list_images"))["images"] == []
+            other = await call.success("generate_image", prompt="a hare", request_id="r")
             assert other["image_id"] != made["image_id"]
     with known_as("ann"):
         async with room.calling() as call:
-            again = await call.told("get_generation", generation_id="r")
+            again = await call.success("get_generation", generation_id="r")
             assert again["image_id"] == made["image_id"]
 
 
 @pytest.mark.parametrize("name", ["../ann", "a/b", "", ".", "..", "a\0b", "a" * 100])
-async def test_names_are_plain(room: Room, name: str) -> None:
+async def test_principal_names_are_plain(room: Room, name: str) -> None:
     """
     A name that leads elsewhere is refused.
     """
     with known_as(name):
         async with room.calling() as call:
-            said = await call.refused("list_images")
-            assert said["code"] == "no_access"
+            error = await call.failure("list_images")
+            assert error["code"] == "no_access"
     assert not (room.library / "principals").exists()

@@ -31,48 +31,48 @@ async def read(call: Caller, uri: str) -> str:
     return contents.text
 
 
-async def test_pictures_are_read_to_the_byte(room: Room) -> None:
+async def test_image_resource_is_the_file(room: Room) -> None:
     """
     A picture's resource is its file, with its media type; beside it is its record.
     """
     async with room.calling() as call:
-        told = await call.told("generate_image", prompt="a fox", options={"format": "webp"})
-        contents = (await call.client.read_resource(told["uri"])).contents[0]
+        payload = await call.success("generate_image", prompt="a fox", options={"format": "webp"})
+        contents = (await call.client.read_resource(payload["uri"])).contents[0]
         assert isinstance(contents, BlobResourceContents)
         assert contents.mime_type == "image/webp"
-        assert base64.b64decode(contents.blob) == file_of(told)
-        record = json.loads(await read(call, f"{told['uri']}/metadata"))
-        assert record["image_id"] == told["image_id"]
+        assert base64.b64decode(contents.blob) == file_of(payload)
+        record = json.loads(await read(call, f"{payload['uri']}/metadata"))
+        assert record["image_id"] == payload["image_id"]
         assert record["original_prompt"] == "a fox"
 
 
-async def test_sessions_are_read_turn_by_turn(room: Room) -> None:
+async def test_session_resource_has_its_turns(room: Room) -> None:
     """
     A session's resource tells where it stands and how it grew.
     """
     async with room.calling() as call:
-        session = (await call.told("create_image_session", description="tea"))["session_id"]
-        made = await call.told("generate_image_in_session", session_id=session, prompt="a pot")
+        session = (await call.success("create_image_session", description="tea"))["session_id"]
+        made = await call.success("generate_image_in_session", session_id=session, prompt="a pot")
         listed = json.loads(await read(call, "imagesession://sessions"))
-        assert [one["session_id"] for one in listed] == [session]
-        told = json.loads(await read(call, f"imagesession://sessions/{session}"))
-        assert told["head_image_id"] == made["image_id"]
-        assert [turn["prompt"] for turn in told["turns"]] == ["a pot"]
-        assert told["turns"][0]["images"] == [made["uri"]]
+        assert [item["session_id"] for item in listed] == [session]
+        payload = json.loads(await read(call, f"imagesession://sessions/{session}"))
+        assert payload["head_image_id"] == made["image_id"]
+        assert [turn["prompt"] for turn in payload["turns"]] == ["a pot"]
+        assert payload["turns"][0]["images"] == [made["uri"]]
 
 
-async def test_the_guide_is_a_resource(room: Room) -> None:
+async def test_guide_is_a_resource(room: Room) -> None:
     """
     It is what get_usage_guide returns.
     """
     async with room.calling() as call:
-        told = await call.told("get_usage_guide")
-        assert await read(call, "imagesession://guide") == told["guide_content"]
-        assert "{" not in told["guide_content"].split("## Tools")[1]
-        listed = {one.uri for one in (await call.client.list_resources()).resources}
+        payload = await call.success("get_usage_guide")
+        assert await read(call, "imagesession://guide") == payload["guide_content"]
+        assert "{" not in payload["guide_content"].split("## Tools")[1]
+        listed = {item.uri for item in (await call.client.list_resources()).resources}
         assert listed == {"imagesession://guide", "imagesession://sessions"}
         templates = (await call.client.list_resource_templates()).resource_templates
-        assert {one.uri_template for one in templates} == {
+        assert {item.uri_template for item in templates} == {
             "imagesession://sessions/{session_id}",
             "imagesession://images/{image_id}",
             "imagesession://images/{image_id}/metadata",
@@ -88,7 +88,7 @@ async def test_the_guide_is_a_resource(room: Room) -> None:
         "imagesession://images/..%2f..%2fetc%2fpasswd",
     ],
 )
-async def test_what_is_not_there_says_so(room: Room, uri: str) -> None:
+async def test_unknown_resource_is_an_error(room: Room, uri: str) -> None:
     """
     A wrong id is a sentence, and no way into the disk.
     """
@@ -99,15 +99,15 @@ async def test_what_is_not_there_says_so(room: Room, uri: str) -> None:
         assert "root:" not in str(caught.value)
 
 
-async def test_a_file_that_is_gone_says_so(room: Room) -> None:
+async def test_missing_file_is_an_error(room: Room) -> None:
     """
     A picture whose file was moved away is an error with the library's sentence.
     """
     async with room.calling() as call:
-        told = await call.told("generate_image", prompt="a fox")
-        remove(told)
-        with pytest.raises(MCPError, match=told["image_id"]):
-            await call.client.read_resource(told["uri"])
+        payload = await call.success("generate_image", prompt="a fox")
+        remove(payload)
+        with pytest.raises(MCPError, match=payload["image_id"]):
+            await call.client.read_resource(payload["uri"])
 
 
 async def test_prompts_start_workflows(room: Room) -> None:
@@ -115,13 +115,13 @@ async def test_prompts_start_workflows(room: Room) -> None:
     Each names tools that there are.
     """
     async with room.calling() as call:
-        tools = {one.name for one in (await call.client.list_tools()).tools}
+        tools = {item.name for item in (await call.client.list_tools()).tools}
         prompts = (await call.client.list_prompts()).prompts
         assert len(prompts) == 3
         for prompt in prompts:
             assert prompt.title
             assert prompt.description
-            arguments = {one.name: "a teapot" for one in prompt.arguments or ()}
+            arguments = {item.name: "a teapot" for item in prompt.arguments or ()}
             got = await call.client.get_prompt(prompt.name, arguments)
             content = got.messages[0].content
             assert isinstance(content, TextContent)
@@ -129,13 +129,13 @@ async def test_prompts_start_workflows(room: Room) -> None:
             assert any(name in content.text for name in tools)
 
 
-async def test_ids_complete_themselves(room: Room) -> None:
+async def test_ids_are_completed(room: Room) -> None:
     """
     The beginning of an id brings those that there are.
     """
     async with room.calling() as call:
-        session = (await call.told("create_image_session", description="tea"))["session_id"]
-        image = (await call.told("generate_image", prompt="a fox"))["image_id"]
+        session = (await call.success("create_image_session", description="tea"))["session_id"]
+        image = (await call.success("generate_image", prompt="a fox"))["image_id"]
         for name, uri, known in (
             ("session_id", "imagesession://sessions/{session_id}", session),
             ("image_id", "imagesession://images/{image_id}", image),

@@ -28,7 +28,7 @@ def noise(size: tuple[int, int]) -> bytes:
     return buffer.getvalue()
 
 
-async def test_one_picture_weighs_little(room: Room) -> None:
+async def test_result_of_one_picture_is_small(room: Room) -> None:
     """
     At most 110 kB with its preview and 2 kB without, however noisy the picture and long the prompt.
     """
@@ -38,7 +38,7 @@ async def test_one_picture_weighs_little(room: Room) -> None:
                 room.provider.reply_next(image=picture)
             result = await call("generate_image", prompt=prompt)
             assert len(result.model_dump_json()) <= 110_000
-            assert sum(len(one.data) for one in result.content if one.type == "image") <= 100_000
+            assert sum(len(item.data) for item in result.content if item.type == "image") <= 100_000
             assert len(images(result)) == 1
             shown = Image.open(io.BytesIO(images(result)[0]))
             assert shown.format in FORMATS
@@ -48,26 +48,26 @@ async def test_one_picture_weighs_little(room: Room) -> None:
             assert images(bare) == []
 
 
-async def test_every_drawing_tool_weighs_little(room: Room) -> None:
+async def test_results_of_all_generating_tools_are_small(room: Room) -> None:
     """
     So it is with every tool that draws, and with a batch, whose pictures share the room.
     """
     long = "words " * 300
     async with room.calling() as call:
-        session = (await call.told("create_image_session", description=long))["session_id"]
-        for name, asked in (
+        session = (await call.success("create_image_session", description=long))["session_id"]
+        for name, arguments in (
             ("generate_image_in_session", {"session_id": session, "prompt": long}),
             ("edit_image", {"session_id": session, "prompt": long}),
             ("generate_ui_asset", {"asset_type": "hero", "description": long}),
         ):
-            bare = await call(name, **asked, preview=False)
+            bare = await call(name, **arguments, preview=False)
             assert len(bare.model_dump_json(exclude_none=True)) <= 2_400, name
         batch = await call("generate_product_image", product_description="mug", batch_count=4)
         assert len(batch.model_dump_json(exclude_none=True)) <= 110_000
         assert len(images(batch)) == 4
 
 
-async def test_the_person_decides_on_previews(room: Room) -> None:
+async def test_preview_size_is_a_setting(room: Room) -> None:
     """
     Previews are as small as the settings say, or none.
     """
@@ -81,42 +81,42 @@ async def test_the_person_decides_on_previews(room: Room) -> None:
         assert len(images(shown)) == 1
 
 
-async def test_the_link_leads_to_the_whole_picture(room: Room) -> None:
+async def test_link_leads_to_the_whole_picture(room: Room) -> None:
     """
     Every picture has a link for the person, and what it leads to is the file to the byte.
     """
     async with room.calling() as call:
         result = await call("generate_image", prompt="a fox")
-        told, link = text(result), links(result)[0]
-        assert link.uri == told["uri"] == f"imagesession://images/{told['image_id']}"
-        assert link.size == told["bytes"] == len(file_of(told))
+        payload, link = text(result), links(result)[0]
+        assert link.uri == payload["uri"] == f"imagesession://images/{payload['image_id']}"
+        assert link.size == payload["bytes"] == len(file_of(payload))
         assert link.mime_type == "image/png"
         assert link.annotations is not None
         assert link.annotations.audience == ["user"]
         assert result.structured_content is None
-        assert Path(told["image_path"]).is_absolute()
-        assert told["cost_usd"] > 0
+        assert Path(payload["image_path"]).is_absolute()
+        assert payload["cost_usd"] > 0
 
 
-async def test_an_svg_is_never_shown_as_it_came(room: Room) -> None:
+async def test_svg_is_not_shown_unsafely(room: Room) -> None:
     """
     Its preview, the tool that looks and its resource show what it draws, in pixels.
     """
     async with room.calling() as call:
         result = await call("generate_image", prompt="a fox", options={"format": "svg"})
-        told = text(result)
-        assert told["format"] == "svg"
-        shown = await call("view_image", image_id=told["image_id"])
-        for one in (result, shown):
-            (preview,) = images(one)
+        payload = text(result)
+        assert payload["format"] == "svg"
+        shown = await call("view_image", image_id=payload["image_id"])
+        for picture in (result, shown):
+            (preview,) = images(picture)
             assert Image.open(io.BytesIO(preview)).format == "JPEG"
-        contents = (await call.client.read_resource(told["uri"])).contents[0]
+        contents = (await call.client.read_resource(payload["uri"])).contents[0]
         assert contents.mime_type == "image/png"
         data = base64.b64decode(contents.blob)  # type: ignore[union-attr] # pyright: ignore[reportAttributeAccessIssue] - it is bytes
         assert Image.open(io.BytesIO(data)).format == "PNG"
 
 
-async def test_transparency_survives_in_the_preview(room: Room) -> None:
+async def test_preview_keeps_transparency(room: Room) -> None:
     """
     A picture with transparent pixels has a preview with transparent pixels.
     """
@@ -129,19 +129,19 @@ async def test_transparency_survives_in_the_preview(room: Room) -> None:
         assert shown.convert("RGBA").getchannel("A").getextrema() == (0, 0)
 
 
-async def test_what_is_gone_is_still_told(room: Room) -> None:
+async def test_missing_file_keeps_its_facts(room: Room) -> None:
     """
     When the file was moved away, its facts are told without a preview, and its resource is refused.
     """
     async with room.calling() as call:
-        told = await call.told("generate_image", prompt="a fox", request_id="r")
-        remove(told)
+        payload = await call.success("generate_image", prompt="a fox", request_id="r")
+        remove(payload)
         result = await call("get_generation", generation_id="r")
-        assert text(result)["image_id"] == told["image_id"]
+        assert text(result)["image_id"] == payload["image_id"]
         assert images(result) == []
 
 
-async def test_texts_hold_no_picture(room: Room) -> None:
+async def test_texts_contain_no_image_data(room: Room) -> None:
     """
     No text of any result has a long run of base64.
     """
@@ -152,7 +152,7 @@ async def test_texts_hold_no_picture(room: Room) -> None:
                 assert max(map(len, block.text.replace('"', " ").split())) < 600
 
 
-async def test_small_pictures_are_shown_as_they_are(room: Room) -> None:
+async def test_small_pictures_are_their_own_preview(room: Room) -> None:
     """
     What is small enough is its own preview, to the byte.
     """

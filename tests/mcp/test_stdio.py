@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,14 @@ import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mcp.shared.message import SessionMessage
+from mcp.types import JSONRPCResponse
 from PIL import Image
 
 import imagesession
 from imagesession import Studio
 from imagesession.testing import OfflineProvider, serve
-from imagesession_mcp.server import build_server
-from imagesession_mcp.settings import Settings
-from imagesession_mcp.stdio import Lines
+from imagesession_mcp.stdio import StdinReader, StdioTransport, StdoutWriter
 from tests.mcp.processes import OURS, ROOT, environment, spawned
 from tests.mcp.serving import Era, text
 
@@ -58,17 +59,17 @@ def _started(*arguments: str, **env: str) -> Generator[subprocess.Popen[str], No
             process.kill()
 
 
-def _say(process: subprocess.Popen[str], *messages: dict[str, Any]) -> None:
+def _write(process: subprocess.Popen[str], *messages: dict[str, Any]) -> None:
     assert process.stdin is not None
     for message in messages:
         process.stdin.write(json.dumps(message) + "\n")
     process.stdin.flush()
 
 
-def _hear(process: subprocess.Popen[str]) -> dict[str, Any]:
+def _read(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert process.stdout is not None
-    heard: dict[str, Any] = json.loads(process.stdout.readline())
-    return heard
+    results: dict[str, Any] = json.loads(process.stdout.readline())
+    return results
 
 
 def _call(name: str, **arguments: Any) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def _paid(provider: OfflineProvider) -> int:
     return sum((call.method, call.path) == ("POST", "/responses") for call in provider.calls)
 
 
-async def test_a_client_makes_a_picture(tmp_path: Path, era: Era) -> None:
+async def test_client_generates_a_picture(tmp_path: Path, era: Era) -> None:
     """
     A client that starts the server gets a picture: the file is on the disk, and it is one.
     """
@@ -88,13 +89,13 @@ async def test_a_client_makes_a_picture(tmp_path: Path, era: Era) -> None:
         assert client.server_info is not None
         assert client.server_info.name == "imagesession"
         assert client.server_info.version == imagesession.__version__
-        told = text(await client.call_tool("generate_image", {"prompt": "a red kettle"}))
-    with Image.open(told["image_path"]) as picture:
+        payload = text(await client.call_tool("generate_image", {"prompt": "a red kettle"}))
+    with Image.open(payload["image_path"]) as picture:
         assert picture.size == (1024, 1024)
-    assert Path(told["image_path"]).is_relative_to(tmp_path)
+    assert Path(payload["image_path"]).is_relative_to(tmp_path)
 
 
-async def test_it_starts_without_a_key(tmp_path: Path, era: Era) -> None:
+async def test_server_starts_without_a_key(tmp_path: Path, era: Era) -> None:
     """
     Without a key the server starts all the same, and says which variable is missing when a picture
     is asked for.
@@ -107,32 +108,32 @@ async def test_it_starts_without_a_key(tmp_path: Path, era: Era) -> None:
     assert "--offline" in text(result)["error"]
 
 
-async def test_the_environment_is_enough(tmp_path: Path) -> None:
+async def test_environment_configures_the_server(tmp_path: Path) -> None:
     """
     What the command line can say, the environment can.
     """
     env = {"IMAGESESSION_LIBRARY": str(tmp_path), "IMAGESESSION_MCP_OFFLINE": "1"}
     async with spawned("auto", **env) as client:
-        told = text(await client.call_tool("generate_image", {"prompt": "a red kettle"}))
-    assert Path(told["image_path"]).is_relative_to(tmp_path)
+        payload = text(await client.call_tool("generate_image", {"prompt": "a red kettle"}))
+    assert Path(payload["image_path"]).is_relative_to(tmp_path)
 
 
-def test_stdout_holds_messages_and_nothing_else(tmp_path: Path) -> None:
+def test_stdout_has_only_messages(tmp_path: Path) -> None:
     """
     Whatever happens, only the protocol's messages go to stdout; at the end of stdin the server
     leaves by itself, with status 0.
     """
     with _started("--offline", "--library", str(tmp_path)) as process:
-        _say(process, _HELLO)
-        assert _hear(process)["result"]["serverInfo"]["name"] == "imagesession"
-        _say(process, {"jsonrpc": "2.0", "method": "notifications/initialized"})
-        _say(process, _call("no_such_tool"), _call("generate_image", prompt="a red kettle"))
+        _write(process, _HELLO)
+        assert _read(process)["result"]["serverInfo"]["name"] == "imagesession"
+        _write(process, {"jsonrpc": "2.0", "method": "notifications/initialized"})
+        _write(process, _call("no_such_tool"), _call("generate_image", prompt="a red kettle"))
         assert process.stdin is not None
         assert process.stdout is not None
-        assert {_hear(process)["id"] for _ in range(2)} == {2}
+        assert {_read(process)["id"] for _ in range(2)} == {2}
         process.stdin.close()
         assert process.stdout.read() == ""
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 _ALL = (
@@ -145,34 +146,38 @@ _ALL = (
 
 @unix
 @pytest.mark.parametrize("kind", ["pipe", "file"])
-def test_what_was_asked_before_stdin_was_closed_is_answered(tmp_path: Path, kind: str) -> None:
+def test_requests_before_stdin_is_closed_are_answered(tmp_path: Path, kind: str) -> None:
     """
-    Everything can be asked at once, from a pipe or a file: the server, which is not loaded then,
-    answers all of it before it leaves.
+    Everything can be asked at once, from a pipe or a file: the server answers all of it before it
+    ends, however long that takes.
     """
-    asked = "".join(json.dumps(one) + "\n" for one in _ALL).rstrip()  # the last line has no end
+    messages = "".join(
+        json.dumps(message) + "\n" for message in _ALL
+    ).rstrip()  # the last line has no end
     file = tmp_path / "asked"
-    file.write_text(asked)
+    file.write_text(messages)
     with file.open() as source:
-        source_of: dict[str, Any] = {"input": asked} if kind == "pipe" else {"stdin": source}
+        source_of: dict[str, Any] = {"input": messages} if kind == "pipe" else {"stdin": source}
         done = subprocess.run(
             [sys.executable, *OURS, "--offline", "--library", str(tmp_path / "library")],
-            **source_of, env=environment(), cwd=ROOT, text=True, capture_output=True, timeout=30,
+            **source_of, env=environment(), cwd=ROOT, text=True, capture_output=True, timeout=120,
             check=True,
         )  # fmt: skip
-    heard = {one["id"]: one["result"] for one in map(json.loads, done.stdout.splitlines())}
-    assert set(heard) == {1, 2, 3}
-    assert Path(json.loads(heard[3]["content"][0]["text"])["image_path"]).is_file()
+    results = {
+        message["id"]: message["result"] for message in map(json.loads, done.stdout.splitlines())
+    }
+    assert set(results) == {1, 2, 3}
+    assert Path(json.loads(results[3]["content"][0]["text"])["image_path"]).is_file()
 
 
 @unix
-def test_it_leaves_where_nothing_is_said(tmp_path: Path) -> None:
+def test_empty_stdin_ends_the_server(tmp_path: Path) -> None:
     """
     Without anything to read, the server leaves at once and says nothing.
     """
     done = subprocess.run(
         [sys.executable, *OURS, "--offline", "--library", str(tmp_path)],
-        stdin=subprocess.DEVNULL, env=environment(), cwd=ROOT, capture_output=True, timeout=30,
+        stdin=subprocess.DEVNULL, env=environment(), cwd=ROOT, capture_output=True, timeout=120,
         check=True,
     )  # fmt: skip
     assert done.stdout == b""
@@ -180,103 +185,171 @@ def test_it_leaves_where_nothing_is_said(tmp_path: Path) -> None:
 
 
 @unix
-def test_it_leaves_when_nobody_listens(tmp_path: Path) -> None:
+def test_closed_stdout_ends_the_server(tmp_path: Path) -> None:
     """
     A client that went away without closing the server's stdin ends it by not listening.
     """
     with _started("--offline", "--library", str(tmp_path)) as process:
-        _say(process, _HELLO)
-        _hear(process)
+        _write(process, _HELLO)
+        _read(process)
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        _say(process, {"jsonrpc": "2.0", "id": 5, "method": "ping"})
-        assert process.wait(10) == 0
+        _write(process, {"jsonrpc": "2.0", "id": 5, "method": "ping"})
+        assert process.wait(60) == 0
         assert "Traceback" not in process.stderr.read()
 
 
 @unix
-def test_a_client_may_listen_slowly(tmp_path: Path) -> None:
+def test_slow_client_gets_whole_answers(tmp_path: Path) -> None:
     """
     Answers that are larger than a pipe holds come whole, however slowly they are read; what is
     asked meanwhile is answered too.
     """
     with _started("--offline", "--library", str(tmp_path)) as process:
-        _say(process, _HELLO)
-        _hear(process)
-        _say(process, *({"jsonrpc": "2.0", "id": n, "method": "tools/list"} for n in range(2, 12)))
+        _write(process, _HELLO)
+        _read(process)
+        _write(
+            process, *({"jsonrpc": "2.0", "id": n, "method": "tools/list"} for n in range(2, 12))
+        )
         time.sleep(1.5)
         assert process.poll() is None
-        answers = [_hear(process) for _ in range(10)]
-    assert {one["id"] for one in answers} == set(range(2, 12))
-    assert sum(len(json.dumps(one)) for one in answers) > 2 * 65_536
-    assert all(len(one["result"]["tools"]) > 20 for one in answers)
-
-
-_SERVER = build_server(Settings(offline=True))
+        answers = [_read(process) for _ in range(10)]
+    assert {message["id"] for message in answers} == set(range(2, 12))
+    assert sum(len(json.dumps(message)) for message in answers) > 2 * 65_536
+    assert all(len(message["result"]["tools"]) > 20 for message in answers)
 
 
 @unix
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     lines=st.lists(st.text(st.characters(exclude_characters="\n", codec="utf-8")), max_size=8),
     cuts=st.lists(st.integers(1, 40), max_size=20),
 )
-def test_lines_come_as_they_were_said(lines: list[str], cuts: list[int]) -> None:
+def test_lines_arrive_whole(lines: list[str], cuts: list[int]) -> None:
     """
-    However a client's words are cut on their way, they are heard line by line.
+    However the messages are cut on their way, they are read line by line.
     """
-    said = "".join(line + "\n" for line in lines).encode()
+    sent = "".join(line + "\n" for line in lines).encode()
 
-    async def hear() -> list[str]:
+    async def read() -> list[str]:
         source, target = os.pipe()
 
-        async def say() -> None:
-            rest = said
-            for cut in (*cuts, len(said)):
+        async def write() -> None:
+            rest = sent
+            for cut in (*cuts, len(sent)):
                 os.write(target, rest[:cut])
                 rest = rest[cut:]
                 await asyncio.sleep(0)
             os.close(target)
 
-        saying = asyncio.ensure_future(say())
+        writing = asyncio.ensure_future(write())
         try:
-            heard = [line async for line in Lines(source, _SERVER)]
+            received = [line async for line in StdinReader(source).lines()]
         finally:
             os.close(source)
-        await saying
-        return heard
+        await writing
+        return received
 
-    assert asyncio.run(hear()) == [line + "\n" for line in lines]
+    assert asyncio.run(read()) == [line + "\n" for line in lines]
+
+
+@asynccontextmanager
+async def _closed(
+    *messages: dict[str, Any], drain_timeout: float = math.inf
+) -> AsyncGenerator[tuple[StdioTransport, Any, Any], None]:
+    """
+    Give a transport whose client sent messages and closed stdin, and its two streams.
+    """
+    stdin, client_out = os.pipe()
+    client_in, stdout = os.pipe()
+    os.write(client_out, "".join(json.dumps(message) + "\n" for message in messages).encode())
+    os.close(client_out)
+    transport = StdioTransport(StdinReader(stdin), StdoutWriter(stdout), drain_timeout)
+    try:
+        async with transport.streams() as (requests, answers):
+            received = [await requests.receive() for _ in messages]
+            assert len(received) == len(messages)
+            await anyio.wait_all_tasks_blocked()
+            yield transport, requests, answers
+            with pytest.raises(anyio.EndOfStream):
+                await requests.receive()
+            await requests.aclose()
+            await answers.aclose()
+    finally:
+        for descriptor in (stdin, stdout, client_in):
+            os.close(descriptor)
 
 
 @unix
-@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
-def test_it_leaves_when_it_is_told_to(tmp_path: Path, told: signal.Signals) -> None:
+async def test_server_runs_until_all_requests_are_answered() -> None:
     """
-    A signal ends the server within two seconds, even while its client says nothing, and silently.
+    After the client closed stdin, the server goes on until its last request has its answer.
     """
+    async with _closed(_HELLO, {**_HELLO, "id": 2}) as (_, requests, answers):
+        for number in (1, 2):
+            with pytest.raises(anyio.WouldBlock):
+                requests.receive_nowait()
+            answer = JSONRPCResponse(jsonrpc="2.0", id=number, result={})
+            await answers.send(SessionMessage(answer))
+
+
+@unix
+async def test_waiting_for_answers_is_bounded() -> None:
+    """
+    If an answer does not come, the server ends when the time is up.
+    """
+    async with _closed(_HELLO, drain_timeout=0):
+        pass
+
+
+@unix
+async def test_signal_ends_the_waiting_for_answers() -> None:
+    """
+    A server that waits for its last answers ends at once when it is stopped.
+    """
+    async with _closed(_HELLO) as (transport, _, __):
+        transport.stop()
+
+
+@unix
+async def test_cancelled_requests_are_not_waited_for() -> None:
+    """
+    A request that the client cancelled has no answer, and does not keep the server running.
+    """
+    params = {"requestId": 1}
+    cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
+    async with _closed(_HELLO, cancelled):
+        pass
+
+
+@unix
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_the_server(tmp_path: Path, number: signal.Signals) -> None:
+    """
+    A signal ends the server in about the time that it needs to start, even while its client says
+    nothing, and silently.
+    """
+    begun = time.monotonic()
     with _started("--offline", "--library", str(tmp_path)) as process:
-        _say(process, _HELLO)
-        _hear(process)
-        start = time.monotonic()
-        process.send_signal(told)
-        assert process.wait(10) == 0
-        assert time.monotonic() - start < 2
+        _write(process, _HELLO)
+        _read(process)
+        started = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(60) == 0
+        assert time.monotonic() - started < 4 * (started - begun)
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
 
 
 @unix
 @pytest.mark.parametrize(
-    "told,latency",
-    # Who is told to stop waits for a moment, so that the picture takes longer.
+    "number,latency",
+    # A server that is stopped gives its tasks two seconds, so the picture takes longer.
     [(0, 2.5), (signal.SIGTERM, 2.5), (signal.SIGKILL, 1.0)],
     ids=["close", "term", "kill"],
 )
-async def test_nothing_is_lost_when_the_server_goes_away(
-    tmp_path: Path, told: int, latency: float
-) -> None:
+async def test_killed_server_loses_nothing(tmp_path: Path, number: int, latency: float) -> None:
     """
     A server that is stopped or killed in the middle of a picture, once the provider has named it,
     loses nothing: the next one finds it, and it was paid for once.
@@ -286,21 +359,21 @@ async def test_nothing_is_lost_when_the_server_goes_away(
         env = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": served.base_url}
         arguments = ("--library", str(tmp_path))
         with _started(*arguments, **env) as process:
-            _say(process, _HELLO)
-            _hear(process)
-            _say(process, {"jsonrpc": "2.0", "method": "notifications/initialized"})
-            _say(process, _call("generate_image", prompt="a kettle", request_id="kettle"))
-            with anyio.fail_after(20):
+            _write(process, _HELLO)
+            _read(process)
+            _write(process, {"jsonrpc": "2.0", "method": "notifications/initialized"})
+            _write(process, _call("generate_image", prompt="a kettle", request_id="kettle"))
+            with anyio.fail_after(60):
                 while not _accepted(tmp_path):  # noqa: ASYNC110 - by another program
                     await anyio.sleep(0.02)
-            if told:
-                os.kill(process.pid, told)
+            if number:
+                os.kill(process.pid, number)
             else:
                 assert process.stdin is not None
                 process.stdin.close()
-            process.wait(10)
+            process.wait(60)
         async with spawned("auto", *arguments, **env) as client:
-            with anyio.fail_after(30):
+            with anyio.fail_after(60):
                 answer = await _found(client)
     assert _paid(provider) == 1
     assert answer["generation_id"] == "kettle"

@@ -1,270 +1,369 @@
 """
-Calls that take long are answered with a task, for clients that know tasks.
+Long work: it outlives its call, is found again, is paid for once, and can be stopped.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import pairwise
 
 import anyio
-import httpx2
-import mcp.types as t
 import pytest
-from mcp import Client, MCPError
-from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim
-from mcp.client.streamable_http import streamable_http_client
-from mcp.types import CallToolResult, RequestParams, Result
-from PIL import Image
-from pydantic import Field
 
-from imagesession import AsyncStudio
-from imagesession.testing import OfflineProvider
-from imagesession_mcp import tasks
-from imagesession_mcp.http import guarded, mount
-from imagesession_mcp.server import build_server
-from imagesession_mcp.settings import Doors, Principal, Settings
-from imagesession_mcp.tasks import Tasks
-from tests.mcp.serving import text
+from imagesession_mcp import context, tasks
+from imagesession_mcp.tasks import no_time_limit
+from tests.mcp.serving import Caller, Room, images, text
 
 pytestmark = pytest.mark.anyio
 
 
-class _Params(RequestParams):
-    task_id: str = Field(alias="taskId")
-
-
-class _Ask(t.Request[_Params, str]):
-    name_param: ClassVar[str | None] = "taskId"
-
-
-class _Created(Result):
-    result_type: Literal["task"] = "task"
-    task_id: str = Field(alias="taskId")
-    status: str
-    ttl_ms: int = Field(alias="ttlMs")
-    poll_interval_ms: int = Field(alias="pollIntervalMs")
-
-
-class _Told(Result):
-    result_type: str = "complete"
-    task_id: str | None = Field(default=None, alias="taskId")
-    status: str = ""
-    result: dict[str, Any] | None = None
-    error: dict[str, Any] | None = None
-
-
-async def _ask(session: Any, verb: str, task_id: str) -> _Told:
-    request = _Ask(method=f"tasks/{verb}", params=_Params(taskId=task_id))
-    told: _Told = await session.send_request(request, _Told)
-    return told
-
-
-class _KnowsTasks(ClientExtension):
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """
-    A client that asks about its tasks until they are done.
+    Wait until something is so.
     """
-
-    identifier = Tasks.identifier
-
-    def __init__(self) -> None:
-        self.begun = anyio.Event()
-        self.created: list[str] = []
-        self.seen: list[str] = []
-
-    def claims(self) -> Sequence[ResultClaim[Any]]:
-        """
-        Take tasks for results.
-        """
-        return [ResultClaim(result_type="task", model=_Created, resolve=self._resolve)]
-
-    async def _resolve(self, created: _Created, context: ClaimContext) -> CallToolResult:
-        self.created.append(created.task_id)
-        self.begun.set()
-        while True:
-            told = await _ask(context.session, "get", created.task_id)
-            self.seen.append(told.status)
-            if told.status == "completed":
-                return CallToolResult.model_validate(told.result)
-            if told.status != "working":
-                raise MCPError(0, str(told.error or told.status))
-            await anyio.sleep(0.05)
+    with anyio.fail_after(60):
+        while not await condition():  # noqa: ASYNC110 - only the server knows
+            await asyncio.sleep(0.02)
 
 
-@asynccontextmanager
-async def _knowing(
-    folder: Path, provider: OfflineProvider, extension: Tasks | None = None, **settings: Any
-) -> AsyncGenerator[tuple[Client, _KnowsTasks], None]:
-    knows = _KnowsTasks()
-    chosen = Settings(library=folder, offline=True, **settings)
-
-    def open_studio(_: Settings, library: Path | None) -> AsyncStudio:
-        return AsyncStudio.offline(library, provider=provider, patience=0)
-
-    server = build_server(chosen, open=open_studio, extensions=[extension or Tasks(grace=0.1)])
-    async with Client(server, extensions=[knows]) as client:
-        yield client, knows
-
-
-async def test_a_long_call_becomes_a_task(tmp_path: Path) -> None:
+async def made(call: Caller) -> int:
     """
-    What is not there within the grace is a task, and its end is the call's whole result, without a
-    handle however small `wait_seconds` is.
+    Return how many pictures there are.
     """
-    provider = OfflineProvider(latency=0.5)
-    async with _knowing(tmp_path, provider, wait_seconds=0.1) as (client, knows):
-        told = text(await client.call_tool("generate_image", {"prompt": "a kettle"}))
-    assert knows.seen[0] == "working"
-    assert knows.seen[-1] == "completed"
-    with Image.open(told["image_path"]) as picture:
-        assert picture.size == (1024, 1024)
+    return len((await call.success("list_images"))["images"])
 
 
-async def test_a_short_call_is_answered_as_always(tmp_path: Path) -> None:
+async def test_progress_starts_at_once_and_increases(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
-    What is there within the grace needs no task.
+    A client hears at once that something is done, and again while it goes on.
     """
-    async with _knowing(tmp_path, OfflineProvider(), Tasks(grace=20)) as (client, knows):
-        text(await client.call_tool("generate_image", {"prompt": "a kettle"}))
-    assert knows.created == []
+    monkeypatch.setattr(context, "HEARTBEAT", 0.01)
+    room.provider.latency = 0.5
+    async with room.calling() as call:
+        await call.success("generate_image", prompt="a fox")
+        beats = [progress for progress, _ in call.progress]
+        assert call.progress[0][1].startswith("preparing")
+        assert len(beats) >= 4
+        assert all(item < other for item, other in pairwise(beats))
+        assert any("drawing" in message for _, message in call.progress)
 
 
-async def test_clients_without_tasks_get_none(tmp_path: Path) -> None:
+async def test_heartbeat_interval() -> None:
     """
-    A client that does not know tasks is answered with a result or a handle, in either era.
+    They come every five seconds and no more often.
     """
-    server = build_server(
-        Settings(library=tmp_path, offline=True, wait_seconds=0), extensions=[Tasks(grace=0)]
-    )
-    for mode in ("auto", "legacy"):
-        async with Client(server, mode=mode) as client:
-            told = text(await client.call_tool("generate_image", {"prompt": "a kettle"}))
-            assert told["generation_id"]
-            request = _Ask(method="tasks/get", params=_Params(taskId="x"))
-            with pytest.raises(MCPError) as refused:
-                await client.session.send_request(request, _Told)
-        missing = t.MISSING_REQUIRED_CLIENT_CAPABILITY, t.METHOD_NOT_FOUND
-        assert refused.value.code == missing[mode == "legacy"]
+    assert context.HEARTBEAT == 5.0
 
 
-async def test_a_failure_is_the_tasks_result(tmp_path: Path) -> None:
+async def test_partial_images_are_reported_as_progress(room: Room) -> None:
     """
-    A picture that cannot be made completes its task, with the error that helps.
+    Each that comes is a step of progress, at once.
     """
-    provider = OfflineProvider()
-    wrong = {"message": "no", "code": "invalid_value", "param": "prompt"}
-    provider.fail_next(status=400, path="/responses", error=wrong)
-    async with _knowing(tmp_path, provider, Tasks(grace=0)) as (client, knows):
-        result = await client.call_tool("generate_image", {"prompt": "a kettle"})
-    assert knows.created
-    assert result.is_error
-    assert text(result)["error"]
+    async with room.calling() as call:
+        await call.success("generate_image", prompt="a fox", partial_images=2)
+        payload = [message for _, message in call.progress if "unfinished picture" in message]
+        assert len(payload) >= 1
 
 
-async def test_a_cancelled_task_keeps_its_picture(tmp_path: Path) -> None:
+async def test_slow_call_returns_a_handle(room: Room) -> None:
     """
-    Cancelling a task ends the waiting, as giving up a call does: the picture is paid for, so it is
-    finished and kept. cancel_generation is what stops it.
+    When time is up the call says how to come back, and the picture comes as it would have come.
     """
-    provider = OfflineProvider(latency=0.7)
-    async with _knowing(tmp_path, provider) as (client, knows):
-        asked = {"prompt": "a kettle", "request_id": "kettle"}
-        async with anyio.create_task_group() as group:
-            group.start_soon(_expect_cancelled, client, asked)
-            await knows.begun.wait()
-            ack = await _ask(client.session, "cancel", knows.created[0])
-            assert (ack.result_type, ack.task_id, ack.status) == ("complete", None, "")
-        assert (await _ask(client.session, "get", knows.created[0])).status == "cancelled"
-        assert (await _ask(client.session, "cancel", knows.created[0])).status == ""
-        told = text(await client.call_tool("get_generation", {"generation_id": "kettle"}))
-    assert await anyio.Path(told["image_path"]).is_file()
+    room.provider.latency = 0.6
+    async with room.calling(wait_seconds=0.1) as call:
+        waiting = await call.success("generate_image", prompt="a fox")
+        assert waiting["status"] == "running"
+        assert waiting["generation_id"] in waiting["next"]
+        stats = await call.success("get_server_stats")
+        assert stats["running_generations"] == [waiting["generation_id"]]
+        again = await call.success("get_generation", generation_id=waiting["generation_id"])
+        assert again["status"] == "running"
+        await until(lambda: _is_there(call))
+        result = await call("get_generation", generation_id=waiting["generation_id"])
+        assert text(result)["original_prompt"] == "a fox"
+        assert images(result)
+        assert room.posts == 1
 
 
-async def _expect_cancelled(client: Client, asked: dict[str, Any]) -> None:
-    with pytest.raises(MCPError, match="cancelled"):
-        await client.call_tool("generate_image", asked)
+async def _is_there(call: Caller) -> bool:
+    return await made(call) == 1
 
 
-async def test_a_task_that_nobody_began_is_unknown(tmp_path: Path) -> None:
+async def test_call_without_time_limit_returns_no_handle(room: Room) -> None:
     """
-    An unknown id is refused with a sentence that says where the pictures are.
+    There is no handing over where the protocol itself takes care of it.
     """
-    async with _knowing(tmp_path, OfflineProvider()) as (client, _):
-        for verb in ("get", "update", "cancel"):
-            with pytest.raises(MCPError, match="list_images") as refused:
-                await _ask(client.session, verb, "unknown")
-            assert refused.value.code == t.INVALID_PARAMS
+    room.provider.latency = 0.3
+    token = no_time_limit.set(True)
+    try:
+        async with room.calling(wait_seconds=0.05) as call:
+            assert "image_id" in await call.success("generate_image", prompt="a fox")
+    finally:
+        no_time_limit.reset(token)
 
 
-async def test_tasks_are_kept_for_an_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cancelled_call_finishes_its_picture(room: Room) -> None:
     """
-    A task can be asked about for as long as was promised, and is forgotten after that.
+    A call that is cancelled stops waiting; its picture is paid for and kept.
     """
-    provider = OfflineProvider(latency=0.3)
-    async with _knowing(tmp_path, provider) as (client, knows):
-        await client.call_tool("generate_image", {"prompt": "a kettle"})
-        await client.call_tool("generate_image", {"prompt": "a jug"})
-        first = knows.created[0]
-        assert (await _ask(client.session, "get", first)).status == "completed"
-        monkeypatch.setattr(tasks, "_KEPT_SECONDS", 0)
-        await client.call_tool("generate_image", {"prompt": "a cup"})
-        with pytest.raises(MCPError, match="no such task"):
-            await _ask(client.session, "get", first)
+    room.provider.latency = 0.5
+    async with room.calling() as call:
+        calling = asyncio.create_task(call("generate_image", prompt="a fox", request_id="r1"))
+        await until(lambda: _asked(room))
+        calling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await calling
+        payload = await call.success("get_generation", generation_id="r1")
+        assert payload["original_prompt"] == "a fox"
+        assert room.posts == 1
 
 
-async def test_a_task_belongs_to_who_called(tmp_path: Path) -> None:
+async def _asked(room: Room) -> bool:
+    return room.posts > 0
+
+
+async def test_repeated_call_is_paid_for_once(room: Room) -> None:
     """
-    Over HTTP nobody finds a task of somebody else's, and a routing header must name the task.
+    The same request_id gives the same picture: at once, later, and after the server was started
+    anew.
     """
-    people = Principal("ann", "ann-0123456789abcdef"), Principal("bob", "bob-0123456789abcdef")
-    doors = Doors(principals=people)
-    settings = Settings(library=tmp_path, offline=True, http=True)
-    server = guarded(settings, doors, Tasks(grace=0))
-    app = mount(server, doors)
-    knows = {one.name: _KnowsTasks() for one in people}
-    async with server.session_manager.run():
-        for one in people:
-            async with (
-                _client_of(app, one) as http,
-                Client(
-                    streamable_http_client("http://127.0.0.1:8765/mcp", http_client=http),
-                    extensions=[knows[one.name]],
-                ) as client,
-            ):
-                if one.name == "ann":
-                    await client.call_tool("generate_image", {"prompt": "a kettle"})
-                    await _expect_header_checked(client, knows["ann"].created[0])
-                else:
-                    with pytest.raises(MCPError, match="no such task"):
-                        await _ask(client.session, "get", knows["ann"].created[0])
+    room.provider.latency = 0.2
+    arguments = {"prompt": "a fox", "request_id": "r1"}
+    async with room.calling() as call:
+        item, two = await asyncio.gather(
+            call.success("generate_image", **arguments), call.success("generate_image", **arguments)
+        )
+        three = await call.success("generate_image", **arguments, preview=False)
+    async with room.calling() as call:
+        four = await call.success("generate_image", **arguments)
+    assert len({known["image_id"] for known in (item, two, three, four)}) == 1
+    assert room.posts == 1
 
 
-def _client_of(app: Any, principal: Principal) -> httpx2.AsyncClient:
-    headers = {"Authorization": f"Bearer {principal.token}"}
-    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), headers=headers, timeout=30)
-
-
-async def _expect_header_checked(client: Client, task_id: str) -> None:
-    class _Unnamed(t.Request[_Params, str]):
-        pass
-
-    request = _Unnamed(method="tasks/get", params=_Params(taskId=task_id))
-    with pytest.raises(MCPError) as refused:
-        await client.session.send_request(request, _Told)
-    assert refused.value.code == t.HEADER_MISMATCH
-
-
-async def test_a_client_that_goes_away_leaves_no_call_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name, arguments, posts",
+    [
+        ("edit_image", {"prompt": "bluer", "image_path": "I"}, 1),
+        ("generate_product_image", {"product_description": "mug", "batch_count": 2}, 2),
+        ("generate_ui_asset", {"asset_type": "icon", "description": "home"}, 1),
+        ("analyze_and_improve_image", {"improvement_goals": "brighter", "image_path": "I"}, 2),
+        ("generate_image_in_session", {"prompt": "a pot", "session_id": "S"}, 1),
+    ],
+)
+async def test_every_paid_tool_is_idempotent(
+    room: Room, name: str, arguments: dict[str, object], posts: int
+) -> None:
     """
-    A call that is given up within the grace is not carried on in secret.
+    So it is with every tool that draws, across servers too, and get_generation finds all of it.
     """
-    provider = OfflineProvider(latency=0.5)
-    async with _knowing(tmp_path, provider, Tasks(grace=10)) as (client, knows):
-        with anyio.move_on_after(0.2):
-            await client.call_tool("generate_image", {"prompt": "a kettle"})
-        await anyio.sleep(0.1)
-        assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("call of")]
-    assert knows.created == []
+    async with room.calling() as call:
+        image = (await call.success("generate_image", prompt="a fox"))["image_id"]
+        session = (await call.success("create_image_session", description="x"))["session_id"]
+        before = room.posts
+        filled = {
+            key: {"I": image, "S": session}.get(str(value), value)
+            for key, value in arguments.items()
+        }
+        first = await call.success(name, **filled, request_id="r")
+    async with room.calling() as call:
+        second = await call.success(name, **filled, request_id="r")
+        assert room.posts - before == posts
+        later = await call.success("get_generation", generation_id="r")
+    for payload in (first, second, later):
+        payload.pop("original_image_path", None)
+        payload.pop("original_image_id", None)
+    assert first == second == later
+
+
+async def test_repeated_batch_generates_what_is_missing(room: Room) -> None:
+    """
+    Asked for again under its name, a batch of which something failed is made where it is missing.
+    """
+    room.provider.refuse_next("No.")
+    arguments = {"product_description": "mug", "batch_count": 3, "request_id": "r"}
+    async with room.calling() as call:
+        first = await call.success("generate_product_image", **arguments)
+        second = await call.success("generate_product_image", **arguments)
+    assert (first["success"], second["success"]) == (False, True)
+    assert room.posts == 4
+    known = {item["image_id"] for item in first["results"] if item["success"]}
+    assert known < {item["image_id"] for item in second["results"]}
+
+
+async def test_request_id_is_for_one_call(room: Room) -> None:
+    """
+    Something else under a request_id that was used is refused, and nothing is sent.
+    """
+    async with room.calling() as call:
+        await call.success("generate_image", prompt="a fox", request_id="r1")
+        error = await call.failure("generate_image", prompt="a hare", request_id="r1")
+        assert error["code"] == "request_id_reused"
+    async with room.calling() as call:
+        error = await call.failure("generate_image", prompt="a hare", request_id="r1")
+        assert error["code"] == "invalid_parameters"
+        assert room.posts == 1
+
+
+async def test_failed_call_can_be_repeated(room: Room) -> None:
+    """
+    What brought no picture is asked for again, and does not stand in the way.
+    """
+    room.provider.block_next()
+    async with room.calling() as call:
+        error = await call.failure("generate_image", prompt="a fox", request_id="r1")
+        assert error["code"] == "moderation_blocked"
+        later = await call.failure("get_generation", generation_id="r1")
+        assert later["code"] == "moderation_blocked"
+        assert "image_id" in await call.success("generate_image", prompt="a fox", request_id="r1")
+
+
+async def test_generation_is_cancelled(room: Room) -> None:
+    """
+    cancel_generation ends the work, says so, and whoever waits is told.
+    """
+    room.provider.latency = 5.0
+    async with room.calling(wait_seconds=0.1) as call:
+        started = await call.success("generate_image", prompt="a fox", request_id="r1")
+        assert started["status"] == "running"
+        begun = time.monotonic()
+        stopped = await call.success("cancel_generation", generation_id="r1")
+        assert stopped["status"] in {"cancelled", "failed"}
+        assert stopped["image_ids"] == []
+        assert time.monotonic() - begun < 4.5
+        assert (await call.success("get_server_stats"))["running_generations"] == []
+        await call.failure("get_generation", generation_id="r1")
+
+
+async def test_cancelling_a_finished_generation_names_its_picture(room: Room) -> None:
+    """
+    What is finished stays, and what never was is not found.
+    """
+    async with room.calling() as call:
+        made_before = await call.success("generate_image", prompt="a fox", request_id="r1")
+        stopped = await call.success("cancel_generation", generation_id="r1")
+        assert stopped["status"] == "completed"
+        assert stopped["image_ids"] == [made_before["image_id"]]
+    async with room.calling() as call:
+        assert (await call.success("cancel_generation", generation_id="r1"))[
+            "status"
+        ] == "completed"
+        error = await call.failure("cancel_generation", generation_id="r2")
+        assert error["code"] == "generation_not_found"
+        error = await call.failure("get_generation", generation_id="r2")
+        assert error["code"] == "generation_not_found"
+
+
+async def test_next_server_finds_a_stopped_ones_picture(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A server that stops leaves what is under way to the next one, which fetches it and pays nothing.
+    """
+    monkeypatch.setattr(tasks, "STOP_TIMEOUT", 0.1)
+    room.provider.latency = 0.6
+    async with room.calling(wait_seconds=0.2) as call:
+        started = await call.success("generate_image", prompt="a fox", request_id="r1")
+        assert started["status"] == "running"
+    async with room.calling() as call:
+        payload = await call.success("get_generation", generation_id="r1")
+        assert payload["original_prompt"] == "a fox"
+        repeated = await call.success("generate_image", prompt="a fox", request_id="r1")
+        assert repeated["image_id"] == payload["image_id"]
+        assert room.posts == 1
+
+
+async def test_pending_generation_is_not_sent_again(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    While the provider still draws what an earlier run asked for, get_generation says so, and the
+    repeated call is refused instead of paid for.
+    """
+    monkeypatch.setattr(tasks, "STOP_TIMEOUT", 0.1)
+    monkeypatch.setattr(context, "RECONCILE_TIMEOUT", 0.1)
+    room.provider.latency = 60.0
+    arguments = {"prompt": "a fox", "request_id": "r1"}
+    async with room.calling(wait_seconds=0.3) as call:
+        await call.success("generate_image", **arguments)
+    async with room.calling(wait_seconds=0.1) as call:
+        waiting = await call.success("get_generation", generation_id="r1")
+        assert waiting["status"] == "running"
+        assert waiting["generation_id"] == "r1"
+    async with room.calling() as call:
+        error = await call.failure("generate_image", **arguments)
+        assert error["code"] == "still_pending"
+        assert room.posts == 1
+
+
+async def test_cancelling_a_failed_generation_says_so(room: Room) -> None:
+    """
+    cancel_generation says how it ended instead.
+    """
+    room.provider.block_next()
+    async with room.calling() as call:
+        await call.failure("generate_image", prompt="a fox", request_id="r1")
+        stopped = await call.success("cancel_generation", generation_id="r1")
+        assert stopped["status"] == "failed"
+        assert stopped["image_ids"] == []
+
+
+async def test_next_server_recovers_by_itself(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Nobody has to ask for it.
+    """
+    monkeypatch.setattr(tasks, "STOP_TIMEOUT", 0.1)
+    room.provider.latency = 0.5
+    async with room.calling(wait_seconds=0.2) as call:
+        await call.success("generate_image", prompt="a fox")
+    async with room.calling() as call:
+        await until(lambda: _is_there(call))
+        assert room.posts == 1
+
+
+async def test_stopping_server_finishes_short_tasks(room: Room) -> None:
+    """
+    What needs a moment more gets it.
+    """
+    room.provider.latency = 0.5
+    async with room.calling(wait_seconds=0.1) as call:
+        await call.success("generate_image", prompt="a fox", request_id="r1")
+    async with room.calling() as call:
+        assert await made(call) == 1
+
+
+async def test_concurrent_generations_block_nothing(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Sixteen pictures are generated at once, and everything else is answered meanwhile.
+    """
+    monkeypatch.setattr(tasks, "STOP_TIMEOUT", 0.1)
+    room.provider.latency = 60.0
+    async with room.calling() as call, anyio.create_task_group() as group:
+        for number in range(16):
+            group.start_soon(partial(call.success, "generate_image", prompt=f"fox {number}"))
+        await until(lambda: _posted(room, 16))
+        stats = await call.success("get_server_stats")
+        assert len(stats["running_generations"]) == 16
+        group.cancel_scope.cancel()
+
+
+async def _posted(room: Room, number: int) -> bool:
+    return room.posts == number
+
+
+async def test_daily_budget_holds(room: Room) -> None:
+    """
+    What could exceed it is not sent, and the answer says who can raise it.
+    """
+    async with room.calling(daily_budget=0.001) as call:
+        error = await call.failure("generate_image", prompt="a fox")
+        assert error["code"] == "budget_exceeded"
+        assert "--daily-budget" in error["error"]
+        assert room.posts == 0
+        assert (await call.success("get_server_stats"))["daily_budget_usd"] == 0.001

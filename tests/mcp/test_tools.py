@@ -25,9 +25,8 @@ from imagesession import (
     errors,
     presets,
 )
-from imagesession_mcp import arguments
 from imagesession_mcp.errors import CODES
-from imagesession_mcp.tools import TABLE
+from imagesession_mcp.tools import TOOLS, params
 from tests.mcp.serving import Room
 
 # Parameters with their defaults, as in its version 0.2.1; None where one is required.
@@ -258,12 +257,12 @@ MISSING = {
 pytestmark = pytest.mark.anyio
 
 
-async def test_tools_of_the_older_server_are_there(room: Room) -> None:
+async def test_tools_of_the_seed_are_there(room: Room) -> None:
     """
     All thirteen have their names and parameters; what may be left out there may be left out here.
     """
     async with room.calling() as call:
-        tools = {one.name: one for one in (await call.client.list_tools()).tools}
+        tools = {item.name: item for item in (await call.client.list_tools()).tools}
     for name, parameters in SEED.items():
         schema = tools[name].input_schema
         for parameter, default in parameters.items():
@@ -274,31 +273,31 @@ async def test_tools_of_the_older_server_are_there(room: Room) -> None:
                 assert schema["properties"][parameter]["default"] == default
 
 
-async def test_answers_have_the_keys_of_the_older_server(room: Room) -> None:
+async def test_results_have_the_keys_of_the_seed(room: Room) -> None:
     """
     Whoever reads its keys reads ours.
     """
     async with room.calling() as call:
-        image = (await call.told("generate_image", prompt="a fox"))["image_id"]
-        session = (await call.told("create_image_session", description="x"))["session_id"]
+        image = (await call.success("generate_image", prompt="a fox"))["image_id"]
+        session = (await call.success("create_image_session", description="x"))["session_id"]
         for name, (named, keys) in KEYS.items():
             filled = {
                 key: {"S": session, "I": image}.get(value, value) for key, value in named.items()
             }
-            told = await call.told(name, **filled)
-            assert keys <= told.keys(), (name, keys - told.keys())
-            assert told["success"] is True
+            payload = await call.success(name, **filled)
+            assert keys <= payload.keys(), (name, keys - payload.keys())
+            assert payload["success"] is True
     assert KEYS.keys() == SEED.keys()
 
 
-async def test_every_tool_says_what_it_is(room: Room) -> None:
+async def test_every_tool_is_described(room: Room) -> None:
     """
     Each has a title, a description with its price, four hints, and described arguments; those
     that return no picture have a schema, and the others none.
     """
     async with room.calling() as call:
         tools = (await call.client.list_tools()).tools
-        assert [one.name for one in tools] == [one.function.__name__ for one in TABLE]
+        assert [item.name for item in tools] == [spec.name for spec in TOOLS]
         for tool in tools:
             assert re.fullmatch(r"[a-z_]{1,64}", tool.name)
             assert tool.title
@@ -321,16 +320,16 @@ async def test_every_tool_says_what_it_is(room: Room) -> None:
             }
             shows = draws or tool.name in {"view_image", "get_generation"}
             assert (tool.output_schema is None) == shows, tool.name
-        assert sum(len(one.model_dump_json(exclude_none=True)) for one in tools) < 40_000
+        assert sum(len(item.model_dump_json(exclude_none=True)) for item in tools) < 40_000
 
 
-def test_tools_take_what_their_verbs_take() -> None:
+def test_tools_take_the_parameters_of_their_verbs() -> None:
     """
     What a verb of the library takes, its tool takes, but for what is listed with a reason.
     """
     options = {field.name for field in attrs.fields(Options)}
     unused = set(MISSING)
-    by_name = {one.function.__name__: one.function for one in TABLE}
+    by_name = {spec.name: spec.function for spec in TOOLS}
     for name, (verb, renamed) in VERBS.items():
         taken = set(inspect.signature(by_name[name]).parameters)
         for parameter in inspect.signature(verb).parameters:
@@ -354,8 +353,8 @@ def test_choices_are_those_of_the_library() -> None:
     What schemas list as choices is what the library takes.
     """
     for name, choices in (
-        ("quality", arguments.QUALITIES),
-        ("background", arguments.BACKGROUNDS),
+        ("quality", params.QUALITIES),
+        ("background", params.BACKGROUNDS),
     ):
         with pytest.raises(errors.OptionError) as caught:
             Options(**{name: "??"})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - to be refused
@@ -364,38 +363,40 @@ def test_choices_are_those_of_the_library() -> None:
         assert all(presets.get(preset).choices.values())
 
 
-def test_only_public_names_of_the_library_are_used() -> None:
+def test_only_public_names_are_used() -> None:
     """
-    No module of the server reaches into the library, past the wire, or for pixels.
+    No module of the server uses the library's private names, the wire, or a library for pixels.
     """
+    public = {"errors", "presets", "testing", *imagesession.__all__}
     for path in Path(imagesession_mcp.__path__[0]).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            for name in _imported(node):
-                room, _, inner = name.partition(".")
-                assert room not in {"openai", "PIL", "httpx2"}, (path.name, name)
-                inner = inner.partition(".")[0]
-                known = {"", "errors", "presets", "testing", *imagesession.__all__}
-                assert room != "imagesession" or inner in known, (path.name, name)
+            for name in _used(node):
+                package, _, inner = name.partition(".")
+                assert package not in {"openai", "PIL", "httpx2"}, (path.name, name)
+                known = inner.partition(".")[0] in {"", *public}
+                assert package != "imagesession" or known, (path.name, name)
 
 
-def _imported(node: ast.AST) -> list[str]:
+def _used(node: ast.AST) -> list[str]:
     """
-    Return the full names of what a statement imports.
+    Return the full names that a statement imports or an expression looks up in a module.
     """
     if isinstance(node, ast.Import):
-        return [one.name for one in node.names]
+        return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
-        return [f"{node.module}.{one.name}" for one in node.names]
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return [f"{node.value.id}.{node.attr}"]
     return []
 
 
-def test_every_code_is_explained() -> None:
+def test_every_error_code_is_explained() -> None:
     """
     Whatever code an error has, the guide says what it means.
     """
     used: set[str] = set()
     for path in Path(imagesession_mcp.__path__[0]).rglob("*.py"):
-        for found in re.findall(r'RefusedCallError\(\s*"(\w+)"', path.read_text("utf-8")):
+        for found in re.findall(r'ToolCallError\(\s*"(\w+)"', path.read_text("utf-8")):
             used.add(found)
     assert used
     assert used <= CODES.keys()

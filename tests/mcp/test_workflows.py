@@ -26,12 +26,12 @@ def opened(path: str) -> Image.Image:
     return picture
 
 
-async def test_a_project_of_several_turns(room: Room) -> None:
+async def test_project_of_several_turns(room: Room) -> None:
     """
     A session makes pictures that build on each other, tells where it stands, and is closed.
     """
     async with room.calling() as call:
-        session = await call.told(
+        session = await call.success(
             "create_image_session", description="Logo for AI company", session_name="Logo"
         )
         assert session["status"] == "active"
@@ -43,13 +43,13 @@ async def test_a_project_of_several_turns(room: Room) -> None:
             "a horizontal version": (1536, 1024),
         }
         for prompt, size in steps.items():
-            made = await call.told(
+            made = await call.success(
                 "generate_image_in_session", session_id=session["session_id"], prompt=prompt
             )
             assert made["original_prompt"] == prompt
             assert opened(made["image_path"]).size == size
             ids.append(made["image_id"])
-        status = await call.told("get_session_status", session_id=session["session_id"])
+        status = await call.success("get_session_status", session_id=session["session_id"])
         assert status["head_image_id"] == ids[-1]
         assert status["total_generations"] == 3
         assert status["total_conversation_turns"] == 3
@@ -57,39 +57,39 @@ async def test_a_project_of_several_turns(room: Room) -> None:
         assert status["session_name"] == "Logo"
         assert len(status["recent_images"]) == 3
         assert status["cost_usd"] > 0
-        listed = await call.told("list_active_sessions")
-        assert [one["session_id"] for one in listed["sessions"]] == [session["session_id"]]
+        listed = await call.success("list_active_sessions")
+        assert [item["session_id"] for item in listed["sessions"]] == [session["session_id"]]
         assert listed["total_active"] == 1
-        closed = await call.told("close_session", session_id=session["session_id"])
+        closed = await call.success("close_session", session_id=session["session_id"])
         assert closed["status"] == "closed"
         assert closed["final_image_count"] == 3
-        assert (await call.told("list_active_sessions"))["sessions"] == []
-        everything = await call.told("list_active_sessions", include_inactive=True)
-        assert [one["state"] for one in everything["sessions"]] == ["closed"]
+        assert (await call.success("list_active_sessions"))["sessions"] == []
+        everything = await call.success("list_active_sessions", include_inactive=True)
+        assert [item["state"] for item in everything["sessions"]] == ["closed"]
 
 
-async def test_a_closed_session_goes_on_if_it_is_to(room: Room) -> None:
+async def test_closed_session_is_reopened(room: Room) -> None:
     """
     What was closed says so, and goes on with reopen.
     """
     async with room.calling() as call:
-        session = (await call.told("create_image_session", description="tea"))["session_id"]
-        await call.told("close_session", session_id=session)
-        said = await call.refused("generate_image_in_session", session_id=session, prompt="a pot")
-        assert said["code"] == "session_closed"
-        await call.told(
+        session = (await call.success("create_image_session", description="tea"))["session_id"]
+        await call.success("close_session", session_id=session)
+        error = await call.failure("generate_image_in_session", session_id=session, prompt="a pot")
+        assert error["code"] == "session_closed"
+        await call.success(
             "generate_image_in_session", session_id=session, prompt="a pot", reopen=True
         )
 
 
-async def test_start_quickly_and_expand_later(room: Room) -> None:
+async def test_single_picture_becomes_a_session(room: Room) -> None:
     """
     A single picture is promoted by its path, as older clients do, and refined with its context.
     """
     async with room.calling() as call:
-        first = await call.told("generate_image", prompt="modern office workspace")
+        first = await call.success("generate_image", prompt="modern office workspace")
         assert first["single_shot"] is True
-        promoted = await call.told(
+        promoted = await call.success(
             "promote_image_to_session",
             image_path=first["image_path"],
             session_description="Office workspace refinement project",
@@ -99,7 +99,7 @@ async def test_start_quickly_and_expand_later(room: Room) -> None:
         assert promoted["original_context"]["prompt"] == "modern office workspace"
         assert promoted["promoted_image"]["generation_id"] == first["image_generation_id"]
         assert len(promoted["next_steps"]) == 3
-        second = await call.told(
+        second = await call.success(
             "generate_image_in_session",
             session_id=promoted["session_id"],
             prompt="more colourful, with plants",
@@ -108,7 +108,7 @@ async def test_start_quickly_and_expand_later(room: Room) -> None:
         assert opened(second["image_path"]).format == "PNG"
 
 
-async def test_pictures_of_an_older_tool_are_promoted(room: Room, tmp_path: Path) -> None:
+async def test_pictures_of_the_seed_are_promoted(room: Room, tmp_path: Path) -> None:
     """
     A picture from elsewhere is promoted with the metadata that the older tool wrote beside it.
     """
@@ -117,7 +117,7 @@ async def test_pictures_of_an_older_tool_are_promoted(room: Room, tmp_path: Path
     (folder / "session_1.png").write_bytes(tiny_image())
     (folder / "session_1_metadata.json").write_text('{"original_prompt": "a red barn"}')
     async with room.calling(allow_dirs=(folder,)) as call:
-        promoted = await call.told(
+        promoted = await call.success(
             "promote_image_to_session",
             image_path=str(folder / "session_1.png"),
             session_description="",
@@ -135,15 +135,15 @@ async def test_references_and_masks(room: Room, tmp_path: Path) -> None:
     photo.write_bytes(tiny_image(size=(256, 256)))
     mask.write_bytes(tiny_mask((256, 256)))
     async with room.calling(allow_dirs=(photo.parent,)) as call:
-        session = (await call.told("create_image_session", description="x"))["session_id"]
-        made = await call.told(
+        session = (await call.success("create_image_session", description="x"))["session_id"]
+        made = await call.success(
             "generate_image_in_session",
             session_id=session,
             prompt="replace the text",
             reference_image_path=str(photo),
             mask_image_path=str(mask),
         )
-        edited = await call.told(
+        edited = await call.success(
             "edit_image",
             image_path=str(photo),
             prompt="a dramatic sky",
@@ -152,17 +152,17 @@ async def test_references_and_masks(room: Room, tmp_path: Path) -> None:
         )
         assert edited["original_image_path"] == str(photo)
         assert Path(edited["image_path"]).parent.name == "edited_images"
-        again = await call.told(
+        again = await call.success(
             "edit_image", image_path=made["image_path"], prompt="same style", session_id=session
         )
         assert again["original_image_id"] == made["image_id"]
-        side = await call.told(
+        side = await call.success(
             "generate_image", prompt="same style", reference_images=[made["image_id"]]
         )
         assert side["success"]
 
 
-async def test_products(room: Room) -> None:
+async def test_product_images(room: Room) -> None:
     """
     Several takes come side by side, each in its place, in a folder by the product's name.
     """
@@ -174,33 +174,35 @@ async def test_products(room: Room) -> None:
             angle="45deg",
             batch_count=3,
         )
-        told = text(result)
-        assert told["batch_count"] == 3
-        assert told["angle"] == "three-quarter"
-        assert told["lighting"] == "studio"
-        assert told["product_description"] == "ceramic mug"
-        assert len({one["image_path"] for one in told["results"]}) == 3
-        for one in told["results"]:
-            assert Path(one["image_path"]).parent.name == "ceramic_mug"
-            opened(one["image_path"])
+        payload = text(result)
+        assert payload["batch_count"] == 3
+        assert payload["angle"] == "three-quarter"
+        assert payload["lighting"] == "studio"
+        assert payload["product_description"] == "ceramic mug"
+        assert len({item["image_path"] for item in payload["results"]}) == 3
+        for item in payload["results"]:
+            assert Path(item["image_path"]).parent.name == "ceramic_mug"
+            opened(item["image_path"])
         assert len(images(result)) == len(links(result)) == 3
 
 
-async def test_a_batch_tells_each_items_end(room: Room) -> None:
+async def test_batch_has_an_error_in_each_failed_place(room: Room) -> None:
     """
     What failed stands in its place; a batch of which nothing came is an error.
     """
     async with room.calling() as call:
         room.provider.refuse_next("No.")
         room.provider.refuse_next("No.")
-        told = await call.told("generate_product_image", product_description="mug", batch_count=3)
-        assert told["success"] is False
-        assert sorted(one["success"] for one in told["results"]) == [False, False, True]
-        assert told["summary"] == "1 of 3 pictures were made."
+        payload = await call.success(
+            "generate_product_image", product_description="mug", batch_count=3
+        )
+        assert payload["success"] is False
+        assert sorted(item["success"] for item in payload["results"]) == [False, False, True]
+        assert payload["summary"] == "1 of 3 pictures were made."
         room.provider.refuse_next("I would rather not.")
-        said = await call("generate_product_image", product_description="mug")
-        assert said.is_error
-        assert text(said)["code"] in {"refused", "moderation_blocked"}
+        error = await call("generate_product_image", product_description="mug")
+        assert error.is_error
+        assert text(error)["code"] in {"refused", "moderation_blocked"}
 
 
 async def test_ui_assets(room: Room) -> None:
@@ -209,26 +211,26 @@ async def test_ui_assets(room: Room) -> None:
     """
     async with room.calling() as call:
         for asset in ("icon", "button"):
-            told = await call.told(
+            payload = await call.success(
                 "generate_ui_asset", asset_type=asset, description="home", theme="playful"
             )
-            assert told["asset_type"] == asset
-            assert told["theme"] == "playful"
-            assert told["style_preset"] == "flat"
-            assert told["size_preset"] == "standard"
-            assert asset in told["ui_asset_summary"]
-            opened(told["image_path"])
+            assert payload["asset_type"] == asset
+            assert payload["theme"] == "playful"
+            assert payload["style_preset"] == "flat"
+            assert payload["size_preset"] == "standard"
+            assert asset in payload["ui_asset_summary"]
+            opened(payload["image_path"])
 
 
-async def test_improving(room: Room) -> None:
+async def test_improve(room: Room) -> None:
     """
     Improving returns what was found; looking alone finds it too, and draws nothing.
     """
     async with room.calling() as call:
-        first = await call.told("generate_image", prompt="a dull lamp")
-        found = await call.told("analyze_image", image_path=first["image_id"], goals="brighter")
+        first = await call.success("generate_image", prompt="a dull lamp")
+        found = await call.success("analyze_image", image_path=first["image_id"], goals="brighter")
         assert isinstance(found["findings"], list)
-        better = await call.told(
+        better = await call.success(
             "analyze_and_improve_image",
             image_path=first["image_path"],
             improvement_goals="brighter",
@@ -242,68 +244,68 @@ async def test_improving(room: Room) -> None:
         opened(better["image_path"])
 
 
-async def test_back_and_sideways(room: Room) -> None:
+async def test_undo_redo_branch_and_checkout(room: Room) -> None:
     """
     Lines are started, pictures taken back and gone to; each answer names the next head.
     """
     async with room.calling() as call:
-        session = (await call.told("create_image_session", description="x"))["session_id"]
+        session = (await call.success("create_image_session", description="x"))["session_id"]
         ids = [
-            (await call.told("generate_image_in_session", session_id=session, prompt=prompt))[
+            (await call.success("generate_image_in_session", session_id=session, prompt=prompt))[
                 "image_id"
             ]
             for prompt in ("a", "b", "c")
         ]
-        undone = await call.told("undo_session", session_id=session, steps=2)
+        undone = await call.success("undo_session", session_id=session, steps=2)
         assert undone["head_image_id"] == ids[0]
-        redone = await call.told("redo_session", session_id=session)
+        redone = await call.success("redo_session", session_id=session)
         assert redone["head_image_id"] == ids[1]
-        gone = await call.told("checkout_session_head", session_id=session, target=ids[2])
+        gone = await call.success("checkout_session_head", session_id=session, target=ids[2])
         assert gone["head_image_id"] == ids[2]
-        line = await call.told("branch_session", session_id=session, at=ids[0], name="night")
+        line = await call.success("branch_session", session_id=session, at=ids[0], name="night")
         assert (line["branch"], line["head_image_id"]) == ("night", ids[0])
-        made = await call.told(
+        made = await call.success(
             "generate_image_in_session", session_id=session, prompt="d", branch="night"
         )
         assert made["session_context"]["branch"] == "night"
-        status = await call.told("get_session_status", session_id=session, branch="night")
+        status = await call.success("get_session_status", session_id=session, branch="night")
         assert set(status["branches"]) == {"main", "night"}
 
 
-async def test_finding_and_looking(room: Room) -> None:
+async def test_list_and_view(room: Room) -> None:
     """
     Pictures are listed page by page and looked at again.
     """
     async with room.calling() as call:
         for prompt in ("a fox", "a hare", "a fox at night"):
-            await call.told("generate_image", prompt=prompt)
-        page = await call.told("list_images", limit=2)
-        rest = await call.told("list_images", limit=2, before=page["before"])
-        assert [one["prompt"] for one in page["images"] + rest["images"]] == [
+            await call.success("generate_image", prompt=prompt)
+        page = await call.success("list_images", limit=2)
+        rest = await call.success("list_images", limit=2, before=page["before"])
+        assert [item["prompt"] for item in page["images"] + rest["images"]] == [
             "a fox at night",
             "a hare",
             "a fox",
         ]
         assert rest["before"] is None
-        foxes = await call.told("list_images", text="fox")
+        foxes = await call.success("list_images", text="fox")
         assert len(foxes["images"]) == 2
         shown = await call("view_image", image_id=page["images"][0]["image_id"], max_side=128)
         assert max(opened_bytes(images(shown)[0]).size) == 128
 
 
-async def test_prices_stats_and_the_guide(room: Room) -> None:
+async def test_estimate_stats_and_guide(room: Room) -> None:
     """
     What it could cost, what it did cost, and how it is used.
     """
     async with room.calling() as call:
-        price = await call.told("estimate_cost", quality="low", size="1024x1024", count=2)
+        price = await call.success("estimate_cost", quality="low", size="1024x1024", count=2)
         assert 0 < price["low_usd"] <= price["high_usd"]
-        await call.told("generate_image", prompt="a fox", quality="low", size="1024x1024")
-        stats = await call.told("get_server_stats")
+        await call.success("generate_image", prompt="a fox", quality="low", size="1024x1024")
+        stats = await call.success("get_server_stats")
         assert stats["total_images_generated"] == 1
         assert 0 < stats["spent_today_usd"] <= price["high_usd"]
         assert stats["daily_budget_usd"] == 5.0
-        guide = await call.told("get_usage_guide")
+        guide = await call.success("get_usage_guide")
         assert guide["total_tools"] == len((await call.client.list_tools()).tools)
         for tool in (await call.client.list_tools()).tools:
             assert f"`{tool.name}`" in guide["guide_content"]

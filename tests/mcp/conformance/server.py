@@ -15,8 +15,8 @@ import mcp.types as t
 from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import MCPServer
 
-from imagesession_mcp.http import guarded, listen, mount
-from imagesession_mcp.settings import Doors, Settings
+from imagesession_mcp.http import build_asgi_app, build_authenticated_server, run_uvicorn
+from imagesession_mcp.settings import HttpSettings, Settings
 from tests.mcp.conformance.asking import add_asking
 from tests.mcp.conformance.documents import add_documents
 from tests.mcp.conformance.tools import add_tools
@@ -46,13 +46,13 @@ async def main(port: str, library: str, kind: str) -> None:
         kind: `stateless`, as ours is, or `sessions`, in which a server can ask the client.
     """
     settings = Settings(library=Path(library), offline=True, http=True)
-    doors = Doors(port=int(port), stateless=kind == "stateless")
-    server = guarded(settings, doors)
+    http = HttpSettings(port=int(port), stateless=kind == "stateless")
+    server = build_authenticated_server(settings, http)
     add_tools(server)
     add_asking(server)
     add_documents(server)
     _add_legacy_methods(server)
-    await listen(mount(server, doors), doors)
+    await run_uvicorn(build_asgi_app(server, http), http)
 
 
 if __name__ == "__main__":

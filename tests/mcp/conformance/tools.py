@@ -21,7 +21,7 @@ from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
 from pydantic import Field
 
 from imagesession.testing import tiny_image
-from imagesession_mcp.tasks import Tasks
+from imagesession_mcp.tasks_extension import TasksExtension
 
 Ctx = Context[Any, Any]
 PNG = base64.b64encode(tiny_image("png")).decode()
@@ -81,8 +81,8 @@ async def tool_with_logging(ctx: Ctx) -> str:
     Log while it runs; clients that did not ask for logs are sent none.
     """
     for words in ("execution started", "processing data", "execution completed"):
-        said, to = f"Tool {words}", ctx.request_id
-        await ctx.session.send_log_message("info", said, related_request_id=to)  # pyright: ignore[reportDeprecated] - the suite asks for it
+        sent, to = f"Tool {words}", ctx.request_id
+        await ctx.session.send_log_message("info", sent, related_request_id=to)  # pyright: ignore[reportDeprecated] - the suite asks for it
         await asyncio.sleep(_STEP)
     return "Tool with logging executed successfully"
 
@@ -174,7 +174,7 @@ async def failing_job(ctx: Ctx) -> CallToolResult:
     """
     Take a while, and fail; only for clients that have tasks.
     """
-    require_client_extension(ctx.request_context, Tasks.identifier)
+    require_client_extension(ctx.request_context, TasksExtension.identifier)
     await asyncio.sleep(1)
     return CallToolResult(content=[TextContent(type="text", text="It failed.")], is_error=True)
 

@@ -11,13 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import imagesession
-from imagesession_mcp import commandline
-from imagesession_mcp.options import OPTIONS, SECRETS, Option, OptionError
-from imagesession_mcp.settings import Doors, Principal, Settings
+from imagesession_mcp import cli
+from imagesession_mcp.settings import (
+    OPTIONS,
+    SECRETS,
+    HttpSettings,
+    Option,
+    OptionError,
+    Principal,
+    Settings,
+)
 from tests.mcp.processes import OURS, ROOT, environment
 
 TOKEN = "0123456789abcdef"  # noqa: S105 - of nobody
@@ -25,24 +32,24 @@ TOKEN = "0123456789abcdef"  # noqa: S105 - of nobody
 
 def _refused(capsys: pytest.CaptureFixture[str], *arguments: str, **env: str) -> str:
     with pytest.raises(SystemExit) as ended:
-        commandline.read(arguments, env)
+        cli.parse(arguments, env)
     assert ended.value.code == 2
-    told = capsys.readouterr().err
-    assert told.startswith("imagesession-mcp: ")
-    assert told.endswith("See imagesession-mcp --help.\n")
-    assert told.count("\n") == 1
-    return told
+    text = capsys.readouterr().err
+    assert text.startswith("imagesession-mcp: ")
+    assert text.endswith("See imagesession-mcp --help.\n")
+    assert text.count("\n") == 1
+    return text
 
 
-def test_nothing_said_is_the_settings_own() -> None:
+def test_defaults_are_those_of_the_settings() -> None:
     """
     Without options the settings are those of `Settings`, over stdin and stdout.
     """
-    assert commandline.read([], {}) == commandline.Command(Settings(), None)
-    assert commandline.read(["--http"], {}).doors == Doors()
+    assert cli.parse([], {}) == cli.ParsedCommand(Settings(), None)
+    assert cli.parse(["--http"], {}).http == HttpSettings()
 
 
-def test_everything_can_be_said(tmp_path: Path) -> None:
+def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
     """
     Each option reaches the settings, and each variable says the same as its option.
     """
@@ -50,7 +57,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     for folder in (photos, scans):
         folder.mkdir()
     (tmp_path / "tokens").write_text(f"ann:{TOKEN}\n")
-    said = {
+    given_values = {
         "offline": "", "library": str(tmp_path), "allow-dir": f"{photos} {scans}",
         "daily-budget": "2.5", "provider-state": "none", "wait-seconds": "20",
         "preview-bytes": "0", "http": "",
@@ -60,36 +67,36 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     arguments: list[str] = []
     env: dict[str, str] = {}
     for option in OPTIONS:
-        values = said[option.name].split()
-        env[option.variable] = (option.many or " ").join(values) or "1"
+        values = given_values[option.name].split()
+        env[option.variable] = (option.separator or " ").join(values) or "1"
         for value in values:
             arguments += [f"--{option.name}", value]
         arguments += [] if values else [f"--{option.name}"]
-    command = commandline.read(arguments, {})
-    assert command == commandline.read([], env)
+    command = cli.parse(arguments, {})
+    assert command == cli.parse([], env)
     assert command.settings == Settings(
         library=tmp_path, offline=True, allow_dirs=(photos, scans), daily_budget=2.5,
         provider_state="none",
         wait_seconds=20, preview_bytes=0, http=True,
     )  # fmt: skip
-    assert command.doors == Doors(
+    assert command.http == HttpSettings(
         host="images.example.com", port=0, principals=(Principal("ann", TOKEN),),
         allow_hosts=("a.example.com", "b.example.com"), allow_origins=("https://app.example.com",),
     )  # fmt: skip
 
 
-def test_the_command_line_goes_first() -> None:
+def test_command_line_overrides_environment() -> None:
     """
     What is on the command line outdoes the environment; empty variables say nothing.
     """
     env = {"IMAGESESSION_MCP_DAILY_BUDGET": "1", "IMAGESESSION_MCP_WAIT_SECONDS": " "}
-    settings = commandline.read(["--daily-budget", "none"], env).settings
+    settings = cli.parse(["--daily-budget", "none"], env).settings
     assert settings.daily_budget is None
     assert settings.wait_seconds == Settings().wait_seconds
-    assert commandline.read([], env).settings.daily_budget == 1
+    assert cli.parse([], env).settings.daily_budget == 1
 
 
-def test_home_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_paths_are_expanded_and_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """
     The person may write ~, for hosts start servers without a shell; relative folders are made
     absolute, for hosts start them anywhere.
@@ -98,7 +105,7 @@ def test_home_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     for written in ("~/art", "art", f"{tmp_path}/x/../art"):
-        assert commandline.read(["--library", written], {}).settings.library == tmp_path / "art"
+        assert cli.parse(["--library", written], {}).settings.library == tmp_path / "art"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +133,7 @@ def test_home_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["--http", "--host", "::"], "needs a token"),
     ],
 )
-def test_what_cannot_be_is_a_sentence(
+def test_wrong_value_is_one_line_on_stderr(
     capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
     """
@@ -135,24 +142,24 @@ def test_what_cannot_be_is_a_sentence(
     assert words in _refused(capsys, *arguments)
 
 
-def test_everywhere_needs_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+def test_wildcard_address_needs_a_host_name(capsys: pytest.CaptureFixture[str]) -> None:
     """
     On every address it listens only for names that were given; a name is then enough.
     """
     arguments = ["--http", "--host", "0.0.0.0"]  # noqa: S104 - is refused, or has a token
     env = {"IMAGESESSION_MCP_TOKEN": TOKEN}
     assert "--allow-host" in _refused(capsys, *arguments, **env)
-    doors = commandline.read([*arguments, "--allow-host", "images.example.com"], env).doors
-    assert doors is not None
-    assert doors.principals == (Principal("default", TOKEN),)
+    http = cli.parse([*arguments, "--allow-host", "images.example.com"], env).http
+    assert http is not None
+    assert http.principals == (Principal("default", TOKEN),)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
-def test_this_computer_needs_no_token(host: str) -> None:
+def test_loopback_needs_no_token(host: str) -> None:
     """
     Addresses of this computer alone need no token.
     """
-    assert commandline.read(["--http", "--host", host], {}).doors == Doors(host=host)
+    assert cli.parse(["--http", "--host", host], {}).http == HttpSettings(host=host)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +173,7 @@ def test_this_computer_needs_no_token(host: str) -> None:
         ("# nobody", "has none"),
     ],
 )
-def test_tokens_are_checked_and_not_told(
+def test_wrong_tokens_are_refused_without_showing_them(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, lines: str, words: str
 ) -> None:
     """
@@ -175,17 +182,17 @@ def test_tokens_are_checked_and_not_told(
     (tmp_path / "tokens").write_text(lines)
     in_file = _refused(capsys, "--http", "--token-file", str(tmp_path / "tokens"))
     in_environment = _refused(capsys, "--http", IMAGESESSION_MCP_TOKENS=lines)
-    for told in (in_file, in_environment):
-        assert words in told
-        assert TOKEN not in told
-        assert "short-secret" not in told
+    for text in (in_file, in_environment):
+        assert words in text
+        assert TOKEN not in text
+        assert "short-secret" not in text
 
 
-def test_secrets_are_not_shown() -> None:
+def test_repr_shows_no_token() -> None:
     """
     Neither a settings' nor a door's text shows a token.
     """
-    command = commandline.read(["--http"], {"IMAGESESSION_MCP_TOKENS": f"ann:{TOKEN}"})
+    command = cli.parse(["--http"], {"IMAGESESSION_MCP_TOKENS": f"ann:{TOKEN}"})
     assert TOKEN not in repr(command)
 
 
@@ -197,16 +204,18 @@ def _refusal(read: Callable[[str], object], value: str) -> str | None:
     return None
 
 
+@settings(deadline=None)
 @given(st.sampled_from(OPTIONS), st.text())
-def test_any_value_is_read_or_refused(option: Option, value: str) -> None:
+def test_any_value_is_parsed_or_refused(option: Option, value: str) -> None:
     """
     Whatever is written for an option is read, or refused with a sentence; nothing else is raised.
     """
-    assert _refusal(option.read, value) != ""
+    assert _refusal(option.parse, value) != ""
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SECRETS), st.text(min_size=6))
-def test_any_token_is_read_or_refused(
+def test_any_token_is_parsed_or_refused(
     secret: tuple[str, Callable[[str], object]], value: str
 ) -> None:
     """
@@ -222,26 +231,26 @@ def _run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_help_explains_everything() -> None:
+def test_help_explains_every_option() -> None:
     """
     --help tells every option with its variable, the key, and what is so where nothing is said.
     """
-    told = " ".join(_run("--help", COLUMNS="100").stdout.split())
+    text = " ".join(_run("--help", COLUMNS="100").stdout.split())
     for option in OPTIONS:
-        assert f"--{option.name}" in told
-        assert f"[{option.variable}]" in told
+        assert f"--{option.name}" in text
+        assert f"[{option.variable}]" in text
     for word in ("OPENAI_API_KEY", "--version", *(variable for variable, _ in SECRETS)):
-        assert word in told
+        assert word in text
 
 
-def test_the_version_is_the_packages() -> None:
+def test_version_is_that_of_the_package() -> None:
     """
     --version tells the package's version, which stands in one place.
     """
     assert _run("--version").stdout == f"imagesession {imagesession.__version__}\n"
 
 
-def test_a_wrong_value_ends_the_program() -> None:
+def test_wrong_value_ends_the_program() -> None:
     """
     The program itself ends with status 2, one line on stderr, and nothing on stdout.
     """

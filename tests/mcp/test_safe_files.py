@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imagesession.testing import tiny_image
-from imagesession_mcp import files
-from imagesession_mcp.errors import RefusedCallError
+from imagesession_mcp import safe_files
+from imagesession_mcp.errors import ToolCallError
 from tests.mcp.serving import Room
 
 ARGUMENTS: tuple[tuple[str, str, dict[str, str]], ...] = (
@@ -38,7 +38,7 @@ LISTS: tuple[tuple[str, dict[str, str]], ...] = (
 
 
 @pytest.mark.anyio
-async def test_no_argument_leads_outside(room: Room, tmp_path: Path) -> None:
+async def test_no_argument_reads_outside(room: Room, tmp_path: Path) -> None:
     """
     Whatever argument names it, and whatever it looks like, a file outside is refused without a
     word of what it holds, and nothing is sent.
@@ -52,8 +52,8 @@ async def test_no_argument_leads_outside(room: Room, tmp_path: Path) -> None:
     folder = room.library / "folder"
     folder.symlink_to(outside.parent)
     async with room.calling() as call:
-        image = (await call.told("generate_image", prompt="a fox"))["image_id"]
-        session = (await call.told("create_image_session", description="x"))["session_id"]
+        image = (await call.success("generate_image", prompt="a fox"))["image_id"]
+        session = (await call.success("create_image_session", description="x"))["session_id"]
         before = room.posts
         for path in (
             str(outside),
@@ -74,32 +74,32 @@ async def test_no_argument_leads_outside(room: Room, tmp_path: Path) -> None:
                     key: {"I": image, "S": session}.get(value, value)
                     for key, value in others.items()
                 }
-                said = await call.refused(name, **filled, **{argument: path})
-                assert said["code"] == "invalid_input_image", (name, argument, path)
-                assert "root:" not in said["error"]
+                error = await call.failure(name, **filled, **{argument: path})
+                assert error["code"] == "invalid_input_image", (name, argument, path)
+                assert "root:" not in error["error"]
             for name, others in LISTS:
-                said = await call.refused(name, **others, reference_images=[image, path])
-                assert said["code"] == "invalid_input_image", (name, path)
+                error = await call.failure(name, **others, reference_images=[image, path])
+                assert error["code"] == "invalid_input_image", (name, path)
         assert room.posts == before
 
 
 @pytest.mark.anyio
-async def test_options_are_no_way_around(room: Room) -> None:
+async def test_options_take_only_options(room: Room) -> None:
     """
     Only options come in as options: neither files, nor keys, nor where requests go.
     """
     async with room.calling() as call:
         for name in ("reference", "mask", "image", "api_key", "base_url", "client", "intent_id"):
-            said = await call.refused("generate_image", prompt="x", options={name: "/etc/passwd"})
-            assert said["code"] == "invalid_parameters"
-            assert said["option"] == name
-        said = await call.refused("generate_image", prompt="x", api_key="sk-secret")
-        assert "sk-secret" not in said["error"]
+            error = await call.failure("generate_image", prompt="x", options={name: "/etc/passwd"})
+            assert error["code"] == "invalid_parameters"
+            assert error["option"] == name
+        error = await call.failure("generate_image", prompt="x", api_key="sk-secret")
+        assert "sk-secret" not in error["error"]
         assert room.posts == 0
 
 
 @pytest.mark.anyio
-async def test_allowed_folders_and_the_library_are_read(room: Room, tmp_path: Path) -> None:
+async def test_allowed_folders_are_read(room: Room, tmp_path: Path) -> None:
     """
     Files beneath an allowed folder are read, and so are links that stay inside.
     """
@@ -109,12 +109,12 @@ async def test_allowed_folders_and_the_library_are_read(room: Room, tmp_path: Pa
     (folder / "b.png").symlink_to(folder / "deep" / "a.png")
     async with room.calling(allow_dirs=(folder,)) as call:
         for path in (folder / "deep" / "a.png", folder / "b.png"):
-            told = await call.told("edit_image", prompt="x", image_path=str(path))
-            assert told["original_image_path"] == str(path)
+            payload = await call.success("edit_image", prompt="x", image_path=str(path))
+            assert payload["original_image_path"] == str(path)
 
 
 @pytest.mark.anyio
-async def test_what_is_no_picture_says_so(room: Room, tmp_path: Path) -> None:
+async def test_file_that_is_no_picture_is_refused(room: Room, tmp_path: Path) -> None:
     """
     A file that may be read and is no picture is refused by what it holds.
     """
@@ -122,24 +122,24 @@ async def test_what_is_no_picture_says_so(room: Room, tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "secret.png").write_text("root:x:0:0")
     async with room.calling(allow_dirs=(folder,)) as call:
-        said = await call.refused("edit_image", prompt="x", image_path=str(folder / "secret.png"))
-        assert said["code"] == "invalid_input_image"
-        assert "root:" not in said["error"]
+        error = await call.failure("edit_image", prompt="x", image_path=str(folder / "secret.png"))
+        assert error["code"] == "invalid_input_image"
+        assert "root:" not in error["error"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
-def test_pipes_devices_and_folders_are_no_files(tmp_path: Path) -> None:
+def test_pipes_and_folders_are_refused(tmp_path: Path) -> None:
     """
     A pipe is refused without waiting for somebody to write into it.
     """
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "folder.png").mkdir()
     for name in ("pipe.png", "folder.png"):
-        with pytest.raises(RefusedCallError):
-            files.read(tmp_path / name, (tmp_path,), "image_path")
+        with pytest.raises(ToolCallError):
+            safe_files.read_allowed(tmp_path / name, (tmp_path,), "image_path")
 
 
-def test_a_link_that_is_put_there_in_between_is_not_followed(tmp_path: Path) -> None:
+def test_link_created_in_between_is_not_followed(tmp_path: Path) -> None:
     """
     What was a file when its path was looked up, and is a link when it is opened, is refused; a
     folder on the way too.
@@ -149,49 +149,49 @@ def test_a_link_that_is_put_there_in_between_is_not_followed(tmp_path: Path) -> 
     outside.mkdir()
     (outside / "a.png").write_bytes(b"secret")
     (root / "in" / "a.png").write_bytes(b"harmless")
-    real = files.locate(str(root / "in" / "a.png"), (root,), "image_path")
-    assert files.read(real, (root,), "image_path") == b"harmless"
+    real = safe_files.resolve_allowed(str(root / "in" / "a.png"), (root,), "image_path")
+    assert safe_files.read_allowed(real, (root,), "image_path") == b"harmless"
     (root / "in" / "a.png").unlink()
     (root / "in" / "a.png").symlink_to(outside / "a.png")
-    with pytest.raises(RefusedCallError):
-        files.read(real, (root,), "image_path")
+    with pytest.raises(ToolCallError):
+        safe_files.read_allowed(real, (root,), "image_path")
     (root / "in" / "a.png").unlink()
     (root / "in").rmdir()
     (root / "in").symlink_to(outside)
-    with pytest.raises(RefusedCallError):
-        files.read(real, (root,), "image_path")
+    with pytest.raises(ToolCallError):
+        safe_files.read_allowed(real, (root,), "image_path")
 
 
-def test_where_folders_cannot_be_opened_the_file_is_compared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_opened_by_path_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     The other way of opening, that of Windows, refuses links too.
     """
-    monkeypatch.setattr(files, "_STEPWISE", False)
+    monkeypatch.setattr(safe_files, "_STEPWISE", False)
     root = tmp_path / "root"
     root.mkdir()
     (tmp_path / "a.png").write_bytes(b"secret")
     (root / "b.png").write_bytes(b"harmless")
-    assert files.read(root / "b.png", (root,), "image_path") == b"harmless"
+    assert safe_files.read_allowed(root / "b.png", (root,), "image_path") == b"harmless"
     (root / "c.png").symlink_to(tmp_path / "a.png")
-    with pytest.raises(RefusedCallError):
-        files.read(root / "c.png", (root,), "image_path")
+    with pytest.raises(ToolCallError):
+        safe_files.read_allowed(root / "c.png", (root,), "image_path")
 
 
-def test_files_have_a_limit(tmp_path: Path) -> None:
+def test_large_files_are_refused(tmp_path: Path) -> None:
     """
     What is too large is not read to its end.
     """
     with (tmp_path / "large.png").open("wb") as file:
         file.truncate(26_000_000)
-    with pytest.raises(RefusedCallError, match="25 MB"):
-        files.read(tmp_path / "large.png", (tmp_path,), "image_path")
+    with pytest.raises(ToolCallError, match="25 MB"):
+        safe_files.read_allowed(tmp_path / "large.png", (tmp_path,), "image_path")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None
+)
 @given(named=st.text(max_size=60) | st.text("/.~\\ab\0:", max_size=20).map("/".__add__))
-def test_no_text_leads_outside(tmp_path: Path, named: str) -> None:
+def test_no_path_leads_outside(tmp_path: Path, named: str) -> None:
     """
     Whatever text is given for a path, it leads beneath the root or is refused.
     """
@@ -199,7 +199,7 @@ def test_no_text_leads_outside(tmp_path: Path, named: str) -> None:
     root.mkdir(exist_ok=True)
     (root / "a").write_bytes(b"harmless")
     for text in (named, f"{root}/{named}"):
-        with contextlib.suppress(RefusedCallError):
-            real = files.locate(text, (root,), "image_path")
+        with contextlib.suppress(ToolCallError):
+            real = safe_files.resolve_allowed(text, (root,), "image_path")
             assert real.is_relative_to(root)
             assert real == real.resolve()

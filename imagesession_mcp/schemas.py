@@ -1,6 +1,6 @@
 """
-What tools return that return no picture: each with a schema, and with the keys that
-`openai-image-mcp` returned for the same.
+The structured output of tools that return no picture, each a schema with the keys that
+`openai-image-mcp` returned for the same tool.
 """
 
 from __future__ import annotations
@@ -11,19 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from imagesession import (
-    Analysis,
-    AsyncImageSession,
-    AsyncSavedImage,
-    Estimate,
-    SessionStatus,
-    StudioStats,
-    Tree,
-)
+import imagesession
 from imagesession_mcp.results import short, uri_of
 
 
-class View(BaseModel):
+class Output(BaseModel):
     """
     What a call brought.
     """
@@ -31,7 +23,7 @@ class View(BaseModel):
     success: bool = True
 
 
-class SessionView(View):
+class SessionOutput(Output):
     """
     A session that was started.
     """
@@ -44,7 +36,7 @@ class SessionView(View):
     status: str
 
 
-class StatusView(View):
+class StatusOutput(Output):
     """
     Where a session stands.
     """
@@ -84,7 +76,7 @@ class SessionRow(BaseModel):
     total_generations: int
 
 
-class SessionsView(View):
+class SessionsOutput(Output):
     """
     Sessions, the latest first.
     """
@@ -94,7 +86,7 @@ class SessionsView(View):
     total_sessions: int
 
 
-class ClosedView(View):
+class ClosedOutput(Output):
     """
     A session that was closed.
     """
@@ -104,7 +96,7 @@ class ClosedView(View):
     final_image_count: int
 
 
-class HeadView(View):
+class BranchHeadOutput(Output):
     """
     Where a line of a session stands now.
     """
@@ -116,7 +108,7 @@ class HeadView(View):
     head_uri: str | None
 
 
-class PromotedView(View):
+class PromotedOutput(Output):
     """
     A session that starts from a picture.
     """
@@ -147,7 +139,7 @@ class ImageRow(BaseModel):
     cost_usd: float | None
 
 
-class ImagesView(View):
+class ImagesOutput(Output):
     """
     A page of pictures, the latest first.
     """
@@ -156,7 +148,7 @@ class ImagesView(View):
     before: str | None = Field(description="Give it to the next call for the next page.")
 
 
-class EstimateView(View):
+class EstimateOutput(Output):
     """
     What a call could cost.
     """
@@ -166,7 +158,7 @@ class EstimateView(View):
     grounds: list[str]
 
 
-class CancelledView(View):
+class CancelledOutput(Output):
     """
     What became of a generation that was to stop.
     """
@@ -177,7 +169,7 @@ class CancelledView(View):
     message: str
 
 
-class FindingView(BaseModel):
+class FindingRow(BaseModel):
     """
     One thing that could be better.
     """
@@ -188,17 +180,17 @@ class FindingView(BaseModel):
     remedy: str
 
 
-class AnalysisView(View):
+class AnalysisOutput(Output):
     """
     What was found in a picture.
     """
 
     summary: str
-    findings: list[FindingView] = Field(description="The most severe first.")
+    findings: list[FindingRow] = Field(description="The most severe first.")
     cost_usd: float | None
 
 
-class GuideView(View):
+class GuideOutput(Output):
     """
     The guide to these tools.
     """
@@ -212,7 +204,7 @@ class GuideView(View):
     quick_start: list[str]
 
 
-class StatsView(View):
+class StatsOutput(Output):
     """
     The server in numbers.
     """
@@ -232,11 +224,11 @@ class StatsView(View):
     running_generations: list[str]
 
 
-def session_view(status: SessionStatus) -> SessionView:
+def session_output(status: imagesession.SessionStatus) -> SessionOutput:
     """
-    Show a session that was started.
+    Describe a session that was started.
     """
-    return SessionView(
+    return SessionOutput(
         session_id=status.session_id,
         session_name=status.session_name,
         description=status.description,
@@ -246,11 +238,11 @@ def session_view(status: SessionStatus) -> SessionView:
     )
 
 
-def status_view(status: SessionStatus) -> StatusView:
+def status_output(status: imagesession.SessionStatus) -> StatusOutput:
     """
-    Show where a session stands.
+    Describe a session's state.
     """
-    return StatusView(
+    return StatusOutput(
         session_id=status.session_id,
         session_name=status.session_name,
         description=status.description,
@@ -272,9 +264,9 @@ def status_view(status: SessionStatus) -> StatusView:
     )
 
 
-def session_row(status: SessionStatus) -> SessionRow:
+def session_row(status: imagesession.SessionStatus) -> SessionRow:
     """
-    Show a session in a list.
+    Describe a session in a list.
     """
     return SessionRow(
         session_id=status.session_id,
@@ -288,11 +280,13 @@ def session_row(status: SessionStatus) -> SessionRow:
     )
 
 
-def head_view(session: AsyncImageSession, head: AsyncSavedImage | None) -> HeadView:
+def branch_head_output(
+    session: imagesession.AsyncImageSession, head: imagesession.AsyncSavedImage | None
+) -> BranchHeadOutput:
     """
-    Show where a line of a session stands.
+    Describe the head of a branch.
     """
-    return HeadView(
+    return BranchHeadOutput(
         session_id=session.id,
         branch=session.branch_name,
         head_image_id=None if head is None else head.id,
@@ -301,11 +295,13 @@ def head_view(session: AsyncImageSession, head: AsyncSavedImage | None) -> HeadV
     )
 
 
-def promoted_view(session: AsyncImageSession, head: AsyncSavedImage) -> PromotedView:
+def promoted_output(
+    session: imagesession.AsyncImageSession, head: imagesession.AsyncSavedImage
+) -> PromotedOutput:
     """
-    Show a session that starts from a picture.
+    Describe a session that starts from a picture.
     """
-    return PromotedView(
+    return PromotedOutput(
         session_id=session.id,
         session_name=session.name,
         session_description=session.description,
@@ -330,9 +326,9 @@ def promoted_view(session: AsyncImageSession, head: AsyncSavedImage) -> Promoted
     )
 
 
-def image_row(image: AsyncSavedImage) -> ImageRow:
+def image_row(image: imagesession.AsyncSavedImage) -> ImageRow:
     """
-    Show a picture in a list.
+    Describe a picture in a list.
     """
     return ImageRow(
         image_id=image.id,
@@ -348,35 +344,42 @@ def image_row(image: AsyncSavedImage) -> ImageRow:
     )
 
 
-def estimate_view(estimate: Estimate) -> EstimateView:
+def estimate_output(estimate: imagesession.Estimate) -> EstimateOutput:
     """
-    Show what a call could cost.
+    Describe an estimate.
     """
-    return EstimateView(
+    return EstimateOutput(
         low_usd=estimate.low, high_usd=estimate.high, grounds=list(estimate.grounds)
     )
 
 
-def analysis_view(found: Analysis) -> AnalysisView:
+def analysis_output(analysis: imagesession.Analysis) -> AnalysisOutput:
     """
-    Show what was found in a picture.
+    Describe an analysis.
     """
-    cost = found.turn.cost
-    return AnalysisView(
-        summary=found.summary,
+    cost = analysis.turn.cost
+    return AnalysisOutput(
+        summary=analysis.summary,
         findings=[
-            FindingView(issue=one.issue, where=one.where, severity=one.severity, remedy=one.remedy)
-            for one in found.findings
+            FindingRow(
+                issue=finding.issue,
+                where=finding.where,
+                severity=finding.severity,
+                remedy=finding.remedy,
+            )
+            for finding in analysis.findings
         ],
         cost_usd=None if cost is None else cost.total,
     )
 
 
-def stats_view(stats: StudioStats, budget: float | None, running: list[str]) -> StatsView:
+def stats_output(
+    stats: imagesession.StudioStats, budget: float | None, running: list[str]
+) -> StatsOutput:
     """
-    Show the server in numbers.
+    Describe the server in numbers.
     """
-    return StatsView(
+    return StatsOutput(
         server_version=stats.version,
         api_type=stats.provider,
         library=stats.library,
@@ -393,9 +396,9 @@ def stats_view(stats: StudioStats, budget: float | None, running: list[str]) -> 
     )
 
 
-def tree_view(tree: Tree) -> Mapping[str, Any]:
+def tree_payload(tree: imagesession.Tree) -> Mapping[str, Any]:
     """
-    Show how a session grew, turn by turn.
+    Describe a session's turns.
     """
     return {
         "turns": [

@@ -1,8 +1,8 @@
 """
-Files that calls name: read only beneath the folders that the person allowed.
+Files that calls name are read only beneath the folders that the person allowed.
 
-Where a path leads is found out first, and then it is opened one folder at a time, without following
-any link on the way: so nobody can put a link there in between.
+A path is resolved first, and then opened one folder at a time without following links, so that a
+link that is created in between leads nowhere.
 """
 
 from __future__ import annotations
@@ -13,75 +13,70 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from imagesession_mcp.errors import RefusedCallError
+from imagesession_mcp.errors import ToolCallError
 
-_MOST_BYTES = 25_000_000
+_MAX_BYTES = 25_000_000
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-# A pipe is opened without waiting for somebody to write into it, and then refused.
+# A pipe is opened without waiting for a writer, and then refused.
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 _STEPWISE = os.open in os.supports_dir_fd and bool(_NO_LINK)
 
 
-def locate(named: str, roots: tuple[Path, ...], what: str) -> Path:
+def resolve_allowed(named: str, roots: tuple[Path, ...], argument: str) -> Path:
     """
-    Find out where a path really leads.
+    Resolve a path that a call names.
 
     Args:
         named: The path, as it is in the call.
         roots: The folders beneath which it may lead.
-        what: The argument that it came in.
+        argument: The argument that says it.
 
     Returns:
         The path without links, beneath one of the roots.
 
     Raises:
-        RefusedCallError: It leads elsewhere, or nowhere; which of the two is not told.
+        ToolCallError: It leads elsewhere, or nowhere; the error does not say which.
     """
     path = Path(named)
     if "://" in named or not path.is_absolute():
-        raise RefusedCallError(
+        raise ToolCallError(
             "invalid_input_image",
-            f"{what} takes the id of a picture, or the absolute path of a file. URLs are not "
+            f"{argument} takes the id of a picture, or the absolute path of a file. URLs are not "
             "fetched, and ~ and relative paths are not followed.",
         )
     try:
         real = path.resolve(strict=True)
     except (OSError, ValueError, RuntimeError):
-        raise _outside(what, roots) from None
+        raise _outside(argument, roots) from None
     if not any(real != root and real.is_relative_to(root) for root in roots):
-        raise _outside(what, roots)
+        raise _outside(argument, roots)
     return real
 
 
-def read(real: Path, roots: tuple[Path, ...], what: str) -> bytes:
+def read_allowed(real: Path, roots: tuple[Path, ...], argument: str) -> bytes:
     """
-    Read the file to which a path really leads.
-
-    Args:
-        real: The path, as `locate` found it.
-        roots: The folders beneath which it may be.
-        what: The argument that it came in.
+    Read a file whose path was resolved.
 
     Raises:
-        RefusedCallError: It is no file that can be read, or too large, or was moved away since.
+        ToolCallError: It is no file that can be read, or too large, or was moved away since.
     """
     root = next(root for root in roots if real.is_relative_to(root))
     try:
-        with _opened(root, real) as file:
-            data = _all_of(file)
+        with _open_regular(root, real) as file:
+            data = _read_all(file)
     except OSError:
-        raise _outside(what, roots) from None
-    if len(data) > _MOST_BYTES:
-        raise RefusedCallError(
+        raise _outside(argument, roots) from None
+    if len(data) > _MAX_BYTES:
+        raise ToolCallError(
             "invalid_input_image",
-            f"The file of {what} has more than {_MOST_BYTES / 1e6:.0f} MB. Make it smaller.",
+            f"The file of {argument} has more than {_MAX_BYTES / 1e6:.0f} MB. Make it smaller.",
         )
     return data
 
 
 @contextmanager
-def _opened(root: Path, real: Path) -> Generator[int, None, None]:
+def _open_regular(root: Path, real: Path) -> Generator[int, None, None]:
     file = _open_stepwise(root, real) if _STEPWISE else _open_at_once(real)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
@@ -113,19 +108,19 @@ def _open_at_once(real: Path) -> int:
     return file
 
 
-def _all_of(file: int) -> bytes:
+def _read_all(file: int) -> bytes:
     parts: list[bytes] = []
-    left = _MOST_BYTES + 1
+    left = _MAX_BYTES + 1
     while left > 0 and (part := os.read(file, min(left, 1 << 20))):
         parts.append(part)
         left -= len(part)
     return b"".join(parts)
 
 
-def _outside(what: str, roots: tuple[Path, ...]) -> RefusedCallError:
+def _outside(argument: str, roots: tuple[Path, ...]) -> ToolCallError:
     listed = ", ".join(str(root) for root in roots)
-    return RefusedCallError(
+    return ToolCallError(
         "invalid_input_image",
-        f"{what} names no file that this server may read. It reads pictures by id, and files "
+        f"{argument} names no file that this server may read. It reads pictures by id, and files "
         f"beneath: {listed}. Whoever runs it allows further folders with --allow-dir.",
     )

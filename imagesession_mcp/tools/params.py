@@ -1,5 +1,5 @@
 """
-The arguments that tools take, each described once.
+The parameters of tools, each described once.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
-from imagesession import Options, presets
+import imagesession
+from imagesession import presets
 
 QUALITIES = ("auto", "low", "medium", "high", "xhigh", "max")
 BACKGROUNDS = ("auto", "transparent", "opaque")
@@ -18,7 +19,7 @@ BACKGROUNDS = ("auto", "transparent", "opaque")
 
 def _one_of(choices: tuple[str, ...]) -> Any:  # noqa: ANN401 - pydantic's own type
     """
-    Show the choices; what is none of them is for the library to refuse, which knows the nearest.
+    List the choices in the schema. The library refuses other values, and names the nearest.
     """
     return Field(json_schema_extra={"enum": list(choices)})
 
@@ -29,12 +30,12 @@ def _preset(name: str, parameter: str) -> Any:  # noqa: ANN401 - pydantic's own 
 
 def _as_text(value: object) -> object:
     """
-    Undo that the SDK reads texts that look like JSON.
+    Undo the SDK's parsing of texts that look like JSON.
     """
     return json.dumps(value) if isinstance(value, (list, dict)) else value
 
 
-MaybeText: TypeAlias = Annotated[str | None, BeforeValidator(_as_text)]
+OptionalText: TypeAlias = Annotated[str | None, BeforeValidator(_as_text)]
 
 Prompt: TypeAlias = Annotated[
     str,
@@ -43,8 +44,8 @@ Prompt: TypeAlias = Annotated[
 SessionId: TypeAlias = Annotated[
     str, Field(description="The session's id, or its name if only one has it.")
 ]
-InSession: TypeAlias = Annotated[
-    MaybeText,
+OptionalSession: TypeAlias = Annotated[
+    OptionalText,
     Field(description="A session's id to go on in; left out, the picture stands alone."),
 ]
 Branch: TypeAlias = Annotated[
@@ -53,42 +54,42 @@ Branch: TypeAlias = Annotated[
 Reopen: TypeAlias = Annotated[
     bool, Field(description="Whether to go on with a session that was closed.")
 ]
-ImageArgument: TypeAlias = Annotated[
+Image: TypeAlias = Annotated[
     str,
     Field(
         description="The picture: its image_id, or the absolute path of a file that the server "
         "may read."
     ),
 ]
-MaybeImage: TypeAlias = Annotated[
-    MaybeText,
+OptionalImage: TypeAlias = Annotated[
+    OptionalText,
     Field(
         description="The picture: its image_id, or the absolute path of a file that the server "
         "may read. In a session, left out, the last one."
     ),
 ]
 ReferencePath: TypeAlias = Annotated[
-    MaybeText, Field(description="A picture to go by: its image_id or absolute path.")
+    OptionalText, Field(description="A picture to go by: its image_id or absolute path.")
 ]
 References: TypeAlias = Annotated[
     list[str] | None,
     Field(description="Pictures to go by, up to 16: image_ids or absolute paths.", max_length=16),
 ]
 Mask: TypeAlias = Annotated[
-    MaybeText,
+    OptionalText,
     Field(
         description="What may change: image_id or path of a picture of the same size that is "
         "transparent or white there."
     ),
 ]
 Markup: TypeAlias = Annotated[
-    MaybeText,
+    OptionalText,
     Field(description="A drawing on a transparent ground that shows where and what to change."),
 ]
-Fit: TypeAlias = Annotated[
+ResizeMask: TypeAlias = Annotated[
     bool, Field(description="Whether to rescale a mask or markup of another size.")
 ]
-KeepOutside: TypeAlias = Annotated[
+PreserveUnmasked: TypeAlias = Annotated[
     bool,
     Field(description="Whether pixels outside the mask are put back as they were, bit for bit."),
 ]
@@ -113,7 +114,7 @@ Model: TypeAlias = Annotated[
         "draws is options.image_model."
     ),
 ]
-MoreOptions: TypeAlias = Annotated[
+Options: TypeAlias = Annotated[
     dict[str, Any] | None,
     Field(
         description="Rarely needed: format (png, jpeg, webp, gif, svg), image_model, model, "
@@ -125,13 +126,13 @@ RequestId: TypeAlias = Annotated[
     BeforeValidator(_as_text),
     Field(description="Your own name for this call. Repeated with it, it is not paid for twice."),
 ]
-Partials: TypeAlias = Annotated[
+PartialImages: TypeAlias = Annotated[
     int,
     Field(
         description="Unfinished pictures that progress tells of, 0 to 3; billed as 100 tokens each."
     ),
 ]
-WithPreview: TypeAlias = Annotated[bool, Field(description="Whether to return a small preview.")]
+Preview: TypeAlias = Annotated[bool, Field(description="Whether to return a small preview.")]
 BackgroundType: TypeAlias = Annotated[
     str, _preset("product", "background_type"), Field(description="What is behind the product.")
 ]
@@ -141,7 +142,7 @@ Angle: TypeAlias = Annotated[
 Lighting: TypeAlias = Annotated[
     str, _preset("product", "lighting"), Field(description="How it is lit.")
 ]
-Count: TypeAlias = Annotated[
+BatchCount: TypeAlias = Annotated[
     int, Field(description="How many takes, 1 to 10, side by side. Each is billed.")
 ]
 AssetType: TypeAlias = Annotated[
@@ -164,8 +165,8 @@ AssetDescription: TypeAlias = Annotated[str, Field(description="What it shows.")
 Goals: TypeAlias = Annotated[
     str, Field(description="What the picture is to become, such as 'more contrast, for a poster'.")
 ]
-Preserve: TypeAlias = Annotated[MaybeText, Field(description="What must stay as it is.")]
-SessionName: TypeAlias = Annotated[MaybeText, Field(description="A label to find it by.")]
+PreserveElements: TypeAlias = Annotated[OptionalText, Field(description="What must stay as it is.")]
+SessionName: TypeAlias = Annotated[OptionalText, Field(description="A label to find it by.")]
 ImageId: TypeAlias = Annotated[str, Field(description="The picture's image_id.")]
 GenerationId: TypeAlias = Annotated[
     str, Field(description="The generation_id that a call told, or the request_id that you gave.")
@@ -174,7 +175,7 @@ Limit: TypeAlias = Annotated[int, Field(description="At most so many.", ge=1, le
 Steps: TypeAlias = Annotated[int, Field(description="How many turns.")]
 
 
-def chosen(
+def build_options(
     *,
     quality: str = "auto",
     size: str = "auto",
@@ -183,13 +184,13 @@ def chosen(
     more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """
-    Return the options that a call names; "auto" leaves them to the session.
+    Return the options that a call gives; "auto" leaves them to the session.
 
     Raises:
         OptionError: A name is not an option's, or a value is not one that it takes.
     """
     named = {"quality": quality, "size": size, "background": background, "model": model}
     options = {name: value for name, value in named.items() if value != "auto"} | dict(more or {})
-    # Only options: nothing else that a verb takes comes in by this way.
-    Options().updated(options)
+    # Refuses all that is not an option, so that no other argument of a verb comes in here.
+    imagesession.Options().updated(options)
     return options

@@ -1,0 +1,154 @@
+"""
+What lives as long as the server: its studios and its tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import re
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import attrs
+from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.mcpserver import Context
+
+import imagesession
+from imagesession.errors import ImageSessionError
+from imagesession_mcp.errors import ToolCallError
+from imagesession_mcp.settings import Settings
+from imagesession_mcp.tasks import TaskRegistry
+
+LOCAL_PRINCIPAL = ""
+"""Who calls where no token is needed: the person whose computer it is."""
+_PRINCIPAL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_RECOVERY_TIMEOUT = 30.0
+
+log = logging.getLogger("imagesession_mcp")
+OpenStudio: TypeAlias = "Callable[[Settings, Path | None], imagesession.AsyncStudio]"
+Ctx: TypeAlias = Context[Any, Any]
+
+
+def open_studio(settings: Settings, library: Path | None) -> imagesession.AsyncStudio:
+    """
+    Open a studio as the settings say.
+    """
+    daily = settings.daily_budget
+    make = imagesession.AsyncStudio.offline if settings.offline else imagesession.AsyncStudio
+    return make(
+        library,
+        budget=None if daily is None else imagesession.Budget(per_day=daily),
+        provider_state=settings.provider_state,
+    )
+
+
+@attrs.define(eq=False)
+class AppState:
+    """
+    What lives as long as the server.
+
+    Attributes:
+        settings: What the person decided.
+        open: Opens a studio.
+        tasks: The generations that run.
+    """
+
+    settings: Settings
+    open: OpenStudio = open_studio
+    tasks: TaskRegistry = attrs.field(factory=TaskRegistry)
+    _studios: dict[str, imagesession.AsyncStudio] = attrs.field(factory=dict[str, Any])
+    _background: set[asyncio.Task[None]] = attrs.field(factory=set[asyncio.Task[None]])
+
+    def start(self) -> None:
+        """
+        Open the library of the local principal in the background, and recover what is pending.
+        """
+        self._spawn(self._open_library())
+
+    def studio(self, principal: str) -> imagesession.AsyncStudio:
+        """
+        Return a principal's studio. When it is opened, recovery starts in the background.
+
+        Raises:
+            ToolCallError: The principal's name cannot be a folder's.
+            LibraryError: The folder cannot be used.
+        """
+        if principal not in self._studios:
+            library = self.settings.library
+            if principal != LOCAL_PRINCIPAL:
+                library = self.studio(LOCAL_PRINCIPAL).library / "principals" / _checked(principal)
+            self._studios[principal] = studio = self.open(self.settings, library)
+            self._spawn(self._recover_library(studio))
+        return self._studios[principal]
+
+    def allowed_folders(self, principal: str) -> tuple[Path, ...]:
+        """
+        Return the folders from which files are read for a principal.
+        """
+        folders = (self.studio(principal).library, *self.settings.allow_dirs)
+        return tuple(folder.resolve() for folder in folders)
+
+    async def close(self) -> None:
+        """
+        Finish what can be finished soon, and leave the rest to recovery.
+        """
+        for task in self._background:
+            task.cancel()
+        await self.tasks.stop()
+        for studio in self._studios.values():
+            await studio.close()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _open_library(self) -> None:
+        try:
+            # The package loads a name when it is first used. In a thread, because it takes a third
+            # as long as all the rest of the start, and the client waits for its first answer.
+            await asyncio.to_thread(getattr, imagesession, "AsyncStudio")
+            self.studio(LOCAL_PRINCIPAL)
+        except ImageSessionError as error:
+            log.warning("The library cannot be used: %s", error)
+        except Exception:
+            log.exception("The library cannot be loaded")
+
+    async def _recover_library(self, studio: imagesession.AsyncStudio) -> None:
+        """
+        Load the provider's client before a call needs it, and recover what is pending.
+        """
+        try:
+            await studio._connect()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - loads what the first call needs, before it comes
+            if self.settings.owns_process:
+                # All modules are loaded and stay. Without this, each full garbage collection goes
+                # through them and stops everything for up to a fifth of a second.
+                gc.freeze()
+            recovered = await studio.recover(timeout=_RECOVERY_TIMEOUT)
+        except ImageSessionError as error:
+            log.info("Nothing was recovered: %s", error)
+        else:
+            if recovered.images or recovered.failed or recovered.left:
+                log.info("Recovered from an earlier run: %s", recovered)
+
+
+app_state: ContextVar[AppState] = ContextVar("app_state")
+"""The state of the server that carries out the present request."""
+
+
+def current_principal() -> str:
+    """
+    Return the principal that sent the present request.
+    """
+    token = get_access_token()
+    return LOCAL_PRINCIPAL if token is None else _checked(token.client_id)
+
+
+def _checked(name: str) -> str:
+    if _PRINCIPAL_NAME.fullmatch(name) is None or ".." in name:
+        raise ToolCallError("no_access", "This token's name is none that a folder can have.")
+    return name

@@ -1,0 +1,150 @@
+"""
+Reads the command line and the environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import attrs
+
+import imagesession
+from imagesession_mcp.settings import (
+    OPTIONS,
+    SECRETS,
+    HttpSettings,
+    Option,
+    OptionError,
+    Settings,
+    options_of,
+)
+
+_ABOUT = """
+An MCP server that makes images in conversation: sessions that remember, branch and undo, and a
+library that keeps every picture that was paid for. Without --http it speaks over stdin and stdout,
+and is started by the client.
+"""
+_KEY = """
+OPENAI_API_KEY is read from the environment; without it the server starts, and says so when a
+picture is asked for. --offline needs none. OPENAI_BASE_URL is where requests go, if not to OpenAI.
+"""
+
+
+@attrs.frozen
+class ParsedCommand:
+    """
+    What the command line and the environment say.
+
+    Attributes:
+        settings: How the server runs.
+        http: Where it is reached over HTTP; None for stdin and stdout.
+    """
+
+    settings: Settings
+    http: HttpSettings | None
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}. See {self.prog} --help.\n")
+
+
+def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> ParsedCommand:
+    """
+    Read the command line and the environment; the command line wins.
+
+    Raises:
+        SystemExit: With status 2 and a message on stderr if a value is wrong; also after --help
+            and --version.
+    """
+    parser = _parser()
+    flags = vars(parser.parse_args(arguments))
+    try:
+        settings = Settings(**_given(Settings, flags, environment))
+        http = HttpSettings(**_given(HttpSettings, flags, environment))
+        return ParsedCommand(settings, _with_access(http, environment) if settings.http else None)
+    except OptionError as error:
+        parser.error(str(error))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="imagesession-mcp", description=_ABOUT, epilog=_KEY, allow_abbrev=False)
+    for option in OPTIONS:
+        how: dict[str, Any] = {"action": "store_const", "const": "1"}
+        if option.metavar:
+            how = {
+                "action": "append" if option.separator else "store",
+                "metavar": option.metavar,
+            }
+        text = f"{option.help} [{option.variable}]".replace("%", "%%")
+        parser.add_argument(f"--{option.name}", help=text, **how)
+    version = f"imagesession {imagesession.__version__}"
+    parser.add_argument("--version", action="version", version=version)
+    return parser
+
+
+def _given(
+    kind: type[Settings | HttpSettings],
+    flags: Mapping[str, Any],
+    environment: Mapping[str, str],
+) -> dict[str, Any]:
+    """
+    Return the settings that the command line or the environment gives.
+    """
+    given: dict[str, Any] = {}
+    for field, option in options_of(kind).items():
+        source, texts = _texts(option, flags, environment)
+        try:
+            values = tuple(option.parse(text) for text in texts)
+        except OptionError as error:
+            raise OptionError(f"{source} {error}") from None
+        if values:
+            given[field] = values if option.separator else values[0]
+    return given
+
+
+def _texts(
+    option: Option, flags: Mapping[str, Any], environment: Mapping[str, str]
+) -> tuple[str, list[str]]:
+    """
+    Return where an option's values are from, and the values as text.
+    """
+    flag = flags[option.name.replace("-", "_")]
+    if flag is not None:
+        return f"--{option.name}", flag if option.separator else [flag]
+    text = environment.get(option.variable, "")
+    # Some hosts set a variable that was left out to an empty string.
+    texts = text.split(option.separator) if option.separator else [text]
+    return option.variable, [text.strip() for text in texts if text.strip()]
+
+
+def _with_access(http: HttpSettings, environment: Mapping[str, str]) -> HttpSettings:
+    """
+    Return the settings with the principals of the environment, if no file names any.
+    """
+    for variable, parse_secret in SECRETS:
+        text = environment.get(variable, "").strip()
+        if text and not http.principals:
+            try:
+                http = attrs.evolve(http, principals=parse_secret(text))
+            except OptionError as error:
+                raise OptionError(f"{variable} {error}") from None
+    _check_access(http)
+    return http
+
+
+def _check_access(http: HttpSettings) -> None:
+    if http.is_local:
+        return
+    if not http.principals:
+        raise OptionError(
+            f"--host {http.host} lets others than this computer call, so it needs a token: give "
+            "--token-file, or set IMAGESESSION_MCP_TOKEN"
+        )
+    if http.is_everywhere and not http.allow_hosts:
+        raise OptionError(
+            f"--host {http.host} listens on every address, so it needs --allow-host with the "
+            "name by which clients call it"
+        )

@@ -1,0 +1,228 @@
+"""
+The extension io.modelcontextprotocol/tasks: a call that takes long is answered with a task, which
+the client polls until it is done.
+
+https://modelcontextprotocol.io/seps/2663-tasks-extension
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import datetime as dt
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+
+import attrs
+import mcp.types as t
+from mcp import MCPError
+from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.extension import Extension, MethodBinding
+from mcp.server.mcpserver import require_client_extension
+from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
+from mcp.types import CallToolRequestParams, RequestParams, RequestParamsMeta
+from pydantic import BaseModel, Field
+
+from imagesession_mcp.tasks import no_time_limit
+
+_VERSIONS = frozenset({"2026-07-28"})
+_TTL_SECONDS = 3600
+_POLL_MS = 1000
+_Ctx = ServerRequestContext[Any, Any]
+
+log = logging.getLogger("imagesession_mcp")
+
+
+class TaskParams(RequestParams):
+    """
+    The parameters of `tasks/get`, `tasks/update` and `tasks/cancel`. Answers to questions are not
+    read, because no tool of ours asks any.
+    """
+
+    task_id: str = Field(alias="taskId")
+
+
+@attrs.define(eq=False)
+class ProtocolTask:
+    """
+    A call that goes on after the client was answered with a task.
+
+    Attributes:
+        id: The task's id.
+        owner: The principal that called; no other finds it.
+        call: The call.
+        created: When it was created.
+        updated: When its status changed last.
+        ended: When it ended, by the monotonic clock; None while it runs.
+    """
+
+    id: str
+    owner: str | None
+    call: asyncio.Task[HandlerResult]
+    created: dt.datetime = attrs.field(factory=lambda: dt.datetime.now(dt.UTC))
+    updated: dt.datetime = attrs.field(factory=lambda: dt.datetime.now(dt.UTC))
+    ended: float | None = None
+
+    def payload(self, result_type: str) -> dict[str, Any]:
+        """
+        Return the task as the protocol has it.
+
+        Args:
+            result_type: `task` when it is created, `complete` in answers about it.
+        """
+        return {
+            "resultType": result_type,
+            "taskId": self.id,
+            "status": "working" if self.ended is None else _status(self.call),
+            "createdAt": self.created.isoformat(),
+            "lastUpdatedAt": self.updated.isoformat(),
+            "ttlMs": _TTL_SECONDS * 1000,
+            "pollIntervalMs": _POLL_MS,
+        }
+
+    def on_done(self, _: asyncio.Task[HandlerResult]) -> None:
+        """
+        Note that it has ended.
+        """
+        self.ended = time.monotonic()
+        self.updated = dt.datetime.now(dt.UTC)
+
+
+class TasksExtension(Extension):
+    """
+    Answers a call that takes long with a task, for clients that know tasks.
+
+    Attributes:
+        grace: Seconds within which a call is answered with its result as always.
+    """
+
+    identifier = "io.modelcontextprotocol/tasks"
+
+    def __init__(self, grace: float = 0.5) -> None:
+        self.grace = grace
+        self._tasks: dict[str, ProtocolTask] = {}
+
+    def methods(self) -> Sequence[MethodBinding]:
+        """
+        Serve the three methods of the extension.
+        """
+        handlers = {"get": self._get, "update": self._update, "cancel": self._cancel}
+        return [
+            MethodBinding(f"tasks/{name}", TaskParams, handler, _VERSIONS)
+            for name, handler in handlers.items()
+        ]
+
+    async def intercept_tool_call(
+        self, params: CallToolRequestParams, ctx: _Ctx, call_next: CallNext
+    ) -> HandlerResult:
+        """
+        Answer a call with its result, or with a task if that takes longer than the grace.
+
+        Args:
+            params: The call.
+            ctx: Its request.
+            call_next: Carries it out.
+        """
+        if ctx.protocol_version not in _VERSIONS or not _client_knows_tasks(ctx):
+            return await call_next(ctx)
+        call = asyncio.create_task(_call_without_limit(ctx, call_next), name=f"call {params.name}")
+        try:
+            await asyncio.wait({call}, timeout=self.grace)
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        return await call if call.done() else self._create(call).payload("task")
+
+    def _create(self, call: asyncio.Task[HandlerResult]) -> ProtocolTask:
+        self._forget_expired()
+        task = ProtocolTask(secrets.token_urlsafe(24), _principal(), call)
+        self._tasks[task.id] = task
+        call.add_done_callback(task.on_done)
+        return task
+
+    async def _get(self, ctx: _Ctx, params: TaskParams) -> HandlerResult:
+        task = self._find(ctx, params)
+        return {**task.payload("complete"), **({} if task.ended is None else _outcome(task.call))}
+
+    async def _update(self, ctx: _Ctx, params: TaskParams) -> HandlerResult:
+        self._find(ctx, params)
+        return {"resultType": "complete"}
+
+    async def _cancel(self, ctx: _Ctx, params: TaskParams) -> HandlerResult:
+        self._find(ctx, params).call.cancel()
+        return {"resultType": "complete"}
+
+    def _find(self, ctx: _Ctx, params: TaskParams) -> ProtocolTask:
+        require_client_extension(ctx, self.identifier)
+        _check_header(ctx, params)
+        task = self._tasks.get(params.task_id)
+        if task is None or task.owner != _principal():
+            raise MCPError(
+                t.INVALID_PARAMS,
+                "There is no such task. It may be from before the server was started anew: the "
+                "pictures that it made are in list_images all the same.",
+            )
+        return task
+
+    def _forget_expired(self) -> None:
+        now = time.monotonic()
+        for task in list(self._tasks.values()):
+            if task.ended is not None and now - task.ended > _TTL_SECONDS:
+                del self._tasks[task.id]
+
+
+async def _call_without_limit(ctx: _Ctx, call_next: CallNext) -> HandlerResult:
+    # A client that polls needs no handle, and its request, to which progress would go, has ended.
+    no_time_limit.set(True)
+    meta = {key: value for key, value in (ctx.meta or {}).items() if key != "progress_token"}
+    quiet = dataclasses.replace(ctx, meta=cast("RequestParamsMeta", meta))
+    return await call_next(quiet)
+
+
+def _client_knows_tasks(ctx: _Ctx) -> bool:
+    capabilities = ctx.session.client_capabilities
+    return TasksExtension.identifier in ((capabilities and capabilities.extensions) or {})
+
+
+def _check_header(ctx: _Ctx, params: TaskParams) -> None:
+    """
+    Refuse a request whose routing header names another task, as SEP-2243 asks of servers.
+    """
+    headers = getattr(ctx.request, "headers", None)
+    if headers is None:
+        return
+    if decode_header_value(headers.get(MCP_NAME_HEADER)) != params.task_id:
+        raise MCPError(t.HEADER_MISMATCH, "The header Mcp-Name does not name the task in the body.")
+
+
+def _principal() -> str | None:
+    token = get_access_token()
+    return None if token is None else token.client_id
+
+
+def _status(call: asyncio.Task[HandlerResult]) -> str:
+    if call.cancelled():
+        return "cancelled"
+    return "failed" if call.exception() else "completed"
+
+
+def _outcome(call: asyncio.Task[HandlerResult]) -> dict[str, Any]:
+    """
+    Return what came of a call that has ended: its result, or the protocol's error.
+    """
+    if call.cancelled():
+        return {}
+    error = call.exception()
+    if isinstance(error, MCPError):
+        return {"error": error.error.model_dump(by_alias=True, mode="json", exclude_none=True)}
+    if error is not None:
+        log.error("A task failed", exc_info=error)
+        return {"error": {"code": t.INTERNAL_ERROR, "message": "Internal error"}}
+    result = call.result()
+    if isinstance(result, BaseModel):
+        return {"result": result.model_dump(by_alias=True, mode="json", exclude_none=True)}
+    return {"result": result}

@@ -1,0 +1,312 @@
+"""
+The tools that generate. Each resolves what the call names, starts one verb of the library as a
+task, and waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from mcp.types import CallToolResult
+
+import imagesession
+from imagesession_mcp.app_state import Ctx
+from imagesession_mcp.context import CallContext, InputImage, SessionOrStudio
+from imagesession_mcp.tasks import GenerationTask
+from imagesession_mcp.tools import params
+from imagesession_mcp.tools.params import build_options
+
+
+async def generate_image_in_session(
+    ctx: Ctx,
+    *,
+    session_id: params.SessionId,
+    prompt: params.Prompt,
+    reference_image_path: params.ReferencePath = None,
+    mask_image_path: params.Mask = None,
+    quality: params.Quality = "auto",
+    size: params.Size = "auto",
+    background: params.Background = "auto",
+    reference_images: params.References = None,
+    branch: params.Branch = "main",
+    reopen: params.Reopen = False,
+    options: params.Options = None,
+    partial_images: params.PartialImages = 0,
+    request_id: params.RequestId = None,
+    preview: params.Preview = True,
+) -> CallToolResult:
+    """
+    Make the next picture of a session: the model knows what came before, so 'warmer light' refines
+    the last picture. Use it for every step of a project of several pictures. Bills one picture;
+    estimate_cost tells how much beforehand, the result what it was.
+    """
+    call = CallContext.from_request()
+    chosen = build_options(quality=quality, size=size, background=background, more=options)
+    task = await call.task(ctx, request_id)
+    if not task.is_started:
+        session = await call.session(session_id, branch, reopen=reopen)
+        references = (reference_image_path, *(reference_images or ()))
+        generation = _generate(
+            session,
+            task,
+            prompt,
+            reference=await call.resolve_images(references, "reference_image_path"),
+            mask=await call.resolve_optional_image(mask_image_path, "mask_image_path"),
+            partial_images=partial_images,
+            options=chosen,
+        )
+        task = call.state.tasks.start(task, generation)
+    return await call.result_or_handle(ctx, task, preview=preview)
+
+
+async def generate_image(
+    ctx: Ctx,
+    *,
+    prompt: params.Prompt,
+    session_id: params.OptionalSession = None,
+    model: params.Model = "auto",
+    quality: params.Quality = "auto",
+    size: params.Size = "auto",
+    background: params.Background = "auto",
+    use_case: params.UseCase = "general",
+    reference_images: params.References = None,
+    branch: params.Branch = "main",
+    options: params.Options = None,
+    partial_images: params.PartialImages = 0,
+    request_id: params.RequestId = None,
+    preview: params.Preview = True,
+) -> CallToolResult:
+    """
+    Make a single picture that needs no conversation. Use it for quick, unrelated pictures;
+    promote_image_to_session goes on from one later. With session_id it is the next picture there.
+    Bills one picture; estimate_cost tells how much beforehand, the result what it was.
+    """
+    del use_case  # accepted so that callers of openai-image-mcp need not change
+    call = CallContext.from_request()
+    chosen = build_options(
+        quality=quality, size=size, background=background, model=model, more=options
+    )
+    task = await call.task(ctx, request_id)
+    if not task.is_started:
+        target = await call.session_or_studio(session_id, branch)
+        generation = _generate(
+            target,
+            task,
+            prompt,
+            reference=await call.resolve_images(reference_images, "reference_images"),
+            partial_images=partial_images,
+            options=chosen,
+        )
+        task = call.state.tasks.start(task, generation)
+    return await call.result_or_handle(ctx, task, preview=preview)
+
+
+async def edit_image(
+    ctx: Ctx,
+    *,
+    prompt: params.Prompt,
+    image_path: params.OptionalImage = None,
+    session_id: params.OptionalSession = None,
+    mask_path: params.Mask = None,
+    quality: params.Quality = "auto",
+    size: params.Size = "auto",
+    background: params.Background = "auto",
+    reference_images: params.References = None,
+    markup_path: params.Markup = None,
+    fit: params.ResizeMask = False,
+    keep_outside: params.PreserveUnmasked = False,
+    branch: params.Branch = "main",
+    options: params.Options = None,
+    request_id: params.RequestId = None,
+    preview: params.Preview = True,
+) -> CallToolResult:
+    """
+    Change an existing picture: all of it, or what a mask opens. Use it for pictures from files and
+    for masks; in a session, generate_image_in_session changes the last picture in plain words.
+    Bills one picture; estimate_cost tells how much beforehand, the result what it was.
+    """
+    call = CallContext.from_request()
+    chosen = build_options(quality=quality, size=size, background=background, more=options)
+    task = await call.task(ctx, request_id)
+    if not task.is_started:
+        target = await call.session_or_studio(session_id, branch)
+        image = await call.resolve_optional_image(image_path, "image_path")
+        generation = target.edit(
+            prompt,
+            image=image,
+            mask=await call.resolve_optional_image(mask_path, "mask_path"),
+            markup=await call.resolve_optional_image(markup_path, "markup_path"),
+            reference=await call.resolve_images(reference_images, "reference_images"),
+            fit=fit,
+            keep_outside=keep_outside,
+            intent_id=task.key,
+            on_progress=task.on_progress,
+            **chosen,
+        )
+        task.extra = _original(image, image_path)
+        task = call.state.tasks.start(task, generation)
+    return await call.result_or_handle(ctx, task, preview=preview)
+
+
+async def generate_product_image(
+    ctx: Ctx,
+    *,
+    product_description: params.ProductDescription,
+    session_id: params.OptionalSession = None,
+    background_type: params.BackgroundType = "white",
+    angle: params.Angle = "front",
+    lighting: params.Lighting = "studio",
+    batch_count: params.BatchCount = 1,
+    quality: params.Quality = "auto",
+    size: params.Size = "auto",
+    reference_images: params.References = None,
+    branch: params.Branch = "main",
+    options: params.Options = None,
+    request_id: params.RequestId = None,
+    preview: params.Preview = True,
+) -> CallToolResult:
+    """
+    Make product photographs with a proven prompt around the description, several takes at once if
+    wanted. Each take stands in `results`, or its error does. Bills batch_count pictures;
+    estimate_cost tells how much one costs.
+    """
+    call = CallContext.from_request()
+    chosen = build_options(quality=quality, size=size, more=options)
+    task = await call.task(ctx, request_id, batch=True)
+    if not task.is_started:
+        target = await call.session_or_studio(session_id, branch)
+        generation = target.preset(
+            "product",
+            product_description,
+            params={"background_type": background_type, "angle": angle, "lighting": lighting},
+            reference=await call.resolve_images(reference_images, "reference_images"),
+            n=batch_count,
+            intent_id=task.key,
+            on_progress=task.on_progress,
+            **chosen,
+        )
+        task = call.state.tasks.start(task, generation)
+    return await call.result_or_handle(ctx, task, preview=preview)
+
+
+async def generate_ui_asset(
+    ctx: Ctx,
+    *,
+    asset_type: params.AssetType,
+    description: params.AssetDescription,
+    session_id: params.OptionalSession = None,
+    theme: params.Theme = "modern",
+    style_preset: params.StylePreset = "flat",
+    size_preset: params.SizePreset = "standard",
+    quality: params.Quality = "auto",
+    reference_images: params.References = None,
+    branch: params.Branch = "main",
+    options: params.Options = None,
+    request_id: params.RequestId = None,
+    preview: params.Preview = True,
+) -> CallToolResult:
+    """
+    Make an icon, illustration, background, hero or button for a user interface. Use one session_id
+    for a whole set, so that its parts match. Bills one picture; estimate_cost tells how much
+    beforehand, the result what it was.
+    """
+    call = CallContext.from_request()
+    chosen = build_options(quality=quality, more=options)
+    task = await call.task(ctx, request_id)
+    if not task.is_started:
+        target = await call.session_or_studio(session_id, branch)
+        generation = target.preset(
+            "ui_asset",
+            description,
+            params={
+                "asset_type": asset_type,
+                "theme": theme,
+                "style_preset": style_preset,
+                "size_preset": size_preset,
+            },
+            reference=await call.resolve_images(reference_images, "reference_images"),
+            n=None,
+            intent_id=task.key,
+            on_progress=task.on_progress,
+            **chosen,
+        )
+        task = call.state.tasks.start(task, generation)
+    return await call.result_or_handle(ctx, task, preview=preview)
+
+
+async def analyze_and_improve_image(
+    ctx: Ctx,
+    *,
+    improvement_goals: params.Goals,
+    image_path: params.OptionalImage = None,
+    session_id: params.OptionalSession = None,
+    preserve_elements: params.PreserveElements = None,
+    quality: params.Quality = "auto",
+    size: params.Size = "auto",
+    branch: params.Branch = "main",
+    options: params.Options = None,
+    request_id: params.RequestId = None,
+    preview: params.Preview = True,
+) -> CallToolResult:
+    """
+    Have a model look at a picture, then mend what it found: the result tells the findings and the
+    new picture. Use it when the goal is clear and the way is not. Bills a look and one picture;
+    analyze_image looks alone.
+    """
+    call = CallContext.from_request()
+    chosen = build_options(quality=quality, size=size, more=options)
+    task = await call.task(ctx, request_id)
+    if not task.is_started:
+        target = await call.session_or_studio(session_id, branch)
+        image = await call.resolve_optional_image(image_path, "image_path")
+        generation = target.improve(
+            improvement_goals,
+            image=image,
+            preserve_elements=preserve_elements or "",
+            intent_id=task.key,
+            on_progress=task.on_progress,
+            **chosen,
+        )
+        task.extra = _original(image, image_path)
+        task = call.state.tasks.start(task, generation)
+    return await call.result_or_handle(ctx, task, preview=preview)
+
+
+async def _generate(
+    target: SessionOrStudio,
+    task: GenerationTask,
+    prompt: str,
+    *,
+    reference: list[InputImage],
+    mask: InputImage | None = None,
+    partial_images: int,
+    options: dict[str, Any],
+) -> imagesession.AsyncSavedImage:
+    """
+    Generate a picture; with partial images, if the call wants any.
+    """
+    arguments: dict[str, Any] = {
+        **options,
+        "reference": reference,
+        "mask": mask,
+        "intent_id": task.key,
+        "on_progress": task.on_progress,
+    }
+    if not partial_images:
+        return await target.generate(prompt, **arguments)
+    return await _saved_image(target.stream(prompt, partial_images=partial_images, **arguments))
+
+
+async def _saved_image(events: AsyncIterator[object]) -> imagesession.AsyncSavedImage:
+    """
+    Return the picture at the end of a stream; its partial images are reported as progress.
+    """
+    saved = [event async for event in events if isinstance(event, imagesession.AsyncSavedImage)]
+    return saved[-1]
+
+
+def _original(image: InputImage | None, named: str | None) -> dict[str, Any]:
+    if isinstance(image, imagesession.AsyncSavedImage):
+        return {"original_image_path": str(image.path), "original_image_id": image.id}
+    return {} if named is None else {"original_image_path": named}

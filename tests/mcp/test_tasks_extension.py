@@ -1,0 +1,278 @@
+"""
+Calls that take long are answered with a task, for clients that know tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import anyio
+import httpx2
+import mcp.types as t
+import pytest
+from mcp import Client, MCPError
+from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import CallToolResult, RequestParams, Result
+from PIL import Image
+from pydantic import Field
+
+from imagesession import AsyncStudio
+from imagesession.testing import OfflineProvider
+from imagesession_mcp import tasks_extension
+from imagesession_mcp.http import build_asgi_app, build_authenticated_server
+from imagesession_mcp.server import build_server
+from imagesession_mcp.settings import HttpSettings, Principal, Settings
+from imagesession_mcp.tasks_extension import TasksExtension
+from tests.mcp.serving import text
+
+pytestmark = pytest.mark.anyio
+
+
+class _Params(RequestParams):
+    task_id: str = Field(alias="taskId")
+
+
+class _Ask(t.Request[_Params, str]):
+    name_param: ClassVar[str | None] = "taskId"
+
+
+class _Created(Result):
+    result_type: Literal["task"] = "task"
+    task_id: str = Field(alias="taskId")
+    status: str
+    ttl_ms: int = Field(alias="ttlMs")
+    poll_interval_ms: int = Field(alias="pollIntervalMs")
+
+
+class _Told(Result):
+    result_type: str = "complete"
+    task_id: str | None = Field(default=None, alias="taskId")
+    status: str = ""
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+
+
+async def _ask(session: Any, verb: str, task_id: str) -> _Told:
+    request = _Ask(method=f"tasks/{verb}", params=_Params(taskId=task_id))
+    payload: _Told = await session.send_request(request, _Told)
+    return payload
+
+
+class _KnowsTasks(ClientExtension):
+    """
+    A client that asks about its tasks until they are done.
+    """
+
+    identifier = TasksExtension.identifier
+
+    def __init__(self) -> None:
+        self.begun = anyio.Event()
+        self.created: list[str] = []
+        self.seen: list[str] = []
+
+    def claims(self) -> Sequence[ResultClaim[Any]]:
+        """
+        Take tasks for results.
+        """
+        return [ResultClaim(result_type="task", model=_Created, resolve=self._resolve)]
+
+    async def _resolve(self, created: _Created, context: ClaimContext) -> CallToolResult:
+        self.created.append(created.task_id)
+        self.begun.set()
+        while True:
+            payload = await _ask(context.session, "get", created.task_id)
+            self.seen.append(payload.status)
+            if payload.status == "completed":
+                return CallToolResult.model_validate(payload.result)
+            if payload.status != "working":
+                raise MCPError(0, str(payload.error or payload.status))
+            await anyio.sleep(0.05)
+
+
+@asynccontextmanager
+async def _knowing(
+    folder: Path,
+    provider: OfflineProvider,
+    extension: TasksExtension | None = None,
+    **settings: Any,
+) -> AsyncGenerator[tuple[Client, _KnowsTasks], None]:
+    knows = _KnowsTasks()
+    chosen = Settings(library=folder, offline=True, **settings)
+
+    def open_studio(_: Settings, library: Path | None) -> AsyncStudio:
+        return AsyncStudio.offline(library, provider=provider, patience=0)
+
+    server = build_server(
+        chosen, open=open_studio, extensions=[extension or TasksExtension(grace=0.1)]
+    )
+    async with Client(server, extensions=[knows]) as client:
+        yield client, knows
+
+
+async def test_long_call_becomes_a_task(tmp_path: Path) -> None:
+    """
+    What is not there within the grace is a task, and its end is the call's whole result, without a
+    handle however small `wait_seconds` is.
+    """
+    provider = OfflineProvider(latency=0.5)
+    async with _knowing(tmp_path, provider, wait_seconds=0.1) as (client, knows):
+        payload = text(await client.call_tool("generate_image", {"prompt": "a kettle"}))
+    assert knows.seen[0] == "working"
+    assert knows.seen[-1] == "completed"
+    with Image.open(payload["image_path"]) as picture:
+        assert picture.size == (1024, 1024)
+
+
+async def test_short_call_is_answered_with_its_result(tmp_path: Path) -> None:
+    """
+    What is there within the grace needs no task.
+    """
+    async with _knowing(tmp_path, OfflineProvider(), TasksExtension(grace=20)) as (client, knows):
+        text(await client.call_tool("generate_image", {"prompt": "a kettle"}))
+    assert knows.created == []
+
+
+async def test_clients_without_tasks_get_a_result(tmp_path: Path) -> None:
+    """
+    A client that does not know tasks is answered with a result or a handle, in either era.
+    """
+    server = build_server(
+        Settings(library=tmp_path, offline=True, wait_seconds=0),
+        extensions=[TasksExtension(grace=0)],
+    )
+    for mode in ("auto", "legacy"):
+        async with Client(server, mode=mode) as client:
+            payload = text(await client.call_tool("generate_image", {"prompt": "a kettle"}))
+            assert payload["generation_id"]
+            request = _Ask(method="tasks/get", params=_Params(taskId="x"))
+            with pytest.raises(MCPError) as refused:
+                await client.session.send_request(request, _Told)
+        missing = t.MISSING_REQUIRED_CLIENT_CAPABILITY, t.METHOD_NOT_FOUND
+        assert refused.value.code == missing[mode == "legacy"]
+
+
+async def test_failure_completes_the_task(tmp_path: Path) -> None:
+    """
+    A picture that cannot be made completes its task, with the error that helps.
+    """
+    provider = OfflineProvider()
+    wrong = {"message": "no", "code": "invalid_value", "param": "prompt"}
+    provider.fail_next(status=400, path="/responses", error=wrong)
+    async with _knowing(tmp_path, provider, TasksExtension(grace=0)) as (client, knows):
+        result = await client.call_tool("generate_image", {"prompt": "a kettle"})
+    assert knows.created
+    assert result.is_error
+    assert text(result)["error"]
+
+
+async def test_cancelled_task_keeps_its_picture(tmp_path: Path) -> None:
+    """
+    Cancelling a task ends the waiting, as giving up a call does: the picture is paid for, so it is
+    finished and kept. cancel_generation is what stops it.
+    """
+    provider = OfflineProvider(latency=0.7)
+    async with _knowing(tmp_path, provider) as (client, knows):
+        arguments = {"prompt": "a kettle", "request_id": "kettle"}
+        async with anyio.create_task_group() as group:
+            group.start_soon(_expect_cancelled, client, arguments)
+            await knows.begun.wait()
+            ack = await _ask(client.session, "cancel", knows.created[0])
+            assert (ack.result_type, ack.task_id, ack.status) == ("complete", None, "")
+        assert (await _ask(client.session, "get", knows.created[0])).status == "cancelled"
+        assert (await _ask(client.session, "cancel", knows.created[0])).status == ""
+        payload = text(await client.call_tool("get_generation", {"generation_id": "kettle"}))
+    assert await anyio.Path(payload["image_path"]).is_file()
+
+
+async def _expect_cancelled(client: Client, arguments: dict[str, Any]) -> None:
+    with pytest.raises(MCPError, match="cancelled"):
+        await client.call_tool("generate_image", arguments)
+
+
+async def test_unknown_task_is_refused(tmp_path: Path) -> None:
+    """
+    An unknown id is refused with a sentence that says where the pictures are.
+    """
+    async with _knowing(tmp_path, OfflineProvider()) as (client, _):
+        for verb in ("get", "update", "cancel"):
+            with pytest.raises(MCPError, match="list_images") as refused:
+                await _ask(client.session, verb, "unknown")
+            assert refused.value.code == t.INVALID_PARAMS
+
+
+async def test_tasks_expire_after_their_ttl(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A task can be asked about for as long as was promised, and is forgotten after that.
+    """
+    provider = OfflineProvider(latency=0.3)
+    async with _knowing(tmp_path, provider) as (client, knows):
+        await client.call_tool("generate_image", {"prompt": "a kettle"})
+        await client.call_tool("generate_image", {"prompt": "a jug"})
+        first = knows.created[0]
+        assert (await _ask(client.session, "get", first)).status == "completed"
+        monkeypatch.setattr(tasks_extension, "_TTL_SECONDS", 0)
+        await client.call_tool("generate_image", {"prompt": "a cup"})
+        with pytest.raises(MCPError, match="no such task"):
+            await _ask(client.session, "get", first)
+
+
+async def test_tasks_belong_to_their_principal(tmp_path: Path) -> None:
+    """
+    Over HTTP nobody finds a task of somebody else's, and a routing header must name the task.
+    """
+    people = Principal("ann", "ann-0123456789abcdef"), Principal("bob", "bob-0123456789abcdef")
+    access = HttpSettings(principals=people)
+    settings = Settings(library=tmp_path, offline=True, http=True)
+    server = build_authenticated_server(settings, access, TasksExtension(grace=0))
+    app = build_asgi_app(server, access)
+    knows = {item.name: _KnowsTasks() for item in people}
+    async with server.session_manager.run():
+        for item in people:
+            async with (
+                _client_of(app, item) as http,
+                Client(
+                    streamable_http_client("http://127.0.0.1:8765/mcp", http_client=http),
+                    extensions=[knows[item.name]],
+                ) as client,
+            ):
+                if item.name == "ann":
+                    await client.call_tool("generate_image", {"prompt": "a kettle"})
+                    await _expect_header_checked(client, knows["ann"].created[0])
+                else:
+                    with pytest.raises(MCPError, match="no such task"):
+                        await _ask(client.session, "get", knows["ann"].created[0])
+
+
+def _client_of(app: Any, principal: Principal) -> httpx2.AsyncClient:
+    headers = {"Authorization": f"Bearer {principal.token}"}
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), headers=headers, timeout=30)
+
+
+async def _expect_header_checked(client: Client, task_id: str) -> None:
+    class _Unnamed(t.Request[_Params, str]):
+        pass
+
+    request = _Unnamed(method="tasks/get", params=_Params(taskId=task_id))
+    with pytest.raises(MCPError) as refused:
+        await client.session.send_request(request, _Told)
+    assert refused.value.code == t.HEADER_MISMATCH
+
+
+async def test_abandoned_call_is_cancelled(tmp_path: Path) -> None:
+    """
+    A call that is given up within the grace is not carried on in secret.
+    """
+    provider = OfflineProvider(latency=0.5)
+    async with _knowing(tmp_path, provider, TasksExtension(grace=10)) as (client, knows):
+        with anyio.move_on_after(0.2):
+            await client.call_tool("generate_image", {"prompt": "a kettle"})
+        await anyio.sleep(0.1)
+        assert not [item for item in asyncio.all_tasks() if item.get_name().startswith("call ")]
+    assert knows.created == []
