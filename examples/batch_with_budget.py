@@ -7,16 +7,16 @@ With OPENAI_API_KEY set this uses OpenAI (five pictures, some $0.10, billed to t
 it, sketches are drawn on this computer. Run again, it makes nothing and costs nothing.
 """
 
-from imagesession import Budget, Job, Results, SavedImage, Studio
+from imagesession import Budget, ImageRequest, Results, SavedImage, Studio
 
 POSTER = "Vintage travel poster:"
 # The keys name the pictures: what is there under a key is not made again.
-JOBS: dict[str, str | Job] = {
+JOBS: dict[str, str | ImageRequest] = {
     "posters/forest": f"{POSTER} a fox in an autumn forest",
     "posters/night": f"{POSTER} an owl in a forest at night",
     "posters/deep": f"{POSTER} a whale in the sea",
     "posters/lake": f"{POSTER} a hot air balloon over a lake at dawn",
-    "posters/alps": Job(
+    "posters/alps": ImageRequest(
         f"{POSTER} a train in the mountains",
         options={"size": "2048x3072", "quality": "high"},  # dearer than the budget allows
     ),

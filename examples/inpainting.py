@@ -16,7 +16,7 @@ def report(before: SavedImage, after: SavedImage, mask: Mask) -> None:
     """
     Say how many pixels lie outside a mask, and whether any of them changed.
     """
-    soft = mask.opening(before.size)
+    soft = mask.alpha(before.size)
     # White wherever something may change, if only a little.
     opening = ImageChops.add(soft, soft, scale=1 / 255)
     difference = ImageChops.difference(before.open().convert("RGB"), after.open().convert("RGB"))
@@ -36,11 +36,13 @@ with Studio.from_env(quality="low", size="1536x1024") as studio:
     # In pixels.
     wall = Mask.rectangle((120, 140, 440, 420))
     painting = session.edit(
-        "a framed painting of a mountain lake at sunset", mask=wall, keep_outside=True
+        "a framed painting of a mountain lake at sunset", mask=wall, preserve_unmasked=True
     )
     # In shares of the picture, with a soft edge of two pixels.
-    porthole = Mask.ellipse((0.73, 0.1, 0.93, 0.4)).feathered(2)
-    window = session.edit("a round window with a view of the sea", mask=porthole, keep_outside=True)
+    porthole = Mask.ellipse((0.73, 0.1, 0.93, 0.4)).feather(2)
+    window = session.edit(
+        "a round window with a view of the sea", mask=porthole, preserve_unmasked=True
+    )
 
     report(room, painting, wall)
     report(painting, window, porthole)

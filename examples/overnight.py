@@ -9,7 +9,7 @@ like: it submits once, and collects whatever is finished.
 """
 
 from imagesession import SavedImage, Studio
-from imagesession.errors import UnfinishedError
+from imagesession.errors import BatchNotReadyError
 
 TILES = "Seamless ceramic tile, hand painted, blue on white:"
 MOTIFS = ("a swallow", "a sailing boat", "a lemon branch", "a carp")
@@ -26,7 +26,7 @@ with Studio.from_env(quality="low", size="1024x1024") as studio:
 
     try:
         results = batch.wait(SECONDS, on_progress=lambda status: print(f"  {status}"))
-    except UnfinishedError:
+    except BatchNotReadyError:
         print("\nIt is not finished yet. Run this again later; nothing is submitted twice.")
     else:
         print()

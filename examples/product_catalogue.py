@@ -17,9 +17,9 @@ def photograph(studio: Studio, product: str) -> tuple[SavedImage, ...]:
     Take three pictures of a product; the first is shown to the model with the others.
     """
     front = studio.product(product, lighting="dramatic")
-    angled = studio.product(product, angle="three-quarter", lighting="dramatic", reference=front)
+    angled = studio.product(product, angle="three-quarter", lighting="dramatic", references=front)
     in_use = studio.product(
-        product, background_type="lifestyle", lighting="natural", reference=front
+        product, background_type="lifestyle", lighting="natural", references=front
     )
     return front, angled, in_use
 

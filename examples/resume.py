@@ -30,7 +30,7 @@ def program(steps: int) -> None:
         print(f"{session}: with a key, the next picture costs {session.estimate()}")
         for step in STEPS[:steps]:
             # Each has a name of its own: what was made under it is not asked for again.
-            image = session.generate(step, intent_id=f"{NAME}: {step}")
+            image = session.generate(step, idempotency_key=f"{NAME}: {step}")
             print(f"  {step}: {image.path.name}")
 
 

@@ -42,31 +42,31 @@ if TYPE_CHECKING:
     )
     from imagesession._api.session import ImageSession, SavedImage
     from imagesession._api.studio import Studio
-    from imagesession._model.analysis import Analysis, Finding, Improvement
-    from imagesession._model.batches import BatchStatus
-    from imagesession._model.budgets import Budget
-    from imagesession._model.catalogue import Model
-    from imagesession._model.checkup import Check, Checkup
-    from imagesession._model.costs import Cost
-    from imagesession._model.estimates import Estimate
-    from imagesession._model.jobs import Job
-    from imagesession._model.options import Options
-    from imagesession._model.partials import PartialImage
-    from imagesession._model.previews import Preview
-    from imagesession._model.progress import Progress
-    from imagesession._model.reports import (
-        Pending,
-        Recovery,
+    from imagesession._display.live_display import show
+    from imagesession._domain.analysis import Analysis, Finding, Improvement
+    from imagesession._domain.batch import BatchStatus
+    from imagesession._domain.budget import Budget
+    from imagesession._domain.cost import Cost
+    from imagesession._domain.estimate import CostEstimate
+    from imagesession._domain.health import HealthCheck, HealthReport
+    from imagesession._domain.image_request import ImageRequest
+    from imagesession._domain.model_catalog import ModelInfo
+    from imagesession._domain.options import GenerateOptions
+    from imagesession._domain.partial_image import PartialImage
+    from imagesession._domain.previews import Preview
+    from imagesession._domain.progress import ProgressEvent
+    from imagesession._domain.reports import (
+        CostGroup,
+        CostReport,
+        LibraryStats,
+        PendingRequest,
+        RecoveryReport,
         SessionStatus,
-        Spending,
-        Spent,
-        StudioStats,
     )
-    from imagesession._model.results import Results
-    from imagesession._model.tree import Tree
-    from imagesession._model.turns import Turn
-    from imagesession._pixels.masks import Mask
-    from imagesession._show.painting import show
+    from imagesession._domain.results import Results
+    from imagesession._domain.tree import Tree
+    from imagesession._domain.turn import Turn
+    from imagesession._imaging.mask import Mask
 
 __all__ = [
     "Analysis",
@@ -82,34 +82,34 @@ __all__ = [
     "BatchStatus",
     "BatchesResource",
     "Budget",
-    "Check",
-    "Checkup",
     "Cost",
-    "Estimate",
+    "CostEstimate",
+    "CostGroup",
+    "CostReport",
     "Finding",
+    "GenerateOptions",
+    "HealthCheck",
+    "HealthReport",
     "ImageBatch",
+    "ImageRequest",
     "ImageSession",
     "ImagesResource",
     "Improvement",
-    "Job",
+    "LibraryStats",
     "Mask",
-    "Model",
+    "ModelInfo",
     "ModelsResource",
-    "Options",
     "PartialImage",
-    "Pending",
+    "PendingRequest",
     "Preview",
-    "Progress",
-    "Recovery",
+    "ProgressEvent",
+    "RecoveryReport",
     "RequestsResource",
     "Results",
     "SavedImage",
     "SessionStatus",
     "SessionsResource",
-    "Spending",
-    "Spent",
     "Studio",
-    "StudioStats",
     "Tree",
     "Turn",
     "__version__",
@@ -122,7 +122,7 @@ __all__ = [
 
 # Loaded when they are asked for first, so that importing the package costs next to nothing.
 _ROOMS = {
-    "Analysis": "_model.analysis",
+    "Analysis": "_domain.analysis",
     "AsyncBatchesResource": "_api.batch",
     "AsyncImageBatch": "_api.batch",
     "AsyncImageSession": "_api.async_session",
@@ -132,41 +132,42 @@ _ROOMS = {
     "AsyncSavedImage": "_api.async_session",
     "AsyncSessionsResource": "_api.resources",
     "AsyncStudio": "_api.async_studio",
-    "BatchStatus": "_model.batches",
+    "BatchStatus": "_domain.batch",
     "BatchesResource": "_api.batch",
-    "Budget": "_model.budgets",
-    "Check": "_model.checkup",
-    "Checkup": "_model.checkup",
-    "Cost": "_model.costs",
-    "Estimate": "_model.estimates",
-    "Finding": "_model.analysis",
+    "Budget": "_domain.budget",
+    "Cost": "_domain.cost",
+    "CostEstimate": "_domain.estimate",
+    "CostGroup": "_domain.reports",
+    "CostReport": "_domain.reports",
+    "Finding": "_domain.analysis",
+    "GenerateOptions": "_domain.options",
+    "HealthCheck": "_domain.health",
+    "HealthReport": "_domain.health",
     "ImageBatch": "_api.batch",
+    "ImageRequest": "_domain.image_request",
     "ImageSession": "_api.session",
     "ImagesResource": "_api.resources",
-    "Improvement": "_model.analysis",
-    "Job": "_model.jobs",
-    "Mask": "_pixels.masks",
-    "Model": "_model.catalogue",
+    "Improvement": "_domain.analysis",
+    "LibraryStats": "_domain.reports",
+    "Mask": "_imaging.mask",
+    "ModelInfo": "_domain.model_catalog",
     "ModelsResource": "_api.resources",
-    "Options": "_model.options",
-    "PartialImage": "_model.partials",
-    "Pending": "_model.reports",
-    "Preview": "_model.previews",
-    "Progress": "_model.progress",
-    "Recovery": "_model.reports",
+    "PartialImage": "_domain.partial_image",
+    "PendingRequest": "_domain.reports",
+    "Preview": "_domain.previews",
+    "ProgressEvent": "_domain.progress",
+    "RecoveryReport": "_domain.reports",
     "RequestsResource": "_api.resources",
-    "Results": "_model.results",
+    "Results": "_domain.results",
     "SavedImage": "_api.session",
-    "SessionStatus": "_model.reports",
+    "SessionStatus": "_domain.reports",
     "SessionsResource": "_api.resources",
-    "Spending": "_model.reports",
-    "Spent": "_model.reports",
     "Studio": "_api.studio",
-    "StudioStats": "_model.reports",
-    "Tree": "_model.tree",
-    "Turn": "_model.turns",
+    "Tree": "_domain.tree",
+    "Turn": "_domain.turn",
+    "__version__": "_version",
     "guide": "_api.guide",
-    "show": "_show.painting",
+    "show": "_display.live_display",
 }
 
 

@@ -5,57 +5,57 @@ Every exception that imagesession raises, grouped by what the caller can do next
 
   fix the call:
 
-  * `CallError`
+  * `InvalidRequestError`
 
-    - `OptionError`: an option's value is not one that the model takes
-    - `PromptError`: the prompt is empty or too long
-    - `PictureError`: a reference or mask is unreadable, too large, or one too many
+    - `InvalidOptionError`: an option's value is not one that the model takes
+    - `InvalidPromptError`: the prompt is empty or too long
+    - `InvalidImageError`: a reference or mask is unreadable, too large, or one too many
     - `ModelRetiredError`: the model was shut down by its provider
     - `NotFoundError`: no such session, turn or image in this library
     - `SessionClosedError`: the session was closed
-    - `MaxSessionsReached`: as many sessions are active as are allowed
-    - `AccessError`: no key, a wrong key, or a key that may not do this
-    - `RejectedError`: the provider says that the request is wrong
+    - `TooManySessionsError`: as many sessions are active as are allowed
+    - `AuthenticationError`: no key, a wrong key, or a key that may not do this
+    - `BadRequestError`: the provider says that the request is wrong
 
   ask for something else:
 
-  * `RefusedError`: the model answered without making an image
+  * `RefusalError`: the model answered without making an image
 
-    - `ModerationError`: a safety system stopped it
+    - `ContentBlockedError`: a safety system stopped it
 
   wait, then call again:
 
-  * `TryLaterError`
+  * `TransientError`
 
     - `RateLimitError`: too many requests or images per minute
-    - `UnavailableError`: unreachable or overloaded; the request was not processed
-    - `UnfinishedError`: a batch is not done yet
+    - `ProviderUnavailableError`: unreachable or overloaded; the request was not processed
+    - `BatchNotReadyError`: a batch is not done yet
 
   pay:
 
-  * `QuotaError`: the account's credit or spending limit is used up
-  * `BudgetError`: the call could cost more than your own budget leaves
+  * `InsufficientQuotaError`: the account's credit or spending limit is used up
+  * `BudgetExceededError`: the call could cost more than your own budget leaves
 
   fix the disk:
 
-  * `LibraryError`
+  * `StorageError`
 
-    - `DiskError`: the library's folder cannot be written or read
-    - `LibraryTooNewError`: the library was written by a newer imagesession
-    - `RecordError`: a record in the library cannot be read
+    - `StorageIOError`: the library's folder cannot be written or read
+    - `UnsupportedFormatVersionError`: the library was written by a newer imagesession
+    - `CorruptRecordError`: a record in the library cannot be read
 
   look before paying again:
 
   * `OutcomeUnknownError`: the request may have been carried out and billed
 
-    - `StreamCutError`: a stream ended before its last event
+    - `StreamInterruptedError`: a stream ended before its last event
 
   report it, or try once more:
 
   * `ProviderError`
 
-    - `GenerationError`: the provider says that it failed
-    - `ReplyError`: the provider's reply could not be understood
+    - `GenerationFailedError`: the provider says that it failed
+    - `InvalidResponseError`: the provider's reply could not be understood
 
 Every error has a `message` that says what happened and what to do next; the other attributes
 are the facts behind it. All of them pickle.
@@ -66,35 +66,35 @@ from __future__ import annotations
 import attrs
 
 __all__ = [
-    "AccessError",
-    "BudgetError",
-    "CallError",
-    "DiskError",
-    "GenerationError",
+    "AuthenticationError",
+    "BadRequestError",
+    "BatchNotReadyError",
+    "BudgetExceededError",
+    "ContentBlockedError",
+    "CorruptRecordError",
+    "GenerationFailedError",
     "ImageSessionError",
-    "LibraryError",
-    "LibraryTooNewError",
-    "MaxSessionsReached",
+    "InsufficientQuotaError",
+    "InvalidImageError",
+    "InvalidOptionError",
+    "InvalidPromptError",
+    "InvalidRequestError",
+    "InvalidResponseError",
+    "ModelDeprecationWarning",
     "ModelRetiredError",
-    "ModelRetiringWarning",
-    "ModerationError",
     "NotFoundError",
-    "OptionError",
     "OutcomeUnknownError",
-    "PictureError",
-    "PromptError",
     "ProviderError",
-    "QuotaError",
+    "ProviderUnavailableError",
     "RateLimitError",
-    "RecordError",
-    "RefusedError",
-    "RejectedError",
-    "ReplyError",
+    "RefusalError",
     "SessionClosedError",
-    "StreamCutError",
-    "TryLaterError",
-    "UnavailableError",
-    "UnfinishedError",
+    "StorageError",
+    "StorageIOError",
+    "StreamInterruptedError",
+    "TooManySessionsError",
+    "TransientError",
+    "UnsupportedFormatVersionError",
 ]
 
 
@@ -114,14 +114,14 @@ class ImageSessionError(Exception):
         return self.message
 
 
-class CallError(ImageSessionError):
+class InvalidRequestError(ImageSessionError):
     """
     The call itself has to change; nothing was generated and nothing was billed.
     """
 
 
 @attrs.define(eq=False)
-class OptionError(CallError):
+class InvalidOptionError(InvalidRequestError):
     """
     An option has a value that the chosen model does not take.
 
@@ -136,20 +136,20 @@ class OptionError(CallError):
     nearest: tuple[str, ...] = ()
 
 
-class PromptError(CallError):
+class InvalidPromptError(InvalidRequestError):
     """
     The prompt is empty, or longer than the provider takes.
     """
 
 
-class PictureError(CallError):
+class InvalidImageError(InvalidRequestError):
     """
     A reference picture or a mask cannot be used as it is.
     """
 
 
 @attrs.define(eq=False)
-class ModelRetiredError(CallError):
+class ModelRetiredError(InvalidRequestError):
     """
     The model was shut down by its provider.
 
@@ -163,7 +163,7 @@ class ModelRetiredError(CallError):
 
 
 @attrs.define(eq=False)
-class NotFoundError(CallError):
+class NotFoundError(InvalidRequestError):
     """
     The library has no session, turn or image of that id.
 
@@ -176,14 +176,14 @@ class NotFoundError(CallError):
     known: tuple[str, ...] = ()
 
 
-class SessionClosedError(CallError):
+class SessionClosedError(InvalidRequestError):
     """
     The session was closed; its pictures are still there to be read.
     """
 
 
 @attrs.define(eq=False)
-class MaxSessionsReached(CallError):  # noqa: N818 - it says what was reached
+class TooManySessionsError(InvalidRequestError):
     """
     As many sessions are active as are allowed; closing one, or an hour, makes room.
 
@@ -196,14 +196,14 @@ class MaxSessionsReached(CallError):  # noqa: N818 - it says what was reached
     idlest: str = ""
 
 
-class AccessError(CallError):
+class AuthenticationError(InvalidRequestError):
     """
     There is no key, the key is wrong, or it may not do what was asked.
     """
 
 
 @attrs.define(eq=False)
-class RejectedError(CallError):
+class BadRequestError(InvalidRequestError):
     """
     The provider looked at the request and says that it is wrong.
 
@@ -217,7 +217,7 @@ class RejectedError(CallError):
 
 
 @attrs.define(eq=False)
-class RefusedError(ImageSessionError):
+class RefusalError(ImageSessionError):
     """
     The model answered, and made no image.
 
@@ -229,7 +229,7 @@ class RefusedError(ImageSessionError):
 
 
 @attrs.define(eq=False)
-class ModerationError(RefusedError):
+class ContentBlockedError(RefusalError):
     """
     A safety system stopped the request or the picture. Rephrase; the same words fail again.
 
@@ -242,7 +242,7 @@ class ModerationError(RefusedError):
     categories: tuple[str, ...] = ()
 
 
-class TryLaterError(ImageSessionError):
+class TransientError(ImageSessionError):
     """
     The request was not processed and not billed, or is not done yet; the same call may succeed
     later.
@@ -250,7 +250,7 @@ class TryLaterError(ImageSessionError):
 
 
 @attrs.define(eq=False)
-class RateLimitError(TryLaterError):
+class RateLimitError(TransientError):
     """
     The account makes more requests or images a minute than it may.
 
@@ -262,7 +262,7 @@ class RateLimitError(TryLaterError):
 
 
 @attrs.define(eq=False)
-class UnavailableError(TryLaterError):
+class ProviderUnavailableError(TransientError):
     """
     The provider could not be reached, or turned the request away before doing any work.
 
@@ -273,20 +273,20 @@ class UnavailableError(TryLaterError):
     retry_after: float | None = None
 
 
-class UnfinishedError(TryLaterError):
+class BatchNotReadyError(TransientError):
     """
     The batch is not done yet; it goes on by itself, and the same call tells more later.
     """
 
 
-class QuotaError(ImageSessionError):
+class InsufficientQuotaError(ImageSessionError):
     """
     The account's credit or spending limit is used up; waiting does not help.
     """
 
 
 @attrs.define(eq=False)
-class BudgetError(ImageSessionError):
+class BudgetExceededError(ImageSessionError):
     """
     The call could cost more than the budget leaves. Nothing was sent and nothing was billed.
 
@@ -303,14 +303,14 @@ class BudgetError(ImageSessionError):
     needed: float = 0.0
 
 
-class LibraryError(ImageSessionError):
+class StorageError(ImageSessionError):
     """
     The library on disk has to be put right first.
     """
 
 
 @attrs.define(eq=False)
-class DiskError(LibraryError):
+class StorageIOError(StorageError):
     """
     The library's folder cannot be read or written.
 
@@ -323,13 +323,13 @@ class DiskError(LibraryError):
     unsaved: tuple[bytes, ...] = attrs.field(default=(), repr=False)
 
 
-class LibraryTooNewError(LibraryError):
+class UnsupportedFormatVersionError(StorageError):
     """
     The library was written by a newer imagesession than this one.
     """
 
 
-class RecordError(LibraryError):
+class CorruptRecordError(StorageError):
     """
     A record in the library cannot be read; the message names the file and the place in it.
     """
@@ -353,7 +353,7 @@ class OutcomeUnknownError(ImageSessionError):
     finished: bool = False
 
 
-class StreamCutError(OutcomeUnknownError):
+class StreamInterruptedError(OutcomeUnknownError):
     """
     A stream of events ended before the one that closes it.
     """
@@ -373,19 +373,19 @@ class ProviderError(ImageSessionError):
     code: str | None = None
 
 
-class GenerationError(ProviderError):
+class GenerationFailedError(ProviderError):
     """
     The provider accepted the request and then reports that it failed.
     """
 
 
-class ReplyError(ProviderError):
+class InvalidResponseError(ProviderError):
     """
     The provider's reply could not be understood as what was asked for.
     """
 
 
-class ModelRetiringWarning(UserWarning):
+class ModelDeprecationWarning(UserWarning):
     """
     The model will be shut down on an announced date.
     """

@@ -7,15 +7,15 @@ A preset turns a description and a few choices into a prompt and options. Nothin
 
     presets.names()                        # ('product', 'ui_asset')
     presets.product.choices                # {'background_type': ('white', 'transparent', ...), ...}
-    print(presets.product.prompt_for("a blue ceramic mug", angle="top"))
+    print(presets.product.render_prompt("a blue ceramic mug", angle="top"))
     presets.product.options_for(background_type="transparent")
-                                           # {'background': 'transparent', 'format': 'png'}
+                                           # {'background': 'transparent', 'output_format': 'png'}
 
 Extend one, and put it to use under its own name or a new one:
 
     marble = "The product stands on a slab of polished white marble."
     presets.register(presets.product.extended(background_type={"marble": marble}))
-    presets.product.prompt_for("a blue ceramic mug", background_type="marble")
+    presets.product.render_prompt("a blue ceramic mug", background_type="marble")
 
 Write one from nothing:
 
@@ -24,17 +24,19 @@ Write one from nothing:
             name="portrait",
             template="Head-and-shoulders portrait of {description}. {mood}",
             fields={
-                "mood": presets.Field(
+                "mood": presets.PresetParam(
                     default="calm",
                     choices={
-                        "calm": presets.Choice(words="The expression is calm and open."),
-                        "proud": presets.Choice(words="The chin is raised, the gaze is level."),
+                        "calm": presets.ParamValue(prompt_text="The expression is calm and open."),
+                        "proud": presets.ParamValue(
+                            prompt_text="The chin is raised, the gaze is level."
+                        ),
                     },
                 )
             },
         )
     )
-    presets.get("portrait").prompt_for("a lighthouse keeper", mood="proud")
+    presets.get("portrait").render_prompt("a lighthouse keeper", mood="proud")
 
 What is registered counts for this process; `reset` brings back what is packed.
 """
@@ -48,15 +50,15 @@ from typing import cast
 
 import attrs
 
-from imagesession._model.choices import Choice, Field
-from imagesession._model.presets import Preset, PresetKind, Sizes, load_presets
-from imagesession.errors import CallError, OptionError
+from imagesession._domain.preset import Preset, PresetKind, Sizes, load_presets
+from imagesession._domain.preset_params import ParamValue, PresetParam
+from imagesession.errors import InvalidOptionError, InvalidRequestError
 
 __all__ = [
-    "Choice",
-    "Field",
+    "ParamValue",
     "Preset",
     "PresetKind",
+    "PresetParam",
     "Sizes",
     "get",
     "names",
@@ -92,10 +94,10 @@ def register(preset: Preset) -> Preset:
         The preset.
 
     Raises:
-        CallError: It is no preset.
+        InvalidRequestError: It is no preset.
     """
     if not isinstance(cast("object", preset), Preset):
-        raise CallError(f"register() takes a Preset, not {preset!r}.")
+        raise InvalidRequestError(f"register() takes a Preset, not {preset!r}.")
     with _SHELF.lock:
         _SHELF.presets = {**_SHELF.presets, preset.name: preset}
     return preset
@@ -106,14 +108,14 @@ def get(name: str) -> Preset:
     Return the preset of a name.
 
     Raises:
-        OptionError: There is none.
+        InvalidOptionError: There is none.
     """
     known = _SHELF.presets
     if name in known:
         return known[name]
     near = difflib.get_close_matches(str(name), known, n=2)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise OptionError(
+    raise InvalidOptionError(
         f"There is no preset {name!r}.{hint} The presets are: {', '.join(known)}. "
         "presets.register() adds one.",
         "preset",

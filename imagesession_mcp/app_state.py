@@ -75,7 +75,7 @@ class AppState:
 
         Raises:
             ToolCallError: The principal's name cannot be a folder's.
-            LibraryError: The folder cannot be used.
+            StorageError: The folder cannot be used.
         """
         if principal not in self._studios:
             library = self.settings.library
@@ -132,7 +132,7 @@ class AppState:
         except ImageSessionError as error:
             log.info("Nothing was recovered: %s", error)
         else:
-            if recovered.images or recovered.failed or recovered.left:
+            if recovered.images or recovered.failed or recovered.still_pending:
                 log.info("Recovered from an earlier run: %s", recovered)
 
 

@@ -15,8 +15,8 @@ from imagesession_mcp.settings import (
     OPTIONS,
     SECRETS,
     HttpSettings,
+    InvalidOptionError,
     Option,
-    OptionError,
     Settings,
     options_of,
 )
@@ -65,7 +65,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> ParsedCom
         settings = Settings(**_given(Settings, flags, environment))
         http = HttpSettings(**_given(HttpSettings, flags, environment))
         return ParsedCommand(settings, _with_access(http, environment) if settings.http else None)
-    except OptionError as error:
+    except InvalidOptionError as error:
         parser.error(str(error))
 
 
@@ -98,8 +98,8 @@ def _given(
         source, texts = _texts(option, flags, environment)
         try:
             values = tuple(option.parse(text) for text in texts)
-        except OptionError as error:
-            raise OptionError(f"{source} {error}") from None
+        except InvalidOptionError as error:
+            raise InvalidOptionError(f"{source} {error}") from None
         if values:
             given[field] = values if option.separator else values[0]
     return given
@@ -129,8 +129,8 @@ def _with_access(http: HttpSettings, environment: Mapping[str, str]) -> HttpSett
         if text and not http.principals:
             try:
                 http = attrs.evolve(http, principals=parse_secret(text))
-            except OptionError as error:
-                raise OptionError(f"{variable} {error}") from None
+            except InvalidOptionError as error:
+                raise InvalidOptionError(f"{variable} {error}") from None
     _check_access(http)
     return http
 
@@ -139,12 +139,12 @@ def _check_access(http: HttpSettings) -> None:
     if http.is_local:
         return
     if not http.principals:
-        raise OptionError(
+        raise InvalidOptionError(
             f"--host {http.host} lets others than this computer call, so it needs a token: give "
             "--token-file, or set IMAGESESSION_MCP_TOKEN"
         )
     if http.is_everywhere and not http.allow_hosts:
-        raise OptionError(
+        raise InvalidOptionError(
             f"--host {http.host} listens on every address, so it needs --allow-host with the "
             "name by which clients call it"
         )

@@ -313,8 +313,8 @@ async def pending_turns(studio: imagesession.AsyncStudio, task_id: str) -> list[
     return [
         turn.id
         for turn in turns
-        if turn.intent_id is not None
-        and (turn.intent_id == key or turn.intent_id.startswith(f"{key}/"))
+        if turn.idempotency_key is not None
+        and (turn.idempotency_key == key or turn.idempotency_key.startswith(f"{key}/"))
     ]
 
 

@@ -25,23 +25,23 @@ log = logging.getLogger("imagesession_mcp")
 _INVALID: Codes = ("invalid_parameters", "invalid_parameters")
 # The first match counts, so a class comes before its bases.
 _CODES: tuple[tuple[type[errors.ImageSessionError], Codes], ...] = (
-    (errors.OptionError, _INVALID),
-    (errors.PromptError, _INVALID),
-    (errors.PictureError, ("invalid_input_image", "invalid_input_image")),
+    (errors.InvalidOptionError, _INVALID),
+    (errors.InvalidPromptError, _INVALID),
+    (errors.InvalidImageError, ("invalid_input_image", "invalid_input_image")),
     (errors.ModelRetiredError, ("model_retired", "invalid_parameters")),
     (errors.NotFoundError, ("not_found", "session_not_found")),
     (errors.SessionClosedError, ("session_closed", "session_not_found")),
-    (errors.MaxSessionsReached, ("max_sessions_reached", "session_creation_error")),
-    (errors.AccessError, ("no_access", "api_error")),
-    (errors.RejectedError, ("rejected", "api_error")),
-    (errors.CallError, _INVALID),
-    (errors.ModerationError, ("moderation_blocked", "no_generation_result")),
-    (errors.RefusedError, ("refused", "no_generation_result")),
+    (errors.TooManySessionsError, ("max_sessions_reached", "session_creation_error")),
+    (errors.AuthenticationError, ("no_access", "api_error")),
+    (errors.BadRequestError, ("rejected", "api_error")),
+    (errors.InvalidRequestError, _INVALID),
+    (errors.ContentBlockedError, ("moderation_blocked", "no_generation_result")),
+    (errors.RefusalError, ("refused", "no_generation_result")),
     (errors.RateLimitError, ("rate_limited", "api_error")),
-    (errors.TryLaterError, ("unavailable", "api_error")),
-    (errors.QuotaError, ("quota_exceeded", "api_error")),
-    (errors.BudgetError, ("budget_exceeded", "api_error")),
-    (errors.LibraryError, ("library_error", "generation_error")),
+    (errors.TransientError, ("unavailable", "api_error")),
+    (errors.InsufficientQuotaError, ("quota_exceeded", "api_error")),
+    (errors.BudgetExceededError, ("budget_exceeded", "api_error")),
+    (errors.StorageError, ("library_error", "generation_error")),
     (errors.OutcomeUnknownError, ("outcome_unknown", "unknown_error")),
     (errors.ProviderError, ("provider_error", "api_error")),
     (errors.ImageSessionError, ("provider_error", "generation_error")),
@@ -80,7 +80,7 @@ _NO_KEY = (
     "starts it with --offline, which draws sketches on this computer and needs no key."
 )
 _ADVICE: Mapping[type[errors.ImageSessionError], str] = {
-    errors.BudgetError: "Only whoever runs this server can raise the limit (--daily-budget); "
+    errors.BudgetExceededError: "Only the owner of this server can raise --daily-budget; "
     "estimate_cost tells what a call could cost.",
     errors.OutcomeUnknownError: "get_generation looks it up again, which costs nothing.",
 }
@@ -133,8 +133,8 @@ def to_payload(error: Exception) -> dict[str, Any]:
     if isinstance(error, errors.ImageSessionError):
         codes = _codes(error)
         facts = dict(_details(error))
-        if isinstance(error, (errors.TryLaterError, errors.ProviderError)):
-            facts["retryable"] = isinstance(error, errors.TryLaterError)
+        if isinstance(error, (errors.TransientError, errors.ProviderError)):
+            facts["retryable"] = isinstance(error, errors.TransientError)
         return _payload(codes, _message(error), facts)
     if isinstance(error, ValidationError):
         return _payload(_INVALID, validation_message(error), {})
@@ -190,13 +190,13 @@ def _payload(codes: Codes, message: str, facts: Mapping[str, Any]) -> dict[str, 
 
 
 def _codes(error: errors.ImageSessionError) -> Codes:
-    if isinstance(error, errors.PictureError) and _MASK.search(error.message):
+    if isinstance(error, errors.InvalidImageError) and _MASK.search(error.message):
         return "invalid_mask_image", "invalid_mask_image"
     return next(codes for kind, codes in _CODES if isinstance(error, kind))
 
 
 def _message(error: errors.ImageSessionError) -> str:
-    if isinstance(error, errors.AccessError) and "no API key" in error.message:
+    if isinstance(error, errors.AuthenticationError) and "no API key" in error.message:
         return _NO_KEY
     advice = next((words for kind, words in _ADVICE.items() if isinstance(error, kind)), "")
     return f"{error.message} {advice}".strip()

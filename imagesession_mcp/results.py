@@ -26,7 +26,7 @@ from mcp.types import (
 )
 
 import imagesession
-from imagesession.errors import ImageSessionError, PictureError
+from imagesession.errors import ImageSessionError, InvalidImageError
 from imagesession_mcp.errors import to_payload
 from imagesession_mcp.tasks import Generated
 
@@ -109,7 +109,7 @@ async def preview(
         small = await asyncio.get_running_loop().run_in_executor(
             _THREADS, functools.partial(image.preview, max_side=max_side, max_bytes=max_bytes)
         )
-    except PictureError:
+    except InvalidImageError:
         return []  # its file was moved away; the rest of the result is not lost
     if small is None:
         return []

@@ -344,12 +344,12 @@ def image_row(image: imagesession.AsyncSavedImage) -> ImageRow:
     )
 
 
-def estimate_output(estimate: imagesession.Estimate) -> EstimateOutput:
+def estimate_output(estimate: imagesession.CostEstimate) -> EstimateOutput:
     """
     Describe an estimate.
     """
     return EstimateOutput(
-        low_usd=estimate.low, high_usd=estimate.high, grounds=list(estimate.grounds)
+        low_usd=estimate.low, high_usd=estimate.high, grounds=list(estimate.assumptions)
     )
 
 
@@ -374,7 +374,7 @@ def analysis_output(analysis: imagesession.Analysis) -> AnalysisOutput:
 
 
 def stats_output(
-    stats: imagesession.StudioStats, budget: float | None, running: list[str]
+    stats: imagesession.LibraryStats, budget: float | None, running: list[str]
 ) -> StatsOutput:
     """
     Describe the server in numbers.
@@ -384,7 +384,7 @@ def stats_output(
         api_type=stats.provider,
         library=stats.library,
         active_sessions=stats.active_sessions,
-        max_sessions=stats.max_sessions,
+        max_sessions=stats.max_active_sessions,
         total_sessions=stats.total_sessions,
         total_images_generated=stats.total_images,
         session_timeout_hours=stats.session_timeout_hours,

@@ -28,7 +28,7 @@ _MAX_WAIT = 3600.0
 _MAX_PORT = 65535
 
 
-class OptionError(ValueError):
+class InvalidOptionError(ValueError):
     """
     An option has a value that it cannot have; the message says which are possible.
     """
@@ -86,13 +86,13 @@ def _switch(text: str) -> bool:
     words = {"1": True, "true": True, "yes": True, "on": True}
     words |= {"0": False, "false": False, "no": False, "off": False}
     if text.lower() not in words:
-        raise OptionError("takes 1 or 0")
+        raise InvalidOptionError("takes 1 or 0")
     return words[text.lower()]
 
 
 def _path(text: str) -> Path:
     if "\0" in text:
-        raise OptionError("takes a path")
+        raise InvalidOptionError("takes a path")
     # Hosts start servers without a shell, which would have expanded the ~.
     return Path(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111 - never raises
 
@@ -100,7 +100,7 @@ def _path(text: str) -> Path:
 def _folder(text: str) -> Path:
     path = _path(text)
     if not path.is_dir():
-        raise OptionError("takes a folder that exists")
+        raise InvalidOptionError("takes a folder that exists")
     return path
 
 
@@ -111,7 +111,7 @@ def _number(most: float, what: str) -> Callable[[str], float]:
         except ValueError:
             number = math.nan
         if not 0 <= number <= most:
-            raise OptionError(f"takes {what}")
+            raise InvalidOptionError(f"takes {what}")
         return number
 
     return parse
@@ -120,7 +120,7 @@ def _number(most: float, what: str) -> Callable[[str], float]:
 def _integer(most: int, what: str) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if re.fullmatch(r"[0-9]{1,9}", text) is None or int(text) > most:
-            raise OptionError(f"takes {what}")
+            raise InvalidOptionError(f"takes {what}")
         return int(text)
 
     return parse
@@ -137,19 +137,19 @@ def _provider_state(text: str) -> ProviderState:
     for state in states:
         if text.lower() == state:
             return state
-    raise OptionError(f"takes {', '.join(states)}")
+    raise InvalidOptionError(f"takes {', '.join(states)}")
 
 
 def _host(text: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9._:\[\]-]+", text) is None:
-        raise OptionError("takes a name or an address, as 127.0.0.1 or images.example.com")
+        raise InvalidOptionError("takes a name or an address, as 127.0.0.1 or images.example.com")
     return text
 
 
 def _origin(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or text != f"{parts.scheme}://{parts.netloc}":
-        raise OptionError("takes an origin, as https://app.example.com")
+        raise InvalidOptionError("takes an origin, as https://app.example.com")
     return text
 
 
@@ -163,13 +163,13 @@ def _tokens(text: str) -> tuple[Principal, ...]:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         if (match := _TOKEN_LINE.fullmatch(line.strip())) is None:
-            raise OptionError(f"has something else than name:token in line {number}")
+            raise InvalidOptionError(f"has something else than name:token in line {number}")
         principals.append(_principal(*match.groups()))
     for what in ("name", "token"):
         if len({getattr(principal, what) for principal in principals}) < len(principals):
-            raise OptionError(f"has the same {what} twice")
+            raise InvalidOptionError(f"has the same {what} twice")
     if not principals:
-        raise OptionError("takes lines of name:token, and has none")
+        raise InvalidOptionError("takes lines of name:token, and has none")
     return tuple(principals)
 
 
@@ -177,13 +177,13 @@ def _token_file(text: str) -> tuple[Principal, ...]:
     try:
         lines = _path(text).read_text("utf-8")
     except (OSError, UnicodeError):
-        raise OptionError("takes a text file that can be read") from None
+        raise InvalidOptionError("takes a text file that can be read") from None
     return _tokens(lines)
 
 
 def _principal(name: str, token: str) -> Principal:
     if len(token) < _MIN_TOKEN or re.fullmatch(r"[!-~]+", token) is None:
-        raise OptionError(f"takes tokens of at least {_MIN_TOKEN} letters, digits and signs")
+        raise InvalidOptionError(f"takes tokens of at least {_MIN_TOKEN} letters, digits and signs")
     return Principal(name, token)
 
 

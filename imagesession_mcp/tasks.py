@@ -108,14 +108,14 @@ class GenerationTask:
             return True
         return any(isinstance(image, ImageSessionError) for image in self.result())
 
-    def on_progress(self, event: imagesession.Progress) -> None:
+    def on_progress(self, event: imagesession.ProgressEvent) -> None:
         """
         Note its progress; the client hears of a partial image at once, of the rest in time.
         """
         which = f"{event.position + 1} of {event.total}: " if event.total > 1 else ""
         why = f" ({event.message})" if event.message else ""
         self.stage = f"{which}{event.stage}{why}"
-        if event.stage == "partial":
+        if event.stage == "partial_image":
             self.stage = f"{which}unfinished picture {event.partials} came"
             self.changed.set()
 

@@ -17,9 +17,9 @@ import anyio.lowlevel
 import attrs
 import pytest
 
-from imagesession._library.library import Library
-from imagesession._plan import poll
-from imagesession._plan.store import Begun
+from imagesession._engine import poll
+from imagesession._engine.store import IdAndTime
+from imagesession._store.repository import LibraryStore
 
 
 @contextlib.contextmanager
@@ -33,15 +33,15 @@ def ago(span: dt.timedelta, library: Path) -> Generator[None, None, None]:
     """
     folder = library / ".imagesession" / "sessions"
     before = set(folder.glob("*.json"))
-    real_time, real_begin = time.time_ns, Library.begin
+    real_time, real_begin = time.time_ns, LibraryStore.new_id
 
-    def begin(store: Library, after: str = "") -> Begun:
+    def begin(store: LibraryStore, after: str = "") -> IdAndTime:
         begun = real_begin(store, after)
         return attrs.evolve(begun, at=begun.at - span)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "time_ns", lambda: real_time() - int(span.total_seconds() * 1e9))
-        patch.setattr(Library, "begin", begin)
+        patch.setattr(LibraryStore, "new_id", begin)
         yield
     then = time.time() - span.total_seconds()
     for file in set(folder.glob("*.json")) - before:

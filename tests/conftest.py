@@ -18,8 +18,8 @@ import pytest
 from hypothesis import settings
 
 from imagesession import AsyncStudio, Studio
-from imagesession._offline import sketch
-from imagesession.testing import OfflineProvider
+from imagesession._fake_openai import sketch
+from imagesession.testing import FakeOpenAI
 from tests import clock
 
 SHORT = {"docs", "model", "offline", "pixels", "plan"}
@@ -104,17 +104,17 @@ def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     """
     Have temporary files in a place that pytest clears away, other programs' too.
     """
-    place = str(tmp_path_factory.mktemp("temporary"))
+    where = str(tmp_path_factory.mktemp("temporary"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TMPDIR", place)
-        patch.setattr(tempfile, "tempdir", place)
+        patch.setenv("TMPDIR", where)
+        patch.setattr(tempfile, "tempdir", where)
         yield
 
 
 @pytest.fixture(scope="session", autouse=True)
 def drawn_once(pytestconfig: pytest.Config) -> Iterator[None]:
     """
-    Draw no picture twice: the same words give the same picture, as tests/offline/sketch holds.
+    Draw no picture twice: the same words give the same picture, as tests/fake_openai/sketch holds.
     Figures are measured without that.
     """
     if pytestconfig.getoption("--figures"):
@@ -196,8 +196,8 @@ class Awaited:
         return value
 
     def _call(self, verb: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        plain = [unwrap(one) for one in args]
-        named = {name: unwrap(one) for name, one in kwargs.items()}
+        plain = [unwrap(arg) for arg in args]
+        named = {name: unwrap(item) for name, item in kwargs.items()}
         return self._wrap(verb(*plain, **named))
 
     def _iterate(self, events: AsyncIterator[Any]) -> Iterator[Any]:
@@ -243,22 +243,22 @@ def make_studio(request: pytest.FixtureRequest) -> Iterator[MakeStudio]:
     if request.param == "sync":
 
         def make(*args: Any, online: bool = False, **kwargs: Any) -> Any:
-            kwargs.setdefault("patience", 0)
+            kwargs.setdefault("retry_timeout", 0)
             made.append((Studio if online else Studio.offline)(*args, **kwargs))
-            clients.extend(one for one in [kwargs.get("client")] if hasattr(one, "close"))
+            clients.extend(item for item in [kwargs.get("client")] if hasattr(item, "close"))
             return made[-1]
 
         yield make
-        for one in (*made, *clients):
-            one.close()
+        for item in (*made, *clients):
+            item.close()
         return
     with anyio.from_thread.start_blocking_portal("asyncio") as portal:
 
         def make_async(*args: Any, online: bool = False, **kwargs: Any) -> Any:
-            kwargs.setdefault("patience", 0)
+            kwargs.setdefault("retry_timeout", 0)
             studio = (AsyncStudio if online else AsyncStudio.offline)(*args, **kwargs)
             made.append(Awaited(studio, portal))
-            clients.extend(one for one in [kwargs.get("client")] if hasattr(one, "close"))
+            clients.extend(item for item in [kwargs.get("client")] if hasattr(item, "close"))
             return made[-1]
 
         yield make_async
@@ -269,7 +269,7 @@ def make_studio(request: pytest.FixtureRequest) -> Iterator[MakeStudio]:
 
 
 @pytest.fixture
-def provider(offline_provider: OfflineProvider) -> OfflineProvider:
+def provider(offline_provider: FakeOpenAI) -> FakeOpenAI:
     """
     An offline provider whose calls can be looked at.
     """
@@ -277,7 +277,7 @@ def provider(offline_provider: OfflineProvider) -> OfflineProvider:
 
 
 @pytest.fixture
-def studio(make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider) -> Any:
+def studio(make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI) -> Any:
     """
     A studio of either twin, on an empty library, over the offline provider.
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from imagesession.testing import Call, OfflineProvider
+from imagesession.testing import FakeOpenAI, FakeRequest
 
 EITHER_WAY = [True, False]
 """Whether a session goes on in a conversation, for tests that hold either way."""
@@ -36,12 +36,12 @@ def known(body: Any) -> Known:
     """
     Read a request to Responses.
     """
-    items = [one for one in body["input"] if one.get("type") == "item_reference"]
-    assert all(one.keys() == {"type", "id"} for one in items)
+    items = [item for item in body["input"] if item.get("type") == "item_reference"]
+    assert all(item.keys() == {"type", "id"} for item in items)
     return Known(
         conversation=body.get("conversation"),
         previous=body.get("previous_response_id"),
-        items=tuple(one["id"] for one in items),
+        items=tuple(item["id"] for item in items),
         messages=len(body["input"]) - len(items),
     )
 
@@ -82,26 +82,26 @@ def items_of(image: Any) -> tuple[str, ...]:
     Return the provider's ids of all items of the answer that brought a picture.
     """
     items: tuple[str, ...] = image.turn.item_ids
-    assert any(one.call_id in items for one in image.turn.images)
+    assert any(item.call_id in items for item in image.turn.images)
     return items
 
 
-def begun(provider: OfflineProvider) -> int:
+def begun(provider: FakeOpenAI) -> int:
     """
     Return how often a conversation was asked for.
     """
-    asked = [call for call in provider.calls if call.path == "/conversations"]
+    asked = [call for call in provider.requests if call.path == "/conversations"]
     assert all(call.method == "POST" for call in asked)
     return len(asked)
 
 
-def delete_conversation(provider: OfflineProvider, conversation: str) -> None:
+def delete_conversation(provider: FakeOpenAI, conversation: str) -> None:
     """
     Delete a conversation, as the account's owner may.
     """
     path = f"/conversations/{conversation}"
     headers = {"authorization": "Bearer another"}
-    assert provider.handle(Call(method="DELETE", path=path, headers=headers)).status == 200
+    assert provider.handle(FakeRequest(method="DELETE", path=path, headers=headers)).status == 200
 
 
 def converse(session: Any, conversing: object) -> Any:

@@ -25,10 +25,10 @@ from urllib.parse import urlsplit
 import vcr
 from vcr.record_mode import RecordMode
 
-from imagesession.testing import OfflineProvider, serve, tiny_image
-from tests.bench.server import FixedPainter
+from imagesession.testing import FakeOpenAI, serve, tiny_image
+from tests.bench.server import FixedSketcher
 
-Prepare: TypeAlias = Callable[[OfflineProvider], object]
+Prepare: TypeAlias = Callable[[FakeOpenAI], object]
 
 
 class Access(TypedDict):
@@ -76,11 +76,11 @@ class Taped(Protocol):
     uri: str
 
 
-def same_body(one: Taped, other: Taped) -> None:
+def same_body(item: Taped, other: Taped) -> None:
     """
     Compare two requests' bodies, JSON or multipart.
     """
-    assert normal(one.body, _kind(one)) == normal(other.body, _kind(other))
+    assert normal(item.body, _kind(item)) == normal(other.body, _kind(other))
 
 
 def _kind(request: Taped) -> str:
@@ -91,8 +91,8 @@ def _hide_request(request: Taped) -> Taped:
     """
     Record every server as OpenAI, so that cassettes do not depend on a port.
     """
-    place = urlsplit(request.uri)
-    request.uri = request.uri.replace(f"{place.scheme}://{place.netloc}/v1", HOST)
+    position = urlsplit(request.uri)
+    request.uri = request.uri.replace(f"{position.scheme}://{position.netloc}/v1", HOST)
     # The other headers tell of the machine that recorded.
     kept = {"content-type": _kind(request)} if _kind(request) else {}
     request.headers = kept
@@ -133,7 +133,7 @@ def playing(
             "base_url": HOST,
         }
         if MODE == "offline":
-            provider = OfflineProvider(painter=FixedPainter(tiny_image(), (1024, 1024)))
+            provider = FakeOpenAI(sketcher=FixedSketcher(tiny_image(), (1024, 1024)))
             if prepare is not None:
                 prepare(provider)
             access["base_url"] = stack.enter_context(serve(provider)).base_url

@@ -10,26 +10,26 @@ from typing import Any
 
 from PIL import Image
 
-from imagesession.testing import Call, OfflineProvider
+from imagesession.testing import FakeOpenAI, FakeRequest
 
 
-def posts(provider: OfflineProvider) -> list[str]:
+def posts(provider: FakeOpenAI) -> list[str]:
     """
     Return where requests went that send something, the oldest first; those that begin a
     conversation, which sends nothing, are left out.
     """
-    calls = [call for call in provider.calls if call.method == "POST"]
+    calls = [call for call in provider.requests if call.method == "POST"]
     return [call.path for call in calls if call.path != "/conversations"]
 
 
-def asked(provider: OfflineProvider) -> list[Any]:
+def asked(provider: FakeOpenAI) -> list[Any]:
     """
     Return the bodies of the requests to Responses, the oldest first.
     """
     return _bodies(provider, "/responses")
 
 
-def forms(provider: OfflineProvider, path: str = "/images/edits") -> list[dict[str, Any]]:
+def forms(provider: FakeOpenAI, path: str = "/images/edits") -> list[dict[str, Any]]:
     """
     Return the multipart forms that were sent to a path; pictures as bytes, the rest as text, and
     what stands there more than once as a list.
@@ -37,14 +37,14 @@ def forms(provider: OfflineProvider, path: str = "/images/edits") -> list[dict[s
     return [_form(body) for body in _bodies(provider, path)]
 
 
-def uploads(provider: OfflineProvider) -> list[bytes]:
+def uploads(provider: FakeOpenAI) -> list[bytes]:
     """
     Return the files that went up, the oldest first.
     """
     return [form["file"] for form in forms(provider, "/files")]
 
 
-def shown(provider: OfflineProvider, body: Any, message: int = -1) -> list[bytes]:
+def shown(provider: FakeOpenAI, body: Any, message: int = -1) -> list[bytes]:
     """
     Return the pictures of a message in a request to Responses, by id or in full.
     """
@@ -52,14 +52,14 @@ def shown(provider: OfflineProvider, body: Any, message: int = -1) -> list[bytes
     return [located(provider, part) for part in parts if part["type"] == "input_image"]
 
 
-def mask_of(provider: OfflineProvider, body: Any) -> bytes:
+def mask_of(provider: FakeOpenAI, body: Any) -> bytes:
     """
     Return the mask in a request to Responses.
     """
     return located(provider, body["tools"][0]["input_image_mask"])
 
 
-def located(provider: OfflineProvider, part: Any) -> bytes:
+def located(provider: FakeOpenAI, part: Any) -> bytes:
     """
     Return the bytes of a picture that a request names.
     """
@@ -68,11 +68,11 @@ def located(provider: OfflineProvider, part: Any) -> bytes:
     return base64.b64decode(part["image_url"].partition(",")[2])
 
 
-def fetched(provider: OfflineProvider, path: str) -> bytes:
+def fetched(provider: FakeOpenAI, path: str) -> bytes:
     """
     Ask the provider as another client would.
     """
-    call = Call(method="GET", path=path, headers={"authorization": "Bearer another"})
+    call = FakeRequest(method="GET", path=path, headers={"authorization": "Bearer another"})
     return b"".join(part for part in provider.handle(call).parts if isinstance(part, bytes))
 
 
@@ -85,8 +85,8 @@ def opened(data: bytes) -> Image.Image:
     return picture
 
 
-def _bodies(provider: OfflineProvider, path: str) -> list[Any]:
-    return [call.body for call in provider.calls if (call.method, call.path) == ("POST", path)]
+def _bodies(provider: FakeOpenAI, path: str) -> list[Any]:
+    return [call.body for call in provider.requests if (call.method, call.path) == ("POST", path)]
 
 
 def _form(fields: Any) -> dict[str, Any]:

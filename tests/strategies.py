@@ -9,12 +9,20 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
-from imagesession._model.costs import Cost
-from imagesession._model.options import Options
-from imagesession._model.sessions import SessionRecord
-from imagesession._model.tree import Move
-from imagesession._model.turns import Failure, ImageRecord, Kind, Origin, Reference, Source, Turn
-from imagesession._model.usage import Usage
+from imagesession._domain.cost import Cost
+from imagesession._domain.options import GenerateOptions
+from imagesession._domain.sessions import SessionRecord
+from imagesession._domain.tree import HeadMove
+from imagesession._domain.turn import (
+    Failure,
+    ImageRecord,
+    ImportOrigin,
+    Kind,
+    Reference,
+    Source,
+    Turn,
+)
+from imagesession._domain.usage import Usage
 
 # With lone surrogates: they come from the world, and must not make a record unreadable.
 texts = st.text(st.characters(exclude_categories=()), max_size=40)
@@ -24,12 +32,12 @@ optional_texts = st.none() | texts
 tokens = st.none() | st.dictionaries(st.text(max_size=8), st.integers(0, 10**6), max_size=3)
 
 options = st.builds(
-    Options,
+    GenerateOptions,
     model=st.sampled_from(["auto", "gpt-6-luna", "my-model"]),
     size=st.sampled_from(["auto", "1024x1024", "1536x864"]),
     quality=st.sampled_from(["auto", "low", "max"]),
-    format=st.sampled_from(["png", "gif", "svg"]),
-    compression=st.none() | st.integers(0, 100),
+    output_format=st.sampled_from(["png", "gif", "svg"]),
+    output_compression=st.none() | st.integers(0, 100),
     frames=st.none() | st.integers(2, 16),
 )
 images = st.builds(
@@ -81,14 +89,14 @@ turns = st.builds(
     usage=st.builds(Usage, mainline=tokens, image=tokens),
     cost=st.none() | costs,
     reserved=amounts,
-    intent_id=optional_texts,
-    origin=st.none() | st.builds(Origin, image_id=optional_texts, file=optional_texts),
+    idempotency_key=optional_texts,
+    origin=st.none() | st.builds(ImportOrigin, image_id=optional_texts, file=optional_texts),
     failure=st.none() | st.builds(Failure, error=texts, message=texts),
     started=times,
     finished=st.none() | times,
     version=texts,
 )
-moves = st.builds(Move, id=ids, head=st.none() | ids, redo=st.lists(ids, max_size=3).map(tuple))
+moves = st.builds(HeadMove, id=ids, head=st.none() | ids, redo=st.lists(ids, max_size=3).map(tuple))
 sessions = st.builds(
     SessionRecord,
     id=ids,

@@ -17,31 +17,38 @@ import anyio
 import attrs
 import pytest
 
-from imagesession import AsyncStudio, BatchStatus, Budget, Job, Studio
-from imagesession._library import shelf
-from imagesession._library.batches import Batching
-from imagesession._offline.exchange import Answer, Call, Part, Reset, say
-from imagesession._offline.faults import Fault
-from imagesession._plan.batches import following, looks, submitting, wire
-from imagesession.errors import (
-    BudgetError,
-    CallError,
-    DiskError,
-    ImageSessionError,
-    ModerationError,
-    NotFoundError,
-    OptionError,
-    OutcomeUnknownError,
-    PictureError,
-    PromptError,
-    ProviderError,
-    RateLimitError,
-    RejectedError,
-    ReplyError,
-    UnavailableError,
-    UnfinishedError,
+from imagesession import AsyncStudio, BatchStatus, Budget, ImageRequest, Studio
+from imagesession._engine.batches import lookup, payloads, poll
+from imagesession._engine.batches import submit as engine_submit
+from imagesession._fake_openai.faults import Fault
+from imagesession._fake_openai.http import (
+    ConnectionReset,
+    FakeRequest,
+    FakeResponse,
+    Part,
+    json_response,
 )
-from imagesession.testing import OfflineProvider, tiny_image, tiny_mask
+from imagesession._store import image_files
+from imagesession._store.batches import BatchStore
+from imagesession.errors import (
+    BadRequestError,
+    BatchNotReadyError,
+    BudgetExceededError,
+    ContentBlockedError,
+    ImageSessionError,
+    InvalidImageError,
+    InvalidOptionError,
+    InvalidPromptError,
+    InvalidRequestError,
+    InvalidResponseError,
+    NotFoundError,
+    OutcomeUnknownError,
+    ProviderError,
+    ProviderUnavailableError,
+    RateLimitError,
+    StorageIOError,
+)
+from imagesession.testing import FakeOpenAI, tiny_image, tiny_mask
 from tests.conftest import MakeStudio
 
 ZOO = {"fox": "a fox", "owl": "an owl", "cat": "a cat"}
@@ -53,59 +60,59 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Look at batches a hundred times a second.
     """
-    monkeypatch.setattr(following, "looks", lambda: itertools.count(0.0, 0.01))
+    monkeypatch.setattr(poll, "poll_delays", lambda: itertools.count(0.0, 0.01))
 
 
-def posted(provider: OfflineProvider, path: str = "/batches") -> int:
+def posted(provider: FakeOpenAI, path: str = "/batches") -> int:
     """
     Return how often something was asked for.
     """
-    return sum(call.method == "POST" and call.path == path for call in provider.calls)
+    return sum(call.method == "POST" and call.path == path for call in provider.requests)
 
 
-def lose(provider: OfflineProvider, *, path: str = "/batches", arrives: bool = True) -> None:
+def lose(provider: FakeOpenAI, *, path: str = "/batches", arrives: bool = True) -> None:
     """
     Let the answer to the next request be lost, after it arrived or before.
     """
 
-    def bend(answer: Answer) -> Answer:
-        return attrs.evolve(answer, parts=iter([Reset()]))
+    def bend(answer: FakeResponse) -> FakeResponse:
+        return attrs.evolve(answer, parts=iter([ConnectionReset()]))
 
-    def instead(_: Call) -> Answer:
-        return Answer(headers={}, parts=iter([Reset()]))
+    def instead(_: FakeRequest) -> FakeResponse:
+        return FakeResponse(headers={}, parts=iter([ConnectionReset()]))
 
     if arrives:
-        provider.script(Fault(method="POST", path=path, bend=bend))
+        provider.enqueue_fault(Fault(method="POST", path=path, bend=bend))
     else:
-        provider.script(Fault(method="POST", path=path, instead=instead))
+        provider.enqueue_fault(Fault(method="POST", path=path, instead=instead))
 
 
-def tell(provider: OfflineProvider, change: Callable[[dict[str, Any]], object]) -> None:
+def report(provider: FakeOpenAI, change: Callable[[dict[str, Any]], object]) -> None:
     """
     Let the next look at a batch show something else.
     """
 
-    def bend(answer: Answer) -> Answer:
+    def bend(answer: FakeResponse) -> FakeResponse:
         said = json.loads(b"".join(part for part in answer.parts if isinstance(part, bytes)))
         change(said)
-        return say(said)
+        return json_response(said)
 
-    provider.script(Fault(method="GET", path="/batches/*", bend=bend))
+    provider.enqueue_fault(Fault(method="GET", path="/batches/*", bend=bend))
 
 
-def rewrite(provider: OfflineProvider, change: Callable[[list[bytes]], list[Part]]) -> None:
+def rewrite(provider: FakeOpenAI, change: Callable[[list[bytes]], list[Part]]) -> None:
     """
     Let the next file that is fetched have other lines.
     """
 
-    def bend(answer: Answer) -> Answer:
+    def bend(answer: FakeResponse) -> FakeResponse:
         whole = b"".join(part for part in answer.parts if isinstance(part, bytes))
         headers = {"content-type": "application/octet-stream", "content-length": str(len(whole))}
         rows = change(whole.splitlines(keepends=True))
         lost = sum(len(row) for row in rows if isinstance(row, bytes)) != len(whole)
         return attrs.evolve(answer, headers={} if lost else headers, parts=iter(rows))
 
-    provider.script(Fault(method="GET", path="/files/*/content", bend=bend))
+    provider.enqueue_fault(Fault(method="GET", path="/files/*/content", bend=bend))
 
 
 def kinds(results: Any) -> list[str]:
@@ -113,34 +120,35 @@ def kinds(results: Any) -> list[str]:
     Return what stands in each place: "picture", or an error's name.
     """
     return [
-        type(one).__name__ if isinstance(one, ImageSessionError) else "picture" for one in results
+        type(result).__name__ if isinstance(result, ImageSessionError) else "picture"
+        for result in results
     ]
 
 
 # --- a day with a batch ---------------------------------------------------------------------------
 
 
-def test_a_batch_is_submitted_and_collected(studio: Any, provider: OfflineProvider) -> None:
+def test_a_batch_is_submitted_and_collected(studio: Any, provider: FakeOpenAI) -> None:
     """
     Submitting returns at once; when the provider is done, the pictures come in the order and under
     the names in which they were asked, whatever the order in which they were made.
     """
-    provider.pace_batches(backwards=True)
+    provider.set_batch_speed(backwards=True)
     batch = studio.batches.create(ZOO, **SMALL)
 
-    assert provider.drawn == ()
+    assert provider.generated == ()
     assert (batch.keys, len(studio.requests.pending())) == (("fox", "owl", "cat"), 3)
-    with pytest.raises(UnfinishedError, match="in_progress, 1 of 3 made"):
+    with pytest.raises(BatchNotReadyError, match="in_progress, 1 of 3 made"):
         batch.results()
     found = batch.results()
 
-    assert [one.prompt for one in found] == list(ZOO.values())
+    assert [item.prompt for item in found] == list(ZOO.values())
     assert (found.ok, found.get("owl").prompt) == (True, "an owl")
-    assert {one.path.parent.name for one in found} == {"batch_generations"}
-    assert {one.id for one in studio.images.list(kind="batch")} == {one.id for one in found}
-    assert {one.turn.batch for one in found} == {batch.id}
+    assert {item.path.parent.name for item in found} == {"batch_generations"}
+    assert {item.id for item in studio.images.list(kind="batch")} == {item.id for item in found}
+    assert {item.turn.batch for item in found} == {batch.id}
     assert studio.requests.pending() == ()
-    provider.assert_drawn(3, quality="low", model="gpt-image-2.5-sunburst")
+    provider.assert_generated(3, quality="low", model="gpt-image-2.5-sunburst")
 
 
 def test_pictures_of_a_batch_cost_half(studio: Any) -> None:
@@ -150,10 +158,10 @@ def test_pictures_of_a_batch_cost_half(studio: Any) -> None:
     batch = studio.batches.create(ZOO, **SMALL)
     batch.status()
     found = batch.results()
-    one = studio.generate("a fox", image_model="gpt-image-2.5-sunburst", **SMALL)
+    item = studio.generate("a fox", image_model="gpt-image-2.5-sunburst", **SMALL)
 
     costs = [image.cost.total for image in found]
-    assert costs[0] == pytest.approx(one.cost.image / 2, rel=0.1)
+    assert costs[0] == pytest.approx(item.cost.image / 2, rel=0.1)
     assert batch.estimate.low <= sum(costs) <= batch.estimate.high
     assert studio.costs(group_by="kind").groups["batch"].dollars == pytest.approx(sum(costs))
     assert batch.status(live=False).cost.total == pytest.approx(sum(costs))
@@ -164,12 +172,12 @@ def test_a_batch_is_estimated_before_it_is_submitted(studio: Any) -> None:
     `estimate(batch=True)` tells what a batch could cost; a session has none.
     """
     batch = studio.batches.create(["a fox"] * 3, **SMALL)
-    told = studio.estimate("a fox", n=3, batch=True, **SMALL)
-    assert (told.low, told.high) == pytest.approx((batch.estimate.low, batch.estimate.high))
-    assert told.high < studio.estimate("a fox", n=3, **SMALL).high
-    with pytest.raises(OptionError, match="not made in batches"):
+    reported = studio.estimate("a fox", n=3, batch=True, **SMALL)
+    assert (reported.low, reported.high) == pytest.approx((batch.estimate.low, batch.estimate.high))
+    assert reported.high < studio.estimate("a fox", n=3, **SMALL).high
+    with pytest.raises(InvalidOptionError, match="not made in batches"):
         studio.estimate(batch=True, image_model="gpt-image-2.6-flare")
-    with pytest.raises(OptionError, match="session's turns"):
+    with pytest.raises(InvalidOptionError, match="session's turns"):
         studio.session("a zoo").estimate("a fox", batch=True)
 
 
@@ -178,59 +186,59 @@ def test_another_program_collects(make_studio: MakeStudio, tmp_path: Path) -> No
     A batch is opened again by its id, its name or the provider's id of it, in any program on the
     library, and is listed there.
     """
-    provider = OfflineProvider()
+    provider = FakeOpenAI()
     here = make_studio(tmp_path / "library", provider=provider)
     batch = here.batches.create(ZOO, name="zoo", **SMALL)
-    told = batch.status()
+    reported = batch.status()
     here.close()
 
     there = make_studio(tmp_path / "library", provider=provider)
-    for wanted in (batch.id, "zoo", told.provider_id):
+    for wanted in (batch.id, "zoo", reported.provider_id):
         assert there.batches.get(wanted).id == batch.id
-    assert [one.name for one in there.batches.list()] == ["zoo"]
+    assert [item.name for item in there.batches.list()] == ["zoo"]
     assert there.batches.get("zoo").results().ok
     with pytest.raises(NotFoundError, match="there are: zoo"):
         there.batches.get("barn")
 
 
-def test_waiting_tells_how_far_it_is(studio: Any, provider: OfflineProvider) -> None:
+def test_waiting_tells_how_far_it_is(studio: Any, provider: FakeOpenAI) -> None:
     """
     Waiting looks until the provider is done, tells of every look, and returns the results.
     """
-    provider.pace_batches(looks=3)
-    told: list[BatchStatus] = []
-    found = studio.batches.create(ZOO, **SMALL).wait(progress=False, on_progress=told.append)
+    provider.set_batch_speed(looks=3)
+    reported: list[BatchStatus] = []
+    found = studio.batches.create(ZOO, **SMALL).wait(progress=False, on_progress=reported.append)
 
     assert found.ok
-    assert [(one.state, one.completed, one.saved) for one in told] == [
+    assert [(item.state, item.completed, item.saved) for item in reported] == [
         ("in_progress", 1, 0),
         ("in_progress", 2, 0),
         ("completed", 3, 3),
     ]
-    assert str(told[0]) == "in_progress, 1 of 3 made, 0 saved"
-    assert [one.ended for one in told] == [False, False, True]
+    assert str(reported[0]) == "in_progress, 1 of 3 made, 0 saved"
+    assert [item.ended for item in reported] == [False, False, True]
 
 
 def test_waiting_has_an_end(
-    studio: Any, provider: OfflineProvider, capsys: pytest.CaptureFixture[str]
+    studio: Any, provider: FakeOpenAI, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """
     Whoever waits for some time only is told where the batch stands then; it goes on by itself. A
     bar shows how many pictures are made.
     """
-    provider.pace_batches(looks=3)
+    provider.set_batch_speed(looks=3)
     batch = studio.batches.create(ZOO, **SMALL)
-    with pytest.raises(UnfinishedError, match="not finished after 0 seconds"):
+    with pytest.raises(BatchNotReadyError, match="not finished after 0 seconds"):
         batch.wait(0, progress=True)
     assert "1/3" in capsys.readouterr().err
-    with pytest.raises(CallError, match="timeout=-1"):
+    with pytest.raises(InvalidRequestError, match="timeout=-1"):
         batch.wait(-1)
-    with pytest.raises(CallError, match="cannot be called"):
+    with pytest.raises(InvalidRequestError, match="cannot be called"):
         batch.wait(on_progress=1)
     assert batch.wait().ok
 
 
-def test_a_look_that_fails_does_not_end_the_wait(studio: Any, provider: OfflineProvider) -> None:
+def test_a_look_that_fails_does_not_end_the_wait(studio: Any, provider: FakeOpenAI) -> None:
     """
     A provider that is away for a moment is looked at again.
     """
@@ -241,22 +249,22 @@ def test_a_look_that_fails_does_not_end_the_wait(studio: Any, provider: OfflineP
 
 
 def test_pictures_to_go_by_are_sent_up_once(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     Edits, references and masks go along by the ids of files, each sent up once.
     """
     studio = make_studio(tmp_path / "library", provider=provider)
     jobs = [
-        Job("warmer", image=tiny_image()),
-        Job("bluer", image=tiny_image(), mask=tiny_mask()),
-        Job("a shop in this style", reference=tiny_image()),
+        ImageRequest("warmer", image=tiny_image()),
+        ImageRequest("bluer", image=tiny_image(), mask=tiny_mask()),
+        ImageRequest("a shop in this style", references=tiny_image()),
     ]
     found = studio.batches.create(jobs, **SMALL).wait()
 
     assert found.ok, found.errors
-    assert [one.kind for one in found] == ["edit", "edit", "batch"]
-    lines = [call.body for call in provider.calls if call.path == "/images/edits"]
+    assert [item.kind for item in found] == ["edit", "edit", "batch"]
+    lines = [call.body for call in provider.requests if call.path == "/images/edits"]
     assert len({body["images"][0]["file_id"] for body in lines}) == 1
     assert lines[1]["mask"]["file_id"]
     assert posted(provider, "/files") == 3  # the picture, the mask, the batch
@@ -266,7 +274,7 @@ def test_presets_stand_in_batches(studio: Any) -> None:
     """
     A job may name a preset, as for `map`.
     """
-    job = Job("wireless headphones", preset="product", params={"angle": "top"})
+    job = ImageRequest("wireless headphones", preset="product", params={"angle": "top"})
     (image,) = studio.batches.create([job], **SMALL).wait()
     assert image.turn.parameters["angle"] == "top"
 
@@ -275,46 +283,61 @@ def test_presets_stand_in_batches(studio: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "jobs,options,error,told",
+    "jobs,options,error,text",
     [
-        ([], {}, CallError, "nothing to ask for"),
-        ("a fox", {}, CallError, r"batches.create\(\) takes many prompts"),
-        (["a fox", ""], {}, PromptError, "Picture 2 of 2: The prompt is empty"),
-        ({"fox": ""}, {}, PromptError, r"Picture 1 of 1 \('fox'\)"),
-        (["a fox"], {"quality": "superb"}, OptionError, "quality"),
-        (["a fox"], {"image_model": "gpt-image-2.6-flare"}, OptionError, "not made in batches"),
-        (["a fox", Job("bluer", image=tiny_image())], {}, CallError, "1 of 2 pictures go by"),
-        (["a", Job("b", options={"image_model": "gpt-image-2"})], {}, OptionError, "one image mod"),
-        ([Job("bluer", image="nowhere.png")], {}, PictureError, "Picture 1 of 1"),
-        ([Job("a", preset="nope")], {}, CallError, "Picture 1 of 1"),
-        (["a"] * 50_001, {}, CallError, "50,001 pictures, and a batch takes 50,000"),
+        ([], {}, InvalidRequestError, "nothing to ask for"),
+        ("a fox", {}, InvalidRequestError, r"batches.create\(\) takes many prompts"),
+        (["a fox", ""], {}, InvalidPromptError, "Picture 2 of 2: The prompt is empty"),
+        ({"fox": ""}, {}, InvalidPromptError, r"Picture 1 of 1 \('fox'\)"),
+        (["a fox"], {"quality": "superb"}, InvalidOptionError, "quality"),
+        (
+            ["a fox"],
+            {"image_model": "gpt-image-2.6-flare"},
+            InvalidOptionError,
+            "not made in batches",
+        ),
+        (
+            ["a fox", ImageRequest("bluer", image=tiny_image())],
+            {},
+            InvalidRequestError,
+            "1 of 2 pictures go by",
+        ),
+        (
+            ["a", ImageRequest("b", options={"image_model": "gpt-image-2"})],
+            {},
+            InvalidOptionError,
+            "one image mod",
+        ),
+        ([ImageRequest("bluer", image="nowhere.png")], {}, InvalidImageError, "Picture 1 of 1"),
+        ([ImageRequest("a", preset="nope")], {}, InvalidRequestError, "Picture 1 of 1"),
+        (["a"] * 50_001, {}, InvalidRequestError, "50,001 pictures, and a batch takes 50,000"),
     ],
 )
 def test_what_is_wrong_is_refused_before_anything_is_sent(  # noqa: PLR0917 - a case of many parts
     studio: Any,
-    provider: OfflineProvider,
+    provider: FakeOpenAI,
     jobs: Any,
     options: dict[str, Any],
     error: type[ImageSessionError],
-    told: str,
+    text: str,
 ) -> None:
     """
     A batch of which any picture cannot be asked for is refused as a whole, and says which.
     """
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=text):
         studio.batches.create(jobs, **options)
     assert posted(provider) == posted(provider, "/files") == 0
     assert (studio.requests.pending(), studio.batches.list()) == ((), ())
 
 
 def test_a_file_that_is_too_large_is_refused(
-    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+    studio: Any, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     A file of more than the provider takes is not sent, and nothing is left behind.
     """
-    monkeypatch.setattr(submitting, "MAX_BYTES", 400)
-    with pytest.raises(CallError, match="pictures make a file of more than"):
+    monkeypatch.setattr(engine_submit, "MAX_BYTES", 400)
+    with pytest.raises(InvalidRequestError, match="pictures make a file of more than"):
         studio.batches.create(ZOO)
     assert posted(provider, "/files") == 0
     assert (studio.requests.pending(), studio.batches.list()) == ((), ())
@@ -327,9 +350,9 @@ def test_a_provider_without_batches_says_so(
     """
     Where there are no batches the error says so and names `map`; nothing is left behind.
     """
-    provider = OfflineProvider(**{lacking: False})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - a flag by its name
+    provider = FakeOpenAI(**{lacking: False})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - a flag by its name
     studio = make_studio(tmp_path / "library", provider=provider)
-    with pytest.raises(RejectedError, match=r"does not take batches.*studio\.map"):
+    with pytest.raises(BadRequestError, match=r"does not take batches.*studio\.map"):
         studio.batches.create(ZOO)
     assert (studio.requests.pending(), studio.batches.list()) == ((), ())
     assert studio.map(["a fox"], quality="low").ok
@@ -337,7 +360,7 @@ def test_a_provider_without_batches_says_so(
 
 @pytest.mark.parametrize("path", ["/files", "/batches"])
 def test_a_batch_that_is_turned_away_leaves_nothing(
-    studio: Any, provider: OfflineProvider, path: str
+    studio: Any, provider: FakeOpenAI, path: str
 ) -> None:
     """
     A batch that the provider turned away is forgotten, and may be submitted again.
@@ -347,13 +370,13 @@ def test_a_batch_that_is_turned_away_leaves_nothing(
         studio.batches.create(ZOO, name="zoo", **SMALL)
     assert (studio.requests.pending(), studio.batches.list()) == ((), ())
     assert studio.batches.create(ZOO, name="zoo", **SMALL).wait().ok
-    assert len(provider.drawn) == 3
+    assert len(provider.generated) == 3
 
 
 # --- nothing is paid for twice --------------------------------------------------------------------
 
 
-def test_a_named_batch_is_submitted_once(studio: Any, provider: OfflineProvider) -> None:
+def test_a_named_batch_is_submitted_once(studio: Any, provider: FakeOpenAI) -> None:
     """
     A program that is run again under a name gets the same batch, before and after it is done; for
     other pictures the name is refused.
@@ -364,12 +387,12 @@ def test_a_named_batch_is_submitted_once(studio: Any, provider: OfflineProvider)
     once_more = studio.batches.create(ZOO, name="zoo", **SMALL)
 
     assert first.id == again.id == once_more.id
-    assert [one.id for one in once_more.results()] == [one.id for one in found]
-    with pytest.raises(CallError, match="another batch"):
+    assert [result.id for result in once_more.results()] == [item.id for item in found]
+    with pytest.raises(InvalidRequestError, match="another batch"):
         studio.batches.create(["a dog"], name="zoo")
-    with pytest.raises(CallError, match="name"):
+    with pytest.raises(InvalidRequestError, match="name"):
         studio.batches.create(["a dog"], name=" ")
-    assert (posted(provider), len(provider.drawn)) == (1, 3)
+    assert (posted(provider), len(provider.generated)) == (1, 3)
 
 
 def test_a_name_is_submitted_once_by_several_at_once(
@@ -381,7 +404,7 @@ def test_a_name_is_submitted_once_by_several_at_once(
     However many programs submit the same under a name at the same time, it is asked for once, and
     all of them are given the same batch; one that would ask for something else is refused.
     """
-    provider = OfflineProvider()
+    provider = FakeOpenAI()
     studios = [make_studio(tmp_path / "library", provider=provider) for _ in range(4)]
     found: list[str] = []
 
@@ -393,32 +416,30 @@ def test_a_name_is_submitted_once_by_several_at_once(
     assert len(set(found)) == posted(provider) == 1
     assert studios[0].batches.get("zoo").wait().ok
     dear = make_studio(tmp_path / "library", provider=provider, quality="high")
-    with pytest.raises(CallError, match="another batch"):
+    with pytest.raises(InvalidRequestError, match="another batch"):
         dear.batches.create(ZOO, name="zoo", size="1024x1024")
 
 
-def test_what_was_made_under_a_name_is_not_made_again(
-    studio: Any, provider: OfflineProvider
-) -> None:
+def test_what_was_made_under_a_name_is_not_made_again(studio: Any, provider: FakeOpenAI) -> None:
     """
     Names are shared with `map`: only what is missing is asked for, and the rest is given.
     """
     owl = studio.map({"owl": "an owl"}, **SMALL).get("owl")
     batch = studio.batches.create(ZOO, **SMALL)
-    told = batch.status()
+    reported = batch.status()
     found = batch.wait()
 
-    assert (told.total, told.completed) == (3, 2)
+    assert (reported.total, reported.completed) == (3, 2)
     assert found.get("owl").id == owl.id
-    assert [one.prompt for one in found] == list(ZOO.values())
-    assert len(provider.drawn) == 3
+    assert [item.prompt for item in found] == list(ZOO.values())
+    assert len(provider.generated) == 3
     done = studio.batches.create(ZOO, **SMALL)
-    assert [one.id for one in done.results()] == [one.id for one in found]
+    assert [result.id for result in done.results()] == [item.id for item in found]
     assert done.status().state == "completed"
-    assert (posted(provider), len(provider.drawn)) == (1, 3)
+    assert (posted(provider), len(provider.generated)) == (1, 3)
 
 
-def test_what_is_under_way_is_not_asked_for_again(studio: Any, provider: OfflineProvider) -> None:
+def test_what_is_under_way_is_not_asked_for_again(studio: Any, provider: FakeOpenAI) -> None:
     """
     A name that stands in a batch which is not settled is refused, and the error names the batch.
     """
@@ -427,10 +448,10 @@ def test_what_is_under_way_is_not_asked_for_again(studio: Any, provider: Offline
         studio.batches.create({"fox": "a fox", "dog": "a dog"}, **SMALL)
     (error,) = studio.map({"fox": "a fox"}, **SMALL).errors
     assert batch.id in error.message
-    assert (posted(provider), len(provider.drawn)) == (1, 0)
+    assert (posted(provider), len(provider.generated)) == (1, 0)
 
 
-def test_a_batch_whose_answer_is_lost_is_found(studio: Any, provider: OfflineProvider) -> None:
+def test_a_batch_whose_answer_is_lost_is_found(studio: Any, provider: FakeOpenAI) -> None:
     """
     When the answer to the paid request is lost, the batch is found in the provider's list.
     """
@@ -440,12 +461,12 @@ def test_a_batch_whose_answer_is_lost_is_found(studio: Any, provider: OfflinePro
     batch = studio.batches.create(ZOO, **SMALL)
 
     assert batch.wait().ok
-    assert (posted(provider), len(provider.drawn)) == (4, 3)
+    assert (posted(provider), len(provider.generated)) == (4, 3)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 503])
 def test_a_batch_is_not_forgotten_because_nobody_may_look(
-    studio: Any, provider: OfflineProvider, status: int
+    studio: Any, provider: FakeOpenAI, status: int
 ) -> None:
     """
     Whatever keeps us from looking for a batch whose answer was lost, it is known still.
@@ -455,42 +476,42 @@ def test_a_batch_is_not_forgotten_because_nobody_may_look(
     with pytest.raises(OutcomeUnknownError):
         studio.batches.create(ZOO, name="zoo", **SMALL)
     assert studio.batches.create(ZOO, name="zoo", **SMALL).wait().ok
-    assert (posted(provider), len(provider.drawn)) == (1, 3)
+    assert (posted(provider), len(provider.generated)) == (1, 3)
 
 
 @pytest.mark.parametrize("verb", ["found", "told"])
 def test_a_disk_that_is_full_then_forgets_no_batch(
-    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch, verb: str
+    studio: Any, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     """
     When the provider's id of a batch cannot be written down, it is found again by our own mark.
     """
-    note, calls = Batching.note_batch, iter(range(100))
+    note, calls = BatchStore.update_batch, iter(range(100))
 
-    def full(self: Batching, record: Any, news: Any) -> Any:
+    def full(self: BatchStore, record: Any, news: Any) -> Any:
         if next(calls) == 1:
-            raise DiskError("The disk is full.")
+            raise StorageIOError("The disk is full.")
         return note(self, record, news)
 
-    monkeypatch.setattr(Batching, "note_batch", full)
+    monkeypatch.setattr(BatchStore, "update_batch", full)
     if verb == "found":
         lose(provider)
     batch = studio.batches.create(ZOO, name="zoo", **SMALL)
     assert studio.batches.get("zoo").status(live=False).state == "submitting"
     assert batch.wait().ok
-    assert (posted(provider), len(provider.drawn)) == (1, 3)
+    assert (posted(provider), len(provider.generated)) == (1, 3)
 
 
 @pytest.mark.parametrize("failure", ["lost", "500", "nonsense"])
 def test_a_batch_that_is_not_found_at_once_is_found_later(
-    studio: Any, provider: OfflineProvider, failure: str
+    studio: Any, provider: FakeOpenAI, failure: str
 ) -> None:
     """
     As long as nobody can tell whether it was taken up, it is not asked for again; whoever opens it
     later finds it.
     """
     if failure == "nonsense":
-        provider.script(
+        provider.enqueue_fault(
             Fault(
                 method="POST",
                 path="/batches",
@@ -498,7 +519,7 @@ def test_a_batch_that_is_not_found_at_once_is_found_later(
             )
         )
     elif failure == "500":
-        provider.script(
+        provider.enqueue_fault(
             Fault(
                 method="POST",
                 path="/batches",
@@ -515,11 +536,11 @@ def test_a_batch_that_is_not_found_at_once_is_found_later(
     assert again.id == caught.value.turn_id == studio.batches.get("zoo").id
     assert again.status(live=False).state == "submitting"
     assert again.wait().ok
-    assert (posted(provider), len(provider.drawn)) == (1, 3)
+    assert (posted(provider), len(provider.generated)) == (1, 3)
 
 
 def test_another_account_does_not_give_a_batch_up(
-    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+    studio: Any, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     A key that does not see the batch's file does not see the batch either, so that its list proves
@@ -529,9 +550,11 @@ def test_another_account_does_not_give_a_batch_up(
     provider.fail_next(status=500, method="GET", path="/batches")
     with pytest.raises(OutcomeUnknownError):
         studio.batches.create(ZOO, name="zoo", **SMALL)
-    monkeypatch.setattr(looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
+    monkeypatch.setattr(lookup, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
     nothing: dict[str, Any] = {"object": "list", "data": [], "has_more": False}
-    provider.script(Fault(method="GET", path="/batches", instead=lambda _: say(nothing)))
+    provider.enqueue_fault(
+        Fault(method="GET", path="/batches", instead=lambda _: json_response(nothing))
+    )
     provider.fail_next(status=404, method="GET", path="/files/*")
 
     batch = studio.batches.get("zoo")
@@ -540,7 +563,7 @@ def test_another_account_does_not_give_a_batch_up(
 
 
 def test_a_list_that_begins_with_the_oldest_is_read_to_its_end(
-    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+    studio: Any, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     Old batches at the head of a list do not hide ours further down.
@@ -549,24 +572,26 @@ def test_a_list_that_begins_with_the_oldest_is_read_to_its_end(
     provider.fail_next(status=500, method="GET", path="/batches")
     with pytest.raises(OutcomeUnknownError):
         studio.batches.create(ZOO, name="zoo", **SMALL)
-    monkeypatch.setattr(looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
+    monkeypatch.setattr(lookup, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
     old = [{"id": f"batch_{day}", "status": "completed", "created_at": day} for day in (1, 2)]
     page = {"object": "list", "data": old, "has_more": True}
-    provider.script(Fault(method="GET", path="/batches", instead=lambda _: say(page)))
+    provider.enqueue_fault(
+        Fault(method="GET", path="/batches", instead=lambda _: json_response(page))
+    )
     asked: list[str] = []
 
-    def listed(call: Call) -> Answer:
+    def listed(call: FakeRequest) -> FakeResponse:
         asked.append(call.query["after"])
-        rest = Call(method="GET", path="/batches", headers=call.headers)
+        rest = FakeRequest(method="GET", path="/batches", headers=call.headers)
         return provider.handle(rest)
 
-    provider.script(Fault(method="GET", path="/batches", instead=listed))
+    provider.enqueue_fault(Fault(method="GET", path="/batches", instead=listed))
     assert studio.batches.get("zoo").wait().ok
     assert asked == ["batch_2"]
 
 
 def test_a_batch_that_never_arrived_is_settled_and_may_be_submitted_again(
-    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+    studio: Any, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     A batch that the provider does not list a quarter of an hour later was not taken up: its
@@ -576,23 +601,23 @@ def test_a_batch_that_never_arrived_is_settled_and_may_be_submitted_again(
     with pytest.raises(OutcomeUnknownError):
         studio.batches.create(ZOO, name="zoo", **SMALL)
     batch = studio.batches.get("zoo")
-    with pytest.raises(UnfinishedError, match="submitting"):
+    with pytest.raises(BatchNotReadyError, match="submitting"):
         batch.results()
     with pytest.raises(OutcomeUnknownError, match="does not list"):
         batch.cancel()
 
-    monkeypatch.setattr(looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
-    assert kinds(batch.results()) == ["UnavailableError"] * 3
+    monkeypatch.setattr(lookup, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
+    assert kinds(batch.results()) == ["ProviderUnavailableError"] * 3
     assert (batch.status().state, studio.requests.pending()) == ("unsent", ())
     assert studio.costs().total.dollars == 0
     again = studio.batches.create(ZOO, name="zoo", **SMALL)
     assert again.id != batch.id
     assert again.wait().ok
-    assert len(provider.drawn) == 3
+    assert len(provider.generated) == 3
 
 
 def test_a_long_list_is_searched(
-    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+    studio: Any, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     A batch is found behind others that were made since, page by page.
@@ -604,70 +629,75 @@ def test_a_long_list_is_searched(
     with Studio.offline(studio.library.parent / "other", provider=provider) as other:
         for number in range(5):
             other.batches.create([f"{number}"])
-    monkeypatch.setattr(wire, "_PAGE", 2)
+    monkeypatch.setattr(payloads, "_PAGE", 2)
     assert studio.batches.get("zoo").wait().ok
 
 
 # --- what fails -----------------------------------------------------------------------------------
 
 
-def test_failures_stand_in_their_places(studio: Any, provider: OfflineProvider) -> None:
+def test_failures_stand_in_their_places(studio: Any, provider: FakeOpenAI) -> None:
     """
     A picture that failed has its typed error in its place, now and whenever it is asked again; it
     cost nothing, and the others are kept.
     """
-    provider.block_next()
+    provider.moderate_next()
     provider.fail_next(status=500, path="/images/generations")
     batch = studio.batches.create(ZOO, **SMALL)
     found = batch.wait()
 
-    assert kinds(found) == ["ModerationError", "ProviderError", "picture"]
-    assert isinstance(found[0], ModerationError)
+    assert kinds(found) == ["ContentBlockedError", "ProviderError", "picture"]
+    assert isinstance(found[0], ContentBlockedError)
     assert isinstance(found[1], ProviderError)
     assert kinds(studio.batches.get(batch.id).results()) == kinds(found)
-    told = batch.status()
-    assert (told.state, told.completed, told.failed, told.saved) == ("completed", 1, 2, 1)
-    assert "2 failed" in str(told)
-    assert told.cost.total == found[2].cost.total
+    reported = batch.status()
+    assert (reported.state, reported.completed, reported.failed, reported.saved) == (
+        "completed",
+        1,
+        2,
+        1,
+    )
+    assert "2 failed" in str(reported)
+    assert reported.cost.total == found[2].cost.total
     assert studio.requests.pending() == ()
 
 
 @pytest.mark.parametrize("end", ["expired", "cancelled"])
 def test_what_was_made_of_a_batch_that_ended_early_is_kept(
-    studio: Any, provider: OfflineProvider, end: Any
+    studio: Any, provider: FakeOpenAI, end: Any
 ) -> None:
     """
     Of a batch that ran out of time or was cancelled, what is made is kept; the rest was not
     billed, and may be asked for again.
     """
-    provider.pace_batches(looks=1, end=end, done=1)
+    provider.set_batch_speed(looks=1, end=end, done=1)
     batch = studio.batches.create(ZOO, **SMALL)
     found = batch.results()
 
-    assert kinds(found) == ["picture", "UnavailableError", "UnavailableError"]
+    assert kinds(found) == ["picture", "ProviderUnavailableError", "ProviderUnavailableError"]
     assert batch.status().state == end
     assert studio.costs().total.turns == 3
     assert studio.costs().total.dollars == pytest.approx(found[0].cost.total)
-    provider.pace_batches()
+    provider.set_batch_speed()
     assert studio.batches.create(ZOO, **SMALL).wait().ok
-    assert len(provider.drawn) == 3
+    assert len(provider.generated) == 3
 
 
-def test_a_batch_is_cancelled(studio: Any, provider: OfflineProvider) -> None:
+def test_a_batch_is_cancelled(studio: Any, provider: FakeOpenAI) -> None:
     """
     Cancelling stops what is not made yet; what is made is kept. What has ended is not cancelled.
     """
-    provider.pace_batches(looks=3)
+    provider.set_batch_speed(looks=3)
     batch = studio.batches.create(ZOO, **SMALL)
     batch.status()
     assert batch.cancel().ended
 
-    assert kinds(batch.results()) == ["picture", "picture", "UnavailableError"]
+    assert kinds(batch.results()) == ["picture", "picture", "ProviderUnavailableError"]
     assert batch.cancel().state == "cancelled"
-    assert len(provider.drawn) == 2
+    assert len(provider.generated) == 2
 
 
-def test_a_batch_that_fails_as_a_whole_says_why(studio: Any, provider: OfflineProvider) -> None:
+def test_a_batch_that_fails_as_a_whole_says_why(studio: Any, provider: FakeOpenAI) -> None:
     """
     What the provider finds wrong with all of it stands in every place; nothing was billed, and the
     name is free again.
@@ -677,7 +707,7 @@ def test_a_batch_that_fails_as_a_whole_says_why(studio: Any, provider: OfflinePr
     def change(said: dict[str, Any]) -> None:
         said.update(status="failed", errors={"object": "list", "data": [problem] * 5})
 
-    tell(provider, change)
+    report(provider, change)
     batch = studio.batches.create(ZOO, name="zoo", **SMALL)
     found = batch.results()
 
@@ -688,7 +718,7 @@ def test_a_batch_that_fails_as_a_whole_says_why(studio: Any, provider: OfflinePr
     assert studio.batches.create(ZOO, name="zoo", **SMALL).id != batch.id
 
 
-def test_a_file_that_the_provider_refuses_is_told(studio: Any, provider: OfflineProvider) -> None:
+def test_a_file_that_the_provider_refuses_is_told(studio: Any, provider: FakeOpenAI) -> None:
     """
     A model that the provider does not make in batches fails the batch, with its line.
     """
@@ -697,13 +727,13 @@ def test_a_file_that_the_provider_refuses_is_told(studio: Any, provider: Offline
         problem = {"code": "model_not_found", "message": "not supported", "line": 1, "param": None}
         said.update(status="failed", errors={"data": [problem]})
 
-    tell(provider, change)
+    report(provider, change)
     found = studio.batches.create(ZOO, image_model="somebody-elses").results()
-    assert kinds(found) == ["RejectedError"] * 3
+    assert kinds(found) == ["BadRequestError"] * 3
     assert r"line 1: not supported (model_not_found)" in found[0].message
 
 
-def test_a_picture_that_cannot_be_read_is_put_aside(studio: Any, provider: OfflineProvider) -> None:
+def test_a_picture_that_cannot_be_read_is_put_aside(studio: Any, provider: FakeOpenAI) -> None:
     """
     A picture that came spoilt was paid for: its bytes are kept, its price counts, and the others
     are kept as usual.
@@ -719,28 +749,28 @@ def test_a_picture_that_cannot_be_read_is_put_aside(studio: Any, provider: Offli
     rewrite(provider, spoil)
     found = batch.results()
 
-    assert kinds(found) == ["picture", "ReplyError", "picture"]
-    assert isinstance(found[1], ReplyError)
-    spilt = list((studio.library / ".imagesession" / "spill").iterdir())
-    assert len(spilt) == 2
+    assert kinds(found) == ["picture", "InvalidResponseError", "picture"]
+    assert isinstance(found[1], InvalidResponseError)
+    quarantined = list((studio.library / ".imagesession" / "quarantine").iterdir())
+    assert len(quarantined) == 2
     assert studio.costs().total.dollars > 0.002 * 3
 
 
-def test_a_file_that_breaks_off_is_read_again(studio: Any, provider: OfflineProvider) -> None:
+def test_a_file_that_breaks_off_is_read_again(studio: Any, provider: FakeOpenAI) -> None:
     """
     Pictures that came before a cut are kept; the file is read again for the others, and each is
     kept once.
     """
     batch = studio.batches.create(ZOO, **SMALL)
-    with pytest.raises(UnfinishedError):
+    with pytest.raises(BatchNotReadyError):
         batch.results()
-    rewrite(provider, lambda rows: [rows[0], rows[1][:100], Reset()])
+    rewrite(provider, lambda rows: [rows[0], rows[1][:100], ConnectionReset()])
 
     assert batch.results().ok
     assert len(list(studio.library.glob("batch_generations/*.png"))) == 3
 
 
-def test_a_file_that_does_not_come_is_no_loss(studio: Any, provider: OfflineProvider) -> None:
+def test_a_file_that_does_not_come_is_no_loss(studio: Any, provider: FakeOpenAI) -> None:
     """
     When the pictures do not come whole, those that came are kept, and the next call brings the
     others.
@@ -748,8 +778,8 @@ def test_a_file_that_does_not_come_is_no_loss(studio: Any, provider: OfflineProv
     batch = studio.batches.create(ZOO, **SMALL)
     batch.status()
     for _ in range(3):
-        rewrite(provider, lambda rows: [rows[0], rows[1][:100], Reset()])
-    with pytest.raises(UnavailableError, match="2 are left"):
+        rewrite(provider, lambda rows: [rows[0], rows[1][:100], ConnectionReset()])
+    with pytest.raises(ProviderUnavailableError, match="2 are left"):
         batch.results()
     assert batch.status(live=False).saved == 1
     provider.fail_next(status=404, method="GET", path="/files/*/content")
@@ -766,22 +796,22 @@ def test_a_full_disk_loses_nothing(studio: Any, monkeypatch: pytest.MonkeyPatch)
     """
     batch = studio.batches.create(ZOO, **SMALL)
     batch.status()
-    put, calls = shelf.put, iter(range(10))
+    put, calls = image_files.store_image, iter(range(10))
 
     def full(*args: Any, **named: Any) -> Any:
         if next(calls) == 1:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return put(*args, **named)
 
-    monkeypatch.setattr(shelf, "put", full)
-    with pytest.raises(DiskError):
+    monkeypatch.setattr(image_files, "store_image", full)
+    with pytest.raises(StorageIOError):
         batch.results()
     assert len(studio.requests.pending()) == 2
     assert batch.results().ok
     assert len(list(studio.library.glob("batch_generations/*.png"))) == 3
 
 
-def test_a_line_that_is_missing_is_not_given_up(studio: Any, provider: OfflineProvider) -> None:
+def test_a_line_that_is_missing_is_not_given_up(studio: Any, provider: FakeOpenAI) -> None:
     """
     A picture that a finished batch does not show may have been billed: it stays unsettled, its
     place says so, and it is kept when it shows.
@@ -792,12 +822,12 @@ def test_a_line_that_is_missing_is_not_given_up(studio: Any, provider: OfflinePr
     found = batch.results()
 
     assert kinds(found) == ["picture", "OutcomeUnknownError", "picture"]
-    assert [one.turn.prompt for one in studio.requests.pending()] == ["an owl"]
+    assert [item.turn.prompt for item in studio.requests.pending()] == ["an owl"]
     assert batch.results().ok
     assert studio.requests.pending() == ()
 
 
-def test_a_batch_that_the_provider_forgot_is_told(studio: Any, provider: OfflineProvider) -> None:
+def test_a_batch_that_the_provider_forgot_is_told(studio: Any, provider: FakeOpenAI) -> None:
     """
     A batch that the provider does not know any more leaves its pictures unsettled.
     """
@@ -809,7 +839,7 @@ def test_a_batch_that_the_provider_forgot_is_told(studio: Any, provider: Offline
 
 
 def test_another_provider_is_not_asked(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     A batch is asked of the provider that has it, and of no other.
@@ -827,7 +857,7 @@ def test_another_provider_is_not_asked(
 
 
 def test_a_budget_counts_a_batch_from_when_it_is_submitted(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     What a batch may cost is set aside until each of its pictures is settled; a batch that may cost
@@ -836,11 +866,11 @@ def test_a_budget_counts_a_batch_from_when_it_is_submitted(
     library = tmp_path / "library"
     open_ = make_studio(library, provider=provider)
     most = open_.batches.create(ZOO, **SMALL).estimate.high
-    provider.block_next()
+    provider.moderate_next()
     tight = make_studio(library, provider=provider, budget=Budget(per_day=1.5 * most))
     batch = tight.batches.create(["a dog", "a hen", "a cow"], **SMALL)
 
-    with pytest.raises(BudgetError):
+    with pytest.raises(BudgetExceededError):
         tight.batches.create(["an ape", "a bee", "a yak"], **SMALL)
     assert posted(provider) == 2
     found = batch.wait()
@@ -849,16 +879,16 @@ def test_a_budget_counts_a_batch_from_when_it_is_submitted(
 
 
 def test_a_limit_for_a_call_holds_for_each_picture(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     What one call may cost is what one picture of a batch may cost.
     """
     free = make_studio(tmp_path / "a", provider=provider)
-    one = free.batches.create(["a fox"], **SMALL).estimate.high
-    studio = make_studio(tmp_path / "b", provider=provider, budget=Budget(per_call=1.1 * one))
+    item = free.batches.create(["a fox"], **SMALL).estimate.high
+    studio = make_studio(tmp_path / "b", provider=provider, budget=Budget(per_call=1.1 * item))
     assert studio.batches.create(ZOO, **SMALL).wait().ok
-    with pytest.raises(BudgetError, match="for one call"):
+    with pytest.raises(BudgetExceededError, match="for one call"):
         studio.batches.create(["a fox"], quality="high", size="1024x1024")
 
 
@@ -870,29 +900,29 @@ def test_recovering_collects_batches(make_studio: MakeStudio, tmp_path: Path) ->
     `recover` settles what batches have finished, and says of those that are not why. A line of a
     batch is not cancelled alone.
     """
-    provider = OfflineProvider()
+    provider = FakeOpenAI()
     studio = make_studio(tmp_path / "library", provider=provider)
     batch = studio.batches.create(ZOO, **SMALL)
     first = studio.recover()
-    assert (first.images, list(first.left)) == ((), [batch.id])
+    assert (first.images, list(first.still_pending)) == ((), [batch.id])
     assert "in_progress" in str(first)
-    with pytest.raises(CallError, match=r"batches\.get"):
+    with pytest.raises(InvalidRequestError, match=r"batches\.get"):
         studio.requests.cancel(studio.requests.pending()[0].turn.id)
 
     second = make_studio(tmp_path / "library", provider=provider).recover()
-    assert [one.prompt for one in second.images] == list(ZOO.values())
-    assert second.left == {}
+    assert [image.prompt for image in second.images] == list(ZOO.values())
+    assert second.still_pending == {}
 
 
-def test_a_batch_waits_in_peace(studio: Any, provider: OfflineProvider) -> None:
+def test_a_batch_waits_in_peace(studio: Any, provider: FakeOpenAI) -> None:
     """
     A batch that is under way keeps nobody from making pictures, and is no trouble to the doctor.
     """
     studio.batches.create(ZOO, **SMALL)
-    looked = len(provider.calls)
+    looked = len(provider.requests)
     assert studio.generate("a teapot", quality="low").bytes
-    assert not [c for c in provider.calls[looked:] if c.path.startswith("/batches")]
-    (check,) = [one for one in studio.doctor().checks if one.name == "requests"]
+    assert not [c for c in provider.requests[looked:] if c.path.startswith("/batches")]
+    (check,) = [item for item in studio.doctor().checks if item.name == "requests"]
     assert check.state == "ok"
     assert "3 wait for their batches" in check.message
 
@@ -906,22 +936,22 @@ def test_a_batch_is_collected_by_several_at_once(
     However many programs collect a batch at the same time, each picture is kept once, and all of
     them are given the same.
     """
-    provider = OfflineProvider()
+    provider = FakeOpenAI()
     library = tmp_path / "library"
     prompts = [f"a kite, number {number}" for number in range(12)]
     batch = make_studio(library, provider=provider).batches.create(prompts, **SMALL)
-    with pytest.raises(UnfinishedError):
+    with pytest.raises(BatchNotReadyError):
         batch.results()
     handles = [make_studio(library, provider=provider).batches.get(batch.id) for _ in range(3)]
     found: list[list[str]] = []
 
     def collect(handle: Any) -> Callable[[], None]:
-        return lambda: found.append([one.id for one in handle.results().raise_any()])
+        return lambda: found.append([item.id for item in handle.results().raise_any()])
 
     in_threads([collect(handle) for handle in (*handles, batch)])
     assert len({tuple(ids) for ids in found}) == 1
     assert len(list(library.glob("batch_generations/*.png"))) == 12
-    assert (posted(provider), len(provider.drawn)) == (1, 12)
+    assert (posted(provider), len(provider.generated)) == (1, 12)
 
 
 @pytest.mark.anyio
@@ -929,8 +959,8 @@ async def test_a_wait_that_is_cancelled_loses_nothing(tmp_path: Path) -> None:
     """
     Whoever stops waiting, in the middle of a look or of saving, finds the batch as it was.
     """
-    provider = OfflineProvider()
-    provider.pace_batches(looks=5)
+    provider = FakeOpenAI()
+    provider.set_batch_speed(looks=5)
     prompts = [f"a kite, number {number}" for number in range(8)]
     async with AsyncStudio.offline(tmp_path / "library", provider=provider) as studio:
         batch = await studio.batches.create(prompts, name="kites", **SMALL)
@@ -940,11 +970,11 @@ async def test_a_wait_that_is_cancelled_loses_nothing(tmp_path: Path) -> None:
         found = await (await studio.batches.get("kites")).wait()
     assert found.ok
     assert len(list((tmp_path / "library").glob("batch_generations/*.png"))) == 8
-    assert (posted(provider), len(provider.drawn)) == (1, 8)
+    assert (posted(provider), len(provider.generated)) == (1, 8)
 
 
 def test_a_program_that_stopped_before_it_submitted_left_nothing(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     A batch that was written down and not submitted is dropped by whoever comes next.
@@ -959,7 +989,7 @@ def test_a_program_that_stopped_before_it_submitted_left_nothing(
     assert other.recover().failed == ()
     assert (other.requests.pending(), other.batches.list()) == ((), ())
     assert handle.status().state == "unsent"
-    assert kinds(handle.results()) == ["UnavailableError"] * 3
+    assert kinds(handle.results()) == ["ProviderUnavailableError"] * 3
 
 
 def test_pictures_whose_batch_is_gone_are_told(studio: Any) -> None:
@@ -970,7 +1000,7 @@ def test_pictures_whose_batch_is_gone_are_told(studio: Any) -> None:
     batch = studio.batches.create(ZOO, **SMALL)
     next((studio.library / ".imagesession" / "batches").iterdir()).unlink()
     found = studio.recover()
-    assert list(found.left) == [batch.id]
+    assert list(found.still_pending) == [batch.id]
     assert "record of its batch is gone" in str(found)
     assert len(studio.requests.pending()) == 3
 
@@ -982,7 +1012,7 @@ def test_a_damaged_batch_is_left_out(studio: Any) -> None:
     batch = studio.batches.create(ZOO, **SMALL)
     folder = studio.library / ".imagesession" / "batches"
     (folder / "01K00000000000000000000000.jsonl").write_bytes(b"{}\n")
-    assert [one.id for one in studio.batches.list()] == [batch.id]
+    assert [item.id for item in studio.batches.list()] == [batch.id]
 
 
 def test_a_handle_shows_itself(studio: Any) -> None:

@@ -15,10 +15,10 @@ import pytest
 from imagesession.errors import (
     ImageSessionError,
     OutcomeUnknownError,
+    ProviderUnavailableError,
     RateLimitError,
-    UnavailableError,
 )
-from imagesession.testing import Answer, Call, Fault, OfflineProvider, Reset
+from imagesession.testing import ConnectionReset, FakeOpenAI, FakeRequest, FakeResponse, Fault
 from tests.conftest import MakeStudio
 from tests.conversing import (
     Known,
@@ -34,18 +34,18 @@ from tests.unsettled import unsettled
 DESCRIPTION = "A logo for a tea shop"
 
 
-def paid(provider: OfflineProvider) -> list[Any]:
+def paid(provider: FakeOpenAI) -> list[Any]:
     """
     Return the bodies of the requests that are paid for.
     """
     return [call.body for call in asked(provider) if call.path == "/responses"]
 
 
-def asked(provider: OfflineProvider) -> list[Any]:
+def asked(provider: FakeOpenAI) -> list[Any]:
     """
     Return the requests that send something, but for those that only begin a conversation.
     """
-    calls = [call for call in provider.calls if call.method == "POST"]
+    calls = [call for call in provider.requests if call.method == "POST"]
     return [call for call in calls if call.path != "/conversations"]
 
 
@@ -55,7 +55,7 @@ def make_talking(make_studio: MakeStudio, tmp_path: Path) -> MakeStudio:
     Make studios on one library whose turns are kept in conversations.
     """
 
-    def make(provider: OfflineProvider, **settings: Any) -> Any:
+    def make(provider: FakeOpenAI, **settings: Any) -> Any:
         return make_studio(
             tmp_path / "library", provider=provider, provider_state="conversation", **settings
         )
@@ -64,7 +64,7 @@ def make_talking(make_studio: MakeStudio, tmp_path: Path) -> MakeStudio:
 
 
 @pytest.fixture
-def studio(make_talking: MakeStudio, provider: OfflineProvider) -> Any:
+def studio(make_talking: MakeStudio, provider: FakeOpenAI) -> Any:
     """
     A studio whose turns are kept in conversations.
     """
@@ -94,11 +94,11 @@ BUSY = {
 LINE = ("a teapot", "bluer", "warmer", "more contrast")
 
 
-def reset(*_: object) -> Answer:
+def reset(*_: object) -> FakeResponse:
     """
     Break the connection before the first byte of an answer.
     """
-    return Answer(headers={}, parts=iter((Reset(),)))
+    return FakeResponse(headers={}, parts=iter((ConnectionReset(),)))
 
 
 def answering(body: bytes) -> Fault:
@@ -106,8 +106,8 @@ def answering(body: bytes) -> Fault:
     Plan an answer of one's own to whoever begins a conversation.
     """
 
-    def instead(_: Call) -> Answer:
-        return Answer(headers={"content-type": "application/json"}, parts=iter((body,)))
+    def instead(_: FakeRequest) -> FakeResponse:
+        return FakeResponse(headers={"content-type": "application/json"}, parts=iter((body,)))
 
     return Fault(method="POST", path="/conversations", instead=instead)
 
@@ -121,7 +121,7 @@ def said(body: Any) -> Any:
     return {**body, "input": [*before, pictures], "metadata": None}
 
 
-def test_a_line_stays_in_its_conversation(session: Any, provider: OfflineProvider) -> None:
+def test_a_line_stays_in_its_conversation(session: Any, provider: FakeOpenAI) -> None:
     """
     A line talks in one conversation, made once; all its turns but for the first say the same but
     for the new words.
@@ -136,17 +136,17 @@ def test_a_line_stays_in_its_conversation(session: Any, provider: OfflineProvide
     assert [image.turn.context for image in images] == ["fresh", *["continued"] * 3]
 
 
-def test_a_conversation_tells_only_whose_it_is(session: Any, provider: OfflineProvider) -> None:
+def test_a_conversation_tells_only_whose_it_is(session: Any, provider: FakeOpenAI) -> None:
     """
     What is sent to begin a conversation is the id of the turn for which it is, and nothing else.
     """
     image = session.generate("a teapot")
-    (body,) = (call.body for call in provider.calls if call.path == "/conversations")
+    (body,) = (call.body for call in provider.requests if call.path == "/conversations")
     assert body == {"metadata": {"imagesession_turn": image.turn.id}}
 
 
 def test_sessions_and_one_shots_do_not_share_conversations(
-    studio: Any, session: Any, provider: OfflineProvider
+    studio: Any, session: Any, provider: FakeOpenAI
 ) -> None:
     """
     Each session and each one-shot has a conversation of its own.
@@ -161,7 +161,7 @@ def test_sessions_and_one_shots_do_not_share_conversations(
     assert all(known(body).items == () for body in paid(provider))
 
 
-def test_a_branch_begins_a_conversation(session: Any, provider: OfflineProvider) -> None:
+def test_a_branch_begins_a_conversation(session: Any, provider: FakeOpenAI) -> None:
     """
     A branch begins a conversation, and names there what was said by its words and the ids of its
     items, no pixels; then each line stays in its own.
@@ -183,7 +183,7 @@ def test_a_branch_begins_a_conversation(session: Any, provider: OfflineProvider)
     assert begun(provider) == 2
 
 
-def test_an_undo_begins_a_conversation(session: Any, provider: OfflineProvider) -> None:
+def test_an_undo_begins_a_conversation(session: Any, provider: FakeOpenAI) -> None:
     """
     What comes after an undo is asked in a new conversation, which knows nothing of what was
     undone; a redo goes on in the old one, in which nothing was said since.
@@ -200,7 +200,7 @@ def test_an_undo_begins_a_conversation(session: Any, provider: OfflineProvider) 
     assert known(paid(provider)[-1]) == straight_from(third, conversing=True)
 
 
-def test_a_line_from_nothing_begins_a_conversation(session: Any, provider: OfflineProvider) -> None:
+def test_a_line_from_nothing_begins_a_conversation(session: Any, provider: FakeOpenAI) -> None:
     """
     Where all was undone, the next turn is told nothing.
     """
@@ -212,7 +212,7 @@ def test_a_line_from_nothing_begins_a_conversation(session: Any, provider: Offli
     assert again.turn.context == "fresh"
 
 
-def test_takes_do_not_share_a_conversation(session: Any, provider: OfflineProvider) -> None:
+def test_takes_do_not_share_a_conversation(session: Any, provider: FakeOpenAI) -> None:
     """
     Of takes that grow on one picture side by side, one at most goes on in its conversation; each
     of the others has one of its own, and knows as much.
@@ -241,7 +241,7 @@ def test_turns_at_the_same_time_do_not_share_a_conversation(
     Two that go on from one head at the same moment talk in two conversations, and none is told
     that another is being answered.
     """
-    provider = OfflineProvider(latency=0.5)
+    provider = FakeOpenAI(latency=0.5)
     session = make_talking(provider).session(DESCRIPTION)
     first = session.generate("a teapot")
     in_threads([lambda: session.generate("bluer"), lambda: session.generate("warmer")])
@@ -252,7 +252,7 @@ def test_turns_at_the_same_time_do_not_share_a_conversation(
 
 
 def test_another_studio_begins_a_conversation(
-    make_talking: MakeStudio, provider: OfflineProvider
+    make_talking: MakeStudio, provider: FakeOpenAI
 ) -> None:
     """
     Another studio on the library cannot know whether something was said since, so it begins a
@@ -271,17 +271,15 @@ def test_another_studio_begins_a_conversation(
 
 
 @pytest.mark.parametrize("plan", ["refuse", "block", "break", "reject"])
-def test_a_failed_turn_ends_its_conversation(
-    session: Any, provider: OfflineProvider, plan: str
-) -> None:
+def test_a_failed_turn_ends_its_conversation(session: Any, provider: FakeOpenAI, plan: str) -> None:
     """
     Whatever was said in vain stands in a conversation that is not gone on in any more.
     """
     first = session.generate("a teapot")
     plans: dict[str, Callable[[], None]] = {
         "refuse": lambda: provider.refuse_next("I would rather not."),
-        "block": lambda: provider.block_next(stage="output", as_item=True),
-        "break": provider.break_next,
+        "block": lambda: provider.moderate_next(stage="output", as_item=True),
+        "break": provider.fail_generation_next,
         "reject": lambda: provider.fail_next(status=400, path="/responses"),
     }
     plans[plan]()
@@ -295,7 +293,7 @@ def test_a_failed_turn_ends_its_conversation(
 
 
 def test_what_was_turned_away_does_not_end_a_conversation(
-    session: Any, provider: OfflineProvider
+    session: Any, provider: FakeOpenAI
 ) -> None:
     """
     Where the provider did not take a request up, nothing was said; the next one goes on.
@@ -310,26 +308,26 @@ def test_what_was_turned_away_does_not_end_a_conversation(
 
 
 def test_what_nobody_knows_the_end_of_ends_a_conversation(
-    session: Any, provider: OfflineProvider
+    session: Any, provider: FakeOpenAI
 ) -> None:
     """
     A conversation in which something may have been said that the library does not have is not
     gone on in.
     """
     first = session.generate("a teapot")
-    provider.script(Fault(method="POST", path="/responses", instead=reset))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=reset))
     with pytest.raises(OutcomeUnknownError):
         session.generate("bluer")
     image = session.generate("warmer")
     assert known(paid(provider)[-1]) == anew_from(first, within=image)
 
 
-def test_a_picture_that_was_found_is_gone_on_from(session: Any, provider: OfflineProvider) -> None:
+def test_a_picture_that_was_found_is_gone_on_from(session: Any, provider: FakeOpenAI) -> None:
     """
     A turn whose answer was lost and found goes on in its conversation like any.
     """
     session.generate("a teapot")
-    provider.script(Fault(method="POST", path="/responses", bend=reset))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=reset))
     found = session.generate("bluer")
     assert (found.turn.response_id, found.turn.context) == (None, "continued")
     session.generate("warmer")
@@ -338,7 +336,7 @@ def test_a_picture_that_was_found_is_gone_on_from(session: Any, provider: Offlin
     assert len(session.images()) == 3
 
 
-def test_a_deleted_conversation_is_survived(session: Any, provider: OfflineProvider) -> None:
+def test_a_deleted_conversation_is_survived(session: Any, provider: FakeOpenAI) -> None:
     """
     Where a conversation is gone, its pictures are named in a new one: one request is turned away,
     one is paid for, and no pixels travel.
@@ -355,14 +353,14 @@ def test_a_deleted_conversation_is_survived(session: Any, provider: OfflineProvi
     assert known(paid(provider)[-1]) == straight_from(image, conversing=True)
 
 
-def test_what_was_forgotten_is_not_named_again(session: Any, provider: OfflineProvider) -> None:
+def test_what_was_forgotten_is_not_named_again(session: Any, provider: FakeOpenAI) -> None:
     """
     What the provider had to be told again it is not asked for by ids later: a new conversation
     tells that in words, and names what was made since; it is asked for once.
     """
     session.generate("a teapot")
     session.generate("bluer")
-    provider.forget()
+    provider.reset_memory()
     third = session.generate("warmer")
     session.generate("more contrast")
     session.undo()
@@ -378,15 +376,13 @@ def test_what_was_forgotten_is_not_named_again(session: Any, provider: OfflinePr
 
 @pytest.mark.parametrize("times", [1, 99])
 @pytest.mark.usefixtures("hurried")
-def test_a_busy_conversation_is_waited_for(
-    session: Any, provider: OfflineProvider, times: int
-) -> None:
+def test_a_busy_conversation_is_waited_for(session: Any, provider: FakeOpenAI, times: int) -> None:
     """
     A conversation that is not ready yet is asked in again; one that stays busy is left for a new
     one at last, and that for none, where history goes along.
     """
     first = session.generate("a teapot")
-    provider.script(refusing(BUSY), times=times)
+    provider.enqueue_fault(refusing(BUSY), times=times)
     image = session.generate("bluer")
     *_, body = paid(provider)
     waited = straight_from(first, conversing=True)
@@ -400,12 +396,12 @@ def refusing(error: dict[str, str]) -> Fault:
     Plan to refuse requests that are made in a conversation.
     """
 
-    def instead(_: Call) -> Answer:
-        told = json.dumps({"error": error}).encode()
+    def instead(_: FakeRequest) -> FakeResponse:
+        reported = json.dumps({"error": error}).encode()
         kind = {"content-type": "application/json"}
-        return Answer(status=400, headers=kind, parts=iter((told,)))
+        return FakeResponse(status=400, headers=kind, parts=iter((reported,)))
 
-    def within(call: Call) -> bool:
+    def within(call: FakeRequest) -> bool:
         body: Any = call.json
         return "conversation" in body
 
@@ -414,7 +410,7 @@ def refusing(error: dict[str, str]) -> Fault:
 
 @pytest.mark.parametrize("before", [0, 2])
 def test_a_provider_that_refuses_conversations_is_asked_as_before(
-    studio: Any, session: Any, provider: OfflineProvider, before: int
+    studio: Any, session: Any, provider: FakeOpenAI, before: int
 ) -> None:
     """
     Where answers do not come in conversations, turns continue by the response's id. That is found
@@ -423,7 +419,7 @@ def test_a_provider_that_refuses_conversations_is_asked_as_before(
     """
     images = [session.generate(words) for words in LINE[:before]]
     asked_before = begun(provider)
-    provider.script(refusing(REFUSED_PARAMETER), times=99)
+    provider.enqueue_fault(refusing(REFUSED_PARAMETER), times=99)
     images.extend(session.generate(words) for words in LINE[before:])
     asked_once = 1 if before == 0 else 0
     assert begun(provider) == asked_before + asked_once
@@ -431,7 +427,7 @@ def test_a_provider_that_refuses_conversations_is_asked_as_before(
     assert refused["conversation"]
     previous = [image.turn.response_id for image in images[before:-1]]
     assert known(bodies[0]) == Known(messages=1 if before == 0 else 2 * before + 2)
-    assert [known(body) for body in bodies[1:]] == [Known(previous=one) for one in previous]
+    assert [known(body) for body in bodies[1:]] == [Known(previous=item) for item in previous]
     assert [image.turn.conversation for image in images[before:]] == [None] * len(bodies)
     moved = ["rebuilt"] if before else []
     assert [image.turn.context for image in images][before:] == [
@@ -445,7 +441,7 @@ def test_a_provider_that_refuses_conversations_is_asked_as_before(
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405])
 def test_a_provider_without_conversations_is_asked_as_before(
-    studio: Any, session: Any, provider: OfflineProvider, status: int
+    studio: Any, session: Any, provider: FakeOpenAI, status: int
 ) -> None:
     """
     A provider that makes no conversations, or not with this key, is asked for one once.
@@ -464,11 +460,11 @@ def test_a_provider_without_conversations_is_asked_as_before(
     "status,error",
     [
         pytest.param(429, RateLimitError, id="429"),
-        pytest.param(503, UnavailableError, id="503"),
+        pytest.param(503, ProviderUnavailableError, id="503"),
     ],
 )
 def test_a_conversation_that_is_turned_away_ends_the_call(
-    studio: Any, session: Any, provider: OfflineProvider, status: int, error: type[Exception]
+    studio: Any, session: Any, provider: FakeOpenAI, status: int, error: type[Exception]
 ) -> None:
     """
     A provider that wants to be left alone is left alone: nothing is paid for, nothing is kept, and
@@ -485,14 +481,14 @@ def test_a_conversation_that_is_turned_away_ends_the_call(
 
 
 def test_patience_holds_for_conversations_too(
-    make_talking: MakeStudio, provider: OfflineProvider
+    make_talking: MakeStudio, provider: FakeOpenAI
 ) -> None:
     """
     With patience a conversation is asked for again, as the provider asks.
     """
     at_once = {"retry-after": "0"}
     provider.fail_next(status=429, headers=at_once, method="POST", path="/conversations", times=2)
-    image = make_talking(provider, patience=5).generate("a teapot")
+    image = make_talking(provider, retry_timeout=5).generate("a teapot")
     assert image.turn.conversation is not None
     assert (begun(provider), len(paid(provider))) == (3, 1)
 
@@ -514,7 +510,7 @@ def test_patience_holds_for_conversations_too(
     ],
 )
 def test_a_conversation_that_does_not_come_fails_no_call(
-    session: Any, provider: OfflineProvider, fault: Fault | int
+    session: Any, provider: FakeOpenAI, fault: Fault | int
 ) -> None:
     """
     Where a conversation cannot be had just now, after two tries the picture is made without one;
@@ -523,7 +519,7 @@ def test_a_conversation_that_does_not_come_fails_no_call(
     if isinstance(fault, int):
         provider.fail_next(status=fault, method="POST", path="/conversations", times=2)
     else:
-        provider.script(fault, times=2)
+        provider.enqueue_fault(fault, times=2)
     first = session.generate("a teapot")
     assert begun(provider) == 2
     assert known(paid(provider)[-1]) == Known()
@@ -534,11 +530,11 @@ def test_a_conversation_that_does_not_come_fails_no_call(
     assert (begun(provider), len(paid(provider))) == (3, 2)
 
 
-def test_one_try_for_a_conversation_may_fail(session: Any, provider: OfflineProvider) -> None:
+def test_one_try_for_a_conversation_may_fail(session: Any, provider: FakeOpenAI) -> None:
     """
     A conversation that does not come at the first try comes at the second.
     """
-    provider.script(Fault(path="/conversations", instead=reset))
+    provider.enqueue_fault(Fault(path="/conversations", instead=reset))
     first = session.generate("a teapot")
     assert first.turn.conversation is not None
     assert (begun(provider), len(paid(provider))) == (2, 1)

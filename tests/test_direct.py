@@ -17,21 +17,29 @@ from PIL import Image
 
 from imagesession import Mask
 from imagesession.errors import (
-    AccessError,
-    GenerationError,
+    AuthenticationError,
+    BadRequestError,
+    ContentBlockedError,
+    GenerationFailedError,
     ImageSessionError,
-    ModerationError,
+    InsufficientQuotaError,
+    InvalidImageError,
+    InvalidResponseError,
     OutcomeUnknownError,
-    PictureError,
-    QuotaError,
+    ProviderUnavailableError,
     RateLimitError,
-    RejectedError,
-    ReplyError,
-    UnavailableError,
 )
-from imagesession.testing import Answer, Call, Fault, OfflineProvider, Reset, serve, tiny_image
+from imagesession.testing import (
+    ConnectionReset,
+    FakeOpenAI,
+    FakeRequest,
+    FakeResponse,
+    Fault,
+    serve,
+    tiny_image,
+)
 from tests.conftest import MakeStudio
-from tests.pixels import making
+from tests.imaging import making
 from tests.sent import forms, opened, posts
 from tests.unsettled import unsettled
 
@@ -44,25 +52,25 @@ WIDE = "1024x640"
 
 
 @pytest.fixture
-def provider() -> OfflineProvider:
+def provider() -> FakeOpenAI:
     """
     A server that does not speak Responses, as most compatible ones.
     """
-    return OfflineProvider(responses=False)
+    return FakeOpenAI(responses=False)
 
 
-def drawn(provider: OfflineProvider) -> list[str]:
+def drawn(provider: FakeOpenAI) -> list[str]:
     """
     Return the paid requests' paths, without the question for Responses.
     """
     return [path for path in posts(provider) if path.startswith("/images/")]
 
 
-def asked(provider: OfflineProvider) -> list[Any]:
+def asked(provider: FakeOpenAI) -> list[Any]:
     """
     Return the bodies of generations.
     """
-    return [call.body for call in provider.calls if call.path == "/images/generations"]
+    return [call.body for call in provider.requests if call.path == "/images/generations"]
 
 
 def answering(
@@ -72,8 +80,8 @@ def answering(
     Plan an answer with a body of one's own to the next picture.
     """
 
-    def instead(_: Call) -> Answer:
-        return Answer(status=status, headers={"content-type": kind}, parts=iter((body,)))
+    def instead(_: FakeRequest) -> FakeResponse:
+        return FakeResponse(status=status, headers={"content-type": kind}, parts=iter((body,)))
 
     return Fault(method="POST", path=path, instead=instead)
 
@@ -90,8 +98,8 @@ def resetting() -> Fault:
     Plan to break the connection once the picture was asked for.
     """
 
-    def bend(answer: Answer) -> Answer:
-        return attrs.evolve(answer, parts=iter((Reset(),)))
+    def bend(answer: FakeResponse) -> FakeResponse:
+        return attrs.evolve(answer, parts=iter((ConnectionReset(),)))
 
     return Fault(method="POST", path=PATHS, bend=bend)
 
@@ -107,7 +115,7 @@ def is_reddish(image: Any) -> bool:
 # --- what is asked -----------------------------------------------------------------------------
 
 
-def test_a_picture_is_generated(studio: Any, provider: OfflineProvider) -> None:
+def test_a_picture_is_generated(studio: Any, provider: FakeOpenAI) -> None:
     """
     A prompt alone is a generation: one paid request, whose picture, usage and cost are kept.
     """
@@ -123,7 +131,7 @@ def test_a_picture_is_generated(studio: Any, provider: OfflineProvider) -> None:
     assert image.cost.total > 0
 
 
-def test_every_option_reaches_the_wire(studio: Any, provider: OfflineProvider) -> None:
+def test_every_option_reaches_the_wire(studio: Any, provider: FakeOpenAI) -> None:
     """
     Each option is sent in the words of the Images API, and what has a default is left out.
     """
@@ -134,8 +142,8 @@ def test_every_option_reaches_the_wire(studio: Any, provider: OfflineProvider) -
         size=(1536, 864),
         quality="high",
         background="opaque",
-        format="webp",
-        compression=80,
+        output_format="webp",
+        output_compression=80,
         moderation="low",
         complexity="low",
     )
@@ -160,17 +168,17 @@ def test_every_format_comes(studio: Any, format: str) -> None:
     """
     Pictures of every format are kept under the suffix of their bytes.
     """
-    image = studio.generate("a star icon", format=format)
+    image = studio.generate("a star icon", output_format=format)
     assert image.format == format
     assert image.path.suffix == {"jpeg": ".jpg"}.get(format, f".{format}")
 
 
-def test_an_edit_sends_the_picture(studio: Any, provider: OfflineProvider) -> None:
+def test_an_edit_sends_the_picture(studio: Any, provider: FakeOpenAI) -> None:
     """
     Pictures go along in full, the one that is changed first; what only generations take is left
     out.
     """
-    image = studio.edit("darker", image=RED, reference=BLUE, moderation="low", quality="low")
+    image = studio.edit("darker", image=RED, references=BLUE, moderation="low", quality="low")
     (form,) = forms(provider)
     assert form["image[]"] == [RED, BLUE]
     assert (form["prompt"], form["quality"]) == ("darker", "low")
@@ -178,35 +186,33 @@ def test_an_edit_sends_the_picture(studio: Any, provider: OfflineProvider) -> No
     assert is_reddish(image)
 
 
-def test_a_mask_goes_along(studio: Any, provider: OfflineProvider) -> None:
+def test_a_mask_goes_along(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A mask keeps what is outside, and `keep_outside=True` does so to the bit.
+    A mask keeps what is outside, and `preserve_unmasked=True` does so to the bit.
     """
     photo = making.noise((64, 64))
-    image = studio.edit("a star", image=photo, mask=Mask.rectangle(BOX), keep_outside=True)
+    image = studio.edit("a star", image=photo, mask=Mask.rectangle(BOX), preserve_unmasked=True)
     (form,) = forms(provider)
     mask = opened(form["mask"])
     alpha = mask.getchannel("A")
     assert (alpha.getpixel((10, 10)), alpha.getpixel((50, 50))) == (0, 255)
-    assert [one.source for one in image.turn.images] == ["reply", "composite"]
+    assert [item.source for item in image.turn.images] == ["reply", "composite"]
     after = image.open()
     for box in ((40, 0, 64, 64), (0, 32, 64, 64)):
         assert after.crop(box).tobytes() == photo.crop(box).tobytes()
     assert after.crop(BOX).tobytes() != photo.crop(BOX).tobytes()
 
 
-def test_references_alone_are_a_picture_of_their_own(
-    studio: Any, provider: OfflineProvider
-) -> None:
+def test_references_alone_are_a_picture_of_their_own(studio: Any, provider: FakeOpenAI) -> None:
     """
     What is generated by references is told no conversation.
     """
-    studio.generate("like these", reference=[RED, BLUE])
+    studio.generate("like these", references=[RED, BLUE])
     (form,) = forms(provider)
     assert (form["image[]"], form["prompt"]) == ([RED, BLUE], "like these")
 
 
-def test_streaming_brings_the_picture(studio: Any, provider: OfflineProvider) -> None:
+def test_streaming_brings_the_picture(studio: Any, provider: FakeOpenAI) -> None:
     """
     Where nothing comes on the way, a stream still ends with the picture.
     """
@@ -218,7 +224,7 @@ def test_streaming_brings_the_picture(studio: Any, provider: OfflineProvider) ->
 # --- sessions ----------------------------------------------------------------------------------
 
 
-def test_a_session_is_told_again_with_its_picture(studio: Any, provider: OfflineProvider) -> None:
+def test_a_session_is_told_again_with_its_picture(studio: Any, provider: FakeOpenAI) -> None:
     """
     Each turn tells the brief, what was asked before and the newest words, and shows the last
     picture; what comes of it still resembles it.
@@ -228,20 +234,20 @@ def test_a_session_is_told_again_with_its_picture(studio: Any, provider: Offline
     second = session.generate("add a sun")
     third = session.generate("warmer")
     assert drawn(provider) == ["/images/edits"] * 3
-    _, told, last = forms(provider)
-    assert (told["image"], last["image"]) == (first.bytes, second.bytes)
-    assert all(words in told["prompt"] for words in ("A tea shop", "a little darker", "add a sun"))
+    _, payload, last = forms(provider)
+    assert (payload["image"], last["image"]) == (first.bytes, second.bytes)
+    assert all(
+        words in payload["prompt"] for words in ("A tea shop", "a little darker", "add a sun")
+    )
     words = last["prompt"]
     assert words.index("a little darker") < words.index("add a sun") < words.index("warmer")
-    assert [one.turn.context for one in session.images()] == ["fresh", "rebuilt", "rebuilt"]
-    assert [one.id for one in third.lineage()] == [first.id, second.id, third.id]
+    assert [image.turn.context for image in session.images()] == ["fresh", "rebuilt", "rebuilt"]
+    assert [item.id for item in third.lineage()] == [first.id, second.id, third.id]
     assert is_reddish(third)
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_a_sessions_picture_is_edited(
-    studio: Any, provider: OfflineProvider, named: object
-) -> None:
+def test_a_sessions_picture_is_edited(studio: Any, provider: FakeOpenAI, named: object) -> None:
     """
     An edit of the last picture sends it, whether it is named or not.
     """
@@ -252,7 +258,7 @@ def test_a_sessions_picture_is_edited(
     assert is_reddish(image)
 
 
-def test_a_sessions_picture_is_edited_within_a_mask(studio: Any, provider: OfflineProvider) -> None:
+def test_a_sessions_picture_is_edited_within_a_mask(studio: Any, provider: FakeOpenAI) -> None:
     """
     A mask lies over the last picture, which goes along once.
     """
@@ -271,7 +277,7 @@ def test_a_sessions_picture_is_edited_within_a_mask(studio: Any, provider: Offli
 
 @pytest.mark.parametrize("mask", [None, Mask.rectangle(BOX)])
 def test_another_picture_is_edited_in_a_session(
-    studio: Any, provider: OfflineProvider, mask: Mask | None
+    studio: Any, provider: FakeOpenAI, mask: Mask | None
 ) -> None:
     """
     The picture that is given is the one that is changed, not the session's last one.
@@ -283,7 +289,7 @@ def test_another_picture_is_edited_in_a_session(
     assert is_reddish(image)
 
 
-def test_references_stand_behind_the_last_picture(studio: Any, provider: OfflineProvider) -> None:
+def test_references_stand_behind_the_last_picture(studio: Any, provider: FakeOpenAI) -> None:
     """
     References of a refinement go along behind the picture that is refined.
     """
@@ -291,11 +297,11 @@ def test_references_stand_behind_the_last_picture(studio: Any, provider: Offline
     first = session.edit("a little darker", image=RED)
     for verb in (session.generate, session.edit):
         session.checkout(first)
-        assert is_reddish(verb("warmer", reference=BLUE))
+        assert is_reddish(verb("warmer", references=BLUE))
         assert forms(provider)[-1]["image[]"] == [first.bytes, BLUE]
 
 
-def test_branches_and_undo_show_their_own_picture(studio: Any, provider: OfflineProvider) -> None:
+def test_branches_and_undo_show_their_own_picture(studio: Any, provider: FakeOpenAI) -> None:
     """
     The picture that is told again is the one that the turn grows on.
     """
@@ -310,19 +316,19 @@ def test_branches_and_undo_show_their_own_picture(studio: Any, provider: Offline
     assert forms(provider)[-1]["image"] == first.bytes
 
 
-def test_a_drawing_is_told_by_its_words(studio: Any, provider: OfflineProvider) -> None:
+def test_a_drawing_is_told_by_its_words(studio: Any, provider: FakeOpenAI) -> None:
     """
     An SVG cannot be shown again; the next turn goes by what was said.
     """
     session = studio.session("x")
-    session.generate("a star icon", format="svg")
+    session.generate("a star icon", output_format="svg")
     for verb in (session.generate, session.edit):
-        verb("bluer", format="svg")
+        verb("bluer", output_format="svg")
     assert drawn(provider) == ["/images/generations"] * 3
     assert all("a star icon" in body["prompt"] for body in asked(provider)[1:])
 
 
-def test_a_promoted_picture_is_refined(studio: Any, provider: OfflineProvider) -> None:
+def test_a_promoted_picture_is_refined(studio: Any, provider: FakeOpenAI) -> None:
     """
     Promotion works without Responses: the picture is sent with the first words.
     """
@@ -332,12 +338,12 @@ def test_a_promoted_picture_is_refined(studio: Any, provider: OfflineProvider) -
 
 
 def test_a_session_moves_between_servers(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     A session that began on a server without Responses goes on where there are some, and back.
     """
-    able = OfflineProvider()
+    able = FakeOpenAI()
     session = make_studio(tmp_path, provider=provider).promote(RED, "x", size=WIDE)
     session.generate("darker")
     with serve(able) as served:
@@ -349,12 +355,12 @@ def test_a_session_moves_between_servers(
     assert len(session.turns()) == 5
 
 
-def test_looking_needs_responses(studio: Any, provider: OfflineProvider) -> None:
+def test_looking_needs_responses(studio: Any, provider: FakeOpenAI) -> None:
     """
     The Images API does not look at pictures: the error is typed, and nothing is paid for.
     """
     for verb in (studio.analyze, functools.partial(studio.improve, "crisp")):
-        with pytest.raises(RejectedError, match="does not speak Responses"):
+        with pytest.raises(BadRequestError, match="does not speak Responses"):
             verb(image=RED)
     assert drawn(provider) == []
     assert unsettled(studio.library) == []
@@ -375,15 +381,15 @@ def test_looking_needs_responses(studio: Any, provider: OfflineProvider) -> None
     ],
 )
 def test_a_lost_answer_is_asked_for_once(
-    studio: Any, provider: OfflineProvider, fault: Fault, edits: object
+    studio: Any, provider: FakeOpenAI, fault: Fault, edits: object
 ) -> None:
     """
     An answer that is lost has an unknown outcome: the picture is asked for once, and the intent
     stays on record.
     """
-    provider.script(fault)
+    provider.enqueue_fault(fault)
     with pytest.raises(OutcomeUnknownError) as caught:
-        studio.generate("a teapot", **({"reference": RED} if edits else {}))
+        studio.generate("a teapot", **({"references": RED} if edits else {}))
     assert len(drawn(provider)) == 1
     assert caught.value.response_id is None
     assert len(unsettled(studio.library)) == 1
@@ -393,17 +399,17 @@ def test_a_lost_answer_is_asked_for_once(
 @pytest.mark.parametrize(
     "status,error,kind",
     [
-        (400, {"message": "no such size", "param": "size", "code": "x"}, RejectedError),
-        (401, {"message": "wrong key"}, AccessError),
-        (403, {"message": "must be verified"}, AccessError),
-        (404, {"message": "no such URL"}, RejectedError),
+        (400, {"message": "no such size", "param": "size", "code": "x"}, BadRequestError),
+        (401, {"message": "wrong key"}, AuthenticationError),
+        (403, {"message": "must be verified"}, AuthenticationError),
+        (404, {"message": "no such URL"}, BadRequestError),
         (429, {"message": "slow down"}, RateLimitError),
-        (429, {"message": "pay", "code": "insufficient_quota"}, QuotaError),
-        (503, {"message": "overloaded"}, UnavailableError),
+        (429, {"message": "pay", "code": "insufficient_quota"}, InsufficientQuotaError),
+        (503, {"message": "overloaded"}, ProviderUnavailableError),
     ],
 )
 def test_what_was_turned_away_was_not_paid_for(
-    studio: Any, provider: OfflineProvider, status: int, error: Any, kind: type[Exception]
+    studio: Any, provider: FakeOpenAI, status: int, error: Any, kind: type[Exception]
 ) -> None:
     """
     A request that was turned away is a typed error, is not repeated, and leaves nothing open.
@@ -415,14 +421,14 @@ def test_what_was_turned_away_was_not_paid_for(
     assert unsettled(studio.library) == []
 
 
-def test_a_blocked_picture_is_a_fact(studio: Any, provider: OfflineProvider) -> None:
+def test_a_blocked_picture_is_a_fact(studio: Any, provider: FakeOpenAI) -> None:
     """
     What moderation stopped is kept as a refused turn, and is not told to the model again.
     """
     session = studio.session("x", size=WIDE)
     first = session.generate("a teapot")
-    provider.block_next(categories=("violence",))
-    with pytest.raises(ModerationError, match="violence"):
+    provider.moderate_next(categories=("violence",))
+    with pytest.raises(ContentBlockedError, match="violence"):
         session.generate("something bad")
     assert [turn.status for turn in session.turns()] == ["completed", "refused"]
     assert session.generate("bluer").parent == first.turn.id
@@ -439,12 +445,12 @@ def b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def test_all_pictures_of_a_reply_are_kept(studio: Any, provider: OfflineProvider) -> None:
+def test_all_pictures_of_a_reply_are_kept(studio: Any, provider: FakeOpenAI) -> None:
     """
     A server that sends more pictures than were asked for loses none; those that cannot be read do
     not take the others with them, and the whole reply is kept aside then.
     """
-    provider.script(
+    provider.enqueue_fault(
         with_data(
             {"b64_json": b64(RED), "revised_prompt": "A red square."},
             {"b64_json": "!"},
@@ -453,17 +459,17 @@ def test_all_pictures_of_a_reply_are_kept(studio: Any, provider: OfflineProvider
         )
     )
     image = studio.generate("a square")
-    assert [studio.images.get(one.id).bytes for one in image.turn.images] == [RED, BLUE]
+    assert [studio.images.get(item.id).bytes for item in image.turn.images] == [RED, BLUE]
     assert image.turn.images[0].revised_prompt == "A red square."
-    assert len(list((studio.library / ".imagesession" / "spill").iterdir())) == 1
+    assert len(list((studio.library / ".imagesession" / "quarantine").iterdir())) == 1
 
 
-def test_a_picture_is_what_its_bytes_are(studio: Any, provider: OfflineProvider) -> None:
+def test_a_picture_is_what_its_bytes_are(studio: Any, provider: FakeOpenAI) -> None:
     """
     Whatever a server says or was asked, the format is that of the bytes; usage may be missing.
     """
-    provider.script(with_data({"b64_json": b64(tiny_image("jpeg"))}, output_format="png"))
-    image = studio.generate("a square", format="webp")
+    provider.enqueue_fault(with_data({"b64_json": b64(tiny_image("jpeg"))}, output_format="png"))
+    image = studio.generate("a square", output_format="webp")
     assert (image.format, image.path.suffix) == ("jpeg", ".jpg")
     assert image.cost.total is None
 
@@ -471,30 +477,30 @@ def test_a_picture_is_what_its_bytes_are(studio: Any, provider: OfflineProvider)
 @pytest.mark.parametrize(
     "body,kind",
     [
-        (b"<html>", ReplyError),
-        (b"", ReplyError),
-        (b"[]", ReplyError),
-        (b"null", ReplyError),
-        (b"{}", GenerationError),
-        (b'{"data": null}', GenerationError),
-        (b'{"data": []}', GenerationError),
-        (b'{"data": [{}]}', ReplyError),
-        (b'{"data": [{"b64_json": null}]}', ReplyError),
-        (b'{"data": [{"b64_json": "AAAA"}]}', ReplyError),
-        (b'{"data": [{"b64_json": 7}]}', ReplyError),
-        (b'{"data": [{"url": "https://example.com/a.png"}]}', ReplyError),
+        (b"<html>", InvalidResponseError),
+        (b"", InvalidResponseError),
+        (b"[]", InvalidResponseError),
+        (b"null", InvalidResponseError),
+        (b"{}", GenerationFailedError),
+        (b'{"data": null}', GenerationFailedError),
+        (b'{"data": []}', GenerationFailedError),
+        (b'{"data": [{}]}', InvalidResponseError),
+        (b'{"data": [{"b64_json": null}]}', InvalidResponseError),
+        (b'{"data": [{"b64_json": "AAAA"}]}', InvalidResponseError),
+        (b'{"data": [{"b64_json": 7}]}', InvalidResponseError),
+        (b'{"data": [{"url": "https://example.com/a.png"}]}', InvalidResponseError),
     ],
     ids=range(12),
 )
 def test_a_reply_without_a_picture_is_a_typed_error(
-    studio: Any, provider: OfflineProvider, body: bytes, kind: type[ImageSessionError]
+    studio: Any, provider: FakeOpenAI, body: bytes, kind: type[ImageSessionError]
 ) -> None:
     """
     A reply that makes no sense is an error that says so, is kept as a fact and asked for once; an
     address is not followed.
     """
     session = studio.session("x")
-    provider.script(answering(body))
+    provider.enqueue_fault(answering(body))
     with pytest.raises(kind):
         session.generate("a teapot")
     assert len(drawn(provider)) == 1
@@ -522,9 +528,9 @@ def test_servers_say_in_many_ways_that_they_have_no_responses(
     """
     However a server says that it does not know the endpoint, the Images API is asked.
     """
-    provider = OfflineProvider()
+    provider = FakeOpenAI()
     studio = make_studio(tmp_path, provider=provider)
-    provider.script(answering(body, status, path="/responses"))
+    provider.enqueue_fault(answering(body, status, path="/responses"))
     assert studio.generate("a teapot", size=WIDE).bytes
     assert posts(provider) == ["/responses", "/images/generations"]
 
@@ -533,15 +539,15 @@ def test_a_missing_model_is_not_a_missing_endpoint(make_studio: MakeStudio, tmp_
     """
     A 404 that names a model is about the model: the Images API is not tried in its place.
     """
-    provider = OfflineProvider()
+    provider = FakeOpenAI()
     error = {"message": "no such model", "param": "model", "code": "model_not_found"}
     provider.fail_next(status=404, error=error, path="/responses")
-    with pytest.raises(RejectedError, match="no such model"):
+    with pytest.raises(BadRequestError, match="no such model"):
         make_studio(tmp_path, provider=provider).generate("a teapot")
     assert posts(provider) == ["/responses"]
 
 
-def test_too_many_pictures_are_refused_before(studio: Any, provider: OfflineProvider) -> None:
+def test_too_many_pictures_are_refused_before(studio: Any, provider: FakeOpenAI) -> None:
     """
     The session's last picture counts among those that go along; one too many is told before
     anything is paid for.
@@ -549,15 +555,15 @@ def test_too_many_pictures_are_refused_before(studio: Any, provider: OfflineProv
     session = studio.session("x", size=WIDE)
     session.generate("a teapot")
     several = [Image.new("RGB", (16, 16), (n, 0, 0)) for n in range(16)]
-    with pytest.raises(PictureError, match="17 references"):
-        session.generate("like these", reference=several)
+    with pytest.raises(InvalidImageError, match="17 references"):
+        session.generate("like these", references=several)
     assert drawn(provider) == ["/images/generations"]
     assert len(session.turns()) == 1
     assert unsettled(studio.library) == []
 
 
 def test_a_server_is_asked_once_whether_it_speaks_responses(
-    studio: Any, provider: OfflineProvider
+    studio: Any, provider: FakeOpenAI
 ) -> None:
     """
     Who has no Responses is not asked for them again, nor handed files that nothing would name.
@@ -566,5 +572,5 @@ def test_a_server_is_asked_once_whether_it_speaks_responses(
     session = studio.session("a logo")
     session.generate("a teapot")
     session.edit("bluer")
-    paths = [call.path for call in provider.calls if call.method == "POST"]
+    paths = [call.path for call in provider.requests if call.method == "POST"]
     assert paths == ["/responses", *["/images/generations"] * 2, "/images/edits"]

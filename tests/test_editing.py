@@ -18,13 +18,13 @@ import pytest
 from PIL import Image, ImageChops
 
 from imagesession import Mask
-from imagesession._offline import sketch as sketching
-from imagesession._offline.sketch import SketchState
-from imagesession.errors import CallError, OptionError, PictureError
-from imagesession.testing import OfflineProvider, tiny_image, tiny_mask
+from imagesession._fake_openai import sketch as sketching
+from imagesession._fake_openai.sketch import SketchState
+from imagesession.errors import InvalidImageError, InvalidOptionError, InvalidRequestError
+from imagesession.testing import FakeOpenAI, tiny_image, tiny_mask
 from tests.conftest import MakeStudio
 from tests.conversing import EITHER_WAY, Known, anew_from, converse, known, straight_from
-from tests.pixels import making
+from tests.imaging import making
 from tests.sent import asked, fetched, forms, mask_of, opened, posts, shown, uploads
 
 SIZE = (64, 64)
@@ -56,7 +56,7 @@ class Unruly:
         return sketching.render(state, **how) if state.mask is None else self.reply
 
 
-MakeUnruly = Callable[[bytes], tuple[Any, OfflineProvider]]
+MakeUnruly = Callable[[bytes], tuple[Any, FakeOpenAI]]
 
 
 @pytest.fixture
@@ -65,9 +65,9 @@ def unruly(make_studio: MakeStudio, tmp_path: Path) -> MakeUnruly:
     Make a studio whose model heeds no mask, and its provider.
     """
 
-    def make(reply: bytes) -> tuple[Any, OfflineProvider]:
-        painter: Any = Unruly(reply)
-        provider = OfflineProvider(painter=painter, retrieve_includes_image=True)
+    def make(reply: bytes) -> tuple[Any, FakeOpenAI]:
+        sketcher: Any = Unruly(reply)
+        provider = FakeOpenAI(sketcher=sketcher, retrieve_includes_image=True)
         return make_studio(tmp_path / "unruly", provider=provider), provider
 
     return make
@@ -113,7 +113,7 @@ WAYS: dict[str, Callable[[Path], Any]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_picture_is_given_in_any_way(
-    studio: Any, provider: OfflineProvider, tmp_path: Path, way: str
+    studio: Any, provider: FakeOpenAI, tmp_path: Path, way: str
 ) -> None:
     """
     A path, bytes, an open file and a PIL image are all edited, and recognised by their content:
@@ -129,9 +129,7 @@ def test_a_picture_is_given_in_any_way(
     assert image.turn.references[0].image_id is None
 
 
-def test_a_kept_picture_is_edited_by_itself_or_its_id(
-    studio: Any, provider: OfflineProvider
-) -> None:
+def test_a_kept_picture_is_edited_by_itself_or_its_id(studio: Any, provider: FakeOpenAI) -> None:
     """
     A kept picture is sent as it lies in the library, and the new one knows where it came from.
     """
@@ -152,7 +150,7 @@ def test_an_open_file_is_read_from_where_it_stands(studio: Any, tmp_path: Path) 
     with path.open("rb") as file:
         assert studio.edit("add a sun", image=file).bytes
         assert not file.closed
-        with pytest.raises(PictureError, match="seek"):
+        with pytest.raises(InvalidImageError, match="seek"):
             studio.edit("add a sun", image=file)
 
 
@@ -190,7 +188,7 @@ FORMATS: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_becomes_what_the_wire_takes(
-    studio: Any, provider: OfflineProvider, tmp_path: Path, name: str
+    studio: Any, provider: FakeOpenAI, tmp_path: Path, name: str
 ) -> None:
     """
     Whatever Pillow reads goes up as one PNG, JPEG or WebP, upright and in its colours, whatever
@@ -210,9 +208,7 @@ def test_every_format_becomes_what_the_wire_takes(
 
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
-def test_what_the_wire_takes_is_not_touched(
-    studio: Any, provider: OfflineProvider, format: str
-) -> None:
+def test_what_the_wire_takes_is_not_touched(studio: Any, provider: FakeOpenAI, format: str) -> None:
     """
     A picture that the wire takes goes up to the byte.
     """
@@ -234,11 +230,11 @@ HUGE = making.encoded(Image.new("1", (9000, 8000)))
 
 
 @pytest.mark.parametrize(
-    "wish,words",
+    "arguments,words",
     [
         ({"image": b"x" * 25_000_001}, "25 MB"),
         ({"image": HUGE}, "9000x8000 pixels; the limit is 64 million"),
-        ({"image": tiny_image(), "reference": HUGE}, "64 million"),
+        ({"image": tiny_image(), "references": HUGE}, "64 million"),
         ({"image": tiny_image(), "mask": HUGE}, "64 million"),
         ({"image": tiny_image(), "mask": b"x" * 25_000_001}, "25 MB"),
         ({"image": tiny_image(), "markup": HUGE}, "64 million"),
@@ -250,21 +246,21 @@ HUGE = making.encoded(Image.new("1", (9000, 8000)))
         ({"image": "/nowhere/at all.png"}, "cannot be read"),
         ({"image": "https://example.com/a.png"}, "is a URL"),
         ({"image": 7}, "not int"),
-        ({"image": tiny_image(), "reference": [tiny_image()] * 16}, "17 references"),
+        ({"image": tiny_image(), "references": [tiny_image()] * 16}, "17 references"),
         ({}, "no picture to edit"),
     ],
 )
 def test_what_cannot_be_edited_is_refused_before(
-    studio: Any, provider: OfflineProvider, wish: dict[str, Any], words: str
+    studio: Any, provider: FakeOpenAI, arguments: dict[str, Any], words: str
 ) -> None:
     """
     A picture that is none, or too large, is refused with the limit named; nothing is sent.
     """
     session = studio.session("x")
     for verb in (studio.edit, session.edit):
-        with pytest.raises(PictureError, match=words):
-            verb("add a sun", **wish)
-    assert provider.calls == ()
+        with pytest.raises(InvalidImageError, match=words):
+            verb("add a sun", **arguments)
+    assert provider.requests == ()
     assert session.turns() == ()
 
 
@@ -273,7 +269,7 @@ def test_a_library_picture_that_is_not_there_is_said(studio: Any) -> None:
     An id that the library does not have is an error that names some that it has.
     """
     kept = studio.images.import_file(tiny_image())
-    with pytest.raises(CallError, match=kept.id):
+    with pytest.raises(InvalidRequestError, match=kept.id):
         studio.edit("add a sun", image=kept.id[:-4] + "0000")
 
 
@@ -282,7 +278,7 @@ def test_a_library_picture_that_is_not_there_is_said(studio: Any) -> None:
 
 @pytest.mark.parametrize("conversing", EITHER_WAY)
 def test_a_session_edits_its_last_picture(
-    studio: Any, provider: OfflineProvider, conversing: object
+    studio: Any, provider: FakeOpenAI, conversing: object
 ) -> None:
     """
     The last picture need not be named, and is not sent again to a model that made it.
@@ -303,7 +299,7 @@ def test_a_session_edits_its_last_picture(
 @pytest.mark.parametrize("mask", [None, HOLE])
 @pytest.mark.parametrize("forgets", [False, True])
 def test_another_picture_is_edited_in_a_session(
-    studio: Any, provider: OfflineProvider, mask: Mask | None, forgets: object
+    studio: Any, provider: FakeOpenAI, mask: Mask | None, forgets: object
 ) -> None:
     """
     The picture that is given is the one that is changed, also where the conversation has another
@@ -312,7 +308,7 @@ def test_another_picture_is_edited_in_a_session(
     session = studio.session("x")
     session.generate("a green meadow", size="1024x640")
     if forgets:
-        provider.forget()
+        provider.reset_memory()
     image = session.edit("a little darker", image=red(), mask=mask)
     body = asked(provider)[-1]
     assert is_red(shown(provider, body)[0])
@@ -324,15 +320,15 @@ def test_another_picture_is_edited_in_a_session(
         assert opened(last).size == (1024, 640)
 
 
-def test_a_drawing_is_edited_by_its_words(studio: Any, provider: OfflineProvider) -> None:
+def test_a_drawing_is_edited_by_its_words(studio: Any, provider: FakeOpenAI) -> None:
     """
     An SVG that the provider forgot has no pixels to show; the edit goes by what was said, and the
     wire's word for editing a picture is left out.
     """
     session = studio.session("x")
-    session.generate("a star icon", format="svg")
-    provider.forget()
-    assert session.edit("bluer", format="svg").turn.context == "rebuilt"
+    session.generate("a star icon", output_format="svg")
+    provider.reset_memory()
+    assert session.edit("bluer", output_format="svg").turn.context == "rebuilt"
     body = asked(provider)[-1]
     assert "a star icon" in json.dumps(body)
     assert "action" not in body["tools"][0]
@@ -374,7 +370,7 @@ MASKS: dict[str, Callable[[Path], Any]] = {
 
 @pytest.mark.parametrize("name", MASKS)
 def test_every_kind_of_mask_is_one_on_the_wire(
-    studio: Any, provider: OfflineProvider, tmp_path: Path, name: str
+    studio: Any, provider: FakeOpenAI, tmp_path: Path, name: str
 ) -> None:
     """
     Whatever a mask is made from, it goes out as a PNG of the picture's size that is transparent
@@ -391,7 +387,7 @@ def test_every_kind_of_mask_is_one_on_the_wire(
     assert image.turn.masked
 
 
-def test_an_ellipse_opens_its_middle(studio: Any, provider: OfflineProvider) -> None:
+def test_an_ellipse_opens_its_middle(studio: Any, provider: FakeOpenAI) -> None:
     """
     An ellipse opens within its box and leaves the box's corners.
     """
@@ -401,7 +397,7 @@ def test_an_ellipse_opens_its_middle(studio: Any, provider: OfflineProvider) -> 
     assert {alpha.getpixel(at) for at in ((8, 8), (39, 31), (0, 0))} == {255}
 
 
-def test_a_kept_picture_is_a_mask_by_its_id(studio: Any, provider: OfflineProvider) -> None:
+def test_a_kept_picture_is_a_mask_by_its_id(studio: Any, provider: FakeOpenAI) -> None:
     """
     A mask may be a picture of the library.
     """
@@ -431,38 +427,38 @@ def test_a_kept_picture_is_a_mask_by_its_id(studio: Any, provider: OfflineProvid
     ],
 )
 def test_a_bad_mask_is_refused_before(
-    studio: Any, provider: OfflineProvider, mask: Any, words: str
+    studio: Any, provider: FakeOpenAI, mask: Any, words: str
 ) -> None:
     """
     A mask of another size, one that opens nothing or everything, and what is none are refused,
     saying what is wrong; nothing is sent.
     """
-    with pytest.raises(PictureError, match=words):
+    with pytest.raises(InvalidImageError, match=words):
         studio.edit("a blue heart", image=red(), mask=mask)
-    assert provider.calls == ()
+    assert provider.requests == ()
     assert studio.images.list() == ()
 
 
-def test_a_mask_is_rescaled_on_demand(studio: Any, provider: OfflineProvider) -> None:
+def test_a_mask_is_rescaled_on_demand(studio: Any, provider: FakeOpenAI) -> None:
     """
-    With `fit=True` a mask of another size is rescaled to the picture.
+    With `resize_mask=True` a mask of another size is rescaled to the picture.
     """
     half = Image.new("L", (32, 32), 0)
     half.paste(255, (4, 4, 20, 16))
-    studio.edit("a blue heart", image=red(), mask=half, fit=True)
+    studio.edit("a blue heart", image=red(), mask=half, resize_mask=True)
     alpha = opened(mask_of(provider, asked(provider)[0])).getchannel("A")
     assert alpha.size == SIZE
     assert (alpha.getpixel((20, 20)), alpha.getpixel((60, 60))) == (0, 255)
 
 
-@pytest.mark.parametrize("name", ["fit", "keep_outside"])
-def test_what_needs_a_mask_says_so(studio: Any, provider: OfflineProvider, name: str) -> None:
+@pytest.mark.parametrize("name", ["resize_mask", "preserve_unmasked"])
+def test_what_needs_a_mask_says_so(studio: Any, provider: FakeOpenAI, name: str) -> None:
     """
     What only means something with a mask is refused without one.
     """
-    with pytest.raises(OptionError, match=f"{name}=True needs a mask"):
+    with pytest.raises(InvalidOptionError, match=f"{name}=True needs a mask"):
         studio.edit("a blue heart", image=red(), **{name: True})
-    assert provider.calls == ()
+    assert provider.requests == ()
 
 
 # --- keeping what is outside -------------------------------------------------------------------
@@ -484,7 +480,7 @@ REPLIES: dict[str, Callable[[], bytes]] = {
 }
 
 
-def sent_back(provider: OfflineProvider, image: Any) -> list[bytes]:
+def sent_back(provider: FakeOpenAI, image: Any) -> list[bytes]:
     """
     Return the pictures of a reply, as the provider tells them to anybody who asks.
     """
@@ -505,7 +501,7 @@ def test_what_a_mask_protects_is_kept_to_the_bit(unruly: MakeUnruly, original: s
 
 def _check_kept(unruly: MakeUnruly, data: bytes, reply: bytes) -> None:
     studio, provider = unruly(reply)
-    image = studio.edit("a blue heart", image=data, mask=HOLE, keep_outside=True)
+    image = studio.edit("a blue heart", image=data, mask=HOLE, preserve_unmasked=True)
     raw, joined = image.turn.images
     (received,) = sent_back(provider, image)
     assert raw.sha256 == hashlib.sha256(received).hexdigest()
@@ -530,7 +526,7 @@ def test_without_it_a_model_changes_everything(unruly: MakeUnruly) -> None:
     studio, _ = unruly(making.encoded(making.noise(SIZE)))
     picture = making.noise(SIZE)
     image = studio.edit("a blue heart", image=picture, mask=HOLE)
-    assert [one.source for one in image.turn.images] == ["reply"]
+    assert [item.source for item in image.turn.images] == ["reply"]
     assert outside(image.open()) != outside(picture)
 
 
@@ -539,7 +535,9 @@ def test_a_turned_photo_is_kept_as_it_is_seen(unruly: MakeUnruly) -> None:
     Outside the mask of a photo that lies on its side is what is seen there, upright.
     """
     studio, provider = unruly(making.encoded(making.noise(making.SIZE)))
-    image = studio.edit("x", image=sideways(), mask=Mask.rectangle((0, 0, 8, 8)), keep_outside=True)
+    image = studio.edit(
+        "x", image=sideways(), mask=Mask.rectangle((0, 0, 8, 8)), preserve_unmasked=True
+    )
     assert making.is_alike(
         image.open().crop((8, 8, 48, 32)), opened(uploads(provider)[0]).crop((8, 8, 48, 32))
     )
@@ -553,7 +551,7 @@ def test_a_sessions_last_picture_is_kept_outside(unruly: MakeUnruly) -> None:
     studio, provider = unruly(making.encoded(making.noise((1024, 640))))
     session = studio.session("x")
     first = session.generate("a teapot", size="1024x640")
-    image = session.edit("a blue heart", mask=HOLE, keep_outside=True)
+    image = session.edit("a blue heart", mask=HOLE, preserve_unmasked=True)
     assert shown(provider, asked(provider)[-1]) == [first.bytes]
     before, after = first.open().convert("RGB"), image.open().convert("RGB")
     assert outside(after, first.size) == outside(before, first.size)
@@ -572,14 +570,14 @@ def test_the_next_turn_sees_what_was_put_together(
     """
     studio, provider = unruly(making.encoded(making.noise(SIZE)))
     session = converse(studio.session("x"), conversing)
-    image = session.edit("a blue heart", image=red(), mask=HOLE, keep_outside=True)
+    image = session.edit("a blue heart", image=red(), mask=HOLE, preserve_unmasked=True)
     if forgets:
-        provider.forget()
+        provider.reset_memory()
     refined = session.generate("more contrast")
     body = asked(provider)[-1]
     assert shown(provider, body) == [image.bytes]
-    told = Known(conversation=refined.turn.conversation, messages=4)
-    assert known(body) == (told if forgets else straight_from(image, conversing=conversing))
+    reported = Known(conversation=refined.turn.conversation, messages=4)
+    assert known(body) == (reported if forgets else straight_from(image, conversing=conversing))
     assert refined.parents[0] == image.id
     session.generate("warmer")
     assert shown(provider, asked(provider)[-1]) == []
@@ -598,11 +596,11 @@ def test_masks_in_turn_build_on_each_other(unruly: MakeUnruly, forgets: object) 
     """
     studio, provider = unruly(making.encoded(making.noise(SIZE)))
     session = studio.session("x")
-    first = session.edit("a blue heart", image=red(), mask=HOLE, keep_outside=True)
+    first = session.edit("a blue heart", image=red(), mask=HOLE, preserve_unmasked=True)
     if forgets:
-        provider.forget()
+        provider.reset_memory()
     other = Mask.rectangle((44, 44, 60, 60))
-    second = session.edit("a yellow star", mask=other, keep_outside=True)
+    second = session.edit("a yellow star", mask=other, preserve_unmasked=True)
     assert shown(provider, asked(provider)[-1]) == [first.bytes]
     box = (0, 0, 44, 64)
     assert second.open().crop(box).tobytes() == first.open().crop(box).tobytes()
@@ -614,7 +612,7 @@ def test_another_picture_after_a_composite(unruly: MakeUnruly) -> None:
     """
     studio, provider = unruly(making.encoded(making.noise(SIZE)))
     session = studio.session("x")
-    joined = session.edit("a blue heart", image=red(), mask=HOLE, keep_outside=True)
+    joined = session.edit("a blue heart", image=red(), mask=HOLE, preserve_unmasked=True)
     other = tiny_image(colour=(30, 30, 200), size=(48, 48))
     session.edit("a star", image=other, mask=Mask.rectangle((0, 0, 9, 9)))
     body = asked(provider)[-1]
@@ -638,12 +636,12 @@ def test_every_reply_is_kept_beside_the_composite(make_studio: MakeStudio, tmp_p
     """
     A reply of several pictures loses none of them to the composite.
     """
-    painter: Any = Changing(b"")
-    provider = OfflineProvider(painter=painter)
+    sketcher: Any = Changing(b"")
+    provider = FakeOpenAI(sketcher=sketcher)
     provider.pictures_per_reply = 2
     studio = make_studio(tmp_path, provider=provider)
-    image = studio.edit("a blue heart", image=red(), mask=HOLE, keep_outside=True)
-    assert [one.source for one in image.turn.images] == ["reply", "reply", "composite"]
+    image = studio.edit("a blue heart", image=red(), mask=HOLE, preserve_unmasked=True)
+    assert [item.source for item in image.turn.images] == ["reply", "reply", "composite"]
 
 
 def test_a_reply_that_cannot_be_joined_is_kept(unruly: MakeUnruly) -> None:
@@ -653,8 +651,8 @@ def test_a_reply_that_cannot_be_joined_is_kept(unruly: MakeUnruly) -> None:
     whole = making.encoded(making.noise(SIZE))
     broken = whole[:200] + bytes(100) + whole[300:]
     studio, provider = unruly(broken)
-    with pytest.raises(PictureError, match="could not be put into the original") as caught:
-        studio.edit("a blue heart", image=red(), mask=HOLE, keep_outside=True)
+    with pytest.raises(InvalidImageError, match="could not be put into the original") as caught:
+        studio.edit("a blue heart", image=red(), mask=HOLE, preserve_unmasked=True)
     (kept,) = studio.images.list()
     assert kept.id in str(caught.value)
     assert kept.bytes == broken
@@ -673,7 +671,7 @@ def scribble(size: tuple[int, int] = SIZE) -> Image.Image:
     return drawing
 
 
-def test_a_markup_lies_over_the_picture(studio: Any, provider: OfflineProvider) -> None:
+def test_a_markup_lies_over_the_picture(studio: Any, provider: FakeOpenAI) -> None:
     """
     A markup goes with the picture, in full, to the one endpoint that takes it.
     """
@@ -690,40 +688,40 @@ def test_a_markup_lies_over_the_picture(studio: Any, provider: OfflineProvider) 
 
 
 @pytest.mark.parametrize(
-    "wish,kind,words",
+    "arguments,kind,words",
     [
-        ({"markup": scribble(), "mask": HOLE}, OptionError, "do not go together"),
-        ({"markup": scribble(), "image_model": OLDER}, OptionError, "2.5 and 2.6"),
-        ({"markup": scribble((32, 32))}, PictureError, "32x32"),
-        ({"markup": red()}, PictureError, "no transparent pixel"),
-        ({"markup": Image.new("RGBA", SIZE)}, PictureError, "draws nothing"),
-        ({"markup": b"garbage"}, PictureError, "not a whole picture"),
+        ({"markup": scribble(), "mask": HOLE}, InvalidOptionError, "do not go together"),
+        ({"markup": scribble(), "image_model": OLDER}, InvalidOptionError, "2.5 and 2.6"),
+        ({"markup": scribble((32, 32))}, InvalidImageError, "32x32"),
+        ({"markup": red()}, InvalidImageError, "no transparent pixel"),
+        ({"markup": Image.new("RGBA", SIZE)}, InvalidImageError, "draws nothing"),
+        ({"markup": b"garbage"}, InvalidImageError, "not a whole picture"),
     ],
 )
 def test_a_markup_that_cannot_be_sent_is_refused_before(
-    studio: Any, provider: OfflineProvider, wish: Any, kind: type[Exception], words: str
+    studio: Any, provider: FakeOpenAI, arguments: Any, kind: type[Exception], words: str
 ) -> None:
     """
     A markup beside a mask, for a model that takes none, of another size, or that marks nothing is
     refused; nothing is sent.
     """
     with pytest.raises(kind, match=words):
-        studio.edit("a sun here", image=red(), **wish)
-    assert provider.calls == ()
+        studio.edit("a sun here", image=red(), **arguments)
+    assert provider.requests == ()
 
 
 @pytest.mark.parametrize("model", ["gpt-image-2.6-flare", "gpt-image-2.5-sunburst"])
-def test_a_markup_is_rescaled_on_demand(studio: Any, provider: OfflineProvider, model: str) -> None:
+def test_a_markup_is_rescaled_on_demand(studio: Any, provider: FakeOpenAI, model: str) -> None:
     """
-    The models of 2.5 and 2.6 take a markup, and with `fit=True` one of another size.
+    The models of 2.5 and 2.6 take a markup, and with `resize_mask=True` one of another size.
     """
     markup = scribble((128, 128))
-    studio.edit("a sun", image=red(), markup=markup, fit=True, image_model=model)
+    studio.edit("a sun", image=red(), markup=markup, resize_mask=True, image_model=model)
     (form,) = forms(provider)
     assert (form["model"], opened(form["markup"]).size) == (model, SIZE)
 
 
-def test_a_session_goes_on_after_a_markup(studio: Any, provider: OfflineProvider) -> None:
+def test_a_session_goes_on_after_a_markup(studio: Any, provider: FakeOpenAI) -> None:
     """
     A markup lies over a session's last picture, is told what came before, and the next turn is
     told again with the picture that came of it.

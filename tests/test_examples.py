@@ -130,8 +130,8 @@ def test_the_list_of_examples_is_complete() -> None:
     """
     The folder's README tells of every example, and of no other.
     """
-    told = re.findall(r"\]\((\w+)\.py\)", (FOLDER / "README.md").read_text("utf-8"))
-    assert sorted(told) == EXAMPLES
+    reported = re.findall(r"\]\((\w+)\.py\)", (FOLDER / "README.md").read_text("utf-8"))
+    assert sorted(reported) == EXAMPLES
 
 
 # --- what each of them promises ------------------------------------------------------------------
@@ -145,7 +145,7 @@ def test_the_logo_ends_wide_and_cut_out(run: Callable[[str], Run]) -> None:
     *others, wide, cutout = (Image.open(path).convert("RGBA") for path in ran.named())
     assert {wide.size, cutout.size} == {(1536, 864)}
     assert _corner(cutout)[3] == 0
-    assert all(_corner(one)[3] == 255 for one in (*others, wide))
+    assert all(_corner(item)[3] == 255 for item in (*others, wide))
 
 
 def test_what_was_undone_is_kept(run: Callable[[str], Run]) -> None:

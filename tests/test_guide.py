@@ -20,9 +20,9 @@ import pytest
 import imagesession
 from imagesession import ImageSession, Mask, Results, SavedImage, Studio, errors, presets
 from imagesession._api.guide import write_guide
-from imagesession._model import options
-from imagesession._model.catalogue import Kind, load_catalogue
-from imagesession._model.options import OPTION_NAMES
+from imagesession._domain import options
+from imagesession._domain.model_catalog import Kind, load_catalogue
+from imagesession._domain.options import OPTION_NAMES
 
 GUIDE = imagesession.guide()
 BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
@@ -113,7 +113,7 @@ def test_every_verb_is_told_of(kind: type) -> None:
             (call,) = {
                 found[0]
                 for found in re.finditer(rf"`{name}\(([^`]*)\)`", GUIDE)
-                if told_of(found[1]) == parameters(member)
+                if mentioned(found[1]) == parameters(member)
             }
             assert call
         elif isinstance(member, property):
@@ -129,10 +129,10 @@ def test_every_collection_is_told_of(name: str) -> None:
     for verb, member in inspect.getmembers(kind, inspect.isfunction):
         if not verb.startswith("_"):
             calls = re.findall(rf"`studio\.{name}\.{verb}\(([^`]*)\)`", GUIDE)
-            assert parameters(member) in [told_of(call) for call in calls]
+            assert parameters(member) in [mentioned(call) for call in calls]
 
 
-def told_of(call: str) -> set[str]:
+def mentioned(call: str) -> set[str]:
     """
     Return the parameters in a call as the guide writes it.
     """
@@ -154,8 +154,16 @@ def test_every_option_and_value_is_told_of() -> None:
     rows = {row[0]: row for row in table("| option |")}
     assert list(rows) == [f"`{name}`" for name in OPTION_NAMES]
     assert all(all(row) for row in rows.values())
-    for name in ("quality", "background", "format", "moderation", "fidelity", "complexity"):
-        values = get_args(getattr(options, name.capitalize()))
+    for name in (
+        "quality",
+        "background",
+        "output_format",
+        "moderation",
+        "input_fidelity",
+        "complexity",
+    ):
+        kind = "".join(map(str.capitalize, name.split("_")))
+        values = get_args(getattr(options, kind))
         assert rows[f"`{name}`"][1] == ", ".join(f'`"{value}"`' for value in values)
 
 
@@ -164,7 +172,7 @@ def test_every_choice_is_told_of() -> None:
     Every parameter of every packed preset has a row with its choices and its default.
     """
     expected = [
-        [name, field, ", ".join(f"`{one}`" for one in choices), preset.defaults[field]]
+        [name, field, ", ".join(f"`{choice}`" for choice in choices), preset.defaults[field]]
         for name in presets.names()
         for preset in [presets.get(name)]
         for field, choices in preset.choices.items()
@@ -195,9 +203,9 @@ def test_living_models_are_told_of(today: dt.date) -> None:
         for *models, end, _ in table(head, text):
             offered |= dict.fromkeys(re.findall(r"`([^`]+)`", models[0]), end)
     alive = {
-        one.id: str(one.shutdown or "not announced")
+        model.id: str(model.shutdown or "not announced")
         for kind in get_args(Kind)
-        for one in load_catalogue().alive(kind, today)
+        for model in load_catalogue().available(kind, today)
     }
     assert offered == alive
 
@@ -207,15 +215,15 @@ def test_every_error_is_told_of() -> None:
     Every error stands there, beneath what to do about it, with the facts that it carries.
     """
     rows = {re.sub(r"[`↳ ]", "", row[1]): row for row in table("| what to do |")}
-    known = {name for name in errors.__all__ if name != "ModelRetiringWarning"}
+    known = {name for name in errors.__all__ if name != "ModelDeprecationWarning"}
     assert set(rows) == known - {"ImageSessionError"}
-    assert rows["CallError"][0] == "fix the call"
-    assert rows["OptionError"][1:] == [
-        "↳ `OptionError`",
+    assert rows["InvalidRequestError"][0] == "fix the call"
+    assert rows["InvalidOptionError"][1:] == [
+        "↳ `InvalidOptionError`",
         "An option has a value that the chosen model does not take.",
         "`option`, `value`, `nearest`",
     ]
-    assert "`ModelRetiringWarning`" in GUIDE
+    assert "`ModelDeprecationWarning`" in GUIDE
 
 
 def test_tables_are_whole() -> None:

@@ -5,6 +5,9 @@ How the house is built, held by tests: the sizes of rooms, and that every module
 from __future__ import annotations
 
 import ast
+import re
+import tokenize
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,43 @@ def test_the_version_stands_in_one_place() -> None:
     """
     found = [path for path in MODULES if f'"{imagesession.__version__}"' in path.read_text("utf-8")]
     assert found == [ROOT / "imagesession" / "_version.py"]
+
+
+def unused_words() -> set[str]:
+    """
+    Return the words that the page on terminology says are not used as names.
+    """
+    page = (ROOT / "docs" / "explanation" / "terminology.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`.+?) \|", page.split("| not | but |")[1], re.MULTILINE)
+    return {word for row in rows for word in re.findall(r"`(\w+)`", row)}
+
+
+def words_of(module: Path) -> Iterator[tuple[str, str]]:
+    """
+    Yield the names in a module and the words that each is made of. Tests' own names are sentences.
+    """
+    with tokenize.open(module) as file:
+        tokens = list(tokenize.generate_tokens(file.readline))
+    for name in {token.string for token in tokens if token.type == tokenize.NAME} | {module.stem}:
+        if not name.startswith("test_"):
+            words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
+            yield from ((name, word.lower()) for word in words)
+
+
+def test_names_are_made_of_the_terms_of_the_house() -> None:
+    """
+    No name has a word that the page on terminology has replaced; "one" may stand beside others.
+    """
+    unused = unused_words()
+    assert {"one", "wish", "desk", "told"} <= unused
+    modules = [file for root in (*PACKAGES, "tests") for file in (ROOT / root).rglob("*.py")]
+    found = {
+        f"{module.relative_to(ROOT)}: {name}"
+        for module in modules
+        for name, word in words_of(module)
+        if word in unused and (word != "one" or name.strip("_") == "one")
+    }
+    assert sorted(found) == []
 
 
 def test_every_test_says_its_promise() -> None:

@@ -17,29 +17,29 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageStat
 
 from imagesession import Budget
-from imagesession._model.analysis import Finding
-from imagesession._model.options import Options
-from imagesession._model.turns import Turn
-from imagesession._offline.sketch import render, start
-from imagesession._plan.analysis import SCHEMA, mend, plan_edit, read_analysis
-from imagesession._plan.checks import MAX_PROMPT, check_prompt
-from imagesession._plan.wishes import Wish
+from imagesession._domain.analysis import Finding
+from imagesession._domain.options import GenerateOptions
+from imagesession._domain.turn import Turn
+from imagesession._engine.analysis import SCHEMA, build_edit_prompt, read_analysis, to_edit_request
+from imagesession._engine.request import GenerateRequest
+from imagesession._engine.validate import MAX_PROMPT, validate_prompt
+from imagesession._fake_openai.sketch import render, start
 from imagesession.errors import (
-    BudgetError,
-    CallError,
-    GenerationError,
+    BudgetExceededError,
+    ContentBlockedError,
+    GenerationFailedError,
     ImageSessionError,
-    ModerationError,
+    InvalidImageError,
+    InvalidOptionError,
+    InvalidPromptError,
+    InvalidRequestError,
+    InvalidResponseError,
     NotFoundError,
-    OptionError,
     OutcomeUnknownError,
-    PictureError,
-    PromptError,
     RateLimitError,
-    RefusedError,
-    ReplyError,
+    RefusalError,
 )
-from imagesession.testing import Answer, Call, Fault, OfflineProvider, tiny_image
+from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, Fault, tiny_image
 from tests.conftest import MakeStudio
 from tests.conversing import EITHER_WAY, Known, converse, known, straight_from
 from tests.sent import asked, opened, posts, shown, uploads
@@ -60,7 +60,7 @@ FOUND = {
 
 
 @pytest.fixture
-def studio(make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider) -> Any:
+def studio(make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI) -> Any:
     """
     A studio whose pictures are as small as the wire allows.
     """
@@ -118,15 +118,15 @@ def replying(body: dict[str, Any]) -> Fault:
     Plan the answer to the next request to Responses.
     """
 
-    def instead(_: Call) -> Answer:
+    def instead(_: FakeRequest) -> FakeResponse:
         whole = {"usage": {"input_tokens": 9, "output_tokens": 9}, **body}
         headers = {"content-type": "application/json"}
-        return Answer(headers=headers, parts=iter((json.dumps(whole).encode(),)))
+        return FakeResponse(headers=headers, parts=iter((json.dumps(whole).encode(),)))
 
     return Fault(method="POST", path="/responses", instead=instead)
 
 
-def turn_away(provider: OfflineProvider, status: int) -> None:
+def turn_away(provider: FakeOpenAI, status: int) -> None:
     """
     Plan an error to the next request to Responses, after which there need be no waiting.
     """
@@ -134,14 +134,14 @@ def turn_away(provider: OfflineProvider, status: int) -> None:
     provider.fail_next(status=status, headers=headers, method="POST", path="/responses")
 
 
-ENDS: dict[str, Callable[[OfflineProvider], None]] = {
-    "refused": lambda one: one.refuse_next("I would rather not."),
-    "blocked": lambda one: one.block_next(),
-    "broken": lambda one: one.break_next(),
-    "incomplete": lambda one: one.script(replying({"status": "incomplete"})),
-    "unfinished": lambda one: one.script(replying({"status": "in_progress"})),
-    "429": lambda one: turn_away(one, 429),
-    "500": lambda one: turn_away(one, 500),
+ENDS: dict[str, Callable[[FakeOpenAI], None]] = {
+    "refused": lambda item: item.refuse_next("I would rather not."),
+    "blocked": lambda item: item.moderate_next(),
+    "broken": lambda item: item.fail_generation_next(),
+    "incomplete": lambda item: item.enqueue_fault(replying({"status": "incomplete"})),
+    "unfinished": lambda item: item.enqueue_fault(replying({"status": "in_progress"})),
+    "429": lambda item: turn_away(item, 429),
+    "500": lambda item: turn_away(item, 500),
 }
 
 
@@ -149,7 +149,7 @@ ENDS: dict[str, Callable[[OfflineProvider], None]] = {
 
 
 def test_a_picture_is_really_looked_at(
-    studio: Any, provider: OfflineProvider, flat: Image.Image, dark: Image.Image
+    studio: Any, provider: FakeOpenAI, flat: Image.Image, dark: Image.Image
 ) -> None:
     """
     Findings are about the picture that was given: a flat one is found flat, a dark one dark. Each
@@ -176,12 +176,12 @@ def test_nothing_is_found_where_nothing_is(studio: Any, photo: Image.Image) -> N
 
 
 def test_findings_come_in_their_form_the_most_severe_first(
-    studio: Any, provider: OfflineProvider
+    studio: Any, provider: FakeOpenAI
 ) -> None:
     """
     What the model says is read into findings, ordered by how much they matter.
     """
-    provider.script(saying(json.dumps(FOUND)))
+    provider.enqueue_fault(saying(json.dumps(FOUND)))
     found = studio.analyze(tiny_image(), goals="fit for a shop window")
     assert found.summary == "It is flat."
     assert found.findings == (
@@ -197,7 +197,7 @@ def test_findings_come_in_their_form_the_most_severe_first(
 
 
 def test_looking_is_recorded_with_what_it_cost(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, flat: Image.Image
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, flat: Image.Image
 ) -> None:
     """
     A look is a turn of its own kind with usage and cost; it brings no picture.
@@ -222,7 +222,7 @@ def test_looking_is_recorded_with_what_it_cost(
 
 @pytest.mark.parametrize("conversing", EITHER_WAY)
 def test_a_sessions_last_picture_is_looked_at(
-    studio: Any, provider: OfflineProvider, conversing: object
+    studio: Any, provider: FakeOpenAI, conversing: object
 ) -> None:
     """
     On a session the last picture is looked at; the look is neither its head nor ever told to a
@@ -240,16 +240,16 @@ def test_a_sessions_last_picture_is_looked_at(
     second = session.generate("bluer")
     assert known(asked(provider)[-1]) == straight_from(first, conversing=conversing)
     assert second.parent == first.turn.id
-    provider.forget()
+    provider.reset_memory()
     session.generate("warmer")
     assert "amiss" not in json.dumps(asked(provider)[-1])
-    assert [len(one.lineage()) for one in session.images()] == [1, 2, 3]
+    assert [len(image.lineage()) for image in session.images()] == [1, 2, 3]
     session.undo(2)
     assert session.head().id == first.id
 
 
 def test_a_file_that_the_provider_lost_is_shown_in_full(
-    studio: Any, provider: OfflineProvider, flat: Image.Image
+    studio: Any, provider: FakeOpenAI, flat: Image.Image
 ) -> None:
     """
     A look at a picture that the provider does not hold any more sends it along.
@@ -282,17 +282,17 @@ def test_a_file_that_the_provider_lost_is_shown_in_full(
     ids=range(11),
 )
 def test_an_answer_of_another_form_is_a_typed_error(
-    studio: Any, provider: OfflineProvider, text: str
+    studio: Any, provider: FakeOpenAI, text: str
 ) -> None:
     """
     An answer that is no JSON, or not of the form, is an error that says so; the look was paid
     for, and is kept as a failed turn with what it cost.
     """
     session = studio.session("x")
-    provider.script(saying(text))
+    provider.enqueue_fault(saying(text))
     with pytest.raises(ImageSessionError) as caught:
         session.analyze(tiny_image())
-    assert isinstance(caught.value, (ReplyError, GenerationError))
+    assert isinstance(caught.value, (InvalidResponseError, GenerationFailedError))
     (turn,) = session.turns()
     assert (turn.status, turn.kind) == ("failed", "analysis")
     assert turn.failure.error == type(caught.value).__name__
@@ -300,7 +300,7 @@ def test_an_answer_of_another_form_is_a_typed_error(
     assert session.head() is None
 
 
-def test_findings_are_read_tolerantly(studio: Any, provider: OfflineProvider) -> None:
+def test_findings_are_read_tolerantly(studio: Any, provider: FakeOpenAI) -> None:
     """
     What is missing in a finding, or of another type, does not lose the others; half a character
     in it is no harm to the edit that follows.
@@ -312,10 +312,10 @@ def test_findings_are_read_tolerantly(studio: Any, provider: OfflineProvider) ->
         {"remedy": "Brighten the picture.", "issue": None},
         {"issue": "half a \ud83c", "remedy": "b", "severity": "high"},
     ]
-    provider.script(saying(json.dumps({"findings": odd, "summary": []})))
+    provider.enqueue_fault(saying(json.dumps({"findings": odd, "summary": []})))
     result = studio.improve("better", image=tiny_image())
     found = result.analysis.findings
-    assert [(one.issue, one.severity) for one in found] == [
+    assert [(item.issue, item.severity) for item in found] == [
         ("half a ?", "high"),
         ("a", "medium"),
         ("", "medium"),
@@ -327,17 +327,17 @@ def test_findings_are_read_tolerantly(studio: Any, provider: OfflineProvider) ->
 @pytest.mark.parametrize(
     "end,kind,status",
     [
-        ("refused", RefusedError, "refused"),
-        ("blocked", ModerationError, "refused"),
-        ("broken", GenerationError, "failed"),
-        ("incomplete", GenerationError, "failed"),
-        ("unfinished", ReplyError, "failed"),
+        ("refused", RefusalError, "refused"),
+        ("blocked", ContentBlockedError, "refused"),
+        ("broken", GenerationFailedError, "failed"),
+        ("incomplete", GenerationFailedError, "failed"),
+        ("unfinished", InvalidResponseError, "failed"),
         ("429", RateLimitError, None),
         ("500", OutcomeUnknownError, None),
     ],
 )
 def test_a_look_that_fails_is_a_typed_error(
-    studio: Any, provider: OfflineProvider, end: str, kind: type[Exception], status: str | None
+    studio: Any, provider: FakeOpenAI, end: str, kind: type[Exception], status: str | None
 ) -> None:
     """
     A look that is declined or fails is an error as of any turn, is asked for once, is kept where
@@ -355,34 +355,32 @@ def test_a_look_that_fails_is_a_typed_error(
 
 
 @pytest.mark.parametrize(
-    "wish,kind,words",
+    "arguments,kind,words",
     [
-        ({"image": None}, PictureError, "no picture to look at"),
-        ({"image": b"garbage"}, PictureError, "not a whole picture"),
-        ({"goals": 7}, PromptError, "not text"),
-        ({"goals": "x" * 32_001}, PromptError, "32,001"),
-        ({"model": "gpt-image-2"}, OptionError, "image_model"),
+        ({"image": None}, InvalidImageError, "no picture to look at"),
+        ({"image": b"garbage"}, InvalidImageError, "not a whole picture"),
+        ({"goals": 7}, InvalidPromptError, "not text"),
+        ({"goals": "x" * 32_001}, InvalidPromptError, "32,001"),
+        ({"model": "gpt-image-2"}, InvalidOptionError, "image_model"),
         ({"image": "01ARZ3NDEKTSV4RRFFQ69G5FAV"}, NotFoundError, "no picture"),
     ],
     ids=range(6),
 )
 def test_a_look_that_cannot_be_is_refused_before(
-    studio: Any, provider: OfflineProvider, wish: dict[str, Any], kind: type[Exception], words: str
+    studio: Any, provider: FakeOpenAI, arguments: dict[str, Any], kind: type[Exception], words: str
 ) -> None:
     """
     A look at nothing, or asked for in a way that makes no sense, is refused; nothing is sent.
     """
     with pytest.raises(kind, match=words):
-        studio.analyze(**{"image": tiny_image(), **wish})
-    assert provider.calls == ()
+        studio.analyze(**{"image": tiny_image(), **arguments})
+    assert provider.requests == ()
 
 
 # --- mending -----------------------------------------------------------------------------------
 
 
-def test_a_flat_photo_gets_contrast(
-    studio: Any, provider: OfflineProvider, flat: Image.Image
-) -> None:
+def test_a_flat_photo_gets_contrast(studio: Any, provider: FakeOpenAI, flat: Image.Image) -> None:
     """
     A flat photo is found flat, and its contrast rises; the result says what was found and holds
     the picture that came of it.
@@ -393,7 +391,7 @@ def test_a_flat_photo_gets_contrast(
     look, edit = asked(provider)
     assert "text" in look
     assert edit["tools"][0]["action"] == "edit"
-    assert [opened(one).tobytes() for one in shown(provider, edit)] == [flat.tobytes()]
+    assert [opened(data).tobytes() for data in shown(provider, edit)] == [flat.tobytes()]
     assert len(uploads(provider)) == 1
     assert (result.image.kind, result.image.path.parent.name) == ("improvement", "edited_images")
 
@@ -406,11 +404,11 @@ def test_a_dark_photo_gets_light(studio: Any, dark: Image.Image) -> None:
     assert brightness(result.image.open()) > 1.5 * brightness(dark)
 
 
-def test_the_edit_is_planned_from_what_was_found(studio: Any, provider: OfflineProvider) -> None:
+def test_the_edit_is_planned_from_what_was_found(studio: Any, provider: FakeOpenAI) -> None:
     """
     Findings, goals and what is to stay all reach the model that edits, and stand in the record.
     """
-    provider.script(saying(json.dumps(FOUND)))
+    provider.enqueue_fault(saying(json.dumps(FOUND)))
     result = studio.improve(
         "fit for a shop window",
         image=tiny_image(),
@@ -427,11 +425,11 @@ def test_the_edit_is_planned_from_what_was_found(studio: Any, provider: OfflineP
     assert "Keep unchanged: the logo." in words
     assert (edit["tools"][0]["size"], edit["tools"][0]["quality"]) == ("1536x1024", "low")
     assert "fit for a shop window" in look["input"][0]["content"][-1]["text"]
-    told = result.image.metadata["parameters"]
-    assert told["improvement_goals"] == "fit for a shop window"
-    assert told["preserve_elements"] == "the logo"
-    assert told["analysis"] == result.analysis.turn.id
-    assert [one["issue"] for one in told["findings"]] == ["Low contrast", "Empty sky"]
+    reported = result.image.metadata["parameters"]
+    assert reported["improvement_goals"] == "fit for a shop window"
+    assert reported["preserve_elements"] == "the logo"
+    assert reported["analysis"] == result.analysis.turn.id
+    assert [item["issue"] for item in reported["findings"]] == ["Low contrast", "Empty sky"]
 
 
 def test_what_is_to_stay_is_not_touched(studio: Any, flat: Image.Image) -> None:
@@ -454,7 +452,7 @@ def test_a_good_picture_is_improved_by_its_goals(studio: Any, photo: Image.Image
 
 
 @pytest.mark.parametrize("conversing", EITHER_WAY)
-def test_improving_in_a_session(studio: Any, provider: OfflineProvider, conversing: object) -> None:
+def test_improving_in_a_session(studio: Any, provider: FakeOpenAI, conversing: object) -> None:
     """
     On a session the last picture is looked at and mended in its conversation; both turns are
     there, and the mended picture is the head that the next one refines.
@@ -476,15 +474,15 @@ def test_improving_in_a_session(studio: Any, provider: OfflineProvider, conversi
 
 
 def test_an_edit_that_fails_keeps_what_was_found(
-    studio: Any, provider: OfflineProvider, flat: Image.Image
+    studio: Any, provider: FakeOpenAI, flat: Image.Image
 ) -> None:
     """
     If the edit is declined, what was found stays in the library, and so does the fact.
     """
     session = studio.session("x")
-    provider.script(saying(json.dumps(FOUND)))
+    provider.enqueue_fault(saying(json.dumps(FOUND)))
     provider.refuse_next("I would rather not.")
-    with pytest.raises(RefusedError):
+    with pytest.raises(RefusalError):
         session.improve("crisp", image=flat)
     look, edit = session.turns()
     assert (look.kind, look.status, edit.kind, edit.status) == (
@@ -497,34 +495,34 @@ def test_an_edit_that_fails_keeps_what_was_found(
 
 
 @pytest.mark.parametrize(
-    "wish,kind,words",
+    "arguments,kind,words",
     [
-        ({"goals": ""}, PromptError, "empty"),
-        ({"goals": 7}, PromptError, "not text"),
-        ({"image": None}, PictureError, "no picture"),
-        ({"image": b"garbage"}, PictureError, "not a whole picture"),
-        ({"preserve_elements": 7}, CallError, "preserve_elements"),
-        ({"preserve_elements": "half a \ud83c"}, CallError, "preserve_elements"),
-        ({"preserve_elements": "x" * 32_001}, CallError, "32,0"),
-        ({"size": "1x1"}, OptionError, "size"),
-        ({"quality": "ultra"}, OptionError, "quality"),
-        ({"format": "gif", "background": "transparent"}, OptionError, "background"),
+        ({"goals": ""}, InvalidPromptError, "empty"),
+        ({"goals": 7}, InvalidPromptError, "not text"),
+        ({"image": None}, InvalidImageError, "no picture"),
+        ({"image": b"garbage"}, InvalidImageError, "not a whole picture"),
+        ({"preserve_elements": 7}, InvalidRequestError, "preserve_elements"),
+        ({"preserve_elements": "half a \ud83c"}, InvalidRequestError, "preserve_elements"),
+        ({"preserve_elements": "x" * 32_001}, InvalidRequestError, "32,0"),
+        ({"size": "1x1"}, InvalidOptionError, "size"),
+        ({"quality": "ultra"}, InvalidOptionError, "quality"),
+        ({"output_format": "gif", "background": "transparent"}, InvalidOptionError, "background"),
     ],
     ids=range(10),
 )
 def test_what_cannot_be_improved_is_refused_before(
-    studio: Any, provider: OfflineProvider, wish: dict[str, Any], kind: type[Exception], words: str
+    studio: Any, provider: FakeOpenAI, arguments: dict[str, Any], kind: type[Exception], words: str
 ) -> None:
     """
     What would make the edit fail is found before the look is paid for; nothing is sent.
     """
-    given = {"goals": "crisp", "image": tiny_image(), **wish}
+    given = {"goals": "crisp", "image": tiny_image(), **arguments}
     with pytest.raises(kind, match=words):
         studio.improve(given.pop("goals"), **given)
-    assert provider.calls == ()
+    assert provider.requests == ()
 
 
-def test_many_findings_are_cut_to_what_can_be_asked(studio: Any, provider: OfflineProvider) -> None:
+def test_many_findings_are_cut_to_what_can_be_asked(studio: Any, provider: FakeOpenAI) -> None:
     """
     However much a model finds, the edit is asked for: the least severe findings give way, never
     the goals or what is to stay.
@@ -534,7 +532,7 @@ def test_many_findings_are_cut_to_what_can_be_asked(studio: Any, provider: Offli
         for n in range(500)
     ]
     bad = {"issue": "the worst", "where": "x", "severity": "high", "remedy": "mend it"}
-    provider.script(saying(json.dumps({"summary": "", "findings": [*many, bad]})))
+    provider.enqueue_fault(saying(json.dumps({"summary": "", "findings": [*many, bad]})))
     result = studio.improve("crisp", image=tiny_image(), preserve_elements="the logo")
     assert len(result.analysis.findings) == 501
     prompt = result.image.prompt
@@ -548,18 +546,18 @@ def test_many_findings_are_cut_to_what_can_be_asked(studio: Any, provider: Offli
 
 
 def test_a_budget_counts_both(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, flat: Image.Image
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, flat: Image.Image
 ) -> None:
     """
     What is left after the look has to be enough for the edit: a budget for a look alone lets it
     through and sends no edit; one for neither sends nothing.
     """
     small = make_studio(tmp_path / "a", provider=provider, budget=Budget(per_call=0.000001))
-    with pytest.raises(BudgetError):
+    with pytest.raises(BudgetExceededError):
         small.improve("crisp", image=flat)
-    assert provider.calls == ()
+    assert provider.requests == ()
     some = make_studio(tmp_path / "b", provider=provider, budget=Budget(per_day=0.02))
-    with pytest.raises(BudgetError) as caught:
+    with pytest.raises(BudgetExceededError) as caught:
         some.improve("crisp", image=flat)
     assert caught.value.spent > 0
     assert len(asked(provider)) == 1
@@ -584,7 +582,7 @@ LOOK = Turn(
     id="t",
     kind="analysis",
     prompt="",
-    options=Options(),
+    options=GenerateOptions(),
     started=dt.datetime(2026, 11, 24, tzinfo=dt.UTC),
 )
 
@@ -596,10 +594,10 @@ def test_whatever_a_model_says_is_read_or_refused(text: str, goals: str, kept: s
     """
     try:
         found = read_analysis(text, LOOK)
-    except ReplyError:
+    except InvalidResponseError:
         return
-    assert all(one.issue or one.remedy for one in found.findings)
-    ranks = [("low", "medium", "high").index(one.severity) for one in found.findings]
+    assert all(finding.issue or finding.remedy for finding in found.findings)
+    ranks = [("low", "medium", "high").index(finding.severity) for finding in found.findings]
     assert ranks == sorted(ranks, reverse=True)
-    assert check_prompt(plan_edit(found, goals, kept))
-    assert mend(Wish(prompt=goals), found, kept).edits
+    assert validate_prompt(build_edit_prompt(found, goals, kept))
+    assert to_edit_request(GenerateRequest(prompt=goals), found, kept).edits

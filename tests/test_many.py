@@ -14,38 +14,38 @@ from typing import Any
 import anyio
 import pytest
 
-from imagesession import AsyncStudio, Job, Studio, presets
-from imagesession._offline.exchange import Answer, Call, Part
+from imagesession import AsyncStudio, ImageRequest, Studio, presets
+from imagesession._fake_openai.http import FakeRequest, FakeResponse, Part
 from imagesession.errors import (
-    CallError,
-    GenerationError,
-    ModerationError,
+    ContentBlockedError,
+    GenerationFailedError,
+    InvalidImageError,
+    InvalidOptionError,
+    InvalidPromptError,
+    InvalidRequestError,
     NotFoundError,
-    OptionError,
-    PictureError,
-    PromptError,
     RateLimitError,
-    RefusedError,
+    RefusalError,
 )
-from imagesession.testing import OfflineProvider, tiny_image, tiny_mask
+from imagesession.testing import FakeOpenAI, tiny_image, tiny_mask
 from tests.conftest import MakeStudio
 
 # The provider does not want to be left alone, so that other requests are not held back.
 AT_ONCE = {"retry-after": "0"}
 
 
-def asked(provider: OfflineProvider) -> list[Any]:
+def asked(provider: FakeOpenAI) -> list[Any]:
     """
     Return the bodies of the requests that draw, which are those that are paid for.
     """
     return [
         call.body
-        for call in provider.calls
+        for call in provider.requests
         if call.method == "POST" and call.path.startswith(("/responses", "/images"))
     ]
 
 
-class Picky(OfflineProvider):
+class Picky(FakeOpenAI):
     """
     Fails calls whose prompt holds certain words, whichever call comes first.
     """
@@ -54,14 +54,14 @@ class Picky(OfflineProvider):
         super().__init__()
         self._one_by_one = threading.Lock()
 
-    def handle(self, call: Call) -> Answer:
+    def handle(self, call: FakeRequest) -> FakeResponse:
         """
         Plan the failure of this call and no other, and answer it.
         """
         plans: dict[bytes, Callable[[], None]] = {
             b"REFUSE": lambda: self.refuse_next("I would rather not."),
-            b"BLOCK": self.block_next,
-            b"BREAK": self.break_next,
+            b"BLOCK": self.moderate_next,
+            b"BREAK": self.fail_generation_next,
             b"LATER": lambda: self.fail_next(status=429, headers=AT_ONCE, path="/responses"),
         }
         with self._one_by_one:
@@ -71,7 +71,7 @@ class Picky(OfflineProvider):
             return super().handle(call)
 
 
-class Gauge(OfflineProvider):
+class Gauge(FakeOpenAI):
     """
     Measures how many pictures are asked for at once; they wait until so many are.
     """
@@ -83,14 +83,14 @@ class Gauge(OfflineProvider):
         self._lock = threading.Lock()
         self._together = threading.Barrier(expected)
 
-    def handle(self, call: Call) -> Answer:
+    def handle(self, call: FakeRequest) -> FakeResponse:
         """
         Answer like any, but take a while.
         """
         answer = super().handle(call)
         if (call.method, call.path) != ("POST", "/responses"):
             return answer
-        return Answer(headers=answer.headers, parts=self._taking_a_while(answer.parts))
+        return FakeResponse(headers=answer.headers, parts=self._taking_a_while(answer.parts))
 
     def _taking_a_while(self, parts: Iterator[Part]) -> Iterator[Part]:
         with self._lock:
@@ -108,14 +108,16 @@ def test_pictures_come_in_the_order_of_the_jobs(make_studio: MakeStudio, tmp_pat
     """
     Whoever is ready first, the results stand in the order of the jobs, and each is kept.
     """
-    studio = make_studio(tmp_path, provider=OfflineProvider(latency=0.05))
+    studio = make_studio(tmp_path, provider=FakeOpenAI(latency=0.05))
     prompts = [f"teapot number {number}" for number in range(6)]
     results = studio.map(prompts, concurrency=6)
-    assert [one.prompt for one in results] == prompts
+    assert [result.prompt for result in results] == prompts
     assert results.ok
     assert results.raise_any() is results
-    assert {one.id for one in studio.images.list(kind="batch")} == {one.id for one in results}
-    assert {one.path.parent.name for one in results} == {"batch_generations"}
+    assert {item.id for item in studio.images.list(kind="batch")} == {
+        result.id for result in results
+    }
+    assert {result.path.parent.name for result in results} == {"batch_generations"}
 
 
 def test_one_failure_does_not_end_the_rest(make_studio: MakeStudio, tmp_path: Path) -> None:
@@ -126,14 +128,14 @@ def test_one_failure_does_not_end_the_rest(make_studio: MakeStudio, tmp_path: Pa
     studio = make_studio(tmp_path, provider=provider)
     prompts = ["one", "REFUSE", "two", "BLOCK", "LATER", "three", "BREAK", "four"]
     results = studio.map(prompts)
-    kinds = [type(one) for one in results if isinstance(one, Exception)]
-    assert kinds == [RefusedError, ModerationError, RateLimitError, GenerationError]
-    assert [one.prompt for one in results.images] == ["one", "two", "three", "four"]
-    assert [prompt for prompt, one in zip(prompts, results, strict=True) if one in results.errors] \
-        == ["REFUSE", "BLOCK", "LATER", "BREAK"]  # fmt: skip
+    kinds = [type(result) for result in results if isinstance(result, Exception)]
+    assert kinds == [RefusalError, ContentBlockedError, RateLimitError, GenerationFailedError]
+    assert [image.prompt for image in results.images] == ["one", "two", "three", "four"]
+    failed = [p for p, item in zip(prompts, results, strict=True) if item in results.errors]
+    assert failed == ["REFUSE", "BLOCK", "LATER", "BREAK"]
     assert len(asked(provider)) == len(prompts)
     assert repr(results) == "<Results: 4 of 8 pictures, 4 failed>"
-    with pytest.raises(RefusedError):
+    with pytest.raises(RefusalError):
         results.raise_any()
 
 
@@ -151,7 +153,7 @@ def test_no_more_are_under_way_than_allowed(
     assert provider.most == concurrency
 
 
-class Timing(OfflineProvider):
+class Timing(FakeOpenAI):
     """
     Remembers when pictures were asked for.
     """
@@ -160,7 +162,7 @@ class Timing(OfflineProvider):
         super().__init__()
         self.times: list[float] = []
 
-    def handle(self, call: Call) -> Answer:
+    def handle(self, call: FakeRequest) -> FakeResponse:
         """
         Answer, and remember when.
         """
@@ -187,7 +189,7 @@ def test_what_is_made_already_does_not_wait(make_studio: MakeStudio, tmp_path: P
     """
     What is given from the library takes no share of the pictures a minute.
     """
-    provider = OfflineProvider()
+    provider = FakeOpenAI()
     studio = make_studio(tmp_path, provider=provider)
     jobs = {f"number {number}": f"teapot number {number}" for number in range(5)}
     made = studio.map(jobs)
@@ -209,7 +211,7 @@ def test_run_again_only_what_is_missing_is_made(make_studio: MakeStudio, tmp_pat
     assert (first.keys, len(first.images), len(asked(provider))) == (("a", "b", "c"), 2, 3)
     assert isinstance(first.get("b"), RateLimitError)
     again = make_studio(tmp_path, provider=provider)
-    second = again.map({"c": "a cup", "b": "a pot", "a": "a teapot", "d": Job("a spoon")})
+    second = again.map({"c": "a cup", "b": "a pot", "a": "a teapot", "d": ImageRequest("a spoon")})
     assert second.ok
     assert (second.get("a"), second.get("c")) == (first.get("a"), first.get("c"))
     assert [body["input"][-1]["content"][-1]["text"] for body in asked(provider)[3:]] in (
@@ -223,28 +225,28 @@ def test_run_again_only_what_is_missing_is_made(make_studio: MakeStudio, tmp_pat
         second.get("e")
 
 
-def test_a_name_stands_for_one_prompt(studio: Any, provider: OfflineProvider) -> None:
+def test_a_name_stands_for_one_prompt(studio: Any, provider: FakeOpenAI) -> None:
     """
     A name that was used for another prompt is refused in its place, and nothing is sent for it.
     """
     studio.map({"a": "a teapot"})
     results = studio.map({"a": "a cup", "b": "a spoon"})
-    assert isinstance(results[0], CallError)
+    assert isinstance(results[0], InvalidRequestError)
     assert "another prompt ('a teapot')" in str(results[0])
     assert results.get("b").prompt == "a spoon"
     assert len(asked(provider)) == 2
 
 
-def test_names_are_apart_from_the_callers_own(studio: Any, provider: OfflineProvider) -> None:
+def test_names_are_apart_from_the_callers_own(studio: Any, provider: FakeOpenAI) -> None:
     """
     A job's name and the intent's name of a single call do not mean each other.
     """
-    studio.generate("a teapot", intent_id="a")
+    studio.generate("a teapot", idempotency_key="a")
     assert studio.map({"a": "a cup"}).ok
     assert len(asked(provider)) == 2
 
 
-def test_jobs_say_what_they_are(studio: Any, provider: OfflineProvider) -> None:
+def test_jobs_say_what_they_are(studio: Any, provider: FakeOpenAI) -> None:
     """
     A job edits, goes by references, uses a preset or asks for options of its own; the call's
     options hold for all that say nothing else.
@@ -253,19 +255,19 @@ def test_jobs_say_what_they_are(studio: Any, provider: OfflineProvider) -> None:
     mask = tiny_mask(kept.size, (0, 0, 512, 512))
     jobs = [
         "plain",
-        Job("bluer", image=kept.id),
-        Job("a red heart", image=kept.path, mask=mask),
-        Job("like this", reference=[tiny_image(), kept.id]),
-        Job("a blue mug", preset="product", params={"angle": "top"}),
-        Job("a cart", preset="ui_asset", options={"format": "webp"}),
-        Job("dear", options={"quality": "high"}),
+        ImageRequest("bluer", image=kept.id),
+        ImageRequest("a red heart", image=kept.path, mask=mask),
+        ImageRequest("like this", references=[tiny_image(), kept.id]),
+        ImageRequest("a blue mug", preset="product", params={"angle": "top"}),
+        ImageRequest("a cart", preset="ui_asset", options={"output_format": "webp"}),
+        ImageRequest("dear", options={"quality": "high"}),
     ]
     results = studio.map(jobs, quality="low")
     assert results.ok
     kinds = ["batch", "edit", "edit", "batch", "product", "ui_asset", "batch"]
-    assert [one.kind for one in results] == kinds
+    assert [result.kind for result in results] == kinds
     qualities = ["low"] * 6 + ["high"]
-    assert [one.turn.options.quality for one in results] == qualities
+    assert [result.turn.options.quality for result in results] == qualities
     plain, edited, masked, referring, mug, cart, _ = results
     assert plain.parents == ()
     assert edited.parents == (kept.id,)
@@ -279,26 +281,26 @@ def test_jobs_say_what_they_are(studio: Any, provider: OfflineProvider) -> None:
 
 
 def test_bad_jobs_are_told_in_their_place(
-    studio: Any, provider: OfflineProvider, tmp_path: Path
+    studio: Any, provider: FakeOpenAI, tmp_path: Path
 ) -> None:
     """
     A job that cannot be asked for is an error in its place; nothing is sent for it, and the
     others are made.
     """
     (tmp_path / "text.png").write_text("no picture")
-    wrong: list[tuple[str | Job, type[Exception]]] = [
-        ("", PromptError),
-        (Job("x", options={"quality": "ultra"}), OptionError),
-        (Job("x", options={"qality": "low"}), OptionError),
-        (Job("x", image=tmp_path / "nothing.png"), PictureError),
-        (Job("x", reference=tmp_path / "text.png"), PictureError),
-        (Job("x", mask=tiny_mask()), PictureError),
-        (Job("x", preset="produkt"), OptionError),
-        (Job("x", preset="product", params={"angle": "below"}), OptionError),
+    wrong: list[tuple[str | ImageRequest, type[Exception]]] = [
+        ("", InvalidPromptError),
+        (ImageRequest("x", options={"quality": "ultra"}), InvalidOptionError),
+        (ImageRequest("x", options={"qality": "low"}), InvalidOptionError),
+        (ImageRequest("x", image=tmp_path / "nothing.png"), InvalidImageError),
+        (ImageRequest("x", references=tmp_path / "text.png"), InvalidImageError),
+        (ImageRequest("x", mask=tiny_mask()), InvalidImageError),
+        (ImageRequest("x", preset="produkt"), InvalidOptionError),
+        (ImageRequest("x", preset="product", params={"angle": "below"}), InvalidOptionError),
     ]
     results = studio.map(["first", *(job for job, _ in wrong), "last"])
-    assert [type(one) for one in results[1:-1]] == [kind for _, kind in wrong]
-    assert [one.prompt for one in results.images] == ["first", "last"]
+    assert [type(result) for result in results[1:-1]] == [kind for _, kind in wrong]
+    assert [image.prompt for image in results.images] == ["first", "last"]
     assert len(asked(provider)) == 2
 
 
@@ -312,10 +314,10 @@ def test_bad_jobs_are_told_in_their_place(
         ({"": "a"}, {}),
         ({7: "a"}, {}),
         ({"half a \ud83c": "a"}, {}),
-        (["a", Job("b", options="high")], {}),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - the point
-        (["a", Job("b", options={7: 8})], {}),  # type: ignore[dict-item] # pyright: ignore[reportArgumentType] - the point
-        (["a", Job("b", params=None)], {}),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - the point
-        (["a", Job("b", preset=["product"])], {}),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - the point
+        (["a", ImageRequest("b", options="high")], {}),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - the point
+        (["a", ImageRequest("b", options={7: 8})], {}),  # type: ignore[dict-item] # pyright: ignore[reportArgumentType] - the point
+        (["a", ImageRequest("b", params=None)], {}),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - the point
+        (["a", ImageRequest("b", preset=["product"])], {}),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - the point
         (["a"], {"concurrency": 0}),
         (["a"], {"concurrency": 65}),
         (["a"], {"concurrency": True}),
@@ -329,24 +331,24 @@ def test_bad_jobs_are_told_in_their_place(
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_sent(
-    studio: Any, provider: OfflineProvider, jobs: Any, options: dict[str, Any]
+    studio: Any, provider: FakeOpenAI, jobs: Any, options: dict[str, Any]
 ) -> None:
     """
     What is wrong with the call itself is an error at once, and no job is begun.
     """
-    with pytest.raises(CallError):
+    with pytest.raises(InvalidRequestError):
         studio.map(jobs, **options)
-    assert provider.calls == ()
+    assert provider.requests == ()
     assert list((studio.library / ".imagesession" / "journal").iterdir()) == []
 
 
-def test_any_many_will_do(studio: Any, provider: OfflineProvider) -> None:
+def test_any_many_will_do(studio: Any, provider: FakeOpenAI) -> None:
     """
     Jobs may come from a generator, and there may be none.
     """
     results = studio.map(f"number {number}" for number in range(3))
-    assert [one.prompt for one in results] == ["number 0", "number 1", "number 2"]
-    assert [one.prompt for one in results[1:]] == ["number 1", "number 2"]
+    assert [result.prompt for result in results] == ["number 0", "number 1", "number 2"]
+    assert [result.prompt for result in results[1:]] == ["number 1", "number 2"]
     nothing: tuple[Any, ...] = ([], {}, iter(()))
     for jobs in nothing:
         none = studio.map(jobs)
@@ -369,7 +371,7 @@ def test_a_bar_is_shown_where_it_is_wanted(studio: Any, capsys: pytest.CaptureFi
     assert "image" in shown.err
 
 
-class Interrupting(OfflineProvider):
+class Interrupting(FakeOpenAI):
     """
     Interrupts the main thread, as Ctrl-C does, when so many requests came.
     """
@@ -378,7 +380,7 @@ class Interrupting(OfflineProvider):
         super().__init__()
         self.after: int | None = after
 
-    def handle(self, call: Call) -> Answer:
+    def handle(self, call: FakeRequest) -> FakeResponse:
         """
         Answer, and interrupt when it is time.
         """
@@ -422,7 +424,7 @@ def test_an_interrupt_does_not_wait_for_the_next_turn(tmp_path: Path) -> None:
         assert len(asked(provider)) == len(studio.images.list()) == 1
 
 
-class Stalling(OfflineProvider):
+class Stalling(FakeOpenAI):
     """
     Takes long from the fourth request on, and tells when it came.
     """
@@ -438,7 +440,7 @@ class Stalling(OfflineProvider):
         """
         self.latency, self._ahead = 0, 3600.0
 
-    def handle(self, call: Call) -> Answer:
+    def handle(self, call: FakeRequest) -> FakeResponse:
         """
         Answer, ever later.
         """
@@ -487,36 +489,36 @@ def _packed_again() -> Iterator[None]:
     presets.reset()
 
 
-def test_variations_are_told_apart(studio: Any, provider: OfflineProvider) -> None:
+def test_variations_are_told_apart(studio: Any, provider: FakeOpenAI) -> None:
     """
     Each take is a picture of its own, asked for in words of its own, and lies among variations.
     """
     results = studio.variations("a teapot", n=3)
     assert (results.ok, len(results)) == (True, 3)
-    assert len({one.sha256 for one in results}) == 3
-    assert {one.kind for one in results} == {"variation"}
-    assert {one.path.parent.name for one in results} == {"variations"}
-    assert [one.turn.parameters["take"] for one in results] == [1, 2, 3]
-    assert [f"take {number} of 3" in one.prompt for number, one in enumerate(results, 1)] == [
+    assert len({result.sha256 for result in results}) == 3
+    assert {result.kind for result in results} == {"variation"}
+    assert {result.path.parent.name for result in results} == {"variations"}
+    assert [result.turn.parameters["take"] for result in results] == [1, 2, 3]
+    assert [f"take {number} of 3" in item.prompt for number, item in enumerate(results, 1)] == [
         True
     ] * 3
     assert len(asked(provider)) == 3
 
 
-def test_variations_of_a_picture_come_from_it(studio: Any, provider: OfflineProvider) -> None:
+def test_variations_of_a_picture_come_from_it(studio: Any, provider: FakeOpenAI) -> None:
     """
     A picture is varied without a word, or as the words say.
     """
     kept = studio.generate("a teapot")
     for words in ("", "in other colours"):
         results = studio.variations(words, image=kept, n=2)
-        assert [one.parents for one in results] == [(kept.id,)] * 2
-        assert all((words or "variation of this picture") in one.prompt for one in results)
+        assert [result.parents for result in results] == [(kept.id,)] * 2
+        assert all((words or "variation of this picture") in result.prompt for result in results)
     assert "input_image" in str(asked(provider)[-1])
 
 
 @pytest.mark.parametrize(
-    "verb,asking",
+    "verb,arguments",
     [
         ("variations", {"prompt": "a teapot", "n": 4}),
         ("product", {"description": "a mug", "n": 4}),
@@ -524,51 +526,51 @@ def test_variations_of_a_picture_come_from_it(studio: Any, provider: OfflineProv
     ],
 )
 def test_takes_are_reported_one_by_one(
-    make_studio: MakeStudio, tmp_path: Path, verb: str, asking: dict[str, Any]
+    make_studio: MakeStudio, tmp_path: Path, verb: str, arguments: dict[str, Any]
 ) -> None:
     """
     Where takes fail, the others are there, and all failing is not called a success.
     """
-    provider = OfflineProvider()
+    provider = FakeOpenAI()
     studio = make_studio(tmp_path, provider=provider)
     provider.fail_next(status=429, headers=AT_ONCE, method="POST", path="/responses")
     provider.refuse_next("I would rather not.")
-    results = getattr(studio, verb)(**asking)
+    results = getattr(studio, verb)(**arguments)
     assert (len(results), len(results.images)) == (4, 2)
-    assert {type(error) for error in results.errors} == {RateLimitError, RefusedError}
+    assert {type(error) for error in results.errors} == {RateLimitError, RefusalError}
     provider.fail_next(status=429, headers=AT_ONCE, method="POST", path="/responses", times=4)
-    results = getattr(studio, verb)(**asking)
+    results = getattr(studio, verb)(**arguments)
     assert (results.ok, results.images, len(results.errors)) == (False, (), 4)
 
 
 @pytest.mark.parametrize(
-    "verb,asking",
+    "verb,arguments",
     [
         ("variations", {"prompt": "a teapot", "n": 4}),
         ("product", {"description": "a mug", "n": 4}),
     ],
 )
 def test_takes_are_made_side_by_side(
-    make_studio: MakeStudio, tmp_path: Path, verb: str, asking: dict[str, Any]
+    make_studio: MakeStudio, tmp_path: Path, verb: str, arguments: dict[str, Any]
 ) -> None:
     """
     Four takes are under way at once.
     """
     provider = Gauge(expected=4)
-    assert getattr(make_studio(tmp_path, provider=provider), verb)(**asking).ok
+    assert getattr(make_studio(tmp_path, provider=provider), verb)(**arguments).ok
     assert provider.most == 4
 
 
-@pytest.mark.parametrize("verb,asking", [("variations", {"n": 3}), ("product", {"n": 3})])
-def test_takes_in_a_session_are_siblings(studio: Any, verb: str, asking: dict[str, int]) -> None:
+@pytest.mark.parametrize("verb,arguments", [("variations", {"n": 3}), ("product", {"n": 3})])
+def test_takes_in_a_session_are_siblings(studio: Any, verb: str, arguments: dict[str, int]) -> None:
     """
     In a session all takes grow on the same picture, and any of them can be gone on with.
     """
     session = studio.session("Mugs")
     first = session.generate("a mug")
-    results = getattr(session, verb)("a blue mug", **asking)
-    assert [one.parent for one in results] == [first.turn.id] * 3
-    assert {one.session_id for one in results} == {session.id}
+    results = getattr(session, verb)("a blue mug", **arguments)
+    assert [result.parent for result in results] == [first.turn.id] * 3
+    assert {result.session_id for result in results} == {session.id}
     assert session.checkout(results[0]).id == results[0].id
     assert session.generate("warmer").parent == results[0].turn.id
     other = session.branch("other", at=results[1])
@@ -576,16 +578,16 @@ def test_takes_in_a_session_are_siblings(studio: Any, verb: str, asking: dict[st
 
 
 @pytest.mark.parametrize("count", [0, 11, -1, 2.0, True, "3"])
-def test_takes_are_from_one_to_ten(studio: Any, provider: OfflineProvider, count: object) -> None:
+def test_takes_are_from_one_to_ten(studio: Any, provider: FakeOpenAI, count: object) -> None:
     """
     A number of takes that makes no sense is refused before anything is sent.
     """
     for where in (studio, studio.session("x")):
         for verb, name in (("variations", "n"), ("product", "n")):
-            with pytest.raises(OptionError, match="from 1 to 10") as caught:
+            with pytest.raises(InvalidOptionError, match="from 1 to 10") as caught:
                 getattr(where, verb)("a mug", **{name: count})
             assert caught.value.option == name
-    assert provider.calls == ()
+    assert provider.requests == ()
 
 
 @pytest.mark.parametrize(
@@ -594,7 +596,7 @@ def test_takes_are_from_one_to_ten(studio: Any, provider: OfflineProvider, count
         ("variations", ("",), {"n": 2}),
         ("variations", ("a teapot",), {"n": 2, "quality": "ultra"}),
         ("variations", ("a teapot",), {"n": 2, "image": b"no picture"}),
-        ("variations", ("a teapot",), {"n": 2, "reference": "/nowhere.png"}),
+        ("variations", ("a teapot",), {"n": 2, "references": "/nowhere.png"}),
         ("product", ("a mug",), {"n": 2, "angle": "below"}),
         ("product", ("a mug",), {"n": 2, "size": "1x1"}),
         ("preset", ("produkt", "a mug"), {"n": 2}),
@@ -602,15 +604,15 @@ def test_takes_are_from_one_to_ten(studio: Any, provider: OfflineProvider, count
     ],
 )
 def test_a_wrong_call_for_takes_is_one_error(
-    studio: Any, provider: OfflineProvider, verb: str, args: Any, options: dict[str, Any]
+    studio: Any, provider: FakeOpenAI, verb: str, args: Any, options: dict[str, Any]
 ) -> None:
     """
     What is wrong with every take is raised once, before anything is sent.
     """
     for where in (studio, studio.session("x")):
-        with pytest.raises(CallError):
+        with pytest.raises(InvalidRequestError):
             getattr(where, verb)(*args, **options)
-    assert provider.calls == ()
+    assert provider.requests == ()
     assert studio.images.list() == ()
 
 
@@ -620,11 +622,11 @@ def test_one_take_is_the_plain_prompt(studio: Any) -> None:
     """
     assert studio.variations("a teapot", n=1)[0].prompt == "a teapot"
     assert len(studio.product("a mug", n=1)) == 1
-    assert studio.product("a mug").prompt == presets.product.prompt_for("a mug")
+    assert studio.product("a mug").prompt == presets.product.render_prompt("a mug")
 
 
 @pytest.mark.usefixtures("_packed_again")
-def test_a_registered_preset_draws(studio: Any, provider: OfflineProvider) -> None:
+def test_a_registered_preset_draws(studio: Any, provider: FakeOpenAI) -> None:
     """
     A preset of one's own is used by its name, by single calls, takes and jobs alike; what a call
     asks for wins over what the preset does.
@@ -633,11 +635,11 @@ def test_a_registered_preset_draws(studio: Any, provider: OfflineProvider) -> No
         name="portrait",
         template="Portrait of {description}. {mood}",
         fields={
-            "mood": presets.Field(
+            "mood": presets.PresetParam(
                 default="calm",
                 choices={
-                    "calm": presets.Choice(words="Calm.", options={"quality": "low"}),
-                    "proud": presets.Choice(words="Proud."),
+                    "calm": presets.ParamValue(prompt_text="Calm.", options={"quality": "low"}),
+                    "proud": presets.ParamValue(prompt_text="Proud."),
                 },
             )
         },
@@ -648,10 +650,10 @@ def test_a_registered_preset_draws(studio: Any, provider: OfflineProvider) -> No
     assert studio.preset("portrait", "a keeper", quality="high").turn.options.quality == "high"
     proud = {"mood": "proud"}
     takes = studio.preset("portrait", "a keeper", params=proud, n=2)
-    assert all(one.prompt.startswith("Portrait of a keeper. Proud.") for one in takes)
-    (job,) = studio.map([Job("a keeper", preset="portrait", params=proud)])
+    assert all(take.prompt.startswith("Portrait of a keeper. Proud.") for take in takes)
+    (job,) = studio.map([ImageRequest("a keeper", preset="portrait", params=proud)])
     assert job.prompt == "Portrait of a keeper. Proud."
     assert job.turn.parameters["preset"] == "portrait"
-    with pytest.raises(OptionError, match="mood"):
+    with pytest.raises(InvalidOptionError, match="mood"):
         studio.preset("portrait", "a keeper", params={"mood": "angry"})
     assert len(asked(provider)) == 5

@@ -23,15 +23,15 @@ import pytest
 
 from imagesession import Budget, Studio
 from imagesession.errors import (
-    BudgetError,
-    CallError,
-    ModerationError,
+    BudgetExceededError,
+    ContentBlockedError,
+    InvalidOptionError,
+    InvalidRequestError,
     NotFoundError,
-    OptionError,
     OutcomeUnknownError,
     RateLimitError,
 )
-from imagesession.testing import Answer, Fault, OfflineProvider, Reset, serve, tiny_image
+from imagesession.testing import ConnectionReset, FakeOpenAI, FakeResponse, Fault, serve, tiny_image
 from tests.clock import ago
 from tests.conftest import MakeStudio
 from tests.unsettled import unsettled
@@ -41,26 +41,26 @@ PLAIN: dict[str, Any] = {"size": "1024x1024", "quality": "low"}
 DAY = dt.timedelta(days=1)
 
 
-def asked(provider: OfflineProvider) -> list[Any]:
+def asked(provider: FakeOpenAI) -> list[Any]:
     """
     Return the bodies of the requests that draw, which are those that are paid for.
     """
     return [
         call.body
-        for call in provider.calls
+        for call in provider.requests
         if call.method == "POST" and call.path.startswith(("/responses", "/images"))
     ]
 
 
-def nothing_was_sent(provider: OfflineProvider) -> bool:
+def nothing_was_sent(provider: FakeOpenAI) -> bool:
     """
     Tell whether the provider was asked for nothing; a conversation, which is free and says
     nothing of what will be asked in it, may have been begun.
     """
-    for call in provider.calls:
+    for call in provider.requests:
         assert (call.method, call.path) == ("POST", "/conversations")
         assert call.body.keys() == {"metadata"}
-    return len(provider.calls) <= 1
+    return len(provider.requests) <= 1
 
 
 @pytest.fixture
@@ -88,35 +88,35 @@ def most(tmp_path: Path) -> float:
         {"size": "832x832"},
         {"image_model": "gpt-image-2", "size": "1024x1024", "quality": "high"},
         {"model": "gpt-6-sol"},
-        {"format": "webp", "compression": 50},
-        {"format": "gif", "frames": 4},
-        {"format": "svg"},
-        {"reference": tiny_image()},
-        {"reference": [tiny_image()] * 3, "quality": "low"},
+        {"output_format": "webp", "output_compression": 50},
+        {"output_format": "gif", "frames": 4},
+        {"output_format": "svg"},
+        {"references": tiny_image()},
+        {"references": [tiny_image()] * 3, "quality": "low"},
     ],
     ids=str,
 )
 def test_an_estimate_holds_what_it_costs(
-    studio: Any, provider: OfflineProvider, options: dict[str, Any]
+    studio: Any, provider: FakeOpenAI, options: dict[str, Any]
 ) -> None:
     """
     What is told before holds what is billed after; telling it asks nobody.
     """
-    told = studio.estimate("a teapot", **options)
-    assert provider.calls == ()
+    reported = studio.estimate("a teapot", **options)
+    assert provider.requests == ()
     cost = studio.generate("a teapot", **options).cost
-    assert told.low <= cost.total <= told.high
-    assert studio.estimate("a teapot", n=3, **options).high == pytest.approx(3 * told.high)
+    assert reported.low <= cost.total <= reported.high
+    assert studio.estimate("a teapot", n=3, **options).high == pytest.approx(3 * reported.high)
 
 
 def test_an_estimate_without_a_bound_says_why(studio: Any) -> None:
     """
     Where a model's price is not known there is no most, and the grounds say of which model.
     """
-    told = studio.estimate("a teapot", image_model="my-own-model")
-    assert told.high is None
-    assert any("my-own-model" in ground for ground in told.grounds)
-    assert "or more" in str(told)
+    reported = studio.estimate("a teapot", image_model="my-own-model")
+    assert reported.high is None
+    assert any("my-own-model" in ground for ground in reported.assumptions)
+    assert "or more" in str(reported)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_an_estimate_of_nonsense_is_refused(studio: Any, wrong: dict[str, Any]) 
     """
     What could not be asked for has no price.
     """
-    with pytest.raises(CallError):
+    with pytest.raises(InvalidRequestError):
         studio.estimate("a teapot", **wrong)
 
 
@@ -159,7 +159,7 @@ def test_spending_is_grouped(studio: Any) -> None:
     studio.product("a mug", model="gpt-6-sol")
     studio.map(["one", "two"])
     groups = {by: studio.costs(group_by=by).groups for by in ("session", "kind", "model", "day")}
-    counts = {by: {name: one.images for name, one in groups[by].items()} for by in groups}
+    counts = {by: {name: item.images for name, item in groups[by].items()} for by in groups}
     today = dt.datetime.now(dt.UTC).date().isoformat()
     assert counts["session"] == {session.id: 2, "": 3}
     assert counts["kind"] == {"general": 2, "product": 1, "batch": 2}
@@ -196,11 +196,11 @@ def test_spending_of_days(studio: Any) -> None:
     assert [line.split()[0] for line in printed[:4]] == [*days, "total"]
     assert "offline" in printed[-1]
     assert studio.stats().spent_today < studio.stats().spent
-    with pytest.raises(OptionError, match="by="):
+    with pytest.raises(InvalidOptionError, match="by="):
         studio.costs(group_by="week")
 
 
-def without_usage(answer: Answer) -> Answer:
+def without_usage(answer: FakeResponse) -> FakeResponse:
     """
     Bend an answer so that it does not say what was used.
     """
@@ -216,11 +216,11 @@ def _silent(part: Any) -> Any:
     return head + b"data: " + json.dumps(event).encode() + b"\n\n"
 
 
-def reset(*_: object) -> Answer:
+def reset(*_: object) -> FakeResponse:
     """
     Break the connection before the first byte of an answer.
     """
-    return Answer(headers={}, parts=iter((Reset(),)))
+    return FakeResponse(headers={}, parts=iter((ConnectionReset(),)))
 
 
 def silent_on_usage() -> Fault:
@@ -230,13 +230,13 @@ def silent_on_usage() -> Fault:
     return Fault(method="POST", path="/responses", bend=without_usage)
 
 
-def test_what_is_not_known_is_said(studio: Any, provider: OfflineProvider) -> None:
+def test_what_is_not_known_is_said(studio: Any, provider: FakeOpenAI) -> None:
     """
     Where the provider does not say what was used, the cost is not called nothing: it is unknown,
     with the reason, in the picture, the session and the spending.
     """
     session = studio.session("Teapots")
-    provider.script(silent_on_usage())
+    provider.enqueue_fault(silent_on_usage())
     image = session.generate("a teapot", **PLAIN)
     assert image.cost.total is None
     assert image.cost.unknown
@@ -253,7 +253,7 @@ def test_what_is_not_known_is_said(studio: Any, provider: OfflineProvider) -> No
 
 @pytest.mark.parametrize("limit", ["per_call", "per_session", "per_day"])
 def test_what_could_exceed_a_budget_is_not_sent(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, most: float, limit: str
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, most: float, limit: str
 ) -> None:
     """
     The request is refused before it is sent, the error says by how much, and nothing is left of
@@ -262,7 +262,7 @@ def test_what_could_exceed_a_budget_is_not_sent(
     allowed = most * 1.01  # a session tells the model its description too
     studio = make_studio(tmp_path, provider=provider, budget=Budget(**{limit: allowed}))
     session = studio.session("x")
-    with pytest.raises(BudgetError, match=limit) as caught:
+    with pytest.raises(BudgetExceededError, match=limit) as caught:
         session.generate("a teapot", size="1024x1024", quality="high")
     error = caught.value
     assert (error.limit, error.allowed, error.spent) == (limit, allowed, 0.0)
@@ -283,7 +283,7 @@ def test_what_was_told_before_is_enough(
 
 
 def test_a_session_and_a_day_are_used_up(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, most: float
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, most: float
 ) -> None:
     """
     What was spent counts, in this studio and the next; another session and another day have room.
@@ -293,12 +293,12 @@ def test_a_session_and_a_day_are_used_up(
     session = studio.session("x")
     cost = session.generate("a teapot", **PLAIN).cost.total
     again = make_studio(tmp_path, provider=provider, budget=Budget(**limits))
-    with pytest.raises(BudgetError) as caught:
+    with pytest.raises(BudgetExceededError) as caught:
         again.open(session.id).generate("bluer", **PLAIN)
     assert caught.value.limit == "per_session"
     assert caught.value.spent == pytest.approx(cost)
     second = again.session("y").generate("a teapot", **PLAIN).cost.total
-    with pytest.raises(BudgetError) as caught:
+    with pytest.raises(BudgetExceededError) as caught:
         again.generate("a teapot", **PLAIN)
     assert caught.value.limit == "per_day"
     assert caught.value.spent == pytest.approx(cost + second)
@@ -309,13 +309,13 @@ def test_a_session_and_a_day_are_used_up(
 
 
 def test_prices_without_a_bound_are_not_let_through(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     What a call could cost must be known to be held within a budget.
     """
     studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=1000.0))
-    with pytest.raises(BudgetError, match="no upper bound") as caught:
+    with pytest.raises(BudgetExceededError, match="no upper bound") as caught:
         studio.generate("a teapot", image_model="my-own-model")
     assert caught.value.needed == math.inf
     assert nothing_was_sent(provider)
@@ -323,7 +323,7 @@ def test_prices_without_a_bound_are_not_let_through(
 
 @pytest.mark.parametrize("verb", ["edit", "product", "stream", "improve", "analyze"])
 def test_every_verb_is_held_to_the_budget(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, verb: str
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, verb: str
 ) -> None:
     """
     No way of asking leads past the budget.
@@ -331,7 +331,7 @@ def test_every_verb_is_held_to_the_budget(
     studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=0.000001))
     photo = {} if verb in {"product", "stream"} else {"image": tiny_image()}
     words = () if verb == "analyze" else ("more contrast",)
-    with pytest.raises(BudgetError):
+    with pytest.raises(BudgetExceededError):
         list(getattr(studio, verb)(*words, **photo))
     assert asked(provider) == []
 
@@ -344,24 +344,24 @@ def test_many_are_held_to_the_budget_one_by_one(
     Of many that are under way at once, as many are made as the budget holds; the others are
     errors in their places.
     """
-    provider = OfflineProvider(latency=0.4)
+    provider = FakeOpenAI(latency=0.4)
     studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=most * 3.5), **PLAIN)
     results = studio.map(["a teapot"] * 8, concurrency=8)
     assert (len(results.images), len(results.errors)) == (3, 5)
-    assert all(isinstance(error, BudgetError) for error in results.errors)
+    assert all(isinstance(error, BudgetExceededError) for error in results.errors)
     assert len(asked(provider)) == 3
 
 
 def test_what_was_not_billed_is_given_back(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, most: float
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, most: float
 ) -> None:
     """
     What was set aside for a request that was turned away or blocked is there for the next.
     """
     studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=most), **PLAIN)
     provider.fail_next(status=429, headers={"retry-after": "0"}, method="POST", path="/responses")
-    provider.block_next()
-    for error in (RateLimitError, ModerationError):
+    provider.moderate_next()
+    for error in (RateLimitError, ContentBlockedError):
         with pytest.raises(error):
             studio.generate("a teapot")
     assert studio.generate("a teapot").bytes
@@ -369,7 +369,7 @@ def test_what_was_not_billed_is_given_back(
 
 
 def test_what_may_have_been_billed_stays_set_aside(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, most: float
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, most: float
 ) -> None:
     """
     While nobody knows whether a request was carried out, its reservation counts; and so it does
@@ -377,18 +377,18 @@ def test_what_may_have_been_billed_stays_set_aside(
     """
     budget = Budget(per_day=most * 1.5)
     studio = make_studio(tmp_path, provider=provider, budget=budget, **PLAIN)
-    provider.script(Fault(method="POST", path="/responses", instead=reset))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=reset))
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
-    for one in (studio, make_studio(tmp_path, provider=provider, budget=budget, **PLAIN)):
-        with pytest.raises(BudgetError) as caught:
-            one.generate("a teapot")
+    for item in (studio, make_studio(tmp_path, provider=provider, budget=budget, **PLAIN)):
+        with pytest.raises(BudgetExceededError) as caught:
+            item.generate("a teapot")
         assert caught.value.spent == pytest.approx(most)
     assert len(asked(provider)) == 1
 
 
 def test_what_was_found_counts_with_the_most(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, most: float
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, most: float
 ) -> None:
     """
     A picture whose answer was lost, and which was found in its conversation, comes without its
@@ -398,17 +398,17 @@ def test_what_was_found_counts_with_the_most(
     studio = make_studio(
         tmp_path, provider=provider, provider_state="conversation", budget=budget, **PLAIN
     )
-    provider.script(Fault(method="POST", path="/responses", bend=reset))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=reset))
     assert studio.generate("a teapot").cost.total is None
-    for one in (studio, make_studio(tmp_path, provider=provider, budget=budget, **PLAIN)):
-        with pytest.raises(BudgetError) as caught:
-            one.generate("a teapot")
+    for item in (studio, make_studio(tmp_path, provider=provider, budget=budget, **PLAIN)):
+        with pytest.raises(BudgetExceededError) as caught:
+            item.generate("a teapot")
         assert caught.value.spent == pytest.approx(most)
     assert len(asked(provider)) == 1
 
 
 def test_what_a_budget_leaves(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, most: float
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, most: float
 ) -> None:
     """
     Costs say what the budget leaves today, and in a session that is named: what was spent and what
@@ -418,7 +418,7 @@ def test_what_a_budget_leaves(
     per_call = make_studio(tmp_path, provider=provider, budget=Budget(per_call=1.0), **PLAIN)
     assert per_call.costs().remaining is None
     budget = Budget(per_session=most * 3, per_day=most * 5)
-    studio = make_studio(tmp_path, provider=provider, patience=0, budget=budget, **PLAIN)
+    studio = make_studio(tmp_path, provider=provider, retry_timeout=0, budget=budget, **PLAIN)
     assert studio.costs().remaining == pytest.approx(most * 5)
     session = studio.session("Teapots")
     assert studio.costs(session=session).remaining == pytest.approx(most * 3)
@@ -426,7 +426,7 @@ def test_what_a_budget_leaves(
     assert studio.costs().remaining == pytest.approx(most * 5 - spent)
     assert studio.costs(session=session.id).remaining == pytest.approx(most * 3 - spent)
     assert studio.costs(until="2000-01-01").remaining == pytest.approx(most * 5 - spent)
-    provider.script(Fault(method="POST", path="/responses", instead=reset))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=reset))
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
     assert studio.costs().remaining == pytest.approx(most * 4 - spent)
@@ -447,15 +447,15 @@ def test_costs_of_an_unknown_session_are_an_error(studio: Any) -> None:
 
 
 def test_an_unknown_price_stays_set_aside(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, most: float
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, most: float
 ) -> None:
     """
     A picture whose price nobody knows counts with the most that it could have cost.
     """
     studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=most * 1.9), **PLAIN)
-    provider.script(silent_on_usage())
+    provider.enqueue_fault(silent_on_usage())
     assert studio.generate("a teapot").cost.total is None
-    with pytest.raises(BudgetError) as caught:
+    with pytest.raises(BudgetExceededError) as caught:
         studio.generate("a cup")
     assert caught.value.spent == pytest.approx(most)
     assert len(asked(provider)) == 1
@@ -463,10 +463,10 @@ def test_an_unknown_price_stays_set_aside(
 
 # --- held by all processes -----------------------------------------------------------------------
 
-ASKING = """
+REQUESTER = """
 import sys
 from imagesession import Budget, Studio
-from imagesession.errors import BudgetError
+from imagesession.errors import BudgetExceededError
 library, url, limit = sys.argv[1], sys.argv[2], float(sys.argv[3])
 studio = Studio(library, api_key="x", base_url=url, budget=Budget(per_day=limit),
                 size="1024x1024", quality="low")
@@ -475,7 +475,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 try:
     studio.generate("a teapot")
-except BudgetError:
+except BudgetExceededError:
     print("refused", flush=True)
 else:
     print("made", flush=True)
@@ -483,11 +483,13 @@ else:
 
 
 @contextlib.contextmanager
-def asking(count: int, *arguments: object) -> Generator[list[subprocess.Popen[str]], None, None]:
+def requesters(
+    count: int, *arguments: object
+) -> Generator[list[subprocess.Popen[str]], None, None]:
     """
     Start processes that are ready to ask for a picture each.
     """
-    command = [sys.executable, "-c", ASKING, *map(str, arguments)]
+    command = [sys.executable, "-c", REQUESTER, *map(str, arguments)]
     with contextlib.ExitStack() as stack:
         running = [
             stack.enter_context(
@@ -523,12 +525,12 @@ def test_processes_that_race_stay_within_the_budget(tmp_path: Path, most: float)
     Of six programs that ask at the same moment on one library, exactly as many are let through as
     the budget holds.
     """
-    provider = OfflineProvider(latency=1.5)
-    with serve(provider) as served, asking(
+    provider = FakeOpenAI(latency=1.5)
+    with serve(provider) as served, requesters(
         6, tmp_path / "library", served.base_url, most * 3.5
     ) as running:  # fmt: skip
-        told = sorted(answers(running))
-    assert told == ["made"] * 3 + ["refused"] * 3
+        reported = sorted(answers(running))
+    assert reported == ["made"] * 3 + ["refused"] * 3
     assert len(asked(provider)) == 3
     with Studio.offline(tmp_path / "library") as studio:
         assert studio.costs().total.images == 3
@@ -550,10 +552,10 @@ def test_a_killed_process_keeps_what_it_set_aside(tmp_path: Path, most: float) -
     its request; then what that cost counts.
     """
     ahead = 0.0
-    provider = OfflineProvider(latency=60, clock=lambda: time.time() + ahead)
+    provider = FakeOpenAI(latency=60, clock=lambda: time.time() + ahead)
     library, limit = tmp_path / "library", most * 1.8
     with serve(provider) as served:
-        with asking(1, library, served.base_url, limit) as (process,):
+        with requesters(1, library, served.base_url, limit) as (process,):
             assert process.stdin is not None
             process.stdin.write("go\n")
             process.stdin.flush()
@@ -564,7 +566,7 @@ def test_a_killed_process_keeps_what_it_set_aside(tmp_path: Path, most: float) -
             process.wait()
         budget = Budget(per_day=limit)
         with Studio(library, api_key="x", base_url=served.base_url, budget=budget) as studio:
-            with pytest.raises(BudgetError) as caught:
+            with pytest.raises(BudgetExceededError) as caught:
                 studio.generate("a cup", **PLAIN)
             assert caught.value.spent == pytest.approx(most)
             assert len(asked(provider)) == 1

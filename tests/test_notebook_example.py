@@ -22,7 +22,7 @@ def kinds(notebook: Any) -> list[list[tuple[str, ...]]]:
     Return what the outputs of each cell are.
     """
     return [
-        [(one.output_type, *sorted(one.get("data", {}))) for one in cell.get("outputs", [])]
+        [(item.output_type, *sorted(item.get("data", {}))) for item in cell.get("outputs", [])]
         for cell in notebook.cells
     ]
 
@@ -45,7 +45,7 @@ def test_it_runs_and_shows_what_is_stored(ran: tuple[Watched, Path]) -> None:
     assert kinds(client.nb) == kinds(stored)
     counts = [cell.execution_count for cell in stored.cells if cell.cell_type == "code"]
     assert counts == list(range(1, len(counts) + 1))
-    shown = {kind for cell in kinds(stored) for one in cell for kind in one}
+    shown = {kind for cell in kinds(stored) for item in cell for kind in item}
     assert {"text/html", "display_data", "execute_result"} <= shown
     assert shown & {"image/png", "image/jpeg"}
 

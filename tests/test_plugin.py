@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from imagesession import AsyncStudio, Studio
-from imagesession.errors import UnavailableError
-from imagesession.testing import OfflineProvider
+from imagesession.errors import ProviderUnavailableError
+from imagesession.testing import FakeOpenAI
 
 pytest_plugins = ["pytester"]
 
@@ -24,27 +24,27 @@ import openai
 import pytest
 
 from imagesession import AsyncStudio, Studio
-from imagesession.errors import ModerationError, RateLimitError
-from imagesession.testing import ImagesServer, OfflineProvider, tiny_image
+from imagesession.errors import ContentBlockedError, RateLimitError
+from imagesession.testing import ImagesServer, FakeOpenAI, tiny_image
 
 
-def test_a_studio(offline_studio: Studio, offline_provider: OfflineProvider, tmp_path):
+def test_a_studio(offline_studio: Studio, offline_provider: FakeOpenAI, tmp_path):
     assert offline_studio.images.list() == ()
     assert offline_studio.library.is_relative_to(tmp_path)
-    offline_provider.reply_next(image=tiny_image(), text="Here it is.")
+    offline_provider.respond_next(image=tiny_image(), text="Here it is.")
     image = offline_studio.generate("a red teapot", quality="high")
     assert (image.bytes, image.turn.text) == (tiny_image(), "Here it is.")
-    offline_provider.assert_drawn(1, prompt="teapot", quality="high")
+    offline_provider.assert_generated(1, prompt="teapot", quality="high")
 
 
-def test_another_one_is_empty(offline_studio: Studio, offline_provider: OfflineProvider):
+def test_another_one_is_empty(offline_studio: Studio, offline_provider: FakeOpenAI):
     assert offline_studio.images.list() == ()
-    assert offline_provider.calls == ()
+    assert offline_provider.requests == ()
 
 
-def test_a_fault(offline_studio: Studio, offline_provider: OfflineProvider):
-    offline_provider.block_next()
-    with pytest.raises(ModerationError):
+def test_a_fault(offline_studio: Studio, offline_provider: FakeOpenAI):
+    offline_provider.moderate_next()
+    with pytest.raises(ContentBlockedError):
         offline_studio.generate("a teapot")
 
 
@@ -52,7 +52,7 @@ def test_a_fault(offline_studio: Studio, offline_provider: OfflineProvider):
 async def test_an_async_studio(async_offline_studio: AsyncStudio, offline_provider):
     image = await async_offline_studio.generate("a teapot")
     assert image.bytes
-    offline_provider.assert_drawn(1)
+    offline_provider.assert_generated(1)
 
 
 @pytest.fixture
@@ -60,18 +60,18 @@ def anyio_backend():
     return "asyncio"
 
 
-def test_a_server(openai_images_server: ImagesServer, offline_provider: OfflineProvider):
-    openai_images_server.provider.reply_next(image=tiny_image())
+def test_a_server(openai_images_server: ImagesServer, offline_provider: FakeOpenAI):
+    openai_images_server.provider.respond_next(image=tiny_image())
     with openai.OpenAI() as client:
         made = client.images.generate(model="gpt-image-2", prompt="a teapot")
     assert made.data[0].b64_json
-    offline_provider.assert_drawn(1, prompt="a teapot")
+    offline_provider.assert_generated(1, prompt="a teapot")
 
 
 def test_a_program(openai_images_server: ImagesServer):
     script = "import openai; openai.OpenAI().images.generate(model='gpt-image-2', prompt='a cup')"
     subprocess.run([sys.executable, "-c", script], check=True)
-    openai_images_server.provider.assert_drawn(prompt="a cup")
+    openai_images_server.provider.assert_generated(prompt="a cup")
 
 
 def test_the_environment_is_as_before(monkeypatch):
@@ -84,7 +84,7 @@ import sys
 
 def test_nothing_is_loaded(pytestconfig):
     assert pytestconfig.pluginmanager.has_plugin("imagesession")
-    heavy = {"PIL", "openai", "httpx2", "imagesession._offline", "imagesession._api"}
+    heavy = {"PIL", "openai", "httpx2", "imagesession._fake_openai", "imagesession._api"}
     assert not heavy & set(sys.modules)
 """
 
@@ -127,7 +127,7 @@ def test_the_fixtures_do_as_they_say(pytester: pytest.Pytester) -> None:
 
 
 def test_a_provider_that_stays_out_of_order_holds_nobody_up(
-    offline_studio: Studio, offline_provider: OfflineProvider
+    offline_studio: Studio, offline_provider: FakeOpenAI
 ) -> None:
     """
     A test of a failure that stays is done after a moment; one that passes is survived, as usual.
@@ -136,21 +136,21 @@ def test_a_provider_that_stays_out_of_order_holds_nobody_up(
     assert offline_studio.generate("a fox").path.is_file()
     offline_provider.fail_next(status=503, path="/responses", times=1000)
     start = time.monotonic()
-    with pytest.raises(UnavailableError):
+    with pytest.raises(ProviderUnavailableError):
         offline_studio.generate("a fox")
     assert time.monotonic() - start < 5
 
 
 @pytest.mark.anyio
 async def test_the_async_studio_here(
-    async_offline_studio: AsyncStudio, offline_provider: OfflineProvider
+    async_offline_studio: AsyncStudio, offline_provider: FakeOpenAI
 ) -> None:
     """
     Our own tests have the fixtures too.
     """
     await async_offline_studio.session("A tea shop")
     assert len(await async_offline_studio.sessions.list()) == 1
-    offline_provider.assert_drawn(0)
+    offline_provider.assert_generated(0)
 
 
 def test_others_do_not_pay_for_it(pytester: pytest.Pytester) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from imagesession import presets
-from imagesession._offline.sketch.prompt import parse_prompts
-from imagesession.errors import CallError, OptionError
+from imagesession._fake_openai.sketch.prompt import parse_prompts
+from imagesession.errors import InvalidOptionError, InvalidRequestError
 
 MINE = presets.Preset(name="mine", template="Mine: {description}.")
 
@@ -56,7 +56,9 @@ def test_an_unknown_preset_is_refused() -> None:
     """
     A preset that is not there is refused with the nearest one and the list.
     """
-    with pytest.raises(OptionError, match=r"Did you mean 'product'.*product, ui_asset") as caught:
+    with pytest.raises(
+        InvalidOptionError, match=r"Did you mean 'product'.*product, ui_asset"
+    ) as caught:
         presets.get("produkt")
     assert (caught.value.option, caught.value.nearest) == ("preset", ("product",))
     with pytest.raises(AttributeError, match="no attribute 'produkt'"):
@@ -68,7 +70,7 @@ def test_only_presets_are_registered() -> None:
     What is no preset is refused at once, not when it is used.
     """
     wrong: Any = {"name": "mine"}
-    with pytest.raises(CallError, match="takes a Preset"):
+    with pytest.raises(InvalidRequestError, match="takes a Preset"):
         presets.register(wrong)
 
 
@@ -85,7 +87,7 @@ def test_registering_at_once_loses_none(
             presets.register(preset)
 
     in_threads([partial(register_all, many[start::8]) for start in range(8)])
-    assert set(presets.names()) == {"product", "ui_asset", *(one.name for one in many)}
+    assert set(presets.names()) == {"product", "ui_asset", *(item.name for item in many)}
 
 
 def test_what_the_module_shows_runs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,7 +111,7 @@ def test_presets_are_light() -> None:
     script = (
         "import sys\n"
         "from imagesession import presets\n"
-        "presets.product.prompt_for('a mug')\n"
+        "presets.product.render_prompt('a mug')\n"
         "heavy = {'openai', 'PIL', 'sqlite3', 'httpx2', 'pydantic'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
@@ -124,7 +126,7 @@ def test_the_frame_names_no_subject_of_its_own(name: str) -> None:
     preset = presets.get(name)
     for parameter, choices in preset.choices.items():
         for choice in choices:
-            plan = parse_prompts((preset.prompt_for("a zorblax", **{parameter: choice}),))
+            plan = parse_prompts((preset.render_prompt("a zorblax", **{parameter: choice}),))
             expected = ["button"] if choice == "button" else []
             assert [item.name for item in plan.items] == expected, choice
             assert not plan.lettering
@@ -147,7 +149,7 @@ def test_pictures_come_as_a_preset_asks(
     """
     preset = presets.get(name)
     asked = preset.options_for(**choices)
-    image = studio.generate(preset.prompt_for("a blue mug", **choices), **asked)
+    image = studio.generate(preset.render_prompt("a blue mug", **choices), **asked)
     with image.open() as picture:
         assert picture.size == size
         corner = picture.convert("RGBA").getpixel((1, 1))
@@ -158,5 +160,5 @@ def test_a_white_background_is_white(studio: Any) -> None:
     """
     A product's default background is white to the edges.
     """
-    with studio.generate(presets.product.prompt_for("a blue mug")).open() as picture:
+    with studio.generate(presets.product.render_prompt("a blue mug")).open() as picture:
         assert min(picture.convert("RGB").getpixel((3, 3))) >= 250

@@ -16,11 +16,16 @@ import pytest
 from PIL import Image
 
 from imagesession import Mask, Studio
-from imagesession.errors import CallError, MaxSessionsReached, NotFoundError, PictureError
-from imagesession.testing import OfflineProvider, tiny_image
+from imagesession.errors import (
+    InvalidImageError,
+    InvalidRequestError,
+    NotFoundError,
+    TooManySessionsError,
+)
+from imagesession.testing import FakeOpenAI, tiny_image
 from tests.conftest import MakeStudio
 from tests.conversing import EITHER_WAY, Known, anew_from, converse, known, straight_from
-from tests.pixels import making
+from tests.imaging import making
 from tests.sent import asked, opened, posts, shown
 
 COLOUR = (200, 30, 30)
@@ -42,7 +47,7 @@ OLD_METADATA = {
 
 
 @pytest.fixture
-def studio(make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider) -> Any:
+def studio(make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI) -> Any:
     """
     A studio whose pictures are as small as the wire allows.
     """
@@ -65,7 +70,7 @@ def is_reddish(image: Any) -> bool:
     return red > 2 * max(others)
 
 
-def told_in_words(image: Any) -> Known:
+def described_in(image: Any) -> Known:
     """
     Return how a request tells a picture that was promoted in words, naming nothing to the provider.
     """
@@ -78,34 +83,34 @@ def told_in_words(image: Any) -> Known:
 @pytest.mark.parametrize("conversing", EITHER_WAY)
 @pytest.mark.parametrize("by_id", [False, True])
 def test_a_one_shot_becomes_a_session(
-    studio: Any, provider: OfflineProvider, by_id: object, conversing: object
+    studio: Any, provider: FakeOpenAI, by_id: object, conversing: object
 ) -> None:
     """
     What was asked, what the model made of it and the provider's own context go along: the first
     refinement names the picture by the provider's id of it, or the reply where there are no
     conversations, and sends no picture.
     """
-    one = studio.generate("modern office workspace", quality="high")
+    item = studio.generate("modern office workspace", quality="high")
     session = converse(
-        studio.promote(one.id if by_id else one, "Office workspace refinement", name="Office"),
+        studio.promote(item.id if by_id else item, "Office workspace refinement", name="Office"),
         conversing,
     )
     head = session.head()
     assert (session.name, session.description) == ("Office", "Office workspace refinement")
     assert (head.prompt, head.revised_prompt, head.model) == (
-        one.prompt,
-        one.revised_prompt,
-        one.model,
+        item.prompt,
+        item.revised_prompt,
+        item.model,
     )
     assert head.revised_prompt
-    assert (head.sha256, head.path, head.kind) == (one.sha256, one.path, "promotion")
-    assert head.turn.options == one.turn.options
+    assert (head.sha256, head.path, head.kind) == (item.sha256, item.path, "promotion")
+    assert head.turn.options == item.turn.options
     assert head.cost is None
 
     later = session.generate("add plants")
     body = asked(provider)[-1]
     assert known(body) == (
-        anew_from(one, within=later) if conversing else straight_from(one, conversing=False)
+        anew_from(item, within=later) if conversing else straight_from(item, conversing=False)
     )
     assert shown(provider, body) == []
     assert body["instructions"] == "Office workspace refinement"
@@ -113,14 +118,14 @@ def test_a_one_shot_becomes_a_session(
     assert later.turn.context == "continued"
 
 
-def test_promoting_asks_nobody_and_costs_nothing(studio: Any, provider: OfflineProvider) -> None:
+def test_promoting_asks_nobody_and_costs_nothing(studio: Any, provider: FakeOpenAI) -> None:
     """
     A promotion is a matter of the library alone: nothing is sent, and it adds no cost.
     """
-    one = studio.generate("a teapot")
-    before = len(provider.calls)
-    session = studio.promote(one)
-    assert len(provider.calls) == before
+    item = studio.generate("a teapot")
+    before = len(provider.requests)
+    session = studio.promote(item)
+    assert len(provider.requests) == before
     assert session.cost().total == 0
     assert session.description == "a teapot"
 
@@ -129,68 +134,68 @@ def test_a_one_shot_stays_what_it_is(studio: Any) -> None:
     """
     The one-shot is still a one-shot, and can be promoted again to another session.
     """
-    one = studio.generate("a teapot")
-    first, second = studio.promote(one, "first"), studio.promote(one, "second")
+    item = studio.generate("a teapot")
+    first, second = studio.promote(item, "first"), studio.promote(item, "second")
     first.generate("bluer")
-    assert studio.images.get(one.id).session_id is None
-    assert second.head().sha256 == one.sha256
-    assert len({first.id, second.id, first.head().id, second.head().id, one.id}) == 5
-    assert one.bytes == second.head().bytes
+    assert studio.images.get(item.id).session_id is None
+    assert second.head().sha256 == item.sha256
+    assert len({first.id, second.id, first.head().id, second.head().id, item.id}) == 5
+    assert item.bytes == second.head().bytes
 
 
 def test_a_promotion_is_found_again(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     A session that began as a one-shot is opened by another program, undone to its picture, and
     tells where that came from.
     """
     studio = make_studio(tmp_path, provider=provider)
-    one = studio.generate("a teapot")
-    first = studio.promote(one, "x", name="Promoted")
+    item = studio.generate("a teapot")
+    first = studio.promote(item, "x", name="Promoted")
     first.generate("bluer")
     session = make_studio(tmp_path, provider=provider).open("Promoted")
     start = session.undo()
-    assert start.sha256 == one.sha256
-    assert start.turn.origin.image_id == one.id
-    assert start.parents == (one.id,)
+    assert start.sha256 == item.sha256
+    assert start.turn.origin.image_id == item.id
+    assert start.parents == (item.id,)
     warmer = session.generate("warmer")
     assert warmer.turn.context == "continued"
-    assert known(asked(provider)[-1]) == straight_from(one, conversing=False)
+    assert known(asked(provider)[-1]) == straight_from(item, conversing=False)
     assert [len(image.lineage()) for image in session.images()] == [1, 2, 2]
 
 
-def test_what_the_provider_forgot_is_shown(studio: Any, provider: OfflineProvider) -> None:
+def test_what_the_provider_forgot_is_shown(studio: Any, provider: FakeOpenAI) -> None:
     """
     When the provider no longer knows the one-shot, its words are told and its pixels shown.
     """
-    one = studio.generate("a teapot")
-    session = studio.promote(one, "x")
-    provider.forget()
+    item = studio.generate("a teapot")
+    session = studio.promote(item, "x")
+    provider.reset_memory()
     assert session.generate("bluer").turn.context == "rebuilt"
     body = asked(provider)[-1]
-    assert shown(provider, body) == [one.bytes]
+    assert shown(provider, body) == [item.bytes]
     assert "a teapot" in json.dumps(body["input"])
 
 
 def test_another_providers_one_shot_is_shown(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     A one-shot that another provider made is shown to this one, which is not asked for its id.
     """
     studio = make_studio(tmp_path, provider=provider)
-    one = studio.generate("a teapot")
+    item = studio.generate("a teapot")
     records = (tmp_path / ".imagesession" / "turns").rglob("*.json")
-    (record,) = (file for file in records if one.turn.id in file.name)
+    (record,) = (file for file in records if item.turn.id in file.name)
     record.write_text(record.read_text().replace("offline.imagesession", "elsewhere.example"))
     studio = make_studio(tmp_path, provider=provider)
-    image = studio.promote(one.id, "x").generate("bluer")
-    assert known(asked(provider)[-1]) == told_in_words(image)
-    assert shown(provider, asked(provider)[-1]) == [one.bytes]
+    image = studio.promote(item.id, "x").generate("bluer")
+    assert known(asked(provider)[-1]) == described_in(image)
+    assert shown(provider, asked(provider)[-1]) == [item.bytes]
 
 
-def test_one_of_several_pictures(studio: Any, provider: OfflineProvider) -> None:
+def test_one_of_several_pictures(studio: Any, provider: FakeOpenAI) -> None:
     """
     Of a reply with several pictures the one that is meant is shown; the provider's memory of all
     of them is not relied on.
@@ -203,16 +208,16 @@ def test_one_of_several_pictures(studio: Any, provider: OfflineProvider) -> None
     assert session.head().sha256 == meant.sha256 != last.sha256
     image = session.generate("bluer")
     body = asked(provider)[-1]
-    assert known(body) == told_in_words(image)
+    assert known(body) == described_in(image)
     assert shown(provider, body) == [meant.bytes]
 
 
-def test_a_composite_is_shown(studio: Any, provider: OfflineProvider) -> None:
+def test_a_composite_is_shown(studio: Any, provider: FakeOpenAI) -> None:
     """
     A picture that was put together here is one that no provider knows; it is shown.
     """
     hole = Mask.rectangle((0, 0, 100, 100))
-    joined = studio.edit("a star", image=RED, mask=hole, keep_outside=True)
+    joined = studio.edit("a star", image=RED, mask=hole, preserve_unmasked=True)
     session = studio.promote(joined, "x")
     session.generate("bluer")
     assert shown(provider, asked(provider)[-1]) == [joined.bytes]
@@ -221,9 +226,7 @@ def test_a_composite_is_shown(studio: Any, provider: OfflineProvider) -> None:
 # --- other sessions ----------------------------------------------------------------------------
 
 
-def test_a_picture_of_another_session_is_taken_alone(
-    studio: Any, provider: OfflineProvider
-) -> None:
+def test_a_picture_of_another_session_is_taken_alone(studio: Any, provider: FakeOpenAI) -> None:
     """
     From another session comes the picture, with its pixels and its own words, and nothing else of
     that conversation; the other session stays as it was.
@@ -234,11 +237,11 @@ def test_a_picture_of_another_session_is_taken_alone(
     session = studio.promote(picture, "A new start")
     image = session.generate("add a sun")
     body = asked(provider)[-1]
-    assert known(body) == told_in_words(image)
+    assert known(body) == described_in(image)
     assert shown(provider, body) == [picture.bytes]
-    *told, _ = body["input"]
-    assert "a little darker" in json.dumps(told)
-    assert "secret" not in json.dumps(told) + body["instructions"]
+    *reported, _ = body["input"]
+    assert "a little darker" in json.dumps(reported)
+    assert "secret" not in json.dumps(reported) + body["instructions"]
     assert is_reddish(image)
     assert (image.turn.context, image.session_id) == ("rebuilt", session.id)
     assert len(origin.turns()) == 2
@@ -248,9 +251,7 @@ def test_a_picture_of_another_session_is_taken_alone(
 # --- pictures from elsewhere -------------------------------------------------------------------
 
 
-def test_a_plain_file_starts_a_session(
-    studio: Any, provider: OfflineProvider, tmp_path: Path
-) -> None:
+def test_a_plain_file_starts_a_session(studio: Any, provider: FakeOpenAI, tmp_path: Path) -> None:
     """
     A picture of which nothing is known is kept to the byte, shown with the first words, and still
     recognisable in what comes of them.
@@ -264,7 +265,7 @@ def test_a_plain_file_starts_a_session(
     path.unlink()
     image = session.generate("make it warmer")
     body = asked(provider)[-1]
-    assert known(body) == told_in_words(image)
+    assert known(body) == described_in(image)
     assert shown(provider, body) == [RED]
     assert "[I bring a picture.]" in json.dumps(body["input"][0])
     assert is_reddish(image)
@@ -290,28 +291,28 @@ def test_a_file_of_another_library_brings_what_lies_beside_it(
     Our own metadata beside a file tells what was asked, what was made of it and by which model;
     the other library and its provider are not needed.
     """
-    one = make_studio(tmp_path / "theirs").generate("a red heart")
-    provider = OfflineProvider()
-    session = make_studio(tmp_path / "ours", provider=provider).promote(one.path)
+    item = make_studio(tmp_path / "theirs").generate("a red heart")
+    provider = FakeOpenAI()
+    session = make_studio(tmp_path / "ours", provider=provider).promote(item.path)
     head = session.head()
     assert session.description == "a red heart"
     assert (head.prompt, head.revised_prompt, head.model) == (
         "a red heart",
-        one.revised_prompt,
-        one.model,
+        item.revised_prompt,
+        item.model,
     )
-    assert (head.bytes, head.turn.response_id) == (one.bytes, None)
+    assert (head.bytes, head.turn.response_id) == (item.bytes, None)
     assert head.path.is_relative_to(tmp_path / "ours")
     image = session.generate("bluer")
     (body,) = asked(provider)
-    assert known(body) == told_in_words(image)
-    assert shown(provider, body) == [one.bytes]
+    assert known(body) == described_in(image)
+    assert shown(provider, body) == [item.bytes]
     assert "a red heart" in json.dumps(body["input"])
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".PNG", ""])
 def test_the_old_tools_metadata_is_read(
-    studio: Any, provider: OfflineProvider, tmp_path: Path, suffix: str
+    studio: Any, provider: FakeOpenAI, tmp_path: Path, suffix: str
 ) -> None:
     """
     A picture of the old tool, in a folder with a dot and whatever its suffix, brings the prompt
@@ -336,7 +337,7 @@ def test_the_old_tools_metadata_is_read(
 
 
 def test_metadata_without_a_prompt_is_made_good(
-    studio: Any, provider: OfflineProvider, tmp_path: Path
+    studio: Any, provider: FakeOpenAI, tmp_path: Path
 ) -> None:
     """
     The old tool left its prompts empty; such a picture is promoted all the same, by its pixels.
@@ -376,7 +377,7 @@ def test_metadata_that_cannot_be_read_is_none(studio: Any, tmp_path: Path, name:
 
 
 def test_half_a_character_beside_a_picture_is_no_harm(
-    studio: Any, provider: OfflineProvider, tmp_path: Path
+    studio: Any, provider: FakeOpenAI, tmp_path: Path
 ) -> None:
     """
     Metadata with half a character in it are told with a mark in its place.
@@ -389,22 +390,22 @@ def test_half_a_character_beside_a_picture_is_no_harm(
     assert "a teapot ?" in json.dumps(asked(provider)[-1]["input"][0])
 
 
-def test_an_svg_starts_a_session(studio: Any, provider: OfflineProvider) -> None:
+def test_an_svg_starts_a_session(studio: Any, provider: FakeOpenAI) -> None:
     """
     A drawing has no pixels to show; it is kept to the byte and told by its words.
     """
-    drawn = studio.generate("a star icon", format="svg")
+    drawn = studio.generate("a star icon", output_format="svg")
     session = studio.promote(drawn, "Icons")
-    assert session.generate("bluer", format="svg").turn.context == "continued"
+    assert session.generate("bluer", output_format="svg").turn.context == "continued"
     brought = studio.promote(SVG, "A drawing")
     assert brought.head().bytes == SVG
     assert brought.head().path.suffix == ".svg"
-    assert brought.generate("bluer", format="svg").turn.context == "rebuilt"
-    assert brought.edit("warmer", format="svg").turn.context == "continued"
+    assert brought.generate("bluer", output_format="svg").turn.context == "rebuilt"
+    assert brought.edit("warmer", output_format="svg").turn.context == "continued"
     assert shown(provider, asked(provider)[-2]) == []
 
 
-def test_a_session_keeps_what_its_turns_ask_for(studio: Any, provider: OfflineProvider) -> None:
+def test_a_session_keeps_what_its_turns_ask_for(studio: Any, provider: FakeOpenAI) -> None:
     """
     Options of a promotion are those of the session's turns.
     """
@@ -430,17 +431,17 @@ def test_a_session_keeps_what_its_turns_ask_for(studio: Any, provider: OfflinePr
     ids=range(9),
 )
 def test_what_is_no_picture_starts_nothing(
-    studio: Any, provider: OfflineProvider, picture: Any, words: str
+    studio: Any, provider: FakeOpenAI, picture: Any, words: str
 ) -> None:
     """
     What is no picture, or too large, is refused; no session is left behind, and nothing is sent.
     """
     for verb in (studio.promote, studio.images.import_file):
-        with pytest.raises(PictureError, match=words):
+        with pytest.raises(InvalidImageError, match=words):
             verb(picture)
     assert studio.sessions.list() == ()
     assert studio.images.list() == ()
-    assert provider.calls == ()
+    assert provider.requests == ()
 
 
 def test_an_unknown_id_names_the_latest(studio: Any) -> None:
@@ -454,13 +455,15 @@ def test_an_unknown_id_names_the_latest(studio: Any) -> None:
     assert studio.sessions.list() == ()
 
 
-@pytest.mark.parametrize("wish", [{"name": 7}, {"description": None}, {"size": "huge"}])
-def test_a_promotion_that_makes_no_sense_leaves_nothing(studio: Any, wish: dict[str, Any]) -> None:
+@pytest.mark.parametrize("arguments", [{"name": 7}, {"description": None}, {"size": "huge"}])
+def test_a_promotion_that_makes_no_sense_leaves_nothing(
+    studio: Any, arguments: dict[str, Any]
+) -> None:
     """
     A name, description or option of a wrong kind is refused, and no session is left behind.
     """
-    with pytest.raises(CallError):
-        studio.promote(RED, **wish)
+    with pytest.raises(InvalidRequestError):
+        studio.promote(RED, **arguments)
     assert studio.sessions.list() == ()
     assert studio.images.list() == ()
 
@@ -469,9 +472,9 @@ def test_no_room_for_a_session_keeps_no_picture(make_studio: MakeStudio, tmp_pat
     """
     When as many sessions are active as are allowed, a promotion is refused and brings nothing in.
     """
-    studio = make_studio(tmp_path, max_sessions=1)
+    studio = make_studio(tmp_path, max_active_sessions=1)
     studio.session("x")
-    with pytest.raises(MaxSessionsReached):
+    with pytest.raises(TooManySessionsError):
         studio.promote(RED, "y")
     assert studio.images.list() == ()
 
@@ -522,7 +525,7 @@ def test_an_import_knows_what_lies_beside_it(studio: Any, tmp_path: Path) -> Non
     assert studio.images.import_file(tmp_path / "old.png", prompt="mine").prompt == "mine"
 
 
-def test_an_import_is_a_picture_like_others(studio: Any, provider: OfflineProvider) -> None:
+def test_an_import_is_a_picture_like_others(studio: Any, provider: FakeOpenAI) -> None:
     """
     An imported picture is promoted, edited and referred to like one that was made here.
     """
@@ -536,7 +539,7 @@ def test_an_import_is_a_picture_like_others(studio: Any, provider: OfflineProvid
 
 
 def test_what_is_brought_in_is_listed(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     A picture that is imported or promoted is found among all others, whenever they were listed
@@ -556,7 +559,7 @@ def test_what_is_brought_in_is_listed(
 
 
 def test_what_was_not_brought_in_whole_is_forgotten(
-    tmp_path: Path, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     A program that dies while it brings a picture in leaves nothing to settle: the picture is still
@@ -567,8 +570,8 @@ def test_what_was_not_brought_in_whole_is_forgotten(
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("imagesession._library.journal.Journal.drop", die)
-    monkeypatch.setattr("imagesession._library.library.Library._settle", die)
+    monkeypatch.setattr("imagesession._store.journal.Journal.remove", die)
+    monkeypatch.setattr("imagesession._store.repository.LibraryStore._write_record", die)
     with pytest.raises(KeyboardInterrupt):
         studio.images.import_file(RED)
     monkeypatch.undo()

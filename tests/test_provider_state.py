@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from imagesession.errors import CallError, ModerationError, RejectedError
-from imagesession.testing import Answer, Call, Fault, OfflineProvider, tiny_image
+from imagesession.errors import BadRequestError, ContentBlockedError, InvalidRequestError
+from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, Fault, tiny_image
 from tests.conftest import MakeStudio
 from tests.conversing import Known, known
 
@@ -22,15 +22,15 @@ MOST_BYTES = 700
 REASONING_MODEL = "gpt-6-luna"
 
 
-def paid(provider: OfflineProvider) -> list[Any]:
+def paid(provider: FakeOpenAI) -> list[Any]:
     """
     Return the requests to Responses, the oldest first.
     """
-    sent = (call for call in provider.calls if call.method == "POST")
+    sent = (call for call in provider.requests if call.method == "POST")
     return [call for call in sent if call.path == "/responses"]
 
 
-def last(provider: OfflineProvider) -> Known:
+def last(provider: FakeOpenAI) -> Known:
     """
     Return how the last request names what came before.
     """
@@ -49,7 +49,7 @@ def session(studio: Any) -> Any:
 
 
 def test_every_turn_names_its_parents_response(
-    session: Any, make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    session: Any, make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     A refinement, a branch, an undo, a checkout, another program and a turn after a failure all name
@@ -64,8 +64,8 @@ def test_every_turn_names_its_parents_response(
     session.generate("greener")
     assert last(provider) == Known(previous=first.turn.response_id)
     session.checkout(second)
-    provider.block_next()
-    with pytest.raises(ModerationError):
+    provider.moderate_next()
+    with pytest.raises(ContentBlockedError):
         session.generate("blocked")
     session.generate("with a sun")
     assert last(provider) == Known(previous=second.turn.response_id)
@@ -74,19 +74,19 @@ def test_every_turn_names_its_parents_response(
     assert last(provider).previous == session.turns()[-2].response_id
     assert (image.turn.context, image.turn.provider_state) == ("continued", "responses")
     assert max(call.length for call in paid(provider)) <= MOST_BYTES
-    assert {call.path for call in provider.calls} == {"/responses"}
-    assert {call.method for call in provider.calls} == {"POST"}
+    assert {call.path for call in provider.requests} == {"/responses"}
+    assert {call.method for call in provider.requests} == {"POST"}
 
 
-def test_a_one_shot_is_one_request(studio: Any, provider: OfflineProvider) -> None:
+def test_a_one_shot_is_one_request(studio: Any, provider: FakeOpenAI) -> None:
     """
     A picture on its own makes one request: nothing is begun before and nothing is asked for after.
     """
     studio.generate("a teapot")
-    assert [(call.method, call.path) for call in provider.calls] == [("POST", "/responses")]
+    assert [(call.method, call.path) for call in provider.requests] == [("POST", "/responses")]
 
 
-def test_a_late_turn_is_as_small_as_the_second(session: Any, provider: OfflineProvider) -> None:
+def test_a_late_turn_is_as_small_as_the_second(session: Any, provider: FakeOpenAI) -> None:
     """
     Nothing grows with the session, whatever the pictures weigh.
     """
@@ -97,7 +97,7 @@ def test_a_late_turn_is_as_small_as_the_second(session: Any, provider: OfflinePr
 
 
 def test_history_is_sent_once_where_the_provider_forgot(
-    session: Any, make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    session: Any, make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     Where the provider no longer knows the parent, history from the library goes along, once: the
@@ -105,7 +105,7 @@ def test_history_is_sent_once_where_the_provider_forgot(
     ask for it again.
     """
     first = session.generate("a teapot")
-    provider.forget()
+    provider.reset_memory()
     second = session.generate("bluer")
     assert second.turn.context == "rebuilt"
     assert len(paid(provider)) == 3
@@ -121,33 +121,31 @@ def test_history_is_sent_once_where_the_provider_forgot(
 # --- "none" -------------------------------------------------------------------------------------
 
 
-def test_nothing_is_kept(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
-) -> None:
+def test_nothing_is_kept(make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI) -> None:
     """
     With "none" each request says so, names nothing at the provider, and brings along the words
     that were said and the last picture; nothing can be retrieved, and nothing was uploaded.
     """
     studio = make_studio(tmp_path, provider=provider, provider_state="none")
     session = studio.session("A tea shop")
-    session.generate("a teapot", reference=tiny_image())
+    session.generate("a teapot", references=tiny_image())
     image = session.generate("bluer")
     for call in paid(provider):
         assert call.body["store"] is False
         assert not {"background", "conversation", "previous_response_id"} & call.body.keys()
-    assert {call.path for call in provider.calls} == {"/responses"}
+    assert {call.path for call in provider.requests} == {"/responses"}
     assert "a teapot" in json.dumps(paid(provider)[1].body)
     assert "data:image/png;base64," in json.dumps(paid(provider)[1].body)
     assert (image.turn.provider_state, image.turn.context) == ("none", "rebuilt")
     key = {"authorization": "Bearer x"}
     kept = provider.handle(
-        Call(method="GET", path=f"/responses/{image.turn.response_id}", headers=key)
+        FakeRequest(method="GET", path=f"/responses/{image.turn.response_id}", headers=key)
     )
     assert kept.status == 404
 
 
 def test_a_session_says_what_is_kept_of_it(
-    studio: Any, make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    studio: Any, make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     What a session says goes before what its studio says, in every program that opens it, until it
@@ -165,19 +163,19 @@ def test_a_session_says_what_is_kept_of_it(
     assert last(provider) == Known(previous=kept.turn.response_id)
 
 
-def test_an_account_that_keeps_nothing_is_noticed(session: Any, provider: OfflineProvider) -> None:
+def test_an_account_that_keeps_nothing_is_noticed(session: Any, provider: FakeOpenAI) -> None:
     """
     Where the reply says that it is not kept, whatever was asked, the next turn does not name it.
     """
 
-    def forget(answer: Answer) -> Answer:
+    def forget(answer: FakeResponse) -> FakeResponse:
         parts = [
             part.replace(b'"store":true', b'"store":false') if isinstance(part, bytes) else part
             for part in answer.parts
         ]
-        return Answer(headers=answer.headers, parts=iter(parts))  # fmt: skip
+        return FakeResponse(headers=answer.headers, parts=iter(parts))  # fmt: skip
 
-    provider.script(Fault(method="POST", path="/responses", bend=forget))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=forget))
     first = session.generate("a teapot")
     assert first.turn.provider_state == "none"
     session.generate("bluer")
@@ -189,7 +187,7 @@ def test_an_account_that_keeps_nothing_is_noticed(session: Any, provider: Offlin
 
 
 def test_a_conversation_names_items_in_whole_groups(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     A branch begins a conversation of its own, and names each answer by all of its items: a model
@@ -210,7 +208,7 @@ def test_a_conversation_names_items_in_whole_groups(
     assert (branch.turn.context, branch.turn.provider_state) == ("continued", "conversation")
 
 
-def test_a_change_of_state_sends_history_once(session: Any, provider: OfflineProvider) -> None:
+def test_a_change_of_state_sends_history_once(session: Any, provider: FakeOpenAI) -> None:
     """
     A session that leaves its conversation tells what was said there from the library, once.
     """
@@ -229,7 +227,7 @@ def test_a_change_of_state_sends_history_once(session: Any, provider: OfflinePro
 @pytest.mark.parametrize("state", ["responses", "conversation", "none"])
 @pytest.mark.parametrize("cap", [1, 4])
 def test_no_more_turns_go_along_than_are_to_be_remembered(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider, state: str, cap: int
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, state: str, cap: int
 ) -> None:
     """
     With `remember=` a turn is told of so many earlier ones at most, the last picture among them,
@@ -238,9 +236,9 @@ def test_no_more_turns_go_along_than_are_to_be_remembered(
     studio = make_studio(tmp_path, provider=provider, provider_state=state, remember=cap)
     session = studio.session("A tea shop")
     images = [session.generate(f"change {number}") for number in range(8)]
-    told = [image.turn.context_turns for image in images]
-    assert told[0] == 0
-    assert all(0 < number <= cap for number in told[1:])
+    reported = [image.turn.context_turns for image in images]
+    assert reported[0] == 0
+    assert all(0 < number <= cap for number in reported[1:])
     assert len(paid(provider)) == 8
     for image, call in zip(images, paid(provider), strict=True):
         if image.turn.context == "rebuilt":
@@ -255,15 +253,15 @@ def test_what_cannot_be_remembered_is_refused(studio: Any, wrong: Any) -> None:
     """
     Bad values are refused before anything is written.
     """
-    with pytest.raises(CallError, match="remember="):
+    with pytest.raises(InvalidRequestError, match="remember="):
         studio.session("x", remember=wrong)
-    with pytest.raises(CallError, match="provider_state="):
+    with pytest.raises(InvalidRequestError, match="provider_state="):
         studio.session("x", provider_state="everything")
     assert studio.sessions.list() == ()
 
 
 def test_a_session_that_outgrows_the_model_is_told_in_short(
-    session: Any, provider: OfflineProvider
+    session: Any, provider: FakeOpenAI
 ) -> None:
     """
     Where what came before is more than the model takes in, history of fewer turns goes along, the
@@ -281,14 +279,14 @@ def test_a_session_that_outgrows_the_model_is_told_in_short(
 
 
 def test_a_prompt_that_is_too_long_by_itself_is_rejected(
-    session: Any, provider: OfflineProvider
+    session: Any, provider: FakeOpenAI
 ) -> None:
     """
     Where leaving history out does not help, the error is the provider's, after a few free requests.
     """
     session.generate("a teapot")
     provider.context_tokens = 10
-    with pytest.raises(RejectedError, match="context window"):
+    with pytest.raises(BadRequestError, match="context window"):
         session.generate("bluer")
     assert len(paid(provider)) <= 4
 
@@ -331,12 +329,12 @@ CASES = [(feature, error) for feature, errors in WORDS.items() for error in erro
 
 
 @pytest.mark.parametrize(
-    "feature,error", CASES, ids=[f"{one}-{n}" for n, (one, _) in enumerate(CASES)]
+    "feature,error", CASES, ids=[f"{text}-{n}" for n, (text, _) in enumerate(CASES)]
 )
 def test_what_is_not_taken_is_done_without_for_a_day(
     make_studio: MakeStudio,
     tmp_path: Path,
-    provider: OfflineProvider,
+    provider: FakeOpenAI,
     monkeypatch: pytest.MonkeyPatch,
     *,
     feature: Any,
@@ -351,7 +349,7 @@ def test_what_is_not_taken_is_done_without_for_a_day(
 
     def draw_twice() -> None:
         session = make_studio(tmp_path, provider=provider).session("x")
-        session.generate("a teapot", reference=tiny_image())
+        session.generate("a teapot", references=tiny_image())
         assert session.generate("bluer").bytes
 
     draw_twice()
@@ -364,14 +362,14 @@ def test_what_is_not_taken_is_done_without_for_a_day(
     assert refused() == 2
 
 
-def refusals(provider: OfflineProvider) -> Callable[[], int]:
+def refusals(provider: FakeOpenAI) -> Callable[[], int]:
     """
     Count the paid requests that are answered by a 4xx from now on.
     """
     seen: list[int] = []
     handle = provider.handle
 
-    def watch(call: Call) -> Answer:
+    def watch(call: FakeRequest) -> FakeResponse:
         answer = handle(call)
         if (call.method, call.path) == ("POST", "/responses") and answer.status >= 400:
             seen.append(answer.status)
@@ -381,19 +379,19 @@ def refusals(provider: OfflineProvider) -> Callable[[], int]:
     return lambda: len(seen)
 
 
-def test_a_plain_rejection_costs_one_request(session: Any, provider: OfflineProvider) -> None:
+def test_a_plain_rejection_costs_one_request(session: Any, provider: FakeOpenAI) -> None:
     """
     A request that is wrong in itself is not asked again in another form.
     """
     error = {"message": "no", "code": "invalid_value", "param": "tools[0].size"}
     provider.fail_next(status=400, error=error)
-    with pytest.raises(RejectedError):
+    with pytest.raises(BadRequestError):
         session.generate("a teapot")
     assert len(paid(provider)) == 1
 
 
 def test_a_refused_background_is_not_mistaken_for_the_pictures(
-    session: Any, provider: OfflineProvider
+    session: Any, provider: FakeOpenAI
 ) -> None:
     """
     Where it is the picture's own background that is refused, nothing is done without.
@@ -404,7 +402,7 @@ def test_a_refused_background_is_not_mistaken_for_the_pictures(
         "code": "invalid_value",
     }
     provider.fail_next(status=400, error=error)
-    with pytest.raises(RejectedError, match="Transparent"):
+    with pytest.raises(BadRequestError, match="Transparent"):
         session.generate("a teapot")
     assert len(paid(provider)) == 1
     assert session.generate("a teapot").bytes

@@ -34,7 +34,7 @@ from imagesession import (
     Studio,
     errors,
 )
-from imagesession._model.options import OPTION_NAMES
+from imagesession._domain.options import OPTION_NAMES
 
 TWINS = [
     (Studio, AsyncStudio),
@@ -74,8 +74,10 @@ def verbs(kind: type) -> dict[str, Any]:
     """
     Return the public methods of a class.
     """
-    members = inspect.getmembers(kind, lambda one: inspect.isfunction(one) or inspect.ismethod(one))
-    return {name: one for name, one in members if not name.startswith("_") or name in RENAMED}
+    members = inspect.getmembers(
+        kind, lambda item: inspect.isfunction(item) or inspect.ismethod(item)
+    )
+    return {name: item for name, item in members if not name.startswith("_") or name in RENAMED}
 
 
 @pytest.mark.parametrize("sync,other", TWINS)
@@ -94,8 +96,10 @@ def test_twins_have_the_same_verbs(sync: type, other: type) -> None:
     for name, verb in ours.items():
         mine, its = inspect.signature(verb).parameters, inspect.signature(theirs[name]).parameters
         assert list(mine) == list(its), name
-        assert [one.default for one in mine.values()] == [one.default for one in its.values()], name
-        assert [one.kind for one in mine.values()] == [one.kind for one in its.values()], name
+        assert [item.default for item in mine.values()] == [
+            item.default for item in its.values()
+        ], name
+        assert [item.kind for item in mine.values()] == [item.kind for item in its.values()], name
 
 
 @pytest.mark.parametrize(
@@ -203,7 +207,7 @@ def test_errors_keep_their_facts() -> None:
     """
     The facts behind an error survive pickling.
     """
-    error = errors.OptionError("m", "size", "1x1", ("2x2",))
+    error = errors.InvalidOptionError("m", "size", "1x1", ("2x2",))
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert (again.option, again.value, again.nearest) == ("size", "1x1", ("2x2",))
 

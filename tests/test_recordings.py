@@ -18,18 +18,18 @@ from typing import Any
 
 import pytest
 
-from imagesession._model.pictures import read_facts
+from imagesession._domain.image_header import parse_header
 from imagesession.errors import (
-    AccessError,
+    AuthenticationError,
+    BadRequestError,
+    ContentBlockedError,
     ImageSessionError,
-    ModerationError,
+    InsufficientQuotaError,
     ProviderError,
-    QuotaError,
+    ProviderUnavailableError,
     RateLimitError,
-    RejectedError,
-    UnavailableError,
 )
-from imagesession.testing import Answer, Call, Fault, OfflineProvider, tiny_image
+from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, Fault, tiny_image
 from tests.conftest import MakeStudio
 from tests.sent import posts
 
@@ -41,8 +41,11 @@ pytestmark = pytest.mark.skipif(
 )
 HOLDS_PICTURE = re.compile(r'"(?:result|b64_json)"\s*:\s*"([^"]+)"')
 KINDS: dict[int, type[ImageSessionError]] = {
-    401: AccessError, 403: AccessError, 429: RateLimitError, 503: UnavailableError,
-}  # fmt: skip
+    401: AuthenticationError,
+    403: AuthenticationError,
+    429: RateLimitError,
+    503: ProviderUnavailableError,
+}
 QUOTA = {"insufficient_quota", "billing_hard_limit_reached"}
 
 
@@ -91,7 +94,7 @@ def pictures_in(body: bytes) -> Iterator[bytes]:
             data = base64.b64decode(encoded, validate=True)
         except ValueError:  # its authors have shortened it
             continue
-        if read_facts(data) is not None:
+        if parse_header(data) is not None:
             yield data
 
 
@@ -100,8 +103,8 @@ def answering(path: str, status: int, body: bytes, kind: str) -> Fault:
     Plan a recorded answer to the next paid request.
     """
 
-    def instead(_: Call) -> Answer:
-        return Answer(status=status, headers={"content-type": kind}, parts=iter((body,)))
+    def instead(_: FakeRequest) -> FakeResponse:
+        return FakeResponse(status=status, headers={"content-type": kind}, parts=iter((body,)))
 
     return Fault(method="POST", path=path, instead=instead)
 
@@ -118,26 +121,26 @@ def test_what_a_recorded_answer_held_is_kept(
     recording, body = load(name), body_of(name)
     url, response = recording["request"]["url"], recording["response"]
     images_api = "/images" in url
-    provider = OfflineProvider(responses=not images_api)
+    provider = FakeOpenAI(responses=not images_api)
     kind = "text/event-stream" if "chunks" in name else "application/json"
     path = "/images/*" if images_api else "/responses"
-    provider.script(answering(path, response["status"], body, kind))
+    provider.enqueue_fault(answering(path, response["status"], body, kind))
     if not images_api:
         # Where it is looked up again, the provider knows nothing of it.
         provider.fail_next(status=404, method="GET", path="/responses/*", times=99)
-    studio = make_studio(tmp_path, provider=provider, patience=0)
+    studio = make_studio(tmp_path, provider=provider, retry_timeout=0)
     expected = list(dict.fromkeys(pictures_in(body)))
     edits = {"image": tiny_image()} if url.endswith(("/edits", "/images")) else {}
     if expected:
         image = studio.edit("bluer", **edits) if edits else studio.generate("a teapot")
-        kept = [studio.images.get(one.id).bytes for one in image.turn.images]
+        kept = [studio.images.get(item.id).bytes for item in image.turn.images]
         assert kept == expected
         assert image.turn.usage.image or image.turn.usage.mainline
     else:
         with pytest.raises(ImageSessionError) as caught:
             _ = studio.edit("bluer", **edits) if edits else studio.generate("a teapot")
         if response["status"] >= 400:
-            assert isinstance(caught.value, KINDS.get(response["status"], RejectedError))
+            assert isinstance(caught.value, KINDS.get(response["status"], BadRequestError))
     paid = [sent for sent in posts(provider) if sent.startswith(path.rstrip("*"))]
     assert len(paid) == 1
 
@@ -160,18 +163,18 @@ def test_a_recorded_error_is_typed(make_studio: MakeStudio, tmp_path: Path, numb
     if status < 400 or not isinstance(quoted.get("error"), dict):
         return
     error: dict[str, Any] = quoted["error"]
-    provider = OfflineProvider()
+    provider = FakeOpenAI()
     body = json.dumps({"error": error}).encode()
     for _ in range(9):
-        provider.script(answering("/responses", status, body, "application/json"))
-    studio = make_studio(tmp_path, provider=provider, patience=0)
+        provider.enqueue_fault(answering("/responses", status, body, "application/json"))
+    studio = make_studio(tmp_path, provider=provider, retry_timeout=0)
     with pytest.raises(ImageSessionError) as caught:
         studio.generate("a teapot")
     code = error.get("code")
     if code == "moderation_blocked":
-        assert isinstance(caught.value, ModerationError)
+        assert isinstance(caught.value, ContentBlockedError)
     elif code in QUOTA:
-        assert isinstance(caught.value, QuotaError)
+        assert isinstance(caught.value, InsufficientQuotaError)
     else:
         assert not isinstance(caught.value, ProviderError) or status >= 500
     # What names neither a code nor a parameter may be about the form of the request.

@@ -21,9 +21,16 @@ import attrs
 import pytest
 
 from imagesession import AsyncStudio, Budget, Studio
-from imagesession._plan import recovery as recovering
-from imagesession.errors import BudgetError, NotFoundError, OutcomeUnknownError
-from imagesession.testing import Answer, Call, Fault, OfflineProvider, Reset, serve
+from imagesession._engine import recovery as recovering
+from imagesession.errors import BudgetExceededError, NotFoundError, OutcomeUnknownError
+from imagesession.testing import (
+    ConnectionReset,
+    FakeOpenAI,
+    FakeRequest,
+    FakeResponse,
+    Fault,
+    serve,
+)
 from tests.conftest import MakeStudio
 from tests.unsettled import unsettled
 
@@ -37,11 +44,11 @@ studio.open(session).generate("bluer, with a sun")
 """
 
 
-def posts(provider: OfflineProvider) -> int:
+def posts(provider: FakeOpenAI) -> int:
     """
     Return how many requests were paid for.
     """
-    return sum((call.method, call.path) == ("POST", "/responses") for call in provider.calls)
+    return sum((call.method, call.path) == ("POST", "/responses") for call in provider.requests)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -82,7 +89,7 @@ def test_a_killed_programs_picture_is_not_lost(make_studio: MakeStudio, tmp_path
     A program is killed while its picture is made: the next one fetches it, pays nothing again,
     and the session goes on from there.
     """
-    provider = OfflineProvider(latency=0.7)
+    provider = FakeOpenAI(latency=0.7)
     with serve(provider) as served:
         access = {"online": True, "api_key": "x", "base_url": served.base_url}
         studio = make_studio(tmp_path, **access)
@@ -93,7 +100,7 @@ def test_a_killed_programs_picture_is_not_lost(make_studio: MakeStudio, tmp_path
             os.kill(child.pid, signal.SIGKILL)
         recovery = studio.recover(timeout=10)
         (image,) = recovery.images
-        assert (recovery.failed, recovery.left) == ((), {})
+        assert (recovery.failed, recovery.still_pending) == ((), {})
         assert (image.prompt, image.parent) == ("bluer, with a sun", first.turn.id)
         assert session.head() == image
         assert image.cost.total > 0
@@ -110,7 +117,7 @@ def test_what_was_left_is_settled_before_the_next_picture(
     """
     Nobody has to call recover: a studio looks back before it first asks for a picture.
     """
-    provider = OfflineProvider(latency=0.3)
+    provider = FakeOpenAI(latency=0.3)
     with serve(provider) as served:
         access = {"online": True, "api_key": "x", "base_url": served.base_url}
         session = make_studio(tmp_path, **access).session("a logo")
@@ -134,7 +141,7 @@ def test_a_running_programs_intent_is_its_own(make_studio: MakeStudio, tmp_path:
     """
     What a program that lives is at is left to it, and said.
     """
-    provider = OfflineProvider(latency=1)
+    provider = FakeOpenAI(latency=1)
     with serve(provider) as served:
         access = {"online": True, "api_key": "x", "base_url": served.base_url}
         studio = make_studio(tmp_path, **access)
@@ -143,7 +150,7 @@ def test_a_running_programs_intent_is_its_own(make_studio: MakeStudio, tmp_path:
             wait_for(lambda: is_noted(tmp_path))
             recovery = studio.recover(timeout=0)
             assert (recovery.images, recovery.failed) == ((), ())
-            assert list(recovery.left.values()) == ["a running program is at it"]
+            assert list(recovery.still_pending.values()) == ["a running program is at it"]
             assert child.wait(timeout=30) == 0
         assert studio.recover() == type(recovery)()
         assert len(session.images()) == 1
@@ -153,7 +160,7 @@ def test_a_call_that_gave_up_can_be_made_good(make_studio: MakeStudio, tmp_path:
     """
     A picture that did not come in time is fetched later, by the same program.
     """
-    provider = OfflineProvider(latency=1.8)
+    provider = FakeOpenAI(latency=1.8)
     with serve(provider) as served:
         studio = make_studio(
             tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=0.2
@@ -161,7 +168,7 @@ def test_a_call_that_gave_up_can_be_made_good(make_studio: MakeStudio, tmp_path:
         with pytest.raises(OutcomeUnknownError) as caught:
             studio.generate("a teapot")
         early = studio.recover(timeout=0)
-        assert list(early.left) == [caught.value.turn_id]
+        assert list(early.still_pending) == [caught.value.turn_id]
         (image,) = studio.recover(timeout=10).images
     assert image.turn.id == caught.value.turn_id
     assert posts(provider) == 1
@@ -171,7 +178,7 @@ def test_a_cancelled_task_leaves_what_can_be_recovered(tmp_path: Path) -> None:
     """
     A task that is cancelled while its picture is made loses nothing: the picture is fetched later.
     """
-    provider = OfflineProvider(latency=0.5)
+    provider = FakeOpenAI(latency=0.5)
 
     async def run() -> None:
         async with AsyncStudio.offline(tmp_path, provider=provider) as studio:
@@ -188,21 +195,21 @@ def test_a_cancelled_task_leaves_what_can_be_recovered(tmp_path: Path) -> None:
     assert posts(provider) == 1
 
 
-def lost(provider: OfflineProvider) -> None:
+def lost(provider: FakeOpenAI) -> None:
     """
     Let the next answer be lost on its way.
     """
-    provider.script(
+    provider.enqueue_fault(
         Fault(
             method="POST",
             path="/responses",
-            bend=lambda answer: attrs.evolve(answer, parts=iter([Reset()])),
+            bend=lambda answer: attrs.evolve(answer, parts=iter([ConnectionReset()])),
         )
     )
 
 
 def test_what_cannot_be_looked_up_is_told(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     A request whose answer was lost before its id was known, and that was asked in no conversation,
@@ -216,24 +223,24 @@ def test_what_cannot_be_looked_up_is_told(
     (turn,) = recovery.failed
     assert turn.failure.error == "OutcomeUnknownError"
     assert (turn.cost.total, turn.cost.known) == (None, 0)
-    with pytest.raises(BudgetError):
+    with pytest.raises(BudgetExceededError):
         studio.generate("another", size="1024x1024")
     assert posts(provider) == 1
     assert studio.costs().total.uncertain == 1
 
 
-def dropped(provider: OfflineProvider) -> None:
+def dropped(provider: FakeOpenAI) -> None:
     """
     Let the next request that is paid for get lost on its way there.
     """
 
-    def instead(_: Call) -> Answer:
-        return Answer(headers={}, parts=iter([Reset()]))
+    def instead(_: FakeRequest) -> FakeResponse:
+        return FakeResponse(headers={}, parts=iter([ConnectionReset()]))
 
-    provider.script(Fault(method="POST", path="/responses", instead=instead))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=instead))
 
 
-def unseen(provider: OfflineProvider, times: int = 1) -> None:
+def unseen(provider: FakeOpenAI, times: int = 1) -> None:
     """
     Let the next looks into a conversation fail.
     """
@@ -248,7 +255,7 @@ def settle_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_nobody_knows_the_id_of_is_found_in_its_conversation(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     A picture whose answer was lost is found later by what was written down before it was asked
@@ -275,7 +282,7 @@ def test_what_nobody_knows_the_id_of_is_found_in_its_conversation(
 def test_what_was_not_taken_up_is_told_in_time(
     make_studio: MakeStudio,
     tmp_path: Path,
-    provider: OfflineProvider,
+    provider: FakeOpenAI,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """
@@ -286,25 +293,25 @@ def test_what_was_not_taken_up_is_told_in_time(
     studio = make_studio(tmp_path, provider=provider, provider_state="conversation", **terms)
     dropped(provider)
     with pytest.raises(OutcomeUnknownError):
-        studio.generate("a teapot", intent_id="teapot")
+        studio.generate("a teapot", idempotency_key="teapot")
     early = studio.recover(timeout=0)
     assert (early.images, early.failed) == ((), ())
-    assert "nothing of it yet" in next(iter(early.left.values()))
-    with pytest.raises(OutcomeUnknownError, match="asked for already"):
-        studio.generate("a teapot", intent_id="teapot")
+    assert "nothing of it yet" in next(iter(early.still_pending.values()))
+    with pytest.raises(OutcomeUnknownError, match="in use and not settled"):
+        studio.generate("a teapot", idempotency_key="teapot")
     settle_at_once(monkeypatch)
     (turn,) = studio.recover(timeout=0).failed
-    assert (turn.failure.error, turn.cost) == ("UnavailableError", None)
+    assert (turn.failure.error, turn.cost) == ("ProviderUnavailableError", None)
     assert "not taken up" in turn.failure.message
     assert studio.costs().total.uncertain == 0
-    assert studio.generate("a teapot", intent_id="teapot").bytes
+    assert studio.generate("a teapot", idempotency_key="teapot").bytes
     assert posts(provider) == 2
 
 
 def test_a_conversation_that_cannot_be_seen_proves_nothing(
     make_studio: MakeStudio,
     tmp_path: Path,
-    provider: OfflineProvider,
+    provider: FakeOpenAI,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """
@@ -319,8 +326,8 @@ def test_a_conversation_that_cannot_be_seen_proves_nothing(
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
     settle_at_once(monkeypatch)
-    assert len(studio.recover(timeout=0).left) == 1
-    provider.forget()
+    assert len(studio.recover(timeout=0).still_pending) == 1
+    provider.reset_memory()
     (turn,) = studio.recover(timeout=0).failed
     assert turn.failure.error == "OutcomeUnknownError"
     assert studio.costs().total.uncertain == 1
@@ -328,19 +335,19 @@ def test_a_conversation_that_cannot_be_seen_proves_nothing(
 
 
 def test_another_providers_request_is_left_to_it(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     Ids mean something only where they were given; a request elsewhere is left and said.
     """
-    with serve(OfflineProvider(latency=60)) as served:
+    with serve(FakeOpenAI(latency=60)) as served:
         elsewhere = make_studio(
             tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=0.1
         )
         with pytest.raises(OutcomeUnknownError):
             elsewhere.generate("a teapot")
     recovery = make_studio(tmp_path, provider=provider).recover(timeout=0)
-    assert "it was asked of 127.0.0.1" in next(iter(recovery.left.values()))
+    assert "it was asked of 127.0.0.1" in next(iter(recovery.still_pending.values()))
     assert posts(provider) == 0
 
 
@@ -350,7 +357,7 @@ def test_only_one_of_many_settles(
     """
     However many programs recover at once, a picture is kept once.
     """
-    provider = OfflineProvider(latency=0.3)
+    provider = FakeOpenAI(latency=0.3)
     with serve(provider) as served:
         url = served.base_url
         with pytest.raises(OutcomeUnknownError):
@@ -368,7 +375,7 @@ def test_a_line_that_was_cut_short_counts_for_nothing(
     """
     A power cut in the middle of the journal's last line costs that line alone.
     """
-    provider = OfflineProvider(latency=1.6)
+    provider = FakeOpenAI(latency=1.6)
     with serve(provider) as served:
         access = {"online": True, "api_key": "x", "base_url": served.base_url}
         with pytest.raises(OutcomeUnknownError):
@@ -383,7 +390,7 @@ def test_what_is_under_way_can_be_stopped(make_studio: MakeStudio, tmp_path: Pat
     """
     A request that a call gave up on is shown, stopped at the provider, and settled as such.
     """
-    provider = OfflineProvider(latency=60)
+    provider = FakeOpenAI(latency=60)
     with serve(provider) as served:
         studio = make_studio(
             tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=0.2
@@ -394,7 +401,7 @@ def test_what_is_under_way_can_be_stopped(make_studio: MakeStudio, tmp_path: Pat
         assert (pending.turn.id, pending.running) == (caught.value.turn_id, False)
         assert pending.response_id == caught.value.response_id
         (turn,) = studio.requests.cancel(pending.turn.id).failed
-        assert (turn.status, turn.failure.error) == ("failed", "GenerationError")
+        assert (turn.status, turn.failure.error) == ("failed", "GenerationFailedError")
         assert "cancelled" in turn.failure.message
         assert studio.requests.pending() == ()
         with pytest.raises(NotFoundError, match="may be settled"):
@@ -406,7 +413,7 @@ def test_another_programs_request_can_be_stopped(make_studio: MakeStudio, tmp_pa
     """
     The program that waits for it is told, and settles it.
     """
-    provider = OfflineProvider(latency=60)
+    provider = FakeOpenAI(latency=60)
     with serve(provider) as served:
         access = {"online": True, "api_key": "x", "base_url": served.base_url}
         studio = make_studio(tmp_path, **access)
@@ -419,7 +426,7 @@ def test_another_programs_request_can_be_stopped(make_studio: MakeStudio, tmp_pa
             assert recovery.images == ()
             assert child.wait(timeout=30) != 0
         (turn,) = session.turns()
-        assert (turn.status, turn.failure.error) == ("failed", "GenerationError")
+        assert (turn.status, turn.failure.error) == ("failed", "GenerationFailedError")
         assert studio.requests.pending() == ()
 
 
@@ -427,7 +434,7 @@ def test_what_is_finished_is_not_stopped(make_studio: MakeStudio, tmp_path: Path
     """
     Where the picture is there already, it is kept instead.
     """
-    provider = OfflineProvider(latency=0.3)
+    provider = FakeOpenAI(latency=0.3)
     with serve(provider) as served:
         studio = make_studio(
             tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=0.1
@@ -440,7 +447,7 @@ def test_what_is_finished_is_not_stopped(make_studio: MakeStudio, tmp_path: Path
 
 
 def test_what_is_lost_is_not_asked_for_again_under_its_name(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     A picture with a name of its own is not paid for twice, even when nobody can tell what became
@@ -450,17 +457,17 @@ def test_what_is_lost_is_not_asked_for_again_under_its_name(
     provider.fail_next(status=404, path="/conversations", times=9)
     lost(provider)
     with pytest.raises(OutcomeUnknownError):
-        studio.generate("a teapot", intent_id="teapot")
-    with pytest.raises(OutcomeUnknownError, match="asked for already"):
-        studio.generate("a teapot", intent_id="teapot")
+        studio.generate("a teapot", idempotency_key="teapot")
+    with pytest.raises(OutcomeUnknownError, match="in use and not settled"):
+        studio.generate("a teapot", idempotency_key="teapot")
     later = make_studio(tmp_path, provider=provider)
-    for one in (later, studio):
-        with pytest.raises(OutcomeUnknownError, match="give it another name"):
-            one.generate("a teapot", intent_id="teapot")
+    for item in (later, studio):
+        with pytest.raises(OutcomeUnknownError, match="use another key"):
+            item.generate("a teapot", idempotency_key="teapot")
     assert posts(provider) == 1
     results = later.map({"a": "a", "b": "b"})
     assert results.ok
-    later.generate("a teapot", intent_id="teapot, once more")
+    later.generate("a teapot", idempotency_key="teapot, once more")
     assert posts(provider) == 4
 
 
@@ -470,7 +477,7 @@ def test_threads_of_one_program_settle_once(
     """
     However many threads of one program take up what is left, one of them gets it.
     """
-    provider = OfflineProvider(latency=1.5)
+    provider = FakeOpenAI(latency=1.5)
     with serve(provider) as served:
         studio = Studio(tmp_path, api_key="x", base_url=served.base_url, timeout=0.1)
         for number in range(4):

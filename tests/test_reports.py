@@ -14,36 +14,38 @@ import pytest
 
 import imagesession
 from imagesession.errors import (
-    CallError,
-    GenerationError,
-    MaxSessionsReached,
-    ModerationError,
-    OptionError,
-    PromptError,
-    RefusedError,
+    ContentBlockedError,
+    GenerationFailedError,
+    InvalidOptionError,
+    InvalidPromptError,
+    InvalidRequestError,
+    RefusalError,
     SessionClosedError,
+    TooManySessionsError,
 )
-from imagesession.testing import OfflineProvider
+from imagesession.testing import FakeOpenAI
 from tests.clock import ago
 from tests.conftest import MakeStudio
 
 MINUTE = dt.timedelta(minutes=1)
 
 
-def asked(provider: OfflineProvider) -> list[Any]:
+def asked(provider: FakeOpenAI) -> list[Any]:
     """
     Return the bodies of the requests that draw, which are those that are paid for.
     """
     return [
-        call.body for call in provider.calls if call.method == "POST" and call.path == "/responses"
+        call.body
+        for call in provider.requests
+        if call.method == "POST" and call.path == "/responses"
     ]
 
 
-def paths(provider: OfflineProvider) -> list[str]:
+def paths(provider: FakeOpenAI) -> list[str]:
     """
     Return the paths of all calls.
     """
-    return [call.path for call in provider.calls]
+    return [call.path for call in provider.requests]
 
 
 @pytest.fixture
@@ -71,21 +73,21 @@ def test_a_new_session_tells_of_itself(session: Any) -> None:
     assert status.created_at.utcoffset() == dt.timedelta()
 
 
-def test_a_session_counts_what_came(session: Any, provider: OfflineProvider) -> None:
+def test_a_session_counts_what_came(session: Any, provider: FakeOpenAI) -> None:
     """
     Pictures, turns by their ends, the latest five paths and the head are told as they are.
     """
     provider.pictures_per_reply = 2
     images = [session.generate(f"number {number}") for number in range(3)]
     provider.refuse_next("No.")
-    with pytest.raises(RefusedError):
+    with pytest.raises(RefusalError):
         session.generate("something else")
     branch = session.branch("other")
     status = branch.status()
     assert status.total_generations == 6
     assert status.turns == {"completed": 3, "refused": 1}
     assert [Path(path).name for path in status.recent_images] == [
-        one.path.name for one in session.images()[:0:-1]
+        image.path.name for image in session.images()[:0:-1]
     ]
     assert all(Path(path).is_file() for path in status.recent_images)
     assert status.head == images[-1].id
@@ -113,7 +115,7 @@ def test_idle_sessions_make_room(make_studio: MakeStudio, tmp_path: Path) -> Non
     A session in which nothing happened for a while does not count among the active ones; it goes
     on as if nothing had been, and counts again.
     """
-    studio = make_studio(tmp_path, max_sessions=1, idle_after=1800)
+    studio = make_studio(tmp_path, max_active_sessions=1, session_idle_timeout=1800)
     with ago(31 * MINUTE, tmp_path):
         old = studio.session("Old")
     for file in (tmp_path / ".imagesession" / "sessions").iterdir():
@@ -123,7 +125,7 @@ def test_idle_sessions_make_room(make_studio: MakeStudio, tmp_path: Path) -> Non
     old.generate("going on")
     assert old.status().state == "active"
     assert studio.stats().active_sessions == 2
-    with pytest.raises(MaxSessionsReached):
+    with pytest.raises(TooManySessionsError):
         studio.session("One more")
 
 
@@ -131,17 +133,17 @@ def test_work_keeps_a_session_active(make_studio: MakeStudio, tmp_path: Path) ->
     """
     What counts is when something last happened, be it a turn or a move, and not when it started.
     """
-    studio = make_studio(tmp_path, idle_after=1800)
+    studio = make_studio(tmp_path, session_idle_timeout=1800)
     with ago(60 * MINUTE, tmp_path):
-        one, two = studio.session("One"), studio.session("Two")
-        one.generate("a teapot")
+        item, two = studio.session("One"), studio.session("Two")
+        item.generate("a teapot")
         two.generate("a teapot")
     with ago(20 * MINUTE, tmp_path):
-        one.generate("bluer")
+        item.generate("bluer")
         two.undo()
-    assert (one.status().state, two.status().state) == ("active", "active")
+    assert (item.status().state, two.status().state) == ("active", "active")
     assert studio.stats().active_sessions == 2
-    since = dt.datetime.now(dt.UTC) - one.status().last_activity
+    since = dt.datetime.now(dt.UTC) - item.status().last_activity
     assert 19 * MINUTE < since < 22 * MINUTE
 
 
@@ -150,32 +152,32 @@ def test_too_many_sessions_name_the_idlest(make_studio: MakeStudio, tmp_path: Pa
     The error names the session in which nothing happened for the longest time, and closing that
     one makes room; neither closed nor promoted ones get around the limit.
     """
-    studio = make_studio(tmp_path, max_sessions=2, idle_after=3600)
+    studio = make_studio(tmp_path, max_active_sessions=2, session_idle_timeout=3600)
     with ago(30 * MINUTE, tmp_path):
         first = studio.session("First", name="the first")
     with ago(20 * MINUTE, tmp_path):
         second = studio.session("Second")
     first.generate("still at it")
     for verb, image in (("session", ()), ("promote", (first.head(),))):
-        with pytest.raises(MaxSessionsReached, match=second.id) as caught:
+        with pytest.raises(TooManySessionsError, match=second.id) as caught:
             getattr(studio, verb)(*image, "Third")
         assert (caught.value.limit, caught.value.idlest) == (2, second.id)
     assert "20 minutes" in str(caught.value)
     studio.open(caught.value.idlest).close()
     third = studio.session("Third")
-    assert {one.id for one in studio.sessions.list()} == {first.id, second.id, third.id}
+    assert {item.id for item in studio.sessions.list()} == {first.id, second.id, third.id}
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"max_sessions": 0},
-        {"max_sessions": True},
-        {"max_sessions": 2.0},
-        {"idle_after": 0},
-        {"idle_after": -1},
-        {"idle_after": "an hour"},
-        {"idle_after": True},
+        {"max_active_sessions": 0},
+        {"max_active_sessions": True},
+        {"max_active_sessions": 2.0},
+        {"session_idle_timeout": 0},
+        {"session_idle_timeout": -1},
+        {"session_idle_timeout": "an hour"},
+        {"session_idle_timeout": True},
     ],
 )
 def test_limits_must_make_sense(
@@ -184,11 +186,11 @@ def test_limits_must_make_sense(
     """
     A number of sessions or seconds that is none is refused when the studio is made.
     """
-    with pytest.raises(CallError, match=next(iter(wrong))):
+    with pytest.raises(InvalidRequestError, match=next(iter(wrong))):
         make_studio(tmp_path, **wrong)
 
 
-def test_a_session_changes_its_model(studio: Any, session: Any, provider: OfflineProvider) -> None:
+def test_a_session_changes_its_model(studio: Any, session: Any, provider: FakeOpenAI) -> None:
     """
     What a session asks for can be changed on the way: the next turns go to that model, and so do
     those of whoever opens it later; a single call may ask for another, and only that call does.
@@ -214,10 +216,10 @@ def test_a_session_changes_its_model(studio: Any, session: Any, provider: Offlin
         "model": "gpt-6-sol",
         "image_model": "gpt-image-2",
     }
-    assert [one.turn.context for one in session.images()] == ["fresh"] + ["continued"] * 3
+    assert [image.turn.context for image in session.images()] == ["fresh"] + ["continued"] * 3
 
 
-def test_a_session_changes_what_it_is_about(session: Any, provider: OfflineProvider) -> None:
+def test_a_session_changes_what_it_is_about(session: Any, provider: FakeOpenAI) -> None:
     """
     A new description is told from the next turn on; a new name is a label and told to nobody.
     """
@@ -227,18 +229,18 @@ def test_a_session_changes_what_it_is_about(session: Any, provider: OfflineProvi
     session.generate("rounder")
     session.update()
     session.generate("roundest")
-    told = [body["instructions"] for body in asked(provider)]
-    assert told == ["A logo for a tea shop", "Round things only", "Round things only"]
+    reported = [body["instructions"] for body in asked(provider)]
+    assert reported == ["A logo for a tea shop", "Round things only", "Round things only"]
     assert '"Round"' not in str(asked(provider))
 
 
 @pytest.mark.parametrize(
     "change,error",
     [
-        ({"quality": "ultra"}, OptionError),
-        ({"qality": "low"}, OptionError),
-        ({"name": 7}, CallError),
-        ({"description": "half a \ud83c"}, CallError),
+        ({"quality": "ultra"}, InvalidOptionError),
+        ({"qality": "low"}, InvalidOptionError),
+        ({"name": 7}, InvalidRequestError),
+        ({"description": "half a \ud83c"}, InvalidRequestError),
     ],
 )
 def test_a_change_that_makes_no_sense_changes_nothing(
@@ -288,18 +290,21 @@ def test_programs_that_change_a_session_keep_each_others_changes(
 WRONG = {"message": "no", "code": "invalid_value", "param": "prompt"}
 
 
-def test_no_bad_turn_poisons_the_next(session: Any, provider: OfflineProvider) -> None:
+def test_no_bad_turn_poisons_the_next(session: Any, provider: FakeOpenAI) -> None:
     """
     Whatever way a turn fails, the next one grows on the last that succeeded, and the model does
     not hear of the failed one, remembered or told again.
     """
     last = session.generate("a teapot")
     failures: list[tuple[Callable[[], None], type[Exception]]] = [
-        (lambda: provider.refuse_next("I would rather not."), RefusedError),
-        (lambda: provider.block_next(stage="input"), ModerationError),
-        (lambda: provider.block_next(stage="output", as_item=True), ModerationError),
-        (provider.break_next, GenerationError),
-        (lambda: provider.fail_next(status=400, error=WRONG, path="/responses"), CallError),
+        (lambda: provider.refuse_next("I would rather not."), RefusalError),
+        (lambda: provider.moderate_next(stage="input"), ContentBlockedError),
+        (lambda: provider.moderate_next(stage="output", as_item=True), ContentBlockedError),
+        (provider.fail_generation_next, GenerationFailedError),
+        (
+            lambda: provider.fail_next(status=400, error=WRONG, path="/responses"),
+            InvalidRequestError,
+        ),
     ]
     for number, (plan, error) in enumerate(failures):
         for forgotten in (False, True):
@@ -307,46 +312,48 @@ def test_no_bad_turn_poisons_the_next(session: Any, provider: OfflineProvider) -
             with pytest.raises(error):
                 session.generate("POISON")
             if forgotten:
-                provider.forget()
+                provider.reset_memory()
             image = session.generate(f"number {number}, forgotten: {forgotten}")
             assert image.parent == last.turn.id
             assert image.turn.context == ("rebuilt" if forgotten else "continued")
             assert "POISON" not in str(asked(provider)[-1])
             last = image
-    with pytest.raises(PromptError):
+    with pytest.raises(InvalidPromptError):
         session.generate(" ")
     assert session.head().id == last.id
 
 
 def test_a_studio_tells_of_itself(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     The numbers of a library are those of what is in it, whoever made it.
     """
-    studio = make_studio(tmp_path, provider=provider, max_sessions=7, idle_after=5400)
+    studio = make_studio(
+        tmp_path, provider=provider, max_active_sessions=7, session_idle_timeout=5400
+    )
     empty = studio.stats()
     assert (empty.total_images, empty.total_turns, empty.total_sessions) == (0, 0, 0)
     assert (empty.spent, empty.spent_today, empty.models_in_use) == (0, 0, ())
-    one = studio.session("One", model="gpt-6-sol")
-    one.generate("a teapot")
+    item = studio.session("One", model="gpt-6-sol")
+    item.generate("a teapot")
     studio.session("Two").close()
     studio.session("Three")
     provider.refuse_next("No.")
-    with pytest.raises(RefusedError):
+    with pytest.raises(RefusalError):
         studio.generate("something")
     image = studio.generate("a cup")
-    stats = make_studio(tmp_path, max_sessions=7, idle_after=5400).stats()
+    stats = make_studio(tmp_path, max_active_sessions=7, session_idle_timeout=5400).stats()
     assert (stats.version, stats.library) == (imagesession.__version__, str(tmp_path))
     assert stats.provider == studio.provider
-    assert (stats.active_sessions, stats.max_sessions, stats.total_sessions) == (2, 7, 3)
+    assert (stats.active_sessions, stats.max_active_sessions, stats.total_sessions) == (2, 7, 3)
     assert stats.session_timeout_hours == 1.5
     assert (stats.total_images, stats.total_turns) == (2, 3)
     assert set(stats.models_in_use) == {"gpt-6-sol", "auto"}
     assert stats.spent_today == stats.spent >= image.cost.total
 
 
-def test_models_can_be_asked_for(studio: Any, provider: OfflineProvider) -> None:
+def test_models_can_be_asked_for(studio: Any, provider: FakeOpenAI) -> None:
     """
     Models are listed by kind without asking anybody, and with asking those that the provider has.
     """

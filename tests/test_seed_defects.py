@@ -25,22 +25,29 @@ from PIL import Image
 import imagesession
 from imagesession import AsyncStudio
 from imagesession._api.guide import guide
-from imagesession._model.catalogue import load_catalogue
-from imagesession._model.sizes import fits
+from imagesession._domain.model_catalog import load_catalogue
+from imagesession._domain.sizes import is_supported
 from imagesession.errors import (
-    DiskError,
-    GenerationError,
+    ContentBlockedError,
+    GenerationFailedError,
     ImageSessionError,
-    MaxSessionsReached,
-    ModerationError,
-    OptionError,
+    InvalidImageError,
+    InvalidOptionError,
     OutcomeUnknownError,
-    PictureError,
     RateLimitError,
-    RefusedError,
+    RefusalError,
     SessionClosedError,
+    StorageIOError,
+    TooManySessionsError,
 )
-from imagesession.testing import Answer, Fault, OfflineProvider, Reset, tiny_image, tiny_mask
+from imagesession.testing import (
+    ConnectionReset,
+    FakeOpenAI,
+    FakeResponse,
+    Fault,
+    tiny_image,
+    tiny_mask,
+)
 from tests.clock import ago
 from tests.conftest import MakeStudio
 from tests.conversing import Known, known
@@ -51,12 +58,12 @@ MINUTE = dt.timedelta(minutes=1)
 AT_ONCE = {"retry-after": "0"}
 
 
-def asked(provider: OfflineProvider) -> list[Any]:
+def asked(provider: FakeOpenAI) -> list[Any]:
     """
     Return the bodies of the requests that draw, which are those that are paid for.
     """
     draws = ("/responses", "/images/generations", "/images/edits")
-    return [call.body for call in provider.calls if call.method == "POST" and call.path in draws]
+    return [call.body for call in provider.requests if call.method == "POST" and call.path in draws]
 
 
 def user_texts(body: Any) -> list[str]:
@@ -97,7 +104,7 @@ def test_b02_a_promoted_picture_goes_on_with_no_invented_id(
     What is sent after a promotion names only ids that the provider gave; where it knows nothing
     of the picture, it is shown it.
     """
-    first, second = OfflineProvider(), OfflineProvider()
+    first, second = FakeOpenAI(), FakeOpenAI()
     image = make_studio(tmp_path / "a", provider=first).generate("a teapot")
     session = make_studio(tmp_path / "a", provider=first).promote(image.id, "Teapots")
     refined = session.generate("bluer")
@@ -106,41 +113,41 @@ def test_b02_a_promoted_picture_goes_on_with_no_invented_id(
     elsewhere = make_studio(tmp_path / "b", provider=second).promote(image.path, "Teapots")
     shown = elsewhere.generate("bluer")
     assert shown.turn.context == "rebuilt"
-    told = known(asked(second)[0])
-    assert (told.conversation, told.previous, told.items) == (None, None, ())
+    reported = known(asked(second)[0])
+    assert (reported.conversation, reported.previous, reported.items) == (None, None, ())
     assert "input_image" in json.dumps(asked(second)[0])
     assert elsewhere.generate("warmer").turn.context == "continued"
 
 
-def test_b03_every_turn_is_sent_once(studio: Any, provider: OfflineProvider) -> None:
+def test_b03_every_turn_is_sent_once(studio: Any, provider: FakeOpenAI) -> None:
     """
     A prompt and a reference stand once in their request, on a first, a later and a retold turn.
     """
     session = studio.session("Teapots")
     for number in range(3):
         if number == 2:
-            provider.forget()
-        session.generate(f"turn number {number}", reference=tiny_image(colour=(number, 0, 0)))
+            provider.reset_memory()
+        session.generate(f"turn number {number}", references=tiny_image(colour=(number, 0, 0)))
         assert user_texts(asked(provider)[-1]).count(f"turn number {number}") == 1
         assert json.dumps(asked(provider)[-1]).count("file_id") == 1
     assert user_texts(asked(provider)[-1]) == [f"turn number {number}" for number in range(3)]
 
 
-def test_b04_the_description_reaches_the_model(studio: Any, provider: OfflineProvider) -> None:
+def test_b04_the_description_reaches_the_model(studio: Any, provider: FakeOpenAI) -> None:
     """
     What a session is about is told with every turn, also when all is told again.
     """
     session = studio.session("Everything MUST_BE_BLUE")
     session.generate("a teapot")
     session.generate("rounder")
-    provider.forget()
+    provider.reset_memory()
     session.generate("taller")
     # By the id of its parent, and with history at last.
     assert len(asked(provider)) == 4
     assert all("MUST_BE_BLUE" in body["instructions"] for body in asked(provider))
 
 
-def test_b05_references_are_not_sent_again(studio: Any, provider: OfflineProvider) -> None:
+def test_b05_references_are_not_sent_again(studio: Any, provider: FakeOpenAI) -> None:
     """
     In a loop that edits the last picture by one of 2 MB, the photograph goes up once and is named
     by its id from then on; no request that draws grows with the turns.
@@ -149,29 +156,29 @@ def test_b05_references_are_not_sent_again(studio: Any, provider: OfflineProvide
     assert len(photo) > 2_000_000
     session = studio.session("Edit loop")
     for number in range(6):
-        session.edit(f"edit number {number}", image=photo if number == 0 else None, reference=photo)
-    calls = [call for call in provider.calls if call.method == "POST"]
+        session.edit(
+            f"edit number {number}", image=photo if number == 0 else None, references=photo
+        )
+    calls = [call for call in provider.requests if call.method == "POST"]
     assert [call.path for call in calls].count("/files") == 1
     assert max(call.length for call in calls if call.path == "/responses") < 2_000
     assert sum(call.length for call in calls) < len(photo) + 20_000
 
 
-def test_b06_a_failed_turn_does_not_poison_the_session(
-    studio: Any, provider: OfflineProvider
-) -> None:
+def test_b06_a_failed_turn_does_not_poison_the_session(studio: Any, provider: FakeOpenAI) -> None:
     """
     After a refusal, a moderation block and a failure, later turns succeed and do not tell of them.
     """
     session = studio.session("Teapots")
     first = session.generate("a teapot")
     provider.refuse_next("I would rather not.")
-    provider.block_next()
-    provider.break_next()
-    for error in (RefusedError, ModerationError, GenerationError):
+    provider.moderate_next()
+    provider.fail_generation_next()
+    for error in (RefusalError, ContentBlockedError, GenerationFailedError):
         with pytest.raises(error):
             session.generate("POISON")
     assert session.generate("bluer").parent == first.turn.id
-    provider.forget()
+    provider.reset_memory()
     assert session.generate("warmer").turn.context == "rebuilt"
     for body in asked(provider)[4:]:
         assert "POISON" not in json.dumps(body)
@@ -209,7 +216,7 @@ async def test_b07_a_picture_can_be_cancelled(tmp_path: Path) -> None:
     """
     Whoever waits for a picture can stop waiting, at once, and the studio goes on.
     """
-    provider = OfflineProvider(latency=30)
+    provider = FakeOpenAI(latency=30)
     async with AsyncStudio.offline(tmp_path, provider=provider) as studio:
         start = time.monotonic()
         with anyio.move_on_after(0.2) as scope:
@@ -221,9 +228,7 @@ async def test_b07_a_picture_can_be_cancelled(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 408])
-def test_b08_one_failure_is_one_request(
-    studio: Any, provider: OfflineProvider, status: int
-) -> None:
+def test_b08_one_failure_is_one_request(studio: Any, provider: FakeOpenAI, status: int) -> None:
     """
     Without patience a request is sent once, whatever the provider answers: no client beneath
     repeats it.
@@ -243,50 +248,50 @@ def test_b08_patience_is_not_multiplied(make_studio: MakeStudio, tmp_path: Path)
     """
     With patience, each time that the provider turns a request away is one more request.
     """
-    provider = OfflineProvider()
+    provider = FakeOpenAI()
     provider.fail_next(status=429, headers=AT_ONCE, method="POST", path="/responses", times=2)
-    make_studio(tmp_path, provider=provider, patience=5).generate("a teapot")
+    make_studio(tmp_path, provider=provider, retry_timeout=5).generate("a teapot")
     assert len(asked(provider)) == 3
 
 
-def reset(*_: object) -> Answer:
+def reset(*_: object) -> FakeResponse:
     """
     Break the connection before the first byte of an answer.
     """
-    return Answer(headers={}, parts=iter((Reset(),)))
+    return FakeResponse(headers={}, parts=iter((ConnectionReset(),)))
 
 
-def test_b08_a_lost_answer_is_not_asked_for_again(studio: Any, provider: OfflineProvider) -> None:
+def test_b08_a_lost_answer_is_not_asked_for_again(studio: Any, provider: FakeOpenAI) -> None:
     """
     When the connection breaks after the request was sent, it may have been billed: it is not
     repeated, and the error says so.
     """
-    provider.script(Fault(method="POST", path="/responses", instead=reset))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=reset))
     with pytest.raises(OutcomeUnknownError, match="billed"):
         studio.generate("a teapot")
     assert len(asked(provider)) == 1
 
 
 def test_b08_a_lost_answer_is_found(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     Where the answer was lost and the work was done, its picture is found, not asked for again.
     """
     studio = make_studio(tmp_path, provider=provider, provider_state="conversation")
-    provider.script(Fault(method="POST", path="/responses", bend=reset))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=reset))
     image = studio.generate("a teapot")
     assert len(asked(provider)) == 1
     assert studio.images.list() == (image,)
     assert image.bytes == image.path.read_bytes()
 
 
-def test_b08_a_lost_answer_without_a_conversation(studio: Any, provider: OfflineProvider) -> None:
+def test_b08_a_lost_answer_without_a_conversation(studio: Any, provider: FakeOpenAI) -> None:
     """
     Outside of a conversation, an answer that was lost before its first event cannot be found: the
     error says so, and it is not asked for again.
     """
-    provider.script(Fault(method="POST", path="/responses", bend=reset))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=reset))
     with pytest.raises(OutcomeUnknownError, match="billed"):
         studio.generate("a teapot")
     assert len(asked(provider)) == 1
@@ -321,7 +326,7 @@ def test_b10_idle_times_are_kept_to_the_second(
     """
     Half an hour is half an hour, neither none nor a whole one.
     """
-    studio = make_studio(tmp_path, idle_after=seconds)
+    studio = make_studio(tmp_path, session_idle_timeout=seconds)
     with ago(dt.timedelta(seconds=seconds) - MINUTE, tmp_path):
         younger = studio.session("A minute younger")
     with ago(dt.timedelta(seconds=seconds) + MINUTE, tmp_path):
@@ -336,13 +341,13 @@ def test_b11_idle_sessions_do_not_vanish(make_studio: MakeStudio, tmp_path: Path
     A session in which nothing happened for long is idle and listed; listing and starting others
     does not remove it, and going on makes it active.
     """
-    studio = make_studio(tmp_path, idle_after=1800)
+    studio = make_studio(tmp_path, session_idle_timeout=1800)
     with ago(60 * MINUTE, tmp_path):
         session = studio.session("Teapots")
         first = session.generate("a teapot")
     assert session.status().state == "idle"
     other = studio.session("Another")
-    assert [one.id for one in studio.sessions.list()] == [other.id, session.id]
+    assert [item.id for item in studio.sessions.list()] == [other.id, session.id]
     assert studio.open(session.id).generate("bluer").parent == first.turn.id
     assert session.status().state == "active"
 
@@ -359,8 +364,8 @@ def test_b12_a_picture_that_cannot_be_kept_is_no_success(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("imagesession._library.shelf.give_name", full)
-        with pytest.raises(DiskError, match="disk is full"):
+        patch.setattr("imagesession._store.image_files.link_into_place", full)
+        with pytest.raises(StorageIOError, match="disk is full"):
             studio.generate("a teapot")
     (intent,) = (studio.library / ".imagesession" / "journal").iterdir()
     assert '{"response_id": "resp_' in intent.read_text()
@@ -368,7 +373,7 @@ def test_b12_a_picture_that_cannot_be_kept_is_no_success(
     assert studio.generate("another").path.stat().st_size > 0
 
 
-def test_b13_all_of_a_reply_is_kept(studio: Any, provider: OfflineProvider) -> None:
+def test_b13_all_of_a_reply_is_kept(studio: Any, provider: FakeOpenAI) -> None:
     """
     Every picture of a reply is kept, and the words beside them.
     """
@@ -381,13 +386,13 @@ def test_b13_all_of_a_reply_is_kept(studio: Any, provider: OfflineProvider) -> N
     assert image.turn.text == image.metadata["text"]
 
 
-def test_b13_a_refusal_is_told_in_the_models_words(studio: Any, provider: OfflineProvider) -> None:
+def test_b13_a_refusal_is_told_in_the_models_words(studio: Any, provider: FakeOpenAI) -> None:
     """
     Whoever is refused is told what the model said, and it stands in the record.
     """
     provider.refuse_next("I cannot draw a living person.")
     session = studio.session("Portraits")
-    with pytest.raises(RefusedError, match="living person") as caught:
+    with pytest.raises(RefusalError, match="living person") as caught:
         session.generate("a portrait")
     assert caught.value.text == "I cannot draw a living person."
     assert "living person" in session.turns()[0].failure.message
@@ -409,7 +414,9 @@ def test_b14_every_purpose_has_its_folder(studio: Any, tmp_path: Path) -> None:
         "imported": studio.images.import_file(tmp_path / "photo.png"),
     }
     improved = studio.improve("more contrast", image=plain).image
-    folders = {name: str(one.path.parent.relative_to(studio.library)) for name, one in made.items()}
+    folders = {
+        name: str(item.path.parent.relative_to(studio.library)) for name, item in made.items()
+    }
     assert folders == {name: name for name in made}
     assert improved.path.parent.name == "edited_images"
 
@@ -428,7 +435,7 @@ def test_b15_the_guide_is_in_the_package() -> None:
     assert int(done.stdout) > 1_000
 
 
-def test_b16_what_older_guides_say_is_taken(studio: Any, provider: OfflineProvider) -> None:
+def test_b16_what_older_guides_say_is_taken(studio: Any, provider: FakeOpenAI) -> None:
     """
     The values that older guides tell people to use work: the model "auto", buttons, and angles in
     degrees.
@@ -443,7 +450,7 @@ def test_b16_what_older_guides_say_is_taken(studio: Any, provider: OfflineProvid
 
 @pytest.mark.parametrize("size_preset", ["small", "standard", "large"])
 def test_b17_assets_have_sizes_that_the_model_takes(
-    studio: Any, provider: OfflineProvider, size_preset: str
+    studio: Any, provider: FakeOpenAI, size_preset: str
 ) -> None:
     """
     Every kind and size of an asset asks for one that the model draws.
@@ -454,13 +461,13 @@ def test_b17_assets_have_sizes_that_the_model_takes(
     assert model.sizes is not None
     for asset_type in ("icon", "illustration", "background", "hero", "button"):
         provider.refuse_next("Only the request counts here.")
-        with pytest.raises(RefusedError):
+        with pytest.raises(RefusalError):
             studio.ui_asset(asset_type, "a cart", size_preset=size_preset)
         width, height = map(int, asked(provider)[-1]["tools"][0]["size"].split("x"))
-        assert fits(model.sizes, width, height)
+        assert is_supported(model.sizes, width, height)
 
 
-def test_b18_a_batch_reports_each_item(studio: Any, provider: OfflineProvider) -> None:
+def test_b18_a_batch_reports_each_item(studio: Any, provider: FakeOpenAI) -> None:
     """
     Where some of a batch fail, the others are there and each error stands in its place.
     """
@@ -481,31 +488,32 @@ def test_b18_a_batch_is_made_in_parallel(make_studio: MakeStudio, tmp_path: Path
     """
     Four takes of three tenths of a second each do not take as long as one after the other.
     """
-    studio = make_studio(tmp_path, provider=OfflineProvider(latency=0.3))
+    studio = make_studio(tmp_path, provider=FakeOpenAI(latency=0.3))
     start = time.monotonic()
     assert studio.product("a mug", n=4).ok
     assert time.monotonic() - start < 1.1
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"quality": "ultra"}, {"size": "1x1"}, {"background": "plaid"}, {"format": "bmp"}]
+    "wrong",
+    [{"quality": "ultra"}, {"size": "1x1"}, {"background": "plaid"}, {"output_format": "bmp"}],
 )
 def test_b19_options_are_checked_before_anything_is_sent(
-    studio: Any, provider: OfflineProvider, wrong: dict[str, str]
+    studio: Any, provider: FakeOpenAI, wrong: dict[str, str]
 ) -> None:
     """
     A value that no model takes is refused here, by its option's name.
     """
     for verb in (studio.generate, studio.session("x").generate):
-        with pytest.raises(OptionError) as caught:
+        with pytest.raises(InvalidOptionError) as caught:
             verb("a teapot", **wrong)
         assert caught.value.option == next(iter(wrong))
-    assert provider.calls == ()
+    assert provider.requests == ()
 
 
-@pytest.mark.parametrize("where", ["reference", "image", "mask"])
+@pytest.mark.parametrize("where", ["references", "image", "mask"])
 def test_b20_content_counts_and_not_the_suffix(
-    studio: Any, provider: OfflineProvider, tmp_path: Path, where: str
+    studio: Any, provider: FakeOpenAI, tmp_path: Path, where: str
 ) -> None:
     """
     A text that is called a picture is not sent; a picture that is called a text is.
@@ -515,20 +523,20 @@ def test_b20_content_counts_and_not_the_suffix(
     photo = tmp_path / "photo.txt"
     photo.write_bytes(tiny_image())
     given: dict[str, Any] = {"image": photo, where: secret}
-    with pytest.raises(PictureError, match="not a whole picture"):
+    with pytest.raises(InvalidImageError, match="not a whole picture"):
         studio.edit("bluer", **given)
-    assert provider.calls == ()
+    assert provider.requests == ()
     assert studio.edit("bluer", image=photo).bytes
 
 
 @pytest.mark.parametrize("mask", [tiny_mask((32, 32)), tiny_image()])
-def test_b20_masks_are_checked(studio: Any, provider: OfflineProvider, mask: bytes) -> None:
+def test_b20_masks_are_checked(studio: Any, provider: FakeOpenAI, mask: bytes) -> None:
     """
     A mask of another size, or one that marks nothing, is refused before anything is sent.
     """
-    with pytest.raises(PictureError):
+    with pytest.raises(InvalidImageError):
         studio.edit("bluer", image=tiny_image(), mask=mask)
-    assert provider.calls == ()
+    assert provider.requests == ()
 
 
 @pytest.mark.parametrize("name", ["photo.webp", "my.png.d/photo.png", "no-suffix", "a.json.webp"])
@@ -548,9 +556,9 @@ def test_b22_one_shots_take_no_session(make_studio: MakeStudio, tmp_path: Path) 
     """
     With as many sessions active as may be, single pictures of every kind are still made.
     """
-    studio = make_studio(tmp_path, max_sessions=1)
+    studio = make_studio(tmp_path, max_active_sessions=1)
     session = studio.session("The only one")
-    with pytest.raises(MaxSessionsReached):
+    with pytest.raises(TooManySessionsError):
         studio.session("One more")
     image = studio.generate("a teapot")
     assert studio.edit("bluer", image=image).bytes
@@ -561,7 +569,7 @@ def test_b22_one_shots_take_no_session(make_studio: MakeStudio, tmp_path: Path) 
 
 
 def test_b23_closing_leaves_nothing_behind_and_loses_nothing(
-    studio: Any, provider: OfflineProvider
+    studio: Any, provider: FakeOpenAI
 ) -> None:
     """
     Uploads end by themselves, no unfinished file stays, and a closed session can be read and
@@ -571,12 +579,12 @@ def test_b23_closing_leaves_nothing_behind_and_loses_nothing(
     first = session.generate("a teapot")
     session.edit("a red heart", mask=tiny_mask(first.size, (100, 100, 300, 300)))
     session.close()
-    uploads = [call for call in provider.calls if call.path == "/files"]
+    uploads = [call for call in provider.requests if call.path == "/files"]
     assert uploads
     assert all("expires_after" in repr(call.body) for call in uploads)
     assert list((studio.library / ".imagesession" / "tmp").iterdir()) == []
     assert session.status().state == "closed"
-    assert [one.id for one in studio.sessions.list()] == [session.id]
+    assert [item.id for item in studio.sessions.list()] == [session.id]
     with pytest.raises(SessionClosedError):
         session.generate("bluer")
     assert studio.open(session.id, reopen=True).generate("bluer").bytes
@@ -593,18 +601,18 @@ def test_b24_facts_are_what_they_say(studio: Any) -> None:
     assert (status.total_generations, stats.total_images, stats.total_turns) == (1, 1, 1)
     assert all(type(count) is int for count in (status.total_generations, stats.total_images))
     times = (status.created_at, status.last_activity, image.turn.started, image.turn.finished)
-    assert all(one.utcoffset() == dt.timedelta() for one in times)
+    assert all(time.utcoffset() == dt.timedelta() for time in times)
     written = dt.datetime.fromisoformat(image.metadata["timestamp"])
     assert written.utcoffset() == dt.timedelta()
 
 
-def test_b25_these_tests_drive_the_real_client(studio: Any, provider: OfflineProvider) -> None:
+def test_b25_these_tests_drive_the_real_client(studio: Any, provider: FakeOpenAI) -> None:
     """
     There is nothing in a library to hold for tests that only import and mock; what replaces them
     is that ours send real requests through the openai package, as this one shows.
     """
     studio.generate("a teapot")
     assert len(asked(provider)) == 1
-    for call in provider.calls:
+    for call in provider.requests:
         assert call.headers["x-stainless-lang"] == "python"
         assert call.headers["user-agent"].startswith(("OpenAI/Python", "AsyncOpenAI/Python"))

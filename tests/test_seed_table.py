@@ -17,7 +17,7 @@ import pytest
 import imagesession
 from imagesession import errors
 from imagesession._api import config
-from imagesession._library import layout
+from imagesession._store import layout
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "seed.md").read_text("utf-8")
@@ -143,7 +143,7 @@ def named_there(section: str, lead: str) -> set[str]:
     """
     Return what a section names of theirs: parameters ("`"), results ("returns") or errors.
     """
-    return {one for there, *_ in rows(section) if there.startswith(lead) for one in coded(there)}
+    return {text for there, *_ in rows(section) if there.startswith(lead) for text in coded(there)}
 
 
 OURS = sorted(
@@ -199,17 +199,17 @@ def test_defaults_are_told(tool: str) -> None:
     """
     for default in DEFAULTS[tool].split():
         name, value = default.split("=")
-        told = next(there for there, *_ in rows(tool) if f"`{name}`" in there)
-        assert told.partition(" = ")[2].strip('"') == value
+        text = next(there for there, *_ in rows(tool) if f"`{name}`" in there)
+        assert text.partition(" = ")[2].strip('"') == value
 
 
 def test_files_fields_and_variables_have_their_place() -> None:
     """
     Every folder, field of the metadata and variable of the environment has a line.
     """
-    files = {one for there, *_ in rows("Files and metadata") for one in coded(there)}
+    files = {text for there, *_ in rows("Files and metadata") for text in coded(there)}
     assert set(f"{METADATA} {FOLDERS}".split()) <= files
-    variables = {one for there, *_ in rows("Configuration") for one in coded(there)}
+    variables = {text for there, *_ in rows("Configuration") for text in coded(there)}
     assert variables == set(VARIABLES.split())
 
 
@@ -237,7 +237,7 @@ def test_what_it_names_of_ours_is_there(name: str) -> None:
         assert f'"{name}"' in inspect.getsource(config)
     else:
         known = resolved(dotted)
-        asked = {one.strip(" =") for one in arguments.split(",") if one}
+        asked = {text.strip(" =") for text in arguments.split(",") if text}
         assert not asked or asked <= set(inspect.signature(known).parameters)
 
 

@@ -17,22 +17,22 @@ import attrs
 import pytest
 from PIL import Image
 
-from imagesession._library.library import Library
-from imagesession._model.sessions import SessionRecord
-from imagesession._plan.store import Begun
+from imagesession._domain.sessions import SessionRecord
+from imagesession._engine.store import IdAndTime
+from imagesession._store.repository import LibraryStore
 from imagesession.errors import (
-    CallError,
-    GenerationError,
-    ModerationError,
+    ContentBlockedError,
+    CorruptRecordError,
+    GenerationFailedError,
+    InvalidImageError,
+    InvalidOptionError,
+    InvalidPromptError,
+    InvalidRequestError,
     NotFoundError,
-    OptionError,
-    PictureError,
-    PromptError,
-    RecordError,
-    RefusedError,
+    RefusalError,
     SessionClosedError,
 )
-from imagesession.testing import OfflineProvider, tiny_image, tiny_mask
+from imagesession.testing import FakeOpenAI, tiny_image, tiny_mask
 from tests.conftest import MakeStudio
 from tests.conversing import EITHER_WAY, Known, anew_from, begun, converse, known, straight_from
 
@@ -41,23 +41,23 @@ NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
 SUFFIXES = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "gif": ".gif", "svg": ".svg"}
 
 
-def paid(provider: OfflineProvider) -> list[Any]:
+def paid(provider: FakeOpenAI) -> list[Any]:
     """
     Return the bodies of the requests that are paid for.
     """
     return [call.body for call in asked(provider) if call.path == "/responses"]
 
 
-def asked(provider: OfflineProvider) -> list[Any]:
+def asked(provider: FakeOpenAI) -> list[Any]:
     """
     Return the requests that the provider was sent, but for those that only look or only begin a
     conversation.
     """
-    calls = [call for call in provider.calls if call.method == "POST"]
+    calls = [call for call in provider.requests if call.method == "POST"]
     return [call for call in calls if call.path != "/conversations"]
 
 
-def uploads(provider: OfflineProvider) -> list[bytes]:
+def uploads(provider: FakeOpenAI) -> list[bytes]:
     """
     Return the pictures that went up.
     """
@@ -74,7 +74,7 @@ def session(studio: Any) -> Any:
 
 
 @pytest.mark.parametrize("conversing", EITHER_WAY)
-def test_a_session_remembers(session: Any, provider: OfflineProvider, conversing: object) -> None:
+def test_a_session_remembers(session: Any, provider: FakeOpenAI, conversing: object) -> None:
     """
     A turn continues the one before in its conversation, or by its id where there are none, and
     sends no picture again.
@@ -92,7 +92,7 @@ def test_a_session_remembers(session: Any, provider: OfflineProvider, conversing
     assert first.bytes != second.bytes
 
 
-def test_the_description_is_the_models_brief(session: Any, provider: OfflineProvider) -> None:
+def test_the_description_is_the_models_brief(session: Any, provider: FakeOpenAI) -> None:
     """
     The model is told with every turn what the session is about; the name stays a label.
     """
@@ -102,7 +102,7 @@ def test_the_description_is_the_models_brief(session: Any, provider: OfflineProv
     assert "Tea logo" not in json.dumps(paid(provider))
 
 
-def test_a_request_stays_small(session: Any, provider: OfflineProvider) -> None:
+def test_a_request_stays_small(session: Any, provider: FakeOpenAI) -> None:
     """
     The request of a late turn is as small as that of the second, whatever the pictures weigh.
     """
@@ -130,7 +130,7 @@ def test_every_format_is_kept_under_its_suffix(studio: Any, format: str, suffix:
     """
     The suffix follows from the bytes.
     """
-    image = studio.generate("a shopping cart icon, flat", format=format)
+    image = studio.generate("a shopping cart icon, flat", output_format=format)
     assert image.format == format
     assert image.path.suffix == suffix
     assert image.size == ((960, 960) if format == "gif" else (1024, 1024))
@@ -140,8 +140,8 @@ def test_an_svg_is_text_not_pixels(studio: Any) -> None:
     """
     Opening an SVG with Pillow is refused, saying how to read it.
     """
-    image = studio.generate("a star icon", format="svg")
-    with pytest.raises(CallError, match=r"bytes\.decode"):
+    image = studio.generate("a star icon", output_format="svg")
+    with pytest.raises(InvalidRequestError, match=r"bytes\.decode"):
         image.open()
 
 
@@ -161,7 +161,7 @@ def test_metadata_lies_beside_each_picture(session: Any) -> None:
 
 
 def test_a_session_is_found_again(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     In another studio, at another provider, a session goes on from where it was.
@@ -177,7 +177,7 @@ def test_a_session_is_found_again(
 
 @pytest.mark.parametrize("conversing", EITHER_WAY)
 def test_what_the_provider_forgot_is_told_again(
-    session: Any, provider: OfflineProvider, conversing: object
+    session: Any, provider: FakeOpenAI, conversing: object
 ) -> None:
     """
     When the provider no longer knows the conversation, nor what was said in it, it is told all of
@@ -186,14 +186,14 @@ def test_what_the_provider_forgot_is_told_again(
     converse(session, conversing)
     first = session.generate("a teapot")
     last = session.generate("bluer")
-    provider.forget()
+    provider.reset_memory()
     image = session.generate("warmer")
-    refused, *named, told = paid(provider)[2:]
+    refused, *named, reported = paid(provider)[2:]
     assert known(refused) == straight_from(last, conversing=conversing)
     in_new = [anew_from(first, last, within=image)] if conversing else []
     assert [known(body) for body in named] == in_new
-    assert known(told) == Known(conversation=image.turn.conversation, messages=6)
-    said = json.dumps(told["input"])
+    assert known(reported) == Known(conversation=image.turn.conversation, messages=6)
+    said = json.dumps(reported["input"])
     assert all(words in said for words in ("a teapot", "bluer", "warmer"))
     assert "data:image/png;base64," in said
     assert image.turn.context == "rebuilt"
@@ -202,7 +202,7 @@ def test_what_the_provider_forgot_is_told_again(
 
 
 def test_another_providers_ids_are_not_sent(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     What another provider answered is told from the library, without asking for its id.
@@ -213,34 +213,32 @@ def test_another_providers_ids_are_not_sent(
     record = next((tmp_path / ".imagesession" / "turns" / session.id).iterdir())
     record.write_text(record.read_text().replace("offline.imagesession", "elsewhere.example"))
     image = make_studio(tmp_path, provider=provider).open(session.id).generate("bluer")
-    told = known(paid(provider)[-1])
+    reported = known(paid(provider)[-1])
     assert len(paid(provider)) == 2
-    assert (told.previous, told.items) == (None, ())
+    assert (reported.previous, reported.items) == (None, ())
     assert image.turn.context == "rebuilt"
 
 
 @pytest.mark.parametrize("format", ["gif", "svg", "webp"])
-def test_any_format_can_be_told_again(session: Any, provider: OfflineProvider, format: str) -> None:
+def test_any_format_can_be_told_again(session: Any, provider: FakeOpenAI, format: str) -> None:
     """
     An animation is shown as a still and a drawing by its words, so that the wire takes them.
     """
-    session.generate("a star", format=format)
-    provider.forget()
+    session.generate("a star", output_format=format)
+    provider.reset_memory()
     assert session.generate("bluer").turn.context == "rebuilt"
 
 
-def test_all_pictures_of_a_reply_are_kept(
-    studio: Any, session: Any, provider: OfflineProvider
-) -> None:
+def test_all_pictures_of_a_reply_are_kept(studio: Any, session: Any, provider: FakeOpenAI) -> None:
     """
     A reply with several pictures loses none; the last one is returned.
     """
     provider.pictures_per_reply = 3
     image = session.generate("three teapots")
     assert len(image.turn.images) == 3
-    assert [one.id for one in session.images()] == [record.id for record in image.turn.images]
+    assert [item.id for item in session.images()] == [record.id for record in image.turn.images]
     assert image.id == image.turn.images[-1].id
-    assert {one.id for one in studio.images.list()} == {one.id for one in session.images()}
+    assert {item.id for item in studio.images.list()} == {item.id for item in session.images()}
 
 
 def test_undo_and_redo_move_the_head(session: Any) -> None:
@@ -254,7 +252,7 @@ def test_undo_and_redo_move_the_head(session: Any) -> None:
     session.undo()
     other = session.generate("more contrast")
     assert other.parent == second.turn.id
-    with pytest.raises(CallError, match="nothing to redo"):
+    with pytest.raises(InvalidRequestError, match="nothing to redo"):
         session.redo()
     assert len(session.images()) == 4
     assert session.undo(3) is None
@@ -273,7 +271,7 @@ def test_checkout_goes_anywhere(session: Any) -> None:
 
 @pytest.mark.parametrize("conversing", EITHER_WAY)
 def test_branches_grow_apart(
-    studio: Any, session: Any, provider: OfflineProvider, conversing: object
+    studio: Any, session: Any, provider: FakeOpenAI, conversing: object
 ) -> None:
     """
     A branch starts at any picture, and neither line moves the other; both are found again.
@@ -291,7 +289,7 @@ def test_branches_grow_apart(
     assert third.parent == first.turn.id
     assert session.head().id == second.id
     assert studio.open(session.id, branch="warm version").head().id == third.id
-    assert [one.id for one in third.lineage()] == [first.id, third.id]
+    assert [item.id for item in third.lineage()] == [first.id, third.id]
     assert session.tree().branches() == ("main", "warm version")
     assert session.branch().branch_name == "branch-2"
     assert "warm version" in str(session.tree())
@@ -317,7 +315,7 @@ def test_a_name_is_gone_on_with(studio: Any) -> None:
     first.close()
     assert studio.session("", name="Tea", resume=True).generate("bluer").turn.depth == 2
     assert len(studio.sessions.list()) == 1
-    with pytest.raises(CallError, match="name="):
+    with pytest.raises(InvalidRequestError, match="name="):
         studio.session("a logo", resume=True)
     studio.session("a second", name="Tea")
     with pytest.raises(NotFoundError, match="2 sessions are called"):
@@ -344,7 +342,7 @@ def test_one_shots_belong_to_no_session(studio: Any) -> None:
     assert image.lineage() == (image,)
     assert studio.sessions.list() == ()
     assert studio.images.get(image.id).sha256 == image.sha256
-    with pytest.raises(CallError, match="promote"):
+    with pytest.raises(InvalidRequestError, match="promote"):
         image.branch()
 
 
@@ -364,7 +362,7 @@ def test_sessions_are_listed(studio: Any, session: Any) -> None:
     All sessions are listed, the latest first.
     """
     other = studio.session("Another")
-    assert [one.id for one in studio.sessions.list()] == [other.id, session.id]
+    assert [item.id for item in studio.sessions.list()] == [other.id, session.id]
 
 
 def test_sessions_are_listed_in_pages(studio: Any) -> None:
@@ -373,11 +371,11 @@ def test_sessions_are_listed_in_pages(studio: Any) -> None:
     """
     made = [studio.session(f"number {number}").id for number in range(5)]
     page = studio.sessions.list(limit=3)
-    assert [one.id for one in page] == made[:1:-1]
-    assert [one.id for one in studio.sessions.list(before=page[-1])] == made[1::-1]
-    assert [one.id for one in studio.sessions.list(limit=1, before=page[-1].id)] == [made[1]]
+    assert [item.id for item in page] == made[:1:-1]
+    assert [item.id for item in studio.sessions.list(before=page[-1])] == made[1::-1]
+    assert [item.id for item in studio.sessions.list(limit=1, before=page[-1].id)] == [made[1]]
     for wrong in (0, -1, True, "2"):
-        with pytest.raises(CallError, match="limit="):
+        with pytest.raises(InvalidRequestError, match="limit="):
             studio.sessions.list(limit=wrong)
 
 
@@ -402,7 +400,7 @@ def test_a_studio_streams_too(studio: Any) -> None:
     assert studio.images.list() == (image,)
 
 
-def test_nothing_is_sent_before_a_stream_is_asked(session: Any, provider: OfflineProvider) -> None:
+def test_nothing_is_sent_before_a_stream_is_asked(session: Any, provider: FakeOpenAI) -> None:
     """
     A stream that nobody reads costs nothing.
     """
@@ -410,7 +408,7 @@ def test_nothing_is_sent_before_a_stream_is_asked(session: Any, provider: Offlin
     assert paid(provider) == []
 
 
-def test_every_option_reaches_the_wire(studio: Any, provider: OfflineProvider) -> None:
+def test_every_option_reaches_the_wire(studio: Any, provider: FakeOpenAI) -> None:
     """
     Each option is sent in the wire's words, and what is left out is not sent.
     """
@@ -421,13 +419,13 @@ def test_every_option_reaches_the_wire(studio: Any, provider: OfflineProvider) -
         size=(1536, 864),
         quality="high",
         background="opaque",
-        format="webp",
-        compression=80,
+        output_format="webp",
+        output_compression=80,
         moderation="low",
         complexity="low",
     )
-    studio.generate("a teapot", format="gif", frames=4, frame_ms=100)
-    studio.generate("a teapot", format="svg", svg_model="gpt-6-sol")
+    studio.generate("a teapot", output_format="gif", frames=4, frame_ms=100)
+    studio.generate("a teapot", output_format="svg", svg_model="gpt-6-sol")
     full, gif, svg = (body["tools"][0] for body in paid(provider))
     assert full == {
         "type": "image_generation",
@@ -452,31 +450,33 @@ def test_every_option_reaches_the_wire(studio: Any, provider: OfflineProvider) -
     assert all(body["tool_choice"] == {"type": "image_generation"} for body in paid(provider))
 
 
-@pytest.mark.filterwarnings("ignore::imagesession.errors.ModelRetiringWarning")
+@pytest.mark.filterwarnings("ignore::imagesession.errors.ModelDeprecationWarning")
 def test_fidelity_reaches_the_models_that_take_it(
-    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+    studio: Any, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     How closely input pictures are kept is asked of the older models alone, while they live.
     """
-    begin = Library.begin
+    begin = LibraryStore.new_id
 
-    def while_they_live(library: Library, after: str = "") -> Begun:
+    def while_they_live(library: LibraryStore, after: str = "") -> IdAndTime:
         return attrs.evolve(begin(library, after), at=NOW)
 
-    monkeypatch.setattr(Library, "begin", while_they_live)
-    studio.generate("a", image_model="gpt-image-1.5", fidelity="high", reference=tiny_image())
+    monkeypatch.setattr(LibraryStore, "new_id", while_they_live)
+    studio.generate(
+        "a", image_model="gpt-image-1.5", input_fidelity="high", references=tiny_image()
+    )
     assert paid(provider)[0]["tools"][0]["input_fidelity"] == "high"
 
 
 def test_choices_are_inherited(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     A call's option outweighs the session's, which outweighs the studio's; sessions keep theirs.
     """
-    studio = make_studio(tmp_path, provider=provider, quality="low", format="webp")
-    session = studio.session("x", format="jpeg", size="1536x1024")
+    studio = make_studio(tmp_path, provider=provider, quality="low", output_format="webp")
+    session = studio.session("x", output_format="jpeg", size="1536x1024")
     session.generate("a", size="1024x1024")
     make_studio(tmp_path, provider=provider).open(session.id).generate("b")
     first, second = (body["tools"][0] for body in paid(provider))
@@ -489,7 +489,7 @@ def test_choices_are_inherited(
     assert second == {"type": "image_generation", "size": "1536x1024", "output_format": "jpeg"}
 
 
-def test_references_may_be_anything(studio: Any, provider: OfflineProvider, tmp_path: Path) -> None:
+def test_references_may_be_anything(studio: Any, provider: FakeOpenAI, tmp_path: Path) -> None:
     """
     A path, bytes, a PIL image and a kept picture are all sent along, recognised by content.
     """
@@ -498,7 +498,7 @@ def test_references_may_be_anything(studio: Any, provider: OfflineProvider, tmp_
     path.write_bytes(tiny_image("jpeg"))
     with_pil = Image.new("RGB", (64, 64), "red")
     pictures = [path, str(path), tiny_image("webp"), with_pil, kept, tiny_image("gif")]
-    image = studio.generate("all of these", reference=pictures)
+    image = studio.generate("all of these", references=pictures)
     content = paid(provider)[-1]["input"][-1]["content"]
     assert len({part["file_id"] for part in content[:-1]}) == 5  # one is there twice
     kinds = [Image.open(io.BytesIO(data)).format for data in uploads(provider)]
@@ -512,7 +512,7 @@ def test_a_reference_is_what_is_changed(studio: Any) -> None:
     The picture that is given is the one that is worked on: its size and pixels are there.
     """
     photo = Image.new("RGB", (1024, 1024), (250, 20, 20))
-    image = studio.generate("darker", reference=photo)
+    image = studio.generate("darker", references=photo)
     red, green, blue = image.open().convert("RGB").resize((1, 1)).getpixel((0, 0))
     assert red > 3 * max(green, blue)
 
@@ -533,37 +533,37 @@ def test_a_mask_marks_what_may_change(session: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "wish,kind,words",
+    "arguments,kind,words",
     [
-        ({"prompt": ""}, PromptError, "empty"),
-        ({"prompt": "a" * 32_001}, PromptError, "32,001"),
-        ({"size": "1000x1000"}, OptionError, "992x992 or 1008x1008"),
-        ({"quality": "ultra"}, OptionError, "quality"),
-        ({"qality": "high"}, OptionError, "Did you mean 'quality'"),
-        ({"image_model": "gpt-image-1"}, CallError, "2026-10-23"),
-        ({"reference": [tiny_image()] * 17}, PictureError, "17 references"),
-        ({"reference": "/nowhere/at/all.png"}, PictureError, "cannot be read"),
-        ({"reference": "a\0b"}, PictureError, "cannot be read"),
-        ({"reference": "/"}, PictureError, "cannot be read"),
-        ({"reference": b"nonsense"}, PictureError, "not a whole picture"),
-        ({"reference": tiny_image()[:-20]}, PictureError, "not a whole picture"),
-        ({"reference": b"<svg></svg>"}, PictureError, "SVG"),
-        ({"reference": b"x" * 25_000_001}, PictureError, "25 MB"),
-        ({"reference": 7}, PictureError, "not int"),
-        ({"mask": tiny_mask()}, PictureError, "needs a picture"),
-        ({"mask": tiny_mask((32, 32)), "reference": tiny_image()}, PictureError, "32x32"),
-        ({"mask": tiny_image(), "reference": tiny_image()}, PictureError, "alpha"),
+        ({"prompt": ""}, InvalidPromptError, "empty"),
+        ({"prompt": "a" * 32_001}, InvalidPromptError, "32,001"),
+        ({"size": "1000x1000"}, InvalidOptionError, "992x992 or 1008x1008"),
+        ({"quality": "ultra"}, InvalidOptionError, "quality"),
+        ({"qality": "high"}, InvalidOptionError, "Did you mean 'quality'"),
+        ({"image_model": "gpt-image-1"}, InvalidRequestError, "2026-10-23"),
+        ({"references": [tiny_image()] * 17}, InvalidImageError, "17 references"),
+        ({"references": "/nowhere/at/all.png"}, InvalidImageError, "cannot be read"),
+        ({"references": "a\0b"}, InvalidImageError, "cannot be read"),
+        ({"references": "/"}, InvalidImageError, "cannot be read"),
+        ({"references": b"nonsense"}, InvalidImageError, "not a whole picture"),
+        ({"references": tiny_image()[:-20]}, InvalidImageError, "not a whole picture"),
+        ({"references": b"<svg></svg>"}, InvalidImageError, "SVG"),
+        ({"references": b"x" * 25_000_001}, InvalidImageError, "25 MB"),
+        ({"references": 7}, InvalidImageError, "not int"),
+        ({"mask": tiny_mask()}, InvalidImageError, "needs a picture"),
+        ({"mask": tiny_mask((32, 32)), "references": tiny_image()}, InvalidImageError, "32x32"),
+        ({"mask": tiny_image(), "references": tiny_image()}, InvalidImageError, "alpha"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_before(
-    session: Any, provider: OfflineProvider, wish: dict[str, Any], kind: type[Exception], words: str
+    session: Any, provider: FakeOpenAI, arguments: dict[str, Any], kind: type[Exception], words: str
 ) -> None:
     """
     A bad call is a typed error that says what to do; nothing is sent and nothing is kept.
     """
     with pytest.raises(kind, match=words):
-        session.generate(**{"prompt": "a teapot", **wish})
-    assert provider.calls == ()
+        session.generate(**{"prompt": "a teapot", **arguments})
+    assert provider.requests == ()
     assert session.turns() == ()
 
 
@@ -575,24 +575,24 @@ def test_a_huge_file_is_not_read(studio: Any, tmp_path: Path, name: str) -> None
     path = tmp_path / name
     with path.open("wb") as file:
         file.truncate(40_000_000_000)
-    with pytest.raises(PictureError, match=r"40000\.0 MB"):
-        studio.generate("x", reference=path)
+    with pytest.raises(InvalidImageError, match=r"40000\.0 MB"):
+        studio.generate("x", references=path)
 
 
-def test_a_closed_session_is_closed(studio: Any, session: Any, provider: OfflineProvider) -> None:
+def test_a_closed_session_is_closed(studio: Any, session: Any, provider: FakeOpenAI) -> None:
     """
     A closed session shows what it has and generates no more, until it is opened again on purpose.
     """
     image = session.generate("a teapot")
     session.close()
     session.close()
-    before = len(provider.calls)
+    before = len(provider.requests)
     for verb in (lambda: session.generate("bluer"), session.undo, session.branch):
         with pytest.raises(SessionClosedError, match="reopen=True"):
             verb()
     with pytest.raises(SessionClosedError):
         list(studio.open(session.id).stream("bluer"))
-    assert len(provider.calls) == before
+    assert len(provider.requests) == before
     assert session.images()[0].id == image.id
     assert studio.open(session.id, reopen=True).generate("bluer").parent == image.turn.id
 
@@ -626,7 +626,7 @@ def test_a_name_that_two_sessions_have_opens_neither(studio: Any, session: Any) 
 
 @pytest.mark.parametrize("conversing", EITHER_WAY)
 def test_failed_turns_are_facts_and_no_context(
-    session: Any, provider: OfflineProvider, conversing: object
+    session: Any, provider: FakeOpenAI, conversing: object
 ) -> None:
     """
     Refused and failed turns are recorded, leave the head, and the next turn does not know them.
@@ -634,16 +634,16 @@ def test_failed_turns_are_facts_and_no_context(
     converse(session, conversing)
     first = session.generate("a teapot")
     provider.refuse_next("I would rather not.")
-    with pytest.raises(RefusedError, match="rather not") as refused:
+    with pytest.raises(RefusalError, match="rather not") as refused:
         session.generate("something improper")
     assert refused.value.text == "I would rather not."
     for as_item in (False, True):
-        provider.block_next(stage="output", categories=("violence",), as_item=as_item)
-        with pytest.raises(ModerationError, match="violence") as blocked:
+        provider.moderate_next(stage="output", categories=("violence",), as_item=as_item)
+        with pytest.raises(ContentBlockedError, match="violence") as blocked:
             session.generate("something bad")
         assert (blocked.value.stage, blocked.value.categories) == ("output", ("violence",))
-    provider.break_next()
-    with pytest.raises(GenerationError):
+    provider.fail_generation_next()
+    with pytest.raises(GenerationFailedError):
         session.generate("something hard")
     assert [turn.status for turn in session.turns()] == [
         "completed",
@@ -652,7 +652,7 @@ def test_failed_turns_are_facts_and_no_context(
         "refused",
         "failed",
     ]
-    assert session.turns()[1].failure.error == "RefusedError"
+    assert session.turns()[1].failure.error == "RefusalError"
     assert session.head().id == first.id
     bluer = session.generate("bluer")
     assert (bluer.parent, bluer.turn.context) == (first.turn.id, "continued")
@@ -662,13 +662,13 @@ def test_failed_turns_are_facts_and_no_context(
     assert known(paid(provider)[-1]) == expected
     if conversing:  # what was said in vain stands in conversations that are gone on in no more
         assert bluer.turn.conversation not in {turn.conversation for turn in session.turns()[:-1]}
-    provider.forget()
+    provider.reset_memory()
     session.generate("warmer")
     assert "improper" not in json.dumps(paid(provider)[-1])
 
 
 def test_two_programs_share_a_session(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     What one program does to a session the other sees at its next call.
@@ -703,20 +703,20 @@ def test_two_programs_share_a_session(
         ("batches.get", (7,), {}),
         ("requests.cancel", (7,), {}),
         ("generate", ("half a \ud83c",), {}),
-        ("generate", ("x",), {"reference": Image.new("F", (64, 64))}),
-        ("generate", ("x",), {"reference": "~nobody-at-all/x.png"}),
-        ("generate", ("x",), {"reference": io.StringIO("text")}),
+        ("generate", ("x",), {"references": Image.new("F", (64, 64))}),
+        ("generate", ("x",), {"references": "~nobody-at-all/x.png"}),
+        ("generate", ("x",), {"references": io.StringIO("text")}),
     ],
 )
 def test_what_makes_no_sense_to_a_studio_is_a_typed_error(
-    studio: Any, provider: OfflineProvider, verb: str, args: Any, options: Any
+    studio: Any, provider: FakeOpenAI, verb: str, args: Any, options: Any
 ) -> None:
     """
     Arguments of a wrong kind are typed errors; nothing is sent and nothing is kept of them.
     """
-    with pytest.raises(CallError):
+    with pytest.raises(InvalidRequestError):
         operator.attrgetter(verb)(studio)(*args, **options)
-    assert provider.calls == ()
+    assert provider.requests == ()
     assert studio.sessions.list() == ()
 
 
@@ -737,20 +737,18 @@ def test_what_makes_no_sense_to_a_session_is_a_typed_error(
     """
     Arguments of a wrong kind are typed errors, and leave the session as it was.
     """
-    with pytest.raises(CallError):
+    with pytest.raises(InvalidRequestError):
         getattr(session, verb)(*args, **options)
     assert session.tree().branches() == ("main",)
 
 
-def test_an_open_file_is_a_reference(
-    studio: Any, provider: OfflineProvider, tmp_path: Path
-) -> None:
+def test_an_open_file_is_a_reference(studio: Any, provider: FakeOpenAI, tmp_path: Path) -> None:
     """
     A file that is open for reading bytes is sent along like its path.
     """
     (tmp_path / "a.png").write_bytes(tiny_image())
     with (tmp_path / "a.png").open("rb") as file:
-        studio.generate("like this", reference=file)
+        studio.generate("like this", references=file)
     assert len(paid(provider)[0]["input"][0]["content"]) == 2
 
 
@@ -770,7 +768,7 @@ def test_moves_at_the_same_time_all_count(
 def test_a_wrong_clock_does_not_fork_the_conversation(
     make_studio: MakeStudio,
     tmp_path: Path,
-    provider: OfflineProvider,
+    provider: FakeOpenAI,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """
@@ -778,7 +776,7 @@ def test_a_wrong_clock_does_not_fork_the_conversation(
     """
     session = make_studio(tmp_path, provider=provider).session(DESCRIPTION)
     first, second = session.generate("a teapot"), session.generate("bluer")
-    monkeypatch.setattr("imagesession._library.ids.time.time_ns", lambda: 10**18)
+    monkeypatch.setattr("imagesession._store.ids.time.time_ns", lambda: 10**18)
     later = make_studio(tmp_path, provider=provider).open(session.id)
     third = later.generate("warmer")
     assert third.parent == second.turn.id
@@ -794,8 +792,8 @@ def test_a_damaged_session_does_not_hide_the_others(studio: Any, session: Any) -
     other = studio.session("Another")
     record = studio.library / ".imagesession" / "sessions" / f"{session.id}.json"
     record.write_text("{}")
-    assert [one.id for one in studio.sessions.list()] == [other.id]
-    with pytest.raises(RecordError, match=session.id):
+    assert [item.id for item in studio.sessions.list()] == [other.id]
+    with pytest.raises(CorruptRecordError, match=session.id):
         studio.open(session.id)
 
 
@@ -812,6 +810,8 @@ def test_a_record_does_not_lead_out_of_the_library(
         changed = json.loads(record.read_text())
         changed["images"][0]["file"] = elsewhere
         record.write_text(json.dumps(changed))
-        with pytest.raises(RecordError, match="not beneath the library"):
-            Library(studio.library).tree(SessionRecord(id=session.id, description="", created=NOW))
+        with pytest.raises(CorruptRecordError, match="not beneath the library"):
+            LibraryStore(studio.library).tree(
+                SessionRecord(id=session.id, description="", created=NOW)
+            )
     assert image.id

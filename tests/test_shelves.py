@@ -13,17 +13,17 @@ from typing import Any
 
 import pytest
 
-from imagesession import Job
-from imagesession._library import shelf as files
-from imagesession._library.index import INDEX_VERSION
-from imagesession.errors import CallError, NotFoundError
-from imagesession.testing import OfflineProvider, tiny_image, tiny_mask
+from imagesession import ImageRequest
+from imagesession._store import image_files as files
+from imagesession._store.index import INDEX_VERSION
+from imagesession.errors import InvalidRequestError, NotFoundError
+from imagesession.testing import FakeOpenAI, tiny_image, tiny_mask
 from tests.clock import ago
 from tests.conftest import MakeStudio
 
 DAY = dt.timedelta(days=1)
 # One provider for the pictures that many tests look at: it paints each of them once.
-PAINTED_ONCE = OfflineProvider()
+PAINTED_ONCE = FakeOpenAI()
 # What older tools write beside their pictures, and so what their users' programs read.
 OLDER = {
     "timestamp",
@@ -114,7 +114,7 @@ def test_sessions_share_the_folders(studio: Any) -> None:
         session.variations("a cart", n=1)[0],
     )
     folders = ["general", "edited_images", "ui_assets", "products", "variations"]
-    assert [one.path.relative_to(studio.library).parts[0] for one in made] == folders
+    assert [item.path.relative_to(studio.library).parts[0] for item in made] == folders
 
 
 def test_products_lie_by_their_name(studio: Any) -> None:
@@ -124,14 +124,14 @@ def test_products_lie_by_their_name(studio: Any) -> None:
     """
     first = studio.product("Blue mug")
     takes = studio.product("Blue mug", n=2)
-    job = studio.map([Job("Blue mug", preset="product")])[0]
+    job = studio.map([ImageRequest("Blue mug", preset="product")])[0]
     folder = studio.library / "products" / "Blue_mug"
-    assert {one.path.parent for one in (first, *takes, job)} == {folder}
+    assert {item.path.parent for item in (first, *takes, job)} == {folder}
     assert len(list(folder.glob("*.png"))) == len(list(folder.glob("*.json"))) == 4
     assert studio.product("青い花瓶").path.parent.name == "青い花瓶"
 
 
-def test_a_file_is_named_by_session_and_time(studio: Any, provider: OfflineProvider) -> None:
+def test_a_file_is_named_by_session_and_time(studio: Any, provider: FakeOpenAI) -> None:
     """
     The name tells session, second and number, so that a folder sorts by them; one-shots are told
     apart.
@@ -141,27 +141,27 @@ def test_a_file_is_named_by_session_and_time(studio: Any, provider: OfflineProvi
     image = session.generate("a teapot")
     stamp = f"{image.turn.finished:%Y%m%dT%H%M%SZ}"
     owner = session.id[-8:].lower()
-    stored = [studio.images.get(one.id).path.name for one in image.turn.images]
+    stored = [studio.images.get(item.id).path.name for item in image.turn.images]
     assert stored == [f"session_{owner}_{stamp}_{number:02}.png" for number in (1, 2)]
-    one, two = studio.generate("a cup"), studio.generate("a cup")
-    assert one.path != two.path
+    item, two = studio.generate("a cup"), studio.generate("a cup")
+    assert item.path != two.path
 
 
 def test_all_files_of_a_turn_bear_one_second(
-    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+    studio: Any, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     However far apart the pictures of a turn come, their files are named by one moment, which is
     when the first of them came; the turn's record names it too.
     """
     moments: list[dt.datetime] = []
-    put = files.put
+    put = files.store_image
 
     def noting(layout: Any, turn: Any, now: dt.datetime, *args: Any, **settings: Any) -> Any:
         moments.append(now)
         return put(layout, turn, now, *args, **settings)
 
-    monkeypatch.setattr(files, "put", noting)
+    monkeypatch.setattr(files, "store_image", noting)
     provider.pictures_per_reply = 3
     turn = studio.generate("a teapot").turn
     assert moments == [turn.finished] * 3
@@ -178,7 +178,7 @@ def test_a_sidecar_has_the_older_words_and_ours(studio: Any) -> None:
     session = studio.session("Teapots", name="Tea")
     session.generate("a teapot")
     photo = tiny_image()
-    image = session.generate("like this", reference=photo, quality="high", size="1024x1024")
+    image = session.generate("like this", references=photo, quality="high", size="1024x1024")
     facts = beside(image)
     assert set(facts) == OLDER | OURS
     assert facts == json.loads(json.dumps(image.metadata))
@@ -223,21 +223,21 @@ def test_every_picture_has_its_sidecar(studio: Any) -> None:
     assert beside(made["product"])["parameters"]["angle"] == "top"
 
 
-def test_all_of_a_reply_have_their_own_sidecar(studio: Any, provider: OfflineProvider) -> None:
+def test_all_of_a_reply_have_their_own_sidecar(studio: Any, provider: FakeOpenAI) -> None:
     """
     Pictures of one reply are described each by itself, the untouched and the composed one too.
     """
     provider.pictures_per_reply = 2
     kept = studio.generate("two teapots")
     mask = tiny_mask(kept.size, (0, 0, 300, 300))
-    edited = studio.edit("a red heart", image=kept, mask=mask, keep_outside=True)
+    edited = studio.edit("a red heart", image=kept, mask=mask, preserve_unmasked=True)
     for image in (kept, edited):
-        found = [studio.images.get(one.id) for one in image.turn.images]
-        facts = [beside(one) for one in found]
-        assert [one["position"] for one in facts] == list(range(len(found)))
-        assert [one["image_id"] for one in facts] == [one.id for one in found]
-        assert [one["sha256"] for one in facts] == [one.sha256 for one in found]
-    assert [one.source for one in edited.turn.images][-1] == "composite"
+        found = [studio.images.get(item.id) for item in image.turn.images]
+        facts = [beside(item) for item in found]
+        assert [item["position"] for item in facts] == list(range(len(found)))
+        assert [item["image_id"] for item in facts] == [item.id for item in found]
+        assert [item["sha256"] for item in facts] == [item.sha256 for item in found]
+    assert [item.source for item in edited.turn.images][-1] == "composite"
 
 
 def test_a_lost_sidecar_changes_nothing(studio: Any) -> None:
@@ -405,7 +405,7 @@ def test_a_wish_that_makes_no_sense_is_told(studio: Any, wrong: dict[str, Any]) 
     """
     What is not of its form is refused by its name.
     """
-    with pytest.raises(CallError, match=next(iter(wrong))):
+    with pytest.raises(InvalidRequestError, match=next(iter(wrong))):
         studio.images.list(**wrong)
 
 

@@ -13,13 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagesession import Progress, Studio
-from imagesession._drive import desk
-from imagesession._model.catalogue import load_catalogue
-from imagesession._model.options import Options
-from imagesession._model.turns import ProviderState, Turn
-from imagesession._plan import deliver
-from imagesession._plan.failures import (
+from imagesession import ProgressEvent, Studio
+from imagesession._domain.model_catalog import load_catalogue
+from imagesession._domain.options import GenerateOptions
+from imagesession._domain.turn import ProviderState, Turn
+from imagesession._engine import deliver
+from imagesession._engine.effects import MonotonicTime, Sleep, StoreCall, Workflow
+from imagesession._engine.http import Feature
+from imagesession._engine.payloads import PreparedRequest
+from imagesession._engine.provider_errors import (
     ContextLengthExceededError,
     ConversationLockedError,
     ConversationNotFoundError,
@@ -28,13 +30,11 @@ from imagesession._plan.failures import (
     ProviderFileNotFoundError,
     RequestNotProcessedError,
 )
-from imagesession._plan.requests import Order
-from imagesession._plan.steps import Flow, Now, OnDisk, Wait
-from imagesession._plan.strategies import STRATEGIES, Delivery
-from imagesession._plan.wire import Feature
-from imagesession._plan.wishes import Terms
+from imagesession._engine.request import StudioConfig
+from imagesession._engine.strategies import STRATEGIES, Delivery
+from imagesession._runtime import runtime
 from imagesession.errors import ImageSessionError
-from imagesession.testing import Answer, Call, OfflineProvider
+from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse
 
 MOST_GENERATORS = 9
 NOW = dt.datetime(2026, 11, 29, tzinfo=dt.UTC)
@@ -60,20 +60,20 @@ def test_few_generators_are_suspended_at_the_paid_request(
     and `session.generate`, whether somebody observes the progress or not.
     """
     running: list[Any] = []
-    seen: list[Progress] = []
+    seen: list[ProgressEvent] = []
     counts: list[int] = []
-    real = vars(desk)["drive"]
+    real = vars(runtime)["run_workflow"]
 
-    def drive(flow: Flow[Any], *args: Any, **kwargs: Any) -> Any:
+    def drive(flow: Workflow[Any], *args: Any, **kwargs: Any) -> Any:
         running.append(flow)
         return real(flow, *args, **kwargs)
 
-    class Counting(OfflineProvider):
-        def handle(self, call: Call) -> Answer:
+    class Counting(FakeOpenAI):
+        def handle(self, call: FakeRequest) -> FakeResponse:
             counts.append(suspended(running[-1]))
             return super().handle(call)
 
-    monkeypatch.setattr(desk, "drive", drive)
+    monkeypatch.setattr(runtime, "run_workflow", drive)
     with Studio.offline(tmp_path, provider=Counting()) as studio:
         session = studio.session("x")
         on_progress = seen.append if observed else None
@@ -106,7 +106,7 @@ def turn(number: int, **facts: Any) -> Turn:
     """
     return Turn(
         id=f"{number:026}", session="s", parent=f"{number - 1:026}" if number else None,
-        depth=number + 1, prompt=f"change {number}", options=Options(), provider="p",
+        depth=number + 1, prompt=f"change {number}", options=GenerateOptions(), provider="p",
         started=NOW, **facts,
     )  # fmt: skip
 
@@ -117,7 +117,7 @@ class World:
     Answers the steps of a fallback, of a provider that begins no conversation.
     """
 
-    def run(self, flow: Flow[Any]) -> Any:
+    def run(self, flow: Workflow[Any]) -> Any:
         """
         Carry out a workflow that touches nothing but the library.
         """
@@ -128,11 +128,11 @@ class World:
             except StopIteration as stop:
                 return stop.value
             match step:
-                case Now():
+                case MonotonicTime():
                     answer = 0.0
-                case Wait():
+                case Sleep():
                     answer = None
-                case OnDisk():
+                case StoreCall():
                     answer = frozenset[Feature]({"conversation"})
                 case _:
                     raise AssertionError(step)
@@ -161,22 +161,22 @@ def test_every_chain_of_refusals_ends(
         turn(n, response_id=f"resp_{n}", conversation=conversation, provider_state=state)
         for n in range(count)
     )
-    order = Order(
+    prepared = PreparedRequest(
         turn=turn(count, conversation=conversation), mainline="m", files={"digest": "file-1"}
     )
     delivery = Delivery(
-        order=order, past=past, deadline=100.0, history=len(past),
-        config=Terms(catalogue=load_catalogue(), provider_state=state, remember=remember),
+        prepared=prepared, past=past, deadline=100.0, history=len(past),
+        config=StudioConfig(catalogue=load_catalogue(), provider_state=state, remember=remember),
     )  # fmt: skip
     seen: set[tuple[Any, ...]] = set()
     for reason in reasons:
         strategy = delivery.strategy
         assert strategy in STRATEGIES
-        told = strategy.told(delivery) if past else 0
-        assert remember is None or told <= max(remember, 1) or strategy.knowing == "rebuilt"
+        reported = strategy.turns_sent(delivery) if past else 0
+        assert remember is None or reported <= max(remember, 1) or strategy.knowing == "rebuilt"
         request = (
-            strategy.name, delivery.mode, delivery.takes("store"), bool(delivery.order.files),
-            delivery.order.turn.conversation, delivery.history, delivery.locked,
+            strategy.name, delivery.mode, delivery.takes("store"), bool(delivery.prepared.files),
+            delivery.prepared.turn.conversation, delivery.history, delivery.locked,
         )  # fmt: skip
         assert request not in seen
         seen.add(request)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from imagesession import AsyncStudio, Studio
-from imagesession.errors import CallError, OptionError
+from imagesession.errors import InvalidOptionError, InvalidRequestError
 from tests.conftest import MakeStudio
 
 BOTH = pytest.mark.parametrize("kind", [Studio, AsyncStudio])
@@ -55,7 +55,7 @@ def test_bad_defaults_are_refused_at_once(kind: type[Studio | AsyncStudio], tmp_
     """
     A studio's own options are checked when it is made.
     """
-    with pytest.raises(OptionError, match="Did you mean 'quality'"):
+    with pytest.raises(InvalidOptionError, match="Did you mean 'quality'"):
         kind(tmp_path, qualty="high")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue] - the point
 
 
@@ -64,7 +64,7 @@ def test_a_session_checks_its_choices(make_studio: MakeStudio, tmp_path: Path) -
     A session's own options are checked when it is started, and nothing is kept of a bad one.
     """
     studio = make_studio(tmp_path)
-    with pytest.raises(OptionError, match="Nearest: 'high'"):
+    with pytest.raises(InvalidOptionError, match="Nearest: 'high'"):
         studio.session("x", quality="hgh")
     assert studio.sessions.list() == ()
 
@@ -83,6 +83,6 @@ def test_a_client_of_the_other_kind_is_refused(make_studio: MakeStudio, tmp_path
     A client that this kind of studio cannot use is refused before anything is written or sent.
     """
     studio = make_studio(tmp_path, online=True, client=0.5)
-    with pytest.raises(CallError, match="not float"):
+    with pytest.raises(InvalidRequestError, match="not float"):
         studio.generate("a teapot")
     assert list((tmp_path / ".imagesession" / "journal").iterdir()) == []

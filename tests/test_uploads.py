@@ -18,14 +18,14 @@ import pytest
 from PIL import Image
 
 from imagesession import Mask
-from imagesession.errors import CallError, OutcomeUnknownError, RejectedError
+from imagesession.errors import BadRequestError, InvalidRequestError, OutcomeUnknownError
 from imagesession.testing import (
-    Answer,
-    Call,
+    ConnectionReset,
+    Delay,
+    FakeOpenAI,
+    FakeRequest,
+    FakeResponse,
     Fault,
-    OfflineProvider,
-    Pause,
-    Reset,
     serve,
     tiny_image,
 )
@@ -54,7 +54,7 @@ class Clock:
 
 
 @pytest.fixture
-def studio(make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider) -> Any:
+def studio(make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI) -> Any:
     """
     A studio whose pictures are as small as the wire allows.
     """
@@ -66,8 +66,8 @@ def answering(body: bytes, status: int = 200, kind: str = "application/json") ->
     Plan an answer with a body of one's own to the next upload.
     """
 
-    def instead(_: Call) -> Answer:
-        return Answer(status=status, headers={"content-type": kind}, parts=iter((body,)))
+    def instead(_: FakeRequest) -> FakeResponse:
+        return FakeResponse(status=status, headers={"content-type": kind}, parts=iter((body,)))
 
     return Fault(method="POST", path="/files", instead=instead)
 
@@ -77,8 +77,8 @@ def resetting() -> Fault:
     Plan to break the connection in the next upload.
     """
 
-    def bend(answer: Answer) -> Answer:
-        return attrs.evolve(answer, parts=iter((Reset(),)))
+    def bend(answer: FakeResponse) -> FakeResponse:
+        return attrs.evolve(answer, parts=iter((ConnectionReset(),)))
 
     return Fault(method="POST", path="/files", bend=bend)
 
@@ -102,7 +102,7 @@ def cached(studio: Any) -> list[Path]:
 # --- once --------------------------------------------------------------------------------------
 
 
-def test_a_picture_goes_up_once(studio: Any, provider: OfflineProvider) -> None:
+def test_a_picture_goes_up_once(studio: Any, provider: FakeOpenAI) -> None:
     """
     Edits of the same picture, however it is handed in, send it up once and then name its id.
     """
@@ -114,14 +114,12 @@ def test_a_picture_goes_up_once(studio: Any, provider: OfflineProvider) -> None:
     assert set(others) == {first}
 
 
-def test_what_goes_up_is_for_seeing_and_does_not_stay(
-    studio: Any, provider: OfflineProvider
-) -> None:
+def test_what_goes_up_is_for_seeing_and_does_not_stay(studio: Any, provider: FakeOpenAI) -> None:
     """
     A file goes up for the purpose of vision, under a name that says nothing, and is to expire.
     """
     studio.edit("add a sun", image=RED)
-    (upload,) = (call for call in provider.calls if call.path == "/files")
+    (upload,) = (call for call in provider.requests if call.path == "/files")
     fields = {field.name: field for field in upload.body}
     assert fields["purpose"].text == "vision"
     assert fields["expires_after[anchor]"].text == "created_at"
@@ -129,14 +127,14 @@ def test_what_goes_up_is_for_seeing_and_does_not_stay(
     assert fields["file"].filename.endswith(".png")
 
 
-def test_masks_and_references_go_up_once_too(studio: Any, provider: OfflineProvider) -> None:
+def test_masks_and_references_go_up_once_too(studio: Any, provider: FakeOpenAI) -> None:
     """
     A mask and further references are held like the picture, each once.
     """
     hole = Mask.rectangle((0, 0, 9, 9))
     for _ in range(2):
-        studio.edit("a star", image=RED, mask=hole, reference=[BLUE, RED])
-    studio.generate("like these", reference=[BLUE, RED])
+        studio.edit("a star", image=RED, mask=hole, references=[BLUE, RED])
+    studio.generate("like these", references=[BLUE, RED])
     assert len(uploads(provider)) == 3
     assert uploads(provider)[:2] == [RED, BLUE]
     assert opened(uploads(provider)[2]).mode == "RGBA"
@@ -147,7 +145,7 @@ def test_masks_and_references_go_up_once_too(studio: Any, provider: OfflineProvi
 
 
 def test_another_program_knows_what_is_held(
-    make_studio: MakeStudio, tmp_path: Path, provider: OfflineProvider
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     Another studio on the same library names the file that the first one sent up.
@@ -157,13 +155,13 @@ def test_another_program_knows_what_is_held(
     assert uploads(provider) == [RED]
 
 
-def test_a_request_with_pictures_stays_small(studio: Any, provider: OfflineProvider) -> None:
+def test_a_request_with_pictures_stays_small(studio: Any, provider: FakeOpenAI) -> None:
     """
     Whatever a picture weighs, the request that names it does not.
     """
     noisy = Image.effect_noise((512, 512), 90)
     studio.edit("darker", image=noisy)
-    (length,) = (call.length for call in provider.calls if call.path == "/responses")
+    (length,) = (call.length for call in provider.requests if call.path == "/responses")
     assert len(uploads(provider)[0]) > 100_000
     assert length < 1024
 
@@ -172,24 +170,24 @@ def test_each_provider_holds_its_own(make_studio: MakeStudio, tmp_path: Path) ->
     """
     One provider's file is not named to another.
     """
-    first, second = OfflineProvider(), OfflineProvider()
+    first, second = FakeOpenAI(), FakeOpenAI()
     with serve(first) as here, serve(second) as there:
-        for place in (here, there, here):
-            studio = make_studio(tmp_path, online=True, api_key="x", base_url=place.base_url)
+        for position in (here, there, here):
+            studio = make_studio(tmp_path, online=True, api_key="x", base_url=position.base_url)
             assert studio.edit("add a sun", image=RED).bytes
             studio.close()
     assert (posts(first).count("/files"), posts(second).count("/files")) == (1, 1)
     assert (posts(first).count("/responses"), posts(second).count("/responses")) == (2, 1)
 
 
-def test_nothing_goes_up_for_a_call_that_is_refused(studio: Any, provider: OfflineProvider) -> None:
+def test_nothing_goes_up_for_a_call_that_is_refused(studio: Any, provider: FakeOpenAI) -> None:
     """
     A picture goes up no sooner than all that can be checked here was checked.
     """
     for wrong in ({"size": "1x1"}, {"quality": "ultra"}, {"mask": RED}, {"markup": RED}):
-        with pytest.raises(CallError):
+        with pytest.raises(InvalidRequestError):
             studio.edit("add a sun", image=BLUE, **wrong)
-    assert provider.calls == ()
+    assert provider.requests == ()
 
 
 # --- gone --------------------------------------------------------------------------------------
@@ -204,20 +202,20 @@ def test_what_expired_there_is_sent_in_full(
     picture in full: one is turned away, one is paid. The next time it goes up anew.
     """
     clock = Clock()
-    provider = OfflineProvider(clock=clock)
+    provider = FakeOpenAI(clock=clock)
     studio = make_studio(tmp_path, provider=provider)
-    wish = {"image": RED, "mask": Mask.rectangle((0, 0, 9, 9)) if masked else None}
-    studio.edit("add a sun", **wish)
+    request = {"image": RED, "mask": Mask.rectangle((0, 0, 9, 9)) if masked else None}
+    studio.edit("add a sun", **request)
     clock.ahead = 31 * DAY
-    image = studio.edit("add a moon", **wish)
+    image = studio.edit("add a moon", **request)
     assert posts(provider)[-2:] == ["/responses", "/responses"]
-    turned_away, told = asked(provider)[-2:]
-    assert (named(turned_away), named(told)) == (["id"], ["in full"])
-    assert shown(provider, told) == [RED]
-    assert [one.id for one in studio.images.list()][:1] == [image.id]
+    turned_away, reported = asked(provider)[-2:]
+    assert (named(turned_away), named(reported)) == (["id"], ["in full"])
+    assert shown(provider, reported) == [RED]
+    assert [item.id for item in studio.images.list()][:1] == [image.id]
     held = 2 if masked else 1
     assert len(uploads(provider)) == held
-    studio.edit("add a star", **wish)
+    studio.edit("add a star", **request)
     assert len(uploads(provider)) == 2 * held
     assert named(asked(provider)[-1]) == ["id"]
 
@@ -227,7 +225,7 @@ def test_what_is_about_to_expire_goes_up_again(make_studio: MakeStudio, tmp_path
     A file of which the provider says that it is gone by now is not named to it.
     """
     clock = Clock()
-    provider = OfflineProvider(clock=clock)
+    provider = FakeOpenAI(clock=clock)
     studio = make_studio(tmp_path, provider=provider)
     clock.ahead = -30 * DAY + 60
     studio.edit("add a sun", image=RED)
@@ -244,16 +242,16 @@ def test_what_the_provider_lost_is_told_in_a_session(
     """
     A lost file does not lose the conversation: the turn still continues the one before.
     """
-    provider = OfflineProvider()
+    provider = FakeOpenAI()
     studio = make_studio(tmp_path, provider=provider)
     session = converse(studio.session("x"), conversing)
     first = session.edit("a little darker", image=RED)
     _lose_files(provider)
     second = session.edit("add a sun", image=RED)
     assert second.turn.context == "continued"
-    told = asked(provider)[-1]
-    assert known(told) == straight_from(first, conversing=conversing)
-    assert named(told) == ["in full"]
+    reported = asked(provider)[-1]
+    assert known(reported) == straight_from(first, conversing=conversing)
+    assert named(reported) == ["in full"]
     assert len(session.turns()) == 2
 
 
@@ -265,10 +263,10 @@ def test_what_went_along_before_is_named_in_a_new_line(
     A branch is told of the pictures that went along with earlier turns, while the provider holds
     them; where it lost them, it goes on from its own pictures alone.
     """
-    provider = OfflineProvider()
+    provider = FakeOpenAI()
     studio = make_studio(tmp_path, provider=provider)
     session = converse(studio.session("x"), conversing=True)
-    first = session.generate("a teapot", reference=RED)
+    first = session.generate("a teapot", references=RED)
     held = asked(provider)[-1]["input"][-1]["content"][0]["file_id"]
     session.generate("warmer")
     if lost:
@@ -276,8 +274,10 @@ def test_what_went_along_before_is_named_in_a_new_line(
     image = first.branch("other").generate("bluer")
     body = asked(provider)[-1]
     assert known(body) == anew_from(first, within=image)
-    told = [part.get("file_id") for item in body["input"][:-1] for part in item.get("content", ())]
-    assert (held in told) is not lost
+    reported = [
+        part.get("file_id") for item in body["input"][:-1] for part in item.get("content", ())
+    ]
+    assert (held in reported) is not lost
     assert image.turn.context == "continued"
     assert len(session.turns()) == 3
 
@@ -286,38 +286,38 @@ def test_both_may_be_lost(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
     A provider that forgot the conversation and the file is told both again; one turn is kept.
     """
-    provider = OfflineProvider()
+    provider = FakeOpenAI()
     studio = make_studio(tmp_path, provider=provider)
     session = studio.session("x")
     session.edit("a little darker", image=RED)
     _lose_files(provider)
-    provider.forget()
+    provider.reset_memory()
     second = session.edit("add a sun", image=RED)
     assert second.turn.context == "rebuilt"
     assert len(session.turns()) == 2
     assert len(asked(provider)) == 4
 
 
-def test_a_provider_that_insists_is_heard_once(studio: Any, provider: OfflineProvider) -> None:
+def test_a_provider_that_insists_is_heard_once(studio: Any, provider: FakeOpenAI) -> None:
     """
     A provider that keeps naming a missing file is asked twice and no more.
     """
     error = {"message": "No such File object: file-abcdef123456", "param": None, "code": "x"}
     provider.fail_next(status=400, error=error, method="POST", path="/responses", times=9)
-    with pytest.raises(RejectedError, match="file-abcdef123456"):
+    with pytest.raises(BadRequestError, match="file-abcdef123456"):
         studio.edit("add a sun", image=RED)
     assert len(asked(provider)) == 2
 
 
-def _lose_files(provider: OfflineProvider) -> None:
+def _lose_files(provider: FakeOpenAI) -> None:
     """
     Delete all files, as the account's owner may.
     """
     headers = {"authorization": "Bearer another"}
-    listed = provider.handle(Call(method="GET", path="/files", headers=headers))
+    listed = provider.handle(FakeRequest(method="GET", path="/files", headers=headers))
     body = json.loads(b"".join(part for part in listed.parts if isinstance(part, bytes)))
     for file in body["data"]:
-        provider.handle(Call(method="DELETE", path=f"/files/{file['id']}", headers=headers))
+        provider.handle(FakeRequest(method="DELETE", path=f"/files/{file['id']}", headers=headers))
 
 
 # --- failing -----------------------------------------------------------------------------------
@@ -343,13 +343,11 @@ def _lose_files(provider: OfflineProvider) -> None:
         pytest.param(resetting(), id="reset"),
     ],
 )
-def test_a_failed_upload_fails_no_call(
-    studio: Any, provider: OfflineProvider, fault: Fault
-) -> None:
+def test_a_failed_upload_fails_no_call(studio: Any, provider: FakeOpenAI, fault: Fault) -> None:
     """
     However an upload fails, the picture goes along in full, once; the next time it is tried anew.
     """
-    provider.script(fault)
+    provider.enqueue_fault(fault)
     assert studio.edit("add a sun", image=RED).bytes
     (body,) = asked(provider)
     assert named(body) == ["in full"]
@@ -359,7 +357,7 @@ def test_a_failed_upload_fails_no_call(
     assert posts(provider).count("/files") == 2
 
 
-def test_an_expiry_that_makes_no_sense_is_no_harm(studio: Any, provider: OfflineProvider) -> None:
+def test_an_expiry_that_makes_no_sense_is_no_harm(studio: Any, provider: FakeOpenAI) -> None:
     """
     Whatever a provider says of a file's end, the call goes through, now and later.
     """
@@ -367,25 +365,25 @@ def test_an_expiry_that_makes_no_sense_is_no_harm(studio: Any, provider: Offline
     file_id = asked(provider)[0]["input"][-1]["content"][0]["file_id"]
     for expires in ("null", '"soon"', "-1", "1e400", "99999999999999999999", "true", "0", "[]"):
         said = f'{{"id": "{file_id}", "object": "file", "expires_at": {expires}}}'
-        provider.script(answering(said.encode()))
+        provider.enqueue_fault(answering(said.encode()))
         for note in cached(studio):
             note.unlink()
         assert studio.edit("add a sun", image=RED).bytes
         assert studio.edit("add a moon", image=RED).bytes
 
 
-def test_an_id_that_nobody_holds_is_overcome(studio: Any, provider: OfflineProvider) -> None:
+def test_an_id_that_nobody_holds_is_overcome(studio: Any, provider: FakeOpenAI) -> None:
     """
     A provider that gives out an id and then does not know it is sent the picture in full.
     """
-    provider.script(answering(b'{"id": "file-abcdef123456", "object": "file"}'))
+    provider.enqueue_fault(answering(b'{"id": "file-abcdef123456", "object": "file"}'))
     assert studio.edit("add a sun", image=RED).bytes
     assert [named(body) for body in asked(provider)] == [["id"], ["in full"]]
 
 
 @pytest.mark.parametrize("status", [404, 405, 501])
 def test_a_provider_without_files_is_not_asked_again(
-    studio: Any, provider: OfflineProvider, status: int
+    studio: Any, provider: FakeOpenAI, status: int
 ) -> None:
     """
     Where there are no files, pictures go along in full, and it is not tried again.
@@ -401,9 +399,9 @@ def test_a_server_without_files_does_everything(make_studio: MakeStudio, tmp_pat
     """
     Edits, masks and looking work where no file can be sent up.
     """
-    provider = OfflineProvider(files=False)
+    provider = FakeOpenAI(files=False)
     studio = make_studio(tmp_path, provider=provider)
-    studio.edit("a star", image=RED, mask=Mask.rectangle((0, 0, 9, 9)), reference=BLUE)
+    studio.edit("a star", image=RED, mask=Mask.rectangle((0, 0, 9, 9)), references=BLUE)
     studio.analyze(RED)
     assert posts(provider).count("/files") == 1
     first, second = asked(provider)
@@ -412,7 +410,7 @@ def test_a_server_without_files_does_everything(make_studio: MakeStudio, tmp_pat
     assert shown(provider, second) == [RED]
 
 
-def test_damaged_notes_of_uploads_are_nothing(studio: Any, provider: OfflineProvider) -> None:
+def test_damaged_notes_of_uploads_are_nothing(studio: Any, provider: FakeOpenAI) -> None:
     """
     What the library notes of uploads can be damaged or deleted; the picture goes up again. A time
     without a zone is damage too.
@@ -447,15 +445,15 @@ def test_damaged_notes_of_uploads_are_nothing(studio: Any, provider: OfflineProv
 # --- at the same time --------------------------------------------------------------------------
 
 
-def test_takes_of_one_picture_send_it_up_once(studio: Any, provider: OfflineProvider) -> None:
+def test_takes_of_one_picture_send_it_up_once(studio: Any, provider: FakeOpenAI) -> None:
     """
     Several takes that are made side by side have their picture sent up once.
     """
 
-    def slowly(answer: Answer) -> Answer:
-        return attrs.evolve(answer, parts=itertools.chain((Pause(0.3),), answer.parts))
+    def slowly(answer: FakeResponse) -> FakeResponse:
+        return attrs.evolve(answer, parts=itertools.chain((Delay(0.3),), answer.parts))
 
-    provider.script(Fault(method="POST", path="/files", bend=slowly))
+    provider.enqueue_fault(Fault(method="POST", path="/files", bend=slowly))
     results = studio.variations(image=RED, n=4)
     assert len(results.images) == 4
     assert uploads(provider) == [RED]
@@ -465,14 +463,14 @@ def test_takes_of_one_picture_send_it_up_once(studio: Any, provider: OfflineProv
 def test_programs_at_the_same_time_do_not_disturb_each_other(
     make_studio: MakeStudio,
     tmp_path: Path,
-    provider: OfflineProvider,
+    provider: FakeOpenAI,
     in_threads: Callable[[list[Callable[[], Any]]], None],
 ) -> None:
     """
     Studios that send the same picture at once all get theirs, and the next one sends nothing up.
     """
     studios = [make_studio(tmp_path, provider=provider) for _ in range(4)]
-    in_threads([functools.partial(one.edit, "add a sun", image=RED) for one in studios])
+    in_threads([functools.partial(studio.edit, "add a sun", image=RED) for studio in studios])
     assert len(asked(provider)) == 4
     before = len(uploads(provider))
     make_studio(tmp_path, provider=provider).edit("add a sun", image=RED)
@@ -480,7 +478,7 @@ def test_programs_at_the_same_time_do_not_disturb_each_other(
 
 
 def test_a_lost_answer_after_an_upload_is_not_asked_again(
-    studio: Any, provider: OfflineProvider
+    studio: Any, provider: FakeOpenAI
 ) -> None:
     """
     The paid request that follows an upload is sent once, whatever becomes of its answer.

@@ -15,8 +15,8 @@ import pytest
 import yaml
 from vcr.errors import CannotOverwriteExistingCassetteException  # pyright: ignore[reportMissingTypeStubs]
 
-from imagesession.errors import RefusedError
-from imagesession.testing import Answer, Call, Fault, OfflineProvider, tiny_image, tiny_mask
+from imagesession.errors import RefusalError
+from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, Fault, tiny_image, tiny_mask
 from tests import recording
 from tests.conftest import MakeStudio
 from tests.conversing import Known, known
@@ -41,7 +41,9 @@ def test_a_session(make_studio: MakeStudio, tmp_path: Path) -> None:
         session = studio.session("A logo for a tea shop")
         first = session.generate("a minimalist teapot logo")
         session.generate("more geometric")
-        session.generate("a horizontal version", size="1536x864", quality="high", format="webp")
+        session.generate(
+            "a horizontal version", size="1536x864", quality="high", output_format="webp"
+        )
         first.branch("warm").generate("warmer colours")
         assert [turn.context for turn in session.turns()] == ["fresh", *["continued"] * 3]
 
@@ -89,20 +91,20 @@ def test_references_and_a_mask(make_studio: MakeStudio, tmp_path: Path) -> None:
     with playing("references") as access:
         studio = make_studio(tmp_path, online=True, **access)
         pictures = [tiny_image(), tiny_image("jpeg")]
-        studio.generate("a red hat", reference=pictures, mask=tiny_mask())
+        studio.generate("a red hat", references=pictures, mask=tiny_mask())
 
 
-def forget_once(provider: OfflineProvider) -> None:
+def forget_once(provider: FakeOpenAI) -> None:
     """
     Let the second paid request find the parent forgotten.
     """
 
-    def forgetful(call: Call) -> Answer:
-        provider.forget()
+    def forgetful(call: FakeRequest) -> FakeResponse:
+        provider.reset_memory()
         return provider.handle(call)
 
-    provider.script(Fault(method="POST", path="/responses"))
-    provider.script(Fault(method="POST", path="/responses", instead=forgetful))
+    provider.enqueue_fault(Fault(method="POST", path="/responses"))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=forgetful))
 
 
 @pytest.mark.skipif(recording.MODE == "openai", reason="the service does not forget on demand")
@@ -124,7 +126,7 @@ def test_a_refusal(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
     with playing("refusal", lambda provider: provider.refuse_next("No, thank you.")) as access:
         studio = make_studio(tmp_path, online=True, **access)
-        with pytest.raises(RefusedError, match="No, thank you"):
+        with pytest.raises(RefusalError, match="No, thank you"):
             studio.generate("something")
 
 
@@ -173,8 +175,10 @@ def recorded(cassette: str, path: str) -> list[str]:
     Return the bodies that were sent to a path in a cassette, the oldest first.
     """
     tape: Any = yaml.safe_load((recording.CASSETTES / f"{cassette}.yaml").read_text("utf-8"))
-    sent = [one["request"] for one in tape["interactions"]]
-    return [one["body"] for one in sent if one["uri"] == f"{recording.HOST}{path}" and one["body"]]
+    sent = [item["request"] for item in tape["interactions"]]
+    return [
+        item["body"] for item in sent if item["uri"] == f"{recording.HOST}{path}" and item["body"]
+    ]
 
 
 def test_a_continued_turn_is_small() -> None:

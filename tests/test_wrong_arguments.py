@@ -111,7 +111,7 @@ def test_no_signature_names_a_private_class(kind: type) -> None:
     """
     What a signature names can be imported, or is an alias that the reference explains.
     """
-    assert "Desk" in private_classes()
+    assert "Runtime" in private_classes()
     for signature in signatures(kind):
         assert not words(signature) & private_classes()
 
@@ -124,7 +124,7 @@ def test_help_names_no_private_class(kind: type) -> None:
     text = re.sub(r".\x08", "", pydoc.render_doc(kind))  # letters are struck twice to be bold
     assert "imagesession._" not in text
     assert not re.findall(r"\b_+[A-Z]\w*", text)
-    assert not {"Desk", "AsyncDesk", "Connection", "ImageT", "OptionKeywords"} & words(text)
+    assert not {"Runtime", "AsyncRuntime", "LazyClient", "ImageT", "OptionParams"} & words(text)
 
 
 def test_python_s_own_errors_name_no_private_class(tmp_path: Path) -> None:
@@ -132,12 +132,12 @@ def test_python_s_own_errors_name_no_private_class(tmp_path: Path) -> None:
     A missing or unknown argument is an error of the verb, not of a class that users do not know.
     """
     studio: Any = Studio.offline(tmp_path)
-    for place in (studio, studio.session("x")):
+    for position in (studio, studio.session("x")):
         for name in ("generate", "edit", "preset", "product", "ui_asset", "improve"):
             with pytest.raises(TypeError, match=rf"^{name}\(\) missing"):
-                getattr(place, name)()
+                getattr(position, name)()
         with pytest.raises(TypeError, match=r"^analyze\(\) got an unexpected"):
-            place.analyze(reference="x")
+            position.analyze(references="x")
 
 
 @pytest.mark.parametrize("verb,args,keywords", WRONG)
@@ -145,11 +145,11 @@ def test_a_wrong_argument_is_shown_in_a_few_lines(
     studio: Any, verb: str, args: tuple[Any, ...], keywords: dict[str, Any]
 ) -> None:
     """
-    A wrong argument is a `CallError`, raised before anything is sent, whose traceback has at most
-    four frames of ours and whose message names no private class.
+    A wrong argument is a `InvalidRequestError`, raised before anything is sent, whose traceback has
+    at most four frames of ours and whose message names no private class.
     """
-    for place in (studio, studio.session("x")):
-        error = caught(functools.partial(getattr(place, verb), *args, **keywords))
+    for position in (studio, studio.session("x")):
+        error = caught(functools.partial(getattr(position, verb), *args, **keywords))
         assert not words(error.message) & private_classes()
         assert len(frames_of_ours(error)) <= MAX_FRAMES
 
@@ -186,11 +186,11 @@ def test_a_stream_of_a_wrong_argument_is_shown_in_a_few_lines(studio: Any) -> No
     assert len(frames_of_ours(caught(lambda: list(studio.stream(""))))) <= MAX_FRAMES
 
 
-def caught(call: Callable[[], object]) -> errors.CallError:
+def caught(call: Callable[[], object]) -> errors.InvalidRequestError:
     """
     Return the error that a call raises.
     """
-    with pytest.raises(errors.CallError) as error:
+    with pytest.raises(errors.InvalidRequestError) as error:
         call()
     return error.value
 

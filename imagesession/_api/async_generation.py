@@ -26,20 +26,20 @@ from imagesession._api.types import (
     takes_keywords,
 )
 from imagesession._api.workflows import DEFAULT_CONCURRENCY, ImageT, PresetCall
-from imagesession._drive.desk import AsyncDesk
-from imagesession._model.analysis import Analysis, Improvement
-from imagesession._model.partials import PartialImage
-from imagesession._model.results import Results
-from imagesession._model.turns import Turn
-from imagesession._plan.sessions import Place
-from imagesession._plan.steps import Flow
-from imagesession._plan.wishes import Wish
+from imagesession._domain.analysis import Analysis, Improvement
+from imagesession._domain.partial_image import PartialImage
+from imagesession._domain.results import Results
+from imagesession._domain.turn import Turn
+from imagesession._engine.effects import Workflow
+from imagesession._engine.request import GenerateRequest
+from imagesession._engine.sessions import BranchHead
+from imagesession._runtime.runtime import AsyncRuntime
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from imagesession._model.estimates import Estimate
-    from imagesession._model.progress import OnProgress
+    from imagesession._domain.estimate import CostEstimate
+    from imagesession._domain.progress import OnProgress
 
 
 @public_base
@@ -48,10 +48,10 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
     Same as `GenerationVerbs`, but awaits.
     """
 
-    _runtime: AsyncDesk
+    _runtime: AsyncRuntime
 
     @abstractmethod
-    def _branch_head(self) -> Flow[Place | None]:
+    def _branch_head(self) -> Workflow[BranchHead | None]:
         """
         Find where the next turn grows; None for an image outside all sessions.
         """
@@ -78,7 +78,7 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         Same as `Studio.stream`, but iterated with `async for`.
         """
         request = workflows.build_stream(prompt, options)
-        workflow = workflows.generate_at(request, self._runtime.terms, self._branch_head)
+        workflow = workflows.generate_at(request, self._runtime.config, self._branch_head)
         return self._runtime.stream(workflow, self._wrap, options.get("on_progress"))
 
     @takes_keywords(EditParams)
@@ -191,8 +191,8 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         Same as `Studio.analyze`, but awaits.
         """
         request = workflows.build_analysis(goals, image, model)
-        workflow = workflows.analyze_at(request, self._runtime.terms, self._branch_head)
-        return await self._runtime.do(workflow, on_progress)
+        workflow = workflows.analyze_at(request, self._runtime.config, self._branch_head)
+        return await self._runtime.run(workflow, on_progress)
 
     @takes_keywords(ImproveParams)
     async def improve(
@@ -203,9 +203,9 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         """
         request = workflows.build_request(goals, options, ImproveParams)
         workflow = workflows.improve_at(
-            request, preserve_elements, self._runtime.terms, self._branch_head
+            request, preserve_elements, self._runtime.config, self._branch_head
         )
-        analysis, turn = await self._runtime.do(workflow, options.get("on_progress"))
+        analysis, turn = await self._runtime.run(workflow, options.get("on_progress"))
         return Improvement(analysis=analysis, image=self._wrap(turn))
 
     @takes_keywords(EstimateParams)
@@ -216,25 +216,27 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         n: int = 1,
         batch: bool = False,
         **options: Unpack[EstimateParams],
-    ) -> Estimate:
+    ) -> CostEstimate:
         """
         Same as `Studio.estimate`, but awaits.
         """
         request = workflows.build_request(prompt, options, EstimateParams)
-        terms, head = self._runtime.terms, self._branch_head
-        return await self._runtime.do(workflows.estimate_at(request, n, terms, head, batch=batch))
+        config, head = self._runtime.config, self._branch_head
+        return await self._runtime.run(workflows.estimate_at(request, n, config, head, batch=batch))
 
-    async def _generate(self, call: Wish | PresetCall, on_progress: OnProgress | None) -> ImageT:
-        workflow = workflows.generate_at(call, self._runtime.terms, self._branch_head)
-        return self._wrap(await self._runtime.do(workflow, on_progress))
+    async def _generate(
+        self, call: GenerateRequest | PresetCall, on_progress: OnProgress | None
+    ) -> ImageT:
+        workflow = workflows.generate_at(call, self._runtime.config, self._branch_head)
+        return self._wrap(await self._runtime.run(workflow, on_progress))
 
     async def _generate_several(
-        self, call: Wish | PresetCall, n: int | None, on_progress: OnProgress | None
+        self, call: GenerateRequest | PresetCall, n: int | None, on_progress: OnProgress | None
     ) -> ImageT | Results[ImageT]:
         if n is None:
             return await self._generate(call, on_progress)
-        plan = workflows.plan_variations(call, n, self._runtime.terms, self._branch_head)
+        plan = workflows.plan_variations(call, n, self._runtime.config, self._branch_head)
         outcomes = await self._runtime.gather(
-            await self._runtime.do(plan), concurrency=DEFAULT_CONCURRENCY, on_progress=on_progress
+            await self._runtime.run(plan), concurrency=DEFAULT_CONCURRENCY, on_progress=on_progress
         )
         return workflows.to_results(outcomes, self._wrap)

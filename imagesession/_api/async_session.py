@@ -15,20 +15,20 @@ from imagesession._api.image import ImageFacts
 from imagesession._api.session import ImageOrTurn, SessionFacts, id_of
 from imagesession._api.types import GenerateParams, SessionParams, takes_keywords
 from imagesession._api.workflows import session_settings
-from imagesession._drive.desk import AsyncDesk
-from imagesession._model.costs import Cost
-from imagesession._model.reports import SessionStatus
-from imagesession._model.tree import Tree
-from imagesession._model.turns import Turn
-from imagesession._plan import reports, sessions
-from imagesession._show import gallery
+from imagesession._display import gallery
+from imagesession._domain.cost import Cost
+from imagesession._domain.reports import SessionStatus
+from imagesession._domain.tree import Tree
+from imagesession._domain.turn import Turn
+from imagesession._engine import reports, sessions
+from imagesession._runtime.runtime import AsyncRuntime
 
 if TYPE_CHECKING:
     from typing import Unpack
 
 
 @attrs.frozen(eq=False, repr=False)
-class AsyncSavedImage(ImageFacts[AsyncDesk]):
+class AsyncSavedImage(ImageFacts[AsyncRuntime]):
     """
     Same as `SavedImage`, but its verbs await.
 
@@ -41,8 +41,8 @@ class AsyncSavedImage(ImageFacts[AsyncDesk]):
         """
         Same as `SavedImage.session`, but awaits.
         """
-        flow = sessions.find(self._session_or_error(), self.turn.branch, reopen=False)
-        return AsyncImageSession(await self._runtime.do(flow), self.turn.branch, self._runtime)
+        flow = sessions.get_session(self._session_or_error(), self.turn.branch, reopen=False)
+        return AsyncImageSession(await self._runtime.run(flow), self.turn.branch, self._runtime)
 
     async def lineage(self) -> tuple[AsyncSavedImage, ...]:
         """
@@ -76,7 +76,7 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         branch_name: The branch that it is on.
     """
 
-    _runtime: AsyncDesk
+    _runtime: AsyncRuntime
 
     @takes_keywords(SessionParams)
     async def update(
@@ -86,8 +86,8 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         Same as `ImageSession.update`, but awaits.
         """
         settings = session_settings(options)
-        flow = sessions.change(self.id, description, settings, self._runtime.terms)
-        return attrs.evolve(self, record=await self._runtime.do(flow))
+        flow = sessions.update_session(self.id, description, settings, self._runtime.config)
+        return attrs.evolve(self, record=await self._runtime.run(flow))
 
     async def branch(
         self, name: str | None = None, *, at: ImageOrTurn | None = None
@@ -96,15 +96,15 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         Same as `ImageSession.branch`, but awaits.
         """
         start = None if at is None else id_of(at)
-        flow = sessions.branch_off(self.id, start, self.branch_name, name)
-        return attrs.evolve(self, branch_name=await self._runtime.do(flow))
+        flow = sessions.create_branch(self.id, start, self.branch_name, name)
+        return attrs.evolve(self, branch_name=await self._runtime.run(flow))
 
     async def undo(self, steps: int = 1) -> AsyncSavedImage | None:
         """
         Same as `ImageSession.undo`, but awaits.
         """
         return self._head_image(
-            await self._runtime.do(sessions.undo(self.id, self.branch_name, steps))
+            await self._runtime.run(sessions.undo(self.id, self.branch_name, steps))
         )
 
     async def redo(self, steps: int = 1) -> AsyncSavedImage | None:
@@ -112,7 +112,7 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         Same as `ImageSession.redo`, but awaits.
         """
         return self._head_image(
-            await self._runtime.do(sessions.redo(self.id, self.branch_name, steps))
+            await self._runtime.run(sessions.redo(self.id, self.branch_name, steps))
         )
 
     async def checkout(self, target: ImageOrTurn) -> AsyncSavedImage | None:
@@ -120,20 +120,20 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         Same as `ImageSession.checkout`, but awaits.
         """
         flow = sessions.checkout(self.id, self.branch_name, id_of(target))
-        return self._head_image(await self._runtime.do(flow))
+        return self._head_image(await self._runtime.run(flow))
 
     async def head(self) -> AsyncSavedImage | None:
         """
         Same as `ImageSession.head`, but awaits.
         """
-        place = await self._runtime.do(sessions.locate(self.id, self.branch_name))
-        return self._head_image(place.head)
+        branch_head = await self._runtime.run(sessions.load_branch(self.id, self.branch_name))
+        return self._head_image(branch_head.head)
 
     async def tree(self) -> Tree:
         """
         Same as `ImageSession.tree`, but awaits.
         """
-        return (await self._runtime.do(sessions.locate(self.id, self.branch_name))).tree
+        return (await self._runtime.run(sessions.load_branch(self.id, self.branch_name))).tree
 
     async def turns(self) -> tuple[Turn, ...]:
         """
@@ -151,36 +151,40 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         """
         Same as `ImageSession.lineage`, but awaits.
         """
-        path = await self._runtime.do(self._lineage(target))
+        path = await self._runtime.run(self._lineage(target))
         return tuple(self._wrap(turn) for turn in path if turn.images)
 
     async def status(self) -> SessionStatus:
         """
         Same as `ImageSession.status`, but awaits.
         """
-        return await self._runtime.do(
-            reports.status(self.id, self.branch_name, self._runtime.terms)
+        return await self._runtime.run(
+            reports.status(self.id, self.branch_name, self._runtime.config)
         )
 
     async def cost(self) -> Cost:
         """
         Same as `ImageSession.cost`, but awaits.
         """
-        return await self._runtime.do(
-            reports.session_cost(self.id, self.branch_name, self._runtime.terms)
+        return await self._runtime.run(
+            reports.session_cost(self.id, self.branch_name, self._runtime.config)
         )
 
     async def export(self, path: str | os.PathLike[str]) -> Path:
         """
         Same as `ImageSession.export`, but awaits.
         """
-        return Path(await self._runtime.ask(lambda store: store.export_session(self.id, path)))
+        return Path(
+            await self._runtime.call_store(lambda store: store.export_session(self.id, path))
+        )
 
     async def gallery(self, path: str | os.PathLike[str]) -> Path:
         """
         Same as `ImageSession.gallery`, but awaits.
         """
-        return Path(await self._runtime.ask(lambda store: gallery.write(store, path, self.id)))
+        return Path(
+            await self._runtime.call_store(lambda store: gallery.write(store, path, self.id))
+        )
 
     async def contact_sheet(
         self,
@@ -192,10 +196,10 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         """
         Same as `ImageSession.contact_sheet`, but awaits.
         """
-        from imagesession._show import contact_sheet as sheet  # noqa: PLC0415 - loads Pillow
+        from imagesession._display import contact_sheet as sheet  # noqa: PLC0415 - loads Pillow
 
         return Path(
-            await self._runtime.ask(
+            await self._runtime.call_store(
                 lambda store: sheet.write(store, self.id, path, columns=columns, captions=captions)
             )
         )
@@ -204,7 +208,7 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         """
         Same as `ImageSession.close`, but awaits.
         """
-        await self._runtime.do(sessions.close(self.id))
+        await self._runtime.run(sessions.close(self.id))
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         return self._display_bundle(self._runtime)
@@ -221,7 +225,7 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         return None if turn is None else self._wrap(turn)
 
 
-def async_last_image(turn: Turn, runtime: AsyncDesk) -> AsyncSavedImage:
+def async_last_image(turn: Turn, runtime: AsyncRuntime) -> AsyncSavedImage:
     """
     Return the last image of a turn.
     """

@@ -35,21 +35,22 @@ from imagesession._api.resources import (
 )
 from imagesession._api.types import ImageInput, SessionParams, takes_keywords
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
-from imagesession._drive.connection import AsyncClosing, Connection
-from imagesession._drive.desk import AsyncDesk
-from imagesession._library.library import Library
-from imagesession._model.checkup import Checkup
-from imagesession._model.options import OptionKeywords
-from imagesession._model.reports import Grouping, Recovery, Spending, StudioStats
-from imagesession._model.results import Results
-from imagesession._model.tree import MAIN
-from imagesession._model.turns import Turn
-from imagesession._plan import jobs, queries, recovery, reports, sessions
-from imagesession._plan.sessions import Place
-from imagesession._plan.steps import Flow
-from imagesession._plan.wishes import Terms
-from imagesession._show import gallery
-from imagesession._show.progress import bar
+from imagesession._display import gallery
+from imagesession._display.progress import bar
+from imagesession._domain.health import HealthReport
+from imagesession._domain.options import OptionParams
+from imagesession._domain.reports import CostReport, Grouping, LibraryStats, RecoveryReport
+from imagesession._domain.results import Results
+from imagesession._domain.tree import MAIN
+from imagesession._domain.turn import Turn
+from imagesession._engine import bulk as engine_bulk
+from imagesession._engine import queries, recovery, reports, sessions
+from imagesession._engine.effects import Workflow
+from imagesession._engine.request import StudioConfig
+from imagesession._engine.sessions import BranchHead
+from imagesession._runtime.lazy_client import AsyncClosing, LazyClient
+from imagesession._runtime.runtime import AsyncRuntime
+from imagesession._store.repository import LibraryStore
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -57,8 +58,8 @@ if TYPE_CHECKING:
     import openai
 
     from imagesession._api.batch import AsyncBatchesResource
-    from imagesession._model.progress import OnProgress
-    from imagesession._offline import OfflineProvider
+    from imagesession._domain.progress import OnProgress
+    from imagesession._fake_openai import FakeOpenAI
 
 
 class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
@@ -79,19 +80,30 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         access = resolve_credentials(api_key, base_url)
 
         def connect() -> AsyncClosing:
-            from imagesession._drive import clients  # noqa: PLC0415 - loads openai
+            from imagesession._runtime import openai_clients  # noqa: PLC0415 - loads openai
 
-            return clients.connect_async(access) if client is None else clients.wrap_async(client)
+            return (
+                openai_clients.connect_async(access)
+                if client is None
+                else openai_clients.wrap_async(client)
+            )
 
-        provider, terms = describe_provider(access, client), build_config(options)
-        self._initialize(resolve_library_path(library), connect, provider, terms)
+        provider, config = describe_provider(access, client), build_config(options)
+        self._initialize(resolve_library_path(library), connect, provider, config)
 
     def _initialize(
-        self, library: Path, connect: Callable[[], AsyncClosing], provider: str, terms: Terms
+        self,
+        library: Path,
+        connect: Callable[[], AsyncClosing],
+        provider: str,
+        config: StudioConfig,
     ) -> None:
-        self._connection = Connection(connect)
-        self._runtime = AsyncDesk(
-            library=Library(library), terms=terms, provider=provider, connect=self._connection
+        self._connection = LazyClient(connect)
+        self._runtime = AsyncRuntime(
+            library=LibraryStore(library),
+            config=config,
+            provider=provider,
+            connect=self._connection,
         )
 
     @classmethod
@@ -100,23 +112,23 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         cls,
         library: str | os.PathLike[str] | None = None,
         *,
-        provider: OfflineProvider | None = None,
+        provider: FakeOpenAI | None = None,
         **options: Unpack[StudioParams],
     ) -> Self:
         """
         Same as `Studio.offline`; awaits nothing.
         """
-        from imagesession._offline import AsyncOfflineTransport, OfflineProvider  # noqa: PLC0415 - loads Pillow
+        from imagesession._fake_openai import AsyncFakeTransport, FakeOpenAI  # noqa: PLC0415 - loads Pillow
 
-        drawing = provider or OfflineProvider()
+        drawing = provider or FakeOpenAI()
 
         def connect() -> AsyncClosing:
-            from imagesession._drive import clients  # noqa: PLC0415 - loads openai
+            from imagesession._runtime import openai_clients  # noqa: PLC0415 - loads openai
 
-            return clients.connect_through_async(AsyncOfflineTransport(drawing))
+            return openai_clients.connect_through_async(AsyncFakeTransport(drawing))
 
-        studio, terms = cls.__new__(cls), build_config(options)
-        studio._initialize(resolve_library_path(library, offline=True), connect, OFFLINE, terms)  # noqa: SLF001 - it is our own
+        studio, config = cls.__new__(cls), build_config(options)
+        studio._initialize(resolve_library_path(library, offline=True), connect, OFFLINE, config)  # noqa: SLF001 - it is our own
         return studio
 
     @classmethod
@@ -187,10 +199,10 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         """
         Same as `Studio.session`, but awaits.
         """
-        begin = sessions.resume if resume else sessions.start
+        begin = sessions.get_or_create_session if resume else sessions.create_session
         settings = workflows.session_settings(options)
-        flow = begin(description, settings, self._runtime.terms)
-        return AsyncImageSession(await self._runtime.do(flow), MAIN, self._runtime)
+        flow = begin(description, settings, self._runtime.config)
+        return AsyncImageSession(await self._runtime.run(flow), MAIN, self._runtime)
 
     async def open(
         self, wanted: str, *, branch: str = MAIN, reopen: bool = False
@@ -198,27 +210,27 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         """
         Same as `Studio.open`, but awaits.
         """
-        record = await self._runtime.do(sessions.find(wanted, branch, reopen=reopen))
+        record = await self._runtime.run(sessions.get_session(wanted, branch, reopen=reopen))
         return AsyncImageSession(record, branch, self._runtime)
 
-    @takes_keywords(OptionKeywords)
+    @takes_keywords(OptionParams)
     async def promote(
         self,
         image: ImageInput,
         description: str = "",
         *,
         name: str | None = None,
-        **options: Unpack[OptionKeywords],
+        **options: Unpack[OptionParams],
     ) -> AsyncImageSession:
         """
         Same as `Studio.promote`, but awaits.
         """
-        terms = self._runtime.terms
-        workflow = workflows.create_from_image(image, description, name, options, terms)
-        record = await self._runtime.do(workflow)
+        config = self._runtime.config
+        workflow = workflows.create_from_image(image, description, name, options, config)
+        record = await self._runtime.run(workflow)
         return AsyncImageSession(record, MAIN, self._runtime)
 
-    @takes_keywords(OptionKeywords)
+    @takes_keywords(OptionParams)
     async def map(
         self,
         requests: ImageRequests,
@@ -228,16 +240,16 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         images_per_minute: float | None = None,
         progress: bool | None = None,
         on_progress: OnProgress | None = None,
-        **options: Unpack[OptionKeywords],
+        **options: Unpack[OptionParams],
     ) -> Results[AsyncSavedImage]:
         """
         Same as `Studio.map`, but awaits.
         """
         plan = bulk.plan_bulk(
-            requests, options, self._runtime.terms,
+            requests, options, self._runtime.config,
             concurrency=concurrency, images_per_minute=images_per_minute,
         )  # fmt: skip
-        completed = await self._runtime.do(plan.completed())
+        completed = await self._runtime.run(plan.completed())
         with bar(len(plan.workflows), wanted=progress) as advance:
             outcomes = await self._runtime.gather(
                 plan.workflows,
@@ -253,12 +265,12 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         self,
         *,
         timeout: float = 30.0,  # noqa: ASYNC109 - as of the sync twin; nothing is cut off
-    ) -> Recovery[AsyncSavedImage]:
+    ) -> RecoveryReport[AsyncSavedImage]:
         """
         Same as `Studio.recover`, but awaits.
         """
-        seconds = jobs.check_wait(timeout)
-        settled = await self._runtime.do(recovery.reconcile_all(self._runtime.terms, seconds))
+        seconds = engine_bulk.validate_timeout(timeout)
+        settled = await self._runtime.run(recovery.reconcile_all(self._runtime.config, seconds))
         return to_recovery_report(settled, self._wrap)
 
     async def costs(
@@ -268,40 +280,40 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         since: dt.date | str | None = None,
         until: dt.date | str | None = None,
         session: AsyncImageSession | str | None = None,
-    ) -> Spending:
+    ) -> CostReport:
         """
         Same as `Studio.costs`, but awaits.
         """
         query = queries.spending_query(group_by, since, until, id_or_name(session))
-        return await self._runtime.do(
-            reports.costs(query, self._runtime.terms, self._runtime.provider)
+        return await self._runtime.run(
+            reports.costs(query, self._runtime.config, self._runtime.provider)
         )
 
-    async def stats(self) -> StudioStats:
+    async def stats(self) -> LibraryStats:
         """
         Same as `Studio.stats`, but awaits.
         """
         root = str(self._runtime.library.layout.root)
-        return await self._runtime.do(
-            reports.stats(self._runtime.terms, self._runtime.provider, root)
+        return await self._runtime.run(
+            reports.stats(self._runtime.config, self._runtime.provider, root)
         )
 
-    async def doctor(self, *, verify: bool = False, online: bool = False) -> Checkup:
+    async def doctor(self, *, verify: bool = False, online: bool = False) -> HealthReport:
         """
         Same as `Studio.doctor`, but awaits.
         """
-        from imagesession._plan import checkup  # noqa: PLC0415 - hardly ever needed
+        from imagesession._engine import health  # noqa: PLC0415 - hardly ever needed
 
-        flow = checkup.look(
-            self._runtime.terms, self._runtime.provider, verify=verify, online=online
+        flow = health.run_health_checks(
+            self._runtime.config, self._runtime.provider, verify=verify, online=online
         )
-        return await self._runtime.do(flow)
+        return await self._runtime.run(flow)
 
     async def gallery(self, path: str | os.PathLike[str]) -> Path:
         """
         Same as `Studio.gallery`, but awaits.
         """
-        return Path(await self._runtime.ask(lambda store: gallery.write(store, path)))
+        return Path(await self._runtime.call_store(lambda store: gallery.write(store, path)))
 
     async def close(self) -> None:
         """
@@ -331,7 +343,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
 
         await anyio.to_thread.run_sync(self._connection)
 
-    def _branch_head(self) -> Flow[Place | None]:
+    def _branch_head(self) -> Workflow[BranchHead | None]:
         return workflows.standalone()
 
     def _wrap(self, turn: Turn) -> AsyncSavedImage:

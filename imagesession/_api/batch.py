@@ -17,16 +17,16 @@ from imagesession._api.session import SavedImage, last_image
 from imagesession._api.signatures import public_base
 from imagesession._api.types import takes_keywords
 from imagesession._api.workflows import ImageT, to_results
-from imagesession._drive.desk import AnyRuntime, AsyncDesk, Desk
-from imagesession._model.batches import BatchRecord, BatchStatus
-from imagesession._model.estimates import Estimate
-from imagesession._model.options import OptionKeywords
-from imagesession._model.results import Results
-from imagesession._model.turns import Turn
-from imagesession._plan import jobs
-from imagesession._plan.batches import collecting, following
-from imagesession._show.progress import bar
-from imagesession.errors import CallError
+from imagesession._display.progress import bar
+from imagesession._domain.batch import BatchRecord, BatchStatus
+from imagesession._domain.estimate import CostEstimate
+from imagesession._domain.options import OptionParams
+from imagesession._domain.results import Results
+from imagesession._domain.turn import Turn
+from imagesession._engine import bulk
+from imagesession._engine.batches import poll, reconcile
+from imagesession._runtime.runtime import AnyRuntime, AsyncRuntime, Runtime
+from imagesession.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -68,7 +68,7 @@ class BatchFacts(Generic[AnyRuntime]):
         return self._record.keys
 
     @property
-    def estimate(self) -> Estimate:
+    def estimate(self) -> CostEstimate:
         """
         What it could cost, at half the price.
         """
@@ -90,7 +90,7 @@ class BatchFacts(Generic[AnyRuntime]):
 
 
 @attrs.frozen(eq=False, repr=False)
-class ImageBatch(BatchFacts[Desk]):
+class ImageBatch(BatchFacts[Runtime]):
     """
     Many images that the provider makes within a day, at half the price.
 
@@ -106,9 +106,9 @@ class ImageBatch(BatchFacts[Desk]):
 
         Raises:
             OutcomeUnknownError: The provider does not know the batch any more.
-            TryLaterError: The provider does not answer; nothing is lost.
+            TransientError: The provider does not answer; nothing is lost.
         """
-        return self._runtime.do(following.stand(self._record, self._runtime.terms, live=live))
+        return self._runtime.run(poll.batch_status(self._record, self._runtime.config, live=live))
 
     def results(self) -> Results[SavedImage]:
         """
@@ -120,11 +120,11 @@ class ImageBatch(BatchFacts[Desk]):
             place.
 
         Raises:
-            UnfinishedError: The provider is still working on it.
-            DiskError: The library cannot take an image; it stays with the provider.
-            TryLaterError: The provider does not answer; nothing is lost.
+            BatchNotReadyError: The provider is still working on it.
+            StorageIOError: The library cannot take an image; it stays with the provider.
+            TransientError: The provider does not answer; nothing is lost.
         """
-        record, turns = self._runtime.do(following.gather(self._record, self._runtime.terms))
+        record, turns = self._runtime.run(poll.collect_results(self._record, self._runtime.config))
         return _to_results(record, turns, self._wrap)
 
     def wait(
@@ -146,12 +146,12 @@ class ImageBatch(BatchFacts[Desk]):
             on_progress: Called with the batch's status after every poll.
 
         Raises:
-            UnfinishedError: It was not done in that time.
+            BatchNotReadyError: It was not done in that time.
             ImageSessionError: As for `results`.
         """
         seconds = _check_timeout(timeout)
-        with _report_progress(len(self), progress, on_progress) as tell:
-            self._runtime.do(following.follow(self._record, self._runtime.terms, seconds, tell))
+        with _report_progress(len(self), progress, on_progress) as notify:
+            self._runtime.run(poll.poll_batch(self._record, self._runtime.config, seconds, notify))
         return self.results()
 
     def cancel(self) -> BatchStatus:
@@ -163,16 +163,16 @@ class ImageBatch(BatchFacts[Desk]):
 
         Raises:
             OutcomeUnknownError: The provider's id of it is not known yet.
-            TryLaterError: The provider does not answer.
+            TransientError: The provider does not answer.
         """
-        return self._runtime.do(following.stop(self._record, self._runtime.terms))
+        return self._runtime.run(poll.cancel_batch(self._record, self._runtime.config))
 
     def _wrap(self, turn: Turn) -> SavedImage:
         return last_image(turn, self._runtime)
 
 
 @attrs.frozen(eq=False, repr=False)
-class AsyncImageBatch(BatchFacts[AsyncDesk]):
+class AsyncImageBatch(BatchFacts[AsyncRuntime]):
     """
     Same as `ImageBatch`, but its verbs await.
     """
@@ -181,14 +181,16 @@ class AsyncImageBatch(BatchFacts[AsyncDesk]):
         """
         Same as `ImageBatch.status`, but awaits.
         """
-        return await self._runtime.do(following.stand(self._record, self._runtime.terms, live=live))
+        return await self._runtime.run(
+            poll.batch_status(self._record, self._runtime.config, live=live)
+        )
 
     async def results(self) -> Results[AsyncSavedImage]:
         """
         Same as `ImageBatch.results`, but awaits.
         """
-        flow = following.gather(self._record, self._runtime.terms)
-        record, turns = await self._runtime.do(flow)
+        flow = poll.collect_results(self._record, self._runtime.config)
+        record, turns = await self._runtime.run(flow)
         return _to_results(record, turns, self._wrap)
 
     async def wait(
@@ -202,9 +204,9 @@ class AsyncImageBatch(BatchFacts[AsyncDesk]):
         Same as `ImageBatch.wait`, but awaits.
         """
         seconds = _check_timeout(timeout)
-        with _report_progress(len(self), progress, on_progress) as tell:
-            await self._runtime.do(
-                following.follow(self._record, self._runtime.terms, seconds, tell)
+        with _report_progress(len(self), progress, on_progress) as notify:
+            await self._runtime.run(
+                poll.poll_batch(self._record, self._runtime.config, seconds, notify)
             )
         return await self.results()
 
@@ -212,7 +214,7 @@ class AsyncImageBatch(BatchFacts[AsyncDesk]):
         """
         Same as `ImageBatch.cancel`, but awaits.
         """
-        return await self._runtime.do(following.stop(self._record, self._runtime.terms))
+        return await self._runtime.run(poll.cancel_batch(self._record, self._runtime.config))
 
     def _wrap(self, turn: Turn) -> AsyncSavedImage:
         return async_last_image(turn, self._runtime)
@@ -224,16 +226,16 @@ class BatchesResource:
     The batches of a library: `studio.batches`.
     """
 
-    _runtime: Desk
+    _runtime: Runtime
 
-    @takes_keywords(OptionKeywords)
+    @takes_keywords(OptionParams)
     def create(
         self,
         requests: ImageRequests,
         /,
         *,
         name: str | None = None,
-        **options: Unpack[OptionKeywords],
+        **options: Unpack[OptionParams],
     ) -> ImageBatch:
         """
         Submit many images at once, for half the price: the provider makes them within a day.
@@ -246,29 +248,29 @@ class BatchesResource:
         out, it is the newest that is made in batches.
 
         Args:
-            requests: Prompts or `Job`s, as for `Studio.map`: all of them by words alone, or all of
-                them with images to go by. Given as a mapping, its keys name them: what
+            requests: Prompts or `ImageRequest`s, as for `Studio.map`: all of them by words alone,
+                or all of them with images to go by. Given as a mapping, its keys name them: what
                 `Studio.map` or another batch has made under a name is not made again.
             name: Your own name for the batch. Called again under it with the same jobs, nothing
                 is sent and the same batch is given: so a program may simply be run again.
-            **options: The options of every job, unless it says otherwise; see `Options`.
+            **options: The options of every job, unless it says otherwise; see `GenerateOptions`.
 
         Raises:
-            CallError: A job or an option is wrong, or there are more than 50,000 or 200 MB of
-                them; nothing was sent.
-            BudgetError: It could cost more than the budget leaves; nothing was sent.
-            RejectedError: This provider takes no batches; `Studio.map` makes the same images.
+            InvalidRequestError: A job or an option is wrong, or there are more than 50,000 or 200
+                MB of them; nothing was sent.
+            BudgetExceededError: It could cost more than the budget leaves; nothing was sent.
+            BadRequestError: This provider takes no batches; `Studio.map` makes the same images.
             OutcomeUnknownError: It may have been accepted, and is not submitted again: `get` finds
                 it. Or a job of that name is not settled.
         """
-        workflow = plan_batch(requests, name, options, self._runtime.terms)
-        return ImageBatch(self._runtime.do(workflow), self._runtime)
+        workflow = plan_batch(requests, name, options, self._runtime.config)
+        return ImageBatch(self._runtime.run(workflow), self._runtime)
 
     def list(self) -> tuple[ImageBatch, ...]:
         """
         Return all batches of the library, the latest first. Nothing is sent.
         """
-        records = self._runtime.ask(lambda store: store.list_batches())
+        records = self._runtime.call_store(lambda store: store.list_batches())
         return tuple(ImageBatch(record, self._runtime) for record in records)
 
     def get(self, wanted: str) -> ImageBatch:
@@ -281,7 +283,7 @@ class BatchesResource:
         Raises:
             NotFoundError: There is none; the error names some that exist.
         """
-        return ImageBatch(self._runtime.do(jobs.find_batch(wanted)), self._runtime)
+        return ImageBatch(self._runtime.run(bulk.find_batch(wanted)), self._runtime)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -290,35 +292,35 @@ class AsyncBatchesResource:
     Same as `BatchesResource`, but awaits.
     """
 
-    _runtime: AsyncDesk
+    _runtime: AsyncRuntime
 
-    @takes_keywords(OptionKeywords)
+    @takes_keywords(OptionParams)
     async def create(
         self,
         requests: ImageRequests,
         /,
         *,
         name: str | None = None,
-        **options: Unpack[OptionKeywords],
+        **options: Unpack[OptionParams],
     ) -> AsyncImageBatch:
         """
         Same as `BatchesResource.create`, but awaits.
         """
-        workflow = plan_batch(requests, name, options, self._runtime.terms)
-        return AsyncImageBatch(await self._runtime.do(workflow), self._runtime)
+        workflow = plan_batch(requests, name, options, self._runtime.config)
+        return AsyncImageBatch(await self._runtime.run(workflow), self._runtime)
 
     async def list(self) -> tuple[AsyncImageBatch, ...]:
         """
         Same as `BatchesResource.list`, but awaits.
         """
-        records = await self._runtime.ask(lambda store: store.list_batches())
+        records = await self._runtime.call_store(lambda store: store.list_batches())
         return tuple(AsyncImageBatch(record, self._runtime) for record in records)
 
     async def get(self, wanted: str) -> AsyncImageBatch:
         """
         Same as `BatchesResource.get`, but awaits.
         """
-        return AsyncImageBatch(await self._runtime.do(jobs.find_batch(wanted)), self._runtime)
+        return AsyncImageBatch(await self._runtime.run(bulk.find_batch(wanted)), self._runtime)
 
 
 # --- what both share ---------------------------------------------------------------------------
@@ -327,12 +329,12 @@ class AsyncBatchesResource:
 def _to_results(
     record: BatchRecord, turns: tuple[Turn | None, ...], wrap: Callable[[Turn], ImageT]
 ) -> Results[ImageT]:
-    outcomes = (collecting.outcome_of(turn, record) for turn in turns)
+    outcomes = (reconcile.item_result(turn, record) for turn in turns)
     return to_results(outcomes, wrap, record.keys)
 
 
 def _check_timeout(timeout: float | None) -> float | None:
-    return None if timeout is None else jobs.check_wait(timeout)
+    return None if timeout is None else bulk.validate_timeout(timeout)
 
 
 @contextmanager
@@ -345,7 +347,7 @@ def _report_progress(
     Show the progress of a batch on a bar, and report it to the caller.
     """
     if on_progress is not None and not callable(on_progress):
-        raise CallError(f"on_progress={on_progress!r} cannot be called.")
+        raise InvalidRequestError(f"on_progress={on_progress!r} cannot be called.")
     shown = 0
     with bar(total, wanted=wanted) as advance:
 

@@ -11,17 +11,17 @@ import attrs
 
 from imagesession._api.types import to_source_or_none, to_sources
 from imagesession._api.workflows import PresetCall, resolve_request, standalone
-from imagesession._drive.many import Pace
-from imagesession._model.batches import BatchRecord
-from imagesession._model.jobs import Job
-from imagesession._model.turns import Turn
-from imagesession._plan import flows, jobs
-from imagesession._plan.sessions import Place
-from imagesession._plan.steps import Flow
-from imagesession._plan.wishes import Terms, Wish
-from imagesession.errors import CallError
+from imagesession._domain.batch import BatchRecord
+from imagesession._domain.image_request import ImageRequest
+from imagesession._domain.turn import Turn
+from imagesession._engine import bulk, generation
+from imagesession._engine.effects import Workflow
+from imagesession._engine.request import GenerateRequest, StudioConfig
+from imagesession._engine.sessions import BranchHead
+from imagesession._runtime.concurrency import RateLimiter
+from imagesession.errors import InvalidRequestError
 
-ImageRequests: TypeAlias = Mapping[str, str | Job] | Iterable[str | Job]
+ImageRequests: TypeAlias = Mapping[str, str | ImageRequest] | Iterable[str | ImageRequest]
 """Prompts or jobs, with or without names."""
 
 
@@ -37,8 +37,8 @@ class BulkPlan:
         images_per_minute: How many may start a minute; None for no limit.
     """
 
-    named: jobs.Named
-    workflows: list[Flow[Turn]]
+    named: bulk.Named
+    workflows: list[Workflow[Turn]]
     concurrency: int
     images_per_minute: float | None
 
@@ -47,28 +47,28 @@ class BulkPlan:
         """
         The names of the jobs, if they have any.
         """
-        return jobs.keys(self.named)
+        return bulk.keys(self.named)
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> RateLimiter:
         """
         When each may start.
         """
-        return Pace.per_minute(self.images_per_minute)
+        return RateLimiter.per_minute(self.images_per_minute)
 
-    def completed(self) -> Flow[frozenset[int]]:
+    def completed(self) -> Workflow[frozenset[int]]:
         """
         Find the positions of jobs that were completed before, which no rate limits.
         """
         if self.images_per_minute is None:
             return frozenset()
-        return (yield from jobs.made(self.named))
+        return (yield from bulk.already_completed(self.named))
 
 
 def plan_bulk(
     requests: ImageRequests,
     options: Mapping[str, Any],
-    terms: Terms,
+    config: StudioConfig,
     *,
     concurrency: int,
     images_per_minute: float | None,
@@ -77,39 +77,43 @@ def plan_bulk(
     Plan many images. What is wrong with one of them is reported in its place.
 
     Raises:
-        CallError: An argument is wrong, or an option that all of them have.
+        InvalidRequestError: An argument is wrong, or an option that all of them have.
     """
-    named = jobs.named(requests)
-    limit, per_minute = jobs.check_pace(concurrency, images_per_minute)
-    terms.options.updated(options)
+    named = bulk.with_keys(requests)
+    limit, per_minute = bulk.validate_rate(concurrency, images_per_minute)
+    config.options.updated(options)
     return BulkPlan(
         named=named,
-        workflows=[_generate(job, key, options, terms) for key, job in named],
+        workflows=[_generate(job, key, options, config) for key, job in named],
         concurrency=limit,
         images_per_minute=per_minute,
     )
 
 
-def _generate(job: Job, key: str | None, options: Mapping[str, Any], terms: Terms) -> Flow[Turn]:
-    request, place = yield from _plan_request(job, key, options, terms)
-    return (yield from flows.generate(request, terms, place))
+def _generate(
+    job: ImageRequest, key: str | None, options: Mapping[str, Any], config: StudioConfig
+) -> Workflow[Turn]:
+    request, branch_head = yield from _plan_request(job, key, options, config)
+    return (yield from generation.generate(request, config, branch_head))
 
 
 def _plan_request(
-    job: Job, key: str | None, options: Mapping[str, Any], terms: Terms
-) -> Flow[tuple[Wish, Place | None]]:
-    request, place = yield from resolve_request(_call(job, options), terms, standalone)
-    return attrs.evolve(request, intent_id=None if key is None else jobs.intent_of(key)), place
+    job: ImageRequest, key: str | None, options: Mapping[str, Any], config: StudioConfig
+) -> Workflow[tuple[GenerateRequest, BranchHead | None]]:
+    request, position = yield from resolve_request(_call(job, options), config, standalone)
+    return attrs.evolve(
+        request, idempotency_key=None if key is None else bulk.idempotency_key_for(key)
+    ), position
 
 
-def _call(job: Job, options: Mapping[str, Any]) -> Wish | PresetCall:
+def _call(job: ImageRequest, options: Mapping[str, Any]) -> GenerateRequest | PresetCall:
     """
     Build the request of a job: an edit, a preset's image, or one from a prompt.
     """
-    request = Wish(
+    request = GenerateRequest(
         prompt=job.prompt,
         choices={**options, **job.options},
-        references=to_sources(job.reference),
+        references=to_sources(job.references),
     )
     if job.preset is not None:
         return PresetCall(preset=job.preset, params=job.params, request=request)
@@ -123,24 +127,24 @@ def _call(job: Job, options: Mapping[str, Any]) -> Wish | PresetCall:
 
 
 def plan_batch(
-    requests: ImageRequests, name: str | None, options: Mapping[str, Any], terms: Terms
-) -> Flow[BatchRecord]:
+    requests: ImageRequests, name: str | None, options: Mapping[str, Any], config: StudioConfig
+) -> Workflow[BatchRecord]:
     """
     Submit many images as a batch.
 
     Raises:
-        CallError: A job is wrong, or an option that all of them have.
+        InvalidRequestError: A job is wrong, or an option that all of them have.
     """
-    from imagesession._plan.batches import submitting  # noqa: PLC0415 - not everybody submits one
+    from imagesession._engine.batches import submit  # noqa: PLC0415 - not everybody submits one
 
-    named = jobs.named(requests, "batches.create")
-    submitting.check_count(named)
-    terms.options.updated(options)
-    planned: list[tuple[str | None, Wish]] = []
+    named = bulk.with_keys(requests, "batches.create")
+    submit.check_count(named)
+    config.options.updated(options)
+    planned: list[tuple[str | None, GenerateRequest]] = []
     for number, (key, job) in enumerate(named, 1):
         try:
-            request, _ = yield from _plan_request(job, key, options, terms)
-        except CallError as error:
-            raise jobs.told_of(error, number, len(named), key) from error
+            request, _ = yield from _plan_request(job, key, options, config)
+        except InvalidRequestError as error:
+            raise bulk.annotate_error(error, number, len(named), key) from error
         planned.append((key, request))
-    return (yield from submitting.submit(planned, name, terms))
+    return (yield from submit.submit(planned, name, config))

@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from imagesession._api.signatures import expand_signature
-from imagesession._drive.connection import Access
-from imagesession._model.catalogue import load_catalogue
-from imagesession._model.options import OptionKeywords, Options
-from imagesession._plan.jobs import check_per_minute
-from imagesession._plan.sessions import check_memory
-from imagesession._plan.wishes import Terms
-from imagesession.errors import CallError
+from imagesession._domain.model_catalog import load_catalogue
+from imagesession._domain.options import GenerateOptions, OptionParams
+from imagesession._engine.bulk import check_per_minute
+from imagesession._engine.request import StudioConfig
+from imagesession._engine.sessions import check_memory
+from imagesession._runtime.lazy_client import Credentials
+from imagesession.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     import openai
 
-    from imagesession._model.budgets import Budget
-    from imagesession._model.turns import ProviderState
+    from imagesession._domain.budget import Budget
+    from imagesession._domain.turn import ProviderState
 
 DEFAULT_TIMEOUT = 600.0
 """Seconds after which a picture that was accepted is no longer waited for."""
@@ -35,7 +35,7 @@ DEFAULT_SESSION_IDLE_TIMEOUT = 3600.0
 OFFLINE = "offline: sketches drawn on this computer, not a model's work"
 
 
-class StudioParams(OptionKeywords, total=False):
+class StudioParams(OptionParams, total=False):
     """
     The keywords of every way to make a studio.
     """
@@ -43,29 +43,29 @@ class StudioParams(OptionKeywords, total=False):
     budget: Budget | None
     provider_state: ProviderState
     remember: int | None
-    max_sessions: int
-    idle_after: float
+    max_active_sessions: int
+    session_idle_timeout: float
     timeout: float
-    patience: float
+    retry_timeout: float
     images_per_minute: float | None
-    max_in_flight: int | None
+    max_concurrency: int | None
 
 
 _DEFAULTS: dict[str, Any] = {
     "budget": None,
     "provider_state": "responses",
     "remember": None,
-    "max_sessions": DEFAULT_MAX_SESSIONS,
-    "idle_after": DEFAULT_SESSION_IDLE_TIMEOUT,
+    "max_active_sessions": DEFAULT_MAX_SESSIONS,
+    "session_idle_timeout": DEFAULT_SESSION_IDLE_TIMEOUT,
     "timeout": DEFAULT_TIMEOUT,
-    "patience": DEFAULT_RETRY_TIMEOUT,
+    "retry_timeout": DEFAULT_RETRY_TIMEOUT,
     "images_per_minute": None,
-    "max_in_flight": None,
+    "max_concurrency": None,
 }
 takes_studio_params = expand_signature(StudioParams, **_DEFAULTS)
 
 
-def build_config(keywords: Mapping[str, object]) -> Terms:
+def build_config(keywords: Mapping[str, object]) -> StudioConfig:
     """
     Return what holds for all requests of a studio.
 
@@ -73,31 +73,31 @@ def build_config(keywords: Mapping[str, object]) -> Terms:
         keywords: Those of `StudioParams`.
 
     Raises:
-        CallError: A keyword is unknown, or its value is wrong.
+        InvalidRequestError: A keyword is unknown, or its value is wrong.
     """
     given: dict[str, Any] = {**_DEFAULTS, **keywords}
     options = {name: keywords[name] for name in keywords if name not in _DEFAULTS}
-    per_minute, in_flight = check_per_minute(given["images_per_minute"]), given["max_in_flight"]
+    per_minute, in_flight = check_per_minute(given["images_per_minute"]), given["max_concurrency"]
     check_memory(given["provider_state"], given["remember"])
-    return Terms(
+    return StudioConfig(
         catalogue=load_catalogue(),
-        options=Options().updated(options),
+        options=GenerateOptions().updated(options),
         budget=given["budget"],
         provider_state=given["provider_state"] or "responses",
         remember=given["remember"],
         timeout=_seconds("timeout", given["timeout"]),
-        patience=_seconds("patience", given["patience"], zero=True),
+        retry_timeout=_seconds("retry_timeout", given["retry_timeout"], zero=True),
         interval=0.0 if per_minute is None else 60.0 / per_minute,
-        in_flight=None if in_flight is None else _count("max_in_flight", in_flight),
-        max_sessions=_count("max_sessions", given["max_sessions"]),
-        idle_after=_seconds("idle_after", given["idle_after"]),
+        in_flight=None if in_flight is None else _count("max_concurrency", in_flight),
+        max_active_sessions=_count("max_active_sessions", given["max_active_sessions"]),
+        session_idle_timeout=_seconds("session_idle_timeout", given["session_idle_timeout"]),
     )
 
 
 def _count(name: str, value: object) -> int:
     if type(value) is int and value >= 1:
         return value
-    raise CallError(f"{name}={value!r} is not a whole number from 1.")
+    raise InvalidRequestError(f"{name}={value!r} is not a whole number from 1.")
 
 
 def _seconds(name: str, value: object, *, zero: bool = False) -> float:
@@ -105,7 +105,7 @@ def _seconds(name: str, value: object, *, zero: bool = False) -> float:
     amount = float(cast("float", value)) if is_number else -1.0
     if amount > 0 or (zero and amount == 0):
         return amount
-    raise CallError(
+    raise InvalidRequestError(
         f"{name}={value!r} is not a number of seconds {'from' if zero else 'greater than'} 0."
     )
 
@@ -117,17 +117,19 @@ def has_key() -> bool:
     return bool(os.environ.get("OPENAI_API_KEY", "").strip())
 
 
-def resolve_credentials(api_key: str | None, base_url: str | None) -> Access:
+def resolve_credentials(api_key: str | None, base_url: str | None) -> Credentials:
     """
     Return how to reach the provider: as the caller says, else as the environment does.
     """
-    return Access(
+    return Credentials(
         api_key=api_key or os.environ.get("OPENAI_API_KEY"),
         base_url=base_url or os.environ.get("OPENAI_BASE_URL") or None,
     )
 
 
-def describe_provider(access: Access, client: openai.OpenAI | openai.AsyncOpenAI | None) -> str:
+def describe_provider(
+    access: Credentials, client: openai.OpenAI | openai.AsyncOpenAI | None
+) -> str:
     """
     Name in words the provider that will answer.
     """

@@ -26,20 +26,20 @@ from imagesession._api.types import (
     takes_keywords,
 )
 from imagesession._api.workflows import DEFAULT_CONCURRENCY, ImageT, PresetCall
-from imagesession._drive.desk import Desk
-from imagesession._model.analysis import Analysis, Improvement
-from imagesession._model.partials import PartialImage
-from imagesession._model.results import Results
-from imagesession._model.turns import Turn
-from imagesession._plan.sessions import Place
-from imagesession._plan.steps import Flow
-from imagesession._plan.wishes import Wish
+from imagesession._domain.analysis import Analysis, Improvement
+from imagesession._domain.partial_image import PartialImage
+from imagesession._domain.results import Results
+from imagesession._domain.turn import Turn
+from imagesession._engine.effects import Workflow
+from imagesession._engine.request import GenerateRequest
+from imagesession._engine.sessions import BranchHead
+from imagesession._runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from imagesession._model.estimates import Estimate
-    from imagesession._model.progress import OnProgress
+    from imagesession._domain.estimate import CostEstimate
+    from imagesession._domain.progress import OnProgress
 
 
 @public_base
@@ -48,10 +48,10 @@ class GenerationVerbs(ABC, Generic[ImageT]):
     Makes images. A class that has these verbs says where its turns grow, and what an image is.
     """
 
-    _runtime: Desk
+    _runtime: Runtime
 
     @abstractmethod
-    def _branch_head(self) -> Flow[Place | None]:
+    def _branch_head(self) -> Workflow[BranchHead | None]:
         """
         Find where the next turn grows; None for an image outside all sessions.
         """
@@ -73,22 +73,22 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             prompt: What to make or change; up to 32,000 characters.
             mask: What may change in the first reference, or in the session's last image: a
                 `Mask`, or an image of the same size that is transparent or white there.
-            reference: Images to go by, up to 16 of at most 25 MB: paths, ids of kept images,
+            references: Images to go by, up to 16 of at most 25 MB: paths, ids of kept images,
                 bytes, open files, PIL images or kept images. Any format that Pillow reads.
-            intent_id: A name of your own for this image. A second call under the same name returns
-                the image from the library, and sends nothing.
-            on_progress: Called with a `Progress` as the call gets on, twice a second while it
+            idempotency_key: A name of your own for this image. A second call under the same name
+                returns the image from the library, and sends nothing.
+            on_progress: Called with a `ProgressEvent` as the call gets on, twice a second while it
                 waits; `print` will do.
-            **options: See `Options`.
+            **options: See `GenerateOptions`.
 
         Returns:
             The image; if the reply brought several, the last of them. All are kept.
 
         Raises:
-            CallError: The call has to change; nothing was sent.
-            BudgetError: It might cost more than the budget leaves; nothing was sent.
-            RefusedError: The model or a safety system declined.
-            TryLaterError: The provider turned the request away; nothing was billed.
+            InvalidRequestError: The call has to change; nothing was sent.
+            BudgetExceededError: It might cost more than the budget leaves; nothing was sent.
+            RefusalError: The model or a safety system declined.
+            TransientError: The provider turned the request away; nothing was billed.
             OutcomeUnknownError: The response was lost; the request is not sent again by itself.
             ImageSessionError: See `imagesession.errors` for all that can happen.
         """
@@ -110,16 +110,16 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             partial_images: How many unfinished images to request, 0 to 3; each is billed as
                 100 more tokens. There may be fewer, or one more.
             mask: As in `generate`.
-            reference: As in `generate`.
-            intent_id: As in `generate`; what was made before comes without unfinished ones.
+            references: As in `generate`.
+            idempotency_key: As in `generate`; what was made before comes without unfinished ones.
             on_progress: As in `generate`.
-            **options: See `Options`.
+            **options: See `GenerateOptions`.
 
         Yields:
             The unfinished images, then the one that is kept.
         """
         request = workflows.build_stream(prompt, options)
-        workflow = workflows.generate_at(request, self._runtime.terms, self._branch_head)
+        workflow = workflows.generate_at(request, self._runtime.config, self._branch_head)
         return self._runtime.stream(workflow, self._wrap, options.get("on_progress"))
 
     @takes_keywords(EditParams)
@@ -134,22 +134,23 @@ class GenerationVerbs(ABC, Generic[ImageT]):
                 is the last image.
             mask: What may change: a `Mask`, or an image of the same size that is transparent
                 or white there. Checked before anything is sent.
-            fit: Whether to rescale a mask or markup that has another size.
-            keep_outside: Whether to keep, beside the untouched reply, an image whose pixels
+            resize_mask: Whether to rescale a mask or markup that has another size.
+            preserve_unmasked: Whether to keep, beside the untouched reply, an image whose pixels
                 outside the mask are the original's, bit for bit; models change them more often
                 than not. That one is returned, and refined by the next turn.
             markup: A drawing on a transparent ground that lies over the image and shows where
                 and what to change; taken by the models of GPT Image 2.5 and 2.6.
-            reference: Further images to go by.
-            intent_id: As in `generate`.
+            references: Further images to go by.
+            idempotency_key: As in `generate`.
             on_progress: As in `generate`.
-            **options: See `Options`.
+            **options: See `GenerateOptions`.
 
         Returns:
             The changed image.
 
         Raises:
-            PictureError: There is no image, or it or its mask cannot be used; nothing was sent.
+            InvalidImageError: There is no image, or it or its mask cannot be used; nothing was
+                sent.
             ImageSessionError: As for `generate`.
         """
         request = workflows.build_edit(prompt, options)
@@ -180,16 +181,17 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             image: The image that is varied; None to make them from the prompt alone.
             n: How many, 1 to 10, each a request of its own that is billed; left out, there is one
                 image instead of results.
-            reference: As in `generate`.
-            intent_id: As in `generate`; with `n`, the images are named by it with "/1" and so on.
+            references: As in `generate`.
+            idempotency_key: As in `generate`; with `n`, the images are named by it with "/1" and so
+                on.
             on_progress: As in `generate`; its `position` says which image it is about.
-            **options: See `Options`.
+            **options: See `GenerateOptions`.
 
         Returns:
             The image; with `n`, results in order, an error where one failed.
 
         Raises:
-            CallError: The call has to change; nothing was sent.
+            InvalidRequestError: The call has to change; nothing was sent.
         """
         request = workflows.build_variation(prompt, options)
         return self._generate_several(request, n, options.get("on_progress"))
@@ -216,16 +218,17 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             subject: What the image is of.
             params: Values of the preset's parameters; the rest have their defaults.
             n: How many, 1 to 10, side by side; left out, there is one image instead of results.
-            reference: As in `generate`.
-            intent_id: As in `generate`; with `n`, the images are named by it with "/1" and so on.
+            references: As in `generate`.
+            idempotency_key: As in `generate`; with `n`, the images are named by it with "/1" and so
+                on.
             on_progress: As in `generate`; its `position` says which image it is about.
-            **options: See `Options`; they win over what the preset says.
+            **options: See `GenerateOptions`; they win over what the preset says.
 
         Returns:
             The image; with `n`, results in order, an error where one failed.
 
         Raises:
-            OptionError: There is no such preset, parameter or value; nothing was sent.
+            InvalidOptionError: There is no such preset, parameter or value; nothing was sent.
             ImageSessionError: As for `generate`.
         """
         call = workflows.build_preset_call(name, subject, options)
@@ -254,16 +257,17 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             background_type: "white", "transparent" or "lifestyle".
             angle: "front", "side", "three-quarter" or "top".
             lighting: "studio", "natural", "dramatic" or "soft".
-            reference: Images of the product to go by.
-            intent_id: As in `generate`; with `n`, the images are named by it with "/1" and so on.
+            references: Images of the product to go by.
+            idempotency_key: As in `generate`; with `n`, the images are named by it with "/1" and so
+                on.
             on_progress: As in `generate`; its `position` says which image it is about.
-            **options: See `Options`.
+            **options: See `GenerateOptions`.
 
         Returns:
             The image; with `n`, results in order, an error where one failed.
 
         Raises:
-            OptionError: A value is not one of the preset's; nothing was sent.
+            InvalidOptionError: A value is not one of the preset's; nothing was sent.
             ImageSessionError: As for `generate`.
         """
         call = workflows.build_product_call(description, options)
@@ -303,16 +307,17 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             theme: "modern", "classic", "minimal" or "playful".
             style_preset: "flat", "3d", "outline" or "filled".
             size_preset: "small", "standard" or "large"; the nearest size that the model takes.
-            reference: Images to go by, such as an earlier asset of the same set.
-            intent_id: As in `generate`; with `n`, the images are named by it with "/1" and so on.
+            references: Images to go by, such as an earlier asset of the same set.
+            idempotency_key: As in `generate`; with `n`, the images are named by it with "/1" and so
+                on.
             on_progress: As in `generate`; its `position` says which image it is about.
-            **options: See `Options`.
+            **options: See `GenerateOptions`.
 
         Returns:
             The image; with `n`, results in order, an error where one failed.
 
         Raises:
-            OptionError: A value is not one of the preset's; nothing was sent.
+            InvalidOptionError: A value is not one of the preset's; nothing was sent.
             ImageSessionError: As for `generate`.
         """
         call = workflows.build_ui_asset_call(asset_type, description, options)
@@ -339,13 +344,13 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             The findings, the most severe first.
 
         Raises:
-            PictureError: There is no image, or it cannot be used; nothing was sent.
-            ReplyError: The response does not have the requested form.
+            InvalidImageError: There is no image, or it cannot be used; nothing was sent.
+            InvalidResponseError: The response does not have the requested form.
             ImageSessionError: As for `generate`.
         """
         request = workflows.build_analysis(goals, image, model)
-        workflow = workflows.analyze_at(request, self._runtime.terms, self._branch_head)
-        return self._runtime.do(workflow, on_progress)
+        workflow = workflows.analyze_at(request, self._runtime.config, self._branch_head)
+        return self._runtime.run(workflow, on_progress)
 
     @takes_keywords(ImproveParams)
     def improve(
@@ -358,23 +363,23 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             goals: What it is to become, such as "more contrast, fit for a shop window".
             image: The image, as for `edit`.
             preserve_elements: What must stay as it is.
-            intent_id: As in `generate`. An image from the library is not analyzed again; its
+            idempotency_key: As in `generate`. An image from the library is not analyzed again; its
                 findings come with the image's own turn.
             on_progress: As in `generate`.
-            **options: See `Options`.
+            **options: See `GenerateOptions`.
 
         Returns:
             The findings, and the image of the edit that was planned from them.
 
         Raises:
-            PictureError: There is no image, or it cannot be used; nothing was sent.
+            InvalidImageError: There is no image, or it cannot be used; nothing was sent.
             ImageSessionError: As for `generate`. The findings are kept even if the edit fails.
         """
         request = workflows.build_request(goals, options, ImproveParams)
         workflow = workflows.improve_at(
-            request, preserve_elements, self._runtime.terms, self._branch_head
+            request, preserve_elements, self._runtime.config, self._branch_head
         )
-        analysis, turn = self._runtime.do(workflow, options.get("on_progress"))
+        analysis, turn = self._runtime.run(workflow, options.get("on_progress"))
         return Improvement(analysis=analysis, image=self._wrap(turn))
 
     @takes_keywords(EstimateParams)
@@ -385,41 +390,43 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         n: int = 1,
         batch: bool = False,
         **options: Unpack[EstimateParams],
-    ) -> Estimate:
+    ) -> CostEstimate:
         """
         Estimate what an image could cost, before anything is sent; on a session, as its next turn.
 
         Args:
             prompt: As for `generate`.
             image: As for `edit`.
-            reference: As for `generate`.
+            references: As for `generate`.
             mask: As for `generate`.
             partial_images: As for `stream`.
             n: How many such images.
             batch: Whether they are made in a batch, at half the price; on a studio alone.
-            **options: See `Options`; naming quality and size narrows the range.
+            **options: See `GenerateOptions`; naming quality and size narrows the range.
 
         Returns:
             The least and the most in US dollars, and what that rests on.
 
         Raises:
-            CallError: The call has to change.
+            InvalidRequestError: The call has to change.
         """
         request = workflows.build_request(prompt, options, EstimateParams)
-        terms, head = self._runtime.terms, self._branch_head
-        return self._runtime.do(workflows.estimate_at(request, n, terms, head, batch=batch))
+        config, head = self._runtime.config, self._branch_head
+        return self._runtime.run(workflows.estimate_at(request, n, config, head, batch=batch))
 
-    def _generate(self, call: Wish | PresetCall, on_progress: OnProgress | None) -> ImageT:
-        workflow = workflows.generate_at(call, self._runtime.terms, self._branch_head)
-        return self._wrap(self._runtime.do(workflow, on_progress))
+    def _generate(
+        self, call: GenerateRequest | PresetCall, on_progress: OnProgress | None
+    ) -> ImageT:
+        workflow = workflows.generate_at(call, self._runtime.config, self._branch_head)
+        return self._wrap(self._runtime.run(workflow, on_progress))
 
     def _generate_several(
-        self, call: Wish | PresetCall, n: int | None, on_progress: OnProgress | None
+        self, call: GenerateRequest | PresetCall, n: int | None, on_progress: OnProgress | None
     ) -> ImageT | Results[ImageT]:
         if n is None:
             return self._generate(call, on_progress)
-        plan = workflows.plan_variations(call, n, self._runtime.terms, self._branch_head)
+        plan = workflows.plan_variations(call, n, self._runtime.config, self._branch_head)
         outcomes = self._runtime.gather(
-            self._runtime.do(plan), concurrency=DEFAULT_CONCURRENCY, on_progress=on_progress
+            self._runtime.run(plan), concurrency=DEFAULT_CONCURRENCY, on_progress=on_progress
         )
         return workflows.to_results(outcomes, self._wrap)

@@ -33,15 +33,15 @@ from imagesession._api.session import ImageSession, SavedImage
 from imagesession._api.signatures import INHERITED
 from imagesession._api.studio import Studio
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
-from imagesession._library import layout
-from imagesession._model.catalogue import Catalogue, Model, SizeRule, load_catalogue
-from imagesession._model.options import OptionKeywords, Options
-from imagesession._model.turns import Kind
-from imagesession._pixels.limits import MAX_BYTES, MAX_PIXELS
-from imagesession._pixels.masks import Mask
-from imagesession._plan.checks import MAX_PARTIALS, MAX_PROMPT, MAX_REFERENCES
-from imagesession._plan.jobs import MAX_CONCURRENCY
-from imagesession._plan.variations import MAX_TAKES
+from imagesession._domain.model_catalog import ModelCatalog, ModelInfo, SizeRule, load_catalogue
+from imagesession._domain.options import GenerateOptions, OptionParams
+from imagesession._domain.turn import Kind
+from imagesession._engine.bulk import MAX_CONCURRENCY
+from imagesession._engine.validate import MAX_PARTIALS, MAX_PROMPT, MAX_REFERENCES
+from imagesession._engine.variations import MAX_VARIATIONS
+from imagesession._imaging.limits import MAX_BYTES, MAX_PIXELS
+from imagesession._imaging.mask import Mask
+from imagesession._store import layout
 from imagesession._version import __version__
 
 Row: TypeAlias = tuple[str, ...]
@@ -165,7 +165,7 @@ def _in_order(kind: type, names: set[str]) -> Iterator[str]:
     """
     Yield names as the source has them, what comes first in a base class first.
     """
-    defined = (name for one in reversed(kind.__mro__) for name in vars(one))
+    defined = (name for item in reversed(kind.__mro__) for name in vars(item))
     return (name for name in dict.fromkeys(defined) if name in names)
 
 
@@ -174,11 +174,11 @@ def _parameters(verb: Callable[..., object]) -> str:
     Write a verb's parameters as they are in the source: the options as one.
     """
     known = [
-        one.replace(annotation=one.empty)
-        for one in inspect.signature(verb).parameters.values()
-        if one.name != "self"
+        parameter.replace(annotation=parameter.empty)
+        for parameter in inspect.signature(verb).parameters.values()
+        if parameter.name != "self"
     ]
-    own = [one for one in known if one.default is not INHERITED]
+    own = [item for item in known if item.default is not INHERITED]
     if len(own) < len(known):
         own.append(inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD))
     return str(inspect.Signature(own))
@@ -226,7 +226,7 @@ def _facts(kind: type[Any]) -> Iterable[str]:
 
 
 def _options() -> str:
-    meanings, types = _attributes(Options), get_type_hints(OptionKeywords)
+    meanings, types = _attributes(GenerateOptions), get_type_hints(OptionParams)
     rows = (
         (
             f"`{field.name}`",
@@ -234,7 +234,7 @@ def _options() -> str:
             f"`{field.default!r}`",
             meanings.get(field.name, ""),
         )
-        for field in attrs.fields(Options)
+        for field in attrs.fields(GenerateOptions)
     )
     return _table(("option", "values", "default", "what it means"), rows)
 
@@ -246,7 +246,7 @@ def _values(hint: object) -> Iterator[str]:
     if get_origin(hint) is Literal:
         yield from (f'"{value}"' for value in get_args(hint))
     elif get_origin(hint) in {Union, UnionType}:
-        yield from (value for one in get_args(hint) for value in _values(one))
+        yield from (value for item in get_args(hint) for value in _values(item))
     elif hint is not type(None):
         yield hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
 
@@ -270,15 +270,15 @@ def _presets() -> str:
     return _table(("preset", "parameter", "choices", "default"), rows)
 
 
-def _models(catalogue: Catalogue, today: dt.date) -> str:
+def _models(catalogue: ModelCatalog, today: dt.date) -> str:
     head = ("`image_model`", "qualities", "formats", "sizes", "ends", "then")
     drawing: dict[Row, list[str]] = {}
-    for one in catalogue.alive("image", today):
-        facts = (_coded(one.qualities), _coded(one.formats), _sizes(one.sizes), *_end(one))
-        drawing.setdefault(facts, []).append(one.id)
+    for model in catalogue.available("image", today):
+        facts = (_coded(model.qualities), _coded(model.formats), _sizes(model.sizes), *_end(model))
+        drawing.setdefault(facts, []).append(model.id)
     leading: dict[Row, list[str]] = {}
-    for one in catalogue.alive("mainline", today):
-        leading.setdefault(_end(one), []).append(one.id)
+    for model in catalogue.available("mainline", today):
+        leading.setdefault(_end(model), []).append(model.id)
     return f"{_by_facts(head, drawing)}\n\n{_by_facts(('`model`', 'ends', 'then'), leading)}"
 
 
@@ -289,7 +289,7 @@ def _by_facts(head: Row, models: Mapping[Row, list[str]]) -> str:
     return _table(head, ((_coded(names), *facts) for facts, names in models.items()))
 
 
-def _end(model: Model) -> Row:
+def _end(model: ModelInfo) -> Row:
     end = "not announced" if model.shutdown is None else str(model.shutdown)
     return end, "" if model.replacement is None else f"`{model.replacement}`"
 
@@ -324,12 +324,12 @@ def _limits() -> str:
             ("pictures with a prompt, all together", str(MAX_REFERENCES)),
             ("a picture that is handed in", f"{MAX_BYTES / 1e6:.0f} MB, {MAX_PIXELS:,} pixels"),
             ("`partial_images`", str(MAX_PARTIALS)),
-            ("`n` of `variations`, `preset`, `product`, `ui_asset`", str(MAX_TAKES)),
+            ("`n` of `variations`, `preset`, `product`, `ui_asset`", str(MAX_VARIATIONS)),
             ("`concurrency` of `map`", f"{MAX_CONCURRENCY}; {DEFAULT_CONCURRENCY} if not said"),
-            ("active sessions", f"`max_sessions`, {DEFAULT_MAX_SESSIONS} if not said"),
+            ("active sessions", f"`max_active_sessions`, {DEFAULT_MAX_SESSIONS} if not said"),
             (
                 "until a session is idle",
-                f"`idle_after`, {DEFAULT_SESSION_IDLE_TIMEOUT:g} seconds if not said",
+                f"`session_idle_timeout`, {DEFAULT_SESSION_IDLE_TIMEOUT:g} seconds if not said",
             ),
             ("waiting for a picture", f"`timeout`, {DEFAULT_TIMEOUT:g} seconds if not said"),
         ),

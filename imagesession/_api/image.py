@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Generic
 import attrs
 
 from imagesession._api.signatures import public_base
-from imagesession._drive.desk import AnyRuntime
-from imagesession._model.costs import Cost
-from imagesession._model.pictures import MIME_TYPES, PictureFormat
-from imagesession._model.turns import ImageRecord, Kind, Turn
-from imagesession.errors import CallError
+from imagesession._domain.cost import Cost
+from imagesession._domain.image_header import MIME_TYPES, PictureFormat
+from imagesession._domain.turn import ImageRecord, Kind, Turn
+from imagesession._runtime.runtime import AnyRuntime
+from imagesession.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from imagesession._model.previews import Preview
+    from imagesession._domain.previews import Preview
 
 _LABEL = 40
 
@@ -158,7 +158,7 @@ class ImageFacts(Generic[AnyRuntime]):
         Its file's bytes, read anew.
 
         Raises:
-            PictureError: The file is gone.
+            InvalidImageError: The file is gone.
         """
         return self._runtime.library.read(self.record)
 
@@ -170,12 +170,12 @@ class ImageFacts(Generic[AnyRuntime]):
             The image, which reads its pixels when they are needed.
 
         Raises:
-            PictureError: The file is gone, or is an SVG, which has no pixels.
+            InvalidImageError: The file is gone, or is an SVG, which has no pixels.
         """
         from PIL import Image  # noqa: PLC0415 - slow to import, and not everybody opens pictures
 
         if self.format == "svg":
-            raise CallError(
+            raise InvalidRequestError(
                 f"Picture {self.id} is an SVG, which Pillow cannot open: image.as_png() draws it, "
                 "image.bytes.decode() is its text."
             )
@@ -195,9 +195,9 @@ class ImageFacts(Generic[AnyRuntime]):
             hold no picture.
 
         Raises:
-            PictureError: The file is gone, or an SVG takes too much memory or time to draw.
+            InvalidImageError: The file is gone, or an SVG takes too much memory or time to draw.
         """
-        from imagesession._pixels.thumbnails import preview  # noqa: PLC0415 - loads Pillow
+        from imagesession._imaging.thumbnails import preview  # noqa: PLC0415 - loads Pillow
 
         data, name = self.bytes, f"Picture {self.id}"
         return preview(data, name, max_side=max_side, max_bytes=max_bytes)
@@ -214,15 +214,15 @@ class ImageFacts(Generic[AnyRuntime]):
                 own size; an SVG that leaves it open has 1024 pixels.
 
         Raises:
-            CallError: `max_side` is not a whole number of pixels.
-            PictureError: The file is gone, or an SVG takes too much memory or time to draw.
+            InvalidRequestError: `max_side` is not a whole number of pixels.
+            InvalidImageError: The file is gone, or an SVG takes too much memory or time to draw.
         """
-        from imagesession._pixels.convert import as_png  # noqa: PLC0415 - loads Pillow
+        from imagesession._imaging.convert import as_png  # noqa: PLC0415 - loads Pillow
 
         return as_png(self.bytes, f"Picture {self.id}", max_side=max_side)
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
-        from imagesession._show import notebook  # noqa: PLC0415 - loads Pillow
+        from imagesession._display import notebook  # noqa: PLC0415 - loads Pillow
 
         return notebook.kept(self.record, repr(self), lambda: self.bytes)
 
@@ -239,7 +239,7 @@ class ImageFacts(Generic[AnyRuntime]):
 
     def _session_or_error(self) -> str:
         if self.turn.session is None:
-            raise CallError(
+            raise InvalidRequestError(
                 f"Picture {self.id} is a one-shot and belongs to no session. "
                 f"studio.promote({self.id!r}) starts one from it."
             )

@@ -16,15 +16,15 @@ from imagesession._api.image import ImageFacts
 from imagesession._api.session import ImageSession, SavedImage, SessionFacts, last_image
 from imagesession._api.types import ImageInput, to_source
 from imagesession._api.workflows import ImageT
-from imagesession._drive.desk import AsyncDesk, Desk
-from imagesession._model.catalogue import Kind as ModelKind
-from imagesession._model.catalogue import Model
-from imagesession._model.reports import Pending, Recovery
-from imagesession._model.tree import MAIN
-from imagesession._model.turns import Kind, Turn
-from imagesession._plan import promotion, queries, recovery, reports, sessions
-from imagesession._plan.checks import check_label
-from imagesession._plan.recovery import Settled
+from imagesession._domain.model_catalog import Kind as ModelKind
+from imagesession._domain.model_catalog import ModelInfo
+from imagesession._domain.reports import PendingRequest, RecoveryReport
+from imagesession._domain.tree import MAIN
+from imagesession._domain.turn import Kind, Turn
+from imagesession._engine import promote, queries, recovery, reports, sessions
+from imagesession._engine.recovery import RecoveredIntent
+from imagesession._engine.validate import validate_label
+from imagesession._runtime.runtime import AsyncRuntime, Runtime
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -33,7 +33,7 @@ class SessionsResource:
     The sessions of a library: `studio.sessions`.
     """
 
-    _runtime: Desk
+    _runtime: Runtime
 
     def list(
         self, *, limit: int | None = None, before: ImageSession | str | None = None
@@ -47,10 +47,10 @@ class SessionsResource:
                 page gives the next.
 
         Raises:
-            CallError: An argument is not valid.
+            InvalidRequestError: An argument is not valid.
         """
         page = queries.session_page(limit, id_or_name(before))
-        records = self._runtime.ask(lambda store: store.list_sessions(*page))
+        records = self._runtime.call_store(lambda store: store.list_sessions(*page))
         return tuple(ImageSession(record, MAIN, self._runtime) for record in records)
 
     def get(self, wanted: str) -> ImageSession:
@@ -63,7 +63,7 @@ class SessionsResource:
         Raises:
             NotFoundError: There is no such session; the error names some that exist.
         """
-        record = self._runtime.do(sessions.find(wanted, MAIN, reopen=False))
+        record = self._runtime.run(sessions.get_session(wanted, MAIN, reopen=False))
         return ImageSession(record, MAIN, self._runtime)
 
     def import_archive(self, path: str | os.PathLike[str]) -> ImageSession:
@@ -77,11 +77,12 @@ class SessionsResource:
             path: The folder or zip that `ImageSession.export` wrote.
 
         Raises:
-            CallError: It is no export, or this library has that session already.
-            RecordError: It is damaged, or was changed since it was written; the error names what.
-            LibraryTooNewError: A newer imagesession wrote it.
+            InvalidRequestError: It is no export, or this library has that session already.
+            CorruptRecordError: It is damaged, or was changed since it was written; the error names
+                what.
+            UnsupportedFormatVersionError: A newer imagesession wrote it.
         """
-        record = self._runtime.ask(lambda store: store.import_session(path))
+        record = self._runtime.call_store(lambda store: store.import_session(path))
         return ImageSession(record, MAIN, self._runtime)
 
 
@@ -91,7 +92,7 @@ class ImagesResource:
     The images of a library: `studio.images`.
     """
 
-    _runtime: Desk
+    _runtime: Runtime
 
     def list(
         self,
@@ -120,14 +121,14 @@ class ImagesResource:
                 page gives the next.
 
         Raises:
-            CallError: An argument is not valid.
+            InvalidRequestError: An argument is not valid.
             NotFoundError: There is no such session; the error names some that exist.
         """
         query = queries.image_query(
             id_or_name(session), kind, text,
             since=since, until=until, limit=limit, before=id_or_name(before),
         )  # fmt: skip
-        found = self._runtime.do(queries.list_images(query))
+        found = self._runtime.run(queries.list_images(query))
         return tuple(SavedImage(turn, position, self._runtime) for turn, position in found)
 
     def get(self, image_id: str) -> SavedImage:
@@ -137,8 +138,8 @@ class ImagesResource:
         Raises:
             NotFoundError: There is none; the error names the latest ones.
         """
-        wanted = check_label("The picture's id", image_id)
-        turn, position = self._runtime.ask(lambda store: store.find_image(wanted))
+        wanted = validate_label("The picture's id", image_id)
+        turn, position = self._runtime.call_store(lambda store: store.find_image(wanted))
         return SavedImage(turn, position, self._runtime)
 
     def find(self, *, idempotency_key: str) -> SavedImage | None:
@@ -146,13 +147,13 @@ class ImagesResource:
         Return the image that was made under a key of your own; None if there is none.
 
         Args:
-            idempotency_key: What was given as `intent_id` to `generate` or another verb.
+            idempotency_key: What was given as `idempotency_key` to `generate` or another verb.
 
         Raises:
             OutcomeUnknownError: It was requested, and its outcome is unknown.
         """
-        wanted = check_label("idempotency_key", idempotency_key)
-        turn = self._runtime.ask(lambda store: store.find_intent(wanted))
+        wanted = validate_label("idempotency_key", idempotency_key)
+        turn = self._runtime.call_store(lambda store: store.find_intent(wanted))
         return None if turn is None else last_image(turn, self._runtime)
 
     def import_file(self, image: ImageInput, *, prompt: str | None = None) -> SavedImage:
@@ -165,9 +166,9 @@ class ImagesResource:
             prompt: What it shows; left out, what the metadata beside it says.
 
         Raises:
-            PictureError: It is no image.
+            InvalidImageError: It is no image.
         """
-        turn = self._runtime.do(promotion.bring_in(to_source(image), prompt))
+        turn = self._runtime.run(promote.import_image(to_source(image), prompt))
         return SavedImage(turn, 0, self._runtime)
 
 
@@ -177,9 +178,9 @@ class ModelsResource:
     The models that can be used today: `studio.models`.
     """
 
-    _runtime: Desk
+    _runtime: Runtime
 
-    def list(self, *, kind: ModelKind | None = None, live: bool = False) -> tuple[Model, ...]:
+    def list(self, *, kind: ModelKind | None = None, live: bool = False) -> tuple[ModelInfo, ...]:
         """
         Return the models that can be used today: what they take, when they end, what they cost.
 
@@ -188,12 +189,12 @@ class ModelsResource:
             live: Whether to ask the provider which of them it has; free, and needs the network.
 
         Raises:
-            OptionError: There is no such kind.
+            InvalidOptionError: There is no such kind.
             ImageSessionError: The provider did not answer.
         """
-        return self._runtime.do(reports.models(self._runtime.terms, kind, live=live))
+        return self._runtime.run(reports.models(self._runtime.config, kind, live=live))
 
-    def get(self, name: str) -> Model:
+    def get(self, name: str) -> ModelInfo:
         """
         Return what is known of a model, one that has ended too.
 
@@ -203,7 +204,7 @@ class ModelsResource:
         Raises:
             NotFoundError: The catalogue does not have it; the error names some that it has.
         """
-        return reports.find_model(self._runtime.terms, name)
+        return reports.find_model(self._runtime.config, name)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -212,15 +213,15 @@ class RequestsResource:
     The requests that are on their way to a provider: `studio.requests`.
     """
 
-    _runtime: Desk
+    _runtime: Runtime
 
-    def pending(self) -> tuple[Pending, ...]:
+    def pending(self) -> tuple[PendingRequest, ...]:
         """
         Return the requests that are under way in any program, or were left without an end.
         """
-        return self._runtime.ask(lambda store: store.pending())
+        return self._runtime.call_store(lambda store: store.pending())
 
-    def cancel(self, turn_id: str) -> Recovery[SavedImage]:
+    def cancel(self, turn_id: str) -> RecoveryReport[SavedImage]:
         """
         Have the provider stop a request that is under way, in whichever program.
 
@@ -233,9 +234,9 @@ class RequestsResource:
 
         Raises:
             NotFoundError: No such request is under way.
-            UnavailableError: The provider cannot be reached.
+            ProviderUnavailableError: The provider cannot be reached.
         """
-        settled = self._runtime.do(recovery.cancel(turn_id, self._runtime.terms))
+        settled = self._runtime.run(recovery.cancel(turn_id, self._runtime.config))
         return to_recovery_report((settled,), self._wrap)
 
     def _wrap(self, turn: Turn) -> SavedImage:
@@ -248,7 +249,7 @@ class AsyncSessionsResource:
     Same as `SessionsResource`, but awaits.
     """
 
-    _runtime: AsyncDesk
+    _runtime: AsyncRuntime
 
     async def list(
         self, *, limit: int | None = None, before: AsyncImageSession | str | None = None
@@ -257,21 +258,21 @@ class AsyncSessionsResource:
         Same as `SessionsResource.list`, but awaits.
         """
         page = queries.session_page(limit, id_or_name(before))
-        records = await self._runtime.ask(lambda store: store.list_sessions(*page))
+        records = await self._runtime.call_store(lambda store: store.list_sessions(*page))
         return tuple(AsyncImageSession(record, MAIN, self._runtime) for record in records)
 
     async def get(self, wanted: str) -> AsyncImageSession:
         """
         Same as `SessionsResource.get`, but awaits.
         """
-        record = await self._runtime.do(sessions.find(wanted, MAIN, reopen=False))
+        record = await self._runtime.run(sessions.get_session(wanted, MAIN, reopen=False))
         return AsyncImageSession(record, MAIN, self._runtime)
 
     async def import_archive(self, path: str | os.PathLike[str]) -> AsyncImageSession:
         """
         Same as `SessionsResource.import_archive`, but awaits.
         """
-        record = await self._runtime.ask(lambda store: store.import_session(path))
+        record = await self._runtime.call_store(lambda store: store.import_session(path))
         return AsyncImageSession(record, MAIN, self._runtime)
 
 
@@ -281,7 +282,7 @@ class AsyncImagesResource:
     Same as `ImagesResource`, but awaits.
     """
 
-    _runtime: AsyncDesk
+    _runtime: AsyncRuntime
 
     async def list(
         self,
@@ -301,30 +302,30 @@ class AsyncImagesResource:
             id_or_name(session), kind, text,
             since=since, until=until, limit=limit, before=id_or_name(before),
         )  # fmt: skip
-        found = await self._runtime.do(queries.list_images(query))
+        found = await self._runtime.run(queries.list_images(query))
         return tuple(AsyncSavedImage(turn, position, self._runtime) for turn, position in found)
 
     async def get(self, image_id: str) -> AsyncSavedImage:
         """
         Same as `ImagesResource.get`, but awaits.
         """
-        wanted = check_label("The picture's id", image_id)
-        turn, position = await self._runtime.ask(lambda store: store.find_image(wanted))
+        wanted = validate_label("The picture's id", image_id)
+        turn, position = await self._runtime.call_store(lambda store: store.find_image(wanted))
         return AsyncSavedImage(turn, position, self._runtime)
 
     async def find(self, *, idempotency_key: str) -> AsyncSavedImage | None:
         """
         Same as `ImagesResource.find`, but awaits.
         """
-        wanted = check_label("idempotency_key", idempotency_key)
-        turn = await self._runtime.ask(lambda store: store.find_intent(wanted))
+        wanted = validate_label("idempotency_key", idempotency_key)
+        turn = await self._runtime.call_store(lambda store: store.find_intent(wanted))
         return None if turn is None else async_last_image(turn, self._runtime)
 
     async def import_file(self, image: ImageInput, *, prompt: str | None = None) -> AsyncSavedImage:
         """
         Same as `ImagesResource.import_file`, but awaits.
         """
-        turn = await self._runtime.do(promotion.bring_in(to_source(image), prompt))
+        turn = await self._runtime.run(promote.import_image(to_source(image), prompt))
         return AsyncSavedImage(turn, 0, self._runtime)
 
 
@@ -334,19 +335,21 @@ class AsyncModelsResource:
     Same as `ModelsResource`, but awaits.
     """
 
-    _runtime: AsyncDesk
+    _runtime: AsyncRuntime
 
-    async def list(self, *, kind: ModelKind | None = None, live: bool = False) -> tuple[Model, ...]:
+    async def list(
+        self, *, kind: ModelKind | None = None, live: bool = False
+    ) -> tuple[ModelInfo, ...]:
         """
         Same as `ModelsResource.list`, but awaits.
         """
-        return await self._runtime.do(reports.models(self._runtime.terms, kind, live=live))
+        return await self._runtime.run(reports.models(self._runtime.config, kind, live=live))
 
-    async def get(self, name: str) -> Model:
+    async def get(self, name: str) -> ModelInfo:
         """
         Same as `ModelsResource.get`, but awaits.
         """
-        return reports.find_model(self._runtime.terms, name)
+        return reports.find_model(self._runtime.config, name)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -355,19 +358,19 @@ class AsyncRequestsResource:
     Same as `RequestsResource`, but awaits.
     """
 
-    _runtime: AsyncDesk
+    _runtime: AsyncRuntime
 
-    async def pending(self) -> tuple[Pending, ...]:
+    async def pending(self) -> tuple[PendingRequest, ...]:
         """
         Same as `RequestsResource.pending`, but awaits.
         """
-        return await self._runtime.ask(lambda store: store.pending())
+        return await self._runtime.call_store(lambda store: store.pending())
 
-    async def cancel(self, turn_id: str) -> Recovery[AsyncSavedImage]:
+    async def cancel(self, turn_id: str) -> RecoveryReport[AsyncSavedImage]:
         """
         Same as `RequestsResource.cancel`, but awaits.
         """
-        settled = await self._runtime.do(recovery.cancel(turn_id, self._runtime.terms))
+        settled = await self._runtime.run(recovery.cancel(turn_id, self._runtime.config))
         return to_recovery_report((settled,), self._wrap)
 
     def _wrap(self, turn: Turn) -> AsyncSavedImage:
@@ -378,16 +381,18 @@ class AsyncRequestsResource:
 
 
 def to_recovery_report(
-    settled: Iterable[Settled], wrap: Callable[[Turn], ImageT]
-) -> Recovery[ImageT]:
+    settled: Iterable[RecoveredIntent], wrap: Callable[[Turn], ImageT]
+) -> RecoveryReport[ImageT]:
     """
     Return what became of requests, with their images.
     """
     outcomes = tuple(settled)
-    return Recovery(
-        images=tuple(wrap(each.turn) for each in outcomes if each.drew),
+    return RecoveryReport(
+        images=tuple(wrap(each.turn) for each in outcomes if each.has_image),
         failed=tuple(each.turn for each in outcomes if each.failed),
-        left={each.turn.batch or each.turn.id: each.left for each in outcomes if each.left},
+        still_pending={
+            each.turn.batch or each.turn.id: each.left for each in outcomes if each.left
+        },
     )
 
 

@@ -15,16 +15,16 @@ from imagesession._api.image import ImageFacts
 from imagesession._api.signatures import public_base
 from imagesession._api.types import GenerateParams, SessionParams, takes_keywords
 from imagesession._api.workflows import session_settings
-from imagesession._drive.desk import AsyncDesk, Desk
-from imagesession._model.costs import Cost
-from imagesession._model.reports import SessionStatus
-from imagesession._model.sessions import SessionRecord
-from imagesession._model.tree import MAIN, Tree
-from imagesession._model.turns import Turn, short_id
-from imagesession._plan import reports, sessions
-from imagesession._plan.sessions import Place
-from imagesession._plan.steps import Flow
-from imagesession._show import gallery
+from imagesession._display import gallery
+from imagesession._domain.cost import Cost
+from imagesession._domain.reports import SessionStatus
+from imagesession._domain.sessions import SessionRecord
+from imagesession._domain.tree import MAIN, Tree
+from imagesession._domain.turn import Turn, short_id
+from imagesession._engine import reports, sessions
+from imagesession._engine.effects import Workflow
+from imagesession._engine.sessions import BranchHead
+from imagesession._runtime.runtime import AsyncRuntime, Runtime
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -71,24 +71,28 @@ class SessionFacts:
         branch = "" if self.branch_name == MAIN else f", branch {self.branch_name!r}"
         return f"<{type(self).__name__} {label!r} …{short_id(self.id)}{branch}>"
 
-    def _display_bundle(self, runtime: Desk | AsyncDesk) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _display_bundle(
+        self, runtime: Runtime | AsyncRuntime
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """
         Show the session in a notebook. Its files are read at once: what is shown cannot await.
         """
-        from imagesession._show import notebook  # noqa: PLC0415 - loads Pillow and Jinja
+        from imagesession._display import notebook  # noqa: PLC0415 - loads Pillow and Jinja
 
         return notebook.session(runtime.library, self.id, self.branch_name, repr(self)), {}
 
-    def _branch_head(self) -> Flow[Place | None]:
-        return (yield from sessions.locate_open(self.id, self.branch_name))
+    def _branch_head(self) -> Workflow[BranchHead | None]:
+        return (yield from sessions.load_open_branch(self.id, self.branch_name))
 
-    def _lineage(self, target: ImageOrTurn) -> Flow[tuple[Turn, ...]]:
-        place = yield from sessions.locate(self.id, self.branch_name)
-        return place.tree.lineage(place.tree.turn(sessions.turn_of(place.tree, id_of(target))))
+    def _lineage(self, target: ImageOrTurn) -> Workflow[tuple[Turn, ...]]:
+        branch_head = yield from sessions.load_branch(self.id, self.branch_name)
+        return branch_head.tree.lineage(
+            branch_head.tree.turn(sessions.resolve_turn_id(branch_head.tree, id_of(target)))
+        )
 
 
 @attrs.frozen(eq=False, repr=False)
-class SavedImage(ImageFacts[Desk]):
+class SavedImage(ImageFacts[Runtime]):
     """
     An image in the library, and what is known of it.
 
@@ -104,10 +108,10 @@ class SavedImage(ImageFacts[Desk]):
         Return its session, on the branch that it is on.
 
         Raises:
-            CallError: It is a one-shot.
+            InvalidRequestError: It is a one-shot.
         """
-        flow = sessions.find(self._session_or_error(), self.turn.branch, reopen=False)
-        return ImageSession(self._runtime.do(flow), self.turn.branch, self._runtime)
+        flow = sessions.get_session(self._session_or_error(), self.turn.branch, reopen=False)
+        return ImageSession(self._runtime.run(flow), self.turn.branch, self._runtime)
 
     def lineage(self) -> tuple[SavedImage, ...]:
         """
@@ -128,7 +132,7 @@ class SavedImage(ImageFacts[Desk]):
             The session on the new branch; what it generates next refines this image.
 
         Raises:
-            CallError: The name is taken, or the image is a one-shot.
+            InvalidRequestError: The name is taken, or the image is a one-shot.
         """
         return self.session().branch(name, at=self)
 
@@ -153,7 +157,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         branch_name: The branch that it is on.
     """
 
-    _runtime: Desk
+    _runtime: Runtime
 
     @takes_keywords(SessionParams)
     def update(
@@ -168,18 +172,18 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
             description: What it is about; left out, it stays.
             provider_state: What the provider keeps of its turns from now on; left out, it stays.
             remember: How many earlier turns go along with a new one at most; left out, it stays.
-            **options: See `Options`; what is left out stays.
+            **options: See `GenerateOptions`; what is left out stays.
 
         Returns:
             The session as it is now.
 
         Raises:
-            OptionError: An option is not one, or its value is not one that it takes.
+            InvalidOptionError: An option is not one, or its value is not one that it takes.
             SessionClosedError: The session was closed.
         """
         settings = session_settings(options)
-        flow = sessions.change(self.id, description, settings, self._runtime.terms)
-        return attrs.evolve(self, record=self._runtime.do(flow))
+        flow = sessions.update_session(self.id, description, settings, self._runtime.config)
+        return attrs.evolve(self, record=self._runtime.run(flow))
 
     def branch(self, name: str | None = None, *, at: ImageOrTurn | None = None) -> ImageSession:
         """
@@ -193,12 +197,12 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
             The session on the new branch. This one stays on its own.
 
         Raises:
-            CallError: The name is taken, or the turn brought no image.
+            InvalidRequestError: The name is taken, or the turn brought no image.
             NotFoundError: The session has no such turn or image.
         """
         start = None if at is None else id_of(at)
-        flow = sessions.branch_off(self.id, start, self.branch_name, name)
-        return attrs.evolve(self, branch_name=self._runtime.do(flow))
+        flow = sessions.create_branch(self.id, start, self.branch_name, name)
+        return attrs.evolve(self, branch_name=self._runtime.run(flow))
 
     def undo(self, steps: int = 1) -> SavedImage | None:
         """
@@ -211,9 +215,9 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
             The image that the next prompt refines; None at the start.
 
         Raises:
-            CallError: There are fewer turns than that.
+            InvalidRequestError: There are fewer turns than that.
         """
-        return self._head_image(self._runtime.do(sessions.undo(self.id, self.branch_name, steps)))
+        return self._head_image(self._runtime.run(sessions.undo(self.id, self.branch_name, steps)))
 
     def redo(self, steps: int = 1) -> SavedImage | None:
         """
@@ -226,9 +230,9 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
             The image that the next prompt refines.
 
         Raises:
-            CallError: Fewer turns than that were undone since the last one grew.
+            InvalidRequestError: Fewer turns than that were undone since the last one grew.
         """
-        return self._head_image(self._runtime.do(sessions.redo(self.id, self.branch_name, steps)))
+        return self._head_image(self._runtime.run(sessions.redo(self.id, self.branch_name, steps)))
 
     def checkout(self, target: ImageOrTurn) -> SavedImage | None:
         """
@@ -242,23 +246,23 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
 
         Raises:
             NotFoundError: The session has no such turn or image.
-            CallError: The turn brought no image.
+            InvalidRequestError: The turn brought no image.
         """
         flow = sessions.checkout(self.id, self.branch_name, id_of(target))
-        return self._head_image(self._runtime.do(flow))
+        return self._head_image(self._runtime.run(flow))
 
     def head(self) -> SavedImage | None:
         """
         Return the image that the next prompt refines; None at the start.
         """
-        place = self._runtime.do(sessions.locate(self.id, self.branch_name))
-        return self._head_image(place.head)
+        branch_head = self._runtime.run(sessions.load_branch(self.id, self.branch_name))
+        return self._head_image(branch_head.head)
 
     def tree(self) -> Tree:
         """
         Return all turns and how they grew; printed, it shows itself.
         """
-        return self._runtime.do(sessions.locate(self.id, self.branch_name)).tree
+        return self._runtime.run(sessions.load_branch(self.id, self.branch_name)).tree
 
     def turns(self) -> tuple[Turn, ...]:
         """
@@ -282,21 +286,21 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         Raises:
             NotFoundError: The session has no such turn or image.
         """
-        path = self._runtime.do(self._lineage(target))
+        path = self._runtime.run(self._lineage(target))
         return tuple(self._wrap(turn) for turn in path if turn.images)
 
     def status(self) -> SessionStatus:
         """
         Return the session's status: active, idle or closed, how many images, and the cost.
         """
-        return self._runtime.do(reports.status(self.id, self.branch_name, self._runtime.terms))
+        return self._runtime.run(reports.status(self.id, self.branch_name, self._runtime.config))
 
     def cost(self) -> Cost:
         """
         Return what all turns of all branches cost so far, failed ones too.
         """
-        return self._runtime.do(
-            reports.session_cost(self.id, self.branch_name, self._runtime.terms)
+        return self._runtime.run(
+            reports.session_cost(self.id, self.branch_name, self._runtime.config)
         )
 
     def export(self, path: str | os.PathLike[str]) -> Path:
@@ -313,10 +317,10 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
             The path in full.
 
         Raises:
-            DiskError: There is something at that path, or it cannot be written.
-            CallError: The path is none, or the session is too large for a zip.
+            StorageIOError: There is something at that path, or it cannot be written.
+            InvalidRequestError: The path is none, or the session is too large for a zip.
         """
-        return Path(self._runtime.ask(lambda store: store.export_session(self.id, path)))
+        return Path(self._runtime.call_store(lambda store: store.export_session(self.id, path)))
 
     def gallery(self, path: str | os.PathLike[str]) -> Path:
         """
@@ -329,10 +333,10 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
             The path in full.
 
         Raises:
-            CallError: The path is none, or does not end in .html.
-            DiskError: Something other than a gallery is there, or it cannot be written.
+            InvalidRequestError: The path is none, or does not end in .html.
+            StorageIOError: Something other than a gallery is there, or it cannot be written.
         """
-        return Path(self._runtime.ask(lambda store: gallery.write(store, path, self.id)))
+        return Path(self._runtime.call_store(lambda store: gallery.write(store, path, self.id)))
 
     def contact_sheet(
         self,
@@ -356,14 +360,14 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
             The path in full.
 
         Raises:
-            CallError: An argument is not valid, there are no images, or too many for one
+            InvalidRequestError: An argument is not valid, there are no images, or too many for one
                 page.
-            DiskError: Something other than a contact sheet is there, or it cannot be written.
+            StorageIOError: Something other than a contact sheet is there, or it cannot be written.
         """
-        from imagesession._show import contact_sheet as sheet  # noqa: PLC0415 - loads Pillow
+        from imagesession._display import contact_sheet as sheet  # noqa: PLC0415 - loads Pillow
 
         return Path(
-            self._runtime.ask(
+            self._runtime.call_store(
                 lambda store: sheet.write(store, self.id, path, columns=columns, captions=captions)
             )
         )
@@ -372,7 +376,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         """
         Close the session: no more is generated in it until it is opened with `reopen=True`.
         """
-        self._runtime.do(sessions.close(self.id))
+        self._runtime.run(sessions.close(self.id))
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         return self._display_bundle(self._runtime)
@@ -389,7 +393,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         return None if turn is None else self._wrap(turn)
 
 
-def last_image(turn: Turn, runtime: Desk) -> SavedImage:
+def last_image(turn: Turn, runtime: Runtime) -> SavedImage:
     """
     Return the last image of a turn.
     """

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from imagesession._model.options import OPTION_NAMES
+from imagesession._domain.options import OPTION_NAMES
 
 Verb = TypeVar("Verb", bound=Callable[..., object])
 Class = TypeVar("Class", bound=type)

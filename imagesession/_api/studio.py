@@ -35,21 +35,22 @@ from imagesession._api.resources import (
 from imagesession._api.session import ImageSession, SavedImage, last_image
 from imagesession._api.types import ImageInput, SessionParams, takes_keywords
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
-from imagesession._drive.connection import Closing, Connection
-from imagesession._drive.desk import Desk
-from imagesession._library.library import Library
-from imagesession._model.checkup import Checkup
-from imagesession._model.options import OptionKeywords
-from imagesession._model.reports import Grouping, Recovery, Spending, StudioStats
-from imagesession._model.results import Results
-from imagesession._model.tree import MAIN
-from imagesession._model.turns import Turn
-from imagesession._plan import jobs, queries, recovery, reports, sessions
-from imagesession._plan.sessions import Place
-from imagesession._plan.steps import Flow
-from imagesession._plan.wishes import Terms
-from imagesession._show import gallery
-from imagesession._show.progress import bar
+from imagesession._display import gallery
+from imagesession._display.progress import bar
+from imagesession._domain.health import HealthReport
+from imagesession._domain.options import OptionParams
+from imagesession._domain.reports import CostReport, Grouping, LibraryStats, RecoveryReport
+from imagesession._domain.results import Results
+from imagesession._domain.tree import MAIN
+from imagesession._domain.turn import Turn
+from imagesession._engine import bulk as engine_bulk
+from imagesession._engine import queries, recovery, reports, sessions
+from imagesession._engine.effects import Workflow
+from imagesession._engine.request import StudioConfig
+from imagesession._engine.sessions import BranchHead
+from imagesession._runtime.lazy_client import ClosableTransport, LazyClient
+from imagesession._runtime.runtime import Runtime
+from imagesession._store.repository import LibraryStore
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -57,8 +58,8 @@ if TYPE_CHECKING:
     import openai
 
     from imagesession._api.batch import BatchesResource
-    from imagesession._model.progress import OnProgress
-    from imagesession._offline import OfflineProvider
+    from imagesession._domain.progress import OnProgress
+    from imagesession._fake_openai import FakeOpenAI
 
 
 class Studio(GenerationVerbs[SavedImage]):
@@ -80,9 +81,9 @@ class Studio(GenerationVerbs[SavedImage]):
             (`store=false`, for zero data retention); history goes along from the library.
         remember: How many earlier turns go to the model at most; None for all. Each of them
             is billed again with every turn.
-        max_sessions: How many sessions may be active at once.
-        idle_after: Seconds after which a session in which nothing happens counts as idle: it is
-            no longer active, and becomes so again when it goes on.
+        max_active_sessions: How many sessions may be active at once.
+        session_idle_timeout: Seconds after which a session in which nothing happens counts as idle:
+            it is no longer active, and becomes so again when it goes on.
         timeout: Seconds for an image in all: after that the call gives up, and `recover` finds
             the image later.
         patience: Seconds for which requests are retried, up to five times, while the provider
@@ -91,14 +92,14 @@ class Studio(GenerationVerbs[SavedImage]):
             error at once.
         images_per_minute: How many requests all programs on this library may send a minute,
             evenly spaced; what your account's limit says.
-        max_in_flight: How many requests all programs on this library may have under way at once;
+        max_concurrency: How many requests all programs on this library may have under way at once;
             others wait for their turn, up to `timeout`. None for no limit.
         **options: The options of every image, unless a session or call says otherwise; see
-            `Options`.
+            `GenerateOptions`.
 
     Raises:
-        LibraryError: The folder cannot be used, or a newer imagesession wrote it.
-        OptionError: An option is not one, or its value is not one that it takes.
+        StorageError: The folder cannot be used, or a newer imagesession wrote it.
+        InvalidOptionError: An option is not one, or its value is not one that it takes.
     """
 
     @takes_studio_params
@@ -113,20 +114,27 @@ class Studio(GenerationVerbs[SavedImage]):
     ) -> None:
         access = resolve_credentials(api_key, base_url)
 
-        def connect() -> Closing:
-            from imagesession._drive import clients  # noqa: PLC0415 - loads openai
+        def connect() -> ClosableTransport:
+            from imagesession._runtime import openai_clients  # noqa: PLC0415 - loads openai
 
-            return clients.connect(access) if client is None else clients.wrap(client)
+            return openai_clients.connect(access) if client is None else openai_clients.wrap(client)
 
-        provider, terms = describe_provider(access, client), build_config(options)
-        self._initialize(resolve_library_path(library), connect, provider, terms)
+        provider, config = describe_provider(access, client), build_config(options)
+        self._initialize(resolve_library_path(library), connect, provider, config)
 
     def _initialize(
-        self, library: Path, connect: Callable[[], Closing], provider: str, terms: Terms
+        self,
+        library: Path,
+        connect: Callable[[], ClosableTransport],
+        provider: str,
+        config: StudioConfig,
     ) -> None:
-        self._connection = Connection(connect)
-        self._runtime = Desk(
-            library=Library(library), terms=terms, provider=provider, connect=self._connection
+        self._connection = LazyClient(connect)
+        self._runtime = Runtime(
+            library=LibraryStore(library),
+            config=config,
+            provider=provider,
+            connect=self._connection,
         )
 
     @classmethod
@@ -135,7 +143,7 @@ class Studio(GenerationVerbs[SavedImage]):
         cls,
         library: str | os.PathLike[str] | None = None,
         *,
-        provider: OfflineProvider | None = None,
+        provider: FakeOpenAI | None = None,
         **options: Unpack[StudioParams],
     ) -> Self:
         """
@@ -147,20 +155,20 @@ class Studio(GenerationVerbs[SavedImage]):
         Args:
             library: The folder where images are kept. Left out, it is as for a `Studio`, but
                 `imagesession offline` in the Pictures folder, apart from those that were paid for.
-            provider: An `imagesession.testing.OfflineProvider` of your own.
+            provider: An `imagesession.testing.FakeOpenAI` of your own.
             **options: As for a `Studio`.
         """
-        from imagesession._offline import OfflineProvider, OfflineTransport  # noqa: PLC0415 - loads Pillow
+        from imagesession._fake_openai import FakeOpenAI, FakeTransport  # noqa: PLC0415 - loads Pillow
 
-        drawing = provider or OfflineProvider()
+        drawing = provider or FakeOpenAI()
 
-        def connect() -> Closing:
-            from imagesession._drive import clients  # noqa: PLC0415 - loads openai
+        def connect() -> ClosableTransport:
+            from imagesession._runtime import openai_clients  # noqa: PLC0415 - loads openai
 
-            return clients.connect_through(OfflineTransport(drawing))
+            return openai_clients.connect_with_transport(FakeTransport(drawing))
 
-        studio, terms = cls.__new__(cls), build_config(options)
-        studio._initialize(resolve_library_path(library, offline=True), connect, OFFLINE, terms)  # noqa: SLF001 - it is our own
+        studio, config = cls.__new__(cls), build_config(options)
+        studio._initialize(resolve_library_path(library, offline=True), connect, OFFLINE, config)  # noqa: SLF001 - it is our own
         return studio
 
     @classmethod
@@ -244,17 +252,17 @@ class Studio(GenerationVerbs[SavedImage]):
             provider_state: What the provider keeps of its turns; left out, what the studio says.
             remember: How many earlier turns go along with a new one at most; left out, what the
                 studio says.
-            **options: The options of every turn, unless it says otherwise; see `Options`.
+            **options: The options of every turn, unless it says otherwise; see `GenerateOptions`.
 
         Raises:
-            CallError: provider_state or remember is not valid.
-            OptionError: An option is not one, or its value is not one that it takes.
-            MaxSessionsReached: As many sessions are active as are allowed; it names the idlest.
+            InvalidRequestError: provider_state or remember is not valid.
+            InvalidOptionError: An option is not one, or its value is not one that it takes.
+            TooManySessionsError: As many sessions are active as are allowed; it names the idlest.
         """
-        begin = sessions.resume if resume else sessions.start
+        begin = sessions.get_or_create_session if resume else sessions.create_session
         settings = workflows.session_settings(options)
-        flow = begin(description, settings, self._runtime.terms)
-        return ImageSession(self._runtime.do(flow), MAIN, self._runtime)
+        flow = begin(description, settings, self._runtime.config)
+        return ImageSession(self._runtime.run(flow), MAIN, self._runtime)
 
     def open(self, wanted: str, *, branch: str = MAIN, reopen: bool = False) -> ImageSession:
         """
@@ -268,17 +276,17 @@ class Studio(GenerationVerbs[SavedImage]):
         Raises:
             NotFoundError: There is no such session or branch; the error names some that exist.
         """
-        record = self._runtime.do(sessions.find(wanted, branch, reopen=reopen))
+        record = self._runtime.run(sessions.get_session(wanted, branch, reopen=reopen))
         return ImageSession(record, branch, self._runtime)
 
-    @takes_keywords(OptionKeywords)
+    @takes_keywords(OptionParams)
     def promote(
         self,
         image: ImageInput,
         description: str = "",
         *,
         name: str | None = None,
-        **options: Unpack[OptionKeywords],
+        **options: Unpack[OptionParams],
     ) -> ImageSession:
         """
         Start a session from an image: what it generates first refines that image.
@@ -288,23 +296,23 @@ class Studio(GenerationVerbs[SavedImage]):
                 without the metadata of this library or of older tools beside it.
             description: What the session is about; left out, the prompt of the image.
             name: A label to find it by.
-            **options: The options of every turn, unless it says otherwise; see `Options`.
+            **options: The options of every turn, unless it says otherwise; see `GenerateOptions`.
 
         Returns:
             The session, whose head is the image. A one-shot's prompt, revised prompt and
             provider's context are carried over.
 
         Raises:
-            PictureError: It is no image.
+            InvalidImageError: It is no image.
             NotFoundError: There is no image of that id.
-            MaxSessionsReached: As many sessions are active as are allowed.
+            TooManySessionsError: As many sessions are active as are allowed.
         """
-        terms = self._runtime.terms
-        workflow = workflows.create_from_image(image, description, name, options, terms)
-        record = self._runtime.do(workflow)
+        config = self._runtime.config
+        workflow = workflows.create_from_image(image, description, name, options, config)
+        record = self._runtime.run(workflow)
         return ImageSession(record, MAIN, self._runtime)
 
-    @takes_keywords(OptionKeywords)
+    @takes_keywords(OptionParams)
     def map(
         self,
         requests: ImageRequests,
@@ -314,34 +322,35 @@ class Studio(GenerationVerbs[SavedImage]):
         images_per_minute: float | None = None,
         progress: bool | None = None,
         on_progress: OnProgress | None = None,
-        **options: Unpack[OptionKeywords],
+        **options: Unpack[OptionParams],
     ) -> Results[SavedImage]:
         """
         Make many images: several at a time, in order, each with its own end.
 
         Args:
-            requests: Prompts or `Job`s. Given as a mapping, its keys name them: run again with the
-                same names, only what is missing is made, and the rest is given from the library.
+            requests: Prompts or `ImageRequest`s. Given as a mapping, its keys name them: run again
+                with the same names, only what is missing is made, and the rest is given from the
+                library.
             concurrency: How many are under way at once, 1 to 64.
             images_per_minute: How many may be started a minute; what your account's limit says.
                 What is given from the library does not count.
             progress: Whether to show a bar on standard error; left out, one is shown in a
                 terminal or notebook.
             on_progress: As in `generate`; its `position` says which image it is about.
-            **options: The options of every job, unless it says otherwise; see `Options`.
+            **options: The options of every job, unless it says otherwise; see `GenerateOptions`.
 
         Returns:
             The images in the order of the jobs; where one failed, its error is in its
             place, and the others go on.
 
         Raises:
-            CallError: An argument is not valid; nothing was sent.
+            InvalidRequestError: An argument is not valid; nothing was sent.
         """
         plan = bulk.plan_bulk(
-            requests, options, self._runtime.terms,
+            requests, options, self._runtime.config,
             concurrency=concurrency, images_per_minute=images_per_minute,
         )  # fmt: skip
-        completed = self._runtime.do(plan.completed())
+        completed = self._runtime.run(plan.completed())
         with bar(len(plan.workflows), wanted=progress) as advance:
             outcomes = self._runtime.gather(
                 plan.workflows,
@@ -353,7 +362,7 @@ class Studio(GenerationVerbs[SavedImage]):
             )
         return workflows.to_results(outcomes, self._wrap, plan.keys)
 
-    def recover(self, *, timeout: float = 30.0) -> Recovery[SavedImage]:
+    def recover(self, *, timeout: float = 30.0) -> RecoveryReport[SavedImage]:
         """
         Settle requests without an end: of programs that were stopped, or calls that gave up.
 
@@ -365,10 +374,10 @@ class Studio(GenerationVerbs[SavedImage]):
             timeout: Seconds to wait, in all, for images that are not finished yet.
 
         Raises:
-            AccessError: There is no key, or it may not do this.
+            AuthenticationError: There is no key, or it may not do this.
         """
-        seconds = jobs.check_wait(timeout)
-        settled = self._runtime.do(recovery.reconcile_all(self._runtime.terms, seconds))
+        seconds = engine_bulk.validate_timeout(timeout)
+        settled = self._runtime.run(recovery.reconcile_all(self._runtime.config, seconds))
         return to_recovery_report(settled, self._wrap)
 
     def costs(
@@ -378,7 +387,7 @@ class Studio(GenerationVerbs[SavedImage]):
         since: dt.date | str | None = None,
         until: dt.date | str | None = None,
         session: ImageSession | str | None = None,
-    ) -> Spending:
+    ) -> CostReport:
         """
         Return what was spent on this library, from the usage that its providers reported, and
         what the budget leaves.
@@ -390,20 +399,20 @@ class Studio(GenerationVerbs[SavedImage]):
             session: Only for this session: itself, its id, or its name.
 
         Raises:
-            CallError: An argument is not valid.
+            InvalidRequestError: An argument is not valid.
             NotFoundError: There is no such session; the error names some that exist.
         """
         query = queries.spending_query(group_by, since, until, id_or_name(session))
-        return self._runtime.do(reports.costs(query, self._runtime.terms, self._runtime.provider))
+        return self._runtime.run(reports.costs(query, self._runtime.config, self._runtime.provider))
 
-    def stats(self) -> StudioStats:
+    def stats(self) -> LibraryStats:
         """
         Return figures of the library: sessions, images, turns and dollars.
         """
         root = str(self._runtime.library.layout.root)
-        return self._runtime.do(reports.stats(self._runtime.terms, self._runtime.provider, root))
+        return self._runtime.run(reports.stats(self._runtime.config, self._runtime.provider, root))
 
-    def doctor(self, *, verify: bool = False, online: bool = False) -> Checkup:
+    def doctor(self, *, verify: bool = False, online: bool = False) -> HealthReport:
         """
         Check that everything is as it should be: the library, the key and the models.
         Nothing is changed and nothing is paid for.
@@ -416,12 +425,12 @@ class Studio(GenerationVerbs[SavedImage]):
         Returns:
             The results of all checks, and what to do about them; print it to read it.
         """
-        from imagesession._plan import checkup  # noqa: PLC0415 - hardly ever needed
+        from imagesession._engine import health  # noqa: PLC0415 - hardly ever needed
 
-        flow = checkup.look(
-            self._runtime.terms, self._runtime.provider, verify=verify, online=online
+        flow = health.run_health_checks(
+            self._runtime.config, self._runtime.provider, verify=verify, online=online
         )
-        return self._runtime.do(flow)
+        return self._runtime.run(flow)
 
     def gallery(self, path: str | os.PathLike[str]) -> Path:
         """
@@ -438,10 +447,10 @@ class Studio(GenerationVerbs[SavedImage]):
             The path in full.
 
         Raises:
-            CallError: The path is none, or does not end in .html.
-            DiskError: Something other than a gallery is there, or it cannot be written.
+            InvalidRequestError: The path is none, or does not end in .html.
+            StorageIOError: Something other than a gallery is there, or it cannot be written.
         """
-        return Path(self._runtime.ask(lambda store: gallery.write(store, path)))
+        return Path(self._runtime.call_store(lambda store: gallery.write(store, path)))
 
     def close(self) -> None:
         """
@@ -469,11 +478,11 @@ class Studio(GenerationVerbs[SavedImage]):
         sent.
 
         Raises:
-            AccessError: There is no key.
+            AuthenticationError: There is no key.
         """
         self._connection()
 
-    def _branch_head(self) -> Flow[Place | None]:
+    def _branch_head(self) -> Workflow[BranchHead | None]:
         return workflows.standalone()
 
     def _wrap(self, turn: Turn) -> SavedImage:

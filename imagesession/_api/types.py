@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, cast
 
 from imagesession._api.image import ImageFacts
 from imagesession._api.signatures import Verb, expand_signature
-from imagesession._model.options import OptionKeywords
-from imagesession._plan.store import Source
+from imagesession._domain.options import OptionParams
+from imagesession._engine.store import Source
 
 if TYPE_CHECKING:
     import os
 
     from PIL import Image
 
-    from imagesession._model.progress import OnProgress
-    from imagesession._model.turns import ProviderState
-    from imagesession._pixels.masks import Mask
+    from imagesession._domain.progress import OnProgress
+    from imagesession._domain.turn import ProviderState
+    from imagesession._imaging.mask import Mask
 
 ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | ImageFacts[Any]"
 """An image: a path, the id of a stored one, bytes, an open file, a PIL image, or a stored one."""
@@ -37,12 +37,12 @@ StylePreset: TypeAlias = Literal["flat", "3d", "outline", "filled"]
 SizePreset: TypeAlias = Literal["small", "standard", "large"]
 
 
-class RequestParams(OptionKeywords, total=False):
+class RequestParams(OptionParams, total=False):
     """
     The keywords of every verb that makes an image.
     """
 
-    intent_id: str | None
+    idempotency_key: str | None
     on_progress: OnProgress | None
 
 
@@ -59,7 +59,7 @@ class ReferenceParams(RequestParams, total=False):
     The keywords of every verb that takes references.
     """
 
-    reference: ImageInputs
+    references: ImageInputs
 
 
 class GenerateParams(ReferenceParams, total=False):
@@ -84,8 +84,8 @@ class EditParams(GenerateParams, total=False):
     """
 
     image: ImageInput | None
-    fit: bool
-    keep_outside: bool
+    resize_mask: bool
+    preserve_unmasked: bool
     markup: ImageInput | None
 
 
@@ -125,7 +125,7 @@ class UIAssetParams(ReferenceParams, total=False):
     size_preset: SizePreset
 
 
-class SessionParams(OptionKeywords, total=False):
+class SessionParams(OptionParams, total=False):
     """
     The keywords of `session` and `update`.
     """
@@ -135,13 +135,13 @@ class SessionParams(OptionKeywords, total=False):
     remember: int | None
 
 
-class EstimateParams(OptionKeywords, total=False):
+class EstimateParams(OptionParams, total=False):
     """
     The keywords of `estimate`.
     """
 
     image: ImageInput | None
-    reference: ImageInputs
+    references: ImageInputs
     mask: ImageInput | Mask | None
     partial_images: int
 
@@ -160,23 +160,23 @@ _DEFAULTS: dict[str, object] = {
     "partial_images": 0,
     "image": None,
     "mask": None,
-    "fit": False,
-    "keep_outside": False,
+    "resize_mask": False,
+    "preserve_unmasked": False,
     "markup": None,
-    "reference": (),
-    "intent_id": None,
+    "references": (),
+    "idempotency_key": None,
     "on_progress": None,
 }
 
 
-def own_keywords(params: type[OptionKeywords]) -> list[str]:
+def own_keywords(params: type[OptionParams]) -> list[str]:
     """
     Return the keywords of a verb that are no options.
     """
     return [name for name in _DEFAULTS if name in params.__annotations__]
 
 
-def takes_keywords(params: type[OptionKeywords], **defaults: object) -> Callable[[Verb], Verb]:
+def takes_keywords(params: type[OptionParams], **defaults: object) -> Callable[[Verb], Verb]:
     """
     Return a decorator that spells out the keywords of a verb.
 

@@ -27,38 +27,43 @@ from imagesession._api.types import (
     to_source_or_none,
     to_sources,
 )
-from imagesession._drive.desk import AsyncDesk, Desk
-from imagesession._library.ids import is_id
-from imagesession._model.analysis import recalled
-from imagesession._model.catalogue import Model
-from imagesession._model.options import OptionKeywords
-from imagesession._model.results import Results
-from imagesession._model.sessions import SessionRecord
-from imagesession._model.turns import Turn
-from imagesession._plan import flows, promotion, recovery, variations
-from imagesession._plan.ordering import chosen, expect_wish, image_model, plan_order
-from imagesession._plan.sessions import Place, SessionSettings
-from imagesession._plan.steps import Begin, Flow, OnDisk
-from imagesession._plan.wishes import Terms, Wish
+from imagesession._domain.analysis import analysis_from_turn
+from imagesession._domain.model_catalog import ModelInfo
+from imagesession._domain.options import OptionParams
+from imagesession._domain.results import Results
+from imagesession._domain.sessions import SessionRecord
+from imagesession._domain.turn import Turn
+from imagesession._engine import generation, promote, recovery, variations
+from imagesession._engine.effects import NewId, StoreCall, Workflow
+from imagesession._engine.prepare import (
+    estimate_request,
+    image_model,
+    prepare_request,
+    resolve_options,
+)
+from imagesession._engine.request import GenerateRequest, StudioConfig
+from imagesession._engine.sessions import BranchHead, SessionSettings
+from imagesession._runtime.runtime import AsyncRuntime, Runtime
+from imagesession._store.ids import is_id
 from imagesession.errors import ImageSessionError
 
 if TYPE_CHECKING:
-    from imagesession._model.analysis import Analysis
-    from imagesession._model.estimates import Estimate
+    from imagesession._domain.analysis import Analysis
+    from imagesession._domain.estimate import CostEstimate
 
 DEFAULT_CONCURRENCY = 4
 """How many requests are sent at once where there are several."""
 
 ImageT = TypeVar("ImageT")
-BranchHead: TypeAlias = Callable[[], Flow[Place | None]]
+FindBranchHead: TypeAlias = Callable[[], Workflow[BranchHead | None]]
 """Finds the place where the next turn grows; None for an image outside all sessions."""
 
 # --- requests ----------------------------------------------------------------------------------
 
 
 def build_request(
-    prompt: str, keywords: Mapping[str, object], params: type[OptionKeywords]
-) -> Wish:
+    prompt: str, keywords: Mapping[str, object], params: type[OptionParams]
+) -> GenerateRequest:
     """
     Build a request.
 
@@ -69,22 +74,22 @@ def build_request(
             with the options.
     """
     own, options = _split(keywords, params)
-    return Wish(
+    return GenerateRequest(
         prompt=prompt,
         choices=options,
-        references=to_sources(own.get("reference", ())),
+        references=to_sources(own.get("references", ())),
         image=to_source_or_none(own.get("image")),
         mask=to_source_or_none(own.get("mask")),
         markup=to_source_or_none(own.get("markup")),
-        fit=own.get("fit", False),
-        keep_outside=own.get("keep_outside", False),
+        resize_mask=own.get("resize_mask", False),
+        preserve_unmasked=own.get("preserve_unmasked", False),
         partial_images=own.get("partial_images", 0),
-        intent_id=own.get("intent_id"),
+        idempotency_key=own.get("idempotency_key"),
     )
 
 
 def _split(
-    keywords: Mapping[str, object], params: type[OptionKeywords]
+    keywords: Mapping[str, object], params: type[OptionParams]
 ) -> tuple[dict[str, Any], dict[str, object]]:
     """
     Split what a call says into the keywords of its verb and options.
@@ -93,7 +98,7 @@ def _split(
     return own, {key: keywords[key] for key in keywords if key not in own}
 
 
-def build_stream(prompt: str, keywords: StreamParams) -> Wish:
+def build_stream(prompt: str, keywords: StreamParams) -> GenerateRequest:
     """
     Build the request of a stream.
     """
@@ -101,14 +106,14 @@ def build_stream(prompt: str, keywords: StreamParams) -> Wish:
     return build_request(prompt, given, StreamParams)
 
 
-def build_edit(prompt: str, keywords: EditParams) -> Wish:
+def build_edit(prompt: str, keywords: EditParams) -> GenerateRequest:
     """
     Build the request of an edit.
     """
     return attrs.evolve(build_request(prompt, keywords, EditParams), edits=True, kind="edit")
 
 
-def build_variation(prompt: str, keywords: VariationParams) -> Wish:
+def build_variation(prompt: str, keywords: VariationParams) -> GenerateRequest:
     """
     Build the request of a variation: of an image, or of a prompt alone.
     """
@@ -131,9 +136,9 @@ class PresetCall:
 
     preset: str
     params: Mapping[str, str]
-    request: Wish
+    request: GenerateRequest
 
-    def render(self, model: Model | None) -> Wish:
+    def render(self, model: ModelInfo | None) -> GenerateRequest:
         """
         Put the subject into the preset's prompt.
 
@@ -141,17 +146,17 @@ class PresetCall:
             model: What is known of the model that will draw.
 
         Raises:
-            CallError: There is no such preset, parameter or value.
+            InvalidRequestError: There is no such preset, parameter or value.
         """
         from imagesession import presets  # noqa: PLC0415 - not everybody uses one
 
         preset, request = presets.get(self.preset), self.request
-        params = preset.chosen(**self.params)
+        params = preset.resolve_params(**self.params)
         wanted = preset.options_for(model, request.choices, **self.params)
         labels = {"product": request.prompt, "ui_asset": params.get("asset_type", "")}
         return attrs.evolve(
             request,
-            prompt=preset.prompt_for(request.prompt, **self.params),
+            prompt=preset.render_prompt(request.prompt, **self.params),
             choices={**wanted, **request.choices},
             kind=preset.kind,
             label=labels.get(preset.kind, ""),
@@ -189,18 +194,18 @@ def _given_params(defaults: Mapping[str, str], keywords: Mapping[str, object]) -
     return {name: cast("str", keywords.get(name, defaults[name])) for name in defaults}
 
 
-def build_analysis(goals: str, image: ImageInput | None, model: str | None) -> Wish:
+def build_analysis(goals: str, image: ImageInput | None, model: str | None) -> GenerateRequest:
     """
     Build the request of an analysis.
     """
     options = {} if model is None else {"model": model}
-    return Wish(prompt=goals, choices=options, image=to_source_or_none(image))
+    return GenerateRequest(prompt=goals, choices=options, image=to_source_or_none(image))
 
 
 # --- workflows ---------------------------------------------------------------------------------
 
 
-def standalone() -> Flow[Place | None]:
+def standalone() -> Workflow[BranchHead | None]:
     """
     Say that the next turn belongs to no session.
     """
@@ -208,106 +213,112 @@ def standalone() -> Flow[Place | None]:
     return None
 
 
-def recovered_branch_head(terms: Terms, head: BranchHead) -> Flow[Place | None]:
+def recovered_branch_head(
+    config: StudioConfig, head: FindBranchHead
+) -> Workflow[BranchHead | None]:
     """
     Find where the next turn grows, after settling what a stopped program may have left there.
     """
-    yield from recovery.reconcile_orphans(terms)
+    yield from recovery.reconcile_orphans(config)
     return (yield from head())
 
 
 def resolve_request(
-    call: Wish | PresetCall, terms: Terms, head: BranchHead
-) -> Flow[tuple[Wish, Place | None]]:
+    call: GenerateRequest | PresetCall, config: StudioConfig, head: FindBranchHead
+) -> Workflow[tuple[GenerateRequest, BranchHead | None]]:
     """
     Find where the next turn grows, and complete the request for it.
     """
-    place = yield from recovered_branch_head(terms, head)
-    if isinstance(call, Wish):
-        return call, place
-    options = chosen(call.request.choices, terms, place)
-    return call.render(terms.catalogue.find(image_model(options, terms))), place
+    position = yield from recovered_branch_head(config, head)
+    if isinstance(call, GenerateRequest):
+        return call, position
+    options = resolve_options(call.request.choices, config, position)
+    return call.render(config.catalogue.find(image_model(options, config))), position
 
 
-def generate_at(call: Wish | PresetCall, terms: Terms, head: BranchHead) -> Flow[Turn]:
+def generate_at(
+    call: GenerateRequest | PresetCall, config: StudioConfig, head: FindBranchHead
+) -> Workflow[Turn]:
     """
     Make one image.
     """
-    request, place = yield from resolve_request(call, terms, head)
-    return (yield from flows.generate(request, terms, place))
+    request, position = yield from resolve_request(call, config, head)
+    return (yield from generation.generate(request, config, position))
 
 
 def plan_variations(
-    call: Wish | PresetCall, count: int, terms: Terms, head: BranchHead
-) -> Flow[list[Flow[Turn]]]:
+    call: GenerateRequest | PresetCall, count: int, config: StudioConfig, head: FindBranchHead
+) -> Workflow[list[Workflow[Turn]]]:
     """
     Plan several images of one request, which all grow at the same place.
 
     Raises:
-        CallError: The request is wrong, and would be wrong every time.
+        InvalidRequestError: The request is wrong, and would be wrong every time.
     """
-    variations.check_count("n", count)
-    request, place = yield from resolve_request(call, terms, head)
-    yield from plan_order(request, terms, (yield from Begin()), place)
+    variations.validate_count("n", count)
+    request, position = yield from resolve_request(call, config, head)
+    yield from prepare_request(request, config, (yield from NewId()), position)
     requests = _numbered(request, count)
-    return [flows.generate(each, terms, place) for each in requests]
+    return [generation.generate(each, config, position) for each in requests]
 
 
-def _numbered(request: Wish, count: int) -> Iterator[Wish]:
+def _numbered(request: GenerateRequest, count: int) -> Iterator[GenerateRequest]:
     for number in range(1, count + 1):
         yield attrs.evolve(
             request,
-            prompt=variations.take(request.prompt, number, count),
+            prompt=variations.variation_prompt(request.prompt, number, count),
             parameters={**request.parameters, "take": number, "takes": count},
-            intent_id=request.intent_id and f"{request.intent_id}/{number}",
+            idempotency_key=request.idempotency_key and f"{request.idempotency_key}/{number}",
         )
 
 
 def estimate_at(
-    request: Wish, count: int, terms: Terms, head: BranchHead, *, batch: bool
-) -> Flow[Estimate]:
+    request: GenerateRequest, count: int, config: StudioConfig, head: FindBranchHead, *, batch: bool
+) -> Workflow[CostEstimate]:
     """
     Estimate what a request would cost.
     """
-    place = yield from head()
+    position = yield from head()
     if batch:
-        from imagesession._plan.batches import planning  # noqa: PLC0415 - hardly ever needed
+        from imagesession._engine.batches import prepare  # noqa: PLC0415 - hardly ever needed
 
-        request = planning.for_batch(request, terms, place)
-    return (yield from expect_wish(request, terms, count, place, batch=batch))
+        request = prepare.with_batch_model(request, config, position)
+    return (yield from estimate_request(request, config, count, position, batch=batch))
 
 
-def analyze_at(request: Wish, terms: Terms, head: BranchHead) -> Flow[Analysis]:
+def analyze_at(
+    request: GenerateRequest, config: StudioConfig, head: FindBranchHead
+) -> Workflow[Analysis]:
     """
     Analyze an image.
     """
-    from imagesession._plan import analysis  # noqa: PLC0415 - not everybody analyzes
+    from imagesession._engine import analysis  # noqa: PLC0415 - not everybody analyzes
 
-    place = yield from recovered_branch_head(terms, head)
-    return (yield from analysis.analyze(request, terms, place))
+    position = yield from recovered_branch_head(config, head)
+    return (yield from analysis.analyze(request, config, position))
 
 
 def improve_at(
-    request: Wish, preserve_elements: str, terms: Terms, head: BranchHead
-) -> Flow[tuple[Analysis, Turn]]:
+    request: GenerateRequest, preserve_elements: str, config: StudioConfig, head: FindBranchHead
+) -> Workflow[tuple[Analysis, Turn]]:
     """
     Analyze an image, and make the edit that the findings call for.
     """
-    from imagesession._plan import analysis  # noqa: PLC0415 - not everybody analyzes
+    from imagesession._engine import analysis  # noqa: PLC0415 - not everybody analyzes
 
-    analysis.check_improvement(request.prompt, preserve_elements)
-    completed = yield from _completed(request.intent_id)
+    analysis.validate_improvement(request.prompt, preserve_elements)
+    completed = yield from _completed(request.idempotency_key)
     if completed is not None:
-        return recalled(completed), completed
-    findings = yield from analyze_at(request, terms, head)
-    edit = analysis.mend(request, findings, preserve_elements)
-    return findings, (yield from generate_at(edit, terms, head))
+        return analysis_from_turn(completed), completed
+    findings = yield from analyze_at(request, config, head)
+    edit = analysis.to_edit_request(request, findings, preserve_elements)
+    return findings, (yield from generate_at(edit, config, head))
 
 
-def _completed(intent_id: str | None) -> Flow[Turn | None]:
-    if intent_id is None:
+def _completed(idempotency_key: str | None) -> Workflow[Turn | None]:
+    if idempotency_key is None:
         return None
-    return (yield from OnDisk(lambda store: store.find_intent(intent_id)))
+    return (yield from StoreCall(lambda store: store.find_intent(idempotency_key)))
 
 
 def session_settings(keywords: SessionParams) -> SessionSettings:
@@ -323,8 +334,8 @@ def create_from_image(
     description: str,
     name: str | None,
     options: Mapping[str, Any],
-    terms: Terms,
-) -> Flow[SessionRecord]:
+    config: StudioConfig,
+) -> Workflow[SessionRecord]:
     """
     Start a session from an image: a stored one, its id, or one from elsewhere.
     """
@@ -332,10 +343,10 @@ def create_from_image(
     if isinstance(image, ImageFacts):
         stored = image.turn, image.position
     elif isinstance(image, str) and is_id(image):
-        stored = yield from promotion.find(image)
+        stored = yield from promote.find(image)
     return (
-        yield from promotion.promote(
-            stored, to_source(image), description, name=name, choices=options, terms=terms
+        yield from promote.create_session_from_image(
+            stored, to_source(image), description, name=name, choices=options, config=config
         )
     )
 
@@ -355,11 +366,13 @@ def to_results(
     return Results(tuple(items), keys)
 
 
-def display_studio(runtime: Desk | AsyncDesk, label: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def display_studio(
+    runtime: Runtime | AsyncRuntime, label: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     Show a studio in a notebook. Its files are read at once: what is shown cannot await.
     """
-    from imagesession._show import notebook  # noqa: PLC0415 - loads Pillow and Jinja
+    from imagesession._display import notebook  # noqa: PLC0415 - loads Pillow and Jinja
 
     library = str(runtime.library.layout.root)
     return notebook.studio(runtime.library, library, runtime.provider, label), {}

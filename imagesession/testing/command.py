@@ -10,8 +10,8 @@ import threading
 import types
 from collections.abc import Sequence
 
-from imagesession._offline import OfflineProvider, serve
-from imagesession._offline.misbehaving import KINDS, checked
+from imagesession._fake_openai import FakeOpenAI, serve
+from imagesession._fake_openai.random_faults import FAULT_KINDS, checked
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         stop.set()
 
     before = {name: signal.signal(name, end) for name in (signal.SIGINT, signal.SIGTERM)}
-    provider = OfflineProvider(latency=options.latency, seed=options.seed)
-    provider.misbehave(options.rates, seed=options.seed)
+    provider = FakeOpenAI(latency=options.latency, seed=options.seed)
+    provider.inject_faults(options.rates, seed=options.seed)
     with contextlib.ExitStack() as stack:
         for name, handler in before.items():
             stack.callback(signal.signal, name, handler)
@@ -88,7 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument(
         "--fault", type=_rate, action="append", default=[], metavar="KIND=RATE",
-        help=f"fail by chance, at a rate from 0 to 1; may be repeated. Kinds: {', '.join(KINDS)}",
+        help=f"fail by chance, at a rate from 0 to 1; may be repeated. "
+        f"Kinds: {', '.join(FAULT_KINDS)}",
     )  # fmt: skip
     command.add_argument(
         "--host", choices=["127.0.0.1"], default="127.0.0.1", help="always this machine alone"

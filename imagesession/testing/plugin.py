@@ -1,7 +1,7 @@
 """
 The fixtures that pytest has where this package is installed.
 
-* `offline_provider`: an `OfflineProvider` that remembers nothing yet. Tell it what to reply, how to
+* `offline_provider`: a `FakeOpenAI` that remembers nothing yet. Tell it what to reply, how to
   fail, and assert on the calls that it got.
 * `offline_studio`: a `Studio` on an empty library in the test's own folder, over that provider.
 * `async_offline_studio`: the same, an `AsyncStudio`.
@@ -24,23 +24,23 @@ from imagesession.testing.servers import ImagesServer
 if TYPE_CHECKING:
     from imagesession._api.async_studio import AsyncStudio
     from imagesession._api.studio import Studio
-    from imagesession._offline import OfflineProvider
+    from imagesession._fake_openai import FakeOpenAI
 
 _PATIENCE = 2.0
 
 
 @pytest.fixture
-def offline_provider() -> OfflineProvider:
+def offline_provider() -> FakeOpenAI:
     """
     An offline provider: tell it what to reply and how to fail; assert on the calls that it got.
     """
-    from imagesession._offline import OfflineProvider  # noqa: PLC0415 - loads Pillow
+    from imagesession._fake_openai import FakeOpenAI  # noqa: PLC0415 - loads Pillow
 
-    return OfflineProvider()
+    return FakeOpenAI()
 
 
 @pytest.fixture
-def offline_studio(offline_provider: OfflineProvider, tmp_path: Path) -> Iterator[Studio]:
+def offline_studio(offline_provider: FakeOpenAI, tmp_path: Path) -> Iterator[Studio]:
     """
     A studio on an empty library in `tmp_path`, whose pictures `offline_provider` draws.
 
@@ -50,21 +50,19 @@ def offline_studio(offline_provider: OfflineProvider, tmp_path: Path) -> Iterato
     from imagesession._api.studio import Studio  # noqa: PLC0415 - not every test wants one
 
     library = tmp_path / "imagesession"
-    with Studio.offline(library, provider=offline_provider, patience=_PATIENCE) as studio:
+    with Studio.offline(library, provider=offline_provider, retry_timeout=_PATIENCE) as studio:
         yield studio
 
 
 @pytest.fixture
-def async_offline_studio(
-    offline_provider: OfflineProvider, tmp_path: Path
-) -> Iterator[AsyncStudio]:
+def async_offline_studio(offline_provider: FakeOpenAI, tmp_path: Path) -> Iterator[AsyncStudio]:
     """
     Same as `offline_studio`, but its verbs await.
     """
     from imagesession._api.async_studio import AsyncStudio  # noqa: PLC0415 - not every test wants one
 
     library = tmp_path / "imagesession"
-    studio = AsyncStudio.offline(library, provider=offline_provider, patience=_PATIENCE)
+    studio = AsyncStudio.offline(library, provider=offline_provider, retry_timeout=_PATIENCE)
     yield studio
     # The test's event loop is gone, and its connections with it: they were none of a network.
     studio._runtime.library.close()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - close() awaits
@@ -72,13 +70,13 @@ def async_offline_studio(
 
 @pytest.fixture
 def openai_images_server(
-    offline_provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+    offline_provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ImagesServer]:
     """
     `offline_provider` on a port of this machine, where every OpenAI client finds it that is made
     while the test runs, in this process or in one that it starts.
     """
-    from imagesession._offline import serve  # noqa: PLC0415 - loads Pillow
+    from imagesession._fake_openai import serve  # noqa: PLC0415 - loads Pillow
 
     key = "offline"
     with serve(offline_provider) as served:

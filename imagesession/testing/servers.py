@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from imagesession._offline import OfflineProvider
+    from imagesession._fake_openai import FakeOpenAI
 
 
 class ImagesServer(NamedTuple):
@@ -24,4 +24,4 @@ class ImagesServer(NamedTuple):
     base_url: str
     port: int
     api_key: str
-    provider: OfflineProvider
+    provider: FakeOpenAI

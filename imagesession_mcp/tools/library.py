@@ -196,7 +196,7 @@ async def estimate_cost(
     estimate = await target.estimate(
         prompt,
         image=await call.resolve_optional_image(image_path, "image_path"),
-        reference=await call.resolve_images(reference_images, "reference_images"),
+        references=await call.resolve_images(reference_images, "reference_images"),
         n=count,
         **chosen,
     )
@@ -220,7 +220,7 @@ async def analyze_image(
     target = await call.session_or_studio(session_id, branch)
     image = await call.resolve_optional_image(image_path, "image_path")
     analysis = target.analyze(image, goals=goals, model=None if model == "auto" else model)
-    return schemas.analysis_output(await with_progress(ctx, analysis, "looking"))
+    return schemas.analysis_output(await with_progress(ctx, analysis, "analyzing"))
 
 
 async def get_usage_guide(ctx: Ctx) -> schemas.GuideOutput:

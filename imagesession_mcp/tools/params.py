@@ -117,8 +117,8 @@ Model: TypeAlias = Annotated[
 Options: TypeAlias = Annotated[
     dict[str, Any] | None,
     Field(
-        description="Rarely needed: format (png, jpeg, webp, gif, svg), image_model, model, "
-        "compression, fidelity, moderation, complexity, frames, frame_ms, svg_model."
+        description="Rarely needed: output_format (png, jpeg, webp, gif, svg), image_model, model, "
+        "output_compression, input_fidelity, moderation, complexity, frames, frame_ms, svg_model."
     ),
 ]
 RequestId: TypeAlias = Annotated[
@@ -187,10 +187,10 @@ def build_options(
     Return the options that a call gives; "auto" leaves them to the session.
 
     Raises:
-        OptionError: A name is not an option's, or a value is not one that it takes.
+        InvalidOptionError: A name is not an option's, or a value is not one that it takes.
     """
     named = {"quality": quality, "size": size, "background": background, "model": model}
     options = {name: value for name, value in named.items() if value != "auto"} | dict(more or {})
     # Refuses all that is not an option, so that no other argument of a verb comes in here.
-    imagesession.Options().updated(options)
+    imagesession.GenerateOptions().updated(options)
     return options

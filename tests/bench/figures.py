@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -29,13 +30,13 @@ import openai
 from openai.types.responses import Response
 
 from imagesession import AsyncStudio, Studio
-from imagesession._library import records
-from imagesession._model.options import Options
-from imagesession._model.sessions import SessionRecord
-from imagesession._model.turns import ImageRecord, Turn
-from imagesession._offline import sketch
-from imagesession.testing import AsyncOfflineTransport, OfflineProvider, tiny_image
-from tests.bench.server import FixedPainter, served
+from imagesession._domain.options import GenerateOptions
+from imagesession._domain.sessions import SessionRecord
+from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._fake_openai import sketch
+from imagesession._store import codec
+from imagesession.testing import AsyncFakeTransport, FakeOpenAI, tiny_image
+from tests.bench.server import FixedSketcher, served
 
 
 @attrs.frozen
@@ -130,7 +131,7 @@ def request_bodies(turns: int = 50) -> Iterator[Figure]:
     Weigh the requests of a long session on a model that reasons: refinements up to the fiftieth
     turn, a branch, an undo, and a turn of another program.
     """
-    provider = OfflineProvider()
+    provider = FakeOpenAI()
     with working_folder() as folder, Studio.offline(folder, provider=provider) as studio:
         session = studio.session("A logo for a tea shop", name="bench", model="gpt-6-luna")
         for number in range(turns):
@@ -140,9 +141,9 @@ def request_bodies(turns: int = 50) -> Iterator[Figure]:
         session.generate("after an undo")
         with Studio.offline(folder, provider=provider) as another:
             another.open("bench").generate("from another program")
-        asked = [call for call in provider.calls if call.path == "/responses"]
+        asked = [call for call in provider.requests if call.path == "/responses"]
         lengths = [call.length for call in asked]
-        assert len(asked) == len(provider.calls) == turns + 3
+        assert len(asked) == len(provider.requests) == turns + 3
     yield Figure(f"largest request body of {turns} turns and more", max(lengths), 700, "bytes")
     spread = max(lengths[1:turns]) - min(lengths[1:turns])
     yield Figure("growth of the request body from turn 2 to the last", spread, 0, "bytes")
@@ -201,10 +202,10 @@ def sketching(rounds: int = 7) -> Figure:
         "shopping cart icon, flat",
         "fox in a snowy forest at night",
     )
-    stories = [sketch.start(prompt, size=(1024, 1024)) for prompt in prompts]
     slowest = 0.0
-    for story in stories:
-        runs = [seconds_of(lambda story=story: sketch.render(story)) for _ in range(rounds)]  # type: ignore[misc]
+    for prompt in prompts:
+        state = sketch.start(prompt, size=(1024, 1024))
+        runs = [seconds_of(partial(sketch.render, state)) for _ in range(rounds)]
         slowest = max(slowest, statistics.median(runs))
     return Figure(f"slowest of {len(prompts)} sketches", slowest * 1000, 150, "ms")
 
@@ -230,13 +231,13 @@ def many_at_once(count: int = 64) -> Iterator[Figure]:
 
 
 def _picture_of(response: Response) -> bytes:
-    (item,) = (one for one in response.output if one.type == "image_generation_call")
+    (item,) = (entry for entry in response.output if entry.type == "image_generation_call")
     return base64.b64decode(item.result or "")
 
 
 async def _at_once(folder: Path, count: int, latency: float) -> float:
-    provider = OfflineProvider(latency=latency)
-    http_client = httpx2.AsyncClient(transport=AsyncOfflineTransport(provider))
+    provider = FakeOpenAI(latency=latency)
+    http_client = httpx2.AsyncClient(transport=AsyncFakeTransport(provider))
     plain = openai.AsyncOpenAI(api_key="x", base_url="http://plain/v1", http_client=http_client)
 
     async def with_plain_client(number: int) -> None:
@@ -266,8 +267,8 @@ from pathlib import Path
 from imagesession import Studio
 url, folder, big = sys.argv[1:]
 with Studio(folder, api_key="x", base_url=url) as studio:
-    from imagesession._plan.wire import Request
-    studio._connection().send(Request(method="GET", path="/models"))
+    from imagesession._engine.http import HttpRequest
+    studio._connection().send(HttpRequest(method="GET", path="/models"))
     size = 0
     if big == "yes":
         size = studio.generate("a teapot", size="3840x2160").record.bytes
@@ -341,14 +342,14 @@ def _fill(folder: Path, count: int) -> None:
             session=session,
             status="completed",
             prompt=f"a teapot, number {number}",
-            options=Options(quality="high"),
+            options=GenerateOptions(quality="high"),
             images=(image,),
             started=now,
             finished=now,
         )
         file = turns / session / f"{turn.id}.json"
         file.parent.mkdir(exist_ok=True)
-        file.write_bytes(records.dump_turn(turn))
+        file.write_bytes(codec.dump_turn(turn))
 
 
 def sessions(few: int = 100, many: int = 20_000, rounds: int = 15) -> Iterator[Figure]:
@@ -359,7 +360,9 @@ def sessions(few: int = 100, many: int = 20_000, rounds: int = 15) -> Iterator[F
         counts = few, many
         for count in counts:
             _fill_with_sessions(Path(folder) / str(count), count)
-        studios = [Studio.offline(Path(folder) / str(count), max_sessions=999) for count in counts]
+        studios = [
+            Studio.offline(Path(folder) / str(count), max_active_sessions=999) for count in counts
+        ]
         verbs: dict[str, Callable[[Studio, int], object]] = {
             "make a session": lambda studio, _: studio.session("A logo for a tea shop"),
             "open a session by its name": lambda studio, number: studio.open(f"Tea {number}"),
@@ -392,7 +395,7 @@ def _fill_with_sessions(folder: Path, count: int) -> None:
             id=f"0{number:025}", description="A logo", name=f"Tea {number}", created=created
         )
         file = folder / ".imagesession" / "sessions" / f"{record.id}.json"
-        file.write_bytes(records.dump_session(record))
+        file.write_bytes(codec.dump_session(record))
 
 
 def queueing(count: int = 1000, slots: int = 64, seconds: float = 0.5) -> Figure:
@@ -400,13 +403,13 @@ def queueing(count: int = 1000, slots: int = 64, seconds: float = 0.5) -> Figure
     Time generations in many sessions at once that share few slots, against what the provider alone
     takes.
     """
-    provider = OfflineProvider(
-        latency=seconds, painter=FixedPainter(tiny_image(size=(64, 64)), (64, 64))
+    provider = FakeOpenAI(
+        latency=seconds, sketcher=FixedSketcher(tiny_image(size=(64, 64)), (64, 64))
     )
 
     async def run(folder: str) -> float:
         async with AsyncStudio.offline(
-            folder, provider=provider, max_in_flight=slots, max_sessions=count
+            folder, provider=provider, max_concurrency=slots, max_active_sessions=count
         ) as studio:
             starts = (studio.session("A logo for a tea shop") for _ in range(count))
             made = await asyncio.gather(*starts)
@@ -429,15 +432,17 @@ def crowding(count: int = 400) -> Figure:
     """
 
     async def run(folder: str) -> int:
-        provider = OfflineProvider(latency=0.5)
-        async with AsyncStudio.offline(folder, provider=provider, max_sessions=count) as studio:
+        provider = FakeOpenAI(latency=0.5)
+        async with AsyncStudio.offline(
+            folder, provider=provider, max_active_sessions=count
+        ) as studio:
 
             async def draw() -> None:
                 session = await studio.session("A logo for a tea shop")
                 await session.generate("a teapot")
 
             done = await asyncio.gather(*(draw() for _ in range(count)), return_exceptions=True)
-        return sum(isinstance(one, BaseException) for one in done)
+        return sum(isinstance(item, BaseException) for item in done)
 
     with working_folder() as folder:
         failed = asyncio.run(run(folder))

@@ -91,11 +91,11 @@ def many(rounds: int = 5) -> Iterator[Figure]:
                 assert not any(call.result()[0].get("isError") for call in calls)
     yield Figure(f"{_MANY} parallel generations of one second", min(taken), 1.5, "s")
     for name, times in asides.items():
-        slowest = [max(one) for one in times]
-        told = statistics.quantiles([one for some in times for one in some], n=20)
+        slowest = [max(item) for item in times]
+        reported = statistics.quantiles([item for some in times for item in some], n=20)
         print(
-            f"  {name}: median {told[9] * 1e3:.1f}, 95 of 100 {told[18] * 1e3:.1f}; the slowest of "
-            f"each round {', '.join(f'{one * 1e3:.0f}' for one in slowest)} ms"
+            f"  {name}: median {reported[9] * 1e3:.1f}, 95 of 100 {reported[18] * 1e3:.1f}; "
+            f"slowest of each round {', '.join(f'{item * 1e3:.0f}' for item in slowest)} ms"
         )
         what = f"slowest {name} while {_MANY} generate"
         yield Figure(what, statistics.median(slowest) * 1e3, 50, "ms")
@@ -105,9 +105,9 @@ def _peer(folder: Path) -> str:
     """
     Install the server that ours is measured against, in an environment of its own.
     """
-    place = folder / "peer"
-    subprocess.run([sys.executable, "-m", "venv", place], check=True, capture_output=True)
-    scripts = place / ("Scripts" if sys.platform == "win32" else "bin")
+    path = folder / "peer"
+    subprocess.run([sys.executable, "-m", "venv", path], check=True, capture_output=True)
+    scripts = path / ("Scripts" if sys.platform == "win32" else "bin")
     subprocess.run([scripts / "pip", "install", "--quiet", PEER], check=True, capture_output=True)
     return str(scripts / "openai-image-mcp")
 
@@ -145,7 +145,7 @@ def calling(turns: int = 50) -> Figure:
 def _side_by_side(theirs: Wire, ours: Wire, turns: int) -> dict[str, float]:
     single, bare = "generate_image", {"preview": False}
     session = "generate_image_in_session"
-    in_theirs, in_ours, in_shown = (_begun(one) for one in (theirs, ours, ours))
+    in_theirs, in_ours, in_shown = (_begun(item) for item in (theirs, ours, ours))
     kinds: dict[str, Callable[[str], dict[str, Any]]] = {
         "theirs": lambda say: theirs.call(session, session_id=in_theirs, prompt=say),
         "ours": lambda say: ours.call(session, session_id=in_ours, prompt=say, **bare),
@@ -160,8 +160,8 @@ def _side_by_side(theirs: Wire, ours: Wire, turns: int) -> dict[str, float]:
             start = time.perf_counter()
             result = make(f"a teapot, number {number}")
             taken = time.perf_counter() - start
-            told = json.loads(result["content"][0]["text"])
-            assert told["success"], told
+            reported = json.loads(result["content"][0]["text"])
+            assert reported["success"], reported
             times[name] += [taken] if number else []  # warmed up
     return {name: statistics.median(taken) for name, taken in times.items()}
 
@@ -185,7 +185,7 @@ def weighing() -> Iterator[Figure]:
                 params = {"name": "generate_image", "arguments": arguments}
                 result, length = wire.begin("tools/call", params).result(60)
                 assert not result.get("isError"), result
-                kinds = [one["type"] for one in result["content"]]
+                kinds = [item["type"] for item in result["content"]]
                 assert ("image" in kinds) is preview
                 what = f"result of one image, {'with' if preview else 'without'} its preview"
                 yield Figure(what, length, most, "bytes")

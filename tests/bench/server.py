@@ -18,13 +18,13 @@ from typing import Any
 import attrs
 from PIL import Image
 
-from imagesession._offline import sketch
-from imagesession._offline.sketch import SketchState
-from imagesession.testing import OfflineProvider, serve
+from imagesession._fake_openai import sketch
+from imagesession._fake_openai.sketch import SketchState
+from imagesession.testing import FakeOpenAI, serve
 
 
 @attrs.frozen
-class FixedPainter:
+class FixedSketcher:
     """
     Paints the same picture whatever is asked.
     """
@@ -106,10 +106,10 @@ def main() -> None:
     """
     width, height, share, latency = sys.argv[1:]
     size = int(width), int(height)
-    fixed = FixedPainter(noise(size, float(share)), size)
-    provider = OfflineProvider(latency=float(latency), painter=fixed)
-    with serve(provider) as place:
-        print(place.base_url, flush=True)
+    fixed = FixedSketcher(noise(size, float(share)), size)
+    provider = FakeOpenAI(latency=float(latency), sketcher=fixed)
+    with serve(provider) as position:
+        print(position.base_url, flush=True)
         while True:
             time.sleep(3600)
 

@@ -16,13 +16,13 @@ import pytest
 from PIL import Image, ImageChops
 
 from imagesession import Studio
-from imagesession._library import records
-from imagesession._model.options import Options
-from imagesession._model.sessions import SessionRecord
-from imagesession._model.turns import ImageRecord, Turn
-from imagesession._offline import sketch
+from imagesession._domain.options import GenerateOptions
+from imagesession._domain.sessions import SessionRecord
+from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._fake_openai import sketch
+from imagesession._store import codec
 from tests.bench.figures import Figure
-from tests.show.browser import browsing, needs_chromium, opened
+from tests.display.browser import browsing, needs_chromium, opened
 
 COUNT = 5_000
 _EDGE = 384
@@ -43,7 +43,10 @@ def _sketches(count: int) -> Iterator[bytes]:
     Yield so many pictures, each another cut in other colours of a sketch.
     """
     stories = (sketch.start(subject, size=(512, 512)) for subject in _SUBJECTS)
-    drawn = [Image.open(io.BytesIO(sketch.render(story))).convert("HSV") for story in stories]
+    drawn = [
+        Image.open(io.BytesIO(sketch.render(drawn_sketch))).convert("HSV")
+        for drawn_sketch in stories
+    ]
     for number in range(count):
         cut = ImageChops.offset(drawn[number % len(drawn)], number * 37 % 512, number * 11 % 512)
         hue, saturation, value = cut.crop((0, 0, _EDGE, _EDGE)).split()
@@ -71,7 +74,7 @@ def _fill(folder: Path, count: int) -> None:
                 description="Posters for a travel agency",
                 created=now,
             )
-            (inner / "sessions" / f"{session}.json").write_bytes(records.dump_session(record))
+            (inner / "sessions" / f"{session}.json").write_bytes(codec.dump_session(record))
             (inner / "turns" / session).mkdir()
         subject = _SUBJECTS[number % len(_SUBJECTS)]
         image = ImageRecord(
@@ -90,14 +93,14 @@ def _fill(folder: Path, count: int) -> None:
             parent=None if number % _A_SESSION == 0 else f"0{number - 1:025}",
             status="completed",
             prompt=f"{subject}, {_WORDS}, number {number}",
-            options=Options(quality="high"),
+            options=GenerateOptions(quality="high"),
             images=(image,),
             model="gpt-6-luna",
             started=now - dt.timedelta(hours=COUNT - number),
             finished=now - dt.timedelta(hours=COUNT - number),
         )
         (folder / image.file).write_bytes(data)
-        (inner / "turns" / session / f"{turn.id}.json").write_bytes(records.dump_turn(turn))
+        (inner / "turns" / session / f"{turn.id}.json").write_bytes(codec.dump_turn(turn))
 
 
 def _seen(page: Path, rounds: int = 5) -> float:

@@ -48,15 +48,15 @@ def members(kind: type) -> set[str]:
     """
     return {
         name
-        for one in kind.__mro__
-        if one.__module__.startswith("imagesession")
-        for name, member in vars(one).items()
+        for item in kind.__mro__
+        if item.__module__.startswith("imagesession")
+        for name, member in vars(item).items()
         if not name.startswith("_")
         and isinstance(member, (property, classmethod, staticmethod, type(members)))
     }
 
 
-def told() -> set[str]:
+def documented() -> set[str]:
     """
     Name all that the reference tells of, in full.
     """
@@ -81,14 +81,14 @@ def test_every_public_name_is_in_the_reference(name: str) -> None:
         return
     kind = value if inspect.isclass(value) and not issubclass(value, Exception) else object
     wanted = {name, *(f"{name}.{member}" for member in members(kind))}
-    assert wanted - told() == set()
+    assert wanted - documented() == set()
 
 
 def test_nothing_is_told_of_that_is_not_there() -> None:
     """
     What the reference names exists.
     """
-    for name in sorted(told()):
+    for name in sorted(documented()):
         room = next(room for room in reversed(ROOMS) if name.startswith(f"{room}."))
         value: Any = importlib.import_module(room)
         for part in name.removeprefix(f"{room}.").split("."):

@@ -18,17 +18,19 @@ from pathlib import Path
 import attrs
 
 from imagesession import Studio
-from imagesession._drive import clients  # what takes long to import is there before it forks
-from imagesession._library.batches import Batching
-from imagesession._model.batches import BatchNews, BatchRecord
-from imagesession._plan.batches import collecting, submitting
-from imagesession._plan.steps import Flow, OnDisk
-from imagesession._plan.wishes import Terms
-from tests.faults.dying import When, die_as_told
+from imagesession._domain.batch import BatchRecord, BatchUpdate
+from imagesession._engine.batches import reconcile, submit
+from imagesession._engine.effects import StoreCall, Workflow
+from imagesession._engine.request import StudioConfig
+from imagesession._runtime import (
+    openai_clients,  # what takes long to import is there before it forks
+)
+from imagesession._store.batches import BatchStore
+from tests.faults.dying import When, die_at_step
 from tests.faults.steps import Step, Watcher
 
-assert clients
-assert submitting
+assert openai_clients
+assert submit
 
 
 def prompts(name: str) -> list[str]:
@@ -65,25 +67,25 @@ def forget() -> None:
     Write nothing down of what becomes known of a batch.
     """
 
-    def forgets(self: Batching, record: BatchRecord, news: BatchNews) -> BatchRecord:
+    def forgets(self: BatchStore, record: BatchRecord, news: BatchUpdate) -> BatchRecord:
         del self
         return attrs.evolve(record, **news)
 
-    Batching.note_batch = forgets  # type: ignore[method-assign]
+    BatchStore.update_batch = forgets  # type: ignore[method-assign]
 
 
 def hurry() -> None:
     """
     Write down that all is settled before anything is kept.
     """
-    settle = vars(collecting)["_settle"]
+    settle = vars(reconcile)["_settle"]
 
-    def settles(record: BatchRecord, terms: Terms) -> Flow[frozenset[str]]:
-        yield from OnDisk(lambda store: store.note_batch(record, {"settled": True}))
-        busy: frozenset[str] = yield from settle(record, terms)
+    def settles(record: BatchRecord, config: StudioConfig) -> Workflow[frozenset[str]]:
+        yield from StoreCall(lambda store: store.update_batch(record, {"settled": True}))
+        busy: frozenset[str] = yield from settle(record, config)
         return busy
 
-    collecting.__dict__["_settle"] = settles
+    reconcile.__dict__["_settle"] = settles
 
 
 # --- the program ------------------------------------------------------------------------------
@@ -100,7 +102,7 @@ def main() -> None:
     def die(name: str, number: int, when: When) -> int:
         return submit_and_die(Path(library), url, name, number, when)
 
-    die_as_told(die)
+    die_at_step(die)
 
 
 if __name__ == "__main__":

@@ -14,17 +14,17 @@ from pathlib import Path
 
 import attrs
 
-from imagesession._library import records
-from imagesession._library.layout import ONE_SHOTS
-from imagesession._model.turns import Turn
-from imagesession._pixels.door import open_picture
-from imagesession.testing import Answer, Call, OfflineProvider, Pause, tiny_image
-from tests.bench.server import FixedPainter
+from imagesession._domain.turn import Turn
+from imagesession._imaging.decode import decode_image
+from imagesession._store import codec
+from imagesession._store.layout import STANDALONE
+from imagesession.testing import Delay, FakeOpenAI, FakeRequest, FakeResponse, tiny_image
+from tests.bench.server import FixedSketcher
 
 SIZE = 64, 64
 
 
-class Till(OfflineProvider):
+class Till(FakeOpenAI):
     """
     Takes a request on at once, says so a little later, and remembers what it took on.
 
@@ -39,12 +39,12 @@ class Till(OfflineProvider):
         latency: float = 0.05,
     ) -> None:
         # Drawing would take longer than all that is looked at here.
-        super().__init__(latency=latency, painter=FixedPainter(tiny_image(size=SIZE), SIZE))
+        super().__init__(latency=latency, sketcher=FixedSketcher(tiny_image(size=SIZE), SIZE))
         self.billed: collections.Counter[str] = collections.Counter()
         self._delay = delay
         self._guard = threading.Lock()
 
-    def handle(self, call: Call) -> Answer:
+    def handle(self, call: FakeRequest) -> FakeResponse:
         """
         Answer a call; keep whoever is to pay waiting.
         """
@@ -53,7 +53,7 @@ class Till(OfflineProvider):
             return answer
         with self._guard:
             self.billed[call.json["metadata"]["imagesession_turn"]] += 1
-            pause = Pause(self._delay())
+            pause = Delay(self._delay())
         return attrs.evolve(answer, parts=itertools.chain((pause,), answer.parts))
 
 
@@ -107,7 +107,7 @@ def audit(root: Path, billed: collections.Counter[str]) -> Audit:
         kept=len(images),
         unknown=tuple(sorted(billed.keys() & unknown)),
         lost=tuple(sorted(billed.keys() - kept - unknown)),
-        corrupt=tuple(one.file for one in images if not _is_sound(root / one.file, one.sha256)),
+        corrupt=tuple(item.file for item in images if not _is_sound(root / item.file, item.sha256)),
         stray=tuple(sorted(files - {image.file for image in images})),
     )
 
@@ -119,8 +119,8 @@ def all_turns(root: Path) -> list[Turn]:
     folder = root / ".imagesession" / "turns"
     return [
         attrs.evolve(
-            records.read_turn(file.read_bytes(), str(file)),
-            session=None if file.parent.name == ONE_SHOTS else file.parent.name,
+            codec.read_turn(file.read_bytes(), str(file)),
+            session=None if file.parent.name == STANDALONE else file.parent.name,
         )
         for file in sorted(folder.rglob("*.json"))
     ]
@@ -149,4 +149,4 @@ def _is_sound(file: Path, sha256: str) -> bool:
     data = file.read_bytes() if file.is_file() else b""
     if hashlib.sha256(data).hexdigest() != sha256:
         return False
-    return open_picture(data, file.name).size > (0, 0)
+    return decode_image(data, file.name).size > (0, 0)

@@ -8,9 +8,9 @@ import datetime as dt
 
 import pytest
 
-from imagesession._plan import recovery
-from imagesession._plan.conversation_lookup import LookupResult
-from imagesession._plan.steps import Flow
+from imagesession._engine import recovery
+from imagesession._engine.conversation_lookup import LookupResult
+from imagesession._engine.effects import Workflow
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def looks_into_no_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
     Recover as somebody who sees nothing in any conversation; a twin that must be caught.
     """
 
-    def blind(*_: object) -> Flow[LookupResult]:
+    def blind(*_: object) -> Workflow[LookupResult]:
         return LookupResult(whole=True)
         yield
 
-    monkeypatch.setattr(recovery, "_look_into", blind)
+    monkeypatch.setattr(recovery, "_look_up", blind)

@@ -25,13 +25,13 @@ import attrs
 import pytest
 
 from imagesession import AsyncStudio
-from imagesession._drive import loops
-from imagesession._library.library import Library
-from imagesession._model.sessions import SessionRecord
-from imagesession._model.tree import Tree
-from imagesession._offline.sketch import SketchState
-from imagesession.testing import OfflineProvider, serve
-from tests.bench.server import FixedPainter, noise, running
+from imagesession._domain.sessions import SessionRecord
+from imagesession._domain.tree import Tree
+from imagesession._fake_openai.sketch import SketchState
+from imagesession._runtime import threads
+from imagesession._store.repository import LibraryStore
+from imagesession.testing import FakeOpenAI, serve
+from tests.bench.server import FixedSketcher, noise, running
 
 SIZE = 640, 512  # a megabyte of noise
 TURNS = 2
@@ -39,7 +39,7 @@ _MARK = b"Prompts\0"
 _IHDR_END = 33
 
 
-class TellingPainter(FixedPainter):
+class RecordingSketcher(FixedSketcher):
     """
     Paints the same noise whatever is asked, and writes beside it what was asked.
     """
@@ -53,7 +53,7 @@ class TellingPainter(FixedPainter):
         return self.picture[:_IHDR_END] + chunk + self.picture[_IHDR_END:]
 
 
-def told(data: bytes) -> list[str]:
+def prompts_in(data: bytes) -> list[str]:
     """
     Return the prompts that a picture was painted for.
     """
@@ -99,8 +99,8 @@ class Crowd:
         session = await self.studio.open(f"session {number}")
         prompts = [f"session {number} turn {turn}" for turn in range(TURNS)]
         for depth, image in enumerate(await session.images(), 1):
-            if told(image.bytes) != prompts[:depth]:
-                self.mixed.append(f"{image.id} was painted for {told(image.bytes)}")
+            if prompts_in(image.bytes) != prompts[:depth]:
+                self.mixed.append(f"{image.id} was painted for {prompts_in(image.bytes)}")
 
 
 def peak() -> int:
@@ -117,7 +117,7 @@ async def run(library: str, url: str, sessions: int) -> dict[str, Any]:
     """
     Have many sessions at once; tell how it went.
     """
-    limits = {"max_sessions": 2 * sessions, "timeout": 200.0}
+    limits = {"max_active_sessions": 2 * sessions, "timeout": 200.0}
     async with AsyncStudio(library, api_key="x", base_url=url, **limits) as studio:  # type: ignore[arg-type] # a mapping has one type for all
         crowd = Crowd(studio)
         await crowd.live(0)
@@ -144,14 +144,14 @@ def mix() -> None:
     """
     Let every session see the turns of the first.
     """
-    real = Library.tree
+    real = LibraryStore.tree
     first: list[SessionRecord] = []
 
-    def tree(library: Library, record: SessionRecord) -> Tree:
+    def tree(library: LibraryStore, record: SessionRecord) -> Tree:
         first.append(record)
         return real(library, first[0])
 
-    pytest.MonkeyPatch().setattr(Library, "tree", tree)
+    pytest.MonkeyPatch().setattr(LibraryStore, "tree", tree)
 
 
 @contextlib.contextmanager
@@ -167,9 +167,9 @@ def serve_forever() -> None:
     """
     Serve until terminated.
     """
-    provider = OfflineProvider(latency=0.3, painter=TellingPainter(noise(SIZE), SIZE))
-    with serve(provider) as place:
-        print(place.base_url, flush=True)  # noqa: T201 - the answer
+    provider = FakeOpenAI(latency=0.3, sketcher=RecordingSketcher(noise(SIZE), SIZE))
+    with serve(provider) as position:
+        print(position.base_url, flush=True)  # noqa: T201 - the answer
         time.sleep(600)
 
 
@@ -182,7 +182,7 @@ def main() -> None:
             if twin == ["mixed"]:
                 mix()
             if twin == ["greedy"]:
-                pytest.MonkeyPatch().setattr(loops, "_FETCHED_AT_ONCE", 10_000)
+                pytest.MonkeyPatch().setattr(threads, "_FETCHED_AT_ONCE", 10_000)
             found = asyncio.run(run(library, url, int(sessions)))
             print(json.dumps(found))  # noqa: T201 - the answer
         case _:

@@ -43,7 +43,7 @@ def dying(module: str, *arguments: str) -> Generator[Kill, None, None]:
         stdin.close()
 
 
-def die_as_told(die: Kill) -> None:
+def die_at_step(die: Kill) -> None:
     """
     Die as told on stdin, again and again.
 
@@ -51,8 +51,8 @@ def die_as_told(die: Kill) -> None:
         die: Does it, in a child; what it returns is how the child ends if it lives.
     """
     for line in sys.stdin:
-        name, number, told = line.split()
-        when: When = "before" if told == "before" else "after"
+        name, number, text = line.split()
+        when: When = "before" if text == "before" else "after"
         child = os.fork()
         if not child:
             code = 255

@@ -20,11 +20,13 @@ import attrs
 import pytest
 
 from imagesession import Studio
-from imagesession._drive import clients  # what takes long to import is there when workers begin
-from imagesession._library.recovering import Recovering
+from imagesession._runtime import (
+    openai_clients,  # what takes long to import is there when workers begin
+)
+from imagesession._store.intent_leases import IntentLeases
 from imagesession.errors import OutcomeUnknownError
 
-assert clients
+assert openai_clients
 
 
 def work(library: str, url: str, number: int, count: int) -> None:
@@ -34,16 +36,16 @@ def work(library: str, url: str, number: int, count: int) -> None:
     studio = Studio(library, api_key="x", base_url=url)
     studio.recover(timeout=0)
     session = studio.open(f"session {number}")
-    settled = {turn.intent_id for turn in session.turns()}
-    for one in range(count):
-        name = f"{number}-{one}"
+    settled = {turn.idempotency_key for turn in session.turns()}
+    for item in range(count):
+        name = f"{number}-{item}"
         # What is settled as unknown is not asked for again: that is for people to decide.
         if name not in settled:
             with contextlib.suppress(OutcomeUnknownError):
-                session.generate(f"teapot {name}", intent_id=name)
+                session.generate(f"teapot {name}", idempotency_key=name)
 
 
-def see_nothing(_: Recovering) -> tuple[()]:
+def see_nothing(_: IntentLeases) -> tuple[()]:
     """
     Find nothing that is not settled.
     """
@@ -113,7 +115,7 @@ def main() -> None:
     """
     library, url, workers, count, kills, *blind = sys.argv[1:]
     if blind:  # a twin that must be caught
-        pytest.MonkeyPatch().setattr(Recovering, "pending", see_nothing)
+        pytest.MonkeyPatch().setattr(IntentLeases, "pending", see_nothing)
     chance = random.Random(int(kills))  # noqa: S311 - chance is to be the same every time
     nursery = Nursery(library, url, int(count))
     for number in range(int(workers)):

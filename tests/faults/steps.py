@@ -22,11 +22,13 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from imagesession import Studio
-from imagesession._drive import clients  # what takes long to import is there before it forks
-from imagesession._library.journal import Journal
-from tests.faults.dying import When, die_as_told
+from imagesession._runtime import (
+    openai_clients,  # what takes long to import is there before it forks
+)
+from imagesession._store.journal import Journal
+from tests.faults.dying import When, die_at_step
 
-assert clients
+assert openai_clients
 
 Verb: TypeAlias = Literal["create", "write", "flush", "link", "replace", "remove", "make"]
 
@@ -77,8 +79,8 @@ class Watcher:
         ours: dict[str, Callable[..., Any]] = {
             "open": self._open, "write": self._write, "fsync": self._fsync,
             "link": self._name("link"), "replace": self._name("replace"),
-            "rename": self._name("replace"), "unlink": self._one("remove"),
-            "mkdir": self._one("make"),
+            "rename": self._name("replace"), "unlink": self._single("remove"),
+            "mkdir": self._single("make"),
         }  # fmt: skip
         real = {name: getattr(os, name) for name in ours}
         for name, watched in ours.items():
@@ -108,22 +110,22 @@ class Watcher:
         self.after(step)
         return result
 
-    def _step(self, verb: Verb, place: str | None, source: str = "", data: bytes = b"") -> Any:
-        if place is None:
+    def _step(self, verb: Verb, where: str | None, source: str = "", data: bytes = b"") -> Any:
+        if where is None:
             return None
         root = str(self.root)
         return Step(
-            verb, os.path.relpath(place, root), source and os.path.relpath(source, root), data
+            verb, os.path.relpath(where, root), source and os.path.relpath(source, root), data
         )
 
     def _open(self, real: Any, path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
-        place = self._place(path, kwargs.get("dir_fd"))
-        made = bool(flags & os.O_CREAT) and place is not None and not Path(place).exists()
-        step = self._step("create", place) if made else None
+        where = self._place(path, kwargs.get("dir_fd"))
+        made = bool(flags & os.O_CREAT) and where is not None and not Path(where).exists()
+        step = self._step("create", where) if made else None
         descriptor: int = self._take(step, lambda: real(path, flags, *args, **kwargs))
         self._names.pop(descriptor, None)
-        if place is not None:
-            self._names[descriptor] = place
+        if where is not None:
+            self._names[descriptor] = where
         return descriptor
 
     def _write(self, real: Any, descriptor: int, data: Any) -> int:
@@ -136,18 +138,18 @@ class Watcher:
 
     def _name(self, verb: Verb) -> Callable[..., Any]:
         def name(real: Any, source: Any, target: Any, **kwargs: Any) -> Any:
-            place = self._place(target, kwargs.get("dst_dir_fd"))
-            step = self._step(verb, place, source=str(source))
+            where = self._place(target, kwargs.get("dst_dir_fd"))
+            step = self._step(verb, where, source=str(source))
             return self._take(step, lambda: real(source, target, **kwargs))
 
         return name
 
-    def _one(self, verb: Verb) -> Callable[..., Any]:
-        def one(real: Any, path: Any, *args: Any, **kwargs: Any) -> Any:
-            place = self._place(path, kwargs.get("dir_fd"))
-            return self._take(self._step(verb, place), lambda: real(path, *args, **kwargs))
+    def _single(self, verb: Verb) -> Callable[..., Any]:
+        def run_one(real: Any, path: Any, *args: Any, **kwargs: Any) -> Any:
+            where = self._place(path, kwargs.get("dir_fd"))
+            return self._take(self._step(verb, where), lambda: real(path, *args, **kwargs))
 
-        return one
+        return run_one
 
 
 def _bound(watched: Callable[..., Any], real: Callable[..., Any]) -> Callable[..., Any]:
@@ -193,12 +195,12 @@ def main() -> None:
     """
     library, url, *forgetful = sys.argv[1:]
     if forgetful:
-        Journal.note = lambda *_: None  # type: ignore[method-assign] # a twin that must be caught
+        Journal.append_response_id = lambda *_: None  # type: ignore[method-assign] # a twin that must be caught
 
     def die(name: str, number: int, when: When) -> int:
         return make_and_die(Path(library), url, name, number, when)
 
-    die_as_told(die)
+    die_at_step(die)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from imagesession._plan import transmit
-from imagesession.errors import OutcomeUnknownError, UnavailableError
-from imagesession.testing import OfflineProvider
+from imagesession._engine import transmit
+from imagesession.errors import OutcomeUnknownError, ProviderUnavailableError
+from imagesession.testing import FakeOpenAI
 from tests.faults.tiny import picture_of, tiny_provider
 from tests.faults.wire import AMBIGUOUS, IN_PROCESS, LOOPBACK, Ending, call_all, met
 
@@ -22,22 +22,22 @@ CASES = pytest.mark.parametrize(
     "cases", [10, pytest.param(125, marks=pytest.mark.faults)]
 )  # fmt: skip
 WAYS = pytest.mark.parametrize(
-    "place,path",
+    "where,path",
     [(IN_PROCESS, RESPONSES), (IN_PROCESS, IMAGES), (LOOPBACK, RESPONSES), (LOOPBACK, IMAGES)],
 )
 
 
-def losing(path: str, *kinds: str) -> OfflineProvider:
+def losing(path: str, *kinds: str) -> FakeOpenAI:
     """
     Make a provider that loses all its answers to paid requests.
     """
     provider = tiny_provider(responses=path == RESPONSES)
     share = 0.999_999 / len(kinds)
-    provider.misbehave(dict.fromkeys(kinds, share), seed=len(kinds), method="POST", path=path)
+    provider.inject_faults(dict.fromkeys(kinds, share), seed=len(kinds), method="POST", path=path)
     return provider
 
 
-def check(provider: OfflineProvider, path: str, endings: dict[str, Ending]) -> None:
+def check(provider: FakeOpenAI, path: str, endings: dict[str, Ending]) -> None:
     """
     Check that each was asked for once, and ended as it may.
     """
@@ -53,16 +53,16 @@ def check(provider: OfflineProvider, path: str, endings: dict[str, Ending]) -> N
 @CASES
 @WAYS
 def test_what_may_have_been_paid_for_is_asked_once(
-    tmp_path: Path, place: str, path: str, cases: int
+    tmp_path: Path, where: str, path: str, cases: int
 ) -> None:
     """
     Server errors, resets, silence and trickles behind a paid request never make it go out again.
     Where it was asked in a conversation, all that was made is found there.
     """
     provider = losing(path, *AMBIGUOUS)
-    prompts = [f"{path} {place} {number}" for number in range(cases)]
+    prompts = [f"{path} {where} {number}" for number in range(cases)]
     endings = call_all(
-        provider, place, tmp_path, prompts, timeout=0.8, provider_state="conversation"
+        provider, where, tmp_path, prompts, timeout=0.8, provider_state="conversation"
     )
     check(provider, path, endings)
     lost = {met(provider, path)[prompt][0] for prompt, ending in endings.items() if ending.error}
@@ -70,12 +70,12 @@ def test_what_may_have_been_paid_for_is_asked_once(
 
 
 @WAYS
-def test_an_answer_whose_end_was_lost_is_whole(tmp_path: Path, place: str, path: str) -> None:
+def test_an_answer_whose_end_was_lost_is_whole(tmp_path: Path, where: str, path: str) -> None:
     """
     An answer of which only the end of the connection is missing is as good as any.
     """
     provider = losing(path, "reset after")
-    endings = call_all(provider, place, tmp_path, ["one", "two", "three", "four"])
+    endings = call_all(provider, where, tmp_path, ["one", "two", "three", "four"])
     check(provider, path, endings)
     assert [ending.error for ending in endings.values()] == [None] * 4
 
@@ -87,7 +87,7 @@ def test_what_was_lost_can_be_recovered(tmp_path: Path) -> None:
     provider = losing(RESPONSES, "reset before")
     lost = call_all(provider, IN_PROCESS, tmp_path, ["one", "two"])
     check(provider, RESPONSES, lost)
-    provider.misbehave({})
+    provider.inject_faults({})
     endings = call_all(provider, IN_PROCESS, tmp_path, ["three", "four"])
     check(provider, RESPONSES, endings)
     assert all(ending.picture for ending in endings.values())
@@ -100,10 +100,10 @@ def test_twin_that_asks_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     def again(*_: object) -> Any:
         yield from ()
-        raise UnavailableError("try again")
+        raise ProviderUnavailableError("try again")
 
     monkeypatch.setattr(transmit, "_what_came", again)
     provider = losing(RESPONSES, "reset before")
-    endings = call_all(provider, IN_PROCESS, tmp_path, ["one", "two"], patience=0.6)
+    endings = call_all(provider, IN_PROCESS, tmp_path, ["one", "two"], retry_timeout=0.6)
     with pytest.raises(AssertionError):
         check(provider, RESPONSES, endings)

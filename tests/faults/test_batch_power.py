@@ -18,11 +18,11 @@ import attrs
 import pytest
 
 from imagesession import Studio
-from imagesession._library import batches, durable
-from imagesession._plan.batches import looks
+from imagesession._engine.batches import lookup
+from imagesession._store import atomic_write, batches
 from imagesession.errors import ImageSessionError
-from imagesession.testing import Answer, Call, OfflineProvider, tiny_image
-from tests.bench.server import FixedPainter
+from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, tiny_image
+from tests.bench.server import FixedSketcher
 from tests.faults.crashes import Disk, digest, materialise
 from tests.faults.steps import Step, Watcher
 
@@ -34,17 +34,17 @@ STATES = pytest.mark.parametrize(
 )
 
 
-class Office(OfflineProvider):
+class Office(FakeOpenAI):
     """
     Tells of each batch that is asked for.
     """
 
     def __init__(self, trace: list[Step | Mark]) -> None:
-        super().__init__(painter=FixedPainter(tiny_image(size=SIZE), SIZE))
-        self.pace_batches(looks=1)
+        super().__init__(sketcher=FixedSketcher(tiny_image(size=SIZE), SIZE))
+        self.set_batch_speed(looks=1)
         self.trace = trace
 
-    def handle(self, call: Call) -> Answer:
+    def handle(self, call: FakeRequest) -> FakeResponse:
         """
         Answer a call.
         """
@@ -115,7 +115,7 @@ def problems(root: Path, mark: Mark | None, provider: Office) -> Iterator[str]:
         found = studio.batches.create(PROMPTS, name=NAME).wait(progress=False)
         if provider.trace.count("asked") != asked:
             yield "it is asked for again"
-        if not found.ok or [one.prompt for one in found.images] != PROMPTS:
+        if not found.ok or [item.prompt for item in found.images] != PROMPTS:
             yield f"not all came: {found.errors}"
         if any(image.bytes != tiny_image(size=SIZE) for image in found.images):
             yield "a picture is not what came"
@@ -143,7 +143,7 @@ def bad_states(life: Life, most: int) -> tuple[int, list[str]]:
             root = Path(folder, str(number))
             materialise(state, root)
             try:
-                bad.extend(f"{number}: {one}" for one in problems(root, mark, life.provider))
+                bad.extend(f"{number}: {text}" for text in problems(root, mark, life.provider))
             except (ImageSessionError, OSError, LookupError) as problem:
                 bad.append(f"{number}: {problem!r}")
             shutil.rmtree(root)
@@ -174,7 +174,7 @@ def test_a_library_that_does_not_flush_is_caught(
     The check sees what it looks for: where files are not flushed, a batch is asked for again.
     """
     assert batches
-    monkeypatch.setattr(durable, "flush", _flush_nothing)
-    monkeypatch.setattr(looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
+    monkeypatch.setattr(atomic_write, "fsync", _flush_nothing)
+    monkeypatch.setattr(lookup, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
     _, bad = bad_states(live(tmp_path / "library"), 150)
-    assert any("it is asked for again" in one for one in bad)
+    assert any("it is asked for again" in text for text in bad)

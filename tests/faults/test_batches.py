@@ -19,10 +19,10 @@ import attrs
 import pytest
 
 from imagesession import Studio
-from imagesession._plan.batches import looks
-from imagesession.errors import UnavailableError
-from imagesession.testing import Answer, Call, OfflineProvider, serve, tiny_image
-from tests.bench.server import FixedPainter
+from imagesession._engine.batches import lookup
+from imagesession.errors import ProviderUnavailableError
+from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, serve, tiny_image
+from tests.bench.server import FixedSketcher
 from tests.faults.batch_steps import prompts
 from tests.faults.dying import Kill, When, dying
 
@@ -36,10 +36,10 @@ def _much_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Settle as not taken up at once what would be so after a quarter of an hour.
     """
-    monkeypatch.setattr(looks, "NOT_TAKEN_UP_AFTER", dt.timedelta(0))
+    monkeypatch.setattr(lookup, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
 
 
-class Office(OfflineProvider):
+class Office(FakeOpenAI):
     """
     Counts what it takes up, which is what it carries out and bills sooner or later.
 
@@ -49,11 +49,11 @@ class Office(OfflineProvider):
 
     def __init__(self) -> None:
         # Drawing would take longer than all that is looked at here.
-        super().__init__(painter=FixedPainter(tiny_image(size=SIZE), SIZE))
+        super().__init__(sketcher=FixedSketcher(tiny_image(size=SIZE), SIZE))
         self.billed: collections.Counter[str] = collections.Counter()
-        self.pace_batches(looks=1)
+        self.set_batch_speed(looks=1)
 
-    def handle(self, call: Call) -> Answer:
+    def handle(self, call: FakeRequest) -> FakeResponse:
         """
         Answer a call; count the lines of a batch.
         """
@@ -128,7 +128,9 @@ class Place:
             billed=tuple(self.provider.billed[prompt] for prompt in prompts(name)),
             kept=kept,
             listed=len(self.studio.images.list(text=f"{name}, ", limit=100)),
-            pending=sum(one.turn.prompt in prompts(name) for one in self.studio.requests.pending()),
+            pending=sum(
+                pending.turn.prompt in prompts(name) for pending in self.studio.requests.pending()
+            ),
         )
 
     def _run_again(self, name: str) -> int:
@@ -136,7 +138,7 @@ class Place:
         Do what the program does, until nothing tells to submit the batch again.
         """
         found = self.studio.batches.create(prompts(name), name=name).wait(progress=False)
-        if any(isinstance(one, UnavailableError) for one in found):
+        if any(isinstance(image, ProviderUnavailableError) for image in found):
             found = self.studio.batches.create(prompts(name), name=name).wait(progress=False)
         return len(found.images)
 

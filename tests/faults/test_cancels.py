@@ -22,9 +22,9 @@ import attrs
 import pytest
 
 from imagesession import AsyncStudio, ImageSession, Studio
-from imagesession._drive import drivers
-from imagesession._library.recovering import HeldLease, Recovering
-from imagesession._model.turns import ProviderState
+from imagesession._domain.turn import ProviderState
+from imagesession._runtime import interpreter
+from imagesession._store.intent_leases import IntentLease, IntentLeases
 from imagesession.testing import tiny_image
 from tests.faults.billing import Audit, Till, audit, unsettled
 
@@ -89,15 +89,15 @@ async def break_off(root: Path, provider: Till, times: int) -> int:
         await studio.generate("warm up")
         gate = asyncio.Semaphore(AT_ONCE)
 
-        async def one(number: int, breaking: Breaking) -> bool:
+        async def run_one(number: int, breaking: Breaking) -> bool:
             async with gate:
                 asked = lambda: studio.generate(f"teapot {number}")  # noqa: E731 - a call to break off
                 return await breaking(asked, moment(0.6))
 
         ways = itertools.cycle((cancelled, scoped, timed))
-        came = await asyncio.gather(*map(one, range(times), ways))
+        came = await asyncio.gather(*map(run_one, range(times), ways))
         recovery = await studio.recover(timeout=1)
-        assert recovery.left == {}
+        assert recovery.still_pending == {}
         assert asyncio.all_tasks() == before
     return sum(came)
 
@@ -163,7 +163,7 @@ def test_a_call_that_is_dropped_at_once_is_caught(
             work.cancel()
             raise
 
-    monkeypatch.setattr(drivers, "outlast", drop)
+    monkeypatch.setattr(interpreter, "wait_shielded", drop)
     provider = Till(lambda: 0.3)
     with contextlib.suppress(AssertionError):
         asyncio.run(break_off(tmp_path, provider, AT_ONCE))
@@ -246,7 +246,7 @@ def interrupt(
                 yield ctrl
             else:
                 return
-        assert studio.recover(timeout=0.2).left == {}
+        assert studio.recover(timeout=0.2).still_pending == {}
 
 
 @pytest.mark.parametrize("state", ["conversation", "responses"])
@@ -262,8 +262,8 @@ def test_ctrl_c_at_every_step_loses_nothing(
     """
     provider, before = Till(lambda: 0.0, latency=0.0), set(threading.enumerate())
     with Studio.offline(tmp_path, provider=provider, provider_state=state) as studio:
-        hands = vars(drivers)["_Hands"]
-        presses = list(interrupt(studio, VERBS[verb], hands, "carry_out"))
+        hands = vars(interpreter)["_SyncInterpreter"]
+        presses = list(interrupt(studio, VERBS[verb], hands, "perform"))
     found = audit(tmp_path, provider.billed)
     print(f"Ctrl-C {len(presses)} times in {verb}: {found}")  # noqa: T201 - the figures
     assert len(presses) > 15
@@ -298,14 +298,14 @@ def test_a_lease_that_nobody_lets_go_of_is_caught(
     The harness sees what it looks for: without letting go, a picture is under way for ever.
     """
 
-    def keep(_: Recovering, __: HeldLease) -> bool:
+    def keep(_: IntentLeases, __: IntentLease) -> bool:
         return False
 
-    monkeypatch.setattr(Recovering, "void", keep)
+    monkeypatch.setattr(IntentLeases, "expire_lease", keep)
     provider = Till(lambda: 0.0, latency=0.0)
-    hands = vars(drivers)["_Hands"]
+    hands = vars(interpreter)["_SyncInterpreter"]
     with (
         Studio.offline(tmp_path, provider=provider) as studio,
         pytest.raises(AssertionError, match="a running program is at it"),
     ):
-        list(interrupt(studio, VERBS["generate"], hands, "carry_out"))
+        list(interrupt(studio, VERBS["generate"], hands, "perform"))

@@ -27,8 +27,8 @@ def url() -> Iterator[str]:
     """
     A provider in a process of its own, whose pictures are a megabyte and tell what was asked.
     """
-    with served() as place:
-        yield place
+    with served() as where:
+        yield where
 
 
 def crowd(library: Path, url: str, sessions: int, *twin: str) -> dict[str, Any]:

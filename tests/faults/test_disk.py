@@ -21,16 +21,16 @@ import attrs
 import pytest
 
 from imagesession import Studio
-from imagesession._library import records
-from imagesession._library.durable import append_line
-from imagesession._library.journal import Journal
-from imagesession._library.library import Library
-from imagesession._model.turns import Turn
-from imagesession._plan import poll
-from imagesession._plan.steps import OnDisk
-from imagesession.errors import DiskError, LibraryError, ReplyError
-from imagesession.testing import Answer, Call, Fault, OfflineProvider, tiny_image
-from tests.bench.server import FixedPainter
+from imagesession._domain.turn import Turn
+from imagesession._engine import poll
+from imagesession._engine.effects import StoreCall
+from imagesession._store import codec
+from imagesession._store.atomic_write import append_line
+from imagesession._store.journal import Journal
+from imagesession._store.repository import LibraryStore
+from imagesession.errors import InvalidResponseError, StorageError, StorageIOError
+from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, Fault, tiny_image
+from tests.bench.server import FixedSketcher
 from tests.conftest import MakeStudio
 from tests.faults.steps import Step, Watcher
 
@@ -40,7 +40,7 @@ Choose = Callable[[int], bool]
 
 
 @pytest.fixture
-def provider() -> OfflineProvider:
+def provider() -> FakeOpenAI:
     """
     A provider that paints in no time.
     """
@@ -56,19 +56,19 @@ def _temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
 
 
-def quick(*, responses: bool = True) -> OfflineProvider:
+def quick(*, responses: bool = True) -> FakeOpenAI:
     """
     Make a provider that paints in no time.
     """
-    return OfflineProvider(painter=FixedPainter(PICTURE, (64, 64)), responses=responses)
+    return FakeOpenAI(sketcher=FixedSketcher(PICTURE, (64, 64)), responses=responses)
 
 
-def posts(provider: OfflineProvider) -> int:
+def posts(provider: FakeOpenAI) -> int:
     """
     Return how many requests were paid for.
     """
     paid = {"/responses", "/images/generations"}
-    return sum(call.method == "POST" and call.path in paid for call in provider.calls)
+    return sum(call.method == "POST" and call.path in paid for call in provider.requests)
 
 
 @attrs.define
@@ -118,15 +118,13 @@ def never(_: int) -> bool:
 # --- before anything is paid for ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", NUMBERS, ids=[errno.errorcode[one] for one in NUMBERS])
-def test_a_disk_that_fails_costs_nothing(
-    studio: Any, provider: OfflineProvider, number: int
-) -> None:
+@pytest.mark.parametrize("number", NUMBERS, ids=[errno.errorcode[item] for item in NUMBERS])
+def test_a_disk_that_fails_costs_nothing(studio: Any, provider: FakeOpenAI, number: int) -> None:
     """
     A library that cannot be written is found out before anything is sent, the error says what to
     do, and afterwards there is nothing to recover.
     """
-    with Disk(studio.library, number, always).failing(), pytest.raises(DiskError):
+    with Disk(studio.library, number, always).failing(), pytest.raises(StorageIOError):
         studio.generate("a teapot")
     assert posts(provider) == 0
     assert studio.recover() == type(studio.recover())()
@@ -166,27 +164,27 @@ def put_nothing(_: Path) -> None:
     ],
 )
 def test_a_folder_that_is_none_costs_nothing(
-    studio: Any, provider: OfflineProvider, folder: str, put: Callable[[Path], None]
+    studio: Any, provider: FakeOpenAI, folder: str, put: Callable[[Path], None]
 ) -> None:
     """
     Where a folder is gone, a file or a link, that is found out before anything is sent; a folder
     for the picture itself too.
     """
-    place = studio.library / folder
+    position = studio.library / folder
     away = studio.library.parent / "away"
-    place.rename(away)
-    put(place)
-    with pytest.raises(DiskError):
+    position.rename(away)
+    put(position)
+    with pytest.raises(StorageIOError):
         studio.generate("a teapot")
     assert posts(provider) == 0
-    if place.is_symlink() or place.is_file():
-        place.unlink()
-    away.rename(place)
+    if position.is_symlink() or position.is_file():
+        position.unlink()
+    away.rename(position)
     assert studio.generate("a teapot").bytes == PICTURE
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
-def test_too_many_open_files_cost_nothing(studio: Any, provider: OfflineProvider) -> None:
+def test_too_many_open_files_cost_nothing(studio: Any, provider: FakeOpenAI) -> None:
     """
     A process that can open no more files is told so before anything is sent.
     """
@@ -196,7 +194,7 @@ def test_too_many_open_files_cost_nothing(studio: Any, provider: OfflineProvider
         with contextlib.suppress(OSError):
             hogs.extend(iter(lambda: os.open(os.devnull, os.O_RDONLY), None))
         try:
-            with pytest.raises(DiskError, match="too many files"):
+            with pytest.raises(StorageIOError, match="too many files"):
                 studio.generate("a teapot")
         finally:
             for descriptor in hogs:
@@ -221,7 +219,7 @@ def limited_files(most: int) -> Generator[None, None, None]:
 
 
 def test_what_is_under_way_has_its_room(
-    tmp_path: Path, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     The room that pictures under way will take is not promised to others.
@@ -229,24 +227,26 @@ def test_what_is_under_way_has_its_room(
     studio = Studio.offline(tmp_path / "library", provider=provider)
     tries: list[str] = []
 
-    def meanwhile(_: Call) -> None:
-        with pytest.raises(DiskError, match="68 MB are wanted"):
+    def meanwhile(_: FakeRequest) -> None:
+        with pytest.raises(StorageIOError, match="68 MB are wanted"):
             studio.generate("another")
         tries.append("another")
 
     def free(_: object) -> Any:
         return attrs.make_class("Usage", ["free"])(66_000_000)
 
-    monkeypatch.setattr("imagesession._library.library.shutil.disk_usage", free)
+    monkeypatch.setattr("imagesession._store.repository.shutil.disk_usage", free)
     monkeypatch.setattr(provider, "handle", _then(provider.handle, meanwhile, tries))
     assert studio.generate("a teapot").bytes == PICTURE
     assert tries == ["another"]
 
 
 def _then(
-    handle: Callable[[Call], Answer], do: Callable[[Call], None], done: list[str]
-) -> Callable[[Call], Answer]:
-    def handled(call: Call) -> Answer:
+    handle: Callable[[FakeRequest], FakeResponse],
+    do: Callable[[FakeRequest], None],
+    done: list[str],
+) -> Callable[[FakeRequest], FakeResponse]:
+    def handled(call: FakeRequest) -> FakeResponse:
         if call.path == "/responses" and not done:
             do(call)
         return handle(call)
@@ -276,22 +276,22 @@ def _losses(root: Path, number: int, fails: Choose) -> Iterator[str]:
     Make a picture on a disk that fails; yield what is wrong when it works again.
     """
     provider = quick()
-    error: LibraryError | None = None
+    error: StorageError | None = None
     with Studio.offline(root, provider=provider) as studio:
         with Disk(root, number, fails).failing():
             try:
                 studio.generate("a teapot")
-            except LibraryError as problem:
+            except StorageError as problem:
                 error = problem
-        if isinstance(error, DiskError) and posts(provider):
-            told = [Path(one).read_bytes() for one in error.kept]
-            if PICTURE not in (*told, *error.unsaved):
+        if isinstance(error, StorageIOError) and posts(provider):
+            reported = [Path(text).read_bytes() for text in error.kept]
+            if PICTURE not in (*reported, *error.unsaved):
                 yield "the error does not have the picture"
         recovery = studio.recover()
         images = studio.images.list()
-        if recovery.left or recovery.failed:
+        if recovery.still_pending or recovery.failed:
             yield f"what is left: {recovery}"
-        if len(images) != posts(provider) or any(one.bytes != PICTURE for one in images):
+        if len(images) != posts(provider) or any(image.bytes != PICTURE for image in images):
             yield f"{posts(provider)} paid for, {len(images)} kept"
     if len(list((root / "general").glob("*.png"))) != len(images):
         yield "there are files that no record names"
@@ -310,7 +310,7 @@ def losses(folder: Path, numbers: list[int], *ways: Callable[[int], Choose]) -> 
     )
     for case, (step, number, way) in enumerate(cases):
         name = f"{way.__name__} {step}, {errno.errorcode[number]}"
-        yield from (f"{name}: {one}" for one in _losses(folder / str(case), number, way(step)))
+        yield from (f"{name}: {loss}" for loss in _losses(folder / str(case), number, way(step)))
 
 
 @pytest.mark.parametrize(
@@ -328,29 +328,27 @@ def test_a_disk_that_fails_at_any_step_loses_nothing(tmp_path: Path, numbers: li
 
 
 @contextlib.contextmanager
-def full_once_asked(provider: OfflineProvider, root: Path) -> Generator[None, None, None]:
+def full_once_asked(provider: FakeOpenAI, root: Path) -> Generator[None, None, None]:
     """
     Let the disk be full from the moment on at which a picture is asked for.
     """
     disk = Disk(root, errno.ENOSPC, never)
 
-    def bend(answer: Answer) -> Answer:
+    def bend(answer: FakeResponse) -> FakeResponse:
         disk.fails = always
         return answer
 
-    provider.script(Fault(method="POST", path="/responses", bend=bend))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=bend))
     with disk.failing():
         yield
 
 
-def test_a_full_disk_keeps_nothing_from_being_recovered(
-    studio: Any, provider: OfflineProvider
-) -> None:
+def test_a_full_disk_keeps_nothing_from_being_recovered(studio: Any, provider: FakeOpenAI) -> None:
     """
     The disk is full before even the provider's id can be written: the error names where the
     picture is, and that recover() brings it in; it does, once there is room.
     """
-    with full_once_asked(provider, studio.library), pytest.raises(DiskError) as caught:
+    with full_once_asked(provider, studio.library), pytest.raises(StorageIOError) as caught:
         studio.generate("a teapot")
     (path,) = caught.value.kept
     assert Path(path).read_bytes() == PICTURE
@@ -370,40 +368,38 @@ def test_a_picture_without_an_id_can_be_brought_in(make_studio: MakeStudio, tmp_
     provider = quick(responses=False)
     studio = make_studio(tmp_path / "library", provider=provider)
     full = full_once_asked(provider, studio.library)
-    with full, pytest.raises(DiskError, match=r"images\.import_file\(\)") as caught:
+    with full, pytest.raises(StorageIOError, match=r"images\.import_file\(\)") as caught:
         studio.generate("a teapot")
     (path,) = caught.value.kept
     assert studio.images.import_file(path).bytes == PICTURE
 
 
 def test_a_picture_that_can_be_put_nowhere_is_in_the_error(
-    studio: Any, provider: OfflineProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    studio: Any, provider: FakeOpenAI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     Where temporary files cannot be written either, the error itself holds the picture.
     """
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-    with full_once_asked(provider, studio.library), pytest.raises(DiskError) as caught:
+    with full_once_asked(provider, studio.library), pytest.raises(StorageIOError) as caught:
         studio.generate("a teapot")
     assert caught.value.unsaved == (PICTURE,)
     assert str(PICTURE) not in repr(caught.value)
     assert len(studio.recover().images) == 1
 
 
-def test_a_reply_that_makes_no_sense_is_kept_elsewhere(
-    studio: Any, provider: OfflineProvider
-) -> None:
+def test_a_reply_that_makes_no_sense_is_kept_elsewhere(studio: Any, provider: FakeOpenAI) -> None:
     """
     A reply that was paid for and cannot be read is put elsewhere when the disk is full.
     """
 
-    def instead(_: Call) -> Answer:
+    def instead(_: FakeRequest) -> FakeResponse:
         kind = {"content-type": "application/json"}
-        return Answer(status=200, headers=kind, parts=iter((b"{nonsense",)))
+        return FakeResponse(status=200, headers=kind, parts=iter((b"{nonsense",)))
 
     disk = Disk(studio.library, errno.ENOSPC, lambda step: step >= 6)
-    provider.script(Fault(method="POST", path="/responses", instead=instead))
-    with disk.failing(), pytest.raises(ReplyError, match="kept in") as caught:
+    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=instead))
+    with disk.failing(), pytest.raises(InvalidResponseError, match="kept in") as caught:
         studio.generate("a teapot")
     path = caught.value.message.split("kept in ")[1].rstrip(".")
     assert Path(path).read_bytes() == b"{nonsense"
@@ -417,14 +413,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """
     A disk of 80 MB, where this machine lets us have one.
     """
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = [_tool("mount"), "-t", "tmpfs", "-o", "size=80m", "tmpfs", str(place)]
+    path = tmp_path / "disk"
+    path.mkdir()
+    command = [_tool("mount"), "-t", "tmpfs", "-o", "size=80m", "tmpfs", str(path)]
     with contextlib.suppress(OSError):
         if subprocess.run(command, capture_output=True, check=False).returncode == 0:
-            yield place
+            yield path
             # An open library holds a file there as long as anybody knows of it.
-            subprocess.run([_tool("umount"), "-l", str(place)], check=True)
+            subprocess.run([_tool("umount"), "-l", str(path)], check=True)
             return
     pytest.skip("nothing can be mounted here")
 
@@ -446,24 +442,24 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
-def test_a_real_disk_fills_up(small_disk: Path, provider: OfflineProvider) -> None:
+def test_a_real_disk_fills_up(small_disk: Path, provider: FakeOpenAI) -> None:
     """
     A disk that is full costs nothing; one that fills up while a picture is made keeps it from the
     library until there is room, and from nobody else.
     """
 
-    def bend(answer: Answer) -> Answer:
+    def bend(answer: FakeResponse) -> FakeResponse:
         fill(small_disk)
         return answer
 
     with Studio.offline(small_disk / "library", provider=provider) as studio:
         ballast = fill(small_disk)
-        with pytest.raises(DiskError, match="Make room"):
+        with pytest.raises(StorageIOError, match="Make room"):
             studio.generate("a teapot")
         assert posts(provider) == 0
         ballast.unlink()
-        provider.script(Fault(method="POST", path="/responses", bend=bend))
-        with pytest.raises(DiskError) as caught:
+        provider.enqueue_fault(Fault(method="POST", path="/responses", bend=bend))
+        with pytest.raises(StorageIOError) as caught:
             studio.generate("a teapot")
         assert Path(caught.value.kept[0]).read_bytes() == PICTURE
         ballast.unlink()
@@ -473,7 +469,7 @@ def test_a_real_disk_fills_up(small_disk: Path, provider: OfflineProvider) -> No
         assert posts(provider) == 1
 
 
-def test_a_real_disk_is_read_only(small_disk: Path, provider: OfflineProvider) -> None:
+def test_a_real_disk_is_read_only(small_disk: Path, provider: FakeOpenAI) -> None:
     """
     A disk that may only be read costs nothing, and what is on it can be read.
     """
@@ -483,9 +479,9 @@ def test_a_real_disk_is_read_only(small_disk: Path, provider: OfflineProvider) -
     subprocess.run([sys.executable, "-c", program, str(library)], check=True)
     subprocess.run([_tool("mount"), "-o", "remount,ro", str(small_disk)], check=True)
     with Studio.offline(library, provider=provider) as studio:
-        with pytest.raises(DiskError):
+        with pytest.raises(StorageIOError):
             studio.generate("another")
-        with pytest.raises(DiskError):
+        with pytest.raises(StorageIOError):
             studio.session("y")
         assert posts(provider) == 0
         (image,) = studio.images.list()
@@ -497,10 +493,10 @@ def test_a_real_disk_is_read_only(small_disk: Path, provider: OfflineProvider) -
 
 
 def _id_or_die(turn: Any, response_id: str) -> Any:
-    yield from OnDisk(lambda store: store.note(turn, response_id))
+    yield from StoreCall(lambda store: store.record_response_id(turn, response_id))
 
 
-def _as_it_was(_: object, __: object, error: LibraryError) -> LibraryError:
+def _as_it_was(_: object, __: object, error: StorageError) -> StorageError:
     return error
 
 
@@ -509,7 +505,7 @@ def _nowhere(*_: object) -> None:
 
 
 def _left_lying(journal: Journal, turn: Turn, owner: str) -> None:
-    line = json.dumps({"owner": owner, "turn": records.plain_turn(turn)}).encode()
+    line = json.dumps({"owner": owner, "turn": codec.turn_to_dict(turn)}).encode()
     append_line(journal.layout.journal_file(turn.id, turn.session), line, new=True)
 
 
@@ -517,9 +513,9 @@ def _left_lying(journal: Journal, turn: Turn, owner: str) -> None:
     "target,name,twin",
     [
         (poll, "record_response_id", _id_or_die),
-        ("imagesession._library.library", "rescue", _as_it_was),
-        ("imagesession._library.shelf", "_left_behind", _nowhere),
-        (Journal, "intend", _left_lying),
+        ("imagesession._store.repository", "save_to_fallback", _as_it_was),
+        ("imagesession._store.image_files", "_find_orphan_file", _nowhere),
+        (Journal, "append_intent", _left_lying),
     ],
     ids=["ends for an id", "drops the picture", "puts it down twice", "leaves an intent"],
 )
@@ -539,14 +535,14 @@ def test_what_is_lost_is_caught(
 
 
 def test_a_folder_that_nobody_looks_at_is_caught(
-    studio: Any, provider: OfflineProvider, monkeypatch: pytest.MonkeyPatch
+    studio: Any, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     Without looking at the picture's folder first, a picture is paid for that cannot be kept.
     """
-    monkeypatch.setattr(Library, "_check_places", _nowhere)
+    monkeypatch.setattr(LibraryStore, "_check_target_dirs", _nowhere)
     (studio.library / "general").rmdir()
     put_a_file(studio.library / "general")
-    with pytest.raises(DiskError):
+    with pytest.raises(StorageIOError):
         studio.generate("a teapot")
     assert posts(provider) == 1

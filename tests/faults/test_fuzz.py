@@ -22,29 +22,36 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imagesession import Studio
-from imagesession._library import records
-from imagesession._library.journal import Entry, Journal
-from imagesession._library.layout import Layout
-from imagesession._model.pictures import read_facts
-from imagesession._offline import sketch
-from imagesession._pixels.door import open_picture
-from imagesession._pixels.kinds import recognise
-from imagesession._pixels.svg_worker import self_contained
-from imagesession._plan import decoding, outcomes
-from imagesession._plan.failures import (
+from imagesession._domain.image_header import parse_header
+from imagesession._engine import decoding, outcomes
+from imagesession._engine.http import HttpResponse
+from imagesession._engine.outcomes import ResponseOutcome
+from imagesession._engine.provider_errors import (
     RequestNotProcessedError,
-    error_of,
-    lacks_responses,
-    retry_after,
+    is_responses_unsupported,
+    map_error_response,
+    parse_retry_after,
 )
-from imagesession._plan.outcomes import Outcome
-from imagesession._plan.replies import read_reply, read_words
-from imagesession._plan.streams import StreamAccumulator
-from imagesession._plan.wire import Reply
-from imagesession.errors import ImageSessionError, LibraryError, PictureError
-from imagesession.testing import Answer, Call, Fault, OfflineProvider, OfflineTransport, tiny_image
+from imagesession._engine.responses import parse_response, parse_text_response
+from imagesession._engine.streams import StreamAccumulator
+from imagesession._fake_openai import sketch
+from imagesession._imaging.decode import decode_image
+from imagesession._imaging.sniff import sniff_format
+from imagesession._imaging.svg_worker import self_contained
+from imagesession._store import codec
+from imagesession._store.journal import Entry, Journal
+from imagesession._store.layout import Layout
+from imagesession.errors import ImageSessionError, InvalidImageError, StorageError
+from imagesession.testing import (
+    FakeOpenAI,
+    FakeRequest,
+    FakeResponse,
+    FakeTransport,
+    Fault,
+    tiny_image,
+)
 from tests import strategies
-from tests.bench.server import FixedPainter
+from tests.bench.server import FixedSketcher
 from tests.faults.billing import SIZE
 
 T = TypeVar("T")
@@ -130,7 +137,7 @@ def damaged(draw: st.DrawFn, data: bytes) -> bytes:
     return data
 
 
-def _bytes_of(answer: Answer) -> bytes:
+def _bytes_of(answer: FakeResponse) -> bytes:
     return b"".join(part for part in answer.parts if isinstance(part, bytes))
 
 
@@ -138,7 +145,7 @@ def _said(**asked: Any) -> bytes:
     """
     Return what the provider answers.
     """
-    provider = OfflineProvider(painter=FixedPainter(PNG, SIZE))
+    provider = FakeOpenAI(sketcher=FixedSketcher(PNG, SIZE))
     body = {
         "model": "gpt-6-luna",
         "input": "a teapot",
@@ -146,7 +153,9 @@ def _said(**asked: Any) -> bytes:
         **asked,
     }
     headers = {"authorization": "Bearer x", "content-type": "application/json"}
-    call = Call(method="POST", path="/responses", headers=headers, body=json.dumps(body).encode())
+    call = FakeRequest(
+        method="POST", path="/responses", headers=headers, body=json.dumps(body).encode()
+    )
     return _bytes_of(provider.handle(call))
 
 
@@ -168,7 +177,7 @@ headers = st.dictionaries(
     st.sampled_from(["retry-after", "retry-after-ms", "content-type", "x-request-id"]),
     st.text(max_size=20) | st.sampled_from(["nan", "inf", "-1", "1e999", "1_0", "٣", "9" * 400]),
 )
-answers = st.builds(Reply, status=st.sampled_from(STATUSES), headers=headers, body=bodies)
+answers = st.builds(HttpResponse, status=st.sampled_from(STATUSES), headers=headers, body=bodies)
 PICTURES = {
     **{kind: tiny_image(kind, SIZE) for kind in ("png", "jpeg", "webp", "gif")},
     "svg": sketch.render(sketch.start("a red circle", size=SIZE), format="svg"),
@@ -178,7 +187,7 @@ PICTURES = {
 # --- replies and events -----------------------------------------------------------------------
 
 
-def check_outcome(outcome: Outcome) -> None:
+def check_outcome(outcome: ResponseOutcome) -> None:
     """
     Check that what was understood of a reply is sound.
     """
@@ -191,22 +200,22 @@ def check_picture(data: bytes) -> None:
     """
     Check that bytes which were taken for a picture begin like one and have an end.
     """
-    kind = recognise(data)
+    kind = sniff_format(data)
     assert kind in PICTURES, f"{data[:16]!r} is no picture"
     tail = {"png": b"IEND", "jpeg": b"\xff\xd9", "gif": b";", "svg": b"</svg>"}.get(kind, b"")
     assert tail in data
 
 
-def check_reply(reply: Reply) -> None:
+def check_reply(reply: HttpResponse) -> None:
     """
     Read a reply in every way in which one is read.
     """
-    for read in (read_reply, read_words):
+    for read in (parse_response, parse_text_response):
         with contextlib.suppress(*TYPED):
             check_outcome(read(reply))
-    assert isinstance(error_of(reply), TYPED)
-    assert lacks_responses(reply) in {True, False}
-    seconds = retry_after(reply)
+    assert isinstance(map_error_response(reply), TYPED)
+    assert is_responses_unsupported(reply) in {True, False}
+    seconds = parse_retry_after(reply)
     assert seconds is None or 0 <= seconds < math.inf
 
 
@@ -235,11 +244,11 @@ def test_damaged_events(examples: int) -> None:
     A stream is understood as far as it makes sense, or it is a typed error.
     """
     event = st.sampled_from(EVENTS).flatmap(damaged_json)
-    whole = st.sampled_from([json.dumps(one).encode() for one in EVENTS])
+    whole = st.sampled_from([json.dumps(item).encode() for item in EVENTS])
     fuzz(st.lists(event | whole | st.binary(max_size=9), max_size=8), check_events, examples)
 
 
-def answering(reply: Reply) -> Callable[[Call], Answer]:
+def answering(reply: HttpResponse) -> Callable[[FakeRequest], FakeResponse]:
     """
     Return what answers like a reply.
     """
@@ -249,24 +258,26 @@ def answering(reply: Reply) -> Callable[[Call], Answer]:
         if value.isprintable() and name != "retry-after"
     }
 
-    def instead(_: Call) -> Answer:
-        return Answer(status=reply.status, headers=plain, parts=iter((reply.body,)))
+    def instead(_: FakeRequest) -> FakeResponse:
+        return FakeResponse(status=reply.status, headers=plain, parts=iter((reply.body,)))
 
     return instead
 
 
-def check_call(library: Path, asked: Reply, looked: Reply) -> None:
+def check_call(library: Path, asked: HttpResponse, looked: HttpResponse) -> None:
     """
     Ask a provider for a picture that answers with damaged replies, and look at what is kept.
     """
-    provider = OfflineProvider(painter=FixedPainter(PNG, SIZE))
+    provider = FakeOpenAI(sketcher=FixedSketcher(PNG, SIZE))
     for method, reply in (("POST", asked), ("GET", looked)):
-        provider.script(Fault(method=method, path="/responses*", instead=answering(reply)), times=2)
+        provider.enqueue_fault(
+            Fault(method=method, path="/responses*", instead=answering(reply)), times=2
+        )
     folder = Path(tempfile.mkdtemp(dir=library))
     with (
-        httpx2.Client(transport=OfflineTransport(provider)) as http_client,
+        httpx2.Client(transport=FakeTransport(provider)) as http_client,
         openai.OpenAI(api_key="x", http_client=http_client) as client,
-        Studio(folder, client=client, timeout=0.05, patience=0) as studio,
+        Studio(folder, client=client, timeout=0.05, retry_timeout=0) as studio,
     ):
         with contextlib.suppress(ImageSessionError):
             studio.generate("a teapot")
@@ -275,7 +286,7 @@ def check_call(library: Path, asked: Reply, looked: Reply) -> None:
         for image in studio.images.list():
             check_picture(image.bytes)
         records_ = list((folder / ".imagesession" / "turns").rglob("*.json"))
-        assert all(records.read_turn(one.read_bytes(), one.name) for one in records_)
+        assert all(codec.read_turn(path.read_bytes(), path.name) for path in records_)
 
 
 def test_nothing_is_kept_that_is_no_picture(tmp_path: Path, examples: int) -> None:
@@ -294,18 +305,18 @@ def check_record(data: bytes) -> None:
     """
     Read a record as each kind; what can be read can be written.
     """
-    with contextlib.suppress(LibraryError):
-        records.dump_turn(records.read_turn(data, "here"))
-    with contextlib.suppress(LibraryError):
-        records.dump_session(records.read_session(data, "here"))
+    with contextlib.suppress(StorageError):
+        codec.dump_turn(codec.read_turn(data, "here"))
+    with contextlib.suppress(StorageError):
+        codec.dump_session(codec.read_session(data, "here"))
 
 
 def test_damaged_records(examples: int) -> None:
     """
     A record is read, or it is an error of the library.
     """
-    turns = strategies.turns.map(records.dump_turn)
-    sessions = strategies.sessions.map(records.dump_session)
+    turns = strategies.turns.map(codec.dump_turn)
+    sessions = strategies.sessions.map(codec.dump_session)
     damage = (turns | sessions).flatmap(lambda data: damaged_json(json.loads(data)) | damaged(data))
     fuzz(damage, check_record, examples)
 
@@ -324,7 +335,7 @@ def test_damaged_journals(tmp_path: Path, examples: int) -> None:
         intent = journal.read(entry)
         assert intent is None or isinstance(intent.response_id, str | None)
 
-    line = strategies.turns.map(lambda turn: {"owner": "x", "turn": records.plain_turn(turn)})
+    line = strategies.turns.map(lambda turn: {"owner": "x", "turn": codec.turn_to_dict(turn)})
     lines = st.tuples(line.flatmap(damaged_json), damaged_json({"response_id": "r", "owner": None}))
     whole = lines.map(b"\n".join)
     fuzz(whole | whole.flatmap(damaged), check, examples)
@@ -337,12 +348,12 @@ def check_bytes(data: bytes) -> None:
     """
     Take bytes for a picture in every way in which one is taken in.
     """
-    facts = read_facts(data)
+    facts = parse_header(data)
     if facts is not None:
         assert min(facts.width, facts.height) >= 0
         check_picture(data)
-    with contextlib.suppress(PictureError):
-        assert open_picture(data, "it").size > (0, 0)
+    with contextlib.suppress(InvalidImageError):
+        assert decode_image(data, "it").size > (0, 0)
     # What the worker takes for a document that cannot be drawn.
     with contextlib.suppress(ParseError, ValueError, LookupError, TypeError):
         assert self_contained(data).tag.endswith("svg")
@@ -356,14 +367,14 @@ def test_damaged_pictures(kind: str, examples: int) -> None:
     fuzz(damaged(PICTURES[kind]), check_bytes, examples)
 
 
-@pytest.mark.parametrize("place", ["width", "height", "viewBox"])
-def test_an_svg_of_a_size_beyond_numbers_is_no_picture(place: str) -> None:
+@pytest.mark.parametrize("where", ["width", "height", "viewBox"])
+def test_an_svg_of_a_size_beyond_numbers_is_no_picture(where: str) -> None:
     """
     A size that no number holds is not taken for one.
     """
     size = b"9" * 400
-    value = b"0 0 %b %b" % (size, size) if place == "viewBox" else size
-    check_bytes(b'<svg xmlns="http://www.w3.org/2000/svg" %b="%b"></svg>' % (place.encode(), value))
+    value = b"0 0 %b %b" % (size, size) if where == "viewBox" else size
+    check_bytes(b'<svg xmlns="http://www.w3.org/2000/svg" %b="%b"></svg>' % (where.encode(), value))
 
 
 # --- twins ------------------------------------------------------------------------------------
@@ -375,13 +386,13 @@ def test_a_reader_that_believes_everything_is_caught(
     """
     The harness sees what it looks for: bytes that are taken for a picture without a look.
     """
-    facts = read_facts(PNG)
-    monkeypatch.setattr(decoding, "read_facts", lambda _: facts)  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType] - it takes anything
+    facts = parse_header(PNG)
+    monkeypatch.setattr(decoding, "parse_header", lambda _: facts)  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType] - it takes anything
     spoilt = copy.deepcopy(REPLIES[0])
     for item in spoilt["output"]:
         if "result" in item:
             item["result"] = "AAAA"
-    reply = Reply(status=200, body=json.dumps(spoilt).encode())
+    reply = HttpResponse(status=200, body=json.dumps(spoilt).encode())
     with pytest.raises(AssertionError, match="is no picture"):
         fuzz(st.just(reply), check_reply, examples)
 

@@ -15,9 +15,9 @@ import attrs
 import pytest
 
 from imagesession import Studio
-from imagesession._library.recovering import Recovering
-from imagesession._model.turns import ProviderState
-from imagesession.testing import OfflineProvider, serve
+from imagesession._domain.turn import ProviderState
+from imagesession._store.intent_leases import IntentLeases
+from imagesession.testing import FakeOpenAI, serve
 from tests.faults.billing import Audit, Till, all_turns, audit, unsettled
 
 WORKERS = 8
@@ -77,7 +77,7 @@ def kill_at_random(
         arguments = [str(root), served.base_url, *map(str, (workers, each, kills)), *blind]
         killed = int(subprocess.check_output([*program, *arguments], timeout=230))
         time.sleep(0.2)
-        assert studio.recover(timeout=2).left == {}
+        assert studio.recover(timeout=2).still_pending == {}
         for session in studio.sessions.list():
             studio.open(session.id).turns()  # reads every record
     found = audit(root, provider.billed)
@@ -101,7 +101,7 @@ def test_killed_programs_lose_nothing(tmp_path: Path, wanted: int, kills: int) -
     assert run.found.unknown == ()
     assert run.found.kept == run.found.billed
     # Each was asked for once: what came of it is a picture, or an end that says why not.
-    asked = [turn.intent_id for turn in all_turns(tmp_path)]
+    asked = [turn.idempotency_key for turn in all_turns(tmp_path)]
     assert len(asked) == len(set(asked)) == run.wanted
 
 
@@ -121,7 +121,7 @@ def test_what_is_lost_is_told_and_hardly_anything(tmp_path: Path, wanted: int, k
     assert (run.found.twice, run.found.lost, run.found.corrupt, run.open) == ((), (), (), ())
     assert run.found.kept == run.found.billed - len(run.found.unknown)
     assert len(run.found.unknown) <= max(1, kills / 100)
-    asked = [turn.intent_id for turn in all_turns(tmp_path)]
+    asked = [turn.idempotency_key for turn in all_turns(tmp_path)]
     assert len(asked) == len(set(asked)) == run.wanted
 
 
@@ -132,10 +132,10 @@ def test_a_recovery_that_ignores_the_journal_is_caught(
     The harness sees what it looks for: without the journal, pictures are lost.
     """
 
-    def nothing(_: Recovering) -> tuple[()]:
+    def nothing(_: IntentLeases) -> tuple[()]:
         return ()
 
-    monkeypatch.setattr(Recovering, "pending", nothing)
+    monkeypatch.setattr(IntentLeases, "pending", nothing)
     run = kill_at_random(tmp_path, 16, 8, "blind")
     assert run.found.lost
     assert run.open
@@ -146,7 +146,7 @@ def test_an_intent_that_was_cut_short_is_swept(tmp_path: Path) -> None:
     A program that died while it wrote down what it was about to ask has asked nothing: what it
     wrote is gone after an hour, and not before, for it might be alive.
     """
-    provider = OfflineProvider()
+    provider = FakeOpenAI()
     with Studio.offline(tmp_path, provider=provider) as studio:
         fresh, old = (
             tmp_path / ".imagesession" / "journal" / f"{number:026}.one-shots.jsonl"
@@ -156,6 +156,6 @@ def test_an_intent_that_was_cut_short_is_swept(tmp_path: Path) -> None:
             file.write_bytes(b'{"owner": "x", "turn": {')
         then = time.time() - 4000
         os.utime(old, (then, then))
-        assert not studio.recover().left
+        assert not studio.recover().still_pending
     assert (fresh.exists(), old.exists()) == (True, False)
-    assert provider.calls == ()
+    assert provider.requests == ()

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from imagesession import AsyncStudio, Studio
-from imagesession.errors import CallError, RateLimitError
-from imagesession.testing import Answer, Call, OfflineProvider, serve, tiny_image
-from tests.bench.server import FixedPainter
+from imagesession.errors import InvalidRequestError, RateLimitError
+from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, serve, tiny_image
+from tests.bench.server import FixedSketcher
 from tests.conftest import MakeStudio
 
 # Programs begin together, once as many as are to be there have loaded what they need.
@@ -28,9 +28,9 @@ import sys, time
 from pathlib import Path
 from imagesession import Studio
 library, url, name, count, together = sys.argv[1:]
-with Studio(library, api_key="x", base_url=url, max_in_flight=2) as studio:
+with Studio(library, api_key="x", base_url=url, max_concurrency=2) as studio:
     studio.stats()
-    studio.connect()
+    studio._connect()
     Path(library, f"{name}.ready").touch()
     while len(list(Path(library).glob("*.ready"))) < int(together):
         time.sleep(0.01)
@@ -39,7 +39,7 @@ with Studio(library, api_key="x", base_url=url, max_in_flight=2) as studio:
 """
 
 
-class Counter(OfflineProvider):
+class Counter(FakeOpenAI):
     """
     Knows how many requests were under way at once, and in which order they came.
 
@@ -49,14 +49,14 @@ class Counter(OfflineProvider):
     """
 
     def __init__(self, latency: float) -> None:
-        super().__init__(latency=latency, painter=FixedPainter(tiny_image(), (64, 64)))
+        super().__init__(latency=latency, sketcher=FixedSketcher(tiny_image(), (64, 64)))
         self.most = 0
         self.order: list[str] = []
         self._ends: list[float] = []
         self._seconds = latency
         self._counting = threading.Lock()
 
-    def handle(self, call: Call) -> Answer:
+    def handle(self, call: FakeRequest) -> FakeResponse:
         """
         Answer a call, and count those that are paid for.
         """
@@ -99,13 +99,14 @@ def test_a_dead_programs_place_is_free(tmp_path: Path) -> None:
         program = [sys.executable, "-c", PROGRAM, str(tmp_path), served.base_url, "a", "1", "1"]
         children = [subprocess.Popen(program) for _ in range(2)]
         while len(provider.order) < 2:
+            assert not any(child.poll() for child in children)
             time.sleep(0.01)
         for child in children:
             child.kill()
             child.wait()
         provider.latency = 0.0
         access: dict[str, Any] = {"api_key": "x", "base_url": served.base_url, "timeout": 5}
-        with Studio(tmp_path, max_in_flight=2, **access) as studio:
+        with Studio(tmp_path, max_concurrency=2, **access) as studio:
             assert studio.generate("b").bytes
 
 
@@ -117,7 +118,7 @@ def test_calls_of_one_program_share_too(tmp_path: Path) -> None:
     provider = Counter(latency=0.05)
 
     async def run() -> None:
-        async with AsyncStudio.offline(tmp_path, provider=provider, max_in_flight=3) as studio:
+        async with AsyncStudio.offline(tmp_path, provider=provider, max_concurrency=3) as studio:
             await asyncio.gather(*(studio.generate(f"x {number}") for number in range(12)))
 
     asyncio.run(run())
@@ -136,13 +137,13 @@ def test_whoever_finds_no_room_is_told(
     # Long, so that the slot is not free before the hasty one has come that far.
     provider = Counter(latency=3)
     with serve(provider) as served:
-        access = {"online": True, "api_key": "x", "base_url": served.base_url, "max_in_flight": 1}
+        access = {"online": True, "api_key": "x", "base_url": served.base_url, "max_concurrency": 1}
         patient, hasty = (make_studio(tmp_path, timeout=wait, **access) for wait in (20, 0.1))
 
         def second() -> None:
             while not provider.order:
                 time.sleep(0.005)
-            with pytest.raises(RateLimitError, match="max_in_flight=1"):
+            with pytest.raises(RateLimitError, match="max_concurrency=1"):
                 hasty.generate("b")
 
         in_threads([lambda: patient.generate("a"), second])
@@ -154,8 +155,8 @@ def test_a_limit_is_a_number(make_studio: MakeStudio, tmp_path: Path, wrong: obj
     """
     What is no limit is refused when the studio is made.
     """
-    with pytest.raises(CallError, match="max_in_flight="):
-        make_studio(tmp_path, max_in_flight=wrong)
+    with pytest.raises(InvalidRequestError, match="max_concurrency="):
+        make_studio(tmp_path, max_concurrency=wrong)
 
 
 def test_programs_that_do_not_wait_are_caught(
@@ -168,11 +169,11 @@ def test_programs_that_do_not_wait_are_caught(
     def at_once(*_: object) -> Any:
         yield from ()
 
-    monkeypatch.setattr("imagesession._plan.flows.acquire_slot", at_once)
+    monkeypatch.setattr("imagesession._engine.generation.acquire_slot", at_once)
     provider = Counter(latency=0.1)
 
     async def run() -> None:
-        async with AsyncStudio.offline(tmp_path, provider=provider, max_in_flight=1) as studio:
+        async with AsyncStudio.offline(tmp_path, provider=provider, max_concurrency=1) as studio:
             await asyncio.gather(*(studio.generate(f"x {number}") for number in range(4)))
 
     asyncio.run(run())

@@ -20,17 +20,17 @@ import attrs
 import pytest
 
 from imagesession import Studio
-from imagesession._library import beneath, durable, records, shelf
-from imagesession._library.layout import Layout
-from imagesession._library.library import Library
-from imagesession._model.tree import Move
-from imagesession._model.turns import Turn
-from imagesession._offline.sketch import SketchState
-from imagesession._plan.store import ImageQuery
-from imagesession._plan.wire import Received
+from imagesession._domain.tree import HeadMove
+from imagesession._domain.turn import Turn
+from imagesession._engine.http import ReceivedImage
+from imagesession._engine.store import ImageQuery
+from imagesession._fake_openai.sketch import SketchState
+from imagesession._store import atomic_write, codec, image_files, safe_open
+from imagesession._store.layout import Layout
+from imagesession._store.repository import LibraryStore
 from imagesession.errors import ImageSessionError
-from imagesession.testing import Answer, Call, OfflineProvider, tiny_image
-from tests.bench.server import FixedPainter
+from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, tiny_image
+from tests.bench.server import FixedSketcher
 from tests.faults.crashes import Disk, digest, materialise
 from tests.faults.steps import Step, Watcher
 
@@ -75,13 +75,13 @@ class Moved:
     """A session was moved to an earlier turn."""
 
     session: str
-    moves: dict[str, Move]
+    moves: dict[str, HeadMove]
 
 
 Mark: TypeAlias = Started | Sent | Noted | Kept | Moved
 
 
-class Colours(FixedPainter):
+class Colours(FixedSketcher):
     """
     Paints another picture for each prompt, in no time.
     """
@@ -94,21 +94,21 @@ class Colours(FixedPainter):
         return tiny_image(colour=(number & 255, number >> 8 & 255, number >> 16 & 255))
 
 
-class Listener(OfflineProvider):
+class Listener(FakeOpenAI):
     """
     Tells of each picture that is asked for.
     """
 
-    def __init__(self, tell: Callable[[Mark], None]) -> None:
-        super().__init__(painter=Colours(b"", (1024, 1024)))
-        self._tell = tell
+    def __init__(self, mark: Callable[[Mark], None]) -> None:
+        super().__init__(sketcher=Colours(b"", (1024, 1024)))
+        self._mark = mark
 
-    def handle(self, call: Call) -> Answer:
+    def handle(self, call: FakeRequest) -> FakeResponse:
         """
         Answer a call.
         """
         if (call.method, call.path) == ("POST", "/responses"):
-            self._tell(Sent(call.json["metadata"]["imagesession_turn"]))
+            self._mark(Sent(call.json["metadata"]["imagesession_turn"]))
         return super().handle(call)
 
 
@@ -122,7 +122,7 @@ class Life:
     """
 
     trace: Trace
-    provider: OfflineProvider
+    provider: FakeOpenAI
 
 
 def live(root: Path, monkeypatch: pytest.MonkeyPatch) -> Life:
@@ -131,13 +131,13 @@ def live(root: Path, monkeypatch: pytest.MonkeyPatch) -> Life:
     """
     trace: Trace = []
     provider = Listener(trace.append)
-    note = Library.note
+    note = LibraryStore.record_response_id
 
-    def noting(self: Library, turn: Turn, response_id: str) -> None:
+    def noting(self: LibraryStore, turn: Turn, response_id: str) -> None:
         note(self, turn, response_id)
         trace.append(Noted(turn.id, response_id))
 
-    monkeypatch.setattr(Library, "note", noting)
+    monkeypatch.setattr(LibraryStore, "record_response_id", noting)
     with Watcher(root, after=trace.append).watching():
         studio = Studio.offline(root, provider=provider)
         session = studio.session("a tea shop", name="tea")
@@ -151,7 +151,7 @@ def live(root: Path, monkeypatch: pytest.MonkeyPatch) -> Life:
         keep(session.generate("bluer"))
         keep(studio.product("a mug"))
         session.undo()
-        trace.append(Moved(session.id, dict(Library(root).find_session(session.id).moves)))
+        trace.append(Moved(session.id, dict(LibraryStore(root).find_session(session.id).moves)))
         keep(session.generate("redder"))
     return Life(trace, provider)
 
@@ -179,7 +179,7 @@ class Seen:
     What a library shows of itself after a power cut.
     """
 
-    library: Library
+    library: LibraryStore
     ids: dict[str, str | None]
     settled: set[str]
     listed: set[str]
@@ -189,11 +189,11 @@ class Seen:
         """
         Open a library, and look.
         """
-        library = Library(root)
+        library = LibraryStore(root)
         found = library.list_images(ImageQuery(limit=100))
         return cls(
             library,
-            ids={one.turn.id: one.response_id for one in library.pending()},
+            ids={pending.turn.id: pending.response_id for pending in library.pending()},
             settled={path.stem for path in library.layout.turns.rglob("*.json")},
             listed={turn.images[position].id for turn, position in found},
         )
@@ -225,12 +225,12 @@ def problems(root: Path, marks: tuple[Mark, ...]) -> Iterator[str]:
     yield from (f"broken: {mark}" for mark in marks if not seen.holds(mark))
 
 
-def _halves(library: Library) -> Iterator[str]:
+def _halves(library: LibraryStore) -> Iterator[str]:
     """
     Look for what is there in part: records without pictures, sessions that do not open.
     """
     for file in library.layout.turns.rglob("*.json"):
-        for image in records.read_turn(file.read_bytes(), str(file)).images:
+        for image in codec.read_turn(file.read_bytes(), str(file)).images:
             data = (library.layout.root / image.file).read_bytes()
             if hashlib.sha256(data).hexdigest() != image.sha256:
                 yield "a picture is not what its record says"
@@ -243,7 +243,7 @@ def not_recovered(root: Path, marks: tuple[Mark, ...], life: Life) -> Iterator[s
     Yield what cannot be fetched after a power cut, though the provider's id of it was written.
     """
     with Studio.offline(root, provider=life.provider) as studio:
-        if studio.recover(timeout=0).left:
+        if studio.recover(timeout=0).still_pending:
             yield "something cannot be settled"
         kept = {image.turn.id for image in studio.images.list(limit=100)}
     for mark in marks:
@@ -271,8 +271,8 @@ def bad_states(life: Life, most: int) -> tuple[int, list[str]]:
             root = Path(folder, str(number))
             materialise(state, root)
             try:
-                bad.extend(f"{number}: {one}" for one in problems(root, marks))
-                bad.extend(f"{number}: {one}" for one in not_recovered(root, marks, life))
+                bad.extend(f"{number}: {text}" for text in problems(root, marks))
+                bad.extend(f"{number}: {text}" for text in not_recovered(root, marks, life))
             except (ImageSessionError, OSError, LookupError) as problem:
                 bad.append(f"{number}: {problem!r}")
             shutil.rmtree(root)
@@ -318,10 +318,10 @@ def test_a_library_that_does_not_flush_is_caught(
     """
     Without the flush of folders, or of files, the check finds bad states.
     """
-    for module in (durable, beneath):
-        monkeypatch.setattr(module, "flush", _flushing(which))
+    for module in (atomic_write, safe_open):
+        monkeypatch.setattr(module, "fsync", _flushing(which))
     _, bad = bad_states(live(tmp_path / "library", monkeypatch), 100)
-    assert any(found in one for one in bad)
+    assert any(found in text for text in bad)
 
 
 def test_a_record_before_its_picture_is_caught(
@@ -331,19 +331,19 @@ def test_a_record_before_its_picture_is_caught(
     Where the record is written before the picture that it counts in, the check finds bad states.
     """
     late: list[Callable[[], object]] = []
-    write = shelf._write  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - to put it off
+    write = image_files._write  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - to put it off
 
-    def put_off(layout: Layout, turn: Turn, now: Any, picture: Received) -> str:
+    def put_off(layout: Layout, turn: Turn, now: Any, picture: ReceivedImage) -> str:
         late.append(lambda: write(layout, turn, now, picture))
         names = (layout.image_file(turn, now, number, "png") for number in itertools.count(1))
         return next(name for name in names if not (layout.root / name).exists())
 
     def write_first(path: Path, data: bytes, scratch: Path) -> None:
-        durable.write_new(path, data, scratch)
+        atomic_write.create_durable(path, data, scratch)
         while late:
             late.pop()()
 
-    monkeypatch.setattr(shelf, "_write", put_off)
-    monkeypatch.setattr("imagesession._library.library.write_new", write_first)
+    monkeypatch.setattr(image_files, "_write", put_off)
+    monkeypatch.setattr("imagesession._store.repository.create_durable", write_first)
     _, bad = bad_states(live(tmp_path / "library", monkeypatch), 100)
-    assert any("FileNotFoundError" in one for one in bad)
+    assert any("FileNotFoundError" in text for text in bad)

@@ -21,8 +21,8 @@ import attrs
 import pytest
 
 from imagesession import Studio
-from imagesession.testing import OfflineProvider, tiny_image
-from tests.bench.server import FixedPainter
+from imagesession.testing import FakeOpenAI, tiny_image
+from tests.bench.server import FixedSketcher
 from tests.faults.users import PROGRAMS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="programs are forked")
@@ -50,12 +50,12 @@ class Use:
         """
         for report in self.reports:
             yield from report["problems"]
-        made = [tuple(one) for report in self.reports for one in report["made"]]
+        made = [tuple(item) for report in self.reports for item in report["made"]]
         there = {
             image.id: hashlib.sha256(image.bytes).hexdigest()
             for image in self.studio.images.list(limit=1_000_000)
         }
-        if [one for one in made if there.get(one[0]) != one[1]]:
+        if [item for item in made if there.get(item[0]) != item[1]]:
             yield "a picture is lost"
         spent = self.studio.costs().total
         if spent.images != len(there):
@@ -68,7 +68,7 @@ class Use:
         Tell what may be behind a wrong count: turns that share an id, or what the index lacks.
         """
         files = self.studio.library.glob(".imagesession/turns/*/*.json")
-        shared = [one for one, count in Counter(file.stem for file in files).items() if count > 1]
+        shared = [text for text, count in Counter(file.stem for file in files).items() if count > 1]
         path = self.studio.library / ".imagesession" / "index.sqlite"
         with contextlib.closing(sqlite3.connect(path)) as index:
             verdict = index.execute("PRAGMA integrity_check").fetchall()
@@ -106,7 +106,7 @@ def use(
         ways: In which ways they are unlike others; see `tests.faults.users`.
         damaged: Whether the index is damaged before they begin.
     """
-    provider = OfflineProvider(painter=FixedPainter(tiny_image(), (64, 64)))
+    provider = FakeOpenAI(sketcher=FixedSketcher(tiny_image(), (64, 64)))
     studio = Studio.offline(folder / "library", provider=provider)
     for number in range(4):
         studio.session(f"session {number}").generate("a teapot")

@@ -20,10 +20,18 @@ import httpx2
 import pytest
 
 from imagesession import Budget, Studio
-from imagesession._drive import clients, hiding
-from imagesession.errors import CallError, ImageSessionError, UnavailableError
-from imagesession.testing import Answer, Call, Fault, OfflineProvider, Reset, serve, tiny_image
-from tests.bench.server import FixedPainter
+from imagesession._runtime import openai_clients, redact
+from imagesession.errors import ImageSessionError, InvalidRequestError, ProviderUnavailableError
+from imagesession.testing import (
+    ConnectionReset,
+    FakeOpenAI,
+    FakeRequest,
+    FakeResponse,
+    Fault,
+    serve,
+    tiny_image,
+)
+from tests.bench.server import FixedSketcher
 from tests.conftest import Awaited, MakeStudio
 from tests.faults.billing import SIZE
 
@@ -34,13 +42,13 @@ CANARIES = ("CANARY", base64.b64encode(f"user:{PASSWORD}".encode()).decode())
 PAID = "/responses|/images/*"
 
 
-class Parrot(OfflineProvider):
+class Parrot(FakeOpenAI):
     """
     Answers the next paid call with an error that repeats what proved who called.
     """
 
     def __init__(self) -> None:
-        super().__init__(painter=FixedPainter(tiny_image(size=SIZE), SIZE))
+        super().__init__(sketcher=FixedSketcher(tiny_image(size=SIZE), SIZE))
 
     def repeat(
         self, status: int, *, kind: str = "application/json", streaming: bool = False
@@ -49,7 +57,7 @@ class Parrot(OfflineProvider):
         Plan such an answer.
         """
 
-        def instead(call: Call) -> Answer:
+        def instead(call: FakeRequest) -> FakeResponse:
             said = " ".join(
                 call.headers.get(name, "") for name in ("authorization", "openai-organization")
             )
@@ -59,20 +67,22 @@ class Parrot(OfflineProvider):
                     b'event: error\ndata: {"type": "error", "message": "I got %s"}\n\n'
                     % said.encode()
                 )
-            return Answer(
+            return FakeResponse(
                 status=status,
                 headers={"content-type": kind, "retry-after": "0"},
                 parts=iter((body,)),
             )
 
-        self.script(Fault(method="POST", path=PAID, streaming=streaming or None, instead=instead))
+        self.enqueue_fault(
+            Fault(method="POST", path=PAID, streaming=streaming or None, instead=instead)
+        )
 
 
-def reset(answer: Answer) -> Answer:
+def reset(answer: FakeResponse) -> FakeResponse:
     """
     Break the connection.
     """
-    return attrs.evolve(answer, parts=iter((Reset(),)))
+    return attrs.evolve(answer, parts=iter((ConnectionReset(),)))
 
 
 FAILURES: dict[str, Callable[[Parrot], None]] = {
@@ -82,11 +92,11 @@ FAILURES: dict[str, Callable[[Parrot], None]] = {
     },
     "a page": lambda parrot: parrot.repeat(200, kind="text/html"),
     "no response": lambda parrot: parrot.repeat(200),
-    "a failed response": lambda parrot: parrot.break_next(),
+    "a failed response": lambda parrot: parrot.fail_generation_next(),
     "refused": lambda parrot: parrot.refuse_next("I would rather not."),
-    "blocked": lambda parrot: parrot.block_next(),
-    "reset": lambda parrot: parrot.script(Fault(method="POST", path=PAID, bend=reset)),
-    "cut": lambda parrot: parrot.cut_stream_after(0),
+    "blocked": lambda parrot: parrot.moderate_next(),
+    "reset": lambda parrot: parrot.enqueue_fault(Fault(method="POST", path=PAID, bend=reset)),
+    "cut": lambda parrot: parrot.truncate_stream_after(0),
     "an error in the stream": lambda parrot: parrot.repeat(
         200, kind="text/event-stream", streaming=True
     ),
@@ -106,7 +116,7 @@ def logs(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def told_by(error: BaseException) -> Iterator[str]:
+def output_of(error: BaseException) -> Iterator[str]:
     """
     Yield all that an error says, and what it goes back to.
     """
@@ -171,7 +181,7 @@ def verbs(studio: Any, tmp_path: Path, fail: Callable[[], None]) -> Iterator[Cal
 
 @pytest.mark.parametrize(
     "failure",
-    [one if one in SOONER else pytest.param(one, marks=pytest.mark.faults) for one in FAILURES],
+    [item if item in SOONER else pytest.param(item, marks=pytest.mark.faults) for item in FAILURES],
 )
 def test_nothing_of_it_comes_out(
     make_studio: MakeStudio,
@@ -194,8 +204,8 @@ def test_nothing_of_it_comes_out(
             try:
                 texts.append(repr(verb()))
             except ImageSessionError as error:
-                texts += told_by(error)
-        assert any(ORGANIZATION in call.headers.values() for call in parrot.calls)
+                texts += output_of(error)
+        assert any(ORGANIZATION in call.headers.values() for call in parrot.requests)
         texts += map(repr, reachable(studio))
         texts += [record.getMessage() for record in logs.records]
     # A stream that is cut is looked up, and nobody is told of it.
@@ -218,7 +228,7 @@ def reachable(studio: Any) -> Iterator[object]:
         runtime.connect,
         runtime.connect.made,
         runtime.library,
-        runtime.terms,
+        runtime.config,
     )
     made: object = runtime.connect.made
     yield from list[object](vars(made).values())
@@ -235,7 +245,7 @@ def test_a_password_in_the_base_url_is_used_and_not_told(
     proofs: list[str] = []
 
     class Guarded(Parrot):
-        def handle(self, call: Call) -> Answer:
+        def handle(self, call: FakeRequest) -> FakeResponse:
             proofs.append(call.headers["authorization"])
             return super().handle(call)
 
@@ -243,10 +253,10 @@ def test_a_password_in_the_base_url_is_used_and_not_told(
         url = served.base_url.replace("//", "//user:CANARY%20pass%2Fword@")
         studio = make_studio(tmp_path, online=True, api_key=KEY, base_url=url)
         image = studio.generate("a teapot")
-        told = [repr(studio), repr(image), *(record.getMessage() for record in logs.records)]
+        reported = [repr(studio), repr(image), *(record.getMessage() for record in logs.records)]
     assert set(proofs) == {f"Basic {CANARIES[1]}"}
-    assert any(served.base_url in text for text in told)
-    assert leaks(iter(told)) == []
+    assert any(served.base_url in text for text in reported)
+    assert leaks(iter(reported)) == []
     assert leaks(written_in(tmp_path)) == []
 
 
@@ -268,10 +278,14 @@ def test_a_base_url_that_does_not_work_is_not_told(
     Whatever is wrong with a base URL is a typed error that does not show its password.
     """
     studio = make_studio(tmp_path, online=True, api_key=KEY, base_url=url)
-    with pytest.raises((CallError, UnavailableError)) as caught:
+    with pytest.raises((InvalidRequestError, ProviderUnavailableError)) as caught:
         studio.generate("a teapot")
-    told = [repr(studio), *told_by(caught.value), *(one.getMessage() for one in logs.records)]
-    assert leaks(iter(told)) == []
+    reported = [
+        repr(studio),
+        *output_of(caught.value),
+        *(record.getMessage() for record in logs.records),
+    ]
+    assert leaks(iter(reported)) == []
 
 
 def test_a_header_that_is_malformed_is_not_told(
@@ -281,11 +295,11 @@ def test_a_header_that_is_malformed_is_not_told(
     An organization with a line break in it is refused before anything is sent, and not shown.
     """
     monkeypatch.setenv("OPENAI_ORG_ID", f"{ORGANIZATION}\nX: y")
-    with serve(OfflineProvider()) as served:
+    with serve(FakeOpenAI()) as served:
         studio = make_studio(tmp_path, online=True, api_key=KEY, base_url=served.base_url)
-        with pytest.raises(UnavailableError, match="nothing was sent") as caught:
+        with pytest.raises(ProviderUnavailableError, match="nothing was sent") as caught:
             studio.generate("a teapot")
-    assert leaks(told_by(caught.value)) == []
+    assert leaks(output_of(caught.value)) == []
 
 
 def test_a_parrot_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,14 +310,14 @@ def test_a_parrot_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     def nothing(_: httpx2.Request) -> list[bytes]:
         return []
 
-    monkeypatch.setattr(hiding, "_secrets", nothing)
+    monkeypatch.setattr(redact, "_secrets", nothing)
     parrot = Parrot()
     parrot.repeat(400)
     with serve(parrot) as served, contextlib.ExitStack() as stack:
         studio = stack.enter_context(Studio(tmp_path, api_key=KEY, base_url=served.base_url))
         with pytest.raises(ImageSessionError) as caught:
             studio.generate("a teapot")
-    assert leaks(told_by(caught.value))
+    assert leaks(output_of(caught.value))
     assert leaks(written_in(tmp_path))
 
 
@@ -317,8 +331,8 @@ def test_a_logged_url_is_caught(
     def together(url: str) -> tuple[httpx2.URL, None]:
         return httpx2.URL(url), None
 
-    monkeypatch.setattr(clients, "_apart", together)
-    with serve(OfflineProvider()) as served:
+    monkeypatch.setattr(openai_clients, "_split_userinfo", together)
+    with serve(FakeOpenAI()) as served:
         url = served.base_url.replace("//", "//user:CANARY@")
         with Studio(tmp_path, api_key=KEY, base_url=url) as studio:
             studio.generate("a teapot")

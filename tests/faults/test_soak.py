@@ -14,9 +14,9 @@ from typing import Any
 import attrs
 import pytest
 
-from imagesession._plan import retry
+from imagesession._engine import retry
 from imagesession.errors import ImageSessionError, OutcomeUnknownError
-from imagesession.testing import OfflineProvider
+from imagesession.testing import FakeOpenAI
 from tests.faults.tiny import picture_of, tiny_provider
 from tests.faults.wire import AMBIGUOUS, IN_PROCESS, LOOPBACK, Ending, call_all, met
 
@@ -72,19 +72,19 @@ class Tally:
 
 
 def soak(
-    library: Path, place: str, calls: int, *, seed: int, timeout: float, workers: int
+    library: Path, where: str, calls: int, *, seed: int, timeout: float, workers: int
 ) -> Tally:
     """
     Make pictures over a wire full of trouble.
     """
     provider = tiny_provider(latency=0.02)
-    provider.misbehave(TROUBLE, seed=seed)
+    provider.inject_faults(TROUBLE, seed=seed)
     prompts = [f"picture {seed} {number}" for number in range(calls)]
-    endings = call_all(provider, place, library, prompts, timeout=timeout, workers=workers)
+    endings = call_all(provider, where, library, prompts, timeout=timeout, workers=workers)
     return _tally(provider, endings)
 
 
-def _tally(provider: OfflineProvider, endings: dict[str, Ending]) -> Tally:
+def _tally(provider: FakeOpenAI, endings: dict[str, Ending]) -> Tally:
     faults = met(provider)
     errors = [ending.error for ending in endings.values() if ending.error is not None]
     recoverable = [
@@ -94,7 +94,7 @@ def _tally(provider: OfflineProvider, endings: dict[str, Ending]) -> Tally:
     ]
     return Tally(
         calls=len(endings),
-        requests=len(provider.calls),
+        requests=len(provider.requests),
         recoverable=len(recoverable),
         had=sum(ending.error is None for ending in recoverable),
         untyped=[error for error in errors if not isinstance(error, ImageSessionError)],
@@ -140,11 +140,11 @@ def test_a_wire_full_of_trouble(
     All but a few in a hundred of the pictures that can be had are had, in time, and paid for once.
     """
 
-    def run(place: str) -> None:
-        tally = soak(tmp_path / place, place, 75, seed=1, timeout=5.0, workers=24)
+    def run(where: str) -> None:
+        tally = soak(tmp_path / where, where, 75, seed=1, timeout=5.0, workers=24)
         check(tally, 5.0, 0.95)
 
-    in_threads([functools.partial(run, place) for place in (IN_PROCESS, LOOPBACK)])
+    in_threads([functools.partial(run, position) for position in (IN_PROCESS, LOOPBACK)])
 
 
 @pytest.mark.faults
@@ -156,13 +156,13 @@ def test_a_wire_full_of_trouble_for_long(
     paid for once.
     """
     # Nobody is to be told a lie about what was asked, nor to come too late for what was made.
-    monkeypatch.setattr("imagesession._offline.app._HEARD_CALLS", 16_384)
-    monkeypatch.setattr("imagesession._offline.records.KEPT_RESPONSES", 16_384)
+    monkeypatch.setattr("imagesession._fake_openai.app._MAX_REQUESTS", 16_384)
+    monkeypatch.setattr("imagesession._fake_openai.memory.KEPT_RESPONSES", 16_384)
     for seed in range(5):
-        place = (IN_PROCESS, LOOPBACK)[seed % 2]
-        tally = soak(tmp_path, place, 2_000, seed=seed, timeout=12.0, workers=48)
+        position = (IN_PROCESS, LOOPBACK)[seed % 2]
+        tally = soak(tmp_path, position, 2_000, seed=seed, timeout=12.0, workers=48)
         with capsys.disabled():
-            print(f"\n{place}: {tally}")  # noqa: T201 - the figures of a run that is asked for
+            print(f"\n{position}: {tally}")  # noqa: T201 - the figures of a run that is asked for
         check(tally, 12.0, 0.99)
 
 

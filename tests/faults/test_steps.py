@@ -15,7 +15,7 @@ import attrs
 import pytest
 
 from imagesession import ImageSession, Studio
-from imagesession._model.turns import ProviderState, short_id
+from imagesession._domain.turn import ProviderState, short_id
 from imagesession.testing import serve
 from tests.faults.billing import Till, is_unknown
 from tests.faults.dying import Kill, When, dying
@@ -87,7 +87,7 @@ class Place:
         session = self.studio.session(f"{step} {when}", provider_state=self.state)
         paid = self.provider.billed.total()
         assert self.kill(session.id, step, when) == KILLED
-        assert self.studio.recover(timeout=0.3).left == {}
+        assert self.studio.recover(timeout=0.3).still_pending == {}
         assert self.studio.recover().images == ()
         images = session.images()
         assert all(image.bytes for image in images)
@@ -196,7 +196,7 @@ def test_a_picture_put_down_twice_is_caught(
     def blind(*_: object) -> None:
         return
 
-    monkeypatch.setattr("imagesession._library.shelf._left_behind", blind)
+    monkeypatch.setattr("imagesession._store.image_files._find_orphan_file", blind)
     with place(tmp_path) as here:
         middle = here.steps() // 2
         cases = here.cases((step, "before") for step in range(middle, middle + 5))

@@ -18,21 +18,21 @@ from pathlib import Path
 import attrs
 import pytest
 
-from imagesession._library import shelf
-from imagesession._library.beneath import open_beneath
-from imagesession._library.layout import Layout
-from imagesession._model.options import Options
-from imagesession._model.pictures import PictureFacts
-from imagesession._model.turns import Turn
-from imagesession._plan.wire import Received
+from imagesession._domain.image_header import ImageHeader
+from imagesession._domain.options import GenerateOptions
+from imagesession._domain.turn import Turn
+from imagesession._engine.http import ReceivedImage
+from imagesession._store import image_files
+from imagesession._store.layout import Layout
+from imagesession._store.safe_open import open_within
 from imagesession.testing import tiny_image
 
 OURS = tiny_image()
 SECRET = b"secret"
 NOW = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
-FACTS = PictureFacts(format="png", width=64, height=64, alpha=False)
+FACTS = ImageHeader(format="png", width=64, height=64, alpha=False)
 TURN = Turn(
-    id="0" * 26, kind="product", label="mug", prompt="a mug", options=Options(), started=NOW
+    id="0" * 26, kind="product", label="mug", prompt="a mug", options=GenerateOptions(), started=NOW
 )
 # Takes the folder and the one above it in turn. Where a writer made one anew meanwhile, that goes.
 SWAPPER = """
@@ -63,7 +63,7 @@ SECONDS = pytest.mark.parametrize(
 
 
 @attrs.frozen
-class Place:
+class Paths:
     """
     A library, and a place beside it that its owner did not name.
     """
@@ -90,29 +90,29 @@ class Count:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def paths(tmp_path: Path) -> Paths:
     """
     A library with a picture of a product, and a place that has a secret under each of its names.
     """
-    place = Place(Layout(tmp_path / "library"), tmp_path / "outside")
-    place.layout.tmp.mkdir(parents=True)
+    paths = Paths(Layout(tmp_path / "library"), tmp_path / "outside")
+    paths.layout.tmp.mkdir(parents=True)
     for folder, data in (
-        (place.layout.root / "products" / "mug", OURS),
-        (place.outside, SECRET),
-        (place.outside / "mug", SECRET),
+        (paths.layout.root / "products" / "mug", OURS),
+        (paths.outside, SECRET),
+        (paths.outside / "mug", SECRET),
     ):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "a.png").write_bytes(data)
-    return place
+    return paths
 
 
 @contextlib.contextmanager
-def swapping(place: Place) -> Generator[None, None, None]:
+def swapping(paths: Paths) -> Generator[None, None, None]:
     """
     Let another process swap the library's folders for links and back.
     """
     command = [sys.executable, "-c", SWAPPER]
-    command += [str(place.layout.root / "products"), str(place.outside)]
+    command += [str(paths.layout.root / "products"), str(paths.outside)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as swapper:
         assert swapper.stdout is not None
         assert swapper.stdout.readline() == b"ready\n"
@@ -154,25 +154,27 @@ def secret(read: Callable[[], bytes]) -> Callable[[int], bool]:
     return attempt
 
 
-def outside(place: Place, write: Callable[[int], object]) -> Callable[[int], bool]:
+def outside(paths: Paths, write: Callable[[int], object]) -> Callable[[int], bool]:
     """
     Return an attempt to write outside.
     """
 
     def attempt(number: int) -> bool:
         write(number)
-        return bool(place.escaped())
+        return bool(paths.escaped())
 
     return attempt
 
 
-def put(place: Place, number: int) -> None:
+def put(paths: Paths, number: int) -> None:
     """
     Put a picture and its metadata into a library as a turn does.
     """
     now = NOW + dt.timedelta(seconds=number)
-    image = shelf.put(place.layout, TURN, now, Received(data=OURS, facts=FACTS), "1" * 26)
-    shelf.describe(place.layout, attrs.evolve(TURN, images=(image,)), None)
+    image = image_files.store_image(
+        paths.layout, TURN, now, ReceivedImage(data=OURS, facts=FACTS), "1" * 26
+    )
+    image_files.write_sidecars(paths.layout, attrs.evolve(TURN, images=(image,)), None)
 
 
 def last(counts: Iterator[Count]) -> Count:
@@ -185,67 +187,67 @@ def last(counts: Iterator[Count]) -> Count:
 
 @SECONDS
 @pytest.mark.parametrize("walk", [True, False], ids=["walked", "compared"])
-def test_nothing_outside_is_read(place: Place, seconds: float, *, walk: bool) -> None:
+def test_nothing_outside_is_read(paths: Paths, seconds: float, *, walk: bool) -> None:
     """
     Not one read gets the secret, in whichever way links are refused, though reads succeed and
     fail as folders come and go.
     """
 
     def read() -> bytes:
-        with open_beneath(place.layout.root, "products/mug/a.png", walk=walk) as descriptor:
+        with open_within(paths.layout.root, "products/mug/a.png", walk=walk) as descriptor:
             return os.read(descriptor, len(OURS))
 
-    with swapping(place):
+    with swapping(paths):
         count = last(trying(secret(read), seconds))
     assert count.escapes == 0
     assert 0 < count.successes < count.tries
 
 
 @SECONDS
-def test_nothing_is_written_outside(place: Place, seconds: float) -> None:
+def test_nothing_is_written_outside(paths: Paths, seconds: float) -> None:
     """
     Not one picture, nor its metadata, appears outside, though writes succeed and fail.
     """
-    with swapping(place):
-        count = last(trying(outside(place, functools.partial(put, place)), seconds))
+    with swapping(paths):
+        count = last(trying(outside(paths, functools.partial(put, paths)), seconds))
     assert count.escapes == 0
-    assert place.escaped() == []
+    assert paths.escaped() == []
     assert 0 < count.successes < count.tries
 
 
-def test_the_swapper_catches_a_plain_read(place: Place) -> None:
+def test_the_swapper_catches_a_plain_read(paths: Paths) -> None:
     """
     The harness sees what it looks for: opening the joined path gets the secret in the same time.
     """
-    path = place.layout.root / "products" / "mug" / "a.png"
-    with swapping(place):
+    path = paths.layout.root / "products" / "mug" / "a.png"
+    with swapping(paths):
         assert any(count.escapes for count in trying(secret(path.read_bytes), 10))
 
 
 @pytest.mark.faults
-def test_the_swapper_catches_a_look_before_a_read(place: Place) -> None:
+def test_the_swapper_catches_a_look_before_a_read(paths: Paths) -> None:
     """
     Looking where the path leads, and then opening it, gets the secret as well.
     """
-    path = place.layout.root / "products" / "mug" / "a.png"
+    path = paths.layout.root / "products" / "mug" / "a.png"
 
     def look_and_read() -> bytes:
-        if not path.resolve(strict=True).is_relative_to(place.layout.root):
+        if not path.resolve(strict=True).is_relative_to(paths.layout.root):
             raise PermissionError(path)
         return path.read_bytes()
 
-    with swapping(place):
+    with swapping(paths):
         assert any(count.escapes for count in trying(secret(look_and_read), 10))
 
 
-def test_the_swapper_catches_a_plain_write(place: Place) -> None:
+def test_the_swapper_catches_a_plain_write(paths: Paths) -> None:
     """
     Naming a file by its joined path puts it outside.
     """
-    folder = place.layout.root / "products" / "mug"
+    folder = paths.layout.root / "products" / "mug"
 
     def write(number: int) -> None:
         (folder / f"session_{number}.png").write_bytes(OURS)
 
-    with swapping(place):
-        assert any(count.escapes for count in trying(outside(place, write), 10))
+    with swapping(paths):
+        assert any(count.escapes for count in trying(outside(paths, write), 10))

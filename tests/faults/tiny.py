@@ -7,12 +7,12 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
-from imagesession._offline import sketch
-from imagesession._offline.sketch import SketchState
-from imagesession.testing import OfflineProvider, tiny_image
+from imagesession._fake_openai import sketch
+from imagesession._fake_openai.sketch import SketchState
+from imagesession.testing import FakeOpenAI, tiny_image
 
 
-class TinyPainter:
+class TinySketcher:
     """
     Paints each prompt in a colour of its own.
     """
@@ -56,8 +56,8 @@ def picture_of(prompt: str) -> bytes:
     return tiny_image(size=(64, 64), colour=(red, green, blue))
 
 
-def tiny_provider(**settings: Any) -> OfflineProvider:
+def tiny_provider(**settings: Any) -> FakeOpenAI:
     """
     Make a provider with such a painter.
     """
-    return OfflineProvider(painter=TinyPainter(), **settings)
+    return FakeOpenAI(sketcher=TinySketcher(), **settings)

@@ -29,15 +29,17 @@ import attrs
 import pytest
 
 from imagesession import Budget, SavedImage, Studio
-from imagesession._drive import clients  # what takes long to import is there before it forks
-from imagesession._library import ids, ledger
-from imagesession._library.index import Index
-from imagesession._library.ledger import allow
-from imagesession.errors import BudgetError, CallError, ImageSessionError
-from imagesession.testing import OfflineProvider, tiny_image
-from tests.bench.server import FixedPainter
+from imagesession._runtime import (
+    openai_clients,  # what takes long to import is there before it forks
+)
+from imagesession._store import admission, ids
+from imagesession._store.admission import admit
+from imagesession._store.index import Index
+from imagesession.errors import BudgetExceededError, ImageSessionError, InvalidRequestError
+from imagesession.testing import FakeOpenAI, tiny_image
+from tests.bench.server import FixedSketcher
 
-assert clients
+assert openai_clients
 
 PROGRAMS = 8
 HOUR_NS = 3_600_000_000_000
@@ -92,7 +94,7 @@ class User:
             try:
                 getattr(self, verb)()
                 self.done[verb] += 1
-            except BudgetError:
+            except BudgetExceededError:
                 self.done["too dear"] += 1
             except ImageSessionError as error:
                 self.problems.append(f"{verb}: {error!r}")
@@ -186,7 +188,7 @@ class User:
     def _move(self, verb: str) -> None:
         session = self._any_session()
         self._expect(self._head(session.id) == self.heads[session.id], "a move was lost")
-        with contextlib.suppress(CallError):  # there is nothing left to undo
+        with contextlib.suppress(InvalidRequestError):  # there is nothing left to undo
             head = getattr(session, verb)()
             self.heads[session.id] = None if head is None else head.turn.id
 
@@ -213,7 +215,7 @@ def unlocked(self: Index) -> Generator[sqlite3.Connection, None, None]:
     """
     Hold no lock: a twin that must be caught.
     """
-    self.ensure()
+    self.open_or_rebuild()
     with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
         yield connection
 
@@ -222,7 +224,7 @@ def slowly(*arguments: Any) -> Any:
     """
     Take some time between looking whether there is enough left and spending it.
     """
-    allowed = allow(*arguments)
+    allowed = admit(*arguments)
     time.sleep(0.2)
     return allowed
 
@@ -240,7 +242,7 @@ def use(library: str, room: Path, number: int, *, count: int, habit: str, cap: f
     Use the library, and report.
     """
     colour = (number, 100, 200)
-    provider = OfflineProvider(painter=FixedPainter(tiny_image(colour=colour), (64, 64)))
+    provider = FakeOpenAI(sketcher=FixedSketcher(tiny_image(colour=colour), (64, 64)))
     studio = Studio.offline(library, provider=provider, budget=Budget(per_day=cap))
     user = User(studio, number, random.Random(number))  # noqa: S311 - the same every time
     user.work(count, HABITS[habit])
@@ -273,7 +275,7 @@ def main() -> None:
     do = functools.partial(use, library, Path(room), count=int(count), habit=habit, cap=float(cap))
     if "unlocked" in rest:
         Index.locked = unlocked  # type: ignore[method-assign] # a twin that must be caught
-        ledger.allow = slowly  # type: ignore[assignment] # likewise
+        admission.admit = slowly  # type: ignore[assignment] # likewise
     if "behind" in rest:
         be_late()
     if "counting" in rest:

@@ -19,7 +19,7 @@ import httpx2
 import openai
 
 from imagesession import AsyncStudio, Studio
-from imagesession.testing import AsyncOfflineTransport, OfflineProvider, OfflineTransport, serve
+from imagesession.testing import AsyncFakeTransport, FakeOpenAI, FakeTransport, serve
 
 IN_PROCESS, LOOPBACK = "in this process", "over loopback"
 # Faults that leave open whether the request was carried out.
@@ -45,30 +45,30 @@ class Ending:
 
 @contextlib.contextmanager
 def clients(
-    provider: OfflineProvider, place: str
+    provider: FakeOpenAI, where: str
 ) -> Generator[tuple[openai.OpenAI, Callable[[], openai.AsyncOpenAI]], None, None]:
     """
     Make clients of both twins that reach a provider.
     """
     with contextlib.ExitStack() as stack:
-        if place == LOOPBACK:
+        if where == LOOPBACK:
             url = stack.enter_context(serve(provider)).base_url
             client = stack.enter_context(openai.OpenAI(api_key="x", base_url=url))
             yield client, lambda: openai.AsyncOpenAI(api_key="x", base_url=url)
             return
-        http_client = httpx2.Client(transport=OfflineTransport(provider))
+        http_client = httpx2.Client(transport=FakeTransport(provider))
         client = openai.OpenAI(api_key="x", base_url=_URL, http_client=http_client)
         stack.enter_context(client)
 
         def make() -> openai.AsyncOpenAI:
-            http = httpx2.AsyncClient(transport=AsyncOfflineTransport(provider))
+            http = httpx2.AsyncClient(transport=AsyncFakeTransport(provider))
             return openai.AsyncOpenAI(api_key="x", base_url=_URL, http_client=http)
 
         yield client, make
 
 
 def call_all(
-    provider: OfflineProvider, place: str, library: Path, prompts: Sequence[str], **settings: Any
+    provider: FakeOpenAI, where: str, library: Path, prompts: Sequence[str], **settings: Any
 ) -> dict[str, Ending]:
     """
     Ask for pictures by both twins: one half from threads, the other in an event loop. Every third
@@ -76,13 +76,13 @@ def call_all(
 
     Args:
         provider: Who is asked.
-        place: Where it is.
+        where: Where it is.
         library: The library's folder.
         prompts: What is asked, each once.
         **settings: Of the studios; and `workers`, how many calls are under way in each twin.
     """
     workers = settings.pop("workers", 8)
-    with clients(provider, place) as (client, make), ThreadPoolExecutor(workers) as threads:
+    with clients(provider, where) as (client, make), ThreadPoolExecutor(workers) as threads:
         studio = Studio(library, client=client, **settings)
         half = len(prompts) // 2
         ending = threads.map(functools.partial(_call, studio), range(half), prompts[:half])
@@ -114,7 +114,7 @@ async def _call_async(
             async with free:
                 return await _one_async(studio, number, prompt)
 
-        return await asyncio.gather(*(call(*one) for one in enumerate(prompts)))
+        return await asyncio.gather(*(call(*item) for item in enumerate(prompts)))
 
 
 async def _one_async(studio: AsyncStudio, number: int, prompt: str) -> Ending:
@@ -131,12 +131,12 @@ async def _one_async(studio: AsyncStudio, number: int, prompt: str) -> Ending:
     return Ending(picture=image.bytes, seconds=time.monotonic() - start)
 
 
-def met(provider: OfflineProvider, path: str = "/responses") -> dict[str, list[str | None]]:
+def met(provider: FakeOpenAI, path: str = "/responses") -> dict[str, list[str | None]]:
     """
     Return which faults the paid requests for each prompt met, the oldest first; None for no fault.
     """
     faults: dict[str, list[str | None]] = {}
-    for call in provider.calls:
+    for call in provider.requests:
         if (call.method, call.path) == ("POST", path):
             body: Any = call.body
             said = body["prompt"] if "prompt" in body else body["input"][-1]["content"][-1]["text"]

@@ -18,7 +18,7 @@ from mcp.server.extension import Extension
 from mcp.types import CallToolResult, ImageContent, ResourceLink, TextContent
 
 from imagesession import AsyncStudio, Budget
-from imagesession.testing import OfflineProvider
+from imagesession.testing import FakeOpenAI
 from imagesession_mcp.server import Server, build_server
 from imagesession_mcp.settings import Settings
 
@@ -39,7 +39,7 @@ class Caller:
         """
         Call a tool.
         """
-        return await self.client.call_tool(name, arguments, progress_callback=self._hear)
+        return await self.client.call_tool(name, arguments, progress_callback=self._on_progress)
 
     async def success(self, name: str, /, **arguments: Any) -> dict[str, Any]:
         """
@@ -61,7 +61,7 @@ class Caller:
         assert error["error"]
         return error
 
-    async def _hear(self, progress: float, total: float | None, message: str | None) -> None:
+    async def _on_progress(self, progress: float, total: float | None, message: str | None) -> None:
         assert total is None
         self.progress.append((progress, message or ""))
 
@@ -74,7 +74,7 @@ class Room:
 
     library: Path
     era: Era
-    provider: OfflineProvider = attrs.field(factory=OfflineProvider)
+    provider: FakeOpenAI = attrs.field(factory=FakeOpenAI)
 
     def settings(self, **changes: Any) -> Settings:
         """
@@ -91,7 +91,9 @@ class Room:
         def open_studio(settings: Settings, library: Path | None) -> AsyncStudio:
             day = settings.daily_budget
             budget = None if day is None else Budget(per_day=day)
-            return AsyncStudio.offline(library, provider=self.provider, budget=budget, patience=0)
+            return AsyncStudio.offline(
+                library, provider=self.provider, budget=budget, retry_timeout=0
+            )
 
         settings = self.settings(**changes)
         return build_server(settings, open=open_studio, extensions=list(extensions))
@@ -110,7 +112,7 @@ class Room:
         How many requests were paid for.
         """
         return sum(
-            (call.method, call.path) == ("POST", "/responses") for call in self.provider.calls
+            (call.method, call.path) == ("POST", "/responses") for call in self.provider.requests
         )
 
 

@@ -20,8 +20,8 @@ from imagesession_mcp.settings import (
     OPTIONS,
     SECRETS,
     HttpSettings,
+    InvalidOptionError,
     Option,
-    OptionError,
     Principal,
     Settings,
 )
@@ -199,7 +199,7 @@ def test_repr_shows_no_token() -> None:
 def _refusal(read: Callable[[str], object], value: str) -> str | None:
     try:
         read(value)
-    except OptionError as error:
+    except InvalidOptionError as error:
         return str(error)
     return None
 

@@ -15,7 +15,7 @@ from tests.mcp.processes import Running, listening
 
 pytestmark = [pytest.mark.conformance, needs_node]
 # Without sessions a server cannot ask clients of 2025-11-25 anything, and no tool of ours does.
-ASKING = {
+ELICITING = {
     "tools-call-sampling",
     "tools-call-elicitation",
     "elicitation-sep1034-defaults",
@@ -76,5 +76,5 @@ def test_revision_2025_11_25_passes(house: tuple[str, Running], tmp_path: Path) 
     """
     kind, running = house
     status, failed, _ = _failed(running.url, "2025-11-25", tmp_path)
-    expected = (1, ASKING) if kind == "stateless" else (0, set[str]())
+    expected = (1, ELICITING) if kind == "stateless" else (0, set[str]())
     assert (status, failed) == expected

@@ -44,12 +44,12 @@ def test_facts_are_in_the_payload() -> None:
     """
     payload = to_payload(errors.RateLimitError("Wait.", 20.0))
     assert (payload["retryable"], payload["retry_after"]) == (True, 20.0)
-    payload = to_payload(errors.OptionError("No.", "size", "1x1", ("1024x1024",)))
+    payload = to_payload(errors.InvalidOptionError("No.", "size", "1x1", ("1024x1024",)))
     assert payload["nearest"] == ("1024x1024",)
-    payload = to_payload(errors.DiskError("Full.", ("kept.png",), (b"picture",)))
+    payload = to_payload(errors.StorageIOError("Full.", ("kept.png",), (b"picture",)))
     assert payload["kept"] == ("kept.png",)
     assert "unsaved" not in payload
-    payload = to_payload(errors.BudgetError("No.", "per_day", 5.0, 1.0, float("inf")))
+    payload = to_payload(errors.BudgetExceededError("No.", "per_day", 5.0, 1.0, float("inf")))
     json.dumps(payload, allow_nan=False)
 
 

@@ -21,7 +21,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import imagesession
-from imagesession.testing import OfflineProvider, serve, tiny_image
+from imagesession.testing import FakeOpenAI, serve, tiny_image
 from imagesession_mcp.http import (
     GRACE,
     BearerTokens,
@@ -200,7 +200,7 @@ async def test_stopped_server_loses_nothing(tmp_path: Path, era: Era) -> None:
     Stopped in the middle of a picture, the server ends within its periods of grace and about the
     time that it needs to start; the next one finds the picture, which was paid for once.
     """
-    provider = OfflineProvider(latency=3)
+    provider = FakeOpenAI(latency=3)
     with serve(provider) as served:
         env = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": served.base_url}
         call = {"prompt": "a kettle", "request_id": "kettle"}
@@ -230,8 +230,8 @@ async def test_stopped_server_loses_nothing(tmp_path: Path, era: Era) -> None:
     assert _paid(provider) == 1
 
 
-def _paid(provider: OfflineProvider) -> int:
-    return sum((call.method, call.path) == ("POST", "/responses") for call in provider.calls)
+def _paid(provider: FakeOpenAI) -> int:
+    return sum((call.method, call.path) == ("POST", "/responses") for call in provider.requests)
 
 
 async def _give_up_on(era: Era, url: str, call: dict[str, str]) -> None:

@@ -36,7 +36,9 @@ async def test_image_resource_is_the_file(room: Room) -> None:
     A picture's resource is its file, with its media type; beside it is its record.
     """
     async with room.calling() as call:
-        payload = await call.success("generate_image", prompt="a fox", options={"format": "webp"})
+        payload = await call.success(
+            "generate_image", prompt="a fox", options={"output_format": "webp"}
+        )
         contents = (await call.client.read_resource(payload["uri"])).contents[0]
         assert isinstance(contents, BlobResourceContents)
         assert contents.mime_type == "image/webp"

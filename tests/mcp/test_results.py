@@ -35,7 +35,7 @@ async def test_result_of_one_picture_is_small(room: Room) -> None:
     async with room.calling() as call:
         for prompt, picture in (("a fox", None), ("long " * 2000, noise((1024, 1024)))):
             if picture is not None:
-                room.provider.reply_next(image=picture)
+                room.provider.respond_next(image=picture)
             result = await call("generate_image", prompt=prompt)
             assert len(result.model_dump_json()) <= 110_000
             assert sum(len(item.data) for item in result.content if item.type == "image") <= 100_000
@@ -103,7 +103,7 @@ async def test_svg_is_not_shown_unsafely(room: Room) -> None:
     Its preview, the tool that looks and its resource show what it draws, in pixels.
     """
     async with room.calling() as call:
-        result = await call("generate_image", prompt="a fox", options={"format": "svg"})
+        result = await call("generate_image", prompt="a fox", options={"output_format": "svg"})
         payload = text(result)
         assert payload["format"] == "svg"
         shown = await call("view_image", image_id=payload["image_id"])
@@ -123,7 +123,7 @@ async def test_preview_keeps_transparency(room: Room) -> None:
     clear = io.BytesIO()
     Image.new("RGBA", (1024, 1024), (200, 0, 0, 0)).save(clear, "PNG")
     async with room.calling() as call:
-        room.provider.reply_next(image=clear.getvalue())
+        room.provider.respond_next(image=clear.getvalue())
         result = await call("generate_image", prompt="a logo", background="transparent")
         shown = Image.open(io.BytesIO(images(result)[0]))
         assert shown.convert("RGBA").getchannel("A").getextrema() == (0, 0)
@@ -158,6 +158,6 @@ async def test_small_pictures_are_their_own_preview(room: Room) -> None:
     """
     small = tiny_image(size=(64, 64))
     async with room.calling() as call:
-        room.provider.reply_next(image=small)
+        room.provider.respond_next(image=small)
         result = await call("generate_image", prompt="a dot")
         assert images(result) == [small]

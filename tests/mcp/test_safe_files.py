@@ -89,7 +89,15 @@ async def test_options_take_only_options(room: Room) -> None:
     Only options come in as options: neither files, nor keys, nor where requests go.
     """
     async with room.calling() as call:
-        for name in ("reference", "mask", "image", "api_key", "base_url", "client", "intent_id"):
+        for name in (
+            "reference",
+            "mask",
+            "image",
+            "api_key",
+            "base_url",
+            "client",
+            "idempotency_key",
+        ):
             error = await call.failure("generate_image", prompt="x", options={name: "/etc/passwd"})
             assert error["code"] == "invalid_parameters"
             assert error["option"] == name

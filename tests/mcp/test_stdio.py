@@ -27,7 +27,7 @@ from PIL import Image
 
 import imagesession
 from imagesession import Studio
-from imagesession.testing import OfflineProvider, serve
+from imagesession.testing import FakeOpenAI, serve
 from imagesession_mcp.stdio import StdinReader, StdioTransport, StdoutWriter
 from tests.mcp.processes import OURS, ROOT, environment, spawned
 from tests.mcp.serving import Era, text
@@ -77,8 +77,8 @@ def _call(name: str, **arguments: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params}
 
 
-def _paid(provider: OfflineProvider) -> int:
-    return sum((call.method, call.path) == ("POST", "/responses") for call in provider.calls)
+def _paid(provider: FakeOpenAI) -> int:
+    return sum((call.method, call.path) == ("POST", "/responses") for call in provider.requests)
 
 
 async def test_client_generates_a_picture(tmp_path: Path, era: Era) -> None:
@@ -354,7 +354,7 @@ async def test_killed_server_loses_nothing(tmp_path: Path, number: int, latency:
     A server that is stopped or killed in the middle of a picture, once the provider has named it,
     loses nothing: the next one finds it, and it was paid for once.
     """
-    provider = OfflineProvider(latency=latency)
+    provider = FakeOpenAI(latency=latency)
     with serve(provider) as served:
         env = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": served.base_url}
         arguments = ("--library", str(tmp_path))

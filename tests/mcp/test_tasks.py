@@ -50,7 +50,7 @@ async def test_progress_starts_at_once_and_increases(
         assert call.progress[0][1].startswith("preparing")
         assert len(beats) >= 4
         assert all(item < other for item, other in pairwise(beats))
-        assert any("drawing" in message for _, message in call.progress)
+        assert any("generating" in message for _, message in call.progress)
 
 
 async def test_heartbeat_interval() -> None:
@@ -213,7 +213,7 @@ async def test_failed_call_can_be_repeated(room: Room) -> None:
     """
     What brought no picture is asked for again, and does not stand in the way.
     """
-    room.provider.block_next()
+    room.provider.moderate_next()
     async with room.calling() as call:
         error = await call.failure("generate_image", prompt="a fox", request_id="r1")
         assert error["code"] == "moderation_blocked"
@@ -304,7 +304,7 @@ async def test_cancelling_a_failed_generation_says_so(room: Room) -> None:
     """
     cancel_generation says how it ended instead.
     """
-    room.provider.block_next()
+    room.provider.moderate_next()
     async with room.calling() as call:
         await call.failure("generate_image", prompt="a fox", request_id="r1")
         stopped = await call.success("cancel_generation", generation_id="r1")

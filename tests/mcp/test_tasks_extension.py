@@ -22,7 +22,7 @@ from PIL import Image
 from pydantic import Field
 
 from imagesession import AsyncStudio
-from imagesession.testing import OfflineProvider
+from imagesession.testing import FakeOpenAI
 from imagesession_mcp import tasks_extension
 from imagesession_mcp.http import build_asgi_app, build_authenticated_server
 from imagesession_mcp.server import build_server
@@ -49,7 +49,7 @@ class _Created(Result):
     poll_interval_ms: int = Field(alias="pollIntervalMs")
 
 
-class _Told(Result):
+class _TaskResult(Result):
     result_type: str = "complete"
     task_id: str | None = Field(default=None, alias="taskId")
     status: str = ""
@@ -57,9 +57,9 @@ class _Told(Result):
     error: dict[str, Any] | None = None
 
 
-async def _ask(session: Any, verb: str, task_id: str) -> _Told:
+async def _ask(session: Any, verb: str, task_id: str) -> _TaskResult:
     request = _Ask(method=f"tasks/{verb}", params=_Params(taskId=task_id))
-    payload: _Told = await session.send_request(request, _Told)
+    payload: _TaskResult = await session.send_request(request, _TaskResult)
     return payload
 
 
@@ -97,7 +97,7 @@ class _KnowsTasks(ClientExtension):
 @asynccontextmanager
 async def _knowing(
     folder: Path,
-    provider: OfflineProvider,
+    provider: FakeOpenAI,
     extension: TasksExtension | None = None,
     **settings: Any,
 ) -> AsyncGenerator[tuple[Client, _KnowsTasks], None]:
@@ -105,7 +105,7 @@ async def _knowing(
     chosen = Settings(library=folder, offline=True, **settings)
 
     def open_studio(_: Settings, library: Path | None) -> AsyncStudio:
-        return AsyncStudio.offline(library, provider=provider, patience=0)
+        return AsyncStudio.offline(library, provider=provider, retry_timeout=0)
 
     server = build_server(
         chosen, open=open_studio, extensions=[extension or TasksExtension(grace=0.1)]
@@ -119,7 +119,7 @@ async def test_long_call_becomes_a_task(tmp_path: Path) -> None:
     What is not there within the grace is a task, and its end is the call's whole result, without a
     handle however small `wait_seconds` is.
     """
-    provider = OfflineProvider(latency=0.5)
+    provider = FakeOpenAI(latency=0.5)
     async with _knowing(tmp_path, provider, wait_seconds=0.1) as (client, knows):
         payload = text(await client.call_tool("generate_image", {"prompt": "a kettle"}))
     assert knows.seen[0] == "working"
@@ -132,7 +132,7 @@ async def test_short_call_is_answered_with_its_result(tmp_path: Path) -> None:
     """
     What is there within the grace needs no task.
     """
-    async with _knowing(tmp_path, OfflineProvider(), TasksExtension(grace=20)) as (client, knows):
+    async with _knowing(tmp_path, FakeOpenAI(), TasksExtension(grace=20)) as (client, knows):
         text(await client.call_tool("generate_image", {"prompt": "a kettle"}))
     assert knows.created == []
 
@@ -151,7 +151,7 @@ async def test_clients_without_tasks_get_a_result(tmp_path: Path) -> None:
             assert payload["generation_id"]
             request = _Ask(method="tasks/get", params=_Params(taskId="x"))
             with pytest.raises(MCPError) as refused:
-                await client.session.send_request(request, _Told)
+                await client.session.send_request(request, _TaskResult)
         missing = t.MISSING_REQUIRED_CLIENT_CAPABILITY, t.METHOD_NOT_FOUND
         assert refused.value.code == missing[mode == "legacy"]
 
@@ -160,7 +160,7 @@ async def test_failure_completes_the_task(tmp_path: Path) -> None:
     """
     A picture that cannot be made completes its task, with the error that helps.
     """
-    provider = OfflineProvider()
+    provider = FakeOpenAI()
     wrong = {"message": "no", "code": "invalid_value", "param": "prompt"}
     provider.fail_next(status=400, path="/responses", error=wrong)
     async with _knowing(tmp_path, provider, TasksExtension(grace=0)) as (client, knows):
@@ -175,7 +175,7 @@ async def test_cancelled_task_keeps_its_picture(tmp_path: Path) -> None:
     Cancelling a task ends the waiting, as giving up a call does: the picture is paid for, so it is
     finished and kept. cancel_generation is what stops it.
     """
-    provider = OfflineProvider(latency=0.7)
+    provider = FakeOpenAI(latency=0.7)
     async with _knowing(tmp_path, provider) as (client, knows):
         arguments = {"prompt": "a kettle", "request_id": "kettle"}
         async with anyio.create_task_group() as group:
@@ -198,7 +198,7 @@ async def test_unknown_task_is_refused(tmp_path: Path) -> None:
     """
     An unknown id is refused with a sentence that says where the pictures are.
     """
-    async with _knowing(tmp_path, OfflineProvider()) as (client, _):
+    async with _knowing(tmp_path, FakeOpenAI()) as (client, _):
         for verb in ("get", "update", "cancel"):
             with pytest.raises(MCPError, match="list_images") as refused:
                 await _ask(client.session, verb, "unknown")
@@ -211,7 +211,7 @@ async def test_tasks_expire_after_their_ttl(
     """
     A task can be asked about for as long as was promised, and is forgotten after that.
     """
-    provider = OfflineProvider(latency=0.3)
+    provider = FakeOpenAI(latency=0.3)
     async with _knowing(tmp_path, provider) as (client, knows):
         await client.call_tool("generate_image", {"prompt": "a kettle"})
         await client.call_tool("generate_image", {"prompt": "a jug"})
@@ -261,7 +261,7 @@ async def _expect_header_checked(client: Client, task_id: str) -> None:
 
     request = _Unnamed(method="tasks/get", params=_Params(taskId=task_id))
     with pytest.raises(MCPError) as refused:
-        await client.session.send_request(request, _Told)
+        await client.session.send_request(request, _TaskResult)
     assert refused.value.code == t.HEADER_MISMATCH
 
 
@@ -269,7 +269,7 @@ async def test_abandoned_call_is_cancelled(tmp_path: Path) -> None:
     """
     A call that is given up within the grace is not carried on in secret.
     """
-    provider = OfflineProvider(latency=0.5)
+    provider = FakeOpenAI(latency=0.5)
     async with _knowing(tmp_path, provider, TasksExtension(grace=10)) as (client, knows):
         with anyio.move_on_after(0.2):
             await client.call_tool("generate_image", {"prompt": "a kettle"})

@@ -21,7 +21,7 @@ from imagesession import (
     AsyncImageSession,
     AsyncImagesResource,
     AsyncStudio,
-    Options,
+    GenerateOptions,
     errors,
     presets,
 )
@@ -196,11 +196,15 @@ VERBS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
     "create_image_session": (AsyncStudio.session, {"name": "session_name"}),
     "generate_image_in_session": (
         AsyncImageSession.stream,
-        {"reference": "reference_images", "mask": "mask_image_path", "intent_id": "request_id"},
+        {
+            "references": "reference_images",
+            "mask": "mask_image_path",
+            "idempotency_key": "request_id",
+        },
     ),
     "generate_image": (
         AsyncStudio.stream,
-        {"reference": "reference_images", "intent_id": "request_id"},
+        {"references": "reference_images", "idempotency_key": "request_id"},
     ),
     "edit_image": (
         AsyncStudio.edit,
@@ -208,8 +212,8 @@ VERBS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
             "image": "image_path",
             "mask": "mask_path",
             "markup": "markup_path",
-            "reference": "reference_images",
-            "intent_id": "request_id",
+            "references": "reference_images",
+            "idempotency_key": "request_id",
         },
     ),
     "generate_product_image": (
@@ -217,17 +221,17 @@ VERBS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
         {
             "description": "product_description",
             "n": "batch_count",
-            "reference": "reference_images",
-            "intent_id": "request_id",
+            "references": "reference_images",
+            "idempotency_key": "request_id",
         },
     ),
     "generate_ui_asset": (
         AsyncStudio.ui_asset,
-        {"reference": "reference_images", "intent_id": "request_id"},
+        {"references": "reference_images", "idempotency_key": "request_id"},
     ),
     "analyze_and_improve_image": (
         AsyncStudio.improve,
-        {"goals": "improvement_goals", "image": "image_path", "intent_id": "request_id"},
+        {"goals": "improvement_goals", "image": "image_path", "idempotency_key": "request_id"},
     ),
     "promote_image_to_session": (
         AsyncStudio.promote,
@@ -240,7 +244,7 @@ VERBS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
     "list_images": (AsyncImagesResource.list, {"session": "session_id"}),
     "estimate_cost": (
         AsyncStudio.estimate,
-        {"image": "image_path", "reference": "reference_images", "n": "count"},
+        {"image": "image_path", "references": "reference_images", "n": "count"},
     ),
     "analyze_image": (AsyncStudio.analyze, {"image": "image_path"}),
 }
@@ -327,7 +331,7 @@ def test_tools_take_the_parameters_of_their_verbs() -> None:
     """
     What a verb of the library takes, its tool takes, but for what is listed with a reason.
     """
-    options = {field.name for field in attrs.fields(Options)}
+    options = {field.name for field in attrs.fields(GenerateOptions)}
     unused = set(MISSING)
     by_name = {spec.name: spec.function for spec in TOOLS}
     for name, (verb, renamed) in VERBS.items():
@@ -356,8 +360,8 @@ def test_choices_are_those_of_the_library() -> None:
         ("quality", params.QUALITIES),
         ("background", params.BACKGROUNDS),
     ):
-        with pytest.raises(errors.OptionError) as caught:
-            Options(**{name: "??"})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - to be refused
+        with pytest.raises(errors.InvalidOptionError) as caught:
+            GenerateOptions(**{name: "??"})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - to be refused
         assert caught.value.nearest == choices
     for preset in ("product", "ui_asset"):
         assert all(presets.get(preset).choices.values())

@@ -148,7 +148,7 @@ async def test_references_and_masks(room: Room, tmp_path: Path) -> None:
             image_path=str(photo),
             prompt="a dramatic sky",
             mask_path=str(mask),
-            keep_outside=True,
+            preserve_unmasked=True,
         )
         assert edited["original_image_path"] == str(photo)
         assert Path(edited["image_path"]).parent.name == "edited_images"

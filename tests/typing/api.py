@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         assert_type(Studio.from_env(size="1024x1024"), Studio)
         session = studio.session("x", name="y", size=(1536, 864))
         assert_type(session, ImageSession)
-        image = session.generate("x", reference=[picture, b"", "path"], quality="max")
+        image = session.generate("x", references=[picture, b"", "path"], quality="max")
         assert_type(image, SavedImage)
         assert_type(image.path, Path)
         assert_type(image.turn, Turn)
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
         async with AsyncStudio() as studio:
             session = await studio.session("x")
             assert_type(session, AsyncImageSession)
-            image = await session.generate("x", reference=b"")
+            image = await session.generate("x", references=b"")
             assert_type(image, AsyncSavedImage)
             assert_type(await (await image.branch()).head(), AsyncSavedImage | None)
             assert_type(

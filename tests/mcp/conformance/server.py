@@ -17,8 +17,8 @@ from mcp.server.mcpserver import MCPServer
 
 from imagesession_mcp.http import build_asgi_app, build_authenticated_server, run_uvicorn
 from imagesession_mcp.settings import HttpSettings, Settings
-from tests.mcp.conformance.asking import add_asking
 from tests.mcp.conformance.documents import add_documents
+from tests.mcp.conformance.elicitation import add_elicitation
 from tests.mcp.conformance.tools import add_tools
 
 
@@ -49,7 +49,7 @@ async def main(port: str, library: str, kind: str) -> None:
     http = HttpSettings(port=int(port), stateless=kind == "stateless")
     server = build_authenticated_server(settings, http)
     add_tools(server)
-    add_asking(server)
+    add_elicitation(server)
     add_documents(server)
     _add_legacy_methods(server)
     await run_uvicorn(build_asgi_app(server, http), http)

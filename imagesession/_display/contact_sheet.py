@@ -1,0 +1,222 @@
+"""
+A session as a contact sheet: its pictures in a grid, with their prompts, sizes and costs.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagesession._domain.sessions import SessionRecord
+from imagesession._domain.tree import Tree
+from imagesession._domain.turn import ImageRecord, Turn, short_id
+from imagesession._engine.store import Store
+from imagesession._imaging.thumbnails import load_small
+from imagesession._store.archive_files import resolve_path
+from imagesession._store.atomic_write import translate_os_errors, write_atomic
+from imagesession.errors import ImageSessionError, InvalidRequestError
+
+from . import formatting
+from .overwrite_guard import check_replaceable
+from .sheet_layout import Card, Draw, Sheet, SheetLayout, draw_pages
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".pdf": "PDF"}
+_SIGN = "imagesession contact sheet"
+_SIGNS = (_SIGN.encode("ascii"), _SIGN.encode("utf-16-be"))
+_ENDS = 65_536
+# Somewhat: a picture fills its place, and an icon does not become a blur.
+_ENLARGED = 1.5
+_MAX_COLUMNS, _PDF_COLUMNS = 12, 3
+# As high as a JPEG may be, and a few hundred MB of pixels while it is drawn.
+_MAX_HEIGHT, _MAX_PIXELS = 65_000, 120_000_000
+_DPI = 144
+# The width of A4.
+_PAPER_INCHES = 210 / 25.4
+
+
+def write(
+    store: Store, session_id: str, path: object, *, columns: object = None, captions: bool = True
+) -> str:
+    """
+    Draw a session's pictures on a sheet.
+
+    Args:
+        store: The library.
+        session_id: Which session.
+        path: Where it is written; None for a name of our own in the current folder.
+        columns: How many pictures stand side by side; None for as many as suit.
+        captions: Whether prompt, size and price stand beneath each.
+
+    Returns:
+        Where it was written.
+
+    Raises:
+        InvalidRequestError: An argument is not of its form, there are no pictures, or too many for
+            one page.
+        StorageIOError: Something other than a contact sheet is there, or it cannot be written.
+    """
+    record = store.find_session(session_id)
+    file = _file(path, record)
+    sheet = _sheet(store, record, store.tree(record))
+    form = _layout(sheet.cards, _columns(columns), file, captions=captions)
+    with translate_os_errors(file):
+        check_replaceable(file, "contact sheet", _is_sheet)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, _encoded(sheet, form, _FORMATS[file.suffix.lower()]), file.parent)
+    return str(file)
+
+
+# --- arguments ----------------------------------------------------------------------------------
+
+
+def _file(path: object, record: SessionRecord) -> Path:
+    file = resolve_path(f"contact_sheet_{short_id(record.id)}.png" if path is None else path)
+    if file.suffix.lower() not in _FORMATS:
+        raise InvalidRequestError(
+            f"A contact sheet is a .png, .jpg or .pdf, and {str(file)!r} does not end in one of "
+            f"them. Write it to {str(file.with_suffix('.png'))!r}, for instance."
+        )
+    return file
+
+
+def _columns(columns: object) -> int | None:
+    if columns is None:
+        return None
+    if type(columns) is not int or not 1 <= columns <= _MAX_COLUMNS:
+        raise InvalidRequestError(
+            f"columns={columns!r} is not a whole number from 1 to {_MAX_COLUMNS}."
+        )
+    return columns
+
+
+def _layout(
+    cards: Sequence[Card], columns: int | None, file: Path, *, captions: bool
+) -> SheetLayout:
+    """
+    Lay the sheet out, in as many columns as suit it.
+
+    Raises:
+        InvalidRequestError: It would be too large for one page.
+    """
+    paged = file.suffix.lower() == ".pdf"
+    suitable = [_PDF_COLUMNS] if paged else suitable_columns(len(cards))
+    for number in [columns] if columns else suitable:
+        form = SheetLayout.of(cards, number, captions=captions, paged=paged)
+        height = form.height(len(cards))
+        if paged or (height <= _MAX_HEIGHT and height * form.width <= _MAX_PIXELS):
+            return form
+    raise InvalidRequestError(
+        f"The session's {formatting.pluralize(len(cards), 'picture')} do not fit on one page"
+        f"{f' with columns={columns}' if columns else ''}. Write it to "
+        f"{str(file.with_suffix('.pdf'))!r}, which has as many pages as it takes."
+    )
+
+
+def suitable_columns(count: int) -> Iterator[int]:
+    """
+    Yield the numbers of columns that suit so many pictures on one page, the best one first.
+    """
+    few = ((1, 1), (2, 2), (9, 3), (24, 4), (60, 5))
+    yield next((columns for most, columns in few if count <= most), 6)
+    yield from range(6, _MAX_COLUMNS + 1)
+
+
+# --- content ------------------------------------------------------------------------------------
+
+
+def _sheet(store: Store, record: SessionRecord, tree: Tree) -> Sheet:
+    turns = tuple(tree.turns.values())
+    cards = tuple(_cards(store, tree))
+    if not cards:
+        raise InvalidRequestError(
+            f"Session {record.id} has no pictures yet, so there is no contact sheet of it. "
+            "session.generate makes the first one."
+        )
+    failed = sum(turn.status in {"failed", "refused"} for turn in turns)
+    notes = (
+        f"{formatting.pluralize(failed, 'turn')} brought no picture." if failed else "",
+        formatting.SKETCHES if any(map(formatting.is_sketch, turns)) else "",
+    )
+    counts = filter(
+        None, (formatting.pluralize(len(cards), "picture"), formatting.total_price(turns))
+    )
+    return Sheet(
+        title=formatting.shortened(record.name or record.description, 120) or "Untitled session",
+        about=formatting.shortened(record.description, 200) if record.name else "",
+        facts=(formatting.day(_latest(turns)), " · ".join(counts)),
+        note="  ".join(filter(None, notes)),
+        cards=cards,
+    )
+
+
+def _latest(turns: tuple[Turn, ...]) -> dt.datetime:
+    return max(turn.finished or turn.started for turn in turns)
+
+
+def _cards(store: Store, tree: Tree) -> Iterator[Card]:
+    heads = formatting.branches_by_head(tree, 40)
+    pairs = [(turn, image) for turn in tree.turns.values() for image in turn.images]
+    for number, (turn, image) in enumerate(pairs, 1):
+        yield Card(
+            number=number,
+            draw=_drawing(store, image),
+            shape=image.height / image.width if image.height and image.width else 1.0,
+            prompt=formatting.shortened(formatting.display_prompt(turn), 400),
+            facts=" · ".join(
+                filter(None, (formatting.size_of(image), formatting.price(turn.cost)))
+            ),
+            heads=", ".join(heads.get(turn.id, [])) if image is turn.images[-1] else "",
+        )
+
+
+def _drawing(store: Store, image: ImageRecord) -> Draw:
+    def draw(box: tuple[int, int]) -> Image.Image | None:
+        try:
+            data, name = store.read(image), f"Picture {image.id}"
+            return load_small(data, name, box, squares=True, enlarged=_ENLARGED)
+        except ImageSessionError:
+            return None
+
+    return draw
+
+
+# --- the file -----------------------------------------------------------------------------------
+
+
+def _encoded(sheet: Sheet, form: SheetLayout, kind: str) -> bytes:
+    """
+    Draw the pages and return them as a file.
+    """
+    from PIL import PngImagePlugin  # noqa: PLC0415 - slow to import, and hardly ever needed
+
+    buffer = io.BytesIO()
+    for number, page in enumerate(draw_pages(sheet, form)):
+        match kind:
+            case "PDF":
+                page.save(
+                    buffer, "PDF", resolution=form.width / _PAPER_INCHES, quality=88,
+                    append=number > 0, title=sheet.title, creator=_SIGN,
+                )  # fmt: skip
+            case "PNG":
+                marks = PngImagePlugin.PngInfo()
+                marks.add_text("Software", _SIGN)
+                page.save(buffer, "PNG", pnginfo=marks, dpi=(_DPI, _DPI))
+            case _:
+                page.save(
+                    buffer, "JPEG", quality=90, subsampling=0, comment=_SIGN, dpi=(_DPI, _DPI)
+                )
+    return buffer.getvalue()
+
+
+def _is_sheet(file: Path) -> bool:
+    with file.open("rb") as opened:
+        ends = opened.read(_ENDS)
+        opened.seek(max(0, file.stat().st_size - _ENDS))
+        ends += opened.read()
+    return any(sign in ends for sign in _SIGNS)

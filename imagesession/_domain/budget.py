@@ -1,0 +1,137 @@
+"""
+How much may be spent, and whether one more call fits.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from imagesession.errors import BudgetExceededError, InvalidOptionError
+
+from .cost import format_usd, is_amount
+
+if TYPE_CHECKING:
+    from .estimate import CostEstimate
+
+_MEANINGS = {
+    "per_call": "for one call",
+    "per_session": "for one session",
+    "per_day": "for one day, midnight to midnight UTC",
+}
+_SLACK = 1e-9
+
+
+def _check_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """
+    Refuse a limit that is no amount of money.
+    """
+    if value is None:
+        return
+    if not is_amount(value) or not value:
+        raise InvalidOptionError(
+            f"{attribute.name}={value!r} is not an amount of US dollars above zero, such as 0.5; "
+            "None sets no limit.",
+            attribute.name,
+            value,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Budget:
+    """
+    How much may be spent, in US dollars. A call that could exceed a limit is not sent.
+
+    Attributes:
+        per_call: The most that one call may cost.
+        per_session: The most that all turns of one session may cost.
+        per_day: The most that may be spent on a library from midnight to midnight UTC.
+    """
+
+    per_call: float | None = attrs.field(default=None, validator=_check_amount)
+    per_session: float | None = attrs.field(default=None, validator=_check_amount)
+    per_day: float | None = attrs.field(default=None, validator=_check_amount)
+
+    @property
+    def is_limited(self) -> bool:
+        """
+        Whether there is any limit.
+        """
+        return any(limit is not None for limit in (self.per_call, self.per_session, self.per_day))
+
+
+def enforce(
+    budget: Budget,
+    estimate: CostEstimate,
+    *,
+    session_spent: float,
+    day_spent: float,
+    in_session: bool,
+) -> None:
+    """
+    Refuse a call that could exceed a limit, before it is sent.
+
+    Args:
+        budget: The limits.
+        estimate: What the call could cost.
+        session_spent: US dollars spent by the session or set aside for its calls on their way.
+        day_spent: US dollars spent or set aside since midnight UTC.
+        in_session: Whether the call is a session's; a one-shot is not held to `per_session`.
+
+    Raises:
+        BudgetExceededError: It could; or what it could cost has no bound.
+    """
+    limits = (
+        ("per_call", budget.per_call, 0.0),
+        ("per_session", budget.per_session if in_session else None, session_spent),
+        ("per_day", budget.per_day, day_spent),
+    )
+    for name, allowed, spent in limits:
+        if allowed is not None:
+            _check_limit(name, float(allowed), spent, estimate)
+
+
+def _check_limit(name: str, allowed: float, spent: float, estimate: CostEstimate) -> None:
+    if estimate.high is None:
+        raise BudgetExceededError(
+            _unbounded(name, allowed, estimate), name, allowed, spent, math.inf
+        )
+    # A sum of amounts may miss by the last bit.
+    if spent + estimate.high - allowed > _SLACK * allowed:
+        raise BudgetExceededError(
+            _too_dear(name, allowed, spent, estimate.high), name, allowed, spent, estimate.high
+        )
+
+
+def _unbounded(name: str, allowed: float, estimate: CostEstimate) -> str:
+    why = " ".join(estimate.assumptions) or "Nothing is known of its price."
+    return (
+        f"Not sent: the budget allows {format_usd(allowed)} {_MEANINGS[name]}, and what this call "
+        f"could cost has no upper bound. {why} Name models whose prices are known, or leave "
+        f"{name} out of the Budget."
+    )
+
+
+def _too_dear(name: str, allowed: float, spent: float, high: float) -> str:
+    state = "."
+    if name != "per_call":
+        left = format_usd(max(allowed - spent, 0.0))
+        state = f", of which {format_usd(spent)} is spent or set aside: {left} is left."
+    return (
+        f"Not sent: this call could cost up to {format_usd(high)}, and the budget allows "
+        f"{format_usd(allowed)} {_MEANINGS[name]}{state} Choose a lower quality or a smaller "
+        f"size by name, or raise the Budget's {name} to {_enough(spent + high)} or more."
+    )
+
+
+def _enough(amount: float) -> str:
+    """
+    Write an amount rounded up, so that a budget of what is written holds it.
+    """
+    per_dollar = 100 if amount >= 1 else 10_000
+    return format_usd(math.ceil(round(amount * per_dollar, 6)) / per_dollar)
+
+
+Budget.__module__ = "imagesession"

@@ -1,0 +1,280 @@
+"""
+What a turn cost in US dollars: what its provider reported, at the prices of the catalogue.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeGuard, cast
+
+import attrs
+
+from .model_catalog import ModelCatalog, Prices
+from .token_counts import TokenCounts, parse_image_usage, parse_svg_usage, parse_text_model_usage
+from .usage import Usage
+
+_MILLION = 1_000_000
+_MOST = 1e15
+BATCH_DISCOUNT = 0.5  # https://developers.openai.com/api/docs/guides/batch
+# https://developers.openai.com/api/docs/models/gpt-6.2-sol: input and cache rates double and
+# output costs one and a half for the whole request.
+_LONG_IN, _LONG_OUT = 2.0, 1.5
+
+
+@attrs.frozen(kw_only=True)
+class Cost:
+    """
+    What was spent, in US dollars.
+
+    Costs add up: the sum of two knows what either knew, and says what neither did.
+
+    Attributes:
+        mainline: For the model that leads the conversation; None if that is not known in full.
+        image: For the model that draws; None if that is not known in full.
+        prices: The day of the price table; of a sum, the oldest table's.
+        part: What is known of the amounts that are not known in full.
+        unknown: Why they are not, each as a clause.
+    """
+
+    mainline: float | None = None
+    image: float | None = None
+    prices: dt.date
+    part: float = 0.0
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> float | None:
+        """
+        All of it; None if any of it is not known.
+        """
+        if self.mainline is None or self.image is None:
+            return None
+        return self.mainline + self.image
+
+    @property
+    def known(self) -> float:
+        """
+        As much of it as is known: it was at least this.
+        """
+        return (self.mainline or 0.0) + (self.image or 0.0) + self.part
+
+    def __add__(self, other: Cost) -> Cost:
+        mainline, of_mainline = _added(self.mainline, other.mainline)
+        image, of_image = _added(self.image, other.image)
+        return Cost(
+            mainline=mainline,
+            image=image,
+            prices=min(self.prices, other.prices),
+            part=self.part + other.part + of_mainline + of_image,
+            unknown=tuple(dict.fromkeys((*self.unknown, *other.unknown))),
+        )
+
+    def __str__(self) -> str:
+        if self.total is not None:
+            return format_usd(self.total)
+        why = f" ({'; '.join(self.unknown)})" if self.unknown else ""
+        return f"at least {format_usd(self.known)}{why}" if self.known else f"unknown{why}"
+
+    def plain(self) -> dict[str, Any]:
+        """
+        Return it as JSON has it.
+        """
+        return {
+            "mainline": self.mainline,
+            "image": self.image,
+            "prices": self.prices.isoformat(),
+            "part": self.part,
+            "unknown": list(self.unknown),
+        }
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> Cost:
+        """
+        Read what `plain` wrote.
+
+        Raises:
+            ValueError: It is not of that form; the message names the member.
+        """
+        return cls(
+            mainline=_read_amount(data, "mainline"),
+            image=_read_amount(data, "image"),
+            prices=_read_day(data),
+            part=_read_amount(data, "part") or 0.0,
+            unknown=_read_clauses(data),
+        )
+
+
+def _added(number: float | None, two: float | None) -> tuple[float | None, float]:
+    """
+    Add two amounts; return the sum if both are known, and what is known of it if not.
+    """
+    if number is None or two is None:
+        return None, (number or 0.0) + (two or 0.0)
+    return number + two, 0.0
+
+
+def no_cost(catalogue: ModelCatalog) -> Cost:
+    """
+    Return the cost of nothing, to which others can be added.
+    """
+    return Cost(mainline=0.0, image=0.0, prices=catalogue.dated)
+
+
+def cost_of(
+    usage: Usage,
+    *,
+    mainline: str | None,
+    image: str | None,
+    catalogue: ModelCatalog,
+    batch: bool = False,
+) -> Cost:
+    """
+    Tell what a turn cost from what its provider reported.
+
+    Args:
+        usage: What the provider reported, of whatever shape.
+        mainline: The model that led the conversation; None if none was asked, as by the
+            Images API.
+        image: The model that drew, "auto" for the provider's own choice; None if none was asked,
+            as when a picture is only looked at.
+        catalogue: Where the prices are.
+        batch: Whether it was done in a batch, at half the price.
+    """
+    share = BATCH_DISCOUNT if batch else 1.0
+    leading = _CostLine(share=share)
+    drawing = _CostLine(share=share)
+    if mainline is not None:
+        name = catalogue.mainline if mainline == "auto" else mainline
+        leading = leading.plus(name, parse_text_model_usage(usage.mainline), catalogue)
+    if image is not None:
+        name = catalogue.image if image == "auto" else image
+        drawing = drawing.plus(name, parse_image_usage(usage.image), catalogue)
+    for author, tokens in parse_svg_usage(usage.image):
+        drawing = drawing.plus(author, tokens, catalogue)
+    return Cost(
+        mainline=leading.amount,
+        image=drawing.amount,
+        prices=catalogue.dated,
+        part=leading.part + drawing.part,
+        unknown=tuple(dict.fromkeys((*leading.unknown, *drawing.unknown))),
+    )
+
+
+@attrs.frozen(kw_only=True)
+class _CostLine:
+    """
+    What one model's work comes to, as far as it can be told.
+    """
+
+    share: float
+    known: float = 0.0
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def amount(self) -> float | None:
+        return None if self.unknown else self.known
+
+    @property
+    def part(self) -> float:
+        return self.known if self.unknown else 0.0
+
+    def plus(self, name: str, tokens: TokenCounts | None, catalogue: ModelCatalog) -> _CostLine:
+        if tokens is None:
+            return self.without(f"what {name} used was not reported")
+        model = catalogue.find(name)
+        prices = Prices() if model is None else model.prices
+        known, missing = price(tokens, prices)
+        bill = attrs.evolve(self, known=self.known + known * self.share)
+        if missing:
+            bill = bill.without(f"the price of {name} is not known")
+        for what in tokens.missing:
+            bill = bill.without(f"the {what} of {name} was not reported")
+        return bill
+
+    def without(self, clause: str) -> _CostLine:
+        return attrs.evolve(self, unknown=(*self.unknown, clause))
+
+
+def price(tokens: TokenCounts, prices: Prices) -> tuple[float, bool]:
+    """
+    Price one model's tokens.
+
+    Returns:
+        US dollars, as far as there are prices; and whether a price was missing.
+    """
+    long = prices.long_above is not None and tokens.input > prices.long_above
+    into, out = (_LONG_IN, _LONG_OUT) if long else (1.0, 1.0)
+    lines = (
+        (tokens.text_in, prices.text_in, into),
+        (tokens.text_in_cached, _or(prices.text_in_cached, prices.text_in), into),
+        (tokens.text_in_written, _or(prices.text_in_written, prices.text_in), into),
+        (tokens.image_in, prices.image_in, into),
+        (tokens.image_in_cached, _or(prices.image_in_cached, prices.image_in), into),
+        (tokens.text_out, prices.text_out, out),
+        (tokens.image_out, prices.image_out, out),
+    )
+    known = math.fsum(
+        count * price * factor / _MILLION for count, price, factor in lines if price is not None
+    )
+    return known, any(count and price is None for count, price, _ in lines)
+
+
+def _or(price: float | None, other: float | None) -> float | None:
+    # Where no price of its own is published there is no discount, and no surcharge.
+    return other if price is None else price
+
+
+def is_amount(value: object) -> TypeGuard[float]:
+    """
+    Tell whether a value is an amount of money: a number, neither negative nor beyond all measure.
+    """
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST
+
+
+def format_usd(amount: float) -> str:
+    """
+    Write US dollars with as many places as tell something.
+    """
+    if amount >= 1:
+        return f"${amount:,.2f}"
+    return f"${amount:.4f}" if amount >= 0.001 or not amount else f"${amount:.6f}"  # noqa: PLR2004 - a tenth of a cent
+
+
+def sum_costs(costs: Iterable[Cost], catalogue: ModelCatalog) -> Cost:
+    """
+    Add up any number of costs.
+    """
+    total = no_cost(catalogue)
+    for cost in costs:
+        total += cost
+    return total
+
+
+def _read_amount(data: Mapping[str, Any], name: str) -> float | None:
+    value: object = data.get(name)
+    if value is None:
+        return None
+    if not is_amount(value):
+        raise ValueError(f"{name} is {value!r}, which is no amount of money.")
+    return float(value)
+
+
+def _read_day(data: Mapping[str, Any]) -> dt.date:
+    value = data.get("prices")
+    try:
+        return dt.date.fromisoformat(str(value))
+    except ValueError as error:
+        raise ValueError(f"prices is {value!r}, which is no day.") from error
+
+
+def _read_clauses(data: Mapping[str, Any]) -> tuple[str, ...]:
+    value: object = data.get("unknown", [])
+    clauses = cast("list[object]", value) if isinstance(value, list) else None
+    if clauses is None or not all(isinstance(clause, str) for clause in clauses):
+        raise ValueError(f"unknown is {value!r}, which is no list of texts.")
+    return tuple(map(str, clauses))
+
+
+Cost.__module__ = "imagesession"

@@ -1,0 +1,77 @@
+"""
+What a look at the library, the key and the models found.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+Health = Literal["ok", "warning", "problem"]
+
+
+@attrs.frozen(kw_only=True)
+class HealthCheck:
+    """
+    One thing that was looked at.
+
+    Attributes:
+        name: What it is, in a word or two; the same in every release.
+        state: "ok"; "warning" for what may become a problem; "problem" for what is one now.
+        message: What was found.
+        remedy: What to do about it; empty if there is nothing to do.
+    """
+
+    name: str
+    state: Health = "ok"
+    message: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.state:<7}  {self.name}: {self.message}"
+        return f"{text}\n{'':<7}  -> {self.remedy}" if self.remedy else text
+
+
+@attrs.frozen(kw_only=True)
+class HealthReport:
+    """
+    All that was looked at; printed, it is a list to read.
+
+    Attributes:
+        checks: What was found, one by one.
+    """
+
+    checks: tuple[HealthCheck, ...]
+
+    @property
+    def ok(self) -> bool:
+        """
+        Whether there is no problem; there may be warnings.
+        """
+        return all(check.state != "problem" for check in self.checks)
+
+    def check(self, name: str) -> HealthCheck:
+        """
+        Return what was found of one thing.
+
+        Raises:
+            KeyError: Nothing of that name was looked at.
+        """
+        for check in self.checks:
+            if check.name == name:
+                return check
+        raise KeyError(name)
+
+    def __str__(self) -> str:
+        counts = [
+            f"{count} {state}{'' if count == 1 else 's'}"
+            for state in ("problem", "warning")
+            if (count := sum(check.state == state for check in self.checks))
+        ]
+        verdict = f"{' and '.join(counts)} found." if counts else "All is well."
+        return "\n".join([*map(str, self.checks), verdict])
+
+
+for _public in (HealthCheck, HealthReport):
+    _public.__module__ = "imagesession"

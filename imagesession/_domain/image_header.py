@@ -1,0 +1,186 @@
+"""
+What a picture's own bytes say: its format and its size. Headers are read, nothing is decoded.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from typing import Literal
+
+import attrs
+
+PictureFormat = Literal["png", "jpeg", "webp", "gif", "svg"]
+
+SUFFIXES: dict[PictureFormat, str] = {
+    "png": ".png",
+    "jpeg": ".jpg",
+    "webp": ".webp",
+    "gif": ".gif",
+    "svg": ".svg",
+}
+MIME_TYPES: dict[PictureFormat, str] = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "svg": "image/svg+xml",
+}
+
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_SVG_HEAD = 4096
+_TAIL = 64
+_JPEG_SCAN = 0xDA
+# Start of frame; the three left out are tables and a reserved marker.
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+@attrs.frozen(kw_only=True)
+class ImageHeader:
+    """
+    What a picture's header says of it.
+
+    Attributes:
+        format: Recognised by content, never by a file's name.
+        width: In pixels; 0 where an SVG leaves it open.
+        height: In pixels; 0 where an SVG leaves it open.
+        alpha: Whether pixels can be transparent.
+    """
+
+    format: PictureFormat
+    width: int
+    height: int
+    alpha: bool
+
+
+def parse_header(data: bytes) -> ImageHeader | None:
+    """
+    Recognise a picture by its bytes.
+
+    Returns:
+        Its facts, or None when the bytes are no whole PNG, JPEG, WebP, GIF or SVG picture:
+        unknown, cut short, or without a size.
+    """
+    for read in (_read_png, _read_jpeg, _read_webp, _read_gif, _read_svg):
+        try:
+            facts = read(data)
+        except (struct.error, IndexError, ValueError, OverflowError):
+            return None
+        if facts is not None:
+            return facts if facts.format == "svg" or facts.width * facts.height > 0 else None
+    return None
+
+
+def _read_png(data: bytes) -> ImageHeader | None:
+    # https://www.w3.org/TR/png-3/#11IHDR
+    if not data.startswith(_PNG_MAGIC):
+        return None
+    length, kind, width, height, _, colour_type = struct.unpack_from(">I4sIIBB", data, 8)
+    chunks = list(_png_chunks(data))
+    if kind != b"IHDR" or length != 13 or chunks[-1:] != [b"IEND"]:  # noqa: PLR2004 - fixed by the standard
+        raise ValueError("a PNG without its first or last chunk")
+    # A palette or greyscale PNG may carry its transparency in a chunk of its own.
+    alpha = colour_type in {4, 6} or b"tRNS" in chunks
+    return ImageHeader(format="png", width=width, height=height, alpha=alpha)
+
+
+def _png_chunks(data: bytes) -> Iterator[bytes]:
+    """
+    Yield the kinds of a PNG's whole chunks, to the last; what comes after that is not of it.
+    """
+    at = len(_PNG_MAGIC)
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        at += 12 + length
+        if at <= len(data):
+            yield kind
+        if kind == b"IEND":
+            return
+
+
+def _read_jpeg(data: bytes) -> ImageHeader | None:
+    # https://www.w3.org/Graphics/JPEG/itu-t81.pdf, B.1.1.3 and B.2.2
+    if not data.startswith(b"\xff\xd8\xff"):
+        return None
+    size = None
+    for marker, at in _jpeg_segments(data):
+        if marker in _JPEG_FRAMES:
+            size = struct.unpack_from(">HH", data, at + 3)
+        # The end stands behind the pixels; an embedded thumbnail's, ahead of them, does not count.
+        if marker == _JPEG_SCAN and size and data.rfind(b"\xff\xd9") > at:
+            return ImageHeader(format="jpeg", width=size[1], height=size[0], alpha=False)
+    raise ValueError("a JPEG without a frame or its end")
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """
+    Yield each segment's marker and where its length stands.
+    """
+    at = 2
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:  # noqa: PLR2004 - every JPEG marker begins with it
+            raise ValueError("a JPEG marker is missing")
+        marker = data[at + 1]
+        if marker == 0xFF:  # noqa: PLR2004 - a fill byte
+            at += 1
+            continue
+        yield marker, at + 2
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        at += 2 + length
+
+
+def _read_webp(data: bytes) -> ImageHeader | None:
+    # https://developers.google.com/speed/webp/docs/riff_container
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+        return None
+    (size,) = struct.unpack_from("<I", data, 4)
+    if size + 8 > len(data):
+        raise ValueError("a WebP that is cut short")
+    kind = data[12:16]
+    if kind == b"VP8X":
+        width = 1 + int.from_bytes(data[24:27], "little")
+        height = 1 + int.from_bytes(data[27:30], "little")
+        return ImageHeader(format="webp", width=width, height=height, alpha=bool(data[20] & 0x10))
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return ImageHeader(
+            format="webp",
+            width=(bits & 0x3FFF) + 1,
+            height=(bits >> 14 & 0x3FFF) + 1,
+            alpha=bool(bits >> 28 & 1),
+        )
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return ImageHeader(format="webp", width=width & 0x3FFF, height=height & 0x3FFF, alpha=False)
+    raise ValueError("a WebP without pixels")
+
+
+def _read_gif(data: bytes) -> ImageHeader | None:
+    # https://www.w3.org/Graphics/GIF/spec-gif89a.txt
+    if data[:6] not in {b"GIF87a", b"GIF89a"}:
+        return None
+    # The last block ends with a zero, and the file with a semicolon; some writers add to it.
+    if b"\x00;" not in data[-_TAIL:]:
+        raise ValueError("a GIF without its end")
+    width, height = struct.unpack_from("<HH", data, 6)
+    return ImageHeader(format="gif", width=width, height=height, alpha=True)
+
+
+def _read_svg(data: bytes) -> ImageHeader | None:
+    head = data[:_SVG_HEAD].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    root = re.search(r"<svg\b[^>]*>", head)
+    if not head.startswith("<") or root is None or b"</svg>" not in data[-1024:]:
+        return None
+    width, height = _svg_length(root[0], "width"), _svg_length(root[0], "height")
+    box = re.search(
+        r"viewBox\s*=\s*[\"']\s*[-\d.]+[\s,]+[-\d.]+[\s,]+([\d.]+)[\s,]+([\d.]+)", root[0]
+    )
+    if box is not None and not (width and height):
+        width, height = round(float(box[1])), round(float(box[2]))
+    return ImageHeader(format="svg", width=width, height=height, alpha=True)
+
+
+def _svg_length(tag: str, name: str) -> int:
+    match = re.search(rf"\b{name}\s*=\s*[\"']\s*([\d.]+)\s*(?:px)?\s*[\"']", tag)
+    return round(float(match[1])) if match else 0

@@ -1,0 +1,221 @@
+"""
+What a caller may ask of a picture, beside its prompt.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, TypedDict, get_args
+
+import attrs
+
+from imagesession.errors import InvalidOptionError
+
+Quality = Literal["auto", "low", "medium", "high", "xhigh", "max"]
+Background = Literal["auto", "transparent", "opaque"]
+OutputFormat = Literal["png", "jpeg", "webp", "gif", "svg"]
+InputFidelity = Literal["low", "high"]
+Moderation = Literal["auto", "low"]
+Complexity = Literal["low", "medium", "high"]
+Size = str | tuple[int, int]
+
+
+class OptionParams(TypedDict, total=False):
+    """
+    The keyword arguments that every verb takes; see `GenerateOptions` for what they mean.
+    """
+
+    model: str
+    image_model: str
+    size: Size
+    quality: Quality
+    background: Background
+    output_format: OutputFormat
+    output_compression: int | None
+    input_fidelity: InputFidelity | None
+    moderation: Moderation
+    complexity: Complexity | None
+    frames: int | None
+    frame_ms: int | None
+    svg_model: str | None
+
+
+def parse_size(text: str) -> tuple[int, int] | None:
+    """
+    Read `"1536x864"` as `(1536, 864)`; None for `"auto"`.
+
+    Raises:
+        InvalidOptionError: It is neither.
+    """
+    if text == "auto":
+        return None
+    match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text, re.ASCII)
+    if match is None:
+        raise InvalidOptionError(
+            f'size={text!r} is not a size; write "auto" or width x height in pixels, '
+            'such as "1536x864".',
+            "size",
+            text,
+            ("auto", "1024x1024"),
+        )
+    return int(match[1]), int(match[2])
+
+
+def _size_text(value: Size) -> str:
+    """
+    Write a size as the wire does, whatever separator or case it came in.
+    """
+    if isinstance(value, str):
+        return value.strip().lower().replace("×", "x").replace(" ", "")
+    try:
+        width, height = value
+    except (TypeError, ValueError):
+        return repr(value)
+    return f"{width}x{height}"
+
+
+def _check_size(_: object, __: object, value: str) -> None:
+    parse_size(value)
+
+
+def _one_of(choices: tuple[Any, ...], *, optional: bool = False) -> Any:  # noqa: ANN401 - attrs' own type
+    """
+    Make a validator whose message names the choices; attrs' own raises a four-tuple.
+    """
+
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value in choices or (optional and value is None):
+            return
+        near = difflib.get_close_matches(str(value), choices, n=2, cutoff=0.4)
+        listed = ", ".join(repr(choice) for choice in choices)
+        hint = f" Nearest: {near[0]!r}." if near else ""
+        raise InvalidOptionError(
+            f"{attribute.name}={value!r} is not one of {listed}.{hint}",
+            attribute.name,
+            value,
+            tuple(near) or choices,
+        )
+
+    return check
+
+
+def _between(low: int, high: int, unit: str) -> Any:  # noqa: ANN401 - attrs' own type
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value is None:
+            return
+        if not isinstance(value, int) or isinstance(value, bool):
+            nearest: tuple[str, ...] = ()
+        elif low <= value <= high:
+            return
+        else:
+            nearest = (str(min(max(value, low), high)),)
+        raise InvalidOptionError(
+            f"{attribute.name}={value!r} is not a whole number of {unit} from {low} to {high}.",
+            attribute.name,
+            value,
+            nearest,
+        )
+
+    return check
+
+
+def _name(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is None and attribute.default is None:
+        return
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidOptionError(
+            f'{attribute.name}={value!r} is not the name of a model; "auto" leaves the choice '
+            "to the library or the provider.",
+            attribute.name,
+            value,
+            ("auto",),
+        )
+
+
+@attrs.frozen(kw_only=True)
+class GenerateOptions:
+    """
+    Everything that can be asked of a picture, beside its prompt.
+
+    The same names are keyword arguments of every verb. What is left out is the session's
+    choice, then the studio's, then the default here.
+
+    Attributes:
+        model: The model that leads the conversation and writes the image model's prompt;
+            "auto" is the newest one in this library's catalogue that suits.
+        image_model: The model that draws; "auto" leaves it to the provider.
+        size: "auto", or width and height in pixels, as "1536x864" or `(1536, 864)`.
+        quality: "low" to "high"; newer image models also take "xhigh" and "max".
+        background: "transparent" needs format "png" or "webp".
+        output_format: The file format of the picture.
+        output_compression: 0 (smallest) to 100 (best), for "jpeg" and "webp" only.
+        input_fidelity: How closely input pictures are kept; only older image models take it.
+        moderation: "low" asks for a less strict filter.
+        complexity: How much the image model may plan before it draws.
+        frames: Frames of a "gif", 2 to 16.
+        frame_ms: Milliseconds that each frame of a "gif" is shown.
+        svg_model: The model that writes an "svg".
+
+    Source: https://developers.openai.com/api/reference/resources/responses (tool
+    `image_generation`), as of November 2026.
+    """
+
+    model: str = attrs.field(default="auto", validator=_name)
+    image_model: str = attrs.field(default="auto", validator=_name)
+    size: str = attrs.field(default="auto", converter=_size_text, validator=_check_size)
+    quality: Quality = attrs.field(default="auto", validator=_one_of(get_args(Quality)))
+    background: Background = attrs.field(default="auto", validator=_one_of(get_args(Background)))
+    output_format: OutputFormat = attrs.field(
+        default="png", validator=_one_of(get_args(OutputFormat))
+    )
+    output_compression: int | None = attrs.field(
+        default=None, validator=_between(0, 100, "percent")
+    )
+    input_fidelity: InputFidelity | None = attrs.field(
+        default=None, validator=_one_of(get_args(InputFidelity), optional=True)
+    )
+    moderation: Moderation = attrs.field(default="auto", validator=_one_of(get_args(Moderation)))
+    complexity: Complexity | None = attrs.field(
+        default=None, validator=_one_of(get_args(Complexity), optional=True)
+    )
+    frames: int | None = attrs.field(default=None, validator=_between(2, 16, "frames"))
+    frame_ms: int | None = attrs.field(default=None, validator=_between(10, 10_000, "milliseconds"))
+    svg_model: str | None = attrs.field(default=None, validator=_name)
+
+    def updated(self, changes: Mapping[str, Any]) -> GenerateOptions:
+        """
+        Return these options with some of them changed.
+
+        Raises:
+            InvalidOptionError: A name is not an option's, or a value is not one that it takes.
+        """
+        for name in changes:
+            if name not in OPTION_NAMES:
+                near = difflib.get_close_matches(name, OPTION_NAMES, n=1)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise InvalidOptionError(
+                    f"There is no option {name!r}.{hint} The options are: "
+                    f"{', '.join(OPTION_NAMES)}.",
+                    name,
+                    changes[name],
+                    tuple(near),
+                )
+        try:
+            return attrs.evolve(self, **changes)
+        except InvalidOptionError as error:
+            # The message explains the value; the frames of the check would hide the caller's line.
+            raise error.with_traceback(None) from None
+
+    def changed(self) -> dict[str, Any]:
+        """
+        Return the options that differ from the defaults, by name.
+        """
+        return attrs.asdict(self, filter=lambda field, value: value != field.default)
+
+
+OPTION_NAMES: tuple[str, ...] = tuple(field.name for field in attrs.fields(GenerateOptions))
+
+
+GenerateOptions.__module__ = "imagesession"

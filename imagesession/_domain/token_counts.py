@@ -1,0 +1,164 @@
+"""
+What a provider's report of usage says in tokens, whatever shape it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import attrs
+
+_MOST = 10**12  # more than any reply can hold; a greater number is not a count
+
+
+@attrs.frozen(kw_only=True)
+class TokenCounts:
+    """
+    How many tokens of each kind one model took and gave.
+
+    Attributes:
+        text_in: Text, or all input of a mainline model, neither cached nor written to the cache.
+        text_in_cached: Text that was read from the cache.
+        text_in_written: Text that was written to the cache.
+        image_in: Pictures that an image model took, not cached.
+        image_in_cached: Pictures that were read from the cache.
+        text_out: Text that came out, reasoning included.
+        image_out: Pictures that came out.
+        missing: What was not reported: "input", "output".
+    """
+
+    text_in: int = 0
+    text_in_cached: int = 0
+    text_in_written: int = 0
+    image_in: int = 0
+    image_in_cached: int = 0
+    text_out: int = 0
+    image_out: int = 0
+    missing: tuple[str, ...] = ()
+
+    @property
+    def input(self) -> int:
+        """
+        All that went in.
+        """
+        text = self.text_in + self.text_in_cached + self.text_in_written
+        return text + self.image_in + self.image_in_cached
+
+
+def parse_text_model_usage(usage: Mapping[str, Any] | None) -> TokenCounts | None:
+    """
+    Read a mainline model's usage; None if it says nothing.
+
+    Source: openai 3.54, `types/responses/response_usage.py`.
+    """
+    whole_in = _count(usage, "input_tokens", "prompt_tokens")
+    whole_out = _count(usage, "output_tokens", "completion_tokens")
+    if whole_in is None and whole_out is None:
+        return None
+    details = _inner(usage, "input_tokens_details", "prompt_tokens_details")
+    sent = whole_in or 0
+    cached = min(_count(details, "cached_tokens") or 0, sent)
+    written = min(_count(details, "cache_write_tokens") or 0, sent - cached)
+    return TokenCounts(
+        text_in=sent - cached - written,
+        text_in_cached=cached,
+        text_in_written=written,
+        text_out=whole_out or 0,
+        missing=_missing(whole_in, whole_out),
+    )
+
+
+def parse_image_usage(usage: Mapping[str, Any] | None) -> TokenCounts | None:
+    """
+    Read an image model's usage, as the image tool or the Images API reports it; None if it says
+    nothing. What is not told apart counts as the dearer kind.
+
+    Source: openai 3.54, `types/responses/response.py` (`ToolUsageImageGen`) and
+    `types/images_response.py`.
+    """
+    text_in, image_in = _split(usage, "input_tokens")
+    text_out, image_out = _split(usage, "output_tokens")
+    if image_in is None and image_out is None:
+        return None
+    text_cached, image_cached = _cached(usage, text_in, image_in or 0)
+    return TokenCounts(
+        text_in=text_in - text_cached,
+        text_in_cached=text_cached,
+        image_in=(image_in or 0) - image_cached,
+        image_in_cached=image_cached,
+        text_out=text_out,
+        image_out=image_out or 0,
+        missing=_missing(image_in, image_out),
+    )
+
+
+def parse_svg_usage(usage: Mapping[str, Any] | None) -> Iterator[tuple[str, TokenCounts | None]]:
+    """
+    Yield the models that wrote SVGs, with what each used; it is billed at its own text price.
+
+    Source: openai 3.54, `types/images_response.py` (`SvgUsage`).
+    """
+    reported: object = (usage or {}).get("svg_usage")
+    several = cast("list[object]", reported) if isinstance(reported, list) else [reported]
+    for item in several:
+        if isinstance(item, Mapping):
+            payload = cast("Mapping[str, Any]", item)
+            yield (
+                str(payload.get("model") or "the model that wrote the SVG"),
+                parse_text_model_usage(payload),
+            )
+
+
+def _split(usage: Mapping[str, Any] | None, name: str) -> tuple[int, int | None]:
+    """
+    Tell text and pictures apart; the pictures are None if neither was reported.
+    """
+    whole, details = _count(usage, name), _inner(usage, f"{name}_details")
+    text, image = _count(details, "text_tokens"), _count(details, "image_tokens")
+    if whole is None and text is None and image is None:
+        return 0, None
+    if whole is None:
+        return text or 0, image or 0
+    return min(text or 0, whole), max(image or 0, whole - (text or 0))
+
+
+def _cached(usage: Mapping[str, Any] | None, text: int, image: int) -> tuple[int, int]:
+    details = _inner(usage, "cached_tokens_details")
+    of_text = min(_count(details, "cached_text_tokens") or 0, text)
+    of_image = min(_count(details, "cached_image_tokens") or 0, image)
+    if of_text or of_image:
+        return of_text, of_image
+    whole = _count(usage, "cached_tokens")
+    if whole is None:
+        whole = _count(_inner(usage, "input_tokens_details"), "cached_tokens") or 0
+    # Of text first, whose discount is the smaller one.
+    of_text = min(whole, text)
+    return of_text, min(whole - of_text, image)
+
+
+def _missing(sent: int | None, received: int | None) -> tuple[str, ...]:
+    return tuple(what for what, n in (("input", sent), ("output", received)) if n is None)
+
+
+def _inner(usage: Mapping[str, Any] | None, *names: str) -> Mapping[str, Any] | None:
+    for name in names:
+        inner: object = (usage or {}).get(name)
+        if isinstance(inner, Mapping):
+            return cast("Mapping[str, Any]", inner)
+    return None
+
+
+def _count(usage: Mapping[str, Any] | None, *names: str) -> int | None:
+    """
+    Return the first of some members that is a count; anything else is as good as absent.
+    """
+    for name in names:
+        value: object = (usage or {}).get(name)
+        if isinstance(value, bool):
+            continue
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, int) and 0 <= value <= _MOST:
+            return value
+    return None

@@ -1,0 +1,263 @@
+"""
+A session's turns as a tree, and the moves that can be made on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import attrs
+
+from imagesession.errors import InvalidRequestError, NotFoundError
+
+from .turn import Turn
+
+MAIN = "main"
+_LABEL = 60
+
+
+@attrs.frozen(kw_only=True)
+class HeadMove:
+    """
+    A head that was set on purpose: by undo, redo, checkout or branch.
+
+    Attributes:
+        id: Ordered by time like the turns' ids, so that a later turn outweighs it.
+        head: The turn on which the next one grows; None is the start, before any turn.
+        redo: The turns that redo goes back to, the nearest last.
+    """
+
+    id: str
+    head: str | None
+    redo: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Tree:
+    """
+    The turns of one session, by id, and where each branch stands.
+
+    A branch's head is its latest completed turn, unless it was moved since. So a new turn needs
+    no second record to become the head: its own is enough, and the two cannot disagree.
+
+    Attributes:
+        turns: All turns by their ids, the oldest first.
+        moves: The last move on each branch that was ever moved.
+    """
+
+    turns: Mapping[str, Turn] = attrs.field(factory=dict[str, Turn])
+    moves: Mapping[str, HeadMove] = attrs.field(factory=dict[str, HeadMove])
+
+    def with_turn(self, turns: Iterable[Turn]) -> Tree:
+        """
+        Return the tree with more turns.
+        """
+        known = {**self.turns, **{turn.id: turn for turn in turns}}
+        return attrs.evolve(self, turns=dict(sorted(known.items())))
+
+    def with_move(self, branch: str, move: HeadMove) -> Tree:
+        """
+        Return the tree with a branch's head set.
+        """
+        return attrs.evolve(self, moves={**self.moves, branch: move})
+
+    def latest_id(self) -> str:
+        """
+        Return the greatest id of all turns and moves; a new one must be greater, lest the head
+        stay behind it because some clock was wrong.
+        """
+        return max((*self.turns, *(move.id for move in self.moves.values())), default="")
+
+    def turn(self, turn_id: str) -> Turn:
+        """
+        Return a turn.
+
+        Raises:
+            NotFoundError: The session has no such turn.
+        """
+        try:
+            return self.turns[turn_id]
+        except KeyError:
+            latest = tuple(sorted(self.turns, reverse=True))[:5]
+            raise NotFoundError(
+                f"This session has no turn {turn_id!r}. Its latest are: "
+                f"{', '.join(latest) or 'none yet'}.",
+                turn_id,
+                latest,
+            ) from None
+
+    def branches(self) -> tuple[str, ...]:
+        """
+        Return the names of all branches, the main one first.
+        """
+        names = [MAIN, *self.moves, *(turn.branch for turn in self.turns.values())]
+        return tuple(dict.fromkeys(names))
+
+    def head(self, branch: str) -> Turn | None:
+        """
+        Return the turn on which a branch's next one grows; None at the start.
+        """
+        latest = self._latest_completed(branch)
+        move = self.moves.get(branch)
+        if move is not None and (latest is None or move.id > latest.id):
+            return None if move.head is None else self.turns.get(move.head)
+        return latest
+
+    def _latest_completed(self, branch: str) -> Turn | None:
+        for turn in reversed(tuple(self.turns.values())):
+            if turn.branch == branch and turn.has_image:
+                return turn
+        return None
+
+    def redoable(self, branch: str) -> tuple[str, ...]:
+        """
+        Return the turns that redo can go back to, the nearest last; none once a turn has grown.
+        """
+        move = self.moves.get(branch)
+        latest = self._latest_completed(branch)
+        if move is None or (latest is not None and latest.id > move.id):
+            return ()
+        return move.redo
+
+    def lineage(self, turn: Turn | None) -> tuple[Turn, ...]:
+        """
+        Return the path from the first turn to this one: the context of what grows on it.
+        """
+        return tuple(reversed(list(self._upwards(turn))))
+
+    def _upwards(self, turn: Turn | None) -> Iterator[Turn]:
+        seen: set[str] = set()
+        while turn is not None and turn.id not in seen:
+            seen.add(turn.id)
+            yield turn
+            turn = None if turn.parent is None else self.turns.get(turn.parent)
+
+    def children(self, turn_id: str | None) -> tuple[Turn, ...]:
+        """
+        Return the turns that grew on a turn, or those that start a line.
+        """
+        return tuple(turn for turn in self.turns.values() if turn.parent == turn_id)
+
+    def __str__(self) -> str:
+        """
+        Draw the tree, a line for each turn; the heads are marked with their branches' names.
+        """
+        heads: dict[str | None, list[str]] = {}
+        for branch in self.branches():
+            head = self.head(branch)
+            heads.setdefault(head.id if head else None, []).append(branch)
+        return "\n".join(self._draw(None, "", heads)) or "(no turns yet)"
+
+    def _draw(
+        self, parent: str | None, margin: str, heads: Mapping[str | None, list[str]]
+    ) -> Iterator[str]:
+        """
+        Yield the lines beneath a turn. An only child stands straight beneath its parent, so that
+        a long conversation does not drift to the right.
+        """
+        line = self.children(parent)
+        while len(line) == 1:
+            yield f"{margin}{_label(line[0], heads)}"
+            line = self.children(line[0].id)
+        for turn in line:
+            corner, side = ("└─ ", "   ") if turn is line[-1] else ("├─ ", "│  ")
+            yield f"{margin}{corner}{_label(turn, heads)}"
+            yield from self._draw(turn.id, f"{margin}{side}", heads)
+
+    def undo(self, branch: str, steps: int, move_id: str) -> HeadMove:
+        """
+        Plan to set a branch's head back.
+
+        Raises:
+            InvalidRequestError: There are fewer turns than that.
+        """
+        _check_steps(steps, "undo")
+        path = self.lineage(self.head(branch))
+        if steps > len(path):
+            raise InvalidRequestError(
+                f"There are {len(path)} turns to undo, not {steps}; undo({len(path)}) goes back "
+                "to the start."
+                if path
+                else "There is nothing to undo: this branch is at its start."
+            )
+        kept, undone = path[: len(path) - steps], path[len(path) - steps :]
+        redo = self.redoable(branch) + tuple(turn.id for turn in reversed(undone))
+        return HeadMove(id=move_id, head=kept[-1].id if kept else None, redo=redo)
+
+    def redo(self, branch: str, steps: int, move_id: str) -> HeadMove:
+        """
+        Plan to set a branch's head forward again, along what was undone.
+
+        Raises:
+            InvalidRequestError: Fewer turns than that were undone since the last one grew.
+        """
+        _check_steps(steps, "redo")
+        redo = self.redoable(branch)
+        if steps > len(redo):
+            raise InvalidRequestError(
+                f"There are {len(redo)} undone turns to redo, not {steps}."
+                if redo
+                else "There is nothing to redo: no undo since the last turn."
+            )
+        return HeadMove(id=move_id, head=redo[-steps], redo=redo[: len(redo) - steps])
+
+    def checkout(self, turn_id: str, move_id: str) -> HeadMove:
+        """
+        Plan to set a branch's head on a completed turn.
+
+        Raises:
+            NotFoundError: The session has no such turn.
+            InvalidRequestError: The turn brought no picture, so nothing can grow on it.
+        """
+        turn = self.turn(turn_id)
+        if not turn.has_image:
+            raise InvalidRequestError(
+                f"Turn {turn_id} ({turn.status}) brought no picture; nothing can grow on it. "
+                "Check out one that did."
+            )
+        return HeadMove(id=move_id, head=turn_id)
+
+    def new_branch(self, name: str | None) -> str:
+        """
+        Return a name that no branch has: the one asked for, or the next number.
+
+        Raises:
+            InvalidRequestError: The name is taken or empty.
+        """
+        taken = self.branches()
+        if name is None:
+            return next(free for n in range(2, 100_000) if (free := f"branch-{n}") not in taken)
+        if name in taken:
+            raise InvalidRequestError(
+                f"This session has a branch {name!r} already; open it with "
+                f"studio.open(session_id, branch={name!r}) or choose another name."
+            )
+        return name
+
+
+def _label(turn: Turn, heads: Mapping[str | None, list[str]]) -> str:
+    words = " ".join(_said(turn).split())
+    prompt = words if len(words) <= _LABEL else words[: _LABEL - 1] + "…"
+    state = "" if turn.status == "completed" else f" ({turn.status})"
+    marks = f"  <- {', '.join(heads[turn.id])}" if turn.id in heads else ""
+    return f"{prompt}{state}{marks}"
+
+
+def _said(turn: Turn) -> str:
+    """
+    Return what a caller said; of a preset's prompt, what was put into its frame.
+    """
+    description = turn.parameters.get("description")
+    if isinstance(description, str):
+        return description
+    if not turn.prompt and turn.origin is not None:
+        return f"({turn.origin.file or 'a picture'} was brought in)"
+    return turn.prompt or f"({turn.kind})"
+
+
+def _check_steps(steps: int, verb: str) -> None:
+    if type(steps) is not int or steps < 1:
+        raise InvalidRequestError(f"{verb}({steps!r}) makes no move; give a whole number from 1.")
+
+
+Tree.__module__ = "imagesession"

@@ -1,0 +1,248 @@
+"""
+Tell how sessions and the library stand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args
+
+import attrs
+
+from imagesession._domain.budget import Budget
+from imagesession._domain.cost import Cost, no_cost
+from imagesession._domain.model_catalog import Kind, ModelCatalog, ModelInfo
+from imagesession._domain.reports import CostGroup, CostReport, LibraryStats, SessionStatus, State
+from imagesession._domain.turn import Turn
+from imagesession._version import __version__
+from imagesession.errors import NotFoundError, ProviderUnavailableError, StorageError
+
+from . import sessions
+from .coerce import as_list, as_mapping, as_text
+from .effects import NewId, Send, StoreCall, Workflow
+from .http import HttpRequest, TransportError
+from .provider_errors import map_error_response
+from .queries import check_choice
+from .request import StudioConfig
+from .responses import is_success, parse_json_object
+from .sessions import BranchHead
+from .store import SessionActivity, SpendingQuery, Store
+from .validate import validate_label
+
+_RECENT = 5
+
+
+def status(session_id: str, branch: str, config: StudioConfig) -> Workflow[SessionStatus]:
+    """
+    Tell where a session stands.
+    """
+    branch_head = yield from sessions.load_branch(session_id, branch)
+    begun = yield from NewId()
+    since = begun.at - dt.timedelta(seconds=config.session_idle_timeout)
+    activity = yield from StoreCall(lambda store: store.activity(branch_head.record))
+    turns = tuple(branch_head.tree.turns.values())
+    images = [image for turn in turns for image in turn.images]
+    paths = yield from StoreCall(
+        lambda store: tuple(store.path(image) for image in images[::-1][:_RECENT])
+    )
+    asked = sum(turn.kind not in {"promotion", "import", "analysis"} for turn in turns)
+    record = branch_head.record
+    return SessionStatus(
+        session_id=record.id,
+        session_name=record.name,
+        description=record.description,
+        state=_state(branch_head, activity, since),
+        created_at=record.created,
+        last_activity=activity,
+        model=config.options.updated(record.choices).model,
+        options=record.choices,
+        branch=branch,
+        branches=branch_head.tree.branches(),
+        head=branch_head.head.images[-1].id if branch_head.head else None,
+        total_generations=len(images),
+        turns=dict(Counter(turn.status for turn in turns)),
+        recent_images=paths,
+        cost=total_cost(turns, config.catalogue),
+        conversation_summary=f"{asked} user interactions, {len(images)} images generated",
+    )
+
+
+def _state(branch_head: BranchHead, activity: dt.datetime, since: dt.datetime) -> State:
+    if branch_head.record.closed is not None:
+        return "closed"
+    return "active" if activity >= since else "idle"
+
+
+def total_cost(turns: tuple[Turn, ...], catalogue: ModelCatalog) -> Cost:
+    """
+    Add up what turns cost.
+    """
+    return sum((turn.cost for turn in turns if turn.cost), start=no_cost(catalogue))
+
+
+def session_cost(session_id: str, branch: str, config: StudioConfig) -> Workflow[Cost]:
+    """
+    Add up what a session cost so far.
+    """
+    branch_head = yield from sessions.load_branch(session_id, branch)
+    return total_cost(tuple(branch_head.tree.turns.values()), config.catalogue)
+
+
+def costs(query: SpendingQuery, config: StudioConfig, provider: str) -> Workflow[CostReport]:
+    """
+    Add up what was spent, and what the budget leaves.
+
+    Raises:
+        NotFoundError: There is no such session.
+    """
+    wanted = query.session
+    if wanted is not None:
+        session = yield from StoreCall(lambda store: store.find_session(wanted))
+        query = attrs.evolve(query, session=session.id)
+    report = yield from spending(query, provider)
+    return attrs.evolve(report, remaining=(yield from remaining(config.budget, query.session)))
+
+
+def remaining(budget: Budget | None, session_id: str | None) -> Workflow[float | None]:
+    """
+    Return how many US dollars a budget leaves today, and in a session; None for no such limit.
+    """
+    if budget is None:
+        return None
+    today = (yield from NewId()).at.date()
+    pending = yield from StoreCall(lambda store: store.pending())
+    left: list[float] = []
+    if budget.per_day is not None:
+        reserved = [each.turn for each in pending if each.turn.started.date() == today]
+        counted = yield from _counted(SpendingQuery(since=today, until=today), reserved)
+        left.append(budget.per_day - counted)
+    if budget.per_session is not None and session_id is not None:
+        reserved = [each.turn for each in pending if each.turn.session == session_id]
+        counted = yield from _counted(SpendingQuery(session=session_id), reserved)
+        left.append(budget.per_session - counted)
+    return max(min(left), 0.0) if left else None
+
+
+def _counted(query: SpendingQuery, pending: Iterable[Turn]) -> Workflow[float]:
+    """
+    Add up what a budget counts: what was spent, and what is reserved for requests on their way.
+    """
+    totals = yield from StoreCall(lambda store: store.spending(query))
+    reserved = sum(turn.reserved or 0.0 for turn in pending)
+    return sum(each.spent for each in totals) + reserved
+
+
+def spending(query: SpendingQuery, provider: str) -> Workflow[CostReport]:
+    """
+    Add up what was spent.
+    """
+    tallies = yield from StoreCall(lambda store: store.spending(query))
+    groups = {
+        totals.group: CostGroup(
+            dollars=totals.cost,
+            uncertain=totals.uncertain,
+            images=totals.images,
+            turns=totals.turns,
+        )
+        for totals in tallies
+    }
+    return CostReport(group_by=query.by, groups=groups, provider=provider)
+
+
+def models(
+    config: StudioConfig, kind: Kind | None, *, live: bool
+) -> Workflow[tuple[ModelInfo, ...]]:
+    """
+    Return the models that can be used today; with `live`, those that the provider lists.
+
+    Source: https://developers.openai.com/api/reference/resources/models/methods/list
+    """
+    begun = yield from NewId()
+    known: tuple[Kind, ...] = get_args(Kind)
+    kinds: tuple[Kind, ...] = known if kind is None else (check_choice("kind", kind, known),)
+    alive = [model for each in kinds for model in config.catalogue.available(each, begun.at.date())]
+    if not live:
+        return tuple(alive)
+    listed = yield from listed_models()
+    return tuple(model for model in alive if not listed.isdisjoint({model.id, *model.snapshots}))
+
+
+def find_model(config: StudioConfig, name: str) -> ModelInfo:
+    """
+    Return what the catalogue knows of a model.
+
+    Raises:
+        NotFoundError: Nothing.
+    """
+    model = config.catalogue.find(validate_label("The model's name", name))
+    if model is None:
+        known = tuple(config.catalogue.models)
+        raise NotFoundError(
+            f"The catalogue has no model {name!r}. It has {', '.join(known)}. A name that it does "
+            "not have may be used all the same: it is passed on as it is.",
+            name,
+            known,
+        )
+    return model
+
+
+def listed_models() -> Workflow[set[str]]:
+    """
+    Ask the provider for the names of its models.
+
+    Raises:
+        ImageSessionError: It cannot be reached, or says no.
+    """
+    try:
+        reply = yield from Send(HttpRequest(method="GET", path="/models", timeout=30.0))
+    except TransportError as error:
+        raise ProviderUnavailableError(
+            f"The provider cannot be reached ({error.reason}). Check the network and the base URL."
+        ) from error
+    if not is_success(reply):
+        raise map_error_response(reply)
+    entries = as_list(parse_json_object(reply).get("data"))
+    return {as_text(as_mapping(entry).get("id")) for entry in entries}
+
+
+def stats(config: StudioConfig, provider: str, library: str) -> Workflow[LibraryStats]:
+    """
+    Tell how the library stands, in numbers.
+    """
+    begun = yield from NewId()
+    since = begun.at - dt.timedelta(seconds=config.session_idle_timeout)
+    active, known = yield from StoreCall(
+        lambda store: (store.active_sessions(since), store.count_sessions())
+    )
+    spent = (yield from spending(SpendingQuery(), provider)).groups
+    choices = yield from StoreCall(lambda store: _choices_of(active, store))
+    models = (config.options.updated(each).model for each in choices)
+    today = spent.get(begun.at.date().isoformat())
+    return LibraryStats(
+        version=__version__,
+        provider=provider,
+        library=library,
+        active_sessions=len(active),
+        max_active_sessions=config.max_active_sessions,
+        total_sessions=known,
+        session_timeout_hours=config.session_idle_timeout / 3600,
+        total_images=sum(item.images for item in spent.values()),
+        total_turns=sum(item.turns for item in spent.values()),
+        models_in_use=tuple(dict.fromkeys(models)),
+        spent_today=today.dollars if today else 0.0,
+        spent=sum(item.dollars for item in spent.values()),
+    )
+
+
+def _choices_of(active: Iterable[SessionActivity], store: Store) -> tuple[Mapping[str, Any], ...]:
+    """
+    Return what the turns of sessions ask for, of those whose records can be read.
+    """
+    choices: list[Mapping[str, Any]] = []
+    for item in active:
+        with contextlib.suppress(StorageError):
+            choices.append(store.find_session(item.session_id).choices)
+    return tuple(choices)

@@ -1,0 +1,255 @@
+"""
+Refuse what the provider would refuse, before anything is sent, and say what would do.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import warnings
+from collections.abc import Iterable
+
+from imagesession._domain.model_catalog import Kind, ModelCatalog, ModelInfo, SizeRule
+from imagesession._domain.options import GenerateOptions, parse_size
+from imagesession._domain.sizes import is_supported, nearest_sizes
+from imagesession.errors import (
+    InvalidImageError,
+    InvalidOptionError,
+    InvalidPromptError,
+    InvalidRequestError,
+    ModelDeprecationWarning,
+    ModelRetiredError,
+)
+
+# https://developers.openai.com/api/reference/resources/images: prompt, image[]
+MAX_PROMPT = 32_000
+MAX_REFERENCES = 16
+MAX_PARTIALS = 3
+
+
+def validate_prompt(prompt: object) -> str:
+    """
+    Return the prompt, if it is one.
+
+    Raises:
+        InvalidPromptError: It is no text, empty, or longer than 32,000 characters.
+    """
+    if not isinstance(prompt, str):
+        raise InvalidPromptError(f"The prompt is {type(prompt).__name__}, not text.")
+    if not is_encodable(prompt):
+        raise InvalidPromptError(
+            "The prompt has half a character in it (a lone surrogate), which cannot be sent. It "
+            "was cut or decoded wrongly somewhere before."
+        )
+    if not prompt.strip():
+        raise InvalidPromptError("The prompt is empty; say what the picture should show.")
+    if len(prompt) > MAX_PROMPT:
+        raise InvalidPromptError(
+            f"The prompt has {len(prompt):,} characters; the provider takes {MAX_PROMPT:,}. "
+            "Shorten it."
+        )
+    return prompt
+
+
+def validate_label(what: str, label: object, *, empty: bool = True) -> str:
+    """
+    Return a description or name, if it is one.
+
+    Raises:
+        InvalidRequestError: It is no text, or one that cannot be written.
+    """
+    if not isinstance(label, str) or not is_encodable(label):
+        raise InvalidRequestError(f"{what} is {label!r}, which is not a text that can be written.")
+    if not empty and not label.strip():
+        raise InvalidRequestError(f"{what} is empty.")
+    return label
+
+
+def is_encodable(text: str) -> bool:
+    """
+    Tell whether a text can be written as UTF-8.
+    """
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def validate_reference_count(count: int) -> None:
+    """
+    Refuse more references than the wire takes.
+
+    Raises:
+        InvalidImageError: There are more than 16.
+    """
+    if count > MAX_REFERENCES:
+        raise InvalidImageError(
+            f"There are {count} references; the provider takes {MAX_REFERENCES}. "
+            f"Leave out {count - MAX_REFERENCES}."
+        )
+
+
+def validate_partial_images(partial_images: object) -> int:
+    """
+    Return how many partial images are asked for, if it is a number that the wire takes.
+
+    Raises:
+        InvalidOptionError: It is not 0, 1, 2 or 3.
+    """
+    if type(partial_images) is int and 0 <= partial_images <= MAX_PARTIALS:
+        return partial_images
+    raise InvalidOptionError(
+        f"partial_images={partial_images!r} is not a whole number from 0 to {MAX_PARTIALS}.",
+        "partial_images",
+        partial_images,
+        ("2",),
+    )
+
+
+def validate_options(
+    options: GenerateOptions,
+    catalogue: ModelCatalog,
+    today: dt.date,
+    *,
+    partial_images: int = 0,
+    masked: bool = False,
+) -> str:
+    """
+    Check options against each other and against what is known of the models.
+
+    Models that the catalogue does not know are let through: other providers have their own.
+
+    Returns:
+        The name of the mainline model to ask.
+
+    Raises:
+        InvalidOptionError: A value is not one that the model takes.
+        ModelRetiredError: A model has been shut down.
+
+    Warns:
+        ModelDeprecationWarning: A model has an announced day of shutdown.
+    """
+    mainline = catalogue.mainline if options.model == "auto" else options.model
+    _check_model("model", mainline, "mainline", catalogue, today)
+    image_id = catalogue.image if options.image_model == "auto" else options.image_model
+    _check_model("image_model", image_id, "image", catalogue, today)
+    image = catalogue.find(image_id)
+    if image is not None:
+        _check_against(image, options)
+    _check_format(options, partial_images, masked=masked)
+    return mainline
+
+
+def _check_model(
+    option: str, model_id: str, kind: Kind, catalogue: ModelCatalog, today: dt.date
+) -> None:
+    model = catalogue.find(model_id)
+    if model is None:
+        return
+    if model.kind != kind:
+        other = "image_model" if kind == "mainline" else "model"
+        does = "draws" if model.kind == "image" else "leads the conversation"
+        raise InvalidOptionError(
+            f"{option}={model_id!r}: this model {does}; pass it as {other}={model_id!r}.",
+            option,
+            model_id,
+            ("auto",),
+        )
+    if model.shutdown is None:
+        return
+    instead = f" Use {model.replacement!r} instead." if model.replacement else ""
+    if model.is_retired(today):
+        raise ModelRetiredError(
+            f"{option}={model_id!r} was shut down on {model.shutdown}.{instead or ' Use auto.'}",
+            model_id,
+            model.replacement,
+        )
+    warnings.warn(
+        f"{option}={model_id!r} will be shut down on {model.shutdown}.{instead}",
+        ModelDeprecationWarning,
+        stacklevel=2,
+    )
+
+
+def _check_against(image: ModelInfo, options: GenerateOptions) -> None:
+    _check_member("quality", options.quality, image.qualities, image)
+    _check_member("output_format", options.output_format, image.formats, image)
+    _check_member("background", options.background, image.backgrounds, image)
+    if options.input_fidelity is not None and options.input_fidelity not in image.fidelities:
+        raise InvalidOptionError(
+            f"fidelity={options.input_fidelity!r} is not taken by {image.id}, "
+            + (f"only {_listed(image.fidelities)}." if image.fidelities else "leave it out."),
+            "input_fidelity",
+            options.input_fidelity,
+            image.fidelities,
+        )
+    _check_size(options, image)
+
+
+def _check_member(option: str, value: str, allowed: tuple[str, ...], image: ModelInfo) -> None:
+    if value == "auto" or value in allowed:
+        return
+    near = tuple(difflib.get_close_matches(value, allowed, n=1)) or allowed[-1:]
+    raise InvalidOptionError(
+        f"{option}={value!r} is not taken by {image.id}; it takes {_listed(allowed)}. "
+        f"Nearest: {near[0]!r}.",
+        option,
+        value,
+        near,
+    )
+
+
+def _check_size(options: GenerateOptions, image: ModelInfo) -> None:
+    size = parse_size(options.size)
+    if size is None or is_supported(image.sizes, *size):
+        return
+    nearest = nearest_sizes(image.sizes, *size)
+    raise InvalidOptionError(
+        f"size={options.size!r} is not taken by {image.id}: {_describe(image.sizes)}. "
+        f"Nearest: {' or '.join(nearest)}.",
+        "size",
+        options.size,
+        nearest,
+    )
+
+
+def _check_format(options: GenerateOptions, partial_images: int, *, masked: bool) -> None:
+    """
+    Check what only goes with some formats.
+
+    Source: https://developers.openai.com/api/reference/resources/responses, tool
+    `image_generation`: background, output_compression, output_format, frame_count.
+    """
+    rules = (
+        ("output_compression", options.output_compression, ("jpeg", "webp")),
+        ("frames", options.frames, ("gif",)),
+        ("frame_ms", options.frame_ms, ("gif",)),
+        ("svg_model", options.svg_model, ("svg",)),
+        ("partial_images", partial_images or None, ("png", "jpeg", "webp")),
+        ("mask", masked or None, ("png", "jpeg", "webp")),
+        (
+            "background",
+            options.background if options.background == "transparent" else None,
+            ("png", "webp"),
+        ),
+    )
+    for option, value, formats in rules:
+        if value is not None and options.output_format not in formats:
+            raise InvalidOptionError(
+                f"{option}={value!r} does not go with format={options.output_format!r}, only with "
+                f"{_listed(formats)}.",
+                option,
+                value,
+                formats,
+            )
+
+
+def _describe(rule: SizeRule) -> str:
+    if rule.fixed:
+        return "it takes " + ", ".join(f"{width}x{height}" for width, height in rule.fixed)
+    return (
+        f"both edges must be multiples of {rule.multiple} and at most {rule.max_edge} pixels, the "
+        f"ratio at most {rule.max_ratio:g}:1, and the whole {rule.min_pixels:,} to "
+        f"{rule.max_pixels:,} pixels"
+    )
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(repr(value) for value in values)

@@ -1,0 +1,310 @@
+"""
+The provider itself: it takes calls, hands them to their rooms, remembers and fails as told.
+"""
+
+import contextlib
+import threading
+import time
+import types
+import uuid
+from collections import deque
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import attrs
+
+from imagesession._fake_openai import sketch as sketching
+from imagesession._fake_openai.batch_lines import Line
+from imagesession._fake_openai.batches_endpoint import BatchesEndpoint, BatchSpeed, End, Said, whole
+from imagesession._fake_openai.conversations_endpoint import ConversationsEndpoint
+from imagesession._fake_openai.errors import RefusalError, no_key, no_such_url, wrong_key
+from imagesession._fake_openai.failures import Failing
+from imagesession._fake_openai.faults import DRAWING, Ending, Fault, Faults
+from imagesession._fake_openai.files_endpoint import FilesEndpoint, read_form
+from imagesession._fake_openai.http import FakeRequest, FakeResponse, dump
+from imagesession._fake_openai.images_endpoint import ImagesEndpoint
+from imagesession._fake_openai.images_request import streams
+from imagesession._fake_openai.memory import Memory
+from imagesession._fake_openai.models_endpoint import list_models
+from imagesession._fake_openai.recorder import RecordedRequest, RecordingMixin
+from imagesession._fake_openai.render_cache import RenderCache, Sketcher
+from imagesession._fake_openai.responses_endpoint import ResponsesEndpoint
+from imagesession._fake_openai.scripting import (
+    ScriptedResolver,
+    ScriptedSketcher,
+    ScriptedWriter,
+    ScriptingMixin,
+    in_force,
+)
+from imagesession._fake_openai.settings import Settings
+from imagesession._fake_openai.unsupported import Refusals
+
+_MAX_REQUESTS, _MAX_BYTES = 1024, 128 * 1024 * 1024
+_MINUTE_LIMIT, _TOKEN_LIMIT = 10_000, 30_000_000
+
+
+class FakeOpenAI(Failing, ScriptingMixin, RecordingMixin):
+    """
+    Speak OpenAI's wire without a network: Responses that draw or report findings about a picture,
+    Conversations, Images, Files, Batches, Models.
+
+    It is safe to use from many threads. The same prompts, context and seed give the same bytes.
+    Nothing in a prompt makes it fail; the `..._next` methods, `refuse` and `inject_faults` do.
+
+    Attributes:
+        latency: How many seconds a generation takes.
+        pictures_per_reply: How many image items a reply has.
+        retrieve_includes_image: Whether `GET /responses/{id}` has the picture's bytes. The
+            service is said to deliver them once, so that a look has `"result": null`.
+        conversation_items_include_image: Whether the items of a conversation have them.
+        poor_terminal_event: Whether the last event of a stream lists the picture without its
+            bytes, which came before in `response.output_item.done`.
+        context_tokens: How many input tokens a request may have, those of earlier turns
+            included; None for any number.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        latency: float = 0.0,
+        seed: int = 0,
+        clock: Callable[[], float] = time.time,
+        api_key: str | None = None,
+        sketcher: Sketcher | None = None,
+        responses: bool = True,
+        files: bool = True,
+        batches: bool = True,
+        retrieve_includes_image: bool = False,
+        conversation_items_include_image: bool = True,
+        poor_terminal_event: bool = False,
+        context_tokens: int | None = None,
+    ) -> None:
+        """
+        Open a provider that remembers nothing yet.
+
+        Args:
+            latency: How many seconds a generation takes.
+            seed: Another seed gives other pictures.
+            clock: Gives the time in seconds since the epoch.
+            api_key: The only key to accept; by default any is.
+            sketcher: Draws the pictures; by default a sketcher.
+            responses: Whether it speaks Responses and Conversations. Without, it is like the
+                many compatible servers that have the Images API alone.
+            files: Whether it takes files.
+            batches: Whether it speaks Batches, which few compatible servers do.
+            retrieve_includes_image: As the attribute.
+            conversation_items_include_image: As the attribute.
+            poor_terminal_event: As the attribute.
+            context_tokens: As the attribute.
+
+        """
+        self.latency = latency
+        self.pictures_per_reply = 1
+        self.retrieve_includes_image = retrieve_includes_image
+        self.conversation_items_include_image = conversation_items_include_image
+        self.poor_terminal_event = poor_terminal_event
+        self.context_tokens = context_tokens
+        self._api_key = api_key
+        self._unserved = _unserved(responses=responses, files=files, batches=batches)
+        self._clock = clock
+        self._faults = Faults()
+        self._refusals = Refusals()
+        self._memory = Memory()
+        self._files = FilesEndpoint(clock=clock)
+        self._recorded: deque[RecordedRequest] = deque(maxlen=_MAX_REQUESTS)
+        self._lock = threading.Lock()
+        scripted = ScriptedSketcher(sketching if sketcher is None else sketcher)
+        pictures = RenderCache(scripted)
+        writer = ScriptedWriter(sketcher=scripted, pictures=pictures)
+        self._conversations = ConversationsEndpoint(
+            writer=writer, clock=clock, settings=self._settings
+        )
+        uploads = self._files.content
+        resolver = ScriptedResolver(
+            sketcher=scripted,
+            pictures=pictures,
+            uploads=uploads,
+            earlier=self._memory.sketch,
+            seed=seed,
+        )
+        self._responses = ResponsesEndpoint(
+            memory=self._memory,
+            conversations=self._conversations,
+            resolver=resolver,
+            writer=writer,
+            clock=clock,
+            settings=self._settings,
+        )
+        self._images = ImagesEndpoint(
+            resolver=resolver, writer=writer, uploads=uploads, clock=clock, latency=self._latency
+        )
+        self._batches = BatchesEndpoint(
+            clock=clock, fetch=uploads, keep=self._files.keep_output, carry_out=self._carry_out
+        )
+
+    def _latency(self) -> float:
+        return self.latency
+
+    def handle(self, call: FakeRequest) -> FakeResponse:
+        """
+        Answer a call. Whoever calls does the waiting that the answer's parts ask for.
+        """
+        fault = self._faults.next_for(call, streaming=streams(call))
+        self._record(call, fault)
+        try:
+            with in_force(fault):
+                answer = fault.instead(call) if fault.instead else self._serve(call, fault.ending)
+        except RefusalError as refused:
+            answer = refused.answer()
+        answer = attrs.evolve(answer, headers={**self._headers(call), **answer.headers})
+        return fault.bend(answer) if fault.bend else answer
+
+    @property
+    def requests(self) -> tuple[RecordedRequest, ...]:
+        """
+        Give the calls that came in, oldest first; only the latest are kept. The lines of a batch
+        are among them, from when they are carried out.
+        """
+        with self._lock:
+            return tuple(self._recorded)
+
+    def set_batch_speed(
+        self,
+        *,
+        looks: int = 2,
+        end: End = "completed",
+        done: int | None = None,
+        backwards: bool = False,
+    ) -> None:
+        """
+        Say how the batches that are made from now on get on. A batch that nobody looks at stands
+        still, so that nobody has to wait for one.
+
+        Args:
+            looks: At which look a batch is done; until then it is in progress.
+            end: How it ends: "completed", "expired" or "cancelled".
+            done: How many of its lines are carried out, the first ones; None for all.
+            backwards: Whether the lines of its files stand in the opposite order.
+
+        """
+        self._batches.pace = BatchSpeed(looks=looks, end=end, done=done, backwards=backwards)
+
+    def reset_memory(self) -> None:
+        """
+        Drop all responses and conversations, so that nothing can go on from them.
+        """
+        self._memory.clear()
+        self._conversations.clear()
+
+    def _settings(self) -> Settings:
+        return Settings(
+            latency=self.latency,
+            pictures_per_reply=self.pictures_per_reply,
+            retrieve_includes_image=self.retrieve_includes_image,
+            conversation_items_include_image=self.conversation_items_include_image,
+            poor_terminal_event=self.poor_terminal_event,
+            context_tokens=self.context_tokens,
+        )
+
+    def serves(self, call: FakeRequest) -> bool:
+        """
+        Tell whether there is what a call is for; a provider may go without.
+        """
+        return call.path.split("/")[1] not in self._unserved
+
+    def _serve(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
+        self._authorize(call)
+        rooms = call.path.split("/")[1:]
+        if not self.serves(call):
+            raise no_such_url(call.method, call.path)
+        match rooms:
+            case ["responses" | "images", *_]:
+                return self._ask(call, ending)
+            case ["conversations", *_]:
+                return self._conversations.answer(call)
+            case ["files", *_]:
+                return self._files.answer(call)
+            case ["batches", *_]:
+                return self._batches.answer(call)
+            case ["models", *names] if call.method == "GET":
+                return list_models(names)
+            case _:
+                raise no_such_url(call.method, call.path)
+
+    def _ask(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
+        refused = self._refusals.answer(call)
+        if refused is not None:
+            return refused
+        room = self._responses if call.path.startswith("/responses") else self._images
+        return room.answer(call, ending)
+
+    def _carry_out(self, line: Line) -> Said:
+        """
+        Do what a line of a batch asks; planned faults strike it as they would strike a call.
+        """
+        call = FakeRequest(
+            method=line.method, path=line.url.removeprefix("/v1"), body=dump(line.body)
+        )
+        fault = self._faults.take_planned(call)
+        self._record(call, fault)
+        try:
+            with in_force(fault):
+                answer = fault.instead(call) if fault.instead else self._ask(call, fault.ending)
+        except RefusalError as refused:
+            answer = refused.answer()
+        body = line.answered(answer.status, whole(answer), f"req_{uuid.uuid4().hex}")
+        return "output" if answer.status < HTTPStatus.BAD_REQUEST else "error", body
+
+    def _authorize(self, call: FakeRequest) -> None:
+        key = call.headers.get("authorization", "").removeprefix("Bearer").strip()
+        if not key:
+            raise no_key()
+        if self._api_key is not None and key != self._api_key:
+            raise wrong_key(key)
+
+    def _record(self, call: FakeRequest, fault: Fault) -> None:
+        received = RecordedRequest(
+            method=call.method,
+            path=call.path,
+            query=types.MappingProxyType(dict(call.query)),
+            headers=types.MappingProxyType(
+                {name: value for name, value in call.headers.items() if name != "authorization"}
+            ),
+            body=_read_body(call),
+            length=len(call.body),
+            fault=fault.name,
+        )
+        with self._lock:
+            self._recorded.append(received)
+            while len(self._recorded) > 1 and sum(r.length for r in self._recorded) > _MAX_BYTES:
+                self._recorded.popleft()
+
+    def _headers(self, call: FakeRequest) -> dict[str, str]:
+        draws = call.method == "POST" and call.path in DRAWING
+        spent = self.latency if draws else 0.001
+        headers = {
+            "x-request-id": f"req_{uuid.uuid4().hex}",
+            "openai-processing-ms": str(round(spent * 1000)),
+            "openai-version": "2020-10-01",
+            "openai-organization": "offline",
+        }
+        if call.path.startswith("/responses"):
+            for kind, limit in (("requests", _MINUTE_LIMIT), ("tokens", _TOKEN_LIMIT)):
+                headers[f"x-ratelimit-limit-{kind}"] = str(limit)
+                headers[f"x-ratelimit-remaining-{kind}"] = str(limit - 1)
+                headers[f"x-ratelimit-reset-{kind}"] = "6ms"
+        return headers
+
+
+def _unserved(*, responses: bool, files: bool, batches: bool) -> frozenset[str]:
+    there = {"responses": responses, "conversations": responses, "files": files, "batches": batches}
+    return frozenset(room for room, is_there in there.items() if not is_there)
+
+
+def _read_body(call: FakeRequest) -> Any:  # noqa: ANN401 - JSON is any
+    multipart = call.headers.get("content-type", "").startswith("multipart/")
+    with contextlib.suppress(ValueError, RefusalError):
+        return read_form(call) if multipart else call.json
+    return None

@@ -1,0 +1,271 @@
+"""
+The Files endpoints: upload, list, look at, fetch, delete.
+
+Reference: https://platform.openai.com/docs/api-reference/files
+"""
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import attrs
+
+from imagesession._fake_openai.errors import (
+    RefusalError,
+    missing_parameter,
+    no_such_file,
+    no_such_url,
+    unsupported_value,
+)
+from imagesession._fake_openai.http import FakeRequest, FakeResponse, Json, json_response
+from imagesession._fake_openai.memory import new_id
+
+# Small files are kept far longer than large ones: others may still need them.
+_LEAST_KEPT, _MOST_KEPT, _KEPT_BYTES = 256, 10_000, 512 * 1024 * 1024
+_MAX_BATCH_BYTES = 200_000_000
+_PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
+_MAX_LISTED = 10_000
+_MIN_LIFE, _MAX_LIFE = 3_600, 2_592_000
+
+
+@attrs.frozen(kw_only=True)
+class Field:
+    """
+    Hold one field of a form.
+    """
+
+    name: str
+    filename: str | None
+    content: bytes = attrs.field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """
+        Read the field as text.
+        """
+        return self.content.decode(errors="replace")
+
+
+Form: TypeAlias = tuple[Field, ...]
+
+
+def read_form(call: FakeRequest) -> Form:
+    """
+    Read a `multipart/form-data` body.
+    """
+    match = re.search(
+        r'multipart/form-data;.*boundary="?([^";]+)', call.headers.get("content-type", "")
+    )
+    if match is None:
+        raise RefusalError("Expected a multipart/form-data body.")
+    delimiter = b"\r\n--" + match[1].encode()
+    pieces = (b"\r\n" + call.body).split(delimiter)
+    return tuple(_fields(pieces[1:]))
+
+
+def _fields(pieces: list[bytes]) -> Iterator[Field]:
+    for piece in pieces:
+        head, blank, content = piece.partition(b"\r\n\r\n")
+        if not blank or head.startswith(b"--"):
+            continue
+        names = dict(
+            re.findall(r'\b(name|filename)="((?:[^"\\]|\\.)*)"', head.decode(errors="replace"))
+        )
+        yield Field(name=names.get("name", ""), filename=names.get("filename"), content=content)
+
+
+@attrs.frozen(kw_only=True)
+class File:
+    """
+    Hold an uploaded file.
+    """
+
+    id: str
+    name: str
+    purpose: str
+    created: float
+    life: int | None
+    content: bytes = attrs.field(repr=False)
+
+    def alive(self, now: float) -> bool:
+        """
+        Tell whether the file has not expired.
+        """
+        return self.life is None or now < self.created + self.life
+
+    def as_json(self) -> Json:
+        """
+        Write the file's facts.
+        """
+        return {
+            "id": self.id,
+            "object": "file",
+            "bytes": len(self.content),
+            "created_at": int(self.created),
+            "expires_at": None if self.life is None else int(self.created) + self.life,
+            "filename": self.name,
+            "purpose": self.purpose,
+            "status": "processed",
+            "status_details": None,
+        }
+
+
+class FilesEndpoint:
+    """
+    Serve the Files endpoints, and keep the latest files.
+    """
+
+    def __init__(self, *, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._files: OrderedDict[str, File] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def answer(self, call: FakeRequest) -> FakeResponse:
+        """
+        Answer a call below `/files`.
+        """
+        match (call.method, *call.path.split("/")[2:]):
+            case ("POST",):
+                return self._upload(read_form(call))
+            case ("GET",):
+                return self._list(call)
+            case ("GET", file_id):
+                return json_response(self._find(file_id).as_json())
+            case ("DELETE", file_id):
+                return self._delete(file_id)
+            case ("GET", file_id, "content"):
+                return FakeResponse(
+                    headers={"content-type": "application/octet-stream"},
+                    parts=iter((self._find(file_id).content,)),
+                )
+            case _:
+                raise no_such_url(call.method, call.path)
+
+    def content(self, file_id: str) -> bytes | None:
+        """
+        Give a file's bytes, or None if there is no such file.
+        """
+        with self._lock:
+            file = self._files.get(file_id)
+        return file.content if file and file.alive(self._clock()) else None
+
+    def _find(self, file_id: str) -> File:
+        with self._lock:
+            file = self._files.get(file_id)
+        if file is None or not file.alive(self._clock()):
+            raise no_such_file(file_id)
+        return file
+
+    def _upload(self, form: Form) -> FakeResponse:
+        fields = {field.name: field for field in form}
+        for name in ("file", "purpose"):
+            if name not in fields:
+                raise missing_parameter(name)
+        if fields["purpose"].text not in _PURPOSES:
+            raise unsupported_value(fields["purpose"].text, _PURPOSES, "purpose")
+        file = File(
+            id=new_id("file-"),
+            name=fields["file"].filename or "upload",
+            purpose=fields["purpose"].text,
+            created=self._clock(),
+            life=_life(fields),
+            content=fields["file"].content,
+        )
+        if file.purpose == "batch":
+            _check_batch(file)
+        self._add(file)
+        return json_response(file.as_json())
+
+    def _add(self, file: File) -> None:
+        with self._lock:
+            self._files[file.id] = file
+            self._bytes += len(file.content)
+            while self._is_full():
+                self._drop(next(iter(self._files)))
+
+    def _is_full(self) -> bool:
+        count = len(self._files)
+        return count > _LEAST_KEPT and (count > _MOST_KEPT or self._bytes > _KEPT_BYTES)
+
+    def _drop(self, file_id: str) -> None:
+        file = self._files.pop(file_id, None)
+        self._bytes -= len(file.content) if file else 0
+
+    def keep_output(self, name: str, content: bytes) -> str:
+        """
+        Keep a file that a batch has written; give its id.
+        """
+        file = File(
+            id=new_id("file-"),
+            name=name,
+            purpose="batch_output",
+            created=self._clock(),
+            life=None,
+            content=content,
+        )
+        self._add(file)
+        return file.id
+
+    def _list(self, call: FakeRequest) -> FakeResponse:
+        now = self._clock()
+        purpose = call.query.get("purpose")
+        with self._lock:
+            files = [file for file in reversed(self._files.values()) if file.alive(now)]
+        if call.query.get("order") == "asc":
+            files.reverse()
+        ids = [file.id for file in files]
+        if call.query.get("after") in ids:
+            files = files[ids.index(call.query["after"]) + 1 :]
+        files = [file for file in files if purpose in {None, file.purpose}]
+        limit = _limit(call.query.get("limit", ""))
+        shown = files[:limit]
+        return json_response(
+            {
+                "object": "list",
+                "data": [file.as_json() for file in shown],
+                "first_id": shown[0].id if shown else None,
+                "last_id": shown[-1].id if shown else None,
+                "has_more": len(files) > limit,
+            }
+        )
+
+    def _delete(self, file_id: str) -> FakeResponse:
+        self._find(file_id)
+        with self._lock:
+            self._drop(file_id)
+        return json_response({"id": file_id, "object": "file", "deleted": True})
+
+
+def _check_batch(file: File) -> None:
+    if not file.name.endswith(".jsonl"):
+        raise RefusalError("Invalid file format for Batch API. Must be .jsonl")
+    if len(file.content) > _MAX_BATCH_BYTES:
+        raise RefusalError("File is too large.")
+
+
+def _limit(text: str) -> int:
+    return int(text) if text.isdecimal() and text.isascii() else _MAX_LISTED
+
+
+def _life(fields: dict[str, Field]) -> int | None:
+    """
+    Read `expires_after`, whose seconds have bounds.
+    """
+    seconds = fields.get("expires_after[seconds]")
+    if seconds is None:
+        return None
+    try:
+        life = int(seconds.text)
+    except ValueError:
+        life = 0
+    if not _MIN_LIFE <= life <= _MAX_LIFE:
+        raise RefusalError(
+            f"Invalid 'expires_after.seconds': expected an integer from {_MIN_LIFE} to "
+            f"{_MAX_LIFE}, but got {seconds.text} instead.",
+            param="expires_after.seconds",
+            code="invalid_value",
+        )
+    return life

@@ -1,0 +1,50 @@
+"""
+Items that belong together: what a model that reasons made is taken only with the reasoning that
+led to it, and reasoning only with what it led to.
+
+The words are those of the service; that it refuses so has been reported, not documented.
+"""
+
+from collections.abc import Iterable
+
+from imagesession._fake_openai.errors import no_such_item, without_following, without_reasoning
+from imagesession._fake_openai.memory import Memory, StoredResponse
+from imagesession._fake_openai.responses_request import Sent
+
+
+def check_groups(sent: tuple[Sent, ...], memory: Memory) -> None:
+    """
+    Look at the items of an input, in their order.
+
+    Raises:
+        RefusalError: One is not known, or lacks what belongs to it.
+
+    """
+    seen: set[str] = set()
+    followers: Iterable[Sent | None] = (*sent[1:], None)
+    for item, following in zip(sent, followers, strict=False):
+        owner = memory.owner(item.id) if item.id else None
+        if item.id is not None and owner is not None:
+            _check_known(item.id, owner, following, seen)
+            seen.add(item.id)
+        else:
+            _check_unknown(item, following, memory)
+
+
+def _check_known(
+    item_id: str, owner: StoredResponse, following: Sent | None, seen: set[str]
+) -> None:
+    ids = owner.output_ids
+    if item_id == owner.reasoning_id:
+        if following is None or following.id != ids[1]:
+            raise without_following(item_id)
+    elif item_id in ids and owner.reasoning_id and owner.reasoning_id not in seen:
+        kind = "message" if item_id == owner.message_id else "image_generation_call"
+        raise without_reasoning(item_id, kind, owner.reasoning_id)
+
+
+def _check_unknown(item: Sent, following: Sent | None, memory: Memory) -> None:
+    if item.id is not None and not item.whole:
+        raise no_such_item(item.id, unstored=memory.is_unstored(item.id))
+    if item.reasoning and item.id is not None and not (following and following.output):
+        raise without_following(item.id)

@@ -1,0 +1,305 @@
+"""
+Reading the `image_generation` tool of a request: what is asked for, checked as the API checks it.
+
+Parameters: https://platform.openai.com/docs/api-reference/responses/create (tools)
+"""
+
+import re
+from typing import cast
+
+import attrs
+
+from imagesession._domain.model_catalog import ModelInfo, SizeRule
+from imagesession._fake_openai.errors import USER_ERROR, RefusalError, invalid_value
+from imagesession._fake_openai.http import Json
+from imagesession._fake_openai.json_reader import JsonNode, words
+from imagesession._fake_openai.models_endpoint import DEFAULT_IMAGE_MODEL, image_model
+from imagesession._fake_openai.sketch.encode import Format
+
+_KNOWN = words(
+    """type action background complexity frame_count frame_duration_ms input_fidelity
+    input_image_mask model moderation output_compression output_format partial_images quality
+    size svg"""
+)
+_FORMATS = ("png", "webp", "jpeg", "gif", "svg")
+_FRAMES, _MIN_FRAMES, _MAX_FRAMES, _FRAME_MS = 9, 2, 16, 200
+_FULL = 100
+_INVALID = "invalid_request_error"
+
+
+@attrs.frozen(kw_only=True)
+class ImageToolParams:
+    """
+    Hold what a request asks of the image tool.
+
+    Attributes:
+        model: The image model in full.
+        size: None leaves it to the painter.
+        echo: The tool as replies repeat it.
+        mask: Where the mask stands in the request, if there is one.
+
+    """
+
+    param: str
+    model: ModelInfo
+    size: tuple[int, int] | None
+    quality: str
+    background: str
+    format: Format
+    compression: int
+    partial_images: int
+    action: str
+    frames: int
+    frame_ms: int
+    mask: JsonNode | None
+    svg_model: str | None
+    echo: Json = attrs.field(eq=False)
+
+    @property
+    def transparent(self) -> bool | None:
+        """
+        Give the background as the painter takes it.
+        """
+        return {"transparent": True, "opaque": False}.get(self.background)
+
+    @property
+    def drawn_quality(self) -> str:
+        """
+        Give the quality a reply reports.
+        """
+        return "medium" if self.quality == "auto" else self.quality
+
+
+def read_tool(node: JsonNode) -> ImageToolParams:
+    """
+    Read one `image_generation` tool.
+
+    Raises:
+        RefusalError: The API would not take it.
+
+    """
+    node.only(_KNOWN)
+    return _read(node, "auto", _INVALID)
+
+
+def read_settings(node: JsonNode, action: str) -> ImageToolParams:
+    """
+    Read how the Images API is to draw; other rooms read the rest of its request.
+
+    Args:
+        node: The whole request.
+        action: `generate` or `edit`.
+
+    Raises:
+        RefusalError: The API would not take it.
+
+    """
+    return _read(node, action, USER_ERROR)
+
+
+def _read(node: JsonNode, action: str, fault: str) -> ImageToolParams:
+    model = _model(node, fault)
+    tool = ImageToolParams(
+        param=node.path,
+        model=model,
+        size=_size(node, model, fault),
+        quality=_quality(node, model),
+        background=_choice(node, "background", ("transparent", "opaque", "auto"), "auto"),
+        format=cast("Format", _choice(node, "output_format", _FORMATS, "png")),
+        compression=_number(node, "output_compression", 0, _FULL, _FULL),
+        partial_images=_number(node, "partial_images", 0, 3, 0),
+        action=_choice(node, "action", ("generate", "edit", "auto"), action),
+        frames=_number(node, "frame_count", _MIN_FRAMES, _MAX_FRAMES, _FRAMES),
+        frame_ms=_number(node, "frame_duration_ms", 1, 60_000, _FRAME_MS),
+        mask=node.get("input_image_mask"),
+        svg_model=_svg_model(node),
+        echo=_echo(node),
+    )
+    _choice(node, "moderation", ("auto", "low"), "auto")
+    _choice(node, "complexity", ("low", "medium", "high"), "high")
+    _check_fidelity(node, model)
+    _check_format(node, tool)
+    return tool
+
+
+def _choice(node: JsonNode, key: str, allowed: tuple[str, ...], default: str) -> str:
+    child = node.get(key)
+    return default if child is None else child.choice(allowed)
+
+
+def _number(node: JsonNode, key: str, low: int, high: int, default: int) -> int:
+    child = node.get(key)
+    return default if child is None else child.number(low, high)
+
+
+def _model(node: JsonNode, fault: str) -> ModelInfo:
+    child = node.get("model")
+    name = DEFAULT_IMAGE_MODEL if child is None else child.text()
+    model = image_model(name)
+    if model is None:
+        raise invalid_value(f"The model '{name}' does not exist.", node.at("model"), type=fault)
+    return model
+
+
+def _quality(node: JsonNode, model: ModelInfo) -> str:
+    return _choice(node, "quality", (*model.qualities, "auto"), "auto")
+
+
+def _size(node: JsonNode, model: ModelInfo, type: str) -> tuple[int, int] | None:
+    child = node.get("size")
+    if child is None or child.text() == "auto":
+        return None
+    text = child.text()
+    fault = _size_fault(node, text, model.sizes)
+    if fault:
+        raise invalid_value(f"Invalid size '{text}'. {fault}", child.path, type=type)
+    width, _, height = text.partition("x")
+    return int(width), int(height)
+
+
+def _size_fault(node: JsonNode, text: str, rule: SizeRule) -> str | None:
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text, re.ASCII)
+    if match is None and not rule.fixed:
+        return "Expected 'auto' or a size as WIDTHxHEIGHT."
+    size = (int(match[1]), int(match[2])) if match else (0, 0)
+    # Frames of an animation may be smaller than a single picture.
+    least = 0 if node.object().get("output_format") == "gif" else rule.min_pixels
+    return _fault_of(size, rule, least)
+
+
+def _fault_of(size: tuple[int, int], rule: SizeRule, least: int) -> str | None:
+    if rule.fixed:
+        named = ", ".join(f"{width}x{height}" for width, height in sorted(rule.fixed))
+        return None if size in rule.fixed else f"Supported sizes are {named}, and auto."
+    width, height = size
+    step, longest, pixels = rule.multiple, max(size), width * height
+    faults = {
+        "Requested resolution is below the current minimum pixel budget.": pixels < least,
+        f"Width and height must both be divisible by {step}.": width % step or height % step,
+        f"The longest edge must be at most {rule.max_edge} pixels.": longest > rule.max_edge,
+        "Requested resolution is above the current maximum pixel budget.": pixels > rule.max_pixels,
+        "The aspect ratio must be between 1:3 and 3:1.": pixels * rule.max_ratio < longest**2,
+    }
+    return next((fault for fault, found in faults.items() if found), None)
+
+
+def _svg_model(node: JsonNode) -> str | None:
+    svg = node.get("svg")
+    if svg is None:
+        return None
+    svg.only(("model", "reasoning"))
+    model = svg.get("model")
+    return None if model is None else model.text()
+
+
+def _check_fidelity(node: JsonNode, model: ModelInfo) -> None:
+    child = node.get("input_fidelity")
+    if child is None:
+        return
+    if not model.fidelities:
+        raise RefusalError(
+            f"The model '{model.id}' does not support the 'input_fidelity' parameter.",
+            type=USER_ERROR,
+            param=child.path,
+            code="invalid_input_fidelity_model",
+        )
+    child.choice(model.fidelities)
+
+
+def _check_format(node: JsonNode, tool: ImageToolParams) -> None:
+    """
+    Refuse what does not go with the output format.
+    """
+    kind = tool.format
+    name = kind.upper()
+    drawn, still = kind in {"gif", "svg"}, kind != "gif"
+    no_alpha, lossless = kind == "jpeg", kind not in {"jpeg", "webp"}
+    for key, wrong, message in (
+        ("output_format", kind not in tool.model.formats, f"{name} output needs a newer model"),
+        ("frame_count", still and node.get("frame_count"), "`frame_count` needs GIF output"),
+        (
+            "frame_duration_ms",
+            still and node.get("frame_duration_ms"),
+            "`frame_duration_ms` needs GIF output",
+        ),
+        ("svg", kind != "svg" and node.get("svg"), "`svg` needs SVG output"),
+        (
+            "background",
+            no_alpha and tool.transparent,
+            f"Transparent background is not supported for {name} output format",
+        ),
+        (
+            "output_compression",
+            lossless and tool.compression != _FULL,
+            f"Compression less than 100 is not supported for {name} output format",
+        ),
+        (
+            "partial_images",
+            drawn and tool.partial_images,
+            f"Partial images are not supported for {name} output format",
+        ),
+        ("input_image_mask", not still and tool.mask, "A mask is not supported for GIF output"),
+        (
+            "size",
+            not still
+            and tool.size
+            and _sheet(tool.size, tool.frames) > tool.model.sizes.max_pixels,
+            f"Invalid size. {tool.frames} frames of it are above the current maximum pixel budget.",
+        ),
+    ):
+        if wrong:
+            raise invalid_value(message, node.at(key))
+
+
+def _sheet(size: tuple[int, int], frames: int) -> int:
+    return size[0] * size[1] * frames
+
+
+def output_size(size: tuple[int, int], model: ModelInfo) -> tuple[int, int]:
+    """
+    Keep a picture's own size if the model can draw it, else take the standard one of its shape.
+    """
+    width, height = size
+    if _fault_of(size, model.sizes, model.sizes.min_pixels) is None:
+        return size
+    if width * 4 > height * 5:
+        return 1536, 1024
+    return (1024, 1536) if height * 4 > width * 5 else (1024, 1024)
+
+
+def frame_size(size: tuple[int, int], frames: int, rule: SizeRule) -> tuple[int, int]:
+    """
+    Shrink a frame until all frames together fit the pixel budget of one reply.
+    """
+    width, height = size
+    excess = (_sheet(size, frames) / rule.max_pixels) ** 0.5
+    if excess <= 1:
+        return size
+    step = rule.multiple
+    return int(width / excess) // step * step, int(height / excess) // step * step
+
+
+def _echo(node: JsonNode) -> Json:
+    """
+    Repeat the tool as replies do: defaults filled in, some parameters left out.
+
+    Recorded replies never echo `partial_images`, `input_image_mask` and `action`,
+    and name the model only if the request did.
+    """
+    filled: Json = {
+        "type": "image_generation",
+        "background": "auto",
+        "moderation": "auto",
+        "n": 1,
+        "output_compression": 100,
+        "output_format": "png",
+        "quality": "auto",
+        "size": "auto",
+    }
+    hidden = ("partial_images", "input_image_mask", "action")
+    sent = {
+        key: value
+        for key, value in node.object().items()
+        if value is not None and key not in hidden
+    }
+    return filled | sent

@@ -1,0 +1,77 @@
+"""
+Loading the pictures that a request carries: a data URL or the id of an uploaded file.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import attrs
+import pybase64
+
+from imagesession._fake_openai.errors import invalid_value, no_such_file
+from imagesession._fake_openai.json_reader import JsonNode
+
+# Gives an uploaded file's bytes, or None if there is no such file.
+Uploads: TypeAlias = Callable[[str], bytes | None]
+
+
+@attrs.frozen(kw_only=True)
+class InputImage:
+    """
+    Hold a picture that a request carries.
+
+    Attributes:
+        data: The encoded picture.
+        param: Where it stands in the request.
+
+    """
+
+    data: bytes = attrs.field(repr=False)
+    param: str
+
+
+def load(node: JsonNode, uploads: Uploads) -> bytes:
+    """
+    Load the picture of an `input_image` part or of a mask.
+
+    Raises:
+        RefusalError: There is none, or it cannot be had.
+
+    """
+    file_id, url = node.get("file_id"), node.get("image_url")
+    if file_id is not None:
+        data = uploads(file_id.text())
+        if data is None:
+            raise no_such_file(file_id.text(), file_id.path)
+        return data
+    if url is None:
+        url = node.require("image_url")
+    return _from_url(url)
+
+
+def decode(node: JsonNode) -> bytes:
+    """
+    Decode base64 text.
+    """
+    try:
+        return pybase64.b64decode(node.text(), validate=True)
+    except ValueError:
+        raise node.wrong(f"Invalid '{node.path}'. Expected base64-encoded image data.") from None
+
+
+def _from_url(node: JsonNode) -> bytes:
+    url = node.text()
+    if url.startswith(("http://", "https://")):
+        # In the API's words for a URL it cannot fetch, and with the reason.
+        raise invalid_value(
+            f"Error while downloading {url}. The offline provider fetches nothing: send the "
+            "picture as a data URL or upload it as a file.",
+            "url",
+        )
+    head, comma, payload = url.partition(",")
+    if not (head.startswith("data:image/") and head.endswith(";base64") and comma):
+        raise node.wrong(
+            f"Invalid '{node.path}'. Expected a base64-encoded data URL with an image MIME type "
+            "(e.g. 'data:image/png;base64,aW1nIGJ5dGVzIGhlcmU='), but got another value."
+        )
+    return decode(JsonNode(payload, node.path))

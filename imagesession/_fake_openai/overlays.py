@@ -1,0 +1,85 @@
+"""
+Masks and markups: pictures that are laid over the one to edit, to say where.
+"""
+
+import io
+from typing import Literal
+
+import attrs
+from PIL import Image, UnidentifiedImageError
+
+from imagesession._fake_openai.errors import USER_ERROR, RefusalError, unreadable_image
+from imagesession._fake_openai.sketch.edit import mask_around
+
+
+@attrs.frozen(kw_only=True)
+class Overlay:
+    """
+    Hold a mask or a markup.
+
+    Attributes:
+        data: The encoded picture.
+        param: Where it stands in the request.
+
+    """
+
+    kind: Literal["mask", "markup"]
+    data: bytes = attrs.field(repr=False)
+    param: str
+
+    def mask_for(self, base: bytes) -> bytes:
+        """
+        Give the mask that the painter takes: clear where the picture may change.
+
+        Args:
+            base: The picture that the overlay lies on.
+
+        Raises:
+            RefusalError: The overlay does not fit the picture, or says nothing.
+
+        """
+        with (
+            open_picture(self.data, 1, self.param) as over,
+            open_picture(base, 1, self.param) as picture,
+        ):
+            if "A" not in over.getbands() and "transparency" not in over.info:
+                raise self._misfit("image missing alpha channel")
+            if over.size != picture.size:
+                raise self._misfit("size does not match image size")
+        return self.data if self.kind == "mask" else self._around_strokes()
+
+    def _around_strokes(self) -> bytes:
+        try:
+            mask = mask_around(self.data)
+        except ValueError:
+            raise unreadable_image(1, self.param) from None
+        if mask is None:
+            raise self._misfit("image must have strokes and transparent pixels")
+        return mask
+
+    def _misfit(self, fault: str) -> RefusalError:
+        return RefusalError(
+            f"Invalid {self.kind} image format - {self.kind} {fault}",
+            type=USER_ERROR,
+            param=self.param,
+            code="invalid_value",
+        )
+
+
+def open_picture(data: bytes, number: int, param: str) -> Image.Image:
+    """
+    Open a picture without decoding it.
+
+    Args:
+        data: The encoded picture.
+        number: Which one of the request it is, counted from 1.
+        param: Where it stands in the request.
+
+    Raises:
+        RefusalError: It is none.
+
+    """
+    try:
+        return Image.open(io.BytesIO(data))
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+        raise unreadable_image(number, param) from None

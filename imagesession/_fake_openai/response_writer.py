@@ -1,0 +1,175 @@
+"""
+Writing responses as JSON: the same object for a plain reply, a poll and a stream's events.
+
+Fields: https://platform.openai.com/docs/api-reference/responses/object
+"""
+
+import attrs
+
+from imagesession._fake_openai.errors import blocked
+from imagesession._fake_openai.faults import Blocked, Broken, Refused
+from imagesession._fake_openai.http import Json
+from imagesession._fake_openai.memory import ImageItem, StoredResponse
+from imagesession._fake_openai.render_cache import RenderCache, RenderKey, Sketcher
+from imagesession._fake_openai.tokens import text_tokens
+
+_ENCRYPTED = "b2ZmbGluZSBwcm92aWRlcjogbm8gcmVhc29uaW5nIHRvIGhpZGU="
+
+
+@attrs.frozen(kw_only=True)
+class ResponseWriter:
+    """
+    Write responses and their items.
+    """
+
+    sketcher: Sketcher
+    pictures: RenderCache
+
+    def response(self, record: StoredResponse, status: str, *, results: bool = True) -> Json:
+        """
+        Write a whole response in the given status.
+
+        Args:
+            record: The response.
+            status: The status.
+            results: Whether its pictures are in it; without, it tells of them all but the bytes.
+
+        """
+        done = status == "completed"
+        over = done or status == "failed"
+        failure = record.ending if isinstance(record.ending, Broken) else None
+        body: Json = {
+            "id": record.id,
+            "object": "response",
+            "created_at": int(record.created),
+            "status": status,
+            "background": record.ask.background,
+            "completed_at": int(record.created + record.latency) if done else None,
+            "error": {"code": failure.code, "message": failure.message}
+            if failure and status == "failed"
+            else None,
+            "incomplete_details": None,
+            **record.ask.echo,
+            "output": self.output(record, results=results) if done else [],
+            "service_tier": "default" if over else "auto",
+            "store": record.ask.store,
+            "usage": record.billed.as_json() if over else None,
+        }
+        if over:
+            body["billing"] = {"payer": "developer"}
+            body["tool_usage"] = record.image_usage.as_json()
+        return body
+
+    def at(self, record: StoredResponse, now: float, *, results: bool) -> Json:
+        """
+        Write a response as it stands at a time.
+        """
+        return self.response(record, self.status(record, now), results=results)
+
+    def status(self, record: StoredResponse, now: float) -> str:
+        """
+        Tell a response's status at a time.
+        """
+        if record.cancelled:
+            return "cancelled"
+        if not record.finished(now):
+            return "in_progress"
+        return self.outcome(record)
+
+    def outcome(self, record: StoredResponse) -> str:
+        """
+        Tell the status in which a response ends unless it is cancelled.
+        """
+        return "failed" if isinstance(record.ending, Broken) else "completed"
+
+    def output(self, record: StoredResponse, *, results: bool = True) -> list[Json]:
+        """
+        Write all items of a finished response.
+        """
+        items = [self.reasoning(record)] if record.reasoning_id else []
+        items += [self.image(record, drawing, result=results) for drawing in record.drawings]
+        return [*items, self.message(record)]
+
+    def reasoning(self, record: StoredResponse) -> Json:
+        """
+        Write the reasoning item, which says nothing.
+        """
+        item: Json = {"id": record.reasoning_id, "type": "reasoning", "summary": []}
+        if record.ask.encrypted:
+            item["encrypted_content"] = _ENCRYPTED
+        return item
+
+    def image(self, record: StoredResponse, drawing: ImageItem, *, result: bool = True) -> Json:
+        """
+        Write an image item with its picture, or with why there is none.
+
+        Args:
+            record: The response.
+            drawing: The picture.
+            result: Whether its bytes are in it.
+
+        """
+        item = self.facts(drawing)
+        item |= {"id": drawing.id, "type": "image_generation_call", "action": drawing.action}
+        item["revised_prompt"] = self.sketcher.describe(drawing.sketch)
+        if isinstance(record.ending, Blocked):
+            error = blocked(record.ending.stage, record.ending.categories, drawing.id)
+            return item | {"status": "failed", "result": None, "error": error}
+        if drawing.tool.format == "svg":
+            item["svg_usage"] = self.svg_usage(drawing, record.ask.model.id)
+        look = RenderKey.of(drawing.sketch, drawing.tool)
+        data = self.pictures.base64(look) if result else None
+        return item | {"status": "completed", "result": data}
+
+    def svg_usage(self, drawing: ImageItem, author: str) -> Json:
+        """
+        Write what the model that authors an SVG used, which is billed apart.
+
+        Args:
+            drawing: The picture.
+            author: The model that writes it, unless the request names one.
+
+        """
+        written = text_tokens(
+            " " * len(self.pictures.data(RenderKey.of(drawing.sketch, drawing.tool)))
+        )
+        reported = 512 + text_tokens(" ".join(drawing.sketch.prompts))
+        return {
+            "input_tokens": reported,
+            "model": drawing.tool.svg_model or author,
+            "output_tokens": written,
+            "reasoning_tokens": 0,
+            "total_tokens": reported + written,
+        }
+
+    def facts(self, drawing: ImageItem) -> Json:
+        """
+        Write how a picture is drawn, as image items and partial images report it.
+        """
+        width, height = drawing.sketch.size
+        return {
+            "background": "transparent" if drawing.sketch.transparent else "opaque",
+            "output_format": drawing.tool.format,
+            "quality": drawing.tool.drawn_quality,
+            "size": f"{width}x{height}",
+        }
+
+    def message(self, record: StoredResponse) -> Json:
+        """
+        Write the message item that closes a reply.
+        """
+        return {
+            "id": record.message_id,
+            "type": "message",
+            "status": "completed",
+            "content": [self.part(record)],
+            "role": "assistant",
+        }
+
+    def part(self, record: StoredResponse) -> Json:
+        """
+        Write the one part of the message.
+        """
+        if isinstance(record.ending, Refused):
+            return {"type": "refusal", "refusal": record.ending.text}
+        return {"type": "output_text", "annotations": [], "logprobs": [], "text": record.said}

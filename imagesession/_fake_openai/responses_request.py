@@ -1,0 +1,369 @@
+"""
+Reading the body of `POST /responses` into an `ResponsesRequest`.
+
+Parameters: https://platform.openai.com/docs/api-reference/responses/create
+"""
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import attrs
+
+from imagesession._domain.model_catalog import ModelInfo
+from imagesession._fake_openai.analysis import wants_findings
+from imagesession._fake_openai.errors import (
+    RefusalError,
+    invalid_value,
+    missing_parameter,
+    no_such_model,
+)
+from imagesession._fake_openai.http import FakeRequest, Json
+from imagesession._fake_openai.image_tool import ImageToolParams, read_tool
+from imagesession._fake_openai.json_reader import JsonNode, check_metadata, parse, words
+from imagesession._fake_openai.models_endpoint import mainline, reasons, reply_name
+
+_KNOWN = words(
+    """access_programs background background_options context_management conversation image
+    include input instructions max_output_tokens max_tool_calls metadata model moderation
+    parallel_tool_calls previous_response_id prompt prompt_cache_key prompt_cache_options
+    prompt_cache_retention reasoning safety_identifier service_tier store stream stream_options
+    temperature text tool_choice tools top_logprobs top_p truncation user"""
+)
+_ROLES = ("user", "assistant", "system", "developer")
+_PARTS = ("input_text", "input_image", "input_file", "output_text", "refusal")
+# Items that other tools leave behind; this provider lets them pass.
+_PASSING = words(
+    """reasoning function_call function_call_output web_search_call file_search_call
+    computer_call computer_call_output code_interpreter_call custom_tool_call
+    custom_tool_call_output mcp_call mcp_list_tools mcp_approval_request mcp_approval_response
+    local_shell_call local_shell_call_output shell_call shell_call_output compaction"""
+)
+
+# What an item must bring if the API is not to look it up; the others always do.
+_CONTENT = {"image_generation_call": "result", "reasoning": "encrypted_content"}
+
+
+@attrs.frozen(kw_only=True)
+class Message:
+    """
+    Hold one message of the input.
+
+    Attributes:
+        images: The `input_image` parts, in order.
+
+    """
+
+    role: str
+    text: str
+    images: tuple[JsonNode, ...]
+
+
+@attrs.frozen(kw_only=True)
+class EarlierImage:
+    """
+    Hold a picture made before: its item id, and its pixels where they came along.
+    """
+
+    id: str
+    result: JsonNode | None
+
+
+Item: TypeAlias = Message | EarlierImage
+
+
+@attrs.frozen(kw_only=True)
+class Sent:
+    """
+    Hold how an item of the input was sent, to see whether those that belong to it came along.
+
+    Attributes:
+        id: The id that it was given when it was made, if it tells.
+        reasoning: Whether it says that it is reasoning.
+        output: Whether a model made it; unknown and true of what is named by its id alone.
+        whole: Whether it brings its content, so that it need not be known.
+
+    """
+
+    id: str | None
+    reasoning: bool
+    output: bool
+    whole: bool
+
+
+@attrs.frozen(kw_only=True)
+class ResponsesRequest:
+    """
+    Hold what a request to make a response says.
+
+    Attributes:
+        sent: How the items of the input were sent, in order.
+        tool: The image tool, unless there is none or it must not be used.
+        findings: Whether the answer is to be a list of findings about a picture.
+        echo: Everything that a reply merely repeats.
+
+    """
+
+    model: ModelInfo
+    items: tuple[Item, ...]
+    sent: tuple[Sent, ...]
+    previous: str | None
+    conversation: str | None
+    store: bool
+    background: bool
+    stream: bool
+    obfuscated: bool
+    encrypted: bool
+    effort: str | None
+    instructions: str
+    tool: ImageToolParams | None
+    findings: bool
+    echo: Json = attrs.field(repr=False)
+
+    @property
+    def reasons(self) -> bool:
+        """
+        Tell whether the reply starts with a reasoning item.
+        """
+        return self.effort != "none" if self.effort else reasons(self.model)
+
+    @property
+    def resumable(self) -> bool:
+        """
+        Tell whether the stream can be taken up again later.
+        """
+        return self.background and self.stream
+
+    @property
+    def truncates(self) -> bool:
+        """
+        Tell whether the earliest items are to be dropped where there are too many.
+        """
+        return bool(self.echo["truncation"] == "auto")
+
+
+def parse_request(call: FakeRequest) -> ResponsesRequest:
+    """
+    Read a request to make a response.
+
+    Raises:
+        RefusalError: The API would not take it.
+
+    """
+    node = parse(call)
+    node.only(_KNOWN)
+    model = _read_model(node)
+    check_metadata(node)
+    tools = tuple(_read_tools(node))
+    tool = next((tool for tool in tools if isinstance(tool, ImageToolParams)), None)
+    choice = _read_choice(node, tool)
+    background, store = _flag(node, "background"), _flag(node, "store", default=True)
+    if background and not store:
+        raise invalid_value("Background mode requires `store` to be true.", "background")
+    used = None if choice == "none" else tool
+    return ResponsesRequest(
+        model=model,
+        items=tuple(_read_input(node)),
+        sent=tuple(_read_sent(node)),
+        previous=_text(node, "previous_response_id"),
+        conversation=_conversation(node),
+        store=store,
+        background=background,
+        stream=_flag(node, "stream"),
+        obfuscated=_obfuscated(node),
+        encrypted="reasoning.encrypted_content" in _includes(node),
+        effort=_effort(node),
+        instructions=_text(node, "instructions") or "",
+        tool=used,
+        findings=wants_findings(node.get("text"), draws=used is not None),
+        echo=_echo(node, model, tools),
+    )
+
+
+def _flag(node: JsonNode, key: str, *, default: bool = False) -> bool:
+    child = node.get(key)
+    return default if child is None else child.flag()
+
+
+def _text(node: JsonNode, key: str) -> str | None:
+    child = node.get(key)
+    return None if child is None else child.text()
+
+
+def _read_model(node: JsonNode) -> ModelInfo:
+    name = node.require("model").text()
+    model = mainline(name)
+    if model is None:
+        raise no_such_model(name)
+    return model
+
+
+def _read_tools(node: JsonNode) -> Iterator[ImageToolParams | JsonNode]:
+    for tool in node.get("tools") or ():
+        yield read_tool(tool) if tool.require("type").text() == "image_generation" else tool
+
+
+def _read_choice(node: JsonNode, tool: ImageToolParams | None) -> str:
+    choice = node.get("tool_choice")
+    if choice is None:
+        return "auto"
+    if isinstance(choice.value, str):
+        return choice.choice(("none", "auto", "required"))
+    kind = choice.require("type").text()
+    if kind == "image_generation" and tool is None:
+        raise RefusalError(
+            "Tool choice 'image_generation' not found in 'tools' parameter.", param="tool_choice"
+        )
+    return kind
+
+
+def _conversation(node: JsonNode) -> str | None:
+    conversation = node.get("conversation")
+    if conversation is None:
+        return None
+    if node.get("previous_response_id") is not None:
+        raise RefusalError(
+            "Mutually exclusive parameters: ['previous_response_id', 'conversation']. Ensure you "
+            "are only providing one of them.",
+            code="mutually_exclusive_parameters",
+        )
+    if isinstance(conversation.value, str):
+        return conversation.text()
+    return conversation.require("id").text()
+
+
+def _obfuscated(node: JsonNode) -> bool:
+    options = node.get("stream_options")
+    return True if options is None else _flag(options, "include_obfuscation", default=True)
+
+
+def _includes(node: JsonNode) -> tuple[str, ...]:
+    return tuple(child.text() for child in node.get("include") or ())
+
+
+def _settings(node: JsonNode, key: str, defaults: Json) -> Json:
+    child = node.get(key)
+    return defaults if child is None else defaults | child.object()
+
+
+def _effort(node: JsonNode) -> str | None:
+    reasoning = node.get("reasoning")
+    return None if reasoning is None else _text(reasoning, "effort")
+
+
+def _read_input(node: JsonNode) -> Iterator[Item]:
+    content = node.get("input")
+    if content is None:
+        if node.get("previous_response_id") is None and node.get("conversation") is None:
+            raise missing_parameter("input")
+        return
+    if isinstance(content.value, str):
+        yield Message(role="user", text=content.value, images=())
+        return
+    if not isinstance(content.value, list):
+        raise content.mistyped("one of an array of objects or string")
+    for item in content:
+        yield from _read_item(item)
+
+
+def _read_item(node: JsonNode) -> Iterator[Item]:
+    kind = _text(node, "type") or "message"
+    if kind == "message":
+        yield _read_message(node)
+    elif kind == "image_generation_call":
+        yield EarlierImage(id=node.require("id").text(), result=node.get("result"))
+    elif kind == "item_reference":
+        item_id = node.require("id").text()
+        if item_id.startswith("ig_"):
+            yield EarlierImage(id=item_id, result=None)
+    elif kind not in _PASSING:
+        node.require("type").choice(("message", "image_generation_call", "item_reference"))
+
+
+def _read_sent(node: JsonNode) -> Iterator[Sent]:
+    """
+    Read once more, after `_read_input` found nothing to refuse, what belongs together.
+    """
+    content = node.get("input")
+    if content is None or isinstance(content.value, str):
+        return
+    for item in content:
+        kind = _text(item, "type") or "message"
+        reasoning = kind == "reasoning"
+        yield Sent(
+            id=item.require("id").text() if reasoning else _text(item, "id"),
+            reasoning=reasoning,
+            output=_is_output(item, kind),
+            whole=_is_whole(item, kind),
+        )
+
+
+def _is_whole(item: JsonNode, kind: str) -> bool:
+    content = _CONTENT.get(kind)
+    return kind != "item_reference" and (content is None or item.get(content) is not None)
+
+
+def _is_output(item: JsonNode, kind: str) -> bool:
+    if kind == "message":
+        return _text(item, "role") == "assistant"
+    return kind not in {"reasoning", "mcp_approval_response"} and not kind.endswith("_output")
+
+
+def _read_message(node: JsonNode) -> Message:
+    role = node.require("role").choice(_ROLES)
+    content = node.require("content")
+    if isinstance(content.value, str):
+        return Message(role=role, text=content.value, images=())
+    texts: list[str] = []
+    images: list[JsonNode] = []
+    for part in content:
+        kind = part.require("type").choice(_PARTS)
+        if kind in {"input_text", "output_text"}:
+            texts.append(part.require("text").text())
+        elif kind == "input_image":
+            images.append(part)
+    return Message(role=role, text="\n".join(texts), images=tuple(images))
+
+
+def _echo(node: JsonNode, model: ModelInfo, tools: tuple[ImageToolParams | JsonNode, ...]) -> Json:
+    """
+    Repeat the request's own settings, with the defaults that replies fill in.
+    """
+    sent = node.object()
+    reasoning: Json = {
+        "effort": "medium" if reasons(model) else None,
+        "generate_summary": None,
+        "summary": None,
+    }
+    text: Json = {"format": {"type": "text"}, "verbosity": "medium"}
+    defaults: Json = {
+        "instructions": None,
+        "max_output_tokens": None,
+        "max_tool_calls": None,
+        "metadata": {},
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "prompt_cache_key": None,
+        "prompt_cache_retention": "in_memory",
+        "safety_identifier": None,
+        "temperature": 1.0,
+        "tool_choice": "auto",
+        "top_logprobs": 0,
+        "top_p": 1.0,
+        "truncation": "disabled",
+        "user": None,
+    }
+    conversation = _conversation(node)
+    return {
+        **({"conversation": {"id": conversation}} if conversation else {}),
+        **{
+            key: default if sent.get(key) is None else sent[key]
+            for key, default in defaults.items()
+        },
+        "model": reply_name(model),
+        "reasoning": _settings(node, "reasoning", reasoning),
+        "text": _settings(node, "text", text),
+        "frequency_penalty": 0.0,
+        "presence_penalty": 0.0,
+        "moderation": None,
+        "tools": [tool.echo if isinstance(tool, ImageToolParams) else tool.value for tool in tools],
+    }

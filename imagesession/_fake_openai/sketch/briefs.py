@@ -1,0 +1,111 @@
+"""
+Read briefs: the frame of a preset, its subject, and which of several takes a prompt asks for.
+
+A preset wraps a description into sentences on view, light and finish. They say how the subject is
+shown and are known word for word, so they are taken out here: read like a user's own words, a
+"softbox from the upper left" would move the subject to the left.
+"""
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import Literal, TypeAlias, cast
+
+import attrs
+
+from imagesession._domain.preset import Preset, load_presets
+
+Kind: TypeAlias = Literal["product", "icon", "illustration", "background", "hero", "button"]
+
+_SLOT = re.compile(r"\{\w+\}")
+_TAKE = re.compile(
+    r"\s*This is take (\d{1,3}) of \d{1,3}: keep to all of the above, and differ from the other "
+    r"takes in what it leaves open\.?"
+)
+_VARIATION = re.compile(
+    r"Make a variation of this picture: the same subject and style, newly composed\.?\s*"
+)
+
+
+@attrs.frozen(kw_only=True)
+class Frame:
+    """Represent what the frame of a preset says: what the picture is for, and what was chosen."""
+
+    kind: Kind
+    choices: Mapping[str, str] = attrs.field(hash=False)
+
+    @property
+    def clear(self) -> bool:
+        """Whether the subject is to stand alone, without a ground."""
+        return self.choices.get("background_type") == "transparent"
+
+    @property
+    def grounded(self) -> bool:
+        """Whether the picture is to have a ground."""
+        return not self.clear and self.kind not in {"icon", "button"}
+
+    @property
+    def shape(self) -> str:
+        """The shape of picture that goes with it, if any."""
+        return {"product": "", "icon": "square"}.get(self.kind, "wide")
+
+
+@attrs.frozen(kw_only=True)
+class Brief:
+    """
+    Hold what a prompt says in its user's words, and what else it asks for.
+
+    Attributes:
+        text: The user's words, without the sentences of frame and takes.
+        subject: The description that a preset was given; the whole text without a preset.
+        frame: The frame of the preset, if there is one.
+        take: Which take is wanted, from 1; 0 if there is only one.
+        varies: Whether it is a variation of the picture at hand.
+    """
+
+    text: str
+    subject: str
+    frame: Frame | None = None
+    take: int = 0
+    varies: bool = False
+
+
+@functools.lru_cache(maxsize=128)
+def brief(prompt: str) -> Brief:
+    """Read a prompt's frame and takes, and what is left of it."""
+    found = _TAKE.search(prompt)
+    whole = _TAKE.sub("", prompt)
+    rest = _VARIATION.sub("", whole)
+    presets = (load_presets().get(name) for name in ("product", "ui_asset"))
+    read = next(
+        (item for p in presets if p and (item := _framed(p, rest))), Brief(text=rest, subject=rest)
+    )
+    return attrs.evolve(read, take=int(found[1]) if found else 0, varies=rest != whole)
+
+
+def _framed(preset: Preset, prompt: str) -> Brief | None:
+    # What stands in the template itself: the words before the description, and whole lines.
+    opening = _SLOT.split(preset.template, maxsplit=1)[0].lstrip()
+    fixed = [line.strip() for line in preset.template.splitlines() if not _SLOT.search(line)]
+    start = prompt.find(opening)
+    chosen = {
+        name: (choice, words.prompt_text)
+        for name, field in preset.fields.items()
+        for choice, words in field.choices.items()
+        if words.prompt_text and words.prompt_text in prompt
+    }
+    if start < 0 or not chosen:
+        return None
+    said = [words for _, words in chosen.values()] + [
+        line for line in fixed if line and line in prompt
+    ]
+    begin = start + len(opening)
+    end = min((at for words in said if (at := prompt.find(words, begin)) >= 0), default=begin)
+    subject = prompt[begin:end].strip().removesuffix(".")
+    around = prompt[:start] + prompt[end:]
+    for words in said:
+        around = around.replace(words, "")
+    choices = {name: choice for name, (choice, _) in chosen.items()}
+    text = ".\n".join(part for part in (subject, " ".join(around.split())) if part)
+    frame = Frame(kind=cast("Kind", choices.get("asset_type", "product")), choices=choices)
+    return Brief(text=text, subject=subject, frame=frame)

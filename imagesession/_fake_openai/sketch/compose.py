@@ -1,0 +1,127 @@
+"""
+Compose a drawing from a plan: choose the layout, place the subjects, add the lettering.
+"""
+
+import random
+
+import attrs
+
+from imagesession._fake_openai.sketch import grounds, path, poster, signs, styles
+from imagesession._fake_openai.sketch.buttons import button
+from imagesession._fake_openai.sketch.canvas import (
+    UNIT,
+    Drawing,
+    Mark,
+    Pen,
+    Shape,
+    Text,
+    recoloured,
+)
+from imagesession._fake_openai.sketch.colour import changed, luminance, mix, rgb
+from imagesession._fake_openai.sketch.lettering import fitting, letter
+from imagesession._fake_openai.sketch.plan import Plan
+from imagesession._fake_openai.sketch.product import product
+from imagesession._fake_openai.sketch.scene import scene
+from imagesession._fake_openai.sketch.staging import NIGHT, ground_of, is_dark
+
+_SIGNS = frozenset({"logo", "icon", "product", "button"})
+
+
+def compose(
+    plan: Plan, size: tuple[int, int], *, transparent: bool = False, phase: float = 0.0
+) -> Drawing:
+    """Draw what a plan asks for; the phase, 0 to 1, moves what can move."""
+    short = min(size)
+    w, h = size[0] / short * UNIT, size[1] / short * UNIT
+    pen = Pen()
+    _laid_out(plan, pen, w, h, phase)
+    _weathered(plan, pen, w, h, phase)
+    paper = plan.ground or (NIGHT if is_dark(plan) else plan.scheme.ground)
+    drawing = styles.styled(Drawing(width=w, height=h, marks=tuple(pen.marks), paper=paper), plan)
+    changes = plan.look + plan.changes
+    marks = [*drawing.marks, *captions(w, h, plan), *_twinkles(w, h, plan, phase)]
+    if changes:
+        marks = [recoloured(mark, changes) for mark in marks]
+    if transparent:
+        marks = [mark for mark in marks if isinstance(mark, Text) or not _is_back(mark, plan)]
+    return attrs.evolve(drawing, marks=(*marks, *notes(w, h, plan)),
+                        paper=changed(drawing.paper, changes))  # fmt: skip
+
+
+def _laid_out(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
+    if plan.poster:
+        poster.poster(plan, pen, w, h)
+        return
+    match plan.layout:
+        case "logo":
+            signs.logo(plan, pen, w, h)
+        case "icon":
+            signs.icon(plan, pen, w, h)
+        case "product":
+            product(plan, pen, w, h, phase)
+        case "button":
+            button(plan, pen, w, h)
+        case "scene":
+            scene(plan, pen, w, h, phase=phase)
+
+
+def _is_back(shape: Shape, plan: Plan) -> bool:
+    scenic = plan.layout == "scene" or (plan.layout == "product" and plan.lived_in)
+    plain = not scenic and shape.role == "ground"
+    return shape.back or plain or shape.role == "glow"
+
+
+def _weathered(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
+    # Scenes have their own weather; on a plain ground it is a sign, in a colour that shows.
+    if not plan.weather or not (plan.poster or plan.layout in {"logo", "icon"}):
+        return
+    ground = ground_of(plan)
+    ink = mix(ground, rgb("#4f86b8"), 0.75) if luminance(ground) > 120 else rgb("#cfe2f5")
+    before = len(pen.marks)
+    grounds.weather(pen, w, h, plan.weather, phase=phase)
+    if "autumn" not in plan.weather:
+        pen.marks[before:] = [
+            attrs.evolve(mark, fill=ink if mark.fill else None, stroke=ink if mark.stroke else None)
+            for mark in pen.marks[before:] if isinstance(mark, Shape)
+        ]  # fmt: skip
+    if "fog" in plan.weather:
+        veil = mix(ground, rgb("#f4f6f8"), 0.4)
+        grounds.fog(pen, random.Random(plan.seed), w, h, h * 0.25, veil)
+
+
+def captions(w: float, h: float, plan: Plan) -> list[Mark]:
+    """Letter the texts that were asked for along the lower edge."""
+    lines = list(plan.captions)
+    if plan.lettering and not plan.poster and plan.layout not in {"logo", "button"}:
+        lines.insert(0, plan.lettering)
+    pen = Pen()
+    plain = plan.layout in _SIGNS and luminance(ground_of(plan)) > 130
+    for i, line in enumerate(reversed(lines)):
+        size = fitting(line, 86.0, 0.84 * w)
+        y = h - 82 - i * 116
+        if not plain:
+            letter(pen, line, w / 2 + 3, y + 4, size, "#15172a", bold=0.03, alpha=0.5)
+        letter(pen, line, w / 2, y, size, plan.scheme.ink if plain else "#fffdf6", bold=0.014)
+    return pen.marks
+
+
+def notes(w: float, h: float, plan: Plan) -> list[Mark]:
+    """Leave a small mark in the corner for each refinement that changed nothing."""
+    pen = Pen()
+    for i in range(min(8, len(plan.idle))):
+        x, y = w - 34 - 44 * i, h - 34
+        pen.circle(x, y, 17, "#fffdf6", alpha=0.8)
+        pen.ring(x, y, 17, "#3a3f52", 2.4, alpha=0.8)
+        letter(pen, "?", x, y, 24, "#3a3f52", alpha=0.9)
+    return pen.marks
+
+
+def _twinkles(w: float, h: float, plan: Plan, phase: float) -> list[Mark]:
+    # Points of light that come and go, so that every animation moves.
+    pen = Pen()
+    rng = random.Random(plan.seed + 77)
+    for i in range(5 if phase else 0):
+        x, y = w * rng.uniform(0.12, 0.88), h * rng.uniform(0.08, 0.6)
+        swell = 1 - abs(((phase + i / 5) % 1.0) - 0.5) * 2
+        pen.shape([path.star(x, y, 6 + 22 * swell, 1.5 + 5 * swell, 4)], (255, 252, 236), alpha=0.9)
+    return pen.marks

@@ -1,0 +1,135 @@
+"""
+What lies over a whole picture: the paper's grain, the glow of neon, and blur.
+
+An SVG document has it as a filter. resvg takes a second for such a filter, so pixels get it from
+Pillow.
+"""
+
+import random
+from collections.abc import Callable
+
+from PIL import Image, ImageChops, ImageFilter, ImageOps
+
+from imagesession._fake_openai.sketch.colour import Change, changed
+from imagesession._fake_openai.sketch.pixels import mapped, resized
+from imagesession._fake_openai.sketch.plan import Plan
+
+
+def filter_of(plan: Plan, blur: float = 0) -> str:
+    """Write what lies over a picture as the body of an SVG filter; nothing if there is nothing."""
+    out = ""
+    if "neon" in plan.styles:
+        out += (
+            '<feGaussianBlur in="SourceGraphic" stdDeviation="9" result="glow"/>'
+            '<feComposite in="SourceGraphic" in2="glow" operator="arithmetic" k2="1" k3=".9"/>'
+        )
+    if max(0.0, plan.blur) + blur > 0:
+        out += f'<feGaussianBlur stdDeviation="{max(0.0, plan.blur) + blur:.1f}"/>'
+    if "watercolor" in plan.styles:
+        out += (
+            '<feComposite result="flat"/><feTurbulence type="fractalNoise" baseFrequency=".5" '
+            'numOctaves="2"/><feColorMatrix values="0 0 0 0 1 0 0 0 0 1 0 0 0 0 1 .6 0 0 0 -.2"/>'
+            '<feBlend in="flat" mode="soft-light"/>'
+        )
+    return out
+
+
+def developed(image: Image.Image, plan: Plan) -> Image.Image:
+    """Lay over a rendered picture what lies over the whole of it."""
+    if "neon" in plan.styles:
+        image = on_colours(image, _glow)
+    # The paper's grain stays as it is, however blurred or sharp the picture on it.
+    image = soften(image, plan.blur)
+    if "watercolor" in plan.styles:
+        image = on_colours(image, lambda rgb: _paper(rgb, plan.seed))
+    return image
+
+
+def recolour(image: Image.Image, changes: tuple[Change, ...]) -> Image.Image:
+    """Apply changes of colour to every pixel."""
+    if not changes:
+        return image
+
+    def look_up(r: float, g: float, b: float) -> tuple[float, float, float]:
+        x, y, z = changed((round(r * 255), round(g * 255), round(b * 255)), changes)
+        return x / 255, y / 255, z / 255
+
+    table = ImageFilter.Color3DLUT.generate(13, look_up)
+    return on_colours(image, lambda rgb: rgb.filter(table))
+
+
+def on_colours(image: Image.Image, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Change a picture's colours; its alpha, if it has one, stays."""
+    if image.mode != "RGBA":
+        return change(image)
+    out = change(image.convert("RGB")).convert("RGBA")
+    out.putalpha(image.getchannel("A"))
+    return out
+
+
+def soften(image: Image.Image, amount: float) -> Image.Image:
+    """Blur a picture, or sharpen it if the amount, in thousandths of the short side, is below 0."""
+    scale = min(image.size) / 1000
+    if amount > 0:
+        return image.filter(ImageFilter.GaussianBlur(max(0.8, amount * scale)))
+    if amount < 0:
+        radius = max(1.5, 3 * scale)
+        sharp = ImageFilter.UnsharpMask(radius, percent=round(-75 * amount), threshold=0)
+        return on_colours(image, lambda rgb: rgb.filter(sharp))
+    return image
+
+
+def _glow(image: Image.Image) -> Image.Image:
+    # Only what is bright glows.
+    small = mapped(image.reduce(4), [max(0, v - 46) for v in range(256)] * 3)
+    k = min(small.size) / 256
+    near = small.filter(ImageFilter.GaussianBlur(max(1.0, 3 * k)))
+    far = small.filter(ImageFilter.GaussianBlur(max(2.0, 10 * k)))
+    halo = resized(ImageChops.add(near, far), image.size, Image.Resampling.BILINEAR)
+    return ImageChops.add(image, halo)
+
+
+def _paper(image: Image.Image, seed: int) -> Image.Image:
+    # A small tile of grain is repeated: enough for the eye, and quick.
+    side, rim = 192, 8
+    noise = Image.frombytes("L", (side, side), random.Random(seed & 0xFF).randbytes(side * side))
+    # Blurred with its own other side around it, the tile shows no seam.
+    whole = Image.new("L", (side + 2 * rim, side + 2 * rim))
+    for x in (rim - side, rim, rim + side):
+        for y in (rim - side, rim, rim + side):
+            whole.paste(noise, (x, y))
+    soft = whole.filter(ImageFilter.GaussianBlur(1.6)).crop((rim, rim, side + rim, side + rim))
+    grain = mapped(soft, [max(0, min(255, 246 + 4 * round((v - 128) * 0.085))) for v in range(256)])
+    layer = Image.new("L", image.size)
+    for x in range(0, image.width, side):
+        for y in range(0, image.height, side):
+            layer.paste(grain, (x, y))
+    return ImageChops.multiply(image, Image.merge("RGB", (layer, layer, layer)))
+
+
+def unfinished(image: Image.Image, share: float) -> Image.Image:
+    """Show a picture coarse and blurred, as it is while it is still being made."""
+    share = max(0.0, min(1.0, share))
+    k = max(2, round(2 + (1 - share) * min(image.size) / 26))
+    few = (max(1, image.width // k), max(1, image.height // k))
+    coarse = resized(resized(image, few, Image.Resampling.BOX), image.size)
+    return coarse.filter(ImageFilter.GaussianBlur(k * 0.35))
+
+
+_POSTER = [v & 0xE0 for v in range(256)] * 3
+_ON_PHOTOS: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "outline": lambda image: ImageOps.invert(image.filter(ImageFilter.FIND_EDGES).convert("L")),
+    "neon": lambda image: _glow(image.filter(ImageFilter.FIND_EDGES)),
+    "watercolor": lambda image: image.filter(ImageFilter.ModeFilter(7)),
+    "pastel": lambda image: recolour(image, (Change(kind="bright", amount=0.4),)),
+    "dark": lambda image: recolour(image, (Change(kind="bright", amount=-0.45),)),
+    "3d": lambda image: image.filter(ImageFilter.DETAIL),
+    **dict.fromkeys(("geometric", "minimal", "flat"), lambda image: mapped(image, _POSTER)),
+}
+
+
+def stylised(image: Image.Image, styles: tuple[str, ...]) -> Image.Image:
+    """Do to a given picture what comes nearest to the styles of a drawing."""
+    for name in styles[-6:]:
+        image = on_colours(image, lambda rgb, name=name: _ON_PHOTOS[name](rgb).convert("RGB"))  # type: ignore[misc]
+    return image

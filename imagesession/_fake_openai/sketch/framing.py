@@ -1,0 +1,102 @@
+"""
+Frame plans: put a subject into the frame of a preset, and vary it from take to take.
+"""
+
+import attrs
+
+from imagesession._fake_openai.sketch import lexicon, naming
+from imagesession._fake_openai.sketch.briefs import Brief, Frame, Kind
+from imagesession._fake_openai.sketch.colour import Change, rgb
+from imagesession._fake_openai.sketch.plan import Angle, Item, Layout, Lighting, Plan
+
+WHITE = rgb("#ffffff")
+
+_LAYOUTS: dict[Kind, Layout] = {
+    "product": "product", "icon": "icon", "illustration": "scene", "background": "scene",
+    "hero": "scene", "button": "button",
+}  # fmt: skip
+_ANGLES: tuple[Angle, ...] = ("front", "side", "three-quarter", "top")
+_LIGHTINGS: tuple[Lighting, ...] = ("studio", "natural", "dramatic", "soft")
+_STYLES = {"flat": "flat", "3d": "3d", "outline": "outline", "filled": "flat"}
+_THEMES: dict[str, tuple[Change, ...]] = {
+    "classic": (Change(kind="saturate", amount=0.6), Change(kind="bright", amount=-0.05)),
+    "playful": (Change(kind="saturate", amount=1.3), Change(kind="bright", amount=0.04)),
+}
+_CORNERS = {"modern": 0.3, "classic": 0.12, "minimal": 0.2, "playful": 0.5}
+_SIZES = {"small": 1.14, "standard": 1.0, "large": 0.94}
+# Over a page's background, text stays readable.
+_CALM = (Change(kind="contrast", amount=0.72), Change(kind="bright", amount=0.16))
+_ZOOMS = (1.0, 0.9, 1.1, 0.96)  # of the takes
+
+
+def dressed(plan: Plan, brief: Brief, frame: Frame) -> Plan:
+    """Put what a description names into the frame of a preset."""
+    choices, kind = frame.choices, frame.kind
+    style = _STYLES.get(choices.get("style_preset", ""), "3d" if kind == "product" else "")
+    more = (style, "minimal" if choices.get("theme") == "minimal" else "")
+    framed = attrs.evolve(
+        plan, framed=True, shape=frame.shape, clear=plan.clear or frame.clear, poster="",
+        layout=_LAYOUTS[kind],
+        styles=(*plan.styles, *(s for s in more if s and s not in plan.styles)),
+        look=_THEMES.get(choices.get("theme", ""), ()) + (_CALM if kind == "background" else ()),
+        zoom=_SIZES.get(choices.get("size_preset", ""), 1.0),
+    )  # fmt: skip
+    if kind == "button":
+        return _labelled(attrs.evolve(framed, zoom=1.0), brief, choices.get("theme", ""))
+    if kind != "product":
+        return framed if framed.items else attrs.evolve(framed, poster=plan.poster)
+    ground, angle = choices.get("background_type"), choices.get("angle")
+    return attrs.evolve(
+        framed, ground=WHITE if ground == "white" else plan.ground, lived_in=ground == "lifestyle",
+        angle=next((name for name in _ANGLES if name == angle), "front"),
+        lighting=next((name for name in _LIGHTINGS if name == choices.get("lighting")), "studio"),
+    )  # fmt: skip
+
+
+def _labelled(plan: Plan, brief: Brief, theme: str) -> Plan:
+    # What is quoted is to be read: "Book now" asks for no book.
+    items = naming.find(lexicon.QUOTED.sub(" ", brief.subject.lower())).items
+    if all(item.name != "button" for item in items):
+        items = (Item(name="button"), *items)
+    return attrs.evolve(plan, items=items, corner=_CORNERS.get(theme, 0.3),
+                        label=naming.label(brief.subject))  # fmt: skip
+
+
+def reframed(before: Plan, fresh: Plan) -> Plan:
+    """Show the subject of a whole new frame, in the style and the colours of the picture so far."""
+    kept = tuple(s for s in before.styles if s not in {*_STYLES.values(), "minimal", *fresh.styles})
+    # A tile's colour is no sky's.
+    plain = before.layout in {"product", "icon", "button"} and before.layout != fresh.layout
+    plain = plain or (before.layout == "product" and before.ground == WHITE)
+    own = any(item.colour for item in fresh.items) or fresh.colours
+    after = attrs.evolve(
+        fresh, items=tuple(_coloured_as(before, item, fresh) for item in fresh.items),
+        seed=before.seed or fresh.seed, palette=before.palette, styles=fresh.styles + kept,
+        colours=fresh.colours if own else before.colours, accent=fresh.accent or before.accent,
+        ground=fresh.ground or (None if plain or fresh.clear else before.ground),
+        changes=before.changes + fresh.changes, blur=before.blur, crops=before.crops,
+    )  # fmt: skip
+    # The same order once more is for another picture of the same.
+    return taken(after, 2) if after == before else after
+
+
+def _coloured_as(before: Plan, item: Item, fresh: Plan) -> Item:
+    # The assets of one set share their colours.
+    same = next((known for known in before.everything if known.key == item.key), None)
+    lead = before.items[0] if before.items and item is fresh.items[0] else None
+    lead = None if fresh.layout == "product" or fresh.colours else lead
+    like = same or lead
+    if item.colour or like is None:
+        return item
+    return attrs.evolve(item, colour=like.colour, accent=item.accent or like.accent)
+
+
+def taken(plan: Plan, number: int) -> Plan:
+    """Vary what a prompt leaves open; the first take leaves all as it is."""
+    if number < 2:
+        return plan
+    i = (number - 1) % 4
+    return attrs.evolve(
+        plan, seed=(plan.seed + (number - 1) * 104_729) & 0x7FFFFFFF, zoom=plan.zoom * _ZOOMS[i],
+        mirrored=plan.mirrored != (i in {1, 2}),
+    )  # fmt: skip

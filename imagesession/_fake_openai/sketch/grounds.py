@@ -1,0 +1,327 @@
+"""
+Grounds: sky, land, water, street, room and space, laid from SVG layers in the light of the day.
+"""
+
+import functools
+import random
+
+import attrs
+
+from imagesession._fake_openai.sketch import path, symbols
+from imagesession._fake_openai.sketch.canvas import (
+    Linear,
+    Pen,
+    Stop,
+    as_back,
+    down,
+    fade,
+    faded,
+    warped,
+)
+from imagesession._fake_openai.sketch.colour import Colour, dark, light, mix, rgb
+from imagesession._fake_openai.sketch.light import Light
+from imagesession._fake_openai.sketch.plan import Plan
+from imagesession._fake_openai.sketch.symbols import TABLE, Palette
+
+LIT = rgb("#ffd98a")  # the light of windows and lamps
+_WIDE = 1778  # how wide the layers for wide pictures are; all others are 1000
+_WATERS = frozenset({"lake", "sea"})
+_SAND = rgb("#edd8a2")
+
+
+@attrs.frozen(kw_only=True)
+class Stage:
+    """Represent what every part of a scene needs to know."""
+
+    plan: Plan
+    pen: Pen
+    w: float
+    h: float
+    air: Light
+    phase: float  # how far an animation is, 0 to 1
+
+    def rng(self, salt: int) -> random.Random:
+        """Give a source of chance of its own to a part, so that parts do not disturb each other."""
+        return random.Random(self.plan.seed * 31 + salt)
+
+    def has(self, *names: str) -> bool:
+        """Tell whether the prompts name one of these."""
+        return any(item.name in names for item in self.plan.everything)
+
+    def lay(self, name: str, y: float, tall: float = 1.0, *, salt: int = 0, **inks: Colour) -> None:
+        """Lay a layer from side to side at a height; the salt chooses among those of a name."""
+        lay(self.pen, name, self.w, y, tall, self.plan.seed + salt,
+            Palette({**self.air.palette, **inks}))  # fmt: skip
+
+
+@functools.cache
+def _layers(name: str, *, wide: bool) -> tuple[str, ...]:
+    every = sorted(symbols.names("grounds"))
+    exact = f"grounds/{name}{'-wide' if wide else ''}"
+    return tuple(f for f in every if f == exact or (f[:-2] == exact and f[-1].isdigit()))
+
+
+def lay(pen: Pen, name: str, w: float, y: float, tall: float, number: int, inks: Palette) -> None:
+    """Lay a layer over a width; every other one is mirrored."""
+    wide = w > 1250 and bool(_layers(name, wide=True))
+    files = _layers(name, wide=wide)
+    k = w / (_WIDE if wide else 1000)
+    flip = number // 3 % 2 == 1
+    with pen.placed(w if flip else 0, y, k, flip=flip, stretch=tall / k):
+        symbols.draw(pen, files[number % len(files)], inks)
+
+
+def weather(pen: Pen, w: float, h: float, kinds: frozenset[str], *, phase: float = 0.0) -> None:
+    """Lay what falls: rain, snow, or leaves; the phase, 0 to 1, moves it."""
+    with pen.role("weather"):
+        for name, kind in (("rain", "rain"), ("snow", "snow"), ("leaves", "autumn")):
+            if kind in kinds:
+                for y in (phase * h, phase * h - h) if phase else (0.0,):
+                    lay(pen, name, w, y, h / 1000, 0, Palette())
+
+
+def fog(pen: Pen, rng: random.Random, w: float, h: float, top: float, veil: Colour) -> None:
+    """Paint banks of fog."""
+    with pen.role("weather"):
+        for i in range(4):
+            y = top + (h - top) * (i / 4) + rng.uniform(-30, 30)
+            tall = 150 + 50 * i
+            stops = (Stop(0, veil, 0.0), Stop(0.5, veil, 0.6), Stop(1, veil, 0.0))
+            pen.rect(0, y, w, tall, Linear((0, y), (0, y + tall), stops))
+
+
+def _sky(stage: Stage, to: float) -> None:
+    stage.pen.rect(0, 0, stage.w, stage.h, Linear((0, 0), (0, to), fade(*stage.air.sky)))
+
+
+def _stars(stage: Stage, to: float) -> None:
+    for i in range(round(to / 640 + 0.4)):
+        lay(stage.pen, "stars", stage.w, i * 640, 1.0, stage.plan.seed + i * 3, Palette())
+
+
+def _clouds(stage: Stage, top: float, count: int) -> None:
+    rng = stage.rng(4)
+    n = max(1, round(count * stage.w / 1000))
+    for i in range(n):
+        x, y = (i + rng.uniform(0.15, 0.85)) * stage.w / n, top * rng.uniform(0.22, 0.72)
+        with (
+            stage.pen.placed(x, y, rng.uniform(0.7, 1.3)),
+            stage.pen.role("ground", rng.uniform(0.5, 0.85)),
+        ):
+            symbols.draw(stage.pen, "grounds/cloud", stage.air.palette)
+
+
+def landscape(stage: Stage, lands: set[str]) -> float:
+    """Lay the land, and return the height at which subjects stand in it."""
+    h, air, plan = stage.h, stage.air, stage.plan
+    wet, high = bool(lands & _WATERS), bool(lands & {"sky", "city"})
+    horizon = h * (0.6 if wet else 0.8 if high else 0.64)
+    sun_x = _heavens(stage, lands, horizon)
+    before = len(stage.pen.marks)
+    _far(stage, lands, horizon)
+    if wet:
+        _waters(stage, lands, horizon, sun_x, before)
+        return h * (0.84 if lands <= _WATERS else 0.88)
+    if "city" in lands:
+        inks = (mix(air.near, air.far, 0.3), dark(air.near, 0.3))
+        stage.pen.rect(0, horizon - 2, stage.w, h, down(horizon, h - horizon, *inks))
+        return h * 0.9
+    stage.lay("hills", horizon, (h - horizon) / 360, salt=plan.seed // 7)
+    if "forest" in lands:
+        stage.lay("woods-gap", h * 0.82, ink=dark(air.grass[-1], 0.25))
+    return h * 0.87
+
+
+def _heavens(stage: Stage, lands: set[str], horizon: float) -> float | None:
+    # The sky and what is in it; where the sun stands across the picture, if it is there.
+    plan, pen = stage.plan, stage.pen
+    _sky(stage, horizon)
+    sun_x = _sun(stage, horizon)
+    if plan.time == "night" and not plan.weather & {"rain", "fog", "snow"}:
+        _stars(stage, horizon)
+    if "cloud" not in plan.removed:
+        if "sky" in lands or plan.time in {None, "day"} or "cloud" in plan.weather:
+            _clouds(stage, horizon, 5 if "sky" in lands else 3)
+        elif plan.time in {"sunset", "dawn"}:
+            stage.lay("streaks", 0, horizon / 600)
+    if not stage.has("sun", "moon", "stars", "cloud", "rainbow"):
+        # A sky that was not asked for goes as a whole with the ground of a transparent picture.
+        pen.marks[:] = [as_back(mark) for mark in pen.marks]
+    return sun_x
+
+
+def _sun(stage: Stage, horizon: float) -> float | None:
+    plan, w = stage.plan, stage.w
+    moon = plan.time == "night"
+    if {TABLE[i.name].place for i in plan.items} == {"sky"} and plan.time is None:
+        return None  # it is the subject itself
+    if ("moon" if moon else "sun") in plan.removed or plan.weather & {"rain", "snow"}:
+        return None
+    low = plan.time in {"sunset", "dawn"}
+    x = w * stage.rng(3).choice((0.38, 0.5, 0.62) if low else (0.24, 0.76))
+    y = horizon - (150 if low else horizon * 0.68)
+    named = low or moon or any(item.name == "sun" for item in plan.items)
+    radius = (92 if low else 62 if moon else 80) * min(1.8, plan.zoom) if named else 58
+    # A sun that nobody asked for is only light: styles that draw outlines leave it out.
+    with stage.pen.role("ground" if named else "glow"):
+        _disc(stage, x, y, radius, moon=moon)
+    return x
+
+
+def _disc(stage: Stage, x: float, y: float, r: float, *, moon: bool) -> None:
+    pen, air = stage.pen, stage.air
+    with pen.role("glow"):
+        pen.glow(x, y, r * 5.2, air.glow, 0.4 if moon else 0.75)
+    pen.circle(x, y, r, air.sun)
+    with pen.role("detail"):
+        shade = mix(air.sun, (120, 120, 150), 0.35)
+        for dx, dy, k in ((-0.3, -0.2, 0.2), (0.25, 0.3, 0.26), (0.3, -0.35, 0.12)) if moon else ():
+            pen.circle(x + dx * r, y + dy * r, r * k, shade, alpha=0.5)
+
+
+def _far(stage: Stage, lands: set[str], horizon: float) -> None:
+    air, plan = stage.air, stage.plan
+    zoom = max(0.5, min(1.6, plan.zoom))
+    if lands & {"mountain", "lake"}:
+        stage.lay(
+            "mountains", horizon, horizon * 0.56 * zoom / 350 * (1 if "mountain" in lands else 0.6)
+        )
+    if "volcano" in lands:
+        tone = symbols.Tone.of(TABLE["volcano"].colour, TABLE["volcano"].accent)
+        size = horizon * 0.0095
+        with stage.pen.placed(stage.w / 2 - 50 * size, horizon + 6 - 92 * size, size):
+            symbols.draw(stage.pen, "volcano", tone)
+    if "city" in lands:
+        lamps = LIT if air.dusky or "rain" in plan.weather else light(air.sky[0], 0.6)
+        for k, (tall, tone_) in enumerate(((0.62, 0.1), (0.5, 0.45), (0.34, 0.85))):
+            ink = mix(air.far, air.near, tone_)
+            stage.lay("city", horizon + k * 30, horizon * tall * 1.15 * zoom / 400, salt=k * 4,
+                      ink=ink, window=lamps if k else ink)  # fmt: skip
+    if "forest" in lands:
+        for k in range(3):
+            ink = mix(mix(air.far, air.grass[-1], 0.3 + 0.25 * k), air.near, 0.12 * k)
+            stage.lay("woods", horizon + 24 + k * 46, (190 + k * 50) / 200, salt=k * 3, ink=ink)
+
+
+def _waters(
+    stage: Stage, lands: set[str], horizon: float, sun_x: float | None, before: int
+) -> None:
+    pen, w, h, plan = stage.pen, stage.w, stage.h, stage.plan
+    named = next((i.colour for i in plan.everything if i.name in _WATERS and i.colour), None)
+    if named:
+        air = attrs.evolve(stage.air, water=(light(named, 0.4), named, dark(named, 0.3)))
+        stage = attrs.evolve(stage, air=air)
+    tall, inks = (h - horizon) / 400, stage.air.water
+    pen.rect(0, horizon, w, h - horizon, down(horizon, h - horizon, *inks))
+    if "sea" in lands:
+        stage.lay("swell", horizon, tall)
+    else:
+        # The land stands mirrored in a lake.
+        solid = [m for m in pen.marks[before:-1] if isinstance(m.fill, tuple)]
+        low = faded(solid, 0.4, "detail")
+        pen.marks += [warped(m, lambda p: (p[0], horizon * 1.62 - p[1] * 0.62)) for m in low]
+    stage.lay("ripples", horizon, tall)
+    if sun_x is not None:
+        with pen.placed(sun_x, horizon, stretch=tall):
+            symbols.draw(pen, "grounds/glitter", stage.air.palette)
+    if "sea" not in lands:
+        stage.lay("shore", 0, h / 1000)
+    elif plan.items[:1] and plan.items[0].name != "boat" and not stage.has("ship"):
+        sand = mix(rgb("#f1dcae"), stage.air.near, 0.5 if stage.air.dusky else 0.05)
+        stage.lay("sand", 0, h / 1000, ink=sand)
+
+
+def street(stage: Stage) -> float:
+    """Lay a street before a city, and return the height at which subjects stand on it."""
+    pen, w, h, air, plan = stage.pen, stage.w, stage.h, stage.air, stage.plan
+    kerb, rain = h * 0.7, "rain" in plan.weather
+    _sky(stage, kerb)
+    post = w * 0.8
+    if air.dusky or rain:
+        with pen.role("glow"):
+            pen.glow(post - 74, kerb - 436, 270, LIT, 0.95)
+    if not plan.weather & {"rain", "snow"}:
+        _sun(stage, kerb)
+    if plan.time == "night":
+        _stars(stage, kerb * 0.7)
+    if plan.time in {None, "day"} and not rain:
+        _clouds(stage, kerb * 0.8, 2)
+    haze, near = mix(air.far, air.sky[-1], 0.45), mix(air.far, air.near, 0.35)
+    stage.lay("city", kerb, kerb * 0.0018, salt=7, ink=haze, window=haze)
+    lamps = LIT if air.dusky or rain else near
+    stage.lay("city", kerb, kerb * 0.00125, salt=5, ink=near, window=lamps)
+    stage.lay("trees", kerb)
+    _road(stage, kerb)
+    if air.dusky or rain:
+        with pen.placed(post, kerb):
+            symbols.draw(pen, "grounds/lamp", air.palette)
+    return kerb + (h - kerb) * 0.52
+
+
+def _road(stage: Stage, kerb: float) -> None:
+    pen, w, h, air = stage.pen, stage.w, stage.h, stage.air
+    road = mix(rgb("#6b7280"), air.near, 0.45)
+    pen.rect(0, kerb, w, 30, light(mix(rgb("#b6b4b0"), air.near, 0.3), 0.15))
+    pen.rect(0, kerb + 26, w, 8, dark(road, 0.3))
+    pen.rect(0, kerb + 32, w, h - kerb, down(kerb, h - kerb, light(road, 0.14), dark(road, 0.3)))
+    for i in range(int(w / 210) + 2):
+        pen.rect(i * 210 - 60, kerb + (h - kerb) * 0.78, 120, 11, "#f4efdf", radius=4, alpha=0.75)
+    for x, y, r in ((0.2, 0.9, 130), (0.72, 0.94, 170)) if "rain" in stage.plan.weather else ():
+        pen.ellipse(w * x, h * y, r, r * 0.14, light(air.sky[-1], 0.25), alpha=0.3)
+        pen.shape([path.ellipse(w * x, h * y, r * 0.5, r * 0.07)], None, stroke=(255, 255, 255),
+                  width=2.4, alpha=0.4)  # fmt: skip
+
+
+def space(stage: Stage) -> float:
+    """Paint the depth of space, and return the height at which subjects fly in it."""
+    pen, w, h = stage.pen, stage.w, stage.h
+    hue = stage.plan.ground or rgb("#1b2358")
+    deep = fade(dark(hue, 0.75), hue, mix(hue, rgb("#8a4a9c"), 0.55))
+    pen.rect(0, 0, w, h, Linear((0, 0), (w * 0.4, h), deep))
+    with pen.role("glow"):
+        for x, y, r, ink in ((0.2, 0.75, 420, "#b45fc4"), (0.85, 0.3, 380, "#3f8fd0")):
+            pen.glow(w * x, h * y, r, ink, 0.42)
+    _stars(stage, h)
+    if not stage.has("planet"):
+        x, y, r = w * 0.85, h * 0.2, 105
+        pen.circle(x, y, r, Linear((x - r, y - r), (x + r, y + r), fade("#ffcf9a", "#c9577c")))
+        pen.shape([path.arc(x, y, 165, 160, 380, 0.26)], None, stroke="#f6dfb4", width=9,
+                  closed=False)  # fmt: skip
+    return h * 0.5 + 360
+
+
+def deep(stage: Stage) -> float:
+    """Lay the water from inside, and return the height of its floor."""
+    tint = stage.plan.ground or rgb("#2487b5")
+    stage.pen.rect(
+        0, 0, stage.w, stage.h, down(0, stage.h, light(tint, 0.62), tint, dark(tint, 0.45))
+    )
+    stage.lay("deep", 0, stage.h / 1000, tint=tint, sand=_SAND)
+    return stage.h * 0.72
+
+
+def room(stage: Stage, wall: Colour, *, window: bool) -> float:
+    """Paint a wall with something on it and a table before it, and return the table's edge."""
+    pen, w, h, rng = stage.pen, stage.w, stage.h, stage.rng(11)
+    floor = h * 0.74
+    accent = stage.plan.accent or stage.plan.scheme.accent
+    pen.rect(
+        0, 0, w, h, Linear((0, 0), (w * 0.8, h), fade(light(wall, 0.32), wall, dark(wall, 0.08)))
+    )
+    with pen.role("glow"):
+        pen.polygon(
+            (0, 0), (w * 0.34, 0), (w * 0.86, floor), (w * 0.36, floor), ink="#ffffff", alpha=0.1
+        )
+    x = w * 0.5 + rng.choice((-1, 1)) * w * rng.uniform(0.0, 0.1)
+    if window:
+        with pen.placed(w * 0.5, floor):
+            symbols.draw(pen, "grounds/window", stage.air.palette, ("sun",) * stage.air.dusky)
+    else:
+        # A round or an arched piece of colour on the wall.
+        tall = 940 if rng.random() < 0.5 else 600
+        ink = down(floor - 640, 620, light(accent, 0.4), light(accent, 0.72))
+        pen.rect(x - 300, floor - 640, 600, tall, ink, radius=300)
+    top = mix(dark(wall, 0.2), rgb("#a8754c"), 0.55)
+    pen.rect(0, floor, w, h - floor, down(floor, h - floor, light(top, 0.22), dark(top, 0.06)))
+    pen.rect(0, floor, w, 7, light(top, 0.5), alpha=0.7)
+    return floor

@@ -1,0 +1,114 @@
+"""
+Lettering: which signs a font of our own can set, how wide a line is, and its accents.
+
+Pillow brings a font of its own, Aileron, which is the same on every machine. It has the letters of
+ASCII; accents are set from its signs. Other scripts are left to the fonts of the machine.
+"""
+
+import atexit
+import functools
+import os
+import tempfile
+import unicodedata
+from pathlib import Path
+from typing import Any, cast
+
+from PIL import ImageFont
+
+from imagesession._fake_openai.sketch.canvas import Pen
+from imagesession._fake_openai.sketch.colour import Colour
+
+# Accents: the sign that stands for one, how large it is beside its letter, and how high the middle
+# of the sign lies over its own baseline.
+_ACCENTS = {
+    "\u0300": ("`", 0.62, 0.62), "\u0301": ("/", 0.3, 0.33), "\u0302": ("^", 0.5, 0.55),
+    "\u0303": ("~", 0.5, 0.3), "\u0308": ("..", 0.62, 0.06), "\u030a": ("o", 0.42, 0.26),
+    "\u030c": ("v", 0.42, 0.26), "\u0327": (",", 0.5, 0.02),
+}  # fmt: skip
+_SPELLED = str.maketrans({
+    "ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ø": "o", "Ø": "O", "ł": "l",
+    "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-",
+})  # fmt: skip
+
+
+@functools.cache
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(100)
+
+
+@functools.cache
+def font_file() -> str:
+    """Write Pillow's font to a file, where the renderer can read it; it goes when Python ends."""
+    data = cast("Any", _font()).path.getvalue()
+    handle, name = tempfile.mkstemp(prefix="imagesession-", suffix=".otf")
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+    atexit.register(Path(name).unlink, missing_ok=True)
+    return name
+
+
+def printable(text: str, most: int = 60) -> str:
+    """Clean a text that is to be lettered."""
+    return " ".join("".join(ch for ch in text if ch.isprintable()).split())[:most]
+
+
+def spelled(text: str) -> str:
+    """Take a text apart into letters and accents."""
+    return unicodedata.normalize("NFD", text.translate(_SPELLED))
+
+
+def text_width(text: str, size: float, tracking: float = 0) -> float:
+    """Measure how wide a line of lettering is, in the unit of its size."""
+    plain = [ch for ch in spelled(text) if ch not in _ACCENTS]
+    latin = "".join(ch for ch in plain if ch.isascii())
+    other = [ch for ch in plain if not ch.isascii() and not unicodedata.combining(ch)]
+    wide = sum(100 if unicodedata.east_asian_width(ch) in "WF" else 62 for ch in other)
+    return (_font().getlength(latin) + wide) * size / 100 + tracking * max(0, len(plain) - 1)
+
+
+def fitting(text: str, size: float, width: float) -> float:
+    """Choose a size at which a line is no wider than it may be."""
+    return min(size, width / max(0.1, text_width(text, 1.0)))
+
+
+def letter(pen: Pen, text: str, x: float, y: float, size: float, ink: str | Colour, *,
+           tracking: float = 0, bold: float = 0, alpha: float = 1) -> None:  # fmt: skip
+    """Letter a line centred on a point, with its accents."""
+    whole = spelled(text)
+    plain = "".join(ch for ch in whole if ch not in _ACCENTS)
+    width = text_width(plain, size, tracking)
+    pen.letter(plain, x, y, size, ink, width=width, bold=bold, alpha=alpha)
+    before = ""
+    for ch in whole:
+        if ch not in _ACCENTS:
+            before += ch
+            continue
+        sign, k, own = _ACCENTS[ch]
+        high = -0.04 if sign == "," else 0.86 if before[-1:].isupper() else 0.68
+        at = x - width / 2 + text_width(before, size, tracking) - text_width(before[-1:], size) / 2
+        middle = y + size * (0.35 - high) + k * size * (own - 0.35)
+        pen.letter(
+            sign,
+            at,
+            middle,
+            k * size,
+            ink,
+            width=text_width(sign, k * size),
+            bold=0.04,
+            alpha=alpha,
+        )
+
+
+def lines(text: str, most: int) -> list[str]:
+    """Break a text into lines of at most so many letters, evenly filled."""
+    words = text.split()
+    count = -(-len(text) // most)
+    aim = len(text) / max(1, count)
+    out = [""]
+    for word in words:
+        longer = f"{out[-1]} {word}".strip()
+        if out[-1] and (len(longer) > most or len(out[-1]) + len(word) / 2 > aim):
+            out.append(word)
+        else:
+            out[-1] = longer
+    return out

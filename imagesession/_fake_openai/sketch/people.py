@@ -1,0 +1,109 @@
+"""
+People: which parts of the figure tell a sailor from a doctor, and the old from the young.
+"""
+
+import attrs
+
+from imagesession._fake_openai.sketch import symbols, words
+from imagesession._fake_openai.sketch.canvas import Pen
+from imagesession._fake_openai.sketch.colour import Colour, rgb
+from imagesession._fake_openai.sketch.symbols import Tone
+
+
+def _by_word(section: str) -> dict[str, str]:
+    return {word: look for said, look in words.SECTIONS[section].items() for word in said.split()}
+
+
+WHO = _by_word("who")  # what a word says of a person: parts to wear, and traits
+TRAITS = _by_word("traits")  # what a word adds to whoever is there
+_OUTFITS = (
+    "coat", "peacoat", "spacesuit", "jacket", "overalls", "robe", "uniform", "suit", "dress",
+    "armour", "tee", "shirt", "sweater",
+)  # fmt: skip
+_HATS = frozenset({"hat", "crown", "headband", "helm"})
+_OVER = ("ermine", "apron", "vest", "stethoscope")
+_WORN = words.SECTIONS["worn"]
+SKINS = ("#e0a67e", "#f0c49c", "#8d5a3c", "#c68a5e", "#6b4430")
+_HAIRS = ("#4a3026", "#2b201c", "#7a4a2b", "#b5652c", "#1f1b1a")
+GREY = "#e8e6e1"
+
+
+@attrs.frozen
+class Person:
+    """Represent how somebody looks."""
+
+    look: frozenset[str]
+    parts: tuple[str, ...]
+    tone: Tone
+
+
+def person(look: tuple[str, ...], colour: Colour | None, accent: Colour | None,
+           number: int) -> Person:  # fmt: skip
+    """Choose the parts and colours of somebody; the number varies what is left open."""
+    traits = frozenset(look)
+    outfit = next((name for name in _OUTFITS if name in traits), "")
+    outfit = outfit or ("dress" if "woman" in traits and number % 2 else "sweater")
+    hat = next((name for name in look if name in _HATS or name.startswith("hat-")), "")
+    named = next((_WORN[name] for name in (hat, outfit) if name in _WORN), "#3f7cac")
+    tone = Tone.of(colour or rgb(named), accent or rgb(_accent(traits)))
+    skin, hair = _shades(look, number)
+    tone = attrs.evolve(tone, skin=skin, hair=hair)
+    return Person(traits, _parts(traits, outfit, hat, number), tone)
+
+
+def _accent(traits: frozenset[str]) -> str:
+    worn = (f"{name}-accent" for name in sorted(traits))
+    return next((_WORN[name] for name in worn if name in _WORN), "#e9a13b")
+
+
+def _shades(look: tuple[str, ...], number: int) -> tuple[Colour, Colour]:
+    said = dict(part.split("=") for part in look if "=" in part)
+    skin = said.get("skin", SKINS[number % 3 if "old" in look else number % len(SKINS)])
+    hair = said.get("hair", GREY if "old" in look else _HAIRS[number // 5 % len(_HAIRS)])
+    return rgb(skin), rgb(hair)
+
+
+def _parts(traits: frozenset[str], outfit: str, hat: str, number: int) -> tuple[str, ...]:
+    woman = "woman" in traits
+    out = ["back-cape"] if "cape" in traits else []
+    if outfit == "spacesuit":
+        face = ["face", "lashes"] if woman else ["face"]
+        beard = ["beard"] if "beard" in traits else []
+        hair = "hair-long" if woman else "hair-short"
+        return ("back-pack", "spacesuit", "head", *face, *beard, hair, "visor")
+    long = woman and not traits & {"old", "bald", "child"}
+    out += ["back-long"] if long else []
+    out += (
+        ["legs-bare"] if outfit == "dress" else [] if outfit in {"robe", "overalls"} else ["legs"]
+    )
+    out += ["hands", "neck", outfit, *(part for part in _OVER if part in traits), "head", "face"]
+    out += ["lashes"] if woman else []
+    out += ["aged"] if "old" in traits else []
+    out += [part for part in ("beard", "moustache") if part in traits]
+    out += [_hair(traits, hat, number, long=long)] if hat != "helm" else []
+    out += [part for part in ("glasses", "shades", "patch") if part in traits]
+    return tuple([*out, hat] if hat else out)
+
+
+def _hair(traits: frozenset[str], hat: str, number: int, *, long: bool) -> str:
+    if "bald" in traits or ("old" in traits and "woman" not in traits and not hat and number % 2):
+        return "hair-bald"
+    if hat and hat != "headband" and not long:
+        return "hair-bald"  # what a hat leaves to be seen
+    if long:
+        return "hair-long"
+    if "woman" in traits:
+        return "hair-pigtails" if "child" in traits else "hair-bun"
+    return "hair-curly" if "curly" in traits or number % 4 == 3 else "hair-short"
+
+
+def draw(pen: Pen, who: Person) -> None:
+    """Draw somebody into a box of 100 by 100; children are smaller, with larger heads."""
+    if "child" not in who.look:
+        symbols.draw(pen, "person", who.tone, who.parts)
+        return
+    at = who.parts.index("head")
+    with pen.placed(50, 92, 0.7), pen.placed(-50, -92):
+        symbols.draw(pen, "person", who.tone, who.parts[:at])
+    with pen.placed(50, 51, 0.88), pen.placed(-50, -31):
+        symbols.draw(pen, "person", who.tone, who.parts[at:])

@@ -1,0 +1,358 @@
+"""
+Read prompts: the first sets the plan of a picture, each later one changes it.
+"""
+
+import functools
+import re
+import zlib
+from collections.abc import Iterable
+from typing import Literal
+
+import attrs
+
+from imagesession._fake_openai.sketch import framing, lexicon
+from imagesession._fake_openai.sketch.briefs import brief
+from imagesession._fake_openai.sketch.colour import Change, Colour, dark, luminance, rgb
+from imagesession._fake_openai.sketch.lettering import printable
+from imagesession._fake_openai.sketch.looks import refined_look
+from imagesession._fake_openai.sketch.naming import (
+    READ,
+    Found,
+    find,
+    keyword,
+    label,
+    letters,
+    shape,
+)
+from imagesession._fake_openai.sketch.plan import Item, Plan, Time
+from imagesession._fake_openai.sketch.symbols import TABLE
+from imagesession._fake_openai.sketch.words import SECTIONS
+
+_PALE = rgb("#fbfaf5")
+_SCENIC = frozenset({"sun", "moon", "cloud", "tree", "stars"})
+# A finding in a list: "- Low contrast (whole picture): Increase the contrast."
+_FINDING = lexicon.rule("finding")
+# What is to be kept is not to be changed, until the sentence ends or turns to what is to be done.
+_KEPT = lexicon.rule("kept")
+
+
+# What a title does without: orders to draw it, and the kind of picture it is.
+_ORDER = lexicon.rule("order")
+_KIND = lexicon.rule("kind")
+
+
+def crc(text: str) -> int:
+    """Number a text, the same in every process."""
+    return zlib.crc32(text.encode("utf-8", "surrogatepass"))
+
+
+@functools.lru_cache(maxsize=64)
+def parse_prompts(prompts: tuple[str, ...], seed: int = 0) -> Plan:
+    """Read all prompts of a sketch."""
+    if not prompts:
+        return Plan(seed=seed)
+    result = _first(prompts[0], seed)
+    for prompt in prompts[1:]:
+        result = refine(result, prompt)
+    return result
+
+
+def without_kept(prompt: str) -> str:
+    """Take out of a prompt what it wants kept as it is."""
+    return _KEPT.sub(_same, _FINDING.sub("- ", prompt))
+
+
+def _same(match: re.Match[str]) -> str:
+    # "Keep the same style" still tells that the next icon belongs to a set.
+    found = lexicon.SAME.search(match[0].lower())
+    return f" {found[0]} " if found else " "
+
+
+def _lower(prompt: str) -> str:
+    return prompt[:READ].lower().replace("\ufe0f", "")
+
+
+def _first(prompt: str, seed: int) -> Plan:
+    said = brief(prompt)
+    key = f"{said.frame.kind} {said.text}" if said.frame else said.text
+    number = (crc(" ".join(key.lower().split())) + seed * 7919) & 0x7FFFFFFF
+    start = _opened(said.text, number)
+    if said.frame:
+        start = framing.dressed(start, said, said.frame)
+    return framing.taken(start, said.take)
+
+
+def _unlettered(prompt: str, layout: str | None) -> str:
+    # What is lettered is to be read: "Summer Jazz Night" asks for no night.
+    words = letters(prompt, None)
+    return prompt.replace(words, " ") if words and layout != "logo" else prompt
+
+
+def _opened(prompt: str, seed: int) -> Plan:
+    layout = lexicon.first(lexicon.LAYOUTS, _lower(prompt))
+    lettering = letters(prompt, layout)
+    text = _lower(_unlettered(prompt, layout))
+    found = find(text)
+    items = found.items
+    if not items and lettering and layout:
+        items = find(lettering.lower()).items
+    if layout == "icon":
+        items = tuple(attrs.evolve(i, name="home icon") if i.name == "house" else i for i in items)
+    start = Plan(
+        layout=layout or "scene", items=items[:8], time=_time(text, found),
+        weather=frozenset(name for name, rule in lexicon.WEATHER if rule.search(text)),
+        styles=tuple(name for name, rule in lexicon.STYLES if rule.search(text)),
+        changes=refined_look(text, relative=False), ground=_grounded(found, text),
+        accent=found.accent, colours=found.colours, lettering=lettering,
+        shape=shape(text), keyword=keyword(prompt), removed=frozenset(found.removed),
+        seed=seed, unknown=_strange(found, lettering),
+    )  # fmt: skip
+    if layout is None and [item.name for item in items] == ["button"] and not found.removed:
+        start = attrs.evolve(start, layout="button", label=label(prompt))
+    return _in_palette(_as_poster(start, prompt), refined_look(text, relative=True))[0]
+
+
+def _strange(found: Found, lettering: str) -> tuple[str, ...]:
+    # Words that are only to be read need not be understood.
+    read = lettering.lower().split()
+    return tuple(word for word in found.unknown if word not in read)
+
+
+def _as_poster(start: Plan, prompt: str) -> Plan:
+    # What names nothing known becomes a poster with its own words.
+    if start.items or start.layout not in {"scene", "product"}:
+        return start
+    if start.layout == "scene" and not start.lettering and (start.time or start.weather):
+        return start
+    return attrs.evolve(start, poster=start.lettering or printable(_titled(prompt), 90))
+
+
+def _titled(prompt: str) -> str:
+    # A poster's title needs neither orders to draw it nor what follows the first phrase.
+    text = _ORDER.sub("", prompt[:READ].strip()).strip()
+    text = _KIND.sub("", text).strip()
+    return re.split(r"[,.;:!?\n(]", text.strip(), maxsplit=1)[0] or text
+
+
+def _grounded(found: Found, text: str) -> Colour | None:
+    # "A dark blue background" names a dark ground, not a blue one.
+    if found.ground and luminance(found.ground) > 60 and lexicon.DARK_GROUND.search(text):
+        return dark(found.ground, 0.55)
+    return found.ground
+
+
+def _time(text: str, found: Found) -> Time | None:
+    time = lexicon.first(lexicon.TIMES, text)
+    if time is None and any(item.name in {"moon", "stars"} for item in found.items):
+        return "night"
+    return time
+
+
+def _in_palette(before: Plan, look: tuple[Change, ...]) -> tuple[Plan, tuple[Change, ...]]:
+    # Signs have few colours: warmer ones are chosen, since merely tinted ones look ill.
+    if before.layout not in {"logo", "icon"}:
+        return before, look
+    after, out = before, list[Change]()
+    for change in look:
+        palette: Literal["warm", "cool"] = "warm" if change.amount > 0 else "cool"
+        if change.kind == "warm" and after.palette != palette:
+            after = attrs.evolve(after, palette=palette)
+            out.append(attrs.evolve(change, amount=change.amount * 0.3))
+        else:
+            out.append(change)
+    return after, tuple(out)
+
+
+def refine(before: Plan, prompt: str) -> Plan:
+    """Change a plan as a later prompt asks; what is not understood leaves only a small mark."""
+    said = brief(prompt)
+    if said.frame:
+        return framing.reframed(before, _first(prompt, 0))
+    prompt = without_kept(said.text)
+    words = letters(prompt, None)
+    text = _lower(_unlettered(prompt, None))
+    found = find(text)
+    after = _renamed(before, found, text)
+    after = _relaid(after, text)
+    after = _recoloured(after, found, text)
+    after = _moved(after, text)
+    after = _relit(after, found, text)
+    after = _looking(after, text)
+    if words:
+        after = _lettered(after, words, text)
+    if lexicon.TRANSPARENT.search(text):
+        after = attrs.evolve(after, clear=True, ground=None)
+    if said.take or said.varies:
+        # The picture at hand counts as the first take.
+        return framing.taken(after, max(1, said.take) + 1)
+    unknown = tuple(dict.fromkeys((*before.unknown, *_strange(found, words))))[-4:]
+    if after == before and not _is_so(found, text):
+        return attrs.evolve(before, idle=(*before.idle, printable(said.text, 80)), unknown=unknown)
+    return attrs.evolve(after, unknown=unknown)
+
+
+def _is_so(found: Found, text: str) -> bool:
+    # What asks for what is there changes nothing, and was understood all the same.
+    known = (*lexicon.TIMES, *lexicon.WEATHER)
+    return bool(found.items) or any(rule.search(text) for _, rule in known)
+
+
+def _renamed(before: Plan, found: Found, text: str) -> Plan:
+    after = _without(before, found)
+    have = {item.key for item in after.everything}
+    fresh = tuple(item for item in found.items if item.key not in have)
+    known = {
+        item.key: item for item in found.items if item.key in have and (item.colour or item.look)
+    }
+    if known:
+        after = attrs.evolve(
+            after, items=tuple(_merged(i, known) for i in after.items),
+            extras=tuple(_merged(i, known) for i in after.extras),
+        )  # fmt: skip
+    if fresh and after.layout == "icon" and lexicon.SAME.search(text):
+        # The next icon of a set: the same tile with another sign on it.
+        return attrs.evolve(after, items=fresh, extras=())
+    if fresh and (lexicon.REPLACE.search(text) or not after.everything):
+        rest = tuple(item for item in after.items[1:] if item.key not in {i.key for i in fresh})
+        return attrs.evolve(after, items=fresh + rest, poster="")
+    if fresh and lexicon.FRESH.search(text) and TABLE[fresh[0].name].place != "sky":
+        return attrs.evolve(after, items=fresh, extras=())
+    if fresh:
+        names = {item.name for item in fresh}
+        return attrs.evolve(after, extras=after.extras + fresh, removed=after.removed - names)
+    if found.items and re.search(r"\b(?:more|another|second|extra|two|additional)\b", text):
+        return attrs.evolve(after, extras=after.extras + found.items)
+    return after
+
+
+def _merged(item: Item, known: dict[str, Item]) -> Item:
+    said = known.get(item.key)
+    if said is None:
+        return item
+    return attrs.evolve(item, colour=said.colour or item.colour, accent=said.accent or item.accent,
+                        look=(*said.look, *item.look))  # fmt: skip
+
+
+def _without(before: Plan, found: Found) -> Plan:
+    # Only what is there, or may be part of a landscape, can be taken away.
+    have = {item.name for item in before.everything}
+    scenic = _SCENIC if before.layout == "scene" else frozenset[str]()
+    gone = set(found.removed) & (have | scenic)
+    if not gone:
+        return before
+    return attrs.evolve(
+        before, items=_except(before.items, gone), extras=_except(before.extras, gone),
+        removed=before.removed | gone,
+    )  # fmt: skip
+
+
+def _except(items: Iterable[Item], names: set[str]) -> tuple[Item, ...]:
+    return tuple(item for item in items if item.name not in names)
+
+
+def _relaid(before: Plan, text: str) -> Plan:
+    refused = bool(re.search(r"\b(?:no|without|remove|less|stop|not)\b", text))
+    weather = {name for name, rule in lexicon.WEATHER if rule.search(text)}
+    layout = before.layout
+    if re.search(r"\b(?:as|into|an?|make)\b", text):
+        layout = lexicon.first(lexicon.LAYOUTS, text) or layout
+    styles = tuple(name for name, rule in lexicon.STYLES if rule.search(text))
+    if refused and not re.search(r"less detail|less busy|no detail", text):
+        return attrs.evolve(before, weather=before.weather - weather,
+                            styles=tuple(s for s in before.styles if s not in styles))  # fmt: skip
+    return attrs.evolve(
+        before, layout=layout, weather=before.weather | weather, styles=before.styles + styles,
+        time=lexicon.first(lexicon.TIMES, text) or before.time, shape=shape(text) or before.shape,
+    )  # fmt: skip
+
+
+_MAKE = lexicon.rule("make")
+
+
+def _recoloured(before: Plan, found: Found, text: str) -> Plan:
+    after = before
+    if found.accent:
+        share = 0.16 if after.layout == "scene" else 0.05
+        tint = Change(kind="tint", amount=share, colour=found.accent)
+        after = attrs.evolve(after, accent=found.accent, changes=(*after.changes, tint))
+    if found.ground:
+        after = attrs.evolve(after, ground=_grounded(found, text))
+    relative = re.search(r"\bmore\b|\btint|\bhue|\bshade", text)
+    for colour in found.colours[:2]:
+        if relative or after.layout == "scene" or not _MAKE.search(text):
+            tint = Change(kind="tint", amount=0.42, colour=colour)
+            after = attrs.evolve(after, changes=(*after.changes, tint))
+        elif after.items:
+            first = attrs.evolve(after.items[0], colour=colour)
+            after = attrs.evolve(after, items=(first, *after.items[1:]))
+        else:
+            after = attrs.evolve(after, colours=(colour,))
+    return after
+
+
+_STEPS = tuple((re.compile(said), step.split()) for step, said in SECTIONS["steps"].items())
+_BIGGER = lexicon.rule("bigger")
+_SMALLER = lexicon.rule("smaller")
+_CROP = lexicon.rule("crop")
+
+
+def _moved(before: Plan, text: str) -> Plan:
+    after = before
+    if _CROP.search(text):
+        after = attrs.evolve(after, crops=after.crops + 1, zoom=min(2.2, after.zoom * 1.2))
+    elif _BIGGER.search(text):
+        after = attrs.evolve(after, zoom=min(2.2, after.zoom * 1.28))
+    if _SMALLER.search(text):
+        after = attrs.evolve(after, zoom=max(0.3, after.zoom * 0.74))
+    if re.search(r"\b(?:flip|mirror|mirrored|facing the other way)\b", text):
+        after = attrs.evolve(after, mirrored=not after.mirrored)
+    after = attrs.evolve(after, blur=_blurred(after.blur, text))
+    for rule, (dx, dy) in _STEPS:
+        if rule.search(text):
+            x, y = after.shift
+            after = attrs.evolve(after, shift=(max(-0.4, min(0.4, x + float(dx))),
+                                               max(-0.3, min(0.3, y + float(dy)))))  # fmt: skip
+    return after
+
+
+def _blurred(blur: float, text: str) -> float:
+    if re.search(r"\b(?:blur|blurry|blurred|blurrier|softer|out of focus)\b(?! colou?r)", text):
+        return min(60.0, max(0.0, blur) + 9)
+    if re.search(r"\b(?:sharp|sharper|sharpen|crisp|crisper|in focus)\b", text):
+        return max(-3.0, blur - 1) if blur <= 0 else max(0.0, blur - 9)
+    return blur
+
+
+def _relit(before: Plan, found: Found, text: str) -> Plan:
+    # A dark or a light ground that is asked for takes the place of the one that was there.
+    if found.ground:
+        return before
+    if lexicon.DARK_GROUND.search(text):
+        return attrs.evolve(before, ground=None)
+    if not lexicon.LIGHT_GROUND.search(text):
+        return before
+    styles = tuple(name for name in before.styles if name != "dark")
+    ground = None if "dark" in before.styles else _PALE
+    return attrs.evolve(before, ground=ground, styles=styles)
+
+
+def _looking(before: Plan, text: str) -> Plan:
+    # What is said of the ground alone is not to change the whole picture.
+    rest = lexicon.LIGHT_GROUND.sub(" ", lexicon.DARK_GROUND.sub(" ", text))
+    look: tuple[Change, ...] = ()
+    if before.layout == "scene" and lexicon.STORMY.search(rest):
+        # It is the sky that darkens; the rest only gains a little contrast.
+        before, rest = attrs.evolve(before, stormy=True), lexicon.STORMY.sub(" ", rest)
+        look = (Change(kind="contrast", amount=1.06),)
+    after, more = _in_palette(before, refined_look(rest, relative=True))
+    return attrs.evolve(after, changes=after.changes + look + more)
+
+
+def _lettered(before: Plan, words: str, text: str) -> Plan:
+    if before.poster:
+        return attrs.evolve(before, poster=words, lettering=words)
+    if before.layout in {"logo", "button"} or (
+        before.lettering and re.search(r"change|instead|replace", text)
+    ):
+        return attrs.evolve(before, lettering=words)
+    return attrs.evolve(before, captions=(*before.captions, words)[-4:])

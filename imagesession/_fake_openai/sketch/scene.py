@@ -1,0 +1,185 @@
+"""
+Scenes: landscapes, streets, seas, skies and rooms, with their subjects in them.
+"""
+
+from imagesession._fake_openai.sketch import grounds, poster
+from imagesession._fake_openai.sketch.canvas import Pen, faded
+from imagesession._fake_openai.sketch.colour import Colour, light, luminance, mix, rgb
+from imagesession._fake_openai.sketch.grounds import Stage
+from imagesession._fake_openai.sketch.light import light_of
+from imagesession._fake_openai.sketch.plan import Item, Plan
+from imagesession._fake_openai.sketch.staging import lit, put, seen, shadow, surroundings, tone_of
+from imagesession._fake_openai.sketch.symbols import TABLE
+
+_PARTS = frozenset({"button", "dashboard"})  # of a user interface: they stand alone
+_DESKTOP = frozenset({"laptop", "lamp", "tablet", "chair", "plant"})
+
+
+def scene(plan: Plan, pen: Pen, w: float, h: float, *, phase: float = 0.0) -> None:
+    """Draw the scene that a plan asks for."""
+    stage = Stage(plan=plan, pen=pen, w=w, h=h, air=light_of(plan), phase=phase)
+    objects = [item for item in plan.everything if TABLE[item.name].place not in {"sky", "land"}]
+    if plan.items and plan.items[0].name == "desk":
+        # A desk is drawn with these on it.
+        objects = [item for item in objects if item.name not in _DESKTOP or item in plan.extras]
+    foot = _surroundings(stage, objects)
+    # With no subject in it, a transparent landscape loses only its sky.
+    cleared = len(pen.marks) if objects else 1
+    pen.marks[:] = surroundings(pen.marks, cleared=cleared)
+    _sky_signs(stage)
+    _cast(stage, objects, foot)
+    _weather(stage)
+
+
+def _surroundings(stage: Stage, objects: list[Item]) -> float:
+    # Returns the height at which subjects stand.
+    names = {item.name for item in stage.plan.everything}
+    lands = {name for name in names if TABLE[name].place == "land"}
+    # What is added later comes into the surroundings that are there.
+    first = [item for item in stage.plan.items if item in objects] or objects
+    position = TABLE[first[0].name].place if first else ""
+    if position == "meadow" and _indoors(stage):
+        return _room(stage, first[0])
+    if lands and position not in {"under", "space"}:
+        return grounds.landscape(stage, lands)
+    return _around(stage, first, position)
+
+
+def _around(stage: Stage, first: list[Item], where: str) -> float:
+    match where:
+        case "under":
+            return grounds.deep(stage)
+        case "road":
+            return grounds.street(stage)
+        case "space":
+            return grounds.space(stage)
+        case "room":
+            return _room(stage, first[0])
+        case "plain":
+            poster.ground(stage.plan, stage.pen, stage.w, stage.h, calm=first[0].name in _PARTS)
+            return stage.h * 0.5 + 300
+        case _:
+            return grounds.landscape(stage, {"water": {"sea"}, "air": {"sky"}}.get(where, set()))
+
+
+def _room(stage: Stage, item: Item) -> float:
+    plan, w, h = stage.plan, stage.w, stage.h
+    main = tone_of(item, plan).main
+    wall = plan.ground or _wall(main, plan)
+    if plan.time == "night":
+        wall = mix(wall, rgb("#27305c"), 0.72)
+    window = bool(plan.time or plan.weather or plan.seed % 3 == 0) or _indoors(stage)
+    floor = grounds.room(stage, wall, window=window)
+    if w > 1250 and not stage.has("plant"):
+        for side in (0.1, 0.9) if w > 1700 else (0.9,):
+            plant = Item(name="plant")
+            put(stage.pen, plant, tone_of(plant, Plan()), w * side, floor + 40, 330,
+                plan=plan)  # fmt: skip
+    return floor + (h - floor) * 0.42
+
+
+def _indoors(stage: Stage) -> bool:
+    # Whoever is in an office stands on its floor, not on a meadow.
+    return stage.has("desk") and not any(TABLE[i.name].place == "land" for i in stage.plan.items)
+
+
+def _wall(main: Colour, plan: Plan) -> Colour:
+    # The paler of the scheme's colours that contrasts with the subject.
+    options = (plan.scheme.second, plan.scheme.main, plan.scheme.accent, rgb("#7fa7b8"))
+    far = max(options, key=lambda c: abs(luminance(c) - luminance(main)) * 0.3
+              + sum(abs(a - b) for a, b in zip(c, main, strict=True)))  # fmt: skip
+    return light(far, 0.66)
+
+
+def _sky_signs(stage: Stage) -> None:
+    # Sky subjects: those of the first prompt are part of the sky already, if that has them.
+    plan, w, h = stage.plan, stage.w, stage.h
+    spots = [(0.82, 0.2), (0.2, 0.2), (0.5, 0.14), (0.66, 0.3), (0.34, 0.3)]
+    done = {"cloud", "stars"} if plan.time == "night" else {"cloud"}
+    done |= {"moon"} if plan.time == "night" else {"sun"}
+    skies = [i for i in plan.items if TABLE[i.name].place == "sky" and i.name not in done]
+    skies += [i for i in plan.extras if TABLE[i.name].place == "sky"]
+    alone = {TABLE[item.name].place for item in plan.items} == {"sky"} and plan.time is None
+    if alone:
+        # A prompt for nothing but a sun or a cloud is a portrait of it.
+        skies = [plan.items[0], *(item for item in skies if item is not plan.items[0])]
+        spots = [(0.5, 0.38), *spots]
+    for item, spot in zip(skies, spots, strict=False):
+        main = alone and item is plan.items[0]
+        size = 1000 * TABLE[item.name].size * (0.9 if item.name != "rainbow" else 1.0)
+        size = max(520.0, size) * plan.zoom if main else size
+        across, up = (0.5, 0.34) if item.name == "rainbow" else spot
+        if item.name in {"sun", "moon"}:
+            with stage.pen.role("glow"):
+                # A crescent's middle lies left of its box's.
+                aside = size * 0.16 if item.name == "moon" else 0.0
+                centre, r = (w * across - aside, h * up + aside * 0.3), size * 0.9
+                glow = "#ffe9b0" if item.name == "sun" else "#f4efd8"
+                stage.pen.glow(*centre, r, glow, 0.5)
+        put(stage.pen, item, tone_of(item, plan), w * across, h * up + size * 0.42,
+            size * 0.9, plan=plan)  # fmt: skip
+
+
+def _cast(stage: Stage, objects: list[Item], foot: float) -> None:
+    # The main subject stands in the middle, the others beside it, smaller.
+    plan, pen = stage.plan, stage.pen
+    if not objects:
+        return
+    # What is added to a landscape does not become its main subject.
+    led = objects[0] in plan.items
+    sides = _sides(stage, len(objects) - led)
+    order: list[tuple[Item, float | None]] = list(zip(objects[led:], sides, strict=False))
+    if led:
+        order.append((objects[0], None))
+    before = len(pen.marks)
+    for item, side in order:
+        main = side is None
+        subject = TABLE[item.name]
+        # Whoever stands beside somebody is no child for that.
+        beside = 0.84 if item.name == objects[0].name == "person" else 0.52
+        size = 560 * subject.size * (plan.zoom if main else min(plan.zoom, 1.0) * beside)
+        size = min(size, stage.h * (1.1 if main else beside), stage.w * 1.1)
+        x = stage.w * (0.5 + plan.shift[0]) if side is None else stage.w * side
+        y = foot + stage.h * plan.shift[1] + (0 if main else -6)
+        bob = 14 * (abs(stage.phase - 0.5) * 4 - 1) if stage.phase else 0
+        if subject.place in {"air", "space", "under"}:
+            y = stage.h * (0.47 if main else 0.34) + size * 0.42 + stage.h * plan.shift[1] + bob
+        elif subject.place == "plain" and main:
+            y = stage.h * 0.5 + size * 0.42 + bob
+        else:
+            y += bob * 0.4 if subject.place == "water" else 0
+            _ground_contact(stage, item, x, y, size)
+        start = len(pen.marks)
+        put(pen, item, tone_of(item, plan), x, y, size, plan=plan, flip=plan.mirrored and main)
+        if main:
+            pen.marks[start:] = seen(pen.marks[start:], plan.angle, x, y, size)
+    pen.marks[before:] = lit(pen.marks[before:], stage.air.ambient, 0.75)
+
+
+def _sides(stage: Stage, count: int) -> list[float]:
+    # A desk is near those who work at it.
+    first = 0.21 if _indoors(stage) else 0.17
+    return [first, 1.03 - first, 0.33, 0.7, 0.06, 0.94, 0.5][: max(0, count)]
+
+
+def _ground_contact(stage: Stage, item: Item, x: float, y: float, size: float) -> None:
+    pen, plan = stage.pen, stage.plan
+    position = TABLE[item.name].place
+    if position == "water":
+        with pen.role("shadow"):
+            pen.ellipse(x, y - size * 0.02, size * 0.46, size * 0.035, (255, 255, 255), alpha=0.35)
+        return
+    if position == "road" and "rain" in plan.weather:
+        before = len(pen.marks)
+        put(pen, item, tone_of(item, plan), x, y + size * 0.02, size, stretch=-0.55, plan=plan,
+            flip=plan.mirrored)  # fmt: skip
+        solid = [m for m in pen.marks[before:] if m.role != "detail"]
+        pen.marks[before:] = faded(solid, 0.26, "shadow")
+    shadow(pen, x, y, size, 0.34)
+
+
+def _weather(stage: Stage) -> None:
+    pen, plan, w, h = stage.pen, stage.plan, stage.w, stage.h
+    if "fog" in plan.weather:
+        grounds.fog(pen, stage.rng(40), w, h, h * 0.38, light(stage.air.sky[-1], 0.3))
+    grounds.weather(pen, w, h, plan.weather, phase=stage.phase)

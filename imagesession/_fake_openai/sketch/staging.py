@@ -1,0 +1,151 @@
+"""
+Staging: what a scene's parts share, and how a single subject is put into a picture, with its
+colours, its shadow and its light.
+"""
+
+import attrs
+
+from imagesession._fake_openai.sketch import path, people, symbols
+from imagesession._fake_openai.sketch.canvas import (
+    Linear,
+    Mark,
+    Pen,
+    Radial,
+    Stop,
+    Text,
+    Warp,
+    flat_colour,
+    recoloured,
+    warped,
+)
+from imagesession._fake_openai.sketch.colour import (
+    Change,
+    Colour,
+    dark,
+    distance,
+    light,
+    luminance,
+    mix,
+    rgb,
+)
+from imagesession._fake_openai.sketch.plan import Angle, Item, Plan
+from imagesession._fake_openai.sketch.symbols import TABLE, Tone
+
+FLAT = 0.6  # how tall a thing looks from above
+NIGHT = rgb("#171b26")
+SHADE: Colour = (24, 20, 48)
+_SKIES = {"sunset": rgb("#ffb088"), "dawn": rgb("#f9cdd3"), "day": rgb("#cfe8f7")}
+
+
+def is_dark(plan: Plan) -> bool:
+    """Tell whether a plain ground is to be dark."""
+    return "dark" in plan.styles or "neon" in plan.styles or plan.time == "night"
+
+
+def ground_of(plan: Plan) -> Colour:
+    """Choose the colour of a plain ground."""
+    if plan.ground:
+        return plan.ground
+    if is_dark(plan):
+        return mix(plan.scheme.ink, (12, 10, 12), 0.45) if plan.palette else NIGHT
+    tint = _SKIES.get(plan.time or "")
+    return mix(plan.scheme.ground, tint, 0.6) if tint else plan.scheme.ground
+
+
+def tone_of(item: Item, plan: Plan, ground: Colour | None = None) -> Tone:
+    """Choose the colours of a subject: the prompt's, else its own."""
+    subject = TABLE[item.name]
+    first = bool(plan.items) and item.name == plan.items[0].name
+    main = item.colour or (plan.colours[0] if plan.colours and first else subject.colour)
+    second = plan.colours[1] if len(plan.colours) > 1 and first else None
+    accent = item.accent or plan.accent or second or subject.accent
+    if ground and distance(main, ground) < 46:
+        main = dark(main, 0.13) if luminance(ground) > 110 else light(main, 0.4)
+    if distance(accent, main) < 40 and not plan.accent:
+        accent = light(main, 0.6) if luminance(main) < 140 else dark(main, 0.45)
+    tone = Tone.of(main, accent)
+    return attrs.evolve(tone, paper=ground) if ground else tone
+
+
+def who(item: Item, plan: Plan) -> people.Person:
+    """Choose how somebody looks."""
+    number = plan.seed // 3 + 7 * sum(map(ord, item.said))
+    first = bool(plan.items) and item.key == plan.items[0].key
+    colour = item.colour or (plan.colours[0] if plan.colours and first else None)
+    return people.person(item.look, colour, item.accent or plan.accent, number)
+
+
+def put(pen: Pen, item: Item, tone: Tone, x: float, base: float, size: float, *, plan: Plan,
+        flip: bool = False, stretch: float = 1.0) -> None:  # fmt: skip
+    """Draw a subject standing on a point: x is its middle, base its foot."""
+    s = size / 100
+    with pen.placed(x, base, s, flip=flip, stretch=stretch), pen.placed(-50, -92):
+        if item.name == "person":
+            people.draw(pen, who(item, plan))
+        else:
+            symbols.draw(pen, item.name, tone)
+
+
+def mirrored(mark: Mark, top: float, depth: float) -> Mark:
+    """Let a mark that is a reflection fade out below the floor."""
+    if isinstance(mark, Text) or mark.fill is None:
+        return attrs.evolve(mark, alpha=0.0, role="shadow")
+    colour = flat_colour(mark.fill)
+    stops = (Stop(0, colour, 0.22), Stop(1, colour, 0.0))
+    faint = Linear((0, top), (0, top + depth), stops)
+    return attrs.evolve(mark, fill=faint, stroke=None, role="shadow")
+
+
+def shadow(pen: Pen, x: float, base: float, size: float, strength: float = 0.3) -> None:
+    """Paint the soft shadow on which a subject stands."""
+    dim(
+        pen,
+        x + size * 0.02,
+        base + size * 0.004,
+        size * 0.48,
+        size * 0.075,
+        min(0.9, strength * 1.5),
+    )
+
+
+def dim(pen: Pen, x: float, y: float, rx: float, ry: float, strength: float) -> None:
+    """Paint a soft dark ellipse. A gradient does it, for a filter would take ten times as long."""
+    stops = (Stop(0, SHADE, strength), Stop(0.45, SHADE, strength * 0.74),
+             Stop(0.75, SHADE, strength * 0.24), Stop(1, SHADE, 0.0))  # fmt: skip
+    with pen.role("shadow"):
+        pen.shape([path.ellipse(x, y, rx, ry)], Radial((x, y), rx, stops, ry / rx))
+
+
+def lit(marks: list[Mark], ambient: Colour, share: float = 0.8) -> list[Mark]:
+    """Put marks into the light of their surroundings."""
+    if luminance(ambient) > 252:
+        return marks
+    change = (Change(kind="ambient", amount=share, colour=ambient),)
+    return [mark if mark.role in {"shadow", "glow"} else recoloured(mark, change) for mark in marks]
+
+
+def surroundings(marks: list[Mark], *, cleared: int) -> list[Mark]:
+    """Count marks as surroundings; a transparent picture leaves out the first `cleared` of them."""
+    out: list[Mark] = []
+    for i, mark in enumerate(marks):
+        if isinstance(mark, Text):
+            out.append(mark)
+        else:
+            role = "ground" if mark.role == "subject" else mark.role
+            out.append(attrs.evolve(mark, role=role, back=mark.back or i < cleared))
+    return out
+
+
+def seen(marks: list[Mark], angle: Angle, x: float, base: float, size: float) -> list[Mark]:
+    """Show marks from an angle; x is their middle, base their foot, size the side of their box."""
+    eye = base - 0.6 * size
+    warps: dict[Angle, Warp] = {
+        "side": lambda p: (x - (p[0] - x) * 0.62, p[1]),
+        # Its right side recedes: it is smaller there, and its foot is higher.
+        "three-quarter": lambda p: (x + (p[0] - x) * 0.86 - size * 0.03,
+                                    eye + (p[1] - eye) * (1 - 0.16 * (p[0] - x) / size)),
+        # What is high is near to the eye, and so it is larger.
+        "top": lambda p: (x + (p[0] - x) * (0.78 + 0.42 * (base - p[1]) / size),
+                          base - (base - p[1]) * FLAT),
+    }  # fmt: skip
+    return marks if angle == "front" else [warped(mark, warps[angle]) for mark in marks]

@@ -1,0 +1,268 @@
+"""
+Styles: each turns a drawing into another drawing of the same things.
+"""
+
+import math
+import random
+from collections.abc import Callable
+from typing import TypeAlias
+
+import attrs
+
+from imagesession._fake_openai.sketch import path
+from imagesession._fake_openai.sketch.canvas import (
+    Drawing,
+    Linear,
+    Mark,
+    Pen,
+    Shape,
+    Stop,
+    Text,
+    flat_colour,
+    is_veil,
+    recoloured,
+    spread,
+)  # fmt: skip
+from imagesession._fake_openai.sketch.colour import (
+    Change,
+    Colour,
+    changed,
+    dark,
+    light,
+    luminance,
+    mix,
+    rgb,
+    vivid,
+)  # fmt: skip
+from imagesession._fake_openai.sketch.path import Point
+from imagesession._fake_openai.sketch.plan import Plan
+
+Style: TypeAlias = Callable[[Drawing, Plan, int], Drawing]
+_PAPER = rgb("#fbf8f1")
+_SIGNS = frozenset({"logo", "icon", "product", "button"})
+_PALE = (Change(kind="saturate", amount=0.85), Change(kind="bright", amount=0.42))
+_DIM = (Change(kind="ambient", amount=0.62, colour=rgb("#3a4470")),)
+
+
+def styled(drawing: Drawing, plan: Plan) -> Drawing:
+    """Apply the styles of a plan, in an order that lets them combine."""
+    for name, apply in _STYLES:
+        if name in plan.styles:
+            drawing = apply(drawing, plan, plan.styles.count(name))
+    return drawing
+
+
+def _each(drawing: Drawing, change: Callable[[int, Shape], list[Mark]]) -> Drawing:
+    # Lettering, shadows, light and weather stay as they are.
+    marks: list[Mark] = []
+    for i, mark in enumerate(drawing.marks):
+        kept = isinstance(mark, Text) or mark.role in {"shadow", "glow", "weather"}
+        marks += [mark] if kept or isinstance(mark, Text) else change(i, mark)
+    return attrs.evolve(drawing, marks=tuple(marks))
+
+
+def _minimal(drawing: Drawing, plan: Plan, times: int) -> Drawing:
+    # Details go; asked for again, the shadows and the gradients go too.
+    scenic = plan.layout == "scene"
+    gone = {"detail", "shadow" if times > 1 else "", "" if scenic else "glow"}
+    marks: list[Mark] = []
+    for mark in drawing.marks:
+        faint = mark.role == "ground" and mark.alpha < 0.7 and scenic
+        if mark.role in gone or faint:
+            continue
+        shape = mark if isinstance(mark, Shape) and isinstance(mark.fill, Linear) else None
+        if shape and not is_veil(shape) and (times > 1 or not spread(drawing, shape)):
+            marks.append(attrs.evolve(shape, fill=flat_colour(shape.fill)))
+            continue
+        marks.append(mark)
+    return attrs.evolve(drawing, marks=tuple(marks))
+
+
+def _geometric(drawing: Drawing, plan: Plan, times: int) -> Drawing:
+    def facets(i: int, shape: Shape) -> list[Mark]:
+        if spread(drawing, shape):
+            return [shape]
+        angular = attrs.evolve(shape, contours=tuple(_angular(c) for c in shape.contours))
+        plain = shape.holes or len(shape.contours) > 3 or shape.alpha < 0.5 or shape.fill is None
+        if plain or is_veil(shape):
+            return [angular]
+        # The polygon first, so that no seam shows; then its triangles, lighter and darker.
+        rng = random.Random(plan.seed + i * 7)
+        return [
+            angular,
+            *(f for c in angular.contours for f in _fan(angular, c, rng, 0.26 + 0.08 * times)),
+        ]
+
+    return _each(
+        attrs.evolve(drawing, marks=tuple(m for m in drawing.marks if m.role != "glow")), facets
+    )
+
+
+def _angular(contour: path.Contour) -> path.Contour:
+    # Curves become two straight lines each.
+    kept: list[Point] = []
+    for x, y in path.flatten(contour, 2):
+        if not kept or abs(kept[-1][0] - x) + abs(kept[-1][1] - y) > 1.5:
+            kept.append((x, y))
+    return tuple(kept) if len(kept) > 1 else contour
+
+
+def _fan(shape: Shape, contour: path.Contour, rng: random.Random, amount: float) -> list[Mark]:
+    points = [(seg[0], seg[1]) for seg in contour]
+    x1, y1, x2, y2 = path.bounds([contour])
+    pairs = list(zip(points, points[1:] + points[:1], strict=True))
+    cx = sum(x for x, _ in points) / len(points) + (x2 - x1) * rng.uniform(-0.08, 0.08)
+    cy = sum(y for _, y in points) / len(points) + (y2 - y1) * rng.uniform(-0.08, 0.08)
+    turns = [(ax - cx) * (by - cy) - (ay - cy) * (bx - cx) for (ax, ay), (bx, by) in pairs]
+    if (x2 - x1) * (y2 - y1) < 160 or len(points) < 4 or not (min(turns) >= 0 or max(turns) <= 0):
+        return []
+    glare = min(1.0, luminance(flat_colour(shape.fill)) / 110)
+    out: list[Mark] = []
+    for (ax, ay), (bx, by) in pairs:
+        angle = math.atan2((ay + by) / 2 - cy, (ax + bx) / 2 - cx)
+        tone = math.cos(angle + math.radians(125)) * 0.8 + rng.uniform(-0.3, 0.3)
+        # On what is dark, light facets would look like holes.
+        strength = amount * (0.2 + 0.8 * glare) if tone > 0 else amount
+        out.append(Shape(contours=(((cx, cy), (ax, ay), (bx, by)),), role=shape.role,
+                         fill=(255, 250, 240) if tone > 0 else (20, 18, 50),
+                         alpha=min(0.5, abs(tone) * strength) * shape.alpha))  # fmt: skip
+    return out
+
+
+def _lines(drawing: Drawing, paper: Colour, ink_of: Callable[[Colour], Colour], width: float, *,
+           keep: float = 0.0) -> Drawing:  # fmt: skip
+    # Outlines in ink; of the fills, so much is kept as is said.
+    def outlined(mark: Mark) -> list[Mark]:
+        if isinstance(mark, Text):
+            return [attrs.evolve(mark, fill=ink_of(mark.fill))]
+        if mark.role in {"glow", "shadow"} or is_veil(mark):
+            return []
+        colour = mark.stroke or flat_colour(mark.fill)
+        ink, inside = ink_of(colour), mix(paper, colour, keep)
+        if mark.fill is None and mark.width > width * 2.4:
+            # A thick line is outlined: the ink around, the paper within.
+            return [
+                attrs.evolve(mark, stroke=ink, width=mark.width + width),
+                attrs.evolve(mark, stroke=inside),
+            ]
+        if mark.fill is None:
+            return [attrs.evolve(mark, stroke=ink, width=max(2.2, min(mark.width, width * 0.8)))]
+        if spread(drawing, mark):
+            return [attrs.evolve(mark, fill=mix(paper, colour, keep * 0.6), stroke=None, alpha=1)]
+        if mark.role == "detail" or mark.alpha < 0.5:
+            return [
+                attrs.evolve(
+                    mark, fill=None, stroke=ink, width=width * 0.5, alpha=max(0.55, mark.alpha)
+                )
+            ]
+        return [attrs.evolve(mark, fill=inside, stroke=ink, alpha=1,
+                             width=width * (0.6 if mark.role == "ground" else 1.0))]  # fmt: skip
+
+    marks = tuple(new for mark in drawing.marks for new in outlined(mark))
+    return attrs.evolve(drawing, marks=marks, paper=paper)
+
+
+def _outline(drawing: Drawing, plan: Plan, times: int) -> Drawing:
+    night = not {"dark", "neon"}.isdisjoint(plan.styles)
+    paper = plan.ground or (rgb("#171b26") if night else rgb("#fdfcf8"))
+    ink = plan.scheme.ink if luminance(paper) > 120 else rgb("#f4f1e8")
+    ink = (plan.items[0].colour if plan.items else None) or (
+        plan.colours[0] if plan.colours else ink
+    )
+    return _lines(drawing, paper, lambda _: ink, 5.0 + times)
+
+
+def _neon(drawing: Drawing, plan: Plan, times: int) -> Drawing:
+    paper = plan.ground if plan.ground and luminance(plan.ground) < 70 else rgb("#0c0a1e")
+    return _lines(drawing, paper, vivid, 6.0 + times, keep=0.12)
+
+
+def _wobbled(shape: Shape, seed: int, amount: float) -> Shape:
+    if len(shape.contours) > 12:
+        return shape
+    rng = random.Random(seed)
+    out: list[path.Contour] = []
+    for contour in shape.contours:
+        moved = [tuple(v + rng.uniform(-amount, amount) for v in seg) for seg in contour]
+        if len(contour) > 2 and contour[0][-2:] == contour[-1][-2:]:
+            moved[-1] = (*moved[-1][:-2], *moved[0][-2:])
+        out.append(tuple(moved))
+    return attrs.evolve(shape, contours=tuple(out))
+
+
+def _watercolor(drawing: Drawing, plan: Plan, _: int) -> Drawing:
+    # Washes: uneven edges, pigment that gathers at the rim, and lighter second layers.
+    thin = (Change(kind="saturate", amount=0.9), Change(kind="bright", amount=0.16))
+
+    def washed(i: int, shape: Shape) -> list[Mark]:
+        pale = recoloured(shape, thin)
+        if not isinstance(pale, Shape) or spread(drawing, shape):
+            return [pale]
+        if pale.fill is None or len(pale.contours) > 12:
+            return [_wobbled(pale, plan.seed + i, 2.5)]
+        base = _wobbled(pale, plan.seed + i, 5)
+        ground = pale.role == "ground"
+        rim = attrs.evolve(base, fill=None, stroke=dark(flat_colour(pale.fill), 0.25), width=2.6,
+                           alpha=pale.alpha * 0.3)  # fmt: skip
+        if ground and isinstance(pale.fill, Linear):
+            # Wide washes have no second layer, which would take as long as all the rest.
+            return [recoloured(base, (Change(kind="bright", amount=0.1),)), rim]
+        x1, y1, x2, y2 = path.bounds(pale.contours)
+        if (ground and pale.alpha < 0.9) or min(x2 - x1, y2 - y1) < (78 if ground else 26):
+            # A brush has no second stroke for what one touch covers.
+            return [attrs.evolve(base, alpha=pale.alpha * 0.88)]
+        wash = attrs.evolve(_wobbled(pale, plan.seed + i + 9000, 11), alpha=pale.alpha * 0.38)
+        under = attrs.evolve(base, alpha=pale.alpha * 0.78)
+        return [under, wash] if ground else [under] if pale.role == "detail" else [under, wash, rim]
+
+    return attrs.evolve(_each(drawing, washed), paper=_PAPER, loose=True)
+
+
+def _solid(drawing: Drawing, _: Plan, times: int) -> Drawing:
+    # Light from the upper left on every form, and shadows beneath.
+    lift = 0.26 + 0.08 * times
+
+    def modelled(_: int, mark: Shape) -> list[Mark]:
+        if spread(drawing, mark) or mark.fill is None or mark.alpha < 0.9 or len(mark.contours) > 6:
+            return [mark]
+        x1, y1, x2, y2 = path.bounds(mark.contours)
+        w, h = x2 - x1, y2 - y1
+        span, colour, ground = max(w, h), flat_colour(mark.fill), mark.role == "ground"
+        stops = (
+            Stop(0, light(colour, lift + 0.12)),
+            Stop(0.45, colour),
+            Stop(1, dark(colour, lift)),
+        )
+        pen = Pen()
+        if span > (150 if ground else 60):
+            # A faint copy stands for a soft shadow: a filter would take ten times as long.
+            with pen.placed(span * 0.014, span * 0.03), pen.role("shadow"):
+                pen.shape(mark.contours, (18, 14, 40), alpha=0.13)
+        pen.stamp(attrs.evolve(mark, fill=Linear((x1, y1), (x1 + w * 0.75, y2), stops)))
+        if span > 90 and len(mark.contours) == 1 and not ground:
+            with pen.role("detail"):
+                pen.glow(x1 + w * 0.32, y1 + h * 0.24, w * 0.2, (255, 255, 255), 0.4,
+                         squash=max(0.2, min(1.2, 0.62 * h / max(1, w))))  # fmt: skip
+        return pen.marks
+
+    return _each(drawing, modelled)
+
+
+def _pastel(drawing: Drawing, _: Plan, times: int) -> Drawing:
+    every = _PALE * min(2, times)
+    return attrs.evolve(drawing, marks=tuple(recoloured(m, every) for m in drawing.marks),
+                        paper=changed(drawing.paper, every))  # fmt: skip
+
+
+def _dark(drawing: Drawing, plan: Plan, times: int) -> Drawing:
+    # Layouts with a plain ground choose a dark one themselves; scenes are dimmed.
+    dim = _DIM * min(2, times) if plan.layout not in _SIGNS else ()
+    marks = tuple(recoloured(m, dim) if m.role == "ground" else m for m in drawing.marks)
+    return attrs.evolve(drawing, marks=marks)
+
+
+_STYLES: tuple[tuple[str, Style], ...] = (
+    ("minimal", _minimal), ("dark", _dark), ("geometric", _geometric), ("3d", _solid),
+    ("pastel", _pastel), ("watercolor", _watercolor),
+    ("outline", _outline), ("neon", _neon),
+)  # fmt: skip

@@ -1,0 +1,305 @@
+"""
+Write a drawing as an SVG document, and have resvg turn it into pixels.
+"""
+
+import base64
+import io
+import math
+from typing import TypeAlias
+from xml.sax.saxutils import escape
+
+import resvg_py
+from PIL import Image
+
+from imagesession._fake_openai.sketch import lettering, path
+from imagesession._fake_openai.sketch.canvas import (
+    Drawing,
+    Linear,
+    Mark,
+    Paint,
+    Radial,
+    Shape,
+    Stop,
+    Text,
+    flat_colour,
+)
+from imagesession._fake_openai.sketch.colour import hexed
+from imagesession._fake_openai.sketch.path import Contour
+from imagesession._fake_openai.sketch.pixels import resized
+
+# How many times smaller light, land, land behind something, rain and fog are rendered.
+_SOFT, _LAND, _BEHIND, _VEIL, _FOG = 6, 1.5, 2.4, 3, 8
+_SMALL = 480  # pixels across, from which on that is worth it
+_BILINEAR = Image.Resampling.BILINEAR
+
+
+Box: TypeAlias = tuple[int, int, int, int]
+
+
+class _Writer:
+    """Write marks, and collect their gradients, each once."""
+
+    def __init__(self) -> None:
+        self.defs: dict[str, str] = {}
+
+    def mark(self, mark: Mark) -> str:
+        return _text(mark) if isinstance(mark, Text) else self._shape(mark)
+
+    def _shape(self, shape: Shape) -> str:
+        parts = [f'd="{_d(shape)}" fill="{self.paint(shape.fill)}"']
+        fades: list[str] = []
+        if shape.fill is not None:
+            fades.append("fill")
+        if shape.stroke is not None and shape.width > 0:
+            parts.append(f'stroke="{hexed(shape.stroke)}" stroke-width="{_n(shape.width)}"')
+            fades.append("stroke")
+        if shape.alpha < 1:
+            parts += [f'{name}-opacity="{_n(shape.alpha, 3)}"' for name in fades]
+        if shape.holes:
+            parts.append('fill-rule="evenodd"')
+        return f"<path {' '.join(parts)}/>"
+
+    def paint(self, ink: Paint | None) -> str:
+        if ink is None:
+            return "none"
+        if isinstance(ink, tuple):
+            return hexed(ink)
+        stops = "".join(_stop(stop) for stop in ink.stops)
+        if isinstance(ink, Linear):
+            (a, b), (c, d) = ink.start, ink.end
+            where = f'x1="{_n(a)}" y1="{_n(b)}" x2="{_n(c)}" y2="{_n(d)}"'
+            return f"url(#{self._entered('linearGradient', f'{_USER} {where}', stops)})"
+        x, y = ink.centre
+        where = f'cx="{_n(x)}" cy="{_n(y)}" r="{_n(ink.radius)}"'
+        if ink.squash != 1:
+            k = ink.squash
+            where += f' gradientTransform="matrix(1 0 0 {_n(k, 4)} 0 {_n(y * (1 - k))})"'
+        return f"url(#{self._entered('radialGradient', f'{_USER} {where}', stops)})"
+
+    def _entered(self, tag: str, where: str, body: str) -> str:
+        key = f"{tag} {where}>{body}"
+        if key not in self.defs:
+            name = f"d{len(self.defs)}"
+            self.defs[key] = f'<{tag} id="{name}" {where}>{body}</{tag}>'
+        return self.defs[key].split('id="', 1)[1].split('"', 1)[0]
+
+
+_USER = 'gradientUnits="userSpaceOnUse"'
+
+
+def document(drawing: Drawing, size: tuple[int, int], *, metadata: str, title: str,
+             transparent: bool, film: str = "") -> bytes:  # fmt: skip
+    """
+    Write a drawing as the SVG document that people get.
+
+    Args:
+        drawing: What to write.
+        size: In pixels.
+        metadata: What the picture is, and its state.
+        title: What it shows.
+        transparent: Lay no paper.
+        film: The body of a filter that lies over the whole picture, if there is one.
+    """
+    about = f"<title>{_safe(title)}</title>\n<metadata>{_safe(metadata)}</metadata>\n"
+    return _written(drawing, size, drawing.marks, about, film=film,
+                    paper=not transparent).encode("utf-8", "replace")  # fmt: skip
+
+
+def embedding(png: bytes, size: tuple[int, int], *, metadata: str, title: str) -> bytes:
+    """Write an SVG document around a raster picture."""
+    data = base64.b64encode(png).decode("ascii")
+    w, h = size
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" viewBox="0 0 {w} {h}">\n'
+        f"<title>{_safe(title)}</title>\n<metadata>{_safe(metadata)}</metadata>\n"
+        f'<image width="{w}" height="{h}" href="data:image/png;base64,{data}"/>\n</svg>\n'
+    ).encode("utf-8", "replace")
+
+
+def pixels(drawing: Drawing, size: tuple[int, int], *, transparent: bool = False) -> Image.Image:
+    """Render a drawing at a size in pixels, as RGB, or as RGBA without paper."""
+    if transparent or min(size) < _SMALL:
+        image = _rendered(drawing, size, drawing.marks, paper=not transparent)
+        return image if transparent else image.convert("RGB")
+    # Most of the time goes by the number of pixels that resvg hands over. So light and shade, land
+    # and rain are rendered smaller and enlarged, and only what stands before them is not.
+    soft, land, last = _parts(drawing)
+    alone = land == last and not drawing.loose
+    few = size if land == soft else _fewer(size, _LAND if alone else _BEHIND)
+    image = _light(drawing, few, drawing.marks[:soft])
+    _laid(image, drawing, drawing.marks[soft:land])
+    if few != size:
+        # Behind something, nobody looks for sharp edges.
+        image = resized(image, size, Image.Resampling.BICUBIC if alone else _BILINEAR)
+    _laid(image, drawing, drawing.marks[land:last])
+    if last < len(drawing.marks):
+        _fall(image, drawing, drawing.marks[last:])
+    return image
+
+
+def _light(drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...]) -> Image.Image:
+    if not marks:
+        return Image.new("RGB", size, drawing.paper)
+    few = _rendered(drawing, _fewer(size, _SOFT), marks, paper=True)
+    return resized(few.convert("RGB"), size, _BILINEAR)
+
+
+def _laid(image: Image.Image, drawing: Drawing, marks: tuple[Mark, ...]) -> None:
+    # What is rendered in its own box costs nothing for what lies around it.
+    box = _box(marks, drawing, image.size)
+    if box[2] > box[0] and box[3] > box[1]:
+        layer = _rendered(drawing, image.size, marks, paper=False, box=box)
+        image.paste(layer, box[:2], layer)
+
+
+def _fall(image: Image.Image, drawing: Drawing, marks: tuple[Mark, ...]) -> None:
+    # Rain, snow and fog have one colour each, so that only their alpha has to be enlarged.
+    inks = {m.stroke or flat_colour(m.fill) for m in marks if isinstance(m, Shape)}
+    foggy = all(isinstance(m, Shape) and isinstance(m.fill, Linear) for m in marks)
+    few = _fewer(image.size, _FOG if foggy else _VEIL)
+    layer = _rendered(drawing, few, marks, paper=False)
+    if len(inks) == 1:
+        alpha = resized(layer.getchannel("A"), image.size, _BILINEAR)
+        image.paste(inks.pop(), (0, 0), alpha)
+    else:
+        veil = resized(layer, image.size, _BILINEAR)
+        image.paste(veil, (0, 0), veil)
+
+
+def _box(marks: tuple[Mark, ...], drawing: Drawing, size: tuple[int, int]) -> Box:
+    # The pixels that marks may touch.
+    edges = [_reach(mark) for mark in marks if mark.alpha > 0]
+    if not edges:
+        return (0, 0, 0, 0)
+    left, top, right, bottom = zip(*edges, strict=True)
+    k, m = size[0] / drawing.width, size[1] / drawing.height
+    return (
+        max(0, int(min(left) * k) - 2), max(0, int(min(top) * m) - 2),
+        min(size[0], int(max(right) * k) + 3), min(size[1], int(max(bottom) * m) + 3),
+    )  # fmt: skip
+
+
+def _reach(mark: Mark) -> tuple[float, float, float, float]:
+    if isinstance(mark, Text):
+        (x, y), wide, tall = mark.at, mark.width / 2 + mark.size * 0.2, mark.size
+        return (x - wide, y - tall, x + wide, y + tall)
+    xs = [x for contour in mark.contours for seg in contour for x in seg[::2]]
+    ys = [y for contour in mark.contours for seg in contour for y in seg[1::2]]
+    wide = mark.width if mark.stroke else 0.0
+    return (min(xs) - wide, min(ys) - wide, max(xs) + wide, max(ys) + wide)
+
+
+def _fewer(size: tuple[int, int], k: float) -> tuple[int, int]:
+    return (math.ceil(size[0] / k), math.ceil(size[1] / k))
+
+
+def _parts(drawing: Drawing) -> tuple[int, int, int]:
+    # Where the land begins, where what stands before it, and where the rain.
+    marks = drawing.marks
+    soft = land = _soft_marks(drawing)
+    last = len(marks)
+    while last > soft and marks[last - 1].role == "weather":
+        last -= 1
+    while land < last and (drawing.loose or marks[land].role not in {"subject", "lettering"}):
+        land += 1
+    # Its details may come before the rest of it.
+    while soft < land < last and _is_fine(marks[land - 1]):
+        land -= 1
+    return soft, land, last
+
+
+def _is_fine(mark: Mark) -> bool:
+    return isinstance(mark, Shape) and mark.role == "detail" and not mark.back
+
+
+def _rendered(drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], *, paper: bool,
+              box: Box | None = None) -> Image.Image:  # fmt: skip
+    plain = all(mark.text.isascii() for mark in marks if isinstance(mark, Text))
+    data = resvg_py.svg_to_bytes(
+        svg_string=_written(drawing, size, marks, "", paper=paper, box=box),
+        # Looking for the machine's fonts takes time, and ASCII needs none of them.
+        skip_system_fonts=plain, font_files=[lettering.font_file()],
+    )  # fmt: skip
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
+
+
+def _written(
+    drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], about: str, *, paper: bool,
+    film: str = "", box: Box | None = None,
+) -> str:  # fmt: skip
+    writer = _Writer()
+    body = "\n".join(writer.mark(mark) for mark in marks if mark.alpha > 0)
+    defs = "".join(writer.defs.values())
+    if film:
+        defs += f'<filter id="film" x="0" y="0" width="1" height="1">{film}</filter>'
+    w, h = _n(drawing.width), _n(drawing.height)
+    ground = f'<rect width="{w}" height="{h}" fill="{hexed(drawing.paper)}"/>\n' if paper else ""
+    worn = ' filter="url(#film)"' if film else ""
+    left, top, right, bottom = box or (0, 0, *size)
+    k, m = drawing.width / size[0], drawing.height / size[1]
+    part = (left * k, top * m, (right - left) * k, (bottom - top) * m)
+    view = " ".join(_n(value, 4) for value in part)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{right - left}" height="{bottom - top}" '
+        f'viewBox="{view}" preserveAspectRatio="none">\n{about}<defs>{defs}</defs>\n'
+        f'<g stroke-linecap="round" stroke-linejoin="round"{worn}>\n{ground}{body}\n</g>\n</svg>\n'
+    )
+
+
+def _soft_marks(drawing: Drawing) -> int:
+    # How many of the first marks have no edge to be seen.
+    count = 0
+    for mark in drawing.marks:
+        if isinstance(mark, Text) or mark.stroke or len(mark.contours) != 1:
+            break
+        x1, y1, x2, y2 = path.bounds(mark.contours)
+        covers = x1 <= 0 and y1 <= 0 and x2 >= drawing.width and y2 >= drawing.height
+        lit = mark.role == "glow" and (mark.alpha < 0.2 or isinstance(mark.fill, (Linear, Radial)))
+        if not (covers and len(mark.contours[0]) == 4) and not lit:
+            break
+        count += 1
+    return count
+
+
+def _stop(stop: Stop) -> str:
+    fade = f' stop-opacity="{_n(stop.alpha, 3)}"' if stop.alpha < 1 else ""
+    return f'<stop offset="{_n(stop.offset)}" stop-color="{hexed(stop.colour)}"{fade}/>'
+
+
+def _d(shape: Shape) -> str:
+    return "".join(_contour(contour, closed=shape.closed) for contour in shape.contours)
+
+
+def _contour(contour: Contour, *, closed: bool) -> str:
+    out = [f"M{_n(contour[0][0])} {_n(contour[0][1])}"]
+    out += [("L" if len(seg) == 2 else "C") + " ".join(map(_n, seg)) for seg in contour[1:]]
+    return "".join(out) + ("Z" if closed else "")
+
+
+def _text(mark: Text) -> str:
+    x, y = mark.at
+    ink = hexed(mark.fill)
+    fade = f' opacity="{_n(mark.alpha)}"' if mark.alpha < 1 else ""
+    bold = f' stroke="{ink}" stroke-width="{_n(mark.bold * mark.size * 2)}"' if mark.bold else ""
+    long = f' textLength="{_n(mark.width)}"' if len(mark.text) > 1 else ""
+    return (
+        f'<text x="{_n(x)}" y="{_n(y + mark.size * 0.35)}" font-size="{_n(mark.size)}" '
+        f'font-family="Aileron, Helvetica, Arial, sans-serif" text-anchor="middle"{long} '
+        f'fill="{ink}"{bold}{fade}>{_safe(mark.text)}</text>'
+    )
+
+
+def _safe(text: str) -> str:
+    # XML has no control characters and no lone surrogates.
+    return escape("".join(ch for ch in text if ch in "\n\t" or (ch >= " " and not _outside(ch))))
+
+
+def _outside(ch: str) -> bool:
+    return "\x7f" <= ch <= "\x9f" or "\ud800" <= ch <= "\udfff" or ch in "\ufffe\uffff"
+
+
+def _n(value: float, digits: int = 2) -> str:
+    text = f"{value:.{digits}f}".rstrip("0").rstrip(".")
+    return "0" if text in {"-0", ""} else text

@@ -1,0 +1,240 @@
+"""
+The subjects: drawings of our own, each an SVG symbol that takes the colours it is given.
+
+A symbol's classes name its colours (main, dark, pale, light, accent, ink; with `-line` for a
+stroke) and its roles (detail, glow, shadow). A group with an id is a part that is drawn only where
+it is asked for.
+"""
+
+import functools
+import re
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any, Literal, TypeAlias, cast
+from xml.etree import ElementTree as ET
+
+import attrs
+
+from imagesession._fake_openai.sketch import path
+from imagesession._fake_openai.sketch.canvas import (
+    Linear,
+    Mark,
+    Paint,
+    Pen,
+    Radial,
+    Role,
+    Shape,
+    Stop,
+)
+from imagesession._fake_openai.sketch.colour import Colour, dark, light, mix, rgb
+from imagesession._fake_openai.sketch.lettering import text_width
+
+Place: TypeAlias = Literal[
+    "room",  # stands on a table or a floor
+    "meadow",  # stands in a landscape
+    "road",  # stands on a street
+    "water",  # floats on water
+    "under",  # swims under water
+    "air",  # flies
+    "space",  # flies higher
+    "sky",  # is part of the sky
+    "land",  # is the landscape itself
+    "plain",  # is a sign: it needs no surroundings
+]
+_HERE = resources.files("imagesession._fake_openai.sketch") / "subjects"
+_ROLES = frozenset({"detail", "glow", "shadow"})
+_SVG = "{http://www.w3.org/2000/svg}"
+
+
+@attrs.frozen
+class Tone:
+    """Represent the colours that a subject is drawn in."""
+
+    main: Colour
+    accent: Colour
+    dark: Colour
+    light: Colour
+    pale: Colour
+    ink: Colour
+    paper: Colour
+    skin: Colour = (224, 166, 126)
+    hair: Colour = (74, 48, 38)
+
+    @classmethod
+    def of(cls, main: Colour, accent: Colour, paper: Colour = (251, 249, 243)) -> "Tone":
+        """Derive the shades of a subject from its main colour."""
+        return cls(
+            main=main, accent=accent, dark=dark(main, 0.32), light=light(main, 0.38),
+            pale=light(main, 0.72), ink=dark(main, 0.78), paper=paper,
+        )  # fmt: skip
+
+
+class Palette(dict[str, Colour]):
+    """
+    Hold colours by name; `far_near_40` is two of them mixed, `far_L20` a lighter and `far_D20` a
+    darker one.
+    """
+
+    def __missing__(self, key: str) -> Colour:
+        rest, share = key.rsplit("_", 1)
+        if share[0] in "LD":
+            return (light if share[0] == "L" else dark)(self[rest], int(share[1:]) / 100)
+        text, other = rest.rsplit("_", 1)
+        return mix(self[text], self[other], int(share) / 100)
+
+
+@attrs.frozen(kw_only=True)
+class Subject:
+    """Represent something that can be drawn."""
+
+    name: str
+    words: tuple[str, ...]
+    colour: Colour
+    accent: Colour
+    place: Place
+    size: float
+
+
+def _table() -> dict[str, Subject]:
+    rows = tomllib.loads((_HERE / "table.toml").read_text("utf-8"))
+    return {
+        name: Subject(
+            name=name, words=(name, *(word for word in row["words"].split(",") if word)),
+            colour=rgb(row["colour"]), accent=rgb(row["accent"]),
+            place=cast("Place", row["place"]), size=row["size"],
+        ) for name, row in rows.items()
+    }  # fmt: skip
+
+
+TABLE = _table()
+"""What can be drawn, by name."""
+
+
+@attrs.frozen(kw_only=True)
+class _Piece:
+    """Represent one element of a symbol before it has its colours."""
+
+    part: str
+    shape: Shape
+    fill: str = ""  # a class, a colour, or the id of a gradient
+    line: str = ""
+    text: str = ""
+    size: float = 0.0
+
+
+_Gradients: TypeAlias = dict[str, tuple[Linear | Radial, tuple[str, ...]]]
+
+
+@functools.cache
+def _symbol(name: str) -> tuple[tuple[_Piece, ...], _Gradients]:
+    text = (_HERE / f"{name.replace(' ', '-')}.svg").read_text("utf-8")
+    root = ET.fromstring(text)  # noqa: S314 - our own file
+    gradients = {
+        node.attrib["id"]: _gradient(node)
+        for node in root.iter() if node.tag.endswith("Gradient")
+    }  # fmt: skip
+    pieces: list[_Piece] = []
+    for node in root:
+        inside = node if node.tag == f"{_SVG}g" else [node]
+        part = node.get("id", "") if node.tag == f"{_SVG}g" else ""
+        pieces += [
+            _piece(each, part) for each in inside if each.tag in {f"{_SVG}path", f"{_SVG}text"}
+        ]
+    return tuple(pieces), gradients
+
+
+def _number(node: "ET.Element[str]", name: str, other: float = 0.0) -> float:
+    return float(node.get(name, other))
+
+
+def _gradient(node: "ET.Element[str]") -> tuple[Linear | Radial, tuple[str, ...]]:
+    keys = tuple(stop.get("class") or stop.attrib["stop-color"] for stop in node)
+    stops = tuple(
+        Stop(_number(s, "offset"), (0, 0, 0), _number(s, "stop-opacity", 1)) for s in node
+    )
+    if node.tag.startswith(f"{_SVG}radial"):
+        return Radial((_number(node, "cx"), _number(node, "cy")), _number(node, "r"), stops), keys
+    start = (_number(node, "x1"), _number(node, "y1"))
+    return Linear(start, (_number(node, "x2"), _number(node, "y2")), stops), keys
+
+
+def _piece(node: "ET.Element[str]", part: str) -> _Piece:
+    classes = node.get("class", "").split()
+    fill, line = node.get("fill", ""), node.get("stroke", "")
+    role: Role = "subject"
+    for word in classes:
+        if word in _ROLES:
+            role = cast("Role", word)
+        elif word.endswith("-line"):
+            line = word.removesuffix("-line")
+        else:
+            fill = word
+    if node.tag == f"{_SVG}text":
+        at = Shape(contours=(((_number(node, "x"), _number(node, "y")),),), role=role)
+        return _Piece(part=part, shape=at, fill=fill, text=node.text or "",
+                      size=_number(node, "font-size"))  # fmt: skip
+    d = node.attrib["d"]
+    shape = Shape(
+        contours=path.parse(d), width=_number(node, "stroke-width"), role=role,
+        alpha=_number(node, "opacity", 1), closed=d.endswith("Z"),
+        holes=node.get("fill-rule") == "evenodd",
+    )  # fmt: skip
+    return _Piece(part=part, shape=shape, fill="" if fill == "none" else fill, line=line)
+
+
+def _colour(key: str, tone: Tone | Mapping[str, Colour]) -> Colour:
+    if key.startswith("#"):
+        return rgb(key)
+    return tone[key] if isinstance(tone, Mapping) else cast("Colour", getattr(tone, key))
+
+
+def _filled(key: str, tone: Tone | Mapping[str, Colour], gradients: _Gradients) -> Paint | None:
+    if not key:
+        return None
+    found = re.fullmatch(r"url\(#(.+)\)", key)
+    if not found:
+        return _colour(key, tone)
+    ink, keys = gradients[found[1]]
+    stops = (attrs.evolve(s, colour=_colour(k, tone)) for s, k in zip(ink.stops, keys, strict=True))
+    return attrs.evolve(ink, stops=tuple(stops))
+
+
+def draw(
+    pen: Pen, name: str, tone: Tone | Mapping[str, Colour], parts: tuple[str, ...] = ()
+) -> None:
+    """Draw a symbol into its box of 100 by 100, with the parts that are named, in their order."""
+    pieces, gradients = _symbol(name)
+    for part in ("", *parts):
+        for piece in pieces:
+            if piece.part != part:
+                continue
+            fill = _filled(piece.fill, tone, gradients)
+            if piece.text:
+                _letter(pen, piece, fill)
+                continue
+            line = _colour(piece.line, tone) if piece.line else None
+            pen.stamp(attrs.evolve(piece.shape, fill=fill, stroke=line))
+
+
+def _letter(pen: Pen, piece: _Piece, fill: Paint | None) -> None:
+    x, baseline = piece.shape.contours[0][0]
+    pen.letter(piece.text, x, baseline - 0.35 * piece.size, piece.size, cast("Any", fill),
+               width=text_width(piece.text, piece.size), bold=0.02)  # fmt: skip
+
+
+def names(folder: str) -> list[str]:
+    """Name the symbols in a folder."""
+    return [f"{folder}/{file.name.removesuffix('.svg')}" for file in (_HERE / folder).iterdir()]
+
+
+@functools.cache
+def extent(name: str, parts: tuple[str, ...] = ()) -> tuple[float, float, float, float]:
+    """Measure how much of its box of 100 by 100 a subject takes."""
+    pen = Pen()
+    draw(pen, name, Tone.of(TABLE[name].colour, TABLE[name].accent), parts)
+    return path.bounds([c for mark in pen.marks for c in _outlines(mark)])
+
+
+def _outlines(mark: Mark) -> tuple[path.Contour, ...]:
+    return mark.contours if isinstance(mark, Shape) and mark.role != "glow" else ()

@@ -1,0 +1,153 @@
+"""
+Features that a provider does without: each request that uses one is refused, until it is accepted
+again. So gateways and compatible servers can be played that speak only a part of the wire.
+"""
+
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Final, Literal, TypeAlias, cast, get_args
+
+import attrs
+
+from imagesession._fake_openai.errors import error_answer
+from imagesession._fake_openai.http import FakeRequest, FakeResponse, Json
+from imagesession._fake_openai.images_request import streams
+
+Feature: TypeAlias = Literal[
+    "background", "stream", "store", "files", "conversation", "previous_response_id"
+]
+FEATURES: Final[tuple[Feature, ...]] = get_args(Feature)
+_ENDPOINTS = ("input", "tools", "images", "mask", "markup")
+
+
+def _error(message: str, param: str, code: str | None = None) -> Json:
+    return {"message": message, "type": "invalid_request_error", "param": param, "code": code}
+
+
+# Words in which services, gateways and compatible servers were seen to refuse them; of a refused
+# conversation none were found, so those are a gateway's about its neighbour.
+_WORDS: Final[Mapping[Feature, Json]] = {
+    "background": _error("The image_generation tool is not supported in background mode.", "tools"),
+    "stream": _error(
+        "Your organization must be verified to stream this model. Please go to: "
+        "https://platform.openai.com/settings/organization/general and click on Verify "
+        "Organization. If you just verified, it can take up to 15 minutes for access to propagate.",
+        "stream",
+        "unsupported_value",
+    ),
+    "store": _error("Store must be set to false", "store"),
+    "files": _error(
+        "Invalid input: Expected file type to be a supported format: .pdf but got .png.", "input"
+    ),
+    "conversation": _error("Unsupported parameter: conversation", "conversation"),
+    "previous_response_id": _error(
+        "Previous response cannot be used for this organization due to Zero Data Retention.",
+        "previous_response_id",
+    ),
+}
+
+
+@attrs.frozen(kw_only=True)
+class Refusal:
+    """
+    Hold how a feature is refused.
+    """
+
+    status: int
+    error: Mapping[str, object]
+
+
+class Refusals:
+    """
+    Keep which features are refused.
+    """
+
+    def __init__(self) -> None:
+        self._refused: dict[Feature, Refusal] = {}
+
+    def refuse(self, feature: Feature, status: int, error: Mapping[str, object] | None) -> None:
+        """
+        Refuse a feature from now on.
+
+        Raises:
+            ValueError: There is no such feature.
+
+        """
+        known = _known(feature)
+        self._refused[known] = Refusal(status=status, error=error or _WORDS[known])
+
+    def accept(self, feature: Feature) -> None:
+        """
+        Refuse a feature no longer.
+
+        Raises:
+            ValueError: There is no such feature.
+
+        """
+        self._refused.pop(_known(feature), None)
+
+    def answer(self, call: FakeRequest) -> FakeResponse | None:
+        """
+        Give the answer that refuses a call, if it uses what is refused.
+        """
+        if not self._refused:
+            return None
+        for feature in _used(call):
+            refusal = self._refused.get(feature)
+            if refusal is not None:
+                return error_answer(HTTPStatus(refusal.status), refusal.error)
+        return None
+
+
+def _known(feature: Feature) -> Feature:
+    if feature not in FEATURES:
+        raise ValueError(f"There is no feature {feature!r}; there are {', '.join(FEATURES)}.")
+    return feature
+
+
+def _used(call: FakeRequest) -> Iterator[Feature]:
+    if streams(call):
+        yield "stream"
+    if call.method != "POST":
+        return
+    body = _body(call)
+    if any(_holds_file(body.get(position)) for position in _ENDPOINTS):
+        yield "files"
+    if call.path != "/responses":
+        return
+    if body.get("background") is True:
+        yield "background"
+    # A request that does not say so is stored.
+    if body.get("store") is not False:
+        yield "store"
+    if body.get("conversation") is not None:
+        yield "conversation"
+    if body.get("previous_response_id") is not None:
+        yield "previous_response_id"
+
+
+def _body(call: FakeRequest) -> Json:
+    """
+    Read a call's body; a form's pictures come along, and no other is one of a picture.
+    """
+    try:
+        body: object = call.json
+    except ValueError:
+        return {}
+    return cast("Json", body) if isinstance(body, dict) else {}
+
+
+def _holds_file(value: object) -> bool:
+    """
+    Tell whether a picture is named by the id of an uploaded file, however deep.
+    """
+    if isinstance(value, list):
+        return any(_holds_file(item) for item in cast("list[object]", value))
+    if not isinstance(value, dict):
+        return False
+    members = cast("Json", value)
+    if members.get("type") == "input_file":
+        return False
+    return members.get("file_id") is not None or any(
+        _holds_file(member) for member in members.values()
+    )

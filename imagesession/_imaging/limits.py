@@ -1,0 +1,50 @@
+"""
+How large a picture may be, and how we say that it is larger.
+"""
+
+from __future__ import annotations
+
+from imagesession.errors import InvalidImageError
+
+MAX_BYTES = 25_000_000
+MAX_PIXELS = 64_000_000
+
+
+def check_bytes(size: int, name: str, *, limit: int | None = MAX_BYTES, form: str = "") -> None:
+    """
+    Refuse a file that has too many bytes.
+
+    Args:
+        size: Of the file, in bytes.
+        name: What to call it.
+        limit: At most so many bytes; None for no limit.
+        form: What it was converted to, if it was.
+
+    Raises:
+        InvalidImageError: It is over the limit.
+    """
+    if limit is not None and size > limit:
+        converted = f" as {form}" if form else ""
+        raise InvalidImageError(
+            f"{name} has {size / 1e6:.1f} MB{converted}; the limit is {limit / 1e6:.0f} MB. "
+            "Make it smaller."
+        )
+
+
+def check_pixels(size: tuple[int, int], name: str) -> None:
+    """
+    Refuse a picture that has too many pixels.
+
+    Args:
+        size: Width and height, in pixels.
+        name: What to call it.
+
+    Raises:
+        InvalidImageError: It is over the limit.
+    """
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise InvalidImageError(
+            f"{name} has {width}x{height} pixels; the limit is {MAX_PIXELS / 1e6:.0f} million. "
+            "Make it smaller."
+        )

@@ -1,0 +1,307 @@
+"""
+Files in a folder or a zip, to be carried elsewhere: written whole or not at all, and read without
+trusting what they say of themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import errno
+import os
+import shutil
+import stat
+import uuid
+import zipfile
+import zlib
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import IO, TypeAlias, cast
+
+import attrs
+
+from imagesession.errors import CorruptRecordError, InvalidRequestError, StorageIOError
+
+from .atomic_write import (
+    PRIVATE_FILE,
+    PRIVATE_FOLDER,
+    create_durable,
+    ensure_dir,
+    fsync,
+    fsync_dir,
+    link_into_place,
+    translate_os_errors,
+)
+from .safe_open import open_within
+
+MAX_TOTAL = 4_000_000_000
+"""Bytes that a zip may unpack to in all."""
+MAX_MEMBERS = 100_000
+"""Files that a zip may hold."""
+
+Add: TypeAlias = Callable[[str, bytes], None]
+"""Adds a file, by its name with forward slashes."""
+
+_COMPRESSED = frozenset({".png", ".jpg", ".webp", ".gif"})
+# A zip knows no time before or after.
+_OLDEST = dt.datetime(1980, 1, 1, tzinfo=dt.UTC)
+_LATEST = dt.datetime(2107, 12, 31, 23, 59, 58, tzinfo=dt.UTC)
+_ENCRYPTED = 0x1
+_UNIX = 3
+_READABLE = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+_NO_FILE = frozenset({errno.ELOOP, errno.EMLINK, errno.EINVAL, errno.ENOTDIR, errno.ENXIO})
+
+
+def is_zip(path: Path) -> bool:
+    """
+    Tell whether a path asks for a zip.
+    """
+    return path.suffix.lower() == ".zip"
+
+
+def resolve_path(path: object) -> Path:
+    """
+    Return a path in full.
+
+    Raises:
+        InvalidRequestError: It is none.
+    """
+    text = ""
+    if isinstance(path, (str, os.PathLike)):
+        text = os.fsdecode(cast("str | os.PathLike[str]", path))
+    if not text or "\0" in text:
+        raise InvalidRequestError(
+            f"The path is {path!r}; name a folder, or a file that ends in .zip."
+        )
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise InvalidRequestError(
+            f"The path {text} cannot be found: {error}. Write it in full."
+        ) from error
+
+
+def is_safe(name: str) -> bool:
+    """
+    Tell whether a name stays beneath the folder that it is put into, on every system.
+    """
+    parts = name.removesuffix("/").split("/")
+    return not (set(name) & set('\\:\0"<>|?*') or set(parts) & {"", ".", ".."})
+
+
+# --- writing ----------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def open_archive_writer(path: Path, at: dt.datetime) -> Generator[Add, None, None]:
+    """
+    Write files into a new folder or zip, which has its name only once all of it is there.
+
+    Args:
+        path: The folder or zip.
+        at: The time that a zip gives its files.
+
+    Raises:
+        StorageIOError: There is something of that name, or it cannot be written.
+    """
+    unfinished = path.with_name(f".{uuid.uuid4().hex}.part")
+    with translate_os_errors(path):
+        _check_free(path)
+        ensure_dir(path.parent)
+        try:
+            with _zip_writer(unfinished, at) if is_zip(path) else _folder_writer(unfinished) as add:
+                yield add
+            _check_free(path)
+            _link_into_place(unfinished, path)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                unfinished.unlink()
+
+
+def _check_free(path: Path) -> None:
+    if os.path.lexists(path):
+        raise StorageIOError(
+            f"There is something at {path} already, and nothing is overwritten. Choose another "
+            "name, or move it away."
+        )
+
+
+def _link_into_place(unfinished: Path, path: Path) -> None:
+    if unfinished.is_dir():
+        unfinished.rename(path)
+        fsync_dir(path.parent)
+        return
+    try:
+        link_into_place(unfinished, path)
+    except FileExistsError:
+        _check_free(path)
+        raise
+
+
+@contextlib.contextmanager
+def _folder_writer(path: Path) -> Generator[Add, None, None]:
+    path.mkdir(mode=PRIVATE_FOLDER)
+
+    def add(name: str, data: bytes) -> None:
+        ensure_dir((path / name).parent)
+        create_durable(path / name, data, path)
+
+    yield add
+
+
+@contextlib.contextmanager
+def _zip_writer(path: Path, at: dt.datetime) -> Generator[Add, None, None]:
+    moment = min(max(at.astimezone(dt.UTC), _OLDEST), _LATEST)
+    descriptor = os.open(
+        path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), PRIVATE_FILE
+    )
+    with os.fdopen(descriptor, "w+b") as stream:
+        with zipfile.ZipFile(stream, "w") as archive:
+
+            def add(name: str, data: bytes) -> None:
+                archive.writestr(_member(name, moment), data)
+
+            yield add
+        stream.flush()
+        fsync(stream.fileno())
+
+
+def _member(name: str, moment: dt.datetime) -> zipfile.ZipInfo:
+    """
+    Describe a file of a zip, the same on every system.
+    """
+    member = zipfile.ZipInfo(name, moment.timetuple()[:6])
+    member.create_system = _UNIX
+    member.external_attr = (stat.S_IFREG | PRIVATE_FILE) << 16
+    compressed = Path(name).suffix in _COMPRESSED
+    member.compress_type = zipfile.ZIP_STORED if compressed else zipfile.ZIP_DEFLATED
+    return member
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class ArchiveReader:
+    """
+    Files that came from elsewhere, in a folder or a zip.
+
+    Attributes:
+        path: The folder or zip.
+    """
+
+    path: Path
+    _open: Callable[[str], AbstractContextManager[tuple[IO[bytes], int]]]
+
+    def read(self, name: str, most: int) -> bytes | None:
+        """
+        Return a file's bytes, if they are not more than so many; None where there is no such file.
+
+        Raises:
+            CorruptRecordError: It is larger, damaged, or a link to elsewhere.
+        """
+        try:
+            with self._open(name) as (file, size):
+                if size > most:
+                    raise self._error(f"{name} is larger than {most / 1e6:,.0f} MB")
+                # One byte more than it should have, so that its end is reached and checked.
+                return file.read(size + 1)
+        except (FileNotFoundError, KeyError):
+            return None
+        except _BROKEN as error:
+            raise self._error(f"{name} is damaged: {error}") from error
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
+            raise self._error(f"{name} is not a file of its own; an export has no links") from error
+
+    def _error(self, words: str) -> CorruptRecordError:
+        return CorruptRecordError(f"{self.path}: {words}. Nothing was imported.")
+
+
+@contextlib.contextmanager
+def open_archive_reader(path: Path) -> Generator[ArchiveReader, None, None]:
+    """
+    Open a folder or a zip.
+
+    Raises:
+        InvalidRequestError: It is neither.
+        CorruptRecordError: The zip is damaged, has names that lead out of it, or unpacks to too
+            much.
+        StorageIOError: It cannot be read.
+    """
+    with translate_os_errors(path):
+        if path.is_dir():
+            yield ArchiveReader(path, lambda name: _open_file(path, name))
+        elif not path.is_file():
+            raise InvalidRequestError(f"There is no file and no folder at {path}.")
+        elif not zipfile.is_zipfile(path):
+            raise InvalidRequestError(f"{path} is neither a folder nor a zip.")
+        else:
+            with _opened(path) as archive:
+                members = _members(path, archive)
+                yield ArchiveReader(path, lambda name: _open_member(archive, members[name]))
+
+
+@contextlib.contextmanager
+def _open_file(folder: Path, name: str) -> Generator[tuple[IO[bytes], int], None, None]:
+    with open_within(folder, name) as descriptor, open(descriptor, "rb", closefd=False) as file:
+        yield file, os.fstat(descriptor).st_size
+
+
+@contextlib.contextmanager
+def _open_member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo
+) -> Generator[tuple[IO[bytes], int], None, None]:
+    with archive.open(member) as file:
+        yield file, member.file_size
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except (*_BROKEN, OSError) as error:
+        # A place before the file's beginning is an invalid argument to the system.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
+        raise CorruptRecordError(f"{path} is a damaged zip: {error}. Copy it anew.") from error
+
+
+def _members(path: Path, archive: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
+    """
+    List what a zip holds, and refuse one that no export would be.
+    """
+    listed = archive.infolist()
+    total = sum(member.file_size for member in listed)
+    if len(listed) > MAX_MEMBERS or total > MAX_TOTAL:
+        raise CorruptRecordError(
+            f"{path} holds {len(listed):,} files of {total / 1e6:,.0f} MB in all; at most "
+            f"{MAX_MEMBERS:,} of {MAX_TOTAL / 1e6:,.0f} MB are read. If it can be trusted, unpack "
+            "it and import the folder."
+        )
+    members: dict[str, zipfile.ZipInfo] = {}
+    for member in listed:
+        problem = _problem(member, members)
+        if problem:
+            raise CorruptRecordError(
+                f"{path}: {member.filename!r} {problem}. Nothing was imported."
+            )
+        members[member.filename] = member
+    return members
+
+
+def _problem(member: zipfile.ZipInfo, known: Mapping[str, object]) -> str | None:
+    if not is_safe(member.orig_filename):
+        return "leads out of the zip, or is no name that every system takes"
+    if member.header_offset < 0:
+        return "begins before the zip does; it is damaged"
+    if member.filename in known:
+        return "is there twice"
+    if stat.S_IFMT(member.external_attr >> 16) not in {0, stat.S_IFREG, stat.S_IFDIR}:
+        return "is a link or a device"
+    if member.flag_bits & _ENCRYPTED:
+        return "is encrypted"
+    return None if member.compress_type in _READABLE else "is packed in a way that is not read"

@@ -1,0 +1,296 @@
+"""
+What an exported session holds: its records, its pictures, and the list of both.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import itertools
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar, cast
+
+import attrs
+
+from imagesession._domain.image_header import SUFFIXES, parse_header
+from imagesession._domain.sessions import SessionRecord
+from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._version import __version__
+from imagesession.errors import (
+    CorruptRecordError,
+    InvalidRequestError,
+    UnsupportedFormatVersionError,
+)
+
+from . import codec
+from .archive_files import ArchiveReader, is_safe
+from .ids import is_id, timestamp_of
+from .slug import slugify
+
+FORMAT = 1
+MANIFEST = "MANIFEST.json"
+SESSION = "session.json"
+_TURNS, _IMAGES = "turns/", "images/"
+_KIND = "imagesession session"
+_MAX_RECORD, _MAX_PICTURE = 16_000_000, 1_000_000_000
+_WORDS = 40
+# Clocks go wrong; but ids and times far ahead would put everything made later in their past.
+_MOST_AHEAD = dt.timedelta(days=3653)
+_EARLIEST = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+T = TypeVar("T")
+
+
+@attrs.define(kw_only=True)
+class Manifest:
+    """
+    The list of an export's files.
+
+    Attributes:
+        session: The session's id.
+        files: The SHA-256 of each file, in hexadecimal, by its name.
+        missing: The pictures whose files were gone already.
+        damaged: The pictures whose bytes were not those of their records any more.
+    """
+
+    session: str
+    files: dict[str, str] = attrs.field(factory=dict[str, str])
+    missing: list[str] = attrs.field(factory=list[str])
+    damaged: list[str] = attrs.field(factory=list[str])
+
+    def dump(self) -> bytes:
+        """
+        Write it as JSON.
+        """
+        facts = {
+            "export": _KIND,
+            "format": FORMAT,
+            "version": __version__,
+            "session": self.session,
+            "files": dict(sorted(self.files.items())),
+            "missing": self.missing,
+            "damaged": self.damaged,
+        }
+        return (json.dumps(facts, indent=1) + "\n").encode("ascii")
+
+
+def with_export_names(turns: Iterable[Turn]) -> tuple[Turn, ...]:
+    """
+    Name all pictures as they lie in an export: numbered, with a few words of the prompt.
+    """
+    known = tuple(turns)
+    width = max(2, len(str(sum(len(turn.images) for turn in known))))
+    numbers = itertools.count(1)
+
+    def name(turn: Turn, image: ImageRecord) -> ImageRecord:
+        words = slugify(turn.prompt[: _WORDS * 4])[:_WORDS].strip("_")
+        file = f"{_IMAGES}{next(numbers):0{width}}_{words}{SUFFIXES[image.format]}"
+        return attrs.evolve(image, file=file)
+
+    return tuple(
+        attrs.evolve(turn, images=tuple(name(turn, image) for image in turn.images))
+        for turn in known
+    )
+
+
+def turn_name(turn_id: str) -> str:
+    """
+    Return the name of a turn's record in an export.
+    """
+    return f"{_TURNS}{turn_id}.json"
+
+
+def digest(data: bytes) -> str:
+    """
+    Return the SHA-256 of a file, in hexadecimal.
+    """
+    return hashlib.sha256(data).hexdigest()
+
+
+@attrs.frozen(kw_only=True)
+class ExportedSession:
+    """
+    An exported session, as it was read and checked.
+
+    Attributes:
+        record: The session.
+        turns: Its turns; their pictures are named as they lie in the export.
+        manifest: The list of its files.
+        archive: Where its pictures are read.
+    """
+
+    record: SessionRecord
+    turns: tuple[Turn, ...]
+    manifest: Manifest
+    archive: ArchiveReader
+
+    def picture(self, image: ImageRecord) -> bytes | None:
+        """
+        Return a picture's bytes, if they are those that were written; None for one that was
+        missing.
+
+        Raises:
+            CorruptRecordError: They are others, or no picture of that format.
+        """
+        if image.file in self.manifest.missing:
+            return None
+        data = _read_listed(self.archive, image.file, self.manifest, _MAX_PICTURE)
+        if image.file not in self.manifest.damaged:
+            header = parse_header(data)
+            if digest(data) != image.sha256 or header is None or header.format != image.format:
+                raise CorruptRecordError(
+                    f"{image.file} is not the picture that its turn's record tells of."
+                )
+        return data
+
+
+def read_export(archive: ArchiveReader) -> ExportedSession:
+    """
+    Read everything but the pictures, and check that it fits together.
+
+    Raises:
+        InvalidRequestError: It is no export of a session.
+        UnsupportedFormatVersionError: A newer imagesession wrote it.
+        CorruptRecordError: It is damaged, or was changed since it was written.
+    """
+    where = archive.path
+    manifest = _read_manifest(archive)
+    data = _read_listed(archive, SESSION, manifest, _MAX_RECORD)
+    record = codec.read_session(data, f"{where}/{SESSION}")
+    turns: list[Turn] = []
+    for name in sorted(manifest.files):
+        if not _is_picture(name):
+            data = _read_listed(archive, name, manifest, _MAX_RECORD)
+            if name.startswith(_TURNS):
+                turns.append(codec.read_turn(data, f"{where}/{name}"))
+    _check_session(record, manifest, f"{where}/{SESSION}")
+    for turn in turns:
+        _check_turn(turn, manifest, f"{where}/{turn_name(turn.id)}")
+    images = [image for turn in turns for image in turn.images]
+    _check_once((turn.id for turn in turns), f"{where} has the turn")
+    _check_once((image.id for image in images), f"{where} has the picture")
+    _check_once((image.file for image in images), f"{where} has the file")
+    return ExportedSession(record=record, turns=tuple(turns), archive=archive, manifest=manifest)
+
+
+def _read_listed(archive: ArchiveReader, name: str, manifest: Manifest, most: int) -> bytes:
+    if name not in manifest.files:
+        raise CorruptRecordError(f"{MANIFEST} does not name {name}. Copy the export anew.")
+    data = archive.read(name, most)
+    if data is None:
+        raise CorruptRecordError(f"{archive.path}: {name} is missing. Copy the export anew.")
+    if digest(data) != manifest.files[name]:
+        raise CorruptRecordError(
+            f"{name} is not as it was exported: its SHA-256 is another than {MANIFEST} says. Copy "
+            "the export anew. Nothing was imported."
+        )
+    return data
+
+
+def _is_picture(name: str) -> bool:
+    return name.startswith(_IMAGES) and not name.endswith(".json")
+
+
+def _read_manifest(archive: ArchiveReader) -> Manifest:
+    where = f"{archive.path}/{MANIFEST}"
+    data = archive.read(MANIFEST, _MAX_RECORD)
+    if data is None:
+        raise InvalidRequestError(
+            f"{archive.path} is no export of a session: it has no {MANIFEST}."
+        )
+    facts = _read_object(data, where)
+    version = _member(facts, "format", int, where)
+    if version > FORMAT:
+        raise UnsupportedFormatVersionError(
+            f"{where} was written by a newer imagesession (format {version}; this one reads "
+            f"{FORMAT}). Update: pip install -U imagesession."
+        )
+    files = cast("dict[str, object]", _member(facts, "files", dict, where))
+    missing, damaged = (
+        list(map(str, cast("list[object]", _member(facts, name, list, where))))
+        for name in ("missing", "damaged")
+    )
+    for name in (*files, *missing, *damaged):
+        if not is_safe(name) or name.endswith("/"):
+            raise CorruptRecordError(f"{where} names {name!r}, which leads out of the export.")
+    return Manifest(
+        session=_member(facts, "session", str, where),
+        files={name: str(sha256) for name, sha256 in files.items()},
+        missing=missing,
+        damaged=damaged,
+    )
+
+
+def _read_object(data: bytes, where: str) -> dict[str, Any]:
+    try:
+        facts: object = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise CorruptRecordError(f"{where} is damaged: {error}.") from error
+    if not isinstance(facts, dict) or cast("dict[str, Any]", facts).get("export") != _KIND:
+        raise InvalidRequestError(f"{where} is not the list of an exported session.")
+    return cast("dict[str, Any]", facts)
+
+
+def _member(facts: Mapping[str, Any], name: str, kind: type[T], where: str) -> T:
+    value: object = facts.get(name)
+    if not isinstance(value, kind):
+        raise CorruptRecordError(
+            f"{where}: {name} should be {kind.__name__}. Copy the export anew."
+        )
+    return value
+
+
+# --- checking ---------------------------------------------------------------------------------
+
+
+def _check_session(record: SessionRecord, manifest: Manifest, where: str) -> None:
+    if record.id != manifest.session:
+        raise CorruptRecordError(f"{where} is not the session of {MANIFEST}. Nothing was imported.")
+    ids = [record.id, *(move.id for move in record.moves.values())]
+    _check_plausible(ids, [record.created, record.closed], where)
+
+
+def _check_turn(turn: Turn, manifest: Manifest, where: str) -> None:
+    """
+    Refuse a turn that is not one of the session, or would harm the library that takes it in.
+    """
+    if turn.session != manifest.session or turn_name(turn.id) not in manifest.files:
+        raise CorruptRecordError(f"{where} is not a turn of this session. Nothing was imported.")
+    ids = [turn.id, *(image.id for image in turn.images)]
+    _check_plausible(ids, [turn.started, turn.finished], where)
+    if turn.reserved is not None and not (math.isfinite(turn.reserved) and turn.reserved >= 0):
+        raise CorruptRecordError(
+            f"{where}: reserved is {turn.reserved}, which is no amount of money."
+        )
+    for image in turn.images:
+        if not (is_safe(image.file) and _is_picture(image.file)):
+            raise CorruptRecordError(
+                f"{where} has a picture at {image.file!r}, which is not beneath {_IMAGES}."
+            )
+
+
+def _check_plausible(ids: Iterable[str], times: Iterable[dt.datetime | None], where: str) -> None:
+    latest = dt.datetime.now(dt.UTC) + _MOST_AHEAD
+    try:
+        moments = [*map(_moment, ids), *(time for time in times if time is not None)]
+        plausible = all(_EARLIEST <= moment <= latest for moment in moments)
+    except (ValueError, OverflowError, OSError):
+        plausible = False
+    if not plausible:
+        raise CorruptRecordError(
+            f"{where} has an id or a time that none has. Nothing was imported."
+        )
+
+
+def _moment(spelled: str) -> dt.datetime:
+    if not is_id(spelled):
+        raise ValueError(spelled)
+    return timestamp_of(spelled)
+
+
+def _check_once(names: Iterable[str], what: str) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise CorruptRecordError(f"{what} {name!r} twice. Nothing was imported.")

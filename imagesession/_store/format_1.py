@@ -1,0 +1,80 @@
+"""
+Bring libraries and records of format 1, which release 0.1.0 wrote, up to today's format.
+
+A record is brought up each time it is read; it is written anew only when its facts change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from typing import Any, cast
+
+from .layout import Layout
+
+_KEYS = {"intent_id": "idempotency_key", "posted": "submitted_at"}
+_OPTIONS = {
+    "format": "output_format",
+    "compression": "output_compression",
+    "fidelity": "input_fidelity",
+}
+_ERRORS = {
+    "AccessError": "AuthenticationError",
+    "BudgetError": "BudgetExceededError",
+    "CallError": "InvalidRequestError",
+    "DiskError": "StorageIOError",
+    "GenerationError": "GenerationFailedError",
+    "LibraryError": "StorageError",
+    "ModerationError": "ContentBlockedError",
+    "OptionError": "InvalidOptionError",
+    "PictureError": "InvalidImageError",
+    "PromptError": "InvalidPromptError",
+    "QuotaError": "InsufficientQuotaError",
+    "RecordError": "CorruptRecordError",
+    "RefusedError": "RefusalError",
+    "RejectedError": "BadRequestError",
+    "ReplyError": "InvalidResponseError",
+    "StreamCutError": "StreamInterruptedError",
+    "TryLaterError": "TransientError",
+    "UnavailableError": "ProviderUnavailableError",
+    "UnfinishedError": "BatchNotReadyError",
+}
+
+
+def upgrade_folders(layout: Layout) -> None:
+    """
+    Keep the replies that could not be read, and drop locks and limits, which are disposable.
+
+    Raises:
+        OSError: A folder cannot be moved.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        (layout.inner / "spill").rename(layout.quarantine)
+    for name in ("owners", "pace"):
+        shutil.rmtree(layout.inner / name, ignore_errors=True)
+
+
+def upgrade_record(record: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return a record with today's names for its members, options and errors.
+    """
+    new = _renamed(record, _KEYS)
+    for name in ("options", "choices"):
+        if isinstance(new.get(name), dict):
+            new[name] = _renamed(cast("dict[str, Any]", new[name]), _OPTIONS)
+    if isinstance(new.get("estimate"), dict):
+        new["estimate"] = _renamed(
+            cast("dict[str, Any]", new["estimate"]), {"grounds": "assumptions"}
+        )
+    if isinstance(new.get("failure"), dict):
+        failure = cast("dict[str, Any]", new["failure"])
+        new["failure"] = {**failure, "error": _today(failure.get("error"))}
+    return new
+
+
+def _today(error: object) -> object:
+    return _ERRORS.get(error, error) if isinstance(error, str) else error
+
+
+def _renamed(facts: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    return {names.get(name, name): value for name, value in facts.items()}

@@ -1,0 +1,79 @@
+"""
+Pictures from elsewhere, to be kept as they are, with what lies beside them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from imagesession._domain.image_header import parse_header
+from imagesession._engine.store import ImportedImage, Source
+from imagesession._imaging.convert import to_provider_format
+from imagesession._imaging.inputs import read_image_input
+
+_MAX_SIDECAR = 1_000_000
+
+
+def load_original(source: Source) -> ImportedImage:
+    """
+    Read a picture to keep: its bytes as they are, unless no browser shows its format.
+
+    What lies beside it under the same name, written by this library or by older tools, tells
+    what was asked for it.
+
+    Raises:
+        InvalidImageError: It is no picture.
+    """
+    data, name = read_image_input(source)
+    facts = parse_header(data)
+    if facts is None:
+        data, facts = to_provider_format(data, name)
+    elif facts.format != "svg":
+        to_provider_format(data, name)  # it must open, whatever its header says
+    path = _path(source)
+    beside = _beside(path)
+    return ImportedImage(
+        data=data,
+        facts=facts,
+        file=None if path is None else path.name,
+        prompt=_text(beside, "original_prompt") or "",
+        revised_prompt=_text(beside, "revised_prompt"),
+        model=_text(beside, "model"),
+    )
+
+
+def _path(source: Source) -> Path | None:
+    if isinstance(source, (str, os.PathLike)):
+        return Path(os.fsdecode(cast("str | os.PathLike[str]", source))).expanduser()
+    return None
+
+
+def _beside(path: Path | None) -> Mapping[str, Any]:
+    """
+    Read the metadata beside a picture; none where there is none that can be read.
+    """
+    if path is None:
+        return {}
+    for name in (f"{path.stem}.json", f"{path.stem}_metadata.json"):
+        file = path.with_name(name)
+        try:
+            if file.stat().st_size > _MAX_SIDECAR:
+                continue
+            facts = json.loads(file.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(facts, dict):
+            return cast("dict[str, Any]", facts)
+    return {}
+
+
+def _text(facts: Mapping[str, Any], name: str) -> str | None:
+    value = facts.get(name)
+    if not isinstance(value, str):
+        return None
+    # JSON may hold half a character (a lone surrogate), which can be neither written nor sent.
+    return value.encode("utf-8", "replace").decode("utf-8").strip() or None

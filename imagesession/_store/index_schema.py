@@ -1,0 +1,204 @@
+"""
+What the index says of turns and pictures: how its rows are written and asked. Its tables stand
+here too; `session_rows` writes and asks those of sessions.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+import unicodedata
+from collections.abc import Iterable
+
+from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._engine.store import CostTotals, SpendingQuery
+
+_SCHEMA = """
+CREATE TABLE turns (
+    id TEXT PRIMARY KEY,
+    session TEXT,
+    kind TEXT NOT NULL,
+    status TEXT NOT NULL,
+    model TEXT,
+    provider TEXT NOT NULL,
+    day TEXT NOT NULL,
+    intent TEXT,
+    images INTEGER NOT NULL,
+    cost REAL NOT NULL,
+    uncertain INTEGER NOT NULL,
+    spent REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE images (
+    id TEXT PRIMARY KEY,
+    turn TEXT NOT NULL,
+    session TEXT,
+    position INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    words TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE sessions (
+    id TEXT PRIMARY KEY,
+    name TEXT,
+    open INTEGER NOT NULL,
+    touched TEXT NOT NULL,
+    file TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE sessions_folder (stamp INTEGER NOT NULL) STRICT;
+CREATE INDEX images_of_session ON images (session, id);
+CREATE INDEX images_of_kind ON images (kind, id);
+CREATE INDEX turns_of_session ON turns (session, id);
+CREATE INDEX turns_of_day ON turns (day);
+CREATE INDEX turns_of_intent ON turns (intent) WHERE intent IS NOT NULL;
+CREATE INDEX sessions_of_name ON sessions (name, id);
+CREATE INDEX open_sessions ON sessions (touched) WHERE open = 1;
+"""
+# Names without a schema mean the temporary views from then on.
+_BESIDE = """
+PRAGMA temp_store = MEMORY;
+CREATE TEMP TABLE more_turns AS SELECT * FROM main.turns LIMIT 0;
+CREATE TEMP TABLE more_images AS SELECT * FROM main.images LIMIT 0;
+CREATE TEMP VIEW turns AS
+    SELECT * FROM main.turns WHERE id NOT IN (SELECT id FROM more_turns)
+    UNION ALL SELECT * FROM more_turns;
+CREATE TEMP VIEW images AS
+    SELECT * FROM main.images WHERE turn NOT IN (SELECT id FROM more_turns)
+    UNION ALL SELECT * FROM more_images;
+"""
+
+
+def create_tables(connection: sqlite3.Connection) -> None:
+    """
+    Make the tables, empty, in place of whatever tables there are.
+    """
+    tables = connection.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    ).fetchall()
+    for (name,) in tables:
+        connection.execute(f'DROP TABLE "{name}"')
+    for statement in _SCHEMA.split(";")[:-1]:
+        connection.execute(statement)
+
+
+def attach_pending(connection: sqlite3.Connection, turns: Iterable[Turn]) -> None:
+    """
+    Have turns count, for this connection alone, as if they had been taken in.
+    """
+    connection.executescript(_BESIDE)
+    insert(connection, turns, "more_")
+
+
+def tally(connection: sqlite3.Connection, query: SpendingQuery) -> list[CostTotals]:
+    """
+    Add up what turns cost, by what they are grouped by.
+    """
+    wanted = (
+        ("day >= ?", query.since.isoformat() if query.since else None),
+        ("day <= ?", query.until.isoformat() if query.until else None),
+        ("session = ?", query.session),
+    )
+    conditions, values = where(wanted)
+    sql = (
+        f"SELECT coalesce({query.by}, ''), sum(cost), sum(spent), sum(uncertain), sum(images), "  # noqa: S608 - names of columns
+        f"count(*) FROM turns WHERE {conditions} GROUP BY 1 ORDER BY 1"
+    )
+    return [CostTotals(*row) for row in connection.execute(sql, values)]
+
+
+def find_intent(
+    connection: sqlite3.Connection, idempotency_key: str
+) -> list[tuple[str | None, str]]:
+    """
+    Return session and turn of all that was settled under a caller's own name, the latest first.
+    """
+    sql = "SELECT session, id FROM turns WHERE intent = ? ORDER BY id DESC"
+    return list(connection.execute(sql, (utf8(idempotency_key),)))
+
+
+def has_turn(connection: sqlite3.Connection, turn_id: str) -> bool:
+    """
+    Tell whether a turn was taken in.
+    """
+    return connection.execute("SELECT 1 FROM turns WHERE id = ?", (turn_id,)).fetchone() is not None
+
+
+def budget_cost(turn: Turn) -> float:
+    """
+    Return the US dollars that a budget counts for a turn: where a price is not known, at least
+    what was set aside.
+    """
+    if turn.cost is None:
+        return 0.0
+    known = turn.cost.known
+    return known if turn.cost.total is not None else max(known, turn.reserved or 0.0)
+
+
+def where(wanted: Iterable[tuple[str, object]]) -> tuple[str, list[object]]:
+    """
+    Put conditions together of which those without a value do not count.
+
+    Args:
+        wanted: Conditions in SQL, each with the value that it takes.
+    """
+    conditions = [(sql, value) for sql, value in wanted if value is not None]
+    return " AND ".join(sql for sql, _ in conditions) or "TRUE", [v for _, v in conditions]
+
+
+def insert(connection: sqlite3.Connection, turns: Iterable[Turn], prefix: str = "") -> None:
+    """
+    Write down turns and their pictures, in place of what was written of them before.
+
+    Args:
+        connection: The index.
+        turns: What to write down.
+        prefix: What the names of the tables begin with.
+    """
+    for turn in turns:
+        connection.execute(
+            f"INSERT OR REPLACE INTO {prefix}turns VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - prefixes are ours
+            _turn_row(turn),
+        )
+        connection.executemany(
+            f"INSERT OR REPLACE INTO {prefix}images VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - as above
+            [
+                (image.id, turn.id, turn.session, position, turn.kind, _words(turn, image))
+                for position, image in enumerate(turn.images)
+            ],
+        )
+
+
+def _turn_row(turn: Turn) -> tuple[object, ...]:
+    return (
+        turn.id,
+        turn.session,
+        turn.kind,
+        turn.status,
+        utf8(turn.model or ""),
+        utf8(turn.provider),
+        turn.started.astimezone(dt.UTC).date().isoformat(),
+        None if turn.idempotency_key is None else utf8(turn.idempotency_key),
+        sum(image.source == "reply" for image in turn.images),
+        turn.cost.known if turn.cost else 0.0,
+        int(turn.cost is not None and turn.cost.total is None),
+        budget_cost(turn),
+    )
+
+
+def _words(turn: Turn, image: ImageRecord) -> str:
+    """
+    Return what a picture is searched by.
+    """
+    return utf8(fold_for_search("\n".join((turn.prompt, image.revised_prompt or "", turn.label))))
+
+
+def fold_for_search(text: str) -> str:
+    """
+    Return a text in a form in which neither case nor how letters are composed counts.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
+
+
+def utf8(text: str) -> str:
+    """
+    Replace halves of characters, which a record can hold and a database cannot.
+    """
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,139 @@
+"""
+What the index says of sessions: how their rows are written and asked.
+
+A session whose record cannot be read has no name in its row, not even an empty one: it may be put
+right at any time, so a lookup by name looks at its record again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from imagesession._domain.sessions import SessionRecord
+
+from .ids import first_id, is_id
+from .index_schema import utf8, where
+
+# Names without a schema mean the temporary table from then on.
+_BESIDE = """
+PRAGMA temp_store = MEMORY;
+CREATE TEMP TABLE sessions AS SELECT * FROM main.sessions LIMIT 0;
+"""
+
+
+def stamp(connection: sqlite3.Connection) -> int | None:
+    """
+    Return the stamp that the folder of the records bore when all of them had rows; None if they
+    have not.
+    """
+    found = connection.execute("SELECT stamp FROM sessions_folder").fetchone()
+    return None if found is None else int(found[0])
+
+
+def set_stamp(connection: sqlite3.Connection, stamp: int | None) -> None:
+    """
+    Write down the stamp of the folder; None where some records may have no rows.
+    """
+    connection.execute("DELETE FROM sessions_folder")
+    if stamp is not None:
+        connection.execute("INSERT INTO sessions_folder VALUES (?)", (stamp,))
+
+
+def attach_pending(connection: sqlite3.Connection) -> None:
+    """
+    Have this connection alone take in sessions, into an empty table.
+    """
+    connection.executescript(_BESIDE)
+
+
+def files(connection: sqlite3.Connection) -> dict[str, str]:
+    """
+    Return which file each row was read from, by the session's id.
+    """
+    return dict(connection.execute("SELECT id, file FROM sessions"))
+
+
+def put(
+    connection: sqlite3.Connection, session_id: str, record: SessionRecord | None, file: str
+) -> None:
+    """
+    Write a session's row, in place of the one that there was.
+
+    Args:
+        connection: The index.
+        session_id: Its id.
+        record: Its record; None if that cannot be read.
+        file: Tells the record's file from any other.
+    """
+    name, is_open, touched = None, False, ""
+    if record is not None:
+        name, is_open, touched = utf8(record.name or ""), record.closed is None, _touched(record)
+    row = session_id, name, int(is_open), touched, file
+    connection.execute("REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)", row)
+
+
+def drop(connection: sqlite3.Connection, session_ids: Iterable[str]) -> None:
+    """
+    Remove the rows of some sessions.
+    """
+    connection.executemany(
+        "DELETE FROM sessions WHERE id = ?", [(session_id,) for session_id in session_ids]
+    )
+
+
+def find_by_name(connection: sqlite3.Connection, name: str) -> list[str]:
+    """
+    Return the ids of the sessions that may have a name, the latest first.
+    """
+    sql = "SELECT id FROM sessions WHERE name = ? OR name IS NULL ORDER BY id DESC"
+    return [row[0] for row in connection.execute(sql, (utf8(name),))]
+
+
+def page(connection: sqlite3.Connection, limit: int | None, before: str | None) -> list[str]:
+    """
+    Return the ids of the latest sessions, the latest first.
+
+    Args:
+        connection: The index.
+        limit: At most so many; None for all.
+        before: Only those older than the session of this id.
+    """
+    condition, values = where((("id < ?", before),))
+    sql = f"SELECT id FROM sessions WHERE {condition} ORDER BY id DESC LIMIT ?"  # noqa: S608 - conditions are ours
+    # A negative limit is none.
+    return [row[0] for row in connection.execute(sql, (*values, -1 if limit is None else limit))]
+
+
+def count(connection: sqlite3.Connection) -> int:
+    """
+    Return how many sessions there are.
+    """
+    total: int = connection.execute("SELECT count(*) FROM sessions").fetchone()[0]
+    return total
+
+
+def active(connection: sqlite3.Connection, since: str) -> list[tuple[str, str]]:
+    """
+    Return the open sessions in which something happened since an id was made, each with the id of
+    what happened last.
+    """
+    sql = """
+        WITH recent (id) AS (
+            SELECT id FROM sessions WHERE open = 1 AND touched >= :since
+            UNION SELECT session FROM turns WHERE id >= :since AND session IS NOT NULL
+        )
+        SELECT id, max(touched, coalesce(
+            (SELECT id FROM turns WHERE session = sessions.id ORDER BY turns.id DESC LIMIT 1), ''
+        ))
+        FROM sessions WHERE open = 1 AND id IN recent
+    """
+    return list(connection.execute(sql, {"since": since}))
+
+
+def _touched(record: SessionRecord) -> str:
+    """
+    Return the id of the last move in a session, or one of the time at which it was made.
+    """
+    moves = (move.id for move in record.moves.values() if is_id(move.id))
+    return max((first_id(record.created), *moves))

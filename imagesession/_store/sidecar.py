@@ -1,0 +1,79 @@
+"""
+The metadata that lies beside each picture, for people and other programs: a copy of the record in
+the words of older tools, with what they left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from imagesession._domain.turn import Turn
+
+from . import codec
+
+SIDECAR_VERSION = 1
+
+
+def to_dict(turn: Turn, position: int, session_name: str | None) -> dict[str, Any]:
+    """
+    Return all that is recorded of a picture.
+
+    Args:
+        turn: The turn that brought it.
+        position: Its place among that turn's pictures, from 0.
+        session_name: Its session's label.
+    """
+    image = turn.images[position]
+    record = codec.turn_to_dict(turn)
+    return {
+        "format_version": SIDECAR_VERSION,
+        "timestamp": record["finished"],
+        "image_path": image.file,
+        "session_id": turn.session,
+        "session_name": session_name,
+        "generation_call_id": image.call_id,
+        "original_prompt": turn.prompt,
+        "revised_prompt": image.revised_prompt,
+        "model": turn.model,
+        "generation_params": {
+            "quality": turn.options.quality,
+            "size": turn.options.size,
+            "background": turn.options.background,
+            **turn.options.changed(),
+        },
+        "created_at": record["started"],
+        "conversation_length": turn.depth,
+        "image_id": image.id,
+        "turn_id": turn.id,
+        "position": position,
+        "kind": turn.kind,
+        "branch": turn.branch,
+        "parents": list(turn.parents),
+        "references": record["references"],
+        "masked": turn.masked,
+        "source": image.source,
+        "origin": record["origin"],
+        "parameters": record["parameters"],
+        "width": image.width,
+        "height": image.height,
+        "format": image.format,
+        "bytes": image.bytes,
+        "sha256": image.sha256,
+        "usage": record["usage"],
+        "cost": record["cost"],
+        "response_id": turn.response_id,
+        "provider": turn.provider,
+        "context": turn.context,
+        "text": turn.text,
+        "library_version": turn.version,
+    }
+
+
+def session_name(record: bytes, where: str) -> str | None:
+    """
+    Return a session's label from its record.
+
+    Raises:
+        StorageError: The record is damaged.
+    """
+    return codec.read_session(record, where).name

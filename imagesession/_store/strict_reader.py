@@ -1,0 +1,98 @@
+"""
+Take members out of a JSON object strictly: errors name the place that is damaged.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import attrs
+
+from imagesession.errors import CorruptRecordError
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class StrictReader:
+    """
+    A JSON object whose members are taken out one by one, strictly.
+    """
+
+    data: dict[str, Any]
+    where: str
+
+    def place(self, name: str) -> str:
+        return f"{self.where}: {name}" if ": " not in self.where else f"{self.where}.{name}"
+
+    def required(self, name: str, kind: type[T]) -> T:
+        value = self.data.get(name)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise CorruptRecordError(
+                f"{self.place(name)} should be {kind.__name__} and is {type(value).__name__}."
+            )
+        return value
+
+    def optional(self, name: str, kind: type[T]) -> T | None:
+        return None if self.data.get(name) is None else self.required(name, kind)
+
+    def text(self, name: str) -> str:
+        return self.required(name, str)
+
+    def choice(self, name: str, choices: tuple[T, ...], default: T | None = None) -> T:
+        if default is not None and self.data.get(name) is None:
+            return default
+        value = self.required(name, str)
+        if value not in choices:
+            raise CorruptRecordError(
+                f"{self.place(name)} is {value!r}, which is none of {choices}."
+            )
+        return cast("T", value)
+
+    def time(self, name: str) -> dt.datetime:
+        try:
+            moment = dt.datetime.fromisoformat(self.text(name))
+        except ValueError as error:
+            raise CorruptRecordError(f"{self.place(name)} is no time: {error}.") from error
+        if moment.tzinfo is None:
+            raise CorruptRecordError(f"{self.place(name)} is a time without its zone.")
+        return moment
+
+    def optional_time(self, name: str) -> dt.datetime | None:
+        return None if self.data.get(name) is None else self.time(name)
+
+    def amount(self, name: str) -> float | None:
+        value = self.data.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise CorruptRecordError(f"{self.place(name)} should be a number and is {value!r}.")
+        return float(value)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        if self.data.get(name) is None:
+            return ()
+        return tuple(map(str, cast("list[object]", self.required(name, list))))
+
+    def inner(self, name: str) -> StrictReader:
+        return StrictReader(cast("dict[str, Any]", self.required(name, dict)), self.place(name))
+
+    def mapping(self, name: str) -> dict[str, Any] | None:
+        return None if self.data.get(name) is None else self.inner(name).data
+
+    def each(self, name: str, read: Callable[[StrictReader], T]) -> tuple[T, ...]:
+        return tuple(
+            read(StrictReader(self._member(item, where), where))
+            for where, item in (
+                (f"{self.place(name)}[{number}]", item)
+                for number, item in enumerate(cast("list[object]", self.required(name, list)))
+            )
+        )
+
+    @staticmethod
+    def _member(item: object, where: str) -> dict[str, Any]:
+        if not isinstance(item, dict):
+            raise CorruptRecordError(f"{where} should be an object and is {type(item).__name__}.")
+        return cast("dict[str, Any]", item)

@@ -1,0 +1,406 @@
+"""
+An estimate holds the bill, and says what it rests on.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from imagesession._domain.cost import cost_of
+from imagesession._domain.estimate import CostEstimate, estimate
+from imagesession._domain.model_catalog import ModelCatalog, load_catalogue
+from imagesession._domain.options import GenerateOptions
+from imagesession._domain.usage import Usage
+from imagesession.testing import FakeOpenAI, FakeTransport, tiny_image
+
+CATALOGUE = load_catalogue()
+Json = dict[str, Any]
+# Rounding of sums, in US dollars.
+SLACK = 1e-12
+
+models = st.sampled_from(["gpt-6-luna", "gpt-6.2-sol", "gpt-5.4", "gpt-4o-mini", "gpt-4.1"])
+newer = st.builds(
+    GenerateOptions,
+    model=models,
+    image_model=st.sampled_from(["auto", "gpt-image-2.5-flare", "gpt-image-2.6-flare"]),
+    quality=st.sampled_from(["auto", "low", "high", "max"]),
+    size=st.sampled_from(["auto", "1024x1024", "1280x720", "720x1280", "1536x512"]),
+    output_format=st.sampled_from(["png", "jpeg", "svg"]),
+)
+moving = st.builds(
+    GenerateOptions,
+    quality=st.sampled_from(["auto", "medium"]),
+    size=st.sampled_from(["auto", "640x480", "1024x1024"]),
+    output_format=st.just("gif"),
+    frames=st.sampled_from([2, 4]),
+)
+older = st.builds(
+    GenerateOptions,
+    model=models,
+    image_model=st.sampled_from(["gpt-image-1.5", "gpt-image-1-mini"]),
+    quality=st.sampled_from(["auto", "low", "medium", "high"]),
+    size=st.sampled_from(["auto", "1024x1024", "1024x1536", "1536x1024"]),
+    output_format=st.sampled_from(["png", "webp"]),
+)
+prompts = st.sampled_from(
+    ["tea", "a red kite over a harbour, wide " * 20, "一只红色的风筝在海港上空"]
+)
+pictures = st.lists(st.sampled_from([(64, 64), (300, 200), (1024, 1024), (1600, 900)]), max_size=3)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[openai.OpenAI]:
+    """
+    A real client over the offline provider.
+    """
+    http = httpx2.Client(transport=FakeTransport(FakeOpenAI()))
+    with openai.OpenAI(api_key="offline", http_client=http, max_retries=0) as made:
+        yield made
+
+
+def tool_of(options: GenerateOptions, partial_images: int) -> Json:
+    """
+    Write the image tool of a request.
+    """
+    words = {
+        "model": options.image_model,
+        "quality": options.quality,
+        "size": options.size,
+        "output_format": options.output_format,
+        "frame_count": options.frames,
+    }
+    asked: Json = {name: word for name, word in words.items() if word not in {"auto", None}}
+    return {"type": "image_generation", "partial_images": partial_images, **asked}
+
+
+def message(prompt: str, sizes: list[tuple[int, int]]) -> Json:
+    """
+    Write a message with pictures.
+    """
+    data = [base64.b64encode(tiny_image(size=size)).decode() for size in sizes]
+    shown = [
+        {"type": "input_image", "image_url": f"data:image/png;base64,{encoded}"} for encoded in data
+    ]
+    return {"role": "user", "content": [*shown, {"type": "input_text", "text": prompt}]}
+
+
+def ask(client: openai.OpenAI, body: Json) -> Json:
+    """
+    Make a response, in one piece.
+    """
+    reply: Json = client.post("/responses", body=body, cast_to=httpx2.Response).json()
+    return reply
+
+
+def paid(reply: Json, options: GenerateOptions) -> float:
+    """
+    Return what a reply's usage comes to, in US dollars.
+    """
+    image = dict(reply["tool_usage"]["image_gen"])
+    written = [item["svg_usage"] for item in reply["output"] if "svg_usage" in item]
+    if written:
+        image["svg_usage"] = written
+    cost = cost_of(
+        Usage(mainline=reply["usage"], image=image),
+        mainline=reply["model"],
+        image=options.image_model,
+        catalogue=CATALOGUE,
+    )
+    assert cost.total is not None, str(cost)
+    return cost.total
+
+
+def holds(guess: CostEstimate, amount: float) -> bool:
+    """
+    Tell whether an estimate holds an amount.
+    """
+    return guess.high is not None and guess.low - SLACK <= amount <= guess.high + SLACK
+
+
+def near(number: float | None, other: float) -> bool:
+    """
+    Tell whether two amounts differ by rounding only.
+    """
+    return number is not None and math.isclose(number, other)
+
+
+@given(newer | older | moving, prompts, pictures)
+@example(GenerateOptions(), "tea", [])
+@example(
+    GenerateOptions(quality="low", output_format="svg", svg_model="gpt-6-sol"), "tea", [(1600, 900)]
+)
+@example(GenerateOptions(quality="max", size="2048x1152"), "tea", [])
+@settings(
+    max_examples=settings().max_examples // 4,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_what_a_picture_costs_is_within_its_estimate(
+    client: openai.OpenAI, options: GenerateOptions, prompt: str, sizes: list[tuple[int, int]]
+) -> None:
+    """
+    Whatever is asked of the provider, its bill is neither below the estimate nor above it.
+    """
+    guess = estimate(options, CATALOGUE, prompt=prompt, pictures=sizes)
+    model = CATALOGUE.mainline if options.model == "auto" else options.model
+    tool = tool_of(options, 0)
+    if options.svg_model is not None:
+        tool["svg"] = {"model": options.svg_model}
+    body = {"model": model, "tools": [tool], "input": [message(prompt, sizes)]}
+    reply = ask(client, body)
+    assert holds(guess, paid(reply, options)), f"{paid(reply, options)} is not {guess}"
+
+
+@pytest.mark.parametrize("quality", ["auto", "low"])
+def test_every_turn_of_a_session_is_within_its_estimate(
+    client: openai.OpenAI, quality: Any
+) -> None:
+    """
+    Earlier turns are told again and cost again, and the estimate knows it.
+    """
+    options = GenerateOptions(quality=quality)
+    previous, size = None, None
+    for number in range(4):
+        guess = estimate(
+            options,
+            CATALOGUE,
+            prompt="warmer colours",
+            pictures=[size] if size else [],
+            turns_before=number,
+        )
+        reply = ask(
+            client,
+            {
+                "model": CATALOGUE.mainline,
+                "tools": [tool_of(options, 0)],
+                "input": [message("warmer colours", [])],
+                "previous_response_id": previous,
+            },
+        )
+        assert holds(guess, paid(reply, options))
+        picture = next(item for item in reply["output"] if item["type"] == "image_generation_call")
+        width, height = map(int, picture["size"].split("x"))
+        previous, size = reply["id"], (width, height)
+
+
+@pytest.mark.parametrize("sizes", [[], [(1024, 1024)], [(300, 200), (1600, 900)]])
+def test_what_words_cost_is_within_its_estimate(
+    client: openai.OpenAI, sizes: list[tuple[int, int]]
+) -> None:
+    """
+    A call that asks for words alone, as about a picture, has an estimate of its own.
+    """
+    guess = estimate(
+        GenerateOptions(), CATALOGUE, prompt="What is it?", pictures=sizes, draws=False
+    )
+    body = {"model": CATALOGUE.mainline, "input": [message("What is it?", sizes)]}
+    cost = cost_of(
+        Usage(mainline=ask(client, body)["usage"]),
+        mainline=CATALOGUE.mainline,
+        image=None,
+        catalogue=CATALOGUE,
+    )
+    assert holds(guess, cost.total or -1.0)
+    assert "draws" not in " ".join(guess.assumptions)
+
+
+def test_a_continued_picture_keeps_its_size_in_the_estimate() -> None:
+    """
+    With size "auto" a large picture that is continued is billed at its own size.
+    """
+    options = GenerateOptions(image_model="gpt-image-2", quality="high")
+    small = estimate(options, CATALOGUE, pictures=[(1024, 1024)])
+    large = estimate(options, CATALOGUE, pictures=[(3840, 2160)])
+    tokens = CATALOGUE.output_tokens("gpt-image-2", "high", (3840, 2160))
+    assert tokens is not None
+    assert small.high is not None
+    assert large.high is not None
+    assert large.high > small.high
+    assert large.high >= tokens * 30 / 1e6
+
+
+def test_figures_that_are_published_leave_little_open() -> None:
+    """
+    With quality and size named, the picture's share is exact.
+    """
+    options = GenerateOptions(image_model="gpt-image-2", quality="high", size="1024x1024")
+    guess = estimate(options, CATALOGUE, leads=False)
+    # 7,024 tokens at $30 a million, and up to 1,000 of text each way.
+    assert near(guess.low, 0.21072 + 1.25e-6)
+    assert near(guess.high, 0.21072 + 0.005 + 0.01)
+    assert "gpt-image-2 draws: 7,024 tokens a picture by published figures." in guess.assumptions
+
+
+def test_figures_that_are_scaled_leave_room() -> None:
+    """
+    What a reseller was billed for the newest model lies within the estimate.
+    """
+    options = GenerateOptions(image_model="gpt-image-2.6-sunburst", quality="low", size="1536x1024")
+    guess = estimate(options, CATALOGUE, leads=False)
+    assert holds(guess, 664 * 30 / 1e6 + 20 * 5 / 1e6)
+    assert "scaled" in " ".join(guess.assumptions)
+
+
+def test_a_recorded_conversation_is_within_its_estimate() -> None:
+    """
+    What real mainline models were billed for a first turn lies within the estimate.
+    """
+    billed = {"gpt-5-nano": (3151, 1970), "gpt-5": (1889, 1434), "gpt-4o-mini": (3195, 68)}
+    for model, (sent, received) in billed.items():
+        options = GenerateOptions(model=model)
+        guess = estimate(options, CATALOGUE, prompt="x" * 40, draws=False)
+        report = {"input_tokens": sent, "output_tokens": received}
+        cost = cost_of(Usage(mainline=report), mainline=model, image=None, catalogue=CATALOGUE)
+        assert holds(guess, cost.total or -1.0)
+    # 28,700 tokens in, 25,501 of them for one picture.
+    shown = estimate(
+        GenerateOptions(model="gpt-4o-mini"), CATALOGUE, pictures=[(1024, 1024)], draws=False
+    )
+    assert holds(shown, 28_700 * 0.15 / 1e6 + 100 * 0.6 / 1e6)
+
+
+def test_partial_images_cost_a_hundred_tokens_each() -> None:
+    """
+    Pictures on the way may be billed, so they raise the upper bound and not the lower one.
+    """
+    options = GenerateOptions(image_model="gpt-image-2", quality="low", size="1024x1024")
+    plain = estimate(options, CATALOGUE)
+    partial = estimate(options, CATALOGUE, partial_images=3)
+    assert plain.high is not None
+    assert near(partial.high, plain.high + 300 * 30 / 1e6)
+    assert partial.low == plain.low
+    assert "3 partial images, 100 tokens each." in partial.assumptions
+
+
+def test_several_calls_and_batches() -> None:
+    """
+    Four calls cost four times as much, and half of that in a batch.
+    """
+    item = estimate(GenerateOptions(), CATALOGUE)
+    four = estimate(GenerateOptions(), CATALOGUE, count=4, batch=True)
+    assert item.high is not None
+    assert near(four.high, 2 * item.high)
+    assert near(four.low, 2 * item.low)
+    assert "halved for a batch, for 4 pictures" in four.assumptions[0]
+
+
+@pytest.mark.parametrize(
+    "options,ground",
+    [
+        (
+            GenerateOptions(image_model="my-model"),
+            "How many tokens a picture takes my-model is not known",
+        ),
+        (
+            GenerateOptions(image_model="dall-e-3"),
+            "How many tokens a picture takes dall-e-3 is not known",
+        ),
+        (
+            GenerateOptions(image_model="gpt-image-2", quality="max"),
+            "How many tokens a picture takes gpt-image-2 is not known",
+        ),
+        (GenerateOptions(model="my-model"), "The price of my-model is not known"),
+        (
+            GenerateOptions(output_format="svg", svg_model="my-model"),
+            "The price of my-model is not known",
+        ),
+    ],
+)
+def test_what_is_not_known_has_no_upper_bound(options: GenerateOptions, ground: str) -> None:
+    """
+    A model without prices or figures leaves the estimate open, and the grounds say so.
+    """
+    guess = estimate(options, CATALOGUE)
+    assert guess.high is None
+    assert any(assumption.startswith(ground) for assumption in guess.assumptions)
+    assert str(guess).endswith(" or more")
+
+
+def test_what_is_left_to_the_model_is_said() -> None:
+    """
+    With everything automatic the range covers what the model may choose, and the grounds say so.
+    """
+    guess = estimate(GenerateOptions(), CATALOGUE)
+    text = " ".join(guess.assumptions)
+    assert guess.high is not None
+    assert guess.high > 10 * guess.low
+    assert "the provider chooses the model" in text
+    assert "the model chooses the quality, low to max" in text
+    assert "the model chooses the size" in text
+    assert CATALOGUE.dated.isoformat() in text
+
+
+def test_formats_of_their_own_have_grounds_of_their_own() -> None:
+    """
+    A GIF may be billed by the sheet, and an SVG's author by its text.
+    """
+    still = estimate(GenerateOptions(quality="low", size="1024x1024"), CATALOGUE)
+    moving = estimate(
+        GenerateOptions(quality="low", size="1024x1024", output_format="gif"), CATALOGUE
+    )
+    vector = estimate(
+        GenerateOptions(quality="low", size="1024x1024", output_format="svg"), CATALOGUE
+    )
+    assert still.high is not None
+    assert moving.high is not None
+    assert vector.high is not None
+    assert moving.high > still.high
+    assert moving.low < still.low
+    assert "how a GIF is billed is not published" in " ".join(moving.assumptions)
+    assert vector.high > still.high
+    assert "writes the SVG, billed apart" in " ".join(vector.assumptions)
+
+
+@given(newer | older | moving, prompts, pictures, st.integers(0, 3), st.integers(0, 5))
+def test_estimates_are_ranges(
+    options: GenerateOptions, prompt: str, sizes: list[tuple[int, int]], partials: int, before: int
+) -> None:
+    """
+    The least is never above the most, and asking for more never costs less.
+    """
+    less = estimate(options, CATALOGUE, prompt=prompt)
+    more = estimate(
+        options,
+        CATALOGUE,
+        prompt=prompt,
+        pictures=sizes,
+        partial_images=partials,
+        turns_before=before,
+    )
+    assert less.high is not None
+    assert more.high is not None
+    assert 0 < less.low <= less.high <= more.high
+    assert more.low <= more.high
+
+
+def test_a_catalogue_without_models_knows_nothing() -> None:
+    """
+    An empty catalogue leaves everything open and invents nothing.
+    """
+    empty = ModelCatalog(dated=CATALOGUE.dated, mainline="a", image="b", batch_image="b", models={})
+    guess = estimate(GenerateOptions(), empty)
+    assert (guess.low, guess.high) == (0.0, None)
+
+
+@pytest.mark.parametrize(
+    "guess,text",
+    [
+        (CostEstimate(low=0.0164, high=0.0379), "$0.0164 to $0.0379"),
+        (CostEstimate(low=0.05, high=0.05), "$0.0500"),
+        (CostEstimate(low=0.05, high=None), "$0.0500 or more"),
+    ],
+)
+def test_estimates_read_well(guess: CostEstimate, text: str) -> None:
+    """
+    An estimate is written as one reads it.
+    """
+    assert str(guess) == text

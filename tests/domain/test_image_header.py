@@ -1,0 +1,120 @@
+"""
+Pictures are recognised by their bytes alone.
+"""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from imagesession._domain.image_header import ImageHeader, parse_header
+
+SVG = b'<?xml version="1.0"?>\n<svg width="30px" height="20"></svg>'
+
+
+def encode(
+    format: str, mode: str = "RGB", size: tuple[int, int] = (30, 20), **how: object
+) -> bytes:
+    """
+    Encode a picture with Pillow.
+    """
+    buffer = io.BytesIO()
+    Image.new(mode, size, 1).save(buffer, format, **how)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data,format,alpha",
+    [
+        (encode("PNG"), "png", False),
+        (encode("PNG", "RGBA"), "png", True),
+        (encode("PNG", "P", transparency=0), "png", True),
+        (encode("JPEG"), "jpeg", False),
+        (encode("JPEG", progressive=True), "jpeg", False),
+        (encode("WEBP"), "webp", False),
+        (encode("WEBP", lossless=True), "webp", False),
+        (encode("WEBP", "RGBA"), "webp", True),
+        (encode("WEBP", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"), "webp", False),
+        (encode("GIF"), "gif", True),
+        (SVG, "svg", True),
+        (b'<svg viewBox="0 0 30 20"/></svg>', "svg", True),
+    ],
+)
+def test_each_format_is_recognised(data: bytes, format: str, alpha: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """
+    Format, size and transparency are read from the header of every format.
+    """
+    facts = parse_header(data)
+    assert facts is not None
+    assert (facts.format, facts.width, facts.height) == (format, 30, 20)
+    assert facts.alpha == alpha
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP"])
+def test_a_picture_that_is_cut_is_none(format: str) -> None:
+    """
+    A file that lacks its end is not taken for a picture, however little is missing.
+    """
+    data = encode(format, size=(200, 100))
+    for end in (1, 2, len(data) // 2, len(data) - 12):
+        assert parse_header(data[:-end]) is None
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP"])
+def test_what_stands_behind_a_picture_does_not_count(format: str) -> None:
+    """
+    Bytes that some writers add behind a picture's end do not spoil it.
+    """
+    assert parse_header(encode(format, size=(200, 100)) + b"\n\0tail") is not None
+
+
+def test_a_thumbnails_end_is_not_the_pictures() -> None:
+    """
+    A JPEG that is cut is not saved by the end of a smaller one within its header.
+    """
+    data = encode("JPEG", size=(200, 100), comment=b"\xff\xd9")
+    assert parse_header(data) is not None
+    assert parse_header(data[:-2]) is None
+
+
+def test_an_svg_may_leave_its_size_open() -> None:
+    """
+    An SVG without a size is a picture of unknown size.
+    """
+    facts = parse_header(b"<svg><rect/></svg>")
+    assert facts == ImageHeader(format="svg", width=0, height=0, alpha=True)
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"<html></html>", b"\x89PNG\r\n\x1a\n", b"RIFF"])
+def test_other_bytes_are_no_picture(data: bytes) -> None:
+    """
+    What is no picture is not taken for one.
+    """
+    assert parse_header(data) is None
+
+
+@given(
+    st.binary(max_size=80),
+    st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"GIF89a", b"<svg"]),
+)
+def test_no_bytes_break_the_reader(rest: bytes, head: bytes) -> None:
+    """
+    Whatever the bytes, the answer is facts or none, never an exception.
+    """
+    facts = parse_header(head + rest)
+    assert facts is None or facts.width >= 0
+
+
+@given(st.data())
+def test_flipped_bytes_do_not_break_the_reader(data: st.DataObject) -> None:
+    """
+    A damaged picture gives facts or none, never an exception.
+    """
+    picture = bytearray(encode(data.draw(st.sampled_from(["PNG", "JPEG", "WEBP", "GIF"]))))
+    for _ in range(3):
+        picture[data.draw(st.integers(0, len(picture) - 1))] = data.draw(st.integers(0, 255))
+    parse_header(bytes(picture))

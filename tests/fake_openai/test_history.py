@@ -1,0 +1,351 @@
+"""
+Conversations: what a request refers to, and how the picture follows from it.
+"""
+
+import base64
+from typing import TYPE_CHECKING
+
+import pytest
+
+from imagesession.testing import FakeOpenAI, tiny_image, tiny_mask
+
+if TYPE_CHECKING:
+    from tests.fake_openai.conftest import Talk
+
+
+def test_previous_response_is_refined(talk: "Talk") -> None:
+    """
+    A request that names the previous response changes its picture.
+    """
+    first = talk.make("a red kite", tool={"size": "1536x864"})
+    second = talk.make("bluer", previous_response_id=first["id"])
+
+    (item,) = talk.pictures(second)
+    assert (item["action"], item["size"]) == ("edit", "1536x864")
+    assert first["id"] == second["previous_response_id"]
+    assert talk.pixels(first) != talk.pixels(second)
+    assert talk.pixels(talk.make("bluer")) != talk.pixels(second)
+
+
+def test_same_conversation_gives_same_bytes(talk: "Talk") -> None:
+    """
+    Conversations with the same turns end in the same picture.
+    """
+    ends: list[bytes] = []
+    for _ in range(2):
+        first = talk.make("a red kite")
+        ends.append(talk.pixels(talk.make("bluer", previous_response_id=first["id"])))
+
+    assert ends[0] == ends[1]
+
+
+def test_every_turn_is_billed_again(talk: "Talk") -> None:
+    """
+    A turn bills what was said before as input once more.
+    """
+    first = talk.make("a red kite")
+    second = talk.make("bluer", previous_response_id=first["id"])
+
+    assert second["usage"]["input_tokens"] > first["usage"]["total_tokens"]
+    assert second["tool_usage"]["image_gen"]["input_tokens_details"]["image_tokens"] > 0
+
+
+def test_item_stands_for_its_picture(talk: "Talk") -> None:
+    """
+    A picture can be named by the id of its item alone.
+    """
+    first = talk.make("a red kite")
+    by_response = talk.make("bluer", previous_response_id=first["id"])
+    reference = {"type": "image_generation_call", "id": talk.pictures(first)[0]["id"]}
+
+    for item in (reference, {**reference, "type": "item_reference"}):
+        by_item = talk.make([item, {"role": "user", "content": "bluer"}])
+        assert talk.pixels(by_response) == talk.pixels(by_item)
+    after = talk.make([{"role": "user", "content": "bluer"}, reference])
+    assert talk.pixels(by_response) == talk.pixels(after)
+
+
+def test_unknown_item_with_its_pixels_will_do(talk: "Talk") -> None:
+    """
+    An unknown item is taken by its pixels when they come along.
+    """
+    made = talk.make(store=False, tool={"size": "1024x1536"})
+    item = talk.pictures(made)[0]
+    edited = talk.make([item, {"role": "user", "content": "bluer"}])
+
+    assert (
+        talk.pictures(edited)[0]["action"],
+        talk.pictures(edited)[0]["size"],
+    ) == ("edit", "1024x1536")
+
+
+def test_sent_picture_is_changed(talk: "Talk") -> None:
+    """
+    The first picture of the last message is the one that is changed.
+    """
+    sent = tiny_image(size=(1024, 1024))
+    edited = talk.make([talk.message("add a sun", sent)])
+    other = talk.make([talk.message("add a sun", sent, tiny_image(colour=(0, 0, 0)))])
+
+    assert talk.pictures(edited)[0]["action"] == "edit"
+    assert talk.pixels(edited) != talk.pixels(talk.make("add a sun"))
+    assert (
+        talk.pictures(other)[0]["action"],
+        other["tool_usage"]["image_gen"]["input_tokens_details"]["image_tokens"]
+        > edited["tool_usage"]["image_gen"]["input_tokens_details"]["image_tokens"],
+    ) == ("edit", True)
+
+
+@pytest.mark.parametrize(
+    "sent,drawn",
+    [
+        ((64, 64), "1024x1024"),
+        ((300, 200), "1536x1024"),
+        ((200, 300), "1024x1536"),
+        ((1280, 720), "1280x720"),
+    ],
+)
+def test_sizes_that_no_model_draws_are_replaced(
+    talk: "Talk", sent: tuple[int, int], drawn: str
+) -> None:
+    """
+    An edit keeps the picture's size if a model could draw it, else it takes a standard one.
+    """
+    edited = talk.make([talk.message("add a sun", tiny_image(size=sent))])
+
+    assert talk.pictures(edited)[0]["size"] == drawn
+    assert talk.picture(edited).size == tuple(int(edge) for edge in drawn.split("x"))
+
+
+def test_mask_for_a_vector_picture(talk: "Talk") -> None:
+    """
+    A drawing sent as SVG can be edited with a mask, too.
+    """
+    tool = {"output_format": "svg", "size": "1024x1024"}
+    svg = talk.pixels(talk.make(tool=tool))
+    mask = {"input_image_mask": {"image_url": talk.url(tiny_mask((1024, 1024)))}}
+    content = [
+        {"type": "input_text", "text": "a hole"},
+        {"type": "input_image", "image_url": talk.url(svg, "svg+xml")},
+    ]
+    masked = talk.make([{"role": "user", "content": content}], tool=mask)
+
+    assert talk.picture(masked).size == (1024, 1024)
+
+
+def test_picture_of_earlier_message_is_changed(talk: "Talk") -> None:
+    """
+    A picture in an earlier message is the context of the last.
+    """
+    sent = tiny_image(size=(1024, 1024))
+    edited = talk.make([talk.message("", sent), {"role": "user", "content": "add a sun"}])
+
+    assert talk.pictures(edited)[0]["action"] == "edit"
+    assert talk.pixels(edited) == talk.pixels(talk.make([talk.message("add a sun", sent)]))
+
+
+def test_earlier_picture_is_changed_by_every_text(talk: "Talk") -> None:
+    """
+    Texts that follow a sent picture change it one after the other.
+    """
+    sent = tiny_image(size=(1024, 1024))
+    first = talk.make([talk.message("add a sun", sent)])
+    chained = talk.make("bluer", previous_response_id=first["id"])
+    rebuilt = talk.make([talk.message("add a sun", sent), {"role": "user", "content": "bluer"}])
+    again = talk.make(
+        [
+            talk.message("", sent),
+            {"role": "user", "content": "add a sun"},
+            {"role": "user", "content": "bluer"},
+        ]
+    )
+
+    assert talk.pixels(chained) == talk.pixels(rebuilt) == talk.pixels(again)
+
+
+def test_rebuilt_transcript_tells_the_same_story(talk: "Talk") -> None:
+    """
+    User texts in one request tell what turn after turn would have told.
+    """
+    first = talk.make("a red kite")
+    chained = talk.make("bluer", previous_response_id=first["id"])
+    rebuilt = talk.make(
+        [
+            {"role": "developer", "content": "Draw well."},
+            {"role": "user", "content": "a red kite"},
+            {"role": "assistant", "content": [{"type": "output_text", "text": "Here it is."}]},
+            {"role": "user", "content": "bluer"},
+        ]
+    )
+
+    assert talk.pixels(chained) == talk.pixels(rebuilt)
+
+
+def test_uploaded_file_is_changed(talk: "Talk") -> None:
+    """
+    A picture can come as an uploaded file.
+    """
+    sent = tiny_image(size=(1024, 1024))
+    file = talk.client.files.create(file=("in.png", sent), purpose="vision")
+    part = {"type": "input_image", "file_id": file.id}
+    text = {"type": "input_text", "text": "add a sun"}
+    edited = talk.make([{"role": "user", "content": [text, part]}])
+
+    assert talk.pixels(edited) == talk.pixels(talk.make([talk.message("add a sun", sent)]))
+
+
+def test_mask_takes_the_picture_and_the_mask(talk: "Talk") -> None:
+    """
+    A masked edit keeps the picture's size, and needs a mask with alpha of the same size.
+    """
+    sent, mask = tiny_image(size=(1024, 1024)), tiny_mask((1024, 1024))
+    edit = [talk.message("a hole", sent)]
+    url = {"image_url": talk.url(mask)}
+    masked = talk.make(edit, tool={"input_image_mask": url})
+    file = talk.client.files.create(file=("mask.png", mask), purpose="vision")
+    by_file = talk.make(edit, tool={"input_image_mask": {"file_id": file.id}})
+
+    assert talk.picture(masked).size == (1024, 1024)
+    assert talk.pixels(masked) != talk.pixels(talk.make(edit))
+    assert talk.pixels(masked) == talk.pixels(by_file)
+    for wrong, reason in (
+        (tiny_image(size=(1024, 1024)), "missing alpha channel"),
+        (tiny_mask((512, 512)), "does not match"),
+    ):
+        tool = {"input_image_mask": {"image_url": talk.url(wrong)}}
+        status, error = talk.refused(edit, tool=tool)
+        assert status == 400
+        assert reason in error["message"]
+
+
+def test_mask_changes_the_previous_picture(talk: "Talk") -> None:
+    """
+    A mask also fits the picture of the previous response, and nothing fits it without one.
+    """
+    mask = {"input_image_mask": {"image_url": talk.url(tiny_mask((1024, 1024)))}}
+    first = talk.make(tool={"size": "1024x1024"})
+    masked = talk.make("a hole", tool=mask, previous_response_id=first["id"])
+
+    assert talk.pictures(masked)[0]["action"] == "edit"
+    assert _place(talk.refused("a hole", tool=mask)) == (400, "tools[0].input_image_mask")
+
+
+def test_action_is_obeyed(talk: "Talk") -> None:
+    """
+    `generate` starts anew in spite of a picture, `edit` insists on one.
+    """
+    first = talk.make("a red kite")
+    anew = talk.make("tea", tool={"action": "generate"}, previous_response_id=first["id"])
+
+    assert talk.pictures(anew)[0]["action"] == "generate"
+    assert talk.pixels(anew) == talk.pixels(talk.make("tea"))
+    assert _place(talk.refused("tea", tool={"action": "edit"})) == (400, "tools[0].action")
+
+
+def test_transparent_is_reported(talk: "Talk") -> None:
+    """
+    A transparent picture says so and has an alpha channel.
+    """
+    response = talk.make("a logo", tool={"background": "transparent"})
+
+    assert talk.pictures(response)[0]["background"] == "transparent"
+    assert "A" in talk.picture(response).getbands()
+
+
+@pytest.mark.parametrize("format", ["png", "webp", "jpeg", "gif"])
+def test_formats(talk: "Talk", format: str) -> None:
+    """
+    Every raster format comes as asked for.
+    """
+    response = talk.make(tool={"output_format": format})
+
+    assert format.upper() == talk.picture(response).format
+    assert format == talk.pictures(response)[0]["output_format"]
+
+
+def test_animation_fits_the_budget(talk: "Talk") -> None:
+    """
+    An animation without a size gets frames as large as a reply can hold.
+    """
+    response = talk.make(tool={"output_format": "gif", "frame_count": 16})
+
+    width, height = talk.picture(response).size
+    assert 0 < width * height * 16 <= 8_294_400
+
+
+def test_svg_is_billed_apart(talk: "Talk") -> None:
+    """
+    A drawing as SVG reports what its author used, by model.
+    """
+    tool = {"output_format": "svg", "svg": {"model": "gpt-6-sol"}}
+    (item,) = talk.pictures(talk.make(tool=tool))
+
+    assert (item["output_format"], item["svg_usage"]["model"]) == ("svg", "gpt-6-sol")
+
+
+def test_unreadable_picture_is_refused(talk: "Talk") -> None:
+    """
+    What is no picture is refused as `invalid_image_file`, wherever it stands.
+    """
+    picture = tiny_image()
+    for images in ((b"no picture",), (picture, b"no picture")):
+        status, error = talk.refused([talk.message("bluer", *images)])
+        assert (status, error["code"]) == (400, "invalid_image_file")
+        assert f"input[0].content[{len(images)}]" in error["param"]
+
+
+@pytest.mark.parametrize(
+    "url,where",
+    [
+        ("https://example.com/a.png", "url"),
+        ("data:text/plain;base64,AAAA", "input[0].content[0].image_url"),
+        ("data:image/png;base64,???", "input[0].content[0].image_url"),
+        ("nonsense", "input[0].content[0].image_url"),
+    ],
+)
+def test_bad_image_urls_are_refused(talk: "Talk", url: str, where: str) -> None:
+    """
+    A picture has to come as a data URL: nothing is fetched.
+    """
+    content = [{"type": "input_image", "image_url": url}]
+
+    assert (400, where) == _place(talk.refused([{"role": "user", "content": content}]))
+
+
+def test_unknown_file_is_refused(talk: "Talk") -> None:
+    """
+    A picture by the id of a file that does not exist is refused.
+    """
+    content = [{"type": "input_image", "file_id": "file-none"}]
+    status, error = talk.refused([{"role": "user", "content": content}])
+
+    assert (status, error["param"]) == (404, "input[0].content[0].file_id")
+
+
+def test_pixels_are_not_kept(talk: "Talk", provider: FakeOpenAI) -> None:
+    """
+    Listing the input gives what was said, not the pixels; the record of calls has both.
+    """
+    sent = tiny_image(size=(1024, 1024))
+    made = talk.make([talk.message("add a sun", sent)])
+    listed = talk.get(f"/responses/{made['id']}/input_items")["data"]
+
+    assert [part["type"] for part in listed[0]["content"]] == ["input_text", "input_image"]
+    assert listed[0]["content"][1]["image_url"] is None
+    received = provider.requests[0].body["input"][0]["content"][1]["image_url"]
+    assert base64.b64encode(sent).decode() in received
+
+
+def test_item_of_another_kind_is_no_picture(talk: "Talk") -> None:
+    """
+    A message's id stands for no picture, whatever it is called.
+    """
+    message = talk.make()["output"][-1]
+    item = {"type": "image_generation_call", "id": message["id"]}
+
+    assert talk.refused([item, {"role": "user", "content": "bluer"}])[0] == 404
+
+
+def _place(refusal: tuple[int, dict[str, object]]) -> tuple[int, object]:
+    status, error = refusal
+    return status, error["param"]

@@ -1,0 +1,328 @@
+"""
+The transports: in-process under the real clients, and over a loopback port.
+"""
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import anyio
+import attrs
+import httpx2
+import openai
+import pytest
+
+from imagesession.testing import (
+    AsyncFakeTransport,
+    ConnectionReset,
+    Delay,
+    FakeOpenAI,
+    FakeResponse,
+    FakeTransport,
+    Fault,
+    serve,
+)
+
+if TYPE_CHECKING:
+    from tests.fake_openai.conftest import Talk
+
+TOOLS: list[dict[str, object]] = [{"type": "image_generation", "partial_images": 1}]
+BODY: dict[str, object] = {"model": "gpt-5.4", "input": "tea", "tools": TOOLS}
+
+
+def _async_client(provider: FakeOpenAI) -> openai.AsyncOpenAI:
+    http = httpx2.AsyncClient(transport=AsyncFakeTransport(provider))
+    return openai.AsyncOpenAI(api_key="offline", http_client=http, max_retries=0)
+
+
+def _resetting(answer: FakeResponse) -> FakeResponse:
+    return attrs.evolve(answer, parts=iter((b"event: x", ConnectionReset())))
+
+
+def test_loopback_speaks_as_in_process(talk: "Talk", loopback: "Talk") -> None:
+    """
+    The port gives what the in-process transport gives: replies, streams, errors, files.
+    """
+    assert talk.pixels(talk.make("tea")) == loopback.pixels(loopback.make("tea"))
+    assert [event["type"] for event in talk.events("tea")] == [
+        event["type"] for event in loopback.events("tea")
+    ]
+    assert talk.refused(model="gpt-9") == loopback.refused(model="gpt-9")
+    file = loopback.client.files.create(file=("a", b"1\r\n2"), purpose="vision")
+    assert loopback.client.files.content(file.id).read() == b"1\r\n2"
+
+
+@pytest.mark.anyio
+async def test_async_speaks_as_sync(provider: FakeOpenAI, talk: "Talk") -> None:
+    """
+    The async transport gives what the sync one gives.
+    """
+    async with _async_client(provider) as client:
+        reply = await client.post("/responses", body=BODY, cast_to=httpx2.Response)
+        stream = await client.post(
+            "/responses", body={**BODY, "stream": True}, cast_to=httpx2.Response
+        )
+        with pytest.raises(openai.BadRequestError):
+            await client.responses.create(model="gpt-9", input="x")
+
+    assert talk.pixels(reply.json()) == talk.pixels(talk.make("tea"))
+    assert talk.unframe(stream)[-1]["type"] == "response.completed"
+
+
+@pytest.mark.anyio
+async def test_event_loop_stays_free(provider: FakeOpenAI) -> None:
+    """
+    While pictures are painted and waited for, other tasks run.
+    """
+    provider.latency = 0.1
+    ticks = 0
+    async with _async_client(provider) as client, anyio.create_task_group() as tasks:
+
+        async def draw(number: int) -> None:
+            await client.post(
+                "/responses", body={**BODY, "input": f"tea {number}"}, cast_to=httpx2.Response
+            )
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                await anyio.sleep(0.01)
+                ticks += 1
+
+        tasks.start_soon(tick)
+        async with anyio.create_task_group() as drawing:
+            for number in range(4):
+                drawing.start_soon(draw, number)
+        tasks.cancel_scope.cancel()
+
+    assert ticks >= 4
+
+
+@pytest.mark.anyio
+async def test_async_call_can_be_cancelled(provider: FakeOpenAI) -> None:
+    """
+    A cancelled task does not wait for the picture.
+    """
+    provider.latency = 60
+    start = time.monotonic()
+    async with _async_client(provider) as client:
+        with anyio.move_on_after(0.05) as scope:
+            await client.post("/responses", body=BODY, cast_to=httpx2.Response)
+
+    assert scope.cancelled_caught
+    assert time.monotonic() - start < 5
+
+
+def test_plain_call_takes_the_latency(provider: FakeOpenAI, loopback: "Talk") -> None:
+    """
+    A plain request is answered after the latency.
+    """
+    loopback.make("tea")
+    provider.latency = 0.1
+    start = time.monotonic()
+    loopback.make("tea")
+
+    assert 0.1 <= time.monotonic() - start < 5
+
+
+@pytest.mark.anyio
+async def test_read_timeout_is_kept(provider: FakeOpenAI, talk: "Talk") -> None:
+    """
+    A client that waits less than the latency times out, sync and async, as on a network.
+    """
+    provider.latency = 60
+    impatient = talk.client.with_options(timeout=0.05)
+    with pytest.raises(openai.APITimeoutError):
+        impatient.post("/responses", body=BODY, cast_to=httpx2.Response)
+    async with _async_client(provider) as client:
+        with pytest.raises(openai.APITimeoutError):
+            await client.with_options(timeout=0.05).post(
+                "/responses", body=BODY, cast_to=httpx2.Response
+            )
+    provider.latency = 0
+    assert talk.make()["status"] == "completed"
+
+
+@pytest.mark.anyio
+async def test_reset_breaks_the_connection(
+    provider: FakeOpenAI, talk: "Talk", loopback: "Talk"
+) -> None:
+    """
+    A reset is a connection error on every transport.
+    """
+    provider.enqueue_fault(Fault(bend=_resetting), times=3)
+    for way in (talk, loopback):
+        with pytest.raises(openai.APIConnectionError):
+            way.make()
+    async with _async_client(provider) as client:
+        with pytest.raises(openai.APIConnectionError):
+            await client.models.list()
+
+
+def test_paths_with_and_without_version(provider: FakeOpenAI) -> None:
+    """
+    The base URL decides whether there is a `/v1`; both are served.
+    """
+    headers = {"authorization": "Bearer x"}
+    with httpx2.Client(transport=FakeTransport(provider), headers=headers) as client:
+        answers = [
+            client.get(f"http://offline{prefix}/models/gpt-5").json() for prefix in ("", "/v1")
+        ]
+
+    assert answers[0] == answers[1]
+
+
+def test_many_clients_on_one_port(loopback: "Talk") -> None:
+    """
+    Sixty-four requests at once over the port are all answered.
+    """
+    with ThreadPoolExecutor(64) as pool:
+        statuses = [reply["status"] for reply in pool.map(loopback.make, ["tea"] * 64)]
+
+    assert statuses == ["completed"] * 64
+
+
+def test_chunked_request_bodies(loopback: "Talk") -> None:
+    """
+    The port also reads bodies whose length is not announced.
+    """
+
+    def body() -> "list[bytes]":
+        return [b'{"model": "gpt-5.4", ', b'"input": "x"}']
+
+    url = f"{loopback.client.base_url}responses"
+    headers = {"authorization": "Bearer x"}
+    with httpx2.Client() as client:
+        answer = client.post(url, headers=headers, content=iter(body()))
+
+    assert answer.json()["status"] == "completed"
+
+
+@pytest.mark.parametrize("trailer", [b"", b"x-sum: 1\r\n"])
+def test_chunked_bodies_may_have_trailers(provider: FakeOpenAI, trailer: bytes) -> None:
+    """
+    What follows the last chunk of a body is passed over.
+    """
+    head = b"POST /v1/responses HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    with (
+        serve(provider) as served,
+        socket.create_connection(("127.0.0.1", served.port)) as connection,
+    ):
+        connection.sendall(head + b"2;x=y\r\n{}\r\n0\r\n" + trailer + b"\r\n")
+        with connection.makefile("rb") as answer:
+            assert answer.readline().startswith(b"HTTP/1.1 401")
+    assert provider.requests[0].body == {}
+
+
+def test_faults_of_ones_own_are_shown(
+    provider: FakeOpenAI, loopback: "Talk", capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    A script that raises breaks the connection and shows why; the server goes on.
+    """
+
+    def crash(_answer: FakeResponse) -> FakeResponse:
+        raise ZeroDivisionError
+
+    provider.enqueue_fault(Fault(bend=crash))
+    with pytest.raises(openai.APIConnectionError):
+        loopback.make()
+    assert loopback.make()["status"] == "completed"
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_clients_that_reset_are_passed_over(
+    provider: FakeOpenAI, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    A connection reset in the middle of a request leaves no traceback behind.
+    """
+    with serve(provider) as served:
+        with socket.create_connection(("127.0.0.1", served.port)) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.sendall(b"POST /v1/files HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc")
+            time.sleep(0.05)
+        with httpx2.Client() as client:
+            assert client.get(f"{served.base_url}/models").status_code == 401
+
+    assert capsys.readouterr().err == ""
+
+
+def test_connections_are_kept(provider: FakeOpenAI) -> None:
+    """
+    Calls of one client share one connection.
+    """
+    with (
+        serve(provider) as served,
+        socket.create_connection(("127.0.0.1", served.port)) as connection,
+    ):
+        for _ in range(2):
+            connection.sendall(b"GET /v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"}}"):
+                answer += connection.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 401")
+
+
+def test_server_stops_in_spite_of_those_who_wait(provider: FakeOpenAI) -> None:
+    """
+    Closing the server ends idle and waiting connections at once.
+    """
+    provider.latency = 60
+    failures: list[Exception] = []
+    with serve(provider) as served:
+        idle = socket.create_connection(("127.0.0.1", served.port))
+        client = openai.OpenAI(api_key="x", base_url=served.base_url, max_retries=0)
+
+        def wait() -> None:
+            try:
+                client.responses.create(model="gpt-5.4", input="x")
+            except openai.APIConnectionError as error:
+                failures.append(error)
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        while not provider.requests:
+            time.sleep(0.01)
+        start = time.monotonic()
+    waiting.join()
+    idle.close()
+    client.close()
+
+    assert len(failures) == 1
+    assert time.monotonic() - start < 5
+
+
+def test_client_that_hangs_up_does_no_harm(provider: FakeOpenAI) -> None:
+    """
+    The server goes on after a client left in the middle of a stream.
+    """
+    provider.latency = 0.1
+    with (
+        serve(provider) as served,
+        openai.OpenAI(api_key="x", base_url=served.base_url, max_retries=0) as client,
+    ):
+        with client.responses.create(
+            model="gpt-5.4", input="tea", tools=[{"type": "image_generation"}], stream=True
+        ) as stream:
+            next(iter(stream))
+        assert client.models.list().data
+
+
+def test_pause_is_waited_for(provider: FakeOpenAI, connect: "Callable[[FakeOpenAI], Talk]") -> None:
+    """
+    A scripted pause is waited for by the transport.
+    """
+
+    def slowly(answer: FakeResponse) -> FakeResponse:
+        return attrs.evolve(answer, parts=iter((Delay(0.05), *answer.parts)))
+
+    provider.enqueue_fault(Fault(bend=slowly))
+    start = time.monotonic()
+    connect(provider).client.models.list()
+
+    assert time.monotonic() - start >= 0.05

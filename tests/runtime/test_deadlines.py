@@ -1,0 +1,326 @@
+"""
+A request takes no longer than it may in all, and no more is read than any answer should have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from imagesession._engine.http import HttpRequest, HttpResponse, TransportError
+from imagesession._runtime import openai_transport as drive
+from imagesession._runtime.deadlines import RemainingTimeout, install_deadline_backend
+from imagesession._runtime.openai_transport import AsyncOpenAITransport, OpenAITransport
+from imagesession.errors import OutcomeUnknownError
+from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, Fault, serve
+from tests.conftest import MakeStudio
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+TIME = 0.25
+Script = Callable[[], Iterator[bytes]]
+
+
+def trickling_head() -> Iterator[bytes]:
+    """
+    Send headers without end, byte by byte.
+    """
+    yield HEAD
+    for byte in itertools.cycle(b"x-more: of the same\r\n"):
+        yield bytes([byte])
+        time.sleep(0.05)
+
+
+def trickling_body() -> Iterator[bytes]:
+    """
+    Send a body byte by byte.
+    """
+    yield HEAD + b"Content-Length: 1000\r\n\r\n{"
+    while True:
+        yield b" "
+        time.sleep(0.05)
+
+
+def silent_late() -> Iterator[bytes]:
+    """
+    Send a byte shortly before the time is up, and then nothing.
+    """
+    yield HEAD + b"Content-Length: 1000\r\n\r\n"
+    time.sleep(0.8 * TIME)
+    yield b"{"
+    time.sleep(5)
+
+
+def silent() -> Iterator[bytes]:
+    """
+    Send nothing.
+    """
+    time.sleep(5)
+    yield b""
+
+
+def failing_slowly() -> Iterator[bytes]:
+    """
+    Send an error byte by byte.
+    """
+    yield HEAD.replace(b"200 OK", b"500 Oh") + b"Content-Length: 1000\r\n\r\n"
+    while True:
+        yield b" "
+        time.sleep(0.05)
+
+
+def trickling_events() -> Iterator[bytes]:
+    """
+    Send a stream that never gets to its first event.
+    """
+    yield EVENTS
+    while True:
+        yield b":"
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def speaking(script: Script) -> Generator[str, None, None]:
+    """
+    Serve one connection after the other by a script; give the base URL.
+    """
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.05)
+
+        def answer(connection: socket.socket) -> None:
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+                for piece in script():
+                    if stop.is_set():
+                        return
+                    connection.sendall(piece)
+
+        def run() -> None:
+            while not stop.is_set():
+                with contextlib.suppress(TimeoutError):
+                    threading.Thread(target=answer, args=(server.accept()[0],), daemon=True).start()
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}/v1"
+        finally:
+            stop.set()
+            thread.join()
+
+
+def ask(url: str, request: HttpRequest, *, streamed: bool = False) -> HttpResponse | list[bytes]:
+    """
+    Send a request by the sync transport.
+    """
+    with openai.OpenAI(api_key="x", base_url=url) as client:
+        transport = OpenAITransport(client, ours=False)
+        if not streamed:
+            return transport.send(request)
+        with transport.listen(request) as events:
+            return events if isinstance(events, HttpResponse) else list(events)
+
+
+def ask_async(
+    url: str, request: HttpRequest, *, streamed: bool = False
+) -> HttpResponse | list[bytes]:
+    """
+    Send a request by the async transport.
+    """
+
+    async def run() -> HttpResponse | list[bytes]:
+        async with openai.AsyncOpenAI(api_key="x", base_url=url) as client:
+            transport = AsyncOpenAITransport(lambda: client, ours=False)
+            if not streamed:
+                return await transport.send(request)
+            async with transport.listen(request) as events:
+                if isinstance(events, HttpResponse):
+                    return events
+                return [event async for event in events]
+
+    return asyncio.run(run())
+
+
+Ask = Callable[..., Any]
+BOTH = pytest.mark.parametrize("sender", [ask, ask_async])
+POST = HttpRequest(method="POST", path="/responses", body={"input": "x"}, timeout=TIME)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "script,streamed",
+    [
+        (trickling_head, False),
+        (trickling_body, False),
+        (silent_late, False),
+        (silent, False),
+        (failing_slowly, False),
+        (trickling_head, True),
+        (failing_slowly, True),
+    ],
+)
+def test_the_time_is_for_everything(sender: Ask, script: Script, *, streamed: bool) -> None:
+    """
+    However an answer drags on, the request ends in time, and may have been carried out.
+    """
+    single_request(sender)
+    with speaking(script) as url:
+        start = time.monotonic()
+        with pytest.raises(TransportError) as caught:
+            sender(url, POST, streamed=streamed)
+        assert TIME * 0.9 <= time.monotonic() - start < TIME + 1
+    assert caught.value.sent
+
+
+def single_request(sender: Ask) -> None:
+    """
+    Have the client loaded and made once, which takes its time.
+    """
+    with serve(FakeOpenAI()) as served:
+        sender(served.base_url, HttpRequest(method="GET", path="/models"))
+
+
+@BOTH
+def test_a_stream_has_no_more_time(sender: Ask) -> None:
+    """
+    A stream that never gets to an event ends in time.
+    """
+    single_request(sender)
+    with speaking(trickling_events) as url:
+        start = time.monotonic()
+        with pytest.raises(TransportError):
+            sender(url, POST, streamed=True)
+        assert TIME * 0.9 <= time.monotonic() - start < TIME + 1
+
+
+def test_twin_without_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A client that has only its own limits for each read overstays.
+    """
+
+    def look_away(_: object) -> None:
+        pass
+
+    monkeypatch.setattr(drive, "install_deadline_backend", look_away)
+    with speaking(silent_late) as url:
+        start = time.monotonic()
+        with pytest.raises(TransportError):
+            ask(url, POST)
+        assert time.monotonic() - start > 1.5 * TIME
+
+
+@BOTH
+def test_what_came_is_kept(sender: Ask) -> None:
+    """
+    When the rest of an answer does not come, what came of it is told.
+    """
+    with speaking(trickling_body) as url, pytest.raises(TransportError) as caught:
+        sender(url, POST)
+    assert caught.value.body.startswith(b"{ ")
+    assert "bytes>" in repr(caught.value)
+
+
+@BOTH
+def test_silence_ends_it_before(sender: Ask) -> None:
+    """
+    Where silence has a limit of its own, it need not last until the end.
+    """
+    request = HttpRequest(method="GET", path="/models", timeout=30, silence=0.2)
+    with speaking(silent) as url:
+        start = time.monotonic()
+        with pytest.raises(TransportError):
+            sender(url, request)
+        assert time.monotonic() - start < 3
+
+
+def test_the_callers_client_is_watched_once() -> None:
+    """
+    A client that is used by many studios is not wrapped again and again.
+    """
+    with openai.OpenAI(api_key="x") as client:
+        for _ in range(3):
+            install_deadline_backend(client)
+        inner: Any = client
+        pool: Any = inner._client._transport._pool  # noqa: SLF001 - there is no public way
+        within: Any = pool._network_backend._inner  # noqa: SLF001 - there is no public way
+        assert type(within).__module__.startswith("httpcore2")
+    install_deadline_backend(object())
+
+
+def test_seconds_that_know_their_end() -> None:
+    """
+    They are a number of seconds, and count down.
+    """
+    until = RemainingTimeout.make(5.0, 2.0)
+    assert until == 2.0
+    assert 4.9 < until.left <= 5.0
+    assert RemainingTimeout.make(1.0, None) == 1.0
+    assert RemainingTimeout.make(-1.0).left <= -1.0
+
+
+def large(size: int, kind: str = "application/json") -> Fault:
+    """
+    Plan an answer of so many bytes.
+    """
+
+    def instead(_: FakeRequest) -> FakeResponse:
+        parts = iter([b"data: ", *[b"x" * 65_536] * (size // 65_536), b"\n\n"])
+        return FakeResponse(headers={"content-type": kind}, parts=parts)
+
+    return Fault(method="POST", path="/responses", instead=instead)
+
+
+@pytest.mark.parametrize("location", ["in this process", "over loopback"])
+def test_an_endless_answer_is_not_read_on(
+    make_studio: MakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
+) -> None:
+    """
+    What is larger than any answer should be is an error that names the file with what was read.
+    """
+    monkeypatch.setattr(drive, "MAX_BODY_BYTES", 1_000_000)
+    provider = FakeOpenAI()
+    provider.enqueue_fault(large(20_000_000))
+    with serve(provider) as served:
+        online = {"online": True, "api_key": "x", "base_url": served.base_url}
+        where = {"provider": provider} if location == "in this process" else online
+        studio = make_studio(tmp_path, **where)
+        with pytest.raises(OutcomeUnknownError, match="more than 1 MB") as caught:
+            studio.generate("a teapot")
+        studio.close()
+    kept = Path(str(caught.value).split(" is kept in ")[1].rstrip("."))
+    assert kept.stat().st_size >= 1_000_000
+
+
+@BOTH
+def test_an_endless_event_ends_the_stream(sender: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Nor is an event, nor a stream of small ones.
+    """
+    monkeypatch.setattr(drive, "MAX_BODY_BYTES", 100_000)
+    monkeypatch.setattr(drive, "MAX_STREAM_BYTES", 200_000)
+    provider = FakeOpenAI()
+    small = b"data: %b\n\n" % (b"x" * 50_000)
+    many = Fault(
+        method="POST",
+        instead=lambda _: FakeResponse(
+            headers={"content-type": "text/event-stream"}, parts=itertools.repeat(small)
+        ),
+    )
+    request = HttpRequest(method="POST", path="/responses", body={"input": "x"}, timeout=30)
+    with serve(provider) as served:
+        for fault, reason in ((large(10_000_000, "text/event-stream"), "an event"), (many, "MB")):
+            provider.enqueue_fault(fault)
+            with pytest.raises(TransportError) as caught:
+                sender(served.base_url, request, streamed=True)
+            assert reason in caught.value.reason

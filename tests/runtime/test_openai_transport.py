@@ -1,0 +1,182 @@
+"""
+The transports over the real client: they read everything, raise nothing but what they should,
+and let go of what they opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import httpx2
+import openai
+import pytest
+
+from imagesession import AsyncStudio
+from imagesession._engine.http import HttpRequest, HttpResponse, TransportError
+from imagesession._runtime.openai_transport import AsyncOpenAITransport, OpenAITransport
+from imagesession.testing import FakeOpenAI, FakeTransport, serve
+
+STREAM = HttpRequest(
+    method="POST",
+    path="/responses",
+    body={
+        "model": "gpt-6-luna",
+        "input": "a teapot",
+        "stream": True,
+        "tools": [{"type": "image_generation", "partial_images": 1}],
+    },
+)
+MODELS = HttpRequest(method="GET", path="/models")
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """
+    A provider on loopback.
+    """
+    with serve(FakeOpenAI()) as served:
+        yield served.base_url
+
+
+@pytest.fixture
+def slow() -> Iterator[str]:
+    """
+    Serve a provider whose streams do not end soon.
+    """
+    with serve(FakeOpenAI(latency=30)) as served:
+        yield served.base_url
+
+
+def test_a_stream_that_is_left_is_closed(slow: str) -> None:
+    """
+    Leaving a stream before its end closes the connection.
+    """
+    transport = OpenAITransport(openai.OpenAI(api_key="x", base_url=slow), ours=True)
+    with transport.listen(STREAM) as events:
+        assert not isinstance(events, HttpResponse)
+        assert b"response.created" in next(events)
+    with contextlib.suppress(TransportError):
+        assert list(events) == []
+    assert transport.send(MODELS).status == 200
+    transport.close()
+
+
+@pytest.mark.anyio
+async def test_a_stream_that_is_left_is_closed_async(slow: str) -> None:
+    """
+    The async transport does the same.
+    """
+    client = openai.AsyncOpenAI(api_key="x", base_url=slow)
+    transport = AsyncOpenAITransport(lambda: client, ours=True)
+    async with transport.listen(STREAM) as events:
+        assert isinstance(events, AsyncIterator)
+        assert b"response.created" in await anext(events)
+    with contextlib.suppress(TransportError):
+        assert [event async for event in events] == []
+    assert (await transport.send(MODELS)).status == 200
+    await transport.close()
+
+
+def test_a_connection_is_used_again_after_a_stream(url: str) -> None:
+    """
+    Whoever has heard a stream's last event leaves a connection that the next request can use.
+    """
+    with httpx2.Client() as http_client:
+        client = openai.OpenAI(api_key="x", base_url=url, http_client=http_client)
+        transport = OpenAITransport(client, ours=False)
+        for _ in range(3):
+            with transport.listen(STREAM) as events:
+                assert not isinstance(events, HttpResponse)
+                assert any(b"response.completed" in event for event in events)
+        pool: Any = vars(http_client)["_transport"]._pool  # noqa: SLF001 - there is no public count
+        assert len(pool.connections) == 1
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_only_our_own_client_is_closed(*, ours: bool) -> None:
+    """
+    A client that the caller made is the caller's to close.
+    """
+    http_client = httpx2.Client(transport=FakeTransport(FakeOpenAI()))
+    client = openai.OpenAI(api_key="x", base_url="http://offline/v1", http_client=http_client)
+    OpenAITransport(client, ours=ours).close()
+    assert client.is_closed() == ours
+    http_client.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("ours", [True, False])
+async def test_only_our_own_client_is_closed_async(*, ours: bool) -> None:
+    """
+    The async transport does the same.
+    """
+    client = openai.AsyncOpenAI(api_key="x")
+    await AsyncOpenAITransport(lambda: client, ours=ours).close()
+    assert client.is_closed() == ours
+    await client.close()
+
+
+def test_errors_are_answers() -> None:
+    """
+    An HTTP error is a reply like any other, and is not tried again.
+    """
+    provider = FakeOpenAI()
+    with serve(provider) as served:
+        provider.fail_next(status=500, path="/models", times=5)
+        client = openai.OpenAI(api_key="x", base_url=served.base_url, max_retries=4)
+        with client:
+            assert OpenAITransport(client, ours=False).send(MODELS).status == 500
+        assert len(provider.requests) == 1
+
+
+def test_an_address_shows_no_secrets() -> None:
+    """
+    Who answers is told without user, password and query.
+    """
+    with openai.OpenAI(api_key="x", base_url="https://user:secret@host.example:8443/v1/") as client:
+        assert OpenAITransport(client, ours=False).provider() == "host.example:8443/v1"
+
+
+@pytest.mark.parametrize(
+    "failure,sent",
+    [
+        (httpx2.ConnectError("refused"), False),
+        (httpx2.ConnectTimeout("slow"), False),
+        (httpx2.ReadTimeout("slow"), True),
+        (httpx2.ReadError("reset"), True),
+        (httpx2.RemoteProtocolError("nonsense"), True),
+        (RuntimeError("Event loop is closed"), True),
+    ],
+)
+def test_what_was_sent_is_told_from_what_was_not(failure: Exception, *, sent: bool) -> None:
+    """
+    Only failures to connect are proof that nothing reached the provider.
+    """
+
+    def fail(_: httpx2.Request) -> httpx2.Response:
+        raise failure
+
+    http_client = httpx2.Client(transport=httpx2.MockTransport(fail))
+    with openai.OpenAI(api_key="x", http_client=http_client) as client:
+        with pytest.raises(TransportError) as caught:
+            OpenAITransport(client, ours=False).send(MODELS)
+        assert caught.value.sent == sent
+
+
+def test_event_loops_do_not_share_connections(url: str, tmp_path: Path) -> None:
+    """
+    A studio can be used in one `asyncio.run` after the other.
+    """
+    studio = AsyncStudio(tmp_path, api_key="x", base_url=url)
+
+    async def generate(prompt: str) -> str:
+        image = await studio.generate(prompt)
+        # What is open in a loop is closed in it.
+        await cast("Any", studio)._connection().close()  # noqa: SLF001 - there is no public way
+        return image.prompt
+
+    assert [asyncio.run(generate(prompt)) for prompt in ("one", "two")] == ["one", "two"]

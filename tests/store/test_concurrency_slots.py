@@ -1,0 +1,251 @@
+"""
+Calls that want a slot queue within their process, and share the slots with other processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imagesession import AsyncStudio, Studio
+from imagesession._store import concurrency_slots
+from imagesession._store.concurrency_slots import QueuedSlot, SlotQueue, acquire
+from imagesession.testing import FakeOpenAI, tiny_image
+from tests.bench.server import FixedSketcher
+
+# A child is forked off while its parent has the only slot and another call waits; it tells what it
+# gets before its parent lets go of the slot, after, and whether its own end frees its parent's.
+FORKING = """
+import os, sys
+from pathlib import Path
+from imagesession._store import concurrency_slots as slots
+folder = Path(sys.argv[1])
+held, waiting = slots.queue(folder, 1).join(), slots.queue(folder, 1).join()
+assert held.try_acquire()
+to_child, from_child = os.pipe(), os.pipe()
+child = os.fork()
+if not child:
+    held.release()
+    mine = slots.queue(folder, 1).join()
+    early = mine.try_acquire()
+    os.write(from_child[1], b"got it early" if early else b"waits")
+    os.read(to_child[0], 1)
+    os.write(from_child[1], b" gets it" if mine.try_acquire() else b" gets none")
+    os.read(to_child[0], 1)
+    os._exit(0)
+def read():
+    return os.read(from_child[0], 100).decode()
+print(read(), end="")
+waiting.release()
+held.release()
+os.write(to_child[1], b"x")
+print(read(), end="")
+print(" alone" if not slots.queue(folder, 1).join().try_acquire() else " twice", end="")
+os.write(to_child[1], b"x")
+os.waitpid(child, 0)
+print(" free" if slots.queue(folder, 1).join().try_acquire() else " kept")
+"""
+
+
+@pytest.fixture
+def provider() -> FakeOpenAI:
+    """
+    A provider that takes a moment.
+    """
+    return FakeOpenAI(latency=0.05, sketcher=FixedSketcher(tiny_image(), (64, 64)))
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """
+    Whether each question to the disk brought a slot.
+    """
+    brought: list[bool] = []
+
+    def counting(folder: Path, count: int) -> concurrency_slots.ConcurrencySlot | None:
+        slot = acquire(folder, count)
+        brought.append(slot is not None)
+        return slot
+
+    monkeypatch.setattr(concurrency_slots, "acquire", counting)
+    return brought
+
+
+def prompts(provider: FakeOpenAI) -> list[str]:
+    """
+    Return what was asked for, in order.
+    """
+    paid = [
+        call for call in provider.requests if (call.method, call.path) == ("POST", "/responses")
+    ]
+    return [call.body["input"][-1]["content"][-1]["text"] for call in paid]
+
+
+@pytest.mark.usefixtures("looking_often")
+def test_tasks_do_not_ask_the_disk_for_each_other(
+    tmp_path: Path, provider: FakeOpenAI, taken: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    As long as a process has all slots itself, its tasks hand them on in memory: the disk is asked
+    once for each slot.
+    """
+    monkeypatch.setattr(concurrency_slots, "_HANDED_ON_SECONDS", 600)
+
+    async def run() -> None:
+        async with AsyncStudio.offline(tmp_path, provider=provider, max_concurrency=2) as studio:
+            await asyncio.gather(*(studio.generate(f"x {number}") for number in range(20)))
+
+    asyncio.run(run())
+    assert taken == [True, True]
+    assert sorted(prompts(provider)) == sorted(f"x {number}" for number in range(20))
+
+
+def test_threads_do_not_ask_the_disk_for_each_other(
+    tmp_path: Path,
+    provider: FakeOpenAI,
+    taken: list[bool],
+    monkeypatch: pytest.MonkeyPatch,
+    in_threads: Callable[[list[Callable[[], Any]]], None],
+) -> None:
+    """
+    Threads hand slots on as tasks do, also where each has a studio of its own.
+    """
+    monkeypatch.setattr(concurrency_slots, "_HANDED_ON_SECONDS", 600)
+
+    barrier = threading.Barrier(6)
+    first = SlotQueue.join
+
+    def join_together(queue: SlotQueue) -> QueuedSlot:
+        call = first(queue)
+        barrier.wait()
+        return call
+
+    monkeypatch.setattr(SlotQueue, "join", join_together)
+
+    def generate() -> None:
+        with Studio.offline(tmp_path, provider=provider, max_concurrency=2) as studio:
+            studio.generate("x")
+
+    in_threads([generate] * 6)
+    assert taken == [True, True]
+    assert len(prompts(provider)) == 6
+
+
+def test_who_is_cancelled_leaves_the_queue(tmp_path: Path, provider: FakeOpenAI) -> None:
+    """
+    A task that is cancelled while it waits does not keep those behind it waiting.
+    """
+    provider.latency = 3  # until the others are cancelled
+
+    async def run() -> None:
+        async with AsyncStudio.offline(tmp_path, provider=provider, max_concurrency=1) as studio:
+            calls = {
+                f"x {at}": asyncio.ensure_future(studio.generate(f"x {at}")) for at in range(5)
+            }
+            while not prompts(provider):  # noqa: ASYNC110 - it raises no event
+                await asyncio.sleep(0.005)
+            provider.latency = 0.05
+            (held,) = prompts(provider)
+            *given_up, last = calls.keys() - {held}
+            for prompt in given_up:
+                calls[prompt].cancel()
+            done = await asyncio.gather(*calls.values(), return_exceptions=True)
+            cancelled = [isinstance(image, asyncio.CancelledError) for image in done]
+            assert cancelled == [prompt in given_up for prompt in calls]
+            assert prompts(provider) == [held, last]
+
+    asyncio.run(run())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no forks there")
+def test_a_fork_has_nothing_of_its_parents(tmp_path: Path) -> None:
+    """
+    A forked process has neither its parent's slot nor its queue, does not keep the slot when the
+    parent lets go of it, and does not free it when it ends.
+    """
+    script = [sys.executable, "-c", FORKING, str(tmp_path / "slots")]
+    said = subprocess.run(script, check=True, capture_output=True, text=True).stdout
+    assert said == "waits gets it alone free\n"
+
+
+def test_a_slot_goes_back_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A slot is handed on within a process for a while, and then another process may have it, though
+    calls of this one are waiting.
+    """
+    here, there = SlotQueue(tmp_path, 1), SlotQueue(tmp_path, 1)
+    first, second, third, other = here.join(), here.join(), here.join(), there.join()
+    assert first.try_acquire()
+    assert not other.try_acquire()
+    first.release()
+    assert second.is_held
+    monkeypatch.setattr(concurrency_slots, "_HANDED_ON_SECONDS", 0)
+    second.release()
+    assert not third.is_held
+    assert other.try_acquire()
+    assert not third.try_acquire()
+    other.release()
+    assert third.try_acquire()
+
+
+def test_a_call_that_is_dropped_leaves_the_queue(tmp_path: Path) -> None:
+    """
+    A slot that nothing refers to any more is free, and so is a place in the queue.
+    """
+    queue = SlotQueue(tmp_path, 1)
+    first, second, third = queue.join(), queue.join(), queue.join()
+    assert first.try_acquire()
+    signal = third.signal()
+    del second
+    del first
+    gc.collect()
+    assert third.is_held
+    assert signal.done()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["join", "ask", "release"]), st.integers(0, 1), st.integers(0, 9))
+    ),
+    st.integers(1, 3),
+    st.sampled_from([0, 600]),
+)
+def test_slots_are_never_more(
+    steps: list[tuple[str, int, int]], count: int, seconds: float
+) -> None:
+    """
+    Whatever two processes do, no more calls have slots than there are, those of a process get them
+    in the order in which they came, and all slots are free in the end.
+    """
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(concurrency_slots, "_HANDED_ON_SECONDS", seconds)
+        queues = [SlotQueue(Path(name), count) for _ in range(2)]
+        calls: tuple[list[QueuedSlot], list[QueuedSlot]] = ([], [])
+        for what, which, number in steps:
+            mine = calls[which]
+            if what == "join":
+                mine.append(queues[which].join())
+            elif mine and what == "ask" and mine[number % len(mine)].may_try:
+                mine[number % len(mine)].try_acquire()
+            elif mine and what == "release":
+                mine.pop(number % len(mine)).release()
+            assert sum(call.is_held for each in calls for call in each) <= count
+            for each in calls:
+                held = [call.is_held for call in each]
+                assert held == sorted(held, reverse=True)
+        for call in (*calls[0], *calls[1]):
+            call.release()
+        again = [SlotQueue(Path(name), count).join() for _ in range(count)]
+        assert all(call.try_acquire() for call in again)

@@ -1,0 +1,1116 @@
+"""
+Sessions leave a library and come back as they were; what is not to be trusted is not taken in.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import re
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imagesession._domain.sessions import SessionRecord
+from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._store import archive_files, atomic_write, export_format
+from imagesession._store.codec import dump_session, dump_turn
+from imagesession._store.ids import UlidFactory, timestamp_of
+from imagesession._store.repository import LibraryStore
+from imagesession.errors import (
+    CorruptRecordError,
+    InvalidRequestError,
+    RefusalError,
+    StorageError,
+    StorageIOError,
+    UnsupportedFormatVersionError,
+)
+from imagesession.testing import FakeOpenAI, tiny_image
+from tests import strategies
+from tests.conftest import MakeStudio
+
+OLD_ID = "01JZZZZZZZ0123456789ABCDEF"
+
+
+@pytest.fixture
+def session(studio: Any, provider: FakeOpenAI) -> Any:
+    """
+    A session with two branches, a refused turn, an undone one, an edit, a GIF and an SVG.
+    """
+    one_shot = studio.generate("a teapot logo", quality="low")
+    session = studio.promote(one_shot, "A logo for a tea shop", name="Tea logo", quality="low")
+    first = session.generate("warmer")
+    provider.refuse_next("I would rather not.")
+    with pytest.raises(RefusalError):
+        session.generate("a famous mouse")
+    session.branch("icons", at=first).generate("a star icon", output_format="svg")
+    session.generate("turning", output_format="gif", frames=2)
+    session.edit("add a sun")
+    session.undo()
+    return session
+
+
+@pytest.fixture
+def other(make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI) -> Any:
+    """
+    A studio on another, empty library.
+    """
+    return make_studio(tmp_path / "other", provider=provider)
+
+
+@pytest.fixture
+def exported(session: Any, tmp_path: Path) -> Path:
+    """
+    The session in a folder.
+    """
+    return Path(session.export(tmp_path / "exported"))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """
+    Return all files beneath a folder, without the index and the intents that it takes in.
+    """
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix not in {".sqlite", ".lock", ".jsonl"}
+    }
+
+
+def exported_id(folder: Path) -> str:
+    """
+    Return the id of an exported session.
+    """
+    return str(json.loads((folder / "session.json").read_bytes())["id"])
+
+
+def reseal(folder: Path) -> None:
+    """
+    Make the list of an export's files true again, as a forger would.
+    """
+    file = folder / "MANIFEST.json"
+    manifest = json.loads(file.read_bytes())
+    manifest["files"] = {
+        name: export_format.digest((folder / name).read_bytes())
+        for name in files(folder)
+        if name != "MANIFEST.json"
+    }
+    file.write_text(json.dumps(manifest), "utf-8")
+
+
+def change(file: Path, edit: Callable[[Any], None]) -> None:
+    """
+    Change a JSON file in place.
+    """
+    facts = json.loads(file.read_bytes())
+    edit(facts)
+    file.write_text(json.dumps(facts), "utf-8")
+
+
+def change_manifest(folder: Path, **members: Any) -> None:
+    """
+    Change members of an export's list.
+    """
+    change(folder / "MANIFEST.json", lambda facts: facts.update(members))
+
+
+def a_picture(folder: Path, suffix: str = ".png") -> Path:
+    """
+    Return the first picture of an export.
+    """
+    return min((folder / "images").glob(f"*{suffix}"))
+
+
+def a_turn(folder: Path) -> Path:
+    """
+    Return the record of an export's first turn, which has a picture.
+    """
+    return min((folder / "turns").iterdir())
+
+
+def refused(studio: Any, path: Path, error: type[Exception], words: str) -> None:
+    """
+    Check that an import is refused and leaves the library as it was.
+    """
+    before = files(studio.library)
+    with pytest.raises(error, match=words):
+        studio.sessions.import_archive(path)
+    assert files(studio.library) == before
+    assert studio.images.list() == ()
+    assert studio.sessions.list() == ()
+
+
+def bare(session: Any) -> list[Turn]:
+    """
+    Return a session's turns without where their pictures lie.
+    """
+    return [
+        attrs.evolve(turn, images=tuple(attrs.evolve(image, file="") for image in turn.images))
+        for turn in session.turns()
+    ]
+
+
+# --- export -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["out", "deep/er/out", "out.zip", "out.ZIP"])
+def test_a_session_is_exported_whole(session: Any, tmp_path: Path, name: str) -> None:
+    """
+    An export holds records, and every picture to the byte with its metadata.
+    """
+    path = session.export(str(tmp_path / name))
+    assert path == tmp_path / name
+    assert zipfile.is_zipfile(path) == name.lower().endswith("zip")
+    if path.is_file():
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(tmp_path / "unpacked")
+        path = tmp_path / "unpacked"
+    found = files(path)
+    pictures = [text for text in found if text.startswith("images/") and not text.endswith("json")]
+    assert [found[picture] for picture in pictures] == [image.bytes for image in session.images()]
+    assert [picture.rpartition(".")[2] for picture in pictures] == [
+        {"svg": "svg", "gif": "gif"}.get(image.format, "png") for image in session.images()
+    ]
+    assert pictures[1] == "images/02_warmer.png"
+    assert json.loads(found["images/02_warmer.json"])["original_prompt"] == "warmer"
+    assert json.loads(found["images/02_warmer.json"])["image_path"] == "images/02_warmer.png"
+    assert len([text for text in found if text.startswith("turns/")]) == len(session.turns())
+    manifest = json.loads(found.pop("MANIFEST.json"))
+    assert manifest["files"] == {text: export_format.digest(data) for text, data in found.items()}
+
+
+def test_nothing_is_overwritten(session: Any, tmp_path: Path) -> None:
+    """
+    An export never takes the place of anything: a file, a folder, or a link to nowhere.
+    """
+    (tmp_path / "file.zip").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("file.zip", "folder", "link"):
+        with pytest.raises(StorageIOError, match="nothing is overwritten"):
+            session.export(tmp_path / name)
+    assert (tmp_path / "file.zip").read_text() == "mine"
+    assert list((tmp_path / "folder").iterdir()) == []
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("name", ["out", "out.zip"])
+def test_nothing_half_written_remains(
+    session: Any, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    When an export fails, nothing of it is left, neither under its name nor beside it.
+    """
+
+    def full(*_: object) -> bytes:
+        raise OSError(28, "No space left on device")
+
+    there = sorted(tmp_path.iterdir())
+    monkeypatch.setattr(export_format.Manifest, "dump", full)
+    with pytest.raises(StorageIOError, match="make room"):
+        session.export(tmp_path / name)
+    assert sorted(tmp_path.iterdir()) == there
+
+
+@pytest.mark.parametrize("name", ["out", "out.zip"])
+def test_a_name_that_is_taken_meanwhile_is_not_overwritten(
+    session: Any, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    What another program put there while the export was written stays, and the export is refused.
+    """
+    real = export_format.Manifest.dump
+
+    def late(manifest: export_format.Manifest) -> bytes:
+        (tmp_path / name).write_text("mine")
+        return real(manifest)
+
+    monkeypatch.setattr(export_format.Manifest, "dump", late)
+    with pytest.raises(StorageIOError, match="nothing is overwritten"):
+        session.export(tmp_path / name)
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_name_that_is_taken_at_the_last_moment_is_not_overwritten(
+    session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Not even between the last look and the naming is anything overwritten.
+    """
+    real = atomic_write.link_into_place
+
+    def later(unfinished: Path, path: Path) -> None:
+        path.write_text("mine")
+        real(unfinished, path)
+
+    monkeypatch.setattr("imagesession._store.archive_files.link_into_place", later)
+    with pytest.raises(StorageIOError, match="nothing is overwritten"):
+        session.export(tmp_path / "out.zip")
+    assert (tmp_path / "out.zip").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["deep/out", "deep/out.zip"])
+def test_an_export_is_private(session: Any, tmp_path: Path, name: str) -> None:
+    """
+    Whatever the umask, an export is for the user alone.
+    """
+    before = os.umask(0)
+    try:
+        path = session.export(tmp_path / name)
+    finally:
+        os.umask(before)
+    for item in (path.parent, path, *path.rglob("*")):
+        assert item.stat().st_mode & 0o077 == 0, item
+    if path.is_file():
+        with zipfile.ZipFile(path) as archive:
+            modes = {member.external_attr >> 16 for member in archive.infolist()}
+        assert modes == {stat.S_IFREG | 0o600}
+
+
+@pytest.mark.parametrize("year,reported", [(1970, 1980), (2026, 2026), (2500, 2107)])
+def test_a_zip_s_times_are_ones_that_it_knows(tmp_path: Path, year: int, reported: int) -> None:
+    """
+    A clock that was wrong does not keep a session from being exported.
+    """
+    with archive_files.open_archive_writer(
+        tmp_path / "x.zip", dt.datetime(year, 1, 1, tzinfo=dt.UTC)
+    ) as add:
+        add("x", b"x")
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        assert archive.infolist()[0].date_time[0] == reported
+
+
+@pytest.mark.parametrize("path", ["", 7, None, b"\0", "a\0b", "~nobody-of-that-name/x"])
+def test_a_path_that_is_none_is_refused(studio: Any, path: Any) -> None:
+    """
+    What is no path is refused before anything is written or read.
+    """
+    session = studio.session("x")
+    with pytest.raises(InvalidRequestError, match="path"):
+        session.export(path)
+    with pytest.raises(InvalidRequestError, match="path"):
+        studio.sessions.import_archive(path)
+
+
+def test_an_empty_session_travels_too(studio: Any, other: Any, tmp_path: Path) -> None:
+    """
+    A session without turns is exported and imported like any other.
+    """
+    session = studio.session("Just begun", quality="high")
+    again = other.sessions.import_archive(session.export(tmp_path / "out.zip"))
+    assert (again.id, again.description, again.turns()) == (session.id, "Just begun", ())
+    assert again.status().options == {"quality": "high"}
+
+
+def test_a_zip_that_could_not_be_read_again_is_not_written(
+    session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A session that is too large for a zip is refused at once, naming the folder to export to.
+    """
+    monkeypatch.setattr("imagesession._store.export.MAX_TOTAL", 1000)
+    with pytest.raises(
+        InvalidRequestError, match=re.escape(f"session.export('{tmp_path / 'out'}')")
+    ):
+        session.export(tmp_path / "out.zip")
+    assert not (tmp_path / "out.zip").exists()
+    assert session.export(tmp_path / "out").is_dir()
+
+
+# --- import -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["out", "out.zip"])
+def test_a_session_comes_back_as_it_was(
+    session: Any, other: Any, tmp_path: Path, name: str
+) -> None:
+    """
+    Ids, turns, branches, heads and lineages are the same in another library, and so are pictures.
+    """
+    again = other.sessions.import_archive(session.export(tmp_path / name))
+    assert again.id == session.id
+    assert bare(again) == bare(session)
+    assert again.tree().moves == session.tree().moves
+    assert str(again.tree()) == str(session.tree())
+    assert again.head() == session.head()
+    assert other.open("Tea logo", branch="icons").head() == session.images()[2]
+    assert again.lineage(again.images()[-1]) == session.lineage(session.images()[-1])
+    for image in session.images():
+        copy = other.images.get(image.id)
+        assert copy.bytes == image.bytes
+        assert copy.path.parent.name == image.path.parent.name or image.turn.kind == "promotion"
+        assert copy.path.is_relative_to(other.library)
+    assert again.redo() is not None
+    assert [item.id for item in other.images.list(session=again)] == [
+        item.id for item in reversed(session.images())
+    ]
+
+
+@pytest.mark.parametrize("name", ["out", "out.zip"])
+def test_an_export_of_an_import_is_the_same(
+    session: Any, other: Any, tmp_path: Path, name: str
+) -> None:
+    """
+    Exported again from where it was imported, a session is the same to the byte.
+    """
+    first = session.export(tmp_path / name)
+    second = other.sessions.import_archive(first).export(tmp_path / f"again-{name}")
+    if first.is_file():
+        assert first.read_bytes() == second.read_bytes()
+    else:
+        assert files(first) == files(second)
+
+
+def keep(
+    library: LibraryStore, turns: list[Turn], record: SessionRecord, data: bytes
+) -> SessionRecord:
+    """
+    Put a session with any turns into a library, under ids that it may have.
+    """
+    ids = UlidFactory()
+    fresh = attrs.evolve(record, id=ids.new(), moves={}, created=library.new_id().at, closed=None)
+    (library.layout.turns / fresh.id).mkdir()
+    for turn in turns:
+        images: list[ImageRecord] = []
+        for image in turn.images:
+            name = f"general/{ids.new()}.png"
+            (library.layout.root / name).write_bytes(data)
+            images.append(
+                attrs.evolve(
+                    image, id=ids.new(), file=name, format="png", sha256=export_format.digest(data)
+                )
+            )
+        kept = attrs.evolve(
+            turn,
+            id=ids.new(),
+            session=fresh.id,
+            images=tuple(images),
+            started=fresh.created,
+            finished=None,
+        )
+        library.layout.turn_file(fresh.id, kept.id).write_bytes(dump_turn(kept))
+    library.layout.session_file(fresh.id).write_bytes(dump_session(fresh))
+    return fresh
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(strategies.turns, max_size=3), strategies.sessions)
+def test_any_session_travels_unchanged(turns: list[Turn], record: SessionRecord) -> None:
+    """
+    Whatever a session's texts and facts are, the export of its import is the export.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        here, there = LibraryStore(Path(folder) / "here"), LibraryStore(Path(folder) / "there")
+        kept = keep(here, turns, record, tiny_image())
+        first = here.export_session(kept.id, f"{folder}/first")
+        assert there.import_session(first) == kept
+        second = there.export_session(kept.id, f"{folder}/second")
+        assert files(Path(first)) == files(Path(second))
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_an_imported_session_goes_on(
+    session: Any, other: Any, exported: Path, provider: FakeOpenAI, *, forgotten: bool
+) -> None:
+    """
+    It continues by the provider's id where that is known, and is told again where it is not.
+    """
+    again = other.sessions.import_archive(exported)
+    if forgotten:
+        provider.reset_memory()
+    image = again.generate("more geometric")
+    assert image.turn.context == ("rebuilt" if forgotten else "continued")
+    assert image.turn.parent == session.head().turn.id
+    assert again.head() == image
+    assert len(again.turns()) == len(session.turns()) + 1
+
+
+def test_a_closed_session_stays_closed(session: Any, other: Any, tmp_path: Path) -> None:
+    """
+    A session that was closed is imported closed, and reopened like any other.
+    """
+    session.close()
+    again = other.sessions.import_archive(session.export(tmp_path / "out"))
+    assert again.status().state == "closed"
+    assert other.open(again.id, reopen=True).generate("bolder").turn.session == session.id
+
+
+def test_the_number_of_sessions_does_not_stop_an_import(
+    make_studio: MakeStudio, tmp_path: Path, exported: Path
+) -> None:
+    """
+    An import is no new session: max_active_sessions does not count against it.
+    """
+    studio = make_studio(tmp_path / "full", max_active_sessions=1)
+    studio.session("the only one")
+    assert studio.sessions.import_archive(exported).name == "Tea logo"
+
+
+def test_an_imported_session_is_listed_counted_and_described(
+    session: Any, other: Any, exported: Path
+) -> None:
+    """
+    Spending and lists know an imported session, and its pictures have their metadata beside them.
+    """
+    again = other.sessions.import_archive(exported)
+    assert other.sessions.list() == (again,) or [item.id for item in other.sessions.list()] == [
+        again.id
+    ]
+    assert again.cost() == session.cost()
+    total = other.costs(session=again.id).total
+    assert total.dollars == pytest.approx(session.cost().total)
+    beside = json.loads(again.images()[1].path.with_suffix(".json").read_bytes())
+    assert beside["original_prompt"] == "warmer"
+    assert beside["session_name"] == "Tea logo"
+    for path in (other.library, *other.library.rglob("*")):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_pictures_that_are_gone_or_damaged_stay_known_as_that(
+    session: Any, other: Any, tmp_path: Path
+) -> None:
+    """
+    A missing picture does not hold up the rest, nor is a damaged one passed off as whole; and no
+    other picture ever gets the missing one's name.
+    """
+    gone, spoilt = session.images()[1], session.images()[-1]
+    gone.path.unlink()
+    spoilt.path.write_bytes(b"spoilt")
+    path = session.export(tmp_path / "out")
+    assert json.loads((path / "MANIFEST.json").read_bytes())["missing"] == ["images/02_warmer.png"]
+    again = other.sessions.import_archive(path)
+    assert not again.images()[1].path.exists()
+    assert again.images()[1].path.is_relative_to(other.library / "missing")
+    assert again.images()[-1].bytes == b"spoilt"
+    assert again.images()[-1].sha256 == spoilt.sha256
+    assert files(again.export(tmp_path / "again")) == files(path)
+
+
+def test_a_session_that_is_here_is_not_imported(studio: Any, session: Any, exported: Path) -> None:
+    """
+    A session that this library has is opened, not imported over itself.
+    """
+    before = files(studio.library)
+    with pytest.raises(InvalidRequestError, match=re.escape(f"studio.open({session.id!r})")):
+        studio.sessions.import_archive(exported)
+    assert files(studio.library) == before
+
+
+@pytest.mark.parametrize("table", ["turn", "image"])
+def test_ids_that_are_taken_are_refused(other: Any, exported: Path, table: str) -> None:
+    """
+    An id that something else in the library has does not take its place.
+    """
+    mine = other.generate("a teapot")
+
+    def forge(facts: Any) -> None:
+        if table == "turn":
+            facts["id"] = mine.turn.id
+        else:
+            facts["images"][0]["id"] = mine.id
+
+    file = a_turn(exported)
+    change(file, forge)
+    if table == "turn":
+        file.rename(file.with_name(f"{mine.turn.id}.json"))
+    reseal(exported)
+    before = files(other.library)
+    with pytest.raises(InvalidRequestError, match="Something else in this library"):
+        other.sessions.import_archive(exported)
+    assert files(other.library) == before
+    assert [item.id for item in other.images.list()] == [mine.id]
+
+
+@pytest.mark.parametrize("step", [1, 5, 6, 11, 12])
+def test_a_failed_import_leaves_nothing(
+    other: Any, exported: Path, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Whenever the disk fails, at one of five pictures, six turns or the session, nothing of the
+    import stays; and the same import works once the disk does.
+    """
+    real = os.link
+    named: list[Path] = []
+
+    def link(*args: Any, **kwargs: Any) -> None:
+        if len(named) == step - 1:
+            raise OSError(28, "No space left on device")
+        real(*args, **kwargs)
+        named.append(Path(args[1]))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "link", link)
+        refused(other, exported, StorageIOError, "make room")
+    # Pictures first, then the turns' records; the session's own, which makes it visible, last.
+    assert len(named) == step - 1
+    assert ".json" not in {path.suffix for path in named[:5]}
+    assert {path.parent.name for path in named[5:]} <= {exported_id(exported)}
+    assert len(other.sessions.import_archive(exported).images()) == 5
+
+
+def test_an_import_that_was_killed_is_taken_up(other: Any, exported: Path, session: Any) -> None:
+    """
+    What an import left that was killed before its last step is used, not written twice.
+    """
+    again = other.sessions.import_archive(exported)
+    whole = files(other.library)
+    last = again.images()[-1].path
+    (other.library / ".imagesession" / "sessions" / f"{again.id}.json").unlink()
+    last.unlink()
+    last.with_suffix(".json").unlink()
+    assert other.sessions.list() == ()
+    again = other.sessions.import_archive(exported)
+    assert files(other.library).keys() == whole.keys()
+    assert [image.bytes for image in again.images()] == [image.bytes for image in session.images()]
+    assert [item.id for item in other.images.list()] == [
+        image.id for image in reversed(session.images())
+    ]
+
+
+def test_two_imports_at_once_are_one(
+    exported: Path, tmp_path: Path, in_threads: Callable[[list[Callable[[], Any]]], None]
+) -> None:
+    """
+    Of several programs that import the same session at once, one does; the others are refused,
+    and take nothing away from it.
+    """
+    done: list[SessionRecord] = []
+    late: list[InvalidRequestError] = []
+
+    def attempt() -> None:
+        try:
+            done.append(LibraryStore(tmp_path / "shared").import_session(exported))
+        except InvalidRequestError as error:
+            late.append(error)
+
+    in_threads([attempt] * 4)
+    assert (len(done), len(late)) == (1, 3)
+    there = LibraryStore(tmp_path / "shared")
+    images = [image for turn in there.tree(done[0]).turns.values() for image in turn.images]
+    assert [export_format.digest(there.read(image)) for image in images] == [
+        image.sha256 for image in images
+    ]
+    assert len(list((tmp_path / "shared").glob("*/session_*.png"))) == len(images) - 2
+
+
+def test_what_was_left_of_another_session_is_not_replaced(
+    other: Any, exported: Path, session: Any
+) -> None:
+    """
+    A turn of the same id that says something else is not overwritten.
+    """
+    folder = other.library / ".imagesession" / "turns" / session.id
+    shutil.copytree(exported / "turns", folder)
+    file = min(folder.iterdir())
+    change(file, lambda facts: facts.update(prompt="something else"))
+    before = file.read_bytes()
+    refused_before = files(other.library)
+    with pytest.raises(InvalidRequestError, match="Something else"):
+        other.sessions.import_archive(exported)
+    assert file.read_bytes() == before
+    assert files(other.library) == refused_before
+
+
+def test_an_index_that_fails_is_built_anew(
+    other: Any, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Once the session is there, an index that cannot take it in does not undo it, and catches up.
+    """
+
+    def broken(*_: object) -> None:
+        raise StorageIOError("broken")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("imagesession._store.index.Index.add", broken)
+        again = other.sessions.import_archive(exported)
+    assert len(other.images.list()) == len(again.images()) == 5
+
+
+# --- what is not to be trusted ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["out", "out.zip"])
+def test_a_disk_that_fails_is_no_damage(
+    session: Any, other: Any, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    An export on a disk that cannot be read is told as that, not as a damaged one.
+    """
+    path = session.export(tmp_path / name)
+
+    def broken(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("imagesession._store.archive_files.open_within", broken)
+    monkeypatch.setattr(zipfile, "ZipFile", broken)
+    refused(other, path, StorageIOError, "Input/output error")
+
+
+@pytest.mark.parametrize("kind", ["nothing", "empty", "text", "zip", "list"])
+def test_what_is_no_export_is_refused(other: Any, tmp_path: Path, kind: str) -> None:
+    """
+    A path at which there is no export is refused, saying what it is.
+    """
+    path = tmp_path / "path"
+    if kind == "empty":
+        path.mkdir()
+    elif kind == "text":
+        path.write_text("hello")
+    elif kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("x", "y")
+    elif kind == "list":
+        path.mkdir()
+        (path / "MANIFEST.json").write_text("[]")
+    words = {
+        "nothing": "no file and no folder",
+        "empty": "no MANIFEST.json",
+        "text": "neither a folder nor a zip",
+        "zip": "no MANIFEST.json",
+        "list": "not the list of an exported session",
+    }
+    refused(other, path, InvalidRequestError, words[kind])
+
+
+def test_a_newer_export_is_refused(other: Any, exported: Path) -> None:
+    """
+    An export of a newer version is not guessed at, and neither is a newer record in it.
+    """
+    change_manifest(exported, format=export_format.FORMAT + 1)
+    refused(other, exported, UnsupportedFormatVersionError, "pip install -U")
+    change_manifest(exported, format=export_format.FORMAT)
+    change(a_turn(exported), lambda facts: facts.update(format=3))
+    reseal(exported)
+    refused(other, exported, UnsupportedFormatVersionError, "pip install -U")
+
+
+@pytest.mark.parametrize("name", ["session.json", "turn", "png", "svg", "beside"])
+def test_a_changed_file_is_named(other: Any, exported: Path, name: str) -> None:
+    """
+    A file whose bytes are not those that were exported is named, and nothing is imported.
+    """
+    file = {
+        "turn": a_turn(exported),
+        "png": a_picture(exported),
+        "svg": a_picture(exported, ".svg"),
+        "beside": a_picture(exported, ".json"),
+    }.get(name, exported / name)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    refused(
+        other, exported, CorruptRecordError, f"{re.escape(file.name)} is not as it was exported"
+    )
+    file.unlink()
+    refused(other, exported, CorruptRecordError, f"{re.escape(file.name)} is missing")
+
+
+@pytest.mark.parametrize("swap", [b"not a picture", tiny_image("jpeg"), tiny_image("png")])
+def test_a_picture_that_is_another_is_refused(other: Any, exported: Path, swap: bytes) -> None:
+    """
+    A picture put in another's place is found out by the turn's record, though the list agrees.
+    """
+    a_picture(exported).write_bytes(swap)
+    reseal(exported)
+    refused(other, exported, CorruptRecordError, "not the picture that its turn's record tells of")
+
+
+def test_bytes_of_another_kind_are_refused(other: Any, exported: Path) -> None:
+    """
+    What calls itself a picture of a format is one, even where list and record agree on its bytes.
+    """
+    data = b"#!/bin/sh\n"
+    a_picture(exported).write_bytes(data)
+
+    def forge(facts: Any) -> None:
+        facts["images"][0]["sha256"] = export_format.digest(data)
+
+    change(a_turn(exported), forge)
+    reseal(exported)
+    refused(other, exported, CorruptRecordError, "not the picture")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../evil.png", "/evil.png", "images/../../evil.png", "C:/evil.png", "images\\evil.png", ""],
+)
+def test_paths_that_lead_elsewhere_are_refused(other: Any, exported: Path, name: str) -> None:
+    """
+    A record or a list that names a file outside the export is refused.
+    """
+
+    def forge(facts: Any) -> None:
+        facts["images"][0]["file"] = name
+
+    change(a_turn(exported), forge)
+    reseal(exported)
+    refused(other, exported, CorruptRecordError, "not beneath")
+    change_manifest(exported, files={name: "x"})
+    refused(other, exported, CorruptRecordError, "leads out of the export")
+
+
+def test_a_picture_that_is_no_picture_s_name_is_refused(other: Any, exported: Path) -> None:
+    """
+    A record cannot pass off another file of the export as its picture.
+    """
+
+    def forge(facts: Any) -> None:
+        facts["images"][0]["file"] = "session.json"
+
+    change(a_turn(exported), forge)
+    reseal(exported)
+    refused(other, exported, CorruptRecordError, "not beneath images/")
+
+
+def forge_id(facts: Any) -> None:
+    """
+    Name a turn by a path.
+    """
+    facts["id"] = "../../../evil"
+
+
+def forge_session(facts: Any) -> None:
+    """
+    Put a turn into another session.
+    """
+    facts["session"] = UlidFactory().new()
+
+
+def forge_future(facts: Any) -> None:
+    """
+    Name a picture by an id after which there is none.
+    """
+    facts["images"][0]["id"] = "7" + "Z" * 25
+
+
+def forge_image_id(facts: Any) -> None:
+    """
+    Name a picture by a path.
+    """
+    facts["images"][0]["id"] = "../../evil"
+
+
+def forge_time(facts: Any) -> None:
+    """
+    Give a time that cannot be told in UTC.
+    """
+    facts["started"] = "9999-12-31T23:59:59-12:00"
+
+
+def forge_amount(facts: Any) -> None:
+    """
+    Give an amount that is no number, which would spoil the index.
+    """
+    facts["reserved"] = float("nan")
+
+
+def forge_format(facts: Any) -> None:
+    """
+    Give a picture a format whose suffix programs run.
+    """
+    facts["images"][0]["format"] = "exe"
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        forge_id,
+        forge_session,
+        forge_future,
+        forge_image_id,
+        forge_time,
+        forge_amount,
+        forge_format,
+    ],
+)
+def test_forged_turns_are_refused(other: Any, exported: Path, forge: Callable[[Any], None]) -> None:
+    """
+    A turn that would harm the library that takes it in is refused, and named.
+    """
+    file = a_turn(exported)
+    change(file, forge)
+    reseal(exported)
+    refused(other, exported, CorruptRecordError, "turns/")
+
+
+@pytest.mark.parametrize("member", ["id", "moves", "created"])
+def test_forged_sessions_are_refused(other: Any, exported: Path, member: str) -> None:
+    """
+    A session whose id is a path, or whose moves or times outweigh all that follow, is refused.
+    """
+    forged: dict[str, Any] = {
+        "id": "../../evil",
+        "moves": {"main": {"id": "zzzz", "head": None, "redo": []}},
+        "created": "0001-01-01T00:00:00+14:00",
+    }
+    change(exported / "session.json", lambda facts: facts.update({member: forged[member]}))
+    reseal(exported)
+    refused(other, exported, CorruptRecordError, r"session\.json")
+
+
+@pytest.mark.parametrize("what", ["turn", "picture", "file"])
+def test_nothing_is_there_twice(other: Any, exported: Path, what: str) -> None:
+    """
+    Two turns of one id, or two pictures of one id or file, are refused.
+    """
+    first, second = sorted((exported / "turns").iterdir())[:2]
+    if what == "turn":
+        (exported / "turns" / "copy.json").write_bytes(first.read_bytes())
+    else:
+        name = {"picture": "id", "file": "file"}[what]
+        known = json.loads(first.read_bytes())["images"][0][name]
+        change(second, lambda facts: facts["images"][0].update({name: known}))
+    reseal(exported)
+    refused(other, exported, CorruptRecordError, f"the {what} .* twice")
+
+
+@pytest.mark.parametrize("part", ["file", "folder"])
+def test_links_are_not_followed(other: Any, exported: Path, tmp_path: Path, part: str) -> None:
+    """
+    An export's files are its own: links to elsewhere are refused, though what they show is right.
+    """
+    target = a_picture(exported) if part == "file" else exported / "images"
+    moved = tmp_path / "elsewhere"
+    target.rename(moved)
+    target.symlink_to(moved)
+    refused(other, exported, CorruptRecordError, "no links")
+
+
+def test_a_pipe_is_not_waited_for(other: Any, exported: Path) -> None:
+    """
+    What is no plain file is refused, not read from forever.
+    """
+    file = a_picture(exported)
+    file.unlink()
+    os.mkfifo(file)
+    refused(other, exported, CorruptRecordError, "not a file of its own")
+
+
+def test_a_file_that_is_too_large_is_not_read(other: Any, exported: Path) -> None:
+    """
+    A record that would fill the memory is refused by its size.
+    """
+    with (exported / "session.json").open("ab") as file:
+        file.truncate(20_000_000)
+    reseal(exported)
+    refused(other, exported, CorruptRecordError, "larger than 16 MB")
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b"[]", b'{"export": "imagesession session"}', b"\xff", b"[" * 100_000]
+)
+def test_a_damaged_list_is_refused(other: Any, exported: Path, damage: bytes) -> None:
+    """
+    A list of files that cannot be read is refused, and named.
+    """
+    (exported / "MANIFEST.json").write_bytes(damage)
+    with pytest.raises((InvalidRequestError, StorageError), match=r"MANIFEST\.json"):
+        other.sessions.import_archive(exported)
+
+
+def test_a_file_that_is_not_listed_is_not_believed(other: Any, exported: Path) -> None:
+    """
+    What lies in an export without being listed is left alone; what is needed must be listed.
+    """
+    (exported / ".DS_Store").write_bytes(b"x")
+    known = json.loads((exported / "MANIFEST.json").read_bytes())["files"]
+    for name in ("session.json", f"images/{a_picture(exported).name}"):
+        change_manifest(
+            exported, files={item: sum_ for item, sum_ in known.items() if item != name}
+        )
+        refused(other, exported, CorruptRecordError, f"does not name {re.escape(name)}")
+    change_manifest(exported, files=known)
+    assert other.sessions.import_archive(exported).name == "Tea logo"
+
+
+# --- zips that are not to be trusted ----------------------------------------------------------
+
+
+def zipped(folder: Path, path: Path, edit: Callable[[zipfile.ZipFile], None]) -> Path:
+    """
+    Pack an export into a zip, and add something to it.
+    """
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files(folder).items():
+            archive.writestr(name, data)
+        edit(archive)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "/evil", "a/../../evil", "C:\\evil", "a\\..\\b", "a//b"]
+)
+def test_names_in_a_zip_that_lead_elsewhere_are_refused(
+    other: Any, exported: Path, tmp_path: Path, name: str
+) -> None:
+    """
+    A zip with a name that leads out of it is refused, whether that file is needed or not.
+    """
+    path = zipped(exported, tmp_path / "x.zip", lambda archive: archive.writestr(name, "x"))
+    refused(other, path, CorruptRecordError, "leads out of the zip")
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_link_in_a_zip_is_refused(other: Any, exported: Path, tmp_path: Path) -> None:
+    """
+    A zip that holds a symbolic link is refused.
+    """
+
+    def edit(archive: zipfile.ZipFile) -> None:
+        member = zipfile.ZipInfo("link")
+        member.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(member, "/etc/passwd")
+
+    refused(other, zipped(exported, tmp_path / "x.zip", edit), CorruptRecordError, "is a link")
+
+
+def test_a_name_twice_in_a_zip_is_refused(other: Any, exported: Path, tmp_path: Path) -> None:
+    """
+    A zip that holds a name twice shows different programs different things, and is refused.
+    """
+
+    def edit(archive: zipfile.ZipFile) -> None:
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("session.json", "{}")
+
+    refused(other, zipped(exported, tmp_path / "x.zip", edit), CorruptRecordError, "is there twice")
+
+
+def test_a_zip_bomb_is_refused_by_its_size(other: Any, exported: Path, tmp_path: Path) -> None:
+    """
+    A zip that unpacks to more than 4 GB is refused before any of it is unpacked.
+    """
+
+    def edit(archive: zipfile.ZipFile) -> None:
+        archive.writestr("bomb", b"")
+        archive.infolist()[-1].file_size = archive_files.MAX_TOTAL
+
+    refused(
+        other, zipped(exported, tmp_path / "x.zip", edit), CorruptRecordError, "at most 100,000"
+    )
+
+
+def test_a_zip_bomb_is_refused_by_its_number(
+    other: Any, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A zip with too many files is refused.
+    """
+    monkeypatch.setattr(archive_files, "MAX_MEMBERS", 20)
+
+    def edit(archive: zipfile.ZipFile) -> None:
+        for number in range(20):
+            archive.writestr(f"{number}", b"")
+
+    refused(other, zipped(exported, tmp_path / "x.zip", edit), CorruptRecordError, "at most 20")
+
+
+def test_a_zip_that_lies_about_a_size_is_refused(
+    other: Any, exported: Path, tmp_path: Path
+) -> None:
+    """
+    No more is unpacked than a zip said, and what is cut short by that is refused.
+    """
+
+    def edit(archive: zipfile.ZipFile) -> None:
+        for member in archive.infolist():
+            if member.filename == "session.json":
+                member.file_size = 10
+
+    refused(other, zipped(exported, tmp_path / "x.zip", edit), CorruptRecordError, "session.json")
+
+
+def test_a_zip_whose_file_is_too_large_is_refused(
+    other: Any, exported: Path, tmp_path: Path
+) -> None:
+    """
+    A small zip does not become a large record.
+    """
+    with (exported / "session.json").open("ab") as file:
+        file.truncate(20_000_000)
+    reseal(exported)
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files(exported).items():
+            archive.writestr(name, data)
+    assert path.stat().st_size < 1_000_000
+    refused(other, path, CorruptRecordError, "larger than 16 MB")
+
+
+def test_a_zip_that_lacks_a_file_is_refused(other: Any, exported: Path, tmp_path: Path) -> None:
+    """
+    A file that the list names and the zip lacks is named.
+    """
+    a_picture(exported, ".svg").unlink()
+    path = zipped(exported, tmp_path / "x.zip", lambda _: None)
+    refused(other, path, CorruptRecordError, r"icon\.svg is missing")
+
+
+def test_a_zip_without_its_beginning_is_refused(other: Any, exported: Path, tmp_path: Path) -> None:
+    """
+    A zip of which a part is gone is refused.
+    """
+    path = zipped(exported, tmp_path / "x.zip", lambda _: None)
+    path.write_bytes(path.read_bytes()[5000:])
+    refused(other, path, CorruptRecordError, "damaged")
+    path.write_bytes(path.read_bytes()[-100:])
+    refused(other, path, CorruptRecordError, "is a damaged zip")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_packings_are_refused(
+    other: Any, exported: Path, tmp_path: Path, method: int
+) -> None:
+    """
+    Files packed in ways that no export uses are refused.
+    """
+
+    def edit(archive: zipfile.ZipFile) -> None:
+        archive.writestr("x", b"x" * 1000, compress_type=method)
+
+    refused(other, zipped(exported, tmp_path / "x.zip", edit), CorruptRecordError, "not read")
+
+
+def test_an_encrypted_zip_is_refused(other: Any, exported: Path, tmp_path: Path) -> None:
+    """
+    A zip with a password is refused, saying so.
+    """
+
+    def edit(archive: zipfile.ZipFile) -> None:
+        archive.infolist()[0].flag_bits |= 1
+
+    refused(other, zipped(exported, tmp_path / "x.zip", edit), CorruptRecordError, "encrypted")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_any_damage_to_a_zip_is_found(data: st.DataObject) -> None:
+    """
+    A zip with a few bytes changed or its end cut off is imported as it was, or refused whole.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        here, there = LibraryStore(Path(folder) / "here"), LibraryStore(Path(folder) / "there")
+        record = SessionRecord(id=OLD_ID, description="x", created=timestamp_of(OLD_ID))
+        here.save_session(record)
+        path = Path(here.export_session(record.id, f"{folder}/out.zip"))
+        whole = bytearray(path.read_bytes())
+        for _ in range(data.draw(st.integers(1, 3))):
+            whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+        path.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
+        try:
+            found = there.import_session(path)
+        except (InvalidRequestError, StorageError):
+            assert there.list_sessions() == ()
+        else:
+            assert found == here.find_session(record.id)

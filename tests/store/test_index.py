@@ -1,0 +1,422 @@
+"""
+The index says of turns and pictures what their records say, and is made again when it cannot.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imagesession._domain.options import GenerateOptions
+from imagesession._domain.reports import Grouping
+from imagesession._domain.turn import ImageRecord, Turn
+from imagesession._engine.store import ImageQuery, SpendingQuery
+from imagesession._store.ids import first_id, timestamp_of
+from imagesession._store.index import INDEX_VERSION, Index
+from imagesession._store.index_schema import budget_cost, tally
+from imagesession.errors import StorageIOError
+from tests import strategies
+
+DAY = dt.timedelta(days=1)
+START = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
+FEW = st.sampled_from(["one", "two", None])
+
+
+@st.composite
+def libraries(draw: st.DrawFn) -> tuple[Turn, ...]:
+    """
+    Draw the turns of a library, with ids that tell when they were begun.
+    """
+    turns: list[Turn] = []
+    for number, turn in enumerate(draw(st.lists(strategies.turns, max_size=6))):
+        started = START + draw(st.integers(0, 5)) * DAY + number * dt.timedelta(minutes=1)
+        base = first_id(started)[:-6]
+        images = tuple(
+            attrs.evolve(image, id=f"{base}{number:03}{position:03}")
+            for position, image in enumerate(turn.images)
+        )
+        turns.append(
+            attrs.evolve(
+                turn, id=f"{base}{number:03}ZZZ", session=draw(FEW), started=started, images=images
+            )
+        )
+    return tuple(turns)
+
+
+def _nothing() -> tuple[Turn, ...]:
+    return ()
+
+
+def indexed(turns: tuple[Turn, ...], folder: Path) -> Index:
+    """
+    Make an index that knows turns.
+    """
+    index = Index(folder / "index.sqlite", _nothing)
+    index.add(turns)
+    return index
+
+
+def words(turn: Turn, position: int) -> str:
+    """
+    Return what a picture is looked for by, in a form in which case does not count.
+    """
+    reported = (turn.prompt, turn.images[position].revised_prompt or "", turn.label)
+    return folded("\n".join(reported)).encode("utf-8", "replace").decode()
+
+
+def folded(text: str) -> str:
+    """
+    Return a text as Unicode compares it where neither case nor composition counts.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
+
+
+def expected(turns: tuple[Turn, ...], query: ImageQuery) -> list[str]:
+    """
+    Tell from the turns alone which pictures a query means, the newest first.
+    """
+    found = [
+        image.id
+        for turn in turns
+        for position, image in enumerate(turn.images)
+        if query.session in {None, turn.session}
+        and query.kind in {None, turn.kind}
+        and (query.text is None or folded(query.text) in words(turn, position))
+        and (query.since is None or timestamp_of(image.id) >= query.since)
+        and (query.until is None or timestamp_of(image.id) < query.until)
+        and (query.before is None or image.id < query.before)
+    ]
+    return sorted(found, reverse=True)[: query.limit]
+
+
+queries = st.builds(
+    ImageQuery,
+    session=FEW,
+    kind=st.none() | st.sampled_from(["general", "edit"]),
+    text=st.none() | st.text(max_size=2).filter(bool),
+    since=st.none() | st.integers(0, 6).map(lambda days: START + days * DAY),
+    until=st.none() | st.integers(0, 6).map(lambda days: START + days * DAY),
+    limit=st.integers(1, 5),
+    before=st.none() | st.integers(0, 6).map(lambda days: first_id(START + days * DAY)),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(libraries(), st.lists(queries, min_size=1, max_size=4))
+def test_a_page_holds_what_is_asked_for(turns: tuple[Turn, ...], asked: list[ImageQuery]) -> None:
+    """
+    Whatever is asked for together, the pictures are those that the turns say, the newest first.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        index = indexed(turns, Path(folder))
+        for query in asked:
+            assert [row.image for row in index.page(query)] == expected(turns, query)
+
+
+@settings(max_examples=25, deadline=None)
+@given(libraries(), st.sampled_from(get_args(Grouping)), FEW, st.integers(0, 5), st.integers(0, 5))
+def test_a_tally_adds_up(
+    turns: tuple[Turn, ...], by: Grouping, session: str | None, since: int, until: int
+) -> None:
+    """
+    Groups hold every turn of their days once, and no other; their sums are those of the turns.
+    """
+    first, last = ((START + days * DAY).date() for days in (since, until))
+    query = SpendingQuery(by=by, since=first, until=last, session=session)
+    meant = [
+        turn
+        for turn in turns
+        if first <= turn.started.date() <= last and session in {None, turn.session}
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        tallies = indexed(turns, Path(folder)).sum_costs(query)
+    assert len({totals.group for totals in tallies}) == len(tallies)
+    assert sum(totals.turns for totals in tallies) == len(meant)
+    assert sum(totals.images for totals in tallies) == sum(
+        image.source == "reply" for turn in meant for image in turn.images
+    )
+    assert sum(totals.cost for totals in tallies) == pytest.approx(
+        sum(turn.cost.known for turn in meant if turn.cost)
+    )
+    assert sum(totals.spent for totals in tallies) == pytest.approx(sum(map(budget_cost, meant)))
+    assert sum(totals.uncertain for totals in tallies) == sum(
+        turn.cost is not None and turn.cost.total is None for turn in meant
+    )
+
+
+@settings(max_examples=15, deadline=None)
+@given(libraries())
+def test_taking_in_twice_changes_nothing(turns: tuple[Turn, ...]) -> None:
+    """
+    A turn that is taken in again, by another process, counts once.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        index = indexed(turns, Path(folder))
+        before = index.sum_costs(SpendingQuery()), index.page(ImageQuery(limit=100))
+        index.add(turns)
+        assert (index.sum_costs(SpendingQuery()), index.page(ImageQuery(limit=100))) == before
+
+
+PROMPTS = ("Straße nach 50% off", "ΟΔΟΣ under_score", "Ein Café, rot\n[a-z]*")
+
+
+def known(prompt: str, number: int = 0) -> Turn:
+    """
+    Make a turn with a picture.
+    """
+    started = START + number * DAY
+    image = ImageRecord(
+        id=first_id(started)[:-1] + "1", file="general/x.png", format="png",
+        width=1, height=1, bytes=1, sha256="",
+    )  # fmt: skip
+    return Turn(
+        id=first_id(started),
+        prompt=prompt,
+        options=GenerateOptions(),
+        images=(image,),
+        status="completed",
+        started=started,
+        idempotency_key=f"intent {number}",
+    )
+
+
+TURNS = tuple(known(prompt, number) for number, prompt in enumerate(PROMPTS))
+
+
+@pytest.mark.parametrize(
+    "text,found",
+    [
+        ("STRASSE", [0]),
+        ("strasse", [0]),
+        ("straße", [0]),
+        ("οδος", [1]),
+        ("οδοσ", [1]),
+        ("café", [2]),
+        ("CAFE\u0301", [2]),
+        ("cafe", []),
+        ("50%", [0]),
+        ("%", [0]),
+        ("_", [1]),
+        ("under_", [1]),
+        ("underxscore", []),
+        ("[a-z]*", [2]),
+        ("'; DROP TABLE images; --", []),
+        ("e", [0, 1, 2]),
+    ],
+)
+def test_words_are_found_as_they_are(tmp_path: Path, text: str, found: list[int]) -> None:
+    """
+    Case and the way in which letters are composed do not count, in any script; nothing in a text
+    is a pattern.
+    """
+    index = indexed(TURNS, tmp_path)
+    rows = index.page(ImageQuery(text=text))
+    assert sorted(row.turn for row in rows) == sorted(TURNS[number].id for number in found)
+
+
+def test_times_are_kept_to_the_millisecond(tmp_path: Path) -> None:
+    """
+    A picture of a moment is found from that moment on, and not up to it.
+    """
+    index = indexed(TURNS, tmp_path)
+    moment = START + DAY
+    inside = index.page(ImageQuery(since=moment, until=moment + dt.timedelta(milliseconds=1)))
+    assert [row.turn for row in inside] == [TURNS[1].id]
+    assert [row.turn for row in index.page(ImageQuery(until=moment))] == [TURNS[0].id]
+    edges = (dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC))
+    assert len(index.page(ImageQuery(since=edges[0], until=edges[1]))) == 3
+
+
+def test_an_intents_name_is_found_exactly(tmp_path: Path) -> None:
+    """
+    Only a completed turn is found under its name, and only under exactly that.
+    """
+    failed = attrs.evolve(known("x", 5), status="failed", images=())
+    index = indexed((*TURNS, failed), tmp_path)
+    assert index.find_intent("intent 1") == [(None, TURNS[1].id)]
+    assert index.find_intent("intent 5") == [(failed.session, failed.id)]
+    for name in ("intent", "INTENT 1", "intent 1 ", "%", ""):
+        assert index.find_intent(name) == []
+
+
+@pytest.mark.parametrize("version", [0, 1, INDEX_VERSION - 1, INDEX_VERSION + 1])
+def test_an_index_of_another_version_is_made_anew(tmp_path: Path, version: int) -> None:
+    """
+    Whatever tables another version has, they give way to what the records say.
+    """
+    path = tmp_path / "index.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE images (id TEXT PRIMARY KEY, number INTEGER)")
+        connection.execute("CREATE TABLE turns (id TEXT)")
+        connection.execute("CREATE TABLE extra (id INTEGER PRIMARY KEY AUTOINCREMENT, x TEXT)")
+        connection.execute("CREATE INDEX turns_of_day ON turns (id)")
+        connection.execute("INSERT INTO turns VALUES ('old')")
+        connection.execute(f"PRAGMA user_version = {version}")
+    connection.close()
+    index = Index(path, lambda: TURNS)
+    assert len(index.page(ImageQuery())) == 3
+    assert sum(totals.turns for totals in index.sum_costs(SpendingQuery())) == 3
+    index.add([known("new", 4)])
+    assert len(index.page(ImageQuery())) == 4
+
+
+def test_what_fails_under_the_lock_is_undone(tmp_path: Path) -> None:
+    """
+    A block that fails while it holds the index leaves no trace and no lock.
+    """
+    index = indexed(TURNS, tmp_path)
+
+    def fail() -> None:
+        with index.locked() as connection:
+            connection.execute("DELETE FROM turns")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert sum(totals.turns for totals in index.sum_costs(SpendingQuery())) == 3
+
+
+def test_what_undid_itself_is_told_as_it_was(tmp_path: Path) -> None:
+    """
+    Where a failure has ended the transaction already, it is told, and not that nothing is left to
+    undo.
+    """
+
+    def fail() -> None:
+        with indexed(TURNS, tmp_path).locked() as connection:
+            connection.execute("ROLLBACK")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+
+
+def test_an_index_that_goes_away_before_it_is_locked_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Whoever holds the index finds all turns in it, even if another process took it away between
+    their looking at it and their locking it.
+    """
+    index = Index(tmp_path / "index.sqlite", lambda: TURNS)
+    real = Index.open_or_rebuild
+
+    def open_or_rebuild(self: Index) -> None:
+        real(self)
+        self.path.unlink()
+
+    monkeypatch.setattr(Index, "open_or_rebuild", open_or_rebuild)
+    with index.locked() as connection:
+        assert sum(totals.turns for totals in tally(connection, SpendingQuery())) == 3
+
+
+def test_an_index_that_is_in_use_is_not_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Whoever finds the index damaged while another holds it waits until they are done; otherwise
+    both would hold one, each another.
+    """
+    first = indexed(TURNS, tmp_path)
+    second = Index(first.path, lambda: TURNS)
+    real = vars(Index)["_look_through"]
+    found: list[str] = []
+
+    def look_through(self: Index, connection: sqlite3.Connection) -> None:
+        if self is second and not found:
+            found.append("damage")
+            raise sqlite3.DatabaseError
+        real(self, connection)
+
+    def come_second() -> None:
+        with second.locked():
+            found.append("second")
+
+    monkeypatch.setattr(Index, "_look_through", look_through)
+    thread = threading.Thread(target=come_second)
+    with first.locked():
+        thread.start()
+        thread.join(0.5)
+        found.append("first")
+    thread.join()
+    assert found == ["damage", "first", "second"]
+
+
+def never(_: Path) -> bool:
+    """
+    See no file.
+    """
+    return False
+
+
+def miss(*_: Any) -> None:
+    """
+    Find no file whose times could be set.
+    """
+    raise FileNotFoundError
+
+
+TRY_TO_LOCK = """
+import sqlite3, sys
+sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).execute("BEGIN IMMEDIATE")
+"""
+
+
+def test_who_comes_while_the_index_is_made_takes_no_lock_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A thread that has seen no index, while another one made and locked it, does not open that to
+    other processes.
+    """
+    index = indexed(TURNS, tmp_path)
+    with index.locked():
+        with monkeypatch.context() as before_it_was_made:
+            before_it_was_made.setattr(Path, "exists", never)
+            before_it_was_made.setattr(os, "utime", miss)
+            assert len(Index(index.path, _nothing).page(ImageQuery())) == 3
+        command = [sys.executable, "-c", TRY_TO_LOCK, str(index.path)]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "database is locked" in ended.stderr
+
+
+def test_one_at_a_time_holds_the_index(
+    tmp_path: Path, in_threads: Callable[[list[Callable[[], Any]]], None]
+) -> None:
+    """
+    What is read and changed under the lock is not changed by others in between.
+    """
+    index = indexed(TURNS, tmp_path)
+    index.open_or_rebuild()
+
+    def add_one() -> None:
+        with Index(index.path, _nothing).locked() as connection:
+            (count,) = connection.execute("SELECT max(images) FROM turns").fetchone()
+            connection.execute("UPDATE turns SET images = ?", (count + 1,))
+
+    in_threads([add_one] * 12)
+    assert {totals.images for totals in index.sum_costs(SpendingQuery(by="day"))} == {13}
+
+
+def test_a_path_that_cannot_be_an_index_is_told(tmp_path: Path) -> None:
+    """
+    Where the index cannot be, the error names its path.
+    """
+    path = tmp_path / "index.sqlite"
+    path.mkdir()
+    with pytest.raises((StorageIOError, OSError), match=r"index\.sqlite"):
+        Index(path, _nothing).open_or_rebuild()

@@ -1,0 +1,615 @@
+"""
+The library on disk: durable, private, and mended by itself where it can be.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from imagesession._domain.image_header import ImageHeader
+from imagesession._domain.options import GenerateOptions
+from imagesession._domain.sessions import SessionRecord
+from imagesession._domain.tree import HeadMove
+from imagesession._domain.turn import Turn
+from imagesession._engine.http import ReceivedImage
+from imagesession._engine.store import ImageQuery, SpendingQuery
+from imagesession._store import atomic_write
+from imagesession._store.base import MAX_PENDING_IN_LOOKUPS
+from imagesession._store.ids import UlidFactory, is_id
+from imagesession._store.index import Index
+from imagesession._store.repository import LibraryStore
+from imagesession.errors import (
+    CorruptRecordError,
+    InvalidImageError,
+    NotFoundError,
+    StorageIOError,
+    UnsupportedFormatVersionError,
+)
+from imagesession.testing import tiny_image
+from tests.conftest import MakeStudio
+
+PNG = ReceivedImage(
+    data=tiny_image(), facts=ImageHeader(format="png", width=64, height=64, alpha=False)
+)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> LibraryStore:
+    """
+    An empty library.
+    """
+    return LibraryStore(tmp_path / "library")
+
+
+def settle(
+    library: LibraryStore,
+    session: str | None = None,
+    pictures: int = 1,
+    idempotency_key: str | None = None,
+) -> Turn:
+    """
+    Keep a turn as a flow does.
+    """
+    begun = library.new_id()
+    turn = Turn(
+        id=begun.id,
+        session=session,
+        status="completed",
+        prompt="a teapot",
+        options=GenerateOptions(),
+        started=begun.at,
+        idempotency_key=idempotency_key,
+    )
+    library.write_intent(turn)
+    library.record_response_id(turn, "resp_1")
+    return library.commit(turn, (PNG,) * pictures)
+
+
+def start(library: LibraryStore) -> SessionRecord:
+    """
+    Keep a new session.
+    """
+    begun = library.new_id()
+    record = SessionRecord(id=begun.id, description="x", created=begun.at)
+    library.save_session(record)
+    return record
+
+
+def listed(library: LibraryStore) -> list[str]:
+    """
+    Return the ids of all pictures, the latest first.
+    """
+    found = library.list_images(ImageQuery(limit=1000))
+    return [turn.images[position].id for turn, position in found]
+
+
+def test_pictures_have_human_names(library: LibraryStore) -> None:
+    """
+    A picture lies in the folder of its kind, named by its session, the time and a number.
+    """
+    session = start(library).id
+    first = settle(library, session, pictures=2)
+    names = [Path(image.file).name for image in first.images]
+    stamp = f"{first.finished:%Y%m%dT%H%M%SZ}"
+    assert names == [f"session_{session[-8:].lower()}_{stamp}_{number:02}.png" for number in (1, 2)]
+    assert all(image.file.startswith("general/") for image in first.images)
+    assert Path(library.path(first.images[0])).read_bytes() == PNG.data
+
+
+def test_everything_is_private(library: LibraryStore) -> None:
+    """
+    Folders and files are for the user alone, whatever the umask.
+    """
+    before = os.umask(0)
+    try:
+        settle(library)
+        listed(library)
+    finally:
+        os.umask(before)
+    root = library.layout.root
+    for path in (root, *root.rglob("*")):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_nothing_unfinished_remains(library: LibraryStore) -> None:
+    """
+    Scratch files are gone once a turn is settled, and so is its intent once it is indexed.
+    """
+    for _ in range(MAX_PENDING_IN_LOOKUPS + 1):
+        settle(library, pictures=3)
+    listed(library)
+    assert list(library.layout.tmp.iterdir()) == []
+    assert list(library.layout.journal.iterdir()) == []
+
+
+def test_pictures_are_flushed_before_the_record(
+    library: LibraryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The order of durable steps: intent, id, picture, record; each file flushed before it is named,
+    and each name flushed before the next step.
+    """
+    steps: list[str] = []
+    names: dict[int, str] = {}
+
+    def whole(path: Any, folder: int | None = None) -> str:
+        return str(path if folder is None else Path(names[folder], path))
+
+    def watch(name: str, describe: Callable[..., str]) -> None:
+        real = getattr(os, name)
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            result = real(*args, **kwargs)
+            if name == "open":
+                names[result] = whole(args[0], kwargs.get("dir_fd"))
+            else:
+                steps.append(describe(*args, **kwargs))
+            return result
+
+        monkeypatch.setattr(os, name, watched)
+
+    def kind(path: str) -> str:
+        place = Path(path).relative_to(library.layout.root)
+        if place.parts[:2] == (".imagesession", "tmp"):
+            return "scratch"
+        parts = [part for part in place.parts if part != ".imagesession"]
+        return parts[0] + ("/file" if place.suffix else "")
+
+    watch("open", str)
+
+    def flushed(descriptor: int) -> str:
+        return f"flush {kind(names[descriptor])}"
+
+    def named(_: Path, target: Path | str, *, dst_dir_fd: int | None = None, **__: bool) -> str:
+        return f"name {kind(whole(target, dst_dir_fd))}"
+
+    watch("fsync", flushed)
+    watch("link", named)
+    settle(library)
+    assert steps == [
+        "flush journal/file",
+        "flush journal",
+        "flush journal/file",
+        "flush scratch",
+        "name general/file",
+        "flush general",
+        "flush scratch",
+        "name turns/file",
+        "flush turns",
+    ]
+
+
+def test_changes_are_flushed_before_they_replace(
+    library: LibraryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A session's changed record is flushed before it takes the old one's place, and its folder after.
+    """
+    record = start(library)
+    steps: list[str] = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+
+        def watched(*args: Any, name: str = name, real: Any = real) -> Any:
+            steps.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(os, name, watched)
+    library.update_session(record.id, lambda known: attrs.evolve(known, name="new"))
+    assert steps == ["fsync", "replace", "fsync"]
+
+
+def test_a_name_is_not_taken_from_another(tmp_path: Path) -> None:
+    """
+    Writing under a name that is in use fails and leaves the other file as it was.
+    """
+    target = tmp_path / "a"
+    atomic_write.create_durable(target, b"first", tmp_path)
+    with pytest.raises(FileExistsError):
+        atomic_write.create_durable(target, b"second", tmp_path)
+    assert target.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_without_links_files_are_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    On file systems without hard links the same promise holds as far as they allow.
+    """
+
+    def no_links(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    target = tmp_path / "a"
+    atomic_write.create_durable(target, b"first", tmp_path)
+    with pytest.raises(FileExistsError):
+        atomic_write.create_durable(target, b"second", tmp_path)
+    assert target.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_cannot_be_flushed_is_not_acknowledged(
+    library: LibraryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    When flushing fails the turn is not settled, no picture has a name, and the intent remains.
+    """
+    begun = library.new_id()
+    turn = Turn(
+        id=begun.id, prompt="x", options=GenerateOptions(), started=begun.at, status="completed"
+    )
+    library.write_intent(turn)
+
+    def broken(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", broken)
+        with pytest.raises(StorageIOError, match="Input/output error"):
+            library.commit(turn, (PNG,))
+    assert list((library.layout.root / "general").iterdir()) == []
+    assert library.layout.journal_file(turn.id, turn.session).exists()
+    assert listed(library) == []
+    assert len(library.commit(turn, (PNG,)).images) == 1
+
+
+@pytest.mark.parametrize("number", [28, 30, 13, 20, 24])
+def test_disk_errors_say_what_to_do(tmp_path: Path, number: int) -> None:
+    """
+    The operating system's errors become one kind, with advice.
+    """
+    words = {28: "make room", 30: "read-only", 13: "permissions", 20: "is a file", 24: "too many"}
+    with (
+        pytest.raises(StorageIOError, match=words[number]),
+        atomic_write.translate_os_errors(tmp_path),
+    ):
+        raise OSError(number, "x")
+
+
+def test_a_library_needs_a_folder(tmp_path: Path) -> None:
+    """
+    A library cannot be made where there is a file.
+    """
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StorageIOError, match="choose another library folder"):
+        LibraryStore(tmp_path / "file")
+
+
+def test_a_newer_library_is_refused(library: LibraryStore) -> None:
+    """
+    A library that a newer version wrote is not touched, and the error says to update.
+    """
+    settle(library)
+    library.layout.format.write_text('{"format": 3, "min_reader": 3}')
+    with pytest.raises(UnsupportedFormatVersionError, match="pip install -U imagesession"):
+        LibraryStore(library.layout.root)
+    library.layout.format.write_text('{"format": 3, "min_reader": 2}')
+    assert len(listed(LibraryStore(library.layout.root))) == 1
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "7", '{"min_reader": "x"}'])
+def test_a_damaged_mark_is_named(library: LibraryStore, text: str) -> None:
+    """
+    A damaged FORMAT file is an error that says how to mend it.
+    """
+    library.layout.format.write_text(text)
+    with pytest.raises(CorruptRecordError, match="FORMAT"):
+        LibraryStore(library.layout.root)
+
+
+def _delete(index: Path) -> None:
+    index.unlink()
+
+
+def _garble(index: Path) -> None:
+    index.write_bytes(b"not a database at all, but long enough to look like a file" * 50)
+
+
+def _empty(index: Path) -> None:
+    index.write_bytes(b"")
+
+
+def _truncate(index: Path) -> None:
+    index.write_bytes(index.read_bytes()[:5000])
+
+
+def _age(index: Path) -> None:
+    with sqlite3.connect(index) as connection:
+        connection.execute("PRAGMA user_version = 0")
+    connection.close()
+
+
+def _renew(index: Path) -> None:
+    with sqlite3.connect(index) as connection:
+        connection.execute("PRAGMA user_version = 99")
+        connection.execute("DROP TABLE images")
+        connection.execute('CREATE TABLE "other; things" (id)')
+    connection.close()
+
+
+def _lose_table(index: Path) -> None:
+    with sqlite3.connect(index) as connection:
+        connection.execute("DROP TABLE images")
+    connection.close()
+
+
+@pytest.mark.parametrize("damage", [_delete, _garble, _empty, _truncate, _age, _renew, _lose_table])
+def test_the_index_is_built_anew(library: LibraryStore, damage: Callable[[Path], None]) -> None:
+    """
+    A missing, broken, older or newer index is rebuilt from the records, without a word.
+    """
+    session = start(library).id
+    for _ in range(3):
+        settle(library, session)
+    settle(library, pictures=2)
+    before = listed(library)
+    pending = settle(library)
+    damage(library.layout.index)
+    before.insert(0, pending.images[0].id)
+    assert listed(library) == before
+    assert len(before) == 6
+    fresh = LibraryStore(library.layout.root)
+    damage(library.layout.index)
+    turn, position = fresh.find_image(before[-1])
+    assert turn.images[position].id == before[-1]
+
+
+def test_a_damaged_record_does_not_hide_the_others(library: LibraryStore) -> None:
+    """
+    Rebuilding passes over a damaged record; reading it names the damage.
+    """
+    session = start(library)
+    first, second = settle(library, session.id), settle(library, session.id)
+    library.layout.turn_file(session.id, first.id).write_text("{")
+    library.layout.index.unlink(missing_ok=True)
+    assert listed(LibraryStore(library.layout.root)) == [second.images[0].id]
+    with pytest.raises(CorruptRecordError, match=first.id):
+        LibraryStore(library.layout.root).tree(session)
+
+
+def test_a_turn_that_was_not_indexed_is_found(library: LibraryStore) -> None:
+    """
+    When a process dies after its turn was recorded, it is found all the same, by whatever it is
+    looked for; and it is found once, also by those who have taken it in meanwhile.
+    """
+    turns = [settle(library, idempotency_key=f"number {number}") for number in range(3)]
+    other = LibraryStore(library.layout.root)
+    for taken_in in (False, True):
+        assert listed(other) == [turn.images[0].id for turn in reversed(turns)]
+        assert other.find_image(turns[1].images[0].id) == (turns[1], 0)
+        assert other.find_intent("number 1") == turns[1]
+        assert sum(totals.images for totals in other.spending(SpendingQuery())) == 3
+        assert (list(library.layout.journal.iterdir()) == []) is taken_in
+        other.check_health(verify=False)
+
+
+def test_what_was_looked_up_was_taken_in_meanwhile(library: LibraryStore) -> None:
+    """
+    A turn that another process takes into the index between the reading of the journal and the
+    look into the index counts once.
+    """
+    turn = settle(library)
+    library.check_health(verify=False)
+    index = Index(library.layout.index, tuple)
+    for beside in ([], [turn]):
+        assert [row.turn for row in index.page(ImageQuery(), beside)] == [turn.id]
+        assert [totals.images for totals in index.sum_costs(SpendingQuery(), beside)] == [1]
+
+
+def test_a_look_waits_for_nobody(library: LibraryStore) -> None:
+    """
+    Looking something up goes on beside a process that is writing into the index.
+    """
+    turn = settle(library)
+    with Index(library.layout.index, tuple).locked():
+        assert listed(library) == [turn.images[0].id]
+
+
+def test_the_journal_does_not_grow_for_ever(
+    library: LibraryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Settled turns are taken into the index now and then, even if nobody lists them.
+    """
+    monkeypatch.setattr("imagesession._store.repository.MAX_UNINDEXED", 3)
+    for _ in range(10):
+        settle(library)
+    assert len(list(library.layout.journal.iterdir())) <= 3
+    assert len(listed(library)) == 10
+
+
+def test_damage_in_the_journal_does_not_stop_anything(library: LibraryStore) -> None:
+    """
+    A library that opens beside a journal file or a record that makes no sense lists and keeps.
+    """
+    turn, other = settle(library), settle(library)
+    (library.layout.journal / "nonsense.jsonl").write_text("{}\n")
+    record = library.layout.turn_file(None, turn.id)
+    record.write_text(record.read_text().replace('"format": 2', '"format": 3'))
+    opened = LibraryStore(library.layout.root)
+    assert listed(opened) == [other.images[0].id]
+    assert settle(opened).images
+
+
+def test_a_copy_that_cannot_be_written_does_not_undo_the_turn(
+    library: LibraryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The metadata beside a picture is a copy; without it the turn is kept all the same.
+    """
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("imagesession._store.image_files.write_atomic", full)
+    turn = settle(library)
+    assert listed(library) == [turn.images[0].id]
+
+
+def test_leftovers_are_swept(library: LibraryStore) -> None:
+    """
+    What died an hour ago or more is removed from the scratch folder at opening, younger files not.
+    """
+    old, young = library.layout.tmp / "old", library.layout.tmp / "young"
+    old.write_text("x")
+    young.write_text("x")
+    os.utime(old, (0, 0))
+    LibraryStore(library.layout.root)
+    assert list(library.layout.tmp.iterdir()) == [young]
+
+
+def test_a_picture_is_kept_while_the_interpreter_ends(
+    library: LibraryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    When no thread can be started any more, a large picture is kept none the less.
+    """
+
+    def ending(_: object) -> None:
+        raise RuntimeError("can't start new thread at interpreter shutdown")
+
+    monkeypatch.setattr("threading.Thread.start", ending)
+    monkeypatch.setattr("imagesession._store.image_files._WORTH_A_THREAD", 0)
+    turn = settle(library)
+    assert turn.images[0].sha256 == hashlib.sha256(PNG.data).hexdigest()
+
+
+def test_an_intent_that_is_not_settled_stays(library: LibraryStore) -> None:
+    """
+    Listing does not take away what another process may still be working on, nor what was cut
+    while it was being written.
+    """
+    begun = library.new_id()
+    library.write_intent(Turn(id=begun.id, prompt="x", options=GenerateOptions(), started=begun.at))
+    (library.layout.journal / "cut.jsonl").write_text('{"owner"')
+    assert listed(library) == []
+    assert len(list(library.layout.journal.iterdir())) == 2
+
+
+def test_a_lost_file_is_named(library: LibraryStore) -> None:
+    """
+    When somebody removed a picture's file, reading it says which one.
+    """
+    image = settle(library).images[0]
+    Path(library.path(image)).unlink()
+    with pytest.raises(InvalidImageError, match=image.id):
+        library.read(image)
+
+
+def test_changes_to_a_session_are_not_lost(
+    library: LibraryStore, in_threads: Callable[[list[Callable[[], Any]]], None]
+) -> None:
+    """
+    Programs that change a session at the same time do not undo each other's changes.
+    """
+    record = start(library)
+
+    def move(number: int) -> None:
+        own = LibraryStore(library.layout.root)
+        own.update_session(
+            record.id,
+            lambda known: attrs.evolve(
+                known,
+                moves={**known.moves, f"branch {number}": HeadMove(id=str(number), head=None)},
+            ),
+        )
+
+    in_threads([lambda number=number: move(number) for number in range(12)])  # type: ignore[misc]
+    assert len(library.find_session(record.id).moves) == 12
+
+
+def test_a_failed_change_leaves_the_session(library: LibraryStore) -> None:
+    """
+    When a change fails, the record is as it was, and the library is not locked.
+    """
+    record = start(library)
+
+    def fail(_: SessionRecord) -> SessionRecord:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        library.update_session(record.id, fail)
+    closed = dt.datetime.now(dt.UTC)
+    library.update_session(record.id, lambda known: attrs.evolve(known, closed=closed))
+    assert library.find_session(record.id).closed == closed
+
+
+def test_ids_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Ids sort by the order in which they were made, even when the clock is set back.
+    """
+    maker = UlidFactory()
+    made = [maker.new() for _ in range(1000)]
+    monkeypatch.setattr("imagesession._store.ids.time.time_ns", lambda: 0)
+    made += [maker.new() for _ in range(10)]
+    assert made == sorted(set(made))
+    assert all(is_id(text) for text in made)
+
+
+def test_no_id_is_given_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Ids of programs that count on from the same id differ, while the clock of all of them is behind
+    it: each grows, and none is that of another.
+    """
+    first = UlidFactory()
+    seen = first.new()
+    monkeypatch.setattr("imagesession._store.ids.time.time_ns", lambda: 0)
+    made = [
+        [maker.new(seen) for _ in range(100)] for maker in (first, UlidFactory(), UlidFactory())
+    ]
+    assert all(ids == sorted(ids) and ids[0] > seen for ids in made)
+    assert len({text for ids in made for text in ids}) == 300
+
+
+def test_what_is_listed_is_counted(
+    make_studio: MakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    While a clock is set back for a moment, two programs go on after the same id, one in a session
+    and one outside: both pictures are listed, and both are counted.
+    """
+    first, second = make_studio(tmp_path / "library"), make_studio(tmp_path / "library")
+    session = first.session("a tea shop")
+    session.generate("a teapot")
+    real = time.time_ns
+    wrong: list[int] = []
+    monkeypatch.setattr(time, "time_ns", lambda: wrong.pop() if wrong else real())
+    session.branch("other")
+    line = second.open(session.id, branch="other")
+    for generate in (line.generate, first.generate):
+        wrong.append(real() - 3_600_000_000_000)
+        generate("a cup")
+    assert len(first.images.list()) == 3
+    assert first.costs().total.images == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "../x", "0" * 27, "I" * 26, "8" + "0" * 25, "0" * 26 + "\n"]
+)
+def test_only_ids_are_ids(text: str) -> None:
+    """
+    What could be part of a path is no id.
+    """
+    assert not is_id(text)
+
+
+def test_unknown_pictures_are_not_found(library: LibraryStore) -> None:
+    """
+    An unknown id is an error that names the latest pictures.
+    """
+    with pytest.raises(NotFoundError, match="none yet"):
+        library.find_image("x")
+    image = settle(library).images[0]
+    with pytest.raises(NotFoundError) as caught:
+        library.find_image("x")
+    assert caught.value.known == (image.id,)

@@ -1,0 +1,477 @@
+"""
+The index knows sessions by id and by name as their records do, whoever wrote these, and whatever
+became of the index in between.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imagesession._domain.options import GenerateOptions
+from imagesession._domain.sessions import SessionRecord
+from imagesession._domain.turn import Turn
+from imagesession._engine.store import SessionActivity
+from imagesession._store import codec, session_index_schema
+from imagesession._store.ids import first_id
+from imagesession._store.index import Index
+from imagesession._store.repository import LibraryStore
+from imagesession._store.session_index import SessionIndex
+from imagesession.errors import CorruptRecordError, NotFoundError, StorageIOError
+
+NAMES = (None, "Tea", "Mug", "", "half \ud83d of a letter")
+LONG_AGO = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+IDLE = dt.timedelta(days=30)
+
+# Each makes sessions of one name, as fast as it can, once all are there.
+PROGRAM = """
+import sys, time
+from pathlib import Path
+from imagesession import Studio
+library, me, count = sys.argv[1:]
+with Studio.offline(library, max_active_sessions=100) as studio:
+    Path(library, f"{me}.ready").touch()
+    while len(list(Path(library).glob("*.ready"))) < 2:
+        time.sleep(0.001)
+    for number in range(int(count)):
+        studio.session("x", name="Tea")
+        assert len(studio.sessions.list()) > number
+"""
+# Dies between the record of a session and its row.
+DYING = """
+import os, sys
+from imagesession import Studio
+from imagesession._store import session_index_schema
+studio = Studio.offline(sys.argv[1])
+studio.session("x", name="before")
+session_index_schema.put = lambda *_: os._exit(7)
+studio.session("x", name="Tea")
+"""
+
+
+class DeadError(BaseException):
+    """
+    What a process does that is killed, as far as one process can.
+    """
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> LibraryStore:
+    """
+    An empty library.
+    """
+    return LibraryStore(tmp_path)
+
+
+def make(library: LibraryStore, name: str | None = None, created: dt.datetime | None = None) -> str:
+    """
+    Make a session; return its id.
+    """
+    begun = library.new_id()
+    record = SessionRecord(id=begun.id, description="x", name=name, created=created or begun.at)
+    library.save_session(record)
+    return record.id
+
+
+def write_by_hand(library: LibraryStore, record: SessionRecord) -> None:
+    """
+    Put a record there as a backup does that is put back.
+    """
+    library.layout.session_file(record.id).write_bytes(codec.dump_session(record))
+
+
+def by_records(library: LibraryStore) -> list[SessionRecord]:
+    """
+    Read all records that can be read, the latest first.
+    """
+    found: list[SessionRecord] = []
+    for file in sorted(library.layout.sessions.glob("*.json"), reverse=True):
+        try:
+            found.append(codec.read_session(file.read_bytes(), str(file)))
+        except CorruptRecordError:
+            continue
+    return found
+
+
+def check(library: LibraryStore) -> None:
+    """
+    Hold all that a library says of its sessions against their records.
+    """
+    known = by_records(library)
+    assert [record.id for record in library.list_sessions()] == [record.id for record in known]
+    assert library.list_sessions(2) == tuple(known[:2])
+    for name in filter(None, NAMES):
+        named = [record for record in known if record.name == name]
+        assert list(library.sessions_named(name)) == named
+    since = dt.datetime.now(dt.UTC) - IDLE
+    expected = {record.id for record in known if not record.closed and record.created >= since}
+    assert {
+        active_session.session_id for active_session in library.active_sessions(since)
+    } == expected
+
+
+# --- whoever writes ---------------------------------------------------------------------------
+
+
+def test_another_programs_sessions_are_there_at_once(library: LibraryStore) -> None:
+    """
+    A session that another program makes, names anew, closes or loses is seen so by the next call.
+    """
+    other = LibraryStore(library.layout.root)
+    check(library)
+    session = make(other, "Tea")
+    assert [record.id for record in library.sessions_named("Tea")] == [session]
+    other.update_session(session, lambda known: attrs.evolve(known, name="Mug"))
+    assert library.sessions_named("Tea") == ()
+    assert library.find_session("Mug").id == session
+    other.update_session(session, lambda known: attrs.evolve(known, closed=known.created))
+    check(library)
+    other.layout.session_file(session).unlink()
+    check(library)
+    assert library.count_sessions() == 0
+
+
+def test_a_record_put_back_by_hand_is_found(library: LibraryStore) -> None:
+    """
+    A record from a backup is found by its name, also in place of one that was damaged.
+    """
+    make(library, "Mug")
+    check(library)
+    lost = SessionRecord(id=library.new_id().id, description="x", name="Tea", created=LONG_AGO)
+    write_by_hand(library, lost)
+    assert library.find_session("Tea") == lost
+    library.layout.session_file(lost.id).unlink()
+    library.layout.session_file(lost.id).write_text("{")
+    assert library.sessions_named("Tea") == ()
+    assert library.count_sessions() == 2
+    write_by_hand(library, lost)
+    assert library.find_session("Tea") == lost
+    check(library)
+
+
+def test_two_programs_may_take_one_name(tmp_path: Path) -> None:
+    """
+    Sessions that two programs make at once under one name are all there, and each program sees
+    those of both; which is meant must be said then.
+    """
+    programs = [
+        subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path), me, "12"]) for me in "ab"
+    ]
+    assert [program.wait(timeout=60) for program in programs] == [0, 0]
+    library = LibraryStore(tmp_path)
+    assert len(library.sessions_named("Tea")) == library.count_sessions() == 24
+    with pytest.raises(NotFoundError, match="24 sessions are called 'Tea'"):
+        library.find_session("Tea")
+    check(library)
+
+
+def test_threads_make_sessions_together(
+    library: LibraryStore, in_threads: Callable[[list[Callable[[], Any]]], None]
+) -> None:
+    """
+    Sessions that many threads make at once are all there; of two with one id, one is refused, and
+    the others are none the worse for it.
+    """
+    first = SessionRecord(id=library.new_id().id, description="x", created=LONG_AGO)
+    refused: list[Exception] = []
+
+    def make_first() -> None:
+        try:
+            library.save_session(first)
+        except StorageIOError as error:
+            refused.append(error)
+
+    in_threads([make_first, *(lambda: make(library, "Tea") for _ in range(12)), make_first])
+    assert len(refused) == 1
+    assert library.count_sessions() == 13
+    check(library)
+
+
+def test_a_program_that_died_before_the_row_leaves_a_session(tmp_path: Path) -> None:
+    """
+    A program that is killed when a session's record is there and its row is not leaves a session
+    that others find by its name.
+    """
+    died = subprocess.run([sys.executable, "-c", DYING, str(tmp_path)], check=False)
+    assert died.returncode == 7
+    library = LibraryStore(tmp_path)
+    assert library.find_session("Tea").name == "Tea"
+    check(library)
+
+
+def test_a_row_that_cannot_be_written_undoes_nothing(
+    library: LibraryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    When the disk takes a session's record and not its row, the session is there all the same.
+    """
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session_index_schema, "put", fail)
+        session = make(library, "Tea")
+    assert library.find_session("Tea").id == session
+    check(library)
+
+
+def test_sessions_are_found_where_nothing_can_be_written(
+    library: LibraryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    In a library on a disk that can only be read, sessions are found that the index lacks.
+    """
+    make(library, "Mug")
+    record = SessionRecord(id=library.new_id().id, description="x", name="Tea", created=LONG_AGO)
+    write_by_hand(library, record)
+
+    def refuse(_: Index) -> Any:
+        raise StorageIOError("attempt to write a readonly database")
+
+    monkeypatch.setattr(Index, "locked", refuse)
+    assert library.find_session("Tea") == record
+    check(library)
+
+
+# --- what it costs ----------------------------------------------------------------------------
+
+
+def test_a_lookup_reads_what_it_gives(
+    library: LibraryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Opening a session by its name, making one and listing a page read no other session's record.
+    """
+    for number in range(30):
+        make(library, f"session {number}", LONG_AGO)
+    read: list[str] = []
+    real = codec.read_session
+
+    def counting(data: bytes, where: str) -> SessionRecord:
+        read.append(where)
+        return real(data, where)
+
+    monkeypatch.setattr(codec, "read_session", counting)
+    assert library.find_session("session 7").name == "session 7"
+    assert len(read) == 1
+    assert len(library.active_sessions(dt.datetime.now(dt.UTC) - IDLE)) == 0
+    make(library, "Tea")
+    assert len(read) == 1
+    assert len(library.list_sessions(5)) == 5
+    assert len(read) == 6
+
+
+def test_pages_lead_on(library: LibraryStore) -> None:
+    """
+    The last session of a page leads to the next.
+    """
+    made = [make(library) for _ in range(5)]
+    first = library.list_sessions(2)
+    second = library.list_sessions(2, first[-1].id)
+    assert [record.id for record in (*first, *second)] == made[:0:-1]
+
+
+def test_activity_is_that_of_turns_and_moves(library: LibraryStore) -> None:
+    """
+    An old session in which a turn was settled just now is active, before the index has the turn
+    and after.
+    """
+    old, idle = make(library, "Tea", LONG_AGO), make(library, "Mug", LONG_AGO)
+    begun = library.new_id()
+    turn = Turn(
+        id=begun.id,
+        session=old,
+        status="failed",
+        prompt="x",
+        options=GenerateOptions(),
+        started=begun.at,
+    )
+    lease = library.write_intent(turn)
+    library.commit(turn, ())
+    assert not isinstance(lease, Turn)
+    lease.release()
+    since = begun.at - IDLE
+    for _ in range(2):
+        (active,) = library.active_sessions(since)
+        assert active == SessionActivity(session_id=old, last=active.last)
+        assert abs(active.last - begun.at) < dt.timedelta(seconds=1)
+        library.check_health(verify=False)  # takes the turn in
+    assert idle not in {
+        active_session.session_id for active_session in library.active_sessions(since)
+    }
+
+
+# --- whatever becomes of the index ------------------------------------------------------------
+
+
+def damages(path: Path, chance: random.Random) -> None:
+    """
+    Take the index away, cut it short, put something else there, or an older version.
+    """
+    if not path.exists():
+        return
+    match chance.randrange(4):
+        case 0:
+            path.unlink()
+        case 1:
+            path.write_bytes(path.read_bytes()[: chance.randrange(path.stat().st_size)])
+        case 2:
+            path.write_bytes(chance.randbytes(5000))
+        case _:
+            data = bytearray(path.read_bytes())
+            data[60:64] = (3).to_bytes(4)  # https://sqlite.org/fileformat.html, the user version
+            path.write_bytes(data)
+
+
+@attrs.define
+class Scenario:
+    """
+    Two programs on a library, to which things happen.
+    """
+
+    library: LibraryStore
+    other: LibraryStore
+    chance: random.Random
+
+    def happen(self, what: str) -> None:
+        """
+        Have one thing happen.
+        """
+        by = self.chance.choice((self.library, self.other))
+        name = self.chance.choice(NAMES)
+        ids = [record.id for record in by_records(by)]
+        session = self.chance.choice(ids) if ids else make(by, name)
+        created = self.chance.choice((None, LONG_AGO))
+        match what:
+            case "make":
+                make(by, name, created)
+            case "name":
+                by.update_session(session, lambda known: attrs.evolve(known, name=name))
+            case "close":
+                by.update_session(session, lambda known: attrs.evolve(known, closed=LONG_AGO))
+            case "open":
+                by.update_session(session, lambda known: attrs.evolve(known, closed=None))
+            case "write":
+                record = SessionRecord(
+                    id=by.new_id().id, description="x", name=name, created=created or LONG_AGO
+                )
+                write_by_hand(by, record)
+            case "lose":
+                by.layout.session_file(session).unlink()
+            case "spoil":
+                by.layout.session_file(session).unlink()
+                by.layout.session_file(session).write_text("{")
+            case "die":
+                self.die(lambda: make(by, name, created))
+            case "die changing":
+                self.die(
+                    lambda: by.update_session(session, lambda known: attrs.evolve(known, name=name))
+                )
+            case _:
+                damages(by.layout.index, self.chance)
+
+    def die(self, work: Callable[[], object]) -> None:
+        """
+        Be killed between record and row.
+        """
+
+        def stop(*_: object) -> None:
+            raise DeadError
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(session_index_schema, "put", stop)
+            try:
+                work()
+            except DeadError:
+                return
+
+
+def restarted(library: LibraryStore) -> Iterator[LibraryStore]:
+    """
+    Give a library that is open, and one that is opened now.
+    """
+    yield library
+    yield LibraryStore(library.layout.root)
+
+
+HAPPENINGS = (
+    "make", "name", "close", "open", "write", "lose", "spoil", "die", "die changing", "damage",
+)  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.sampled_from(HAPPENINGS), max_size=12), st.randoms(use_true_random=False))
+def test_whatever_happens_the_index_says_what_the_records_say(
+    sketch: list[str], chance: random.Random
+) -> None:
+    """
+    Whatever two programs, their deaths, hands and disks do to sessions and to the index, after
+    each step all lookups say what the records say, in programs that run and in new ones.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        library = LibraryStore(Path(folder))
+        reported = Scenario(library, LibraryStore(Path(folder)), chance)
+        for what in sketch:
+            reported.happen(what)
+            for each in restarted(library):
+                check(each)
+
+
+# --- twins ------------------------------------------------------------------------------------
+
+
+def test_the_check_catches_rows_that_are_believed(
+    library: LibraryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Without looking at the folder, what others write is missed, and the check says so.
+    """
+    check(library)
+
+    def believe(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(SessionIndex, "_is_fresh", believe)
+    write_by_hand(
+        library, SessionRecord(id=first_id(LONG_AGO), description="x", name="Tea", created=LONG_AGO)
+    )
+    with pytest.raises(AssertionError):
+        check(library)
+
+
+def test_the_systems_own_time_would_not_do(
+    library: LibraryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Where the folder's time of change is the system's, which may not have moved on since, a session
+    of a program that died is missed, and the check says so.
+    """
+    folder = library.layout.sessions
+    then = folder.stat().st_mtime_ns
+
+    def own_time(_: SessionIndex) -> int:
+        return folder.stat().st_mtime_ns
+
+    monkeypatch.setattr(SessionIndex, "_stamp", own_time)
+    make(library)
+    os.utime(folder, ns=(then, then))
+    check(library)
+    write_by_hand(
+        library, SessionRecord(id=first_id(LONG_AGO), description="x", name="Tea", created=LONG_AGO)
+    )
+    os.utime(folder, ns=(then, then))
+    with pytest.raises(AssertionError):
+        check(library)
