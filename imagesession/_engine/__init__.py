@@ -1,6 +1,6 @@
 """
-The verbs: generators that say what to do next, and pure functions that they call.
+The engine: workflows, which are generators that yield effects, and the pure functions they call.
 
-Nothing in this room waits, opens a file or looks at the clock. A flow yields steps and is sent
-their answers; `imagesession._runtime` carries the steps out, once for sync and once for async.
+Nothing in this package blocks, opens a file or reads the clock. A workflow yields effects and is
+sent their results; `imagesession._runtime` performs the effects, once for sync and once for async.
 """

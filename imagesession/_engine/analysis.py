@@ -1,5 +1,5 @@
 """
-Have a picture looked at, and mend what is found.
+Analyze an image, and plan an edit that fixes the findings.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .prepare import load_input_image, new_turn, reserve_budget, resolve_options
 from .provider_errors import (
     FeatureUnsupportedError,
     RequestNotProcessedError,
-    check_speaks_responses,
+    require_responses_api,
 )
 from .request import GenerateRequest, StudioConfig
 from .responses import parse_text_response
@@ -41,7 +41,7 @@ from .validate import MAX_PROMPT, validate_label, validate_options, validate_pro
 
 _SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 _MEMBERS = ("issue", "where", "severity", "remedy")
-_LOOK = (
+_INSTRUCTIONS = (
     "Look at this picture as an art director would before it is published. Report what is really "
     "to be seen and would be worth mending: in light, contrast, colour, sharpness, noise, "
     "composition, margins, lettering and drawing errors. Each remedy is one instruction for an "
@@ -75,46 +75,46 @@ def analyze(
     request: GenerateRequest, config: StudioConfig, branch_head: BranchHead | None = None
 ) -> Workflow[Analysis]:
     """
-    Have a picture looked at. It is one request that draws nothing; its turn is kept as a fact and
-    is never told to a model as part of the conversation.
+    Analyze an image with one request that makes no image. Its turn is recorded, and is never sent
+    as context.
 
     Args:
-        request: The picture, the goals as its prompt (may be empty), and options; of these only the
-            model counts.
-        config: What holds for everything that is asked.
-        branch_head: Where in a session; None for a picture on its own.
+        request: The image, the goals as its prompt (may be empty), and options, of which only the
+            model is used.
+        config: The studio's configuration.
+        branch_head: The session's branch; None for a standalone image.
 
     Raises:
-        ImageSessionError: It was not looked at, and the error says why.
+        ImageSessionError: There is no analysis, and the error says why.
     """
     config = session_config(config, branch_head)
-    prepared, reservation = yield from _plan(request, config, branch_head)
+    prepared, reservation = yield from _prepare(request, config, branch_head)
     slot = yield from acquire_slot(prepared.turn.provider, config)
     try:
-        return (yield from _intend(prepared, reservation, config))
+        return (yield from _send_with_intent(prepared, reservation, config))
     finally:
         if slot is not None:
             slot.release()
 
 
-def _intend(
+def _send_with_intent(
     prepared: PreparedRequest, reservation: BudgetReservation | None, config: StudioConfig
 ) -> Workflow[Analysis]:
     """
-    Write down what is about to be asked, and ask.
+    Write the intent, then send the request.
     """
     lease = yield from generation.write_intent(prepared.turn, reservation)
-    # It has no name of its own, under which it could have been made before.
-    assert not isinstance(lease, Turn)  # noqa: S101 - told to the type checkers
+    # Without an idempotency key, no earlier turn can be returned.
+    assert not isinstance(lease, Turn)  # noqa: S101 - for the type checkers
     try:
-        return (yield from _analyze(prepared, config))
+        return (yield from _send_and_commit(prepared, config))
     finally:
         lease.release()
 
 
-def _analyze(prepared: PreparedRequest, config: StudioConfig) -> Workflow[Analysis]:
+def _send_and_commit(prepared: PreparedRequest, config: StudioConfig) -> Workflow[Analysis]:
     """
-    Ask, and keep what is said.
+    Send the request, and commit its outcome.
     """
     if config.provider_state != "none":
         prepared = yield from generation.upload_inputs(prepared)
@@ -135,30 +135,32 @@ def _analyze(prepared: PreparedRequest, config: StudioConfig) -> Workflow[Analys
     return attrs.evolve(analysis, turn=(yield from generation.commit_turn(settled, ())))
 
 
-def _plan(
+def _prepare(
     request: GenerateRequest, config: StudioConfig, branch_head: BranchHead | None
 ) -> Workflow[tuple[PreparedRequest, BudgetReservation | None]]:
-    begun = yield from NewId(after=branch_head.tree.latest_id() if branch_head else "")
+    new = yield from NewId(after=branch_head.tree.latest_id() if branch_head else "")
     if request.prompt:
         validate_prompt(request.prompt)
     options = resolve_options(request.choices, config, branch_head)
-    mainline = validate_options(options, config.catalogue, begun.at.date())
+    mainline = validate_options(options, config.catalogue, new.at.date())
     last = branch_head.head.images[-1] if branch_head and branch_head.head else None
     source = last if request.image is None else request.image
     if source is None:
         raise InvalidImageError(
-            "There is no picture to look at: give one with image=, or generate one in this "
-            "session first."
+            "There is no image to analyze. Pass one with image=, or generate one in this session "
+            "first."
         )
-    picture = yield from load_input_image(source)
+    image = yield from load_input_image(source)
     turn = attrs.evolve(
-        (yield from new_turn(begun, branch_head, request.prompt, options, [picture])),
+        (yield from new_turn(new, branch_head, request.prompt, options, [image])),
         kind="analysis",
         provider_state=config.provider_state,
-        parents=() if picture.image_id is None else (picture.image_id,),
+        parents=() if image.image_id is None else (image.image_id,),
     )
-    brief = branch_head.record.description if branch_head else ""
-    prepared = PreparedRequest(turn=turn, mainline=mainline, brief=brief, references=(picture,))
+    description = branch_head.record.description if branch_head else ""
+    prepared = PreparedRequest(
+        turn=turn, mainline=mainline, session_description=description, references=(image,)
+    )
     return reserve_budget(prepared, config, draws=False)
 
 
@@ -166,7 +168,7 @@ def _send_with_file_fallback(
     prepared: PreparedRequest, config: StudioConfig
 ) -> Workflow[ResponseOutcome]:
     """
-    Ask, and ask once more without what the provider no longer holds or does not take.
+    Send the request; if the provider lacks a feature or a file, send it once more without that.
     """
     store = config.provider_state != "none"
     try:
@@ -174,8 +176,8 @@ def _send_with_file_fallback(
     except FeatureUnsupportedError as error:
         if error.feature == "responses":
             raise BadRequestError(
-                "This server does not speak Responses, without which no picture can be looked at. "
-                "Say what to change yourself, with edit()."
+                "This server does not support the Responses API, which analysis needs. Describe "
+                "the change yourself with edit()."
             ) from error
         store = store and error.feature != "store"
     except RequestNotProcessedError:
@@ -192,7 +194,7 @@ def _send(
 ) -> Workflow[ResponseOutcome]:
     deadline = (yield from MonotonicTime()) + config.timeout
     reply = yield from send(prepared.turn, request, config, deadline)
-    check_speaks_responses(reply)
+    require_responses_api(reply)
     return (yield from parse_paid(prepared.turn, reply, parse_text_response))
 
 
@@ -203,40 +205,40 @@ def _request(prepared: PreparedRequest, config: StudioConfig, *, store: bool) ->
     Source: https://developers.openai.com/api/docs/guides/structured-outputs
     """
     goals = f" It is to be: {prepared.turn.prompt}" if prepared.turn.prompt else ""
-    pictures = (input_image(reference, prepared.files) for reference in prepared.references)
-    form = {"type": "json_schema", "name": "findings", "strict": True, "schema": SCHEMA}
+    images = (input_image(reference, prepared.files) for reference in prepared.references)
+    schema_format = {"type": "json_schema", "name": "findings", "strict": True, "schema": SCHEMA}
     body: Item = {
         "model": prepared.mainline,
-        "input": [user_message(_LOOK + goals, pictures)],
-        "text": {"format": form},
+        "input": [user_message(_INSTRUCTIONS + goals, images)],
+        "text": {"format": schema_format},
         "store": store,
         "metadata": {"imagesession_turn": prepared.turn.id},
     }
-    if prepared.brief:
-        body["instructions"] = prepared.brief
+    if prepared.session_description:
+        body["instructions"] = prepared.session_description
     return HttpRequest(method="POST", path="/responses", body=body, timeout=config.timeout)
 
 
 def read_analysis(text: str, turn: Turn) -> Analysis:
     """
-    Read what a model found.
+    Parse the model's analysis.
 
     Args:
-        text: Its answer.
-        turn: The turn that asked.
+        text: The model's answer.
+        turn: The analysis turn.
 
     Raises:
-        InvalidResponseError: It is not in the form that was asked for.
+        InvalidResponseError: The answer does not follow the schema.
     """
     try:
-        said = json.loads(text)
+        parsed = json.loads(text)
     except (ValueError, RecursionError):
-        said = None
-    answer = as_mapping(said)
+        parsed = None
+    answer = as_mapping(parsed)
     if not isinstance(answer.get("findings"), list):
         raise InvalidResponseError(
-            "The model's answer is not in the form that was asked for; another mainline model may "
-            f"do better (model=). It says: {text[:200]!r}"
+            f"The model's answer does not follow the schema: {text[:200]!r} Try another mainline "
+            "model with model=."
         )
     findings = [_finding(as_mapping(item)) for item in as_list(answer.get("findings"))]
     ordered = sorted(
@@ -244,11 +246,11 @@ def read_analysis(text: str, turn: Turn) -> Analysis:
         key=lambda finding: _SEVERITIES.index(finding.severity),
         reverse=True,
     )
-    return Analysis(summary=_words(answer.get("summary")), findings=tuple(ordered), turn=turn)
+    return Analysis(summary=_clean_text(answer.get("summary")), findings=tuple(ordered), turn=turn)
 
 
-def _finding(facts: Mapping[str, Any]) -> Finding:
-    issue, where, severity, remedy = (_words(facts.get(name)) for name in _MEMBERS)
+def _finding(fields: Mapping[str, Any]) -> Finding:
+    issue, where, severity, remedy = (_clean_text(fields.get(name)) for name in _MEMBERS)
     return Finding(
         issue=issue,
         where=where or "whole picture",
@@ -257,29 +259,28 @@ def _finding(facts: Mapping[str, Any]) -> Finding:
     )
 
 
-def _words(value: object) -> str:
-    # JSON may hold half a character (a lone surrogate), which can be neither kept nor sent.
+def _clean_text(value: object) -> str:
+    # JSON may hold a lone surrogate, which can be neither written nor sent.
     return as_text(value).encode("utf-8", "replace").decode("utf-8").strip()
 
 
 def validate_improvement(goals: object, preserve_elements: object) -> None:
     """
-    Refuse what no edit could be planned from, before a look is paid for.
+    Validate the arguments of an improvement before the analysis is paid for.
 
     Raises:
-        InvalidRequestError: Goals or what is to stay are no texts, or longer than the provider
-            takes.
+        InvalidRequestError: An argument is not text, or longer than the provider takes.
     """
-    kept = validate_label("preserve_elements", preserve_elements)
-    validate_prompt(_edit(validate_prompt(goals), (), kept))
+    preserved = validate_label("preserve_elements", preserve_elements)
+    validate_prompt(_edit_prompt(validate_prompt(goals), (), preserved))
 
 
 def build_edit_prompt(analysis: Analysis, goals: str, preserve_elements: str) -> str:
     """
-    Write the prompt of the edit that mends what was found: as much of it as the provider takes,
-    the most severe first.
+    Build the prompt of the edit that fixes the findings, the most severe first, as many as the
+    provider takes.
     """
-    room = MAX_PROMPT - len(_edit(goals, ("",), preserve_elements))
+    room = MAX_PROMPT - len(_edit_prompt(goals, ("",), preserve_elements))
     lines: list[str] = []
     for finding in analysis.findings:
         line = f"- {finding.issue} ({finding.where}): {finding.remedy}"
@@ -287,10 +288,10 @@ def build_edit_prompt(analysis: Analysis, goals: str, preserve_elements: str) ->
         if room < 0:
             break
         lines.append(line)
-    return _edit(goals, lines, preserve_elements)
+    return _edit_prompt(goals, lines, preserve_elements)
 
 
-def _edit(goals: str, findings: Sequence[str], preserve_elements: str) -> str:
+def _edit_prompt(goals: str, findings: Sequence[str], preserve_elements: str) -> str:
     lines = [f"Improve this picture: {goals.strip().rstrip('.')}."]
     if findings:
         lines += ["Mend:", *findings]
@@ -303,7 +304,7 @@ def to_edit_request(
     request: GenerateRequest, analysis: Analysis, preserve_elements: str
 ) -> GenerateRequest:
     """
-    Turn a wish for improvement into one for the edit that was planned from what was found.
+    Build the edit request from an improvement request and its analysis.
     """
     return attrs.evolve(
         request,

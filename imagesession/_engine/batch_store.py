@@ -1,5 +1,5 @@
 """
-What flows ask of a library about batches, wherever it keeps them.
+The batch methods of a library's store, as workflows use them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 @attrs.frozen(kw_only=True)
 class BatchIntent:
     """
-    A batch that is written down.
+    A recorded batch.
 
     Attributes:
         record: The batch.
-        lease: The right to submit it; None for one that was submitted before.
+        lease: The right to submit it; None if it was submitted before.
     """
 
     record: BatchRecord
@@ -32,24 +32,24 @@ class BatchIntent:
 
 class BatchStore(Protocol):
     """
-    What a library does with batches.
+    The batch methods of a library's store.
     """
 
     def begin_batch(
         self, record: BatchRecord, turns: Sequence[Turn], reservation: BudgetReservation | None
     ) -> BatchIntent:
         """
-        Write down durably what a batch is about to ask, if there is room and the budget allows
-        it; give the batch that was submitted under its name before.
+        Record a batch and its intents durably, if there is room on the disk and the budget allows
+        it; or return the batch that was submitted with its name before.
         """
         ...
 
     def find_identical_batch(self, name: str, digest: str) -> BatchRecord | None:
-        """Return the batch that was submitted under a name for the same before, if any."""
+        """Return the batch that was submitted before with this name and digest, if any."""
         ...
 
     def update_batch(self, record: BatchRecord, news: BatchUpdate) -> BatchRecord:
-        """Write down durably what became known of a batch; return it with that."""
+        """Record changes of a batch durably; return the updated batch."""
         ...
 
     def discard_batch(self, record: BatchRecord) -> None:
@@ -57,7 +57,7 @@ class BatchStore(Protocol):
         ...
 
     def find_batch(self, wanted: str) -> BatchRecord:
-        """Return a batch by its id, its name, or the provider's id of it."""
+        """Return a batch by its id, its name, or the provider's id for it."""
         ...
 
     def list_batches(self) -> tuple[BatchRecord, ...]:
@@ -65,5 +65,5 @@ class BatchStore(Protocol):
         ...
 
     def batch_turns(self, record: BatchRecord) -> tuple[Turn | None, ...]:
-        """Return what became of a batch's items; None for what is not settled."""
+        """Return the settled turns of a batch's items, in order; None for a pending item."""
         ...

@@ -1,5 +1,5 @@
 """
-Many things to do: what they are called, and how fast they may be begun.
+Validate the jobs, keys and rates of calls that make many images.
 """
 
 from __future__ import annotations
@@ -22,24 +22,26 @@ if TYPE_CHECKING:
     from imagesession._domain.batch import BatchRecord
 
 MAX_CONCURRENCY = 64
-Named = list[tuple[str | None, ImageRequest]]
+KeyedJobs = list[tuple[str | None, ImageRequest]]
 
 
 def with_keys(
     jobs: Mapping[str, str | ImageRequest] | Iterable[str | ImageRequest], verb: str = "map"
-) -> Named:
+) -> KeyedJobs:
     """
-    Return jobs with their names, in order.
+    Return jobs with their keys, in order.
 
     Args:
-        jobs: What is to be made.
-        verb: Which verb makes it, for errors.
+        jobs: Prompts or image requests, by key or in a sequence.
+        verb: The name of the calling method, for errors.
 
     Raises:
-        InvalidRequestError: There is something else among them, or it is one text.
+        InvalidRequestError: One of them is something else, or `jobs` is one text.
     """
     if isinstance(jobs, str):
-        raise InvalidRequestError(f"{verb}() takes many prompts, not one text; put it in a list.")
+        raise InvalidRequestError(
+            f"{verb}() takes many prompts, not a single text; put it in a list."
+        )
     if isinstance(jobs, Mapping):
         pairs = cast("Mapping[str, str | ImageRequest]", jobs).items()
         return [
@@ -48,7 +50,7 @@ def with_keys(
         ]
     if not isinstance(cast("object", jobs), Iterable):
         raise InvalidRequestError(
-            f"{verb}() takes prompts and Jobs, not one {type(jobs).__name__}."
+            f"{verb}() takes prompts and ImageRequests, not a single {type(jobs).__name__}."
         )
     return [(None, _job(job, verb)) for job in jobs]
 
@@ -57,14 +59,18 @@ def _job(job: object, verb: str) -> ImageRequest:
     if isinstance(job, str):
         return ImageRequest(job)
     if not isinstance(job, ImageRequest):
-        raise InvalidRequestError(f"{verb}() takes prompts and Jobs, not {type(job).__name__}.")
+        raise InvalidRequestError(
+            f"{verb}() takes prompts and ImageRequests, not {type(job).__name__}."
+        )
     for name, example in (("options", "{'quality': 'low'}"), ("params", "{'angle': 'top'}")):
         if not _has_names(getattr(job, name)):
             raise InvalidRequestError(
-                f"A Job's {name}= takes a mapping by name, such as {example}."
+                f"An ImageRequest's {name}= takes a mapping by name, such as {example}."
             )
     if not isinstance(cast("object", job.preset), str | None):
-        raise InvalidRequestError(f"A Job's preset= takes a preset's name, not {job.preset!r}.")
+        raise InvalidRequestError(
+            f"An ImageRequest's preset= takes a preset's name, not {job.preset!r}."
+        )
     return job
 
 
@@ -74,9 +80,9 @@ def _has_names(value: object) -> bool:
     )
 
 
-def keys(jobs: Named) -> tuple[str, ...]:
+def keys(jobs: KeyedJobs) -> tuple[str, ...]:
     """
-    Return the jobs' names, if they have any.
+    Return the jobs' keys, if they have any.
     """
     return tuple(key for key, _ in jobs if key is not None)
 
@@ -85,41 +91,41 @@ def annotate_error(
     error: InvalidRequestError, number: int, count: int, key: str | None
 ) -> InvalidRequestError:
     """
-    Say of an error which of many things it is about.
+    Add to an error which of many jobs it is about.
     """
-    named = f" ({key!r})" if key is not None else ""
-    message = f"Picture {number} of {count}{named}: {error.message} Nothing was sent."
+    label = f" ({key!r})" if key is not None else ""
+    message = f"Image {number} of {count}{label}: {error.message} Nothing was sent."
     return attrs.evolve(error, message=message)
 
 
-def find_batch(wanted: str) -> Workflow[BatchRecord]:
+def find_batch(id_or_name: str) -> Workflow[BatchRecord]:
     """
-    Return a batch by its id, its name, or the provider's id of it.
+    Return a batch by its id, its name, or the provider's id for it.
     """
-    validate_label("The batch's id or name", wanted, empty=False)
-    return (yield from StoreCall(lambda store: store.find_batch(wanted)))
+    validate_label("The batch's id or name", id_or_name, empty=False)
+    return (yield from StoreCall(lambda store: store.find_batch(id_or_name)))
 
 
 def idempotency_key_for(key: str) -> str:
     """
-    Return the name of a job's intent.
+    Return the idempotency key of a job.
     """
     return f"map/{key}"
 
 
-def already_completed(jobs: Named) -> Workflow[frozenset[int]]:
+def already_completed(jobs: KeyedJobs) -> Workflow[frozenset[int]]:
     """
-    Find out which jobs were made before, by their names; those ask nothing of the provider.
+    Find the jobs that were made before, by their keys; these send no request.
 
     Returns:
         Their positions.
     """
-    return (yield from StoreCall(lambda store: frozenset(_made(jobs, store))))
+    return (yield from StoreCall(lambda store: frozenset(_completed_positions(jobs, store))))
 
 
-def _made(jobs: Named, store: Store) -> Iterator[int]:
+def _completed_positions(jobs: KeyedJobs, store: Store) -> Iterator[int]:
     for position, (key, _) in enumerate(jobs):
-        # Damage is told by the job that meets it.
+        # A damaged record is reported when its job is run.
         with contextlib.suppress(ImageSessionError):
             if key is not None and store.find_intent(idempotency_key_for(key)) is not None:
                 yield position
@@ -127,40 +133,40 @@ def _made(jobs: Named, store: Store) -> Iterator[int]:
 
 def validate_timeout(seconds: object, name: str = "timeout") -> float:
     """
-    Return how many seconds to wait, if that makes sense.
+    Return a timeout if it is valid.
 
     Args:
-        seconds: What was given.
+        seconds: The argument's value.
         name: The argument's name.
 
     Raises:
-        InvalidRequestError: It does not.
+        InvalidRequestError: It is not a finite number, 0 or more.
     """
     if type(seconds) in {int, float} and 0 <= cast("float", seconds) < math.inf:
         return float(cast("float", seconds))
-    raise InvalidRequestError(f"{name}={seconds!r} is not a number of seconds from 0.")
+    raise InvalidRequestError(f"{name}={seconds!r} is not a number of seconds, 0 or more.")
 
 
 def validate_rate(concurrency: object, per_minute: object) -> tuple[int, float | None]:
     """
-    Return how many jobs may be under way and how many may begin a minute, if that makes sense.
+    Return how many jobs may run at once, and how many may begin a minute, if both are valid.
 
     Raises:
-        InvalidRequestError: It does not.
+        InvalidRequestError: One of them is not.
     """
     if type(concurrency) is not int or not 1 <= concurrency <= MAX_CONCURRENCY:
         raise InvalidRequestError(
             f"concurrency={concurrency!r} is not a whole number from 1 to {MAX_CONCURRENCY}."
         )
-    return concurrency, check_per_minute(per_minute)
+    return concurrency, validate_per_minute(per_minute)
 
 
-def check_per_minute(per_minute: object) -> float | None:
+def validate_per_minute(per_minute: object) -> float | None:
     """
-    Return how many requests may go out a minute, None for no limit, if that makes sense.
+    Return how many requests may be sent a minute, None for no limit, if it is valid.
 
     Raises:
-        InvalidRequestError: It does not.
+        InvalidRequestError: It is not.
     """
     if per_minute is None:
         return None

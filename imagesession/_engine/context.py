@@ -1,5 +1,5 @@
 """
-How the model comes to know what came before, the cheapest way that works.
+Build the context by which the model knows the earlier turns.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from .validate import validate_reference_count
 
 def previous_response_id(past: tuple[Turn, ...], provider: str) -> str | None:
     """
-    Return the id of the response that a turn continues; None where the provider does not keep it,
-    or may tell more by it than stands in the library.
+    Return the id of the response that a turn continues; None if the provider does not keep it, or
+    its context may hold more than the library's turns.
     """
     if not past or past[-1].provider != provider:
         return None
     parent = past[-1]
-    kept = parent.provider_state == "responses" and parent.conversation is None
-    return parent.response_id if kept else None
+    is_stored = parent.provider_state == "responses" and parent.conversation is None
+    return parent.response_id if is_stored else None
 
 
 def by_previous_response(
     past: tuple[Turn, ...], prepared: PreparedRequest
 ) -> Workflow[ConversationContext]:
     """
-    Name the response that this turn continues: a hundred bytes, whatever the pictures weigh.
+    Refer to the response that this turn continues: about 100 bytes, whatever the images' size.
     """
     context = yield from by_conversation(past, prepared)
     return attrs.evolve(context, previous_response_id=past[-1].response_id)
@@ -42,73 +42,82 @@ def by_conversation(
     past: tuple[Turn, ...], prepared: PreparedRequest
 ) -> Workflow[ConversationContext]:
     """
-    Say nothing again, as the provider knows all of it.
+    Send no earlier messages, as the provider knows the conversation.
 
-    Where the last picture is not the one that the response brought, but was put together from it,
-    it is shown as well, unless it goes along anyway.
+    If the last image is a composite made from the response's image, it is sent too, unless it is
+    already among the references.
     """
     last = past[-1].images[-1]
     if last.source != "composite" or any(
         reference.image_id == last.id for reference in prepared.references
     ):
-        return ConversationContext(knows=True)
-    picture = yield from StoreCall(lambda store: store.load_stored_input(last))
-    if prepared.based:
-        return ConversationContext(knows=True, messages=_aside(picture))
-    return ConversationContext(knows=True, picture=picture)
+        return ConversationContext(provider_has_image=True)
+    last_image = yield from StoreCall(lambda store: store.load_stored_input(last))
+    if prepared.edits_first_reference:
+        return ConversationContext(provider_has_image=True, messages=_separate_image(last_image))
+    return ConversationContext(provider_has_image=True, image=last_image)
 
 
 def by_item_ids(
     past: tuple[Turn, ...], prepared: PreparedRequest, files: Mapping[str, str]
 ) -> Workflow[ConversationContext]:
     """
-    Tell what was said, and name what was answered by the ids of its items, which the provider
-    keeps: some hundred bytes a turn, whatever the pictures weigh.
+    Send the earlier prompts, and refer to the answers by the ids of their items, which the provider
+    keeps: some hundred bytes a turn, whatever the images' size.
 
-    An image item is refused without the reasoning item before it, so an answer's items are only
-    ever named together.
+    An image item is rejected without the reasoning item before it, so an answer's items are always
+    sent together.
 
     Args:
-        past: The turns to tell, the oldest first; the provider has the items of the last one.
-        prepared: What is wanted.
-        files: What the provider holds of the pictures that went along with them: its id of a
-            picture, by the picture's digest.
+        past: The turns to send, the oldest first; the provider has the items of the last one.
+        prepared: The request.
+        files: The file ids of the turns' input images, by the images' digests.
 
     Source: https://developers.openai.com/api/docs/guides/conversation-state
     """
     context = yield from by_conversation(past, prepared)
-    # What the provider did not know any more when history was sent, it does not know now.
-    again = max((at for at, turn in enumerate(past) if turn.context == "rebuilt"), default=0)
+    # Items of turns before a rebuilt one had already expired when the history was sent.
+    first_kept = max(
+        (index for index, turn in enumerate(past) if turn.context == "rebuilt"), default=0
+    )
     messages = [
-        *(message for turn in past[:again] for message in _exchange(turn)),
-        *(item for turn in past[again:] for item in _items(turn, prepared.turn.provider, files)),
+        *(message for turn in past[:first_kept] for message in _messages(turn)),
+        *(
+            item
+            for turn in past[first_kept:]
+            for item in _messages_with_items(turn, prepared.turn.provider, files)
+        ),
     ]
     return attrs.evolve(context, messages=(*messages, *context.messages))
 
 
-def _items(turn: Turn, provider: str, files: Mapping[str, str]) -> tuple[Item, ...]:
+def _messages_with_items(turn: Turn, provider: str, files: Mapping[str, str]) -> tuple[Item, ...]:
     """
-    Tell what was said in a turn, and name its answer's items where the provider has them.
+    Return a turn's messages, with item references for the answer if the provider has its items.
     """
     if not has_items(turn, provider):
-        return _exchange(turn)
-    shown = (files[reference.sha256] for reference in turn.references if reference.sha256 in files)
+        return _messages(turn)
+    file_ids = (
+        files[reference.sha256] for reference in turn.references if reference.sha256 in files
+    )
     return (
-        user_message(turn.prompt, ({"type": "input_image", "file_id": file} for file in shown)),
+        user_message(turn.prompt, ({"type": "input_image", "file_id": file} for file in file_ids)),
         *({"type": "item_reference", "id": item_id} for item_id in turn.item_ids),
     )
 
 
 def has_items(turn: Turn, provider: str) -> bool:
     """
-    Tell whether the provider keeps all items of a turn's answer. A copy has its original's id, and
-    counts where that came alone in its response: then its turn names the response too.
+    Return whether the provider keeps all items of a turn's answer.
+
+    A copied image has its original's id. It counts if that was alone in its response, in which case
+    its turn has a response id.
     """
-    kept = {"reply"} if turn.response_id is None else {"reply", "copy"}
+    sources = {"reply"} if turn.response_id is None else {"reply", "copy"}
     return (
         turn.provider == provider
         and turn.provider_state != "none"
-        and any(image.call_id in turn.item_ids and image.source in kept for image in turn.images)
+        and any(image.call_id in turn.item_ids and image.source in sources for image in turn.images)
     )
 
 
@@ -116,60 +125,59 @@ def by_full_history(
     past: tuple[Turn, ...], prepared: PreparedRequest
 ) -> Workflow[ConversationContext]:
     """
-    Send history from the library: what was said, and the last picture. Never the newest words
-    alone.
+    Send the history from the library: all prompts and answers, and the last image.
 
-    The words go as plain messages and the picture as pixels, not as ids of the provider's
-    items: whoever forgot the response forgot its items too. What is changed stands first in the new
-    message, so where that is another picture, the last one is shown in a message before.
+    The texts are plain messages and the image is pixels, as a provider that forgot the response
+    forgot its items too. The image to edit comes first in the new message; if that is another
+    image, the last one is sent in a message before it.
     """
     if not past:
         return ConversationContext()
     last = past[-1].images[-1]
-    picture = yield from StoreCall(lambda store: store.load_stored_input(last))
-    messages = [message for turn in past for message in _exchange(turn)]
-    if not prepared.based:
-        return ConversationContext(messages=(*messages, _pointer(picture)), picture=picture)
+    last_image = yield from StoreCall(lambda store: store.load_stored_input(last))
+    messages = [message for turn in past for message in _messages(turn)]
+    if not prepared.edits_first_reference:
+        return ConversationContext(messages=(*messages, _image_note(last_image)), image=last_image)
     if prepared.references[0].image_id == last.id:
-        return ConversationContext(messages=(*messages, _pointer(picture)))
-    return ConversationContext(messages=(*messages, *_aside(picture)))
+        return ConversationContext(messages=(*messages, _image_note(last_image)))
+    return ConversationContext(messages=(*messages, *_separate_image(last_image)))
 
 
 def as_single_prompt(
     prepared: PreparedRequest, past: tuple[Turn, ...]
 ) -> Workflow[tuple[str, tuple[InputImage, ...]]]:
     """
-    Put brief, conversation and prompt into one text, for a model that takes nothing else.
+    Put description, history and prompt into one text, for an API without context.
 
     Returns:
-        The text, and the pictures that go along: the one to go on from comes first.
+        The text, and the input images: the one to continue from comes first.
 
     Raises:
-        InvalidImageError: With that one they are too many.
+        InvalidImageError: With that one, there are too many images.
     """
-    paragraphs = [prepared.brief] if prepared.brief else []
-    pictures = prepared.references
+    paragraphs = [prepared.session_description] if prepared.session_description else []
+    images = prepared.references
     if past:
         earlier = "\n".join(f"- {turn.prompt}" for turn in past if turn.prompt)
         if earlier:
             paragraphs.append(f"What was asked before, the oldest first:\n{earlier}")
         last = past[-1].images[-1]
-        picture = (
+        last_image = (
             None
-            if prepared.based
+            if prepared.edits_first_reference
             else (yield from StoreCall(lambda store: store.load_stored_input(last)))
         )
-        if picture is not None:
-            pictures = (picture, *pictures)
-        if picture is not None or prepared.based:
+        if last_image is not None:
+            images = (last_image, *images)
+        if last_image is not None or prepared.edits_first_reference:
             paragraphs.append("Change the first picture as follows.")
-    validate_reference_count(len(pictures))
-    return "\n\n".join([*paragraphs, prepared.turn.prompt]), pictures
+    validate_reference_count(len(images))
+    return "\n\n".join([*paragraphs, prepared.turn.prompt]), images
 
 
-def _exchange(turn: Turn) -> tuple[Item, Item]:
+def _messages(turn: Turn) -> tuple[Item, Item]:
     """
-    Tell what was said in a turn.
+    Return a turn's prompt and answer as messages.
     """
     if turn.kind in {"import", "promotion"} and not turn.prompt:
         return user_message("[I bring a picture.]"), _assistant("[I see it.]")
@@ -177,24 +185,24 @@ def _exchange(turn: Turn) -> tuple[Item, Item]:
 
 
 def _answer(turn: Turn) -> Item:
-    said = turn.text or next(
+    text = turn.text or next(
         (image.revised_prompt for image in turn.images if image.revised_prompt), ""
     )
-    return _assistant(f"[I made a picture.] {said}".strip())
+    return _assistant(f"[I made a picture.] {text}".strip())
 
 
-def _aside(picture: InputImage | None) -> tuple[Item, ...]:
+def _separate_image(last_image: InputImage | None) -> tuple[Item, ...]:
     """
-    Show the last picture in a message of its own, before one that is about another picture.
+    Return the last image as a message of its own, before a message about another image.
     """
-    if picture is None:
-        return (_pointer(None),)
-    shown = user_message("[This is the last picture.]", [input_image(picture, {})])
-    return shown, _assistant("[I see it.]")
+    if last_image is None:
+        return (_image_note(None),)
+    message = user_message("[This is the last picture.]", [input_image(last_image, {})])
+    return message, _assistant("[I see it.]")
 
 
-def _pointer(picture: InputImage | None) -> Item:
-    if picture is None:
+def _image_note(last_image: InputImage | None) -> Item:
+    if last_image is None:
         return _assistant("[The last picture cannot be shown again; go by the words above.]")
     return _assistant("[The last picture stands at the beginning of the next message.]")
 

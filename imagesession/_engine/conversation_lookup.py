@@ -1,6 +1,5 @@
 """
-Look into a conversation for what came of a turn whose response's id nobody learned. Looking is
-free.
+Find the outcome of a turn whose response id is not known, in its conversation. This is free.
 """
 
 from __future__ import annotations
@@ -18,108 +17,110 @@ from .conversations import is_continuation
 from .effects import MonotonicTime, Send, Sleep, Workflow
 from .http import HttpRequest, HttpResponse, TransportError
 from .outcomes import NOT_COMPLETED, ResponseOutcome, is_image_call, parse_response_object
-from .poll import MIN_REQUEST_SECONDS, MIN_REQUEST_TIMEOUT, longest_silence, poll_delay
+from .poll import IMAGE_POLL_TIMEOUT, MIN_REQUEST_TIMEOUT, poll_delay, silence_timeout
 from .quarantine import quarantine_if_unreadable
 from .responses import is_success, parse_json_object
 
-# A picture, what the model thought of it, and its prompt. Each may have several megabytes.
-_ITEMS = 3
-_PAGES = 40
+# An image, the model's reasoning and its prompt. Each may have several megabytes.
+_PAGE_SIZE = 3
+_MAX_PAGES = 40
 
 
 @attrs.frozen(kw_only=True)
 class LookupResult:
     """
-    What a look into a conversation showed.
+    What a conversation shows of a turn.
 
     Attributes:
-        outcome: What came of a turn; None if there is nothing of it.
-        whole: Whether the conversation was seen, so that nothing means that nothing came yet.
-        gone: Whether the provider does not know the conversation.
+        outcome: The turn's outcome; None if the conversation shows none.
+        is_complete: Whether enough was read, so that no outcome means that there is none yet.
+        is_missing: Whether the provider does not know the conversation.
     """
 
     outcome: ResponseOutcome | None = None
-    whole: bool = False
-    gone: bool = False
+    is_complete: bool = False
+    is_missing: bool = False
 
 
 def find_outcome(
     turn: Turn, past: tuple[Turn, ...], until: float, *, least: float = MIN_REQUEST_TIMEOUT
 ) -> Workflow[LookupResult]:
     """
-    Look into a turn's conversation for what came of it, until there is something. Looking is free.
+    Poll a turn's conversation until it shows the turn's outcome. This is free.
 
     Args:
-        turn: Whose id of a reply is not known.
+        turn: The turn whose response id is not known.
         past: The turns that it may continue.
-        until: When to stop, by the clock of `Now`; there is one look at least.
-        least: Seconds that a look may take even if it ends behind that.
+        until: When to stop, by the clock of `MonotonicTime`; there is at least one poll.
+        least: Seconds that a poll may take even if it ends after `until`.
 
     Returns:
-        What the last look showed.
+        The result of the last poll.
     """
     start = yield from MonotonicTime()
-    silence = longest_silence(until - start)
+    silence = silence_timeout(until - start)
     while True:
         end = max((yield from MonotonicTime()) + least, until)
-        result = yield from _look(turn, past, end, silence)
+        result = yield from _read_conversation(turn, past, end, silence)
         now = yield from MonotonicTime()
-        if result.outcome is not None or result.gone or now >= until:
+        if result.outcome is not None or result.is_missing or now >= until:
             return result
         yield from Sleep(min(poll_delay(now - start), until - now))
 
 
-def _look(turn: Turn, past: tuple[Turn, ...], end: float, silence: float) -> Workflow[LookupResult]:
+def _read_conversation(
+    turn: Turn, past: tuple[Turn, ...], end: float, silence: float
+) -> Workflow[LookupResult]:
     """
-    Look once, from the latest item back to where this turn begins.
+    Read a conversation once, from the latest item back to where the turn begins.
 
     Args:
-        turn: Whose answer is looked for.
+        turn: The turn whose answer is wanted.
         past: The turns that it may continue.
-        end: When to stop, by the clock of `Now`.
-        silence: Seconds without a byte after which an answer counts as lost.
+        end: When to stop, by the clock of `MonotonicTime`.
+        silence: Seconds without a byte after which a reply counts as lost.
     """
     calls = (image.call_id for earlier in past for image in earlier.images)
-    view = _ConversationWindow(known=frozenset(calls))
-    limit = _ITEMS
-    for _ in range(_PAGES):
-        reply = yield from _list(turn, view.after, limit, end, silence)
+    window = _ConversationWindow(known=frozenset(calls))
+    limit = _PAGE_SIZE
+    for _ in range(_MAX_PAGES):
+        reply = yield from _list_items(turn, window.after, limit, end, silence)
         if reply is not None and not reply.whole and limit > 1:
             limit = 1
             continue
         if reply is None or not is_success(reply):
             missing = reply is not None and reply.status == 404  # noqa: PLR2004 - HTTP's "not found"
-            return LookupResult(gone=missing and not view.items)
+            return LookupResult(is_missing=missing and not window.items)
         try:
-            view = view.plus(reply)
+            window = window.with_page(reply)
         except InvalidResponseError:
             return LookupResult()
-        if view.is_bounded(begins_here=not is_continuation(turn, past)):
+        if window.is_bounded(begins_here=not is_continuation(turn, past)):
             break
-        if not view.more:
+        if not window.has_more:
             break
-        if not view.after:
+        if not window.after:
             return LookupResult()
-    return (yield from _classify_items(turn, past, view))
+    return (yield from _classify_items(turn, past, window))
 
 
-def _list(
+def _list_items(
     turn: Turn, after: str, limit: int, end: float, silence: float
 ) -> Workflow[HttpResponse | None]:
     """
-    Ask for items, the latest first; None where there is no answer, or no time.
+    List items, the latest first; None if there is no reply, or no time left.
 
     Source: https://developers.openai.com/api/reference/resources/conversations/subresources/items
     """
     left = end - (yield from MonotonicTime())
     if left <= 0:
         return None
-    whose = urllib.parse.quote(turn.conversation or "", safe="", errors="replace")
-    path = f"/conversations/{whose}/items?order=desc&limit={limit}"
+    conversation = urllib.parse.quote(turn.conversation or "", safe="", errors="replace")
+    path = f"/conversations/{conversation}/items?order=desc&limit={limit}"
     if after:
         path += f"&after={urllib.parse.quote(after, safe='', errors='replace')}"
     request = HttpRequest(
-        method="GET", path=path, timeout=min(left, MIN_REQUEST_SECONDS), silence=silence
+        method="GET", path=path, timeout=min(left, IMAGE_POLL_TIMEOUT), silence=silence
     )
     try:
         return (yield from Send(request))
@@ -130,66 +131,66 @@ def _list(
 @attrs.frozen(kw_only=True)
 class _ConversationWindow:
     """
-    What was seen of a conversation so far.
+    The items of a conversation that were read so far.
 
     Attributes:
-        known: The calls that drew the pictures of turns before.
-        items: What was said, the latest first.
-        more: Whether there is more, further back.
-        after: The item from which to go on, where there is more and it has an id.
-        bodies: The answers that showed it.
+        known: The image calls of earlier turns.
+        items: The items, the latest first.
+        has_more: Whether there are earlier items.
+        after: The item after which the next page starts; empty if it has no id.
+        bodies: The bodies of the pages.
     """
 
     known: frozenset[str | None]
     items: tuple[Json, ...] = ()
-    more: bool = True
+    has_more: bool = True
     after: str = ""
     bodies: tuple[bytes, ...] = attrs.field(default=(), repr=False)
 
-    def plus(self, reply: HttpResponse) -> _ConversationWindow:
+    def with_page(self, reply: HttpResponse) -> _ConversationWindow:
         """
-        Take in what stands further back.
+        Return the window with a page of earlier items.
 
         Raises:
-            InvalidResponseError: It makes no sense.
+            InvalidResponseError: The page cannot be read.
         """
         page = parse_json_object(reply)
         if not isinstance(page.get("data"), list):
-            raise InvalidResponseError("The provider's reply is no list of items.")
+            raise InvalidResponseError("The provider's reply is not a list of items.")
         items = tuple(as_mapping(item) for item in as_list(page["data"]))
         last = as_text(items[-1].get("id")) if items else ""
         return attrs.evolve(
             self,
             items=self.items + items,
-            more=page.get("has_more") is True,
-            # Who is shown the same again is not answered for what was asked.
+            has_more=page.get("has_more") is True,
+            # A server that sends the same page again ignores `after`.
             after="" if last == self.after else last,
             bodies=(*self.bodies, reply.body),
         )
 
     def is_bounded(self, *, begins_here: bool) -> bool:
         """
-        Tell whether enough was seen to know where a turn begins.
+        Return whether the items reach back to where a turn begins.
         """
-        return any(map(_is_asked, self.items)) and (begins_here or self.contains_known_image())
+        return any(map(_is_prompt, self.items)) and (begins_here or self.contains_known_image())
 
     def contains_known_image(self, items: Iterable[Json] | None = None) -> bool:
         """
-        Tell whether a known picture is among items; among all, unless they are given.
+        Return whether a known image is among the items; by default, among all of them.
         """
         return any(map(self._is_known, self.items if items is None else items))
 
     def latest_answer(self) -> tuple[Json, ...]:
         """
-        Return the items, the latest first, that answer what was asked last, unless that was a turn
-        before: all of an answer belongs to it, its spoilt and failed calls too.
+        Return the items, the latest first, that answer the last prompt, including unreadable and
+        failed calls; none if that prompt belongs to an earlier turn.
         """
-        for at, item in enumerate(self.items):
-            if _is_asked(item):
-                answer = self.items[:at]
+        for index, item in enumerate(self.items):
+            if _is_prompt(item):
+                answer = self.items[:index]
                 return () if self.contains_known_image(answer) else answer
-        # Some list no prompts.
-        known = (at for at, item in enumerate(self.items) if self._is_known(item))
+        # Some providers list no prompts.
+        known = (index for index, item in enumerate(self.items) if self._is_known(item))
         return self.items[: next(known, len(self.items))]
 
     def _is_known(self, item: Json) -> bool:
@@ -197,31 +198,30 @@ class _ConversationWindow:
 
 
 def _classify_items(
-    turn: Turn, past: tuple[Turn, ...], view: _ConversationWindow
+    turn: Turn, past: tuple[Turn, ...], window: _ConversationWindow
 ) -> Workflow[LookupResult]:
     """
-    Say what a conversation shows of a turn. What is under way, or not shown in full, proves
-    nothing.
+    Return what a conversation shows of a turn. A running or incomplete answer proves nothing.
     """
-    if view.items and _is_asked(view.items[0]):
-        if view.more or _is_asked(view.items[-1]):
-            return LookupResult()  # it is not answered yet
-        # Some list the oldest first, whatever they are asked for.
-        view = attrs.evolve(view, items=view.items[::-1])
-    if is_continuation(turn, past) and not view.contains_known_image():
-        return LookupResult()  # where it begins cannot be told
-    answer = view.latest_answer()
+    if window.items and _is_prompt(window.items[0]):
+        if window.has_more or _is_prompt(window.items[-1]):
+            return LookupResult()  # there is no answer yet
+        # Some providers list the oldest first, whatever `order` says.
+        window = attrs.evolve(window, items=window.items[::-1])
+    if is_continuation(turn, past) and not window.contains_known_image():
+        return LookupResult()  # where it begins is unknown
+    answer = window.latest_answer()
     calls = [item for item in answer if is_image_call(item)]
     if not calls:
-        return LookupResult(whole=True)
+        return LookupResult(is_complete=True)
     if not any(call.get("result") for call in calls) and not all(map(_failed, calls)):
         return LookupResult()
     outcome = parse_response_object({"output": list(answer[::-1])})
-    whole = yield from quarantine_if_unreadable(turn, outcome, b"\n".join(view.bodies))
-    return LookupResult(outcome=whole, whole=True)
+    readable = yield from quarantine_if_unreadable(turn, outcome, b"\n".join(window.bodies))
+    return LookupResult(outcome=readable, is_complete=True)
 
 
-def _is_asked(item: Json) -> bool:
+def _is_prompt(item: Json) -> bool:
     return item.get("type") == "message" and item.get("role") == "user"
 
 

@@ -1,5 +1,5 @@
 """
-Decode pictures: base64 as servers write it, and pictures in a body that cannot be parsed.
+Decode images: from base64 as servers write it, and from bodies that cannot be parsed.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from .http import ReceivedImage
 _BLANKS = b" \t\n\r\x0b\x0c"
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _DATA_URL = re.compile(rb"\s*data:([^,]{0,200}),", re.IGNORECASE)
-_ADDRESS = re.compile(rb"\s*https?://", re.IGNORECASE)
-# Where a finished picture stands; quotes and line ends may be escaped where JSON holds JSON.
-# Partial images have another key, and their own events have other names.
-_PICTURE = re.compile(
+_HTTP_URL = re.compile(rb"\s*https?://", re.IGNORECASE)
+# The key of a finished image; quotes and line ends may be escaped, as JSON may hold JSON.
+# Partial images have another key, or events with other names.
+_IMAGE_KEY = re.compile(
     rb'"(?:result|b64_json)\\*"\s*:\s*\\*"|"url\\*"\s*:\s*\\*"(?=data:image)', re.IGNORECASE
 )
 _CALL_ID = re.compile(rb'"id\\*"\s*:\s*\\*"(ig_[^"\\]{1,253})')
-# How far from a picture what is said of it may stand.
-_NEAR = 1024
-# What stands in an event of the Images API beside a picture that is not finished.
+# How many bytes before or after an image its id or status is looked for.
+_MAX_DISTANCE = 1024
+# What marks an unfinished image in an event of the Images API.
 _PARTIAL = re.compile(rb'partial_image["\\_]')
 _ESCAPE = re.compile(rb"\\+(?:u00([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _ESCAPED_BLANKS = b"nrtfb"
@@ -36,25 +36,25 @@ _ESCAPED_BLANKS = b"nrtfb"
 
 def decode_image(encoded: object) -> tuple[bytes, ImageHeader]:
     """
-    Decode base64, bare or as a data URL, and recognise the picture by its bytes.
+    Decode base64, bare or as a data URL, and recognise the image's format by its bytes.
 
-    Accepted are line ends and blanks anywhere, the URL-safe alphabet, missing padding, and an SVG
-    that is not encoded at all.
+    Whitespace anywhere, the URL-safe alphabet, missing padding, and an SVG that is not encoded at
+    all are accepted.
 
     Args:
-        encoded: A text, or a view of the body that it came in.
+        encoded: The text, or a view of it in the response's body.
 
     Raises:
-        InvalidResponseError: It is no base64, no whole picture, or the address of one.
+        InvalidResponseError: It is not base64, not a whole image, or an image's URL.
     """
     data = _decode(_encoded_bytes(encoded))
-    facts = parse_header(data)
-    if facts is None:
+    header = parse_header(data)
+    if header is None:
         raise InvalidResponseError(
-            f"The provider's picture of {len(data):,} bytes is no whole PNG, JPEG, WebP, GIF or "
+            f"The provider's image of {len(data):,} bytes is not a whole PNG, JPEG, WebP, GIF or "
             "SVG."
         )
-    return data, facts
+    return data, header
 
 
 def _encoded_bytes(encoded: object) -> bytes | memoryview[int]:
@@ -63,13 +63,13 @@ def _encoded_bytes(encoded: object) -> bytes | memoryview[int]:
     if isinstance(encoded, (bytes, memoryview)):
         return cast("bytes | memoryview[int]", encoded)
     raise InvalidResponseError(
-        f"The provider's picture is not base64: {type(encoded).__name__} instead of a text."
+        f"The provider's image is not base64: {type(encoded).__name__} instead of text."
     )
 
 
 def _decode(encoded: bytes | memoryview[int]) -> bytes:
     try:
-        # Four megabytes take 0.2 ms if there is nothing in them that has to be passed over.
+        # Four megabytes take 0.2 ms if they hold nothing to skip.
         return pybase64.b64decode(encoded, validate=True)
     except ValueError:
         return _decode_loosely(bytes(encoded))
@@ -77,15 +77,15 @@ def _decode(encoded: bytes | memoryview[int]) -> bytes:
 
 def _decode_loosely(encoded: bytes) -> bytes:
     """
-    Decode what is not base64 to the letter.
+    Decode text that is not strict base64.
 
     Raises:
-        InvalidResponseError: It is none at all.
+        InvalidResponseError: It is not base64 at all.
     """
-    if _ADDRESS.match(encoded):
+    if _HTTP_URL.match(encoded):
         raise InvalidResponseError(
-            "The provider sent the address of a picture instead of the picture; nothing is "
-            "fetched from there."
+            "The provider sent the URL of an image instead of the image. URLs are not fetched; "
+            "request base64."
         )
     header = _DATA_URL.match(encoded)
     if header is not None:
@@ -98,60 +98,60 @@ def _decode_loosely(encoded: bytes) -> bytes:
     try:
         return pybase64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
     except ValueError as error:
-        raise InvalidResponseError(f"The provider's picture is not base64: {error}.") from error
+        raise InvalidResponseError(f"The provider's image is not base64: {error}.") from error
 
 
 def salvage(body: bytes) -> tuple[ReceivedImage, ...]:
     """
-    Find the finished pictures in a body that cannot be parsed: truncated JSON, JSON within HTML or
-    within JSON, lines of JSON.
+    Find the finished images in a body that cannot be parsed: truncated JSON, JSON within HTML or
+    JSON, or lines of JSON.
 
     Returns:
-        Each picture of which every byte is there, once. Partial images are not counted.
+        Each complete image once, without partial images.
     """
-    found: dict[bytes, ReceivedImage] = {}
-    for key in _PICTURE.finditer(body):
+    images: dict[bytes, ReceivedImage] = {}
+    for key in _IMAGE_KEY.finditer(body):
         end = body.find(b'"', key.end())
         try:
-            data, facts = decode_image(_unquoted(body, key.end(), end))
+            data, header = decode_image(_unescape_text(body, key.end(), end))
         except InvalidResponseError:
             continue
         if _is_partial(body, key.start(), end):
             continue
-        call = _call_before(body, key.start())
-        found.setdefault(data, ReceivedImage(data=data, facts=facts, call_id=call))
-    return tuple(found.values())
+        call_id = _find_call_id(body, key.start())
+        images.setdefault(data, ReceivedImage(data=data, facts=header, call_id=call_id))
+    return tuple(images.values())
 
 
-def _unquoted(body: bytes, start: int, end: int) -> bytes:
+def _unescape_text(body: bytes, start: int, end: int) -> bytes:
     """
-    Return the text between two places without escapes; it was cut where there is no end.
+    Return the text between two offsets without escapes; a negative end means that it was cut.
     """
     text = body[start:] if end < 0 else body[start:end]
     if b"\\" in text:
-        text = _ESCAPE.sub(_unescaped, text.rstrip(b"\\"))
-    # A digit that is left alone where the body was cut encodes no byte.
+        text = _ESCAPE.sub(_unescape, text.rstrip(b"\\"))
+    # A lone last digit of a cut body encodes no byte.
     return text[:-1] if end < 0 and len(text) % 4 == 1 else text
 
 
 def _is_partial(body: bytes, start: int, end: int) -> bool:
     """
-    Tell whether the object in which a picture stands says that it is unfinished.
+    Return whether the object around an image marks it as unfinished.
     """
-    before = body[max(0, start - _NEAR) : start].rpartition(b"}")[2]
-    after = body[end : end + _NEAR].partition(b"}")[0] if end >= 0 else b""
+    before = body[max(0, start - _MAX_DISTANCE) : start].rpartition(b"}")[2]
+    after = body[end : end + _MAX_DISTANCE].partition(b"}")[0] if end >= 0 else b""
     return _PARTIAL.search(before + after) is not None
 
 
-def _unescaped(escape: re.Match[bytes]) -> bytes:
+def _unescape(escape: re.Match[bytes]) -> bytes:
     if escape[1]:
         return bytes.fromhex(escape[1].decode("ascii"))
     return b"" if escape[2] in _ESCAPED_BLANKS else escape[2]
 
 
-def _call_before(body: bytes, end: int) -> str | None:
+def _find_call_id(body: bytes, end: int) -> str | None:
     """
-    Return the id of the image call that a picture belongs to, if it stands before it.
+    Return the id of an image's call, if it precedes the image.
     """
-    named = _CALL_ID.findall(body, max(0, end - _NEAR), end)
-    return as_id(named[-1].decode("utf-8", "replace")) if named else None
+    ids = _CALL_ID.findall(body, max(0, end - _MAX_DISTANCE), end)
+    return as_id(ids[-1].decode("utf-8", "replace")) if ids else None

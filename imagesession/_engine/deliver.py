@@ -1,6 +1,6 @@
 """
-Get one picture out of the provider: try the strategies of the table in their order, each at most
-once, and go on to the next only where the provider has said that it did no work.
+Deliver a prepared request to the provider: try the table's strategies in order, each at most
+once. Go on to the next only if the provider has said that it did no work.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ from .strategies import MODES, Delivery, Name, Strategy
 from .transmit import parse_paid, post, send, stream
 from .uploads import find_uploaded, invalidate_uploads
 
-# Nobody else talks in a conversation that is gone on in, so it is busy with ending the turn before.
+# No other caller uses a continued conversation, so it is only finishing the turn before.
 _LOCKED_DELAYS = (0.2, 0.5, 1.0)
 _BY_ID: Final[frozenset[Name]] = frozenset({"conversation", "item_ids", "previous_response"})
-# What is done without, one after the other, where a refusal does not say what it is about.
-_GUESSES: Final[tuple[Feature, ...]] = ("background", "stream")
+# Features to drop, one after the other, if a rejection does not name its cause.
+_DROPPABLE: Final[tuple[Feature, ...]] = ("background", "stream")
 
 
 @attrs.frozen(kw_only=True)
 class DeliveryResult:
     """
-    What came of an order.
+    A delivered request and its outcome.
 
     Attributes:
-        prepared: As it was sent at last. Its turn says how the model knew what came before, and
-            what the provider keeps.
-        outcome: What came back.
+        prepared: The request as it was finally sent. Its turn records how the model knew the
+            earlier turns, and what the provider keeps.
+        outcome: The provider's response.
     """
 
     prepared: PreparedRequest
@@ -69,16 +69,16 @@ def plan_delivery(
     prepared: PreparedRequest, branch_head: BranchHead | None, config: StudioConfig, deadline: float
 ) -> Workflow[Delivery]:
     """
-    Find out how an order can be delivered, from what the library knows of the provider.
+    Plan how to deliver a prepared request, from what the library knows of the provider.
 
     Args:
-        prepared: What is wanted.
-        branch_head: Where in a session it grows; None for a one-shot.
-        config: How long to go on trying, and what the provider may keep.
-        deadline: When all has to be done, by the clock of `Now`.
+        prepared: The request.
+        branch_head: The branch that it continues; None for a standalone image.
+        config: How long to retry, and what the provider may keep.
+        deadline: When to stop, by the clock of `MonotonicTime`.
 
     Raises:
-        TransientError: The provider turned the request for a conversation away.
+        TransientError: The provider rejected the request for a conversation.
     """
     provider, past = prepared.turn.provider, branch_head.past if branch_head else ()
     lacking = yield from StoreCall(lambda store: store.unsupported(provider))
@@ -89,11 +89,11 @@ def plan_delivery(
         config=config,
         deadline=deadline,
         known_unsupported=lacking,
-        forgotten=_known_expired(prepared, branch_head),
-        history=len(past) if cap is None or len(past) <= cap else max(1, cap // 2),
+        expired=_known_expired(prepared, branch_head),
+        history_turns=len(past) if cap is None or len(past) <= cap else max(1, cap // 2),
     )
-    talks = config.provider_state == "conversation" and prepared.markup is None
-    if talks and delivery.takes("responses", "store", "conversation"):
+    conversational = config.provider_state == "conversation" and prepared.markup is None
+    if conversational and delivery.supports("responses", "store", "conversation"):
         prepared = yield from assign_conversation(prepared, past, config, deadline)
         delivery = attrs.evolve(delivery, prepared=prepared)
     return attrs.evolve(delivery, prepared=_with_context(delivery, delivery.state))
@@ -101,7 +101,7 @@ def plan_delivery(
 
 def _known_expired(prepared: PreparedRequest, branch_head: BranchHead | None) -> frozenset[Name]:
     """
-    Return what the provider did not know any more when a turn grew on the same parent before.
+    Return the strategies that failed with an expired id for an earlier turn on the same parent.
     """
     if branch_head is None or branch_head.head is None:
         return frozenset()
@@ -116,12 +116,12 @@ def _known_expired(prepared: PreparedRequest, branch_head: BranchHead | None) ->
 
 def _with_context(delivery: Delivery, state: ProviderState) -> PreparedRequest:
     """
-    Note in an order how the model comes to know what came before, and what the provider keeps: from
-    the start, for whoever recovers it.
+    Record in a prepared request's turn how the model knows the earlier turns and what the provider
+    keeps. It is recorded before sending, so that recovery can use it.
     """
     turn = attrs.evolve(
         delivery.prepared.turn,
-        context=delivery.strategy.knowing if delivery.past else "fresh",
+        context=delivery.strategy.context_mode if delivery.past else "fresh",
         context_turns=_turns_sent(delivery),
         provider_state=state,
     )
@@ -134,10 +134,10 @@ def _turns_sent(delivery: Delivery) -> int:
 
 def deliver(delivery: Delivery) -> Workflow[DeliveryResult]:
     """
-    Ask for a picture and wait for it, with what came before as context.
+    Request an image, with the earlier turns as context, and wait for it.
 
     Raises:
-        ImageSessionError: There is no picture, and the error says why.
+        ImageSessionError: There is no image, and the error says why.
     """
     unexplained: BadRequestError | None = None
     while True:
@@ -151,20 +151,20 @@ def deliver(delivery: Delivery) -> Workflow[DeliveryResult]:
             delivery = yield from _with_fewer_options(delivery, error, unexplained)
         except OutcomeUnknownError as error:
             if error.finished:
-                yield from _remember(delivery, MODES[delivery.mode][:1])
+                yield from _record_support(delivery, MODES[delivery.mode][:1])
             raise
         else:
-            yield from _remember(delivery, delivery.found_unsupported)
-            # Some accounts keep nothing, whatever they are asked.
+            yield from _record_support(delivery, delivery.found_unsupported)
+            # Some accounts keep nothing, whatever is requested.
             state = delivery.state if outcome.stored else "none"
             return DeliveryResult(prepared=_with_context(delivery, state), outcome=outcome)
 
 
-def _remember(
+def _record_support(
     delivery: Delivery, lacking: frozenset[Feature] | tuple[Feature, ...]
 ) -> Workflow[None]:
     """
-    Let the library remember what a provider does without, now that a request was accepted.
+    Record in the library which features a provider lacks, now that a request was accepted.
     """
     provider = delivery.prepared.turn.provider
     if lacking:
@@ -177,14 +177,14 @@ def _remember(
 
 def _send_response(delivery: Delivery, strategy: Strategy) -> Workflow[ResponseOutcome]:
     """
-    Ask a model through Responses. An answer that was lost with the response's id is looked for in
+    Send a request to the Responses API. If the answer was lost together with its id, look it up in
     the conversation.
     """
     prepared, mode = delivery.prepared, delivery.mode
     turn, config, deadline = prepared.turn, delivery.config, delivery.deadline
     context = yield from strategy.context(delivery)
     context = attrs.evolve(context, conversation=turn.conversation)
-    request = payloads.create_response(prepared, context, mode, store=delivery.takes("store"))
+    request = payloads.create_response(prepared, context, mode, store=delivery.supports("store"))
     try:
         if mode == "plain":
             return (yield from post(turn, request, config, deadline))
@@ -194,19 +194,19 @@ def _send_response(delivery: Delivery, strategy: Strategy) -> Workflow[ResponseO
         if turn.conversation is None or error.response_id is not None:
             raise
         until = min(deadline, (yield from MonotonicTime()) + config.retry_timeout)
-        found = yield from find_outcome(turn, delivery.past, until)
-        if found.outcome is None:
+        result = yield from find_outcome(turn, delivery.past, until)
+        if result.outcome is None:
             raise
-        return found.outcome
+        return result.outcome
 
 
 def _send_to_images_api(delivery: Delivery, _: Strategy) -> Workflow[ResponseOutcome]:
     """
-    Ask the image model itself, which knows nothing: it is told what came before, and shown it.
+    Send a request to the Images API, which keeps no context: the earlier turns are sent along.
     """
     prepared, config, deadline = delivery.prepared, delivery.config, delivery.deadline
-    words, pictures = yield from as_single_prompt(prepared, delivery.recent)
-    request = images_api.create_image(prepared, pictures, words, config.timeout)
+    prompt, images = yield from as_single_prompt(prepared, delivery.recent)
+    request = images_api.create_image(prepared, images, prompt, config.timeout)
     reply = yield from send(prepared.turn, request, config, deadline)
     outcome = yield from parse_paid(prepared.turn, reply, images_api.parse_images_response)
     return (yield from quarantine_if_unreadable(prepared.turn, outcome, reply.body))
@@ -215,29 +215,29 @@ def _send_to_images_api(delivery: Delivery, _: Strategy) -> Workflow[ResponseOut
 _SENDERS: Final = {"images_api": _send_to_images_api}
 
 
-# --- what leads to the next strategy ------------------------------------------------------------
+# --- fallbacks ----------------------------------------------------------------------------------
 
 
 def _fall_back(
     delivery: Delivery, strategy: Strategy, error: RequestNotProcessedError
 ) -> Workflow[Delivery]:
     """
-    Take in why the provider did not process a request.
+    Return the delivery to try next, by the reason why the provider did not process a request.
 
     Raises:
-        BadRequestError: There is no other way to ask.
+        BadRequestError: There is no other way to send it.
     """
-    changed = yield from _FALLBACKS[type(error)](delivery, strategy, error)
-    if changed is None:
+    fallback = yield from _FALLBACKS[type(error)](delivery, strategy, error)
+    if fallback is None:
         raise error.rejection or BadRequestError(f"The provider rejects the request: {error}")
-    return changed
+    return fallback
 
 
 def _without_feature(
     delivery: Delivery, strategy: Strategy, error: FeatureUnsupportedError
 ) -> Workflow[Delivery | None]:
     """
-    Do without a part of the protocol, and without what builds on it.
+    Drop a feature of the protocol, and what depends on it.
     """
     feature = error.feature
     if feature not in delivery.used(strategy):
@@ -252,23 +252,23 @@ def _without_feature(
     )
 
 
-def _without_ids(
+def _without_strategy(
     delivery: Delivery, strategy: Strategy, _: RequestNotProcessedError
 ) -> Workflow[Delivery | None]:
     """
-    Do without ids that the provider does not know any more.
+    Drop a strategy whose ids have expired at the provider.
     """
     yield from ()
     if strategy.name not in _BY_ID:
         return None
-    return attrs.evolve(delivery, forgotten=delivery.forgotten | {strategy.name})
+    return attrs.evolve(delivery, expired=delivery.expired | {strategy.name})
 
 
-def _elsewhere(
+def _leave_conversation(
     delivery: Delivery, _strategy: Strategy, _: RequestNotProcessedError
 ) -> Workflow[Delivery | None]:
     """
-    Leave a conversation that is gone or stays busy: for a new one, else for none.
+    Replace a conversation that is gone or stays locked by a new one, else by none.
     """
     prepared, deadline = delivery.prepared, delivery.deadline
     if prepared.turn.conversation is None:
@@ -280,65 +280,65 @@ def _elsewhere(
     return attrs.evolve(delivery, prepared=prepared)
 
 
-def _when_unlocked(
+def _wait_until_unlocked(
     delivery: Delivery, strategy: Strategy, error: RequestNotProcessedError
 ) -> Workflow[Delivery | None]:
     """
-    Wait a little for a conversation that is busy.
+    Wait a little for a conversation that is locked.
     """
-    if delivery.locked < len(_LOCKED_DELAYS) and is_continuation(
+    if delivery.lock_retries < len(_LOCKED_DELAYS) and is_continuation(
         delivery.prepared.turn, delivery.past
     ):
-        yield from Sleep(_LOCKED_DELAYS[delivery.locked])
-        return attrs.evolve(delivery, locked=delivery.locked + 1)
-    return (yield from _elsewhere(delivery, strategy, error))
+        yield from Sleep(_LOCKED_DELAYS[delivery.lock_retries])
+        return attrs.evolve(delivery, lock_retries=delivery.lock_retries + 1)
+    return (yield from _leave_conversation(delivery, strategy, error))
 
 
-def _in_full(
+def _without_files(
     delivery: Delivery, strategy: Strategy, _: RequestNotProcessedError
 ) -> Workflow[Delivery | None]:
     """
-    Send along in full what the provider does not hold any more.
+    Send the bytes of files that have expired at the provider.
     """
     prepared, turn = delivery.prepared, delivery.prepared.turn
     before = (yield from find_uploaded(delivery.past, turn)) if strategy.name == "item_ids" else {}
     if not prepared.files and not before:
         return None
-    # Which of them is gone is not said.
+    # The provider does not say which of them has expired.
     yield from invalidate_uploads([*prepared.files, *before], turn.provider)
     return attrs.evolve(delivery, prepared=attrs.evolve(prepared, files={}))
 
 
-def _shorter(
+def _with_shorter_history(
     delivery: Delivery, strategy: Strategy, error: RequestNotProcessedError
 ) -> Workflow[Delivery | None]:
     """
-    Send history of half as many turns as the model was told of.
+    Send half as many turns of history as before.
     """
-    reported = _turns_sent(delivery)
-    if reported == 0 or (reported == 1 and strategy.name not in _BY_ID):
+    sent = _turns_sent(delivery)
+    if sent == 0 or (sent == 1 and strategy.name not in _BY_ID):
         return None
     delivery = attrs.evolve(
         delivery,
-        forgotten=delivery.forgotten | _BY_ID,
-        history=max(1, min(reported, len(delivery.past)) // 2),
+        expired=delivery.expired | _BY_ID,
+        history_turns=max(1, min(sent, len(delivery.past)) // 2),
     )
     if is_continuation(delivery.prepared.turn, delivery.past):
-        return (yield from _elsewhere(delivery, strategy, error))
+        return (yield from _leave_conversation(delivery, strategy, error))
     return delivery
 
 
 _FallBack = Callable[[Delivery, Strategy, Any], Workflow[Delivery | None]]
 _FALLBACKS: Final[Mapping[type[RequestNotProcessedError], _FallBack]] = {
     FeatureUnsupportedError: _without_feature,
-    PreviousResponseNotFoundError: _without_ids,
-    ConversationNotFoundError: _elsewhere,
-    ConversationLockedError: _when_unlocked,
-    ProviderFileNotFoundError: _in_full,
-    ContextLengthExceededError: _shorter,
+    PreviousResponseNotFoundError: _without_strategy,
+    ConversationNotFoundError: _leave_conversation,
+    ConversationLockedError: _wait_until_unlocked,
+    ProviderFileNotFoundError: _without_files,
+    ContextLengthExceededError: _with_shorter_history,
 }
 """
-What each reason not to process a request leads to.
+How to go on after each reason for not processing a request.
 """
 
 
@@ -346,16 +346,16 @@ def _with_fewer_options(
     delivery: Delivery, error: BadRequestError, first: BadRequestError
 ) -> Workflow[Delivery]:
     """
-    Do without another part of the protocol, where a refusal does not say what it is about and this
-    provider has not accepted any request yet.
+    Drop one more feature, if a rejection does not name its cause and this provider has not accepted
+    any request yet.
 
     Raises:
-        BadRequestError: It says so, or there is nothing to do without.
+        BadRequestError: It names its cause, or no feature is left to drop.
     """
     provider = delivery.prepared.turn.provider
-    known = yield from MemoryCall(lambda store: store.has_accepted(provider))
-    used = [item for item in _GUESSES if item in MODES[delivery.mode]]
+    accepted_before = yield from MemoryCall(lambda store: store.has_accepted(provider))
+    used = [feature for feature in _DROPPABLE if feature in MODES[delivery.mode]]
     images_api = delivery.strategy.name == "images_api"
-    if known or images_api or not used or not is_unexplained(error):
+    if accepted_before or images_api or not used or not is_unexplained(error):
         raise first
     return attrs.evolve(delivery, found_unsupported=delivery.found_unsupported | {used[0]})

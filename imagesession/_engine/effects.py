@@ -1,5 +1,5 @@
 """
-The steps that flows yield, and what answers each of them.
+The effects that workflows yield, each with the type of its result.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 
 class Effect(Generic[Answer]):
     """
-    Something for the driver to do. `answer = yield from step` is typed by what answers it.
+    An action for the interpreter. The type of `answer = yield from effect` is its result's.
     """
 
     def __iter__(self) -> Generator[Effect[Any], Any, Answer]:
@@ -35,16 +35,16 @@ class Effect(Generic[Answer]):
 
 Workflow: TypeAlias = Generator[Effect[Any], Any, Result]
 """
-A plan: it yields steps, is sent their answers, and returns its result.
+A generator that yields effects, is sent their results, and returns its own.
 
-`TransportError` and `ImageSessionError` of a step are raised into it.
+A `TransportError` or `ImageSessionError` of an effect is raised into it.
 """
 
 
 @attrs.frozen
 class StoreCall(Effect[Answer]):
     """
-    Have the library do something, such as `StoreCall(lambda store: store.commit(turn, pictures))`.
+    Call the store, as in `StoreCall(lambda store: store.commit(turn, images))`.
     """
 
     do: Callable[[Store], Answer]
@@ -53,8 +53,8 @@ class StoreCall(Effect[Answer]):
 @attrs.frozen
 class MemoryCall(Effect[Answer]):
     """
-    Ask the library for what this program knows by heart, such as
-    `MemoryCall(lambda store: store.lacks(provider, "responses"))`; nothing is waited for.
+    Call a store method that only uses memory and does not block, as in
+    `MemoryCall(lambda store: store.has_accepted(provider))`.
     """
 
     do: Callable[[Store], Answer]
@@ -63,7 +63,7 @@ class MemoryCall(Effect[Answer]):
 @attrs.frozen
 class NewId(Effect[IdAndTime]):
     """
-    Take the time and a new id; nothing is waited for.
+    Get a new id and the time; this does not block.
 
     Attributes:
         after: An id that the new one must be greater than.
@@ -75,14 +75,14 @@ class NewId(Effect[IdAndTime]):
 @attrs.frozen
 class MonotonicTime(Effect[float]):
     """
-    Read a clock that never runs backwards, in seconds; nothing is waited for.
+    Read the monotonic clock, in seconds; this does not block.
     """
 
 
 @attrs.frozen
 class GetProviderName(Effect[str]):
     """
-    Find out who will answer: a name that is the same as long as its ids mean the same.
+    Get the provider's name, which stays the same as long as its ids stay valid.
     """
 
 
@@ -93,8 +93,8 @@ class Send(Effect[HttpResponse]):
 
     Attributes:
         request: What to send.
-        paid: Whether it is paid for. A cancellation then waits a while for its reply, without which
-            nobody could look up what was made.
+        paid: Whether it is a paid request. A cancellation then waits a while for its reply, which
+            holds the id to look up the outcome by.
     """
 
     request: HttpRequest
@@ -104,14 +104,14 @@ class Send(Effect[HttpResponse]):
 @attrs.frozen
 class OpenStream(Effect["HttpResponse | None"]):
     """
-    Send a request whose answer is a stream of events.
+    Send a request whose reply is a stream of events.
 
-    Answered by None once the stream is open, or by the reply that came instead of one.
+    Its result is None once the stream is open, or the reply that came instead of a stream.
 
     Attributes:
         request: What to send.
-        paid: Whether it is paid for. A cancellation then waits a while for the first event, which
-            names the response.
+        paid: Whether it is a paid request. A cancellation then waits a while for the first event,
+            which holds the response's id.
     """
 
     request: HttpRequest
@@ -128,7 +128,7 @@ class NextEvent(Effect["bytes | None"]):
 @attrs.frozen
 class Sleep(Effect[None]):
     """
-    Wait so many seconds.
+    Wait for this many seconds.
     """
 
     seconds: float
@@ -137,11 +137,11 @@ class Sleep(Effect[None]):
 @attrs.frozen
 class WaitFor(Effect[None]):
     """
-    Wait until something has happened in this process.
+    Wait for a signal within this process.
 
     Attributes:
-        signal: Is done when it has.
-        seconds: How long to wait for it at most.
+        signal: The future to wait for.
+        seconds: How long to wait at most.
     """
 
     signal: Future[None]
@@ -151,7 +151,7 @@ class WaitFor(Effect[None]):
 @attrs.frozen
 class EmitPartial(Effect[None]):
     """
-    Hand the caller a picture on its way.
+    Hand the caller a partial image.
     """
 
     partial: PartialImage
@@ -160,13 +160,13 @@ class EmitPartial(Effect[None]):
 @attrs.frozen
 class ReportProgress(Effect[None]):
     """
-    Tell whoever observes this workflow how far it is; nothing is waited for.
+    Report this workflow's progress to its observer and the log; this does not block.
 
     Attributes:
-        stage: What it is at from now on; None where only the log is told.
-        message: What else there is to say, such as why it waits.
+        stage: The stage that begins now; None if only the log gets something.
+        message: Details, such as why it waits.
         turn_id: The turn that it is about, once there is one.
-        log: A line for the log, which holds neither prompts nor secrets; empty for none.
+        log: A line for the log, without prompts and secrets; empty for none.
         warns: Whether that line is a warning.
     """
 

@@ -1,8 +1,8 @@
 """
-Parse server-sent events from bytes, in whatever pieces they come.
+Parse server-sent events from bytes, in pieces of any size.
 
-An event of 4 MB is one line. It is put together once and never decoded to text: the JSON parser
-takes bytes.
+An event of 4 MB is one line. It is joined once and never decoded to text, as the JSON parser takes
+bytes.
 
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 """
@@ -16,35 +16,35 @@ import attrs
 _BOM = b"\xef\xbb\xbf"
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:")
 _LINE_ENDS = b"\r\n"
-# Lines of a few megabytes are put together from such pieces faster than they are cut out of one.
+# Joining a line of megabytes from such pieces is faster than cutting it out of a large one.
 _PIECE = 64 * 1024
 
 
-def opening(head: bytes) -> bytes:
+def strip_start(head: bytes) -> bytes:
     """
-    Return the beginning of a body from its first byte that is not blank.
+    Return the start of a body without byte order mark and leading whitespace.
     """
     return head.removeprefix(_BOM).lstrip()
 
 
-def are_events(head: bytes) -> bool | None:
+def is_event_stream(head: bytes) -> bool | None:
     """
-    Tell by the beginning of a body whether it is a stream of events, whatever it is labelled.
+    Return whether a body is a stream of events, by its first bytes and not by its content type.
 
     Returns:
-        None while the beginning is too short to tell.
+        None while there are too few bytes to tell.
     """
-    begun = opening(head)
-    if begun.startswith((b":", *_FIELDS)):
+    start = strip_start(head)
+    if start.startswith((b":", *_FIELDS)):
         return True
-    # An empty beginning is the start of anything.
-    undecided = _BOM.startswith(begun) or any(field.startswith(begun) for field in _FIELDS)
+    # An empty start is undecided.
+    undecided = _BOM.startswith(start) or any(field.startswith(start) for field in _FIELDS)
     return None if undecided else False
 
 
-def events_in(body: bytes) -> Iterator[bytes]:
+def iter_events(body: bytes) -> Iterator[bytes]:
     """
-    Yield the data of each event of a body, also of a last one whose end is missing.
+    Yield the data of each event in a body, including a last one whose end is missing.
     """
     parser = EventParser()
     yield from parser.feed(body)
@@ -55,10 +55,10 @@ def events_in(body: bytes) -> Iterator[bytes]:
 @attrs.define
 class EventParser:
     """
-    Puts events together from the pieces in which a stream comes.
+    Parses events from the pieces of a stream.
 
     Attributes:
-        size: The bytes of the event that is not complete yet.
+        size: The number of bytes of the incomplete event.
     """
 
     size: int = attrs.field(default=0, init=False)
@@ -69,14 +69,14 @@ class EventParser:
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """
-        Take in a piece; yield the data of each event that ends in it.
+        Add a piece; yield the data of each event that ends in it.
         """
         for start in range(0, len(piece), _PIECE):
             yield from self._feed(piece[start : start + _PIECE])
 
     def _feed(self, piece: bytes) -> Iterator[bytes]:
         if self._after_cr:
-            # The second half of a line end that was cut in two.
+            # The second half of a line end that was split between pieces.
             piece = piece.removeprefix(b"\n")
         self._after_cr = piece.endswith(b"\r")
         for part in piece.splitlines(keepends=True):
@@ -88,19 +88,19 @@ class EventParser:
 
     def pending(self) -> bytes:
         """
-        Return what came of an event whose end has not come.
+        Return the bytes of the incomplete event.
         """
         lines = (b"data: %b\n" % line for line in self._data)
         return b"".join([*lines, *self._line])
 
     def last(self) -> bytes | None:
         """
-        Return the data of the event whose end has not come, as if the stream ended here.
+        Return the data of the incomplete event, as if the stream ended here.
         """
         return next(EventParser().feed(self.pending() + b"\n\n"), None)
 
     def _end_line(self) -> Iterator[bytes]:
-        field, value = self._take_field()
+        field, value = self._pop_field()
         if field is None:
             data, self._data, self.size = self._data, [], 0
             if data:
@@ -108,18 +108,18 @@ class EventParser:
         elif field == b"data":
             self._data.append(value)
 
-    def _take_field(self) -> tuple[bytes | None, bytes]:
+    def _pop_field(self) -> tuple[bytes | None, bytes]:
         """
         Return the field and the value of the line that has ended; None for an empty line.
         """
         parts, self._line = self._line, []
         head = parts[0]
         if self._is_first or head.find(b":", 0, len(head) - 1) < 0:
-            # The mark at the start, the name or the blank behind the colon may be cut in two.
+            # The byte order mark, the field's name or the blank after the colon may be split.
             head = b"".join(parts)
-            head = opening(head) if self._is_first else head
+            head = strip_start(head) if self._is_first else head
             parts, self._is_first = [head], False
         if len(parts) == 1 and not head:
             return None, b""
-        field, _, begun = head.partition(b":")
-        return field, b"".join([begun.removeprefix(b" "), *parts[1:]])
+        field, _, value = head.partition(b":")
+        return field, b"".join([value.removeprefix(b" "), *parts[1:]])

@@ -1,5 +1,5 @@
 """
-Make a picture: from the caller's words to a settled turn.
+Generate an image: from the caller's request to a settled turn.
 """
 
 from __future__ import annotations
@@ -44,40 +44,40 @@ def generate(
     request: GenerateRequest, config: StudioConfig, branch_head: BranchHead | None = None
 ) -> Workflow[Turn]:
     """
-    Make a picture: check, write down the intent, ask, keep what comes, and only then return.
+    Generate an image: check, write the intent, send, commit the outcome, and only then return.
 
     Args:
-        request: What is wanted.
-        config: What holds for everything that is asked.
-        branch_head: Where in a session it grows; None for a one-shot.
+        request: The caller's request.
+        config: The studio's configuration.
+        branch_head: The branch that it continues; None for a standalone image.
 
     Raises:
-        ImageSessionError: There is no picture, and the error says why and what to do.
+        ImageSessionError: There is no image, and the error says why and what to do.
     """
-    made = yield from _find_by_idempotency_key(request)
-    if made is not None:
-        return _same_prompt_or_error(made, request)
+    existing = yield from find_by_idempotency_key(request)
+    if existing is not None:
+        return _same_prompt_or_error(existing, request)
     config = session_config(config, branch_head)
-    begun = yield from NewId(after=branch_head.tree.latest_id() if branch_head else "")
-    prepared = yield from prepare_request(request, config, begun, branch_head)
+    new = yield from NewId(after=branch_head.tree.latest_id() if branch_head else "")
+    prepared = yield from prepare_request(request, config, new, branch_head)
     transaction = yield from _begin_transaction(prepared, branch_head, config)
     if isinstance(transaction, Turn):
         return _same_prompt_or_error(transaction, request)
     try:
         return (yield from _send_and_store(transaction.delivery, request))
     finally:
-        # However it ends, by a cancellation too: what is not settled may be recovered from now on.
+        # However it ends, even by cancellation: a pending intent may be recovered from now on.
         transaction.release()
 
 
 @attrs.frozen
 class _Transaction:
     """
-    An intent that is written down, and what has to be let go of when it is settled.
+    A written intent, and the leases to release when it is settled.
 
     Attributes:
-        delivery: What is about to be asked.
-        leases: The right to be at it, and its place among the requests under way.
+        delivery: The request to send.
+        leases: The intent's lease and its concurrency slot.
     """
 
     delivery: Delivery
@@ -85,7 +85,7 @@ class _Transaction:
 
     def release(self) -> None:
         """
-        Let go of it.
+        Release the leases.
         """
         for lease in self.leases:
             lease.release()
@@ -95,30 +95,32 @@ def _begin_transaction(
     prepared: PreparedRequest, branch_head: BranchHead | None, config: StudioConfig
 ) -> Workflow[_Transaction | Turn]:
     """
-    Wait for room, and write down what is about to be asked.
+    Wait for a concurrency slot, and write the intent.
 
     Returns:
-        The transaction; or the turn that was made before under the same name.
+        The transaction, or the turn that was made with the same idempotency key.
     """
     slot = yield from acquire_slot(prepared.turn.provider, config)
-    held = () if slot is None else (slot,)
+    slots = () if slot is None else (slot,)
     admitted: Turn | Lease | None = None
     try:
         deadline = (yield from MonotonicTime()) + config.timeout
         delivery = yield from plan_delivery(
-            (yield from _restamp(prepared)), branch_head, config, deadline
+            (yield from _set_start(prepared)), branch_head, config, deadline
         )
         delivery, admitted = yield from _admit(delivery)
-        return admitted if isinstance(admitted, Turn) else _Transaction(delivery, (admitted, *held))
+        return (
+            admitted if isinstance(admitted, Turn) else _Transaction(delivery, (admitted, *slots))
+        )
     finally:
         if admitted is None or isinstance(admitted, Turn):
-            for lease in held:
+            for lease in slots:
                 lease.release()
 
 
 def _admit(delivery: Delivery) -> Workflow[tuple[Delivery, Turn | Lease]]:
     """
-    Set aside what it may cost, and write the intent down.
+    Reserve the expected cost, and write the intent.
     """
     admitted: Turn | Lease | None = None
     try:
@@ -130,23 +132,23 @@ def _admit(delivery: Delivery) -> Workflow[tuple[Delivery, Turn | Lease]]:
             yield from return_conversation(delivery.prepared.turn, delivery.past)
 
 
-def _restamp(prepared: PreparedRequest) -> Workflow[PreparedRequest]:
+def _set_start(prepared: PreparedRequest) -> Workflow[PreparedRequest]:
     """
-    Count an order from now: there may have been no room for it for long.
+    Set a prepared request's start to now, as it may have waited long for a slot.
     """
-    at = (yield from NewId(after=prepared.turn.id)).at
-    return attrs.evolve(prepared, turn=attrs.evolve(prepared.turn, started=at))
+    now = (yield from NewId(after=prepared.turn.id)).at
+    return attrs.evolve(prepared, turn=attrs.evolve(prepared.turn, started=now))
 
 
 def _send_and_store(delivery: Delivery, request: GenerateRequest) -> Workflow[Turn]:
     """
-    Ask for a picture whose intent is written down, and keep what comes.
+    Send a request whose intent is written, and commit the outcome.
     """
     turn, past = delivery.prepared.turn, delivery.past
     try:
         delivery = attrs.evolve(delivery, prepared=(yield from _upload_inputs(delivery)))
     except ImageSessionError:
-        with contextlib.suppress(StorageError):  # it is not asked for, and not worth another error
+        with contextlib.suppress(StorageError):  # nothing was sent; the first error matters
             yield from StoreCall(lambda store: store.discard_intent(turn))
         yield from return_conversation(turn, past)
         raise
@@ -157,53 +159,55 @@ def _send_and_store(delivery: Delivery, request: GenerateRequest) -> Workflow[Tu
         if _was_not_accepted(error):
             yield from return_conversation(turn, past)
         raise
-    kept = yield from _commit_outcome(result, request, delivery.config)
-    yield from release_conversation(kept)
-    return kept
+    committed = yield from _commit_outcome(result, request, delivery.config)
+    yield from release_conversation(committed)
+    return committed
 
 
-def _find_by_idempotency_key(request: GenerateRequest) -> Workflow[Turn | None]:
+def find_by_idempotency_key(request: GenerateRequest) -> Workflow[Turn | None]:
+    """
+    Return the turn that was made with the request's idempotency key, if it has one.
+    """
     idempotency_key = request.idempotency_key
     if idempotency_key is None:
         return None
     return (yield from StoreCall(lambda store: store.find_intent(idempotency_key)))
 
 
-def _same_prompt_or_error(made: Turn, request: GenerateRequest) -> Turn:
+def _same_prompt_or_error(existing: Turn, request: GenerateRequest) -> Turn:
     """
-    Return what was made before under the same name, if it is what is wanted.
+    Return the turn with the same idempotency key, if its prompt is the same.
     """
-    if made.prompt == request.prompt:
-        return made
+    if existing.prompt == request.prompt:
+        return existing
     raise InvalidRequestError(
-        f"idempotency_key={made.idempotency_key!r} was used for another prompt "
-        f"({made.prompt[:60]!r}); nothing was sent. Use a key of its own for this picture."
+        f"idempotency_key={existing.idempotency_key!r} was used for another prompt "
+        f"({existing.prompt[:60]!r}); nothing was sent. Use a new key for this image."
     )
 
 
 def write_intent(turn: Turn, reservation: BudgetReservation | None) -> Workflow[Turn | Lease]:
     """
-    Write down what is about to be asked; give the right to be at it, or what was made before
-    under the same name.
+    Write the intent; return its lease, or the turn that was made with the same idempotency key.
     """
     return (yield from StoreCall(lambda store: store.write_intent(turn, reservation)))
 
 
 def _upload_inputs(delivery: Delivery) -> Workflow[PreparedRequest]:
     """
-    Have the provider hold the pictures that go along, where it may and does.
+    Upload the input images, if the provider takes uploads and may keep them.
     """
-    if delivery.strategy.name == "images_api" or not delivery.takes("files", "store"):
+    if delivery.strategy.name == "images_api" or not delivery.supports("files", "store"):
         return delivery.prepared
     return (yield from upload_inputs(delivery.prepared))
 
 
 def upload_inputs(prepared: PreparedRequest) -> Workflow[PreparedRequest]:
     """
-    Have the provider hold the pictures of an order.
+    Upload the input images of a prepared request.
     """
-    pictures = (*prepared.references, *(() if prepared.mask is None else (prepared.mask,)))
-    files = yield from ensure_uploaded(pictures, prepared.turn.provider, prepared.turn.started)
+    images = (*prepared.references, *(() if prepared.mask is None else (prepared.mask,)))
+    files = yield from ensure_uploaded(images, prepared.turn.provider, prepared.turn.started)
     return attrs.evolve(prepared, files=files)
 
 
@@ -211,7 +215,7 @@ def _commit_outcome(
     result: DeliveryResult, request: GenerateRequest, config: StudioConfig
 ) -> Workflow[Turn]:
     """
-    Keep what came: pictures, or the fact that there is none.
+    Commit the outcome: images, or the failure.
     """
     prepared, outcome = result.prepared, result.outcome
     turn = apply_response(prepared, outcome, config)
@@ -221,22 +225,22 @@ def _commit_outcome(
         raise outcome.error
     settled = attrs.evolve(turn, status="completed")
     problem = None
-    pictures = outcome.pictures
+    images = outcome.images
     if request.preserve_unmasked and prepared.mask is not None:
         try:
-            pictures = (
-                *pictures,
-                (yield from _composite(prepared.references[0], prepared.mask, pictures[-1])),
+            images = (
+                *images,
+                (yield from _composite(prepared.references[0], prepared.mask, images[-1])),
             )
         except InvalidImageError as error:
             problem = error
-    kept = yield from commit_turn(settled, pictures)
+    committed = yield from commit_turn(settled, images)
     if problem is not None:
         raise InvalidImageError(
-            f"The reply is kept as picture {kept.images[-1].id}, but could not be put into the "
+            f"The reply is kept as image {committed.images[-1].id}, but could not be put into the "
             f"original: {problem.message}"
         ) from problem
-    return kept
+    return committed
 
 
 def _composite(
@@ -249,7 +253,7 @@ def apply_response(
     prepared: PreparedRequest, outcome: ResponseOutcome, config: StudioConfig
 ) -> Turn:
     """
-    Add to a turn what its reply says of it, and what that costs.
+    Add its reply's text, ids, usage and cost to a turn.
     """
     model = (outcome.model or prepared.mainline) if outcome.used_mainline else None
     # A reply may name a snapshot that the catalogue does not know.
@@ -273,11 +277,10 @@ def apply_response(
 
 def finalize_failed(turn: Turn, error: ImageSessionError) -> Workflow[None]:
     """
-    Settle a turn for which there was no reply to keep.
+    Settle a turn without a reply.
 
-    Nothing is kept of a request that was not sent or not taken up. An intent stays in the journal
-    while the outcome is unknown, or the disk would not take it; what the provider said is told all
-    the same.
+    The intent of a request that was not sent or not accepted is discarded. It stays in the journal
+    if the outcome is unknown or writing failed; the caller gets the provider's error all the same.
     """
     if isinstance(error, (OutcomeUnknownError, StorageError)):
         return
@@ -290,14 +293,14 @@ def finalize_failed(turn: Turn, error: ImageSessionError) -> Workflow[None]:
 
 def _was_not_accepted(error: ImageSessionError) -> bool:
     """
-    Tell whether an error means that nothing was sent or taken up.
+    Return whether an error means that the request was not sent or not accepted.
     """
     return isinstance(error, _NOT_ACCEPTED) and not isinstance(error, BadRequestError)
 
 
 def commit_failure(turn: Turn, error: ImageSessionError) -> Workflow[Turn]:
     """
-    Keep the fact that a turn brought no picture.
+    Commit a turn that ended without an image.
     """
     failed = attrs.evolve(
         turn,
@@ -307,14 +310,15 @@ def commit_failure(turn: Turn, error: ImageSessionError) -> Workflow[Turn]:
     return (yield from commit_turn(failed, ()))
 
 
-def commit_turn(turn: Turn, pictures: tuple[ReceivedImage, ...]) -> Workflow[Turn]:
+def commit_turn(turn: Turn, images: tuple[ReceivedImage, ...]) -> Workflow[Turn]:
     """
-    Keep a settled turn with its pictures.
+    Commit a settled turn with its images.
     """
     yield from ReportProgress("saving", turn_id=turn.id)
-    kept = yield from StoreCall(lambda store: store.commit(turn, pictures))
-    ids = ", ".join(image.id for image in kept.images) or "no picture"
-    seconds = ((kept.finished or kept.started) - kept.started).total_seconds()
-    line = f"turn {kept.id}: {kept.status} after {seconds:.1f} s: {ids}; cost: {kept.cost}"
-    yield from ReportProgress(log=line)
-    return kept
+    committed = yield from StoreCall(lambda store: store.commit(turn, images))
+    ids = ", ".join(image.id for image in committed.images) or "no image"
+
+    seconds = ((committed.finished or committed.started) - committed.started).total_seconds()
+    result = f"{committed.status} after {seconds:.1f} s: {ids}; cost: {committed.cost}"
+    yield from ReportProgress(log=f"turn {committed.id}: {result}")
+    return committed

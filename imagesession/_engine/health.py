@@ -1,5 +1,5 @@
 """
-Look at everything that a studio stands on, and say what to do about what is not right.
+Check everything that a studio depends on, and suggest a remedy for each problem.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from imagesession._domain.options import GenerateOptions
 from imagesession.errors import ImageSessionError
 
 from .effects import GetProviderName, NewId, StoreCall, Workflow
-from .reports import listed_models
+from .reports import fetch_model_ids
 from .request import StudioConfig
 
 _SOON = dt.timedelta(days=90)
@@ -25,27 +25,27 @@ def run_health_checks(
     config: StudioConfig, provider: str, *, verify: bool, online: bool
 ) -> Workflow[HealthReport]:
     """
-    Look at library, key and models.
+    Check the library, the API key and the models.
 
     Args:
-        config: What the studio asks for by itself.
-        provider: Who makes the pictures, in words.
-        verify: Whether to read every picture and compare it with its record.
-        online: Whether to ask the provider for its models, which is free.
+        config: The studio's configuration.
+        provider: A description of the provider.
+        verify: Whether to read every image and compare it with its record.
+        online: Whether to request the provider's list of models, which is free.
     """
-    begun = yield from NewId()
-    today = begun.at.date()
-    found = yield from StoreCall(lambda store: store.check_health(verify=verify))
-    key = yield from _key(provider)
-    models = tuple(_models(config.options, config.catalogue, today))
-    age = _age(config.catalogue, today)
-    lists = (yield from _listing(config)) if online and key.state == "ok" else ()
-    return HealthReport(checks=(*found, key, *models, age, *lists))
+    now = yield from NewId()
+    today = now.at.date()
+    library = yield from StoreCall(lambda store: store.check_health(verify=verify))
+    key = yield from _check_key(provider)
+    models = tuple(_check_models(config.options, config.catalogue, today))
+    age = _check_catalogue_age(config.catalogue, today)
+    lists = (yield from _check_listed_models(config)) if online and key.state == "ok" else ()
+    return HealthReport(checks=(*library, key, *models, age, *lists))
 
 
-def _key(provider: str) -> Workflow[HealthCheck]:
+def _check_key(provider: str) -> Workflow[HealthCheck]:
     """
-    Connect as a request would, without sending one.
+    Set up the provider's client as for a request, without sending one.
     """
     try:
         yield from GetProviderName()
@@ -53,52 +53,52 @@ def _key(provider: str) -> Workflow[HealthCheck]:
         return HealthCheck(
             name="key",
             state="problem",
-            message=f"nothing can be asked of {provider}.",
+            message=f"no request can be sent to {provider}.",
             remedy=error.message,
         )
-    return HealthCheck(name="key", message=f"a key is there, or none is needed: {provider}.")
+    return HealthCheck(name="key", message=f"there is an API key, or none is needed: {provider}.")
 
 
-def _models(
+def _check_models(
     options: GenerateOptions, catalogue: ModelCatalog, today: dt.date
 ) -> Iterator[HealthCheck]:
     chosen: tuple[tuple[str, Kind, str], ...] = (
-        ("model", "mainline", _named(options.model, catalogue.mainline)),
-        ("image_model", "image", _named(options.image_model, catalogue.image)),
+        ("model", "mainline", _resolve_auto(options.model, catalogue.mainline)),
+        ("image_model", "image", _resolve_auto(options.image_model, catalogue.image)),
     )
-    for name, kind, wanted in chosen:
-        yield _model(name, kind, wanted, catalogue, today)
+    for name, kind, model_id in chosen:
+        yield _check_model(name, kind, model_id, catalogue, today)
 
 
-def _named(wanted: str, default: str) -> str:
-    return default if wanted == "auto" else wanted
+def _resolve_auto(model_id: str, default: str) -> str:
+    return default if model_id == "auto" else model_id
 
 
-def _model(
-    name: str, kind: Kind, wanted: str, catalogue: ModelCatalog, today: dt.date
+def _check_model(
+    name: str, kind: Kind, model_id: str, catalogue: ModelCatalog, today: dt.date
 ) -> HealthCheck:
-    known = catalogue.find(wanted)
-    if known is None:
+    model = catalogue.find(model_id)
+    if model is None:
         return HealthCheck(
             name=name,
-            message=f"{wanted} is not in the catalogue of {catalogue.dated}, so nothing is known "
-            "of its limits, its price and its end.",
+            message=f"{model_id} is not in the catalogue of {catalogue.dated}, so its limits, "
+            "price and shutdown date are not known.",
         )
-    if known.kind != kind:
+    if model.kind != kind:
         return HealthCheck(
             name=name,
             state="problem",
-            message=f"{wanted} is no {kind} model.",
+            message=f"{model_id} is not a model of kind {kind!r}.",
             remedy=f'Choose another {name}, or "auto".',
         )
-    if known.shutdown is None or known.shutdown - today > _SOON:
-        return HealthCheck(name=name, message=f"{wanted} can be used{_until(known)}.")
-    ended = known.is_retired(today)
+    if model.shutdown is None or model.shutdown - today > _SOON:
+        return HealthCheck(name=name, message=f"{model_id} can be used{_until(model)}.")
+    ended = model.is_retired(today)
     return HealthCheck(
         name=name,
         state="problem" if ended else "warning",
-        message=f"{wanted} {'was' if ended else 'will be'} shut down on {known.shutdown}.",
-        remedy=f'Choose {known.replacement or "another one"} as {name}, or "auto".',
+        message=f"{model_id} {'was' if ended else 'will be'} shut down on {model.shutdown}.",
+        remedy=f'Choose {model.replacement or "another one"} as {name}, or "auto".',
     )
 
 
@@ -106,24 +106,24 @@ def _until(model: ModelInfo) -> str:
     return "" if model.shutdown is None else f" until {model.shutdown}"
 
 
-def _age(catalogue: ModelCatalog, today: dt.date) -> HealthCheck:
+def _check_catalogue_age(catalogue: ModelCatalog, today: dt.date) -> HealthCheck:
     days = (today - catalogue.dated).days
     stale = today - catalogue.dated > _STALE
     return HealthCheck(
         name="catalogue",
         state="warning" if stale else "ok",
-        message=f"what is known of models and prices is of {catalogue.dated}, {max(days, 0)} days "
+        message=f"the catalogue of models and prices is of {catalogue.dated}, {max(days, 0)} days "
         "ago.",
-        remedy=f"Newer models and prices may be known by now: {_UPDATE}" if stale else "",
+        remedy=f"Get newer models and prices: {_UPDATE}" if stale else "",
     )
 
 
-def _listing(config: StudioConfig) -> Workflow[tuple[HealthCheck, ...]]:
+def _check_listed_models(config: StudioConfig) -> Workflow[tuple[HealthCheck, ...]]:
     """
-    Ask the provider which models it has.
+    Check that the provider lists the studio's models.
     """
     try:
-        known = yield from listed_models()
+        listed = yield from fetch_model_ids()
     except ImageSessionError as error:
         return (
             HealthCheck(
@@ -133,23 +133,27 @@ def _listing(config: StudioConfig) -> Workflow[tuple[HealthCheck, ...]]:
                 remedy=error.message,
             ),
         )
-    reached = HealthCheck(name="network", message=f"the provider lists {len(known)} models.")
-    wanted = (
-        _named(config.options.model, config.catalogue.mainline),
-        _named(config.options.image_model, config.catalogue.image),
+    reached = HealthCheck(name="network", message=f"the provider lists {len(listed)} models.")
+    model_ids = (
+        _resolve_auto(config.options.model, config.catalogue.mainline),
+        _resolve_auto(config.options.image_model, config.catalogue.image),
     )
-    absent = [text for text in wanted if known.isdisjoint(_names(text, config.catalogue))]
+    absent = [
+        model_id
+        for model_id in model_ids
+        if listed.isdisjoint(_all_names(model_id, config.catalogue))
+    ]
     return reached, HealthCheck(
         name="models listed",
         state="warning" if absent else "ok",
-        message=f"{', '.join(absent)} not among them." if absent else f"{', '.join(wanted)}.",
-        remedy="Choose others with model= and image_model=; studio.models.list(live=True) tells "
-        "which there are."
+        message=f"{', '.join(absent)} not among them." if absent else f"{', '.join(model_ids)}.",
+        remedy="Choose others with model= and image_model=; studio.models.list(live=True) lists "
+        "them."
         if absent
         else "",
     )
 
 
-def _names(wanted: str, catalogue: ModelCatalog) -> set[str]:
-    known = catalogue.find(wanted)
-    return {wanted} if known is None else {wanted, known.id, *known.snapshots}
+def _all_names(model_id: str, catalogue: ModelCatalog) -> set[str]:
+    model = catalogue.find(model_id)
+    return {model_id} if model is None else {model_id, model.id, *model.snapshots}

@@ -1,5 +1,5 @@
 """
-What crosses between flows and the provider: requests, replies, and the lack of one.
+Requests and replies between workflows and the provider, and transport errors.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ Feature: TypeAlias = Literal[
     "responses", "background", "stream", "store", "files", "conversation", "previous_response_id"
 ]
 """
-What a server that speaks OpenAI's protocol may not take: the Responses API as such, or a part of
-it.
+A feature that a server with OpenAI's protocol may lack: the Responses API, or a part of it.
 """
 
 
 @attrs.frozen(kw_only=True)
 class FilePart:
     """
-    A file in a form that is sent.
+    A file in a multipart form.
 
     Attributes:
         field: The form's field.
-        name: What the file is called.
+        name: The file's name.
         mime: Its media type.
         data: Its bytes.
     """
@@ -45,14 +44,14 @@ class HttpRequest:
     An HTTP request to the provider.
 
     Attributes:
-        method: Its verb.
-        path: Beneath the base URL.
-        body: Sent as JSON, or as the fields of a form where there are files.
+        method: The HTTP method.
+        path: The path relative to the base URL.
+        body: Sent as JSON, or as form fields if there are files.
         files: Sent as parts of a form.
-        timeout: Seconds in all after which the answer counts as lost, however much of it came.
-        silence: Seconds without a byte after which it does so before; None for no limit.
-        rows: Whether the answer, if it is one, is a file that is heard line by line: it may be
-            larger than any other answer.
+        timeout: Seconds in all after which the reply counts as lost, even a partial one.
+        silence: Seconds without a byte after which it counts as lost earlier; None for no limit.
+        rows: Whether a successful reply is a file that is read line by line, which may be larger
+            than any other reply.
     """
 
     method: Literal["GET", "POST"]
@@ -67,13 +66,13 @@ class HttpRequest:
 @attrs.frozen(kw_only=True)
 class HttpResponse:
     """
-    An HTTP answer, whatever its status; `replies` decides what it means.
+    An HTTP reply of any status; `responses` parses it.
 
     Attributes:
         status: The HTTP status.
         headers: By lower-case name.
         body: Its bytes, decoded from any transfer or content encoding.
-        whole: Whether that is all of them; what is longer than any answer should be is not read on.
+        whole: Whether the body is complete; a body above the size limit is cut off.
     """
 
     status: int
@@ -85,12 +84,12 @@ class HttpResponse:
 @attrs.define(eq=False)
 class TransportError(Exception):
     """
-    There was no answer to a request.
+    A request had no complete reply.
 
     Attributes:
         sent: Whether the request may have reached the provider. False is proof that it did not.
         reason: What went wrong, in a few words.
-        body: What came before of an answer that HTTP calls a success.
+        body: The part of a successful reply's body that arrived.
     """
 
     sent: bool
@@ -101,7 +100,7 @@ class TransportError(Exception):
 @attrs.frozen(kw_only=True)
 class ReceivedImage:
     """
-    A picture to keep: as it came from the provider, or put together from that.
+    An image to record: as the provider sent it, or made from that.
     """
 
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")

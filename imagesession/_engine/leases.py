@@ -1,5 +1,5 @@
 """
-What a library grants: the right to be at something, and what it may cost.
+Leases that a store grants, and budget reservations.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 @attrs.frozen(kw_only=True)
 class BudgetReservation:
     """
-    What a paid request is allowed to cost.
+    A paid request's budget and its expected cost.
 
     Attributes:
         budget: The limits.
-        estimate: What it is expected to cost.
+        estimate: The expected cost.
     """
 
     budget: Budget
@@ -31,39 +31,39 @@ class BudgetReservation:
 
 class Lease(Protocol):
     """
-    The right to be at something that is to be done once: an intent, or an upload.
+    The right to work on something that is done once: an intent, an upload or a batch.
     """
 
     def release(self) -> None:
-        """Let go of it; if it is not done, somebody else may take it over."""
+        """Release it; unfinished work may then be taken over by another program."""
         ...
 
 
 class SlotLease(Lease, Protocol):
     """
-    A call's place in the queue for a slot, and then the slot. The calls of one process queue in
-    memory, and only the first of them asks the disk.
+    A call's place in the queue for a concurrency slot, and then the slot. The calls of one process
+    queue in memory, and only the first of them tries to get a slot from the disk.
     """
 
     @property
     def is_held(self) -> bool:
-        """Tell whether the call has a slot."""
+        """Return whether the call has a slot."""
         ...
 
     @property
     def is_first(self) -> bool:
-        """Tell whether the call is the first in the queue, which is the one that asks the disk."""
+        """Return whether the call is the first in the queue, which may try to get a slot."""
         ...
 
     @property
     def may_try(self) -> bool:
-        """Tell whether it is this call that asks the disk, and the disk may have a slot."""
+        """Return whether the call is the first in the queue, and a slot may be free."""
         ...
 
     def try_acquire(self) -> bool:
-        """Ask the disk for a slot; tell whether the call has one now."""
+        """Try to get a slot from the disk; return whether the call has one now."""
         ...
 
     def signal(self) -> Future[None]:
-        """Return what is done once the call is handed a slot, or is the first in the queue."""
+        """Return a future that is done once the call has a slot, or is the first in the queue."""
         ...

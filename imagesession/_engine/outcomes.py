@@ -1,8 +1,8 @@
 """
-Decide what a response object or an Images API object says: its pictures, or why there is none.
+Parse a response object or an Images API object into its images, or the reason why it has none.
 
-Read tolerantly: servers that speak this protocol differ in what they leave out or add. What is
-relied on is named in each function; everything else may be missing, null or of another type.
+Parsing is tolerant, as compatible servers leave out or add fields. Each function names the fields
+that it relies on; all others may be missing, null or of another type.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .http import ReceivedImage
 from .provider_errors import map_error_object
 
 NOT_COMPLETED = frozenset({"failed", "incomplete", "cancelled"})
-# Whatever else a status is, there is more to come.
+# With any other status, there is more to come.
 FINISHED = NOT_COMPLETED | {"completed"}
 IMAGE_CALL = "image_generation_call"
 
@@ -34,27 +34,27 @@ IMAGE_CALL = "image_generation_call"
 @attrs.frozen(kw_only=True)
 class ResponseOutcome:
     """
-    What a reply says of a turn.
+    The outcome of a turn, as a reply states it.
 
     Attributes:
         response_id: The provider's id, if it gave one.
         finished: Whether there is nothing more to come.
-        pictures: All pictures of the reply that can be read, in its order.
-        spoilt: How many cannot be read.
-        withheld: Whether a picture was completed of which the reply holds no bytes.
-        error: Why there is no picture, when it is finished without one and not withheld.
-        status: The response's status as the provider said it; empty if it said none.
-        text: What the model said beside the pictures.
+        images: All images of the reply that can be read, in its order.
+        unreadable: How many images cannot be read.
+        withheld: Whether an image was completed, but the reply does not hold its bytes.
+        error: Why there is no image, if it is finished without one and not withheld.
+        status: The response's status, in the provider's words; empty if there is none.
+        text: The model's text beside the images.
         model: The mainline model that answered.
-        led: Whether a mainline model led; else the image model was asked directly.
+        used_mainline: Whether a mainline model was used; else the image model alone.
         item_ids: The ids of all output items, in their order.
-        usage: What was used, as the provider said it.
+        usage: The usage, in the provider's words.
         stored: Whether the provider keeps the response, as far as it says.
     """
 
     response_id: str | None
     finished: bool
-    pictures: tuple[ReceivedImage, ...] = ()
+    images: tuple[ReceivedImage, ...] = ()
     unreadable: int = 0
     withheld: bool = False
     error: ImageSessionError | None = None
@@ -69,38 +69,36 @@ class ResponseOutcome:
     @property
     def all_unreadable(self) -> bool:
         """
-        Whether there were pictures, of which none can be read.
+        Whether there are images, but none can be read.
         """
-        return self.unreadable > 0 and not self.pictures
+        return self.unreadable > 0 and not self.images
 
 
 def parse_response_object(response: Json) -> ResponseOutcome:
     """
-    Read a response object, as a reply's body or as the last event of a stream carries it.
+    Parse a response object, from a reply's body or the last event of a stream.
 
-    Relied on: `status` or `output`, and in an image item `result`. An item's own status is not:
-    completed replies have been seen whose item still said "generating" beside a whole picture.
+    Relies on `status` or `output`, and `result` in an image item. It does not rely on an item's
+    own status, as completed replies may still have "generating" beside a whole image.
 
     Raises:
-        InvalidResponseError: It is no response object.
+        InvalidResponseError: It is not a response object.
     """
     status = as_text(response.get("status"))
     if not status and "output" not in response:
-        raise InvalidResponseError(
-            "The provider's reply is no response object; is this the right URL?"
-        )
+        raise InvalidResponseError("The provider's reply is not a response object. Check base_url.")
     items = _items(response)
-    pictures, problems = _pictures(items)
-    text = "\n".join(filter(None, (said for item in items for said in _text_parts(item))))
-    finished = bool(pictures or problems) or status in FINISHED or not status
-    withheld = finished and not (pictures or problems) and _is_withheld(response, items)
+    images, problems = _decode_calls(items)
+    text = "\n".join(filter(None, (part for item in items for part in _text_parts(item))))
+    finished = bool(images or problems) or status in FINISHED or not status
+    withheld = finished and not (images or problems) and _is_withheld(response, items)
     error: ImageSessionError | None = None
-    if finished and not (pictures or withheld):
-        error = problems[0] if problems else _no_picture(response, items, text)
+    if finished and not (images or withheld):
+        error = problems[0] if problems else _missing_image_error(response, items, text)
     return ResponseOutcome(
         response_id=as_id(response.get("id")),
         finished=finished,
-        pictures=pictures,
+        images=images,
         unreadable=len(problems),
         withheld=withheld,
         error=error,
@@ -115,21 +113,21 @@ def parse_response_object(response: Json) -> ResponseOutcome:
 
 def read_images_object(body: Json) -> ResponseOutcome:
     """
-    Read the object with which the Images API answers.
+    Parse a reply object of the Images API.
 
-    Relied on: `data`, and in each of its members `b64_json`, or a data URL in `url`.
+    Relies on `data`, and in each of its items on `b64_json`, or a data URL in `url`.
     """
-    members = [as_mapping(member) for member in as_list(body.get("data"))]
-    pictures, problems = _read_each(members)
+    items = [as_mapping(item) for item in as_list(body.get("data"))]
+    images, problems = _decode_each(items)
     error: ImageSessionError | None = problems[0] if problems else None
-    if not members:
-        error = GenerationFailedError("The provider's reply has no picture and gives no reason.")
+    if not items:
+        error = GenerationFailedError("The provider's reply has no image and gives no reason.")
     return ResponseOutcome(
         response_id=None,
         finished=True,
-        pictures=pictures,
+        images=images,
         unreadable=len(problems),
-        error=None if pictures else error,
+        error=None if images else error,
         used_mainline=False,
         usage=read_images_usage(body),
     )
@@ -137,7 +135,7 @@ def read_images_object(body: Json) -> ResponseOutcome:
 
 def read_images_usage(body: Json) -> Usage:
     """
-    Read what an answer of the Images API says was used.
+    Parse the usage of an Images API reply.
     """
     usage = dict(as_mapping(body.get("usage")))
     if body.get("svg_usage"):
@@ -147,12 +145,12 @@ def read_images_usage(body: Json) -> Usage:
 
 def decode_image_item(item: Json) -> ReceivedImage:
     """
-    Decode the picture of an image item, an event, or a member of an Images API object.
+    Decode the image of an output item, an event, or an item of an Images API object.
 
     Raises:
-        InvalidResponseError: It is no base64, or no picture.
+        InvalidResponseError: It is not base64, or not an image.
     """
-    encoded = encoded_picture(item)
+    encoded = encoded_image(item)
     if isinstance(encoded, ReceivedImage):
         return encoded
     data, facts = decode_image(encoded)
@@ -164,9 +162,9 @@ def decode_image_item(item: Json) -> ReceivedImage:
     )
 
 
-def readable_picture(item: Json) -> ReceivedImage | None:
+def decode_image_or_none(item: Json) -> ReceivedImage | None:
     """
-    Same as `decode_image_item`, but returns None for what cannot be read.
+    Same as `decode_image_item`, but returns None if the image cannot be read.
     """
     try:
         return decode_image_item(item)
@@ -174,41 +172,43 @@ def readable_picture(item: Json) -> ReceivedImage | None:
         return None
 
 
-def encoded_picture(item: Json) -> object:
+def encoded_image(item: Json) -> object:
     """
-    Return what an object holds of a picture: its base64, a URL, or what a stream decoded before.
+    Return an object's image as base64, as a URL, or as a stream has already decoded it.
     """
     return item.get("result") or item.get("b64_json") or item.get("url")
 
 
 def is_image_call(item: Json) -> bool:
     """
-    Tell whether an output item is a call of the image tool.
+    Return whether an output item is a call of the image tool.
     """
     return item.get("type") == IMAGE_CALL
 
 
-def _pictures(items: list[Json]) -> tuple[tuple[ReceivedImage, ...], list[InvalidResponseError]]:
-    return _read_each([item for item in items if is_image_call(item) and encoded_picture(item)])
+def _decode_calls(
+    items: list[Json],
+) -> tuple[tuple[ReceivedImage, ...], list[InvalidResponseError]]:
+    return _decode_each([item for item in items if is_image_call(item) and encoded_image(item)])
 
 
-def _read_each(holders: list[Json]) -> tuple[tuple[ReceivedImage, ...], list[InvalidResponseError]]:
+def _decode_each(items: list[Json]) -> tuple[tuple[ReceivedImage, ...], list[InvalidResponseError]]:
     """
-    Read all pictures; one that is spoilt does not take the others with it.
+    Decode all images; an unreadable one does not affect the others.
     """
-    pictures: list[ReceivedImage] = []
+    images: list[ReceivedImage] = []
     problems: list[InvalidResponseError] = []
-    for holder in holders:
+    for item in items:
         try:
-            pictures.append(decode_image_item(holder))
+            images.append(decode_image_item(item))
         except InvalidResponseError as error:
             problems.append(error)
-    return tuple(pictures), problems
+    return tuple(images), problems
 
 
 def _is_withheld(response: Json, items: list[Json]) -> bool:
     """
-    Tell whether an image call was completed without bytes, and nothing says that it failed.
+    Return whether an image call was completed without bytes and without a failure.
     """
     calls = [item for item in items if is_image_call(item)]
     if not calls or response.get("error") or _refusal(items):
@@ -233,9 +233,9 @@ def _refusal(items: list[Json]) -> str:
     return " ".join(filter(None, (as_text(as_mapping(part).get("refusal")) for part in parts)))
 
 
-def _no_picture(response: Json, items: list[Json], text: str) -> ImageSessionError:
+def _missing_image_error(response: Json, items: list[Json], text: str) -> ImageSessionError:
     """
-    Say why a finished reply has no picture.
+    Return the reason why a finished reply has no image.
     """
     errors = (_error_in(holder) for holder in (response, *items))
     error: Json = next(filter(None, errors), as_mapping(None))
@@ -244,21 +244,19 @@ def _no_picture(response: Json, items: list[Json], text: str) -> ImageSessionErr
     if error:
         return map_error_object(error)
     if refusal or (text and status in {"completed", ""}):
-        said = refusal or text
+        message = refusal or text
         return RefusalError(
-            f"The model answered without making a picture: {said!r} Ask for it in other words.",
-            said,
+            f"The model answered without making an image: {message!r} Rephrase the prompt.",
+            message,
         )
     if status == "incomplete":
         reason = (
             as_text(as_mapping(response.get("incomplete_details")).get("reason")) or "no reason"
         )
-        return GenerationFailedError(f"The reply is incomplete ({reason}) and has no picture.")
+        return GenerationFailedError(f"The reply is incomplete ({reason}) and has no image.")
     if status == "cancelled":
-        return GenerationFailedError("The generation was cancelled before there was a picture.")
-    return GenerationFailedError(
-        f"The reply ({status or 'no status'}) has no picture and no reason."
-    )
+        return GenerationFailedError("The generation was cancelled before there was an image.")
+    return GenerationFailedError(f"The reply ({status or 'no status'}) has no image and no reason.")
 
 
 def _error_in(holder: Json) -> Json:
@@ -274,7 +272,7 @@ def _usage(response: Json) -> Usage:
     image: dict[str, Any] = dict(as_mapping(tools.get("image_gen")))
     authors = [item["svg_usage"] for item in _items(response) if item.get("svg_usage")]
     if authors:
-        # What the author of an SVG used is told apart, with each of its pictures.
+        # The usage of an SVG's author is listed separately, with each image.
         image["svg_usage"] = authors
     return Usage(mainline=dict(as_mapping(response.get("usage"))) or None, image=image or None)
 

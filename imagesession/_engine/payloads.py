@@ -1,5 +1,5 @@
 """
-Build the requests that the provider is sent.
+Build the requests to the provider.
 """
 
 from __future__ import annotations
@@ -21,59 +21,59 @@ from .store import InputImage
 Item = dict[str, Any]
 Mode = Literal["background stream", "stream", "plain"]
 """
-How a response comes: as a stream of events while the provider works in the background, so that it
+How a response is delivered: as a stream of events while the provider works in the background, which
 can be resumed and polled; as a stream that ends with its connection; or as one reply.
 """
-# A stream that fell silent is resumed, which is free.
+# A silent stream is resumed, which is free.
 _STREAM_SILENCE = 60.0
 
 
 @attrs.frozen(kw_only=True)
 class ConversationContext:
     """
-    How the model knows what came before: by an id, or by being told again; else there is nothing.
+    How the model knows the earlier turns: by an id, or by messages that are sent again.
 
     Attributes:
         conversation: The conversation in which the request is made.
-        previous_response_id: The reply that is continued; not within a conversation.
-        knows: Whether the provider knows the last picture by such an id.
-        messages: The conversation until now.
-        picture: The last picture, to stand before the new words.
+        previous_response_id: The response that is continued; not within a conversation.
+        provider_has_image: Whether the provider knows the last image by such an id.
+        messages: The earlier messages.
+        image: The last image, to put before the new prompt.
     """
 
     conversation: str | None = None
     previous_response_id: str | None = None
-    knows: bool = False
+    provider_has_image: bool = False
     messages: tuple[Item, ...] = ()
-    picture: InputImage | None = None
+    image: InputImage | None = None
 
 
 @attrs.frozen(kw_only=True)
 class PreparedRequest:
     """
-    All that one request for a picture needs.
+    A request for an image whose options and inputs were checked.
 
     Attributes:
         turn: The turn that it is for, with its prompt and options.
         mainline: The name of the mainline model.
-        image_model: The name of the model that draws, where the wire wants one.
-        brief: What the session is about.
-        references: Pictures that go along with the prompt; the one that is changed comes first.
-        based: Whether the first of them is the one that is changed; otherwise that is the last
-            picture of the conversation, if there is one.
-        mask: Marks what may change.
-        markup: A drawing that lies over the first picture.
-        edits: Whether a picture is changed, not a new one made.
-        partial_images: How many pictures on the way are asked for.
-        files: What the provider holds already: its id of a picture, by the picture's digest.
+        image_model: The name of the image model, if the API needs one.
+        session_description: The session's description.
+        references: The input images; the one to edit comes first.
+        edits_first_reference: Whether the first of them is the one to edit; otherwise that is the
+            last image of the conversation, if there is one.
+        mask: The area that may change.
+        markup: A drawing that lies over the first image.
+        edits: Whether an image is edited instead of a new one made.
+        partial_images: How many partial images are requested.
+        files: The provider's file ids, by the images' digests.
     """
 
     turn: Turn
     mainline: str
     image_model: str = ""
-    brief: str = ""
+    session_description: str = ""
     references: tuple[InputImage, ...] = ()
-    based: bool = False
+    edits_first_reference: bool = False
     mask: InputImage | None = None
     markup: InputImage | None = None
     edits: bool = False
@@ -85,39 +85,39 @@ def create_response(
     prepared: PreparedRequest, context: ConversationContext, mode: Mode, *, store: bool = True
 ) -> HttpRequest:
     """
-    Build the request that is paid for.
+    Build the paid request.
 
     Args:
-        prepared: What is wanted.
-        context: How the model knows what came before.
-        mode: How the response comes.
-        store: Whether the provider may keep it.
+        prepared: The request.
+        context: How the model knows the earlier turns.
+        mode: How the response is delivered.
+        store: Whether the provider may keep the response.
 
     Source: https://developers.openai.com/api/reference/resources/responses/methods/create
     """
     body: Item = {
         "model": prepared.mainline,
-        "input": [*context.messages, _message(prepared, context.picture)],
+        "input": [*context.messages, _message(prepared, context.image)],
         "tools": [_tool(prepared, context)],
-        # Without it the model may answer in words and bill for them.
+        # Without it the model may answer with text and bill for it.
         "tool_choice": {"type": "image_generation"},
-        # Said explicitly: background responses are otherwise dropped after some ten minutes.
+        # Set explicitly: background responses are otherwise deleted after about ten minutes.
         "store": store,
-        # Ours, so that a reply can be told by the turn that it belongs to.
+        # Lets a person match a stored response to its turn.
         "metadata": {"imagesession_turn": prepared.turn.id},
     }
     if context.conversation is not None:
         body["conversation"] = context.conversation
     if context.previous_response_id is not None:
         body["previous_response_id"] = context.previous_response_id
-    if prepared.brief:
-        # Instructions are carried over by neither, so they go with every turn.
-        body["instructions"] = prepared.brief
+    if prepared.session_description:
+        # Neither carries instructions over, so they are sent with every turn.
+        body["instructions"] = prepared.session_description
     if mode == "background stream":
         body["background"] = True
     if mode != "plain":
         body["stream"] = True
-    # A stream that fell silent is not worth waiting for where it can be resumed.
+    # A silent stream is not worth waiting for if it can be resumed.
     silence = _STREAM_SILENCE if mode == "background stream" else None
     return HttpRequest(method="POST", path="/responses", body=body, silence=silence)
 
@@ -126,25 +126,25 @@ def retrieve_response(
     response_id: str, timeout: float = 30.0, silence: float | None = None
 ) -> HttpRequest:
     """
-    Build the free request that asks how far a reply is.
+    Build the free request that polls a response.
 
     Args:
-        response_id: The reply's id.
+        response_id: The response's id.
         timeout: Seconds in all.
         silence: Seconds without a byte.
     """
-    # The id is the provider's word, and need not be fit for a path.
+    # The provider's id may hold characters that are not valid in a path.
     path = f"/responses/{urllib.parse.quote(response_id, safe='', errors='replace')}"
     return HttpRequest(method="GET", path=path, timeout=timeout, silence=silence)
 
 
 def resume(response_id: str, after: int | None, timeout: float) -> HttpRequest:
     """
-    Build the free request that goes on with the stream of a response in the background.
+    Build the free request that resumes the stream of a background response.
 
     Args:
         response_id: The response's id.
-        after: The sequence number of the last event that came; None to hear all from the start.
+        after: The sequence number of the last event received; None to replay all of them.
         timeout: Seconds in all.
 
     Source: https://developers.openai.com/api/docs/guides/background (streaming a background
@@ -158,7 +158,7 @@ def resume(response_id: str, after: int | None, timeout: float) -> HttpRequest:
 
 def cancel_response(response_id: str, timeout: float = 30.0) -> HttpRequest:
     """
-    Build the free request that stops what is under way in the background.
+    Build the free request that cancels a background response.
 
     Source: https://developers.openai.com/api/reference/resources/responses/methods/cancel
     """
@@ -167,49 +167,49 @@ def cancel_response(response_id: str, timeout: float = 30.0) -> HttpRequest:
 
 
 def _message(prepared: PreparedRequest, last: InputImage | None) -> Item:
-    pictures = prepared.references if last is None else (last, *prepared.references)
+    images = prepared.references if last is None else (last, *prepared.references)
     return user_message(
-        prepared.turn.prompt, (input_image(picture, prepared.files) for picture in pictures)
+        prepared.turn.prompt, (input_image(image, prepared.files) for image in images)
     )
 
 
-def user_message(text: str, pictures: Iterable[Item] = ()) -> Item:
+def user_message(text: str, images: Iterable[Item] = ()) -> Item:
     """
-    Build what the user says: pictures first, then words about them.
+    Build a user message: images first, then the text.
     """
-    return {"role": "user", "content": [*pictures, {"type": "input_text", "text": text}]}
+    return {"role": "user", "content": [*images, {"type": "input_text", "text": text}]}
 
 
-def input_image(picture: InputImage, files: Mapping[str, str]) -> Item:
+def input_image(image: InputImage, files: Mapping[str, str]) -> Item:
     """
-    Build a picture of a message: by its id where the provider holds it, else with its bytes.
+    Build an image part of a message: by its file id if it is uploaded, else with its bytes.
     """
-    return {"type": "input_image", **image_reference(picture, files)}
+    return {"type": "input_image", **image_reference(image, files)}
 
 
-def image_reference(picture: InputImage, files: Mapping[str, str]) -> Item:
+def image_reference(image: InputImage, files: Mapping[str, str]) -> Item:
     """
-    Say where a picture is: with the provider, or here in full.
+    Refer to an image by its file id if it is uploaded, else by a data URL.
     """
-    if picture.sha256 in files:
-        return {"file_id": files[picture.sha256]}
-    return {"image_url": _data_url(picture)}
+    if image.sha256 in files:
+        return {"file_id": files[image.sha256]}
+    return {"image_url": _data_url(image)}
 
 
-def _data_url(picture: InputImage) -> str:
+def _data_url(image: InputImage) -> str:
     """
-    Write a picture as a data URL.
+    Encode an image as a data URL.
     """
-    encoded = pybase64.b64encode(picture.data).decode("ascii")
-    return f"data:{MIME_TYPES[picture.facts.format]};base64,{encoded}"
+    encoded = pybase64.b64encode(image.data).decode("ascii")
+    return f"data:{MIME_TYPES[image.facts.format]};base64,{encoded}"
 
 
 def _tool(prepared: PreparedRequest, context: ConversationContext) -> Item:
     tool: Item = {"type": "image_generation", **image_tool_params(prepared.turn.options)}
     if prepared.partial_images:
         tool["partial_images"] = prepared.partial_images
-    shown = prepared.based or context.picture is not None
-    if prepared.edits and (shown or context.knows):
+    sent = prepared.edits_first_reference or context.image is not None
+    if prepared.edits and (sent or context.provider_has_image):
         tool["action"] = "edit"
     if prepared.mask is not None:
         tool["input_image_mask"] = image_reference(prepared.mask, prepared.files)
@@ -218,9 +218,9 @@ def _tool(prepared: PreparedRequest, context: ConversationContext) -> Item:
 
 def image_tool_params(options: GenerateOptions) -> Item:
     """
-    Name what differs from the defaults, in the wire's words; the provider fills in the rest.
+    Return the options that differ from the defaults, by the API's names.
     """
-    named: Item = {
+    params: Item = {
         "model": None if options.image_model == "auto" else options.image_model,
         "size": _unless_auto(options.size),
         "quality": _unless_auto(options.quality),
@@ -234,7 +234,7 @@ def image_tool_params(options: GenerateOptions) -> Item:
         "frame_duration_ms": options.frame_ms,
         "svg": None if options.svg_model is None else {"model": options.svg_model},
     }
-    return {name: value for name, value in named.items() if value is not None}
+    return {name: value for name, value in params.items() if value is not None}
 
 
 def _unless_auto(value: str) -> str | None:

@@ -1,5 +1,5 @@
 """
-Follow a response by its id until it is finished: poll it, or replay its events. Both are free.
+Poll a response by its id until it is finished, or replay its events. Both are free.
 """
 
 from __future__ import annotations
@@ -37,40 +37,42 @@ from .streams import StreamAccumulator
 MIN_REQUEST_TIMEOUT = 1.0
 """Seconds that a request may take, however little time is left."""
 TRANSIENT = frozenset({408, 409, 425, 429})
-"""Of what HTTP calls the caller's errors, those that may be gone the next time."""
+"""The 4xx statuses that are worth another try."""
 # A new response's id may not be known everywhere at once.
-_SECONDS_FOR_404 = 30.0
+_NOT_FOUND_GRACE = 30.0
 _NOT_FOUND, _SERVER_ERROR = 404, 500
-MIN_REQUEST_SECONDS = 30.0
-"""Seconds that a look may take where there is time, as a picture may come with it."""
-# An image that came spoilt may have been spoilt on the way, and is asked for again so often.
+IMAGE_POLL_TIMEOUT = 30.0
+"""Seconds that a poll may take where there is time, as an image may come with it."""
+# An unreadable image may have been damaged on the way, and is requested again this often.
 _MAX_UNREADABLE_REPLIES = 3
-# Seconds before events are asked for once more that broke off or brought a spoilt image.
+# Seconds before events are requested again that broke off or held an unreadable image.
 _REPLAY_DELAYS = (0.2, 0.5, 1.0, 2.0)
 _SHORTEST_DELAY, _LONGEST_DELAY = 0.05, 30.0
-_SHARE = 20
+_DELAY_DIVISOR = 20
 
 
 def poll_delay(elapsed: float) -> float:
     """
-    Return how many seconds to wait until the next look: a twentieth of the time gone by, so that
-    nobody waits much longer than a picture took, and a slow one is not looked at a thousand times.
+    Return how many seconds to wait until the next poll.
+
+    It is a twentieth of the time gone by: a caller waits hardly longer than the image took, and a
+    slow response is not polled a thousand times.
 
     Args:
         elapsed: Seconds since the request was sent.
     """
-    return min(max(_SHORTEST_DELAY, elapsed / _SHARE), _LONGEST_DELAY)
+    return min(max(_SHORTEST_DELAY, elapsed / _DELAY_DIVISOR), _LONGEST_DELAY)
 
 
-def longest_silence(left: float) -> float:
+def silence_timeout(left: float) -> float:
     """
-    Return after how many seconds without a byte a look counts as lost, so that there is time for
-    others.
+    Return after how many seconds without a byte a poll counts as lost, so that there is time for
+    more polls.
 
     Args:
-        left: Seconds that are left for all of them.
+        left: Seconds that are left for all polls.
     """
-    return max(MIN_REQUEST_TIMEOUT, min(MIN_REQUEST_SECONDS, left / 4))
+    return max(MIN_REQUEST_TIMEOUT, min(IMAGE_POLL_TIMEOUT, left / 4))
 
 
 def poll_response(
@@ -83,57 +85,57 @@ def poll_response(
     least: float = MIN_REQUEST_TIMEOUT,
 ) -> Workflow[ResponseOutcome]:
     """
-    Look for a response until it is finished. Looking is free, so any failure is tried again.
+    Poll a response until it is finished. Polling is free, so any failure is retried.
 
-    Where a finished response does not show its picture, its events are replayed from the start.
+    If a finished response does not hold its image, its events are replayed from the start.
 
     Args:
-        turn: The turn that it is for.
+        turn: The response's turn.
         response_id: The provider's id.
-        deadline: When to stop, by the clock of `Now`; there is one look at least.
-        since: When the request was sent, by the clock of `Now`; left out, now.
-        age: Seconds that the response is older than that.
-        least: Seconds that a look may take even if it ends behind the deadline.
+        deadline: When to stop, by the clock of `MonotonicTime`; there is at least one poll.
+        since: When the request was sent, by the clock of `MonotonicTime`; by default, now.
+        age: Seconds that the response is older than `since`.
+        least: Seconds that a poll may take even if it ends after the deadline.
 
     Raises:
-        OutcomeUnknownError: It is not finished in time, or the provider does not show its picture.
+        OutcomeUnknownError: It is not finished in time, or the provider does not send its image.
         InvalidResponseError: It is larger than any response should be.
     """
     now = yield from MonotonicTime()
     start = now if since is None else since
-    spoilt = 0
+    unreadable_replies = 0
     while True:
         reply = yield from _fetch_response(response_id, deadline, least)
         now = yield from MonotonicTime()
-        pause = poll_delay(now - start)
+        delay = poll_delay(now - start)
         if reply is not None and is_success(reply):
             outcome = yield from _parse_or_none(turn, reply)
             if outcome is not None and outcome.finished:
-                spoilt += outcome.all_unreadable
+                unreadable_replies += outcome.all_unreadable
                 if (
                     not outcome.all_unreadable
-                    or spoilt > _MAX_UNREADABLE_REPLIES
+                    or unreadable_replies > _MAX_UNREADABLE_REPLIES
                     or now >= deadline
                 ):
-                    whole = yield from quarantine_if_unreadable(turn, outcome, reply.body)
-                    return (yield from with_picture(turn, response_id, whole, deadline, least))
+                    readable = yield from quarantine_if_unreadable(turn, outcome, reply.body)
+                    return (yield from with_image(turn, response_id, readable, deadline, least))
             elif outcome is not None:
                 yield from report_status(turn, outcome.status)
         elif reply is not None:
             _raise_if_final(reply, age + now - start, turn, response_id)
-            pause = max(pause, parse_retry_after(reply) or 0.0)
+            delay = max(delay, parse_retry_after(reply) or 0.0)
         if now >= deadline:
             break
-        yield from Sleep(min(pause, deadline - now))
+        yield from Sleep(min(delay, deadline - now))
     raise OutcomeUnknownError(
-        f"There was no picture {now - start:.1f} seconds after the provider accepted the request. "
+        f"There was no image {now - start:.1f} seconds after the provider accepted the request. "
         "It may still be made; its id is kept in the library's journal.",
         turn.id,
         response_id,
     )
 
 
-def with_picture(
+def with_image(
     turn: Turn,
     response_id: str | None,
     outcome: ResponseOutcome,
@@ -141,28 +143,28 @@ def with_picture(
     least: float = MIN_REQUEST_TIMEOUT,
 ) -> Workflow[ResponseOutcome]:
     """
-    Return a finished outcome with its picture: where the response that told of it holds no bytes,
-    its events are replayed from the start. What breaks off proves nothing, and is tried again.
+    Return a finished outcome with its image. If the response holds no image bytes, its events are
+    replayed from the start; a replay that breaks off proves nothing, and is retried.
 
     Raises:
-        OutcomeUnknownError: Nothing shows the picture, which was made and billed.
+        OutcomeUnknownError: The image was made and billed, and nothing contains its bytes.
     """
     if not outcome.withheld:
         return outcome
     replayed = None
     if response_id is not None:
         replayed = yield from _replay(turn, response_id, deadline, least)
-        if replayed is not None and (replayed.pictures or replayed.error):
+        if replayed is not None and (replayed.images or replayed.error):
             return attrs.evolve(
                 outcome,
-                pictures=replayed.pictures,
+                images=replayed.images,
                 unreadable=replayed.unreadable,
                 error=replayed.error,
                 withheld=False,
             )
     raise OutcomeUnknownError(
-        "The provider says that the picture is finished, and does not show its bytes. It was "
-        "probably billed; it is not requested again by itself.",
+        "The provider says that the image is finished, but does not send its bytes. It was "
+        "probably billed, so the request is not sent again automatically.",
         turn.id,
         response_id,
         finished=response_id is None or replayed is not None,
@@ -173,8 +175,8 @@ def _replay(
     turn: Turn, response_id: str, deadline: float, least: float
 ) -> Workflow[ResponseOutcome | None]:
     """
-    Have the provider send the events of a response once more, from the first one, until they come
-    whole; None where they never did.
+    Have the provider send the events of a response again, from the first one, until they are
+    complete; None if they never were.
     """
     replayed = None
     for delay in (0.0, *_REPLAY_DELAYS):
@@ -198,45 +200,45 @@ def _replay_once(
         reply = yield from OpenStream(payloads.resume(response_id, None, left))
         if reply is None:
             outcome = yield from consume(turn, events, (yield from MonotonicTime()) + left)
-            came = outcome or events.interrupted()
-            # Who sends no event at all keeps none.
-            return nothing if came is None and events.response_id is None else came
+            outcome = outcome or events.interrupted()
+            # A provider that sends no event at all does not keep them.
+            return nothing if outcome is None and events.response_id is None else outcome
     except (TransportError, ImageSessionError):
         return events.interrupted()
     if is_success(reply):
-        reported = yield from _parse_or_none(turn, reply)
-        return reported if reported is not None and reported.finished else None
-    return None if _may_pass(reply) else nothing
+        outcome = yield from _parse_or_none(turn, reply)
+        return outcome if outcome is not None and outcome.finished else None
+    return None if _is_transient(reply) else nothing
 
 
 def consume(
     turn: Turn, events: StreamAccumulator, deadline: float
 ) -> Workflow[ResponseOutcome | None]:
     """
-    Take in the events of an open stream until they tell the outcome. A picture is on the disk
-    before the next event is waited for.
+    Read the events of an open stream until they tell the outcome. An image is staged before the
+    next event is awaited.
 
     Returns:
-        The outcome; None where the stream ended before, or goes on for too long.
+        The outcome; None if the stream ended before, or goes on past the deadline.
 
     Raises:
-        InvalidResponseError: An event makes no sense, and no picture came before it.
+        InvalidResponseError: An event cannot be read, and no image came before it.
         ImageSessionError: An event is an error.
         TransportError: The connection broke.
     """
-    known, status = events.response_id, events.status
+    response_id, status = events.response_id, events.status
     while (yield from MonotonicTime()) < deadline:
         data = yield from NextEvent()
         if data is None:
             return None
         try:
-            came = list(events.feed(data))
+            images = list(events.feed(data))
         except InvalidResponseError as error:
             raise (yield from quarantine(turn, data, error)) from error
-        if events.response_id != known:
-            known = events.response_id
-            yield from record_response_id(turn, known)
-        yield from _take_in(turn, came)
+        if events.response_id != response_id:
+            response_id = events.response_id
+            yield from record_response_id(turn, response_id)
+        yield from _handle_images(turn, images)
         if events.status != status:
             status = events.status
             yield from report_status(turn, status)
@@ -245,8 +247,8 @@ def consume(
     return None
 
 
-def _take_in(turn: Turn, came: list[PartialImage | ReceivedImage]) -> Workflow[None]:
-    for image in came:
+def _handle_images(turn: Turn, images: list[PartialImage | ReceivedImage]) -> Workflow[None]:
+    for image in images:
         if isinstance(image, PartialImage):
             yield from EmitPartial(image)
         else:
@@ -255,8 +257,8 @@ def _take_in(turn: Turn, came: list[PartialImage | ReceivedImage]) -> Workflow[N
 
 def stage(turn: Turn, image: ReceivedImage) -> Workflow[None]:
     """
-    Put a finished picture on the disk at once. If the disk does not take it, it is in hand still,
-    and is tried again, and elsewhere, when the turn is committed.
+    Stage a finished image at once. If writing fails, the image is still in memory, and is written
+    again, possibly elsewhere, when the turn is committed.
     """
     try:
         yield from StoreCall(lambda store: store.stage(turn, image))
@@ -266,8 +268,8 @@ def stage(turn: Turn, image: ReceivedImage) -> Workflow[None]:
 
 def record_response_id(turn: Turn, response_id: str | None) -> Workflow[None]:
     """
-    Write the provider's id down. A disk that does not take it does not end the call: its picture
-    is paid for, and the id is known here as long as the program lives.
+    Record the provider's id. A failed write does not end the call: its image is paid for, and the
+    id is in memory as long as the program runs.
     """
     if response_id is None:
         return
@@ -280,7 +282,7 @@ def record_response_id(turn: Turn, response_id: str | None) -> Workflow[None]:
 
 def report_status(turn: Turn, status: str | None) -> Workflow[None]:
     """
-    Report what the provider says that a response is at.
+    Report a response's status.
     """
     if status == "queued":
         yield from ReportProgress("queued", "by the provider", turn.id)
@@ -292,13 +294,12 @@ def _fetch_response(
     response_id: str, deadline: float, least: float
 ) -> Workflow[HttpResponse | None]:
     """
-    Ask once how far a response is; None when there is no answer.
+    Retrieve a response once; None if there is no answer.
 
-    A picture may take its time as long as it comes, up to half of what is left: silence and a
-    trickle are answered by another look.
+    An answer may take up to half of the time left: silence and a trickle end in another poll.
     """
     left = deadline - (yield from MonotonicTime())
-    request = payloads.retrieve_response(response_id, max(least, left / 2), longest_silence(left))
+    request = payloads.retrieve_response(response_id, max(least, left / 2), silence_timeout(left))
     try:
         return (yield from Send(request))
     except TransportError:
@@ -307,31 +308,31 @@ def _fetch_response(
 
 def _parse_or_none(turn: Turn, reply: HttpResponse) -> Workflow[ResponseOutcome | None]:
     """
-    Parse what a look showed; what makes no sense may make some the next time.
+    Parse the answer to a poll; None if it cannot be read, as the next one may be readable.
     """
     try:
         return parse_response(reply)
     except InvalidResponseError as error:
-        reported = yield from quarantine(turn, reply.body, error)
+        quarantined = yield from quarantine(turn, reply.body, error)
         if not reply.whole:
-            raise reported from error
+            raise quarantined from error
         return None
 
 
-def _may_pass(reply: HttpResponse) -> bool:
+def _is_transient(reply: HttpResponse) -> bool:
     return reply.status >= _SERVER_ERROR or reply.status in TRANSIENT
 
 
 def _raise_if_final(reply: HttpResponse, elapsed: float, turn: Turn, response_id: str) -> None:
     """
-    Stop where looking again is useless.
+    Raise an error if polling again is useless.
     """
     missing = reply.status == _NOT_FOUND
-    if _may_pass(reply) or (missing and elapsed <= _SECONDS_FOR_404):
+    if _is_transient(reply) or (missing and elapsed <= _NOT_FOUND_GRACE):
         return
     error = map_error_response(reply)
     raise OutcomeUnknownError(
-        f"The provider accepted the request and will not show its outcome: {error}",
+        f"The provider accepted the request, but does not return its outcome: {error}",
         turn.id,
         response_id,
     ) from error

@@ -1,5 +1,5 @@
 """
-From a wish to an order: all that can be checked and gathered without asking the provider.
+Prepare a request: check and load everything that does not need the provider.
 """
 
 from __future__ import annotations
@@ -33,41 +33,41 @@ if TYPE_CHECKING:
 @attrs.frozen(kw_only=True)
 class InputImages:
     """
-    The pictures that go along.
+    The input images of a request.
 
     Attributes:
-        pictures: All of them; the one that is changed comes first.
-        based: Whether the one that is changed is among them.
-        mask: Marks what may change.
-        markup: A drawing that lies over the first picture.
+        images: All references; the one to edit comes first.
+        edits_first_image: Whether the one to edit is among them.
+        mask: The area that may change.
+        markup: A drawing that lies over the first image.
     """
 
-    pictures: tuple[InputImage, ...] = ()
-    based: bool = False
+    images: tuple[InputImage, ...] = ()
+    edits_first_image: bool = False
     mask: InputImage | None = None
     markup: InputImage | None = None
 
 
 def prepare_request(
-    request: GenerateRequest, config: StudioConfig, begun: IdAndTime, branch_head: BranchHead | None
+    request: GenerateRequest, config: StudioConfig, new: IdAndTime, branch_head: BranchHead | None
 ) -> Workflow[PreparedRequest]:
     """
-    Check a wish, read its pictures, and put together what is asked.
+    Validate a request, load its images, and build the prepared request.
 
     Raises:
-        InvalidRequestError: It has to change; nothing was sent.
+        InvalidRequestError: The request is invalid; nothing was sent.
     """
     prompt = validate_prompt(request.prompt)
     validate_reference_count(len(request.references) + (request.image is not None))
     validate_partial_images(request.partial_images)
-    options, mainline = _checked_options(request, config, begun, branch_head)
-    gathered = yield from _load_input_images(request, options, config, branch_head)
+    options, mainline = _resolve_and_validate_options(request, config, new, branch_head)
+    inputs = yield from _load_input_images(request, options, config, branch_head)
     turn = attrs.evolve(
-        (yield from new_turn(begun, branch_head, prompt, options, gathered.pictures)),
+        (yield from new_turn(new, branch_head, prompt, options, inputs.images)),
         kind=request.kind,
         label=request.label,
         parameters=request.parameters,
-        parents=tuple(_parents(gathered.pictures, branch_head)),
+        parents=tuple(_parents(inputs.images, branch_head)),
         masked=request.mask is not None,
         idempotency_key=request.idempotency_key,
     )
@@ -75,28 +75,28 @@ def prepare_request(
         turn=turn,
         mainline=mainline,
         image_model=image_model(options, config),
-        brief=branch_head.record.description if branch_head else "",
-        references=gathered.pictures,
-        based=gathered.based,
-        mask=gathered.mask,
-        markup=gathered.markup,
+        session_description=branch_head.record.description if branch_head else "",
+        references=inputs.images,
+        edits_first_reference=inputs.edits_first_image,
+        mask=inputs.mask,
+        markup=inputs.markup,
         edits=request.edits,
         partial_images=request.partial_images,
     )
 
 
 def new_turn(
-    begun: IdAndTime,
+    new: IdAndTime,
     branch_head: BranchHead | None,
     prompt: str,
     options: GenerateOptions,
-    pictures: Iterable[InputImage],
+    images: Iterable[InputImage],
 ) -> Workflow[Turn]:
     """
-    Begin a turn that grows at a place, or stands alone.
+    Build a turn at a branch's head, or a standalone one.
     """
     return Turn(
-        id=begun.id,
+        id=new.id,
         session=branch_head.record.id if branch_head else None,
         parent=branch_head.head.id if branch_head and branch_head.head else None,
         branch=branch_head.branch if branch_head else "main",
@@ -104,24 +104,24 @@ def new_turn(
         prompt=prompt,
         options=options,
         references=tuple(
-            Reference(sha256=picture.sha256, image_id=picture.image_id) for picture in pictures
+            Reference(sha256=image.sha256, image_id=image.image_id) for image in images
         ),
         provider=(yield from GetProviderName()),
-        started=begun.at,
+        started=new.at,
     )
 
 
-def _checked_options(
-    request: GenerateRequest, config: StudioConfig, begun: IdAndTime, branch_head: BranchHead | None
+def _resolve_and_validate_options(
+    request: GenerateRequest, config: StudioConfig, new: IdAndTime, branch_head: BranchHead | None
 ) -> tuple[GenerateOptions, str]:
     """
-    Return the options that hold, checked, and the name of the mainline model.
+    Return the validated options and the name of the mainline model.
     """
     options = resolve_options(request.choices, config, branch_head)
     mainline = validate_options(
         options,
         config.catalogue,
-        begun.at.date(),
+        new.at.date(),
         partial_images=request.partial_images,
         masked=request.mask is not None,
     )
@@ -132,10 +132,10 @@ def resolve_options(
     choices: Mapping[str, Any], config: StudioConfig, branch_head: BranchHead | None
 ) -> GenerateOptions:
     """
-    Return the options of a call over those of its session over those of the studio.
+    Return the options of a call, which override its session's, which override the studio's.
 
     Raises:
-        InvalidOptionError: A name is not an option's, or a value is not one that it takes.
+        InvalidOptionError: An option is unknown, or has an invalid value.
     """
     own = config.options.updated(branch_head.record.choices) if branch_head else config.options
     return own.updated(choices)
@@ -143,7 +143,7 @@ def resolve_options(
 
 def image_model(options: GenerateOptions, config: StudioConfig) -> str:
     """
-    Return the name of the model that draws.
+    Return the name of the image model.
     """
     return config.catalogue.image if options.image_model == "auto" else options.image_model
 
@@ -156,24 +156,24 @@ def reserve_budget(
     draws: bool = True,
 ) -> tuple[PreparedRequest, BudgetReservation | None]:
     """
-    Set aside what an order may cost, where there is a budget.
+    Reserve what a prepared request may cost, if there is a budget.
 
     Args:
-        prepared: What is asked.
-        config: Where the budget is.
-        past: The turns that the model is told of.
-        draws: Whether a picture is asked for, not words alone.
+        prepared: The request.
+        config: The studio's configuration with the budget.
+        past: The turns that are sent as context.
+        draws: Whether an image is requested, and not only text.
     """
     if config.budget is None:
         return prepared, None
-    expected = _expect(prepared, config, past, draws=draws)
-    turn = attrs.evolve(prepared.turn, reserved=expected.high)
+    estimated = _estimate_prepared(prepared, config, past, draws=draws)
+    turn = attrs.evolve(prepared.turn, reserved=estimated.high)
     return attrs.evolve(prepared, turn=turn), BudgetReservation(
-        budget=config.budget, estimate=expected
+        budget=config.budget, estimate=estimated
     )
 
 
-def _expect(
+def _estimate_prepared(
     prepared: PreparedRequest, config: StudioConfig, past: tuple[Turn, ...], *, draws: bool
 ) -> CostEstimate:
     from imagesession._domain.estimate import estimate  # noqa: PLC0415 - hardly ever needed
@@ -181,8 +181,8 @@ def _expect(
     return estimate(
         prepared.turn.options,
         config.catalogue,
-        prompt="\n".join(filter(None, (prepared.brief, prepared.turn.prompt))),
-        pictures=[*_last_size(past), *_sizes(prepared.references)],
+        prompt="\n".join(filter(None, (prepared.session_description, prepared.turn.prompt))),
+        pictures=[*_last_image_size(past), *_sizes(prepared.references)],
         partial_images=prepared.partial_images,
         turns_before=len(past),
         leads=prepared.markup is None,
@@ -199,35 +199,37 @@ def estimate_request(
     batch: bool = False,
 ) -> Workflow[CostEstimate]:
     """
-    Estimate what a wish costs, without asking anybody.
+    Estimate what a request costs, without calling the provider.
 
     Args:
-        request: What is wanted; its prompt may be empty.
-        config: What holds for everything that is asked.
-        count: How many such pictures.
-        branch_head: Where in a session; None for a picture on its own.
+        request: The request; its prompt may be empty.
+        config: The studio's configuration.
+        count: How many such images.
+        branch_head: The branch that it continues; None for a standalone image.
         batch: Whether it is made in a batch.
 
     Raises:
-        InvalidRequestError: The wish has to change.
+        InvalidRequestError: The request is invalid.
     """
     if type(count) is not int or count < 1:
-        raise InvalidOptionError(f"n={count!r} is not a whole number from 1.", "n", count, ("1",))
+        raise InvalidOptionError(
+            f"n={count!r} is not a whole number, 1 or more.", "n", count, ("1",)
+        )
     if request.prompt:
         validate_prompt(request.prompt)
     validate_partial_images(request.partial_images)
-    begun = yield from NewId()
-    options, _ = _checked_options(request, config, begun, branch_head)
-    gathered = yield from _load_input_images(request, options, config, branch_head)
+    new = yield from NewId()
+    options, _ = _resolve_and_validate_options(request, config, new, branch_head)
+    inputs = yield from _load_input_images(request, options, config, branch_head)
     past = branch_head.past if branch_head else ()
-    brief = branch_head.record.description if branch_head else ""
+    description = branch_head.record.description if branch_head else ""
     from imagesession._domain.estimate import estimate  # noqa: PLC0415 - hardly ever needed
 
     return estimate(
         options,
         config.catalogue,
-        prompt=f"{brief}\n{request.prompt}".strip(),
-        pictures=[*_last_size(past), *_sizes(gathered.pictures)],
+        prompt=f"{description}\n{request.prompt}".strip(),
+        pictures=[*_last_image_size(past), *_sizes(inputs.images)],
         partial_images=request.partial_images,
         count=count,
         turns_before=len(past),
@@ -236,20 +238,20 @@ def estimate_request(
     )
 
 
-def _sizes(pictures: tuple[InputImage, ...]) -> list[tuple[int, int]]:
-    return [(picture.facts.width, picture.facts.height) for picture in pictures]
+def _sizes(images: tuple[InputImage, ...]) -> list[tuple[int, int]]:
+    return [(image.facts.width, image.facts.height) for image in images]
 
 
-def _last_size(past: tuple[Turn, ...]) -> list[tuple[int, int]]:
+def _last_image_size(past: tuple[Turn, ...]) -> list[tuple[int, int]]:
     """
-    Return the size of the picture that the model goes on from, if there is one.
+    Return the size of the session's last image, if there is one.
     """
     return [(turn.images[-1].width, turn.images[-1].height) for turn in past[-1:]]
 
 
 def load_input_image(source: Source) -> Workflow[InputImage]:
     """
-    Read a picture as the wire takes it.
+    Load an image in a format that the API takes.
     """
     return (yield from StoreCall(lambda store: store.fetch(source)))
 
@@ -261,39 +263,39 @@ def _load_input_images(
     branch_head: BranchHead | None,
 ) -> Workflow[InputImages]:
     """
-    Read the pictures that go along: the one that is changed, where it must be shown, and others.
+    Load the input images: the one to edit, if it has to be sent, and the references.
     """
-    pictures: list[InputImage] = []
+    images: list[InputImage] = []
     base = yield from _load_base_image(request, branch_head)
     if base is not None:
-        pictures.append(base)
+        images.append(base)
     for source in request.references:
-        pictures.append((yield from load_input_image(source)))  # noqa: PERF401 - a step cannot be yielded in a comprehension
+        images.append((yield from load_input_image(source)))  # noqa: PERF401 - an effect cannot be yielded in a comprehension
     if request.mask is None and request.markup is None:
         _check_mask_options(request)
-        return InputImages(pictures=tuple(pictures), based=base is not None)
-    if not pictures:
+        return InputImages(images=tuple(images), edits_first_image=base is not None)
+    if not images:
         raise InvalidImageError(
-            "A mask needs a picture to work on: give one with image= or reference=, or continue a "
-            "session that has one."
+            "A mask needs an image. Pass one with image= or references=, or continue a session "
+            "that has one."
         )
     mask = markup = None
     if request.mask is not None:
-        mask = yield from _mask(request.mask, pictures[0], request)
+        mask = yield from _load_mask(request.mask, images[0], request)
     if request.markup is not None:
         _check_markup(request, options, config)
-        markup = yield from _markup(request.markup, pictures[0], request)
-    return InputImages(pictures=tuple(pictures), based=True, mask=mask, markup=markup)
+        markup = yield from _load_markup(request.markup, images[0], request)
+    return InputImages(images=tuple(images), edits_first_image=True, mask=mask, markup=markup)
 
 
 def _load_base_image(
     request: GenerateRequest, branch_head: BranchHead | None
 ) -> Workflow[InputImage | None]:
     """
-    Read the picture that is changed, where it has to be shown.
+    Load the image to edit, if it has to be sent.
 
-    A model that made the session's last picture knows it, and need not be shown it again unless
-    a mask or drawing has to fit it.
+    The model knows the session's last image, so that is only sent if a mask or markup has to fit
+    it.
     """
     last = branch_head.head.images[-1] if branch_head and branch_head.head else None
     fitted = request.mask is not None or request.markup is not None
@@ -303,7 +305,7 @@ def _load_base_image(
         return None if known and not fitted else base
     if request.edits and last is None:
         raise InvalidImageError(
-            "There is no picture to edit: give one with image=, or generate one in this session "
+            "There is no image to edit. Pass one with image=, or generate one in this session "
             "first."
         )
     if last is not None and fitted and (request.edits or not request.references):
@@ -313,51 +315,53 @@ def _load_base_image(
 
 def _check_mask_options(request: GenerateRequest) -> None:
     if request.resize_mask or request.preserve_unmasked:
-        named = "preserve_unmasked" if request.preserve_unmasked else "resize_mask"
+        option = "preserve_unmasked" if request.preserve_unmasked else "resize_mask"
         raise InvalidOptionError(
-            f"{named}=True needs a mask to go by; give one with mask=.", named, value=True
+            f"{option}=True needs a mask; pass one with mask=.", option, value=True
         )
 
 
 def _check_markup(request: GenerateRequest, options: GenerateOptions, config: StudioConfig) -> None:
     """
-    Refuse a drawing where the wire does not take one.
+    Reject markup where the API does not take it.
 
     Source: https://developers.openai.com/api/reference/resources/images/methods/edit (markup)
     """
     if request.mask is not None:
         raise InvalidOptionError(
-            "markup= and mask= do not go together; give one of them.", "markup"
+            "markup= and mask= do not go together; pass one of them.", "markup"
         )
     if request.partial_images:
-        raise InvalidOptionError("markup= brings no pictures on the way.", "markup")
+        raise InvalidOptionError(
+            "markup= does not go with partial_images=; leave one of them out.", "markup"
+        )
     model = config.catalogue.find(image_model(options, config))
     if model is not None and not model.markup:
         raise InvalidOptionError(
-            f"markup= is not taken by {model.id}; the models of GPT Image 2.5 and 2.6 take it, "
-            f"such as image_model={config.catalogue.image!r}.",
+            f"{model.id} does not take markup=; the models of GPT Image 2.5 and 2.6 do, such as "
+            f"image_model={config.catalogue.image!r}.",
             "image_model",
             model.id,
             (config.catalogue.image,),
         )
 
 
-def _mask(source: Source, picture: InputImage, request: GenerateRequest) -> Workflow[InputImage]:
+def _load_mask(source: Source, image: InputImage, request: GenerateRequest) -> Workflow[InputImage]:
+    return (yield from StoreCall(lambda store: store.mask(source, image, fit=request.resize_mask)))
+
+
+def _load_markup(
+    source: Source, image: InputImage, request: GenerateRequest
+) -> Workflow[InputImage]:
     return (
-        yield from StoreCall(lambda store: store.mask(source, picture, fit=request.resize_mask))
+        yield from StoreCall(lambda store: store.markup(source, image, fit=request.resize_mask))
     )
 
 
-def _markup(source: Source, picture: InputImage, request: GenerateRequest) -> Workflow[InputImage]:
-    return (
-        yield from StoreCall(lambda store: store.markup(source, picture, fit=request.resize_mask))
-    )
-
-
-def _parents(pictures: tuple[InputImage, ...], branch_head: BranchHead | None) -> list[str]:
+def _parents(images: tuple[InputImage, ...], branch_head: BranchHead | None) -> list[str]:
     """
-    Return the kept pictures that a turn comes from, each once.
+    Return the ids of the library's images that a turn is made from, each once.
     """
     head = [branch_head.head.images[-1].id] if branch_head and branch_head.head else []
-    sent = [picture.image_id for picture in pictures if picture.image_id is not None]
+    sent = [image.image_id for image in images if image.image_id is not None]
     return list(dict.fromkeys([*head, *sent]))

@@ -1,5 +1,5 @@
 """
-Any picture becomes the start of a session, or part of the library.
+Start a session from any image, and import images into the library.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EXTERNAL_PROVIDER = "elsewhere"
 
 
 def create_session_from_image(
-    kept: tuple[Turn, int] | None,
+    library_image: tuple[Turn, int] | None,
     source: Source,
     description: str,
     *,
@@ -31,86 +31,89 @@ def create_session_from_image(
     config: StudioConfig,
 ) -> Workflow[SessionRecord]:
     """
-    Start a session from a picture.
+    Start a session from an image.
 
     Args:
-        kept: The picture's turn and its place there, when it is one of the library.
-        source: The picture, when it is not.
-        description: What the session is about; left empty, what the picture was asked to be.
+        library_image: The image's turn and its position there, if it is in the library.
+        source: The image, if it is not.
+        description: What the session is about; if empty, the image's prompt.
         name: The session's label.
-        choices: What its turns ask for unless they say otherwise.
-        config: What holds for everything that is asked.
+        choices: The default options of its turns.
+        config: The studio's configuration.
 
     Raises:
-        InvalidImageError: It is no picture.
-        TooManySessionsError: As many sessions are active as are allowed.
+        InvalidImageError: It is not an image.
+        TooManySessionsError: `max_active_sessions` are active already.
     """
     validate_label("The description", description)
-    imported = None if kept else (yield from _original(source))
-    prompt = kept[0].prompt if kept else imported.prompt if imported else ""
-    about = description if description.strip() else prompt
+    imported = None if library_image else (yield from _fetch_original(source))
+    prompt = library_image[0].prompt if library_image else imported.prompt if imported else ""
+    session_description = description if description.strip() else prompt
     settings = sessions.SessionSettings(name=name, options=choices)
-    record = yield from sessions.create_session(about, settings, config)
-    begun = yield from NewId(after=record.id)
-    if kept is not None:
-        turn, image = _promoted(record, begun, *kept), kept[0].images[kept[1]]
+    record = yield from sessions.create_session(session_description, settings, config)
+    new = yield from NewId(after=record.id)
+    if library_image is not None:
+        turn, image = (
+            _promotion_turn(record, new, *library_image),
+            library_image[0].images[library_image[1]],
+        )
         yield from _commit(turn, (), (image,))
     elif imported is not None:
-        turn = _import_turn(begun, imported, imported.prompt, record.id)
-        yield from _commit(turn, (_received(imported),), ())
+        turn = _import_turn(new, imported, imported.prompt, record.id)
+        yield from _commit(turn, (_as_received(imported),), ())
     return record
 
 
 def import_image(source: Source, prompt: str | None) -> Workflow[Turn]:
     """
-    Keep a picture from elsewhere in the library.
+    Import an image into the library.
 
     Args:
-        source: The picture.
-        prompt: What it shows or was asked to be; None for what lies beside it.
+        source: The image.
+        prompt: Its prompt or a description; None for the prompt in its sidecar file.
 
     Raises:
-        InvalidImageError: It is no picture.
+        InvalidImageError: It is not an image.
     """
     if prompt is not None:
         validate_label("The prompt", prompt)
-    imported = yield from _original(source)
-    begun = yield from NewId()
-    turn = _import_turn(begun, imported, imported.prompt if prompt is None else prompt, None)
-    return (yield from _commit(turn, (_received(imported),), ()))
+    imported = yield from _fetch_original(source)
+    new = yield from NewId()
+    turn = _import_turn(new, imported, imported.prompt if prompt is None else prompt, None)
+    return (yield from _commit(turn, (_as_received(imported),), ()))
 
 
-def find(wanted: str) -> Workflow[tuple[Turn, int]]:
+def find_image(image_id: str) -> Workflow[tuple[Turn, int]]:
     """
-    Find a picture of the library by its id.
+    Find an image in the library by its id.
     """
-    return (yield from StoreCall(lambda store: store.find_image(wanted)))
+    return (yield from StoreCall(lambda store: store.find_image(image_id)))
 
 
-def _original(source: Source) -> Workflow[ImportedImage]:
+def _fetch_original(source: Source) -> Workflow[ImportedImage]:
     return (yield from StoreCall(lambda store: store.fetch_original(source)))
 
 
 def _commit(
-    turn: Turn, pictures: tuple[ReceivedImage, ...], copies: tuple[ImageRecord, ...]
+    turn: Turn, images: tuple[ReceivedImage, ...], copies: tuple[ImageRecord, ...]
 ) -> Workflow[Turn]:
-    return (yield from StoreCall(lambda store: store.commit(turn, pictures, copies)))
+    return (yield from StoreCall(lambda store: store.commit(turn, images, copies)))
 
 
-def _promoted(record: SessionRecord, begun: IdAndTime, turn: Turn, position: int) -> Turn:
+def _promotion_turn(record: SessionRecord, new: IdAndTime, turn: Turn, position: int) -> Turn:
     """
-    Plan the first turn of a session that starts from a picture of the library.
+    Build the first turn of a session that starts from an image in the library.
 
-    A one-shot's provider remembers it and nothing else, so the session goes on from there. What
-    it remembers of a picture of another session is that whole conversation, and of one among
-    several pictures all of them: then the picture is shown instead.
+    A standalone image's response holds this image alone, so the session continues that response.
+    The context of another session's image is that whole session, and of one among several images
+    all of them; then the image itself is sent instead.
     """
+    if not turn.images:
+        raise InvalidRequestError(f"Turn {turn.id} has no image.")
     image = turn.images[position]
     alone = turn.session is None and len(turn.images) == 1 and image.source == "reply"
-    if not turn.images:
-        raise InvalidRequestError(f"Turn {turn.id} has no picture.")
     return Turn(
-        id=begun.id,
+        id=new.id,
         session=record.id,
         kind="promotion",
         status="completed",
@@ -125,18 +128,16 @@ def _promoted(record: SessionRecord, begun: IdAndTime, turn: Turn, position: int
         response_id=turn.response_id if alone else None,
         item_ids=turn.item_ids if alone else (),
         origin=ImportOrigin(image_id=image.id),
-        started=begun.at,
+        started=new.at,
     )
 
 
-def _import_turn(
-    begun: IdAndTime, imported: ImportedImage, prompt: str, session: str | None
-) -> Turn:
+def _import_turn(new: IdAndTime, imported: ImportedImage, prompt: str, session: str | None) -> Turn:
     """
-    Plan the turn of a picture that comes from elsewhere.
+    Build the turn of an imported image.
     """
     return Turn(
-        id=begun.id,
+        id=new.id,
         session=session,
         kind="import",
         status="completed",
@@ -145,11 +146,11 @@ def _import_turn(
         model=imported.model,
         provider=EXTERNAL_PROVIDER,
         origin=ImportOrigin(file=imported.file),
-        started=begun.at,
+        started=new.at,
     )
 
 
-def _received(imported: ImportedImage) -> ReceivedImage:
+def _as_received(imported: ImportedImage) -> ReceivedImage:
     return ReceivedImage(
         data=imported.data,
         facts=imported.facts,

@@ -1,7 +1,7 @@
 """
-Decide what it means when a provider's answer is an error: which of ours, and what to do next.
+Map the provider's errors to the library's, or to another form of the request to try.
 
-Errors stand in HTTP's status and body, in a reply that HTTP calls a success, and in events.
+Errors come as an HTTP status and body, inside a successful reply, and as events.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ QUOTA_CODES = frozenset(
 BLOCKED_CODES = frozenset(
     {"moderation_blocked", "image_content_policy_violation", "content_policy_violation"}
 )
-# A request time-out and a conflict leave open whether the work was done.
+# After a request timeout or a conflict, it is unknown whether the work was done.
 _AMBIGUOUS = frozenset({408, 409})
-# A request that names a file which expired is refused before any work.
+# A request that names an expired file is rejected before any work.
 _NOT_FOUND = frozenset({400, 404})
 _REJECTED = frozenset({400, 404, 422})
 _NO_SUCH_URL = frozenset({404, 405, 501})
@@ -48,20 +48,20 @@ _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER, _UNAVAILABLE = 401, 403, 429, 500
 _NAMES_A_FILE = re.compile(r"\bfile[-_][A-Za-z0-9]{6,}")
 _NAMES_A_CONVERSATION = re.compile(r"\bconv_[A-Za-z0-9]{6,}")
 _NAMES_AN_ITEM = re.compile(r"\b(ig|msg|rs)_[A-Za-z0-9]{6,}|\bprevious_response_id\b|\bresp_\w{6,}")
-_NOT_TAKEN = re.compile(
+_UNSUPPORTED_WORDS = re.compile(
     r"\b(unknown|unrecogni[sz]ed|unsupported|unexpected|extra)[ _]"
     r"(parameter|argument|field|key|input)s?\b|extra_forbidden|unsupported"
     r"|\bnot (supported|permitted|allowed|available|implemented)\b|\bexclusive\b"
     r"|\b(cannot|can't) be used\b|\bexpected file type\b",
     re.IGNORECASE,
 )
-_IS_GONE = re.compile(
+_NOT_FOUND_WORDS = re.compile(
     r"\b(not (be )?found|no longer|(does not|doesn't) exist|expired|deleted|no such|unknown|missing"
     r"|without its required)\b",
     re.IGNORECASE,
 )
-# Where a message speaks of an image's background, it is not background mode that is refused.
-_OF_AN_IMAGE = re.compile(r"\b(transparent|opaque|alpha)\b|\bbackground_?type\b", re.IGNORECASE)
+# A message about an image's background does not reject background mode.
+_ABOUT_AN_IMAGE = re.compile(r"\b(transparent|opaque|alpha)\b|\bbackground_?type\b", re.IGNORECASE)
 _FEATURES: tuple[tuple[Feature, re.Pattern[str]], ...] = (
     ("conversation", re.compile(r"\bconversations?\b", re.IGNORECASE)),
     ("previous_response_id", re.compile(r"\bprevious[ _]response(_id)?\b", re.IGNORECASE)),
@@ -74,18 +74,18 @@ _CONTEXT_FULL = re.compile(
     r"\b(context (window|length)|maximum context|too many tokens|input is too long)\b",
     re.IGNORECASE,
 )
-# Codes that say no more than that something is wrong.
-_NO_REASON = frozenset(
+# Codes that name no cause.
+_UNSPECIFIC_CODES = frozenset(
     {"", "invalid_request_error", "bad_request", "badrequest", "400", "404", "422"}
 )
 
 
 class RequestNotProcessedError(Exception):
     """
-    The provider has done no work, for a reason that another form of the request may not meet.
+    The provider has done no work, and may accept another form of the request.
 
     Attributes:
-        rejection: What is raised where there is no other form.
+        rejection: The error to raise if there is no other form.
     """
 
     rejection: ImageSessionError | None = None
@@ -93,10 +93,10 @@ class RequestNotProcessedError(Exception):
 
 class FeatureUnsupportedError(RequestNotProcessedError):
     """
-    The provider does not take a part of the protocol.
+    The provider does not support a feature of the protocol.
 
     Attributes:
-        feature: Which one.
+        feature: The feature.
     """
 
     def __init__(self, feature: Feature, message: str) -> None:
@@ -118,7 +118,7 @@ class ConversationNotFoundError(RequestNotProcessedError):
 
 class ConversationLockedError(RequestNotProcessedError):
     """
-    The provider is still answering in a conversation.
+    The provider is still processing another request in a conversation.
     """
 
 
@@ -130,42 +130,42 @@ class ProviderFileNotFoundError(RequestNotProcessedError):
 
 class ContextLengthExceededError(RequestNotProcessedError):
     """
-    What came before is more than the model takes in.
+    The context is longer than the model takes.
     """
 
 
 def map_error_object(error: Json) -> ImageSessionError:
     """
-    Turn an error inside a reply that HTTP calls a success into one of ours.
+    Map an error object inside a successful reply to one of the library's errors.
     """
     code, message = as_text(error.get("code")), as_text(error.get("message"))
     if code in BLOCKED_CODES:
-        return _blocked(error)
+        return _content_blocked(error)
     if code in QUOTA_CODES:
-        return _quota(message)
+        return _quota_exceeded(message)
     if code == "rate_limit_exceeded":
         return RateLimitError(f"The provider's rate limit was reached: {message}")
     return GenerationFailedError(
-        f"The provider could not make the picture: {message or code or 'no reason given'}",
+        f"The provider could not make the image: {message or code or 'no reason given'}",
         None,
         code or None,
     )
 
 
-def _blocked(error: Json) -> ContentBlockedError:
+def _content_blocked(error: Json) -> ContentBlockedError:
     details = as_mapping(error.get("moderation_details"))
     message = as_text(error.get("message"))
     named = [as_text(category) for category in as_list(details.get("categories"))]
     categories = tuple(category for category in named if category)
     if not categories:
-        # Older and other servers name them in the message alone.
+        # Some servers name them only in the message.
         listed = re.search(r"safety_violations=\[([^\]]*)\]", message)
         categories = tuple(listed[1].replace(",", " ").split()) if listed else ()
     stage = as_text(details.get("moderation_stage")) or "unknown"
     about = f" ({', '.join(categories)})" if categories else ""
     return ContentBlockedError(
-        f"A safety system stopped this at its {stage} stage{about}. Rephrase the prompt; the same "
-        f"words fail again. The provider says: {message}",
+        f"The provider's moderation blocked this at its {stage} stage{about}: {message} Rephrase "
+        f"the prompt; the same words fail again.",
         message,
         stage,
         categories,
@@ -174,48 +174,47 @@ def _blocked(error: Json) -> ContentBlockedError:
 
 def map_error_response(reply: HttpResponse) -> Exception:
     """
-    Turn an answer that HTTP calls an error into an exception.
+    Map a reply with an error status to an exception.
 
-    A 4xx of which another form of the request may not be answered likewise is a
-    `RequestNotProcessedError`.
+    A 4xx that another form of the request may avoid is a `RequestNotProcessedError`.
     """
     error = _error_body(reply)
     code, message = as_text(error.get("code")), as_text(error.get("message"))
     param = as_text(error.get("param")) or None
     if code in BLOCKED_CODES:
-        return _blocked(error)
+        return _content_blocked(error)
     if code in QUOTA_CODES or as_text(error.get("type")) in QUOTA_CODES:
-        return _quota(message)
+        return _quota_exceeded(message)
     if code == "conversation_locked":
         return ConversationLockedError(message)
     if reply.status in _REJECTED or reply.status in _NO_SUCH_URL:
-        unprocessed = _unprocessed(reply.status, code, param, message)
+        unprocessed = _map_unprocessed(reply.status, code, param, message)
         if unprocessed is not None:
-            unprocessed.rejection = _by_status(reply, code, param, message)
+            unprocessed.rejection = _map_status(reply, code, param, message)
             return unprocessed
-    return _by_status(reply, code, param, message)
+    return _map_status(reply, code, param, message)
 
 
-def _unprocessed(
+def _map_unprocessed(
     status: int, code: str, param: str | None, message: str
 ) -> RequestNotProcessedError | None:
     """
-    Return what another form of the request may do without: a part of the protocol, or something
-    that the provider does not have any more.
+    Return what another form of the request has to avoid: a feature of the protocol, or something
+    that has expired at the provider.
     """
-    if _NOT_TAKEN.search(f"{code} {message}"):
-        refused = _unsupported(param, message)
-        return refused or _not_found(status, code, param, message)
-    return _not_found(status, code, param, message) or _unsupported(param, message)
+    if _UNSUPPORTED_WORDS.search(f"{code} {message}"):
+        unsupported = _map_unsupported(param, message)
+        return unsupported or _map_not_found(status, code, param, message)
+    return _map_not_found(status, code, param, message) or _map_unsupported(param, message)
 
 
-def _not_found(
+def _map_not_found(
     status: int, code: str, param: str | None, message: str
 ) -> RequestNotProcessedError | None:
     """
-    Return which of the things that a request names the provider does not have.
+    Return the error for an id in the request that the provider does not know.
     """
-    gone = status in _NOT_FOUND and _IS_GONE.search(message) is not None
+    gone = status in _NOT_FOUND and _NOT_FOUND_WORDS.search(message) is not None
     if code == "context_length_exceeded" or _CONTEXT_FULL.search(message):
         return ContextLengthExceededError(message)
     if code == "previous_response_not_found" or (gone and _NAMES_AN_ITEM.search(message)):
@@ -229,16 +228,16 @@ def _not_found(
     return None
 
 
-def _unsupported(param: str | None, message: str) -> FeatureUnsupportedError | None:
+def _map_unsupported(param: str | None, message: str) -> FeatureUnsupportedError | None:
     """
-    Return which part of the protocol a refusal is about, in whatever words it says so.
+    Return the error for the feature that a rejection's parameter or message names.
     """
     for feature, _ in _FEATURES:
         if param == feature and not _is_about_an_image(feature, message):
             return FeatureUnsupportedError(feature, message)
     if param is None or param.startswith(("tools", "input")):
-        for feature, words in _FEATURES:
-            if words.search(message) and not _is_about_an_image(feature, message):
+        for feature, pattern in _FEATURES:
+            if pattern.search(message) and not _is_about_an_image(feature, message):
                 return FeatureUnsupportedError(feature, message)
     return None
 
@@ -248,88 +247,88 @@ def _names(feature: Feature, message: str) -> bool:
 
 
 def _is_about_an_image(feature: Feature, message: str) -> bool:
-    return feature == "background" and _OF_AN_IMAGE.search(message) is not None
+    return feature == "background" and _ABOUT_AN_IMAGE.search(message) is not None
 
 
 def is_unexplained(error: BadRequestError) -> bool:
     """
-    Tell whether a rejection names neither a parameter nor a reason that is known: it may be about
+    Return whether a rejection names neither a parameter nor a known reason, so that it may be about
     any part of the request.
     """
-    return error.param is None and (error.code or "").lower() in _NO_REASON
+    return error.param is None and (error.code or "").lower() in _UNSPECIFIC_CODES
 
 
 def is_responses_unsupported(reply: HttpResponse) -> bool:
     """
-    Tell whether an answer to `POST /responses` means that the server has no such endpoint.
+    Return whether a reply to `POST /responses` means that the server has no such endpoint.
 
-    Providers that have it name what is missing by a code: a model, a deployment, a file.
+    Providers that have it name by a code what is missing: a model, a deployment, a file.
     """
     if reply.status not in _NO_SUCH_URL:
         return False
     error = _error_body(reply)
-    named = as_text(error.get("code")) or as_text(error.get("param"))
+    cause = as_text(error.get("code")) or as_text(error.get("param"))
     message = as_text(error.get("message"))
-    held = _unprocessed(reply.status, "", None, message)
-    return named in {"", "unknown_url"} and held is None
+    unprocessed = _map_unprocessed(reply.status, "", None, message)
+    return cause in {"", "unknown_url"} and unprocessed is None
 
 
-def check_speaks_responses(reply: HttpResponse) -> None:
+def require_responses_api(reply: HttpResponse) -> None:
     """
-    Check that an answer to `POST /responses` is of a server that has such an endpoint.
+    Check that the server that answered `POST /responses` has this endpoint.
 
     Raises:
-        FeatureUnsupportedError: It has none.
+        FeatureUnsupportedError: It does not.
     """
     if is_responses_unsupported(reply):
         raise FeatureUnsupportedError("responses", f"HTTP {reply.status}")
 
 
-def unreachable(error: TransportError) -> ProviderUnavailableError:
+def unreachable_error(error: TransportError) -> ProviderUnavailableError:
     """
-    Return what is raised of a request that never left.
+    Return the error for a request that was never sent.
     """
     return ProviderUnavailableError(
         f"The provider cannot be reached ({error.reason}); nothing was sent. Check the network "
-        "and the base URL."
+        "and base_url."
     )
 
 
-def _by_status(
+def _map_status(
     reply: HttpResponse, code: str, param: str | None, message: str
 ) -> ImageSessionError:
     status, after = reply.status, parse_retry_after(reply)
-    pause = f" Wait {after:g} seconds." if after is not None else ""
+    advice = f" Wait {after:g} seconds." if after is not None else ""
     if status == _UNAUTHORIZED:
-        return AuthenticationError(f"The provider does not accept the key: {message}")
+        return AuthenticationError(f"The provider does not accept the API key: {message}")
     if status == _FORBIDDEN:
-        return AuthenticationError(f"This key may not do that: {message}")
+        return AuthenticationError(f"This API key lacks the permission: {message}")
     if status == _TOO_MANY:
-        return RateLimitError(f"Too many requests: {message}{pause}", after)
+        return RateLimitError(f"Too many requests: {message}{advice}", after)
     if status == _UNAVAILABLE:
-        return ProviderUnavailableError(f"The provider is overloaded: {message}{pause}", after)
+        return ProviderUnavailableError(f"The provider is overloaded: {message}{advice}", after)
     if status >= _SERVER or status in _AMBIGUOUS:
         return ProviderError(
             f"The provider failed with HTTP {status}: {message}", status, code or None
         )
-    named = f" (parameter {param})" if param else ""
+    parameter = f" (parameter {param})" if param else ""
     return BadRequestError(
-        f"The provider rejects the request with HTTP {status}{named}: {message}",
+        f"The provider rejects the request with HTTP {status}{parameter}: {message}",
         code or None,
         param,
     )
 
 
-def _quota(message: str) -> InsufficientQuotaError:
+def _quota_exceeded(message: str) -> InsufficientQuotaError:
     return InsufficientQuotaError(
-        f"The account's credit or spending limit is used up; add credit or raise the limit. "
-        f"The provider says: {message}"
+        f"The account's credit or spending limit is used up: {message} Add credit or raise the "
+        "limit."
     )
 
 
 def _error_body(reply: HttpResponse) -> Json:
     """
-    Return the error object of a body, whatever form it has: some servers send a plain string.
+    Return the error object of a body, of any form: some servers send a plain string.
     """
     try:
         body = loads_with_views(reply.body)
@@ -339,14 +338,16 @@ def _error_body(reply: HttpResponse) -> Json:
     if isinstance(error, str):
         return {"message": error}
     if not as_mapping(error):
-        said = reply.body[:200].decode("utf-8", "replace").strip()
-        return {"message": as_text(as_mapping(body).get("message")) or said or "no reason given"}
+        body_text = reply.body[:200].decode("utf-8", "replace").strip()
+        return {
+            "message": as_text(as_mapping(body).get("message")) or body_text or "no reason given"
+        }
     return as_mapping(error)
 
 
 def parse_retry_after(reply: HttpResponse) -> float | None:
     """
-    Return the seconds that the provider asks to wait, if it says so.
+    Return the seconds that the provider asks to wait; None if it does not.
     """
     for header, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:

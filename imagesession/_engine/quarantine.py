@@ -1,5 +1,5 @@
 """
-Quarantine what was paid for and cannot be read, so that a person can look at it.
+Quarantine paid replies that cannot be read, so that a person can examine them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def quarantine_if_unreadable(
     turn: Turn, outcome: ResponseOutcome, body: bytes
 ) -> Workflow[ResponseOutcome]:
     """
-    Keep the bytes of a finished response in which something that was paid for cannot be read.
+    Quarantine the bytes of a finished response if an image in it cannot be read.
     """
     if not outcome.unreadable:
         return outcome
@@ -26,15 +26,15 @@ def quarantine_if_unreadable(
         if isinstance(outcome.error, InvalidResponseError)
         else InvalidResponseError("")
     )
-    reported = yield from quarantine(turn, body, error)
-    return attrs.evolve(outcome, error=reported if outcome.error else None)
+    quarantined = yield from quarantine(turn, body, error)
+    return attrs.evolve(outcome, error=quarantined if outcome.error else None)
 
 
 def quarantine(
     turn: Turn, body: bytes, error: InvalidResponseError
 ) -> Workflow[InvalidResponseError]:
     """
-    Keep the bytes of a response that makes no sense; return the error that names their file.
+    Quarantine the bytes of an unreadable response; return the error that names their file.
     """
     file = yield from StoreCall(lambda store: store.quarantine(turn.id, body))
     return InvalidResponseError(

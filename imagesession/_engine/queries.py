@@ -1,5 +1,5 @@
 """
-Read what callers say of which pictures and days they mean.
+Build queries for images and spending from callers' arguments.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ def image_query(
     before: str | None,
 ) -> ImageQuery:
     """
-    Put a query for pictures together.
+    Build a query for images.
 
     Raises:
-        InvalidRequestError: A part of it is not of its form.
+        InvalidRequestError: An argument is invalid.
     """
     return ImageQuery(
         session=_label("The session's id or name", session),
         kind=kind if kind is None else check_choice("kind", kind, get_args(Kind)),
         text=_label("The text", text) or None,
-        since=None if since is None else _moment("since", since),
-        until=None if until is None else _end("until", until),
+        since=None if since is None else _parse_time("since", since),
+        until=None if until is None else _parse_end("until", until),
         limit=check_limit(limit),
         before=_label("The picture's id", before),
     )
@@ -51,24 +51,24 @@ def image_query(
 
 def session_page(limit: int | None, before: str | None) -> tuple[int | None, str | None]:
     """
-    Check which page of the sessions is meant.
+    Validate the arguments for a page of sessions.
 
     Raises:
-        InvalidRequestError: A part of it is not of its form.
+        InvalidRequestError: An argument is invalid.
     """
     return None if limit is None else check_limit(limit), _label("The session's id", before)
 
 
 def list_images(query: ImageQuery) -> Workflow[tuple[tuple[Turn, int], ...]]:
     """
-    Return a page of images, each by its turn and its position there.
+    Return a page of images, each as its turn and its position in it.
 
     Raises:
         NotFoundError: There is no such session.
     """
-    wanted = query.session
-    if wanted is not None:
-        session = yield from StoreCall(lambda store: store.find_session(wanted))
+    session_id = query.session
+    if session_id is not None:
+        session = yield from StoreCall(lambda store: store.find_session(session_id))
         query = attrs.evolve(query, session=session.id)
     return (yield from StoreCall(lambda store: store.list_images(query)))
 
@@ -80,29 +80,29 @@ def spending_query(
     session: str | None,
 ) -> SpendingQuery:
     """
-    Put a query for spending together.
+    Build a query for spending.
 
     Raises:
-        InvalidRequestError: A part of it is not of its form.
+        InvalidRequestError: An argument is invalid.
     """
     return SpendingQuery(
         by=check_choice("group_by", group_by, get_args(Grouping)),
-        since=None if since is None else _day("since", since),
-        until=None if until is None else _day("until", until),
+        since=None if since is None else _parse_day("since", since),
+        until=None if until is None else _parse_day("until", until),
         session=_label("The session's id or name", session),
     )
 
 
 def check_limit(limit: object) -> int:
     """
-    Return a limit, if it is one.
+    Return a limit if it is valid.
 
     Raises:
-        InvalidRequestError: It is not a whole number from 1.
+        InvalidRequestError: It is not a whole number, 1 or more.
     """
     if type(limit) is int and limit > 0:
         return limit
-    raise InvalidRequestError(f"limit={limit!r} is not a whole number from 1.")
+    raise InvalidRequestError(f"limit={limit!r} is not a whole number, 1 or more.")
 
 
 def _label(what: str, text: str | None) -> str | None:
@@ -111,7 +111,7 @@ def _label(what: str, text: str | None) -> str | None:
 
 def check_choice(name: str, value: Choice, choices: tuple[Choice, ...]) -> Choice:
     """
-    Return a value, if it is one of the choices.
+    Return a value if it is one of the choices.
 
     Raises:
         InvalidOptionError: It is not.
@@ -123,42 +123,42 @@ def check_choice(name: str, value: Choice, choices: tuple[Choice, ...]) -> Choic
     )
 
 
-def _moment(name: str, value: dt.date | str) -> dt.datetime:
+def _parse_time(name: str, value: dt.date | str) -> dt.datetime:
     """
-    Read a day or time; a time without a zone is UTC, and a day begins at midnight UTC.
+    Parse a day or time; a time without a zone is UTC, and a day begins at midnight UTC.
     """
-    read: object = value
+    parsed: object = value
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
-            read = dt.datetime.fromisoformat(value)
-    if isinstance(read, dt.datetime):
-        return read if read.tzinfo else read.replace(tzinfo=dt.UTC)
-    if isinstance(read, dt.date):
-        return dt.datetime.combine(read, dt.time(), dt.UTC)
+            parsed = dt.datetime.fromisoformat(value)
+    if isinstance(parsed, dt.datetime):
+        return parsed if parsed.tzinfo else parsed.replace(tzinfo=dt.UTC)
+    if isinstance(parsed, dt.date):
+        return dt.datetime.combine(parsed, dt.time(), dt.UTC)
     raise InvalidRequestError(
-        f'{name}={value!r} is no day or time; write it as "2026-11-24" or "2026-11-24T09:30".'
+        f'{name}={value!r} is not a day or time; write it as "2026-11-24" or "2026-11-24T09:30".'
     )
 
 
-def _day(name: str, value: dt.date | str) -> dt.date:
+def _parse_day(name: str, value: dt.date | str) -> dt.date:
     """
-    Return the day, in UTC, that a day or time means.
+    Return the day, in UTC, of a day or time.
     """
-    moment = _moment(name, value)
+    time = _parse_time(name, value)
     try:
-        return moment.astimezone(dt.UTC).date()
+        return time.astimezone(dt.UTC).date()
     except OverflowError:
-        return moment.date()
+        return time.date()
 
 
-def _end(name: str, value: dt.date | str) -> dt.datetime:
+def _parse_end(name: str, value: dt.date | str) -> dt.datetime:
     """
-    Return the time before which something has to lie; a day counts whole.
+    Return the exclusive end of a range; a day is included as a whole.
     """
-    moment = _moment(name, value)
+    time = _parse_time(name, value)
     written_as_day = isinstance(value, str) and "T" not in value and " " not in value.strip()
     is_day = written_as_day or not isinstance(value, (str, dt.datetime))
     try:
-        return moment + _DAY if is_day else moment
+        return time + _DAY if is_day else time
     except OverflowError:  # the last day there is
         return dt.datetime.max.replace(tzinfo=dt.UTC)

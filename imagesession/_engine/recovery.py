@@ -1,9 +1,9 @@
 """
-Settle what was asked and not settled: by a program that was stopped, or by a call that gave up.
+Settle the intents that a stopped program, or a call that gave up, has left pending.
 
-Nothing is ever sent again. What the provider accepted is looked up by its id, or in the
-conversation in which it was asked, which costs nothing. What has neither cannot be looked up, and
-is settled as a turn whose outcome is unknown.
+Nothing is ever sent again. A request that the provider accepted is looked up for free: by its
+response id, or in its conversation. One that has neither cannot be looked up, and is settled as a
+turn whose outcome is unknown.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .http import TransportError
 from .leases import Lease
 from .outcomes import ResponseOutcome
 from .payloads import PreparedRequest
-from .poll import MIN_REQUEST_SECONDS, poll_response
+from .poll import IMAGE_POLL_TIMEOUT, poll_response
 from .prepare import image_model
 from .provider_errors import PreviousResponseNotFoundError
 from .request import StudioConfig
@@ -41,9 +41,9 @@ from .transmit import with_usage
 
 ACCEPTANCE_TIMEOUT = dt.timedelta(minutes=15)
 """
-When a request of which its conversation shows nothing was not taken up, counted from asking.
+If the conversation shows nothing this long after the request, it was not accepted.
 
-It is longer where pictures may take longer than usual.
+It is longer where the configured timeout is longer than usual.
 """
 _USUAL_TIMEOUT, _LONGEST_TIMEOUT = 600.0, 86_400.0
 
@@ -51,49 +51,49 @@ _USUAL_TIMEOUT, _LONGEST_TIMEOUT = 600.0, 86_400.0
 @attrs.frozen(kw_only=True)
 class RecoveredIntent:
     """
-    What became of an intent.
+    The result of reconciling an intent.
 
     Attributes:
-        turn: The turn: settled now, or still as it was asked.
-        left: Why it could not be settled; empty if it was.
+        turn: The turn: settled now, or still pending.
+        pending_reason: Why it could not be settled; empty if it was.
     """
 
     turn: Turn
-    left: str = ""
+    pending_reason: str = ""
 
     @property
     def has_image(self) -> bool:
         """
-        Whether it is settled with a picture.
+        Whether it is settled with an image.
         """
-        return not self.left and self.turn.has_image
+        return not self.pending_reason and self.turn.has_image
 
     @property
     def failed(self) -> bool:
         """
-        Whether it is settled without one.
+        Whether it is settled without an image.
         """
-        return not self.left and not self.turn.has_image
+        return not self.pending_reason and not self.turn.has_image
 
 
 def reconcile_all(
     config: StudioConfig, retry_timeout: float
 ) -> Workflow[tuple[RecoveredIntent, ...]]:
     """
-    Settle all intents that nobody is at.
+    Settle all intents that no running program holds.
 
     Args:
-        config: What holds for everything that is asked.
-        retry_timeout: Seconds to look, in all, for pictures that are not finished yet.
+        config: The studio's configuration.
+        retry_timeout: Seconds to poll, in all, for images that are not finished yet.
     """
     end = (yield from MonotonicTime()) + retry_timeout
-    found = yield from StoreCall(lambda store: store.pending())
+    intents = yield from StoreCall(lambda store: store.pending())
     settled: list[RecoveredIntent] = []
-    from .batches import poll  # noqa: PLC0415 - hardly ever needed
+    from .batches import poll  # noqa: PLC0415 - rarely needed
 
-    lines = yield from poll.reconcile_all(found, config)
-    settled += [RecoveredIntent(turn=turn, left=why) for turn, why in lines]
-    for pending in found:
+    lines = yield from poll.reconcile_all(intents, config)
+    settled += [RecoveredIntent(turn=turn, pending_reason=why) for turn, why in lines]
+    for pending in intents:
         if pending.turn.batch is not None:
             continue
         left = max(0.0, end - (yield from MonotonicTime()))
@@ -103,56 +103,57 @@ def reconcile_all(
 
 def cancel(turn_id: str, config: StudioConfig) -> Workflow[RecoveredIntent]:
     """
-    Have the provider stop what is under way, and settle it if nobody else is at it.
+    Cancel a pending request at the provider, and settle it if no other program holds it.
 
     Args:
         turn_id: The turn's id.
-        config: What holds for everything that is asked.
+        config: The studio's configuration.
 
     Raises:
         NotFoundError: No such request is under way.
         ProviderUnavailableError: The provider cannot be reached.
     """
-    found = yield from StoreCall(lambda store: store.pending())
-    known = {item.turn.id: item for item in found}
-    if turn_id not in known:
+    intents = yield from StoreCall(lambda store: store.pending())
+    by_id = {intent.turn.id: intent for intent in intents}
+    if turn_id not in by_id:
         raise NotFoundError(
-            f"No request {turn_id!r} is under way; it may be settled. There are: "
-            f"{', '.join(known) or 'none'}.",
+            f"No request {turn_id!r} is under way; it may be settled. Under way: "
+            f"{', '.join(by_id) or 'none'}.",
             turn_id,
-            tuple(known),
+            tuple(by_id),
         )
-    pending = known[turn_id]
+    pending = by_id[turn_id]
     if pending.turn.batch is not None:
         raise InvalidRequestError(
-            f"The request {turn_id} stands in a batch, which can only be stopped as a whole: "
+            f"The request {turn_id} belongs to a batch, which can only be cancelled as a whole: "
             f"studio.batches.get({pending.turn.batch!r}).cancel()."
         )
     if pending.response_id is not None:
-        yield from _stop(pending.response_id)
+        yield from _cancel_response(pending.response_id)
     return (yield from _reconcile(pending, config, 0.0))
 
 
-def _stop(response_id: str) -> Workflow[None]:
+def _cancel_response(response_id: str) -> Workflow[None]:
     """
-    Ask the provider to stop. What it answers does not matter: a look tells what became of it.
+    Ask the provider to cancel a response. Its answer is ignored: polling tells the outcome.
     """
     try:
         yield from Send(payloads.cancel_response(response_id))
     except TransportError as error:
         raise ProviderUnavailableError(
-            f"The provider cannot be reached ({error.reason}), so nothing was stopped. Try again."
+            f"The provider cannot be reached ({error.reason}), so nothing was cancelled. Try again."
         ) from error
 
 
 def reconcile_orphans(config: StudioConfig) -> Workflow[None]:
     """
-    Settle what programs that were stopped have left, the first time that a library is used: what
-    can be settled by one look. Whatever goes wrong, it is left for later.
+    Settle orphaned intents when a library is first used, as far as one poll settles them.
+
+    Intents for which an error is raised are left for later.
     """
     for pending in (yield from StoreCall(lambda store: store.orphaned_intents())):
         if pending.turn.batch is not None:
-            continue  # a batch goes on by itself, and is collected by whoever asks for it
+            continue  # a batch goes on at the provider; its results are collected on request
         try:
             yield from _reconcile(pending, config, 0.0)
         except ImageSessionError:
@@ -164,15 +165,15 @@ def _reconcile(
 ) -> Workflow[RecoveredIntent]:
     turn = pending.turn
     if pending.running:
-        return RecoveredIntent(turn=turn, left="a running program is at it")
-    provider = yield from GetProviderName()
-    if turn.provider != provider:
+        return RecoveredIntent(turn=turn, pending_reason="a running program holds it")
+    studio_provider = yield from GetProviderName()
+    if turn.provider != studio_provider:
         return RecoveredIntent(
-            turn=turn, left=f"it was asked of {turn.provider}, not of {provider}"
+            turn=turn, pending_reason=f"it was sent to {turn.provider}, not to {studio_provider}"
         )
     lease = yield from _claim(turn)
     if lease is None:
-        return RecoveredIntent(turn=turn, left="another program has just taken it up")
+        return RecoveredIntent(turn=turn, pending_reason="another program has just claimed it")
     try:
         if pending.staged:
             return RecoveredIntent(turn=(yield from _commit_staged(pending, config)))
@@ -193,8 +194,8 @@ def _claim(turn: Turn) -> Workflow[Lease | None]:
 
 def _commit_staged(pending: PendingRequest, config: StudioConfig) -> Workflow[Turn]:
     """
-    Commit a turn whose picture is on the disk. One look tells what it used; if it cannot be told,
-    its cost is not known.
+    Commit a turn whose image is staged. Its usage is requested once; without it, the cost is
+    unknown.
     """
     outcome = ResponseOutcome(response_id=pending.response_id, finished=True)
     if pending.response_id is not None:
@@ -206,26 +207,26 @@ def _poll_response(
     turn: Turn, response_id: str, config: StudioConfig, retry_timeout: float
 ) -> Workflow[RecoveredIntent]:
     """
-    Look for a response by its id. However short the patience, a picture that comes may take its
-    time.
+    Poll a response by its id. Even with a short `retry_timeout`, one poll may take
+    `IMAGE_POLL_TIMEOUT`, as the image may come with it.
     """
     now = yield from MonotonicTime()
     age = ((yield from NewId()).at - turn.started).total_seconds()
     try:
         outcome = yield from poll_response(
-            turn, response_id, now + retry_timeout, age=age, least=MIN_REQUEST_SECONDS
+            turn, response_id, now + retry_timeout, age=age, least=IMAGE_POLL_TIMEOUT
         )
     except OutcomeUnknownError as error:
-        # A conversation keeps longer than its responses what was said in it.
-        came = (yield from _look_up(turn, now)).outcome
+        # A conversation keeps its items longer than the provider keeps responses.
+        found = (yield from _look_up(turn, now)).outcome
         gone = isinstance(error.__cause__, PreviousResponseNotFoundError)
-        if came is None and (error.finished or (gone and age >= _acceptance_timeout(config))):
+        if found is None and (error.finished or (gone and age >= _acceptance_timeout(config))):
             return RecoveredIntent(
-                turn=(yield from commit_failure(_uncertain(turn, config), error))
+                turn=(yield from commit_failure(_with_unknown_cost(turn, config), error))
             )
-        if came is None:
-            return RecoveredIntent(turn=turn, left=error.message)
-        outcome = came
+        if found is None:
+            return RecoveredIntent(turn=turn, pending_reason=error.message)
+        outcome = found
     except InvalidResponseError as error:
         return RecoveredIntent(turn=(yield from commit_failure(turn, error)))
     return RecoveredIntent(turn=(yield from _commit(turn, outcome, config)))
@@ -233,27 +234,29 @@ def _poll_response(
 
 def _search(turn: Turn, config: StudioConfig, retry_timeout: float) -> Workflow[RecoveredIntent]:
     """
-    Look for a reply whose id nobody learned in the conversation in which it was asked.
+    Look in the turn's conversation for a reply whose id is not known.
 
-    Items appear there when a reply is complete, so that there are none yet proves nothing; that
-    there are none after a quarter of an hour does.
+    Items appear there when a reply is complete, so missing items prove nothing until
+    `ACCEPTANCE_TIMEOUT` has passed.
     """
     result = yield from _look_up(turn, (yield from MonotonicTime()) + retry_timeout)
     if result.outcome is not None:
         return RecoveredIntent(turn=(yield from _commit(turn, result.outcome, config)))
     due = turn.started + dt.timedelta(seconds=_acceptance_timeout(config))
     if (yield from NewId()).at >= due:
-        if result.gone:
+        if result.is_missing:
             return RecoveredIntent(turn=(yield from _mark_outcome_unknown(turn, config)))
-        if result.whole:
+        if result.is_complete:
             return RecoveredIntent(turn=(yield from _abort_unaccepted(turn)))
-    if not result.whole:
-        return RecoveredIntent(turn=turn, left="its conversation does not show what became of it")
-    return RecoveredIntent(
-        turn=turn,
-        left=f"its conversation shows nothing of it yet; if that is so after {due:%H:%M} UTC, it "
-        "was not taken up",
+    if not result.is_complete:
+        return RecoveredIntent(
+            turn=turn, pending_reason="its conversation does not show its outcome"
+        )
+    reason = (
+        f"its conversation shows nothing of it yet; if it still does not after {due:%H:%M} UTC, "
+        "the request was not accepted"
     )
+    return RecoveredIntent(turn=turn, pending_reason=reason)
 
 
 def _acceptance_timeout(config: StudioConfig) -> float:
@@ -267,8 +270,8 @@ def _look_up(turn: Turn, until: float) -> Workflow[LookupResult]:
     try:
         past = yield from _ancestor_turns(turn)
     except (StorageError, NotFoundError):
-        return LookupResult()  # where it begins in its conversation cannot be told
-    return (yield from find_outcome(turn, past, until, least=MIN_REQUEST_SECONDS))
+        return LookupResult()  # without its ancestors, its place in the conversation is unknown
+    return (yield from find_outcome(turn, past, until, least=IMAGE_POLL_TIMEOUT))
 
 
 def _ancestor_turns(turn: Turn) -> Workflow[tuple[Turn, ...]]:
@@ -285,44 +288,43 @@ def _ancestor_turns(turn: Turn) -> Workflow[tuple[Turn, ...]]:
 
 def _abort_unaccepted(turn: Turn) -> Workflow[Turn]:
     """
-    Settle a turn that the provider has not taken up.
+    Settle a turn that the provider did not accept.
     """
     error = ProviderUnavailableError(
-        "The request was not taken up: a quarter of an hour later, its conversation shows no "
-        "picture. The program was stopped before it was sent, or no picture could be made. Ask "
-        "for it again."
+        "The request was not accepted, or made no image: 15 minutes later, its conversation "
+        "shows none. Send it again."
     )
     return (yield from commit_failure(turn, error))
 
 
 def _commit(turn: Turn, outcome: ResponseOutcome, config: StudioConfig) -> Workflow[Turn]:
     """
-    Keep what came, as it would have been kept then.
+    Commit the outcome, as the call that sent the request would have done.
     """
     mainline = config.catalogue.mainline if turn.options.model == "auto" else turn.options.model
     prepared = PreparedRequest(
         turn=turn, mainline=mainline, image_model=image_model(turn.options, config)
     )
-    reported = apply_response(prepared, outcome, config)
+    answered = apply_response(prepared, outcome, config)
     if outcome.error is not None:
-        return (yield from commit_failure(reported, outcome.error))
-    settled = attrs.evolve(reported, status="completed")
-    return (yield from commit_turn(settled, outcome.pictures))
+        return (yield from commit_failure(answered, outcome.error))
+    settled = attrs.evolve(answered, status="completed")
+    return (yield from commit_turn(settled, outcome.images))
 
 
 def _mark_outcome_unknown(turn: Turn, config: StudioConfig) -> Workflow[Turn]:
     """
-    Settle a turn of which nobody can ever tell what became. A budget goes on counting what was set
-    aside for it, as it may have been billed.
+    Settle a turn whose outcome can never be known. Its reservation goes on counting against the
+    budget, as it may have been billed.
     """
     error: ImageSessionError = OutcomeUnknownError(
-        "The request may have been sent, but its answer was lost before the provider's id of it "
-        "was known. It may have been carried out and billed; nobody can tell any more.",
+        "The request may have been sent, but its answer was lost before the provider's id for it "
+        "was known. It may have been carried out and billed; this can no longer be looked up.",
         turn.id,
     )
-    return (yield from commit_failure(_uncertain(turn, config), error))
+    return (yield from commit_failure(_with_unknown_cost(turn, config), error))
 
 
-def _uncertain(turn: Turn, config: StudioConfig) -> Turn:
-    unknown = Cost(prices=config.catalogue.dated, unknown=("what became of it is not known",))
+def _with_unknown_cost(turn: Turn, config: StudioConfig) -> Turn:
+    unknown = Cost(prices=config.catalogue.dated, unknown=("its outcome is not known",))
     return attrs.evolve(turn, cost=unknown)

@@ -1,5 +1,5 @@
 """
-Tell how sessions and the library stand.
+Report the status and cost of sessions and of the library.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ _RECENT = 5
 
 def status(session_id: str, branch: str, config: StudioConfig) -> Workflow[SessionStatus]:
     """
-    Tell where a session stands.
+    Return a session's status.
     """
     branch_head = yield from sessions.load_branch(session_id, branch)
-    begun = yield from NewId()
-    since = begun.at - dt.timedelta(seconds=config.session_idle_timeout)
+    now = yield from NewId()
+    since = now.at - dt.timedelta(seconds=config.session_idle_timeout)
     activity = yield from StoreCall(lambda store: store.activity(branch_head.record))
     turns = tuple(branch_head.tree.turns.values())
     images = [image for turn in turns for image in turn.images]
     paths = yield from StoreCall(
         lambda store: tuple(store.path(image) for image in images[::-1][:_RECENT])
     )
-    asked = sum(turn.kind not in {"promotion", "import", "analysis"} for turn in turns)
+    requested = sum(turn.kind not in {"promotion", "import", "analysis"} for turn in turns)
     record = branch_head.record
     return SessionStatus(
         session_id=record.id,
@@ -66,7 +66,7 @@ def status(session_id: str, branch: str, config: StudioConfig) -> Workflow[Sessi
         turns=dict(Counter(turn.status for turn in turns)),
         recent_images=paths,
         cost=total_cost(turns, config.catalogue),
-        conversation_summary=f"{asked} user interactions, {len(images)} images generated",
+        conversation_summary=f"{requested} user interactions, {len(images)} images generated",
     )
 
 
@@ -78,14 +78,14 @@ def _state(branch_head: BranchHead, activity: dt.datetime, since: dt.datetime) -
 
 def total_cost(turns: tuple[Turn, ...], catalogue: ModelCatalog) -> Cost:
     """
-    Add up what turns cost.
+    Add up the cost of turns.
     """
     return sum((turn.cost for turn in turns if turn.cost), start=no_cost(catalogue))
 
 
 def session_cost(session_id: str, branch: str, config: StudioConfig) -> Workflow[Cost]:
     """
-    Add up what a session cost so far.
+    Add up the cost of a session so far.
     """
     branch_head = yield from sessions.load_branch(session_id, branch)
     return total_cost(tuple(branch_head.tree.turns.values()), config.catalogue)
@@ -93,14 +93,14 @@ def session_cost(session_id: str, branch: str, config: StudioConfig) -> Workflow
 
 def costs(query: SpendingQuery, config: StudioConfig, provider: str) -> Workflow[CostReport]:
     """
-    Add up what was spent, and what the budget leaves.
+    Report what was spent, and what the budget leaves.
 
     Raises:
         NotFoundError: There is no such session.
     """
-    wanted = query.session
-    if wanted is not None:
-        session = yield from StoreCall(lambda store: store.find_session(wanted))
+    session_id = query.session
+    if session_id is not None:
+        session = yield from StoreCall(lambda store: store.find_session(session_id))
         query = attrs.evolve(query, session=session.id)
     report = yield from spending(query, provider)
     return attrs.evolve(report, remaining=(yield from remaining(config.budget, query.session)))
@@ -116,11 +116,11 @@ def remaining(budget: Budget | None, session_id: str | None) -> Workflow[float |
     pending = yield from StoreCall(lambda store: store.pending())
     left: list[float] = []
     if budget.per_day is not None:
-        reserved = [each.turn for each in pending if each.turn.started.date() == today]
+        reserved = [intent.turn for intent in pending if intent.turn.started.date() == today]
         counted = yield from _counted(SpendingQuery(since=today, until=today), reserved)
         left.append(budget.per_day - counted)
     if budget.per_session is not None and session_id is not None:
-        reserved = [each.turn for each in pending if each.turn.session == session_id]
+        reserved = [intent.turn for intent in pending if intent.turn.session == session_id]
         counted = yield from _counted(SpendingQuery(session=session_id), reserved)
         left.append(budget.per_session - counted)
     return max(min(left), 0.0) if left else None
@@ -128,16 +128,16 @@ def remaining(budget: Budget | None, session_id: str | None) -> Workflow[float |
 
 def _counted(query: SpendingQuery, pending: Iterable[Turn]) -> Workflow[float]:
     """
-    Add up what a budget counts: what was spent, and what is reserved for requests on their way.
+    Add up what a budget counts: what was spent, and what is reserved for pending requests.
     """
     totals = yield from StoreCall(lambda store: store.spending(query))
     reserved = sum(turn.reserved or 0.0 for turn in pending)
-    return sum(each.spent for each in totals) + reserved
+    return sum(group.spent for group in totals) + reserved
 
 
 def spending(query: SpendingQuery, provider: str) -> Workflow[CostReport]:
     """
-    Add up what was spent.
+    Report what was spent.
     """
     tallies = yield from StoreCall(lambda store: store.spending(query))
     groups = {
@@ -160,47 +160,55 @@ def models(
 
     Source: https://developers.openai.com/api/reference/resources/models/methods/list
     """
-    begun = yield from NewId()
-    known: tuple[Kind, ...] = get_args(Kind)
-    kinds: tuple[Kind, ...] = known if kind is None else (check_choice("kind", kind, known),)
-    alive = [model for each in kinds for model in config.catalogue.available(each, begun.at.date())]
+    now = yield from NewId()
+    all_kinds: tuple[Kind, ...] = get_args(Kind)
+    kinds: tuple[Kind, ...] = (
+        all_kinds if kind is None else (check_choice("kind", kind, all_kinds),)
+    )
+    available = [
+        model
+        for model_kind in kinds
+        for model in config.catalogue.available(model_kind, now.at.date())
+    ]
     if not live:
-        return tuple(alive)
-    listed = yield from listed_models()
-    return tuple(model for model in alive if not listed.isdisjoint({model.id, *model.snapshots}))
+        return tuple(available)
+    listed = yield from fetch_model_ids()
+    return tuple(
+        model for model in available if not listed.isdisjoint({model.id, *model.snapshots})
+    )
 
 
 def find_model(config: StudioConfig, name: str) -> ModelInfo:
     """
-    Return what the catalogue knows of a model.
+    Return a model from the catalogue.
 
     Raises:
-        NotFoundError: Nothing.
+        NotFoundError: The catalogue does not have it.
     """
     model = config.catalogue.find(validate_label("The model's name", name))
     if model is None:
         known = tuple(config.catalogue.models)
         raise NotFoundError(
-            f"The catalogue has no model {name!r}. It has {', '.join(known)}. A name that it does "
-            "not have may be used all the same: it is passed on as it is.",
+            f"The catalogue has no model {name!r}; it has {', '.join(known)}. Other models can be "
+            "used all the same: their names are sent as they are.",
             name,
             known,
         )
     return model
 
 
-def listed_models() -> Workflow[set[str]]:
+def fetch_model_ids() -> Workflow[set[str]]:
     """
-    Ask the provider for the names of its models.
+    Request the names of the provider's models.
 
     Raises:
-        ImageSessionError: It cannot be reached, or says no.
+        ImageSessionError: The provider cannot be reached, or rejects the request.
     """
     try:
         reply = yield from Send(HttpRequest(method="GET", path="/models", timeout=30.0))
     except TransportError as error:
         raise ProviderUnavailableError(
-            f"The provider cannot be reached ({error.reason}). Check the network and the base URL."
+            f"The provider cannot be reached ({error.reason}). Check the network and base_url."
         ) from error
     if not is_success(reply):
         raise map_error_response(reply)
@@ -210,39 +218,39 @@ def listed_models() -> Workflow[set[str]]:
 
 def stats(config: StudioConfig, provider: str, library: str) -> Workflow[LibraryStats]:
     """
-    Tell how the library stands, in numbers.
+    Return the library's statistics.
     """
-    begun = yield from NewId()
-    since = begun.at - dt.timedelta(seconds=config.session_idle_timeout)
-    active, known = yield from StoreCall(
+    now = yield from NewId()
+    since = now.at - dt.timedelta(seconds=config.session_idle_timeout)
+    active, session_count = yield from StoreCall(
         lambda store: (store.active_sessions(since), store.count_sessions())
     )
     spent = (yield from spending(SpendingQuery(), provider)).groups
     choices = yield from StoreCall(lambda store: _choices_of(active, store))
-    models = (config.options.updated(each).model for each in choices)
-    today = spent.get(begun.at.date().isoformat())
+    models = (config.options.updated(options).model for options in choices)
+    today = spent.get(now.at.date().isoformat())
     return LibraryStats(
         version=__version__,
         provider=provider,
         library=library,
         active_sessions=len(active),
         max_active_sessions=config.max_active_sessions,
-        total_sessions=known,
+        total_sessions=session_count,
         session_timeout_hours=config.session_idle_timeout / 3600,
-        total_images=sum(item.images for item in spent.values()),
-        total_turns=sum(item.turns for item in spent.values()),
+        total_images=sum(group.images for group in spent.values()),
+        total_turns=sum(group.turns for group in spent.values()),
         models_in_use=tuple(dict.fromkeys(models)),
         spent_today=today.dollars if today else 0.0,
-        spent=sum(item.dollars for item in spent.values()),
+        spent=sum(group.dollars for group in spent.values()),
     )
 
 
 def _choices_of(active: Iterable[SessionActivity], store: Store) -> tuple[Mapping[str, Any], ...]:
     """
-    Return what the turns of sessions ask for, of those whose records can be read.
+    Return the options of the active sessions whose records can be read.
     """
     choices: list[Mapping[str, Any]] = []
-    for item in active:
+    for activity in active:
         with contextlib.suppress(StorageError):
-            choices.append(store.find_session(item.session_id).choices)
+            choices.append(store.find_session(activity.session_id).choices)
     return tuple(choices)

@@ -1,5 +1,5 @@
 """
-What callers ask for, and the terms on which it is asked.
+A caller's request, and the studio's configuration.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 @attrs.frozen(kw_only=True)
 class GenerateRequest:
     """
-    What a caller asks for.
+    A caller's request for an image.
 
     Attributes:
-        prompt: In words.
-        choices: Options that the call names.
-        references: Pictures that go along.
-        edits: Whether a picture is changed, not a new one made.
-        image: The picture that is changed; None for the session's last one.
-        mask: Marks what may change.
-        markup: A drawing that lies over the picture that is changed.
-        resize_mask: Whether mask and markup are rescaled to the picture.
-        preserve_unmasked: Whether to keep beside the reply one whose pixels outside the mask are
-            the original's.
-        partial_images: How many pictures on the way are wanted.
-        kind: What it is for.
-        label: Whose folder of that kind.
-        parameters: What the verb was told beside the prompt.
+        prompt: The prompt.
+        choices: The call's own options.
+        references: The input images.
+        edits: Whether an image is edited instead of a new one made.
+        image: The image to edit; None for the session's last one.
+        mask: The area that may change.
+        markup: A drawing that lies over the image to edit.
+        resize_mask: Whether mask and markup are rescaled to the image.
+        preserve_unmasked: Whether to keep, beside the reply, an image whose pixels outside the mask
+            are the original's.
+        partial_images: How many partial images are requested.
+        kind: The turn's kind.
+        label: The name of the image's folder within its kind.
+        parameters: The method's other arguments, to record with the turn.
         idempotency_key: The caller's own name for it, by which it is made only once.
     """
 
@@ -61,21 +61,21 @@ class GenerateRequest:
 @attrs.frozen(kw_only=True)
 class StudioConfig:
     """
-    What holds for everything that a studio asks.
+    A studio's configuration, which applies to all its requests.
 
     Attributes:
-        catalogue: What is known of the models.
-        options: What is asked of every picture, unless a session or call says otherwise.
+        catalogue: The known models.
+        options: The default options, which a session or call may override.
         provider_state: What the provider keeps of a turn; see `Studio`.
-        remember: How many earlier turns the model is told of at most; None for all.
-        budget: What it may cost; None for no limit.
-        timeout: Seconds to look for a picture that was accepted.
-        retry_timeout: Seconds to go on trying while the provider turns a request away.
+        remember: How many earlier turns are sent as context at most; None for all.
+        budget: The spending limits; None for no limit.
+        timeout: Seconds to wait for the image of an accepted request.
+        retry_timeout: Seconds to retry while the provider rejects a request temporarily.
         interval: Seconds between requests of all processes on the library; 0 for no limit.
         in_flight: How many requests all processes on the library may have under way; None for no
             limit.
         max_active_sessions: How many sessions may be active.
-        session_idle_timeout: Seconds after which a session in which nothing happens is idle.
+        session_idle_timeout: Seconds without activity after which a session is idle.
     """
 
     catalogue: ModelCatalog

@@ -1,9 +1,9 @@
 """
-Decide what the provider's answers mean. Here, in `outcomes` and in `failures`, an answer becomes a
-value or an error, and nowhere else.
+Parse the provider's replies into values or errors, together with `outcomes` and
+`provider_errors`; no other module does.
 
-A body is judged by its bytes, whatever it is labelled: an object, a stream of events, or neither,
-in which case the whole pictures in it are kept.
+A body is recognised by its bytes and not by its content type: an object, a stream of events, or
+neither, in which case the complete images in it are salvaged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from imagesession.errors import (
 
 from .coerce import Json, as_id
 from .decoding import salvage
-from .events import are_events
+from .events import is_event_stream
 from .http import HttpResponse
 from .json_views import loads_with_views
 from .outcomes import ResponseOutcome, parse_response_object
@@ -31,47 +31,47 @@ from .provider_errors import map_error_response
 from .streams import read_events
 
 _ID = rb'"id"\s*:\s*"([^"\\]{1,256})"'
-# Its own id stands first in a response, and in the event that announces one. Anywhere else it is
-# known by its first letters: output items have ids, too.
+# A response's own id comes first in it, and in the event that announces it. Anywhere else it is
+# recognised by its prefix, as output items have ids too.
 _FIRST = re.compile(rb"\s*\{\s*" + _ID)
 _ANNOUNCED = re.compile(rb'"response"\s*:\s*\{\s*' + _ID)
-_ANYWHERE = re.compile(rb'"id"\s*:\s*"(resp_[^"\\]{1,251})"')
+_BY_PREFIX = re.compile(rb'"id"\s*:\s*"(resp_[^"\\]{1,251})"')
 _ANNOUNCED_WITHIN = 1024
 _LONGEST_LABEL = 80
 
 
 def parse_response(reply: HttpResponse) -> ResponseOutcome:
     """
-    Read the answer to a request for a response, whether created just now or asked for again.
+    Parse a reply that holds a response, newly created or retrieved.
 
     Raises:
-        ImageSessionError: HTTP calls it an error, or nothing in it makes sense.
-        RequestNotProcessedError: The request has to be made in another way.
+        ImageSessionError: The HTTP status is an error, or the body cannot be read.
+        RequestNotProcessedError: The request has to be sent in another way.
     """
     return read_body(reply, parse_response_object)
 
 
 def read_body(reply: HttpResponse, read: Callable[[Json], ResponseOutcome]) -> ResponseOutcome:
     """
-    Read an answer's body: an object, or events that add up to one, or whatever pictures it holds.
+    Read a reply's body: an object, events that add up to one, or the images in it.
 
     Args:
-        reply: The answer.
+        reply: The reply.
         read: Reads the object that the body should be.
 
     Raises:
-        ImageSessionError: HTTP calls it an error, or nothing in it makes sense.
+        ImageSessionError: The HTTP status is an error, or the body cannot be read.
     """
     if not is_success(reply):
         raise map_error_response(reply)
-    events = are_events(reply.body)
+    events = is_event_stream(reply.body)
     try:
         return read_events(reply.body) if events else read(parse_json_object(reply))
     except InvalidResponseError:
-        pictures = () if events else salvage(reply.body)
-        if pictures:
+        images = () if events else salvage(reply.body)
+        if images:
             return ResponseOutcome(
-                response_id=find_response_id(reply.body), finished=True, pictures=pictures
+                response_id=find_response_id(reply.body), finished=True, images=images
             )
         _check_whole(reply)
         raise
@@ -79,17 +79,17 @@ def read_body(reply: HttpResponse, read: Callable[[Json], ResponseOutcome]) -> R
 
 def is_success(reply: HttpResponse) -> bool:
     """
-    Tell whether HTTP calls an answer a success.
+    Return whether a reply has a 2xx status.
     """
     return 200 <= reply.status < 300  # noqa: PLR2004 - https://www.rfc-editor.org/rfc/rfc9110#name-successful-2xx
 
 
-def accepted(reply: HttpResponse) -> HttpResponse:
+def require_accepted(reply: HttpResponse) -> HttpResponse:
     """
-    Return a reply, unless it says that the provider turned the request away for now.
+    Return a reply, unless the provider rejected the request temporarily.
 
     Raises:
-        TransientError: It says so.
+        TransientError: It did.
     """
     error = None if is_success(reply) else map_error_response(reply)
     if isinstance(error, TransientError):
@@ -99,51 +99,50 @@ def accepted(reply: HttpResponse) -> HttpResponse:
 
 def recover_complete_body(body: bytes) -> HttpResponse | None:
     """
-    Return the reply whose end was not told, if what matters of it came: a JSON object, which shows
-    its own end, or a whole picture.
+    Return a reply whose connection broke, if its body holds a complete JSON object or image.
 
     Args:
-        body: What came of an answer that HTTP calls a success.
+        body: The part of a successful reply's body that arrived.
     """
     reply = HttpResponse(status=200, body=body)
     try:
         parse_json_object(reply)
     except InvalidResponseError:
-        return reply if _holds_picture(body) else None
+        return reply if _holds_image(body) else None
     return reply
 
 
-def _holds_picture(body: bytes) -> bool:
-    if not are_events(body):
+def _holds_image(body: bytes) -> bool:
+    if not is_event_stream(body):
         return bool(salvage(body))
     try:
-        return bool(read_events(body).pictures)
+        return bool(read_events(body).images)
     except ImageSessionError:
         return False
 
 
 def find_response_id(body: bytes) -> str | None:
     """
-    Return the id of a response of which the rest may be missing.
+    Return the response's id from a body that may be incomplete.
     """
-    named = (
+    match = (
         _FIRST.match(body)
         or _ANNOUNCED.search(body, 0, _ANNOUNCED_WITHIN)
-        or _ANYWHERE.search(body)
+        or _BY_PREFIX.search(body)
     )
-    return None if named is None else as_id(named[1].decode("utf-8", "replace"))
+    return None if match is None else as_id(match[1].decode("utf-8", "replace"))
 
 
 def parse_text_response(reply: HttpResponse) -> ResponseOutcome:
     """
-    Read the answer to a request for words: what is a refusal elsewhere is the answer here.
+    Parse a reply to a request for text: a text that would be a refusal elsewhere is the answer.
 
     Raises:
-        ImageSessionError: HTTP calls it an error, or it is no response object.
+        ImageSessionError: The HTTP status is an error, or the body is not a response object.
     """
     outcome = parse_response(reply)
     error = outcome.error
-    # A refusal in so many words is told by them, and not by the text beside them.
+    # An explicit refusal has a text of its own, which differs from the answer's.
     answered = outcome.text and isinstance(error, RefusalError) and error.text == outcome.text
     return attrs.evolve(outcome, error=None) if answered else outcome
 
@@ -153,7 +152,7 @@ def parse_json_object(reply: HttpResponse) -> Json:
     Read a reply's body as a JSON object.
 
     Raises:
-        InvalidResponseError: It is none.
+        InvalidResponseError: It is not a JSON object.
     """
     _check_whole(reply)
     try:
@@ -163,7 +162,7 @@ def parse_json_object(reply: HttpResponse) -> Json:
     if not isinstance(body, dict):
         kind = reply.headers.get("content-type", "no content type")[:_LONGEST_LABEL]
         raise InvalidResponseError(
-            f"The provider's reply is not a JSON object ({kind}); is something between you and it?",
+            f"The provider's reply is not a JSON object ({kind}). Check base_url and any proxy.",
             reply.status,
         )
     return cast("Json", body)
@@ -172,7 +171,7 @@ def parse_json_object(reply: HttpResponse) -> Json:
 def _check_whole(reply: HttpResponse) -> None:
     if not reply.whole:
         raise InvalidResponseError(
-            f"The provider's reply has more than {len(reply.body) / 1e6:.0f} MB, which none should "
-            "have; the rest was not read.",
+            f"The provider's reply has more than {len(reply.body) / 1e6:.0f} MB, the most that is "
+            "read; the rest was dropped.",
             reply.status,
         )

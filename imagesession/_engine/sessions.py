@@ -1,5 +1,5 @@
 """
-What can be done with sessions without asking a provider.
+Create, find and change sessions; none of it calls the provider.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from .validate import validate_label
 @attrs.frozen(kw_only=True)
 class BranchHead:
     """
-    Where in a session the next turn grows.
+    The end of a session's branch, on which the next turn grows.
 
     Attributes:
         record: The session.
         tree: Its turns.
-        branch: The line.
+        branch: The branch's name.
     """
 
     record: SessionRecord
@@ -44,7 +44,7 @@ class BranchHead:
     @property
     def head(self) -> Turn | None:
         """
-        The turn that the next one grows on; None at the start.
+        The parent of the next turn; None at the start.
         """
         return self.tree.head(self.branch)
 
@@ -58,7 +58,7 @@ class BranchHead:
 
 def session_config(config: StudioConfig, branch_head: BranchHead | None) -> StudioConfig:
     """
-    Return what holds for a session's turns: what it says itself, else what its studio says.
+    Return the configuration of a session's turns: its own settings, else its studio's.
     """
     if branch_head is None:
         return config
@@ -73,14 +73,13 @@ def session_config(config: StudioConfig, branch_head: BranchHead | None) -> Stud
 @attrs.frozen(kw_only=True)
 class SessionSettings:
     """
-    What a session is called, and what holds for its turns; None leaves it as it was, or to the
-    studio.
+    A session's name and the settings of its turns; None keeps the present value, or the studio's.
 
     Attributes:
         name: A label for people.
-        options: What its turns ask for.
+        options: The options of its turns.
         provider_state: What the provider keeps of its turns.
-        remember: How many earlier turns go along at most.
+        remember: How many earlier turns are sent as context at most.
     """
 
     name: str | None = None
@@ -91,47 +90,49 @@ class SessionSettings:
     def __attrs_post_init__(self) -> None:
         if self.name is not None:
             validate_label("The name", self.name)
-        check_memory(self.provider_state, self.remember)
+        validate_memory(self.provider_state, self.remember)
 
 
-def check_memory(provider_state: object, remember: object) -> None:
+def validate_memory(provider_state: object, remember: object) -> None:
     """
-    Refuse what cannot be remembered of a session.
+    Validate `provider_state` and `remember`.
 
     Raises:
-        InvalidRequestError: It is not of its form.
+        InvalidRequestError: One of them is invalid.
     """
     states = get_args(ProviderState)
     if provider_state is not None and provider_state not in states:
-        listed = ", ".join(f'"{state}"' for state in states)
-        raise InvalidRequestError(f"provider_state={provider_state!r} is none of {listed}.")
+        choices = ", ".join(f'"{state}"' for state in states)
+        raise InvalidRequestError(f"provider_state={provider_state!r} is not one of {choices}.")
     if remember is not None and (type(remember) is not int or remember < 1):
-        raise InvalidRequestError(f"remember={remember!r} is not a whole number of turns from 1.")
+        raise InvalidRequestError(
+            f"remember={remember!r} is not a whole number of turns, 1 or more."
+        )
 
 
 def create_session(
     description: str, settings: SessionSettings, config: StudioConfig
 ) -> Workflow[SessionRecord]:
     """
-    Start a session.
+    Create a session.
 
     Raises:
-        InvalidRequestError: The description is no text.
-        InvalidOptionError: A choice is not one that the option takes.
-        TooManySessionsError: As many sessions are active as are allowed.
+        InvalidRequestError: The description is not text.
+        InvalidOptionError: An option has an invalid value.
+        TooManySessionsError: `max_active_sessions` are active already.
     """
     validate_label("The description", description)
     config.options.updated(settings.options)
-    begun = yield from NewId()
-    yield from _check_room(config, begun.at)
+    new = yield from NewId()
+    yield from _check_session_limit(config, new.at)
     record = SessionRecord(
-        id=begun.id,
+        id=new.id,
         description=description.strip(),
         name=settings.name,
         choices=dict(settings.options),
         provider_state=settings.provider_state,
         remember=settings.remember,
-        created=begun.at,
+        created=new.at,
     )
     yield from StoreCall(lambda store: store.save_session(record))
     return record
@@ -141,21 +142,20 @@ def get_or_create_session(
     description: str, settings: SessionSettings, config: StudioConfig
 ) -> Workflow[SessionRecord]:
     """
-    Go on with the session of a name, if there is one; else start it. One that was closed is opened
-    again.
+    Return the session that has this name, reopened if it was closed; else create it.
 
     Raises:
-        InvalidRequestError: There is no name to go by, or several sessions have it.
+        InvalidRequestError: No name is given, or several sessions have it.
     """
     name = settings.name
     if name is None:
-        raise InvalidRequestError("resume=True goes by the session's name; give one with name=.")
+        raise InvalidRequestError("resume=True finds a session by its name; pass name=.")
     if (yield from StoreCall(lambda store: store.sessions_named(name))):
         return (yield from get_session(name, MAIN, reopen=True))
     return (yield from create_session(description, settings, config))
 
 
-def _check_room(config: StudioConfig, now: dt.datetime) -> Workflow[None]:
+def _check_session_limit(config: StudioConfig, now: dt.datetime) -> Workflow[None]:
     since = now - dt.timedelta(seconds=config.session_idle_timeout)
     active = yield from StoreCall(lambda store: store.active_sessions(since))
     if len(active) < config.max_active_sessions:
@@ -165,9 +165,10 @@ def _check_room(config: StudioConfig, now: dt.datetime) -> Workflow[None]:
     raise TooManySessionsError(
         f"{len(active)} sessions are active, and max_active_sessions={config.max_active_sessions} "
         "are allowed. "
-        f"The idlest is {idlest.id} ({idlest.name or idlest.description[:40]}), for "
-        f"{minutes:.0f} minutes: close it with studio.open({idlest.id!r}).close(). A session goes "
-        f"idle by itself after {config.session_idle_timeout / 60:.0f} minutes.",
+        f"Close the one that is idle longest, {idlest.id} "
+        f"({idlest.name or idlest.description[:40]}; {minutes:.0f} minutes), with "
+        f"studio.open({idlest.id!r}).close(), or wait until a session has been idle for "
+        f"{config.session_idle_timeout / 60:.0f} minutes.",
         config.max_active_sessions,
         idlest.id,
     )
@@ -177,40 +178,40 @@ def update_session(
     session_id: str, description: str | None, settings: SessionSettings, config: StudioConfig
 ) -> Workflow[SessionRecord]:
     """
-    Change what a session is about, what it is called, or what holds for its turns from now on.
+    Change a session's description, name, or the settings of its future turns.
 
     Raises:
-        InvalidRequestError: The description is no text.
-        InvalidOptionError: A choice is not one that the option takes.
+        InvalidRequestError: The description is not text.
+        InvalidOptionError: An option has an invalid value.
         SessionClosedError: The session was closed.
     """
     if description is not None:
         validate_label("The description", description)
     config.options.updated(settings.options)
 
-    def changed(known: SessionRecord) -> SessionRecord:
-        _check_open(known)
+    def change(record: SessionRecord) -> SessionRecord:
+        _check_open(record)
         return attrs.evolve(
-            known,
-            description=known.description if description is None else description.strip(),
-            name=settings.name or known.name,
-            choices={**known.choices, **settings.options},
-            provider_state=settings.provider_state or known.provider_state,
-            remember=settings.remember or known.remember,
+            record,
+            description=record.description if description is None else description.strip(),
+            name=settings.name or record.name,
+            choices={**record.choices, **settings.options},
+            provider_state=settings.provider_state or record.provider_state,
+            remember=settings.remember or record.remember,
         )
 
-    return (yield from _update(session_id, changed))
+    return (yield from _update(session_id, change))
 
 
-def get_session(wanted: str, branch: str, *, reopen: bool) -> Workflow[SessionRecord]:
+def get_session(id_or_name: str, branch: str, *, reopen: bool) -> Workflow[SessionRecord]:
     """
-    Find a session by its id or its name, and make sure that it has the branch.
+    Find a session by its id or name, and check that it has the branch.
 
     Raises:
         NotFoundError: There is no such session or branch.
     """
-    validate_label("The session's id or name", wanted)
-    record = yield from StoreCall(lambda store: store.find_session(wanted))
+    validate_label("The session's id or name", id_or_name)
+    record = yield from StoreCall(lambda store: store.find_session(id_or_name))
     tree = yield from StoreCall(lambda store: store.tree(record))
     if branch not in tree.branches():
         raise NotFoundError(
@@ -220,13 +221,13 @@ def get_session(wanted: str, branch: str, *, reopen: bool) -> Workflow[SessionRe
             tree.branches(),
         )
     if reopen and record.closed is not None:
-        return (yield from _update(record.id, lambda known: attrs.evolve(known, closed=None)))
+        return (yield from _update(record.id, lambda stored: attrs.evolve(stored, closed=None)))
     return record
 
 
 def load_branch(session_id: str, branch: str) -> Workflow[BranchHead]:
     """
-    Read where a session's branch stands now, whoever moved it last.
+    Read a session's branch as it is now, including changes by other processes.
     """
     record = yield from StoreCall(lambda store: store.find_session(session_id))
     tree = yield from StoreCall(lambda store: store.tree(record))
@@ -235,7 +236,7 @@ def load_branch(session_id: str, branch: str) -> Workflow[BranchHead]:
 
 def load_open_branch(session_id: str, branch: str) -> Workflow[BranchHead]:
     """
-    Read where an open session's branch stands now.
+    Read an open session's branch as it is now.
 
     Raises:
         SessionClosedError: The session was closed.
@@ -247,10 +248,10 @@ def load_open_branch(session_id: str, branch: str) -> Workflow[BranchHead]:
 
 def undo(session_id: str, branch: str, steps: int) -> Workflow[Turn | None]:
     """
-    Set a branch's head back.
+    Move a branch's head back.
 
     Raises:
-        InvalidRequestError: There are fewer turns than that.
+        InvalidRequestError: There are fewer turns than `steps`.
     """
     return (
         yield from _update_head(session_id, branch, lambda tree, new: tree.undo(branch, steps, new))
@@ -259,41 +260,41 @@ def undo(session_id: str, branch: str, steps: int) -> Workflow[Turn | None]:
 
 def redo(session_id: str, branch: str, steps: int) -> Workflow[Turn | None]:
     """
-    Set a branch's head forward again.
+    Move a branch's head forward again.
 
     Raises:
-        InvalidRequestError: Fewer turns than that were undone.
+        InvalidRequestError: Fewer turns than `steps` were undone.
     """
     return (
         yield from _update_head(session_id, branch, lambda tree, new: tree.redo(branch, steps, new))
     )
 
 
-def checkout(session_id: str, branch: str, wanted: str) -> Workflow[Turn | None]:
+def checkout(session_id: str, branch: str, turn_or_image_id: str) -> Workflow[Turn | None]:
     """
-    Set a branch's head on a turn, named by its own id or a picture's.
+    Move a branch's head to a turn, given by its own id or an image's.
 
     Raises:
-        NotFoundError: The session has no such turn or picture.
-        InvalidRequestError: The turn brought no picture.
+        NotFoundError: The session has no such turn or image.
+        InvalidRequestError: The turn has no image.
     """
 
     def plan(tree: Tree, move_id: str) -> HeadMove:
-        return tree.checkout(resolve_turn_id(tree, wanted), move_id)
+        return tree.checkout(resolve_turn_id(tree, turn_or_image_id), move_id)
 
     return (yield from _update_head(session_id, branch, plan))
 
 
 def create_branch(session_id: str, at: str | None, branch: str, name: str | None) -> Workflow[str]:
     """
-    Start another line from a turn or picture; from the branch's head when none is named.
+    Create a branch from a turn or image; by default, from the branch's head.
 
     Returns:
         The new branch's name.
 
     Raises:
-        NotFoundError: The session has no such turn or picture.
-        InvalidRequestError: The name is taken, or the turn brought no picture.
+        NotFoundError: The session has no such turn or image.
+        InvalidRequestError: The name is taken, or the turn has no image.
     """
     if name is not None:
         validate_label("The branch's name", name, empty=False)
@@ -309,35 +310,35 @@ def create_branch(session_id: str, at: str | None, branch: str, name: str | None
 
 def close(session_id: str) -> Workflow[None]:
     """
-    Close a session; closing a closed one changes nothing.
+    Close a session. Closing a closed session changes nothing.
     """
-    begun = yield from NewId()
+    now = yield from NewId()
 
-    def change(known: SessionRecord) -> SessionRecord:
-        return attrs.evolve(known, closed=known.closed or begun.at)
+    def change(record: SessionRecord) -> SessionRecord:
+        return attrs.evolve(record, closed=record.closed or now.at)
 
     yield from _update(session_id, change)
 
 
-def resolve_turn_id(tree: Tree, wanted: str) -> str:
+def resolve_turn_id(tree: Tree, turn_or_image_id: str) -> str:
     """
-    Return the id of the turn that has this id, or that brought the picture that has it.
+    Return the turn's id for the id of a turn or of one of its images; an unknown id unchanged.
 
     Raises:
-        InvalidRequestError: It is no text.
+        InvalidRequestError: It is not text.
     """
-    validate_label("The turn's or picture's id", wanted)
+    validate_label("The turn's or picture's id", turn_or_image_id)
     for turn in tree.turns.values():
-        if any(image.id == wanted for image in turn.images):
+        if any(image.id == turn_or_image_id for image in turn.images):
             return turn.id
-    return wanted
+    return turn_or_image_id
 
 
 def _check_open(record: SessionRecord) -> None:
     if record.closed is not None:
         raise SessionClosedError(
             f"Session {record.id} was closed on {record.closed:%Y-%m-%d %H:%M} UTC. "
-            f"studio.open({record.id!r}, reopen=True) goes on with it."
+            f"Continue it with studio.open({record.id!r}, reopen=True)."
         )
 
 
@@ -356,7 +357,8 @@ def _set_head(
     store: Store, session_id: str, plan: Callable[[Tree, str], tuple[str, HeadMove]]
 ) -> tuple[str, Tree]:
     """
-    Plan and record a move while no other process can come in between; return branch and tree.
+    Plan and record a move in one store update, so that no other process interferes; return the
+    branch and the tree.
     """
     moved: list[tuple[str, Tree]] = []
 

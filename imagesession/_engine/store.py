@@ -1,5 +1,5 @@
 """
-What flows ask of a library, wherever it keeps things.
+The interface of a library's store, as workflows use it.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from .leases import BudgetReservation, Lease, SlotLease
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | ImageRecord | object"
-"""Where a picture comes from: a path or an id, bytes, a picture of the library, a PIL image."""
+"""An image's source: a path or an id, bytes, an image in the library, or a PIL image."""
 
 
 @attrs.frozen(kw_only=True)
 class InputImage:
     """
-    A picture that is ready to be sent along.
+    An input image that is ready to be sent.
 
     Attributes:
-        data: Its bytes, in a format that the wire takes.
-        facts: What its header says.
-        sha256: Of its bytes, in hexadecimal.
-        image_id: Its id, when it is a picture of the library.
+        data: Its bytes, in a format that the API takes.
+        facts: Its parsed header.
+        sha256: The digest of its bytes, in hexadecimal.
+        image_id: Its id, if it is in the library.
     """
 
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
@@ -49,15 +49,15 @@ class InputImage:
 @attrs.frozen(kw_only=True)
 class ImportedImage:
     """
-    A picture from elsewhere, as it is, with what lies beside it.
+    An image from outside the library, unchanged, with the metadata of its sidecar file.
 
     Attributes:
         data: Its bytes.
-        facts: What its header says.
+        facts: Its parsed header.
         file: The name of its file, if it had one.
-        prompt: What was asked for it, if that is known.
-        revised_prompt: What the image model was told, if that is known.
-        model: The mainline model, if that is known.
+        prompt: Its prompt, if known.
+        revised_prompt: The prompt that the image model received, if known.
+        model: The mainline model, if known.
     """
 
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
@@ -71,7 +71,7 @@ class ImportedImage:
 @attrs.frozen(kw_only=True)
 class SessionActivity:
     """
-    When something last happened in a session.
+    The time of a session's last activity.
     """
 
     session_id: str
@@ -91,16 +91,16 @@ class IdAndTime:
 @attrs.frozen(kw_only=True)
 class ImageQuery:
     """
-    Which pictures to list, the latest first.
+    Which images to list, the latest first.
 
     Attributes:
-        session: Only those of a session; None for all.
-        kind: Only those of a kind.
-        text: Only those whose prompt, revised prompt or label holds it; case does not count.
-        since: Only those made then or later.
-        until: Only those made before.
-        limit: At most so many.
-        before: Only those older than the picture of this id.
+        session: Only images of this session; None for all.
+        kind: Only images of this kind.
+        text: Only images whose prompt, revised prompt or label contains it, ignoring case.
+        since: Only images made at this time or later.
+        until: Only images made before this time.
+        limit: The maximum number.
+        before: Only images older than the one with this id.
     """
 
     session: str | None = None
@@ -115,13 +115,13 @@ class ImageQuery:
 @attrs.frozen(kw_only=True)
 class SpendingQuery:
     """
-    What to add the costs up by.
+    Which costs to add up, and how to group them.
 
     Attributes:
-        by: The fact of a turn whose values make the groups.
+        by: The property of a turn to group by.
         since: Only turns of this day (UTC) or later.
         until: Only turns of this day or earlier.
-        session: Only those of a session.
+        session: Only turns of this session.
     """
 
     by: Literal["day", "session", "model", "kind", "provider"] = "day"
@@ -133,15 +133,15 @@ class SpendingQuery:
 @attrs.frozen
 class CostTotals:
     """
-    What a group of turns came to.
+    The totals of a group of turns.
 
     Attributes:
-        group: The value that they share; empty for those that have none.
+        group: The value that they share; empty for turns without one.
         cost: US dollars, as far as the prices are known.
-        spent: US dollars that a budget counts: where a price is not known, what was set aside.
-        uncertain: In how many turns a price is not known.
-        images: How many pictures came.
-        turns: How many turns there were.
+        spent: US dollars that a budget counts: the reservation where a price is not known.
+        uncertain: The number of turns with an unknown price.
+        images: The number of images.
+        turns: The number of turns.
     """
 
     group: str
@@ -155,11 +155,11 @@ class CostTotals:
 @attrs.frozen(kw_only=True)
 class Upload:
     """
-    A picture that a provider holds.
+    An image that was uploaded to a provider.
 
     Attributes:
-        file_id: Its id there; None where the provider takes no files.
-        expires: When it is gone.
+        file_id: Its file id; None if the provider takes no files.
+        expires: When it expires.
     """
 
     file_id: str | None
@@ -168,20 +168,19 @@ class Upload:
 
 class Store(BatchStore, Protocol):
     """
-    What a library does; the only part of the program that knows where things are kept.
+    A library's store; only its implementation knows where things are kept.
     """
 
     def new_id(self, after: str = "") -> IdAndTime:
-        """Give out the time and an id, greater than one that is there already."""
+        """Return the time and a new id, greater than `after`."""
         ...
 
     def write_intent(
         self, turn: Turn, reservation: BudgetReservation | None = None
     ) -> Turn | Lease:
         """
-        Write down durably what is about to be asked, if there is room for what will come and
-        the budget allows it; give the right to be at it, or the turn that was made under its
-        intent's name before.
+        Write an intent durably, if there is room on the disk and the budget allows it; return its
+        lease, or the turn that was made with the same idempotency key.
         """
         ...
 
@@ -190,142 +189,142 @@ class Store(BatchStore, Protocol):
         ...
 
     def orphaned_intents(self) -> tuple[PendingRequest, ...]:
-        """Return what programs that were stopped have left, when asked for the first time."""
+        """Return the orphaned intents, on the first call only."""
         ...
 
     def acquire_lease(self, turn: Turn) -> Lease | None:
-        """Take over an intent that nobody is at; None if somebody is, or it is settled."""
+        """Take over an orphaned intent; None if it is held by a program, or settled."""
         ...
 
     def find_intent(self, idempotency_key: str) -> Turn | None:
-        """Return the turn that was completed under a caller's own name for it."""
+        """Return the turn that was completed with an idempotency key."""
         ...
 
     def record_response_id(self, turn: Turn, response_id: str) -> None:
-        """Write down durably the provider's id of what was asked."""
+        """Record the provider's id for a request durably."""
         ...
 
     def unsettled_turns(self, turn_ids: Collection[str]) -> tuple[Turn, ...]:
-        """Return those of some one-shots that stand in the journal and are not settled."""
+        """Return those of some standalone turns that are in the journal and not settled."""
         ...
 
     def discard_intent(self, turn: Turn) -> None:
-        """Drop an intent that the provider did not take up."""
+        """Drop the intent of a request that the provider did not accept."""
         ...
 
     def commit(
         self, turn: Turn, pictures: tuple[ReceivedImage, ...], copies: tuple[ImageRecord, ...] = ()
     ) -> Turn:
         """
-        Write pictures and turn durably, in this order, and return the turn with its images;
-        copies are pictures of the library that the turn has too.
+        Write images and turn durably, in this order, and return the turn with its images;
+        copies are images in the library that the turn has too.
         """
         ...
 
     def stage(self, turn: Turn, image: ReceivedImage) -> None:
         """
-        Write a finished picture durably before its turn is settled, and note in the journal where
-        it is; `commit` takes it from there.
+        Write a finished image durably before its turn is settled, and record its place in the
+        journal, for `commit`.
         """
         ...
 
     def quarantine(self, turn_id: str, body: bytes) -> str:
-        """Keep a reply that was paid for and could not be read; return where."""
+        """Keep a paid reply that could not be read; return its file's path."""
         ...
 
     def fetch(self, source: Source) -> InputImage:
-        """Read a reference picture, wherever it is."""
+        """Load an input image from any source."""
         ...
 
     def fetch_original(self, source: Source) -> ImportedImage:
-        """Read a picture as it is, with what is known of it, to keep it."""
+        """Load an image unchanged, with its metadata, to import it."""
         ...
 
     def mask(self, source: object, picture: InputImage, *, fit: bool) -> InputImage:
-        """Read a mask as the wire takes it, checked against its picture."""
+        """Load a mask in a format that the API takes, checked against its image."""
         ...
 
     def markup(self, source: Source, picture: InputImage, *, fit: bool) -> InputImage:
-        """Read a drawing to lie over a picture, checked against it."""
+        """Load a drawing to lie over an image, checked against it."""
         ...
 
     def composite(self, original: InputImage, mask: InputImage, reply: bytes) -> ReceivedImage:
-        """Put a reply into its original where the mask opens it, to the pixel."""
+        """Put a reply's pixels into its original, exactly within the mask."""
         ...
 
     def unsupported(self, provider: str) -> frozenset[Feature]:
-        """Return what a provider was found not to take within a day, by any program."""
+        """Return the features that any program found a provider to lack within a day."""
         ...
 
     def mark_unsupported(self, provider: str, features: Iterable[Feature]) -> None:
-        """Remember for a day, for all programs, what a provider does not take."""
+        """Record for a day, for all programs, which features a provider lacks."""
         ...
 
     def has_accepted(self, provider: str) -> bool:
-        """Tell whether a provider has accepted a request of this program."""
+        """Return whether a provider has accepted a request of this program."""
         ...
 
     def mark_accepted(self, provider: str) -> None:
-        """Remember, as long as this program runs, that a provider has accepted a request."""
+        """Record, while this program runs, that a provider has accepted a request."""
         ...
 
     def acquire_conversation(self, head: Turn) -> str | None:
         """
-        Give the right to go on in the conversation in which a turn was the last word; None if
-        this program did not say it, or somebody has that right already.
+        Claim the conversation in which this turn is the last; None if another program added it,
+        or another call has claimed it.
         """
         ...
 
     def release_conversation(self, turn: Turn) -> None:
-        """Remember that a turn was the last word in its conversation."""
+        """Record that this turn is the last in its conversation, which may be claimed again."""
         ...
 
     def record_conversation(self, turn: Turn, conversation: str | None) -> None:
-        """Write down durably that a turn is asked in another conversation than was intended."""
+        """Record a turn's new conversation durably."""
         ...
 
     def cooldown_remaining(self, provider: str) -> float:
-        """Return for how many seconds a provider wants to be left alone still."""
+        """Return how many seconds a provider's cooldown still lasts."""
         ...
 
     def start_cooldown(self, provider: str, seconds: float) -> None:
-        """Remember that a provider wants to be left alone."""
+        """Start a provider's cooldown for all programs."""
         ...
 
     def reserve_rate_slot(self, provider: str, interval: float) -> float:
-        """Take the next time at which a request may go out; return the seconds to wait."""
+        """Reserve the next time at which a request may start; return the seconds to wait."""
         ...
 
     def queue_for_slot(self, provider: str, count: int) -> SlotLease:
-        """Queue for one of so many slots among all processes' requests under way."""
+        """Queue for one of `count` concurrency slots, which all processes share."""
         ...
 
     def find_upload(self, sha256: str, provider: str, at: dt.datetime) -> Upload | None:
-        """Return the picture's id with a provider, if it lives; None if it must go up."""
+        """Return an image's unexpired upload; None if it has to be uploaded."""
         ...
 
     def begin_upload(self, sha256: str, provider: str) -> Lease | None:
-        """Give the right to send a picture up; None while another call of this program does."""
+        """Claim the upload of an image; None while another call of this program does it."""
         ...
 
     def record_upload(self, sha256: str, provider: str, upload: Upload) -> None:
-        """Remember a picture's id with a provider."""
+        """Record an image's upload."""
         ...
 
     def invalidate_upload(self, sha256: str, provider: str) -> None:
-        """Forget a picture's id that the provider does not know any more."""
+        """Forget an image's upload that the provider does not know any more."""
         ...
 
     def load_stored_input(self, image: ImageRecord) -> InputImage | None:
-        """Read a picture of the library as the wire takes it; None for one that has no pixels."""
+        """Load an image of the library in a format that the API takes; None if it has no pixels."""
         ...
 
     def read(self, image: ImageRecord) -> bytes:
-        """Return a picture's bytes."""
+        """Return an image's bytes."""
         ...
 
     def path(self, image: ImageRecord) -> str:
-        """Return where a picture's file lies."""
+        """Return the path of an image's file."""
         ...
 
     def save_session(self, record: SessionRecord) -> None:
@@ -335,7 +334,7 @@ class Store(BatchStore, Protocol):
     def update_session(
         self, session_id: str, change: Callable[[SessionRecord], SessionRecord]
     ) -> SessionRecord:
-        """Change a session's record durably, with no other process in between."""
+        """Change a session's record durably, without interference by other processes."""
         ...
 
     def find_session(self, wanted: str) -> SessionRecord:
@@ -347,48 +346,48 @@ class Store(BatchStore, Protocol):
         ...
 
     def sessions_named(self, name: str) -> tuple[SessionRecord, ...]:
-        """Return the sessions of a name, the latest first."""
+        """Return the sessions with this name, the latest first."""
         ...
 
     def list_sessions(
         self, limit: int | None = None, before: str | None = None
     ) -> tuple[SessionRecord, ...]:
         """
-        Return the latest sessions, the latest first: at most so many, and only those older than the
-        session of an id.
+        Return sessions, the latest first: at most `limit`, and only those older than the session
+        with the id `before`.
         """
         ...
 
     def list_images(self, query: ImageQuery) -> tuple[tuple[Turn, int], ...]:
-        """Return turns with the position of a picture in each."""
+        """Return turns with the position of an image in each."""
         ...
 
     def find_image(self, image_id: str) -> tuple[Turn, int]:
-        """Return the turn of a picture, and its position there."""
+        """Return the turn of an image, and its position there."""
         ...
 
     def metadata(self, turn: Turn, position: int) -> dict[str, Any]:
-        """Return all that is recorded of a picture, as it lies beside its file."""
+        """Return all that is recorded of an image, as in its sidecar file."""
         ...
 
     def spending(self, query: SpendingQuery) -> tuple[CostTotals, ...]:
-        """Add up what turns cost."""
+        """Add up the costs of turns."""
         ...
 
     def export_session(self, session_id: str, path: object) -> str:
-        """Write a session into a new folder or zip; return where."""
+        """Export a session into a new folder or zip file; return its path."""
         ...
 
     def import_session(self, path: object) -> SessionRecord:
-        """Take an exported session in, as it was."""
+        """Import an exported session unchanged."""
         ...
 
     def check_health(self, *, verify: bool) -> tuple[HealthCheck, ...]:
-        """Look whether everything is as it should be; change nothing."""
+        """Check the library without changing anything."""
         ...
 
     def activity(self, record: SessionRecord) -> dt.datetime:
-        """Return when something last happened in a session."""
+        """Return the time of a session's last activity."""
         ...
 
     def count_sessions(self) -> int:
@@ -396,5 +395,5 @@ class Store(BatchStore, Protocol):
         ...
 
     def active_sessions(self, since: dt.datetime) -> tuple[SessionActivity, ...]:
-        """Return the open sessions in which something happened since, the idlest first."""
+        """Return the open sessions with activity since a time, the idlest first."""
         ...

@@ -1,11 +1,10 @@
 """
-The table of strategies: how the model comes to know what came before, what each way needs of the
-provider, and what leads from one to the next.
+The table of delivery strategies: how the model knows the earlier turns, and what each strategy
+needs of the provider.
 
-A strategy is chosen anew after every request that the provider did not process, from what was found
-out by it. So each of them costs one request at most, and the way back up is never tried within a
-call. What is found lacking is remembered by the library for a day, once a request without it was
-accepted.
+After every request that the provider did not process, the strategy is chosen anew from what is now
+known. So each strategy costs one request at most, and a call never goes back to an earlier one. The
+library remembers a missing feature for a day, once a request without it was accepted.
 """
 
 from __future__ import annotations
@@ -38,18 +37,18 @@ Name = Literal["images_api", "conversation", "item_ids", "previous_response", "h
 @attrs.frozen(kw_only=True)
 class Delivery:
     """
-    A request on its way to the provider: what is wanted, and what was found out so far.
+    A request on its way to the provider, and what is known of the provider so far.
 
     Attributes:
-        prepared: What is wanted.
+        prepared: The request.
         past: The turns that it continues, the oldest first.
-        config: How long to go on trying, and what the provider may keep.
-        deadline: When all has to be done, by the clock of `Now`.
-        known_unsupported: What the provider is known not to take.
-        found_unsupported: What it did not take in this call.
-        forgotten: The strategies that name what the provider does not know any more.
-        history: How many turns go along where history is sent.
-        locked: How often the conversation was busy.
+        config: How long to retry, and what the provider may keep.
+        deadline: When to stop, by the clock of `MonotonicTime`.
+        known_unsupported: The features that the provider is known to lack.
+        found_unsupported: The features that it rejected in this call.
+        expired: The strategies whose ids have expired at the provider.
+        history_turns: How many turns are sent if history is sent.
+        lock_retries: How often the conversation was locked.
     """
 
     prepared: PreparedRequest
@@ -58,23 +57,23 @@ class Delivery:
     deadline: float
     known_unsupported: frozenset[Feature] = frozenset()
     found_unsupported: frozenset[Feature] = frozenset()
-    forgotten: frozenset[Name] = frozenset()
-    history: int
-    locked: int = 0
+    expired: frozenset[Name] = frozenset()
+    history_turns: int
+    lock_retries: int = 0
 
     @property
     def state(self) -> ProviderState:
         """
         What the provider keeps of this turn.
         """
-        if not self.takes("store"):
+        if not self.supports("store"):
             return "none"
         return "responses" if self.prepared.turn.conversation is None else "conversation"
 
-    def takes(self, *features: Feature) -> bool:
+    def supports(self, *features: Feature) -> bool:
         """
-        Tell whether the provider takes parts of the protocol, as far as is known, and may be asked
-        to.
+        Return whether the provider supports features, as far as known, and the configuration
+        allows them.
         """
         lacking = self.known_unsupported | self.found_unsupported
         if self.config.provider_state == "none":
@@ -84,41 +83,45 @@ class Delivery:
     @property
     def mode(self) -> Mode:
         """
-        How the response is to come.
+        How the response is delivered.
         """
-        return next(mode for mode, needs in MODES.items() if self.takes(*needs))
+        return next(mode for mode, needs in MODES.items() if self.supports(*needs))
 
     @property
     def strategy(self) -> Strategy:
         """
         The first strategy that can be tried.
         """
-        return next(item for item in STRATEGIES if self._can_try(item))
+        return next(strategy for strategy in STRATEGIES if self._can_try(strategy))
 
     def _can_try(self, strategy: Strategy) -> bool:
         return (
-            self.takes(*strategy.needs)
-            and strategy.name not in self.forgotten
+            self.supports(*strategy.required)
+            and strategy.name not in self.expired
             and strategy.applies(self)
         )
 
     def used(self, strategy: Strategy) -> frozenset[Feature]:
         """
-        Return the parts of the protocol that a request uses.
+        Return the features that a request uses.
         """
         if strategy.name == "images_api":
             return frozenset()
-        named: tuple[Feature, ...] = ("files",) if self.prepared.files else ()
-        kept: tuple[Feature, ...] = ("store",) if self.takes("store") else ()
-        talks: tuple[Feature, ...] = ("conversation",) if self.prepared.turn.conversation else ()
-        return frozenset(("responses", *MODES[self.mode], *strategy.needs, *named, *kept, *talks))
+        files: tuple[Feature, ...] = ("files",) if self.prepared.files else ()
+        store: tuple[Feature, ...] = ("store",) if self.supports("store") else ()
+        conversation: tuple[Feature, ...] = (
+            ("conversation",) if self.prepared.turn.conversation else ()
+        )
+        return frozenset(
+            ("responses", *MODES[self.mode], *strategy.required, *files, *store, *conversation)
+        )
 
     @property
     def recent(self) -> tuple[Turn, ...]:
         """
-        The turns that go along where history is sent.
+        The turns that are sent if history is sent.
         """
-        return self.past[max(0, len(self.past) - self.history) :]
+        return self.past[max(0, len(self.past) - self.history_turns) :]
 
 
 MODES: Final[Mapping[Mode, tuple[Feature, ...]]] = {
@@ -127,50 +130,50 @@ MODES: Final[Mapping[Mode, tuple[Feature, ...]]] = {
     "plain": (),
 }
 """
-How a response comes, the best way first, with what each needs. A response that is only polled is
-not among them: what it shows when it is finished may lack the picture's bytes.
+The modes of delivering a response, the best first, each with the features that it needs. Polling
+alone is not among them, as a finished response may lack the image's bytes.
 """
 
 
 @attrs.frozen(kw_only=True)
 class Strategy:
     """
-    One way in which the model comes to know what came before.
+    One way in which the model knows the earlier turns.
 
     Attributes:
-        name: What it is called.
-        needs: What the provider has to take.
-        applies: Whether it can tell what came before a turn.
-        context: What it sends.
-        told: How many earlier turns the model knows by it.
-        knowing: How the turn says so, where anything came before.
+        name: Its name.
+        required: The features that the provider has to support.
+        applies: Whether it can be used for a delivery.
+        context: Builds the context to send.
+        turns_sent: How many earlier turns the model knows by it.
+        context_mode: The turn's context mode, if there are earlier turns.
     """
 
     name: Name
-    needs: tuple[Feature, ...] = ()
+    required: tuple[Feature, ...] = ()
     applies: Callable[[Delivery], bool]
     context: Callable[[Delivery], Workflow[ConversationContext]]
     turns_sent: Callable[[Delivery], int]
-    knowing: ContextMode
+    context_mode: ContextMode
 
 
 def _within_cap(delivery: Delivery) -> bool:
     """
-    Tell whether the provider would tell the model of no more turns than may go along.
+    Return whether the provider's own context has no more turns than `remember` allows.
     """
     cap = delivery.config.remember
-    return cap is None or _continued(delivery) <= cap
+    return cap is None or _turns_continued(delivery) <= cap
 
 
-def _continued(delivery: Delivery) -> int:
+def _turns_continued(delivery: Delivery) -> int:
     parent = delivery.past[-1]
-    known = parent.context_turns
-    return (parent.depth - 1 if known is None else known) + 1
+    sent = parent.context_turns
+    return (parent.depth - 1 if sent is None else sent) + 1
 
 
 def _continues_response(delivery: Delivery) -> bool:
-    known = previous_response_id(delivery.past, delivery.prepared.turn.provider)
-    return known is not None and _within_cap(delivery)
+    response_id = previous_response_id(delivery.past, delivery.prepared.turn.provider)
+    return response_id is not None and _within_cap(delivery)
 
 
 def _continues_conversation(delivery: Delivery) -> bool:
@@ -196,41 +199,45 @@ def _no_context(_: Delivery) -> Workflow[ConversationContext]:
 STRATEGIES: Final[tuple[Strategy, ...]] = (
     Strategy(
         name="images_api",
-        applies=lambda item: item.prepared.markup is not None or not item.takes("responses"),
+        applies=lambda delivery: (
+            delivery.prepared.markup is not None or not delivery.supports("responses")
+        ),
         context=_no_context,
-        turns_sent=lambda item: len(item.recent),
-        knowing="rebuilt",
+        turns_sent=lambda delivery: len(delivery.recent),
+        context_mode="rebuilt",
     ),
     Strategy(
         name="conversation",
-        needs=("store", "conversation"),
+        required=("store", "conversation"),
         applies=_continues_conversation,
-        context=lambda item: by_conversation(item.past, item.prepared),
-        turns_sent=_continued,
-        knowing="continued",
+        context=lambda delivery: by_conversation(delivery.past, delivery.prepared),
+        turns_sent=_turns_continued,
+        context_mode="continued",
     ),
     Strategy(
         name="item_ids",
-        needs=("store", "conversation"),
+        required=("store", "conversation"),
         applies=_can_name_items,
         context=_send_item_ids,
-        turns_sent=_continued,
-        knowing="continued",
+        turns_sent=_turns_continued,
+        context_mode="continued",
     ),
     Strategy(
         name="previous_response",
-        needs=("store", "previous_response_id"),
-        applies=lambda item: item.prepared.turn.conversation is None and _continues_response(item),
-        context=lambda item: by_previous_response(item.past, item.prepared),
-        turns_sent=_continued,
-        knowing="continued",
+        required=("store", "previous_response_id"),
+        applies=lambda delivery: (
+            delivery.prepared.turn.conversation is None and _continues_response(delivery)
+        ),
+        context=lambda delivery: by_previous_response(delivery.past, delivery.prepared),
+        turns_sent=_turns_continued,
+        context_mode="continued",
     ),
     Strategy(
         name="history",
         applies=lambda _: True,
-        context=lambda item: by_full_history(item.recent, item.prepared),
-        turns_sent=lambda item: len(item.recent),
-        knowing="rebuilt",
+        context=lambda delivery: by_full_history(delivery.recent, delivery.prepared),
+        turns_sent=lambda delivery: len(delivery.recent),
+        context_mode="rebuilt",
     ),
 )
 """

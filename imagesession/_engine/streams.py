@@ -1,8 +1,8 @@
 """
-Add the events of a stream up to what a plain reply would have said.
+Accumulate the events of a stream into the outcome that a plain reply would have had.
 
-A finished picture is taken from the first event that holds its bytes, whatever the event is called,
-and nothing that comes later takes it away: neither an error nor an item without bytes.
+A finished image is read from the first event that holds its bytes, whatever the event's type. No
+later event removes it: neither an error nor an item without bytes.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from imagesession.errors import ImageSessionError, InvalidResponseError
 
 from .coerce import Json, as_id, as_list, as_mapping, as_text
 from .decoding import decode_image, salvage
-from .events import events_in
+from .events import iter_events
 from .http import ReceivedImage
 from .json_views import loads_with_views
 from .outcomes import (
     FINISHED,
     IMAGE_CALL,
     ResponseOutcome,
-    encoded_picture,
+    decode_image_or_none,
+    encoded_image,
     parse_response_object,
     read_images_object,
     read_images_usage,
-    readable_picture,
 )
 from .output_items import OutputItems
 from .provider_errors import map_error_object
@@ -39,8 +39,8 @@ _CALL_COMPLETED = "response.image_generation_call.completed"
 _TEXT_DELTA = "response.output_text.delta"
 _DONE = b"[DONE]"
 _PARTIAL_FIELDS = frozenset({"partial_image_b64", "partial_image_index"})
-# What is smaller and of an unknown kind has no picture in it that is worth a search.
-_WORTH_SEARCHING = 512
+# A shorter event of an unknown type holds no image.
+_MIN_SEARCH_BYTES = 512
 
 
 def read_events(body: bytes) -> ResponseOutcome:
@@ -48,23 +48,23 @@ def read_events(body: bytes) -> ResponseOutcome:
     Read a body that is a stream of events.
 
     Raises:
-        ImageSessionError: An event is an error, or they add up to nothing.
+        ImageSessionError: An event is an error, or the events hold no response.
     """
     accumulator = StreamAccumulator()
-    problem: ImageSessionError | None = None
-    for data in events_in(body):
+    first_error: ImageSessionError | None = None
+    for data in iter_events(body):
         try:
             list(accumulator.feed(data))
         except ImageSessionError as error:
-            problem = problem or error
+            first_error = first_error or error
     outcome = accumulator.outcome or accumulator.interrupted()
     if outcome is not None:
         return outcome
-    if problem is not None:
-        raise problem
+    if first_error is not None:
+        raise first_error
     if accumulator.response_id is None:
         raise InvalidResponseError(
-            "The provider's reply is a stream of events that ends without a picture."
+            "The provider's reply is a stream of events that ends without an image."
         )
     return ResponseOutcome(
         response_id=accumulator.response_id, finished=False, status=accumulator.status or ""
@@ -74,13 +74,13 @@ def read_events(body: bytes) -> ResponseOutcome:
 @attrs.define
 class StreamAccumulator:
     """
-    What the events so far add up to.
+    The events received so far, and the outcome that they add up to.
 
     Attributes:
-        response_id: The provider's id, as soon as an event named it.
+        response_id: The provider's id, as soon as an event has it.
         sequence: The number of the last event, after which a stream can be resumed.
-        status: The status that the response had last.
-        outcome: What the stream says, once its last event has come; a picture that comes behind
+        status: The response's latest status.
+        outcome: The stream's outcome, once its last event was received; an image that follows
             that event is added.
     """
 
@@ -97,42 +97,42 @@ class StreamAccumulator:
 
     def feed(self, data: bytes) -> Iterator[PartialImage | ReceivedImage]:
         """
-        Take one event's data in.
+        Add one event's data.
 
         Yields:
-            A partial image that can be read, or a finished picture: each picture once.
+            A partial image that can be read, or a finished image: each image once.
 
         Raises:
-            ImageSessionError: The event is an error, and no picture came before.
-            InvalidResponseError: The event makes no sense, and no picture came before.
+            ImageSessionError: The event is an error, and no image came before.
+            InvalidResponseError: The event cannot be read, and no image came before.
         """
         if data.strip() in {b"", _DONE}:
             return
         try:
             event = _read_event(data)
         except InvalidResponseError as error:
-            yield from self._rescue(data)
-            if not self._items.has_picture:
+            yield from self._salvage(data)
+            if not self._items.has_image:
                 raise error from error.__cause__
             return
         sequence = event.get("sequence_number")
         if isinstance(sequence, int):
             self.sequence = sequence
-        yield from self._take(event, data)
+        yield from self._dispatch(event, data)
 
     def interrupted(self) -> ResponseOutcome | None:
         """
-        Return what the events add up to if the stream ends here; None if no picture came.
+        Return the outcome if the stream ends here; None if no image came.
         """
-        if self.outcome is not None and self.outcome.pictures:
+        if self.outcome is not None and self.outcome.images:
             return self.outcome
-        return self._so_far()
+        return self._partial_outcome()
 
-    def _so_far(self) -> ResponseOutcome | None:
-        if not self._items.has_picture:
+    def _partial_outcome(self) -> ResponseOutcome | None:
+        if not self._items.has_image:
             return None
         response: Json = {"id": self.response_id, "status": self.status, "model": self._model}
-        return self._read(response, self._items.whole(unfinished=False))
+        return self._read(response, self._items.to_list(unfinished=False))
 
     def _read(self, response: Json, items: list[Json]) -> ResponseOutcome:
         if self._text:
@@ -143,31 +143,31 @@ class StreamAccumulator:
 
     # --- events ---------------------------------------------------------------------------------
 
-    def _take(self, event: Json, data: bytes) -> Iterator[PartialImage | ReceivedImage]:
+    def _dispatch(self, event: Json, data: bytes) -> Iterator[PartialImage | ReceivedImage]:
         kind = as_text(event.get("type"))
         if (response := _response_of(event, kind)) is not None:
-            yield from self._take_response(response, kind)
+            yield from self._read_response(response, kind)
         elif item := as_mapping(event.get("item")):
             done = not kind.endswith(".added")
-            yield from self._take_item(item, _index_of(event), done=done)
+            yield from self._add_item(item, _index_of(event), done=done)
         elif _is_partial(event, kind):
             yield from _read_partial(event)
         elif kind in _DIRECT or isinstance(event.get("data"), list):
-            yield from self._take_direct(event)
+            yield from self._read_images_event(event)
         elif kind == _CALL_COMPLETED or event.get("result") or event.get("b64_json"):
-            yield from self._take_call(event)
+            yield from self._read_call(event)
         elif kind == _TEXT_DELTA:
             self._text += as_text(event.get("delta"))
         elif kind == "error" or (not kind and event.get("error")):
             self._fail(event)
-        elif len(data) >= _WORTH_SEARCHING:
-            yield from self._rescue(data)
+        elif len(data) >= _MIN_SEARCH_BYTES:
+            yield from self._salvage(data)
 
-    def _take_response(self, response: Json, kind: str) -> Iterator[ReceivedImage]:
+    def _read_response(self, response: Json, kind: str) -> Iterator[ReceivedImage]:
         status = as_text(response.get("status"))
         ends = kind in _TERMINAL or (not kind and status in FINISHED)
-        if not response and not self._items.has_picture:
-            # That it ended is all that this says; what became of it has to be asked for.
+        if not response and not self._items.has_image:
+            # The event only says that the response ended; its outcome has to be polled.
             return
         self.response_id = self.response_id or as_id(response.get("id"))
         self.status = status or _TERMINAL.get(kind) or self.status
@@ -175,57 +175,57 @@ class StreamAccumulator:
         if ends:
             self._final = {**response, "status": self.status, "output": ()}
         for index, item in enumerate(map(as_mapping, as_list(response.get("output")))):
-            yield from self._take_item(item, index, done=ends, final=ends)
+            yield from self._add_item(item, index, done=ends, final=ends)
         self._conclude()
 
-    def _take_item(
+    def _add_item(
         self, item: Json, index: int | None, *, done: bool = True, final: bool = False
     ) -> Iterator[ReceivedImage]:
-        picture = self._items.take(item, index, done=done, final=final)
+        image = self._items.add(item, index, done=done, final=final)
         if done and item.get("type") == "message":
             self._text = ""
-        if picture is not None:
+        if image is not None:
             self._conclude()
-            yield picture
+            yield image
 
-    def _take_call(self, event: Json) -> Iterator[ReceivedImage]:
+    def _read_call(self, event: Json) -> Iterator[ReceivedImage]:
         """
-        Take the picture of an event that tells of a call and not of an item.
+        Read the image of an event about a call instead of an item.
         """
         item = {
             "type": IMAGE_CALL,
             "id": event.get("item_id") or event.get("id"),
-            "result": encoded_picture(event),
+            "result": encoded_image(event),
             "revised_prompt": event.get("revised_prompt"),
         }
-        readable = readable_picture(item)
+        readable = decode_image_or_none(item)
         if readable is None and event.get("type") != _CALL_COMPLETED:
-            # Other tools have results, too.
+            # Other tools have results too.
             return
         item["result"] = readable or item["result"]
-        yield from self._take_item(item, _index_of(event), done=False)
+        yield from self._add_item(item, _index_of(event), done=False)
 
-    def _take_direct(self, event: Json) -> Iterator[ReceivedImage]:
+    def _read_images_event(self, event: Json) -> Iterator[ReceivedImage]:
         """
-        Take an event of the Images API, or an object of it that came as an event.
+        Read an event of the Images API, or a whole object of it that was sent as an event.
         """
         data = event.get("data")
         self._direct = event if isinstance(data, list) else {**event, "data": [event]}
-        for member in map(as_mapping, as_list(self._direct["data"])):
-            if (picture := readable_picture(member)) is not None:
-                yield from self._take_picture(picture)
+        for item in map(as_mapping, as_list(self._direct["data"])):
+            if (image := decode_image_or_none(item)) is not None:
+                yield from self._add_image(image)
         self._conclude()
 
-    def _take_picture(self, picture: ReceivedImage) -> Iterator[ReceivedImage]:
-        item = {"type": IMAGE_CALL, "id": picture.call_id, "result": picture}
-        yield from self._take_item(item, None, done=False)
+    def _add_image(self, image: ReceivedImage) -> Iterator[ReceivedImage]:
+        item = {"type": IMAGE_CALL, "id": image.call_id, "result": image}
+        yield from self._add_item(item, None, done=False)
 
-    def _rescue(self, data: bytes) -> Iterator[ReceivedImage]:
-        for picture in salvage(data):
-            yield from self._take_picture(picture)
+    def _salvage(self, data: bytes) -> Iterator[ReceivedImage]:
+        for image in salvage(data):
+            yield from self._add_image(image)
 
     def _fail(self, event: Json) -> None:
-        if not self._items.has_picture:
+        if not self._items.has_image:
             raise _stream_error(event)
         self._failed = True
         self._conclude()
@@ -234,25 +234,25 @@ class StreamAccumulator:
 
     def _conclude(self) -> None:
         """
-        Say once more what the stream says, if it has ended.
+        Update the outcome, if the stream has ended.
         """
         if self._final is not None:
-            self.outcome = self._read(self._final, self._items.whole())
+            self.outcome = self._read(self._final, self._items.to_list())
         elif self._failed:
-            self.outcome = self._so_far()
+            self.outcome = self._partial_outcome()
         elif self._direct is not None:
             self.outcome = self._read_direct(self._direct)
 
     def _read_direct(self, body: Json) -> ResponseOutcome:
-        if not self._items.has_picture:
+        if not self._items.has_image:
             return read_images_object(body)
-        outcome = self._read({"status": "completed"}, self._items.whole())
+        outcome = self._read({"status": "completed"}, self._items.to_list())
         return attrs.evolve(outcome, used_mainline=False, usage=read_images_usage(body))
 
 
 def _response_of(event: Json, kind: str) -> Json | None:
     """
-    Return the response that an event carries, or is; an empty one if it only says that it ended.
+    Return the response that an event holds, or is; an empty one if it only says that it ended.
     """
     response = event.get("response")
     if isinstance(response, dict):
@@ -275,33 +275,33 @@ def _read_event(data: bytes) -> Json:
     try:
         event = loads_with_views(data)
     except ValueError as error:
-        raise InvalidResponseError(f"An event of the stream is no JSON: {error}.") from error
+        raise InvalidResponseError(f"An event of the stream is not JSON: {error}.") from error
     if not isinstance(event, dict):
-        raise InvalidResponseError("An event of the stream is no JSON object.")
+        raise InvalidResponseError("An event of the stream is not a JSON object.")
     return cast("Json", event)
 
 
 def _read_partial(event: Json) -> Iterator[PartialImage]:
     """
-    Yield the partial image of an event; one that cannot be read is no loss and is left out.
+    Yield the partial image of an event; an unreadable one is skipped.
     """
     index = event.get("partial_image_index")
     try:
-        data, facts = decode_image(event.get("partial_image_b64") or event.get("b64_json"))
+        data, header = decode_image(event.get("partial_image_b64") or event.get("b64_json"))
     except InvalidResponseError:
         return
     yield PartialImage(
         index=index if isinstance(index, int) else 0,
         data=data,
-        format=facts.format,
-        width=facts.width,
-        height=facts.height,
+        format=header.format,
+        width=header.width,
+        height=header.height,
     )
 
 
 def _stream_error(event: Json) -> Exception:
     """
-    Read an error event: its facts stand in the event itself or in an `error` beneath it.
+    Read an error event, whose fields are in the event itself or in its `error` object.
     """
     nested = event.get("error")
     if isinstance(nested, str):

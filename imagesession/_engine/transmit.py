@@ -1,7 +1,7 @@
 """
-Send the request that is paid for, once, and follow it to its end.
+Send a paid request once, and follow it to its outcome.
 
-It is sent again only where the provider has said that it did no work.
+It is sent again only if the provider has said that it did no work.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ from .poll import (
     record_response_id,
     report_status,
     stage,
-    with_picture,
+    with_image,
 )
-from .provider_errors import RequestNotProcessedError, check_speaks_responses, unreachable
+from .provider_errors import RequestNotProcessedError, require_responses_api, unreachable_error
 from .quarantine import quarantine, quarantine_if_unreadable
 from .request import StudioConfig
-from .responses import accepted, find_response_id, parse_response, recover_complete_body
+from .responses import find_response_id, parse_response, recover_complete_body, require_accepted
 from .retry import retry
 from .streams import StreamAccumulator
 
-# How often a finished response is asked for its usage, where its stream ended behind the picture.
-_USAGE_LOOKS = 3
+# How often a response is polled for its usage, if its stream ended after the image.
+_USAGE_POLLS = 3
 _USAGE_SECONDS = 10.0
-# What is smaller holds no picture.
-_WORTH_KEEPING = 512
+# A shorter remainder holds no image.
+_MIN_QUARANTINE_BYTES = 512
 
 
 def send(
     turn: Turn, request: HttpRequest, config: StudioConfig, deadline: float
 ) -> Workflow[HttpResponse]:
     """
-    Send the request that is paid for, until it is accepted; once it may have been, never again.
+    Send a paid request until it is accepted; once it may have been accepted, never again.
     """
     attempt = functools.partial(_send_once, turn, request, deadline)
     return (yield from retry(attempt, turn, config, deadline))
@@ -63,13 +63,13 @@ def send(
 
 def _send_once(turn: Turn, request: HttpRequest, deadline: float) -> Workflow[HttpResponse]:
     yield from _report_sending(turn, request)
-    # Its answer is the picture itself, or what is said of one.
+    # The answer is the image itself, or an analysis of one.
     yield from ReportProgress("analyzing" if turn.kind == "analysis" else "generating")
     try:
-        reply = yield from Send((yield from _within(request, deadline)), paid=True)
+        reply = yield from Send((yield from _with_time_left(request, deadline)), paid=True)
     except TransportError as error:
-        return (yield from _what_came(turn, error))
-    return accepted(reply)
+        return (yield from _recover_reply(turn, error))
+    return require_accepted(reply)
 
 
 def _open_stream(
@@ -77,10 +77,10 @@ def _open_stream(
 ) -> Workflow[HttpResponse | None]:
     yield from _report_sending(turn, request)
     try:
-        reply = yield from OpenStream((yield from _within(request, deadline)), paid=True)
+        reply = yield from OpenStream((yield from _with_time_left(request, deadline)), paid=True)
     except TransportError as error:
-        return (yield from _what_came(turn, error))
-    return None if reply is None else accepted(reply)
+        return (yield from _recover_reply(turn, error))
+    return None if reply is None else require_accepted(reply)
 
 
 def _report_sending(turn: Turn, request: HttpRequest) -> Workflow[None]:
@@ -88,7 +88,7 @@ def _report_sending(turn: Turn, request: HttpRequest) -> Workflow[None]:
     yield from ReportProgress("sending", turn_id=turn.id, log=line)
 
 
-def _within(request: HttpRequest, deadline: float) -> Workflow[HttpRequest]:
+def _with_time_left(request: HttpRequest, deadline: float) -> Workflow[HttpRequest]:
     left = deadline - (yield from MonotonicTime())
     return attrs.evolve(request, timeout=max(MIN_REQUEST_TIMEOUT, left))
 
@@ -97,14 +97,14 @@ def post(
     turn: Turn, request: HttpRequest, config: StudioConfig, deadline: float
 ) -> Workflow[ResponseOutcome]:
     """
-    Send a request whose reply is the response itself.
+    Send a request whose reply is the whole response.
     """
     try:
         reply = yield from send(turn, request, config, deadline)
     except OutcomeUnknownError as error:
         if error.response_id is None:
             raise
-        # Enough of the answer came to look the rest up.
+        # Enough of the answer arrived to look up the rest.
         yield from record_response_id(turn, error.response_id)
         return (yield from poll_response(turn, error.response_id, deadline))
     return (yield from _conclude(turn, reply, deadline))
@@ -112,9 +112,9 @@ def post(
 
 def _conclude(turn: Turn, reply: HttpResponse, deadline: float) -> Workflow[ResponseOutcome]:
     """
-    Read the reply to a paid request; where that is not the end, poll.
+    Read the reply to a paid request, and poll if it is not final.
     """
-    check_speaks_responses(reply)
+    require_responses_api(reply)
     try:
         outcome = yield from parse_paid(turn, reply, parse_response)
     except InvalidResponseError:
@@ -125,11 +125,11 @@ def _conclude(turn: Turn, reply: HttpResponse, deadline: float) -> Workflow[Resp
     yield from record_response_id(turn, response_id)
     yield from report_status(turn, outcome.status)
     if outcome.finished and not (outcome.all_unreadable and response_id):
-        whole = yield from quarantine_if_unreadable(turn, outcome, reply.body)
-        return (yield from with_picture(turn, response_id, whole, deadline))
+        readable = yield from quarantine_if_unreadable(turn, outcome, reply.body)
+        return (yield from with_image(turn, response_id, readable, deadline))
     if response_id is None:
         raise OutcomeUnknownError(
-            "The provider accepted the request and gave no id to ask for its outcome.", turn.id
+            "The provider accepted the request, but gave no id to poll for its outcome.", turn.id
         )
     return (yield from poll_response(turn, response_id, deadline))
 
@@ -138,17 +138,17 @@ def parse_paid(
     turn: Turn, reply: HttpResponse, parse: Callable[[HttpResponse], ResponseOutcome]
 ) -> Workflow[ResponseOutcome]:
     """
-    Parse the reply to a request that is paid for; its bytes are kept if they make no sense.
+    Parse the reply to a paid request; if it cannot be read, its bytes are quarantined.
     """
     try:
         return parse(reply)
     except InvalidResponseError as error:
         raise (yield from quarantine(turn, reply.body, error)) from error
     except ProviderError as error:
-        # The provider broke down somewhere after it had the request.
+        # The provider failed after it had received the request.
         raise OutcomeUnknownError(
-            f"{error.message} What was asked for may have been made and billed; it is not asked "
-            "for again by itself.",
+            f"{error.message} The request may have been carried out and billed, so it is not sent "
+            "again automatically.",
             turn.id,
         ) from error
 
@@ -160,19 +160,18 @@ def stream(
     turn: Turn, request: HttpRequest, config: StudioConfig, deadline: float, *, resumable: bool
 ) -> Workflow[ResponseOutcome]:
     """
-    Send a request whose reply is a stream of events, and take it in.
+    Send a request whose reply is a stream of events, and read it.
 
     Args:
-        turn: What is requested.
+        turn: The turn that the request is for.
         request: The request.
-        config: How long to go on trying.
-        deadline: When all has to be done, by the clock of `Now`.
-        resumable: Whether the provider works on in the background where the stream is cut.
+        config: How long to retry.
+        deadline: When to stop, by the clock of `MonotonicTime`.
+        resumable: Whether the provider goes on in the background if the stream is cut.
 
     Raises:
-        StreamInterruptedError: The stream ended before the picture, and nothing tells what became
-            of it.
-        ImageSessionError: There is no picture, and the error says why.
+        StreamInterruptedError: The stream ended before the image, and its outcome is unknown.
+        ImageSessionError: There is no image, and the error says why.
     """
     sent = yield from MonotonicTime()
     attempt = functools.partial(_open_stream, turn, request, deadline)
@@ -180,24 +179,24 @@ def stream(
     if reply is not None:
         return (yield from _conclude(turn, reply, deadline))
     opened = _OpenStream(turn=turn, sent=sent, deadline=deadline, resumable=resumable)
-    events, reason, rest = opened.events, "it just ended", b""
+    events, reason, rest = opened.events, "the connection was closed", b""
     try:
         outcome = yield from consume(turn, events, deadline)
     except TransportError as error:
         outcome, reason, rest = None, error.reason, error.body
-        yield from _take_in_rest(opened, rest)
+        yield from _read_rest(opened, rest)
     except (ProviderError, InsufficientQuotaError, TransientError) as error:
-        # It was accepted, so that its id tells better what became of it.
+        # The request was accepted, so its id tells the outcome better than this error.
         if events.interrupted() is None and opened.resumable_id is None:
             raise
         outcome, reason = None, error.message
     finished = yield from _finish(opened, outcome)
     if finished is not None:
         return finished
-    kept = yield from _keep_rest(turn, rest)
+    note = yield from _quarantine_rest(turn, rest)
     raise StreamInterruptedError(
-        f"The stream was cut before its last event ({reason}). The picture may have been made and "
-        f"billed; it is not asked for again by itself.{kept}",
+        f"The stream was cut before its last event ({reason}). The image may have been made and "
+        f"billed, so the request is not sent again automatically.{note}",
         turn.id,
         events.response_id,
     )
@@ -206,14 +205,14 @@ def stream(
 @attrs.frozen(kw_only=True)
 class _OpenStream:
     """
-    A stream that was opened, and what has come of it.
+    An open stream and the events received so far.
 
     Attributes:
-        turn: What is requested.
-        sent: When, by the clock of `Now`.
-        deadline: When all has to be done, by the clock of `Now`.
-        resumable: Whether the provider works on in the background where the stream is cut.
-        events: What the events so far add up to.
+        turn: The turn that the request is for.
+        sent: When the request was sent, by the clock of `MonotonicTime`.
+        deadline: When to stop, by the clock of `MonotonicTime`.
+        resumable: Whether the provider goes on in the background if the stream is cut.
+        events: The accumulated events.
     """
 
     turn: Turn
@@ -225,16 +224,16 @@ class _OpenStream:
     @property
     def resumable_id(self) -> str | None:
         """
-        The response's id, where it can be followed by that.
+        The response's id, if the response can be polled by it.
         """
         return self.events.response_id if self.resumable else None
 
 
-def _take_in_rest(opened: _OpenStream, rest: bytes) -> Workflow[None]:
+def _read_rest(opened: _OpenStream, rest: bytes) -> Workflow[None]:
     """
-    Take in what came of an event whose end did not: a whole picture may stand in it.
+    Read the part of an event that arrived before the stream was cut: it may hold a whole image.
     """
-    with contextlib.suppress(ImageSessionError):  # nothing stands in it
+    with contextlib.suppress(ImageSessionError):  # it holds nothing readable
         for image in list(opened.events.feed(rest)):
             if isinstance(image, ReceivedImage):
                 yield from stage(opened.turn, image)
@@ -244,8 +243,8 @@ def _finish(
     opened: _OpenStream, outcome: ResponseOutcome | None
 ) -> Workflow[ResponseOutcome | None]:
     """
-    Make the best of what a stream has brought until it ended; None where that is nothing, and
-    nobody can tell what became of it.
+    Return the outcome of a stream that has ended: from its events, by resuming it, or by polling.
+    None if the outcome is unknown.
     """
     turn, events, deadline = opened.turn, opened.events, opened.deadline
     if outcome is None:
@@ -254,19 +253,18 @@ def _finish(
             return (yield from with_usage(outcome, opened.resumable_id, deadline))
     response_id = opened.resumable_id
     if outcome is not None and not (outcome.all_unreadable and response_id):
-        return (yield from with_picture(turn, events.response_id, outcome, deadline))
+        return (yield from with_image(turn, events.response_id, outcome, deadline))
     if response_id is not None:
         outcome = None if outcome is not None else (yield from _resume(opened, response_id))
         if outcome is not None:
-            return (yield from with_picture(turn, response_id, outcome, deadline))
+            return (yield from with_image(turn, response_id, outcome, deadline))
         return (yield from poll_response(turn, response_id, deadline, since=opened.sent))
     return None
 
 
 def _resume(opened: _OpenStream, response_id: str) -> Workflow[ResponseOutcome | None]:
     """
-    Go on with a stream where it was cut, as long as that brings new events; None where it does
-    not.
+    Resume a stream where it was cut, as long as that brings new events; None if it does not.
     """
     events, deadline = opened.events, opened.deadline
     while (now := (yield from MonotonicTime())) < deadline:
@@ -291,57 +289,60 @@ def with_usage(
     outcome: ResponseOutcome, response_id: str, deadline: float
 ) -> Workflow[ResponseOutcome]:
     """
-    Ask a response whose picture is on the disk for its usage and text. Whatever goes wrong, the
-    picture is there; its cost is then not known.
+    Poll a response whose image is staged for its usage and text. If that fails, the image is
+    there all the same, and its cost is unknown.
     """
     end = min(deadline, (yield from MonotonicTime()) + _USAGE_SECONDS)
-    for number in range(_USAGE_LOOKS):
+    for attempt in range(_USAGE_POLLS):
         try:
             reply = yield from Send(payloads.retrieve_response(response_id, _USAGE_SECONDS))
-            reported = parse_response(reply)
+            polled = parse_response(reply)
         except (TransportError, RequestNotProcessedError, ImageSessionError):
             return outcome
-        if reported.finished:
+        if polled.finished:
             return attrs.evolve(
-                reported,
-                pictures=outcome.pictures,
+                polled,
+                images=outcome.images,
                 unreadable=outcome.unreadable,
                 error=None,
                 withheld=False,
             )
         if (yield from MonotonicTime()) >= end:
             break
-        yield from Sleep(poll_delay(number + 1.0))
+        yield from Sleep(poll_delay(attempt + 1.0))
     return outcome
 
 
-def _what_came(turn: Turn, error: TransportError) -> Workflow[HttpResponse]:
+def _recover_reply(turn: Turn, error: TransportError) -> Workflow[HttpResponse]:
     """
-    Return the reply to a paid request that broke off, if what matters of it came.
+    Return the reply to a paid request whose connection broke, if enough of the body arrived.
 
     Raises:
         ProviderUnavailableError: Nothing was sent.
-        OutcomeUnknownError: It was sent, and nothing tells what became of it.
+        OutcomeUnknownError: It was sent, and its answer was lost.
     """
-    came = recover_complete_body(error.body)
-    if came is not None:
-        return came
+    reply = recover_complete_body(error.body)
+    if reply is not None:
+        return reply
     if not error.sent:
-        raise unreachable(error) from error
-    kept = yield from _keep_rest(turn, error.body)
+        raise unreachable_error(error) from error
+    note = yield from _quarantine_rest(turn, error.body)
     raise OutcomeUnknownError(
-        f"The request was sent and its answer was lost ({error.reason}). What was asked for "
-        f"may have been made and billed; it is not asked for again by itself.{kept}",
+        f"The request was sent and its answer was lost ({error.reason}). It may have been carried "
+        f"out and billed, so it is not sent again automatically.{note}",
         turn.id,
         find_response_id(error.body),
     ) from error
 
 
-def _keep_rest(turn: Turn, rest: bytes) -> Workflow[str]:
+def _quarantine_rest(turn: Turn, rest: bytes) -> Workflow[str]:
     """
-    Keep what came of an answer that was lost, if it is more than a few words; say where.
+    Quarantine the part of a lost answer that arrived, if it may hold an image.
+
+    Returns:
+        A sentence that names the file; empty if nothing was kept.
     """
-    if len(rest) < _WORTH_KEEPING:
+    if len(rest) < _MIN_QUARANTINE_BYTES:
         return ""
     file = yield from StoreCall(lambda store: store.quarantine(turn.id, rest))
-    return f" What came of it is kept in {file}."
+    return f" The part that arrived is kept in {file}."

@@ -1,8 +1,7 @@
 """
-Send pictures up once, and name them by the provider's id while it lives.
+Upload each image once, and refer to it by the provider's file id until that expires.
 
-A file costs nothing, so whatever goes wrong here is no failure: the picture then goes along with
-the request itself.
+Uploads are optional: if one fails, the image's bytes are sent with the request.
 """
 
 from __future__ import annotations
@@ -20,123 +19,123 @@ from .http import FilePart, HttpRequest, HttpResponse, TransportError
 from .responses import is_success, parse_json_object
 from .store import InputImage, Upload
 
-# The longest life that the provider gives: thirty days.
+# The provider's longest lifetime of a file: 30 days.
 # https://developers.openai.com/api/reference/resources/files/methods/create (expires_after)
-_LIFE = dt.timedelta(days=30)
-_SECONDS = 60.0
-_AGAIN = 0.05
-_NO_FILES_HERE = frozenset({404, 405, 501})
+_LIFETIME = dt.timedelta(days=30)
+_TIMEOUT = 60.0
+_POLL_INTERVAL = 0.05
+_NO_FILES_ENDPOINT = frozenset({404, 405, 501})
 
 
 def ensure_uploaded(
-    pictures: Iterable[InputImage], provider: str, at: dt.datetime
+    images: Iterable[InputImage], provider: str, at: dt.datetime
 ) -> Workflow[dict[str, str]]:
     """
-    Have the provider hold pictures, each once while it lives there.
+    Upload images that have no unexpired file at the provider.
 
     Args:
-        pictures: What goes along with a request.
-        provider: Who is asked.
+        images: The input images of a request.
+        provider: The provider's name.
         at: The time now.
 
     Returns:
-        The provider's ids by the pictures' digests; what is missing goes along in full.
+        The file ids by the images' digests; images that are missing have to be sent in full.
     """
     files: dict[str, str] = {}
-    for picture in pictures:
-        held = yield from _find_or_upload(picture, provider, at)
-        if held is not None and held.file_id is not None:
-            files[picture.sha256] = held.file_id
+    for image in images:
+        upload = yield from _find_or_upload(image, provider, at)
+        if upload is not None and upload.file_id is not None:
+            files[image.sha256] = upload.file_id
     return files
 
 
 def find_uploaded(past: Iterable[Turn], turn: Turn) -> Workflow[dict[str, str]]:
     """
-    Find what the provider holds still of the pictures that went along with earlier turns.
+    Find the unexpired files of the input images of earlier turns.
 
     Args:
-        past: The turns.
-        turn: The one that is to come.
+        past: The earlier turns.
+        turn: The turn that is about to be sent.
 
     Returns:
-        The provider's ids by the pictures' digests.
+        The file ids by the images' digests.
     """
     files: dict[str, str] = {}
     for digest in {reference.sha256 for earlier in past for reference in earlier.references}:
-        found = yield from _find(digest, turn.provider, turn.started)
-        if found is not None and found.file_id is not None:
-            files[digest] = found.file_id
+        upload = yield from _find(digest, turn.provider, turn.started)
+        if upload is not None and upload.file_id is not None:
+            files[digest] = upload.file_id
     return files
 
 
 def invalidate_uploads(files: Iterable[str], provider: str) -> Workflow[None]:
     """
-    Forget what the provider says that it does not hold any more.
+    Forget files that have expired at the provider.
     """
     for digest in files:
-        yield from _drop(digest, provider)
+        yield from _invalidate(digest, provider)
 
 
-def _find_or_upload(picture: InputImage, provider: str, at: dt.datetime) -> Workflow[Upload | None]:
+def _find_or_upload(image: InputImage, provider: str, at: dt.datetime) -> Workflow[Upload | None]:
     """
-    Have the provider hold a picture. Where another call is sending it up just now, wait for that.
+    Find an image's file, or upload the image. If another call is uploading it, wait for that.
     """
     waited = 0.0
-    while (ours := (yield from _find(picture.sha256, provider, at))) is None:
-        lease = yield from StoreCall(lambda store: store.begin_upload(picture.sha256, provider))
+    while (upload := (yield from _find(image.sha256, provider, at))) is None:
+        lease = yield from StoreCall(lambda store: store.begin_upload(image.sha256, provider))
         if lease is not None:
             try:
-                # It may have arrived in between.
-                found = yield from _find(picture.sha256, provider, at)
-                return found or (yield from _send(picture, provider, at))
+                # Another call may have uploaded it in between.
+                existing = yield from _find(image.sha256, provider, at)
+                return existing or (yield from _upload(image, provider, at))
             finally:
                 lease.release()
-        if waited >= _SECONDS:
+        if waited >= _TIMEOUT:
             return None
-        yield from Sleep(_AGAIN)
-        waited += _AGAIN
-    return ours
+        yield from Sleep(_POLL_INTERVAL)
+        waited += _POLL_INTERVAL
+    return upload
 
 
 def _find(digest: str, provider: str, at: dt.datetime) -> Workflow[Upload | None]:
     return (yield from StoreCall(lambda store: store.find_upload(digest, provider, at)))
 
 
-def _drop(digest: str, provider: str) -> Workflow[None]:
+def _invalidate(digest: str, provider: str) -> Workflow[None]:
     yield from StoreCall(lambda store: store.invalidate_upload(digest, provider))
 
 
-def _send(picture: InputImage, provider: str, at: dt.datetime) -> Workflow[Upload | None]:
+def _upload(image: InputImage, provider: str, at: dt.datetime) -> Workflow[Upload | None]:
     try:
-        reply = yield from Send(_request(picture))
+        reply = yield from Send(_request(image))
     except TransportError:
         return None
-    upload = _read(reply, at)
+    upload = _parse_upload(reply, at)
     if upload is not None:
-        yield from StoreCall(lambda store: store.record_upload(picture.sha256, provider, upload))
+        yield from StoreCall(lambda store: store.record_upload(image.sha256, provider, upload))
     return upload
 
 
-def _request(picture: InputImage) -> HttpRequest:
-    kind = picture.facts.format
+def _request(image: InputImage) -> HttpRequest:
+    kind = image.facts.format
     part = FilePart(
         field="file",
-        name=f"{picture.sha256[:16]}{SUFFIXES[kind]}",
+        name=f"{image.sha256[:16]}{SUFFIXES[kind]}",
         mime=MIME_TYPES[kind],
-        data=picture.data,
+        data=image.data,
     )
-    return upload_request(part, "vision", _LIFE, _SECONDS)
+    return upload_request(part, "vision", _LIFETIME, _TIMEOUT)
 
 
 def upload_request(part: FilePart, purpose: str, life: dt.timedelta, seconds: float) -> HttpRequest:
     """
-    Build the free request that sends a file up.
+    Build the free request that uploads a file.
 
     Args:
         part: The file.
-        purpose: What the provider is told that it is for.
+        purpose: The purpose of the file, as the API names it.
         life: How long the provider keeps it.
-        seconds: What the request may take.
+        seconds: How long the request may take.
 
     Source: https://developers.openai.com/api/reference/resources/files/methods/create
     """
@@ -150,11 +149,11 @@ def upload_request(part: FilePart, purpose: str, life: dt.timedelta, seconds: fl
     )
 
 
-def _read(reply: HttpResponse, at: dt.datetime) -> Upload | None:
+def _parse_upload(reply: HttpResponse, at: dt.datetime) -> Upload | None:
     """
-    Read the answer to an upload; None where it says nothing that lasts.
+    Parse the reply to an upload; None if it is an error that may be temporary, or unreadable.
     """
-    if reply.status in _NO_FILES_HERE:
+    if reply.status in _NO_FILES_ENDPOINT:
         return Upload(file_id=None, expires=at)
     if not is_success(reply):
         return None
@@ -166,11 +165,11 @@ def _read(reply: HttpResponse, at: dt.datetime) -> Upload | None:
     if not file_id:
         return None
     if isinstance(expires, int) and not isinstance(expires, bool):
-        return Upload(file_id=file_id, expires=_moment(expires, at))
-    return Upload(file_id=file_id, expires=at + _LIFE)
+        return Upload(file_id=file_id, expires=_parse_expiry(expires, at))
+    return Upload(file_id=file_id, expires=at + _LIFETIME)
 
 
-def _moment(seconds: int, at: dt.datetime) -> dt.datetime:
+def _parse_expiry(seconds: int, at: dt.datetime) -> dt.datetime:
     try:
         return dt.datetime.fromtimestamp(seconds, dt.UTC)
     except (ValueError, OverflowError, OSError):

@@ -1,5 +1,5 @@
 """
-Refuse what the provider would refuse, before anything is sent, and say what would do.
+Reject requests that the provider would reject, before anything is sent, and suggest valid values.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ MAX_PARTIALS = 3
 
 def validate_prompt(prompt: object) -> str:
     """
-    Return the prompt, if it is one.
+    Return the prompt if it is valid.
 
     Raises:
-        InvalidPromptError: It is no text, empty, or longer than 32,000 characters.
+        InvalidPromptError: It is not text, empty, or longer than 32,000 characters.
     """
     if not isinstance(prompt, str):
         raise InvalidPromptError(f"The prompt is {type(prompt).__name__}, not text.")
     if not is_encodable(prompt):
         raise InvalidPromptError(
-            "The prompt has half a character in it (a lone surrogate), which cannot be sent. It "
-            "was cut or decoded wrongly somewhere before."
+            "The prompt contains a lone surrogate (half a character), which cannot be sent. Check "
+            "where it was cut or decoded."
         )
     if not prompt.strip():
-        raise InvalidPromptError("The prompt is empty; say what the picture should show.")
+        raise InvalidPromptError("The prompt is empty; say what the image should show.")
     if len(prompt) > MAX_PROMPT:
         raise InvalidPromptError(
             f"The prompt has {len(prompt):,} characters; the provider takes {MAX_PROMPT:,}. "
@@ -53,13 +53,13 @@ def validate_prompt(prompt: object) -> str:
 
 def validate_label(what: str, label: object, *, empty: bool = True) -> str:
     """
-    Return a description or name, if it is one.
+    Return a description, name or id if it is valid.
 
     Raises:
-        InvalidRequestError: It is no text, or one that cannot be written.
+        InvalidRequestError: It is not text, or cannot be encoded as UTF-8.
     """
     if not isinstance(label, str) or not is_encodable(label):
-        raise InvalidRequestError(f"{what} is {label!r}, which is not a text that can be written.")
+        raise InvalidRequestError(f"{what} is {label!r}, which is not text that can be encoded.")
     if not empty and not label.strip():
         raise InvalidRequestError(f"{what} is empty.")
     return label
@@ -67,14 +67,14 @@ def validate_label(what: str, label: object, *, empty: bool = True) -> str:
 
 def is_encodable(text: str) -> bool:
     """
-    Tell whether a text can be written as UTF-8.
+    Return whether a text can be written as UTF-8.
     """
     return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def validate_reference_count(count: int) -> None:
     """
-    Refuse more references than the wire takes.
+    Reject more references than the provider takes.
 
     Raises:
         InvalidImageError: There are more than 16.
@@ -88,7 +88,7 @@ def validate_reference_count(count: int) -> None:
 
 def validate_partial_images(partial_images: object) -> int:
     """
-    Return how many partial images are asked for, if it is a number that the wire takes.
+    Return the number of partial images if it is valid.
 
     Raises:
         InvalidOptionError: It is not 0, 1, 2 or 3.
@@ -112,19 +112,19 @@ def validate_options(
     masked: bool = False,
 ) -> str:
     """
-    Check options against each other and against what is known of the models.
+    Check options against each other and against the model catalogue.
 
-    Models that the catalogue does not know are let through: other providers have their own.
+    Unknown models are accepted, as other providers have their own.
 
     Returns:
-        The name of the mainline model to ask.
+        The name of the mainline model to use.
 
     Raises:
-        InvalidOptionError: A value is not one that the model takes.
+        InvalidOptionError: The model does not take a value.
         ModelRetiredError: A model has been shut down.
 
     Warns:
-        ModelDeprecationWarning: A model has an announced day of shutdown.
+        ModelDeprecationWarning: A model's shutdown has been announced.
     """
     mainline = catalogue.mainline if options.model == "auto" else options.model
     _check_model("model", mainline, "mainline", catalogue, today)
@@ -145,9 +145,9 @@ def _check_model(
         return
     if model.kind != kind:
         other = "image_model" if kind == "mainline" else "model"
-        does = "draws" if model.kind == "image" else "leads the conversation"
+        role = "makes images" if model.kind == "image" else "leads the conversation"
         raise InvalidOptionError(
-            f"{option}={model_id!r}: this model {does}; pass it as {other}={model_id!r}.",
+            f"{option}={model_id!r}: this model {role}; pass it as {other}={model_id!r}.",
             option,
             model_id,
             ("auto",),
@@ -174,8 +174,8 @@ def _check_against(image: ModelInfo, options: GenerateOptions) -> None:
     _check_member("background", options.background, image.backgrounds, image)
     if options.input_fidelity is not None and options.input_fidelity not in image.fidelities:
         raise InvalidOptionError(
-            f"fidelity={options.input_fidelity!r} is not taken by {image.id}, "
-            + (f"only {_listed(image.fidelities)}." if image.fidelities else "leave it out."),
+            f"input_fidelity={options.input_fidelity!r} is not taken by {image.id}, "
+            + (f"only {_join(image.fidelities)}." if image.fidelities else "leave it out."),
             "input_fidelity",
             options.input_fidelity,
             image.fidelities,
@@ -188,7 +188,7 @@ def _check_member(option: str, value: str, allowed: tuple[str, ...], image: Mode
         return
     near = tuple(difflib.get_close_matches(value, allowed, n=1)) or allowed[-1:]
     raise InvalidOptionError(
-        f"{option}={value!r} is not taken by {image.id}; it takes {_listed(allowed)}. "
+        f"{option}={value!r} is not taken by {image.id}; it takes {_join(allowed)}. "
         f"Nearest: {near[0]!r}.",
         option,
         value,
@@ -212,7 +212,7 @@ def _check_size(options: GenerateOptions, image: ModelInfo) -> None:
 
 def _check_format(options: GenerateOptions, partial_images: int, *, masked: bool) -> None:
     """
-    Check what only goes with some formats.
+    Check options that only some formats take.
 
     Source: https://developers.openai.com/api/reference/resources/responses, tool
     `image_generation`: background, output_compression, output_format, frame_count.
@@ -233,8 +233,8 @@ def _check_format(options: GenerateOptions, partial_images: int, *, masked: bool
     for option, value, formats in rules:
         if value is not None and options.output_format not in formats:
             raise InvalidOptionError(
-                f"{option}={value!r} does not go with format={options.output_format!r}, only with "
-                f"{_listed(formats)}.",
+                f"{option}={value!r} does not go with output_format={options.output_format!r}, "
+                f"only with {_join(formats)}.",
                 option,
                 value,
                 formats,
@@ -251,5 +251,5 @@ def _describe(rule: SizeRule) -> str:
     )
 
 
-def _listed(values: Iterable[str]) -> str:
+def _join(values: Iterable[str]) -> str:
     return ", ".join(repr(value) for value in values)

@@ -1,5 +1,5 @@
 """
-Ask for several takes of the same, each in words of its own, so that they do not come out alike.
+Build the prompts of variations, each worded differently so that the images differ.
 """
 
 from __future__ import annotations
@@ -7,12 +7,12 @@ from __future__ import annotations
 from imagesession.errors import InvalidOptionError
 
 MAX_VARIATIONS = 10
-OF_A_PICTURE = "Make a variation of this picture: the same subject and style, newly composed."
+VARIATION_PROMPT = "Make a variation of this picture: the same subject and style, newly composed."
 
 
 def validate_count(name: str, count: object) -> int:
     """
-    Return how many takes are wanted, if it is a number that makes sense.
+    Return a number of variations if it is valid.
 
     Raises:
         InvalidOptionError: It is not a whole number from 1 to 10.
@@ -20,7 +20,7 @@ def validate_count(name: str, count: object) -> int:
     if type(count) is int and 1 <= count <= MAX_VARIATIONS:
         return count
     raise InvalidOptionError(
-        f"{name}={count!r} is not a whole number from 1 to {MAX_VARIATIONS}; studio.map() makes "
+        f"{name}={count!r} is not a whole number from 1 to {MAX_VARIATIONS}; use studio.map() for "
         "more.",
         name,
         count,
@@ -30,12 +30,12 @@ def validate_count(name: str, count: object) -> int:
 
 def variation_prompt(prompt: str, number: int, count: int) -> str:
     """
-    Return the prompt of one take.
+    Return the prompt of one variation.
 
     Args:
-        prompt: What all takes show.
-        number: Which take, from 1.
-        count: How many takes there are.
+        prompt: The prompt of all variations.
+        number: The variation's number, from 1.
+        count: How many variations there are.
     """
     if count == 1:
         return prompt

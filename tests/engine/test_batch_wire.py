@@ -1,5 +1,5 @@
 """
-What a provider says of batches is read whatever form it has.
+Replies about batches are parsed whatever their form.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ RECORD = BatchRecord(
 
 def row(**fields: Any) -> bytes:
     """
-    Write a line of a file of answers.
+    Build a line of an output file.
     """
     return json.dumps({"custom_id": "turn", "response": None, "error": None, **fields}).encode()
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON))
-def test_a_batch_object_of_any_form_is_read_or_refused(batch: dict[str, Any]) -> None:
+def test_any_batch_object_is_parsed_or_invalid(batch: dict[str, Any]) -> None:
     """
-    A batch object gives news, or an error of ours; nothing else comes of it.
+    Any batch object is parsed, or raises an `InvalidResponseError` and nothing else.
     """
     try:
         news = payloads.parse_batch(batch)
@@ -63,32 +63,32 @@ def test_a_batch_object_of_any_form_is_read_or_refused(batch: dict[str, Any]) ->
 
 
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
-def test_a_line_of_any_form_is_read_or_left(data: bytes) -> None:
+def test_line_without_id_is_skipped(data: bytes) -> None:
     """
-    A line that makes no sense is none.
+    A line that cannot be parsed gives None.
     """
     assert payloads.parse_output_line(data) is None
 
 
 @given(JSON, JSON)
-def test_an_answer_of_any_form_is_an_outcome_or_an_error(response: Any, error: Any) -> None:
+def test_any_line_with_id_is_outcome_or_error(response: Any, error: Any) -> None:
     """
-    Whatever stands in a line with a name says what became of it.
+    A line with an id has either an outcome or an error, whatever else it contains.
     """
-    found = payloads.parse_output_line(row(response=response, error=error))
-    assert found is not None
-    assert (found.outcome is None) != (found.error is None)
+    line = payloads.parse_output_line(row(response=response, error=error))
+    assert line is not None
+    assert (line.outcome is None) != (line.error is None)
 
 
 @given(st.integers(100, 599), JSON)
-def test_an_error_of_any_form_is_one_of_ours(status: int, body: Any) -> None:
+def test_any_failed_line_has_typed_error(status: int, body: Any) -> None:
     """
     A line that failed has a typed error, whatever its body.
     """
-    found = payloads.parse_output_line(row(response={"status_code": status, "body": body}))
-    assert found is not None
-    if found.outcome is None:
-        assert isinstance(found.error, ImageSessionError)
+    line = payloads.parse_output_line(row(response={"status_code": status, "body": body}))
+    assert line is not None
+    if line.outcome is None:
+        assert isinstance(line.error, ImageSessionError)
 
 
 @pytest.mark.parametrize(
@@ -100,40 +100,40 @@ def test_an_error_of_any_form_is_one_of_ours(status: int, body: Any) -> None:
         (429, {"message": "slow down"}, RateLimitError),
     ],
 )
-def test_errors_of_lines_are_typed(
+def test_line_errors_match_call_errors(
     status: int, error: dict[str, Any], kind: type[ImageSessionError]
 ) -> None:
     """
-    A line's error is the one that the same answer to a call is.
+    A line's error has the type that the same reply to a single call would have.
     """
-    found = payloads.parse_output_line(
+    line = payloads.parse_output_line(
         row(response={"status_code": status, "body": {"error": error}})
     )
-    assert found is not None
-    assert type(found.error) is kind
+    assert line is not None
+    assert type(line.error) is kind
 
 
 @pytest.mark.parametrize("code", ["batch_expired", "batch_cancelled"])
-def test_a_line_that_was_not_carried_out_is_told_apart(code: str) -> None:
+def test_line_not_started_is_recognised(code: str) -> None:
     """
-    What the batch's end left undone was not billed.
+    A line that was not started before the batch ended is marked, as it was not billed.
     """
-    found = payloads.parse_output_line(row(error={"code": code, "message": "not done"}))
-    assert found is not None
-    assert found.not_started_error
+    line = payloads.parse_output_line(row(error={"code": code, "message": "not done"}))
+    assert line is not None
+    assert line.not_started
 
 
-def test_a_batch_is_known_by_our_mark_or_its_file() -> None:
+def test_batch_is_matched_by_metadata_or_file() -> None:
     """
-    A batch of ours is known by what we call it, or by the file that we sent up for it.
+    A batch object matches a record by our metadata, or by the uploaded file.
     """
     assert payloads.matches_record({"metadata": {payloads.METADATA_KEY: RECORD.id}}, RECORD)
     assert payloads.matches_record({"metadata": None, "input_file_id": "file-1"}, RECORD)
     assert not payloads.matches_record({"metadata": {}, "input_file_id": "file-2"}, RECORD)
 
 
-def test_a_state_that_is_not_known_has_not_ended() -> None:
+def test_unknown_state_is_in_progress() -> None:
     """
-    A word that the provider may invent is taken for work under way.
+    An unknown status counts as work in progress.
     """
     assert payloads.parse_batch({"id": "b", "status": "pondering"})["state"] == "in_progress"

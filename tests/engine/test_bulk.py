@@ -1,5 +1,5 @@
 """
-Many things to do are named in order, and what makes no sense of them is told at once.
+Jobs get their keys in order, and invalid ones are rejected at once.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from imagesession import ImageRequest
 from imagesession._engine import bulk
 from imagesession.errors import InvalidRequestError
 
-names = st.text(min_size=1).filter(str.strip)
-todo = st.text() | st.builds(ImageRequest, st.text())
+keys_strategy = st.text(min_size=1).filter(str.strip)
+jobs_strategy = st.text() | st.builds(ImageRequest, st.text())
 
 
-@given(st.dictionaries(names, todo))
-def test_a_mappings_keys_are_the_names(given_jobs: dict[str, str | ImageRequest]) -> None:
+@given(st.dictionaries(keys_strategy, jobs_strategy))
+def test_mapping_keys_are_job_keys(given_jobs: dict[str, str | ImageRequest]) -> None:
     """
-    Names, jobs and their order are those of the mapping; a text is a job of its words.
+    Keys, jobs and their order are those of the mapping; a text is a job with that prompt.
     """
     named = bulk.with_keys(given_jobs)
     assert bulk.keys(named) == tuple(given_jobs)
@@ -34,30 +34,30 @@ def test_a_mappings_keys_are_the_names(given_jobs: dict[str, str | ImageRequest]
                if isinstance(text, ImageRequest))  # fmt: skip
 
 
-@given(st.lists(todo))
-def test_a_lists_jobs_have_no_names(given_jobs: list[str | ImageRequest]) -> None:
+@given(st.lists(jobs_strategy))
+def test_jobs_of_iterable_have_no_keys(given_jobs: list[str | ImageRequest]) -> None:
     """
-    Jobs that come one after the other, from whatever gives them, have no names.
+    Jobs of any iterable have no keys.
     """
     named = bulk.with_keys(iter(given_jobs))
     assert bulk.keys(named) == ()
     assert len(named) == len(given_jobs)
 
 
-@given(names, names)
-def test_each_name_is_an_intent_of_its_own(text: str, other: str) -> None:
+@given(keys_strategy, keys_strategy)
+def test_each_key_has_its_own_idempotency_key(text: str, other: str) -> None:
     """
-    Two names never mean the same intent.
+    Different keys never give the same idempotency key.
     """
     assert (bulk.idempotency_key_for(text) == bulk.idempotency_key_for(other)) == (text == other)
 
 
 @pytest.mark.parametrize(
-    "wrong,words",
+    "wrong,message",
     [
         ("one prompt", "put it in a list"),
-        (None, "not one NoneType"),
-        (7, "not one int"),
+        (None, "not a single NoneType"),
+        (7, "not a single int"),
         ([7], "not int"),
         ([b"bytes"], "not bytes"),
         ([["a", "b"]], "not list"),
@@ -70,34 +70,32 @@ def test_each_name_is_an_intent_of_its_own(text: str, other: str) -> None:
         ([ImageRequest("a", preset=7)], "preset= takes a preset's name"),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - the point
     ],
 )
-def test_what_is_no_job_is_told(wrong: Any, words: str) -> None:
+def test_invalid_jobs_are_rejected(wrong: Any, message: str) -> None:
     """
-    Whatever else is given is refused, saying what is taken.
+    Anything that is not a job is rejected with the accepted types.
     """
-    with pytest.raises(InvalidRequestError, match=words):
+    with pytest.raises(InvalidRequestError, match=message):
         bulk.with_keys(wrong)
 
 
 @given(st.integers(1, 64), st.none() | st.integers(1, 10**6) | st.floats(1e-3, 1e6))
-def test_a_pace_that_makes_sense_is_taken(concurrency: int, per_minute: float | None) -> None:
+def test_valid_rate_is_accepted(concurrency: int, per_minute: float | None) -> None:
     """
-    Any number of jobs at once from 1 to 64, and any number a minute above zero, is taken as it is.
+    1 to 64 concurrent jobs, and any number above 0 a minute, are accepted unchanged.
     """
     assert bulk.validate_rate(concurrency, per_minute) == (concurrency, per_minute)
 
 
 @pytest.mark.parametrize(
-    "concurrency,per_minute,words",
+    "concurrency,per_minute,message",
     [
         *((wrong, None, "concurrency=") for wrong in (0, -1, 65, 1.0, True, "4", None)),
         *((4, wrong, "images_per_minute=") for wrong in (0, -5, math.inf, math.nan, True, "5")),
     ],
 )
-def test_a_pace_that_makes_no_sense_is_told(
-    concurrency: object, per_minute: object, words: str
-) -> None:
+def test_invalid_rate_is_rejected(concurrency: object, per_minute: object, message: str) -> None:
     """
-    What is no number, or no number that can be kept, is refused by its name.
+    Other types and numbers out of range are rejected with the argument's name.
     """
-    with pytest.raises(InvalidRequestError, match=words):
+    with pytest.raises(InvalidRequestError, match=message):
         bulk.validate_rate(concurrency, per_minute)

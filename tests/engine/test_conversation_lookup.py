@@ -1,6 +1,6 @@
 """
-What is made of an answer about a conversation, and of a listing of one: whose picture it is, and
-when nothing proves something.
+Outcomes are found in conversations: which turn an image belongs to, and when a missing item is
+proof.
 """
 
 from __future__ import annotations
@@ -55,16 +55,18 @@ TURN = Turn(
 )
 
 
-def talking(make_studio: MakeStudio, library: Path, provider: FakeOpenAI, **more: Any) -> Any:
+def studio_with_conversations(
+    make_studio: MakeStudio, library: Path, provider: FakeOpenAI, **more: Any
+) -> Any:
     """
-    Make a studio whose turns are kept in conversations.
+    Make a studio that uses conversations.
     """
     return make_studio(library, provider=provider, provider_state="conversation", **more)
 
 
-def said(body: object, status: int = 200) -> Callable[[FakeRequest], FakeResponse]:
+def answer_with(body: object, status: int = 200) -> Callable[[FakeRequest], FakeResponse]:
     """
-    Return what answers with a body: a text, or anything that JSON can tell.
+    Return a handler that answers with a body: text or any JSON value.
     """
     text = body if isinstance(body, str) else json.dumps(body)
 
@@ -75,26 +77,30 @@ def said(body: object, status: int = 200) -> Callable[[FakeRequest], FakeRespons
     return instead
 
 
-def begun_with(provider: FakeOpenAI, body: object, status: int = 200, times: int = 1) -> None:
+def answer_conversation_requests(
+    provider: FakeOpenAI, body: object, status: int = 200, times: int = 1
+) -> None:
     """
-    Let requests for a conversation be answered with a body.
+    Answer the next requests for a conversation with a body.
     """
     for _ in range(times):
         provider.enqueue_fault(
-            Fault(method="POST", path="/conversations", instead=said(body, status))
+            Fault(method="POST", path="/conversations", instead=answer_with(body, status))
         )
 
 
-def refused(provider: FakeOpenAI, body: object, status: int) -> None:
+def reject_next(provider: FakeOpenAI, body: object, status: int) -> None:
     """
-    Let the next request that is paid for be refused with a body.
+    Reject the next paid request with a body.
     """
-    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=said(body, status)))
+    provider.enqueue_fault(
+        Fault(method="POST", path="/responses", instead=answer_with(body, status))
+    )
 
 
-def dropped(provider: FakeOpenAI, path: str = "/responses") -> None:
+def drop_next_request(provider: FakeOpenAI, path: str = "/responses") -> None:
     """
-    Let the next request that is paid for get lost on its way there.
+    Lose the next paid request before it reaches the provider.
     """
 
     def instead(_: FakeRequest) -> FakeResponse:
@@ -103,9 +109,9 @@ def dropped(provider: FakeOpenAI, path: str = "/responses") -> None:
     provider.enqueue_fault(Fault(method="POST", path=path, instead=instead))
 
 
-def lost(provider: FakeOpenAI) -> None:
+def lose_next_reply(provider: FakeOpenAI) -> None:
     """
-    Let the next answer be lost on its way.
+    Lose the next reply to a paid request.
     """
 
     def bend(answer: FakeResponse) -> FakeResponse:
@@ -114,73 +120,78 @@ def lost(provider: FakeOpenAI) -> None:
     provider.enqueue_fault(Fault(method="POST", path="/responses", bend=bend))
 
 
-def unseen(provider: FakeOpenAI, times: int = 1) -> None:
+def fail_next_polls(provider: FakeOpenAI, times: int = 1) -> None:
     """
-    Let the next looks into a conversation fail.
+    Fail the next polls of a conversation.
     """
     provider.fail_next(status=500, method="GET", path=ITEMS, times=times)
 
 
-def listing(provider: FakeOpenAI, *items: Json, has_more: bool = False) -> None:
+def list_next(provider: FakeOpenAI, *items: Json, has_more: bool = False) -> None:
     """
-    Let the next look into a conversation show items.
+    Answer the next poll of a conversation with items.
     """
     body = {"object": "list", "data": list(items), "has_more": has_more}
-    provider.enqueue_fault(Fault(method="GET", path=ITEMS, instead=said(body)))
+    provider.enqueue_fault(Fault(method="GET", path=ITEMS, instead=answer_with(body)))
 
 
-def user(text: str = "x") -> Json:
+def user_message(text: str = "x") -> Json:
     """
-    Return what a user said, as it is listed.
+    Build a user message, as it is listed.
     """
     part = {"type": "input_text", "text": text}
     return {"type": "message", "id": "msg_user", "role": "user", "content": [part]}
 
 
-def call(call_id: str | None, result: object = None, **facts: object) -> Json:
+def image_call(call_id: str | None, result: object = None, **facts: object) -> Json:
     """
-    Return a call that draws, as it is listed.
+    Build an image call, as it is listed.
     """
     item = {"type": "image_generation_call", "id": call_id, "result": result, **facts}
     return {name: value for name, value in item.items() if value is not None}
 
 
-def picture(shade: int = 0) -> str:
+def encoded_image(shade: int = 0) -> str:
     """
-    Return a picture as the wire has it.
+    Return an image in base64.
     """
     return base64.b64encode(tiny_image(colour=(0, 0, shade))).decode("ascii")
 
 
-def later(monkeypatch: pytest.MonkeyPatch) -> None:
+def pass_acceptance_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Let a quarter of an hour pass.
+    Let 15 minutes pass.
     """
     monkeypatch.setattr(recovery, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
 
 
-# --- whose picture it is ------------------------------------------------------------------------
+# --- which turn an image belongs to -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("second", ["failed", "spoilt"])
-def test_what_is_left_of_the_turn_before_is_not_this_turns(
+@pytest.mark.parametrize("second", ["failed", "unreadable"])
+def test_items_of_previous_turn_are_not_this_turns(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, second: str
 ) -> None:
     """
-    A reply may end with a call that failed, or whose picture is spoilt. In the same conversation
-    it says nothing of the turn that comes next, which goes on waiting for its own.
+    A reply may end with a failed call or an unreadable image. In the same conversation this proves
+    nothing about the next turn, which stays pending.
     """
-    studio = talking(make_studio, tmp_path, provider)
+    studio = studio_with_conversations(make_studio, tmp_path, provider)
     session = studio.session("a logo")
     first = session.generate("a teapot")
     rest = {
-        "failed": call("ig_second", status="failed", error={"code": "server_error"}),
-        "spoilt": call("ig_second", "!!!", status="completed"),
+        "failed": image_call("ig_second", status="failed", error={"code": "server_error"}),
+        "unreadable": image_call("ig_second", "!!!", status="completed"),
     }[second]
-    dropped(provider)
+    drop_next_request(provider)
     for _ in range(2):
-        listing(provider, rest, call(first.turn.images[0].call_id, picture()), user())
-    unseen(provider, 99)
+        list_next(
+            provider,
+            rest,
+            image_call(first.turn.images[0].call_id, encoded_image()),
+            user_message(),
+        )
+    fail_next_polls(provider, 99)
     with pytest.raises(OutcomeUnknownError):
         session.generate("bluer")
     recovered = studio.recover(timeout=0)
@@ -189,55 +200,55 @@ def test_what_is_left_of_the_turn_before_is_not_this_turns(
     assert len(session.turns()) == 1
 
 
-def test_all_of_a_long_reply_is_found(
+def test_all_images_of_long_reply_are_found(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    However many pictures a reply has, and however much stands between them, all of them are kept,
-    in their order, whether the line begins in that conversation or goes on in it.
+    All images of a reply are kept in order, whatever their number and the items between them,
+    whether the branch starts in that conversation or continues it.
     """
-    session = talking(make_studio, tmp_path, provider).session("a logo")
+    session = studio_with_conversations(make_studio, tmp_path, provider).session("a logo")
     items: list[Json] = []
-    paged(provider, items)
+    list_in_pages(provider, items)
     for start in (0, 100):
         names = [f"ig_{number}" for number in range(start, start + 12)]
         thoughts = [{"type": "reasoning", "id": f"rs_{name}"} for name in names]
-        calls = [call(name, picture(start + at)) for at, name in enumerate(names)]
+        calls = [image_call(name, encoded_image(start + at)) for at, name in enumerate(names)]
         answer = [item for pair in zip(thoughts, calls, strict=True) for item in pair]
-        items[:0] = [*answer[::-1], user()]
-        lost(provider)
+        items[:0] = [*answer[::-1], user_message()]
+        lose_next_reply(provider)
         image = session.generate("bluer")
         assert [item.call_id for item in image.turn.images] == names
         assert len({item.sha256 for item in image.turn.images}) == len(names)
     assert len(posts(provider)) == 2
 
 
-def paged(provider: FakeOpenAI, items: list[Json]) -> None:
+def list_in_pages(provider: FakeOpenAI, items: list[Json]) -> None:
     """
-    Let looks show a conversation's items page by page, the latest first, as a provider does.
+    Answer polls with a conversation's items page by page, the latest first, as a provider does.
     """
 
-    def instead(asked: FakeRequest) -> FakeResponse:
-        limit, after = int(asked.query["limit"]), asked.query.get("after")
-        start = next((at + 1 for at, item in enumerate(items) if item.get("id") == after), 0)
+    def instead(request: FakeRequest) -> FakeResponse:
+        limit, after = int(request.query["limit"]), request.query.get("after")
+        start = next((index + 1 for index, item in enumerate(items) if item.get("id") == after), 0)
         more = start + limit < len(items)
-        return said({"data": items[start : start + limit], "has_more": more})(asked)
+        return answer_with({"data": items[start : start + limit], "has_more": more})(request)
 
     for _ in range(99):
         provider.enqueue_fault(Fault(method="GET", path=ITEMS, instead=instead))
 
 
 @pytest.mark.parametrize("status", ["in_progress", "generating", "completed", None])
-def test_a_call_without_its_picture_proves_nothing(
+def test_call_without_image_proves_nothing(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, status: str | None
 ) -> None:
     """
-    A call that is listed without a picture and without an error is under way, or not shown in
-    full: nothing is settled by it, and its picture is found by a later look.
+    A call without image and error is running, or not listed in full: it settles nothing, and a
+    later poll finds its image.
     """
-    studio = talking(make_studio, tmp_path, provider)
-    lost(provider)
-    listing(provider, call("ig_new", status=status), user())
+    studio = studio_with_conversations(make_studio, tmp_path, provider)
+    lose_next_reply(provider)
+    list_next(provider, image_call("ig_new", status=status), user_message())
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
     (image,) = studio.recover(timeout=0).images
@@ -245,56 +256,59 @@ def test_a_call_without_its_picture_proves_nothing(
     assert len(posts(provider)) == 1
 
 
-def test_a_call_that_failed_settles_its_turn(
+def test_failed_call_settles_its_turn(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    A call that is listed with an error has failed, and its turn with it.
+    A call with an error has failed, and so has its turn.
     """
-    studio = talking(make_studio, tmp_path, provider)
-    lost(provider)
+    studio = studio_with_conversations(make_studio, tmp_path, provider)
+    lose_next_reply(provider)
     blocked = {"code": "moderation_blocked", "message": "no"}
-    listing(provider, call("ig_new", status="failed", error=blocked), user())
+    list_next(provider, image_call("ig_new", status="failed", error=blocked), user_message())
     with pytest.raises(ContentBlockedError):
         studio.generate("a teapot")
     assert studio.requests.pending() == ()
 
 
-def test_the_oldest_may_stand_first(
+def test_oldest_first_list_is_recognised(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    A list that is in the other order is read so, where all of it is there; a prompt that has no
-    answer yet is waited for.
+    A complete list in the reverse order is recognised; a prompt without an answer stays pending.
     """
-    studio = talking(make_studio, tmp_path, provider)
-    lost(provider)
-    listing(provider, user(), call("ig_new", picture()))
+    studio = studio_with_conversations(make_studio, tmp_path, provider)
+    lose_next_reply(provider)
+    list_next(provider, user_message(), image_call("ig_new", encoded_image()))
     assert studio.generate("a teapot").turn.images[0].call_id == "ig_new"
-    dropped(provider)
-    listing(provider, user())
+    drop_next_request(provider)
+    list_next(provider, user_message())
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a cup")
 
 
-def test_pictures_that_weigh_too_much_together_are_listed_one_by_one(
+def test_too_large_page_is_listed_item_by_item(
     make_studio: MakeStudio,
     tmp_path: Path,
     provider: FakeOpenAI,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """
-    A list that is larger than any answer should be is asked for in smaller parts.
+    A page above the size limit is requested again in smaller pages.
     """
-    studio = talking(make_studio, tmp_path, provider)
-    items = [{"type": "message", "id": "msg_1", "pad": "x" * 9000}, call("ig_1", picture()), user()]
-    paged(provider, items)
-    lost(provider)
+    studio = studio_with_conversations(make_studio, tmp_path, provider)
+    items = [
+        {"type": "message", "id": "msg_1", "pad": "x" * 9000},
+        image_call("ig_1", encoded_image()),
+        user_message(),
+    ]
+    list_in_pages(provider, items)
+    lose_next_reply(provider)
     monkeypatch.setattr(drive, "MAX_BODY_BYTES", 9300)
     assert studio.generate("a teapot").turn.images[0].call_id == "ig_1"
 
 
-# --- where it is asked ----------------------------------------------------------------------------
+# --- which conversation is used -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -311,33 +325,33 @@ def test_pictures_that_weigh_too_much_together_are_listed_one_by_one(
         "",
     ],
 )
-def test_what_is_no_id_begins_no_conversation(
+def test_invalid_conversation_id_is_not_used(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, body: object
 ) -> None:
     """
-    A server that answers the question for a conversation with anything else than an id has none
-    just now; the picture is made without.
+    If a server answers the request for a conversation without a valid id, the image is made
+    without a conversation.
     """
-    begun_with(provider, body, times=2)
-    studio = talking(make_studio, tmp_path, provider)
+    answer_conversation_requests(provider, body, times=2)
+    studio = studio_with_conversations(make_studio, tmp_path, provider)
     assert studio.generate("a teapot").turn.conversation is None
     assert studio.generate("a teapot").turn.conversation is not None
 
 
-def test_an_id_may_hold_what_paths_do_not(
+def test_conversation_id_is_quoted_in_path(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    An id is looked up as it is, whatever its characters mean in a URL.
+    An id is looked up unchanged, even if its characters have a meaning in URLs.
     """
-    begun_with(provider, {"id": "a/b?c#d"})
-    studio = talking(make_studio, tmp_path, provider)
-    dropped(provider)
+    answer_conversation_requests(provider, {"id": "a/b?c#d"})
+    studio = studio_with_conversations(make_studio, tmp_path, provider)
+    drop_next_request(provider)
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
     assert studio.requests.pending()[0].turn.conversation == "a/b?c#d"
-    looks = [request for request in provider.requests if request.method == "GET"]
-    assert {look.query.get("order") for look in looks} == {"desc"}
+    polls = [request for request in provider.requests if request.method == "GET"]
+    assert {poll.query.get("order") for poll in polls} == {"desc"}
 
 
 @pytest.mark.parametrize(
@@ -354,7 +368,7 @@ def test_an_id_may_hold_what_paths_do_not(
         ),
     ],
 )
-def test_other_servers_words_are_understood(
+def test_compatible_servers_conversation_errors_are_recognised(
     make_studio: MakeStudio,
     tmp_path: Path,
     provider: FakeOpenAI,
@@ -364,72 +378,73 @@ def test_other_servers_words_are_understood(
     context: str,
 ) -> None:
     """
-    A conversation that is not known, or not taken, is told in many ways; the branch goes on in
-    another, or with history from the library, and not at the Images API.
+    Errors for an unknown or unsupported conversation are recognised in many forms. The branch goes
+    on in a new conversation, or with history from the library, and not at the Images API.
     """
-    session = talking(make_studio, tmp_path, provider).session("a logo")
+    session = studio_with_conversations(make_studio, tmp_path, provider).session("a logo")
     session.generate("a teapot")
-    refused(provider, body, status)
+    reject_next(provider, body, status)
     assert session.generate("bluer").turn.context == context
     assert posts(provider) == ["/responses"] * 3
 
 
 @pytest.mark.parametrize("status", [409, 429])
-def test_what_may_have_been_done_is_not_asked_again_elsewhere(status: int) -> None:
+def test_conflict_and_rate_limit_are_not_conversation_errors(status: int) -> None:
     """
-    A conflict that is not the lock, and a limit, are no refusals of the conversation.
+    A conflict that is not the lock, and a rate limit, do not reject the conversation, so the
+    request is not sent elsewhere.
     """
     error = {"error": {"message": "Conversation not found", "param": "conversation"}}
-    reported = map_error_response(HttpResponse(status=status, body=json.dumps(error).encode()))
-    assert type(reported).__name__ == {409: "ProviderError", 429: "RateLimitError"}[status]
+    mapped = map_error_response(HttpResponse(status=status, body=json.dumps(error).encode()))
+    assert type(mapped).__name__ == {409: "ProviderError", 429: "RateLimitError"}[status]
     assert not is_responses_unsupported(HttpResponse(status=404, body=json.dumps(error).encode()))
 
 
-def test_what_was_blocked_is_not_asked_again(
+def test_blocked_request_is_not_sent_again(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    What a safety system stopped is not asked for again, though the refusal names an item.
+    A request that moderation blocked is not sent again, even if the message names an item.
     """
-    session = talking(make_studio, tmp_path, provider).session("a logo")
+    session = studio_with_conversations(make_studio, tmp_path, provider).session("a logo")
     session.generate("a teapot")
     error = {"code": "moderation_blocked", "message": "The item ig_0123456789 was blocked."}
-    refused(provider, {"error": error}, 400)
+    reject_next(provider, {"error": error}, 400)
     with pytest.raises(RefusalError):
         session.generate("bluer")
     assert len(posts(provider)) == 2
 
 
-def test_errors_about_conversations_are_told_outside_of_them(
+def test_conversation_error_without_conversation_is_raised(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    A request in no conversation that is refused for one ends in an error of ours.
+    A request without a conversation that is rejected because of one ends in a typed error.
     """
-    studio = talking(make_studio, tmp_path, provider)
-    begun_with(provider, {}, status=404)
-    refused(provider, {"error": {"message": "Conversation conv_0123456789 not found"}}, 404)
+    studio = studio_with_conversations(make_studio, tmp_path, provider)
+    answer_conversation_requests(provider, {}, status=404)
+    reject_next(provider, {"error": {"message": "Conversation conv_0123456789 not found"}}, 404)
     with pytest.raises(BadRequestError):
         studio.generate("a teapot")
     assert studio.requests.pending() == ()
 
 
-def test_the_images_api_is_asked_in_no_conversation(
+def test_images_api_request_has_no_conversation(
     make_studio: MakeStudio,
     tmp_path: Path,
     provider: FakeOpenAI,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """
-    Where a server has conversations and no Responses, an answer of the Images API that was lost is
-    unknown for good: no conversation proves that it was not taken up, and it is not paid twice.
+    If a server has conversations but no Responses API, a lost reply of the Images API is unknown
+    for good: no conversation proves that it was not accepted, and it is not paid twice.
     """
-    studio = talking(make_studio, tmp_path, provider, budget=Budget(per_day=1.0))
-    refused(provider, {"error": {"message": "Not found"}}, 404)
-    dropped(provider, "/images/generations")
+    studio = studio_with_conversations(make_studio, tmp_path, provider, budget=Budget(per_day=1.0))
+    reject_next(provider, {"error": {"message": "Not found"}}, 404)
+    drop_next_request(provider, "/images/generations")
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot", idempotency_key="teapot")
-    later(monkeypatch)
+    pass_acceptance_timeout(monkeypatch)
     (turn,) = studio.recover(timeout=0).failed
     assert (turn.failure.error, turn.conversation) == ("OutcomeUnknownError", None)
     with pytest.raises(OutcomeUnknownError):
@@ -438,22 +453,22 @@ def test_the_images_api_is_asked_in_no_conversation(
 
 
 @pytest.mark.usefixtures("hurried")
-def test_a_lost_file_leaves_the_conversation_as_it_is_written_down(
+def test_expired_file_keeps_recorded_conversation(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    Where a request moved to another conversation and is asked again without files, it is asked in
-    the conversation that the journal names.
+    If a request moved to another conversation and is sent again without files, it uses the
+    conversation in the journal.
     """
-    studio = talking(make_studio, tmp_path, provider)
+    studio = studio_with_conversations(make_studio, tmp_path, provider)
     session = studio.session("a logo")
     session.generate("a teapot")
     locked = {"message": "busy", "code": "conversation_locked", "param": "conversation"}
     provider.fail_next(status=400, error=locked, method="POST", path="/responses", times=3)
     gone = {"message": "No such file: file-abcdef123"}
     provider.fail_next(status=404, error=gone, method="POST", path="/responses")
-    lost(provider)
-    unseen(provider)
+    lose_next_reply(provider)
+    fail_next_polls(provider)
     with pytest.raises(OutcomeUnknownError):
         session.generate("bluer", references=tiny_image())
     (pending,) = studio.requests.pending()
@@ -465,9 +480,11 @@ def test_a_lost_file_leaves_the_conversation_as_it_is_written_down(
 # --- time and money -------------------------------------------------------------------------------
 
 
-def test_a_silent_conversation_is_not_waited_for(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_silent_conversation_does_not_exceed_timeout(
+    make_studio: MakeStudio, tmp_path: Path
+) -> None:
     """
-    Looks into a conversation keep to the time that a call or a recovery has, and a second.
+    Polls of a conversation exceed the time of a call or a recovery by at most a second.
     """
     provider = FakeOpenAI()
 
@@ -488,39 +505,39 @@ def test_a_silent_conversation_is_not_waited_for(make_studio: MakeStudio, tmp_pa
         assert time.monotonic() - start < 5.5
 
 
-def test_a_gone_conversation_is_given_up_in_time(
+def test_missing_conversation_is_given_up_after_15_minutes(
     make_studio: MakeStudio,
     tmp_path: Path,
     provider: FakeOpenAI,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """
-    A conversation that is not found may be known a little later; it is given up no sooner than a
-    quarter of an hour after it was asked in.
+    A conversation that is not found may be known later; it is given up no sooner than 15 minutes
+    after the request.
     """
-    studio = talking(make_studio, tmp_path, provider)
-    lost(provider)
+    studio = studio_with_conversations(make_studio, tmp_path, provider)
+    lose_next_reply(provider)
     provider.fail_next(status=404, method="GET", path=ITEMS, times=2)
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
     assert len(studio.recover(timeout=0).still_pending) == 1
     assert len(studio.recover(timeout=0).images) == 1
-    lost(provider)
+    lose_next_reply(provider)
     provider.fail_next(status=404, method="GET", path=ITEMS, times=2)
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a cup")
-    later(monkeypatch)
+    pass_acceptance_timeout(monkeypatch)
     assert len(studio.recover(timeout=0).failed) == 1
 
 
-def test_who_waits_longer_gives_up_later(
+def test_longer_timeout_delays_giving_up(
     make_studio: MakeStudio,
     tmp_path: Path,
     provider: FakeOpenAI,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """
-    Where pictures may take longer than usual, it takes longer until one counts as not taken up.
+    With a longer timeout than usual, it takes longer until a request counts as not accepted.
     """
     with serve(provider) as served:
         access = {
@@ -528,7 +545,7 @@ def test_who_waits_longer_gives_up_later(
             "provider_state": "conversation",
         }  # fmt: skip
         patient = make_studio(tmp_path, timeout=60_000, **access)
-        dropped(provider)
+        drop_next_request(provider)
         with pytest.raises(OutcomeUnknownError):
             patient.generate("a teapot")
         monkeypatch.setattr(recovery, "ACCEPTANCE_TIMEOUT", dt.timedelta(milliseconds=500))
@@ -537,14 +554,16 @@ def test_who_waits_longer_gives_up_later(
         assert len(make_studio(tmp_path, **access).recover(timeout=0).failed) == 1
 
 
-def test_what_is_not_allowed_leaves_the_conversation(
+def test_rejected_by_budget_keeps_conversation(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    A request that a budget does not allow says nothing, and the line goes on where it was.
+    A request that the budget rejects is not sent, and the branch keeps its conversation.
     """
     budget = Budget(per_day=0.1)
-    session = talking(make_studio, tmp_path, provider, budget=budget).session("a logo")
+    session = studio_with_conversations(make_studio, tmp_path, provider, budget=budget).session(
+        "a logo"
+    )
     first = session.generate("a teapot", quality="low", size="1024x1024")
     with pytest.raises(BudgetExceededError):
         session.generate("bluer", quality="high", size="3840x2160")
@@ -552,58 +571,59 @@ def test_what_is_not_allowed_leaves_the_conversation(
     assert second.turn.conversation == first.turn.conversation
 
 
-def test_a_damaged_session_does_not_hold_up_others(
+def test_damaged_session_does_not_block_recovery(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    Where a session cannot be read, what was asked in it is left, and all else is recovered.
+    If a session cannot be read, its requests stay pending, and all others are recovered.
     """
-    studio = talking(make_studio, tmp_path, provider)
+    studio = studio_with_conversations(make_studio, tmp_path, provider)
     session = studio.session("a logo")
     session.generate("a teapot")
     session.generate("bluer")
-    for ask in (session.generate, studio.generate):
-        lost(provider)
-        unseen(provider)
+    for generate in (session.generate, studio.generate):
+        lose_next_reply(provider)
+        fail_next_polls(provider)
         with pytest.raises(OutcomeUnknownError):
-            ask("a cup")
+            generate("a cup")
     record = next((tmp_path / ".imagesession" / "turns" / session.id).glob("*.json"))
     record.chmod(0o600)
     record.write_text("{")
-    recovered = talking(make_studio, tmp_path, provider).recover(timeout=0)
+    recovered = studio_with_conversations(make_studio, tmp_path, provider).recover(timeout=0)
     assert len(recovered.images) == len(recovered.still_pending) == 1
 
 
-def test_a_stream_that_tells_an_error_is_looked_up(
+def test_error_event_after_id_is_polled(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    Once the provider has given an id, an error event, whatever it names, is no proof that there
-    is no picture: it is looked up by its id.
+    After the provider has given an id, an error event does not prove that there is no image: the
+    response is polled.
     """
     event = {"type": "error", "code": "rate_limit_exceeded", "message": "slow down"}
 
     def bend(answer: FakeResponse) -> FakeResponse:
         created = next(part for part in answer.parts if isinstance(part, bytes))
-        reported = f"event: error\ndata: {json.dumps(event)}\n\n".encode()
-        return attrs.evolve(answer, parts=iter((created, reported)))
+        error_event = f"event: error\ndata: {json.dumps(event)}\n\n".encode()
+        return attrs.evolve(answer, parts=iter((created, error_event)))
 
     provider.enqueue_fault(Fault(method="POST", path="/responses", streaming=True, bend=bend))
-    *_, image = talking(make_studio, tmp_path, provider).stream("a teapot", partial_images=1)
+    *_, image = studio_with_conversations(make_studio, tmp_path, provider).stream(
+        "a teapot", partial_images=1
+    )
     assert image.prompt == "a teapot"
     assert len(posts(provider)) == 1
 
 
-def test_a_forked_process_begins_its_own(tmp_path: Path) -> None:
+def test_forked_process_does_not_continue_conversation(tmp_path: Path) -> None:
     """
-    What a program said last is not what a process said that was forked off it: only one of the
-    two goes on in the conversation.
+    After a fork, only one of the two processes continues the conversation.
     """
     library = LibraryStore(tmp_path)
-    said_last = attrs.evolve(TURN, conversation="conv_1")
-    library.release_conversation(said_last)
+    last_turn = attrs.evolve(TURN, conversation="conv_1")
+    library.release_conversation(last_turn)
     child = os.fork()
     if child == 0:
-        os._exit(0 if library.acquire_conversation(said_last) is None else 1)
+        os._exit(0 if library.acquire_conversation(last_turn) is None else 1)
     assert os.waitpid(child, 0)[1] == 0
-    assert library.acquire_conversation(said_last) == "conv_1"
+    assert library.acquire_conversation(last_turn) == "conv_1"

@@ -1,5 +1,5 @@
 """
-Pictures are decoded as servers write them, and found in bodies that cannot be parsed.
+Images are decoded as servers encode them, and found in bodies that cannot be parsed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PNG = tiny_image()
 B64 = base64.b64encode(PNG).decode()
 LINES = base64.encodebytes(PNG).decode()
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"><path d="M0"/></svg>'
-# Its base64 has both of the characters in which the alphabets differ, and padding.
+# Its base64 has padding and both characters in which the alphabets differ.
 ODD = next(
     data
     for data in (PNG + bytes([255, 254, number]) for number in range(256))
@@ -48,17 +48,17 @@ ODD = next(
          b"<svg width='1' height='1'></svg>"),
     ],
 )  # fmt: skip
-def test_base64_is_read_as_servers_write_it(encoded: str, data: bytes) -> None:
+def test_base64_variants_are_decoded(encoded: str, data: bytes) -> None:
     """
-    Line ends, blanks, the URL-safe alphabet, missing padding, data URLs and plain SVG are read, in
-    a text and in a view of the body.
+    Whitespace, the URL-safe alphabet, missing padding, data URLs and plain SVG are decoded, from
+    a text and from a view of the body.
     """
     assert decode_image(encoded)[0] == data
     assert decode_image(memoryview(encoded.encode()))[0] == data
 
 
 @pytest.mark.parametrize(
-    "encoded,words",
+    "encoded,message",
     [
         (None, "NoneType"),
         (7, "int"),
@@ -67,31 +67,31 @@ def test_base64_is_read_as_servers_write_it(encoded: str, data: bytes) -> None:
         ("%%%", "not base64"),
         ("é" * 9, "not base64"),
         ("\ud83c", "not base64"),
-        (B64[:-8], "no whole"),
+        (B64[:-8], "not a whole"),
         (B64[:-7], "not base64"),
-        ("", "no whole"),
+        ("", "not a whole"),
         ("data:image/png;base64", "not base64"),
-        ("data:image/png;base64,", "no whole"),
-        ("https://example.test/a.png?x=1", "address"),
-        ("aGVsbG8=", "no whole"),
+        ("data:image/png;base64,", "not a whole"),
+        ("https://example.test/a.png?x=1", "the URL of an image"),
+        ("aGVsbG8=", "not a whole"),
     ],
 )
-def test_what_is_no_picture_is_a_short_error(encoded: object, words: str) -> None:
+def test_invalid_image_is_short_error(encoded: object, message: str) -> None:
     """
-    Other types, other texts, addresses and half a picture are errors of one type.
+    Other types, other texts, URLs and half an image are errors of one type.
     """
-    with pytest.raises(InvalidResponseError, match=words) as caught:
+    with pytest.raises(InvalidResponseError, match=message) as caught:
         decode_image(encoded)
     assert len(caught.value.message) < 200
 
 
 @given(st.sampled_from([B64, LINES]), st.lists(st.tuples(st.integers(0, 400), st.text(" \t\r\n"))))
-def test_blanks_may_stand_anywhere(encoded: str, blanks: list[tuple[int, str]]) -> None:
+def test_whitespace_is_ignored_anywhere(encoded: str, blanks: list[tuple[int, str]]) -> None:
     """
-    White space changes nothing, wherever it stands.
+    Whitespace changes nothing at any position.
     """
-    for at, blank in blanks:
-        encoded = encoded[:at] + blank + encoded[at:]
+    for position, blank in blanks:
+        encoded = encoded[:position] + blank + encoded[position:]
     assert decode_image(encoded)[0] == PNG
 
 
@@ -119,16 +119,16 @@ BODY = json.dumps(
         b"\xff\xfe" + BODY + b"\xff",
     ],
 )
-def test_picture_is_found_in_a_body_that_cannot_be_parsed(body: bytes) -> None:
+def test_image_is_salvaged_from_unparsable_body(body: bytes) -> None:
     """
-    What stands around a whole picture may be cut, wrapped, escaped or repeated.
+    The text around a whole image may be cut, wrapped, escaped or repeated.
     """
     assert [image.data for image in salvage(body)] == [PNG]
 
 
-def test_call_of_a_salvaged_picture_is_known() -> None:
+def test_salvaged_image_has_call_id() -> None:
     """
-    The id of the call that stands before a picture is the picture's.
+    A salvaged image gets the id of the call before it.
     """
     assert [image.call_id for image in salvage(BODY[:-2])] == ["ig_1"]
     assert [image.call_id for image in salvage(b'{"b64_json":"' + B64.encode())] == [None]
@@ -149,17 +149,17 @@ def test_call_of_a_salvaged_picture_is_known() -> None:
         b"\\" * 100_000 + b'"result"' * 10_000,
     ],
 )
-def test_nothing_else_is_taken_for_a_picture(body: bytes) -> None:
+def test_partial_and_input_images_are_not_salvaged(body: bytes) -> None:
     """
-    Partial images, inputs that are echoed, and what is no picture are not salvaged.
+    Partial images, echoed input images and data that is not an image are not salvaged.
     """
     assert salvage(body) == ()
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "gif"])
-def test_half_a_picture_is_not_salvaged(kind: PictureFormat) -> None:
+def test_truncated_image_is_not_salvaged(kind: PictureFormat) -> None:
     """
-    A picture of any format that was cut within its bytes is not taken for a whole one.
+    A truncated image of any format is not salvaged.
     """
     encoded = base64.b64encode(tiny_image(kind)).rstrip(b"=")
     body = b'{"result":"' + encoded
@@ -171,7 +171,7 @@ def test_half_a_picture_is_not_salvaged(kind: PictureFormat) -> None:
 @given(
     st.binary(max_size=80), st.sampled_from([b'"result":"', b'"b64_json": "', b'\\"result\\":\\"'])
 )
-def test_any_bytes_are_searched_without_harm(data: bytes, key: bytes) -> None:
+def test_salvage_accepts_any_bytes(data: bytes, key: bytes) -> None:
     """
     No bytes break the search.
     """

@@ -1,5 +1,5 @@
 """
-Events are read from bytes, however they are cut and however their lines end.
+Events are parsed from bytes, however the bytes are split and whatever the line ends.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagesession._engine.events import EventParser, are_events, events_in
+from imagesession._engine.events import EventParser, is_event_stream, iter_events
 
 
 def parsed(pieces: list[bytes]) -> tuple[list[bytes], bytes]:
     """
-    Feed pieces; return the events' data, and what is left over.
+    Feed pieces; return the events' data and the rest.
     """
     parser = EventParser()
     return [data for piece in pieces for data in parser.feed(piece)], parser.pending()
@@ -39,9 +39,9 @@ def parsed(pieces: list[bytes]) -> tuple[list[bytes], bytes]:
         (b"", []),
     ],
 )
-def test_lines_are_read_as_the_standard_says(body: bytes, events: list[bytes]) -> None:
+def test_lines_are_parsed_as_in_the_standard(body: bytes, events: list[bytes]) -> None:
     """
-    All line ends, comments, several data lines, fields without a value, and a mark at the start.
+    All line ends, comments, several data lines, fields without a value, and a byte order mark.
     """
     assert parsed([body])[0] == events
 
@@ -53,9 +53,9 @@ SAMPLES = st.sampled_from(
 
 
 @given(st.lists(SAMPLES | st.binary(max_size=5), max_size=30), st.data())
-def test_chunk_borders_do_not_matter(parts: list[bytes], data: st.DataObject) -> None:
+def test_chunk_boundaries_do_not_matter(parts: list[bytes], data: st.DataObject) -> None:
     """
-    Wherever a stream is cut into pieces, its events and what is left over are the same.
+    Wherever a stream is split, its events and the rest are the same.
     """
     body = b"".join(parts)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=9)))
@@ -69,12 +69,12 @@ def test_chunk_borders_do_not_matter(parts: list[bytes], data: st.DataObject) ->
         st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=9), min_size=1
     )
 )
-def test_last_event_may_lack_its_end(lines: list[str]) -> None:
+def test_incomplete_last_event_is_parsed(lines: list[str]) -> None:
     """
-    A body that ends within an event gives that event as far as it came.
+    A body that ends within an event gives that event as far as received.
     """
     body = b"data: first\n\n" + "\n".join(f"data: {line}" for line in lines).encode()
-    assert list(events_in(body)) == [b"first", "\n".join(lines).encode()]
+    assert list(iter_events(body)) == [b"first", "\n".join(lines).encode()]
     parser = EventParser()
     assert list(parser.feed(body)) == [b"first"]
     assert parser.last() == "\n".join(lines).encode()
@@ -84,7 +84,7 @@ def test_last_event_may_lack_its_end(lines: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "head,reported",
+    "head,expected",
     [
         (b"", None),
         (b" \r\n\t", None),
@@ -105,8 +105,8 @@ def test_last_event_may_lack_its_end(lines: list[str]) -> None:
         (b'\xef\xbb\xbf{"id"', False),
     ],
 )
-def test_body_is_judged_by_its_beginning(head: bytes, *, reported: bool | None) -> None:
+def test_event_stream_is_recognised_by_first_bytes(head: bytes, *, expected: bool | None) -> None:
     """
-    The first bytes that are not blank tell events from anything else, once there are enough.
+    The first bytes that are not blank distinguish events from anything else, once there are enough.
     """
-    assert are_events(head) is reported
+    assert is_event_stream(head) is expected

@@ -1,5 +1,5 @@
 """
-Lifting pictures out of JSON changes nothing of what it says.
+Parsing JSON with images as views gives the same values as the ordinary parser.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ values = st.recursive(
 
 def as_text(value: Any) -> Any:
     """
-    Turn views back into the texts that they are.
+    Turn views back into texts.
     """
     if isinstance(value, memoryview):
         return value.tobytes().decode()
@@ -42,17 +42,17 @@ def as_text(value: Any) -> Any:
 
 
 @given(values, st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", " :\t ")]), st.booleans())
-def test_it_says_the_same(value: Any, separators: tuple[str, str], escaped: bool) -> None:  # noqa: FBT001 - drawn
+def test_values_equal_json_loads(value: Any, separators: tuple[str, str], escaped: bool) -> None:  # noqa: FBT001 - drawn
     """
-    Whatever JSON, however spaced and escaped, says the same as to the ordinary parser.
+    Any JSON, with any spacing and escaping, gives the same values as the ordinary parser.
     """
     body = json.dumps(value, separators=separators, ensure_ascii=escaped).encode()
     assert as_text(loads_with_views(body)) == value
 
 
-def test_pictures_are_not_copied() -> None:
+def test_images_are_not_copied() -> None:
     """
-    A large picture is a view of the body, not a text.
+    A large image is a view of the body instead of a text.
     """
     body = json.dumps({"output": [{"result": LONG}, {"result": "short"}]}).encode()
     parsed: Any = loads_with_views(body)
@@ -62,9 +62,9 @@ def test_pictures_are_not_copied() -> None:
 
 
 @pytest.mark.parametrize("end", [1, 2, 3, 100])
-def test_cut_json_is_no_json(end: int) -> None:
+def test_truncated_json_raises(end: int) -> None:
     """
-    A body that was cut within or after its picture is an error, as ever.
+    A body that was cut within or after its image raises a ValueError.
     """
     body = json.dumps({"result": LONG, "x": 1}).encode()
     for cut in (body[:-end], body[: len(body) // 2]):
@@ -73,31 +73,31 @@ def test_cut_json_is_no_json(end: int) -> None:
 
 
 @pytest.mark.parametrize("inside", [b"", b"\\ud83c"])
-@pytest.mark.parametrize("picture", ["short", LONG])
-def test_deep_nesting_is_no_json(inside: bytes, picture: str) -> None:
+@pytest.mark.parametrize("image", ["short", LONG])
+def test_deep_nesting_raises(inside: bytes, image: str) -> None:
     """
-    What is nested without end is an error like any other, behind whatever it stands.
+    Endless nesting raises a ValueError, whatever precedes it.
     """
     deep = b'["' + inside + b'",' + b"[" * 100_000 + b"]" * 100_001
-    body = b'{"result": "' + picture.encode() + b'", "x": ' + deep + b"}"
+    body = b'{"result": "' + image.encode() + b'", "x": ' + deep + b"}"
     with pytest.raises(ValueError, match=r"recursion|deep"):
         loads_with_views(body)
     with pytest.raises(ValueError, match=r"recursion|deep"):
         loads_with_views(b"[" * 100_000)
 
 
-def test_bytes_that_are_no_text_do_not_matter() -> None:
+def test_invalid_utf8_is_replaced() -> None:
     """
-    A character in another encoding is replaced, and the rest is read.
+    A character in another encoding is replaced, and the rest is parsed.
     """
     assert loads_with_views(b'{"a": "caf\xe9", "b": 1}') == {"a": "caf\ufffd", "b": 1}
     assert loads_with_views(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_parse_or_raise(data: bytes) -> None:
+def test_any_bytes_parse_or_raise_value_error(data: bytes) -> None:
     """
-    No bytes break the parser otherwise than by a ValueError.
+    Any bytes are parsed or raise a ValueError, and no other error.
     """
     with contextlib.suppress(ValueError):
         loads_with_views(b'{"result": "' + data)

@@ -1,6 +1,6 @@
 """
-A response is polled until it is finished, with a clock that is turned by hand; how long a look may
-take, and what is made of an answer of which only a part came or made sense.
+A response is polled until it is finished, with a simulated clock. Polls are limited in time, and
+partial and unreadable replies are handled.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ TURN = Turn(
     options=GenerateOptions(),
     started=dt.datetime(2026, 11, 24, tzinfo=dt.UTC),
 )
-LOOKS = "/responses/*"
+RESPONSE = "/responses/*"
 ITEM = {"type": "image_generation_call", "result": base64.b64encode(tiny_image()).decode()}
 DONE = HttpResponse(
     status=200, body=json.dumps({"id": "r", "status": "completed", "output": [ITEM]}).encode()
@@ -58,14 +58,14 @@ Answers = Callable[[float], HttpResponse | TransportError]
 @attrs.define
 class World:
     """
-    Carries out steps with a clock of its own.
+    Performs effects with a simulated clock.
 
     Attributes:
-        answer: What the provider says at a time.
+        answer: The provider's answer at a time.
         clock: Seconds since the start.
-        looked: When it was asked.
-        requests: What it was asked.
-        events: What it streams when its events are replayed.
+        polled: The times of the polls.
+        requests: The requests.
+        events: The events of a replay.
     """
 
     answer: Answers
@@ -73,38 +73,38 @@ class World:
     events: list[bytes | TransportError | None] = attrs.field(
         factory=list["bytes | TransportError | None"]
     )
-    looked: list[float] = attrs.field(factory=list[float])
+    polled: list[float] = attrs.field(factory=list[float])
     requests: list[HttpRequest] = attrs.field(factory=list[HttpRequest])
 
-    def run(self, flow: Workflow[ResponseOutcome]) -> ResponseOutcome:
+    def run(self, workflow: Workflow[ResponseOutcome]) -> ResponseOutcome:
         """
-        Carry out a flow.
+        Run a workflow.
         """
         answer: Any = None
         problem: Exception | None = None
         while True:
             try:
-                step = flow.send(answer) if problem is None else flow.throw(problem)
+                effect = workflow.send(answer) if problem is None else workflow.throw(problem)
             except StopIteration as stop:
                 result: ResponseOutcome = stop.value
                 return result
             answer = problem = None
-            match step:
+            match effect:
                 case MonotonicTime():
                     answer = self.clock
                 case Sleep(seconds=seconds):
                     self.clock += seconds
                 case Send(request=request):
-                    self.looked.append(round(self.clock, 3))
+                    self.polled.append(round(self.clock, 3))
                     self.requests.append(request)
                     answer = self.answer(self.clock)
                 case _:
-                    answer = self._stream(step)
+                    answer = self._stream(effect)
             if isinstance(answer, TransportError):
                 problem = answer
 
-    def _stream(self, step: object) -> Any:
-        match step:
+    def _stream(self, effect: object) -> Any:
+        match effect:
             case OpenStream(request=request):
                 self.requests.append(request)
             case NextEvent():
@@ -114,54 +114,53 @@ class World:
             case ReportProgress():
                 pass
             case _:
-                raise AssertionError(step)
+                raise AssertionError(effect)
         return None
 
 
 def done_after(seconds: float, before: HttpResponse | TransportError = BUSY) -> Answers:
     """
-    Let the picture be there after so many seconds.
+    Let the response be finished after this many seconds.
     """
     return lambda clock: DONE if clock >= seconds else before
 
 
-def first_look(left: float, **settings: float) -> HttpRequest:
+def first_poll(left: float, **settings: float) -> HttpRequest:
     """
-    Return the first request of somebody who looks with so many seconds left.
+    Return the first request of a call that has this many seconds left.
     """
-    flow = poll_response(TURN, "resp_1", 100.0 + left, **settings)
-    step: Any = next(flow)
-    while not isinstance(step, Send):
-        assert isinstance(step, (MonotonicTime, Sleep))
-        step = flow.send(100.0 if isinstance(step, MonotonicTime) else None)
-    flow.close()
-    return step.request
+    workflow = poll_response(TURN, "resp_1", 100.0 + left, **settings)
+    effect: Any = next(workflow)
+    while not isinstance(effect, Send):
+        assert isinstance(effect, (MonotonicTime, Sleep))
+        effect = workflow.send(100.0 if isinstance(effect, MonotonicTime) else None)
+    workflow.close()
+    return effect.request
 
 
 @pytest.mark.parametrize(
     "left,seconds,silence", [(600, 300, 30), (40, 20, 10), (8, 4, 2), (1, 1, 1), (-5, 1, 1)]
 )
-def test_a_look_leaves_time_for_another(left: float, seconds: float, silence: float) -> None:
+def test_poll_leaves_time_for_another(left: float, seconds: float, silence: float) -> None:
     """
-    A look takes half of the time that is left at most, or a quarter of it in silence, but always a
-    second.
+    A poll may take half of the time left, or a quarter of it in silence, but always a second.
     """
-    request = first_look(left)
+    request = first_poll(left)
     assert (request.timeout, request.silence) == (seconds, silence)
 
 
-def test_a_single_look_may_take_its_time() -> None:
+def test_single_poll_may_receive_image_slowly() -> None:
     """
-    Who looks only once lets a picture come, but does not wait for one that does not.
+    A single poll receives a slow image, but ends early in silence.
     """
-    request = first_look(0.0, least=30.0)
+    request = first_poll(0.0, least=30.0)
     assert (request.timeout, request.silence) == (30.0, 1.0)
 
 
 @given(st.from_regex(r"[A-Za-z0-9_-]{1,80}", fullmatch=True), st.integers(0, 400))
-def test_an_id_is_found_in_what_came(name: str, left_out: int) -> None:
+def test_id_is_found_in_partial_body(name: str, left_out: int) -> None:
     """
-    As soon as the whole id has come it is found, and never a part of it.
+    The id is found as soon as all of it was received, and never a part of it.
     """
     body = json.dumps({"id": name, "object": "response", "status": "queued"}).encode()
     part = body[: max(0, len(body) - left_out)]
@@ -171,46 +170,46 @@ def test_an_id_is_found_in_what_came(name: str, left_out: int) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_no_id_is_made_up(body: bytes) -> None:
+def test_no_empty_id_is_found(body: bytes) -> None:
     """
-    Whatever came, it is an id or none.
+    Any body gives an id or None.
     """
-    found = find_response_id(body)
-    assert found is None or found
+    response_id = find_response_id(body)
+    assert response_id is None or response_id
 
 
-def half(provider: FakeOpenAI, *, broken: bool) -> None:
+def lose_half(provider: FakeOpenAI, *, broken: bool) -> None:
     """
-    Let the second half of the next paid answer be lost, with a broken connection or without.
+    Lose the second half of the next paid reply, with a broken connection or without.
     """
 
     def bend(answer: FakeResponse) -> FakeResponse:
         body = b"".join(part for part in answer.parts if isinstance(part, bytes))
-        came: bytes | ConnectionReset = body[: len(body) // 2]
-        parts = [came, ConnectionReset()] if broken else [came]
+        first_half: bytes | ConnectionReset = body[: len(body) // 2]
+        parts = [first_half, ConnectionReset()] if broken else [first_half]
         return attrs.evolve(answer, parts=iter(parts), piecemeal=True)
 
     provider.enqueue_fault(Fault(method="POST", path="/responses", bend=bend))
 
 
 @pytest.mark.parametrize("broken", [False, True])
-def test_half_an_answer_is_enough(
+def test_half_a_reply_with_id_is_enough(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, *, broken: bool
 ) -> None:
     """
-    An answer that names its id before it breaks off is as good as whole.
+    A reply that breaks off after its id is completed by polling.
     """
-    half(provider, broken=broken)
+    lose_half(provider, broken=broken)
     assert make_studio(tmp_path, provider=provider).generate("a teapot").bytes
     assert posts(provider) == ["/responses"]
 
 
 @pytest.mark.usefixtures("hurried")
-def test_what_came_spoilt_is_looked_at_again(
+def test_unreadable_image_is_polled_again(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    A picture that was spoilt on its way is fetched again; one that stays so is an error that names
+    An image that was damaged on its way is requested again; if it stays unreadable, the error names
     the file with its bytes.
     """
     studio = make_studio(tmp_path, provider=provider)
@@ -222,47 +221,47 @@ def test_what_came_spoilt_is_looked_at_again(
     assert posts(provider) == ["/responses"] * 2
 
 
-def test_what_is_too_large_is_looked_at_once(
+def test_too_large_reply_is_not_polled_again(
     make_studio: MakeStudio,
     tmp_path: Path,
     provider: FakeOpenAI,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """
-    A reply that is larger than any should be is not fetched again and again, nor by recovery.
+    A reply above the size limit is not requested again, nor by recovery.
     """
     studio = make_studio(tmp_path, provider=provider)
     provider.truncate_stream_after(2)
-    provider.fail_next(status=401, method="GET", path=LOOKS, times=2)
+    provider.fail_next(status=401, method="GET", path=RESPONSE, times=2)
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
     monkeypatch.setattr(drive, "MAX_BODY_BYTES", 1000)
     (turn,) = studio.recover(timeout=5).failed
     assert turn.failure.error == "InvalidResponseError"
-    looks = [call for call in provider.requests if call.method == "GET"]
-    assert [look.path.split("/")[1] for look in looks] == ["responses"] * 3
+    polls = [request for request in provider.requests if request.method == "GET"]
+    assert [poll.path.split("/")[1] for poll in polls] == ["responses"] * 3
 
 
 @pytest.mark.parametrize("seconds", [2.1, 5, 7.6, 17.3, 41.7, 300])
-def test_looks_are_a_twentieth_of_the_time_apart(seconds: float) -> None:
+def test_polls_are_a_twentieth_of_the_time_apart(seconds: float) -> None:
     """
-    Nobody waits for longer than a twentieth of what the picture took, and a slow picture is not
-    looked at more than a hundred times.
+    A call waits at most a twentieth longer than the image took, and a slow image is polled at most
+    150 times.
     """
     world = World(done_after(seconds))
-    assert world.run(poll_response(TURN, "r", 600)).pictures
+    assert world.run(poll_response(TURN, "r", 600)).images
     assert seconds <= world.clock <= seconds * 1.051 + 0.05
-    assert len(world.looked) <= 150
+    assert len(world.polled) <= 150
 
 
-def test_looks_go_on_from_when_it_was_sent() -> None:
+def test_poll_delay_counts_from_sending() -> None:
     """
-    What was sent a while ago is looked at as rarely as if it had been polled since.
+    The delay depends on the time since the request was sent, not since polling started.
     """
     world = World(done_after(1000), clock=100.0)
     with pytest.raises(OutcomeUnknownError):
         world.run(poll_response(TURN, "r", 110, since=0.0))
-    assert world.looked == [100, 105, 110]
+    assert world.polled == [100, 105, 110]
 
 
 WITHHELD = HttpResponse(
@@ -281,14 +280,14 @@ EVENT = json.dumps(
 ).encode()
 
 
-def test_a_picture_that_a_look_does_not_show_is_replayed() -> None:
+def test_withheld_image_is_replayed() -> None:
     """
-    A finished response without its picture's bytes is not the end: its events are replayed from
-    the first one, and bring the picture; usage comes from the look.
+    If a finished response does not hold its image's bytes, its events are replayed from the first
+    one for the image; the usage comes from the response.
     """
     world = World(lambda _: WITHHELD, events=[EVENT])
     outcome = world.run(poll_response(TURN, "r", 600))
-    assert len(outcome.pictures) == 1
+    assert len(outcome.images) == 1
     assert outcome.usage.mainline == {"input_tokens": 7, "output_tokens": 1}
     assert [request.path for request in world.requests] == [
         "/responses/r",
@@ -296,29 +295,29 @@ def test_a_picture_that_a_look_does_not_show_is_replayed() -> None:
     ]
 
 
-BEGUN = json.dumps({"type": "response.created", "response": {"id": "r"}}).encode()
+CREATED = json.dumps({"type": "response.created", "response": {"id": "r"}}).encode()
 BROKEN = TransportError(sent=True, reason="ReadError")
 
 
-@pytest.mark.parametrize("trouble", [[BEGUN, None], [BEGUN, BROKEN], [BROKEN], [b"{"]])
-def test_a_replay_that_breaks_off_is_tried_again(
+@pytest.mark.parametrize("trouble", [[CREATED, None], [CREATED, BROKEN], [BROKEN], [b"{"]])
+def test_broken_replay_is_retried(
     trouble: list[bytes | TransportError | None],
 ) -> None:
     """
-    That the events broke off says nothing of the picture: they are asked for again.
+    Events that break off prove nothing about the image, and are requested again.
     """
     world = World(lambda _: WITHHELD, events=[*trouble, EVENT])
-    assert len(world.run(poll_response(TURN, "r", 600)).pictures) == 1
+    assert len(world.run(poll_response(TURN, "r", 600)).images) == 1
     assert len(world.requests) == 3
     assert world.clock < 1
 
 
-def test_a_replay_that_always_breaks_off_proves_nothing() -> None:
+def test_replay_that_always_breaks_has_unknown_outcome() -> None:
     """
-    A picture whose events break off each time may be there later: its outcome is unknown and not
-    final, so that recovery looks again; and the call is not over long after its time.
+    If the events break off each time, the outcome is unknown and not final, so that recovery polls
+    again; the call does not overrun its time by much.
     """
-    world = World(lambda _: WITHHELD, events=[BEGUN, None] * 9)
+    world = World(lambda _: WITHHELD, events=[CREATED, None] * 9)
     with pytest.raises(OutcomeUnknownError) as caught:
         world.run(poll_response(TURN, "r", 600))
     assert not caught.value.finished
@@ -326,22 +325,22 @@ def test_a_replay_that_always_breaks_off_proves_nothing() -> None:
     assert world.clock < 10
 
 
-def test_a_replay_ends_with_the_call() -> None:
+def test_replay_is_limited_by_deadline() -> None:
     """
-    A replay may take what is left of the call's time and no more, but always a second.
+    A replay may take the rest of the call's time, but always a second.
     """
     world = World(lambda _: WITHHELD, events=[EVENT])
     world.run(poll_response(TURN, "r", 0))
     assert world.requests[-1].timeout == 1
 
 
-def test_a_picture_that_nothing_shows_is_an_unknown_outcome() -> None:
+def test_image_without_bytes_anywhere_has_unknown_outcome() -> None:
     """
-    Where neither a look nor a replay shows it, it was made and may be billed: that is said, and
-    nobody is advised to try once more.
+    If neither polls nor replays hold the image, the error says that it may have been billed and
+    does not suggest sending the request again.
     """
     world = World(lambda _: WITHHELD, events=[])
-    with pytest.raises(OutcomeUnknownError, match="not requested again") as caught:
+    with pytest.raises(OutcomeUnknownError, match="not sent again automatically") as caught:
         world.run(poll_response(TURN, "r", 600))
     assert caught.value.finished
     assert caught.value.response_id == "r"
@@ -357,26 +356,26 @@ def test_a_picture_that_nothing_shows_is_an_unknown_outcome() -> None:
         MISSING,
     ],
 )
-def test_trouble_is_looked_past(trouble: HttpResponse | TransportError) -> None:
+def test_failed_poll_is_retried(trouble: HttpResponse | TransportError) -> None:
     """
-    Whatever goes wrong with a look, the next one may find the picture.
+    After any failed poll, the next one may find the image.
     """
-    assert World(done_after(20, trouble)).run(poll_response(TURN, "r", 600)).pictures
+    assert World(done_after(20, trouble)).run(poll_response(TURN, "r", 600)).images
 
 
-def test_the_providers_hint_is_obeyed() -> None:
+def test_retry_after_is_obeyed() -> None:
     """
-    Where the provider asks for a pause, it is not looked before.
+    The next poll waits as long as the provider asks.
     """
     slow = HttpResponse(status=429, headers={"retry-after": "7"}, body=b"{}")
     world = World(done_after(1, slow))
     world.run(poll_response(TURN, "r", 600))
-    assert world.looked == [0, 7]
+    assert world.polled == [0, 7]
 
 
-def test_a_hint_does_not_outlast_the_deadline() -> None:
+def test_retry_after_is_limited_by_deadline() -> None:
     """
-    A pause that is longer than the time left ends with it.
+    A `Retry-After` beyond the deadline is cut off there.
     """
     slow = HttpResponse(status=503, headers={"retry-after": "99999"}, body=b"{}")
     world = World(done_after(1000, slow))
@@ -386,9 +385,9 @@ def test_a_hint_does_not_outlast_the_deadline() -> None:
 
 
 @pytest.mark.parametrize("answer", [BUSY, TransportError(sent=True, reason="gone")])
-def test_the_deadline_ends_it(answer: HttpResponse | TransportError) -> None:
+def test_deadline_gives_unknown_outcome(answer: HttpResponse | TransportError) -> None:
     """
-    After the deadline the outcome is unknown, and the error names the id.
+    After the deadline the outcome is unknown, and the error has the id.
     """
     world = World(done_after(1000, answer))
     with pytest.raises(OutcomeUnknownError) as caught:
@@ -398,9 +397,9 @@ def test_the_deadline_ends_it(answer: HttpResponse | TransportError) -> None:
     assert all(request.timeout <= 30 for request in world.requests)
 
 
-def test_an_id_that_stays_unknown_is_given_up() -> None:
+def test_unknown_id_is_given_up_after_30_seconds() -> None:
     """
-    A new id may not be known everywhere at once, but it is after half a minute.
+    A 404 is retried for 30 seconds, as a new id may not be known everywhere at once.
     """
     world = World(done_after(1000, MISSING))
     with pytest.raises(OutcomeUnknownError, match="not here"):
@@ -408,20 +407,20 @@ def test_an_id_that_stays_unknown_is_given_up() -> None:
     assert 30 < world.clock < 35
 
 
-def test_a_provider_that_will_not_say_is_believed() -> None:
+def test_denied_poll_is_not_retried() -> None:
     """
-    Where the key stopped working, looking again is useless.
+    If the API key stopped working, there are no more polls.
     """
     denied = HttpResponse(status=401, body=b'{"error": {"message": "no"}}')
     world = World(done_after(1000, denied))
-    with pytest.raises(ImageSessionError, match="will not show its outcome"):
+    with pytest.raises(ImageSessionError, match="does not return its outcome"):
         world.run(poll_response(TURN, "r", 600))
-    assert len(world.looked) == 1
+    assert len(world.polled) == 1
 
 
-def test_an_odd_id_stays_within_its_path() -> None:
+def test_id_is_quoted_in_path() -> None:
     """
-    An id is the provider's word, and is quoted.
+    An id with special characters is quoted in the URL's path.
     """
     world = World(done_after(0))
     world.run(poll_response(TURN, "../models?x=1\n", 600))

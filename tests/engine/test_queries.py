@@ -1,5 +1,5 @@
 """
-What callers say of pictures and days is read as they mean it, or refused.
+Query arguments for images and days are parsed as meant, or rejected.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ days = st.dates(dt.date(1970, 1, 2), dt.date(2999, 12, 31))
 moments = st.tuples(days, st.times(), ZONES).map(lambda parts: dt.datetime.combine(*parts))
 
 
-def query(**said: Any) -> ImageQuery:
+def query(**arguments: Any) -> ImageQuery:
     """
-    Put a query together as `images` does.
+    Build a query as `images` does.
     """
-    given_: dict[str, Any] = {"since": None, "until": None, "limit": 50, "before": None, **said}
-    session, kind, text = (given_.pop(name, None) for name in ("session", "kind", "text"))
-    return image_query(session, kind, text, **given_)
+    defaults = {"since": None, "until": None, "limit": 50, "before": None}
+    merged: dict[str, Any] = {**defaults, **arguments}
+    session, kind, text = (merged.pop(name, None) for name in ("session", "kind", "text"))
+    return image_query(session, kind, text, **merged)
 
 
-def test_nothing_said_is_all() -> None:
+def test_query_without_arguments_matches_all() -> None:
     """
-    What is left out does not narrow anything.
+    Omitted arguments do not restrict the query.
     """
     assert query() == ImageQuery()
     assert query(text="") == ImageQuery()
@@ -42,39 +43,39 @@ def test_nothing_said_is_all() -> None:
 
 
 @given(day=days, written=st.booleans())
-def test_a_day_counts_whole(day: dt.date, *, written: bool) -> None:
+def test_day_is_included_as_a_whole(day: dt.date, *, written: bool) -> None:
     """
-    A day, written or not, begins at midnight UTC and ends at the next.
+    A day, as a date or a text, lasts from midnight UTC to the next midnight.
     """
-    said = day.isoformat() if written else day
-    found = query(since=said, until=said)
+    value = day.isoformat() if written else day
+    parsed = query(since=value, until=value)
     midnight = dt.datetime.combine(day, dt.time(), dt.UTC)
-    assert (found.since, found.until) == (midnight, midnight + DAY)
-    assert spending_query("day", said, said, None) == SpendingQuery(since=day, until=day)
+    assert (parsed.since, parsed.until) == (midnight, midnight + DAY)
+    assert spending_query("day", value, value, None) == SpendingQuery(since=day, until=day)
 
 
 @given(moment=moments, written=st.booleans())
-def test_a_time_is_itself(moment: dt.datetime, *, written: bool) -> None:
+def test_time_is_kept(moment: dt.datetime, *, written: bool) -> None:
     """
-    A time with a zone is that time, and one without a zone is UTC; midnight too is no day.
+    A time with a zone is kept, and one without a zone is UTC; midnight does not count as a day.
     """
     if moment.tzinfo is not None and moment.utcoffset() is None:
         return
-    said = moment.isoformat() if written else moment
-    meant = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    found = query(since=said, until=said)
-    assert found.since == found.until == meant
-    utc = meant.astimezone(dt.UTC).date()
-    assert spending_query("day", said, said, None) == SpendingQuery(since=utc, until=utc)
+    value = moment.isoformat() if written else moment
+    expected = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    parsed = query(since=value, until=value)
+    assert parsed.since == parsed.until == expected
+    utc = expected.astimezone(dt.UTC).date()
+    assert spending_query("day", value, value, None) == SpendingQuery(since=utc, until=utc)
 
 
-def test_the_first_and_the_last_day_are_days() -> None:
+def test_first_and_last_day_are_accepted() -> None:
     """
-    Whoever means "always" by the first and last days there are is understood.
+    The first and last possible days can be used for "always".
     """
-    found = query(since="0001-01-01", until="9999-12-31")
-    assert found.since == dt.datetime.min.replace(tzinfo=dt.UTC)
-    assert found.until == dt.datetime.max.replace(tzinfo=dt.UTC)
+    parsed = query(since="0001-01-01", until="9999-12-31")
+    assert parsed.since == dt.datetime.min.replace(tzinfo=dt.UTC)
+    assert parsed.until == dt.datetime.max.replace(tzinfo=dt.UTC)
     east, west = (dt.timezone(dt.timedelta(hours=hours)) for hours in (9, -9))
     first, last = dt.datetime.min.replace(tzinfo=east), dt.datetime.max.replace(tzinfo=west)
     days_ = SpendingQuery(since=dt.date.min, until=dt.date.max)
@@ -82,7 +83,7 @@ def test_the_first_and_the_last_day_are_days() -> None:
 
 
 @pytest.mark.parametrize(
-    "said,until",
+    "value,until",
     [
         ("2026-11-24", "2026-11-25T00:00:00+00:00"),
         ("20261124", "2026-11-25T00:00:00+00:00"),
@@ -94,37 +95,37 @@ def test_the_first_and_the_last_day_are_days() -> None:
         (dt.datetime(2026, 11, 24, tzinfo=dt.UTC), "2026-11-24T00:00:00+00:00"),
     ],
 )
-def test_ends_are_read_as_written(said: str | dt.date, until: str) -> None:
+def test_formats_of_until_are_parsed(value: str | dt.date, until: str) -> None:
     """
-    The forms in which people write days and times are told apart.
+    Days and times are recognised in all usual formats.
     """
-    assert query(until=said).until == dt.datetime.fromisoformat(until)
+    assert query(until=value).until == dt.datetime.fromisoformat(until)
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))
-def test_every_kind_can_be_asked_for(kind: str) -> None:
+def test_every_kind_is_accepted(kind: str) -> None:
     """
-    All kinds of pictures are kinds to look for.
+    Images of every kind can be queried.
     """
     assert query(kind=kind).kind == kind
 
 
 @pytest.mark.parametrize("by", get_args(Grouping))
-def test_every_grouping_can_be_asked_for(by: Grouping) -> None:
+def test_every_grouping_is_accepted(by: Grouping) -> None:
     """
-    All that spending is grouped by can be asked for.
+    Spending can be queried by every grouping.
     """
     assert spending_query(by, None, None, "x").by == by
 
 
 @pytest.mark.parametrize(
-    "said,words",
+    "arguments,message",
     [
-        ({"since": "yesterday"}, "since='yesterday' is no day or time"),
-        ({"until": "2026-02-30"}, "until='2026-02-30' is no day or time"),
-        ({"since": ""}, "since='' is no day"),
-        ({"since": 7}, "since=7 is no day"),
-        ({"until": 1.5}, "until=1.5 is no day"),
+        ({"since": "yesterday"}, "since='yesterday' is not a day or time"),
+        ({"until": "2026-02-30"}, "until='2026-02-30' is not a day or time"),
+        ({"since": ""}, "since='' is not a day"),
+        ({"since": 7}, "since=7 is not a day"),
+        ({"until": 1.5}, "until=1.5 is not a day"),
         ({"kind": "photo"}, "kind='photo' is not one of 'general'"),
         ({"kind": ["general"]}, "kind="),
         ({"text": 7}, "The text is 7"),
@@ -134,16 +135,16 @@ def test_every_grouping_can_be_asked_for(by: Grouping) -> None:
         ({"limit": 0}, "limit=0"),
     ],
 )
-def test_what_makes_no_sense_of_pictures_is_told(said: dict[str, Any], words: str) -> None:
+def test_invalid_image_query_is_rejected(arguments: dict[str, Any], message: str) -> None:
     """
-    What is not of its form is refused by its name, with the form.
+    Invalid arguments are rejected with their names and the expected format.
     """
-    with pytest.raises(InvalidRequestError, match=words):
-        query(**said)
+    with pytest.raises(InvalidRequestError, match=message):
+        query(**arguments)
 
 
 @pytest.mark.parametrize(
-    "said,words",
+    "arguments,message",
     [
         (("week", None, None, None), "by='week' is not one of 'day'"),
         (("day; DROP TABLE turns", None, None, None), "by="),
@@ -152,17 +153,17 @@ def test_what_makes_no_sense_of_pictures_is_told(said: dict[str, Any], words: st
         (("day", None, None, 7), "session's id or name is 7"),
     ],
 )
-def test_what_makes_no_sense_of_spending_is_told(said: Any, words: str) -> None:
+def test_invalid_spending_query_is_rejected(arguments: Any, message: str) -> None:
     """
-    What is not of its form is refused by its name; it never reaches the index.
+    Invalid arguments are rejected with their names, and never reach the index.
     """
-    with pytest.raises(InvalidRequestError, match=words):
-        spending_query(*said)
+    with pytest.raises(InvalidRequestError, match=message):
+        spending_query(*arguments)
 
 
-def test_a_wrong_kind_names_the_right_ones() -> None:
+def test_invalid_kind_error_lists_valid_kinds() -> None:
     """
-    Who asks for a kind that is not one is given the list.
+    The error for an invalid kind lists the valid ones.
     """
     with pytest.raises(InvalidOptionError) as caught:
         query(kind="photo")
@@ -170,9 +171,9 @@ def test_a_wrong_kind_names_the_right_ones() -> None:
 
 
 @pytest.mark.parametrize("limit", [0, -1, True, 2.0, "5", None])
-def test_a_limit_is_a_whole_number(limit: object) -> None:
+def test_limit_is_whole_number(limit: object) -> None:
     """
-    Anything but a whole number from 1 is refused.
+    Anything but a whole number, 1 or more, is rejected.
     """
     assert check_limit(1) == 1
     with pytest.raises(InvalidRequestError, match="limit="):

@@ -1,5 +1,5 @@
 """
-Answers become values or typed errors in one place, tolerantly.
+Replies are parsed tolerantly into values or typed errors.
 """
 
 from __future__ import annotations
@@ -46,39 +46,39 @@ PNG = tiny_image()
 B64 = base64.b64encode(PNG).decode()
 
 
-def picture(**members: Any) -> dict[str, Any]:
+def image_item(**members: Any) -> dict[str, Any]:
     """
-    Make an image item.
+    Build an image item.
     """
     return {"id": "ig_1", "type": "image_generation_call", "result": B64, **members}
 
 
 def message(**part: Any) -> dict[str, Any]:
     """
-    Make a message item.
+    Build a message item.
     """
     return {"type": "message", "content": [part]}
 
 
 def response(*output: Any, **members: Any) -> dict[str, Any]:
     """
-    Make a response.
+    Build a response.
     """
     return {"id": "resp_1", "status": "completed", "output": list(output), **members}
 
 
 def reply(body: object, status: int = 200, **headers: str) -> HttpResponse:
     """
-    Make an HTTP answer.
+    Build an HTTP reply.
     """
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return HttpResponse(status=status, headers=named, body=raw)
+    dashed = {name.replace("_", "-"): value for name, value in headers.items()}
+    return HttpResponse(status=status, headers=dashed, body=raw)
 
 
-def finish(answer: HttpResponse) -> ResponseOutcome:
+def parse_or_raise(answer: HttpResponse) -> ResponseOutcome:
     """
-    Read an answer; raise what it says of itself.
+    Parse a reply; raise its outcome's error.
     """
     outcome = parse_response(answer)
     if outcome.error is not None:
@@ -88,78 +88,78 @@ def finish(answer: HttpResponse) -> ResponseOutcome:
 
 def error(status: int = 400, **members: Any) -> HttpResponse:
     """
-    Make an HTTP error.
+    Build an HTTP error.
     """
     return reply({"error": members}, status)
 
 
-def test_all_pictures_of_a_reply_are_read() -> None:
+def test_all_images_of_reply_are_parsed() -> None:
     """
-    Every image item counts, wherever it stands, and so do the words beside them.
+    Every image item is parsed, at any position, and so are the texts beside them.
     """
     items: tuple[Any, ...] = (
         {"type": "reasoning", "summary": []},
-        picture(revised_prompt="A teapot"),
+        image_item(revised_prompt="A teapot"),
         message(type="output_text", text="Here it is."),
-        picture(id="ig_2"),
+        image_item(id="ig_2"),
     )
     usage = {"input_tokens": 7}
     outcome = parse_response(
         reply(response(*items, model="m", usage=usage, tool_usage={"image_gen": {"x": 1}}))
     )
-    assert [image.call_id for image in outcome.pictures] == ["ig_1", "ig_2"]
-    assert outcome.pictures[0].data == PNG
-    assert outcome.pictures[0].revised_prompt == "A teapot"
+    assert [image.call_id for image in outcome.images] == ["ig_1", "ig_2"]
+    assert outcome.images[0].data == PNG
+    assert outcome.images[0].revised_prompt == "A teapot"
     assert (outcome.text, outcome.model, outcome.response_id) == ("Here it is.", "m", "resp_1")
     assert (outcome.usage.mainline, outcome.usage.image) == (usage, {"x": 1})
 
 
-def test_a_spoilt_picture_does_not_take_the_others_with_it() -> None:
+def test_unreadable_image_does_not_affect_others() -> None:
     """
-    When one of several pictures cannot be read, the others are, and it is counted.
+    If one of several images cannot be read, the others are kept, and it is counted.
     """
-    outcome = parse_response(reply(response(picture(result="%"), picture(id="ig_2"))))
-    assert [image.call_id for image in outcome.pictures] == ["ig_2"]
+    outcome = parse_response(reply(response(image_item(result="%"), image_item(id="ig_2"))))
+    assert [image.call_id for image in outcome.images] == ["ig_2"]
     assert (outcome.unreadable, outcome.error) == (1, None)
 
 
-def test_half_an_emoji_does_not_cost_the_picture() -> None:
+def test_truncated_emoji_does_not_lose_image() -> None:
     """
-    A text that was cut within a character is read like any other.
+    A reply whose text was cut within a character is parsed like any other.
     """
-    body = json.dumps(response(picture(revised_prompt="a tea \ud83c"))).encode()
-    assert parse_response(reply(body)).pictures[0].data == PNG
+    body = json.dumps(response(image_item(revised_prompt="a tea \ud83c"))).encode()
+    assert parse_response(reply(body)).images[0].data == PNG
 
 
 @pytest.mark.parametrize("status", ["queued", "in_progress", "pending_review"])
-def test_what_is_not_finished_is_not_finished(status: str) -> None:
+def test_running_response_is_not_finished(status: str) -> None:
     """
-    A reply in the background is told by its status, and its id is kept.
+    A background response is recognised by its status, and its id is kept.
     """
     outcome = parse_response(reply({"id": "resp_1", "status": status, "output": []}))
     assert outcome == ResponseOutcome(response_id="resp_1", finished=False, status=status)
 
 
-def test_the_picture_counts_more_than_its_status() -> None:
+def test_image_overrides_item_status() -> None:
     """
-    Items were seen that still say "generating" beside a whole picture.
+    An item with a whole image is parsed even if its status is still "generating".
     """
-    assert parse_response(reply(response(picture(status="generating")))).pictures
+    assert parse_response(reply(response(image_item(status="generating")))).images
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        {"output": [picture()]},
-        response(picture(revised_prompt=7, id=None), None, "?", [], usage=[], tool_usage=5),
-        response(picture(result=f"data:image/png;base64,{B64}"), message(), model=None),
+        {"output": [image_item()]},
+        response(image_item(revised_prompt=7, id=None), None, "?", [], usage=[], tool_usage=5),
+        response(image_item(result=f"data:image/png;base64,{B64}"), message(), model=None),
     ],
 )
-def test_other_servers_are_read(body: object) -> None:
+def test_compatible_servers_replies_are_parsed(body: object) -> None:
     """
-    What may be missing, null or of another type does not keep a picture from being read.
+    Optional fields that are missing, null or of another type do not affect the image.
     """
-    assert parse_response(reply(body)).pictures[0].data == PNG
+    assert parse_response(reply(body)).images[0].data == PNG
 
 
 @pytest.mark.parametrize(
@@ -171,25 +171,25 @@ def test_other_servers_are_read(body: object) -> None:
         b'{"id": "resp',
         {},
         {"id": 7},
-        response(picture(result="%")),
+        response(image_item(result="%")),
     ]
-    + [response(picture(result=base64.b64encode(data).decode())) for data in (b"no", PNG[:-9])],
+    + [response(image_item(result=base64.b64encode(data).decode())) for data in (b"no", PNG[:-9])],
 )
-def test_a_reply_without_sense_is_an_error_of_its_own(body: object) -> None:
+def test_invalid_reply_is_invalid_response_error(body: object) -> None:
     """
-    HTML, truncated JSON, bad base64 and half a picture are not taken for a picture.
+    HTML, truncated JSON, bad base64 and half an image raise an `InvalidResponseError`.
     """
     with pytest.raises(InvalidResponseError):
-        finish(reply(body))
+        parse_or_raise(reply(body))
 
 
-def test_words_instead_of_a_picture_are_a_refusal() -> None:
+def test_text_instead_of_image_is_refusal() -> None:
     """
-    When the model answers in words, they are in the error.
+    If the model answers with text, the error contains it.
     """
     for part in ({"type": "refusal", "refusal": "No."}, {"type": "output_text", "text": "No."}):
         with pytest.raises(RefusalError, match=r"No\.") as caught:
-            finish(reply(response(message(**part))))
+            parse_or_raise(reply(response(message(**part))))
         assert caught.value.text == "No."
 
 
@@ -201,32 +201,32 @@ BLOCKED = {"code": "moderation_blocked", "message": "rejected", "moderation_deta
     "answer",
     [
         reply({"error": BLOCKED}, 400),
-        reply(response(picture(result=None, status="failed", error=BLOCKED))),
+        reply(response(image_item(result=None, status="failed", error=BLOCKED))),
         reply(response(status="failed", error=BLOCKED)),
     ],
 )
-def test_moderation_is_one_error_in_all_its_forms(answer: HttpResponse) -> None:
+def test_moderation_is_same_error_in_all_forms(answer: HttpResponse) -> None:
     """
-    An HTTP error, a failed item and a failed response give the same error, with its facts.
+    An HTTP error, a failed item and a failed response give the same error, with its details.
     """
     with pytest.raises(ContentBlockedError, match="Rephrase") as caught:
-        finish(answer)
+        parse_or_raise(answer)
     assert (caught.value.stage, caught.value.categories) == ("output", ("a", "b"))
 
 
-def test_categories_are_found_in_the_message() -> None:
+def test_moderation_categories_are_found_in_message() -> None:
     """
-    Servers that name the categories in words only are understood too.
+    Categories that a server names only in the message are found.
     """
-    words = "Your request was rejected. safety_violations=[sexual, violence]."
+    text = "Your request was rejected. safety_violations=[sexual, violence]."
     with pytest.raises(ContentBlockedError) as caught:
-        parse_response(error(code="moderation_blocked", message=words))
+        parse_response(error(code="moderation_blocked", message=text))
     assert caught.value.categories == ("sexual", "violence")
     assert caught.value.stage == "unknown"
 
 
 @pytest.mark.parametrize(
-    "answer,kind,words",
+    "answer,kind,text",
     [
         (
             error(401, code="invalid_api_key", message="Incorrect key"),
@@ -238,7 +238,7 @@ def test_categories_are_found_in_the_message() -> None:
         (
             error(429, code="insufficient_quota", message="pay"),
             InsufficientQuotaError,
-            "add credit",
+            "Add credit",
         ),
         (
             error(429, type="insufficient_quota", code="x", message="pay"),
@@ -265,12 +265,12 @@ def test_categories_are_found_in_the_message() -> None:
     ],
 )
 def test_http_errors_are_typed(
-    answer: HttpResponse, kind: type[Exception], words: str | None
+    answer: HttpResponse, kind: type[Exception], text: str | None
 ) -> None:
     """
     Each status and code becomes the error that says what to do next.
     """
-    with pytest.raises(kind, match=words):
+    with pytest.raises(kind, match=text):
         parse_response(answer)
 
 
@@ -291,12 +291,12 @@ def test_http_errors_are_typed(
         (response(status="failed", error={"code": "insufficient_quota"}), InsufficientQuotaError),
     ],
 )
-def test_a_finished_reply_without_a_picture_says_why(body: object, kind: type[Exception]) -> None:
+def test_finished_reply_without_image_has_reason(body: object, kind: type[Exception]) -> None:
     """
     Incomplete, cancelled, failed and empty replies are errors, never an empty success.
     """
     with pytest.raises(kind):
-        finish(reply(body))
+        parse_or_raise(reply(body))
 
 
 @pytest.mark.parametrize(
@@ -310,9 +310,9 @@ def test_a_finished_reply_without_a_picture_says_why(body: object, kind: type[Ex
         ({}, None),
     ],
 )
-def test_the_providers_hint_is_read(headers: dict[str, str], seconds: float | None) -> None:
+def test_retry_after_is_parsed(headers: dict[str, str], seconds: float | None) -> None:
     """
-    How long to wait is taken from the headers, if it makes sense.
+    How long to wait is read from the headers, if it is valid.
     """
     answer = reply({"error": {"message": "slow"}}, 429, **headers)
     assert parse_retry_after(answer) == seconds
@@ -334,41 +334,41 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["id", "status", "output", "error", "usage"]), json_values))
-def test_whatever_is_said_is_a_value_or_a_typed_error(body: dict[str, Any]) -> None:
+def test_any_response_object_is_value_or_typed_error(body: dict[str, Any]) -> None:
     """
-    No reply breaks the reader, and nothing is kept that is not a picture.
+    No response object breaks the parser, and only images are kept.
     """
     try:
         outcome = parse_response_object(body)
     except ImageSessionError:
         return
-    assert all(picture.data == PNG for picture in outcome.pictures)
-    ends = (bool(outcome.pictures), outcome.error is not None, outcome.withheld)
+    assert all(image.data == PNG for image in outcome.images)
+    ends = (bool(outcome.images), outcome.error is not None, outcome.withheld)
     assert sum(ends) == outcome.finished
 
 
 @given(st.binary(max_size=200), st.integers(100, 599))
-def test_whatever_comes_over_http_is_a_value_or_a_typed_error(body: bytes, status: int) -> None:
+def test_any_http_body_is_typed_error(body: bytes, status: int) -> None:
     """
-    No answer breaks the reader.
+    No reply breaks the parser.
     """
     with pytest.raises((ImageSessionError, PreviousResponseNotFoundError, FeatureUnsupportedError)):
         parse_response(HttpResponse(status=status, body=body))
 
 
-# --- bodies that are not what was asked for -----------------------------------------------------
+# --- bodies of other forms ----------------------------------------------------------------------
 
 
-def sent(*events: dict[str, Any]) -> bytes:
+def event_stream(*events: dict[str, Any]) -> bytes:
     """
-    Make a body of events.
+    Build a body of events.
     """
     return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
 
 
 CREATED = {"type": "response.created", "response": {"id": "resp_1", "status": "in_progress"}}
-DONE = {"type": "response.output_item.done", "item": picture()}
-DRAWN = {"created": 1, "data": [{"b64_json": B64}], "usage": {"output_tokens": 9}}
+DONE = {"type": "response.output_item.done", "item": image_item()}
+IMAGES_REPLY = {"created": 1, "data": [{"b64_json": B64}], "usage": {"output_tokens": 9}}
 PARTIAL = {"type": "image_generation.partial_image", "partial_image_index": 0, "b64_json": B64}
 COMPLETED = {"type": "image_generation.completed", "b64_json": B64, "usage": {"output_tokens": 9}}
 
@@ -376,66 +376,72 @@ COMPLETED = {"type": "image_generation.completed", "b64_json": B64, "usage": {"o
 @pytest.mark.parametrize(
     "body",
     [
-        sent(CREATED, DONE, {"type": "response.completed", "response": response(picture())}),
-        sent(CREATED, DONE),
-        sent(DONE)[:-4],
-        b": hello\r\n\r\nevent: x\r\n" + sent(CREATED, DONE),
-        sent({"type": "error", "message": "x"}, DONE),
-        json.dumps(response(picture())).encode()[:-3],
-        b"<html>" + json.dumps(response(picture())).encode(),
+        event_stream(
+            CREATED, DONE, {"type": "response.completed", "response": response(image_item())}
+        ),
+        event_stream(CREATED, DONE),
+        event_stream(DONE)[:-4],
+        b": hello\r\n\r\nevent: x\r\n" + event_stream(CREATED, DONE),
+        event_stream({"type": "error", "message": "x"}, DONE),
+        json.dumps(response(image_item())).encode()[:-3],
+        b"<html>" + json.dumps(response(image_item())).encode(),
         json.dumps([CREATED, DONE]).encode(),
         b"\n".join(json.dumps(item).encode() for item in (CREATED, DONE)),
-        json.dumps(DRAWN).encode(),
-        b"\xef\xbb\xbf" + json.dumps(response(picture())).encode(),
-        json.dumps(response(picture(revised_prompt="?"))).encode().replace(b"?", b"\xe9"),
-        b'{"x":' * 9_000 + json.dumps(response(picture())).encode(),
+        json.dumps(IMAGES_REPLY).encode(),
+        b"\xef\xbb\xbf" + json.dumps(response(image_item())).encode(),
+        json.dumps(response(image_item(revised_prompt="?"))).encode().replace(b"?", b"\xe9"),
+        b'{"x":' * 9_000 + json.dumps(response(image_item())).encode(),
     ],
 )
-def test_a_whole_picture_is_read_from_any_body(body: bytes) -> None:
+def test_image_is_parsed_from_any_body(body: bytes) -> None:
     """
-    Events, truncated JSON, HTML around JSON, lists, lines, another API's object, other encodings:
-    the picture counts, whatever the label says.
+    The image is found in events, truncated JSON, HTML around JSON, lists, lines, another API's
+    object and other encodings, whatever the content type.
     """
-    for label in ("application/json", "text/event-stream", "text/html"):
-        outcome = parse_response(reply(body, content_type=label))
-        assert [image.data for image in outcome.pictures] == [PNG]
+    for content_type in ("application/json", "text/event-stream", "text/html"):
+        outcome = parse_response(reply(body, content_type=content_type))
+        assert [image.data for image in outcome.images] == [PNG]
         assert (outcome.error, outcome.finished) == (None, True)
-    came = recover_complete_body(body)
-    assert came is not None
-    assert [image.data for image in parse_response(came).pictures] == [PNG]
+    recovered = recover_complete_body(body)
+    assert recovered is not None
+    assert [image.data for image in parse_response(recovered).images] == [PNG]
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        sent(COMPLETED),
-        sent(PARTIAL, COMPLETED, {"type": "x"}) + b"data: [DONE]\n\n",
-        sent(DRAWN),
-        json.dumps(DRAWN).encode()[:-20],
+        event_stream(COMPLETED),
+        event_stream(PARTIAL, COMPLETED, {"type": "x"}) + b"data: [DONE]\n\n",
+        event_stream(IMAGES_REPLY),
+        json.dumps(IMAGES_REPLY).encode()[:-20],
         json.dumps({"data": [{"b64_json": base64.encodebytes(PNG).decode()}]}).encode(),
         json.dumps({"data": [{"b64_json": None, "url": f"data:image/png;base64,{B64}"}]}).encode(),
-        b"<p>" + json.dumps(DRAWN).encode(),
+        b"<p>" + json.dumps(IMAGES_REPLY).encode(),
     ],
 )
-def test_images_are_read_from_any_body(body: bytes) -> None:
+def test_images_api_is_parsed_from_any_body(body: bytes) -> None:
     """
-    The Images API is read as tolerantly: events, truncated JSON, line ends, data URLs.
+    The Images API is parsed as tolerantly: events, truncated JSON, line ends, data URLs.
     """
     outcome = parse_images_response(reply(body))
-    assert [picture.data for picture in outcome.pictures] == [PNG]
+    assert [image.data for image in outcome.images] == [PNG]
     assert (outcome.used_mainline, outcome.error, outcome.finished) == (False, None, True)
 
 
-def test_usage_of_images_is_read_from_events_too() -> None:
+def test_images_api_usage_is_parsed_from_events() -> None:
     """
-    Events of the Images API tell what was used, as its object does.
+    The usage is parsed from events of the Images API, as from its object.
     """
-    for body in (sent(PARTIAL, COMPLETED), sent(DRAWN), json.dumps(DRAWN).encode()):
+    for body in (
+        event_stream(PARTIAL, COMPLETED),
+        event_stream(IMAGES_REPLY),
+        json.dumps(IMAGES_REPLY).encode(),
+    ):
         usage = parse_images_response(reply(body)).usage
         assert (usage.mainline, usage.image) == (None, {"output_tokens": 9})
 
 
-def test_what_an_svg_cost_is_told_apart() -> None:
+def test_svg_usage_is_separate() -> None:
     """
     The usage of an SVG's author is kept beside the image model's.
     """
@@ -446,32 +452,32 @@ def test_what_an_svg_cost_is_told_apart() -> None:
 @pytest.mark.parametrize("data", [[{"url": "https://example.test/a"}], [{}], [None], [], None, 7])
 def test_images_without_bytes_are_an_error(data: object) -> None:
     """
-    An address, an empty member and no member at all are errors that name what happened.
+    A URL, an empty item and no item at all are errors that name what happened.
     """
     outcome = read_images_object({"data": data})
     assert isinstance(outcome.error, InvalidResponseError | GenerationFailedError)
-    assert ("address" in outcome.error.message) == ("url" in str(data))
+    assert ("URL" in outcome.error.message) == ("url" in str(data))
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        sent(CREATED)[:9],
-        sent({"type": "x"}),
-        sent(PARTIAL),
+        event_stream(CREATED)[:9],
+        event_stream({"type": "x"}),
+        event_stream(PARTIAL),
         b"data: {",
         b": only a comment",
         b"data: [DONE]\n\n",
-        json.dumps(response(picture())).encode()[:150],
+        json.dumps(response(image_item())).encode()[:150],
         b'{"id":' * 100_000,
         b'{"output":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b"[" * 100_000,
         b'{"status":"completed","output":[{"x":' + b"9" * 9_000,
     ],
 )
-def test_what_makes_no_sense_is_a_short_error(body: bytes) -> None:
+def test_unreadable_body_is_short_error(body: bytes) -> None:
     """
-    Empty streams, partial images, half a picture and nesting without end are one typed error.
+    Empty streams, partial images, half an image and endless nesting are one typed error.
     """
     for read in (parse_response, parse_text_response, parse_images_response):
         with pytest.raises(InvalidResponseError) as caught:
@@ -480,35 +486,37 @@ def test_what_makes_no_sense_is_a_short_error(body: bytes) -> None:
     assert recover_complete_body(body) is None
 
 
-def test_a_stream_that_only_names_its_reply_is_not_finished() -> None:
+def test_stream_with_only_an_id_is_not_finished() -> None:
     """
-    A body of events that breaks before the picture leaves the id to look up.
+    A body of events that breaks before the image gives the id to poll.
     """
-    assert parse_response(reply(sent(CREATED, PARTIAL))) == ResponseOutcome(
+    assert parse_response(reply(event_stream(CREATED, PARTIAL))) == ResponseOutcome(
         response_id="resp_1", finished=False, status="in_progress"
     )
 
 
-def test_a_failure_in_a_body_of_events_is_told() -> None:
+def test_error_event_in_body_is_raised() -> None:
     """
-    An error event without a picture is the error that it names.
+    An error event without an image raises its error.
     """
     with pytest.raises(RateLimitError):
-        parse_response(reply(sent(CREATED, {"type": "error", "code": "rate_limit_exceeded"})))
+        parse_response(
+            reply(event_stream(CREATED, {"type": "error", "code": "rate_limit_exceeded"}))
+        )
 
 
 @pytest.mark.parametrize("result", [{"result": None}, {"result": ""}, {}])
 @pytest.mark.parametrize("status", ["completed", "generating", None])
-def test_completed_picture_without_bytes_is_withheld(result: Any, status: str | None) -> None:
+def test_completed_call_without_bytes_is_withheld(result: Any, status: str | None) -> None:
     """
-    A completed call whose bytes are not in the reply is no failure: they may be elsewhere.
+    A completed call whose bytes are not in the reply is not a failure, as a replay may have them.
     """
     call = {"type": "image_generation_call", "id": "ig_1", "status": status, **result}
-    said = message(type="output_text", text="Here it is.")
-    for output in ([call], [{"id": "rs_1"}, call, said]):
+    text = message(type="output_text", text="Here it is.")
+    for output in ([call], [{"id": "rs_1"}, call, text]):
         outcome = parse_response(reply(response(*output)))
         assert (outcome.withheld, outcome.error, outcome.finished) == (True, None, True)
-        assert outcome.pictures == ()
+        assert outcome.images == ()
         assert "ig_1" in outcome.item_ids
 
 
@@ -517,80 +525,83 @@ def test_completed_picture_without_bytes_is_withheld(result: Any, status: str | 
     [
         response(),
         response(message(type="output_text", text="No.")),
-        response(picture(result=None), message(type="refusal", refusal="No.")),
-        response(picture(result=None, status="failed")),
-        response(picture(result=None, error="blocked")),
-        response(picture(result=None), status="incomplete"),
-        response(picture(result=None), error={"code": "x"}),
-        response(picture(result="%")),
-        response(picture(), picture(id="ig_2", result=None)),
+        response(image_item(result=None), message(type="refusal", refusal="No.")),
+        response(image_item(result=None, status="failed")),
+        response(image_item(result=None, error="blocked")),
+        response(image_item(result=None), status="incomplete"),
+        response(image_item(result=None), error={"code": "x"}),
+        response(image_item(result="%")),
+        response(image_item(), image_item(id="ig_2", result=None)),
     ],
 )
 def test_only_missing_bytes_are_withheld(body: object) -> None:
     """
-    What failed, was refused or is spoilt has its own error, and what came is not missed.
+    Failed, refused and unreadable images have their own errors, and received ones are kept.
     """
     outcome = parse_response(reply(body))
     assert not outcome.withheld
-    assert bool(outcome.error) != bool(outcome.pictures)
+    assert bool(outcome.error) != bool(outcome.images)
 
 
-def test_the_items_of_a_reply_are_listed() -> None:
+def test_item_ids_are_listed() -> None:
     """
-    All output items are named in their order, but for ids that cannot be some.
+    The ids of all output items are listed in order, without invalid ones.
     """
     odd = [{"id": item} for item in (None, 7, "", "a\nb", "x" * 257, ["y"])]
-    outcome = parse_response(reply(response({"id": "rs_1"}, picture(), *odd, {"id": "msg_1"})))
+    outcome = parse_response(reply(response({"id": "rs_1"}, image_item(), *odd, {"id": "msg_1"})))
     assert outcome.item_ids == ("rs_1", "ig_1", "msg_1")
 
 
 @pytest.mark.parametrize("odd", ["x" * 257, "a\nb", "a\x00", "\ud83c", "", 7, None, ["resp_1"], {}])
-def test_odd_ids_are_none(odd: object) -> None:
+def test_invalid_ids_are_none(odd: object) -> None:
     """
-    An id that is too long, has control characters or is no text is no id.
+    An id that is too long, has control characters or is not text becomes None.
     """
-    body = json.dumps(response(picture(id=odd), id=odd)).encode()
+    body = json.dumps(response(image_item(id=odd), id=odd)).encode()
     outcome = parse_response(reply(body))
-    assert (outcome.response_id, outcome.pictures[0].call_id) == (None, None)
+    assert (outcome.response_id, outcome.images[0].call_id) == (None, None)
     assert find_response_id(body) is None
-    assert parse_response(reply(sent({"response": json.loads(body), **DONE}))).response_id is None
+    assert (
+        parse_response(reply(event_stream({"response": json.loads(body), **DONE}))).response_id
+        is None
+    )
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        json.dumps(response(picture())).encode()[:40],
-        sent(CREATED)[:80],
-        b"event: response.created\n" + sent(CREATED)[:80],
+        json.dumps(response(image_item())).encode()[:40],
+        event_stream(CREATED)[:80],
+        b"event: response.created\n" + event_stream(CREATED)[:80],
         b'{"background": true, "object": "response", "id": "resp_1", "output": [{"id": "ig_2',
     ],
 )
-def test_the_id_of_a_broken_body_is_found(body: bytes) -> None:
+def test_response_id_is_found_in_truncated_body(body: bytes) -> None:
     """
-    A body of which only the beginning came names the reply to look up.
+    The start of a body gives the id of the response to poll.
     """
     assert find_response_id(body) == "resp_1"
 
 
-def test_ids_of_items_are_not_taken_for_the_replys() -> None:
+def test_item_ids_are_not_response_ids() -> None:
     """
-    Other ids in a broken body are no reply to look up.
+    Other ids in a truncated body are not used as the response's.
     """
     body = b'{"object": "response", "previous_response_id": "resp_0", "output": [{"id": "ig_1"'
     assert find_response_id(body) is None
 
 
-def test_words_are_read_from_events_too() -> None:
+def test_text_response_is_parsed_from_events() -> None:
     """
-    A request for words that is answered with events is understood.
+    A reply to a request for text may be events.
     """
-    said = message(type="output_text", text="A teapot.")
-    body = sent(CREATED, {"type": "response.completed", "response": response(said)})
+    text = message(type="output_text", text="A teapot.")
+    body = event_stream(CREATED, {"type": "response.completed", "response": response(text)})
     assert (parse_text_response(reply(body)).text, parse_text_response(reply(body)).error) == (
         "A teapot.",
         None,
     )
-    refused = response(said, message(type="refusal", refusal="No."))
+    refused = response(text, message(type="refusal", refusal="No."))
     assert isinstance(parse_text_response(reply(refused)).error, RefusalError)
 
 
@@ -598,7 +609,7 @@ def test_words_are_read_from_events_too() -> None:
 
 RECORDED = response(
     {"id": "rs_1", "type": "reasoning", "summary": []},
-    picture(status="completed", revised_prompt="A teapot", svg_usage={"x": 1}),
+    image_item(status="completed", revised_prompt="A teapot", svg_usage={"x": 1}),
     {"id": "msg_1", **message(type="output_text", text="Here.", annotations=[])},
     error=None,
     incomplete_details=None,
@@ -607,12 +618,12 @@ RECORDED = response(
     tool_usage={"image_gen": {"input_tokens": 9}},
 )
 ODD: list[Any] = [None, True, 7, -1.5, "", "x", [], {}, [[]], {"id": []}, ["x", 7], {"error": "x"}]
-READERS = (parse_response, parse_text_response, parse_images_response)
+PARSERS = (parse_response, parse_text_response, parse_images_response)
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """
-    List the places in a JSON value.
+    List the paths in a JSON value.
     """
     members: list[tuple[Any, Any]] = []
     if isinstance(value, dict):
@@ -623,58 +634,58 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(item for name, inner in members for item in paths(inner, (*path, name)))]
 
 
-def put(value: Any, path: tuple[Any, ...], odd: Any) -> Any:
+def with_value_at(value: Any, path: tuple[Any, ...], odd: Any) -> Any:
     """
-    Return a JSON value with another in one of its places.
+    Return a JSON value with another value at a path.
     """
     if not path:
         return odd
     copy = json.loads(json.dumps(value))
-    position = copy
+    container = copy
     for name in path[:-1]:
-        position = position[name]
-    position[path[-1]] = odd
+        container = container[name]
+    container[path[-1]] = odd
     return copy
 
 
-def read_in_every_way(body: bytes) -> list[ResponseOutcome]:
+def parse_with_every_parser(body: bytes) -> list[ResponseOutcome]:
     """
-    Read a body as whatever it may be; let typed errors pass.
+    Parse a body with every parser; ignore typed errors.
     """
     outcomes: list[ResponseOutcome] = []
-    for read in READERS:
+    for read in PARSERS:
         with contextlib.suppress(ImageSessionError):
             outcomes.append(read(reply(body)))
     return outcomes
 
 
-@pytest.mark.parametrize("recorded", [RECORDED, DRAWN, CREATED, DONE, COMPLETED])
-def test_wrong_types_at_any_path(recorded: dict[str, Any]) -> None:
+@pytest.mark.parametrize("recorded", [RECORDED, IMAGES_REPLY, CREATED, DONE, COMPLETED])
+def test_wrong_type_at_any_path_is_value_or_typed_error(recorded: dict[str, Any]) -> None:
     """
-    Whatever stands in any place of a reply or of an event: a value or a typed error.
+    Any value at any path of a reply or an event gives a value or a typed error.
     """
     for path in paths(recorded):
         for odd in ODD:
-            damaged = put(recorded, path, odd)
-            for outcome in read_in_every_way(json.dumps(damaged).encode()):
-                assert all(picture.data == PNG for picture in outcome.pictures)
+            damaged = with_value_at(recorded, path, odd)
+            for outcome in parse_with_every_parser(json.dumps(damaged).encode()):
+                assert all(image.data == PNG for image in outcome.images)
                 json.dumps([outcome.usage.mainline, outcome.usage.image])
             ended = {"type": "response.completed", "response": RECORDED}
             for events in ([damaged], [damaged, ended], [ended, damaged]):
-                for outcome in read_in_every_way(sent(*events)):
-                    assert all(picture.data == PNG for picture in outcome.pictures)
-                    assert len(outcome.pictures) == 1 or ended not in events
+                for outcome in parse_with_every_parser(event_stream(*events)):
+                    assert all(image.data == PNG for image in outcome.images)
+                    assert len(outcome.images) == 1 or ended not in events
 
 
-def test_nesting_at_any_path() -> None:
+def test_deep_nesting_at_any_path_is_harmless() -> None:
     """
-    A value that is nested 100,000 deep does no harm, and takes no picture away.
+    A value nested 100,000 deep does no harm, and loses no image.
     """
     deep = b"[" * 100_000 + b"]" * 100_000
     for path in paths(RECORDED):
-        body = json.dumps(put(RECORDED, path, "DEEP")).encode().replace(b'"DEEP"', deep)
-        for outcome in read_in_every_way(body):
-            assert [picture.data for picture in outcome.pictures] == [PNG]
+        body = json.dumps(with_value_at(RECORDED, path, "DEEP")).encode().replace(b'"DEEP"', deep)
+        for outcome in parse_with_every_parser(body):
+            assert [image.data for image in outcome.images] == [PNG]
         with contextlib.suppress(ImageSessionError):
             parse_response(reply(b"data: " + body))
 
@@ -683,34 +694,36 @@ def test_nesting_at_any_path() -> None:
     "body",
     [
         json.dumps(RECORDED).encode(),
-        json.dumps(DRAWN).encode(),
-        sent(CREATED, DONE, {"type": "response.completed", "response": RECORDED}),
-        sent(PARTIAL, COMPLETED),
+        json.dumps(IMAGES_REPLY).encode(),
+        event_stream(CREATED, DONE, {"type": "response.completed", "response": RECORDED}),
+        event_stream(PARTIAL, COMPLETED),
     ],
 )
-def test_truncation_at_every_byte(body: bytes) -> None:
+def test_truncation_at_any_byte_keeps_complete_image(body: bytes) -> None:
     """
-    Wherever a reply was cut: an error, an id to look up, or the whole picture; and never less than
-    the picture once all of it came.
+    A reply cut at any byte gives an error, an id to poll, or the whole image; always the image,
+    once all of it was received.
     """
-    held = body.rindex(B64.encode()[-40:]) if b"partial_image" in body else body.index(B64.encode())
-    came = held + len(B64) if b"partial_image" not in body else held + 40
+    start = (
+        body.rindex(B64.encode()[-40:]) if b"partial_image" in body else body.index(B64.encode())
+    )
+    image_end = start + len(B64) if b"partial_image" not in body else start + 40
     for end in range(len(body)):
-        outcomes = read_in_every_way(body[:end])
-        assert all(picture.data == PNG for outcome in outcomes for picture in outcome.pictures)
-        if end >= came:
-            assert len([outcome for outcome in outcomes if outcome.pictures]) == len(READERS)
+        outcomes = parse_with_every_parser(body[:end])
+        assert all(image.data == PNG for outcome in outcomes for image in outcome.images)
+        if end >= image_end:
+            assert len([outcome for outcome in outcomes if outcome.images]) == len(PARSERS)
 
 
 @given(st.data())
-def test_bytes_that_are_changed(data: st.DataObject) -> None:
+def test_changed_bytes_are_value_or_typed_error(data: st.DataObject) -> None:
     """
-    Bytes that are changed, cut out or put in give a value or a typed error.
+    Changed, removed and inserted bytes give a value or a typed error.
     """
     body = bytearray(
-        data.draw(st.sampled_from([json.dumps(RECORDED).encode(), sent(CREATED, DONE)]))
+        data.draw(st.sampled_from([json.dumps(RECORDED).encode(), event_stream(CREATED, DONE)]))
     )
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(body) - 1))
         body[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
-    read_in_every_way(bytes(body))
+    parse_with_every_parser(bytes(body))

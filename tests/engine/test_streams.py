@@ -1,5 +1,5 @@
 """
-A stream says the same as a plain reply, however it is cut into events.
+A stream gives the same outcome as a plain reply, whatever its events.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ FINAL = {"id": "resp_1", "status": "completed", "model": "m", "output": [ITEM]}
 
 def event(kind: str, **members: Any) -> bytes:
     """
-    Make an event's data.
+    Build an event's data.
     """
     return json.dumps({"type": kind, **members}).encode()
 
 
-def whole(final: dict[str, Any] | None = None, partials: int = 2) -> list[bytes]:
+def whole_stream(final: dict[str, Any] | None = None, partials: int = 2) -> list[bytes]:
     """
-    Make the events of a generation, in the order in which the service was seen to send them.
+    Build the events of a generation, in the order in which the service sends them.
     """
     kind = "response.image_generation_call"
     opened: dict[str, Any] = {"id": "resp_1", "status": "in_progress", "output": []}
@@ -62,18 +62,18 @@ def whole(final: dict[str, Any] | None = None, partials: int = 2) -> list[bytes]
     ]
 
 
-def other(number: int) -> bytes:
+def numbered_image(number: int) -> bytes:
     """
-    Make one of many pictures.
+    Make a distinct image by number.
     """
     return tiny_image(size=(number + 1, 1))
 
 
 def item(number: int, **members: Any) -> dict[str, Any]:
     """
-    Make the image item of one of many pictures.
+    Build the image item of an image by number.
     """
-    encoded = base64.b64encode(other(number)).decode()
+    encoded = base64.b64encode(numbered_image(number)).decode()
     return {"id": f"ig_{number}", "type": CALL, "result": encoded, **members}
 
 
@@ -81,106 +81,108 @@ def feed(events: list[bytes]) -> tuple[StreamAccumulator, int]:
     """
     Feed events to an accumulator; return it with the number of partial images.
     """
-    fold = StreamAccumulator()
-    came = [image for event in events for image in fold.feed(event)]
-    return fold, sum(isinstance(image, PartialImage) for image in came)
+    accumulator = StreamAccumulator()
+    images = [image for event in events for image in accumulator.feed(event)]
+    return accumulator, sum(isinstance(image, PartialImage) for image in images)
 
 
-def received(events: list[bytes]) -> tuple[StreamAccumulator, list[bytes]]:
+def feed_and_collect(events: list[bytes]) -> tuple[StreamAccumulator, list[bytes]]:
     """
-    Feed events to an accumulator; return it with the finished pictures as they came.
+    Feed events to an accumulator; return it with the finished images in order.
     """
     accumulator = StreamAccumulator()
-    came = [image for event in events for image in accumulator.feed(event)]
-    return accumulator, [image.data for image in came if isinstance(image, ReceivedImage)]
+    images = [image for event in events for image in accumulator.feed(event)]
+    return accumulator, [image.data for image in images if isinstance(image, ReceivedImage)]
 
 
-def pictures(outcome: ResponseOutcome | None) -> list[bytes]:
+def image_bytes(outcome: ResponseOutcome | None) -> list[bytes]:
     """
-    Return the pictures of an outcome.
+    Return the images of an outcome.
     """
-    return [] if outcome is None else [picture.data for picture in outcome.pictures]
+    return [] if outcome is None else [picture.data for picture in outcome.images]
 
 
-def finish(events: list[bytes]) -> None:
+def feed_and_raise(events: list[bytes]) -> None:
     """
-    Feed events to an accumulator; raise what its outcome says of itself.
+    Feed events to an accumulator; raise its outcome's error.
     """
-    fold, _ = feed(events)
-    if fold.outcome is not None and fold.outcome.error is not None:
-        raise fold.outcome.error
+    accumulator, _ = feed(events)
+    if accumulator.outcome is not None and accumulator.outcome.error is not None:
+        raise accumulator.outcome.error
 
 
 @given(st.integers(0, 4))
-def test_a_stream_says_what_the_reply_says(partials: int) -> None:
+def test_stream_outcome_equals_reply_outcome(partials: int) -> None:
     """
-    The fold of a whole stream is the outcome of the plain reply, however many partials came.
+    A whole stream has the outcome of the plain reply, with any number of partial images.
     """
-    fold, shown = feed(whole(partials=partials))
-    assert fold.outcome == parse_response_object(FINAL)
-    assert fold.response_id == "resp_1"
+    accumulator, shown = feed(whole_stream(partials=partials))
+    assert accumulator.outcome == parse_response_object(FINAL)
+    assert accumulator.response_id == "resp_1"
     assert shown == partials
 
 
 @given(st.integers(0, 9))
-def test_a_cut_stream_has_no_outcome(length: int) -> None:
+def test_truncated_stream_has_no_outcome(length: int) -> None:
     """
-    Without the last event nothing is taken for an outcome, wherever the stream was cut.
+    Without its last event a stream has no outcome, wherever it was cut.
     """
-    fold, _ = feed(whole()[:length])
-    assert fold.outcome is None
-    assert fold.response_id == ("resp_1" if length else None)
+    accumulator, _ = feed(whole_stream()[:length])
+    assert accumulator.outcome is None
+    assert accumulator.response_id == ("resp_1" if length else None)
 
 
 @given(st.permutations(range(2, 9)), st.sets(st.integers(2, 8)))
-def test_the_order_in_between_does_not_matter(order: list[int], left_out: set[int]) -> None:
+def test_order_of_middle_events_does_not_matter(order: list[int], left_out: set[int]) -> None:
     """
-    Servers that leave out or reorder what lies between the first event and the last are read.
+    Servers may leave out or reorder the events between the first and the last.
     """
-    events = whole()
+    events = whole_stream()
     between = [events[number] for number in order if number not in left_out]
-    fold, _ = feed([*events[:2], *between, events[-1]])
-    assert fold.outcome == parse_response_object(FINAL)
+    accumulator, _ = feed([*events[:2], *between, events[-1]])
+    assert accumulator.outcome == parse_response_object(FINAL)
 
 
-def test_items_may_come_only_one_by_one() -> None:
+def test_last_event_may_lack_items() -> None:
     """
-    A last event without items is completed from those that came before.
+    A last event without items is completed with the items received before.
     """
-    fold, _ = feed(whole({**FINAL, "output": []}))
-    assert fold.outcome == parse_response_object(FINAL)
+    accumulator, _ = feed(whole_stream({**FINAL, "output": []}))
+    assert accumulator.outcome == parse_response_object(FINAL)
 
 
-def test_items_without_an_id_are_all_kept() -> None:
+def test_items_without_id_are_all_kept() -> None:
     """
-    Items that have no id of their own do not replace each other.
+    Items without an id do not replace each other.
     """
     nameless = [
         event("response.output_item.done", item=item(number, id=None)) for number in range(2)
     ]
-    fold, _ = feed([*nameless, event("response.completed", response={"status": "completed"})])
-    assert pictures(fold.outcome) == [other(0), other(1)]
+    accumulator, _ = feed(
+        [*nameless, event("response.completed", response={"status": "completed"})]
+    )
+    assert image_bytes(accumulator.outcome) == [numbered_image(0), numbered_image(1)]
 
 
-def test_what_is_not_ours_is_passed_over() -> None:
+def test_unknown_events_are_ignored() -> None:
     """
-    Unknown events, blank ones and the closing mark of other servers change nothing.
+    Unknown events, blank ones and the end mark of other servers change nothing.
     """
     odd = [b"", b"[DONE]", event("response.future"), event("x", response=7), event("y", item=None)]
-    fold, shown = feed([*odd, *whole(), b"[DONE]"])
-    assert fold.outcome == parse_response_object(FINAL)
+    accumulator, shown = feed([*odd, *whole_stream(), b"[DONE]"])
+    assert accumulator.outcome == parse_response_object(FINAL)
     assert shown == 2
 
 
 @pytest.mark.parametrize("b64", ["%%%", "aGVsbG8=", None, 7])
-def test_a_partial_that_cannot_be_read_is_left_out(b64: object) -> None:
+def test_unreadable_partial_image_is_skipped(b64: object) -> None:
     """
-    A damaged picture on the way does not spoil the one at the end.
+    A damaged partial image does not affect the final one.
     """
     kind = "response.image_generation_call.partial_image"
-    fold, shown = feed([event(kind, partial_image_b64=b64), *whole(partials=0)])
+    accumulator, shown = feed([event(kind, partial_image_b64=b64), *whole_stream(partials=0)])
     assert shown == 0
-    assert fold.outcome == parse_response_object(FINAL)
+    assert accumulator.outcome == parse_response_object(FINAL)
 
 
 @pytest.mark.parametrize(
@@ -199,24 +201,24 @@ def test_a_partial_that_cannot_be_read_is_left_out(b64: object) -> None:
         (b"[1]", InvalidResponseError),
     ],
 )  # fmt: skip
-def test_failures_in_a_stream_are_typed(data: bytes, kind: type[Exception]) -> None:
+def test_errors_in_stream_are_typed(data: bytes, kind: type[Exception]) -> None:
     """
     Both forms of error events and both endings without success become typed errors.
     """
     with pytest.raises(kind):
-        finish([*whole()[:4], data])
+        feed_and_raise([*whole_stream()[:4], data])
 
 
-@given(st.lists(st.binary(max_size=60) | st.sampled_from(whole()), max_size=8))
-def test_no_events_break_the_fold(events: list[bytes]) -> None:
+@given(st.lists(st.binary(max_size=60) | st.sampled_from(whole_stream()), max_size=8))
+def test_any_events_are_accepted_or_typed_errors(events: list[bytes]) -> None:
     """
-    Whatever the events, the fold goes on or raises a typed error.
+    Any events are accepted or raise a typed error.
     """
     with contextlib.suppress(ImageSessionError):
         feed(events)
 
 
-# --- pictures that came are kept ----------------------------------------------------------------
+# --- received images are kept -------------------------------------------------------------------
 
 DONE = event("response.output_item.done", output_index=0, item=ITEM)
 CREATED = event("response.created", response={"id": "resp_1", "status": "in_progress"})
@@ -239,13 +241,13 @@ BARE = {"id": "ig_1", "type": CALL, "status": "completed", "result": None}
         b"<p>" + DONE,
     ],
 )
-def test_first_event_with_the_bytes_gives_the_picture(holding: bytes) -> None:
+def test_first_event_with_bytes_gives_image(holding: bytes) -> None:
     """
-    Whatever the event is called and wherever in it the bytes stand, the picture comes at once.
+    The image is available at once, whatever the event's type and the bytes' position in it.
     """
-    accumulator, came = received([CREATED, holding])
-    assert came == [PNG]
-    assert pictures(accumulator.interrupted()) == [PNG]
+    accumulator, images = feed_and_collect([CREATED, holding])
+    assert images == [PNG]
+    assert image_bytes(accumulator.interrupted()) == [PNG]
 
 
 @pytest.mark.parametrize(
@@ -265,45 +267,45 @@ def test_first_event_with_the_bytes_gives_the_picture(holding: bytes) -> None:
         json.dumps({"error": "out of order"}).encode(),
     ],
 )
-def test_no_ending_takes_the_picture_away(ending: bytes) -> None:
+def test_no_ending_removes_received_image(ending: bytes) -> None:
     """
-    Errors, failures and poorer items behind a picture leave an outcome with the picture alone.
+    After errors, failures and incomplete items that follow an image, the outcome has that image.
     """
-    accumulator, came = received([CREATED, DONE, ending])
-    assert came == [PNG]
+    accumulator, images = feed_and_collect([CREATED, DONE, ending])
+    assert images == [PNG]
     assert accumulator.outcome is not None
-    assert pictures(accumulator.outcome) == [PNG]
+    assert image_bytes(accumulator.outcome) == [PNG]
     assert accumulator.outcome.error is None
     assert accumulator.outcome.unreadable == 0
     assert not accumulator.outcome.withheld
 
 
 @pytest.mark.parametrize("kind", ["response.completed", "response.failed", "response.done"])
-def test_ending_that_says_nothing_is_no_outcome(kind: str) -> None:
+def test_ending_without_response_is_no_outcome(kind: str) -> None:
     """
-    An end without a response leaves open what became of a picture that did not come.
+    If the last event has no response and no image came, the outcome stays unknown.
     """
-    assert received([CREATED, event(kind), event(kind, response=None)])[0].outcome is None
+    assert feed_and_collect([CREATED, event(kind), event(kind, response=None)])[0].outcome is None
 
 
-def test_words_and_usage_come_from_the_end() -> None:
+def test_text_and_usage_come_from_last_event() -> None:
     """
-    The picture comes from its item, and what the last event says beside it is kept.
+    The image comes from its item, text and usage from the last event.
     """
-    said = {"type": "message", "id": "msg_1", "content": [{"type": "output_text", "text": "Here."}]}
-    final = {**FINAL, "output": [BARE, said], "usage": {"input_tokens": 7}}
-    accumulator, _ = received([CREATED, DONE, event("response.completed", response=final)])
+    text = {"type": "message", "id": "msg_1", "content": [{"type": "output_text", "text": "Here."}]}
+    final = {**FINAL, "output": [BARE, text], "usage": {"input_tokens": 7}}
+    accumulator, _ = feed_and_collect([CREATED, DONE, event("response.completed", response=final)])
     outcome = accumulator.outcome
     assert outcome is not None
     assert (outcome.text, outcome.model, outcome.status) == ("Here.", "m", "completed")
     assert outcome.usage.mainline == {"input_tokens": 7}
     assert outcome.item_ids == ("ig_1", "msg_1")
-    assert outcome.pictures[0].revised_prompt == "p"
+    assert outcome.images[0].revised_prompt == "p"
 
 
-def test_interrupted_stream_has_what_came() -> None:
+def test_interrupted_stream_has_received_image() -> None:
     """
-    A stream that breaks behind its picture gives the picture, the ids and the words so far.
+    A stream that breaks after its image gives the image, the ids and the text so far.
     """
     events = [
         CREATED,
@@ -315,7 +317,7 @@ def test_interrupted_stream_has_what_came() -> None:
         event("response.output_text.delta", delta="He"),
         event("response.output_text.delta", delta="re"),
     ]
-    accumulator, _ = received(events)
+    accumulator, _ = feed_and_collect(events)
     outcome = accumulator.interrupted()
     assert outcome is not None
     assert (outcome.finished, outcome.text, outcome.item_ids) == (True, "Here", ("rs_1", "ig_1"))
@@ -324,9 +326,9 @@ def test_interrupted_stream_has_what_came() -> None:
     assert accumulator.outcome is None
 
 
-def test_stream_without_a_picture_has_nothing_to_keep() -> None:
+def test_partial_images_are_no_outcome() -> None:
     """
-    Partial images are no outcome, under any of their names.
+    Partial images are not an outcome, whatever their events' names.
     """
     kinds = (f"response.{CALL}", "image_generation", "image_edit")
     partials = [
@@ -334,15 +336,15 @@ def test_stream_without_a_picture_has_nothing_to_keep() -> None:
         for kind in kinds
         for key in ("partial_image_b64", "b64_json")
     ]
-    accumulator, came = received([CREATED, *partials])
-    assert (came, accumulator.interrupted(), accumulator.outcome) == ([], None, None)
+    accumulator, images = feed_and_collect([CREATED, *partials])
+    assert (images, accumulator.interrupted(), accumulator.outcome) == ([], None, None)
     assert feed(partials)[1] == len(partials)
 
 
 @pytest.mark.parametrize("end", [2, 30])
-def test_partial_image_that_was_cut_is_not_taken_for_the_picture(end: int) -> None:
+def test_truncated_partial_image_event_gives_no_image(end: int) -> None:
     """
-    An event that breaks behind a whole partial image gives no finished picture.
+    An event that breaks after a whole partial image gives no finished image.
     """
     kind = "image_generation.partial_image"
     cut = json.dumps({"type": kind, "b64_json": B64, "partial_image_index": 0}).encode()[:-end]
@@ -352,7 +354,7 @@ def test_partial_image_that_was_cut_is_not_taken_for_the_picture(end: int) -> No
 
 def test_completed_call_without_bytes_is_withheld() -> None:
     """
-    A stream that tells of a completed call and never brings its bytes says so.
+    If a stream has a completed call without bytes, its image is marked as withheld.
     """
     events = [
         CREATED,
@@ -360,46 +362,48 @@ def test_completed_call_without_bytes_is_withheld() -> None:
         event(f"response.{CALL}.completed", output_index=0, item_id="ig_1"),
         event("response.completed", response={**FINAL, "output": []}),
     ]
-    outcome = received(events)[0].outcome
+    outcome = feed_and_collect(events)[0].outcome
     assert outcome is not None
     assert (outcome.withheld, outcome.error, outcome.finished) == (True, None, True)
     assert outcome.item_ids == ("ig_1",)
 
 
 @pytest.mark.parametrize("kind", ["image_generation", "image_edit"])
-def test_events_of_the_images_api_are_read(kind: str) -> None:
+def test_images_api_events_are_parsed(kind: str) -> None:
     """
-    The Images API ends with the picture and its usage in one event.
+    The Images API ends with the image and its usage in one event.
     """
     partial = event(f"{kind}.partial_image", partial_image_index=0, b64_json=B64)
     last = event(f"{kind}.completed", b64_json=B64, usage={"output_tokens": 9})
-    accumulator, came = received([partial, last, b"[DONE]"])
+    accumulator, images = feed_and_collect([partial, last, b"[DONE]"])
     outcome = accumulator.outcome
     assert outcome is not None
-    assert (came, pictures(outcome), outcome.used_mainline) == ([PNG], [PNG], False)
+    assert (images, image_bytes(outcome), outcome.used_mainline) == ([PNG], [PNG], False)
     assert (outcome.usage.mainline, outcome.usage.image) == (None, {"output_tokens": 9})
 
 
 @pytest.mark.parametrize("url", ["https://example.test/a.png", None])
 def test_images_event_without_bytes_is_an_error(url: str | None) -> None:
     """
-    An event that names an address, or nothing, is no picture.
+    An event with a URL, or with nothing, is an error.
     """
-    outcome = received([event("image_generation.completed", url=url)])[0].outcome
+    outcome = feed_and_collect([event("image_generation.completed", url=url)])[0].outcome
     assert outcome is not None
     assert isinstance(outcome.error, InvalidResponseError)
-    assert ("address" in outcome.error.message) == (url is not None)
+    assert ("URL" in outcome.error.message) == (url is not None)
 
 
-def test_a_spoilt_item_may_come_once_more() -> None:
+def test_unreadable_item_may_be_repeated() -> None:
     """
-    A picture that was spoilt on the way is read from the event that repeats it.
+    A damaged image is replaced by the event that repeats it.
     """
-    spoilt = event("response.output_item.done", output_index=0, item={**ITEM, "result": "%%%"})
-    accumulator, came = received([spoilt, event("response.completed", response=FINAL)])
-    assert came == [PNG]
+    damaged = event("response.output_item.done", output_index=0, item={**ITEM, "result": "%%%"})
+    accumulator, images = feed_and_collect([damaged, event("response.completed", response=FINAL)])
+    assert images == [PNG]
     assert accumulator.outcome == parse_response_object(FINAL)
-    lost, _ = received([spoilt, event("response.completed", response={**FINAL, "output": []})])
+    lost, _ = feed_and_collect(
+        [damaged, event("response.completed", response={**FINAL, "output": []})]
+    )
     assert lost.outcome is not None
     assert (lost.outcome.unreadable, type(lost.outcome.error)) == (1, InvalidResponseError)
 
@@ -423,28 +427,30 @@ HOLDING = [
 ]  # fmt: skip
 
 
-@given(st.lists(st.sampled_from([*whole()[:5], *HOLDING, *ENDINGS]), max_size=12))
-def test_a_picture_that_came_is_in_the_outcome_once(events: list[bytes]) -> None:
+@given(st.lists(st.sampled_from([*whole_stream()[:5], *HOLDING, *ENDINGS]), max_size=12))
+def test_received_image_is_in_outcome_once(events: list[bytes]) -> None:
     """
-    Whatever the order, repeated, mixed with errors, with or without an end: each picture that any
-    event held is in the outcome, once.
+    Each image that any event held is in the outcome once: in any order, repeated, mixed with
+    errors, with or without an end.
     """
-    wanted = {
-        other(n) for n in range(3) if any(item(n)["result"].encode() in event for event in events)
+    expected = {
+        numbered_image(n)
+        for n in range(3)
+        if any(item(n)["result"].encode() in event for event in events)
     }
     accumulator = StreamAccumulator()
-    came: list[bytes] = []
+    images: list[bytes] = []
     for event in events:
         with contextlib.suppress(ImageSessionError):
-            came += [
+            images += [
                 part.data for part in accumulator.feed(event) if isinstance(part, ReceivedImage)
             ]
     outcome = accumulator.outcome or accumulator.interrupted()
-    assert sorted(came) == sorted(wanted)
-    assert sorted(pictures(outcome)) == sorted(wanted)
-    assert outcome is None or not wanted or outcome.error is None
+    assert sorted(images) == sorted(expected)
+    assert sorted(image_bytes(outcome)) == sorted(expected)
+    assert outcome is None or not expected or outcome.error is None
     body = b"".join(b"data: " + event + b"\n\n" for event in events)
     with contextlib.suppress(ImageSessionError):
-        assert sorted(pictures(read_events(body))) == sorted(wanted)
+        assert sorted(image_bytes(read_events(body))) == sorted(expected)
         return
-    assert not wanted
+    assert not expected

@@ -1,5 +1,5 @@
 """
-What the provider would refuse is refused before anything is sent, with what would do.
+Requests that the provider would reject are rejected before sending, with valid values.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FIXED = SizeRule(fixed=((1024, 1024), (1536, 1024), (1024, 1536)))
 
 def check(partial_images: int = 0, *, masked: bool = False, **options: Any) -> str:
     """
-    Check options as a verb does.
+    Validate options as a method does.
     """
     return validate.validate_options(
         GenerateOptions().updated(options),
@@ -45,16 +45,16 @@ def check(partial_images: int = 0, *, masked: bool = False, **options: Any) -> s
 
 def test_auto_names_the_mainline_model() -> None:
     """
-    Where the wire wants a name, "auto" stands for the catalogue's.
+    "auto" stands for the catalogue's mainline model.
     """
     assert check() == CATALOGUE.mainline
     assert check(model="gpt-6-sol") == "gpt-6-sol"
 
 
 @pytest.mark.parametrize("size", ["1024x1024", "1536x864", "3840x2160", "2160x3840", "832x832"])
-def test_good_sizes_pass(size: str) -> None:
+def test_valid_sizes_are_accepted(size: str) -> None:
     """
-    Sizes within the limits are taken.
+    Sizes within the limits are accepted.
     """
     check(size=size)
 
@@ -68,9 +68,9 @@ def test_good_sizes_pass(size: str) -> None:
         ("8000x4000", ("3840x1920",)),
     ],
 )
-def test_bad_sizes_name_good_ones(size: str, nearest: tuple[str, ...]) -> None:
+def test_invalid_size_error_names_nearest_sizes(size: str, nearest: tuple[str, ...]) -> None:
     """
-    A size that is not taken is refused with the ones closest to it.
+    An invalid size is rejected with the nearest valid ones.
     """
     with pytest.raises(InvalidOptionError) as caught:
         check(size=size)
@@ -79,9 +79,9 @@ def test_bad_sizes_name_good_ones(size: str, nearest: tuple[str, ...]) -> None:
 
 
 @given(st.integers(900, 2700), st.integers(900, 2700))
-def test_sizes_within_limits_move_to_a_neighbour(width: int, height: int) -> None:
+def test_nearest_sizes_are_within_one_step(width: int, height: int) -> None:
     """
-    A size that only misses the grid is moved by less than one step of it.
+    A size within the limits has a nearest size less than two grid steps away.
     """
     for size in sizes.nearest_sizes(FREE, width, height):
         wide, high = map(int, size.split("x"))
@@ -89,26 +89,26 @@ def test_sizes_within_limits_move_to_a_neighbour(width: int, height: int) -> Non
         assert abs(high - height) < 2 * FREE.multiple
 
 
-def test_a_retired_model_is_refused() -> None:
+def test_retired_model_is_rejected() -> None:
     """
-    A model past its announced day is refused, naming the day and what to use instead.
+    A retired model is rejected, and the error names the date and the replacement.
     """
     with pytest.raises(ModelRetiredError, match=r"2026-10-23.*gpt-image-2.5-sunburst") as caught:
         check(image_model="gpt-image-1")
     assert caught.value.replacement == "gpt-image-2.5-sunburst"
 
 
-def test_a_retiring_model_warns() -> None:
+def test_retiring_model_warns() -> None:
     """
-    A model with an announced day works and warns, naming the day and what to use instead.
+    A model with an announced shutdown works, and warns with the date and the replacement.
     """
     with pytest.warns(ModelDeprecationWarning, match=r"2027-01-14.*gpt-6-luna"):
         assert check(model="gpt-4o") == "gpt-4o"
 
 
-def test_unknown_models_pass() -> None:
+def test_unknown_models_are_accepted() -> None:
     """
-    Other servers have models of their own; they are let through, and so are their sizes.
+    Other servers' models are accepted, and so are their sizes.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -119,9 +119,9 @@ def test_unknown_models_pass() -> None:
     "options,other",
     [({"model": "gpt-image-2"}, "image_model"), ({"image_model": "gpt-6-luna"}, "model=")],
 )
-def test_models_in_each_others_place_are_told_apart(options: dict[str, Any], other: str) -> None:
+def test_swapped_model_options_are_rejected(options: dict[str, Any], other: str) -> None:
     """
-    An image model given as the mainline model is refused, naming the option that is meant.
+    An image model given as the mainline model is rejected, and the error names the right option.
     """
     with pytest.raises(InvalidOptionError, match=other):
         check(**options)
@@ -129,7 +129,7 @@ def test_models_in_each_others_place_are_told_apart(options: dict[str, Any], oth
 
 @pytest.mark.filterwarnings("ignore::imagesession.errors.ModelDeprecationWarning")
 @pytest.mark.parametrize(
-    "options,words",
+    "options,message",
     [
         ({"quality": "max", "image_model": "gpt-image-2"}, "Nearest: 'high'"),
         (
@@ -146,18 +146,18 @@ def test_models_in_each_others_place_are_told_apart(options: dict[str, Any], oth
         ({"size": "1536x864", "image_model": "gpt-image-1.5"}, "1536x1024"),
     ],
 )
-def test_what_does_not_go_together_is_refused(options: dict[str, Any], words: str) -> None:
+def test_incompatible_options_are_rejected(options: dict[str, Any], message: str) -> None:
     """
-    Values that the model or the format does not take are refused, naming those that it does.
+    Values that the model or format does not take are rejected, with the valid ones.
     """
-    with pytest.raises(InvalidOptionError, match=words):
+    with pytest.raises(InvalidOptionError, match=message):
         check(**options)
 
 
 @pytest.mark.parametrize("format", ["gif", "svg"])
-def test_some_formats_have_no_partial_images_and_no_mask(format: str) -> None:
+def test_gif_and_svg_take_no_partial_images_and_no_mask(format: str) -> None:
     """
-    Animations and drawings come without pictures on the way, and take no mask.
+    Animations and SVG have no partial images and take no mask.
     """
     with pytest.raises(InvalidOptionError, match="partial_images"):
         check(2, output_format=format)
@@ -166,26 +166,26 @@ def test_some_formats_have_no_partial_images_and_no_mask(format: str) -> None:
 
 
 @pytest.mark.parametrize("prompt", ["", "  \n", None, 7, b"tea"])
-def test_a_prompt_is_text(prompt: object) -> None:
+def test_prompt_must_be_text(prompt: object) -> None:
     """
-    What is no text, or blank, is no prompt.
+    A prompt that is blank or not text is rejected.
     """
     with pytest.raises(InvalidPromptError):
         validate.validate_prompt(prompt)
 
 
-def test_prompts_have_a_limit() -> None:
+def test_prompt_length_is_limited() -> None:
     """
-    A prompt of 32,000 characters is taken, one more is not.
+    A prompt of 32,000 characters is accepted, one of 32,001 is not.
     """
     assert validate.validate_prompt("a" * 32_000)
     with pytest.raises(InvalidPromptError, match="32,001"):
         validate.validate_prompt("a" * 32_001)
 
 
-def test_references_have_a_limit() -> None:
+def test_reference_count_is_limited() -> None:
     """
-    Sixteen references are taken, seventeen are not.
+    Sixteen references are accepted, seventeen are not.
     """
     validate.validate_reference_count(16)
     with pytest.raises(InvalidImageError, match="Leave out 1"):
@@ -193,9 +193,9 @@ def test_references_have_a_limit() -> None:
 
 
 @pytest.mark.parametrize("number", [-1, 4, 1.5, True, "2", None])
-def test_partial_images_have_limits(number: object) -> None:
+def test_partial_images_are_limited(number: object) -> None:
     """
-    None to three partial images can be asked for.
+    0 to 3 partial images can be requested.
     """
     with pytest.raises(InvalidOptionError):
         validate.validate_partial_images(number)

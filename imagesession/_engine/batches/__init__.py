@@ -1,3 +1,3 @@
 """
-Many pictures at once, at half the price: submitted once, found again, and collected.
+Batches: many images at half the price, submitted once and collected later.
 """

@@ -1,8 +1,8 @@
 """
-Find out where a batch stands. Looking is free.
+Poll a batch, or find it in the provider's list. Both are free.
 
-A batch whose id reached nobody is found among the provider's batches by our own name for it. It is
-never asked for again: one that is not there a quarter of an hour later was not taken up.
+A batch whose provider id is not known is found in the provider's list by our metadata. It is never
+submitted again: if it is not listed 15 minutes later, it was not accepted.
 """
 
 from __future__ import annotations
@@ -38,115 +38,119 @@ from imagesession.errors import (
 from . import payloads
 
 ACCEPTANCE_TIMEOUT = dt.timedelta(minutes=15)
-# Clocks differ; batches that are older by more than this are not looked at.
-_MARGIN = dt.timedelta(hours=1)
-_PAGES = 100
+# Clocks differ; the search stops at batches that are older than ours by more than this.
+_CLOCK_TOLERANCE = dt.timedelta(hours=1)
+_MAX_PAGES = 100
 
 
 @attrs.frozen(kw_only=True)
 class ListScan:
     """
-    What a look at the list of batches showed.
+    The result of searching the provider's list for a batch.
 
     Attributes:
-        news: What is known of ours; None if it is not there.
-        whole: Whether all that may be it was seen.
+        update: The batch's present state; None if it is not listed.
+        is_complete: Whether every page that may list it was read.
     """
 
-    news: BatchUpdate | None = None
-    whole: bool = False
+    update: BatchUpdate | None = None
+    is_complete: bool = False
 
 
 def refresh_batch(record: BatchRecord) -> Workflow[BatchRecord]:
     """
-    Ask the provider where a batch stands, and write down what is new.
+    Poll a batch, and record what has changed.
 
     Raises:
-        OutcomeUnknownError: The provider does not know it, or another one has it.
-        ImageSessionError: The provider does not answer.
+        OutcomeUnknownError: The provider does not know it, or it belongs to another provider.
+        ImageSessionError: The provider cannot be reached, or returns an error.
     """
-    shown = record.output_file_id or record.error_file_id or record.state in NOT_EXECUTED
-    if record.state == "preparing" or (record.ended and shown):
+    has_files = record.output_file_id or record.error_file_id or record.state in NOT_EXECUTED
+    if record.state == "preparing" or (record.ended and has_files):
         return record
     yield from check_provider(record)
     if record.provider_id is None:
         return (yield from _find_by_listing(record))
-    return (yield from send_for_batch(record, payloads.retrieve(record.provider_id)))
+    return (yield from send_batch_request(record, payloads.retrieve(record.provider_id)))
 
 
 def check_provider(record: BatchRecord) -> Workflow[None]:
     """
-    Refuse to ask somebody else than the provider that has a batch.
+    Check that the studio's provider is the batch's.
+
+    Raises:
+        OutcomeUnknownError: It is another one.
     """
     provider = yield from GetProviderName()
     if provider != record.provider:
         raise OutcomeUnknownError(
-            f"The batch {record.id} was asked of {record.provider}, not of {provider}. Open the "
-            "library with a studio of that provider.",
+            f"The batch {record.id} was submitted to {record.provider}, not to {provider}. Open "
+            "the library with a studio for that provider.",
             record.id,
             record.provider_id,
         )
 
 
-def send_for_batch(record: BatchRecord, request: HttpRequest) -> Workflow[BatchRecord]:
+def send_batch_request(record: BatchRecord, request: HttpRequest) -> Workflow[BatchRecord]:
     """
-    Send a free request that is answered by a batch, and write down what is new.
+    Send a free request whose reply is a batch, and record what has changed.
     """
-    reply = yield from send_free(request)
+    reply = yield from send_free_request(request)
     if reply.status == 404:  # noqa: PLR2004 - HTTP's "not found"
         raise OutcomeUnknownError(
-            f"The provider does not know the batch {record.provider_id} any more, or this key may "
-            "not see it. Its pictures may have been made and billed.",
+            f"The provider does not know the batch {record.provider_id} any more, or this API key "
+            "has no access to it. Its images may have been made and billed.",
             record.id,
             record.provider_id,
         )
     if not is_success(reply):
-        raise _without_secrets(map_error_response(reply))
+        raise _as_session_error(map_error_response(reply))
     return (yield from _update(record, payloads.parse_batch(parse_json_object(reply))))
 
 
-def send_free(request: HttpRequest) -> Workflow[HttpResponse]:
+def send_free_request(request: HttpRequest) -> Workflow[HttpResponse]:
     """
     Send a free request.
 
     Raises:
-        ProviderUnavailableError: There is no answer.
+        ProviderUnavailableError: There is no reply.
     """
     try:
         return (yield from Send(request))
     except TransportError as error:
         raise ProviderUnavailableError(
-            f"The provider cannot be reached ({error.reason}). Check the network and the base "
-            "URL; nothing is lost."
+            f"The provider cannot be reached ({error.reason}); nothing is lost. Check the network "
+            "and base_url."
         ) from error
 
 
-def _without_secrets(error: Exception) -> ImageSessionError:
+def _as_session_error(error: Exception) -> ImageSessionError:
     if isinstance(error, ImageSessionError):
         return error
-    return InvalidResponseError(f"The provider answers a look at a batch with an error: {error}")
+    return InvalidResponseError(f"The provider returned an error for a batch: {error}")
 
 
-def _update(record: BatchRecord, news: BatchUpdate) -> Workflow[BatchRecord]:
-    fresh = {name: value for name, value in news.items() if getattr(record, name) != value}
-    if not fresh:
+def _update(record: BatchRecord, update: BatchUpdate) -> Workflow[BatchRecord]:
+    changes = {name: value for name, value in update.items() if getattr(record, name) != value}
+    if not changes:
         return record
-    return (yield from StoreCall(lambda store: store.update_batch(record, fresh)))
+    return (yield from StoreCall(lambda store: store.update_batch(record, changes)))
 
 
-# --- one whose id is not known --------------------------------------------------------------------
+# --- batches without a provider id ----------------------------------------------------------------
 
 
 def _find_by_listing(record: BatchRecord) -> Workflow[BatchRecord]:
     """
-    Look once for a batch whose id reached nobody; one that is not there for long was not taken up.
+    Search once for a batch whose provider id is not known. If it is still not listed after
+    `ACCEPTANCE_TIMEOUT`, it was not accepted.
     """
-    sighting = yield from _search_once(record)
-    if sighting.news is not None:
-        return (yield from _update(record, sighting.news))
+    scan = yield from _search_once(record)
+    if scan.update is not None:
+        return (yield from _update(record, scan.update))
     now = (yield from NewId()).at
     due = (record.submitted_at or record.created) + ACCEPTANCE_TIMEOUT
-    late = sighting.whole and now >= due and not record.running
+    late = scan.is_complete and now >= due and not record.running
     if late and (yield from _is_same_account(record)):
         return (yield from _update(record, {"state": "unsent"}))
     return record
@@ -154,27 +158,28 @@ def _find_by_listing(record: BatchRecord) -> Workflow[BatchRecord]:
 
 def _is_same_account(record: BatchRecord) -> Workflow[bool]:
     """
-    Tell whether this key sees the batch's file: another account's sees neither that nor the batch.
+    Return whether this API key can access the batch's file. A key of another account can access
+    neither the file nor the batch.
     """
     if record.file_id is None:
         return False
-    return is_success((yield from send_free(payloads.retrieve_file(record.file_id))))
+    return is_success((yield from send_free_request(payloads.retrieve_file(record.file_id))))
 
 
 def find_submitted_batch(record: BatchRecord, retry_timeout: float) -> Workflow[BatchRecord | None]:
     """
-    Look for a batch whose id reached nobody, for a while; return it with its id, if it is there.
+    Search for a batch whose provider id is not known, until `retry_timeout`; return it if found.
     """
     start = yield from MonotonicTime()
     until = start + retry_timeout
     while True:
-        sighting = ListScan()
-        with contextlib.suppress(ImageSessionError):  # it may be there for all that
-            sighting = yield from _search_once(record)
-        if sighting.news is not None:
-            with contextlib.suppress(StorageError):  # it is found again, wherever it is opened
-                return (yield from _update(record, sighting.news))
-            return attrs.evolve(record, **sighting.news)
+        scan = ListScan()
+        with contextlib.suppress(ImageSessionError):  # it may be listed all the same
+            scan = yield from _search_once(record)
+        if scan.update is not None:
+            with contextlib.suppress(StorageError):  # it can be found again later
+                return (yield from _update(record, scan.update))
+            return attrs.evolve(record, **scan.update)
         now = yield from MonotonicTime()
         if now >= until:
             return None
@@ -183,51 +188,55 @@ def find_submitted_batch(record: BatchRecord, retry_timeout: float) -> Workflow[
 
 def _search_once(record: BatchRecord) -> Workflow[ListScan]:
     """
-    Look through the provider's batches, the latest first, back to when ours was put together.
+    Search the provider's batches, the latest first, back to when ours was prepared.
     """
     after = ""
-    for _ in range(_PAGES):
-        reply = yield from send_free(payloads.page(after))
+    for _ in range(_MAX_PAGES):
+        reply = yield from send_free_request(payloads.list_page(after))
         if not is_success(reply):
-            raise _without_secrets(map_error_response(reply))
-        listed = parse_json_object(reply)
-        batches = [as_mapping(item) for item in as_list(listed.get("data"))]
-        ours = next((batch for batch in batches if payloads.matches_record(batch, record)), None)
-        if ours is not None:
-            return ListScan(news=payloads.parse_batch(ours))
+            raise _as_session_error(map_error_response(reply))
+        page = parse_json_object(reply)
+        batches = [as_mapping(item) for item in as_list(page.get("data"))]
+        match = next((batch for batch in batches if payloads.matches_record(batch, record)), None)
+        if match is not None:
+            return ListScan(update=payloads.parse_batch(match))
         last = as_text(batches[-1].get("id")) if batches else ""
-        if listed.get("has_more") is not True or _is_past(batches, record):
-            return ListScan(whole=isinstance(listed.get("data"), list))
+        if page.get("has_more") is not True or _rest_is_older(batches, record):
+            return ListScan(is_complete=isinstance(page.get("data"), list))
         if not last or last == after:
             return ListScan()
         after = last
     return ListScan()
 
 
-def _is_past(batches: list[Json], record: BatchRecord) -> bool:
+def _rest_is_older(batches: list[Json], record: BatchRecord) -> bool:
     """
-    Tell whether a page shows that what follows is older than ours. Some list the oldest first.
+    Return whether all further pages are older than our batch. Some providers list the oldest first.
     """
-    made = [batch.get("created_at") for batch in batches]
-    times = [moment for moment in made if isinstance(moment, int)]
-    falls = len(times) == len(made) > 1 and times == sorted(times, reverse=True)
-    return falls and times[0] > times[-1] and times[-1] < (record.created - _MARGIN).timestamp()
+    created = [batch.get("created_at") for batch in batches]
+    times = [time for time in created if isinstance(time, int)]
+    descending = len(times) == len(created) > 1 and times == sorted(times, reverse=True)
+    return (
+        descending
+        and times[0] > times[-1]
+        and times[-1] < (record.created - _CLOCK_TOLERANCE).timestamp()
+    )
 
 
-# --- one that was not submitted -------------------------------------------------------------------
+# --- batches that were not submitted --------------------------------------------------------------
 
 
 def discard_unsubmitted() -> Workflow[None]:
     """
-    Forget the batches of programs that were stopped before they submitted them.
+    Discard batches whose programs ended before submitting them.
     """
     for record in (yield from StoreCall(lambda store: store.list_batches())):
-        yield from drop_if_unsent(record)
+        yield from discard_if_unsent(record)
 
 
-def drop_if_unsent(record: BatchRecord) -> Workflow[bool]:
+def discard_if_unsent(record: BatchRecord) -> Workflow[bool]:
     """
-    Forget a batch that was not submitted and that nobody is at; tell whether it was one.
+    Discard a batch that was not submitted and that no program holds; return whether it was one.
     """
     unsent = record.submitted_at is None and record.state == "preparing" and not record.running
     if unsent:

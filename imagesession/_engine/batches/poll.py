@@ -1,5 +1,5 @@
 """
-Go after a batch: wait until it has ended, stop it, and settle what others left.
+Poll, cancel and collect batches, and settle those that other programs left.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from imagesession.errors import (
 )
 
 from . import payloads
-from .lookup import check_provider, discard_unsubmitted, refresh_batch, send_for_batch
+from .lookup import check_provider, discard_unsubmitted, refresh_batch, send_batch_request
 from .reconcile import finished_items, reconcile_batch, status
 
 OnStatus = Callable[[BatchStatus], object]
-Left = tuple[Turn, str]
+SettledOrReason = tuple[Turn, str]
 """A turn, and why it could not be settled; empty if it was."""
 
 
-def current(record: BatchRecord) -> Workflow[BatchRecord]:
+def reload_batch(record: BatchRecord) -> Workflow[BatchRecord]:
     """
-    Return a batch as it stands in the library now; one that was dropped there was not submitted.
+    Return a batch's present record; one that was discarded was not submitted.
     """
     try:
         return (yield from StoreCall(lambda store: store.find_batch(record.id)))
@@ -47,14 +47,14 @@ def current(record: BatchRecord) -> Workflow[BatchRecord]:
 
 def batch_status(record: BatchRecord, config: StudioConfig, *, live: bool) -> Workflow[BatchStatus]:
     """
-    Tell where a batch stands.
+    Return a batch's status.
 
     Args:
-        record: Which one.
-        config: What holds for everything that is asked.
-        live: Whether to ask the provider, and settle what is finished.
+        record: The batch.
+        config: The studio's configuration.
+        live: Whether to poll the provider, and settle finished items.
     """
-    record = yield from current(record)
+    record = yield from reload_batch(record)
     if live:
         record = yield from reconcile_batch(record, config)
     return (yield from status(record, config))
@@ -67,14 +67,14 @@ def collect_results(
     Collect a batch that has ended.
 
     Raises:
-        BatchNotReadyError: It has not.
+        BatchNotReadyError: It has not ended.
     """
-    record = yield from reconcile_batch((yield from current(record)), config)
+    record = yield from reconcile_batch((yield from reload_batch(record)), config)
     if not record.ended:
-        reported = yield from status(record, config)
+        batch_status = yield from status(record, config)
         raise BatchNotReadyError(
-            f"The batch {record.name or record.id} is not finished ({reported}). Call again later, "
-            "or wait() for it."
+            f"The batch {record.name or record.id} is not finished ({batch_status}). Call again "
+            "later, or wait() for it."
         )
     return record, (yield from finished_items(record))
 
@@ -83,13 +83,13 @@ def poll_batch(
     record: BatchRecord, config: StudioConfig, seconds: float | None, notify: OnStatus
 ) -> Workflow[None]:
     """
-    Look at a batch until it has ended, and settle it.
+    Poll a batch until it has ended, and settle it.
 
     Args:
-        record: Which one.
-        config: What holds for everything that is asked.
-        seconds: For how long; None for as long as it takes.
-        notify: Called with where it stands after every look.
+        record: The batch.
+        config: The studio's configuration.
+        seconds: How long to poll; None for no limit.
+        notify: Called with the status after every poll.
 
     Raises:
         BatchNotReadyError: It has not ended in that time.
@@ -99,24 +99,24 @@ def poll_batch(
     for due in poll_delays():
         then = start + due if end is None else min(start + due, end)
         yield from Sleep(max(0.0, then - now))
-        record = yield from _look_on((yield from current(record)))
+        record = yield from _poll_once((yield from reload_batch(record)))
         if record.ended or record.state == "preparing":
             record = yield from reconcile_batch(record, config)
-        reported = yield from status(record, config)
-        notify(reported)
+        batch_status = yield from status(record, config)
+        notify(batch_status)
         if record.ended:
             return
         now = yield from MonotonicTime()
         if end is not None and now >= end:
             raise BatchNotReadyError(
                 f"The batch {record.name or record.id} is not finished after {seconds:g} seconds "
-                f"({reported}). It goes on by itself; call again later."
+                f"({batch_status}). It goes on by itself; call again later."
             )
 
 
-def _look_on(record: BatchRecord) -> Workflow[BatchRecord]:
+def _poll_once(record: BatchRecord) -> Workflow[BatchRecord]:
     """
-    Look at a batch; what goes wrong in one look is seen to by the next.
+    Poll a batch once; temporary errors are left to the next poll.
     """
     try:
         return (yield from refresh_batch(record))
@@ -126,7 +126,8 @@ def _look_on(record: BatchRecord) -> Workflow[BatchRecord]:
 
 def poll_delays() -> Iterator[float]:
     """
-    Yield the seconds after which to look at a batch: ever rarer, and then every minute.
+    Yield the times at which to poll a batch, in seconds from the start: at growing intervals, then
+    every minute.
     """
     yield from (0.0, 0.2, 1.0, 3.0, 8.0, 15.0, 30.0)
     yield from itertools.count(60.0, 60.0)
@@ -134,57 +135,61 @@ def poll_delays() -> Iterator[float]:
 
 def cancel_batch(record: BatchRecord, config: StudioConfig) -> Workflow[BatchStatus]:
     """
-    Have the provider stop a batch, and settle what is finished.
+    Cancel a batch at the provider, and settle finished items.
 
     Raises:
-        OutcomeUnknownError: The provider's id of it is not known.
+        OutcomeUnknownError: The batch's provider id is not known.
     """
-    record = yield from reconcile_batch((yield from current(record)), config)
+    record = yield from reconcile_batch((yield from reload_batch(record)), config)
     if not record.ended and record.state != "cancelling":
         if record.provider_id is None:
             raise OutcomeUnknownError(
-                f"The provider does not list the batch {record.id} yet, so it cannot be stopped. "
-                "Try again in a while.",
+                f"The provider does not list the batch {record.id} yet, so it cannot be "
+                "cancelled. Try again later.",
                 record.id,
             )
         yield from check_provider(record)
-        # One that has ended just now is not stopped, as the next look tells.
+        # A batch that has just ended cannot be cancelled; the next poll shows that.
         with contextlib.suppress(BadRequestError, ProviderError):
-            record = yield from send_for_batch(record, payloads.cancel(record.provider_id))
+            record = yield from send_batch_request(record, payloads.cancel(record.provider_id))
         record = yield from reconcile_batch(record, config)
     return (yield from status(record, config))
 
 
-def reconcile_all(found: Iterable[PendingRequest], config: StudioConfig) -> Workflow[list[Left]]:
+def reconcile_all(
+    intents: Iterable[PendingRequest], config: StudioConfig
+) -> Workflow[list[SettledOrReason]]:
     """
-    Settle the lines of all batches that have ended, and drop those that were not submitted.
+    Settle the items of all batches that have ended, and discard unsubmitted batches.
 
     Args:
-        found: What is not settled.
-        config: What holds for everything that is asked.
+        intents: The pending intents.
+        config: The studio's configuration.
     """
     yield from discard_unsubmitted()
     waiting: dict[str, list[Turn]] = {}
-    for pending in found:
+    for pending in intents:
         if pending.turn.batch is not None:
             waiting.setdefault(pending.turn.batch, []).append(pending.turn)
-    reported: list[Left] = []
+    results: list[SettledOrReason] = []
     for batch_id, turns in waiting.items():
-        reported += yield from _settle_one(batch_id, turns, config)
-    return reported
+        results += yield from _settle_batch(batch_id, turns, config)
+    return results
 
 
-def _settle_one(batch_id: str, turns: list[Turn], config: StudioConfig) -> Workflow[list[Left]]:
+def _settle_batch(
+    batch_id: str, turns: list[Turn], config: StudioConfig
+) -> Workflow[list[SettledOrReason]]:
     try:
         record = yield from find_batch(batch_id)
         record = yield from reconcile_batch(record, config)
     except NotFoundError as error:
-        # One that was not submitted has just been dropped, and its intents with it.
+        # An unsubmitted batch has just been discarded together with its intents.
         ids = frozenset(turn.id for turn in turns)
         left = yield from StoreCall(lambda store: store.unsettled_turns(ids))
         return [(turn, f"the record of its batch is gone: {error.message}") for turn in left]
     except ImageSessionError as error:
         return [(turn, error.message) for turn in turns]
-    now = {turn.id: turn for turn in (yield from finished_items(record)) if turn is not None}
+    settled = {turn.id: turn for turn in (yield from finished_items(record)) if turn is not None}
     why = f"its batch is not settled ({(yield from status(record, config))})"
-    return [(now.get(turn.id, turn), "" if turn.id in now else why) for turn in turns]
+    return [(settled.get(turn.id, turn), "" if turn.id in settled else why) for turn in turns]

@@ -1,7 +1,7 @@
 """
-Plan a batch: check everything that is wanted, and put together what is asked.
+Prepare a batch: check every request, and build the lines.
 
-What stands in a batch is asked of the Images API, line by line: each picture on its own.
+Each line of a batch is a request of its own to the Images API.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from imagesession._domain.batch import BatchItem, BatchRecord
 from imagesession._domain.estimate import CostEstimate, estimate
 from imagesession._domain.turn import Turn
 from imagesession._engine import bulk, images_api
-from imagesession._engine.effects import GetProviderName, NewId, StoreCall, Workflow
+from imagesession._engine.effects import GetProviderName, NewId, Workflow
+from imagesession._engine.generation import find_by_idempotency_key
 from imagesession._engine.payloads import PreparedRequest
 from imagesession._engine.prepare import prepare_request, resolve_options
 from imagesession._engine.request import GenerateRequest, StudioConfig
@@ -28,15 +29,15 @@ from . import payloads
 @attrs.frozen(kw_only=True)
 class PreparedItem:
     """
-    A picture to ask for.
+    A prepared item of a batch.
 
     Attributes:
         turn: Its turn.
-        request: What is wanted.
-        model: The model that draws.
-        endpoint: Where its line goes.
-        expected: What it could cost.
-        line: Its line; None where pictures go along, which have to be sent up first.
+        request: The caller's request.
+        model: The image model.
+        endpoint: Its line's endpoint.
+        expected: Its estimated cost.
+        line: Its line; None if it has input images, which have to be uploaded first.
     """
 
     turn: Turn
@@ -47,64 +48,59 @@ class PreparedItem:
     line: bytes | None
 
 
-Named = Sequence[tuple[str | None, GenerateRequest]]
+KeyedRequests = Sequence[tuple[str | None, GenerateRequest]]
 
 
 def prepare_batch(
-    named: Named, name: str | None, digest: str, begun: IdAndTime, config: StudioConfig
+    requests: KeyedRequests, name: str | None, digest: str, new: IdAndTime, config: StudioConfig
 ) -> Workflow[tuple[BatchRecord, tuple[PreparedItem, ...]]]:
     """
-    Check every wish, and put the batch together.
+    Check every request, and build the batch's record and items.
     """
-    planned: list[PreparedItem] = []
+    prepared_items: list[PreparedItem] = []
     items: list[BatchItem] = []
-    last = begun.id
-    for number, (key, request) in enumerate(named, 1):
-        made = yield from _find_by_idempotency_key(request)
-        if made is not None:
-            items.append(BatchItem(turn=made.id, key=key, session=made.session, asked=False))
+    last = new.id
+    for number, (key, request) in enumerate(requests, 1):
+        existing = yield from find_by_idempotency_key(request)
+        if existing is not None:
+            items.append(
+                BatchItem(turn=existing.id, key=key, session=existing.session, asked=False)
+            )
             continue
         try:
-            item = yield from _prepare_item(request, begun, last, config)
+            item = yield from _prepare_item(request, new, last, config)
         except InvalidRequestError as error:
-            raise bulk.annotate_error(error, number, len(named), key) from error
+            raise bulk.annotate_error(error, number, len(requests), key) from error
         last = item.turn.id
-        planned.append(item)
+        prepared_items.append(item)
         items.append(BatchItem(turn=last, key=key))
-    _check_alike(planned)
-    first = planned[0] if planned else None
+    _check_same_endpoint_and_model(prepared_items)
+    first = prepared_items[0] if prepared_items else None
     record = BatchRecord(
-        id=begun.id,
+        id=new.id,
         name=name,
         provider=(yield from GetProviderName()),
         endpoint=f"/v1{first.endpoint}" if first else "",
         model=first.model if first else "",
         items=tuple(items),
         digest=digest,
-        estimate=_sum(planned, config),
-        created=begun.at,
-        state="preparing" if planned else "completed",
-        settled=not planned,
+        estimate=_sum_estimates(prepared_items, config),
+        created=new.at,
+        state="preparing" if prepared_items else "completed",
+        settled=not prepared_items,
     )
-    return record, tuple(planned)
-
-
-def _find_by_idempotency_key(request: GenerateRequest) -> Workflow[Turn | None]:
-    idempotency_key = request.idempotency_key
-    if idempotency_key is None:
-        return None
-    return (yield from StoreCall(lambda store: store.find_intent(idempotency_key)))
+    return record, tuple(prepared_items)
 
 
 def _prepare_item(
-    request: GenerateRequest, begun: IdAndTime, last: str, config: StudioConfig
+    request: GenerateRequest, batch: IdAndTime, last: str, config: StudioConfig
 ) -> Workflow[PreparedItem]:
     request = with_batch_model(request, config)
-    mine = yield from NewId(after=last)
-    prepared = yield from prepare_request(request, config, attrs.evolve(mine, at=begun.at), None)
+    new = yield from NewId(after=last)
+    prepared = yield from prepare_request(request, config, attrs.evolve(new, at=batch.at), None)
     expected = estimate_item(prepared, config)
     reserved = expected.high if config.budget is not None else None
-    turn = attrs.evolve(prepared.turn, batch=begun.id, reserved=reserved)
+    turn = attrs.evolve(prepared.turn, batch=batch.id, reserved=reserved)
     prepared = attrs.evolve(prepared, turn=turn)
     endpoint = images_api.EDITS if prepared.references else images_api.GENERATIONS
     return PreparedItem(
@@ -113,7 +109,7 @@ def _prepare_item(
         model=prepared.image_model,
         endpoint=endpoint,
         expected=expected,
-        line=None if prepared.references else line_of(prepared, endpoint),
+        line=None if prepared.references else build_line(prepared, endpoint),
     )
 
 
@@ -121,37 +117,37 @@ def with_batch_model(
     request: GenerateRequest, config: StudioConfig, branch_head: BranchHead | None = None
 ) -> GenerateRequest:
     """
-    Name the model that draws a wish in a batch.
+    Return a request with the image model that its batch uses.
 
     Raises:
-        InvalidOptionError: It takes no batches; or the wish is a session's.
+        InvalidOptionError: The model takes no batches, or the request belongs to a session.
     """
     if branch_head is not None:
         raise InvalidOptionError(
-            "A session's turns are not made in batches: each needs the answer to the one before. "
-            "Ask the studio instead.",
+            "A session's turns cannot be made in a batch, as each needs the one before. Use the "
+            "studio's methods instead.",
             "batch",
             value=True,
         )
-    wanted = resolve_options(request.choices, config, None).image_model
-    if wanted == "auto":
-        wanted = config.catalogue.batch_image
-    model = config.catalogue.find(wanted)
+    model_id = resolve_options(request.choices, config, None).image_model
+    if model_id == "auto":
+        model_id = config.catalogue.batch_image
+    model = config.catalogue.find(model_id)
     if model is not None and model.kind == "image" and not model.batch:
-        takes = config.catalogue.batch_image
+        default = config.catalogue.batch_image
         raise InvalidOptionError(
-            f"image_model={wanted!r} is not made in batches. Leave it out for {takes!r}, or use "
-            f"studio.map(...), which takes {wanted!r} at its full price.",
+            f"image_model={model_id!r} takes no batches. Leave it out for {default!r}, or use "
+            f"studio.map(...), which takes {model_id!r} at full price.",
             "image_model",
-            wanted,
-            (takes,),
+            model_id,
+            (default,),
         )
-    return attrs.evolve(request, choices={**request.choices, "image_model": wanted})
+    return attrs.evolve(request, choices={**request.choices, "image_model": model_id})
 
 
 def estimate_item(prepared: PreparedRequest, config: StudioConfig) -> CostEstimate:
     """
-    Tell what a picture of a batch could cost.
+    Estimate what an item of a batch costs.
     """
     return estimate(
         prepared.turn.options,
@@ -165,44 +161,46 @@ def estimate_item(prepared: PreparedRequest, config: StudioConfig) -> CostEstima
     )
 
 
-def _sum(planned: Sequence[PreparedItem], config: StudioConfig) -> CostEstimate:
-    highs = [item.expected.high for item in planned]
-    # The first of the grounds tells of prices and of one picture; the others repeat themselves.
-    grounds = dict.fromkeys(ground for item in planned for ground in item.expected.assumptions[1:])
-    head = (
+def _sum_estimates(items: Sequence[PreparedItem], config: StudioConfig) -> CostEstimate:
+    highs = [item.expected.high for item in items]
+    # An item's first assumption is about prices and one image; the others repeat between items.
+    assumptions = dict.fromkeys(
+        assumption for item in items for assumption in item.expected.assumptions[1:]
+    )
+    first = (
         f"Prices are those of {config.catalogue.dated.isoformat()}, halved for a batch, for "
-        f"{len(planned)} pictures."
+        f"{len(items)} images."
     )
     return CostEstimate(
-        low=sum(item.expected.low for item in planned),
+        low=sum(item.expected.low for item in items),
         high=None if None in highs else sum(high or 0.0 for high in highs),
-        assumptions=(head, *grounds),
+        assumptions=(first, *assumptions),
     )
 
 
-def _check_alike(planned: Sequence[PreparedItem]) -> None:
+def _check_same_endpoint_and_model(items: Sequence[PreparedItem]) -> None:
     """
-    Refuse what does not go into one batch: a batch has one endpoint and one model.
+    Check that all items fit into one batch, which has one endpoint and one model.
     """
-    edits = sum(item.endpoint == images_api.EDITS for item in planned)
-    if 0 < edits < len(planned):
+    edits = sum(item.endpoint == images_api.EDITS for item in items)
+    if 0 < edits < len(items):
         raise InvalidRequestError(
-            f"{edits} of {len(planned)} pictures go by other pictures, and the rest by words "
-            "alone; a batch takes either kind. Nothing was sent. Submit them as two batches."
+            f"{edits} of {len(items)} images have input images and the others have none, which "
+            "one batch does not take; nothing was sent. Submit them as two batches."
         )
-    models = dict.fromkeys(item.model for item in planned)
+    models = dict.fromkeys(item.model for item in items)
     if len(models) > 1:
         raise InvalidOptionError(
-            f"A batch has one image model, and here are {', '.join(map(repr, models))}. Nothing "
-            "was sent. Submit a batch for each.",
+            f"A batch has one image model, not {', '.join(map(repr, models))}; nothing was sent. "
+            "Submit a batch for each.",
             "image_model",
             tuple(models),
             tuple(models)[:1],
         )
 
 
-def line_of(prepared: PreparedRequest, endpoint: str) -> bytes:
+def build_line(prepared: PreparedRequest, endpoint: str) -> bytes:
     """
-    Write the line of a picture.
+    Build the line of an item.
     """
     return payloads.line(prepared.turn.id, f"/v1{endpoint}", images_api.create_image_json(prepared))

@@ -1,9 +1,9 @@
 """
-Collect a batch: read what came of its lines, and settle each of them once.
+Collect a batch: read its output files, and settle each line once.
 
-However often and by however many programs a batch is collected, whoever takes a line over first
-keeps its picture; the others find it kept. The files are heard line by line, so that no more than
-one picture of them is held.
+A batch may be collected often and by several programs. The first one to lease a line's intent
+commits its image; the others find it committed. The files are read line by line, so that only one
+image is in memory at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import attrs
 
 from imagesession import errors
 from imagesession._domain.batch import BatchRecord, BatchStatus
-from imagesession._domain.cost import Cost, sum_costs
+from imagesession._domain.cost import sum_costs
 from imagesession._domain.turn import Failure, Turn
 from imagesession._engine.effects import NextEvent, OpenStream, Sleep, StoreCall, Workflow
 from imagesession._engine.generation import apply_response, commit_failure, commit_turn
@@ -32,25 +32,25 @@ from imagesession.errors import (
 )
 
 from . import payloads
-from .lookup import check_provider, drop_if_unsent, refresh_batch
+from .lookup import check_provider, discard_if_unsent, refresh_batch
 from .payloads import OutputLine
 
-_TRIES = 3
+_MAX_ATTEMPTS = 3
 _GONE = frozenset({404, 410})
-# Somebody else who keeps a picture is done with it in a moment.
-_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-FinishedItem = tuple[Turn | None, ...]
-"""What became of a batch's items, in their order; None for what is not settled."""
+# Another program commits an image that it has leased within moments.
+_BUSY_DELAYS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+FinishedItems = tuple[Turn | None, ...]
+"""The settled turns of a batch's items, in order; None for a pending item."""
 
 
 @attrs.define
-class _Tally:
+class _ReadProgress:
     """
-    What was found in a batch's files.
+    The progress of reading a batch's files.
 
     Attributes:
-        output: How many lines of the file of pictures made sense.
-        busy: The turns that somebody else was at.
+        output: How many lines of the output file could be read.
+        busy: The turns that another program holds.
     """
 
     output: int = 0
@@ -59,199 +59,209 @@ class _Tally:
 
 def reconcile_batch(record: BatchRecord, config: StudioConfig) -> Workflow[BatchRecord]:
     """
-    Look at a batch, and settle what is finished.
+    Poll a batch, and settle finished items.
 
     Returns:
-        The batch, as it stands now.
+        The updated batch.
 
     Raises:
-        StorageError: The library cannot take a picture; it stays with the provider.
-        ImageSessionError: The provider does not answer.
+        StorageError: An image cannot be written; it stays at the provider.
+        ImageSessionError: The provider cannot be reached, or returns an error.
     """
     if record.settled:
         return record
-    if (yield from drop_if_unsent(record)):
+    if (yield from discard_if_unsent(record)):
         return attrs.evolve(record, state="unsent", settled=True)
     record = yield from refresh_batch(record)
     if record.ended and not record.settled:
         busy = yield from _settle(record, config)
-        if not (yield from _left(record, busy)):
+        if not (yield from _wait_for_busy(record, busy)):
             done = {"settled": True}
             record = yield from StoreCall(lambda store: store.update_batch(record, done))
     return record
 
 
-def _left(record: BatchRecord, busy: frozenset[str]) -> Workflow[dict[str, Turn]]:
+def _wait_for_busy(record: BatchRecord, busy: frozenset[str]) -> Workflow[dict[str, Turn]]:
     """
-    Find what is not settled, after others are done with what they are at.
+    Return the pending turns, after waiting for other programs to commit theirs.
     """
-    left = yield from _open_turns(record)
-    for pause in _PAUSES:
-        if busy.isdisjoint(left):
+    pending = yield from _pending_turns(record)
+    for delay in _BUSY_DELAYS:
+        if busy.isdisjoint(pending):
             break
-        yield from Sleep(pause)
-        left = yield from _open_turns(record)
-    return left
+        yield from Sleep(delay)
+        pending = yield from _pending_turns(record)
+    return pending
 
 
-def _open_turns(record: BatchRecord) -> Workflow[dict[str, Turn]]:
+def _pending_turns(record: BatchRecord) -> Workflow[dict[str, Turn]]:
     """
-    Find the turns of a batch that are not settled.
+    Return the pending turns of a batch.
     """
-    asked = frozenset(record.asked)
-    turns = yield from StoreCall(lambda store: store.unsettled_turns(asked))
+    turn_ids = frozenset(record.asked)
+    turns = yield from StoreCall(lambda store: store.unsettled_turns(turn_ids))
     return {turn.id: turn for turn in turns}
 
 
 def _settle(record: BatchRecord, config: StudioConfig) -> Workflow[frozenset[str]]:
     """
-    Settle the lines of a batch that has ended; return those that somebody else is at.
+    Settle the lines of a batch that has ended; return the turns that other programs hold.
     """
-    waiting = yield from _open_turns(record)
-    tally = _Tally()
+    waiting = yield from _pending_turns(record)
+    progress = _ReadProgress()
     if record.output_file_id or record.error_file_id:
         yield from check_provider(record)
     if waiting and record.output_file_id is not None:
-        yield from _read(record.output_file_id, record, waiting, tally, config)
+        yield from _read_file(record.output_file_id, record, waiting, progress, config)
     if waiting and record.error_file_id is not None:
-        aside = _Tally(busy=tally.busy)
-        yield from _read(record.error_file_id, record, waiting, aside, config)
-    error = _missing_lines_outcome(record, tally)
+        errors_progress = _ReadProgress(busy=progress.busy)
+        yield from _read_file(record.error_file_id, record, waiting, errors_progress, config)
+    error = _missing_lines_outcome(record, progress)
     if error is not None:
         for turn in waiting.values():
             if not (
-                yield from _keep(
+                yield from _settle_line(
                     turn, OutputLine(turn_id=turn.id, error=error), b"", record, config
                 )
             ):
-                tally.busy.add(turn.id)
-    return frozenset(tally.busy)
+                progress.busy.add(turn.id)
+    return frozenset(progress.busy)
 
 
-def _missing_lines_outcome(record: BatchRecord, tally: _Tally) -> ImageSessionError | None:
+def _missing_lines_outcome(
+    record: BatchRecord, progress: _ReadProgress
+) -> ImageSessionError | None:
     """
-    Say what became of lines that no file shows; None where that is not certain.
+    Return the error for lines that no file contains; None if their outcome is unknown.
     """
     if record.state == "unsent":
         return ProviderUnavailableError(
-            "The batch was not taken up: a quarter of an hour later, the provider does not list "
-            "it. It was not billed. Submit it again."
+            "The batch was not accepted and not billed: 15 minutes later, the provider does not "
+            "list it. Submit it again."
         )
     if record.state == "failed":
-        return payloads.failure(record)
-    if record.state in {"expired", "cancelled"} and tally.output >= record.completed:
+        return payloads.batch_failed_error(record)
+    if record.state in {"expired", "cancelled"} and progress.output >= record.completed:
         return payloads.not_started_error(record)
     return None
 
 
-def _read(
-    file_id: str, record: BatchRecord, waiting: dict[str, Turn], tally: _Tally, config: StudioConfig
+def _read_file(
+    file_id: str,
+    record: BatchRecord,
+    waiting: dict[str, Turn],
+    progress: _ReadProgress,
+    config: StudioConfig,
 ) -> Workflow[None]:
     """
-    Read a file of answers; one that breaks off is read again from its start.
+    Read an output file; if the connection breaks, read it again from the start.
     """
-    problem: TransportError | None = None
-    for _ in range(_TRIES):
-        tally.output = 0
+    last_error: TransportError | None = None
+    for _ in range(_MAX_ATTEMPTS):
+        progress.output = 0
         try:
-            yield from _read_once(file_id, record, waiting, tally, config)
+            yield from _read_once(file_id, record, waiting, progress, config)
         except TransportError as error:
-            problem = error
+            last_error = error
             continue
         return
-    reason = problem.reason if problem else ""
+    reason = last_error.reason if last_error else ""
     raise ProviderUnavailableError(
-        f"The pictures of the batch came only in part ({reason}); {len(waiting)} are left. Those "
-        "that came are kept; call again for the others."
+        f"Only a part of the batch's images arrived and was kept ({reason}); {len(waiting)} are "
+        "left. Call again for these."
     )
 
 
 def _read_once(
-    file_id: str, record: BatchRecord, waiting: dict[str, Turn], tally: _Tally, config: StudioConfig
+    file_id: str,
+    record: BatchRecord,
+    waiting: dict[str, Turn],
+    progress: _ReadProgress,
+    config: StudioConfig,
 ) -> Workflow[None]:
     reply = yield from OpenStream(payloads.file_content(file_id))
     if reply is not None:
         error = map_error_response(reply)
         if reply.status in _GONE or not isinstance(error, ImageSessionError):
             raise OutcomeUnknownError(
-                f"The provider has no file {file_id} with the pictures of the batch {record.id} "
-                f"any more ({error}).",
+                f"The provider no longer has the file {file_id} with the images of the batch "
+                f"{record.id} ({error}).",
                 record.id,
                 record.provider_id,
             )
         raise error
     while (data := (yield from NextEvent())) is not None:
-        row = payloads.parse_output_line(data)
-        if row is None:
+        line = payloads.parse_output_line(data)
+        if line is None:
             yield from _quarantine_line(record, data)
             continue
-        tally.output += 1
-        turn = waiting.get(row.turn_id)
+        progress.output += 1
+        turn = waiting.get(line.turn_id)
         if turn is not None:
-            if not (yield from _keep(turn, row, data, record, config)):
-                tally.busy.add(turn.id)
-            del waiting[row.turn_id]
+            if not (yield from _settle_line(turn, line, data, record, config)):
+                progress.busy.add(turn.id)
+            del waiting[line.turn_id]
 
 
 def _quarantine_line(record: BatchRecord, data: bytes) -> Workflow[None]:
     """
-    Keep a line that makes no sense: it may hold a picture that is paid for.
+    Quarantine an unreadable line, as it may hold a paid image.
     """
     with contextlib.suppress(errors.StorageError):
         yield from StoreCall(lambda store: store.quarantine(record.id, data))
 
 
-def _keep(
-    turn: Turn, row: OutputLine, data: bytes, record: BatchRecord, config: StudioConfig
+def _settle_line(
+    turn: Turn, line: OutputLine, data: bytes, record: BatchRecord, config: StudioConfig
 ) -> Workflow[bool]:
     """
-    Keep what came of a line; False if somebody else is at it, or has kept it.
+    Commit the outcome of a line; False if another program holds or has committed it.
     """
     lease = yield from StoreCall(lambda store: store.acquire_lease(turn))
     if lease is None:
         return False
     try:
-        if row.outcome is not None:
-            yield from _keep_outcome(turn, row.outcome, data, record, config)
-        elif row.error is not None:
-            error = payloads.not_started_error(record) if row.not_started_error else row.error
+        if line.outcome is not None:
+            yield from _commit_outcome(turn, line.outcome, data, record, config)
+        elif line.error is not None:
+            error = payloads.not_started_error(record) if line.not_started else line.error
             yield from commit_failure(turn, error)
     finally:
         lease.release()
     return True
 
 
-def _keep_outcome(
+def _commit_outcome(
     turn: Turn, outcome: ResponseOutcome, data: bytes, record: BatchRecord, config: StudioConfig
 ) -> Workflow[None]:
-    whole = yield from quarantine_if_unreadable(turn, outcome, data)
+    readable = yield from quarantine_if_unreadable(turn, outcome, data)
     prepared = PreparedRequest(turn=turn, mainline="", image_model=record.model)
-    reported = apply_response(prepared, whole, config)
-    if whole.error is not None:
-        yield from commit_failure(reported, whole.error)
+    answered = apply_response(prepared, readable, config)
+    if readable.error is not None:
+        yield from commit_failure(answered, readable.error)
         return
-    settled = attrs.evolve(reported, status="completed")
-    yield from commit_turn(settled, whole.pictures)
+    settled = attrs.evolve(answered, status="completed")
+    yield from commit_turn(settled, readable.images)
 
 
-# --- what came of all of it -----------------------------------------------------------------------
+# --- results --------------------------------------------------------------------------------------
 
 
-def finished_items(record: BatchRecord) -> Workflow[FinishedItem]:
+def finished_items(record: BatchRecord) -> Workflow[FinishedItems]:
     """
-    Return what became of a batch's items.
+    Return the outcome of a batch's items.
     """
     return (yield from StoreCall(lambda store: store.batch_turns(record)))
 
 
 def status(record: BatchRecord, config: StudioConfig) -> Workflow[BatchStatus]:
     """
-    Tell where a batch stands, as far as is known here.
+    Return a batch's status, as recorded in the library.
     """
     turns = yield from finished_items(record)
-    asked = frozenset(record.asked)
-    costs = [turn.cost for turn in turns if turn and turn.id in asked and turn.cost]
-    before = len(record.items) - len(asked)
+    turn_ids = frozenset(record.asked)
+    costs = [turn.cost for turn in turns if turn and turn.id in turn_ids and turn.cost]
+    before = len(record.items) - len(turn_ids)
     return BatchStatus(
         id=record.id,
         name=record.name,
@@ -264,27 +274,23 @@ def status(record: BatchRecord, config: StudioConfig) -> Workflow[BatchStatus]:
         created=record.created,
         expires=record.expires,
         estimate=record.estimate,
-        cost=_cost(costs, config),
+        cost=sum_costs(costs, config.catalogue),
         problem=record.problem,
     )
 
 
-def _cost(costs: list[Cost], config: StudioConfig) -> Cost:
-    return sum_costs(costs, config.catalogue)
-
-
 def item_result(turn: Turn | None, record: BatchRecord) -> Turn | ImageSessionError:
     """
-    Return what became of an item: its turn, or the error that stands in its place.
+    Return the outcome of an item: its turn, or an error.
     """
     if turn is None and record.state == "unsent":
         return ProviderUnavailableError(
-            "The program was stopped before it submitted the batch; nothing was billed. Submit it "
-            "again."
+            "The program was stopped before it submitted the batch; nothing was billed. Submit "
+            "the batch again."
         )
     if turn is None:
         return OutcomeUnknownError(
-            f"The files of the batch {record.id} do not show this picture. It may have been made "
+            f"The files of the batch {record.id} do not contain this image. It may have been made "
             "and billed; call again later.",
             record.id,
             record.provider_id,
@@ -294,10 +300,10 @@ def item_result(turn: Turn | None, record: BatchRecord) -> Turn | ImageSessionEr
 
 def rebuild_error(failure: Failure | None) -> ImageSessionError:
     """
-    Make the error again of which a turn's record tells.
+    Rebuild the error from a turn's recorded failure.
     """
     if failure is None:
-        return InvalidResponseError("The turn brought no picture.")
+        return InvalidResponseError("The turn has no image.")
     kind: object = getattr(errors, failure.error, None)
     if isinstance(kind, type) and issubclass(kind, ImageSessionError):
         return kind(failure.message)

@@ -1,5 +1,5 @@
 """
-Submit a batch: write down what is asked, and ask for it once.
+Submit a batch: write its intents, and send it once.
 """
 
 from __future__ import annotations
@@ -44,69 +44,70 @@ from imagesession.errors import (
 
 from . import payloads
 from .lookup import discard_unsubmitted, find_submitted_batch
-from .prepare import Named, PreparedItem, line_of, prepare_batch
+from .prepare import KeyedRequests, PreparedItem, build_line, prepare_batch
 
 _NO_BATCHES = (
-    "This provider does not take batches ({said}); nothing was asked for. studio.map(...) makes "
-    "the same pictures one by one."
+    "This provider does not take batches ({reason}); nothing was sent. Use studio.map(...) to make "
+    "the same images one by one."
 )
 
 
-def submit(named: Named, name: str | None, config: StudioConfig) -> Workflow[BatchRecord]:
+def submit(
+    requests: KeyedRequests, name: str | None, config: StudioConfig
+) -> Workflow[BatchRecord]:
     """
-    Ask for many pictures at once, to be fetched later.
+    Submit many requests at once, to be collected later.
 
     Args:
-        named: What is wanted, with the caller's names.
-        name: The caller's name for all of it.
-        config: What holds for everything that is asked.
+        requests: The requests with the caller's keys.
+        name: The caller's name for the batch.
+        config: The studio's configuration.
 
     Returns:
-        The batch; under a name that was used before for the same, the one that was submitted then.
+        The batch; if the same requests were submitted with this name before, that batch.
 
     Raises:
-        InvalidRequestError: One of the wishes has to change, or there are too many; nothing was
-            sent.
+        InvalidRequestError: A request is invalid, or there are too many; nothing was sent.
         BudgetExceededError: It may cost more than is left; nothing was sent.
-        OutcomeUnknownError: It may have been taken up; it is not asked for again.
+        OutcomeUnknownError: It may have been accepted; it is not sent again.
     """
     yield from discard_unsubmitted()
-    digest = _digest(named, config)
-    before = yield from _named_before(name, digest)
-    if before is not None:
-        return before
-    begun = yield from NewId()
-    record, planned = yield from prepare_batch(named, name, digest, begun, config)
-    reservation = _reservation(record, planned, config)
-    turns = tuple(item.turn for item in planned)
-    written = yield from StoreCall(lambda store: store.begin_batch(record, turns, reservation))
-    if written.lease is None:
-        return written.record
+    digest = _digest(requests, config)
+    existing = yield from _find_identical(name, digest)
+    if existing is not None:
+        return existing
+    new = yield from NewId()
+    record, prepared_items = yield from prepare_batch(requests, name, digest, new, config)
+    reservation = _reserve_budget(record, prepared_items, config)
+    turns = tuple(item.turn for item in prepared_items)
+    intent = yield from StoreCall(lambda store: store.begin_batch(record, turns, reservation))
+    if intent.lease is None:
+        return intent.record
     try:
-        return (yield from _send(written.record, planned, config))
+        return (yield from _submit_recorded(intent.record, prepared_items, config))
     finally:
-        # However it ends: what was submitted is collected by anybody, what was not is dropped.
-        written.lease.release()
+        # Whatever happened, any program may now collect a submitted batch or discard an unsent one.
+        intent.lease.release()
 
 
-def check_count(named: Sequence[object]) -> None:
+def validate_count(requests: Sequence[object]) -> None:
     """
-    Refuse what is no batch: nothing, or more than a batch takes.
+    Check that there are requests, and no more than a batch takes.
     """
-    if not named:
-        raise InvalidRequestError("There is nothing to ask for: give batch() some prompts.")
-    if len(named) > MAX_LINES:
+    if not requests:
+        raise InvalidRequestError("There are no prompts; pass some to batches.create().")
+    if len(requests) > MAX_LINES:
         raise InvalidRequestError(
-            f"There are {len(named):,} pictures, and a batch takes {MAX_LINES:,}; nothing was "
+            f"There are {len(requests):,} images, and a batch takes {MAX_LINES:,}; nothing was "
             "sent. Submit them as several batches."
         )
 
 
-def _digest(named: Named, config: StudioConfig) -> str:
+def _digest(requests: KeyedRequests, config: StudioConfig) -> str:
     """
-    Tell by a short text what is wanted, as far as it can be told without opening pictures.
+    Return a digest of the requests, as far as it can be computed without opening images.
     """
-    wanted: list[object] = [
+    content: list[object] = [
         [
             key,
             request.prompt,
@@ -115,35 +116,34 @@ def _digest(named: Named, config: StudioConfig) -> str:
             request.label,
             len(request.references),
         ]
-        for key, request in named
+        for key, request in requests
     ]
-    wanted.append(config.options.changed())
-    text = json.dumps(wanted, sort_keys=True, default=str)
+    content.append(config.options.changed())
+    text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def _named_before(name: str | None, digest: str) -> Workflow[BatchRecord | None]:
+def _find_identical(name: str | None, digest: str) -> Workflow[BatchRecord | None]:
     """
-    Find the batch that was submitted under a name before, so that its pictures need not be read.
+    Find the batch that was submitted with this name before, so that its images need not be read.
     """
     if name is None:
         return None
     validate_label("The batch's name", name, empty=False)
-    found = yield from StoreCall(lambda store: store.find_identical_batch(name, digest))
-    return found
+    return (yield from StoreCall(lambda store: store.find_identical_batch(name, digest)))
 
 
-def _reservation(
-    record: BatchRecord, planned: Sequence[PreparedItem], config: StudioConfig
+def _reserve_budget(
+    record: BatchRecord, prepared_items: Sequence[PreparedItem], config: StudioConfig
 ) -> BudgetReservation | None:
     """
-    Set aside what a batch may cost; what one call may cost holds for each of its pictures.
+    Reserve what a batch may cost; the budget's limit per call applies to each of its images.
     """
-    if config.budget is None or not planned:
+    if config.budget is None or not prepared_items:
         return None
-    alone = attrs.evolve(config.budget, per_session=None, per_day=None)
-    for item in planned:
-        enforce(alone, item.expected, session_spent=0.0, day_spent=0.0, in_session=False)
+    per_image = attrs.evolve(config.budget, per_session=None, per_day=None)
+    for item in prepared_items:
+        enforce(per_image, item.expected, session_spent=0.0, day_spent=0.0, in_session=False)
     budget = attrs.evolve(config.budget, per_call=None)
     return BudgetReservation(budget=budget, estimate=record.estimate)
 
@@ -151,55 +151,54 @@ def _reservation(
 # --- sending --------------------------------------------------------------------------------------
 
 
-def _send(
-    record: BatchRecord, planned: Sequence[PreparedItem], config: StudioConfig
+def _submit_recorded(
+    record: BatchRecord, prepared_items: Sequence[PreparedItem], config: StudioConfig
 ) -> Workflow[BatchRecord]:
     """
-    Submit a batch that is written down. If it is not taken up, it is forgotten.
+    Submit a recorded batch. If it is not accepted, its record is discarded.
     """
     if not record.asked:
         done = {"state": "completed", "settled": True}
         return (yield from StoreCall(lambda store: store.update_batch(record, done)))
     deadline = (yield from MonotonicTime()) + config.timeout
-    asked = frozenset(record.asked)
-    todo = [item for item in planned if item.turn.id in asked]
-    first = todo[0].turn
+    sent_ids = frozenset(record.asked)
+    items = [item for item in prepared_items if item.turn.id in sent_ids]
+    first = items[0].turn
     try:
-        lines = yield from _write_lines(record, todo, config)
-        file_id = yield from _send_up(record, lines, first, config, deadline)
+        lines = yield from _write_lines(record, items, config)
+        file_id = yield from _upload_file(record, lines, first, config, deadline)
         news = {"file_id": file_id, "submitted_at": (yield from NewId()).at, "state": "submitting"}
         record = yield from StoreCall(lambda store: store.update_batch(record, news))
-        answer = yield from _post(record, first, config, deadline)
+        answer = yield from _create_batch(record, first, config, deadline)
     except ImageSessionError:
-        with contextlib.suppress(StorageError):  # it is not asked for, and not worth another error
+        with contextlib.suppress(StorageError):  # nothing was submitted; the first error matters
             yield from StoreCall(lambda store: store.discard_batch(record))
         raise
-    # From here on it is, or may be, paid for: whatever happens, it is not forgotten.
+    # From here on it is, or may be, paid for, so its record is never discarded.
     return (yield from _record_provider_id(record, answer, config))
 
 
 def _write_lines(
-    record: BatchRecord, todo: Sequence[PreparedItem], config: StudioConfig
+    record: BatchRecord, items: Sequence[PreparedItem], config: StudioConfig
 ) -> Workflow[bytes]:
     """
-    Write the file of a batch; pictures that go along are sent up first, once each.
+    Build the file of a batch; input images are uploaded first, once each.
     """
     lines: list[bytes] = []
     size = 0
-    for item in todo:
-        line = item.line or (yield from _line_with_pictures(item, record, config))
+    for item in items:
+        line = item.line or (yield from _line_with_images(item, record, config))
         lines.append(line)
         size += len(line)
         if size > MAX_BYTES:
             raise InvalidRequestError(
-                f"The first {len(lines):,} of {len(todo):,} pictures make a file of more than "
-                f"{MAX_BYTES / 1e6:.0f} MB, which is the most that a batch takes. Submit fewer at "
-                "once."
+                f"The first {len(lines):,} of {len(items):,} images make a file of more than "
+                f"{MAX_BYTES / 1e6:.0f} MB, the most that a batch takes. Submit fewer at once."
             )
     return b"".join(lines)
 
 
-def _line_with_pictures(
+def _line_with_images(
     item: PreparedItem, record: BatchRecord, config: StudioConfig
 ) -> Workflow[bytes]:
     at = record.created
@@ -208,18 +207,19 @@ def _line_with_pictures(
     )
     if prepared.turn.references != item.turn.references:
         raise InvalidImageError(
-            f"A picture for {item.turn.prompt[:60]!r} changed while it was read."
+            f"An input image for {item.turn.prompt[:60]!r} changed while it was read. Submit the "
+            "batch again."
         )
-    pictures = (*prepared.references, *(() if prepared.mask is None else (prepared.mask,)))
-    files = yield from ensure_uploaded(pictures, record.provider, at)
-    return line_of(attrs.evolve(prepared, files=files), item.endpoint)
+    images = (*prepared.references, *(() if prepared.mask is None else (prepared.mask,)))
+    files = yield from ensure_uploaded(images, record.provider, at)
+    return build_line(attrs.evolve(prepared, files=files), item.endpoint)
 
 
-def _send_up(
+def _upload_file(
     record: BatchRecord, lines: bytes, turn: Turn, config: StudioConfig, deadline: float
 ) -> Workflow[str]:
     """
-    Send the file of a batch up. It is free, and so may be done again.
+    Upload the file of a batch. This is free, so it may be retried.
     """
     request = payloads.upload(record, lines)
 
@@ -227,23 +227,23 @@ def _send_up(
         reply = yield from _send_or_reject(request, free=True)
         file_id = as_text(parse_json_object(reply).get("id"))
         if not file_id:
-            raise InvalidResponseError("The provider took the batch's file and gave no id of it.")
+            raise InvalidResponseError("The provider took the batch's file but gave no id for it.")
         return file_id
 
     return (yield from retry(attempt, turn, _without_rate_limit(config), deadline))
 
 
-def _post(
+def _create_batch(
     record: BatchRecord, turn: Turn, config: StudioConfig, deadline: float
 ) -> Workflow[BatchUpdate | ImageSessionError]:
     """
-    Ask for a batch, once.
+    Send the request for a batch, once.
 
     Returns:
-        What the provider says of it; or why that is not known.
+        The provider's answer; or an error if the outcome is unknown.
 
     Raises:
-        ImageSessionError: It was not taken up.
+        ImageSessionError: The batch was not accepted.
     """
     request = payloads.create(record)
 
@@ -261,43 +261,42 @@ def _record_provider_id(
     record: BatchRecord, answer: BatchUpdate | ImageSessionError, config: StudioConfig
 ) -> Workflow[BatchRecord]:
     """
-    Write down the provider's id of a batch. Where its answer was lost, it is looked for.
+    Record the provider's id for a batch. If the answer was lost, look for the batch.
     """
     if isinstance(answer, ImageSessionError):
         found = yield from find_submitted_batch(record, config.retry_timeout)
         if found is not None:
             return found
         raise OutcomeUnknownError(
-            f"{answer.message} Its answer is not known, and it is not among the provider's batches "
-            f"yet. It is not asked for again by itself; studio.batches.get({record.id!r}) finds it "
-            "once it is there.",
+            f"{answer.message} The provider does not list the batch yet, and it is not sent again "
+            f"automatically; studio.batches.get({record.id!r}) finds it once it is listed.",
             record.id,
         ) from answer
-    with contextlib.suppress(StorageError):  # the provider has it, and lists it under our name
+    with contextlib.suppress(StorageError):  # the provider lists it with our metadata
         return (yield from StoreCall(lambda store: store.update_batch(record, answer)))
     return attrs.evolve(record, **answer)
 
 
 def _send_or_reject(request: HttpRequest, *, free: bool) -> Workflow[HttpResponse]:
     """
-    Send a request; return its answer if it was taken up.
+    Send a request; return its reply if it was accepted.
 
     Args:
-        request: What is sent.
-        free: Whether it may be sent again whatever became of it.
+        request: The request.
+        free: Whether it is free, so that it may be sent again after any failure.
 
     Raises:
-        ProviderUnavailableError: It was not taken up, or does not matter if it was.
-        OutcomeUnknownError: It may have been taken up.
-        ImageSessionError: It was turned away, and the error says why.
+        ProviderUnavailableError: It was not accepted, or it is free.
+        OutcomeUnknownError: It may have been accepted.
+        ImageSessionError: It was rejected, and the error says why.
     """
     try:
         reply = yield from Send(request, paid=not free)
     except TransportError as error:
         if free or not error.sent:
             raise ProviderUnavailableError(
-                f"The provider cannot be reached ({error.reason}); nothing was asked for. Check "
-                "the network and the base URL."
+                f"The provider cannot be reached ({error.reason}); nothing was submitted. Check "
+                "the network and base_url."
             ) from error
         raise OutcomeUnknownError(
             f"The batch was sent and its answer was lost ({error.reason})."
@@ -308,21 +307,21 @@ def _send_or_reject(request: HttpRequest, *, free: bool) -> Workflow[HttpRespons
 
 
 def _rejection(reply: HttpResponse, *, free: bool) -> ImageSessionError:
-    # It says of any endpoint that it is not there.
+    # The check applies to any missing endpoint.
     if is_responses_unsupported(reply):
-        return BadRequestError(_NO_BATCHES.format(said=f"HTTP {reply.status}"))
+        return BadRequestError(_NO_BATCHES.format(reason=f"HTTP {reply.status}"))
     error = map_error_response(reply)
     if isinstance(error, RequestNotProcessedError):
         return BadRequestError(f"The provider rejects the batch: {error}")
     if isinstance(error, ProviderError):
         if free:
-            return ProviderUnavailableError(f"{error.message} Nothing was asked for.")
+            return ProviderUnavailableError(f"{error.message} Nothing was submitted.")
         return OutcomeUnknownError(error.message)
     return error if isinstance(error, ImageSessionError) else InvalidResponseError(str(error))
 
 
 def _without_rate_limit(config: StudioConfig) -> StudioConfig:
     """
-    A batch has limits of its own: the images of a minute are not its concern.
+    Return the configuration without the rate limit, as batches have limits of their own.
     """
     return attrs.evolve(config, interval=0.0)
