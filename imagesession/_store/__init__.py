@@ -1,7 +1,7 @@
 """
-The library on disk: the only room that opens files.
+The library on disk: the only package that opens its files.
 
-Records are the truth and are written durably, pictures before the record that counts them in.
-The index beside them is disposable: it is rebuilt from the records when it is missing, broken or
-of another version.
+Records are authoritative and are written durably, images before the record that lists them. The
+index is disposable: it is rebuilt from the records when it is missing, damaged or of another
+version.
 """

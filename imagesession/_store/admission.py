@@ -1,9 +1,9 @@
 """
-The ledger of a library: what was spent, what is set aside, and whether another request may be.
+Admission: check budgets and idempotency keys before an intent is written.
 
-It needs no book of its own. A turn's record says what it cost; its intent in the journal, written
-before anything is sent, says what was set aside for it, and stays until it is settled. So what a
-process that died had set aside counts as spent until its outcome is known.
+There is no separate ledger. A turn's record holds its cost. Its intent, which is written before
+anything is sent, holds its reservation and stays in the journal until the turn is settled. So the
+reservation of a process that died counts as spent until the outcome is known.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from .layout import Layout
 @attrs.frozen
 class PendingReservation:
     """
-    What an intent that is not in the index yet holds.
+    What an intent that is not in the index yet sets aside from a budget.
 
     Attributes:
         turn_id: The turn's id.
-        session: Its session's id; None for a one-shot.
-        amount: US dollars: what it cost if it is settled, else what was set aside.
-        idempotency_key: The caller's own name for it.
+        session: Its session's id; None for a standalone image.
+        amount: US dollars: the cost if the turn is settled, else the reserved amount.
+        idempotency_key: The caller's name for the request.
         settled: The turn, if it is settled.
-        batch: The id of the batch in which it is asked.
+        batch: The id of the batch that the turn belongs to.
     """
 
     turn_id: str
@@ -52,7 +52,7 @@ class PendingReservation:
     @property
     def day(self) -> dt.date:
         """
-        The day (UTC) on which it was begun.
+        The day (UTC) on which the turn was started.
         """
         return timestamp_of(self.turn_id).date()
 
@@ -65,33 +65,32 @@ def admit(
     read: Callable[[str | None, str], Turn],
 ) -> Turn | None:
     """
-    Check that a turn may be asked for, while no other process can come in between.
+    Check that a turn may be requested, while the index lock keeps other processes out.
 
     Args:
-        turn: What is about to be asked.
-        reservation: What it is allowed to cost.
+        turn: The turn that is about to be requested.
+        reservation: The budget and the estimated cost.
         connection: The index, locked.
-        journal: What is not settled.
+        journal: The intents that are not settled.
         read: Reads a settled turn, by its session and id.
 
     Returns:
-        What was made under the same intent's name before.
+        The turn that was completed under the same idempotency key before.
 
     Raises:
-        BudgetExceededError: It may cost more than is left.
-        OutcomeUnknownError: It was asked for under the same name, and is not settled, or nobody
-            can tell what became of it.
+        BudgetExceededError: The turn may cost more than is left.
+        OutcomeUnknownError: A request with the same key is not settled, or its outcome is unknown.
     """
-    claims = list(_claims(connection, journal))
+    pending = list(_pending_reservations(connection, journal))
     if turn.idempotency_key is not None:
         settled = (read(*item) for item in find_intent(connection, turn.idempotency_key))
-        made = completed_under_key(turn.idempotency_key, settled) or _claimed(
-            claims, turn.idempotency_key
+        completed = completed_under_key(turn.idempotency_key, settled) or _pending_under_key(
+            pending, turn.idempotency_key
         )
-        if made is not None:
-            return made
+        if completed is not None:
+            return completed
     if reservation is not None:
-        _check(turn, reservation, connection, claims)
+        _enforce_budget(turn, reservation, connection, pending)
     return None
 
 
@@ -103,90 +102,91 @@ def admit_all(
     read: Callable[[str | None, str], Turn],
 ) -> dict[str, Turn]:
     """
-    Check that all of some turns may be asked for, while no other process can come in between.
+    Check that several turns may be requested, while the index lock keeps other processes out.
 
     Args:
-        turns: What is about to be asked; each knows what would be set aside for it.
-        reservation: What all of them are allowed to cost.
+        turns: The turns that are about to be requested, each with its reserved amount.
+        reservation: The budget and the estimated cost of all of them.
         connection: The index, locked.
-        journal: What is not settled.
+        journal: The intents that are not settled.
         read: Reads a settled turn, by its session and id.
 
     Returns:
-        What was made under the same intents' names before, by the ids of the turns.
+        The turns that were completed under the same idempotency keys before, by the ids of the
+        new turns.
 
     Raises:
-        BudgetExceededError: They may cost more than is left.
-        OutcomeUnknownError: As of `allow`.
+        BudgetExceededError: The turns may cost more than is left.
+        OutcomeUnknownError: As for `admit`.
     """
-    claims = list(_claims(connection, journal))
-    named: dict[str | None, list[PendingReservation]] = {}
-    for claim in claims:
-        named.setdefault(claim.idempotency_key, []).append(claim)
-    made: dict[str, Turn] = {}
+    pending = list(_pending_reservations(connection, journal))
+    pending_by_key: dict[str | None, list[PendingReservation]] = {}
+    for item in pending:
+        pending_by_key.setdefault(item.idempotency_key, []).append(item)
+    completed: dict[str, Turn] = {}
     for turn in turns:
         if turn.idempotency_key is not None:
             settled = (read(*item) for item in find_intent(connection, turn.idempotency_key))
-            before = completed_under_key(turn.idempotency_key, settled) or _claimed(
-                named.get(turn.idempotency_key, []), turn.idempotency_key
+            earlier = completed_under_key(turn.idempotency_key, settled) or _pending_under_key(
+                pending_by_key.get(turn.idempotency_key, []), turn.idempotency_key
             )
-            if before is not None:
-                made[turn.id] = before
-    todo = [turn for turn in turns if turn.id not in made]
-    if reservation is not None and todo:
-        amounts = [turn.reserved for turn in todo]
-        most = None if None in amounts else sum(amount or 0.0 for amount in amounts)
-        estimate = attrs.evolve(reservation.estimate, high=most)
-        _check(todo[0], attrs.evolve(reservation, estimate=estimate), connection, claims)
-    return made
+            if earlier is not None:
+                completed[turn.id] = earlier
+    new = [turn for turn in turns if turn.id not in completed]
+    if reservation is not None and new:
+        amounts = [turn.reserved for turn in new]
+        total = None if None in amounts else sum(amount or 0.0 for amount in amounts)
+        estimate = attrs.evolve(reservation.estimate, high=total)
+        _enforce_budget(new[0], attrs.evolve(reservation, estimate=estimate), connection, pending)
+    return completed
 
 
 def completed_under_key(idempotency_key: str, settled: Iterable[Turn]) -> Turn | None:
     """
-    Return the turn that was completed among those that were settled under a name.
+    Return the completed turn among those that were settled under an idempotency key.
 
     Raises:
-        OutcomeUnknownError: There is none, but one of which nobody can tell what became.
+        OutcomeUnknownError: None was completed, and the outcome of one of them is unknown.
     """
     turns = list(settled)
-    made = next((turn for turn in turns if turn.has_image), None)
-    lost = next((turn for turn in turns if turn.is_outcome_unknown), None)
-    if made is None and lost is not None:
+    completed = next((turn for turn in turns if turn.has_image), None)
+    unknown = next((turn for turn in turns if turn.is_outcome_unknown), None)
+    if completed is None and unknown is not None:
         raise OutcomeUnknownError(
-            f"idempotency_key={idempotency_key!r} was sent on {lost.started:%Y-%m-%d %H:%M} UTC; "
-            "its outcome is unknown, it may have been billed, and it is not sent twice. "
+            f"idempotency_key={idempotency_key!r} was sent on {unknown.started:%Y-%m-%d %H:%M} "
+            "UTC; its outcome is unknown, it may have been billed, and it is not sent twice. "
             "To pay for it again, use another key.",
-            lost.id,
+            unknown.id,
         )
-    return made
+    return completed
 
 
-def _claimed(claims: list[PendingReservation], idempotency_key: str) -> Turn | None:
-    for claim in claims:
-        if claim.idempotency_key != idempotency_key:
+def _pending_under_key(pending: list[PendingReservation], idempotency_key: str) -> Turn | None:
+    for item in pending:
+        if item.idempotency_key != idempotency_key:
             continue
-        if claim.settled is None and claim.batch is not None:
+        if item.settled is None and item.batch is not None:
             raise OutcomeUnknownError(
                 f"idempotency_key={idempotency_key!r} is in a batch that is not settled; it is not "
-                f"sent twice. Collect it with studio.batches.get({claim.batch!r}).",
-                claim.turn_id,
+                f"sent twice. Collect it with studio.batches.get({item.batch!r}).",
+                item.turn_id,
             )
-        if claim.settled is None:
+        if item.settled is None:
             raise OutcomeUnknownError(
                 f"idempotency_key={idempotency_key!r} is in use and not settled: another program "
-                "is at it, or was stopped while it waited. It is not sent twice.",
-                claim.turn_id,
+                "is working on it, or was stopped while it waited. It is not sent twice.",
+                item.turn_id,
             )
-        if claim.settled.has_image:
-            return claim.settled
+        if item.settled.has_image:
+            return item.settled
     return None
 
 
-def _check(
+def _enforce_budget(
     turn: Turn,
     reservation: BudgetReservation,
     connection: sqlite3.Connection,
-    claims: list[PendingReservation],
+    pending: list[PendingReservation],
 ) -> None:
     from imagesession._domain.budget import enforce  # noqa: PLC0415 - not everybody has a budget
 
@@ -197,38 +197,40 @@ def _check(
         reservation.budget,
         reservation.estimate,
         day_spent=sum(day.spent for day in days)
-        + sum(claim.amount for claim in claims if claim.day == today),
+        + sum(item.amount for item in pending if item.day == today),
         session_spent=sum(session.spent for session in sessions)
-        + sum(claim.amount for claim in claims if claim.session == turn.session),
+        + sum(item.amount for item in pending if item.session == turn.session),
         in_session=turn.session is not None,
     )
 
 
-def _claims(connection: sqlite3.Connection, journal: Journal) -> Iterator[PendingReservation]:
+def _pending_reservations(
+    connection: sqlite3.Connection, journal: Journal
+) -> Iterator[PendingReservation]:
     """
-    Read the intents that the index does not know as settled.
+    Read the reservations of the intents whose turns are not in the index.
     """
     for entry in journal.entries():
         if not has_turn(connection, entry.turn_id):
-            yield _claim(entry, journal)
+            yield _reservation_of(entry, journal)
 
 
-def _claim(entry: Entry, journal: Journal) -> PendingReservation:
-    settled = _settled(journal.layout, entry)
+def _reservation_of(entry: Entry, journal: Journal) -> PendingReservation:
+    settled = _read_settled(journal.layout, entry)
     intent = journal.read(entry)
-    asked = settled or (intent.turn if intent else None)
-    reserved = (asked.reserved if asked else None) or 0.0
+    turn = settled or (intent.turn if intent else None)
+    reserved = (turn.reserved if turn else None) or 0.0
     return PendingReservation(
         turn_id=entry.turn_id,
         session=entry.session_id,
         amount=budget_cost(settled) if settled else reserved,
-        idempotency_key=asked.idempotency_key if asked else None,
+        idempotency_key=turn.idempotency_key if turn else None,
         settled=settled,
-        batch=asked.batch if asked else None,
+        batch=turn.batch if turn else None,
     )
 
 
-def _settled(layout: Layout, entry: Entry) -> Turn | None:
+def _read_settled(layout: Layout, entry: Entry) -> Turn | None:
     file: Path = layout.turn_file(entry.session_id, entry.turn_id)
     with contextlib.suppress(FileNotFoundError, StorageError):
         return codec.read_turn(file.read_bytes(), str(file))

@@ -1,6 +1,6 @@
 """
-Files in a folder or a zip, to be carried elsewhere: written whole or not at all, and read without
-trusting what they say of themselves.
+Read and write archives: a folder or a zip. An archive is written whole or not at all, and read
+without trusting its contents.
 """
 
 from __future__ import annotations
@@ -36,37 +36,37 @@ from .atomic_write import (
 from .safe_open import open_within
 
 MAX_TOTAL = 4_000_000_000
-"""Bytes that a zip may unpack to in all."""
+"""Total bytes that a zip may unpack to."""
 MAX_MEMBERS = 100_000
 """Files that a zip may hold."""
 
-Add: TypeAlias = Callable[[str, bytes], None]
+AddFile: TypeAlias = Callable[[str, bytes], None]
 """Adds a file, by its name with forward slashes."""
 
-_COMPRESSED = frozenset({".png", ".jpg", ".webp", ".gif"})
-# A zip knows no time before or after.
+_COMPRESSED_SUFFIXES = frozenset({".png", ".jpg", ".webp", ".gif"})
+# A zip can hold no earlier and no later time.
 _OLDEST = dt.datetime(1980, 1, 1, tzinfo=dt.UTC)
 _LATEST = dt.datetime(2107, 12, 31, 23, 59, 58, tzinfo=dt.UTC)
 _ENCRYPTED = 0x1
 _UNIX = 3
-_READABLE = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
-_NO_FILE = frozenset({errno.ELOOP, errno.EMLINK, errno.EINVAL, errno.ENOTDIR, errno.ENXIO})
+_COMPRESSIONS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+_NOT_A_FILE = frozenset({errno.ELOOP, errno.EMLINK, errno.EINVAL, errno.ENOTDIR, errno.ENXIO})
 
 
 def is_zip(path: Path) -> bool:
     """
-    Tell whether a path asks for a zip.
+    Tell whether a path names a zip.
     """
     return path.suffix.lower() == ".zip"
 
 
 def resolve_path(path: object) -> Path:
     """
-    Return a path in full.
+    Return the absolute path.
 
     Raises:
-        InvalidRequestError: It is none.
+        InvalidRequestError: It is not a path.
     """
     text = ""
     if isinstance(path, (str, os.PathLike)):
@@ -85,7 +85,7 @@ def resolve_path(path: object) -> Path:
 
 def is_safe(name: str) -> bool:
     """
-    Tell whether a name stays beneath the folder that it is put into, on every system.
+    Tell whether a name stays within the folder that it is put into, on every system.
     """
     parts = name.removesuffix("/").split("/")
     return not (set(name) & set('\\:\0"<>|?*') or set(parts) & {"", ".", ".."})
@@ -95,16 +95,16 @@ def is_safe(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def open_archive_writer(path: Path, at: dt.datetime) -> Generator[Add, None, None]:
+def open_archive_writer(path: Path, at: dt.datetime) -> Generator[AddFile, None, None]:
     """
-    Write files into a new folder or zip, which has its name only once all of it is there.
+    Write files into a new folder or zip, which gets its name only when it is complete.
 
     Args:
         path: The folder or zip.
-        at: The time that a zip gives its files.
+        at: The modification time of the files in a zip.
 
     Raises:
-        StorageIOError: There is something of that name, or it cannot be written.
+        StorageIOError: The name is in use, or the archive cannot be written.
     """
     unfinished = path.with_name(f".{uuid.uuid4().hex}.part")
     with translate_os_errors(path):
@@ -124,8 +124,8 @@ def open_archive_writer(path: Path, at: dt.datetime) -> Generator[Add, None, Non
 def _check_free(path: Path) -> None:
     if os.path.lexists(path):
         raise StorageIOError(
-            f"There is something at {path} already, and nothing is overwritten. Choose another "
-            "name, or move it away."
+            f"{path} exists already, and nothing is overwritten. Choose another name, or move it "
+            "away."
         )
 
 
@@ -142,7 +142,7 @@ def _link_into_place(unfinished: Path, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _folder_writer(path: Path) -> Generator[Add, None, None]:
+def _folder_writer(path: Path) -> Generator[AddFile, None, None]:
     path.mkdir(mode=PRIVATE_FOLDER)
 
     def add(name: str, data: bytes) -> None:
@@ -153,8 +153,8 @@ def _folder_writer(path: Path) -> Generator[Add, None, None]:
 
 
 @contextlib.contextmanager
-def _zip_writer(path: Path, at: dt.datetime) -> Generator[Add, None, None]:
-    moment = min(max(at.astimezone(dt.UTC), _OLDEST), _LATEST)
+def _zip_writer(path: Path, at: dt.datetime) -> Generator[AddFile, None, None]:
+    time = min(max(at.astimezone(dt.UTC), _OLDEST), _LATEST)
     descriptor = os.open(
         path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), PRIVATE_FILE
     )
@@ -162,21 +162,21 @@ def _zip_writer(path: Path, at: dt.datetime) -> Generator[Add, None, None]:
         with zipfile.ZipFile(stream, "w") as archive:
 
             def add(name: str, data: bytes) -> None:
-                archive.writestr(_member(name, moment), data)
+                archive.writestr(_zip_header(name, time), data)
 
             yield add
         stream.flush()
         fsync(stream.fileno())
 
 
-def _member(name: str, moment: dt.datetime) -> zipfile.ZipInfo:
+def _zip_header(name: str, time: dt.datetime) -> zipfile.ZipInfo:
     """
-    Describe a file of a zip, the same on every system.
+    Return the header of a file in a zip, the same on every system.
     """
-    member = zipfile.ZipInfo(name, moment.timetuple()[:6])
+    member = zipfile.ZipInfo(name, time.timetuple()[:6])
     member.create_system = _UNIX
     member.external_attr = (stat.S_IFREG | PRIVATE_FILE) << 16
-    compressed = Path(name).suffix in _COMPRESSED
+    compressed = Path(name).suffix in _COMPRESSED_SUFFIXES
     member.compress_type = zipfile.ZIP_STORED if compressed else zipfile.ZIP_DEFLATED
     return member
 
@@ -187,7 +187,7 @@ def _member(name: str, moment: dt.datetime) -> zipfile.ZipInfo:
 @attrs.frozen
 class ArchiveReader:
     """
-    Files that came from elsewhere, in a folder or a zip.
+    The files of an archive, in a folder or a zip.
 
     Attributes:
         path: The folder or zip.
@@ -196,30 +196,34 @@ class ArchiveReader:
     path: Path
     _open: Callable[[str], AbstractContextManager[tuple[IO[bytes], int]]]
 
-    def read(self, name: str, most: int) -> bytes | None:
+    def read(self, name: str, max_bytes: int) -> bytes | None:
         """
-        Return a file's bytes, if they are not more than so many; None where there is no such file.
+        Return a file's bytes; None if there is no such file.
+
+        Args:
+            name: The file's name, with forward slashes.
+            max_bytes: The largest size that is read.
 
         Raises:
-            CorruptRecordError: It is larger, damaged, or a link to elsewhere.
+            CorruptRecordError: The file is larger, damaged, or a link.
         """
         try:
             with self._open(name) as (file, size):
-                if size > most:
-                    raise self._error(f"{name} is larger than {most / 1e6:,.0f} MB")
-                # One byte more than it should have, so that its end is reached and checked.
+                if size > max_bytes:
+                    raise self._error(f"{name} is larger than {max_bytes / 1e6:,.0f} MB")
+                # One byte more than its size, so that the end is reached and the checksum checked.
                 return file.read(size + 1)
         except (FileNotFoundError, KeyError):
             return None
-        except _BROKEN as error:
+        except _DAMAGE as error:
             raise self._error(f"{name} is damaged: {error}") from error
         except OSError as error:
-            if error.errno not in _NO_FILE:
+            if error.errno not in _NOT_A_FILE:
                 raise
-            raise self._error(f"{name} is not a file of its own; an export has no links") from error
+            raise self._error(f"{name} is not a regular file; an export has no links") from error
 
-    def _error(self, words: str) -> CorruptRecordError:
-        return CorruptRecordError(f"{self.path}: {words}. Nothing was imported.")
+    def _error(self, problem: str) -> CorruptRecordError:
+        return CorruptRecordError(f"{self.path}: {problem}. Nothing was imported.")
 
 
 @contextlib.contextmanager
@@ -228,10 +232,10 @@ def open_archive_reader(path: Path) -> Generator[ArchiveReader, None, None]:
     Open a folder or a zip.
 
     Raises:
-        InvalidRequestError: It is neither.
-        CorruptRecordError: The zip is damaged, has names that lead out of it, or unpacks to too
-            much.
-        StorageIOError: It cannot be read.
+        InvalidRequestError: The path is neither.
+        CorruptRecordError: The zip is damaged, has names that lead out of it, or unpacks to more
+            than is allowed.
+        StorageIOError: The archive cannot be read.
     """
     with translate_os_errors(path):
         if path.is_dir():
@@ -241,7 +245,7 @@ def open_archive_reader(path: Path) -> Generator[ArchiveReader, None, None]:
         elif not zipfile.is_zipfile(path):
             raise InvalidRequestError(f"{path} is neither a folder nor a zip.")
         else:
-            with _opened(path) as archive:
+            with _open_zip(path) as archive:
                 members = _members(path, archive)
                 yield ArchiveReader(path, lambda name: _open_member(archive, members[name]))
 
@@ -260,11 +264,11 @@ def _open_member(
         yield file, member.file_size
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
+def _open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
-    except (*_BROKEN, OSError) as error:
-        # A place before the file's beginning is an invalid argument to the system.
+    except (*_DAMAGE, OSError) as error:
+        # Seeking before the file's beginning is an invalid argument to the system.
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise
         raise CorruptRecordError(f"{path} is a damaged zip: {error}. Copy it anew.") from error
@@ -272,15 +276,15 @@ def _opened(path: Path) -> zipfile.ZipFile:
 
 def _members(path: Path, archive: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
     """
-    List what a zip holds, and refuse one that no export would be.
+    List the members of a zip, and refuse one that cannot be an export.
     """
     listed = archive.infolist()
     total = sum(member.file_size for member in listed)
     if len(listed) > MAX_MEMBERS or total > MAX_TOTAL:
         raise CorruptRecordError(
-            f"{path} holds {len(listed):,} files of {total / 1e6:,.0f} MB in all; at most "
-            f"{MAX_MEMBERS:,} of {MAX_TOTAL / 1e6:,.0f} MB are read. If it can be trusted, unpack "
-            "it and import the folder."
+            f"{path} holds {len(listed):,} files, {total / 1e6:,.0f} MB in total; at most "
+            f"{MAX_MEMBERS:,} files and {MAX_TOTAL / 1e6:,.0f} MB are read. If you trust it, "
+            "unpack it and import the folder."
         )
     members: dict[str, zipfile.ZipInfo] = {}
     for member in listed:
@@ -293,15 +297,15 @@ def _members(path: Path, archive: zipfile.ZipFile) -> Mapping[str, zipfile.ZipIn
     return members
 
 
-def _problem(member: zipfile.ZipInfo, known: Mapping[str, object]) -> str | None:
+def _problem(member: zipfile.ZipInfo, members: Mapping[str, object]) -> str | None:
     if not is_safe(member.orig_filename):
-        return "leads out of the zip, or is no name that every system takes"
+        return "leads out of the zip, or is not a valid name on every system"
     if member.header_offset < 0:
         return "begins before the zip does; it is damaged"
-    if member.filename in known:
+    if member.filename in members:
         return "is there twice"
     if stat.S_IFMT(member.external_attr >> 16) not in {0, stat.S_IFREG, stat.S_IFDIR}:
         return "is a link or a device"
     if member.flag_bits & _ENCRYPTED:
         return "is encrypted"
-    return None if member.compress_type in _READABLE else "is packed in a way that is not read"
+    return None if member.compress_type in _COMPRESSIONS else "has a compression that is not read"

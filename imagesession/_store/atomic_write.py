@@ -1,9 +1,9 @@
 """
 Write files so that they survive a crash and a power cut.
 
-A file is written under a temporary name, flushed to the disk, given its name, and then the folder
-that holds the name is flushed too. Leaving out any of these loses files in some order of events;
-see https://www.usenix.org/conference/osdi14/technical-sessions/presentation/pillai.
+A file is written under a temporary name, flushed to the disk and given its name; then the folder
+that holds the name is flushed too. Each step is needed: see
+https://www.usenix.org/conference/osdi14/technical-sessions/presentation/pillai.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from imagesession.errors import StorageIOError
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
-# Some file systems cannot flush a folder or a file; there is nothing more that one could do then.
+# Some file systems cannot flush a folder or a file; nothing more can be done then.
 _CANNOT_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF})
 _CANNOT_LINK = frozenset(
     {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EINVAL}
 )
-_OLD_SECONDS = 3600.0
-_WHAT_TO_DO = {
+_STALE_SECONDS = 3600.0
+_REMEDIES = {
     errno.ENOSPC: "the disk is full; make room",
     errno.EDQUOT: "the disk quota is used up; make room",
     errno.EROFS: "the disk is read-only; choose another library folder",
@@ -42,12 +42,12 @@ _WHAT_TO_DO = {
 @contextlib.contextmanager
 def translate_os_errors(path: Path) -> Generator[None, None, None]:
     """
-    Turn the operating system's errors into ones that say what to do.
+    Turn the operating system's errors into a `StorageIOError` that says what to do.
     """
     try:
         yield
     except OSError as error:
-        reason = _WHAT_TO_DO.get(error.errno or 0, error.strerror or str(error))
+        reason = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
         raise StorageIOError(f"The library cannot use {path}: {reason}.") from error
 
 
@@ -66,15 +66,15 @@ def ensure_dir(path: Path) -> None:
 
 def create_durable(path: Path, data: bytes, scratch: Path) -> None:
     """
-    Write a file that must not exist yet; it is there whole, or not at all.
+    Write a file that must not exist yet, whole or not at all.
 
     Args:
-        path: Where it shall be.
-        data: All of it.
+        path: The file's path.
+        data: The file's content.
         scratch: A folder for unfinished files, on the same disk.
 
     Raises:
-        FileExistsError: There is a file of that name.
+        FileExistsError: The name is in use.
     """
     with write_temp(data, scratch) as unfinished:
         link_into_place(unfinished, path)
@@ -83,7 +83,7 @@ def create_durable(path: Path, data: bytes, scratch: Path) -> None:
 @contextlib.contextmanager
 def write_temp(data: bytes, scratch: Path) -> Generator[Path, None, None]:
     """
-    Write a file that is on the disk, but not under its name yet; it is gone afterwards.
+    Write a file durably under a temporary name, which is removed afterwards.
     """
     unfinished = scratch / uuid.uuid4().hex
     try:
@@ -95,16 +95,16 @@ def write_temp(data: bytes, scratch: Path) -> Generator[Path, None, None]:
 
 def link_into_place(unfinished: Path, path: Path, folder: int | None = None) -> None:
     """
-    Give a finished file its name, durably, without taking it from another.
+    Give a finished file its name, durably, without replacing another file.
 
     Args:
-        unfinished: Where it lies.
-        path: Where it shall be.
-        folder: The descriptor of the folder that it shall be in, where that is open; the path
-            above the name is not used then.
+        unfinished: The file's temporary path.
+        path: The file's final path.
+        folder: The descriptor of the target folder, if that is open; only the last part of
+            `path` is used then.
 
     Raises:
-        FileExistsError: There is a file of that name.
+        FileExistsError: The name is in use.
     """
     _link(unfinished, path, folder)
     if folder is None:
@@ -115,22 +115,22 @@ def link_into_place(unfinished: Path, path: Path, folder: int | None = None) -> 
 
 def unlink_unused(path: Path, folder: int | None = None) -> None:
     """
-    Take a file's name from it again, before anybody relies on it.
+    Remove a file's name again, before anything refers to it.
 
     Args:
-        path: The name.
-        folder: The descriptor of the folder that it is in, where that is open.
+        path: The file's path.
+        folder: The descriptor of its folder, if that is open.
     """
     os.unlink(_name(path, folder), dir_fd=folder)
 
 
 def name_exists(path: Path, folder: int | None = None) -> bool:
     """
-    Tell whether there is anything of a name, be it a link that leads nowhere.
+    Tell whether a name is in use, even by a broken link.
 
     Args:
-        path: Where it would be.
-        folder: The descriptor of the folder that it would be in, where that is open.
+        path: The path.
+        folder: The descriptor of its folder, if that is open.
     """
     try:
         os.stat(_name(path, folder), dir_fd=folder, follow_symlinks=False)
@@ -141,14 +141,14 @@ def name_exists(path: Path, folder: int | None = None) -> bool:
 
 def check_writable(path: Path, folder: int | None = None) -> None:
     """
-    Refuse a folder in which no file could be made, before one is wanted.
+    Refuse a folder in which no file can be created.
 
     Args:
         path: The folder.
-        folder: Its descriptor, where that is open.
+        folder: Its descriptor, if that is open.
 
     Raises:
-        PermissionError: No file can be made there.
+        PermissionError: No file can be created there.
     """
     target = path if folder is None else "."
     if not os.access(target, os.W_OK | os.X_OK, dir_fd=folder):
@@ -157,7 +157,7 @@ def check_writable(path: Path, folder: int | None = None) -> None:
 
 def replace_durable(path: Path, data: bytes, scratch: Path) -> None:
     """
-    Write a file in place of another; readers see the one or the other, whole.
+    Replace a file durably; readers see either the old or the new content, whole.
     """
     with write_temp(data, scratch) as unfinished:
         os.replace(unfinished, path)  # noqa: PTH105 - beside os.link and os.open
@@ -168,12 +168,12 @@ def append_line(path: Path, line: bytes, *, new: bool) -> None:
     """
     Append a line to a file durably.
 
-    It begins on a line of its own, even where the one before was cut short by a power cut.
+    It starts on a new line, even if a power cut left the line before unfinished.
     """
     flags = os.O_RDWR | os.O_APPEND | (os.O_CREAT | os.O_EXCL if new else 0)
-    with _opened(path, flags) as descriptor:
-        lead = b"\n" if _is_cut_short(descriptor) else b""
-        _write_all(descriptor, lead + line + b"\n")
+    with _open(path, flags) as descriptor:
+        separator = b"\n" if _lacks_newline(descriptor) else b""
+        _write_all(descriptor, separator + line + b"\n")
         fsync(descriptor)
     if new:
         fsync_dir(path.parent)
@@ -183,23 +183,22 @@ def write_lines(lines: Mapping[Path, bytes]) -> None:
     """
     Write many new files of one folder durably, each with one line; all of them, or none.
 
-    They are flushed together, after all were written: a disk that takes them at once is done after
-    the first.
+    They are flushed together after all were written: often the first flush writes all of them.
 
     Args:
         lines: The lines by the files' paths.
 
     Raises:
-        FileExistsError: One of the files is there already.
+        FileExistsError: One of the files exists already.
     """
     written: list[Path] = []
     try:
         for path, line in lines.items():
-            with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
+            with _open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
                 written.append(path)
                 _write_all(descriptor, line + b"\n")
         for path in written:
-            with _opened(path, os.O_RDWR) as descriptor:
+            with _open(path, os.O_RDWR) as descriptor:
                 fsync(descriptor)
         for folder in {path.parent for path in written}:
             fsync_dir(folder)
@@ -212,13 +211,13 @@ def write_lines(lines: Mapping[Path, bytes]) -> None:
 
 def write_atomic(path: Path, data: bytes, scratch: Path, folder: int | None = None) -> None:
     """
-    Write a file that can be made again from others: whole or not at all, but not flushed.
+    Write a file that can be rebuilt from others: whole or not at all, but not flushed.
 
     Args:
-        path: Where it shall be.
-        data: All of it.
+        path: The file's path.
+        data: The file's content.
         scratch: A folder for unfinished files, on the same disk.
-        folder: The descriptor of the folder that it shall be in, where that is open.
+        folder: The descriptor of the target folder, if that is open.
     """
     unfinished = scratch / uuid.uuid4().hex
     try:
@@ -230,11 +229,11 @@ def write_atomic(path: Path, data: bytes, scratch: Path, folder: int | None = No
 
 def remove_stale_temps(scratch: Path) -> None:
     """
-    Remove what processes left unfinished that died an hour ago or more.
+    Remove unfinished files that were last written more than an hour ago.
     """
     for leftover in scratch.iterdir():
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - leftover.stat().st_mtime > _OLD_SECONDS:
+            if time.time() - leftover.stat().st_mtime > _STALE_SECONDS:
                 leftover.unlink()
 
 
@@ -257,7 +256,7 @@ def fsync(descriptor: int) -> None:
     """
     try:
         if sys.platform == "darwin":
-            # fsync does not reach the platter there: see its man page.
+            # fsync does not reach the disk itself there: see its man page.
             import fcntl  # noqa: PLC0415 - exists on this platform alone
 
             fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
@@ -269,14 +268,14 @@ def fsync(descriptor: int) -> None:
 
 
 def _write(path: Path, data: bytes, *, flushed: bool) -> None:
-    with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
+    with _open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
         _write_all(descriptor, data)
         if flushed:
             fsync(descriptor)
 
 
 @contextlib.contextmanager
-def _opened(path: Path, flags: int) -> Generator[int, None, None]:
+def _open(path: Path, flags: int) -> Generator[int, None, None]:
     descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0), PRIVATE_FILE)
     try:
         yield descriptor
@@ -284,7 +283,7 @@ def _opened(path: Path, flags: int) -> Generator[int, None, None]:
         os.close(descriptor)
 
 
-def _is_cut_short(descriptor: int) -> bool:
+def _lacks_newline(descriptor: int) -> bool:
     """
     Tell whether the last line of a file lacks its end.
     """
@@ -305,12 +304,12 @@ def _link(unfinished: Path, path: Path, folder: int | None) -> None:
         if folder is None:
             os.link(unfinished, path)
         else:
-            # The scratch file itself, should somebody have put a link in its place.
+            # Link the scratch file itself, even if another program replaced it by a link.
             os.link(unfinished, path.name, dst_dir_fd=folder, follow_symlinks=False)
     except OSError as error:
         if error.errno not in _CANNOT_LINK:
             raise
-        # A file system without hard links: the gap between looking and renaming stays open.
+        # Without hard links, the gap between this check and the rename cannot be closed.
         if name_exists(path, folder):
             raise FileExistsError(errno.EEXIST, "File exists", str(path)) from error
         os.rename(unfinished, _name(path, folder), dst_dir_fd=folder)
@@ -318,6 +317,6 @@ def _link(unfinished: Path, path: Path, folder: int | None) -> None:
 
 def _name(path: Path, folder: int | None) -> str | Path:
     """
-    Return what a file is called from within its folder, where that is open.
+    Return the name to use for a file: relative to its folder's descriptor, if that is open.
     """
     return path if folder is None else path.name

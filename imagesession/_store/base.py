@@ -1,5 +1,5 @@
 """
-What everything in a library stands on: its folders, its journal, its index and its records.
+The base of the store: a library's folders, journal, index and records.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MAX_PENDING_IN_LOOKUPS = 16
 
 class StoreBase:
     """
-    A folder that is a library: opened, or made if it is missing.
+    A library's folder: opened, or created if it is missing.
 
     Args:
         root: The folder.
@@ -59,16 +59,16 @@ class StoreBase:
         self._journal = Journal(self.layout)
         self._index = Index(self.layout.index, self._scan)
         self._session_index = SessionIndex(self._index, self.layout.sessions)
-        self._owners = ProcessRegistry(self.layout.locks)
-        self._at_work: dict[str, object] = {}
+        self._processes = ProcessRegistry(self.layout.locks)
+        self._leases: dict[str, object] = {}
         self._taken_over: set[str] = set()
-        self._unwritten: dict[str, str] = {}
-        self._looked_back = False
+        self._unwritten_response_ids: dict[str, str] = {}
+        self._orphans_listed = False
         self._accepted_by: set[str] = set()
-        self._came: dict[str, dt.datetime] = {}
-        self._half_staged: set[str] = set()
+        self._received_at: dict[str, dt.datetime] = {}
+        self._staging: set[str] = set()
         self._staged: dict[str, tuple[ImageRecord, ...]] = {}
-        self._last_words: dict[str, str] = {}
+        self._conversation_heads: dict[str, str] = {}
         self._turns: dict[str, dict[str, Turn]] = {}
         self._lock = threading.Lock()
         self._unindexed = 0
@@ -89,8 +89,8 @@ class StoreBase:
 
     def _referenced_files(self, session_id: str | None) -> set[str]:
         """
-        Return the files that the records of a session name. Those of a one-shot are named by its
-        own id, which no other has.
+        Return the files that a session's records name. For a standalone image there are none: its
+        file's name contains its own id.
         """
         files: set[str] = set()
         for file in (self.layout.turns / session_id).glob("*.json") if session_id else ():
@@ -99,22 +99,22 @@ class StoreBase:
                 files.update(image.file for image in turn.images)
         return files
 
-    def _refresh_index(self, *, most: int = MAX_PENDING_IN_LOOKUPS) -> tuple[Turn, ...]:
+    def _refresh_index(self, *, max_pending: int = MAX_PENDING_IN_LOOKUPS) -> tuple[Turn, ...]:
         """
-        Take the turns into the index that were settled since, by whichever process.
+        Index the turns that any process has settled since.
 
         Their intents stay in the journal until then. So settling a turn need not wait for the
-        index to be flushed, and a process that dies in between leaves nothing undone.
+        index to be flushed, and nothing is lost if a process dies in between.
 
         Args:
-            most: How many need not be taken in yet; looking something up does not wait for that.
+            max_pending: Up to this many turns may stay unindexed, so that lookups need not wait.
 
         Returns:
-            The turns that were not taken in.
+            The settled turns that were not indexed; lookups have to include them.
         """
         entries = self._journal.entries()
         settled = [turn for turn in map(self._settled_turn_of, entries) if turn is not None]
-        if 0 < len(settled) <= most:
+        if 0 < len(settled) <= max_pending:
             return tuple(settled)
         self._unindexed = 0
         self._recently_settled.clear()
@@ -125,19 +125,18 @@ class StoreBase:
         return ()
 
     def _settled_turn_of(self, entry: Entry) -> Turn | None:
-        # What this process settled it knows: beside busy threads, each file that is read costs
-        # a wait for the interpreter's lock.
-        known = self._recently_settled.get(entry.turn_id)
-        if known is None and self.layout.turn_file(entry.session_id, entry.turn_id).exists():
-            # One that is damaged stays; reading its session names the damage.
+        # Cached: beside busy threads, each file that is read costs a wait for the GIL.
+        turn = self._recently_settled.get(entry.turn_id)
+        if turn is None and self.layout.turn_file(entry.session_id, entry.turn_id).exists():
+            # A damaged record stays; reading its session reports the damage.
             with contextlib.suppress(StorageError):
                 return self._read_turn(entry.session_id, entry.turn_id)
-        return known
+        return turn
 
     def _scan(self) -> Iterator[Turn]:
         """
-        Read all turns from the records. One that is damaged is left out: its picture can be seen
-        in its folder, and reading its session names the damage.
+        Read all turns from the records. Damaged records are skipped: their images are still in
+        their folders, and reading the session reports the damage.
         """
         for folder in sorted(self.layout.turns.iterdir()):
             session = None if folder.name == STANDALONE else folder.name

@@ -1,11 +1,10 @@
 """
-Batches in a library: what was asked of them, and what became known since.
+Batches in a library.
 
     <library>/.imagesession/batches/<batch>.jsonl
 
-The first line says what is asked; later ones add what became known. The turns of a batch stand in
-the journal, each with its own intent, like all that is asked: so budgets count them, and whoever
-collects a batch settles each of them once.
+The first line holds the request; later lines add what became known since. Each turn of a batch has
+its own intent in the journal, so budgets count it, and collecting the batch settles it once.
 """
 
 from __future__ import annotations
@@ -32,19 +31,19 @@ if TYPE_CHECKING:
     from imagesession._domain.turn import Turn
     from imagesession._engine.leases import BudgetReservation
 
-_SHOWN = 5
-_CLAIM = "batch "
+_MAX_LISTED = 5
+_LEASE_PREFIX = "batch "
 
 
 @attrs.frozen
 class BatchLease:
     """
-    The right to put a batch together.
+    The right to prepare and submit a batch.
 
     Attributes:
-        library: Where it is.
-        batch_id: Which one.
-        token: Tells this lease from a later one.
+        library: The library that holds the batch.
+        batch_id: The batch's id.
+        token: Distinguishes this lease from a later one.
     """
 
     library: BatchStore = attrs.field(repr=False)
@@ -53,7 +52,7 @@ class BatchLease:
 
     def release(self) -> None:
         """
-        Let go of it; if it is not submitted, anybody may settle it from now on.
+        Release the lease; if the batch was not submitted, any program may settle it from now on.
         """
         self.library.release_batch(self)
 
@@ -63,67 +62,69 @@ class BatchLease:
 
 class BatchStore(StoreBase):
     """
-    The part of a library that keeps batches.
+    The part of a library that stores batches.
     """
 
     def begin_batch(
         self, record: BatchRecord, turns: Sequence[Turn], reservation: BudgetReservation | None
     ) -> BatchIntent:
         """
-        Write down durably what a batch is about to ask, if the budget allows it.
+        Write a batch and its intents durably, if the budget allows it.
 
         Args:
             record: The batch, with an item for each turn.
-            turns: What it asks, in order.
-            reservation: What all of it is allowed to cost.
+            turns: The batch's turns, in order.
+            reservation: The budget and the estimated cost of all turns.
 
         Returns:
-            The batch, without what was made before under a turn's name, and the right to be at
-            it; or the batch that was submitted under its name before.
+            The batch and its lease, without turns whose idempotency keys were completed before;
+            or the identical batch that was submitted under the same name before.
 
         Raises:
             StorageIOError: The library cannot be written, or its disk is nearly full.
-            BudgetExceededError: It may cost more than is left.
-            InvalidRequestError: Another batch has its name.
-            OutcomeUnknownError: One of its turns was asked for under the same name before, and is
-                not settled.
+            BudgetExceededError: The batch may cost more than is left.
+            InvalidRequestError: A different batch has the same name.
+            OutcomeUnknownError: A request with the idempotency key of one of the turns is not
+                settled, or its outcome is unknown.
         """
         with translate_os_errors(self.layout.batches):
             self._check_batch(turns)
             self._refresh_index()
             with self._index.locked() as connection:
-                before = self._same(record.name, record.digest)
-                if before is not None:
-                    return BatchIntent(record=before)
-                made = admission.admit_all(
+                earlier = self._find_identical(record.name, record.digest)
+                if earlier is not None:
+                    return BatchIntent(record=earlier)
+                completed = admission.admit_all(
                     turns, reservation, connection, self._journal, self._read_turn
                 )
                 items = tuple(
-                    _there_before(item, made[item.turn]) if item.turn in made else item
+                    _completed_before(item, completed[item.turn])
+                    if item.turn in completed
+                    else item
                     for item in record.items
                 )
-                begun = attrs.evolve(
-                    record, items=items, owner=self._owners.current_owner(), running=True
+                started = attrs.evolve(
+                    record, items=items, owner=self._processes.current_owner(), running=True
                 )
-                todo = [turn for turn in turns if turn.id not in made]
-                return BatchIntent(record=begun, lease=self._write_batch(begun, todo))
+                new = [turn for turn in turns if turn.id not in completed]
+                return BatchIntent(record=started, lease=self._write_batch(started, new))
 
     def _check_batch(self, turns: Sequence[Turn]) -> None:
         """
-        Find out before anything is paid for whether the library would take what comes.
+        Check before anything is paid for that the library can store the images.
         """
         raise NotImplementedError
 
     def _write_batch(self, record: BatchRecord, turns: Sequence[Turn]) -> BatchLease:
         """
-        Write the batch, then the intents. A batch that was not written whole was not submitted.
+        Write the batch, then the intents. If this fails, nothing is submitted and both are removed.
         """
         lease = BatchLease(self, record.id)
-        self._at_work[_CLAIM + record.id] = lease.token
+        self._leases[_LEASE_PREFIX + record.id] = lease.token
         file = self.layout.batch_file(record.id)
         try:
             append_line(file, codec.dump_batch(record), new=True)
-            self._journal.intend_all(turns)
+            self._journal.append_intents(turns)
         except BaseException:
             lease.release()
             with contextlib.suppress(OSError):
@@ -133,34 +134,34 @@ class BatchStore(StoreBase):
 
     def find_identical_batch(self, name: str, digest: str) -> BatchRecord | None:
         """
-        Return the batch that was submitted under a name for the same before, unless nothing came
-        of it.
+        Return the batch that was submitted under a name with the same requests before, unless it
+        was not executed.
 
         Raises:
-            InvalidRequestError: It asks for something else.
+            InvalidRequestError: The batch of that name has other requests.
         """
         with translate_os_errors(self.layout.batches):
-            return self._same(name, digest)
+            return self._find_identical(name, digest)
 
-    def _same(self, name: str | None, digest: str) -> BatchRecord | None:
+    def _find_identical(self, name: str | None, digest: str) -> BatchRecord | None:
         from imagesession._domain.batch import NOT_EXECUTED  # noqa: PLC0415 - hardly ever needed
 
         if name is None:
             return None
-        named = (batch for batch in self._batches() if batch.name == name)
-        before = next((item for item in named if item.state not in NOT_EXECUTED), None)
-        if before is not None and before.digest != digest:
+        named = (batch for batch in self._read_batches() if batch.name == name)
+        earlier = next((item for item in named if item.state not in NOT_EXECUTED), None)
+        if earlier is not None and earlier.digest != digest:
             raise InvalidRequestError(
-                f"name={name!r} is the name of another batch ({before.id}), which asks for "
-                "other pictures; nothing was sent. Give this one a name of its own."
+                f"name={name!r} is the name of another batch ({earlier.id}), which has other "
+                "requests; nothing was sent. Choose another name for this one."
             )
-        return before
+        return earlier
 
     def update_batch(self, record: BatchRecord, news: BatchUpdate) -> BatchRecord:
         """
-        Write down durably what became known of a batch; return it with that.
+        Record new facts of a batch durably, and return the batch with them.
         """
-        line = json.dumps(dict(news), default=_as_text).encode("ascii")
+        line = json.dumps(dict(news), default=_to_json).encode("ascii")
         with translate_os_errors(self.layout.batches):
             append_line(self.layout.batch_file(record.id), line, new=False)
         return attrs.evolve(record, **news)
@@ -173,32 +174,31 @@ class BatchStore(StoreBase):
             self._drop_batch(record)
 
     def _drop_batch(self, record: BatchRecord) -> None:
-        # The batch goes last: until then it tells whose the intents are.
+        # The batch is removed last: until then it lists the intents.
         for turn_id in record.asked:
             self._journal.remove(turn_id, None)
         self.layout.batch_file(record.id).unlink(missing_ok=True)
 
     def find_batch(self, wanted: str) -> BatchRecord:
         """
-        Return a batch by its id, its name, or the provider's id of it; of several of a name, the
-        latest.
+        Return a batch by its id, its name or the provider's id; the latest, if several match.
 
         Raises:
-            NotFoundError: There is none; the error names some that exist.
+            NotFoundError: There is none; the error lists some that exist.
         """
         with translate_os_errors(self.layout.batches):
             with contextlib.suppress(FileNotFoundError):
                 if is_id(wanted):
                     return self._read_batch(wanted)
-            known = tuple(self._batches())
+            known = tuple(self._read_batches())
         for item in known:
             if wanted in {item.name, item.provider_id}:
                 return item
-        shown = tuple(item.name or item.id for item in known[:_SHOWN])
+        listed = tuple(item.name or item.id for item in known[:_MAX_LISTED])
         raise NotFoundError(
-            f"No batch {wanted!r} in this library; there are: {', '.join(shown) or 'none'}.",
+            f"No batch {wanted!r} in this library; there are: {', '.join(listed) or 'none'}.",
             wanted,
-            shown,
+            listed,
         )
 
     def list_batches(self) -> tuple[BatchRecord, ...]:
@@ -206,11 +206,11 @@ class BatchStore(StoreBase):
         Return all batches, the latest first.
         """
         with translate_os_errors(self.layout.batches):
-            return tuple(self._batches())
+            return tuple(self._read_batches())
 
     def batch_turns(self, record: BatchRecord) -> tuple[Turn | None, ...]:
         """
-        Return what became of a batch's items, in their order; None for what is not settled.
+        Return the settled turns of a batch's items, in order; None for each that is not settled.
         """
         with translate_os_errors(self.layout.turns):
             return tuple(map(self._settled_turn, record.items))
@@ -220,9 +220,9 @@ class BatchStore(StoreBase):
             return None
         return self._read_turn(item.session, item.turn)
 
-    def _batches(self) -> Iterator[BatchRecord]:
+    def _read_batches(self) -> Iterator[BatchRecord]:
         """
-        Read all batches, the latest first; one that is damaged is left out.
+        Read all batches, the latest first; damaged ones are skipped.
         """
         for name in sorted(os.listdir(self.layout.batches), reverse=True):  # noqa: PTH208 - names will do
             with contextlib.suppress(FileNotFoundError, StorageError):
@@ -230,7 +230,7 @@ class BatchStore(StoreBase):
 
     def _read_batch(self, batch_id: str) -> BatchRecord:
         """
-        Read a batch. A last line that was cut short by a power cut counts for nothing.
+        Read a batch. A line that a power cut left unfinished is ignored.
         """
         file = self.layout.batch_file(batch_id)
         known: dict[str, Any] = {}
@@ -238,40 +238,40 @@ class BatchStore(StoreBase):
             with contextlib.suppress(ValueError):
                 known.update(json.loads(line))
         record = codec.read_batch(json.dumps(known).encode("ascii"), str(file))
-        return attrs.evolve(record, running=self._is_put_together(record))
+        return attrs.evolve(record, running=self._is_leased(record))
 
-    def _is_put_together(self, record: BatchRecord) -> bool:
-        if _CLAIM + record.id in self._at_work:
+    def _is_leased(self, record: BatchRecord) -> bool:
+        if _LEASE_PREFIX + record.id in self._leases:
             return True
-        if record.owner is None or record.owner == self._owners.name:
+        if record.owner is None or record.owner == self._processes.name:
             return False
-        return self._owners.is_alive(record.owner)
+        return self._processes.is_alive(record.owner)
 
-    # --- who is at it -----------------------------------------------------------------------------
+    # --- leases -----------------------------------------------------------------------------------
 
     def expire_batch(self, lease: BatchLease) -> bool:
         """
-        Count a lease no more; tell whether it counted until now. Nothing is written.
+        Invalidate a lease in memory; tell whether it was valid until now.
         """
-        held = self._at_work.get(_CLAIM + lease.batch_id) is lease.token
+        held = self._leases.get(_LEASE_PREFIX + lease.batch_id) is lease.token
         if held:
-            del self._at_work[_CLAIM + lease.batch_id]
+            del self._leases[_LEASE_PREFIX + lease.batch_id]
         return held
 
     def release_batch(self, lease: BatchLease) -> None:
         """
-        Write down that nobody puts a batch together any more.
+        Record that a batch has no owner any more.
         """
         if not self.expire_batch(lease):
             return
-        # Whoever looks later sees it at the latest when this process has ended.
+        # If this fails, the owner counts as dead at the latest when this process has ended.
         with contextlib.suppress(OSError):
             append_line(self.layout.batch_file(lease.batch_id), b'{"owner": null}', new=False)
 
 
-def _as_text(value: object) -> str:
+def _to_json(value: object) -> str:
     return value.isoformat() if isinstance(value, dt.date) else str(value)
 
 
-def _there_before(item: BatchItem, turn: Turn) -> BatchItem:
+def _completed_before(item: BatchItem, turn: Turn) -> BatchItem:
     return attrs.evolve(item, turn=turn.id, session=turn.session, asked=False)

@@ -1,5 +1,5 @@
 """
-Records as JSON: one writer and one strict reader for each kind, whose errors name the place.
+Records as JSON: a writer and a strict reader for each kind, whose errors name the damaged member.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def dump_turn(turn: Turn) -> bytes:
 
 def turn_to_dict(turn: Turn) -> dict[str, Any]:
     """
-    Return a turn's facts as JSON has them.
+    Return a turn as a dictionary for JSON.
     """
     return _record("turn", {**_plain(turn), "options": turn.options.changed()})
 
@@ -69,7 +69,7 @@ def dump_session(record: SessionRecord) -> bytes:
 
 def dump_batch(record: BatchRecord) -> bytes:
     """
-    Write a batch as JSON, without who is at it just now.
+    Write a batch as JSON, without `running`, which is not stored.
     """
     facts = _plain(record)
     del facts["running"]
@@ -82,7 +82,7 @@ def read_turn(data: bytes, where: str) -> Turn:
 
     Args:
         data: The record.
-        where: Its place, for errors.
+        where: Its path, for errors.
 
     Raises:
         CorruptRecordError: It is damaged.
@@ -129,10 +129,10 @@ def read_turn(data: bytes, where: str) -> Turn:
 
 def read_images(facts: dict[str, Any], where: str) -> tuple[ImageRecord, ...]:
     """
-    Read the pictures that stand in an intent as staged.
+    Read the staged images of an intent.
 
     Raises:
-        CorruptRecordError: It is damaged.
+        CorruptRecordError: They are damaged.
     """
     if facts.get("staged") is None:
         return ()
@@ -145,7 +145,7 @@ def read_session(data: bytes, where: str) -> SessionRecord:
 
     Args:
         data: The record.
-        where: Its place, for errors.
+        where: Its path, for errors.
 
     Raises:
         CorruptRecordError: It is damaged.
@@ -174,8 +174,8 @@ def read_batch(data: bytes, where: str) -> BatchRecord:
     Read a batch.
 
     Args:
-        data: The record, with what became known since.
-        where: Its place, for errors.
+        data: The record, with the updates since.
+        where: Its path, for errors.
 
     Raises:
         CorruptRecordError: It is damaged.
@@ -269,7 +269,7 @@ def _read_image(record: StrictReader) -> ImageRecord:
     file = record.text("file")
     if not file or file.startswith("/") or "\\" in file or ":" in file or ".." in file.split("/"):
         raise CorruptRecordError(
-            f"{record.place('file')} is {file!r}, which is not beneath the library."
+            f"{record.place('file')} is {file!r}, which is not within the library."
         )
     return ImageRecord(
         id=record.text("id"),

@@ -1,11 +1,10 @@
 """
-How many requests all programs on a library may have under way: each holds a lock on one of so many
-files, and the system lets go of it at the moment of death, however that came about.
+Limit the concurrent requests of all programs on a library. A slot is a lock on one of N files; the
+system releases it when its process ends, even by a crash.
 
-The calls of one process queue in memory, first come, first served, and only the first of them asks
-the disk, unless this process has all slots itself. A call that ends hands its slot to the first in
-the queue. A slot that went from call to call for a while is given back to the disk, where other
-programs ask for it too.
+The calls of one process queue in memory, first come, first served. Only the first in the queue
+tries the files, and none does if this process holds all slots. A call that ends passes its slot to
+the first in the queue. After a second of being passed on, a slot is released to other programs.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ import attrs
 from .atomic_write import PRIVATE_FILE, ensure_dir, translate_os_errors
 from .process_locks import try_lock
 
-_HANDED_ON_SECONDS = 1.0
+_PASS_ON_SECONDS = 1.0
 
 
 @attrs.define(eq=False)
@@ -34,15 +33,15 @@ class ConcurrencySlot:
     A lock on one of the files.
 
     Attributes:
-        taken: When this process took it, by a clock that never runs backwards.
+        acquired_at: When this process acquired it, by `time.monotonic`.
     """
 
     _descriptor: int | None = attrs.field(alias="descriptor", repr=False)
-    taken: float = attrs.field(factory=time.monotonic)
+    acquired_at: float = attrs.field(factory=time.monotonic)
 
     def close(self) -> None:
         """
-        Let go of the lock.
+        Release the lock.
         """
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
@@ -73,20 +72,20 @@ class QueuedSlot:
     @property
     def is_first(self) -> bool:
         """
-        Tell whether the call is the first in the queue, which is the one that asks the disk.
+        Tell whether the call is the first in the queue, which is the one that tries the files.
         """
         return self._queue.is_first(self)
 
     @property
     def may_try(self) -> bool:
         """
-        Tell whether it is this call that asks the disk, and the disk may have a slot.
+        Tell whether this call should try the files, and a file may be free.
         """
         return self._queue.may_try(self)
 
     def try_acquire(self) -> bool:
         """
-        Ask the disk for a slot; tell whether the call has one now.
+        Try to lock a file; tell whether the call has a slot now.
 
         Raises:
             StorageIOError: The folder cannot be used.
@@ -96,14 +95,14 @@ class QueuedSlot:
 
     def signal(self) -> Future[None]:
         """
-        Return what is done once the call is handed a slot, or is the first in the queue.
+        Return a future that is done once the call gets a slot or becomes the first in the queue.
         """
         self._signal = Future()
         return self._signal
 
     def release(self) -> None:
         """
-        Leave the queue, or let another call have the slot.
+        Leave the queue, or pass the slot to another call.
         """
         self._queue.leave(self)
 
@@ -116,10 +115,10 @@ class QueuedSlot:
 
     def pass_on(self, slot: ConcurrencySlot | None) -> ConcurrencySlot | None:
         """
-        Put a slot in place of the one that the call has, and return that.
+        Replace the call's slot, and return the previous one.
         """
-        before, self._slot = self._slot, slot
-        return before
+        previous, self._slot = self._slot, slot
+        return previous
 
     def __del__(self) -> None:
         self.release()
@@ -127,20 +126,20 @@ class QueuedSlot:
 
 class SlotQueue:
     """
-    The calls of this process that want a slot.
+    The calls of this process that wait for a slot.
 
     Args:
-        folder: Where the files are.
-        count: How many slots there are.
+        folder: The folder of the lock files.
+        count: The number of slots.
     """
 
     def __init__(self, folder: Path, count: int) -> None:
         self._folder = folder
         self._count = count
         self._held = 0
-        # Weakly: a call that was broken off before it got hold of its place is not waited for.
+        # Weak: a call that was interrupted before it received its place must not block others.
         self._waiting: deque[ref[QueuedSlot]] = deque()
-        # Reentrant: such a call leaves when its memory is freed, which may be within a method here.
+        # Reentrant: such a call leaves when it is garbage-collected, maybe within a method here.
         self._lock = threading.RLock()
 
     def join(self) -> QueuedSlot:
@@ -161,45 +160,45 @@ class SlotQueue:
 
     def may_try(self, call: QueuedSlot) -> bool:
         """
-        Tell whether a call is the first, and not all slots are this process's own.
+        Tell whether a call is the first, and this process does not hold all slots.
         """
         with self._lock:
             return self.is_first(call) and self._held < self._count
 
     def try_acquire(self, call: QueuedSlot) -> None:
         """
-        Take a slot from the disk for a call, if there is one.
+        Acquire a free slot for a call, if there is one.
         """
         slot = acquire(self._folder, self._count)
         if slot is None:
             return
         with self._lock:
-            # It may have been handed one meanwhile, or have left.
+            # It may have got a slot meanwhile, or have left.
             if self.is_first(call):
                 self._held += 1
-                self._give(call, slot)
+                self._pass_to_first(call, slot)
                 return
         slot.close()
 
     def leave(self, call: QueuedSlot) -> None:
         """
-        Drop a call; let the first in the queue have its slot, if it had one.
+        Remove a call; pass its slot to the first in the queue, if it had one.
         """
         with self._lock:
             slot = call.pass_on(None)
             if slot is None:
-                self._drop(call)
+                self._remove(call)
                 return
             first = self._first()
-            if first is not None and time.monotonic() < slot.taken + _HANDED_ON_SECONDS:
-                self._give(first, slot)
+            if first is not None and time.monotonic() < slot.acquired_at + _PASS_ON_SECONDS:
+                self._pass_to_first(first, slot)
                 return
             self._held -= 1
         slot.close()
 
     def abandon(self) -> None:
         """
-        Forget all calls: they are another process's.
+        Forget all calls, in a fork: they belong to the parent process.
         """
         self._lock = threading.RLock()
         self._waiting.clear()
@@ -213,17 +212,17 @@ class SlotQueue:
             self._waiting.popleft()
         return None
 
-    def _give(self, first: QueuedSlot, slot: ConcurrencySlot) -> None:
+    def _pass_to_first(self, first: QueuedSlot, slot: ConcurrencySlot) -> None:
         """
         Give the first in the queue a slot.
         """
         first.pass_on(slot)
         first.notify()
-        self._drop(first)
+        self._remove(first)
 
-    def _drop(self, call: QueuedSlot) -> None:
+    def _remove(self, call: QueuedSlot) -> None:
         """
-        Take a call out of the queue, and tell the one that is the first now.
+        Remove a call from the queue, and notify the new first one.
         """
         if self._waiting and self._waiting[0]() is call:
             self._waiting.popleft()
@@ -235,7 +234,7 @@ class SlotQueue:
 
 
 _queues: dict[tuple[Path, int], SlotQueue] = {}
-_open: WeakSet[ConcurrencySlot] = WeakSet()
+_held_slots: WeakSet[ConcurrencySlot] = WeakSet()
 
 
 def queue(folder: Path, count: int) -> SlotQueue:
@@ -247,26 +246,26 @@ def queue(folder: Path, count: int) -> SlotQueue:
 
 def acquire(folder: Path, count: int) -> ConcurrencySlot | None:
     """
-    Take any free slot from the disk; None if all are taken.
+    Acquire any free slot; None if all are taken.
 
     Args:
-        folder: Where the files are.
-        count: How many slots there are.
+        folder: The folder of the lock files.
+        count: The number of slots.
 
     Raises:
         StorageIOError: The folder cannot be used.
     """
     with translate_os_errors(folder):
         ensure_dir(folder)
-        # Begun anywhere, so that those who look at the same moment do not all try the same one.
-        first = random.randrange(count)  # noqa: S311 - nothing to guess
+        # A random start, so that concurrent callers do not all try the same file.
+        first = random.randrange(count)  # noqa: S311 - not a secret
         for number in range(count):
             file = folder / str((first + number) % count)
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
-            # Where the file system knows no locks, nobody is kept waiting.
+            # On a file system without locks, there is no limit.
             if try_lock(descriptor) is not False:
                 slot = ConcurrencySlot(descriptor)
-                _open.add(slot)
+                _held_slots.add(slot)
                 return slot
             os.close(descriptor)
     return None
@@ -274,13 +273,13 @@ def acquire(folder: Path, count: int) -> ConcurrencySlot | None:
 
 def _abandon_all() -> None:
     """
-    Leave a parent's slots and queues to it: a lock lasts as long as any process has it open.
+    Close the parent's slots in a fork: a lock lasts as long as any process has its file open.
     """
-    for slot in _open:
+    for slot in _held_slots:
         slot.close()
     for each in _queues.values():
         each.abandon()
-    _open.clear()
+    _held_slots.clear()
     _queues.clear()
 
 

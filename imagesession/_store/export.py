@@ -1,5 +1,5 @@
 """
-Sessions leave a library as a folder or zip, and come back into this or another one as they were.
+Export sessions to a folder or zip, and import them into this or another library unchanged.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from . import codec, export_format, image_files, sidecar
 from .archive_files import (
     MAX_MEMBERS,
     MAX_TOTAL,
-    Add,
+    AddFile,
     is_zip,
     open_archive_reader,
     open_archive_writer,
@@ -37,22 +37,22 @@ from .layout import Layout
 from .safe_open import read_within
 from .sessions import SessionStore
 
-# Where a picture is recorded whose file did not come along; no other picture is put there.
+# The recorded folder of images whose files were missing from the export; nothing is stored there.
 _MISSING = "missing"
 
 
 class SessionExport(SessionStore, ImageStore):
     """
-    The part of a library that hands sessions out and takes them in.
+    The part of a library that exports and imports sessions.
     """
 
     def export_session(self, session_id: str, path: object) -> str:
         """
-        Write a session with all its pictures into a new folder or zip.
+        Write a session with all its images into a new folder or zip.
 
         Raises:
-            InvalidRequestError: The path is none, or the session is too large for a zip.
-            StorageIOError: There is something of that name, or it cannot be written.
+            InvalidRequestError: The path is invalid, or the session is too large for a zip.
+            StorageIOError: The path exists, or cannot be written.
         """
         target = resolve_path(path)
         record = self.find_session(session_id)
@@ -66,10 +66,10 @@ class SessionExport(SessionStore, ImageStore):
 
     def import_session(self, path: object) -> SessionRecord:
         """
-        Take an exported session in, as it was; it can be seen once all of it is there.
+        Import an exported session unchanged; it becomes visible once it is complete.
 
         Raises:
-            InvalidRequestError: It is no export, or this library has that session.
+            InvalidRequestError: It is not an export, or this library has that session.
             UnsupportedFormatVersionError: A newer imagesession wrote it.
             CorruptRecordError: It is damaged, or was changed since it was written.
             StorageIOError: The library cannot be written.
@@ -77,11 +77,11 @@ class SessionExport(SessionStore, ImageStore):
         with open_archive_reader(resolve_path(path)) as archive:
             exported = export_format.read_export(archive)
             with translate_os_errors(self.layout.root):
-                self._refresh_index(most=0)
+                self._refresh_index(max_pending=0)
                 turns = self._import_all(exported)
-        # What is left can be made again, and does not undo that the session is there.
+        # The index and the sidecars can be rebuilt: if they fail, the session is imported anyway.
         with contextlib.suppress(StorageError, OSError):
-            self._refresh_index(most=0)
+            self._refresh_index(max_pending=0)
         for turn in turns:
             with contextlib.suppress(OSError):
                 image_files.write_sidecars(self.layout, turn, exported.record.name)
@@ -89,12 +89,12 @@ class SessionExport(SessionStore, ImageStore):
 
     def _import_all(self, exported: ExportedSession) -> tuple[Turn, ...]:
         """
-        Write pictures, then turns, then the session; if anything fails, none of them stays.
+        Write images, then turns, then the session; if anything fails, remove all of them.
         """
         record, written = exported.record, list[Path]()
         self._check_new(record)
         try:
-            turns = [self._put(turn, exported, written) for turn in exported.turns]
+            turns = [self._write_images(turn, exported, written) for turn in exported.turns]
 
             def write(connection: sqlite3.Connection) -> SessionRecord:
                 self._check_new(record)
@@ -102,7 +102,7 @@ class SessionExport(SessionStore, ImageStore):
                 self._write_records(turns, record, written)
                 return record
 
-            # Pictures take their time; only for the records no other process may come in between.
+            # Images take long to write; so the lock is held only while the records are written.
             self._session_index.write(write)
         except BaseException:
             for file in reversed(written):
@@ -115,20 +115,20 @@ class SessionExport(SessionStore, ImageStore):
     def _check_new(self, record: SessionRecord) -> None:
         if self.layout.session_file(record.id).exists():
             raise InvalidRequestError(
-                f"This library has session {record.id} already: studio.open({record.id!r}) opens "
-                "it. Nothing was imported."
+                f"This library has session {record.id} already, so nothing was imported. Open it "
+                f"with studio.open({record.id!r})."
             )
 
-    def _put(self, turn: Turn, exported: ExportedSession, written: list[Path]) -> Turn:
+    def _write_images(self, turn: Turn, exported: ExportedSession, written: list[Path]) -> Turn:
         """
-        Write a turn's pictures under free names of this library.
+        Write a turn's images under free names in this library.
         """
-        left = self._find_unfinished(turn)
-        if left is not None:
-            return left
+        existing = self._find_unfinished(turn)
+        if existing is not None:
+            return existing
         images: list[ImageRecord] = []
         for image in turn.images:
-            data = exported.picture(image)
+            data = exported.read_image(image)
             file = f"{_MISSING}/{image.id}{SUFFIXES[image.format]}"
             if data is not None:
                 file = _import_image_file(self.layout, turn, image, data)
@@ -138,25 +138,25 @@ class SessionExport(SessionStore, ImageStore):
 
     def _find_unfinished(self, turn: Turn) -> Turn | None:
         """
-        Return a turn as an import that was cut short, or a session whose own record was lost,
-        left it here with all its pictures; None if there is none.
+        Return a turn that an interrupted import, or a session whose record was lost, left here
+        with all its images; None if there is none.
 
         Raises:
-            InvalidRequestError: There is another turn of that id.
+            InvalidRequestError: Another turn has that id.
         """
         try:
-            known = self._read_turn(turn.session, turn.id)
+            existing = self._read_turn(turn.session, turn.id)
         except StorageError:
             return None
-        if _portable_turn(known) != _portable_turn(turn):
+        if _portable_turn(existing) != _portable_turn(turn):
             raise _id_in_use(turn.id)
         try:
-            whole = all(
-                export_format.digest(self.read(image)) == image.sha256 for image in known.images
+            complete = all(
+                export_format.digest(self.read(image)) == image.sha256 for image in existing.images
             )
         except InvalidImageError:
             return None
-        return known if whole else None
+        return existing if complete else None
 
     def _write_records(
         self, turns: Iterable[Turn], record: SessionRecord, written: list[Path]
@@ -170,11 +170,11 @@ class SessionExport(SessionStore, ImageStore):
             written.append(file)
             create_durable(file, codec.dump_turn(turn), self.layout.tmp)
         for turn in turns:
-            # Settled already, so it is not taken for a request; it stays until it is indexed.
+            # The turn is settled, so this intent is not a request; it stays until it is indexed.
             file = self.layout.journal_file(turn.id, turn.session)
             if not file.exists():
                 written.append(file)
-                self._journal.append_intent(turn, self._owners.name or "")
+                self._journal.append_intent(turn, self._processes.name or "")
         file = self.layout.session_file(record.id)
         written.append(file)
         create_durable(file, codec.dump_session(record), self.layout.tmp)
@@ -183,32 +183,31 @@ class SessionExport(SessionStore, ImageStore):
 @attrs.frozen
 class _ExportWriter:
     """
-    Writes files, and notes them in the list of them.
+    Writes files, and adds them to the manifest.
     """
 
     layout: Layout
-    add: Add
+    add_file: AddFile
     manifest: Manifest
 
     def write(self, record: SessionRecord, tree: Tree) -> None:
         """
-        Write a session's pictures, each with its metadata beside it, its records, and last the
-        list of all files.
+        Write a session's images, each with its sidecar, then its records, then the manifest.
         """
         turns = tuple(tree.turns.values())
         for turn, copy in zip(turns, export_format.with_export_names(turns), strict=True):
-            for position, (image, named) in enumerate(zip(turn.images, copy.images, strict=True)):
-                self._write_picture(image, named.file)
+            for position, (image, renamed) in enumerate(zip(turn.images, copy.images, strict=True)):
+                self._write_image(image, renamed.file)
                 facts = sidecar.to_dict(copy, position, record.name)
-                beside = str(Path(named.file).with_suffix(".json").as_posix())
-                self._write(beside, json.dumps(facts, indent=1).encode("ascii"))
+                sidecar_name = str(Path(renamed.file).with_suffix(".json").as_posix())
+                self._write(sidecar_name, json.dumps(facts, indent=1).encode("ascii"))
             self._write(export_format.turn_name(turn.id), codec.dump_turn(copy))
         self._write(export_format.SESSION, codec.dump_session(record))
-        self.add(export_format.MANIFEST, self.manifest.dump())
+        self.add_file(export_format.MANIFEST, self.manifest.dump())
 
-    def _write_picture(self, image: ImageRecord, name: str) -> None:
+    def _write_image(self, image: ImageRecord, name: str) -> None:
         """
-        Write a picture's bytes as they are; note if they are gone or not what they were.
+        Write an image's bytes unchanged; note in the manifest if they are missing or damaged.
         """
         with translate_os_errors(self.layout.root / image.file):
             try:
@@ -221,13 +220,13 @@ class _ExportWriter:
             self.manifest.damaged.append(name)
 
     def _write(self, name: str, data: bytes) -> None:
-        self.add(name, data)
+        self.add_file(name, data)
         self.manifest.files[name] = export_format.digest(data)
 
 
 def _check_size(tree: Tree, target: Path) -> None:
     """
-    Refuse what could be written as a zip, but would not be read again.
+    Refuse a session that could be written as a zip, but is too large to be imported again.
     """
     images = [image for turn in tree.turns.values() for image in turn.images]
     size = sum(image.bytes for image in images)
@@ -235,14 +234,15 @@ def _check_size(tree: Tree, target: Path) -> None:
     # A tenth is left for the records.
     if size > MAX_TOTAL * 0.9 or files > MAX_MEMBERS * 0.9:
         raise InvalidRequestError(
-            f"The session has {files:,} files of {size / 1e6:,.0f} MB, too much for a zip that is "
-            f"read again. Export it to a folder: session.export({str(target.with_suffix(''))!r})."
+            f"The session has {files:,} files, {size / 1e6:,.0f} MB in total, which is too much "
+            "for a zip that can be imported again. "
+            f"Export it to a folder: session.export({str(target.with_suffix(''))!r})."
         )
 
 
 def _import_image_file(layout: Layout, turn: Turn, image: ImageRecord, data: bytes) -> str:
     """
-    Put a picture into the folder of its kind, under a free name, and return its path there.
+    Store an image in the folder of its kind, under a free name, and return its path.
     """
     facts = ImageHeader(format=image.format, width=image.width, height=image.height, alpha=False)
     at = (turn.finished or turn.started).astimezone(dt.UTC)
@@ -253,24 +253,24 @@ def _import_image_file(layout: Layout, turn: Turn, image: ImageRecord, data: byt
 
 def _portable_turn(turn: Turn) -> Turn:
     """
-    Return a turn without what differs from one library to another: where its pictures lie.
+    Return a turn without what differs between libraries: the paths of its images.
     """
     return attrs.evolve(turn, images=tuple(attrs.evolve(image, file="") for image in turn.images))
 
 
 def _check_ids(connection: sqlite3.Connection, turns: Iterable[Turn], session: str) -> None:
     """
-    Refuse ids that something else in this library has.
+    Refuse ids that another session or a standalone image of this library has.
     """
     for turn in turns:
-        for table, wanted in (("turns", turn.id), *(("images", image.id) for image in turn.images)):
-            rows = connection.execute(f"SELECT session FROM {table} WHERE id = ?", (wanted,))  # noqa: S608 - names of tables
+        for table, new_id in (("turns", turn.id), *(("images", image.id) for image in turn.images)):
+            rows = connection.execute(f"SELECT session FROM {table} WHERE id = ?", (new_id,))  # noqa: S608 - names of tables
             if any(owner != session for (owner,) in rows.fetchall()):
-                raise _id_in_use(wanted)
+                raise _id_in_use(new_id)
 
 
-def _id_in_use(wanted: str) -> InvalidRequestError:
+def _id_in_use(used_id: str) -> InvalidRequestError:
     return InvalidRequestError(
-        f"Something else in this library has the id {wanted}, so the session cannot be imported "
-        "here. Import it into another library."
+        f"The id {used_id} is in use in this library, so the session cannot be imported here. "
+        "Import it into another library."
     )

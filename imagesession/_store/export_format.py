@@ -1,5 +1,5 @@
 """
-What an exported session holds: its records, its pictures, and the list of both.
+The format of an exported session: its records, its images and a manifest of both.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ MANIFEST = "MANIFEST.json"
 SESSION = "session.json"
 _TURNS, _IMAGES = "turns/", "images/"
 _KIND = "imagesession session"
-_MAX_RECORD, _MAX_PICTURE = 16_000_000, 1_000_000_000
-_WORDS = 40
-# Clocks go wrong; but ids and times far ahead would put everything made later in their past.
-_MOST_AHEAD = dt.timedelta(days=3653)
+_MAX_RECORD, _MAX_IMAGE = 16_000_000, 1_000_000_000
+_MAX_WORDS = 40
+# Clocks go wrong; but ids far in the future would sort after everything that is made later.
+_MAX_AHEAD = dt.timedelta(days=3653)
 _EARLIEST = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 T = TypeVar("T")
 
@@ -51,8 +51,8 @@ class Manifest:
     Attributes:
         session: The session's id.
         files: The SHA-256 of each file, in hexadecimal, by its name.
-        missing: The pictures whose files were gone already.
-        damaged: The pictures whose bytes were not those of their records any more.
+        missing: The images whose files were missing when they were exported.
+        damaged: The images whose bytes did not match their records when they were exported.
     """
 
     session: str
@@ -62,7 +62,7 @@ class Manifest:
 
     def dump(self) -> bytes:
         """
-        Write it as JSON.
+        Return the manifest as JSON.
         """
         facts = {
             "export": _KIND,
@@ -78,20 +78,20 @@ class Manifest:
 
 def with_export_names(turns: Iterable[Turn]) -> tuple[Turn, ...]:
     """
-    Name all pictures as they lie in an export: numbered, with a few words of the prompt.
+    Give all images their names in an export: a number and a few words of the prompt.
     """
-    known = tuple(turns)
-    width = max(2, len(str(sum(len(turn.images) for turn in known))))
+    all_turns = tuple(turns)
+    width = max(2, len(str(sum(len(turn.images) for turn in all_turns))))
     numbers = itertools.count(1)
 
     def name(turn: Turn, image: ImageRecord) -> ImageRecord:
-        words = slugify(turn.prompt[: _WORDS * 4])[:_WORDS].strip("_")
+        words = slugify(turn.prompt[: _MAX_WORDS * 4])[:_MAX_WORDS].strip("_")
         file = f"{_IMAGES}{next(numbers):0{width}}_{words}{SUFFIXES[image.format]}"
         return attrs.evolve(image, file=file)
 
     return tuple(
         attrs.evolve(turn, images=tuple(name(turn, image) for image in turn.images))
-        for turn in known
+        for turn in all_turns
     )
 
 
@@ -112,13 +112,13 @@ def digest(data: bytes) -> str:
 @attrs.frozen(kw_only=True)
 class ExportedSession:
     """
-    An exported session, as it was read and checked.
+    An exported session that was read and checked.
 
     Attributes:
         record: The session.
-        turns: Its turns; their pictures are named as they lie in the export.
+        turns: Its turns, whose images have their names in the export.
         manifest: The list of its files.
-        archive: Where its pictures are read.
+        archive: Reads its images.
     """
 
     record: SessionRecord
@@ -126,32 +126,31 @@ class ExportedSession:
     manifest: Manifest
     archive: ArchiveReader
 
-    def picture(self, image: ImageRecord) -> bytes | None:
+    def read_image(self, image: ImageRecord) -> bytes | None:
         """
-        Return a picture's bytes, if they are those that were written; None for one that was
-        missing.
+        Return an image's bytes; None if its file was missing when it was exported.
 
         Raises:
-            CorruptRecordError: They are others, or no picture of that format.
+            CorruptRecordError: They are not those that were exported, or not of that format.
         """
         if image.file in self.manifest.missing:
             return None
-        data = _read_listed(self.archive, image.file, self.manifest, _MAX_PICTURE)
+        data = _read_listed(self.archive, image.file, self.manifest, _MAX_IMAGE)
         if image.file not in self.manifest.damaged:
             header = parse_header(data)
             if digest(data) != image.sha256 or header is None or header.format != image.format:
                 raise CorruptRecordError(
-                    f"{image.file} is not the picture that its turn's record tells of."
+                    f"{image.file} is not the picture of its turn's record. Nothing was imported."
                 )
         return data
 
 
 def read_export(archive: ArchiveReader) -> ExportedSession:
     """
-    Read everything but the pictures, and check that it fits together.
+    Read everything but the images, and check that it is consistent.
 
     Raises:
-        InvalidRequestError: It is no export of a session.
+        InvalidRequestError: It is not an export of a session.
         UnsupportedFormatVersionError: A newer imagesession wrote it.
         CorruptRecordError: It is damaged, or was changed since it was written.
     """
@@ -161,7 +160,7 @@ def read_export(archive: ArchiveReader) -> ExportedSession:
     record = codec.read_session(data, f"{where}/{SESSION}")
     turns: list[Turn] = []
     for name in sorted(manifest.files):
-        if not _is_picture(name):
+        if not _is_image(name):
             data = _read_listed(archive, name, manifest, _MAX_RECORD)
             if name.startswith(_TURNS):
                 turns.append(codec.read_turn(data, f"{where}/{name}"))
@@ -169,27 +168,27 @@ def read_export(archive: ArchiveReader) -> ExportedSession:
     for turn in turns:
         _check_turn(turn, manifest, f"{where}/{turn_name(turn.id)}")
     images = [image for turn in turns for image in turn.images]
-    _check_once((turn.id for turn in turns), f"{where} has the turn")
-    _check_once((image.id for image in images), f"{where} has the picture")
-    _check_once((image.file for image in images), f"{where} has the file")
+    _check_unique((turn.id for turn in turns), f"{where} has the turn")
+    _check_unique((image.id for image in images), f"{where} has the picture")
+    _check_unique((image.file for image in images), f"{where} has the file")
     return ExportedSession(record=record, turns=tuple(turns), archive=archive, manifest=manifest)
 
 
-def _read_listed(archive: ArchiveReader, name: str, manifest: Manifest, most: int) -> bytes:
+def _read_listed(archive: ArchiveReader, name: str, manifest: Manifest, max_bytes: int) -> bytes:
     if name not in manifest.files:
-        raise CorruptRecordError(f"{MANIFEST} does not name {name}. Copy the export anew.")
-    data = archive.read(name, most)
+        raise CorruptRecordError(f"{MANIFEST} does not list {name}. Copy the export again.")
+    data = archive.read(name, max_bytes)
     if data is None:
-        raise CorruptRecordError(f"{archive.path}: {name} is missing. Copy the export anew.")
+        raise CorruptRecordError(f"{archive.path}: {name} is missing. Copy the export again.")
     if digest(data) != manifest.files[name]:
         raise CorruptRecordError(
-            f"{name} is not as it was exported: its SHA-256 is another than {MANIFEST} says. Copy "
-            "the export anew. Nothing was imported."
+            f"{name} was changed: its SHA-256 is not the one in {MANIFEST}, and nothing was "
+            "imported. Copy the export again."
         )
     return data
 
 
-def _is_picture(name: str) -> bool:
+def _is_image(name: str) -> bool:
     return name.startswith(_IMAGES) and not name.endswith(".json")
 
 
@@ -198,7 +197,7 @@ def _read_manifest(archive: ArchiveReader) -> Manifest:
     data = archive.read(MANIFEST, _MAX_RECORD)
     if data is None:
         raise InvalidRequestError(
-            f"{archive.path} is no export of a session: it has no {MANIFEST}."
+            f"{archive.path} is not an export of a session: it has no {MANIFEST}."
         )
     facts = _read_object(data, where)
     version = _member(facts, "format", int, where)
@@ -229,7 +228,7 @@ def _read_object(data: bytes, where: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise CorruptRecordError(f"{where} is damaged: {error}.") from error
     if not isinstance(facts, dict) or cast("dict[str, Any]", facts).get("export") != _KIND:
-        raise InvalidRequestError(f"{where} is not the list of an exported session.")
+        raise InvalidRequestError(f"{where} is not the manifest of an exported session.")
     return cast("dict[str, Any]", facts)
 
 
@@ -237,7 +236,7 @@ def _member(facts: Mapping[str, Any], name: str, kind: type[T], where: str) -> T
     value: object = facts.get(name)
     if not isinstance(value, kind):
         raise CorruptRecordError(
-            f"{where}: {name} should be {kind.__name__}. Copy the export anew."
+            f"{where}: {name} should be {kind.__name__}. Copy the export again."
         )
     return value
 
@@ -254,7 +253,7 @@ def _check_session(record: SessionRecord, manifest: Manifest, where: str) -> Non
 
 def _check_turn(turn: Turn, manifest: Manifest, where: str) -> None:
     """
-    Refuse a turn that is not one of the session, or would harm the library that takes it in.
+    Refuse a turn that is not of this session, or would harm the library that imports it.
     """
     if turn.session != manifest.session or turn_name(turn.id) not in manifest.files:
         raise CorruptRecordError(f"{where} is not a turn of this session. Nothing was imported.")
@@ -262,35 +261,33 @@ def _check_turn(turn: Turn, manifest: Manifest, where: str) -> None:
     _check_plausible(ids, [turn.started, turn.finished], where)
     if turn.reserved is not None and not (math.isfinite(turn.reserved) and turn.reserved >= 0):
         raise CorruptRecordError(
-            f"{where}: reserved is {turn.reserved}, which is no amount of money."
+            f"{where}: reserved is {turn.reserved}, which is not an amount of money."
         )
     for image in turn.images:
-        if not (is_safe(image.file) and _is_picture(image.file)):
+        if not (is_safe(image.file) and _is_image(image.file)):
             raise CorruptRecordError(
-                f"{where} has a picture at {image.file!r}, which is not beneath {_IMAGES}."
+                f"{where} has a picture at {image.file!r}, which is not within {_IMAGES}."
             )
 
 
 def _check_plausible(ids: Iterable[str], times: Iterable[dt.datetime | None], where: str) -> None:
-    latest = dt.datetime.now(dt.UTC) + _MOST_AHEAD
+    latest = dt.datetime.now(dt.UTC) + _MAX_AHEAD
     try:
-        moments = [*map(_moment, ids), *(time for time in times if time is not None)]
-        plausible = all(_EARLIEST <= moment <= latest for moment in moments)
+        instants = [*map(_parse_time, ids), *(time for time in times if time is not None)]
+        plausible = all(_EARLIEST <= moment <= latest for moment in instants)
     except (ValueError, OverflowError, OSError):
         plausible = False
     if not plausible:
-        raise CorruptRecordError(
-            f"{where} has an id or a time that none has. Nothing was imported."
-        )
+        raise CorruptRecordError(f"{where} has an impossible id or time. Nothing was imported.")
 
 
-def _moment(spelled: str) -> dt.datetime:
-    if not is_id(spelled):
-        raise ValueError(spelled)
-    return timestamp_of(spelled)
+def _parse_time(text: str) -> dt.datetime:
+    if not is_id(text):
+        raise ValueError(text)
+    return timestamp_of(text)
 
 
-def _check_once(names: Iterable[str], what: str) -> None:
+def _check_unique(names: Iterable[str], what: str) -> None:
     for name, count in Counter(names).items():
         if count > 1:
             raise CorruptRecordError(f"{what} {name!r} twice. Nothing was imported.")

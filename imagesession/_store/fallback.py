@@ -1,6 +1,5 @@
 """
-Keep what was paid for where the library cannot: beside other programs' temporary files, or else
-in memory.
+Keep paid images that the library cannot store: in the system's temporary folder, or in memory.
 """
 
 from __future__ import annotations
@@ -19,56 +18,56 @@ from .atomic_write import create_durable
 
 
 def save_to_fallback(
-    turn: Turn, pictures: Iterable[ReceivedImage], error: StorageError
+    turn: Turn, images: Iterable[ReceivedImage], error: StorageError
 ) -> StorageIOError:
     """
-    Put pictures elsewhere, as they came.
+    Save images outside of the library, unchanged.
 
     Args:
-        turn: What they were made for.
-        pictures: What the library could not keep.
+        turn: The images' turn.
+        images: The images that the library could not store.
         error: Why it could not.
 
     Returns:
-        What to raise: why, and where the pictures are now.
+        The error to raise, which says why and where the images are.
     """
-    named = [
+    files = [
         (f"{turn.id}_{number:02}{SUFFIXES[image.facts.format]}", image.data)
-        for number, image in enumerate(pictures, 1)
+        for number, image in enumerate(images, 1)
     ]
-    later = (
-        "Once the library can be written, recover() fetches it from the provider again, which "
-        "costs nothing."
+    advice = (
+        "Once the library can be written, recover() fetches them from the provider again, which "
+        "is free."
         if turn.response_id
-        else "Once the library can be written, images.import_file() brings it in."
+        else "Once the library can be written, import them with images.import_file()."
     )
     try:
-        kept = write_temp_copies(named)
+        paths = write_temp_copies(files)
     except OSError as problem:
         return StorageIOError(
-            f"{error.message} Nor could what was paid for be put elsewhere ({problem.strerror}): "
-            f"it is in this error's `unsaved`. {later}",
-            unsaved=tuple(data for _, data in named),
+            f"{error.message} The paid pictures could not be saved elsewhere either "
+            f"({problem.strerror}): they are in this error's `unsaved`. {advice}",
+            unsaved=tuple(data for _, data in files),
         )
     return StorageIOError(
-        f"{error.message} What was paid for is kept in {', '.join(kept)} meanwhile. {later}",
-        kept=kept,
+        f"{error.message} The paid pictures are kept in {', '.join(paths)} meanwhile. {advice}",
+        kept=paths,
     )
 
 
-def write_temp_copies(named: Iterable[tuple[str, bytes]]) -> tuple[str, ...]:
+def write_temp_copies(files: Iterable[tuple[str, bytes]]) -> tuple[str, ...]:
     """
-    Write files durably into a new folder for this user alone, where temporary files belong.
+    Write files durably into a new private folder within the system's temporary folder.
 
     Returns:
         Their paths.
 
     Raises:
-        OSError: They cannot be written there either.
+        OSError: They cannot be written.
     """
     folder = Path(tempfile.mkdtemp(prefix="imagesession-"))
     try:
-        for name, data in named:
+        for name, data in files:
             create_durable(folder / name, data, folder)
     except OSError:
         _remove(folder)

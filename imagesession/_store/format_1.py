@@ -1,7 +1,7 @@
 """
-Bring libraries and records of format 1, which release 0.1.0 wrote, up to today's format.
+Upgrade libraries and records of format 1, which release 0.1.0 wrote, to the current format.
 
-A record is brought up each time it is read; it is written anew only when its facts change.
+A record is upgraded each time it is read, and written in the current format when it is changed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _ERRORS = {
 
 def upgrade_folders(layout: Layout) -> None:
     """
-    Keep the replies that could not be read, and drop locks and limits, which are disposable.
+    Keep the quarantined replies, and drop locks and limits, which are disposable.
 
     Raises:
         OSError: A folder cannot be moved.
@@ -56,25 +56,25 @@ def upgrade_folders(layout: Layout) -> None:
 
 def upgrade_record(record: dict[str, Any]) -> dict[str, Any]:
     """
-    Return a record with today's names for its members, options and errors.
+    Return a record with the current names of its members, options and errors.
     """
-    new = _renamed(record, _KEYS)
+    new = _rename_keys(record, _KEYS)
     for name in ("options", "choices"):
         if isinstance(new.get(name), dict):
-            new[name] = _renamed(cast("dict[str, Any]", new[name]), _OPTIONS)
+            new[name] = _rename_keys(cast("dict[str, Any]", new[name]), _OPTIONS)
     if isinstance(new.get("estimate"), dict):
-        new["estimate"] = _renamed(
+        new["estimate"] = _rename_keys(
             cast("dict[str, Any]", new["estimate"]), {"grounds": "assumptions"}
         )
     if isinstance(new.get("failure"), dict):
         failure = cast("dict[str, Any]", new["failure"])
-        new["failure"] = {**failure, "error": _today(failure.get("error"))}
+        new["failure"] = {**failure, "error": _current_error(failure.get("error"))}
     return new
 
 
-def _today(error: object) -> object:
+def _current_error(error: object) -> object:
     return _ERRORS.get(error, error) if isinstance(error, str) else error
 
 
-def _renamed(facts: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+def _rename_keys(facts: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in facts.items()}

@@ -1,6 +1,5 @@
 """
-Check a library: its folder, records, index and pictures, and what is not settled. Nothing is
-changed, and nothing is deleted.
+Check a library: its folder, records, index, images and unsettled requests. Nothing is changed.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ from .layout import STANDALONE, Layout
 from .safe_open import open_within
 
 _MB = 1_000_000
-_FEW_MB = 1000
-_NAMED = 5
-_OLD_SCRATCH = dt.timedelta(hours=1)
-_OTHERS = 0o077
+_LOW_MB = 1000
+_MAX_LISTED = 5
+_STALE_AFTER = dt.timedelta(hours=1)
+_OTHER_USERS = 0o077
 
 Finding: TypeAlias = tuple[Health, str, str]
-"""A state, what was found, and what to do about it."""
+"""A state, a message and a remedy."""
 
 
 def run_checks(
@@ -52,25 +51,25 @@ def run_checks(
     least_free: int,
 ) -> tuple[HealthCheck, ...]:
     """
-    Check all of a library.
+    Run all checks of a library.
 
     Args:
         layout: Its folders.
-        index: Its index, which has caught up with the journal.
+        index: Its index, which is up to date with the journal.
         journal: Its journal.
         pending: Lists the requests that are not settled.
-        verify: Whether to read every picture and compare it with its record.
-        least_free: How many bytes have to be free for a picture to be requested.
+        verify: Whether to read every image and compare it with its record.
+        least_free: The free bytes below which no image is requested.
     """
-    known = _Records()
+    records = _Records()
     checks: dict[str, Callable[[], Finding]] = {
         "library": lambda: _check_writable(layout),
-        "disk": lambda: _check_room(layout, least_free),
+        "disk": lambda: _check_free_space(layout, least_free),
         "permissions": lambda: _check_permissions(layout),
         "format": lambda: _check_format(layout),
-        "records": lambda: known.read(layout),
-        "index": lambda: _check_index(layout, index, journal, set(known.turns)),
-        "pictures": lambda: _check_pictures(layout, known.turns, verify=verify),
+        "records": lambda: records.read(layout),
+        "index": lambda: _check_index(layout, index, journal, set(records.turns)),
+        "pictures": lambda: _check_images(layout, records.turns, verify=verify),
         "requests": lambda: _check_requests(layout, journal, pending()),
         "replies": lambda: _check_replies(layout),
         "scratch": lambda: _check_scratch(layout),
@@ -80,12 +79,12 @@ def run_checks(
 
 def _run(name: str, check: Callable[[], Finding]) -> HealthCheck:
     """
-    Run one check; that it fails is a finding too.
+    Run one check; an error is a finding too.
     """
     try:
         state, message, remedy = check()
     except (StorageError, OSError, sqlite3.Error) as error:
-        state, message = "problem", f"it cannot be looked at: {error}"
+        state, message = "problem", f"it cannot be checked: {error}"
         remedy = "Check the library's folder and its permissions."
     return HealthCheck(name=name, state=state, message=message, remedy=remedy)
 
@@ -102,21 +101,21 @@ def _check_writable(layout: Layout) -> Finding:
         return _ok(f"{layout.root} can be written.")
 
 
-def _check_room(layout: Layout, least: int) -> Finding:
+def _check_free_space(layout: Layout, least_free: int) -> Finding:
     free = shutil.disk_usage(layout.root).free
     message = f"{free / _MB:,.0f} MB are free."
-    if free >= _FEW_MB * _MB:
+    if free >= _LOW_MB * _MB:
         return _ok(message)
-    remedy = f"Make room; below {least / _MB:.0f} MB no picture is asked for."
-    return "problem" if free < least else "warning", message, remedy
+    remedy = f"Make room; below {least_free / _MB:.0f} MB no picture is requested."
+    return "problem" if free < least_free else "warning", message, remedy
 
 
 def _check_permissions(layout: Layout) -> Finding:
-    if sys.platform == "win32" or not layout.root.stat().st_mode & _OTHERS:
+    if sys.platform == "win32" or not layout.root.stat().st_mode & _OTHER_USERS:
         return _ok("the folder is for you alone.")
     folders = (layout.inner, *(path for path in layout.root.iterdir() if path.is_dir()))
-    opened = sorted({folder.name for folder in folders if folder.stat().st_mode & _OTHERS})
-    within = f", and so are {_some(opened)} in it" if opened else ""
+    shared = sorted({folder.name for folder in folders if folder.stat().st_mode & _OTHER_USERS})
+    within = f", and so are {_list_some(shared)} in it" if shared else ""
     message = f"{layout.root} is open to other users of this machine{within}."
     return "warning", message, f"If that is not wanted: chmod -R go= '{layout.root}'"
 
@@ -130,13 +129,13 @@ def _check_format(layout: Layout) -> Finding:
     return _ok(f"the library is of format {version}.")
 
 
-# --- records, index, pictures -----------------------------------------------------------------
+# --- records, index, images -----------------------------------------------------------------
 
 
 @attrs.define
 class _Records:
     """
-    What the records of a library hold, once they are read.
+    The records of a library, once they were read.
     """
 
     turns: dict[str, Turn] = attrs.field(factory=dict[str, Turn])
@@ -149,17 +148,19 @@ class _Records:
         """
         sessions = sorted(layout.sessions.glob("*.json"))
         for file in sessions:
-            with self._reading(file):
+            with self._noting_damage(file):
                 codec.read_session(file.read_bytes(), str(file))
         for folder in sorted(layout.turns.iterdir()):
             self._read_turns(folder, layout)
         counts = f"sessions: {len(sessions):,}, turns: {len(self.turns):,}"
         if self.damaged:
-            message = f"{counts}; {len(self.damaged)} records are damaged: {_some(self.damaged)}."
+            message = (
+                f"{counts}; {len(self.damaged)} records are damaged: {_list_some(self.damaged)}."
+            )
             remedy = f"Put them back from a backup of {layout.inner}."
             return "problem", message, f"{remedy} Their pictures are still in their folders."
         if self.orphans:
-            message = f"{counts}; turns have lost their session: {_some(self.orphans)}."
+            message = f"{counts}; turns have lost their session: {_list_some(self.orphans)}."
             remedy = "Import the session's export again, or put its record back from a backup of "
             return "warning", message, f"{remedy}{layout.sessions}."
         return _ok(f"{counts}.")
@@ -169,12 +170,12 @@ class _Records:
         if files and folder.name != STANDALONE and not layout.session_file(folder.name).exists():
             self.orphans.append(folder.name)
         for file in files:
-            with self._reading(file):
+            with self._noting_damage(file):
                 turn = codec.read_turn(file.read_bytes(), str(file))
                 self.turns[turn.id] = turn
 
     @contextlib.contextmanager
-    def _reading(self, file: Path) -> Generator[None]:
+    def _noting_damage(self, file: Path) -> Generator[None]:
         try:
             yield
         except (StorageError, OSError):
@@ -183,61 +184,61 @@ class _Records:
 
 def _check_index(layout: Layout, index: Index, journal: Journal, known: set[str]) -> Finding:
     """
-    Compare the index with the records. The journal is read in between: what is settled meanwhile
-    is in there until the index has it.
+    Compare the index with the records. Turns that are settled meanwhile are in the journal until
+    they are indexed.
     """
-    waiting = {entry.turn_id for entry in journal.entries()}
+    unindexed = {entry.turn_id for entry in journal.entries()}
     with index.locked() as connection:
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         rows = dict(connection.execute("SELECT id, session FROM turns").fetchall())
         sessions = session_index_schema.files(connection).keys()
-        kept = {file.stem for file in layout.sessions.glob("*.json") if is_id(file.stem)}
-    absent = known - rows.keys() - waiting
-    beyond = [
+        recorded = {file.stem for file in layout.sessions.glob("*.json") if is_id(file.stem)}
+    absent = known - rows.keys() - unindexed
+    extra = [
         turn
         for turn, session in rows.items()
         if turn not in known and not layout.turn_file(session, turn).exists()
     ]
-    beyond += sessions - kept
-    if verdict == "ok" and not absent and not beyond and not kept - sessions:
-        known_all = f"it knows all {len(rows):,} turns and {len(kept):,} sessions"
-        return _ok(f"{known_all} (version {INDEX_VERSION}).")
+    extra += sessions - recorded
+    if verdict == "ok" and not absent and not extra and not recorded - sessions:
+        counts = f"it knows all {len(rows):,} turns and {len(recorded):,} sessions"
+        return _ok(f"{counts} (version {INDEX_VERSION}).")
     damage = "" if verdict == "ok" else f" It is damaged: {verdict}."
     message = (
-        f"it lacks {len(absent):,} turns and {len(kept - sessions):,} sessions that there are, and "
-        f"has {len(beyond):,} that there are not.{damage}"
+        f"it lacks {len(absent):,} turns and {len(recorded - sessions):,} sessions, and has "
+        f"{len(extra):,} entries without a record.{damage}"
     )
-    return "problem", message, f"Delete {index.path}: it is made anew from the records."
+    return "problem", message, f"Delete {index.path}: it is rebuilt from the records."
 
 
-def _check_pictures(layout: Layout, turns: dict[str, Turn], *, verify: bool) -> Finding:
+def _check_images(layout: Layout, turns: dict[str, Turn], *, verify: bool) -> Finding:
     states: dict[str, list[str]] = {}
     for image in (image for turn in turns.values() for image in turn.images):
-        states.setdefault(_picture(layout, image, verify=verify), []).append(image.file)
-    whole = len(states.pop("whole", []))
+        states.setdefault(_image_state(layout, image, verify=verify), []).append(image.file)
+    sound = len(states.pop("whole", []))
     if not states:
-        return _ok(f"all {whole:,} {'are as they came' if verify else 'are there'}.")
-    reported = (
-        f"{len(files):,} {state}: {_some(files)}" for state, files in sorted(states.items())
+        return _ok(f"all {sound:,} {'are unchanged' if verify else 'are there'}.")
+    damaged = (
+        f"{len(files):,} {state}: {_list_some(files)}" for state, files in sorted(states.items())
     )
     remedy = f"Put them back under these names in {layout.root}, from a backup."
-    return "problem", f"{whole:,} are well; {'; '.join(reported)}.", remedy
+    return "problem", f"{sound:,} are sound; {'; '.join(damaged)}.", remedy
 
 
-def _picture(layout: Layout, image: ImageRecord, *, verify: bool) -> str:
+def _image_state(layout: Layout, image: ImageRecord, *, verify: bool) -> str:
     """
-    Return how a picture's file is: "whole", "missing", "damaged" or "unreadable".
+    Return the state of an image's file: "whole", "missing", "damaged" or "unreadable".
     """
     try:
         with open_within(layout.root, image.file) as descriptor:
-            whole = os.fstat(descriptor).st_size == image.bytes and (
+            sound = os.fstat(descriptor).st_size == image.bytes and (
                 not verify or _digest(descriptor) == image.sha256
             )
     except FileNotFoundError:
         return "missing"
     except OSError:
         return "unreadable"
-    return "whole" if whole else "damaged"
+    return "whole" if sound else "damaged"
 
 
 def _digest(descriptor: int) -> str:
@@ -245,63 +246,71 @@ def _digest(descriptor: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-# --- what is not settled ----------------------------------------------------------------------
+# --- unsettled requests -----------------------------------------------------------------------
 
 
 def _check_requests(
     layout: Layout, journal: Journal, pending: tuple[PendingRequest, ...]
 ) -> Finding:
     """
-    Count what running programs are at, and what no program is at any more.
+    Count the requests of running programs, those of batches, and interrupted ones.
     """
     damaged = _unreadable_entries(layout, journal, {item.turn.id for item in pending})
     running = sum(item.running for item in pending)
     waiting = sum(item.turn.batch is not None for item in pending)
-    left = [item for item in pending if not item.running and item.turn.batch is None]
+    interrupted = [item for item in pending if not item.running and item.turn.batch is None]
     parts = [
-        f"running programs are at {running}" if running else "",
+        f"{running} belong to running programs" if running else "",
         f"{waiting} wait for their batches" if waiting else "",
-        _interrupted(left) if left else "",
-        f"{len(damaged)} cannot be read: {_some(damaged)}" if damaged else "",
+        _describe_interrupted(interrupted) if interrupted else "",
+        f"{len(damaged)} cannot be read: {_list_some(damaged)}" if damaged else "",
     ]
     message = "; ".join(filter(None, parts)) + "." if any(parts) else "all are settled."
-    if not left and not damaged:
+    if not interrupted and not damaged:
         return _ok(message)
     remedy = (
-        "They may have been carried out and billed, and are never sent again by themselves; a "
-        "budget counts what was set aside for them. studio.recover() looks up those with an id, "
-        "which is free, and settles the others as unknown."
+        "They may have been executed and billed, are never sent again automatically, and count "
+        "against budgets. studio.recover() looks up those with an id, which is free, and settles "
+        "the others as unknown."
     )
     return "warning", message, remedy
 
 
 def _unreadable_entries(layout: Layout, journal: Journal, known: set[str]) -> list[str]:
     """
-    Return the files of the journal that are neither settled nor pending.
+    Return the names of the journal's files that are neither settled nor pending.
     """
-    found: list[str] = []
+    unreadable: list[str] = []
     for entry in journal.entries():
         file = layout.journal_file(entry.turn_id, entry.session_id)
         settled = layout.turn_file(entry.session_id, entry.turn_id).exists() or not file.exists()
         if entry.turn_id not in known and not settled:
-            found.append(file.name)
-    return found
+            unreadable.append(file.name)
+    return unreadable
 
 
-def _interrupted(left: list[PendingRequest]) -> str:
+def _describe_interrupted(requests: list[PendingRequest]) -> str:
     now = dt.datetime.now(dt.UTC)
-    ages = [now - pending.turn.started for pending in left]
-    ids = [pending.response_id for pending in left if pending.response_id is not None]
-    span = _ago(max(ages)) if len(ages) == 1 else f"{_ago(min(ages))} to {_ago(max(ages))}"
-    kept = f"the provider's ids of {len(ids)} are kept ({_some(ids)})" if ids else "no id is known"
-    return f"{len(left)} interrupted, begun {span} ago; {kept}"
+    ages = [now - pending.turn.started for pending in requests]
+    ids = [pending.response_id for pending in requests if pending.response_id is not None]
+    age = (
+        _format_age(max(ages))
+        if len(ages) == 1
+        else f"{_format_age(min(ages))} to {_format_age(max(ages))}"
+    )
+    id_text = (
+        f"the provider's ids of {len(ids)} are kept ({_list_some(ids)})"
+        if ids
+        else "no id is known"
+    )
+    return f"{len(requests)} interrupted, started {age} ago; {id_text}"
 
 
 def _check_replies(layout: Layout) -> Finding:
     names = sorted(file.name for file in layout.quarantine.iterdir())
     if not names:
-        return _ok("none had to be put aside.")
-    message = f"{len(names)} were paid for and could not be read: {_some(names)}."
+        return _ok("none are in quarantine.")
+    message = f"{len(names)} were paid for and could not be read: {_list_some(names)}."
     remedy = f"Their bytes are in {layout.quarantine}; the pictures in them may be saved by hand."
     return "warning", message, remedy
 
@@ -310,19 +319,19 @@ def _check_scratch(layout: Layout) -> Finding:
     now, old = dt.datetime.now(dt.UTC).timestamp(), 0
     for file in layout.tmp.iterdir():
         with contextlib.suppress(FileNotFoundError):
-            old += now - file.stat().st_mtime > _OLD_SCRATCH.total_seconds()
+            old += now - file.stat().st_mtime > _STALE_AFTER.total_seconds()
     if not old:
         return _ok("no unfinished files are left.")
-    message = f"{old} unfinished files are left of processes that ended."
-    return "warning", message, "They are removed when a studio is opened next."
+    message = f"{old} unfinished files are left from processes that ended."
+    return "warning", message, "They are removed when a studio is next opened."
 
 
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
+def _list_some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_LISTED:,} more" if len(names) > _MAX_LISTED else ""
+    return f"{', '.join(names[:_MAX_LISTED])}{more}"
 
 
-def _ago(age: dt.timedelta) -> str:
+def _format_age(age: dt.timedelta) -> str:
     seconds = max(age.total_seconds(), 0)
     for name, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:

@@ -1,8 +1,8 @@
 """
 Ids that sort by time: https://github.com/ulid/spec.
 
-Where one must be greater than another that time alone does not set it apart from, it is so by a
-step of a random length: two programs, or a program and its fork, may count on from the same id. See
+Within a millisecond, or after the clock was set back, the next id is the last one plus a random
+step: two programs, or a program and its fork, may continue from the same id. See
 https://www.rfc-editor.org/rfc/rfc9562#monotonicity_counters, method 2.
 """
 
@@ -36,43 +36,46 @@ class UlidFactory:
         Return an id greater than all before, even if the clock was set back.
 
         Args:
-            after: One that it must be greater than, though another machine's clock made it.
+            after: Another id that it must be greater than, maybe from another machine's clock.
         """
         with self._lock:
-            fresh = (time.time_ns() // 1_000_000) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
-            least = max(self._last, _read(after)) + 1
-            self._last = fresh if fresh >= least else least + secrets.randbits(_STEP_BITS)
-            return _spell(self._last)
+            milliseconds = time.time_ns() // 1_000_000
+            candidate = milliseconds << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+            minimum = max(self._last, _parse(after)) + 1
+            if candidate < minimum:
+                candidate = minimum + secrets.randbits(_STEP_BITS)
+            self._last = candidate
+            return _format(self._last)
 
 
 def is_id(text: str) -> bool:
     """
-    Tell whether a text is an id, and so is safe as the name of a file.
+    Tell whether a text is an id, and so is safe as a file's name.
     """
     return _PATTERN.fullmatch(text) is not None
 
 
 def first_id(moment: dt.datetime) -> str:
     """
-    Return an id that no id of an earlier time reaches, and none of a later one falls below.
+    Return the smallest possible id of a time: greater than all ids of earlier times.
     """
-    return _spell(max(0, int(moment.timestamp() * 1000)) << _RANDOM_BITS)
+    return _format(max(0, int(moment.timestamp() * 1000)) << _RANDOM_BITS)
 
 
-def timestamp_of(spelled: str) -> dt.datetime:
+def timestamp_of(text: str) -> dt.datetime:
     """
     Return the time in UTC at which an id was made.
     """
-    return dt.datetime.fromtimestamp((_read(spelled) >> _RANDOM_BITS) / 1000, dt.UTC)
+    return dt.datetime.fromtimestamp((_parse(text) >> _RANDOM_BITS) / 1000, dt.UTC)
 
 
-def _read(spelled: str) -> int:
+def _parse(text: str) -> int:
     number = 0
-    for digit in spelled if is_id(spelled) else "":
+    for digit in text if is_id(text) else "":
         number = number << 5 | _ALPHABET.index(digit)
     return number
 
 
-def _spell(number: int) -> str:
+def _format(number: int) -> str:
     digits = [_ALPHABET[number >> 5 * position & 31] for position in range(_LENGTH)]
     return "".join(reversed(digits))

@@ -1,5 +1,5 @@
 """
-Put pictures into their folders: under a free name, with a digest, and with their metadata beside.
+Store images in their folders: under a free name, with a digest and a sidecar.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .atomic_write import (
 from .layout import Layout, image_dir
 from .safe_open import open_dir_within, read_within
 
-_WORTH_A_THREAD = 1_000_000
+_THREAD_MIN_BYTES = 1_000_000
 _MAX_NUMBER = 9_999
 
 
@@ -38,51 +38,56 @@ def store_image(
     layout: Layout,
     turn: Turn,
     now: dt.datetime,
-    picture: ReceivedImage,
+    received: ReceivedImage,
     image_id: str,
     *,
-    named: set[str] | None = None,
+    recorded_files: set[str] | None = None,
 ) -> ImageRecord:
     """
-    Write a picture durably; the file's bytes are those that were received.
+    Write an image durably, with exactly the bytes that were received.
 
     Args:
-        layout: Where things lie.
-        turn: What it was made for.
+        layout: The library's folders.
+        turn: The image's turn.
         now: The time, in UTC.
-        picture: The picture.
+        received: The image.
         image_id: Its id.
-        named: Where a program that was stopped may have put it there already: the files that
-            records name. The one that is used is added.
+        recorded_files: The files that records name, if an interrupted program may have written
+            the image already: a file that is not among them is reused, and added. None to write a
+            new one.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The image cannot be written.
         StorageIOError: There is no free name.
     """
-    digest = _digesting(picture.data)
-    left = None if named is None else _find_orphan_file(layout, turn, picture, named)
+    digest = _start_digest(received.data)
+    orphan = (
+        None
+        if recorded_files is None
+        else _find_orphan_file(layout, turn, received, recorded_files)
+    )
     return ImageRecord(
         id=image_id,
-        file=left or _write(layout, turn, now, picture),
-        format=picture.facts.format,
-        width=picture.facts.width,
-        height=picture.facts.height,
-        bytes=len(picture.data),
+        file=orphan or _write(layout, turn, now, received),
+        format=received.facts.format,
+        width=received.facts.width,
+        height=received.facts.height,
+        bytes=len(received.data),
         sha256=digest(),
-        revised_prompt=picture.revised_prompt,
-        call_id=picture.call_id,
-        source=picture.source,
+        revised_prompt=received.revised_prompt,
+        call_id=received.call_id,
+        source=received.source,
     )
 
 
 def write_sidecars(layout: Layout, turn: Turn, session_name: str | None) -> None:
     """
-    Put a turn's facts beside each of its pictures, for people and other programs; a copy.
+    Write a turn's metadata beside each of its images, as a copy for people and other programs.
 
-    A picture that was there before keeps what lies beside it.
+    Images of a promotion keep the sidecars that they have.
 
     Raises:
-        OSError: They cannot be written.
+        OSError: A sidecar cannot be written.
     """
     for position, image in enumerate(turn.images):
         if turn.kind != "promotion":
@@ -92,13 +97,13 @@ def write_sidecars(layout: Layout, turn: Turn, session_name: str | None) -> None
                 write_atomic(path, facts.encode("ascii"), layout.tmp, folder)
 
 
-def _write(layout: Layout, turn: Turn, now: dt.datetime, picture: ReceivedImage) -> str:
+def _write(layout: Layout, turn: Turn, now: dt.datetime, received: ReceivedImage) -> str:
     with (
-        write_temp(picture.data, layout.tmp) as unfinished,
+        write_temp(received.data, layout.tmp) as unfinished,
         open_dir_within(layout.root, image_dir(turn), make=True) as folder,
     ):
         for number in range(1, _MAX_NUMBER + 1):
-            file = layout.image_file(turn, now, number, picture.facts.format)
+            file = layout.image_file(turn, now, number, received.facts.format)
             path = layout.root / file
             if _stem_in_use(path, folder):
                 continue
@@ -106,33 +111,33 @@ def _write(layout: Layout, turn: Turn, now: dt.datetime, picture: ReceivedImage)
                 link_into_place(unfinished, path, folder)
                 if not _stem_in_use(path, folder):
                     return file
-                unlink_unused(path, folder)  # somebody else came at the same moment
+                unlink_unused(path, folder)  # another program took the stem at the same moment
     raise StorageIOError(f"{layout.root} has {_MAX_NUMBER:,} pictures of this second already.")
 
 
 def _stem_in_use(path: Path, folder: int | None) -> bool:
     """
-    Tell whether a name is in use with another suffix: both would have the same metadata.
+    Tell whether a name is in use with another suffix: both images would share a sidecar.
     """
     suffixes = {*SUFFIXES.values(), ".json"} - {path.suffix}
     return any(name_exists(path.with_suffix(suffix), folder) for suffix in suffixes)
 
 
 def _find_orphan_file(
-    layout: Layout, turn: Turn, picture: ReceivedImage, named: set[str]
+    layout: Layout, turn: Turn, received: ReceivedImage, recorded_files: set[str]
 ) -> str | None:
     """
-    Find the file of a picture that was put there by a program that did not get further.
+    Find an image's file that an interrupted program wrote but did not record.
     """
     folder = image_dir(turn)
     owner = f"{folder}/session_{short_id(turn.session or turn.id)}_"
     with contextlib.suppress(OSError):
         for name in sorted(os.listdir(layout.root / folder)):  # noqa: PTH208 - names will do
             file = f"{folder}/{name}"
-            ours = file.startswith(owner) and file.endswith(SUFFIXES[picture.facts.format])
-            if ours and file not in named and _has_content(layout, file, picture.data):
+            matches = file.startswith(owner) and file.endswith(SUFFIXES[received.facts.format])
+            if matches and file not in recorded_files and _has_content(layout, file, received.data):
                 fsync_dir(layout.root / folder)
-                named.add(file)
+                recorded_files.add(file)
                 return file
     return None
 
@@ -143,25 +148,25 @@ def _has_content(layout: Layout, file: str, data: bytes) -> bool:
     return False
 
 
-def _digesting(data: bytes) -> Callable[[], str]:
+def _start_digest(data: bytes) -> Callable[[], str]:
     """
-    Begin to make a digest, a large one in a thread while the disk works; return what waits for it.
+    Start to compute a digest, in a thread if the data is large; return a function to wait for it.
     """
 
     def digest() -> str:
         return hashlib.sha256(data).hexdigest()
 
-    if len(data) < _WORTH_A_THREAD:
+    if len(data) < _THREAD_MIN_BYTES:
         return digest
-    made: list[str] = []
-    thread = threading.Thread(target=lambda: made.append(digest()))
+    results: list[str] = []
+    thread = threading.Thread(target=lambda: results.append(digest()))
     try:
         thread.start()
-    except RuntimeError:  # the interpreter is on its way out, and the picture is paid for
+    except RuntimeError:  # the interpreter is shutting down, and the image is paid for
         return digest
 
     def wait() -> str:
         thread.join()
-        return made[0]
+        return results[0]
 
     return wait

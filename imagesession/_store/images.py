@@ -1,5 +1,5 @@
 """
-Pictures in a library: found again, read, made ready to be sent, and what is known of them.
+Images in a library: find them, read them and their metadata, and prepare them as inputs.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from .sessions import HINTS
 
 class ImageStore(StoreBase):
     """
-    The part of a library that keeps pictures.
+    The part of a library that stores images.
     """
 
     def fetch(self, source: Source) -> InputImage:
         """
-        Read a picture as the wire takes it, wherever it is.
+        Read an image from any source, in a format that the provider accepts.
 
         Raises:
-            InvalidImageError: It is not one that the provider takes.
-            NotFoundError: It is the id of a picture that this library does not have.
+            InvalidImageError: The provider cannot accept it.
+            NotFoundError: It is the id of an image that this library does not have.
         """
         from . import inputs  # noqa: PLC0415 - loads the room for pixels
 
@@ -43,10 +43,10 @@ class ImageStore(StoreBase):
 
     def fetch_original(self, source: Source) -> ImportedImage:
         """
-        Read a picture as it is, with what is known of it, to keep it.
+        Read an image unchanged, with its metadata, to import it.
 
         Raises:
-            InvalidImageError: It is no picture.
+            InvalidImageError: It is not an image.
         """
         from . import imports  # noqa: PLC0415 - loads the room for pixels
 
@@ -54,7 +54,7 @@ class ImageStore(StoreBase):
 
     def _image_of(self, source: Source) -> ImageRecord | None:
         """
-        Return the record of a picture of this library, given itself or by its id.
+        Return the record of an image of this library, given the record or its id.
         """
         if isinstance(source, ImageRecord):
             return source
@@ -65,10 +65,10 @@ class ImageStore(StoreBase):
 
     def mask(self, source: object, picture: InputImage, *, fit: bool) -> InputImage:
         """
-        Read a mask as the wire takes it, checked against its picture.
+        Read a mask in the provider's format, checked against its image.
 
         Raises:
-            InvalidImageError: It is none, has another size, or opens nothing or everything.
+            InvalidImageError: It is not a mask, has another size, or opens nothing or everything.
         """
         from . import masking  # noqa: PLC0415 - loads the room for pixels
 
@@ -76,10 +76,10 @@ class ImageStore(StoreBase):
 
     def markup(self, source: Source, picture: InputImage, *, fit: bool) -> InputImage:
         """
-        Read a drawing to lie over a picture, checked against it.
+        Read a markup overlay for an image, checked against it.
 
         Raises:
-            InvalidImageError: It is none, has another size, or draws nothing.
+            InvalidImageError: It is not an image, has another size, or draws nothing.
         """
         from . import masking  # noqa: PLC0415 - loads the room for pixels
 
@@ -87,7 +87,7 @@ class ImageStore(StoreBase):
 
     def composite(self, original: InputImage, mask: InputImage, reply: bytes) -> ReceivedImage:
         """
-        Put a reply into its original where the mask opens it; every other pixel is the original's.
+        Combine a reply with its original: the reply where the mask is open, else the original.
         """
         from . import masking  # noqa: PLC0415 - loads the room for pixels
 
@@ -99,21 +99,21 @@ class ImageStore(StoreBase):
 
     def load_stored_input(self, image: ImageRecord) -> InputImage | None:
         """
-        Read a picture of the library as the wire takes it; None for one that has no pixels.
+        Read an image of the library in a format that the provider accepts; None for an SVG.
         """
         from . import inputs  # noqa: PLC0415 - loads the room for pixels
 
         if image.format == "svg":
             return None
-        # No limit on its size: it came from the provider, and goes back there.
+        # No size limit: the image came from the provider.
         return inputs.prepare_input(self.read(image), f"Picture {image.id}", image.id, limit=None)
 
     def read(self, image: ImageRecord) -> bytes:
         """
-        Return a picture's bytes.
+        Return an image's bytes.
 
         Raises:
-            InvalidImageError: Its file is gone, or a link stands in its place.
+            InvalidImageError: Its file is missing, or is a link.
         """
         try:
             return read_within(self.layout.root, image.file)
@@ -125,13 +125,13 @@ class ImageStore(StoreBase):
 
     def path(self, image: ImageRecord) -> str:
         """
-        Return where a picture's file lies.
+        Return the path of an image's file.
         """
         return str(self.layout.root / image.file)
 
     def metadata(self, turn: Turn, position: int) -> dict[str, Any]:
         """
-        Return all that is recorded of a picture, as it lies beside its file.
+        Return all recorded metadata of an image, as in its sidecar.
         """
         return sidecar.to_dict(turn, position, self._session_name(turn))
 
@@ -146,29 +146,29 @@ class ImageStore(StoreBase):
 
     def list_images(self, query: ImageQuery) -> tuple[tuple[Turn, int], ...]:
         """
-        Return turns with the position of a picture in each, the newest first.
+        Return images, each as its turn and its position there, the newest first.
         """
         with translate_os_errors(self.layout.index):
-            beside = self._refresh_index()
-            found = [self._follow(row) for row in self._index.page(query, beside)]
+            pending = self._refresh_index()
+            found = [self._read_location(row) for row in self._index.page(query, pending)]
             if None in found:
-                self._index.renew()
-                found = [self._follow(row) for row in self._index.page(query, beside)]
+                self._index.force_rebuild()
+                found = [self._read_location(row) for row in self._index.page(query, pending)]
         return tuple(item for item in found if item is not None)
 
     def find_image(self, image_id: str) -> tuple[Turn, int]:
         """
-        Return the turn of a picture, and its position there.
+        Return the turn of an image, and its position there.
 
         Raises:
-            NotFoundError: There is no such picture.
+            NotFoundError: There is no such image.
         """
         with translate_os_errors(self.layout.index):
-            beside = self._refresh_index()
-            found = self._find(image_id, beside) if is_id(image_id) else None
+            pending = self._refresh_index()
+            found = self._find_via_index(image_id, pending) if is_id(image_id) else None
             if found is not None:
                 return found
-            latest = tuple(row.image for row in self._index.page(ImageQuery(limit=HINTS), beside))
+            latest = tuple(row.image for row in self._index.page(ImageQuery(limit=HINTS), pending))
         raise NotFoundError(
             f"This library has no picture {image_id!r}. Its latest are: "
             f"{', '.join(latest) or 'none yet'}.",
@@ -176,25 +176,25 @@ class ImageStore(StoreBase):
             latest,
         )
 
-    def _find(self, image_id: str, beside: Sequence[Turn]) -> tuple[Turn, int] | None:
-        row = self._index.find(image_id, beside)
+    def _find_via_index(self, image_id: str, pending: Sequence[Turn]) -> tuple[Turn, int] | None:
+        row = self._index.find(image_id, pending)
         if row is None:
             return None
-        found = self._follow(row)
+        found = self._read_location(row)
         if found is not None:
             return found
-        self._index.renew()
-        row = self._index.find(image_id, beside)
-        return None if row is None else self._follow(row)
+        self._index.force_rebuild()
+        row = self._index.find(image_id, pending)
+        return None if row is None else self._read_location(row)
 
-    def _follow(self, row: ImageLocation) -> tuple[Turn, int] | None:
+    def _read_location(self, row: ImageLocation) -> tuple[Turn, int] | None:
         """
-        Read the turn of a picture; None where the index is mistaken and leads to another or none.
+        Read the turn of an image; None if the index is wrong.
         """
         try:
             if not self.layout.turn_file(row.session, row.turn).exists():
                 return None
-        except ValueError:  # what it says could not even be a name
+        except ValueError:  # the index holds something that cannot be a file name
             return None
         turn = self._read_turn(row.session, row.turn)
         ids = [image.id for image in turn.images]

@@ -1,5 +1,5 @@
 """
-Pictures from elsewhere, to be kept as they are, with what lies beside them.
+Read images from outside of the library, unchanged and with their sidecars, to import them.
 """
 
 from __future__ import annotations
@@ -20,41 +20,41 @@ _MAX_SIDECAR = 1_000_000
 
 def load_original(source: Source) -> ImportedImage:
     """
-    Read a picture to keep: its bytes as they are, unless no browser shows its format.
+    Read an image to import: its bytes unchanged, unless no browser shows its format.
 
-    What lies beside it under the same name, written by this library or by older tools, tells
-    what was asked for it.
+    A sidecar of the same name, written by this library or by older tools, gives its prompt and
+    model.
 
     Raises:
-        InvalidImageError: It is no picture.
+        InvalidImageError: It is not an image.
     """
     data, name = read_image_input(source)
     facts = parse_header(data)
     if facts is None:
         data, facts = to_provider_format(data, name)
     elif facts.format != "svg":
-        to_provider_format(data, name)  # it must open, whatever its header says
-    path = _path(source)
-    beside = _beside(path)
+        to_provider_format(data, name)  # to check that it opens, whatever its header says
+    path = _path_of(source)
+    sidecar = _read_sidecar(path)
     return ImportedImage(
         data=data,
         facts=facts,
         file=None if path is None else path.name,
-        prompt=_text(beside, "original_prompt") or "",
-        revised_prompt=_text(beside, "revised_prompt"),
-        model=_text(beside, "model"),
+        prompt=_text(sidecar, "original_prompt") or "",
+        revised_prompt=_text(sidecar, "revised_prompt"),
+        model=_text(sidecar, "model"),
     )
 
 
-def _path(source: Source) -> Path | None:
+def _path_of(source: Source) -> Path | None:
     if isinstance(source, (str, os.PathLike)):
         return Path(os.fsdecode(cast("str | os.PathLike[str]", source))).expanduser()
     return None
 
 
-def _beside(path: Path | None) -> Mapping[str, Any]:
+def _read_sidecar(path: Path | None) -> Mapping[str, Any]:
     """
-    Read the metadata beside a picture; none where there is none that can be read.
+    Read an image's sidecar; empty if there is none that can be read.
     """
     if path is None:
         return {}
@@ -75,5 +75,5 @@ def _text(facts: Mapping[str, Any], name: str) -> str | None:
     value = facts.get(name)
     if not isinstance(value, str):
         return None
-    # JSON may hold half a character (a lone surrogate), which can be neither written nor sent.
+    # JSON may hold a lone surrogate, which can be neither written nor sent.
     return value.encode("utf-8", "replace").decode("utf-8").strip() or None

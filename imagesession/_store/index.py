@@ -1,8 +1,8 @@
 """
-The index of turns, pictures and sessions: SQLite, disposable, rebuilt from the records.
+The index of turns, images and sessions: an SQLite database, disposable, rebuilt from the records.
 
-A connection lives for one operation. That costs a fifth of a millisecond, and nothing is shared
-between threads, left open across a fork, or holds a cursor that would block another process.
+Each operation opens its own connection, which costs 0.2 ms. So no connection is shared between
+threads, left open across a fork, or blocks another process with an open cursor.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from .process_locks import exclusive, shared
 
 INDEX_VERSION = 4
 BUSY_SECONDS = 30.0
-_TRIES = 5
+_MAX_ATTEMPTS = 5
 T = TypeVar("T")
-SMALL = 8_000_000
-"""Bytes up to which an index is looked through in full: 75 ms."""
-# What is wrong is around the index and not in it: https://sqlite.org/rescode.html.
-_AROUND_IT = frozenset(
+FULL_CHECK_MAX_BYTES = 8_000_000
+"""The largest index in bytes that is checked in full, which takes 75 ms."""
+# Errors of the environment, not of the index itself: https://sqlite.org/rescode.html.
+_ENVIRONMENT_ERRORS = frozenset(
     {
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_CANTOPEN,
@@ -52,13 +52,13 @@ _AROUND_IT = frozenset(
 @attrs.frozen
 class ImageLocation:
     """
-    Where the record of a picture is found.
+    Where the record of an image is found.
 
     Attributes:
-        image: The picture's id.
+        image: The image's id.
         turn: Its turn's id.
-        session: Its session's id; None for a one-shot.
-        position: Its place among the turn's pictures.
+        session: Its session's id; None for a standalone image.
+        position: Its position among the turn's images, from 0.
     """
 
     image: str
@@ -74,33 +74,33 @@ class Index:
 
     Attributes:
         path: The database.
-        scan: Reads all turns from the records, for building it anew.
+        scan: Reads all turns from the records, to rebuild the index.
     """
 
     path: Path
     scan: Callable[[], Iterable[Turn]]
-    _looked_through: list[Path] = attrs.field(factory=list[Path], init=False, repr=False, eq=False)
+    _checked: list[Path] = attrs.field(factory=list[Path], init=False, repr=False, eq=False)
 
     def open_or_rebuild(self) -> None:
         """
-        Make sure that there is an index that can be used.
+        Make sure that there is a usable index.
         """
         self._run(lambda _: None)
 
-    def renew(self) -> None:
+    def force_rebuild(self) -> None:
         """
-        Build the index anew: it says what the records do not.
+        Rebuild the index, because it contradicts the records.
         """
 
-        def age(connection: sqlite3.Connection) -> None:
+        def invalidate(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA user_version = 0")
 
-        self._run(age)
+        self._run(invalidate)
         self.open_or_rebuild()
 
     def add(self, turns: Iterable[Turn]) -> None:
         """
-        Take turns and their pictures in.
+        Add turns and their images.
         """
 
         def insert(connection: sqlite3.Connection) -> None:
@@ -108,25 +108,25 @@ class Index:
             index_schema.insert(connection, turns)
             connection.execute("COMMIT")
 
-        with _gate(self.path):
+        with _thread_lock(self.path):
             self._run(insert)
 
-    def find(self, image_id: str, beside: Sequence[Turn] = ()) -> ImageLocation | None:
+    def find(self, image_id: str, pending: Sequence[Turn] = ()) -> ImageLocation | None:
         """
-        Return where a picture's record is.
+        Return where an image's record is.
 
         Args:
-            image_id: The picture.
-            beside: Turns that count as if they had been taken in.
+            image_id: The image.
+            pending: Settled turns that are not indexed yet; they are included.
         """
-        found = self._select("WHERE id = ?", (image_id,), beside)
+        found = self._select("WHERE id = ?", (image_id,), pending)
         return found[0] if found else None
 
-    def page(self, query: ImageQuery, beside: Sequence[Turn] = ()) -> list[ImageLocation]:
+    def page(self, query: ImageQuery, pending: Sequence[Turn] = ()) -> list[ImageLocation]:
         """
-        Return the latest pictures, the newest first.
+        Return the latest images, the newest first.
         """
-        wanted: tuple[tuple[str, object], ...] = (
+        conditions: tuple[tuple[str, object], ...] = (
             ("session = ?", query.session),
             ("kind = ?", query.kind),
             ("instr(words, ?)", index_schema.fold_for_search(query.text) if query.text else None),
@@ -134,87 +134,88 @@ class Index:
             ("id < ?", first_id(query.until) if query.until else None),
             ("id < ?", query.before),
         )
-        where, values = index_schema.where(wanted)
+        where, values = index_schema.where(conditions)
         clause = f"WHERE {where} ORDER BY id DESC LIMIT ?"
-        return self._select(clause, (*values, query.limit), beside)
+        return self._select(clause, (*values, query.limit), pending)
 
-    def sum_costs(self, query: SpendingQuery, beside: Sequence[Turn] = ()) -> list[CostTotals]:
+    def sum_costs(self, query: SpendingQuery, pending: Sequence[Turn] = ()) -> list[CostTotals]:
         """
-        Add up what turns cost, by what they are grouped by.
+        Sum the costs of turns by group.
         """
-        return self.look(lambda connection: index_schema.tally(connection, query), beside)
+        return self.query(lambda connection: index_schema.tally(connection, query), pending)
 
     def find_intent(
-        self, idempotency_key: str, beside: Sequence[Turn] = ()
+        self, idempotency_key: str, pending: Sequence[Turn] = ()
     ) -> list[tuple[str | None, str]]:
         """
-        Return session and turn of all that was settled under a caller's own name.
+        Return the session ids and turn ids of all turns settled under an idempotency key.
         """
-        return self.look(
-            lambda connection: index_schema.find_intent(connection, idempotency_key), beside
+        return self.query(
+            lambda connection: index_schema.find_intent(connection, idempotency_key), pending
         )
 
     @contextlib.contextmanager
     def locked(self) -> Generator[sqlite3.Connection, None, None]:
         """
-        Keep all other processes from changing the library meanwhile.
+        Lock the library against changes by all other processes.
         """
         self.open_or_rebuild()
-        with _gate(self.path), _index_errors(self.path), self._connected() as connection:
+        with _thread_lock(self.path), _index_errors(self.path), self._connected() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                self._fill(connection)  # another process may have taken it away since
+                # Another process may have deleted the index since.
+                self._rebuild_if_outdated(connection)
                 yield connection
             except BaseException as error:
                 if isinstance(error, sqlite3.DatabaseError):
-                    self._looked_through.clear()  # so that it is, the next time
-                with contextlib.suppress(sqlite3.Error):  # some errors undo everything themselves
+                    self._checked.clear()  # so that the next operation checks it again
+                with contextlib.suppress(sqlite3.Error):  # some errors roll back by themselves
                     connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
 
     def _select(
-        self, clause: str, values: tuple[object, ...], beside: Sequence[Turn]
+        self, clause: str, values: tuple[object, ...], pending: Sequence[Turn]
     ) -> list[ImageLocation]:
         sql = f"SELECT id, turn, session, position FROM images {clause}"  # noqa: S608 - clauses are ours
-        return self.look(
+        return self.query(
             lambda connection: [ImageLocation(*row) for row in connection.execute(sql, values)],
-            beside,
+            pending,
         )
 
-    def look(self, work: Callable[[sqlite3.Connection], T], beside: Sequence[Turn]) -> T:
+    def query(self, work: Callable[[sqlite3.Connection], T], pending: Sequence[Turn]) -> T:
         """
-        Look something up as if turns had been taken in. Nothing is written, and so nobody is waited
-        for: taking them in flushes the disk four times.
+        Query the index and turns that are not indexed yet. Nothing is written, so this does not
+        wait for a lock; indexing them would flush the disk four times.
 
         Args:
-            work: What to look up.
-            beside: The turns.
+            work: Queries the index through its connection.
+            pending: The turns that are not indexed yet.
         """
 
-        def look(connection: sqlite3.Connection) -> T:
-            index_schema.attach_pending(connection, beside)
+        def query_all(connection: sqlite3.Connection) -> T:
+            index_schema.attach_pending(connection, pending)
             return work(connection)
 
-        return self._run(look if beside else work)
+        return self._run(query_all if pending else work)
 
     def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """
-        Work with the index; build it anew and work again if it turns out not to be one.
+        Run an operation on the index; if the index is damaged, rebuild it and try again.
         """
-        for _ in range(_TRIES):
-            seen = self._identity()
+        for _ in range(_MAX_ATTEMPTS):
+            identity = self._identity()
             try:
-                return self._try(work)
+                return self._attempt(work)
             except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-                # Another process may have taken it away under our hands, or built it anew already.
-                if self._identity() == seen and not _is_broken(error):
+                # Another process may have deleted or rebuilt it meanwhile.
+                if self._identity() == identity and not _is_broken(error):
                     raise StorageIOError(
                         f"The library's index {self.path} cannot be used: {error}."
                     ) from error
-                self._quarantine(seen)
+                self._delete_damaged(identity)
         with _index_errors(self.path):
-            return self._try(work)
+            return self._attempt(work)
 
     def _identity(self) -> tuple[int, int] | None:
         try:
@@ -223,59 +224,61 @@ class Index:
             return None
         return status.st_ino, status.st_ctime_ns
 
-    def _try(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with self._connected() as connection:
             if _version(connection) != INDEX_VERSION:
                 self._rebuild(connection)
-            self._look_through(connection)
+            self._check_integrity(connection)
             return work(connection)
 
-    def _look_through(self, connection: sqlite3.Connection) -> None:
+    def _check_integrity(self, connection: sqlite3.Connection) -> None:
         """
-        Look once for damage that would go unnoticed. A large index is not compared with the
-        orders of its rows, which takes ten times as long: half a second for 100,000 pictures.
+        Check once for damage that would go unnoticed. A large index gets the quick check: the full
+        one takes ten times as long, half a second for 100,000 images.
         """
-        if self._looked_through:
+        if self._checked:
             return
-        look = "integrity_check" if self.path.stat().st_size <= SMALL else "quick_check"
-        verdict = connection.execute(f"PRAGMA {look}(1)").fetchone()
+        check = (
+            "integrity_check" if self.path.stat().st_size <= FULL_CHECK_MAX_BYTES else "quick_check"
+        )
+        verdict = connection.execute(f"PRAGMA {check}(1)").fetchone()
         if verdict != ("ok",):
             raise _DamagedError(str(verdict))
-        self._looked_through.append(self.path)
+        self._checked.append(self.path)
 
     def _rebuild(self, connection: sqlite3.Connection) -> None:
         """
-        Read all records in one transaction; turns that settle meanwhile wait to be added.
+        Index all records in one transaction; turns that are settled meanwhile are added later.
         """
         connection.execute("BEGIN IMMEDIATE")
-        self._fill(connection)
+        self._rebuild_if_outdated(connection)
         connection.execute("COMMIT")
 
-    def _fill(self, connection: sqlite3.Connection) -> None:
+    def _rebuild_if_outdated(self, connection: sqlite3.Connection) -> None:
         if _version(connection) == INDEX_VERSION:
             return
         index_schema.create_tables(connection)
         index_schema.insert(connection, self.scan())
         connection.execute(f"PRAGMA user_version = {INDEX_VERSION}")
 
-    def _quarantine(self, seen: tuple[int, int] | None) -> None:
+    def _delete_damaged(self, identity: tuple[int, int] | None) -> None:
         """
-        Take an index away that is none, unless it was changed since it was seen, or somebody is
-        at it: they would hold a lock that nobody else sees, and their rollback journal would be
-        taken for that of the index that comes after.
+        Delete a damaged index, unless it has changed since or another process has it open: that
+        process would keep a lock on the deleted file, and its rollback journal would be mistaken
+        for that of the new index.
         """
-        with exclusive(self._guard) as sure:
-            if sure and self._identity() == seen:
+        with exclusive(self._lock_file) as alone:
+            if alone and self._identity() == identity:
                 for suffix in ("", "-journal"):
                     Path(f"{self.path}{suffix}").unlink(missing_ok=True)
 
     @property
-    def _guard(self) -> Path:
+    def _lock_file(self) -> Path:
         return self.path.with_suffix(".lock")
 
     @contextlib.contextmanager
     def _connected(self) -> Generator[sqlite3.Connection, None, None]:
-        with shared(self._guard):
+        with shared(self._lock_file):
             connection = self._connect()
             try:
                 yield connection
@@ -284,10 +287,10 @@ class Index:
 
     def _connect(self) -> sqlite3.Connection:
         """
-        Open the index, as an empty one if there is none.
+        Open the index, and create an empty one if there is none.
 
-        SQLite has to make the file: if we opened and closed it, the system would take the locks
-        from other threads that are at it already. https://sqlite.org/howtocorrupt.html, 2.2
+        SQLite has to create the file: if we opened and closed it, the system would release the
+        locks of other threads on it. https://sqlite.org/howtocorrupt.html, 2.2
         """
         missing = not self.path.exists()
         if missing:
@@ -296,7 +299,7 @@ class Index:
         try:
             if missing:
                 self.path.chmod(PRIVATE_FILE)
-            # WAL loses commits of two processes before SQLite 3.51.3, so: a rollback journal.
+            # Before SQLite 3.51.3, WAL can lose commits of two processes; so a rollback journal.
             # https://sqlite.org/releaselog/3_51_3.html
             connection.execute("PRAGMA synchronous = EXTRA")
             connection.execute("PRAGMA trusted_schema = OFF")
@@ -306,28 +309,28 @@ class Index:
         return connection
 
 
-_gates: dict[Path, threading.Lock] = {}
-# What other threads of the parent hold is not held in a fork, and would never be released there.
+_thread_locks: dict[Path, threading.Lock] = {}
+# In a fork, locks that other threads of the parent hold would never be released.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_gates.clear)
+    os.register_at_fork(after_in_child=_thread_locks.clear)
 
 
-def _gate(path: Path) -> threading.Lock:
+def _thread_lock(path: Path) -> threading.Lock:
     """
-    Return the lock that lets one thread of this process at a time change an index. SQLite lets
-    those that wait look again and again, at ever longer intervals; here they queue.
+    Return the lock by which the threads of this process change an index one at a time. They queue
+    for it; SQLite alone would let them poll at ever longer intervals.
     """
-    return _gates.setdefault(path, threading.Lock())
+    return _thread_locks.setdefault(path, threading.Lock())
 
 
 class _DamagedError(sqlite3.DatabaseError):
     """
-    The index can be read and is not whole.
+    The index can be read but fails its integrity check.
     """
 
 
 def _is_broken(error: Exception) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF not in _AROUND_IT
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF not in _ENVIRONMENT_ERRORS
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """
-What the index says of turns and pictures: how its rows are written and asked. Its tables stand
-here too; `session_rows` writes and asks those of sessions.
+The tables of the index, and the statements that write and query turns and images. Those of
+sessions are in `session_index_schema`.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ CREATE INDEX turns_of_intent ON turns (intent) WHERE intent IS NOT NULL;
 CREATE INDEX sessions_of_name ON sessions (name, id);
 CREATE INDEX open_sessions ON sessions (touched) WHERE open = 1;
 """
-# Names without a schema mean the temporary views from then on.
-_BESIDE = """
+# From then on, names without a schema mean the temporary views.
+_PENDING_SCHEMA = """
 PRAGMA temp_store = MEMORY;
 CREATE TEMP TABLE more_turns AS SELECT * FROM main.turns LIMIT 0;
 CREATE TEMP TABLE more_images AS SELECT * FROM main.images LIMIT 0;
@@ -68,7 +68,7 @@ CREATE TEMP VIEW images AS
 
 def create_tables(connection: sqlite3.Connection) -> None:
     """
-    Make the tables, empty, in place of whatever tables there are.
+    Create empty tables, and drop whatever tables there are.
     """
     tables = connection.execute(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
@@ -81,22 +81,22 @@ def create_tables(connection: sqlite3.Connection) -> None:
 
 def attach_pending(connection: sqlite3.Connection, turns: Iterable[Turn]) -> None:
     """
-    Have turns count, for this connection alone, as if they had been taken in.
+    Add turns that are not indexed yet, for queries on this connection only.
     """
-    connection.executescript(_BESIDE)
+    connection.executescript(_PENDING_SCHEMA)
     insert(connection, turns, "more_")
 
 
 def tally(connection: sqlite3.Connection, query: SpendingQuery) -> list[CostTotals]:
     """
-    Add up what turns cost, by what they are grouped by.
+    Sum the costs of turns by group.
     """
-    wanted = (
+    optional = (
         ("day >= ?", query.since.isoformat() if query.since else None),
         ("day <= ?", query.until.isoformat() if query.until else None),
         ("session = ?", query.session),
     )
-    conditions, values = where(wanted)
+    conditions, values = where(optional)
     sql = (
         f"SELECT coalesce({query.by}, ''), sum(cost), sum(spent), sum(uncertain), sum(images), "  # noqa: S608 - names of columns
         f"count(*) FROM turns WHERE {conditions} GROUP BY 1 ORDER BY 1"
@@ -108,7 +108,8 @@ def find_intent(
     connection: sqlite3.Connection, idempotency_key: str
 ) -> list[tuple[str | None, str]]:
     """
-    Return session and turn of all that was settled under a caller's own name, the latest first.
+    Return the session ids and turn ids of all turns settled under an idempotency key, the latest
+    first.
     """
     sql = "SELECT session, id FROM turns WHERE intent = ? ORDER BY id DESC"
     return list(connection.execute(sql, (utf8(idempotency_key),)))
@@ -116,15 +117,15 @@ def find_intent(
 
 def has_turn(connection: sqlite3.Connection, turn_id: str) -> bool:
     """
-    Tell whether a turn was taken in.
+    Tell whether a turn is indexed.
     """
     return connection.execute("SELECT 1 FROM turns WHERE id = ?", (turn_id,)).fetchone() is not None
 
 
 def budget_cost(turn: Turn) -> float:
     """
-    Return the US dollars that a budget counts for a turn: where a price is not known, at least
-    what was set aside.
+    Return the US dollars that a budget counts for a turn: if a price is unknown, at least the
+    reserved amount.
     """
     if turn.cost is None:
         return 0.0
@@ -132,25 +133,25 @@ def budget_cost(turn: Turn) -> float:
     return known if turn.cost.total is not None else max(known, turn.reserved or 0.0)
 
 
-def where(wanted: Iterable[tuple[str, object]]) -> tuple[str, list[object]]:
+def where(optional: Iterable[tuple[str, object]]) -> tuple[str, list[object]]:
     """
-    Put conditions together of which those without a value do not count.
+    Combine conditions with AND, and leave out those whose value is None.
 
     Args:
-        wanted: Conditions in SQL, each with the value that it takes.
+        optional: Conditions in SQL, each with its value.
     """
-    conditions = [(sql, value) for sql, value in wanted if value is not None]
+    conditions = [(sql, value) for sql, value in optional if value is not None]
     return " AND ".join(sql for sql, _ in conditions) or "TRUE", [v for _, v in conditions]
 
 
 def insert(connection: sqlite3.Connection, turns: Iterable[Turn], prefix: str = "") -> None:
     """
-    Write down turns and their pictures, in place of what was written of them before.
+    Insert or replace the rows of turns and their images.
 
     Args:
         connection: The index.
-        turns: What to write down.
-        prefix: What the names of the tables begin with.
+        turns: The turns.
+        prefix: The prefix of the tables' names.
     """
     for turn in turns:
         connection.execute(
@@ -160,7 +161,7 @@ def insert(connection: sqlite3.Connection, turns: Iterable[Turn], prefix: str = 
         connection.executemany(
             f"INSERT OR REPLACE INTO {prefix}images VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - as above
             [
-                (image.id, turn.id, turn.session, position, turn.kind, _words(turn, image))
+                (image.id, turn.id, turn.session, position, turn.kind, _search_text(turn, image))
                 for position, image in enumerate(turn.images)
             ],
         )
@@ -183,22 +184,22 @@ def _turn_row(turn: Turn) -> tuple[object, ...]:
     )
 
 
-def _words(turn: Turn, image: ImageRecord) -> str:
+def _search_text(turn: Turn, image: ImageRecord) -> str:
     """
-    Return what a picture is searched by.
+    Return the text by which an image is searched.
     """
     return utf8(fold_for_search("\n".join((turn.prompt, image.revised_prompt or "", turn.label))))
 
 
 def fold_for_search(text: str) -> str:
     """
-    Return a text in a form in which neither case nor how letters are composed counts.
+    Return a text in a form that ignores case and Unicode composition.
     """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
 
 
 def utf8(text: str) -> str:
     """
-    Replace halves of characters, which a record can hold and a database cannot.
+    Replace lone surrogates, which a record can hold and a database cannot.
     """
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,5 +1,5 @@
 """
-Pictures that go along with a prompt: from what users hand in to what the wire takes.
+Prepare the input images of a request: from what users pass to what the provider accepts.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from imagesession._imaging.limits import MAX_BYTES
 
 def load_input(source: Source) -> InputImage:
     """
-    Read a reference picture.
+    Read a reference image.
 
     Raises:
-        InvalidImageError: There is none, or it is not one that the provider takes.
+        InvalidImageError: There is none, or the provider cannot accept it.
     """
     return prepare_input(*read_image_input(source, "The reference"))
 
@@ -26,16 +26,16 @@ def prepare_input(
     data: bytes, name: str, image_id: str | None = None, *, limit: int | None = MAX_BYTES
 ) -> InputImage:
     """
-    Check that bytes are a picture, and convert it if the provider does not take it as it is.
+    Check that bytes are an image, and convert it if the provider does not accept its format.
 
     Args:
         data: The file's bytes.
-        name: What to call it in errors.
-        image_id: Its id, when it is a picture of the library.
-        limit: At most so many bytes; None for no limit.
+        name: The image's name in errors.
+        image_id: Its id, if it is an image of the library.
+        limit: The largest size in bytes; None for no limit.
 
     Raises:
-        InvalidImageError: It is none, or too large.
+        InvalidImageError: It is not an image, or too large.
     """
     data, facts = to_provider_format(data, name, limit=limit)
     digest = hashlib.sha256(data).hexdigest()

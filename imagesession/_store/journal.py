@@ -1,5 +1,5 @@
 """
-The journal: what was asked and is not settled yet, written down before it is paid for.
+The journal: intents that are not settled yet, written before anything is paid for.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from . import codec
 from .atomic_write import append_line, write_lines
 from .layout import STANDALONE, Layout
 
-_OLD_SECONDS = 3600.0
+_STALE_SECONDS = 3600.0
 
 
 @attrs.frozen(kw_only=True)
 class Entry:
     """
-    An intent in the journal, by what its file's name tells.
+    An intent in the journal, as its file's name tells it.
 
     Attributes:
         turn_id: The turn's id.
-        session_id: Its session's id; None for a one-shot.
+        session_id: Its session's id; None for a standalone image.
     """
 
     turn_id: str
@@ -40,13 +40,13 @@ class Entry:
 @attrs.frozen(kw_only=True)
 class Intent:
     """
-    All that the journal says of an intent.
+    The content of an intent.
 
     Attributes:
-        turn: What was asked.
-        owner: The library that is at it; None once it was let go of.
-        response_id: The provider's id, if it became known.
-        staged: The pictures that are on the disk already.
+        turn: The pending turn.
+        owner: The name of the library that works on it; None once it was released.
+        response_id: The provider's id, if it is known.
+        staged: The staged images.
     """
 
     turn: Turn
@@ -58,18 +58,18 @@ class Intent:
 @attrs.frozen
 class Journal:
     """
-    A folder with a file for each intent; the first line is the turn, later ones what became known.
+    A folder with a file for each intent: the first line is the turn, later lines are updates.
     """
 
     layout: Layout
 
     def append_intent(self, turn: Turn, owner: str) -> None:
         """
-        Write an intent down; it is on the disk when this returns, and not there when this fails.
+        Write an intent durably; if this fails, nothing is left.
 
         Args:
-            turn: What is about to be asked.
-            owner: The library that asks, so that its intents can be told from a dead one's.
+            turn: The turn that is about to be requested.
+            owner: The name of the requesting library, which tells whether it is still alive.
         """
         line = {"owner": owner, "turn": codec.turn_to_dict(turn)}
         file = self.layout.journal_file(turn.id, turn.session)
@@ -78,14 +78,14 @@ class Journal:
         except FileExistsError:
             raise
         except OSError:
-            # Nothing is asked for then, so nobody should look for what came of it.
+            # Nothing is sent then, so there must be no intent to reconcile.
             with contextlib.suppress(OSError):
                 file.unlink()
             raise
 
-    def intend_all(self, turns: Iterable[Turn]) -> None:
+    def append_intents(self, turns: Iterable[Turn]) -> None:
         """
-        Write many intents down, which nobody is at by himself: all of them, or none.
+        Write the intents of a batch durably, without owners: all of them, or none.
         """
         lines = {
             self.layout.journal_file(turn.id, turn.session): json.dumps(
@@ -95,9 +95,9 @@ class Journal:
         }
         write_lines(lines)
 
-    def claim(self, turn: Turn, owner: str | None) -> None:
+    def append_owner(self, turn: Turn, owner: str | None) -> None:
         """
-        Write down who is at an intent from now on; None when nobody is.
+        Record the new owner of an intent; None if it is released.
         """
         line = json.dumps({"owner": owner}).encode()
         append_line(self.layout.journal_file(turn.id, turn.session), line, new=False)
@@ -109,16 +109,16 @@ class Journal:
         line = json.dumps({"response_id": response_id}).encode()
         append_line(self.layout.journal_file(turn.id, turn.session), line, new=False)
 
-    def stage(self, turn: Turn, images: Iterable[ImageRecord]) -> None:
+    def append_staged(self, turn: Turn, images: Iterable[ImageRecord]) -> None:
         """
-        Write down which pictures of an intent are on the disk already.
+        Record the staged images of an intent.
         """
         line = json.dumps({"staged": [attrs.asdict(image) for image in images]}).encode()
         append_line(self.layout.journal_file(turn.id, turn.session), line, new=False)
 
     def append_conversation(self, turn: Turn, conversation: str | None) -> None:
         """
-        Write down that a turn is asked in another conversation than was intended.
+        Record that a turn is sent in another conversation than was planned.
         """
         line = json.dumps({"conversation": conversation}).encode()
         append_line(self.layout.journal_file(turn.id, turn.session), line, new=False)
@@ -131,21 +131,21 @@ class Journal:
 
     def read(self, entry: Entry) -> Intent | None:
         """
-        Return what the journal says of an intent; None if its file is gone or damaged. A last
-        line that was cut short by a power cut counts for nothing.
+        Read an intent; None if its file is missing or damaged. A line that a power cut left
+        unfinished is ignored.
         """
         file = self.layout.journal_file(entry.turn_id, entry.session_id)
-        known: dict[str, Any] = {}
+        facts: dict[str, Any] = {}
         try:
             for line in file.read_bytes().split(b"\n"):
                 with contextlib.suppress(ValueError):
-                    known.update(json.loads(line))
-            asked = {**known["turn"], **_moved(known)}
-            turn = codec.read_turn(json.dumps(asked).encode(), str(file))
-            staged = codec.read_images(known, str(file))
+                    facts.update(json.loads(line))
+            turn_facts = {**facts["turn"], **_updated_conversation(facts)}
+            turn = codec.read_turn(json.dumps(turn_facts).encode(), str(file))
+            staged = codec.read_images(facts, str(file))
         except (OSError, StorageError, LookupError, TypeError):
             return None
-        owner, response_id = known.get("owner"), known.get("response_id")
+        owner, response_id = facts.get("owner"), facts.get("response_id")
         return Intent(
             turn=turn,
             owner=owner if isinstance(owner, str) else None,
@@ -155,26 +155,26 @@ class Journal:
 
     def remove_stale(self) -> None:
         """
-        Remove intents that were still being written down when their program died, an hour ago or
-        more. Nothing is asked for before an intent is whole.
+        Remove intents whose first line was not finished, an hour ago or more. Nothing is sent
+        before an intent is complete.
         """
         for entry in self.entries():
             file = self.layout.journal_file(entry.turn_id, entry.session_id)
             with contextlib.suppress(OSError):
-                old = time.time() - file.stat().st_mtime > _OLD_SECONDS
+                old = time.time() - file.stat().st_mtime > _STALE_SECONDS
                 if old and b"\n" not in file.read_bytes():
                     file.unlink()
 
     def entries(self) -> Iterator[Entry]:
         """
-        Yield what is in the journal, without opening it.
+        Yield the intents in the journal, without reading their files.
         """
         for name in sorted(os.listdir(self.layout.journal)):  # noqa: PTH208 - names will do
-            turn_id, _, rest = name.partition(".")
-            session, _, suffix = rest.partition(".")
+            turn_id, _, remainder = name.partition(".")
+            session, _, suffix = remainder.partition(".")
             if suffix == "jsonl":
                 yield Entry(turn_id=turn_id, session_id=None if session == STANDALONE else session)
 
 
-def _moved(known: dict[str, Any]) -> dict[str, Any]:
-    return {"conversation": known["conversation"]} if "conversation" in known else {}
+def _updated_conversation(facts: dict[str, Any]) -> dict[str, Any]:
+    return {"conversation": facts["conversation"]} if "conversation" in facts else {}

@@ -1,26 +1,26 @@
 """
-Where things lie in a library.
+The files and folders of a library.
 
     <library>/
-      general/                       pictures as they came, each with its metadata beside it
-      products/<name>/               by the product's name
+      general/                       images as received, each with its sidecar
+      products/<name>/               grouped by product
       ui_assets/{icons,illustrations,backgrounds,heroes,buttons}/
       edited_images/
       variations/
       batch_generations/
-      imported/                      copies of pictures that came from elsewhere
+      imported/                      copies of images from outside of the library
       .imagesession/
-        FORMAT                       which version of this layout it is
-        journal/<turn>.<session>.jsonl   what was asked and is not settled, or not indexed, yet
-        sessions/<session>.json      a session's names, choices and where its branches stand
-        turns/<session>/<turn>.json  what was asked and what came: the truth
-        turns/one-shots/<turn>.json
-        batches/<batch>.jsonl        what batches ask for, and what became known of them
-        quarantine/<turn>.bin        replies that were paid for and could not be read
-        locks/<name>                 held by each library that is open, while its process lives
-        limits/<provider>.{wait,next}.json   how long a provider wants to be left alone; disposable
+        FORMAT                       the version of this layout
+        journal/<turn>.<session>.jsonl   intents whose turns are not settled, or not indexed, yet
+        sessions/<session>.json      a session's name, options and branch heads
+        turns/<session>/<turn>.json  requests and their outcomes: the authoritative records
+        turns/one-shots/<turn>.json  those of standalone images
+        batches/<batch>.jsonl        batches and their updates
+        quarantine/<turn>.bin        paid replies that could not be read
+        locks/<name>                 locked by each open library, while its process lives
+        limits/<provider>.{wait,next}.json   cooldowns and rate slots; disposable
         limits/<provider>.slots/<number>     locked while a request is under way; disposable
-        uploads/<sha256>.<provider>.json   pictures that the provider holds for now; disposable
+        uploads/<sha256>.<provider>.json   ids of images that the provider stores; disposable
         index.sqlite, index.lock     disposable
         tmp/                         unfinished files
 """
@@ -71,14 +71,14 @@ class Layout:
     @property
     def inner(self) -> Path:
         """
-        The folder of everything that is not a picture.
+        The folder of everything but images and their sidecars.
         """
         return self.root / ".imagesession"
 
     @property
     def format(self) -> Path:
         """
-        The file that says which version of the layout this is.
+        The file that holds the version of the layout.
         """
         return self.inner / "FORMAT"
 
@@ -127,28 +127,28 @@ class Layout:
     @property
     def quarantine(self) -> Path:
         """
-        The folder of replies that could not be read.
+        The folder of paid replies that could not be read.
         """
         return self.inner / "quarantine"
 
     @property
     def locks(self) -> Path:
         """
-        The folder of the libraries that are open.
+        The folder of the lock files of open libraries.
         """
         return self.inner / "locks"
 
     @property
     def limits(self) -> Path:
         """
-        The folder of how long providers want to be left alone.
+        The folder of cooldowns, rate slots and concurrency slots.
         """
         return self.inner / "limits"
 
     @property
     def uploads(self) -> Path:
         """
-        The folder of what the provider holds for now.
+        The folder of the ids of uploaded images.
         """
         return self.inner / "uploads"
 
@@ -173,31 +173,31 @@ class Layout:
 
     def session_file(self, session_id: str) -> Path:
         """
-        Return where a session's record lies.
+        Return the path of a session's record.
         """
         return self.sessions / f"{session_id}.json"
 
     def turn_file(self, session_id: str | None, turn_id: str) -> Path:
         """
-        Return where a turn's record lies.
+        Return the path of a turn's record.
         """
         return self.turns / (session_id or STANDALONE) / f"{turn_id}.json"
 
     def batch_file(self, batch_id: str) -> Path:
         """
-        Return where lies what is known of a batch.
+        Return the path of a batch's record.
         """
         return self.batches / f"{batch_id}.jsonl"
 
     def journal_file(self, turn_id: str, session_id: str | None) -> Path:
         """
-        Return where a turn's intent lies. Its name tells where the turn's record would be.
+        Return the path of a turn's intent. Its name contains what `turn_file` needs.
         """
         return self.journal / f"{turn_id}.{session_id or STANDALONE}.jsonl"
 
     def image_file(self, turn: Turn, at: dt.datetime, number: int, format: PictureFormat) -> str:
         """
-        Return a picture's path beneath the library: by kind, session, time in UTC and a number.
+        Return an image's path within the library: by kind, session, time in UTC and a number.
         """
         owner = short_id(turn.session or turn.id)
         name = f"session_{owner}_{at:%Y%m%dT%H%M%SZ}_{number:02}{SUFFIXES[format]}"
@@ -206,7 +206,7 @@ class Layout:
 
 def image_dir(turn: Turn) -> str:
     """
-    Return the folder beneath the library in which a turn's pictures lie.
+    Return the folder within the library that holds a turn's images.
     """
     folder = _FOLDERS.get(turn.kind, "general")
     if turn.kind == "product":

@@ -1,5 +1,5 @@
 """
-Masks and drawings that go along with a picture, and what is put together from its reply.
+Prepare masks and markup overlays for a request, and combine its reply with the original image.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from imagesession._imaging.composite import restore_unmasked, validate_markup
 from imagesession._imaging.mask import Mask
 
 
-def mask(source: object, picture: InputImage, *, fit: bool) -> InputImage:
+def mask(source: object, image: InputImage, *, fit: bool) -> InputImage:
     """
-    Draw a mask as the wire takes it: a PNG of the picture's size, transparent where it opens.
+    Write a mask in the provider's format: a PNG of the image's size, transparent where it opens.
 
     Raises:
-        InvalidImageError: It is none, has another size, or opens nothing or everything.
+        InvalidImageError: It is not a mask, has another size, or opens nothing or everything.
     """
-    return _drawn(Mask.of(source).png(_size(picture), fit=fit), picture)
+    return _as_input(Mask.of(source).png(_size(image), fit=fit), image)
 
 
-def markup(source: object, picture: InputImage, *, fit: bool) -> InputImage:
+def markup(source: object, image: InputImage, *, fit: bool) -> InputImage:
     """
-    Draw what lies over a picture to mark what to change.
+    Write a markup overlay as a PNG of the image's size.
 
     Raises:
-        InvalidImageError: It is none, has another size, or draws nothing.
+        InvalidImageError: It is not an image, has another size, or draws nothing.
     """
-    return _drawn(validate_markup(source, _size(picture), fit=fit), picture)
+    return _as_input(validate_markup(source, _size(image), fit=fit), image)
 
 
 def composite(original: InputImage, wire_mask: InputImage, reply: bytes) -> ReceivedImage:
     """
-    Put a reply into its original where the mask opens it; every other pixel is the original's.
+    Combine a reply with its original: the reply where the mask is open, else the original.
 
     Args:
-        original: The picture that was sent.
-        wire_mask: As `mask` drew it.
-        reply: The picture that came back, as a file's bytes.
+        original: The image that was sent.
+        wire_mask: The mask, as `mask` returned it.
+        reply: The image in the reply, as a file's bytes.
 
     Raises:
         InvalidImageError: The reply has no pixels that can be read.
@@ -49,16 +49,16 @@ def composite(original: InputImage, wire_mask: InputImage, reply: bytes) -> Rece
     data = restore_unmasked(original.data, reply, Mask.from_alpha(wire_mask.data).alpha(size))
     facts = parse_header(data)
     if facts is None:
-        raise AssertionError("what was just written is a picture")
+        raise AssertionError("the composite is not an image")
     return ReceivedImage(data=data, facts=facts, source="composite")
 
 
-def _size(picture: InputImage) -> tuple[int, int]:
-    return picture.facts.width, picture.facts.height
+def _size(image: InputImage) -> tuple[int, int]:
+    return image.facts.width, image.facts.height
 
 
-def _drawn(data: bytes, picture: InputImage) -> InputImage:
-    width, height = _size(picture)
+def _as_input(data: bytes, image: InputImage) -> InputImage:
+    width, height = _size(image)
     return InputImage(
         data=data,
         facts=ImageHeader(format="png", width=width, height=height, alpha=True),

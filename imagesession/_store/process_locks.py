@@ -1,9 +1,8 @@
 """
 Tell which intents belong to a program that is still running.
 
-Each library that is open for writing holds a lock on a file of its own, as long as its process
-lives: the system lets go of it at the moment of death, however that came about. So nobody has to
-guess from process numbers, which are used again, or from clocks.
+Each library that is open for writing holds a lock on its own file. The system releases the lock
+when the process ends, even by a crash. Process ids, which are reused, and clocks are not needed.
 """
 
 from __future__ import annotations
@@ -22,64 +21,64 @@ import attrs
 
 from .atomic_write import PRIVATE_FILE
 
-_TRIES = 5
-_PATIENCE, _PAUSE = 5.0, 0.01
-_HELD = frozenset({errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK})
+_MAX_ATTEMPTS = 5
+_TIMEOUT, _PAUSE = 5.0, 0.01
+_HELD_ELSEWHERE = frozenset({errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK})
 
 
 @attrs.define
 class ProcessRegistry:
     """
-    A folder with a file for each open library.
+    A folder with a lock file for each open library.
 
     Attributes:
-        folder: Where they are.
+        folder: The folder's path.
     """
 
     folder: Path
     _id: str | None = attrs.field(default=None, init=False)
     _descriptor: int | None = attrs.field(default=None, init=False, repr=False)
-    _guard: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
+    _thread_lock: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
 
     @property
     def name(self) -> str | None:
         """
-        The name under which this library owns intents, once it owned one.
+        The name under which this library owns intents; None before it needs one.
         """
         return self._id
 
     def current_owner(self) -> str:
         """
-        Return the name under which this library owns intents; from now on it is alive.
+        Return the name under which this library owns intents, and register it if needed.
         """
-        with self._guard:
+        with self._thread_lock:
             if self._id is None:
-                self._id = self._appear()
+                self._id = self._register()
             return self._id
 
-    def _appear(self) -> str:
+    def _register(self) -> str:
         """
-        Make and lock a file of our own.
+        Create and lock a new file.
 
-        Between the two, somebody who sweeps may take it for that of a dead library; so it is
-        looked at again, and another one is made then.
+        In between, another process may remove it as that of a dead library; so it is checked
+        again, and if it is gone another one is created.
         """
-        for tries_left in reversed(range(_TRIES)):
+        for attempts_left in reversed(range(_MAX_ATTEMPTS)):
             name = uuid.uuid4().hex
             path = self.folder / name
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-            locked = _lock(descriptor)
-            # Where the file system knows no locks, everybody counts as alive.
-            if (locked or not tries_left) and path.exists():
+            locked = _try_lock_surely(descriptor)
+            # On a file system without locks, all libraries count as alive.
+            if (locked or not attempts_left) and path.exists():
                 self._descriptor = descriptor
                 return name
             os.close(descriptor)
-        raise OSError(f"{self.folder} keeps no files")
+        raise OSError(f"files in {self.folder} disappear")
 
     def is_alive(self, name: str) -> bool:
         """
-        Tell whether the library of that name is open somewhere. One that cannot be told counts
-        as alive: what it is at must not be taken from it.
+        Tell whether the library of that name is open. If that cannot be told, it counts as alive,
+        so that its intents are not taken from it.
         """
         if name == self._id:
             return True
@@ -91,13 +90,13 @@ class ProcessRegistry:
         except OSError:
             return True
         try:
-            return not _lock(descriptor)
+            return not _try_lock_surely(descriptor)
         finally:
             os.close(descriptor)
 
     def remove_dead(self, needed: set[str]) -> None:
         """
-        Remove the files of libraries that are not alive and whose intents are settled.
+        Remove the files of dead libraries, but for those in `needed`, which own unsettled intents.
         """
         for path in self.folder.iterdir():
             if path.name not in needed and path.name != self._id:
@@ -106,9 +105,9 @@ class ProcessRegistry:
 
     def unregister(self) -> None:
         """
-        Let go of our own file: what this library owns and has not settled may be taken over.
+        Release our own file: unsettled intents of this library may be taken over.
         """
-        with self._guard:
+        with self._thread_lock:
             descriptor, self._descriptor = self._descriptor, None
             name, self._id = self._id, None
             with contextlib.suppress(OSError):
@@ -126,15 +125,14 @@ class ProcessRegistry:
 @contextlib.contextmanager
 def exclusive(file: Path) -> Generator[bool, None, None]:
     """
-    Wait until nobody else is in a block by the same file, and keep them waiting meanwhile; but
-    nobody waits for longer than a few seconds.
+    Lock a file exclusively; wait for other holders, but for 5 seconds at most.
 
     Yields:
-        Whether nobody else is known to be there. Where the file system knows no locks, nobody is.
+        Whether no other holder is known. On a file system without locks this is always true.
     """
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
     try:
-        yield _wait_for(descriptor, shared=False) is not False
+        yield _lock_with_timeout(descriptor, shared=False) is not False
     finally:
         os.close(descriptor)
 
@@ -142,8 +140,8 @@ def exclusive(file: Path) -> Generator[bool, None, None]:
 @contextlib.contextmanager
 def shared(file: Path) -> Generator[None, None, None]:
     """
-    Keep those waiting that want to be alone by the same file, as all others do who are in such a
-    block; where the disk can only be read, nobody wants to.
+    Lock a file together with other shared holders, so that `exclusive` waits for all of them. On a
+    read-only disk there is no lock, and no need for one.
     """
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
@@ -151,17 +149,17 @@ def shared(file: Path) -> Generator[None, None, None]:
         yield
         return
     try:
-        _wait_for(descriptor, shared=True)
+        _lock_with_timeout(descriptor, shared=True)
         yield
     finally:
         os.close(descriptor)
 
 
-def _wait_for(descriptor: int, *, shared: bool) -> bool | None:
+def _lock_with_timeout(descriptor: int, *, shared: bool) -> bool | None:
     """
-    Try to lock a file for a few seconds; see `try_lock`.
+    Try to lock a file for 5 seconds; see `try_lock`.
     """
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + _TIMEOUT
     while (locked := try_lock(descriptor, shared=shared)) is False and time.monotonic() < end:
         time.sleep(_PAUSE)
     return locked
@@ -169,20 +167,20 @@ def _wait_for(descriptor: int, *, shared: bool) -> bool | None:
 
 def _remove_dead(path: Path) -> None:
     """
-    Remove the file of a library that is not alive: under its lock, so that one that is just
-    beginning sees it.
+    Remove the file of a dead library, under its lock, so that a library that is just registering
+    notices.
     """
     descriptor = os.open(path, os.O_RDWR)
     try:
-        if _lock(descriptor):
+        if _try_lock_surely(descriptor):
             path.unlink()
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
+def _try_lock_surely(descriptor: int) -> bool:
     """
-    Lock a file for as long as it is open; tell whether that is done for sure.
+    Lock a file for as long as it is open; tell whether the lock was certainly acquired.
     """
     return try_lock(descriptor) is True
 
@@ -193,17 +191,17 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool | None:
 
     Args:
         descriptor: The file.
-        shared: Whether others may lock it too, if they share it.
+        shared: Whether other shared holders are allowed.
 
     Returns:
-        Whether nobody else held it; None where the system knows no such locks.
+        Whether the lock was acquired; None if the file system has no such locks.
     """
     try:
         if sys.platform == "win32":
             import msvcrt  # noqa: PLC0415 - exists on this platform alone
 
             if shared:
-                return None  # there, a file that is open cannot be taken away anyway
+                return None  # an open file cannot be deleted there anyway
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
             import fcntl  # noqa: PLC0415 - exists on other platforms alone
@@ -211,5 +209,5 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool | None:
             how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
             fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except OSError as error:
-        return False if error.errno in _HELD else None
+        return False if error.errno in _HELD_ELSEWHERE else None
     return True

@@ -1,10 +1,9 @@
 """
-What is known of providers: what they do not take, in which of their conversations this program
-said the last word, and, by all processes on a library, how long they want to be left alone and when
-the next request may go out.
+State of providers: unsupported features, conversations that this program may continue, and, shared
+by all processes on a library, cooldowns, rate slots and concurrency slots.
 
-The latter rests on the clock of the day, which may be set; so it is not believed for longer than it
-can be meant. Losing it costs a request that is turned away.
+Cooldowns and rate slots depend on the system clock, which may be set; so waits of more than 600
+seconds are ignored. Losing this state costs at most a rejected request.
 """
 
 from __future__ import annotations
@@ -26,41 +25,41 @@ from .atomic_write import translate_os_errors, write_atomic
 from .base import StoreBase
 from .concurrency_slots import QueuedSlot
 
-_LONGEST = 600.0
-_REMEMBERED = 86_400.0
+_MAX_WAIT = 600.0
+_UNSUPPORTED_SECONDS = 86_400.0
 
 
 class RateLimits(StoreBase):
     """
-    The part of a library that knows its providers' ways.
+    The part of a library that keeps the state of providers.
     """
 
     def unsupported(self, provider: str) -> frozenset[Feature]:
         """
-        Return what a provider was found not to take within a day, by any program.
+        Return the features that any program found a provider to reject within the last 24 hours.
         """
         now, until = time.time(), self._unsupported_until(provider)
         return frozenset(
             feature
             for feature in get_args(Feature)
-            if 0 < until.get(feature, 0.0) - now <= _REMEMBERED
+            if 0 < until.get(feature, 0.0) - now <= _UNSUPPORTED_SECONDS
         )
 
     def mark_unsupported(self, provider: str, features: Iterable[Feature]) -> None:
         """
-        Remember for a day, for all programs, what a provider does not take. Losing that costs a
-        request that is turned away.
+        Remember for 24 hours, for all programs, that a provider rejects some features. If this is
+        lost, it costs a rejected request.
         """
         until = self._unsupported_until(provider)
-        until.update(dict.fromkeys(features, time.time() + _REMEMBERED))
+        until.update(dict.fromkeys(features, time.time() + _UNSUPPORTED_SECONDS))
         with contextlib.suppress(OSError):
-            file = self._pace_file(provider, "unsupported")
+            file = self._limits_file(provider, "unsupported")
             write_atomic(file, json.dumps(until).encode("ascii"), self.layout.tmp)
 
     def _unsupported_until(self, provider: str) -> dict[str, float]:
         try:
-            known = json.loads(self._pace_file(provider, "unsupported").read_bytes())
-            return {str(feature): float(until) for feature, until in known.items()}
+            facts = json.loads(self._limits_file(provider, "unsupported").read_bytes())
+            return {str(feature): float(until) for feature, until in facts.items()}
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return {}
 
@@ -78,84 +77,85 @@ class RateLimits(StoreBase):
 
     def acquire_conversation(self, head: Turn) -> str | None:
         """
-        Give the right to go on in the conversation in which a turn was the last word; None if
-        this program did not say it, or somebody has that right already.
+        Return the conversation of a turn, and the right to continue it. None if the turn is not
+        the conversation's last one in this program, or another call has that right.
 
-        It is known in memory alone. Another program, or a copy of the library, cannot know
-        whether something was said since, and so begins a conversation of its own. So does a
-        process that was forked off.
+        This is kept in memory only. Another program, a copy of the library or a fork cannot know
+        whether the conversation went on, and so starts a new one.
         """
         conversation = head.conversation
         with self._lock:
-            if conversation is None or self._last_words.get(conversation) != _by_me(head):
+            if conversation is None or self._conversation_heads.get(conversation) != _head_key(
+                head
+            ):
                 return None
-            del self._last_words[conversation]
+            del self._conversation_heads[conversation]
         return conversation
 
     def release_conversation(self, turn: Turn) -> None:
         """
-        Remember that a turn was the last word in its conversation.
+        Remember that a turn is the last one of its conversation.
         """
         if turn.conversation is not None:
             with self._lock:
-                self._last_words[turn.conversation] = _by_me(turn)
+                self._conversation_heads[turn.conversation] = _head_key(turn)
 
     def cooldown_remaining(self, provider: str) -> float:
         """
-        Return for how many seconds the provider wants to be left alone still.
+        Return the remaining seconds of the provider's cooldown.
         """
-        return self._seconds_to(self._pace_file(provider, "wait"))
+        return self._remaining_seconds(self._limits_file(provider, "wait"))
 
     def start_cooldown(self, provider: str, seconds: float) -> None:
         """
-        Remember that the provider wants to be left alone.
+        Start or extend the provider's cooldown.
         """
-        file = self._pace_file(provider, "wait")
-        if seconds > self._seconds_to(file):
+        file = self._limits_file(provider, "wait")
+        if seconds > self._remaining_seconds(file):
             with contextlib.suppress(OSError):
-                self._set(file, time.time() + seconds)
+                self._write_until(file, time.time() + seconds)
 
     def reserve_rate_slot(self, provider: str, interval: float) -> float:
         """
-        Take the next time at which a request may go out, evenly spaced among all processes.
+        Reserve the next time at which a request may be sent, evenly spaced among all processes.
 
         Args:
-            provider: Who is asked.
+            provider: The provider's name.
             interval: Seconds between requests.
 
         Returns:
             Seconds to wait.
         """
-        file = self._pace_file(provider, "next")
+        file = self._limits_file(provider, "next")
         with translate_os_errors(file), self._index.locked():
-            wait = self._seconds_to(file)
-            self._set(file, time.time() + wait + interval)
+            wait = self._remaining_seconds(file)
+            self._write_until(file, time.time() + wait + interval)
         return wait
 
     def queue_for_slot(self, provider: str, count: int) -> QueuedSlot:
         """
-        Queue for one of so many slots among all processes' requests under way.
+        Queue for one of `count` concurrency slots, shared by all processes.
         """
         return concurrency_slots.queue(
-            self._pace_file(provider, "slots").with_suffix(""), count
+            self._limits_file(provider, "slots").with_suffix(""), count
         ).join()
 
-    def _pace_file(self, provider: str, what: str) -> Path:
-        whose = hashlib.sha256(provider.encode("utf-8", "replace")).hexdigest()[:16]
-        return self.layout.limits / f"{whose}.{what}.json"
+    def _limits_file(self, provider: str, what: str) -> Path:
+        digest = hashlib.sha256(provider.encode("utf-8", "replace")).hexdigest()[:16]
+        return self.layout.limits / f"{digest}.{what}.json"
 
-    def _seconds_to(self, file: Path) -> float:
+    def _remaining_seconds(self, file: Path) -> float:
         try:
             until = float(json.loads(file.read_bytes())["until"])
         except (OSError, ValueError, LookupError, TypeError):
             return 0.0
-        left = until - time.time()
-        # A clock that was set back would make everybody wait; nobody is asked to wait that long.
-        return left if 0 < left <= _LONGEST else 0.0
+        remaining = until - time.time()
+        # A longer wait means that the clock was set back.
+        return remaining if 0 < remaining <= _MAX_WAIT else 0.0
 
-    def _set(self, file: Path, until: float) -> None:
+    def _write_until(self, file: Path, until: float) -> None:
         write_atomic(file, json.dumps({"until": until}).encode("ascii"), self.layout.tmp)
 
 
-def _by_me(turn: Turn) -> str:
+def _head_key(turn: Turn) -> str:
     return f"{turn.id} {os.getpid()}"

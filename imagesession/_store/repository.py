@@ -1,5 +1,5 @@
 """
-A library on disk: the `Store` that flows ask.
+A library on disk: the `Store` that workflows call.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ from .upload_cache import UploadCache, UploadLock
 MIN_FREE_BYTES = 64_000_000
 BYTES_PER_PENDING_IMAGE = 4_000_000
 MAX_UNINDEXED = 200
-_BROUGHT = frozenset({"import", "promotion"})
+_NOT_REQUESTED = frozenset({"import", "promotion"})
 
 
 class LibraryStore(SessionExport, BatchStore, IntentLeases, RateLimits):
     """
-    A folder of pictures and of all that is known of them.
+    A folder of images and their records.
 
     Args:
-        root: The folder; made if it is missing.
+        root: The folder; created if it is missing.
 
     Raises:
         StorageIOError: The folder cannot be used.
@@ -63,7 +63,7 @@ class LibraryStore(SessionExport, BatchStore, IntentLeases, RateLimits):
 
     def new_id(self, after: str = "") -> IdAndTime:
         """
-        Give out the time and an id, greater than one that is there already.
+        Return the time and a new id, greater than `after`.
         """
         return IdAndTime(id=self._ids.new(after), at=dt.datetime.now(dt.UTC))
 
@@ -71,35 +71,35 @@ class LibraryStore(SessionExport, BatchStore, IntentLeases, RateLimits):
         self, turn: Turn, reservation: BudgetReservation | None = None
     ) -> Turn | IntentLease:
         """
-        Write down durably what is about to be asked, if there is room for what will come and
-        the budget allows it; give the turn that was made under its intent's name before, if any.
+        Write an intent durably, if the disk has room for its images and the budget allows it.
 
         Returns:
-            The right to be at it; or the turn that was made before.
+            The intent's lease; or the turn that was completed under its idempotency key before.
 
         Raises:
-            StorageIOError: The library cannot be written, or its disk is nearly full; so this is
-                found before anything is paid for.
-            BudgetExceededError: It may cost more than is left.
-            OutcomeUnknownError: It was asked for under the same name, and is not settled.
+            StorageIOError: The library cannot be written, or its disk is nearly full: this is
+                checked before anything is paid for.
+            BudgetExceededError: The turn may cost more than is left.
+            OutcomeUnknownError: A request with the same key is not settled, or its outcome is
+                unknown.
         """
         with translate_os_errors(self.layout.journal):
             self._check_free_space()
             self._check_target_dirs(turn)
-            owner = self._owners.current_owner()
+            owner = self._processes.current_owner()
             if reservation is None and turn.idempotency_key is None:
                 return self._write_intent(turn, owner)
             self._refresh_index()
             with self._index.locked() as connection:
-                made = admission.admit(
+                completed = admission.admit(
                     turn, reservation, connection, self._journal, self._read_turn
                 )
-                if made is None:
+                if completed is None:
                     return self._write_intent(turn, owner)
-            return made
+            return completed
 
     def _write_intent(self, turn: Turn, owner: str) -> IntentLease:
-        # Held first: otherwise another thread might take it for one that was let go of.
+        # Leased first: otherwise another thread could take the intent over.
         lease = self._lease(turn)
         try:
             self._journal.append_intent(turn, owner)
@@ -115,10 +115,10 @@ class LibraryStore(SessionExport, BatchStore, IntentLeases, RateLimits):
 
     def find_intent(self, idempotency_key: str) -> Turn | None:
         """
-        Return the turn that was completed under a caller's own name for it.
+        Return the turn that was completed under an idempotency key.
 
         Raises:
-            OutcomeUnknownError: It was asked for, and nobody can tell what became of it.
+            OutcomeUnknownError: None was completed, and the outcome of a request is unknown.
         """
         with translate_os_errors(self.layout.index):
             settled = self._index.find_intent(idempotency_key, self._refresh_index())
@@ -128,17 +128,17 @@ class LibraryStore(SessionExport, BatchStore, IntentLeases, RateLimits):
 
     def _check_free_space(self) -> None:
         free = shutil.disk_usage(self.layout.journal).free
-        # What is under way will want its room too.
-        wanted = MIN_FREE_BYTES + BYTES_PER_PENDING_IMAGE * len(self._at_work)
-        if free < wanted:
+        # Requests that are under way need room too.
+        needed = MIN_FREE_BYTES + BYTES_PER_PENDING_IMAGE * len(self._leases)
+        if free < needed:
             raise StorageIOError(
-                f"The disk of {self.layout.root} has {free / 1e6:.0f} MB left; at least "
-                f"{wanted / 1e6:.0f} MB are wanted before a picture is paid for. Make room."
+                f"The disk of {self.layout.root} has {free / 1e6:.0f} MB left, and at least "
+                f"{needed / 1e6:.0f} MB are needed before a picture is requested. Make room."
             )
 
     def _check_target_dirs(self, turn: Turn) -> None:
         """
-        Find a folder that would not take the turn's pictures or its record.
+        Check that the folders of the turn's images and record can be written.
         """
         records_folder = self.layout.turn_file(turn.session, turn.id).parent
         ensure_dir(records_folder)
@@ -149,27 +149,26 @@ class LibraryStore(SessionExport, BatchStore, IntentLeases, RateLimits):
 
     def record_response_id(self, turn: Turn, response_id: str) -> None:
         """
-        Write down durably the provider's id of what was asked.
+        Record the provider's response id durably.
 
         Raises:
-            StorageIOError: It cannot be written; that is tried once more when the intent is let go
-                of.
+            StorageIOError: It cannot be written; this is tried again when the intent is released.
         """
-        self._unwritten[turn.id] = response_id
+        self._unwritten_response_ids[turn.id] = response_id
         with translate_os_errors(self.layout.journal):
             self._journal.append_response_id(turn, response_id)
-        del self._unwritten[turn.id]
+        del self._unwritten_response_ids[turn.id]
 
     def record_conversation(self, turn: Turn, conversation: str | None) -> None:
         """
-        Write down durably that a turn is asked in another conversation than was intended.
+        Record durably that a turn is sent in another conversation than was planned.
         """
         with translate_os_errors(self.layout.journal):
             self._journal.append_conversation(turn, conversation)
 
     def discard_intent(self, turn: Turn) -> None:
         """
-        Drop an intent that the provider did not take up.
+        Drop an intent that the provider did not accept.
         """
         with translate_os_errors(self.layout.journal):
             self._journal.remove(turn.id, turn.session)
@@ -178,49 +177,49 @@ class LibraryStore(SessionExport, BatchStore, IntentLeases, RateLimits):
         self, turn: Turn, pictures: tuple[ReceivedImage, ...], copies: tuple[ImageRecord, ...] = ()
     ) -> Turn:
         """
-        Keep a settled turn: its pictures, then the record that counts them in.
+        Store a settled turn: its images, then the record that lists them.
 
-        The index is left alone: whoever lists pictures next takes this one in from the journal.
+        The index is not changed: the next listing indexes the turn from the journal.
 
         Args:
-            turn: What is settled.
-            pictures: What to write.
-            copies: Pictures of the library that this turn has too, each under an id of its own.
+            turn: The settled turn.
+            pictures: The images to write.
+            copies: Images of the library that this turn has too, each under a new id.
 
         Returns:
             The turn as it was recorded, with its images.
 
         Raises:
-            StorageIOError: It cannot be kept; the intent stays in the journal, and pictures that
-                were paid for are put elsewhere.
+            StorageIOError: It cannot be stored; the intent stays in the journal, and paid images
+                are saved elsewhere.
         """
         try:
             with translate_os_errors(self.layout.root), self._import_intent(turn):
                 settled = self._write_record(turn, pictures, copies)
         except StorageError as error:
-            if not pictures or turn.kind in _BROUGHT or turn.id in self._taken_over:
-                raise  # it is still where it came from
+            if not pictures or turn.kind in _NOT_REQUESTED or turn.id in self._taken_over:
+                raise  # the images are still at their source
             raise save_to_fallback(turn, pictures, error) from error
         self._recently_settled[settled.id] = settled
-        # What is left can be made again, and does not undo that the turn is kept.
+        # The sidecars and the index can be rebuilt: if they fail, the turn is committed anyway.
         with contextlib.suppress(OSError):
             image_files.write_sidecars(self.layout, settled, self._session_name(settled))
         with contextlib.suppress(StorageError, OSError):
             self._unindexed += 1
             if self._unindexed > MAX_UNINDEXED:
-                self._refresh_index(most=0)
+                self._refresh_index(max_pending=0)
         return settled
 
     @contextlib.contextmanager
     def _import_intent(self, turn: Turn) -> Generator[None, None, None]:
         """
-        Write down what is brought in and was not asked for, so that it is taken into the index as
-        what was asked for is: from the journal.
+        Write an intent for an import or a promotion, so that it is indexed from the journal, as
+        requested turns are.
         """
-        if turn.kind not in _BROUGHT:
+        if turn.kind not in _NOT_REQUESTED:
             yield
             return
-        lease = self._write_intent(turn, self._owners.current_owner())
+        lease = self._write_intent(turn, self._processes.current_owner())
         try:
             yield
         except BaseException:
@@ -233,18 +232,20 @@ class LibraryStore(SessionExport, BatchStore, IntentLeases, RateLimits):
     def _write_record(
         self, turn: Turn, pictures: tuple[ReceivedImage, ...], copies: tuple[ImageRecord, ...]
     ) -> Turn:
-        # All of its files bear one second, which is when the first of them came.
-        now = self._came.get(turn.id) or dt.datetime.now(dt.UTC)
+        # The names of all files have the time at which the first image was received.
+        now = self._received_at.get(turn.id) or dt.datetime.now(dt.UTC)
         staged = self._staged_images(turn)
         new = [
             picture for picture in pictures if not any(_is_same(picture, image) for image in staged)
         ]
-        named = self._files_to_reuse(turn)
+        recorded_files = self._files_to_reuse(turn)
         images = (
-            *(_completed(image, pictures) for image in staged),
+            *(_with_later_facts(image, pictures) for image in staged),
             *(
-                image_files.store_image(self.layout, turn, now, item, self._ids.new(), named=named)
-                for item in new
+                image_files.store_image(
+                    self.layout, turn, now, picture, self._ids.new(), recorded_files=recorded_files
+                )
+                for picture in new
             ),
             *(attrs.evolve(copy, id=self._ids.new(), source="copy") for copy in copies),
         )
@@ -253,44 +254,44 @@ class LibraryStore(SessionExport, BatchStore, IntentLeases, RateLimits):
         ensure_dir(file.parent)
         # The commit: before this line the turn is not settled, after it, it is.
         create_durable(file, codec.dump_turn(settled), self.layout.tmp)
-        self._came.pop(turn.id, None)
+        self._received_at.pop(turn.id, None)
         self._staged.pop(turn.id, None)
-        self._half_staged.discard(turn.id)
+        self._staging.discard(turn.id)
         return settled
 
     def stage(self, turn: Turn, image: ReceivedImage) -> None:
         """
-        Write a finished picture durably before its turn is settled, and note in the journal where
-        it is; `commit` takes it from there.
+        Write an image durably before its turn is settled, and record it in the journal; `commit`
+        uses it.
 
         Raises:
             StorageIOError: It cannot be written.
         """
-        known = self._staged_images(turn)
-        if any(_is_same(image, item) for item in known):
+        earlier = self._staged_images(turn)
+        if any(_is_same(image, staged_image) for staged_image in earlier):
             return
         with translate_os_errors(self.layout.root):
-            now = self._came.setdefault(turn.id, dt.datetime.now(dt.UTC))
-            named = self._files_to_reuse(turn)
-            self._half_staged.add(turn.id)
+            now = self._received_at.setdefault(turn.id, dt.datetime.now(dt.UTC))
+            recorded_files = self._files_to_reuse(turn)
+            self._staging.add(turn.id)
             staged = image_files.store_image(
-                self.layout, turn, now, image, self._ids.new(), named=named
+                self.layout, turn, now, image, self._ids.new(), recorded_files=recorded_files
             )
-            self._half_staged.discard(turn.id)
-            self._staged[turn.id] = (*known, staged)
-            self._journal.stage(turn, self._staged[turn.id])
+            self._staging.discard(turn.id)
+            self._staged[turn.id] = (*earlier, staged)
+            self._journal.append_staged(turn, self._staged[turn.id])
 
     def _files_to_reuse(self, turn: Turn) -> set[str] | None:
         """
-        Return the files that records name, where a picture may lie beside them already that was
-        put there before, though nobody was told so; None where it cannot.
+        Return the files that records name, if an unrecorded file of the turn may exist from an
+        interrupted attempt; None if it cannot.
         """
-        tried = turn.id in self._taken_over or turn.id in self._half_staged
-        return self._referenced_files(turn.session) if tried else None
+        maybe_written = turn.id in self._taken_over or turn.id in self._staging
+        return self._referenced_files(turn.session) if maybe_written else None
 
     def _staged_images(self, turn: Turn) -> tuple[ImageRecord, ...]:
         """
-        Return the pictures of a turn that are on the disk already, by whichever program.
+        Return the staged images of a turn, including those of an earlier owner.
         """
         if turn.id in self._staged or turn.id not in self._taken_over:
             return self._staged.get(turn.id, ())
@@ -299,7 +300,8 @@ class LibraryStore(SessionExport, BatchStore, IntentLeases, RateLimits):
 
     def quarantine(self, turn_id: str, body: bytes) -> str:
         """
-        Keep a reply that was paid for and could not be read; elsewhere, where the library cannot.
+        Store a paid reply that could not be read, outside of the library if need be; return its
+        path.
         """
         file = self.layout.quarantine / f"{turn_id}.bin"
         try:
@@ -311,23 +313,23 @@ class LibraryStore(SessionExport, BatchStore, IntentLeases, RateLimits):
 
     def spending(self, query: SpendingQuery) -> tuple[CostTotals, ...]:
         """
-        Add up what turns cost.
+        Sum the costs of turns by group.
         """
         with translate_os_errors(self.layout.index):
             return tuple(self._index.sum_costs(query, self._refresh_index()))
 
     def check_health(self, *, verify: bool) -> tuple[HealthCheck, ...]:
         """
-        Look whether everything is as it should be; change nothing.
+        Check the library without changing records or images.
 
         Args:
-            verify: Whether to read every picture and compare it with its record.
+            verify: Whether to read every image and compare it with its record.
         """
         from . import health  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-        with contextlib.suppress(StorageError, OSError):  # what stands in the way is found below
-            self._refresh_index(most=0)
-            self._session_index.count()  # takes in those that it lacks
+        with contextlib.suppress(StorageError, OSError):  # the checks below report the cause
+            self._refresh_index(max_pending=0)
+            self._session_index.count()  # indexes missing sessions
         return health.run_checks(
             self.layout,
             self._index,
@@ -339,48 +341,48 @@ class LibraryStore(SessionExport, BatchStore, IntentLeases, RateLimits):
 
     def find_upload(self, sha256: str, provider: str, at: dt.datetime) -> Upload | None:
         """
-        Return the picture's id with a provider, if it lives; None if it must go up.
+        Return an image's upload with a provider; None if it must be uploaded.
         """
         return self._uploads.find(sha256, provider, at)
 
     def begin_upload(self, sha256: str, provider: str) -> UploadLock | None:
         """
-        Give the right to send a picture up; None while another call of this program does.
+        Return the right to upload an image; None while another call of this program has it.
         """
         return self._uploads.start(sha256, provider)
 
     def record_upload(self, sha256: str, provider: str, upload: Upload) -> None:
         """
-        Remember a picture's id with a provider, or that it takes no files.
+        Remember an image's upload, or that the provider accepts no files.
         """
         self._uploads.record(sha256, provider, upload)
 
     def invalidate_upload(self, sha256: str, provider: str) -> None:
         """
-        Forget a picture's id that the provider does not know any more.
+        Forget an upload that the provider does not know any more.
         """
         self._uploads.invalidate(sha256, provider)
 
 
 def _is_same(received: ReceivedImage, image: ImageRecord) -> bool:
     """
-    Tell whether a picture is the one that a record is of.
+    Tell whether a received image is the one of a record.
     """
     if len(received.data) != image.bytes:
         return False
-    named = received.call_id is not None and received.call_id == image.call_id
-    return named or hashlib.sha256(received.data).hexdigest() == image.sha256
+    same_call = received.call_id is not None and received.call_id == image.call_id
+    return same_call or hashlib.sha256(received.data).hexdigest() == image.sha256
 
 
-def _completed(image: ImageRecord, pictures: tuple[ReceivedImage, ...]) -> ImageRecord:
+def _with_later_facts(image: ImageRecord, pictures: tuple[ReceivedImage, ...]) -> ImageRecord:
     """
-    Add to the record of a staged picture what became known of it later.
+    Add facts that became known later to the record of a staged image.
     """
-    known = next((picture for picture in pictures if _is_same(picture, image)), None)
-    if known is None:
+    received = next((picture for picture in pictures if _is_same(picture, image)), None)
+    if received is None:
         return image
     return attrs.evolve(
         image,
-        revised_prompt=known.revised_prompt or image.revised_prompt,
-        call_id=known.call_id or image.call_id,
+        revised_prompt=received.revised_prompt or image.revised_prompt,
+        call_id=received.call_id or image.call_id,
     )

@@ -1,12 +1,12 @@
 """
-Open files and folders beneath a folder, without following a link out of it.
+Open files and folders within a folder, without following a link out of it.
 
-Whoever can write into a library could put a link where a folder was, between our looking and our
-opening. So a path is not looked at and then opened: it is walked, each part opened from within the
-one before, and a part that is a link is refused by the system itself. Where the system cannot do
-this, a file that was opened is asked where it lies, and a folder is looked at.
+Another program that can write to a library could replace a folder by a link between a check and the
+opening. So paths are walked: each part is opened relative to the descriptor of the one before, and
+the system itself refuses links. On systems without this, a file's true path is checked after it was
+opened, and a folder's path before.
 
-The folder itself may be reached through links: it is the caller's choice.
+The path of the root folder itself may contain links.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ HAS_DIR_FD = bool(_NO_LINK) and os.supports_dir_fd >= _WITHIN
 
 def read_within(root: Path, relative: str) -> bytes:
     """
-    Read a file beneath a folder.
+    Read a file within a folder.
 
     Args:
         root: The folder.
-        relative: The file's path beneath it, with slashes.
+        relative: The file's path within it, with slashes.
 
     Raises:
-        OSError: It is not there, cannot be read, is no regular file, or a link leads to it.
+        OSError: It is missing, cannot be read, is not a regular file, or is reached by a link.
     """
     with open_within(root, relative) as descriptor, open(descriptor, "rb", closefd=False) as file:
         return file.read()
@@ -56,24 +56,24 @@ def open_within(
     root: Path, relative: str, *, walk: bool = HAS_DIR_FD
 ) -> Generator[int, None, None]:
     """
-    Open a file beneath a folder to be read, and close it afterwards.
+    Open a file within a folder for reading, and close it afterwards.
 
     Args:
         root: The folder.
-        relative: The file's path beneath it, with slashes.
-        walk: Whether the path is walked; otherwise what was opened is asked where it lies.
+        relative: The file's path within it, with slashes.
+        walk: Whether to walk the path; otherwise the true path is checked after opening.
 
     Yields:
         The file's descriptor.
 
     Raises:
-        OSError: It is not there, cannot be read, is no regular file, or a link leads to it.
+        OSError: It is missing, cannot be read, is not a regular file, or is reached by a link.
     """
     parts = _parts(relative)
-    descriptor = _walked(root, parts) if walk else _compared(root, parts)
+    descriptor = _open_by_walking(root, parts) if walk else _open_and_compare(root, parts)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            _refuse(f"{relative} is no regular file", root / relative)
+            _refuse(f"{relative} is not a regular file", root / relative)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -84,27 +84,28 @@ def open_dir_within(
     root: Path, relative: str, *, make: bool = False, walk: bool = HAS_DIR_FD
 ) -> Generator[int | None, None, None]:
     """
-    Open a folder beneath a folder, so that names can be given in it whatever becomes of its path.
+    Open a folder within a folder, so that files can be named in it even if its path changes.
 
     Args:
-        root: The folder above.
-        relative: The folder's path beneath it, with slashes.
-        make: Whether it is made, durably and for this user alone, where it is missing.
-        walk: Whether the path is walked; otherwise it is only looked at, which leaves a gap to
-            one who puts a link there in the same moment.
+        root: The outer folder.
+        relative: The folder's path within it, with slashes.
+        make: Whether to create it, durably and for this user alone, if it is missing.
+        walk: Whether to walk the path; otherwise it is only checked, and a link that is put there
+            between the check and the use is followed.
 
     Yields:
-        Its descriptor, for the functions of `durable`; None where the system has none for folders.
+        Its descriptor, for the functions of `atomic_write`; None on systems without descriptors of
+        folders.
 
     Raises:
-        OSError: It is not there, cannot be used, or a link leads to it.
+        OSError: It is missing, cannot be used, or is reached by a link.
     """
     parts = _parts(relative)
     if not walk:
         _check_folder(root, parts, make=make)
         yield None
         return
-    descriptor = _entered(root, parts, make=make)
+    descriptor = _walk_to_folder(root, parts, make=make)
     try:
         yield descriptor
     finally:
@@ -113,17 +114,17 @@ def open_dir_within(
 
 def _parts(relative: str) -> tuple[str, ...]:
     """
-    Take a path apart, and refuse one that would not go down.
+    Split a path, and refuse one that could lead out of the folder.
     """
     parts = tuple(relative.split("/"))
-    # A backslash parts a path on Windows, where a colon names a disk or a stream of a file.
+    # On Windows a backslash is a separator, and a colon names a drive or a stream of a file.
     foreign = "\\:\0" if sys.platform == "win32" else "\\\0"
-    if set(parts) & {"", ".", ".."} or set(relative) & set(foreign) or not _can_be_named(relative):
-        _refuse(f"{relative!r} is no path beneath the library", relative)
+    if set(parts) & {"", ".", ".."} or set(relative) & set(foreign) or not _is_encodable(relative):
+        _refuse(f"{relative!r} is not a path within the library", relative)
     return parts
 
 
-def _can_be_named(relative: str) -> bool:
+def _is_encodable(relative: str) -> bool:
     try:
         os.fsencode(relative)
     except UnicodeEncodeError:
@@ -131,33 +132,33 @@ def _can_be_named(relative: str) -> bool:
     return True
 
 
-def _walked(root: Path, parts: tuple[str, ...]) -> int:
-    folder = _entered(root, parts[:-1], make=False)
+def _open_by_walking(root: Path, parts: tuple[str, ...]) -> int:
+    folder = _walk_to_folder(root, parts[:-1], make=False)
     try:
         return os.open(parts[-1], _FILE | _NO_LINK, dir_fd=folder)
     except OSError as error:
-        _explain(error, root, parts, folder)
+        _reraise(error, root, parts, folder)
     finally:
         os.close(folder)
 
 
-def _entered(root: Path, parts: tuple[str, ...], *, make: bool) -> int:
+def _walk_to_folder(root: Path, parts: tuple[str, ...], *, make: bool) -> int:
     """
-    Walk down to a folder, and return its descriptor.
+    Walk to a folder, and return its descriptor.
     """
     folder = os.open(root, _DIRECTORY)
     for depth, part in enumerate(parts, 1):
         try:
-            inner = _enter(folder, part, make=make)
+            inner = _open_subfolder(folder, part, make=make)
         except OSError as error:
-            _explain(error, root, parts[:depth], folder)
+            _reraise(error, root, parts[:depth], folder)
         finally:
             os.close(folder)
         folder = inner
     return folder
 
 
-def _enter(folder: int, part: str, *, make: bool) -> int:
+def _open_subfolder(folder: int, part: str, *, make: bool) -> int:
     try:
         return os.open(part, _DIRECTORY | _NO_LINK, dir_fd=folder)
     except FileNotFoundError:
@@ -169,9 +170,9 @@ def _enter(folder: int, part: str, *, make: bool) -> int:
     return os.open(part, _DIRECTORY | _NO_LINK, dir_fd=folder)
 
 
-def _explain(error: OSError, root: Path, parts: tuple[str, ...], folder: int) -> NoReturn:
+def _reraise(error: OSError, root: Path, parts: tuple[str, ...], folder: int) -> NoReturn:
     """
-    Raise an error again, and name the link if there is one; systems give it different numbers.
+    Raise an error again, and name the link if there is one: its error number depends on the system.
     """
     if _is_link(parts[-1], folder):
         raise _link_error(root, parts) from error
@@ -187,27 +188,27 @@ def _is_link(part: str, folder: int) -> bool:
     return stat.S_ISLNK(status.st_mode)
 
 
-def _compared(root: Path, parts: tuple[str, ...]) -> int:
+def _open_and_compare(root: Path, parts: tuple[str, ...]) -> int:
     """
-    Open a file by its path, ask the system where it truly lies, and refuse it anywhere else.
+    Open a file by its path, and refuse it if its true path is another.
     """
     descriptor = os.open(root.joinpath(*parts), _FILE)
     try:
-        _check_true_place(descriptor, root, parts)
+        _check_true_path(descriptor, root, parts)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
 
 
-def _check_true_place(descriptor: int, root: Path, parts: tuple[str, ...]) -> None:
-    if not _is_same(_true_place(descriptor), Path(os.path.realpath(root), *parts)):
+def _check_true_path(descriptor: int, root: Path, parts: tuple[str, ...]) -> None:
+    if not _is_same_path(_true_path(descriptor), Path(os.path.realpath(root), *parts)):
         raise _link_error(root, _first_link(root, parts) or parts)
 
 
-def _true_place(descriptor: int) -> str:
+def _true_path(descriptor: int) -> str:
     """
-    Return the path of an open file, which nobody can change by swapping what led to it.
+    Return the true path of an open file, which replacing a part of its path does not change.
     """
     if sys.platform == "win32":
         import ctypes  # noqa: PLC0415 - hardly ever needed
@@ -222,20 +223,20 @@ def _true_place(descriptor: int) -> str:
     return str(Path(f"/proc/self/fd/{descriptor}").readlink())
 
 
-def _is_same(text: str, other: Path) -> bool:
+def _is_same_path(text: str, other: Path) -> bool:
     return os.path.normcase(text) == os.path.normcase(other)
 
 
 def _check_folder(root: Path, parts: tuple[str, ...], *, make: bool) -> None:
-    _check_place(root, parts)
+    _check_no_links(root, parts)
     path = root.joinpath(*parts)
     if make:
         ensure_dir(path)
-        _check_place(root, parts)
+        _check_no_links(root, parts)
     path.stat()
 
 
-def _check_place(root: Path, parts: tuple[str, ...]) -> None:
+def _check_no_links(root: Path, parts: tuple[str, ...]) -> None:
     link = _first_link(root, parts)
     if link is not None:
         raise _link_error(root, link)
@@ -248,7 +249,7 @@ def _first_link(root: Path, parts: tuple[str, ...]) -> tuple[str, ...] | None:
     real = Path(os.path.realpath(root))
     for depth in range(1, len(parts) + 1):
         path = real.joinpath(*parts[:depth])
-        if not _is_same(os.path.realpath(path), path):
+        if not _is_same_path(os.path.realpath(path), path):
             return parts[:depth]
     return None
 
@@ -257,11 +258,10 @@ def _link_error(root: Path, parts: tuple[str, ...]) -> OSError:
     path = root.joinpath(*parts)
     return OSError(
         errno.ELOOP,
-        f"{path} is a link, and links within a library are not followed; put what it leads to in "
-        "its place",
+        f"{path} is a link, and links within a library are not followed; replace it by its target",
         str(path),
     )
 
 
-def _refuse(words: str, path: Path | str) -> NoReturn:
-    raise OSError(errno.EINVAL, words, str(path))
+def _refuse(problem: str, path: Path | str) -> NoReturn:
+    raise OSError(errno.EINVAL, problem, str(path))

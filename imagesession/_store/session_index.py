@@ -1,12 +1,11 @@
 """
 Sessions in the index, by id and by name.
 
-Their records are the truth. A row is written in the step that writes its record, while no other
-process changes a session, and the index then notes a stamp: a time of change that it gives the
-folder of the records, and that no later change can give it. So rows are believed as long as the
-folder still bears that time; else those records are read whose files are not the ones that were
-read before. That covers a process that died between record and row, a record that was put back
-from a backup, and an index that was just made.
+The records are authoritative. A row is written together with its record, under the index lock. Then
+the folder of the records gets a stamp: a modification time that no later change can give it, which
+the index stores. As long as the folder still has that time, the rows are up to date; otherwise the
+records whose files have changed are read again. That covers a process that died between record and
+row, a record that was restored from a backup, and a new index.
 """
 
 from __future__ import annotations
@@ -33,17 +32,17 @@ from .ids import is_id
 from .index import Index
 
 T = TypeVar("T")
-_TRIES = 5
-# Some file systems round times to two seconds. A stamp lies further back than that, so that no
-# change that follows at once bears the same time.
-_LEAST_NS_BACK = 10_000_000_000
-_MORE_NS_BACK = 3_600_000_000_000
+_MAX_ATTEMPTS = 5
+# Some file systems round times to two seconds. A stamp is further in the past than that, so that a
+# change that follows at once gets another time.
+_MIN_NS_BACK = 10_000_000_000
+_RANDOM_NS_BACK = 3_600_000_000_000
 
 
 @attrs.define(eq=False)
 class _NewSession:
     """
-    A session whose record is on the disk, but not under its name yet.
+    A session whose record is on the disk under a temporary name.
     """
 
     record: SessionRecord
@@ -53,10 +52,8 @@ class _NewSession:
 
     def name(self, file: Path) -> None:
         """
-        Give the record its name, unless a thread that was interrupted then has done so.
+        Give the record its name.
         """
-        if self.is_named:
-            return
         try:
             link_into_place(self.unfinished, file)
             self.is_named = True
@@ -75,7 +72,7 @@ class _Group:
 
 
 _groups: dict[Path, _Group] = {}
-# A fork has no part in what other threads of its parent are writing.
+# A fork does not write the sessions that other threads of its parent are adding.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_groups.clear)
 
@@ -83,7 +80,7 @@ if hasattr(os, "register_at_fork"):
 @attrs.frozen
 class SessionIndex:
     """
-    What the index of a library says of its sessions.
+    The sessions in the index of a library.
 
     Attributes:
         index: The index.
@@ -104,7 +101,7 @@ class SessionIndex:
         Return the ids of the latest sessions, the latest first.
 
         Args:
-            limit: At most so many; None for all.
+            limit: The largest number of sessions; None for all.
             before: Only those older than the session of this id.
         """
         return self._query(lambda connection: session_index_schema.page(connection, limit, before))
@@ -115,52 +112,50 @@ class SessionIndex:
         """
         return self._query(session_index_schema.count)
 
-    def active(self, since: str, beside: Sequence[Turn]) -> list[tuple[str, str]]:
+    def active(self, since: str, pending: Sequence[Turn]) -> list[tuple[str, str]]:
         """
-        Return the open sessions in which something happened since an id was made, each with the id
-        of what happened last.
+        Return the open sessions with a turn or move since an id, each with the id of the latest.
 
         Args:
             since: The id.
-            beside: Turns that count as if they had been taken in.
+            pending: Settled turns that are not indexed yet; they are included.
         """
         return self._query(
-            lambda connection: session_index_schema.active(connection, since), beside
+            lambda connection: session_index_schema.active(connection, since), pending
         )
 
     def add(self, record: SessionRecord, unfinished: Path) -> None:
         """
-        Give the record of a new session its name, and write its row. What several threads add at
-        the same time is written together, by the first of them.
+        Give the record of a new session its name, and write its row. If several threads add
+        sessions at the same time, the first of them writes all.
 
         Args:
             record: The session.
-            unfinished: Where its record lies.
+            unfinished: The temporary path of its record.
 
         Raises:
-            FileExistsError: There is a session of that id.
+            FileExistsError: A session has that id.
         """
         group = _groups.setdefault(self.folder, _Group())
-        own = _NewSession(record, unfinished)
-        group.waiting.append(own)
+        new = _NewSession(record, unfinished)
+        group.waiting.append(new)
         with group.lock:
-            try:
-                if own in group.waiting:
-                    self._add_all(group)
-            finally:
-                if own in group.waiting:  # interrupted: by the next time its record may be another
-                    group.waiting.remove(own)
-        if own.error is not None:
-            raise own.error
+            if new in group.waiting:
+                self._add_all(group)
+        if new.error is not None:
+            raise new.error
 
     def _add_all(self, group: _Group) -> None:
         added = list(group.waiting)
         try:
             with self.index.locked() as connection:
                 self._refresh(connection)
-                for item in added:
-                    item.name(self._file(item.record.id))
-                self._record_written(connection, [item.record for item in added if item.is_named])
+                # A record that an interrupted thread has named may have changed since; the refresh
+                # has read it.
+                new = [item for item in added if not item.is_named]
+                for item in new:
+                    item.name(self._record_file(item.record.id))
+                self._record_written(connection, [item.record for item in new if item.is_named])
         except (StorageIOError, OSError) as error:
             for item in added:
                 if not item.is_named:
@@ -169,10 +164,10 @@ class SessionIndex:
 
     def write(self, work: Callable[[sqlite3.Connection], SessionRecord]) -> SessionRecord:
         """
-        Change a session's record while no other process changes the library, and then its row.
+        Change a session's record under the index lock, and then its row.
 
-        That the row could not be written does not undo that the record is there: the folder lacks
-        the stamp, and so the record is found.
+        If the row cannot be written, the record is there anyway: the folder lacks the stamp, so the
+        next query reads the record.
 
         Args:
             work: Writes the record durably, and returns it.
@@ -188,76 +183,78 @@ class SessionIndex:
                 raise
         return written[0]
 
-    def _query(self, work: Callable[[sqlite3.Connection], T], beside: Sequence[Turn] = ()) -> T:
+    def _query(self, work: Callable[[sqlite3.Connection], T], pending: Sequence[Turn] = ()) -> T:
         """
-        Look something up once the index has all sessions.
+        Query the index once it is up to date with the sessions' records.
         """
 
-        def look(connection: sqlite3.Connection) -> tuple[T] | None:
+        def query(connection: sqlite3.Connection) -> tuple[T] | None:
             return (work(connection),) if self._is_fresh(connection) else None
 
-        for _ in range(_TRIES):
-            answer = self.index.look(look, beside)
-            if answer is not None:
-                return answer[0]
+        for _ in range(_MAX_ATTEMPTS):
+            result = self.index.query(query, pending)
+            if result is not None:
+                return result[0]
             try:
                 with self.index.locked() as connection:
                     self._refresh(connection)
             except StorageIOError:
                 break
-        return self._query_pending(work, beside)
+        return self._query_pending(work, pending)
 
-    def _query_pending(self, work: Callable[[sqlite3.Connection], T], beside: Sequence[Turn]) -> T:
+    def _query_pending(self, work: Callable[[sqlite3.Connection], T], pending: Sequence[Turn]) -> T:
         """
-        Look something up where the index cannot be written: read all records, for this once.
+        Query an index that cannot be written: read changed records into memory for this query.
         """
 
-        def look(connection: sqlite3.Connection) -> T:
+        def query(connection: sqlite3.Connection) -> T:
             session_index_schema.attach_pending(connection)
             self._index_changed(connection)
             return work(connection)
 
-        return self.index.look(look, beside)
+        return self.index.query(query, pending)
 
     def _is_fresh(self, connection: sqlite3.Connection) -> bool:
-        return session_index_schema.stamp(connection) == self._changed()
+        return session_index_schema.stamp(connection) == self._modified_ns()
 
     def _record_written(
         self, connection: sqlite3.Connection, written: Iterable[SessionRecord]
     ) -> None:
         """
-        Write the rows of sessions whose records were written just now, and stamp the folder.
+        Write the rows of sessions whose records were just written, and stamp the folder.
         """
         for record in written:
-            file = _identity(self._file(record.id).stat())
+            file = _identity(self._record_file(record.id).stat())
             session_index_schema.put(connection, record.id, record, file)
-        session_index_schema.set_stamp(connection, self._stamp())
+        session_index_schema.set_stamp(connection, self._set_stamp())
 
     def _refresh(self, connection: sqlite3.Connection) -> None:
         """
         Bring all rows up to date with their records, and stamp the folder.
         """
-        changed = self._changed()
-        if session_index_schema.stamp(connection) == changed:
+        modified = self._modified_ns()
+        if session_index_schema.stamp(connection) == modified:
             return
         self._index_changed(connection)
-        # What was put there by hand meanwhile may have been missed.
-        unchanged = self._changed() == changed
-        session_index_schema.set_stamp(connection, self._stamp() if unchanged else None)
+        # A record that another program added meanwhile may have been missed.
+        unchanged = self._modified_ns() == modified
+        session_index_schema.set_stamp(connection, self._set_stamp() if unchanged else None)
 
     def _index_changed(self, connection: sqlite3.Connection) -> None:
         """
-        Read those records whose files are not the ones that were read before.
+        Read the records whose files have changed.
         """
-        known, found = session_index_schema.files(connection), self._files()
-        session_index_schema.drop(connection, known.keys() - found.keys())
-        for session_id, file in found.items():
-            if known.get(session_id) != file:
-                session_index_schema.put(connection, session_id, self._read(session_id), file)
+        indexed, present = session_index_schema.files(connection), self._files()
+        session_index_schema.drop(connection, indexed.keys() - present.keys())
+        for session_id, file in present.items():
+            if indexed.get(session_id) != file:
+                session_index_schema.put(
+                    connection, session_id, self._read_record(session_id), file
+                )
 
     def _files(self) -> dict[str, str]:
         """
-        Return what tells each session's file from any other, by the session's id.
+        Return the identity of each session's file, by the session's id.
         """
         files: dict[str, str] = {}
         with os.scandir(self.folder) as entries:
@@ -268,29 +265,28 @@ class SessionIndex:
                         files[session_id] = _identity(os.stat(entry.path))  # noqa: PTH116 - an entry's own is zero on Windows
         return files
 
-    def _read(self, session_id: str) -> SessionRecord | None:
-        file = self._file(session_id)
+    def _read_record(self, session_id: str) -> SessionRecord | None:
+        file = self._record_file(session_id)
         with contextlib.suppress(StorageError, OSError):
             return codec.read_session(file.read_bytes(), str(file))
         return None
 
-    def _file(self, session_id: str) -> Path:
+    def _record_file(self, session_id: str) -> Path:
         return self.folder / f"{session_id}.json"
 
-    def _changed(self) -> int:
+    def _modified_ns(self) -> int:
         return self.folder.stat().st_mtime_ns
 
-    def _stamp(self) -> int:
+    def _set_stamp(self) -> int:
         """
-        Give the folder a time of change that it never had, and that no later change can give it.
+        Set the folder's modification time to one that no other change gives it, and return it.
 
-        The system's own times will not do: changes that follow each other within some milliseconds
-        bear the same one.
+        The system's own times do not suffice: changes within some milliseconds get the same one.
         """
-        stamp = time.time_ns() - _LEAST_NS_BACK - secrets.randbelow(_MORE_NS_BACK)
+        stamp = time.time_ns() - _MIN_NS_BACK - secrets.randbelow(_RANDOM_NS_BACK)
         with contextlib.suppress(OSError):
             os.utime(self.folder, ns=(stamp, stamp))
-        return self._changed()
+        return self._modified_ns()
 
 
 def _identity(status: os.stat_result) -> str:

@@ -1,8 +1,8 @@
 """
-What the index says of sessions: how their rows are written and asked.
+The statements that write and query sessions in the index.
 
-A session whose record cannot be read has no name in its row, not even an empty one: it may be put
-right at any time, so a lookup by name looks at its record again.
+In the row of a session whose record cannot be read, the name is NULL: the record may be repaired
+at any time, so a lookup by name reads it again.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from imagesession._domain.sessions import SessionRecord
 from .ids import first_id, is_id
 from .index_schema import utf8, where
 
-# Names without a schema mean the temporary table from then on.
-_BESIDE = """
+# From then on, names without a schema mean the temporary table.
+_TEMP_SCHEMA = """
 PRAGMA temp_store = MEMORY;
 CREATE TEMP TABLE sessions AS SELECT * FROM main.sessions LIMIT 0;
 """
@@ -24,16 +24,15 @@ CREATE TEMP TABLE sessions AS SELECT * FROM main.sessions LIMIT 0;
 
 def stamp(connection: sqlite3.Connection) -> int | None:
     """
-    Return the stamp that the folder of the records bore when all of them had rows; None if they
-    have not.
+    Return the stamp of the records' folder when the rows were up to date; None if they are not.
     """
-    found = connection.execute("SELECT stamp FROM sessions_folder").fetchone()
-    return None if found is None else int(found[0])
+    row = connection.execute("SELECT stamp FROM sessions_folder").fetchone()
+    return None if row is None else int(row[0])
 
 
 def set_stamp(connection: sqlite3.Connection, stamp: int | None) -> None:
     """
-    Write down the stamp of the folder; None where some records may have no rows.
+    Store the stamp of the folder; None if some records may have no rows.
     """
     connection.execute("DELETE FROM sessions_folder")
     if stamp is not None:
@@ -42,14 +41,14 @@ def set_stamp(connection: sqlite3.Connection, stamp: int | None) -> None:
 
 def attach_pending(connection: sqlite3.Connection) -> None:
     """
-    Have this connection alone take in sessions, into an empty table.
+    Replace the table of sessions by an empty temporary one, for this connection only.
     """
-    connection.executescript(_BESIDE)
+    connection.executescript(_TEMP_SCHEMA)
 
 
 def files(connection: sqlite3.Connection) -> dict[str, str]:
     """
-    Return which file each row was read from, by the session's id.
+    Return the identity of the file that each row was read from, by the session's id.
     """
     return dict(connection.execute("SELECT id, file FROM sessions"))
 
@@ -58,13 +57,13 @@ def put(
     connection: sqlite3.Connection, session_id: str, record: SessionRecord | None, file: str
 ) -> None:
     """
-    Write a session's row, in place of the one that there was.
+    Insert or replace a session's row.
 
     Args:
         connection: The index.
         session_id: Its id.
         record: Its record; None if that cannot be read.
-        file: Tells the record's file from any other.
+        file: The identity of the record's file.
     """
     name, is_open, touched = None, False, ""
     if record is not None:
@@ -96,12 +95,12 @@ def page(connection: sqlite3.Connection, limit: int | None, before: str | None) 
 
     Args:
         connection: The index.
-        limit: At most so many; None for all.
+        limit: The largest number of sessions; None for all.
         before: Only those older than the session of this id.
     """
     condition, values = where((("id < ?", before),))
     sql = f"SELECT id FROM sessions WHERE {condition} ORDER BY id DESC LIMIT ?"  # noqa: S608 - conditions are ours
-    # A negative limit is none.
+    # A negative limit means no limit.
     return [row[0] for row in connection.execute(sql, (*values, -1 if limit is None else limit))]
 
 
@@ -115,8 +114,7 @@ def count(connection: sqlite3.Connection) -> int:
 
 def active(connection: sqlite3.Connection, since: str) -> list[tuple[str, str]]:
     """
-    Return the open sessions in which something happened since an id was made, each with the id of
-    what happened last.
+    Return the open sessions with a turn or move since an id, each with the id of the latest.
     """
     sql = """
         WITH recent (id) AS (
@@ -133,7 +131,7 @@ def active(connection: sqlite3.Connection, since: str) -> list[tuple[str, str]]:
 
 def _touched(record: SessionRecord) -> str:
     """
-    Return the id of the last move in a session, or one of the time at which it was made.
+    Return the id of a session's last move, or else the first id of the time of its creation.
     """
     moves = (move.id for move in record.moves.values() if is_id(move.id))
     return max((first_id(record.created), *moves))

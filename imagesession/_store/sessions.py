@@ -1,5 +1,5 @@
 """
-Sessions in a library: their records, found by id or name, and the turns that grew in them.
+Sessions in a library: their records, found by id or name, and their turns.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HINTS = 5
 
 class SessionStore(StoreBase):
     """
-    The part of a library that keeps sessions.
+    The part of a library that stores sessions.
     """
 
     def save_session(self, record: SessionRecord) -> None:
@@ -35,18 +35,18 @@ class SessionStore(StoreBase):
         Write a new session's record durably.
         """
         file = self.layout.session_file(record.id)
-        fresh = attrs.evolve(record, version=__version__)
+        stamped = attrs.evolve(record, version=__version__)
         with (
             translate_os_errors(file),
-            write_temp(codec.dump_session(fresh), self.layout.tmp) as unfinished,
+            write_temp(codec.dump_session(stamped), self.layout.tmp) as unfinished,
         ):
-            self._session_index.add(fresh, unfinished)
+            self._session_index.add(stamped, unfinished)
 
     def update_session(
         self, session_id: str, change: Callable[[SessionRecord], SessionRecord]
     ) -> SessionRecord:
         """
-        Change a session's record durably, with no other process in between.
+        Change a session's record durably, under the index lock.
 
         Raises:
             NotFoundError: There is no such session.
@@ -69,7 +69,7 @@ class SessionStore(StoreBase):
         Return a session by its id, or by a name that only one session has.
 
         Raises:
-            NotFoundError: There is none, or more than one of that name.
+            NotFoundError: There is no such session, or more than one.
         """
         if is_id(wanted):
             file = self.layout.session_file(wanted)
@@ -84,7 +84,7 @@ class SessionStore(StoreBase):
 
     def sessions_named(self, name: str) -> tuple[SessionRecord, ...]:
         """
-        Return the sessions of a name, the latest first.
+        Return the sessions that have a name, the latest first.
         """
         with translate_os_errors(self.layout.sessions):
             return tuple(
@@ -100,30 +100,30 @@ class SessionStore(StoreBase):
         Return the latest sessions, the latest first.
 
         Args:
-            limit: At most so many; None for all.
+            limit: The largest number of sessions; None for all.
             before: Only those older than the session of this id.
         """
         found: list[SessionRecord] = []
         with translate_os_errors(self.layout.sessions):
             while limit is None or len(found) < limit:
-                rest = None if limit is None else limit - len(found)
-                session_ids = self._session_index.page(rest, before)
+                missing = None if limit is None else limit - len(found)
+                session_ids = self._session_index.page(missing, before)
                 found += self._read_sessions(session_ids)
-                if rest is None or len(session_ids) < rest:
+                if missing is None or len(session_ids) < missing:
                     break
-                before = session_ids[-1]  # others come in place of those that are damaged
+                before = session_ids[-1]  # read on to replace damaged ones
         return tuple(found)
 
     def _read_sessions(self, session_ids: Iterable[str]) -> Iterator[SessionRecord]:
         for file in map(self.layout.session_file, session_ids):
-            # One that is damaged does not hide the others; opening it by its id names it. One that
-            # is gone was taken away just now.
+            # A damaged record does not hide the others; opening it by its id reports the damage. A
+            # missing one was just deleted.
             with contextlib.suppress(StorageError, FileNotFoundError):
                 yield codec.read_session(file.read_bytes(), str(file))
 
     def active_sessions(self, since: dt.datetime) -> tuple[SessionActivity, ...]:
         """
-        Return the open sessions in which something happened since, the idlest first.
+        Return the open sessions with a turn or move since a time, the longest idle first.
         """
         with translate_os_errors(self.layout.sessions):
             active = self._session_index.active(first_id(since), self._refresh_index())
@@ -141,7 +141,7 @@ class SessionStore(StoreBase):
 
     def activity(self, record: SessionRecord) -> dt.datetime:
         """
-        Return when something last happened in a session.
+        Return the time of a session's latest turn or move, or of its creation.
         """
         moves = (move.id for move in record.moves.values())
         latest = max((self._last_turn(record.id), *moves))
@@ -149,7 +149,7 @@ class SessionStore(StoreBase):
 
     def _last_turn(self, session_id: str) -> str:
         """
-        Return the id of a session's latest turn, by the name of its record; empty if none.
+        Return the id of a session's latest turn, from its record's name; empty if there is none.
         """
         try:
             names = os.listdir(self.layout.turns / session_id)  # noqa: PTH208 - names will do
@@ -159,7 +159,7 @@ class SessionStore(StoreBase):
 
     def tree(self, record: SessionRecord) -> Tree:
         """
-        Return a session's turns. Records never change, so each is read once.
+        Return a session's turns. Turns' records never change, so each is read once.
         """
         folder = self.layout.turns / record.id
         with self._lock, translate_os_errors(folder):
@@ -171,15 +171,15 @@ class SessionStore(StoreBase):
             turns = tuple(known.values())
         return Tree(moves=record.moves).with_turn(turns)
 
-    def _not_found(self, wanted: str, named: tuple[SessionRecord, ...] = ()) -> NotFoundError:
-        chosen = named[:HINTS] or self.list_sessions(limit=HINTS)
+    def _not_found(self, key: str, named: tuple[SessionRecord, ...] = ()) -> NotFoundError:
+        shown = named[:HINTS] or self.list_sessions(limit=HINTS)
         listed = ", ".join(
-            f"{record.id} ({record.name or record.description[:40]})" for record in chosen
+            f"{record.id} ({record.name or record.description[:40]})" for record in shown
         )
         problem = (
-            f"{len(named)} sessions are called {wanted!r}; open one by its id"
+            f"{len(named)} sessions are called {key!r}; open one by its id"
             if named
-            else f"This library has no session {wanted!r}. Its latest are"
+            else f"This library has no session {key!r}. Its latest are"
         )
-        known = tuple(record.id for record in chosen)
-        return NotFoundError(f"{problem}: {listed or 'none yet'}.", wanted, known)
+        ids = tuple(record.id for record in shown)
+        return NotFoundError(f"{problem}: {listed or 'none yet'}.", key, ids)

@@ -1,6 +1,6 @@
 """
-The metadata that lies beside each picture, for people and other programs: a copy of the record in
-the words of older tools, with what they left out.
+Sidecars: the metadata file beside each image, for people and other programs. It is a copy of the
+record with the keys of older tools, and more.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ SIDECAR_VERSION = 1
 
 def to_dict(turn: Turn, position: int, session_name: str | None) -> dict[str, Any]:
     """
-    Return all that is recorded of a picture.
+    Return all recorded metadata of an image.
 
     Args:
-        turn: The turn that brought it.
-        position: Its place among that turn's pictures, from 0.
-        session_name: Its session's label.
+        turn: The image's turn.
+        position: Its position among the turn's images, from 0.
+        session_name: Its session's name.
     """
     image = turn.images[position]
     record = codec.turn_to_dict(turn)
@@ -71,7 +71,7 @@ def to_dict(turn: Turn, position: int, session_name: str | None) -> dict[str, An
 
 def session_name(record: bytes, where: str) -> str | None:
     """
-    Return a session's label from its record.
+    Return a session's name from its record.
 
     Raises:
         StorageError: The record is damaged.

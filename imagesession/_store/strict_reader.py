@@ -1,5 +1,5 @@
 """
-Take members out of a JSON object strictly: errors name the place that is damaged.
+Read members of a JSON object strictly: errors name the damaged member.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 @attrs.frozen
 class StrictReader:
     """
-    A JSON object whose members are taken out one by one, strictly.
+    A JSON object whose members are read one by one, with checks of their types.
     """
 
     data: dict[str, Any]
@@ -53,12 +53,12 @@ class StrictReader:
 
     def time(self, name: str) -> dt.datetime:
         try:
-            moment = dt.datetime.fromisoformat(self.text(name))
+            value = dt.datetime.fromisoformat(self.text(name))
         except ValueError as error:
-            raise CorruptRecordError(f"{self.place(name)} is no time: {error}.") from error
-        if moment.tzinfo is None:
-            raise CorruptRecordError(f"{self.place(name)} is a time without its zone.")
-        return moment
+            raise CorruptRecordError(f"{self.place(name)} is not a time: {error}.") from error
+        if value.tzinfo is None:
+            raise CorruptRecordError(f"{self.place(name)} is a time without a time zone.")
+        return value
 
     def optional_time(self, name: str) -> dt.datetime | None:
         return None if self.data.get(name) is None else self.time(name)

@@ -1,7 +1,7 @@
 """
-What providers hold of pictures that were sent along, so that each goes up once while it lives.
+Remember the provider's ids of uploaded images, so that each is uploaded once until it expires.
 
-Losing this costs an upload; so it is written plainly, and whatever is damaged counts as missing.
+Losing this costs an upload; so it is not flushed, and damaged files count as missing.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from imagesession._engine.store import Upload
 from .atomic_write import write_atomic
 from .layout import Layout
 
-# A file that expires while its request is on the way would be no use.
+# A file must not expire while its request is under way.
 _MARGIN = dt.timedelta(minutes=10)
 
 
 @attrs.frozen(kw_only=True)
 class UploadLock:
     """
-    The right to send a picture up.
+    The right to upload an image.
 
     Attributes:
-        what: Picture and provider.
-        under_way: All that is being sent up.
+        key: The image's SHA-256 and the provider.
+        under_way: All uploads that are under way in this program.
     """
 
-    what: tuple[str, str]
+    key: tuple[str, str]
     under_way: set[tuple[str, str]] = attrs.field(repr=False)
 
     def release(self) -> None:
         """
-        Let go of it.
+        Release the right.
         """
-        self.under_way.discard(self.what)
+        self.under_way.discard(self.key)
 
 
 @attrs.define
 class UploadCache:
     """
-    A folder with a file for each picture that a provider holds.
+    A folder with a file for each uploaded image.
 
     Attributes:
         layout: The library's folders.
@@ -60,14 +60,14 @@ class UploadCache:
 
     def find(self, sha256: str, provider: str, at: dt.datetime) -> Upload | None:
         """
-        Return the picture's id with a provider, if it lives; None if it must go up.
+        Return an image's upload with a provider; None if it must be uploaded.
         """
         if provider in self._refusing:
             return Upload(file_id=None, expires=at)
         try:
-            known = json.loads(self._file(sha256, provider).read_bytes())
+            facts = json.loads(self._file(sha256, provider).read_bytes())
             upload = Upload(
-                file_id=str(known["file_id"]), expires=dt.datetime.fromisoformat(known["expires"])
+                file_id=str(facts["file_id"]), expires=dt.datetime.fromisoformat(facts["expires"])
             )
             return upload if upload.expires - _MARGIN > at else None
         except (OSError, ValueError, LookupError, TypeError):
@@ -75,39 +75,39 @@ class UploadCache:
 
     def start(self, sha256: str, provider: str) -> UploadLock | None:
         """
-        Give the right to send a picture up; None while another call of this program does.
+        Return the right to upload an image; None while another call of this program has it.
         """
-        what = sha256, provider
+        key = sha256, provider
         with self._lock:
-            if what in self._under_way:
+            if key in self._under_way:
                 return None
-            self._under_way.add(what)
-        return UploadLock(what=what, under_way=self._under_way)
+            self._under_way.add(key)
+        return UploadLock(key=key, under_way=self._under_way)
 
     def record(self, sha256: str, provider: str, upload: Upload) -> None:
         """
-        Remember a picture's id with a provider, or that it takes no files.
+        Remember an image's upload, or that the provider accepts no files.
         """
         if upload.file_id is None:
             self._refusing.add(provider)
             return
-        known = {
+        facts = {
             "provider": provider,
             "file_id": upload.file_id,
             "expires": upload.expires.isoformat(),
         }
         with contextlib.suppress(OSError):
             write_atomic(
-                self._file(sha256, provider), json.dumps(known).encode("ascii"), self.layout.tmp
+                self._file(sha256, provider), json.dumps(facts).encode("ascii"), self.layout.tmp
             )
 
     def invalidate(self, sha256: str, provider: str) -> None:
         """
-        Forget a picture's id that the provider does not know any more.
+        Forget an upload that the provider does not know any more.
         """
         with contextlib.suppress(OSError):
             self._file(sha256, provider).unlink(missing_ok=True)
 
     def _file(self, sha256: str, provider: str) -> Path:
-        whose = hashlib.sha256(provider.encode("utf-8", "replace")).hexdigest()[:8]
-        return self.layout.uploads / f"{sha256}.{whose}.json"
+        digest = hashlib.sha256(provider.encode("utf-8", "replace")).hexdigest()[:8]
+        return self.layout.uploads / f"{sha256}.{digest}.json"

@@ -1,11 +1,11 @@
 """
-A program that submits a batch and collects it, and dies at a durable step of its library.
+A program that submits a batch and collects it, and kills itself at a durable step of its library.
 
     python -m tests.faults.batch_steps LIBRARY URL [forgetful | hasty]
 
-It reads lines of a batch's name, a number and "before" or "after". For each it forks, goes through
-a day with that batch, kills itself there, and prints how that ended: a negative signal, or the
-number of steps where they were fewer.
+It reads lines of a batch's name, a number and "before" or "after". For each line it forks, submits
+and collects that batch, kills itself before or after the step of that number, and prints the exit
+code: a negative signal, or the number of steps if there were fewer.
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ from imagesession._domain.batch import BatchRecord, BatchUpdate
 from imagesession._engine.batches import reconcile, submit
 from imagesession._engine.effects import StoreCall, Workflow
 from imagesession._engine.request import StudioConfig
-from imagesession._runtime import (
-    openai_clients,  # what takes long to import is there before it forks
-)
+from imagesession._runtime import openai_clients  # slow to import, so imported before forking
 from imagesession._store.batches import BatchStore
 from tests.faults.dying import When, die_at_step
 from tests.faults.steps import Step, Watcher
@@ -35,14 +33,14 @@ assert submit
 
 def prompts(name: str) -> list[str]:
     """
-    Return what the batch of a name asks for.
+    Return the prompts of a batch.
     """
     return [f"{name}, first", f"{name}, second"]
 
 
 def submit_and_die(root: Path, url: str, name: str, number: int, when: When) -> int:
     """
-    Submit a batch and collect it, and die at a step; return how many there were if that is more.
+    Submit a batch and collect it, and die at a step; return the number of steps if there are fewer.
     """
     count = 0
 
@@ -59,33 +57,33 @@ def submit_and_die(root: Path, url: str, name: str, number: int, when: When) -> 
     return count
 
 
-# --- twins that must be caught ------------------------------------------------------------------
+# --- broken twins -------------------------------------------------------------------------------
 
 
 def forget() -> None:
     """
-    Write nothing down of what becomes known of a batch.
+    Do not record updates of a batch.
     """
 
-    def forgets(self: BatchStore, record: BatchRecord, news: BatchUpdate) -> BatchRecord:
+    def update_in_memory(self: BatchStore, record: BatchRecord, news: BatchUpdate) -> BatchRecord:
         del self
         return attrs.evolve(record, **news)
 
-    BatchStore.update_batch = forgets  # type: ignore[method-assign]
+    BatchStore.update_batch = update_in_memory  # type: ignore[method-assign]
 
 
 def hurry() -> None:
     """
-    Write down that all is settled before anything is kept.
+    Record a batch as settled before any image is stored.
     """
     settle = vars(reconcile)["_settle"]
 
-    def settles(record: BatchRecord, config: StudioConfig) -> Workflow[frozenset[str]]:
+    def settle_early(record: BatchRecord, config: StudioConfig) -> Workflow[frozenset[str]]:
         yield from StoreCall(lambda store: store.update_batch(record, {"settled": True}))
         busy: frozenset[str] = yield from settle(record, config)
         return busy
 
-    reconcile.__dict__["_settle"] = settles
+    reconcile.__dict__["_settle"] = settle_early
 
 
 # --- the program ------------------------------------------------------------------------------
@@ -93,11 +91,11 @@ def hurry() -> None:
 
 def main() -> None:
     """
-    Die as told, again and again.
+    Die at each step that stdin names.
     """
-    library, url, *twin = sys.argv[1:]
-    for named in twin:
-        {"forgetful": forget, "hasty": hurry}[named]()
+    library, url, *twins = sys.argv[1:]
+    for twin in twins:
+        {"forgetful": forget, "hasty": hurry}[twin]()
 
     def die(name: str, number: int, when: When) -> int:
         return submit_and_die(Path(library), url, name, number, when)

@@ -1,5 +1,5 @@
 """
-What was paid for, held against what a library kept of it.
+Compare what was paid for with what a library stored.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ SIZE = 64, 64
 
 class Till(FakeOpenAI):
     """
-    Takes a request on at once, says so a little later, and remembers what it took on.
+    A provider that accepts a request at once, answers after a delay, and counts accepted requests.
 
     Attributes:
-        billed: How often each turn was taken on.
+        billed: How often each turn was accepted.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Till(FakeOpenAI):
         *,
         latency: float = 0.05,
     ) -> None:
-        # Drawing would take longer than all that is looked at here.
+        # Drawing would take longer than all that is tested here.
         super().__init__(latency=latency, sketcher=FixedSketcher(tiny_image(size=SIZE), SIZE))
         self.billed: collections.Counter[str] = collections.Counter()
         self._delay = delay
@@ -46,7 +46,7 @@ class Till(FakeOpenAI):
 
     def handle(self, call: FakeRequest) -> FakeResponse:
         """
-        Answer a call; keep whoever is to pay waiting.
+        Answer a call; delay the answers to paid requests.
         """
         answer = super().handle(call)
         if (call.method, call.path) != ("POST", "/responses") or answer.status != HTTPStatus.OK:
@@ -60,16 +60,16 @@ class Till(FakeOpenAI):
 @attrs.frozen(kw_only=True)
 class Audit:
     """
-    What became of what was paid for.
+    The outcomes of paid requests.
 
     Attributes:
-        billed: How many turns were paid for.
-        twice: Those that were paid for more than once.
-        kept: How many pictures are kept.
-        unknown: Those that were paid for, and settled as unknown because nobody knows their ids.
-        lost: Those that were paid for, of which there is neither a picture nor such a record.
-        corrupt: Pictures that are not what their records say, or no pictures.
-        stray: Pictures in the library's folders that no record names.
+        billed: The number of turns that were paid for.
+        twice: Turns that were paid for more than once.
+        kept: The number of stored images.
+        unknown: Turns that were paid for, and settled as unknown because their ids are not known.
+        lost: Turns that were paid for, without an image or such a record.
+        corrupt: Images that do not match their records, or are not images.
+        stray: Image files in the library that no record names.
     """
 
     billed: int
@@ -90,7 +90,7 @@ class Audit:
 
 def audit(root: Path, billed: collections.Counter[str]) -> Audit:
     """
-    Hold what was paid for against a library.
+    Compare what was paid for with a library.
     """
     turns = {turn.id: turn for turn in all_turns(root)}
     images = [image for turn in turns.values() for image in turn.images]
@@ -128,7 +128,7 @@ def all_turns(root: Path) -> list[Turn]:
 
 def is_unknown(turn: Turn) -> bool:
     """
-    Tell whether a turn was settled as one of which nobody knows what became.
+    Tell whether a turn was settled with an unknown outcome, and its id is not known.
     """
     unknown = turn.failure is not None and turn.failure.error == "OutcomeUnknownError"
     return unknown and turn.response_id is None
@@ -136,8 +136,8 @@ def is_unknown(turn: Turn) -> bool:
 
 def unsettled(root: Path) -> list[str]:
     """
-    Return the names of the journal's files of turns that have no record. One that was still being
-    written down does not count: nothing is asked for before that is done.
+    Return the names of the journal's files whose turns have no record. Unfinished intents do not
+    count: nothing is sent before an intent is complete.
     """
     settled = {turn.id for turn in all_turns(root)}
     files = (root / ".imagesession" / "journal").iterdir()

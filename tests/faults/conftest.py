@@ -1,5 +1,5 @@
 """
-What tests of rare faults share.
+Fixtures for tests of rare faults.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from imagesession._engine.effects import Workflow
 
 
 @pytest.fixture
-def much_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_acceptance_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Settle as not taken up at once what would be so after a quarter of an hour.
+    Count a request as not accepted at once, instead of after 15 minutes.
     """
     monkeypatch.setattr(recovery, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
 
 
 @pytest.fixture
-def looks_into_no_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_conversation_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Recover as somebody who sees nothing in any conversation; a twin that must be caught.
+    Find nothing in any conversation during recovery: a broken twin that must be caught.
     """
 
     def blind(*_: object) -> Workflow[LookupResult]:
-        return LookupResult(whole=True)
+        return LookupResult(is_complete=True)
         yield
 
     monkeypatch.setattr(recovery, "_look_up", blind)

@@ -1,9 +1,8 @@
 """
-What a disk may hold after the power failed: worked out from the steps that were taken.
+Compute the states that a disk may have after a power cut, from the steps that were taken.
 
-A name that was given may be lost until its folder is flushed, and names may reach the disk in any
-order. What was written may be there in full, in part, as zeros or not at all until its file is
-flushed.
+Until its folder is flushed, a name may be lost, and names may reach the disk in any order. Until
+its file is flushed, written data may be there in full, in part, as zeros or not at all.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ class File:
     The bytes of a file.
 
     Attributes:
-        safe: What is flushed.
-        rest: What was written since.
+        safe: The flushed bytes.
+        rest: The bytes written since.
     """
 
     safe: bytes = b""
@@ -36,7 +35,7 @@ class File:
 
     def variants(self) -> tuple[bytes, ...]:
         """
-        Return what may be there: first all of it.
+        Return all possible contents after a power cut, the complete one first.
         """
         if not self.rest:
             return (self.safe,)
@@ -45,18 +44,18 @@ class File:
 
 
 Entry = File | None
-"""What a name stands for; None for a folder."""
+"""A file that has a name; None for a folder."""
 
 
 @attrs.frozen
 class Change:
     """
-    A name that was given or taken away and is not flushed yet.
+    A name that was added or removed and is not flushed yet.
 
     Attributes:
         path: The name.
-        entry: What it stands for now.
-        gone: Whether it was taken away.
+        entry: The file or folder that has it now.
+        gone: Whether the name was removed.
     """
 
     path: str
@@ -66,7 +65,7 @@ class Change:
     @property
     def folder(self) -> str:
         """
-        Where it is.
+        The folder that holds the name.
         """
         return str(PurePosixPath(self.path).parent)
 
@@ -74,12 +73,12 @@ class Change:
 @attrs.define
 class Disk:
     """
-    A disk, and what is on the way to it.
+    A disk and its pending changes.
 
     Attributes:
-        names: As programs see them.
-        safe: As they are flushed.
-        changes: What is not flushed.
+        names: The names that programs see.
+        safe: The names that are flushed.
+        changes: The changes of names that are not flushed.
     """
 
     names: dict[str, Entry] = attrs.field(factory=dict[str, Entry])
@@ -88,7 +87,7 @@ class Disk:
 
     def take(self, step: Step) -> None:
         """
-        Take a step.
+        Apply a step.
         """
         match step.verb:
             case "write":
@@ -120,20 +119,20 @@ class Disk:
 
     def _change(self, change: Change) -> None:
         _apply(self.names, change)
-        # What becomes of unfinished files is of no interest.
+        # Unfinished files do not matter.
         if change.folder != SCRATCH:
             self.changes.append(change)
 
     def crashes(self) -> Iterator[dict[str, bytes | None]]:
         """
-        Yield what may be there after the power fails now: files' bytes by name; None for folders.
+        Yield all possible states after a power cut now: files' bytes by name; None for folders.
         """
-        for kept in _choices(self.changes):
+        for changes in _choices(self.changes):
             names = dict(self.safe)
-            for change in kept:
+            for change in changes:
                 _apply(names, change)
-            there = {path: entry for path, entry in names.items() if _is_reached(path, names)}
-            yield from _contents(there)
+            reached = {path: entry for path, entry in names.items() if _is_reached(path, names)}
+            yield from _contents(reached)
 
 
 def _apply(names: dict[str, Entry], change: Change) -> None:
@@ -149,8 +148,8 @@ def _is_reached(path: str, names: Mapping[str, Entry]) -> bool:
 
 def _choices(changes: list[Change]) -> Iterator[list[Change]]:
     """
-    Yield which changes reach the disk: all subsets of a few; of more those that come to an end
-    anywhere, lack one, or have one alone.
+    Yield the sets of changes that may reach the disk: all subsets of a few; of more, all prefixes,
+    all but one, and each one alone.
     """
     count = len(changes)
     if count <= _FEW:
@@ -166,7 +165,7 @@ def _choices(changes: list[Change]) -> Iterator[list[Change]]:
 
 def _contents(names: Mapping[str, Entry]) -> Iterator[dict[str, bytes | None]]:
     """
-    Yield what may be in files: each way for all of them, and each for one of them alone.
+    Yield the possible contents of files: each variant for all files, and for one file alone.
     """
     variants = {path: file.variants() for path, file in names.items() if file is not None}
     whole: dict[str, bytes | None] = dict.fromkeys(names)
@@ -182,7 +181,7 @@ def _contents(names: Mapping[str, Entry]) -> Iterator[dict[str, bytes | None]]:
 
 def digest(state: Mapping[str, bytes | None]) -> bytes:
     """
-    Return what tells one state from another.
+    Return a digest that identifies a state.
     """
     total = hashlib.sha256()
     for path, data in sorted(state.items()):
@@ -192,7 +191,7 @@ def digest(state: Mapping[str, bytes | None]) -> bytes:
 
 def materialise(state: Mapping[str, bytes | None], root: Path) -> None:
     """
-    Put files and folders there.
+    Write a state's files and folders.
     """
     root.mkdir()
     for path, data in sorted(state.items(), key=lambda item: item[0].count("/")):

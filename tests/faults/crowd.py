@@ -1,11 +1,11 @@
 """
-Two programs: a provider whose pictures tell what they were asked for, and a crowd of sessions.
+Two programs: a provider whose images contain their prompts, and a program with many sessions.
 
     python -m tests.faults.crowd serve
     python -m tests.faults.crowd run LIBRARY URL SESSIONS [TWIN]
 
-The second prints as JSON what it found. A twin lacks a safeguard, and must be caught: in one that
-is `mixed`, sessions see each other's turns; one that is `greedy` fetches all pictures at once.
+The second prints its findings as JSON. A twin lacks a safeguard, and must be caught: with `mixed`,
+sessions see each other's turns; with `greedy`, all images are fetched at once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from imagesession._fake_openai.sketch import SketchState
 from imagesession._runtime import threads
 from imagesession._store.repository import LibraryStore
 from imagesession.testing import FakeOpenAI, serve
-from tests.bench.server import FixedSketcher, noise, running
+from tests.bench.server import FixedSketcher, noise, run_module
 
 SIZE = 640, 512  # a megabyte of noise
 TURNS = 2
@@ -41,12 +41,12 @@ _IHDR_END = 33
 
 class RecordingSketcher(FixedSketcher):
     """
-    Paints the same noise whatever is asked, and writes beside it what was asked.
+    Returns the same noise for all prompts, and writes the prompts into the image's metadata.
     """
 
     def render(self, state: SketchState, **_: Any) -> bytes:
         """
-        Return the picture, with the prompts in a text chunk.
+        Return the image, with the prompts in a text chunk.
         """
         body = b"tEXt" + _MARK + json.dumps(state.prompts).encode()
         chunk = (len(body) - 4).to_bytes(4) + body + zlib.crc32(body).to_bytes(4)
@@ -55,7 +55,7 @@ class RecordingSketcher(FixedSketcher):
 
 def prompts_in(data: bytes) -> list[str]:
     """
-    Return the prompts that a picture was painted for.
+    Return the prompts that an image contains.
     """
     start = data.index(_MARK) + len(_MARK)
     length = int.from_bytes(data[_IHDR_END : _IHDR_END + 4]) - len(_MARK)
@@ -66,21 +66,21 @@ def prompts_in(data: bytes) -> list[str]:
 @attrs.define
 class Crowd:
     """
-    Many sessions at once, on one studio.
+    Many concurrent sessions of one studio.
 
     Attributes:
-        studio: Where they are.
-        waited: Seconds that each waited for each of its pictures.
-        mixed: What is in a session and does not belong there.
+        studio: The studio.
+        waited: The seconds that each image took.
+        mixed: Descriptions of turns and images that are in a wrong session.
     """
 
     studio: AsyncStudio
     waited: list[float] = attrs.field(factory=list[float])
     mixed: list[str] = attrs.field(factory=list[str])
 
-    async def live(self, number: int) -> None:
+    async def run_session(self, number: int) -> None:
         """
-        Live through a session, and look at what it became.
+        Generate a session's images, and check its turns.
         """
         session = await self.studio.session(f"shop {number}", name=f"session {number}")
         prompts = [f"session {number} turn {turn}" for turn in range(TURNS)]
@@ -92,20 +92,20 @@ class Crowd:
         if [turn.prompt for turn in turns] != prompts:
             self.mixed.append(f"{session.id} has {[turn.prompt for turn in turns]}")
 
-    async def look(self, number: int) -> None:
+    async def check_images(self, number: int) -> None:
         """
-        Look whether a session's pictures were painted for what it asked for.
+        Check that a session's images contain the session's own prompts.
         """
         session = await self.studio.open(f"session {number}")
         prompts = [f"session {number} turn {turn}" for turn in range(TURNS)]
         for depth, image in enumerate(await session.images(), 1):
             if prompts_in(image.bytes) != prompts[:depth]:
-                self.mixed.append(f"{image.id} was painted for {prompts_in(image.bytes)}")
+                self.mixed.append(f"{image.id} was drawn for {prompts_in(image.bytes)}")
 
 
 def peak() -> int:
     """
-    Return the most memory that this process ever used, in bytes.
+    Return the peak memory of this process in bytes.
     """
     status = Path("/proc/self/status").read_text()
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
@@ -115,20 +115,20 @@ def peak() -> int:
 
 async def run(library: str, url: str, sessions: int) -> dict[str, Any]:
     """
-    Have many sessions at once; tell how it went.
+    Run many concurrent sessions; return the findings.
     """
     limits = {"max_active_sessions": 2 * sessions, "timeout": 200.0}
     async with AsyncStudio(library, api_key="x", base_url=url, **limits) as studio:  # type: ignore[arg-type] # a mapping has one type for all
         crowd = Crowd(studio)
-        await crowd.live(0)
+        await crowd.run_session(0)
         before = peak()
         crowd.waited.clear()
         start = time.monotonic()
-        await asyncio.gather(*(crowd.live(number) for number in range(1, sessions + 1)))
+        await asyncio.gather(*(crowd.run_session(number) for number in range(1, sessions + 1)))
         seconds = time.monotonic() - start
         growth = peak() - before
         for number in range(sessions + 1):
-            await crowd.look(number)
+            await crowd.check_images(number)
     waited = sorted(crowd.waited)
     return {
         "pictures": len(waited),
@@ -142,7 +142,7 @@ async def run(library: str, url: str, sessions: int) -> dict[str, Any]:
 
 def mix() -> None:
     """
-    Let every session see the turns of the first.
+    Let every session see the turns of the first one.
     """
     real = LibraryStore.tree
     first: list[SessionRecord] = []
@@ -157,9 +157,9 @@ def mix() -> None:
 @contextlib.contextmanager
 def served() -> Generator[str, None, None]:
     """
-    Run the provider in a process of its own; give its base URL.
+    Run the provider in another process; yield its base URL.
     """
-    with running("tests.faults.crowd", "serve") as base_url:
+    with run_module("tests.faults.crowd", "serve") as base_url:
         yield base_url
 
 
@@ -168,14 +168,14 @@ def serve_forever() -> None:
     Serve until terminated.
     """
     provider = FakeOpenAI(latency=0.3, sketcher=RecordingSketcher(noise(SIZE), SIZE))
-    with serve(provider) as position:
-        print(position.base_url, flush=True)  # noqa: T201 - the answer
+    with serve(provider) as served_provider:
+        print(served_provider.base_url, flush=True)  # noqa: T201 - the answer
         time.sleep(600)
 
 
 def main() -> None:
     """
-    Be one of the programs.
+    Run one of the programs.
     """
     match sys.argv[1:]:
         case ["run", library, url, sessions, *twin]:

@@ -1,6 +1,6 @@
 """
-Children that die at a chosen step, of a program that outlives them: importing it takes longer than
-what they do.
+Child processes that kill themselves at a given step. They are forked from a program that stays,
+because importing takes longer than their work.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Literal
 
 When = Literal["before", "after"]
 Kill = Callable[[str, int, When], int]
-"""Has a child do something under a name and die before or after a step; tells how it ended."""
+"""Runs a child under a name, which dies before or after a step; returns its exit code."""
 
 
 @contextmanager
 def dying(module: str, *arguments: str) -> Generator[Kill, None, None]:
     """
-    Start a program that calls `die_as_told`; give what has its children killed.
+    Start a program that calls `die_at_step`; yield the function that runs its children.
 
     Args:
         module: The program.
-        arguments: What it is told.
+        arguments: The program's arguments.
     """
     with subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
@@ -45,10 +45,10 @@ def dying(module: str, *arguments: str) -> Generator[Kill, None, None]:
 
 def die_at_step(die: Kill) -> None:
     """
-    Die as told on stdin, again and again.
+    Run a child for each line of stdin.
 
     Args:
-        die: Does it, in a child; what it returns is how the child ends if it lives.
+        die: Runs in the child; its result is the exit code if the child survives.
     """
     for line in sys.stdin:
         name, number, text = line.split()
@@ -58,7 +58,7 @@ def die_at_step(die: Kill) -> None:
             code = 255
             try:
                 code = die(name, int(number), when)
-            except BaseException:  # noqa: BLE001 - nobody else is there to tell it
+            except BaseException:  # noqa: BLE001 - the child must print it before it exits
                 traceback.print_exc()
             finally:
                 sys.stderr.flush()

@@ -3,8 +3,8 @@ A program that starts workers on one library, kills them at random, and starts t
 
     python -m tests.faults.nursery LIBRARY URL WORKERS EACH KILLS [blind]
 
-It prints how often it killed. Where it is blind, recovery does not look into the journal. Workers
-are forked, which takes milliseconds where importing takes most of a second.
+It prints the number of kills. With `blind`, recovery does not read the journal. Workers are forked,
+which takes milliseconds, while importing takes most of a second.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ import attrs
 import pytest
 
 from imagesession import Studio
-from imagesession._runtime import (
-    openai_clients,  # what takes long to import is there when workers begin
-)
+from imagesession._runtime import openai_clients  # slow to import, so imported before forking
 from imagesession._store.intent_leases import IntentLeases
 from imagesession.errors import OutcomeUnknownError
 
@@ -31,7 +29,7 @@ assert openai_clients
 
 def work(library: str, url: str, number: int, count: int) -> None:
     """
-    Make pictures one after another, and go on where an earlier worker was killed.
+    Generate images one after another, and continue where an earlier worker was killed.
     """
     studio = Studio(library, api_key="x", base_url=url)
     studio.recover(timeout=0)
@@ -39,7 +37,7 @@ def work(library: str, url: str, number: int, count: int) -> None:
     settled = {turn.idempotency_key for turn in session.turns()}
     for item in range(count):
         name = f"{number}-{item}"
-        # What is settled as unknown is not asked for again: that is for people to decide.
+        # A request with an unknown outcome is not repeated: that is for people to decide.
         if name not in settled:
             with contextlib.suppress(OutcomeUnknownError):
                 session.generate(f"teapot {name}", idempotency_key=name)
@@ -47,7 +45,7 @@ def work(library: str, url: str, number: int, count: int) -> None:
 
 def see_nothing(_: IntentLeases) -> tuple[()]:
     """
-    Find nothing that is not settled.
+    Report no unsettled intents.
     """
     return ()
 
@@ -55,14 +53,14 @@ def see_nothing(_: IntentLeases) -> tuple[()]:
 @attrs.define
 class Nursery:
     """
-    The workers that live.
+    The workers that are running.
 
     Attributes:
-        library: Where they keep pictures.
-        url: Where the provider is.
-        count: How many pictures each makes.
-        alive: Their numbers, by process.
-        kills: How many were killed.
+        library: The library's folder.
+        url: The provider's base URL.
+        count: The number of images that each worker generates.
+        alive: The workers' numbers, by process id.
+        kills: The number of kills.
     """
 
     library: str
@@ -98,9 +96,9 @@ class Nursery:
             self.kills += 1
             self.start(number)
 
-    def bury(self) -> None:
+    def reap(self) -> None:
         """
-        Take those out that have done all their work.
+        Remove the workers that have finished.
         """
         for child in tuple(self.alive):
             ended, status = os.waitpid(child, os.WNOHANG)
@@ -111,18 +109,18 @@ class Nursery:
 
 def main() -> None:
     """
-    Let workers do their work, and kill some of them.
+    Run workers, and kill some of them.
     """
     library, url, workers, count, kills, *blind = sys.argv[1:]
-    if blind:  # a twin that must be caught
+    if blind:  # a broken twin
         pytest.MonkeyPatch().setattr(IntentLeases, "pending", see_nothing)
-    chance = random.Random(int(kills))  # noqa: S311 - chance is to be the same every time
+    chance = random.Random(int(kills))  # noqa: S311 - the same every time
     nursery = Nursery(library, url, int(count))
     for number in range(int(workers)):
         nursery.start(number)
     while nursery.alive:
         time.sleep(chance.uniform(0.0, 0.16))
-        nursery.bury()
+        nursery.reap()
         if nursery.alive and nursery.kills < int(kills):
             nursery.kill(chance.choice(tuple(nursery.alive)))
     print(nursery.kills)  # noqa: T201 - the answer

@@ -1,11 +1,11 @@
 """
-The durable steps of a library, as they are taken: to write them down, or to die at one of them.
+Watch the durable steps of a library, to record them or to die at one of them.
 
     python -m tests.faults.steps LIBRARY URL [forgetful]
 
-The program reads lines of a session's id, a number and "before" or "after". For each it forks,
-makes a picture in that session, kills itself there, and prints how that ended: a negative signal,
-or the number of steps where they were fewer.
+The program reads lines of a session's id, a number and "before" or "after". For each line it forks,
+generates an image in that session, kills itself before or after the step of that number, and prints
+the exit code: a negative signal, or the number of steps if there were fewer.
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from imagesession import Studio
-from imagesession._runtime import (
-    openai_clients,  # what takes long to import is there before it forks
-)
+from imagesession._runtime import openai_clients  # slow to import, so imported before forking
 from imagesession._store.journal import Journal
 from tests.faults.dying import When, die_at_step
 
@@ -36,13 +34,13 @@ Verb: TypeAlias = Literal["create", "write", "flush", "link", "replace", "remove
 @attrs.frozen
 class Step:
     """
-    Something that changes what is on a disk, or makes it stay.
+    A call that changes a disk, or flushes a change.
 
     Attributes:
-        verb: What is done.
-        path: To what, beneath the library.
-        source: The other name, of a file that gets a name.
-        data: What is written.
+        verb: The kind of change.
+        path: The path within the library.
+        source: The other name of a file that gets a new name.
+        data: The written bytes.
     """
 
     verb: Verb
@@ -58,12 +56,12 @@ def _nothing(_: Step) -> None:
 @attrs.define
 class Watcher:
     """
-    Stands between a library and the operating system.
+    Intercepts a library's calls of the operating system.
 
     Attributes:
-        root: The library.
-        before: Told of a step before it is taken.
-        after: Told of it once it was taken.
+        root: The library's folder.
+        before: Called before each step.
+        after: Called after each step.
     """
 
     root: Path
@@ -74,16 +72,16 @@ class Watcher:
     @contextlib.contextmanager
     def watching(self) -> Generator[None, None, None]:
         """
-        Watch as long as the block lasts.
+        Watch for the duration of the block.
         """
-        ours: dict[str, Callable[..., Any]] = {
+        watchers: dict[str, Callable[..., Any]] = {
             "open": self._open, "write": self._write, "fsync": self._fsync,
             "link": self._name("link"), "replace": self._name("replace"),
             "rename": self._name("replace"), "unlink": self._single("remove"),
             "mkdir": self._single("make"),
         }  # fmt: skip
-        real = {name: getattr(os, name) for name in ours}
-        for name, watched in ours.items():
+        real = {name: getattr(os, name) for name in watchers}
+        for name, watched in watchers.items():
             setattr(os, name, _bound(watched, real[name]))
         try:
             yield
@@ -93,7 +91,7 @@ class Watcher:
 
     def _place(self, path: Any, folder: int | None = None) -> str | None:
         """
-        Return a path beneath the library; None if it is elsewhere.
+        Return the full path of a file within the library; None if it is elsewhere.
         """
         text = str(path) if isinstance(path, (str, Path)) else ""
         within = self._names.get(folder) if folder is not None else None
@@ -161,7 +159,7 @@ def _bound(watched: Callable[..., Any], real: Callable[..., Any]) -> Callable[..
 
 def is_folder(root: Path, step: Step) -> bool:
     """
-    Tell whether a step is about a folder.
+    Tell whether a step's path is a folder.
     """
     path = root / step.path
     return path.exists() and stat.S_ISDIR(path.stat().st_mode)
@@ -170,9 +168,9 @@ def is_folder(root: Path, step: Step) -> bool:
 # --- the program ------------------------------------------------------------------------------
 
 
-def make_and_die(root: Path, url: str, session: str, number: int, when: When) -> int:
+def generate_and_die(root: Path, url: str, session: str, number: int, when: When) -> int:
     """
-    Make a picture, and die at a step; return how many there were if that is more.
+    Generate an image, and die at a step; return the number of steps if there are fewer.
     """
     count = 0
 
@@ -191,14 +189,14 @@ def make_and_die(root: Path, url: str, session: str, number: int, when: When) ->
 
 def main() -> None:
     """
-    Die as told, again and again.
+    Die at each step that stdin names.
     """
     library, url, *forgetful = sys.argv[1:]
     if forgetful:
-        Journal.append_response_id = lambda *_: None  # type: ignore[method-assign] # a twin that must be caught
+        Journal.append_response_id = lambda *_: None  # type: ignore[method-assign] # a broken twin
 
     def die(name: str, number: int, when: When) -> int:
-        return make_and_die(Path(library), url, name, number, when)
+        return generate_and_die(Path(library), url, name, number, when)
 
     die_at_step(die)
 

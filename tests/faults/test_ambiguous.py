@@ -1,7 +1,6 @@
 """
-An answer that was lost may have been to a request that was carried out and billed. Whatever way it
-is lost, the request is paid for once: its picture is looked up, or the outcome is said to be
-unknown.
+A request whose response was lost may have been executed and billed. In whatever way it is lost, the
+request is paid for once: its image is looked up, or the outcome is reported as unknown.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from imagesession._engine import transmit
 from imagesession.errors import OutcomeUnknownError, ProviderUnavailableError
 from imagesession.testing import FakeOpenAI
 from tests.faults.tiny import picture_of, tiny_provider
-from tests.faults.wire import AMBIGUOUS, IN_PROCESS, LOOPBACK, Ending, call_all, met
+from tests.faults.wire import AMBIGUOUS, IN_PROCESS, LOOPBACK, Ending, call_all, faults_met
 
 RESPONSES, IMAGES = "/responses", "/images/generations"
 CASES = pytest.mark.parametrize(
@@ -29,7 +28,7 @@ WAYS = pytest.mark.parametrize(
 
 def losing(path: str, *kinds: str) -> FakeOpenAI:
     """
-    Make a provider that loses all its answers to paid requests.
+    Make a provider that loses all its responses to paid requests.
     """
     provider = tiny_provider(responses=path == RESPONSES)
     share = 0.999_999 / len(kinds)
@@ -39,9 +38,9 @@ def losing(path: str, *kinds: str) -> FakeOpenAI:
 
 def check(provider: FakeOpenAI, path: str, endings: dict[str, Ending]) -> None:
     """
-    Check that each was asked for once, and ended as it may.
+    Check that each request was sent once, and ended with its image or as unknown.
     """
-    faults = met(provider, path)
+    faults = faults_met(provider, path)
     for prompt, ending in endings.items():
         assert len(faults[prompt]) == 1, (prompt, faults[prompt])
         if ending.error is None:
@@ -52,12 +51,10 @@ def check(provider: FakeOpenAI, path: str, endings: dict[str, Ending]) -> None:
 
 @CASES
 @WAYS
-def test_what_may_have_been_paid_for_is_asked_once(
-    tmp_path: Path, where: str, path: str, cases: int
-) -> None:
+def test_ambiguous_request_is_sent_once(tmp_path: Path, where: str, path: str, cases: int) -> None:
     """
-    Server errors, resets, silence and trickles behind a paid request never make it go out again.
-    Where it was asked in a conversation, all that was made is found there.
+    After a server error, reset, hang or slow response, a paid request is never sent again. If it
+    was sent in a conversation, its image is found there.
     """
     provider = losing(path, *AMBIGUOUS)
     prompts = [f"{path} {where} {number}" for number in range(cases)]
@@ -65,14 +62,16 @@ def test_what_may_have_been_paid_for_is_asked_once(
         provider, where, tmp_path, prompts, timeout=0.8, provider_state="conversation"
     )
     check(provider, path, endings)
-    lost = {met(provider, path)[prompt][0] for prompt, ending in endings.items() if ending.error}
+    lost = {
+        faults_met(provider, path)[prompt][0] for prompt, ending in endings.items() if ending.error
+    }
     assert lost <= {"529"} if path == RESPONSES else lost
 
 
 @WAYS
-def test_an_answer_whose_end_was_lost_is_whole(tmp_path: Path, where: str, path: str) -> None:
+def test_response_without_connection_end_is_complete(tmp_path: Path, where: str, path: str) -> None:
     """
-    An answer of which only the end of the connection is missing is as good as any.
+    A response that is complete but for the end of the connection is used.
     """
     provider = losing(path, "reset after")
     endings = call_all(provider, where, tmp_path, ["one", "two", "three", "four"])
@@ -80,9 +79,9 @@ def test_an_answer_whose_end_was_lost_is_whole(tmp_path: Path, where: str, path:
     assert [ending.error for ending in endings.values()] == [None] * 4
 
 
-def test_what_was_lost_can_be_recovered(tmp_path: Path) -> None:
+def test_lost_responses_do_not_affect_later_requests(tmp_path: Path) -> None:
     """
-    Nothing that was lost is in the way of what comes after it.
+    Lost responses do not affect later requests.
     """
     provider = losing(RESPONSES, "reset before")
     lost = call_all(provider, IN_PROCESS, tmp_path, ["one", "two"])
@@ -93,16 +92,16 @@ def test_what_was_lost_can_be_recovered(tmp_path: Path) -> None:
     assert all(ending.picture for ending in endings.values())
 
 
-def test_twin_that_asks_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_twin_that_retries_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    A library that takes a lost answer for a request that was turned away fails this check.
+    A broken twin that takes a lost response for a rejected request fails this check.
     """
 
-    def again(*_: object) -> Any:
+    def retry(*_: object) -> Any:
         yield from ()
         raise ProviderUnavailableError("try again")
 
-    monkeypatch.setattr(transmit, "_what_came", again)
+    monkeypatch.setattr(transmit, "_recover_reply", retry)
     provider = losing(RESPONSES, "reset before")
     endings = call_all(provider, IN_PROCESS, tmp_path, ["one", "two"], retry_timeout=0.6)
     with pytest.raises(AssertionError):

@@ -1,6 +1,6 @@
 """
-The power fails at any moment of a batch, and the disk keeps as little as it may: a batch that was
-asked for is known and collected, and is never asked for again.
+After a power cut at any moment of a batch, whatever the disk has lost, a submitted batch is known
+and collected, and is never submitted again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ STATES = pytest.mark.parametrize(
 
 class Office(FakeOpenAI):
     """
-    Tells of each batch that is asked for.
+    A provider that records each submission of a batch in a trace.
     """
 
     def __init__(self, trace: list[Step | Mark]) -> None:
@@ -56,7 +56,7 @@ class Office(FakeOpenAI):
 @attrs.frozen
 class Life:
     """
-    What a library did for a batch, and the provider that it asked.
+    The steps that a library took for a batch, and its provider.
     """
 
     trace: list[Step | Mark]
@@ -65,7 +65,7 @@ class Life:
 
 def live(root: Path) -> Life:
     """
-    Submit a batch and collect it; return the steps that were taken.
+    Submit a batch and collect it; return the steps.
     """
     trace: list[Step | Mark] = []
     provider = Office(trace)
@@ -78,7 +78,7 @@ def live(root: Path) -> Life:
 
 def crashes(trace: list[Step | Mark]) -> Iterator[tuple[Mark | None, dict[str, bytes | None]]]:
     """
-    Yield how far it was and what may be there, for a power cut after every step.
+    Yield the progress and the possible states of the disk, for a power cut after every step.
     """
     disk, mark, seen = Disk(), None, set[bytes]()
     for event in trace:
@@ -95,44 +95,44 @@ def crashes(trace: list[Step | Mark]) -> Iterator[tuple[Mark | None, dict[str, b
 
 def problems(root: Path, mark: Mark | None, provider: Office) -> Iterator[str]:
     """
-    Yield what is wrong with a library after a power cut.
+    Yield the problems of a library after a power cut.
     """
     with Studio.offline(root, provider=provider) as studio:
         if mark is None:
             studio.recover(timeout=0)
-            # Once it is written down that it is about to be asked for, it is looked for.
+            # A batch whose record was written before it was sent is looked for.
             if not studio.batches.list():
                 if studio.requests.pending():
-                    yield "a batch that was not asked for is left"
+                    yield "intents of a batch that was not submitted are left"
                 return
             if studio.batches.get(NAME).status().provider_id is None:
-                yield "a batch that was not asked for is kept"
+                yield "a batch that was not submitted is kept"
                 return
-        asked = provider.trace.count("asked")
+        submissions = provider.trace.count("asked")
         before = {image.prompt: image.bytes for image in studio.images.list(kind="batch")}
         if mark == "returned" and sorted(before) != sorted(PROMPTS):
-            yield "a picture that was returned is gone"
+            yield "a picture that was returned is missing"
         found = studio.batches.create(PROMPTS, name=NAME).wait(progress=False)
-        if provider.trace.count("asked") != asked:
-            yield "it is asked for again"
+        if provider.trace.count("asked") != submissions:
+            yield "the batch was submitted again"
         if not found.ok or [item.prompt for item in found.images] != PROMPTS:
-            yield f"not all came: {found.errors}"
+            yield f"pictures are missing: {found.errors}"
         if any(image.bytes != tiny_image(size=SIZE) for image in found.images):
-            yield "a picture is not what came"
+            yield "a picture has other bytes than were received"
         if len(studio.images.list(kind="batch")) != len(PROMPTS) or studio.requests.pending():
-            yield "it is not settled once"
+            yield "the batch is not settled once"
 
 
 def bad_states(life: Life, most: int) -> tuple[int, list[str]]:
     """
-    Put the library into what may be left of it, again and again.
+    Check the library in all states that it may have after a power cut.
 
     Args:
-        life: What was done.
-        most: How many states to look at; those of a regular choice, where there are more.
+        life: The recorded steps.
+        most: The largest number of states to check; if there are more, a regular sample.
 
     Returns:
-        How many were looked at, and what is wrong.
+        The number of checked states, and their problems.
     """
     states = list(crashes(list(life.trace)))
     chosen = states[:: -(-len(states) // most)]
@@ -151,11 +151,11 @@ def bad_states(life: Life, most: int) -> tuple[int, list[str]]:
 
 
 @STATES
-def test_a_power_cut_forgets_no_batch(tmp_path: Path, most: int) -> None:
+def test_power_cut_loses_no_batch(tmp_path: Path, most: int) -> None:
     """
-    After a power cut at any step, with whatever was not flushed lost, torn, zeroed or in another
-    order: the program is run again, and gets each picture of the batch once, without asking for
-    it again. Before it was asked for, nothing is left of it.
+    After a power cut at any step, with unflushed changes lost, torn, zeroed or reordered, the
+    program runs again and gets each image of the batch once, without submitting it again. If it was
+    not submitted, nothing is left of it.
     """
     count, bad = bad_states(live(tmp_path / "library"), most)
     assert bad == []
@@ -167,14 +167,12 @@ def _flush_nothing(descriptor: int) -> None:
         os.fsync(descriptor)
 
 
-def test_a_library_that_does_not_flush_is_caught(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_flush_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    The check sees what it looks for: where files are not flushed, a batch is asked for again.
+    The check works: if files are not flushed, a batch is submitted again.
     """
     assert batches
     monkeypatch.setattr(atomic_write, "fsync", _flush_nothing)
     monkeypatch.setattr(lookup, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
     _, bad = bad_states(live(tmp_path / "library"), 150)
-    assert any("it is asked for again" in text for text in bad)
+    assert any("the batch was submitted again" in text for text in bad)

@@ -1,6 +1,6 @@
 """
-A program is killed before and after each durable step of a batch, from its submission until all of
-it is collected. Whoever runs the program again gets every picture, paid for once.
+A program is killed before and after each durable step of a batch, from its submission until it is
+collected. When the program runs again, it gets every image, paid for once.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ SIZE = 64, 64
 
 
 @pytest.fixture(autouse=True)
-def _much_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_acceptance_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Settle as not taken up at once what would be so after a quarter of an hour.
+    Count a batch as not accepted at once, instead of after 15 minutes.
     """
     monkeypatch.setattr(lookup, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
 
 
 class Office(FakeOpenAI):
     """
-    Counts what it takes up, which is what it carries out and bills sooner or later.
+    A provider that counts the prompts of accepted batches, which it will execute and bill.
 
     Attributes:
-        billed: How often each prompt was taken up.
+        billed: How often each prompt was accepted.
     """
 
     def __init__(self) -> None:
-        # Drawing would take longer than all that is looked at here.
+        # Drawing would take longer than all that is tested here.
         super().__init__(sketcher=FixedSketcher(tiny_image(size=SIZE), SIZE))
         self.billed: collections.Counter[str] = collections.Counter()
         self.set_batch_speed(looks=1)
@@ -68,15 +68,15 @@ class Office(FakeOpenAI):
 @attrs.frozen(kw_only=True)
 class Case:
     """
-    What became of a batch whose program was killed at a step.
+    The outcome of a batch whose program was killed at a step.
 
     Attributes:
         step: The step's number.
-        when: Whether it was killed before or after it.
-        billed: How often each of its pictures was paid for.
-        kept: How many pictures came when the program was run again.
-        listed: How many pictures of it the library has.
-        pending: How much of it is not settled.
+        when: Whether the program was killed before or after it.
+        billed: How often each of its images was paid for.
+        kept: The number of images that the program got when it ran again.
+        listed: The number of its images in the library.
+        pending: The number of its unsettled requests.
     """
 
     step: int
@@ -87,9 +87,9 @@ class Case:
     pending: int
 
     @property
-    def is_well(self) -> bool:
+    def is_correct(self) -> bool:
         """
-        Whether each picture was paid for once and is kept once.
+        Whether each image was paid for once and is stored once.
         """
         return (self.billed, self.kept, self.listed, self.pending) == ((1, 1), 2, 2, 0)
 
@@ -97,7 +97,7 @@ class Case:
 @attrs.frozen
 class Place:
     """
-    A library, its provider, and a way to have another program killed.
+    A library, its provider, and a function that runs and kills a program.
     """
 
     studio: Studio
@@ -106,19 +106,19 @@ class Place:
 
     def steps(self, when: When = "before") -> int:
         """
-        Return how many steps a batch takes.
+        Return the number of steps of a batch.
         """
         return self.kill(f"all-{when}", 10_000, when)
 
     def cases(self, steps: Iterable[tuple[int, When]]) -> list[Case]:
         """
-        Kill at each of some steps, run the program again, and see what there is.
+        Kill the program at each of some steps, run it again, and return the outcomes.
         """
         return [self._case(step, when) for step, when in steps]
 
     def _case(self, step: int, when: When) -> Case:
         name = f"{when}-{step}"
-        # A batch may take a step less than the first one, which made some folders.
+        # Later batches may take a step less than the first one, which created folders.
         ended = self.kill(name, step, when)
         assert ended == KILLED or 0 < ended < step
         kept = self._run_again(name)
@@ -135,7 +135,7 @@ class Place:
 
     def _run_again(self, name: str) -> int:
         """
-        Do what the program does, until nothing tells to submit the batch again.
+        Run the program again, and once more if an error says that the batch was not accepted.
         """
         found = self.studio.batches.create(prompts(name), name=name).wait(progress=False)
         if any(isinstance(image, ProviderUnavailableError) for image in found):
@@ -146,7 +146,7 @@ class Place:
 @contextlib.contextmanager
 def place(root: Path, *twin: str) -> Generator[Place, None, None]:
     """
-    Serve a provider, and start the program that has children killed.
+    Serve a provider, and start the program whose children are killed.
     """
     provider = Office()
     with serve(provider) as served, Studio(root, api_key="x", base_url=served.base_url) as studio:
@@ -160,10 +160,10 @@ def place(root: Path, *twin: str) -> Generator[Place, None, None]:
     [("before",), pytest.param(("before", "after"), marks=pytest.mark.faults)],
     ids=["before", "around"],
 )
-def test_a_kill_at_any_step_loses_nothing(tmp_path: Path, whens: tuple[When, ...]) -> None:
+def test_kill_at_any_step_loses_nothing(tmp_path: Path, whens: tuple[When, ...]) -> None:
     """
-    Wherever the program was killed, it is simply run again: each picture of its batch is paid for
-    once and kept once, and nothing is left unsettled.
+    Wherever the program is killed, it can simply run again: each image of its batch is paid for
+    once and stored once, and nothing stays unsettled.
     """
     with place(tmp_path) as here:
         moments: list[tuple[int, When]] = [
@@ -171,23 +171,22 @@ def test_a_kill_at_any_step_loses_nothing(tmp_path: Path, whens: tuple[When, ...
         ]
         cases = here.cases(moments)
     assert len(cases) >= 40 * len(whens)
-    assert [case for case in cases if not case.is_well] == []
+    assert [case for case in cases if not case.is_correct] == []
 
 
-def test_a_program_that_forgets_its_batch_is_caught(tmp_path: Path) -> None:
+def test_unrecorded_batch_is_caught(tmp_path: Path) -> None:
     """
-    The harness sees what it looks for: a program that does not write down that it asks for a batch
-    pays for its pictures again.
+    The check works: a broken twin that does not record the updates of a batch pays twice.
     """
     with place(tmp_path, "forgetful") as here:
         cases = here.cases((step, "before") for step in range(10, here.steps(), 5))
     assert any(case.billed == (2, 2) for case in cases)
 
 
-def test_a_program_that_settles_too_early_is_caught(tmp_path: Path) -> None:
+def test_early_settling_is_caught(tmp_path: Path) -> None:
     """
-    The harness sees what it looks for: a program that calls a batch settled before its pictures
-    are kept loses them.
+    The check works: a broken twin that records a batch as settled before its images are stored
+    loses them.
     """
     with place(tmp_path, "hasty") as here:
         steps = here.steps()

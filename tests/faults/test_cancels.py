@@ -1,6 +1,6 @@
 """
-Calls are broken off at any moment: a task is cancelled, or Ctrl-C is pressed. What was asked is
-found again afterwards, once, and nothing is left lying about.
+Calls are interrupted at any moment: a task is cancelled, or Ctrl-C is pressed. Recovery finds every
+paid image once, and nothing is left behind.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from imagesession._store.intent_leases import IntentLease, IntentLeases
 from imagesession.testing import tiny_image
 from tests.faults.billing import Audit, Till, audit, unsettled
 
-pytestmark = pytest.mark.usefixtures("much_later")
+pytestmark = pytest.mark.usefixtures("no_acceptance_timeout")
 AT_ONCE = 20
 TIMES = pytest.mark.parametrize(
     "times", [40, pytest.param(1000, marks=pytest.mark.faults)], ids=["few", "many"]
@@ -41,13 +41,13 @@ def moments(seed: int) -> Callable[[float], float]:
     """
     Return a source of moments, the same every time.
     """
-    chance = random.Random(seed)  # noqa: S311 - chance is to be the same every time, not secret
+    chance = random.Random(seed)  # noqa: S311 - the same every time, not secret
     return lambda longest: chance.uniform(0, longest)
 
 
 async def cancelled(call: Call, moment: float) -> bool:
     """
-    Break a call off, by its task; tell whether it came in time.
+    Cancel a call by its task; tell whether it completed in time.
     """
     task = asyncio.create_task(call())
     await asyncio.wait({task}, timeout=moment)
@@ -58,7 +58,7 @@ async def cancelled(call: Call, moment: float) -> bool:
 
 async def scoped(call: Call, moment: float) -> bool:
     """
-    Break a call off, by a scope of anyio around it; tell whether it came in time.
+    Cancel a call by an anyio scope around it; tell whether it completed in time.
     """
     with anyio.move_on_after(moment) as scope:
         await call()
@@ -67,7 +67,7 @@ async def scoped(call: Call, moment: float) -> bool:
 
 async def timed(call: Call, moment: float) -> bool:
     """
-    Break a call off, by a timeout of asyncio around it; tell whether it came in time.
+    Cancel a call by an asyncio timeout around it; tell whether it completed in time.
     """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(moment):
@@ -78,10 +78,10 @@ async def timed(call: Call, moment: float) -> bool:
 
 async def break_off(root: Path, provider: Till, times: int) -> int:
     """
-    Begin many pictures, break each off at a moment of its own, and recover.
+    Request many images, cancel each at a random moment, and recover.
 
     Returns:
-        How many came in time.
+        The number of images that completed in time.
     """
     moment = moments(times)
     before = asyncio.all_tasks()
@@ -91,27 +91,27 @@ async def break_off(root: Path, provider: Till, times: int) -> int:
 
         async def run_one(number: int, breaking: Breaking) -> bool:
             async with gate:
-                asked = lambda: studio.generate(f"teapot {number}")  # noqa: E731 - a call to break off
-                return await breaking(asked, moment(0.6))
+                call = lambda: studio.generate(f"teapot {number}")  # noqa: E731 - a call to cancel
+                return await breaking(call, moment(0.6))
 
         ways = itertools.cycle((cancelled, scoped, timed))
-        came = await asyncio.gather(*map(run_one, range(times), ways))
+        completed = await asyncio.gather(*map(run_one, range(times), ways))
         recovery = await studio.recover(timeout=1)
         assert recovery.still_pending == {}
         assert asyncio.all_tasks() == before
-    return sum(came)
+    return sum(completed)
 
 
 def leftovers(root: Path) -> list[str]:
     """
-    Return what is under way still, or lies about.
+    Return unsettled intents and unfinished files.
     """
     return [*unsettled(root), *map(str, (root / ".imagesession" / "tmp").iterdir())]
 
 
 def no_threads_but(before: set[threading.Thread]) -> None:
     """
-    Wait until the threads that were begun have ended.
+    Wait until all threads that were started have ended.
     """
     end = time.monotonic() + 10
     while set(threading.enumerate()) - before:
@@ -124,14 +124,14 @@ def no_threads_but(before: set[threading.Thread]) -> None:
 @pytest.mark.usefixtures("looking_often")
 def test_cancelled_calls_lose_nothing(tmp_path: Path, times: int) -> None:
     """
-    However a call is cancelled and when: what the provider took on is kept, once; what it did not
-    is settled; no file, task, thread or lease is left.
+    However and whenever a call is cancelled: the image of an accepted request is stored once, other
+    requests are settled, and no file, task, thread or lease is left.
     """
     provider, before = Till(), set(threading.enumerate())
-    came = asyncio.run(break_off(tmp_path, provider, times))
+    completed = asyncio.run(break_off(tmp_path, provider, times))
     found = audit(tmp_path, provider.billed)
-    print(f"cancels {times}, came in time {came}: {found}")  # noqa: T201 - the figures
-    assert 0 < came < found.kept
+    print(f"cancels {times}, completed {completed}: {found}")  # noqa: T201 - the figures
+    assert 0 < completed < found.kept
     assert_sound(found)
     assert found.unknown == ()
     assert leftovers(tmp_path) == []
@@ -140,23 +140,21 @@ def test_cancelled_calls_lose_nothing(tmp_path: Path, times: int) -> None:
 
 def assert_sound(found: Audit) -> None:
     """
-    Check that nothing is lost, spoilt, or paid for twice.
+    Check that nothing is lost, damaged, or paid for twice.
     """
     assert (found.twice, found.lost, found.corrupt) == ((), (), ())
     assert found.kept == found.billed - len(found.unknown)
 
 
-@pytest.mark.usefixtures("looks_into_no_conversation")
+@pytest.mark.usefixtures("without_conversation_lookup")
 @pytest.mark.usefixtures("looking_often")
-def test_a_call_that_is_dropped_at_once_is_caught(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dropping_a_call_at_once_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    The harness sees what it looks for: a driver that waits for nothing loses pictures, unless they
-    are looked for in their conversations.
+    The check works: a broken twin that does not wait for a cancelled request loses images, unless
+    they are looked up in their conversations.
     """
 
-    async def drop(work: asyncio.Future[Any], seconds: float | None = None) -> None:  # noqa: ARG001 - its twin's face
+    async def drop(work: asyncio.Future[Any], seconds: float | None = None) -> None:  # noqa: ARG001 - the signature of `wait_shielded`
         try:
             await asyncio.wait({work})
         except asyncio.CancelledError:
@@ -183,12 +181,12 @@ VERBS: dict[str, Callable[[ImageSession], object]] = {
 @attrs.define
 class Ctrl:
     """
-    Presses Ctrl-C once, before or after something is done for the n-th time.
+    Presses Ctrl-C once, before or after the n-th call of a function.
 
     Attributes:
-        at: How often it was done before.
-        before: Whether Ctrl-C is pressed before it, or after.
-        done: What was done, the latest last.
+        at: The number of earlier calls.
+        before: Whether Ctrl-C is pressed before the call, or after.
+        done: The calls' last arguments, the latest last.
     """
 
     at: int
@@ -197,7 +195,7 @@ class Ctrl:
 
     def around(self, do: Callable[..., Any]) -> Callable[..., Any]:
         """
-        Return what does the same, and is interrupted.
+        Return a function that does the same, and is interrupted.
         """
 
         def interrupted(*arguments: Any) -> Any:
@@ -205,18 +203,18 @@ class Ctrl:
             if due and self.before:
                 self.done.append(None)
                 raise KeyboardInterrupt
-            answer = do(*arguments)
+            result = do(*arguments)
             self.done.append(arguments[-1])
             if due:
                 raise KeyboardInterrupt
-            return answer
+            return result
 
         return interrupted
 
 
 def every_moment() -> Iterator[Ctrl]:
     """
-    Yield all moments at which Ctrl-C may be pressed, for as long as somebody asks for more.
+    Yield all moments at which Ctrl-C may be pressed, without end.
     """
     for at in itertools.count():
         yield Ctrl(at, before=True)
@@ -227,13 +225,13 @@ def interrupt(
     studio: Studio, verb: Callable[[ImageSession], object], target: object, name: str
 ) -> Iterator[Ctrl]:
     """
-    Interrupt a verb at every moment in turn, and recover each time; yield what was done until then.
+    Interrupt a verb at every moment in turn, and recover each time; yield each interruption.
 
     Args:
-        studio: Where.
-        verb: What is interrupted.
-        target: Where the function is.
-        name: The function that is called at every moment.
+        studio: The studio.
+        verb: The verb to interrupt.
+        target: The object that has the function.
+        name: The name of the function whose calls are the moments.
     """
     session = studio.session("a tea shop")
     verb(session)
@@ -256,14 +254,14 @@ def test_ctrl_c_at_every_step_loses_nothing(
     tmp_path: Path, verb: str, state: ProviderState
 ) -> None:
     """
-    Ctrl-C before or after any step: what the provider took on is kept, once, even where its answer
-    was not listened to any more. No file, lease or thread is left. Outside of a conversation, what
-    was interrupted before the first event is said to be unknown.
+    After Ctrl-C before or after any step, the image of an accepted request is stored once, even if
+    its response was not read to the end. No file, lease or thread is left. Outside of a
+    conversation, a request interrupted before the first event is settled as unknown.
     """
     provider, before = Till(lambda: 0.0, latency=0.0), set(threading.enumerate())
     with Studio.offline(tmp_path, provider=provider, provider_state=state) as studio:
-        hands = vars(interpreter)["_SyncInterpreter"]
-        presses = list(interrupt(studio, VERBS[verb], hands, "perform"))
+        sync_interpreter = vars(interpreter)["_SyncInterpreter"]
+        presses = list(interrupt(studio, VERBS[verb], sync_interpreter, "perform"))
     found = audit(tmp_path, provider.billed)
     print(f"Ctrl-C {len(presses)} times in {verb}: {found}")  # noqa: T201 - the figures
     assert len(presses) > 15
@@ -277,7 +275,7 @@ def test_ctrl_c_at_every_step_loses_nothing(
 @pytest.mark.usefixtures("hurried")
 def test_ctrl_c_while_the_disk_works_loses_nothing(tmp_path: Path, verb: str) -> None:
     """
-    Ctrl-C before or after anything is flushed to the disk: all that was paid for is kept.
+    After Ctrl-C before or after any flush to the disk, every paid image is stored.
     """
     provider = Till(lambda: 0.0, latency=0.0)
     with Studio.offline(tmp_path, provider=provider) as studio:
@@ -291,11 +289,11 @@ def test_ctrl_c_while_the_disk_works_loses_nothing(tmp_path: Path, verb: str) ->
 
 
 @pytest.mark.usefixtures("hurried")
-def test_a_lease_that_nobody_lets_go_of_is_caught(
+def test_lease_that_does_not_expire_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    The harness sees what it looks for: without letting go, a picture is under way for ever.
+    The check works: if leases do not expire, a request stays under way forever.
     """
 
     def keep(_: IntentLeases, __: IntentLease) -> bool:
@@ -303,9 +301,9 @@ def test_a_lease_that_nobody_lets_go_of_is_caught(
 
     monkeypatch.setattr(IntentLeases, "expire_lease", keep)
     provider = Till(lambda: 0.0, latency=0.0)
-    hands = vars(interpreter)["_SyncInterpreter"]
+    sync_interpreter = vars(interpreter)["_SyncInterpreter"]
     with (
         Studio.offline(tmp_path, provider=provider) as studio,
-        pytest.raises(AssertionError, match="a running program is at it"),
+        pytest.raises(AssertionError, match="a running program holds it"),
     ):
-        list(interrupt(studio, VERBS["generate"], hands, "perform"))
+        list(interrupt(studio, VERBS["generate"], sync_interpreter, "perform"))

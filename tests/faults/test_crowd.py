@@ -1,6 +1,6 @@
 """
-Many sessions go on at once on one studio: none gets what is another's, none waits for ever, and
-memory stays within bounds.
+Many concurrent sessions of one studio are not mixed up, none waits forever, and memory use is
+bounded.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from tests.faults.crowd import TURNS, served
 
 MOST_BYTES = 300_000_000
 pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/status").exists(), reason="nothing tells the most memory that was used"
+    not Path("/proc/self/status").exists(), reason="peak memory is not available"
 )
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """
-    A provider in a process of its own, whose pictures are a megabyte and tell what was asked.
+    A provider in another process, whose images have a megabyte and contain their prompts.
     """
     with served() as where:
         yield where
@@ -33,7 +33,7 @@ def url() -> Iterator[str]:
 
 def crowd(library: Path, url: str, sessions: int, *twin: str) -> dict[str, Any]:
     """
-    Run a crowd of sessions in a process of its own; return what it found.
+    Run many sessions in another process; return its findings.
     """
     program = [sys.executable, "-m", "tests.faults.crowd", "run"]
     output = subprocess.check_output([*program, str(library), url, str(sessions), *twin])
@@ -49,10 +49,10 @@ def crowd(library: Path, url: str, sessions: int, *twin: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "sessions", [64, pytest.param(1000, marks=pytest.mark.faults)], ids=["some", "thousand"]
 )
-def test_sessions_do_not_get_in_each_others_way(tmp_path: Path, url: str, sessions: int) -> None:
+def test_concurrent_sessions_are_separate(tmp_path: Path, url: str, sessions: int) -> None:
     """
-    Each session has its own turns and pictures, which were painted for its own prompts; the one
-    that waits longest does not wait much longer than others; memory grows by 300 MB at most.
+    Each session has its own turns and images of its own prompts; the longest wait is not much
+    longer than the median; memory grows by 300 MB at most.
     """
     found = crowd(tmp_path, url, sessions)
     assert found["mixed"] == []
@@ -61,16 +61,16 @@ def test_sessions_do_not_get_in_each_others_way(tmp_path: Path, url: str, sessio
     assert found["growth"] < MOST_BYTES
 
 
-def test_sessions_that_are_mixed_up_are_caught(tmp_path: Path, url: str) -> None:
+def test_mixed_up_sessions_are_caught(tmp_path: Path, url: str) -> None:
     """
-    The harness sees what it looks for: sessions that see each other's turns are told.
+    The check works: a broken twin whose sessions see each other's turns is caught.
     """
     assert crowd(tmp_path, url, 4, "mixed")["mixed"]
 
 
 @pytest.mark.faults
-def test_fetching_all_at_once_is_caught(tmp_path: Path, url: str) -> None:
+def test_unlimited_fetching_is_caught(tmp_path: Path, url: str) -> None:
     """
-    Without a limit to how much is fetched at once, memory grows with the crowd.
+    The check works: without a limit of concurrent fetches, memory grows with the sessions.
     """
     assert crowd(tmp_path, url, 500, "greedy")["growth"] > MOST_BYTES

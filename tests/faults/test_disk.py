@@ -1,6 +1,6 @@
 """
-The disk is full, read-only, gone or failing: it is found out before anything is paid for where it
-can be, and what was paid for is never dropped.
+The disk is full, read-only, missing or failing: if possible this is found before anything is paid
+for, and what was paid for is never lost.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Choose = Callable[[int], bool]
 @pytest.fixture
 def provider() -> FakeOpenAI:
     """
-    A provider that paints in no time.
+    A provider that draws in no time.
     """
     return quick()
 
@@ -50,7 +50,7 @@ def provider() -> FakeOpenAI:
 @pytest.fixture(autouse=True)
 def _temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Have temporary files in a place of their own.
+    Use a separate folder for temporary files.
     """
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
@@ -58,14 +58,14 @@ def _temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def quick(*, responses: bool = True) -> FakeOpenAI:
     """
-    Make a provider that paints in no time.
+    Make a provider that draws in no time.
     """
     return FakeOpenAI(sketcher=FixedSketcher(PICTURE, (64, 64)), responses=responses)
 
 
 def posts(provider: FakeOpenAI) -> int:
     """
-    Return how many requests were paid for.
+    Return the number of paid requests.
     """
     paid = {"/responses", "/images/generations"}
     return sum(call.method == "POST" and call.path in paid for call in provider.requests)
@@ -78,9 +78,9 @@ class Disk:
 
     Attributes:
         root: The library on it.
-        number: The system's number of the error.
-        fails: Told of how many steps were tried before; whether this one fails.
-        steps: How many were tried.
+        number: The system's error number.
+        fails: Takes the number of earlier steps; tells whether this one fails.
+        steps: The number of steps so far.
     """
 
     root: Path
@@ -90,13 +90,13 @@ class Disk:
 
     def failing(self) -> contextlib.AbstractContextManager[None]:
         """
-        Let it fail as long as the block lasts.
+        Let the disk fail for the duration of the block.
         """
         return Watcher(self.root, before=self._before).watching()
 
     def _before(self, step: Step) -> None:
         self.steps += 1
-        # Taking names away works where all else fails.
+        # Removing files works when all else fails.
         if step.verb != "remove" and self.fails(self.steps - 1):
             raise OSError(self.number, os.strerror(self.number), step.path)
 
@@ -119,10 +119,10 @@ def never(_: int) -> bool:
 
 
 @pytest.mark.parametrize("number", NUMBERS, ids=[errno.errorcode[item] for item in NUMBERS])
-def test_a_disk_that_fails_costs_nothing(studio: Any, provider: FakeOpenAI, number: int) -> None:
+def test_failing_disk_costs_nothing(studio: Any, provider: FakeOpenAI, number: int) -> None:
     """
-    A library that cannot be written is found out before anything is sent, the error says what to
-    do, and afterwards there is nothing to recover.
+    If the library cannot be written, this is found before anything is sent, and afterwards there is
+    nothing to recover.
     """
     with Disk(studio.library, number, always).failing(), pytest.raises(StorageIOError):
         studio.generate("a teapot")
@@ -133,21 +133,21 @@ def test_a_disk_that_fails_costs_nothing(studio: Any, provider: FakeOpenAI, numb
 
 def put_a_file(path: Path) -> None:
     """
-    Put a file in a folder's place.
+    Create a file in place of a folder.
     """
     path.write_bytes(b"")
 
 
 def put_a_link(path: Path) -> None:
     """
-    Put a link to elsewhere in a folder's place.
+    Create a link in place of a folder.
     """
     path.symlink_to(path.parent.parent, target_is_directory=True)
 
 
 def put_nothing(_: Path) -> None:
     """
-    Leave nothing in a folder's place, as when a disk is taken off.
+    Leave nothing in place of a folder, as when a disk is unmounted.
     """
 
 
@@ -163,41 +163,41 @@ def put_nothing(_: Path) -> None:
         (".imagesession/turns/one-shots", put_a_file),
     ],
 )
-def test_a_folder_that_is_none_costs_nothing(
+def test_missing_or_wrong_folder_costs_nothing(
     studio: Any, provider: FakeOpenAI, folder: str, put: Callable[[Path], None]
 ) -> None:
     """
-    Where a folder is gone, a file or a link, that is found out before anything is sent; a folder
-    for the picture itself too.
+    If a folder is missing, a file or a link, this is found before anything is sent, for the image's
+    own folder too.
     """
-    position = studio.library / folder
+    path = studio.library / folder
     away = studio.library.parent / "away"
-    position.rename(away)
-    put(position)
+    path.rename(away)
+    put(path)
     with pytest.raises(StorageIOError):
         studio.generate("a teapot")
     assert posts(provider) == 0
-    if position.is_symlink() or position.is_file():
-        position.unlink()
-    away.rename(position)
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    away.rename(path)
     assert studio.generate("a teapot").bytes == PICTURE
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
 def test_too_many_open_files_cost_nothing(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A process that can open no more files is told so before anything is sent.
+    A process that cannot open more files gets an error before anything is sent.
     """
-    hogs: list[int] = []
+    descriptors: list[int] = []
     highest = max(int(link.name) for link in Path("/proc/self/fd").iterdir())
     with limited_files(highest + 16):
         with contextlib.suppress(OSError):
-            hogs.extend(iter(lambda: os.open(os.devnull, os.O_RDONLY), None))
+            descriptors.extend(iter(lambda: os.open(os.devnull, os.O_RDONLY), None))
         try:
             with pytest.raises(StorageIOError, match="too many files"):
                 studio.generate("a teapot")
         finally:
-            for descriptor in hogs:
+            for descriptor in descriptors:
                 os.close(descriptor)
     assert posts(provider) == 0
     assert studio.generate("a teapot").bytes == PICTURE
@@ -206,9 +206,9 @@ def test_too_many_open_files_cost_nothing(studio: Any, provider: FakeOpenAI) -> 
 @contextlib.contextmanager
 def limited_files(most: int) -> Generator[None, None, None]:
     """
-    Limit how many files this process may have open.
+    Limit the number of files that this process may have open.
     """
-    import resource  # noqa: PLC0415 - is not there on every platform
+    import resource  # noqa: PLC0415 - does not exist on every platform
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
@@ -218,17 +218,17 @@ def limited_files(most: int) -> Generator[None, None, None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_what_is_under_way_has_its_room(
+def test_requests_under_way_reserve_disk_space(
     tmp_path: Path, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    The room that pictures under way will take is not promised to others.
+    The disk space of requests under way is not available to others.
     """
     studio = Studio.offline(tmp_path / "library", provider=provider)
     tries: list[str] = []
 
     def meanwhile(_: FakeRequest) -> None:
-        with pytest.raises(StorageIOError, match="68 MB are wanted"):
+        with pytest.raises(StorageIOError, match="68 MB are needed"):
             studio.generate("another")
         tries.append("another")
 
@@ -254,7 +254,7 @@ def _then(
     return handled
 
 
-# --- once it is paid for ------------------------------------------------------------------------
+# --- after the payment --------------------------------------------------------------------------
 
 
 def only(number: int) -> Choose:
@@ -273,7 +273,7 @@ def since(number: int) -> Choose:
 
 def _losses(root: Path, number: int, fails: Choose) -> Iterator[str]:
     """
-    Make a picture on a disk that fails; yield what is wrong when it works again.
+    Generate an image on a failing disk; yield the problems once it works again.
     """
     provider = quick()
     error: StorageError | None = None
@@ -284,13 +284,13 @@ def _losses(root: Path, number: int, fails: Choose) -> Iterator[str]:
             except StorageError as problem:
                 error = problem
         if isinstance(error, StorageIOError) and posts(provider):
-            reported = [Path(text).read_bytes() for text in error.kept]
-            if PICTURE not in (*reported, *error.unsaved):
+            kept = [Path(text).read_bytes() for text in error.kept]
+            if PICTURE not in (*kept, *error.unsaved):
                 yield "the error does not have the picture"
         recovery = studio.recover()
         images = studio.images.list()
         if recovery.still_pending or recovery.failed:
-            yield f"what is left: {recovery}"
+            yield f"not recovered: {recovery}"
         if len(images) != posts(provider) or any(image.bytes != PICTURE for image in images):
             yield f"{posts(provider)} paid for, {len(images)} kept"
     if len(list((root / "general").glob("*.png"))) != len(images):
@@ -299,7 +299,7 @@ def _losses(root: Path, number: int, fails: Choose) -> Iterator[str]:
 
 def losses(folder: Path, numbers: list[int], *ways: Callable[[int], Choose]) -> Iterator[str]:
     """
-    Let the disk fail at each step of a picture's making; yield what is wrong then.
+    Let the disk fail at each step of a generation; yield the problems.
     """
     whole = Disk(folder / "whole", 0, never)
     with Studio.offline(whole.root, provider=quick()) as studio, whole.failing():
@@ -318,11 +318,11 @@ def losses(folder: Path, numbers: list[int], *ways: Callable[[int], Choose]) -> 
     [[errno.EIO], pytest.param(NUMBERS, marks=pytest.mark.faults)],
     ids=["EIO", "each"],
 )
-def test_a_disk_that_fails_at_any_step_loses_nothing(tmp_path: Path, numbers: list[int]) -> None:
+def test_disk_failure_at_any_step_loses_nothing(tmp_path: Path, numbers: list[int]) -> None:
     """
-    Wherever the disk fails, once or for good: nothing was paid for and nothing is left of it, or
-    the picture is returned and kept, or the error names another place where it is; and once the
-    disk works again, recovering keeps it once.
+    If the disk fails at any step, once or for good: either nothing was paid for and nothing is
+    left, or the image is returned and stored, or the error says where else it is. Once the disk
+    works again, recovery stores the image once.
     """
     assert list(losses(tmp_path, numbers, only, since)) == []
 
@@ -330,7 +330,7 @@ def test_a_disk_that_fails_at_any_step_loses_nothing(tmp_path: Path, numbers: li
 @contextlib.contextmanager
 def full_once_asked(provider: FakeOpenAI, root: Path) -> Generator[None, None, None]:
     """
-    Let the disk be full from the moment on at which a picture is asked for.
+    Let the disk be full from the moment at which an image is requested.
     """
     disk = Disk(root, errno.ENOSPC, never)
 
@@ -343,10 +343,10 @@ def full_once_asked(provider: FakeOpenAI, root: Path) -> Generator[None, None, N
         yield
 
 
-def test_a_full_disk_keeps_nothing_from_being_recovered(studio: Any, provider: FakeOpenAI) -> None:
+def test_image_is_recovered_after_a_full_disk(studio: Any, provider: FakeOpenAI) -> None:
     """
-    The disk is full before even the provider's id can be written: the error names where the
-    picture is, and that recover() brings it in; it does, once there is room.
+    If the disk is full before the provider's id is written, the error says where the image is, and
+    that recover() fetches it; recover() does, once there is room.
     """
     with full_once_asked(provider, studio.library), pytest.raises(StorageIOError) as caught:
         studio.generate("a teapot")
@@ -360,9 +360,9 @@ def test_a_full_disk_keeps_nothing_from_being_recovered(studio: Any, provider: F
     assert posts(provider) == 1
 
 
-def test_a_picture_without_an_id_can_be_brought_in(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_saved_image_without_an_id_can_be_imported(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    What comes without an id, as from the Images API, can be fetched by nobody: the error names
+    An image without a response id, as from the Images API, cannot be fetched again: the error says
     where it is, and it can be imported from there.
     """
     provider = quick(responses=False)
@@ -374,11 +374,11 @@ def test_a_picture_without_an_id_can_be_brought_in(make_studio: MakeStudio, tmp_
     assert studio.images.import_file(path).bytes == PICTURE
 
 
-def test_a_picture_that_can_be_put_nowhere_is_in_the_error(
+def test_image_that_cannot_be_saved_is_in_the_error(
     studio: Any, provider: FakeOpenAI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    Where temporary files cannot be written either, the error itself holds the picture.
+    If temporary files cannot be written either, the error itself holds the image.
     """
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     with full_once_asked(provider, studio.library), pytest.raises(StorageIOError) as caught:
@@ -388,9 +388,9 @@ def test_a_picture_that_can_be_put_nowhere_is_in_the_error(
     assert len(studio.recover().images) == 1
 
 
-def test_a_reply_that_makes_no_sense_is_kept_elsewhere(studio: Any, provider: FakeOpenAI) -> None:
+def test_unreadable_reply_is_saved_elsewhere(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A reply that was paid for and cannot be read is put elsewhere when the disk is full.
+    A paid reply that cannot be read is written elsewhere if the disk is full.
     """
 
     def instead(_: FakeRequest) -> FakeResponse:
@@ -411,7 +411,7 @@ def test_a_reply_that_makes_no_sense_is_kept_elsewhere(studio: Any, provider: Fa
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """
-    A disk of 80 MB, where this machine lets us have one.
+    A disk of 80 MB, if this machine can mount one.
     """
     path = tmp_path / "disk"
     path.mkdir()
@@ -419,7 +419,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     with contextlib.suppress(OSError):
         if subprocess.run(command, capture_output=True, check=False).returncode == 0:
             yield path
-            # An open library holds a file there as long as anybody knows of it.
+            # An open library holds a lock file there as long as it exists.
             subprocess.run([_tool("umount"), "-l", str(path)], check=True)
             return
     pytest.skip("nothing can be mounted here")
@@ -442,10 +442,10 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
-def test_a_real_disk_fills_up(small_disk: Path, provider: FakeOpenAI) -> None:
+def test_real_disk_fills_up(small_disk: Path, provider: FakeOpenAI) -> None:
     """
-    A disk that is full costs nothing; one that fills up while a picture is made keeps it from the
-    library until there is room, and from nobody else.
+    On a full disk nothing is sent. If the disk fills up during a generation, the image is saved
+    elsewhere, and stored in the library once there is room.
     """
 
     def bend(answer: FakeResponse) -> FakeResponse:
@@ -469,9 +469,9 @@ def test_a_real_disk_fills_up(small_disk: Path, provider: FakeOpenAI) -> None:
         assert posts(provider) == 1
 
 
-def test_a_real_disk_is_read_only(small_disk: Path, provider: FakeOpenAI) -> None:
+def test_real_disk_is_read_only(small_disk: Path, provider: FakeOpenAI) -> None:
     """
-    A disk that may only be read costs nothing, and what is on it can be read.
+    On a read-only disk nothing is sent, and its images can be read.
     """
     library = small_disk / "library"
     program = "import sys, imagesession as i; s = i.Studio.offline(sys.argv[1]); s.session('x')"
@@ -489,14 +489,14 @@ def test_a_real_disk_is_read_only(small_disk: Path, provider: FakeOpenAI) -> Non
         assert image.session().head() == image
 
 
-# --- twins --------------------------------------------------------------------------------------
+# --- broken twins -------------------------------------------------------------------------------
 
 
-def _id_or_die(turn: Any, response_id: str) -> Any:
+def _id_or_error(turn: Any, response_id: str) -> Any:
     yield from StoreCall(lambda store: store.record_response_id(turn, response_id))
 
 
-def _as_it_was(_: object, __: object, error: StorageError) -> StorageError:
+def _unchanged(_: object, __: object, error: StorageError) -> StorageError:
     return error
 
 
@@ -504,7 +504,7 @@ def _nowhere(*_: object) -> None:
     return
 
 
-def _left_lying(journal: Journal, turn: Turn, owner: str) -> None:
+def _append_only(journal: Journal, turn: Turn, owner: str) -> None:
     line = json.dumps({"owner": owner, "turn": codec.turn_to_dict(turn)}).encode()
     append_line(journal.layout.journal_file(turn.id, turn.session), line, new=True)
 
@@ -512,20 +512,20 @@ def _left_lying(journal: Journal, turn: Turn, owner: str) -> None:
 @pytest.mark.parametrize(
     "target,name,twin",
     [
-        (poll, "record_response_id", _id_or_die),
-        ("imagesession._store.repository", "save_to_fallback", _as_it_was),
+        (poll, "record_response_id", _id_or_error),
+        ("imagesession._store.repository", "save_to_fallback", _unchanged),
         ("imagesession._store.image_files", "_find_orphan_file", _nowhere),
-        (Journal, "append_intent", _left_lying),
+        (Journal, "append_intent", _append_only),
     ],
-    ids=["ends for an id", "drops the picture", "puts it down twice", "leaves an intent"],
+    ids=["fails without an id", "drops the image", "stores it twice", "leaves an intent"],
 )
 @pytest.mark.usefixtures("hurried")
-def test_what_is_lost_is_caught(
+def test_losses_are_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: Any, name: str, twin: object
 ) -> None:
     """
-    The check finds a call that ends because the id cannot be written, an error that has no
-    picture, a recovery that leaves files about, and an intent of what was never asked for.
+    The check works: it finds a call that fails because the id cannot be written, an error without
+    the image, a recovery that leaves unrecorded files, and an intent of an unsent request.
     """
     if isinstance(target, str):
         monkeypatch.setattr(f"{target}.{name}", twin)
@@ -534,11 +534,12 @@ def test_what_is_lost_is_caught(
     assert any(losses(tmp_path, [errno.EIO], only, since))
 
 
-def test_a_folder_that_nobody_looks_at_is_caught(
+def test_unchecked_folder_is_caught(
     studio: Any, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    Without looking at the picture's folder first, a picture is paid for that cannot be kept.
+    The check works: if the image's folder is not checked first, an image is paid for that cannot be
+    stored.
     """
     monkeypatch.setattr(LibraryStore, "_check_target_dirs", _nowhere)
     (studio.library / "general").rmdir()

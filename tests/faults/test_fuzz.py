@@ -1,6 +1,6 @@
 """
-Whatever is damaged, and however: what is read of it is sound, or the error is one of ours; nothing
-hangs, and nothing is kept as a picture that is none.
+Damaged input of any kind is read correctly or is one of our errors; nothing hangs, and only images
+are stored as images.
 """
 
 from __future__ import annotations
@@ -68,14 +68,14 @@ WRONG: list[Any] = [
 @pytest.fixture
 def examples(pytestconfig: pytest.Config) -> int:
     """
-    How many examples are tried.
+    The number of examples to try.
     """
     return 3000 if pytestconfig.getoption("--faults") else 60
 
 
 def fuzz(strategy: st.SearchStrategy[T], check: Callable[[T], None], examples: int) -> None:
     """
-    Check many examples; each takes a second at most.
+    Check many examples, each within a second.
     """
     limits = settings(
         max_examples=examples,
@@ -92,7 +92,7 @@ def fuzz(strategy: st.SearchStrategy[T], check: Callable[[T], None], examples: i
 @st.composite
 def damaged_json(draw: st.DrawFn, value: Any) -> bytes:
     """
-    Take members out of a JSON value, or put others in their place; now and then, damage its bytes.
+    Delete or replace members of a JSON value; sometimes, damage its bytes.
     """
     changed = copy.deepcopy(value)
     for _ in range(draw(st.integers(1, 4))):
@@ -110,7 +110,7 @@ def damaged_json(draw: st.DrawFn, value: Any) -> bytes:
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
     """
-    Yield all places in a JSON value: what holds it, and its key there.
+    Yield all members of a JSON value: each container and key.
     """
     members: Any = ()
     if isinstance(value, (dict, list)):
@@ -124,8 +124,8 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 @st.composite
 def damaged(draw: st.DrawFn, data: bytes) -> bytes:
     """
-    Change, take out, double or put in bytes, or a number too large for anything; most often near
-    the start, where the headers are.
+    Change, delete, double or insert bytes, or insert a huge number; mostly near the start, where
+    the headers are.
     """
     for _ in range(draw(st.integers(1, 5))):
         far = draw(st.booleans())
@@ -141,16 +141,16 @@ def _bytes_of(answer: FakeResponse) -> bytes:
     return b"".join(part for part in answer.parts if isinstance(part, bytes))
 
 
-def _said(**asked: Any) -> bytes:
+def _reply(**members: Any) -> bytes:
     """
-    Return what the provider answers.
+    Return the provider's reply to a request.
     """
     provider = FakeOpenAI(sketcher=FixedSketcher(PNG, SIZE))
     body = {
         "model": "gpt-6-luna",
         "input": "a teapot",
         "tools": [{"type": "image_generation", "partial_images": 1}],
-        **asked,
+        **members,
     }
     headers = {"authorization": "Bearer x", "content-type": "application/json"}
     call = FakeRequest(
@@ -160,7 +160,7 @@ def _said(**asked: Any) -> bytes:
 
 
 REPLIES: list[Any] = [
-    json.loads(_said()),
+    json.loads(_reply()),
     {"error": {"message": "no", "type": "x", "param": "background", "code": "moderation_blocked",
                "moderation_details": {"moderation_stage": "input", "categories": ["x"]}}},
     {"id": "resp_1", "status": "failed", "error": {"code": "server_error", "message": "no"}},
@@ -168,7 +168,7 @@ REPLIES: list[Any] = [
 ]  # fmt: skip
 EVENTS: list[Any] = [
     json.loads(line.removeprefix(b"data: "))
-    for line in _said(stream=True).splitlines()
+    for line in _reply(stream=True).splitlines()
     if line.startswith(b"data: {")
 ]
 STATUSES = [200, 200, 200, 200, 201, 400, 404, 408, 409, 413, 429, 500, 501, 503, 529, 599]
@@ -189,16 +189,16 @@ PICTURES = {
 
 def check_outcome(outcome: ResponseOutcome) -> None:
     """
-    Check that what was understood of a reply is sound.
+    Check the parsed outcome of a reply.
     """
     assert isinstance(outcome.response_id, str | None)
-    for picture in outcome.pictures:
+    for picture in outcome.images:
         check_picture(picture.data)
 
 
 def check_picture(data: bytes) -> None:
     """
-    Check that bytes which were taken for a picture begin like one and have an end.
+    Check that bytes that were taken for an image have the start and the end of one.
     """
     kind = sniff_format(data)
     assert kind in PICTURES, f"{data[:16]!r} is no picture"
@@ -208,7 +208,7 @@ def check_picture(data: bytes) -> None:
 
 def check_reply(reply: HttpResponse) -> None:
     """
-    Read a reply in every way in which one is read.
+    Parse a reply in all ways.
     """
     for read in (parse_response, parse_text_response):
         with contextlib.suppress(*TYPED):
@@ -221,7 +221,7 @@ def check_reply(reply: HttpResponse) -> None:
 
 def check_events(events: list[bytes]) -> None:
     """
-    Fold a stream.
+    Feed events to a stream's accumulator.
     """
     fold = StreamAccumulator()
     for event in events:
@@ -234,14 +234,14 @@ def check_events(events: list[bytes]) -> None:
 
 def test_damaged_replies(examples: int) -> None:
     """
-    A reply is understood, or it is a typed error; whatever its status and headers say.
+    Any reply is parsed or is a typed error, whatever its status and headers.
     """
     fuzz(answers, check_reply, examples)
 
 
 def test_damaged_events(examples: int) -> None:
     """
-    A stream is understood as far as it makes sense, or it is a typed error.
+    Any stream is parsed as far as it is valid, or is a typed error.
     """
     event = st.sampled_from(EVENTS).flatmap(damaged_json)
     whole = st.sampled_from([json.dumps(item).encode() for item in EVENTS])
@@ -250,7 +250,7 @@ def test_damaged_events(examples: int) -> None:
 
 def answering(reply: HttpResponse) -> Callable[[FakeRequest], FakeResponse]:
     """
-    Return what answers like a reply.
+    Return a function that answers with a reply.
     """
     plain = {
         name: value.encode("ascii", "replace").decode()
@@ -264,12 +264,12 @@ def answering(reply: HttpResponse) -> Callable[[FakeRequest], FakeResponse]:
     return instead
 
 
-def check_call(library: Path, asked: HttpResponse, looked: HttpResponse) -> None:
+def check_call(library: Path, post_reply: HttpResponse, get_reply: HttpResponse) -> None:
     """
-    Ask a provider for a picture that answers with damaged replies, and look at what is kept.
+    Request an image from a provider with damaged replies, and check what is stored.
     """
     provider = FakeOpenAI(sketcher=FixedSketcher(PNG, SIZE))
-    for method, reply in (("POST", asked), ("GET", looked)):
+    for method, reply in (("POST", post_reply), ("GET", get_reply)):
         provider.enqueue_fault(
             Fault(method=method, path="/responses*", instead=answering(reply)), times=2
         )
@@ -285,14 +285,14 @@ def check_call(library: Path, asked: HttpResponse, looked: HttpResponse) -> None
             studio.recover(timeout=0)
         for image in studio.images.list():
             check_picture(image.bytes)
-        records_ = list((folder / ".imagesession" / "turns").rglob("*.json"))
-        assert all(codec.read_turn(path.read_bytes(), path.name) for path in records_)
+        records = (folder / ".imagesession" / "turns").rglob("*.json")
+        assert all(codec.read_turn(path.read_bytes(), path.name) for path in records)
 
 
-def test_nothing_is_kept_that_is_no_picture(tmp_path: Path, examples: int) -> None:
+def test_only_images_are_stored(tmp_path: Path, examples: int) -> None:
     """
-    A call that is answered with nonsense ends, by a picture or by a typed error; what is kept are
-    pictures alone.
+    A call that gets a damaged reply ends with an image or a typed error, and only images are
+    stored.
     """
     both = st.tuples(answers, answers)
     fuzz(both, lambda pair: check_call(tmp_path, *pair), examples // 3)
@@ -303,7 +303,7 @@ def test_nothing_is_kept_that_is_no_picture(tmp_path: Path, examples: int) -> No
 
 def check_record(data: bytes) -> None:
     """
-    Read a record as each kind; what can be read can be written.
+    Read a record as each kind; a record that can be read can be written.
     """
     with contextlib.suppress(StorageError):
         codec.dump_turn(codec.read_turn(data, "here"))
@@ -313,7 +313,7 @@ def check_record(data: bytes) -> None:
 
 def test_damaged_records(examples: int) -> None:
     """
-    A record is read, or it is an error of the library.
+    Any record is read or is a `StorageError`.
     """
     turns = strategies.turns.map(codec.dump_turn)
     sessions = strategies.sessions.map(codec.dump_session)
@@ -323,7 +323,7 @@ def test_damaged_records(examples: int) -> None:
 
 def test_damaged_journals(tmp_path: Path, examples: int) -> None:
     """
-    A journal's file is read, or counts as none; a line that is damaged does not hide the others.
+    Any journal file is read or ignored; a damaged line does not hide the others.
     """
     layout = Layout(tmp_path)
     layout.journal.mkdir(parents=True)
@@ -341,12 +341,12 @@ def test_damaged_journals(tmp_path: Path, examples: int) -> None:
     fuzz(whole | whole.flatmap(damaged), check, examples)
 
 
-# --- pictures ---------------------------------------------------------------------------------
+# --- images ---------------------------------------------------------------------------------
 
 
 def check_bytes(data: bytes) -> None:
     """
-    Take bytes for a picture in every way in which one is taken in.
+    Read bytes as an image in all ways.
     """
     facts = parse_header(data)
     if facts is not None:
@@ -354,7 +354,7 @@ def check_bytes(data: bytes) -> None:
         check_picture(data)
     with contextlib.suppress(InvalidImageError):
         assert decode_image(data, "it").size > (0, 0)
-    # What the worker takes for a document that cannot be drawn.
+    # These errors tell the worker that the document cannot be drawn.
     with contextlib.suppress(ParseError, ValueError, LookupError, TypeError):
         assert self_contained(data).tag.endswith("svg")
 
@@ -362,46 +362,42 @@ def check_bytes(data: bytes) -> None:
 @pytest.mark.parametrize("kind", PICTURES)
 def test_damaged_pictures(kind: str, examples: int) -> None:
     """
-    A picture's facts are read or not; its pixels are, or it is a typed error.
+    Any image's header is parsed or not, and its pixels are decoded or there is a typed error.
     """
     fuzz(damaged(PICTURES[kind]), check_bytes, examples)
 
 
 @pytest.mark.parametrize("where", ["width", "height", "viewBox"])
-def test_an_svg_of_a_size_beyond_numbers_is_no_picture(where: str) -> None:
+def test_svg_with_a_huge_size_is_refused(where: str) -> None:
     """
-    A size that no number holds is not taken for one.
+    A size that is too large for a float is not accepted.
     """
     size = b"9" * 400
     value = b"0 0 %b %b" % (size, size) if where == "viewBox" else size
     check_bytes(b'<svg xmlns="http://www.w3.org/2000/svg" %b="%b"></svg>' % (where.encode(), value))
 
 
-# --- twins ------------------------------------------------------------------------------------
+# --- broken twins -----------------------------------------------------------------------------
 
 
-def test_a_reader_that_believes_everything_is_caught(
-    monkeypatch: pytest.MonkeyPatch, examples: int
-) -> None:
+def test_unchecked_bytes_are_caught(monkeypatch: pytest.MonkeyPatch, examples: int) -> None:
     """
-    The harness sees what it looks for: bytes that are taken for a picture without a look.
+    The check works: a broken twin that takes bytes for an image without checking is caught.
     """
     facts = parse_header(PNG)
     monkeypatch.setattr(decoding, "parse_header", lambda _: facts)  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType] - it takes anything
-    spoilt = copy.deepcopy(REPLIES[0])
-    for item in spoilt["output"]:
+    damaged_reply = copy.deepcopy(REPLIES[0])
+    for item in damaged_reply["output"]:
         if "result" in item:
             item["result"] = "AAAA"
-    reply = HttpResponse(status=200, body=json.dumps(spoilt).encode())
+    reply = HttpResponse(status=200, body=json.dumps(damaged_reply).encode())
     with pytest.raises(AssertionError, match="is no picture"):
         fuzz(st.just(reply), check_reply, examples)
 
 
-def test_an_error_that_is_not_ours_is_caught(
-    monkeypatch: pytest.MonkeyPatch, examples: int
-) -> None:
+def test_untyped_error_is_caught(monkeypatch: pytest.MonkeyPatch, examples: int) -> None:
     """
-    The harness sees what it looks for: a reader that trusts the types of what came.
+    The check works: a broken twin that trusts the types of members is caught.
     """
 
     def trust(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """
-The index is damaged in every way that a disk, a copy or a program that died can: no picture is
-lost, and the index is built anew without a word.
+The index is damaged in all ways that a disk, a copy or a killed program can cause: no image is
+lost, and the index is rebuilt without an error.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TURNS = 24
 TIMES = pytest.mark.parametrize(
     "times", [30, pytest.param(500, marks=pytest.mark.faults)], ids=["few", "many"]
 )
-# What raises, or answers wrongly, in a program that has met a damaged index.
+# The errors that count as a failed query in a program that has met a damaged index.
 PROBLEMS = (
     StorageError, NotFoundError, sqlite3.Error, UnicodeDecodeError, OSError, LookupError,
     ValueError,
@@ -41,7 +41,7 @@ PROBLEMS = (
 @attrs.frozen
 class Answers:
     """
-    All that a library says with the help of its index.
+    The results of all queries that use the index.
     """
 
     listed: tuple[str, ...]
@@ -53,9 +53,9 @@ class Answers:
 
 
 @attrs.define
-class DamagedIndex:
+class SampleLibrary:
     """
-    A library, its index as it was, and what was said then.
+    A library, its sound index, and the results of all queries.
     """
 
     root: Path
@@ -67,20 +67,20 @@ class DamagedIndex:
     @property
     def path(self) -> Path:
         """
-        Where the index is.
+        The path of the index.
         """
         return self.root / ".imagesession" / "index.sqlite"
 
     @property
     def leftover(self) -> Path:
         """
-        Where SQLite keeps what it needs to undo a transaction.
+        The path of SQLite's rollback journal.
         """
         return self.path.with_name(f"{self.path.name}-journal")
 
     def mend(self) -> None:
         """
-        Put the index back as it was.
+        Restore the sound index.
         """
         self.leftover.unlink(missing_ok=True)
         self.path.write_bytes(self.index)
@@ -88,7 +88,7 @@ class DamagedIndex:
 
 def keep(library: LibraryStore, number: int, session: str | None) -> None:
     """
-    Keep a turn as a flow does.
+    Commit a turn, as a workflow does.
     """
     begun = library.new_id()
     turn = Turn(
@@ -106,14 +106,14 @@ def keep(library: LibraryStore, number: int, session: str | None) -> None:
     lease.release()
 
 
-def ask(location: DamagedIndex) -> Answers:
+def ask(sample: SampleLibrary) -> Answers:
     """
-    Ask a program that has just started for all that an index knows.
+    Run all queries in a newly opened library.
     """
-    library = LibraryStore(location.root)
+    library = LibraryStore(sample.root)
     pages = [
         library.list_images(ImageQuery(limit=1000, session=session))
-        for session in (None, *location.sessions)
+        for session in (None, *sample.sessions)
     ]
     ids = [tuple(turn.images[position].id for turn, position in page) for page in pages]
     found = [library.find_image(text) for text in ids[0]]
@@ -123,14 +123,14 @@ def ask(location: DamagedIndex) -> Answers:
         found=tuple(library.read(turn.images[position]) for turn, position in found),
         spent=library.spending(SpendingQuery(by="session")),
         sessions=tuple(record.id for record in library.list_sessions()),
-        named=tuple(library.find_session(f"name of {text}").id for text in location.sessions),
+        named=tuple(library.find_session(f"name of {text}").id for text in sample.sessions),
     )
 
 
 @pytest.fixture
-def damaged(tmp_path: Path) -> DamagedIndex:
+def sample(tmp_path: Path) -> SampleLibrary:
     """
-    A library with some sessions and one-shots.
+    A library with some sessions and standalone images.
     """
     library = LibraryStore(tmp_path / "library")
     sessions: list[str] = []
@@ -144,195 +144,195 @@ def damaged(tmp_path: Path) -> DamagedIndex:
         sessions.append(begun.id)
     for number in range(TURNS):
         keep(library, number, (None, *sessions)[number % 4])
-    damaged = DamagedIndex(library.layout.root, tuple(sessions))
-    damaged.before = ask(damaged)
-    damaged.index = damaged.path.read_bytes()
-    damaged.hot = interrupted(damaged)
-    assert len(damaged.before.listed) == TURNS
-    return damaged
+    sample = SampleLibrary(library.layout.root, tuple(sessions))
+    sample.before = ask(sample)
+    sample.index = sample.path.read_bytes()
+    sample.hot = interrupted(sample)
+    assert len(sample.before.listed) == TURNS
+    return sample
 
 
-def interrupted(damaged: DamagedIndex) -> tuple[bytes, bytes]:
+def interrupted(sample: SampleLibrary) -> tuple[bytes, bytes]:
     """
-    Return the index and its journal as a program leaves them that dies in a transaction.
+    Return the index and its rollback journal as a program that is killed in a transaction leaves
+    them.
     """
-    connection = sqlite3.connect(damaged.path, isolation_level=None)
+    connection = sqlite3.connect(sample.path, isolation_level=None)
     connection.execute("PRAGMA cache_size = 1")
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("UPDATE sessions SET name = zeroblob(3000) || name")
     connection.execute("UPDATE images SET words = zeroblob(3000) || words, position = 7")
-    left = damaged.path.read_bytes(), damaged.leftover.read_bytes()
+    left = sample.path.read_bytes(), sample.leftover.read_bytes()
     connection.execute("ROLLBACK")
     connection.close()
-    assert left[0] != damaged.index
+    assert left[0] != sample.index
     return left
 
 
 # --- damages ----------------------------------------------------------------------------------
 
 
-def flip(damaged: DamagedIndex, chance: random.Random) -> None:
+def flip(sample: SampleLibrary, chance: random.Random) -> None:
     """
-    Change bytes here and there.
+    Change random bytes.
     """
-    data = bytearray(damaged.index)
+    data = bytearray(sample.index)
     for _ in range(chance.choice((1, 1, 2, 8, 64))):
         data[chance.randrange(len(data))] = chance.randrange(256)
-    damaged.path.write_bytes(data)
+    sample.path.write_bytes(data)
 
 
-def blank(damaged: DamagedIndex, chance: random.Random) -> None:
+def blank(sample: SampleLibrary, chance: random.Random) -> None:
     """
-    Zero a stretch, as a disk does that lost a block.
+    Zero a range, as a disk does that lost a block.
     """
-    start = chance.randrange(0, len(damaged.index), 512)
+    start = chance.randrange(0, len(sample.index), 512)
     length = chance.choice((512, 4096))
-    data = damaged.index[:start] + bytes(length) + damaged.index[start + length :]
-    damaged.path.write_bytes(data[: len(damaged.index)])
+    data = sample.index[:start] + bytes(length) + sample.index[start + length :]
+    sample.path.write_bytes(data[: len(sample.index)])
 
 
-def truncate(damaged: DamagedIndex, chance: random.Random) -> None:
+def truncate(sample: SampleLibrary, chance: random.Random) -> None:
     """
-    Cut the end off.
+    Truncate it.
     """
-    damaged.path.write_bytes(damaged.index[: chance.randrange(len(damaged.index))])
+    sample.path.write_bytes(sample.index[: chance.randrange(len(sample.index))])
 
 
-def delete(damaged: DamagedIndex, _: random.Random) -> None:
+def delete(sample: SampleLibrary, _: random.Random) -> None:
     """
-    Take it away.
+    Delete it.
     """
-    damaged.path.unlink()
+    sample.path.unlink()
 
 
-def empty(damaged: DamagedIndex, _: random.Random) -> None:
+def empty(sample: SampleLibrary, _: random.Random) -> None:
     """
-    Leave nothing in it.
+    Empty it.
     """
-    damaged.path.write_bytes(b"")
+    sample.path.write_bytes(b"")
 
 
-def replace(damaged: DamagedIndex, chance: random.Random) -> None:
+def replace(sample: SampleLibrary, chance: random.Random) -> None:
     """
-    Put something else there.
+    Replace it by random bytes.
     """
-    damaged.path.write_bytes(chance.randbytes(chance.randrange(1, 20_000)))
+    sample.path.write_bytes(chance.randbytes(chance.randrange(1, 20_000)))
 
 
-def change_version(damaged: DamagedIndex, chance: random.Random) -> None:
+def change_version(sample: SampleLibrary, chance: random.Random) -> None:
     """
-    Let an older or a newer release have written it.
+    Make it look like one of an older or newer release.
     """
-    with contextlib.closing(sqlite3.connect(damaged.path, isolation_level=None)) as connection:
+    with contextlib.closing(sqlite3.connect(sample.path, isolation_level=None)) as connection:
         connection.execute(chance.choice(("DROP TABLE turns", "DROP TABLE sessions")))
         connection.execute("CREATE TABLE more (x)")
         connection.execute(f"PRAGMA user_version = {chance.choice((0, 1, 2, 3, 99))}")
 
 
-def die(damaged: DamagedIndex, _: random.Random) -> None:
+def die(sample: SampleLibrary, _: random.Random) -> None:
     """
-    Die in the middle of a transaction.
+    Leave it as a program that is killed in a transaction does.
     """
-    damaged.path.write_bytes(damaged.hot[0])
-    damaged.leftover.write_bytes(damaged.hot[1])
+    sample.path.write_bytes(sample.hot[0])
+    sample.leftover.write_bytes(sample.hot[1])
 
 
-def leave_behind(damaged: DamagedIndex, chance: random.Random) -> None:
+def leave_behind(sample: SampleLibrary, chance: random.Random) -> None:
     """
-    Leave a damaged journal beside a half-written index, or nonsense beside a good one.
+    Leave a damaged rollback journal beside a half-written index, or random bytes beside a sound
+    one.
     """
     if chance.random() < 0.5:
-        damaged.leftover.write_bytes(chance.randbytes(chance.randrange(2000)))
+        sample.leftover.write_bytes(chance.randbytes(chance.randrange(2000)))
         return
-    die(damaged, chance)
-    data = bytearray(damaged.hot[1])
+    die(sample, chance)
+    data = bytearray(sample.hot[1])
     data[chance.randrange(len(data))] ^= 255
-    damaged.leftover.write_bytes(data[: chance.randrange(len(data))])
+    sample.leftover.write_bytes(data[: chance.randrange(len(data))])
 
 
-DAMAGES: tuple[Callable[[DamagedIndex, random.Random], None], ...] = (
+DAMAGES: tuple[Callable[[SampleLibrary, random.Random], None], ...] = (
     flip, flip, flip, blank, truncate, delete, empty, replace, change_version, die, leave_behind,
 )  # fmt: skip
 
 
-def worse(damaged: DamagedIndex, times: int) -> Iterator[str]:
+def failures(sample: SampleLibrary, times: int) -> Iterator[str]:
     """
-    Damage the index in ever other ways; yield how, where not all is as it was before.
+    Damage the index in many ways; yield each damage after which a query fails or differs.
     """
     for number in range(times):
         damage = DAMAGES[number % len(DAMAGES)]
-        damaged.mend()
-        damage(damaged, random.Random(number))  # noqa: S311 - chance is to be the same every time
+        sample.mend()
+        damage(sample, random.Random(number))  # noqa: S311 - chance is to be the same every time
         try:
-            after: Answers | None = ask(damaged)
+            after: Answers | None = ask(sample)
         except PROBLEMS as problem:
             yield f"{damage.__name__} {number}: {problem!r}"
         else:
-            if after != damaged.before:
+            if after != sample.before:
                 yield f"{damage.__name__} {number}: other answers"
 
 
 @TIMES
-def test_no_damage_to_the_index_loses_a_picture(damaged: DamagedIndex, times: int) -> None:
+def test_damaged_index_loses_no_image(sample: SampleLibrary, times: int) -> None:
     """
-    Whatever became of the index, a program that starts lists all pictures in the same order, finds
-    each by its id, reads its bytes, and adds up the same costs.
+    After any damage to the index, a new program lists all images in the same order, finds each by
+    its id, reads its bytes, and sums the same costs.
     """
-    assert list(worse(damaged, times)) == []
+    assert list(failures(sample, times)) == []
 
 
-def test_an_index_that_is_mistaken_is_noticed(damaged: DamagedIndex) -> None:
+def test_wrong_rows_are_noticed(sample: SampleLibrary) -> None:
     """
-    Rows that lead nowhere, to another picture or past a turn's last one are noticed when they are
-    followed, however sound the file is.
+    Rows with a wrong turn, session or position are noticed when they are used, even if the file is
+    sound.
     """
     for change in ("turn = id", "session = NULL", "session = 'x' || char(0)", "position = 3"):
-        damaged.mend()
-        with contextlib.closing(sqlite3.connect(damaged.path, isolation_level=None)) as connection:
+        sample.mend()
+        with contextlib.closing(sqlite3.connect(sample.path, isolation_level=None)) as connection:
             connection.execute(f"UPDATE images SET {change} WHERE session IS NOT NULL")  # noqa: S608 - our own words
-        assert ask(damaged) == damaged.before, change
+        assert ask(sample) == sample.before, change
 
 
-def test_a_program_that_runs_gets_over_damage(damaged: DamagedIndex) -> None:
+def test_open_library_survives_damage(sample: SampleLibrary) -> None:
     """
-    A library that is open while its index is damaged goes on.
+    A library that is open while its index is damaged continues to work.
     """
-    library = LibraryStore(damaged.root)
-    assert damaged.before is not None
+    library = LibraryStore(sample.root)
+    assert sample.before is not None
     for number, damage in enumerate((truncate, delete, empty, replace)):
-        damaged.mend()
+        sample.mend()
         library.list_images(ImageQuery())
-        damage(damaged, random.Random(number))  # noqa: S311 - chance is to be the same every time
+        damage(sample, random.Random(number))  # noqa: S311 - chance is to be the same every time
         listed = library.list_images(ImageQuery(limit=1000))
-        assert tuple(turn.images[at].id for turn, at in listed) == damaged.before.listed
+        assert tuple(turn.images[at].id for turn, at in listed) == sample.before.listed
 
 
-# --- twins ------------------------------------------------------------------------------------
+# --- broken twins -----------------------------------------------------------------------------
 
 
-def test_the_check_catches_an_index_that_is_believed(
-    damaged: DamagedIndex, monkeypatch: pytest.MonkeyPatch
+def test_missing_integrity_check_is_caught(
+    sample: SampleLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    Without looking through the index, damage goes unnoticed and the check says so.
+    The check works: without the integrity check, damage goes unnoticed.
     """
 
     def believe(*_: object) -> None:
         return
 
-    monkeypatch.setattr(Index, "_look_through", believe)
-    assert any(worse(damaged, 300))
+    monkeypatch.setattr(Index, "_check_integrity", believe)
+    assert any(failures(sample, 300))
 
 
-def test_the_check_catches_an_index_that_is_not_rebuilt(
-    damaged: DamagedIndex, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_rebuild_is_caught(sample: SampleLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Without building it anew, what is damaged stays so and the check says so.
+    The check works: without rebuilding, the index stays damaged.
     """
 
     def never(_: Exception) -> bool:
         return False
 
     monkeypatch.setattr("imagesession._store.index._is_broken", never)
-    assert any(worse(damaged, len(DAMAGES)))
+    assert any(failures(sample, len(DAMAGES)))

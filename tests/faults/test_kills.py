@@ -1,5 +1,5 @@
 """
-Programs are killed at any moment while they make pictures: what was paid for is kept, once.
+Programs are killed at random while they generate images: every paid image is stored once.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from tests.faults.billing import Audit, Till, all_turns, audit, unsettled
 WORKERS = 8
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="workers are forked and killed"),
-    pytest.mark.usefixtures("much_later"),
+    pytest.mark.usefixtures("no_acceptance_timeout"),
 ]
 
 
 @attrs.frozen(kw_only=True)
 class Run:
     """
-    What became of a run.
+    The outcome of a run.
 
     Attributes:
-        wanted: How many pictures were wanted.
-        kills: How often a worker was killed.
-        found: What was paid for, held against what was kept.
-        open: What is not settled.
+        requested: The number of requested images.
+        kills: The number of killed workers.
+        found: The comparison of what was paid for with what was stored.
+        open: The unsettled intents.
     """
 
-    wanted: int
+    requested: int
     kills: int
     found: Audit
     open: tuple[str, ...]
@@ -47,29 +47,31 @@ class Run:
 
 def kill_at_random(
     root: Path,
-    wanted: int,
+    requested: int,
     kills: int,
     *blind: str,
     state: ProviderState = "conversation",
     workers: int = WORKERS,
 ) -> Run:
     """
-    Have workers make pictures, kill them at random, and recover.
+    Let workers generate images, kill them at random, and recover.
 
     Args:
-        root: The library.
-        wanted: How many pictures.
-        kills: How often a worker is killed.
-        blind: Given, recovery does not look into the journal.
-        state: What the provider keeps. In a conversation nothing is lost however long the
-            provider takes for its first word; else that moment is what can be lost, so that it
-            comes as it does where nothing is slow.
-        workers: How many programs there are.
+        root: The library's folder.
+        requested: The number of images.
+        kills: The number of kills.
+        blind: If given, recovery does not read the journal.
+        state: The provider's state. In a conversation nothing is lost, however late the first event
+            is. Otherwise a request can be lost before its first event, so that is not delayed.
+        workers: The number of programs.
     """
-    chance = random.Random(kills)  # noqa: S311 - chance is to be the same every time, not secret
-    talks = state == "conversation"
-    provider = Till(lambda: chance.uniform(0.0, 0.05 * talks), latency=0.1 if talks else 0.2)
-    each = wanted // workers
+    chance = random.Random(kills)  # noqa: S311 - the same every time, not secret
+    in_conversation = state == "conversation"
+    provider = Till(
+        lambda: chance.uniform(0.0, 0.05 * in_conversation),
+        latency=0.1 if in_conversation else 0.2,
+    )
+    each = requested // workers
     with serve(provider) as served, Studio(root, api_key="x", base_url=served.base_url) as studio:
         for number in range(workers):
             studio.session("a tea shop", name=f"session {number}", provider_state=state)
@@ -81,55 +83,57 @@ def kill_at_random(
         for session in studio.sessions.list():
             studio.open(session.id).turns()  # reads every record
     found = audit(root, provider.billed)
-    print(f"{each * workers} pictures wanted, {killed} kills: {found}")  # noqa: T201 - the figures
-    return Run(wanted=each * workers, kills=killed, found=found, open=tuple(unsettled(root)))
+    print(f"{each * workers} pictures requested, {killed} kills: {found}")  # noqa: T201 - the figures
+    return Run(requested=each * workers, kills=killed, found=found, open=tuple(unsettled(root)))
 
 
 @pytest.mark.parametrize(
-    "wanted,kills",
+    "requested,kills",
     [(64, 10), pytest.param(1000, 220, marks=pytest.mark.faults)],
     ids=["some", "hundreds"],
 )
-def test_killed_programs_lose_nothing(tmp_path: Path, wanted: int, kills: int) -> None:
+def test_killed_programs_lose_nothing(tmp_path: Path, requested: int, kills: int) -> None:
     """
-    All that the provider took on is kept, once and sound, and sessions open; that holds for what
-    was killed before anybody knew the provider's id of it too.
+    Every image of an accepted request is stored once and undamaged, and all sessions open, even if
+    a program was killed before it knew the provider's id.
     """
-    run = kill_at_random(tmp_path, wanted, kills)
+    run = kill_at_random(tmp_path, requested, kills)
     assert run.kills == kills
     assert (run.found.twice, run.found.lost, run.found.corrupt, run.open) == ((), (), (), ())
     assert run.found.unknown == ()
     assert run.found.kept == run.found.billed
-    # Each was asked for once: what came of it is a picture, or an end that says why not.
-    asked = [turn.idempotency_key for turn in all_turns(tmp_path)]
-    assert len(asked) == len(set(asked)) == run.wanted
+    # Each was requested once, and is settled with an image or with a failure.
+    keys = [turn.idempotency_key for turn in all_turns(tmp_path)]
+    assert len(keys) == len(set(keys)) == run.requested
 
 
 @pytest.mark.parametrize(
-    "wanted,kills",
+    "requested,kills",
     [(64, 10), pytest.param(1000, 220, marks=pytest.mark.faults)],
     ids=["some", "hundreds"],
 )
-def test_what_is_lost_is_told_and_hardly_anything(tmp_path: Path, wanted: int, kills: int) -> None:
+def test_losses_outside_of_conversations_are_rare_and_reported(
+    tmp_path: Path, requested: int, kills: int
+) -> None:
     """
-    Outside of a conversation nothing is paid for twice. What is lost was killed in the instant
-    between sending and the first event: it is said to be unknown and counted, and of pictures that
-    take 0.2 seconds it is less than one in a hundred kills.
+    Outside of a conversation nothing is paid for twice. Only a request whose program is killed
+    between sending and the first event is lost: it is settled as unknown and counted. For images
+    that take 0.2 seconds, that is less than one in a hundred kills.
     """
-    run = kill_at_random(tmp_path, wanted, kills, state="responses", workers=2)
+    run = kill_at_random(tmp_path, requested, kills, state="responses", workers=2)
     assert run.kills == kills
     assert (run.found.twice, run.found.lost, run.found.corrupt, run.open) == ((), (), (), ())
     assert run.found.kept == run.found.billed - len(run.found.unknown)
     assert len(run.found.unknown) <= max(1, kills / 100)
-    asked = [turn.idempotency_key for turn in all_turns(tmp_path)]
-    assert len(asked) == len(set(asked)) == run.wanted
+    keys = [turn.idempotency_key for turn in all_turns(tmp_path)]
+    assert len(keys) == len(set(keys)) == run.requested
 
 
-def test_a_recovery_that_ignores_the_journal_is_caught(
+def test_recovery_without_the_journal_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    The harness sees what it looks for: without the journal, pictures are lost.
+    The check works: without the journal, images are lost.
     """
 
     def nothing(_: IntentLeases) -> tuple[()]:
@@ -141,10 +145,10 @@ def test_a_recovery_that_ignores_the_journal_is_caught(
     assert run.open
 
 
-def test_an_intent_that_was_cut_short_is_swept(tmp_path: Path) -> None:
+def test_unfinished_intent_is_removed(tmp_path: Path) -> None:
     """
-    A program that died while it wrote down what it was about to ask has asked nothing: what it
-    wrote is gone after an hour, and not before, for it might be alive.
+    An unfinished intent is removed after an hour, because nothing was sent; not before, because its
+    program may be alive.
     """
     provider = FakeOpenAI()
     with Studio.offline(tmp_path, provider=provider) as studio:

@@ -1,5 +1,5 @@
 """
-All programs on a library keep to one limit of requests under way, and each gets its share.
+All programs on a library share one limit of concurrent requests, and each gets its share.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, serve, t
 from tests.bench.server import FixedSketcher
 from tests.conftest import MakeStudio
 
-# Programs begin together, once as many as are to be there have loaded what they need.
+# Programs start together, once all of them have imported what they need.
 PROGRAM = """
 import sys, time
 from pathlib import Path
@@ -41,10 +41,10 @@ with Studio(library, api_key="x", base_url=url, max_concurrency=2) as studio:
 
 class Counter(FakeOpenAI):
     """
-    Knows how many requests were under way at once, and in which order they came.
+    A provider that counts concurrent requests and records their order.
 
     Attributes:
-        most: How many were under way at most.
+        most: The largest number of concurrent requests.
         order: Their prompts, the oldest first.
     """
 
@@ -58,7 +58,7 @@ class Counter(FakeOpenAI):
 
     def handle(self, call: FakeRequest) -> FakeResponse:
         """
-        Answer a call, and count those that are paid for.
+        Answer a call, and count paid ones.
         """
         if (call.method, call.path) == ("POST", "/responses"):
             now = time.monotonic()
@@ -70,10 +70,10 @@ class Counter(FakeOpenAI):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="locks are tried there by hand")
-def test_programs_share_what_may_be_under_way(tmp_path: Path) -> None:
+def test_programs_share_the_concurrency_limit(tmp_path: Path) -> None:
     """
-    Four programs never have more under way than is allowed, all of them get done, and none waits
-    until the others are.
+    Four programs never exceed the limit, all of them finish, and none has to wait for the end of
+    the others.
     """
     provider = Counter(latency=0.2)
     with serve(provider) as served:
@@ -90,9 +90,9 @@ def test_programs_share_what_may_be_under_way(tmp_path: Path) -> None:
     assert min(lasts.values()) >= 6
 
 
-def test_a_dead_programs_place_is_free(tmp_path: Path) -> None:
+def test_slot_of_a_killed_program_is_free(tmp_path: Path) -> None:
     """
-    A program that is killed with a request under way does not keep its place.
+    A program that is killed during a request releases its slot.
     """
     provider = Counter(latency=30)
     with serve(provider) as served:
@@ -111,7 +111,7 @@ def test_a_dead_programs_place_is_free(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("looking_often")
-def test_calls_of_one_program_share_too(tmp_path: Path) -> None:
+def test_tasks_share_the_concurrency_limit(tmp_path: Path) -> None:
     """
     The limit holds for the tasks of one program as well.
     """
@@ -127,14 +127,13 @@ def test_calls_of_one_program_share_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("looking_often")
-def test_whoever_finds_no_room_is_told(
+def test_timeout_while_waiting_for_a_slot_is_an_error(
     make_studio: MakeStudio, tmp_path: Path, in_threads: Callable[[list[Callable[[], Any]]], None]
 ) -> None:
     """
-    A call that gets no turn for as long as a picture may take ends with an error, and nothing is
-    sent for it.
+    A call that gets no slot within its timeout ends with an error, and nothing is sent for it.
     """
-    # Long, so that the slot is not free before the hasty one has come that far.
+    # Long, so that the slot is not free before the second call times out.
     provider = Counter(latency=3)
     with serve(provider) as served:
         access = {"online": True, "api_key": "x", "base_url": served.base_url, "max_concurrency": 1}
@@ -151,19 +150,17 @@ def test_whoever_finds_no_room_is_told(
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, "2", True])
-def test_a_limit_is_a_number(make_studio: MakeStudio, tmp_path: Path, wrong: object) -> None:
+def test_invalid_limit_is_refused(make_studio: MakeStudio, tmp_path: Path, wrong: object) -> None:
     """
-    What is no limit is refused when the studio is made.
+    An invalid limit is refused when the studio is made.
     """
     with pytest.raises(InvalidRequestError, match="max_concurrency="):
         make_studio(tmp_path, max_concurrency=wrong)
 
 
-def test_programs_that_do_not_wait_are_caught(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_wait_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    The count sees what it looks for: without waiting, more is under way than is allowed.
+    The check works: without waiting, the limit is exceeded.
     """
 
     def at_once(*_: object) -> Any:

@@ -1,6 +1,6 @@
 """
-The power fails at any moment of a library's life, and the disk keeps as little as it may: what a
-call returned is there to the byte, and nothing is there by halves.
+After a power cut at any moment, whatever the disk has lost, every returned image is there
+unchanged, and nothing is incomplete.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ class Started:
 
 @attrs.frozen
 class Sent:
-    """A picture was asked for."""
+    """An image was requested."""
 
     turn: str
 
 
 @attrs.frozen
 class Noted:
-    """The provider's id of what was asked was written down."""
+    """The provider's response id was recorded."""
 
     turn: str
     response_id: str
@@ -63,7 +63,7 @@ class Noted:
 
 @attrs.frozen
 class Kept:
-    """A picture was returned."""
+    """An image was returned."""
 
     image: str
     path: str
@@ -72,7 +72,7 @@ class Kept:
 
 @attrs.frozen
 class Moved:
-    """A session was moved to an earlier turn."""
+    """A session's head was moved to an earlier turn."""
 
     session: str
     moves: dict[str, HeadMove]
@@ -83,12 +83,12 @@ Mark: TypeAlias = Started | Sent | Noted | Kept | Moved
 
 class Colours(FixedSketcher):
     """
-    Paints another picture for each prompt, in no time.
+    Draws another image for each prompt, in no time.
     """
 
     def render(self, state: SketchState, **_: Any) -> bytes:
         """
-        Paint one colour.
+        Draw one colour.
         """
         number = zlib.crc32(repr(state.prompts).encode())
         return tiny_image(colour=(number & 255, number >> 8 & 255, number >> 16 & 255))
@@ -96,7 +96,7 @@ class Colours(FixedSketcher):
 
 class Listener(FakeOpenAI):
     """
-    Tells of each picture that is asked for.
+    A provider that reports each requested image.
     """
 
     def __init__(self, mark: Callable[[Mark], None]) -> None:
@@ -118,7 +118,7 @@ Trace: TypeAlias = "list[Step | Mark]"
 @attrs.frozen
 class Life:
     """
-    What a library did and was promised to have done, and the provider that it asked.
+    The steps of a library, the promises in between, and its provider.
     """
 
     trace: Trace
@@ -127,7 +127,7 @@ class Life:
 
 def live(root: Path, monkeypatch: pytest.MonkeyPatch) -> Life:
     """
-    Let a library live, and return the steps it took and what was promised in between.
+    Use a library, and return its steps and the promises in between.
     """
     trace: Trace = []
     provider = Listener(trace.append)
@@ -158,7 +158,7 @@ def live(root: Path, monkeypatch: pytest.MonkeyPatch) -> Life:
 
 def crashes(trace: Trace) -> Iterator[tuple[tuple[Mark, ...], dict[str, bytes | None]]]:
     """
-    Yield what was promised and what may be there, for a power cut after every step.
+    Yield the promises and the possible states of the disk, for a power cut after every step.
     """
     disk, marks, seen = Disk(), list[Mark](), set[bytes]()
     for event in trace:
@@ -176,7 +176,7 @@ def crashes(trace: Trace) -> Iterator[tuple[tuple[Mark, ...], dict[str, bytes | 
 @attrs.frozen
 class Seen:
     """
-    What a library shows of itself after a power cut.
+    The content of a library after a power cut.
     """
 
     library: LibraryStore
@@ -187,7 +187,7 @@ class Seen:
     @classmethod
     def of(cls, root: Path) -> Seen:
         """
-        Open a library, and look.
+        Open a library, and read its content.
         """
         library = LibraryStore(root)
         found = library.list_images(ImageQuery(limit=100))
@@ -218,7 +218,7 @@ class Seen:
 
 def problems(root: Path, marks: tuple[Mark, ...]) -> Iterator[str]:
     """
-    Yield what is wrong with a library after a power cut.
+    Yield the problems of a library after a power cut.
     """
     seen = Seen.of(root)
     yield from _halves(seen.library)
@@ -227,7 +227,7 @@ def problems(root: Path, marks: tuple[Mark, ...]) -> Iterator[str]:
 
 def _halves(library: LibraryStore) -> Iterator[str]:
     """
-    Look for what is there in part: records without pictures, sessions that do not open.
+    Yield incomplete content: records without images, sessions that do not open.
     """
     for file in library.layout.turns.rglob("*.json"):
         for image in codec.read_turn(file.read_bytes(), str(file)).images:
@@ -240,27 +240,28 @@ def _halves(library: LibraryStore) -> Iterator[str]:
 
 def not_recovered(root: Path, marks: tuple[Mark, ...], life: Life) -> Iterator[str]:
     """
-    Yield what cannot be fetched after a power cut, though the provider's id of it was written.
+    Yield requests whose images cannot be fetched after a power cut, although their ids were
+    recorded.
     """
     with Studio.offline(root, provider=life.provider) as studio:
         if studio.recover(timeout=0).still_pending:
-            yield "something cannot be settled"
+            yield "a request cannot be settled"
         kept = {image.turn.id for image in studio.images.list(limit=100)}
     for mark in marks:
         if isinstance(mark, Noted) and mark.turn not in kept:
-            yield "what was paid for is not fetched"
+            yield "a paid image is not fetched"
 
 
 def bad_states(life: Life, most: int) -> tuple[int, list[str]]:
     """
-    Put the library into what may be left of it, again and again.
+    Check the library in all states that it may have after a power cut.
 
     Args:
-        life: What was done.
-        most: How many states to look at; those of a regular choice, where there are more.
+        life: The recorded steps and promises.
+        most: The largest number of states to check; if there are more, a regular sample.
 
     Returns:
-        How many were looked at, and what is wrong.
+        The number of checked states, and their problems.
     """
     states = list(crashes(life.trace))
     chosen = states[:: -(-len(states) // most)]
@@ -280,23 +281,22 @@ def bad_states(life: Life, most: int) -> tuple[int, list[str]]:
 
 
 @STATES
-def test_a_power_cut_loses_nothing(
+def test_power_cut_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     """
-    After a power cut at any step, with whatever was not flushed lost, torn, zeroed or in another
-    order: pictures that were returned are there to the byte, each record has its picture, each
-    session opens where it stood, and what was asked for is known, with its id once that was
-    written; and then it is fetched.
+    After a power cut at any step, with unflushed changes lost, torn, zeroed or reordered: returned
+    images are there unchanged, each record has its image, each session opens at its head, and sent
+    requests are known. If a request's id was recorded, its image is fetched.
     """
     life = live(tmp_path / "library", monkeypatch)
     count, bad = bad_states(life, most)
-    print(f"{len(life.trace)} steps and promises, {count} states looked at")  # noqa: T201 - the figure
+    print(f"{len(life.trace)} steps and promises, {count} states checked")  # noqa: T201 - the figure
     assert bad == []
     assert count >= 100
 
 
-# --- twins ------------------------------------------------------------------------------------
+# --- broken twins -----------------------------------------------------------------------------
 
 
 def _flushing(which: Callable[[int], bool]) -> Callable[[int], None]:
@@ -312,11 +312,11 @@ def _flushing(which: Callable[[int], bool]) -> Callable[[int], None]:
     [(stat.S_ISREG, "FileNotFoundError"), (stat.S_ISDIR, "a picture is not what its record says")],
     ids=["no folders", "no files"],
 )
-def test_a_library_that_does_not_flush_is_caught(
+def test_missing_flush_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: Callable[[int], bool], found: str
 ) -> None:
     """
-    Without the flush of folders, or of files, the check finds bad states.
+    The check works: without the flush of folders, or of files, there are bad states.
     """
     for module in (atomic_write, safe_open):
         monkeypatch.setattr(module, "fsync", _flushing(which))
@@ -324,11 +324,9 @@ def test_a_library_that_does_not_flush_is_caught(
     assert any(found in text for text in bad)
 
 
-def test_a_record_before_its_picture_is_caught(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_record_before_its_image_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Where the record is written before the picture that it counts in, the check finds bad states.
+    The check works: if a record is written before its image, there are bad states.
     """
     late: list[Callable[[], object]] = []
     write = image_files._write  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - to put it off

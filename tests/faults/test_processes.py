@@ -1,6 +1,6 @@
 """
-Eight programs use one library at the same time: nobody's change is lost, nobody is told that the
-library is locked, and a budget that they share is kept.
+Eight programs use one library concurrently: no change is lost, no call fails because the library is
+locked, and a shared budget is kept.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from tests.faults.users import PROGRAMS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="programs are forked")
 AMPLE = 1e9
-# Enough for the four pictures that are there, and for a few more.
+# Enough for the four existing images, and for a few more.
 CAP = 0.4
 
 
 @attrs.frozen
 class Use:
     """
-    How a library was used.
+    The outcome of a concurrent use.
 
     Attributes:
-        studio: A studio that looks at it afterwards.
-        reports: What each program says.
+        studio: A studio that reads the library afterwards.
+        reports: The programs' reports.
     """
 
     studio: Studio
@@ -46,7 +46,7 @@ class Use:
 
     def problems(self) -> Iterator[str]:
         """
-        Yield what is not as the programs believe.
+        Yield differences between the library and the programs' reports.
         """
         for report in self.reports:
             yield from report["problems"]
@@ -65,7 +65,7 @@ class Use:
 
     def _miscount(self) -> str:
         """
-        Tell what may be behind a wrong count: turns that share an id, or what the index lacks.
+        Describe possible causes of a wrong count: turns that share an id, or missing rows.
         """
         files = self.studio.library.glob(".imagesession/turns/*/*.json")
         shared = [text for text, count in Counter(file.stem for file in files).items() if count > 1]
@@ -83,7 +83,7 @@ class Use:
         for session, turn in report["heads"].items():
             head = self.studio.open(session).tree().head(report["own"])
             if (None if head is None else head.id) != turn:
-                yield "a branch stands elsewhere"
+                yield "a branch has another head"
 
 
 def use(
@@ -96,15 +96,15 @@ def use(
     damaged: bool = False,
 ) -> Use:
     """
-    Let eight programs use a library at the same time.
+    Let eight programs use a library concurrently.
 
     Args:
-        folder: Where it is.
-        count: How many things each does.
-        habit: Which things.
-        cap: What they may spend together, in US dollars.
-        ways: In which ways they are unlike others; see `tests.faults.users`.
-        damaged: Whether the index is damaged before they begin.
+        folder: The folder for the library and the reports.
+        count: The number of operations of each program.
+        habit: The kinds of operations.
+        cap: The shared budget in US dollars.
+        ways: Variants of the programs; see `tests.faults.users`.
+        damaged: Whether the index is damaged before they start.
     """
     provider = FakeOpenAI(sketcher=FixedSketcher(tiny_image(), (64, 64)))
     studio = Studio.offline(folder / "library", provider=provider)
@@ -116,7 +116,7 @@ def use(
     room.mkdir()
     command = [sys.executable, "-m", "tests.faults.users", str(studio.library), str(room)]
     command += [str(count), habit, str(cap), *ways]
-    # What a twin cannot keep is put where temporary files belong.
+    # Images that a broken twin cannot store are written to the temporary folder.
     subprocess.run(command, check=True, timeout=230, env={**os.environ, "TMPDIR": str(folder)})
     reports = tuple(json.loads(file.read_text()) for file in sorted(room.iterdir()))
     assert len(reports) == PROGRAMS
@@ -126,11 +126,11 @@ def use(
 @pytest.mark.parametrize(
     "count", [40, pytest.param(1000, marks=pytest.mark.faults)], ids=["some", "many"]
 )
-def test_programs_do_not_get_in_each_others_way(tmp_path: Path, count: int) -> None:
+def test_concurrent_programs_work_correctly(tmp_path: Path, count: int) -> None:
     """
-    Programs generate, refine, list, find, branch, undo and add up at the same time, under a
-    budget: each thing succeeds and is seen by all, each branch stands where its program left it,
-    and every picture is there in the end.
+    Programs generate, refine, list, find, branch, undo and sum costs concurrently, under a budget.
+    Each operation succeeds and is visible to all, each branch has the head that its program set,
+    and every image is there in the end.
     """
     used = use(tmp_path, count, "mixed")
     assert list(used.problems()) == []
@@ -140,31 +140,33 @@ def test_programs_do_not_get_in_each_others_way(tmp_path: Path, count: int) -> N
 
 def test_programs_share_a_budget(tmp_path: Path) -> None:
     """
-    What all programs spend together stays within the budget, however they come together.
+    The total cost of all programs stays within the budget, whatever their timing.
     """
     used = use(tmp_path, 5, "spending", cap=CAP)
     assert list(used.problems()) == []
     made = sum(len(report["made"]) for report in used.reports)
-    assert made + sum(report["done"].get("too dear", 0) for report in used.reports) == PROGRAMS * 5
+    assert (
+        made + sum(report["done"].get("over budget", 0) for report in used.reports) == PROGRAMS * 5
+    )
     assert 0 < made < PROGRAMS * 5
     assert CAP / 2 < used.studio.costs().total.dollars <= CAP
 
 
 @pytest.mark.parametrize("count", [5, pytest.param(200, marks=pytest.mark.faults)])
-def test_programs_whose_clocks_are_behind_count_every_picture(tmp_path: Path, count: int) -> None:
+def test_programs_with_slow_clocks_count_every_image(tmp_path: Path, count: int) -> None:
     """
-    Where the clocks of all programs are behind what is in the library, so that time does not tell
-    what they make apart, each thing succeeds, and what is listed is counted.
+    If the clocks of all programs are behind the ids in the library, so that ids cannot be based on
+    time, each operation succeeds, and every listed image is counted.
     """
     used = use(tmp_path, count, "mixed", ways=("behind",))
     assert list(used.problems()) == []
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(20, marks=pytest.mark.faults)])
-def test_programs_that_meet_a_damaged_index_build_it_once(tmp_path: Path, times: int) -> None:
+def test_programs_rebuild_a_damaged_index_once(tmp_path: Path, times: int) -> None:
     """
-    Where all of them find the index damaged at the same time, none takes away what another has
-    just built.
+    If all programs find the index damaged at the same time, none deletes the index that another has
+    just rebuilt.
     """
     for number in range(times):
         (tmp_path / str(number)).mkdir()
@@ -172,28 +174,28 @@ def test_programs_that_meet_a_damaged_index_build_it_once(tmp_path: Path, times:
         assert list(used.problems()) == []
 
 
-# --- twins ------------------------------------------------------------------------------------
+# --- broken twins -----------------------------------------------------------------------------
 
 
-def test_programs_without_a_lock_are_caught(tmp_path: Path) -> None:
+def test_missing_lock_is_caught(tmp_path: Path) -> None:
     """
-    Where nothing keeps programs from changing the same session at once, branches are lost.
+    The check works: if programs change the same session without a lock, branches are lost.
     """
     used = use(tmp_path, 5, "branching", ways=("unlocked",))
     assert "a branch is lost" in set(used.problems())
 
 
-def test_a_budget_without_a_lock_is_caught(tmp_path: Path) -> None:
+def test_budget_without_a_lock_is_caught(tmp_path: Path) -> None:
     """
-    Where nothing keeps programs from asking at once whether there is enough left, they spend more.
+    The check works: if programs check the budget without a lock, they exceed it.
     """
     used = use(tmp_path, 2, "spending", cap=CAP, ways=("unlocked",))
     assert used.studio.costs().total.dollars > CAP
 
 
-def test_programs_that_count_on_from_the_same_id_are_caught(tmp_path: Path) -> None:
+def test_consecutive_ids_are_caught(tmp_path: Path) -> None:
     """
-    Where programs whose clocks are behind give out one id after another, they give out the same.
+    The check works: if programs with slow clocks make consecutive ids, they make the same ones.
     """
     used = use(tmp_path, 20, "mixed", ways=("behind", "counting"))
     assert list(used.problems()) != []

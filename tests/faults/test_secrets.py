@@ -1,6 +1,6 @@
 """
-What proves who we are goes to the provider and nowhere else: not into logs, errors, records or
-exports, whatever fails, and though servers send back what they were sent.
+Credentials go to the provider and nowhere else: not into logs, errors, records or exports, whatever
+fails, and even if servers repeat them.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from tests.faults.billing import SIZE
 
 KEY = "sk-CANARY-0123456789abcdef"
 ORGANIZATION = "org-CANARY-0123456789"
-PASSWORD = "CANARY pass/word"  # noqa: S105 - that is what must not come out
+PASSWORD = "CANARY pass/word"  # noqa: S105 - this must not leak
 CANARIES = ("CANARY", base64.b64encode(f"user:{PASSWORD}".encode()).decode())
 PAID = "/responses|/images/*"
 
 
 class Parrot(FakeOpenAI):
     """
-    Answers the next paid call with an error that repeats what proved who called.
+    A provider that answers the next paid call with an error that repeats the credentials.
     """
 
     def __init__(self) -> None:
@@ -54,18 +54,18 @@ class Parrot(FakeOpenAI):
         self, status: int, *, kind: str = "application/json", streaming: bool = False
     ) -> None:
         """
-        Plan such an answer.
+        Enqueue such an error.
         """
 
         def instead(call: FakeRequest) -> FakeResponse:
-            said = " ".join(
+            credentials = " ".join(
                 call.headers.get(name, "") for name in ("authorization", "openai-organization")
             )
-            body = b'{"error": {"message": "I got %s", "code": "x"}}' % said.encode()
+            body = b'{"error": {"message": "I got %s", "code": "x"}}' % credentials.encode()
             if kind == "text/event-stream":
                 body = (
                     b'event: error\ndata: {"type": "error", "message": "I got %s"}\n\n'
-                    % said.encode()
+                    % credentials.encode()
                 )
             return FakeResponse(
                 status=status,
@@ -108,7 +108,7 @@ SOONER = {"HTTP 400", "HTTP 429", "a page", "reset", "an error in the stream"}
 @pytest.fixture
 def logs(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """
-    All that is logged, by whomever.
+    All that any package logs.
     """
     caplog.set_level(logging.DEBUG)
     for name in ("openai", "httpx2", "httpcore2", "asyncio", "imagesession"):
@@ -118,7 +118,7 @@ def logs(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 def output_of(error: BaseException) -> Iterator[str]:
     """
-    Yield all that an error says, and what it goes back to.
+    Yield all texts of an error and its causes.
     """
     yield from traceback.format_exception(error)
     seen: set[int] = set()
@@ -134,7 +134,7 @@ def output_of(error: BaseException) -> Iterator[str]:
 
 def written_in(*folders: Path) -> Iterator[str]:
     """
-    Yield all files' names and contents.
+    Yield the names and contents of all files.
     """
     for folder in folders:
         for file in folder.rglob("*"):
@@ -145,14 +145,14 @@ def written_in(*folders: Path) -> Iterator[str]:
 
 def leaks(texts: Iterator[str]) -> list[str]:
     """
-    Return the texts in which something stands that proves who we are.
+    Return the texts that contain credentials.
     """
     return [text for text in texts if any(canary in text for canary in CANARIES)]
 
 
 def verbs(studio: Any, tmp_path: Path, fail: Callable[[], None]) -> Iterator[Callable[[], object]]:
     """
-    Yield verbs of all kinds to be called; those that ask for pictures fail, and then work.
+    Yield calls of all kinds; those that request images fail first, and then succeed.
     """
     session = studio.session("a tea shop", name="shop")
     for draw in (
@@ -183,7 +183,7 @@ def verbs(studio: Any, tmp_path: Path, fail: Callable[[], None]) -> Iterator[Cal
     "failure",
     [item if item in SOONER else pytest.param(item, marks=pytest.mark.faults) for item in FAILURES],
 )
-def test_nothing_of_it_comes_out(
+def test_credentials_do_not_leak(
     make_studio: MakeStudio,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -191,7 +191,7 @@ def test_nothing_of_it_comes_out(
     failure: str,
 ) -> None:
     """
-    Neither key, organization nor password stand in anything that is told or kept.
+    Neither key, organization nor password are in anything that is shown or stored.
     """
     monkeypatch.setenv("OPENAI_ORG_ID", ORGANIZATION)
     parrot, library = Parrot(), tmp_path / "library"
@@ -208,7 +208,7 @@ def test_nothing_of_it_comes_out(
         assert any(ORGANIZATION in call.headers.values() for call in parrot.requests)
         texts += map(repr, reachable(studio))
         texts += [record.getMessage() for record in logs.records]
-    # A stream that is cut is looked up, and nobody is told of it.
+    # An interrupted stream is recovered without an error.
     assert failure == "cut" or any("Error" in text for text in texts)
     assert leaks(iter(texts)) == []
     assert leaks(written_in(library, tmp_path / "export")) == []
@@ -216,11 +216,11 @@ def test_nothing_of_it_comes_out(
 
 def reachable(studio: Any) -> Iterator[object]:
     """
-    Yield a studio, what it makes, and what stands behind them.
+    Yield a studio and the objects that can be reached from it.
     """
     plain = studio.inner if isinstance(studio, Awaited) else studio
     session = studio.open("shop")
-    runtime = plain._runtime  # noqa: SLF001 - it may be printed by whoever looks for a fault
+    runtime = plain._runtime  # noqa: SLF001 - may be printed when debugging
     yield from (
         plain,
         session,
@@ -235,12 +235,12 @@ def reachable(studio: Any) -> Iterator[object]:
     yield from studio.images.list()
 
 
-def test_a_password_in_the_base_url_is_used_and_not_told(
+def test_password_in_the_base_url_does_not_leak(
     make_studio: MakeStudio, tmp_path: Path, logs: pytest.LogCaptureFixture
 ) -> None:
     """
-    User and password of a base URL reach the server as HTTP's Basic scheme has them, and the logs
-    of the HTTP client, which name every URL, do not tell them.
+    User and password of a base URL are sent by HTTP basic authentication, and the HTTP client's
+    logs, which contain every URL, do not contain them.
     """
     proofs: list[str] = []
 
@@ -269,13 +269,13 @@ def test_a_password_in_the_base_url_is_used_and_not_told(
         "user:CANARY@127.0.0.1/v1",
         "http://user:CANARY@[::1/v1",
     ],
-    ids=["nobody there", "a slash", "another protocol", "no protocol", "a bracket"],
+    ids=["no server", "a slash", "another protocol", "no protocol", "a bracket"],
 )
-def test_a_base_url_that_does_not_work_is_not_told(
+def test_invalid_base_url_does_not_leak(
     make_studio: MakeStudio, tmp_path: Path, url: str, logs: pytest.LogCaptureFixture
 ) -> None:
     """
-    Whatever is wrong with a base URL is a typed error that does not show its password.
+    An invalid base URL is a typed error that does not show its password.
     """
     studio = make_studio(tmp_path, online=True, api_key=KEY, base_url=url)
     with pytest.raises((InvalidRequestError, ProviderUnavailableError)) as caught:
@@ -288,11 +288,11 @@ def test_a_base_url_that_does_not_work_is_not_told(
     assert leaks(iter(reported)) == []
 
 
-def test_a_header_that_is_malformed_is_not_told(
+def test_malformed_header_does_not_leak(
     make_studio: MakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    An organization with a line break in it is refused before anything is sent, and not shown.
+    An organization with a line break is refused before anything is sent, and not shown.
     """
     monkeypatch.setenv("OPENAI_ORG_ID", f"{ORGANIZATION}\nX: y")
     with serve(FakeOpenAI()) as served:
@@ -302,9 +302,9 @@ def test_a_header_that_is_malformed_is_not_told(
     assert leaks(output_of(caught.value)) == []
 
 
-def test_a_parrot_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_redaction_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    The harness sees what it looks for: without hiding, what a server repeats is told and kept.
+    The check works: without redaction, credentials that a server repeats are shown and stored.
     """
 
     def nothing(_: httpx2.Request) -> list[bytes]:
@@ -321,11 +321,11 @@ def test_a_parrot_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert leaks(written_in(tmp_path))
 
 
-def test_a_logged_url_is_caught(
+def test_logged_password_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: pytest.LogCaptureFixture
 ) -> None:
     """
-    The harness sees what it looks for: a password that is left in the URL is logged.
+    The check works: a password that stays in the URL is logged.
     """
 
     def together(url: str) -> tuple[httpx2.URL, None]:

@@ -1,6 +1,6 @@
 """
-Thousands of pictures over a wire on which about a quarter of all requests meet some trouble: every
-picture that can be had is had, every error is one of ours, and nothing is paid for twice.
+Thousands of images over a connection with faults in about a quarter of all requests: every image
+that can be had is had, every error is one of ours, and nothing is paid for twice.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from imagesession._engine import retry
 from imagesession.errors import ImageSessionError, OutcomeUnknownError
 from imagesession.testing import FakeOpenAI
 from tests.faults.tiny import picture_of, tiny_provider
-from tests.faults.wire import AMBIGUOUS, IN_PROCESS, LOOPBACK, Ending, call_all, met
+from tests.faults.wire import AMBIGUOUS, IN_PROCESS, LOOPBACK, Ending, call_all, faults_met
 
-# Of a hundred requests: ten are too many, five meet a server's failure, three a reset, and so on.
+# Of a hundred requests, ten are rate-limited, five get a server error, three a reset, and so on.
 TROUBLE = {
     "429": 0.05,
     "429 hinted": 0.05,
@@ -38,7 +38,7 @@ TROUBLE = {
     "html": 0.01,
     "late": 0.01,
 }
-# Where nothing that can be looked up came of a request, or something else answered for it.
+# Faults after which no response id is known.
 SPOILT = (*AMBIGUOUS, "cut", "truncated", "html")
 OVERSHOOT = 2.0
 
@@ -46,18 +46,18 @@ OVERSHOOT = 2.0
 @attrs.frozen(kw_only=True)
 class Tally:
     """
-    What came of some calls.
+    The outcomes of some calls.
 
     Attributes:
-        calls: How many there were.
-        requests: How many requests they made.
-        recoverable: How many of them could have had their picture.
-        had: How many of those had it.
-        untyped: Errors that are none of ours.
-        wrong: Prompts that got another's picture.
-        again: Prompts for which a request went out again after one that may have been paid for.
-        slowest: Seconds that the slowest call took.
-        missed: Why those that could have had their picture did not, and how often.
+        calls: The number of calls.
+        requests: The number of their requests.
+        recoverable: The number of calls that could have had their image.
+        had: The number of those that had it.
+        untyped: Errors that are not ours.
+        wrong: Prompts that got the image of another.
+        again: Prompts for which a request was repeated after one that may have been paid for.
+        slowest: The duration of the slowest call in seconds.
+        missed: Why recoverable calls had no image, and how often.
     """
 
     calls: int
@@ -75,7 +75,7 @@ def soak(
     library: Path, where: str, calls: int, *, seed: int, timeout: float, workers: int
 ) -> Tally:
     """
-    Make pictures over a wire full of trouble.
+    Generate images over a faulty connection.
     """
     provider = tiny_provider(latency=0.02)
     provider.inject_faults(TROUBLE, seed=seed)
@@ -85,7 +85,7 @@ def soak(
 
 
 def _tally(provider: FakeOpenAI, endings: dict[str, Ending]) -> Tally:
-    faults = met(provider)
+    faults = faults_met(provider)
     errors = [ending.error for ending in endings.values() if ending.error is not None]
     recoverable = [
         ending
@@ -103,7 +103,7 @@ def _tally(provider: FakeOpenAI, endings: dict[str, Ending]) -> Tally:
             for prompt, ending in endings.items()
             if ending.picture not in {None, picture_of(prompt)}
         ],
-        again=[prompt for prompt, those in faults.items() if _repeats(those)],
+        again=[prompt for prompt, met in faults.items() if _repeats(met)],
         slowest=max(ending.seconds for ending in endings.values()),
         missed=Counter(str(ending.error)[:90] for ending in recoverable if ending.error),
     )
@@ -111,8 +111,8 @@ def _tally(provider: FakeOpenAI, endings: dict[str, Ending]) -> Tally:
 
 def _is_lost(error: BaseException, faults: list[str | None]) -> bool:
     """
-    Tell whether nobody could have had the picture: the answer to the last request was lost, and
-    with it the id.
+    Tell whether the image cannot be had: the response to the last request was lost, and with it
+    the id.
     """
     looked_up = isinstance(error, OutcomeUnknownError) and error.response_id is not None
     return not looked_up and bool(faults) and faults[-1] in SPOILT
@@ -124,7 +124,7 @@ def _repeats(faults: list[str | None]) -> bool:
 
 def check(tally: Tally, timeout: float, share: float) -> None:
     """
-    Check what is promised.
+    Check the promises of this module.
     """
     assert tally.untyped == []
     assert tally.wrong == []
@@ -133,42 +133,42 @@ def check(tally: Tally, timeout: float, share: float) -> None:
     assert tally.slowest <= timeout + OVERSHOOT, tally
 
 
-def test_a_wire_full_of_trouble(
+def test_faulty_connection(
     tmp_path: Path, in_threads: Callable[[list[Callable[[], Any]]], None]
 ) -> None:
     """
-    All but a few in a hundred of the pictures that can be had are had, in time, and paid for once.
+    At least 95 in 100 of the images that can be had are had, in time, and paid for once.
     """
 
     def run(where: str) -> None:
         tally = soak(tmp_path / where, where, 75, seed=1, timeout=5.0, workers=24)
         check(tally, 5.0, 0.95)
 
-    in_threads([functools.partial(run, position) for position in (IN_PROCESS, LOOPBACK)])
+    in_threads([functools.partial(run, where) for where in (IN_PROCESS, LOOPBACK)])
 
 
 @pytest.mark.faults
-def test_a_wire_full_of_trouble_for_long(
+def test_faulty_connection_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """
-    Of ten thousand pictures, 99 in a hundred of those that can be had are had, in time, and each is
-    paid for once.
+    Of ten thousand images, 99 in 100 of those that can be had are had, in time, and each is paid
+    for once.
     """
-    # Nobody is to be told a lie about what was asked, nor to come too late for what was made.
+    # Large enough to forget no request and no response.
     monkeypatch.setattr("imagesession._fake_openai.app._MAX_REQUESTS", 16_384)
     monkeypatch.setattr("imagesession._fake_openai.memory.KEPT_RESPONSES", 16_384)
     for seed in range(5):
-        position = (IN_PROCESS, LOOPBACK)[seed % 2]
-        tally = soak(tmp_path, position, 2_000, seed=seed, timeout=12.0, workers=48)
+        where = (IN_PROCESS, LOOPBACK)[seed % 2]
+        tally = soak(tmp_path, where, 2_000, seed=seed, timeout=12.0, workers=48)
         with capsys.disabled():
-            print(f"\n{position}: {tally}")  # noqa: T201 - the figures of a run that is asked for
+            print(f"\n{where}: {tally}")  # noqa: T201 - the figures
         check(tally, 12.0, 0.99)
 
 
-def test_twin_that_does_not_ask_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_twin_without_retries_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    A library that gives up when it is turned away fails this check.
+    The check works: a broken twin that does not retry rejected requests fails it.
     """
     monkeypatch.setattr(retry, "MAX_ATTEMPTS", 1)
     tally = soak(tmp_path, IN_PROCESS, 50, seed=2, timeout=1.5, workers=25)

@@ -1,6 +1,6 @@
 """
-A program is killed before and after each durable step of a picture's making: what was paid for is
-kept once, whatever the step.
+A program is killed before and after each durable step of a generation: a paid image is stored once,
+whatever the step.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.faults.dying import Kill, When, dying
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="programs are forked and killed"),
-    pytest.mark.usefixtures("much_later"),
+    pytest.mark.usefixtures("no_acceptance_timeout"),
 ]
 KILLED = -int(getattr(signal, "SIGKILL", 9))
 
@@ -30,16 +30,16 @@ KILLED = -int(getattr(signal, "SIGKILL", 9))
 @attrs.frozen(kw_only=True)
 class Case:
     """
-    What became of a picture whose program was killed at a step.
+    The outcome of a request whose program was killed at a step.
 
     Attributes:
         step: The step's number.
-        when: Whether it was killed before or after it.
-        billed: How often it was paid for.
-        kept: How many pictures the session has.
-        files: How many files of pictures it has.
-        unknown: Whether it is settled as one of which nobody knows what became.
-        goes_on: Whether the session's next picture came.
+        when: Whether the program was killed before or after it.
+        billed: How often the request was paid for.
+        kept: The number of images in the session.
+        files: The number of the session's image files.
+        unknown: Whether the turn is settled with an unknown outcome.
+        goes_on: Whether the session can continue.
     """
 
     step: int
@@ -51,9 +51,9 @@ class Case:
     goes_on: bool
 
     @property
-    def is_well(self) -> bool:
+    def is_correct(self) -> bool:
         """
-        Whether it is kept once if it was paid for, and its file is the only one.
+        Whether the image is stored once if it was paid for, with a single file.
         """
         return self.goes_on and self.billed == self.kept == self.files <= 1
 
@@ -61,7 +61,7 @@ class Case:
 @attrs.frozen
 class Place:
     """
-    A library, its provider, and a way to have another program killed.
+    A library, its provider, and a function that runs and kills a program.
     """
 
     studio: Studio
@@ -71,15 +71,15 @@ class Place:
 
     def steps(self, when: When = "before") -> int:
         """
-        Return how many steps a picture takes; one that fails in vain has a before and no after.
+        Return the number of steps of a generation. A step that fails has a before and no after.
         """
-        self.studio.recover()  # or it would clean up after the last one that was killed
+        self.studio.recover()  # so that the program need not recover
         session = self.studio.session("all steps", provider_state=self.state)
         return self.kill(session.id, 10_000, when)
 
     def cases(self, steps: Iterable[tuple[int, When]]) -> list[Case]:
         """
-        Kill at each of some steps, recover, and see what there is.
+        Kill the program at each of some steps, recover, and return the outcomes.
         """
         return [self._case(step, when) for step, when in steps]
 
@@ -116,7 +116,7 @@ def place(
     root: Path, *forgetful: str, state: ProviderState = "conversation"
 ) -> Generator[Place, None, None]:
     """
-    Serve a provider, and start the program that has children killed.
+    Serve a provider, and start the program whose children are killed.
     """
     provider = Till(lambda: 0.0, latency=0.0)
     with serve(provider) as served, Studio(root, api_key="x", base_url=served.base_url) as studio:
@@ -130,11 +130,11 @@ def place(
     [("before",), pytest.param(("before", "after"), marks=pytest.mark.faults)],
     ids=["before", "around"],
 )
-def test_a_kill_at_any_step_loses_nothing(tmp_path: Path, whens: tuple[When, ...]) -> None:
+def test_kill_at_any_step_loses_nothing(tmp_path: Path, whens: tuple[When, ...]) -> None:
     """
-    A picture that was paid for is kept once, with one file, and its session goes on; that holds
-    before the provider's id of it is written down too. What was killed before anything was sent
-    is settled as not taken up.
+    A paid image is stored once, with one file, and its session continues, even if the program was
+    killed before the provider's id was recorded. A request that was not sent is settled as not
+    accepted.
     """
     with place(tmp_path) as here:
         moments: list[tuple[int, When]] = [
@@ -142,17 +142,17 @@ def test_a_kill_at_any_step_loses_nothing(tmp_path: Path, whens: tuple[When, ...
         ]
         cases = here.cases(moments)
     assert len(cases) >= 20 * len(whens)
-    assert [case for case in cases if not case.is_well] == []
+    assert [case for case in cases if not case.is_correct] == []
     assert [case for case in cases if case.unknown] == []
     assert len([case for case in cases if case.kept]) > len(cases) / 2
 
 
 @pytest.mark.parametrize("state", ["responses", "none"])
-def test_a_kill_outside_of_a_conversation_is_told(tmp_path: Path, state: ProviderState) -> None:
+def test_kill_outside_of_a_conversation_is_reported(tmp_path: Path, state: ProviderState) -> None:
     """
-    Without a conversation nothing is paid for twice either: a picture is kept once, or, where its
-    program was killed before it was known under which id the provider makes it, its outcome is
-    said to be unknown. Where the provider keeps the response, that is one step at most.
+    Without a conversation, nothing is paid for twice either: an image is stored once, or, if the
+    program was killed before the provider's id was recorded, its outcome is unknown. If the
+    provider keeps the response, that is one step at most.
     """
     with place(tmp_path, state=state) as here:
         cases = here.cases((step, "before") for step in range(1, here.steps() + 1))
@@ -163,34 +163,32 @@ def test_a_kill_outside_of_a_conversation_is_told(tmp_path: Path, state: Provide
     assert any(case.kept for case in cases)
 
 
-def test_a_forgotten_id_is_made_good(tmp_path: Path) -> None:
+def test_unrecorded_id_is_found_in_the_conversation(tmp_path: Path) -> None:
     """
-    A program that does not write the provider's id down loses nothing either: the conversation
-    that was written down before tells what was answered.
+    A program that does not record the provider's id loses nothing either: the response is found in
+    the conversation, which was recorded before.
     """
     with place(tmp_path, "forgetful") as here:
         (case,) = here.cases([(here.steps() // 2, "before")])
-    assert case.is_well
+    assert case.is_correct
     assert (case.billed, case.kept) == (1, 1)
 
 
-@pytest.mark.usefixtures("looks_into_no_conversation")
-def test_a_recovery_that_looks_into_no_conversation_is_caught(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("without_conversation_lookup")
+def test_recovery_without_conversations_is_caught(tmp_path: Path) -> None:
     """
-    The harness sees what it looks for: without the conversation, a picture that was paid for is
-    lost when its program is killed before the provider's id is written down.
+    The check works: without the conversation, a paid image is lost if the program is killed before
+    the provider's id is recorded.
     """
     with place(tmp_path, "forgetful") as here:
         (case,) = here.cases([(here.steps() // 2, "before")])
-    assert not case.is_well
+    assert not case.is_correct
     assert (case.billed, case.kept) == (1, 0)
 
 
-def test_a_picture_put_down_twice_is_caught(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_image_stored_twice_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    A recovery that does not see the file that is there already leaves it lying about.
+    The check works: a recovery that does not find the existing file leaves it unrecorded.
     """
 
     def blind(*_: object) -> None:

@@ -1,6 +1,6 @@
 """
-A background stream is cut at every place, in two ways: the picture is there in the end, to the
-byte, and was asked for once.
+A background stream is cut at every position, in two ways: the image is received unchanged, and was
+requested once.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ MANY = pytest.mark.parametrize(
 
 def bending(parts: Callable[[FakeResponse], Iterator[Any]]) -> Fault:
     """
-    Plan to change the next stream.
+    Return a fault that changes the next stream.
     """
     return Fault(streaming=True, bend=lambda answer: attrs.evolve(answer, parts=parts(answer)))
 
 
 def cut_at(position: int, *, broken: bool) -> Fault:
     """
-    Plan to cut the next stream behind so many bytes.
+    Return a fault that cuts the next stream.
 
     Args:
-        position: How many bytes come.
-        broken: Whether the connection breaks there; else the stream ends as if it were whole.
+        position: The number of bytes before the cut.
+        broken: Whether the connection breaks there; else the stream ends as if it were complete.
     """
 
     def parts(answer: FakeResponse) -> Iterator[Any]:
@@ -58,7 +58,7 @@ def cut_at(position: int, *, broken: bool) -> Fault:
 
 def listen(studio: Any, prompt: str = PROMPT) -> bytes:
     """
-    Hear a stream out and return the picture's bytes.
+    Read a stream to the end, and return the image's bytes.
     """
     *_, image = studio.stream(prompt, partial_images=2)
     return bytes(image.bytes)
@@ -66,7 +66,7 @@ def listen(studio: Any, prompt: str = PROMPT) -> bytes:
 
 def event_ends(studio: Any, provider: FakeOpenAI) -> list[int]:
     """
-    Return how many bytes a stream has up to the end of each of its events.
+    Return the positions of the ends of a stream's events, in bytes.
     """
     ends: list[int] = []
 
@@ -83,13 +83,13 @@ def event_ends(studio: Any, provider: FakeOpenAI) -> list[int]:
 
 def check_cut(studio: Any, provider: FakeOpenAI, position: int, first: int) -> None:
     """
-    Cut a stream and check what comes of it.
+    Cut a stream and check the outcome.
 
     Args:
-        studio: Who listens.
-        provider: Who is listened to.
-        position: Behind how many bytes it is cut.
-        first: How many bytes its first event has, without which nobody knows its id.
+        studio: The studio.
+        provider: The provider.
+        position: The number of bytes before the cut.
+        first: The size of the first event in bytes; without it the response id is not known.
     """
     for broken in (False, True):
         before = len(posts(provider))
@@ -97,7 +97,7 @@ def check_cut(studio: Any, provider: FakeOpenAI, position: int, first: int) -> N
         try:
             assert listen(studio) == picture_of(PROMPT)
         except OutcomeUnknownError:
-            # An event counts once the line behind it has begun.
+            # An event is complete once the line after it has begun.
             assert position < first
         assert len(posts(provider)) == before + 1
 
@@ -105,15 +105,17 @@ def check_cut(studio: Any, provider: FakeOpenAI, position: int, first: int) -> N
 @pytest.fixture
 def drawing(monkeypatch: pytest.MonkeyPatch) -> FakeOpenAI:
     """
-    A provider whose pictures cost nothing, and that forgets nothing of what it was asked.
+    A provider of tiny images that records many requests.
     """
     monkeypatch.setattr("imagesession._fake_openai.app._MAX_REQUESTS", 16_384)
     return tiny_provider()
 
 
-def test_a_cut_at_every_event(make_studio: MakeStudio, tmp_path: Path, drawing: FakeOpenAI) -> None:
+def test_cut_after_every_event(
+    make_studio: MakeStudio, tmp_path: Path, drawing: FakeOpenAI
+) -> None:
     """
-    Wherever a stream is cut between two events, the picture is the same to the byte.
+    If a stream is cut between any two events, the image is received unchanged.
     """
     studio = make_studio(tmp_path, provider=drawing)
     first, *ends = event_ends(studio, drawing)
@@ -122,12 +124,12 @@ def test_a_cut_at_every_event(make_studio: MakeStudio, tmp_path: Path, drawing: 
 
 
 @MANY
-def test_a_cut_at_any_byte(
+def test_cut_at_any_byte(
     make_studio: MakeStudio, tmp_path: Path, drawing: FakeOpenAI, places: int
 ) -> None:
     """
-    Cut in the middle of an event, it is the same; before the first event has come, the outcome is
-    unknown, and said to be.
+    If a stream is cut within an event, the image is received unchanged; before the end of the first
+    event, the outcome is reported as unknown.
     """
     studio = make_studio(tmp_path, provider=drawing)
     first, *_, whole = event_ends(studio, drawing)
@@ -136,11 +138,11 @@ def test_a_cut_at_any_byte(
         check_cut(studio, drawing, position, first)
 
 
-def test_a_garbled_stream_is_looked_up(
+def test_garbled_stream_is_looked_up(
     make_studio: MakeStudio, tmp_path: Path, drawing: FakeOpenAI
 ) -> None:
     """
-    A stream that garbles its picture is no loss: the picture is looked up.
+    If a stream garbles its image, the image is looked up.
     """
     studio = make_studio(tmp_path, provider=drawing)
     drawing.inject_faults({"garbled": 1.0}, method="POST")
@@ -148,14 +150,14 @@ def test_a_garbled_stream_is_looked_up(
     assert len(posts(drawing)) == 1
 
 
-def test_twin_without_a_second_look(
+def test_twin_without_recovery_is_caught(
     make_studio: MakeStudio,
     tmp_path: Path,
     drawing: FakeOpenAI,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """
-    A library that neither resumes a cut stream nor polls for it fails this check.
+    The check works: a broken twin that neither resumes a cut stream nor polls fails it.
     """
 
     def give_up(*_: Any, **__: Any) -> Any:

@@ -1,6 +1,6 @@
 """
-Somebody swaps a library's folders for links to another place, as fast as he can, while pictures
-are read and written: nothing of the other place comes in, and nothing goes there.
+Another process replaces a library's folders by links to an outside folder, as fast as it can, while
+images are read and written: nothing is read from outside, and nothing is written there.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FACTS = ImageHeader(format="png", width=64, height=64, alpha=False)
 TURN = Turn(
     id="0" * 26, kind="product", label="mug", prompt="a mug", options=GenerateOptions(), started=NOW
 )
-# Takes the folder and the one above it in turn. Where a writer made one anew meanwhile, that goes.
+# Swaps the folder and its parent in turn. A folder that a writer created meanwhile is moved away.
 SWAPPER = """
 import itertools, os, sys
 products, outside = sys.argv[1:]
@@ -63,9 +63,9 @@ SECONDS = pytest.mark.parametrize(
 
 
 @attrs.frozen
-class Paths:
+class SampleLibrary:
     """
-    A library, and a place beside it that its owner did not name.
+    A library, and a folder outside of it.
     """
 
     layout: Layout
@@ -81,7 +81,7 @@ class Paths:
 @attrs.define
 class Count:
     """
-    How often something was tried, was not refused, and did what it must not.
+    The numbers of attempts, of successful ones, and of those that escaped from the library.
     """
 
     tries: int = 0
@@ -90,29 +90,29 @@ class Count:
 
 
 @pytest.fixture
-def paths(tmp_path: Path) -> Paths:
+def sample(tmp_path: Path) -> SampleLibrary:
     """
-    A library with a picture of a product, and a place that has a secret under each of its names.
+    A library with an image of a product, and an outside folder with a secret under the same names.
     """
-    paths = Paths(Layout(tmp_path / "library"), tmp_path / "outside")
-    paths.layout.tmp.mkdir(parents=True)
+    sample = SampleLibrary(Layout(tmp_path / "library"), tmp_path / "outside")
+    sample.layout.tmp.mkdir(parents=True)
     for folder, data in (
-        (paths.layout.root / "products" / "mug", OURS),
-        (paths.outside, SECRET),
-        (paths.outside / "mug", SECRET),
+        (sample.layout.root / "products" / "mug", OURS),
+        (sample.outside, SECRET),
+        (sample.outside / "mug", SECRET),
     ):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "a.png").write_bytes(data)
-    return paths
+    return sample
 
 
 @contextlib.contextmanager
-def swapping(paths: Paths) -> Generator[None, None, None]:
+def swapping(sample: SampleLibrary) -> Generator[None, None, None]:
     """
-    Let another process swap the library's folders for links and back.
+    Let another process replace the library's folders by links and back.
     """
     command = [sys.executable, "-c", SWAPPER]
-    command += [str(paths.layout.root / "products"), str(paths.outside)]
+    command += [str(sample.layout.root / "products"), str(sample.outside)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as swapper:
         assert swapper.stdout is not None
         assert swapper.stdout.readline() == b"ready\n"
@@ -123,11 +123,11 @@ def swapping(paths: Paths) -> Generator[None, None, None]:
 
 def trying(attempt: Callable[[int], bool], seconds: float) -> Iterator[Count]:
     """
-    Try something again and again, and count after each time.
+    Repeat an attempt, and yield the counts after each.
 
     Args:
-        attempt: Told how often it was tried before; whether it did what it must not.
-        seconds: How long to go on; longer where it went well always, or never yet.
+        attempt: Takes the number of earlier attempts; tells whether it escaped.
+        seconds: How long to continue; longer if all attempts succeeded so far, or none.
     """
     count, start = Count(), time.monotonic()
     while True:
@@ -154,32 +154,32 @@ def secret(read: Callable[[], bytes]) -> Callable[[int], bool]:
     return attempt
 
 
-def outside(paths: Paths, write: Callable[[int], object]) -> Callable[[int], bool]:
+def outside(sample: SampleLibrary, write: Callable[[int], object]) -> Callable[[int], bool]:
     """
     Return an attempt to write outside.
     """
 
     def attempt(number: int) -> bool:
         write(number)
-        return bool(paths.escaped())
+        return bool(sample.escaped())
 
     return attempt
 
 
-def put(paths: Paths, number: int) -> None:
+def put(sample: SampleLibrary, number: int) -> None:
     """
-    Put a picture and its metadata into a library as a turn does.
+    Store an image and its sidecar, as a commit does.
     """
     now = NOW + dt.timedelta(seconds=number)
     image = image_files.store_image(
-        paths.layout, TURN, now, ReceivedImage(data=OURS, facts=FACTS), "1" * 26
+        sample.layout, TURN, now, ReceivedImage(data=OURS, facts=FACTS), "1" * 26
     )
-    image_files.write_sidecars(paths.layout, attrs.evolve(TURN, images=(image,)), None)
+    image_files.write_sidecars(sample.layout, attrs.evolve(TURN, images=(image,)), None)
 
 
 def last(counts: Iterator[Count]) -> Count:
     """
-    Return how it stands at the end.
+    Return the final counts.
     """
     *_, count = counts
     return count
@@ -187,67 +187,67 @@ def last(counts: Iterator[Count]) -> Count:
 
 @SECONDS
 @pytest.mark.parametrize("walk", [True, False], ids=["walked", "compared"])
-def test_nothing_outside_is_read(paths: Paths, seconds: float, *, walk: bool) -> None:
+def test_no_read_escapes(sample: SampleLibrary, seconds: float, *, walk: bool) -> None:
     """
-    Not one read gets the secret, in whichever way links are refused, though reads succeed and
-    fail as folders come and go.
+    No read gets the secret, in either way of refusing links, while some reads succeed and some
+    fail.
     """
 
     def read() -> bytes:
-        with open_within(paths.layout.root, "products/mug/a.png", walk=walk) as descriptor:
+        with open_within(sample.layout.root, "products/mug/a.png", walk=walk) as descriptor:
             return os.read(descriptor, len(OURS))
 
-    with swapping(paths):
+    with swapping(sample):
         count = last(trying(secret(read), seconds))
     assert count.escapes == 0
     assert 0 < count.successes < count.tries
 
 
 @SECONDS
-def test_nothing_is_written_outside(paths: Paths, seconds: float) -> None:
+def test_no_write_escapes(sample: SampleLibrary, seconds: float) -> None:
     """
-    Not one picture, nor its metadata, appears outside, though writes succeed and fail.
+    No image and no sidecar is written outside, while some writes succeed and some fail.
     """
-    with swapping(paths):
-        count = last(trying(outside(paths, functools.partial(put, paths)), seconds))
+    with swapping(sample):
+        count = last(trying(outside(sample, functools.partial(put, sample)), seconds))
     assert count.escapes == 0
-    assert paths.escaped() == []
+    assert sample.escaped() == []
     assert 0 < count.successes < count.tries
 
 
-def test_the_swapper_catches_a_plain_read(paths: Paths) -> None:
+def test_plain_read_is_caught(sample: SampleLibrary) -> None:
     """
-    The harness sees what it looks for: opening the joined path gets the secret in the same time.
+    The check works: opening the joined path gets the secret in the same time.
     """
-    path = paths.layout.root / "products" / "mug" / "a.png"
-    with swapping(paths):
+    path = sample.layout.root / "products" / "mug" / "a.png"
+    with swapping(sample):
         assert any(count.escapes for count in trying(secret(path.read_bytes), 10))
 
 
 @pytest.mark.faults
-def test_the_swapper_catches_a_look_before_a_read(paths: Paths) -> None:
+def test_check_before_read_is_caught(sample: SampleLibrary) -> None:
     """
-    Looking where the path leads, and then opening it, gets the secret as well.
+    The check works: resolving the path, and then opening it, gets the secret as well.
     """
-    path = paths.layout.root / "products" / "mug" / "a.png"
+    path = sample.layout.root / "products" / "mug" / "a.png"
 
     def look_and_read() -> bytes:
-        if not path.resolve(strict=True).is_relative_to(paths.layout.root):
+        if not path.resolve(strict=True).is_relative_to(sample.layout.root):
             raise PermissionError(path)
         return path.read_bytes()
 
-    with swapping(paths):
+    with swapping(sample):
         assert any(count.escapes for count in trying(secret(look_and_read), 10))
 
 
-def test_the_swapper_catches_a_plain_write(paths: Paths) -> None:
+def test_plain_write_is_caught(sample: SampleLibrary) -> None:
     """
-    Naming a file by its joined path puts it outside.
+    The check works: writing to the joined path writes outside.
     """
-    folder = paths.layout.root / "products" / "mug"
+    folder = sample.layout.root / "products" / "mug"
 
     def write(number: int) -> None:
         (folder / f"session_{number}.png").write_bytes(OURS)
 
-    with swapping(paths):
-        assert any(count.escapes for count in trying(outside(paths, write), 10))
+    with swapping(sample):
+        assert any(count.escapes for count in trying(outside(sample, write), 10))

@@ -1,5 +1,5 @@
 """
-A painter whose pictures cost next to nothing and tell by their colour what was asked.
+A sketcher of tiny images whose colour identifies the prompt.
 """
 
 from __future__ import annotations
@@ -14,43 +14,43 @@ from imagesession.testing import FakeOpenAI, tiny_image
 
 class TinySketcher:
     """
-    Paints each prompt in a colour of its own.
+    Draws each prompt as one colour.
     """
 
     def start(self, prompt: str, **_: Any) -> SketchState:
         """
-        Begin a story.
+        Start a sketch.
         """
         return sketch.start(prompt, size=(64, 64))
 
     def refine(self, state: SketchState, prompt: str, **_: Any) -> SketchState:
         """
-        Go on with a state.
+        Refine a sketch.
         """
         return sketch.refine(state, prompt, size=(64, 64))
 
     def from_image(self, data: bytes, *, seed: int = 0) -> SketchState:
         """
-        Take a picture for one of ours.
+        Return the state of a sketch from its image.
         """
         return sketch.from_image(data, seed=seed)
 
     def render(self, state: SketchState, **_: Any) -> bytes:
         """
-        Paint what was asked last.
+        Draw the latest prompt.
         """
         return picture_of(state.prompts[-1])
 
     def describe(self, state: SketchState) -> str:
         """
-        Say what was asked last.
+        Return the latest prompt.
         """
         return state.prompts[-1]
 
 
 def picture_of(prompt: str) -> bytes:
     """
-    Return the picture that answers a prompt.
+    Return the image of a prompt.
     """
     red, green, blue, _ = zlib.crc32(prompt.encode()).to_bytes(4, "big")
     return tiny_image(size=(64, 64), colour=(red, green, blue))
@@ -58,6 +58,6 @@ def picture_of(prompt: str) -> bytes:
 
 def tiny_provider(**settings: Any) -> FakeOpenAI:
     """
-    Make a provider with such a painter.
+    Make a provider with such a sketcher.
     """
     return FakeOpenAI(sketcher=TinySketcher(), **settings)

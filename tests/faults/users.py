@@ -1,11 +1,11 @@
 """
-Several programs that use one library at the same time, each with a provider of its own.
+Several programs that use one library concurrently, each with its own provider.
 
     python -m tests.faults.users LIBRARY ROOM COUNT HABIT CAP [unlocked] [behind] [counting]
 
-They are forked, do COUNT things each by a HABIT, and report in the folder ROOM. Where they are
-behind, their clocks are an hour slow. Two twins must be caught: programs that are unlocked do not
-keep each other out, and those that are counting give out ids one after another.
+They are forked, run COUNT operations each from a HABIT, and write reports to the folder ROOM. With
+`behind`, their clocks are an hour slow. Two broken twins must be caught: with `unlocked`, the index
+is not locked; with `counting`, ids grow by one instead of a random step.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ import attrs
 import pytest
 
 from imagesession import Budget, SavedImage, Studio
-from imagesession._runtime import (
-    openai_clients,  # what takes long to import is there before it forks
-)
+from imagesession._runtime import openai_clients  # slow to import, so imported before forking
 from imagesession._store import admission, ids
 from imagesession._store.admission import admit
 from imagesession._store.index import Index
@@ -56,16 +54,16 @@ HABITS: dict[str, dict[str, int]] = {
 @attrs.define
 class User:
     """
-    A program, and what it believes.
+    A program, and the state that it expects.
 
     Attributes:
         studio: Its studio.
-        number: Which it is.
-        made: Its pictures: their ids, and the digests of their bytes.
+        number: Its number.
+        made: Its images: their ids, and the digests of their bytes.
         branches: The branches that it started: a session's id and a name.
-        heads: Where its own branch stands in each session.
-        done: How often it did what.
-        problems: What was not as it should be.
+        heads: The expected head of its own branch in each session.
+        done: How often each operation succeeded.
+        problems: Unexpected results.
     """
 
     studio: Studio
@@ -87,7 +85,7 @@ class User:
 
     def work(self, count: int, habit: dict[str, int]) -> None:
         """
-        Do things at random.
+        Run random operations.
         """
         self.settle_in()
         for verb in self.chance.choices(list(habit), list(habit.values()), k=count):
@@ -95,7 +93,7 @@ class User:
                 getattr(self, verb)()
                 self.done[verb] += 1
             except BudgetExceededError:
-                self.done["too dear"] += 1
+                self.done["over budget"] += 1
             except ImageSessionError as error:
                 self.problems.append(f"{verb}: {error!r}")
 
@@ -125,14 +123,14 @@ class User:
 
     def one_shot(self) -> None:
         """
-        Make a picture on its own.
+        Generate a standalone image.
         """
         prompt = f"teapot {self.number}"
         self._keep(self.studio.generate(prompt, quality="high", size="1024x1024"))
 
     def refine(self) -> None:
         """
-        Make a picture on its own branch of a session.
+        Generate an image on its own branch of a session.
         """
         session = self._any_session()
         image = session.generate("bluer")
@@ -142,7 +140,7 @@ class User:
 
     def list_all(self) -> None:
         """
-        List pictures; what it made last is among the latest of its session, or of all.
+        List images; they are in order, and each is listed once.
         """
         ids = [image.id for image in self.studio.images.list(limit=200)]
         self._expect(ids == sorted(ids, reverse=True), "pictures are out of order")
@@ -150,16 +148,16 @@ class User:
 
     def find_one(self) -> None:
         """
-        Find a picture that it made.
+        Get one of its images by its id.
         """
         if self.made:
-            wanted, digest = self.chance.choice(self.made)
-            data = self.studio.images.get(wanted).bytes
+            image_id, digest = self.chance.choice(self.made)
+            data = self.studio.images.get(image_id).bytes
             self._expect(hashlib.sha256(data).hexdigest() == digest, "a picture is another")
 
     def search(self) -> None:
         """
-        Find its own pictures by their prompt.
+        Find its own images by their prompt.
         """
         found = self.studio.images.list(text=f"teapot {self.number}", limit=5)
         self._expect(all(image.prompt == f"teapot {self.number}" for image in found), "not its own")
@@ -175,13 +173,13 @@ class User:
 
     def undo(self) -> None:
         """
-        Set its own branch back.
+        Undo on its own branch.
         """
         self._move("undo")
 
     def redo(self) -> None:
         """
-        Set its own branch forward again.
+        Redo on its own branch.
         """
         self._move("redo")
 
@@ -194,7 +192,7 @@ class User:
 
     def spending(self) -> None:
         """
-        Add up; what was counted stays counted.
+        Sum the costs; turns that were counted stay counted.
         """
         turns = self.studio.costs().total.turns
         self._expect(turns >= self.turns, "turns are not counted any more")
@@ -202,7 +200,7 @@ class User:
 
     def report(self) -> dict[str, object]:
         """
-        Say what it did and believes.
+        Return what it did and expects.
         """
         return {
             "made": self.made, "branches": self.branches, "heads": self.heads,
@@ -213,7 +211,7 @@ class User:
 @contextlib.contextmanager
 def unlocked(self: Index) -> Generator[sqlite3.Connection, None, None]:
     """
-    Hold no lock: a twin that must be caught.
+    Hold no lock: a broken twin.
     """
     self.open_or_rebuild()
     with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
@@ -222,16 +220,16 @@ def unlocked(self: Index) -> Generator[sqlite3.Connection, None, None]:
 
 def slowly(*arguments: Any) -> Any:
     """
-    Take some time between looking whether there is enough left and spending it.
+    Wait between the check of the budget and the writing of the intent.
     """
     allowed = admit(*arguments)
     time.sleep(0.2)
     return allowed
 
 
-def be_late() -> None:
+def slow_clock() -> None:
     """
-    Have a clock that is an hour slow, as after it was set back.
+    Use a clock that is an hour slow, as after it was set back.
     """
     real = time.time_ns
     time.time_ns = lambda: real() - HOUR_NS
@@ -239,7 +237,7 @@ def be_late() -> None:
 
 def use(library: str, room: Path, number: int, *, count: int, habit: str, cap: float) -> None:
     """
-    Use the library, and report.
+    Use the library, and write a report.
     """
     colour = (number, 100, 200)
     provider = FakeOpenAI(sketcher=FixedSketcher(tiny_image(colour=colour), (64, 64)))
@@ -251,7 +249,7 @@ def use(library: str, room: Path, number: int, *, count: int, habit: str, cap: f
 
 def fork(do: Callable[[], None]) -> int:
     """
-    Do something in another process, and return its number.
+    Run a function in a child process, and return its process id.
     """
     child = os.fork()
     if child:
@@ -260,7 +258,7 @@ def fork(do: Callable[[], None]) -> int:
     try:
         do()
         code = 0
-    except BaseException:  # noqa: BLE001 - nobody else is there to tell it
+    except BaseException:  # noqa: BLE001 - the child must print it before it exits
         traceback.print_exc()
     finally:
         sys.stderr.flush()
@@ -269,17 +267,17 @@ def fork(do: Callable[[], None]) -> int:
 
 def main() -> None:
     """
-    Let programs use a library at the same time.
+    Let several programs use a library concurrently.
     """
     library, room, count, habit, cap, *rest = sys.argv[1:]
     do = functools.partial(use, library, Path(room), count=int(count), habit=habit, cap=float(cap))
     if "unlocked" in rest:
-        Index.locked = unlocked  # type: ignore[method-assign] # a twin that must be caught
+        Index.locked = unlocked  # type: ignore[method-assign] # a broken twin
         admission.admit = slowly  # type: ignore[assignment] # likewise
     if "behind" in rest:
-        be_late()
+        slow_clock()
     if "counting" in rest:
-        pytest.MonkeyPatch().setattr(ids, "_STEP_BITS", 0)  # a twin that must be caught
+        pytest.MonkeyPatch().setattr(ids, "_STEP_BITS", 0)  # a broken twin
     children = [fork(functools.partial(do, number)) for number in range(PROGRAMS)]
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     sys.exit(max(codes))

@@ -1,6 +1,6 @@
 """
-Studios over a provider that misbehaves, of both twins, in this process and over loopback; and what
-the provider got of each prompt.
+Studios of both twins over a faulty provider, in this process and over loopback; and the requests
+that the provider received for each prompt.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from imagesession import AsyncStudio, Studio
 from imagesession.testing import AsyncFakeTransport, FakeOpenAI, FakeTransport, serve
 
 IN_PROCESS, LOOPBACK = "in this process", "over loopback"
-# Faults that leave open whether the request was carried out.
+# Faults after which it is unknown whether the request was executed.
 AMBIGUOUS = ("500", "529", "reset before", "reset within", "reset after", "hang", "slow")
 _URL = "http://offline/v1"
 
@@ -30,12 +30,12 @@ _URL = "http://offline/v1"
 @attrs.frozen(kw_only=True)
 class Ending:
     """
-    How a call ended.
+    The outcome of a call.
 
     Attributes:
-        picture: The picture's bytes.
-        error: Why there is none.
-        seconds: How long it took.
+        picture: The image's bytes.
+        error: The error, if there is no image.
+        seconds: The duration in seconds.
     """
 
     picture: bytes | None = None
@@ -48,7 +48,7 @@ def clients(
     provider: FakeOpenAI, where: str
 ) -> Generator[tuple[openai.OpenAI, Callable[[], openai.AsyncOpenAI]], None, None]:
     """
-    Make clients of both twins that reach a provider.
+    Make clients of both twins for a provider.
     """
     with contextlib.ExitStack() as stack:
         if where == LOOPBACK:
@@ -71,15 +71,15 @@ def call_all(
     provider: FakeOpenAI, where: str, library: Path, prompts: Sequence[str], **settings: Any
 ) -> dict[str, Ending]:
     """
-    Ask for pictures by both twins: one half from threads, the other in an event loop. Every third
+    Generate images with both twins: one half from threads, the other in an event loop. Every third
     is streamed.
 
     Args:
-        provider: Who is asked.
-        where: Where it is.
+        provider: The provider.
+        where: Whether it is in this process or served over loopback.
         library: The library's folder.
-        prompts: What is asked, each once.
-        **settings: Of the studios; and `workers`, how many calls are under way in each twin.
+        prompts: The prompts, each requested once.
+        **settings: The studios' settings; and `workers`, the number of concurrent calls per twin.
     """
     workers = settings.pop("workers", 8)
     with clients(provider, where) as (client, make), ThreadPoolExecutor(workers) as threads:
@@ -94,7 +94,7 @@ def _call(studio: Studio, number: int, prompt: str) -> Ending:
     start = time.monotonic()
     try:
         image: Any = studio.generate(prompt) if number % 3 else list(studio.stream(prompt))[-1]
-    except BaseException as error:  # noqa: BLE001 - it is what came of the call
+    except BaseException as error:  # noqa: BLE001 - it is the outcome
         return Ending(error=error, seconds=time.monotonic() - start)
     return Ending(picture=image.bytes, seconds=time.monotonic() - start)
 
@@ -112,12 +112,12 @@ async def _call_async(
 
         async def call(number: int, prompt: str) -> Ending:
             async with free:
-                return await _one_async(studio, number, prompt)
+                return await _generate_async(studio, number, prompt)
 
         return await asyncio.gather(*(call(*item) for item in enumerate(prompts)))
 
 
-async def _one_async(studio: AsyncStudio, number: int, prompt: str) -> Ending:
+async def _generate_async(studio: AsyncStudio, number: int, prompt: str) -> Ending:
     start = time.monotonic()
     try:
         image: Any = None
@@ -126,19 +126,19 @@ async def _one_async(studio: AsyncStudio, number: int, prompt: str) -> Ending:
         else:
             async for image in studio.stream(prompt):  # noqa: B007 - the last one counts
                 pass
-    except BaseException as error:  # noqa: BLE001 - it is what came of the call
+    except BaseException as error:  # noqa: BLE001 - it is the outcome
         return Ending(error=error, seconds=time.monotonic() - start)
     return Ending(picture=image.bytes, seconds=time.monotonic() - start)
 
 
-def met(provider: FakeOpenAI, path: str = "/responses") -> dict[str, list[str | None]]:
+def faults_met(provider: FakeOpenAI, path: str = "/responses") -> dict[str, list[str | None]]:
     """
-    Return which faults the paid requests for each prompt met, the oldest first; None for no fault.
+    Return the faults of the paid requests for each prompt, the oldest first; None for no fault.
     """
     faults: dict[str, list[str | None]] = {}
     for call in provider.requests:
         if (call.method, call.path) == ("POST", path):
             body: Any = call.body
-            said = body["prompt"] if "prompt" in body else body["input"][-1]["content"][-1]["text"]
-            faults.setdefault(said, []).append(call.fault)
+            text = body["prompt"] if "prompt" in body else body["input"][-1]["content"][-1]["text"]
+            faults.setdefault(text, []).append(call.fault)
     return faults

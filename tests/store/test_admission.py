@@ -1,5 +1,5 @@
 """
-The ledger: what is spent and set aside is never more than a budget allows, whoever asks.
+Admission: costs and reservations never exceed a budget, and idempotency keys are used once.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def library(tmp_path: Path) -> LibraryStore:
     return LibraryStore(tmp_path / "library")
 
 
-def ask(
+def request(
     library: LibraryStore,
     budget: Budget,
     needs: float = 1.0,
@@ -53,7 +53,7 @@ def ask(
     idempotency_key: str | None = None,
 ) -> Turn:
     """
-    Write an intent down under a budget, as a flow does; return what was asked.
+    Write an intent under a budget, as a workflow does; return its turn.
     """
     begun = library.new_id()
     turn = Turn(
@@ -72,7 +72,7 @@ def ask(
 
 def settle(library: LibraryStore, turn: Turn, dollars: float | None, *, drew: bool = True) -> Turn:
     """
-    Settle a turn that cost so much; None for a price that is not known.
+    Settle a turn at a cost in US dollars; None for an unknown price.
     """
     cost = Cost(mainline=0.0, image=dollars, prices=TODAY, unknown=() if dollars else ("why",))
     status: Any = "completed" if drew else "failed"
@@ -82,110 +82,110 @@ def settle(library: LibraryStore, turn: Turn, dollars: float | None, *, drew: bo
 
 def room(library: LibraryStore, budget: Budget, session: str | None = None) -> int:
     """
-    Count how many calls of a dollar are still let through.
+    Count how many more requests of one dollar are admitted.
     """
     for count in range(50):
         try:
-            ask(library, budget, session=session)
+            request(library, budget, session=session)
         except BudgetExceededError:
             return count
     raise AssertionError
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_what_is_set_aside_counts(library: LibraryStore, *, again: bool) -> None:
+def test_reservations_count_against_the_budget(library: LibraryStore, *, again: bool) -> None:
     """
-    Calls that are under way count with the most that they could cost, here and in other programs.
+    Requests under way count with their highest cost, here and in other programs.
     """
     budget = Budget(per_day=3.0)
-    ask(library, budget)
-    ask(library, budget, 1.5)
+    request(library, budget)
+    request(library, budget, 1.5)
     here = LibraryStore(library.layout.root) if again else library
     with pytest.raises(BudgetExceededError) as caught:
-        ask(here, budget)
+        request(here, budget)
     assert (caught.value.spent, caught.value.needed) == (2.5, 1.0)
-    assert ask(here, budget, 0.5)
+    assert request(here, budget, 0.5)
 
 
-def test_what_is_settled_counts_what_it_cost(library: LibraryStore) -> None:
+def test_settled_turns_count_their_real_cost(library: LibraryStore) -> None:
     """
-    Once a call is settled its real cost counts, whether it is indexed already or not.
+    Once a turn is settled its real cost counts, whether it is indexed yet or not.
     """
     budget = Budget(per_day=4.0)
-    settle(library, ask(library, budget, 3.0), 0.5)
-    settle(library, ask(library, budget, 3.0), 0.5)
+    settle(library, request(library, budget, 3.0), 0.5)
+    settle(library, request(library, budget, 3.0), 0.5)
     list(library.spending(SpendingQuery()))
-    settle(library, ask(library, budget, 3.0), 1.0)
+    settle(library, request(library, budget, 3.0), 1.0)
     assert room(library, budget) == 2
 
 
-def test_what_was_not_taken_up_is_given_back(library: LibraryStore) -> None:
+def test_discarded_intent_releases_its_reservation(library: LibraryStore) -> None:
     """
-    An intent that is dropped, because nothing was sent or billed, holds nothing any more.
+    An intent that is discarded, because nothing was sent or billed, reserves nothing any more.
     """
     budget = Budget(per_day=2.0)
     for _ in range(5):
-        library.discard_intent(ask(library, budget, 2.0))
+        library.discard_intent(request(library, budget, 2.0))
     assert room(library, budget) == 2
 
 
 @pytest.mark.parametrize("drew", [True, False])
-def test_an_unknown_price_counts_what_was_set_aside(library: LibraryStore, *, drew: bool) -> None:
+def test_unknown_price_counts_the_reservation(library: LibraryStore, *, drew: bool) -> None:
     """
-    Where nobody can tell what a call cost, all that was set aside for it stays counted.
+    If a turn's cost is unknown, its whole reservation stays counted.
     """
     budget = Budget(per_day=3.0)
-    settle(library, ask(library, budget, 2.0), None, drew=drew)
+    settle(library, request(library, budget, 2.0), None, drew=drew)
     assert room(library, budget) == 1
     assert room(LibraryStore(library.layout.root), budget) == 0
 
 
-def test_more_than_was_set_aside_counts_in_full(library: LibraryStore) -> None:
+def test_cost_above_the_reservation_counts_in_full(library: LibraryStore) -> None:
     """
-    A call that cost more than was thought counts what it cost.
+    A turn that cost more than its reservation counts with its cost.
     """
     budget = Budget(per_day=5.0)
-    settle(library, ask(library, budget, 1.0), 3.5)
+    settle(library, request(library, budget, 1.0), 3.5)
     assert room(library, budget) == 1
 
 
-def test_sessions_are_held_apart(library: LibraryStore) -> None:
+def test_session_limits_are_separate(library: LibraryStore) -> None:
     """
-    A session's limit counts its own turns, and a one-shot is not held to it.
+    A session's limit counts its own turns only, and does not apply to standalone images.
     """
     budget = Budget(per_session=2.0)
-    text, two = library.new_id().id, library.new_id().id
-    assert room(library, budget, text) == 2
-    assert room(library, budget, two) == 2
-    settle(library, ask(library, budget), 100.0)
-    assert ask(library, budget)
+    first, second = library.new_id().id, library.new_id().id
+    assert room(library, budget, first) == 2
+    assert room(library, budget, second) == 2
+    settle(library, request(library, budget), 100.0)
+    assert request(library, budget)
 
 
-def test_yesterday_does_not_count_today(library: LibraryStore) -> None:
+def test_daily_limit_starts_again_at_midnight(library: LibraryStore) -> None:
     """
-    A day ends at midnight UTC: what was spent and what is set aside since yesterday is yesterday's.
+    A day ends at midnight UTC: costs and reservations of yesterday do not count today.
     """
     budget = Budget(per_day=2.0, per_session=3.0)
     session = library.new_id().id
     with ago(DAY, library.layout.root):
         old = LibraryStore(library.layout.root)
-        settle(old, ask(old, budget, session=session), 1.0)
-        ask(old, budget, session=session)
+        settle(old, request(old, budget, session=session), 1.0)
+        request(old, budget, session=session)
         with pytest.raises(BudgetExceededError):
-            ask(old, budget)
+            request(old, budget)
     fresh = LibraryStore(library.layout.root)
     assert room(fresh, Budget(per_day=2.0)) == 2
     with pytest.raises(BudgetExceededError) as caught:
-        ask(fresh, Budget(per_session=2.5), session=session)
+        request(fresh, Budget(per_session=2.5), session=session)
     assert (caught.value.limit, caught.value.spent) == ("per_session", 2.0)
 
 
 @pytest.mark.parametrize("limit", ["per_day", "per_session"])
-def test_a_race_is_not_won_twice(
+def test_concurrent_threads_stay_within_the_limit(
     library: LibraryStore, in_threads: Callable[[list[Callable[[], Any]]], None], limit: str
 ) -> None:
     """
-    However many ask at the same moment, exactly as many are let through as the limit holds.
+    Of many concurrent requests, exactly as many are admitted as the limit allows.
     """
     budget = Budget(**{limit: 5.0})
     session = library.new_id().id
@@ -194,7 +194,7 @@ def test_a_race_is_not_won_twice(
     def try_one() -> None:
         own = LibraryStore(library.layout.root)
         with contextlib.suppress(BudgetExceededError):
-            passed.append(ask(own, budget, session=session).id)
+            passed.append(request(own, budget, session=session).id)
 
     in_threads([try_one] * 16)
     assert len(passed) == 5
@@ -212,12 +212,12 @@ from imagesession._domain.turn import Turn
 from imagesession._engine.leases import BudgetReservation
 from imagesession.errors import BudgetExceededError
 library, passed = LibraryStore(Path(sys.argv[1])), 0
-wanted = BudgetReservation(
+reservation = BudgetReservation(
     budget=Budget(per_session=4.0), estimate=CostEstimate(low=1.0, high=1.0)
 )
 
 
-def ask(session):
+def request(session):
     begun = library.new_id()
     turn = Turn(
         id=begun.id,
@@ -227,7 +227,7 @@ def ask(session):
         started=begun.at,
         reserved=1.0,
     )
-    library.write_intent(turn, wanted)
+    library.write_intent(turn, reservation)
 
 
 print("ready", flush=True)
@@ -235,7 +235,7 @@ sys.stdin.readline()
 for session in map(str, range(10)):
     try:
         while True:
-            ask(session)
+            request(session)
             passed += 1
     except BudgetExceededError:
         pass
@@ -243,9 +243,9 @@ print(passed, flush=True)
 """
 
 
-def test_processes_do_not_win_a_race_twice(library: LibraryStore) -> None:
+def test_concurrent_processes_stay_within_the_limit(library: LibraryStore) -> None:
     """
-    Processes that ask as fast as they can are let through exactly as often as the limit holds.
+    Of the requests of several processes, exactly as many are admitted as the limit allows.
     """
     with contextlib.ExitStack() as stack:
         racing = [
@@ -270,21 +270,21 @@ def test_processes_do_not_win_a_race_twice(library: LibraryStore) -> None:
     assert len(list(library.layout.journal.glob("*.jsonl"))) == 40
 
 
-def test_a_refusal_leaves_nothing(library: LibraryStore) -> None:
+def test_refused_turn_writes_no_intent(library: LibraryStore) -> None:
     """
-    What is refused is not written down.
+    A refused turn leaves no intent.
     """
     with pytest.raises(BudgetExceededError):
-        ask(library, Budget(per_call=0.5))
+        request(library, Budget(per_call=0.5))
     assert list(library.layout.journal.iterdir()) == []
 
 
-def test_a_name_is_made_once(
+def test_idempotency_key_is_admitted_once(
     library: LibraryStore, in_threads: Callable[[list[Callable[[], Any]]], None]
 ) -> None:
     """
-    Of many who ask under one name at the same moment one is let through; the others are told that
-    it is under way, and once it is made they are given it.
+    Of many concurrent requests with one idempotency key, one is admitted. The others get an error
+    that it is under way, and once it is completed they get its image.
     """
     budget = Budget(per_day=100.0)
     passed: list[Turn] = []
@@ -292,7 +292,9 @@ def test_a_name_is_made_once(
 
     def try_one() -> None:
         try:
-            passed.append(ask(LibraryStore(library.layout.root), budget, idempotency_key="poster"))
+            passed.append(
+                request(LibraryStore(library.layout.root), budget, idempotency_key="poster")
+            )
         except OutcomeUnknownError as error:
             reported.append(error)
 
@@ -300,30 +302,30 @@ def test_a_name_is_made_once(
     assert (len(passed), len(reported)) == (1, 7)
     assert {error.turn_id for error in reported} == {passed[0].id}
     made = settle(library, passed[0], 1.0)
-    assert ask(library, budget, idempotency_key="poster").images == made.images
+    assert request(library, budget, idempotency_key="poster").images == made.images
     library.find_intent("poster")
-    assert ask(library, budget, idempotency_key="poster").images == made.images
-    assert ask(library, budget, idempotency_key="another").images == ()
+    assert request(library, budget, idempotency_key="poster").images == made.images
+    assert request(library, budget, idempotency_key="another").images == ()
 
 
-def test_a_name_that_failed_may_be_asked_again(library: LibraryStore) -> None:
+def test_idempotency_key_of_a_failed_turn_is_free(library: LibraryStore) -> None:
     """
-    A call that brought no picture does not use its name up, indexed or not.
+    A call that brought no image does not use its name up, indexed or not.
     """
     budget = Budget(per_day=100.0)
     for _ in range(2):
-        settle(library, ask(library, budget, idempotency_key="poster"), 1.0, drew=False)
+        settle(library, request(library, budget, idempotency_key="poster"), 1.0, drew=False)
     library.find_intent("poster")
-    assert ask(library, budget, idempotency_key="poster").status == "pending"
+    assert request(library, budget, idempotency_key="poster").status == "pending"
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]\n", b'{"turn": 7}\n', b"\xff\xfe\n"])
-def test_a_damaged_intent_does_not_stop_the_others(library: LibraryStore, damage: bytes) -> None:
+def test_damaged_intent_is_ignored(library: LibraryStore, damage: bytes) -> None:
     """
-    An intent whose file cannot be read holds nothing that anybody could know, and the rest counts.
+    An intent whose file cannot be read reserves nothing, and the others count.
     """
     budget = Budget(per_day=3.0)
-    ask(library, budget)
-    broken = ask(library, budget)
+    request(library, budget)
+    broken = request(library, budget)
     library.layout.journal_file(broken.id, None).write_bytes(damage)
     assert room(library, budget) == 2

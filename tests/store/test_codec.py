@@ -1,5 +1,5 @@
 """
-Records are read back as they were written, and damage is named by its place.
+Records are read as they were written, and errors name the damaged member.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests import strategies
 
 
 @given(strategies.turns)
-def test_turns_come_back_as_they_were(turn: Turn) -> None:
+def test_turns_round_trip(turn: Turn) -> None:
     """
     Writing and reading a turn changes nothing.
     """
@@ -26,7 +26,7 @@ def test_turns_come_back_as_they_were(turn: Turn) -> None:
 
 
 @given(strategies.sessions)
-def test_sessions_come_back_as_they_were(session: SessionRecord) -> None:
+def test_sessions_round_trip(session: SessionRecord) -> None:
     """
     Writing and reading a session changes nothing.
     """
@@ -34,9 +34,9 @@ def test_sessions_come_back_as_they_were(session: SessionRecord) -> None:
 
 
 @given(strategies.turns, st.data())
-def test_any_damage_is_a_record_error(turn: Turn, data: st.DataObject) -> None:
+def test_wrong_member_type_is_a_storage_error(turn: Turn, data: st.DataObject) -> None:
     """
-    A record with a member of another type is read or refused, never half understood.
+    A record with a member of another type is read or refused with an error that names it.
     """
     record = json.loads(codec.dump_turn(turn))
     name = data.draw(st.sampled_from(sorted(record)))
@@ -49,16 +49,16 @@ def test_any_damage_is_a_record_error(turn: Turn, data: st.DataObject) -> None:
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_a_record_error(data: bytes) -> None:
+def test_arbitrary_bytes_are_a_corrupt_record(data: bytes) -> None:
     """
-    What is no record is refused, naming the file.
+    Bytes that are not a record are refused, and the error names the file.
     """
     with pytest.raises(CorruptRecordError, match="here"):
         codec.read_turn(data, "here")
 
 
 @given(strategies.turns.filter(lambda turn: turn.images))
-def test_damage_is_named_by_its_place(turn: Turn) -> None:
+def test_error_names_the_damaged_member(turn: Turn) -> None:
     """
     An error names the path to the member that is wrong.
     """
@@ -71,9 +71,9 @@ def test_damage_is_named_by_its_place(turn: Turn) -> None:
 
 
 @given(strategies.turns)
-def test_a_newer_record_is_refused(turn: Turn) -> None:
+def test_newer_record_is_refused(turn: Turn) -> None:
     """
-    A record of a newer version is not guessed at.
+    A record of a newer version is refused.
     """
     record = json.loads(codec.dump_turn(turn))
     record["format"] = codec.RECORD_VERSION + 1
@@ -82,7 +82,7 @@ def test_a_newer_record_is_refused(turn: Turn) -> None:
 
 
 @given(strategies.turns)
-def test_a_turn_is_no_session(turn: Turn) -> None:
+def test_turn_record_is_not_read_as_session(turn: Turn) -> None:
     """
     A record of another kind is refused.
     """

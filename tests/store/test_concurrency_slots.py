@@ -1,5 +1,5 @@
 """
-Calls that want a slot queue within their process, and share the slots with other processes.
+Calls that need a slot queue within their process, and share the slots with other processes.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from imagesession._store.concurrency_slots import QueuedSlot, SlotQueue, acquire
 from imagesession.testing import FakeOpenAI, tiny_image
 from tests.bench.server import FixedSketcher
 
-# A child is forked off while its parent has the only slot and another call waits; it tells what it
-# gets before its parent lets go of the slot, after, and whether its own end frees its parent's.
+# A child is forked while its parent holds the only slot and another call waits. It prints whether
+# it gets the slot before its parent releases it, and after; and whether the slot stays held while
+# the child holds it, and is free once the child has ended.
 FORKING = """
 import os, sys
 from pathlib import Path
@@ -61,30 +62,30 @@ print(" free" if slots.queue(folder, 1).join().try_acquire() else " kept")
 @pytest.fixture
 def provider() -> FakeOpenAI:
     """
-    A provider that takes a moment.
+    A provider that takes 0.05 seconds.
     """
     return FakeOpenAI(latency=0.05, sketcher=FixedSketcher(tiny_image(), (64, 64)))
 
 
 @pytest.fixture
-def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+def acquired(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """
-    Whether each question to the disk brought a slot.
+    Whether each attempt to lock a file acquired a slot.
     """
-    brought: list[bool] = []
+    results: list[bool] = []
 
     def counting(folder: Path, count: int) -> concurrency_slots.ConcurrencySlot | None:
         slot = acquire(folder, count)
-        brought.append(slot is not None)
+        results.append(slot is not None)
         return slot
 
     monkeypatch.setattr(concurrency_slots, "acquire", counting)
-    return brought
+    return results
 
 
 def prompts(provider: FakeOpenAI) -> list[str]:
     """
-    Return what was asked for, in order.
+    Return the prompts of the paid requests, in order.
     """
     paid = [
         call for call in provider.requests if (call.method, call.path) == ("POST", "/responses")
@@ -93,35 +94,35 @@ def prompts(provider: FakeOpenAI) -> list[str]:
 
 
 @pytest.mark.usefixtures("looking_often")
-def test_tasks_do_not_ask_the_disk_for_each_other(
-    tmp_path: Path, provider: FakeOpenAI, taken: list[bool], monkeypatch: pytest.MonkeyPatch
+def test_tasks_pass_slots_on_in_memory(
+    tmp_path: Path, provider: FakeOpenAI, acquired: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    As long as a process has all slots itself, its tasks hand them on in memory: the disk is asked
-    once for each slot.
+    As long as a process holds all slots, its tasks pass them on in memory: each slot's file is
+    locked once.
     """
-    monkeypatch.setattr(concurrency_slots, "_HANDED_ON_SECONDS", 600)
+    monkeypatch.setattr(concurrency_slots, "_PASS_ON_SECONDS", 600)
 
     async def run() -> None:
         async with AsyncStudio.offline(tmp_path, provider=provider, max_concurrency=2) as studio:
             await asyncio.gather(*(studio.generate(f"x {number}") for number in range(20)))
 
     asyncio.run(run())
-    assert taken == [True, True]
+    assert acquired == [True, True]
     assert sorted(prompts(provider)) == sorted(f"x {number}" for number in range(20))
 
 
-def test_threads_do_not_ask_the_disk_for_each_other(
+def test_threads_pass_slots_on_in_memory(
     tmp_path: Path,
     provider: FakeOpenAI,
-    taken: list[bool],
+    acquired: list[bool],
     monkeypatch: pytest.MonkeyPatch,
     in_threads: Callable[[list[Callable[[], Any]]], None],
 ) -> None:
     """
-    Threads hand slots on as tasks do, also where each has a studio of its own.
+    Threads pass slots on as tasks do, even if each has its own studio.
     """
-    monkeypatch.setattr(concurrency_slots, "_HANDED_ON_SECONDS", 600)
+    monkeypatch.setattr(concurrency_slots, "_PASS_ON_SECONDS", 600)
 
     barrier = threading.Barrier(6)
     first = SlotQueue.join
@@ -138,11 +139,11 @@ def test_threads_do_not_ask_the_disk_for_each_other(
             studio.generate("x")
 
     in_threads([generate] * 6)
-    assert taken == [True, True]
+    assert acquired == [True, True]
     assert len(prompts(provider)) == 6
 
 
-def test_who_is_cancelled_leaves_the_queue(tmp_path: Path, provider: FakeOpenAI) -> None:
+def test_cancelled_call_leaves_the_queue(tmp_path: Path, provider: FakeOpenAI) -> None:
     """
     A task that is cancelled while it waits does not keep those behind it waiting.
     """
@@ -157,31 +158,33 @@ def test_who_is_cancelled_leaves_the_queue(tmp_path: Path, provider: FakeOpenAI)
                 await asyncio.sleep(0.005)
             provider.latency = 0.05
             (held,) = prompts(provider)
-            *given_up, last = calls.keys() - {held}
-            for prompt in given_up:
+            *to_cancel, last = calls.keys() - {held}
+            for prompt in to_cancel:
                 calls[prompt].cancel()
             done = await asyncio.gather(*calls.values(), return_exceptions=True)
             cancelled = [isinstance(image, asyncio.CancelledError) for image in done]
-            assert cancelled == [prompt in given_up for prompt in calls]
+            assert cancelled == [prompt in to_cancel for prompt in calls]
             assert prompts(provider) == [held, last]
 
     asyncio.run(run())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no forks there")
-def test_a_fork_has_nothing_of_its_parents(tmp_path: Path) -> None:
+def test_fork_does_not_inherit_slots(tmp_path: Path) -> None:
     """
-    A forked process has neither its parent's slot nor its queue, does not keep the slot when the
-    parent lets go of it, and does not free it when it ends.
+    A forked process has neither its parent's slot nor its queue, does not hold the slot after the
+    parent releases it, and releases its own slot when it ends.
     """
     script = [sys.executable, "-c", FORKING, str(tmp_path / "slots")]
-    said = subprocess.run(script, check=True, capture_output=True, text=True).stdout
-    assert said == "waits gets it alone free\n"
+    output = subprocess.run(script, check=True, capture_output=True, text=True).stdout
+    assert output == "waits gets it alone free\n"
 
 
-def test_a_slot_goes_back_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slot_is_released_to_other_processes_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
-    A slot is handed on within a process for a while, and then another process may have it, though
+    A slot is passed on within a process for a while; then another process may get it, although
     calls of this one are waiting.
     """
     here, there = SlotQueue(tmp_path, 1), SlotQueue(tmp_path, 1)
@@ -190,7 +193,7 @@ def test_a_slot_goes_back_to_the_disk(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not other.try_acquire()
     first.release()
     assert second.is_held
-    monkeypatch.setattr(concurrency_slots, "_HANDED_ON_SECONDS", 0)
+    monkeypatch.setattr(concurrency_slots, "_PASS_ON_SECONDS", 0)
     second.release()
     assert not third.is_held
     assert other.try_acquire()
@@ -199,9 +202,9 @@ def test_a_slot_goes_back_to_the_disk(tmp_path: Path, monkeypatch: pytest.Monkey
     assert third.try_acquire()
 
 
-def test_a_call_that_is_dropped_leaves_the_queue(tmp_path: Path) -> None:
+def test_garbage_collected_call_leaves_the_queue(tmp_path: Path) -> None:
     """
-    A slot that nothing refers to any more is free, and so is a place in the queue.
+    A slot or a place in the queue that is garbage-collected is free.
     """
     queue = SlotQueue(tmp_path, 1)
     first, second, third = queue.join(), queue.join(), queue.join()
@@ -217,27 +220,27 @@ def test_a_call_that_is_dropped_leaves_the_queue(tmp_path: Path) -> None:
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["join", "ask", "release"]), st.integers(0, 1), st.integers(0, 9))
+        st.tuples(st.sampled_from(["join", "try", "release"]), st.integers(0, 1), st.integers(0, 9))
     ),
     st.integers(1, 3),
     st.sampled_from([0, 600]),
 )
-def test_slots_are_never_more(
+def test_slots_never_exceed_the_limit(
     steps: list[tuple[str, int, int]], count: int, seconds: float
 ) -> None:
     """
-    Whatever two processes do, no more calls have slots than there are, those of a process get them
-    in the order in which they came, and all slots are free in the end.
+    Whatever two processes do, no more calls hold slots than there are, those of a process get them
+    in the order of their arrival, and all slots are free in the end.
     """
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(concurrency_slots, "_HANDED_ON_SECONDS", seconds)
+        patch.setattr(concurrency_slots, "_PASS_ON_SECONDS", seconds)
         queues = [SlotQueue(Path(name), count) for _ in range(2)]
         calls: tuple[list[QueuedSlot], list[QueuedSlot]] = ([], [])
         for what, which, number in steps:
             mine = calls[which]
             if what == "join":
                 mine.append(queues[which].join())
-            elif mine and what == "ask" and mine[number % len(mine)].may_try:
+            elif mine and what == "try" and mine[number % len(mine)].may_try:
                 mine[number % len(mine)].try_acquire()
             elif mine and what == "release":
                 mine.pop(number % len(mine)).release()

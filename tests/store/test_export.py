@@ -1,5 +1,5 @@
 """
-Sessions leave a library and come back as they were; what is not to be trusted is not taken in.
+Sessions are exported and imported unchanged; archives that cannot be trusted are refused.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def exported(session: Any, tmp_path: Path) -> Path:
 
 def files(folder: Path) -> dict[str, bytes]:
     """
-    Return all files beneath a folder, without the index and the intents that it takes in.
+    Return all files within a folder, but for the index and the intents.
     """
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
@@ -96,7 +96,7 @@ def exported_id(folder: Path) -> str:
 
 def reseal(folder: Path) -> None:
     """
-    Make the list of an export's files true again, as a forger would.
+    Update the manifest of a changed export, as a forger would.
     """
     file = folder / "MANIFEST.json"
     manifest = json.loads(file.read_bytes())
@@ -119,28 +119,28 @@ def change(file: Path, edit: Callable[[Any], None]) -> None:
 
 def change_manifest(folder: Path, **members: Any) -> None:
     """
-    Change members of an export's list.
+    Change members of an export's manifest.
     """
     change(folder / "MANIFEST.json", lambda facts: facts.update(members))
 
 
-def a_picture(folder: Path, suffix: str = ".png") -> Path:
+def first_image(folder: Path, suffix: str = ".png") -> Path:
     """
-    Return the first picture of an export.
+    Return the first image of an export.
     """
     return min((folder / "images").glob(f"*{suffix}"))
 
 
-def a_turn(folder: Path) -> Path:
+def first_turn(folder: Path) -> Path:
     """
-    Return the record of an export's first turn, which has a picture.
+    Return the record of an export's first turn, which has an image.
     """
     return min((folder / "turns").iterdir())
 
 
 def refused(studio: Any, path: Path, error: type[Exception], words: str) -> None:
     """
-    Check that an import is refused and leaves the library as it was.
+    Check that an import is refused and leaves the library unchanged.
     """
     before = files(studio.library)
     with pytest.raises(error, match=words):
@@ -150,9 +150,9 @@ def refused(studio: Any, path: Path, error: type[Exception], words: str) -> None
     assert studio.sessions.list() == ()
 
 
-def bare(session: Any) -> list[Turn]:
+def portable_turns(session: Any) -> list[Turn]:
     """
-    Return a session's turns without where their pictures lie.
+    Return a session's turns without the paths of their images.
     """
     return [
         attrs.evolve(turn, images=tuple(attrs.evolve(image, file="") for image in turn.images))
@@ -164,9 +164,9 @@ def bare(session: Any) -> list[Turn]:
 
 
 @pytest.mark.parametrize("name", ["out", "deep/er/out", "out.zip", "out.ZIP"])
-def test_a_session_is_exported_whole(session: Any, tmp_path: Path, name: str) -> None:
+def test_export_contains_the_whole_session(session: Any, tmp_path: Path, name: str) -> None:
     """
-    An export holds records, and every picture to the byte with its metadata.
+    An export holds all records, and all images unchanged, with their sidecars.
     """
     path = session.export(str(tmp_path / name))
     assert path == tmp_path / name
@@ -189,9 +189,9 @@ def test_a_session_is_exported_whole(session: Any, tmp_path: Path, name: str) ->
     assert manifest["files"] == {text: export_format.digest(data) for text, data in found.items()}
 
 
-def test_nothing_is_overwritten(session: Any, tmp_path: Path) -> None:
+def test_existing_path_is_not_overwritten(session: Any, tmp_path: Path) -> None:
     """
-    An export never takes the place of anything: a file, a folder, or a link to nowhere.
+    An export never replaces anything: a file, a folder, or a broken link.
     """
     (tmp_path / "file.zip").write_text("mine")
     (tmp_path / "folder").mkdir()
@@ -205,11 +205,11 @@ def test_nothing_is_overwritten(session: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["out", "out.zip"])
-def test_nothing_half_written_remains(
+def test_failed_export_leaves_nothing(
     session: Any, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    When an export fails, nothing of it is left, neither under its name nor beside it.
+    A failed export leaves nothing, neither under its name nor beside it.
     """
 
     def full(*_: object) -> bytes:
@@ -223,11 +223,11 @@ def test_nothing_half_written_remains(
 
 
 @pytest.mark.parametrize("name", ["out", "out.zip"])
-def test_a_name_that_is_taken_meanwhile_is_not_overwritten(
+def test_path_created_during_export_is_not_overwritten(
     session: Any, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    What another program put there while the export was written stays, and the export is refused.
+    A file that another program wrote there during the export stays, and the export is refused.
     """
     real = export_format.Manifest.dump
 
@@ -241,11 +241,11 @@ def test_a_name_that_is_taken_meanwhile_is_not_overwritten(
     assert (tmp_path / name).read_text() == "mine"
 
 
-def test_a_name_that_is_taken_at_the_last_moment_is_not_overwritten(
+def test_zip_created_at_the_last_moment_is_not_overwritten(
     session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    Not even between the last look and the naming is anything overwritten.
+    A file that appears between the last check and the naming is not overwritten.
     """
     real = atomic_write.link_into_place
 
@@ -260,7 +260,7 @@ def test_a_name_that_is_taken_at_the_last_moment_is_not_overwritten(
 
 
 @pytest.mark.parametrize("name", ["deep/out", "deep/out.zip"])
-def test_an_export_is_private(session: Any, tmp_path: Path, name: str) -> None:
+def test_export_is_private(session: Any, tmp_path: Path, name: str) -> None:
     """
     Whatever the umask, an export is for the user alone.
     """
@@ -277,23 +277,23 @@ def test_an_export_is_private(session: Any, tmp_path: Path, name: str) -> None:
         assert modes == {stat.S_IFREG | 0o600}
 
 
-@pytest.mark.parametrize("year,reported", [(1970, 1980), (2026, 2026), (2500, 2107)])
-def test_a_zip_s_times_are_ones_that_it_knows(tmp_path: Path, year: int, reported: int) -> None:
+@pytest.mark.parametrize("year,expected", [(1970, 1980), (2026, 2026), (2500, 2107)])
+def test_times_are_clamped_to_the_range_of_zip(tmp_path: Path, year: int, expected: int) -> None:
     """
-    A clock that was wrong does not keep a session from being exported.
+    A session with times from a wrong clock can be exported.
     """
     with archive_files.open_archive_writer(
         tmp_path / "x.zip", dt.datetime(year, 1, 1, tzinfo=dt.UTC)
     ) as add:
         add("x", b"x")
     with zipfile.ZipFile(tmp_path / "x.zip") as archive:
-        assert archive.infolist()[0].date_time[0] == reported
+        assert archive.infolist()[0].date_time[0] == expected
 
 
 @pytest.mark.parametrize("path", ["", 7, None, b"\0", "a\0b", "~nobody-of-that-name/x"])
-def test_a_path_that_is_none_is_refused(studio: Any, path: Any) -> None:
+def test_invalid_path_is_refused(studio: Any, path: Any) -> None:
     """
-    What is no path is refused before anything is written or read.
+    An invalid path is refused before anything is written or read.
     """
     session = studio.session("x")
     with pytest.raises(InvalidRequestError, match="path"):
@@ -302,7 +302,7 @@ def test_a_path_that_is_none_is_refused(studio: Any, path: Any) -> None:
         studio.sessions.import_archive(path)
 
 
-def test_an_empty_session_travels_too(studio: Any, other: Any, tmp_path: Path) -> None:
+def test_empty_session_is_exported_and_imported(studio: Any, other: Any, tmp_path: Path) -> None:
     """
     A session without turns is exported and imported like any other.
     """
@@ -312,11 +312,11 @@ def test_an_empty_session_travels_too(studio: Any, other: Any, tmp_path: Path) -
     assert again.status().options == {"quality": "high"}
 
 
-def test_a_zip_that_could_not_be_read_again_is_not_written(
+def test_session_too_large_for_a_zip_is_refused(
     session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    A session that is too large for a zip is refused at once, naming the folder to export to.
+    A session that is too large for a zip is refused, and the error names a folder to export to.
     """
     monkeypatch.setattr("imagesession._store.export.MAX_TOTAL", 1000)
     with pytest.raises(
@@ -331,15 +331,15 @@ def test_a_zip_that_could_not_be_read_again_is_not_written(
 
 
 @pytest.mark.parametrize("name", ["out", "out.zip"])
-def test_a_session_comes_back_as_it_was(
+def test_imported_session_equals_the_exported_one(
     session: Any, other: Any, tmp_path: Path, name: str
 ) -> None:
     """
-    Ids, turns, branches, heads and lineages are the same in another library, and so are pictures.
+    Ids, turns, branches, heads and lineages are the same in another library, and so are images.
     """
     again = other.sessions.import_archive(session.export(tmp_path / name))
     assert again.id == session.id
-    assert bare(again) == bare(session)
+    assert portable_turns(again) == portable_turns(session)
     assert again.tree().moves == session.tree().moves
     assert str(again.tree()) == str(session.tree())
     assert again.head() == session.head()
@@ -357,11 +357,11 @@ def test_a_session_comes_back_as_it_was(
 
 
 @pytest.mark.parametrize("name", ["out", "out.zip"])
-def test_an_export_of_an_import_is_the_same(
+def test_export_of_an_import_is_identical(
     session: Any, other: Any, tmp_path: Path, name: str
 ) -> None:
     """
-    Exported again from where it was imported, a session is the same to the byte.
+    The export of an imported session is identical to the first one, byte for byte.
     """
     first = session.export(tmp_path / name)
     second = other.sessions.import_archive(first).export(tmp_path / f"again-{name}")
@@ -375,7 +375,7 @@ def keep(
     library: LibraryStore, turns: list[Turn], record: SessionRecord, data: bytes
 ) -> SessionRecord:
     """
-    Put a session with any turns into a library, under ids that it may have.
+    Write a session with any turns to a library, under valid ids.
     """
     ids = UlidFactory()
     fresh = attrs.evolve(record, id=ids.new(), moves={}, created=library.new_id().at, closed=None)
@@ -405,9 +405,9 @@ def keep(
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(strategies.turns, max_size=3), strategies.sessions)
-def test_any_session_travels_unchanged(turns: list[Turn], record: SessionRecord) -> None:
+def test_any_session_round_trips(turns: list[Turn], record: SessionRecord) -> None:
     """
-    Whatever a session's texts and facts are, the export of its import is the export.
+    For any session, the export of its import is identical to the first export.
     """
     with tempfile.TemporaryDirectory() as folder:
         here, there = LibraryStore(Path(folder) / "here"), LibraryStore(Path(folder) / "there")
@@ -419,11 +419,12 @@ def test_any_session_travels_unchanged(turns: list[Turn], record: SessionRecord)
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
-def test_an_imported_session_goes_on(
+def test_imported_session_continues(
     session: Any, other: Any, exported: Path, provider: FakeOpenAI, *, forgotten: bool
 ) -> None:
     """
-    It continues by the provider's id where that is known, and is told again where it is not.
+    An imported session continues by the provider's id if the provider still knows it, and sends its
+    history again if not.
     """
     again = other.sessions.import_archive(exported)
     if forgotten:
@@ -435,7 +436,7 @@ def test_an_imported_session_goes_on(
     assert len(again.turns()) == len(session.turns()) + 1
 
 
-def test_a_closed_session_stays_closed(session: Any, other: Any, tmp_path: Path) -> None:
+def test_closed_session_is_imported_closed(session: Any, other: Any, tmp_path: Path) -> None:
     """
     A session that was closed is imported closed, and reopened like any other.
     """
@@ -445,22 +446,22 @@ def test_a_closed_session_stays_closed(session: Any, other: Any, tmp_path: Path)
     assert other.open(again.id, reopen=True).generate("bolder").turn.session == session.id
 
 
-def test_the_number_of_sessions_does_not_stop_an_import(
+def test_import_ignores_the_limit_of_active_sessions(
     make_studio: MakeStudio, tmp_path: Path, exported: Path
 ) -> None:
     """
-    An import is no new session: max_active_sessions does not count against it.
+    `max_active_sessions` does not limit imports.
     """
     studio = make_studio(tmp_path / "full", max_active_sessions=1)
     studio.session("the only one")
     assert studio.sessions.import_archive(exported).name == "Tea logo"
 
 
-def test_an_imported_session_is_listed_counted_and_described(
+def test_imported_session_is_listed_counted_and_described(
     session: Any, other: Any, exported: Path
 ) -> None:
     """
-    Spending and lists know an imported session, and its pictures have their metadata beside them.
+    An imported session is listed and its costs are counted, and its images have sidecars.
     """
     again = other.sessions.import_archive(exported)
     assert other.sessions.list() == (again,) or [item.id for item in other.sessions.list()] == [
@@ -469,36 +470,34 @@ def test_an_imported_session_is_listed_counted_and_described(
     assert again.cost() == session.cost()
     total = other.costs(session=again.id).total
     assert total.dollars == pytest.approx(session.cost().total)
-    beside = json.loads(again.images()[1].path.with_suffix(".json").read_bytes())
-    assert beside["original_prompt"] == "warmer"
-    assert beside["session_name"] == "Tea logo"
+    sidecar = json.loads(again.images()[1].path.with_suffix(".json").read_bytes())
+    assert sidecar["original_prompt"] == "warmer"
+    assert sidecar["session_name"] == "Tea logo"
     for path in (other.library, *other.library.rglob("*")):
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_pictures_that_are_gone_or_damaged_stay_known_as_that(
-    session: Any, other: Any, tmp_path: Path
-) -> None:
+def test_missing_and_damaged_images_stay_marked(session: Any, other: Any, tmp_path: Path) -> None:
     """
-    A missing picture does not hold up the rest, nor is a damaged one passed off as whole; and no
-    other picture ever gets the missing one's name.
+    A missing image does not prevent the export, a damaged one stays marked as damaged, and no other
+    image ever gets the missing one's name.
     """
-    gone, spoilt = session.images()[1], session.images()[-1]
-    gone.path.unlink()
-    spoilt.path.write_bytes(b"spoilt")
+    missing, damaged = session.images()[1], session.images()[-1]
+    missing.path.unlink()
+    damaged.path.write_bytes(b"damaged")
     path = session.export(tmp_path / "out")
     assert json.loads((path / "MANIFEST.json").read_bytes())["missing"] == ["images/02_warmer.png"]
     again = other.sessions.import_archive(path)
     assert not again.images()[1].path.exists()
     assert again.images()[1].path.is_relative_to(other.library / "missing")
-    assert again.images()[-1].bytes == b"spoilt"
-    assert again.images()[-1].sha256 == spoilt.sha256
+    assert again.images()[-1].bytes == b"damaged"
+    assert again.images()[-1].sha256 == damaged.sha256
     assert files(again.export(tmp_path / "again")) == files(path)
 
 
-def test_a_session_that_is_here_is_not_imported(studio: Any, session: Any, exported: Path) -> None:
+def test_existing_session_is_not_imported(studio: Any, session: Any, exported: Path) -> None:
     """
-    A session that this library has is opened, not imported over itself.
+    A session that this library has is not imported again; the error says how to open it.
     """
     before = files(studio.library)
     with pytest.raises(InvalidRequestError, match=re.escape(f"studio.open({session.id!r})")):
@@ -507,9 +506,9 @@ def test_a_session_that_is_here_is_not_imported(studio: Any, session: Any, expor
 
 
 @pytest.mark.parametrize("table", ["turn", "image"])
-def test_ids_that_are_taken_are_refused(other: Any, exported: Path, table: str) -> None:
+def test_ids_in_use_are_refused(other: Any, exported: Path, table: str) -> None:
     """
-    An id that something else in the library has does not take its place.
+    A session with an id that is in use in the library is refused, and changes nothing.
     """
     mine = other.generate("a teapot")
 
@@ -519,25 +518,25 @@ def test_ids_that_are_taken_are_refused(other: Any, exported: Path, table: str) 
         else:
             facts["images"][0]["id"] = mine.id
 
-    file = a_turn(exported)
+    file = first_turn(exported)
     change(file, forge)
     if table == "turn":
         file.rename(file.with_name(f"{mine.turn.id}.json"))
     reseal(exported)
     before = files(other.library)
-    with pytest.raises(InvalidRequestError, match="Something else in this library"):
+    with pytest.raises(InvalidRequestError, match="is in use in this library"):
         other.sessions.import_archive(exported)
     assert files(other.library) == before
     assert [item.id for item in other.images.list()] == [mine.id]
 
 
 @pytest.mark.parametrize("step", [1, 5, 6, 11, 12])
-def test_a_failed_import_leaves_nothing(
+def test_failed_import_leaves_nothing(
     other: Any, exported: Path, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    Whenever the disk fails, at one of five pictures, six turns or the session, nothing of the
-    import stays; and the same import works once the disk does.
+    If the disk fails at one of five images, six turns or the session, nothing of the import stays;
+    and the same import works once the disk does.
     """
     real = os.link
     named: list[Path] = []
@@ -551,16 +550,16 @@ def test_a_failed_import_leaves_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(os, "link", link)
         refused(other, exported, StorageIOError, "make room")
-    # Pictures first, then the turns' records; the session's own, which makes it visible, last.
+    # Images first, then the turns' records; the session's own, which makes it visible, last.
     assert len(named) == step - 1
     assert ".json" not in {path.suffix for path in named[:5]}
     assert {path.parent.name for path in named[5:]} <= {exported_id(exported)}
     assert len(other.sessions.import_archive(exported).images()) == 5
 
 
-def test_an_import_that_was_killed_is_taken_up(other: Any, exported: Path, session: Any) -> None:
+def test_interrupted_import_is_completed(other: Any, exported: Path, session: Any) -> None:
     """
-    What an import left that was killed before its last step is used, not written twice.
+    The files of an import that was killed before its last step are used, not written twice.
     """
     again = other.sessions.import_archive(exported)
     whole = files(other.library)
@@ -577,37 +576,35 @@ def test_an_import_that_was_killed_is_taken_up(other: Any, exported: Path, sessi
     ]
 
 
-def test_two_imports_at_once_are_one(
+def test_concurrent_imports_import_once(
     exported: Path, tmp_path: Path, in_threads: Callable[[list[Callable[[], Any]]], None]
 ) -> None:
     """
-    Of several programs that import the same session at once, one does; the others are refused,
-    and take nothing away from it.
+    Of several programs that import the same session concurrently, one succeeds; the others are
+    refused, and delete nothing of it.
     """
-    done: list[SessionRecord] = []
-    late: list[InvalidRequestError] = []
+    imported: list[SessionRecord] = []
+    errors: list[InvalidRequestError] = []
 
     def attempt() -> None:
         try:
-            done.append(LibraryStore(tmp_path / "shared").import_session(exported))
+            imported.append(LibraryStore(tmp_path / "shared").import_session(exported))
         except InvalidRequestError as error:
-            late.append(error)
+            errors.append(error)
 
     in_threads([attempt] * 4)
-    assert (len(done), len(late)) == (1, 3)
-    there = LibraryStore(tmp_path / "shared")
-    images = [image for turn in there.tree(done[0]).turns.values() for image in turn.images]
-    assert [export_format.digest(there.read(image)) for image in images] == [
+    assert (len(imported), len(errors)) == (1, 3)
+    library = LibraryStore(tmp_path / "shared")
+    images = [image for turn in library.tree(imported[0]).turns.values() for image in turn.images]
+    assert [export_format.digest(library.read(image)) for image in images] == [
         image.sha256 for image in images
     ]
     assert len(list((tmp_path / "shared").glob("*/session_*.png"))) == len(images) - 2
 
 
-def test_what_was_left_of_another_session_is_not_replaced(
-    other: Any, exported: Path, session: Any
-) -> None:
+def test_different_leftover_turn_is_not_replaced(other: Any, exported: Path, session: Any) -> None:
     """
-    A turn of the same id that says something else is not overwritten.
+    A different turn with the same id is not overwritten.
     """
     folder = other.library / ".imagesession" / "turns" / session.id
     shutil.copytree(exported / "turns", folder)
@@ -615,17 +612,17 @@ def test_what_was_left_of_another_session_is_not_replaced(
     change(file, lambda facts: facts.update(prompt="something else"))
     before = file.read_bytes()
     refused_before = files(other.library)
-    with pytest.raises(InvalidRequestError, match="Something else"):
+    with pytest.raises(InvalidRequestError, match="is in use"):
         other.sessions.import_archive(exported)
     assert file.read_bytes() == before
     assert files(other.library) == refused_before
 
 
-def test_an_index_that_fails_is_built_anew(
+def test_import_succeeds_when_the_index_fails(
     other: Any, exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    Once the session is there, an index that cannot take it in does not undo it, and catches up.
+    If the index fails once the session is imported, the session stays, and is indexed later.
     """
 
     def broken(*_: object) -> None:
@@ -637,15 +634,15 @@ def test_an_index_that_fails_is_built_anew(
     assert len(other.images.list()) == len(again.images()) == 5
 
 
-# --- what is not to be trusted ----------------------------------------------------------------
+# --- untrusted archives -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["out", "out.zip"])
-def test_a_disk_that_fails_is_no_damage(
+def test_disk_error_is_not_reported_as_damage(
     session: Any, other: Any, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    An export on a disk that cannot be read is told as that, not as a damaged one.
+    A read error of the disk is reported as that, not as damage.
     """
     path = session.export(tmp_path / name)
 
@@ -658,9 +655,9 @@ def test_a_disk_that_fails_is_no_damage(
 
 
 @pytest.mark.parametrize("kind", ["nothing", "empty", "text", "zip", "list"])
-def test_what_is_no_export_is_refused(other: Any, tmp_path: Path, kind: str) -> None:
+def test_path_without_an_export_is_refused(other: Any, tmp_path: Path, kind: str) -> None:
     """
-    A path at which there is no export is refused, saying what it is.
+    A path without an export is refused, and the error says what it is.
     """
     path = tmp_path / "path"
     if kind == "empty":
@@ -673,70 +670,70 @@ def test_what_is_no_export_is_refused(other: Any, tmp_path: Path, kind: str) -> 
     elif kind == "list":
         path.mkdir()
         (path / "MANIFEST.json").write_text("[]")
-    words = {
+    messages = {
         "nothing": "no file and no folder",
         "empty": "no MANIFEST.json",
         "text": "neither a folder nor a zip",
         "zip": "no MANIFEST.json",
-        "list": "not the list of an exported session",
+        "list": "not the manifest of an exported session",
     }
-    refused(other, path, InvalidRequestError, words[kind])
+    refused(other, path, InvalidRequestError, messages[kind])
 
 
-def test_a_newer_export_is_refused(other: Any, exported: Path) -> None:
+def test_newer_export_is_refused(other: Any, exported: Path) -> None:
     """
-    An export of a newer version is not guessed at, and neither is a newer record in it.
+    An export of a newer version is refused, and so is a newer record in an export.
     """
     change_manifest(exported, format=export_format.FORMAT + 1)
     refused(other, exported, UnsupportedFormatVersionError, "pip install -U")
     change_manifest(exported, format=export_format.FORMAT)
-    change(a_turn(exported), lambda facts: facts.update(format=3))
+    change(first_turn(exported), lambda facts: facts.update(format=3))
     reseal(exported)
     refused(other, exported, UnsupportedFormatVersionError, "pip install -U")
 
 
 @pytest.mark.parametrize("name", ["session.json", "turn", "png", "svg", "beside"])
-def test_a_changed_file_is_named(other: Any, exported: Path, name: str) -> None:
+def test_changed_file_is_named(other: Any, exported: Path, name: str) -> None:
     """
-    A file whose bytes are not those that were exported is named, and nothing is imported.
+    A file that was changed since the export is named, and nothing is imported.
     """
     file = {
-        "turn": a_turn(exported),
-        "png": a_picture(exported),
-        "svg": a_picture(exported, ".svg"),
-        "beside": a_picture(exported, ".json"),
+        "turn": first_turn(exported),
+        "png": first_image(exported),
+        "svg": first_image(exported, ".svg"),
+        "beside": first_image(exported, ".json"),
     }.get(name, exported / name)
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
-    refused(
-        other, exported, CorruptRecordError, f"{re.escape(file.name)} is not as it was exported"
-    )
+    refused(other, exported, CorruptRecordError, f"{re.escape(file.name)} was changed")
     file.unlink()
     refused(other, exported, CorruptRecordError, f"{re.escape(file.name)} is missing")
 
 
 @pytest.mark.parametrize("swap", [b"not a picture", tiny_image("jpeg"), tiny_image("png")])
-def test_a_picture_that_is_another_is_refused(other: Any, exported: Path, swap: bytes) -> None:
+def test_swapped_image_is_refused(other: Any, exported: Path, swap: bytes) -> None:
     """
-    A picture put in another's place is found out by the turn's record, though the list agrees.
+    An image in the place of another is refused because of the turn's record, even if the manifest
+    agrees.
     """
-    a_picture(exported).write_bytes(swap)
+    first_image(exported).write_bytes(swap)
     reseal(exported)
-    refused(other, exported, CorruptRecordError, "not the picture that its turn's record tells of")
+    refused(other, exported, CorruptRecordError, "not the picture of its turn's record")
 
 
-def test_bytes_of_another_kind_are_refused(other: Any, exported: Path) -> None:
+def test_bytes_of_another_format_are_refused(other: Any, exported: Path) -> None:
     """
-    What calls itself a picture of a format is one, even where list and record agree on its bytes.
+    Bytes that are not an image of the recorded format are refused, even if manifest and record
+    agree on them.
     """
     data = b"#!/bin/sh\n"
-    a_picture(exported).write_bytes(data)
+    first_image(exported).write_bytes(data)
 
     def forge(facts: Any) -> None:
         facts["images"][0]["sha256"] = export_format.digest(data)
 
-    change(a_turn(exported), forge)
+    change(first_turn(exported), forge)
     reseal(exported)
     refused(other, exported, CorruptRecordError, "not the picture")
 
@@ -745,37 +742,37 @@ def test_bytes_of_another_kind_are_refused(other: Any, exported: Path) -> None:
     "name",
     ["../evil.png", "/evil.png", "images/../../evil.png", "C:/evil.png", "images\\evil.png", ""],
 )
-def test_paths_that_lead_elsewhere_are_refused(other: Any, exported: Path, name: str) -> None:
+def test_paths_out_of_the_export_are_refused(other: Any, exported: Path, name: str) -> None:
     """
-    A record or a list that names a file outside the export is refused.
+    A record or a manifest that names a file outside of the export is refused.
     """
 
     def forge(facts: Any) -> None:
         facts["images"][0]["file"] = name
 
-    change(a_turn(exported), forge)
+    change(first_turn(exported), forge)
     reseal(exported)
-    refused(other, exported, CorruptRecordError, "not beneath")
+    refused(other, exported, CorruptRecordError, "not within")
     change_manifest(exported, files={name: "x"})
     refused(other, exported, CorruptRecordError, "leads out of the export")
 
 
-def test_a_picture_that_is_no_picture_s_name_is_refused(other: Any, exported: Path) -> None:
+def test_image_path_outside_of_images_is_refused(other: Any, exported: Path) -> None:
     """
-    A record cannot pass off another file of the export as its picture.
+    A record cannot name another file of the export as its image.
     """
 
     def forge(facts: Any) -> None:
         facts["images"][0]["file"] = "session.json"
 
-    change(a_turn(exported), forge)
+    change(first_turn(exported), forge)
     reseal(exported)
-    refused(other, exported, CorruptRecordError, "not beneath images/")
+    refused(other, exported, CorruptRecordError, "not within images/")
 
 
 def forge_id(facts: Any) -> None:
     """
-    Name a turn by a path.
+    Give a turn a path as its id.
     """
     facts["id"] = "../../../evil"
 
@@ -789,35 +786,35 @@ def forge_session(facts: Any) -> None:
 
 def forge_future(facts: Any) -> None:
     """
-    Name a picture by an id after which there is none.
+    Give an image the greatest possible id.
     """
     facts["images"][0]["id"] = "7" + "Z" * 25
 
 
 def forge_image_id(facts: Any) -> None:
     """
-    Name a picture by a path.
+    Give an image a path as its id.
     """
     facts["images"][0]["id"] = "../../evil"
 
 
 def forge_time(facts: Any) -> None:
     """
-    Give a time that cannot be told in UTC.
+    Give a time that cannot be converted to UTC.
     """
     facts["started"] = "9999-12-31T23:59:59-12:00"
 
 
 def forge_amount(facts: Any) -> None:
     """
-    Give an amount that is no number, which would spoil the index.
+    Give an amount that is not a number, which would break the index.
     """
     facts["reserved"] = float("nan")
 
 
 def forge_format(facts: Any) -> None:
     """
-    Give a picture a format whose suffix programs run.
+    Give an image a format whose suffix is that of a program.
     """
     facts["images"][0]["format"] = "exe"
 
@@ -836,9 +833,9 @@ def forge_format(facts: Any) -> None:
 )
 def test_forged_turns_are_refused(other: Any, exported: Path, forge: Callable[[Any], None]) -> None:
     """
-    A turn that would harm the library that takes it in is refused, and named.
+    A turn that would harm the library that imports it is refused, and named.
     """
-    file = a_turn(exported)
+    file = first_turn(exported)
     change(file, forge)
     reseal(exported)
     refused(other, exported, CorruptRecordError, "turns/")
@@ -847,7 +844,7 @@ def test_forged_turns_are_refused(other: Any, exported: Path, forge: Callable[[A
 @pytest.mark.parametrize("member", ["id", "moves", "created"])
 def test_forged_sessions_are_refused(other: Any, exported: Path, member: str) -> None:
     """
-    A session whose id is a path, or whose moves or times outweigh all that follow, is refused.
+    A session whose id is a path, or whose moves or times are far in the future, is refused.
     """
     forged: dict[str, Any] = {
         "id": "../../evil",
@@ -860,9 +857,9 @@ def test_forged_sessions_are_refused(other: Any, exported: Path, member: str) ->
 
 
 @pytest.mark.parametrize("what", ["turn", "picture", "file"])
-def test_nothing_is_there_twice(other: Any, exported: Path, what: str) -> None:
+def test_duplicates_are_refused(other: Any, exported: Path, what: str) -> None:
     """
-    Two turns of one id, or two pictures of one id or file, are refused.
+    Two turns with one id, or two images with one id or file, are refused.
     """
     first, second = sorted((exported / "turns").iterdir())[:2]
     if what == "turn":
@@ -876,30 +873,32 @@ def test_nothing_is_there_twice(other: Any, exported: Path, what: str) -> None:
 
 
 @pytest.mark.parametrize("part", ["file", "folder"])
-def test_links_are_not_followed(other: Any, exported: Path, tmp_path: Path, part: str) -> None:
+def test_links_in_an_export_are_refused(
+    other: Any, exported: Path, tmp_path: Path, part: str
+) -> None:
     """
-    An export's files are its own: links to elsewhere are refused, though what they show is right.
+    Links in an export are refused, even if the content of their targets is right.
     """
-    target = a_picture(exported) if part == "file" else exported / "images"
+    target = first_image(exported) if part == "file" else exported / "images"
     moved = tmp_path / "elsewhere"
     target.rename(moved)
     target.symlink_to(moved)
     refused(other, exported, CorruptRecordError, "no links")
 
 
-def test_a_pipe_is_not_waited_for(other: Any, exported: Path) -> None:
+def test_pipe_is_refused(other: Any, exported: Path) -> None:
     """
-    What is no plain file is refused, not read from forever.
+    A pipe is refused, without waiting for a writer.
     """
-    file = a_picture(exported)
+    file = first_image(exported)
     file.unlink()
     os.mkfifo(file)
-    refused(other, exported, CorruptRecordError, "not a file of its own")
+    refused(other, exported, CorruptRecordError, "not a regular file")
 
 
-def test_a_file_that_is_too_large_is_not_read(other: Any, exported: Path) -> None:
+def test_too_large_record_is_refused(other: Any, exported: Path) -> None:
     """
-    A record that would fill the memory is refused by its size.
+    A record that would fill the memory is refused because of its size.
     """
     with (exported / "session.json").open("ab") as file:
         file.truncate(20_000_000)
@@ -910,26 +909,26 @@ def test_a_file_that_is_too_large_is_not_read(other: Any, exported: Path) -> Non
 @pytest.mark.parametrize(
     "damage", [b"", b"{", b"[]", b'{"export": "imagesession session"}', b"\xff", b"[" * 100_000]
 )
-def test_a_damaged_list_is_refused(other: Any, exported: Path, damage: bytes) -> None:
+def test_damaged_manifest_is_refused(other: Any, exported: Path, damage: bytes) -> None:
     """
-    A list of files that cannot be read is refused, and named.
+    A manifest that cannot be read is refused, and named.
     """
     (exported / "MANIFEST.json").write_bytes(damage)
     with pytest.raises((InvalidRequestError, StorageError), match=r"MANIFEST\.json"):
         other.sessions.import_archive(exported)
 
 
-def test_a_file_that_is_not_listed_is_not_believed(other: Any, exported: Path) -> None:
+def test_unlisted_file_is_ignored_or_refused(other: Any, exported: Path) -> None:
     """
-    What lies in an export without being listed is left alone; what is needed must be listed.
+    A file that the manifest does not list is ignored; a file that is needed must be listed.
     """
     (exported / ".DS_Store").write_bytes(b"x")
     known = json.loads((exported / "MANIFEST.json").read_bytes())["files"]
-    for name in ("session.json", f"images/{a_picture(exported).name}"):
+    for name in ("session.json", f"images/{first_image(exported).name}"):
         change_manifest(
             exported, files={item: sum_ for item, sum_ in known.items() if item != name}
         )
-        refused(other, exported, CorruptRecordError, f"does not name {re.escape(name)}")
+        refused(other, exported, CorruptRecordError, f"does not list {re.escape(name)}")
     change_manifest(exported, files=known)
     assert other.sessions.import_archive(exported).name == "Tea logo"
 
@@ -951,7 +950,7 @@ def zipped(folder: Path, path: Path, edit: Callable[[zipfile.ZipFile], None]) ->
 @pytest.mark.parametrize(
     "name", ["../evil", "/evil", "a/../../evil", "C:\\evil", "a\\..\\b", "a//b"]
 )
-def test_names_in_a_zip_that_lead_elsewhere_are_refused(
+def test_zip_names_that_lead_out_are_refused(
     other: Any, exported: Path, tmp_path: Path, name: str
 ) -> None:
     """
@@ -962,7 +961,7 @@ def test_names_in_a_zip_that_lead_elsewhere_are_refused(
     assert not (tmp_path / "evil").exists()
 
 
-def test_a_link_in_a_zip_is_refused(other: Any, exported: Path, tmp_path: Path) -> None:
+def test_link_in_a_zip_is_refused(other: Any, exported: Path, tmp_path: Path) -> None:
     """
     A zip that holds a symbolic link is refused.
     """
@@ -975,9 +974,9 @@ def test_a_link_in_a_zip_is_refused(other: Any, exported: Path, tmp_path: Path) 
     refused(other, zipped(exported, tmp_path / "x.zip", edit), CorruptRecordError, "is a link")
 
 
-def test_a_name_twice_in_a_zip_is_refused(other: Any, exported: Path, tmp_path: Path) -> None:
+def test_duplicate_name_in_a_zip_is_refused(other: Any, exported: Path, tmp_path: Path) -> None:
     """
-    A zip that holds a name twice shows different programs different things, and is refused.
+    A zip that holds a name twice is refused: programs would read different files.
     """
 
     def edit(archive: zipfile.ZipFile) -> None:
@@ -987,7 +986,7 @@ def test_a_name_twice_in_a_zip_is_refused(other: Any, exported: Path, tmp_path: 
     refused(other, zipped(exported, tmp_path / "x.zip", edit), CorruptRecordError, "is there twice")
 
 
-def test_a_zip_bomb_is_refused_by_its_size(other: Any, exported: Path, tmp_path: Path) -> None:
+def test_zip_bomb_is_refused_by_size(other: Any, exported: Path, tmp_path: Path) -> None:
     """
     A zip that unpacks to more than 4 GB is refused before any of it is unpacked.
     """
@@ -1001,7 +1000,7 @@ def test_a_zip_bomb_is_refused_by_its_size(other: Any, exported: Path, tmp_path:
     )
 
 
-def test_a_zip_bomb_is_refused_by_its_number(
+def test_zip_bomb_is_refused_by_number_of_files(
     other: Any, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
@@ -1016,9 +1015,7 @@ def test_a_zip_bomb_is_refused_by_its_number(
     refused(other, zipped(exported, tmp_path / "x.zip", edit), CorruptRecordError, "at most 20")
 
 
-def test_a_zip_that_lies_about_a_size_is_refused(
-    other: Any, exported: Path, tmp_path: Path
-) -> None:
+def test_zip_with_a_false_size_is_refused(other: Any, exported: Path, tmp_path: Path) -> None:
     """
     No more is unpacked than a zip said, and what is cut short by that is refused.
     """
@@ -1031,9 +1028,7 @@ def test_a_zip_that_lies_about_a_size_is_refused(
     refused(other, zipped(exported, tmp_path / "x.zip", edit), CorruptRecordError, "session.json")
 
 
-def test_a_zip_whose_file_is_too_large_is_refused(
-    other: Any, exported: Path, tmp_path: Path
-) -> None:
+def test_zip_with_a_too_large_file_is_refused(other: Any, exported: Path, tmp_path: Path) -> None:
     """
     A small zip does not become a large record.
     """
@@ -1048,18 +1043,18 @@ def test_a_zip_whose_file_is_too_large_is_refused(
     refused(other, path, CorruptRecordError, "larger than 16 MB")
 
 
-def test_a_zip_that_lacks_a_file_is_refused(other: Any, exported: Path, tmp_path: Path) -> None:
+def test_zip_without_a_listed_file_is_refused(other: Any, exported: Path, tmp_path: Path) -> None:
     """
-    A file that the list names and the zip lacks is named.
+    A file that the manifest lists and the zip lacks is named.
     """
-    a_picture(exported, ".svg").unlink()
+    first_image(exported, ".svg").unlink()
     path = zipped(exported, tmp_path / "x.zip", lambda _: None)
     refused(other, path, CorruptRecordError, r"icon\.svg is missing")
 
 
-def test_a_zip_without_its_beginning_is_refused(other: Any, exported: Path, tmp_path: Path) -> None:
+def test_truncated_zip_is_refused(other: Any, exported: Path, tmp_path: Path) -> None:
     """
-    A zip of which a part is gone is refused.
+    A zip that lacks a part is refused.
     """
     path = zipped(exported, tmp_path / "x.zip", lambda _: None)
     path.write_bytes(path.read_bytes()[5000:])
@@ -1069,7 +1064,7 @@ def test_a_zip_without_its_beginning_is_refused(other: Any, exported: Path, tmp_
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_other_packings_are_refused(
+def test_other_compressions_are_refused(
     other: Any, exported: Path, tmp_path: Path, method: int
 ) -> None:
     """
@@ -1082,9 +1077,9 @@ def test_other_packings_are_refused(
     refused(other, zipped(exported, tmp_path / "x.zip", edit), CorruptRecordError, "not read")
 
 
-def test_an_encrypted_zip_is_refused(other: Any, exported: Path, tmp_path: Path) -> None:
+def test_encrypted_zip_is_refused(other: Any, exported: Path, tmp_path: Path) -> None:
     """
-    A zip with a password is refused, saying so.
+    An encrypted zip is refused, and the error says so.
     """
 
     def edit(archive: zipfile.ZipFile) -> None:
@@ -1095,9 +1090,9 @@ def test_an_encrypted_zip_is_refused(other: Any, exported: Path, tmp_path: Path)
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_any_damage_to_a_zip_is_found(data: st.DataObject) -> None:
+def test_damaged_zip_is_refused_or_imported_unchanged(data: st.DataObject) -> None:
     """
-    A zip with a few bytes changed or its end cut off is imported as it was, or refused whole.
+    A zip with a few changed bytes or without its end is imported unchanged or refused.
     """
     with tempfile.TemporaryDirectory() as folder:
         here, there = LibraryStore(Path(folder) / "here"), LibraryStore(Path(folder) / "there")

@@ -1,5 +1,5 @@
 """
-The doctor finds what is wrong, says what to do about it, and changes nothing.
+The health checks find what is wrong, say what to do about it, and change nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CATALOGUE = load_catalogue()
 
 class Usage(NamedTuple):
     """
-    What the system says of a disk, in bytes.
+    The disk usage that the system reports, in bytes.
     """
 
     total: int
@@ -55,7 +55,7 @@ def inner(studio: Any) -> Path:
 @pytest.fixture
 def picture(studio: Any) -> Any:
     """
-    A picture in a session, beside a one-shot.
+    An image in a session; the library has a standalone image too.
     """
     studio.generate("a lamp", quality="low")
     return studio.session("x").generate("a teapot", quality="low")
@@ -63,7 +63,7 @@ def picture(studio: Any) -> Any:
 
 def snapshot(folder: Path) -> dict[Path, tuple[bytes, int]]:
     """
-    Return the bytes and modes of all files but the index and what it takes in.
+    Return the bytes and modes of all files, but for the index and the intents.
     """
     return {
         path: (path.read_bytes(), path.stat().st_mode)
@@ -74,16 +74,16 @@ def snapshot(folder: Path) -> dict[Path, tuple[bytes, int]]:
 
 def states(found: HealthReport) -> dict[str, str]:
     """
-    Return what is not well, by name.
+    Return the states of all checks that are not ok, by name.
     """
     return {check.name: check.state for check in found.checks if check.state != "ok"}
 
 
-def finds(studio: Any, name: str, state: str, **how: bool) -> HealthCheck:
+def finds(studio: Any, name: str, state: str, **options: bool) -> HealthCheck:
     """
-    Check that the doctor finds this and nothing else, and return it.
+    Check that exactly one check has this state and all others are ok; return it.
     """
-    found = studio.doctor(**how)
+    found = studio.doctor(**options)
     assert states(found) == ({name: state} if state != "ok" else {})
     assert found.ok == (state != "problem")
     check: HealthCheck = found.check(name)
@@ -92,27 +92,27 @@ def finds(studio: Any, name: str, state: str, **how: bool) -> HealthCheck:
     return check
 
 
-def test_all_is_well(studio: Any, picture: Any, provider: FakeOpenAI) -> None:
+def test_sound_library_has_no_findings(studio: Any, picture: Any, provider: FakeOpenAI) -> None:
     """
-    On a sound library there is nothing to find, nothing is changed, and nothing is paid for.
+    On a sound library all checks are ok, nothing is changed, and nothing is paid for.
     """
-    asked = len([call for call in provider.requests if call.method == "POST"])
+    posts = len([call for call in provider.requests if call.method == "POST"])
     before = snapshot(studio.library)
     found = studio.doctor(verify=True, online=True)
     assert states(found) == {}
     assert found.ok
     assert str(found).endswith("\nAll is well.")
-    assert "ok       pictures: all 2 are as they came." in str(found)
+    assert "ok       pictures: all 2 are unchanged." in str(found)
     assert found.check("records").message == "sessions: 1, turns: 2."
     assert len({check.name for check in found.checks}) == len(found.checks)
     assert snapshot(studio.library) == before
-    assert len([call for call in provider.requests if call.method == "POST"]) == asked
+    assert len([call for call in provider.requests if call.method == "POST"]) == posts
     assert picture.path.exists()
 
 
-def test_a_check_is_found_by_its_name() -> None:
+def test_check_is_found_by_name() -> None:
     """
-    One finding can be had by its name; a name that was not looked at is an error.
+    A check is found by its name; an unknown name is an error.
     """
     check = HealthCheck(name="disk", state="warning", message="m", remedy="r")
     found = HealthReport(
@@ -130,11 +130,9 @@ def test_a_check_is_found_by_its_name() -> None:
 # --- the folder -------------------------------------------------------------------------------
 
 
-def test_a_library_that_cannot_be_written_is_a_problem(
-    studio: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unwritable_library_is_a_problem(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    A probe is really written and flushed, so a disk that fails is found before a picture is lost.
+    A file is really written and flushed, so a failing disk is found before an image is lost.
     """
 
     def broken(_: int) -> None:
@@ -144,20 +142,20 @@ def test_a_library_that_cannot_be_written_is_a_problem(
     assert "Input/output error" in finds(studio, "library", "problem").message
 
 
-def test_what_cannot_be_looked_at_is_a_finding(studio: Any, inner: Path) -> None:
+def test_failing_check_is_a_finding(studio: Any, inner: Path) -> None:
     """
-    A part of the library that is gone does not keep the rest from being looked at.
+    A missing part of the library does not prevent the other checks.
     """
     (inner / "quarantine").rmdir()
-    assert "cannot be looked at" in finds(studio, "replies", "problem").message
+    assert "cannot be checked" in finds(studio, "replies", "problem").message
 
 
 @pytest.mark.parametrize("free,state", [(10**12, "ok"), (5 * 10**8, "warning"), (10**6, "problem")])
-def test_little_room_is_found(
+def test_low_disk_space_is_found(
     studio: Any, free: int, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    Little room is a warning; less than a picture is asked with is a problem.
+    Little free space is a warning; too little to request an image is a problem.
     """
 
     def used(_: Path) -> Usage:
@@ -168,9 +166,9 @@ def test_little_room_is_found(
     assert check.message == f"{free / 1e6:,.0f} MB are free."
 
 
-def test_open_folders_are_found(studio: Any) -> None:
+def test_folders_open_to_other_users_are_found(studio: Any) -> None:
     """
-    A library that others can look into is a warning that says which folders and how to close them.
+    A library that other users can read is a warning that names the folders and the command.
     """
     studio.library.chmod(0o755)
     assert "in it" not in finds(studio, "permissions", "warning").message
@@ -182,20 +180,20 @@ def test_open_folders_are_found(studio: Any) -> None:
     finds(studio, "permissions", "ok")
 
 
-def test_a_damaged_mark_is_found(studio: Any, inner: Path) -> None:
+def test_damaged_format_file_is_found(studio: Any, inner: Path) -> None:
     """
-    A mark that cannot be read is found before the library is opened the next time.
+    A damaged FORMAT file is found before the library is opened the next time.
     """
     (inner / "FORMAT").write_text("?")
     assert "FORMAT is damaged" in finds(studio, "format", "problem").message
 
 
-# --- records, index, pictures -----------------------------------------------------------------
+# --- records, index, images -----------------------------------------------------------------
 
 
 def test_damaged_records_are_named(studio: Any, picture: Any, inner: Path) -> None:
     """
-    Records that cannot be read are named, a session's and a turn's; their pictures stay.
+    Records that cannot be read are named, a session's and a turn's; their images stay.
     """
     session, turn = picture.turn.session, picture.turn.id
     (inner / "sessions" / f"{session}.json").write_text("?")
@@ -205,9 +203,9 @@ def test_damaged_records_are_named(studio: Any, picture: Any, inner: Path) -> No
     assert picture.path.exists()
 
 
-def test_turns_without_their_session_are_found(studio: Any, picture: Any, inner: Path) -> None:
+def test_turns_without_a_session_are_found(studio: Any, picture: Any, inner: Path) -> None:
     """
-    Turns whose session's record is gone are a warning that says how it may come back.
+    Turns whose session's record is missing are a warning that says how to restore it.
     """
     (inner / "sessions" / f"{picture.turn.session}.json").unlink()
     check = finds(studio, "records", "warning")
@@ -215,15 +213,15 @@ def test_turns_without_their_session_are_found(studio: Any, picture: Any, inner:
     assert "Import" in check.remedy
 
 
-def test_an_index_out_of_step_is_found(studio: Any, picture: Any, inner: Path) -> None:
+def test_outdated_index_is_found(studio: Any, picture: Any, inner: Path) -> None:
     """
-    An index that lacks a turn or has one too many is found, and deleting it puts it right.
+    An index that lacks a turn or has one too many is found, and deleting it repairs it.
     """
-    studio.doctor()  # takes it in
+    studio.doctor()  # indexes the turns
     record = inner / "turns" / picture.turn.session / f"{picture.turn.id}.json"
     kept = record.read_bytes()
     record.unlink()
-    assert "has 1 that there are not" in finds(studio, "index", "problem").message
+    assert "has 1 entries without a record" in finds(studio, "index", "problem").message
     record.write_bytes(kept)
     connection = sqlite3.connect(inner / "index.sqlite")
     with connection:
@@ -236,23 +234,23 @@ def test_an_index_out_of_step_is_found(studio: Any, picture: Any, inner: Path) -
     finds(studio, "index", "ok")
 
 
-def test_an_index_without_a_session_is_found(studio: Any, picture: Any, inner: Path) -> None:
+def test_index_without_a_session_is_found(studio: Any, picture: Any, inner: Path) -> None:
     """
-    An index that lacks a session, though its folder was not changed since, is found.
+    An index that lacks a session is found, even if the folder's stamp is unchanged.
     """
     finds(studio, "index", "ok")
     connection = sqlite3.connect(inner / "index.sqlite")
     with connection:
         connection.execute("DELETE FROM sessions WHERE id = ?", (picture.turn.session,))
     connection.close()
-    assert "and 1 sessions that there are" in finds(studio, "index", "problem").message
+    assert "lacks 0 turns and 1 sessions" in finds(studio, "index", "problem").message
     (inner / "index.sqlite").unlink()
     finds(studio, "index", "ok")
 
 
-def test_an_index_that_cannot_be_used_is_found(studio: Any, picture: Any, inner: Path) -> None:
+def test_unusable_index_is_found(studio: Any, picture: Any, inner: Path) -> None:
     """
-    An index that cannot be opened is found; one that is no database is just built anew.
+    An index that cannot be opened is found; one that is not a database is rebuilt.
     """
     assert picture.id
     (inner / "index.sqlite").write_bytes(b"no database" * 1000)
@@ -262,9 +260,9 @@ def test_an_index_that_cannot_be_used_is_found(studio: Any, picture: Any, inner:
     assert "index" in states(studio.doctor())
 
 
-def test_turns_that_are_settled_meanwhile_are_no_difference(tmp_path: Path) -> None:
+def test_turns_settled_meanwhile_are_not_missed(tmp_path: Path) -> None:
     """
-    A turn that another program settled a moment ago waits in the journal, and is not missed.
+    A turn that another program has just settled is in the journal, and does not count as missing.
     """
     library = LibraryStore(tmp_path / "library")
     library.list_images(ImageQuery())
@@ -283,18 +281,18 @@ def test_turns_that_are_settled_meanwhile_are_no_difference(tmp_path: Path) -> N
     assert "all 1 turns" in HealthReport(checks=found).check("index").message
 
 
-def test_missing_pictures_are_named(studio: Any, picture: Any) -> None:
+def test_missing_images_are_named(studio: Any, picture: Any) -> None:
     """
-    A picture whose file is gone is named.
+    An image whose file is missing is named.
     """
     picture.path.unlink()
     check = finds(studio, "pictures", "problem")
-    assert f"1 are well; 1 missing: {picture.record.file}." in check.message
+    assert f"1 are sound; 1 missing: {picture.record.file}." in check.message
 
 
-def test_damaged_pictures_are_found_by_their_digest(studio: Any, picture: Any) -> None:
+def test_damaged_images_are_found_by_digest(studio: Any, picture: Any) -> None:
     """
-    A bit that fell over is found when pictures are verified, and the file is left as it is.
+    A flipped bit is found when images are verified, and the file is not changed.
     """
     data = bytearray(picture.bytes)
     data[len(data) // 2] ^= 1
@@ -305,70 +303,72 @@ def test_damaged_pictures_are_found_by_their_digest(studio: Any, picture: Any) -
     assert picture.path.read_bytes() == data
 
 
-def test_cut_pictures_are_found_without_reading_them(studio: Any, picture: Any) -> None:
+def test_truncated_images_are_found_by_size(studio: Any, picture: Any) -> None:
     """
-    A picture of another size than its record says is found at a glance.
+    An image whose file size differs from its record is found without `verify`.
     """
     picture.path.write_bytes(picture.bytes[:100])
     assert "1 damaged" in finds(studio, "pictures", "problem").message
 
 
-def test_links_in_place_of_pictures_are_found(studio: Any, picture: Any, tmp_path: Path) -> None:
+def test_links_in_place_of_images_are_found(studio: Any, picture: Any, tmp_path: Path) -> None:
     """
-    A link in a picture's place is not followed, even to the same bytes.
+    A link in an image's place is not followed, even to the same bytes.
     """
     picture.path.rename(tmp_path / "elsewhere")
     picture.path.symlink_to(tmp_path / "elsewhere")
     assert "1 unreadable" in finds(studio, "pictures", "problem").message
 
 
-def test_only_a_few_names_are_told(studio: Any) -> None:
+def test_long_lists_are_shortened(studio: Any) -> None:
     """
-    Of many that are missing, a few are named and the rest counted.
+    Of many missing images, a few are named and the rest are counted.
     """
     for _ in range(7):
         studio.images.import_file(tiny_image()).path.unlink()
     assert " and 2 more." in finds(studio, "pictures", "problem").message
 
 
-# --- what is not settled ----------------------------------------------------------------------
+# --- unsettled requests -----------------------------------------------------------------------
 
 
 def interrupted(library: Path, response_id: str | None, started: dt.datetime) -> Turn:
     """
-    Leave an intent behind, as a process that was killed does.
+    Leave an intent behind, as a killed process does.
     """
-    there = LibraryStore(library)
-    turn = Turn(id=there.new_id().id, prompt="x", options=GenerateOptions(), started=started)
-    lease = there.write_intent(turn)
+    store = LibraryStore(library)
+    turn = Turn(id=store.new_id().id, prompt="x", options=GenerateOptions(), started=started)
+    lease = store.write_intent(turn)
     if response_id is not None:
-        there.record_response_id(turn, response_id)
+        store.record_response_id(turn, response_id)
     assert not isinstance(lease, Turn)
     lease.release()
     return turn
 
 
-def test_interrupted_requests_are_told(studio: Any, provider: FakeOpenAI, inner: Path) -> None:
+def test_interrupted_requests_are_reported(studio: Any, provider: FakeOpenAI, inner: Path) -> None:
     """
-    What was asked and is not settled is told with its age and the ids that are kept; it is not
-    sent again, and stays.
+    Unsettled requests are reported with their ages and known ids; they are not sent again, and
+    stay.
     """
     now = dt.datetime.now(dt.UTC)
     interrupted(studio.library, "resp_1", now - dt.timedelta(days=3, hours=1))
     check = finds(studio, "requests", "warning")
     assert check.message == (
-        "1 interrupted, begun 3 days ago; the provider's ids of 1 are kept (resp_1)."
+        "1 interrupted, started 3 days ago; the provider's ids of 1 are kept (resp_1)."
     )
     assert "studio.recover()" in check.remedy
     interrupted(studio.library, None, now - dt.timedelta(minutes=90))
-    assert "2 interrupted, begun 1 hour to 3 days ago" in studio.doctor().check("requests").message
+    assert (
+        "2 interrupted, started 1 hour to 3 days ago" in studio.doctor().check("requests").message
+    )
     assert len(list((inner / "journal").iterdir())) == 2
     assert provider.requests == ()
 
 
-def test_requests_without_an_id_are_told(studio: Any) -> None:
+def test_requests_without_an_id_are_reported(studio: Any) -> None:
     """
-    Where no id is known, the finding says so.
+    If no id is known, the finding says so.
     """
     interrupted(studio.library, None, dt.datetime.now(dt.UTC))
     assert "0 seconds ago; no id is known." in finds(studio, "requests", "warning").message
@@ -376,29 +376,29 @@ def test_requests_without_an_id_are_told(studio: Any) -> None:
 
 def test_damaged_intents_are_named(studio: Any, inner: Path) -> None:
     """
-    An intent that cannot be read is named, not passed over.
+    An intent that cannot be read is named, not skipped.
     """
     name = f"{OLD_ID}.one-shots.jsonl"
     (inner / "journal" / name).write_text("?")
     assert f"1 cannot be read: {name}." in finds(studio, "requests", "warning").message
 
 
-def test_what_is_under_way_is_no_finding(studio: Any) -> None:
+def test_running_request_is_ok(studio: Any) -> None:
     """
-    What a running program is at is told, and is well.
+    The request of a running program is reported as ok.
     """
-    there = LibraryStore(studio.library)
-    begun = there.new_id()
+    store = LibraryStore(studio.library)
+    begun = store.new_id()
     turn = Turn(id=begun.id, prompt="x", options=GenerateOptions(), started=begun.at)
-    lease = there.write_intent(turn)
-    assert "running programs are at 1." in finds(studio, "requests", "ok").message
+    lease = store.write_intent(turn)
+    assert "1 belong to running programs." in finds(studio, "requests", "ok").message
     assert not isinstance(lease, Turn)
     lease.release()
 
 
-def test_replies_that_were_put_aside_are_told(studio: Any, inner: Path) -> None:
+def test_quarantined_replies_are_reported(studio: Any, inner: Path) -> None:
     """
-    A reply that was paid for and could not be read is a warning that says where it is.
+    A quarantined reply is a warning that says where it is.
     """
     (inner / "quarantine" / f"{OLD_ID}.bin").write_bytes(b"x")
     check = finds(studio, "replies", "warning")
@@ -406,9 +406,9 @@ def test_replies_that_were_put_aside_are_told(studio: Any, inner: Path) -> None:
     assert str(inner / "quarantine") in check.remedy
 
 
-def test_stale_scratch_is_told(studio: Any, inner: Path) -> None:
+def test_stale_scratch_files_are_reported(studio: Any, inner: Path) -> None:
     """
-    Unfinished files that nobody is at any more are told; fresh ones are somebody's.
+    Old unfinished files are reported; recent ones belong to running programs.
     """
     file = inner / "tmp" / "x"
     file.write_bytes(b"x")
@@ -421,9 +421,10 @@ def test_stale_scratch_is_told(studio: Any, inner: Path) -> None:
 # --- key and models ---------------------------------------------------------------------------
 
 
-def test_a_missing_key_is_a_problem(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_missing_key_is_a_problem(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    Without a key, nothing is sent, and the finding says where to put one; with one, it is well.
+    Without a key, nothing is sent, and the finding says where to put one; with a key, the check is
+    ok.
     """
     studio = make_studio(tmp_path / "library", online=True)
     check = finds(studio, "key", "problem", online=True)
@@ -431,16 +432,16 @@ def test_a_missing_key_is_a_problem(make_studio: MakeStudio, tmp_path: Path) -> 
     finds(make_studio(tmp_path / "library", online=True, api_key="sk-x"), "key", "ok")
 
 
-def test_offline_is_said(studio: Any) -> None:
+def test_offline_is_reported(studio: Any) -> None:
     """
-    Offline needs no key, and the finding says that these are sketches.
+    Offline, no key is needed, and the finding says that images are sketches.
     """
     assert "offline: sketches" in finds(studio, "key", "ok").message
 
 
-def test_models_that_ended_are_a_problem(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_shut_down_model_is_a_problem(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    A studio whose own image model was shut down is told what to choose instead.
+    If the studio's image model was shut down, the finding says what to choose instead.
     """
     studio = make_studio(tmp_path / "library", image_model="dall-e-3")
     check = finds(studio, "image_model", "problem")
@@ -450,32 +451,33 @@ def test_models_that_ended_are_a_problem(make_studio: MakeStudio, tmp_path: Path
 
 def diagnosed(today: dt.date, options: GenerateOptions | None = None) -> HealthReport:
     """
-    Run the plan on another day, on a library of which all is well.
+    Run the checks on another day, on a sound library.
     """
     at = dt.datetime.combine(today, dt.time(12), dt.UTC)
-    flow = health.run_health_checks(
+    workflow = health.run_health_checks(
         StudioConfig(catalogue=CATALOGUE, options=options or GenerateOptions()),
         "x",
         verify=False,
         online=False,
     )
-    answers: dict[type, Callable[[], Any]] = {
+    results: dict[type, Callable[[], Any]] = {
         NewId: lambda: IdAndTime(id=OLD_ID, at=at),
         StoreCall: tuple,
         GetProviderName: lambda: "x",
     }
-    answer: Any = None
+    result: Any = None
     while True:
         try:
-            answer = answers[type(flow.send(answer))]()
+            result = results[type(workflow.send(result))]()
         except StopIteration as stop:
             found: HealthReport = stop.value
             return found
 
 
-def test_models_that_end_soon_are_a_warning() -> None:
+def test_model_near_its_shutdown_is_a_warning() -> None:
     """
-    A model that ends within ninety days is a warning, on that day a problem, before that nothing.
+    A model that is shut down within 90 days is a warning, from that day on a problem, and before
+    that ok.
     """
     model = next(
         item for item in CATALOGUE.models.values() if item.kind == "image" and item.shutdown
@@ -494,20 +496,20 @@ def test_models_that_end_soon_are_a_warning() -> None:
         assert str(model.shutdown) in found.message
 
 
-def test_models_of_the_other_kind_or_unknown_are_told() -> None:
+def test_wrong_or_unknown_models_are_reported() -> None:
     """
-    A mainline model cannot draw; of an unknown one nothing is claimed.
+    A text model as the image model is a problem; an unknown model is reported as such.
     """
     options = GenerateOptions(model="my-own-model", image_model=CATALOGUE.mainline)
     found = diagnosed(CATALOGUE.dated, options)
     assert states(found) == {"image_model": "problem"}
-    assert "is no image model" in found.check("image_model").message
+    assert "is not a model of kind 'image'" in found.check("image_model").message
     assert "my-own-model is not in the catalogue" in found.check("model").message
 
 
-def test_an_old_catalogue_is_a_warning() -> None:
+def test_old_catalog_is_a_warning() -> None:
     """
-    What is known of models and prices grows old after ninety days.
+    The catalogue of models and prices is a warning after 90 days.
     """
     assert diagnosed(CATALOGUE.dated + dt.timedelta(days=90)).check("catalogue").state == "ok"
     found = diagnosed(CATALOGUE.dated + dt.timedelta(days=91)).check("catalogue")
@@ -516,18 +518,18 @@ def test_an_old_catalogue_is_a_warning() -> None:
     assert "pip install -U imagesession" in found.remedy
 
 
-def test_a_provider_that_says_no_is_found(studio: Any, provider: FakeOpenAI) -> None:
+def test_rejected_key_is_found_online(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A key that the provider refuses is found online, and the finding says what the error says.
+    A key that the provider rejects is found online, and the finding has the error's advice.
     """
     error = {"message": "Incorrect API key provided.", "type": "invalid_request_error"}
     provider.fail_next(status=401, error=error, path="/models")
     assert "key" in finds(studio, "network", "problem", online=True).remedy
 
 
-def test_models_that_are_not_listed_are_found(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_unlisted_models_are_found(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    A model that the provider does not list is a warning, and nothing is generated.
+    A model that the provider does not list is a warning.
     """
     studio = make_studio(tmp_path / "library", model="my-own-model")
     check = finds(studio, "models listed", "warning", online=True)

@@ -1,5 +1,5 @@
 """
-Pictures get names that they share with nothing else.
+Images get unique names.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NOW = dt.datetime(2026, 11, 24, 12, 0, 0, tzinfo=dt.UTC)
 
 def received(form: PictureFormat) -> ReceivedImage:
     """
-    A picture that came; its bytes are nobody's concern here.
+    Return a received image with arbitrary bytes.
     """
     facts = ImageHeader(format=form, width=1, height=1, alpha=False)
     return ReceivedImage(data=form.encode(), facts=facts)
@@ -39,36 +39,34 @@ def library(tmp_path: Path) -> LibraryStore:
 @pytest.fixture
 def turn(library: LibraryStore) -> Turn:
     """
-    A turn of a session whose pictures come within a second.
+    A turn of a session.
     """
     session, begun = library.new_id(), library.new_id()
     return Turn(id=begun.id, session=session.id, prompt="x", options=GenerateOptions(), started=NOW)
 
 
-def test_pictures_of_one_second_do_not_share_their_metadata(
-    library: LibraryStore, turn: Turn
-) -> None:
+def test_images_of_one_second_do_not_share_a_sidecar(library: LibraryStore, turn: Turn) -> None:
     """
-    What lies beside a picture is named as it is but for the suffix; so no two pictures of other
-    formats have the same name, also while nothing lies beside them yet.
+    An image and its sidecar share a stem; so no two images of different formats get the same stem,
+    even while there is no sidecar yet.
     """
     forms: tuple[PictureFormat, ...] = ("png", "gif", "svg", "png", "webp", "jpeg")
-    put = [
+    images = [
         image_files.store_image(library.layout, turn, NOW, received(form), library.new_id().id)
         for form in forms
     ]
-    stems = [Path(image.file).stem for image in put]
+    stems = [Path(image.file).stem for image in images]
     assert len(set(stems)) == len(forms)
-    kept = [(library.layout.root / image.file).read_bytes() for image in put]
-    assert kept == [form.encode() for form in forms]
+    contents = [(library.layout.root / image.file).read_bytes() for image in images]
+    assert contents == [form.encode() for form in forms]
 
 
-def test_pictures_that_come_at_the_same_moment_do_not_either(
+def test_name_taken_at_the_same_moment_is_not_shared(
     library: LibraryStore, turn: Turn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    A picture of another program that takes the name after it was looked for has it; ours takes
-    the next, and leaves nothing behind.
+    If another program takes the stem after it was checked, our image gets the next one, and nothing
+    is left behind.
     """
     others: list[Path] = []
 

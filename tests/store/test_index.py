@@ -1,5 +1,5 @@
 """
-The index says of turns and pictures what their records say, and is made again when it cannot.
+The index agrees with the records of turns and images, and is rebuilt when it is damaged.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FEW = st.sampled_from(["one", "two", None])
 @st.composite
 def libraries(draw: st.DrawFn) -> tuple[Turn, ...]:
     """
-    Draw the turns of a library, with ids that tell when they were begun.
+    Draw the turns of a library, with ids that match their start times.
     """
     turns: list[Turn] = []
     for number, turn in enumerate(draw(st.lists(strategies.turns, max_size=6))):
@@ -63,7 +63,7 @@ def _nothing() -> tuple[Turn, ...]:
 
 def indexed(turns: tuple[Turn, ...], folder: Path) -> Index:
     """
-    Make an index that knows turns.
+    Make an index of turns.
     """
     index = Index(folder / "index.sqlite", _nothing)
     index.add(turns)
@@ -72,22 +72,22 @@ def indexed(turns: tuple[Turn, ...], folder: Path) -> Index:
 
 def words(turn: Turn, position: int) -> str:
     """
-    Return what a picture is looked for by, in a form in which case does not count.
+    Return the text by which an image is searched, in a form that ignores case.
     """
-    reported = (turn.prompt, turn.images[position].revised_prompt or "", turn.label)
-    return folded("\n".join(reported)).encode("utf-8", "replace").decode()
+    texts = (turn.prompt, turn.images[position].revised_prompt or "", turn.label)
+    return folded("\n".join(texts)).encode("utf-8", "replace").decode()
 
 
 def folded(text: str) -> str:
     """
-    Return a text as Unicode compares it where neither case nor composition counts.
+    Return a text as Unicode compares it without regard to case and composition.
     """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
 
 
 def expected(turns: tuple[Turn, ...], query: ImageQuery) -> list[str]:
     """
-    Tell from the turns alone which pictures a query means, the newest first.
+    Compute from the turns which images match a query, the newest first.
     """
     found = [
         image.id
@@ -117,9 +117,9 @@ queries = st.builds(
 
 @settings(max_examples=40, deadline=None)
 @given(libraries(), st.lists(queries, min_size=1, max_size=4))
-def test_a_page_holds_what_is_asked_for(turns: tuple[Turn, ...], asked: list[ImageQuery]) -> None:
+def test_page_matches_the_query(turns: tuple[Turn, ...], asked: list[ImageQuery]) -> None:
     """
-    Whatever is asked for together, the pictures are those that the turns say, the newest first.
+    For any combination of conditions, a page holds the matching images, the newest first.
     """
     with tempfile.TemporaryDirectory() as folder:
         index = indexed(turns, Path(folder))
@@ -129,15 +129,15 @@ def test_a_page_holds_what_is_asked_for(turns: tuple[Turn, ...], asked: list[Ima
 
 @settings(max_examples=25, deadline=None)
 @given(libraries(), st.sampled_from(get_args(Grouping)), FEW, st.integers(0, 5), st.integers(0, 5))
-def test_a_tally_adds_up(
+def test_cost_totals_match_the_turns(
     turns: tuple[Turn, ...], by: Grouping, session: str | None, since: int, until: int
 ) -> None:
     """
-    Groups hold every turn of their days once, and no other; their sums are those of the turns.
+    Groups hold every turn of the given days once, and no other; their sums are those of the turns.
     """
     first, last = ((START + days * DAY).date() for days in (since, until))
     query = SpendingQuery(by=by, since=first, until=last, session=session)
-    meant = [
+    matching = [
         turn
         for turn in turns
         if first <= turn.started.date() <= last and session in {None, turn.session}
@@ -145,24 +145,24 @@ def test_a_tally_adds_up(
     with tempfile.TemporaryDirectory() as folder:
         tallies = indexed(turns, Path(folder)).sum_costs(query)
     assert len({totals.group for totals in tallies}) == len(tallies)
-    assert sum(totals.turns for totals in tallies) == len(meant)
+    assert sum(totals.turns for totals in tallies) == len(matching)
     assert sum(totals.images for totals in tallies) == sum(
-        image.source == "reply" for turn in meant for image in turn.images
+        image.source == "reply" for turn in matching for image in turn.images
     )
     assert sum(totals.cost for totals in tallies) == pytest.approx(
-        sum(turn.cost.known for turn in meant if turn.cost)
+        sum(turn.cost.known for turn in matching if turn.cost)
     )
-    assert sum(totals.spent for totals in tallies) == pytest.approx(sum(map(budget_cost, meant)))
+    assert sum(totals.spent for totals in tallies) == pytest.approx(sum(map(budget_cost, matching)))
     assert sum(totals.uncertain for totals in tallies) == sum(
-        turn.cost is not None and turn.cost.total is None for turn in meant
+        turn.cost is not None and turn.cost.total is None for turn in matching
     )
 
 
 @settings(max_examples=15, deadline=None)
 @given(libraries())
-def test_taking_in_twice_changes_nothing(turns: tuple[Turn, ...]) -> None:
+def test_indexing_twice_changes_nothing(turns: tuple[Turn, ...]) -> None:
     """
-    A turn that is taken in again, by another process, counts once.
+    A turn that another process indexes again counts once.
     """
     with tempfile.TemporaryDirectory() as folder:
         index = indexed(turns, Path(folder))
@@ -176,7 +176,7 @@ PROMPTS = ("Straße nach 50% off", "ΟΔΟΣ under_score", "Ein Café, rot\n[a-z
 
 def known(prompt: str, number: int = 0) -> Turn:
     """
-    Make a turn with a picture.
+    Make a turn with an image.
     """
     started = START + number * DAY
     image = ImageRecord(
@@ -218,19 +218,18 @@ TURNS = tuple(known(prompt, number) for number, prompt in enumerate(PROMPTS))
         ("e", [0, 1, 2]),
     ],
 )
-def test_words_are_found_as_they_are(tmp_path: Path, text: str, found: list[int]) -> None:
+def test_search_is_literal_and_ignores_case(tmp_path: Path, text: str, found: list[int]) -> None:
     """
-    Case and the way in which letters are composed do not count, in any script; nothing in a text
-    is a pattern.
+    A search ignores case and Unicode composition in any script, and treats no text as a pattern.
     """
     index = indexed(TURNS, tmp_path)
     rows = index.page(ImageQuery(text=text))
     assert sorted(row.turn for row in rows) == sorted(TURNS[number].id for number in found)
 
 
-def test_times_are_kept_to_the_millisecond(tmp_path: Path) -> None:
+def test_time_ranges_are_exact_to_the_millisecond(tmp_path: Path) -> None:
     """
-    A picture of a moment is found from that moment on, and not up to it.
+    An image is found from its own time on, and not up to it.
     """
     index = indexed(TURNS, tmp_path)
     moment = START + DAY
@@ -241,9 +240,9 @@ def test_times_are_kept_to_the_millisecond(tmp_path: Path) -> None:
     assert len(index.page(ImageQuery(since=edges[0], until=edges[1]))) == 3
 
 
-def test_an_intents_name_is_found_exactly(tmp_path: Path) -> None:
+def test_idempotency_key_is_matched_exactly(tmp_path: Path) -> None:
     """
-    Only a completed turn is found under its name, and only under exactly that.
+    A settled turn is found under its idempotency key, and only under exactly that.
     """
     failed = attrs.evolve(known("x", 5), status="failed", images=())
     index = indexed((*TURNS, failed), tmp_path)
@@ -254,9 +253,9 @@ def test_an_intents_name_is_found_exactly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", [0, 1, INDEX_VERSION - 1, INDEX_VERSION + 1])
-def test_an_index_of_another_version_is_made_anew(tmp_path: Path, version: int) -> None:
+def test_index_of_another_version_is_rebuilt(tmp_path: Path, version: int) -> None:
     """
-    Whatever tables another version has, they give way to what the records say.
+    Whatever tables another version has, they are replaced from the records.
     """
     path = tmp_path / "index.sqlite"
     with sqlite3.connect(path) as connection:
@@ -274,9 +273,9 @@ def test_an_index_of_another_version_is_made_anew(tmp_path: Path, version: int) 
     assert len(index.page(ImageQuery())) == 4
 
 
-def test_what_fails_under_the_lock_is_undone(tmp_path: Path) -> None:
+def test_failure_under_the_lock_is_rolled_back(tmp_path: Path) -> None:
     """
-    A block that fails while it holds the index leaves no trace and no lock.
+    A block that fails while it holds the lock leaves no change and no lock.
     """
     index = indexed(TURNS, tmp_path)
 
@@ -290,10 +289,9 @@ def test_what_fails_under_the_lock_is_undone(tmp_path: Path) -> None:
     assert sum(totals.turns for totals in index.sum_costs(SpendingQuery())) == 3
 
 
-def test_what_undid_itself_is_told_as_it_was(tmp_path: Path) -> None:
+def test_error_after_a_rollback_is_kept(tmp_path: Path) -> None:
     """
-    Where a failure has ended the transaction already, it is told, and not that nothing is left to
-    undo.
+    If the transaction has already ended, the original error is raised, not one about the rollback.
     """
 
     def fail() -> None:
@@ -305,12 +303,11 @@ def test_what_undid_itself_is_told_as_it_was(tmp_path: Path) -> None:
         fail()
 
 
-def test_an_index_that_goes_away_before_it_is_locked_is_made_anew(
+def test_index_deleted_before_it_is_locked_is_rebuilt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    Whoever holds the index finds all turns in it, even if another process took it away between
-    their looking at it and their locking it.
+    A locked index holds all turns, even if another process deleted it just before it was locked.
     """
     index = Index(tmp_path / "index.sqlite", lambda: TURNS)
     real = Index.open_or_rebuild
@@ -324,16 +321,14 @@ def test_an_index_that_goes_away_before_it_is_locked_is_made_anew(
         assert sum(totals.turns for totals in tally(connection, SpendingQuery())) == 3
 
 
-def test_an_index_that_is_in_use_is_not_taken_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_index_in_use_is_not_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Whoever finds the index damaged while another holds it waits until they are done; otherwise
-    both would hold one, each another.
+    A caller that finds the index damaged waits while another holds the lock; otherwise each of them
+    would lock a different file.
     """
     first = indexed(TURNS, tmp_path)
     second = Index(first.path, lambda: TURNS)
-    real = vars(Index)["_look_through"]
+    real = vars(Index)["_check_integrity"]
     found: list[str] = []
 
     def look_through(self: Index, connection: sqlite3.Connection) -> None:
@@ -346,7 +341,7 @@ def test_an_index_that_is_in_use_is_not_taken_away(
         with second.locked():
             found.append("second")
 
-    monkeypatch.setattr(Index, "_look_through", look_through)
+    monkeypatch.setattr(Index, "_check_integrity", look_through)
     thread = threading.Thread(target=come_second)
     with first.locked():
         thread.start()
@@ -358,14 +353,14 @@ def test_an_index_that_is_in_use_is_not_taken_away(
 
 def never(_: Path) -> bool:
     """
-    See no file.
+    Report that no file exists.
     """
     return False
 
 
 def miss(*_: Any) -> None:
     """
-    Find no file whose times could be set.
+    Report that the file is missing.
     """
     raise FileNotFoundError
 
@@ -376,29 +371,28 @@ sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).execute("BEGIN IMM
 """
 
 
-def test_who_comes_while_the_index_is_made_takes_no_lock_away(
+def test_opening_a_new_index_releases_no_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    A thread that has seen no index, while another one made and locked it, does not open that to
-    other processes.
+    A thread that saw no index, while another created and locked it, does not release that lock.
     """
     index = indexed(TURNS, tmp_path)
     with index.locked():
-        with monkeypatch.context() as before_it_was_made:
-            before_it_was_made.setattr(Path, "exists", never)
-            before_it_was_made.setattr(os, "utime", miss)
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "exists", never)
+            patched.setattr(os, "utime", miss)
             assert len(Index(index.path, _nothing).page(ImageQuery())) == 3
         command = [sys.executable, "-c", TRY_TO_LOCK, str(index.path)]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "database is locked" in ended.stderr
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "database is locked" in result.stderr
 
 
-def test_one_at_a_time_holds_the_index(
+def test_lock_serializes_changes(
     tmp_path: Path, in_threads: Callable[[list[Callable[[], Any]]], None]
 ) -> None:
     """
-    What is read and changed under the lock is not changed by others in between.
+    Others change nothing between a read and a write under the lock.
     """
     index = indexed(TURNS, tmp_path)
     index.open_or_rebuild()
@@ -412,9 +406,9 @@ def test_one_at_a_time_holds_the_index(
     assert {totals.images for totals in index.sum_costs(SpendingQuery(by="day"))} == {13}
 
 
-def test_a_path_that_cannot_be_an_index_is_told(tmp_path: Path) -> None:
+def test_unusable_path_is_named(tmp_path: Path) -> None:
     """
-    Where the index cannot be, the error names its path.
+    If the index cannot be created, the error names its path.
     """
     path = tmp_path / "index.sqlite"
     path.mkdir()

@@ -1,5 +1,5 @@
 """
-The library on disk: durable, private, and mended by itself where it can be.
+The library on disk is durable and private, and repairs its disposable parts.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def settle(
     idempotency_key: str | None = None,
 ) -> Turn:
     """
-    Keep a turn as a flow does.
+    Commit a turn, as a workflow does.
     """
     begun = library.new_id()
     turn = Turn(
@@ -77,7 +77,7 @@ def settle(
 
 def start(library: LibraryStore) -> SessionRecord:
     """
-    Keep a new session.
+    Save a new session.
     """
     begun = library.new_id()
     record = SessionRecord(id=begun.id, description="x", created=begun.at)
@@ -87,15 +87,15 @@ def start(library: LibraryStore) -> SessionRecord:
 
 def listed(library: LibraryStore) -> list[str]:
     """
-    Return the ids of all pictures, the latest first.
+    Return the ids of all images, the latest first.
     """
     found = library.list_images(ImageQuery(limit=1000))
     return [turn.images[position].id for turn, position in found]
 
 
-def test_pictures_have_human_names(library: LibraryStore) -> None:
+def test_images_have_readable_names(library: LibraryStore) -> None:
     """
-    A picture lies in the folder of its kind, named by its session, the time and a number.
+    An image is in the folder of its kind, named by its session, the time and a number.
     """
     session = start(library).id
     first = settle(library, session, pictures=2)
@@ -121,9 +121,9 @@ def test_everything_is_private(library: LibraryStore) -> None:
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_nothing_unfinished_remains(library: LibraryStore) -> None:
+def test_no_scratch_files_remain(library: LibraryStore) -> None:
     """
-    Scratch files are gone once a turn is settled, and so is its intent once it is indexed.
+    Scratch files are removed once a turn is settled, and its intent once it is indexed.
     """
     for _ in range(MAX_PENDING_IN_LOOKUPS + 1):
         settle(library, pictures=3)
@@ -132,11 +132,11 @@ def test_nothing_unfinished_remains(library: LibraryStore) -> None:
     assert list(library.layout.journal.iterdir()) == []
 
 
-def test_pictures_are_flushed_before_the_record(
+def test_images_are_flushed_before_the_record(
     library: LibraryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    The order of durable steps: intent, id, picture, record; each file flushed before it is named,
+    The order of durable steps: intent, id, image, record; each file flushed before it is named,
     and each name flushed before the next step.
     """
     steps: list[str] = []
@@ -189,11 +189,11 @@ def test_pictures_are_flushed_before_the_record(
     ]
 
 
-def test_changes_are_flushed_before_they_replace(
+def test_changed_record_is_flushed_before_it_replaces(
     library: LibraryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    A session's changed record is flushed before it takes the old one's place, and its folder after.
+    A session's changed record is flushed before it replaces the old one, and its folder after.
     """
     record = start(library)
     steps: list[str] = []
@@ -209,7 +209,7 @@ def test_changes_are_flushed_before_they_replace(
     assert steps == ["fsync", "replace", "fsync"]
 
 
-def test_a_name_is_not_taken_from_another(tmp_path: Path) -> None:
+def test_existing_file_is_not_replaced(tmp_path: Path) -> None:
     """
     Writing under a name that is in use fails and leaves the other file as it was.
     """
@@ -221,9 +221,11 @@ def test_a_name_is_not_taken_from_another(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_without_links_files_are_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_hard_links_files_are_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
-    On file systems without hard links the same promise holds as far as they allow.
+    On file systems without hard links, an existing file is not replaced either.
     """
 
     def no_links(*_: object) -> None:
@@ -238,11 +240,11 @@ def test_without_links_files_are_renamed(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_what_cannot_be_flushed_is_not_acknowledged(
+def test_failed_flush_does_not_settle_the_turn(
     library: LibraryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    When flushing fails the turn is not settled, no picture has a name, and the intent remains.
+    If flushing fails, the turn is not settled, no image has a name, and the intent remains.
     """
     begun = library.new_id()
     turn = Turn(
@@ -266,28 +268,28 @@ def test_what_cannot_be_flushed_is_not_acknowledged(
 @pytest.mark.parametrize("number", [28, 30, 13, 20, 24])
 def test_disk_errors_say_what_to_do(tmp_path: Path, number: int) -> None:
     """
-    The operating system's errors become one kind, with advice.
+    The operating system's errors become a `StorageIOError` that says what to do.
     """
-    words = {28: "make room", 30: "read-only", 13: "permissions", 20: "is a file", 24: "too many"}
+    advice = {28: "make room", 30: "read-only", 13: "permissions", 20: "is a file", 24: "too many"}
     with (
-        pytest.raises(StorageIOError, match=words[number]),
+        pytest.raises(StorageIOError, match=advice[number]),
         atomic_write.translate_os_errors(tmp_path),
     ):
         raise OSError(number, "x")
 
 
-def test_a_library_needs_a_folder(tmp_path: Path) -> None:
+def test_library_cannot_be_a_file(tmp_path: Path) -> None:
     """
-    A library cannot be made where there is a file.
+    A library cannot be created at the path of a file.
     """
     (tmp_path / "file").write_text("x")
     with pytest.raises(StorageIOError, match="choose another library folder"):
         LibraryStore(tmp_path / "file")
 
 
-def test_a_newer_library_is_refused(library: LibraryStore) -> None:
+def test_newer_library_is_refused(library: LibraryStore) -> None:
     """
-    A library that a newer version wrote is not touched, and the error says to update.
+    A library that a newer version wrote is not opened, and the error says to update.
     """
     settle(library)
     library.layout.format.write_text('{"format": 3, "min_reader": 3}')
@@ -298,9 +300,9 @@ def test_a_newer_library_is_refused(library: LibraryStore) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "7", '{"min_reader": "x"}'])
-def test_a_damaged_mark_is_named(library: LibraryStore, text: str) -> None:
+def test_damaged_format_file_is_named(library: LibraryStore, text: str) -> None:
     """
-    A damaged FORMAT file is an error that says how to mend it.
+    A damaged FORMAT file is an error that names it.
     """
     library.layout.format.write_text(text)
     with pytest.raises(CorruptRecordError, match="FORMAT"):
@@ -344,9 +346,9 @@ def _lose_table(index: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [_delete, _garble, _empty, _truncate, _age, _renew, _lose_table])
-def test_the_index_is_built_anew(library: LibraryStore, damage: Callable[[Path], None]) -> None:
+def test_damaged_index_is_rebuilt(library: LibraryStore, damage: Callable[[Path], None]) -> None:
     """
-    A missing, broken, older or newer index is rebuilt from the records, without a word.
+    A missing, damaged, older or newer index is rebuilt from the records, without an error.
     """
     session = start(library).id
     for _ in range(3):
@@ -364,9 +366,9 @@ def test_the_index_is_built_anew(library: LibraryStore, damage: Callable[[Path],
     assert turn.images[position].id == before[-1]
 
 
-def test_a_damaged_record_does_not_hide_the_others(library: LibraryStore) -> None:
+def test_damaged_record_does_not_hide_others(library: LibraryStore) -> None:
     """
-    Rebuilding passes over a damaged record; reading it names the damage.
+    Rebuilding skips a damaged record; reading it reports the damage.
     """
     session = start(library)
     first, second = settle(library, session.id), settle(library, session.id)
@@ -377,49 +379,49 @@ def test_a_damaged_record_does_not_hide_the_others(library: LibraryStore) -> Non
         LibraryStore(library.layout.root).tree(session)
 
 
-def test_a_turn_that_was_not_indexed_is_found(library: LibraryStore) -> None:
+def test_unindexed_turn_is_found(library: LibraryStore) -> None:
     """
-    When a process dies after its turn was recorded, it is found all the same, by whatever it is
-    looked for; and it is found once, also by those who have taken it in meanwhile.
+    A turn whose process died after recording it is found by every lookup, before it is indexed and
+    after, and counts once.
     """
     turns = [settle(library, idempotency_key=f"number {number}") for number in range(3)]
     other = LibraryStore(library.layout.root)
-    for taken_in in (False, True):
+    for is_indexed in (False, True):
         assert listed(other) == [turn.images[0].id for turn in reversed(turns)]
         assert other.find_image(turns[1].images[0].id) == (turns[1], 0)
         assert other.find_intent("number 1") == turns[1]
         assert sum(totals.images for totals in other.spending(SpendingQuery())) == 3
-        assert (list(library.layout.journal.iterdir()) == []) is taken_in
+        assert (list(library.layout.journal.iterdir()) == []) is is_indexed
         other.check_health(verify=False)
 
 
-def test_what_was_looked_up_was_taken_in_meanwhile(library: LibraryStore) -> None:
+def test_turn_indexed_during_a_lookup_counts_once(library: LibraryStore) -> None:
     """
-    A turn that another process takes into the index between the reading of the journal and the
-    look into the index counts once.
+    A turn that another process indexes between the reading of the journal and the query counts
+    once.
     """
     turn = settle(library)
     library.check_health(verify=False)
     index = Index(library.layout.index, tuple)
-    for beside in ([], [turn]):
-        assert [row.turn for row in index.page(ImageQuery(), beside)] == [turn.id]
-        assert [totals.images for totals in index.sum_costs(SpendingQuery(), beside)] == [1]
+    for pending in ([], [turn]):
+        assert [row.turn for row in index.page(ImageQuery(), pending)] == [turn.id]
+        assert [totals.images for totals in index.sum_costs(SpendingQuery(), pending)] == [1]
 
 
-def test_a_look_waits_for_nobody(library: LibraryStore) -> None:
+def test_lookup_does_not_wait_for_a_writer(library: LibraryStore) -> None:
     """
-    Looking something up goes on beside a process that is writing into the index.
+    A lookup does not wait for a process that is writing to the index.
     """
     turn = settle(library)
     with Index(library.layout.index, tuple).locked():
         assert listed(library) == [turn.images[0].id]
 
 
-def test_the_journal_does_not_grow_for_ever(
+def test_journal_is_indexed_now_and_then(
     library: LibraryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    Settled turns are taken into the index now and then, even if nobody lists them.
+    Settled turns are indexed now and then, even if images are never listed.
     """
     monkeypatch.setattr("imagesession._store.repository.MAX_UNINDEXED", 3)
     for _ in range(10):
@@ -428,9 +430,9 @@ def test_the_journal_does_not_grow_for_ever(
     assert len(listed(library)) == 10
 
 
-def test_damage_in_the_journal_does_not_stop_anything(library: LibraryStore) -> None:
+def test_damaged_journal_is_tolerated(library: LibraryStore) -> None:
     """
-    A library that opens beside a journal file or a record that makes no sense lists and keeps.
+    A library with an unreadable journal file or record can be listed and written.
     """
     turn, other = settle(library), settle(library)
     (library.layout.journal / "nonsense.jsonl").write_text("{}\n")
@@ -441,11 +443,11 @@ def test_damage_in_the_journal_does_not_stop_anything(library: LibraryStore) -> 
     assert settle(opened).images
 
 
-def test_a_copy_that_cannot_be_written_does_not_undo_the_turn(
+def test_failed_sidecar_does_not_undo_the_turn(
     library: LibraryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    The metadata beside a picture is a copy; without it the turn is kept all the same.
+    If the sidecar cannot be written, the turn is committed anyway.
     """
 
     def full(*_: object) -> None:
@@ -456,9 +458,9 @@ def test_a_copy_that_cannot_be_written_does_not_undo_the_turn(
     assert listed(library) == [turn.images[0].id]
 
 
-def test_leftovers_are_swept(library: LibraryStore) -> None:
+def test_stale_scratch_files_are_removed(library: LibraryStore) -> None:
     """
-    What died an hour ago or more is removed from the scratch folder at opening, younger files not.
+    Scratch files older than an hour are removed at opening, younger ones are not.
     """
     old, young = library.layout.tmp / "old", library.layout.tmp / "young"
     old.write_text("x")
@@ -468,26 +470,25 @@ def test_leftovers_are_swept(library: LibraryStore) -> None:
     assert list(library.layout.tmp.iterdir()) == [young]
 
 
-def test_a_picture_is_kept_while_the_interpreter_ends(
+def test_image_is_stored_during_interpreter_shutdown(
     library: LibraryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    When no thread can be started any more, a large picture is kept none the less.
+    If no thread can be started any more, a large image is stored anyway.
     """
 
     def ending(_: object) -> None:
         raise RuntimeError("can't start new thread at interpreter shutdown")
 
     monkeypatch.setattr("threading.Thread.start", ending)
-    monkeypatch.setattr("imagesession._store.image_files._WORTH_A_THREAD", 0)
+    monkeypatch.setattr("imagesession._store.image_files._THREAD_MIN_BYTES", 0)
     turn = settle(library)
     assert turn.images[0].sha256 == hashlib.sha256(PNG.data).hexdigest()
 
 
-def test_an_intent_that_is_not_settled_stays(library: LibraryStore) -> None:
+def test_unsettled_intent_stays(library: LibraryStore) -> None:
     """
-    Listing does not take away what another process may still be working on, nor what was cut
-    while it was being written.
+    Listing does not remove intents that another process may be working on, nor unfinished ones.
     """
     begun = library.new_id()
     library.write_intent(Turn(id=begun.id, prompt="x", options=GenerateOptions(), started=begun.at))
@@ -496,9 +497,9 @@ def test_an_intent_that_is_not_settled_stays(library: LibraryStore) -> None:
     assert len(list(library.layout.journal.iterdir())) == 2
 
 
-def test_a_lost_file_is_named(library: LibraryStore) -> None:
+def test_missing_image_file_is_named(library: LibraryStore) -> None:
     """
-    When somebody removed a picture's file, reading it says which one.
+    If an image's file is missing, reading it names the image.
     """
     image = settle(library).images[0]
     Path(library.path(image)).unlink()
@@ -506,11 +507,11 @@ def test_a_lost_file_is_named(library: LibraryStore) -> None:
         library.read(image)
 
 
-def test_changes_to_a_session_are_not_lost(
+def test_concurrent_session_changes_are_kept(
     library: LibraryStore, in_threads: Callable[[list[Callable[[], Any]]], None]
 ) -> None:
     """
-    Programs that change a session at the same time do not undo each other's changes.
+    Concurrent changes to a session do not undo each other.
     """
     record = start(library)
 
@@ -528,9 +529,9 @@ def test_changes_to_a_session_are_not_lost(
     assert len(library.find_session(record.id).moves) == 12
 
 
-def test_a_failed_change_leaves_the_session(library: LibraryStore) -> None:
+def test_failed_change_leaves_the_session(library: LibraryStore) -> None:
     """
-    When a change fails, the record is as it was, and the library is not locked.
+    If a change fails, the record is unchanged, and the library is not locked.
     """
     record = start(library)
 
@@ -544,39 +545,39 @@ def test_a_failed_change_leaves_the_session(library: LibraryStore) -> None:
     assert library.find_session(record.id).closed == closed
 
 
-def test_ids_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ids_are_monotonic(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Ids sort by the order in which they were made, even when the clock is set back.
+    Ids sort in the order in which they were made, even if the clock is set back.
     """
-    maker = UlidFactory()
-    made = [maker.new() for _ in range(1000)]
+    factory = UlidFactory()
+    made = [factory.new() for _ in range(1000)]
     monkeypatch.setattr("imagesession._store.ids.time.time_ns", lambda: 0)
-    made += [maker.new() for _ in range(10)]
+    made += [factory.new() for _ in range(10)]
     assert made == sorted(set(made))
     assert all(is_id(text) for text in made)
 
 
-def test_no_id_is_given_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ids_are_unique_across_factories(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Ids of programs that count on from the same id differ, while the clock of all of them is behind
-    it: each grows, and none is that of another.
+    Programs that continue from the same id, because their clocks are behind it, make different
+    ids, each in ascending order.
     """
     first = UlidFactory()
     seen = first.new()
     monkeypatch.setattr("imagesession._store.ids.time.time_ns", lambda: 0)
     made = [
-        [maker.new(seen) for _ in range(100)] for maker in (first, UlidFactory(), UlidFactory())
+        [factory.new(seen) for _ in range(100)] for factory in (first, UlidFactory(), UlidFactory())
     ]
     assert all(ids == sorted(ids) and ids[0] > seen for ids in made)
     assert len({text for ids in made for text in ids}) == 300
 
 
-def test_what_is_listed_is_counted(
+def test_listed_images_are_counted_after_a_clock_error(
     make_studio: MakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    While a clock is set back for a moment, two programs go on after the same id, one in a session
-    and one outside: both pictures are listed, and both are counted.
+    If a clock is set back for a moment, and two programs continue from the same id, one in a
+    session and one outside, both images are listed and counted.
     """
     first, second = make_studio(tmp_path / "library"), make_studio(tmp_path / "library")
     session = first.session("a tea shop")
@@ -596,16 +597,16 @@ def test_what_is_listed_is_counted(
 @pytest.mark.parametrize(
     "text", ["", "a", "../x", "0" * 27, "I" * 26, "8" + "0" * 25, "0" * 26 + "\n"]
 )
-def test_only_ids_are_ids(text: str) -> None:
+def test_other_texts_are_not_ids(text: str) -> None:
     """
-    What could be part of a path is no id.
+    A text that is not an id, such as a part of a path, is not taken for one.
     """
     assert not is_id(text)
 
 
-def test_unknown_pictures_are_not_found(library: LibraryStore) -> None:
+def test_unknown_image_is_not_found(library: LibraryStore) -> None:
     """
-    An unknown id is an error that names the latest pictures.
+    An unknown id is an error that lists the latest images.
     """
     with pytest.raises(NotFoundError, match="none yet"):
         library.find_image("x")

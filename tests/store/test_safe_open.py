@@ -1,5 +1,5 @@
 """
-Files and folders of a library are opened beneath it, and no link leads out of it.
+Files and folders are opened within the library, and no link leads out of it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WAYS = pytest.mark.parametrize("walk", [True, False], ids=["walked", "compared"]
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """
-    A folder with a file two folders down, and beside it one that nobody may reach.
+    A folder with a nested file, and beside it a folder that must not be reached.
     """
     inside, outside = tmp_path / "library" / "products" / "x", tmp_path / "outside" / "x"
     for folder, data in ((inside, b"ours"), (outside, SECRET)):
@@ -41,24 +41,24 @@ def root(tmp_path: Path) -> Path:
 
 def read(root: Path, relative: str, *, walk: bool) -> bytes:
     """
-    Read a file in one of the two ways.
+    Read a file by walking its path or by comparing its true path.
     """
     with open_within(root, relative, walk=walk) as descriptor:
         return os.read(descriptor, 100)
 
 
-def planted(link: Path, target: Path) -> None:
+def replace_by_link(link: Path, target: Path) -> None:
     """
-    Put a link where a file or folder was.
+    Replace a file or folder by a link.
     """
     link.rename(link.with_name("away"))
     link.symlink_to(target)
 
 
 @contextlib.contextmanager
-def nothing_left_open(root: Path) -> Generator[None, None, None]:
+def all_closed(root: Path) -> Generator[None, None, None]:
     """
-    See to it that everything beneath a folder is closed again, where the system tells.
+    Check that no file within a folder is left open, if the system has /proc.
     """
     yield
     opened = [path.resolve() for path in Path("/proc/self/fd").glob("*")]
@@ -68,9 +68,9 @@ def nothing_left_open(root: Path) -> Generator[None, None, None]:
 @WAYS
 def test_files_are_read(root: Path, walk: bool) -> None:  # noqa: FBT001 - pytest passes it by name
     """
-    A file is read by its path beneath a folder, be the folder itself reached through a link.
+    A file is read by its path within a folder, even if the folder itself is reached through a link.
     """
-    with nothing_left_open(root.parent):
+    with all_closed(root.parent):
         assert read(root, "products/x/a.png", walk=walk) == b"ours"
         (root.parent / "link").symlink_to(root)
         assert read(root.parent / "link", "products/x/a.png", walk=walk) == b"ours"
@@ -81,18 +81,18 @@ def test_files_are_read(root: Path, walk: bool) -> None:  # noqa: FBT001 - pytes
 @WAYS
 @pytest.mark.parametrize("planted_at", ["products", "products/x", "products/x/a.png"])
 @pytest.mark.parametrize("absolute", [True, False], ids=["absolute", "relative"])
-def test_links_lead_nowhere(root: Path, walk: bool, planted_at: str, absolute: bool) -> None:  # noqa: FBT001 - pytest passes them by name
+def test_links_are_refused(root: Path, walk: bool, planted_at: str, absolute: bool) -> None:  # noqa: FBT001 - pytest passes them by name
     """
-    A link is refused wherever on the path it stands, and the error names it; even one that leads
-    to a place within the library.
+    A link anywhere on the path is refused, and the error names it, even if its target is within the
+    library.
     """
     outside = root.parent / "outside"
     target = outside / planted_at.removeprefix("products").strip("/")
     link = root / planted_at
     for end in (target, link.with_name("away")):
-        planted(link, end if absolute else Path(os.path.relpath(end, link.parent)))
+        replace_by_link(link, end if absolute else Path(os.path.relpath(end, link.parent)))
         with (
-            nothing_left_open(root.parent),
+            all_closed(root.parent),
             pytest.raises(OSError, match=rf"{re.escape(str(link))} is a link"),
         ):
             read(root, "products/x/a.png", walk=walk)
@@ -104,13 +104,13 @@ def test_links_lead_nowhere(root: Path, walk: bool, planted_at: str, absolute: b
 @pytest.mark.parametrize("planted_at", ["products", "products/x"])
 def test_folders_behind_links_are_refused(root: Path, walk: bool, planted_at: str) -> None:  # noqa: FBT001 - pytest passes it by name
     """
-    A folder is not opened through a link, and none is made there.
+    A folder is neither opened nor created through a link.
     """
     link = root / planted_at
-    planted(link, root.parent / "outside")
+    replace_by_link(link, root.parent / "outside")
     for relative in ("products/x", "products/x/new"):
         with (
-            nothing_left_open(root.parent),
+            all_closed(root.parent),
             pytest.raises(OSError, match=rf"{re.escape(str(link))} is a link"),
             open_dir_within(root, relative, make=True, walk=walk),
         ):
@@ -127,14 +127,15 @@ def test_folders_behind_links_are_refused(root: Path, walk: bool, planted_at: st
         *("products\\x\\a.png", "..\\outside\\a.png", "/etc/passwd", "//etc/passwd"),
     ],
 )
-def test_paths_go_down(root: Path, walk: bool, relative: str) -> None:  # noqa: FBT001 - pytest passes it by name
+def test_paths_that_lead_out_are_refused(root: Path, walk: bool, relative: str) -> None:  # noqa: FBT001 - pytest passes it by name
     """
-    A path that is absolute, goes up, or leaves a part out is refused before anything is opened.
+    A path that is absolute, has a parent folder, or an empty part is refused before anything is
+    opened.
     """
-    with pytest.raises(OSError, match="is no path beneath the library"):
+    with pytest.raises(OSError, match="is not a path within the library"):
         read(root, relative, walk=walk)
     with (
-        pytest.raises(OSError, match="is no path beneath the library"),
+        pytest.raises(OSError, match="is not a path within the library"),
         open_dir_within(root, relative, make=True, walk=walk),
     ):
         pass
@@ -145,9 +146,11 @@ def test_paths_go_down(root: Path, walk: bool, relative: str) -> None:  # noqa: 
 @example("..%c0%afoutside/a.png")
 @example("\uff0e\uff0e/outside/a.png")
 @example("a" * 5000)
-def test_no_path_leads_out(tmp_path_factory: pytest.TempPathFactory, relative: str) -> None:
+def test_arbitrary_paths_stay_within(
+    tmp_path_factory: pytest.TempPathFactory, relative: str
+) -> None:
     """
-    Whatever the path, what is read is no file of another folder.
+    No path reads a file outside of the folder.
     """
     above = tmp_path_factory.getbasetemp() / "above"
     root = above / "library"
@@ -160,14 +163,14 @@ def test_no_path_leads_out(tmp_path_factory: pytest.TempPathFactory, relative: s
 
 
 @WAYS
-def test_only_files_are_opened(root: Path, walk: bool) -> None:  # noqa: FBT001 - pytest passes it by name
+def test_only_regular_files_are_opened(root: Path, walk: bool) -> None:  # noqa: FBT001 - pytest passes it by name
     """
-    A folder, a pipe, which would keep us waiting, and a socket are refused at once.
+    A folder, a pipe and a socket are refused at once, without waiting.
     """
     os.mkfifo(root / "pipe")
-    with nothing_left_open(root.parent):
+    with all_closed(root.parent):
         for name in ("products", "pipe"):
-            with pytest.raises(OSError, match=f"{name} is no regular file"):
+            with pytest.raises(OSError, match=f"{name} is not a regular file"):
                 read(root, name, walk=walk)
     with socket.socket(socket.AF_UNIX) as listener, contextlib.chdir(root):
         listener.bind("socket")
@@ -176,9 +179,9 @@ def test_only_files_are_opened(root: Path, walk: bool) -> None:  # noqa: FBT001 
 
 
 @WAYS
-def test_what_is_missing_is_named_in_full(root: Path, walk: bool) -> None:  # noqa: FBT001 - pytest passes it by name
+def test_missing_file_is_named_by_its_full_path(root: Path, walk: bool) -> None:  # noqa: FBT001 - pytest passes it by name
     """
-    What is not there is told by its whole path.
+    The error for a missing file has its full path.
     """
     for relative in ("products/y/a.png", "products/x/b.png"):
         with pytest.raises(FileNotFoundError, match=re.escape(str(root))):
@@ -190,9 +193,9 @@ def test_what_is_missing_is_named_in_full(root: Path, walk: bool) -> None:  # no
 
 
 @WAYS
-def test_folders_are_made(root: Path, walk: bool) -> None:  # noqa: FBT001 - pytest passes it by name
+def test_missing_folders_are_created(root: Path, walk: bool) -> None:  # noqa: FBT001 - pytest passes it by name
     """
-    Folders that are missing are made for this user alone, and files get their names in them.
+    Missing folders are created for this user alone, and files can be named in them.
     """
     before = os.umask(0)
     try:
@@ -215,21 +218,21 @@ def test_folders_are_made(root: Path, walk: bool) -> None:  # noqa: FBT001 - pyt
         pass
 
 
-def test_an_open_folder_takes_names_wherever_it_is(root: Path, tmp_path: Path) -> None:
+def test_open_folder_keeps_its_identity(root: Path, tmp_path: Path) -> None:
     """
-    What is named in an open folder lands there, though a link has taken the folder's place.
+    A file named in an open folder is put there, even if a link has replaced the folder's path.
     """
     unfinished = tmp_path / "unfinished"
     unfinished.write_bytes(b"x")
     with open_dir_within(root, "products/x") as folder:
-        planted(root / "products" / "x", tmp_path / "outside")
+        replace_by_link(root / "products" / "x", tmp_path / "outside")
         link_into_place(unfinished, root / "products" / "x" / "b.png", folder)
         write_atomic(root / "products" / "x" / "b.json", b"{}", tmp_path, folder)
     assert (root / "products" / "away" / "b.png").read_bytes() == b"x"
     assert sorted(path.name for path in (tmp_path / "outside").iterdir()) == ["a.png", "x"]
 
 
-def test_without_links_names_are_given_in_an_open_folder(
+def test_without_hard_links_files_are_renamed_in_an_open_folder(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
@@ -251,9 +254,9 @@ def test_without_links_names_are_given_in_an_open_folder(
     assert (root / "products/x/b.png").read_bytes() == b"x"
 
 
-def test_a_link_is_a_name_that_is_taken(root: Path, tmp_path: Path) -> None:
+def test_link_occupies_its_name(root: Path, tmp_path: Path) -> None:
     """
-    Even a link that leads nowhere is in the way, and nothing is written through it.
+    Even a broken link occupies its name, and nothing is written through it.
     """
     (root / "products/x/b.png").symlink_to(tmp_path / "b.png")
     unfinished = tmp_path / "unfinished"
@@ -267,14 +270,14 @@ def test_a_link_is_a_name_that_is_taken(root: Path, tmp_path: Path) -> None:
     assert (root / "products/x/b.png").read_bytes() == b"y"
 
 
-def test_a_picture_is_not_read_through_a_link(studio: Any, tmp_path: Path) -> None:
+def test_image_is_not_read_through_a_link(studio: Any, tmp_path: Path) -> None:
     """
-    A link in a picture's place is no picture, and the error says what to do.
+    A link in an image's place is refused, and the error says what to do.
     """
     image = studio.generate("a teapot")
     secret = tmp_path / "secret.png"
     secret.write_bytes(image.bytes)
-    planted(image.path, secret)
+    replace_by_link(image.path, secret)
     with pytest.raises(InvalidImageError, match="is a link, and links within a library"):
         _ = image.bytes
     with pytest.raises(InvalidImageError, match="is a link"):
@@ -284,16 +287,16 @@ def test_a_picture_is_not_read_through_a_link(studio: Any, tmp_path: Path) -> No
     assert image.bytes == secret.read_bytes()
 
 
-def test_a_picture_is_not_written_through_a_link(studio: Any, tmp_path: Path) -> None:
+def test_image_is_not_written_through_a_link(studio: Any, tmp_path: Path) -> None:
     """
-    A link in the place of a product's folder, or the one above, makes an error that names it,
-    and nothing appears where it leads.
+    A link in the place of a product's folder, or of its parent, is an error that names it, and
+    nothing is written to its target.
     """
     first = studio.product("Mug").path
     outside = tmp_path / "outside"
     (outside / first.parent.name).mkdir(parents=True)
     for folder in (first.parent, first.parent.parent):
-        planted(folder, outside)
+        replace_by_link(folder, outside)
         with pytest.raises(StorageIOError, match=rf"{re.escape(str(folder))} is a link"):
             studio.product("Mug")
         folder.unlink()

@@ -1,6 +1,6 @@
 """
-The index knows sessions by id and by name as their records do, whoever wrote these, and whatever
-became of the index in between.
+The index finds sessions by id and name as in their records, whichever program wrote them, and after
+any damage to the index.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ studio.session("x", name="Tea")
 
 class DeadError(BaseException):
     """
-    What a process does that is killed, as far as one process can.
+    Simulates that a process is killed.
     """
 
 
@@ -77,7 +77,7 @@ def library(tmp_path: Path) -> LibraryStore:
 
 def make(library: LibraryStore, name: str | None = None, created: dt.datetime | None = None) -> str:
     """
-    Make a session; return its id.
+    Save a new session; return its id.
     """
     begun = library.new_id()
     record = SessionRecord(id=begun.id, description="x", name=name, created=created or begun.at)
@@ -87,7 +87,7 @@ def make(library: LibraryStore, name: str | None = None, created: dt.datetime | 
 
 def write_by_hand(library: LibraryStore, record: SessionRecord) -> None:
     """
-    Put a record there as a backup does that is put back.
+    Write a record directly, as when a backup is restored.
     """
     library.layout.session_file(record.id).write_bytes(codec.dump_session(record))
 
@@ -107,7 +107,7 @@ def by_records(library: LibraryStore) -> list[SessionRecord]:
 
 def check(library: LibraryStore) -> None:
     """
-    Hold all that a library says of its sessions against their records.
+    Compare all that a library says of its sessions with their records.
     """
     known = by_records(library)
     assert [record.id for record in library.list_sessions()] == [record.id for record in known]
@@ -122,12 +122,12 @@ def check(library: LibraryStore) -> None:
     } == expected
 
 
-# --- whoever writes ---------------------------------------------------------------------------
+# --- concurrent writers -----------------------------------------------------------------------
 
 
-def test_another_programs_sessions_are_there_at_once(library: LibraryStore) -> None:
+def test_changes_of_another_program_are_visible_at_once(library: LibraryStore) -> None:
     """
-    A session that another program makes, names anew, closes or loses is seen so by the next call.
+    The next call sees a session that another program made, renamed, closed or deleted.
     """
     other = LibraryStore(library.layout.root)
     check(library)
@@ -143,9 +143,9 @@ def test_another_programs_sessions_are_there_at_once(library: LibraryStore) -> N
     assert library.count_sessions() == 0
 
 
-def test_a_record_put_back_by_hand_is_found(library: LibraryStore) -> None:
+def test_restored_record_is_found(library: LibraryStore) -> None:
     """
-    A record from a backup is found by its name, also in place of one that was damaged.
+    A record from a backup is found by its name, even if it replaces a damaged one.
     """
     make(library, "Mug")
     check(library)
@@ -161,10 +161,10 @@ def test_a_record_put_back_by_hand_is_found(library: LibraryStore) -> None:
     check(library)
 
 
-def test_two_programs_may_take_one_name(tmp_path: Path) -> None:
+def test_two_programs_may_use_one_name(tmp_path: Path) -> None:
     """
-    Sessions that two programs make at once under one name are all there, and each program sees
-    those of both; which is meant must be said then.
+    Sessions that two programs make concurrently under one name all exist, and each program sees
+    them all; opening one by its name is then an error.
     """
     programs = [
         subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path), me, "12"]) for me in "ab"
@@ -177,12 +177,12 @@ def test_two_programs_may_take_one_name(tmp_path: Path) -> None:
     check(library)
 
 
-def test_threads_make_sessions_together(
+def test_threads_add_sessions_together(
     library: LibraryStore, in_threads: Callable[[list[Callable[[], Any]]], None]
 ) -> None:
     """
-    Sessions that many threads make at once are all there; of two with one id, one is refused, and
-    the others are none the worse for it.
+    Sessions that many threads make concurrently all exist; of two with one id, one is refused, and
+    the others are not affected.
     """
     first = SessionRecord(id=library.new_id().id, description="x", created=LONG_AGO)
     refused: list[Exception] = []
@@ -199,10 +199,10 @@ def test_threads_make_sessions_together(
     check(library)
 
 
-def test_a_program_that_died_before_the_row_leaves_a_session(tmp_path: Path) -> None:
+def test_session_without_a_row_is_found(tmp_path: Path) -> None:
     """
-    A program that is killed when a session's record is there and its row is not leaves a session
-    that others find by its name.
+    If a program is killed between writing a session's record and its row, others find the session
+    by its name.
     """
     died = subprocess.run([sys.executable, "-c", DYING, str(tmp_path)], check=False)
     assert died.returncode == 7
@@ -211,11 +211,11 @@ def test_a_program_that_died_before_the_row_leaves_a_session(tmp_path: Path) -> 
     check(library)
 
 
-def test_a_row_that_cannot_be_written_undoes_nothing(
+def test_failed_row_does_not_undo_the_session(
     library: LibraryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    When the disk takes a session's record and not its row, the session is there all the same.
+    If a session's record is written but its row is not, the session exists anyway.
     """
 
     def fail(*_: object) -> None:
@@ -228,11 +228,11 @@ def test_a_row_that_cannot_be_written_undoes_nothing(
     check(library)
 
 
-def test_sessions_are_found_where_nothing_can_be_written(
+def test_sessions_are_found_in_a_read_only_library(
     library: LibraryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    In a library on a disk that can only be read, sessions are found that the index lacks.
+    In a library that cannot be written, sessions that the index lacks are found.
     """
     make(library, "Mug")
     record = SessionRecord(id=library.new_id().id, description="x", name="Tea", created=LONG_AGO)
@@ -246,10 +246,10 @@ def test_sessions_are_found_where_nothing_can_be_written(
     check(library)
 
 
-# --- what it costs ----------------------------------------------------------------------------
+# --- cost -------------------------------------------------------------------------------------
 
 
-def test_a_lookup_reads_what_it_gives(
+def test_lookup_reads_only_matching_records(
     library: LibraryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
@@ -274,9 +274,9 @@ def test_a_lookup_reads_what_it_gives(
     assert len(read) == 6
 
 
-def test_pages_lead_on(library: LibraryStore) -> None:
+def test_pages_continue(library: LibraryStore) -> None:
     """
-    The last session of a page leads to the next.
+    The last session of a page is where the next page begins.
     """
     made = [make(library) for _ in range(5)]
     first = library.list_sessions(2)
@@ -284,10 +284,9 @@ def test_pages_lead_on(library: LibraryStore) -> None:
     assert [record.id for record in (*first, *second)] == made[:0:-1]
 
 
-def test_activity_is_that_of_turns_and_moves(library: LibraryStore) -> None:
+def test_activity_includes_unindexed_turns(library: LibraryStore) -> None:
     """
-    An old session in which a turn was settled just now is active, before the index has the turn
-    and after.
+    An old session with a recently settled turn is active, before the turn is indexed and after.
     """
     old, idle = make(library, "Tea", LONG_AGO), make(library, "Mug", LONG_AGO)
     begun = library.new_id()
@@ -308,18 +307,18 @@ def test_activity_is_that_of_turns_and_moves(library: LibraryStore) -> None:
         (active,) = library.active_sessions(since)
         assert active == SessionActivity(session_id=old, last=active.last)
         assert abs(active.last - begun.at) < dt.timedelta(seconds=1)
-        library.check_health(verify=False)  # takes the turn in
+        library.check_health(verify=False)  # indexes the turn
     assert idle not in {
         active_session.session_id for active_session in library.active_sessions(since)
     }
 
 
-# --- whatever becomes of the index ------------------------------------------------------------
+# --- damage -----------------------------------------------------------------------------------
 
 
-def damages(path: Path, chance: random.Random) -> None:
+def damage(path: Path, chance: random.Random) -> None:
     """
-    Take the index away, cut it short, put something else there, or an older version.
+    Delete, truncate or overwrite the index, or give it an older version.
     """
     if not path.exists():
         return
@@ -339,23 +338,23 @@ def damages(path: Path, chance: random.Random) -> None:
 @attrs.define
 class Scenario:
     """
-    Two programs on a library, to which things happen.
+    Two programs on one library, and random events.
     """
 
     library: LibraryStore
     other: LibraryStore
     chance: random.Random
 
-    def happen(self, what: str) -> None:
+    def run_event(self, event: str) -> None:
         """
-        Have one thing happen.
+        Run one event.
         """
         by = self.chance.choice((self.library, self.other))
         name = self.chance.choice(NAMES)
         ids = [record.id for record in by_records(by)]
         session = self.chance.choice(ids) if ids else make(by, name)
         created = self.chance.choice((None, LONG_AGO))
-        match what:
+        match event:
             case "make":
                 make(by, name, created)
             case "name":
@@ -381,11 +380,11 @@ class Scenario:
                     lambda: by.update_session(session, lambda known: attrs.evolve(known, name=name))
                 )
             case _:
-                damages(by.layout.index, self.chance)
+                damage(by.layout.index, self.chance)
 
     def die(self, work: Callable[[], object]) -> None:
         """
-        Be killed between record and row.
+        Simulate a kill between record and row.
         """
 
         def stop(*_: object) -> None:
@@ -401,50 +400,50 @@ class Scenario:
 
 def restarted(library: LibraryStore) -> Iterator[LibraryStore]:
     """
-    Give a library that is open, and one that is opened now.
+    Yield the open library, and a newly opened one.
     """
     yield library
     yield LibraryStore(library.layout.root)
 
 
-HAPPENINGS = (
+EVENTS = (
     "make", "name", "close", "open", "write", "lose", "spoil", "die", "die changing", "damage",
 )  # fmt: skip
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.sampled_from(HAPPENINGS), max_size=12), st.randoms(use_true_random=False))
-def test_whatever_happens_the_index_says_what_the_records_say(
-    sketch: list[str], chance: random.Random
+@given(st.lists(st.sampled_from(EVENTS), max_size=12), st.randoms(use_true_random=False))
+def test_index_matches_the_records_after_any_events(
+    events: list[str], chance: random.Random
 ) -> None:
     """
-    Whatever two programs, their deaths, hands and disks do to sessions and to the index, after
-    each step all lookups say what the records say, in programs that run and in new ones.
+    After any sequence of changes, kills, manual edits and damage, all lookups agree with the
+    records, in running programs and in new ones.
     """
     with tempfile.TemporaryDirectory() as folder:
         library = LibraryStore(Path(folder))
-        reported = Scenario(library, LibraryStore(Path(folder)), chance)
-        for what in sketch:
-            reported.happen(what)
-            for each in restarted(library):
-                check(each)
+        scenario = Scenario(library, LibraryStore(Path(folder)), chance)
+        for event in events:
+            scenario.run_event(event)
+            for opened in restarted(library):
+                check(opened)
 
 
-# --- twins ------------------------------------------------------------------------------------
+# --- broken twins -----------------------------------------------------------------------------
 
 
-def test_the_check_catches_rows_that_are_believed(
+def test_trusting_stale_rows_is_caught(
     library: LibraryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    Without looking at the folder, what others write is missed, and the check says so.
+    If the folder's time is not checked, changes of others are missed, and the check fails.
     """
     check(library)
 
-    def believe(*_: object) -> bool:
+    def always_fresh(*_: object) -> bool:
         return True
 
-    monkeypatch.setattr(SessionIndex, "_is_fresh", believe)
+    monkeypatch.setattr(SessionIndex, "_is_fresh", always_fresh)
     write_by_hand(
         library, SessionRecord(id=first_id(LONG_AGO), description="x", name="Tea", created=LONG_AGO)
     )
@@ -452,12 +451,12 @@ def test_the_check_catches_rows_that_are_believed(
         check(library)
 
 
-def test_the_systems_own_time_would_not_do(
+def test_using_the_system_time_as_stamp_is_caught(
     library: LibraryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    Where the folder's time of change is the system's, which may not have moved on since, a session
-    of a program that died is missed, and the check says so.
+    If the stamp is the folder's own modification time, which two changes may share, a session of a
+    program that died is missed, and the check fails.
     """
     folder = library.layout.sessions
     then = folder.stat().st_mtime_ns
@@ -465,7 +464,7 @@ def test_the_systems_own_time_would_not_do(
     def own_time(_: SessionIndex) -> int:
         return folder.stat().st_mtime_ns
 
-    monkeypatch.setattr(SessionIndex, "_stamp", own_time)
+    monkeypatch.setattr(SessionIndex, "_set_stamp", own_time)
     make(library)
     os.utime(folder, ns=(then, then))
     check(library)

@@ -1,5 +1,5 @@
 """
-What people call things becomes the name of one folder, and nothing that means a path.
+A label becomes the name of one folder, without characters special in paths.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ TRICKS = (
 
 def with_tricks(test: Any) -> Any:
     """
-    Try the names that are known to lead astray, beside those that chance finds.
+    Add known tricky names to the random examples.
     """
     for text in TRICKS:
         test = example(text)(test)
@@ -58,10 +58,10 @@ def with_tricks(test: Any) -> Any:
 
 @with_tricks
 @given(texts)
-def test_a_name_is_one_folder_on_every_system(text: str) -> None:
+def test_slug_is_one_folder_on_every_system(text: str) -> None:
     """
-    Whatever text it comes from, a name is one component of at most 180 bytes, with no separator,
-    no dot and no control in it, and none that a system keeps for itself.
+    Any text gives one path component of at most 180 bytes, without separators, dots and control
+    characters, and not a reserved name.
     """
     name = slugify(text)
     assert name
@@ -76,9 +76,9 @@ def test_a_name_is_one_folder_on_every_system(text: str) -> None:
 
 @with_tricks
 @given(texts)
-def test_a_name_stays_what_it_is(text: str) -> None:
+def test_slug_is_stable(text: str) -> None:
     """
-    The same text gives the same name, however its letters are composed, and a name gives itself.
+    The same text gives the same slug, however its letters are composed, and a slug gives itself.
     """
     name = slugify(text)
     assert slugify(text) == name
@@ -106,19 +106,19 @@ def test_a_name_stays_what_it_is(text: str) -> None:
         ("console", "console"),
     ],
 )
-def test_names_are_what_people_expect(text: str, name: str) -> None:
+def test_slugs_keep_words(text: str, name: str) -> None:
     """
-    The words of any language stay; what is between them becomes a line.
+    Words of any language are kept; everything between them becomes an underscore.
     """
     assert slugify(text) == name
 
 
 @pytest.mark.parametrize("trick", ["../../evil", "/etc/evil", "C:\\evil", "nul", "..", "漢" * 200])
-def test_products_stay_in_the_library(
+def test_product_folders_stay_in_the_library(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, trick: str
 ) -> None:
     """
-    A product's picture lies in one folder beneath the products, whatever the product is called.
+    A product's image is in one folder within `products`, whatever the product's name is.
     """
     studio = make_studio(tmp_path / "library", provider=provider)
     image = studio.product(trick)
