@@ -1,5 +1,5 @@
 """
-Answering `text.format`: a few simple measures of a picture, in the one form that is known here.
+Structured output: a few simple measures of an image, in the only schema that is supported.
 
 Formats: https://platform.openai.com/docs/guides/structured-outputs
 """
@@ -25,7 +25,7 @@ _DARK, _PALE, _FLAT, _EMPTY = 72, 205, 30, 0.4  # of 255, and of the area
 
 
 def wants_findings(text: JsonNode | None, *, draws: bool) -> bool:
-    """Tell whether `text` asks for findings; RefusalError if it asks for another form."""
+    """Tell whether `text` asks for findings; RefusalError if it has another schema."""
     form = None if text is None else text.get("format")
     kind = form and form.require("type").choice(("text", "json_object", "json_schema"))
     if form is None or kind == "text" or draws:
@@ -36,7 +36,7 @@ def wants_findings(text: JsonNode | None, *, draws: bool) -> bool:
     return True
 
 
-def _is_ours(schema: Any) -> bool:  # noqa: ANN401 - whatever was sent
+def _is_ours(schema: Any) -> bool:  # noqa: ANN401 - JSON is any
     try:
         finding = schema["properties"]["findings"]["items"]["properties"]
     except (KeyError, TypeError):
@@ -45,7 +45,7 @@ def _is_ours(schema: Any) -> bool:  # noqa: ANN401 - whatever was sent
 
 
 def analysis_json(data: bytes | None) -> str:
-    """Measure an encoded picture and write what was found as JSON; None is no picture."""
+    """Measure an encoded image and return the findings as JSON; None if there is no image."""
     if data is None:
         return _written("There is no picture to measure in this request.")
     try:
@@ -79,12 +79,12 @@ def _found(light: float, contrast: float, empty: float) -> Iterator[tuple[str, s
 
 
 @attrs.frozen(kw_only=True, eq=False)
-class Sight:
-    """Measure the picture that `load` gives once, and not before somebody reads the report."""
+class LazyAnalysis:
+    """Measure the image that `load` returns once, when the text is first read."""
 
     load: Callable[[], bytes | None] = attrs.field(repr=False)
 
     @functools.cached_property
     def text(self) -> str:
-        """The report as JSON."""
+        """The findings as JSON."""
         return analysis_json(self.load())

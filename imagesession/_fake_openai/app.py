@@ -1,5 +1,5 @@
 """
-The provider itself: it takes calls, hands them to their rooms, remembers and fails as told.
+The fake provider: it routes requests to their endpoints, records them and injects faults.
 """
 
 import contextlib
@@ -16,10 +16,16 @@ import attrs
 
 from imagesession._fake_openai import sketch as sketching
 from imagesession._fake_openai.batch_lines import Line
-from imagesession._fake_openai.batches_endpoint import BatchesEndpoint, BatchSpeed, End, Said, whole
+from imagesession._fake_openai.batches_endpoint import (
+    BatchesEndpoint,
+    BatchSpeed,
+    End,
+    LineResult,
+    join_body,
+)
 from imagesession._fake_openai.conversations_endpoint import ConversationsEndpoint
 from imagesession._fake_openai.errors import RefusalError, no_key, no_such_url, wrong_key
-from imagesession._fake_openai.failures import Failing
+from imagesession._fake_openai.failures import FaultMixin
 from imagesession._fake_openai.faults import DRAWING, Ending, Fault, Faults
 from imagesession._fake_openai.files_endpoint import FilesEndpoint, read_form
 from imagesession._fake_openai.http import FakeRequest, FakeResponse, dump
@@ -35,7 +41,7 @@ from imagesession._fake_openai.scripting import (
     ScriptedSketcher,
     ScriptedWriter,
     ScriptingMixin,
-    in_force,
+    script_for,
 )
 from imagesession._fake_openai.settings import Settings
 from imagesession._fake_openai.unsupported import Refusals
@@ -44,24 +50,24 @@ _MAX_REQUESTS, _MAX_BYTES = 1024, 128 * 1024 * 1024
 _MINUTE_LIMIT, _TOKEN_LIMIT = 10_000, 30_000_000
 
 
-class FakeOpenAI(Failing, ScriptingMixin, RecordingMixin):
+class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
     """
-    Speak OpenAI's wire without a network: Responses that draw or report findings about a picture,
+    Answer requests to OpenAI's API without a network: Responses that draw or analyze an image,
     Conversations, Images, Files, Batches, Models.
 
-    It is safe to use from many threads. The same prompts, context and seed give the same bytes.
-    Nothing in a prompt makes it fail; the `..._next` methods, `refuse` and `inject_faults` do.
+    It is thread-safe. The same prompts, context and seed give the same bytes. No prompt makes it
+    fail; the `..._next` methods, `refuse` and `inject_faults` do.
 
     Attributes:
         latency: How many seconds a generation takes.
-        pictures_per_reply: How many image items a reply has.
-        retrieve_includes_image: Whether `GET /responses/{id}` has the picture's bytes. The
-            service is said to deliver them once, so that a look has `"result": null`.
-        conversation_items_include_image: Whether the items of a conversation have them.
-        poor_terminal_event: Whether the last event of a stream lists the picture without its
+        pictures_per_reply: How many image items a response has.
+        retrieve_includes_image: Whether `GET /responses/{id}` has the image's bytes. The service
+            is reported to deliver them only once, and to answer `"result": null` afterwards.
+        conversation_items_include_image: Whether the items of a conversation have the bytes.
+        poor_terminal_event: Whether the last event of a stream lists the image without its
             bytes, which came before in `response.output_item.done`.
-        context_tokens: How many input tokens a request may have, those of earlier turns
-            included; None for any number.
+        context_tokens: How many input tokens a request may have, with those of earlier turns;
+            None for no limit.
 
     """
 
@@ -82,22 +88,22 @@ class FakeOpenAI(Failing, ScriptingMixin, RecordingMixin):
         context_tokens: int | None = None,
     ) -> None:
         """
-        Open a provider that remembers nothing yet.
+        Create a provider without any stored responses.
 
         Args:
             latency: How many seconds a generation takes.
-            seed: Another seed gives other pictures.
-            clock: Gives the time in seconds since the epoch.
-            api_key: The only key to accept; by default any is.
-            sketcher: Draws the pictures; by default a sketcher.
-            responses: Whether it speaks Responses and Conversations. Without, it is like the
-                many compatible servers that have the Images API alone.
-            files: Whether it takes files.
-            batches: Whether it speaks Batches, which few compatible servers do.
-            retrieve_includes_image: As the attribute.
-            conversation_items_include_image: As the attribute.
-            poor_terminal_event: As the attribute.
-            context_tokens: As the attribute.
+            seed: Another seed gives other images.
+            clock: Returns the time in seconds since the epoch.
+            api_key: The only key to accept; by default any key is.
+            sketcher: Draws the images; by default the package `sketch`.
+            responses: Whether there are Responses and Conversations; many compatible servers have
+                the Images API alone.
+            files: Whether there is the Files API.
+            batches: Whether there is the Batch API, which few compatible servers have.
+            retrieve_includes_image: See the attribute.
+            conversation_items_include_image: See the attribute.
+            poor_terminal_event: See the attribute.
+            context_tokens: See the attribute.
 
         """
         self.latency = latency
@@ -107,7 +113,9 @@ class FakeOpenAI(Failing, ScriptingMixin, RecordingMixin):
         self.poor_terminal_event = poor_terminal_event
         self.context_tokens = context_tokens
         self._api_key = api_key
-        self._unserved = _unserved(responses=responses, files=files, batches=batches)
+        self._disabled_endpoints = _disabled_endpoints(
+            responses=responses, files=files, batches=batches
+        )
         self._clock = clock
         self._faults = Faults()
         self._refusals = Refusals()
@@ -141,7 +149,7 @@ class FakeOpenAI(Failing, ScriptingMixin, RecordingMixin):
             resolver=resolver, writer=writer, uploads=uploads, clock=clock, latency=self._latency
         )
         self._batches = BatchesEndpoint(
-            clock=clock, fetch=uploads, keep=self._files.keep_output, carry_out=self._carry_out
+            clock=clock, read_file=uploads, save=self._files.keep_output, execute=self._execute_line
         )
 
     def _latency(self) -> float:
@@ -149,23 +157,19 @@ class FakeOpenAI(Failing, ScriptingMixin, RecordingMixin):
 
     def handle(self, call: FakeRequest) -> FakeResponse:
         """
-        Answer a call. Whoever calls does the waiting that the answer's parts ask for.
+        Answer a request. The caller waits for each `Delay` among the response's parts.
         """
         fault = self._faults.next_for(call, streaming=streams(call))
         self._record(call, fault)
-        try:
-            with in_force(fault):
-                answer = fault.instead(call) if fault.instead else self._serve(call, fault.ending)
-        except RefusalError as refused:
-            answer = refused.answer()
+        answer = self._respond(call, fault, self._serve)
         answer = attrs.evolve(answer, headers={**self._headers(call), **answer.headers})
         return fault.bend(answer) if fault.bend else answer
 
     @property
     def requests(self) -> tuple[RecordedRequest, ...]:
         """
-        Give the calls that came in, oldest first; only the latest are kept. The lines of a batch
-        are among them, from when they are carried out.
+        The requests received, oldest first; only the latest are kept. Each line of a batch is
+        among them once it was executed.
         """
         with self._lock:
             return tuple(self._recorded)
@@ -179,21 +183,21 @@ class FakeOpenAI(Failing, ScriptingMixin, RecordingMixin):
         backwards: bool = False,
     ) -> None:
         """
-        Say how the batches that are made from now on get on. A batch that nobody looks at stands
-        still, so that nobody has to wait for one.
+        Set how new batches proceed. A batch proceeds only when it is retrieved, so that tests need
+        not wait.
 
         Args:
-            looks: At which look a batch is done; until then it is in progress.
+            looks: After how many retrievals a batch ends; until then it is in progress.
             end: How it ends: "completed", "expired" or "cancelled".
-            done: How many of its lines are carried out, the first ones; None for all.
-            backwards: Whether the lines of its files stand in the opposite order.
+            done: How many of its lines are executed, from the first; None for all.
+            backwards: Whether the lines of its output files are in reverse order.
 
         """
-        self._batches.pace = BatchSpeed(looks=looks, end=end, done=done, backwards=backwards)
+        self._batches.speed = BatchSpeed(polls=looks, end=end, done=done, reverse=backwards)
 
     def reset_memory(self) -> None:
         """
-        Drop all responses and conversations, so that nothing can go on from them.
+        Drop all responses and conversations, so that no request can continue them.
         """
         self._memory.clear()
         self._conversations.clear()
@@ -210,18 +214,18 @@ class FakeOpenAI(Failing, ScriptingMixin, RecordingMixin):
 
     def serves(self, call: FakeRequest) -> bool:
         """
-        Tell whether there is what a call is for; a provider may go without.
+        Tell whether this provider has the endpoint of a request.
         """
-        return call.path.split("/")[1] not in self._unserved
+        return call.path.split("/")[1] not in self._disabled_endpoints
 
     def _serve(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
         self._authorize(call)
-        rooms = call.path.split("/")[1:]
+        segments = call.path.split("/")[1:]
         if not self.serves(call):
             raise no_such_url(call.method, call.path)
-        match rooms:
+        match segments:
             case ["responses" | "images", *_]:
-                return self._ask(call, ending)
+                return self._generate(call, ending)
             case ["conversations", *_]:
                 return self._conversations.answer(call)
             case ["files", *_]:
@@ -233,28 +237,39 @@ class FakeOpenAI(Failing, ScriptingMixin, RecordingMixin):
             case _:
                 raise no_such_url(call.method, call.path)
 
-    def _ask(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
+    def _respond(
+        self,
+        call: FakeRequest,
+        fault: Fault,
+        serve: Callable[[FakeRequest, Ending | None], FakeResponse],
+    ) -> FakeResponse:
+        """
+        Answer a request under a fault, which may replace the endpoint's response.
+        """
+        try:
+            with script_for(fault):
+                return fault.instead(call) if fault.instead else serve(call, fault.ending)
+        except RefusalError as refusal:
+            return refusal.answer()
+
+    def _generate(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
         refused = self._refusals.answer(call)
         if refused is not None:
             return refused
-        room = self._responses if call.path.startswith("/responses") else self._images
-        return room.answer(call, ending)
+        endpoint = self._responses if call.path.startswith("/responses") else self._images
+        return endpoint.answer(call, ending)
 
-    def _carry_out(self, line: Line) -> Said:
+    def _execute_line(self, line: Line) -> LineResult:
         """
-        Do what a line of a batch asks; planned faults strike it as they would strike a call.
+        Execute a line of a batch; queued faults apply to it as to any request.
         """
         call = FakeRequest(
             method=line.method, path=line.url.removeprefix("/v1"), body=dump(line.body)
         )
         fault = self._faults.take_planned(call)
         self._record(call, fault)
-        try:
-            with in_force(fault):
-                answer = fault.instead(call) if fault.instead else self._ask(call, fault.ending)
-        except RefusalError as refused:
-            answer = refused.answer()
-        body = line.answered(answer.status, whole(answer), f"req_{uuid.uuid4().hex}")
+        answer = self._respond(call, fault, self._generate)
+        body = line.result_line(answer.status, join_body(answer), f"req_{uuid.uuid4().hex}")
         return "output" if answer.status < HTTPStatus.BAD_REQUEST else "error", body
 
     def _authorize(self, call: FakeRequest) -> None:
@@ -283,10 +298,10 @@ class FakeOpenAI(Failing, ScriptingMixin, RecordingMixin):
 
     def _headers(self, call: FakeRequest) -> dict[str, str]:
         draws = call.method == "POST" and call.path in DRAWING
-        spent = self.latency if draws else 0.001
+        seconds = self.latency if draws else 0.001
         headers = {
             "x-request-id": f"req_{uuid.uuid4().hex}",
-            "openai-processing-ms": str(round(spent * 1000)),
+            "openai-processing-ms": str(round(seconds * 1000)),
             "openai-version": "2020-10-01",
             "openai-organization": "offline",
         }
@@ -298,9 +313,14 @@ class FakeOpenAI(Failing, ScriptingMixin, RecordingMixin):
         return headers
 
 
-def _unserved(*, responses: bool, files: bool, batches: bool) -> frozenset[str]:
-    there = {"responses": responses, "conversations": responses, "files": files, "batches": batches}
-    return frozenset(room for room, is_there in there.items() if not is_there)
+def _disabled_endpoints(*, responses: bool, files: bool, batches: bool) -> frozenset[str]:
+    enabled = {
+        "responses": responses,
+        "conversations": responses,
+        "files": files,
+        "batches": batches,
+    }
+    return frozenset(name for name, on in enabled.items() if not on)
 
 
 def _read_body(call: FakeRequest) -> Any:  # noqa: ANN401 - JSON is any

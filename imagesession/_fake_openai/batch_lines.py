@@ -1,7 +1,7 @@
 """
-The lines of a batch: what each asks, what is wrong with them, and what is said of each.
+The lines of a batch: reading and checking the input file, and writing results.
 
-Faults of a file: https://platform.openai.com/docs/guides/batch and the Batch API's `BatchError`.
+Errors of a file: https://platform.openai.com/docs/guides/batch and the Batch API's `BatchError`.
 """
 
 import json
@@ -15,14 +15,14 @@ from imagesession._fake_openai.memory import new_id
 
 MAX_LINES = 50_000
 _MAX_ERRORS = 100
-# Said of GPT Image 2.6 in November 2026: it is not in Batch.
+# As of November 2026, GPT Image 2.6 is not available in Batch.
 _NOT_IN_BATCH = "gpt-image-2.6"
 
 
 @attrs.frozen(kw_only=True)
 class Problem:
     """
-    Say what is wrong with a batch.
+    One error in a batch's input file.
     """
 
     code: str
@@ -45,11 +45,11 @@ class Problem:
 @attrs.frozen(kw_only=True)
 class Line:
     """
-    Hold one request of a batch.
+    One request of a batch.
 
     Attributes:
-        number: Where it stands, from 1.
-        body: What it asks.
+        number: The line number, from 1.
+        body: The request's JSON.
 
     """
 
@@ -60,9 +60,10 @@ class Line:
     model: str
     body: Json = attrs.field(repr=False)
 
-    def answered(self, status: int, body: bytes, request_id: str) -> bytes:
+    def result_line(self, status: int, body: bytes, request_id: str) -> bytes:
         """
-        Write what the request was answered. The body is JSON, and may carry a picture.
+        Write the line of the output file for a response. The body is encoded JSON, and may hold an
+        image.
         """
         head = {"id": new_id("batch_req_"), "custom_id": self.custom_id}
         response = {"status_code": status, "request_id": request_id, "body": None}
@@ -71,9 +72,9 @@ class Line:
         )
         return b"".join((before, b'"body":', body, after))
 
-    def undone(self, code: str, message: str) -> bytes:
+    def error_line(self, code: str, message: str) -> bytes:
         """
-        Write that the request was not carried out.
+        Write the line of the error file for a request that was not executed.
         """
         return dump(
             {
@@ -87,14 +88,14 @@ class Line:
 
 def read_lines(content: bytes, endpoint: str) -> tuple[tuple[Line, ...], tuple[Problem, ...]]:
     """
-    Read the file of a batch.
+    Read the input file of a batch.
 
     Args:
         content: The file.
-        endpoint: Where all of its requests have to go.
+        endpoint: The endpoint that all of its requests must have.
 
     Returns:
-        Its requests, and what is wrong with them; where anything is, none is carried out.
+        Its requests, and its errors; with any error no request is executed.
 
     """
     rows = [row for row in content.split(b"\n") if row.strip()]
@@ -109,8 +110,8 @@ def read_lines(content: bytes, endpoint: str) -> tuple[tuple[Line, ...], tuple[P
     read = [_read(row, number, endpoint) for number, row in enumerate(rows, 1)]
     lines = tuple(item for item in read if isinstance(item, Line))
     problems = [item for item in read if isinstance(item, Problem)]
-    problems += _repeated(lines)
-    problems += _unlike(lines)
+    problems += _duplicates(lines)
+    problems += _wrong_models(lines)
     return lines, tuple(problems[:_MAX_ERRORS])
 
 
@@ -125,35 +126,35 @@ def _read(row: bytes, number: int, endpoint: str) -> Line | Problem:
             line=number,
             message="This line is not parseable as valid JSON.",
         )
-    asked = cast("Json", parsed)
+    fields = cast("Json", parsed)
     for name, kind in (("custom_id", str), ("method", str), ("url", str), ("body", dict)):
-        if not isinstance(asked.get(name), kind):
+        if not isinstance(fields.get(name), kind):
             return Problem(
                 code="missing_required_parameter",
                 line=number,
                 param=name,
                 message=f"Missing required parameter: '{name}'.",
             )
-    if asked["url"] != endpoint or asked["method"] != "POST":
+    if fields["url"] != endpoint or fields["method"] != "POST":
         return Problem(
-            code="url_mismatch" if asked["method"] == "POST" else "invalid_method",
+            code="url_mismatch" if fields["method"] == "POST" else "invalid_method",
             line=number,
             param="url",
             message=f"The URL provided for this request does not match the batch endpoint "
             f"'{endpoint}'.",
         )
-    body: dict[str, Any] = asked["body"]
+    body: dict[str, Any] = fields["body"]
     return Line(
         number=number,
-        custom_id=asked["custom_id"],
-        method=asked["method"],
-        url=asked["url"],
+        custom_id=fields["custom_id"],
+        method=fields["method"],
+        url=fields["url"],
         model=str(body.get("model", "")),
         body=body,
     )
 
 
-def _repeated(lines: tuple[Line, ...]) -> Iterator[Problem]:
+def _duplicates(lines: tuple[Line, ...]) -> Iterator[Problem]:
     seen: set[str] = set()
     for line in lines:
         if line.custom_id in seen:
@@ -167,9 +168,9 @@ def _repeated(lines: tuple[Line, ...]) -> Iterator[Problem]:
         seen.add(line.custom_id)
 
 
-def _unlike(lines: tuple[Line, ...]) -> Iterator[Problem]:
+def _wrong_models(lines: tuple[Line, ...]) -> Iterator[Problem]:
     """
-    Find requests to another model than the first one's, or to one that is not in Batch.
+    Find requests with another model than the first one's, or with one that is not in Batch.
     """
     for line in lines:
         if line.model.startswith(_NOT_IN_BATCH):

@@ -1,5 +1,5 @@
 """
-The Conversations endpoints: a thread of responses under one id.
+The Conversations endpoints: a sequence of responses under one id.
 
 Reference: https://platform.openai.com/docs/api-reference/conversations
 """
@@ -12,21 +12,26 @@ from http import HTTPStatus
 
 import attrs
 
-from imagesession._fake_openai.errors import RefusalError, invalid_value, no_such_url
-from imagesession._fake_openai.http import FakeRequest, FakeResponse, Json, json_response
-from imagesession._fake_openai.json_reader import check_metadata, parse
+from imagesession._fake_openai.errors import RefusalError, no_such_url
+from imagesession._fake_openai.http import (
+    FakeRequest,
+    FakeResponse,
+    Json,
+    json_response,
+    list_response,
+)
+from imagesession._fake_openai.json_reader import check_metadata, page_limit, parse
 from imagesession._fake_openai.memory import StoredResponse, new_id
 from imagesession._fake_openai.response_writer import ResponseWriter
 from imagesession._fake_openai.settings import Settings
 
 KEPT_CONVERSATIONS = 10_000
-MAX_LISTED = 100
 
 
 @attrs.define(kw_only=True, eq=False)
 class Conversation:
     """
-    Hold one thread of responses.
+    A sequence of responses.
     """
 
     id: str
@@ -37,13 +42,13 @@ class Conversation:
     @property
     def delivered(self) -> bool:
         """
-        Tell whether nobody waits for anything in it.
+        Whether all of its responses were delivered.
         """
         return all(record.delivered for record in reversed(self.records))
 
     def as_json(self) -> Json:
         """
-        Write the conversation's facts.
+        Write the conversation object.
         """
         return {
             "id": self.id,
@@ -55,8 +60,8 @@ class Conversation:
 
 class ConversationsEndpoint:
     """
-    Serve the Conversations endpoints, and keep the conversations that were used last. None is
-    forgotten of which somebody still waits for a reply.
+    Serve the Conversations endpoints, and keep the conversations that were used last. One with an
+    undelivered response is never dropped.
     """
 
     def __init__(
@@ -69,12 +74,12 @@ class ConversationsEndpoint:
         self._writer = writer
         self._clock = clock
         self._settings = settings
-        self._kept: OrderedDict[str, Conversation] = OrderedDict()
+        self._conversations: OrderedDict[str, Conversation] = OrderedDict()
         self._lock = threading.Lock()
 
     def answer(self, call: FakeRequest) -> FakeResponse:
         """
-        Answer a call below `/conversations`.
+        Answer a request below `/conversations`.
         """
         match (call.method, *call.path.split("/")[2:]):
             case ("POST",):
@@ -90,10 +95,10 @@ class ConversationsEndpoint:
 
     def last(self, conversation_id: str) -> StoredResponse | None:
         """
-        Find what a new response in a conversation goes on from.
+        Return the response that a new one in a conversation continues.
 
         Raises:
-            RefusalError: There is no such conversation, or it is still being answered.
+            RefusalError: There is no such conversation, or a response in it is in progress.
 
         """
         records = self._records(self._find(conversation_id))
@@ -108,24 +113,24 @@ class ConversationsEndpoint:
 
     def add(self, conversation_id: str, record: StoredResponse) -> None:
         """
-        Continue a conversation with a response.
+        Add a response to a conversation.
         """
         with self._lock:
-            conversation = self._kept.get(conversation_id)
+            conversation = self._conversations.get(conversation_id)
             if conversation is not None:
                 conversation.records.append(record)
-                self._kept.move_to_end(conversation_id)
+                self._conversations.move_to_end(conversation_id)
 
     def clear(self) -> None:
         """
-        Forget everything.
+        Drop all conversations.
         """
         with self._lock:
-            self._kept.clear()
+            self._conversations.clear()
 
     def _find(self, conversation_id: str) -> Conversation:
         with self._lock:
-            conversation = self._kept.get(conversation_id)
+            conversation = self._conversations.get(conversation_id)
         if conversation is None:
             raise RefusalError(
                 f"Conversation with id '{conversation_id}' not found.",
@@ -151,32 +156,34 @@ class ConversationsEndpoint:
             metadata=metadata.object() if metadata else {},
         )
         with self._lock:
-            self._kept[conversation.id] = conversation
-            while len(self._kept) > KEPT_CONVERSATIONS and (oldest := self._oldest_delivered()):
-                del self._kept[oldest]
+            self._conversations[conversation.id] = conversation
+            while len(self._conversations) > KEPT_CONVERSATIONS and (
+                oldest := self._oldest_delivered()
+            ):
+                del self._conversations[oldest]
         return json_response(conversation.as_json())
 
     def _oldest_delivered(self) -> str | None:
-        # Nobody has had the time to use the newest, which was made just now.
-        older = itertools.islice(self._kept.values(), len(self._kept) - 1)
+        # The newest was created just now and cannot have been used yet.
+        older = itertools.islice(self._conversations.values(), len(self._conversations) - 1)
         return next((item.id for item in older if item.delivered), None)
 
     def _delete(self, conversation_id: str) -> FakeResponse:
         self._find(conversation_id)
         with self._lock:
-            self._kept.pop(conversation_id, None)
+            self._conversations.pop(conversation_id, None)
         return json_response(
             {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
         )
 
     def _list(self, conversation_id: str, call: FakeRequest) -> FakeResponse:
         """
-        List what was said, the latest first unless asked otherwise; what a request brought and
-        what it was answered appear when the answer is complete.
+        List the items, by default the latest first. The input and output of a request appear once
+        its response is completed.
         """
         now = self._clock()
         results = self._settings().conversation_items_include_image
-        limit = _limit(call)
+        limit = page_limit(call)
         newest = call.query.get("order") != "asc"
         records = self._records(self._find(conversation_id))
         after = call.query.get("after")
@@ -186,48 +193,22 @@ class ConversationsEndpoint:
                 break
             if self._writer.status(record, now) == "completed":
                 record.delivered = True
-                said = [*record.listed, *self._writer.output(record, results=results)]
-                items += reversed(said) if newest else said
+                turn = [*record.listed, *self._writer.output(record, results=results)]
+                items += reversed(turn) if newest else turn
         if after is not None:
-            items = items[_place(items, after) + 1 :]
-        shown = items[:limit]
-        return json_response(
-            {
-                "object": "list",
-                "data": shown,
-                "first_id": shown[0]["id"] if shown else None,
-                "last_id": shown[-1]["id"] if shown else None,
-                "has_more": len(items) > limit,
-            }
-        )
+            items = items[_index_of(items, after) + 1 :]
+        return list_response(items[:limit], has_more=len(items) > limit)
 
 
-def _limit(call: FakeRequest) -> int:
+def _index_of(items: list[Json], item_id: str) -> int:
     """
-    Return how many items are wanted.
+    Return the position of an item.
 
     Raises:
-        RefusalError: It is no number that the API takes.
+        RefusalError: The item is not in the list.
 
     """
-    wanted = call.query.get("limit", "20")
-    if not wanted.isascii() or not wanted.isdigit() or not 1 <= int(wanted) <= MAX_LISTED:
-        raise invalid_value(
-            f"Invalid value for 'limit': '{wanted}' is not a number from 1 to {MAX_LISTED}.",
-            "limit",
-        )
-    return int(wanted)
-
-
-def _place(items: list[Json], item_id: str) -> int:
-    """
-    Return where an item stands.
-
-    Raises:
-        RefusalError: It is not among them.
-
-    """
-    for at, item in enumerate(items):
+    for index, item in enumerate(items):
         if item.get("id") == item_id:
-            return at
+            return index
     raise RefusalError(f"Item with id '{item_id}' not found.", status=HTTPStatus.NOT_FOUND)

@@ -1,8 +1,8 @@
 """
-The error bodies of the API, each in the words in which it has been seen.
+The API's errors, with the messages that have been seen.
 
 Shapes and codes: https://platform.openai.com/docs/guides/error-codes and the API reference.
-Where no body has been published the message is ours and the code the API's.
+If no body has been published, the message is ours and the code the API's.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ USER_ERROR = "image_generation_user_error"
 
 class RefusalError(Exception):
     """
-    Stop handling a call and answer it with an error body.
+    Stop handling a request and answer it with an error.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class RefusalError(Exception):
 
     def answer(self) -> FakeResponse:
         """
-        Give the answer that says so.
+        Return the error response.
         """
         return error_answer(self.status, self.error)
 
@@ -49,12 +49,12 @@ def error_answer(
     status: int, error: Mapping[str, object], headers: Mapping[str, str] | None = None
 ) -> FakeResponse:
     """
-    Answer with an error object, as the API wraps it.
+    Return an error response, with the error object wrapped as in the API.
     """
     body: Json = {"error": dict(error)}
     kind = "application/json"
     if error.get("code") == "invalid_api_key":
-        # The Responses endpoint sends this one as text, and repeats the status in it.
+        # The Responses endpoint sends this error as text, and repeats the status in it.
         kind, body["status"] = "text/plain; charset=utf-8", status
     return FakeResponse(
         status=status, headers={"content-type": kind, **(headers or {})}, parts=iter((dump(body),))
@@ -63,7 +63,7 @@ def error_answer(
 
 def no_key() -> RefusalError:
     """
-    Say that the call carries no key.
+    The request has no API key.
     """
     return RefusalError(
         "You didn't provide an API key. You need to provide your API key in an Authorization "
@@ -75,38 +75,38 @@ def no_key() -> RefusalError:
 
 def wrong_key(key: str) -> RefusalError:
     """
-    Say that the key is not the right one, showing no more of it than the API does.
+    The API key is wrong; it is masked as the API masks it.
     """
     return RefusalError(
-        f"Incorrect API key provided: {_masked(key)}. You can find your API key at "
+        f"Incorrect API key provided: {_mask_key(key)}. You can find your API key at "
         "https://platform.openai.com/account/api-keys.",
         status=HTTPStatus.UNAUTHORIZED,
         code="invalid_api_key",
     )
 
 
-def _masked(key: str) -> str:
+def _mask_key(key: str) -> str:
     hidden = len(key) - 8 - 4
     return "*" * len(key) if hidden <= 0 else f"{key[:8]}{'*' * hidden}{key[-4:]}"
 
 
 def no_such_url(method: str, path: str) -> RefusalError:
     """
-    Say that nothing is served there.
+    There is no such endpoint.
     """
     return RefusalError(f"Invalid URL ({method} /v1{path})", status=HTTPStatus.NOT_FOUND)
 
 
 def unknown_parameter(param: str) -> RefusalError:
     """
-    Say that a parameter is not one of the API's.
+    A parameter is unknown.
     """
     return RefusalError(f"Unknown parameter: '{param}'.", param=param, code="unknown_parameter")
 
 
 def missing_parameter(param: str) -> RefusalError:
     """
-    Say that a required parameter is not there.
+    A required parameter is missing.
     """
     return RefusalError(
         f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
@@ -117,14 +117,14 @@ def invalid_value(
     message: str, param: str | None, *, type: str = "invalid_request_error"
 ) -> RefusalError:
     """
-    Say that a value is not allowed, in the given words.
+    A value is not allowed.
     """
     return RefusalError(message, type=type, param=param, code="invalid_value")
 
 
 def unsupported_value(value: object, allowed: Iterable[str], param: str) -> RefusalError:
     """
-    Say that a value is none of the allowed ones, and list them.
+    A value is none of the allowed ones, which the message lists.
     """
     names = [f"'{name}'" for name in allowed]
     listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])}, and {names[-1]}"
@@ -133,7 +133,7 @@ def unsupported_value(value: object, allowed: Iterable[str], param: str) -> Refu
 
 def too_long(param: str, limit: int, length: int) -> RefusalError:
     """
-    Say that a string is longer than the API takes.
+    A string is too long.
     """
     return RefusalError(
         f"Invalid '{param}': string too long. Expected a string with maximum length {limit}, but "
@@ -145,7 +145,7 @@ def too_long(param: str, limit: int, length: int) -> RefusalError:
 
 def no_such_model(model: str) -> RefusalError:
     """
-    Say that the mainline model does not exist, or no longer.
+    The mainline model does not exist, or was shut down.
     """
     return RefusalError(
         f"The requested model '{model}' does not exist.", param="model", code="model_not_found"
@@ -154,14 +154,14 @@ def no_such_model(model: str) -> RefusalError:
 
 def no_such_response(response_id: str) -> RefusalError:
     """
-    Say that a response asked for by its id is not known.
+    The requested response does not exist.
     """
     return RefusalError(f"Response with id '{response_id}' not found.", status=HTTPStatus.NOT_FOUND)
 
 
 def no_previous_response(response_id: str) -> RefusalError:
     """
-    Say that the response to go on from is not known.
+    The response to continue does not exist.
     """
     return RefusalError(
         f"Previous response with id '{response_id}' not found.",
@@ -172,11 +172,11 @@ def no_previous_response(response_id: str) -> RefusalError:
 
 def no_such_item(item_id: str, *, unstored: bool = False) -> RefusalError:
     """
-    Say that an item given by its id alone is not known.
+    An item given by its id alone does not exist.
 
     Args:
         item_id: The id.
-        unstored: Whether it is of a response that was not to be stored.
+        unstored: Whether it belongs to a response with `store: false`.
 
     """
     why = (
@@ -192,7 +192,7 @@ def no_such_item(item_id: str, *, unstored: bool = False) -> RefusalError:
 
 def without_reasoning(item_id: str, type: str, reasoning_id: str) -> RefusalError:
     """
-    Say that an item came without the reasoning that led to it.
+    An item was sent without the reasoning item that led to it.
     """
     return RefusalError(
         f"Item '{item_id}' of type '{type}' was provided without its required 'reasoning' item: "
@@ -203,7 +203,7 @@ def without_reasoning(item_id: str, type: str, reasoning_id: str) -> RefusalErro
 
 def without_following(reasoning_id: str) -> RefusalError:
     """
-    Say that reasoning came without the item that it led to.
+    A reasoning item was sent without the item that it led to.
     """
     return RefusalError(
         f"Item '{reasoning_id}' of type 'reasoning' was provided without its required following "
@@ -214,7 +214,7 @@ def without_following(reasoning_id: str) -> RefusalError:
 
 def context_exceeded() -> RefusalError:
     """
-    Say that a request, with all that it goes on from, is longer than the model can read.
+    A request and its context exceed the model's context window.
     """
     return RefusalError(
         "Your input exceeds the context window of this model. Please adjust your input and try "
@@ -226,14 +226,14 @@ def context_exceeded() -> RefusalError:
 
 def no_such_file(file_id: str, param: str = "id") -> RefusalError:
     """
-    Say that a file is not known.
+    A file does not exist.
     """
     return RefusalError(f"No such File object: {file_id}", status=HTTPStatus.NOT_FOUND, param=param)
 
 
 def unreadable_image(number: int, param: str) -> RefusalError:
     """
-    Say that a picture cannot be read.
+    An image cannot be read.
     """
     return RefusalError(
         f"Invalid image file or mode for image {number}, please check your image file.",
@@ -245,12 +245,12 @@ def unreadable_image(number: int, param: str) -> RefusalError:
 
 def blocked(stage: str, categories: Iterable[str], reference: str) -> Json:
     """
-    Give the error object of a request that moderation stopped.
+    Return the error object of a request that moderation blocked.
 
     Args:
-        stage: Where it was stopped: `input`, `output` or `unknown`.
-        categories: What it was stopped for.
-        reference: The id that the message asks to be quoted.
+        stage: What was blocked: `input`, `output` or `unknown`.
+        categories: The reasons.
+        reference: The request id that the message asks to be quoted.
 
     """
     listed = list(categories)

@@ -1,5 +1,5 @@
 """
-Saying how a provider fails: the next call, by chance, or whatever uses a feature.
+Make a provider fail: on the next request, at random, or whenever a feature is used.
 """
 
 import uuid
@@ -24,9 +24,9 @@ from imagesession._fake_openai.random_faults import FaultRates
 from imagesession._fake_openai.unsupported import Feature, Refusals
 
 
-class Failing:
+class FaultMixin:
     """
-    Let people say how a provider fails.
+    Queue faults, inject random ones, and refuse features.
     """
 
     _clock: Callable[[], float]
@@ -35,7 +35,12 @@ class Failing:
 
     def enqueue_fault(self, fault: Fault, *, times: int = 1) -> None:
         """
-        Plan a fault for the next call, or calls, that it fits.
+        Queue a fault for the next matching requests.
+
+        Args:
+            fault: The fault.
+            times: How many requests meet it.
+
         """
         self._faults.enqueue(fault, times=times)
 
@@ -43,25 +48,25 @@ class Failing:
         self, rates: Mapping[str, float], *, seed: int = 0, method: str = "*", path: str = "*"
     ) -> None:
         """
-        Let calls meet trouble by chance from now on, such as `{"429": 0.1, "hang": 0.01}`.
+        Inject random faults from now on, such as `{"429": 0.1, "hang": 0.01}`.
 
-        Faults that are planned strike before. An empty mapping ends it.
+        Queued faults come first. An empty mapping ends the injection.
 
         Args:
-            rates: How often each kind strikes, from 0 to 1; together at most 1. The kinds are
+            rates: The probability of each kind, from 0 to 1; together at most 1. The kinds are
                 429, 429 hinted, quota, 500, 503, 529, reset before, reset within, reset after,
                 hang, slow, cut, cut after picture, truncated, garbled, html, moderation, moderation
                 item, unknown previous and late.
-            seed: The same seed strikes the same calls, if they come in the same order.
-            method: Only calls with this method.
-            path: Only calls whose path fits this pattern, as in `fail_next`.
+            seed: The same seed hits the same requests, if they come in the same order.
+            method: Only requests with this method.
+            path: Only requests whose path matches this pattern, as in `fail_next`.
 
         Raises:
-            ValueError: There is no such kind, or a rate is none.
+            ValueError: A kind is unknown, or a rate is out of range.
 
         """
         odds = FaultRates(rates, seed=seed, method=method, path=path, clock=self._clock)
-        self._faults.chance = odds.draw
+        self._faults.draw = odds.draw
 
     def fail_next(
         self,
@@ -74,20 +79,20 @@ class Failing:
         times: int = 1,
     ) -> None:
         """
-        Answer the next call that asks for a picture with an error.
+        Answer the next request for an image with an error.
 
-        Those are POSTs to `/responses` with the image tool, to `/images/generations` and to
-        `/images/edits`; free calls before them, such as uploads, are left alone. Give a method or
-        a path, and it is the next call that fits these, whatever it asks for.
+        These are POSTs to `/responses` with the image tool, to `/images/generations` and to
+        `/images/edits`; free requests before them, such as uploads, are answered as usual. With a
+        method or a path, the next request that matches these fails, whatever it is for.
 
         Args:
             status: The HTTP status.
             error: The error object; by default a plain one for the status.
-            headers: Such as `retry-after`.
-            method: Calls with this method; `*` for any.
-            path: Calls whose path fits this pattern, `/v1` left out; `*` for any, and alternatives
-                are separated by `|`.
-            times: How many calls get it.
+            headers: Response headers such as `retry-after`.
+            method: Only requests with this method; `*` for any.
+            path: Only requests whose path, without `/v1`, matches this pattern; `*` for any, and
+                alternatives are separated by `|`.
+            times: How many requests fail.
 
         """
         body = error or _plain(status)
@@ -107,38 +112,38 @@ class Failing:
         self, feature: Feature, *, status: int = 400, error: Mapping[str, object] | None = None
     ) -> None:
         """
-        Refuse every request that uses a feature, until `accept` ends it, as gateways and
-        compatible servers do. To refuse a feature again replaces its status and error.
+        Refuse every request that uses a feature, as gateways and compatible servers do, until
+        `accept` is called. A second call for a feature replaces its status and error.
 
         Args:
             feature: "background", "stream", "store", "files", "conversation" or
-                "previous_response_id". What is stored is each request that does not say
-                `store: false`; files are pictures and masks that are named by the id of an upload.
-                Making conversations and uploading files is not refused, only using them is.
+                "previous_response_id". "store" refuses each request without `store: false`;
+                "files" refuses images and masks that are given by the id of an upload. Only use is
+                refused: conversations can still be created, and files uploaded.
             status: The HTTP status.
-            error: The error object; by default in words in which the feature was seen refused.
+            error: The error object; by default a body that has been seen in practice.
 
         Raises:
-            ValueError: There is no such feature.
+            ValueError: The feature is unknown.
 
         """
         self._refusals.refuse(feature, status, error)
 
     def accept(self, feature: Feature) -> None:
         """
-        Refuse a feature no longer; see `refuse`.
+        Accept a feature again; see `refuse`.
 
         Raises:
-            ValueError: There is no such feature.
+            ValueError: The feature is unknown.
 
         """
         self._refusals.accept(feature)
 
     def refuse_next(self, text: str) -> None:
         """
-        Let the model decline the next generation in words, with no picture.
+        Answer the next generation with a refusal in words and no image.
 
-        The Images API has no words; a call to it does not meet this.
+        The Images API has no messages, so its requests are not affected.
         """
         self._end_next(Refused(text=text), path="/responses")
 
@@ -146,8 +151,8 @@ class Failing:
         self, *, code: str = "server_error", message: str = "The server had an error."
     ) -> None:
         """
-        Let the next generation fail after it was accepted: its response ends as `failed`, and
-        its call to the Images API with status 500 or, when streamed, with an error event.
+        Let the next generation fail after it was accepted: a response ends as `failed`, and an
+        Images API request with status 500 or, if streamed, with an error event.
         """
         self._end_next(Broken(code=code, message=message))
 
@@ -159,13 +164,13 @@ class Failing:
         as_item: bool = False,
     ) -> None:
         """
-        Let moderation stop the next generation.
+        Let moderation block the next generation.
 
         Args:
-            stage: What was objected to: the request, or the picture.
-            categories: Why.
-            as_item: Answer 200 with an image item that failed, instead of 400, where there are
-                items: the Images API has none.
+            stage: What is blocked: the request ("input") or the image ("output").
+            categories: The reasons to report.
+            as_item: Answer 200 with a failed image item instead of 400; the Images API has no
+                items and still answers 400.
 
         """
         if as_item:
@@ -176,12 +181,11 @@ class Failing:
 
     def truncate_stream_after(self, events: int | str) -> None:
         """
-        Let the next stream stop silently.
+        End the next stream silently.
 
         Args:
-            events: After so many events; or after the first event of this type, such as
-                "response.created". "response.output_item.done" is that of the picture: the stream
-                ends when it has come.
+            events: After how many events; or after the first event of which type, such as
+                "response.created". "response.output_item.done" stands for the image's event.
 
         """
         self.enqueue_fault(Fault(streaming=True, bend=truncate_after(events)))
@@ -196,7 +200,7 @@ def _plain(status: int) -> Json:
     else:
         too_many = status == HTTPStatus.TOO_MANY_REQUESTS
         kind = "requests" if too_many else "invalid_request_error"
-    # A refusal without a reason would be taken for one of a part of the protocol.
+    # A 400 or 422 without a code would be read as refusing a feature of the protocol.
     code = (
         "invalid_value"
         if status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}

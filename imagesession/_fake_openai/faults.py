@@ -1,10 +1,10 @@
 """
-Making the provider fail on purpose: a queue of faults, each for the next call it fits; and behind
-it faults that strike by chance, see `misbehaving`.
+Fault injection: a queue of faults, each for the next request that it matches, and after it random
+faults, see `random_faults`.
 
-A fault says which call it is for, and does one of three things:
+A fault says which requests it matches, and does one of three things:
 it answers `instead` of the provider, it sets how a generation ends (`ending`),
-or it bends the answer that the provider gave (`bend`).
+or it changes the provider's response (`bend`).
 """
 
 import contextlib
@@ -26,7 +26,7 @@ ITEM_DONE = "response.output_item.done"
 @attrs.frozen(kw_only=True)
 class Refused:
     """
-    End a generation with a message in which the model declines, and no picture.
+    End a generation with a refusal message and no image.
     """
 
     text: str
@@ -35,7 +35,7 @@ class Refused:
 @attrs.frozen(kw_only=True)
 class Blocked:
     """
-    End a generation with an image item that moderation made fail.
+    End a generation with an image item that moderation blocked.
     """
 
     stage: str
@@ -58,17 +58,17 @@ Ending: TypeAlias = Refused | Blocked | Broken
 @attrs.frozen(kw_only=True)
 class Fault:
     """
-    Describe one planned failure.
+    One fault, and the requests that it matches.
 
     Attributes:
-        method: A pattern for the call's method.
-        path: A pattern for the call's path, `/v1` left out; alternatives are separated by `|`.
-        streaming: Only answers that stream, or only those that do not.
-        when: Only calls for which it is true.
-        instead: Gives the answer; the provider is not asked.
-        ending: How the generation that the call starts will end.
-        bend: Changes the provider's answer.
-        name: What it is called, for whoever looks at the calls later.
+        method: A pattern for the request's method.
+        path: A pattern for the request's path, without `/v1`; alternatives are separated by `|`.
+        streaming: Only streamed responses, or only those that are not; None for both.
+        when: Only requests for which it returns true.
+        instead: Returns the response, in place of the provider.
+        ending: How the generation that the request starts will end.
+        bend: Changes the provider's response.
+        name: The name that is recorded with the request.
 
     """
 
@@ -83,11 +83,11 @@ class Fault:
 
     def fits(self, call: FakeRequest, *, streaming: bool | None = None) -> bool:
         """
-        Tell whether the fault is for this call.
+        Tell whether the fault matches a request.
 
         Args:
-            call: What came in.
-            streaming: Whether its answer streams; None for whichever.
+            call: The request.
+            streaming: Whether its response is streamed; None if that does not matter.
 
         """
         either = None in {streaming, self.streaming}
@@ -102,61 +102,61 @@ class Fault:
 
 
 NO_FAULT = Fault()
-Chance: TypeAlias = Callable[[FakeRequest, bool], Fault]
+FaultDraw: TypeAlias = Callable[[FakeRequest, bool], Fault]
 
 
-def no_random_fault(_call: FakeRequest, _streaming: bool) -> Fault:  # noqa: FBT001 - a plain function's face
+def no_random_fault(_call: FakeRequest, _streaming: bool) -> Fault:  # noqa: FBT001 - the signature of FaultDraw
     """
-    Let no fault strike by chance.
+    Inject no random faults.
     """
     return NO_FAULT
 
 
 class Faults:
     """
-    Keep planned failures until their calls come.
+    Keep queued faults until a request matches them.
 
     Attributes:
-        chance: Draws what happens to a call for which nothing is planned.
+        draw: Draws a random fault for a request that no queued one matches.
 
     """
 
     def __init__(self) -> None:
-        self.chance: Chance = no_random_fault
+        self.draw: FaultDraw = no_random_fault
         self._waiting: list[Fault] = []
         self._lock = threading.Lock()
 
     def enqueue(self, fault: Fault, *, times: int = 1) -> None:
         """
-        Add a fault for the next call, or calls, that it fits.
+        Queue a fault for the next matching requests.
         """
         with self._lock:
             self._waiting.extend([fault] * times)
 
     def next_for(self, call: FakeRequest, *, streaming: bool) -> Fault:
         """
-        Take the first fault that fits; each call meets one at most.
+        Take the first matching fault, queued or else random; a request meets one at most.
         """
         planned = self._take(call, streaming=streaming)
-        return self.chance(call, streaming) if planned is None else planned
+        return self.draw(call, streaming) if planned is None else planned
 
     def take_planned(self, call: FakeRequest) -> Fault:
         """
-        Take the first fault that fits and is not one of the connection; none strikes by chance.
+        Take the first matching queued fault, except those of the connection.
         """
-        return self._take(call, streaming=False, bent=False) or NO_FAULT
+        return self._take(call, streaming=False, connection=False) or NO_FAULT
 
-    def _take(self, call: FakeRequest, *, streaming: bool, bent: bool = True) -> Fault | None:
+    def _take(self, call: FakeRequest, *, streaming: bool, connection: bool = True) -> Fault | None:
         with self._lock:
             for index, fault in enumerate(self._waiting):
-                if fault.fits(call, streaming=streaming) and (bent or fault.bend is None):
+                if fault.fits(call, streaming=streaming) and (connection or fault.bend is None):
                     return self._waiting.pop(index)
         return None
 
 
 def asks_for_picture(call: FakeRequest) -> bool:
     """
-    Tell whether a call asks for a picture, which is what a provider bills.
+    Tell whether a request asks for an image, which is what a provider bills.
     """
     if call.method != "POST" or call.path not in DRAWING:
         return False
@@ -165,7 +165,7 @@ def asks_for_picture(call: FakeRequest) -> bool:
 
 def _tools(call: FakeRequest) -> list[object]:
     """
-    Name the types of the tools in a request; what is no request has none.
+    Return the types of the tools in a request; none if its body is malformed.
     """
     with contextlib.suppress(ValueError, AttributeError, TypeError, KeyError):
         tools = cast("list[dict[str, object]]", call.json["tools"])
@@ -175,8 +175,8 @@ def _tools(call: FakeRequest) -> list[object]:
 
 def truncate_after(events: int | str) -> Callable[[FakeResponse], FakeResponse]:
     """
-    Make a bend that ends a stream silently after so many events, or after the first of a type. An
-    item that is done counts only if it is a picture.
+    Return a `bend` that ends a stream silently after a number of events, or after the first event
+    of a type. Of `response.output_item.done` only an image's event counts.
     """
 
     def bend(answer: FakeResponse) -> FakeResponse:

@@ -1,5 +1,5 @@
 """
-The Files endpoints: upload, list, look at, fetch, delete.
+The Files endpoints: upload, list, retrieve, download, delete.
 
 Reference: https://platform.openai.com/docs/api-reference/files
 """
@@ -19,21 +19,27 @@ from imagesession._fake_openai.errors import (
     no_such_url,
     unsupported_value,
 )
-from imagesession._fake_openai.http import FakeRequest, FakeResponse, Json, json_response
+from imagesession._fake_openai.http import (
+    FakeRequest,
+    FakeResponse,
+    Json,
+    json_response,
+    list_response,
+)
 from imagesession._fake_openai.memory import new_id
 
-# Small files are kept far longer than large ones: others may still need them.
-_LEAST_KEPT, _MOST_KEPT, _KEPT_BYTES = 256, 10_000, 512 * 1024 * 1024
+# At least _MIN_KEPT files are kept, and more until a number or a size is reached.
+_MIN_KEPT, _MAX_KEPT, _KEPT_BYTES = 256, 10_000, 512 * 1024 * 1024
 _MAX_BATCH_BYTES = 200_000_000
 _PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 _MAX_LISTED = 10_000
-_MIN_LIFE, _MAX_LIFE = 3_600, 2_592_000
+_MIN_LIFETIME, _MAX_LIFETIME = 3_600, 2_592_000
 
 
 @attrs.frozen(kw_only=True)
 class Field:
     """
-    Hold one field of a form.
+    One field of a form.
     """
 
     name: str
@@ -43,7 +49,7 @@ class Field:
     @property
     def text(self) -> str:
         """
-        Read the field as text.
+        The field as text.
         """
         return self.content.decode(errors="replace")
 
@@ -79,32 +85,32 @@ def _fields(pieces: list[bytes]) -> Iterator[Field]:
 @attrs.frozen(kw_only=True)
 class File:
     """
-    Hold an uploaded file.
+    An uploaded file.
     """
 
     id: str
     name: str
     purpose: str
     created: float
-    life: int | None
+    lifetime: int | None
     content: bytes = attrs.field(repr=False)
 
-    def alive(self, now: float) -> bool:
+    def is_alive(self, now: float) -> bool:
         """
-        Tell whether the file has not expired.
+        Tell whether the file has not expired yet.
         """
-        return self.life is None or now < self.created + self.life
+        return self.lifetime is None or now < self.created + self.lifetime
 
     def as_json(self) -> Json:
         """
-        Write the file's facts.
+        Write the file object.
         """
         return {
             "id": self.id,
             "object": "file",
             "bytes": len(self.content),
             "created_at": int(self.created),
-            "expires_at": None if self.life is None else int(self.created) + self.life,
+            "expires_at": None if self.lifetime is None else int(self.created) + self.lifetime,
             "filename": self.name,
             "purpose": self.purpose,
             "status": "processed",
@@ -146,16 +152,16 @@ class FilesEndpoint:
 
     def content(self, file_id: str) -> bytes | None:
         """
-        Give a file's bytes, or None if there is no such file.
+        Return a file's bytes, or None if there is no such file.
         """
         with self._lock:
             file = self._files.get(file_id)
-        return file.content if file and file.alive(self._clock()) else None
+        return file.content if file and file.is_alive(self._clock()) else None
 
     def _find(self, file_id: str) -> File:
         with self._lock:
             file = self._files.get(file_id)
-        if file is None or not file.alive(self._clock()):
+        if file is None or not file.is_alive(self._clock()):
             raise no_such_file(file_id)
         return file
 
@@ -171,7 +177,7 @@ class FilesEndpoint:
             name=fields["file"].filename or "upload",
             purpose=fields["purpose"].text,
             created=self._clock(),
-            life=_life(fields),
+            lifetime=_lifetime(fields),
             content=fields["file"].content,
         )
         if file.purpose == "batch":
@@ -188,7 +194,7 @@ class FilesEndpoint:
 
     def _is_full(self) -> bool:
         count = len(self._files)
-        return count > _LEAST_KEPT and (count > _MOST_KEPT or self._bytes > _KEPT_BYTES)
+        return count > _MIN_KEPT and (count > _MAX_KEPT or self._bytes > _KEPT_BYTES)
 
     def _drop(self, file_id: str) -> None:
         file = self._files.pop(file_id, None)
@@ -196,14 +202,14 @@ class FilesEndpoint:
 
     def keep_output(self, name: str, content: bytes) -> str:
         """
-        Keep a file that a batch has written; give its id.
+        Store the output file of a batch, and return its id.
         """
         file = File(
             id=new_id("file-"),
             name=name,
             purpose="batch_output",
             created=self._clock(),
-            life=None,
+            lifetime=None,
             content=content,
         )
         self._add(file)
@@ -213,7 +219,7 @@ class FilesEndpoint:
         now = self._clock()
         purpose = call.query.get("purpose")
         with self._lock:
-            files = [file for file in reversed(self._files.values()) if file.alive(now)]
+            files = [file for file in reversed(self._files.values()) if file.is_alive(now)]
         if call.query.get("order") == "asc":
             files.reverse()
         ids = [file.id for file in files]
@@ -221,16 +227,8 @@ class FilesEndpoint:
             files = files[ids.index(call.query["after"]) + 1 :]
         files = [file for file in files if purpose in {None, file.purpose}]
         limit = _limit(call.query.get("limit", ""))
-        shown = files[:limit]
-        return json_response(
-            {
-                "object": "list",
-                "data": [file.as_json() for file in shown],
-                "first_id": shown[0].id if shown else None,
-                "last_id": shown[-1].id if shown else None,
-                "has_more": len(files) > limit,
-            }
-        )
+        page = [file.as_json() for file in files[:limit]]
+        return list_response(page, has_more=len(files) > limit)
 
     def _delete(self, file_id: str) -> FakeResponse:
         self._find(file_id)
@@ -250,22 +248,22 @@ def _limit(text: str) -> int:
     return int(text) if text.isdecimal() and text.isascii() else _MAX_LISTED
 
 
-def _life(fields: dict[str, Field]) -> int | None:
+def _lifetime(fields: dict[str, Field]) -> int | None:
     """
-    Read `expires_after`, whose seconds have bounds.
+    Read `expires_after` in seconds, and check its bounds.
     """
     seconds = fields.get("expires_after[seconds]")
     if seconds is None:
         return None
     try:
-        life = int(seconds.text)
+        lifetime = int(seconds.text)
     except ValueError:
-        life = 0
-    if not _MIN_LIFE <= life <= _MAX_LIFE:
+        lifetime = 0
+    if not _MIN_LIFETIME <= lifetime <= _MAX_LIFETIME:
         raise RefusalError(
-            f"Invalid 'expires_after.seconds': expected an integer from {_MIN_LIFE} to "
-            f"{_MAX_LIFE}, but got {seconds.text} instead.",
+            f"Invalid 'expires_after.seconds': expected an integer from {_MIN_LIFETIME} to "
+            f"{_MAX_LIFETIME}, but got {seconds.text} instead.",
             param="expires_after.seconds",
             code="invalid_value",
         )
-    return life
+    return lifetime

@@ -1,27 +1,27 @@
 """
-Items that belong together: what a model that reasons made is taken only with the reasoning that
-led to it, and reasoning only with what it led to.
+Groups of items: an output item of a reasoning model is accepted only with its reasoning item, and a
+reasoning item only with the item that follows it.
 
-The words are those of the service; that it refuses so has been reported, not documented.
+The messages are those of the service; the behaviour has been reported, not documented.
 """
 
 from collections.abc import Iterable
 
 from imagesession._fake_openai.errors import no_such_item, without_following, without_reasoning
 from imagesession._fake_openai.memory import Memory, StoredResponse
-from imagesession._fake_openai.responses_request import Sent
+from imagesession._fake_openai.responses_request import SentItem
 
 
-def check_groups(sent: tuple[Sent, ...], memory: Memory) -> None:
+def check_groups(sent: tuple[SentItem, ...], memory: Memory) -> None:
     """
-    Look at the items of an input, in their order.
+    Check the items of an input, in order.
 
     Raises:
-        RefusalError: One is not known, or lacks what belongs to it.
+        RefusalError: An item does not exist, or the rest of its group is missing.
 
     """
     seen: set[str] = set()
-    followers: Iterable[Sent | None] = (*sent[1:], None)
+    followers: Iterable[SentItem | None] = (*sent[1:], None)
     for item, following in zip(sent, followers, strict=False):
         owner = memory.owner(item.id) if item.id else None
         if item.id is not None and owner is not None:
@@ -32,7 +32,7 @@ def check_groups(sent: tuple[Sent, ...], memory: Memory) -> None:
 
 
 def _check_known(
-    item_id: str, owner: StoredResponse, following: Sent | None, seen: set[str]
+    item_id: str, owner: StoredResponse, following: SentItem | None, seen: set[str]
 ) -> None:
     ids = owner.output_ids
     if item_id == owner.reasoning_id:
@@ -43,8 +43,8 @@ def _check_known(
         raise without_reasoning(item_id, kind, owner.reasoning_id)
 
 
-def _check_unknown(item: Sent, following: Sent | None, memory: Memory) -> None:
-    if item.id is not None and not item.whole:
+def _check_unknown(item: SentItem, following: SentItem | None, memory: Memory) -> None:
+    if item.id is not None and not item.has_content:
         raise no_such_item(item.id, unstored=memory.is_unstored(item.id))
     if item.reasoning and item.id is not None and not (following and following.output):
         raise without_following(item.id)

@@ -1,17 +1,18 @@
 """
-Finding out which picture a request is about: the story so far, and what happens to it now.
+Resolve which image a request continues, and plan the change.
 
-Every user message takes its turn on the story. A message's first image replaces the picture,
-further ones are laid beside it, its text changes it. Pictures made before stand in by their ids.
+User messages are replayed in order: a message's first image replaces the current one, further
+images become insets, and its text refines the sketch. Earlier images are found by their item ids.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
 from imagesession._fake_openai.errors import RefusalError, no_such_item, unreadable_image
 from imagesession._fake_openai.image_tool import ImageToolParams, frame_size, output_size
 from imagesession._fake_openai.inputs import InputImage, Uploads, decode, load
+from imagesession._fake_openai.memory import ImageItem, new_id
 from imagesession._fake_openai.overlays import Overlay, open_picture
 from imagesession._fake_openai.render_cache import RenderCache, RenderKey, Sketcher
 from imagesession._fake_openai.responses_request import (
@@ -23,21 +24,21 @@ from imagesession._fake_openai.responses_request import (
 from imagesession._fake_openai.sketch import SketchState
 from imagesession._fake_openai.tokens import picture_tokens
 
-# What the Images API takes, in Pillow's words.
+# The formats that the Images API accepts, by Pillow's names.
 _EDITABLE = ("PNG", "JPEG", "WEBP")
 
 
 @attrs.frozen(kw_only=True)
 class SketchPlan:
     """
-    Hold what a request does to its story.
+    The sketch before and after a request.
 
     Attributes:
-        before: The story it started from, if any.
-        after: The picture to paint.
-        edits: Whether an existing picture is changed.
-        base: The size of the picture that is changed, if one is.
-        insets: How many further pictures the image model gets to see.
+        before: The sketch that the request continues, if any.
+        after: The sketch to draw.
+        edits: Whether an existing image is edited.
+        insets: How many further images the image model receives.
+        base: The size in pixels of the image that is edited, if one is.
 
     """
 
@@ -48,9 +49,9 @@ class SketchPlan:
     base: tuple[int, int] | None
 
     @property
-    def shown(self) -> int:
+    def image_tokens(self) -> int:
         """
-        How many tokens the pictures are that the image model gets to see.
+        How many tokens the image model's input images are.
         """
         return (picture_tokens(self.base) if self.base else 0) + 1024 * self.insets
 
@@ -58,11 +59,11 @@ class SketchPlan:
 @attrs.frozen(kw_only=True)
 class InspectedImage:
     """
-    Hold the picture that a request is about.
+    The image that an analysis is about.
 
     Attributes:
-        sketch: How to go on from it.
-        data: The encoded picture, where it was sent and not drawn here.
+        sketch: The state from which later turns continue.
+        data: The encoded image if the request carries it; None if it was drawn here.
 
     """
 
@@ -73,10 +74,10 @@ class InspectedImage:
 @attrs.frozen(kw_only=True)
 class HistoryResolver:
     """
-    Follow a request's messages through to the picture it wants.
+    Resolve the messages of a request to the sketch to draw.
 
     Attributes:
-        earlier: Gives the story behind an item id.
+        earlier: Returns the sketch of an image item by its id.
 
     """
 
@@ -87,88 +88,90 @@ class HistoryResolver:
     seed: int
 
     def resolve(
-        self, ask: ResponsesRequest, tool: ImageToolParams, before: SketchState | None
+        self, request: ResponsesRequest, tool: ImageToolParams, before: SketchState | None
     ) -> SketchPlan:
         """
-        Tell the story of a request.
+        Plan the image of a Responses request.
 
         Args:
-            ask: The request.
+            request: The request.
             tool: The image tool to draw with.
-            before: The story of the response it goes on from.
+            before: The sketch of the response that it continues.
 
         Raises:
-            RefusalError: A picture is missing or cannot be read.
+            RefusalError: An image is missing or cannot be read.
 
         """
-        earlier, now, later = _around_last_message(ask.items)
-        sketch = self._follow(before, earlier)
-        # What comes after the last message can only be a picture to go on from.
-        picture = self._follow(sketch, later)
-        images = self._images(now)
+        earlier, message, later = _around_last_message(request.items)
+        sketch = self._replay(before, earlier)
+        # After the last message there can only be an image to continue from.
+        picture = self._replay(sketch, later)
+        images = self._images(message)
         if images:
-            picture = self._recall(now.images[0].path, images[0])
+            picture = self._from_image(message.images[0].path, images[0])
         mask = self._mask(tool)
-        after = self._apply(tool, picture, now.text, images, mask)
-        return _plan_call(tool, before, picture, after, max(0, len(images) - 1))
+        after = self._apply(tool, picture, message.text, images, mask)
+        return _make_plan(tool, before, picture, after, max(0, len(images) - 1))
 
     def draw(self, tool: ImageToolParams, prompt: str) -> SketchPlan:
         """
-        Tell the story of a prompt alone.
+        Plan an image from a prompt alone.
         """
-        return _plan_call(tool, None, None, self._apply(tool, None, prompt, (), None), 0)
+        return _make_plan(tool, None, None, self._apply(tool, None, prompt, (), None), 0)
 
     def edit(
         self,
         tool: ImageToolParams,
         prompt: str,
-        given: tuple[InputImage, ...],
+        images: tuple[InputImage, ...],
         overlay: Overlay | None,
     ) -> SketchPlan:
         """
-        Tell the story of an edit of pictures that come along.
+        Plan an edit of images that the request carries.
 
         Args:
             tool: How to draw.
             prompt: What to change.
-            given: The picture to change, and further ones to show.
-            overlay: Where to change it.
+            images: The image to edit, then reference images.
+            overlay: Where the image may change.
 
         Raises:
-            RefusalError: A picture cannot be read, or the overlay does not fit.
+            RefusalError: An image cannot be read, or the overlay does not fit.
 
         """
-        for number, each in enumerate(given, 1):
-            with open_picture(each.data, number, each.param) as opened:
+        for number, image in enumerate(images, 1):
+            with open_picture(image.data, number, image.param) as opened:
                 if opened.format not in _EDITABLE:
-                    raise unreadable_image(number, each.param)
-        images = tuple(each.data for each in given)
-        picture = self._recall(given[0].param, images[0])
-        after = self._apply(tool, picture, prompt, images, overlay)
-        return _plan_call(tool, None, picture, after, len(images) - 1)
+                    raise unreadable_image(number, image.param)
+        encoded = tuple(image.data for image in images)
+        picture = self._from_image(images[0].param, encoded[0])
+        after = self._apply(tool, picture, prompt, encoded, overlay)
+        return _make_plan(tool, None, picture, after, len(images) - 1)
 
-    def see(self, ask: ResponsesRequest, before: SketchState | None) -> InspectedImage | None:
+    def inspect(
+        self, request: ResponsesRequest, before: SketchState | None
+    ) -> InspectedImage | None:
         """
-        Find the picture that a request asks about: the latest that it shows or goes on from.
+        Find the image to analyze: the latest that a request shows or continues.
 
         Args:
-            ask: The request.
-            before: The story of the response it goes on from.
+            request: The request.
+            before: The sketch of the response that it continues.
 
         Raises:
-            RefusalError: The picture is missing or cannot be read.
+            RefusalError: The image is missing or cannot be read.
 
         """
-        for item in reversed(ask.items):
+        for item in reversed(request.items):
             if isinstance(item, EarlierImage):
                 return InspectedImage(sketch=self._find(item), data=None)
             if item.images:
                 data = self._images(item)[0]
-                sketch = self._recall(item.images[0].path, data)
+                sketch = self._from_image(item.images[0].path, data)
                 return InspectedImage(sketch=sketch, data=None if _is_svg(data) else data)
         return None if before is None else InspectedImage(sketch=before, data=None)
 
-    def _follow(self, sketch: SketchState | None, items: Iterable[Item]) -> SketchState | None:
+    def _replay(self, sketch: SketchState | None, items: Iterable[Item]) -> SketchState | None:
         for item in items:
             if isinstance(item, EarlierImage):
                 sketch = self._find(item)
@@ -182,12 +185,12 @@ class HistoryResolver:
             return sketch
         if item.result is None:
             raise no_such_item(item.id)
-        return self._recall(item.result.path, decode(item.result))
+        return self._from_image(item.result.path, decode(item.result))
 
     def _apply_turn(self, sketch: SketchState | None, message: Message) -> SketchState | None:
         images = self._images(message)
         if images:
-            sketch = self._recall(message.images[0].path, images[0])
+            sketch = self._from_image(message.images[0].path, images[0])
             sketch = attrs.evolve(sketch, insets=images[1:])
         if not message.text:
             return sketch
@@ -204,7 +207,7 @@ class HistoryResolver:
         overlay: Overlay | None,
     ) -> SketchState:
         if overlay is not None:
-            return self._within(overlay, tool, picture, prompt, images)
+            return self._apply_mask(overlay, tool, picture, prompt, images)
         if picture is None or tool.action == "generate":
             if tool.action == "edit":
                 raise RefusalError(
@@ -224,7 +227,7 @@ class HistoryResolver:
         after = self.sketcher.refine(picture, prompt, size=tool.size, transparent=tool.transparent)
         return attrs.evolve(after, size=tool.size or output_size(after.size, tool.model))
 
-    def _within(
+    def _apply_mask(
         self,
         overlay: Overlay,
         tool: ImageToolParams,
@@ -262,11 +265,24 @@ class HistoryResolver:
             return None
         return Overlay(kind="mask", data=load(tool.mask, self.uploads), param=tool.mask.path)
 
-    def _recall(self, param: str, data: bytes) -> SketchState:
+    def _from_image(self, param: str, data: bytes) -> SketchState:
         try:
             return self.sketcher.from_image(data, seed=self.seed)
         except ValueError:
             raise unreadable_image(1, param) from None
+
+
+def image_items(plan: SketchPlan, tool: ImageToolParams, count: int) -> Iterator[ImageItem]:
+    """
+    Yield the image items of a plan; their seeds make the images differ.
+    """
+    for index in range(count):
+        yield ImageItem(
+            id=new_id("ig_"),
+            sketch=attrs.evolve(plan.after, seed=plan.after.seed + index),
+            tool=attrs.evolve(tool, mask=None),
+            action="edit" if plan.edits else "generate",
+        )
 
 
 def _around_last_message(
@@ -283,7 +299,7 @@ def _is_svg(data: bytes) -> bool:
     return data.lstrip()[:4] == b"<svg"
 
 
-def _plan_call(
+def _make_plan(
     tool: ImageToolParams,
     before: SketchState | None,
     picture: SketchState | None,

@@ -1,15 +1,15 @@
 """
-What goes over the wire: a call, its answer, and the parts an answer comes in.
+Requests, responses, and the parts of a response's body.
 
-The provider never waits and never touches a socket.
-It says when to wait, by a `Pause` among the parts, and a transport does the waiting.
+The provider never waits and never touches a socket: a `Delay` among the parts tells the transport
+to wait.
 """
 
 import functools
 import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 import attrs
@@ -17,14 +17,17 @@ import jiter
 
 Json: TypeAlias = dict[str, Any]
 
-# Nobody can send this by chance or on purpose.
-_STAND_IN = secrets.token_hex(16)
+JSON_HEADERS = {"content-type": "application/json"}
+EVENT_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+
+# Random, so that no request can contain it.
+_PLACEHOLDER = secrets.token_hex(16)
 
 
 @attrs.frozen
 class Delay:
     """
-    Ask the transport to wait before it sends what follows.
+    Tell the transport to wait before it sends the next part.
     """
 
     seconds: float
@@ -33,7 +36,7 @@ class Delay:
 @attrs.frozen
 class ConnectionReset:
     """
-    Ask the transport to break the connection here, as a network does.
+    Tell the transport to reset the connection here.
     """
 
 
@@ -43,11 +46,11 @@ Part: TypeAlias = bytes | Delay | ConnectionReset
 @attrs.frozen(kw_only=True)
 class FakeRequest:
     """
-    Hold one request, read off the wire.
+    One HTTP request.
 
     Attributes:
         method: In capitals.
-        path: Starts with a slash; a leading `/v1` is gone.
+        path: With a leading slash, without `/v1`.
         query: The last value of each name.
         headers: Names in lower case.
         body: As received.
@@ -63,9 +66,9 @@ class FakeRequest:
     @functools.cached_property
     def json(self) -> Any:  # noqa: ANN401 - JSON is any
         """
-        Parse the body, once; ValueError where it is not JSON.
+        The body as JSON, parsed once; ValueError if it is not JSON.
         """
-        # Caching strings costs time and memory where they are pictures.
+        # Caching strings costs time and memory if they are images.
         return jiter.from_json(self.body, cache_mode="keys")
 
     @classmethod
@@ -98,11 +101,11 @@ class FakeRequest:
 @attrs.frozen(kw_only=True)
 class FakeResponse:
     """
-    Hold a status, headers, and the parts of a body that may still have to be made.
+    A status, headers, and the parts of a body, which may be made lazily.
 
     Attributes:
-        piecemeal: Whether the parts of a plain body arrive one after another too, behind the
-            headers. Otherwise all are made before the first byte goes out.
+        piecemeal: Whether the parts of a plain body are sent one by one, too. Otherwise all are
+            made before the first byte is sent.
 
     """
 
@@ -114,14 +117,14 @@ class FakeResponse:
     @property
     def streams(self) -> bool:
         """
-        Tell whether the parts are meant to arrive one after another.
+        Whether the parts are sent one by one.
         """
         kind = self.headers.get("content-type", "")
         return self.piecemeal or kind.startswith("text/event-stream")
 
     def close(self) -> None:
         """
-        Let go of what is still to come.
+        Discard the remaining parts.
         """
         close: Callable[[], None] | None = getattr(self.parts, "close", None)
         if close is not None:
@@ -130,21 +133,21 @@ class FakeResponse:
 
 def dump(value: Json) -> bytes:
     """
-    Encode a value as compact JSON; bytes in it are base64 text, and go in as they are.
+    Encode a value as compact JSON; bytes in it are base64 text and inserted unchanged.
 
-    Looking through four megabytes of base64 for characters to escape would take json 12 ms.
+    The json module would take 12 ms to look through 4 MB of base64 for characters to escape.
     """
-    pictures: list[bytes] = []
+    images: list[bytes] = []
 
-    def stand_in(picture: bytes) -> str:
-        pictures.append(picture)
-        return _STAND_IN
+    def placeholder(image: bytes) -> str:
+        images.append(image)
+        return _PLACEHOLDER
 
-    text = json.dumps(value, separators=(",", ":"), default=stand_in).encode("ascii")
-    if not pictures:
+    text = json.dumps(value, separators=(",", ":"), default=placeholder).encode("ascii")
+    if not images:
         return text
-    first, *others = text.split(_STAND_IN.encode("ascii"))
-    pairs = zip(pictures, others, strict=True)
+    first, *others = text.split(_PLACEHOLDER.encode("ascii"))
+    pairs = zip(images, others, strict=True)
     return b"".join((first, *(piece for pair in pairs for piece in pair)))
 
 
@@ -152,10 +155,37 @@ def json_response(
     value: Json, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> FakeResponse:
     """
-    Answer with a JSON body that is known at once.
+    Answer with a JSON body.
     """
     return FakeResponse(
         status=status,
-        headers={"content-type": "application/json", **(headers or {})},
+        headers={**JSON_HEADERS, **(headers or {})},
         parts=iter((dump(value),)),
     )
+
+
+def list_response(items: list[Json], *, has_more: bool = False) -> FakeResponse:
+    """
+    Answer with a page of objects that have ids.
+    """
+    return json_response(
+        {
+            "object": "list",
+            "data": items,
+            "first_id": items[0]["id"] if items else None,
+            "last_id": items[-1]["id"] if items else None,
+            "has_more": has_more,
+        }
+    )
+
+
+class Provider(Protocol):
+    """
+    What transports and the server need of a provider.
+    """
+
+    def handle(self, call: FakeRequest) -> FakeResponse:
+        """
+        Answer a request.
+        """
+        ...

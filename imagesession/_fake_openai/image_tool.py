@@ -1,5 +1,5 @@
 """
-Reading the `image_generation` tool of a request: what is asked for, checked as the API checks it.
+Read the `image_generation` tool of a request, with the checks that the API makes.
 
 Parameters: https://platform.openai.com/docs/api-reference/responses/create (tools)
 """
@@ -30,13 +30,14 @@ _INVALID = "invalid_request_error"
 @attrs.frozen(kw_only=True)
 class ImageToolParams:
     """
-    Hold what a request asks of the image tool.
+    The parameters of the image tool.
 
     Attributes:
-        model: The image model in full.
-        size: None leaves it to the painter.
+        param: The tool's path in the request, for error messages.
+        model: The image model.
+        size: Width and height in pixels; None lets the sketcher choose.
         echo: The tool as replies repeat it.
-        mask: Where the mask stands in the request, if there is one.
+        mask: The mask's node in the request, if there is one.
 
     """
 
@@ -58,14 +59,14 @@ class ImageToolParams:
     @property
     def transparent(self) -> bool | None:
         """
-        Give the background as the painter takes it.
+        Return the background as the sketcher takes it: None for `auto`.
         """
         return {"transparent": True, "opaque": False}.get(self.background)
 
     @property
     def drawn_quality(self) -> str:
         """
-        Give the quality a reply reports.
+        Return the quality that replies report.
         """
         return "medium" if self.quality == "auto" else self.quality
 
@@ -75,7 +76,7 @@ def read_tool(node: JsonNode) -> ImageToolParams:
     Read one `image_generation` tool.
 
     Raises:
-        RefusalError: The API would not take it.
+        RefusalError: The API would reject it.
 
     """
     node.only(_KNOWN)
@@ -84,25 +85,25 @@ def read_tool(node: JsonNode) -> ImageToolParams:
 
 def read_settings(node: JsonNode, action: str) -> ImageToolParams:
     """
-    Read how the Images API is to draw; other rooms read the rest of its request.
+    Read the drawing parameters of an Images API request; `images_request` reads the rest.
 
     Args:
         node: The whole request.
         action: `generate` or `edit`.
 
     Raises:
-        RefusalError: The API would not take it.
+        RefusalError: The API would reject it.
 
     """
     return _read(node, action, USER_ERROR)
 
 
-def _read(node: JsonNode, action: str, fault: str) -> ImageToolParams:
-    model = _model(node, fault)
+def _read(node: JsonNode, action: str, error_type: str) -> ImageToolParams:
+    model = _model(node, error_type)
     tool = ImageToolParams(
         param=node.path,
         model=model,
-        size=_size(node, model, fault),
+        size=_size(node, model, error_type),
         quality=_quality(node, model),
         background=_choice(node, "background", ("transparent", "opaque", "auto"), "auto"),
         format=cast("Format", _choice(node, "output_format", _FORMATS, "png")),
@@ -132,12 +133,14 @@ def _number(node: JsonNode, key: str, low: int, high: int, default: int) -> int:
     return default if child is None else child.number(low, high)
 
 
-def _model(node: JsonNode, fault: str) -> ModelInfo:
+def _model(node: JsonNode, error_type: str) -> ModelInfo:
     child = node.get("model")
     name = DEFAULT_IMAGE_MODEL if child is None else child.text()
     model = image_model(name)
     if model is None:
-        raise invalid_value(f"The model '{name}' does not exist.", node.at("model"), type=fault)
+        raise invalid_value(
+            f"The model '{name}' does not exist.", node.at("model"), type=error_type
+        )
     return model
 
 
@@ -145,14 +148,14 @@ def _quality(node: JsonNode, model: ModelInfo) -> str:
     return _choice(node, "quality", (*model.qualities, "auto"), "auto")
 
 
-def _size(node: JsonNode, model: ModelInfo, type: str) -> tuple[int, int] | None:
+def _size(node: JsonNode, model: ModelInfo, error_type: str) -> tuple[int, int] | None:
     child = node.get("size")
     if child is None or child.text() == "auto":
         return None
     text = child.text()
-    fault = _size_fault(node, text, model.sizes)
-    if fault:
-        raise invalid_value(f"Invalid size '{text}'. {fault}", child.path, type=type)
+    message = _size_fault(node, text, model.sizes)
+    if message:
+        raise invalid_value(f"Invalid size '{text}'. {message}", child.path, type=error_type)
     width, _, height = text.partition("x")
     return int(width), int(height)
 
@@ -162,25 +165,25 @@ def _size_fault(node: JsonNode, text: str, rule: SizeRule) -> str | None:
     if match is None and not rule.fixed:
         return "Expected 'auto' or a size as WIDTHxHEIGHT."
     size = (int(match[1]), int(match[2])) if match else (0, 0)
-    # Frames of an animation may be smaller than a single picture.
-    least = 0 if node.object().get("output_format") == "gif" else rule.min_pixels
-    return _fault_of(size, rule, least)
+    # Frames of an animation may be smaller than a single image.
+    min_pixels = 0 if node.object().get("output_format") == "gif" else rule.min_pixels
+    return _fault_of(size, rule, min_pixels)
 
 
-def _fault_of(size: tuple[int, int], rule: SizeRule, least: int) -> str | None:
+def _fault_of(size: tuple[int, int], rule: SizeRule, min_pixels: int) -> str | None:
     if rule.fixed:
         named = ", ".join(f"{width}x{height}" for width, height in sorted(rule.fixed))
         return None if size in rule.fixed else f"Supported sizes are {named}, and auto."
     width, height = size
     step, longest, pixels = rule.multiple, max(size), width * height
     faults = {
-        "Requested resolution is below the current minimum pixel budget.": pixels < least,
+        "Requested resolution is below the current minimum pixel budget.": pixels < min_pixels,
         f"Width and height must both be divisible by {step}.": width % step or height % step,
         f"The longest edge must be at most {rule.max_edge} pixels.": longest > rule.max_edge,
         "Requested resolution is above the current maximum pixel budget.": pixels > rule.max_pixels,
         "The aspect ratio must be between 1:3 and 3:1.": pixels * rule.max_ratio < longest**2,
     }
-    return next((fault for fault, found in faults.items() if found), None)
+    return next((message for message, found in faults.items() if found), None)
 
 
 def _svg_model(node: JsonNode) -> str | None:
@@ -208,7 +211,7 @@ def _check_fidelity(node: JsonNode, model: ModelInfo) -> None:
 
 def _check_format(node: JsonNode, tool: ImageToolParams) -> None:
     """
-    Refuse what does not go with the output format.
+    Reject parameters that the output format does not allow.
     """
     kind = tool.format
     name = kind.upper()
@@ -257,7 +260,7 @@ def _sheet(size: tuple[int, int], frames: int) -> int:
 
 def output_size(size: tuple[int, int], model: ModelInfo) -> tuple[int, int]:
     """
-    Keep a picture's own size if the model can draw it, else take the standard one of its shape.
+    Keep an image's own size if the model can draw it, else choose the standard size of its shape.
     """
     width, height = size
     if _fault_of(size, model.sizes, model.sizes.min_pixels) is None:
@@ -269,7 +272,7 @@ def output_size(size: tuple[int, int], model: ModelInfo) -> tuple[int, int]:
 
 def frame_size(size: tuple[int, int], frames: int, rule: SizeRule) -> tuple[int, int]:
     """
-    Shrink a frame until all frames together fit the pixel budget of one reply.
+    Shrink a frame until all frames together fit the pixel budget of one response.
     """
     width, height = size
     excess = (_sheet(size, frames) / rule.max_pixels) ** 0.5
@@ -281,9 +284,9 @@ def frame_size(size: tuple[int, int], frames: int, rule: SizeRule) -> tuple[int,
 
 def _echo(node: JsonNode) -> Json:
     """
-    Repeat the tool as replies do: defaults filled in, some parameters left out.
+    Repeat the tool as responses do, with defaults filled in and some parameters left out.
 
-    Recorded replies never echo `partial_images`, `input_image_mask` and `action`,
+    Recorded responses never echo `partial_images`, `input_image_mask` and `action`,
     and name the model only if the request did.
     """
     filled: Json = {

@@ -1,5 +1,5 @@
 """
-The Images endpoints: generations and edits, plain and streamed. Nothing of them is remembered.
+The Images endpoints: generations and edits, plain and streamed. Nothing is stored.
 
 Reference: https://platform.openai.com/docs/api-reference/images
 """
@@ -11,8 +11,17 @@ import attrs
 
 from imagesession._fake_openai.errors import RefusalError, blocked, no_such_url
 from imagesession._fake_openai.faults import Blocked, Broken, Ending
-from imagesession._fake_openai.history import HistoryResolver, SketchPlan
-from imagesession._fake_openai.http import Delay, FakeRequest, FakeResponse, Json, Part, dump
+from imagesession._fake_openai.history import HistoryResolver, SketchPlan, image_items
+from imagesession._fake_openai.http import (
+    EVENT_HEADERS,
+    JSON_HEADERS,
+    Delay,
+    FakeRequest,
+    FakeResponse,
+    Json,
+    Part,
+    dump,
+)
 from imagesession._fake_openai.images_request import ImagesRequest, Kind, parse_request
 from imagesession._fake_openai.inputs import Uploads
 from imagesession._fake_openai.memory import ImageItem, new_id
@@ -22,8 +31,6 @@ from imagesession._fake_openai.response_writer import ResponseWriter
 from imagesession._fake_openai.sse import encode
 from imagesession._fake_openai.tokens import ImageUsage, drawn_tokens, text_tokens
 
-_JSON = {"content-type": "application/json"}
-_EVENTS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 _EVENT_NAMES = {"generations": "image_generation", "edits": "image_edit"}
 _FAILURE = "image_generation_server_error"
 
@@ -31,11 +38,11 @@ _FAILURE = "image_generation_server_error"
 @attrs.frozen(kw_only=True)
 class ImagesJob:
     """
-    Hold an order with the pictures that it comes to.
+    A request with the images to draw.
 
     Attributes:
         created: Seconds since the epoch.
-        latency: How long it takes.
+        latency: How many seconds it takes.
 
     """
 
@@ -49,7 +56,7 @@ class ImagesJob:
     @property
     def usage(self) -> ImageUsage:
         """
-        What all pictures used.
+        The usage of all images.
         """
         total = ImageUsage()
         for drawing in self.drawings:
@@ -58,12 +65,12 @@ class ImagesJob:
 
     def usage_of(self, drawing: ImageItem) -> ImageUsage:
         """
-        Count what one picture used.
+        Return the usage of one image.
         """
         tool = self.request.tool
         return ImageUsage(
             text_in=text_tokens(self.request.prompt),
-            image_in=self.sketch_plan.shown,
+            image_in=self.sketch_plan.image_tokens,
             image_out=drawn_tokens(tool, drawing.sketch.size, tool.partial_images),
         )
 
@@ -74,7 +81,7 @@ class ImagesEndpoint:
     Serve the Images endpoints.
 
     Attributes:
-        latency: Tells how many seconds a generation takes.
+        latency: Returns how many seconds a generation takes.
 
     """
 
@@ -86,20 +93,20 @@ class ImagesEndpoint:
 
     def answer(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
         """
-        Answer a call below `/images`.
+        Answer a request below `/images`.
         """
         match (call.method, *call.path.split("/")[2:]):
             case ("POST", "generations"):
-                return self._make(call, "generations", ending)
+                return self._create(call, "generations", ending)
             case ("POST", "edits"):
-                return self._make(call, "edits", ending)
+                return self._create(call, "edits", ending)
             case _:
                 raise no_such_url(call.method, call.path)
 
-    def _make(self, call: FakeRequest, kind: Kind, ending: Ending | None) -> FakeResponse:
+    def _create(self, call: FakeRequest, kind: Kind, ending: Ending | None) -> FakeResponse:
         request = parse_request(call, kind, self.uploads)
         if isinstance(ending, Blocked):
-            raise _refused(ending)
+            raise _moderation_error(ending)
         if isinstance(ending, Broken) and not request.stream:
             raise RefusalError(
                 ending.message,
@@ -109,26 +116,26 @@ class ImagesEndpoint:
             )
         job = self._plan(request, ending)
         if request.stream:
-            return FakeResponse(headers=_EVENTS, parts=self._play(job))
-        return FakeResponse(headers=_JSON, parts=self._whole(job))
+            return FakeResponse(headers=EVENT_HEADERS, parts=self._stream(job))
+        return FakeResponse(headers=JSON_HEADERS, parts=self._body(job))
 
     def _plan(self, request: ImagesRequest, ending: Ending | None) -> ImagesJob:
         if request.kind == "edits":
             sketch_plan = self.resolver.edit(
-                request.tool, request.prompt, request.given, request.overlay
+                request.tool, request.prompt, request.images, request.overlay
             )
         else:
             sketch_plan = self.resolver.draw(request.tool, request.prompt)
         return ImagesJob(
             request=request,
             sketch_plan=sketch_plan,
-            drawings=tuple(_drawings(request, sketch_plan)),
+            drawings=tuple(image_items(sketch_plan, request.tool, request.count)),
             created=self.clock(),
             latency=self.latency(),
             ending=ending,
         )
 
-    def _whole(self, job: ImagesJob) -> Iterator[Part]:
+    def _body(self, job: ImagesJob) -> Iterator[Part]:
         if job.latency:
             yield Delay(job.latency)
         first = job.drawings[0]
@@ -140,17 +147,17 @@ class ImagesEndpoint:
         }
         if first.tool.format == "svg":
             body["svg_usage"] = self.writer.svg_usage(first, SVG_AUTHOR)
-        yield dump(body | _whose(job.request))
+        yield dump(body | _safety_identifier(job.request))
 
-    def _play(self, job: ImagesJob) -> Iterator[Part]:
+    def _stream(self, job: ImagesJob) -> Iterator[Part]:
         """
-        Send each picture's partial images and then the picture, spread over the latency.
+        Send each image's partial images and then the image, spread over the latency.
         """
         steps = job.request.tool.partial_images + 1
         rest = job.latency / steps / len(job.drawings)
         name = _EVENT_NAMES[job.request.kind]
         if isinstance(job.ending, Broken):
-            yield from _break(job.ending)
+            yield from _failure_events(job.ending)
             return
         for drawing in job.drawings:
             facts: Json = {"created_at": int(job.created), **self.writer.facts(drawing)}
@@ -162,21 +169,13 @@ class ImagesEndpoint:
                     event |= {"type": f"{name}.partial_image", "partial_image_index": step - 1}
                 else:
                     usage = _usage(job.usage_of(drawing))
-                    event |= {"type": f"{name}.completed", "usage": usage} | _whose(job.request)
+                    event |= {"type": f"{name}.completed", "usage": usage} | _safety_identifier(
+                        job.request
+                    )
                 yield encode(event)
 
     def _base64(self, drawing: ImageItem, share: float = 1.0) -> bytes:
         return self.writer.pictures.base64(RenderKey.of(drawing.sketch, drawing.tool, share))
-
-
-def _drawings(request: ImagesRequest, sketch_plan: SketchPlan) -> Iterator[ImageItem]:
-    for index in range(request.count):
-        yield ImageItem(
-            id=new_id("ig_"),
-            sketch=attrs.evolve(sketch_plan.after, seed=sketch_plan.after.seed + index),
-            tool=request.tool,
-            action="edit" if sketch_plan.edits else "generate",
-        )
 
 
 def _usage(usage: ImageUsage) -> Json:
@@ -184,11 +183,11 @@ def _usage(usage: ImageUsage) -> Json:
     return counts
 
 
-def _whose(request: ImagesRequest) -> Json:
+def _safety_identifier(request: ImagesRequest) -> Json:
     return {"safety_identifier": request.identifier} if request.identifier else {}
 
 
-def _break(ending: Broken) -> Iterator[Part]:
+def _failure_events(ending: Broken) -> Iterator[Part]:
     error: Json = {
         "type": _FAILURE,
         "code": "image_generation_failed",
@@ -199,7 +198,7 @@ def _break(ending: Broken) -> Iterator[Part]:
     yield b"data: [DONE]\n\n"
 
 
-def _refused(ending: Blocked) -> RefusalError:
+def _moderation_error(ending: Blocked) -> RefusalError:
     error = blocked(ending.stage, ending.categories, new_id("req_"))
     more = {"moderation_details": error["moderation_details"]}
     return RefusalError(error["message"], type=error["type"], code=error["code"], more=more)

@@ -1,5 +1,5 @@
 """
-Reading requests to the Images API: a prompt with settings, and for edits the pictures.
+Read requests to the Images API: a prompt, its settings, and for edits the images.
 
 Parameters: https://platform.openai.com/docs/api-reference/images
 """
@@ -32,22 +32,22 @@ _KNOWN = words(
 )
 _FOR_EDITS = words("images input_fidelity markup mask")
 _NUMBERS = words("n frame_count frame_duration_ms output_compression partial_images")
-_PICTURES = ("image", "image[]", "mask", "markup")
-_LONGEST_PROMPT, _MOST = 32_000, 10
-_MOST_IMAGES, _LARGEST_IMAGE, _LONGEST_URL = 16, 50 * 1024 * 1024, 20_971_520
-_MARKED_UP = ("gpt-image-2.5", "gpt-image-2.6")
+_FILE_FIELDS = ("image", "image[]", "mask", "markup")
+_MAX_PROMPT, _MAX_COUNT = 32_000, 10
+_MAX_IMAGES, _MAX_IMAGE_BYTES, _MAX_URL = 16, 50 * 1024 * 1024, 20_971_520
+_MARKUP_MODELS = ("gpt-image-2.5", "gpt-image-2.6")
 
 
 @attrs.frozen(kw_only=True)
 class ImagesRequest:
     """
-    Hold what a request to the Images API says.
+    A request to the Images API.
 
     Attributes:
-        count: How many pictures are wanted.
-        given: The picture to edit, and further ones to show.
-        overlay: Where the first one may change.
-        identifier: Whose request it is, if it says so.
+        count: How many images to make.
+        images: The image to edit, then reference images.
+        overlay: Where the first image may change.
+        identifier: The end user's identifier, if the request has one.
 
     """
 
@@ -56,14 +56,14 @@ class ImagesRequest:
     prompt: str
     count: int
     stream: bool
-    given: tuple[InputImage, ...]
+    images: tuple[InputImage, ...]
     overlay: Overlay | None
     identifier: str | None
 
 
 @attrs.frozen(kw_only=True)
-class _Sent:
-    # A request read from either form: its settings, and its pictures by what they are for.
+class _ParsedRequest:
+    # A request read from JSON or from a form: its settings, and its images by purpose.
     node: JsonNode
     images: tuple[InputImage, ...]
     overlays: tuple[Overlay, ...]
@@ -71,19 +71,19 @@ class _Sent:
 
 def parse_request(call: FakeRequest, kind: Kind, uploads: Uploads) -> ImagesRequest:
     """
-    Read a request to make or edit pictures.
+    Read a request to generate or edit images.
 
     Args:
         call: The request.
         kind: Which of the two.
-        uploads: Gives uploaded files.
+        uploads: Returns an uploaded file.
 
     Raises:
-        RefusalError: The API would not take it.
+        RefusalError: The API would reject it.
 
     """
-    sent = _read(call, kind, uploads)
-    node = sent.node
+    parsed = _read(call, kind, uploads)
+    node = parsed.node
     prompt = _prompt(node)
     node.require("model")
     tool = read_settings(node, "edit" if kind == "edits" else "generate")
@@ -92,11 +92,11 @@ def parse_request(call: FakeRequest, kind: Kind, uploads: Uploads) -> ImagesRequ
         kind=kind,
         tool=tool,
         prompt=prompt,
-        count=1 if count is None else count.number(1, _MOST),
+        count=1 if count is None else count.number(1, _MAX_COUNT),
         stream=stream is not None and stream.flag(),
-        given=sent.images,
-        overlay=_overlay(sent.overlays, tool),
-        identifier=_text(node, "safety_identifier") or _text(node, "user"),
+        images=parsed.images,
+        overlay=_overlay(parsed.overlays, tool),
+        identifier=node.get_text("safety_identifier") or node.get_text("user"),
     )
     _check(request)
     return request
@@ -104,7 +104,7 @@ def parse_request(call: FakeRequest, kind: Kind, uploads: Uploads) -> ImagesRequ
 
 def streams(call: FakeRequest) -> bool:
     """
-    Tell whether a call wants its answer as a stream, without reading all of it.
+    Tell whether a request asks for a stream, without parsing all of it.
     """
     if call.method == "GET":
         return call.query.get("stream") == "true"
@@ -124,51 +124,51 @@ def _is_form(call: FakeRequest) -> bool:
     return call.headers.get("content-type", "").startswith("multipart/")
 
 
-def _read(call: FakeRequest, kind: Kind, uploads: Uploads) -> _Sent:
+def _read(call: FakeRequest, kind: Kind, uploads: Uploads) -> _ParsedRequest:
     if kind == "edits" and _is_form(call):
         return _from_form(read_form(call))
     node = parse(call)
     node.only(_KNOWN | _FOR_EDITS if kind == "edits" else _KNOWN)
     if kind == "generations":
-        return _Sent(node=node, images=(), overlays=())
+        return _ParsedRequest(node=node, images=(), overlays=())
     overlays: list[Overlay] = []
     for name in ("mask", "markup"):
         child = node.get(name)
         if child is not None:
-            given = _given(child, uploads)
-            overlays.append(_laid_over(name, given.data, given.param))
-    images = tuple(_given(child, uploads) for child in _listed(node))
-    return _Sent(node=node, images=images, overlays=tuple(overlays))
+            image = _input_image(child, uploads)
+            overlays.append(_make_overlay(name, image.data, image.param))
+    images = tuple(_input_image(child, uploads) for child in _image_nodes(node))
+    return _ParsedRequest(node=node, images=images, overlays=tuple(overlays))
 
 
-def _listed(node: JsonNode) -> Iterator[JsonNode]:
+def _image_nodes(node: JsonNode) -> Iterator[JsonNode]:
     images = node.require("images")
     _check_count(len(images.array()), images.path)
     yield from images
 
 
-def _given(node: JsonNode, uploads: Uploads) -> InputImage:
+def _input_image(node: JsonNode, uploads: Uploads) -> InputImage:
     node.only(("file_id", "image_url"))
     url, file_id = node.get("image_url"), node.get("file_id")
     if (url is None) == (file_id is None):
         raise node.wrong(
             f"Invalid '{node.path}'. Expected exactly one of 'image_url' and 'file_id'."
         )
-    if url is not None and len(url.text()) > _LONGEST_URL:
-        raise too_long(url.path, _LONGEST_URL, len(url.text()))
+    if url is not None and len(url.text()) > _MAX_URL:
+        raise too_long(url.path, _MAX_URL, len(url.text()))
     source = url or file_id or node
     return InputImage(data=load(node, uploads), param=source.path)
 
 
-def _from_form(form: tuple[Field, ...]) -> _Sent:
-    pictures = [field for field in form if field.name in _PICTURES]
+def _from_form(form: tuple[Field, ...]) -> _ParsedRequest:
+    pictures = [field for field in form if field.name in _FILE_FIELDS]
     settings: Json = {}
     for field in form:
-        if field.name not in _PICTURES:
-            _put(settings, field.name, field.text)
+        if field.name not in _FILE_FIELDS:
+            _set_field(settings, field.name, field.text)
     node = JsonNode(settings)
     node.only(_KNOWN | {"input_fidelity"})
-    # Recorded refusals of uploaded pictures name no parameter.
+    # Recorded refusals of uploaded images name no parameter.
     images = tuple(
         InputImage(data=field.content, param="") for field in pictures if "image" in field.name
     )
@@ -176,36 +176,36 @@ def _from_form(form: tuple[Field, ...]) -> _Sent:
         raise missing_parameter("image")
     _check_count(len(images), "image")
     for field in pictures:
-        if len(field.content) >= _LARGEST_IMAGE:
+        if len(field.content) >= _MAX_IMAGE_BYTES:
             raise invalid_value(
                 f"Invalid '{field.name}'. Expected a file of less than 50 MB.", field.name
             )
-    return _Sent(
+    return _ParsedRequest(
         node=node,
         images=images,
         overlays=tuple(
-            _laid_over(field.name, field.content, field.name)
+            _make_overlay(field.name, field.content, field.name)
             for field in pictures
             if field.name in {"mask", "markup"}
         ),
     )
 
 
-def _put(settings: Json, name: str, text: str) -> None:
+def _set_field(settings: Json, name: str, text: str) -> None:
     """
-    Put a form's field where JSON would have it: `svg[model]` goes into `svg`.
+    Store a form's field where JSON would have it: `svg[model]` goes into `svg`.
     """
     head, *inner = re.findall(r"[^\[\]]+", name) or [name]
-    position = settings
+    target = settings
     for step in inner:
-        if not isinstance(position.setdefault(head, {}), dict):
+        if not isinstance(target.setdefault(head, {}), dict):
             return
-        position, head = cast("Json", position[head]), step
-    position[head] = _typed(name, text)
+        target, head = cast("Json", target[head]), step
+    target[head] = _convert(name, text)
 
 
-def _typed(name: str, text: str) -> object:
-    # All of a form is text; what is meant as a number or a flag is read as one.
+def _convert(name: str, text: str) -> object:
+    # All form fields are text, also those that JSON has as numbers and booleans.
     if name in _NUMBERS and re.fullmatch(r"-?\d{1,9}", text, re.ASCII):
         return int(text)
     if name == "stream" and text in {"true", "false"}:
@@ -214,20 +214,15 @@ def _typed(name: str, text: str) -> object:
 
 
 def _check_count(count: int, param: str) -> None:
-    if not 1 <= count <= _MOST_IMAGES:
+    if not 1 <= count <= _MAX_IMAGES:
         raise invalid_value(
-            f"Invalid '{param}': expected 1 to {_MOST_IMAGES} images, but got {count} instead.",
+            f"Invalid '{param}': expected 1 to {_MAX_IMAGES} images, but got {count} instead.",
             param,
         )
 
 
-def _laid_over(name: str, data: bytes, param: str) -> Overlay:
+def _make_overlay(name: str, data: bytes, param: str) -> Overlay:
     return Overlay(kind="mask" if name == "mask" else "markup", data=data, param=param)
-
-
-def _text(node: JsonNode, key: str) -> str | None:
-    child = node.get(key)
-    return None if child is None else child.text()
 
 
 def _prompt(node: JsonNode) -> str:
@@ -240,8 +235,8 @@ def _prompt(node: JsonNode) -> str:
             param=prompt.path,
             code="empty_string",
         )
-    if len(text) > _LONGEST_PROMPT:
-        raise too_long(prompt.path, _LONGEST_PROMPT, len(text))
+    if len(text) > _MAX_PROMPT:
+        raise too_long(prompt.path, _MAX_PROMPT, len(text))
     return text
 
 
@@ -249,7 +244,7 @@ def _overlay(overlays: tuple[Overlay, ...], tool: ImageToolParams) -> Overlay | 
     if len(overlays) > 1:
         raise invalid_value("'markup' cannot be combined with 'mask'.", "markup")
     overlay = overlays[0] if overlays else None
-    if overlay and overlay.kind == "markup" and not tool.model.id.startswith(_MARKED_UP):
+    if overlay and overlay.kind == "markup" and not tool.model.id.startswith(_MARKUP_MODELS):
         raise invalid_value(
             f"The model '{tool.model.id}' does not support the 'markup' parameter.", "markup"
         )
@@ -261,7 +256,7 @@ def _overlay(overlays: tuple[Overlay, ...], tool: ImageToolParams) -> Overlay | 
 
 def _check(request: ImagesRequest) -> None:
     """
-    Refuse what does not go together.
+    Reject parameters that exclude each other.
     """
     tool = request.tool
     name, moving = tool.format.upper(), tool.format in {"gif", "svg"}

@@ -1,5 +1,5 @@
 """
-Loading the pictures that a request carries: a data URL or the id of an uploaded file.
+Load the images that a request carries: a data URL or the id of an uploaded file.
 """
 
 from collections.abc import Callable
@@ -11,18 +11,18 @@ import pybase64
 from imagesession._fake_openai.errors import invalid_value, no_such_file
 from imagesession._fake_openai.json_reader import JsonNode
 
-# Gives an uploaded file's bytes, or None if there is no such file.
+# Returns an uploaded file's bytes, or None if there is no such file.
 Uploads: TypeAlias = Callable[[str], bytes | None]
 
 
 @attrs.frozen(kw_only=True)
 class InputImage:
     """
-    Hold a picture that a request carries.
+    An image that a request carries.
 
     Attributes:
-        data: The encoded picture.
-        param: Where it stands in the request.
+        data: The encoded image.
+        param: Its path in the request.
 
     """
 
@@ -32,10 +32,10 @@ class InputImage:
 
 def load(node: JsonNode, uploads: Uploads) -> bytes:
     """
-    Load the picture of an `input_image` part or of a mask.
+    Load the image of an `input_image` part or of a mask.
 
     Raises:
-        RefusalError: There is none, or it cannot be had.
+        RefusalError: There is no image, or it cannot be loaded.
 
     """
     file_id, url = node.get("file_id"), node.get("image_url")
@@ -62,7 +62,7 @@ def decode(node: JsonNode) -> bytes:
 def _from_url(node: JsonNode) -> bytes:
     url = node.text()
     if url.startswith(("http://", "https://")):
-        # In the API's words for a URL it cannot fetch, and with the reason.
+        # The API's message for a URL that it cannot fetch, and the reason.
         raise invalid_value(
             f"Error while downloading {url}. The offline provider fetches nothing: send the "
             "picture as a data URL or upload it as a file.",

@@ -1,5 +1,5 @@
 """
-Reading a request body strictly: every refusal names the place, as the API's do.
+Read a request body strictly: every error names the parameter's path, as the API's errors do.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -18,6 +18,7 @@ from imagesession._fake_openai.errors import (
 from imagesession._fake_openai.http import FakeRequest, Json
 
 _MAX_PAIRS, _MAX_KEY, _MAX_VALUE = 16, 64, 512
+_MAX_LISTED = 100
 # A boolean is an integer to Python, so it comes first.
 _NAMES: tuple[tuple[type[object], str], ...] = (
     (bool, "a boolean"),
@@ -32,7 +33,7 @@ _NAMES: tuple[tuple[type[object], str], ...] = (
 @attrs.frozen
 class JsonNode:
     """
-    Hold a value of the body and the place where it stands.
+    A value of the body and its path.
     """
 
     value: Any = attrs.field(repr=False)
@@ -40,23 +41,30 @@ class JsonNode:
 
     def get(self, key: str) -> "JsonNode | None":
         """
-        Step into an object; a null counts as absent, as it does for the API.
+        Return a member of an object; null counts as absent, as in the API.
         """
         value = self.object().get(key)
         return None if value is None else JsonNode(value, self.at(key))
 
     def require(self, key: str) -> "JsonNode":
         """
-        Step into an object where a value has to stand.
+        Return a required member of an object.
         """
         node = self.get(key)
         if node is None:
             raise missing_parameter(self.at(key))
         return node
 
+    def get_text(self, key: str) -> str | None:
+        """
+        Return a string in an object, if it is there.
+        """
+        node = self.get(key)
+        return None if node is None else node.text()
+
     def at(self, key: str) -> str:
         """
-        Tell the place of a member of an object.
+        Return the path of a member of an object.
         """
         return f"{self.path}.{key}" if self.path else key
 
@@ -66,7 +74,7 @@ class JsonNode:
 
     def only(self, known: Collection[str]) -> None:
         """
-        Refuse names that the API does not know.
+        Reject names that the API does not know.
         """
         for key in self.object():
             if key not in known:
@@ -110,7 +118,7 @@ class JsonNode:
 
     def number(self, low: int, high: int) -> int:
         """
-        Read an integer that lies within bounds.
+        Read an integer within bounds.
         """
         if not isinstance(self.value, int) or isinstance(self.value, bool):
             raise self.mistyped("an integer")
@@ -138,7 +146,7 @@ class JsonNode:
 
     def mistyped(self, expected: str) -> RefusalError:
         """
-        Say that a value of another type should stand here.
+        Return the error for a value of the wrong type.
         """
         got = next((name for kind, name in _NAMES if isinstance(self.value, kind)), "null")
         return RefusalError(
@@ -149,14 +157,14 @@ class JsonNode:
 
     def wrong(self, message: str) -> RefusalError:
         """
-        Say in the given words that the value here is not allowed.
+        Return the error for a value that is not allowed.
         """
         return invalid_value(message, self.path)
 
 
 def parse(call: FakeRequest) -> JsonNode:
     """
-    Read the body of a call as JSON.
+    Read the body of a request as JSON.
     """
     try:
         return JsonNode(call.json)
@@ -168,16 +176,33 @@ def parse(call: FakeRequest) -> JsonNode:
         ) from None
 
 
+def page_limit(call: FakeRequest) -> int:
+    """
+    Return how many objects a list request asks for.
+
+    Raises:
+        RefusalError: The API would reject the number.
+
+    """
+    limit = call.query.get("limit", "20")
+    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= _MAX_LISTED:
+        raise invalid_value(
+            f"Invalid value for 'limit': '{limit}' is not a number from 1 to {_MAX_LISTED}.",
+            "limit",
+        )
+    return int(limit)
+
+
 def words(text: str) -> frozenset[str]:
     """
-    Make a set of names from a text that lists them.
+    Split a text into a set of names.
     """
     return frozenset(text.split())
 
 
 def check_metadata(node: JsonNode) -> None:
     """
-    Refuse metadata with too many pairs, or too long ones.
+    Reject metadata with too many pairs, or too long ones.
     """
     metadata = node.get("metadata")
     if metadata is None:

@@ -1,7 +1,7 @@
 """
-What the provider remembers of the responses it has given.
+The stored responses.
 
-A record holds the recipe of a picture, not the picture: some hundred bytes instead of megabytes.
+A record holds an image's sketch state, not its pixels: a hundred bytes instead of megabytes.
 """
 
 import threading
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from imagesession._fake_openai.analysis import Sight
+from imagesession._fake_openai.analysis import LazyAnalysis
 from imagesession._fake_openai.faults import Ending
 from imagesession._fake_openai.http import Json
 from imagesession._fake_openai.image_tool import ImageToolParams
@@ -19,7 +19,7 @@ from imagesession._fake_openai.responses_request import ResponsesRequest
 from imagesession._fake_openai.sketch import SketchState
 from imagesession._fake_openai.tokens import ImageUsage, Usage, text_tokens
 
-# Replies that nobody has got yet are kept besides.
+# Undelivered responses are kept beyond this number.
 KEPT_RESPONSES = 10_000
 _KEPT_BYTES = 512 * 1024 * 1024
 _KNOWN_UNSTORED = 10_000
@@ -47,29 +47,29 @@ class ImageItem:
 @attrs.define(kw_only=True, eq=False)
 class StoredResponse:
     """
-    Follow one response through its life; only cancelling and delivering change it.
+    One response; only cancelling and delivering change it.
 
     Attributes:
         created: Seconds since the epoch.
-        latency: How long the generation takes.
-        text: What the message says, unless something was looked at.
-        sight: What was looked at, if the request asks for findings.
-        sketch: What a following response goes on from.
-        listed: The input items, for whoever lists them.
-        weight: How many bytes of pictures it keeps in memory that earlier ones do not.
-        delivered: Whether somebody has got its end.
+        latency: How many seconds the generation takes.
+        text: The text of the message, unless there is an analysis.
+        analysis: The findings about an image, if the request asks for them.
+        sketch: The state that a following response continues.
+        listed: The input items as the API lists them.
+        weight: How many bytes of images it keeps in memory that earlier responses do not.
+        delivered: Whether a client has received the complete response.
 
     """
 
     id: str
     created: float
     latency: float
-    ask: ResponsesRequest
+    request: ResponsesRequest
     drawings: tuple[ImageItem, ...]
     reasoning_id: str | None
     message_id: str
     text: str
-    sight: Sight | None
+    analysis: LazyAnalysis | None
     ending: Ending | None
     sketch: SketchState | None
     usage: Usage
@@ -88,31 +88,31 @@ class StoredResponse:
         return (*reasoning, *(drawing.id for drawing in self.drawings), self.message_id)
 
     @property
-    def said(self) -> str:
+    def message_text(self) -> str:
         """
-        What the message says; measuring a picture for it takes its time.
+        The text of the message; an analysis is made on first use.
         """
-        return self.text if self.sight is None else self.sight.text
+        return self.text if self.analysis is None else self.analysis.text
 
     @property
     def billed(self) -> Usage:
         """
-        What the mainline model used, the words of a report included.
+        The mainline model's usage, with the text of an analysis.
         """
-        if self.sight is None:
+        if self.analysis is None:
             return self.usage
-        return attrs.evolve(self.usage, output=self.usage.output + text_tokens(self.sight.text))
+        return attrs.evolve(self.usage, output=self.usage.output + text_tokens(self.analysis.text))
 
     def finished(self, now: float) -> bool:
         """
-        Tell whether the generation is over, one way or the other.
+        Tell whether the generation has ended or was cancelled.
         """
-        return self.cancelled or not self.ask.background or now >= self.created + self.latency
+        return self.cancelled or not self.request.background or now >= self.created + self.latency
 
 
 class Memory:
     """
-    Keep the latest responses. The oldest are forgotten, but none whose end nobody has got.
+    Store the latest responses. The oldest are dropped, except those not delivered yet.
     """
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ class Memory:
 
     def add(self, record: StoredResponse) -> None:
         """
-        Remember a response.
+        Store a response.
         """
         with self._lock:
             self._records[record.id] = record
@@ -135,7 +135,7 @@ class Memory:
 
     def add_unstored(self, record: StoredResponse) -> None:
         """
-        Remember of a response no more than which items it had.
+        Store only the item ids of a response.
         """
         with self._lock:
             self._unstored.extend(record.output_ids)
@@ -156,14 +156,14 @@ class Memory:
 
     def is_unstored(self, item_id: str) -> bool:
         """
-        Tell whether an item is of a response that was not to be stored.
+        Tell whether an item belongs to a response with `store: false`.
         """
         with self._lock:
             return item_id in self._unstored
 
     def sketch(self, item_id: str) -> SketchState | None:
         """
-        Find the story behind an image item.
+        Find the sketch of an image item.
         """
         record = self.owner(item_id)
         drawings = record.drawings if record else ()
@@ -171,14 +171,14 @@ class Memory:
 
     def remove(self, response_id: str) -> bool:
         """
-        Forget one response, and tell whether it was there.
+        Drop one response, and tell whether it was stored.
         """
         with self._lock:
             return self._drop(response_id)
 
     def cancel(self, record: StoredResponse, now: float) -> None:
         """
-        Stop a generation, unless it is over.
+        Cancel a generation, unless it has ended.
         """
         with self._lock:
             if not record.finished(now):
@@ -186,7 +186,7 @@ class Memory:
 
     def clear(self) -> None:
         """
-        Forget everything.
+        Drop everything.
         """
         with self._lock:
             self._records.clear()
@@ -212,7 +212,7 @@ class Memory:
 
 def _item_ids(record: StoredResponse) -> Iterator[str]:
     """
-    Give the ids of the items that a response brought into the world, its input's messages included.
+    Yield the ids of the items that a response created, its input messages included.
     """
     yield from record.output_ids
     yield from (item["id"] for item in record.listed if item["type"] == "message")

@@ -1,5 +1,5 @@
 """
-The models this provider answers for: those of the library's catalogue that were alive on its date.
+The provider's models: those of the library's catalogue that were available on its date.
 
 The date is the catalogue's, so that a test which passes today still passes after a shutdown.
 """
@@ -16,20 +16,20 @@ DEFAULT_IMAGE_MODEL = _CATALOGUE.image
 # The Images API does not say which model writes its SVGs unless a request names one.
 SVG_AUTHOR = _CATALOGUE.mainline
 CREATED = int(dt.datetime.combine(_CATALOGUE.dated, dt.time(), dt.UTC).timestamp())
-# Replies of these begin with the picture: their reasoning is off unless asked for.
+# Responses of these models have no reasoning item unless the request asks for reasoning.
 _ANSWERS_AT_ONCE = ("gpt-4", "gpt-5.1", "gpt-5.2", "gpt-5.4")
 
 
 def mainline(name: str) -> ModelInfo | None:
     """
-    Find a living model that holds conversations.
+    Find an available mainline model.
     """
     return _alive(name, "mainline")
 
 
 def image_model(name: str) -> ModelInfo | None:
     """
-    Find a living model that draws.
+    Find an available image model.
     """
     return _alive(name, "image")
 
@@ -43,7 +43,7 @@ def _alive(name: str, kind: Kind) -> ModelInfo | None:
 
 def all_models() -> dict[str, ModelInfo]:
     """
-    Return the living models by every name that requests may use.
+    Return the available models by every name that requests may use.
     """
     kinds: tuple[Kind, Kind] = ("mainline", "image")
     alive = [model for kind in kinds for model in _CATALOGUE.available(kind, _CATALOGUE.dated)]
@@ -52,14 +52,14 @@ def all_models() -> dict[str, ModelInfo]:
 
 def reply_name(model: ModelInfo) -> str:
     """
-    Return the name that replies give a model: its latest snapshot's, if it has one.
+    Return a model's name in responses: its latest snapshot, if it has one.
     """
     return model.snapshots[0] if model.snapshots else model.id
 
 
 def reasons(model: ModelInfo) -> bool:
     """
-    Tell whether a model's replies begin with a reasoning item.
+    Tell whether a model's responses begin with a reasoning item.
     """
     return not model.id.startswith(_ANSWERS_AT_ONCE)
 

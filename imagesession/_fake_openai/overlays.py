@@ -1,5 +1,5 @@
 """
-Masks and markups: pictures that are laid over the one to edit, to say where.
+Masks and markups: images that show where an image may be edited.
 """
 
 import io
@@ -15,11 +15,11 @@ from imagesession._fake_openai.sketch.edit import mask_around
 @attrs.frozen(kw_only=True)
 class Overlay:
     """
-    Hold a mask or a markup.
+    A mask or a markup.
 
     Attributes:
-        data: The encoded picture.
-        param: Where it stands in the request.
+        data: The encoded image.
+        param: Its path in the request.
 
     """
 
@@ -29,13 +29,13 @@ class Overlay:
 
     def mask_for(self, base: bytes) -> bytes:
         """
-        Give the mask that the painter takes: clear where the picture may change.
+        Return the mask for the sketcher: transparent where the image may change.
 
         Args:
-            base: The picture that the overlay lies on.
+            base: The image to edit.
 
         Raises:
-            RefusalError: The overlay does not fit the picture, or says nothing.
+            RefusalError: The overlay does not fit the image, or marks nothing.
 
         """
         with (
@@ -68,15 +68,15 @@ class Overlay:
 
 def open_picture(data: bytes, number: int, param: str) -> Image.Image:
     """
-    Open a picture without decoding it.
+    Open an image without decoding it.
 
     Args:
-        data: The encoded picture.
-        number: Which one of the request it is, counted from 1.
-        param: Where it stands in the request.
+        data: The encoded image.
+        number: Its number in the request, from 1.
+        param: Its path in the request.
 
     Raises:
-        RefusalError: It is none.
+        RefusalError: It cannot be opened.
 
     """
     try:

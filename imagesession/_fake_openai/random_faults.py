@@ -1,27 +1,27 @@
 """
-Failing by chance: how often calls meet which kind of trouble, drawn from a seed.
+Random faults: the rates of each kind, drawn from a seed.
 
-A kind says what happens to a call that it strikes. Kinds marked * strike after the provider has
-done its work, so that a request which meets them may have been paid for.
+Faults of the kinds marked * come after the provider has done its work, so the request may have been
+billed.
 
-* `429`: too many requests. `429 hinted` says to come again in a quarter of a second.
+* `429`: too many requests. `429 hinted` has `retry-after-ms: 250`.
 * `quota`: the account has no credit.
-* `500` *, `503`, `529`: the server fails; it is overloaded, which is said in two ways.
-* `reset before` *: the connection breaks before the first byte of the answer.
-* `reset within` *: it breaks in the middle of the body.
-* `reset after` *: it breaks behind the last byte of the body, before the end is known.
-* `hang` *: the answer never comes.
-* `slow` *: it comes at one byte a second.
+* `500` *: the server fails. `503`, `529`: it is overloaded.
+* `reset before` *: the connection is reset before the first byte of the response.
+* `reset within` *: it is reset in the middle of the body.
+* `reset after` *: it is reset after the last byte of the body, before its end is known.
+* `hang` *: the response never arrives.
+* `slow` *: it arrives at one byte a second.
 * `cut` *: a stream ends silently after some event.
-* `cut after picture` *: it ends silently after the event that brought the picture.
-* `truncated` *: a part of the body is missing, and nothing says so.
-* `garbled` *: the picture in the body is no base64.
-* `html`: something on the way answers with a page and status 200.
-* `moderation`: the request is refused; `moderation item` is a picture that was withheld.
-* `unknown previous`: the response to go on from is not known.
-* `late`: a new response cannot be found by its id, for half a second.
+* `cut after picture` *: it ends silently after the event with the image.
+* `truncated` *: the end of the body is missing, without an error.
+* `garbled` *: the image in the body is not valid base64.
+* `html`: a proxy answers with an HTML page and status 200.
+* `moderation`: the request is blocked; `moderation item`: the image is.
+* `unknown previous`: the response to continue is not found.
+* `late`: a new response is not found by its id for half a second.
 
-A call that a kind has no place for is left alone: a plain answer cannot be cut.
+A request to which a kind cannot apply is answered as usual: a plain response cannot be cut.
 """
 
 import fnmatch
@@ -62,12 +62,12 @@ _HINT_MS = 250
 _LATE_SECONDS = 0.5
 _FOREVER = 86_400.0
 # A stream has some fifteen events, and a few more with partial images.
-_MOST_EVENTS = 16
+_MAX_EVENTS = 16
 _PAGE = b"<!DOCTYPE html><html><title>Sign in to the network</title></html>"
 _PICTURES = (b'"result":"', b'"b64_json":"')
 
 Bend: TypeAlias = Callable[[FakeResponse], FakeResponse]
-# Makes a fault from a number in [0, 1), which says where in the answer it strikes.
+# Makes a fault from a number in [0, 1): its position in the response, as a share.
 Maker: TypeAlias = Callable[[float], Fault]
 
 
@@ -97,7 +97,7 @@ def _failing(_share: float) -> Fault:
 
 def _finished(answer: FakeResponse, other: FakeResponse) -> FakeResponse:
     """
-    Let the provider do all its work, and give another answer in the end.
+    Replace a response after the provider has done all its work.
     """
 
     def parts() -> Iterator[Part]:
@@ -116,7 +116,7 @@ def _reset_before(_share: float) -> Fault:
 
 def _reset_within(share: float) -> Fault:
     def parts(answer: FakeResponse) -> Iterator[Part]:
-        body, pauses = _whole(answer)
+        body, pauses = _join(answer)
         yield from pauses
         # At least one byte comes, and at least one does not.
         yield body[: max(1, min(int(len(body) * share), len(body) - 1))]
@@ -161,14 +161,14 @@ def _piecemeal(parts: Callable[[FakeResponse], Iterator[Part]]) -> Bend:
     return bend
 
 
-def _whole(answer: FakeResponse) -> tuple[bytes, list[Delay]]:
+def _join(answer: FakeResponse) -> tuple[bytes, list[Delay]]:
     parts = list(answer.parts)
     body = b"".join(part for part in parts if isinstance(part, bytes))
     return body, [part for part in parts if isinstance(part, Delay)]
 
 
 def _cut(share: float) -> Fault:
-    return Fault(streaming=True, bend=truncate_after(int(share * _MOST_EVENTS)))
+    return Fault(streaming=True, bend=truncate_after(int(share * _MAX_EVENTS)))
 
 
 def _cut_after_picture(_share: float) -> Fault:
@@ -177,7 +177,7 @@ def _cut_after_picture(_share: float) -> Fault:
 
 def _truncated(share: float) -> Fault:
     def parts(answer: FakeResponse) -> Iterator[Part]:
-        body, pauses = _whole(answer)
+        body, pauses = _join(answer)
         yield from pauses
         yield body[: int(len(body) * share)]
 
@@ -196,7 +196,7 @@ def _garbled(share: float) -> Fault:
 
 def _corrupt(part: Part, share: float) -> Part:
     """
-    Put a character into the base64 of each picture that has no place there.
+    Put an invalid character into the base64 of each image.
     """
     if not isinstance(part, bytes):
         return part
@@ -236,10 +236,10 @@ def _unknown_previous(_share: float) -> Fault:
     def instead(call: FakeRequest) -> FakeResponse:
         return no_previous_response(_previous(call)).answer()
 
-    def goes_on(call: FakeRequest) -> bool:
+    def continues(call: FakeRequest) -> bool:
         return bool(_previous(call))
 
-    return Fault(method="POST", path="/responses", when=goes_on, instead=instead)
+    return Fault(method="POST", path="/responses", when=continues, instead=instead)
 
 
 def _previous(call: FakeRequest) -> str:
@@ -294,12 +294,12 @@ FAULT_KINDS: Final[Mapping[str, Maker]] = MappingProxyType(
         "late": _late,
     }
 )
-"""Every kind of trouble, by its name."""
+"""Every kind of fault, by name."""
 
 
 class FaultRates:
     """
-    Decide by chance which trouble a call meets.
+    Draw random faults for requests.
     """
 
     def __init__(
@@ -312,36 +312,36 @@ class FaultRates:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """
-        Set the odds.
+        Set the rates.
 
         Args:
-            rates: How often each kind strikes, from 0 to 1; together at most 1.
-            seed: The same seed strikes the same calls, if they come in the same order.
-            method: Only calls whose method fits this pattern.
-            path: Only calls whose path fits this pattern, `/v1` left out; alternatives are
+            rates: The probability of each kind, from 0 to 1; together at most 1.
+            seed: The same seed hits the same requests, if they come in the same order.
+            method: Only requests whose method matches this pattern.
+            path: Only requests whose path, without `/v1`, matches this pattern; alternatives are
                 separated by `|`.
-            clock: Gives the time in seconds since the epoch.
+            clock: Returns the time in seconds since the epoch.
 
         Raises:
-            ValueError: There is no such kind, or a rate is none.
+            ValueError: A kind is unknown, or a rate is out of range.
 
         """
         self._rates = checked(rates)
         self._where = Fault(method=method, path=path)
-        self._random = random.Random(seed)  # noqa: S311 - it is to be the same every time
+        self._random = random.Random(seed)  # noqa: S311 - must be reproducible
         self._clock = clock
         self._hidden: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def draw(self, call: FakeRequest, streaming: bool) -> Fault:  # noqa: FBT001 - a plain function's face
+    def draw(self, call: FakeRequest, streaming: bool) -> Fault:  # noqa: FBT001 - the signature of FaultDraw
         """
-        Draw what happens to a call; mostly nothing.
+        Draw the fault that a request meets, if any.
         """
         if not self._where.fits(call):
             return NO_FAULT
         with self._lock:
             number, share = self._random.random(), self._random.random()
-            kind = self._struck(number)
+            kind = self._draw_kind(number)
             if self._is_hidden(call, newly=kind == "late"):
                 kind = "late"
         if kind is None:
@@ -349,7 +349,7 @@ class FaultRates:
         fault = attrs.evolve(FAULT_KINDS[kind](share), name=kind)
         return fault if fault.fits(call, streaming=streaming) else NO_FAULT
 
-    def _struck(self, number: float) -> str | None:
+    def _draw_kind(self, number: float) -> str | None:
         for kind, rate in self._rates.items():
             number -= rate
             if number < 0:
@@ -358,7 +358,7 @@ class FaultRates:
 
     def _is_hidden(self, call: FakeRequest, *, newly: bool) -> bool:
         """
-        Tell whether a response cannot be found yet; only one that was never looked for is hidden.
+        Tell whether a response is hidden; only one that was never requested before can become so.
         """
         if call.method != "GET" or not fnmatch.fnmatchcase(call.path, "/responses/*"):
             return False
@@ -369,17 +369,17 @@ class FaultRates:
 
 def checked(rates: Mapping[str, float]) -> dict[str, float]:
     """
-    Return rates by kind, if they are some.
+    Return valid rates by kind.
 
     Raises:
-        ValueError: There is no such kind, or a rate is none.
+        ValueError: A kind is unknown, or a rate is out of range.
 
     """
     for kind, rate in rates.items():
         if kind not in FAULT_KINDS:
-            raise ValueError(f"There is no trouble {kind!r}; there are {', '.join(FAULT_KINDS)}.")
+            raise ValueError(f"Unknown fault {kind!r}; there are {', '.join(FAULT_KINDS)}.")
         if not 0 <= rate <= 1:  # a NaN neither
             raise ValueError(f"The rate {rate!r} of {kind!r} is not from 0 to 1.")
     if math.fsum(rates.values()) > 1:
-        raise ValueError("The rates are more than 1 together.")
+        raise ValueError("The rates add up to more than 1.")
     return dict(rates)

@@ -1,5 +1,5 @@
 """
-Looking back: the calls that a provider got, read for whoever asserts on them.
+The requests that a provider received, for assertions in tests.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _NOT_OPTIONS = frozenset({"prompt", "image", "image[]", "images", "mask", "marku
 @attrs.frozen(kw_only=True)
 class RecordedRequest:
     """
-    Hold a call that the provider got, to assert on.
+    A request that the provider received.
 
     Attributes:
         method: In capitals.
@@ -26,7 +26,7 @@ class RecordedRequest:
         headers: In lower case, without the key.
         body: The parsed JSON; a tuple of form fields; or None.
         length: How many bytes the body had.
-        fault: The kind of trouble it met by chance; see `FakeOpenAI.inject_faults`.
+        fault: The random fault that it met, if any; see `FakeOpenAI.inject_faults`.
 
     """
 
@@ -41,7 +41,7 @@ class RecordedRequest:
     @property
     def draws(self) -> bool:
         """
-        Tell whether it asks for a picture, which is what a provider bills.
+        Whether it requests an image, which is what a provider bills.
         """
         if self.method != "POST" or self.path not in DRAWING:
             return False
@@ -50,15 +50,15 @@ class RecordedRequest:
     @property
     def prompt(self) -> str:
         """
-        Give the words of its last user message, or of its prompt; empty if there are none.
+        The text of its last user message, or its prompt; empty if there is none.
         """
-        said = self._fields.get("prompt", self._fields.get("input", ""))
-        return said if isinstance(said, str) else _last_words(said)
+        text = self._fields.get("prompt", self._fields.get("input", ""))
+        return text if isinstance(text, str) else _last_user_text(text)
 
     @property
     def options(self) -> Mapping[str, Any]:
         """
-        Give what it asks of the picture, such as `{"quality": "high"}`, as the wire has it.
+        Its image options under their names on the wire, such as `{"quality": "high"}`.
         """
         fields = self._fields
         if self.path == "/responses":
@@ -77,20 +77,20 @@ class RecordedRequest:
 
 class RecordingMixin:
     """
-    Let people assert on the calls that came in.
+    Assertions on the requests that a provider received.
     """
 
     @property
     def requests(self) -> tuple[RecordedRequest, ...]:
         """
-        Give the calls that came in, oldest first.
+        The requests received, oldest first.
         """
         raise NotImplementedError
 
     @property
     def generated(self) -> tuple[RecordedRequest, ...]:
         """
-        Give the calls that asked for a picture, oldest first.
+        The requests for images, oldest first.
         """
         return tuple(call for call in self.requests if call.draws)
 
@@ -98,36 +98,36 @@ class RecordingMixin:
         self, times: int | None = None, *, prompt: str | None = None, **options: object
     ) -> None:
         """
-        Assert that pictures were asked for, as said.
+        Assert that images were requested.
 
         Args:
             times: How often; None for once or more.
-            prompt: Only those whose prompt holds these words.
-            **options: Only those that ask just so of the picture, in the words of the wire, such
+            prompt: Count only requests whose prompt contains this text.
+            **options: Count only requests with these options, under their names on the wire, such
                 as `quality="high"`.
 
         Raises:
-            AssertionError: They were not; it lists what was asked for.
+            AssertionError: The number differs; the message lists all requests for images.
 
         """
-        fitting = [request for request in self.generated if _fits(request, prompt, options)]
-        if len(fitting) == times or (times is None and fitting):
+        matching = [request for request in self.generated if _fits(request, prompt, options)]
+        if len(matching) == times or (times is None and matching):
             return
-        wanted = "some" if times is None else str(times)
-        asked = "".join(
+        expected = "some" if times is None else str(times)
+        listed = "".join(
             f"\n  {request.prompt!r} {dict(request.options)}" for request in self.generated
         )
-        what = {} if prompt is None else {"prompt": prompt}
+        filters = {} if prompt is None else {"prompt": prompt}
         raise AssertionError(
-            f"Pictures asked for with {what | options}: {wanted} expected, {len(fitting)} found."
-            f"\nAll that were asked for:{asked or ' none'}"
+            f"Images requested with {filters | options}: {expected} expected, {len(matching)} "
+            f"found.\nAll requests for images:{listed or ' none'}"
         )
 
 
 def _fits(call: RecordedRequest, prompt: str | None, options: Mapping[str, object]) -> bool:
-    asked = call.options
+    sent = call.options
     return (prompt is None or prompt in call.prompt) and all(
-        name in asked and str(asked[name]) == str(value) for name, value in options.items()
+        name in sent and str(sent[name]) == str(value) for name, value in options.items()
     )
 
 
@@ -139,13 +139,13 @@ def _image_tools(fields: Json) -> list[Json]:
 
 def _objects(value: object) -> list[Json]:
     """
-    Return the objects of a list; what is not of this form holds none.
+    Return the objects in a list; none if the value is not a list.
     """
     members = cast("list[object]", value) if isinstance(value, list) else []
     return [cast("Json", member) for member in members if isinstance(member, dict)]
 
 
-def _last_words(messages: object) -> str:
+def _last_user_text(messages: object) -> str:
     for message in reversed(_objects(messages)):
         if message.get("role") == "user":
             content = message.get("content")

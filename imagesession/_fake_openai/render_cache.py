@@ -1,8 +1,8 @@
 """
-Painting once: a memory of finished pictures, shared by all calls.
+A cache of rendered images, shared by all requests.
 
-Painting is the slow part. Calls that want the same picture at the same time wait for one of them
-to paint it, and only as many paint at once as there are processors, because each takes memory.
+Rendering is the slow part. Concurrent requests for the same image wait for one rendering, and only
+as many render at once as there are processors, because each takes memory.
 """
 
 import os
@@ -18,13 +18,13 @@ from imagesession._fake_openai.image_tool import ImageToolParams
 from imagesession._fake_openai.sketch import SketchState
 from imagesession._fake_openai.sketch.encode import Format
 
-# Base64 text kept for repeated reads: some forty pictures of 2 MB.
+# How much base64 text is cached: some forty images of 2 MB.
 _KEPT_CHARACTERS = 96 * 1024 * 1024
 
 
 class Sketcher(Protocol):
     """
-    Say what the provider needs of a painter; the package `sketch` is one.
+    What the provider needs of a sketcher; the package `sketch` is one.
     """
 
     def start(
@@ -39,7 +39,7 @@ class Sketcher(Protocol):
         insets: tuple[bytes, ...] = (),
     ) -> SketchState:
         """
-        Start a picture.
+        Start a sketch.
         """
         ...
 
@@ -52,13 +52,13 @@ class Sketcher(Protocol):
         transparent: bool | None = None,
     ) -> SketchState:
         """
-        Change a picture as told.
+        Apply a prompt to a sketch.
         """
         ...
 
     def from_image(self, data: bytes, *, seed: int = 0) -> SketchState:
         """
-        Go on from a picture that was sent; ValueError if it is none.
+        Continue from an encoded image; ValueError if it cannot be read.
         """
         ...
 
@@ -73,13 +73,13 @@ class Sketcher(Protocol):
         share: float = 1.0,
     ) -> bytes:
         """
-        Draw the picture, or with a share below 1 a first sketch of it.
+        Draw the image, or with a share below 1 a partial image.
         """
         ...
 
     def describe(self, state: SketchState) -> str:
         """
-        Tell in words what is drawn.
+        Describe the image in words.
         """
         ...
 
@@ -87,7 +87,7 @@ class Sketcher(Protocol):
 @attrs.frozen(kw_only=True)
 class RenderKey:
     """
-    Hold everything a picture's bytes depend on.
+    Everything that an image's bytes depend on.
     """
 
     sketch: SketchState
@@ -100,7 +100,7 @@ class RenderKey:
     @classmethod
     def of(cls, sketch: SketchState, tool: ImageToolParams, share: float = 1.0) -> "RenderKey":
         """
-        Take from the tool what concerns the bytes.
+        Take the parameters that affect the bytes from the tool.
         """
         return cls(
             sketch=sketch,
@@ -114,66 +114,66 @@ class RenderKey:
 
 class RenderCache:
     """
-    Paint on demand, each picture once, and remember the latest.
+    Render on demand, each image once, and cache the latest.
     """
 
     def __init__(self, sketcher: Sketcher, *, keep: int = _KEPT_CHARACTERS) -> None:
         self._sketcher = sketcher
         self._keep = keep
-        self._kept: OrderedDict[RenderKey, bytes] = OrderedDict()
+        self._entries: OrderedDict[RenderKey, bytes] = OrderedDict()
         self._characters = 0
         self._started: dict[RenderKey, Future[bytes]] = {}
         self._lock = threading.Lock()
-        self._brushes = threading.BoundedSemaphore(max(2, os.cpu_count() or 2))
+        self._render_slots = threading.BoundedSemaphore(max(2, os.cpu_count() or 2))
 
-    def data(self, look: RenderKey) -> bytes:
+    def data(self, key: RenderKey) -> bytes:
         """
-        Give a picture's bytes.
+        Return an image's bytes.
         """
-        return pybase64.b64decode(self.base64(look))
+        return pybase64.b64decode(self.base64(key))
 
-    def base64(self, look: RenderKey) -> bytes:
+    def base64(self, key: RenderKey) -> bytes:
         """
-        Give a picture as base64 text, painting it unless it is at hand.
+        Return an image as base64 text; it is rendered unless it is cached.
         """
         with self._lock:
-            text = self._kept.get(look)
+            text = self._entries.get(key)
             if text is not None:
-                self._kept.move_to_end(look)
+                self._entries.move_to_end(key)
                 return text
-            future = self._started.get(look)
-            mine = future is None
+            future = self._started.get(key)
+            is_first = future is None
             if future is None:
-                future = self._started[look] = Future()
-        if mine:
-            self._paint(look, future)
+                future = self._started[key] = Future()
+        if is_first:
+            self._render(key, future)
         return future.result()
 
-    def _paint(self, look: RenderKey, future: Future[bytes]) -> None:
+    def _render(self, key: RenderKey, future: Future[bytes]) -> None:
         try:
-            with self._brushes:
+            with self._render_slots:
                 data = self._sketcher.render(
-                    look.sketch,
-                    format=look.format,
-                    compression=look.compression,
-                    frames=look.frames,
-                    frame_ms=look.frame_ms,
-                    share=look.share,
+                    key.sketch,
+                    format=key.format,
+                    compression=key.compression,
+                    frames=key.frames,
+                    frame_ms=key.frame_ms,
+                    share=key.share,
                 )
             text = pybase64.b64encode(data)
         except BaseException as error:
             with self._lock:
-                del self._started[look]
+                del self._started[key]
             future.set_exception(error)
             raise
-        self._remember(look, text)
+        self._remember(key, text)
         future.set_result(text)
 
-    def _remember(self, look: RenderKey, text: bytes) -> None:
+    def _remember(self, key: RenderKey, text: bytes) -> None:
         with self._lock:
-            del self._started[look]
-            self._kept[look] = text
+            del self._started[key]
+            self._entries[key] = text
             self._characters += len(text)
-            while self._characters > self._keep and len(self._kept) > 1:
-                _, dropped = self._kept.popitem(last=False)
+            while self._characters > self._keep and len(self._entries) > 1:
+                _, dropped = self._entries.popitem(last=False)
                 self._characters -= len(dropped)

@@ -1,5 +1,5 @@
 """
-Writing responses as JSON: the same object for a plain reply, a poll and a stream's events.
+Write responses as JSON: the same object for a plain response, a poll and a stream's events.
 
 Fields: https://platform.openai.com/docs/api-reference/responses/object
 """
@@ -32,7 +32,7 @@ class ResponseWriter:
         Args:
             record: The response.
             status: The status.
-            results: Whether its pictures are in it; without, it tells of them all but the bytes.
+            results: Whether it includes the images' bytes.
 
         """
         done = status == "completed"
@@ -43,16 +43,16 @@ class ResponseWriter:
             "object": "response",
             "created_at": int(record.created),
             "status": status,
-            "background": record.ask.background,
+            "background": record.request.background,
             "completed_at": int(record.created + record.latency) if done else None,
             "error": {"code": failure.code, "message": failure.message}
             if failure and status == "failed"
             else None,
             "incomplete_details": None,
-            **record.ask.echo,
+            **record.request.echo,
             "output": self.output(record, results=results) if done else [],
             "service_tier": "default" if over else "auto",
-            "store": record.ask.store,
+            "store": record.request.store,
             "usage": record.billed.as_json() if over else None,
         }
         if over:
@@ -62,13 +62,13 @@ class ResponseWriter:
 
     def at(self, record: StoredResponse, now: float, *, results: bool) -> Json:
         """
-        Write a response as it stands at a time.
+        Write a response with its status at a time.
         """
         return self.response(record, self.status(record, now), results=results)
 
     def status(self, record: StoredResponse, now: float) -> str:
         """
-        Tell a response's status at a time.
+        Return a response's status at a time.
         """
         if record.cancelled:
             return "cancelled"
@@ -78,7 +78,7 @@ class ResponseWriter:
 
     def outcome(self, record: StoredResponse) -> str:
         """
-        Tell the status in which a response ends unless it is cancelled.
+        Return the status in which a response ends unless it is cancelled.
         """
         return "failed" if isinstance(record.ending, Broken) else "completed"
 
@@ -92,21 +92,21 @@ class ResponseWriter:
 
     def reasoning(self, record: StoredResponse) -> Json:
         """
-        Write the reasoning item, which says nothing.
+        Write the reasoning item, which is empty.
         """
         item: Json = {"id": record.reasoning_id, "type": "reasoning", "summary": []}
-        if record.ask.encrypted:
+        if record.request.encrypted:
             item["encrypted_content"] = _ENCRYPTED
         return item
 
     def image(self, record: StoredResponse, drawing: ImageItem, *, result: bool = True) -> Json:
         """
-        Write an image item with its picture, or with why there is none.
+        Write an image item with its image, or with the error if it failed.
 
         Args:
             record: The response.
-            drawing: The picture.
-            result: Whether its bytes are in it.
+            drawing: The image.
+            result: Whether to include its bytes.
 
         """
         item = self.facts(drawing)
@@ -116,18 +116,18 @@ class ResponseWriter:
             error = blocked(record.ending.stage, record.ending.categories, drawing.id)
             return item | {"status": "failed", "result": None, "error": error}
         if drawing.tool.format == "svg":
-            item["svg_usage"] = self.svg_usage(drawing, record.ask.model.id)
-        look = RenderKey.of(drawing.sketch, drawing.tool)
-        data = self.pictures.base64(look) if result else None
+            item["svg_usage"] = self.svg_usage(drawing, record.request.model.id)
+        key = RenderKey.of(drawing.sketch, drawing.tool)
+        data = self.pictures.base64(key) if result else None
         return item | {"status": "completed", "result": data}
 
     def svg_usage(self, drawing: ImageItem, author: str) -> Json:
         """
-        Write what the model that authors an SVG used, which is billed apart.
+        Write the usage of the model that authors an SVG, which is billed separately.
 
         Args:
-            drawing: The picture.
-            author: The model that writes it, unless the request names one.
+            drawing: The image.
+            author: The authoring model, unless the request names one.
 
         """
         written = text_tokens(
@@ -144,7 +144,7 @@ class ResponseWriter:
 
     def facts(self, drawing: ImageItem) -> Json:
         """
-        Write how a picture is drawn, as image items and partial images report it.
+        Write an image's parameters, as image items and partial images report them.
         """
         width, height = drawing.sketch.size
         return {
@@ -156,7 +156,7 @@ class ResponseWriter:
 
     def message(self, record: StoredResponse) -> Json:
         """
-        Write the message item that closes a reply.
+        Write the message item that ends a response.
         """
         return {
             "id": record.message_id,
@@ -168,8 +168,13 @@ class ResponseWriter:
 
     def part(self, record: StoredResponse) -> Json:
         """
-        Write the one part of the message.
+        Write the only part of the message.
         """
         if isinstance(record.ending, Refused):
             return {"type": "refusal", "refusal": record.ending.text}
-        return {"type": "output_text", "annotations": [], "logprobs": [], "text": record.said}
+        return {
+            "type": "output_text",
+            "annotations": [],
+            "logprobs": [],
+            "text": record.message_text,
+        }

@@ -1,5 +1,5 @@
 """
-The Responses endpoints: make, retrieve, resume, cancel, delete, list what went in.
+The Responses endpoints: create, retrieve, resume, cancel, delete, list input items.
 
 Reference: https://platform.openai.com/docs/api-reference/responses
 """
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
-from imagesession._fake_openai.analysis import Sight
+from imagesession._fake_openai.analysis import LazyAnalysis
 from imagesession._fake_openai.conversations_endpoint import ConversationsEndpoint
 from imagesession._fake_openai.errors import (
     RefusalError,
@@ -20,8 +20,15 @@ from imagesession._fake_openai.errors import (
 )
 from imagesession._fake_openai.faults import Ending, Refused
 from imagesession._fake_openai.groups import check_groups
-from imagesession._fake_openai.history import HistoryResolver, InspectedImage, SketchPlan
+from imagesession._fake_openai.history import (
+    HistoryResolver,
+    InspectedImage,
+    SketchPlan,
+    image_items,
+)
 from imagesession._fake_openai.http import (
+    EVENT_HEADERS,
+    JSON_HEADERS,
     Delay,
     FakeRequest,
     FakeResponse,
@@ -29,8 +36,8 @@ from imagesession._fake_openai.http import (
     Part,
     dump,
     json_response,
+    list_response,
 )
-from imagesession._fake_openai.image_tool import ImageToolParams
 from imagesession._fake_openai.memory import ImageItem, Memory, StoredResponse, new_id
 from imagesession._fake_openai.models_endpoint import reasons
 from imagesession._fake_openai.render_cache import RenderKey
@@ -50,9 +57,7 @@ _ONLY_DRAWS = (
     "This is imagesession's offline provider. It only draws: give it the image_generation tool. "
     "Or ask for findings about a picture as structured output."
 )
-_JSON = {"content-type": "application/json"}
-_EVENTS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
-# How the event that closes a stream begins.
+# How the last event of a stream begins.
 _CLOSING = tuple(f"event: response.{end}".encode() for end in ("completed", "failed", "incomplete"))
 
 
@@ -71,7 +76,7 @@ class ResponsesEndpoint:
 
     def answer(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
         """
-        Answer a call below `/responses`.
+        Answer a request below `/responses`.
         """
         match (call.method, *call.path.split("/")[2:]):
             case ("POST",):
@@ -88,56 +93,56 @@ class ResponsesEndpoint:
                 raise no_such_url(call.method, call.path)
 
     def _create(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
-        ask = parse_request(call)
-        record = self._plan(ask, ending)
-        if ask.background:
-            self._keep(record)
-            if ask.stream:
-                return FakeResponse(headers=_EVENTS, parts=self._deliver(record))
+        request = parse_request(call)
+        record = self._plan(request, ending)
+        if request.background:
+            self._store(record)
+            if request.stream:
+                return FakeResponse(headers=EVENT_HEADERS, parts=self._stream(record))
             return json_response(self.writer.response(record, "queued"))
-        if ask.stream:
-            return FakeResponse(headers=_EVENTS, parts=self._play_to_the_end(record))
-        self._keep(record)
-        return FakeResponse(headers=_JSON, parts=self._whole(record))
+        if request.stream:
+            return FakeResponse(headers=EVENT_HEADERS, parts=self._stream_and_store(record))
+        self._store(record)
+        return FakeResponse(headers=JSON_HEADERS, parts=self._body(record))
 
     @property
     def _player(self) -> EventPlayer:
         poor_end = self.settings().poor_terminal_event
         return EventPlayer(writer=self.writer, clock=self.clock, poor_end=poor_end)
 
-    def _deliver(self, record: StoredResponse, *, after: int = -1) -> Iterator[Part]:
+    def _stream(self, record: StoredResponse, *, after: int = -1) -> Iterator[Part]:
         def deliver() -> None:
             record.delivered = True
 
-        yield from _before_the_end(self._player.play(record, after=after), deliver)
+        yield from _call_before_end(self._player.play(record, after=after), deliver)
 
-    def _play_to_the_end(self, record: StoredResponse) -> Iterator[Part]:
+    def _stream_and_store(self, record: StoredResponse) -> Iterator[Part]:
         """
-        Play a stream that stops with its listener: only one whose last event is sent is remembered.
+        Stream a response that ends with its connection; it is stored once its last event is due.
         """
-        yield from _before_the_end(self._deliver(record), lambda: self._keep(record))
+        yield from _call_before_end(self._stream(record), lambda: self._store(record))
 
-    def _keep(self, record: StoredResponse) -> None:
+    def _store(self, record: StoredResponse) -> None:
         """
-        Remember a response; one that is not to be stored does not enter its conversation either.
+        Store a response; with `store: false` it does not enter its conversation either.
         """
-        if not record.ask.store:
+        if not record.request.store:
             self.memory.add_unstored(record)
             return
         self.memory.add(record)
-        if record.ask.conversation:
-            self.conversations.add(record.ask.conversation, record)
+        if record.request.conversation:
+            self.conversations.add(record.request.conversation, record)
 
-    def _whole(self, record: StoredResponse) -> Iterator[Part]:
+    def _body(self, record: StoredResponse) -> Iterator[Part]:
         if record.latency:
             yield Delay(record.latency)
         yield dump(self.writer.response(record, self.writer.outcome(record)))
         record.delivered = True
 
-    def _look(self, record: StoredResponse) -> FakeResponse:
+    def _show(self, record: StoredResponse) -> FakeResponse:
         """
-        Tell how a response stands. The picture was delivered with its event: a look shows it only
-        where the provider is set to be kind.
+        Return a response with its status. The image was delivered with its event, so it is
+        included only if the provider is set so.
         """
         now = self.clock()
         record.delivered = record.delivered or record.finished(now)
@@ -153,8 +158,8 @@ class ResponsesEndpoint:
     def _retrieve(self, call: FakeRequest, response_id: str) -> FakeResponse:
         record = self._find(response_id)
         if call.query.get("stream") != "true":
-            return self._look(record)
-        if not record.ask.resumable:
+            return self._show(record)
+        if not record.request.resumable:
             raise invalid_value(
                 "A response can only be streamed again if it was created with `background` and "
                 "`stream` set to true.",
@@ -168,14 +173,14 @@ class ResponsesEndpoint:
                 f"Invalid value for 'starting_after': '{after}' is not an integer.",
                 "starting_after",
             ) from None
-        return FakeResponse(headers=_EVENTS, parts=self._deliver(record, after=number))
+        return FakeResponse(headers=EVENT_HEADERS, parts=self._stream(record, after=number))
 
     def _cancel(self, response_id: str) -> FakeResponse:
         record = self._find(response_id)
-        if not record.ask.background:
+        if not record.request.background:
             raise RefusalError("Cannot cancel a synchronous response.")
         self.memory.cancel(record, self.clock())
-        return self._look(record)
+        return self._show(record)
 
     def _delete(self, response_id: str) -> FakeResponse:
         if not self.memory.remove(response_id):
@@ -183,90 +188,77 @@ class ResponsesEndpoint:
         return json_response({"id": response_id, "object": "response", "deleted": True})
 
     def _list_input(self, response_id: str) -> FakeResponse:
-        items = list(self._find(response_id).listed)
-        return json_response(
-            {
-                "object": "list",
-                "data": items,
-                "first_id": items[0]["id"] if items else None,
-                "last_id": items[-1]["id"] if items else None,
-                "has_more": False,
-            }
-        )
+        return list_response(list(self._find(response_id).listed))
 
-    def _plan(self, ask: ResponsesRequest, ending: Ending | None) -> StoredResponse:
+    def _plan(self, request: ResponsesRequest, ending: Ending | None) -> StoredResponse:
         """
-        Decide everything about a response except when its picture is painted.
+        Decide everything about a response; its image is rendered when it is first needed.
         """
-        previous = self._previous(ask)
-        check_groups(ask.sent, self.memory)
+        previous = self._previous(request)
+        check_groups(request.sent, self.memory)
         settings = self.settings()
-        usage = _fitting(ask, _usage(ask, previous), settings.context_tokens)
+        usage = _limit_usage(request, _usage(request, previous), settings.context_tokens)
         before = previous.sketch if previous else None
-        sketch_plan = None if ask.tool is None else self.resolver.resolve(ask, ask.tool, before)
-        seen = self.resolver.see(ask, before) if ask.findings else None
+        sketch_plan = (
+            None if request.tool is None else self.resolver.resolve(request, request.tool, before)
+        )
+        inspected = self.resolver.inspect(request, before) if request.findings else None
         drawings: tuple[ImageItem, ...] = ()
-        if ask.tool and sketch_plan and not isinstance(ending, Refused):
-            drawings = tuple(_drawings(ask.tool, sketch_plan, max(1, settings.pictures_per_reply)))
-        sketch = seen.sketch if seen else _sketch_after(sketch_plan, before, ending)
+        if request.tool and sketch_plan and not isinstance(ending, Refused):
+            drawings = tuple(
+                image_items(sketch_plan, request.tool, max(1, settings.pictures_per_reply))
+            )
+        sketch = inspected.sketch if inspected else _sketch_after(sketch_plan, before, ending)
         return StoredResponse(
             id=new_id("resp_"),
             created=self.clock(),
             latency=settings.latency,
-            # The input may hold megabytes that nobody needs again.
-            ask=attrs.evolve(
-                ask, items=(), tool=attrs.evolve(ask.tool, mask=None) if ask.tool else None
+            # The input may hold megabytes that are not needed again.
+            request=attrs.evolve(
+                request,
+                items=(),
+                tool=attrs.evolve(request.tool, mask=None) if request.tool else None,
             ),
             drawings=drawings,
-            reasoning_id=new_id("rs_") if ask.reasons else None,
+            reasoning_id=new_id("rs_") if request.reasons else None,
             message_id=new_id("msg_"),
             text="" if sketch_plan else _ONLY_DRAWS,
-            sight=self._sight(seen) if ask.findings else None,
+            analysis=self._analysis(inspected) if request.findings else None,
             ending=ending,
             sketch=sketch,
             usage=usage,
-            image_usage=_image_usage(ask, sketch_plan, drawings),
-            listed=tuple(_list_item(item) for item in ask.items),
+            image_usage=_image_usage(request, sketch_plan, drawings),
+            listed=tuple(_list_item(item) for item in request.items),
             weight=_weight(sketch, before),
         )
 
-    def _sight(self, seen: InspectedImage | None) -> Sight:
+    def _analysis(self, inspected: InspectedImage | None) -> LazyAnalysis:
         def load() -> bytes | None:
-            if seen is None or seen.data is not None:
-                return seen.data if seen else None
-            return self.writer.pictures.data(RenderKey(sketch=seen.sketch))
+            if inspected is None or inspected.data is not None:
+                return inspected.data if inspected else None
+            return self.writer.pictures.data(RenderKey(sketch=inspected.sketch))
 
-        return Sight(load=load)
+        return LazyAnalysis(load=load)
 
-    def _previous(self, ask: ResponsesRequest) -> StoredResponse | None:
-        if ask.conversation is not None:
-            return self.conversations.last(ask.conversation)
-        if ask.previous is None:
+    def _previous(self, request: ResponsesRequest) -> StoredResponse | None:
+        if request.conversation is not None:
+            return self.conversations.last(request.conversation)
+        if request.previous is None:
             return None
-        record = self.memory.get(ask.previous)
+        record = self.memory.get(request.previous)
         if record is None:
-            raise no_previous_response(ask.previous)
+            raise no_previous_response(request.previous)
         return record
 
 
-def _before_the_end(parts: Iterator[Part], do: Callable[[], None]) -> Iterator[Part]:
+def _call_before_end(parts: Iterator[Part], do: Callable[[], None]) -> Iterator[Part]:
     """
-    Do something before the closing event is sent: whoever has got that need not wait for more.
+    Run a function before the last event is sent: a client that has received it stops reading.
     """
     for part in parts:
         if isinstance(part, bytes) and part.startswith(_CLOSING):
             do()
         yield part
-
-
-def _drawings(tool: ImageToolParams, sketch_plan: SketchPlan, count: int) -> Iterator[ImageItem]:
-    for index in range(count):
-        yield ImageItem(
-            id=new_id("ig_"),
-            sketch=attrs.evolve(sketch_plan.after, seed=sketch_plan.after.seed + index),
-            tool=attrs.evolve(tool, mask=None),
-            action="edit" if sketch_plan.edits else "generate",
-        )
 
 
 def _sketch_after(
@@ -279,7 +271,7 @@ def _sketch_after(
 
 def _weight(sketch: SketchState | None, before: SketchState | None) -> int:
     """
-    Count the bytes of pictures that a story keeps in memory and the one before it does not.
+    Count the bytes of images that a sketch keeps in memory and the previous one does not.
     """
     if sketch is None:
         return 0
@@ -288,61 +280,61 @@ def _weight(sketch: SketchState | None, before: SketchState | None) -> int:
     return sum(len(picture) for picture in new if picture is not None)
 
 
-def _fitting(ask: ResponsesRequest, usage: Usage, context_tokens: int | None) -> Usage:
+def _limit_usage(request: ResponsesRequest, usage: Usage, context_tokens: int | None) -> Usage:
     """
-    Hold a request to what the model can read.
+    Apply the model's context limit.
 
     Raises:
-        RefusalError: It is longer, and nothing of it may be dropped.
+        RefusalError: The request is longer, and does not allow truncation.
 
     """
     if context_tokens is None or usage.input <= context_tokens:
         return usage
-    if not ask.truncates:
+    if not request.truncates:
         raise context_exceeded()
     return attrs.evolve(usage, input=context_tokens, cached=min(usage.cached, context_tokens))
 
 
-def _usage(ask: ResponsesRequest, previous: StoredResponse | None) -> Usage:
+def _usage(request: ResponsesRequest, previous: StoredResponse | None) -> Usage:
     """
-    Count as the mainline model does: each turn bills everything said before again.
+    Count the mainline model's tokens: each turn bills all earlier ones again.
     """
-    said = text_tokens(ask.instructions) + sum(
-        text_tokens(item.text) for item in ask.items if isinstance(item, Message)
+    text_in = text_tokens(request.instructions) + sum(
+        text_tokens(item.text) for item in request.items if isinstance(item, Message)
     )
-    shown = sum(len(item.images) for item in ask.items if isinstance(item, Message)) + sum(
-        isinstance(item, EarlierImage) for item in ask.items
-    )
+    image_count = sum(
+        len(item.images) for item in request.items if isinstance(item, Message)
+    ) + sum(isinstance(item, EarlierImage) for item in request.items)
     cached = previous.billed.input + previous.billed.output if previous else 0
-    overhead = (1800 if reasons(ask.model) else 650) if ask.tool else 8
-    reasoning = 256 if ask.reasons else 0
+    overhead = (1800 if reasons(request.model) else 650) if request.tool else 8
+    reasoning = 256 if request.reasons else 0
     return Usage(
-        input=overhead + said + 1024 * shown + cached,
+        input=overhead + text_in + 1024 * image_count + cached,
         cached=cached // 128 * 128,
-        output=reasoning + _words(ask),
+        output=reasoning + _text_tokens(request),
         reasoning=reasoning,
     )
 
 
-def _words(ask: ResponsesRequest) -> int:
-    if ask.tool:
+def _text_tokens(request: ResponsesRequest) -> int:
+    if request.tool:
         return 68
-    # A report's words are counted when they are known.
-    return 0 if ask.findings else text_tokens(_ONLY_DRAWS)
+    # The text of an analysis is counted once it is known.
+    return 0 if request.findings else text_tokens(_ONLY_DRAWS)
 
 
 def _image_usage(
-    ask: ResponsesRequest, sketch_plan: SketchPlan | None, drawings: tuple[ImageItem, ...]
+    request: ResponsesRequest, sketch_plan: SketchPlan | None, drawings: tuple[ImageItem, ...]
 ) -> ImageUsage:
     total = ImageUsage()
     if sketch_plan is None:
         return total
     for drawing in drawings:
-        partials = drawing.tool.partial_images if ask.stream else 0
+        partials = drawing.tool.partial_images if request.stream else 0
         total = total.plus(
             ImageUsage(
                 text_in=sum(text_tokens(prompt) for prompt in drawing.sketch.prompts),
-                image_in=sketch_plan.shown,
+                image_in=sketch_plan.image_tokens,
                 image_out=drawn_tokens(drawing.tool, drawing.sketch.size, partials),
             )
         )
@@ -351,7 +343,7 @@ def _image_usage(
 
 def _list_item(item: Message | EarlierImage) -> Json:
     """
-    Describe an input item without the pixels, as the API lists it.
+    Write an input item without the image's bytes, as the API lists it.
     """
     if isinstance(item, EarlierImage):
         return {"id": item.id, "type": "image_generation_call", "status": "completed"}

@@ -1,5 +1,5 @@
 """
-Reading the body of `POST /responses` into an `ResponsesRequest`.
+Read the body of `POST /responses` into a `ResponsesRequest`.
 
 Parameters: https://platform.openai.com/docs/api-reference/responses/create
 """
@@ -31,22 +31,22 @@ _KNOWN = words(
 )
 _ROLES = ("user", "assistant", "system", "developer")
 _PARTS = ("input_text", "input_image", "input_file", "output_text", "refusal")
-# Items that other tools leave behind; this provider lets them pass.
-_PASSING = words(
+# Items of other tools, which this provider accepts and ignores.
+_IGNORED_ITEMS = words(
     """reasoning function_call function_call_output web_search_call file_search_call
     computer_call computer_call_output code_interpreter_call custom_tool_call
     custom_tool_call_output mcp_call mcp_list_tools mcp_approval_request mcp_approval_response
     local_shell_call local_shell_call_output shell_call shell_call_output compaction"""
 )
 
-# What an item must bring if the API is not to look it up; the others always do.
-_CONTENT = {"image_generation_call": "result", "reasoning": "encrypted_content"}
+# The field without which the API looks an item up by its id; other types are always complete.
+_CONTENT_FIELDS = {"image_generation_call": "result", "reasoning": "encrypted_content"}
 
 
 @attrs.frozen(kw_only=True)
 class Message:
     """
-    Hold one message of the input.
+    One message of the input.
 
     Attributes:
         images: The `input_image` parts, in order.
@@ -61,7 +61,7 @@ class Message:
 @attrs.frozen(kw_only=True)
 class EarlierImage:
     """
-    Hold a picture made before: its item id, and its pixels where they came along.
+    An image made earlier: its item id, and its bytes if the request has them.
     """
 
     id: str
@@ -72,40 +72,40 @@ Item: TypeAlias = Message | EarlierImage
 
 
 @attrs.frozen(kw_only=True)
-class Sent:
+class SentItem:
     """
-    Hold how an item of the input was sent, to see whether those that belong to it came along.
+    How an item of the input was sent, to check that its group is complete.
 
     Attributes:
-        id: The id that it was given when it was made, if it tells.
-        reasoning: Whether it says that it is reasoning.
-        output: Whether a model made it; unknown and true of what is named by its id alone.
-        whole: Whether it brings its content, so that it need not be known.
+        id: Its id, if it has one.
+        reasoning: Whether it is declared as reasoning.
+        output: Whether a model made it; true for a reference by id, where it is not known.
+        has_content: Whether it includes its content and need not be looked up.
 
     """
 
     id: str | None
     reasoning: bool
     output: bool
-    whole: bool
+    has_content: bool
 
 
 @attrs.frozen(kw_only=True)
 class ResponsesRequest:
     """
-    Hold what a request to make a response says.
+    A request to create a response.
 
     Attributes:
         sent: How the items of the input were sent, in order.
-        tool: The image tool, unless there is none or it must not be used.
-        findings: Whether the answer is to be a list of findings about a picture.
-        echo: Everything that a reply merely repeats.
+        tool: The image tool; None if there is none or it must not be used.
+        findings: Whether the response is a list of findings about an image.
+        echo: The settings that a response repeats.
 
     """
 
     model: ModelInfo
     items: tuple[Item, ...]
-    sent: tuple[Sent, ...]
+    sent: tuple[SentItem, ...]
     previous: str | None
     conversation: str | None
     store: bool
@@ -122,31 +122,31 @@ class ResponsesRequest:
     @property
     def reasons(self) -> bool:
         """
-        Tell whether the reply starts with a reasoning item.
+        Whether the response begins with a reasoning item.
         """
         return self.effort != "none" if self.effort else reasons(self.model)
 
     @property
     def resumable(self) -> bool:
         """
-        Tell whether the stream can be taken up again later.
+        Whether the stream can be resumed.
         """
         return self.background and self.stream
 
     @property
     def truncates(self) -> bool:
         """
-        Tell whether the earliest items are to be dropped where there are too many.
+        Whether the earliest items may be dropped to fit the context window.
         """
         return bool(self.echo["truncation"] == "auto")
 
 
 def parse_request(call: FakeRequest) -> ResponsesRequest:
     """
-    Read a request to make a response.
+    Read a request to create a response.
 
     Raises:
-        RefusalError: The API would not take it.
+        RefusalError: The API would reject it.
 
     """
     node = parse(call)
@@ -164,7 +164,7 @@ def parse_request(call: FakeRequest) -> ResponsesRequest:
         model=model,
         items=tuple(_read_input(node)),
         sent=tuple(_read_sent(node)),
-        previous=_text(node, "previous_response_id"),
+        previous=node.get_text("previous_response_id"),
         conversation=_conversation(node),
         store=store,
         background=background,
@@ -172,7 +172,7 @@ def parse_request(call: FakeRequest) -> ResponsesRequest:
         obfuscated=_obfuscated(node),
         encrypted="reasoning.encrypted_content" in _includes(node),
         effort=_effort(node),
-        instructions=_text(node, "instructions") or "",
+        instructions=node.get_text("instructions") or "",
         tool=used,
         findings=wants_findings(node.get("text"), draws=used is not None),
         echo=_echo(node, model, tools),
@@ -182,11 +182,6 @@ def parse_request(call: FakeRequest) -> ResponsesRequest:
 def _flag(node: JsonNode, key: str, *, default: bool = False) -> bool:
     child = node.get(key)
     return default if child is None else child.flag()
-
-
-def _text(node: JsonNode, key: str) -> str | None:
-    child = node.get(key)
-    return None if child is None else child.text()
 
 
 def _read_model(node: JsonNode) -> ModelInfo:
@@ -247,7 +242,7 @@ def _settings(node: JsonNode, key: str, defaults: Json) -> Json:
 
 def _effort(node: JsonNode) -> str | None:
     reasoning = node.get("reasoning")
-    return None if reasoning is None else _text(reasoning, "effort")
+    return None if reasoning is None else reasoning.get_text("effort")
 
 
 def _read_input(node: JsonNode) -> Iterator[Item]:
@@ -266,7 +261,7 @@ def _read_input(node: JsonNode) -> Iterator[Item]:
 
 
 def _read_item(node: JsonNode) -> Iterator[Item]:
-    kind = _text(node, "type") or "message"
+    kind = node.get_text("type") or "message"
     if kind == "message":
         yield _read_message(node)
     elif kind == "image_generation_call":
@@ -275,36 +270,36 @@ def _read_item(node: JsonNode) -> Iterator[Item]:
         item_id = node.require("id").text()
         if item_id.startswith("ig_"):
             yield EarlierImage(id=item_id, result=None)
-    elif kind not in _PASSING:
+    elif kind not in _IGNORED_ITEMS:
         node.require("type").choice(("message", "image_generation_call", "item_reference"))
 
 
-def _read_sent(node: JsonNode) -> Iterator[Sent]:
+def _read_sent(node: JsonNode) -> Iterator[SentItem]:
     """
-    Read once more, after `_read_input` found nothing to refuse, what belongs together.
+    Read how the items were sent, after `_read_input` has checked them.
     """
     content = node.get("input")
     if content is None or isinstance(content.value, str):
         return
     for item in content:
-        kind = _text(item, "type") or "message"
+        kind = item.get_text("type") or "message"
         reasoning = kind == "reasoning"
-        yield Sent(
-            id=item.require("id").text() if reasoning else _text(item, "id"),
+        yield SentItem(
+            id=item.require("id").text() if reasoning else item.get_text("id"),
             reasoning=reasoning,
             output=_is_output(item, kind),
-            whole=_is_whole(item, kind),
+            has_content=_has_content(item, kind),
         )
 
 
-def _is_whole(item: JsonNode, kind: str) -> bool:
-    content = _CONTENT.get(kind)
+def _has_content(item: JsonNode, kind: str) -> bool:
+    content = _CONTENT_FIELDS.get(kind)
     return kind != "item_reference" and (content is None or item.get(content) is not None)
 
 
 def _is_output(item: JsonNode, kind: str) -> bool:
     if kind == "message":
-        return _text(item, "role") == "assistant"
+        return item.get_text("role") == "assistant"
     return kind not in {"reasoning", "mcp_approval_response"} and not kind.endswith("_output")
 
 
@@ -326,7 +321,7 @@ def _read_message(node: JsonNode) -> Message:
 
 def _echo(node: JsonNode, model: ModelInfo, tools: tuple[ImageToolParams | JsonNode, ...]) -> Json:
     """
-    Repeat the request's own settings, with the defaults that replies fill in.
+    Repeat the request's settings, with the defaults that responses fill in.
     """
     sent = node.object()
     reasoning: Json = {

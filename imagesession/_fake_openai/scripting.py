@@ -1,9 +1,8 @@
 """
-Replies by script: the next picture, or what is said with it, is the caller's and not the painter's.
+Scripted responses: the test chooses the next image, message or revised prompt.
 
-A script waits among the faults until its call comes. While that is answered it is in force, and the
-story that the call tells becomes one that carries what was scripted: whatever is later made from
-it starts from the picture that was given.
+A script waits among the faults for its request. While that is handled the script is active, and
+the resulting sketch state carries the scripted values: later turns start from the scripted image.
 """
 
 from __future__ import annotations
@@ -34,136 +33,144 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Picture: TypeAlias = "bytes | str | os.PathLike[str] | Image.Image"
-"""A picture: its bytes, the path of its file, or a PIL image."""
+"""An image: its bytes, the path of its file, or a PIL image."""
 
 
 @attrs.frozen(kw_only=True)
 class Script(Fault):
     """
-    Plan one reply.
+    Plan one response.
 
     Attributes:
-        picture: The picture's bytes; None leaves it to the painter.
-        said: What the message says; None leaves that to the provider.
-        revised: What the image model was told; None leaves that to the provider.
+        image: The image's bytes; None lets the sketcher draw.
+        text: The text of the message; None for the provider's own.
+        revised_prompt: The revised prompt; None for the provider's own.
 
     """
 
-    picture: bytes | None = attrs.field(default=None, repr=False)
-    said: str | None = None
-    revised: str | None = None
+    image: bytes | None = attrs.field(default=None, repr=False)
+    text: str | None = None
+    revised_prompt: str | None = None
 
 
 @attrs.frozen(kw_only=True)
-class GivenSketch(SketchState):
+class ScriptedSketch(SketchState):
     """
-    Represent a picture of which something was scripted.
+    A sketch state with scripted values.
 
     Attributes:
-        picture: The picture as it is sent; None where it is painted.
-        said: What the message beside it says.
-        revised: What the image model was told.
+        image: The image to send; None if the sketcher draws it.
+        text: The text of the message.
+        revised_prompt: The revised prompt.
 
     """
 
-    picture: bytes | None = None
-    said: str | None = None
-    revised: str | None = None
+    image: bytes | None = None
+    text: str | None = None
+    revised_prompt: str | None = None
 
 
-def _plain(sketch: SketchState) -> SketchState:
+def _without_script(sketch: SketchState) -> SketchState:
     """
-    Tell a story as the painter knows it.
+    Return a state without its script, as the sketcher knows it.
     """
-    if not isinstance(sketch, GivenSketch):
-        return sketch
-    known = {field.name: getattr(sketch, field.name) for field in attrs.fields(SketchState)}
-    return SketchState(**known)
+    return SketchState(**_state_fields(sketch)) if isinstance(sketch, ScriptedSketch) else sketch
 
 
-_in_force: contextvars.ContextVar[Script | None] = contextvars.ContextVar("script", default=None)
+_active_script: contextvars.ContextVar[Script | None] = contextvars.ContextVar(
+    "script", default=None
+)
 
 
 @contextlib.contextmanager
-def in_force(fault: Fault) -> Generator[None, None, None]:
+def script_for(fault: Fault) -> Generator[None, None, None]:
     """
-    Let a script hold while its call is answered; any other fault is none.
+    Activate a script while its request is handled; other faults are no scripts.
     """
-    token = _in_force.set(fault if isinstance(fault, Script) else None)
+    token = _active_script.set(fault if isinstance(fault, Script) else None)
     try:
         yield
     finally:
-        _in_force.reset(token)
+        _active_script.reset(token)
 
 
 @attrs.frozen(kw_only=True)
 class ScriptedResolver(HistoryResolver):
     """
-    Tell the story of a request as the script in force has it.
+    Resolve requests, and apply the active script.
     """
 
     def resolve(
-        self, ask: ResponsesRequest, tool: ImageToolParams, before: SketchState | None
+        self, request: ResponsesRequest, tool: ImageToolParams, before: SketchState | None
     ) -> SketchPlan:
-        return self._scripted(super().resolve(ask, tool, before))
+        return self._apply_script(super().resolve(request, tool, before))
 
     def draw(self, tool: ImageToolParams, prompt: str) -> SketchPlan:
-        return self._scripted(super().draw(tool, prompt))
+        return self._apply_script(super().draw(tool, prompt))
 
     def edit(
         self,
         tool: ImageToolParams,
         prompt: str,
-        given: tuple[InputImage, ...],
+        images: tuple[InputImage, ...],
         overlay: Overlay | None,
     ) -> SketchPlan:
-        return self._scripted(super().edit(tool, prompt, given, overlay))
+        return self._apply_script(super().edit(tool, prompt, images, overlay))
 
-    def see(self, ask: ResponsesRequest, before: SketchState | None) -> InspectedImage | None:
-        seen = super().see(ask, before)
-        if seen is None:
+    def inspect(
+        self, request: ResponsesRequest, before: SketchState | None
+    ) -> InspectedImage | None:
+        inspected = super().inspect(request, before)
+        if inspected is None:
             return None
-        script = _in_force.get()
-        picture = seen.sketch.picture if isinstance(seen.sketch, GivenSketch) else None
-        said = script.said if script else None
-        return attrs.evolve(seen, sketch=_given(seen.sketch, picture=picture, said=said))
+        script = _active_script.get()
+        sketch = inspected.sketch
+        image = sketch.image if isinstance(sketch, ScriptedSketch) else None
+        text = script.text if script else None
+        return attrs.evolve(inspected, sketch=_with_script(sketch, image=image, text=text))
 
-    def _scripted(self, sketch_plan: SketchPlan) -> SketchPlan:
-        script = _in_force.get()
+    def _apply_script(self, sketch_plan: SketchPlan) -> SketchPlan:
+        script = _active_script.get()
         if script is None:
             return sketch_plan
-        revised = script.revised or self.sketcher.describe(sketch_plan.after)
+        revised_prompt = script.revised_prompt or self.sketcher.describe(sketch_plan.after)
         sketch = (
-            sketch_plan.after if script.picture is None else self._from(script.picture, sketch_plan)
+            sketch_plan.after
+            if script.image is None
+            else self._start_from(script.image, sketch_plan)
         )
-        given = _given(sketch, picture=script.picture, said=script.said, revised=revised)
-        return attrs.evolve(sketch_plan, after=given)
+        scripted = _with_script(
+            sketch, image=script.image, text=script.text, revised_prompt=revised_prompt
+        )
+        return attrs.evolve(sketch_plan, after=scripted)
 
-    def _from(self, picture: bytes, sketch_plan: SketchPlan) -> SketchState:
+    def _start_from(self, image: bytes, sketch_plan: SketchPlan) -> SketchState:
         """
-        Begin a story with a picture; one that has no pixels to go on from stays as it was told.
+        Start a sketch from an image; keep the planned one if the image cannot be decoded.
         """
         try:
-            size = self.sketcher.from_image(picture).size
+            size = self.sketcher.from_image(image).size
         except ValueError:
             return sketch_plan.after
         sketch = sketch_plan.after
         return SketchState(
-            prompts=(), base=picture, size=size, transparent=sketch.transparent, seed=sketch.seed
+            prompts=(), base=image, size=size, transparent=sketch.transparent, seed=sketch.seed
         )
 
 
-def _given(sketch: SketchState, **script: Any) -> SketchState:  # noqa: ANN401 - the fields of GivenSketch
-    plain = _plain(sketch)
+def _with_script(sketch: SketchState, **script: Any) -> SketchState:  # noqa: ANN401 - the fields of ScriptedSketch
     if all(value is None for value in script.values()):
-        return plain
-    known = {field.name: getattr(plain, field.name) for field in attrs.fields(SketchState)}
-    return GivenSketch(**known, **script)
+        return _without_script(sketch)
+    return ScriptedSketch(**_state_fields(sketch), **script)
+
+
+def _state_fields(sketch: SketchState) -> dict[str, Any]:
+    return {field.name: getattr(sketch, field.name) for field in attrs.fields(SketchState)}
 
 
 class ScriptedSketcher:
     """
-    Hand out the pictures that were given, and have the others painted.
+    Return scripted images, and let a sketcher draw the others.
     """
 
     def __init__(self, sketcher: Sketcher) -> None:
@@ -171,64 +178,64 @@ class ScriptedSketcher:
         self.start = sketcher.start
         self.from_image = sketcher.from_image
 
-    def refine(self, state: SketchState, prompt: str, **options: Any) -> SketchState:  # noqa: ANN401 - as the painter takes them
+    def refine(self, state: SketchState, prompt: str, **options: Any) -> SketchState:  # noqa: ANN401 - the sketcher's own
         """
-        Change a picture as told.
+        Apply a prompt to a sketch.
         """
-        return self._sketcher.refine(_plain(state), prompt, **options)
+        return self._sketcher.refine(_without_script(state), prompt, **options)
 
-    def render(self, state: SketchState, *, share: float = 1.0, **options: Any) -> bytes:  # noqa: ANN401 - as the painter takes them
+    def render(self, state: SketchState, *, share: float = 1.0, **options: Any) -> bytes:  # noqa: ANN401 - the sketcher's own
         """
-        Draw the picture, or give the one that was given.
+        Draw the image, or return the scripted one.
         """
-        if isinstance(state, GivenSketch) and state.picture is not None and share >= 1:
-            return state.picture
-        return self._sketcher.render(_plain(state), share=share, **options)
+        if isinstance(state, ScriptedSketch) and state.image is not None and share >= 1:
+            return state.image
+        return self._sketcher.render(_without_script(state), share=share, **options)
 
     def describe(self, state: SketchState) -> str:
         """
-        Tell in words what is drawn.
+        Describe the image, or return the scripted revised prompt.
         """
-        if isinstance(state, GivenSketch) and state.revised is not None:
-            return state.revised
-        return self._sketcher.describe(_plain(state))
+        if isinstance(state, ScriptedSketch) and state.revised_prompt is not None:
+            return state.revised_prompt
+        return self._sketcher.describe(_without_script(state))
 
 
 @attrs.frozen(kw_only=True)
 class ScriptedWriter(ResponseWriter):
     """
-    Write what a script says.
+    Write responses, with scripted text.
     """
 
     def part(self, record: StoredResponse) -> Json:
         sketch = record.drawings[0].sketch if record.drawings else record.sketch
-        looks = bool(record.drawings) or bool(record.ask.findings)
-        said = sketch.said if isinstance(sketch, GivenSketch) else None
-        if said is None or record.ending is not None or not looks:
+        scriptable = bool(record.drawings) or record.request.findings
+        text = sketch.text if isinstance(sketch, ScriptedSketch) else None
+        if text is None or record.ending is not None or not scriptable:
             return super().part(record)
-        return {"type": "output_text", "annotations": [], "logprobs": [], "text": said}
+        return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
 
 
 class ScriptingMixin:
     """
-    Let people say what is replied next.
+    Script the next responses.
     """
 
     def enqueue_fault(self, fault: Fault, *, times: int = 1) -> None:
         """
-        Plan a fault for the next call, or calls, that it fits.
+        Queue a fault for the next matching requests.
         """
         raise NotImplementedError
 
     def refuse_next(self, text: str) -> None:
         """
-        Let the model decline the next generation in words, with no picture.
+        Answer the next generation with a refusal in words and no image.
         """
         raise NotImplementedError
 
     def serves(self, call: FakeRequest) -> bool:
         """
-        Tell whether there is what a call is for.
+        Tell whether the provider has the endpoint of a request.
         """
         raise NotImplementedError
 
@@ -242,46 +249,48 @@ class ScriptingMixin:
         times: int = 1,
     ) -> None:
         """
-        Say what the next reply brings; what is left out is the provider's.
+        Script the next response; the provider fills in what is left out.
 
         Args:
-            image: The picture, which comes as it is, whatever its format and size.
-            text: What is said beside the picture; or, where a picture is to be looked at, what is
-                found, in JSON. The Images API has no words.
-            revised_prompt: What the image model was told.
-            refuse: Words in which the model declines, instead of all others.
-            times: How many replies.
+            image: The image, sent as it is, whatever its format and size.
+            text: The message beside the image, or for an analysis its findings as JSON. The Images
+                API has no messages.
+            revised_prompt: The revised prompt.
+            refuse: The words in which the model refuses, instead of everything else.
+            times: How many responses to script.
 
         Raises:
-            ValueError: There is nothing to reply, or both a picture and a refusal.
+            ValueError: Nothing is scripted, or both an image and a refusal.
 
         """
         words = (text, revised_prompt)
         if refuse is not None:
             if image is not None or any(word is not None for word in words):
-                raise ValueError("A reply that refuses brings nothing else.")
+                raise ValueError(
+                    "refuse= cannot be combined with image=, text= or revised_prompt=."
+                )
             for _ in range(times):
                 self.refuse_next(refuse)
             return
         draws = image is not None or revised_prompt is not None
         if not draws and text is None:
-            raise ValueError("Say what to reply: image=, text=, revised_prompt= or refuse=.")
+            raise ValueError("Pass at least one of image=, text=, revised_prompt= and refuse=.")
         script = Script(
             method="POST",
             path=GENERATIONS if draws else "/responses",
             when=lambda call: self.serves(call) and (not draws or asks_for_picture(call)),
-            picture=None if image is None else _bytes_of(image),
-            said=text,
-            revised=revised_prompt,
+            image=None if image is None else _bytes_of(image),
+            text=text,
+            revised_prompt=revised_prompt,
         )
         self.enqueue_fault(script, times=times)
 
 
-def _bytes_of(picture: Picture) -> bytes:
-    if isinstance(picture, bytes):
-        return picture
-    if isinstance(picture, (str, os.PathLike)):
-        return Path(picture).read_bytes()
+def _bytes_of(image: Picture) -> bytes:
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, (str, os.PathLike)):
+        return Path(image).read_bytes()
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return buffer.getvalue()

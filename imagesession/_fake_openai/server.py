@@ -1,5 +1,5 @@
 """
-Putting the provider on a loopback port, for other processes and other languages.
+Serve the provider on a loopback port, for other processes and other languages.
 """
 
 import contextlib
@@ -13,36 +13,30 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from http.server import BaseHTTPRequestHandler
-from typing import Protocol
 
 import attrs
 
-from imagesession._fake_openai.http import ConnectionReset, Delay, FakeRequest, FakeResponse, Part
+from imagesession._fake_openai.http import (
+    ConnectionReset,
+    Delay,
+    FakeRequest,
+    FakeResponse,
+    Part,
+    Provider,
+)
 
 LOOPBACK = "127.0.0.1"
-# How soon a long pause notices that nobody waits for its end any more.
-_GLANCE = 0.25
-
-
-class Provider(Protocol):
-    """
-    Say what the server needs of a provider.
-    """
-
-    def handle(self, call: FakeRequest) -> FakeResponse:
-        """
-        Answer a call.
-        """
-        ...
+# How often, in seconds, a long delay checks whether the client has hung up.
+_POLL_SECONDS = 0.25
 
 
 @attrs.frozen(kw_only=True)
 class ServerAddress:
     """
-    Tell where a provider is served.
+    The address of a served provider.
 
     Attributes:
-        base_url: What a client takes as its base URL.
+        base_url: The base URL for clients.
 
     """
 
@@ -57,7 +51,7 @@ def serve(provider: Provider, *, port: int = 0) -> Generator[ServerAddress, None
 
     Args:
         provider: The provider that answers.
-        port: Where to listen; 0 picks a free port.
+        port: The port to listen on; 0 picks a free one.
 
     """
     server = _Server(provider, port)
@@ -72,10 +66,10 @@ def serve(provider: Provider, *, port: int = 0) -> Generator[ServerAddress, None
 
 
 class _Server(socketserver.ThreadingTCPServer):
-    # Not http.server's own class: it asks the name service for this machine's name.
-    # Windows lets two programs share a port that may be reused.
+    # Not http.server's own class, which looks up this machine's name.
+    # On Windows, two programs could share a reusable port.
     allow_reuse_address = os.name != "nt"
-    # A burst of clients must not be turned away before they are accepted.
+    # A burst of clients must not be refused before they are accepted.
     request_queue_size = 4096
     daemon_threads = False
     block_on_close = True
@@ -89,7 +83,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def stop(self) -> None:
         """
-        Stop listening, wake those who wait, hang up, and see every thread end.
+        Stop listening, interrupt delays, close all connections, and join all threads.
         """
         self.stopping.set()
         self.shutdown()
@@ -109,10 +103,10 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """
-        Pass over clients that hang up; show everything else.
+        Ignore clients that hang up; report everything else.
         """
         if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type] # handed on as it came
+            super().handle_error(request, client_address)  # type: ignore[arg-type] # passed on unchanged
 
     def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
         if isinstance(request, socket.socket):  # pragma: no branch - a tuple is UDP's
@@ -137,9 +131,9 @@ class _Handler(BaseHTTPRequestHandler):
             if answer.streams:
                 self._send_parts(answer)
             else:
-                self._send_whole(answer)
+                self._send_plain(answer)
         except ConnectionResetError:
-            self._break_off()
+            self._reset()
         except OSError:
             # The client hung up, or the server stops.
             self.close_connection = True
@@ -167,18 +161,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header(name, value)
         self.end_headers()
 
-    def _send_whole(self, answer: FakeResponse) -> None:
-        body = b"".join(self._arriving(answer.parts))
+    def _send_plain(self, answer: FakeResponse) -> None:
+        body = b"".join(self._body_chunks(answer.parts))
         self._send_head(answer, "Content-Length", str(len(body)))
         self.wfile.write(body)
 
     def _send_parts(self, answer: FakeResponse) -> None:
         self._send_head(answer, "Transfer-Encoding", "chunked")
-        for data in self._arriving(answer.parts):
+        for data in self._body_chunks(answer.parts):
             self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
         self.wfile.write(b"0\r\n\r\n")
 
-    def _arriving(self, parts: Iterator[Part]) -> Iterator[bytes]:
+    def _body_chunks(self, parts: Iterator[Part]) -> Iterator[bytes]:
         for part in parts:
             if isinstance(part, Delay):
                 self._wait(part.seconds)
@@ -190,21 +184,21 @@ class _Handler(BaseHTTPRequestHandler):
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            if self._stopping.wait(min(left, _GLANCE)) or self._is_left():
+            if self._stopping.wait(min(left, _POLL_SECONDS)) or self._client_closed():
                 raise ConnectionAbortedError
 
-    def _is_left(self) -> bool:
+    def _client_closed(self) -> bool:
         """
-        Tell whether the client has hung up; one that waits sends nothing.
+        Tell whether the client has hung up; a waiting client sends nothing.
         """
-        # Not select.select, which knows no descriptor above 1,023.
+        # Not select.select, which fails for descriptors above 1,023.
         with selectors.DefaultSelector() as selector:
             selector.register(self.connection, selectors.EVENT_READ)
             return bool(selector.select(0)) and not self.connection.recv(1, socket.MSG_PEEK)
 
-    def _break_off(self) -> None:
+    def _reset(self) -> None:
         """
-        Break the connection as a network does: by a reset, not by a farewell.
+        Close the connection with a TCP reset, as a failing network does.
         """
         self.close_connection = True
         with contextlib.suppress(OSError):
@@ -214,5 +208,5 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """
-        Keep quiet: whoever wants to know asks the provider for its calls.
+        Log nothing: the provider records its requests.
         """

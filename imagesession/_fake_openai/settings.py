@@ -1,5 +1,5 @@
 """
-What the owner of a provider may change between calls.
+The settings of a provider that may change between requests.
 """
 
 import attrs
@@ -8,7 +8,7 @@ import attrs
 @attrs.frozen(kw_only=True)
 class Settings:
     """
-    Hold a `FakeOpenAI`'s attributes as they are at a moment; they are explained there.
+    A copy of a `FakeOpenAI`'s attributes, which are documented there.
     """
 
     latency: float

@@ -1,5 +1,5 @@
 """
-Streaming a response: its events in the order in which the API sends them, each with its time.
+Stream a response: its events in the order in which the API sends them, each with its time.
 
 Events: https://platform.openai.com/docs/api-reference/responses-streaming
 """
@@ -17,14 +17,14 @@ from imagesession._fake_openai.memory import ImageItem, StoredResponse
 from imagesession._fake_openai.render_cache import RenderKey
 from imagesession._fake_openai.response_writer import ResponseWriter
 
-# Where in a generation's time its parts lie: thinking, drawing, talking.
+# The shares of the latency after which reasoning and drawing end; the message comes last.
 _THOUGHT, _DRAWN = 0.1, 0.9
 
 
 @attrs.frozen
 class TimedEvent:
     """
-    Plan one event: when it is due, as a share of the latency, and how to make it.
+    One event: when it is due, as a share of the latency, and how to make it.
     """
 
     share: float
@@ -35,10 +35,10 @@ class TimedEvent:
 @attrs.frozen(kw_only=True)
 class EventPlayer:
     """
-    Play a response's events in time.
+    Send a response's events, each when it is due.
 
     Attributes:
-        poor_end: Whether the last event tells of the pictures all but the bytes.
+        poor_end: Whether the last event leaves out the images' bytes.
 
     """
 
@@ -48,26 +48,26 @@ class EventPlayer:
 
     def play(self, record: StoredResponse, *, after: int = -1) -> Iterator[Part]:
         """
-        Send the events behind a sequence number, each when it is due.
+        Send the events after a sequence number, each when it is due.
         """
         elapsed = self.clock() - record.created
-        for number, beat in enumerate(self.beats(record)):
+        for number, event in enumerate(self.events(record)):
             if number <= after:
                 continue
-            due = record.latency * beat.share
+            due = record.latency * event.share
             if due > elapsed:
                 yield Delay(due - elapsed)
-            # A clock that stands still must not make us wait for the same time twice.
+            # With a clock that stands still, the same time must not be waited for twice.
             elapsed = max(elapsed, due, self.clock() - record.created)
             if record.cancelled:
                 return
-            yield encode({"type": beat.type, "sequence_number": number, **beat.make()})
+            yield encode({"type": event.type, "sequence_number": number, **event.make()})
 
-    def beats(self, record: StoredResponse) -> Iterator[TimedEvent]:
+    def events(self, record: StoredResponse) -> Iterator[TimedEvent]:
         """
-        Plan all events of a response.
+        Yield all events of a response.
         """
-        yield from self._opening(record)
+        yield from self._first_events(record)
         index = 0
         if record.reasoning_id:
             make = functools.partial(self.writer.reasoning, record)
@@ -80,16 +80,18 @@ class EventPlayer:
         outcome = self.writer.outcome(record)
         if outcome == "completed":
             yield from self._message(record, index)
-        yield self._whole(record, 1.0, f"response.{outcome}", outcome)
+        yield self._response_event(record, 1.0, f"response.{outcome}", outcome)
 
-    def _opening(self, record: StoredResponse) -> Iterator[TimedEvent]:
-        first = "queued" if record.ask.background else "in_progress"
-        yield self._whole(record, 0.0, "response.created", first)
-        if record.ask.background:
-            yield self._whole(record, 0.0, "response.queued", "queued")
-        yield self._whole(record, 0.0, "response.in_progress", "in_progress")
+    def _first_events(self, record: StoredResponse) -> Iterator[TimedEvent]:
+        first = "queued" if record.request.background else "in_progress"
+        yield self._response_event(record, 0.0, "response.created", first)
+        if record.request.background:
+            yield self._response_event(record, 0.0, "response.queued", "queued")
+        yield self._response_event(record, 0.0, "response.in_progress", "in_progress")
 
-    def _whole(self, record: StoredResponse, share: float, type: str, status: str) -> TimedEvent:
+    def _response_event(
+        self, record: StoredResponse, share: float, type: str, status: str
+    ) -> TimedEvent:
         def make() -> Json:
             return {"response": self.writer.response(record, status, results=not self.poor_end)}
 
@@ -118,8 +120,8 @@ class EventPlayer:
                     functools.partial(self._partial, drawing, position, step, portion),
                 )
             yield TimedEvent(start + width, f"{call}.completed", lambda: position)
-        whole = functools.partial(self.writer.image, record, drawing)
-        yield _item_event(start + width, "done", index, whole)
+        make_item = functools.partial(self.writer.image, record, drawing)
+        yield _item_event(start + width, "done", index, make_item)
 
     def _partial(self, drawing: ImageItem, position: Json, step: int, portion: float) -> Json:
         picture = self.writer.pictures.base64(RenderKey.of(drawing.sketch, drawing.tool, portion))
@@ -136,8 +138,8 @@ class EventPlayer:
             "content_index": 0,
         }
         extra: Json = {} if key == "refusal" else {"logprobs": []}
-        whole = functools.partial(self.writer.message, record)
-        begun = functools.partial(_begun, self.writer, record)
+        make_item = functools.partial(self.writer.message, record)
+        begun = functools.partial(_started_message, self.writer, record)
         words = re.findall(r"\s*\S+", part[key])
         yield _item_event(_DRAWN, "added", index, begun)
         yield TimedEvent(
@@ -149,12 +151,12 @@ class EventPlayer:
             yield TimedEvent(share, f"{kind}.delta", make)
         yield TimedEvent(1.0, f"{kind}.done", lambda: {**position, key: part[key], **extra})
         yield TimedEvent(1.0, "response.content_part.done", lambda: {**position, "part": part})
-        yield _item_event(1.0, "done", index, whole)
+        yield _item_event(1.0, "done", index, make_item)
 
 
 def encode(event: Json) -> bytes:
     """
-    Frame an event as server-sent events are framed.
+    Encode an event as a server-sent event.
     """
     return b"event: %s\ndata: %s\n\n" % (event["type"].encode(), dump(event))
 
@@ -165,13 +167,13 @@ def _item_event(share: float, verb: str, index: int, make: Callable[[], Json]) -
     )
 
 
-def _begun(writer: ResponseWriter, record: StoredResponse) -> Json:
+def _started_message(writer: ResponseWriter, record: StoredResponse) -> Json:
     return writer.message(record) | {"status": "in_progress", "content": []}
 
 
 def _delta(position: Json, word: str, extra: Json, record: StoredResponse) -> Json:
     event = {**position, "delta": word, **extra}
-    if record.ask.obfuscated:
-        # Random padding hides from eavesdroppers how long the word is.
+    if record.request.obfuscated:
+        # Random padding hides the word's length from eavesdroppers.
         event["obfuscation"] = secrets.token_urlsafe(16)[: max(1, 16 - len(word))]
     return event

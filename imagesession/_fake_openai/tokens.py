@@ -1,7 +1,7 @@
 """
-Token counts for replies: plausible, not exact.
+Token counts for responses: plausible, not exact.
 
-What a drawn picture takes is the catalogue's; what an input picture takes is scaled from two bills.
+The counts of output images are the catalogue's; those of input images are scaled from two bills.
 """
 
 import attrs
@@ -12,7 +12,7 @@ from imagesession._fake_openai.image_tool import ImageToolParams
 
 _CATALOGUE = load_catalogue()
 _PER_PARTIAL = 100
-# An input picture of 128x128 was billed as 64 tokens, one of 1024x1024 as 1,024, none as more than
+# An input image of 128x128 was billed as 64 tokens, one of 1024x1024 as 1,024, none as more than
 # 1,536: patches of 32 pixels within limits.
 _PATCH, _FEWEST, _MOST = 32, 64, 1536
 _CHARACTERS_PER_TOKEN = 4
@@ -21,7 +21,7 @@ _CHARACTERS_PER_TOKEN = 4
 @attrs.frozen(kw_only=True)
 class Usage:
     """
-    Hold the counts of the mainline model.
+    The mainline model's token counts.
     """
 
     input: int
@@ -45,7 +45,7 @@ class Usage:
 @attrs.frozen(kw_only=True)
 class ImageUsage:
     """
-    Hold the counts of the image model.
+    The image model's token counts.
     """
 
     text_in: int = 0
@@ -54,7 +54,7 @@ class ImageUsage:
 
     def plus(self, other: "ImageUsage") -> "ImageUsage":
         """
-        Add up two pictures' counts.
+        Add the counts of another image.
         """
         return ImageUsage(
             text_in=self.text_in + other.text_in,
@@ -83,14 +83,14 @@ class ImageUsage:
 
 def text_tokens(text: str) -> int:
     """
-    Estimate how many tokens a text is.
+    Estimate the tokens of a text.
     """
     return -(-len(text) // _CHARACTERS_PER_TOKEN)
 
 
 def picture_tokens(size: tuple[int, int]) -> int:
     """
-    Estimate how many input tokens a picture is.
+    Estimate the input tokens of an image.
     """
     across, down = (-(-edge // _PATCH) for edge in size)
     return min(max(across * down, _FEWEST), _MOST)
@@ -98,7 +98,7 @@ def picture_tokens(size: tuple[int, int]) -> int:
 
 def drawn_tokens(tool: ImageToolParams, size: tuple[int, int], partials: int) -> int:
     """
-    Estimate how many output tokens drawing a picture takes, with its partial images.
+    Estimate the output tokens of an image and its partial images.
     """
     drawn = _CATALOGUE.output_tokens(tool.model.id, tool.drawn_quality, size)
     if drawn is None:

@@ -1,38 +1,32 @@
 """
-Putting the provider under an HTTP client in the same process, in place of a network.
+Connect an HTTP client in the same process to the provider, in place of a network.
 """
 
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Protocol
 
 import anyio
 import anyio.to_thread
 import httpx2
 
-from imagesession._fake_openai.http import ConnectionReset, Delay, FakeRequest, FakeResponse, Part
-
-
-class Provider(Protocol):
-    """
-    Say what a transport needs of a provider.
-    """
-
-    def handle(self, call: FakeRequest) -> FakeResponse:
-        """
-        Answer a call.
-        """
-        ...
+from imagesession._fake_openai.http import (
+    ConnectionReset,
+    Delay,
+    FakeRequest,
+    FakeResponse,
+    Part,
+    Provider,
+)
 
 
 class FakeTransport(httpx2.BaseTransport):
     """
-    Answer the requests of a `httpx2.Client` from a provider.
+    Send the requests of an `httpx2.Client` to a provider.
     """
 
     def __init__(self, provider: Provider) -> None:
         """
-        Put a provider under a client.
+        Create a transport.
 
         Args:
             provider: The provider that answers.
@@ -46,18 +40,18 @@ class FakeTransport(httpx2.BaseTransport):
         """
         answer = self._provider.handle(_call(request, request.read()))
         return httpx2.Response(
-            answer.status, headers=_headers(answer), stream=_Stream(answer, _Patience(request))
+            answer.status, headers=_headers(answer), stream=_Stream(answer, _ReadTimeout(request))
         )
 
 
 class AsyncFakeTransport(httpx2.AsyncBaseTransport):
     """
-    Same as `FakeTransport`, for `httpx2.AsyncClient`; painting leaves the event loop free.
+    Same as `FakeTransport`, for `httpx2.AsyncClient`; rendering does not block the event loop.
     """
 
     def __init__(self, provider: Provider) -> None:
         """
-        Put a provider under a client.
+        Create a transport.
 
         Args:
             provider: The provider that answers.
@@ -70,17 +64,17 @@ class AsyncFakeTransport(httpx2.AsyncBaseTransport):
         Answer one request.
         """
         call = _call(request, await request.aread())
-        answer = self._provider.handle(call)  # takes no time: whatever does is among the parts
+        answer = self._provider.handle(call)  # quick: the parts are made later
         return httpx2.Response(
             answer.status,
             headers=_headers(answer),
-            stream=_AsyncStream(answer, _Patience(request)),
+            stream=_AsyncStream(answer, _ReadTimeout(request)),
         )
 
 
-class _Patience:
+class _ReadTimeout:
     """
-    Give up when nothing arrives for longer than the client said it would wait.
+    Apply the client's read timeout to the delays of a response.
     """
 
     def __init__(self, request: httpx2.Request) -> None:
@@ -90,7 +84,7 @@ class _Patience:
 
     def wait(self, seconds: float) -> float:
         """
-        Tell how long to sleep for a pause.
+        Return how many seconds of a delay to sleep.
         """
         left = seconds if self._limit is None else min(seconds, self._limit - self._waited)
         self._waited += seconds
@@ -98,38 +92,38 @@ class _Patience:
 
     def check(self) -> None:
         """
-        Raise if the sleep just over was the last one.
+        Raise httpx2.ReadTimeout if the timeout has expired.
         """
         if self._limit is not None and self._waited > self._limit:
             raise httpx2.ReadTimeout("The read operation timed out", request=self._request)
 
     def arrived(self) -> None:
         """
-        Start counting anew.
+        Restart the timeout, since data arrived.
         """
         self._waited = 0.0
 
     def reset(self) -> httpx2.ReadError:
         """
-        Say that the connection broke.
+        Return the error for a connection that was reset.
         """
         return httpx2.ReadError("Connection reset by peer", request=self._request)
 
 
 class _Stream(httpx2.SyncByteStream):
-    def __init__(self, answer: FakeResponse, retry_timeout: _Patience) -> None:
+    def __init__(self, answer: FakeResponse, timeout: _ReadTimeout) -> None:
         self._answer = answer
-        self._patience = retry_timeout
+        self._timeout = timeout
 
     def __iter__(self) -> Iterator[bytes]:
         for part in self._answer.parts:
             if isinstance(part, Delay):
-                time.sleep(self._patience.wait(part.seconds))
-                self._patience.check()
+                time.sleep(self._timeout.wait(part.seconds))
+                self._timeout.check()
             elif isinstance(part, ConnectionReset):
-                raise self._patience.reset()
+                raise self._timeout.reset()
             else:
-                self._patience.arrived()
+                self._timeout.arrived()
                 yield part
 
     def close(self) -> None:
@@ -137,25 +131,25 @@ class _Stream(httpx2.SyncByteStream):
 
 
 class _AsyncStream(httpx2.AsyncByteStream):
-    def __init__(self, answer: FakeResponse, retry_timeout: _Patience) -> None:
+    def __init__(self, answer: FakeResponse, timeout: _ReadTimeout) -> None:
         self._answer = answer
-        self._patience = retry_timeout
+        self._timeout = timeout
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for part in self._parts():
             if isinstance(part, Delay):
-                await anyio.sleep(self._patience.wait(part.seconds))
-                self._patience.check()
+                await anyio.sleep(self._timeout.wait(part.seconds))
+                self._timeout.check()
             elif isinstance(part, ConnectionReset):
-                raise self._patience.reset()
+                raise self._timeout.reset()
             else:
-                self._patience.arrived()
+                self._timeout.arrived()
                 yield part
 
     async def _parts(self) -> AsyncIterator[Part]:
         """
-        Make the parts in a thread, for a picture may have to be painted; those of a plain answer
-        in one trip, those of a stream one by one.
+        Make the parts in a thread, since an image may have to be rendered: those of a plain
+        response all at once, those of a stream one by one.
         """
         if not self._answer.streams:
             for known in await anyio.to_thread.run_sync(list, self._answer.parts):

@@ -1,6 +1,6 @@
 """
-Features that a provider does without: each request that uses one is refused, until it is accepted
-again. So gateways and compatible servers can be played that speak only a part of the wire.
+Unsupported features: each request that uses one is refused until it is accepted again, as by
+gateways and compatible servers that have only a part of the API.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,15 +17,15 @@ Feature: TypeAlias = Literal[
     "background", "stream", "store", "files", "conversation", "previous_response_id"
 ]
 FEATURES: Final[tuple[Feature, ...]] = get_args(Feature)
-_ENDPOINTS = ("input", "tools", "images", "mask", "markup")
+_FILE_PARAMS = ("input", "tools", "images", "mask", "markup")
 
 
 def _error(message: str, param: str, code: str | None = None) -> Json:
     return {"message": message, "type": "invalid_request_error", "param": param, "code": code}
 
 
-# Words in which services, gateways and compatible servers were seen to refuse them; of a refused
-# conversation none were found, so those are a gateway's about its neighbour.
+# Errors that services, gateways and compatible servers have been seen to send. None was found for
+# a conversation; its message is a gateway's for another parameter.
 _WORDS: Final[Mapping[Feature, Json]] = {
     "background": _error("The image_generation tool is not supported in background mode.", "tools"),
     "stream": _error(
@@ -50,7 +50,7 @@ _WORDS: Final[Mapping[Feature, Json]] = {
 @attrs.frozen(kw_only=True)
 class Refusal:
     """
-    Hold how a feature is refused.
+    The error for a feature.
     """
 
     status: int
@@ -59,7 +59,7 @@ class Refusal:
 
 class Refusals:
     """
-    Keep which features are refused.
+    The features that are refused.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class Refusals:
         Refuse a feature from now on.
 
         Raises:
-            ValueError: There is no such feature.
+            ValueError: The feature is unknown.
 
         """
         known = _known(feature)
@@ -78,21 +78,21 @@ class Refusals:
 
     def accept(self, feature: Feature) -> None:
         """
-        Refuse a feature no longer.
+        Accept a feature again.
 
         Raises:
-            ValueError: There is no such feature.
+            ValueError: The feature is unknown.
 
         """
         self._refused.pop(_known(feature), None)
 
     def answer(self, call: FakeRequest) -> FakeResponse | None:
         """
-        Give the answer that refuses a call, if it uses what is refused.
+        Return the error response for a request that uses a refused feature.
         """
         if not self._refused:
             return None
-        for feature in _used(call):
+        for feature in _used_features(call):
             refusal = self._refused.get(feature)
             if refusal is not None:
                 return error_answer(HTTPStatus(refusal.status), refusal.error)
@@ -101,23 +101,23 @@ class Refusals:
 
 def _known(feature: Feature) -> Feature:
     if feature not in FEATURES:
-        raise ValueError(f"There is no feature {feature!r}; there are {', '.join(FEATURES)}.")
+        raise ValueError(f"Unknown feature {feature!r}; there are {', '.join(FEATURES)}.")
     return feature
 
 
-def _used(call: FakeRequest) -> Iterator[Feature]:
+def _used_features(call: FakeRequest) -> Iterator[Feature]:
     if streams(call):
         yield "stream"
     if call.method != "POST":
         return
     body = _body(call)
-    if any(_holds_file(body.get(position)) for position in _ENDPOINTS):
+    if any(_holds_file(body.get(param)) for param in _FILE_PARAMS):
         yield "files"
     if call.path != "/responses":
         return
     if body.get("background") is True:
         yield "background"
-    # A request that does not say so is stored.
+    # Requests are stored by default.
     if body.get("store") is not False:
         yield "store"
     if body.get("conversation") is not None:
@@ -128,7 +128,7 @@ def _used(call: FakeRequest) -> Iterator[Feature]:
 
 def _body(call: FakeRequest) -> Json:
     """
-    Read a call's body; a form's pictures come along, and no other is one of a picture.
+    Read a request's JSON body; forms have no file ids.
     """
     try:
         body: object = call.json
@@ -139,7 +139,7 @@ def _body(call: FakeRequest) -> Json:
 
 def _holds_file(value: object) -> bool:
     """
-    Tell whether a picture is named by the id of an uploaded file, however deep.
+    Tell whether an image is given by the id of an uploaded file, at any depth.
     """
     if isinstance(value, list):
         return any(_holds_file(item) for item in cast("list[object]", value))

@@ -1,5 +1,5 @@
 """
-Ways to talk to the offline provider: always through the real openai client.
+Clients for the fake provider's tests: always the real openai client.
 """
 
 import base64
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 class Talk:
     """
-    Speak through a real client, and read what comes back as plain JSON.
+    A real client whose responses are read as plain JSON.
     """
 
     def __init__(self, client: openai.OpenAI) -> None:
@@ -30,7 +30,7 @@ class Talk:
         self, prompt: object = "a red kite", *, tool: Json | None = None, **body: object
     ) -> Json:
         """
-        Make a response with the image tool.
+        Create a response with the image tool.
         """
         return self.post(self.body(prompt, tool, body))
 
@@ -38,7 +38,7 @@ class Talk:
         self, prompt: object = "a red kite", *, tool: Json | None = None, **body: object
     ) -> tuple[int, Json]:
         """
-        Make a response that is refused; give the status and the error object.
+        Create a response that is rejected; return the status and the error object.
         """
         with pytest.raises(openai.APIStatusError) as caught:
             self.post(self.body(prompt, tool, body))
@@ -48,7 +48,7 @@ class Talk:
         self, prompt: object = "a red kite", *, tool: Json | None = None, **body: object
     ) -> list[Json]:
         """
-        Make a response as a stream; give its events.
+        Create a response as a stream; return its events.
         """
         body = self.body(prompt, tool, {"stream": True, **body})
         answer = self.client.post("/responses", body=body, cast_to=httpx2.Response)
@@ -56,7 +56,7 @@ class Talk:
 
     def resume(self, response_id: str, **query: object) -> list[Json]:
         """
-        Take up a stream again; give its events.
+        Resume a stream; return its events.
         """
         return self.unframe(
             self.client.get(
@@ -68,7 +68,7 @@ class Talk:
 
     def body(self, prompt: object, tool: Json | None, more: Json) -> Json:
         """
-        Write a request.
+        Build a request.
         """
         tools = [{"type": "image_generation", **(tool or {})}]
         return {"model": "gpt-5.4", "input": prompt, "tools": tools, **more}
@@ -90,7 +90,7 @@ class Talk:
     @staticmethod
     def unframe(answer: httpx2.Response) -> list[Json]:
         """
-        Take the events out of a stream, and check that the framing names them.
+        Parse the events of a stream, and check that each frame names its event.
         """
         events: list[Json] = []
         for block in answer.text.split("\n\n")[:-1]:
@@ -103,35 +103,35 @@ class Talk:
     @staticmethod
     def pictures(response: Json) -> list[Json]:
         """
-        Pick the image items.
+        Return the image items.
         """
         return [item for item in response["output"] if item["type"] == "image_generation_call"]
 
     @classmethod
     def picture(cls, response: Json) -> Image.Image:
         """
-        Open the first picture.
+        Open the first image.
         """
         return Image.open(io.BytesIO(cls.pixels(response)))
 
     @classmethod
     def pixels(cls, response: Json) -> bytes:
         """
-        Decode the first picture.
+        Decode the first image.
         """
         return base64.b64decode(cls.pictures(response)[0]["result"])
 
     @staticmethod
     def url(data: bytes, kind: str = "png") -> str:
         """
-        Write a picture as a data URL.
+        Return an image as a data URL.
         """
         return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
     @classmethod
     def message(cls, text: str, *images: bytes, role: str = "user") -> Json:
         """
-        Write a message with pictures.
+        Build a message with images.
         """
         shown = [{"type": "input_image", "image_url": cls.url(image)} for image in images]
         return {"role": role, "content": [{"type": "input_text", "text": text}, *shown]}
@@ -148,7 +148,7 @@ def anyio_backend() -> str:
 @pytest.fixture
 def connect() -> Iterator[Callable[[FakeOpenAI], Talk]]:
     """
-    Give a way to connect to any provider in-process.
+    Return a function that connects to any provider in-process.
     """
     clients: list[openai.OpenAI] = []
 
@@ -174,7 +174,7 @@ def talk(provider: FakeOpenAI, connect: Callable[[FakeOpenAI], Talk]) -> Talk:
 @pytest.fixture
 def loopback(openai_images_server: ImagesServer) -> Iterator[Talk]:
     """
-    Connect to the provider over a loopback port, where a client finds it by itself.
+    Connect to the provider over a loopback port, which the client finds from the environment.
     """
     with openai.OpenAI(max_retries=0) as client:
         assert str(client.base_url).rstrip("/") == openai_images_server.base_url

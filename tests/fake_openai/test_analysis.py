@@ -1,5 +1,5 @@
 """
-Findings about a picture as structured output: true of the pixels, and in the asked form.
+Findings about an image as structured output: true of its pixels, and in the requested schema.
 """
 
 import io
@@ -44,7 +44,7 @@ TEXT: Json = {"format": FORM}
 @pytest.fixture(scope="module")
 def lively() -> Image.Image:
     """
-    Give a picture with which nothing is wrong.
+    An image without any findings.
     """
     data = render(start("a cat and a house in a garden", size=(512, 512)))
     return Image.open(io.BytesIO(data)).convert("RGB")
@@ -52,34 +52,34 @@ def lively() -> Image.Image:
 
 def png(image: Image.Image) -> bytes:
     """
-    Encode a picture.
+    Encode an image.
     """
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()
 
 
-def ask(talk: "Talk", *images: bytes, **body: object) -> Json:
+def analyze(talk: "Talk", *images: bytes, **body: object) -> Json:
     """
-    Ask for findings about pictures.
+    Request findings about images.
     """
     prompt = [talk.message("What would you mend?", *images)]
     return talk.post({"model": "gpt-5.4", "input": prompt, "text": TEXT, **body})
 
 
-def refused(talk: "Talk", form: object) -> Json:
+def rejected(talk: "Talk", format: object) -> Json:
     """
-    Ask for an answer in a form that is refused, and give the error object.
+    Request a schema that is rejected, and return the error object.
     """
     with pytest.raises(openai.BadRequestError) as caught:
-        ask(talk, tiny_image(), text={"format": form})
+        analyze(talk, tiny_image(), text={"format": format})
     error: Json = caught.value.response.json()["error"]
     return error
 
 
 def read_findings(response: Json) -> Json:
     """
-    Read the one message of a response, and hold it to the schema.
+    Read the only message of a response, and check it against the schema.
     """
     (message,) = (item for item in response["output"] if item["type"] == "message")
     body: Json = json.loads(message["content"][0]["text"])
@@ -92,11 +92,11 @@ def read_findings(response: Json) -> Json:
     return body
 
 
-def test_good_picture_has_no_findings(talk: "Talk", lively: Image.Image) -> None:
+def test_good_image_has_no_findings(talk: "Talk", lively: Image.Image) -> None:
     """
-    A sharp, well-lit picture has nothing to mend, and the summary says who looked.
+    A sharp, well-lit image has no findings, and the summary says who measured it.
     """
-    body = read_findings(ask(talk, png(lively)))
+    body = read_findings(analyze(talk, png(lively)))
 
     assert body["findings"] == []
     assert "offline provider" in body["summary"]
@@ -105,9 +105,9 @@ def test_good_picture_has_no_findings(talk: "Talk", lively: Image.Image) -> None
 
 def test_flat_grey_has_low_contrast(talk: "Talk") -> None:
     """
-    A flat grey picture has low contrast, severely, with the figure, everywhere.
+    A flat grey image has a finding of low contrast, severe, with the figure, everywhere.
     """
-    body = read_findings(ask(talk, png(Image.new("RGB", (256, 256), (128, 128, 128)))))
+    body = read_findings(analyze(talk, png(Image.new("RGB", (256, 256), (128, 128, 128)))))
 
     (finding,) = body["findings"]
     assert finding["issue"] == "Low contrast, deviation 0 of 255"
@@ -115,23 +115,23 @@ def test_flat_grey_has_low_contrast(talk: "Talk") -> None:
     assert finding["remedy"] == "Increase the contrast."
 
 
-def test_reply_is_one_message(talk: "Talk", lively: Image.Image) -> None:
+def test_response_is_one_message(talk: "Talk", lively: Image.Image) -> None:
     """
-    The reply repeats the asked form, holds a message alone, and bills the mainline model alone.
+    The response echoes the schema, has a message alone, and bills the mainline model alone.
     """
-    response = ask(talk, png(lively))
+    response = analyze(talk, png(lively))
 
     assert response["text"]["format"] == FORM
     assert [item["type"] for item in response["output"]] == ["message"]
     assert response["tool_usage"]["image_gen"]["total_tokens"] == 0
-    said = len(response["output"][0]["content"][0]["text"])
-    assert response["usage"]["output_tokens"] == pytest.approx(said / 4, abs=1)
+    length = len(response["output"][0]["content"][0]["text"])
+    assert response["usage"]["output_tokens"] == pytest.approx(length / 4, abs=1)
     assert response["usage"]["input_tokens"] > 1024
 
 
 def test_real_client_parses_findings(talk: "Talk", lively: Image.Image) -> None:
     """
-    The openai client gives the text of the reply.
+    The openai client returns the text of the response.
     """
     create: Any = talk.client.responses.create  # takes plain JSON as well as its own types
     response = create(
@@ -140,34 +140,34 @@ def test_real_client_parses_findings(talk: "Talk", lively: Image.Image) -> None:
     assert json.loads(response.output_text)["findings"] == []
 
 
-def test_streamed_words_are_the_report(talk: "Talk", lively: Image.Image) -> None:
+def test_streamed_text_is_the_same(talk: "Talk", lively: Image.Image) -> None:
     """
-    Streamed, the deltas add up to the same report.
+    Streamed, the deltas add up to the same text.
     """
-    whole = ask(talk, png(lively))
+    plain = analyze(talk, png(lively))
     events = talk.events([talk.message("Look", png(lively))], tools=[], text=TEXT)
     deltas = [event["delta"] for event in events if event["type"] == "response.output_text.delta"]
 
-    assert "".join(deltas) == whole["output"][0]["content"][0]["text"]
+    assert "".join(deltas) == plain["output"][0]["content"][0]["text"]
     assert events[-1]["type"] == "response.completed"
 
 
-def test_background_report(connect: "Callable[[FakeOpenAI], Talk]") -> None:
+def test_background_analysis(connect: "Callable[[FakeOpenAI], Talk]") -> None:
     """
-    In the background, the report is there when the time is over.
+    In the background, the findings are there after the latency.
     """
     now = [0.0]
     talk = connect(FakeOpenAI(latency=5, clock=lambda: now[0]))
-    queued = ask(talk, tiny_image(), background=True)
+    queued = analyze(talk, tiny_image(), background=True)
     assert (queued["status"], queued["output"]) == ("queued", [])
 
     now[0] = 6.0
     assert read_findings(talk.get(f"/responses/{queued['id']}"))["summary"]
 
 
-def test_uploaded_picture_is_looked_at(talk: "Talk") -> None:
+def test_uploaded_image_is_analyzed(talk: "Talk") -> None:
     """
-    A picture may come as an uploaded file.
+    The image may be an uploaded file.
     """
     grey = png(Image.new("RGB", (64, 64), (90, 90, 90)))
     file = talk.client.files.create(file=("a.png", grey), purpose="vision")
@@ -178,9 +178,11 @@ def test_uploaded_picture_is_looked_at(talk: "Talk") -> None:
 
 
 @pytest.mark.parametrize("expired", [False, True])
-def test_missing_file_is_refused(connect: "Callable[[FakeOpenAI], Talk]", *, expired: bool) -> None:
+def test_missing_file_is_rejected(
+    connect: "Callable[[FakeOpenAI], Talk]", *, expired: bool
+) -> None:
     """
-    An unknown or expired file is refused, and the error names it and where it stands.
+    An unknown or expired file is rejected, and the error has its id and path.
     """
     now = [0.0]
     talk = connect(FakeOpenAI(clock=lambda: now[0]))
@@ -199,38 +201,38 @@ def test_missing_file_is_refused(connect: "Callable[[FakeOpenAI], Talk]", *, exp
     assert error["message"] == f"No such File object: {file_id}"
 
 
-def test_drawn_picture_is_looked_at_and_gone_on_from(talk: "Talk") -> None:
+def test_generated_image_is_analyzed_and_edited(talk: "Talk") -> None:
     """
-    A report may be about the picture of an earlier response, and an edit may follow the report.
+    An analysis may be about the image of an earlier response, and an edit may follow it.
     """
     drawn = talk.make("foggy forest", tool={"size": "1024x1024"})
-    looked = ask(talk, previous_response_id=drawn["id"])
-    found = read_findings(looked)["findings"]
+    analyzed = analyze(talk, previous_response_id=drawn["id"])
+    found = read_findings(analyzed)["findings"]
     assert any("Low contrast" in finding["issue"] for finding in found)
 
     prompt = f"Mend:\n- {found[0]['issue']} (whole picture): Increase the contrast."
-    mended = talk.make(prompt, previous_response_id=looked["id"])
+    edited = talk.make(prompt, previous_response_id=analyzed["id"])
     before, after = (
         ImageStat.Stat(talk.picture(response).convert("L")).stddev[0]
-        for response in (drawn, mended)
+        for response in (drawn, edited)
     )
-    assert talk.pictures(mended)[0]["action"] == "edit"
+    assert talk.pictures(edited)[0]["action"] == "edit"
     assert after > 1.2 * before
 
 
-def test_edit_follows_a_report_on_a_sent_picture(talk: "Talk", lively: Image.Image) -> None:
+def test_edit_follows_an_analysis(talk: "Talk", lively: Image.Image) -> None:
     """
-    After a report on a picture that was sent, that picture is the one to edit.
+    After the analysis of an input image, an edit applies to that image.
     """
-    looked = ask(talk, png(lively))
-    edited = talk.make("Increase the contrast.", previous_response_id=looked["id"])
+    analyzed = analyze(talk, png(lively))
+    edited = talk.make("Increase the contrast.", previous_response_id=analyzed["id"])
 
     assert talk.pictures(edited)[0]["action"] == "edit"
 
 
-def test_earlier_picture_by_its_item(talk: "Talk") -> None:
+def test_earlier_image_by_its_item(talk: "Talk") -> None:
     """
-    The picture may be named by the id of its item.
+    The image may be given by the id of its item.
     """
     (drawn,) = talk.pictures(talk.make("foggy forest"))
     items = [{"type": "image_generation_call", "id": drawn["id"]}]
@@ -239,11 +241,11 @@ def test_earlier_picture_by_its_item(talk: "Talk") -> None:
     assert "Low contrast" in str(read_findings(talk.post(body)))
 
 
-def test_request_without_picture_says_so(talk: "Talk") -> None:
+def test_request_without_an_image(talk: "Talk") -> None:
     """
-    Where there is nothing to look at, the report says so and finds nothing.
+    Without an image the summary says so, and there are no findings.
     """
-    body = read_findings(ask(talk))
+    body = read_findings(analyze(talk))
 
     assert body == {
         "summary": "There is no picture to measure in this request.",
@@ -251,58 +253,58 @@ def test_request_without_picture_says_so(talk: "Talk") -> None:
     }
 
 
-def test_unreadable_picture_is_refused(talk: "Talk") -> None:
+def test_unreadable_image_is_rejected(talk: "Talk") -> None:
     """
-    Bytes that are no picture are refused as for drawing.
+    Bytes that are no image are rejected as in a generation.
     """
     with pytest.raises(openai.BadRequestError, match="Invalid image file"):
-        ask(talk, b"no picture")
+        analyze(talk, b"no picture")
 
 
-def test_refusal_takes_the_place_of_a_report(talk: "Talk", provider: FakeOpenAI) -> None:
+def test_refusal_replaces_the_findings(talk: "Talk", provider: FakeOpenAI) -> None:
     """
-    A model that declines gives no report.
+    A model that refuses reports no findings.
     """
     provider.refuse_next("I would rather not.")
-    response = ask(talk, tiny_image())
+    response = analyze(talk, tiny_image())
 
     assert response["output"][0]["content"][0]["refusal"] == "I would rather not."
 
 
-def test_other_schemas_are_refused_plainly(talk: "Talk") -> None:
+def test_other_schemas_are_rejected(talk: "Talk") -> None:
     """
-    A schema that is not that of findings is refused with what the offline provider can do.
+    Another schema is rejected, and the error says what the offline provider can do.
     """
     other = {**SCHEMA, "required": ["summary"], "properties": {"summary": {"type": "string"}}}
-    error = refused(talk, {**FORM, "schema": other})
+    error = rejected(talk, {**FORM, "schema": other})
 
     assert "can only report findings" in error["message"]
     assert (error["param"], error["code"]) == ("text.format.schema", "invalid_value")
-    assert "can only report findings" in refused(talk, {"type": "json_object"})["message"]
+    assert "can only report findings" in rejected(talk, {"type": "json_object"})["message"]
 
 
-def test_remarks_in_the_schema_do_not_matter(talk: "Talk") -> None:
+def test_schema_annotations_do_not_matter(talk: "Talk") -> None:
     """
-    Descriptions, titles and another order make no other schema.
+    A schema with descriptions, titles and another order is the same schema.
     """
     remarked = json.loads(json.dumps(SCHEMA))
     remarked["title"] = "Findings"
     remarked["required"].reverse()
     remarked["properties"]["summary"]["description"] = "In a sentence"
-    form = {**FORM, "schema": remarked}
+    text_format = {**FORM, "schema": remarked}
 
-    assert read_findings(ask(talk, tiny_image(), text={"format": form}))
+    assert read_findings(analyze(talk, tiny_image(), text={"format": text_format}))
 
 
-def test_drawing_goes_before_reporting(talk: "Talk") -> None:
+def test_image_tool_precedes_the_schema(talk: "Talk") -> None:
     """
-    A request with the image tool draws, whatever form its words are to have.
+    A request with the image tool generates an image, whatever its text format.
     """
-    for form in (FORM, {"type": "json_object"}, {"type": "text"}):
-        assert talk.pictures(talk.make("a kite", text={"format": form}))
+    for text_format in (FORM, {"type": "json_object"}, {"type": "text"}):
+        assert talk.pictures(talk.make("a kite", text={"format": text_format}))
 
 
-def test_dark_and_bordered_pictures_are_found(lively: Image.Image) -> None:
+def test_dark_images_and_borders_are_found(lively: Image.Image) -> None:
     """
     Too little light and an empty border are found, with their figures.
     """
@@ -316,7 +318,7 @@ def test_dark_and_bordered_pictures_are_found(lively: Image.Image) -> None:
 
 def test_remedies_are_understood(lively: Image.Image) -> None:
     """
-    A flat picture that is edited by its own remedies is flat no more.
+    A flat image that is edited by its own remedies is flat no more.
     """
     flat = ImageEnhance.Contrast(lively).enhance(0.15)
     before = json.loads(analysis_json(png(flat)))["findings"]
@@ -325,9 +327,9 @@ def test_remedies_are_understood(lively: Image.Image) -> None:
     assert not json.loads(analysis_json(render(start(prompt, base=png(flat)))))["findings"]
 
 
-def test_broken_picture_is_not_measured() -> None:
+def test_truncated_image_is_not_measured() -> None:
     """
-    A picture that only looks whole until it is decoded is reported as unreadable.
+    An image whose decoding fails is reported as unreadable.
     """
-    whole = render(start("a cat", size=(256, 256)))
-    assert "cannot be read" in json.loads(analysis_json(whole[: len(whole) // 2]))["summary"]
+    plain = render(start("a cat", size=(256, 256)))
+    assert "cannot be read" in json.loads(analysis_json(plain[: len(plain) // 2]))["summary"]

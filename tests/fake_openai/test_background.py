@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 class Clock:
     """
-    Tell a time that a test sets.
+    A clock that a test sets.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Clock:
 
     def __call__(self) -> float:
         """
-        Tell the time.
+        Return the time.
         """
         return self.now
 
@@ -32,7 +32,7 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     """
-    Give a clock that stands still.
+    A clock that stands still.
     """
     return Clock()
 
@@ -40,14 +40,14 @@ def clock() -> Clock:
 @pytest.fixture
 def slow(clock: Clock, connect: "Callable[[FakeOpenAI], Talk]") -> "Talk":
     """
-    Connect to a provider that takes ten seconds a picture.
+    Connect to a provider with a latency of ten seconds.
     """
     return connect(FakeOpenAI(latency=10, clock=clock))
 
 
-def test_background_goes_through_its_stages(slow: "Talk", clock: Clock) -> None:
+def test_background_response_changes_its_status(slow: "Talk", clock: Clock) -> None:
     """
-    A background request is answered at once, and done when its time is over.
+    A background request is answered at once, and completed after the latency.
     """
     made = slow.make(background=True)
     assert (made["status"], made["output"], made["usage"]) == ("queued", [], None)
@@ -64,10 +64,12 @@ def test_background_goes_through_its_stages(slow: "Talk", clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_look_has_no_bytes(provider: FakeOpenAI, talk: "Talk", *, streamed: bool) -> None:
+def test_retrieved_response_has_no_bytes(
+    provider: FakeOpenAI, talk: "Talk", *, streamed: bool
+) -> None:
     """
-    A look at a finished response tells of its picture all but the bytes, unless the provider is
-    kind; so does a cancel that comes too late.
+    A retrieved response has everything but the image's bytes, unless the provider includes them;
+    the same goes for a cancel that comes too late.
     """
     made = talk.events(background=True)[-1]["response"] if streamed else talk.make(background=True)
     path = f"/responses/{made['id']}"
@@ -82,9 +84,9 @@ def test_look_has_no_bytes(provider: FakeOpenAI, talk: "Talk", *, streamed: bool
     assert [{**with_bytes, "result": None}] == without
 
 
-def test_kind_looks_can_be_asked_for(connect: "Callable[[FakeOpenAI], Talk]") -> None:
+def test_retrieve_can_include_the_image(connect: "Callable[[FakeOpenAI], Talk]") -> None:
     """
-    A provider can be kind from the start.
+    A provider can be created to include the image.
     """
     talk = connect(FakeOpenAI(retrieve_includes_image=True))
     made = talk.make(background=True)
@@ -107,7 +109,7 @@ def test_cancelled_stays_cancelled(slow: "Talk", clock: Clock) -> None:
 
 def test_cancelling_ends_the_stream(connect: "Callable[[FakeOpenAI], Talk]") -> None:
     """
-    The stream of a cancelled response just ends.
+    The stream of a cancelled response ends without a final event.
     """
     talk = connect(FakeOpenAI(latency=60))
     with talk.client.responses.create(
@@ -126,9 +128,9 @@ def test_cancelling_ends_the_stream(connect: "Callable[[FakeOpenAI], Talk]") -> 
     assert seen == ["response.created"]
 
 
-def test_finished_is_not_cancelled(slow: "Talk", clock: Clock) -> None:
+def test_completed_response_is_not_cancelled(slow: "Talk", clock: Clock) -> None:
     """
-    Cancelling what is finished gives it as it is.
+    Cancelling a completed response returns it unchanged.
     """
     made = slow.make(background=True)
     clock.now += 60
@@ -136,7 +138,7 @@ def test_finished_is_not_cancelled(slow: "Talk", clock: Clock) -> None:
     assert slow.post({}, f"/responses/{made['id']}/cancel")["status"] == "completed"
 
 
-def test_only_background_is_cancelled(talk: "Talk") -> None:
+def test_only_background_responses_can_be_cancelled(talk: "Talk") -> None:
     """
     A plain response cannot be cancelled.
     """
@@ -148,14 +150,14 @@ def test_only_background_is_cancelled(talk: "Talk") -> None:
 
 def test_background_needs_store(talk: "Talk") -> None:
     """
-    Background and `store: false` do not go together.
+    Background mode is rejected with `store: false`.
     """
     status, error = talk.refused(background=True, store=False)
 
     assert (status, error["param"]) == (400, "background")
 
 
-def test_failed_in_the_background(talk: "Talk", provider: FakeOpenAI) -> None:
+def test_background_generation_can_fail(talk: "Talk", provider: FakeOpenAI) -> None:
     """
     A background generation can fail after it was accepted.
     """

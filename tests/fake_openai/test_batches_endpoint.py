@@ -1,5 +1,5 @@
 """
-Batches: many requests in a file, answered in files.
+Batches: many requests in a file, with their results in files.
 """
 
 import base64
@@ -23,15 +23,15 @@ DRAWS, EDITS = "/v1/images/generations", "/v1/images/edits"
 
 def line(name: str, *, url: str = DRAWS, method: str = "POST", **body: object) -> Json:
     """
-    Write a line that asks for a picture.
+    Build a line that requests an image.
     """
-    asked = {"model": "gpt-image-2", "prompt": f"a kite, {name}", "size": "1024x1024", **body}
-    return {"custom_id": name, "method": method, "url": url, "body": asked}
+    request = {"model": "gpt-image-2", "prompt": f"a kite, {name}", "size": "1024x1024", **body}
+    return {"custom_id": name, "method": method, "url": url, "body": request}
 
 
 def submit(talk: "Talk", *lines: object, endpoint: Any = DRAWS, **more: Any) -> "Batch":
     """
-    Send lines up and make a batch of them.
+    Upload lines and create a batch of them.
     """
     rows = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
     file = talk.client.files.create(file=("in.jsonl", b"\n".join(rows)), purpose="batch")
@@ -40,9 +40,9 @@ def submit(talk: "Talk", *lines: object, endpoint: Any = DRAWS, **more: Any) -> 
     )
 
 
-def look(talk: "Talk", batch: "Batch", times: int = 1) -> "Batch":
+def poll(talk: "Talk", batch: "Batch", times: int = 1) -> "Batch":
     """
-    Look at a batch so often.
+    Retrieve a batch a number of times.
     """
     for _ in range(times):
         batch = talk.client.batches.retrieve(batch.id)
@@ -51,7 +51,7 @@ def look(talk: "Talk", batch: "Batch", times: int = 1) -> "Batch":
 
 def rows(talk: "Talk", file_id: str | None) -> list[Json]:
     """
-    Read a file of answers.
+    Read an output file.
     """
     if file_id is None:
         return []
@@ -60,20 +60,20 @@ def rows(talk: "Talk", file_id: str | None) -> list[Json]:
 
 def counts(batch: "Batch") -> tuple[int, int, int]:
     """
-    Return how many lines there are, how many are done, and how many failed.
+    Return how many lines there are, how many completed, and how many failed.
     """
     assert batch.request_counts is not None
     found = batch.request_counts
     return found.total, found.completed, found.failed
 
 
-def test_a_batch_is_done_at_the_second_look(talk: "Talk") -> None:
+def test_batch_ends_at_the_second_poll(talk: "Talk") -> None:
     """
-    A batch is validated, in progress when looked at, and done when looked at again; its pictures
-    stand in its output file under the names of their lines.
+    A batch is validated, in progress when retrieved once, and completed when retrieved again; its
+    images are in its output file under the custom ids of their lines.
     """
     made = submit(talk, line("one"), line("two"), metadata={"mine": "yes"})
-    first, second = look(talk, made), look(talk, made)
+    first, second = poll(talk, made), poll(talk, made)
 
     assert [item.status for item in (made, first, second)] == [
         "validating",
@@ -96,24 +96,24 @@ def test_a_batch_is_done_at_the_second_look(talk: "Talk") -> None:
         assert response["body"]["usage"]["output_tokens"] > 0
 
 
-def test_edits_and_responses_are_lines_too(talk: "Talk") -> None:
+def test_lines_can_be_edits_and_responses(talk: "Talk") -> None:
     """
-    A line may edit an uploaded picture by its id, or ask for a response.
+    A line may edit an uploaded image by its id, or create a response.
     """
     sent = talk.client.files.create(file=("a.png", tiny_image()), purpose="vision").id
     edit = submit(talk, line("warmer", url=EDITS, images=[{"file_id": sent}]), endpoint=EDITS)
     tool = {"type": "image_generation"}
-    asked = {"model": "gpt-5.4", "input": "a kite", "tools": [tool]}
-    say = submit(
+    request = {"model": "gpt-5.4", "input": "a kite", "tools": [tool]}
+    responses = submit(
         talk,
-        {"custom_id": "r", "method": "POST", "url": "/v1/responses", "body": asked},
+        {"custom_id": "r", "method": "POST", "url": "/v1/responses", "body": request},
         endpoint="/v1/responses",
     )
 
-    (edited,) = rows(talk, look(talk, edit, 2).output_file_id)
-    (said,) = rows(talk, look(talk, say, 2).output_file_id)
+    (edited,) = rows(talk, poll(talk, edit, 2).output_file_id)
+    (created,) = rows(talk, poll(talk, responses, 2).output_file_id)
     assert edited["response"]["body"]["data"][0]["b64_json"]
-    assert said["response"]["body"]["object"] == "response"
+    assert created["response"]["body"]["object"] == "response"
 
 
 @pytest.mark.parametrize(
@@ -130,38 +130,38 @@ def test_edits_and_responses_are_lines_too(talk: "Talk") -> None:
         ((line("a", model="gpt-image-2.6-flare"),), "model_not_found", 1),
     ],
 )
-def test_a_file_with_a_fault_fails_as_a_whole(
+def test_invalid_file_fails_the_batch(
     talk: "Talk", lines: tuple[Any, ...], code: str, number: int | None
 ) -> None:
     """
-    What is wrong with a file shows in the batch, with the line; nothing of it is carried out.
+    The batch reports the error of an invalid file with its line; no line is executed.
     """
     made = submit(talk, *lines)
-    failed = look(talk, made)
+    failed = poll(talk, made)
 
     assert (made.status, failed.status) == ("validating", "failed")
     assert failed.errors is not None
     assert failed.errors.data is not None
     assert (failed.errors.data[0].code, failed.errors.data[0].line) == (code, number)
     assert (failed.output_file_id, failed.error_file_id) == (None, None)
-    assert look(talk, made) == failed
+    assert poll(talk, made) == failed
 
 
 def test_too_many_lines_fail(talk: "Talk") -> None:
     """
-    A file of more than fifty thousand lines is refused as a whole.
+    A file of more than 50,000 lines is rejected as a whole.
     """
-    failed = look(talk, submit(talk, b"\n".join([b"{}"] * 50_001)))
+    failed = poll(talk, submit(talk, b"\n".join([b"{}"] * 50_001)))
 
     assert failed.errors is not None
     assert failed.errors.data is not None
     assert failed.errors.data[0].code == "too_many_tasks"
 
 
-def test_what_is_wrong_with_the_call_is_said_at_once(talk: "Talk") -> None:
+def test_invalid_request_is_rejected_at_once(talk: "Talk") -> None:
     """
-    An endpoint or a window that there is not, a file that is not there, and a file that is no
-    JSONL are refused; a batch that is not there is not found.
+    An unknown endpoint, window or file, and a file that is not JSONL, are rejected; an unknown
+    batch is not found.
     """
     create = talk.client.batches.create
     file = talk.client.files.create(file=("in.jsonl", b"{}"), purpose="batch").id
@@ -174,9 +174,9 @@ def test_what_is_wrong_with_the_call_is_said_at_once(talk: "Talk") -> None:
     for item in wrong:
         with pytest.raises(openai.BadRequestError):
             create(**{**usual, **item})
-    gone: dict[str, Any] = {**usual, "input_file_id": "file-gone"}
+    unknown: dict[str, Any] = {**usual, "input_file_id": "file-gone"}
     with pytest.raises(openai.NotFoundError):
-        create(**gone)
+        create(**unknown)
     with pytest.raises(openai.BadRequestError, match=r"Must be \.jsonl"):
         talk.client.files.create(file=("in.txt", b"{}"), purpose="batch")
     for ask in (talk.client.batches.retrieve, talk.client.batches.cancel):
@@ -184,13 +184,13 @@ def test_what_is_wrong_with_the_call_is_said_at_once(talk: "Talk") -> None:
             ask("batch_gone")
 
 
-def test_faults_strike_lines_as_they_strike_calls(talk: "Talk", provider: FakeOpenAI) -> None:
+def test_faults_apply_to_lines(talk: "Talk", provider: FakeOpenAI) -> None:
     """
-    Planned faults are met by the lines in their order; what failed stands in the error file.
+    Queued faults apply to the lines in order; failed lines are in the error file.
     """
     provider.moderate_next()
     provider.fail_next(status=500, path="/images/generations")
-    done = look(talk, submit(talk, line("bad"), line("worse"), line("good")), 2)
+    done = poll(talk, submit(talk, line("bad"), line("worse"), line("good")), 2)
 
     assert counts(done) == (3, 1, 2)
     assert [row["custom_id"] for row in rows(talk, done.output_file_id)] == ["good"]
@@ -201,26 +201,26 @@ def test_faults_strike_lines_as_they_strike_calls(talk: "Talk", provider: FakeOp
     assert (worse["response"]["status_code"], worse["error"]) == (500, None)
 
 
-def test_lines_can_be_looked_back_at(talk: "Talk", provider: FakeOpenAI) -> None:
+def test_executed_lines_are_recorded(talk: "Talk", provider: FakeOpenAI) -> None:
     """
-    A line that was carried out counts as a picture that was drawn, once.
+    An executed line is recorded once as a request for an image.
     """
     made = submit(talk, line("one"), line("two"))
-    look(talk, made)
+    poll(talk, made)
     provider.assert_generated(0)
-    look(talk, made, 3)
+    poll(talk, made, 3)
 
     provider.assert_generated(2)
     provider.assert_generated(1, prompt="two", size="1024x1024")
 
 
 @pytest.mark.parametrize("end", ["expired", "cancelled"])
-def test_a_batch_can_end_early(talk: "Talk", provider: FakeOpenAI, end: Any) -> None:
+def test_batch_can_end_early(talk: "Talk", provider: FakeOpenAI, end: Any) -> None:
     """
-    Of a batch that expires or is cancelled some lines are done; the others say that they are not.
+    When a batch expires or is cancelled, the executed lines have results and the others an error.
     """
     provider.set_batch_speed(looks=1, end=end, done=1)
-    ended = look(talk, submit(talk, line("one"), line("two"), line("three")))
+    ended = poll(talk, submit(talk, line("one"), line("two"), line("three")))
 
     assert ended.status == end
     assert counts(ended) == (3, 1, 0)
@@ -233,16 +233,17 @@ def test_a_batch_can_end_early(talk: "Talk", provider: FakeOpenAI, end: Any) -> 
     assert {item["error"]["code"] for item in left} == {f"batch_{end}"}
 
 
-def test_a_batch_can_be_cancelled(talk: "Talk", provider: FakeOpenAI) -> None:
+def test_batch_can_be_cancelled(talk: "Talk", provider: FakeOpenAI) -> None:
     """
-    Cancelling takes a look; what was done until then stays. What has ended cannot be cancelled.
+    Cancelling takes one retrieval, and keeps what was executed. A batch that has ended cannot be
+    cancelled.
     """
     provider.set_batch_speed(looks=4)
     made = submit(talk, *(line(str(number)) for number in range(4)))
-    look(talk, made)
+    poll(talk, made)
     assert talk.client.batches.cancel(made.id).status == "cancelling"
 
-    ended = look(talk, made)
+    ended = poll(talk, made)
     assert ended.status == "cancelled"
     assert len(rows(talk, ended.output_file_id)) == 1
     assert len(rows(talk, ended.error_file_id)) == 3
@@ -250,19 +251,19 @@ def test_a_batch_can_be_cancelled(talk: "Talk", provider: FakeOpenAI) -> None:
         talk.client.batches.cancel(made.id)
 
 
-def test_answers_may_stand_in_any_order(talk: "Talk", provider: FakeOpenAI) -> None:
+def test_output_lines_may_be_in_any_order(talk: "Talk", provider: FakeOpenAI) -> None:
     """
-    The lines of an output file need not stand in the order in which they were asked.
+    The lines of an output file need not be in the order of the input file.
     """
     provider.set_batch_speed(looks=1, backwards=True)
-    done = look(talk, submit(talk, line("one"), line("two")))
+    done = poll(talk, submit(talk, line("one"), line("two")))
 
     assert [row["custom_id"] for row in rows(talk, done.output_file_id)] == ["two", "one"]
 
 
 def test_batches_are_listed_in_pages(talk: "Talk") -> None:
     """
-    Batches are listed newest first, page by page; looking at the list gets nothing on.
+    Batches are listed newest first, page by page; listing does not advance them.
     """
     made = [submit(talk, line(str(number))).id for number in range(3)]
 
@@ -275,9 +276,9 @@ def test_batches_are_listed_in_pages(talk: "Talk") -> None:
         talk.client.batches.list(limit=0)
 
 
-def test_a_provider_may_go_without(connect: "Callable[[FakeOpenAI], Talk]") -> None:
+def test_provider_without_batches(connect: "Callable[[FakeOpenAI], Talk]") -> None:
     """
-    A provider that does not speak Batches says that there is no such address.
+    A provider without Batches answers 404.
     """
     talk = connect(FakeOpenAI(batches=False))
     with pytest.raises(openai.NotFoundError):

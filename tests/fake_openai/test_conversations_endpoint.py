@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from tests.fake_openai.conftest import Talk
 
 
-def test_conversation_goes_on(talk: "Talk") -> None:
+def test_conversation_continues(talk: "Talk") -> None:
     """
-    Each response in a conversation changes the picture of the one before.
+    Each response in a conversation edits the image of the one before.
     """
     conversation = talk.client.conversations.create(metadata={"k": "v"})
     talk.make("a red kite", conversation=conversation.id)
@@ -31,7 +31,7 @@ def test_conversation_goes_on(talk: "Talk") -> None:
 
 def test_items_of_a_conversation(talk: "Talk") -> None:
     """
-    A conversation lists what was said and drawn, newest first unless asked otherwise.
+    A conversation lists its messages and images, by default newest first.
     """
     conversation = talk.client.conversations.create()
     made = talk.make("a red kite", conversation=conversation.id)
@@ -49,7 +49,7 @@ def test_running_response_locks_its_conversation(
     connect: "Callable[[FakeOpenAI], Talk]",
 ) -> None:
     """
-    While a background response runs, its conversation is locked and shows nothing of it.
+    While a background response runs, its conversation is locked and does not list it.
     """
     times = [0.0]
     talk = connect(FakeOpenAI(latency=10, clock=lambda: times[-1]))
@@ -63,9 +63,10 @@ def test_running_response_locks_its_conversation(
     assert len(list(talk.client.conversations.items.list(conversation))) == 3
 
 
-def test_unknown_conversations_are_refused(talk: "Talk", provider: FakeOpenAI) -> None:
+def test_unknown_conversations_are_rejected(talk: "Talk", provider: FakeOpenAI) -> None:
     """
-    A conversation that was deleted or forgotten is not found, nor is one beside a response.
+    A deleted or dropped conversation is not found; a conversation together with a previous response
+    is rejected.
     """
     deleted, forgotten = (talk.client.conversations.create().id for _ in range(2))
     first = talk.make()
@@ -80,9 +81,9 @@ def test_unknown_conversations_are_refused(talk: "Talk", provider: FakeOpenAI) -
             talk.client.conversations.retrieve(conversation)
 
 
-def test_first_items_are_refused(talk: "Talk") -> None:
+def test_initial_items_are_rejected(talk: "Talk") -> None:
     """
-    A conversation starts empty: what is not supported is said, not dropped.
+    A conversation starts empty: unsupported items are rejected, not dropped.
     """
     with pytest.raises(openai.BadRequestError, match="only with a response"):
         talk.client.conversations.create(items=[{"role": "user", "content": "a kite"}])
@@ -90,7 +91,7 @@ def test_first_items_are_refused(talk: "Talk") -> None:
 
 def test_deleted_while_streaming(talk: "Talk") -> None:
     """
-    A conversation that is deleted during a stream does not break it.
+    Deleting a conversation during a stream does not break the stream.
     """
     conversation = talk.client.conversations.create().id
     with talk.client.responses.create(
@@ -105,14 +106,14 @@ def test_deleted_while_streaming(talk: "Talk") -> None:
     assert kinds[-1] == "response.completed"
 
 
-def test_oldest_conversations_are_forgotten(talk: "Talk", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oldest_conversations_are_dropped(talk: "Talk", monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    The memory for conversations has a bound: those go first that were not used for longest, and
-    none in which somebody waits for a reply.
+    The number of conversations is limited: the least recently used are dropped, except those with
+    an undelivered response.
     """
     monkeypatch.setattr("imagesession._fake_openai.conversations_endpoint.KEPT_CONVERSATIONS", 2)
     waited, used, idle = (talk.client.conversations.create().id for _ in range(3))
-    assert not _is_kept(talk, waited)  # nobody waited yet
+    assert not _is_kept(talk, waited)  # it has no response yet
     waited = talk.client.conversations.create().id
     assert not _is_kept(talk, used)
     made = talk.make(background=True, conversation=waited)
@@ -125,9 +126,9 @@ def test_oldest_conversations_are_forgotten(talk: "Talk", monkeypatch: pytest.Mo
     assert not _is_kept(talk, waited)
 
 
-def test_items_deliver_what_they_list(talk: "Talk", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listing_items_delivers_them(talk: "Talk", monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Who lists a conversation waits no longer for what is in it; all of it is listed.
+    Listing a conversation lists everything in it, and counts as delivery.
     """
     monkeypatch.setattr("imagesession._fake_openai.conversations_endpoint.KEPT_CONVERSATIONS", 1)
     conversation = talk.client.conversations.create().id
@@ -142,7 +143,7 @@ def test_items_deliver_what_they_list(talk: "Talk", monkeypatch: pytest.MonkeyPa
 
 def test_items_can_come_without_bytes(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    The items of a conversation have the pictures' bytes, or not.
+    The items of a conversation have the images' bytes, or not, as the provider is set.
     """
     conversation = talk.client.conversations.create().id
     made = talk.make(conversation=conversation)
@@ -159,7 +160,7 @@ def test_items_can_come_without_bytes(provider: FakeOpenAI, talk: "Talk") -> Non
 
 def test_unstored_responses_enter_no_conversation(talk: "Talk") -> None:
     """
-    What is not to be stored is not stored in a conversation either.
+    A response with `store: false` is not added to its conversation.
     """
     conversation = talk.client.conversations.create().id
     talk.make(conversation=conversation, store=False)

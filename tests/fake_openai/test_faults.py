@@ -1,5 +1,5 @@
 """
-Failing on purpose.
+Fault injection.
 """
 
 import base64
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from tests.fake_openai.conftest import Talk
 
 
-def test_next_call_fails_once(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_next_request_fails_once(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    A planned error answers the next call, with its headers, and only that.
+    A queued error, with its headers, answers the next request and no other.
     """
     error = {"message": "Slow down.", "type": "requests", "param": None, "code": "slow_down"}
     provider.fail_next(status=429, error=error, headers={"retry-after": "7"})
@@ -50,14 +50,14 @@ def test_next_call_fails_once(provider: FakeOpenAI, talk: "Talk") -> None:
     assert talk.make()["status"] == "completed"
 
 
-def test_client_retries_over_failures(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_client_retries_failed_requests(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    Two planned errors and a patient client make three calls and one reply.
+    With two queued errors and retries, a client sends three requests and gets one response.
     """
     provider.fail_next(status=503, headers={"retry-after-ms": "1"}, path="/responses", times=2)
-    patient = talk.client.with_options(max_retries=2)
+    client = talk.client.with_options(max_retries=2)
 
-    assert patient.responses.create(model="gpt-5.4", input="x").status == "completed"
+    assert client.responses.create(model="gpt-5.4", input="x").status == "completed"
     assert [call.headers["x-stainless-retry-count"] for call in provider.requests] == [
         "0",
         "1",
@@ -65,9 +65,9 @@ def test_client_retries_over_failures(provider: FakeOpenAI, talk: "Talk") -> Non
     ]
 
 
-def test_faults_wait_for_their_calls(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_fault_waits_for_a_matching_request(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    A fault waits until a call fits its method and path.
+    A fault waits until a request matches its method and path.
     """
     provider.fail_next(status=500, method="GET", path="/responses/*")
     made = talk.make()
@@ -77,9 +77,10 @@ def test_faults_wait_for_their_calls(provider: FakeOpenAI, talk: "Talk") -> None
     assert made["id"] == talk.get(f"/responses/{made['id']}")["id"]
 
 
-def test_fault_strikes_the_picture(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_fault_applies_to_image_requests(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    A fault with no method and no path is for the next picture, not for the free calls before it.
+    A fault without method and path applies to the next request for an image, not to free requests
+    before it.
     """
     provider.fail_next(status=500)
     talk.client.models.list()
@@ -98,11 +99,9 @@ def test_fault_strikes_the_picture(provider: FakeOpenAI, talk: "Talk") -> None:
 
 
 @pytest.mark.parametrize("path", ["/images/generations", "/images/edits"])
-def test_fault_strikes_pictures_of_the_images_api(
-    provider: FakeOpenAI, talk: "Talk", path: str
-) -> None:
+def test_fault_applies_to_the_images_api(provider: FakeOpenAI, talk: "Talk", path: str) -> None:
     """
-    Pictures of the Images API are struck too.
+    Images API requests are requests for an image too.
     """
     provider.fail_next(status=500)
 
@@ -111,11 +110,11 @@ def test_fault_strikes_pictures_of_the_images_api(
 
 
 @pytest.mark.parametrize("position", [{"method": "*"}, {"path": "*"}, {"method": "GET"}])
-def test_fault_strikes_any_call_if_so_told(
+def test_fault_with_method_or_path_applies_to_any_request(
     provider: FakeOpenAI, talk: "Talk", position: dict[str, Any]
 ) -> None:
     """
-    With a method or a path a fault is for the next call that fits, whatever it asks for.
+    With a method or a path, a fault applies to the next matching request, whatever it is for.
     """
     provider.fail_next(status=500, **position)
 
@@ -133,18 +132,18 @@ def test_fault_strikes_any_call_if_so_told(
         (503, "server_error"),
     ],
 )
-def test_planned_errors_have_the_type_of_their_status(
+def test_default_error_type_follows_from_the_status(
     provider: FakeOpenAI, talk: "Talk", status: int, kind: str
 ) -> None:
     """
-    An error that is planned without a body has the type that its status has.
+    A queued error without a body has the error type that belongs to its status.
     """
     provider.fail_next(status=status)
 
     assert talk.refused()[1]["type"] == kind
 
 
-def test_refusal_has_words_and_no_picture(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_refusal_has_text_and_no_image(provider: FakeOpenAI, talk: "Talk") -> None:
     """
     A refused generation is a message with a refusal, streamed or not.
     """
@@ -163,7 +162,7 @@ def test_refusal_has_words_and_no_picture(provider: FakeOpenAI, talk: "Talk") ->
 
 def test_conversation_survives_a_refusal(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    What follows a refusal goes on from the picture before it.
+    A turn after a refusal continues from the image before it.
     """
     first = talk.make("a red kite")
     provider.refuse_next("No.")
@@ -174,9 +173,9 @@ def test_conversation_survives_a_refusal(provider: FakeOpenAI, talk: "Talk") -> 
     assert talk.pixels(direct) == talk.pixels(after)
 
 
-def test_blocked_as_error(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_moderation_as_an_error(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    A blocked request is a 400 with the stage and the categories.
+    A request blocked by moderation gets a 400 with the stage and the categories.
     """
     provider.moderate_next(stage="input", categories=("violence", "hate"))
     status, error = talk.refused()
@@ -190,9 +189,9 @@ def test_blocked_as_error(provider: FakeOpenAI, talk: "Talk") -> None:
     assert "safety_violations=[violence, hate]" in error["message"]
 
 
-def test_blocked_as_item(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_moderation_as_a_failed_item(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    A blocked picture can come with status 200, as an item that failed, streamed or not.
+    A blocked image can come with status 200, as a failed item, streamed or not.
     """
     provider.moderate_next(as_item=True)
     plain = talk.make()
@@ -214,9 +213,9 @@ def test_blocked_as_item(provider: FakeOpenAI, talk: "Talk") -> None:
     assert plain == talk.get(f"/responses/{plain['id']}")
 
 
-def test_broken_generation(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_failed_generation(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    A generation that breaks ends its stream with `response.failed`.
+    A generation that fails ends its stream with `response.failed`.
     """
     provider.fail_generation_next(message="Out of paint.")
     events = talk.events()
@@ -228,9 +227,10 @@ def test_broken_generation(provider: FakeOpenAI, talk: "Talk") -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 4])
-def test_cut_stream_ends_silently(provider: FakeOpenAI, talk: "Talk", count: int) -> None:
+def test_truncated_stream_ends_silently(provider: FakeOpenAI, talk: "Talk", count: int) -> None:
     """
-    A cut stream ends after so many events, without a last word; plain calls are left alone.
+    A truncated stream ends after the given number of events, without a final event; plain requests
+    are not affected.
     """
     whole = [event["type"] for event in talk.events()]
     provider.truncate_stream_after(count)
@@ -241,9 +241,9 @@ def test_cut_stream_ends_silently(provider: FakeOpenAI, talk: "Talk", count: int
 
 
 @pytest.mark.parametrize("model", ["gpt-5.4", "gpt-5"])
-def test_stream_can_end_after_the_picture(provider: FakeOpenAI, talk: "Talk", model: str) -> None:
+def test_stream_can_end_after_the_image(provider: FakeOpenAI, talk: "Talk", model: str) -> None:
     """
-    Cut after `output_item.done`, a stream ends when the picture's has come, not a reasoning's.
+    Truncated after `output_item.done`, a stream ends after the image's event, not the reasoning's.
     """
     provider.truncate_stream_after("response.output_item.done")
     *_, last = talk.events(model=model)
@@ -257,7 +257,7 @@ def test_stream_can_end_after_the_picture(provider: FakeOpenAI, talk: "Talk", mo
 )
 def test_stream_can_end_after_any_event(provider: FakeOpenAI, talk: "Talk", event: str) -> None:
     """
-    Cut after a type of event, a stream ends with the first of them.
+    Truncated after a type of event, a stream ends after the first event of that type.
     """
     provider.truncate_stream_after(event)
     types = [item["type"] for item in talk.events(tool={"partial_images": 2})]
@@ -267,9 +267,9 @@ def test_stream_can_end_after_any_event(provider: FakeOpenAI, talk: "Talk", even
     assert talk.events()[-1]["type"] == "response.completed"
 
 
-def test_cut_background_stream_is_resumed(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_truncated_background_stream_is_resumed(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    What a cut took from a background stream can be had later.
+    The missing events of a truncated background stream can be fetched later.
     """
     provider.truncate_stream_after(3)
     events = talk.events(background=True)
@@ -281,9 +281,9 @@ def test_cut_background_stream_is_resumed(provider: FakeOpenAI, talk: "Talk") ->
     assert rest[-1]["type"] == "response.completed"
 
 
-def test_forgotten_responses_are_not_continued(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_reset_memory_drops_responses(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    After forgetting, nothing can go on from what was.
+    After `reset_memory` no earlier response can be continued.
     """
     made = talk.make()
     provider.reset_memory()
@@ -293,9 +293,9 @@ def test_forgotten_responses_are_not_continued(provider: FakeOpenAI, talk: "Talk
     assert talk.refused([item, {"role": "user", "content": "bluer"}])[0] == 404
 
 
-def test_scripts_can_bend_any_answer(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_custom_fault_can_change_any_response(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    A script of one's own can change what the provider answers: here it breaks the connection.
+    A custom fault can change the provider's response: here it resets the connection.
     """
 
     def reset(answer: FakeResponse) -> FakeResponse:
@@ -306,9 +306,9 @@ def test_scripts_can_bend_any_answer(provider: FakeOpenAI, talk: "Talk") -> None
         talk.make()
 
 
-def test_unknown_statuses_have_a_body(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_error_without_a_body_gets_a_default(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    An error planned without a body gets a plain one.
+    An error queued without a body gets a default one.
     """
     provider.fail_next(status=500)
 
@@ -316,35 +316,35 @@ def test_unknown_statuses_have_a_body(provider: FakeOpenAI, talk: "Talk") -> Non
         talk.make()
 
 
-def test_cut_behind_the_end_cuts_nothing(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_truncation_after_the_end_changes_nothing(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    A stream shorter than the cut ends as it would.
+    A stream with fewer events than the truncation ends normally.
     """
     provider.truncate_stream_after(1000)
 
     assert talk.events()[-1]["type"] == "response.completed"
 
 
-def test_nothing_in_a_prompt_fails(talk: "Talk") -> None:
+def test_prompts_cause_no_failures(talk: "Talk") -> None:
     """
-    Words are never commands to the provider: only a script makes it fail.
+    No prompt makes the provider fail; only faults do.
     """
     for prompt in ("error 500", "moderation_blocked", "timeout", "refuse", "fail"):
         assert talk.pictures(talk.make(prompt))
 
 
-# --- by chance ---------------------------------------------------------------------------------
+# --- random faults ------------------------------------------------------------------------------
 
 
 @pytest.fixture(params=["in this process", "over loopback"])
-def impatient(request: pytest.FixtureRequest) -> "Talk":
+def hasty(request: pytest.FixtureRequest) -> "Talk":
     """
-    Connect in either way, by a client that waits for little more than a moment.
+    Connect in either way, with a client whose timeout is short.
     """
-    way = "talk" if request.param == "in this process" else "loopback"
-    talk: Talk = request.getfixturevalue(way)
-    talk.client = talk.client.with_options(timeout=0.3)
+    fixture = "talk" if request.param == "in this process" else "loopback"
+    talk: Talk = request.getfixturevalue(fixture)
     talk.make()
+    talk.client = talk.client.with_options(timeout=0.3)
     return talk
 
 
@@ -360,9 +360,9 @@ def impatient(request: pytest.FixtureRequest) -> "Talk":
         ("moderation", openai.BadRequestError, 400, "moderation_blocked"),
     ],
 )
-def test_error_by_chance(
+def test_random_error(
     provider: FakeOpenAI,
-    impatient: "Talk",
+    hasty: "Talk",
     *,
     kind: str,
     error: type[openai.APIStatusError],
@@ -370,10 +370,11 @@ def test_error_by_chance(
     code: str | None,
 ) -> None:
     """
-    Errors come with their status and code, plain or streamed, and each call tells what it met.
+    Errors come with their status and code, plain or streamed, and each recorded request names its
+    fault.
     """
     provider.inject_faults({kind: 1.0})
-    for make in (impatient.make, impatient.events):
+    for make in (hasty.make, hasty.events):
         with pytest.raises(error) as caught:
             make()
         assert (caught.value.status_code, caught.value.code) == (status, code)
@@ -384,42 +385,42 @@ def test_error_by_chance(
 
 @pytest.mark.parametrize("kind", ["reset before", "reset within", "reset after", "hang", "slow"])
 @pytest.mark.parametrize("streamed", [False, True])
-def test_broken_connection_by_chance(
-    provider: FakeOpenAI, impatient: "Talk", kind: str, *, streamed: bool
+def test_random_connection_failure(
+    provider: FakeOpenAI, hasty: "Talk", kind: str, *, streamed: bool
 ) -> None:
     """
-    Connections break or fall silent, and soon; what was asked for was carried out all the same.
+    Connections are reset or stall, within seconds; the request was processed all the same.
     """
     provider.inject_faults({kind: 1.0})
     start = time.monotonic()
     with pytest.raises(openai.APIConnectionError):
-        impatient.events() if streamed else impatient.make(background=True)
+        hasty.events() if streamed else hasty.make(background=True)
     assert time.monotonic() - start < 5
     assert len(provider.requests) == 2
 
 
 @pytest.mark.parametrize(
-    "kind,least", [("reset before", 0), ("reset within", 1), ("reset after", 100), ("slow", 1)]
+    "kind,min_bytes", [("reset before", 0), ("reset within", 1), ("reset after", 100), ("slow", 1)]
 )
-def test_so_much_comes_before_it_breaks(
-    provider: FakeOpenAI, impatient: "Talk", kind: str, least: int
+def test_bytes_before_a_connection_failure(
+    provider: FakeOpenAI, hasty: "Talk", kind: str, min_bytes: int
 ) -> None:
     """
-    Nothing, a part or all of the body comes before the connection fails.
+    No bytes, some or all of the body arrive before the connection fails.
     """
     provider.inject_faults({kind: 1.0}, seed=1)
-    came: list[bytes] = []
-    body = impatient.body("x", None, {"background": True})
+    chunks: list[bytes] = []
+    body = hasty.body("x", None, {"background": True})
     with pytest.raises((httpx2.TransportError, openai.APIConnectionError)):
-        _take(impatient.client, body, came)
-    whole = b"".join(came)
-    assert len(whole) >= least
+        _read_raw(hasty.client, body, chunks)
+    whole = b"".join(chunks)
+    assert len(whole) >= min_bytes
     assert whole.endswith(b"}") == (kind == "reset after")
 
 
-def _take(client: openai.OpenAI, body: dict[str, object], came: list[bytes]) -> None:
+def _read_raw(client: openai.OpenAI, body: dict[str, object], chunks: list[bytes]) -> None:
     """
-    Take up an answer's body piece by piece.
+    Read a response's body chunk by chunk.
     """
     post: Any = client.post
     answer: httpx2.Response = post(
@@ -429,76 +430,76 @@ def _take(client: openai.OpenAI, body: dict[str, object], came: list[bytes]) -> 
         stream=True,
         stream_cls=openai.Stream[object],
     )
-    came.extend(answer.iter_raw())
+    chunks.extend(answer.iter_raw())
 
 
-def test_cut_by_chance(provider: FakeOpenAI, impatient: "Talk") -> None:
+def test_random_truncated_stream(provider: FakeOpenAI, hasty: "Talk") -> None:
     """
-    Streams end silently somewhere; plain answers are left alone.
+    Streams end silently after some event; plain responses are not affected.
     """
-    whole = impatient.events()
+    whole = hasty.events()
     provider.inject_faults({"cut": 1.0}, seed=4)
-    lengths = [len(impatient.events()) for _ in range(6)]
+    lengths = [len(hasty.events()) for _ in range(6)]
     assert len(set(lengths)) > 1
     assert all(0 <= length <= len(whole) for length in lengths)
-    assert impatient.make()["status"] == "completed"
+    assert hasty.make()["status"] == "completed"
     assert provider.requests[-1].fault is None
 
 
-def test_cut_after_the_picture_by_chance(provider: FakeOpenAI, impatient: "Talk") -> None:
+def test_random_truncation_after_the_image(provider: FakeOpenAI, hasty: "Talk") -> None:
     """
-    Streams end silently right after the picture; plain answers are left alone.
+    Streams end silently right after the image; plain responses are not affected.
     """
     provider.inject_faults({"cut after picture": 1.0})
 
-    assert impatient.events()[-1]["item"]["result"]
-    assert impatient.make()["status"] == "completed"
+    assert hasty.events()[-1]["item"]["result"]
+    assert hasty.make()["status"] == "completed"
 
 
 @pytest.mark.parametrize("kind", ["truncated", "html"])
-def test_no_json_by_chance(provider: FakeOpenAI, impatient: "Talk", kind: str) -> None:
+def test_random_invalid_json(provider: FakeOpenAI, hasty: "Talk", kind: str) -> None:
     """
-    Answers with status 200 are no JSON.
+    Responses with status 200 are not JSON.
     """
     provider.inject_faults({kind: 1.0})
     with pytest.raises(ValueError, match=r"Expecting|Unterminated"):
-        impatient.make()
+        hasty.make()
 
 
-def test_garbled_by_chance(provider: FakeOpenAI, impatient: "Talk") -> None:
+def test_random_garbled_image(provider: FakeOpenAI, hasty: "Talk") -> None:
     """
-    Pictures are no base64, in answers and in streams.
+    Images are invalid base64, in responses and in streams.
     """
     provider.inject_faults({"garbled": 1.0})
-    for response in (impatient.make(), impatient.events()[-1]["response"]):
-        (item,) = impatient.pictures(response)
+    for response in (hasty.make(), hasty.events()[-1]["response"]):
+        (item,) = hasty.pictures(response)
         assert item["result"].count("%") == 1
         with pytest.raises(ValueError, match="base64"):
             base64.b64decode(item["result"], validate=True)
 
 
-def test_moderation_item_by_chance(provider: FakeOpenAI, impatient: "Talk") -> None:
+def test_random_moderation_item(provider: FakeOpenAI, hasty: "Talk") -> None:
     """
-    A picture can be withheld in an answer that is otherwise a success.
+    An image can be blocked in a response that is otherwise a success.
     """
     provider.inject_faults({"moderation item": 1.0})
-    (item,) = impatient.pictures(impatient.make())
+    (item,) = hasty.pictures(hasty.make())
     assert (item["status"], item["error"]["code"]) == ("failed", "moderation_blocked")
 
 
-def test_unknown_previous_by_chance(provider: FakeOpenAI, impatient: "Talk") -> None:
+def test_random_unknown_previous_response(provider: FakeOpenAI, hasty: "Talk") -> None:
     """
-    What goes on from a response may be told that it is not known; anything else is left alone.
+    A request that continues a response may be told that it does not exist; others are not affected.
     """
     provider.inject_faults({"unknown previous": 1.0})
-    made = impatient.make()
-    _, error = impatient.refused(previous_response_id=made["id"])
+    made = hasty.make()
+    _, error = hasty.refused(previous_response_id=made["id"])
     assert error["code"] == "previous_response_not_found"
 
 
-def test_late_by_chance(connect: "Callable[[FakeOpenAI], Talk]") -> None:
+def test_random_late_response(connect: "Callable[[FakeOpenAI], Talk]") -> None:
     """
-    A new response cannot be found for half a second, however often it is looked for; then it can.
+    A new response is not found for half a second, however often it is requested; then it is.
     """
     now = 1000.0
     provider = FakeOpenAI(clock=lambda: now)
@@ -513,9 +514,9 @@ def test_late_by_chance(connect: "Callable[[FakeOpenAI], Talk]") -> None:
     assert talk.get(f"/responses/{made['id']}")["id"] == made["id"]
 
 
-def test_late_is_over_by_itself(connect: "Callable[[FakeOpenAI], Talk]") -> None:
+def test_late_response_stays_found(connect: "Callable[[FakeOpenAI], Talk]") -> None:
     """
-    Once it can be found it stays so.
+    A response that was found once stays found.
     """
     now = 1000.0
     provider = FakeOpenAI(clock=lambda: now)
@@ -543,21 +544,21 @@ def _faults_met(provider: FakeOpenAI, calls: int, path: str = "/models") -> list
     return [call.fault for call in provider.requests]
 
 
-def test_the_same_seed_strikes_the_same_calls() -> None:
+def test_same_seed_gives_the_same_faults() -> None:
     """
-    A seed makes it happen in the same way again; another in another way.
+    The same seed gives the same faults; another seed gives others.
     """
-    struck: list[list[str | None]] = []
+    faults: list[list[str | None]] = []
     for seed in (3, 3, 4):
         provider = FakeOpenAI()
         provider.inject_faults({"429": 0.2, "500": 0.2}, seed=seed)
-        struck.append(_faults_met(provider, 50))
-    assert struck[0] == struck[1] != struck[2]
+        faults.append(_faults_met(provider, 50))
+    assert faults[0] == faults[1] != faults[2]
 
 
-def test_rates_are_kept() -> None:
+def test_faults_follow_their_rates() -> None:
     """
-    Each kind strikes about as often as it should.
+    Each kind of fault occurs about as often as its rate says.
     """
     provider = FakeOpenAI()
     provider.inject_faults({"429": 0.1, "503": 0.3})
@@ -566,9 +567,9 @@ def test_rates_are_kept() -> None:
     assert 250 <= counts["503"] <= 350
 
 
-def test_planned_faults_come_first() -> None:
+def test_queued_faults_come_first() -> None:
     """
-    What is planned for a call happens to it; misbehaving keeps to its place, and ends.
+    Queued faults precede random ones, which keep to their method and path, and can be ended.
     """
     provider = FakeOpenAI()
     provider.inject_faults({"500": 1.0}, path="/models", method="GET")
@@ -582,15 +583,15 @@ def test_planned_faults_come_first() -> None:
 @pytest.mark.parametrize(
     "rates,words",
     [
-        ({"flood": 0.1}, "no trouble 'flood'; there are 429, "),
+        ({"flood": 0.1}, "Unknown fault 'flood'; there are 429, "),
         ({"429": -0.1}, "not from 0 to 1"),
         ({"429": math.nan}, "not from 0 to 1"),
-        ({"429": 0.6, "500": 0.6}, "more than 1 together"),
+        ({"429": 0.6, "500": 0.6}, "add up to more than 1"),
     ],
 )
-def test_rates_that_are_none(rates: dict[str, float], words: str) -> None:
+def test_invalid_rates_are_rejected(rates: dict[str, float], words: str) -> None:
     """
-    A kind that does not exist and a rate that is none are refused in words.
+    An unknown kind and a rate out of range raise a ValueError.
     """
     with pytest.raises(ValueError, match=words):
         FakeOpenAI().inject_faults(rates)
@@ -601,7 +602,7 @@ def test_rates_on_the_command_line_are_checked(
     option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """
-    The command says what is wrong with a rate.
+    The command reports an invalid rate.
     """
     with pytest.raises(SystemExit):
         main(["serve", "--fault", option])
@@ -610,7 +611,7 @@ def test_rates_on_the_command_line_are_checked(
 
 def test_every_kind_is_documented() -> None:
     """
-    What the public documentation names is what there is.
+    The public documentation names every kind of fault.
     """
     for text in (offline.__doc__, FakeOpenAI.inject_faults.__doc__):
         words = " ".join((text or "").split())
@@ -620,9 +621,9 @@ def test_every_kind_is_documented() -> None:
 @given(
     st.sampled_from(sorted(FAULT_KINDS)), st.floats(0, 1, exclude_max=True), st.binary(max_size=60)
 )
-def test_any_body_can_be_bent(kind: str, share: float, body: bytes) -> None:
+def test_any_body_can_be_changed(kind: str, share: float, body: bytes) -> None:
     """
-    Wherever a fault strikes, it makes an answer of whatever the provider says.
+    Every kind of fault makes a response out of any body.
     """
     fault = FAULT_KINDS[kind](share)
     call = FakeRequest(method="GET", path="/responses/x")

@@ -1,5 +1,5 @@
 """
-Files and Models.
+Files and models.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     "content", [b"", b"\r\n", b"--", b"a\r\n--b\r\n\r\nc", bytes(range(256)) * 64, tiny_image()]
 )
-def test_file_comes_back_as_it_went(talk: "Talk", content: bytes) -> None:
+def test_file_roundtrip(talk: "Talk", content: bytes) -> None:
     """
     A file's bytes survive the form, whatever they are.
     """
@@ -54,7 +54,7 @@ def test_files_are_listed_and_deleted(talk: "Talk") -> None:
 
 def test_file_expires(connect: "Callable[[FakeOpenAI], Talk]") -> None:
     """
-    A file with an expiry is gone when its time is over.
+    An expired file is not found.
     """
     times = [1000.0]
     talk = connect(FakeOpenAI(clock=lambda: times[-1]))
@@ -74,7 +74,7 @@ def test_file_expires(connect: "Callable[[FakeOpenAI], Talk]") -> None:
 @pytest.mark.parametrize("seconds", ["60", "2592001", "soon"])
 def test_expiry_has_bounds(talk: "Talk", seconds: str) -> None:
     """
-    An expiry outside an hour to thirty days is refused.
+    An expiry below an hour or above 30 days is rejected.
     """
     with pytest.raises(openai.BadRequestError, match="expires_after"):
         talk.client.post(
@@ -111,9 +111,9 @@ def test_uploads_are_checked(
         )
 
 
-def test_calls_show_forms(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_recorded_requests_have_form_fields(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    The record of calls shows the fields of a form.
+    A recorded request has the fields of a form.
     """
     talk.client.files.create(file=("a.png", b"x"), purpose="vision")
 
@@ -121,12 +121,12 @@ def test_calls_show_forms(provider: FakeOpenAI, talk: "Talk") -> None:
     assert fields == {"purpose": (None, "vision"), "file": ("a.png", "x")}
 
 
-@pytest.mark.parametrize("bound,kept", [("_MOST_KEPT", 300), ("_KEPT_BYTES", 2 * 300)])
-def test_oldest_files_are_forgotten(
+@pytest.mark.parametrize("bound,kept", [("_MAX_KEPT", 300), ("_KEPT_BYTES", 2 * 300)])
+def test_oldest_files_are_dropped(
     talk: "Talk", monkeypatch: pytest.MonkeyPatch, bound: str, kept: int
 ) -> None:
     """
-    The memory for files has a bound, by their number and by their bytes.
+    The number and the bytes of stored files are limited.
     """
     monkeypatch.setattr(f"imagesession._fake_openai.files_endpoint.{bound}", kept)
     create = talk.client.files.create
@@ -137,14 +137,14 @@ def test_oldest_files_are_forgotten(
     assert talk.client.files.retrieve(second.id).id == second.id
 
 
-def test_some_files_are_kept_whatever_their_size(
+def test_latest_files_are_kept_whatever_their_size(
     talk: "Talk", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    The latest files are there, however large; those that were deleted do not count.
+    A minimum of files is kept, however large they are; deleted files do not count.
     """
     monkeypatch.setattr("imagesession._fake_openai.files_endpoint._KEPT_BYTES", 10)
-    monkeypatch.setattr("imagesession._fake_openai.files_endpoint._LEAST_KEPT", 2)
+    monkeypatch.setattr("imagesession._fake_openai.files_endpoint._MIN_KEPT", 2)
     create = talk.client.files.create
     first, second = (create(file=("a", b"x" * 9), purpose="vision") for _ in range(2))
     talk.client.files.delete(first.id)
@@ -155,9 +155,9 @@ def test_some_files_are_kept_whatever_their_size(
         assert talk.client.files.retrieve(file.id).id == file.id
 
 
-def test_models_say_when_they_go(talk: "Talk") -> None:
+def test_models_have_shutdown_dates(talk: "Talk") -> None:
     """
-    Living models are listed, with the date of their shutdown where one is announced.
+    Available models are listed, with the date of their shutdown if one is announced.
     """
     models = {model.id: model for model in talk.client.models.list()}
 

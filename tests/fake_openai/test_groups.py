@@ -1,5 +1,5 @@
 """
-Items that belong together: a picture and the reasoning that led to it.
+Items that belong together: an image and the reasoning that led to it.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -17,45 +17,45 @@ Json = dict[str, Any]
 REASONS = "gpt-6-luna"
 
 
-def referred(item: Json) -> Json:
+def as_reference(item: Json) -> Json:
     """
-    Name an item by its id alone.
+    Refer to an item by its id alone.
     """
     return {"type": "item_reference", "id": item["id"]}
 
 
-def bare(item: Json) -> Json:
+def without_bytes(item: Json) -> Json:
     """
-    Leave out the picture's bytes.
+    Leave out the image's bytes.
     """
     return {key: value for key, value in item.items() if key != "result"}
 
 
-def as_it_came(item: Json) -> Json:
+def unchanged(item: Json) -> Json:
     """
-    Send an item whole.
+    Send an item as it was received.
     """
     return item
 
 
-WAYS = pytest.mark.parametrize("way", [referred, bare, as_it_came])
+FORMS = pytest.mark.parametrize("form", [as_reference, without_bytes, unchanged])
 
 
 def bluer(*items: Json) -> list[Json]:
     """
-    Ask for a change behind items.
+    Request an edit after items.
     """
     return [*items, {"role": "user", "content": "bluer"}]
 
 
-@WAYS
-def test_whole_group_is_taken(talk: "Talk", way: "Callable[[Json], Json]") -> None:
+@FORMS
+def test_complete_group_is_accepted(talk: "Talk", form: "Callable[[Json], Json]") -> None:
     """
-    Reasoning, picture and message in this order stand for the turn that they came from.
+    Reasoning, image and message in this order stand for their turn.
     """
     first = talk.make("a red kite", model=REASONS)
     chained = talk.make("bluer", model=REASONS, previous_response_id=first["id"])
-    sent = talk.make(bluer(*map(way, first["output"])), model=REASONS)
+    sent = talk.make(bluer(*map(form, first["output"])), model=REASONS)
 
     assert [item["type"] for item in first["output"]] == [
         "reasoning",
@@ -65,11 +65,11 @@ def test_whole_group_is_taken(talk: "Talk", way: "Callable[[Json], Json]") -> No
     assert talk.pixels(sent) == talk.pixels(chained)
 
 
-@WAYS
-def test_picture_needs_its_reasoning(talk: "Talk", way: "Callable[[Json], Json]") -> None:
+@FORMS
+def test_image_needs_its_reasoning(talk: "Talk", form: "Callable[[Json], Json]") -> None:
     """
-    A picture of a model that reasons is refused without the reasoning, in the words of the service,
-    whatever model is asked now and though all came in an earlier turn.
+    A reasoning model's image is rejected without its reasoning item, with the service's message,
+    whatever the current model and even if the items belong to an earlier turn.
     """
     first = talk.make("a red kite", model=REASONS)
     reasoning, picture, message = first["output"]
@@ -82,19 +82,19 @@ def test_picture_needs_its_reasoning(talk: "Talk", way: "Callable[[Json], Json]"
     }
 
     for items in (
-        bluer(way(picture)),
-        bluer(way(picture), way(reasoning), way(message)),
-        [*bluer(), way(picture)],
+        bluer(form(picture)),
+        bluer(form(picture), form(reasoning), form(message)),
+        [*bluer(), form(picture)],
     ):
         assert talk.refused(items, model=REASONS) == (400, refused)
-    assert talk.refused(bluer(way(picture))) == (400, refused)
-    on = talk.refused(bluer(way(picture)), model=REASONS, previous_response_id=first["id"])
-    assert on == (400, refused)
+    assert talk.refused(bluer(form(picture))) == (400, refused)
+    continued = talk.refused(bluer(form(picture)), model=REASONS, previous_response_id=first["id"])
+    assert continued == (400, refused)
 
 
 def test_message_needs_its_reasoning(talk: "Talk") -> None:
     """
-    So is what the model said.
+    A reasoning model's message is rejected without its reasoning item.
     """
     reasoning, _, message = talk.make(model=REASONS)["output"]
     status, error = talk.refused(bluer(message), model=REASONS)
@@ -106,32 +106,31 @@ def test_message_needs_its_reasoning(talk: "Talk") -> None:
     )
 
 
-@WAYS
-def test_reasoning_needs_what_follows(talk: "Talk", way: "Callable[[Json], Json]") -> None:
+@FORMS
+def test_reasoning_needs_its_following_item(talk: "Talk", form: "Callable[[Json], Json]") -> None:
     """
-    Reasoning is refused unless what it led to comes right behind it.
+    Reasoning is rejected unless the item that it led to follows immediately.
     """
     reasoning, picture, message = talk.make(model=REASONS)["output"]
     other = talk.make()["output"][0]
-    wanted = (
+    expected = (
         f"Item '{reasoning['id']}' of type 'reasoning' was provided without its required "
         "following item."
     )
     for items in (
-        [way(reasoning)],
-        bluer(way(reasoning)),
-        bluer(way(reasoning), way(message)),
-        bluer(way(reasoning), way(other), way(picture)),
+        [form(reasoning)],
+        bluer(form(reasoning)),
+        bluer(form(reasoning), form(message)),
+        bluer(form(reasoning), form(other), form(picture)),
     ):
         status, error = talk.refused(items, model=REASONS)
-        assert (status, error["message"], error["param"]) == (400, wanted, "input")
-    assert talk.make(bluer(way(reasoning), way(picture)), model=REASONS)
+        assert (status, error["message"], error["param"]) == (400, expected, "input")
+    assert talk.make(bluer(form(reasoning), form(picture)), model=REASONS)
 
 
-def test_reasoning_made_elsewhere_needs_something_that_follows(talk: "Talk") -> None:
+def test_unknown_reasoning_needs_a_following_output_item(talk: "Talk") -> None:
     """
-    Reasoning that is not known is taken with its encrypted content, and before something that a
-    model made.
+    Unknown reasoning is accepted with its encrypted content if an output item follows it.
     """
     reasoning: Json = {
         "type": "reasoning",
@@ -155,41 +154,41 @@ def test_reasoning_made_elsewhere_needs_something_that_follows(talk: "Talk") -> 
         assert (status, "required following item" in error["message"]) == (400, True)
 
 
-def test_several_pictures_need_one_reasoning(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_several_images_need_one_reasoning(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    All pictures of a reply belong to its reasoning.
+    All images of a response belong to its one reasoning item.
     """
     provider.pictures_per_reply = 2
-    reasoning, item, two, _ = map(referred, talk.make(model=REASONS)["output"])
+    reasoning, item, two, _ = map(as_reference, talk.make(model=REASONS)["output"])
 
     assert talk.make(bluer(reasoning, item, two), model=REASONS)
     assert talk.make(bluer(reasoning, item), model=REASONS)
     assert talk.refused(bluer(two), model=REASONS)[0] == 400
 
 
-def test_pictures_made_without_reasoning_stand_alone(talk: "Talk") -> None:
+def test_images_without_reasoning_stand_alone(talk: "Talk") -> None:
     """
-    A reply that began with the picture has nothing that it lacks.
+    The items of a response without reasoning are accepted alone.
     """
     for made in (talk.make(), talk.make(model=REASONS, reasoning={"effort": "none"})):
-        for item in map(referred, made["output"]):
+        for item in map(as_reference, made["output"]):
             assert talk.make(bluer(item), model=REASONS)
 
 
-def test_messages_of_users_stand_alone(talk: "Talk") -> None:
+def test_user_messages_stand_alone(talk: "Talk") -> None:
     """
-    What a user said can be named by its id, too.
+    A user message can be as_reference to by its id, too.
     """
     made = talk.make([{"role": "user", "content": "a kite"}], model=REASONS)
     (item,) = talk.get(f"/responses/{made['id']}/input_items")["data"]
 
-    assert talk.make(bluer(referred(item)), model=REASONS)
+    assert talk.make(bluer(as_reference(item)), model=REASONS)
 
 
 @pytest.mark.parametrize("item_id", ["rs_0", "ig_0", "msg_0", "fc_0"])
 def test_unknown_items_are_not_found(talk: "Talk", item_id: str) -> None:
     """
-    An id that nothing has is refused with 404.
+    An unknown id is rejected with 404.
     """
     refused = {
         "message": f"Item with id '{item_id}' not found.",
@@ -201,9 +200,9 @@ def test_unknown_items_are_not_found(talk: "Talk", item_id: str) -> None:
     assert talk.refused(bluer({"type": "item_reference", "id": item_id})) == (404, refused)
 
 
-def test_unknown_pictures_and_reasoning_need_their_content(talk: "Talk") -> None:
+def test_unknown_images_and_reasoning_need_their_content(talk: "Talk") -> None:
     """
-    So are a picture and reasoning that are not known and do not bring what is in them.
+    Unknown images and reasoning are rejected with 404 if they lack their content.
     """
     items: list[Json] = [
         {"type": "image_generation_call", "id": "ig_0", "status": "completed", "result": None},
@@ -217,8 +216,8 @@ def test_unknown_pictures_and_reasoning_need_their_content(talk: "Talk") -> None
 @pytest.mark.parametrize("streamed", [False, True])
 def test_unstored_items_are_not_found(talk: "Talk", *, streamed: bool) -> None:
     """
-    Items of a response that was not stored are refused with 404, in words that say why; its id is
-    not known either.
+    Items of a response that was not stored are rejected with 404 and the reason; the response's id
+    is unknown too.
     """
     made = (
         talk.events(model=REASONS, store=False)[-1]["response"]
@@ -227,7 +226,7 @@ def test_unstored_items_are_not_found(talk: "Talk", *, streamed: bool) -> None:
     )
 
     for item in made["output"]:
-        status, error = talk.refused(bluer(referred(item)), model=REASONS)
+        status, error = talk.refused(bluer(as_reference(item)), model=REASONS)
         assert status == 404
         assert error["message"] == (
             f"Item with id '{item['id']}' not found. Items are not persisted when `store` is set "
@@ -237,16 +236,16 @@ def test_unstored_items_are_not_found(talk: "Talk", *, streamed: bool) -> None:
     assert (status, error["code"]) == (400, "previous_response_not_found")
 
 
-def test_forgotten_items_are_not_found(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_dropped_items_are_not_found(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    What was deleted or forgotten is not found, without a reason.
+    Deleted and dropped items are not found, without a reason.
     """
     deleted, forgotten = talk.make(), talk.make()
     unstored = talk.make(store=False)
     talk.client.responses.delete(deleted["id"])
-    assert talk.make(bluer(referred(forgotten["output"][0])))
+    assert talk.make(bluer(as_reference(forgotten["output"][0])))
     provider.reset_memory()
 
     for made in (deleted, forgotten, unstored):
-        status, error = talk.refused(bluer(referred(made["output"][0])))
+        status, error = talk.refused(bluer(as_reference(made["output"][0])))
         assert (status, error["message"].endswith("not found.")) == (404, True)

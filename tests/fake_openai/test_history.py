@@ -1,5 +1,5 @@
 """
-Conversations: what a request refers to, and how the picture follows from it.
+Which image a request continues, and how it is edited.
 """
 
 import base64
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def test_previous_response_is_refined(talk: "Talk") -> None:
     """
-    A request that names the previous response changes its picture.
+    A request that names the previous response edits its image.
     """
     first = talk.make("a red kite", tool={"size": "1536x864"})
     second = talk.make("bluer", previous_response_id=first["id"])
@@ -29,7 +29,7 @@ def test_previous_response_is_refined(talk: "Talk") -> None:
 
 def test_same_conversation_gives_same_bytes(talk: "Talk") -> None:
     """
-    Conversations with the same turns end in the same picture.
+    Conversations with the same turns end in the same image.
     """
     ends: list[bytes] = []
     for _ in range(2):
@@ -41,7 +41,7 @@ def test_same_conversation_gives_same_bytes(talk: "Talk") -> None:
 
 def test_every_turn_is_billed_again(talk: "Talk") -> None:
     """
-    A turn bills what was said before as input once more.
+    A turn bills all earlier turns as input again.
     """
     first = talk.make("a red kite")
     second = talk.make("bluer", previous_response_id=first["id"])
@@ -50,9 +50,9 @@ def test_every_turn_is_billed_again(talk: "Talk") -> None:
     assert second["tool_usage"]["image_gen"]["input_tokens_details"]["image_tokens"] > 0
 
 
-def test_item_stands_for_its_picture(talk: "Talk") -> None:
+def test_item_id_refers_to_its_image(talk: "Talk") -> None:
     """
-    A picture can be named by the id of its item alone.
+    An image can be given by the id of its item alone.
     """
     first = talk.make("a red kite")
     by_response = talk.make("bluer", previous_response_id=first["id"])
@@ -65,9 +65,9 @@ def test_item_stands_for_its_picture(talk: "Talk") -> None:
     assert talk.pixels(by_response) == talk.pixels(after)
 
 
-def test_unknown_item_with_its_pixels_will_do(talk: "Talk") -> None:
+def test_unknown_item_with_its_bytes_is_accepted(talk: "Talk") -> None:
     """
-    An unknown item is taken by its pixels when they come along.
+    An unknown image item is accepted if it includes the image's bytes.
     """
     made = talk.make(store=False, tool={"size": "1024x1536"})
     item = talk.pictures(made)[0]
@@ -79,9 +79,9 @@ def test_unknown_item_with_its_pixels_will_do(talk: "Talk") -> None:
     ) == ("edit", "1024x1536")
 
 
-def test_sent_picture_is_changed(talk: "Talk") -> None:
+def test_input_image_is_edited(talk: "Talk") -> None:
     """
-    The first picture of the last message is the one that is changed.
+    The first image of the last message is the one that is edited.
     """
     sent = tiny_image(size=(1024, 1024))
     edited = talk.make([talk.message("add a sun", sent)])
@@ -109,7 +109,7 @@ def test_sizes_that_no_model_draws_are_replaced(
     talk: "Talk", sent: tuple[int, int], drawn: str
 ) -> None:
     """
-    An edit keeps the picture's size if a model could draw it, else it takes a standard one.
+    An edit keeps the image's size if the model can draw it, else it takes a standard one.
     """
     edited = talk.make([talk.message("add a sun", tiny_image(size=sent))])
 
@@ -117,9 +117,9 @@ def test_sizes_that_no_model_draws_are_replaced(
     assert talk.picture(edited).size == tuple(int(edge) for edge in drawn.split("x"))
 
 
-def test_mask_for_a_vector_picture(talk: "Talk") -> None:
+def test_mask_for_an_svg(talk: "Talk") -> None:
     """
-    A drawing sent as SVG can be edited with a mask, too.
+    A sketch sent as SVG can be edited with a mask, too.
     """
     tool = {"output_format": "svg", "size": "1024x1024"}
     svg = talk.pixels(talk.make(tool=tool))
@@ -133,9 +133,9 @@ def test_mask_for_a_vector_picture(talk: "Talk") -> None:
     assert talk.picture(masked).size == (1024, 1024)
 
 
-def test_picture_of_earlier_message_is_changed(talk: "Talk") -> None:
+def test_image_of_an_earlier_message_is_edited(talk: "Talk") -> None:
     """
-    A picture in an earlier message is the context of the last.
+    An image in an earlier message is the context of the last message.
     """
     sent = tiny_image(size=(1024, 1024))
     edited = talk.make([talk.message("", sent), {"role": "user", "content": "add a sun"}])
@@ -144,9 +144,9 @@ def test_picture_of_earlier_message_is_changed(talk: "Talk") -> None:
     assert talk.pixels(edited) == talk.pixels(talk.make([talk.message("add a sun", sent)]))
 
 
-def test_earlier_picture_is_changed_by_every_text(talk: "Talk") -> None:
+def test_earlier_image_is_edited_by_every_text(talk: "Talk") -> None:
     """
-    Texts that follow a sent picture change it one after the other.
+    Texts that follow an input image edit it one after the other.
     """
     sent = tiny_image(size=(1024, 1024))
     first = talk.make([talk.message("add a sun", sent)])
@@ -163,9 +163,9 @@ def test_earlier_picture_is_changed_by_every_text(talk: "Talk") -> None:
     assert talk.pixels(chained) == talk.pixels(rebuilt) == talk.pixels(again)
 
 
-def test_rebuilt_transcript_tells_the_same_story(talk: "Talk") -> None:
+def test_full_history_gives_the_same_image(talk: "Talk") -> None:
     """
-    User texts in one request tell what turn after turn would have told.
+    User texts in one request give the same image as turn after turn.
     """
     first = talk.make("a red kite")
     chained = talk.make("bluer", previous_response_id=first["id"])
@@ -181,9 +181,9 @@ def test_rebuilt_transcript_tells_the_same_story(talk: "Talk") -> None:
     assert talk.pixels(chained) == talk.pixels(rebuilt)
 
 
-def test_uploaded_file_is_changed(talk: "Talk") -> None:
+def test_uploaded_file_is_edited(talk: "Talk") -> None:
     """
-    A picture can come as an uploaded file.
+    The image to edit can be an uploaded file.
     """
     sent = tiny_image(size=(1024, 1024))
     file = talk.client.files.create(file=("in.png", sent), purpose="vision")
@@ -194,9 +194,9 @@ def test_uploaded_file_is_changed(talk: "Talk") -> None:
     assert talk.pixels(edited) == talk.pixels(talk.make([talk.message("add a sun", sent)]))
 
 
-def test_mask_takes_the_picture_and_the_mask(talk: "Talk") -> None:
+def test_mask_must_match_the_image(talk: "Talk") -> None:
     """
-    A masked edit keeps the picture's size, and needs a mask with alpha of the same size.
+    A masked edit keeps the image's size, and needs a mask with alpha of the same size.
     """
     sent, mask = tiny_image(size=(1024, 1024)), tiny_mask((1024, 1024))
     edit = [talk.message("a hole", sent)]
@@ -218,33 +218,33 @@ def test_mask_takes_the_picture_and_the_mask(talk: "Talk") -> None:
         assert reason in error["message"]
 
 
-def test_mask_changes_the_previous_picture(talk: "Talk") -> None:
+def test_mask_applies_to_the_previous_image(talk: "Talk") -> None:
     """
-    A mask also fits the picture of the previous response, and nothing fits it without one.
+    A mask applies to the image of the previous response; without an image it is rejected.
     """
     mask = {"input_image_mask": {"image_url": talk.url(tiny_mask((1024, 1024)))}}
     first = talk.make(tool={"size": "1024x1024"})
     masked = talk.make("a hole", tool=mask, previous_response_id=first["id"])
 
     assert talk.pictures(masked)[0]["action"] == "edit"
-    assert _place(talk.refused("a hole", tool=mask)) == (400, "tools[0].input_image_mask")
+    assert _param_of(talk.refused("a hole", tool=mask)) == (400, "tools[0].input_image_mask")
 
 
 def test_action_is_obeyed(talk: "Talk") -> None:
     """
-    `generate` starts anew in spite of a picture, `edit` insists on one.
+    `generate` starts anew although there is an image, `edit` requires one.
     """
     first = talk.make("a red kite")
     anew = talk.make("tea", tool={"action": "generate"}, previous_response_id=first["id"])
 
     assert talk.pictures(anew)[0]["action"] == "generate"
     assert talk.pixels(anew) == talk.pixels(talk.make("tea"))
-    assert _place(talk.refused("tea", tool={"action": "edit"})) == (400, "tools[0].action")
+    assert _param_of(talk.refused("tea", tool={"action": "edit"})) == (400, "tools[0].action")
 
 
 def test_transparent_is_reported(talk: "Talk") -> None:
     """
-    A transparent picture says so and has an alpha channel.
+    A transparent image is reported as such and has an alpha channel.
     """
     response = talk.make("a logo", tool={"background": "transparent"})
 
@@ -255,7 +255,7 @@ def test_transparent_is_reported(talk: "Talk") -> None:
 @pytest.mark.parametrize("format", ["png", "webp", "jpeg", "gif"])
 def test_formats(talk: "Talk", format: str) -> None:
     """
-    Every raster format comes as asked for.
+    Every raster format is returned as requested.
     """
     response = talk.make(tool={"output_format": format})
 
@@ -265,7 +265,7 @@ def test_formats(talk: "Talk", format: str) -> None:
 
 def test_animation_fits_the_budget(talk: "Talk") -> None:
     """
-    An animation without a size gets frames as large as a reply can hold.
+    An animation without a size gets frames as large as the pixel budget of a response allows.
     """
     response = talk.make(tool={"output_format": "gif", "frame_count": 16})
 
@@ -273,9 +273,9 @@ def test_animation_fits_the_budget(talk: "Talk") -> None:
     assert 0 < width * height * 16 <= 8_294_400
 
 
-def test_svg_is_billed_apart(talk: "Talk") -> None:
+def test_svg_usage_is_reported(talk: "Talk") -> None:
     """
-    A drawing as SVG reports what its author used, by model.
+    An SVG reports the usage of the model that authored it.
     """
     tool = {"output_format": "svg", "svg": {"model": "gpt-6-sol"}}
     (item,) = talk.pictures(talk.make(tool=tool))
@@ -283,9 +283,9 @@ def test_svg_is_billed_apart(talk: "Talk") -> None:
     assert (item["output_format"], item["svg_usage"]["model"]) == ("svg", "gpt-6-sol")
 
 
-def test_unreadable_picture_is_refused(talk: "Talk") -> None:
+def test_unreadable_image_is_rejected(talk: "Talk") -> None:
     """
-    What is no picture is refused as `invalid_image_file`, wherever it stands.
+    Bytes that are no image are rejected as `invalid_image_file`, with their path in the request.
     """
     picture = tiny_image()
     for images in ((b"no picture",), (picture, b"no picture")):
@@ -303,18 +303,18 @@ def test_unreadable_picture_is_refused(talk: "Talk") -> None:
         ("nonsense", "input[0].content[0].image_url"),
     ],
 )
-def test_bad_image_urls_are_refused(talk: "Talk", url: str, where: str) -> None:
+def test_bad_image_urls_are_rejected(talk: "Talk", url: str, where: str) -> None:
     """
-    A picture has to come as a data URL: nothing is fetched.
+    An image URL must be a data URL: nothing is downloaded.
     """
     content = [{"type": "input_image", "image_url": url}]
 
-    assert (400, where) == _place(talk.refused([{"role": "user", "content": content}]))
+    assert (400, where) == _param_of(talk.refused([{"role": "user", "content": content}]))
 
 
-def test_unknown_file_is_refused(talk: "Talk") -> None:
+def test_unknown_file_is_rejected(talk: "Talk") -> None:
     """
-    A picture by the id of a file that does not exist is refused.
+    An image given by the id of an unknown file is rejected.
     """
     content = [{"type": "input_image", "file_id": "file-none"}]
     status, error = talk.refused([{"role": "user", "content": content}])
@@ -322,9 +322,9 @@ def test_unknown_file_is_refused(talk: "Talk") -> None:
     assert (status, error["param"]) == (404, "input[0].content[0].file_id")
 
 
-def test_pixels_are_not_kept(talk: "Talk", provider: FakeOpenAI) -> None:
+def test_input_items_have_no_bytes(talk: "Talk", provider: FakeOpenAI) -> None:
     """
-    Listing the input gives what was said, not the pixels; the record of calls has both.
+    The listed input items have no image bytes; the recorded request has them.
     """
     sent = tiny_image(size=(1024, 1024))
     made = talk.make([talk.message("add a sun", sent)])
@@ -336,9 +336,9 @@ def test_pixels_are_not_kept(talk: "Talk", provider: FakeOpenAI) -> None:
     assert base64.b64encode(sent).decode() in received
 
 
-def test_item_of_another_kind_is_no_picture(talk: "Talk") -> None:
+def test_message_id_is_no_image(talk: "Talk") -> None:
     """
-    A message's id stands for no picture, whatever it is called.
+    A message's id refers to no image, whatever type is sent with it.
     """
     message = talk.make()["output"][-1]
     item = {"type": "image_generation_call", "id": message["id"]}
@@ -346,6 +346,6 @@ def test_item_of_another_kind_is_no_picture(talk: "Talk") -> None:
     assert talk.refused([item, {"role": "user", "content": "bluer"}])[0] == 404
 
 
-def _place(refusal: tuple[int, dict[str, object]]) -> tuple[int, object]:
+def _param_of(refusal: tuple[int, dict[str, object]]) -> tuple[int, object]:
     status, error = refusal
     return status, error["param"]

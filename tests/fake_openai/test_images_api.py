@@ -1,5 +1,5 @@
 """
-The Images API: generations and edits through the real client, plain, streamed, and refused.
+The Images API: generations and edits through the real client, plain, streamed, and rejected.
 """
 
 import base64
@@ -29,7 +29,7 @@ SIDE = 256
 
 def png(image: Image.Image) -> bytes:
     """
-    Encode a picture.
+    Encode an image.
     """
     out = io.BytesIO()
     image.save(out, "PNG")
@@ -39,7 +39,7 @@ def png(image: Image.Image) -> bytes:
 @pytest.fixture(scope="module")
 def photo() -> bytes:
     """
-    Give a picture that was not drawn here.
+    An image that was not drawn here.
     """
     image = resized(Image.linear_gradient("L").convert("RGB"), (SIDE, SIDE))
     image.paste((180, 90, 40), (60, 60, 120, 140))
@@ -49,7 +49,7 @@ def photo() -> bytes:
 @pytest.fixture
 def mask() -> bytes:
     """
-    Give a mask that opens the left half.
+    A mask that opens the left half.
     """
     image = Image.new("RGBA", (SIDE, SIDE), (0, 0, 0, 255))
     image.paste((0, 0, 0, 0), (0, 0, SIDE // 2, SIDE))
@@ -59,7 +59,7 @@ def mask() -> bytes:
 @pytest.fixture
 def markup() -> bytes:
     """
-    Give a markup with one circle.
+    A markup with one circle.
     """
     image = Image.new("RGBA", (SIDE, SIDE), (0, 0, 0, 0))
     ImageDraw.Draw(image).ellipse((150, 150, 200, 200), outline=(255, 0, 0, 255), width=3)
@@ -68,21 +68,21 @@ def markup() -> bytes:
 
 def opened(text: str | None) -> Image.Image:
     """
-    Decode a picture of a reply.
+    Decode an image of a response.
     """
     return Image.open(io.BytesIO(base64.b64decode(text or "")))
 
 
 def first(response: openai.types.ImagesResponse) -> Image.Image:
     """
-    Open the first picture of a reply.
+    Open the first image of a response.
     """
     return opened((response.data or [])[0].b64_json)
 
 
-def refused(talk: "Talk", path: str = "/images/generations", **body: object) -> tuple[int, Json]:
+def rejected(talk: "Talk", path: str = "/images/generations", **body: object) -> tuple[int, Json]:
     """
-    Send JSON that is refused; give the status and the error object.
+    Send JSON that is rejected; return the status and the error object.
     """
     whole = {"model": "gpt-image-2", "prompt": "a kite", **body}
     with pytest.raises(openai.APIStatusError) as caught:
@@ -91,9 +91,9 @@ def refused(talk: "Talk", path: str = "/images/generations", **body: object) -> 
     return caught.value.status_code, error
 
 
-def refused_form(talk: "Talk", files: list[tuple[str, bytes]], **fields: str) -> tuple[int, Json]:
+def rejected_form(talk: "Talk", files: list[tuple[str, bytes]], **fields: str) -> tuple[int, Json]:
     """
-    Send a form that is refused; give the status and the error object.
+    Send a form that is rejected; return the status and the error object.
     """
     with pytest.raises(openai.APIStatusError) as caught:
         talk.client.post(
@@ -109,7 +109,7 @@ def refused_form(talk: "Talk", files: list[tuple[str, bytes]], **fields: str) ->
 
 def test_generate(talk: "Talk") -> None:
     """
-    A generation gives as many different pictures as asked for, how they are drawn, and the usage.
+    A generation returns as many different images as requested, their parameters, and the usage.
     """
     response = talk.client.images.generate(
         model="gpt-image-2", prompt="a red kite", n=3, size="1024x1024", quality="low"
@@ -128,7 +128,7 @@ def test_generate(talk: "Talk") -> None:
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "gif", "svg"])
 def test_formats(talk: "Talk", kind: str) -> None:
     """
-    Every format comes as asked; an SVG's author is billed apart.
+    Every format is returned as requested; an SVG's author is billed separately.
     """
     body = {"model": "gpt-image-2.6-flare", "prompt": "a kite", "output_format": kind}
     response = talk.post(body, "/images/generations")
@@ -145,7 +145,7 @@ def test_formats(talk: "Talk", kind: str) -> None:
 
 def test_svg_author_is_named(talk: "Talk") -> None:
     """
-    The model that a request names as the author of an SVG is the one billed.
+    The model that a request names as the author of an SVG is billed.
     """
     response = talk.client.images.generate(
         model="gpt-image-2.6-flare",
@@ -157,9 +157,9 @@ def test_svg_author_is_named(talk: "Talk") -> None:
     assert response.svg_usage.model == "gpt-6-sol"
 
 
-def test_transparent_and_identified(talk: "Talk") -> None:
+def test_transparency_and_safety_identifier(talk: "Talk") -> None:
     """
-    A transparent background is drawn, and whose request it is comes back.
+    A transparent background is drawn, and the safety identifier is echoed.
     """
     response = talk.client.images.generate(
         model="gpt-image-2", prompt="a bird logo", background="transparent", user="someone"
@@ -168,9 +168,9 @@ def test_transparent_and_identified(talk: "Talk") -> None:
     assert (response.background, response.safety_identifier) == ("transparent", "someone")
 
 
-def test_same_picture_as_over_responses(talk: "Talk") -> None:
+def test_same_image_as_over_responses(talk: "Talk") -> None:
     """
-    The same prompt gives the same picture over either API.
+    The same prompt gives the same image over either API.
     """
     over_images = talk.client.images.generate(model="gpt-image-2", prompt="tea", size="1024x1024")
     over_responses = talk.make("tea", tool={"size": "1024x1024"})
@@ -178,18 +178,18 @@ def test_same_picture_as_over_responses(talk: "Talk") -> None:
     assert (over_images.data or [])[0].b64_json == talk.pictures(over_responses)[0]["result"]
 
 
-def test_nothing_is_remembered(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_nothing_is_stored(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    A reply has no id, and conversations do not know of it.
+    A response has no id, and no conversation refers to it.
     """
     body = {"model": "gpt-image-2", "prompt": "a kite"}
     assert "id" not in talk.post(body, "/images/generations")
     assert [call.path for call in provider.requests] == ["/images/generations"]
 
 
-def test_edit_changes_the_picture(talk: "Talk", photo: bytes) -> None:
+def test_edit_changes_the_image(talk: "Talk", photo: bytes) -> None:
     """
-    An edit changes the picture that was sent, and bills it.
+    An edit changes the input image, and bills it.
     """
     response = talk.client.images.edit(
         model="gpt-image-2", image=("a.png", photo), prompt="bluer", size="1024x1024"
@@ -202,9 +202,9 @@ def test_edit_changes_the_picture(talk: "Talk", photo: bytes) -> None:
     assert response.usage.input_tokens_details.image_tokens > 0
 
 
-def test_edit_of_several(talk: "Talk", photo: bytes) -> None:
+def test_edit_with_references(talk: "Talk", photo: bytes) -> None:
     """
-    Further pictures are shown beside the first, and billed.
+    Further images are shown beside the first, and billed.
     """
     edit = talk.client.images.edit
     images = [("a.png", photo), ("b.png", tiny_image()), ("c.png", tiny_image())]
@@ -217,9 +217,9 @@ def test_edit_of_several(talk: "Talk", photo: bytes) -> None:
     assert together.usage.input_tokens == alone.usage.input_tokens + 2 * 1024
 
 
-def test_edit_of_a_picture_drawn_here(talk: "Talk") -> None:
+def test_edit_of_a_sketch_keeps_its_subject(talk: "Talk") -> None:
     """
-    A picture that was drawn here keeps its subject in an edit.
+    An image that was drawn here keeps its subject in an edit.
     """
     drawn = talk.client.images.generate(model="gpt-image-2", prompt="a cat", size="1024x1024")
     data = base64.b64decode((drawn.data or [])[0].b64_json or "")
@@ -235,7 +235,7 @@ def test_edit_of_a_picture_drawn_here(talk: "Talk") -> None:
 
 def test_edit_as_json(talk: "Talk", photo: bytes) -> None:
     """
-    An edit may come as JSON, with a data URL or an uploaded file, and gives the same picture.
+    An edit can be sent as JSON, with a data URL or an uploaded file, and gives the same image.
     """
     file = talk.client.files.create(file=("a.png", photo), purpose="vision")
     body = {"model": "gpt-image-2", "prompt": "bluer"}
@@ -250,7 +250,7 @@ def test_edit_as_json(talk: "Talk", photo: bytes) -> None:
 
 def test_mask_confines_the_edit(talk: "Talk", photo: bytes, mask: bytes) -> None:
     """
-    With a mask, only what it opens changes, from a form and from JSON alike.
+    With a mask, only what it opens changes, sent as a form or as JSON.
     """
     body = {"model": "gpt-image-2.6-flare", "prompt": "a red cat", "size": "1024x1024"}
     large = png(resized(Image.open(io.BytesIO(photo)), (1024, 1024)))
@@ -280,7 +280,7 @@ def test_mask_confines_the_edit(talk: "Talk", photo: bytes, mask: bytes) -> None
 
 def test_markup_confines_the_edit(talk: "Talk", photo: bytes, markup: bytes) -> None:
     """
-    With a markup, what lies within its strokes changes, the rest stays, and no stroke is left.
+    With a markup, the area within its strokes changes, the rest stays, and no stroke is left.
     """
     large = resized(Image.open(io.BytesIO(photo)), (1024, 1024), Image.Resampling.NEAREST)
     over = resized(Image.open(io.BytesIO(markup)), (1024, 1024), Image.Resampling.NEAREST)
@@ -303,9 +303,9 @@ def test_markup_confines_the_edit(talk: "Talk", photo: bytes, markup: bytes) -> 
     assert (255, 0, 0) not in set(after.get_flattened_data())
 
 
-def test_every_marked_place_is_changed(talk: "Talk", photo: bytes) -> None:
+def test_every_marked_area_is_changed(talk: "Talk", photo: bytes) -> None:
     """
-    Strokes that lie apart mark places of their own, and what lies between them stays.
+    Separate strokes mark separate areas, and what lies between them stays.
     """
     large = resized(Image.open(io.BytesIO(photo)), (1024, 1024), Image.Resampling.NEAREST)
     over = Image.new("RGBA", large.size, (0, 0, 0, 0))
@@ -333,9 +333,9 @@ def test_every_marked_place_is_changed(talk: "Talk", photo: bytes) -> None:
     )
 )
 @settings(max_examples=60, deadline=None)
-def test_masks_lie_around_all_strokes(boxes: list[tuple[int, int, int, int]]) -> None:
+def test_mask_opens_all_strokes(boxes: list[tuple[int, int, int, int]]) -> None:
     """
-    Whatever is drawn, the mask opens all of it.
+    The mask opens every stroke, whatever is drawn.
     """
     over = Image.new("RGBA", (110, 105), (0, 0, 0, 0))
     for box in boxes:
@@ -346,16 +346,16 @@ def test_masks_lie_around_all_strokes(boxes: list[tuple[int, int, int, int]]) ->
     assert not ImageChops.subtract(over.getchannel("A"), hole).getbbox()
 
 
-def test_no_strokes_no_places() -> None:
+def test_image_without_alpha_marks_nothing() -> None:
     """
-    A picture without alpha marks nothing.
+    An image without alpha marks nothing.
     """
     assert mask_around(OPAQUE) is None
 
 
 def test_stream_of_a_generation(talk: "Talk") -> None:
     """
-    A stream sends the partial pictures, numbered, and then the picture with its usage.
+    A stream sends numbered partial images, and then the image with its usage.
     """
     events = list(
         talk.client.images.generate(
@@ -385,7 +385,7 @@ def test_stream_of_a_generation(talk: "Talk") -> None:
 
 def test_stream_of_an_edit(talk: "Talk", photo: bytes) -> None:
     """
-    A streamed edit sends one completed event for each picture, and no partials unless asked.
+    A streamed edit sends one completed event for each image, and partial images only on request.
     """
     events = list(
         talk.client.images.edit(model="gpt-image-2", image=photo, prompt="bluer", n=2, stream=True)
@@ -393,9 +393,9 @@ def test_stream_of_an_edit(talk: "Talk", photo: bytes) -> None:
     assert [event.type for event in events] == ["image_edit.completed"] * 2
 
 
-def test_stream_takes_its_time(connect: "Callable[[FakeOpenAI], Talk]") -> None:
+def test_stream_takes_the_latency(connect: "Callable[[FakeOpenAI], Talk]") -> None:
     """
-    Latency passes in a stream and in a plain reply alike.
+    Streams and plain responses take the latency.
     """
     talk = connect(FakeOpenAI(latency=0.08))
     body = {"model": "gpt-image-2", "prompt": "a kite"}
@@ -425,7 +425,7 @@ async def test_async_client(photo: bytes) -> None:
 
 def test_form_over_a_port(loopback: "Talk", photo: bytes) -> None:
     """
-    A form arrives over a real connection too.
+    A form can be sent over a real connection too.
     """
     response = loopback.client.images.edit(model="gpt-image-2", image=photo, prompt="bluer")
     assert response.data
@@ -475,9 +475,9 @@ def test_generations_are_checked(
     talk: "Talk", body: Json, param: str, code: str | None, kind: str | None
 ) -> None:
     """
-    Each parameter is checked as the API checks it, and the error names it.
+    Each parameter is checked as in the API, and the error names it.
     """
-    status, error = refused(talk, **body)
+    status, error = rejected(talk, **body)
 
     assert (status, error["param"]) == (400, param)
     assert code in {None, error["code"]}
@@ -522,14 +522,14 @@ def test_edits_as_json_are_checked(
     talk: "Talk", photo: bytes, change: Json, words: str, param: str
 ) -> None:
     """
-    What does not fit an edit is refused, and the error names the place.
+    Invalid edits are rejected, and the error has the path.
     """
     body = {
         "images": [{"image_url": talk.url(photo)}],
         "mask": {"image_url": talk.url(SMALL_MASK)},
         **change,
     }
-    _, error = refused(talk, "/images/edits", **body)
+    _, error = rejected(talk, "/images/edits", **body)
 
     assert words in error["message"]
     assert param == error["param"]
@@ -560,9 +560,9 @@ def test_overlays_are_checked(
     talk: "Talk", photo: bytes, overlay: tuple[str, bytes], model: str, words: str
 ) -> None:
     """
-    A mask or a markup that does not fit the picture or the model is refused.
+    A mask or a markup that does not fit the image or the model is rejected.
     """
-    status, error = refused_form(talk, [("image", photo), overlay], model=model)
+    status, error = rejected_form(talk, [("image", photo), overlay], model=model)
 
     assert (status, error["param"]) == (400, overlay[0])
     assert words in error["message"]
@@ -570,10 +570,10 @@ def test_overlays_are_checked(
 
 def test_markup_excludes_mask(talk: "Talk", photo: bytes, mask: bytes, markup: bytes) -> None:
     """
-    A markup and a mask cannot go together.
+    A request cannot have both a markup and a mask.
     """
     files = [("image", photo), ("mask", mask), ("markup", markup)]
-    assert "cannot be combined" in refused_form(talk, files)[1]["message"]
+    assert "cannot be combined" in rejected_form(talk, files)[1]["message"]
 
 
 @pytest.mark.parametrize(
@@ -600,14 +600,14 @@ def test_forms_are_checked(
     """
     A form's fields are read as numbers and flags where they are, and checked like JSON.
     """
-    _, error = refused_form(talk, files, **fields)
+    _, error = rejected_form(talk, files, **fields)
     assert param == error["param"]
     assert code in {None, error["code"]}
 
 
-def test_form_without_pictures() -> None:
+def test_form_without_images() -> None:
     """
-    A form that has no picture lacks `image`.
+    A form that has no image lacks `image`.
     """
     boundary = "x"
     part = '--x\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
@@ -625,28 +625,28 @@ def test_form_without_pictures() -> None:
     assert answer.json()["error"]["message"] == "Missing required parameter: 'image'."
 
 
-def test_oversized_picture_is_refused(talk: "Talk") -> None:
+def test_oversized_image_is_rejected(talk: "Talk") -> None:
     """
-    A file of 50 MB or more is refused.
+    A file of 50 MB or more is rejected.
     """
-    _, error = refused_form(talk, [("image", b"\0" * (50 * 1024 * 1024))])
+    _, error = rejected_form(talk, [("image", b"\0" * (50 * 1024 * 1024))])
     assert "less than 50 MB" in error["message"]
 
 
-def test_animated_and_other_formats_are_no_input(talk: "Talk") -> None:
+def test_other_input_formats_are_rejected(talk: "Talk") -> None:
     """
-    An edit takes PNG, JPEG and WebP; a GIF is refused.
+    An edit accepts PNG, JPEG and WebP; a GIF is rejected.
     """
     out = io.BytesIO()
     Image.new("RGB", (64, 64)).save(out, "GIF")
-    assert refused_form(talk, [("image", out.getvalue())])[1]["code"] == "invalid_image_file"
+    assert rejected_form(talk, [("image", out.getvalue())])[1]["code"] == "invalid_image_file"
 
 
 @given(st.dictionaries(st.text(max_size=12), st.text(max_size=12), max_size=6))
 @settings(max_examples=60, deadline=None)
 def test_any_form_is_answered(fields: dict[str, str]) -> None:
     """
-    Whatever the fields are called and hold, the answer is a picture or an error object.
+    Whatever the fields are called and contain, the response is an image or an error object.
     """
     files: list[tuple[str, Any]] = [
         (name, (None, value)) for name, value in {"model": "gpt-image-2", **fields}.items()
@@ -663,15 +663,15 @@ def test_any_form_is_answered(fields: dict[str, str]) -> None:
 
 def test_other_paths_are_not_served(talk: "Talk") -> None:
     """
-    What lies beside generations and edits is not there: variations have been shut down.
+    There are no endpoints beside generations and edits: variations have been shut down.
     """
     with pytest.raises(openai.NotFoundError, match="Invalid URL"):
         talk.post({}, "/images/variations")
 
 
-def test_planned_failures(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_faults(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    Moderation, breakage and plain errors are planned as for Responses.
+    Moderation, failures and plain errors are injected as for Responses.
     """
     generate = talk.client.images.generate
     provider.moderate_next(stage="output", categories=("violence",))
@@ -695,9 +695,9 @@ def test_planned_failures(provider: FakeOpenAI, talk: "Talk") -> None:
     assert generate(model="gpt-image-2", prompt="x").data
 
 
-def test_broken_stream(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_failed_and_truncated_streams(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    A stream that breaks sends an error event and the end mark; one that is cut just ends.
+    A stream that fails sends an error event and the end mark; a truncated one just ends.
     """
     generate = talk.client.images.generate
     provider.fail_generation_next(message="Image generation failed")
@@ -709,9 +709,9 @@ def test_broken_stream(provider: FakeOpenAI, talk: "Talk") -> None:
     assert [event.type for event in events] == ["image_generation.partial_image"]
 
 
-def test_edit_stream_faults_fit_forms(provider: FakeOpenAI, talk: "Talk", photo: bytes) -> None:
+def test_stream_faults_match_forms(provider: FakeOpenAI, talk: "Talk", photo: bytes) -> None:
     """
-    A fault for streams meets a streamed edit that comes as a form, and no plain one.
+    A fault for streams applies to a streamed edit that is sent as a form, and to no plain one.
     """
     edit = talk.client.images.edit
     provider.truncate_stream_after(0)
@@ -721,7 +721,7 @@ def test_edit_stream_faults_fit_forms(provider: FakeOpenAI, talk: "Talk", photo:
 
 def test_provider_without_responses(connect: "Callable[[FakeOpenAI], Talk]") -> None:
     """
-    A provider may speak the Images API alone, as most compatible servers do.
+    A provider may have only the Images API, as most compatible servers do.
     """
     talk = connect(FakeOpenAI(responses=False, files=False))
 

@@ -1,8 +1,7 @@
 """
-The provider held to recorded exchanges of the real service.
-
-Each field that a recorded reply has, ours has, with the same type; events come in the same order.
-The recordings are not part of the project: without their folder these tests are skipped.
+The provider compared with recorded exchanges of the real service. Each field of a recorded response
+is in ours, with the same type; events have the same order. The recordings are not part of the
+project: without their folder these tests are skipped.
 """
 
 import base64
@@ -129,7 +128,7 @@ def _replay(client: httpx2.Client, recording: Json, ids: dict[str, str]) -> http
 )
 def test_recorded_exchanges(pattern: str) -> None:
     """
-    Recorded requests, sent in their order, get replies with every field of the recorded ones.
+    Recorded requests, sent in order, get responses with every field of the recorded ones.
     """
     now = [0.0]
     provider = FakeOpenAI(latency=0.001, clock=lambda: now[0])
@@ -152,9 +151,9 @@ def test_recorded_exchanges(pattern: str) -> None:
             assert headers <= set(answer.headers)
 
 
-def test_recorded_reply_with_picture(talk: "Talk") -> None:
+def test_recorded_response_with_an_image(talk: "Talk") -> None:
     """
-    A published reply of which the request is not known: ours for such a request has its fields.
+    A published response without its request: ours to a similar request has its fields.
     """
     recorded = json.loads(_load("ai-openai-image-generation-tool-1-0.json")["response"]["text"])
     tool = {"output_format": "webp", "quality": "low", "size": "1024x1024"}
@@ -187,7 +186,7 @@ def test_recorded_streams(
     talk: "Talk", name: str, model: str, tool: Json, unsent: set[str]
 ) -> None:
     """
-    Events come in the recorded order, numbered alike, and have the recorded fields.
+    Events have the recorded order, numbers and fields.
     """
     lines = _load(name)["response"]["text"].splitlines()
     # How many words the model says, if any, is its own affair.
@@ -204,9 +203,9 @@ def test_recorded_streams(
     assert differences == []
 
 
-def test_recorded_words(talk: "Talk") -> None:
+def test_recorded_text_events(talk: "Talk") -> None:
     """
-    Events that carry words have the recorded fields.
+    Events with text have the recorded fields.
     """
     name = "ai-azure-image-generation-tool-1-chunks-0.json"
     events = [json.loads(line) for line in _load(name)["response"]["text"].splitlines()]
@@ -219,7 +218,7 @@ def test_recorded_words(talk: "Talk") -> None:
 
 def test_recorded_wrong_key() -> None:
     """
-    A wrong key is refused with the recorded status, content type and body.
+    A wrong key gets the recorded status, content type and body.
     """
     recording = _load("rig-auth-rejection-carries-identity-0.json")
     transport = FakeTransport(FakeOpenAI(api_key="sk-other"))
@@ -264,9 +263,9 @@ def _replay_images(name: str, replaced: dict[bytes, bytes]) -> tuple[Json, httpx
 @pytest.mark.parametrize(
     "name", _names("rig-*is-rejected*") + _names("rig-*size*") + _names("rig-caller*")
 )
-def test_recorded_refusals_of_images(name: str) -> None:
+def test_recorded_image_errors(name: str) -> None:
     """
-    Recorded requests that the Images API refused are refused in the same words.
+    Requests that the Images API rejected in a recording get the same error.
     """
     recorded, answer = _replay_images(name, {})
 
@@ -280,7 +279,7 @@ def test_recorded_refusals_of_images(name: str) -> None:
 @pytest.mark.parametrize("name", _names("ruby_llm*edit*image*.gz"))
 def test_recorded_edits(name: str) -> None:
     """
-    Recorded edits, as a form and as JSON, get replies with every field of the recorded ones.
+    Recorded edits, as a form and as JSON, get responses with every field of the recorded ones.
     """
     # The form's model has been shut down.
     recorded, answer = _replay_images(name, {b"gpt-image-1\r": b"gpt-image-1.5\r"})
@@ -293,9 +292,9 @@ def test_recorded_edits(name: str) -> None:
     assert set(recorded["headers"]) <= set(answer.headers)
 
 
-def test_recorded_refusal_of_a_url() -> None:
+def test_recorded_url_error() -> None:
     """
-    A picture by a URL that cannot be fetched is refused with the recorded type, param and code.
+    An image URL that cannot be downloaded is rejected with the recorded type, param and code.
     """
     (name,) = _names("ruby_llm*rejects-edits*")
     recorded, answer = _replay_images(name, {})
@@ -321,7 +320,7 @@ REPORTED: dict[str, Json] = {
 @pytest.mark.parametrize("words", REPORTED)
 def test_reported_errors(talk: "Talk", words: str) -> None:
     """
-    Errors that the public reported are answered with the same status, words and code.
+    Errors that users reported have the same status, message and code here.
     """
     bodies: list[Json] = json.loads((FOLDER / "error_bodies.json").read_text("utf-8"))
     reported = next(body for body in bodies if words in body.get("error", {}).get("message", ""))
@@ -335,7 +334,7 @@ def test_reported_errors(talk: "Talk", words: str) -> None:
 
 def test_reported_unstored_item(talk: "Talk") -> None:
     """
-    An item of a response that was not stored is refused as reported, but for its id.
+    An item of a response that was not stored is rejected as reported, except for its id.
     """
     bodies: list[Json] = json.loads((FOLDER / "error_bodies.json").read_text("utf-8"))
     words = "Items are not persisted"
@@ -349,7 +348,7 @@ def test_reported_unstored_item(talk: "Talk") -> None:
 
 def test_reported_moderation(talk: "Talk", provider: FakeOpenAI) -> None:
     """
-    A blocked request is answered as reported, but for the id in its message.
+    A blocked request is answered as reported, except for the id in its message.
     """
     bodies: list[Json] = json.loads((FOLDER / "error_bodies.json").read_text("utf-8"))
     theirs = next(

@@ -1,5 +1,5 @@
 """
-Requests that the API would not take, and the bodies with which it says so.
+Requests that the API would reject, and the error bodies.
 """
 
 import json
@@ -94,7 +94,7 @@ def test_tool_is_checked(
     talk: "Talk", tool: dict[str, Any], code: str, where: str, words: str
 ) -> None:
     """
-    The tool's parameters are refused as the API refuses them: code, place and reason.
+    The tool's parameters are rejected as in the API: code, path and reason.
     """
     status, error = talk.refused(tool=tool)
 
@@ -156,7 +156,7 @@ def test_request_is_checked(
     talk: "Talk", body: dict[str, Any], code: str | None, where: str | None
 ) -> None:
     """
-    Requests are refused as the API refuses them: code and place.
+    Requests are rejected as in the API: code and path.
     """
     sent = talk.body("x", None, body)
     with pytest.raises(openai.APIStatusError) as caught:
@@ -167,9 +167,9 @@ def test_request_is_checked(
     assert {"message", "type", "param", "code"} <= set(error)
 
 
-def test_items_of_other_tools_pass(talk: "Talk") -> None:
+def test_items_of_other_tools_are_accepted(talk: "Talk") -> None:
     """
-    What other tools left in a transcript does no harm.
+    Items of other tools in the input are accepted.
     """
     items: list[dict[str, object]] = [
         {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"},
@@ -182,7 +182,7 @@ def test_items_of_other_tools_pass(talk: "Talk") -> None:
 
 def test_tool_choice_may_name_the_tool(talk: "Talk") -> None:
     """
-    The image tool can be forced by name; what other parts of a message hold is passed over.
+    The image tool can be forced by name; other parts of a message are ignored.
     """
     content = [
         {"type": "input_text", "text": "a kite"},
@@ -198,7 +198,7 @@ def test_tool_choice_may_name_the_tool(talk: "Talk") -> None:
 
 def test_continuing_needs_no_input(talk: "Talk") -> None:
     """
-    A request that continues a response may leave the input out.
+    A request that continues a response may omit the input.
     """
     first = talk.make()
 
@@ -207,7 +207,7 @@ def test_continuing_needs_no_input(talk: "Talk") -> None:
 
 def test_wrong_key(connect: "Callable[[FakeOpenAI], Talk]") -> None:
     """
-    Another key than the provider's is refused as text with JSON in it, masked.
+    A wrong key is masked in the error, which is sent as text with JSON in it.
     """
     talk = connect(FakeOpenAI(api_key="sk-right"))
     with pytest.raises(openai.AuthenticationError) as caught:
@@ -227,7 +227,7 @@ def test_wrong_key(connect: "Callable[[FakeOpenAI], Talk]") -> None:
 
 def test_short_keys_are_not_shown(connect: "Callable[[FakeOpenAI], Talk]") -> None:
     """
-    Of a key too short to be masked in the middle nothing is shown.
+    A key that is too short to be partly masked is masked completely.
     """
     talk = connect(FakeOpenAI(api_key="sk-right"))
     with pytest.raises(openai.AuthenticationError) as caught:
@@ -238,7 +238,7 @@ def test_short_keys_are_not_shown(connect: "Callable[[FakeOpenAI], Talk]") -> No
 
 def test_no_key(provider: FakeOpenAI) -> None:
     """
-    A call without a key is refused.
+    A request without a key is rejected.
     """
     with httpx2.Client(transport=FakeTransport(provider)) as client:
         for headers in ({}, {"authorization": "Bearer "}):
@@ -260,7 +260,7 @@ def test_no_key(provider: FakeOpenAI) -> None:
 )
 def test_unknown_urls(provider: FakeOpenAI, method: str, path: str) -> None:
     """
-    Whatever is not served is answered with 404 and an error object.
+    Every path that is not served is answered with 404 and an error object.
     """
     with httpx2.Client(transport=FakeTransport(provider)) as client:
         answer = client.request(
@@ -273,7 +273,7 @@ def test_unknown_urls(provider: FakeOpenAI, method: str, path: str) -> None:
 
 def test_body_that_is_not_json(provider: FakeOpenAI) -> None:
     """
-    A body that is not JSON is refused, and the call is recorded all the same.
+    A body that is not JSON is rejected, and the request is recorded all the same.
     """
     with httpx2.Client(transport=FakeTransport(provider)) as client:
         answer = client.post(
@@ -303,7 +303,7 @@ NAMES = [
 @given(name=st.sampled_from(NAMES), value=JSON, in_tool=st.booleans())
 def test_no_request_breaks_the_provider(name: str, value: object, *, in_tool: bool) -> None:
     """
-    Whatever stands in a field, the answer is a reply or an error object, never a crash.
+    Whatever a field contains, the answer is a response or an error object, never a crash.
     """
     tool: dict[str, object] = {"type": "image_generation", "quality": "low"}
     body: dict[str, object] = {"model": "gpt-5.4", "tools": [tool], "tool_choice": "none"}
@@ -327,7 +327,7 @@ def test_no_request_breaks_the_provider(name: str, value: object, *, in_tool: bo
 )
 def test_free_sizes_obey_the_documented_rules(width: int, height: int) -> None:
     """
-    A size is taken exactly if edge, ratio and pixels lie within the documented bounds.
+    A size is accepted exactly if edge, ratio and pixels are within the documented bounds.
     """
     allowed = (
         max(width, height) <= 3840
@@ -346,6 +346,6 @@ def test_free_sizes_obey_the_documented_rules(width: int, height: int) -> None:
 @pytest.mark.parametrize("frames,edge", [(2, 1024), (9, 960), (12, 816), (16, 720)])
 def test_frames_shrink_to_the_pixel_budget(frames: int, edge: int) -> None:
     """
-    A frame is shrunk as far as the whole animation needs: sizes measured on the real service.
+    A frame is shrunk as far as the whole animation needs, to sizes measured on the real service.
     """
     assert edge == frame_size((1024, 1024), frames, SizeRule())[0]

@@ -1,5 +1,5 @@
 """
-Painting once, also when many ask at the same time.
+Each image is rendered once, also for concurrent requests.
 """
 
 import threading
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from tests.fake_openai.conftest import Talk
 
 
-class Counting:
+class CountingSketcher:
     """
-    Paint as the sketcher does, and count.
+    A sketcher that counts renderings.
     """
 
     def __init__(self) -> None:
-        self.painted: list[float] = []
+        self.shares: list[float] = []
         self.fails = False
 
     start = staticmethod(sketching.start)
@@ -44,11 +44,11 @@ class Counting:
         share: float = 1.0,
     ) -> bytes:
         """
-        Paint and count.
+        Render and count.
         """
         if self.fails:
             raise OSError
-        self.painted.append(share)
+        self.shares.append(share)
         return sketching.render(
             state,
             format=format,
@@ -60,68 +60,72 @@ class Counting:
 
 
 @pytest.fixture
-def sketcher() -> Counting:
+def sketcher() -> CountingSketcher:
     """
-    Give a painter that counts.
+    A sketcher that counts.
     """
-    return Counting()
+    return CountingSketcher()
 
 
 @pytest.fixture
-def counted(sketcher: Counting, connect: "Callable[[FakeOpenAI], Talk]") -> "Talk":
+def talk(sketcher: CountingSketcher, connect: "Callable[[FakeOpenAI], Talk]") -> "Talk":
     """
-    Connect to a provider with a painter that counts.
+    Connect to a provider with a sketcher that counts.
     """
     return connect(FakeOpenAI(sketcher=sketcher))
 
 
-def test_many_at_once_paint_once(counted: "Talk", sketcher: Counting) -> None:
+def test_concurrent_requests_render_once(talk: "Talk", sketcher: CountingSketcher) -> None:
     """
-    Sixty-four requests for the same picture at the same time paint it once.
+    64 concurrent requests for the same image render it once.
     """
     with ThreadPoolExecutor(64) as pool:
-        replies = list(pool.map(counted.pixels, pool.map(counted.make, ["tea"] * 64)))
+        replies = list(pool.map(talk.pixels, pool.map(talk.make, ["tea"] * 64)))
 
-    assert sketcher.painted == [1.0]
+    assert sketcher.shares == [1.0]
     assert len(set(replies)) == 1
 
 
-def test_nothing_is_painted_before_it_is_needed(counted: "Talk", sketcher: Counting) -> None:
+def test_images_are_rendered_on_demand(talk: "Talk", sketcher: CountingSketcher) -> None:
     """
-    A queued response has not been painted, nor does a look without bytes paint.
+    Neither a queued response nor retrieving it without bytes renders the image.
     """
-    made = counted.make(background=True)
-    counted.get(f"/responses/{made['id']}")
+    made = talk.make(background=True)
+    talk.get(f"/responses/{made['id']}")
 
-    assert sketcher.painted == []
+    assert sketcher.shares == []
 
 
-def test_looking_paints_once(connect: "Callable[[FakeOpenAI], Talk]", sketcher: Counting) -> None:
+def test_retrieving_renders_once(
+    connect: "Callable[[FakeOpenAI], Talk]", sketcher: CountingSketcher
+) -> None:
     """
-    Where looks have the picture, the first of them paints it.
+    If retrieved responses include the image, the first retrieval renders it.
     """
     talk = connect(FakeOpenAI(sketcher=sketcher, retrieve_includes_image=True))
     made = talk.make(background=True)
     for _ in range(3):
         talk.get(f"/responses/{made['id']}")
 
-    assert sketcher.painted == [1.0]
+    assert sketcher.shares == [1.0]
 
 
-def test_partials_are_painted_with_their_share(counted: "Talk", sketcher: Counting) -> None:
+def test_partial_images_are_rendered_with_their_share(
+    talk: "Talk", sketcher: CountingSketcher
+) -> None:
     """
-    A stream paints each partial once and the final picture once.
+    A stream renders each partial image once and the final image once.
     """
-    counted.events(tool={"partial_images": 3})
+    talk.events(tool={"partial_images": 3})
 
-    assert sketcher.painted == [0.25, 0.5, 0.75, 1.0]
+    assert sketcher.shares == [0.25, 0.5, 0.75, 1.0]
 
 
-def test_resuming_paints_only_what_is_left(counted: "Talk", sketcher: Counting) -> None:
+def test_resuming_renders_only_the_rest(talk: "Talk", sketcher: CountingSketcher) -> None:
     """
-    Taking up a stream behind its partials does not paint them.
+    Resuming a stream after its partial images does not render them.
     """
-    made = counted.client.responses.create(
+    made = talk.client.responses.create(
         model="gpt-5.4",
         input="tea",
         tools=[{"type": "image_generation", "partial_images": 3}],
@@ -131,56 +135,56 @@ def test_resuming_paints_only_what_is_left(counted: "Talk", sketcher: Counting) 
     with made:
         first = next(iter(made))
     assert first.type == "response.created"
-    counted.resume(first.response.id, starting_after=9)
+    talk.resume(first.response.id, starting_after=9)
 
-    assert sketcher.painted == [1.0]
+    assert sketcher.shares == [1.0]
 
 
-def test_memory_for_pictures_is_bounded(sketcher: Counting) -> None:
+def test_cache_is_limited(sketcher: CountingSketcher) -> None:
     """
-    Only so many pictures are kept: the one not asked for longest is painted anew.
+    The cache is limited: the least recently used image is rendered again.
     """
-    looks = [RenderKey(sketch=sketching.start(word, size=(832, 832))) for word in ("a", "b")]
+    keys = [RenderKey(sketch=sketching.start(word, size=(832, 832))) for word in ("a", "b")]
     pictures = RenderCache(sketcher, keep=1)
-    for look in (looks[0], looks[0], looks[1], looks[0]):
-        pictures.base64(look)
+    for key in (keys[0], keys[0], keys[1], keys[0]):
+        pictures.base64(key)
 
-    assert len(sketcher.painted) == 3
+    assert len(sketcher.shares) == 3
 
 
-def test_failed_painting_can_be_repeated(sketcher: Counting) -> None:
+def test_failed_rendering_is_repeated(sketcher: CountingSketcher) -> None:
     """
-    A painting that failed is not remembered as a failure.
+    A failed rendering is not cached.
     """
-    look = RenderKey(sketch=sketching.start("a", size=(832, 832)))
+    key = RenderKey(sketch=sketching.start("a", size=(832, 832)))
     pictures = RenderCache(sketcher)
     sketcher.fails = True
-    with pytest.raises(OSError):  # noqa: PT011 - nothing is said
-        pictures.base64(look)
+    with pytest.raises(OSError):  # noqa: PT011 - it has no message
+        pictures.base64(key)
     sketcher.fails = False
 
-    assert pictures.data(look)
+    assert pictures.data(key)
 
 
 def test_waiting_calls_see_the_failure() -> None:
     """
-    Who waits for another's painting gets its failure too, instead of waiting for ever.
+    A request that waits for another's rendering gets its failure too, instead of waiting for ever.
     """
-    look = RenderKey(sketch=sketching.start("a", size=(832, 832)))
-    began, go = threading.Event(), threading.Event()
+    key = RenderKey(sketch=sketching.start("a", size=(832, 832)))
+    started, release = threading.Event(), threading.Event()
 
-    class Stuck(Counting):
+    class BlockedSketcher(CountingSketcher):
         def render(self, *_: object, **__: object) -> bytes:
-            began.set()
-            go.wait(5)
+            started.set()
+            release.wait(5)
             raise OSError
 
-    pictures = RenderCache(Stuck())
+    pictures = RenderCache(BlockedSketcher())
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(pictures.base64, look)
-        began.wait(5)
-        second = pool.submit(pictures.base64, look)
-        go.set()
+        first = pool.submit(pictures.base64, key)
+        started.wait(5)
+        second = pool.submit(pictures.base64, key)
+        release.set()
 
     assert isinstance(first.exception(), OSError)
     assert isinstance(second.exception(), OSError)

@@ -1,5 +1,5 @@
 """
-Plain replies: what comes back for a request with the image tool.
+Plain responses to requests with the image tool.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from tests.fake_openai.conftest import Talk
 
 
-def test_reply_holds_picture(talk: "Talk") -> None:
+def test_response_has_an_image(talk: "Talk") -> None:
     """
-    A request with the image tool is answered with a picture of the reported size and format.
+    A request with the image tool is answered with an image of the reported size and format.
     """
     response = talk.make("a red kite", tool={"size": "1536x864", "output_format": "webp"})
 
@@ -31,9 +31,9 @@ def test_reply_holds_picture(talk: "Talk") -> None:
     assert item["revised_prompt"]
 
 
-def test_typed_client_reads_reply(talk: "Talk") -> None:
+def test_typed_client_parses_the_response(talk: "Talk") -> None:
     """
-    The openai client's own types read a reply without a remainder.
+    The openai client's types parse every field of a response.
     """
     response = talk.client.responses.create(
         model="gpt-5.6-terra",
@@ -63,7 +63,7 @@ def test_typed_client_reads_reply(talk: "Talk") -> None:
 )
 def test_reasoning_comes_first(talk: "Talk", model: str, effort: str | None, first: str) -> None:
     """
-    Models that reason put a reasoning item first; the picture's index varies with it.
+    Reasoning models put a reasoning item first, which shifts the image's index.
     """
     more = {"reasoning": {"effort": effort}} if effort else {}
     response = talk.make(model=model, **more)
@@ -72,9 +72,9 @@ def test_reasoning_comes_first(talk: "Talk", model: str, effort: str | None, fir
     assert response["output"][-1]["type"] == "message"
 
 
-def test_reply_repeats_tool_with_defaults(talk: "Talk") -> None:
+def test_tool_is_echoed_with_defaults(talk: "Talk") -> None:
     """
-    The tool is echoed with defaults filled in, without what real replies leave out.
+    The tool is echoed with defaults filled in, without the parameters that real responses omit.
     """
     tool = {"partial_images": 0, "action": "auto", "quality": "low", "input_fidelity": None}
     response = talk.make(tool=tool)
@@ -95,15 +95,15 @@ def test_reply_repeats_tool_with_defaults(talk: "Talk") -> None:
 
 def test_same_request_gives_same_bytes(talk: "Talk") -> None:
     """
-    The same prompt gives the same picture, in the same provider and in another.
+    The same prompt gives the same image, in the same provider and in another.
     """
     assert talk.pixels(talk.make("tea")) == talk.pixels(talk.make("tea"))
     assert talk.pixels(talk.make("tea")) != talk.pixels(talk.make("coffee"))
 
 
-def test_many_pictures_per_reply(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_response_can_have_several_images(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    A reply can hold several pictures, each another, and bills them all.
+    A response can have several different images, and bills them all.
     """
     entry = talk.make("tea")
     provider.pictures_per_reply = 3
@@ -129,7 +129,7 @@ def test_bills_documented_tokens(
     talk: "Talk", model: str, size: str, quality: str, tokens: int
 ) -> None:
     """
-    Pictures cost the tokens that were measured or documented.
+    Images cost the tokens that were measured or documented.
     """
     tool = {"model": model, "size": size, "quality": quality}
     usage = talk.make(tool=tool)["tool_usage"]["image_gen"]
@@ -138,9 +138,9 @@ def test_bills_documented_tokens(
     assert tokens == usage["output_tokens_details"]["image_tokens"]
 
 
-def test_without_tool_only_says_so(talk: "Talk") -> None:
+def test_request_without_the_image_tool_gets_text(talk: "Talk") -> None:
     """
-    Without the image tool, or forbidden to use it, the provider answers in words.
+    If there is no image tool, or its use is forbidden, the provider answers with text.
     """
     for response in (talk.make(tools=[]), talk.make(tool_choice="none")):
         assert not talk.pictures(response)
@@ -149,7 +149,7 @@ def test_without_tool_only_says_so(talk: "Talk") -> None:
 
 def test_other_tools_are_ignored(talk: "Talk") -> None:
     """
-    Other tools are echoed as they came, and not used.
+    Other tools are echoed unchanged and not used.
     """
     function: dict[str, object] = {
         "type": "function",
@@ -163,9 +163,9 @@ def test_other_tools_are_ignored(talk: "Talk") -> None:
     assert function == response["tools"][0]
 
 
-def test_headers_of_a_reply(talk: "Talk") -> None:
+def test_response_headers(talk: "Talk") -> None:
     """
-    Replies carry a request id, a processing time, the version and rate limits.
+    Responses have a request id, a processing time, the version and rate limits.
     """
     raw = talk.client.responses.with_raw_response.create(model="gpt-5.4", input="x")
 
@@ -178,7 +178,7 @@ def test_headers_of_a_reply(talk: "Talk") -> None:
 
 def test_retrieve_and_delete(talk: "Talk") -> None:
     """
-    A stored response is the same when retrieved but for the picture, and gone when deleted.
+    A stored response is retrieved unchanged except for the image's bytes, and is gone once deleted.
     """
     made = talk.make()
     looked = talk.get(f"/responses/{made['id']}")
@@ -193,9 +193,9 @@ def test_retrieve_and_delete(talk: "Talk") -> None:
         talk.client.responses.delete(made["id"])
 
 
-def test_unstored_is_not_found(talk: "Talk") -> None:
+def test_unstored_response_is_not_found(talk: "Talk") -> None:
     """
-    A response made with `store: false` can be neither retrieved nor continued.
+    A response created with `store: false` can be neither retrieved nor continued.
     """
     made = talk.make(store=False)
 
@@ -207,7 +207,7 @@ def test_unstored_is_not_found(talk: "Talk") -> None:
 
 def test_input_items_are_listed(talk: "Talk") -> None:
     """
-    What went in can be listed, without the pixels.
+    The input items are listed without the images' bytes.
     """
     made = talk.make([{"role": "user", "content": "a kite"}])
 
@@ -216,9 +216,9 @@ def test_input_items_are_listed(talk: "Talk") -> None:
     assert content == [{"type": "input_text", "text": "a kite"}]
 
 
-def test_oldest_responses_are_forgotten(talk: "Talk", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oldest_responses_are_dropped(talk: "Talk", monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Memory has a bound: the oldest responses go first, and their items with them.
+    The number of stored responses is limited: the oldest are dropped, with their items.
     """
     monkeypatch.setattr("imagesession._fake_openai.memory.KEPT_RESPONSES", 2)
     first, *others = [talk.make() for _ in range(3)]
@@ -229,10 +229,10 @@ def test_oldest_responses_are_forgotten(talk: "Talk", monkeypatch: pytest.Monkey
     assert talk.refused([reference, {"role": "user", "content": "bluer"}])[0] == 404
 
 
-def test_memory_is_bounded_by_pictures_too(talk: "Talk", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_limited_by_image_bytes(talk: "Talk", monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Responses to pictures that were sent are forgotten sooner: these stay in memory. What goes on
-    from such a picture weighs nothing, for it is the same one.
+    The bytes of input images are limited, so their responses are dropped sooner. A response that
+    continues from such an image does not count it again.
     """
     sent = tiny_image(size=(1024, 1024))
     monkeypatch.setattr("imagesession._fake_openai.memory._KEPT_BYTES", 2 * len(sent))
@@ -249,11 +249,11 @@ def test_memory_is_bounded_by_pictures_too(talk: "Talk", monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_what_nobody_has_got_is_kept(
+def test_undelivered_responses_are_kept(
     provider: FakeOpenAI, talk: "Talk", monkeypatch: pytest.MonkeyPatch, *, streamed: bool
 ) -> None:
     """
-    However many come after it, a response whose end nobody has got yet is there for whoever waits.
+    A response is kept until it was delivered, however many follow it.
     """
     monkeypatch.setattr("imagesession._fake_openai.memory.KEPT_RESPONSES", 2)
     waited_for: list[str] = []
@@ -272,9 +272,9 @@ def test_what_nobody_has_got_is_kept(
     assert not any(_is_kept(talk, {"id": response_id}) for response_id in waited_for)
 
 
-def test_three_hundred_wait_at_once(talk: "Talk") -> None:
+def test_three_hundred_background_responses(talk: "Talk") -> None:
     """
-    Of three hundred that ask at once and look later, each finds its reply.
+    Each of 300 concurrent background responses is found later.
     """
 
     def make(_: int) -> str:
@@ -288,9 +288,9 @@ def test_three_hundred_wait_at_once(talk: "Talk") -> None:
     assert [item["id"] for item in found] == made
 
 
-def test_more_than_a_few_hundred_replies_are_kept(talk: "Talk") -> None:
+def test_six_hundred_responses_are_kept(talk: "Talk") -> None:
     """
-    Of six hundred replies that were delivered the first can still be looked at.
+    The first of 600 delivered responses can still be retrieved.
     """
     first, *_ = [talk.make(tools=[]) for _ in range(600)]
 
@@ -308,8 +308,8 @@ def _is_kept(talk: "Talk", response: dict[str, Any]) -> bool:
 @pytest.mark.parametrize("way", ["previous", "conversation"])
 def test_context_has_a_limit(provider: FakeOpenAI, talk: "Talk", way: str) -> None:
     """
-    A request that is longer with all its turns than the model can read is refused, unless it lets
-    the earliest be dropped; one that begins anew is not.
+    A request that exceeds the context window with its earlier turns is rejected, unless it allows
+    truncation; a new conversation is accepted.
     """
     thread = talk.client.conversations.create().id
     first: dict[str, Any] = {"conversation": thread} if way == "conversation" else {}

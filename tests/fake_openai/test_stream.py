@@ -35,9 +35,9 @@ OBSERVED = [
 ]
 
 
-def test_events_come_in_the_observed_order(talk: "Talk") -> None:
+def test_events_have_the_order_of_the_service(talk: "Talk") -> None:
     """
-    A stream's events come in the order of the real service, numbered without a gap.
+    A stream's events have the order of the real service and are numbered without a gap.
     """
     events = talk.events(model="gpt-5", tool={"partial_images": 2})
 
@@ -45,9 +45,10 @@ def test_events_come_in_the_observed_order(talk: "Talk") -> None:
     assert list(range(len(events))) == [event["sequence_number"] for event in events]
 
 
-def test_final_picture_comes_twice(talk: "Talk") -> None:
+def test_final_image_is_sent_twice(talk: "Talk") -> None:
     """
-    The picture comes with its item and again with the whole response, and equals a plain reply's.
+    The image is sent with its item and again with the whole response, and equals that of a plain
+    response.
     """
     events = talk.events("tea")
 
@@ -62,7 +63,7 @@ def test_final_picture_comes_twice(talk: "Talk") -> None:
 
 def test_terminal_event_can_be_poor(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    The picture can come once only: with its item, and not again with the whole response.
+    The image can be sent only once: with its item, and not again with the whole response.
     """
     provider.poor_terminal_event = True
     events = talk.events(background=True, tool={"partial_images": 1})
@@ -78,9 +79,9 @@ def test_terminal_event_can_be_poor(provider: FakeOpenAI, talk: "Talk") -> None:
     assert talk.pixels(talk.make())
 
 
-def test_partials_are_whole_pictures(talk: "Talk") -> None:
+def test_partial_images_are_complete_images(talk: "Talk") -> None:
     """
-    Partial images are numbered, full-size, differ, and report how they are drawn.
+    Partial images are numbered, full-size and different, and report their parameters.
     """
     events = talk.events(tool={"partial_images": 3, "quality": "low"})
 
@@ -108,9 +109,9 @@ def test_unfinished_item_has_no_result(talk: "Talk") -> None:
     assert {"id", "type", "status"} == set(added["item"])
 
 
-def test_several_pictures_stream_one_after_another(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_several_images_are_streamed_in_turn(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    Each picture of a reply has its own item, index and events.
+    Each image of a response has its own item, index and events.
     """
     provider.pictures_per_reply = 2
     events = talk.events()
@@ -120,7 +121,7 @@ def test_several_pictures_stream_one_after_another(provider: FakeOpenAI, talk: "
     assert len(talk.pictures(events[-1]["response"])) == 2
 
 
-def test_helper_of_the_client_follows(talk: "Talk") -> None:
+def test_stream_helper_of_the_client(talk: "Talk") -> None:
     """
     The openai client's stream helper accumulates the events to a final response.
     """
@@ -134,7 +135,7 @@ def test_helper_of_the_client_follows(talk: "Talk") -> None:
 
 def test_events_are_spread_over_the_latency(talk: "Talk") -> None:
     """
-    Partial images are due while the picture is being made, and the end when the latency is over.
+    Partial images are due while the image is generated, and the end after the latency.
     """
     provider = FakeOpenAI(latency=10, clock=lambda: 1000.0)
     body = talk.body("tea", {"partial_images": 1}, {"stream": True})
@@ -159,7 +160,7 @@ def test_events_are_spread_over_the_latency(talk: "Talk") -> None:
 
 def test_events_arrive_when_they_are_due(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    A stream takes as long as the latency says, and its first event does not.
+    A stream takes as long as the latency, and its first event does not.
     """
     provider.latency = 0.15
     start = time.monotonic()
@@ -170,9 +171,9 @@ def test_events_arrive_when_they_are_due(provider: FakeOpenAI, talk: "Talk") -> 
     assert arrived[0] < arrived[-1] - 0.05
 
 
-def test_words_are_streamed_in_pieces(talk: "Talk") -> None:
+def test_text_is_streamed_in_deltas(talk: "Talk") -> None:
     """
-    Words come in pieces that add up to the text, padded unless that is declined.
+    Text is sent in deltas that add up to it, padded unless the request declines obfuscation.
     """
     events = talk.events(tools=[])
     deltas = [event for event in events if event["type"] == "response.output_text.delta"]
@@ -184,9 +185,9 @@ def test_words_are_streamed_in_pieces(talk: "Talk") -> None:
     assert not any("obfuscation" in event for event in plain)
 
 
-def test_stream_is_resumed_behind_a_number(talk: "Talk") -> None:
+def test_stream_is_resumed_after_a_number(talk: "Talk") -> None:
     """
-    A background stream can be taken up at any place, and goes on with the next number.
+    A background stream can be resumed after any event, and continues with the next number.
     """
     events = talk.events(background=True, tool={"partial_images": 1})
     response_id = events[0]["response"]["id"]
@@ -211,9 +212,9 @@ def test_only_background_streams_are_resumed(talk: "Talk") -> None:
         talk.resume(streamed, starting_after="x")
 
 
-def test_stream_that_is_left_is_not_stored(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_abandoned_stream_is_not_stored(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    Who hangs up on a plain stream ends it: its response is not kept.
+    A client that closes a plain stream ends it: its response is not stored.
     """
     stream = talk.client.responses.create(
         model="gpt-5.4", input="tea", tools=[{"type": "image_generation"}], stream=True

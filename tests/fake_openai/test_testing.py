@@ -25,9 +25,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
-def kind(offline_provider: offline.FakeOpenAI) -> None:
+def include_images(offline_provider: offline.FakeOpenAI) -> None:
     """
-    Let the library have its pictures in whichever way it asks for them.
+    Let the library find images in whichever way it asks for them.
     """
     offline_provider.retrieve_includes_image = True
 
@@ -35,7 +35,7 @@ def kind(offline_provider: offline.FakeOpenAI) -> None:
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp", "gif"])
 def test_tiny_image(format: str) -> None:
     """
-    Tiny images are what they say.
+    Tiny images have the given format and size.
     """
     with Image.open(io.BytesIO(offline.tiny_image(format, (32, 16)))) as picture:
         assert (format.upper(), (32, 16)) == (picture.format, picture.size)
@@ -43,7 +43,7 @@ def test_tiny_image(format: str) -> None:
 
 def test_tiny_mask() -> None:
     """
-    A tiny mask lets its box be changed and protects the rest.
+    A tiny mask opens its box and protects the rest.
     """
     with Image.open(io.BytesIO(offline.tiny_mask((8, 8), (0, 0, 2, 2)))) as mask:
         alpha = mask.getchannel("A")
@@ -52,14 +52,14 @@ def test_tiny_mask() -> None:
 
 def test_public_names_exist() -> None:
     """
-    Everything that is promised is there.
+    Every name in `__all__` exists.
     """
     assert all(hasattr(offline, name) for name in offline.__all__)
 
 
-def test_only_so_many_bytes_of_calls_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recorded_bytes_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    The record of calls has a bound, and the latest call is always there.
+    The recorded bytes are limited, and the latest request is always kept.
     """
     monkeypatch.setattr("imagesession._fake_openai.app._MAX_BYTES", 100)
     provider = offline.FakeOpenAI()
@@ -69,9 +69,9 @@ def test_only_so_many_bytes_of_calls_are_kept(monkeypatch: pytest.MonkeyPatch) -
     assert [call.length for call in provider.requests] == [201]
 
 
-def test_calls_are_recorded_without_the_key() -> None:
+def test_requests_are_recorded_without_the_key() -> None:
     """
-    The record of calls shows method, path, query, headers and body, but no key.
+    Recorded requests have method, path, query, headers and body, but no API key.
     """
     provider = offline.FakeOpenAI()
     with (
@@ -96,7 +96,8 @@ def test_calls_are_recorded_without_the_key() -> None:
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
 def test_serve_command(end: signal.Signals) -> None:
     """
-    `python -m imagesession.testing serve` says where it listens, answers, and stops when told.
+    `python -m imagesession.testing serve` prints its address, answers requests, and stops on a
+    signal.
     """
     command = [sys.executable, "-W", "error", "-m", "imagesession.testing", "serve"]
     with subprocess.Popen(
@@ -118,9 +119,9 @@ def test_serve_command(end: signal.Signals) -> None:
     assert (process.returncode, "OPENAI_BASE_URL" in errors) == (0, True), errors
 
 
-def test_taken_port_is_said_plainly() -> None:
+def test_port_in_use_is_reported() -> None:
     """
-    A port that is taken ends the command with one sentence.
+    A port in use ends the command with one sentence.
     """
     with (
         offline.serve(offline.FakeOpenAI()) as served,
@@ -129,7 +130,7 @@ def test_taken_port_is_said_plainly() -> None:
         main(["serve", "--port", str(served.port)])
 
 
-def test_help_explains(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_options(capsys: pytest.CaptureFixture[str]) -> None:
     """
     The command's help explains its options.
     """
@@ -144,7 +145,7 @@ def test_help_explains(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.fixture
 def make_offline() -> Iterator[Callable[[Path, offline.FakeOpenAI], Studio]]:
     """
-    Make studios over a provider.
+    Create studios over a provider.
     """
     made: list[Studio] = []
 
@@ -157,30 +158,28 @@ def make_offline() -> Iterator[Callable[[Path, offline.FakeOpenAI], Studio]]:
         studio.close()
 
 
-# --- replies by script ----------------------------------------------------------------------------
+# --- scripted responses --------------------------------------------------------------------------
 
-GIVEN = offline.tiny_image("jpeg", (96, 64), (200, 80, 40))
+IMAGE = offline.tiny_image("jpeg", (96, 64), (200, 80, 40))
 
 
 @pytest.mark.parametrize("responses", [True, False])
-def test_the_next_picture_is_the_one_given(
-    tmp_path: Path, make_offline: Any, *, responses: bool
-) -> None:
+def test_scripted_image_is_returned(tmp_path: Path, make_offline: Any, *, responses: bool) -> None:
     """
-    A scripted picture comes byte for byte, over Responses and the Images API, and only once.
+    A scripted image is returned byte for byte, over Responses and the Images API, and only once.
     """
     provider = offline.FakeOpenAI(responses=responses, retrieve_includes_image=True)
-    provider.respond_next(image=GIVEN)
+    provider.respond_next(image=IMAGE)
     studio = make_offline(tmp_path, provider)
-    assert studio.generate("a teapot").bytes == GIVEN
-    assert studio.generate("a teapot").bytes != GIVEN
+    assert studio.generate("a teapot").bytes == IMAGE
+    assert studio.generate("a teapot").bytes != IMAGE
 
 
-def test_what_is_said_can_be_scripted(
+def test_message_and_revised_prompt_can_be_scripted(
     offline_studio: Studio, offline_provider: offline.FakeOpenAI
 ) -> None:
     """
-    The words beside a picture, and what the image model was told, are as scripted.
+    The message beside an image and the revised prompt are as scripted.
     """
     offline_provider.respond_next(text="Here it is.", revised_prompt="one orange thing", times=2)
     for _ in range(2):
@@ -191,27 +190,27 @@ def test_what_is_said_can_be_scripted(
     assert image.revised_prompt != "one orange thing"
 
 
-def test_a_scripted_picture_streams(
+def test_scripted_image_is_streamed(
     offline_studio: Studio, offline_provider: offline.FakeOpenAI
 ) -> None:
     """
-    Unfinished pictures lead to a scripted one like to any other.
+    A scripted image is preceded by partial images as any other.
     """
-    offline_provider.respond_next(image=GIVEN, text="Here it is.")
+    offline_provider.respond_next(image=IMAGE, text="Here it is.")
     *partials, last = offline_studio.stream("a teapot", partial_images=2)
     assert [type(partial) for partial in partials] == [PartialImage] * 2
     assert isinstance(last, SavedImage)
-    assert (last.bytes, last.turn.text) == (GIVEN, "Here it is.")
+    assert (last.bytes, last.turn.text) == (IMAGE, "Here it is.")
 
 
-def test_what_follows_goes_on_from_a_scripted_picture(
+def test_next_turn_continues_from_a_scripted_image(
     offline_studio: Studio, offline_provider: offline.FakeOpenAI
 ) -> None:
     """
-    The next turn changes the picture that was given, and what was said of it is not said again.
+    The next turn edits the scripted image, and the scripted text is not repeated.
     """
     session = offline_studio.session("A box")
-    offline_provider.respond_next(image=GIVEN, text="Here it is.")
+    offline_provider.respond_next(image=IMAGE, text="Here it is.")
     session.generate("a box")
     after = session.generate("bluer")
     red, _, blue = after.open().convert("RGB").resize((1, 1)).getpixel((0, 0))  # type: ignore[misc] # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType] - three bands
@@ -225,24 +224,26 @@ def test_findings_can_be_scripted(
     offline_studio: Studio, offline_provider: offline.FakeOpenAI, tmp_path: Path
 ) -> None:
     """
-    Where a picture is looked at, a scripted text is what was found; a scripted picture waits for
-    a call that draws. A path and a PIL image give pictures too.
+    In an analysis, a scripted text holds the findings; a scripted image waits for a request for an
+    image. Paths and PIL images can be scripted too.
     """
-    (tmp_path / "box.jpeg").write_bytes(GIVEN)
+    (tmp_path / "box.jpeg").write_bytes(IMAGE)
     finding = {"issue": "Crooked", "where": "left", "severity": "low", "remedy": "Turn it"}
     offline_provider.respond_next(image=tmp_path / "box.jpeg")
     offline_provider.respond_next(text=json.dumps({"summary": "Nice.", "findings": [finding]}))
     with Image.new("RGB", (32, 32)) as picture:
         offline_provider.respond_next(image=picture)
-    better = offline_studio.improve("straight", image=GIVEN)
+    better = offline_studio.improve("straight", image=IMAGE)
     assert (better.analysis.summary, better.analysis.findings[0].issue) == ("Nice.", "Crooked")
-    assert better.image.bytes == GIVEN
+    assert better.image.bytes == IMAGE
     assert offline_studio.generate("a teapot").size == (32, 32)
 
 
-def test_a_scripted_refusal(offline_studio: Studio, offline_provider: offline.FakeOpenAI) -> None:
+def test_refusal_can_be_scripted(
+    offline_studio: Studio, offline_provider: offline.FakeOpenAI
+) -> None:
     """
-    A scripted refusal is told in its words.
+    A scripted refusal is raised with its text.
     """
     offline_provider.respond_next(refuse="I would rather not.", times=2)
     for _ in range(2):
@@ -251,11 +252,11 @@ def test_a_scripted_refusal(offline_studio: Studio, offline_provider: offline.Fa
     assert offline_studio.generate("a teapot").bytes
 
 
-def test_a_scripted_svg_comes_as_it_is(
+def test_scripted_svg_is_returned(
     offline_studio: Studio, offline_provider: offline.FakeOpenAI
 ) -> None:
     """
-    A picture that has no pixels is given too.
+    An SVG, which has no pixels, can be scripted too.
     """
     svg = (
         b'<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><path d="M0 0h8v8z"/></svg>'
@@ -267,23 +268,23 @@ def test_a_scripted_svg_comes_as_it_is(
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{}, {"times": 2}, {"refuse": "No.", "text": "Yes."}, {"refuse": "No.", "image": GIVEN}],
+    "arguments",
+    [{}, {"times": 2}, {"refuse": "No.", "text": "Yes."}, {"refuse": "No.", "image": IMAGE}],
 )
-def test_a_script_says_one_thing(wrong: dict[str, Any]) -> None:
+def test_invalid_scripts_are_rejected(arguments: dict[str, Any]) -> None:
     """
-    A script that says nothing, or that both refuses and replies, is a mistake.
+    A script that is empty, or that has both a refusal and a response, raises a ValueError.
     """
-    with pytest.raises(ValueError, match=r"Say what to reply|brings nothing else"):
-        offline.FakeOpenAI().respond_next(**wrong)
+    with pytest.raises(ValueError, match=r"Pass at least one|cannot be combined"):
+        offline.FakeOpenAI().respond_next(**arguments)
 
 
-# --- calls to assert on ---------------------------------------------------------------------------
+# --- assertions on requests -----------------------------------------------------------------------
 
 
-def test_calls_tell_their_prompt_and_options() -> None:
+def test_recorded_requests_have_prompt_and_options() -> None:
     """
-    Whichever way a picture is asked for, the call tells in which words and how.
+    Whichever API requests an image, the recorded request has its prompt and options.
     """
     provider = offline.FakeOpenAI()
     tools: Any = [{"type": "image_generation", "quality": "high"}]
@@ -293,11 +294,11 @@ def test_calls_tell_their_prompt_and_options() -> None:
         offline.serve(provider) as served,
         openai.OpenAI(api_key="x", base_url=served.base_url) as client,
     ):
-        for asked in ("red", parts, plain):
-            client.responses.create(model="gpt-5.4", input=asked, tools=tools)
+        for prompt in ("red", parts, plain):
+            client.responses.create(model="gpt-5.4", input=prompt, tools=tools)
         client.images.generate(prompt="white", model="gpt-image-2", quality="high")
         client.images.edit(
-            prompt="black", model="gpt-image-2", image=("a.jpeg", GIVEN), quality="high"
+            prompt="black", model="gpt-image-2", image=("a.jpeg", IMAGE), quality="high"
         )
         client.responses.create(model="gpt-5.4", input="just words")
         client.models.list()
@@ -308,35 +309,33 @@ def test_calls_tell_their_prompt_and_options() -> None:
     assert [dict(call.options) for call in provider.requests[-2:]] == [{}, {}]
 
 
-def test_what_was_drawn_can_be_asserted(
-    offline_studio: Studio, offline_provider: offline.FakeOpenAI
-) -> None:
+def test_assert_generated(offline_studio: Studio, offline_provider: offline.FakeOpenAI) -> None:
     """
-    An assertion on what was asked for holds or fails, and then lists what was.
+    `assert_generated` passes or fails, and then lists the requests for images.
     """
     offline_provider.assert_generated(0)
     offline_studio.generate(
         "a red teapot", quality="high", output_compression=80, output_format="jpeg"
     )
     offline_studio.generate("a blue cup")
-    for holds in (
+    for arguments in (
         {"times": 2},
         {"times": 1, "prompt": "teapot", "quality": "high", "output_compression": 80},
         {"prompt": "a"},
         {"times": 0, "quality": "low"},
     ):
-        offline_provider.assert_generated(**holds)  # pyright: ignore[reportArgumentType] - names of all kinds
+        offline_provider.assert_generated(**arguments)  # pyright: ignore[reportArgumentType] - names of all kinds
     with pytest.raises(AssertionError, match="some expected, 0 found") as caught:
         offline_provider.assert_generated(prompt="plate")
     assert "'a red teapot'" in str(caught.value)
     assert "'a blue cup'" in str(caught.value)
-    with pytest.raises(AssertionError, match="asked for: none"):
+    with pytest.raises(AssertionError, match="requests for images: none"):
         offline.FakeOpenAI().assert_generated()
 
 
-def test_a_wrong_name_is_an_attribute_error() -> None:
+def test_unknown_name_is_an_attribute_error() -> None:
     """
-    The package answers for a name that it does not have like any other.
+    An unknown name in the package raises AttributeError.
     """
     with pytest.raises(AttributeError, match="no attribute 'provider'"):
         offline.provider  # noqa: B018 - asking for it is the point

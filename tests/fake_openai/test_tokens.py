@@ -1,5 +1,5 @@
 """
-The offline provider bills what the catalogue says that pictures take.
+The offline provider bills what the catalogue says that images take.
 """
 
 import pytest
@@ -22,12 +22,12 @@ DRAWING = [
 
 
 @pytest.mark.parametrize("name,quality", DRAWING)
-def test_every_living_model_has_tokens_for_every_quality(name: str, quality: str) -> None:
+def test_every_model_has_tokens_for_every_quality(name: str, quality: str) -> None:
     """
-    Whatever may be asked of a model that is alive, the catalogue has a figure, of any shape.
+    The catalogue has output tokens for every available model, quality and shape.
     """
-    asked = {"type": "image_generation", "model": name, "quality": quality}
-    tool = read_tool(JsonNode(asked, "tools[0]"))
+    params = {"type": "image_generation", "model": name, "quality": quality}
+    tool = read_tool(JsonNode(params, "tools[0]"))
     for size in ((1024, 1024), (1536, 1024), (1024, 1536), (640, 480)):
         expected = CATALOGUE.output_tokens(name, tool.drawn_quality, size)
         assert drawn_tokens(tool, size, 0) == expected
@@ -37,16 +37,16 @@ def test_every_living_model_has_tokens_for_every_quality(name: str, quality: str
 @pytest.mark.parametrize(
     "size,tokens", [((128, 128), 64), ((1024, 1024), 1024), ((3840, 2160), 1536), ((1, 1), 64)]
 )
-def test_input_pictures_take_what_was_billed(size: tuple[int, int], tokens: int) -> None:
+def test_input_image_tokens(size: tuple[int, int], tokens: int) -> None:
     """
-    A small picture takes no fewer tokens than were billed for one, a large one no more.
+    A small image has at least the tokens that were billed for one, a large image at most those.
     """
     assert picture_tokens(size) == tokens
 
 
 @given(st.text())
-def test_words_take_tokens(text: str) -> None:
+def test_text_tokens(text: str) -> None:
     """
-    Any words take some tokens, none take none.
+    Any text has some tokens, and an empty one has none.
     """
     assert (text_tokens(text) > 0) == bool(text)

@@ -43,9 +43,9 @@ def _resetting(answer: FakeResponse) -> FakeResponse:
     return attrs.evolve(answer, parts=iter((b"event: x", ConnectionReset())))
 
 
-def test_loopback_speaks_as_in_process(talk: "Talk", loopback: "Talk") -> None:
+def test_loopback_equals_in_process(talk: "Talk", loopback: "Talk") -> None:
     """
-    The port gives what the in-process transport gives: replies, streams, errors, files.
+    The port gives the same responses, streams, errors and files as the in-process transport.
     """
     assert talk.pixels(talk.make("tea")) == loopback.pixels(loopback.make("tea"))
     assert [event["type"] for event in talk.events("tea")] == [
@@ -57,9 +57,9 @@ def test_loopback_speaks_as_in_process(talk: "Talk", loopback: "Talk") -> None:
 
 
 @pytest.mark.anyio
-async def test_async_speaks_as_sync(provider: FakeOpenAI, talk: "Talk") -> None:
+async def test_async_equals_sync(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    The async transport gives what the sync one gives.
+    The async transport gives the same responses as the sync one.
     """
     async with _async_client(provider) as client:
         reply = await client.post("/responses", body=BODY, cast_to=httpx2.Response)
@@ -74,9 +74,9 @@ async def test_async_speaks_as_sync(provider: FakeOpenAI, talk: "Talk") -> None:
 
 
 @pytest.mark.anyio
-async def test_event_loop_stays_free(provider: FakeOpenAI) -> None:
+async def test_event_loop_is_not_blocked(provider: FakeOpenAI) -> None:
     """
-    While pictures are painted and waited for, other tasks run.
+    Other tasks run while images are rendered and waited for.
     """
     provider.latency = 0.1
     ticks = 0
@@ -105,7 +105,7 @@ async def test_event_loop_stays_free(provider: FakeOpenAI) -> None:
 @pytest.mark.anyio
 async def test_async_call_can_be_cancelled(provider: FakeOpenAI) -> None:
     """
-    A cancelled task does not wait for the picture.
+    A cancelled task does not wait for the image.
     """
     provider.latency = 60
     start = time.monotonic()
@@ -130,9 +130,9 @@ def test_plain_call_takes_the_latency(provider: FakeOpenAI, loopback: "Talk") ->
 
 
 @pytest.mark.anyio
-async def test_read_timeout_is_kept(provider: FakeOpenAI, talk: "Talk") -> None:
+async def test_read_timeout_applies(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    A client that waits less than the latency times out, sync and async, as on a network.
+    A client with a read timeout below the latency times out, sync and async, as on a network.
     """
     provider.latency = 60
     impatient = talk.client.with_options(timeout=0.05)
@@ -165,7 +165,7 @@ async def test_reset_breaks_the_connection(
 
 def test_paths_with_and_without_version(provider: FakeOpenAI) -> None:
     """
-    The base URL decides whether there is a `/v1`; both are served.
+    Paths are served with and without `/v1`, as the base URL has it.
     """
     headers = {"authorization": "Bearer x"}
     with httpx2.Client(transport=FakeTransport(provider), headers=headers) as client:
@@ -178,7 +178,7 @@ def test_paths_with_and_without_version(provider: FakeOpenAI) -> None:
 
 def test_many_clients_on_one_port(loopback: "Talk") -> None:
     """
-    Sixty-four requests at once over the port are all answered.
+    64 concurrent requests over the port are all answered.
     """
     with ThreadPoolExecutor(64) as pool:
         statuses = [reply["status"] for reply in pool.map(loopback.make, ["tea"] * 64)]
@@ -188,7 +188,7 @@ def test_many_clients_on_one_port(loopback: "Talk") -> None:
 
 def test_chunked_request_bodies(loopback: "Talk") -> None:
     """
-    The port also reads bodies whose length is not announced.
+    The port accepts bodies without a Content-Length.
     """
 
     def body() -> "list[bytes]":
@@ -205,7 +205,7 @@ def test_chunked_request_bodies(loopback: "Talk") -> None:
 @pytest.mark.parametrize("trailer", [b"", b"x-sum: 1\r\n"])
 def test_chunked_bodies_may_have_trailers(provider: FakeOpenAI, trailer: bytes) -> None:
     """
-    What follows the last chunk of a body is passed over.
+    Trailers after the last chunk of a body are ignored.
     """
     head = b"POST /v1/responses HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     with (
@@ -218,11 +218,11 @@ def test_chunked_bodies_may_have_trailers(provider: FakeOpenAI, trailer: bytes) 
     assert provider.requests[0].body == {}
 
 
-def test_faults_of_ones_own_are_shown(
+def test_custom_fault_that_raises_is_reported(
     provider: FakeOpenAI, loopback: "Talk", capsys: pytest.CaptureFixture[str]
 ) -> None:
     """
-    A script that raises breaks the connection and shows why; the server goes on.
+    A custom fault that raises breaks the connection and prints its traceback; the server continues.
     """
 
     def crash(_answer: FakeResponse) -> FakeResponse:
@@ -235,11 +235,11 @@ def test_faults_of_ones_own_are_shown(
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-def test_clients_that_reset_are_passed_over(
+def test_client_resets_are_ignored(
     provider: FakeOpenAI, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """
-    A connection reset in the middle of a request leaves no traceback behind.
+    A connection reset in the middle of a request prints no traceback.
     """
     with serve(provider) as served:
         with socket.create_connection(("127.0.0.1", served.port)) as connection:
@@ -252,9 +252,9 @@ def test_clients_that_reset_are_passed_over(
     assert capsys.readouterr().err == ""
 
 
-def test_connections_are_kept(provider: FakeOpenAI) -> None:
+def test_connections_are_reused(provider: FakeOpenAI) -> None:
     """
-    Calls of one client share one connection.
+    Requests of one client share one connection.
     """
     with (
         serve(provider) as served,
@@ -268,9 +268,9 @@ def test_connections_are_kept(provider: FakeOpenAI) -> None:
             assert answer.startswith(b"HTTP/1.1 401")
 
 
-def test_server_stops_in_spite_of_those_who_wait(provider: FakeOpenAI) -> None:
+def test_server_stops_with_open_connections(provider: FakeOpenAI) -> None:
     """
-    Closing the server ends idle and waiting connections at once.
+    Stopping the server ends idle and waiting connections at once.
     """
     provider.latency = 60
     failures: list[Exception] = []
@@ -297,9 +297,9 @@ def test_server_stops_in_spite_of_those_who_wait(provider: FakeOpenAI) -> None:
     assert time.monotonic() - start < 5
 
 
-def test_client_that_hangs_up_does_no_harm(provider: FakeOpenAI) -> None:
+def test_server_survives_client_disconnects(provider: FakeOpenAI) -> None:
     """
-    The server goes on after a client left in the middle of a stream.
+    The server continues after a client disconnects in the middle of a stream.
     """
     provider.latency = 0.1
     with (
@@ -313,9 +313,9 @@ def test_client_that_hangs_up_does_no_harm(provider: FakeOpenAI) -> None:
         assert client.models.list().data
 
 
-def test_pause_is_waited_for(provider: FakeOpenAI, connect: "Callable[[FakeOpenAI], Talk]") -> None:
+def test_delay_is_waited_for(provider: FakeOpenAI, connect: "Callable[[FakeOpenAI], Talk]") -> None:
     """
-    A scripted pause is waited for by the transport.
+    The transport waits for a `Delay`.
     """
 
     def slowly(answer: FakeResponse) -> FakeResponse:

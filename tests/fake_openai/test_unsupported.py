@@ -1,5 +1,5 @@
 """
-Providers that do without a feature.
+Providers without a feature.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,9 @@ PARAMS = {"background": "tools", "files": "input"}
 CODES = {"stream": "unsupported_value"}
 
 
-def uses(talk: "Talk", feature: Feature) -> Json:
+def request_with(talk: "Talk", feature: Feature) -> Json:
     """
-    Write a request that uses a feature, and no other but that.
+    Build a request that uses one feature and no other.
     """
     values: dict[Feature, Callable[[], object]] = {
         "background": lambda: True,
@@ -31,7 +31,7 @@ def uses(talk: "Talk", feature: Feature) -> Json:
         "previous_response_id": lambda: talk.make()["id"],
     }
     if feature == "files":
-        return talk.body([_shown(_upload(talk))], None, {})
+        return talk.body([_message_with_file(_upload(talk))], None, {})
     return talk.body("tea", None, {feature: values[feature]()})
 
 
@@ -40,7 +40,7 @@ def _upload(talk: "Talk") -> str:
     return talk.client.files.create(file=("in.png", picture), purpose="vision").id
 
 
-def _shown(file_id: str) -> Json:
+def _message_with_file(file_id: str) -> Json:
     return {"role": "user", "content": [{"type": "input_image", "file_id": file_id}]}
 
 
@@ -55,9 +55,9 @@ def test_feature_is_refused_until_it_is_accepted(
     provider: FakeOpenAI, talk: "Talk", feature: Feature
 ) -> None:
     """
-    Every request that uses a feature is refused, as a mistake of the caller's, until that ends.
+    Every request that uses a refused feature gets a client error, until the feature is accepted.
     """
-    body = uses(talk, feature)
+    body = request_with(talk, feature)
     provider.refuse(feature)
     for _ in range(2):
         status, error = _refused(talk, body)
@@ -71,11 +71,11 @@ def test_feature_is_refused_until_it_is_accepted(
 
 
 @pytest.mark.parametrize("feature", FEATURES)
-def test_what_uses_no_such_feature_is_left_alone(
+def test_requests_without_the_feature_are_not_affected(
     provider: FakeOpenAI, talk: "Talk", feature: Feature
 ) -> None:
     """
-    A request without the feature goes on as ever, and so do the free calls.
+    Requests without the feature are answered as usual, and so are free requests.
     """
     made = talk.make()
     provider.refuse(feature)
@@ -87,11 +87,9 @@ def test_what_uses_no_such_feature_is_left_alone(
     assert talk.client.models.list()
 
 
-def test_background_is_refused_in_the_words_of_the_service(
-    provider: FakeOpenAI, talk: "Talk"
-) -> None:
+def test_refused_background_has_the_service_message(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    The words are those that were seen.
+    The default error is the service's.
     """
     provider.refuse("background")
 
@@ -103,9 +101,9 @@ def test_background_is_refused_in_the_words_of_the_service(
     }
 
 
-def test_refusal_can_be_in_other_words(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_custom_error_for_a_feature(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    Status and error can be others; to refuse again replaces them.
+    Status and error can be chosen; a second `refuse` replaces them.
     """
     error = {"message": "No.", "type": "nope", "param": None, "code": "no"}
     provider.refuse("background", status=501, error=error)
@@ -115,9 +113,9 @@ def test_refusal_can_be_in_other_words(provider: FakeOpenAI, talk: "Talk") -> No
     assert talk.refused(background=True)[0] == 400
 
 
-def test_store_is_refused_where_nothing_is_said(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_store_is_refused_by_default(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    A request that does not say whether to store it is stored, and refused.
+    A request without `store` is stored, and therefore refused.
     """
     provider.refuse("store")
 
@@ -127,7 +125,7 @@ def test_store_is_refused_where_nothing_is_said(provider: FakeOpenAI, talk: "Tal
 
 def test_streams_are_refused_everywhere(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    Streams of the Images API and streams that are taken up again are refused, too.
+    Streams of the Images API and resumed streams are refused, too.
     """
     made = talk.events(background=True)[0]["response"]
     provider.refuse("stream")
@@ -142,10 +140,10 @@ def test_streams_are_refused_everywhere(provider: FakeOpenAI, talk: "Talk") -> N
         )
 
 
-def test_files_are_refused_wherever_they_are_shown(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_files_are_refused_in_both_apis(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    Pictures and masks by the id of a file are refused, by both APIs; those sent along are not, nor
-    are files of other kinds.
+    Images and masks given by a file id are refused by both APIs; inline images and other files are
+    not.
     """
     file_id = _upload(talk)
     provider.refuse("files")
@@ -163,7 +161,7 @@ def test_files_are_refused_wherever_they_are_shown(provider: FakeOpenAI, talk: "
 
 def test_first_refused_feature_is_named(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    A request that uses two refused features is refused for one, and then for the other.
+    A request with two refused features is refused for one, and once that is accepted for the other.
     """
     provider.refuse("background")
     provider.refuse("store")
@@ -173,9 +171,9 @@ def test_first_refused_feature_is_named(provider: FakeOpenAI, talk: "Talk") -> N
     assert {first["param"], talk.refused(background=True)[1]["param"]} == {"tools", "store"}
 
 
-def test_body_that_is_none_uses_nothing(provider: FakeOpenAI, talk: "Talk") -> None:
+def test_invalid_body_uses_no_feature(provider: FakeOpenAI, talk: "Talk") -> None:
     """
-    What is no request is refused as that.
+    An invalid body gets its own error.
     """
     provider.refuse("background")
     bodies: list[object] = [[], "x"]
@@ -184,10 +182,12 @@ def test_body_that_is_none_uses_nothing(provider: FakeOpenAI, talk: "Talk") -> N
             talk.client.post("/responses", body=body, cast_to=openai.BaseModel)
 
 
-def test_unknown_features_are_named(provider: FakeOpenAI) -> None:
+def test_unknown_feature_is_rejected(provider: FakeOpenAI) -> None:
     """
-    A feature that does not exist is a mistake of the caller's.
+    An unknown feature raises a ValueError.
     """
     for verb in (provider.refuse, provider.accept):
-        with pytest.raises(ValueError, match="no feature 'streams'; there are background, stream"):
+        with pytest.raises(
+            ValueError, match="Unknown feature 'streams'; there are background, stream"
+        ):
             verb("streams")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]

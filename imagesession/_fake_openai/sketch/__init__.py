@@ -1,17 +1,11 @@
 """
 The sketcher: it draws a recognisable sketch from a prompt, quickly, and the same each time.
 
-A sketch is an SVG document, and resvg turns it into pixels. It never passes for a model's work:
-every picture says in its metadata what it is, and a description says what was not understood.
+A sketch is an SVG document, which resvg renders. It is never passed off as a model's work: the
+metadata of every image says what it is, and its description names what was not understood.
 """
 
-from imagesession._fake_openai.sketch.sketch import (
-    SketchState,
-    describe,
-    from_image,
-    refine,
-    render,
-    start,
-)
+from imagesession._fake_openai.sketch.sketch import describe, from_image, refine, render, start
+from imagesession._fake_openai.sketch.state import SketchState
 
 __all__ = ["SketchState", "describe", "from_image", "refine", "render", "start"]

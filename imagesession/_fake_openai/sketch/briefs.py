@@ -1,9 +1,9 @@
 """
-Read briefs: the frame of a preset, its subject, and which of several takes a prompt asks for.
+Read the brief of a prompt: the frame of a preset, its subject, and the number of a take.
 
-A preset wraps a description into sentences on view, light and finish. They say how the subject is
-shown and are known word for word, so they are taken out here: read like a user's own words, a
-"softbox from the upper left" would move the subject to the left.
+A preset wraps a description into sentences on view, light and finish. They are known word for word
+and removed here: read as the user's own words, a "softbox from the upper left" would move the
+subject to the left.
 """
 
 import functools
@@ -29,38 +29,38 @@ _VARIATION = re.compile(
 
 @attrs.frozen(kw_only=True)
 class Frame:
-    """Represent what the frame of a preset says: what the picture is for, and what was chosen."""
+    """The frame of a preset: the kind of image, and the chosen parameters."""
 
     kind: Kind
     choices: Mapping[str, str] = attrs.field(hash=False)
 
     @property
     def clear(self) -> bool:
-        """Whether the subject is to stand alone, without a ground."""
+        """Whether the background is transparent."""
         return self.choices.get("background_type") == "transparent"
 
     @property
     def grounded(self) -> bool:
-        """Whether the picture is to have a ground."""
+        """Whether the image has a ground."""
         return not self.clear and self.kind not in {"icon", "button"}
 
     @property
     def shape(self) -> str:
-        """The shape of picture that goes with it, if any."""
+        """The default shape of the image, if any."""
         return {"product": "", "icon": "square"}.get(self.kind, "wide")
 
 
 @attrs.frozen(kw_only=True)
 class Brief:
     """
-    Hold what a prompt says in its user's words, and what else it asks for.
+    A prompt, split into the user's words and the sentences that the library added.
 
     Attributes:
         text: The user's words, without the sentences of frame and takes.
-        subject: The description that a preset was given; the whole text without a preset.
+        subject: The description in a preset; the whole text without a preset.
         frame: The frame of the preset, if there is one.
-        take: Which take is wanted, from 1; 0 if there is only one.
-        varies: Whether it is a variation of the picture at hand.
+        take: The number of the take, from 1; 0 if there is only one.
+        varies: Whether it is a variation of the current image.
     """
 
     text: str
@@ -71,20 +71,21 @@ class Brief:
 
 
 @functools.lru_cache(maxsize=128)
-def brief(prompt: str) -> Brief:
-    """Read a prompt's frame and takes, and what is left of it."""
+def read_brief(prompt: str) -> Brief:
+    """Split a prompt into frame, take and the user's words."""
     found = _TAKE.search(prompt)
     whole = _TAKE.sub("", prompt)
     rest = _VARIATION.sub("", whole)
     presets = (load_presets().get(name) for name in ("product", "ui_asset"))
     read = next(
-        (item for p in presets if p and (item := _framed(p, rest))), Brief(text=rest, subject=rest)
+        (item for p in presets if p and (item := _read_frame(p, rest))),
+        Brief(text=rest, subject=rest),
     )
     return attrs.evolve(read, take=int(found[1]) if found else 0, varies=rest != whole)
 
 
-def _framed(preset: Preset, prompt: str) -> Brief | None:
-    # What stands in the template itself: the words before the description, and whole lines.
+def _read_frame(preset: Preset, prompt: str) -> Brief | None:
+    # The fixed text of the template: the words before the description, and whole lines.
     opening = _SLOT.split(preset.template, maxsplit=1)[0].lstrip()
     fixed = [line.strip() for line in preset.template.splitlines() if not _SLOT.search(line)]
     start = prompt.find(opening)
@@ -96,14 +97,14 @@ def _framed(preset: Preset, prompt: str) -> Brief | None:
     }
     if start < 0 or not chosen:
         return None
-    said = [words for _, words in chosen.values()] + [
+    sentences = [words for _, words in chosen.values()] + [
         line for line in fixed if line and line in prompt
     ]
     begin = start + len(opening)
-    end = min((at for words in said if (at := prompt.find(words, begin)) >= 0), default=begin)
+    end = min((at for words in sentences if (at := prompt.find(words, begin)) >= 0), default=begin)
     subject = prompt[begin:end].strip().removesuffix(".")
     around = prompt[:start] + prompt[end:]
-    for words in said:
+    for words in sentences:
         around = around.replace(words, "")
     choices = {name: choice for name, (choice, _) in chosen.items()}
     text = ".\n".join(part for part in (subject, " ".join(around.split())) if part)

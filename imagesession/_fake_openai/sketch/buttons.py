@@ -1,5 +1,5 @@
 """
-Draw buttons: one wide shape with its words, and the sign that goes with them.
+Draw buttons: a wide shape with words and a sign.
 """
 
 import attrs
@@ -14,7 +14,7 @@ from imagesession._fake_openai.sketch.symbols import Tone
 _WIDE = 0.92  # share of the frame's width
 _TALL = 0.66  # share of the frame's height, at most
 _LONG = 3.1  # how many times as long as tall, at least
-_EDGE = 0.055  # of the height: the darker rim below, which says that it can be pressed
+_EDGE = 0.055  # of the height: the darker rim below
 
 
 def button(plan: Plan, pen: Pen, w: float, h: float) -> None:
@@ -61,7 +61,7 @@ def _inscribe(plan: Plan, pen: Pen, box: tuple[float, float, float, float], fill
         with pen.role("lettering"):
             letter(pen, words, x, y, size, ink, bold=0.022)
     elif not sign:
-        # An arrow, for a button that nobody named.
+        # An arrow, for a button without words and sign.
         r = tall * 0.2
         for points in (
             ((x - r, y), (x + r, y)),

@@ -1,8 +1,7 @@
 """
-The canvas: marks in units (the picture's short side is 1000), and the pen that makes them.
+The canvas: marks in units of a thousandth of the image's short side, and the pen that makes them.
 
-A mark keeps its points, so that it can be mirrored, turned and roughened before it is written as
-SVG.
+A mark keeps its points, so that styles can transform it before it is written as SVG.
 """
 
 import contextlib
@@ -13,7 +12,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 from imagesession._fake_openai.sketch import path
-from imagesession._fake_openai.sketch.colour import Change, Colour, changed, rgb
+from imagesession._fake_openai.sketch.colour import Change, Colour, apply_changes, rgb
 from imagesession._fake_openai.sketch.path import Contour, Matrix, Point
 
 Role: TypeAlias = Literal["ground", "subject", "detail", "shadow", "glow", "weather", "lettering"]
@@ -22,7 +21,7 @@ UNIT = 1000.0
 
 @attrs.frozen
 class Stop:
-    """Represent one colour of a gradient."""
+    """One colour of a gradient."""
 
     offset: float
     colour: Colour
@@ -31,7 +30,7 @@ class Stop:
 
 @attrs.frozen
 class Linear:
-    """Represent a gradient from one point to another."""
+    """A gradient from one point to another."""
 
     start: Point
     end: Point
@@ -40,7 +39,7 @@ class Linear:
 
 @attrs.frozen
 class Radial:
-    """Represent a gradient from a centre outwards; `squash` flattens it."""
+    """A gradient from a centre outwards; `squash` flattens it."""
 
     centre: Point
     radius: float
@@ -54,7 +53,7 @@ Ink: TypeAlias = str | Paint
 
 @attrs.frozen(kw_only=True)
 class Shape:
-    """Represent a filled or stroked outline."""
+    """A filled or stroked outline."""
 
     contours: tuple[Contour, ...]
     fill: Paint | None = None
@@ -63,13 +62,13 @@ class Shape:
     alpha: float = 1.0
     closed: bool = True
     holes: bool = False
-    back: bool = False  # part of the surroundings, which a transparent picture leaves out
+    back: bool = False  # part of the background, which a transparent image leaves out
     role: Role = "subject"
 
 
 @attrs.frozen(kw_only=True)
 class Text:
-    """Represent a line of lettering, centred on a point."""
+    """A line of lettering, centred on a point."""
 
     text: str
     at: Point
@@ -87,31 +86,35 @@ Warp: TypeAlias = Callable[[Point], Point]
 
 @attrs.frozen(kw_only=True)
 class Drawing:
-    """Represent a whole picture as marks, painted in order."""
+    """A whole image as marks, drawn in order."""
 
     width: float
     height: float
     marks: tuple[Mark, ...]
     paper: Colour
-    loose: bool = False  # painted with a broad brush: it has no fine edges
+    loose: bool = False  # has no fine edges, as in watercolor
 
 
 def paint(ink: Ink) -> Paint:
-    """Read a colour given as text; leave other paints as they are."""
+    """Read a colour given as text; leave other draws as they are."""
     return rgb(ink) if isinstance(ink, str) else ink
+
+
+def solid(colour: str | Colour) -> Colour:
+    """Read a colour given as text."""
+    return rgb(colour) if isinstance(colour, str) else colour
 
 
 def fade(*colours: str | Colour) -> tuple[Stop, ...]:
     """Space colours evenly along a gradient."""
     last = max(1, len(colours) - 1)
-    solid = [rgb(c) if isinstance(c, str) else c for c in colours]
-    return tuple(Stop(i / last, colour) for i, colour in enumerate(solid))
+    return tuple(Stop(i / last, solid(colour)) for i, colour in enumerate(colours))
 
 
 def vanish(colour: str | Colour, alpha: float = 1.0) -> tuple[Stop, ...]:
-    """Let a colour fade to nothing."""
-    solid = rgb(colour) if isinstance(colour, str) else colour
-    return (Stop(0, solid, alpha), Stop(0.45, solid, alpha * 0.36), Stop(1, solid, 0.0))
+    """Fade a colour to transparent."""
+    ink = solid(colour)
+    return (Stop(0, ink, alpha), Stop(0.45, ink, alpha * 0.36), Stop(1, ink, 0.0))
 
 
 def down(y: float, height: float, *colours: str | Colour) -> Linear:
@@ -120,7 +123,7 @@ def down(y: float, height: float, *colours: str | Colour) -> Linear:
 
 
 def flat_colour(fill: Paint | None) -> Colour:
-    """Give one colour for a paint."""
+    """Return one colour for a draw."""
     if fill is None:
         return (128, 128, 128)
     if isinstance(fill, tuple):
@@ -129,30 +132,30 @@ def flat_colour(fill: Paint | None) -> Colour:
 
 
 def is_veil(shape: Shape) -> bool:
-    """Tell whether a shape is filled with something that can be seen through, such as haze."""
+    """Tell whether a shape has a translucent fill, such as haze."""
     fill = shape.fill
     return isinstance(fill, (Linear, Radial)) and any(stop.alpha < 1 for stop in fill.stops)
 
 
 def spread(drawing: Drawing, shape: Shape) -> bool:
-    """Tell whether a shape is a plain stretch of ground from side to side."""
+    """Tell whether a shape is a plain piece of ground over the whole width."""
     if shape.role != "ground" or len(shape.contours) != 1 or len(shape.contours[0]) != 4:
         return False
     x1, _, x2, _ = path.bounds(shape.contours)
     return x2 - x1 > drawing.width * 0.9
 
 
-def recoloured(mark: Mark, changes: Sequence[Change]) -> Mark:
+def recolour_mark(mark: Mark, changes: Sequence[Change]) -> Mark:
     """Change the colours of a mark."""
     if isinstance(mark, Text):
-        return attrs.evolve(mark, fill=changed(mark.fill, changes))
+        return attrs.evolve(mark, fill=apply_changes(mark.fill, changes))
     fill = mark.fill
     if isinstance(fill, (Linear, Radial)):
-        stops = tuple(attrs.evolve(s, colour=changed(s.colour, changes)) for s in fill.stops)
+        stops = tuple(attrs.evolve(s, colour=apply_changes(s.colour, changes)) for s in fill.stops)
         fill = attrs.evolve(fill, stops=stops)
     elif fill is not None:
-        fill = changed(fill, changes)
-    stroke = None if mark.stroke is None else changed(mark.stroke, changes)
+        fill = apply_changes(fill, changes)
+    stroke = None if mark.stroke is None else apply_changes(mark.stroke, changes)
     return attrs.evolve(mark, fill=fill, stroke=stroke)
 
 
@@ -162,7 +165,7 @@ def faded(marks: Iterable[Mark], alpha: float, role: Role | None = None) -> list
 
 
 def as_back(mark: Mark) -> Mark:
-    """Count a mark as surroundings, which a transparent picture leaves out."""
+    """Mark a shape as background, which a transparent image leaves out."""
     return attrs.evolve(mark, back=True) if isinstance(mark, Shape) else mark
 
 
@@ -170,7 +173,9 @@ def warped(mark: Mark, warp: Warp) -> Mark:
     """Move every point of a mark."""
     if isinstance(mark, Text):
         return attrs.evolve(mark, at=warp(mark.at))
-    contours = tuple(tuple(_warped(seg, warp) for seg in contour) for contour in mark.contours)
+    contours = tuple(
+        tuple(_warp_segment(seg, warp) for seg in contour) for contour in mark.contours
+    )
     fill = mark.fill
     if isinstance(fill, Linear):
         fill = attrs.evolve(fill, start=warp(fill.start), end=warp(fill.end))
@@ -179,7 +184,7 @@ def warped(mark: Mark, warp: Warp) -> Mark:
     return attrs.evolve(mark, contours=contours, fill=fill)
 
 
-def _warped(seg: path.Segment, warp: Warp) -> path.Segment:
+def _warp_segment(seg: path.Segment, warp: Warp) -> path.Segment:
     return tuple(part for i in range(0, len(seg), 2) for part in warp((seg[i], seg[i + 1])))
 
 
@@ -209,7 +214,7 @@ class Pen:
 
     @contextlib.contextmanager
     def role(self, role: Role, alpha: float = 1.0) -> Generator[None]:
-        """Give what follows a role, and an opacity."""
+        """Return what follows a role, and an opacity."""
         before = (self._role, self._alpha)
         self._role, self._alpha = role, self._alpha * alpha
         try:
@@ -223,7 +228,7 @@ class Pen:
         size = path.scale_of(m)
         self.marks.append(attrs.evolve(
             shape, contours=tuple(path.moved(m, c) for c in shape.contours),
-            fill=self._moved(shape.fill), width=shape.width * size,
+            fill=self._transform_paint(shape.fill), width=shape.width * size,
             alpha=shape.alpha * self._alpha,
             role=self._role if shape.role == "subject" else shape.role,
         ))  # fmt: skip
@@ -236,7 +241,7 @@ class Pen:
         if contours:
             self.stamp(Shape(
                 contours=tuple(contours), fill=None if ink is None else paint(ink),
-                stroke=rgb(stroke) if isinstance(stroke, str) else stroke, width=width,
+                stroke=None if stroke is None else solid(stroke), width=width,
                 alpha=alpha, closed=closed,
             ))  # fmt: skip
 
@@ -264,7 +269,7 @@ class Pen:
 
     def glow(self, cx: float, cy: float, r: float, ink: str | Colour, alpha: float, *,
              squash: float = 1) -> None:  # fmt: skip
-        """Let a colour fade away around a point: a light, or flattened a soft shadow."""
+        """Fade a colour out around a point: a light, or flattened a soft shadow."""
         fill = Radial((cx, cy), r, vanish(ink, alpha), squash)
         self.shape([path.ellipse(cx, cy, r, r * squash)], fill)
 
@@ -281,11 +286,11 @@ class Pen:
         at = path.moved(m, ((x, y),))[0]
         self.marks.append(Text(
             text=text, at=(at[0], at[1]), size=size * k, width=width * k, bold=bold,
-            fill=rgb(ink) if isinstance(ink, str) else ink, alpha=alpha * self._alpha,
+            fill=solid(ink), alpha=alpha * self._alpha,
             role=self._role if self._role != "subject" else "lettering",
         ))  # fmt: skip
 
-    def _moved(self, ink: Paint | None) -> Paint | None:
+    def _transform_paint(self, ink: Paint | None) -> Paint | None:
         m = self._matrix
         match ink:
             case Linear():

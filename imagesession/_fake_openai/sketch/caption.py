@@ -1,5 +1,5 @@
 """
-Captions: what was drawn, in one plain sentence.
+Captions: a description of the image in one sentence.
 """
 
 from imagesession._fake_openai.sketch.colour import NAMES, Change, Colour, distance, rgb
@@ -22,16 +22,17 @@ def sentence(
     plan: Plan, prompts: tuple[str, ...], size: tuple[int, int], *, based: bool, masked: bool,
     transparent: bool,
 ) -> str:  # fmt: skip
-    """Say what a plan paints."""
+    """Describe what a plan draws."""
     shape = f"{size[0]}x{size[1]}"
     if based:
-        asked = " ".join(prompts[-1].split())[:160] if prompts else "nothing"
+        request = " ".join(prompts[-1].split())[:160] if prompts else "nothing"
         where = "inside the mask" if masked else "as a whole"
-        return f'The given picture, changed {where} to follow "{asked}", {shape}.{_doubts(plan)}'
+        unknown = _not_understood(plan)
+        return f'The given picture, changed {where} to follow "{request}", {shape}.{unknown}'
     styles = [_STYLES.get(name, name) for name in dict.fromkeys(plan.styles)]
     look = " ".join(styles[:3]) or "flat"
-    names = [_named(item) for item in plan.everything[:6]]
-    what = _listed(names) or "abstract shapes"
+    names = [_item_name(item) for item in plan.everything[:6]]
+    what = _join_names(names) or "abstract shapes"
     article = "An" if look[0] in "aeiou" else "A"
     parts = [f"{article} {look} {_KINDS[plan.layout]} of {what}"]
     if plan.poster:
@@ -44,25 +45,25 @@ def sentence(
     lettering = [] if plan.poster else [plan.lettering or plan.label]
     lettering = [text for text in (*lettering, *plan.captions) if text]
     if lettering:
-        parts.append("lettered " + _listed([f'"{text}"' for text in lettering]))
-    parts += [text for change in plan.changes[-3:] if (text := _changed(change))]
+        parts.append("lettered " + _join_names([f'"{text}"' for text in lettering]))
+    parts += [text for change in plan.changes[-3:] if (text := _change_name(change))]
     if plan.accent:
         parts.append(f"{_colour(plan.accent)} accents")
     parts.append("no background" if transparent else "")
-    return ", ".join([part for part in parts if part] + [shape]) + "." + _doubts(plan)
+    return ", ".join([part for part in parts if part] + [shape]) + "." + _not_understood(plan)
 
 
-def _doubts(plan: Plan) -> str:
-    # What was not understood is said, so that nobody wonders why it is not there.
+def _not_understood(plan: Plan) -> str:
+    # Words that were not understood are named, to explain why they are not drawn.
     quoted = [f'"{text}"' for text in (*plan.unknown, *plan.idle[-3:])]
-    return f" (offline sketch: did not understand {_listed(quoted)})" if quoted else ""
+    return f" (offline sketch: did not understand {_join_names(quoted)})" if quoted else ""
 
 
-def _named(item: Item) -> str:
+def _item_name(item: Item) -> str:
     colour = f"{_colour(item.colour)} " if item.colour else ""
     old = "old " if "old" in item.look else ""
     text = (
-        colour + old + (item.said if item.name == "person" and item.said.isascii() else item.name)
+        colour + old + (item.word if item.name == "person" and item.word.isascii() else item.name)
     )
     if item.name in _PLURAL:
         return text
@@ -73,7 +74,7 @@ def _colour(colour: Colour) -> str:
     return min(NAMES, key=lambda name: distance(rgb(NAMES[name]), colour))
 
 
-def _listed(names: list[str]) -> str:
+def _join_names(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
@@ -83,7 +84,7 @@ _CHANGES = {
 }  # fmt: skip
 
 
-def _changed(change: Change) -> str:
+def _change_name(change: Change) -> str:
     if change.kind == "tint":
         return f"more {_colour(change.colour)}"
     if change.kind == "saturate" and change.amount == 0:

@@ -1,8 +1,8 @@
 """
-Colours: their names, their mixing, and the ways a picture's colours are changed.
+Colours: their names, mixing, and the changes to an image's colours.
 
-A change is one function from colour to colour. A drawing applies it to the colours of its shapes
-and a raster picture applies it to its pixels, so "bluer" means the same in both.
+A change maps a colour to a colour. It is applied to the shapes of a drawing and to the pixels of a
+raster image, so "bluer" means the same in both.
 """
 
 import colorsys
@@ -19,7 +19,9 @@ from imagesession._fake_openai.sketch import words
 Colour: TypeAlias = tuple[int, int, int]
 
 NAMES: dict[str, str] = words.SECTIONS["colours"]
-FOREIGN = {word: name for name, said in words.SECTIONS["foreign"].items() for word in said.split()}
+FOREIGN = {
+    word: name for name, synonyms in words.SECTIONS["foreign"].items() for word in synonyms.split()
+}
 _HEX = re.compile(r"#?(?:[0-9a-f]{6}|[0-9a-f]{3})", re.IGNORECASE)
 
 
@@ -35,7 +37,7 @@ def rgb(text: str) -> Colour:
 
 
 def named(word: str) -> Colour | None:
-    """Give the colour that a word of a prompt names, if it names one."""
+    """Return the colour that a word names, if any."""
     if word.startswith("#") and _HEX.fullmatch(word):
         return rgb(word)
     name = FOREIGN.get(word, word)
@@ -47,9 +49,9 @@ def hexed(colour: Colour) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
-def mix(item: Colour, other: Colour, share: float) -> Colour:
-    """Mix two colours: share 0 gives the one, 1 the other."""
-    return _clamped([a + (b - a) * share for a, b in zip(item, other, strict=True)])
+def mix(first: Colour, second: Colour, share: float) -> Colour:
+    """Mix two colours: share 0 gives the first, 1 the second."""
+    return _clamp([a + (b - a) * share for a, b in zip(first, second, strict=True)])
 
 
 def light(colour: Colour, share: float = 0.35) -> Colour:
@@ -63,13 +65,13 @@ def dark(colour: Colour, share: float = 0.3) -> Colour:
 
 
 def luminance(colour: Colour) -> float:
-    """Tell how light a colour looks, 0 to 255."""
+    """Return the perceived lightness of a colour, 0 to 255."""
     return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
 
 
-def distance(item: Colour, other: Colour) -> float:
-    """Tell how far two colours lie apart, 0 to about 440."""
-    return math.dist(item, other)
+def distance(first: Colour, second: Colour) -> float:
+    """Return the distance of two colours, 0 to about 440."""
+    return math.dist(first, second)
 
 
 def vivid(colour: Colour, *, lightness: float = 0.62, saturation: float = 0.95) -> Colour:
@@ -77,7 +79,7 @@ def vivid(colour: Colour, *, lightness: float = 0.62, saturation: float = 0.95) 
     hue, _, grey = colorsys.rgb_to_hls(*(part / 255 for part in colour))
     if grey < 0.12:
         return (196, 214, 255)
-    return _clamped([255 * x for x in colorsys.hls_to_rgb(hue, lightness, saturation)])
+    return _clamp([255 * x for x in colorsys.hls_to_rgb(hue, lightness, saturation)])
 
 
 ChangeKind = Literal["tint", "warm", "contrast", "bright", "saturate", "sepia", "ambient"]
@@ -85,14 +87,14 @@ ChangeKind = Literal["tint", "warm", "contrast", "bright", "saturate", "sepia", 
 
 @attrs.frozen(kw_only=True)
 class Change:
-    """Represent one change of a picture's colours."""
+    """One change of an image's colours."""
 
     kind: ChangeKind
     amount: float = 1.0
     colour: Colour = (0, 0, 0)
 
 
-def changed(colour: Colour, changes: Sequence[Change]) -> Colour:
+def apply_changes(colour: Colour, changes: Sequence[Change]) -> Colour:
     """Apply changes to a colour, in order."""
     for change in changes:
         colour = _apply(colour, change)
@@ -105,36 +107,36 @@ def _apply(colour: Colour, change: Change) -> Colour:
         case "tint":
             return mix(mix(colour, _in_hue(colour, change.colour), k), change.colour, k * 0.22)
         case "warm":
-            # What is nearly white becomes cream or a cool white, never yellow or sky blue.
+            # Near white becomes cream or a cool white, never yellow or sky blue.
             r, g, b = colour
             k *= 1 - 0.68 * (luminance(colour) / 255) ** 4
-            return _clamped([r + k * (10 + r * 0.09), g + k * 2, b - k * (10 + b * 0.13)])
+            return _clamp([r + k * (10 + r * 0.09), g + k * 2, b - k * (10 + b * 0.13)])
         case "contrast":
-            return _clamped([(part - 128) * k + 128 for part in colour])
+            return _clamp([(part - 128) * k + 128 for part in colour])
         case "bright":
             target = (255, 255, 255) if k > 0 else (0, 0, 10)
             return mix(colour, target, abs(k))
         case "saturate":
             grey = luminance(colour)
-            return _clamped([grey + (part - grey) * k for part in colour])
+            return _clamp([grey + (part - grey) * k for part in colour])
         case "sepia":
             grey = luminance(colour)
-            return mix(colour, _clamped([grey * 1.07 + 12, grey * 0.92 + 6, grey * 0.72]), k)
+            return mix(colour, _clamp([grey * 1.07 + 12, grey * 0.92 + 6, grey * 0.72]), k)
         case "ambient":
             lit = [part * (255 - k * (255 - tint)) / 255
                    for part, tint in zip(colour, change.colour, strict=True)]  # fmt: skip
-            return _clamped(lit)
+            return _clamp(lit)
 
 
 def _in_hue(colour: Colour, hue: Colour) -> Colour:
     # The hue's colour at the lightness of `colour`.
     want, have = luminance(colour), max(1.0, luminance(hue))
     if want <= have:
-        return _clamped([part * want / have for part in hue])
+        return _clamp([part * want / have for part in hue])
     share = (want - have) / max(1.0, 255 - have)
     return mix(hue, (255, 255, 255), share)
 
 
-def _clamped(parts: Sequence[float]) -> Colour:
+def _clamp(parts: Sequence[float]) -> Colour:
     r, g, b = (0 if part < 0 else 255 if part > 255 else round(part) for part in parts)
     return (r, g, b)

@@ -15,16 +15,14 @@ from imagesession._fake_openai.sketch.canvas import (
     Pen,
     Shape,
     Text,
-    recoloured,
+    recolour_mark,
 )
-from imagesession._fake_openai.sketch.colour import changed, luminance, mix, rgb
+from imagesession._fake_openai.sketch.colour import apply_changes, luminance, mix, rgb
 from imagesession._fake_openai.sketch.lettering import fitting, letter
 from imagesession._fake_openai.sketch.plan import Plan
 from imagesession._fake_openai.sketch.product import product
 from imagesession._fake_openai.sketch.scene import scene
 from imagesession._fake_openai.sketch.staging import NIGHT, ground_of, is_dark
-
-_SIGNS = frozenset({"logo", "icon", "product", "button"})
 
 
 def compose(
@@ -34,21 +32,23 @@ def compose(
     short = min(size)
     w, h = size[0] / short * UNIT, size[1] / short * UNIT
     pen = Pen()
-    _laid_out(plan, pen, w, h, phase)
-    _weathered(plan, pen, w, h, phase)
+    _draw_layout(plan, pen, w, h, phase)
+    _draw_weather(plan, pen, w, h, phase)
     paper = plan.ground or (NIGHT if is_dark(plan) else plan.scheme.ground)
-    drawing = styles.styled(Drawing(width=w, height=h, marks=tuple(pen.marks), paper=paper), plan)
+    drawing = styles.apply_styles(
+        Drawing(width=w, height=h, marks=tuple(pen.marks), paper=paper), plan
+    )
     changes = plan.look + plan.changes
-    marks = [*drawing.marks, *captions(w, h, plan), *_twinkles(w, h, plan, phase)]
+    marks = [*drawing.marks, *captions(w, h, plan), *_draw_twinkles(w, h, plan, phase)]
     if changes:
-        marks = [recoloured(mark, changes) for mark in marks]
+        marks = [recolour_mark(mark, changes) for mark in marks]
     if transparent:
         marks = [mark for mark in marks if isinstance(mark, Text) or not _is_back(mark, plan)]
     return attrs.evolve(drawing, marks=(*marks, *notes(w, h, plan)),
-                        paper=changed(drawing.paper, changes))  # fmt: skip
+                        paper=apply_changes(drawing.paper, changes))  # fmt: skip
 
 
-def _laid_out(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
+def _draw_layout(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
     if plan.poster:
         poster.poster(plan, pen, w, h)
         return
@@ -71,7 +71,7 @@ def _is_back(shape: Shape, plan: Plan) -> bool:
     return shape.back or plain or shape.role == "glow"
 
 
-def _weathered(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
+def _draw_weather(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
     # Scenes have their own weather; on a plain ground it is a sign, in a colour that shows.
     if not plan.weather or not (plan.poster or plan.layout in {"logo", "icon"}):
         return
@@ -90,12 +90,12 @@ def _weathered(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
 
 
 def captions(w: float, h: float, plan: Plan) -> list[Mark]:
-    """Letter the texts that were asked for along the lower edge."""
+    """Letter the requested texts along the lower edge."""
     lines = list(plan.captions)
     if plan.lettering and not plan.poster and plan.layout not in {"logo", "button"}:
         lines.insert(0, plan.lettering)
     pen = Pen()
-    plain = plan.layout in _SIGNS and luminance(ground_of(plan)) > 130
+    plain = plan.layout != "scene" and luminance(ground_of(plan)) > 130
     for i, line in enumerate(reversed(lines)):
         size = fitting(line, 86.0, 0.84 * w)
         y = h - 82 - i * 116
@@ -116,7 +116,7 @@ def notes(w: float, h: float, plan: Plan) -> list[Mark]:
     return pen.marks
 
 
-def _twinkles(w: float, h: float, plan: Plan, phase: float) -> list[Mark]:
+def _draw_twinkles(w: float, h: float, plan: Plan, phase: float) -> list[Mark]:
     # Points of light that come and go, so that every animation moves.
     pen = Pen()
     rng = random.Random(plan.seed + 77)

@@ -1,5 +1,5 @@
 """
-Change pictures that are not ours with plain operations of Pillow; only within the mask, if any.
+Edit images that the sketcher did not draw, with plain operations of Pillow, within the mask if any.
 """
 
 import io
@@ -10,18 +10,18 @@ import attrs
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from imagesession._fake_openai.sketch import encode, film, grounds, svg
-from imagesession._fake_openai.sketch.briefs import brief
+from imagesession._fake_openai.sketch.briefs import read_brief
 from imagesession._fake_openai.sketch.canvas import UNIT, Drawing, Mark, Pen
 from imagesession._fake_openai.sketch.colour import Change, rgb
 from imagesession._fake_openai.sketch.compose import captions, compose, notes
 from imagesession._fake_openai.sketch.pixels import mapped, resized
 from imagesession._fake_openai.sketch.plan import Plan
-from imagesession._fake_openai.sketch.product import lit_by
+from imagesession._fake_openai.sketch.product import light_changes
 from imagesession._fake_openai.sketch.prompt import crc, parse_prompts, refine
 from imagesession._fake_openai.sketch.staging import put, shadow, tone_of
 from imagesession._fake_openai.sketch.symbols import TABLE
 
-_ANEW = frozenset({"icon", "button"})  # drawn, whatever picture they go by
+_ANEW = frozenset({"icon", "button"})  # drawn, whatever image they go by
 _NEAR = 34  # how far a colour may lie from the ground's, in its most different part
 _ADD = re.compile(r"^\W*(?:please |now |and )*(?:add|put|place|insert|draw|paint|hang)\b")
 _TIMES: dict[str, tuple[Change, ...]] = {
@@ -39,57 +39,59 @@ _WEATHER: dict[str, Change] = {
 
 
 def plan_for(prompts: tuple[str, ...], seed: int) -> Plan:
-    """Read prompts about a given picture: what a frame describes is what it shows already."""
+    """Read prompts about an input image, which shows the subject of a preset's frame already."""
     plan = Plan(seed=(crc(prompts[0]) if prompts else 0) + seed)
     for prompt in prompts:
         plan = refine(plan, prompt)
-        if brief(prompt).frame and plan.layout not in _ANEW:
+        if read_brief(prompt).frame and plan.layout not in _ANEW:
             plan = attrs.evolve(plan, items=(), layout="scene", lettering="", keyword="", poster="",
                                 unknown=(), idle=plan.idle)  # fmt: skip
     return plan
 
 
-def edited(
+def edit_whole(
     base: bytes, prompts: tuple[str, ...], size: tuple[int, int], *, transparent: bool, seed: int
 ) -> Image.Image:
-    """Change a whole picture as the prompts say."""
+    """Change a whole image as the prompts say."""
     plan = plan_for(prompts, seed)
     image = encode.decode(base)
     if plan.framed and plan.layout in _ANEW:
-        drawing = compose(_coloured_like(image, plan), size, transparent=transparent)
+        drawing = compose(_take_colour(image, plan), size, transparent=transparent)
         return svg.pixels(drawing, size, transparent=transparent)
-    image = changed(fitted(cropped(image) if plan.crops else image, size), plan)
+    image = adjust(fit(crop_margins(image) if plan.crops else image, size), plan)
     if transparent or plan.ground:
-        image = without_ground(image)
+        image = remove_ground(image)
     if plan.ground and not transparent:
         ground = Image.new("RGB", image.size, plan.ground)
         ground.paste(image, (0, 0), image.getchannel("A"))
         image = ground
-    return _laid_over(image, plan)
+    return _draw_over(image, plan)
 
 
-def changed(image: Image.Image, plan: Plan) -> Image.Image:
-    """Change the colours and the placing of a picture as a plan says."""
+def adjust(image: Image.Image, plan: Plan) -> Image.Image:
+    """Change the colours and the placing of an image as a plan says."""
     if plan.mirrored:
         image = ImageOps.mirror(image)
     if (plan.zoom != 1 and not plan.crops) or plan.shift != (0.0, 0.0):
-        image = _moved(image, plan)
+        image = _move(image, plan)
     # A photograph needs no modelling to look like one.
-    image = film.stylised(image, tuple(s for s in plan.styles if not (plan.framed and s == "3d")))
-    changes = lit_by(plan.lighting) + plan.look + plan.changes + _TIMES.get(plan.time or "", ())
+    image = film.stylise(image, tuple(s for s in plan.styles if not (plan.framed and s == "3d")))
+    changes = (
+        light_changes(plan.lighting) + plan.look + plan.changes + _TIMES.get(plan.time or "", ())
+    )
     changes += tuple(_WEATHER[name] for name in sorted(plan.weather))
     changes += (Change(kind="contrast", amount=1.2),) if plan.stormy else ()
     if any(change.kind == "contrast" and change.amount > 1 for change in plan.changes):
-        # What is flat gets all the tones there are, and needs no more.
-        image = film.on_colours(
+        # Automatic contrast replaces the changes of contrast.
+        image = film.apply_to_colours(
             image, lambda rgb: ImageOps.autocontrast(rgb, 0.5, preserve_tone=True)
         )
         changes = tuple(c for c in changes if not (c.kind == "contrast" and c.amount > 1))
     return film.soften(film.recolour(image, changes), plan.blur)
 
 
-def _coloured_like(image: Image.Image, plan: Plan) -> Plan:
-    # An asset that goes by a picture takes its most telling colour, unless it has one.
+def _take_colour(image: Image.Image, plan: Plan) -> Plan:
+    # An asset with a reference image takes its most salient colour, unless it has one.
     if plan.colours or plan.accent or any(item.colour for item in plan.items):
         return plan
     few = resized(encode.flat(image), (48, 48), Image.Resampling.BOX).quantize(8).convert("RGB")
@@ -99,8 +101,8 @@ def _coloured_like(image: Image.Image, plan: Plan) -> Plan:
     return attrs.evolve(plan, colours=((r, g, b),))
 
 
-def fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Bring a picture to a size: what another shape leaves over is filled with its own blur."""
+def fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Fit an image into a size; margins are filled with its own blur."""
     if image.size == size:
         return image
     inner = ImageOps.contain(image, size, Image.Resampling.LANCZOS)
@@ -113,14 +115,14 @@ def fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return out
 
 
-def cropped(image: Image.Image) -> Image.Image:
-    """Cut the empty margins off a picture, as far as they look like its corners."""
+def crop_margins(image: Image.Image) -> Image.Image:
+    """Crop the margins of an image that have the colour of its corners."""
     box = border_of(image)
     return image.crop(box) if box[2] - box[0] > 1 and box[3] - box[1] > 1 else image
 
 
 def border_of(image: Image.Image) -> tuple[int, int, int, int]:
-    """Find the box of all that differs from a picture's corner."""
+    """Find the box of all pixels that differ from an image's corner."""
     if image.mode == "RGBA":
         return image.getchannel("A").getbbox() or (0, 0, *image.size)
     plain = Image.new("RGB", image.size, image.getpixel((0, 0)))
@@ -128,9 +130,9 @@ def border_of(image: Image.Image) -> tuple[int, int, int, int]:
     return mapped(most, [0] * 12 + [255] * 244).getbbox() or (0, 0, *image.size)
 
 
-def without_ground(image: Image.Image) -> Image.Image:
+def remove_ground(image: Image.Image) -> Image.Image:
     """
-    Make the ground of a picture clear: what looks like its corners, as far as it goes on inwards.
+    Make the background of an image transparent: the areas connected to its corners.
     """
     work = image.convert("RGB")
     magic = (1, 254, 3)
@@ -142,14 +144,14 @@ def without_ground(image: Image.Image) -> Image.Image:
     ):
         ImageDraw.floodfill(work, corner, magic, thresh=_NEAR * 2)
     same = ImageChops.difference(work, Image.new("RGB", work.size, magic)).convert("L")
-    kept = mapped(same, [0] + [255] * 255).filter(ImageFilter.MinFilter(3))
-    alpha = kept.filter(ImageFilter.GaussianBlur(0.8))
+    subject = mapped(same, [0] + [255] * 255).filter(ImageFilter.MinFilter(3))
+    alpha = subject.filter(ImageFilter.GaussianBlur(0.8))
     out = image.convert("RGBA")
     out.putalpha(ImageChops.multiply(alpha, out.getchannel("A")))
     return out
 
 
-def _moved(image: Image.Image, plan: Plan) -> Image.Image:
+def _move(image: Image.Image, plan: Plan) -> Image.Image:
     w, h = image.size
     dx, dy = round(plan.shift[0] * w), round(plan.shift[1] * h)
     nw, nh = max(1, round(w * plan.zoom)), max(1, round(h * plan.zoom))
@@ -159,20 +161,20 @@ def _moved(image: Image.Image, plan: Plan) -> Image.Image:
     return out
 
 
-def _laid_over(image: Image.Image, plan: Plan) -> Image.Image:
+def _draw_over(image: Image.Image, plan: Plan) -> Image.Image:
     # Subjects, weather and lettering are drawn on top.
     k = UNIT / min(image.size)
     w, h = image.width * k, image.height * k
     pen = Pen()
     for i in range(min(6, len(plan.everything))):
-        _put(pen, plan, i, w, h)
+        _draw_subject(pen, plan, i, w, h)
     grounds.weather(pen, w, h, plan.weather)
     if "fog" in plan.weather:
         grounds.fog(pen, random.Random(plan.seed), w, h, h * 0.3, rgb("#e6eaee"))
-    return _stamped(image, [*pen.marks, *captions(w, h, plan), *notes(w, h, plan)])
+    return _stamp(image, [*pen.marks, *captions(w, h, plan), *notes(w, h, plan)])
 
 
-def _put(pen: Pen, plan: Plan, i: int, w: float, h: float) -> None:
+def _draw_subject(pen: Pen, plan: Plan, i: int, w: float, h: float) -> None:
     item = plan.everything[i]
     subject = TABLE[item.name]
     if subject.place in {"sky", "air", "space"}:
@@ -185,7 +187,7 @@ def _put(pen: Pen, plan: Plan, i: int, w: float, h: float) -> None:
     put(pen, item, tone_of(item, plan), x, y, size, plan=plan)
 
 
-def _stamped(image: Image.Image, marks: list[Mark]) -> Image.Image:
+def _stamp(image: Image.Image, marks: list[Mark]) -> Image.Image:
     if not marks:
         return image
     k = UNIT / min(image.size)
@@ -199,62 +201,62 @@ def _stamped(image: Image.Image, marks: list[Mark]) -> Image.Image:
     return out
 
 
-def masked(
+def edit_masked(
     base: bytes, mask: bytes, prompts: tuple[str, ...], size: tuple[int, int], *, seed: int
 ) -> Image.Image:
-    """Change a picture where the mask is open; where it is opaque its pixels stay exactly."""
+    """Change an image where the mask is open; where it is opaque its pixels stay exactly."""
     before = encode.decode(base)
-    opening = _opening(mask, before.size)
+    opening = _mask_opening(mask, before.size)
     after = before.copy()
     if box := opening.getbbox():
-        part = _filling(before, opening, box, prompts[-1] if prompts else "", seed)
+        part = _fill_hole(before, opening, box, prompts[-1] if prompts else "", seed)
         after.paste(part.convert(before.mode), box)
-    return fitted(Image.composite(after, before, opening), size)
+    return fit(Image.composite(after, before, opening), size)
 
 
-def _opening(mask: bytes, size: tuple[int, int]) -> Image.Image:
-    # How far the mask is open: 255 where its alpha is 0.
+def _mask_opening(mask: bytes, size: tuple[int, int]) -> Image.Image:
+    # 255 where the mask's alpha is 0.
     image = encode.decode(mask)
     if image.mode != "RGBA":
         return Image.new("L", size, 0)
     return ImageOps.invert(resized(image.getchannel("A"), size, Image.Resampling.NEAREST))
 
 
-def _filling(
+def _fill_hole(
     before: Image.Image,
     opening: Image.Image,
     box: tuple[int, int, int, int],
     prompt: str,
     seed: int,
 ) -> Image.Image:
-    plan = parse_prompts((brief(prompt).text,), seed)
+    plan = parse_prompts((read_brief(prompt).text,), seed)
     objects = [i for i in plan.items if TABLE[i.name].place not in {"land", "sky"}]
     ground = before.convert("RGB")
     if plan.removed or (objects and not _ADD.search(prompt.lower())):
         hole = mapped(opening, [0] * 128 + [255] * 128)
-        ground = Image.composite(_healed(ground, hole), ground, hole)
+        ground = Image.composite(_heal(ground, hole), ground, hole)
     part = ground.crop(box)
     size = part.size
     if objects:
-        return _standing(part, attrs.evolve(plan, items=(objects[0],)))
+        return _draw_standing(part, attrs.evolve(plan, items=(objects[0],)))
     if plan.removed:
         return part
     refined = refine(Plan(seed=plan.seed), prompt)
     if plan.items or plan.time or plan.weather:
-        # Very flat or narrow holes are cut from a calmer shape, so that they show a picture.
+        # Very flat or narrow holes are cropped from a less extreme shape.
         side = (max(8, size[0], size[1] // 3), max(8, size[1], size[0] // 3))
         return ImageOps.fit(svg.pixels(compose(plan, side), side), size)
-    part = changed(part, attrs.evolve(refined, zoom=1.0, shift=(0.0, 0.0)))
+    part = adjust(part, attrs.evolve(refined, zoom=1.0, shift=(0.0, 0.0)))
     k = UNIT / min(size)
     marks = [
         *captions(size[0] * k, size[1] * k, refined),
         *notes(size[0] * k, size[1] * k, refined),
     ]
-    return _stamped(part, marks)
+    return _stamp(part, marks)
 
 
-def _standing(part: Image.Image, plan: Plan) -> Image.Image:
-    # A subject fills a hole, and stands in it if it is one that stands.
+def _draw_standing(part: Image.Image, plan: Plan) -> Image.Image:
+    # The subject fills the hole, with a shadow if it stands on the ground.
     k = UNIT / min(part.size)
     x, y = part.width * k / 2, part.height * k / 2 + 440
     pen = Pen()
@@ -262,11 +264,11 @@ def _standing(part: Image.Image, plan: Plan) -> Image.Image:
     if TABLE[item.name].place not in {"air", "space", "under", "plain"}:
         shadow(pen, x, y, 820, 0.3)
     put(pen, item, tone_of(item, plan), x, y, 920, plan=plan)
-    return _stamped(part, pen.marks)
+    return _stamp(part, pen.marks)
 
 
-def _healed(image: Image.Image, opening: Image.Image) -> Image.Image:
-    # What is around a hole flows into it: ever coarser pictures of what is left fill the gaps.
+def _heal(image: Image.Image, opening: Image.Image) -> Image.Image:
+    # The hole is filled from its surroundings: ever coarser copies of the rest fill the gaps.
     clear = image.convert("RGBA")
     around = mapped(opening.filter(ImageFilter.MaxFilter(5)), [0] + [255] * 255)
     clear.putalpha(ImageOps.invert(around))
@@ -279,8 +281,8 @@ def _healed(image: Image.Image, opening: Image.Image) -> Image.Image:
     return out.convert("RGB")
 
 
-def framed(image: Image.Image, insets: tuple[bytes, ...]) -> Image.Image:
-    """Lay reference pictures on the lower edge as small prints."""
+def paste_insets(image: Image.Image, insets: tuple[bytes, ...]) -> Image.Image:
+    """Paste reference images on the lower edge as small prints."""
     side = max(8, min(image.size) // 6)
     for i, data in enumerate(insets[:5]):
         small = ImageOps.contain(encode.flat(encode.decode(data)), (side, side))
@@ -294,13 +296,13 @@ def mask_around(markup: bytes) -> bytes | None:
     Make a mask that is clear within the boxes around a markup's strokes.
 
     Args:
-        markup: An encoded picture, transparent except for the strokes.
+        markup: An encoded image, transparent except for the strokes.
 
     Returns:
         A PNG with alpha; None if there is no stroke or nothing else.
 
     Raises:
-        ValueError: The bytes are no picture.
+        ValueError: The bytes are no image.
     """
     image = encode.decode(markup)
     if image.mode != "RGBA":
@@ -320,7 +322,7 @@ def mask_around(markup: bytes) -> bytes | None:
 
 
 def _boxes(drawn: Image.Image, pad: float) -> list[tuple[int, int, int, int]]:
-    # The dashes of one stroke belong together, so strokes are told apart in a small picture.
+    # A small image joins the dashes of one stroke.
     w, h = drawn.size
     k = max(1, -(-max(w, h) // 160))
     small = mapped(

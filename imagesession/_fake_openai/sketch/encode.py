@@ -1,5 +1,5 @@
 """
-Encode pictures, with the statement of what they are and the story they tell, and read both again.
+Encode images with a statement and their state in the metadata, and read both again.
 """
 
 import io
@@ -8,18 +8,18 @@ import re
 import zlib
 from typing import Literal, TypeAlias, cast
 
-import attrs
 from PIL import Image, PngImagePlugin
 
 from imagesession._fake_openai.sketch.pixels import mapped
+from imagesession._fake_openai.sketch.state import SketchState
 
 Format: TypeAlias = Literal["png", "jpeg", "webp", "gif", "svg"]
 
 SOFTWARE = "imagesession offline sketch"
 STATEMENT = "Drawn by imagesession's offline provider; not made by a model"
 _KEY = "imagesession-story"
-_LARGEST = 64_000_000  # pixels of a picture that is read at all
-_DRAWN = 8_300_000  # pixels of a picture that a story may ask for
+_LARGEST = 64_000_000  # pixels of an image that can be read
+_DRAWN = 8_300_000  # pixels of an image that an embedded state may ask for
 _MAX_PROMPT_BYTES = 8_000  # bytes of prompts that are embedded
 _PROMPTS = 200
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
@@ -28,44 +28,38 @@ _UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, 
                Image.DecompressionBombError)  # fmt: skip
 
 
-@attrs.frozen(kw_only=True)
-class EmbeddedState:
-    """Represent what a picture's metadata tell of how it was made."""
-
-    prompts: tuple[str, ...]
-    size: tuple[int, int]
-    transparent: bool
-    seed: int
-
-
-def statement(reported: EmbeddedState | None) -> str:
-    """Write what a picture is, and its story if it may be embedded."""
+def statement(state: SketchState | None) -> str:
+    """Write the statement, and the state if it can be embedded."""
     lines = [SOFTWARE, STATEMENT]
-    if (
-        reported is not None
-        and sum(len(p.encode("utf-8", "replace")) for p in reported.prompts) <= _MAX_PROMPT_BYTES
-    ):
-        sketch = {
-            "prompts": reported.prompts,
-            "size": reported.size,
-            "transparent": reported.transparent,
-            "seed": reported.seed,
+    if state is not None and _is_embeddable(state):
+        fields = {
+            "prompts": state.prompts,
+            "size": state.size,
+            "transparent": state.transparent,
+            "seed": state.seed,
         }
-        lines.append(f"{_KEY} {json.dumps(sketch, separators=(',', ':'))}")
+        lines.append(f"{_KEY} {json.dumps(fields, separators=(',', ':'))}")
     return "\n".join(lines)
+
+
+def _is_embeddable(state: SketchState) -> bool:
+    # Input images and long prompts do not fit into metadata.
+    length = sum(len(prompt.encode("utf-8", "replace")) for prompt in state.prompts)
+    drawn_from_prompts = state.prompts and state.base is None and not state.insets
+    return bool(drawn_from_prompts) and length <= _MAX_PROMPT_BYTES
 
 
 def encode(
     image: Image.Image, format: Format, *, compression: int, note: str, grained: bool = False
 ) -> bytes:
-    """Encode a still picture with a note in its metadata."""
+    """Encode a still image with a note in its metadata."""
     out = io.BytesIO()
     match format:
         case "png":
             info = PngImagePlugin.PngInfo()
             info.add_text("Software", SOFTWARE)
             info.add_text("Comment", note)
-            # Flat and softly shaded areas compress best by runs alone, a repeated grain does not.
+            # Run-length encoding is best for flat and softly shaded areas, but not for grain.
             strategy = zlib.Z_DEFAULT_STRATEGY if grained else zlib.Z_RLE
             image.save(out, "PNG", pnginfo=info, compress_level=1, compress_type=strategy)
         case "jpeg":
@@ -74,8 +68,6 @@ def encode(
         case "webp":
             image.save(out, "WEBP", quality=max(0, min(100, compression)), method=0,
                        xmp=note.encode())  # fmt: skip
-        case "gif":
-            return animate([image], frame_ms=0, note=note)
         case _:
             raise ValueError(f"not a raster format: {format}")
     return out.getvalue()
@@ -102,7 +94,7 @@ def animate(frames: list[Image.Image], *, frame_ms: int, note: str) -> bytes:
 
 
 def flat(image: Image.Image) -> Image.Image:
-    """Lay a picture onto white, if it has alpha."""
+    """Compose an image onto white, if it has alpha."""
     if image.mode != "RGBA":
         return image.convert("RGB")
     ground = Image.new("RGB", image.size, "white")
@@ -111,13 +103,13 @@ def flat(image: Image.Image) -> Image.Image:
 
 
 def size_of(data: bytes) -> tuple[int, int]:
-    """Measure an encoded raster picture."""
-    return _opened(data).size
+    """Measure an encoded raster image."""
+    return _open(data).size
 
 
 def decode(data: bytes) -> Image.Image:
-    """Decode a raster picture as RGB, or as RGBA if it has alpha."""
-    image = _opened(data)
+    """Decode a raster image as RGB, or as RGBA if it has alpha."""
+    image = _open(data)
     try:
         image.load()
         clear = image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info
@@ -126,22 +118,22 @@ def decode(data: bytes) -> Image.Image:
         raise ValueError("the picture cannot be decoded") from error
 
 
-def read(data: bytes) -> tuple[tuple[int, int], EmbeddedState | None]:
-    """Read the size of an encoded picture, and its story if it is one of ours."""
+def read(data: bytes) -> tuple[tuple[int, int], SketchState | None]:
+    """Read the size of an encoded image, and its state if the sketcher drew it."""
     if data.lstrip()[:4] == b"<svg":
-        reported = _parsed(_metadata_of_svg(data))
-        if reported is None:
+        state = _parse_state(_metadata_of_svg(data))
+        if state is None:
             raise ValueError("an SVG can only be read if it was drawn here")
-        return reported.size, reported
-    image = _opened(data)
-    reported = _parsed(_note(image))
-    # A picture that was cropped or scaled since is no longer the one its story tells.
-    if reported is not None and reported.size == image.size:
-        return image.size, reported
+        return state.size, state
+    image = _open(data)
+    state = _parse_state(_read_note(image))
+    # The state does not describe an image that was cropped or scaled since.
+    if state is not None and state.size == image.size:
+        return image.size, state
     return decode(data).size, None
 
 
-def _opened(data: bytes) -> Image.Image:
+def _open(data: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except _UNREADABLE as error:
@@ -151,7 +143,7 @@ def _opened(data: bytes) -> Image.Image:
     return image
 
 
-def _note(image: Image.Image) -> str:
+def _read_note(image: Image.Image) -> str:
     info = cast("dict[object, object]", image.info)
     found = info.get({"PNG": "Comment", "WEBP": "xmp"}.get(image.format or "", "comment"))
     if isinstance(found, bytes):
@@ -167,14 +159,14 @@ def _metadata_of_svg(data: bytes) -> str:
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-def _parsed(note: str) -> EmbeddedState | None:
-    # Whatever is not exactly a state that we could have written is none.
+def _parse_state(note: str) -> SketchState | None:
+    # Anything but a state that the sketcher can have written is ignored.
     if not note.startswith(SOFTWARE):
         return None
     try:
         fields = json.loads(note.partition(f"\n{_KEY} ")[2])
         prompts, size = tuple(fields["prompts"]), tuple(fields["size"])
-        state = EmbeddedState(
+        state = SketchState(
             prompts=prompts, size=cast("tuple[int, int]", size), seed=fields["seed"],
             transparent=fields["transparent"],
         )  # fmt: skip
@@ -183,7 +175,7 @@ def _parsed(note: str) -> EmbeddedState | None:
     return state if _is_ours(state) else None
 
 
-def _is_ours(state: EmbeddedState) -> bool:
+def _is_ours(state: SketchState) -> bool:
     kinds = {type(part) for part in state.prompts}, [type(part) for part in state.size]
     if kinds != ({str}, [int, int]) or type(state.seed) is not int or abs(state.seed) > 2**63:
         return False

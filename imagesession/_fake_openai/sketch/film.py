@@ -1,8 +1,8 @@
 """
-What lies over a whole picture: the paper's grain, the glow of neon, and blur.
+Effects on a whole image: the paper's grain, the glow of neon, and blur.
 
-An SVG document has it as a filter. resvg takes a second for such a filter, so pixels get it from
-Pillow.
+SVG documents have them as filters. Since resvg takes a second for such a filter, raster images get
+them from Pillow.
 """
 
 import random
@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
-from imagesession._fake_openai.sketch.colour import Change, changed
+from imagesession._fake_openai.sketch.colour import Change, apply_changes
 from imagesession._fake_openai.sketch.pixels import mapped, resized
 from imagesession._fake_openai.sketch.plan import Plan
 
 
 def filter_of(plan: Plan, blur: float = 0) -> str:
-    """Write what lies over a picture as the body of an SVG filter; nothing if there is nothing."""
+    """Return the effects of a plan as the body of an SVG filter; empty if there are none."""
     out = ""
     if "neon" in plan.styles:
         out += (
@@ -34,14 +34,14 @@ def filter_of(plan: Plan, blur: float = 0) -> str:
     return out
 
 
-def developed(image: Image.Image, plan: Plan) -> Image.Image:
-    """Lay over a rendered picture what lies over the whole of it."""
+def apply_effects(image: Image.Image, plan: Plan) -> Image.Image:
+    """Apply the effects of a plan to a rendered image."""
     if "neon" in plan.styles:
-        image = on_colours(image, _glow)
-    # The paper's grain stays as it is, however blurred or sharp the picture on it.
+        image = apply_to_colours(image, _glow)
+    # Blur does not apply to the paper's grain.
     image = soften(image, plan.blur)
     if "watercolor" in plan.styles:
-        image = on_colours(image, lambda rgb: _paper(rgb, plan.seed))
+        image = apply_to_colours(image, lambda rgb: _paper(rgb, plan.seed))
     return image
 
 
@@ -51,15 +51,17 @@ def recolour(image: Image.Image, changes: tuple[Change, ...]) -> Image.Image:
         return image
 
     def look_up(r: float, g: float, b: float) -> tuple[float, float, float]:
-        x, y, z = changed((round(r * 255), round(g * 255), round(b * 255)), changes)
+        x, y, z = apply_changes((round(r * 255), round(g * 255), round(b * 255)), changes)
         return x / 255, y / 255, z / 255
 
     table = ImageFilter.Color3DLUT.generate(13, look_up)
-    return on_colours(image, lambda rgb: rgb.filter(table))
+    return apply_to_colours(image, lambda rgb: rgb.filter(table))
 
 
-def on_colours(image: Image.Image, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """Change a picture's colours; its alpha, if it has one, stays."""
+def apply_to_colours(
+    image: Image.Image, change: Callable[[Image.Image], Image.Image]
+) -> Image.Image:
+    """Change an image's colours; its alpha, if it has one, stays."""
     if image.mode != "RGBA":
         return change(image)
     out = change(image.convert("RGB")).convert("RGBA")
@@ -68,14 +70,14 @@ def on_colours(image: Image.Image, change: Callable[[Image.Image], Image.Image])
 
 
 def soften(image: Image.Image, amount: float) -> Image.Image:
-    """Blur a picture, or sharpen it if the amount, in thousandths of the short side, is below 0."""
+    """Blur an image, or sharpen it if the amount, in thousandths of the short side, is below 0."""
     scale = min(image.size) / 1000
     if amount > 0:
         return image.filter(ImageFilter.GaussianBlur(max(0.8, amount * scale)))
     if amount < 0:
         radius = max(1.5, 3 * scale)
         sharp = ImageFilter.UnsharpMask(radius, percent=round(-75 * amount), threshold=0)
-        return on_colours(image, lambda rgb: rgb.filter(sharp))
+        return apply_to_colours(image, lambda rgb: rgb.filter(sharp))
     return image
 
 
@@ -90,10 +92,10 @@ def _glow(image: Image.Image) -> Image.Image:
 
 
 def _paper(image: Image.Image, seed: int) -> Image.Image:
-    # A small tile of grain is repeated: enough for the eye, and quick.
+    # Repeating a small tile of grain is quick and looks the same.
     side, rim = 192, 8
     noise = Image.frombytes("L", (side, side), random.Random(seed & 0xFF).randbytes(side * side))
-    # Blurred with its own other side around it, the tile shows no seam.
+    # Blurred with its opposite sides around it, the tile has no seam.
     whole = Image.new("L", (side + 2 * rim, side + 2 * rim))
     for x in (rim - side, rim, rim + side):
         for y in (rim - side, rim, rim + side):
@@ -107,8 +109,8 @@ def _paper(image: Image.Image, seed: int) -> Image.Image:
     return ImageChops.multiply(image, Image.merge("RGB", (layer, layer, layer)))
 
 
-def unfinished(image: Image.Image, share: float) -> Image.Image:
-    """Show a picture coarse and blurred, as it is while it is still being made."""
+def make_partial(image: Image.Image, share: float) -> Image.Image:
+    """Return a coarse and blurred version, as a partial image."""
     share = max(0.0, min(1.0, share))
     k = max(2, round(2 + (1 - share) * min(image.size) / 26))
     few = (max(1, image.width // k), max(1, image.height // k))
@@ -128,8 +130,8 @@ _ON_PHOTOS: dict[str, Callable[[Image.Image], Image.Image]] = {
 }
 
 
-def stylised(image: Image.Image, styles: tuple[str, ...]) -> Image.Image:
-    """Do to a given picture what comes nearest to the styles of a drawing."""
+def stylise(image: Image.Image, styles: tuple[str, ...]) -> Image.Image:
+    """Apply filters that come nearest to the styles of a drawing."""
     for name in styles[-6:]:
-        image = on_colours(image, lambda rgb, name=name: _ON_PHOTOS[name](rgb).convert("RGB"))  # type: ignore[misc]
+        image = apply_to_colours(image, lambda rgb, name=name: _ON_PHOTOS[name](rgb).convert("RGB"))  # type: ignore[misc]
     return image

@@ -1,5 +1,5 @@
 """
-Frame plans: put a subject into the frame of a preset, and vary it from take to take.
+Apply the frame of a preset to a plan, and vary it from take to take.
 """
 
 import attrs
@@ -24,13 +24,13 @@ _THEMES: dict[str, tuple[Change, ...]] = {
 }
 _CORNERS = {"modern": 0.3, "classic": 0.12, "minimal": 0.2, "playful": 0.5}
 _SIZES = {"small": 1.14, "standard": 1.0, "large": 0.94}
-# Over a page's background, text stays readable.
+# A background must leave text on it readable.
 _CALM = (Change(kind="contrast", amount=0.72), Change(kind="bright", amount=0.16))
 _ZOOMS = (1.0, 0.9, 1.1, 0.96)  # of the takes
 
 
-def dressed(plan: Plan, brief: Brief, frame: Frame) -> Plan:
-    """Put what a description names into the frame of a preset."""
+def apply_frame(plan: Plan, brief: Brief, frame: Frame) -> Plan:
+    """Apply the frame of a preset to the plan of its description."""
     choices, kind = frame.choices, frame.kind
     style = _STYLES.get(choices.get("style_preset", ""), "3d" if kind == "product" else "")
     more = (style, "minimal" if choices.get("theme") == "minimal" else "")
@@ -42,7 +42,7 @@ def dressed(plan: Plan, brief: Brief, frame: Frame) -> Plan:
         zoom=_SIZES.get(choices.get("size_preset", ""), 1.0),
     )  # fmt: skip
     if kind == "button":
-        return _labelled(attrs.evolve(framed, zoom=1.0), brief, choices.get("theme", ""))
+        return _label_button(attrs.evolve(framed, zoom=1.0), brief, choices.get("theme", ""))
     if kind != "product":
         return framed if framed.items else attrs.evolve(framed, poster=plan.poster)
     ground, angle = choices.get("background_type"), choices.get("angle")
@@ -53,8 +53,8 @@ def dressed(plan: Plan, brief: Brief, frame: Frame) -> Plan:
     )  # fmt: skip
 
 
-def _labelled(plan: Plan, brief: Brief, theme: str) -> Plan:
-    # What is quoted is to be read: "Book now" asks for no book.
+def _label_button(plan: Plan, brief: Brief, theme: str) -> Plan:
+    # Quoted words are lettered, not drawn: "Book now" asks for no book.
     items = naming.find(lexicon.QUOTED.sub(" ", brief.subject.lower())).items
     if all(item.name != "button" for item in items):
         items = (Item(name="button"), *items)
@@ -62,25 +62,25 @@ def _labelled(plan: Plan, brief: Brief, theme: str) -> Plan:
                         label=naming.label(brief.subject))  # fmt: skip
 
 
-def reframed(before: Plan, fresh: Plan) -> Plan:
-    """Show the subject of a whole new frame, in the style and the colours of the picture so far."""
+def change_frame(before: Plan, fresh: Plan) -> Plan:
+    """Show the subject of a new frame in the style and colours of the current image."""
     kept = tuple(s for s in before.styles if s not in {*_STYLES.values(), "minimal", *fresh.styles})
-    # A tile's colour is no sky's.
+    # The ground of a product, icon or button does not fit another layout.
     plain = before.layout in {"product", "icon", "button"} and before.layout != fresh.layout
     plain = plain or (before.layout == "product" and before.ground == WHITE)
     own = any(item.colour for item in fresh.items) or fresh.colours
     after = attrs.evolve(
-        fresh, items=tuple(_coloured_as(before, item, fresh) for item in fresh.items),
+        fresh, items=tuple(_share_colours(before, item, fresh) for item in fresh.items),
         seed=before.seed or fresh.seed, palette=before.palette, styles=fresh.styles + kept,
         colours=fresh.colours if own else before.colours, accent=fresh.accent or before.accent,
         ground=fresh.ground or (None if plain or fresh.clear else before.ground),
         changes=before.changes + fresh.changes, blur=before.blur, crops=before.crops,
     )  # fmt: skip
-    # The same order once more is for another picture of the same.
-    return taken(after, 2) if after == before else after
+    # A repeated request asks for another image of the same subject.
+    return vary(after, 2) if after == before else after
 
 
-def _coloured_as(before: Plan, item: Item, fresh: Plan) -> Item:
+def _share_colours(before: Plan, item: Item, fresh: Plan) -> Item:
     # The assets of one set share their colours.
     same = next((known for known in before.everything if known.key == item.key), None)
     lead = before.items[0] if before.items and item is fresh.items[0] else None
@@ -91,8 +91,8 @@ def _coloured_as(before: Plan, item: Item, fresh: Plan) -> Item:
     return attrs.evolve(item, colour=like.colour, accent=item.accent or like.accent)
 
 
-def taken(plan: Plan, number: int) -> Plan:
-    """Vary what a prompt leaves open; the first take leaves all as it is."""
+def vary(plan: Plan, number: int) -> Plan:
+    """Vary what a prompt leaves open; the first take is unchanged."""
     if number < 2:
         return plan
     i = (number - 1) % 4

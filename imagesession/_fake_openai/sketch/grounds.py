@@ -24,14 +24,14 @@ from imagesession._fake_openai.sketch.plan import Plan
 from imagesession._fake_openai.sketch.symbols import TABLE, Palette
 
 LIT = rgb("#ffd98a")  # the light of windows and lamps
-_WIDE = 1778  # how wide the layers for wide pictures are; all others are 1000
+_WIDE = 1778  # how wide the layers for wide images are; all others are 1000
 _WATERS = frozenset({"lake", "sea"})
 _SAND = rgb("#edd8a2")
 
 
 @attrs.frozen(kw_only=True)
 class Stage:
-    """Represent what every part of a scene needs to know."""
+    """The context that every part of a scene needs."""
 
     plan: Plan
     pen: Pen
@@ -41,7 +41,7 @@ class Stage:
     phase: float  # how far an animation is, 0 to 1
 
     def rng(self, salt: int) -> random.Random:
-        """Give a source of chance of its own to a part, so that parts do not disturb each other."""
+        """Return a random generator for one part of the scene, independent of the others."""
         return random.Random(self.plan.seed * 31 + salt)
 
     def has(self, *names: str) -> bool:
@@ -49,7 +49,7 @@ class Stage:
         return any(item.name in names for item in self.plan.everything)
 
     def lay(self, name: str, y: float, tall: float = 1.0, *, salt: int = 0, **inks: Colour) -> None:
-        """Lay a layer from side to side at a height; the salt chooses among those of a name."""
+        """Draw a layer over the whole width; the salt chooses among the variants of a name."""
         lay(self.pen, name, self.w, y, tall, self.plan.seed + salt,
             Palette({**self.air.palette, **inks}))  # fmt: skip
 
@@ -62,7 +62,7 @@ def _layers(name: str, *, wide: bool) -> tuple[str, ...]:
 
 
 def lay(pen: Pen, name: str, w: float, y: float, tall: float, number: int, inks: Palette) -> None:
-    """Lay a layer over a width; every other one is mirrored."""
+    """Draw a layer over a width; some variants are mirrored."""
     wide = w > 1250 and bool(_layers(name, wide=True))
     files = _layers(name, wide=wide)
     k = w / (_WIDE if wide else 1000)
@@ -72,7 +72,7 @@ def lay(pen: Pen, name: str, w: float, y: float, tall: float, number: int, inks:
 
 
 def weather(pen: Pen, w: float, h: float, kinds: frozenset[str], *, phase: float = 0.0) -> None:
-    """Lay what falls: rain, snow, or leaves; the phase, 0 to 1, moves it."""
+    """Draw rain, snow, or leaves; the phase, 0 to 1, moves them."""
     with pen.role("weather"):
         for name, kind in (("rain", "rain"), ("snow", "snow"), ("leaves", "autumn")):
             if kind in kinds:
@@ -81,7 +81,7 @@ def weather(pen: Pen, w: float, h: float, kinds: frozenset[str], *, phase: float
 
 
 def fog(pen: Pen, rng: random.Random, w: float, h: float, top: float, veil: Colour) -> None:
-    """Paint banks of fog."""
+    """Draw banks of fog."""
     with pen.role("weather"):
         for i in range(4):
             y = top + (h - top) * (i / 4) + rng.uniform(-30, 30)
@@ -112,7 +112,7 @@ def _clouds(stage: Stage, top: float, count: int) -> None:
 
 
 def landscape(stage: Stage, lands: set[str]) -> float:
-    """Lay the land, and return the height at which subjects stand in it."""
+    """Draw a landscape, and return the height at which subjects stand in it."""
     h, air, plan = stage.h, stage.air, stage.plan
     wet, high = bool(lands & _WATERS), bool(lands & {"sky", "city"})
     horizon = h * (0.6 if wet else 0.8 if high else 0.64)
@@ -133,7 +133,7 @@ def landscape(stage: Stage, lands: set[str]) -> float:
 
 
 def _heavens(stage: Stage, lands: set[str], horizon: float) -> float | None:
-    # The sky and what is in it; where the sun stands across the picture, if it is there.
+    # Draws the sky; returns the sun's position across the image, if there is a sun.
     plan, pen = stage.plan, stage.pen
     _sky(stage, horizon)
     sun_x = _sun(stage, horizon)
@@ -145,7 +145,7 @@ def _heavens(stage: Stage, lands: set[str], horizon: float) -> float | None:
         elif plan.time in {"sunset", "dawn"}:
             stage.lay("streaks", 0, horizon / 600)
     if not stage.has("sun", "moon", "stars", "cloud", "rainbow"):
-        # A sky that was not asked for goes as a whole with the ground of a transparent picture.
+        # A sky that was not asked for is background, which a transparent image leaves out.
         pen.marks[:] = [as_back(mark) for mark in pen.marks]
     return sun_x
 
@@ -154,7 +154,7 @@ def _sun(stage: Stage, horizon: float) -> float | None:
     plan, w = stage.plan, stage.w
     moon = plan.time == "night"
     if {TABLE[i.name].place for i in plan.items} == {"sky"} and plan.time is None:
-        return None  # it is the subject itself
+        return None  # the sun itself is the subject
     if ("moon" if moon else "sun") in plan.removed or plan.weather & {"rain", "snow"}:
         return None
     low = plan.time in {"sunset", "dawn"}
@@ -162,7 +162,7 @@ def _sun(stage: Stage, horizon: float) -> float | None:
     y = horizon - (150 if low else horizon * 0.68)
     named = low or moon or any(item.name == "sun" for item in plan.items)
     radius = (92 if low else 62 if moon else 80) * min(1.8, plan.zoom) if named else 58
-    # A sun that nobody asked for is only light: styles that draw outlines leave it out.
+    # A sun that was not asked for is only light: styles that draw outlines leave it out.
     with stage.pen.role("ground" if named else "glow"):
         _disc(stage, x, y, radius, moon=moon)
     return x
@@ -232,7 +232,7 @@ def _waters(
 
 
 def street(stage: Stage) -> float:
-    """Lay a street before a city, and return the height at which subjects stand on it."""
+    """Draw a street before a city, and return the height at which subjects stand on it."""
     pen, w, h, air, plan = stage.pen, stage.w, stage.h, stage.air, stage.plan
     kerb, rain = h * 0.7, "rain" in plan.weather
     _sky(stage, kerb)
@@ -273,7 +273,7 @@ def _road(stage: Stage, kerb: float) -> None:
 
 
 def space(stage: Stage) -> float:
-    """Paint the depth of space, and return the height at which subjects fly in it."""
+    """Draw the depth of space, and return the height at which subjects fly in it."""
     pen, w, h = stage.pen, stage.w, stage.h
     hue = stage.plan.ground or rgb("#1b2358")
     deep = fade(dark(hue, 0.75), hue, mix(hue, rgb("#8a4a9c"), 0.55))
@@ -291,7 +291,7 @@ def space(stage: Stage) -> float:
 
 
 def deep(stage: Stage) -> float:
-    """Lay the water from inside, and return the height of its floor."""
+    """Draw the view under water, and return the height of its floor."""
     tint = stage.plan.ground or rgb("#2487b5")
     stage.pen.rect(
         0, 0, stage.w, stage.h, down(0, stage.h, light(tint, 0.62), tint, dark(tint, 0.45))
@@ -301,7 +301,7 @@ def deep(stage: Stage) -> float:
 
 
 def room(stage: Stage, wall: Colour, *, window: bool) -> float:
-    """Paint a wall with something on it and a table before it, and return the table's edge."""
+    """Draw a wall with something on it and a table before it, and return the table's edge."""
     pen, w, h, rng = stage.pen, stage.w, stage.h, stage.rng(11)
     floor = h * 0.74
     accent = stage.plan.accent or stage.plan.scheme.accent

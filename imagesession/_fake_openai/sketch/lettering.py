@@ -1,8 +1,8 @@
 """
-Lettering: which signs a font of our own can set, how wide a line is, and its accents.
+Lettering: the width of a line, and its accents.
 
-Pillow brings a font of its own, Aileron, which is the same on every machine. It has the letters of
-ASCII; accents are set from its signs. Other scripts are left to the fonts of the machine.
+Pillow includes a font, Aileron, which is the same on every machine. It has the letters of ASCII;
+accents are composed from its signs. Other scripts use the machine's fonts.
 """
 
 import atexit
@@ -18,7 +18,7 @@ from PIL import ImageFont
 from imagesession._fake_openai.sketch.canvas import Pen
 from imagesession._fake_openai.sketch.colour import Colour
 
-# Accents: the sign that stands for one, how large it is beside its letter, and how high the middle
+# Accents: the sign that represents it, how large it is beside its letter, and how high the middle
 # of the sign lies over its own baseline.
 _ACCENTS = {
     "\u0300": ("`", 0.62, 0.62), "\u0301": ("/", 0.3, 0.33), "\u0302": ("^", 0.5, 0.55),
@@ -38,7 +38,7 @@ def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 @functools.cache
 def font_file() -> str:
-    """Write Pillow's font to a file, where the renderer can read it; it goes when Python ends."""
+    """Write Pillow's font to a file for the renderer; the file is deleted when Python exits."""
     data = cast("Any", _font()).path.getvalue()
     handle, name = tempfile.mkstemp(prefix="imagesession-", suffix=".otf")
     with os.fdopen(handle, "wb") as file:
@@ -48,12 +48,12 @@ def font_file() -> str:
 
 
 def printable(text: str, most: int = 60) -> str:
-    """Clean a text that is to be lettered."""
+    """Clean a text for lettering."""
     return " ".join("".join(ch for ch in text if ch.isprintable()).split())[:most]
 
 
 def spelled(text: str) -> str:
-    """Take a text apart into letters and accents."""
+    """Split a text into letters and accents."""
     return unicodedata.normalize("NFD", text.translate(_SPELLED))
 
 
@@ -67,7 +67,7 @@ def text_width(text: str, size: float, tracking: float = 0) -> float:
 
 
 def fitting(text: str, size: float, width: float) -> float:
-    """Choose a size at which a line is no wider than it may be."""
+    """Choose a size at which a line is not wider than a width."""
     return min(size, width / max(0.1, text_width(text, 1.0)))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TypeVar, cast
 
 from imagesession._fake_openai.sketch.colour import FOREIGN, NAMES
-from imagesession._fake_openai.sketch.people import TRAITS, WHO
+from imagesession._fake_openai.sketch.people import PERSON_WORDS, TRAITS
 from imagesession._fake_openai.sketch.plan import Layout, Time
 from imagesession._fake_openai.sketch.symbols import TABLE
 from imagesession._fake_openai.sketch.words import SECTIONS
@@ -36,7 +36,7 @@ def frozen(words: str) -> frozenset[str]:
 
 
 def first(rules: Sequence[tuple[T, re.Pattern[str]]], text: str) -> T | None:
-    """Give the name of the first rule that matches a text."""
+    """Return the name of the first rule that matches a text."""
     return next((name for name, rule in rules if rule.search(text)), None)
 
 
@@ -61,9 +61,9 @@ ON_COLOUR = rule("on_colour")
 SHADE = rule("shade")
 BUTTON_END = rule("button_end")
 FRESH = rule("fresh")
-# "Saying …" is followed by what is to be lettered, up to the end of the phrase.
+# "Saying …" is followed by the text to letter, up to the end of the phrase.
 SPOKEN = rule("spoken")
-# A name begins with capitals, and goes on as long as they do.
+# A name is a sequence of words with capitals.
 NAMED = rule("named")
 QUOTED = rule("quoted")
 
@@ -73,7 +73,7 @@ def _phrases() -> dict[tuple[str, ...], str]:
     for subject in TABLE.values():
         for word in subject.words:
             table.setdefault(tuple(word.lower().replace("-", " ").split()), subject.name)
-    for word in WHO:
+    for word in PERSON_WORDS:
         table[(word,)] = "person"
     return table
 
@@ -88,13 +88,14 @@ _KNOWN = (
     {word for phrase in PHRASES for word in phrase} | STOPWORDS | REMOVE | LETTERS | JOINTS
     | {w for name in ("layouts", "times", "weather", "styles", "shapes")
        for words in SECTIONS[name].values() for w in re.findall(r"[^\W\d_]+", words)}
-    # Words that need no drawing of their own are no reason to say that one was not understood.
-    | frozen(SECTIONS["words"]["filling"]) | BUTTON_WORDS | {*NAMES, *FOREIGN, *WHO, *TRAITS}
+    # Filling words need no drawing, so they count as understood.
+    | frozen(SECTIONS["words"]["filling"]) | BUTTON_WORDS
+    | {*NAMES, *FOREIGN, *PERSON_WORDS, *TRAITS}
 )  # fmt: skip
 
 
 def unknown(tokens: Sequence[str]) -> tuple[str, ...]:
-    """Give the words of a prompt that mean nothing to the sketcher."""
+    """Return the words of a prompt that the sketcher does not know."""
     strange = (
         word for word in tokens
         if word.isalpha() and len(word) > 2 and not _KNOWN & {word, word.removesuffix("s")}

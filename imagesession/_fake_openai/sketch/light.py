@@ -7,14 +7,14 @@ from importlib import resources
 
 import attrs
 
-from imagesession._fake_openai.sketch.colour import Change, Colour, changed, dark, mix, rgb
+from imagesession._fake_openai.sketch.colour import Change, Colour, apply_changes, dark, mix, rgb
 from imagesession._fake_openai.sketch.plan import Plan
 from imagesession._fake_openai.sketch.symbols import Palette
 
 
 @attrs.frozen(kw_only=True)
 class Light:
-    """Represent the colours of the air, the land and the water; see `subjects/light.toml`."""
+    """The colours of the air, the land and the water; see `subjects/light.toml`."""
 
     sky: tuple[Colour, ...]
     sun: Colour
@@ -45,7 +45,7 @@ def _times() -> dict[str, Light]:
     folder = resources.files("imagesession._fake_openai.sketch") / "subjects"
     out: dict[str, Light] = {}
     for name, row in tomllib.loads((folder / "light.toml").read_text("utf-8")).items():
-        inks = {key: tuple(map(rgb, said.split())) for key, said in row.items()}
+        inks = {key: tuple(map(rgb, text.split())) for key, text in row.items()}
         item = {
             key: value if key in {"sky", "water", "grass"} else value[0]
             for key, value in inks.items()
@@ -62,13 +62,13 @@ def light_of(plan: Plan) -> Light:
     light = _TIMES[plan.time or "day"]
     bright = plan.time in {None, "day"}
     if "rain" in plan.weather:
-        light = _veiled(light, rgb("#5f7389"), 0.52 if plan.time != "sunset" else 0.34)
+        light = _veil(light, rgb("#5f7389"), 0.52 if plan.time != "sunset" else 0.34)
     if "snow" in plan.weather:
-        light = _veiled(light, rgb("#c9d6e4"), 0.5 if bright else 0.22)
+        light = _veil(light, rgb("#c9d6e4"), 0.5 if bright else 0.22)
         white = rgb("#f4f8fc") if bright or plan.time == "dawn" else rgb("#aebbdd")
         light = attrs.evolve(light, grass=tuple(mix(g, white, 0.86) for g in light.grass))
     if "fog" in plan.weather:
-        light = _veiled(light, rgb("#d5dade"), 0.4 if bright or plan.time == "dawn" else 0.2)
+        light = _veil(light, rgb("#d5dade"), 0.4 if bright or plan.time == "dawn" else 0.2)
     if "autumn" in plan.weather:
         light = attrs.evolve(light, grass=tuple(mix(g, rgb("#c9812f"), 0.55) for g in light.grass))
     n = len(light.sky)
@@ -81,13 +81,14 @@ def light_of(plan: Plan) -> Light:
     return light
 
 
-def _veiled(light: Light, veil: Colour, share: float) -> Light:
+def _veil(light: Light, veil: Colour, share: float) -> Light:
     def through(colours: tuple[Colour, ...]) -> tuple[Colour, ...]:
         return tuple(mix(colour, veil, share) for colour in colours)
 
+    bright_veil = apply_changes(veil, (Change(kind="bright", amount=0.3),))
     return attrs.evolve(
         light, sky=through(light.sky), water=through(light.water), grass=through(light.grass),
         far=mix(light.far, veil, share), near=mix(light.near, veil, share * 0.6),
         cloud=mix(light.cloud, veil, share * 0.8), snow=mix(light.snow, veil, share * 0.4),
-        ambient=mix(light.ambient, changed(veil, (Change(kind="bright", amount=0.3),)), share),
+        ambient=mix(light.ambient, bright_veil, share),
     )  # fmt: skip

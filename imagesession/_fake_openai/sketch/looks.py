@@ -1,5 +1,5 @@
 """
-Read the words that change how a picture looks: warmer, bluer, more contrast.
+Read the words that change how an image looks: warmer, bluer, more contrast.
 """
 
 import re
@@ -15,14 +15,14 @@ _RULES: tuple[tuple[ChangeKind, float, re.Pattern[str]], ...] = tuple(
      re.compile(rule.replace("MORE", _MORE).replace("LESS", _LESS)))
     for name, rule in words.SECTIONS["looks"].items()
 )  # fmt: skip
-# In a first prompt there is nothing to be brighter than.
+# A first prompt has nothing to be brighter than.
 _ABSOLUTE = {"saturate 0.52", "saturate 1.5", "saturate 0.0", "sepia 0.92", "contrast 1.32"}
 _HUES = re.compile(r"\b(blu|redd|green|yellow|pink|purpl|brown|gr[ea]y|gold)(?:e?r|ish)\b")
 _ENDS = {"blu": "blue", "redd": "red", "purpl": "purple"}
 
 
-def refined_look(text: str, *, relative: bool) -> tuple[Change, ...]:
-    """Read the changes of look in a prompt; a first prompt has nothing to be relative to."""
+def read_look(text: str, *, relative: bool) -> tuple[Change, ...]:
+    """Read the changes of colours in a prompt; in a first prompt only absolute ones count."""
     strength = _strength(text)
     out: list[Change] = []
     for kind, amount, rule in _RULES:

@@ -1,5 +1,5 @@
 """
-Find what a prompt names: subjects, colours, and words that are to be lettered.
+Find the subjects, colours and lettering that a prompt names.
 """
 
 import re
@@ -9,12 +9,12 @@ import attrs
 from imagesession._fake_openai.sketch import lexicon
 from imagesession._fake_openai.sketch.colour import Colour, hexed, named
 from imagesession._fake_openai.sketch.lettering import printable
-from imagesession._fake_openai.sketch.people import TRAITS, WHO
+from imagesession._fake_openai.sketch.people import PERSON_WORDS, TRAITS
 from imagesession._fake_openai.sketch.plan import Item, Layout
 
 READ = 3000  # characters of a prompt that are read for words; all of it feeds the seed
 
-# What ends a phrase counts as a word: "without lettering: a cat" is not to remove the cat.
+# The end of a phrase counts as a word: "without lettering: a cat" must not remove the cat.
 _WORD = re.compile(
     r"#[0-9a-f]{6}\b|#[0-9a-f]{3}\b|[^\W_]+(?:'[^\W_]+)?|[.:;!?](?=\s|$)|\n|,(?=\s+(?:an?|with)\b)"
 )
@@ -23,16 +23,16 @@ _ACCENT = lexicon.frozen("accent accents detail details highlights highlight tri
 _GROUND = lexicon.frozen("background backgrounds backdrop ground hintergrund fondo fond wall")
 _OR = lexicon.frozen("or nor")
 _AND = lexicon.frozen("and , &")
-_STARTS = lexicon.frozen("a an the and with in of . , : ;")
-_PEOPLED = lexicon.frozen("with beside next")
-_HAIRY = lexicon.frozen("hair haired beard moustache")
-_REACH = 9  # how many words on somebody's clothes are named
-_NEAR = 4  # how many words a colour, or a "without", reaches
+_PHRASE_STARTS = lexicon.frozen("a an the and with in of . , : ;")
+_COMPANY = lexicon.frozen("with beside next")
+_HAIR_WORDS = lexicon.frozen("hair haired beard moustache")
+_TRAIT_REACH = 9  # how many words after a person may be traits
+_COLOUR_REACH = 4  # how many words a colour, or a "without", applies to
 
 
 @attrs.frozen(kw_only=True)
 class Found:
-    """Represent what one prompt names."""
+    """What one prompt names."""
 
     items: tuple[Item, ...] = ()
     removed: tuple[str, ...] = ()
@@ -44,93 +44,95 @@ class Found:
 
 @attrs.define
 class _Reading:
-    """Hold what has been read of a prompt so far."""
+    """The words of a prompt that have been read so far."""
 
     items: list[Item] = attrs.field(factory=list[Item])
     removed: list[str] = attrs.field(factory=list[str])
     pending: list[tuple[int, Colour]] = attrs.field(factory=list[tuple[int, Colour]])
     accent: Colour | None = None
     ground: Colour | None = None
-    refused: int | None = None
-    lettered: bool = False  # the last word was one for lettering that is refused
-    people: int | None = None  # where somebody was named last
-    apart: bool = False  # an "and" has come since
+    remove_at: int | None = None
+    lettered: bool = False  # the last word named lettering that is to be left out
+    person_at: int | None = None  # the position of the last person
+    separate: bool = False  # an "and" has followed since
 
-    def subject(self, name: str, at: int, said: str) -> None:
-        """Take in a subject, with the colours that stand just before it."""
-        near = self.near(at)
-        item = Item(name=name, colour=near[0] if near else None,
-                    accent=near[1] if len(near) > 1 else None, said=said)  # fmt: skip
+    def add_subject(self, name: str, at: int, word: str) -> None:
+        """Add a subject, with the colours just before it."""
+        colours = self.colours_before(at)
+        item = Item(name=name, colour=colours[0] if colours else None,
+                    accent=colours[1] if len(colours) > 1 else None, word=word)  # fmt: skip
         if name == "person":
-            item = attrs.evolve(item, look=tuple(WHO.get(said, "").split()))
-        if self.refused is not None and at - self.refused <= _NEAR:
+            item = attrs.evolve(item, look=tuple(PERSON_WORDS.get(word, "").split()))
+        if self.remove_at is not None and at - self.remove_at <= _COLOUR_REACH:
             self.removed.append(name)
-        elif name == "person" and self.merged(item, at):
+        elif name == "person" and self.merge_person(item, at):
             return
         elif all(other.key != item.key for other in self.items):
             self.items.append(item)
-            self.people = at if name == "person" else self.people
+            self.person_at = at if name == "person" else self.person_at
         else:
             return
-        self.pending = [p for p in self.pending if at - p[0] > _NEAR]
+        self.pending = [p for p in self.pending if at - p[0] > _COLOUR_REACH]
 
-    def merged(self, item: Item, at: int) -> bool:
-        """Take "a woman doctor" and "portrait of a king" for one person."""
-        if self.people is None or at - self.people > _NEAR or self.apart:
+    def merge_person(self, item: Item, at: int) -> bool:
+        """Merge the words of "a woman doctor" and "portrait of a king" into one person."""
+        if self.person_at is None or at - self.person_at > _COLOUR_REACH or self.separate:
             return False
         i = max(i for i, other in enumerate(self.items) if other.name == "person")
         before = self.items[i]
         self.items[i] = attrs.evolve(item, look=before.look + item.look,
                                      colour=before.colour or item.colour)  # fmt: skip
-        self.people, self.pending = at, []
+        self.person_at, self.pending = at, []
         return True
 
-    def worn(self, word: str, at: int) -> bool:
-        """Take in what somebody wears, or is like."""
+    def add_trait(self, word: str, at: int) -> bool:
+        """Add a trait of the last person: clothes, hair, skin, age."""
         trait = TRAITS.get(word)
         if word in _AND:
-            self.apart = self.people is not None
-        elif word in _PEOPLED:
-            self.apart = self.apart or self.people is not None
-        near = self.near(at)
-        if self.people is None or at - self.people > _REACH:
+            self.separate = self.person_at is not None
+        elif word in _COMPANY:
+            self.separate = self.separate or self.person_at is not None
+        colours = self.colours_before(at)
+        if self.person_at is None or at - self.person_at > _TRAIT_REACH:
             return False
         i = max(i for i, other in enumerate(self.items) if other.name == "person")
-        who = self.items[i]
-        if word in _HAIRY and near:
-            shade = f"hair={hexed(near[-1])}"
+        person = self.items[i]
+        if word in _HAIR_WORDS and colours:
+            shade = f"hair={hexed(colours[-1])}"
             more = (shade, "beard") if word == "beard" else (shade,)
-            self.items[i] = attrs.evolve(who, look=who.look + more)
-        elif word == "skin" and near:
-            self.items[i] = attrs.evolve(who, look=(*who.look, f"skin={hexed(near[-1])}"))
+            self.items[i] = attrs.evolve(person, look=person.look + more)
+        elif word == "skin" and colours:
+            self.items[i] = attrs.evolve(person, look=(*person.look, f"skin={hexed(colours[-1])}"))
         elif trait:
-            look = who.look + tuple(trait.split())
-            self.items[i] = attrs.evolve(who, look=look, colour=near[-1] if near else who.colour)
+            look = person.look + tuple(trait.split())
+            self.items[i] = attrs.evolve(
+                person, look=look, colour=colours[-1] if colours else person.colour
+            )
         else:
             return False
         self.pending = []
         return True
 
-    def word(self, token: str, at: int) -> None:
-        """Take in any other word."""
-        near, colour = self.near(at), named(token)
-        goes_on, self.lettered = self.lettered and token in _OR, False
-        if token in lexicon.REMOVE or goes_on:
-            self.refused = at
-        elif token in lexicon.LETTERS and self.refused is not None:
-            self.refused, self.lettered = None, True
+    def add_word(self, token: str, at: int) -> None:
+        """Process any other word."""
+        colours, colour = self.colours_before(at), named(token)
+        continues, self.lettered = self.lettered and token in _OR, False
+        if token in lexicon.REMOVE or continues:
+            self.remove_at = at
+        elif token in lexicon.LETTERS and self.remove_at is not None:
+            self.remove_at, self.lettered = None, True
         elif token in _BREAKS:
-            self.refused = None
-        elif token in _ACCENT and near:
-            self.accent, self.pending = near[0], []
-        elif token in _GROUND and near:
-            self.ground, self.pending = near[-1], []
+            self.remove_at = None
+        elif token in _ACCENT and colours:
+            self.accent, self.pending = colours[0], []
+        elif token in _GROUND and colours:
+            self.ground, self.pending = colours[-1], []
         elif colour:
             self.pending.append((at, colour))
 
-    def near(self, at: int) -> list[Colour]:
-        """Give the colours that stand just before a word."""
-        return [colour for start, colour in self.pending if at - start <= _NEAR]
+    def colours_before(self, at: int) -> list[Colour]:
+        """Return the colours just before a word."""
+        return [colour for start, colour in self.pending if at - start <= _COLOUR_REACH]
 
 
 def find(text: str) -> Found:
@@ -145,28 +147,28 @@ def find(text: str) -> Found:
         name, length = _subject_at(tokens, i)
         coloured = named(tokens[i]) and _subject_at(tokens, i + 1)[0]
         special = tokens[i] in lexicon.REMOVE or (
-            tokens[i] in (_ACCENT | _GROUND) and reading.near(i)
+            tokens[i] in (_ACCENT | _GROUND) and reading.colours_before(i)
         )
-        if reading.worn(tokens[i], i):
+        if reading.add_trait(tokens[i], i):
             i += 1
         elif name and not coloured and not special:
-            reading.subject(name, i, tokens[i])
+            reading.add_subject(name, i, tokens[i])
             i += length
         else:
-            reading.word(tokens[i], i)
+            reading.add_word(tokens[i], i)
             i += 1
     return _found(reading, text, tokens)
 
 
-def _described(item: Item, tokens: list[str]) -> Item:
-    # "An old sailor": what stands before somebody says how they look.
-    if item.name != "person" or item.said not in tokens:
+def _with_traits(item: Item, tokens: list[str]) -> Item:
+    # "An old sailor": words before a person are traits.
+    if item.name != "person" or item.word not in tokens:
         return item
     before: list[str] = []
-    for word in reversed(tokens[: tokens.index(item.said)]):
-        if word in _STARTS:
+    for add_word in reversed(tokens[: tokens.index(item.word)]):
+        if add_word in _PHRASE_STARTS:
             break
-        before += TRAITS.get(word, "").split()
+        before += TRAITS.get(add_word, "").split()
     return attrs.evolve(item, look=(*before, *item.look))
 
 
@@ -176,7 +178,7 @@ def _found(reading: _Reading, text: str, tokens: list[str]) -> Found:
               if ch in text and all(item.name != name for item in items)]  # fmt: skip
     if not items and "orange" in tokens:
         items, loose = [Item(name="orange fruit")], []
-    items = [_described(item, tokens) for item in items]
+    items = [_with_traits(item, tokens) for item in items]
     return Found(
         items=tuple(items), removed=tuple(reading.removed), accent=reading.accent,
         ground=reading.ground, colours=tuple(loose[:4]), unknown=lexicon.unknown(tokens),
@@ -194,7 +196,7 @@ def _subject_at(tokens: list[str], i: int) -> tuple[str | None, int]:
 
 def letters(prompt: str, layout: Layout | None) -> str:
     """
-    Find the words that are to be lettered: those in quotes or after "saying", or a logo's name.
+    Find the words to letter: those in quotes or after "saying", or a logo's name.
     """
     head = prompt[:READ]
     for rule in (lexicon.QUOTED, lexicon.SPOKEN):
@@ -208,7 +210,7 @@ def letters(prompt: str, layout: Layout | None) -> str:
 
 
 def label(description: str) -> str:
-    """Choose the words that stand on a button: those in quotes, else the first that tell."""
+    """Choose the words of a button: those in quotes, else the first meaningful ones."""
     quoted = letters(description, None)
     if quoted:
         return quoted
@@ -217,25 +219,25 @@ def label(description: str) -> str:
 
 
 def _short(text: str) -> str:
-    kept: list[str] = []
+    chosen: list[str] = []
     for word in re.findall(r"[^\W_][\w'&+-]*", text):
         low = word.lower()
-        leads = not kept and (low in lexicon.JOINTS or named(low))
-        if low not in lexicon.BUTTON_WORDS and not leads and len(" ".join((*kept, word))) <= 20:
-            kept.append(word)
-    while kept and kept[-1].lower() in lexicon.JOINTS:
-        kept.pop()
-    words = printable(" ".join(kept), 20)
+        leads = not chosen and (low in lexicon.JOINTS or named(low))
+        if low not in lexicon.BUTTON_WORDS and not leads and len(" ".join((*chosen, word))) <= 20:
+            chosen.append(word)
+    while chosen and chosen[-1].lower() in lexicon.JOINTS:
+        chosen.pop()
+    words = printable(" ".join(chosen), 20)
     return words[:1].upper() + words[1:]
 
 
 def keyword(prompt: str) -> str:
-    """Choose the word of a prompt that says most."""
+    """Choose the most meaningful word of a prompt."""
     words = re.findall(r"[^\W\d_]{2,}", prompt[:READ])
     telling = [w for w in words if w.lower() not in lexicon.STOPWORDS and not named(w.lower())]
     return max(telling[:6], key=len, default="")[:16]
 
 
 def shape(text: str) -> str:
-    """Tell which shape of picture the words ask for, if any."""
+    """Return the shape of image that the words ask for, if any."""
     return lexicon.first(lexicon.SHAPES, text) or ""

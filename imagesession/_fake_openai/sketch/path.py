@@ -49,7 +49,7 @@ def moved(matrix: Matrix, contour: Contour) -> Contour:
 
 
 def scale_of(matrix: Matrix) -> float:
-    """Tell by how much a transformation enlarges lengths."""
+    """Return the factor by which a transformation scales lengths."""
     a, b, c, d, _, _ = matrix
     return math.sqrt(abs(a * d - b * c))
 

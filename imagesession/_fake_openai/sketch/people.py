@@ -11,11 +11,13 @@ from imagesession._fake_openai.sketch.symbols import Tone
 
 
 def _by_word(section: str) -> dict[str, str]:
-    return {word: look for said, look in words.SECTIONS[section].items() for word in said.split()}
+    return {
+        word: look for values, look in words.SECTIONS[section].items() for word in values.split()
+    }
 
 
-WHO = _by_word("who")  # what a word says of a person: parts to wear, and traits
-TRAITS = _by_word("traits")  # what a word adds to whoever is there
+PERSON_WORDS = _by_word("who")  # the parts and traits that a word for a person implies
+TRAITS = _by_word("traits")  # the parts and traits that a word adds to a person
 _OUTFITS = (
     "coat", "peacoat", "spacesuit", "jacket", "overalls", "robe", "uniform", "suit", "dress",
     "armour", "tee", "shirt", "sweater",
@@ -30,7 +32,7 @@ GREY = "#e8e6e1"
 
 @attrs.frozen
 class Person:
-    """Represent how somebody looks."""
+    """The look of a person."""
 
     look: frozenset[str]
     parts: tuple[str, ...]
@@ -39,7 +41,7 @@ class Person:
 
 def person(look: tuple[str, ...], colour: Colour | None, accent: Colour | None,
            number: int) -> Person:  # fmt: skip
-    """Choose the parts and colours of somebody; the number varies what is left open."""
+    """Choose the parts and colours of a person; the number varies what is left open."""
     traits = frozenset(look)
     outfit = next((name for name in _OUTFITS if name in traits), "")
     outfit = outfit or ("dress" if "woman" in traits and number % 2 else "sweater")
@@ -57,9 +59,9 @@ def _accent(traits: frozenset[str]) -> str:
 
 
 def _shades(look: tuple[str, ...], number: int) -> tuple[Colour, Colour]:
-    said = dict(part.split("=") for part in look if "=" in part)
-    skin = said.get("skin", SKINS[number % 3 if "old" in look else number % len(SKINS)])
-    hair = said.get("hair", GREY if "old" in look else _HAIRS[number // 5 % len(_HAIRS)])
+    values = dict(part.split("=") for part in look if "=" in part)
+    skin = values.get("skin", SKINS[number % 3 if "old" in look else number % len(SKINS)])
+    hair = values.get("hair", GREY if "old" in look else _HAIRS[number // 5 % len(_HAIRS)])
     return rgb(skin), rgb(hair)
 
 
@@ -89,7 +91,7 @@ def _hair(traits: frozenset[str], hat: str, number: int, *, long: bool) -> str:
     if "bald" in traits or ("old" in traits and "woman" not in traits and not hat and number % 2):
         return "hair-bald"
     if hat and hat != "headband" and not long:
-        return "hair-bald"  # what a hat leaves to be seen
+        return "hair-bald"  # the hair that shows below a hat
     if long:
         return "hair-long"
     if "woman" in traits:
@@ -97,13 +99,13 @@ def _hair(traits: frozenset[str], hat: str, number: int, *, long: bool) -> str:
     return "hair-curly" if "curly" in traits or number % 4 == 3 else "hair-short"
 
 
-def draw(pen: Pen, who: Person) -> None:
-    """Draw somebody into a box of 100 by 100; children are smaller, with larger heads."""
-    if "child" not in who.look:
-        symbols.draw(pen, "person", who.tone, who.parts)
+def draw(pen: Pen, figure: Person) -> None:
+    """Draw a person into a box of 100 by 100; children are smaller, with larger heads."""
+    if "child" not in figure.look:
+        symbols.draw(pen, "person", figure.tone, figure.parts)
         return
-    at = who.parts.index("head")
+    at = figure.parts.index("head")
     with pen.placed(50, 92, 0.7), pen.placed(-50, -92):
-        symbols.draw(pen, "person", who.tone, who.parts[:at])
+        symbols.draw(pen, "person", figure.tone, figure.parts[:at])
     with pen.placed(50, 51, 0.88), pen.placed(-50, -31):
-        symbols.draw(pen, "person", who.tone, who.parts[at:])
+        symbols.draw(pen, "person", figure.tone, figure.parts[at:])

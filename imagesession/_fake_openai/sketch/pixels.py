@@ -1,5 +1,5 @@
 """
-Two of Pillow's methods with the types they have: its own name NumPy, which need not be here.
+Two of Pillow's methods with precise types: Pillow's own name NumPy, which may not be installed.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def resized(
     *,
     box: Box | None = None,
 ) -> Image.Image:
-    """Scale a picture, or the part of it in a box, to a size."""
+    """Scale an image, or the part of it in a box, to a size."""
     return cast("_Loose", image).resize(size, how, box)
 
 

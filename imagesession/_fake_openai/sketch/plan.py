@@ -1,5 +1,5 @@
 """
-The plan of a picture: what the prompts come to, before anything is drawn.
+The plan of an image: the result of reading the prompts, before anything is drawn.
 """
 
 from typing import Literal, TypeAlias
@@ -18,31 +18,31 @@ Time: TypeAlias = Literal["day", "sunset", "night", "dawn"]
 @attrs.frozen(kw_only=True)
 class Item:
     """
-    Represent a subject as the prompts want it.
+    A subject with the colours and traits that the prompts name.
 
     Attributes:
-        name: Which subject.
+        name: The subject's name in the table.
         colour: Its main colour, if one is named.
         accent: Its second colour, if one is named.
-        look: Of a person, what is said of how they look.
-        said: The word that named it.
+        look: A person's parts and traits.
+        word: The word that named it.
     """
 
     name: str
     colour: Colour | None = None
     accent: Colour | None = None
     look: tuple[str, ...] = ()
-    said: str = ""
+    word: str = ""
 
     @property
     def key(self) -> str:
-        """What tells it from other subjects: of people, who they are."""
-        return f"{self.name} {self.said}" if self.name == "person" else self.name
+        """Its identity among the subjects; people are told apart by the word that named them."""
+        return f"{self.name} {self.word}" if self.name == "person" else self.name
 
 
 @attrs.frozen
 class Scheme:
-    """Represent a set of colours that go together."""
+    """A set of colours that go together."""
 
     ground: Colour
     main: Colour
@@ -53,7 +53,7 @@ class Scheme:
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """Represent everything that the prompts ask for."""
+    """Everything that the prompts ask for."""
 
     layout: Layout = "scene"
     items: tuple[Item, ...] = ()
@@ -61,26 +61,26 @@ class Plan:
     removed: frozenset[str] = frozenset()
     time: Time | None = None
     weather: frozenset[str] = frozenset()
-    styles: tuple[str, ...] = ()  # a style asked for twice stands twice, and is stronger
+    styles: tuple[str, ...] = ()  # a style that is named twice is stronger
     changes: tuple[Change, ...] = ()
     ground: Colour | None = None
     accent: Colour | None = None
-    colours: tuple[Colour, ...] = ()  # colours named for the picture as a whole
+    colours: tuple[Colour, ...] = ()  # colours named for the image as a whole
     lettering: str = ""
     captions: tuple[str, ...] = ()
     zoom: float = 1.0
     shift: tuple[float, float] = (0.0, 0.0)
     mirrored: bool = False
-    palette: Literal["", "warm", "cool"] = ""  # the colours a sign is to have instead of its own
+    palette: Literal["", "warm", "cool"] = ""  # the colours of a sign, instead of its own
     blur: float = 0.0  # below 0: sharper
-    crops: int = 0  # how often empty margins were to go
-    stormy: bool = False  # a dramatic sky is wanted
-    clear: bool = False  # no ground is wanted
-    framed: bool = False  # the frame of a preset says how it is shown
+    crops: int = 0  # how often empty margins are cropped
+    stormy: bool = False  # with a dramatic sky
+    clear: bool = False  # without a ground
+    framed: bool = False  # in the frame of a preset
     angle: Angle = "front"
     lighting: Lighting = "studio"
-    lived_in: bool = False  # a product stands where it is used
-    look: tuple[Change, ...] = ()  # changes that belong to the frame, and go with it
+    lived_in: bool = False  # a product in the surroundings where it is used
+    look: tuple[Change, ...] = ()  # changes of colours that belong to the frame
     label: str = ""  # the words on a button, if none are quoted
     corner: float = 0.3  # of a button, as a share of its height
     shape: str = ""  # the shape that the latest words asked for
@@ -88,11 +88,11 @@ class Plan:
     keyword: str = ""
     seed: int = 0
     unknown: tuple[str, ...] = ()  # what was not understood
-    idle: tuple[str, ...] = ()  # refinements that left the picture as it was, each a small mark
+    idle: tuple[str, ...] = ()  # refinements that left the image as it was, each a small mark
 
     @property
     def scheme(self) -> Scheme:
-        """The colours that go with this picture."""
+        """The colours that go with this image."""
         return _SCHEMES[self.palette or str(self.seed % _OPEN)]
 
     @property

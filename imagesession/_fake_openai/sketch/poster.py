@@ -1,5 +1,5 @@
 """
-Posters, for prompts that name nothing known: their words, well set, on a composition of shapes.
+Posters, for prompts without a known subject: their words on a composition of shapes.
 """
 
 import functools
@@ -31,7 +31,7 @@ def colours(plan: Plan) -> tuple[Colour, Colour, Colour, Colour]:
 
 
 def poster(plan: Plan, pen: Pen, w: float, h: float) -> None:
-    """Lay a composition that the words choose, and set the words below it."""
+    """Draw a composition that depends on the words, and letter the words below it."""
     base = plan.ground or (NIGHT if is_dark(plan) else light(colours(plan)[0], 0.84))
     shades = {"base": base, "base-light": light(base, 0.45)}
     for name, ink in zip(("main", "second", "accent", "ink"), colours(plan), strict=True):
@@ -49,7 +49,7 @@ def poster(plan: Plan, pen: Pen, w: float, h: float) -> None:
 
 
 def _set(plan: Plan, pen: Pen, w: float, h: float, ink: Colour) -> None:
-    # Few words stand in spaced capitals, more of them in lines of equal length.
+    # Few words are set in spaced capitals, more words in lines of equal length.
     title = plan.poster
     short = len(title) <= 16
     rows = (
@@ -67,7 +67,7 @@ def _set(plan: Plan, pen: Pen, w: float, h: float, ink: Colour) -> None:
 
 
 def ground(plan: Plan, pen: Pen, w: float, h: float, *, calm: bool = False) -> None:
-    """Paint a ground for a sign: circles around the middle, or nothing if it is to be calm."""
+    """Draw a ground for a sign: circles around the middle, or nothing if it is to be calm."""
     a = colours(plan)[0]
     base = plan.ground or (light(plan.scheme.ground, 0.2) if calm else light(a, 0.78))
     pen.rect(0, 0, w, h, Linear((0, 0), (w, h), fade(light(base, 0.3), base)))

@@ -1,11 +1,11 @@
 """
-Photograph products: one subject on a plain ground, seen from an angle, in a light.
+Product images: one subject on a plain ground, seen from an angle, in a light.
 """
 
 import attrs
 
 from imagesession._fake_openai.sketch import symbols
-from imagesession._fake_openai.sketch.canvas import Linear, Pen, Stop, down, recoloured
+from imagesession._fake_openai.sketch.canvas import Linear, Pen, Stop, down, recolour_mark
 from imagesession._fake_openai.sketch.colour import Change, Colour, dark, light, luminance, rgb
 from imagesession._fake_openai.sketch.plan import Item, Lighting, Plan, Time
 from imagesession._fake_openai.sketch.scene import scene
@@ -15,11 +15,11 @@ from imagesession._fake_openai.sketch.staging import (
     dim,
     is_dark,
     mirrored,
+    person_of,
     put,
     seen,
     shadow,
     tone_of,
-    who,
 )
 
 _SIDES = (0.16, 0.84, 0.3)  # where further subjects stand
@@ -27,7 +27,7 @@ _SIDES = (0.16, 0.84, 0.3)  # where further subjects stand
 
 @attrs.frozen(kw_only=True)
 class _Lamp:
-    """Represent a light: what it does to colours, and how dark and how long shadows are in it."""
+    """A light: what it does to colours, and how dark and how long shadows are in it."""
 
     changes: tuple[Change, ...] = ()
     shade: float = 1.0
@@ -46,14 +46,14 @@ _LAMPS: dict[Lighting, _Lamp] = {
 }  # fmt: skip
 
 
-def lit_by(lighting: Lighting) -> tuple[Change, ...]:
-    """Give what a light does to colours."""
+def light_changes(lighting: Lighting) -> tuple[Change, ...]:
+    """Return the changes that a light makes to colours."""
     return _LAMPS[lighting].changes
 
 
 @attrs.frozen(kw_only=True)
 class _Place:
-    """Represent where a subject stands, and how large it is."""
+    """Where a subject stands, and how large it is."""
 
     x: float
     base: float
@@ -75,8 +75,8 @@ def product(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
         _ground(plan, pen, w, h, ground)
     items = (plan.everything or (Item(name="bottle"),))[:4]
     for i, item in reversed(list(enumerate(items))):
-        position = _placed(plan, item, i, len(items), (w, h))
-        _stand(plan, pen, item, position, ground)
+        place = _place_item(plan, item, i, len(items), (w, h))
+        _draw_item(plan, pen, item, place, ground)
 
 
 def _ground(plan: Plan, pen: Pen, w: float, h: float, ground: Colour) -> None:
@@ -89,8 +89,8 @@ def _ground(plan: Plan, pen: Pen, w: float, h: float, ground: Colour) -> None:
     pen.rect(0, floor - 60, w, h - floor + 60, Linear((0, floor - 60), (0, h), stops))
 
 
-def _placed(plan: Plan, item: Item, i: int, count: int, frame: tuple[float, float]) -> _Place:
-    # Wide and tall things come out equally large.
+def _place_item(plan: Plan, item: Item, i: int, count: int, frame: tuple[float, float]) -> _Place:
+    # Wide and tall subjects get the same visual size.
     w, h = frame
     left, top, right, _ = _extent(plan, item)
     size = (70_000 if plan.angle == "top" else 62_000) / max(right - left, 92 - top) * plan.zoom
@@ -98,23 +98,23 @@ def _placed(plan: Plan, item: Item, i: int, count: int, frame: tuple[float, floa
         size *= 0.82 if i == 0 else 0.36
     size = min(size, h * 1.05, w * 1.05)
     x = w * (0.5 + plan.shift[0]) if i == 0 else w * _SIDES[i - 1]
-    # What is seen from above lies in the middle of the frame.
+    # Seen from above, the subject is in the middle of the frame.
     tall = (92 - top) / 100 * size * FLAT
     foot = h * 0.5 + tall / 2 if plan.angle == "top" else h * 0.76 + size * 0.07
     return _Place(x=x, base=foot + plan.shift[1] * h - (0 if i == 0 else 40), size=size)
 
 
 def _extent(plan: Plan, item: Item) -> tuple[float, float, float, float]:
-    parts = who(item, plan).parts if item.name == "person" else ()
+    parts = person_of(item, plan).parts if item.name == "person" else ()
     return symbols.extent(item.name, parts)
 
 
-def _stand(plan: Plan, pen: Pen, item: Item, position: _Place, ground: Colour) -> None:
+def _draw_item(plan: Plan, pen: Pen, item: Item, place: _Place, ground: Colour) -> None:
     lamp = _LAMPS[plan.lighting]
     tone = tone_of(item, plan, ground)
-    x, base, size = position.x, position.base, position.size
+    x, base, size = place.x, place.base, place.size
     if not plan.clear:
-        _shadow(plan, pen, item, position, lamp.shade * (0.3 if luminance(ground) > 90 else 0.6))
+        _shadow(plan, pen, item, place, lamp.shade * (0.3 if luminance(ground) > 90 else 0.6))
     if lamp.gloss and plan.angle in {"front", "side"} and not plan.clear:
         before = len(pen.marks)
         put(pen, item, tone, x, base + 6, size, stretch=-0.4, plan=plan)
@@ -126,14 +126,14 @@ def _stand(plan: Plan, pen: Pen, item: Item, position: _Place, ground: Colour) -
     put(pen, item, tone, x, base, size, plan=plan, flip=plan.mirrored)
     marks = pen.marks[before:]
     if lamp.changes:
-        marks = [recoloured(mark, lamp.changes) for mark in marks]
+        marks = [recolour_mark(mark, lamp.changes) for mark in marks]
     pen.marks[before:] = seen(marks, plan.angle, x, base, size)
 
 
-def _shadow(plan: Plan, pen: Pen, item: Item, position: _Place, strength: float) -> None:
+def _shadow(plan: Plan, pen: Pen, item: Item, place: _Place, strength: float) -> None:
     left, top, right, _ = _extent(plan, item)
     wide = min(1.04, (right - left) / 84)
-    x, base, size = position.x, position.base, position.size
+    x, base, size = place.x, place.base, place.size
     strength = min(0.8, strength)
     if plan.angle == "top":
         # From above, it surrounds the subject.

@@ -1,5 +1,5 @@
 """
-Read prompts: the first sets the plan of a picture, each later one changes it.
+Read prompts: the first sets the plan of an image, each later one changes it.
 """
 
 import functools
@@ -11,10 +11,10 @@ from typing import Literal
 import attrs
 
 from imagesession._fake_openai.sketch import framing, lexicon
-from imagesession._fake_openai.sketch.briefs import brief
+from imagesession._fake_openai.sketch.briefs import read_brief
 from imagesession._fake_openai.sketch.colour import Change, Colour, dark, luminance, rgb
 from imagesession._fake_openai.sketch.lettering import printable
-from imagesession._fake_openai.sketch.looks import refined_look
+from imagesession._fake_openai.sketch.looks import read_look
 from imagesession._fake_openai.sketch.naming import (
     READ,
     Found,
@@ -30,13 +30,13 @@ from imagesession._fake_openai.sketch.words import SECTIONS
 
 _PALE = rgb("#fbfaf5")
 _SCENIC = frozenset({"sun", "moon", "cloud", "tree", "stars"})
-# A finding in a list: "- Low contrast (whole picture): Increase the contrast."
+# A finding in a list: "- Low contrast (whole image): Increase the contrast."
 _FINDING = lexicon.rule("finding")
-# What is to be kept is not to be changed, until the sentence ends or turns to what is to be done.
+# "Keep …" excludes the rest of its sentence from the changes.
 _KEPT = lexicon.rule("kept")
 
 
-# What a title does without: orders to draw it, and the kind of picture it is.
+# What a title does without: orders to draw it, and the kind of image it is.
 _ORDER = lexicon.rule("order")
 _KIND = lexicon.rule("kind")
 
@@ -51,47 +51,47 @@ def parse_prompts(prompts: tuple[str, ...], seed: int = 0) -> Plan:
     """Read all prompts of a sketch."""
     if not prompts:
         return Plan(seed=seed)
-    result = _first(prompts[0], seed)
+    result = _plan_prompt(prompts[0], seed)
     for prompt in prompts[1:]:
         result = refine(result, prompt)
     return result
 
 
 def without_kept(prompt: str) -> str:
-    """Take out of a prompt what it wants kept as it is."""
-    return _KEPT.sub(_same, _FINDING.sub("- ", prompt))
+    """Remove the parts of a prompt that ask to keep something."""
+    return _KEPT.sub(_keep_same_style, _FINDING.sub("- ", prompt))
 
 
-def _same(match: re.Match[str]) -> str:
+def _keep_same_style(match: re.Match[str]) -> str:
     # "Keep the same style" still tells that the next icon belongs to a set.
     found = lexicon.SAME.search(match[0].lower())
     return f" {found[0]} " if found else " "
 
 
-def _lower(prompt: str) -> str:
+def _lowercase(prompt: str) -> str:
     return prompt[:READ].lower().replace("\ufe0f", "")
 
 
-def _first(prompt: str, seed: int) -> Plan:
-    said = brief(prompt)
-    key = f"{said.frame.kind} {said.text}" if said.frame else said.text
+def _plan_prompt(prompt: str, seed: int) -> Plan:
+    parsed = read_brief(prompt)
+    key = f"{parsed.frame.kind} {parsed.text}" if parsed.frame else parsed.text
     number = (crc(" ".join(key.lower().split())) + seed * 7919) & 0x7FFFFFFF
-    start = _opened(said.text, number)
-    if said.frame:
-        start = framing.dressed(start, said, said.frame)
-    return framing.taken(start, said.take)
+    start = _plan_words(parsed.text, number)
+    if parsed.frame:
+        start = framing.apply_frame(start, parsed, parsed.frame)
+    return framing.vary(start, parsed.take)
 
 
-def _unlettered(prompt: str, layout: str | None) -> str:
-    # What is lettered is to be read: "Summer Jazz Night" asks for no night.
+def _remove_lettering(prompt: str, layout: str | None) -> str:
+    # Lettered words are not drawn: "Summer Jazz Night" asks for no night.
     words = letters(prompt, None)
     return prompt.replace(words, " ") if words and layout != "logo" else prompt
 
 
-def _opened(prompt: str, seed: int) -> Plan:
-    layout = lexicon.first(lexicon.LAYOUTS, _lower(prompt))
+def _plan_words(prompt: str, seed: int) -> Plan:
+    layout = lexicon.first(lexicon.LAYOUTS, _lowercase(prompt))
     lettering = letters(prompt, layout)
-    text = _lower(_unlettered(prompt, layout))
+    text = _lowercase(_remove_lettering(prompt, layout))
     found = find(text)
     items = found.items
     if not items and lettering and layout:
@@ -99,56 +99,56 @@ def _opened(prompt: str, seed: int) -> Plan:
     if layout == "icon":
         items = tuple(attrs.evolve(i, name="home icon") if i.name == "house" else i for i in items)
     start = Plan(
-        layout=layout or "scene", items=items[:8], time=_time(text, found),
+        layout=layout or "scene", items=items[:8], time=_time_of_day(text, found),
         weather=frozenset(name for name, rule in lexicon.WEATHER if rule.search(text)),
         styles=tuple(name for name, rule in lexicon.STYLES if rule.search(text)),
-        changes=refined_look(text, relative=False), ground=_grounded(found, text),
+        changes=read_look(text, relative=False), ground=_ground_colour(found, text),
         accent=found.accent, colours=found.colours, lettering=lettering,
         shape=shape(text), keyword=keyword(prompt), removed=frozenset(found.removed),
-        seed=seed, unknown=_strange(found, lettering),
+        seed=seed, unknown=_unknown_words(found, lettering),
     )  # fmt: skip
     if layout is None and [item.name for item in items] == ["button"] and not found.removed:
         start = attrs.evolve(start, layout="button", label=label(prompt))
-    return _in_palette(_as_poster(start, prompt), refined_look(text, relative=True))[0]
+    return _choose_palette(_make_poster(start, prompt), read_look(text, relative=True))[0]
 
 
-def _strange(found: Found, lettering: str) -> tuple[str, ...]:
-    # Words that are only to be read need not be understood.
+def _unknown_words(found: Found, lettering: str) -> tuple[str, ...]:
+    # Lettered words need not be understood.
     read = lettering.lower().split()
     return tuple(word for word in found.unknown if word not in read)
 
 
-def _as_poster(start: Plan, prompt: str) -> Plan:
-    # What names nothing known becomes a poster with its own words.
+def _make_poster(start: Plan, prompt: str) -> Plan:
+    # A prompt without a known subject becomes a poster with its words.
     if start.items or start.layout not in {"scene", "product"}:
         return start
     if start.layout == "scene" and not start.lettering and (start.time or start.weather):
         return start
-    return attrs.evolve(start, poster=start.lettering or printable(_titled(prompt), 90))
+    return attrs.evolve(start, poster=start.lettering or printable(_poster_title(prompt), 90))
 
 
-def _titled(prompt: str) -> str:
+def _poster_title(prompt: str) -> str:
     # A poster's title needs neither orders to draw it nor what follows the first phrase.
     text = _ORDER.sub("", prompt[:READ].strip()).strip()
     text = _KIND.sub("", text).strip()
     return re.split(r"[,.;:!?\n(]", text.strip(), maxsplit=1)[0] or text
 
 
-def _grounded(found: Found, text: str) -> Colour | None:
+def _ground_colour(found: Found, text: str) -> Colour | None:
     # "A dark blue background" names a dark ground, not a blue one.
     if found.ground and luminance(found.ground) > 60 and lexicon.DARK_GROUND.search(text):
         return dark(found.ground, 0.55)
     return found.ground
 
 
-def _time(text: str, found: Found) -> Time | None:
+def _time_of_day(text: str, found: Found) -> Time | None:
     time = lexicon.first(lexicon.TIMES, text)
     if time is None and any(item.name in {"moon", "stars"} for item in found.items):
         return "night"
     return time
 
 
-def _in_palette(before: Plan, look: tuple[Change, ...]) -> tuple[Plan, tuple[Change, ...]]:
+def _choose_palette(before: Plan, look: tuple[Change, ...]) -> tuple[Plan, tuple[Change, ...]]:
     # Signs have few colours: warmer ones are chosen, since merely tinted ones look ill.
     if before.layout not in {"logo", "icon"}:
         return before, look
@@ -164,41 +164,43 @@ def _in_palette(before: Plan, look: tuple[Change, ...]) -> tuple[Plan, tuple[Cha
 
 
 def refine(before: Plan, prompt: str) -> Plan:
-    """Change a plan as a later prompt asks; what is not understood leaves only a small mark."""
-    said = brief(prompt)
-    if said.frame:
-        return framing.reframed(before, _first(prompt, 0))
-    prompt = without_kept(said.text)
+    """Apply a later prompt to a plan; one that is not understood leaves only a small mark."""
+    parsed = read_brief(prompt)
+    if parsed.frame:
+        return framing.change_frame(before, _plan_prompt(prompt, 0))
+    prompt = without_kept(parsed.text)
     words = letters(prompt, None)
-    text = _lower(_unlettered(prompt, None))
+    text = _lowercase(_remove_lettering(prompt, None))
     found = find(text)
-    after = _renamed(before, found, text)
-    after = _relaid(after, text)
-    after = _recoloured(after, found, text)
-    after = _moved(after, text)
-    after = _relit(after, found, text)
-    after = _looking(after, text)
+    after = _update_subjects(before, found, text)
+    after = _update_layout(after, text)
+    after = _update_colours(after, found, text)
+    after = _update_position(after, text)
+    after = _update_ground(after, found, text)
+    after = _update_look(after, text)
     if words:
-        after = _lettered(after, words, text)
+        after = _update_lettering(after, words, text)
     if lexicon.TRANSPARENT.search(text):
         after = attrs.evolve(after, clear=True, ground=None)
-    if said.take or said.varies:
-        # The picture at hand counts as the first take.
-        return framing.taken(after, max(1, said.take) + 1)
-    unknown = tuple(dict.fromkeys((*before.unknown, *_strange(found, words))))[-4:]
-    if after == before and not _is_so(found, text):
-        return attrs.evolve(before, idle=(*before.idle, printable(said.text, 80)), unknown=unknown)
+    if parsed.take or parsed.varies:
+        # The image at hand counts as the first take.
+        return framing.vary(after, max(1, parsed.take) + 1)
+    unknown = tuple(dict.fromkeys((*before.unknown, *_unknown_words(found, words))))[-4:]
+    if after == before and not _is_fulfilled(found, text):
+        return attrs.evolve(
+            before, idle=(*before.idle, printable(parsed.text, 80)), unknown=unknown
+        )
     return attrs.evolve(after, unknown=unknown)
 
 
-def _is_so(found: Found, text: str) -> bool:
-    # What asks for what is there changes nothing, and was understood all the same.
+def _is_fulfilled(found: Found, text: str) -> bool:
+    # A prompt that is fulfilled already changes nothing, but is understood.
     known = (*lexicon.TIMES, *lexicon.WEATHER)
     return bool(found.items) or any(rule.search(text) for _, rule in known)
 
 
-def _renamed(before: Plan, found: Found, text: str) -> Plan:
-    after = _without(before, found)
+def _update_subjects(before: Plan, found: Found, text: str) -> Plan:
+    after = _remove_subjects(before, found)
     have = {item.key for item in after.everything}
     fresh = tuple(item for item in found.items if item.key not in have)
     known = {
@@ -206,8 +208,8 @@ def _renamed(before: Plan, found: Found, text: str) -> Plan:
     }
     if known:
         after = attrs.evolve(
-            after, items=tuple(_merged(i, known) for i in after.items),
-            extras=tuple(_merged(i, known) for i in after.extras),
+            after, items=tuple(_merge_item(i, known) for i in after.items),
+            extras=tuple(_merge_item(i, known) for i in after.extras),
         )  # fmt: skip
     if fresh and after.layout == "icon" and lexicon.SAME.search(text):
         # The next icon of a set: the same tile with another sign on it.
@@ -225,32 +227,34 @@ def _renamed(before: Plan, found: Found, text: str) -> Plan:
     return after
 
 
-def _merged(item: Item, known: dict[str, Item]) -> Item:
-    said = known.get(item.key)
-    if said is None:
+def _merge_item(item: Item, known: dict[str, Item]) -> Item:
+    new = known.get(item.key)
+    if new is None:
         return item
-    return attrs.evolve(item, colour=said.colour or item.colour, accent=said.accent or item.accent,
-                        look=(*said.look, *item.look))  # fmt: skip
+    return attrs.evolve(item, colour=new.colour or item.colour, accent=new.accent or item.accent,
+                        look=(*new.look, *item.look))  # fmt: skip
 
 
-def _without(before: Plan, found: Found) -> Plan:
-    # Only what is there, or may be part of a landscape, can be taken away.
+def _remove_subjects(before: Plan, found: Found) -> Plan:
+    # Only drawn subjects and parts of a landscape can be removed.
     have = {item.name for item in before.everything}
     scenic = _SCENIC if before.layout == "scene" else frozenset[str]()
-    gone = set(found.removed) & (have | scenic)
-    if not gone:
+    removed = set(found.removed) & (have | scenic)
+    if not removed:
         return before
     return attrs.evolve(
-        before, items=_except(before.items, gone), extras=_except(before.extras, gone),
-        removed=before.removed | gone,
-    )  # fmt: skip
+        before,
+        items=_filter_items(before.items, removed),
+        extras=_filter_items(before.extras, removed),
+        removed=before.removed | removed,
+    )
 
 
-def _except(items: Iterable[Item], names: set[str]) -> tuple[Item, ...]:
+def _filter_items(items: Iterable[Item], names: set[str]) -> tuple[Item, ...]:
     return tuple(item for item in items if item.name not in names)
 
 
-def _relaid(before: Plan, text: str) -> Plan:
+def _update_layout(before: Plan, text: str) -> Plan:
     refused = bool(re.search(r"\b(?:no|without|remove|less|stop|not)\b", text))
     weather = {name for name, rule in lexicon.WEATHER if rule.search(text)}
     layout = before.layout
@@ -269,14 +273,14 @@ def _relaid(before: Plan, text: str) -> Plan:
 _MAKE = lexicon.rule("make")
 
 
-def _recoloured(before: Plan, found: Found, text: str) -> Plan:
+def _update_colours(before: Plan, found: Found, text: str) -> Plan:
     after = before
     if found.accent:
         share = 0.16 if after.layout == "scene" else 0.05
         tint = Change(kind="tint", amount=share, colour=found.accent)
         after = attrs.evolve(after, accent=found.accent, changes=(*after.changes, tint))
     if found.ground:
-        after = attrs.evolve(after, ground=_grounded(found, text))
+        after = attrs.evolve(after, ground=_ground_colour(found, text))
     relative = re.search(r"\bmore\b|\btint|\bhue|\bshade", text)
     for colour in found.colours[:2]:
         if relative or after.layout == "scene" or not _MAKE.search(text):
@@ -290,13 +294,13 @@ def _recoloured(before: Plan, found: Found, text: str) -> Plan:
     return after
 
 
-_STEPS = tuple((re.compile(said), step.split()) for step, said in SECTIONS["steps"].items())
+_STEPS = tuple((re.compile(parsed), step.split()) for step, parsed in SECTIONS["steps"].items())
 _BIGGER = lexicon.rule("bigger")
 _SMALLER = lexicon.rule("smaller")
 _CROP = lexicon.rule("crop")
 
 
-def _moved(before: Plan, text: str) -> Plan:
+def _update_position(before: Plan, text: str) -> Plan:
     after = before
     if _CROP.search(text):
         after = attrs.evolve(after, crops=after.crops + 1, zoom=min(2.2, after.zoom * 1.2))
@@ -306,7 +310,7 @@ def _moved(before: Plan, text: str) -> Plan:
         after = attrs.evolve(after, zoom=max(0.3, after.zoom * 0.74))
     if re.search(r"\b(?:flip|mirror|mirrored|facing the other way)\b", text):
         after = attrs.evolve(after, mirrored=not after.mirrored)
-    after = attrs.evolve(after, blur=_blurred(after.blur, text))
+    after = attrs.evolve(after, blur=_update_blur(after.blur, text))
     for rule, (dx, dy) in _STEPS:
         if rule.search(text):
             x, y = after.shift
@@ -315,7 +319,7 @@ def _moved(before: Plan, text: str) -> Plan:
     return after
 
 
-def _blurred(blur: float, text: str) -> float:
+def _update_blur(blur: float, text: str) -> float:
     if re.search(r"\b(?:blur|blurry|blurred|blurrier|softer|out of focus)\b(?! colou?r)", text):
         return min(60.0, max(0.0, blur) + 9)
     if re.search(r"\b(?:sharp|sharper|sharpen|crisp|crisper|in focus)\b", text):
@@ -323,8 +327,8 @@ def _blurred(blur: float, text: str) -> float:
     return blur
 
 
-def _relit(before: Plan, found: Found, text: str) -> Plan:
-    # A dark or a light ground that is asked for takes the place of the one that was there.
+def _update_ground(before: Plan, found: Found, text: str) -> Plan:
+    # A requested dark or light ground replaces the current one.
     if found.ground:
         return before
     if lexicon.DARK_GROUND.search(text):
@@ -336,19 +340,19 @@ def _relit(before: Plan, found: Found, text: str) -> Plan:
     return attrs.evolve(before, ground=ground, styles=styles)
 
 
-def _looking(before: Plan, text: str) -> Plan:
-    # What is said of the ground alone is not to change the whole picture.
+def _update_look(before: Plan, text: str) -> Plan:
+    # Words about the ground alone must not change the whole image.
     rest = lexicon.LIGHT_GROUND.sub(" ", lexicon.DARK_GROUND.sub(" ", text))
     look: tuple[Change, ...] = ()
     if before.layout == "scene" and lexicon.STORMY.search(rest):
-        # It is the sky that darkens; the rest only gains a little contrast.
+        # The sky darkens; the rest gains a little contrast.
         before, rest = attrs.evolve(before, stormy=True), lexicon.STORMY.sub(" ", rest)
         look = (Change(kind="contrast", amount=1.06),)
-    after, more = _in_palette(before, refined_look(rest, relative=True))
+    after, more = _choose_palette(before, read_look(rest, relative=True))
     return attrs.evolve(after, changes=after.changes + look + more)
 
 
-def _lettered(before: Plan, words: str, text: str) -> Plan:
+def _update_lettering(before: Plan, words: str, text: str) -> Plan:
     if before.poster:
         return attrs.evolve(before, poster=words, lettering=words)
     if before.layout in {"logo", "button"} or (

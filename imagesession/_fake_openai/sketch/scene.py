@@ -26,23 +26,23 @@ def scene(plan: Plan, pen: Pen, w: float, h: float, *, phase: float = 0.0) -> No
     # With no subject in it, a transparent landscape loses only its sky.
     cleared = len(pen.marks) if objects else 1
     pen.marks[:] = surroundings(pen.marks, cleared=cleared)
-    _sky_signs(stage)
-    _cast(stage, objects, foot)
-    _weather(stage)
+    _draw_sky_subjects(stage)
+    _draw_subjects(stage, objects, foot)
+    _draw_weather(stage)
 
 
 def _surroundings(stage: Stage, objects: list[Item]) -> float:
     # Returns the height at which subjects stand.
     names = {item.name for item in stage.plan.everything}
     lands = {name for name in names if TABLE[name].place == "land"}
-    # What is added later comes into the surroundings that are there.
+    # Later subjects are added to the existing surroundings.
     first = [item for item in stage.plan.items if item in objects] or objects
-    position = TABLE[first[0].name].place if first else ""
-    if position == "meadow" and _indoors(stage):
+    place = TABLE[first[0].name].place if first else ""
+    if place == "meadow" and _is_indoors(stage):
         return _room(stage, first[0])
-    if lands and position not in {"under", "space"}:
+    if lands and place not in {"under", "space"}:
         return grounds.landscape(stage, lands)
-    return _around(stage, first, position)
+    return _around(stage, first, place)
 
 
 def _around(stage: Stage, first: list[Item], where: str) -> float:
@@ -68,7 +68,7 @@ def _room(stage: Stage, item: Item) -> float:
     wall = plan.ground or _wall(main, plan)
     if plan.time == "night":
         wall = mix(wall, rgb("#27305c"), 0.72)
-    window = bool(plan.time or plan.weather or plan.seed % 3 == 0) or _indoors(stage)
+    window = bool(plan.time or plan.weather or plan.seed % 3 == 0) or _is_indoors(stage)
     floor = grounds.room(stage, wall, window=window)
     if w > 1250 and not stage.has("plant"):
         for side in (0.1, 0.9) if w > 1700 else (0.9,):
@@ -78,8 +78,8 @@ def _room(stage: Stage, item: Item) -> float:
     return floor + (h - floor) * 0.42
 
 
-def _indoors(stage: Stage) -> bool:
-    # Whoever is in an office stands on its floor, not on a meadow.
+def _is_indoors(stage: Stage) -> bool:
+    # People in an office stand on its floor, not on a meadow.
     return stage.has("desk") and not any(TABLE[i.name].place == "land" for i in stage.plan.items)
 
 
@@ -91,8 +91,8 @@ def _wall(main: Colour, plan: Plan) -> Colour:
     return light(far, 0.66)
 
 
-def _sky_signs(stage: Stage) -> None:
-    # Sky subjects: those of the first prompt are part of the sky already, if that has them.
+def _draw_sky_subjects(stage: Stage) -> None:
+    # Subjects of the first prompt may be part of the sky already.
     plan, w, h = stage.plan, stage.w, stage.h
     spots = [(0.82, 0.2), (0.2, 0.2), (0.5, 0.14), (0.66, 0.3), (0.34, 0.3)]
     done = {"cloud", "stars"} if plan.time == "night" else {"cloud"}
@@ -120,25 +120,25 @@ def _sky_signs(stage: Stage) -> None:
             size * 0.9, plan=plan)  # fmt: skip
 
 
-def _cast(stage: Stage, objects: list[Item], foot: float) -> None:
-    # The main subject stands in the middle, the others beside it, smaller.
+def _draw_subjects(stage: Stage, objects: list[Item], foot: float) -> None:
+    # The main subject is in the middle, the others beside it, smaller.
     plan, pen = stage.plan, stage.pen
     if not objects:
         return
-    # What is added to a landscape does not become its main subject.
-    led = objects[0] in plan.items
-    sides = _sides(stage, len(objects) - led)
-    order: list[tuple[Item, float | None]] = list(zip(objects[led:], sides, strict=False))
-    if led:
+    # A subject that is added to a landscape does not become its main subject.
+    has_main = objects[0] in plan.items
+    sides = _sides(stage, len(objects) - has_main)
+    order: list[tuple[Item, float | None]] = list(zip(objects[has_main:], sides, strict=False))
+    if has_main:
         order.append((objects[0], None))
     before = len(pen.marks)
     for item, side in order:
         main = side is None
         subject = TABLE[item.name]
-        # Whoever stands beside somebody is no child for that.
-        beside = 0.84 if item.name == objects[0].name == "person" else 0.52
-        size = 560 * subject.size * (plan.zoom if main else min(plan.zoom, 1.0) * beside)
-        size = min(size, stage.h * (1.1 if main else beside), stage.w * 1.1)
+        # A second person is not drawn as small as a child.
+        side_scale = 0.84 if item.name == objects[0].name == "person" else 0.52
+        size = 560 * subject.size * (plan.zoom if main else min(plan.zoom, 1.0) * side_scale)
+        size = min(size, stage.h * (1.1 if main else side_scale), stage.w * 1.1)
         x = stage.w * (0.5 + plan.shift[0]) if side is None else stage.w * side
         y = foot + stage.h * plan.shift[1] + (0 if main else -6)
         bob = 14 * (abs(stage.phase - 0.5) * 4 - 1) if stage.phase else 0
@@ -157,19 +157,19 @@ def _cast(stage: Stage, objects: list[Item], foot: float) -> None:
 
 
 def _sides(stage: Stage, count: int) -> list[float]:
-    # A desk is near those who work at it.
-    first = 0.21 if _indoors(stage) else 0.17
+    # A desk is near the people who work at it.
+    first = 0.21 if _is_indoors(stage) else 0.17
     return [first, 1.03 - first, 0.33, 0.7, 0.06, 0.94, 0.5][: max(0, count)]
 
 
 def _ground_contact(stage: Stage, item: Item, x: float, y: float, size: float) -> None:
     pen, plan = stage.pen, stage.plan
-    position = TABLE[item.name].place
-    if position == "water":
+    place = TABLE[item.name].place
+    if place == "water":
         with pen.role("shadow"):
             pen.ellipse(x, y - size * 0.02, size * 0.46, size * 0.035, (255, 255, 255), alpha=0.35)
         return
-    if position == "road" and "rain" in plan.weather:
+    if place == "road" and "rain" in plan.weather:
         before = len(pen.marks)
         put(pen, item, tone_of(item, plan), x, y + size * 0.02, size, stretch=-0.55, plan=plan,
             flip=plan.mirrored)  # fmt: skip
@@ -178,7 +178,7 @@ def _ground_contact(stage: Stage, item: Item, x: float, y: float, size: float) -
     shadow(pen, x, y, size, 0.34)
 
 
-def _weather(stage: Stage) -> None:
+def _draw_weather(stage: Stage) -> None:
     pen, plan, w, h = stage.pen, stage.plan, stage.w, stage.h
     if "fog" in plan.weather:
         grounds.fog(pen, stage.rng(40), w, h, h * 0.38, light(stage.air.sky[-1], 0.3))

@@ -67,23 +67,25 @@ def _logo_tone(item: Item, plan: Plan, ground: Colour) -> Tone:
         accent = light(main, 0.5)
     tone = Tone.of(main, accent)
     if luminance(ground) < 90:
-        # Shaded parts are not to sink into a dark ground.
+        # Shaded parts must stand out from a dark ground.
         tone = attrs.evolve(tone, dark=dark(main, 0.16))
     return attrs.evolve(tone, paper=ground)
 
 
 def _line(word: str, letter: float) -> float:
-    return text_width(_cased(word), letter, letter * 0.08)
+    return text_width(_capitalise(word), letter, letter * 0.08)
 
 
-def _cased(word: str) -> str:
+def _capitalise(word: str) -> str:
     return word if any(ch.isupper() for ch in word) else word.title()
 
 
 def _wordmark(plan: Plan, pen: Pen, word: str, at: tuple[float, float], letter: float,
               ink: Colour) -> None:  # fmt: skip
     with pen.role("lettering"):
-        set_line(pen, _cased(word), at[0], at[1], letter, ink, tracking=letter * 0.08, bold=0.014)
+        set_line(
+            pen, _capitalise(word), at[0], at[1], letter, ink, tracking=letter * 0.08, bold=0.014
+        )
         if plan.accent or "minimal" not in plan.styles:
             line = plan.accent or plan.scheme.accent
             pen.rect(at[0] - 45, at[1] + letter * 0.62, 90, 7, line, radius=3.5)
@@ -97,7 +99,7 @@ def _mark(plan: Plan, pen: Pen, x: float, y: float, size: float, ground: Colour)
     every = plan.everything[:5]
     above = next((i for i in every[1:] if TABLE[i.name].place == "sky"), None)
     if above:
-        # What belongs to the sky stands above the mark, which gives way a little.
+        # A sky subject is above the mark, which is smaller then.
         y, size = y + size * 0.12, size * 0.86
     corners = [(0.52, -0.4), (-0.52, -0.4), (0.56, 0.34), (-0.56, 0.34)]
     for i, item in enumerate(every):
@@ -124,13 +126,13 @@ def icon(plan: Plan, pen: Pen, w: float, h: float) -> None:
     own = (first.colour if first else None) or (plan.colours[0] if plan.colours else None)
     x, y, r = w / 2 + plan.shift[0] * w, h / 2 + plan.shift[1] * h, 350.0 * min(1.3, plan.zoom)
     if own:
-        # The asked colour is the sign's, so the tile keeps back.
+        # The named colour is the sign's, so the tile is pale or dark.
         tile = light(own, 0.8) if luminance(own) < 170 else dark(own, 0.72)
     signs = [TABLE[item.name].place == "plain" for item in plan.items]
     if first and not own and not signs[0]:
         tile = light(TABLE[first.name].accent, 0.55) if not is_dark(plan) else dark(tile, 0.45)
     if plan.ground:
-        # A ground that is asked for is the tile's.
+        # A named ground is the tile's.
         tile, ground = plan.ground, light(plan.ground, 0.86)
     with pen.role("ground"):
         pen.rect(0, 0, w, h, ground)
@@ -160,7 +162,7 @@ def icon(plan: Plan, pen: Pen, w: float, h: float) -> None:
 
 
 def _initial(plan: Plan, pen: Pen, at: tuple[float, float], r: float, tile: Colour) -> None:
-    # A sign for nothing that is known has the first letter of what was asked.
+    # A sign without a known subject has the prompt's first letter.
     letter = (plan.lettering or plan.keyword)[:1].upper()
     ink = light(tile, 0.92) if luminance(tile) < 165 else dark(tile, 0.72)
     set_line(pen, letter or "?", at[0], at[1], r * 1.1, ink, bold=0.02)

@@ -1,6 +1,5 @@
 """
-Staging: what a scene's parts share, and how a single subject is put into a picture, with its
-colours, its shadow and its light.
+Staging: how a single subject is drawn into an image, with its colours, shadow and light.
 """
 
 import attrs
@@ -15,7 +14,7 @@ from imagesession._fake_openai.sketch.canvas import (
     Text,
     Warp,
     flat_colour,
-    recoloured,
+    recolour_mark,
     warped,
 )
 from imagesession._fake_openai.sketch.colour import (
@@ -38,7 +37,7 @@ _SKIES = {"sunset": rgb("#ffb088"), "dawn": rgb("#f9cdd3"), "day": rgb("#cfe8f7"
 
 
 def is_dark(plan: Plan) -> bool:
-    """Tell whether a plain ground is to be dark."""
+    """Tell whether a plain ground is dark."""
     return "dark" in plan.styles or "neon" in plan.styles or plan.time == "night"
 
 
@@ -67,9 +66,9 @@ def tone_of(item: Item, plan: Plan, ground: Colour | None = None) -> Tone:
     return attrs.evolve(tone, paper=ground) if ground else tone
 
 
-def who(item: Item, plan: Plan) -> people.Person:
-    """Choose how somebody looks."""
-    number = plan.seed // 3 + 7 * sum(map(ord, item.said))
+def person_of(item: Item, plan: Plan) -> people.Person:
+    """Choose the look of a person."""
+    number = plan.seed // 3 + 7 * sum(map(ord, item.word))
     first = bool(plan.items) and item.key == plan.items[0].key
     colour = item.colour or (plan.colours[0] if plan.colours and first else None)
     return people.person(item.look, colour, item.accent or plan.accent, number)
@@ -81,13 +80,13 @@ def put(pen: Pen, item: Item, tone: Tone, x: float, base: float, size: float, *,
     s = size / 100
     with pen.placed(x, base, s, flip=flip, stretch=stretch), pen.placed(-50, -92):
         if item.name == "person":
-            people.draw(pen, who(item, plan))
+            people.draw(pen, person_of(item, plan))
         else:
             symbols.draw(pen, item.name, tone)
 
 
 def mirrored(mark: Mark, top: float, depth: float) -> Mark:
-    """Let a mark that is a reflection fade out below the floor."""
+    """Fade out a mark that is a reflection on the floor."""
     if isinstance(mark, Text) or mark.fill is None:
         return attrs.evolve(mark, alpha=0.0, role="shadow")
     colour = flat_colour(mark.fill)
@@ -97,7 +96,7 @@ def mirrored(mark: Mark, top: float, depth: float) -> Mark:
 
 
 def shadow(pen: Pen, x: float, base: float, size: float, strength: float = 0.3) -> None:
-    """Paint the soft shadow on which a subject stands."""
+    """Draw the soft shadow on which a subject stands."""
     dim(
         pen,
         x + size * 0.02,
@@ -109,7 +108,7 @@ def shadow(pen: Pen, x: float, base: float, size: float, strength: float = 0.3) 
 
 
 def dim(pen: Pen, x: float, y: float, rx: float, ry: float, strength: float) -> None:
-    """Paint a soft dark ellipse. A gradient does it, for a filter would take ten times as long."""
+    """Draw a soft dark ellipse, by a gradient: a filter would take ten times as long."""
     stops = (Stop(0, SHADE, strength), Stop(0.45, SHADE, strength * 0.74),
              Stop(0.75, SHADE, strength * 0.24), Stop(1, SHADE, 0.0))  # fmt: skip
     with pen.role("shadow"):
@@ -121,11 +120,13 @@ def lit(marks: list[Mark], ambient: Colour, share: float = 0.8) -> list[Mark]:
     if luminance(ambient) > 252:
         return marks
     change = (Change(kind="ambient", amount=share, colour=ambient),)
-    return [mark if mark.role in {"shadow", "glow"} else recoloured(mark, change) for mark in marks]
+    return [
+        mark if mark.role in {"shadow", "glow"} else recolour_mark(mark, change) for mark in marks
+    ]
 
 
 def surroundings(marks: list[Mark], *, cleared: int) -> list[Mark]:
-    """Count marks as surroundings; a transparent picture leaves out the first `cleared` of them."""
+    """Mark shapes as ground; a transparent image leaves out the first `cleared` of them."""
     out: list[Mark] = []
     for i, mark in enumerate(marks):
         if isinstance(mark, Text):
@@ -141,10 +142,10 @@ def seen(marks: list[Mark], angle: Angle, x: float, base: float, size: float) ->
     eye = base - 0.6 * size
     warps: dict[Angle, Warp] = {
         "side": lambda p: (x - (p[0] - x) * 0.62, p[1]),
-        # Its right side recedes: it is smaller there, and its foot is higher.
+        # The right side recedes: it is smaller and higher.
         "three-quarter": lambda p: (x + (p[0] - x) * 0.86 - size * 0.03,
                                     eye + (p[1] - eye) * (1 - 0.16 * (p[0] - x) / size)),
-        # What is high is near to the eye, and so it is larger.
+        # The top is nearer to the eye, so it is larger.
         "top": lambda p: (x + (p[0] - x) * (0.78 + 0.42 * (base - p[1]) / size),
                           base - (base - p[1]) * FLAT),
     }  # fmt: skip

@@ -1,5 +1,5 @@
 """
-Styles: each turns a drawing into another drawing of the same things.
+Styles: each transforms a drawing.
 """
 
 import math
@@ -20,13 +20,13 @@ from imagesession._fake_openai.sketch.canvas import (
     Text,
     flat_colour,
     is_veil,
-    recoloured,
+    recolour_mark,
     spread,
 )  # fmt: skip
 from imagesession._fake_openai.sketch.colour import (
     Change,
     Colour,
-    changed,
+    apply_changes,
     dark,
     light,
     luminance,
@@ -39,12 +39,11 @@ from imagesession._fake_openai.sketch.plan import Plan
 
 Style: TypeAlias = Callable[[Drawing, Plan, int], Drawing]
 _PAPER = rgb("#fbf8f1")
-_SIGNS = frozenset({"logo", "icon", "product", "button"})
 _PALE = (Change(kind="saturate", amount=0.85), Change(kind="bright", amount=0.42))
 _DIM = (Change(kind="ambient", amount=0.62, colour=rgb("#3a4470")),)
 
 
-def styled(drawing: Drawing, plan: Plan) -> Drawing:
+def apply_styles(drawing: Drawing, plan: Plan) -> Drawing:
     """Apply the styles of a plan, in an order that lets them combine."""
     for name, apply in _STYLES:
         if name in plan.styles:
@@ -62,7 +61,7 @@ def _each(drawing: Drawing, change: Callable[[int, Shape], list[Mark]]) -> Drawi
 
 
 def _minimal(drawing: Drawing, plan: Plan, times: int) -> Drawing:
-    # Details go; asked for again, the shadows and the gradients go too.
+    # Details are left out; if the style is named twice, shadows and gradients too.
     scenic = plan.layout == "scene"
     gone = {"detail", "shadow" if times > 1 else "", "" if scenic else "glow"}
     marks: list[Mark] = []
@@ -82,7 +81,7 @@ def _geometric(drawing: Drawing, plan: Plan, times: int) -> Drawing:
     def facets(i: int, shape: Shape) -> list[Mark]:
         if spread(drawing, shape):
             return [shape]
-        angular = attrs.evolve(shape, contours=tuple(_angular(c) for c in shape.contours))
+        angular = attrs.evolve(shape, contours=tuple(_flatten_curves(c) for c in shape.contours))
         plain = shape.holes or len(shape.contours) > 3 or shape.alpha < 0.5 or shape.fill is None
         if plain or is_veil(shape):
             return [angular]
@@ -98,7 +97,7 @@ def _geometric(drawing: Drawing, plan: Plan, times: int) -> Drawing:
     )
 
 
-def _angular(contour: path.Contour) -> path.Contour:
+def _flatten_curves(contour: path.Contour) -> path.Contour:
     # Curves become two straight lines each.
     kept: list[Point] = []
     for x, y in path.flatten(contour, 2):
@@ -121,7 +120,7 @@ def _fan(shape: Shape, contour: path.Contour, rng: random.Random, amount: float)
     for (ax, ay), (bx, by) in pairs:
         angle = math.atan2((ay + by) / 2 - cy, (ax + bx) / 2 - cx)
         tone = math.cos(angle + math.radians(125)) * 0.8 + rng.uniform(-0.3, 0.3)
-        # On what is dark, light facets would look like holes.
+        # On dark colours, light facets would look like holes.
         strength = amount * (0.2 + 0.8 * glare) if tone > 0 else amount
         out.append(Shape(contours=(((cx, cy), (ax, ay), (bx, by)),), role=shape.role,
                          fill=(255, 250, 240) if tone > 0 else (20, 18, 50),
@@ -131,7 +130,7 @@ def _fan(shape: Shape, contour: path.Contour, rng: random.Random, amount: float)
 
 def _lines(drawing: Drawing, paper: Colour, ink_of: Callable[[Colour], Colour], width: float, *,
            keep: float = 0.0) -> Drawing:  # fmt: skip
-    # Outlines in ink; of the fills, so much is kept as is said.
+    # Outlines in ink; `keep` is the share of the fills that is kept.
     def outlined(mark: Mark) -> list[Mark]:
         if isinstance(mark, Text):
             return [attrs.evolve(mark, fill=ink_of(mark.fill))]
@@ -177,7 +176,7 @@ def _neon(drawing: Drawing, plan: Plan, times: int) -> Drawing:
     return _lines(drawing, paper, vivid, 6.0 + times, keep=0.12)
 
 
-def _wobbled(shape: Shape, seed: int, amount: float) -> Shape:
+def _wobble(shape: Shape, seed: int, amount: float) -> Shape:
     if len(shape.contours) > 12:
         return shape
     rng = random.Random(seed)
@@ -195,23 +194,23 @@ def _watercolor(drawing: Drawing, plan: Plan, _: int) -> Drawing:
     thin = (Change(kind="saturate", amount=0.9), Change(kind="bright", amount=0.16))
 
     def washed(i: int, shape: Shape) -> list[Mark]:
-        pale = recoloured(shape, thin)
+        pale = recolour_mark(shape, thin)
         if not isinstance(pale, Shape) or spread(drawing, shape):
             return [pale]
         if pale.fill is None or len(pale.contours) > 12:
-            return [_wobbled(pale, plan.seed + i, 2.5)]
-        base = _wobbled(pale, plan.seed + i, 5)
+            return [_wobble(pale, plan.seed + i, 2.5)]
+        base = _wobble(pale, plan.seed + i, 5)
         ground = pale.role == "ground"
         rim = attrs.evolve(base, fill=None, stroke=dark(flat_colour(pale.fill), 0.25), width=2.6,
                            alpha=pale.alpha * 0.3)  # fmt: skip
         if ground and isinstance(pale.fill, Linear):
             # Wide washes have no second layer, which would take as long as all the rest.
-            return [recoloured(base, (Change(kind="bright", amount=0.1),)), rim]
+            return [recolour_mark(base, (Change(kind="bright", amount=0.1),)), rim]
         x1, y1, x2, y2 = path.bounds(pale.contours)
         if (ground and pale.alpha < 0.9) or min(x2 - x1, y2 - y1) < (78 if ground else 26):
-            # A brush has no second stroke for what one touch covers.
+            # Small shapes are one stroke of the brush.
             return [attrs.evolve(base, alpha=pale.alpha * 0.88)]
-        wash = attrs.evolve(_wobbled(pale, plan.seed + i + 9000, 11), alpha=pale.alpha * 0.38)
+        wash = attrs.evolve(_wobble(pale, plan.seed + i + 9000, 11), alpha=pale.alpha * 0.38)
         under = attrs.evolve(base, alpha=pale.alpha * 0.78)
         return [under, wash] if ground else [under] if pale.role == "detail" else [under, wash, rim]
 
@@ -250,14 +249,14 @@ def _solid(drawing: Drawing, _: Plan, times: int) -> Drawing:
 
 def _pastel(drawing: Drawing, _: Plan, times: int) -> Drawing:
     every = _PALE * min(2, times)
-    return attrs.evolve(drawing, marks=tuple(recoloured(m, every) for m in drawing.marks),
-                        paper=changed(drawing.paper, every))  # fmt: skip
+    return attrs.evolve(drawing, marks=tuple(recolour_mark(m, every) for m in drawing.marks),
+                        paper=apply_changes(drawing.paper, every))  # fmt: skip
 
 
 def _dark(drawing: Drawing, plan: Plan, times: int) -> Drawing:
     # Layouts with a plain ground choose a dark one themselves; scenes are dimmed.
-    dim = _DIM * min(2, times) if plan.layout not in _SIGNS else ()
-    marks = tuple(recoloured(m, dim) if m.role == "ground" else m for m in drawing.marks)
+    dim = _DIM * min(2, times) if plan.layout == "scene" else ()
+    marks = tuple(recolour_mark(m, dim) if m.role == "ground" else m for m in drawing.marks)
     return attrs.evolve(drawing, marks=marks)
 
 

@@ -1,5 +1,5 @@
 """
-Write a drawing as an SVG document, and have resvg turn it into pixels.
+Write a drawing as an SVG document, and render it with resvg.
 """
 
 import base64
@@ -27,9 +27,9 @@ from imagesession._fake_openai.sketch.colour import hexed
 from imagesession._fake_openai.sketch.path import Contour
 from imagesession._fake_openai.sketch.pixels import resized
 
-# How many times smaller light, land, land behind something, rain and fog are rendered.
+# The factors by which light, land, land behind subjects, rain and fog are rendered smaller.
 _SOFT, _LAND, _BEHIND, _VEIL, _FOG = 6, 1.5, 2.4, 3, 8
-_SMALL = 480  # pixels across, from which on that is worth it
+_SMALL = 480  # pixels of the short side, from which on this saves time
 _BILINEAR = Image.Resampling.BILINEAR
 
 
@@ -46,7 +46,7 @@ class _Writer:
         return _text(mark) if isinstance(mark, Text) else self._shape(mark)
 
     def _shape(self, shape: Shape) -> str:
-        parts = [f'd="{_d(shape)}" fill="{self.paint(shape.fill)}"']
+        parts = [f'd="{_path_data(shape)}" fill="{self.paint(shape.fill)}"']
         fades: list[str] = []
         if shape.fill is not None:
             fades.append("fill")
@@ -68,15 +68,15 @@ class _Writer:
         if isinstance(ink, Linear):
             (a, b), (c, d) = ink.start, ink.end
             where = f'x1="{_n(a)}" y1="{_n(b)}" x2="{_n(c)}" y2="{_n(d)}"'
-            return f"url(#{self._entered('linearGradient', f'{_USER} {where}', stops)})"
+            return f"url(#{self._define('linearGradient', f'{_USER} {where}', stops)})"
         x, y = ink.centre
         where = f'cx="{_n(x)}" cy="{_n(y)}" r="{_n(ink.radius)}"'
         if ink.squash != 1:
             k = ink.squash
             where += f' gradientTransform="matrix(1 0 0 {_n(k, 4)} 0 {_n(y * (1 - k))})"'
-        return f"url(#{self._entered('radialGradient', f'{_USER} {where}', stops)})"
+        return f"url(#{self._define('radialGradient', f'{_USER} {where}', stops)})"
 
-    def _entered(self, tag: str, where: str, body: str) -> str:
+    def _define(self, tag: str, where: str, body: str) -> str:
         key = f"{tag} {where}>{body}"
         if key not in self.defs:
             name = f"d{len(self.defs)}"
@@ -95,18 +95,18 @@ def document(drawing: Drawing, size: tuple[int, int], *, metadata: str, title: s
     Args:
         drawing: What to write.
         size: In pixels.
-        metadata: What the picture is, and its state.
-        title: What it shows.
-        transparent: Lay no paper.
-        film: The body of a filter that lies over the whole picture, if there is one.
+        metadata: The statement and the state.
+        title: The description.
+        transparent: Leave out the paper.
+        film: The body of a filter on the whole image, if there is one.
     """
     about = f"<title>{_safe(title)}</title>\n<metadata>{_safe(metadata)}</metadata>\n"
-    return _written(drawing, size, drawing.marks, about, film=film,
+    return _write_svg(drawing, size, drawing.marks, about, film=film,
                     paper=not transparent).encode("utf-8", "replace")  # fmt: skip
 
 
 def embedding(png: bytes, size: tuple[int, int], *, metadata: str, title: str) -> bytes:
-    """Write an SVG document around a raster picture."""
+    """Write an SVG document around a raster image."""
     data = base64.b64encode(png).decode("ascii")
     w, h = size
     return (
@@ -119,45 +119,45 @@ def embedding(png: bytes, size: tuple[int, int], *, metadata: str, title: str) -
 def pixels(drawing: Drawing, size: tuple[int, int], *, transparent: bool = False) -> Image.Image:
     """Render a drawing at a size in pixels, as RGB, or as RGBA without paper."""
     if transparent or min(size) < _SMALL:
-        image = _rendered(drawing, size, drawing.marks, paper=not transparent)
+        image = _render(drawing, size, drawing.marks, paper=not transparent)
         return image if transparent else image.convert("RGB")
-    # Most of the time goes by the number of pixels that resvg hands over. So light and shade, land
-    # and rain are rendered smaller and enlarged, and only what stands before them is not.
-    soft, land, last = _parts(drawing)
+    # Most of the time depends on the number of pixels that resvg returns. So light and shade, land
+    # and rain are rendered smaller and enlarged; only subjects are rendered at full size.
+    soft, land, last = _split(drawing)
     alone = land == last and not drawing.loose
-    few = size if land == soft else _fewer(size, _LAND if alone else _BEHIND)
-    image = _light(drawing, few, drawing.marks[:soft])
-    _laid(image, drawing, drawing.marks[soft:land])
-    if few != size:
-        # Behind something, nobody looks for sharp edges.
+    small = size if land == soft else _reduce(size, _LAND if alone else _BEHIND)
+    image = _render_light(drawing, small, drawing.marks[:soft])
+    _add_layer(image, drawing, drawing.marks[soft:land])
+    if small != size:
+        # Behind a subject, soft edges are not noticed.
         image = resized(image, size, Image.Resampling.BICUBIC if alone else _BILINEAR)
-    _laid(image, drawing, drawing.marks[land:last])
+    _add_layer(image, drawing, drawing.marks[land:last])
     if last < len(drawing.marks):
-        _fall(image, drawing, drawing.marks[last:])
+        _add_weather(image, drawing, drawing.marks[last:])
     return image
 
 
-def _light(drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...]) -> Image.Image:
+def _render_light(drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...]) -> Image.Image:
     if not marks:
         return Image.new("RGB", size, drawing.paper)
-    few = _rendered(drawing, _fewer(size, _SOFT), marks, paper=True)
-    return resized(few.convert("RGB"), size, _BILINEAR)
+    small = _render(drawing, _reduce(size, _SOFT), marks, paper=True)
+    return resized(small.convert("RGB"), size, _BILINEAR)
 
 
-def _laid(image: Image.Image, drawing: Drawing, marks: tuple[Mark, ...]) -> None:
-    # What is rendered in its own box costs nothing for what lies around it.
+def _add_layer(image: Image.Image, drawing: Drawing, marks: tuple[Mark, ...]) -> None:
+    # Only the box around the marks is rendered.
     box = _box(marks, drawing, image.size)
     if box[2] > box[0] and box[3] > box[1]:
-        layer = _rendered(drawing, image.size, marks, paper=False, box=box)
+        layer = _render(drawing, image.size, marks, paper=False, box=box)
         image.paste(layer, box[:2], layer)
 
 
-def _fall(image: Image.Image, drawing: Drawing, marks: tuple[Mark, ...]) -> None:
-    # Rain, snow and fog have one colour each, so that only their alpha has to be enlarged.
+def _add_weather(image: Image.Image, drawing: Drawing, marks: tuple[Mark, ...]) -> None:
+    # Rain, snow and fog have one colour each, so only their alpha is enlarged.
     inks = {m.stroke or flat_colour(m.fill) for m in marks if isinstance(m, Shape)}
     foggy = all(isinstance(m, Shape) and isinstance(m.fill, Linear) for m in marks)
-    few = _fewer(image.size, _FOG if foggy else _VEIL)
-    layer = _rendered(drawing, few, marks, paper=False)
+    small = _reduce(image.size, _FOG if foggy else _VEIL)
+    layer = _render(drawing, small, marks, paper=False)
     if len(inks) == 1:
         alpha = resized(layer.getchannel("A"), image.size, _BILINEAR)
         image.paste(inks.pop(), (0, 0), alpha)
@@ -168,7 +168,7 @@ def _fall(image: Image.Image, drawing: Drawing, marks: tuple[Mark, ...]) -> None
 
 def _box(marks: tuple[Mark, ...], drawing: Drawing, size: tuple[int, int]) -> Box:
     # The pixels that marks may touch.
-    edges = [_reach(mark) for mark in marks if mark.alpha > 0]
+    edges = [_bounds(mark) for mark in marks if mark.alpha > 0]
     if not edges:
         return (0, 0, 0, 0)
     left, top, right, bottom = zip(*edges, strict=True)
@@ -179,7 +179,7 @@ def _box(marks: tuple[Mark, ...], drawing: Drawing, size: tuple[int, int]) -> Bo
     )  # fmt: skip
 
 
-def _reach(mark: Mark) -> tuple[float, float, float, float]:
+def _bounds(mark: Mark) -> tuple[float, float, float, float]:
     if isinstance(mark, Text):
         (x, y), wide, tall = mark.at, mark.width / 2 + mark.size * 0.2, mark.size
         return (x - wide, y - tall, x + wide, y + tall)
@@ -189,14 +189,14 @@ def _reach(mark: Mark) -> tuple[float, float, float, float]:
     return (min(xs) - wide, min(ys) - wide, max(xs) + wide, max(ys) + wide)
 
 
-def _fewer(size: tuple[int, int], k: float) -> tuple[int, int]:
+def _reduce(size: tuple[int, int], k: float) -> tuple[int, int]:
     return (math.ceil(size[0] / k), math.ceil(size[1] / k))
 
 
-def _parts(drawing: Drawing) -> tuple[int, int, int]:
-    # Where the land begins, where what stands before it, and where the rain.
+def _split(drawing: Drawing) -> tuple[int, int, int]:
+    # The indices of the first marks of the land, of the subjects, and of the weather.
     marks = drawing.marks
-    soft = land = _soft_marks(drawing)
+    soft = land = _count_soft_marks(drawing)
     last = len(marks)
     while last > soft and marks[last - 1].role == "weather":
         last -= 1
@@ -212,12 +212,12 @@ def _is_fine(mark: Mark) -> bool:
     return isinstance(mark, Shape) and mark.role == "detail" and not mark.back
 
 
-def _rendered(drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], *, paper: bool,
+def _render(drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], *, paper: bool,
               box: Box | None = None) -> Image.Image:  # fmt: skip
     plain = all(mark.text.isascii() for mark in marks if isinstance(mark, Text))
     data = resvg_py.svg_to_bytes(
-        svg_string=_written(drawing, size, marks, "", paper=paper, box=box),
-        # Looking for the machine's fonts takes time, and ASCII needs none of them.
+        svg_string=_write_svg(drawing, size, marks, "", paper=paper, box=box),
+        # Loading the machine's fonts takes time, and ASCII does not need them.
         skip_system_fonts=plain, font_files=[lettering.font_file()],
     )  # fmt: skip
     image = Image.open(io.BytesIO(data))
@@ -225,7 +225,7 @@ def _rendered(drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], 
     return image
 
 
-def _written(
+def _write_svg(
     drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], about: str, *, paper: bool,
     film: str = "", box: Box | None = None,
 ) -> str:  # fmt: skip
@@ -236,7 +236,7 @@ def _written(
         defs += f'<filter id="film" x="0" y="0" width="1" height="1">{film}</filter>'
     w, h = _n(drawing.width), _n(drawing.height)
     ground = f'<rect width="{w}" height="{h}" fill="{hexed(drawing.paper)}"/>\n' if paper else ""
-    worn = ' filter="url(#film)"' if film else ""
+    wrap = ' filter="url(#film)"' if film else ""
     left, top, right, bottom = box or (0, 0, *size)
     k, m = drawing.width / size[0], drawing.height / size[1]
     part = (left * k, top * m, (right - left) * k, (bottom - top) * m)
@@ -244,12 +244,12 @@ def _written(
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{right - left}" height="{bottom - top}" '
         f'viewBox="{view}" preserveAspectRatio="none">\n{about}<defs>{defs}</defs>\n'
-        f'<g stroke-linecap="round" stroke-linejoin="round"{worn}>\n{ground}{body}\n</g>\n</svg>\n'
+        f'<g stroke-linecap="round" stroke-linejoin="round"{wrap}>\n{ground}{body}\n</g>\n</svg>\n'
     )
 
 
-def _soft_marks(drawing: Drawing) -> int:
-    # How many of the first marks have no edge to be seen.
+def _count_soft_marks(drawing: Drawing) -> int:
+    # The number of leading marks without visible edges.
     count = 0
     for mark in drawing.marks:
         if isinstance(mark, Text) or mark.stroke or len(mark.contours) != 1:
@@ -268,7 +268,7 @@ def _stop(stop: Stop) -> str:
     return f'<stop offset="{_n(stop.offset)}" stop-color="{hexed(stop.colour)}"{fade}/>'
 
 
-def _d(shape: Shape) -> str:
+def _path_data(shape: Shape) -> str:
     return "".join(_contour(contour, closed=shape.closed) for contour in shape.contours)
 
 

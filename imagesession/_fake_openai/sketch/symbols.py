@@ -1,9 +1,8 @@
 """
-The subjects: drawings of our own, each an SVG symbol that takes the colours it is given.
+The subjects: our own drawings, each an SVG symbol that is drawn in given colours.
 
 A symbol's classes name its colours (main, dark, pale, light, accent, ink; with `-line` for a
-stroke) and its roles (detail, glow, shadow). A group with an id is a part that is drawn only where
-it is asked for.
+stroke) and its roles (detail, glow, shadow). A group with an id is an optional part.
 """
 
 import functools
@@ -49,7 +48,7 @@ _SVG = "{http://www.w3.org/2000/svg}"
 
 @attrs.frozen
 class Tone:
-    """Represent the colours that a subject is drawn in."""
+    """The colours of a subject."""
 
     main: Colour
     accent: Colour
@@ -72,7 +71,7 @@ class Tone:
 
 class Palette(dict[str, Colour]):
     """
-    Hold colours by name; `far_near_40` is two of them mixed, `far_L20` a lighter and `far_D20` a
+    Colours by name; `far_near_40` is two of them mixed, `far_L20` a lighter and `far_D20` a
     darker one.
     """
 
@@ -80,13 +79,13 @@ class Palette(dict[str, Colour]):
         rest, share = key.rsplit("_", 1)
         if share[0] in "LD":
             return (light if share[0] == "L" else dark)(self[rest], int(share[1:]) / 100)
-        text, other = rest.rsplit("_", 1)
-        return mix(self[text], self[other], int(share) / 100)
+        text, second = rest.rsplit("_", 1)
+        return mix(self[text], self[second], int(share) / 100)
 
 
 @attrs.frozen(kw_only=True)
 class Subject:
-    """Represent something that can be drawn."""
+    """A subject that can be drawn."""
 
     name: str
     words: tuple[str, ...]
@@ -108,12 +107,12 @@ def _table() -> dict[str, Subject]:
 
 
 TABLE = _table()
-"""What can be drawn, by name."""
+"""The subjects, by name."""
 
 
 @attrs.frozen(kw_only=True)
 class _Piece:
-    """Represent one element of a symbol before it has its colours."""
+    """One element of a symbol before it has its colours."""
 
     part: str
     shape: Shape
@@ -144,8 +143,8 @@ def _symbol(name: str) -> tuple[tuple[_Piece, ...], _Gradients]:
     return tuple(pieces), gradients
 
 
-def _number(node: "ET.Element[str]", name: str, other: float = 0.0) -> float:
-    return float(node.get(name, other))
+def _number(node: "ET.Element[str]", name: str, second: float = 0.0) -> float:
+    return float(node.get(name, second))
 
 
 def _gradient(node: "ET.Element[str]") -> tuple[Linear | Radial, tuple[str, ...]]:
@@ -189,7 +188,7 @@ def _colour(key: str, tone: Tone | Mapping[str, Colour]) -> Colour:
     return tone[key] if isinstance(tone, Mapping) else cast("Colour", getattr(tone, key))
 
 
-def _filled(key: str, tone: Tone | Mapping[str, Colour], gradients: _Gradients) -> Paint | None:
+def _fill_paint(key: str, tone: Tone | Mapping[str, Colour], gradients: _Gradients) -> Paint | None:
     if not key:
         return None
     found = re.fullmatch(r"url\(#(.+)\)", key)
@@ -203,13 +202,13 @@ def _filled(key: str, tone: Tone | Mapping[str, Colour], gradients: _Gradients) 
 def draw(
     pen: Pen, name: str, tone: Tone | Mapping[str, Colour], parts: tuple[str, ...] = ()
 ) -> None:
-    """Draw a symbol into its box of 100 by 100, with the parts that are named, in their order."""
+    """Draw a symbol into a box of 100 by 100, with the named parts, in their order."""
     pieces, gradients = _symbol(name)
     for part in ("", *parts):
         for piece in pieces:
             if piece.part != part:
                 continue
-            fill = _filled(piece.fill, tone, gradients)
+            fill = _fill_paint(piece.fill, tone, gradients)
             if piece.text:
                 _letter(pen, piece, fill)
                 continue
@@ -230,7 +229,7 @@ def names(folder: str) -> list[str]:
 
 @functools.cache
 def extent(name: str, parts: tuple[str, ...] = ()) -> tuple[float, float, float, float]:
-    """Measure how much of its box of 100 by 100 a subject takes."""
+    """Return the bounds of a subject within its box of 100 by 100."""
     pen = Pen()
     draw(pen, name, Tone.of(TABLE[name].colour, TABLE[name].accent), parts)
     return path.bounds([c for mark in pen.marks for c in _outlines(mark)])

@@ -1,5 +1,5 @@
 """
-Tests of the sketcher's files: formats, metadata, and what is read back from them.
+The sketcher's files: formats, metadata, and reading them again.
 """
 
 import io
@@ -32,7 +32,7 @@ SMALL = (128, 96)
 
 def raster(size: tuple[int, int] = (120, 90)) -> bytes:
     """
-    Encode a picture that the sketcher did not make.
+    Encode an image that the sketcher did not draw.
     """
     image = resized(Image.linear_gradient("L"), size).convert("RGB")
     image.paste((200, 40, 40), (40, 30, 80, 60))
@@ -41,9 +41,9 @@ def raster(size: tuple[int, int] = (120, 90)) -> bytes:
     return out.getvalue()
 
 
-def holed(size: tuple[int, int], box: tuple[int, int, int, int]) -> bytes:
+def mask_with_hole(size: tuple[int, int], box: tuple[int, int, int, int]) -> bytes:
     """
-    Encode a mask that is clear in a box.
+    Encode a mask that is transparent in a box.
     """
     image = Image.new("RGBA", size, (0, 0, 0, 255))
     image.paste((0, 0, 0, 0), box)
@@ -55,7 +55,7 @@ def holed(size: tuple[int, int], box: tuple[int, int, int, int]) -> bytes:
 @pytest.mark.parametrize("format", FORMATS)
 def test_every_format_has_its_magic_and_the_statement(format: Format) -> None:
     """
-    Each format is what it says, and says what it is.
+    Each format begins with its magic bytes, and has the statement that it is an offline sketch.
     """
     data = render(start("a cat", size=SMALL), format=format)
     assert data.startswith(MAGIC[format])
@@ -64,9 +64,9 @@ def test_every_format_has_its_magic_and_the_statement(format: Format) -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_state_is_recalled_from_its_picture(format: Format) -> None:
+def test_state_is_read_from_the_image(format: Format) -> None:
     """
-    A picture sent back is recognised, so that it can be drawn anew.
+    The state is read from an image that is sent back, so that it can be redrawn.
     """
     sketch = refine(start('a <cat> & "dog" at night ü 猫', size=SMALL, seed=5), "bluer")
     assert from_image(render(sketch, format=format)) == sketch
@@ -74,20 +74,20 @@ def test_state_is_recalled_from_its_picture(format: Format) -> None:
 
 def test_same_state_gives_the_same_bytes_in_another_process() -> None:
     """
-    Pictures do not depend on the process that paints them.
+    Images do not depend on the process that renders them.
     """
     code = (
         "import sys; from imagesession._fake_openai.sketch import start, render;"
         "sys.stdout.buffer.write(render(start('a cat in the snow, watercolor', size=(128, 96))))"
     )
-    there = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
-    assert there == render(start("a cat in the snow, watercolor", size=SMALL))
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    assert output == render(start("a cat in the snow, watercolor", size=SMALL))
 
 
 @pytest.mark.parametrize("prompt", ["a cat", "mountain lake", "synergy", "a teapot logo", "🚲 🌧"])
-def test_gif_moves(prompt: str) -> None:
+def test_gif_is_animated(prompt: str) -> None:
     """
-    An animation has the frames asked for, loops, and its frames differ.
+    An animation has the requested number of frames, loops, and its frames differ.
     """
     data = render(start(prompt, size=SMALL), format="gif", frames=5, frame_ms=120)
     with Image.open(io.BytesIO(data)) as image:
@@ -105,7 +105,7 @@ def test_gif_moves(prompt: str) -> None:
     "prompt",
     ["Sunset over a mountain lake", "watercolor castle", 'logo "Lotus"', "neon city, foggy"],
 )
-def test_svg_is_real_vector_art(prompt: str) -> None:
+def test_svg_has_shapes_only(prompt: str) -> None:
     """
     The SVG is well-formed and made of shapes, without bitmaps or scripts.
     """
@@ -124,9 +124,10 @@ def test_jpeg_quality_follows_compression() -> None:
     assert len(render(sketch, format="jpeg", compression=20)) < len(render(sketch, format="jpeg"))
 
 
-def test_base_is_changed_and_tells_no_story() -> None:
+def test_edited_base_has_no_state() -> None:
     """
-    A given picture is changed by the words; the result becomes the base of the next.
+    A prompt changes a base image; the result, which has no embedded state, is the base of the next
+    edit.
     """
     base = raster()
     sketch = start("bluer", base=base)
@@ -134,8 +135,8 @@ def test_base_is_changed_and_tells_no_story() -> None:
     data = render(sketch)
     before, after = Image.open(io.BytesIO(base)), Image.open(io.BytesIO(data))
     assert after.getpixel((60, 45)) != before.getpixel((60, 45))
-    again = from_image(data)
-    assert again == SketchState(prompts=(), base=data, size=(120, 90))
+    state = from_image(data)
+    assert state == SketchState(prompts=(), base=data, size=(120, 90))
 
 
 @pytest.mark.parametrize(
@@ -143,9 +144,9 @@ def test_base_is_changed_and_tells_no_story() -> None:
                "flat", "outline", "neon", "watercolor", "more geometric", "pastel", "sharper",
                "at night in the rain", "bigger", "smaller", 'add text "Hi"', "frobnicate", ""],
 )  # fmt: skip
-def test_base_follows_every_refinement(prompt: str) -> None:
+def test_refinements_change_a_base(prompt: str) -> None:
     """
-    Prompts act on a given raster too.
+    Refinements change a base image too.
     """
     base = raster((160, 160))
     sketch = start(prompt, base=base)
@@ -157,12 +158,12 @@ def test_base_follows_every_refinement(prompt: str) -> None:
 
 
 @pytest.mark.parametrize("prompt", ["a cat", "a blue sea", "bluer", "", "remove it", "synergy"])
-def test_mask_leaves_the_rest_bit_identical(prompt: str) -> None:
+def test_mask_keeps_the_rest_unchanged(prompt: str) -> None:
     """
-    Outside the mask no pixel changes; inside some do; the result carries no state.
+    Outside the mask no pixel changes; inside some do; the result has no embedded state.
     """
     base, box = raster((160, 120)), (50, 30, 110, 90)
-    data = render(start(prompt, base=base, mask=holed((160, 120), box)))
+    data = render(start(prompt, base=base, mask=mask_with_hole((160, 120), box)))
     before, after = Image.open(io.BytesIO(base)), Image.open(io.BytesIO(data))
     inside_before, inside_after = before.crop(box), after.crop(box)
     assert inside_before.tobytes() != inside_after.tobytes()
@@ -172,9 +173,9 @@ def test_mask_leaves_the_rest_bit_identical(prompt: str) -> None:
     assert from_image(data).prompts == ()
 
 
-def test_insets_can_be_seen() -> None:
+def test_insets_are_visible() -> None:
     """
-    Reference pictures appear in the picture.
+    Reference images are visible in the image.
     """
     sketch = start("a cat", size=(256, 256), insets=(raster(), raster()))
     assert render(sketch) != render(start("a cat", size=(256, 256)))
@@ -184,9 +185,9 @@ def test_insets_can_be_seen() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"<svg></svg>", b"RIFF0000WEBP", b"BM"]
 )
-def test_what_is_no_picture_is_refused(data: bytes) -> None:
+def test_invalid_images_are_rejected(data: bytes) -> None:
     """
-    Bytes that are no picture raise ValueError.
+    Bytes that are no image raise ValueError.
     """
     with pytest.raises(ValueError, match=r"picture|drawn"):
         from_image(data)
@@ -208,9 +209,9 @@ def test_what_is_no_picture_is_refused(data: bytes) -> None:
         "[" * 5000,
     ],
 )
-def test_forged_state_is_taken_as_a_raster(sketch: str) -> None:
+def test_invalid_state_is_ignored(sketch: str) -> None:
     """
-    Metadata that is no state we wrote is ignored.
+    Metadata that the sketcher cannot have written is ignored.
     """
     info = PngImagePlugin.PngInfo()
     head = (
@@ -219,14 +220,14 @@ def test_forged_state_is_taken_as_a_raster(sketch: str) -> None:
     info.add_text("Comment", f"{head}\nimagesession-story {sketch}")
     out = io.BytesIO()
     Image.new("RGB", (8, 8)).save(out, "PNG", pnginfo=info)
-    recalled = from_image(out.getvalue())
-    assert recalled.prompts == ()
-    assert recalled.base == out.getvalue()
+    state = from_image(out.getvalue())
+    assert state.prompts == ()
+    assert state.base == out.getvalue()
 
 
 def test_long_state_is_not_embedded() -> None:
     """
-    A story of more than 8 kB stays out of the metadata.
+    A state of more than 8 kB is not embedded in the metadata.
     """
     data = render(start("a cat " * 2000, size=SMALL))
     assert from_image(data).prompts == ()
@@ -237,7 +238,7 @@ def test_long_state_is_not_embedded() -> None:
 @settings(max_examples=60, deadline=None)
 def test_any_text_can_be_drawn(text: str) -> None:
     """
-    No prompt crashes the sketcher, and what it embeds is recalled exactly.
+    No prompt crashes the sketcher, and the embedded state is read exactly.
     """
     sketch = start(text, size=(64, 48))
     kinds: tuple[Format, ...] = ("png", "svg")
@@ -249,14 +250,14 @@ def test_any_text_can_be_drawn(text: str) -> None:
 
 
 @given(
-    text=st.text(max_size=80), lone=st.sampled_from(["\ud800", "\x00", "\u202e", "\uffff", "🏳️‍🌈"])
+    text=st.text(max_size=80), odd=st.sampled_from(["\ud800", "\x00", "\u202e", "\uffff", "🏳️‍🌈"])
 )
 @settings(max_examples=25, deadline=None)
-def test_odd_characters_in_lettering_are_survived(text: str, lone: str) -> None:
+def test_odd_characters_in_lettering(text: str, odd: str) -> None:
     """
-    Lone surrogates, control characters and emoji may stand in quotes.
+    Lone surrogates, control characters and emoji may be quoted.
     """
-    sketch = start(f'logo saying "{text}{lone}"', size=(48, 48))
+    sketch = start(f'logo saying "{text}{odd}"', size=(48, 48))
     for kind in FORMATS:
         assert render(sketch, format=kind, frames=2)
 
@@ -269,7 +270,7 @@ def test_odd_characters_in_lettering_are_survived(text: str, lone: str) -> None:
 )
 def test_any_size_can_be_drawn(size: tuple[int, int], prompt: str) -> None:
     """
-    Small and narrow pictures work as well.
+    Small and narrow images work as well.
     """
     with Image.open(io.BytesIO(render(start(prompt, size=size)))) as image:
         assert image.size == size
@@ -278,7 +279,7 @@ def test_any_size_can_be_drawn(size: tuple[int, int], prompt: str) -> None:
 
 def test_longest_prompt_is_drawn() -> None:
     """
-    A prompt of 32,000 characters is painted.
+    A prompt of 32,000 characters is drawn.
     """
     for text in ("a" * 32_000, "cat, " * 6_400, "\u0301" * 32_000, '"' * 32_000, "more " * 6_400):
         assert render(refine(start(text, size=(64, 64)), text))
@@ -286,9 +287,9 @@ def test_longest_prompt_is_drawn() -> None:
 
 @given(data=st.binary(max_size=200))
 @settings(max_examples=80, deadline=None)
-def test_recall_of_noise_raises_value_error_only(data: bytes) -> None:
+def test_noise_raises_value_error_only(data: bytes) -> None:
     """
-    Noise is refused with ValueError and nothing else.
+    Noise raises ValueError and nothing else.
     """
     for head in MAGIC.values():
         with pytest.raises(ValueError, match=r"."):
@@ -297,7 +298,7 @@ def test_recall_of_noise_raises_value_error_only(data: bytes) -> None:
 
 def test_embedded_state_is_compact_json() -> None:
     """
-    The story in a PNG is plain JSON after the statement.
+    The state in a PNG is plain JSON after the statement.
     """
     with Image.open(io.BytesIO(render(start("a cat", size=SMALL)))) as image:
         note = str(image.info["Comment"])

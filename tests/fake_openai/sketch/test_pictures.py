@@ -1,6 +1,6 @@
 """
-Tests of the sketcher's pictures: what the words ask for is there to be seen, and what they ask for
-in vain is said.
+The sketcher's images: they show what the prompt asks for, and the description names what was not
+understood.
 """
 
 import io
@@ -15,7 +15,7 @@ from imagesession import presets
 from imagesession._fake_openai.sketch import SketchState, describe, refine, render, start
 from imagesession._fake_openai.sketch.colour import distance, named
 from imagesession._fake_openai.sketch.prompt import parse_prompts
-from imagesession._fake_openai.sketch.staging import who
+from imagesession._fake_openai.sketch.staging import person_of
 from imagesession._fake_openai.sketch.symbols import TABLE
 
 LAKE = "Sunset over a mountain lake"
@@ -36,38 +36,38 @@ def picture(*prompts: str, size: tuple[int, int] = SMALL, transparent: bool = Fa
 
 def mean(image: Image.Image) -> list[float]:
     """
-    Average the colours of a picture.
+    Return the mean colour of an image.
     """
     return ImageStat.Stat(image.convert("RGB")).mean
 
 
 def difference(item: Image.Image, other: Image.Image) -> float:
     """
-    Measure how much two pictures differ, 0 to 255.
+    Measure how much two images differ, 0 to 255.
     """
     delta = ImageChops.difference(item.convert("RGB"), other.convert("RGB"))
     return sum(ImageStat.Stat(delta).mean) / 3
 
 
-def spread(image: Image.Image) -> float:
+def contrast(image: Image.Image) -> float:
     """
-    Measure the contrast of a picture.
+    Measure the contrast of an image.
     """
     return ImageStat.Stat(image.convert("L")).stddev[0]
 
 
 def seconds(work: Callable[[], object]) -> float:
     """
-    Measure how much of the processor's time some work takes.
+    Measure the processor time of a function.
     """
     begin = time.process_time()
     work()
     return time.process_time() - begin
 
 
-def test_named_prompts_can_be_told_apart() -> None:
+def test_documented_prompts_look_different() -> None:
     """
-    The four prompts a newcomer tries give four quite different pictures.
+    The four prompts that newcomers try give four different images.
     """
     prompts = (
         LAKE,
@@ -82,7 +82,7 @@ def test_named_prompts_can_be_told_apart() -> None:
 
 def test_every_subject_is_drawn_differently() -> None:
     """
-    There are at least 36 subjects, and no two of them look the same.
+    There are at least 36 subjects, and no two look the same.
     """
     assert len(TABLE) >= 36
     seen = {render(start(f"{name} logo", size=(96, 96), seed=1)) for name in TABLE}
@@ -90,29 +90,29 @@ def test_every_subject_is_drawn_differently() -> None:
 
 
 @pytest.mark.parametrize("name", ["red", "blue", "green", "#8a2be2"])
-def test_colour_of_the_subject_is_honoured(name: str) -> None:
+def test_subject_has_the_named_colour(name: str) -> None:
     """
-    A coloured heart has that colour in its middle.
+    A heart with a named colour has that colour in its middle.
     """
     pixel = picture(f"a {name} heart logo, minimalist").getpixel((128, 150))
-    wanted = named(name)
+    expected = named(name)
     assert isinstance(pixel, tuple)
-    assert wanted is not None
-    assert distance((int(pixel[0]), int(pixel[1]), int(pixel[2])), wanted) < 30
+    assert expected is not None
+    assert distance((int(pixel[0]), int(pixel[1]), int(pixel[2])), expected) < 30
 
 
 def test_different_unknown_prompts_look_different() -> None:
     """
-    Prompts that name nothing known still differ from each other.
+    Prompts without a known subject still look different.
     """
     prompts = ("quantum entanglement", "the meaning of synergy", "zyxomma flurb", "日本", "")
     for item, other in itertools.combinations([picture(p) for p in prompts], 2):
         assert difference(item, other) > 3
 
 
-def test_seed_varies_one_prompt() -> None:
+def test_seed_varies_the_image() -> None:
     """
-    Variations of a prompt differ.
+    Seeds give different images of a prompt.
     """
     assert len({render(start(LAKE, size=SMALL, seed=seed)) for seed in range(4)}) == 4
 
@@ -124,9 +124,9 @@ def test_seed_varies_one_prompt() -> None:
      "blue accents", "add a moon", "bigger", "at night", "in the rain", "sharper", "blur it",
      "watercolor", "more pastel", 'add text "HI"', "transparent background", "add a star"],
 )  # fmt: skip
-def test_refinements_that_are_understood_change_the_picture(first: str, refinement: str) -> None:
+def test_known_refinements_change_the_image(first: str, refinement: str) -> None:
     """
-    What is understood is done, and nothing is said to be strange.
+    A known refinement changes the image, and the description names nothing as not understood.
     """
     before = start(first, size=SMALL)
     after = refine(before, refinement)
@@ -137,9 +137,10 @@ def test_refinements_that_are_understood_change_the_picture(first: str, refineme
 @pytest.mark.parametrize(
     "refinement", ["frobnicate the quux", "红色", "remove the zebra", "more vintage"]
 )
-def test_what_is_not_understood_leaves_only_a_small_mark(refinement: str) -> None:
+def test_unknown_refinement_leaves_only_a_mark(refinement: str) -> None:
     """
-    An unknown refinement is said, changes a corner of the picture, and shifts nothing later.
+    An unknown refinement is named in the description, changes a corner of the image, and does not
+    affect later refinements.
     """
     before, after = picture("a cat by day"), picture("a cat by day", refinement)
     changed = ImageChops.difference(before, after).getbbox()
@@ -155,9 +156,9 @@ def test_what_is_not_understood_leaves_only_a_small_mark(refinement: str) -> Non
 
 
 @pytest.mark.parametrize("refinement", ["by day now", "a cat, please", "in daylight"])
-def test_what_is_so_already_is_understood(refinement: str) -> None:
+def test_refinement_without_effect_is_understood(refinement: str) -> None:
     """
-    A refinement that asks for what is there changes nothing, and nothing is said to be strange.
+    A refinement that is fulfilled already changes nothing, and is not named as not understood.
     """
     state = refine(start("a cat by day", size=SMALL), refinement)
     assert "did not understand" not in describe(state)
@@ -165,16 +166,16 @@ def test_what_is_so_already_is_understood(refinement: str) -> None:
 
 
 @pytest.mark.parametrize("word", ["pencil", "vintage", "pixel art", "violin"])
-def test_what_nobody_draws_is_said(word: str) -> None:
+def test_unknown_styles_are_named(word: str) -> None:
     """
-    Styles and things that are not drawn are named.
+    Styles and things that cannot be drawn are named.
     """
     assert "did not understand" in describe(start(f"a {word} with a cat"))
 
 
-def test_strange_words_are_said() -> None:
+def test_unknown_words_are_named() -> None:
     """
-    A word that means nothing to the sketcher is named, beside what is drawn.
+    The description names an unknown word beside what is drawn.
     """
     text = describe(start("a flamingo on the beach"))
     assert "sea" in text
@@ -192,9 +193,9 @@ def test_strange_words_are_said() -> None:
         ("a photo of the meaning of synergy, dramatic", "the meaning of synergy"),
     ],
 )
-def test_prompts_that_name_nothing_known_become_posters(prompt: str, words: str) -> None:
+def test_prompt_without_a_subject_becomes_a_poster(prompt: str, words: str) -> None:
     """
-    A poster sets the words of its prompt whole, in letters of the document.
+    A poster has all words of its prompt, as text in the document.
     """
     assert parse_prompts((prompt,)).poster == words
     svg = render(start(prompt, size=SMALL), format="svg").decode().lower()
@@ -214,9 +215,9 @@ def test_prompts_that_name_nothing_known_become_posters(prompt: str, words: str)
         ("a girl reading a book", ""),
     ],
 )
-def test_lettering_is_whole(prompt: str, words: str) -> None:
+def test_lettering_is_complete(prompt: str, words: str) -> None:
     """
-    Words in quotation marks, and after "saying", "named" and the like, are lettered whole.
+    Words in quotation marks, and after "saying", "named" and the like, are lettered completely.
     """
     plan = parse_prompts((prompt,))
     assert plan.lettering == words
@@ -233,7 +234,7 @@ PEOPLE = (
 
 def test_people_differ() -> None:
     """
-    No two of them look like the same young man, even in the same surroundings.
+    No two people look alike, even in the same surroundings.
     """
     boxes = [picture(prompt).crop((70, 40, 190, 230)) for prompt in PEOPLE]
     for (item, a), (other, b) in itertools.combinations(zip(PEOPLE, boxes, strict=True), 2):
@@ -250,18 +251,18 @@ def test_people_differ() -> None:
         ("a girl in a red dress", {"dress", "hair-pigtails"}),
     ],
 )
-def test_people_have_the_parts_that_are_named(prompt: str, parts: set[str]) -> None:
+def test_people_have_the_named_parts(prompt: str, parts: set[str]) -> None:
     """
-    Hair, beard, hat, coat, dress and age come from the words.
+    Hair, beard, hat, coat, dress and age follow from the words.
     """
     plan = parse_prompts((prompt,))
     (item,) = plan.items
-    assert parts <= set(who(item, plan).parts)
+    assert parts <= set(person_of(item, plan).parts)
 
 
-def test_two_people_are_two() -> None:
+def test_two_people_have_their_own_traits() -> None:
     """
-    Whoever is joined by an "and" is somebody else, in clothes of their own.
+    People who are joined by "and" have their own clothes and colours.
     """
     girl, boy = parse_prompts(("a girl in a red dress and a boy in a green sweater",)).items
     assert "dress" in girl.look
@@ -270,9 +271,9 @@ def test_two_people_are_two() -> None:
     assert boy.colour == named("green")
 
 
-def test_a_frame_of_a_preset_is_no_subject() -> None:
+def test_preset_sentences_are_no_subject() -> None:
     """
-    A preset's own sentences name nothing; they say how its subject is shown.
+    A preset's own sentences name no subject; they say how its subject is shown.
     """
     prompt = presets.product.render_prompt("a blue mug", angle="side")
     plan = parse_prompts((prompt,))
@@ -282,26 +283,26 @@ def test_a_frame_of_a_preset_is_no_subject() -> None:
     assert (button.layout, button.label or button.lettering) == ("button", "Book now")
 
 
-def test_a_sketch_is_drawn_quickly() -> None:
+def test_sketch_is_fast() -> None:
     """
-    A square of 1024 pixels takes no longer than a few times what Pillow needs to blur and encode
-    one, on whatever machine.
+    A sketch of 1024x1024 takes at most four times as long as Pillow needs to blur and encode such
+    an image.
     """
     noise = Image.effect_noise((1024, 1024), 60).convert("RGB")
 
     def reference() -> None:
         noise.filter(ImageFilter.GaussianBlur(12)).save(io.BytesIO(), "PNG", compress_level=1)
 
-    usual = min(seconds(reference) for _ in range(3))
+    baseline = min(seconds(reference) for _ in range(3))
     for prompt in (LAKE, "a red bicycle in the rain", "minimalist teapot logo", "neon city"):
         state = start(prompt, size=(1024, 1024))
-        taken = min(seconds(lambda state=state: render(state)) for _ in range(3))  # type: ignore[misc]
-        assert taken < 4 * usual, prompt
+        elapsed = min(seconds(lambda state=state: render(state)) for _ in range(3))  # type: ignore[misc]
+        assert elapsed < 4 * baseline, prompt
 
 
-def test_bluer_is_bluer_and_warmer_is_warmer() -> None:
+def test_hue_words_shift_the_mean_colour() -> None:
     """
-    Words for hues shift the mean colour their way.
+    Words for hues shift the mean colour accordingly.
     """
     plain, bluer, warmer = mean(picture(LAKE)), mean(picture(LAKE, "bluer")), mean(
         picture(LAKE, "warmer"))  # fmt: skip
@@ -311,11 +312,11 @@ def test_bluer_is_bluer_and_warmer_is_warmer() -> None:
 
 def test_contrast_brightness_and_saturation_follow_the_words() -> None:
     """
-    Contrast, brightness and saturation rise and fall as told.
+    Contrast, brightness and saturation rise and fall as the words say.
     """
     plain = picture(LAKE)
-    assert spread(picture(LAKE, "more contrast")) > spread(plain) + 3
-    assert spread(picture(LAKE, "less contrast")) < spread(plain) - 3
+    assert contrast(picture(LAKE, "more contrast")) > contrast(plain) + 3
+    assert contrast(picture(LAKE, "less contrast")) < contrast(plain) - 3
     assert sum(mean(picture(LAKE, "brighter"))) > sum(mean(plain)) + 20
     assert sum(mean(picture(LAKE, "darker"))) < sum(mean(plain)) - 20
     r, g, b = mean(picture(LAKE, "black and white"))
@@ -325,7 +326,7 @@ def test_contrast_brightness_and_saturation_follow_the_words() -> None:
 
 def test_refinement_keeps_subject_and_composition() -> None:
     """
-    A refined picture is nearer to its original than to another picture.
+    A refined image is nearer to its original than to another image.
     """
     teapot = picture("minimalist teapot logo")
     accented = picture("minimalist teapot logo", "blue accents")
@@ -334,9 +335,9 @@ def test_refinement_keeps_subject_and_composition() -> None:
     )
 
 
-def test_transparent_ground_is_clear() -> None:
+def test_transparent_background() -> None:
     """
-    Without a ground, the corners are clear and the subject is not.
+    With a transparent background, the corners are transparent and the subject is not.
     """
     image = picture("a teapot logo, minimalist", transparent=True)
     assert image.mode == "RGBA"
@@ -347,9 +348,9 @@ def test_transparent_ground_is_clear() -> None:
     assert refine(start("cat"), "remove the background").transparent
 
 
-def test_added_moon_appears_and_removed_subject_goes() -> None:
+def test_subjects_can_be_added_and_removed() -> None:
     """
-    What is added is drawn; what is removed is as if it had never been asked for.
+    A subject that is added is drawn; one that is removed is drawn no more.
     """
     assert difference(picture(LAKE), picture(LAKE, "add a moon")) > 0.5
     gone = picture("a cat and a dog", "remove the dog")
@@ -371,19 +372,19 @@ def test_sizes_follow_the_words() -> None:
 
 
 @pytest.mark.parametrize("prompt", [LAKE, "a red bicycle in the rain", "teapot logo", "synergy"])
-def test_partial_pictures_are_unfinished_and_come_nearer(prompt: str) -> None:
+def test_partial_images_approach_the_final_one(prompt: str) -> None:
     """
-    A partial picture has the full size, and later ones are nearer to the finished picture.
+    A partial image has the full size, and later ones are nearer to the final image.
     """
     state = start(prompt, size=(512, 512))
-    whole = Image.open(io.BytesIO(render(state)))
+    final = Image.open(io.BytesIO(render(state)))
     early = Image.open(io.BytesIO(render(state, share=0.2)))
     late = Image.open(io.BytesIO(render(state, share=0.8)))
-    assert early.size == late.size == whole.size
-    assert difference(early, whole) > difference(late, whole) > 0
+    assert early.size == late.size == final.size
+    assert difference(early, final) > difference(late, final) > 0
 
 
-def test_description_is_one_plain_sentence() -> None:
+def test_description_is_one_sentence() -> None:
     """
     The description names the subject, its colour, the weather and the size.
     """
