@@ -9,7 +9,7 @@ Make images in conversation with OpenAI's models.
     second = session.generate("more geometric, with blue accents")
     second.open().show()
 
-Start with `Studio` or `AsyncStudio`; `imagesession.errors` lists all that can go wrong.
+Start with `Studio` or `AsyncStudio`; `imagesession.errors` lists all exceptions.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ __all__ = [
     "testing",
 ]
 
-# Loaded when they are asked for first, so that importing the package costs next to nothing.
-_ROOMS = {
+# Loaded on first use, so that importing the package costs next to nothing.
+_MODULES = {
     "Analysis": "_domain.analysis",
     "AsyncBatchesResource": "_api.batch",
     "AsyncImageBatch": "_api.batch",
@@ -175,10 +175,10 @@ def __getattr__(name: str) -> object:
     if name in {"errors", "presets", "testing"}:
         return importlib.import_module(f"{__name__}.{name}")
     try:
-        room = _ROOMS[name]
+        module = _MODULES[name]
     except KeyError:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    value: object = getattr(importlib.import_module(f"{__name__}.{room}"), name)
+    value: object = getattr(importlib.import_module(f"{__name__}.{module}"), name)
     globals()[name] = value
     return value
 

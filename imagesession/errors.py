@@ -1,5 +1,5 @@
 """
-Every exception that imagesession raises, grouped by what the caller can do next.
+All exceptions of imagesession, grouped by what the caller can do next.
 
 * `ImageSessionError`
 
@@ -7,21 +7,21 @@ Every exception that imagesession raises, grouped by what the caller can do next
 
   * `InvalidRequestError`
 
-    - `InvalidOptionError`: an option's value is not one that the model takes
+    - `InvalidOptionError`: the model does not support an option's value
     - `InvalidPromptError`: the prompt is empty or too long
-    - `InvalidImageError`: a reference or mask is unreadable, too large, or one too many
+    - `InvalidImageError`: a reference or mask is unreadable or too large, or there are too many
     - `ModelRetiredError`: the model was shut down by its provider
     - `NotFoundError`: no such session, turn or image in this library
     - `SessionClosedError`: the session was closed
-    - `TooManySessionsError`: as many sessions are active as are allowed
-    - `AuthenticationError`: no key, a wrong key, or a key that may not do this
-    - `BadRequestError`: the provider says that the request is wrong
+    - `TooManySessionsError`: the limit of active sessions is reached
+    - `AuthenticationError`: no key, a wrong key, or a key without the permission
+    - `BadRequestError`: the provider rejected the request as invalid
 
   ask for something else:
 
   * `RefusalError`: the model answered without making an image
 
-    - `ContentBlockedError`: a safety system stopped it
+    - `ContentBlockedError`: a safety system blocked the request or the image
 
   wait, then call again:
 
@@ -29,12 +29,12 @@ Every exception that imagesession raises, grouped by what the caller can do next
 
     - `RateLimitError`: too many requests or images per minute
     - `ProviderUnavailableError`: unreachable or overloaded; the request was not processed
-    - `BatchNotReadyError`: a batch is not done yet
+    - `BatchNotReadyError`: the batch has not ended yet
 
   pay:
 
   * `InsufficientQuotaError`: the account's credit or spending limit is used up
-  * `BudgetExceededError`: the call could cost more than your own budget leaves
+  * `BudgetExceededError`: the call could cost more than what is left of your own budget
 
   fix the disk:
 
@@ -46,7 +46,7 @@ Every exception that imagesession raises, grouped by what the caller can do next
 
   look before paying again:
 
-  * `OutcomeUnknownError`: the request may have been carried out and billed
+  * `OutcomeUnknownError`: the request may have been processed and billed
 
     - `StreamInterruptedError`: a stream ended before its last event
 
@@ -54,11 +54,11 @@ Every exception that imagesession raises, grouped by what the caller can do next
 
   * `ProviderError`
 
-    - `GenerationFailedError`: the provider says that it failed
-    - `InvalidResponseError`: the provider's reply could not be understood
+    - `GenerationFailedError`: the provider reported that generation failed
+    - `InvalidResponseError`: the provider's response could not be understood
 
-Every error has a `message` that says what happened and what to do next; the other attributes
-are the facts behind it. All of them pickle.
+Every error has a `message` that says what happened and what to do next; its other attributes
+hold the details. All errors can be pickled.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ __all__ = [
 @attrs.define(eq=False)
 class ImageSessionError(Exception):
     """
-    The root of every error that this library raises on purpose.
+    The base class of all errors that this library raises on purpose.
 
     Attributes:
         message: What happened, and what to do next.
@@ -116,19 +116,19 @@ class ImageSessionError(Exception):
 
 class InvalidRequestError(ImageSessionError):
     """
-    The call itself has to change; nothing was generated and nothing was billed.
+    The call has to be changed; nothing was generated or billed.
     """
 
 
 @attrs.define(eq=False)
 class InvalidOptionError(InvalidRequestError):
     """
-    An option has a value that the chosen model does not take.
+    An option has a value that the chosen model does not support.
 
     Attributes:
-        option: The option's name, as it is written in the call.
-        value: What was given.
-        nearest: Values close to it that would be taken; may be empty.
+        option: The option's name, as in the call.
+        value: The rejected value.
+        nearest: Valid values close to it; may be empty.
     """
 
     option: str = ""
@@ -138,13 +138,13 @@ class InvalidOptionError(InvalidRequestError):
 
 class InvalidPromptError(InvalidRequestError):
     """
-    The prompt is empty, or longer than the provider takes.
+    The prompt is empty, or longer than the provider allows.
     """
 
 
 class InvalidImageError(InvalidRequestError):
     """
-    A reference picture or a mask cannot be used as it is.
+    A reference image or a mask cannot be used as it is.
     """
 
 
@@ -154,8 +154,8 @@ class ModelRetiredError(InvalidRequestError):
     The model was shut down by its provider.
 
     Attributes:
-        model: The model that was asked for.
-        replacement: What its provider recommends instead, if anything.
+        model: The requested model.
+        replacement: The model that its provider recommends instead, if any.
     """
 
     model: str = ""
@@ -165,11 +165,11 @@ class ModelRetiredError(InvalidRequestError):
 @attrs.define(eq=False)
 class NotFoundError(InvalidRequestError):
     """
-    The library has no session, turn or image of that id.
+    The library has no session, turn or image with that id.
 
     Attributes:
-        wanted: The id that was looked for.
-        known: A few ids that do exist, the latest first.
+        wanted: The id that was not found.
+        known: A few ids that exist, the latest first.
     """
 
     wanted: str = ""
@@ -178,18 +178,18 @@ class NotFoundError(InvalidRequestError):
 
 class SessionClosedError(InvalidRequestError):
     """
-    The session was closed; its pictures are still there to be read.
+    The session was closed; its images can still be read.
     """
 
 
 @attrs.define(eq=False)
 class TooManySessionsError(InvalidRequestError):
     """
-    As many sessions are active as are allowed; closing one, or an hour, makes room.
+    The limit of active sessions is reached; close one, or wait until one is idle.
 
     Attributes:
-        limit: How many may be active.
-        idlest: The id of the session in which nothing happened for the longest time.
+        limit: How many sessions may be active.
+        idlest: The id of the session that has been inactive for the longest time.
     """
 
     limit: int = 0
@@ -198,18 +198,18 @@ class TooManySessionsError(InvalidRequestError):
 
 class AuthenticationError(InvalidRequestError):
     """
-    There is no key, the key is wrong, or it may not do what was asked.
+    There is no API key, it is wrong, or it lacks the permission for this request.
     """
 
 
 @attrs.define(eq=False)
 class BadRequestError(InvalidRequestError):
     """
-    The provider looked at the request and says that it is wrong.
+    The provider rejected the request as invalid.
 
     Attributes:
-        code: The provider's word for it, such as `invalid_value`.
-        param: The parameter that it names, if any.
+        code: The provider's error code, such as `invalid_value`.
+        param: The parameter that the provider names, if any.
     """
 
     code: str | None = None
@@ -219,10 +219,10 @@ class BadRequestError(InvalidRequestError):
 @attrs.define(eq=False)
 class RefusalError(ImageSessionError):
     """
-    The model answered, and made no image.
+    The model answered without making an image.
 
     Attributes:
-        text: What it said instead.
+        text: The model's answer.
     """
 
     text: str = ""
@@ -231,11 +231,11 @@ class RefusalError(ImageSessionError):
 @attrs.define(eq=False)
 class ContentBlockedError(RefusalError):
     """
-    A safety system stopped the request or the picture. Rephrase; the same words fail again.
+    A safety system blocked the request or the image. Rephrase the prompt; the same one fails again.
 
     Attributes:
-        stage: Where it was stopped: `input`, `output` or `unknown`.
-        categories: What the provider says it was about; may be empty.
+        stage: What was blocked: `input`, `output` or `unknown`.
+        categories: The categories that the provider names; may be empty.
     """
 
     stage: str = "unknown"
@@ -244,7 +244,7 @@ class ContentBlockedError(RefusalError):
 
 class TransientError(ImageSessionError):
     """
-    The request was not processed and not billed, or is not done yet; the same call may succeed
+    The request was not processed and not billed, or has not ended yet; the same call may succeed
     later.
     """
 
@@ -252,10 +252,10 @@ class TransientError(ImageSessionError):
 @attrs.define(eq=False)
 class RateLimitError(TransientError):
     """
-    The account makes more requests or images a minute than it may.
+    The account exceeded its limit of requests or images per minute.
 
     Attributes:
-        retry_after: Seconds that the provider asks to wait, if it said.
+        retry_after: Seconds that the provider asks to wait, if it said so.
     """
 
     retry_after: float | None = None
@@ -264,10 +264,10 @@ class RateLimitError(TransientError):
 @attrs.define(eq=False)
 class ProviderUnavailableError(TransientError):
     """
-    The provider could not be reached, or turned the request away before doing any work.
+    The provider could not be reached, or rejected the request before processing it.
 
     Attributes:
-        retry_after: Seconds that the provider asks to wait, if it said.
+        retry_after: Seconds that the provider asks to wait, if it said so.
     """
 
     retry_after: float | None = None
@@ -275,7 +275,7 @@ class ProviderUnavailableError(TransientError):
 
 class BatchNotReadyError(TransientError):
     """
-    The batch is not done yet; it goes on by itself, and the same call tells more later.
+    The batch has not ended yet; it continues by itself, and the same call may succeed later.
     """
 
 
@@ -288,13 +288,13 @@ class InsufficientQuotaError(ImageSessionError):
 @attrs.define(eq=False)
 class BudgetExceededError(ImageSessionError):
     """
-    The call could cost more than the budget leaves. Nothing was sent and nothing was billed.
+    The call could cost more than what is left of the budget. Nothing was sent or billed.
 
     Attributes:
-        limit: Which limit it is: `per_call`, `per_session` or `per_day`.
+        limit: The limit that it would exceed: `per_call`, `per_session` or `per_day`.
         allowed: The limit, in US dollars.
-        spent: What is spent or set aside under it already, in US dollars.
-        needed: What the call could cost, in US dollars; infinite where that has no bound.
+        spent: What is already spent or reserved under this limit, in US dollars.
+        needed: The most that the call could cost, in US dollars; infinite if there is no bound.
     """
 
     limit: str = ""
@@ -305,7 +305,7 @@ class BudgetExceededError(ImageSessionError):
 
 class StorageError(ImageSessionError):
     """
-    The library on disk has to be put right first.
+    The library on disk has to be repaired first.
     """
 
 
@@ -315,8 +315,8 @@ class StorageIOError(StorageError):
     The library's folder cannot be read or written.
 
     Attributes:
-        kept: Where pictures that were paid for were put instead.
-        unsaved: Pictures that were paid for and could be put nowhere, as they came.
+        kept: Paths outside the library where paid images were saved instead.
+        unsaved: The bytes of paid images that could not be saved anywhere.
     """
 
     kept: tuple[str, ...] = ()
@@ -331,21 +331,21 @@ class UnsupportedFormatVersionError(StorageError):
 
 class CorruptRecordError(StorageError):
     """
-    A record in the library cannot be read; the message names the file and the place in it.
+    A record in the library cannot be read; the message names the file and the field.
     """
 
 
 @attrs.define(eq=False)
 class OutcomeUnknownError(ImageSessionError):
     """
-    The request was sent and its outcome is not known: it may have been carried out and billed.
+    The request was sent and its outcome is unknown: it may have been processed and billed.
 
     imagesession does not send such a request again by itself.
 
     Attributes:
-        turn_id: The turn whose intent is kept in the library's journal.
-        response_id: The provider's id, if it was known before the answer was lost.
-        finished: Whether the provider says that the picture is finished, and does not show it.
+        turn_id: The turn whose intent is in the library's journal.
+        response_id: The provider's response id, if it arrived before the response was lost.
+        finished: Whether the provider reports the image as finished but does not return it.
     """
 
     turn_id: str = ""
@@ -355,18 +355,18 @@ class OutcomeUnknownError(ImageSessionError):
 
 class StreamInterruptedError(OutcomeUnknownError):
     """
-    A stream of events ended before the one that closes it.
+    A stream of events ended before its last event.
     """
 
 
 @attrs.define(eq=False)
 class ProviderError(ImageSessionError):
     """
-    The provider failed, or said something that makes no sense.
+    The provider failed, or sent a response that could not be understood.
 
     Attributes:
-        status: The HTTP status, if there was an answer.
-        code: The provider's word for it, if it gave one.
+        status: The HTTP status, if there was a response.
+        code: The provider's error code, if there was one.
     """
 
     status: int | None = None
@@ -375,17 +375,17 @@ class ProviderError(ImageSessionError):
 
 class GenerationFailedError(ProviderError):
     """
-    The provider accepted the request and then reports that it failed.
+    The provider accepted the request and then reported that it failed.
     """
 
 
 class InvalidResponseError(ProviderError):
     """
-    The provider's reply could not be understood as what was asked for.
+    The provider's response could not be understood.
     """
 
 
 class ModelDeprecationWarning(UserWarning):
     """
-    The model will be shut down on an announced date.
+    The provider has announced the date on which it shuts the model down.
     """

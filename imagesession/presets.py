@@ -1,7 +1,8 @@
 """
-The presets in use: frames for prompts of product photographs, UI assets, and whatever you add.
+The registered presets: prompt templates for product photographs, UI assets, and your own.
 
-A preset turns a description and a few choices into a prompt and options. Nothing is sent:
+A preset turns a description and the values of its parameters into a prompt and options. Nothing
+is sent:
 
     from imagesession import presets
 
@@ -11,13 +12,13 @@ A preset turns a description and a few choices into a prompt and options. Nothin
     presets.product.options_for(background_type="transparent")
                                            # {'background': 'transparent', 'output_format': 'png'}
 
-Extend one, and put it to use under its own name or a new one:
+Extend a preset, and register it under its own name or a new one:
 
     marble = "The product stands on a slab of polished white marble."
     presets.register(presets.product.extended(background_type={"marble": marble}))
     presets.product.render_prompt("a blue ceramic mug", background_type="marble")
 
-Write one from nothing:
+Write a new preset:
 
     presets.register(
         presets.Preset(
@@ -38,7 +39,7 @@ Write one from nothing:
     )
     presets.get("portrait").render_prompt("a lighthouse keeper", mood="proud")
 
-What is registered counts for this process; `reset` brings back what is packed.
+Registrations hold for this process; `reset` restores the built-in presets.
 """
 
 from __future__ import annotations
@@ -68,49 +69,49 @@ __all__ = [
     "ui_asset",
 ]
 
-# Found by __getattr__, so that they follow a preset that takes their place.
+# Resolved by __getattr__, so that they follow a registration under the same name.
 product: Preset
 ui_asset: Preset
 
 
 @attrs.define
-class _Shelf:
+class _Registry:
     """
-    The presets in use. Readers need no lock: what they read is replaced, never changed.
+    The registered presets. Readers need no lock: the mapping is replaced, never changed.
     """
 
     presets: Mapping[str, Preset] = attrs.field(factory=load_presets)
     lock: threading.Lock = attrs.field(factory=threading.Lock)
 
 
-_SHELF = _Shelf()
+_REGISTRY = _Registry()
 
 
 def register(preset: Preset) -> Preset:
     """
-    Put a preset to use, in place of one of the same name if there is one.
+    Register a preset; it replaces one with the same name.
 
     Returns:
         The preset.
 
     Raises:
-        InvalidRequestError: It is no preset.
+        InvalidRequestError: The argument is not a `Preset`.
     """
     if not isinstance(cast("object", preset), Preset):
         raise InvalidRequestError(f"register() takes a Preset, not {preset!r}.")
-    with _SHELF.lock:
-        _SHELF.presets = {**_SHELF.presets, preset.name: preset}
+    with _REGISTRY.lock:
+        _REGISTRY.presets = {**_REGISTRY.presets, preset.name: preset}
     return preset
 
 
 def get(name: str) -> Preset:
     """
-    Return the preset of a name.
+    Return the preset with a name.
 
     Raises:
-        InvalidOptionError: There is none.
+        InvalidOptionError: No preset has this name; the error suggests similar names.
     """
-    known = _SHELF.presets
+    known = _REGISTRY.presets
     if name in known:
         return known[name]
     near = difflib.get_close_matches(str(name), known, n=2)
@@ -126,22 +127,22 @@ def get(name: str) -> Preset:
 
 def names() -> tuple[str, ...]:
     """
-    Return the names of the presets in use, the packed ones first.
+    Return the names of all registered presets, the built-in ones first.
     """
-    return tuple(_SHELF.presets)
+    return tuple(_REGISTRY.presets)
 
 
 def reset() -> None:
     """
-    Bring back the presets that are packed, and forget all others.
+    Restore the built-in presets and discard all others.
     """
-    with _SHELF.lock:
-        _SHELF.presets = load_presets()
+    with _REGISTRY.lock:
+        _REGISTRY.presets = load_presets()
 
 
 def __getattr__(name: str) -> Preset:
     try:
-        return _SHELF.presets[name]
+        return _REGISTRY.presets[name]
     except KeyError:
         raise AttributeError(
             f"module {__name__!r} has no attribute {name!r}; its presets are: {', '.join(names())}"

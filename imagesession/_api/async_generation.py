@@ -53,7 +53,7 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
     @abstractmethod
     def _branch_head(self) -> Workflow[BranchHead | None]:
         """
-        Find where the next turn grows; None for an image outside all sessions.
+        Find the branch head that the next turn continues; None for a standalone image.
         """
 
     @abstractmethod

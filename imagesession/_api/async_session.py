@@ -1,5 +1,5 @@
 """
-Sessions and stored images, awaited: the same methods as in `session`.
+Sessions and saved images, awaited: the same methods as in `session`.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ class AsyncSavedImage(ImageFacts[AsyncRuntime]):
     Same as `SavedImage`, but its verbs await.
 
     Attributes:
-        turn: The turn that brought it.
-        position: Its place among that turn's images, from 0.
+        turn: The turn that made it.
+        position: Its index among that turn's images, from 0.
     """
 
     async def session(self) -> AsyncImageSession:
         """
         Same as `SavedImage.session`, but awaits.
         """
-        flow = sessions.get_session(self._session_or_error(), self.turn.branch, reopen=False)
-        return AsyncImageSession(await self._runtime.run(flow), self.turn.branch, self._runtime)
+        workflow = sessions.get_session(self._session_or_error(), self.turn.branch, reopen=False)
+        return AsyncImageSession(await self._runtime.run(workflow), self.turn.branch, self._runtime)
 
     async def lineage(self) -> tuple[AsyncSavedImage, ...]:
         """
@@ -73,7 +73,7 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
     Same as `ImageSession`, but its verbs await.
 
     Attributes:
-        branch_name: The branch that it is on.
+        branch_name: Its current branch.
     """
 
     _runtime: AsyncRuntime
@@ -86,8 +86,8 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         Same as `ImageSession.update`, but awaits.
         """
         settings = session_settings(options)
-        flow = sessions.update_session(self.id, description, settings, self._runtime.config)
-        return attrs.evolve(self, record=await self._runtime.run(flow))
+        workflow = sessions.update_session(self.id, description, settings, self._runtime.config)
+        return attrs.evolve(self, record=await self._runtime.run(workflow))
 
     async def branch(
         self, name: str | None = None, *, at: ImageOrTurn | None = None
@@ -96,8 +96,8 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         Same as `ImageSession.branch`, but awaits.
         """
         start = None if at is None else id_of(at)
-        flow = sessions.create_branch(self.id, start, self.branch_name, name)
-        return attrs.evolve(self, branch_name=await self._runtime.run(flow))
+        workflow = sessions.create_branch(self.id, start, self.branch_name, name)
+        return attrs.evolve(self, branch_name=await self._runtime.run(workflow))
 
     async def undo(self, steps: int = 1) -> AsyncSavedImage | None:
         """
@@ -119,8 +119,8 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         """
         Same as `ImageSession.checkout`, but awaits.
         """
-        flow = sessions.checkout(self.id, self.branch_name, id_of(target))
-        return self._head_image(await self._runtime.run(flow))
+        workflow = sessions.checkout(self.id, self.branch_name, id_of(target))
+        return self._head_image(await self._runtime.run(workflow))
 
     async def head(self) -> AsyncSavedImage | None:
         """

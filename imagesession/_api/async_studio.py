@@ -48,7 +48,7 @@ from imagesession._engine import queries, recovery, reports, sessions
 from imagesession._engine.effects import Workflow
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import BranchHead
-from imagesession._runtime.lazy_client import AsyncClosing, LazyClient
+from imagesession._runtime.lazy_client import AsyncClosableTransport, LazyClient
 from imagesession._runtime.runtime import AsyncRuntime
 from imagesession._store.repository import LibraryStore
 
@@ -79,7 +79,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
     ) -> None:
         access = resolve_credentials(api_key, base_url)
 
-        def connect() -> AsyncClosing:
+        def connect() -> AsyncClosableTransport:
             from imagesession._runtime import openai_clients  # noqa: PLC0415 - loads openai
 
             return (
@@ -94,7 +94,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
     def _initialize(
         self,
         library: Path,
-        connect: Callable[[], AsyncClosing],
+        connect: Callable[[], AsyncClosableTransport],
         provider: str,
         config: StudioConfig,
     ) -> None:
@@ -120,12 +120,12 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         """
         from imagesession._fake_openai import AsyncFakeTransport, FakeOpenAI  # noqa: PLC0415 - loads Pillow
 
-        drawing = provider or FakeOpenAI()
+        fake = provider or FakeOpenAI()
 
-        def connect() -> AsyncClosing:
+        def connect() -> AsyncClosableTransport:
             from imagesession._runtime import openai_clients  # noqa: PLC0415 - loads openai
 
-            return openai_clients.connect_through_async(AsyncFakeTransport(drawing))
+            return openai_clients.connect_with_transport_async(AsyncFakeTransport(fake))
 
         studio, config = cls.__new__(cls), build_config(options)
         studio._initialize(resolve_library_path(library, offline=True), connect, OFFLINE, config)  # noqa: SLF001 - it is our own
@@ -144,14 +144,14 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
     @property
     def library(self) -> Path:
         """
-        The folder where images are kept.
+        The folder where images are saved.
         """
         return self._runtime.library.layout.root
 
     @property
     def provider(self) -> str:
         """
-        The provider that makes the images, in words.
+        A description of the provider that makes the images.
         """
         return self._runtime.provider
 
@@ -174,7 +174,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         """
         Same as `Studio.batches`, but its methods await.
         """
-        from imagesession._api.batch import AsyncBatchesResource  # noqa: PLC0415 - not everybody has one
+        from imagesession._api.batch import AsyncBatchesResource  # noqa: PLC0415 - rarely needed
 
         return AsyncBatchesResource(self._runtime)
 
@@ -201,8 +201,8 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         """
         begin = sessions.get_or_create_session if resume else sessions.create_session
         settings = workflows.session_settings(options)
-        flow = begin(description, settings, self._runtime.config)
-        return AsyncImageSession(await self._runtime.run(flow), MAIN, self._runtime)
+        workflow = begin(description, settings, self._runtime.config)
+        return AsyncImageSession(await self._runtime.run(workflow), MAIN, self._runtime)
 
     async def open(
         self, wanted: str, *, branch: str = MAIN, reopen: bool = False
@@ -250,7 +250,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
             concurrency=concurrency, images_per_minute=images_per_minute,
         )  # fmt: skip
         completed = await self._runtime.run(plan.completed())
-        with bar(len(plan.workflows), wanted=progress) as advance:
+        with bar(len(plan.workflows), enabled=progress) as advance:
             outcomes = await self._runtime.gather(
                 plan.workflows,
                 concurrency=plan.concurrency,
@@ -302,12 +302,12 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         """
         Same as `Studio.doctor`, but awaits.
         """
-        from imagesession._engine import health  # noqa: PLC0415 - hardly ever needed
+        from imagesession._engine import health  # noqa: PLC0415 - rarely needed
 
-        flow = health.run_health_checks(
+        workflow = health.run_health_checks(
             self._runtime.config, self._runtime.provider, verify=verify, online=online
         )
-        return await self._runtime.run(flow)
+        return await self._runtime.run(workflow)
 
     async def gallery(self, path: str | os.PathLike[str]) -> Path:
         """
@@ -319,9 +319,9 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         """
         Same as `Studio.close`, but awaits.
         """
-        made = self._connection.close()
-        if made is not None:
-            await made.close()
+        transport = self._connection.close()
+        if transport is not None:
+            await transport.close()
         self._runtime.library.close()
 
     async def __aenter__(self) -> Self:

@@ -1,5 +1,5 @@
 """
-Batches: many images that the provider makes within a day, at half the price.
+Batches: many images that the provider makes within 24 hours, at half the price.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ OnBatch = Callable[[BatchStatus], object]
 @attrs.frozen(eq=False, repr=False)
 class BatchFacts(Generic[AnyRuntime]):
     """
-    What is known of a batch without reading it. Its status is read from the library every time, so
-    that several programs can use the same batch.
+    The fixed facts of a batch. Its status is read from the library every time, so that several
+    programs can use the same batch.
     """
 
     _record: BatchRecord
@@ -49,7 +49,7 @@ class BatchFacts(Generic[AnyRuntime]):
     @property
     def id(self) -> str:
         """
-        Its id, with which `studio.batches.get` finds it again, in any program.
+        Its id, for `studio.batches.get` in any program.
         """
         return self._record.id
 
@@ -63,14 +63,14 @@ class BatchFacts(Generic[AnyRuntime]):
     @property
     def keys(self) -> tuple[str, ...]:
         """
-        The names of its images, where they were given names.
+        The names of its images; empty if they have none.
         """
         return self._record.keys
 
     @property
     def estimate(self) -> CostEstimate:
         """
-        What it could cost, at half the price.
+        An estimate of its cost, at half the price.
         """
         return self._record.estimate
 
@@ -92,37 +92,36 @@ class BatchFacts(Generic[AnyRuntime]):
 @attrs.frozen(eq=False, repr=False)
 class ImageBatch(BatchFacts[Runtime]):
     """
-    Many images that the provider makes within a day, at half the price.
+    Many images that the provider makes within 24 hours, at half the price.
 
-    Made by `BatchesResource.create`, found again by `BatchesResource.get`.
+    `BatchesResource.create` makes one, and `BatchesResource.get` finds it again.
     """
 
     def status(self, *, live: bool = True) -> BatchStatus:
         """
-        Return the status of the batch; images that are finished are saved.
+        Return the status of the batch, and save finished images.
 
         Args:
-            live: Whether to ask the provider, which is free; otherwise it is the last known status.
+            live: Whether to ask the provider, which is free; otherwise the last known status is
+                returned.
 
         Raises:
-            OutcomeUnknownError: The provider does not know the batch any more.
-            TransientError: The provider does not answer; nothing is lost.
+            OutcomeUnknownError: The provider no longer has the batch.
+            TransientError: The provider cannot be reached; nothing is lost.
         """
         return self._runtime.run(poll.batch_status(self._record, self._runtime.config, live=live))
 
     def results(self) -> Results[SavedImage]:
         """
-        Save what the provider has made, each image once however often this is called, and
-        return it.
+        Save and return the images. Each is saved once, even if this is called again.
 
         Returns:
-            The images in the order of the requests; where one failed, its error is in its
-            place.
+            The images in the order of the requests, with an error in the place of each failed one.
 
         Raises:
             BatchNotReadyError: The provider is still working on it.
-            StorageIOError: The library cannot take an image; it stays with the provider.
-            TransientError: The provider does not answer; nothing is lost.
+            StorageIOError: An image cannot be saved; it is still available from the provider.
+            TransientError: The provider cannot be reached; nothing is lost.
         """
         record, turns = self._runtime.run(poll.collect_results(self._record, self._runtime.config))
         return _to_results(record, turns, self._wrap)
@@ -135,18 +134,18 @@ class ImageBatch(BatchFacts[Runtime]):
         on_progress: OnBatch | None = None,
     ) -> Results[SavedImage]:
         """
-        Wait until the provider is done, and return what `results` returns.
+        Wait until the batch has ended, and return its `results`.
 
-        To stop waiting loses nothing: the batch continues by itself.
+        The wait can be interrupted at any time: the batch continues by itself.
 
         Args:
-            timeout: Seconds to wait at most; None for as long as it takes, which is a day at most.
-            progress: Whether to show a bar on standard error; left out, one is shown in a
-                terminal or notebook.
+            timeout: The most seconds to wait; None for no limit (a batch takes up to 24 hours).
+            progress: Whether to show a progress bar on standard error. Default: only in a terminal
+                or notebook.
             on_progress: Called with the batch's status after every poll.
 
         Raises:
-            BatchNotReadyError: It was not done in that time.
+            BatchNotReadyError: It did not end within the timeout.
             ImageSessionError: As for `results`.
         """
         seconds = _check_timeout(timeout)
@@ -156,14 +155,14 @@ class ImageBatch(BatchFacts[Runtime]):
 
     def cancel(self) -> BatchStatus:
         """
-        Have the provider stop; what is made by then is paid for and saved, the rest is not made.
+        Cancel the batch. Images that are already made are billed and saved; others are not made.
 
         Returns:
-            Its status then: "cancelling", until the provider has stopped.
+            The new status: "cancelling", until the provider has stopped.
 
         Raises:
-            OutcomeUnknownError: The provider's id of it is not known yet.
-            TransientError: The provider does not answer.
+            OutcomeUnknownError: The provider's id of the batch is not known yet.
+            TransientError: The provider cannot be reached.
         """
         return self._runtime.run(poll.cancel_batch(self._record, self._runtime.config))
 
@@ -189,13 +188,13 @@ class AsyncImageBatch(BatchFacts[AsyncRuntime]):
         """
         Same as `ImageBatch.results`, but awaits.
         """
-        flow = poll.collect_results(self._record, self._runtime.config)
-        record, turns = await self._runtime.run(flow)
+        workflow = poll.collect_results(self._record, self._runtime.config)
+        record, turns = await self._runtime.run(workflow)
         return _to_results(record, turns, self._wrap)
 
     async def wait(
         self,
-        timeout: float | None = None,  # noqa: ASYNC109 - as of the sync twin; nothing is cut off
+        timeout: float | None = None,  # noqa: ASYNC109 - same as the sync version
         *,
         progress: bool | None = None,
         on_progress: OnBatch | None = None,
@@ -238,50 +237,49 @@ class BatchesResource:
         **options: Unpack[OptionParams],
     ) -> ImageBatch:
         """
-        Submit many images at once, for half the price: the provider makes them within a day.
+        Submit many images at half the price, which the provider makes within 24 hours.
 
-        This returns as soon as the provider has accepted them. Collect them later, with this
-        handle or with `get` in any other program on the library.
+        This returns as soon as the provider has accepted them. Collect them later, with the
+        returned object or with `get` in any other program on the library.
 
-        Each image stands alone: in a session a prompt needs the answer to the one before, which
-        a batch gives a day later. No mainline model leads, and the image model is named: left
-        out, it is the newest that is made in batches.
+        The images are standalone, because in a session a prompt needs the previous response. No
+        mainline model is used. The default image model is the newest one that supports batches.
 
         Args:
-            requests: Prompts or `ImageRequest`s, as for `Studio.map`: all of them by words alone,
-                or all of them with images to go by. Given as a mapping, its keys name them: what
-                `Studio.map` or another batch has made under a name is not made again.
-            name: Your own name for the batch. Called again under it with the same jobs, nothing
-                is sent and the same batch is given: so a program may simply be run again.
-            **options: The options of every job, unless it says otherwise; see `GenerateOptions`.
+            requests: Prompts or `ImageRequest`s, as for `Studio.map`: either all of them without
+                input images or all of them with some. The keys of a mapping name them: an image
+                that `Studio.map` or another batch made under the same name is not made again.
+            name: Your own name for the batch. A second call with the same name and requests sends
+                nothing and returns the same batch, so that a program can simply be run again.
+            **options: The default options of all requests; see `GenerateOptions`.
 
         Raises:
-            InvalidRequestError: A job or an option is wrong, or there are more than 50,000 or 200
-                MB of them; nothing was sent.
-            BudgetExceededError: It could cost more than the budget leaves; nothing was sent.
-            BadRequestError: This provider takes no batches; `Studio.map` makes the same images.
-            OutcomeUnknownError: It may have been accepted, and is not submitted again: `get` finds
-                it. Or a job of that name is not settled.
+            InvalidRequestError: A request or an option is not valid, or there are more than 50,000
+                requests or 200 MB; nothing was sent.
+            BudgetExceededError: It could cost more than the rest of the budget; nothing was sent.
+            BadRequestError: This provider has no batches; `Studio.map` makes the same images.
+            OutcomeUnknownError: It may have been accepted, so it is not submitted again: `get`
+                finds it. Or an earlier request with one of the names is not settled.
         """
         workflow = plan_batch(requests, name, options, self._runtime.config)
         return ImageBatch(self._runtime.run(workflow), self._runtime)
 
     def list(self) -> tuple[ImageBatch, ...]:
         """
-        Return all batches of the library, the latest first. Nothing is sent.
+        Return all batches of the library, the latest first, without asking the provider.
         """
         records = self._runtime.call_store(lambda store: store.list_batches())
         return tuple(ImageBatch(record, self._runtime) for record in records)
 
     def get(self, wanted: str) -> ImageBatch:
         """
-        Return a batch that any program on the library submitted. Nothing is sent.
+        Return a batch that any program on the library submitted, without asking the provider.
 
         Args:
-            wanted: Its id, its name (of several the latest), or the provider's id of it.
+            wanted: Its id, its name (the latest one with that name), or the provider's id.
 
         Raises:
-            NotFoundError: There is none; the error names some that exist.
+            NotFoundError: There is no such batch; the error names some that exist.
         """
         return ImageBatch(self._runtime.run(bulk.find_batch(wanted)), self._runtime)
 
@@ -323,7 +321,7 @@ class AsyncBatchesResource:
         return AsyncImageBatch(await self._runtime.run(bulk.find_batch(wanted)), self._runtime)
 
 
-# --- what both share ---------------------------------------------------------------------------
+# --- shared helpers ----------------------------------------------------------------------------
 
 
 def _to_results(
@@ -340,16 +338,16 @@ def _check_timeout(timeout: float | None) -> float | None:
 @contextmanager
 def _report_progress(
     total: int,
-    wanted: bool | None,  # noqa: FBT001 - of this file alone
+    show_bar: bool | None,  # noqa: FBT001 - private
     on_progress: OnBatch | None,
 ) -> Generator[OnBatch, None, None]:
     """
-    Show the progress of a batch on a bar, and report it to the caller.
+    Show the progress of a batch on a bar, and pass its status to the caller's callback.
     """
     if on_progress is not None and not callable(on_progress):
-        raise InvalidRequestError(f"on_progress={on_progress!r} cannot be called.")
+        raise InvalidRequestError(f"on_progress={on_progress!r} cannot be called; pass a function.")
     shown = 0
-    with bar(total, wanted=wanted) as advance:
+    with bar(total, enabled=show_bar) as advance:
 
         def report_status(status: BatchStatus) -> None:
             nonlocal shown

@@ -1,5 +1,5 @@
 """
-Many images by one call: what `studio.map` and `studio.batches.create` plan.
+Plan the requests of `studio.map` and `studio.batches.create`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from imagesession._runtime.concurrency import RateLimiter
 from imagesession.errors import InvalidRequestError
 
 ImageRequests: TypeAlias = Mapping[str, str | ImageRequest] | Iterable[str | ImageRequest]
-"""Prompts or jobs, with or without names."""
+"""Prompts or requests, with or without names."""
 
 
 @attrs.frozen(kw_only=True)
@@ -31,13 +31,13 @@ class BulkPlan:
     Many requests, ready to be sent.
 
     Attributes:
-        named: The jobs with their names, in order.
-        workflows: What makes each of them.
+        named: The requests with their names, in order.
+        workflows: The workflow of each request.
         concurrency: How many are under way at once.
-        images_per_minute: How many may start a minute; None for no limit.
+        images_per_minute: How many may start per minute; None for no limit.
     """
 
-    named: bulk.Named
+    named: bulk.KeyedJobs
     workflows: list[Workflow[Turn]]
     concurrency: int
     images_per_minute: float | None
@@ -45,20 +45,20 @@ class BulkPlan:
     @property
     def keys(self) -> tuple[str, ...]:
         """
-        The names of the jobs, if they have any.
+        The names of the requests; empty if they have none.
         """
         return bulk.keys(self.named)
 
     @property
     def pace(self) -> RateLimiter:
         """
-        When each may start.
+        The rate limiter of the starts.
         """
         return RateLimiter.per_minute(self.images_per_minute)
 
     def completed(self) -> Workflow[frozenset[int]]:
         """
-        Find the positions of jobs that were completed before, which no rate limits.
+        Find the positions of requests that were completed before, which are exempt from the rate.
         """
         if self.images_per_minute is None:
             return frozenset()
@@ -74,55 +74,57 @@ def plan_bulk(
     images_per_minute: float | None,
 ) -> BulkPlan:
     """
-    Plan many images. What is wrong with one of them is reported in its place.
+    Plan many images. An invalid request becomes an error in its place.
 
     Raises:
-        InvalidRequestError: An argument is wrong, or an option that all of them have.
+        InvalidRequestError: An argument or a shared option is not valid.
     """
     named = bulk.with_keys(requests)
     limit, per_minute = bulk.validate_rate(concurrency, images_per_minute)
     config.options.updated(options)
     return BulkPlan(
         named=named,
-        workflows=[_generate(job, key, options, config) for key, job in named],
+        workflows=[_generate(request, key, options, config) for key, request in named],
         concurrency=limit,
         images_per_minute=per_minute,
     )
 
 
 def _generate(
-    job: ImageRequest, key: str | None, options: Mapping[str, Any], config: StudioConfig
+    image_request: ImageRequest, key: str | None, options: Mapping[str, Any], config: StudioConfig
 ) -> Workflow[Turn]:
-    request, branch_head = yield from _plan_request(job, key, options, config)
+    request, branch_head = yield from _plan_request(image_request, key, options, config)
     return (yield from generation.generate(request, config, branch_head))
 
 
 def _plan_request(
-    job: ImageRequest, key: str | None, options: Mapping[str, Any], config: StudioConfig
+    image_request: ImageRequest, key: str | None, options: Mapping[str, Any], config: StudioConfig
 ) -> Workflow[tuple[GenerateRequest, BranchHead | None]]:
-    request, position = yield from resolve_request(_call(job, options), config, standalone)
-    return attrs.evolve(
-        request, idempotency_key=None if key is None else bulk.idempotency_key_for(key)
-    ), position
+    call = _to_call(image_request, options)
+    request, branch_head = yield from resolve_request(call, config, standalone)
+    idempotency_key = None if key is None else bulk.idempotency_key_for(key)
+    return attrs.evolve(request, idempotency_key=idempotency_key), branch_head
 
 
-def _call(job: ImageRequest, options: Mapping[str, Any]) -> GenerateRequest | PresetCall:
+def _to_call(
+    image_request: ImageRequest, options: Mapping[str, Any]
+) -> GenerateRequest | PresetCall:
     """
-    Build the request of a job: an edit, a preset's image, or one from a prompt.
+    Convert an `ImageRequest`: to an edit, a preset's image, or one from a prompt.
     """
     request = GenerateRequest(
-        prompt=job.prompt,
-        choices={**options, **job.options},
-        references=to_sources(job.references),
+        prompt=image_request.prompt,
+        choices={**options, **image_request.options},
+        references=to_sources(image_request.references),
     )
-    if job.preset is not None:
-        return PresetCall(preset=job.preset, params=job.params, request=request)
+    if image_request.preset is not None:
+        return PresetCall(preset=image_request.preset, params=image_request.params, request=request)
     return attrs.evolve(
         request,
-        edits=job.image is not None,
-        image=to_source_or_none(job.image),
-        mask=to_source_or_none(job.mask),
-        kind="batch" if job.image is None else "edit",
+        edits=image_request.image is not None,
+        image=to_source_or_none(image_request.image),
+        mask=to_source_or_none(image_request.mask),
+        kind="batch" if image_request.image is None else "edit",
     )
 
 
@@ -133,17 +135,17 @@ def plan_batch(
     Submit many images as a batch.
 
     Raises:
-        InvalidRequestError: A job is wrong, or an option that all of them have.
+        InvalidRequestError: A request or a shared option is not valid.
     """
-    from imagesession._engine.batches import submit  # noqa: PLC0415 - not everybody submits one
+    from imagesession._engine.batches import submit  # noqa: PLC0415 - rarely needed
 
     named = bulk.with_keys(requests, "batches.create")
-    submit.check_count(named)
+    submit.validate_count(named)
     config.options.updated(options)
     planned: list[tuple[str | None, GenerateRequest]] = []
-    for number, (key, job) in enumerate(named, 1):
+    for number, (key, image_request) in enumerate(named, 1):
         try:
-            request, _ = yield from _plan_request(job, key, options, config)
+            request, _ = yield from _plan_request(image_request, key, options, config)
         except InvalidRequestError as error:
             raise bulk.annotate_error(error, number, len(named), key) from error
         planned.append((key, request))

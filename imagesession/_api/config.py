@@ -1,5 +1,5 @@
 """
-What a studio is made from: credentials, where images are stored, and what holds for all requests.
+The configuration of a studio: credentials, the library's path, and settings of all requests.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 from imagesession._api.signatures import expand_signature
 from imagesession._domain.model_catalog import load_catalogue
 from imagesession._domain.options import GenerateOptions, OptionParams
-from imagesession._engine.bulk import check_per_minute
+from imagesession._engine.bulk import validate_per_minute
 from imagesession._engine.request import StudioConfig
-from imagesession._engine.sessions import check_memory
+from imagesession._engine.sessions import validate_memory
 from imagesession._runtime.lazy_client import Credentials
 from imagesession.errors import InvalidRequestError
 
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from imagesession._domain.turn import ProviderState
 
 DEFAULT_TIMEOUT = 600.0
-"""Seconds after which a picture that was accepted is no longer waited for."""
+"""Seconds after which a call gives up waiting for an accepted image."""
 DEFAULT_RETRY_TIMEOUT = 60.0
-"""Seconds for which a request is retried while the provider turns it away."""
+"""Seconds for which a request is retried while the provider rejects it."""
 DEFAULT_MAX_SESSIONS = 100
 """How many sessions may be active at once."""
 DEFAULT_SESSION_IDLE_TIMEOUT = 3600.0
-"""Seconds after which a session in which nothing happens is idle."""
+"""Seconds without activity after which a session is idle."""
 OFFLINE = "offline: sketches drawn on this computer, not a model's work"
 
 
 class StudioParams(OptionParams, total=False):
     """
-    The keywords of every way to make a studio.
+    The keyword arguments of all constructors of a studio.
     """
 
     budget: Budget | None
@@ -67,30 +67,33 @@ takes_studio_params = expand_signature(StudioParams, **_DEFAULTS)
 
 def build_config(keywords: Mapping[str, object]) -> StudioConfig:
     """
-    Return what holds for all requests of a studio.
+    Build the settings of all requests of a studio.
 
     Args:
-        keywords: Those of `StudioParams`.
+        keywords: The keywords of `StudioParams`.
 
     Raises:
-        InvalidRequestError: A keyword is unknown, or its value is wrong.
+        InvalidRequestError: A keyword is unknown, or its value is not valid.
     """
-    given: dict[str, Any] = {**_DEFAULTS, **keywords}
+    values: dict[str, Any] = {**_DEFAULTS, **keywords}
     options = {name: keywords[name] for name in keywords if name not in _DEFAULTS}
-    per_minute, in_flight = check_per_minute(given["images_per_minute"]), given["max_concurrency"]
-    check_memory(given["provider_state"], given["remember"])
+    per_minute, in_flight = (
+        validate_per_minute(values["images_per_minute"]),
+        values["max_concurrency"],
+    )
+    validate_memory(values["provider_state"], values["remember"])
     return StudioConfig(
         catalogue=load_catalogue(),
         options=GenerateOptions().updated(options),
-        budget=given["budget"],
-        provider_state=given["provider_state"] or "responses",
-        remember=given["remember"],
-        timeout=_seconds("timeout", given["timeout"]),
-        retry_timeout=_seconds("retry_timeout", given["retry_timeout"], zero=True),
+        budget=values["budget"],
+        provider_state=values["provider_state"] or "responses",
+        remember=values["remember"],
+        timeout=_seconds("timeout", values["timeout"]),
+        retry_timeout=_seconds("retry_timeout", values["retry_timeout"], zero=True),
         interval=0.0 if per_minute is None else 60.0 / per_minute,
         in_flight=None if in_flight is None else _count("max_concurrency", in_flight),
-        max_active_sessions=_count("max_active_sessions", given["max_active_sessions"]),
-        session_idle_timeout=_seconds("session_idle_timeout", given["session_idle_timeout"]),
+        max_active_sessions=_count("max_active_sessions", values["max_active_sessions"]),
+        session_idle_timeout=_seconds("session_idle_timeout", values["session_idle_timeout"]),
     )
 
 
@@ -112,14 +115,14 @@ def _seconds(name: str, value: object, *, zero: bool = False) -> float:
 
 def has_key() -> bool:
     """
-    Return whether the environment has a key.
+    Return whether OPENAI_API_KEY is set.
     """
     return bool(os.environ.get("OPENAI_API_KEY", "").strip())
 
 
 def resolve_credentials(api_key: str | None, base_url: str | None) -> Credentials:
     """
-    Return how to reach the provider: as the caller says, else as the environment does.
+    Return the key and address of the provider: the caller's, else the environment's.
     """
     return Credentials(
         api_key=api_key or os.environ.get("OPENAI_API_KEY"),
@@ -131,10 +134,10 @@ def describe_provider(
     access: Credentials, client: openai.OpenAI | openai.AsyncOpenAI | None
 ) -> str:
     """
-    Name in words the provider that will answer.
+    Describe the provider.
     """
     if client is not None:
-        host = getattr(getattr(client, "base_url", None), "host", "an unknown place")
+        host = getattr(getattr(client, "base_url", None), "host", "an unknown address")
         return f"{type(client).__name__} at {host}"
     if access.base_url is not None:
         return f"the server at {access.base_url.split('//')[-1].split('@')[-1].split('/')[0]}"
@@ -143,13 +146,13 @@ def describe_provider(
 
 def resolve_library_path(library: str | os.PathLike[str] | None, *, offline: bool = False) -> Path:
     """
-    Return where the library is: where the caller says, else the environment, else among the
-    user's images.
+    Return the library's path: the caller's, else the environment's, else one in the user's Pictures
+    folder.
     """
     chosen = library or os.environ.get("IMAGESESSION_LIBRARY")
     if chosen:
         return Path(chosen)
-    import platformdirs  # noqa: PLC0415 - not everybody leaves the choice to it
+    import platformdirs  # noqa: PLC0415 - only needed without an explicit path
 
     pictures = platformdirs.user_pictures_path()
     return pictures / ("imagesession offline" if offline else "imagesession")

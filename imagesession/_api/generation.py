@@ -1,5 +1,5 @@
 """
-The verbs that make images: the same on a studio, for single ones, and on a session, in its context.
+The verbs that make images: on a studio standalone ones, on a session ones in its context.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @public_base
 class GenerationVerbs(ABC, Generic[ImageT]):
     """
-    Makes images. A class that has these verbs says where its turns grow, and what an image is.
+    The verbs that make images. A subclass defines where new turns are added, and the image type.
     """
 
     _runtime: Runtime
@@ -53,7 +53,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
     @abstractmethod
     def _branch_head(self) -> Workflow[BranchHead | None]:
         """
-        Find where the next turn grows; None for an image outside all sessions.
+        Find the branch head that the next turn continues; None for a standalone image.
         """
 
     @abstractmethod
@@ -71,26 +71,26 @@ class GenerationVerbs(ABC, Generic[ImageT]):
 
         Args:
             prompt: What to make or change; up to 32,000 characters.
-            mask: What may change in the first reference, or in the session's last image: a
+            mask: The area that may change in the first reference, or in the session's last image: a
                 `Mask`, or an image of the same size that is transparent or white there.
-            references: Images to go by, up to 16 of at most 25 MB: paths, ids of kept images,
-                bytes, open files, PIL images or kept images. Any format that Pillow reads.
-            idempotency_key: A name of your own for this image. A second call under the same name
-                returns the image from the library, and sends nothing.
-            on_progress: Called with a `ProgressEvent` as the call gets on, twice a second while it
-                waits; `print` will do.
+            references: Reference images, up to 16 of at most 25 MB each: paths, ids of saved
+                images, bytes, open files, PIL images or saved images. Any format that Pillow reads.
+            idempotency_key: Your own name for this image. A second call with the same key returns
+                the image from the library and sends nothing.
+            on_progress: Called with a `ProgressEvent` at every stage, and twice a second while the
+                call waits; `print` works.
             **options: See `GenerateOptions`.
 
         Returns:
-            The image; if the reply brought several, the last of them. All are kept.
+            The image; the last one if the response has several. All are saved.
 
         Raises:
-            InvalidRequestError: The call has to change; nothing was sent.
-            BudgetExceededError: It might cost more than the budget leaves; nothing was sent.
+            InvalidRequestError: The call has to be changed; nothing was sent.
+            BudgetExceededError: It could cost more than the rest of the budget; nothing was sent.
             RefusalError: The model or a safety system declined.
-            TransientError: The provider turned the request away; nothing was billed.
+            TransientError: The provider rejected the request; nothing was billed.
             OutcomeUnknownError: The response was lost; the request is not sent again by itself.
-            ImageSessionError: See `imagesession.errors` for all that can happen.
+            ImageSessionError: See `imagesession.errors` for all exceptions.
         """
         request = workflows.build_request(prompt, options, GenerateParams)
         return self._generate(request, options.get("on_progress"))
@@ -100,23 +100,22 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         self, prompt: str, **options: Unpack[StreamParams]
     ) -> Generator[PartialImage | ImageT, None, None]:
         """
-        Make an image, and yield unfinished ones on the way.
+        Make an image, and yield partial images while it is made.
 
-        Takes and raises the same as `generate`; nothing is sent before the first event is
-        requested.
+        Takes and raises the same as `generate`; nothing is sent before the first iteration.
 
         Args:
             prompt: What to make or change.
-            partial_images: How many unfinished images to request, 0 to 3; each is billed as
-                100 more tokens. There may be fewer, or one more.
-            mask: As in `generate`.
-            references: As in `generate`.
-            idempotency_key: As in `generate`; what was made before comes without unfinished ones.
-            on_progress: As in `generate`.
+            partial_images: How many partial images to request, 0 to 3; each is billed as 100 more
+                tokens. There may be fewer, or one more.
+            mask: As for `generate`.
+            references: As for `generate`.
+            idempotency_key: As for `generate`; an image from the library has no partial images.
+            on_progress: As for `generate`.
             **options: See `GenerateOptions`.
 
         Yields:
-            The unfinished images, then the one that is kept.
+            The partial images, then the saved image.
         """
         request = workflows.build_stream(prompt, options)
         workflow = workflows.generate_at(request, self._runtime.config, self._branch_head)
@@ -129,20 +128,20 @@ class GenerationVerbs(ABC, Generic[ImageT]):
 
         Args:
             prompt: What to change.
-            image: The image: a path, the id of a kept one, bytes, an open file, a PIL image or
-                a kept image, of at most 25 MB and 64 million pixels. On a session, left out, it
-                is the last image.
-            mask: What may change: a `Mask`, or an image of the same size that is transparent
-                or white there. Checked before anything is sent.
-            resize_mask: Whether to rescale a mask or markup that has another size.
-            preserve_unmasked: Whether to keep, beside the untouched reply, an image whose pixels
-                outside the mask are the original's, bit for bit; models change them more often
-                than not. That one is returned, and refined by the next turn.
-            markup: A drawing on a transparent ground that lies over the image and shows where
-                and what to change; taken by the models of GPT Image 2.5 and 2.6.
-            references: Further images to go by.
-            idempotency_key: As in `generate`.
-            on_progress: As in `generate`.
+            image: The image: a path, the id of a saved image, bytes, an open file, a PIL image or
+                a saved image, of at most 25 MB and 64 million pixels. Default on a session: the
+                last image.
+            mask: The area that may change: a `Mask`, or an image of the same size that is
+                transparent or white there. It is checked before anything is sent.
+            resize_mask: Whether to rescale a mask or markup of another size.
+            preserve_unmasked: Whether to save, beside the unchanged response, an image whose pixels
+                outside the mask are exactly the original's, because models often change them. It is
+                returned, and the next turn refines it.
+            markup: A drawing with a transparent background that is laid over the image and shows
+                where and what to change; supported by the models of GPT Image 2.5 and 2.6.
+            references: Further reference images.
+            idempotency_key: As for `generate`.
+            on_progress: As for `generate`.
             **options: See `GenerateOptions`.
 
         Returns:
@@ -171,27 +170,26 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         self, prompt: str = "", *, n: int | None = None, **options: Unpack[VariationParams]
     ) -> ImageT | Results[ImageT]:
         """
-        Make other images of one prompt, or of one image, side by side.
+        Make variations of a prompt or of an image, concurrently.
 
-        On a session all of them grow on the same image; `checkout` or `branch` goes on with
+        On a session all of them continue the same image; use `checkout` or `branch` to continue
         one of them.
 
         Args:
-            prompt: What they show; with an image, how they differ from it (may be left out).
-            image: The image that is varied; None to make them from the prompt alone.
-            n: How many, 1 to 10, each a request of its own that is billed; left out, there is one
-                image instead of results.
-            references: As in `generate`.
-            idempotency_key: As in `generate`; with `n`, the images are named by it with "/1" and so
-                on.
-            on_progress: As in `generate`; its `position` says which image it is about.
+            prompt: What they show; with an image, how they differ from it (optional).
+            image: The image to vary; None to make them from the prompt only.
+            n: How many, 1 to 10, each a separate request that is billed. Default: a single image
+                is returned instead of results.
+            references: As for `generate`.
+            idempotency_key: As for `generate`; with `n`, "/1", "/2" and so on are appended.
+            on_progress: As for `generate`; the event's `position` is the image's number, from 0.
             **options: See `GenerateOptions`.
 
         Returns:
-            The image; with `n`, results in order, an error where one failed.
+            The image; with `n`, results in order, with an error in the place of each failed one.
 
         Raises:
-            InvalidRequestError: The call has to change; nothing was sent.
+            InvalidRequestError: The call has to be changed; nothing was sent.
         """
         request = workflows.build_variation(prompt, options)
         return self._generate_several(request, n, options.get("on_progress"))
@@ -211,21 +209,20 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         self, name: str, subject: str, *, n: int | None = None, **options: Unpack[PresetParams]
     ) -> ImageT | Results[ImageT]:
         """
-        Make an image from a preset, yours or a packed one; see `imagesession.presets`.
+        Make an image from a preset, built-in or your own; see `imagesession.presets`.
 
         Args:
             name: The preset's name.
-            subject: What the image is of.
-            params: Values of the preset's parameters; the rest have their defaults.
-            n: How many, 1 to 10, side by side; left out, there is one image instead of results.
-            references: As in `generate`.
-            idempotency_key: As in `generate`; with `n`, the images are named by it with "/1" and so
-                on.
-            on_progress: As in `generate`; its `position` says which image it is about.
-            **options: See `GenerateOptions`; they win over what the preset says.
+            subject: What the image shows.
+            params: Values of the preset's parameters; the others have their defaults.
+            n: How many, 1 to 10, concurrently. Default: a single image instead of results.
+            references: As for `generate`.
+            idempotency_key: As for `generate`; with `n`, "/1", "/2" and so on are appended.
+            on_progress: As for `generate`; the event's `position` is the image's number, from 0.
+            **options: See `GenerateOptions`; they have precedence over the preset's options.
 
         Returns:
-            The image; with `n`, results in order, an error where one failed.
+            The image; with `n`, results in order, with an error in the place of each failed one.
 
         Raises:
             InvalidOptionError: There is no such preset, parameter or value; nothing was sent.
@@ -249,25 +246,24 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         self, description: str, *, n: int | None = None, **options: Unpack[ProductParams]
     ) -> ImageT | Results[ImageT]:
         """
-        Make a product photograph; it is kept in a folder by the product's name.
+        Make a product photograph, which is saved in a folder with the product's name.
 
         Args:
-            description: The product, such as "ceramic coffee mug"; its folder is called so too.
-            n: How many, 1 to 10, side by side; left out, there is one image instead of results.
+            description: The product, such as "ceramic coffee mug"; also the name of its folder.
+            n: How many, 1 to 10, concurrently. Default: a single image instead of results.
             background_type: "white", "transparent" or "lifestyle".
             angle: "front", "side", "three-quarter" or "top".
             lighting: "studio", "natural", "dramatic" or "soft".
-            references: Images of the product to go by.
-            idempotency_key: As in `generate`; with `n`, the images are named by it with "/1" and so
-                on.
-            on_progress: As in `generate`; its `position` says which image it is about.
+            references: Reference images of the product.
+            idempotency_key: As for `generate`; with `n`, "/1", "/2" and so on are appended.
+            on_progress: As for `generate`; the event's `position` is the image's number, from 0.
             **options: See `GenerateOptions`.
 
         Returns:
-            The image; with `n`, results in order, an error where one failed.
+            The image; with `n`, results in order, with an error in the place of each failed one.
 
         Raises:
-            InvalidOptionError: A value is not one of the preset's; nothing was sent.
+            InvalidOptionError: A parameter has no such value; nothing was sent.
             ImageSessionError: As for `generate`.
         """
         call = workflows.build_product_call(description, options)
@@ -298,26 +294,25 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         **options: Unpack[UIAssetParams],
     ) -> ImageT | Results[ImageT]:
         """
-        Make an asset for a user interface; it is kept in a folder of its type.
+        Make an asset for a user interface, which is saved in a folder of its type.
 
         Args:
             asset_type: "icon", "illustration", "background", "hero" or "button".
             description: What it shows.
-            n: How many, 1 to 10, side by side; left out, there is one image instead of results.
+            n: How many, 1 to 10, concurrently. Default: a single image instead of results.
             theme: "modern", "classic", "minimal" or "playful".
             style_preset: "flat", "3d", "outline" or "filled".
-            size_preset: "small", "standard" or "large"; the nearest size that the model takes.
-            references: Images to go by, such as an earlier asset of the same set.
-            idempotency_key: As in `generate`; with `n`, the images are named by it with "/1" and so
-                on.
-            on_progress: As in `generate`; its `position` says which image it is about.
+            size_preset: "small", "standard" or "large"; the nearest size that the model supports.
+            references: Reference images, such as an earlier asset of the same set.
+            idempotency_key: As for `generate`; with `n`, "/1", "/2" and so on are appended.
+            on_progress: As for `generate`; the event's `position` is the image's number, from 0.
             **options: See `GenerateOptions`.
 
         Returns:
-            The image; with `n`, results in order, an error where one failed.
+            The image; with `n`, results in order, with an error in the place of each failed one.
 
         Raises:
-            InvalidOptionError: A value is not one of the preset's; nothing was sent.
+            InvalidOptionError: A parameter has no such value; nothing was sent.
             ImageSessionError: As for `generate`.
         """
         call = workflows.build_ui_asset_call(asset_type, description, options)
@@ -332,13 +327,13 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         on_progress: OnProgress | None = None,
     ) -> Analysis:
         """
-        Analyze an image: one request to the mainline model, which draws nothing.
+        Analyze an image: one request to the mainline model, without making an image.
 
         Args:
             image: The image, as for `edit`.
-            goals: What the image is for, if it is to be judged by that.
-            model: The mainline model that analyzes; left out, the session's or studio's choice.
-            on_progress: As in `generate`.
+            goals: The purpose by which to judge the image, if any.
+            model: The mainline model. Default: the session's or studio's choice.
+            on_progress: As for `generate`.
 
         Returns:
             The findings, the most severe first.
@@ -360,20 +355,20 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         Analyze an image, then edit it: two requests.
 
         Args:
-            goals: What it is to become, such as "more contrast, fit for a shop window".
+            goals: The intended result, such as "more contrast, fit for a shop window".
             image: The image, as for `edit`.
-            preserve_elements: What must stay as it is.
-            idempotency_key: As in `generate`. An image from the library is not analyzed again; its
-                findings come with the image's own turn.
-            on_progress: As in `generate`.
+            preserve_elements: What must not change.
+            idempotency_key: As for `generate`. An image from the library is not analyzed again; its
+                findings are read from its turn.
+            on_progress: As for `generate`.
             **options: See `GenerateOptions`.
 
         Returns:
-            The findings, and the image of the edit that was planned from them.
+            The analysis, and the image of the edit that was planned from it.
 
         Raises:
             InvalidImageError: There is no image, or it cannot be used; nothing was sent.
-            ImageSessionError: As for `generate`. The findings are kept even if the edit fails.
+            ImageSessionError: As for `generate`. The findings are saved even if the edit fails.
         """
         request = workflows.build_request(goals, options, ImproveParams)
         workflow = workflows.improve_at(
@@ -392,7 +387,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         **options: Unpack[EstimateParams],
     ) -> CostEstimate:
         """
-        Estimate what an image could cost, before anything is sent; on a session, as its next turn.
+        Estimate what an image could cost; on a session, as its next turn. Nothing is sent.
 
         Args:
             prompt: As for `generate`.
@@ -401,14 +396,14 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             mask: As for `generate`.
             partial_images: As for `stream`.
             n: How many such images.
-            batch: Whether they are made in a batch, at half the price; on a studio alone.
-            **options: See `GenerateOptions`; naming quality and size narrows the range.
+            batch: Whether they are made in a batch, at half the price; on a studio only.
+            **options: See `GenerateOptions`; setting quality and size narrows the range.
 
         Returns:
-            The least and the most in US dollars, and what that rests on.
+            The range in US dollars, and its assumptions.
 
         Raises:
-            InvalidRequestError: The call has to change.
+            InvalidRequestError: The call has to be changed.
         """
         request = workflows.build_request(prompt, options, EstimateParams)
         config, head = self._runtime.config, self._branch_head

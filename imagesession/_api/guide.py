@@ -1,7 +1,7 @@
 """
-The guide: what can be done and how, for people and for language models.
+The guide to this library, for people and for language models.
 
-Its words are in `guide.md`; every list in it that could fall behind the code is read from it.
+Its text is in `guide.md`; all lists in it that could become outdated are read from the code.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ _COLLECTIONS = {
 
 def guide() -> str:
     """
-    Return the guide to this library, in Markdown: what to call for what, with examples that run,
-    every verb, option, preset and model, and what to do about each error.
+    Return the guide to this library in Markdown: runnable examples, all verbs, options, presets and
+    models, and what to do about each error.
     """
     return write_guide(dt.datetime.now(dt.UTC).date())
 
 
 def write_guide(today: dt.date) -> str:
     """
-    Write the guide as it is on a day; models that have ended by then are left out.
+    Return the guide as of a day; models that are retired by then are left out.
     """
     text = resources.files("imagesession._api").joinpath("guide.md").read_text("utf-8")
     catalogue = load_catalogue()
@@ -76,7 +76,7 @@ def write_guide(today: dt.date) -> str:
         "image": lambda: f"`{catalogue.image}`",
         "presets": _presets,
         "folders": _folders,
-        # What was only looked at brought no picture that could be found.
+        # An analysis has no image, so this kind finds nothing.
         "kinds": lambda: _coded(kind for kind in get_args(Kind) if kind != "analysis"),
         "errors": _errors,
         "options": _options,
@@ -86,12 +86,12 @@ def write_guide(today: dt.date) -> str:
         "studio_itself": lambda: f"`Studio{_parameters(Studio)}`",
         "studio_verbs": lambda: _verbs(Studio, _names(Studio) - _shared()),
         "session_verbs": lambda: _verbs(ImageSession, _names(ImageSession) - _shared()),
-        "picture_verbs": lambda: _briefly(SavedImage),
-        "picture_facts": lambda: _known(SavedImage),
-        "session_facts": lambda: _known(ImageSession),
-        "studio_facts": lambda: _known(Studio),
+        "picture_verbs": lambda: _methods(SavedImage),
+        "picture_facts": lambda: _properties(SavedImage),
+        "session_facts": lambda: _properties(ImageSession),
+        "studio_facts": lambda: _properties(Studio),
         "collection_verbs": _collections,
-        "mask_verbs": lambda: _briefly(Mask),
+        "mask_verbs": lambda: _methods(Mask),
     }
     return re.sub(r"\{([a-z_]+)\}", lambda found: parts[found[1]](), text)
 
@@ -101,7 +101,7 @@ def write_guide(today: dt.date) -> str:
 
 def _names(kind: type) -> set[str]:
     """
-    Name a class's public verbs.
+    Return the names of a class's public methods.
     """
     return {
         name
@@ -110,21 +110,21 @@ def _names(kind: type) -> set[str]:
     }
 
 
-def _known(kind: type) -> str:
+def _properties(kind: type) -> str:
     """
-    Tell what can be read off an object without calling anything.
+    Describe a class's public properties.
     """
-    facts = {
+    names = {
         name
         for name in dir(kind)
         if not name.startswith("_") and isinstance(getattr(kind, name), property)
     }
-    return " ".join(f"`{name}`: {_doc(kind, name)}" for name in _in_order(kind, facts))
+    return " ".join(f"`{name}`: {_doc(kind, name)}" for name in _in_order(kind, names))
 
 
 def _shared() -> set[str]:
     """
-    Name the verbs that a studio and a session have in common and mean alike.
+    Return the names of the methods that studios and sessions share.
     """
     return {
         name
@@ -140,7 +140,7 @@ def _verbs(kind: type, names: set[str]) -> str:
 
 def _collections() -> str:
     """
-    Tell of what a studio lists and fetches.
+    Describe the methods of a studio's resources.
     """
     return " ".join(
         f"`{owner}.{name}{_parameters(getattr(kind, name))}`: {_doc(kind, name)}"
@@ -149,9 +149,9 @@ def _collections() -> str:
     )
 
 
-def _briefly(kind: type) -> str:
+def _methods(kind: type) -> str:
     """
-    Tell of a class's verbs in a row.
+    Describe a class's public methods in running text.
     """
     verbs = _in_order(kind, _names(kind))
     return " ".join(f"{_call(kind, name)}: {_doc(kind, name)}" for name in verbs)
@@ -163,22 +163,22 @@ def _call(kind: type, name: str) -> str:
 
 def _in_order(kind: type, names: set[str]) -> Iterator[str]:
     """
-    Yield names as the source has them, what comes first in a base class first.
+    Yield names in the order of the source, those of base classes first.
     """
-    defined = (name for item in reversed(kind.__mro__) for name in vars(item))
+    defined = (name for base in reversed(kind.__mro__) for name in vars(base))
     return (name for name in dict.fromkeys(defined) if name in names)
 
 
 def _parameters(verb: Callable[..., object]) -> str:
     """
-    Write a verb's parameters as they are in the source: the options as one.
+    Format a method's parameters as in the source, with the options as `**options`.
     """
     known = [
         parameter.replace(annotation=parameter.empty)
         for parameter in inspect.signature(verb).parameters.values()
         if parameter.name != "self"
     ]
-    own = [item for item in known if item.default is not INHERITED]
+    own = [parameter for parameter in known if parameter.default is not INHERITED]
     if len(own) < len(known):
         own.append(inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD))
     return str(inspect.Signature(own))
@@ -197,28 +197,28 @@ def _first(doc: str | None) -> str:
 
 def _errors() -> str:
     """
-    Read the tree of errors from where it is drawn, and what each means from its class.
+    Read the tree of errors from the docstring of `errors`, and each meaning from its class.
     """
     rows: list[Row] = []
-    todo = ""
+    advice = ""
     for line in inspect.cleandoc(errors.__doc__ or "").splitlines():
         heading = re.fullmatch(r"\s+(\w[\w ,]*):", line)
         listed = re.match(r"\s*[*-] `(\w+)`", line)
         if heading:
-            todo = heading[1]
+            advice = heading[1]
         elif listed and listed[1] != "ImageSessionError":
             kind: type[errors.ImageSessionError] = getattr(errors, listed[1])
-            rows.append((todo, _under(kind), _first(kind.__doc__), _coded(_facts(kind))))
-            todo = ""
+            rows.append((advice, _indented(kind), _first(kind.__doc__), _coded(_fields(kind))))
+            advice = ""
     return _table(("what to do", "error", "what it means", "facts beside `message`"), rows)
 
 
-def _under(kind: type) -> str:
+def _indented(kind: type) -> str:
     depth = len(kind.__mro__) - len(errors.ImageSessionError.__mro__) - 1
     return f"{'↳ ' * depth}`{kind.__name__}`"
 
 
-def _facts(kind: type[Any]) -> Iterable[str]:
+def _fields(kind: type[Any]) -> Iterable[str]:
     return (field.name for field in attrs.fields(kind) if field.name != "message")
 
 
@@ -241,23 +241,23 @@ def _options() -> str:
 
 def _values(hint: object) -> Iterator[str]:
     """
-    Yield the values that a type allows, or its name where there are too many.
+    Yield the values that a type allows, or its name if they are not a closed set.
     """
     if get_origin(hint) is Literal:
         yield from (f'"{value}"' for value in get_args(hint))
     elif get_origin(hint) in {Union, UnionType}:
-        yield from (value for item in get_args(hint) for value in _values(item))
+        yield from (value for member in get_args(hint) for value in _values(member))
     elif hint is not type(None):
         yield hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
 
 
 def _attributes(kind: type) -> dict[str, str]:
     """
-    Read what a class says of its attributes.
+    Read the descriptions of a class's attributes from its docstring.
     """
     section = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2].split("\n\n")[0]
-    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
-    return {name: " ".join(words.split()) for name, words in entries}
+    attributes = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in attributes}
 
 
 def _presets() -> str:
@@ -272,19 +272,20 @@ def _presets() -> str:
 
 def _models(catalogue: ModelCatalog, today: dt.date) -> str:
     head = ("`image_model`", "qualities", "formats", "sizes", "ends", "then")
-    drawing: dict[Row, list[str]] = {}
+    image_models: dict[Row, list[str]] = {}
     for model in catalogue.available("image", today):
         facts = (_coded(model.qualities), _coded(model.formats), _sizes(model.sizes), *_end(model))
-        drawing.setdefault(facts, []).append(model.id)
-    leading: dict[Row, list[str]] = {}
+        image_models.setdefault(facts, []).append(model.id)
+    mainline_models: dict[Row, list[str]] = {}
     for model in catalogue.available("mainline", today):
-        leading.setdefault(_end(model), []).append(model.id)
-    return f"{_by_facts(head, drawing)}\n\n{_by_facts(('`model`', 'ends', 'then'), leading)}"
+        mainline_models.setdefault(_end(model), []).append(model.id)
+    mainline_head = ("`model`", "ends", "then")
+    return f"{_by_facts(head, image_models)}\n\n{_by_facts(mainline_head, mainline_models)}"
 
 
 def _by_facts(head: Row, models: Mapping[Row, list[str]]) -> str:
     """
-    Show models that share their facts in one row.
+    Format models with the same facts as one row.
     """
     return _table(head, ((_coded(names), *facts) for facts, names in models.items()))
 
@@ -303,16 +304,16 @@ def _sizes(rule: SizeRule) -> str:
     )
 
 
-# --- the rest ----------------------------------------------------------------------------------
+# --- folders and limits -------------------------------------------------------------------------
 
 
 def _folders() -> str:
     """
-    Show the folders that people see, as the library itself describes them.
+    Read the visible folders from the docstring of `layout`.
     """
-    drawn = inspect.cleandoc(layout.__doc__ or "").partition("<library>/\n")[2]
-    seen = drawn.partition(".imagesession/\n")[0].rstrip().splitlines()
-    folders = "\n".join(f"  {line.strip()}" for line in seen)
+    tree = inspect.cleandoc(layout.__doc__ or "").partition("<library>/\n")[2]
+    visible = tree.partition(".imagesession/\n")[0].rstrip().splitlines()
+    folders = "\n".join(f"  {line.strip()}" for line in visible)
     return f"```\n<library>/\n{folders}\n  .imagesession/   records; leave them alone\n```"
 
 
@@ -321,17 +322,17 @@ def _limits() -> str:
         ("what", "limit"),
         (
             ("a prompt", f"{MAX_PROMPT:,} characters"),
-            ("pictures with a prompt, all together", str(MAX_REFERENCES)),
-            ("a picture that is handed in", f"{MAX_BYTES / 1e6:.0f} MB, {MAX_PIXELS:,} pixels"),
+            ("input images of a prompt", str(MAX_REFERENCES)),
+            ("an input image", f"{MAX_BYTES / 1e6:.0f} MB, {MAX_PIXELS:,} pixels"),
             ("`partial_images`", str(MAX_PARTIALS)),
             ("`n` of `variations`, `preset`, `product`, `ui_asset`", str(MAX_VARIATIONS)),
-            ("`concurrency` of `map`", f"{MAX_CONCURRENCY}; {DEFAULT_CONCURRENCY} if not said"),
-            ("active sessions", f"`max_active_sessions`, {DEFAULT_MAX_SESSIONS} if not said"),
+            ("`concurrency` of `map`", f"{MAX_CONCURRENCY}; {DEFAULT_CONCURRENCY} by default"),
+            ("active sessions", f"`max_active_sessions`, {DEFAULT_MAX_SESSIONS} by default"),
             (
                 "until a session is idle",
-                f"`session_idle_timeout`, {DEFAULT_SESSION_IDLE_TIMEOUT:g} seconds if not said",
+                f"`session_idle_timeout`, {DEFAULT_SESSION_IDLE_TIMEOUT:g} seconds by default",
             ),
-            ("waiting for a picture", f"`timeout`, {DEFAULT_TIMEOUT:g} seconds if not said"),
+            ("waiting for an image", f"`timeout`, {DEFAULT_TIMEOUT:g} seconds by default"),
         ),
     )
 

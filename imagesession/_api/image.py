@@ -1,5 +1,5 @@
 """
-What is known of a stored image, without the verbs that go on from it.
+The metadata and file of a saved image, without the verbs that continue it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _LABEL = 40
 @attrs.frozen(eq=False, repr=False)
 class ImageFacts(Generic[AnyRuntime]):
     """
-    An image in the library, and what is known of it.
+    An image in the library, with its metadata.
 
-    Its facts are at hand; `bytes` and `open` read its file, which takes milliseconds.
+    Its metadata is in memory; `bytes` and `open` read its file, which takes milliseconds.
     """
 
     turn: Turn
@@ -42,7 +42,7 @@ class ImageFacts(Generic[AnyRuntime]):
     @property
     def record(self) -> ImageRecord:
         """
-        The facts of the image alone, without its turn.
+        The record of the image without its turn.
         """
         return self.turn.images[self.position]
 
@@ -56,14 +56,14 @@ class ImageFacts(Generic[AnyRuntime]):
     @property
     def path(self) -> Path:
         """
-        Where its file lies. The bytes there are those that the provider sent.
+        The path of its file, which has the bytes that the provider sent.
         """
         return Path(self._runtime.library.path(self.record))
 
     @property
     def size(self) -> tuple[int, int]:
         """
-        Width and height in pixels; zeros where an SVG leaves them open.
+        Width and height in pixels; zeros if an SVG does not define them.
         """
         return self.record.width, self.record.height
 
@@ -84,7 +84,7 @@ class ImageFacts(Generic[AnyRuntime]):
     @property
     def sha256(self) -> str:
         """
-        The digest of its file, in hexadecimal.
+        The SHA-256 digest of its file, in hexadecimal.
         """
         return self.record.sha256
 
@@ -98,7 +98,7 @@ class ImageFacts(Generic[AnyRuntime]):
     @property
     def revised_prompt(self) -> str | None:
         """
-        The prompt that the mainline model wrote for the image model, if the provider says.
+        The prompt that the mainline model wrote for the image model, if the provider reports it.
         """
         return self.record.revised_prompt
 
@@ -112,14 +112,14 @@ class ImageFacts(Generic[AnyRuntime]):
     @property
     def session_id(self) -> str | None:
         """
-        Its session; None for a one-shot.
+        The id of its session; None for a standalone image.
         """
         return self.turn.session
 
     @property
     def parent(self) -> str | None:
         """
-        The turn that its own grew from; None at the start of a line.
+        The id of the turn that its turn continues; None at the start.
         """
         return self.turn.parent
 
@@ -133,32 +133,32 @@ class ImageFacts(Generic[AnyRuntime]):
     @property
     def parents(self) -> tuple[str, ...]:
         """
-        The ids of the kept images that it came from.
+        The ids of the library's images from which it was made.
         """
         return self.turn.parents
 
     @property
     def cost(self) -> Cost | None:
         """
-        What its turn cost, all of the turn's images together; None if no provider made
-        it. Offline it is what the same usage would cost, and nothing is billed.
+        What its turn cost, including all images of the turn; None if no provider made it. Offline
+        it is what the same usage would cost, and nothing is billed.
         """
         return self.turn.cost
 
     @property
     def metadata(self) -> dict[str, Any]:
         """
-        All that is recorded of it, as in the metadata file beside it.
+        All recorded metadata, as in the metadata file beside it.
         """
         return self._runtime.library.metadata(self.turn, self.position)
 
     @property
     def bytes(self) -> bytes:
         """
-        Its file's bytes, read anew.
+        Its file's bytes, read from the disk every time.
 
         Raises:
-            InvalidImageError: The file is gone.
+            InvalidImageError: The file does not exist any more.
         """
         return self._runtime.library.read(self.record)
 
@@ -167,35 +167,36 @@ class ImageFacts(Generic[AnyRuntime]):
         Open it with Pillow.
 
         Returns:
-            The image, which reads its pixels when they are needed.
+            The image, whose pixels are decoded when they are needed.
 
         Raises:
-            InvalidImageError: The file is gone, or is an SVG, which has no pixels.
+            InvalidImageError: The file does not exist any more.
+            InvalidRequestError: It is an SVG, which Pillow cannot open.
         """
-        from PIL import Image  # noqa: PLC0415 - slow to import, and not everybody opens pictures
+        from PIL import Image  # noqa: PLC0415 - slow to import
 
         if self.format == "svg":
             raise InvalidRequestError(
-                f"Picture {self.id} is an SVG, which Pillow cannot open: image.as_png() draws it, "
+                f"Image {self.id} is an SVG, which Pillow cannot open: image.as_png() renders it, "
                 "image.bytes.decode() is its text."
             )
         return Image.open(io.BytesIO(self.bytes), formats=(self.format.upper(),))
 
     def preview(self, *, max_side: int = 768, max_bytes: int = 75_000) -> Preview | None:
         """
-        Make it small enough to be shown where a whole image is too large.
+        Return a reduced copy, for places where the original is too large.
 
         Args:
-            max_side: Its longer edge in pixels, at most.
-            max_bytes: Its bytes, at most.
+            max_side: The most pixels of its longer edge.
+            max_bytes: The most bytes of its file.
 
         Returns:
-            Its first frame, or what an SVG draws, as a JPEG, or as a WebP where pixels are
-            transparent; the image itself where that is small enough. None where so few bytes
-            hold no picture.
+            Its first frame, or a rendered SVG, as a JPEG, or as a WebP if pixels are transparent;
+            the original if that is small enough. None if `max_bytes` is too small for any image.
 
         Raises:
-            InvalidImageError: The file is gone, or an SVG takes too much memory or time to draw.
+            InvalidImageError: The file does not exist any more, or an SVG takes too much memory or
+                time to render.
         """
         from imagesession._imaging.thumbnails import preview  # noqa: PLC0415 - loads Pillow
 
@@ -206,16 +207,17 @@ class ImageFacts(Generic[AnyRuntime]):
         """
         Return it as a PNG, which is safe to show anywhere.
 
-        Of an SVG it is what that draws: no script runs, and nothing that it names outside of
-        itself is loaded. Of an animation it is the first frame.
+        An SVG is rendered without running scripts or loading external resources. An animation is
+        reduced to its first frame.
 
         Args:
-            max_side: The longer edge in pixels: of an SVG exactly, of others at most. None for its
-                own size; an SVG that leaves it open has 1024 pixels.
+            max_side: The longer edge in pixels: exactly for an SVG, at most for other formats. None
+                for its own size; an SVG that does not define its size gets 1024 pixels.
 
         Raises:
             InvalidRequestError: `max_side` is not a whole number of pixels.
-            InvalidImageError: The file is gone, or an SVG takes too much memory or time to draw.
+            InvalidImageError: The file does not exist any more, or an SVG takes too much memory or
+                time to render.
         """
         from imagesession._imaging.convert import as_png  # noqa: PLC0415 - loads Pillow
 
@@ -224,7 +226,7 @@ class ImageFacts(Generic[AnyRuntime]):
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         from imagesession._display import notebook  # noqa: PLC0415 - loads Pillow
 
-        return notebook.kept(self.record, repr(self), lambda: self.bytes)
+        return notebook.saved_image(self.record, repr(self), lambda: self.bytes)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ImageFacts) and self.id == other.id
@@ -240,7 +242,7 @@ class ImageFacts(Generic[AnyRuntime]):
     def _session_or_error(self) -> str:
         if self.turn.session is None:
             raise InvalidRequestError(
-                f"Picture {self.id} is a one-shot and belongs to no session. "
-                f"studio.promote({self.id!r}) starts one from it."
+                f"Image {self.id} is standalone and belongs to no session. "
+                f"studio.promote({self.id!r}) creates one from it."
             )
         return self.turn.session

@@ -1,5 +1,5 @@
 """
-What a studio lists and fetches: sessions, images, models and requests on their way.
+The resources of a studio: sessions, images, models and pending requests.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class SessionsResource:
         Return the library's sessions, the latest first.
 
         Args:
-            limit: At most so many; left out, all of them.
-            before: Only those older than this session, or the session of this id: the last of one
-                page gives the next.
+            limit: The most sessions to return. Default: all of them.
+            before: Only sessions older than this one (the object or its id). Pass the last one of a
+                page to get the next page.
 
         Raises:
             InvalidRequestError: An argument is not valid.
@@ -55,10 +55,10 @@ class SessionsResource:
 
     def get(self, wanted: str) -> ImageSession:
         """
-        Return a session, closed or not, on its first branch; `Studio.open` takes another one.
+        Return a session, open or closed, on its main branch; `Studio.open` opens other branches.
 
         Args:
-            wanted: Its id, or its name.
+            wanted: Its id or its name.
 
         Raises:
             NotFoundError: There is no such session; the error names some that exist.
@@ -68,19 +68,19 @@ class SessionsResource:
 
     def import_archive(self, path: str | os.PathLike[str]) -> ImageSession:
         """
-        Bring an exported session back, into this library or another one.
+        Import an exported session, into the same or another library.
 
-        Ids are kept, and so are its branches, heads and lineages; it can be gone on with. All of
-        it is checked first, and if anything is wrong, nothing is imported.
+        Its ids, branches, heads and lineages are preserved, and it can be continued. Everything is
+        verified first; if there is an error, nothing is imported.
 
         Args:
-            path: The folder or zip that `ImageSession.export` wrote.
+            path: The folder or zip file that `ImageSession.export` wrote.
 
         Raises:
-            InvalidRequestError: It is no export, or this library has that session already.
-            CorruptRecordError: It is damaged, or was changed since it was written; the error names
-                what.
-            UnsupportedFormatVersionError: A newer imagesession wrote it.
+            InvalidRequestError: It is not an export, or this library has the session already.
+            CorruptRecordError: It is damaged, or was changed after the export; the error names the
+                file.
+            UnsupportedFormatVersionError: It was written by a newer imagesession.
         """
         record = self._runtime.call_store(lambda store: store.import_session(path))
         return ImageSession(record, MAIN, self._runtime)
@@ -109,16 +109,16 @@ class ImagesResource:
         Return a page of the library's images, the latest first.
 
         Args:
-            session: Only those of this session: itself, its id, or its name.
-            kind: Only those made for this: "general", "product", "ui_asset", "edit",
-                "improvement", "variation", "batch", "import" or "promotion".
-            text: Only those whose prompt, revised prompt or folder's name holds this text; case
-                does not count.
-            since: Only those of this day or time, or later; days begin at midnight UTC.
-            until: Only those of this day, or before this time.
-            limit: At most so many.
-            before: Only those older than this image, or the image of this id: the last of one
-                page gives the next.
+            session: Only images of this session: the object, its id, or its name.
+            kind: Only images of this kind: "general", "product", "ui_asset", "edit", "improvement",
+                "variation", "batch", "import" or "promotion".
+            text: Only images whose prompt, revised prompt or folder name contains this text,
+                ignoring case.
+            since: The first day, or the earliest time; days begin at midnight UTC.
+            until: The last day, or the time before which the images were made.
+            limit: The most images to return.
+            before: Only images older than this one (the object or its id). Pass the last one of a
+                page to get the next page.
 
         Raises:
             InvalidRequestError: An argument is not valid.
@@ -128,45 +128,45 @@ class ImagesResource:
             id_or_name(session), kind, text,
             since=since, until=until, limit=limit, before=id_or_name(before),
         )  # fmt: skip
-        found = self._runtime.run(queries.list_images(query))
-        return tuple(SavedImage(turn, position, self._runtime) for turn, position in found)
+        page = self._runtime.run(queries.list_images(query))
+        return tuple(SavedImage(turn, position, self._runtime) for turn, position in page)
 
     def get(self, image_id: str) -> SavedImage:
         """
         Return an image by its id.
 
         Raises:
-            NotFoundError: There is none; the error names the latest ones.
+            NotFoundError: There is no such image; the error names the latest ones.
         """
-        wanted = validate_label("The picture's id", image_id)
-        turn, position = self._runtime.call_store(lambda store: store.find_image(wanted))
+        valid_id = validate_label("The image's id", image_id)
+        turn, position = self._runtime.call_store(lambda store: store.find_image(valid_id))
         return SavedImage(turn, position, self._runtime)
 
     def find(self, *, idempotency_key: str) -> SavedImage | None:
         """
-        Return the image that was made under a key of your own; None if there is none.
+        Return the image with an idempotency key; None if there is none.
 
         Args:
-            idempotency_key: What was given as `idempotency_key` to `generate` or another verb.
+            idempotency_key: The `idempotency_key` that was passed to `generate` or another verb.
 
         Raises:
             OutcomeUnknownError: It was requested, and its outcome is unknown.
         """
-        wanted = validate_label("idempotency_key", idempotency_key)
-        turn = self._runtime.call_store(lambda store: store.find_intent(wanted))
+        key = validate_label("idempotency_key", idempotency_key)
+        turn = self._runtime.call_store(lambda store: store.find_intent(key))
         return None if turn is None else last_image(turn, self._runtime)
 
     def import_file(self, image: ImageInput, *, prompt: str | None = None) -> SavedImage:
         """
-        Store a copy of an image from elsewhere in the library.
+        Copy an image from elsewhere into the library.
 
         Args:
-            image: A path, bytes, an open file or a PIL image. PNG, JPEG, WebP, GIF and SVG are
-                kept to the byte; other formats are converted.
-            prompt: What it shows; left out, what the metadata beside it says.
+            image: A path, bytes, an open file or a PIL image. PNG, JPEG, WebP, GIF and SVG files
+                are copied unchanged; other formats are converted.
+            prompt: What it shows. Default: the prompt in the metadata file beside it, if any.
 
         Raises:
-            InvalidImageError: It is no image.
+            InvalidImageError: It is not a readable image.
         """
         turn = self._runtime.run(promote.import_image(to_source(image), prompt))
         return SavedImage(turn, 0, self._runtime)
@@ -175,34 +175,34 @@ class ImagesResource:
 @attrs.frozen(eq=False, repr=False)
 class ModelsResource:
     """
-    The models that can be used today: `studio.models`.
+    The available models: `studio.models`.
     """
 
     _runtime: Runtime
 
     def list(self, *, kind: ModelKind | None = None, live: bool = False) -> tuple[ModelInfo, ...]:
         """
-        Return the models that can be used today: what they take, when they end, what they cost.
+        Return the available models with their options, shutdown dates and prices.
 
         Args:
-            kind: Only those that draw ("image") or lead the conversation ("mainline").
-            live: Whether to ask the provider which of them it has; free, and needs the network.
+            kind: Only models that make images ("image") or lead conversations ("mainline").
+            live: Whether to ask the provider which of them it offers, which is free.
 
         Raises:
             InvalidOptionError: There is no such kind.
-            ImageSessionError: The provider did not answer.
+            ImageSessionError: The provider cannot be reached.
         """
         return self._runtime.run(reports.models(self._runtime.config, kind, live=live))
 
     def get(self, name: str) -> ModelInfo:
         """
-        Return what is known of a model, one that has ended too.
+        Return the facts about a model, including retired ones.
 
         Args:
             name: Its name, or one of its dated names.
 
         Raises:
-            NotFoundError: The catalogue does not have it; the error names some that it has.
+            NotFoundError: The catalogue has no such model; the error names some that it has.
         """
         return reports.find_model(self._runtime.config, name)
 
@@ -210,30 +210,30 @@ class ModelsResource:
 @attrs.frozen(eq=False, repr=False)
 class RequestsResource:
     """
-    The requests that are on their way to a provider: `studio.requests`.
+    The requests that are under way: `studio.requests`.
     """
 
     _runtime: Runtime
 
     def pending(self) -> tuple[PendingRequest, ...]:
         """
-        Return the requests that are under way in any program, or were left without an end.
+        Return the pending requests: under way in any program, or left by a stopped one.
         """
         return self._runtime.call_store(lambda store: store.pending())
 
     def cancel(self, turn_id: str) -> RecoveryReport[SavedImage]:
         """
-        Have the provider stop a request that is under way, in whichever program.
+        Cancel a pending request at the provider, from any program.
 
         Args:
             turn_id: The turn's id, from `pending` or from `OutcomeUnknownError.turn_id`.
 
         Returns:
-            What became of it: an image, if it was finished already; failed, if it was stopped;
-            left, if a running program waits for it, which then learns of it.
+            The result: in `images` if it was finished already, in `failed` if it was cancelled, in
+            `still_pending` if a running program waits for it, which then settles it.
 
         Raises:
-            NotFoundError: No such request is under way.
+            NotFoundError: There is no such pending request.
             ProviderUnavailableError: The provider cannot be reached.
         """
         settled = self._runtime.run(recovery.cancel(turn_id, self._runtime.config))
@@ -302,23 +302,23 @@ class AsyncImagesResource:
             id_or_name(session), kind, text,
             since=since, until=until, limit=limit, before=id_or_name(before),
         )  # fmt: skip
-        found = await self._runtime.run(queries.list_images(query))
-        return tuple(AsyncSavedImage(turn, position, self._runtime) for turn, position in found)
+        page = await self._runtime.run(queries.list_images(query))
+        return tuple(AsyncSavedImage(turn, position, self._runtime) for turn, position in page)
 
     async def get(self, image_id: str) -> AsyncSavedImage:
         """
         Same as `ImagesResource.get`, but awaits.
         """
-        wanted = validate_label("The picture's id", image_id)
-        turn, position = await self._runtime.call_store(lambda store: store.find_image(wanted))
+        valid_id = validate_label("The image's id", image_id)
+        turn, position = await self._runtime.call_store(lambda store: store.find_image(valid_id))
         return AsyncSavedImage(turn, position, self._runtime)
 
     async def find(self, *, idempotency_key: str) -> AsyncSavedImage | None:
         """
         Same as `ImagesResource.find`, but awaits.
         """
-        wanted = validate_label("idempotency_key", idempotency_key)
-        turn = await self._runtime.call_store(lambda store: store.find_intent(wanted))
+        key = validate_label("idempotency_key", idempotency_key)
+        turn = await self._runtime.call_store(lambda store: store.find_intent(key))
         return None if turn is None else async_last_image(turn, self._runtime)
 
     async def import_file(self, image: ImageInput, *, prompt: str | None = None) -> AsyncSavedImage:
@@ -377,30 +377,32 @@ class AsyncRequestsResource:
         return async_last_image(turn, self._runtime)
 
 
-# --- what both share ---------------------------------------------------------------------------
+# --- shared helpers ----------------------------------------------------------------------------
 
 
 def to_recovery_report(
     settled: Iterable[RecoveredIntent], wrap: Callable[[Turn], ImageT]
 ) -> RecoveryReport[ImageT]:
     """
-    Return what became of requests, with their images.
+    Build the report of settled and pending requests, with their images.
     """
     outcomes = tuple(settled)
     return RecoveryReport(
-        images=tuple(wrap(each.turn) for each in outcomes if each.has_image),
-        failed=tuple(each.turn for each in outcomes if each.failed),
+        images=tuple(wrap(outcome.turn) for outcome in outcomes if outcome.has_image),
+        failed=tuple(outcome.turn for outcome in outcomes if outcome.failed),
         still_pending={
-            each.turn.batch or each.turn.id: each.left for each in outcomes if each.left
+            outcome.turn.batch or outcome.turn.id: outcome.pending_reason
+            for outcome in outcomes
+            if outcome.pending_reason
         },
     )
 
 
-def id_or_name(item: SessionFacts | ImageFacts[Any] | str | None) -> str | None:
+def id_or_name(target: SessionFacts | ImageFacts[Any] | str | None) -> str | None:
     """
-    Return the id of a session or an image, and text as it is.
+    Return the id of a session or an image; text is returned unchanged.
     """
-    return item.id if isinstance(item, (SessionFacts, ImageFacts)) else item
+    return target.id if isinstance(target, (SessionFacts, ImageFacts)) else target
 
 
 for _public in (

@@ -1,5 +1,5 @@
 """
-Sessions and stored images, which return each other.
+Sessions and saved images, which return each other.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 
 ImageOrTurn: TypeAlias = "ImageFacts[Any] | Turn | str"
-"""A place in a session's tree: an image, a turn, or the id of either."""
+"""A node of a session's tree: an image, a turn, or the id of either."""
 
 
 @public_base
 @attrs.frozen(eq=False, repr=False)
 class SessionFacts:
     """
-    What is known of a session without reading it: which one it is, and on which branch. The rest is
-    read from the library every time, so that several programs can use the same session.
+    The identity of a session and its current branch. Everything else is read from the library every
+    time, so that several programs can use the same session.
     """
 
     _record: SessionRecord
@@ -62,7 +62,7 @@ class SessionFacts:
     @property
     def description(self) -> str:
         """
-        What it is about; it goes to the model with every turn.
+        What it is about; it is sent to the model with every turn.
         """
         return self._record.description
 
@@ -75,7 +75,7 @@ class SessionFacts:
         self, runtime: Runtime | AsyncRuntime
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """
-        Show the session in a notebook. Its files are read at once: what is shown cannot await.
+        Show the session in a notebook. Files are read synchronously, because display cannot await.
         """
         from imagesession._display import notebook  # noqa: PLC0415 - loads Pillow and Jinja
 
@@ -94,28 +94,28 @@ class SessionFacts:
 @attrs.frozen(eq=False, repr=False)
 class SavedImage(ImageFacts[Runtime]):
     """
-    An image in the library, and what is known of it.
+    An image in the library, with its metadata.
 
-    Its facts are at hand; `bytes` and `open` read its file, which takes milliseconds.
+    Its metadata is in memory; `bytes` and `open` read its file, which takes milliseconds.
 
     Attributes:
-        turn: The turn that brought it.
-        position: Its place among that turn's images, from 0.
+        turn: The turn that made it.
+        position: Its index among that turn's images, from 0.
     """
 
     def session(self) -> ImageSession:
         """
-        Return its session, on the branch that it is on.
+        Return its session, on the image's branch.
 
         Raises:
-            InvalidRequestError: It is a one-shot.
+            InvalidRequestError: It is a standalone image.
         """
-        flow = sessions.get_session(self._session_or_error(), self.turn.branch, reopen=False)
-        return ImageSession(self._runtime.run(flow), self.turn.branch, self._runtime)
+        workflow = sessions.get_session(self._session_or_error(), self.turn.branch, reopen=False)
+        return ImageSession(self._runtime.run(workflow), self.turn.branch, self._runtime)
 
     def lineage(self) -> tuple[SavedImage, ...]:
         """
-        Return the images that led to it, the first one first and itself last.
+        Return the images that led to it, from the first to this one.
         """
         if self.turn.session is None:
             return (self,)
@@ -123,23 +123,23 @@ class SavedImage(ImageFacts[Runtime]):
 
     def branch(self, name: str | None = None) -> ImageSession:
         """
-        Start another branch of its session from here.
+        Start a new branch of its session at this image.
 
         Args:
-            name: The branch's name; numbered when left out.
+            name: The branch's name. Default: the next number.
 
         Returns:
-            The session on the new branch; what it generates next refines this image.
+            The session on the new branch, whose next turn refines this image.
 
         Raises:
-            InvalidRequestError: The name is taken, or the image is a one-shot.
+            InvalidRequestError: The name is taken, or it is a standalone image.
         """
         return self.session().branch(name, at=self)
 
     @takes_keywords(GenerateParams)
     def refine(self, prompt: str, **options: Unpack[GenerateParams]) -> SavedImage:
         """
-        Refine this image, on a new branch, whatever came after it.
+        Refine this image on a new branch, whether or not it has later turns.
 
         Takes and raises the same as `ImageSession.generate`.
         """
@@ -149,12 +149,12 @@ class SavedImage(ImageFacts[Runtime]):
 @attrs.frozen(eq=False, repr=False)
 class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
     """
-    A conversation that makes images: every prompt refines what came before.
+    A conversation that makes images: every prompt refines the previous image.
 
-    Made by `Studio.session`, found again by `Studio.open`.
+    `Studio.session` creates one, and `Studio.open` opens it again.
 
     Attributes:
-        branch_name: The branch that it is on.
+        branch_name: Its current branch.
     """
 
     _runtime: Runtime
@@ -165,48 +165,48 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
     ) -> ImageSession:
         """
         Change the session's name, its description, or the options of its next turns, such as the
-        model.
+        model. What is left out stays unchanged.
 
         Args:
-            name: A new label; left out, it stays.
-            description: What it is about; left out, it stays.
-            provider_state: What the provider keeps of its turns from now on; left out, it stays.
-            remember: How many earlier turns go along with a new one at most; left out, it stays.
-            **options: See `GenerateOptions`; what is left out stays.
+            name: A new label.
+            description: What it is about.
+            provider_state: What the provider keeps of its turns from now on.
+            remember: The most earlier turns that are sent as context.
+            **options: See `GenerateOptions`.
 
         Returns:
-            The session as it is now.
+            The changed session.
 
         Raises:
-            InvalidOptionError: An option is not one, or its value is not one that it takes.
+            InvalidOptionError: There is no such option, or its value is not valid.
             SessionClosedError: The session was closed.
         """
         settings = session_settings(options)
-        flow = sessions.update_session(self.id, description, settings, self._runtime.config)
-        return attrs.evolve(self, record=self._runtime.run(flow))
+        workflow = sessions.update_session(self.id, description, settings, self._runtime.config)
+        return attrs.evolve(self, record=self._runtime.run(workflow))
 
     def branch(self, name: str | None = None, *, at: ImageOrTurn | None = None) -> ImageSession:
         """
-        Start another branch of this session.
+        Start a new branch of this session.
 
         Args:
-            name: The branch's name; numbered when left out.
-            at: Where it starts: an image, a turn, or the id of either; the head when left out.
+            name: The branch's name. Default: the next number.
+            at: Where it starts: an image, a turn, or the id of either. Default: the head.
 
         Returns:
-            The session on the new branch. This one stays on its own.
+            The session on the new branch. This object stays on its own branch.
 
         Raises:
-            InvalidRequestError: The name is taken, or the turn brought no image.
+            InvalidRequestError: The name is taken, or the turn has no image.
             NotFoundError: The session has no such turn or image.
         """
         start = None if at is None else id_of(at)
-        flow = sessions.create_branch(self.id, start, self.branch_name, name)
-        return attrs.evolve(self, branch_name=self._runtime.run(flow))
+        workflow = sessions.create_branch(self.id, start, self.branch_name, name)
+        return attrs.evolve(self, branch_name=self._runtime.run(workflow))
 
     def undo(self, steps: int = 1) -> SavedImage | None:
         """
-        Set this branch's head back; what was undone is kept.
+        Move this branch's head back. Undone turns are not deleted.
 
         Args:
             steps: How many turns.
@@ -215,13 +215,13 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
             The image that the next prompt refines; None at the start.
 
         Raises:
-            InvalidRequestError: There are fewer turns than that.
+            InvalidRequestError: The branch has fewer turns.
         """
         return self._head_image(self._runtime.run(sessions.undo(self.id, self.branch_name, steps)))
 
     def redo(self, steps: int = 1) -> SavedImage | None:
         """
-        Set this branch's head forward again, along what was undone.
+        Move this branch's head forward again, along undone turns.
 
         Args:
             steps: How many turns.
@@ -230,13 +230,13 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
             The image that the next prompt refines.
 
         Raises:
-            InvalidRequestError: Fewer turns than that were undone since the last one grew.
+            InvalidRequestError: Fewer turns were undone since the last new turn.
         """
         return self._head_image(self._runtime.run(sessions.redo(self.id, self.branch_name, steps)))
 
     def checkout(self, target: ImageOrTurn) -> SavedImage | None:
         """
-        Set this branch's head on any turn of the session.
+        Move this branch's head to any turn of the session.
 
         Args:
             target: An image, a turn, or the id of either.
@@ -246,10 +246,10 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
 
         Raises:
             NotFoundError: The session has no such turn or image.
-            InvalidRequestError: The turn brought no image.
+            InvalidRequestError: The turn has no image.
         """
-        flow = sessions.checkout(self.id, self.branch_name, id_of(target))
-        return self._head_image(self._runtime.run(flow))
+        workflow = sessions.checkout(self.id, self.branch_name, id_of(target))
+        return self._head_image(self._runtime.run(workflow))
 
     def head(self) -> SavedImage | None:
         """
@@ -260,13 +260,13 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
 
     def tree(self) -> Tree:
         """
-        Return all turns and how they grew; printed, it shows itself.
+        Return all turns as a tree; print it for a drawing.
         """
         return self._runtime.run(sessions.load_branch(self.id, self.branch_name)).tree
 
     def turns(self) -> tuple[Turn, ...]:
         """
-        Return all turns of all branches, the oldest first; failed and refused ones too.
+        Return all turns of all branches, the oldest first, including failed and refused ones.
         """
         return tuple(self.tree().turns.values())
 
@@ -278,7 +278,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
 
     def lineage(self, target: ImageOrTurn) -> tuple[SavedImage, ...]:
         """
-        Return the images that led to one, the first one first and itself last.
+        Return the images that led to an image or turn, from the first to the last.
 
         Args:
             target: An image, a turn, or the id of either.
@@ -297,7 +297,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
 
     def cost(self) -> Cost:
         """
-        Return what all turns of all branches cost so far, failed ones too.
+        Return what all turns of all branches cost so far, including failed ones.
         """
         return self._runtime.run(
             reports.session_cost(self.id, self.branch_name, self._runtime.config)
@@ -305,36 +305,36 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
 
     def export(self, path: str | os.PathLike[str]) -> Path:
         """
-        Write the whole session into a folder, or into a zip where the path ends in .zip.
+        Write the whole session to a folder, or to a zip file if the path ends in .zip.
 
-        It holds every image to the byte with its metadata beside it, and the records with which
-        `SessionsResource.import_archive` brings the session back.
+        It contains the unchanged images with their metadata, and the records from which
+        `SessionsResource.import_archive` restores the session.
 
         Args:
-            path: Where it shall be; nothing may be there yet.
+            path: The folder or zip file to write; it must not exist.
 
         Returns:
-            The path in full.
+            The absolute path.
 
         Raises:
-            StorageIOError: There is something at that path, or it cannot be written.
-            InvalidRequestError: The path is none, or the session is too large for a zip.
+            StorageIOError: The path exists, or cannot be written.
+            InvalidRequestError: It is not a path, or the session is too large for a zip file.
         """
         return Path(self._runtime.call_store(lambda store: store.export_session(self.id, path)))
 
     def gallery(self, path: str | os.PathLike[str]) -> Path:
         """
-        Write a page of this session, to look at in any browser; as `Studio.gallery` of them all.
+        Write an HTML page of this session, for any browser, like `Studio.gallery`.
 
         Args:
-            path: The page, ending in .html; an earlier gallery there is replaced.
+            path: The file to write, ending in .html; an existing gallery is replaced.
 
         Returns:
-            The path in full.
+            The absolute path.
 
         Raises:
-            InvalidRequestError: The path is none, or does not end in .html.
-            StorageIOError: Something other than a gallery is there, or it cannot be written.
+            InvalidRequestError: It is not a path, or does not end in .html.
+            StorageIOError: Another kind of file exists there, or it cannot be written.
         """
         return Path(self._runtime.call_store(lambda store: gallery.write(store, path, self.id)))
 
@@ -346,23 +346,23 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         captions: bool = True,
     ) -> Path:
         """
-        Draw all images of the session on a sheet, numbered as `images` has them, for a chat or
-        for print.
+        Draw all images of the session on a contact sheet, for a chat or for print, numbered in the
+        order of `images`.
 
         Args:
-            path: The sheet, ending in .png, .jpg or .pdf; an earlier sheet there is replaced. Left
-                out, it is a PNG in the current folder. A PDF is on A4, and has as many pages as it
-                takes; others are one page, as high as it must be.
-            columns: How many images stand side by side, 1 to 12; left out, as many as suit.
-            captions: Whether prompt, size and cost are beneath each image.
+            path: The file to write, ending in .png, .jpg or .pdf; an existing contact sheet is
+                replaced. Default: a PNG in the current folder. A PDF has as many A4 pages as
+                needed; other formats are one page of any height.
+            columns: How many images are in a row, 1 to 12. Default: chosen by the number of images.
+            captions: Whether to write prompt, size and cost below each image.
 
         Returns:
-            The path in full.
+            The absolute path.
 
         Raises:
             InvalidRequestError: An argument is not valid, there are no images, or too many for one
                 page.
-            StorageIOError: Something other than a contact sheet is there, or it cannot be written.
+            StorageIOError: Another kind of file exists there, or it cannot be written.
         """
         from imagesession._display import contact_sheet as sheet  # noqa: PLC0415 - loads Pillow
 
@@ -374,7 +374,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
 
     def close(self) -> None:
         """
-        Close the session: no more is generated in it until it is opened with `reopen=True`.
+        Close the session: it takes no more turns until it is opened with `reopen=True`.
         """
         self._runtime.run(sessions.close(self.id))
 

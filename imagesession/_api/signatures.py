@@ -1,5 +1,5 @@
 """
-Show people every keyword in a verb's signature, though the source names them once.
+Spell out all keywords in the verbs' signatures, though the source defines them once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Class = TypeVar("Class", bound=type)
 
 class _Inherited:
     """
-    The default of an option in signatures: what the session says, else the studio, else the option.
+    The shown default of an option: the session's value, else the studio's, else the option's.
     """
 
     def __repr__(self) -> str:
@@ -31,8 +31,8 @@ def expand_signature(keywords: type[Any], **defaults: object) -> Callable[[Verb]
     Return a decorator that spells out a verb's `**keywords` for `help()`, notebooks and the guide.
 
     Args:
-        keywords: The TypedDict that names them.
-        **defaults: What is shown as the default of those that are no options.
+        keywords: The TypedDict of the keywords.
+        **defaults: The shown defaults of keywords other than options.
     """
     annotations = keywords.__annotations__
     names = (*defaults, *OPTION_NAMES)
@@ -48,11 +48,15 @@ def expand_signature(keywords: type[Any], **defaults: object) -> Callable[[Verb]
 
     def decorate(verb: Verb) -> Verb:
         signature = inspect.signature(verb)
-        own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
-        # On a studio and on a session alike, an image is one of these two.
+        explicit = [
+            parameter
+            for parameter in signature.parameters.values()
+            if parameter.kind is not parameter.VAR_KEYWORD
+        ]
+        # The type variable of images stands for one of these two, on studios and sessions.
         image = "AsyncSavedImage" if verb.__qualname__.startswith("Async") else "SavedImage"
         spelled_out = signature.replace(
-            parameters=[*own, *expanded],
+            parameters=[*explicit, *expanded],
             return_annotation=signature.return_annotation.replace("ImageT", image),
         )
         verb.__signature__ = spelled_out  # type: ignore[attr-defined] # pyright: ignore[reportFunctionMemberAccess] - inspect reads it
@@ -63,8 +67,8 @@ def expand_signature(keywords: type[Any], **defaults: object) -> Callable[[Verb]
 
 def public_base(kind: Class) -> Class:
     """
-    Let a base class of public ones look like a part of them, in `help()` and in Python's own
-    errors: "generate() missing 1 required positional argument" names no class that is not public.
+    Hide the name of a private base class in `help()` and in Python's own errors, such as
+    "generate() missing 1 required positional argument".
     """
     kind.__module__ = "imagesession"
     for member in vars(kind).values():

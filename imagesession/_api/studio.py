@@ -1,5 +1,5 @@
 """
-The studio: where sessions and images are made and found again.
+The studio: opens a library, and makes and finds sessions and images.
 """
 
 from __future__ import annotations
@@ -64,42 +64,42 @@ if TYPE_CHECKING:
 
 class Studio(GenerationVerbs[SavedImage]):
     """
-    The way in: makes images and sessions, finds them again, and knows where they are kept.
+    The entry point: opens a library, makes images and sessions, and finds them again.
 
     Args:
-        library: The folder where images are kept. Left out, it is the environment variable
+        library: The folder where images are saved. Default: the environment variable
             IMAGESESSION_LIBRARY, or `imagesession` in the user's Pictures folder.
-        api_key: Left out, it is the environment variable OPENAI_API_KEY.
-        base_url: For servers that speak OpenAI's protocol. Left out, it is the environment
-            variable OPENAI_BASE_URL, or OpenAI.
-        client: An `openai.OpenAI` (or `openai.AzureOpenAI`) of your own, instead of the two above.
-        budget: What may be spent; a call that might exceed it is not sent.
+        api_key: The API key. Default: the environment variable OPENAI_API_KEY.
+        base_url: The address of a server with OpenAI's API. Default: the environment variable
+            OPENAI_BASE_URL, or OpenAI.
+        client: Your own `openai.OpenAI` (or `openai.AzureOpenAI`), instead of the two above.
+        budget: What may be spent; a call that could exceed it is not sent.
         provider_state: What the provider keeps of a turn. "responses": the response, for 30 days
-            or longer; the next turn names it, in some hundred bytes, from any program.
-            "conversation": the items of a conversation, until it is deleted; a program that is
-            killed before it knows a response's id finds the image there. "none": nothing
-            (`store=false`, for zero data retention); history goes along from the library.
-        remember: How many earlier turns go to the model at most; None for all. Each of them
-            is billed again with every turn.
+            or longer; the next turn refers to it by id, in some hundred bytes, from any program.
+            "conversation": the items of a conversation, until it is deleted; if a program is killed
+            before it knows a response's id, the image is recovered from there. "none": nothing
+            (`store=false`, for zero data retention); history is sent from the library.
+        remember: The most earlier turns that are sent as context; None for all. Each of them is
+            billed again with every turn.
         max_active_sessions: How many sessions may be active at once.
-        session_idle_timeout: Seconds after which a session in which nothing happens counts as idle:
-            it is no longer active, and becomes so again when it goes on.
-        timeout: Seconds for an image in all: after that the call gives up, and `recover` finds
-            the image later.
-        patience: Seconds for which requests are retried, up to five times, while the provider
-            rejects them before doing any work (too many at once, overloaded, unreachable). How
-            long it says to wait is obeyed, by all programs that use this library. 0 raises the
-            error at once.
-        images_per_minute: How many requests all programs on this library may send a minute,
-            evenly spaced; what your account's limit says.
+        session_idle_timeout: Seconds without activity after which a session is idle: it no longer
+            counts as active until its next turn.
+        timeout: Seconds for one image in all; after that the call gives up, and `recover` finds the
+            image later.
+        retry_timeout: Seconds for which a request is retried, up to five times, while the provider
+            rejects it before doing any work (rate limit, overload, unreachable). The wait that
+            the provider asks for is obeyed by all programs on this library. 0 raises the error at
+            once.
+        images_per_minute: How many requests all programs on this library may send per minute,
+            evenly spaced, according to your account's limit. None for no limit.
         max_concurrency: How many requests all programs on this library may have under way at once;
-            others wait for their turn, up to `timeout`. None for no limit.
-        **options: The options of every image, unless a session or call says otherwise; see
-            `GenerateOptions`.
+            others wait, up to `timeout`. None for no limit.
+        **options: The default options of every image; see `GenerateOptions`. Those of a session or
+            a call have precedence.
 
     Raises:
-        StorageError: The folder cannot be used, or a newer imagesession wrote it.
-        InvalidOptionError: An option is not one, or its value is not one that it takes.
+        StorageError: The folder cannot be used, or was written by a newer imagesession.
+        InvalidOptionError: There is no such option, or its value is not valid.
     """
 
     @takes_studio_params
@@ -147,25 +147,25 @@ class Studio(GenerationVerbs[SavedImage]):
         **options: Unpack[StudioParams],
     ) -> Self:
         """
-        Make a studio that needs no key and no network: sketches are drawn on this computer.
+        Make a studio without key and network, whose images are sketches drawn on this computer.
 
-        They pass through the same client and the same protocol as a model's images, so that
-        programs can be tried and tested with it; they are not a model's work.
+        The sketches pass through the same client and protocol as a model's images, so that
+        programs can be tried and tested; they are not a model's work.
 
         Args:
-            library: The folder where images are kept. Left out, it is as for a `Studio`, but
-                `imagesession offline` in the Pictures folder, apart from those that were paid for.
-            provider: An `imagesession.testing.FakeOpenAI` of your own.
+            library: The folder where images are saved. Default: as for a `Studio`, but
+                `imagesession offline` in the Pictures folder, apart from paid images.
+            provider: Your own `imagesession.testing.FakeOpenAI`.
             **options: As for a `Studio`.
         """
         from imagesession._fake_openai import FakeOpenAI, FakeTransport  # noqa: PLC0415 - loads Pillow
 
-        drawing = provider or FakeOpenAI()
+        fake = provider or FakeOpenAI()
 
         def connect() -> ClosableTransport:
             from imagesession._runtime import openai_clients  # noqa: PLC0415 - loads openai
 
-            return openai_clients.connect_with_transport(FakeTransport(drawing))
+            return openai_clients.connect_with_transport(FakeTransport(fake))
 
         studio, config = cls.__new__(cls), build_config(options)
         studio._initialize(resolve_library_path(library, offline=True), connect, OFFLINE, config)  # noqa: SLF001 - it is our own
@@ -177,9 +177,9 @@ class Studio(GenerationVerbs[SavedImage]):
         cls, library: str | os.PathLike[str] | None = None, **options: Unpack[StudioParams]
     ) -> Self:
         """
-        Make a studio that uses OpenAI if there is a key, and draws offline otherwise.
+        Make a studio that uses OpenAI if OPENAI_API_KEY is set, and the offline provider otherwise.
 
-        `provider` says which of the two it is.
+        The property `provider` says which of the two it is.
 
         Args:
             library: As for a `Studio`.
@@ -190,14 +190,14 @@ class Studio(GenerationVerbs[SavedImage]):
     @property
     def library(self) -> Path:
         """
-        The folder where images are kept.
+        The folder where images are saved.
         """
         return self._runtime.library.layout.root
 
     @property
     def provider(self) -> str:
         """
-        The provider that makes the images, in words.
+        A description of the provider that makes the images.
         """
         return self._runtime.provider
 
@@ -218,23 +218,23 @@ class Studio(GenerationVerbs[SavedImage]):
     @property
     def batches(self) -> BatchesResource:
         """
-        Images at half the price, made within a day: `create`, `list` and `get`.
+        Images at half the price, made within 24 hours: `create`, `list` and `get`.
         """
-        from imagesession._api.batch import BatchesResource  # noqa: PLC0415 - not everybody has one
+        from imagesession._api.batch import BatchesResource  # noqa: PLC0415 - rarely needed
 
         return BatchesResource(self._runtime)
 
     @property
     def models(self) -> ModelsResource:
         """
-        The models that can be used today: `list` and `get`.
+        The available models: `list` and `get`.
         """
         return ModelsResource(self._runtime)
 
     @property
     def requests(self) -> RequestsResource:
         """
-        The requests on their way to the provider: `pending` and `cancel`.
+        The requests that are under way: `pending` and `cancel`.
         """
         return RequestsResource(self._runtime)
 
@@ -243,35 +243,36 @@ class Studio(GenerationVerbs[SavedImage]):
         self, description: str, *, resume: bool = False, **options: Unpack[SessionParams]
     ) -> ImageSession:
         """
-        Start a session.
+        Create a session.
 
         Args:
-            description: What it is about; it goes to the model with every turn.
+            description: What it is about; it is sent to the model with every turn.
             name: A label to find it by.
-            resume: Whether to continue the session of that name, if there is one, as it is.
-            provider_state: What the provider keeps of its turns; left out, what the studio says.
-            remember: How many earlier turns go along with a new one at most; left out, what the
-                studio says.
-            **options: The options of every turn, unless it says otherwise; see `GenerateOptions`.
+            resume: Whether to continue the session with this name unchanged, if there is one.
+            provider_state: What the provider keeps of its turns. Default: the studio's setting.
+            remember: The most earlier turns that are sent as context. Default: the studio's
+                setting.
+            **options: The default options of its turns; see `GenerateOptions`.
 
         Raises:
-            InvalidRequestError: provider_state or remember is not valid.
-            InvalidOptionError: An option is not one, or its value is not one that it takes.
-            TooManySessionsError: As many sessions are active as are allowed; it names the idlest.
+            InvalidRequestError: `provider_state` or `remember` is not valid.
+            InvalidOptionError: There is no such option, or its value is not valid.
+            TooManySessionsError: The limit of active sessions is reached; the error names the
+                idlest session.
         """
-        begin = sessions.get_or_create_session if resume else sessions.create_session
+        create = sessions.get_or_create_session if resume else sessions.create_session
         settings = workflows.session_settings(options)
-        flow = begin(description, settings, self._runtime.config)
-        return ImageSession(self._runtime.run(flow), MAIN, self._runtime)
+        workflow = create(description, settings, self._runtime.config)
+        return ImageSession(self._runtime.run(workflow), MAIN, self._runtime)
 
     def open(self, wanted: str, *, branch: str = MAIN, reopen: bool = False) -> ImageSession:
         """
-        Open a session again, where it was left.
+        Open an existing session.
 
         Args:
-            wanted: Its id, or its name if only one has it.
+            wanted: Its id, or its name if the name is unique.
             branch: The branch to continue.
-            reopen: Whether to continue one that was closed.
+            reopen: Whether to reopen the session if it was closed.
 
         Raises:
             NotFoundError: There is no such session or branch; the error names some that exist.
@@ -289,23 +290,23 @@ class Studio(GenerationVerbs[SavedImage]):
         **options: Unpack[OptionParams],
     ) -> ImageSession:
         """
-        Start a session from an image: what it generates first refines that image.
+        Create a session from an image: its first turn refines that image.
 
         Args:
-            image: An image of the library, its id, or any image from elsewhere, with or
-                without the metadata of this library or of older tools beside it.
-            description: What the session is about; left out, the prompt of the image.
+            image: An image of the library, its id, or any other image, with or without a metadata
+                file of this library or of older tools beside it.
+            description: What the session is about. Default: the image's prompt.
             name: A label to find it by.
-            **options: The options of every turn, unless it says otherwise; see `GenerateOptions`.
+            **options: The default options of its turns; see `GenerateOptions`.
 
         Returns:
-            The session, whose head is the image. A one-shot's prompt, revised prompt and
-            provider's context are carried over.
+            The session, whose head is the image. The prompt, revised prompt and provider context of
+            a standalone image are carried over.
 
         Raises:
-            InvalidImageError: It is no image.
-            NotFoundError: There is no image of that id.
-            TooManySessionsError: As many sessions are active as are allowed.
+            InvalidImageError: It is not a readable image.
+            NotFoundError: There is no image with that id.
+            TooManySessionsError: The limit of active sessions is reached.
         """
         config = self._runtime.config
         workflow = workflows.create_from_image(image, description, name, options, config)
@@ -325,23 +326,22 @@ class Studio(GenerationVerbs[SavedImage]):
         **options: Unpack[OptionParams],
     ) -> Results[SavedImage]:
         """
-        Make many images: several at a time, in order, each with its own end.
+        Make many images concurrently; a failed one does not stop the others.
 
         Args:
-            requests: Prompts or `ImageRequest`s. Given as a mapping, its keys name them: run again
-                with the same names, only what is missing is made, and the rest is given from the
-                library.
+            requests: Prompts or `ImageRequest`s. The keys of a mapping name them: if it is run
+                again with the same names, only missing images are made, and the others are returned
+                from the library.
             concurrency: How many are under way at once, 1 to 64.
-            images_per_minute: How many may be started a minute; what your account's limit says.
-                What is given from the library does not count.
-            progress: Whether to show a bar on standard error; left out, one is shown in a
-                terminal or notebook.
-            on_progress: As in `generate`; its `position` says which image it is about.
-            **options: The options of every job, unless it says otherwise; see `GenerateOptions`.
+            images_per_minute: How many may be started per minute, according to your account's
+                limit; images from the library do not count. None for no limit.
+            progress: Whether to show a progress bar on standard error. Default: only in a terminal
+                or notebook.
+            on_progress: As for `generate`; the event's `position` is the image's number, from 0.
+            **options: The default options of all requests; see `GenerateOptions`.
 
         Returns:
-            The images in the order of the jobs; where one failed, its error is in its
-            place, and the others go on.
+            The images in the order of the requests, with an error in the place of each failed one.
 
         Raises:
             InvalidRequestError: An argument is not valid; nothing was sent.
@@ -351,7 +351,7 @@ class Studio(GenerationVerbs[SavedImage]):
             concurrency=concurrency, images_per_minute=images_per_minute,
         )  # fmt: skip
         completed = self._runtime.run(plan.completed())
-        with bar(len(plan.workflows), wanted=progress) as advance:
+        with bar(len(plan.workflows), enabled=progress) as advance:
             outcomes = self._runtime.gather(
                 plan.workflows,
                 concurrency=plan.concurrency,
@@ -364,17 +364,17 @@ class Studio(GenerationVerbs[SavedImage]):
 
     def recover(self, *, timeout: float = 30.0) -> RecoveryReport[SavedImage]:
         """
-        Settle requests without an end: of programs that were stopped, or calls that gave up.
+        Settle pending requests of programs that were stopped, and of calls that gave up.
 
         Nothing is sent again: images are looked up by the provider's ids, which is free. Requests
-        of running programs are left to them. A studio does this by itself, without waiting,
-        before its first request.
+        of running programs are left alone. A studio does this by itself, without waiting, before
+        its first request.
 
         Args:
             timeout: Seconds to wait, in all, for images that are not finished yet.
 
         Raises:
-            AuthenticationError: There is no key, or it may not do this.
+            AuthenticationError: There is no key, or it lacks the permission.
         """
         seconds = engine_bulk.validate_timeout(timeout)
         settled = self._runtime.run(recovery.reconcile_all(self._runtime.config, seconds))
@@ -390,13 +390,13 @@ class Studio(GenerationVerbs[SavedImage]):
     ) -> CostReport:
         """
         Return what was spent on this library, from the usage that its providers reported, and
-        what the budget leaves.
+        what is left of the budget.
 
         Args:
-            group_by: What to group it by: "day" (UTC), "session", "model", "kind" or "provider".
-            since: Only from this day on.
-            until: Only up to this day.
-            session: Only for this session: itself, its id, or its name.
+            group_by: How to group it: by "day" (UTC), "session", "model", "kind" or "provider".
+            since: The first day.
+            until: The last day.
+            session: Only this session: the object, its id, or its name.
 
         Raises:
             InvalidRequestError: An argument is not valid.
@@ -407,58 +407,56 @@ class Studio(GenerationVerbs[SavedImage]):
 
     def stats(self) -> LibraryStats:
         """
-        Return figures of the library: sessions, images, turns and dollars.
+        Return statistics of the library: sessions, images, turns and dollars.
         """
         root = str(self._runtime.library.layout.root)
         return self._runtime.run(reports.stats(self._runtime.config, self._runtime.provider, root))
 
     def doctor(self, *, verify: bool = False, online: bool = False) -> HealthReport:
         """
-        Check that everything is as it should be: the library, the key and the models.
-        Nothing is changed and nothing is paid for.
+        Check the library, the key and the models. Nothing is changed or billed.
 
         Args:
-            verify: Whether to read every image and compare it with its record, which takes a
-                second for every gigabyte or so.
-            online: Whether to ask the provider for its models; free, and needs the network.
+            verify: Whether to read every image and compare it with its record, which takes about
+                one second per gigabyte.
+            online: Whether to request the provider's list of models, which is free.
 
         Returns:
-            The results of all checks, and what to do about them; print it to read it.
+            The results of all checks, with remedies; print it for a readable list.
         """
-        from imagesession._engine import health  # noqa: PLC0415 - hardly ever needed
+        from imagesession._engine import health  # noqa: PLC0415 - rarely needed
 
-        flow = health.run_health_checks(
+        workflow = health.run_health_checks(
             self._runtime.config, self._runtime.provider, verify=verify, online=online
         )
-        return self._runtime.run(flow)
+        return self._runtime.run(workflow)
 
     def gallery(self, path: str | os.PathLike[str]) -> Path:
         """
-        Write a page of all that the library holds, to look at in any browser.
+        Write an HTML page of the whole library, for any browser.
 
-        It shows sessions as trees, searches and filters, and lays two images of a line over
-        each other. It is one file that needs no network; thumbnails are in it, and the images
-        themselves are shown from where they lie.
+        It shows sessions as trees, has search and filters, and compares two images of a lineage. It
+        is a single file that needs no network; it contains the thumbnails and links to the images.
 
         Args:
-            path: The page, ending in .html; an earlier gallery there is replaced.
+            path: The file to write, ending in .html; an existing gallery is replaced.
 
         Returns:
-            The path in full.
+            The absolute path.
 
         Raises:
-            InvalidRequestError: The path is none, or does not end in .html.
-            StorageIOError: Something other than a gallery is there, or it cannot be written.
+            InvalidRequestError: It is not a path, or does not end in .html.
+            StorageIOError: Another kind of file exists there, or it cannot be written.
         """
         return Path(self._runtime.call_store(lambda store: gallery.write(store, path)))
 
     def close(self) -> None:
         """
-        Close the connections to the provider. Images and sessions stay; nothing need be saved.
+        Close the connections to the provider. Everything is saved already.
         """
-        made = self._connection.close()
-        if made is not None:
-            made.close()
+        transport = self._connection.close()
+        if transport is not None:
+            transport.close()
         self._runtime.library.close()
 
     def __enter__(self) -> Self:
@@ -474,8 +472,7 @@ class Studio(GenerationVerbs[SavedImage]):
 
     def _connect(self) -> None:
         """
-        Prepare the client, which otherwise takes most of a second of the first call. Nothing is
-        sent.
+        Make the client, which otherwise takes most of a second of the first call. Nothing is sent.
 
         Raises:
             AuthenticationError: There is no key.

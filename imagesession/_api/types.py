@@ -1,5 +1,5 @@
 """
-What verbs take: images in every form, and the keywords that they have in common.
+The types of the verbs' arguments: images in every form, and shared keywords.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from imagesession._imaging.mask import Mask
 
 ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | ImageFacts[Any]"
-"""An image: a path, the id of a stored one, bytes, an open file, a PIL image, or a stored one."""
+"""An image: a path, the id of a saved image, bytes, an open file, a PIL image, or a saved image."""
 ImageInputs: TypeAlias = "ImageInput | Iterable[ImageInput]"
 """One image or several."""
 
-# The parameters of the packed presets. One that is registered in their place may have more:
-# `preset` takes any, and their values are checked when they are used.
+# The values of the built-in presets' parameters. A preset that replaces one may have others:
+# `preset` accepts any, and they are checked when they are used.
 BackgroundType: TypeAlias = Literal["white", "transparent", "lifestyle"]
 Angle: TypeAlias = Literal["front", "side", "three-quarter", "top"]
 Lighting: TypeAlias = Literal["studio", "natural", "dramatic", "soft"]
@@ -149,7 +149,7 @@ class EstimateParams(OptionParams, total=False):
 PRODUCT_DEFAULTS = {"background_type": "white", "angle": "front", "lighting": "studio"}
 UI_ASSET_DEFAULTS = {"theme": "modern", "style_preset": "flat", "size_preset": "standard"}
 STREAMED_PARTIALS = 2
-# What signatures show of the keywords that are no options, in this order.
+# The defaults that signatures show for keywords other than options, in this order.
 _DEFAULTS: dict[str, object] = {
     "name": None,
     "provider_state": None,
@@ -171,18 +171,18 @@ _DEFAULTS: dict[str, object] = {
 
 def own_keywords(params: type[OptionParams]) -> list[str]:
     """
-    Return the keywords of a verb that are no options.
+    Return the keywords of a verb other than options.
     """
     return [name for name in _DEFAULTS if name in params.__annotations__]
 
 
 def takes_keywords(params: type[OptionParams], **defaults: object) -> Callable[[Verb], Verb]:
     """
-    Return a decorator that spells out the keywords of a verb.
+    Return a decorator that spells out the keywords of a verb in its signature.
 
     Args:
         params: The keywords.
-        **defaults: What is the default of one in this verb alone.
+        **defaults: Defaults that differ in this verb.
     """
     shown = {name: _DEFAULTS[name] for name in own_keywords(params)}
     return expand_signature(params, **shown | defaults)
@@ -190,7 +190,7 @@ def takes_keywords(params: type[OptionParams], **defaults: object) -> Callable[[
 
 def to_sources(images: ImageInputs) -> tuple[Source, ...]:
     """
-    Return images as the library takes them, whether one was given or several.
+    Convert one or several images to the form that the engine takes.
     """
     single = isinstance(images, (str, bytes)) or hasattr(images, "read")
     if isinstance(images, Iterable) and not single:
@@ -200,13 +200,13 @@ def to_sources(images: ImageInputs) -> tuple[Source, ...]:
 
 def to_source(image: ImageInput | Mask) -> Source:
     """
-    Return an image or mask as the library takes it.
+    Convert an image or mask to the form that the engine takes.
     """
     return image.record if isinstance(image, ImageFacts) else image
 
 
 def to_source_or_none(image: ImageInput | Mask | None) -> Source | None:
     """
-    Return an image or mask as the library takes it, if there is one.
+    Convert an image or mask to the form that the engine takes, if there is one.
     """
     return None if image is None else to_source(image)

@@ -1,5 +1,5 @@
 """
-From the arguments of a call to a workflow: what studios and sessions, sync and async, share.
+Convert the arguments of a call to a workflow, for studios and sessions, sync and async.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ if TYPE_CHECKING:
     from imagesession._domain.estimate import CostEstimate
 
 DEFAULT_CONCURRENCY = 4
-"""How many requests are sent at once where there are several."""
+"""How many requests are sent at once if a call has several."""
 
 ImageT = TypeVar("ImageT")
 FindBranchHead: TypeAlias = Callable[[], Workflow[BranchHead | None]]
-"""Finds the place where the next turn grows; None for an image outside all sessions."""
+"""Finds the branch head that the next turn continues; None for a standalone image."""
 
 # --- requests ----------------------------------------------------------------------------------
 
@@ -68,10 +68,10 @@ def build_request(
     Build a request.
 
     Args:
-        prompt: The words.
-        keywords: What else the call says.
-        params: The keywords that its verb has; any other one is taken for an option, and refused
-            with the options.
+        prompt: The prompt.
+        keywords: The other arguments of the call.
+        params: The keywords of its verb; any other one is treated as an option, and refused if
+            there is no such option.
     """
     own, options = _split(keywords, params)
     return GenerateRequest(
@@ -92,7 +92,7 @@ def _split(
     keywords: Mapping[str, object], params: type[OptionParams]
 ) -> tuple[dict[str, Any], dict[str, object]]:
     """
-    Split what a call says into the keywords of its verb and options.
+    Split the arguments of a call into keywords of its verb and options.
     """
     own = {key: keywords[key] for key in own_keywords(params) if key in keywords}
     return own, {key: keywords[key] for key in keywords if key not in own}
@@ -102,8 +102,7 @@ def build_stream(prompt: str, keywords: StreamParams) -> GenerateRequest:
     """
     Build the request of a stream.
     """
-    given = {"partial_images": STREAMED_PARTIALS, **keywords}
-    return build_request(prompt, given, StreamParams)
+    return build_request(prompt, {"partial_images": STREAMED_PARTIALS, **keywords}, StreamParams)
 
 
 def build_edit(prompt: str, keywords: EditParams) -> GenerateRequest:
@@ -115,11 +114,11 @@ def build_edit(prompt: str, keywords: EditParams) -> GenerateRequest:
 
 def build_variation(prompt: str, keywords: VariationParams) -> GenerateRequest:
     """
-    Build the request of a variation: of an image, or of a prompt alone.
+    Build the request of a variation of an image or of a prompt.
     """
     request = build_request(prompt, keywords, VariationParams)
     edits = request.image is not None
-    words = prompt or (variations.OF_A_PICTURE if edits else prompt)
+    words = prompt or (variations.VARIATION_PROMPT if edits else prompt)
     return attrs.evolve(request, prompt=words, edits=edits, kind="variation")
 
 
@@ -143,21 +142,21 @@ class PresetCall:
         Put the subject into the preset's prompt.
 
         Args:
-            model: What is known of the model that will draw.
+            model: The image model; None if it is unknown.
 
         Raises:
             InvalidRequestError: There is no such preset, parameter or value.
         """
-        from imagesession import presets  # noqa: PLC0415 - not everybody uses one
+        from imagesession import presets  # noqa: PLC0415 - rarely needed
 
         preset, request = presets.get(self.preset), self.request
         params = preset.resolve_params(**self.params)
-        wanted = preset.options_for(model, request.choices, **self.params)
+        preset_options = preset.options_for(model, request.choices, **self.params)
         labels = {"product": request.prompt, "ui_asset": params.get("asset_type", "")}
         return attrs.evolve(
             request,
             prompt=preset.render_prompt(request.prompt, **self.params),
-            choices={**wanted, **request.choices},
+            choices={**preset_options, **request.choices},
             kind=preset.kind,
             label=labels.get(preset.kind, ""),
             parameters={"preset": preset.name, "description": request.prompt, **params},
@@ -177,7 +176,7 @@ def build_product_call(description: str, keywords: ProductParams) -> PresetCall:
     Build the request of the preset for product photographs.
     """
     request = build_request(description, keywords, ProductParams)
-    params = _given_params(PRODUCT_DEFAULTS, keywords)
+    params = _params_of(PRODUCT_DEFAULTS, keywords)
     return PresetCall(preset="product", params=params, request=request)
 
 
@@ -186,11 +185,11 @@ def build_ui_asset_call(asset_type: str, description: str, keywords: UIAssetPara
     Build the request of the preset for user interfaces.
     """
     request = build_request(description, keywords, UIAssetParams)
-    params = {"asset_type": asset_type, **_given_params(UI_ASSET_DEFAULTS, keywords)}
+    params = {"asset_type": asset_type, **_params_of(UI_ASSET_DEFAULTS, keywords)}
     return PresetCall(preset="ui_asset", params=params, request=request)
 
 
-def _given_params(defaults: Mapping[str, str], keywords: Mapping[str, object]) -> dict[str, str]:
+def _params_of(defaults: Mapping[str, str], keywords: Mapping[str, object]) -> dict[str, str]:
     return {name: cast("str", keywords.get(name, defaults[name])) for name in defaults}
 
 
@@ -207,7 +206,7 @@ def build_analysis(goals: str, image: ImageInput | None, model: str | None) -> G
 
 def standalone() -> Workflow[BranchHead | None]:
     """
-    Say that the next turn belongs to no session.
+    Return no branch head, for a standalone image.
     """
     yield from ()
     return None
@@ -217,7 +216,7 @@ def recovered_branch_head(
     config: StudioConfig, head: FindBranchHead
 ) -> Workflow[BranchHead | None]:
     """
-    Find where the next turn grows, after settling what a stopped program may have left there.
+    Find the branch head, after reconciling intents that a stopped program may have left.
     """
     yield from recovery.reconcile_orphans(config)
     return (yield from head())
@@ -227,13 +226,13 @@ def resolve_request(
     call: GenerateRequest | PresetCall, config: StudioConfig, head: FindBranchHead
 ) -> Workflow[tuple[GenerateRequest, BranchHead | None]]:
     """
-    Find where the next turn grows, and complete the request for it.
+    Find the branch head, and complete the request for it.
     """
-    position = yield from recovered_branch_head(config, head)
+    branch_head = yield from recovered_branch_head(config, head)
     if isinstance(call, GenerateRequest):
-        return call, position
-    options = resolve_options(call.request.choices, config, position)
-    return call.render(config.catalogue.find(image_model(options, config))), position
+        return call, branch_head
+    options = resolve_options(call.request.choices, config, branch_head)
+    return call.render(config.catalogue.find(image_model(options, config))), branch_head
 
 
 def generate_at(
@@ -242,24 +241,26 @@ def generate_at(
     """
     Make one image.
     """
-    request, position = yield from resolve_request(call, config, head)
-    return (yield from generation.generate(request, config, position))
+    request, branch_head = yield from resolve_request(call, config, head)
+    return (yield from generation.generate(request, config, branch_head))
 
 
 def plan_variations(
     call: GenerateRequest | PresetCall, count: int, config: StudioConfig, head: FindBranchHead
 ) -> Workflow[list[Workflow[Turn]]]:
     """
-    Plan several images of one request, which all grow at the same place.
+    Plan several images of one request, which all continue the same branch head.
 
     Raises:
-        InvalidRequestError: The request is wrong, and would be wrong every time.
+        InvalidRequestError: The request is not valid, so that no image could be made.
     """
     variations.validate_count("n", count)
-    request, position = yield from resolve_request(call, config, head)
-    yield from prepare_request(request, config, (yield from NewId()), position)
-    requests = _numbered(request, count)
-    return [generation.generate(each, config, position) for each in requests]
+    request, branch_head = yield from resolve_request(call, config, head)
+    yield from prepare_request(request, config, (yield from NewId()), branch_head)
+    return [
+        generation.generate(variation, config, branch_head)
+        for variation in _numbered(request, count)
+    ]
 
 
 def _numbered(request: GenerateRequest, count: int) -> Iterator[GenerateRequest]:
@@ -278,12 +279,12 @@ def estimate_at(
     """
     Estimate what a request would cost.
     """
-    position = yield from head()
+    branch_head = yield from head()
     if batch:
-        from imagesession._engine.batches import prepare  # noqa: PLC0415 - hardly ever needed
+        from imagesession._engine.batches import prepare  # noqa: PLC0415 - rarely needed
 
-        request = prepare.with_batch_model(request, config, position)
-    return (yield from estimate_request(request, config, count, position, batch=batch))
+        request = prepare.with_batch_model(request, config, branch_head)
+    return (yield from estimate_request(request, config, count, branch_head, batch=batch))
 
 
 def analyze_at(
@@ -292,19 +293,19 @@ def analyze_at(
     """
     Analyze an image.
     """
-    from imagesession._engine import analysis  # noqa: PLC0415 - not everybody analyzes
+    from imagesession._engine import analysis  # noqa: PLC0415 - rarely needed
 
-    position = yield from recovered_branch_head(config, head)
-    return (yield from analysis.analyze(request, config, position))
+    branch_head = yield from recovered_branch_head(config, head)
+    return (yield from analysis.analyze(request, config, branch_head))
 
 
 def improve_at(
     request: GenerateRequest, preserve_elements: str, config: StudioConfig, head: FindBranchHead
 ) -> Workflow[tuple[Analysis, Turn]]:
     """
-    Analyze an image, and make the edit that the findings call for.
+    Analyze an image, and make the edit that follows from the findings.
     """
-    from imagesession._engine import analysis  # noqa: PLC0415 - not everybody analyzes
+    from imagesession._engine import analysis  # noqa: PLC0415 - rarely needed
 
     analysis.validate_improvement(request.prompt, preserve_elements)
     completed = yield from _completed(request.idempotency_key)
@@ -337,13 +338,13 @@ def create_from_image(
     config: StudioConfig,
 ) -> Workflow[SessionRecord]:
     """
-    Start a session from an image: a stored one, its id, or one from elsewhere.
+    Create a session from an image: a saved one, its id, or one from elsewhere.
     """
     stored = None
     if isinstance(image, ImageFacts):
         stored = image.turn, image.position
     elif isinstance(image, str) and is_id(image):
-        stored = yield from promote.find(image)
+        stored = yield from promote.find_image(image)
     return (
         yield from promote.create_session_from_image(
             stored, to_source(image), description, name=name, choices=options, config=config
@@ -362,7 +363,9 @@ def to_results(
     """
     Return images in the order of their requests, with an error in the place of a failed one.
     """
-    items = (each if isinstance(each, ImageSessionError) else wrap(each) for each in outcomes)
+    items = (
+        outcome if isinstance(outcome, ImageSessionError) else wrap(outcome) for outcome in outcomes
+    )
     return Results(tuple(items), keys)
 
 
@@ -370,7 +373,7 @@ def display_studio(
     runtime: Runtime | AsyncRuntime, label: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """
-    Show a studio in a notebook. Its files are read at once: what is shown cannot await.
+    Show a studio in a notebook. Files are read synchronously, because display cannot await.
     """
     from imagesession._display import notebook  # noqa: PLC0415 - loads Pillow and Jinja
 

@@ -1,6 +1,6 @@
 """
-The nouns: frozen facts about options, pictures, turns, sessions and models.
+The domain model: frozen values for options, images, turns, sessions and models.
 
-Nothing in this room waits, opens a file or looks at the clock; the catalogue reads the data
-file that is packed beside it.
+Nothing here waits, opens a file or reads the clock, except that the model catalogue and the presets
+are loaded from the data files beside this module.
 """

@@ -1,5 +1,5 @@
 """
-What was found in a picture that was looked at, and what became of it.
+The findings of an image's analysis, and the edit that follows from them.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ Image = TypeVar("Image")
 @attrs.frozen(kw_only=True)
 class Finding:
     """
-    One thing that could be better in a picture.
+    One defect of an image.
 
     Attributes:
-        issue: What it is.
-        where: Where in the picture.
-        severity: How much it matters.
-        remedy: What to do about it, as one would ask for it.
+        issue: What is wrong.
+        where: Where in the image.
+        severity: How much it matters: "low", "medium" or "high".
+        remedy: What to do about it, worded as a prompt.
     """
 
     issue: str
@@ -38,12 +38,12 @@ class Finding:
 @attrs.frozen(kw_only=True)
 class Analysis:
     """
-    What a model that looked at a picture says of it.
+    A model's analysis of an image.
 
     Attributes:
-        summary: In a sentence or two.
-        findings: What could be better, the most severe first.
-        turn: The turn that asked, with its usage and cost.
+        summary: The result in a sentence or two.
+        findings: The defects, the most severe first.
+        turn: The turn of the analysis, with its usage and cost.
     """
 
     summary: str
@@ -56,21 +56,21 @@ class Analysis:
 
 def analysis_from_turn(turn: Turn) -> Analysis:
     """
-    Tell what was found in a picture from the turn that mended it.
+    Rebuild an analysis from the turn of the edit that followed it.
     """
-    known = turn.parameters
-    findings = tuple(Finding(**facts) for facts in known.get("findings", ()))
-    return Analysis(summary=known.get("summary", ""), findings=findings, turn=turn)
+    parameters = turn.parameters
+    findings = tuple(Finding(**finding) for finding in parameters.get("findings", ()))
+    return Analysis(summary=parameters.get("summary", ""), findings=findings, turn=turn)
 
 
 @attrs.frozen(kw_only=True)
 class Improvement(Generic[Image]):
     """
-    A picture that was looked at and then mended.
+    The analysis of an image, and the image that an edit made from it.
 
     Attributes:
-        analysis: What was found before.
-        image: What the edit that was planned from it brought.
+        analysis: The analysis of the original image.
+        image: The image of the edit that was planned from the analysis.
     """
 
     analysis: Analysis

@@ -1,5 +1,5 @@
 """
-A batch: many pictures that a provider makes within a day, at half the price.
+Batches: many images that a provider makes within 24 hours, at half the price.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ BatchState = Literal[
     "unsent",
 ]
 """
-Where a batch stands: being put together; sent, and the provider's id of it is not known; the rest
-is the provider's word, but for "unsent", of a batch that it has not taken up.
+The state of a batch. "preparing": the input file is being written; "submitting": sent, but the
+provider's id is unknown; "unsent": the provider did not accept it. The others are the provider's.
 """
 ENDED: frozenset[BatchState] = frozenset({"completed", "failed", "expired", "cancelled", "unsent"})
 NOT_EXECUTED: frozenset[BatchState] = frozenset({"failed", "unsent"})
-"""Of a batch that ended so, nothing was carried out."""
+"""A batch that ended in one of these states processed no requests."""
 MAX_LINES = 50_000  # https://developers.openai.com/api/docs/guides/batch
 MAX_BYTES = 200_000_000
 
@@ -41,13 +41,13 @@ MAX_BYTES = 200_000_000
 @attrs.frozen(kw_only=True)
 class BatchItem:
     """
-    One picture of a batch.
+    One image of a batch.
 
     Attributes:
-        turn: The id of its turn, which is also the name of its line.
-        key: The caller's name for it; None where it has none.
-        asked: Whether the batch asks for it; otherwise it was there before.
-        session: The session of one that was there before.
+        turn: The id of its turn, which is also the `custom_id` of its line.
+        key: The caller's name for it; None if there is none.
+        asked: Whether the batch requests it; False if the library had the image before.
+        session: The session of an image that the library had before.
     """
 
     turn: str
@@ -59,31 +59,31 @@ class BatchItem:
 @attrs.frozen(kw_only=True)
 class BatchRecord:
     """
-    All that a library knows of a batch.
+    A batch as the library records it.
 
     Attributes:
         id: Its id in the library.
         name: The caller's name for it.
-        provider: Who makes the pictures.
-        endpoint: Where each line goes.
-        model: The model that draws.
-        items: Its pictures, in the order in which they were asked.
-        digest: Tells whether another batch asks for the same.
+        provider: The provider that makes the images.
+        endpoint: The API path to which each line is sent.
+        model: The image model.
+        items: Its images, in the order of the requests.
+        digest: A digest of its requests; batches with equal requests have the same one.
         estimate: What it could cost.
-        created: When it was put together.
-        owner: Who puts it together; None once it was let go of.
-        running: Whether that program lives.
-        posted: When the provider was asked to make it, with which file.
-        file_id: The provider's id of the file with its lines.
+        created: When it was prepared.
+        owner: The library handle that prepares it; None once its lease was released.
+        running: Whether the owner's process is alive.
+        submitted_at: When the request to create it was sent.
+        file_id: The provider's id of the input file.
         provider_id: The provider's id of the batch, if it is known.
-        state: Where it stands, as was last heard.
-        completed: How many lines were carried out, as was last heard.
-        failed: How many of them failed, as was last heard.
-        output_file_id: Where the pictures are.
-        error_file_id: Where it says what failed.
-        expires: When the provider gives up.
-        problem: Why it failed as a whole.
-        settled: Whether all of its turns are.
+        state: The last known state.
+        completed: How many lines were completed, as last reported.
+        failed: How many lines failed, as last reported.
+        output_file_id: The provider's id of the file with the images.
+        error_file_id: The provider's id of the file with the errors.
+        expires: When the provider gives up on it.
+        problem: Why it failed as a whole; otherwise empty.
+        settled: Whether all of its turns are settled.
     """
 
     id: str
@@ -112,49 +112,49 @@ class BatchRecord:
     @property
     def asked(self) -> tuple[str, ...]:
         """
-        The ids of the turns that it asks for.
+        The ids of the turns that it requests.
         """
         return tuple(item.turn for item in self.items if item.asked)
 
     @property
     def keys(self) -> tuple[str, ...]:
         """
-        The names of its pictures, if they have any.
+        The names of its images, as far as they have names.
         """
         return tuple(item.key for item in self.items if item.key is not None)
 
     @property
     def ended(self) -> bool:
         """
-        Whether the provider does no more for it.
+        Whether the provider has stopped working on it.
         """
         return self.state in ENDED
 
 
 BatchUpdate = Mapping[str, Any]
-"""What became known of a batch: fields of its record by their names."""
+"""Changes to a batch: fields of its record by name."""
 
 
 @attrs.frozen(kw_only=True)
 class BatchStatus:
     """
-    Where a batch stands. Its text is fit to be shown.
+    The status of a batch; `str()` of it is one readable line.
 
     Attributes:
         id: Its id in the library; `studio.batches.get` takes it.
         name: Your own name for it.
-        provider_id: The provider's id of it; None while it is not known.
-        state: "preparing", "submitting" (sent, and the provider's id of it is not known),
-            "validating", "in_progress", "finalizing", "completed", "failed", "expired",
-            "cancelling", "cancelled" or "unsent" (the provider has not taken it up).
-        total: How many pictures it is about.
+        provider_id: The provider's id of it; None while it is unknown.
+        state: "preparing", "submitting" (sent, but the provider's id is unknown), "validating",
+            "in_progress", "finalizing", "completed", "failed", "expired", "cancelling",
+            "cancelled" or "unsent" (the provider did not accept it).
+        total: How many images it has.
         completed: How many the provider has made.
         failed: How many failed.
         saved: How many are in the library.
         created: When it was submitted.
-        expires: When the provider gives up on what is not made yet, if it said.
+        expires: When the provider gives up on images that are not made yet, if it said so.
         estimate: What it could cost, at half the price.
-        cost: What the pictures and failures that are settled came to.
+        cost: What its settled images and failures cost.
         problem: Why it failed as a whole; otherwise empty.
     """
 
@@ -175,7 +175,7 @@ class BatchStatus:
     @property
     def ended(self) -> bool:
         """
-        Whether the provider does no more for it.
+        Whether the provider has stopped working on it.
         """
         return self.state in ENDED
 

@@ -1,5 +1,5 @@
 """
-How much may be spent, and whether one more call fits.
+Budgets, and the check whether one more call fits into them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SLACK = 1e-9
 
 def _check_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     """
-    Refuse a limit that is no amount of money.
+    Refuse a limit that is not an amount of money above zero.
     """
     if value is None:
         return
@@ -57,7 +57,7 @@ class Budget:
     @property
     def is_limited(self) -> bool:
         """
-        Whether there is any limit.
+        Whether any limit is set.
         """
         return any(limit is not None for limit in (self.per_call, self.per_session, self.per_day))
 
@@ -76,12 +76,12 @@ def enforce(
     Args:
         budget: The limits.
         estimate: What the call could cost.
-        session_spent: US dollars spent by the session or set aside for its calls on their way.
-        day_spent: US dollars spent or set aside since midnight UTC.
-        in_session: Whether the call is a session's; a one-shot is not held to `per_session`.
+        session_spent: US dollars that the session has spent or reserved for pending requests.
+        day_spent: US dollars spent or reserved since midnight UTC.
+        in_session: Whether the call belongs to a session; `per_session` binds no other calls.
 
     Raises:
-        BudgetExceededError: It could; or what it could cost has no bound.
+        BudgetExceededError: The call could exceed a limit, or its cost has no upper bound.
     """
     limits = (
         ("per_call", budget.per_call, 0.0),
@@ -96,16 +96,20 @@ def enforce(
 def _check_limit(name: str, allowed: float, spent: float, estimate: CostEstimate) -> None:
     if estimate.high is None:
         raise BudgetExceededError(
-            _unbounded(name, allowed, estimate), name, allowed, spent, math.inf
+            _unbounded_message(name, allowed, estimate), name, allowed, spent, math.inf
         )
-    # A sum of amounts may miss by the last bit.
+    # Sums of floats may be off in the last bit.
     if spent + estimate.high - allowed > _SLACK * allowed:
         raise BudgetExceededError(
-            _too_dear(name, allowed, spent, estimate.high), name, allowed, spent, estimate.high
+            _over_limit_message(name, allowed, spent, estimate.high),
+            name,
+            allowed,
+            spent,
+            estimate.high,
         )
 
 
-def _unbounded(name: str, allowed: float, estimate: CostEstimate) -> str:
+def _unbounded_message(name: str, allowed: float, estimate: CostEstimate) -> str:
     why = " ".join(estimate.assumptions) or "Nothing is known of its price."
     return (
         f"Not sent: the budget allows {format_usd(allowed)} {_MEANINGS[name]}, and what this call "
@@ -114,21 +118,21 @@ def _unbounded(name: str, allowed: float, estimate: CostEstimate) -> str:
     )
 
 
-def _too_dear(name: str, allowed: float, spent: float, high: float) -> str:
+def _over_limit_message(name: str, allowed: float, spent: float, high: float) -> str:
     state = "."
     if name != "per_call":
         left = format_usd(max(allowed - spent, 0.0))
-        state = f", of which {format_usd(spent)} is spent or set aside: {left} is left."
+        state = f", of which {format_usd(spent)} is spent or reserved: {left} is left."
     return (
         f"Not sent: this call could cost up to {format_usd(high)}, and the budget allows "
         f"{format_usd(allowed)} {_MEANINGS[name]}{state} Choose a lower quality or a smaller "
-        f"size by name, or raise the Budget's {name} to {_enough(spent + high)} or more."
+        f"size by name, or raise the Budget's {name} to {_round_up(spent + high)} or more."
     )
 
 
-def _enough(amount: float) -> str:
+def _round_up(amount: float) -> str:
     """
-    Write an amount rounded up, so that a budget of what is written holds it.
+    Format an amount rounded up, so that a budget of the printed amount is sufficient.
     """
     per_dollar = 100 if amount >= 1 else 10_000
     return format_usd(math.ceil(round(amount * per_dollar, 6)) / per_dollar)

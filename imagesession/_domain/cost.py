@@ -1,5 +1,5 @@
 """
-What a turn cost in US dollars: what its provider reported, at the prices of the catalogue.
+What a turn cost in US dollars: the usage that its provider reported, at the catalogue's prices.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .token_counts import TokenCounts, parse_image_usage, parse_svg_usage, parse
 from .usage import Usage
 
 _MILLION = 1_000_000
-_MOST = 1e15
+_MAX_AMOUNT = 1e15
 BATCH_DISCOUNT = 0.5  # https://developers.openai.com/api/docs/guides/batch
 # https://developers.openai.com/api/docs/models/gpt-6.2-sol: input and cache rates double and
 # output costs one and a half for the whole request.
@@ -28,14 +28,14 @@ class Cost:
     """
     What was spent, in US dollars.
 
-    Costs add up: the sum of two knows what either knew, and says what neither did.
+    Costs can be added: the sum keeps the known amounts and the reasons for unknown ones.
 
     Attributes:
-        mainline: For the model that leads the conversation; None if that is not known in full.
-        image: For the model that draws; None if that is not known in full.
-        prices: The day of the price table; of a sum, the oldest table's.
-        part: What is known of the amounts that are not known in full.
-        unknown: Why they are not, each as a clause.
+        mainline: US dollars for the mainline model; None if not fully known.
+        image: US dollars for the image model; None if not fully known.
+        prices: The date of the price table; of a sum, the oldest date.
+        part: The known share, in US dollars, of the amounts that are not fully known.
+        unknown: Why amounts are not fully known, each reason as a clause.
     """
 
     mainline: float | None = None
@@ -47,7 +47,7 @@ class Cost:
     @property
     def total(self) -> float | None:
         """
-        All of it; None if any of it is not known.
+        The total in US dollars; None if it is not fully known.
         """
         if self.mainline is None or self.image is None:
             return None
@@ -56,18 +56,18 @@ class Cost:
     @property
     def known(self) -> float:
         """
-        As much of it as is known: it was at least this.
+        The known amount in US dollars, which is a lower bound of the total.
         """
         return (self.mainline or 0.0) + (self.image or 0.0) + self.part
 
     def __add__(self, other: Cost) -> Cost:
-        mainline, of_mainline = _added(self.mainline, other.mainline)
-        image, of_image = _added(self.image, other.image)
+        mainline, mainline_part = _add_amounts(self.mainline, other.mainline)
+        image, image_part = _add_amounts(self.image, other.image)
         return Cost(
             mainline=mainline,
             image=image,
             prices=min(self.prices, other.prices),
-            part=self.part + other.part + of_mainline + of_image,
+            part=self.part + other.part + mainline_part + image_part,
             unknown=tuple(dict.fromkeys((*self.unknown, *other.unknown))),
         )
 
@@ -79,7 +79,7 @@ class Cost:
 
     def plain(self) -> dict[str, Any]:
         """
-        Return it as JSON has it.
+        Return it as plain JSON data.
         """
         return {
             "mainline": self.mainline,
@@ -92,10 +92,10 @@ class Cost:
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Cost:
         """
-        Read what `plain` wrote.
+        Read the JSON data that `plain` wrote.
 
         Raises:
-            ValueError: It is not of that form; the message names the member.
+            ValueError: A member is invalid; the message names it.
         """
         return cls(
             mainline=_read_amount(data, "mainline"),
@@ -106,18 +106,18 @@ class Cost:
         )
 
 
-def _added(number: float | None, two: float | None) -> tuple[float | None, float]:
+def _add_amounts(first: float | None, second: float | None) -> tuple[float | None, float]:
     """
-    Add two amounts; return the sum if both are known, and what is known of it if not.
+    Add two amounts; return the sum if both are known, else None and the known part.
     """
-    if number is None or two is None:
-        return None, (number or 0.0) + (two or 0.0)
-    return number + two, 0.0
+    if first is None or second is None:
+        return None, (first or 0.0) + (second or 0.0)
+    return first + second, 0.0
 
 
 def no_cost(catalogue: ModelCatalog) -> Cost:
     """
-    Return the cost of nothing, to which others can be added.
+    Return a cost of zero, to which others can be added.
     """
     return Cost(mainline=0.0, image=0.0, prices=catalogue.dated)
 
@@ -131,16 +131,15 @@ def cost_of(
     batch: bool = False,
 ) -> Cost:
     """
-    Tell what a turn cost from what its provider reported.
+    Compute what a turn cost from the usage that its provider reported.
 
     Args:
-        usage: What the provider reported, of whatever shape.
-        mainline: The model that led the conversation; None if none was asked, as by the
-            Images API.
-        image: The model that drew, "auto" for the provider's own choice; None if none was asked,
-            as when a picture is only looked at.
-        catalogue: Where the prices are.
-        batch: Whether it was done in a batch, at half the price.
+        usage: The reported usage, of any shape.
+        mainline: The mainline model; None if none was used, as by the Images API.
+        image: The image model, "auto" for the provider's choice; None if none was used, as by an
+            analysis.
+        catalogue: The catalogue with the prices.
+        batch: Whether the request was part of a batch, at half the price.
     """
     share = BATCH_DISCOUNT if batch else 1.0
     leading = _CostLine(share=share)
@@ -165,7 +164,7 @@ def cost_of(
 @attrs.frozen(kw_only=True)
 class _CostLine:
     """
-    What one model's work comes to, as far as it can be told.
+    What one model's share of a turn cost, as far as it is known.
     """
 
     share: float
@@ -182,18 +181,18 @@ class _CostLine:
 
     def plus(self, name: str, tokens: TokenCounts | None, catalogue: ModelCatalog) -> _CostLine:
         if tokens is None:
-            return self.without(f"what {name} used was not reported")
+            return self.with_unknown(f"what {name} used was not reported")
         model = catalogue.find(name)
         prices = Prices() if model is None else model.prices
         known, missing = price(tokens, prices)
         bill = attrs.evolve(self, known=self.known + known * self.share)
         if missing:
-            bill = bill.without(f"the price of {name} is not known")
-        for what in tokens.missing:
-            bill = bill.without(f"the {what} of {name} was not reported")
+            bill = bill.with_unknown(f"the price of {name} is not known")
+        for side in tokens.missing:
+            bill = bill.with_unknown(f"the {side} of {name} was not reported")
         return bill
 
-    def without(self, clause: str) -> _CostLine:
+    def with_unknown(self, clause: str) -> _CostLine:
         return attrs.evolve(self, unknown=(*self.unknown, clause))
 
 
@@ -202,16 +201,16 @@ def price(tokens: TokenCounts, prices: Prices) -> tuple[float, bool]:
     Price one model's tokens.
 
     Returns:
-        US dollars, as far as there are prices; and whether a price was missing.
+        The cost in US dollars, as far as prices are known, and whether a price was missing.
     """
     long = prices.long_above is not None and tokens.input > prices.long_above
     into, out = (_LONG_IN, _LONG_OUT) if long else (1.0, 1.0)
     lines = (
         (tokens.text_in, prices.text_in, into),
-        (tokens.text_in_cached, _or(prices.text_in_cached, prices.text_in), into),
-        (tokens.text_in_written, _or(prices.text_in_written, prices.text_in), into),
+        (tokens.text_in_cached, _price_or_default(prices.text_in_cached, prices.text_in), into),
+        (tokens.text_in_written, _price_or_default(prices.text_in_written, prices.text_in), into),
         (tokens.image_in, prices.image_in, into),
-        (tokens.image_in_cached, _or(prices.image_in_cached, prices.image_in), into),
+        (tokens.image_in_cached, _price_or_default(prices.image_in_cached, prices.image_in), into),
         (tokens.text_out, prices.text_out, out),
         (tokens.image_out, prices.image_out, out),
     )
@@ -221,21 +220,23 @@ def price(tokens: TokenCounts, prices: Prices) -> tuple[float, bool]:
     return known, any(count and price is None for count, price, _ in lines)
 
 
-def _or(price: float | None, other: float | None) -> float | None:
-    # Where no price of its own is published there is no discount, and no surcharge.
+def _price_or_default(price: float | None, other: float | None) -> float | None:
+    # Without a published price for cached tokens there is no discount and no surcharge.
     return other if price is None else price
 
 
 def is_amount(value: object) -> TypeGuard[float]:
     """
-    Tell whether a value is an amount of money: a number, neither negative nor beyond all measure.
+    Return whether a value is an amount of money: a number from 0 to 10**15.
     """
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MAX_AMOUNT
+    )
 
 
 def format_usd(amount: float) -> str:
     """
-    Write US dollars with as many places as tell something.
+    Format US dollars with as many decimal places as are significant.
     """
     if amount >= 1:
         return f"${amount:,.2f}"
@@ -244,7 +245,7 @@ def format_usd(amount: float) -> str:
 
 def sum_costs(costs: Iterable[Cost], catalogue: ModelCatalog) -> Cost:
     """
-    Add up any number of costs.
+    Return the sum of any number of costs.
     """
     total = no_cost(catalogue)
     for cost in costs:
@@ -257,7 +258,7 @@ def _read_amount(data: Mapping[str, Any], name: str) -> float | None:
     if value is None:
         return None
     if not is_amount(value):
-        raise ValueError(f"{name} is {value!r}, which is no amount of money.")
+        raise ValueError(f"{name} is {value!r}, which is not an amount of money.")
     return float(value)
 
 
@@ -266,14 +267,14 @@ def _read_day(data: Mapping[str, Any]) -> dt.date:
     try:
         return dt.date.fromisoformat(str(value))
     except ValueError as error:
-        raise ValueError(f"prices is {value!r}, which is no day.") from error
+        raise ValueError(f"prices is {value!r}, which is not a date.") from error
 
 
 def _read_clauses(data: Mapping[str, Any]) -> tuple[str, ...]:
     value: object = data.get("unknown", [])
     clauses = cast("list[object]", value) if isinstance(value, list) else None
     if clauses is None or not all(isinstance(clause, str) for clause in clauses):
-        raise ValueError(f"unknown is {value!r}, which is no list of texts.")
+        raise ValueError(f"unknown is {value!r}, which is not a list of texts.")
     return tuple(map(str, clauses))
 
 

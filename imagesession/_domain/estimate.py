@@ -1,8 +1,8 @@
 """
-What a call is likely to cost, told before it is made: a range, and what it rests on.
+Estimate what a call could cost before it is sent: a range, and its assumptions.
 
-The range is meant to hold the bill: where a figure is not published, the least and the most that
-were ever billed stand in for it, with room to spare.
+The range is meant to contain the bill: where no figure is published, the smallest and the largest
+recorded bill are used, with a margin.
 """
 
 from __future__ import annotations
@@ -20,42 +20,42 @@ from .token_counts import TokenCounts
 Size = tuple[int, int]
 Span = tuple[int, int]
 
-# --- what a mainline model takes and gives, beside words and pictures -----------------------------
-# Recorded first turns with the image tool took 666 (gpt-4.1) to 3,195 tokens (gpt-4o-mini) and gave
-# 65 to 1,970, reasoning included; first turns without it took 15 and gave 2 at least.
+# --- what a mainline model takes and gives, beside words and images -----------------------------
+# Recorded first turns with the image tool had 666 (gpt-4.1) to 3,195 (gpt-4o-mini) input tokens and
+# 65 to 1,970 output tokens, reasoning included; first turns without it had at least 15 and 2.
 _OVERHEAD: Span = (600, 3_200)
 _ANSWER: Span = (50, 4_000)
-_OVERHEAD_OF_WORDS: Span = (0, 3_200)
-_ANSWER_IN_WORDS: Span = (1, 4_000)
+_TEXT_OVERHEAD: Span = (0, 3_200)
+_TEXT_ANSWER: Span = (1, 4_000)
 # https://developers.openai.com/api/docs/guides/images-vision: 32-pixel patches, times 1.2 from
-# GPT-5.2 on; 630 tokens is the least that an older model bills for a picture of 1024x1024.
-_PATCH, _PATCH_SHARE, _SEEN_LEAST = 32, 1.2, 630
+# GPT-5.2 on; an older model bills at least 630 tokens for an image of 1024x1024.
+_PATCH, _PATCH_FACTOR, _MIN_INPUT_TOKENS = 32, 1.2, 630
 # --- what an image model takes -----------------------------------------------------------------
-_REVISED_PROMPT: Span = (1, 1_000)  # the prompt that the mainline model writes for it
-_INPUT_PICTURE: Span = (64, 1_536)  # billed: 64 to 194 for 128x128, 1,024 for 1024x1024
-_FAITHFUL = 6_240  # added by input fidelity "high"
-_WRITTEN = 1_000  # text that some image models bill beside the picture; 143 and 262 were recorded
+_REVISED_PROMPT: Span = (1, 1_000)  # the prompt that the mainline model writes for the image model
+_INPUT_IMAGE: Span = (64, 1_536)  # billed: 64 to 194 for 128x128, 1,024 for 1024x1024
+_HIGH_FIDELITY = 6_240  # added by input fidelity "high"
+_TEXT_OUTPUT = 1_000  # text that some image models bill beside the image; recorded: 143 and 262
 _PER_PARTIAL = 100
 # --- sizes and formats --------------------------------------------------------------------------
-_AUTO_PIXELS = 1536 * 1024  # the most that "auto" was seen to choose
+_AUTO_PIXELS = 1536 * 1024  # the largest recorded choice of "auto"
 _FRAMES = 9
-_FRAME_SHARE = 0.25  # a frame may be smaller than any picture
-# https://developers.openai.com/api/docs/models: the most that a model can write.
+_FRAME_FACTOR = 0.25  # a frame may be smaller than the smallest image
+# https://developers.openai.com/api/docs/models: the longest output of a model.
 _SVG_TEXT: Span = (100, 128_000)
 _SVG_PROMPT: Span = (100, 8_000)
 
-_ROOM: dict[Mark, float] = {"published": 0.0, "measured": 0.05, "scaled": 0.3}
+_MARGIN: dict[Mark, float] = {"published": 0.0, "measured": 0.05, "scaled": 0.3}
 
 
 @attrs.frozen(kw_only=True)
 class CostEstimate:
     """
-    What a call that brings a picture could cost, in US dollars.
+    What a call could cost, in US dollars.
 
     Attributes:
-        low: The least.
-        high: The most; None if there is no bound, as when a price is not known.
-        grounds: What was assumed, and where it is from, a sentence each.
+        low: The lower bound.
+        high: The upper bound; None if there is none, for example because a price is unknown.
+        assumptions: The assumptions and their sources, one sentence each.
     """
 
     low: float
@@ -86,19 +86,19 @@ def estimate(
     Estimate what calls with these options could cost.
 
     Args:
-        options: After all defaults.
-        catalogue: Where prices and token counts are.
-        prompt: All the words that are sent, a session's description included.
-        pictures: Width and height in pixels of the pictures that are sent along, a mask among
-            them, and of the one that is continued.
-        partial_images: How many are asked for on the way.
-        count: How many such calls, each for one picture.
-        turns_before: How many turns of the session are told again.
-        leads: Whether a mainline model is asked, as it is by all but the Images API.
-        draws: Whether a picture is asked for, rather than words about one.
-        batch: Whether it is done in a batch, at half the price.
+        options: The options, with all defaults resolved.
+        catalogue: The catalogue with prices and token counts.
+        prompt: All text that is sent, including a session's description.
+        pictures: Width and height in pixels of the input images, including the mask, and of the
+            image that is continued.
+        partial_images: How many partial images are requested.
+        count: How many such calls, each for one image.
+        turns_before: How many earlier turns of the session are sent as context.
+        leads: Whether a mainline model is used, as by all requests but those of the Images API.
+        draws: Whether an image is made; an analysis makes none.
+        batch: Whether the request is part of a batch, at half the price.
     """
-    asked = _EstimateInputs(
+    inputs = _EstimateInputs(
         options=options,
         words=_word_tokens(prompt),
         pictures=tuple(pictures),
@@ -107,9 +107,9 @@ def estimate(
         draws=draws,
     )
     parts = [
-        *([_mainline(asked, catalogue)] if leads else ()),
-        *([_image(asked, catalogue)] if draws else ()),
-        *([_svg(asked, catalogue)] if draws and options.output_format == "svg" else ()),
+        *([_mainline(inputs, catalogue)] if leads else ()),
+        *([_image(inputs, catalogue)] if draws else ()),
+        *([_svg(inputs, catalogue)] if draws and options.output_format == "svg" else ()),
     ]
     times = count * (BATCH_DISCOUNT if batch else 1.0)
     highs = [part.high for part in parts]
@@ -117,13 +117,13 @@ def estimate(
         low=math.fsum(part.low for part in parts) * times,
         high=None if None in highs else math.fsum(high or 0.0 for high in highs) * times,
         assumptions=(
-            _price_ground(catalogue, count, batch=batch),
-            *(ground for part in parts for ground in part.assumptions),
+            _price_assumption(catalogue, count, batch=batch),
+            *(assumption for part in parts for assumption in part.assumptions),
         ),
     )
 
 
-def _price_ground(catalogue: ModelCatalog, count: int, *, batch: bool) -> str:
+def _price_assumption(catalogue: ModelCatalog, count: int, *, batch: bool) -> str:
     halved = ", halved for a batch" if batch else ""
     return f"Prices are those of {catalogue.dated.isoformat()}{halved}, for {_pictures(count)}."
 
@@ -131,7 +131,7 @@ def _price_ground(catalogue: ModelCatalog, count: int, *, batch: bool) -> str:
 @attrs.frozen(kw_only=True)
 class _EstimateInputs:
     """
-    What bears on the cost of one call.
+    What the cost of one call depends on.
     """
 
     options: GenerateOptions
@@ -145,7 +145,7 @@ class _EstimateInputs:
 @attrs.frozen(kw_only=True)
 class _Part:
     """
-    What one model's share could come to.
+    What one model's share could cost.
     """
 
     low: float
@@ -154,7 +154,7 @@ class _Part:
 
 
 def _part(
-    name: str, low: TokenCounts, high: TokenCounts, catalogue: ModelCatalog, *grounds: str
+    name: str, low: TokenCounts, high: TokenCounts, catalogue: ModelCatalog, *assumptions: str
 ) -> _Part:
     model = catalogue.find(name)
     prices = Prices() if model is None else model.prices
@@ -162,169 +162,169 @@ def _part(
     most, missing = price(high, prices)
     if missing:
         why = f"The price of {name} is not known, so there is no upper bound."
-        return _Part(low=least, high=None, assumptions=(*grounds, why))
-    return _Part(low=least, high=most, assumptions=grounds)
+        return _Part(low=least, high=None, assumptions=(*assumptions, why))
+    return _Part(low=least, high=most, assumptions=assumptions)
 
 
 # --- the mainline model ---------------------------------------------------------------------------
 
 
-def _mainline(asked: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
-    name = _named(asked.options.model, catalogue.mainline)
+def _mainline(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
+    name = _resolve_auto(inputs.options.model, catalogue.mainline)
     model = catalogue.find(name)
-    overhead, answer = (
-        (_OVERHEAD, _ANSWER) if asked.draws else (_OVERHEAD_OF_WORDS, _ANSWER_IN_WORDS)
-    )
-    seen = [_seen(size, model) for size in asked.pictures]
+    overhead, answer = (_OVERHEAD, _ANSWER) if inputs.draws else (_TEXT_OVERHEAD, _TEXT_ANSWER)
+    seen = [_input_tokens(size, model) for size in inputs.pictures]
     least, most = sum(low for low, _ in seen), sum(high for _, high in seen)
-    again = _OVERHEAD[1] + _ANSWER[1] + _most_seen(model)
+    again = _OVERHEAD[1] + _ANSWER[1] + _max_input_tokens(model)
     leads = (
         f"{name} leads: {overhead[0]:,} to {overhead[1]:,} tokens beside the words and pictures, "
         f"and an answer of {answer[0]:,} to {answer[1]:,}, reasoning included, as recorded."
     )
-    grounds = [leads]
+    assumptions = [leads]
     if seen:
-        grounds.append(f"{name} is shown {_pictures(len(seen))}: {least:,} to {most:,} tokens.")
-    if asked.before:
-        grounds.append(
-            f"{name} is told {_turns(asked.before)} again, each up to {again:,} tokens, or next to "
+        shown = _pictures(len(seen))
+        assumptions.append(f"{name} is shown {shown}: {least:,} to {most:,} tokens.")
+    if inputs.before:
+        assumptions.append(
+            f"{name} reads {_turns(inputs.before)} again, each up to {again:,} tokens, or next to "
             "nothing where they are cached."
         )
     return _part(
         name,
-        TokenCounts(text_in_cached=overhead[0] + asked.words[0] + least, text_out=answer[0]),
-        # Newer models bill writing to their cache, which costs more than reading nothing from it.
+        TokenCounts(text_in_cached=overhead[0] + inputs.words[0] + least, text_out=answer[0]),
+        # Newer models bill cache writes, which cost more than uncached input.
         TokenCounts(
-            text_in_written=overhead[1] + asked.words[1] + most + asked.before * again,
+            text_in_written=overhead[1] + inputs.words[1] + most + inputs.before * again,
             text_out=answer[1],
         ),
         catalogue,
-        *grounds,
+        *assumptions,
     )
 
 
-def _seen(size: Size, model: ModelInfo | None) -> Span:
+def _input_tokens(size: Size, model: ModelInfo | None) -> Span:
     """
-    Tell what a picture may take as a mainline model's input, in tokens.
+    Return how many input tokens an image may take in a mainline model.
     """
     patches = math.prod(-(-edge // _PATCH) for edge in size)
-    return min(patches, _SEEN_LEAST), max(math.ceil(patches * _PATCH_SHARE), _most_seen(model))
+    most = max(math.ceil(patches * _PATCH_FACTOR), _max_input_tokens(model))
+    return min(patches, _MIN_INPUT_TOKENS), most
 
 
-def _most_seen(model: ModelInfo | None) -> int:
+def _max_input_tokens(model: ModelInfo | None) -> int:
     return (model or ModelInfo(id="", kind="mainline")).max_image_tokens
 
 
 # --- the image model ------------------------------------------------------------------------------
 
 
-def _image(asked: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
-    options = asked.options
-    name = _named(options.image_model, catalogue.image)
+def _image(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
+    options = inputs.options
+    name = _resolve_auto(options.image_model, catalogue.image)
     model = catalogue.find(name)
-    drawn = None if model is None else _drawn(asked, model)
-    shown = len(asked.pictures)
-    grounds = [_drawing_ground(name, options, drawn, model)]
-    if asked.partials:
-        grounds.append(f"{asked.partials} partial images, {_PER_PARTIAL} tokens each.")
-    if shown or asked.before:
-        grounds.append(
-            f"{name} is shown up to {_pictures(shown + asked.before)}: {_INPUT_PICTURE[0]} to "
-            f"{_most_shown(options):,} tokens each."
+    output = None if model is None else _output_tokens(inputs, model)
+    shown = len(inputs.pictures)
+    assumptions = [_output_assumption(name, options, output, model)]
+    if inputs.partials:
+        assumptions.append(f"{inputs.partials} partial images, {_PER_PARTIAL} tokens each.")
+    if shown or inputs.before:
+        assumptions.append(
+            f"{name} is shown up to {_pictures(shown + inputs.before)}: {_INPUT_IMAGE[0]} to "
+            f"{_max_tokens_each(options):,} tokens each."
         )
-    if drawn is None:
-        return _Part(low=0.0, high=None, assumptions=tuple(grounds))
+    if output is None:
+        return _Part(low=0.0, high=None, assumptions=tuple(assumptions))
     writes = model is not None and model.prices.text_out is not None
     return _part(
         name,
         TokenCounts(
             text_in_cached=_REVISED_PROMPT[0],
-            image_in_cached=shown * _INPUT_PICTURE[0],
-            image_out=drawn[0],
+            image_in_cached=shown * _INPUT_IMAGE[0],
+            image_out=output[0],
         ),
         TokenCounts(
-            text_in=asked.words[1] + _REVISED_PROMPT[1] * (1 + asked.before),
-            image_in=(shown + asked.before) * _most_shown(options),
-            image_out=drawn[1] + asked.partials * _PER_PARTIAL,
-            text_out=_WRITTEN if writes else 0,
+            text_in=inputs.words[1] + _REVISED_PROMPT[1] * (1 + inputs.before),
+            image_in=(shown + inputs.before) * _max_tokens_each(options),
+            image_out=output[1] + inputs.partials * _PER_PARTIAL,
+            text_out=_TEXT_OUTPUT if writes else 0,
         ),
         catalogue,
-        *grounds,
+        *assumptions,
     )
 
 
-def _most_shown(options: GenerateOptions) -> int:
-    return _INPUT_PICTURE[1] + (_FAITHFUL if options.input_fidelity == "high" else 0)
+def _max_tokens_each(options: GenerateOptions) -> int:
+    return _INPUT_IMAGE[1] + (_HIGH_FIDELITY if options.input_fidelity == "high" else 0)
 
 
-def _drawn(asked: _EstimateInputs, model: ModelInfo) -> Span | None:
+def _output_tokens(inputs: _EstimateInputs, model: ModelInfo) -> Span | None:
     """
-    Tell how many output tokens a picture may take; None if a quality is not known.
+    Return how many output tokens an image may take; None if a quality is unknown.
     """
-    options = asked.options
+    options = inputs.options
     qualities = model.qualities if options.quality == "auto" else (options.quality,)
-    least, most = _sizes(asked, model)
-    lows = [_with_room(model, quality, size, -1) for quality in qualities for size in least]
-    highs = [_with_room(model, quality, size, 1) for quality in qualities for size in most]
+    least, most = _sizes(inputs, model)
+    lows = [_with_margin(model, quality, size, -1) for quality in qualities for size in least]
+    highs = [_with_margin(model, quality, size, 1) for quality in qualities for size in most]
     if not lows or None in lows or None in highs:
         return None
     low = min(count for count in lows if count is not None)
     if options.output_format == "svg":
         low = 0
     elif options.output_format == "gif":
-        low = int(low * _FRAME_SHARE)
+        low = int(low * _FRAME_FACTOR)
     return low, max(count for count in highs if count is not None)
 
 
-def _with_room(model: ModelInfo, quality: str, size: Size, way: int) -> int | None:
+def _with_margin(model: ModelInfo, quality: str, size: Size, sign: int) -> int | None:
     """
-    Return a token count moved up or down by as much as it may be off.
+    Return a token count plus (sign 1) or minus (sign -1) the margin of its source.
     """
     count = model.output.lookup(quality, *size)
     if count is None:
         return None
-    moved = count * (1 + way * _ROOM[model.output.marks.get(quality, "scaled")])
-    return math.ceil(moved) if way > 0 else math.floor(moved)
+    bound = count * (1 + sign * _MARGIN[model.output.marks.get(quality, "scaled")])
+    return math.ceil(bound) if sign > 0 else math.floor(bound)
 
 
-def _sizes(asked: _EstimateInputs, model: ModelInfo) -> tuple[Iterable[Size], Iterable[Size]]:
+def _sizes(inputs: _EstimateInputs, model: ModelInfo) -> tuple[Iterable[Size], Iterable[Size]]:
     """
-    Return the sizes among which the cheapest picture is, and those among which the dearest is.
+    Return the sizes among which the cheapest image is, and those with the most expensive one.
     """
-    rule, wanted = model.sizes, parse_size(asked.options.size)
-    sheet = (asked.options.frames or _FRAMES) if asked.options.output_format == "gif" else 1
+    rule, pixels = model.sizes, parse_size(inputs.options.size)
+    sheet = (inputs.options.frames or _FRAMES) if inputs.options.output_format == "gif" else 1
     if rule.fixed:
-        few = rule.fixed if wanted is None else (wanted,)
-        return few, few
-    if wanted is not None and sheet == 1:
-        return (wanted,), (wanted,)
-    if wanted is not None:
-        most = wanted[0] * wanted[1]
-        smallest = wanted
+        sizes = rule.fixed if pixels is None else (pixels,)
+        return sizes, sizes
+    if pixels is not None and sheet == 1:
+        return (pixels,), (pixels,)
+    if pixels is not None:
+        most = pixels[0] * pixels[1]
+        smallest = pixels
     else:
-        # A picture that is continued keeps its size.
-        most = max(_AUTO_PIXELS, *(width * height for width, height in asked.pictures), 0)
-        smallest = _strip(min(rule.min_pixels, *(w * h for w, h in asked.pictures), most))
-    # Of all shapes of so many pixels a square takes most tokens, and a long strip fewest.
+        # An image that is continued keeps its size.
+        most = max(_AUTO_PIXELS, *(width * height for width, height in inputs.pictures), 0)
+        smallest = _strip(min(rule.min_pixels, *(w * h for w, h in inputs.pictures), most))
+    # Of all shapes with equal area, a square takes the most tokens and a long strip the fewest.
     side = math.ceil(math.sqrt(min(most * sheet, max(rule.max_pixels, most))))
     return (smallest,), ((side, side),)
 
 
-def _strip(pixels: int) -> Size:
-    short = max(int(math.sqrt(pixels / 3)), 1)
+def _strip(area: int) -> Size:
+    short = max(int(math.sqrt(area / 3)), 1)
     return 3 * short, short
 
 
-def _drawing_ground(
-    name: str, options: GenerateOptions, drawn: Span | None, model: ModelInfo | None
+def _output_assumption(
+    name: str, options: GenerateOptions, output: Span | None, model: ModelInfo | None
 ) -> str:
-    if drawn is None or model is None:
+    if output is None or model is None:
         return f"How many tokens a picture takes {name} is not known, so there is no upper bound."
     qualities = model.qualities if options.quality == "auto" else (options.quality,)
     marks = dict.fromkeys(model.output.marks.get(quality, "scaled") for quality in qualities)
     assumed = "".join(f"; {text}" for text in _assumptions(options, qualities))
     return (
-        f"{name} draws: {_span(drawn)} tokens a picture by {' and '.join(marks)} figures{assumed}."
+        f"{name} draws: {_span(output)} tokens a picture by {' and '.join(marks)} figures{assumed}."
     )
 
 
@@ -342,19 +342,19 @@ def _assumptions(options: GenerateOptions, qualities: Sequence[str]) -> Iterator
 # --- the model that writes an SVG -----------------------------------------------------------------
 
 
-def _svg(asked: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
-    options = asked.options
-    name = _named(options.svg_model or options.model, catalogue.mainline)
+def _svg(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
+    options = inputs.options
+    name = _resolve_auto(options.svg_model or options.model, catalogue.mainline)
     model = catalogue.find(name)
-    shown = sum(_seen(size, model)[1] for size in asked.pictures)
+    shown = sum(_input_tokens(size, model)[1] for size in inputs.pictures)
     return _part(
         name,
         TokenCounts(text_in_cached=_SVG_PROMPT[0], text_out=_SVG_TEXT[0]),
         TokenCounts(
             text_in_written=_SVG_PROMPT[1]
-            + asked.words[1]
+            + inputs.words[1]
             + shown
-            + asked.before * _REVISED_PROMPT[1],
+            + inputs.before * _REVISED_PROMPT[1],
             text_out=_SVG_TEXT[1],
         ),
         catalogue,
@@ -368,7 +368,7 @@ def _svg(asked: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
 
 def _word_tokens(text: str) -> Span:
     """
-    Tell how many tokens a text may be: a word of eight letters, or a byte each.
+    Return how many tokens a text may have: from one per 8 characters to one per byte.
     """
     return len(text) // 8, len(text.encode("utf-8", "replace"))
 
@@ -377,7 +377,7 @@ def _span(span: Span) -> str:
     return f"{span[0]:,}" if span[0] == span[1] else f"{span[0]:,} to {span[1]:,}"
 
 
-def _named(name: str, auto: str) -> str:
+def _resolve_auto(name: str, auto: str) -> str:
     return auto if name == "auto" else name
 
 

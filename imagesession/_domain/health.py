@@ -1,5 +1,5 @@
 """
-What a look at the library, the key and the models found.
+The results of the health checks of library, key and models.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ Health = Literal["ok", "warning", "problem"]
 @attrs.frozen(kw_only=True)
 class HealthCheck:
     """
-    One thing that was looked at.
+    The result of one health check.
 
     Attributes:
-        name: What it is, in a word or two; the same in every release.
+        name: The check's name, in a word or two; the same in every release.
         state: "ok"; "warning" for what may become a problem; "problem" for what is one now.
-        message: What was found.
+        message: The finding.
         remedy: What to do about it; empty if there is nothing to do.
     """
 
@@ -36,10 +36,10 @@ class HealthCheck:
 @attrs.frozen(kw_only=True)
 class HealthReport:
     """
-    All that was looked at; printed, it is a list to read.
+    The results of all health checks; print it for a readable list.
 
     Attributes:
-        checks: What was found, one by one.
+        checks: The results, one by one.
     """
 
     checks: tuple[HealthCheck, ...]
@@ -53,10 +53,10 @@ class HealthReport:
 
     def check(self, name: str) -> HealthCheck:
         """
-        Return what was found of one thing.
+        Return the result of one check.
 
         Raises:
-            KeyError: Nothing of that name was looked at.
+            KeyError: There is no check with this name.
         """
         for check in self.checks:
             if check.name == name:

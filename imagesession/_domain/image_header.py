@@ -1,5 +1,5 @@
 """
-What a picture's own bytes say: its format and its size. Headers are read, nothing is decoded.
+Read an image's format and size from its header. No pixels are decoded.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _SVG_HEAD = 4096
 _TAIL = 64
 _JPEG_SCAN = 0xDA
-# Start of frame; the three left out are tables and a reserved marker.
+# Start of frame; the three excluded markers are tables and a reserved one.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 @attrs.frozen(kw_only=True)
 class ImageHeader:
     """
-    What a picture's header says of it.
+    The contents of an image's header.
 
     Attributes:
-        format: Recognised by content, never by a file's name.
-        width: In pixels; 0 where an SVG leaves it open.
-        height: In pixels; 0 where an SVG leaves it open.
+        format: The format, recognised by the bytes and never by a file name.
+        width: In pixels; 0 if an SVG does not define it.
+        height: In pixels; 0 if an SVG does not define it.
         alpha: Whether pixels can be transparent.
     """
 
@@ -56,19 +56,19 @@ class ImageHeader:
 
 def parse_header(data: bytes) -> ImageHeader | None:
     """
-    Recognise a picture by its bytes.
+    Recognise an image by its bytes.
 
     Returns:
-        Its facts, or None when the bytes are no whole PNG, JPEG, WebP, GIF or SVG picture:
-        unknown, cut short, or without a size.
+        Its header; None if the bytes are not a complete PNG, JPEG, WebP, GIF or SVG image: an
+        unknown format, truncated, or without a size.
     """
     for read in (_read_png, _read_jpeg, _read_webp, _read_gif, _read_svg):
         try:
-            facts = read(data)
+            header = read(data)
         except (struct.error, IndexError, ValueError, OverflowError):
             return None
-        if facts is not None:
-            return facts if facts.format == "svg" or facts.width * facts.height > 0 else None
+        if header is not None:
+            return header if header.format == "svg" or header.width * header.height > 0 else None
     return None
 
 
@@ -87,7 +87,7 @@ def _read_png(data: bytes) -> ImageHeader | None:
 
 def _png_chunks(data: bytes) -> Iterator[bytes]:
     """
-    Yield the kinds of a PNG's whole chunks, to the last; what comes after that is not of it.
+    Yield the types of a PNG's complete chunks up to IEND; anything after that is ignored.
     """
     at = len(_PNG_MAGIC)
     while at + 12 <= len(data):
@@ -107,7 +107,7 @@ def _read_jpeg(data: bytes) -> ImageHeader | None:
     for marker, at in _jpeg_segments(data):
         if marker in _JPEG_FRAMES:
             size = struct.unpack_from(">HH", data, at + 3)
-        # The end stands behind the pixels; an embedded thumbnail's, ahead of them, does not count.
+        # The end marker follows the pixels; that of an embedded thumbnail precedes them.
         if marker == _JPEG_SCAN and size and data.rfind(b"\xff\xd9") > at:
             return ImageHeader(format="jpeg", width=size[1], height=size[0], alpha=False)
     raise ValueError("a JPEG without a frame or its end")
@@ -115,7 +115,7 @@ def _read_jpeg(data: bytes) -> ImageHeader | None:
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
     """
-    Yield each segment's marker and where its length stands.
+    Yield each segment's marker and the offset of its length field.
     """
     at = 2
     while at + 4 <= len(data):
@@ -160,7 +160,7 @@ def _read_gif(data: bytes) -> ImageHeader | None:
     # https://www.w3.org/Graphics/GIF/spec-gif89a.txt
     if data[:6] not in {b"GIF87a", b"GIF89a"}:
         return None
-    # The last block ends with a zero, and the file with a semicolon; some writers add to it.
+    # The last block ends with a zero, and the file with a semicolon; some encoders append bytes.
     if b"\x00;" not in data[-_TAIL:]:
         raise ValueError("a GIF without its end")
     width, height = struct.unpack_from("<HH", data, 6)

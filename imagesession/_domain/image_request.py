@@ -1,5 +1,5 @@
 """
-One of many things to do: what `Studio.map` takes beside plain prompts.
+One request among many, for `Studio.map` and batches.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import attrs
 @attrs.frozen
 class ImageRequest:
     """
-    One picture to make among many.
+    A request for one image among many, for `Studio.map` and `BatchesResource.create`.
 
     Attributes:
         prompt: What to make, or what to change.
-        image: A picture to edit; None to make a new one. What `Studio.edit` takes.
-        references: Pictures to go by. What `Studio.generate` takes.
-        mask: Marks what may change.
-        preset: The name of a preset, whose frame the prompt goes into.
+        image: The image to edit, as for `Studio.edit`; None to make a new one.
+        references: Reference images, as for `Studio.generate`.
+        mask: The area that may change, as for `Studio.edit`.
+        preset: The name of a preset, whose template the prompt is put into.
         params: Values of the preset's parameters, such as `{"angle": "top"}`.
-        options: Options for this one alone, by name; see `GenerateOptions`.
+        options: Options for this request only, by name; see `GenerateOptions`.
     """
 
     prompt: str

@@ -1,5 +1,5 @@
 """
-What is known of each model: what it takes, when it ends, what it costs. Read from `models.toml`.
+The model catalogue: each model's options, shutdown date and prices. Read from `models.toml`.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ import attrs
 
 Kind = Literal["image", "mainline"]
 Mark = Literal["published", "measured", "scaled"]
-# What a cell of a picture costs in tokens, by its pixels; see `models.toml`.
+# The token count of an image's cell, by the image's pixels; see `models.toml`.
 _CELL_BASE, _CELL_SHARE = 2_000_000, 4_000_000
 
 
 @attrs.frozen(kw_only=True)
 class SizeRule:
     """
-    Which sizes an image model takes, in pixels.
+    The sizes that an image model supports, in pixels.
 
     Attributes:
-        fixed: The only sizes there are; empty when any size within the limits is taken.
-        multiple: Both edges are a multiple of this.
+        fixed: The only sizes; empty if any size within the limits below is valid.
+        multiple: Both edges must be multiples of this.
         max_edge: The longest edge.
-        max_ratio: The longer edge over the shorter one.
-        min_pixels: The fewest pixels in all.
-        max_pixels: The most pixels in all.
+        max_ratio: The greatest ratio of the longer edge to the shorter one.
+        min_pixels: The smallest area.
+        max_pixels: The largest area.
     """
 
     fixed: tuple[tuple[int, int], ...] = ()
@@ -44,18 +44,18 @@ class SizeRule:
 @attrs.frozen(kw_only=True)
 class Prices:
     """
-    US dollars per million tokens; None where no price is published.
+    A model's prices in US dollars per million tokens; None if no price is published.
 
     Attributes:
-        text_in: Text that goes in; for a mainline model all that goes in, pictures too.
-        text_in_cached: Text that is read from the cache.
-        text_in_written: Text that is written to the cache, kept there for half an hour.
-        image_in: Pictures that go in.
-        image_in_cached: Pictures that are read from the cache.
-        image_out: Pictures that come out.
-        text_out: Text that comes out, reasoning included.
-        long_above: Above this many tokens that go in, all that goes in costs twice as much, and
-            what comes out half as much again.
+        text_in: Text input; for a mainline model all input, including images.
+        text_in_cached: Text input that is read from the cache.
+        text_in_written: Text input that is written to the cache, which keeps it for 30 minutes.
+        image_in: Image input.
+        image_in_cached: Image input that is read from the cache.
+        image_out: Image output.
+        text_out: Text output, including reasoning.
+        long_above: Above this number of input tokens, all input costs twice as much and all output
+            1.5 times as much.
     """
 
     text_in: float | None = None
@@ -71,15 +71,15 @@ class Prices:
 @attrs.frozen(kw_only=True)
 class OutputTokenTable:
     """
-    How many output tokens a picture takes: by its shape, or by its size.
+    How many output tokens an image takes, by its shape or by its size.
 
     Attributes:
-        square: By quality, where there are only a few sizes.
-        tall: By quality, where there are only a few sizes.
-        wide: By quality, where there are only a few sizes.
-        grid: Into how many cells the longer edge is cut, by quality, where any size is taken.
-        marks: Where the figures of each quality are from: its provider's own pages
-            ("published"), bills ("measured"), or reckoned from others ("scaled").
+        square: Tokens of a square image by quality, for models with fixed sizes.
+        tall: Tokens of a tall image by quality, for models with fixed sizes.
+        wide: Tokens of a wide image by quality, for models with fixed sizes.
+        grid: The number of cells along the longer edge by quality, for models with free sizes.
+        marks: The source of each quality's figures: the provider's pages ("published"), bills
+            ("measured"), or an extrapolation from other models ("scaled").
     """
 
     square: Mapping[str, int] = attrs.field(factory=dict[str, int])
@@ -90,10 +90,10 @@ class OutputTokenTable:
 
     def lookup(self, quality: str, width: int, height: int) -> int | None:
         """
-        Return the tokens of a picture; None if nothing is known of that quality.
+        Return the output tokens of an image; None if that quality is unknown.
 
         Args:
-            quality: Any but "auto".
+            quality: Any quality but "auto".
             width: In pixels.
             height: In pixels.
         """
@@ -114,22 +114,22 @@ class ModelInfo:
     One model, as its provider announced it.
 
     Attributes:
-        id: Its name on the wire.
-        kind: Whether it draws ("image") or leads the conversation ("mainline").
-        snapshots: Its dated names, the one that replies give first.
-        shutdown: The day on which it ends, if one was announced.
-        replacement: What its provider recommends instead.
-        sizes: Which sizes it takes.
-        qualities: Which qualities it takes, beside "auto".
-        formats: Which file formats it makes.
-        backgrounds: Which backgrounds it makes, beside "auto".
-        fidelities: Which values of input fidelity it takes; none means the option is refused.
-        batch: Whether it takes requests in batches.
-        markup: Whether it takes a drawing that lies over the picture to edit.
-        prices: What its tokens cost.
-        output: How many output tokens its pictures take.
-        max_image_tokens: The most tokens that a mainline model bills for being shown a picture of
-            about a megapixel.
+        id: Its name in the API.
+        kind: "image" for a model that makes images, "mainline" for one that leads a conversation.
+        snapshots: Its dated names; the first is the one in the provider's responses.
+        shutdown: The announced shutdown date, if any.
+        replacement: The model that its provider recommends instead, if any.
+        sizes: The sizes that it supports.
+        qualities: The qualities that it supports, beside "auto".
+        formats: The file formats that it supports.
+        backgrounds: The backgrounds that it supports, beside "auto".
+        fidelities: The values of `input_fidelity` that it supports; empty if it refuses the option.
+        batch: Whether it can be used in batches.
+        markup: Whether it accepts a markup drawing over the image to edit.
+        prices: The prices of its tokens.
+        output: The output tokens of its images.
+        max_image_tokens: The most tokens that a mainline model bills for an input image of about
+            one megapixel.
     """
 
     id: str
@@ -150,7 +150,7 @@ class ModelInfo:
 
     def is_retired(self, today: dt.date) -> bool:
         """
-        Tell whether the announced day has come.
+        Return whether the announced shutdown date has been reached.
         """
         return self.shutdown is not None and self.shutdown <= today
 
@@ -158,14 +158,14 @@ class ModelInfo:
 @attrs.frozen(kw_only=True)
 class ModelCatalog:
     """
-    All that is known of the models on one day.
+    The catalogue of models as of one day.
 
     Attributes:
-        dated: The day on which the facts were gathered.
-        mainline: The model that "auto" stands for where the wire wants a name.
-        image: The image model that the provider picks when none is named.
-        batch_image: The image model that a batch asks when none is named.
-        models: Every model that is known, alive or ended, by its id.
+        dated: The date of its facts.
+        mainline: The mainline model for "auto" where the API requires a name.
+        image: The image model that the provider chooses for "auto".
+        batch_image: The image model for "auto" in a batch.
+        models: All known models by id, including retired ones.
     """
 
     dated: dt.date
@@ -176,18 +176,18 @@ class ModelCatalog:
 
     def find(self, model_id: str) -> ModelInfo | None:
         """
-        Return what is known of a model, by its name or a dated one; None if nothing is.
+        Return a model by its name or a dated name; None if it is unknown.
         """
         dated = (model for model in self.models.values() if model_id in model.snapshots)
         return self.models.get(model_id) or next(dated, None)
 
     def output_tokens(self, model: str, quality: str, size: tuple[int, int]) -> int | None:
         """
-        Return how many output tokens a picture takes; None if that is not known.
+        Return how many output tokens an image takes; None if that is unknown.
 
         Args:
-            model: The image model, by its name or a dated one.
-            quality: Any but "auto".
+            model: The image model's name or a dated name.
+            quality: Any quality but "auto".
             size: Width and height in pixels.
         """
         known = self.find(model)
@@ -195,7 +195,7 @@ class ModelCatalog:
 
     def available(self, kind: Kind, today: dt.date) -> tuple[ModelInfo, ...]:
         """
-        Return the models of a kind that can be used on a day, in the catalogue's order.
+        Return the models of a kind that are not retired on a day, in the catalogue's order.
         """
         return tuple(
             model
@@ -207,7 +207,7 @@ class ModelCatalog:
 @functools.cache
 def load_catalogue() -> ModelCatalog:
     """
-    Read the catalogue that is packed with this library.
+    Read the catalogue that is part of this package.
     """
     text = resources.files("imagesession._domain").joinpath("models.toml").read_text("utf-8")
     return read_catalogue(tomllib.loads(text))

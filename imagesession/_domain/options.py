@@ -1,5 +1,5 @@
 """
-What a caller may ask of a picture, beside its prompt.
+The options of an image request.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def parse_size(text: str) -> tuple[int, int] | None:
     Read `"1536x864"` as `(1536, 864)`; None for `"auto"`.
 
     Raises:
-        InvalidOptionError: It is neither.
+        InvalidOptionError: The text is neither.
     """
     if text == "auto":
         return None
@@ -65,7 +65,7 @@ def parse_size(text: str) -> tuple[int, int] | None:
 
 def _size_text(value: Size) -> str:
     """
-    Write a size as the wire does, whatever separator or case it came in.
+    Format a size as the API does, whatever its separator, case or type.
     """
     if isinstance(value, str):
         return value.strip().lower().replace("×", "x").replace(" ", "")
@@ -82,7 +82,7 @@ def _check_size(_: object, __: object, value: str) -> None:
 
 def _one_of(choices: tuple[Any, ...], *, optional: bool = False) -> Any:  # noqa: ANN401 - attrs' own type
     """
-    Make a validator whose message names the choices; attrs' own raises a four-tuple.
+    Make a validator whose message lists the choices; attrs' own raises a 4-tuple.
     """
 
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -137,25 +137,25 @@ def _name(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 @attrs.frozen(kw_only=True)
 class GenerateOptions:
     """
-    Everything that can be asked of a picture, beside its prompt.
+    The options of an image request: everything beside its prompt and images.
 
-    The same names are keyword arguments of every verb. What is left out is the session's
-    choice, then the studio's, then the default here.
+    Every verb takes them as keyword arguments. An option that is left out has the session's
+    value, then the studio's, then the default here.
 
     Attributes:
-        model: The model that leads the conversation and writes the image model's prompt;
-            "auto" is the newest one in this library's catalogue that suits.
-        image_model: The model that draws; "auto" leaves it to the provider.
+        model: The mainline model, which leads the conversation and writes the image model's
+            prompt; "auto" is the newest suitable one in this library's catalogue.
+        image_model: The model that makes the image; "auto" leaves the choice to the provider.
         size: "auto", or width and height in pixels, as "1536x864" or `(1536, 864)`.
         quality: "low" to "high"; newer image models also take "xhigh" and "max".
         background: "transparent" needs format "png" or "webp".
-        output_format: The file format of the picture.
+        output_format: The file format of the image.
         output_compression: 0 (smallest) to 100 (best), for "jpeg" and "webp" only.
-        input_fidelity: How closely input pictures are kept; only older image models take it.
-        moderation: "low" asks for a less strict filter.
+        input_fidelity: How closely input images are preserved; only older image models take it.
+        moderation: "low" requests a less strict filter.
         complexity: How much the image model may plan before it draws.
         frames: Frames of a "gif", 2 to 16.
-        frame_ms: Milliseconds that each frame of a "gif" is shown.
+        frame_ms: How long each frame of a "gif" is shown, in milliseconds, 10 to 10,000.
         svg_model: The model that writes an "svg".
 
     Source: https://developers.openai.com/api/reference/resources/responses (tool
@@ -189,7 +189,7 @@ class GenerateOptions:
         Return these options with some of them changed.
 
         Raises:
-            InvalidOptionError: A name is not an option's, or a value is not one that it takes.
+            InvalidOptionError: There is no such option, or a value is not valid.
         """
         for name in changes:
             if name not in OPTION_NAMES:

@@ -1,5 +1,5 @@
 """
-A picture on its way: what streaming shows before the last one.
+Partial images: the unfinished images that a stream yields before the final one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _SHOWN = 512
 @attrs.frozen(kw_only=True)
 class PartialImage:
     """
-    An unfinished picture, as the provider shows it while it works. It is not kept on disk.
+    An unfinished image that the provider sends while it works. It is not saved.
 
     Attributes:
-        index: Counted from 0; there may be fewer or one more than were asked for.
-        data: The file's bytes: a whole picture of full size in the format that was asked for.
+        index: Its number, from 0; there may be fewer than requested, or one more.
+        data: The file's bytes: a complete image of full size in the requested format.
         format: Its file format.
         width: In pixels.
         height: In pixels.
@@ -42,12 +42,11 @@ class PartialImage:
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, Any]]:
         """
-        Show it in a notebook as it came, at most 512 pixels wide and high; the next one takes its
-        place there.
+        Show it in a notebook, at most 512 pixels wide and high, with its bytes as received.
         """
         shown = {"text/plain": repr(self)}
         if self.format == "svg":
-            return shown, {}  # put into the page itself, it could run
+            return shown, {}  # an SVG that is embedded in the page could run scripts
         mime = MIME_TYPES[self.format]
         scale = min(1.0, _SHOWN / max(*self.size, 1))
         size = {"width": round(self.width * scale), "height": round(self.height * scale)}

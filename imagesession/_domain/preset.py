@@ -1,7 +1,7 @@
 """
-Presets: frames for prompts, with choices whose words and options a caller need not know.
+Presets: prompt templates with parameters, whose values set words and options.
 
-The packed ones are read from `presets.toml`; `imagesession.presets` keeps those in use.
+The built-in ones are read from `presets.toml`; `imagesession.presets` holds the registered ones.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from .sizes import supported_size
 
 PresetKind = Literal["general", "product", "ui_asset"]
 
-# What no parameter can be called: the verbs have arguments of these names.
+# Reserved for arguments of the verbs, so no parameter can have these names.
 _RESERVED = frozenset({*OPTION_NAMES, "name", "description", "preset", "prompt", "self"})
 # https://developers.openai.com/api/reference/resources/responses, tool `image_generation`:
 # background
-_SEE_THROUGH = ("png", "webp")
+_FORMATS_WITH_ALPHA = ("png", "webp")
 
 
 def _copied(fields: Mapping[str, PresetParam]) -> dict[str, PresetParam]:
@@ -43,11 +43,11 @@ def _copied_sizes(sizes: Mapping[tuple[str, ...], str]) -> dict[tuple[str, ...],
 @attrs.frozen(kw_only=True)
 class Sizes:
     """
-    The sizes that a preset wants, by what was chosen.
+    The preferred sizes of a preset, by the values of its parameters.
 
     Attributes:
-        by: The parameters that decide on the size; with none, there is one size or no wish.
-        wanted: Sizes such as "1536x864", by the choices of these parameters in their order.
+        by: The parameters that determine the size; if empty, there is at most one size.
+        wanted: Sizes such as "1536x864", by the values of these parameters in their order.
     """
 
     by: tuple[str, ...] = ()
@@ -58,23 +58,23 @@ class Sizes:
 
 def _check_name(_: object, __: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not value.strip():
-        raise InvalidRequestError(f"A preset's name is a text that is not empty, not {value!r}.")
+        raise InvalidRequestError(f"A preset's name must be a non-empty text, not {value!r}.")
 
 
 @attrs.frozen(kw_only=True)
 class Preset:
     """
-    A frame for prompts: what a professional would add to a description.
+    A prompt template with parameters: what a professional would add to a description.
 
-    `imagesession.presets` has those that are packed, and shows how to extend one.
+    `imagesession.presets` has the built-in ones, and shows how to extend one.
 
     Attributes:
-        name: What it is called.
-        kind: What its pictures are; they lie in the library's folder of that kind.
-        template: The prompt's frame: `{description}` and one `{parameter}` for each of `fields`.
-            Each line that comes out empty is left out.
+        name: Its name.
+        kind: The kind of its images, which are saved in the library's folder of that kind.
+        template: The template: `{description}` and one `{parameter}` for each of `fields`. Lines
+            that are empty once filled are left out.
         fields: The parameters, by name.
-        sizes: The sizes that it wants; a choice's own option "size" goes before them.
+        sizes: The preferred sizes; an option "size" of a parameter's value has precedence.
     """
 
     name: str = attrs.field(validator=_check_name)
@@ -91,44 +91,44 @@ class Preset:
     @property
     def choices(self) -> Mapping[str, tuple[str, ...]]:
         """
-        The names of what may be chosen, by parameter; aliases are left out.
+        The names of the values of each parameter, without aliases.
         """
         return {name: tuple(field.choices) for name, field in self.fields.items()}
 
     @property
     def defaults(self) -> Mapping[str, str]:
         """
-        What is taken where nothing is chosen, by parameter.
+        The name of the default value of each parameter.
         """
         return {name: field.default for name, field in self.fields.items()}
 
     def resolve_params(self, **choices: str) -> dict[str, str]:
         """
-        Return the choice for every parameter: the given ones by their proper names, and the
+        Return the value of every parameter: the chosen ones with aliases resolved, and the
         defaults.
 
         Raises:
-            InvalidOptionError: There is no such parameter, or no such choice.
+            InvalidOptionError: There is no such parameter or value.
         """
-        given = {
+        chosen = {
             name: self._field(name, value).find(name, value) for name, value in choices.items()
         }
-        return {name: given.get(name, field.default) for name, field in self.fields.items()}
+        return {name: chosen.get(name, field.default) for name, field in self.fields.items()}
 
     def render_prompt(self, description: str, /, **choices: str) -> str:
         """
-        Write the prompt; nothing is sent.
+        Return the whole prompt; nothing is sent.
 
         Args:
-            description: What the picture is of, such as "a blue ceramic mug".
-            **choices: What is chosen, by parameter; the rest is as in `defaults`.
+            description: What the image shows, such as "a blue ceramic mug".
+            **choices: Values by parameter; the other parameters have their defaults.
 
         Raises:
-            InvalidPromptError: The description is no text, or empty.
-            InvalidOptionError: There is no such parameter, or no such choice.
+            InvalidPromptError: The description is empty or not text.
+            InvalidOptionError: There is no such parameter or value.
         """
-        picked = self._picked(self.resolve_params(**choices))
-        words = {name: choice.prompt_text for name, choice in picked.items()}
+        values = self._values_of(self.resolve_params(**choices))
+        words = {name: value.prompt_text for name, value in values.items()}
         return render_template(self.template, validate_subject(description), words)
 
     def options_for(
@@ -139,47 +139,53 @@ class Preset:
         **choices: str,
     ) -> dict[str, Any]:
         """
-        Return the options that suit what is chosen, by name; nothing is sent.
+        Return the options that belong to the values, by name; nothing is sent.
 
         Args:
-            image_model: The model that will draw; the size is one that it takes. None if it is
-                not known: the size is then the wanted one.
-            own: The caller's own options, by name. They win: what they name is left out here,
-                and so is a wish that they rule out.
-            **choices: What is chosen, by parameter; the rest is as in `defaults`.
+            image_model: The image model; the size is adjusted to one that it supports. None if it
+                is unknown: the size is then the preferred one.
+            own: The caller's own options, by name. They have precedence: the result leaves them
+                out, and also any soft option that contradicts them.
+            **choices: Values by parameter; the other parameters have their defaults.
 
         Raises:
-            InvalidOptionError: There is no such parameter, or no such choice.
+            InvalidOptionError: There is no such parameter or value.
         """
         own = own or {}
         chosen = self.resolve_params(**choices)
-        picked = self._picked(chosen).values()
-        needed = _merged(choice.options for choice in picked)
-        requests = _granted(_merged(choice.soft_options for choice in picked), {**needed, **own})
-        asked = {**self._size_for(chosen), **requests, **needed}
-        if "size" in asked:
-            asked["size"] = _taken(asked["size"], image_model)
-        return {name: value for name, value in asked.items() if name not in own}
+        values = self._values_of(chosen).values()
+        required = _merge(value.options for value in values)
+        soft = _merge(value.soft_options for value in values)
+        options = {
+            **self._size_for(chosen), **_without_conflicts(soft, {**required, **own}), **required
+        }  # fmt: skip
+        if "size" in options:
+            options["size"] = _to_supported_size(options["size"], image_model)
+        return {name: value for name, value in options.items() if name not in own}
 
     def sizes_for(self, image_model: ModelInfo) -> Mapping[tuple[str, ...], str]:
         """
-        Return the wanted sizes as an image model takes them, by the keys of `sizes.wanted`.
+        Return the preferred sizes, adjusted to an image model, by the keys of `sizes.wanted`.
         """
-        return {key: _taken(size, image_model) for key, size in self.sizes.wanted.items()}
+        return {
+            key: _to_supported_size(size, image_model) for key, size in self.sizes.wanted.items()
+        }
 
     def extended(self, name: str | None = None, **more: Mapping[str, str | ParamValue]) -> Preset:
         """
-        Return a preset with more choices, or with other words for those that are there.
+        Return a preset with more values, or with other words for existing values.
 
         Args:
-            name: What the new one is called; None keeps the name.
-            **more: By parameter, the choices to add: the words of each, or a whole `ParamValue`.
-                Words alone keep the options and aliases of a choice that was there.
+            name: The new preset's name; None keeps the name.
+            **more: By parameter, the values to add: the prompt text of each, or a whole
+                `ParamValue`. Text alone keeps the options and aliases of an existing value.
 
         Raises:
             InvalidOptionError: There is no such parameter.
         """
-        extended = {field: self._field(field, item).extended(item) for field, item in more.items()}
+        extended = {
+            field: self._field(field, values).extended(values) for field, values in more.items()
+        }
         return attrs.evolve(
             self, name=self.name if name is None else name, fields={**self.fields, **extended}
         )
@@ -197,7 +203,7 @@ class Preset:
             tuple(near),
         )
 
-    def _picked(self, chosen: Mapping[str, str]) -> dict[str, ParamValue]:
+    def _values_of(self, chosen: Mapping[str, str]) -> dict[str, ParamValue]:
         return {name: self.fields[name].choices[choice] for name, choice in chosen.items()}
 
     def _size_for(self, chosen: Mapping[str, str]) -> dict[str, Any]:
@@ -210,7 +216,7 @@ def _check(preset: Preset) -> None:
     Refuse a preset that could not be used.
 
     Raises:
-        InvalidRequestError: Its kind, parameters, template and sizes do not go together.
+        InvalidRequestError: Its kind, parameters, template or sizes are invalid or inconsistent.
     """
     where = f"The preset {preset.name!r}"
     if preset.kind not in get_args(PresetKind):
@@ -221,8 +227,8 @@ def _check(preset: Preset) -> None:
         if not name.isidentifier() or name in _RESERVED:
             raise InvalidRequestError(
                 f"{where} has a parameter {name!r}, which "
-                + ("the verbs use for something else" if name in _RESERVED else "is no name")
-                + ". Call it something else."
+                + ("is reserved for the verbs" if name in _RESERVED else "is not a valid name")
+                + ". Use another name."
             )
     validate_template(preset.template, ("description", *preset.fields), where)
     _check_sizes(preset, where)
@@ -232,7 +238,7 @@ def _check_sizes(preset: Preset, where: str) -> None:
     by = preset.sizes.by
     if not set(by) <= set(preset.fields):
         raise InvalidRequestError(
-            f"{where} wants sizes by {join_words(by)}; its parameters are "
+            f"{where} has sizes by {join_words(by)}; its parameters are "
             f"{join_words(preset.fields)}."
         )
     for key, size in preset.sizes.wanted.items():
@@ -242,40 +248,40 @@ def _check_sizes(preset: Preset, where: str) -> None:
         )
         if not known:
             raise InvalidRequestError(
-                f"{where} wants a size for {join_words(key)}, which is not one choice for each of "
+                f"{where} has a size for {join_words(key)}, which is not one value for each of "
                 f"{join_words(by)}."
             )
 
 
-def _merged(options: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    return {name: value for some in options for name, value in some.items()}
+def _merge(options: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: value for mapping in options for name, value in mapping.items()}
 
 
-def _granted(requests: Mapping[str, Any], firm: Mapping[str, Any]) -> dict[str, Any]:
+def _without_conflicts(soft: Mapping[str, Any], required: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Return the soft options that firmer options leave room for.
+    Return the soft options that do not contradict the required ones.
     """
-    opaque = firm.get("output_format", "png") not in _SEE_THROUGH
+    opaque = required.get("output_format", "png") not in _FORMATS_WITH_ALPHA
     return {
         name: value
-        for name, value in requests.items()
+        for name, value in soft.items()
         if not (opaque and (name, value) == ("background", "transparent"))
     }
 
 
-def _taken(size: Any, image_model: ModelInfo | None) -> str:  # noqa: ANN401 - whatever Options takes
+def _to_supported_size(size: Any, image_model: ModelInfo | None) -> str:  # noqa: ANN401 - any size
     text = GenerateOptions(size=size).size
-    wanted = parse_size(text)
-    if wanted is None or image_model is None:
+    pixels = parse_size(text)
+    if pixels is None or image_model is None:
         return text
-    width, height = supported_size(image_model.sizes, *wanted)
+    width, height = supported_size(image_model.sizes, *pixels)
     return f"{width}x{height}"
 
 
 @functools.cache
 def load_presets() -> Mapping[str, Preset]:
     """
-    Read the presets that are packed with this library, by name.
+    Read the built-in presets, by name.
     """
     text = resources.files("imagesession._domain").joinpath("presets.toml").read_text("utf-8")
     return read_presets(tomllib.loads(text))
@@ -295,8 +301,8 @@ def _read_preset(name: str, facts: Mapping[str, Any]) -> Preset:
         name=name,
         kind=facts["kind"],
         template=facts["template"],
-        fields={field: _read_field(item) for field, item in fields.items()},
-        sizes=Sizes(by=tuple(sizes.get("by", ())), wanted=_paths(sizes.get("wanted", {}))),
+        fields={field: _read_field(table) for field, table in fields.items()},
+        sizes=Sizes(by=tuple(sizes.get("by", ())), wanted=_flatten(sizes.get("wanted", {}))),
     )
 
 
@@ -308,14 +314,14 @@ def _read_field(facts: Mapping[str, Any]) -> PresetParam:
     )
 
 
-def _paths(table: Mapping[str, Any]) -> dict[tuple[str, ...], str]:
+def _flatten(table: Mapping[str, Any]) -> dict[tuple[str, ...], str]:
     """
-    Turn tables within tables into one, whose keys are the paths.
+    Flatten nested tables into one mapping, whose keys are the paths.
     """
     flat: dict[tuple[str, ...], str] = {}
     for name, value in table.items():
-        below = {(): value} if isinstance(value, str) else _paths(value)
-        flat |= {(name, *path): size for path, size in below.items()}
+        nested = {(): value} if isinstance(value, str) else _flatten(value)
+        flat |= {(name, *path): size for path, size in nested.items()}
     return flat
 
 

@@ -1,5 +1,5 @@
 """
-What can be chosen of a preset: its parameters, and the words and options of each choice.
+The parameters of presets, and the prompt text and options of each value.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ def _options(_: object, __: object, value: Mapping[str, Any]) -> None:
 
 def _text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str):
-        raise InvalidRequestError(f"A choice's {attribute.name} are a text, not {value!r}.")
+        raise InvalidRequestError(f"{attribute.name} of a ParamValue must be text, not {value!r}.")
 
 
 @attrs.frozen(kw_only=True)
 class ParamValue:
     """
-    One choice of a preset's parameter.
+    One value of a preset's parameter.
 
     Attributes:
-        words: What it adds to the prompt: a whole sentence, or nothing.
-        options: The options that it needs, by name, such as `{"background": "transparent"}`.
-        wishes: Options that suit it too, but are given up where the caller's own rule them out:
-            an icon wants a transparent background, and may be a JPEG nevertheless.
-        aliases: Other names under which it may be chosen.
+        prompt_text: The text that it adds to the prompt: a whole sentence, or nothing.
+        options: The options that it requires, by name, such as `{"background": "transparent"}`.
+        soft_options: Options that it prefers, which give way to contradicting options of the
+            caller: an icon prefers a transparent background, but may be a JPEG.
+        aliases: Other names for this value.
     """
 
     prompt_text: str = attrs.field(validator=_text)
@@ -60,7 +60,7 @@ def _default(field: PresetParam, _: object, value: str) -> None:
     if value not in field.choices:
         raise InvalidRequestError(
             f"The default {value!r} is not one of the choices {join_words(field.choices)}. Add "
-            "it to them, or name another."
+            "it to them, or choose another default."
         )
 
 
@@ -70,8 +70,8 @@ class PresetParam:
     One parameter of a preset.
 
     Attributes:
-        choices: What may be chosen, by name.
-        default: The name of the one that is taken when nothing is chosen.
+        choices: The values, by name.
+        default: The name of the default value.
     """
 
     choices: Mapping[str, ParamValue] = attrs.field(converter=_copied_choices)
@@ -79,22 +79,22 @@ class PresetParam:
 
     def find(self, parameter: str, value: object) -> str:
         """
-        Return the name of a choice, by its name or an alias.
+        Return the name of a value, by its name or an alias.
 
-        Case does not count, and blanks and underscores stand for hyphens.
+        Case is ignored, and spaces and underscores are equal to hyphens.
 
         Args:
-            parameter: What this parameter is called, for the message.
-            value: What was chosen.
+            parameter: This parameter's name, for the error message.
+            value: The name or alias to look up.
 
         Raises:
-            InvalidOptionError: There is no such choice.
+            InvalidOptionError: There is no such value.
         """
-        written = value if isinstance(value, str) else ""
-        found = written if written in self.choices else self._by_key().get(_key(written))
+        text = value if isinstance(value, str) else ""
+        found = text if text in self.choices else self._by_key().get(_key(text))
         if found is not None and isinstance(value, str):
             return found
-        near = difflib.get_close_matches(_key(written), self.choices, n=2, cutoff=0.4)
+        near = difflib.get_close_matches(_key(text), self.choices, n=2, cutoff=0.4)
         hint = f" Nearest: {near[0]!r}." if near else ""
         raise InvalidOptionError(
             f"{parameter}={value!r} is not one of {join_words(self.choices)}.{hint}",
@@ -105,13 +105,13 @@ class PresetParam:
 
     def extended(self, more: Mapping[str, str | ParamValue]) -> PresetParam:
         """
-        Return a parameter with more choices, or with other words for those that are there.
+        Return a parameter with more values, or with other text for existing values.
 
         Args:
-            more: The choices to add, by name: the words of each, or all of it. Words alone keep
-                the options and aliases of a choice that was there.
+            more: The values to add, by name: the prompt text of each, or a whole `ParamValue`. Text
+                alone keeps the options and aliases of an existing value.
         """
-        added = {name: _said(text, self.choices.get(name)) for name, text in more.items()}
+        added = {name: _to_value(text, self.choices.get(name)) for name, text in more.items()}
         return attrs.evolve(self, choices={**self.choices, **added})
 
     def _by_key(self) -> dict[str, str]:
@@ -123,7 +123,7 @@ class PresetParam:
 
 def join_words(values: Iterable[object]) -> str:
     """
-    Write values in a row, as a message shows them.
+    Join values for an error message.
     """
     return ", ".join(repr(value) for value in values) or "none"
 
@@ -132,10 +132,10 @@ def _key(name: str) -> str:
     return re.sub(r"[\s_-]+", "-", name.strip().casefold())
 
 
-def _said(words: str | ParamValue, before: ParamValue | None) -> ParamValue:
-    if isinstance(words, ParamValue):
-        return words
-    return attrs.evolve(before, prompt_text=words) if before else ParamValue(prompt_text=words)
+def _to_value(text: str | ParamValue, existing: ParamValue | None) -> ParamValue:
+    if isinstance(text, ParamValue):
+        return text
+    return attrs.evolve(existing, prompt_text=text) if existing else ParamValue(prompt_text=text)
 
 
 ParamValue.__module__ = "imagesession.presets"

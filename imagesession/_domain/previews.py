@@ -1,5 +1,5 @@
 """
-A picture made small, to be looked at.
+Previews: reduced copies of images.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from .image_header import MIME_TYPES, PictureFormat
 @attrs.frozen(kw_only=True)
 class Preview:
     """
-    A picture made small, for places where the whole one is too large. It is not kept on disk.
+    A reduced copy of an image, for places where the original is too large. It is not saved.
 
     Attributes:
         data: The file's bytes.
-        format: Its file format: "jpeg", "webp" where pixels are transparent, or the picture's own
-            where that is small enough as it is.
+        format: Its file format: "jpeg", "webp" if pixels are transparent, or the image's own if
+            the original is small enough.
         width: In pixels.
         height: In pixels.
     """

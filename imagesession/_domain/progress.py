@@ -1,5 +1,5 @@
 """
-How far a call is.
+Progress events of a call.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ Stage: TypeAlias = Literal[
     "failed",
 ]
 """
-The stages of a call: reading inputs; sending the request or its images; queued by the provider;
-waiting before a retry; analysing an image; generating one; a partial image has come; writing to
-disk; completed; failed, with the error raised next.
+The stage of a call. "preparing": reads input images; "sending": sends the request or its images;
+"queued": the provider has not started; "backing_off": waits before a retry; "analyzing": the model
+analyzes an image; "generating": the model makes an image; "partial_image": a partial image arrived;
+"saving": writes to the disk; "completed"; "failed": the error is raised next.
 """
 
 
 @attrs.frozen(kw_only=True)
 class ProgressEvent:
     """
-    How far a call is, as `on_progress=` is told. Its text is fit to be shown: "generating, 12 s".
+    The progress of a call, as passed to `on_progress=`. `str()` of it reads "generating, 12 s".
 
     Attributes:
         stage: "preparing", "sending", "queued", "backing_off", "analyzing", "generating",
             "partial_image", "saving", "completed" or "failed".
-        elapsed: Seconds since it began.
-        partials: How many unfinished pictures have come.
-        message: What else there is to say, such as why it waits or failed; often empty.
-        turn_id: The turn that it will be, once it is written down; `studio.requests.cancel` takes
-            it.
-        position: Which of several pictures it is about, from 0.
-        total: How many pictures the call makes.
+        elapsed: Seconds since the call began.
+        partials: How many partial images have arrived.
+        message: More details, such as why it waits or failed; often empty.
+        turn_id: The id of its turn, once the intent is written; `studio.requests.cancel` takes it.
+        position: The number of the image among those of the call, from 0.
+        total: How many images the call makes.
     """
 
     stage: Stage
@@ -61,6 +61,6 @@ class ProgressEvent:
 
 
 OnProgress: TypeAlias = Callable[[ProgressEvent], object]
-"""What is called as a call gets on."""
+"""Called with every progress event of a call."""
 
 ProgressEvent.__module__ = "imagesession"

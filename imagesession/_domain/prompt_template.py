@@ -1,5 +1,5 @@
 """
-The frame of a prompt: a template, checked once and filled line by line.
+Prompt templates: validated once, then filled line by line.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ _ENDS = (".", "!", "?", "…")
 
 def validate_template(template: object, names: Collection[str], where: str) -> None:
     """
-    Refuse a template that has not a place for each name, or has other places.
+    Refuse a template whose placeholders are not exactly the given names.
 
     Args:
-        template: What is to be filled.
-        names: What it is to be filled with.
-        where: Whose template it is, to begin a message with.
+        template: The template.
+        names: The names of the placeholders.
+        where: The template's owner, to begin the error message with.
 
     Raises:
-        InvalidRequestError: It is no such template.
+        InvalidRequestError: The template is not text, cannot be parsed, or has other placeholders.
     """
     if not isinstance(template, str):
         raise InvalidRequestError(
@@ -32,10 +32,10 @@ def validate_template(template: object, names: Collection[str], where: str) -> N
         parts = list(string.Formatter().parse(template))
     except ValueError as error:
         raise InvalidRequestError(
-            f"{where} has a template that cannot be read: {error}. Write braces that are to stand "
-            "in the prompt twice."
+            f"{where} has a template that cannot be read: {error}. Double braces that are to "
+            "appear in the prompt."
         ) from error
-    # A place is a bare name: conversions and formats have no use in words.
+    # A placeholder is a bare name: conversions and formats are not supported.
     places = {
         f"{name}{'!' if conversion else ''}{conversion or ''}{':' if spec else ''}{spec or ''}"
         for _, name, spec, conversion in parts
@@ -44,16 +44,16 @@ def validate_template(template: object, names: Collection[str], where: str) -> N
     if places != set(names):
         raise InvalidRequestError(
             f"{where} has a template with {_braced(sorted(places))}; it must have "
-            f"{_braced(names)}. Write braces that are to stand in the prompt twice."
+            f"{_braced(names)}. Double braces that are to appear in the prompt."
         )
 
 
 def validate_subject(description: object) -> str:
     """
-    Return a description without the blanks around it, if it is one.
+    Return a description without leading and trailing whitespace.
 
     Raises:
-        InvalidPromptError: It is no text, or empty.
+        InvalidPromptError: The description is empty or not text.
     """
     if not isinstance(description, str):
         raise InvalidPromptError(f"The description is {type(description).__name__}, not text.")
@@ -64,18 +64,18 @@ def validate_subject(description: object) -> str:
 
 def render_template(template: str, description: str, words: Mapping[str, str]) -> str:
     """
-    Fill a template; lines that come out empty are left out.
+    Fill a template; lines that are empty then are left out.
 
     Args:
-        template: One that `validate_template` let pass.
-        description: Stands for `{description}`. If it ends its own sentence, the template does
-            not end it once more.
-        words: What stands for the other names.
+        template: A template that `validate_template` accepted.
+        description: Replaces `{description}`. If it ends with a full stop or the like, the
+            template's own full stop after it is dropped.
+        words: The replacements of the other placeholders, by name.
     """
     if description.endswith(_ENDS):
         template = template.replace("{description}.", "{description}")
-    facts = {**words, "description": description}
-    lines = (line.format_map(facts).strip() for line in template.splitlines())
+    values = {**words, "description": description}
+    lines = (line.format_map(values).strip() for line in template.splitlines())
     return "\n".join(line for line in lines if line)
 
 

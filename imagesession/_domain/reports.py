@@ -1,5 +1,5 @@
 """
-What sessions and studios tell of themselves: status, statistics, spending.
+Reports of sessions and studios: status, statistics, spending and recovery.
 """
 
 from __future__ import annotations
@@ -21,25 +21,26 @@ Grouping = Literal["day", "session", "model", "kind", "provider"]
 @attrs.frozen(kw_only=True)
 class SessionStatus:
     """
-    Where a session stands.
+    The status of a session.
 
     Attributes:
         session_id: Its id.
         session_name: Its label.
         description: What it is about.
-        state: Active; idle, when nothing happened for a while (going on makes it active); closed.
-        created_at: When it was started.
-        last_activity: When something last happened in it.
-        model: The mainline model that its turns ask, "auto" if that is left open.
-        options: What its turns ask for unless they say otherwise, by name.
-        branch: The line that is looked at.
-        branches: All lines.
-        head: The id of the picture that the next prompt refines; None at the start.
-        total_generations: How many pictures came.
-        turns: How many turns there were, by how they ended.
-        recent_images: Paths of the latest pictures, at most five, the latest first.
+        state: "active"; "idle" after a period without activity (the next turn makes it active
+            again); or "closed".
+        created_at: When it was created.
+        last_activity: When it was last used.
+        model: The mainline model of its turns; "auto" if the choice is left open.
+        options: The default options of its turns, by name.
+        branch: The current branch.
+        branches: All branches.
+        head: The id of the image that the next prompt refines; None at the start.
+        total_generations: How many images were made.
+        turns: How many turns it has, by status.
+        recent_images: Paths of the latest images, at most five, the latest first.
         cost: What it cost so far.
-        conversation_summary: How much was said, in words.
+        conversation_summary: A summary of the conversation's extent, in words.
     """
 
     session_id: str
@@ -62,7 +63,7 @@ class SessionStatus:
     @property
     def active(self) -> bool:
         """
-        Whether it counts among the active ones.
+        Whether it counts towards the limit of active sessions.
         """
         return self.state == "active"
 
@@ -70,18 +71,18 @@ class SessionStatus:
 @attrs.frozen(kw_only=True)
 class LibraryStats:
     """
-    A library and its studio in numbers.
+    Statistics of a library and its studio.
 
     Attributes:
-        version: Of imagesession.
-        provider: Who makes the pictures, in words.
+        version: The version of imagesession.
+        provider: A description of the provider.
         library: The library's folder.
         active_sessions: How many sessions are active.
-        max_active_sessions: How many may be.
-        total_sessions: How many there are in all.
-        session_timeout_hours: After how many hours a session in which nothing happens is idle.
-        total_images: How many pictures came from providers.
-        total_turns: How many requests were settled, failed ones among them.
+        max_active_sessions: How many sessions may be active.
+        total_sessions: How many sessions there are in all.
+        session_timeout_hours: The hours without activity after which a session is idle.
+        total_images: How many images were made by providers.
+        total_turns: How many turns are settled, including failed ones.
         models_in_use: The mainline models of the active sessions.
         spent_today: US dollars since midnight UTC, as far as prices are known.
         spent: US dollars in all, as far as prices are known.
@@ -104,13 +105,13 @@ class LibraryStats:
 @attrs.frozen(kw_only=True)
 class CostGroup:
     """
-    What a group of turns came to.
+    The spending of a group of turns.
 
     Attributes:
-        dollars: US dollars, as far as the prices are known.
-        uncertain: In how many turns a price is not known; they cost more than nothing.
-        images: How many pictures came.
-        turns: How many turns there were.
+        dollars: US dollars, as far as prices are known.
+        uncertain: How many turns have an unknown price; they are not fully part of `dollars`.
+        images: How many images were made.
+        turns: How many turns there are.
     """
 
     dollars: float
@@ -122,15 +123,15 @@ class CostGroup:
 @attrs.frozen(kw_only=True)
 class CostReport:
     """
-    What was spent on a library, from what its providers reported.
+    The spending on a library, from the usage that its providers reported.
 
     Attributes:
-        group_by: What the groups share.
-        groups: What each came to, by the value that its turns share; "" for those without one.
-        provider: Who makes the pictures, in words: offline, nothing was billed.
-        remaining: US dollars that the studio's budget leaves today, and in the session that was
-            named, whichever is less; what is set aside for requests on their way is not left.
-            None if no such limit is set.
+        group_by: The property by which turns are grouped.
+        groups: The groups by the value of this property; "" for turns without one.
+        provider: A description of the provider; with the offline one nothing was billed.
+        remaining: US dollars that are left of the studio's daily budget, or of the budget of the
+            given session if that is less; reservations of pending requests are subtracted. None if
+            no such limit is set.
     """
 
     group_by: Grouping
@@ -141,23 +142,23 @@ class CostReport:
     @property
     def total(self) -> CostGroup:
         """
-        All groups together.
+        The sum of all groups.
         """
-        every = self.groups.values()
+        groups = self.groups.values()
         return CostGroup(
-            dollars=sum(item.dollars for item in every),
-            uncertain=sum(item.uncertain for item in every),
-            images=sum(item.images for item in every),
-            turns=sum(item.turns for item in every),
+            dollars=sum(group.dollars for group in groups),
+            uncertain=sum(group.uncertain for group in groups),
+            images=sum(group.images for group in groups),
+            turns=sum(group.turns for group in groups),
         )
 
     def __str__(self) -> str:
         rows = [*self.groups.items(), ("total", self.total)]
         width = max(len(name) for name, _ in rows)
         lines = [
-            f"{name or '-':<{width}}  ${item.dollars:>9.4f}  {item.images:>5} pictures"
-            + (f"  and {item.uncertain} turns at an unknown price" if item.uncertain else "")
-            for name, item in rows
+            f"{name or '-':<{width}}  ${group.dollars:>9.4f}  {group.images:>5} pictures"
+            + (f"  and {group.uncertain} turns at an unknown price" if group.uncertain else "")
+            for name, group in rows
         ]
         return "\n".join([*lines, f"({self.provider})"])
 
@@ -165,13 +166,13 @@ class CostReport:
 @attrs.frozen(kw_only=True)
 class PendingRequest:
     """
-    A request that is under way, or was left without an end.
+    A request that is under way, or whose program ended before it was settled.
 
     Attributes:
-        turn: What was asked.
-        response_id: The provider's id of it, if it became known.
-        running: Whether a program that lives is at it.
-        staged: Whether its picture is on the disk already.
+        turn: The pending turn.
+        response_id: The provider's response id, if it is known.
+        running: Whether a running program works on it.
+        staged: Whether its image is already on the disk.
     """
 
     turn: Turn
@@ -183,12 +184,12 @@ class PendingRequest:
 @attrs.frozen(kw_only=True)
 class RecoveryReport(Generic[Image]):
     """
-    What became of requests that had been left without an end.
+    The result of a recovery of pending requests.
 
     Attributes:
-        images: The pictures that were fetched and kept.
-        failed: The turns that were settled without a picture; their failures say why.
-        left: Why a request could not be settled yet, by its turn's id; of a batch, by its id.
+        images: The images that were recovered and saved.
+        failed: The turns that were settled without an image; their `failure` says why.
+        still_pending: Why a request could not be settled yet, by its turn's id or its batch's id.
     """
 
     images: tuple[Image, ...] = ()

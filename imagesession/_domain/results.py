@@ -1,5 +1,5 @@
 """
-What several requests brought: each a picture, or the error that stands in its place.
+The results of several requests: images, with errors in the places of failed ones.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ Image = TypeVar("Image")
 @attrs.frozen(repr=False)
 class Results(Sequence["Image | ImageSessionError"], Generic[Image]):
     """
-    What several requests brought, in the order in which they were asked.
+    The results of several requests, in the order of the requests.
 
     Attributes:
-        items: Each a picture, or the error in its place.
-        keys: The names of the items, where they were given names; else empty.
+        items: The images, with an error in the place of each failed one.
+        keys: The names of the items; empty if the requests had none.
     """
 
     items: tuple[Image | ImageSessionError, ...]
@@ -30,27 +30,27 @@ class Results(Sequence["Image | ImageSessionError"], Generic[Image]):
     @property
     def images(self) -> tuple[Image, ...]:
         """
-        The pictures alone.
+        The images without the errors.
         """
         return tuple(item for item in self.items if not isinstance(item, ImageSessionError))
 
     @property
     def errors(self) -> tuple[ImageSessionError, ...]:
         """
-        The errors alone.
+        The errors without the images.
         """
         return tuple(item for item in self.items if isinstance(item, ImageSessionError))
 
     @property
     def ok(self) -> bool:
         """
-        Whether every item is a picture.
+        Whether every item is an image.
         """
         return not self.errors
 
     def raise_any(self) -> Results[Image]:
         """
-        Return these results if every item is a picture.
+        Return these results if every item is an image.
 
         Raises:
             ImageSessionError: The first error among them.
@@ -62,7 +62,7 @@ class Results(Sequence["Image | ImageSessionError"], Generic[Image]):
     @property
     def by_key(self) -> dict[str, Image | ImageSessionError]:
         """
-        The items by their names, where they were given names.
+        The items by name; empty if the requests had no names.
         """
         return dict(zip(self.keys, self.items, strict=False))
 
@@ -71,12 +71,12 @@ class Results(Sequence["Image | ImageSessionError"], Generic[Image]):
         Return an item by its name.
 
         Raises:
-            NotFoundError: There is no item of that name.
+            NotFoundError: There is no item with this name.
         """
         if key not in self.keys:
-            named = ", ".join(self.keys) or "none with names"
+            known = ", ".join(self.keys) or "none with names"
             raise NotFoundError(
-                f"There is no item {key!r}; there are: {named}.",
+                f"There is no item {key!r}; there are: {known}.",
                 key,
                 self.keys,
             )

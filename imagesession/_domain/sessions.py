@@ -1,5 +1,5 @@
 """
-A session as it is kept: its names, its choices and where its branches were set.
+The record of a session: its description, options and branch heads.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from .turn import ProviderState
 @attrs.frozen(kw_only=True)
 class SessionRecord:
     """
-    All of a session but its turns.
+    A session without its turns.
 
     Attributes:
         id: Its id in the library.
-        description: What the session is about; the model is told it as its brief.
+        description: What the session is about; it is part of the instructions to the model.
         name: A label for people; never part of a path.
-        choices: The options that every turn asks for unless it says otherwise, by name.
-        provider_state: What the provider keeps of its turns; None where the studio says so.
-        remember: How many earlier turns go along at most; None where the studio says so.
-        created: When it was opened first.
-        closed: When it was closed, if it was.
-        moves: The last move on each branch that was ever moved.
+        choices: The default options of its turns, by name.
+        provider_state: What the provider keeps of its turns; None for the studio's setting.
+        remember: The most earlier turns that are sent as context; None for the studio's setting.
+        created: When it was created.
+        closed: When it was closed; None while it is open.
+        moves: The last move of each branch head that was ever moved.
         version: The version of imagesession that wrote it.
     """
 

@@ -1,5 +1,5 @@
 """
-Which sizes a model takes, and which come closest to one that it does not.
+The sizes that a model supports, and the closest ones to a size that it does not support.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from .model_catalog import SizeRule
 
 def is_supported(rule: SizeRule, width: int, height: int) -> bool:
     """
-    Tell whether a size in pixels is one that a model takes.
+    Return whether a model supports a size, in pixels.
     """
     if rule.fixed:
         return (width, height) in rule.fixed
@@ -30,7 +30,7 @@ def is_supported(rule: SizeRule, width: int, height: int) -> bool:
 
 def nearest_sizes(rule: SizeRule, width: int, height: int) -> tuple[str, ...]:
     """
-    Return the one or two sizes closest to one that a model does not take.
+    Return the one or two supported sizes that are closest to an unsupported one.
     """
     best = _by_distance(rule, width, height)[:2]
     return tuple(f"{size[0]}x{size[1]}" for size in sorted(best))
@@ -38,14 +38,14 @@ def nearest_sizes(rule: SizeRule, width: int, height: int) -> tuple[str, ...]:
 
 def supported_size(rule: SizeRule, width: int, height: int) -> tuple[int, int]:
     """
-    Return a wanted size if a model takes it, else the one that stands in for it best.
+    Return a size if a model supports it, else the best substitute.
 
-    Where there are only a few sizes the shape counts first: a wide picture stays wide.
+    Among fixed sizes the closest aspect ratio comes first: a wide image stays wide.
 
     Args:
-        rule: What the model takes.
-        width: Wanted, in pixels.
-        height: Wanted, in pixels.
+        rule: The sizes that the model supports.
+        width: The requested width in pixels.
+        height: The requested height in pixels.
     """
     if is_supported(rule, width, height):
         return width, height
@@ -57,30 +57,30 @@ def supported_size(rule: SizeRule, width: int, height: int) -> tuple[int, int]:
 
 def _by_distance(rule: SizeRule, width: int, height: int) -> list[tuple[int, int]]:
     """
-    List the sizes that a model takes around a wanted one, the closest first.
+    List the supported sizes around a requested one, the closest first.
     """
 
     def distance(size: tuple[int, int]) -> tuple[float, int]:
         away = abs(size[0] - ideal[0]) + abs(size[1] - ideal[1])
         return away + 100 * _aspect_distance(size, (width, height)), size[0]
 
-    ideal = (float(width), float(height)) if rule.fixed else _into_limits(rule, width, height)
+    ideal = (float(width), float(height)) if rule.fixed else _fit_limits(rule, width, height)
     candidates = rule.fixed or tuple(
         size for size in _around(ideal, rule.multiple) if is_supported(rule, *size)
     )
     return sorted(candidates, key=distance)
 
 
-def _aspect_distance(size: tuple[int, int], wanted: tuple[int, int]) -> float:
+def _aspect_distance(size: tuple[int, int], target: tuple[int, int]) -> float:
     """
-    Measure how far the shape of a size is from a wanted one, tall or wide alike.
+    Return the difference of two aspect ratios, on a logarithmic scale.
     """
-    return abs(math.log(size[0] / size[1]) - math.log(wanted[0] / wanted[1]))
+    return abs(math.log(size[0] / size[1]) - math.log(target[0] / target[1]))
 
 
-def _into_limits(rule: SizeRule, width: int, height: int) -> tuple[float, float]:
+def _fit_limits(rule: SizeRule, width: int, height: int) -> tuple[float, float]:
     """
-    Bend and scale a size as little as the limits on ratio, edge and pixels allow.
+    Change a size's ratio and scale as little as the limits on ratio, edge and pixels require.
     """
     ratio = min(max(width / height, 1 / rule.max_ratio), rule.max_ratio)
     pixels = min(max(width * height, rule.min_pixels), rule.max_pixels)
@@ -92,7 +92,7 @@ def _into_limits(rule: SizeRule, width: int, height: int) -> tuple[float, float]
 
 def _around(ideal: tuple[float, float], multiple: int) -> Iterable[tuple[int, int]]:
     """
-    Yield the sizes on the grid of multiples around an ideal one.
+    Yield the sizes on the grid of multiples around an ideal size.
     """
     steps = range(-1, 3)
     columns, rows = (int(edge // multiple) for edge in ideal)

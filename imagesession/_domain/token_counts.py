@@ -1,5 +1,5 @@
 """
-What a provider's report of usage says in tokens, whatever shape it has.
+Read token counts from a provider's usage report, whatever its shape.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ _MOST = 10**12  # more than any reply can hold; a greater number is not a count
 @attrs.frozen(kw_only=True)
 class TokenCounts:
     """
-    How many tokens of each kind one model took and gave.
+    The input and output tokens of one model, by kind.
 
     Attributes:
-        text_in: Text, or all input of a mainline model, neither cached nor written to the cache.
-        text_in_cached: Text that was read from the cache.
-        text_in_written: Text that was written to the cache.
-        image_in: Pictures that an image model took, not cached.
-        image_in_cached: Pictures that were read from the cache.
-        text_out: Text that came out, reasoning included.
-        image_out: Pictures that came out.
-        missing: What was not reported: "input", "output".
+        text_in: Text input, or all input of a mainline model, neither read from the cache nor
+            written to it.
+        text_in_cached: Text input that was read from the cache.
+        text_in_written: Text input that was written to the cache.
+        image_in: Image input of an image model, not cached.
+        image_in_cached: Image input that was read from the cache.
+        text_out: Text output, including reasoning.
+        image_out: Image output.
+        missing: Which totals were not reported: "input", "output".
     """
 
     text_in: int = 0
@@ -40,7 +41,7 @@ class TokenCounts:
     @property
     def input(self) -> int:
         """
-        All that went in.
+        All input tokens.
         """
         text = self.text_in + self.text_in_cached + self.text_in_written
         return text + self.image_in + self.image_in_cached
@@ -48,7 +49,7 @@ class TokenCounts:
 
 def parse_text_model_usage(usage: Mapping[str, Any] | None) -> TokenCounts | None:
     """
-    Read a mainline model's usage; None if it says nothing.
+    Read a mainline model's usage; None if it has no counts.
 
     Source: openai 3.54, `types/responses/response_usage.py`.
     """
@@ -71,8 +72,8 @@ def parse_text_model_usage(usage: Mapping[str, Any] | None) -> TokenCounts | Non
 
 def parse_image_usage(usage: Mapping[str, Any] | None) -> TokenCounts | None:
     """
-    Read an image model's usage, as the image tool or the Images API reports it; None if it says
-    nothing. What is not told apart counts as the dearer kind.
+    Read an image model's usage, as the image tool or the Images API reports it; None if it has no
+    counts. Tokens of no stated kind count as images, the more expensive kind.
 
     Source: openai 3.54, `types/responses/response.py` (`ToolUsageImageGen`) and
     `types/images_response.py`.
@@ -95,24 +96,24 @@ def parse_image_usage(usage: Mapping[str, Any] | None) -> TokenCounts | None:
 
 def parse_svg_usage(usage: Mapping[str, Any] | None) -> Iterator[tuple[str, TokenCounts | None]]:
     """
-    Yield the models that wrote SVGs, with what each used; it is billed at its own text price.
+    Yield the models that wrote SVGs with their usage, which is billed at their own text prices.
 
     Source: openai 3.54, `types/images_response.py` (`SvgUsage`).
     """
-    reported: object = (usage or {}).get("svg_usage")
-    several = cast("list[object]", reported) if isinstance(reported, list) else [reported]
-    for item in several:
-        if isinstance(item, Mapping):
-            payload = cast("Mapping[str, Any]", item)
+    member: object = (usage or {}).get("svg_usage")
+    reports = cast("list[object]", member) if isinstance(member, list) else [member]
+    for report in reports:
+        if isinstance(report, Mapping):
+            svg_usage = cast("Mapping[str, Any]", report)
             yield (
-                str(payload.get("model") or "the model that wrote the SVG"),
-                parse_text_model_usage(payload),
+                str(svg_usage.get("model") or "the model that wrote the SVG"),
+                parse_text_model_usage(svg_usage),
             )
 
 
 def _split(usage: Mapping[str, Any] | None, name: str) -> tuple[int, int | None]:
     """
-    Tell text and pictures apart; the pictures are None if neither was reported.
+    Split a total into text and image tokens; the latter are None if nothing was reported.
     """
     whole, details = _count(usage, name), _inner(usage, f"{name}_details")
     text, image = _count(details, "text_tokens"), _count(details, "image_tokens")
@@ -132,7 +133,7 @@ def _cached(usage: Mapping[str, Any] | None, text: int, image: int) -> tuple[int
     whole = _count(usage, "cached_tokens")
     if whole is None:
         whole = _count(_inner(usage, "input_tokens_details"), "cached_tokens") or 0
-    # Of text first, whose discount is the smaller one.
+    # Text first, because its discount is smaller.
     of_text = min(whole, text)
     return of_text, min(whole - of_text, image)
 
@@ -151,7 +152,7 @@ def _inner(usage: Mapping[str, Any] | None, *names: str) -> Mapping[str, Any] | 
 
 def _count(usage: Mapping[str, Any] | None, *names: str) -> int | None:
     """
-    Return the first of some members that is a count; anything else is as good as absent.
+    Return the first of several members that is a valid count; others are ignored.
     """
     for name in names:
         value: object = (usage or {}).get(name)

@@ -19,12 +19,12 @@ _LABEL = 60
 @attrs.frozen(kw_only=True)
 class HeadMove:
     """
-    A head that was set on purpose: by undo, redo, checkout or branch.
+    A move of a branch's head by undo, redo, checkout or branch.
 
     Attributes:
-        id: Ordered by time like the turns' ids, so that a later turn outweighs it.
-        head: The turn on which the next one grows; None is the start, before any turn.
-        redo: The turns that redo goes back to, the nearest last.
+        id: Ordered by time like the turns' ids, so that a later turn overrides it.
+        head: The new head, which is the parent of the next turn; None is the start of the branch.
+        redo: The turns to which redo returns, the nearest last.
     """
 
     id: str
@@ -35,14 +35,14 @@ class HeadMove:
 @attrs.frozen
 class Tree:
     """
-    The turns of one session, by id, and where each branch stands.
+    The turns of one session by id, and the head of each branch.
 
     A branch's head is its latest completed turn, unless it was moved since. So a new turn needs
     no second record to become the head: its own is enough, and the two cannot disagree.
 
     Attributes:
         turns: All turns by their ids, the oldest first.
-        moves: The last move on each branch that was ever moved.
+        moves: The last move of each branch head that was ever moved.
     """
 
     turns: Mapping[str, Turn] = attrs.field(factory=dict[str, Turn])
@@ -50,21 +50,21 @@ class Tree:
 
     def with_turn(self, turns: Iterable[Turn]) -> Tree:
         """
-        Return the tree with more turns.
+        Return the tree with more turns added.
         """
         known = {**self.turns, **{turn.id: turn for turn in turns}}
         return attrs.evolve(self, turns=dict(sorted(known.items())))
 
     def with_move(self, branch: str, move: HeadMove) -> Tree:
         """
-        Return the tree with a branch's head set.
+        Return the tree with a branch's head moved.
         """
         return attrs.evolve(self, moves={**self.moves, branch: move})
 
     def latest_id(self) -> str:
         """
-        Return the greatest id of all turns and moves; a new one must be greater, lest the head
-        stay behind it because some clock was wrong.
+        Return the greatest id of all turns and moves. A new id must be greater, so that a wrong
+        clock cannot place a new turn before the head.
         """
         return max((*self.turns, *(move.id for move in self.moves.values())), default="")
 
@@ -95,7 +95,7 @@ class Tree:
 
     def head(self, branch: str) -> Turn | None:
         """
-        Return the turn on which a branch's next one grows; None at the start.
+        Return a branch's head, the parent of its next turn; None at the start.
         """
         latest = self._latest_completed(branch)
         move = self.moves.get(branch)
@@ -111,7 +111,7 @@ class Tree:
 
     def redoable(self, branch: str) -> tuple[str, ...]:
         """
-        Return the turns that redo can go back to, the nearest last; none once a turn has grown.
+        Return the turns to which redo can return, the nearest last; none after a new turn.
         """
         move = self.moves.get(branch)
         latest = self._latest_completed(branch)
@@ -121,11 +121,11 @@ class Tree:
 
     def lineage(self, turn: Turn | None) -> tuple[Turn, ...]:
         """
-        Return the path from the first turn to this one: the context of what grows on it.
+        Return the path from the first turn to this one, which is the context of its next turn.
         """
-        return tuple(reversed(list(self._upwards(turn))))
+        return tuple(reversed(list(self._ancestors(turn))))
 
-    def _upwards(self, turn: Turn | None) -> Iterator[Turn]:
+    def _ancestors(self, turn: Turn | None) -> Iterator[Turn]:
         seen: set[str] = set()
         while turn is not None and turn.id not in seen:
             seen.add(turn.id)
@@ -134,13 +134,13 @@ class Tree:
 
     def children(self, turn_id: str | None) -> tuple[Turn, ...]:
         """
-        Return the turns that grew on a turn, or those that start a line.
+        Return the children of a turn; of None, the turns without a parent.
         """
         return tuple(turn for turn in self.turns.values() if turn.parent == turn_id)
 
     def __str__(self) -> str:
         """
-        Draw the tree, a line for each turn; the heads are marked with their branches' names.
+        Draw the tree, one line per turn; the heads are marked with their branches' names.
         """
         heads: dict[str | None, list[str]] = {}
         for branch in self.branches():
@@ -152,24 +152,24 @@ class Tree:
         self, parent: str | None, margin: str, heads: Mapping[str | None, list[str]]
     ) -> Iterator[str]:
         """
-        Yield the lines beneath a turn. An only child stands straight beneath its parent, so that
-        a long conversation does not drift to the right.
+        Yield the lines below a turn. An only child is not indented, so that a long conversation
+        does not drift to the right.
         """
-        line = self.children(parent)
-        while len(line) == 1:
-            yield f"{margin}{_label(line[0], heads)}"
-            line = self.children(line[0].id)
-        for turn in line:
-            corner, side = ("└─ ", "   ") if turn is line[-1] else ("├─ ", "│  ")
+        children = self.children(parent)
+        while len(children) == 1:
+            yield f"{margin}{_label(children[0], heads)}"
+            children = self.children(children[0].id)
+        for turn in children:
+            corner, side = ("└─ ", "   ") if turn is children[-1] else ("├─ ", "│  ")
             yield f"{margin}{corner}{_label(turn, heads)}"
             yield from self._draw(turn.id, f"{margin}{side}", heads)
 
     def undo(self, branch: str, steps: int, move_id: str) -> HeadMove:
         """
-        Plan to set a branch's head back.
+        Return the move that sets a branch's head back.
 
         Raises:
-            InvalidRequestError: There are fewer turns than that.
+            InvalidRequestError: The branch has fewer turns.
         """
         _check_steps(steps, "undo")
         path = self.lineage(self.head(branch))
@@ -180,16 +180,16 @@ class Tree:
                 if path
                 else "There is nothing to undo: this branch is at its start."
             )
-        kept, undone = path[: len(path) - steps], path[len(path) - steps :]
+        remaining, undone = path[: len(path) - steps], path[len(path) - steps :]
         redo = self.redoable(branch) + tuple(turn.id for turn in reversed(undone))
-        return HeadMove(id=move_id, head=kept[-1].id if kept else None, redo=redo)
+        return HeadMove(id=move_id, head=remaining[-1].id if remaining else None, redo=redo)
 
     def redo(self, branch: str, steps: int, move_id: str) -> HeadMove:
         """
-        Plan to set a branch's head forward again, along what was undone.
+        Return the move that sets a branch's head forward again, along undone turns.
 
         Raises:
-            InvalidRequestError: Fewer turns than that were undone since the last one grew.
+            InvalidRequestError: Fewer turns were undone since the last new turn.
         """
         _check_steps(steps, "redo")
         redo = self.redoable(branch)
@@ -203,23 +203,23 @@ class Tree:
 
     def checkout(self, turn_id: str, move_id: str) -> HeadMove:
         """
-        Plan to set a branch's head on a completed turn.
+        Return the move that sets a branch's head to a completed turn.
 
         Raises:
             NotFoundError: The session has no such turn.
-            InvalidRequestError: The turn brought no picture, so nothing can grow on it.
+            InvalidRequestError: The turn has no image, so it cannot be a head.
         """
         turn = self.turn(turn_id)
         if not turn.has_image:
             raise InvalidRequestError(
-                f"Turn {turn_id} ({turn.status}) brought no picture; nothing can grow on it. "
-                "Check out one that did."
+                f"Turn {turn_id} ({turn.status}) has no image, so it cannot be continued. "
+                "Check out a turn that has one."
             )
         return HeadMove(id=move_id, head=turn_id)
 
     def new_branch(self, name: str | None) -> str:
         """
-        Return a name that no branch has: the one asked for, or the next number.
+        Return the name of a new branch: the given one, or the next free number.
 
         Raises:
             InvalidRequestError: The name is taken or empty.
@@ -236,16 +236,16 @@ class Tree:
 
 
 def _label(turn: Turn, heads: Mapping[str | None, list[str]]) -> str:
-    words = " ".join(_said(turn).split())
+    words = " ".join(_prompt_of(turn).split())
     prompt = words if len(words) <= _LABEL else words[: _LABEL - 1] + "…"
     state = "" if turn.status == "completed" else f" ({turn.status})"
     marks = f"  <- {', '.join(heads[turn.id])}" if turn.id in heads else ""
     return f"{prompt}{state}{marks}"
 
 
-def _said(turn: Turn) -> str:
+def _prompt_of(turn: Turn) -> str:
     """
-    Return what a caller said; of a preset's prompt, what was put into its frame.
+    Return the caller's prompt; for a preset, the description without the template.
     """
     description = turn.parameters.get("description")
     if isinstance(description, str):
@@ -257,7 +257,7 @@ def _said(turn: Turn) -> str:
 
 def _check_steps(steps: int, verb: str) -> None:
     if type(steps) is not int or steps < 1:
-        raise InvalidRequestError(f"{verb}({steps!r}) makes no move; give a whole number from 1.")
+        raise InvalidRequestError(f"{verb}({steps!r}) is not valid; give a whole number from 1.")
 
 
 Tree.__module__ = "imagesession"

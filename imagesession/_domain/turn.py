@@ -1,5 +1,5 @@
 """
-One turn of a conversation: what was asked, what came back, and what became of it.
+Turns: a request with its options, response and outcome.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SHORT_ID = 8
 
 def short_id(long_id: str) -> str:
     """
-    Return the part of an id that tells it from others at a glance: its random end.
+    Return the short form of an id for display: its random end.
     """
     return long_id[-SHORT_ID:].lower()
 
@@ -46,20 +46,20 @@ def short_id(long_id: str) -> str:
 @attrs.frozen(kw_only=True)
 class ImageRecord:
     """
-    One picture that a turn brought, as it lies in the library.
+    One image of a turn, as it is stored in the library.
 
     Attributes:
         id: Its id in the library.
-        file: Its path beneath the library's folder, with forward slashes.
+        file: Its path relative to the library's folder, with forward slashes.
         format: Its file format, recognised from its bytes.
-        width: In pixels; 0 where an SVG leaves it open.
-        height: In pixels; 0 where an SVG leaves it open.
+        width: In pixels; 0 if an SVG does not define it.
+        height: In pixels; 0 if an SVG does not define it.
         bytes: The file's size in bytes.
-        sha256: Of the file's bytes, in hexadecimal.
-        revised_prompt: What the mainline model told the image model.
-        call_id: The provider's id of the call that drew it.
-        source: Whether its bytes are the provider's reply ("reply"), were put together from a
-            reply and the original around its mask ("composite"), or were there before ("copy").
+        sha256: The digest of the file's bytes, in hexadecimal.
+        revised_prompt: The prompt that the mainline model wrote for the image model.
+        call_id: The provider's id of the image generation call.
+        source: "reply" if its bytes are the provider's, "composite" if it combines a reply inside
+            the mask with the original outside of it, "copy" if it existed before.
     """
 
     id: str
@@ -77,11 +77,11 @@ class ImageRecord:
 @attrs.frozen(kw_only=True)
 class Reference:
     """
-    A picture that was sent along with a prompt.
+    An image that was sent along with a prompt.
 
     Attributes:
-        sha256: Of its bytes, in hexadecimal.
-        image_id: Its id, when it is a picture of this library.
+        sha256: The digest of its bytes, in hexadecimal.
+        image_id: Its id, if it is an image of this library.
     """
 
     sha256: str
@@ -91,11 +91,11 @@ class Reference:
 @attrs.frozen(kw_only=True)
 class ImportOrigin:
     """
-    Where a picture came from that was not drawn for its turn.
+    The origin of an image that no provider made for its turn.
 
     Attributes:
-        image_id: Its id in this library, if it was there.
-        file: The name of its file, if it came from elsewhere.
+        image_id: Its id in this library, if it is a copy of an image of this library.
+        file: The name of its file, if it was imported.
     """
 
     image_id: str | None = None
@@ -105,11 +105,11 @@ class ImportOrigin:
 @attrs.frozen(kw_only=True)
 class Failure:
     """
-    Why a turn brought no picture.
+    Why a turn has no image.
 
     Attributes:
         error: The name of the error that was raised.
-        message: What it said.
+        message: The error's message.
     """
 
     error: str
@@ -119,50 +119,47 @@ class Failure:
 @attrs.frozen(kw_only=True)
 class Turn:
     """
-    One turn of a session, or a one-shot.
+    One turn of a session, or a standalone image.
 
     Attributes:
-        id: Ordered by time: a later turn has a greater id.
-        session: The session's id; None for a one-shot.
-        parent: The turn that it grew from; None at the start of a line.
-        branch: The line of the session that it grew on.
-        depth: Its place in its line, from 1.
-        kind: What it was for; its pictures lie in a folder of that kind.
-        label: Whose folder of that kind: a product's name, an asset's type; may be empty.
-        status: Failed and refused turns are kept as facts and are never sent as context; a
-            pending one stands only in the journal.
-        prompt: What was asked.
-        parameters: What the verb was told beside the prompt, such as a product's angle.
-        options: What was asked beside the prompt, after all defaults.
-        references: The pictures that were sent along.
-        parents: The ids of the kept pictures that it grew from or that were sent along.
-        masked: Whether a mask was sent along.
-        images: The pictures that came back.
-        text: What the model said beside them.
-        context: How the model knew what came before: its provider remembered
-            ("continued"), history from the library went along ("rebuilt"), or there was nothing
-            ("fresh").
-        context_turns: How many earlier turns the model was told of; fewer than there are where
-            `remember=` caps them or they outgrew the model's context. None where that was not
-            recorded.
+        id: Its id; ids are ordered by time, so a later turn has a greater one.
+        session: The session's id; None for a standalone image.
+        parent: The id of the turn that it continues; None at the start.
+        branch: The branch on which it was made.
+        depth: Its position in its lineage, from 1.
+        kind: What it was made for; its images are saved in a folder of that kind.
+        label: The subfolder: a product's name or an asset's type; may be empty.
+        status: "pending", "completed", "failed" or "refused". Failed and refused turns are recorded
+            but never sent as context; a pending turn is only in the journal.
+        prompt: The prompt.
+        parameters: The verb's arguments beside the prompt, such as a product's angle.
+        options: The options, with all defaults resolved.
+        references: The input images.
+        parents: The ids of the library's images that it continues or that were input images.
+        masked: Whether a mask was sent.
+        images: The images of the response.
+        text: The model's text beside the images.
+        context: How the model got the earlier turns: from the provider's state ("continued"), from
+            the library ("rebuilt"), or not at all ("fresh").
+        context_turns: How many earlier turns the model got; fewer than there are if `remember=`
+            limits them or they exceed the model's context. None if that was not recorded.
         model: The mainline model that answered.
-        provider: Where the request went, so that another provider's ids are not sent to it.
-        provider_state: What its provider keeps of it: the response, by whose id the next turn
-            goes on ("responses"), the items of a conversation ("conversation"), or nothing
-            ("none").
-        conversation: The provider's id of the conversation in which it was asked.
-        response_id: The provider's id of the reply.
-        item_ids: The provider's ids of all items of the reply, in its order: they are only ever
-            named together, as an image item is refused without its reasoning item.
-        usage: What the provider says was used.
-        cost: What that costs; None where nothing was asked of a provider.
-        reserved: US dollars that a budget set aside for it before it was asked.
-        idempotency_key: The caller's own name for it, by which it is made only once.
-        batch: The id of the batch in which it was asked, at half the price.
-        origin: Where its picture came from, when it was not drawn for this turn.
-        failure: Why there is no picture.
-        started: When the request was planned.
-        finished: When its picture came, or it was settled without one; None while it is pending.
+        provider: The provider's address, so that its ids are not sent to another provider.
+        provider_state: What the provider keeps: the response, which the next turn names by id
+            ("responses"), the items of a conversation ("conversation"), or nothing ("none").
+        conversation: The provider's id of the conversation.
+        response_id: The provider's id of the response.
+        item_ids: The provider's ids of all output items, in order. They are always sent together,
+            because an image item is refused without its reasoning item.
+        usage: The usage that the provider reported.
+        cost: What it cost; None if no request was sent to a provider.
+        reserved: US dollars that were reserved from a budget before the request.
+        idempotency_key: The caller's own name for it; only one turn is made under a name.
+        batch: The id of its batch, whose images are made at half the price.
+        origin: Where its image is from, if no provider made it for this turn.
+        failure: Why it has no image.
+        started: When the request was prepared.
+        finished: When it was settled; None while it is pending.
         version: The version of imagesession that wrote it.
     """
 
@@ -204,14 +201,14 @@ class Turn:
     @property
     def has_image(self) -> bool:
         """
-        Whether it brought a picture, so that another turn can grow on it.
+        Whether it has an image, so that another turn can continue it.
         """
         return self.status == "completed" and bool(self.images)
 
     @property
     def is_outcome_unknown(self) -> bool:
         """
-        Whether nobody can tell what became of it: it may have been carried out and billed.
+        Whether its outcome is unknown: it may have been processed and billed.
         """
         return self.failure is not None and self.failure.error == OutcomeUnknownError.__name__
 

@@ -1,5 +1,5 @@
 """
-What the provider says was used of its models.
+The usage that a provider reports.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import attrs
 @attrs.frozen(kw_only=True)
 class Usage:
     """
-    What the provider says was used, in tokens, as it said it.
+    The usage that a provider reports, in tokens, as received.
 
     Attributes:
-        mainline: Of the model that leads the conversation.
-        image: Of the model that draws, which is billed apart.
+        mainline: The usage of the mainline model.
+        image: The usage of the image model, which is billed separately.
     """
 
     mainline: dict[str, Any] | None = None

@@ -1,5 +1,5 @@
 """
-The hands: they carry out the steps of flows, once for sync and once for async.
+The runtime: performs the effects of workflows, in a blocking and an awaiting version.
 
-This is the only room that knows the openai package.
+This is the only package that imports openai.
 """

@@ -1,5 +1,5 @@
 """
-Take up an answer's body as it comes, no more of it than any answer should have.
+Read response bodies incrementally, with limits on their size.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import TypeAlias
 import attrs
 import httpx2
 
-from imagesession._engine.events import EventParser, are_events, opening
+from imagesession._engine.events import EventParser, is_event_stream, strip_start
 from imagesession._engine.http import HttpResponse
 from imagesession._engine.json_views import loads_with_views
 
@@ -23,61 +23,61 @@ _DONE = b"[DONE]"
 @attrs.define(eq=False)
 class Body:
     """
-    The pieces of a body, and what it turns out to be.
+    The received chunks of a body, and whether it is a stream of events.
 
     Attributes:
-        longest: How many bytes of it are kept.
-        events: Whether it is a stream of events, which its beginning tells and no label does; None
-            as long as too little of it came.
-        pieces: What came.
+        max_bytes: How many bytes of it are kept.
+        events: Whether it is a stream of events, judged by its first bytes and not by its content
+            type; None while too few bytes have arrived.
+        chunks: The received chunks.
     """
 
-    longest: int
+    max_bytes: int
     events: bool | None = attrs.field(default=None, init=False)
-    pieces: list[bytes] = attrs.field(factory=list[bytes], init=False)
+    chunks: list[bytes] = attrs.field(factory=list[bytes], init=False)
     _head: bytes = attrs.field(default=b"", init=False)
     _size: int = attrs.field(default=0, init=False)
 
-    def add(self, piece: bytes) -> None:
+    def add(self, chunk: bytes) -> None:
         """
-        Take in a piece.
+        Add a chunk.
         """
-        self.pieces.append(piece)
-        self._size += len(piece)
+        self.chunks.append(chunk)
+        self._size += len(chunk)
         if self.events is None:
-            self._head = opening(self._head) + piece
-            self.events = are_events(self._head)
+            self._head = strip_start(self._head) + chunk
+            self.events = is_event_stream(self._head)
 
     @property
     def is_full(self) -> bool:
         """
-        Whether more came than any answer should have.
+        Whether more than `max_bytes` were received.
         """
-        return self._size > self.longest
+        return self._size > self.max_bytes
 
     def join(self) -> bytes:
         """
-        Return what came.
+        Return the received bytes.
         """
-        return b"".join(self.pieces)
+        return b"".join(self.chunks)
 
     def is_event_stream(self, response: httpx2.Response) -> bool:
         """
-        Tell whether it is heard event by event; an empty one is what its label says.
+        Return whether it is a stream of events; for an empty body, its content type decides.
         """
         if self.events is not None:
             return self.events
-        label = str(response.headers.get("content-type", ""))
-        return label.partition(";")[0].strip().lower() == _EVENT_STREAM
+        content_type = str(response.headers.get("content-type", ""))
+        return content_type.partition(";")[0].strip().lower() == _EVENT_STREAM
 
-    def reply(self, response: httpx2.Response) -> HttpResponse:
+    def to_response(self, response: httpx2.Response) -> HttpResponse:
         """
-        Return the answer that has this body.
+        Return the response with this body.
         """
         return HttpResponse(
             status=response.status_code,
             headers={name.lower(): value for name, value in response.headers.items()},
-            body=redact(self.join()[: self.longest], response.request),
+            body=redact(self.join()[: self.max_bytes], response.request),
             whole=not self.is_full,
         )
 
@@ -85,46 +85,46 @@ class Body:
 @attrs.define(eq=False)
 class EventStream:
     """
-    The events of an answer, no longer and no more than any should have.
+    The events of a response, with limits on their size.
 
     Attributes:
-        request: What was sent; what proves who we are is taken out of the events.
-        longest: How many bytes one event may have.
-        most: How many bytes all of them may have.
+        request: The request, whose credentials are removed from the events.
+        max_bytes: How many bytes one event may have.
+        max_stream_bytes: How many bytes the stream may have.
     """
 
     request: httpx2.Request
-    longest: int
-    most: int
+    max_bytes: int
+    max_stream_bytes: int
     _parser: EventParser = attrs.field(factory=EventParser, init=False)
     _received: int = attrs.field(default=0, init=False)
 
-    def feed(self, piece: bytes) -> list[bytes]:
+    def feed(self, chunk: bytes) -> list[bytes]:
         """
-        Take in a piece; return the data of each event that ends in it.
+        Add a chunk; return the data of each event that ends in it.
 
         Raises:
-            ReadError: There was more than there should be before.
+            ReadError: The chunks before exceeded a limit.
         """
-        for what, size, limit in (
-            ("an event of the stream", self._parser.size, self.longest),
-            ("the stream", self._received, self.most),
+        for part, size, limit in (
+            ("an event of the stream", self._parser.size, self.max_bytes),
+            ("the stream", self._received, self.max_stream_bytes),
         ):
             if size > limit:
-                said = f"{what} has more than {limit / 1e6:.0f} MB"
-                raise httpx2.ReadError(said, request=self.request)
-        self._received += len(piece)
-        return [redact(data, self.request) for data in self._parser.feed(piece)]
+                message = f"{part} has more than {limit / 1e6:.0f} MB"
+                raise httpx2.ReadError(message, request=self.request)
+        self._received += len(chunk)
+        return [redact(data, self.request) for data in self._parser.feed(chunk)]
 
     def pending(self) -> bytes:
         """
-        Return what came of an event that is not complete.
+        Return the received bytes of the incomplete last event.
         """
         return self._parser.pending()
 
     def end(self) -> list[bytes]:
         """
-        Return the data of a last event that is whole though its end is missing.
+        Return the data of a last event that is complete except for its blank line.
 
         Raises:
             RemoteProtocolError: The stream ended within an event.
@@ -132,40 +132,40 @@ class EventStream:
         data = self._parser.last()
         if data is None or not data.strip():
             return []
-        if not _is_whole(data):
-            said = "the stream ended within an event"
-            raise httpx2.RemoteProtocolError(said, request=self.request)
+        if not _is_complete(data):
+            message = "the stream ended within an event"
+            raise httpx2.RemoteProtocolError(message, request=self.request)
         return [redact(data, self.request)]
 
 
 @attrs.define(eq=False)
 class RowStream:
     """
-    The lines of an answer that is a file; what is longer than any should be is cut.
+    The lines of a response that is a file; overlong lines are truncated.
 
     Attributes:
-        request: What was sent; what proves who we are is taken out of the lines.
-        rows: Puts the lines together.
+        request: The request, whose credentials are removed from the lines.
+        rows: The reader that assembles the lines.
     """
 
     request: httpx2.Request
     rows: LineReader
 
-    def feed(self, piece: bytes) -> list[bytes]:
+    def feed(self, chunk: bytes) -> list[bytes]:
         """
-        Take in a piece; return the lines that end in it.
+        Add a chunk; return the lines that end in it.
         """
-        return [redact(row, self.request) for row in self.rows.feed(piece)]
+        return [redact(row, self.request) for row in self.rows.feed(chunk)]
 
     def pending(self) -> bytes:
         """
-        Return what came of a line that is not complete.
+        Return the received bytes of the incomplete last line.
         """
         return self.rows.pending()
 
     def end(self) -> list[bytes]:
         """
-        Return the last line, which needs no end.
+        Return the last line, which needs no line end.
         """
         return [redact(row, self.request) for row in self.rows.end()]
 
@@ -173,7 +173,7 @@ class RowStream:
 Stream: TypeAlias = EventStream | RowStream
 
 
-def _is_whole(data: bytes) -> bool:
+def _is_complete(data: bytes) -> bool:
     try:
         loads_with_views(data)
     except ValueError:

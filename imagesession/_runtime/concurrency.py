@@ -1,5 +1,5 @@
 """
-Carry out many works at once: so many at a time, no faster than allowed, each with its own end.
+Run many jobs concurrently, with a limit on concurrency and on the rate of starts.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import attrs
 from imagesession.errors import ImageSessionError
 
 T = TypeVar("T")
-Work = TypeVar("Work")
+Job = TypeVar("Job")
 Report = Callable[[], object]
 
 
 @attrs.define
 class RateLimiter:
     """
-    Gives out times to start, evenly spaced.
+    Hands out evenly spaced start times.
 
     Attributes:
         interval: Seconds from one start to the next; 0 for no limit.
@@ -36,13 +36,13 @@ class RateLimiter:
     @classmethod
     def per_minute(cls, starts: float | None) -> RateLimiter:
         """
-        Make a pace from a number of starts a minute; None for no limit.
+        Make a limiter from a number of starts per minute; None for no limit.
         """
         return cls(0.0 if starts is None else 60.0 / starts)
 
     def reserve(self) -> float:
         """
-        Take the next time to start; return how many seconds away it is.
+        Reserve the next start time; return the seconds until then.
         """
         if not self.interval:
             return 0.0
@@ -55,13 +55,13 @@ class RateLimiter:
 
 def no_report() -> None:
     """
-    Report to nobody.
+    Ignore the end of a job.
     """
 
 
 def gather(
-    do: Callable[[Work], T],
-    works: Sequence[Work],
+    run: Callable[[Job], T],
+    jobs: Sequence[Job],
     *,
     concurrency: int,
     pace: RateLimiter,
@@ -69,40 +69,40 @@ def gather(
     report: Report = no_report,
 ) -> list[T | ImageSessionError]:
     """
-    Carry out works; return each one's result, or its error in its place.
+    Run jobs; return each job's result, or its error in its place.
 
     Args:
-        do: Carries out one.
-        works: What to do; they are begun in this order.
-        concurrency: How many at a time.
+        run: Runs one job.
+        jobs: The jobs, which are started in this order.
+        concurrency: How many run at once.
         pace: When each may start.
-        free: The positions of those that may start at any time.
-        report: Called when one has ended.
+        free: The positions of jobs that are exempt from the pace.
+        report: Called when a job has ended.
     """
     stop = threading.Event()
 
-    def run_one(position: int, work: Work) -> T | ImageSessionError:
+    def run_job(position: int, job: Job) -> T | ImageSessionError:
         try:
             if stop.wait(0.0 if position in free else pace.reserve()):
                 raise CancelledError
-            return do(work)
+            return run(job)
         except ImageSessionError as error:
             return error
         finally:
             report()
 
-    pool = ThreadPoolExecutor(max_workers=max(1, min(concurrency, len(works))))
+    pool = ThreadPoolExecutor(max_workers=max(1, min(concurrency, len(jobs))))
     try:
-        return list(pool.map(run_one, range(len(works)), works))
+        return list(pool.map(run_job, range(len(jobs)), jobs))
     finally:
-        # On Ctrl-C, what was not begun is not begun; what is under way is paid for, and finishes.
+        # On Ctrl-C no more jobs are started; running ones are paid for, so they finish.
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 async def gather_async(
-    do: Callable[[Work], Coroutine[Any, Any, T]],
-    works: Sequence[Work],
+    run: Callable[[Job], Coroutine[Any, Any, T]],
+    jobs: Sequence[Job],
     *,
     concurrency: int,
     pace: RateLimiter,
@@ -115,17 +115,17 @@ async def gather_async(
     results: dict[int, T | ImageSessionError] = {}
     limiter = anyio.CapacityLimiter(max(1, concurrency))
 
-    async def run_one(position: int, work: Work) -> None:
+    async def run_job(position: int, job: Job) -> None:
         async with limiter:
             try:
                 await anyio.sleep(0.0 if position in free else pace.reserve())
-                results[position] = await do(work)
+                results[position] = await run(job)
             except ImageSessionError as error:
                 results[position] = error
             finally:
                 report()
 
     async with anyio.create_task_group() as group:
-        for position, work in enumerate(works):
-            group.start_soon(run_one, position, work)
-    return [results[position] for position in range(len(works))]
+        for position, job in enumerate(jobs):
+            group.start_soon(run_job, position, job)
+    return [results[position] for position in range(len(jobs))]

@@ -1,9 +1,9 @@
 """
-Hold a request to its time in all, however slowly its answer comes.
+Enforce a total deadline on a request, however slowly its response arrives.
 
-The HTTP client's own limits are for each read: a server that sends a byte a second meets none of
-them. An async request is ended by a cancellation. A sync one waits in the system, which has to be
-told before each read how much time is left.
+The HTTP client's own timeouts apply to each read: a server that sends a byte a second never exceeds
+them. An async request is ended by a cancellation. A sync one blocks in the system, so each read
+gets the remaining time as its timeout.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import Any
 import httpcore2
 import httpx2
 
-# Large bodies go out in pieces, for each of which the time is looked at.
-_PIECE = 256 * 1024
-_TIME_IS_UP = "the time is up"
+# Large bodies are sent in chunks; the deadline is checked for each.
+_CHUNK_BYTES = 256 * 1024
+_DEADLINE_PASSED = "the time is up"
 
 
 class RemainingTimeout(float):
     """
-    The seconds that one read or write may take, which are never more than are left in all.
+    The timeout of one read or write in seconds, which also knows the deadline of the request.
 
-    It passes through the HTTP client as a number of seconds, which it also is.
+    It is a float, so that it passes through the HTTP client as a number of seconds.
 
     Attributes:
-        end: When the time is up, by the monotonic clock.
+        end: The deadline, by the monotonic clock.
     """
 
     end: float
@@ -36,33 +36,33 @@ class RemainingTimeout(float):
     @classmethod
     def make(cls, seconds: float, silence: float | None = None) -> RemainingTimeout:
         """
-        Begin to count.
+        Make a timeout whose deadline is that many seconds from now.
 
         Args:
-            seconds: For everything.
-            silence: For one read or write; None for no other limit.
+            seconds: The limit for the whole request.
+            silence: The limit for one read or write; None for no other limit.
         """
-        until = cls(seconds if silence is None else min(seconds, silence))
-        until.end = time.monotonic() + seconds
-        return until
+        timeout = cls(seconds if silence is None else min(seconds, silence))
+        timeout.end = time.monotonic() + seconds
+        return timeout
 
     @property
     def left(self) -> float:
         """
-        How many seconds are left; not above 0 when the time is up.
+        The seconds until the deadline; 0 or less once it has passed.
         """
         return self.end - time.monotonic()
 
 
 def install_deadline_backend(client: object) -> None:
     """
-    Have the reads and writes of an HTTP client keep to the time that is left.
+    Make the reads and writes of an HTTP client obey the deadline.
 
-    There is no public way to the place where they happen. Where a client has none that is known,
-    the time is looked at between the pieces of an answer alone.
+    There is no public hook for this. If the client's internals are not the known ones, the deadline
+    is only checked between the chunks of a response.
 
     Args:
-        client: An `openai.OpenAI`, or what it sends through.
+        client: An `openai.OpenAI`, or its HTTP client.
     """
     http_client = getattr(client, "_client", client)
     mounted: dict[Any, Any] = getattr(http_client, "_mounts", {})
@@ -75,26 +75,26 @@ def install_deadline_backend(client: object) -> None:
 
 class DeadlineStream(httpx2.SyncByteStream):
     """
-    An answer's bytes, as long as there is time for them.
+    A response's byte stream that ends at the deadline.
 
     Args:
-        inner: Where they come from.
-        until: How much time there is.
+        inner: The original stream.
+        timeout: The timeout with the deadline.
     """
 
-    def __init__(self, inner: httpx2.SyncByteStream, until: RemainingTimeout) -> None:
+    def __init__(self, inner: httpx2.SyncByteStream, timeout: RemainingTimeout) -> None:
         self._inner = inner
-        self._until = until
+        self._timeout = timeout
 
     def __iter__(self) -> Iterator[bytes]:
-        for piece in self._inner:
-            if self._until.left <= 0:
-                raise httpx2.ReadTimeout(_TIME_IS_UP)
-            yield piece
+        for chunk in self._inner:
+            if self._timeout.left <= 0:
+                raise httpx2.ReadTimeout(_DEADLINE_PASSED)
+            yield chunk
 
     def close(self) -> None:
         """
-        Let go of the connection.
+        Release the connection.
         """
         self._inner.close()
 
@@ -111,7 +111,7 @@ class _Backend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
-        seconds = _seconds(timeout, httpcore2.ConnectTimeout)
+        seconds = _remaining_seconds(timeout, httpcore2.ConnectTimeout)
         return _Stream(self._inner.connect_tcp(host, port, seconds, local_address, socket_options))
 
     def connect_unix_socket(
@@ -120,7 +120,7 @@ class _Backend(httpcore2.NetworkBackend):
         timeout: float | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
-        seconds = _seconds(timeout, httpcore2.ConnectTimeout)
+        seconds = _remaining_seconds(timeout, httpcore2.ConnectTimeout)
         return _Stream(self._inner.connect_unix_socket(path, seconds, socket_options))
 
     def sleep(self, seconds: float) -> None:
@@ -132,12 +132,12 @@ class _Stream(httpcore2.NetworkStream):
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, _seconds(timeout, httpcore2.ReadTimeout))
+        return self._inner.read(max_bytes, _remaining_seconds(timeout, httpcore2.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for start in range(0, len(buffer), _PIECE):
-            piece = buffer[start : start + _PIECE]  # the buffer itself where it is no longer
-            self._inner.write(piece, _seconds(timeout, httpcore2.WriteTimeout))
+        for start in range(0, len(buffer), _CHUNK_BYTES):
+            chunk = buffer[start : start + _CHUNK_BYTES]  # no copy if it is the whole buffer
+            self._inner.write(chunk, _remaining_seconds(timeout, httpcore2.WriteTimeout))
 
     def close(self) -> None:
         self._inner.close()
@@ -148,20 +148,23 @@ class _Stream(httpcore2.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore2.NetworkStream:
-        seconds = _seconds(timeout, httpcore2.ConnectTimeout)
+        seconds = _remaining_seconds(timeout, httpcore2.ConnectTimeout)
         return _Stream(self._inner.start_tls(ssl_context, server_hostname, seconds))
 
-    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - whatever the stream tells
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - depends on the stream
         return self._inner.get_extra_info(info)
 
 
-def _seconds(timeout: float | None, error: type[Exception]) -> float | None:
+def _remaining_seconds(timeout: float | None, error: type[Exception]) -> float | None:
     """
-    Return how long the system may be waited for, which is always some time.
+    Return the timeout of the next system call in seconds, above 0.
+
+    Raises:
+        Exception: The given `error`: the deadline has passed.
     """
     if not isinstance(timeout, RemainingTimeout):
         return timeout
     left = timeout.left
     if left <= 0:
-        raise error(_TIME_IS_UP)
+        raise error(_DEADLINE_PASSED)
     return min(float(timeout), left)

@@ -1,8 +1,8 @@
 """
-Carry out a flow's steps, one by one.
+Perform the effects of a workflow, one after the other.
 
-The two drivers stand side by side and say the same, one of them awaiting. Whatever is decided is
-decided in the flow.
+There are two interpreters, a blocking and an awaiting one, that do the same. All decisions are made
+in the workflow.
 """
 
 from __future__ import annotations
@@ -42,87 +42,87 @@ from imagesession._engine.store import Store
 from imagesession.errors import ImageSessionError
 
 from .reporting import Reporting, log_effect
-from .threads import fetch_gate, in_thread, wait_shielded
+from .threads import fetch_gate, run_in_thread, wait_shielded
 from .transport import AsyncTransport, LazyTransport, Transport
 
 if TYPE_CHECKING:
     from .progress import ProgressObserver
 
 T = TypeVar("T")
-# How long a cancellation waits for the reply to a request that is paid for.
-_LAST_WAIT = 10.0
+# How many seconds a cancellation waits for the response to a paid request.
+_CANCEL_WAIT_SECONDS = 10.0
 
 
 @attrs.frozen
 class WorkflowResult(Generic[T]):
     """
-    A flow's result; the last thing that comes out of it.
+    A workflow's result, which follows its partial images.
     """
 
     value: T
 
 
 # The first GetProviderName loads openai, which takes most of a second.
-_WAITING = (GetProviderName, Send, OpenStream, NextEvent, Sleep, WaitFor)
+_WAITING_EFFECTS = (GetProviderName, Send, OpenStream, NextEvent, Sleep, WaitFor)
 
 
 # --- sync -------------------------------------------------------------------------------------
 
 
 def run_workflow(
-    flow: Workflow[T],
+    workflow: Workflow[T],
     store: Store,
     connect: LazyTransport[Transport],
     observer: ProgressObserver | None = None,
 ) -> T:
     """
-    Carry out a flow and return its result.
+    Run a workflow and return its result.
 
     Args:
-        flow: What to do.
+        workflow: The workflow.
         store: The library.
-        connect: Gives the way to the provider; called no sooner than a step needs it.
-        observer: Who is told how far it is.
+        connect: Returns the transport; called only when an effect needs it.
+        observer: Receives progress reports.
     """
-    for event in iter_workflow(flow, store, connect, observer):
+    for event in iter_workflow(workflow, store, connect, observer):
         if isinstance(event, WorkflowResult):
             return event.value
-    raise AssertionError("a flow ended without a result")
+    raise AssertionError("a workflow ended without a result")
 
 
 def iter_workflow(
-    flow: Workflow[T],
+    workflow: Workflow[T],
     store: Store,
     connect: LazyTransport[Transport],
     observer: ProgressObserver | None = None,
 ) -> Generator[PartialImage | WorkflowResult[T], None, None]:
     """
-    Carry out a flow; yield the pictures on the way and then its result.
+    Run a workflow; yield its partial images and then its result.
     """
-    with contextlib.closing(flow), contextlib.ExitStack() as open_streams:
-        hands = _SyncInterpreter(store, observer, connect, open_streams)
-        hands.start()
-        answer: Any = None
-        problem: TransportError | ImageSessionError | None = None
+    with contextlib.closing(workflow), contextlib.ExitStack() as open_streams:
+        interpreter = _SyncInterpreter(store, observer, connect, open_streams)
+        interpreter.start()
+        result: Any = None
+        failure: TransportError | ImageSessionError | None = None
         while True:
             try:
-                step = flow.send(answer) if problem is None else flow.throw(problem)
+                effect = workflow.send(result) if failure is None else workflow.throw(failure)
             except StopIteration as stop:
-                hands.end()
+                interpreter.end()
                 yield WorkflowResult(stop.value)
                 return
             except ImageSessionError as error:
-                hands.end(error)
+                interpreter.end(error)
                 raise
-            answer = problem = None
-            if isinstance(step, EmitPartial):
-                hands.report_partial()
-                yield step.partial
+            result = failure = None
+            if isinstance(effect, EmitPartial):
+                interpreter.report_partial()
+                yield effect.partial
                 continue
             try:
-                answer = hands.perform(step)
+                result = interpreter.perform(effect)
             except (TransportError, ImageSessionError) as error:
-                problem = error
+                failure = error
 
 
 @attrs.define
@@ -131,27 +131,27 @@ class _SyncInterpreter(Reporting):
     open_streams: contextlib.ExitStack
     events: Iterator[bytes] = attrs.field(factory=lambda: iter(()))
 
-    def perform(self, step: Effect[Any]) -> object:
-        if isinstance(step, ReportProgress):
-            self.report(step)
+    def perform(self, effect: Effect[Any]) -> object:
+        if isinstance(effect, ReportProgress):
+            self.report(effect)
             return None
         try:
-            answer = self.perform_observed(step)
+            result = self.perform_observed(effect)
         except TransportError as error:
-            log_effect(step, error)
+            log_effect(effect, error)
             raise
-        log_effect(step, answer)
-        return answer
+        log_effect(effect, result)
+        return result
 
-    def perform_observed(self, step: Effect[Any]) -> object:
-        if self.observer is None or not isinstance(step, _WAITING):
-            return self.do(step)
-        from .progress import run_with_heartbeat  # noqa: PLC0415 - loaded by whoever observes
+    def perform_observed(self, effect: Effect[Any]) -> object:
+        if self.observer is None or not isinstance(effect, _WAITING_EFFECTS):
+            return self.do(effect)
+        from .progress import run_with_heartbeat  # noqa: PLC0415 - only needed with an observer
 
-        return run_with_heartbeat(functools.partial(self.do, step), self.observer)
+        return run_with_heartbeat(functools.partial(self.do, effect), self.observer)
 
-    def do(self, step: Effect[Any]) -> object:
-        match step:
+    def do(self, effect: Effect[Any]) -> object:
+        match effect:
             case StoreCall(do=do) | MemoryCall(do=do):
                 return do(self.store)
             case NewId(after=after):
@@ -173,7 +173,7 @@ class _SyncInterpreter(Reporting):
                 concurrent.futures.wait((signal,), seconds)
                 return None
             case _:
-                raise AssertionError(f"no driver knows the step {step!r}")
+                raise AssertionError(f"unknown effect {effect!r}")
 
     def listen(self, request: HttpRequest) -> HttpResponse | None:
         opened = self.open_streams.enter_context(self.connect().listen(request))
@@ -186,63 +186,65 @@ class _SyncInterpreter(Reporting):
 # --- async ------------------------------------------------------------------------------------
 
 
-async def drive_async(
-    flow: Workflow[T],
+async def run_workflow_async(
+    workflow: Workflow[T],
     store: Store,
     connect: LazyTransport[AsyncTransport],
     observer: ProgressObserver | None = None,
 ) -> T:
     """
-    Same as `drive`, but awaits.
+    Same as `run_workflow`, but awaits.
     """
-    async with contextlib.aclosing(stream_async(flow, store, connect, observer)) as events:
+    async with contextlib.aclosing(
+        iter_workflow_async(workflow, store, connect, observer)
+    ) as events:
         async for event in events:
             if isinstance(event, WorkflowResult):
                 return event.value
-    raise AssertionError("a flow ended without a result")
+    raise AssertionError("a workflow ended without a result")
 
 
-async def stream_async(
-    flow: Workflow[T],
+async def iter_workflow_async(
+    workflow: Workflow[T],
     store: Store,
     connect: LazyTransport[AsyncTransport],
     observer: ProgressObserver | None = None,
 ) -> AsyncGenerator[PartialImage | WorkflowResult[T], None]:
     """
-    Same as `stream`, but awaits.
+    Same as `iter_workflow`, but awaits.
     """
     async with contextlib.AsyncExitStack() as open_streams:
-        open_streams.callback(flow.close)
-        hands = _AsyncInterpreter(store, observer, connect, open_streams)
-        open_streams.callback(hands.release_fetch_gate)
-        hands.start()
-        answer: Any = None
-        problem: TransportError | ImageSessionError | None = None
+        open_streams.callback(workflow.close)
+        interpreter = _AsyncInterpreter(store, observer, connect, open_streams)
+        open_streams.callback(interpreter.release_fetch_gate)
+        interpreter.start()
+        result: Any = None
+        failure: TransportError | ImageSessionError | None = None
         while True:
             try:
-                step = flow.send(answer) if problem is None else flow.throw(problem)
+                effect = workflow.send(result) if failure is None else workflow.throw(failure)
             except StopIteration as stop:
-                hands.raise_pending_cancellation()
-                hands.end()
+                interpreter.raise_pending_cancellation()
+                interpreter.end()
                 yield WorkflowResult(stop.value)
                 return
             except ImageSessionError as error:
-                hands.raise_pending_cancellation()
-                hands.end(error)
+                interpreter.raise_pending_cancellation()
+                interpreter.end(error)
                 raise
-            answer = problem = None
-            if isinstance(step, EmitPartial):
-                hands.raise_pending_cancellation()
-                hands.report_partial()
-                yield step.partial
+            result = failure = None
+            if isinstance(effect, EmitPartial):
+                interpreter.raise_pending_cancellation()
+                interpreter.report_partial()
+                yield effect.partial
                 continue
             try:
-                answer = await hands.perform(step)
+                result = await interpreter.perform(effect)
             except (TransportError, ImageSessionError) as error:
-                problem = error
+                failure = error
 
 
-async def _nothing() -> AsyncGenerator[bytes, None]:
+async def _no_events() -> AsyncGenerator[bytes, None]:
     return
     yield
 
@@ -251,17 +253,17 @@ async def _nothing() -> AsyncGenerator[bytes, None]:
 class _AsyncInterpreter(Reporting):
     connect: LazyTransport[AsyncTransport]
     open_streams: contextlib.AsyncExitStack
-    events: AsyncIterator[bytes] = attrs.field(factory=_nothing)
+    events: AsyncIterator[bytes] = attrs.field(factory=_no_events)
     cancelled: asyncio.CancelledError | None = None
     gate: asyncio.Semaphore | None = None
-    has_asked: bool = False
-    waits: bool = False
-    # Whether the paid request is out and its first event, which names the response, is not here.
+    has_contacted_provider: bool = False
+    is_waiting: bool = False
+    # Whether a paid request was sent and its first event, which has the response id, is missing.
     is_unnamed: bool = False
 
     def raise_pending_cancellation(self) -> None:
         """
-        Raise the cancellation that was held back, if there is one.
+        Raise the deferred cancellation, if there is one.
         """
         if self.cancelled is not None:
             raise self.cancelled
@@ -269,33 +271,35 @@ class _AsyncInterpreter(Reporting):
     def start(self) -> None:
         super().start()
         if self.observer is not None:
-            from .progress import start_heartbeat  # noqa: PLC0415 - loaded by whoever observes
+            from .progress import start_heartbeat  # noqa: PLC0415 - only needed with an observer
 
-            heartbeat = start_heartbeat(self.observer, lambda: self.waits)
+            heartbeat = start_heartbeat(self.observer, lambda: self.is_waiting)
             self.open_streams.callback(heartbeat.cancel)
 
-    async def perform(self, step: Effect[Any]) -> object:
-        if isinstance(step, ReportProgress):
-            self.report(step)
+    async def perform(self, effect: Effect[Any]) -> object:
+        if isinstance(effect, ReportProgress):
+            self.report(effect)
             return None
-        self.waits = isinstance(step, _WAITING)
+        self.is_waiting = isinstance(effect, _WAITING_EFFECTS)
         try:
-            answer = await self.do(step)
+            result = await self.do(effect)
         except TransportError as error:
-            log_effect(step, error)
+            log_effect(effect, error)
             raise
         finally:
-            self.waits = False
-        log_effect(step, answer)
-        return answer
+            self.is_waiting = False
+        log_effect(effect, result)
+        return result
 
-    async def do(self, step: Effect[Any]) -> object:
-        match step:
+    async def do(self, effect: Effect[Any]) -> object:
+        match effect:
             case StoreCall(do=do):
-                # The disk may take its time; the event loop does not wait for it. Nor does a
-                # cancellation keep it from writing down what was just heard.
+                # The disk may be slow, so it must not block the event loop. A cancellation must not
+                # stop it from recording what was just received.
                 work = functools.partial(do, self.store)
-                return await self.shield(in_thread(work, looking=not self.has_asked))
+                return await self.shield(
+                    run_in_thread(work, reading=not self.has_contacted_provider)
+                )
             case MemoryCall(do=do):
                 return do(self.store)
             case NewId(after=after):
@@ -303,28 +307,30 @@ class _AsyncInterpreter(Reporting):
             case MonotonicTime():
                 return time.monotonic()
             case NextEvent() if self.is_unnamed:
-                return await self.perform_io(step)
+                return await self.perform_io(effect)
             case _:
                 self.raise_pending_cancellation()
                 self.release_fetch_gate()
-                return await self.perform_io(step)
+                return await self.perform_io(effect)
 
-    async def perform_io(self, step: Effect[Any]) -> object:
+    async def perform_io(self, effect: Effect[Any]) -> object:
         """
-        Carry out a step that waits for the provider, or for time to pass.
+        Perform an effect that waits for the provider, or for time to pass.
         """
-        self.has_asked = True
-        match step:
+        self.has_contacted_provider = True
+        match effect:
             case GetProviderName():
                 return (await self.connected()).provider()
             case Send(request=request, paid=True):
                 await anyio.lowlevel.checkpoint_if_cancelled()
                 sending = asyncio.ensure_future(self.connect().send(request))
-                return await self.shield(sending, _LAST_WAIT)
+                return await self.shield(sending, _CANCEL_WAIT_SECONDS)
             case OpenStream(request=request, paid=True):
                 await anyio.lowlevel.checkpoint_if_cancelled()
                 self.is_unnamed = True
-                return await self.shield(asyncio.ensure_future(self.listen(request)), _LAST_WAIT)
+                return await self.shield(
+                    asyncio.ensure_future(self.listen(request)), _CANCEL_WAIT_SECONDS
+                )
             case Send(request=request):
                 return await self.fetch(request)
             case OpenStream(request=request):
@@ -338,11 +344,11 @@ class _AsyncInterpreter(Reporting):
                 await asyncio.wait({asyncio.wrap_future(signal)}, timeout=seconds)
                 return None
             case _:
-                raise AssertionError(f"no driver knows the step {step!r}")
+                raise AssertionError(f"unknown effect {effect!r}")
 
     async def shield(self, work: asyncio.Future[Any], seconds: float | None = None) -> object:
         """
-        See something through, and hold a cancellation back until what came of it is on the disk.
+        Complete work despite a cancellation, which is deferred until the result is on the disk.
         """
         cancelled = await wait_shielded(work, seconds)
         self.cancelled = self.cancelled or cancelled
@@ -353,16 +359,16 @@ class _AsyncInterpreter(Reporting):
 
     async def fetch(self, request: HttpRequest) -> HttpResponse:
         """
-        Send a request whose reply may bring a picture; others wait until that is on the disk.
+        Send a request whose response may contain an image. The gate limits how many are in memory.
         """
-        others = fetch_gate()
-        await others.acquire()
-        self.gate = others
+        gate = fetch_gate()
+        await gate.acquire()
+        self.gate = gate
         return await self.connect().send(request)
 
     def release_fetch_gate(self) -> None:
         """
-        Let others fetch: what was fetched is on the disk, or brought nothing.
+        Let another task fetch: the fetched image is on the disk, or there was none.
         """
         if self.gate is not None:
             self.gate.release()
@@ -370,7 +376,7 @@ class _AsyncInterpreter(Reporting):
 
     async def connected(self) -> AsyncTransport:
         """
-        Connect in a thread: the first time, it imports openai, which takes most of a second.
+        Connect in a thread, because the first call imports openai, which takes most of a second.
         """
         if self.connect.made is None:
             return await anyio.to_thread.run_sync(self.connect)
@@ -385,16 +391,16 @@ class _AsyncInterpreter(Reporting):
 
     async def next_event(self) -> bytes | None:
         """
-        Wait for the next event. The first one of a paid request names the response, by which
-        anybody can follow it: a cancellation waits until that is written down.
+        Wait for the next event. The first one of a paid request has the response id, by which the
+        image can be recovered, so a cancellation is deferred until it is recorded.
         """
         if not self.is_unnamed:
             return await anext(self.events, None)
         self.is_unnamed = False
-        first = asyncio.ensure_future(_next(self.events))
-        event: bytes | None = await self.shield(first, _LAST_WAIT)  # type: ignore[assignment]
+        first = asyncio.ensure_future(_next_event(self.events))
+        event: bytes | None = await self.shield(first, _CANCEL_WAIT_SECONDS)  # type: ignore[assignment]
         return event
 
 
-async def _next(events: AsyncIterator[bytes]) -> bytes | None:
+async def _next_event(events: AsyncIterator[bytes]) -> bytes | None:
     return await anext(events, None)

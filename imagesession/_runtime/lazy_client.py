@@ -1,8 +1,8 @@
 """
-Reach the provider, no sooner than it is needed.
+Connect to the provider only when it is needed.
 
-Importing the openai package takes most of a second, and looking at one's pictures needs none of
-it. So this module does without; `clients` does not.
+Importing the openai package takes most of a second, and browsing a library does not need it. So
+this module does not import it; `openai_clients` does.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ClosableTransport(Transport, Protocol):
         ...
 
 
-class AsyncClosing(AsyncTransport, Protocol):
+class AsyncClosableTransport(AsyncTransport, Protocol):
     """
     Same as `ClosableTransport`, but awaits.
     """
@@ -46,10 +46,10 @@ class AsyncClosing(AsyncTransport, Protocol):
 
 class LazyClient(Generic[T]):
     """
-    Makes a transport when it is asked for first, whichever thread asks.
+    Makes a transport on first use, from any thread.
 
     Attributes:
-        made: The transport, once there is one.
+        made: The transport, once it was made.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
@@ -68,7 +68,7 @@ class LazyClient(Generic[T]):
 
     def close(self) -> T | None:
         """
-        Give out no more; return the transport, if there is one, to be closed.
+        Refuse further use; return the transport to be closed, if there is one.
         """
         with self._lock:
             self._closed = True
@@ -78,15 +78,15 @@ class LazyClient(Generic[T]):
 @attrs.frozen(kw_only=True)
 class Credentials:
     """
-    How the provider is reached.
+    The key and address of the provider.
 
     Attributes:
-        api_key: The key; None where there is none.
-        base_url: Where the provider is; None for what the openai package makes of it.
+        api_key: The key; None if there is none.
+        base_url: The provider's address; None for the openai package's default.
     """
 
     api_key: str | None = attrs.field(default=None, repr=False)
-    # A user and a password may stand in it.
+    # It may contain a user name and a password.
     base_url: str | None = attrs.field(default=None, repr=False)
 
     def key(self) -> str:
@@ -94,13 +94,13 @@ class Credentials:
         Return the key.
 
         Raises:
-            AuthenticationError: There is none, or it cannot be one.
+            AuthenticationError: There is no key, or it contains invalid characters.
         """
         key = (self.api_key or "").strip()
         if not key:
             raise AuthenticationError(_NO_KEY)
         if not (key.isascii() and key.isprintable()):
             raise AuthenticationError(
-                "The API key has characters in it that no key has; copy it again."
+                "The API key contains characters that are not valid in a key; copy it again."
             )
         return key

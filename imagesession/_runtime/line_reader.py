@@ -1,5 +1,5 @@
 """
-Take a file apart into its lines as it comes, so that no more of it is held than one of them.
+Split a file into lines as it arrives, so that only one line is held in memory.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import attrs
 @attrs.define
 class LineReader:
     """
-    Puts lines together from the pieces in which they come.
+    Assembles lines from received chunks.
 
     Attributes:
-        longest: How many bytes of a line are kept; what is longer than any should be is cut there.
+        max_bytes: How many bytes of a line are kept; longer lines are truncated.
     """
 
-    longest: int
-    _begun: list[bytes] = attrs.field(factory=list[bytes], init=False)
+    max_bytes: int
+    _parts: list[bytes] = attrs.field(factory=list[bytes], init=False)
     _size: int = attrs.field(default=0, init=False)
 
-    def feed(self, piece: bytes) -> Iterator[bytes]:
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
         """
-        Take in a piece; yield the lines that end in it, but for empty ones.
+        Add a chunk; yield the lines that end in it, except for empty ones.
         """
-        *ended, rest = piece.split(b"\n")
+        *ended, rest = chunk.split(b"\n")
         for end in ended:
             self._add(end)
             yield from self.end()
@@ -34,21 +34,21 @@ class LineReader:
 
     def end(self) -> Iterator[bytes]:
         """
-        Yield the line that has come until here, unless it is empty.
+        End the current line; yield it unless it is empty.
         """
         row = self.pending()
-        self._begun, self._size = [], 0
+        self._parts, self._size = [], 0
         if row.strip():
             yield row
 
     def pending(self) -> bytes:
         """
-        Return what came of a line whose end has not come.
+        Return the received bytes of the incomplete line.
         """
-        return b"".join(self._begun)
+        return b"".join(self._parts)
 
     def _add(self, part: bytes) -> None:
-        room = self.longest - self._size
+        room = self.max_bytes - self._size
         if part and room > 0:
-            self._begun.append(part[:room])
+            self._parts.append(part[:room])
             self._size += len(part)

@@ -1,7 +1,7 @@
 """
-Make the openai clients that transports send through.
+Make the openai clients of the transports.
 
-Import this no sooner than a client is needed: it loads openai, which takes most of a second.
+Import this module only when a client is needed: it imports openai, which takes most of a second.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ _OFFLINE_URL = "http://offline.imagesession/v1"
 
 def connect(access: Credentials) -> OpenAITransport:
     """
-    Make a client for a key.
+    Make a client with a key.
 
     Raises:
-        AuthenticationError: There is none.
-        InvalidRequestError: The base URL is none.
+        AuthenticationError: There is no key.
+        InvalidRequestError: The base URL is not valid.
     """
     url, auth = _split_userinfo(access.base_url)
     http_client = None if auth is None else openai.DefaultHttpx2Client(auth=auth)
     client = openai.OpenAI(api_key=access.key(), base_url=url, http_client=http_client)
-    return OpenAITransport(client, ours=True)
+    return OpenAITransport(client, owned=True)
 
 
 def connect_async(access: Credentials) -> AsyncOpenAITransport:
@@ -41,19 +41,19 @@ def connect_async(access: Credentials) -> AsyncOpenAITransport:
         http_client = None if auth is None else openai.DefaultAsyncHttpx2Client(auth=auth)
         return openai.AsyncOpenAI(api_key=access.key(), base_url=url, http_client=http_client)
 
-    return AsyncOpenAITransport(make, ours=True)
+    return AsyncOpenAITransport(make, owned=True)
 
 
 def connect_with_transport(transport: httpx2.BaseTransport) -> OpenAITransport:
     """
-    Make a client whose requests never leave the process.
+    Make a client that sends through an in-process transport.
     """
     http_client = httpx2.Client(transport=transport)
     client = openai.OpenAI(api_key="offline", base_url=_OFFLINE_URL, http_client=http_client)
-    return OpenAITransport(client, ours=True)
+    return OpenAITransport(client, owned=True)
 
 
-def connect_through_async(transport: httpx2.AsyncBaseTransport) -> AsyncOpenAITransport:
+def connect_with_transport_async(transport: httpx2.AsyncBaseTransport) -> AsyncOpenAITransport:
     """
     Same as `connect_with_transport`, for async.
     """
@@ -62,18 +62,18 @@ def connect_through_async(transport: httpx2.AsyncBaseTransport) -> AsyncOpenAITr
         http_client = httpx2.AsyncClient(transport=transport)
         return openai.AsyncOpenAI(api_key="offline", base_url=_OFFLINE_URL, http_client=http_client)
 
-    return AsyncOpenAITransport(make, ours=True)
+    return AsyncOpenAITransport(make, owned=True)
 
 
 def wrap(client: openai.OpenAI) -> OpenAITransport:
     """
-    Use a client that the caller made; it is the caller's to close.
+    Use the caller's client, which the caller closes.
 
     Raises:
-        InvalidRequestError: It is not one for this kind of studio.
+        InvalidRequestError: The client is of the wrong type for this kind of studio.
     """
     _check_kind(client, openai.OpenAI, "a Studio")
-    return OpenAITransport(client, ours=False)
+    return OpenAITransport(client, owned=False)
 
 
 def wrap_async(client: openai.AsyncOpenAI) -> AsyncOpenAITransport:
@@ -81,16 +81,16 @@ def wrap_async(client: openai.AsyncOpenAI) -> AsyncOpenAITransport:
     Same as `wrap`, for async.
     """
     _check_kind(client, openai.AsyncOpenAI, "an AsyncStudio")
-    return AsyncOpenAITransport(lambda: client, ours=False)
+    return AsyncOpenAITransport(lambda: client, owned=False)
 
 
 def _split_userinfo(url: str | None) -> tuple[httpx2.URL | None, httpx2.BasicAuth | None]:
     """
-    Take user and password out of a base URL. The HTTP client would send them just so, and would
-    write every URL into its log.
+    Split user name and password off a base URL, because the HTTP client would log them with every
+    URL.
 
     Raises:
-        InvalidRequestError: It is no URL. It is not shown, for what is wrong may stand in its
+        InvalidRequestError: It is not a URL. The message does not show it, because it may contain a
             password.
     """
     if url is None:
@@ -99,8 +99,8 @@ def _split_userinfo(url: str | None) -> tuple[httpx2.URL | None, httpx2.BasicAut
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL:
         raise InvalidRequestError(
-            "base_url= is no URL; it should look like https://api.example.com/v1. If there are a "
-            "user and a password in it, write their special characters as %40, %2F and so on."
+            "base_url= is not a URL such as https://api.example.com/v1. If it contains a user name "
+            "and a password, write their special characters as %40, %2F and so on."
         ) from None
     if not parsed.userinfo:
         return parsed, None

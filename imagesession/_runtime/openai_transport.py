@@ -1,10 +1,10 @@
 """
-Send requests through the openai package: authentication and addresses are its, the rest is ours.
+Send requests through the openai package, of which only authentication and addressing are used.
 
-Nothing is parsed here and nothing sent twice. Its typed parsing of a reply of 4 MB takes 30 ms, and
-it would send a request that was paid for again after a timeout:
-https://github.com/openai/openai-python#retries. Its limits of time are for each read alone, and it
-has none of size.
+Nothing is parsed here and nothing is retried. The package's typed parsing of a 4 MB response takes
+30 ms, and it would retry a paid request after a timeout:
+https://github.com/openai/openai-python#retries. Its timeouts apply to each read only, and it does
+not limit the size of a response.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from imagesession._engine.http import HttpRequest, HttpResponse
 from .bodies import Body, EventStream, RowStream, Stream
 from .deadlines import DeadlineStream, RemainingTimeout, install_deadline_backend
 from .line_reader import LineReader
-from .unanswered import RequestTrace, announce, announce_async, losses, tracing
+from .unanswered import RequestTrace, install_trace, install_trace_async, tracing, transport_errors
 
 _ByLoop: TypeAlias = WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI]
 _CONNECT_SECONDS = 10.0
-# An answer of 64 MB has a picture of 48 MB, which is more than the largest that is made.
+# A response of 64 MB contains an image of 48 MB, which is more than any model makes.
 MAX_BODY_BYTES = 64 * 1024 * 1024
-# A stream brings a picture some times: partial, as an item, and in the response at its end.
+# A stream contains an image several times: as partial images, as an item, and in the last event.
 MAX_STREAM_BYTES = 4 * MAX_BODY_BYTES
-# An async request that cannot connect says so by itself, and that it was not sent.
+# So that an async request that cannot connect raises its own error, which proves it was not sent.
 _GRACE = 0.1
-# How long the end of an answer is waited for of which all that matters has come.
+# How long to wait for the end of a response after its last relevant event.
 _DRAIN_SECONDS = 0.05
 
 
@@ -45,52 +45,52 @@ class OpenAITransport:
     Sends requests through an `openai.OpenAI` client.
     """
 
-    def __init__(self, client: openai.OpenAI, *, ours: bool) -> None:
+    def __init__(self, client: openai.OpenAI, *, owned: bool) -> None:
         install_deadline_backend(client)
         self._client = client.with_options(max_retries=0)
-        announce(self._client)
-        self._ours = ours
+        install_trace(self._client)
+        self._owned = owned
 
     def provider(self) -> str:
         """
-        Name who answers: the ids that it gives out are known there and nowhere else.
+        Return the provider's address; its ids are valid there only.
         """
         return _address(self._client.base_url)
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """
-        Send a request and read the whole reply.
+        Send a request and read the whole response.
         """
-        body, trace, until = _body(), RequestTrace(), _until(request)
+        body, trace, deadline = _body(), RequestTrace(), _deadline(request)
         with (
-            losses(body.join, trace),
-            contextlib.closing(self._open(request, until, trace)) as response,
+            transport_errors(body.join, trace),
+            contextlib.closing(self._open(request, deadline, trace)) as response,
         ):
             return _read(response, response.iter_bytes(), body)
 
     @contextlib.contextmanager
     def listen(self, request: HttpRequest) -> Generator[HttpResponse | Iterator[bytes], None, None]:
         """
-        Send a request; give the reply, or the events' data if it is a stream.
+        Send a request; yield the response, or the data of its events if it is a stream.
         """
-        body, trace, until = _body(), RequestTrace(), _until(request)
+        body, trace, deadline = _body(), RequestTrace(), _deadline(request)
         with contextlib.ExitStack() as stack:
-            with losses(body.join, trace):
-                opened = contextlib.closing(self._open(request, until, trace))
+            with transport_errors(body.join, trace):
+                opened = contextlib.closing(self._open(request, deadline, trace))
                 response = stack.enter_context(opened)
-                pieces = response.iter_bytes()
+                chunks = response.iter_bytes()
                 if response.is_success and not request.rows:
-                    _begin(pieces, body)
+                    _read_start(chunks, body)
                 answer: HttpResponse | Iterator[bytes]
-                if (stream := _stream(response, request, body)) is None:
-                    answer = _read(response, pieces, body)
+                if (stream := _stream_parser(response, request, body)) is None:
+                    answer = _read(response, chunks, body)
                 else:
-                    answer = _read_events(pieces, body, stream)
+                    answer = _read_events(chunks, body, stream)
             yield answer
-            _drain(pieces, until)
+            _drain(chunks, deadline)
 
     def _open(
-        self, request: HttpRequest, until: RemainingTimeout, trace: RequestTrace
+        self, request: HttpRequest, deadline: RemainingTimeout, trace: RequestTrace
     ) -> httpx2.Response:
         call: Any = self._client.get if request.method == "GET" else self._client.post
         try:
@@ -100,19 +100,19 @@ class OpenAITransport:
                     cast_to=httpx2.Response,
                     stream=True,
                     stream_cls=openai.Stream[Any],
-                    **_arguments(request, until),
+                    **_call_arguments(request, deadline),
                 )
         except openai.APIStatusError as error:
             return error.response
         if isinstance(response.stream, httpx2.SyncByteStream):
-            response.stream = DeadlineStream(response.stream, until)
+            response.stream = DeadlineStream(response.stream, deadline)
         return response
 
     def close(self) -> None:
         """
         Close the client's connections, if the client is not the caller's.
         """
-        if self._ours:
+        if self._owned:
             self._client.close()
 
 
@@ -120,17 +120,17 @@ class AsyncOpenAITransport:
     """
     Same as `OpenAITransport`, but awaits.
 
-    A client's connections belong to the event loop that opened them, so each loop has a client of
-    its own: `asyncio.run` may be called more than once.
+    A client's connections belong to the event loop that opened them, so each loop gets its own
+    client: `asyncio.run` may be called more than once.
 
     Args:
-        make: Makes a client, or gives the caller's.
-        ours: Whether the clients are ours to close.
+        make: Makes a client, or returns the caller's.
+        owned: Whether this transport closes the clients.
     """
 
-    def __init__(self, make: Callable[[], openai.AsyncOpenAI], *, ours: bool) -> None:
+    def __init__(self, make: Callable[[], openai.AsyncOpenAI], *, owned: bool) -> None:
         self._make = make
-        self._ours = ours
+        self._owned = owned
         self._spare: openai.AsyncOpenAI | None = make()
         self._address = _address(self._spare.base_url)
         self._clients: _ByLoop = WeakKeyDictionary()
@@ -138,54 +138,54 @@ class AsyncOpenAITransport:
     def _client(self) -> openai.AsyncOpenAI:
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
-            fresh, self._spare = self._spare or self._make(), None
-            client = fresh.with_options(max_retries=0)
-            announce_async(client)
+            made, self._spare = self._spare or self._make(), None
+            client = made.with_options(max_retries=0)
+            install_trace_async(client)
             self._clients[loop] = client
         return self._clients[loop]
 
     def provider(self) -> str:
         """
-        Name who answers: the ids that it gives out are known there and nowhere else.
+        Return the provider's address; its ids are valid there only.
         """
         return self._address
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """
-        Send a request and read the whole reply.
+        Send a request and read the whole response.
         """
-        body, trace, until = _body(), RequestTrace(), _until(request)
-        with losses(body.join, trace), anyio.fail_after(request.timeout + _GRACE):
-            opened = contextlib.aclosing(await self._open(request, until, trace))
+        body, trace, deadline = _body(), RequestTrace(), _deadline(request)
+        with transport_errors(body.join, trace), anyio.fail_after(request.timeout + _GRACE):
+            opened = contextlib.aclosing(await self._open(request, deadline, trace))
             async with opened as response:
                 return await _read_async(response, response.aiter_bytes(), body)
-        raise AssertionError("a scope that was left early raises")
+        raise AssertionError("fail_after raises when its scope is cancelled")
 
     @contextlib.asynccontextmanager
     async def listen(
         self, request: HttpRequest
     ) -> AsyncGenerator[HttpResponse | AsyncIterator[bytes], None]:
         """
-        Send a request; give the reply, or the events' data if it is a stream.
+        Send a request; yield the response, or the data of its events if it is a stream.
         """
-        body, trace, until = _body(), RequestTrace(), _until(request)
+        body, trace, deadline = _body(), RequestTrace(), _deadline(request)
         async with contextlib.AsyncExitStack() as stack:
-            with losses(body.join, trace), anyio.fail_after(request.timeout + _GRACE):
-                opened = contextlib.aclosing(await self._open(request, until, trace))
+            with transport_errors(body.join, trace), anyio.fail_after(request.timeout + _GRACE):
+                opened = contextlib.aclosing(await self._open(request, deadline, trace))
                 response = await stack.enter_async_context(opened)
-                pieces = response.aiter_bytes()
+                chunks = response.aiter_bytes()
                 if response.is_success and not request.rows:
-                    await _begin_async(pieces, body)
+                    await _read_start_async(chunks, body)
                 answer: HttpResponse | AsyncIterator[bytes]
-                if (stream := _stream(response, request, body)) is None:
-                    answer = await _read_async(response, pieces, body)
+                if (stream := _stream_parser(response, request, body)) is None:
+                    answer = await _read_async(response, chunks, body)
                 else:
-                    answer = _read_events_async(pieces, body, stream, until)
+                    answer = _read_events_async(chunks, body, stream, deadline)
             yield answer
-            await _drain_async(pieces)
+            await _drain_async(chunks)
 
     async def _open(
-        self, request: HttpRequest, until: RemainingTimeout, trace: RequestTrace
+        self, request: HttpRequest, deadline: RemainingTimeout, trace: RequestTrace
     ) -> httpx2.Response:
         client = self._client()
         call: Any = client.get if request.method == "GET" else client.post
@@ -196,7 +196,7 @@ class AsyncOpenAITransport:
                     cast_to=httpx2.Response,
                     stream=True,
                     stream_cls=openai.AsyncStream[Any],
-                    **_arguments(request, until),
+                    **_call_arguments(request, deadline),
                 )
         except openai.APIStatusError as error:
             return error.response
@@ -206,7 +206,7 @@ class AsyncOpenAITransport:
         """
         Close the connections of this event loop, if the client is not the caller's.
         """
-        if self._ours:
+        if self._owned:
             await self._client().close()
 
 
@@ -214,47 +214,47 @@ def _body() -> Body:
     return Body(MAX_BODY_BYTES)
 
 
-def _begin(pieces: Iterator[bytes], body: Body) -> None:
+def _read_start(chunks: Iterator[bytes], body: Body) -> None:
     """
-    Read as much of an answer as tells whether it is a stream of events.
+    Read a response until it is clear whether it is a stream of events.
     """
-    for piece in pieces:
-        body.add(piece)
+    for chunk in chunks:
+        body.add(chunk)
         if body.events is not None or body.is_full:
             return
 
 
-async def _begin_async(pieces: AsyncIterator[bytes], body: Body) -> None:
-    async for piece in pieces:
-        body.add(piece)
+async def _read_start_async(chunks: AsyncIterator[bytes], body: Body) -> None:
+    async for chunk in chunks:
+        body.add(chunk)
         if body.events is not None or body.is_full:
             return
 
 
-def _read(response: httpx2.Response, pieces: Iterator[bytes], body: Body) -> HttpResponse:
+def _read(response: httpx2.Response, chunks: Iterator[bytes], body: Body) -> HttpResponse:
     """
-    Read an answer, but no more than any should have.
+    Read a response up to the size limit.
     """
-    for piece in pieces:
-        body.add(piece)
+    for chunk in chunks:
+        body.add(chunk)
         if body.is_full:
             break
-    return body.reply(response)
+    return body.to_response(response)
 
 
 async def _read_async(
-    response: httpx2.Response, pieces: AsyncIterator[bytes], body: Body
+    response: httpx2.Response, chunks: AsyncIterator[bytes], body: Body
 ) -> HttpResponse:
-    async for piece in pieces:
-        body.add(piece)
+    async for chunk in chunks:
+        body.add(chunk)
         if body.is_full:
             break
-    return body.reply(response)
+    return body.to_response(response)
 
 
-def _stream(response: httpx2.Response, request: HttpRequest, body: Body) -> Stream | None:
+def _stream_parser(response: httpx2.Response, request: HttpRequest, body: Body) -> Stream | None:
     """
-    Return what takes an answer apart that is heard piece by piece; None if it is read as a whole.
+    Return the parser of a streamed response; None if the response is read as a whole.
     """
     if not response.is_success:
         return None
@@ -265,57 +265,56 @@ def _stream(response: httpx2.Response, request: HttpRequest, body: Body) -> Stre
     return None
 
 
-def _read_events(pieces: Iterator[bytes], body: Body, stream: Stream) -> Iterator[bytes]:
-    with losses(stream.pending):
-        for piece in itertools.chain(body.pieces, pieces):
-            yield from stream.feed(piece)
+def _read_events(chunks: Iterator[bytes], body: Body, stream: Stream) -> Iterator[bytes]:
+    with transport_errors(stream.pending):
+        for chunk in itertools.chain(body.chunks, chunks):
+            yield from stream.feed(chunk)
         yield from stream.end()
 
 
 async def _read_events_async(
-    pieces: AsyncIterator[bytes], body: Body, stream: Stream, until: RemainingTimeout
+    chunks: AsyncIterator[bytes], body: Body, stream: Stream, deadline: RemainingTimeout
 ) -> AsyncIterator[bytes]:
-    with losses(stream.pending):
-        for begun in body.pieces:
-            for data in stream.feed(begun):
+    with transport_errors(stream.pending):
+        for first_chunk in body.chunks:
+            for data in stream.feed(first_chunk):
                 yield data
         while True:
-            with anyio.fail_after(max(0.0, until.left + _GRACE)):
-                piece = await anext(pieces, None)
-            for data in stream.end() if piece is None else stream.feed(piece):
+            with anyio.fail_after(max(0.0, deadline.left + _GRACE)):
+                chunk = await anext(chunks, None)
+            for data in stream.end() if chunk is None else stream.feed(chunk):
                 yield data
-            if piece is None:
+            if chunk is None:
                 return
 
 
-def _drain(pieces: Iterator[bytes], until: RemainingTimeout) -> None:
+def _drain(chunks: Iterator[bytes], deadline: RemainingTimeout) -> None:
     """
-    Read an answer to its end, if that is there already: so its connection can be used again, and
-    the next request need not make another.
+    Read the end of a response if it arrives at once, so that its connection can be reused.
     """
-    until.end = min(until.end, time.monotonic() + _DRAIN_SECONDS)
+    deadline.end = min(deadline.end, time.monotonic() + _DRAIN_SECONDS)
     with contextlib.suppress(httpx2.HTTPError, httpx2.StreamError):
-        for _ in pieces:
+        for _ in chunks:
             pass
 
 
-async def _drain_async(pieces: AsyncIterator[bytes]) -> None:
+async def _drain_async(chunks: AsyncIterator[bytes]) -> None:
     with (
         contextlib.suppress(httpx2.HTTPError, httpx2.StreamError),
         anyio.move_on_after(_DRAIN_SECONDS),
     ):
-        async for _ in pieces:
+        async for _ in chunks:
             pass
 
 
-def _until(request: HttpRequest) -> RemainingTimeout:
+def _deadline(request: HttpRequest) -> RemainingTimeout:
     return RemainingTimeout.make(request.timeout, request.silence)
 
 
-def _arguments(request: HttpRequest, until: RemainingTimeout) -> dict[str, Any]:
+def _call_arguments(request: HttpRequest, deadline: RemainingTimeout) -> dict[str, Any]:
     connect = RemainingTimeout(min(_CONNECT_SECONDS, request.timeout))
-    connect.end = until.end
-    timeout = httpx2.Timeout(until, connect=connect)
+    connect.end = deadline.end
+    timeout = httpx2.Timeout(deadline, connect=connect)
     arguments: dict[str, Any] = {"options": {"timeout": timeout}}
     if request.body is not None:
         arguments["body"] = request.body
@@ -329,7 +328,7 @@ def _arguments(request: HttpRequest, until: RemainingTimeout) -> dict[str, Any]:
 
 def _address(url: httpx2.URL) -> str:
     """
-    Write a base URL without user, password or query, in which secrets may stand.
+    Format a base URL without user name, password and query, which may be secret.
     """
     port = f":{url.port}" if url.port else ""
     return f"{url.host}{port}{url.path.rstrip('/')}"

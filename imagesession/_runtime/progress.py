@@ -1,7 +1,7 @@
 """
-Observe a workflow: tell a callback what the workflow reports, and that it still goes on.
+Report a workflow's progress to a callback, with heartbeats while the workflow waits.
 
-Nothing is decided here, and nothing that goes wrong in a callback ends what it is told of.
+Nothing is decided here, and an error in a callback does not end the workflow.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from imagesession.errors import ImageSessionError, InvalidRequestError
 
 log = logging.getLogger("imagesession")
 HEARTBEAT_SECONDS = 0.5
-"""How often a callback is told that a workflow goes on."""
+"""Seconds between the progress events of a waiting workflow."""
 
 
 def observers(on_progress: object, total: int = 1) -> list[ProgressObserver]:
     """
-    Make what observes each of so many workflows for one callback.
+    Make an observer for each of several workflows that share a callback.
 
     Raises:
-        InvalidRequestError: It cannot be called, or has to be awaited.
+        InvalidRequestError: The callback is not callable, or is a coroutine function.
     """
-    guard = CallbackGuard(_checked(on_progress))
+    guard = CallbackGuard(_validate_callback(on_progress))
     return [ProgressObserver(guard, position, total) for position in range(total)]
 
 
-def _checked(on_progress: object) -> OnProgress:
+def _validate_callback(on_progress: object) -> OnProgress:
     if not callable(on_progress):
         raise InvalidRequestError(
-            f"on_progress={on_progress!r} cannot be called. It takes a function of one argument, "
+            f"on_progress={on_progress!r} cannot be called. Pass a function of one argument, "
             "such as print."
         )
     if inspect.iscoroutinefunction(on_progress):
@@ -55,7 +55,7 @@ def _checked(on_progress: object) -> OnProgress:
 @attrs.define
 class CallbackGuard:
     """
-    Calls a callback from one thread at a time, and no more once it has raised an error.
+    Calls a callback from one thread at a time, and never again once it has raised an error.
     """
 
     _on_progress: OnProgress
@@ -64,14 +64,14 @@ class CallbackGuard:
 
     def call(self, progress: ProgressEvent) -> None:
         """
-        Tell how far it is.
+        Call the callback.
         """
         with self._lock:
             if self._broken:
                 return
             try:
                 self._on_progress(progress)
-            except Exception:  # what is paid for must not be lost for it
+            except Exception:  # a paid image must not be lost because of it
                 self._broken = True
                 log.exception("on_progress raised an error; it is not called again")
 
@@ -79,7 +79,7 @@ class CallbackGuard:
 @attrs.define
 class ProgressObserver:
     """
-    Tells a callback what one workflow is at.
+    Reports the progress of one workflow to a callback.
     """
 
     _guard: CallbackGuard
@@ -94,14 +94,14 @@ class ProgressObserver:
 
     def on_start(self) -> None:
         """
-        Tell that the workflow begins.
+        Report that the workflow starts.
         """
         self._start = time.monotonic()
         self._notify()
 
     def on_report(self, report: ReportProgress) -> None:
         """
-        Tell what the workflow reports, unless it was told just so.
+        Pass on a report of the workflow, unless it repeats the last one.
         """
         self._turn_id = report.turn_id or self._turn_id
         if report.stage is None or (report.stage, report.message) == (self._stage, self._message):
@@ -111,7 +111,7 @@ class ProgressObserver:
 
     def on_partial(self) -> None:
         """
-        Tell that an unfinished picture came.
+        Report that a partial image arrived.
         """
         self._partials += 1
         self._stage, self._message = "partial_image", ""
@@ -119,7 +119,7 @@ class ProgressObserver:
 
     def on_end(self, error: ImageSessionError | None) -> None:
         """
-        Tell how it ended.
+        Report the end of the workflow.
         """
         self._stage = "completed" if error is None else "failed"
         self._message = "" if error is None else str(error)
@@ -127,7 +127,7 @@ class ProgressObserver:
 
     def on_heartbeat(self) -> None:
         """
-        Tell that it goes on.
+        Report that the workflow is still running.
         """
         if self._stage == "partial_image":
             self._stage = "generating"
@@ -136,7 +136,7 @@ class ProgressObserver:
     @property
     def until_heartbeat(self) -> float:
         """
-        How many seconds are left until the next heartbeat.
+        The seconds until the next heartbeat.
         """
         return max(0.0, self._reported_at + HEARTBEAT_SECONDS - time.monotonic())
 
@@ -154,16 +154,16 @@ class ProgressObserver:
         self._guard.call(progress)
 
 
-def run_with_heartbeat(do: Callable[[], object], observer: ProgressObserver) -> object:
+def run_with_heartbeat(run_effect: Callable[[], object], observer: ProgressObserver) -> object:
     """
-    Do something in a thread of its own; until it is done, let hearts beat in this one.
+    Perform an effect in a separate thread, and send heartbeats from this one until it is done.
     """
     done: Future[object] = Future()
 
     def work() -> None:
         try:
-            done.set_result(do())
-        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            done.set_result(run_effect())
+        except BaseException as error:  # noqa: BLE001 - it is raised in the waiting thread
             done.set_exception(error)
 
     run = contextvars.copy_context().run
@@ -173,15 +173,17 @@ def run_with_heartbeat(do: Callable[[], object], observer: ProgressObserver) -> 
     return done.result()
 
 
-def start_heartbeat(observer: ProgressObserver, waits: Callable[[], bool]) -> asyncio.Task[None]:
+def start_heartbeat(
+    observer: ProgressObserver, is_waiting: Callable[[], bool]
+) -> asyncio.Task[None]:
     """
-    Let hearts beat in the event loop, while a workflow waits, until the task is cancelled.
+    Send heartbeats from the event loop while the workflow waits, until the task is cancelled.
     """
 
     async def beat() -> None:
         while True:
             await asyncio.sleep(observer.until_heartbeat or HEARTBEAT_SECONDS)
-            if waits() and not observer.until_heartbeat:
+            if is_waiting() and not observer.until_heartbeat:
                 observer.on_heartbeat()
 
     return asyncio.ensure_future(beat())

@@ -1,8 +1,8 @@
 """
-Keep what proves who we are out of what is raised, logged and written down.
+Keep credentials out of errors, logs and records.
 
-A server or a proxy may send back what it was sent, in the words of its error or on a page of its
-own; what it says is told to people and kept in records.
+A server or a proxy may echo a request in its error message or page, which is shown to people and
+recorded.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import binascii
 
 import httpx2
 
-_TELLING = (
+_SECRET_HEADERS = (
     "authorization",
     "proxy-authorization",
     "api-key",
@@ -21,22 +21,22 @@ _TELLING = (
     "openai-project",
     "cookie",
 )
-# Shorter ones are no secrets, and could stand in any text by chance.
-_SHORTEST = 8
-# Replies that are larger carry pictures; looking through them would take its time.
-_LARGEST = 65_536
+# Shorter values are no secrets, and could occur in any text by chance.
+_MIN_SECRET_BYTES = 8
+# Larger responses contain images; searching them would take too long.
+_MAX_BODY_BYTES = 65_536
 REDACTED = b"[hidden]"
 
 
 def redact(data: bytes, request: httpx2.Request) -> bytes:
     """
-    Take out of what came what was sent to prove who we are.
+    Replace the credentials of a request in received data.
 
     Args:
-        data: What came; longer than 64 kB it is left as it is.
-        request: What was sent.
+        data: The received data; more than 64 KiB is left unchanged.
+        request: The request with the credentials.
     """
-    if len(data) > _LARGEST:
+    if len(data) > _MAX_BODY_BYTES:
         return data
     for secret in _secrets(request):
         data = data.replace(secret, REDACTED)
@@ -45,31 +45,33 @@ def redact(data: bytes, request: httpx2.Request) -> bytes:
 
 def contains_secret(text: str, request: httpx2.Request | None) -> bool:
     """
-    Tell whether a text holds what was sent to prove who we are.
+    Return whether a text contains credentials of a request.
 
     Args:
-        text: Whatever is said of a failure.
-        request: What was sent; None where that is not known.
+        text: The text, such as an error message.
+        request: The request; None if it is unknown.
     """
-    plain = text.encode("utf-8", "replace")
-    return request is not None and redact(plain, request) != plain
+    data = text.encode("utf-8", "replace")
+    return request is not None and redact(data, request) != data
 
 
 def _secrets(request: httpx2.Request) -> list[bytes]:
     """
-    Return what nobody else should see, the longest first.
+    Return the credentials of a request, the longest first.
     """
-    found = [request.url.password.encode()]
-    for name in _TELLING:
+    secrets = [request.url.password.encode()]
+    for name in _SECRET_HEADERS:
         # The scheme, such as Bearer, is no secret.
-        sent = request.headers.get(name, "").rpartition(" ")[2]
-        found += [sent.encode(), _password(sent)]
-    return sorted((data for data in found if len(data) >= _SHORTEST), key=len, reverse=True)
+        value = request.headers.get(name, "").rpartition(" ")[2]
+        secrets += [value.encode(), _password(value)]
+    return sorted(
+        (data for data in secrets if len(data) >= _MIN_SECRET_BYTES), key=len, reverse=True
+    )
 
 
 def _password(credentials: str) -> bytes:
     """
-    Return the password in what HTTP's Basic scheme sends; nothing in anything else.
+    Return the password of HTTP Basic credentials; empty for anything else.
     """
     try:
         return base64.b64decode(credentials, validate=True).partition(b":")[2]

@@ -1,6 +1,5 @@
 """
-Tell whoever observes a workflow what it reports, and the log what it does, without the words that
-were asked or answered.
+Report a workflow to its observer and to the log, which never contains prompts or answers.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ log.addHandler(logging.NullHandler())
 @attrs.define
 class Reporting:
     """
-    What hands of both kinds tell an observer and the log.
+    The part of both interpreters that reports to the observer and to the log.
     """
 
     store: Store
@@ -59,27 +58,27 @@ class Reporting:
             self.observer.on_end(error)
 
 
-def log_effect(step: Effect[Any], answer: object) -> None:
+def log_effect(effect: Effect[Any], result: object) -> None:
     """
-    Log what was done, and what came of it.
+    Log an effect and its result.
     """
-    if log.isEnabledFor(logging.DEBUG) and not isinstance(step, (MonotonicTime, NextEvent)):
-        log.debug("%s: %s", _describe_effect(step), _describe_answer(answer))
+    if log.isEnabledFor(logging.DEBUG) and not isinstance(effect, (MonotonicTime, NextEvent)):
+        log.debug("%s: %s", _describe_effect(effect), _describe_answer(result))
 
 
-def _describe_effect(step: Effect[Any]) -> str:
-    match step:
+def _describe_effect(effect: Effect[Any]) -> str:
+    match effect:
         case Send(request=request) | OpenStream(request=request):
-            return f"{type(step).__name__} {request.method} {request.path}"
+            return f"{type(effect).__name__} {request.method} {request.path}"
         case StoreCall(do=do) | MemoryCall(do=do):
-            return f"{type(step).__name__} {getattr(do, '__qualname__', '')}"
+            return f"{type(effect).__name__} {getattr(do, '__qualname__', '')}"
         case _:
-            return repr(step)
+            return repr(effect)
 
 
-def _describe_answer(answer: object) -> str:
-    if isinstance(answer, TransportError):
-        return f"there was no answer ({answer.reason})"
-    if isinstance(answer, HttpResponse):
-        return f"HTTP {answer.status}, {len(answer.body)} bytes"
-    return type(answer).__name__
+def _describe_answer(result: object) -> str:
+    if isinstance(result, TransportError):
+        return f"there was no answer ({result.reason})"
+    if isinstance(result, HttpResponse):
+        return f"HTTP {result.status}, {len(result.body)} bytes"
+    return type(result).__name__

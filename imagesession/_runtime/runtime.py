@@ -1,5 +1,5 @@
 """
-What a studio hands to its sessions and pictures: a library, a way to the provider, and defaults.
+The runtime that a studio shares with its sessions and images: library, provider, configuration.
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ from imagesession._store.repository import LibraryStore
 from imagesession.errors import ImageSessionError, InvalidRequestError
 
 from .concurrency import RateLimiter, Report, gather, gather_async, no_report
-from .interpreter import WorkflowResult, drive_async, iter_workflow, run_workflow, stream_async
+from .interpreter import (
+    WorkflowResult,
+    iter_workflow,
+    iter_workflow_async,
+    run_workflow,
+    run_workflow_async,
+)
 from .transport import AsyncTransport, LazyTransport, Transport
 
 if TYPE_CHECKING:
@@ -31,12 +37,12 @@ View = TypeVar("View")
 
 
 @attrs.frozen(kw_only=True)
-class _Shared:
+class _RuntimeBase:
     """
     Attributes:
-        library: Where pictures are kept.
-        config: What holds for everything that is asked.
-        provider: Who makes the pictures, in words.
+        library: The library on disk.
+        config: The configuration of all requests.
+        provider: A description of the provider.
     """
 
     library: LibraryStore
@@ -45,41 +51,41 @@ class _Shared:
 
 
 @attrs.frozen(kw_only=True)
-class Runtime(_Shared):
+class Runtime(_RuntimeBase):
     """
-    Carries out flows.
+    Runs workflows.
 
     Attributes:
-        connect: Gives the way to the provider; called no sooner than one is needed.
+        connect: Returns the transport; called only when it is needed.
     """
 
     connect: LazyTransport[Transport]
 
-    def run(self, flow: Workflow[T], on_progress: OnProgress | None = None) -> T:
+    def run(self, workflow: Workflow[T], on_progress: OnProgress | None = None) -> T:
         """
-        Carry out a flow and return its result.
+        Run a workflow and return its result.
 
         Args:
-            flow: What to do.
-            on_progress: Who is told how far it is; None for nobody.
+            workflow: The workflow.
+            on_progress: Called with progress events; None for no reports.
 
         Raises:
-            InvalidRequestError: `on_progress` cannot be called.
+            InvalidRequestError: `on_progress` is not a plain callable.
         """
         try:
-            return run_workflow(flow, self.library, self.connect, *_observed_by(on_progress))
+            return run_workflow(workflow, self.library, self.connect, *_observers_for(on_progress))
         except InvalidRequestError as error:
-            raise _without_our_frames(error) from error.__cause__
+            raise _without_traceback(error) from error.__cause__
 
     def call_store(self, do: Callable[[Store], T]) -> T:
         """
-        Have the library do one thing, such as `ask(lambda store: store.list_sessions())`.
+        Call the library, such as `call_store(lambda store: store.list_sessions())`.
         """
         return self.run(iter(StoreCall(do)))
 
     def gather(
         self,
-        flows: Sequence[Workflow[T]],
+        workflows: Sequence[Workflow[T]],
         *,
         concurrency: int,
         pace: RateLimiter | None = None,
@@ -88,64 +94,69 @@ class Runtime(_Shared):
         on_progress: OnProgress | None = None,
     ) -> list[T | ImageSessionError]:
         """
-        Carry out several flows at once; return each one's result, or its error in its place.
+        Run several workflows concurrently; return each one's result, or its error in its place.
         """
 
         def run(observed: _Observed[T]) -> T:
-            flow, *observers = observed
-            return run_workflow(flow, self.library, self.connect, *observers)
+            workflow, *observers = observed
+            return run_workflow(workflow, self.library, self.connect, *observers)
 
         return gather(
-            run, _observed(flows, on_progress),
+            run, _observed(workflows, on_progress),
             concurrency=concurrency, pace=pace or RateLimiter(), free=free, report=report,
         )  # fmt: skip
 
     def stream(
-        self, flow: Workflow[T], show: Callable[[T], View], on_progress: OnProgress | None = None
+        self,
+        workflow: Workflow[T],
+        show: Callable[[T], View],
+        on_progress: OnProgress | None = None,
     ) -> Generator[PartialImage | View, None, None]:
         """
-        Carry out a flow; yield the pictures on the way and then its result, as it is shown.
+        Run a workflow; yield its partial images and then its result, passed through `show`.
         """
-        observers = _observed_by(on_progress)
+        observers = _observers_for(on_progress)
         with contextlib.closing(
-            iter_workflow(flow, self.library, self.connect, *observers)
+            iter_workflow(workflow, self.library, self.connect, *observers)
         ) as events:
             try:
                 for event in events:
                     yield show(event.value) if isinstance(event, WorkflowResult) else event
             except InvalidRequestError as error:
-                raise _without_our_frames(error) from error.__cause__
+                raise _without_traceback(error) from error.__cause__
 
 
 @attrs.frozen(kw_only=True)
-class AsyncRuntime(_Shared):
+class AsyncRuntime(_RuntimeBase):
     """
     Same as `Runtime`, but awaits.
 
     Attributes:
-        connect: Gives the way to the provider; called no sooner than one is needed.
+        connect: Returns the transport; called only when it is needed.
     """
 
     connect: LazyTransport[AsyncTransport]
 
-    async def run(self, flow: Workflow[T], on_progress: OnProgress | None = None) -> T:
+    async def run(self, workflow: Workflow[T], on_progress: OnProgress | None = None) -> T:
         """
-        Same as `Runtime.do`, but awaits.
+        Same as `Runtime.run`, but awaits.
         """
         try:
-            return await drive_async(flow, self.library, self.connect, *_observed_by(on_progress))
+            return await run_workflow_async(
+                workflow, self.library, self.connect, *_observers_for(on_progress)
+            )
         except InvalidRequestError as error:
-            raise _without_our_frames(error) from error.__cause__
+            raise _without_traceback(error) from error.__cause__
 
     async def call_store(self, do: Callable[[Store], T]) -> T:
         """
-        Have the library do one thing, such as `ask(lambda store: store.list_sessions())`.
+        Call the library, such as `call_store(lambda store: store.list_sessions())`.
         """
         return await self.run(iter(StoreCall(do)))
 
     async def gather(
         self,
-        flows: Sequence[Workflow[T]],
+        workflows: Sequence[Workflow[T]],
         *,
         concurrency: int,
         pace: RateLimiter | None = None,
@@ -158,58 +169,65 @@ class AsyncRuntime(_Shared):
         """
 
         async def run(observed: _Observed[T]) -> T:
-            flow, *observers = observed
-            return await drive_async(flow, self.library, self.connect, *observers)
+            workflow, *observers = observed
+            return await run_workflow_async(workflow, self.library, self.connect, *observers)
 
         return await gather_async(
-            run, _observed(flows, on_progress),
+            run, _observed(workflows, on_progress),
             concurrency=concurrency, pace=pace or RateLimiter(), free=free, report=report,
         )  # fmt: skip
 
     async def stream(
-        self, flow: Workflow[T], show: Callable[[T], View], on_progress: OnProgress | None = None
+        self,
+        workflow: Workflow[T],
+        show: Callable[[T], View],
+        on_progress: OnProgress | None = None,
     ) -> AsyncGenerator[PartialImage | View, None]:
         """
-        Carry out a flow; yield the pictures on the way and then its result, as it is shown.
+        Same as `Runtime.stream`, but iterated with `async for`.
         """
-        running = stream_async(flow, self.library, self.connect, *_observed_by(on_progress))
+        running = iter_workflow_async(
+            workflow, self.library, self.connect, *_observers_for(on_progress)
+        )
         async with contextlib.aclosing(running) as events:
             try:
                 async for event in events:
                     yield show(event.value) if isinstance(event, WorkflowResult) else event
             except InvalidRequestError as error:
-                raise _without_our_frames(error) from error.__cause__
+                raise _without_traceback(error) from error.__cause__
 
 
 AnyRuntime = TypeVar("AnyRuntime", Runtime, AsyncRuntime)
 
 
-def _without_our_frames(error: InvalidRequestError) -> InvalidRequestError:
+def _without_traceback(error: InvalidRequestError) -> InvalidRequestError:
     """
-    Cut an error's traceback: a wrong argument is explained by the message and the caller's line,
+    Remove an error's traceback: a wrong argument is explained by the message and the caller's line,
     not by the thirty frames of the check that found it.
     """
     return error.with_traceback(None)
 
 
-# A flow, and what observes it, if anything does.
+# A workflow, and its observer if there is one.
 _Observed: TypeAlias = "tuple[Workflow[T]] | tuple[Workflow[T], ProgressObserver]"
 
 
-def _observed_by(on_progress: OnProgress | None) -> list[ProgressObserver]:
+def _observers_for(on_progress: OnProgress | None) -> list[ProgressObserver]:
     """
-    Return what observes one flow. Whoever does not ask for it pays nothing.
+    Return the observer of one workflow, if there is a callback.
     """
     if on_progress is None:
         return []
-    from .progress import observers  # noqa: PLC0415 - not everybody asks
+    from .progress import observers  # noqa: PLC0415 - only needed with a callback
 
     return observers(on_progress)
 
 
-def _observed(flows: Sequence[Workflow[T]], on_progress: OnProgress | None) -> list[_Observed[T]]:
+def _observed(
+    workflows: Sequence[Workflow[T]], on_progress: OnProgress | None
+) -> list[_Observed[T]]:
     if on_progress is None:
-        return [(flow,) for flow in flows]
-    from .progress import observers  # noqa: PLC0415 - not everybody asks
+        return [(workflow,) for workflow in workflows]
+    from .progress import observers  # noqa: PLC0415 - only needed with a callback
 
-    return list(zip(flows, observers(on_progress, len(flows)), strict=True))
+    return list(zip(workflows, observers(on_progress, len(workflows)), strict=True))

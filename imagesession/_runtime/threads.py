@@ -1,6 +1,6 @@
 """
-What the async driver needs of an event loop: threads for the disk, a gate for what is fetched, and
-a way to see something through although its task is cancelled.
+Helpers of the async interpreter: threads for disk access, a gate for fetched images, and waiting
+that survives a cancellation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import anyio
 T = TypeVar("T")
 _WRITE_THREADS = 8
 _READ_THREADS = 4
-# A picture that is fetched takes several times its size until it is on the disk.
+# A fetched image takes several times its size in memory until it is on the disk.
 _FETCHED_AT_ONCE = 32
 
 _Pools: TypeAlias = WeakKeyDictionary[asyncio.AbstractEventLoop, ThreadPoolExecutor]
@@ -29,26 +29,27 @@ _gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKe
 
 def fetch_gate() -> asyncio.Semaphore:
     """
-    Return what keeps a crowd from fetching all of its pictures into memory at once.
+    Return the semaphore that limits how many fetched images are in memory at once.
     """
     return _gates.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_FETCHED_AT_ONCE))
 
 
-def in_thread(work: Callable[[], T], *, looking: bool) -> asyncio.Future[T]:
+def run_in_thread(work: Callable[[], T], *, reading: bool) -> asyncio.Future[T]:
     """
-    Work with the disk while the event loop goes on.
+    Access the disk without blocking the event loop.
 
-    The disk has a few threads of its own in each loop. They mostly wait for it to flush, so they
-    must not use up those that everything else in the loop shares; and what was begun there is
-    carried through, whatever becomes of the task that began it.
+    Each loop has a few threads for the disk. They mostly wait for flushes, so they must not use up
+    the threads that everything else in the loop shares. Work that was started is completed even if
+    its task is cancelled.
 
     Args:
-        work: What to do.
-        looking: Whether something is looked up; that does not wait behind pictures that are kept.
+        work: The disk access.
+        reading: Whether it only reads; reads have their own threads, so that they do not queue
+            behind image writes.
     """
-    loop, pools = asyncio.get_running_loop(), _read_threads if looking else _write_threads
+    loop, pools = asyncio.get_running_loop(), _read_threads if reading else _write_threads
     if loop not in pools:
-        count, what = (_READ_THREADS, "look") if looking else (_WRITE_THREADS, "disk")
+        count, what = (_READ_THREADS, "look") if reading else (_WRITE_THREADS, "disk")
         pools[loop] = ThreadPoolExecutor(count, f"imagesession {what}")
     return loop.run_in_executor(pools[loop], work)
 
@@ -57,16 +58,16 @@ async def wait_shielded(
     work: asyncio.Future[Any], seconds: float | None = None
 ) -> asyncio.CancelledError | None:
     """
-    Wait for what a cancellation of this task does not stop.
+    Wait for work despite a cancellation of this task, which is deferred.
 
-    A task's own `cancel()` goes through the shields of anyio, so both kinds are held back here.
+    A task's own `cancel()` passes through anyio's shields, so both kinds are caught here.
 
     Args:
-        work: What to wait for.
-        seconds: How long to go on waiting when this task is cancelled; None for no limit.
+        work: The work to wait for.
+        seconds: How long to continue waiting once this task is cancelled; None for no limit.
 
     Returns:
-        The cancellation that was held back, if there was one.
+        The deferred cancellation, if there was one.
     """
     try:
         await asyncio.wait({work})

@@ -1,5 +1,5 @@
 """
-What drivers want of a way to the provider.
+The protocols of transports, through which interpreters reach the provider.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ T_co = TypeVar("T_co", covariant=True)
 
 class Transport(Protocol):
     """
-    Sends requests; raises `TransportError` where there is no answer, and nothing else.
+    Sends requests; raises only `TransportError`, if there is no response.
     """
 
     def provider(self) -> str:
-        """Name who answers."""
+        """Return the provider's address."""
         ...
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        """Send a request and read the whole reply."""
+        """Send a request and read the whole response."""
         ...
 
     def listen(
         self, request: HttpRequest
     ) -> contextlib.AbstractContextManager[HttpResponse | Iterator[bytes]]:
-        """Send a request; give the reply, or the events' data if it is a stream."""
+        """Send a request; yield the response, or the data of its events if it is a stream."""
         ...
 
 
@@ -39,30 +39,30 @@ class AsyncTransport(Protocol):
     """
 
     def provider(self) -> str:
-        """Name who answers. May take a second, the first time."""
+        """Return the provider's address. May take a second the first time."""
         ...
 
     async def send(self, request: HttpRequest) -> HttpResponse:
-        """Send a request and read the whole reply."""
+        """Send a request and read the whole response."""
         ...
 
     def listen(
         self, request: HttpRequest
     ) -> contextlib.AbstractAsyncContextManager[HttpResponse | AsyncIterator[bytes]]:
-        """Send a request; give the reply, or the events' data if it is a stream."""
+        """Send a request; yield the response, or the data of its events if it is a stream."""
         ...
 
 
 class LazyTransport(Protocol[T_co]):
     """
-    Gives the way to the provider, made when it is asked for first.
+    Returns the transport, which is made on first use.
     """
 
     @property
     def made(self) -> T_co | None:
-        """The way, if it is made already."""
+        """The transport, if it was made already."""
         ...
 
     def __call__(self) -> T_co:
-        """Give the way; make it if need be."""
+        """Return the transport; make it if necessary."""
         ...

@@ -1,9 +1,10 @@
 """
-Tell of a request without an answer whether it left, what went wrong, and what came of the answer.
+Translate failures without a response: whether the request was sent, why it failed, and which part
+of the response was received.
 
-A request that provably never left can be sent again. The proof is the HTTP client's own: it
-announces each step of a connection, and the request itself last, before its first byte is written.
-Where it announces nothing, as other transports do, the kind of error decides.
+A request that was provably not sent can be retried. The proof is the HTTP client's trace: it has an
+event for each step of a connection, and one before the first byte of the request is written. Other
+transports have no trace; there the type of the error decides.
 
 Source: https://www.encode.io/httpcore/extensions/#trace
 """
@@ -24,23 +25,23 @@ from imagesession._engine.http import TransportError
 
 from .redact import contains_secret, redact
 
-# They are raised while a connection is made or waited for, and nowhere else: see `_backends`,
-# `http_proxy` and `socks_proxy` in httpcore2. TLS handshakes and names that nobody knows are
-# ConnectErrors there, and a refused CONNECT is a ProxyError.
-_NOT_SENT = (
+# These are raised only while a connection is made or waited for: see `_backends`, `http_proxy` and
+# `socks_proxy` in httpcore2. Failed TLS handshakes and unknown host names are ConnectErrors there,
+# and a refused CONNECT is a ProxyError.
+_NOT_SENT_ERRORS = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
     httpx2.PoolTimeout,
     httpx2.ProxyError,
     httpx2.UnsupportedProtocol,
-    # A host name that no name service takes.
+    # An invalid host name.
     UnicodeError,
 )
 _BAD_HEADER = "Illegal header"
-# A RuntimeError is what a closed event loop or client raises, at whatever point. The last three are
-# TLS and sockets by anyio, which the client does not translate everywhere:
+# A closed event loop or client raises a RuntimeError, at any point. The last three are anyio's TLS
+# and socket errors, which the client does not translate everywhere:
 # https://github.com/pydantic/httpx2/issues/854
-_LOST = (
+_CONNECTION_ERRORS = (
     httpx2.TransportError,
     httpx2.StreamError,
     httpx2.DecodingError,
@@ -51,37 +52,36 @@ _LOST = (
     anyio.BrokenResourceError,
     anyio.ClosedResourceError,
 )
-_SENDS = "send_request_headers.started"
+_SEND_EVENT = "send_request_headers.started"
 _PROXY_WANTS_LOGIN = "407"
 
 
 @attrs.define(eq=False)
 class RequestTrace:
     """
-    What the HTTP client announced of a request.
+    The trace events of a request.
 
     Attributes:
-        began: Whether it announces anything at all.
-        sent: Whether the request itself was begun to be written, and not only the one that has a
-            proxy connect.
+        has_events: Whether there were any events.
+        sent: Whether writing the request began; a CONNECT request to a proxy does not count.
     """
 
-    began: bool = attrs.field(default=False, init=False)
+    has_events: bool = attrs.field(default=False, init=False)
     sent: bool = attrs.field(default=False, init=False)
 
-    def note(self, name: str, info: dict[str, Any]) -> None:
+    def record(self, name: str, info: dict[str, Any]) -> None:
         """
-        Take note of an announcement.
+        Record an event.
         """
-        self.began = True
-        connects = getattr(info.get("request"), "method", b"") == b"CONNECT"
-        self.sent = self.sent or (name.endswith(_SENDS) and not connects)
+        self.has_events = True
+        is_connect = getattr(info.get("request"), "method", b"") == b"CONNECT"
+        self.sent = self.sent or (name.endswith(_SEND_EVENT) and not is_connect)
 
-    async def note_async(self, name: str, info: dict[str, Any]) -> None:
+    async def record_async(self, name: str, info: dict[str, Any]) -> None:
         """
-        Same as `note`, but awaits.
+        Same as `record`, but awaits.
         """
-        self.note(name, info)
+        self.record(name, info)
 
 
 _trace: ContextVar[RequestTrace] = ContextVar("imagesession_trace")
@@ -90,7 +90,7 @@ _trace: ContextVar[RequestTrace] = ContextVar("imagesession_trace")
 @contextlib.contextmanager
 def tracing(trace: RequestTrace) -> Generator[None, None, None]:
     """
-    Have what is sent within this context announced.
+    Record the events of requests that are sent within this context.
     """
     token = _trace.set(trace)
     try:
@@ -99,78 +99,83 @@ def tracing(trace: RequestTrace) -> Generator[None, None, None]:
         _trace.reset(token)
 
 
-def announce(client: openai.OpenAI) -> None:
+def install_trace(client: openai.OpenAI) -> None:
     """
-    Have a client's requests announced to whoever traces them.
+    Make a client's requests report their events to the current trace.
 
-    There is no public way to the request before it is sent; the client has a method for it.
+    There is no public hook for a request before it is sent, so a method of the client is wrapped.
     """
     prepare: Any = client._prepare_request  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - see above
 
-    def prepared(request: httpx2.Request) -> None:
+    def prepare_traced(request: httpx2.Request) -> None:
         prepare(request)
-        request.extensions.setdefault("trace", _trace.get().note)
+        request.extensions.setdefault("trace", _trace.get().record)
 
-    client._prepare_request = prepared  # type: ignore[method-assign] # noqa: SLF001 - see above
+    client._prepare_request = prepare_traced  # type: ignore[method-assign] # noqa: SLF001 - see above
 
 
-def announce_async(client: openai.AsyncOpenAI) -> None:
+def install_trace_async(client: openai.AsyncOpenAI) -> None:
     """
-    Same as `announce`, for a client that awaits.
+    Same as `install_trace`, for a client that awaits.
     """
     prepare: Any = client._prepare_request  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - see above
 
-    async def prepared(request: httpx2.Request) -> None:
+    async def prepare_traced(request: httpx2.Request) -> None:
         await prepare(request)
-        request.extensions.setdefault("trace", _trace.get().note_async)
+        request.extensions.setdefault("trace", _trace.get().record_async)
 
-    client._prepare_request = prepared  # type: ignore[method-assign] # noqa: SLF001 - see above
+    client._prepare_request = prepare_traced  # type: ignore[method-assign] # noqa: SLF001 - see above
 
 
 @contextlib.contextmanager
-def losses(
-    came: Callable[[], bytes], trace: RequestTrace | None = None
+def transport_errors(
+    received: Callable[[], bytes], trace: RequestTrace | None = None
 ) -> Generator[None, None, None]:
     """
-    Say of a failure whether the request may have reached the provider, and what came until then.
+    Raise failures as `TransportError`, with whether the request may have been sent and what was
+    received.
 
     Args:
-        came: Returns what came of a successful answer and was not handed on.
-        trace: What was announced of the request; None once its answer has begun.
+        received: Returns the bytes of a successful response that were not passed on yet.
+        trace: The request's trace; None once its response has begun.
     """
     try:
         yield
     except openai.APIConnectionError as error:
         cause = error.__cause__ or error
-        raise _lost(cause, error.request, came, trace) from _tellable(cause, error.request, error)
-    except _LOST as error:
+        raise _to_transport_error(cause, error.request, received, trace) from _safe_cause(
+            cause, error.request, error
+        )
+    except _CONNECTION_ERRORS as error:
         request = _request_of(error)
-        raise _lost(error, request, came, trace) from _tellable(error, request, error)
+        raise _to_transport_error(error, request, received, trace) from _safe_cause(
+            error, request, error
+        )
     except Exception as error:
-        # Handshakes with a SOCKS proxy fail in ways that no client translates.
-        if trace is None or trace.sent or not trace.began:
+        # The client does not translate the errors of SOCKS handshakes.
+        if trace is None or trace.sent or not trace.has_events:
             raise
-        raise _lost(error, None, came, trace) from error
+        raise _to_transport_error(error, None, received, trace) from error
 
 
-def _lost(
+def _to_transport_error(
     cause: BaseException,
     request: httpx2.Request | None,
-    came: Callable[[], bytes],
+    received: Callable[[], bytes],
     trace: RequestTrace | None,
 ) -> TransportError:
-    body = came() if request is None else redact(came(), request)
-    sent = trace is None or not _was_kept_back(cause, trace)
+    body = received() if request is None else redact(received(), request)
+    sent = trace is None or not _was_not_sent(cause, trace)
     return TransportError(sent=sent, reason=_describe(cause, request), body=body)
 
 
-def _was_kept_back(cause: BaseException, trace: RequestTrace) -> bool:
+def _was_not_sent(cause: BaseException, trace: RequestTrace) -> bool:
     """
-    Tell whether a failure proves that nothing reached the provider.
+    Return whether a failure proves that nothing was sent to the provider.
     """
     if isinstance(cause, httpx2.LocalProtocolError) and _BAD_HEADER in str(cause):
         return True
-    return not trace.sent and (trace.began or isinstance(cause, _NOT_SENT))
+    return not trace.sent and (trace.has_events or isinstance(cause, _NOT_SENT_ERRORS))
 
 
 def _request_of(error: BaseException) -> httpx2.Request | None:
@@ -180,29 +185,29 @@ def _request_of(error: BaseException) -> httpx2.Request | None:
         return None
 
 
-def _tellable(
+def _safe_cause(
     cause: BaseException, request: httpx2.Request | None, error: Exception
 ) -> Exception | None:
     """
-    Return the error to chain to, unless what it says has to be hidden.
+    Return the error to chain to; None if its message contains secrets.
     """
     return error if _describe(cause, request) == _describe(cause) else None
 
 
 def _describe(error: BaseException, request: httpx2.Request | None = None) -> str:
     """
-    Say what went wrong, but nothing that proves who we are; a header that is malformed is shown by
-    whoever refuses it.
+    Describe a failure without credentials, which the client shows in its errors about malformed
+    headers.
     """
-    said = str(error)
-    if request is not None and (_BAD_HEADER in said or contains_secret(said, request)):
-        said = "a header is malformed" if _BAD_HEADER in said else ""
+    text = str(error)
+    if request is not None and (_BAD_HEADER in text or contains_secret(text, request)):
+        text = "a header is malformed" if _BAD_HEADER in text else ""
     if isinstance(error, httpx2.ProxyError):
-        return _describe_proxy(said)
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+        return _describe_proxy(text)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _describe_proxy(said: str) -> str:
-    if said.startswith(_PROXY_WANTS_LOGIN):
+def _describe_proxy(text: str) -> str:
+    if text.startswith(_PROXY_WANTS_LOGIN):
         return "the proxy wants a user name and password (407)"
-    return f"the proxy does not connect to the provider: {said}" if said else "ProxyError"
+    return f"the proxy does not connect to the provider: {text}" if text else "ProxyError"

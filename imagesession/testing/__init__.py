@@ -1,8 +1,8 @@
 """
-What your own tests need: the offline provider, in-process or on a port, fixtures for pytest, and
-tiny pictures.
+Tools for your own tests: the fake provider, in-process or on a port, pytest fixtures, and tiny
+images.
 
-With this package installed, pytest has the fixtures `offline_provider`, `offline_studio`,
+This package is a pytest plugin with the fixtures `offline_provider`, `offline_studio`,
 `async_offline_studio` and `openai_images_server`; see `imagesession.testing.plugin`.
 
 ```python
@@ -12,7 +12,7 @@ def test_my_shop(offline_studio, offline_provider):
     offline_provider.assert_generated(1, prompt="teapot", quality="high")
 ```
 
-Without pytest, a provider answers under the real client:
+Without pytest, the fake provider answers requests of the real client:
 
 ```python
 provider = FakeOpenAI()
@@ -22,20 +22,22 @@ client = openai.OpenAI(
 provider.fail_next(status=429, headers={"retry-after": "0"})
 ```
 
-A provider can be made to fail by chance, every time in the same way:
-`provider.inject_faults({"429": 0.1, "reset before": 0.01}, seed=3)`. Each of `provider.requests`
-tells by `fault` what it met. `FAULT_KINDS` are 429, 429 hinted, quota, 500, 503, 529, reset before,
-reset within, reset after, hang, slow, cut, cut after picture, truncated, garbled, html, moderation,
-moderation item, unknown previous and late; `FakeOpenAI.inject_faults` takes them by these names.
+The fake provider can fail at random, but reproducibly:
+`provider.inject_faults({"429": 0.1, "reset before": 0.01}, seed=3)`. The attribute `fault` of each
+of `provider.requests` names the fault that was injected. `FAULT_KINDS` are 429, 429 hinted, quota,
+500, 503, 529, reset before, reset within, reset after, hang, slow, cut, cut after picture,
+truncated, garbled, html, moderation, moderation item, unknown previous and late;
+`FakeOpenAI.inject_faults` takes them by these names.
 
-It can also play services that do less: `provider.refuse("background")` refuses every request that
-uses a feature until `provider.accept("background")`, `provider.truncate_stream_after(
-"response.output_item.done")` ends a stream when the picture has come, and attributes say who brings
-the picture's bytes (`retrieve_includes_image`, `conversation_items_include_image`,
-`poor_terminal_event`) and how long a conversation may be (`context_tokens`).
+It can also imitate services with fewer features: `provider.refuse("background")` refuses every
+request that uses a feature until `provider.accept("background")`, and
+`provider.truncate_stream_after("response.output_item.done")` ends a stream once the image has
+arrived. Attributes set which responses carry the image's bytes (`retrieve_includes_image`,
+`conversation_items_include_image`, `poor_terminal_event`) and how long a conversation may be
+(`context_tokens`).
 
-On a port, for programs of any kind: `python -m imagesession.testing serve --port 8765`, and
-`--fault "429=0.1" --fault hang=0.01 --seed 3` for one that fails by chance.
+On a port, for programs of any kind: `python -m imagesession.testing serve --port 8765`, with
+`--fault "429=0.1" --fault hang=0.01 --seed 3` for random faults.
 """
 
 from __future__ import annotations
@@ -69,8 +71,8 @@ __all__ = [
     "tiny_mask",
 ]
 
-# Loaded when they are asked for first: pytest loads this package in every project that has it.
-_ROOMS = {
+# Loaded on first use, because pytest imports this package in every project that has it installed.
+_MODULES = {
     "AsyncFakeTransport": "_fake_openai",
     "ConnectionReset": "_fake_openai.http",
     "Delay": "_fake_openai.http",
@@ -90,10 +92,10 @@ _ROOMS = {
 
 def __getattr__(name: str) -> object:
     try:
-        room = _ROOMS[name]
+        module = _MODULES[name]
     except KeyError:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    value: object = getattr(importlib.import_module(f"imagesession.{room}"), name)
+    value: object = getattr(importlib.import_module(f"imagesession.{module}"), name)
     globals()[name] = value
     return value
 

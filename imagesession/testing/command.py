@@ -16,23 +16,22 @@ from imagesession._fake_openai.random_faults import FAULT_KINDS, checked
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """
-    Serve the offline provider until told to stop.
+    Serve the fake provider until SIGINT or SIGTERM.
 
     Args:
         arguments: The command line; by default that of the process.
-
     """
     options = _options(arguments)
     stop = threading.Event()
 
-    def end(_number: int, _frame: types.FrameType | None) -> None:
+    def on_signal(_number: int, _frame: types.FrameType | None) -> None:
         stop.set()
 
-    before = {name: signal.signal(name, end) for name in (signal.SIGINT, signal.SIGTERM)}
+    previous = {name: signal.signal(name, on_signal) for name in (signal.SIGINT, signal.SIGTERM)}
     provider = FakeOpenAI(latency=options.latency, seed=options.seed)
     provider.inject_faults(options.rates, seed=options.seed)
     with contextlib.ExitStack() as stack:
-        for name, handler in before.items():
+        for name, handler in previous.items():
             stack.callback(signal.signal, name, handler)
         try:
             served = stack.enter_context(serve(provider, port=options.port))
@@ -44,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"Offline provider: set OPENAI_BASE_URL={served.base_url} and any OPENAI_API_KEY. "
             "Ctrl-C stops it.\n"
         )
-        # A bounded wait, because on Windows a signal does not end an unbounded one.
+        # The wait is bounded, because on Windows a signal does not end an unbounded one.
         while not stop.wait(0.2):
             pass
 
@@ -76,22 +75,22 @@ def _parser() -> argparse.ArgumentParser:
         "serve",
         help="serve the offline provider on this machine",
         description="Serve OpenAI's wire on 127.0.0.1: Responses that draw and look, Images, Files "
-        "and Models, answered by a sketching painter. The first line printed is the base URL.",
+        "and Models, answered with sketches. The first line printed is the base URL.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     command.add_argument("--port", type=int, default=0, help="where to listen; 0 picks a free port")
     command.add_argument(
-        "--latency", type=float, default=0.0, metavar="SECONDS", help="how long a picture takes"
+        "--latency", type=float, default=0.0, metavar="SECONDS", help="how long an image takes"
     )
     command.add_argument(
-        "--seed", type=int, default=0, help="another seed, other pictures and other failures"
+        "--seed", type=int, default=0, help="seed for the sketches and the injected faults"
     )
     command.add_argument(
         "--fault", type=_rate, action="append", default=[], metavar="KIND=RATE",
-        help=f"fail by chance, at a rate from 0 to 1; may be repeated. "
+        help=f"inject a fault at a rate from 0 to 1; may be repeated. "
         f"Kinds: {', '.join(FAULT_KINDS)}",
     )  # fmt: skip
     command.add_argument(
-        "--host", choices=["127.0.0.1"], default="127.0.0.1", help="always this machine alone"
+        "--host", choices=["127.0.0.1"], default="127.0.0.1", help="always this machine only"
     )
     return parser

@@ -1,5 +1,5 @@
 """
-Tiny pictures and masks.
+Tiny images and masks.
 """
 
 import io
@@ -13,13 +13,12 @@ def tiny_image(
     colour: tuple[int, int, int] = (200, 80, 40),
 ) -> bytes:
     """
-    Make a picture of one colour.
+    Make an image of one colour.
 
     Args:
-        format: Any that Pillow writes: png, jpeg, webp, gif.
-        size: Width and height.
-        colour: Red, green, blue.
-
+        format: Any format that Pillow writes: png, jpeg, webp, gif.
+        size: Width and height in pixels.
+        colour: Red, green and blue, each 0 to 255.
     """
     return _save(Image.new("RGB", size, colour), format)
 
@@ -31,16 +30,15 @@ def tiny_mask(
     Make a PNG mask that lets a box be changed and protects the rest.
 
     Args:
-        size: Width and height, those of the picture.
-        box: Left, top, right, bottom; by default the left half.
-
+        size: Width and height in pixels, the same as the image's.
+        box: Left, top, right and bottom in pixels; by default the left half.
     """
     mask = Image.new("RGBA", size, (0, 0, 0, 255))
     mask.paste((0, 0, 0, 0), box or (0, 0, size[0] // 2, size[1]))
     return _save(mask, "png")
 
 
-def _save(picture: Image.Image, format: str) -> bytes:
+def _save(image: Image.Image, format: str) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, format)
+    image.save(buffer, format)
     return buffer.getvalue()

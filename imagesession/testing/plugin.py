@@ -1,14 +1,14 @@
 """
-The fixtures that pytest has where this package is installed.
+The pytest plugin of this package, with four fixtures.
 
-* `offline_provider`: a `FakeOpenAI` that remembers nothing yet. Tell it what to reply, how to
-  fail, and assert on the calls that it got.
-* `offline_studio`: a `Studio` on an empty library in the test's own folder, over that provider.
-* `async_offline_studio`: the same, an `AsyncStudio`.
+* `offline_provider`: a new `FakeOpenAI`. Script its responses and faults, and assert on the
+  requests that it received.
+* `offline_studio`: a `Studio` on an empty library in the test's own folder, with that provider.
+* `async_offline_studio`: the same, but an `AsyncStudio`.
 * `openai_images_server`: that provider on a port of this machine, for programs that make an OpenAI
-  client themselves: while the test runs, OPENAI_BASE_URL and OPENAI_API_KEY lead there.
+  client themselves: during the test, OPENAI_BASE_URL and OPENAI_API_KEY point to it.
 
-Nothing is loaded before a test asks for one of them. `pytest -p no:imagesession` does without.
+Nothing is imported before a test uses one of them. `pytest -p no:imagesession` disables the plugin.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from imagesession._api.studio import Studio
     from imagesession._fake_openai import FakeOpenAI
 
-_PATIENCE = 2.0
+_RETRY_SECONDS = 2.0
 
 
 @pytest.fixture
 def offline_provider() -> FakeOpenAI:
     """
-    An offline provider: tell it what to reply and how to fail; assert on the calls that it got.
+    A fake provider: script its responses and faults, and assert on the requests that it received.
     """
     from imagesession._fake_openai import FakeOpenAI  # noqa: PLC0415 - loads Pillow
 
@@ -42,15 +42,15 @@ def offline_provider() -> FakeOpenAI:
 @pytest.fixture
 def offline_studio(offline_provider: FakeOpenAI, tmp_path: Path) -> Iterator[Studio]:
     """
-    A studio on an empty library in `tmp_path`, whose pictures `offline_provider` draws.
+    A studio on an empty library in `tmp_path`, whose images `offline_provider` draws.
 
-    Its patience is two seconds, and not a minute as usual: a test of a provider that stays out of
-    order need not wait for long.
+    Its `retry_timeout` is 2 seconds instead of 60, so that tests of a provider that keeps failing
+    end soon.
     """
     from imagesession._api.studio import Studio  # noqa: PLC0415 - not every test wants one
 
     library = tmp_path / "imagesession"
-    with Studio.offline(library, provider=offline_provider, retry_timeout=_PATIENCE) as studio:
+    with Studio.offline(library, provider=offline_provider, retry_timeout=_RETRY_SECONDS) as studio:
         yield studio
 
 
@@ -62,9 +62,9 @@ def async_offline_studio(offline_provider: FakeOpenAI, tmp_path: Path) -> Iterat
     from imagesession._api.async_studio import AsyncStudio  # noqa: PLC0415 - not every test wants one
 
     library = tmp_path / "imagesession"
-    studio = AsyncStudio.offline(library, provider=offline_provider, retry_timeout=_PATIENCE)
+    studio = AsyncStudio.offline(library, provider=offline_provider, retry_timeout=_RETRY_SECONDS)
     yield studio
-    # The test's event loop is gone, and its connections with it: they were none of a network.
+    # The test's event loop has ended, so the client, which has no network connections, is left.
     studio._runtime.library.close()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - close() awaits
 
 
@@ -73,8 +73,8 @@ def openai_images_server(
     offline_provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ImagesServer]:
     """
-    `offline_provider` on a port of this machine, where every OpenAI client finds it that is made
-    while the test runs, in this process or in one that it starts.
+    `offline_provider` on a port of this machine. OpenAI clients that are made during the test use
+    it, in this process and in child processes.
     """
     from imagesession._fake_openai import serve  # noqa: PLC0415 - loads Pillow
 

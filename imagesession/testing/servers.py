@@ -1,5 +1,5 @@
 """
-What a test is told of a server.
+The value of the fixture `openai_images_server`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 class ImagesServer(NamedTuple):
     """
-    Where the offline provider listens, and the provider itself.
+    The address of the fake provider, and the provider itself.
 
     Attributes:
-        base_url: What an OpenAI client takes as its base URL.
+        base_url: The base URL for an OpenAI client.
         port: The port on 127.0.0.1.
-        api_key: A key that it takes, as it takes any.
-        provider: The provider: what to reply, how to fail, and the calls that it got.
+        api_key: A key that it accepts; it accepts any.
+        provider: The provider, to script responses and faults and to assert on requests.
     """
 
     base_url: str

@@ -1,5 +1,5 @@
 """
-A budget refuses what could exceed it before it is sent, and says by how much.
+A budget refuses calls that could exceed it before they are sent, and says by how much.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ spent = st.fixed_dictionaries(
 
 def refusal(budget: Budget, estimate: CostEstimate = CALL, **changes: Any) -> BudgetExceededError:
     """
-    Return the error with which a budget refuses a call.
+    Return the error of a budget that refuses a call.
     """
     facts: dict[str, Any] = {"session_spent": 0.0, "day_spent": 0.0, "in_session": True, **changes}
     with pytest.raises(BudgetExceededError) as caught:
@@ -41,11 +41,11 @@ def refusal(budget: Budget, estimate: CostEstimate = CALL, **changes: Any) -> Bu
 
 
 @given(budgets, money, spent)
-def test_what_is_let_through_keeps_every_limit(
+def test_call_passes_only_within_every_limit(
     budget: Budget, high: float, facts: dict[str, Any]
 ) -> None:
     """
-    A call passes if and only if its upper bound fits into what every limit leaves.
+    A call passes if and only if its upper bound is within the rest of every limit.
     """
     used = {
         "per_call": 0.0,
@@ -67,9 +67,9 @@ def test_what_is_let_through_keeps_every_limit(
     assert (error.spent, error.needed) == (used[over[0]], high)
 
 
-def test_a_call_that_is_too_dear_is_refused() -> None:
+def test_call_above_the_limit_is_refused() -> None:
     """
-    The error names the limit, the bound, and what to do.
+    The error names the limit, the upper bound, and what to do.
     """
     error = refusal(Budget(per_call=0.05), session_spent=9.0, day_spent=9.0)
     assert (error.limit, error.allowed, error.spent, error.needed) == ("per_call", 0.05, 0.0, 0.06)
@@ -80,13 +80,13 @@ def test_a_call_that_is_too_dear_is_refused() -> None:
     )
 
 
-def test_what_is_spent_counts() -> None:
+def test_spent_amounts_count() -> None:
     """
-    The error says how much is spent and left.
+    The error says how much is spent and how much is left.
     """
     error = refusal(Budget(per_session=1.0), session_spent=0.95)
     assert (error.limit, error.spent) == ("per_session", 0.95)
-    assert "$0.9500 is spent or set aside: $0.0500 is left." in str(error)
+    assert "$0.9500 is spent or reserved: $0.0500 is left." in str(error)
     assert "per_session to $1.01 or more" in str(error)
     day = refusal(Budget(per_day=1.0, per_session=1.0), day_spent=1.5)
     assert day.limit == "per_day"
@@ -95,9 +95,9 @@ def test_what_is_spent_counts() -> None:
 
 
 @given(money, money)
-def test_what_the_error_asks_for_is_enough(allowed: float, high: float) -> None:
+def test_amount_in_the_error_is_sufficient(allowed: float, high: float) -> None:
     """
-    A budget of the amount that the error names lets the call through.
+    A budget with the amount that the error names lets the call through.
     """
     if high <= allowed:
         return
@@ -110,16 +110,16 @@ def test_what_the_error_asks_for_is_enough(allowed: float, high: float) -> None:
     enforce(enough, call, session_spent=0.0, day_spent=0.0, in_session=False)
 
 
-def test_a_one_shot_is_no_session() -> None:
+def test_session_limit_does_not_bind_standalone_images() -> None:
     """
-    What sessions may cost does not bind a one-shot.
+    `per_session` does not limit calls outside of sessions.
     """
     enforce(Budget(per_session=0.01), CALL, session_spent=0.0, day_spent=0.0, in_session=False)
 
 
-def test_what_has_no_bound_is_refused_under_any_limit() -> None:
+def test_unbounded_cost_is_refused_under_any_limit() -> None:
     """
-    A call whose price is not known is refused, and the error says why.
+    A call with an unknown price is refused, and the error says why.
     """
     open_end = CostEstimate(low=0.0, high=None, assumptions=("The price of x is not known.",))
     error = refusal(Budget(per_day=1_000.0), open_end)
@@ -128,9 +128,9 @@ def test_what_has_no_bound_is_refused_under_any_limit() -> None:
     enforce(Budget(), open_end, session_spent=0.0, day_spent=0.0, in_session=True)
 
 
-def test_a_limit_can_be_met_to_the_cent() -> None:
+def test_limit_can_be_reached_exactly() -> None:
     """
-    Amounts that add up to the limit fit, whatever the last bit says.
+    Amounts that add up to the limit fit, despite float rounding.
     """
     tenth = CostEstimate(low=0.1, high=0.1)
     enforce(Budget(per_day=0.3), tenth, session_spent=0.0, day_spent=0.1 + 0.1, in_session=False)
@@ -138,26 +138,26 @@ def test_a_limit_can_be_met_to_the_cent() -> None:
 
 @pytest.mark.parametrize("name", ["per_call", "per_session", "per_day"])
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, True, "1", 10**400])
-def test_a_limit_is_an_amount(name: str, value: object) -> None:
+def test_invalid_limit_is_refused(name: str, value: object) -> None:
     """
-    What is no amount above zero is refused by name.
+    A limit that is not an amount above zero is refused by name.
     """
     with pytest.raises(InvalidOptionError, match=f"^{name}=") as caught:
         Budget(**{name: value})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - wrong on purpose
     assert caught.value.option == name
 
 
-def test_a_budget_knows_whether_it_limits() -> None:
+def test_budget_without_limits_is_unlimited() -> None:
     """
-    A budget without limits is none.
+    A budget is limited if any limit is set.
     """
     assert not Budget().is_limited
     assert Budget(per_day=1).is_limited
 
 
-def test_the_error_travels() -> None:
+def test_budget_error_pickles() -> None:
     """
-    Its facts survive pickling.
+    The error's attributes survive pickling.
     """
     error = refusal(Budget(per_call=0.05))
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes

@@ -1,5 +1,5 @@
 """
-Costs are what was reported times what is published, and never made up.
+Costs are reported tokens times published prices, and never invented.
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ IMAGES: list[tuple[str, dict[str, Any], float]] = [
 
 
 @pytest.mark.parametrize("model", MAINLINE)
-def test_recorded_conversations_cost_what_was_worked_out(model: str) -> None:
+def test_recorded_conversation_costs(model: str) -> None:
     """
-    A mainline model's tokens cost its published price, by its dated name too.
+    A mainline model's tokens have its published price, also under a dated name.
     """
     sent, received, expected = MAINLINE[model]
     usage = Usage(
@@ -95,11 +95,9 @@ def test_recorded_conversations_cost_what_was_worked_out(model: str) -> None:
 
 
 @pytest.mark.parametrize("model,report,expected", IMAGES)
-def test_recorded_pictures_cost_what_was_worked_out(
-    model: str, report: dict[str, Any], expected: float
-) -> None:
+def test_recorded_image_costs(model: str, report: dict[str, Any], expected: float) -> None:
     """
-    Text and pictures, in and out, cost their own prices.
+    Text and images, input and output, have their own prices.
     """
     cost = cost_of(Usage(image=report), mainline=None, image=model, catalogue=CATALOGUE)
     assert math.isclose(expected, cost.total or 0.0)
@@ -108,9 +106,9 @@ def test_recorded_pictures_cost_what_was_worked_out(
     assert math.isclose(expected / 2, half.total or 0.0)
 
 
-def test_the_cache_has_prices_of_its_own() -> None:
+def test_cached_tokens_have_their_own_prices() -> None:
     """
-    Reading from the cache is cheaper than reading anew, and writing to it dearer.
+    Reading from the cache costs less than uncached input, and writing to it more.
     """
     details = {"cached_tokens": 2_000, "cache_write_tokens": 1_000}
     report = {"input_tokens": 4_000, "input_tokens_details": details, "output_tokens": 100}
@@ -119,9 +117,9 @@ def test_the_cache_has_prices_of_its_own() -> None:
     assert math.isclose(0.0059, cost.total or 0.0)
 
 
-def test_a_model_without_a_price_for_its_cache_gives_no_discount() -> None:
+def test_unpublished_cache_price_gives_no_discount() -> None:
     """
-    Where no price is published for cached input, it costs as much as any.
+    Without a published price, cached input costs as much as any input.
     """
     report = {
         "input_tokens": 1_000,
@@ -135,16 +133,16 @@ def test_a_model_without_a_price_for_its_cache_gives_no_discount() -> None:
 @pytest.mark.parametrize("sent,expected", [(272_000, 0.5450), (272_001, 1.088004 + 0.0015)])
 def test_long_conversations_cost_more(sent: int, expected: float) -> None:
     """
-    Above 272,000 tokens all input costs twice as much, and the answer half as much again.
+    Above 272,000 tokens all input costs twice as much, and the output 1.5 times as much.
     """
     report = {"input_tokens": sent, "output_tokens": 100}
     cost = cost_of(Usage(mainline=report), mainline="gpt-6-sol", image=None, catalogue=CATALOGUE)
     assert math.isclose(expected, cost.total or 0.0)
 
 
-def test_a_turn_without_usage_is_unknown_and_not_free() -> None:
+def test_missing_usage_is_unknown_cost() -> None:
     """
-    Where nothing was reported nothing is made up.
+    A turn without reported usage has an unknown cost, not zero.
     """
     cost = cost_of(Usage(), mainline="gpt-6-luna", image="auto", catalogue=CATALOGUE)
     assert (cost.mainline, cost.image, cost.total, cost.known) == (None, None, None, 0.0)
@@ -154,9 +152,9 @@ def test_a_turn_without_usage_is_unknown_and_not_free() -> None:
     )
 
 
-def test_what_is_known_of_a_part_is_told() -> None:
+def test_known_part_of_a_cost_is_reported() -> None:
     """
-    A model without a price leaves its part unknown; the other part is still told.
+    A model without a price leaves its part unknown; the other part is still reported.
     """
     report = {"input_tokens": 1_000, "output_tokens": 100}
     usage = Usage(mainline=report, image=IMAGES[0][1])
@@ -166,9 +164,9 @@ def test_what_is_known_of_a_part_is_told() -> None:
     assert str(cost) == "at least $0.0033 (the price of my-model is not known)"
 
 
-def test_a_kind_of_token_without_a_price_leaves_the_part_unknown() -> None:
+def test_token_kind_without_a_price_leaves_the_part_unknown() -> None:
     """
-    Text that an image model wrote, at no published price, is neither free nor billed at a guess.
+    Text that an image model wrote, without a published price, is neither free nor estimated.
     """
     report = {
         "input_tokens": 0,
@@ -183,9 +181,9 @@ def test_a_kind_of_token_without_a_price_leaves_the_part_unknown() -> None:
     assert "gpt-image-2.6-flare" in str(cost)
 
 
-def test_an_unknown_model_that_used_nothing_costs_nothing() -> None:
+def test_unknown_model_without_tokens_costs_nothing() -> None:
     """
-    No tokens cost nothing at any price.
+    Zero tokens cost nothing at any price.
     """
     nothing = {"input_tokens": 0, "output_tokens": 0}
     cost = cost_of(
@@ -196,7 +194,7 @@ def test_an_unknown_model_that_used_nothing_costs_nothing() -> None:
 
 def test_half_a_report_is_a_lower_bound() -> None:
     """
-    Where only one side was reported the cost is at least that.
+    If only input or output was reported, the cost is a lower bound.
     """
     cost = cost_of(
         Usage(mainline={"output_tokens": 1_000, "input_tokens": "many"}),
@@ -207,9 +205,9 @@ def test_half_a_report_is_a_lower_bound() -> None:
     assert str(cost) == "at least $0.0100 (the input of gpt-6-sol was not reported)"
 
 
-def test_the_author_of_an_svg_is_billed_beside_the_picture() -> None:
+def test_svg_model_is_billed_separately() -> None:
     """
-    The model that wrote an SVG costs its own text price.
+    The model that wrote an SVG has its own text price.
     """
     written = {"model": "gpt-6-sol", "input_tokens": 1_000, "output_tokens": 2_000}
     usage = Usage(image={**IMAGES[0][1], "svg_usage": written})
@@ -218,21 +216,22 @@ def test_the_author_of_an_svg_is_billed_beside_the_picture() -> None:
 
 
 @given(costs, costs)
-def test_sums_know_what_their_parts_know(item: Cost, two: Cost) -> None:
+def test_sum_keeps_known_and_unknown_parts(first: Cost, second: Cost) -> None:
     """
-    A sum is known if its parts are; either way what is known adds up, and what is not is said.
+    A sum is known if both costs are; known amounts add up, and reasons for unknown ones are
+    kept.
     """
-    both = item + two
-    assert (both.total is None) == (item.total is None or two.total is None)
-    assert math.isclose(item.known + two.known, both.known, abs_tol=1e-6)
-    assert set(both.unknown) == {*item.unknown, *two.unknown}
-    assert both.prices == min(item.prices, two.prices)
+    both = first + second
+    assert (both.total is None) == (first.total is None or second.total is None)
+    assert math.isclose(first.known + second.known, both.known, abs_tol=1e-6)
+    assert set(both.unknown) == {*first.unknown, *second.unknown}
+    assert both.prices == min(first.prices, second.prices)
 
 
 @given(st.lists(costs, max_size=4))
-def test_any_number_can_be_added(several: list[Cost]) -> None:
+def test_sum_of_any_number_of_costs(several: list[Cost]) -> None:
     """
-    The sum of none is nothing, and the order does not matter.
+    The sum of no costs is zero, and the order does not matter.
     """
     there, back = sum_costs(several, CATALOGUE), sum_costs(reversed(several), CATALOGUE)
     assert math.isclose(there.known, back.known, abs_tol=1e-6)
@@ -241,9 +240,9 @@ def test_any_number_can_be_added(several: list[Cost]) -> None:
 
 
 @given(costs)
-def test_costs_survive_json(cost: Cost) -> None:
+def test_cost_round_trips_through_json(cost: Cost) -> None:
     """
-    What is written is read again.
+    A cost that is written as JSON is read unchanged.
     """
     assert Cost.read(json.loads(json.dumps(cost.plain()))) == cost
 
@@ -262,17 +261,17 @@ def test_costs_survive_json(cost: Cost) -> None:
         ({"prices": "2026-11-24", "unknown": [1]}, "unknown"),
     ],
 )
-def test_damage_is_named(data: dict[str, Any], where: str) -> None:
+def test_invalid_cost_record_is_refused(data: dict[str, Any], where: str) -> None:
     """
-    What is not of the form is refused, and the message names the member.
+    An invalid record is refused, and the message names the member.
     """
     with pytest.raises(ValueError, match=f"^{where} is "):
         Cost.read(data)
 
 
-def test_old_records_need_no_more_than_the_amounts() -> None:
+def test_minimal_cost_record_is_read() -> None:
     """
-    The amounts and the day are enough.
+    Old records with only the amounts and the date can be read.
     """
     cost = Cost.read({"mainline": 0.002, "image": 0.0511, "prices": "2026-11-24"})
     assert cost == Cost(mainline=0.002, image=0.0511, prices=DAY)
@@ -283,8 +282,8 @@ def test_old_records_need_no_more_than_the_amounts() -> None:
     "amount,text",
     [(0.0, "$0.0000"), (0.0531, "$0.0531"), (0.000018, "$0.000018"), (1234.5, "$1,234.50")],
 )
-def test_dollars_tell_something(amount: float, text: str) -> None:
+def test_dollars_have_significant_digits(amount: float, text: str) -> None:
     """
-    Small amounts are not written as nothing, large ones not with a thousandth of a cent.
+    Small amounts are not rounded to zero, and large ones have only cents.
     """
     assert format_usd(amount) == text

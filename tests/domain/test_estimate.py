@@ -1,5 +1,5 @@
 """
-An estimate holds the bill, and says what it rests on.
+An estimate contains the bill, and names its assumptions.
 """
 
 from __future__ import annotations
@@ -60,31 +60,33 @@ pictures = st.lists(st.sampled_from([(64, 64), (300, 200), (1024, 1024), (1600, 
 @pytest.fixture(scope="module")
 def client() -> Iterator[openai.OpenAI]:
     """
-    A real client over the offline provider.
+    A real client with the fake provider.
     """
     http = httpx2.Client(transport=FakeTransport(FakeOpenAI()))
-    with openai.OpenAI(api_key="offline", http_client=http, max_retries=0) as made:
-        yield made
+    with openai.OpenAI(api_key="offline", http_client=http, max_retries=0) as new_client:
+        yield new_client
 
 
 def tool_of(options: GenerateOptions, partial_images: int) -> Json:
     """
-    Write the image tool of a request.
+    Build the image tool of a request.
     """
-    words = {
+    parameters = {
         "model": options.image_model,
         "quality": options.quality,
         "size": options.size,
         "output_format": options.output_format,
         "frame_count": options.frames,
     }
-    asked: Json = {name: word for name, word in words.items() if word not in {"auto", None}}
-    return {"type": "image_generation", "partial_images": partial_images, **asked}
+    tool_options: Json = {
+        name: value for name, value in parameters.items() if value not in {"auto", None}
+    }
+    return {"type": "image_generation", "partial_images": partial_images, **tool_options}
 
 
 def message(prompt: str, sizes: list[tuple[int, int]]) -> Json:
     """
-    Write a message with pictures.
+    Build a message with images.
     """
     data = [base64.b64encode(tiny_image(size=size)).decode() for size in sizes]
     shown = [
@@ -93,20 +95,20 @@ def message(prompt: str, sizes: list[tuple[int, int]]) -> Json:
     return {"role": "user", "content": [*shown, {"type": "input_text", "text": prompt}]}
 
 
-def ask(client: openai.OpenAI, body: Json) -> Json:
+def create_response(client: openai.OpenAI, body: Json) -> Json:
     """
-    Make a response, in one piece.
+    Create a response without streaming.
     """
     reply: Json = client.post("/responses", body=body, cast_to=httpx2.Response).json()
     return reply
 
 
-def paid(reply: Json, options: GenerateOptions) -> float:
+def billed_usd(reply: Json, options: GenerateOptions) -> float:
     """
-    Return what a reply's usage comes to, in US dollars.
+    Return the cost of a response's usage in US dollars.
     """
     image = dict(reply["tool_usage"]["image_gen"])
-    written = [item["svg_usage"] for item in reply["output"] if "svg_usage" in item]
+    written = [output["svg_usage"] for output in reply["output"] if "svg_usage" in output]
     if written:
         image["svg_usage"] = written
     cost = cost_of(
@@ -119,16 +121,16 @@ def paid(reply: Json, options: GenerateOptions) -> float:
     return cost.total
 
 
-def holds(guess: CostEstimate, amount: float) -> bool:
+def contains(result: CostEstimate, amount: float) -> bool:
     """
-    Tell whether an estimate holds an amount.
+    Return whether an amount is within an estimate.
     """
-    return guess.high is not None and guess.low - SLACK <= amount <= guess.high + SLACK
+    return result.high is not None and result.low - SLACK <= amount <= result.high + SLACK
 
 
-def near(number: float | None, other: float) -> bool:
+def is_close(number: float | None, other: float) -> bool:
     """
-    Tell whether two amounts differ by rounding only.
+    Return whether two amounts differ only by rounding.
     """
     return number is not None and math.isclose(number, other)
 
@@ -144,20 +146,21 @@ def near(number: float | None, other: float) -> bool:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_what_a_picture_costs_is_within_its_estimate(
+def test_bill_of_an_image_is_within_its_estimate(
     client: openai.OpenAI, options: GenerateOptions, prompt: str, sizes: list[tuple[int, int]]
 ) -> None:
     """
-    Whatever is asked of the provider, its bill is neither below the estimate nor above it.
+    For any options, the provider's bill is within the estimate.
     """
-    guess = estimate(options, CATALOGUE, prompt=prompt, pictures=sizes)
+    result = estimate(options, CATALOGUE, prompt=prompt, pictures=sizes)
     model = CATALOGUE.mainline if options.model == "auto" else options.model
     tool = tool_of(options, 0)
     if options.svg_model is not None:
         tool["svg"] = {"model": options.svg_model}
     body = {"model": model, "tools": [tool], "input": [message(prompt, sizes)]}
-    reply = ask(client, body)
-    assert holds(guess, paid(reply, options)), f"{paid(reply, options)} is not {guess}"
+    reply = create_response(client, body)
+    billed = billed_usd(reply, options)
+    assert contains(result, billed), f"{billed} is not within {result}"
 
 
 @pytest.mark.parametrize("quality", ["auto", "low"])
@@ -165,19 +168,19 @@ def test_every_turn_of_a_session_is_within_its_estimate(
     client: openai.OpenAI, quality: Any
 ) -> None:
     """
-    Earlier turns are told again and cost again, and the estimate knows it.
+    Earlier turns are sent and billed again, and the estimate includes them.
     """
     options = GenerateOptions(quality=quality)
     previous, size = None, None
     for number in range(4):
-        guess = estimate(
+        result = estimate(
             options,
             CATALOGUE,
             prompt="warmer colours",
             pictures=[size] if size else [],
             turns_before=number,
         )
-        reply = ask(
+        reply = create_response(
             client,
             {
                 "model": CATALOGUE.mainline,
@@ -186,36 +189,36 @@ def test_every_turn_of_a_session_is_within_its_estimate(
                 "previous_response_id": previous,
             },
         )
-        assert holds(guess, paid(reply, options))
-        picture = next(item for item in reply["output"] if item["type"] == "image_generation_call")
-        width, height = map(int, picture["size"].split("x"))
+        assert contains(result, billed_usd(reply, options))
+        image = next(item for item in reply["output"] if item["type"] == "image_generation_call")
+        width, height = map(int, image["size"].split("x"))
         previous, size = reply["id"], (width, height)
 
 
 @pytest.mark.parametrize("sizes", [[], [(1024, 1024)], [(300, 200), (1600, 900)]])
-def test_what_words_cost_is_within_its_estimate(
+def test_analysis_is_within_its_estimate(
     client: openai.OpenAI, sizes: list[tuple[int, int]]
 ) -> None:
     """
-    A call that asks for words alone, as about a picture, has an estimate of its own.
+    A call that makes no image, such as an analysis, is within its own estimate.
     """
-    guess = estimate(
+    result = estimate(
         GenerateOptions(), CATALOGUE, prompt="What is it?", pictures=sizes, draws=False
     )
     body = {"model": CATALOGUE.mainline, "input": [message("What is it?", sizes)]}
     cost = cost_of(
-        Usage(mainline=ask(client, body)["usage"]),
+        Usage(mainline=create_response(client, body)["usage"]),
         mainline=CATALOGUE.mainline,
         image=None,
         catalogue=CATALOGUE,
     )
-    assert holds(guess, cost.total or -1.0)
-    assert "draws" not in " ".join(guess.assumptions)
+    assert contains(result, cost.total or -1.0)
+    assert "draws" not in " ".join(result.assumptions)
 
 
-def test_a_continued_picture_keeps_its_size_in_the_estimate() -> None:
+def test_continued_image_keeps_its_size_in_the_estimate() -> None:
     """
-    With size "auto" a large picture that is continued is billed at its own size.
+    With size "auto" a large image that is continued is billed at its own size.
     """
     options = GenerateOptions(image_model="gpt-image-2", quality="high")
     small = estimate(options, CATALOGUE, pictures=[(1024, 1024)])
@@ -228,55 +231,55 @@ def test_a_continued_picture_keeps_its_size_in_the_estimate() -> None:
     assert large.high >= tokens * 30 / 1e6
 
 
-def test_figures_that_are_published_leave_little_open() -> None:
+def test_published_figures_give_a_narrow_range() -> None:
     """
-    With quality and size named, the picture's share is exact.
+    With quality and size set, the image model's share is exact.
     """
     options = GenerateOptions(image_model="gpt-image-2", quality="high", size="1024x1024")
-    guess = estimate(options, CATALOGUE, leads=False)
+    result = estimate(options, CATALOGUE, leads=False)
     # 7,024 tokens at $30 a million, and up to 1,000 of text each way.
-    assert near(guess.low, 0.21072 + 1.25e-6)
-    assert near(guess.high, 0.21072 + 0.005 + 0.01)
-    assert "gpt-image-2 draws: 7,024 tokens a picture by published figures." in guess.assumptions
+    assert is_close(result.low, 0.21072 + 1.25e-6)
+    assert is_close(result.high, 0.21072 + 0.005 + 0.01)
+    assert "gpt-image-2 draws: 7,024 tokens a picture by published figures." in result.assumptions
 
 
-def test_figures_that_are_scaled_leave_room() -> None:
+def test_scaled_figures_have_a_margin() -> None:
     """
-    What a reseller was billed for the newest model lies within the estimate.
+    A reseller's bill for the newest model is within the estimate.
     """
     options = GenerateOptions(image_model="gpt-image-2.6-sunburst", quality="low", size="1536x1024")
-    guess = estimate(options, CATALOGUE, leads=False)
-    assert holds(guess, 664 * 30 / 1e6 + 20 * 5 / 1e6)
-    assert "scaled" in " ".join(guess.assumptions)
+    result = estimate(options, CATALOGUE, leads=False)
+    assert contains(result, 664 * 30 / 1e6 + 20 * 5 / 1e6)
+    assert "scaled" in " ".join(result.assumptions)
 
 
-def test_a_recorded_conversation_is_within_its_estimate() -> None:
+def test_recorded_conversation_is_within_its_estimate() -> None:
     """
-    What real mainline models were billed for a first turn lies within the estimate.
+    The bills of real mainline models for a first turn are within the estimate.
     """
     billed = {"gpt-5-nano": (3151, 1970), "gpt-5": (1889, 1434), "gpt-4o-mini": (3195, 68)}
     for model, (sent, received) in billed.items():
         options = GenerateOptions(model=model)
-        guess = estimate(options, CATALOGUE, prompt="x" * 40, draws=False)
+        result = estimate(options, CATALOGUE, prompt="x" * 40, draws=False)
         report = {"input_tokens": sent, "output_tokens": received}
         cost = cost_of(Usage(mainline=report), mainline=model, image=None, catalogue=CATALOGUE)
-        assert holds(guess, cost.total or -1.0)
-    # 28,700 tokens in, 25,501 of them for one picture.
+        assert contains(result, cost.total or -1.0)
+    # 28,700 tokens in, 25,501 of them for one image.
     shown = estimate(
         GenerateOptions(model="gpt-4o-mini"), CATALOGUE, pictures=[(1024, 1024)], draws=False
     )
-    assert holds(shown, 28_700 * 0.15 / 1e6 + 100 * 0.6 / 1e6)
+    assert contains(shown, 28_700 * 0.15 / 1e6 + 100 * 0.6 / 1e6)
 
 
-def test_partial_images_cost_a_hundred_tokens_each() -> None:
+def test_partial_images_cost_100_tokens_each() -> None:
     """
-    Pictures on the way may be billed, so they raise the upper bound and not the lower one.
+    Partial images may be billed, so they raise the upper bound and not the lower one.
     """
     options = GenerateOptions(image_model="gpt-image-2", quality="low", size="1024x1024")
     plain = estimate(options, CATALOGUE)
     partial = estimate(options, CATALOGUE, partial_images=3)
     assert plain.high is not None
-    assert near(partial.high, plain.high + 300 * 30 / 1e6)
+    assert is_close(partial.high, plain.high + 300 * 30 / 1e6)
     assert partial.low == plain.low
     assert "3 partial images, 100 tokens each." in partial.assumptions
 
@@ -285,16 +288,16 @@ def test_several_calls_and_batches() -> None:
     """
     Four calls cost four times as much, and half of that in a batch.
     """
-    item = estimate(GenerateOptions(), CATALOGUE)
+    single = estimate(GenerateOptions(), CATALOGUE)
     four = estimate(GenerateOptions(), CATALOGUE, count=4, batch=True)
-    assert item.high is not None
-    assert near(four.high, 2 * item.high)
-    assert near(four.low, 2 * item.low)
+    assert single.high is not None
+    assert is_close(four.high, 2 * single.high)
+    assert is_close(four.low, 2 * single.low)
     assert "halved for a batch, for 4 pictures" in four.assumptions[0]
 
 
 @pytest.mark.parametrize(
-    "options,ground",
+    "options,prefix",
     [
         (
             GenerateOptions(image_model="my-model"),
@@ -315,33 +318,33 @@ def test_several_calls_and_batches() -> None:
         ),
     ],
 )
-def test_what_is_not_known_has_no_upper_bound(options: GenerateOptions, ground: str) -> None:
+def test_unknown_figures_have_no_upper_bound(options: GenerateOptions, prefix: str) -> None:
     """
-    A model without prices or figures leaves the estimate open, and the grounds say so.
+    A model without prices or token counts has no upper bound, and the assumptions say so.
     """
-    guess = estimate(options, CATALOGUE)
-    assert guess.high is None
-    assert any(assumption.startswith(ground) for assumption in guess.assumptions)
-    assert str(guess).endswith(" or more")
+    result = estimate(options, CATALOGUE)
+    assert result.high is None
+    assert any(assumption.startswith(prefix) for assumption in result.assumptions)
+    assert str(result).endswith(" or more")
 
 
-def test_what_is_left_to_the_model_is_said() -> None:
+def test_automatic_choices_are_in_the_assumptions() -> None:
     """
-    With everything automatic the range covers what the model may choose, and the grounds say so.
+    With "auto" options the range covers all choices of the model, and the assumptions say so.
     """
-    guess = estimate(GenerateOptions(), CATALOGUE)
-    text = " ".join(guess.assumptions)
-    assert guess.high is not None
-    assert guess.high > 10 * guess.low
+    result = estimate(GenerateOptions(), CATALOGUE)
+    text = " ".join(result.assumptions)
+    assert result.high is not None
+    assert result.high > 10 * result.low
     assert "the provider chooses the model" in text
     assert "the model chooses the quality, low to max" in text
     assert "the model chooses the size" in text
     assert CATALOGUE.dated.isoformat() in text
 
 
-def test_formats_of_their_own_have_grounds_of_their_own() -> None:
+def test_gif_and_svg_have_their_own_assumptions() -> None:
     """
-    A GIF may be billed by the sheet, and an SVG's author by its text.
+    A GIF may be billed as one large sheet, and an SVG has the text output of its model.
     """
     still = estimate(GenerateOptions(quality="low", size="1024x1024"), CATALOGUE)
     moving = estimate(
@@ -361,11 +364,11 @@ def test_formats_of_their_own_have_grounds_of_their_own() -> None:
 
 
 @given(newer | older | moving, prompts, pictures, st.integers(0, 3), st.integers(0, 5))
-def test_estimates_are_ranges(
+def test_estimate_is_a_range(
     options: GenerateOptions, prompt: str, sizes: list[tuple[int, int]], partials: int, before: int
 ) -> None:
     """
-    The least is never above the most, and asking for more never costs less.
+    The lower bound is never above the upper one, and a larger request never costs less.
     """
     less = estimate(options, CATALOGUE, prompt=prompt)
     more = estimate(
@@ -382,25 +385,25 @@ def test_estimates_are_ranges(
     assert more.low <= more.high
 
 
-def test_a_catalogue_without_models_knows_nothing() -> None:
+def test_empty_catalogue_has_no_upper_bound() -> None:
     """
-    An empty catalogue leaves everything open and invents nothing.
+    An empty catalogue gives an open estimate, without invented figures.
     """
     empty = ModelCatalog(dated=CATALOGUE.dated, mainline="a", image="b", batch_image="b", models={})
-    guess = estimate(GenerateOptions(), empty)
-    assert (guess.low, guess.high) == (0.0, None)
+    result = estimate(GenerateOptions(), empty)
+    assert (result.low, result.high) == (0.0, None)
 
 
 @pytest.mark.parametrize(
-    "guess,text",
+    "result,text",
     [
         (CostEstimate(low=0.0164, high=0.0379), "$0.0164 to $0.0379"),
         (CostEstimate(low=0.05, high=0.05), "$0.0500"),
         (CostEstimate(low=0.05, high=None), "$0.0500 or more"),
     ],
 )
-def test_estimates_read_well(guess: CostEstimate, text: str) -> None:
+def test_estimate_as_text(result: CostEstimate, text: str) -> None:
     """
-    An estimate is written as one reads it.
+    The text of an estimate is readable.
     """
-    assert str(guess) == text
+    assert str(result) == text

@@ -1,5 +1,5 @@
 """
-Pictures are recognised by their bytes alone.
+Images are recognised by their bytes alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def encode(
     format: str, mode: str = "RGB", size: tuple[int, int] = (30, 20), **how: object
 ) -> bytes:
     """
-    Encode a picture with Pillow.
+    Encode an image with Pillow.
     """
     buffer = io.BytesIO()
     Image.new(mode, size, 1).save(buffer, format, **how)
@@ -48,16 +48,16 @@ def test_each_format_is_recognised(data: bytes, format: str, alpha: bool) -> Non
     """
     Format, size and transparency are read from the header of every format.
     """
-    facts = parse_header(data)
-    assert facts is not None
-    assert (facts.format, facts.width, facts.height) == (format, 30, 20)
-    assert facts.alpha == alpha
+    header = parse_header(data)
+    assert header is not None
+    assert (header.format, header.width, header.height) == (format, 30, 20)
+    assert header.alpha == alpha
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP"])
-def test_a_picture_that_is_cut_is_none(format: str) -> None:
+def test_truncated_image_is_not_recognised(format: str) -> None:
     """
-    A file that lacks its end is not taken for a picture, however little is missing.
+    A file without its end is not recognised as an image, however little is missing.
     """
     data = encode(format, size=(200, 100))
     for end in (1, 2, len(data) // 2, len(data) - 12):
@@ -65,34 +65,34 @@ def test_a_picture_that_is_cut_is_none(format: str) -> None:
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP"])
-def test_what_stands_behind_a_picture_does_not_count(format: str) -> None:
+def test_trailing_bytes_are_ignored(format: str) -> None:
     """
-    Bytes that some writers add behind a picture's end do not spoil it.
+    Bytes that some encoders append to an image do not matter.
     """
     assert parse_header(encode(format, size=(200, 100)) + b"\n\0tail") is not None
 
 
-def test_a_thumbnails_end_is_not_the_pictures() -> None:
+def test_end_marker_of_a_thumbnail_is_ignored() -> None:
     """
-    A JPEG that is cut is not saved by the end of a smaller one within its header.
+    The end marker of an embedded thumbnail does not complete a truncated JPEG.
     """
     data = encode("JPEG", size=(200, 100), comment=b"\xff\xd9")
     assert parse_header(data) is not None
     assert parse_header(data[:-2]) is None
 
 
-def test_an_svg_may_leave_its_size_open() -> None:
+def test_svg_without_a_size() -> None:
     """
-    An SVG without a size is a picture of unknown size.
+    An SVG without a size is an image of unknown size.
     """
-    facts = parse_header(b"<svg><rect/></svg>")
-    assert facts == ImageHeader(format="svg", width=0, height=0, alpha=True)
+    header = parse_header(b"<svg><rect/></svg>")
+    assert header == ImageHeader(format="svg", width=0, height=0, alpha=True)
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"<html></html>", b"\x89PNG\r\n\x1a\n", b"RIFF"])
-def test_other_bytes_are_no_picture(data: bytes) -> None:
+def test_other_bytes_are_not_recognised(data: bytes) -> None:
     """
-    What is no picture is not taken for one.
+    Data that is not an image is not recognised as one.
     """
     assert parse_header(data) is None
 
@@ -101,18 +101,18 @@ def test_other_bytes_are_no_picture(data: bytes) -> None:
     st.binary(max_size=80),
     st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"GIF89a", b"<svg"]),
 )
-def test_no_bytes_break_the_reader(rest: bytes, head: bytes) -> None:
+def test_arbitrary_bytes_never_raise(rest: bytes, head: bytes) -> None:
     """
-    Whatever the bytes, the answer is facts or none, never an exception.
+    Any bytes give a header or None, never an exception.
     """
-    facts = parse_header(head + rest)
-    assert facts is None or facts.width >= 0
+    header = parse_header(head + rest)
+    assert header is None or header.width >= 0
 
 
 @given(st.data())
-def test_flipped_bytes_do_not_break_the_reader(data: st.DataObject) -> None:
+def test_damaged_images_never_raise(data: st.DataObject) -> None:
     """
-    A damaged picture gives facts or none, never an exception.
+    A damaged image gives a header or None, never an exception.
     """
     picture = bytearray(encode(data.draw(st.sampled_from(["PNG", "JPEG", "WEBP", "GIF"]))))
     for _ in range(3):

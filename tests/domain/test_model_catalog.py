@@ -1,5 +1,5 @@
 """
-The catalogue of models is whole, dated and consistent.
+The model catalogue is complete, dated and consistent.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ CATALOGUE = load_catalogue()
 DAY = dt.date(2026, 11, 23)
 
 
-def test_the_automatic_models_are_alive() -> None:
+def test_auto_models_are_available() -> None:
     """
-    What "auto" stands for is known, is of the right kind and has no announced end.
+    The models for "auto" are known, of the right kind, and have no announced shutdown.
     """
     for name, kind in ((CATALOGUE.mainline, "mainline"), (CATALOGUE.image, "image")):
         model = CATALOGUE.models[name]
@@ -27,20 +27,20 @@ def test_the_automatic_models_are_alive() -> None:
 
 
 @pytest.mark.parametrize("model", CATALOGUE.models.values(), ids=lambda model: model.id)
-def test_replacements_can_be_used(model: ModelInfo) -> None:
+def test_replacements_outlive_the_model(model: ModelInfo) -> None:
     """
     A recommended replacement is in the catalogue, of the same kind, and outlives the model.
     """
     if model.replacement is None:
         return
-    instead = CATALOGUE.models[model.replacement]
-    assert instead.kind == model.kind
-    assert not instead.is_retired(model.shutdown or DAY)
+    replacement = CATALOGUE.models[model.replacement]
+    assert replacement.kind == model.kind
+    assert not replacement.is_retired(model.shutdown or DAY)
 
 
-def test_a_model_ends_on_its_day() -> None:
+def test_model_is_retired_on_its_shutdown_date() -> None:
     """
-    A model is alive on the day before its announced end and retired on that day.
+    A model is available on the day before its announced shutdown and retired on that day.
     """
     model = CATALOGUE.models["gpt-image-1.5"]
     assert model.shutdown == dt.date(2026, 12, 1)
@@ -48,19 +48,19 @@ def test_a_model_ends_on_its_day() -> None:
     assert model.is_retired(dt.date(2026, 12, 1))
 
 
-def test_alive_leaves_out_what_has_ended() -> None:
+def test_available_excludes_retired_models() -> None:
     """
-    Models of a kind are listed without those that have ended.
+    Models of a kind are listed without retired ones.
     """
-    alive = {model.id for model in CATALOGUE.available("image", DAY)}
-    assert "gpt-image-2" in alive
-    assert "gpt-image-1" not in alive
-    assert not alive & {model.id for model in CATALOGUE.available("mainline", DAY)}
+    available = {model.id for model in CATALOGUE.available("image", DAY)}
+    assert "gpt-image-2" in available
+    assert "gpt-image-1" not in available
+    assert not available & {model.id for model in CATALOGUE.available("mainline", DAY)}
 
 
-def test_unknown_models_are_unknown() -> None:
+def test_unknown_model_is_not_found() -> None:
     """
-    A model that is not in the catalogue is not made up.
+    A model that is not in the catalogue is not found.
     """
     assert CATALOGUE.find("my-own-model") is None
 
@@ -68,7 +68,7 @@ def test_unknown_models_are_unknown() -> None:
 @pytest.mark.parametrize("model", CATALOGUE.models.values(), ids=lambda model: model.id)
 def test_every_quality_has_a_figure_and_a_source(model: ModelInfo) -> None:
     """
-    For every quality that a model takes it is known what a picture takes, and where from.
+    For every quality of a model there is a token count, with its source.
     """
     for quality in model.qualities:
         assert model.output.lookup(quality, 1024, 1024)
@@ -76,9 +76,9 @@ def test_every_quality_has_a_figure_and_a_source(model: ModelInfo) -> None:
 
 
 @pytest.mark.parametrize("model", CATALOGUE.available("mainline", DAY), ids=lambda model: model.id)
-def test_living_mainline_models_have_prices(model: ModelInfo) -> None:
+def test_available_mainline_models_have_prices(model: ModelInfo) -> None:
     """
-    What a conversation costs is known for every model that is alive, and the cache saves.
+    Every available mainline model has prices, and cached input is cheaper.
     """
     prices = model.prices
     assert prices.text_in
@@ -89,15 +89,15 @@ def test_living_mainline_models_have_prices(model: ModelInfo) -> None:
 
 
 @pytest.mark.parametrize("model", CATALOGUE.available("image", DAY), ids=lambda model: model.id)
-def test_living_image_models_have_prices(model: ModelInfo) -> None:
+def test_available_image_models_have_prices(model: ModelInfo) -> None:
     """
-    Words and pictures that go in and pictures that come out have prices.
+    Text input, image input and image output have prices.
     """
     prices = model.prices
     assert prices.text_in
     assert prices.image_in
     assert prices.image_out
-    # What is not told apart is billed as pictures, which is only safe while they are dearer.
+    # Tokens of no stated kind are billed as images, which is safe while those cost more.
     assert prices.text_in <= prices.image_in
     assert (prices.text_out or 0.0) <= prices.image_out
 
@@ -127,11 +127,11 @@ def test_living_image_models_have_prices(model: ModelInfo) -> None:
         ("gpt-image-2.5-sunburst", "max", (1024, 1024), 7024),
     ],
 )
-def test_pictures_take_the_tokens_that_are_known(
+def test_known_token_counts_of_images(
     model: str, quality: str, size: tuple[int, int], tokens: int
 ) -> None:
     """
-    Published and billed figures come out exactly.
+    Published and billed token counts are reproduced exactly.
     """
     assert CATALOGUE.output_tokens(model, quality, size) == tokens
 
@@ -147,9 +147,9 @@ def test_pictures_take_the_tokens_that_are_known(
         ("high", (1024, 1536), 0.165),
     ],
 )
-def test_pictures_cost_what_is_published(quality: str, size: tuple[int, int], price: float) -> None:
+def test_published_prices_of_images(quality: str, size: tuple[int, int], price: float) -> None:
     """
-    Tokens times price is the price per picture of the provider's page.
+    Tokens times price equals the price per image on the provider's page.
     """
     tokens = CATALOGUE.output_tokens("gpt-image-2", quality, size)
     assert tokens is not None
@@ -164,18 +164,18 @@ def test_pictures_cost_what_is_published(quality: str, size: tuple[int, int], pr
         ("high", (3840, 2160), 3337),
     ],
 )
-def test_what_is_scaled_comes_near(quality: str, size: tuple[int, int], billed: int) -> None:
+def test_scaled_figures_are_close(quality: str, size: tuple[int, int], billed: int) -> None:
     """
-    Where no table is published ours is within a tenth of what was billed.
+    Where no table is published, the figure is within a tenth of the billed one.
     """
     tokens = CATALOGUE.output_tokens("gpt-image-2.6-sunburst", quality, size)
     assert tokens is not None
     assert abs(tokens - billed) <= billed / 10
 
 
-def test_what_is_not_known_has_no_tokens() -> None:
+def test_unknown_models_have_no_token_counts() -> None:
     """
-    An unknown model, one without figures, and a quality that a model lacks have none.
+    Unknown models, models without figures, and unsupported qualities have no token count.
     """
     size = (1024, 1024)
     assert CATALOGUE.output_tokens("my-own-model", "low", size) is None
@@ -192,7 +192,7 @@ sizes = st.tuples(st.integers(480, 3840), st.floats(1 / 3, 3)).map(
 @given(st.sampled_from(["gpt-image-1.5", "gpt-image-2", "gpt-image-2.6-flare"]), sizes)
 def test_tokens_grow_with_quality(model: str, size: tuple[int, int]) -> None:
     """
-    A better quality takes no fewer tokens, and a picture takes some.
+    A better quality takes at least as many tokens, and every image takes some.
     """
     facts = CATALOGUE.models[model]
     counts = [facts.output.lookup(quality, *size) or 0 for quality in facts.qualities]
@@ -201,9 +201,9 @@ def test_tokens_grow_with_quality(model: str, size: tuple[int, int]) -> None:
 
 
 @given(sizes)
-def test_a_picture_on_its_side_takes_as_much(size: tuple[int, int]) -> None:
+def test_orientation_does_not_change_the_tokens(size: tuple[int, int]) -> None:
     """
-    Where tokens follow from the size, only the pixels and the shape count.
+    If tokens depend on the size, only the area and the shape matter.
     """
     output = OutputTokenTable(grid={"low": 16})
     assert output.lookup("low", *size) == output.lookup("low", *reversed(size))

@@ -1,5 +1,5 @@
 """
-Options normalise what they are given and refuse what no model takes.
+Options normalise their values, and refuse those that no model supports.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from tests import strategies
 
 
 @pytest.mark.parametrize("size", ["1536x864", "1536X864", "1536 × 864", (1536, 864), [1536, 864]])
-def test_sizes_are_written_in_one_way(size: str | tuple[int, int]) -> None:
+def test_sizes_are_normalised(size: str | tuple[int, int]) -> None:
     """
-    However a size is written, it is the same size.
+    All spellings of a size are equal.
     """
     assert GenerateOptions(size=size).size == "1536x864"
 
 
 @pytest.mark.parametrize("size", ["", "big", "1024", "0x5", "-1x5", "1024x", (1,), None, "9" * 50])
-def test_what_is_no_size_is_refused(size: str) -> None:
+def test_invalid_size_is_refused(size: str) -> None:
     """
-    A size that cannot be read is refused with the way to write one.
+    An invalid size is refused, and the message shows the right form.
     """
     with pytest.raises(InvalidOptionError, match="1536x864") as caught:
         GenerateOptions(size=size)
@@ -40,9 +40,9 @@ def test_what_is_no_size_is_refused(size: str) -> None:
         ("moderation", "lo", "low"),
     ],
 )
-def test_a_slip_names_what_was_meant(name: str, value: str, near: str) -> None:
+def test_misspelt_value_suggests_the_nearest(name: str, value: str, near: str) -> None:
     """
-    A misspelt value is refused, naming the nearest good one.
+    A misspelt value is refused with the nearest valid one.
     """
     with pytest.raises(InvalidOptionError) as caught:
         GenerateOptions().updated({name: value})
@@ -51,9 +51,9 @@ def test_a_slip_names_what_was_meant(name: str, value: str, near: str) -> None:
 
 
 @pytest.mark.parametrize("name,value", [("output_compression", 101), ("frames", 1), ("frames", 17)])
-def test_numbers_have_limits(name: str, value: int) -> None:
+def test_number_out_of_range_is_refused(name: str, value: int) -> None:
     """
-    A number out of its limits is refused, naming the limit.
+    A number out of its range is refused with the nearest limit.
     """
     with pytest.raises(InvalidOptionError) as caught:
         GenerateOptions().updated({name: value})
@@ -61,38 +61,38 @@ def test_numbers_have_limits(name: str, value: int) -> None:
 
 
 @pytest.mark.parametrize("value", [True, 1.5, "9"])
-def test_what_is_no_whole_number_is_refused(value: object) -> None:
+def test_non_integer_is_refused(value: object) -> None:
     """
-    True, fractions and texts are no numbers of frames.
+    True, fractions and texts are not numbers of frames.
     """
     with pytest.raises(InvalidOptionError):
         GenerateOptions().updated({"frames": value})
 
 
-def test_an_unknown_option_names_the_one_that_was_meant() -> None:
+def test_misspelt_option_suggests_the_nearest() -> None:
     """
-    A misspelt option is refused, naming the one that is meant.
+    A misspelt option is refused with the nearest option.
     """
     with pytest.raises(InvalidOptionError, match="Did you mean 'quality'"):
         GenerateOptions().updated({"qualty": "high"})
 
 
-def test_keywords_and_options_are_the_same() -> None:
+def test_keywords_match_the_options() -> None:
     """
-    The keyword arguments of the verbs are the fields of Options, in the same order.
+    The keyword arguments of the verbs are the fields of `GenerateOptions`, in the same order.
     """
     assert tuple(OptionParams.__annotations__) == OPTION_NAMES
 
 
 @given(strategies.options)
-def test_what_changed_makes_the_same_options_again(options: GenerateOptions) -> None:
+def test_changed_options_round_trip(options: GenerateOptions) -> None:
     """
-    The options that differ from the defaults are enough to make them again.
+    Options can be rebuilt from those that differ from the defaults.
     """
     assert GenerateOptions().updated(options.changed()) == options
 
 
-def test_auto_is_no_size() -> None:
+def test_auto_is_not_a_size() -> None:
     """
     "auto" leaves the size open.
     """

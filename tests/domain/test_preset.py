@@ -1,5 +1,5 @@
 """
-Presets write whole prompts, ask for options that models take, and can be built upon.
+Presets write whole prompts, set options that models support, and can be extended.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ every_choice = [
 choices = st.sampled_from(every_choice)
 
 
-def test_what_is_packed() -> None:
+def test_builtin_presets() -> None:
     """
-    The packed presets offer these choices, and these are taken when nothing is chosen.
+    The built-in presets have these parameters, values and defaults.
     """
     assert tuple(PACKED) == ("product", "ui_asset")
     assert {preset.kind for preset in PACKED.values()} == {"product", "ui_asset"}
@@ -73,22 +73,22 @@ def test_what_is_packed() -> None:
 
 
 @given(choices, st.text(min_size=1).filter(str.strip))
-def test_prompts_say_all_that_was_chosen(
+def test_prompt_contains_every_chosen_value(
     chosen: tuple[Preset, dict[str, str]], description: str
 ) -> None:
     """
-    A prompt holds the description as it is, and one line for each choice.
+    A prompt contains the description unchanged, and one line for each value.
     """
-    preset, picked = chosen
-    prompt = preset.render_prompt(description, **picked)
+    preset, values = chosen
+    prompt = preset.render_prompt(description, **values)
     assert description.strip() in prompt
-    for parameter, choice in picked.items():
+    for parameter, choice in values.items():
         words = preset.fields[parameter].choices[choice].prompt_text
         assert prompt.count(words) == 1
         assert words.endswith(".")
 
 
-def test_a_prompt_reads_like_this() -> None:
+def test_prompt_of_the_product_preset() -> None:
     """
     One sentence for each aspect, the description first.
     """
@@ -109,22 +109,22 @@ def test_a_prompt_reads_like_this() -> None:
 
 @pytest.mark.parametrize("model", ALIVE, ids=lambda model: model.id)
 @pytest.mark.parametrize("own", [{}, {"output_format": "webp"}, {"quality": "low"}])
-def test_every_choice_is_taken_by_every_living_model(model: ModelInfo, own: dict[str, Any]) -> None:
+def test_every_available_model_supports_every_value(model: ModelInfo, own: dict[str, Any]) -> None:
     """
-    Whatever is chosen, the prompt and the options pass the checks for every image model alive.
+    For all values, the prompt and the options are valid for every available image model.
     """
     for preset, chosen in every_choice:
         validate_prompt(preset.render_prompt("a mug", **chosen))
-        asked = {**preset.options_for(model, own, **chosen), **own, "image_model": model.id}
+        options = {**preset.options_for(model, own, **chosen), **own, "image_model": model.id}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ModelDeprecationWarning)
-            validate_options(GenerateOptions().updated(asked), CATALOGUE, TODAY)
+            validate_options(GenerateOptions().updated(options), CATALOGUE, TODAY)
 
 
 @pytest.mark.parametrize("model", ALIVE, ids=lambda model: model.id)
-def test_sizes_are_taken_and_keep_their_shape(model: ModelInfo) -> None:
+def test_preset_sizes_are_supported_and_keep_their_shape(model: ModelInfo) -> None:
     """
-    Every wanted size has one that the model takes, square for square and wide for wide.
+    Every preferred size is adjusted to a supported one: squares stay square, wide ones wide.
     """
     sizes = UI_ASSET.sizes_for(model)
     assert set(sizes) == set(itertools.product(*(UI_ASSET.choices[by] for by in UI_ASSET.sizes.by)))
@@ -136,21 +136,21 @@ def test_sizes_are_taken_and_keep_their_shape(model: ModelInfo) -> None:
 
 
 @given(st.integers(1, 9999), st.integers(1, 9999), st.sampled_from(ALIVE))
-def test_any_wanted_size_is_taken(width: int, height: int, model: ModelInfo) -> None:
+def test_any_preferred_size_is_adjusted(width: int, height: int, model: ModelInfo) -> None:
     """
-    Whatever size someone's own preset wants, the model gets one that it takes.
+    For any size of a caller's own preset, the model gets one that it supports.
     """
-    wanted = Sizes(wanted={(): f"{width}x{height}"})
-    preset = Preset(name="x", template="{description}", sizes=wanted)
+    sizes = Sizes(wanted={(): f"{width}x{height}"})
+    preset = Preset(name="x", template="{description}", sizes=sizes)
     taken = parse_size(preset.options_for(model)["size"])
     assert taken is not None
     assert is_supported(model.sizes, *taken)
     assert preset.options_for() == {"size": f"{width}x{height}"}
 
 
-def test_wide_assets_are_sixteen_to_nine() -> None:
+def test_wide_assets_are_16_to_9() -> None:
     """
-    Heroes and backgrounds have the shape of a screen where the model is free to.
+    Heroes and backgrounds have the shape of a screen if the model supports free sizes.
     """
     for asset, size in itertools.product(("hero", "background"), UI_ASSET.choices["size_preset"]):
         options = UI_ASSET.options_for(
@@ -160,9 +160,9 @@ def test_wide_assets_are_sixteen_to_nine() -> None:
         assert width * 9 == height * 16
 
 
-def test_options_of_choices() -> None:
+def test_values_set_their_options() -> None:
     """
-    Choices bring the options that they need.
+    Values set the options that they require.
     """
     see_through = {"background": "transparent", "output_format": "png"}
     assert PRODUCT.options_for() == {}
@@ -182,42 +182,42 @@ def test_options_of_choices() -> None:
         ({"output_format": "svg"}, {"size": "1024x1024"}),
     ],
 )
-def test_ones_own_options_win(own: dict[str, Any], left: dict[str, Any]) -> None:
+def test_callers_options_have_precedence(own: dict[str, Any], left: dict[str, Any]) -> None:
     """
-    What a caller names is left to the caller, and a wish that it rules out is given up.
+    Options that the caller sets are left out, and so are soft options that contradict them.
     """
     assert UI_ASSET.options_for(None, own) == left
 
 
-def test_what_a_choice_needs_is_not_given_up() -> None:
+def test_required_options_are_not_dropped() -> None:
     """
-    Who asks for a cut-out product as a JPEG is told, instead of getting one with a background.
+    A cut-out product as a JPEG is refused, instead of being made with a background.
     """
     own = {"output_format": "jpeg"}
-    asked = PRODUCT.options_for(None, own, background_type="transparent")
-    assert asked == {"background": "transparent"}
-    with pytest.raises(InvalidOptionError, match="does not go with format='jpeg'"):
-        validate_options(GenerateOptions().updated({**asked, **own}), CATALOGUE, TODAY)
+    options = PRODUCT.options_for(None, own, background_type="transparent")
+    assert options == {"background": "transparent"}
+    with pytest.raises(InvalidOptionError, match="does not go with output_format='jpeg'"):
+        validate_options(GenerateOptions().updated({**options, **own}), CATALOGUE, TODAY)
 
 
-@pytest.mark.parametrize("ask", ["resolve_params", "options_for", "extended"])
-def test_unknown_parameters_are_refused(ask: str) -> None:
+@pytest.mark.parametrize("method", ["resolve_params", "options_for", "extended"])
+def test_unknown_parameter_is_refused(method: str) -> None:
     """
-    A parameter that is not there is refused with the nearest one and the list.
+    An unknown parameter is refused with the nearest one and the list.
     """
-    given: Any = {"lightning": {"x": "y"} if ask == "extended" else "soft"}
+    arguments: Any = {"lightning": {"x": "y"} if method == "extended" else "soft"}
     with pytest.raises(
         InvalidOptionError, match=r"Did you mean 'lighting'.* angle, lighting"
     ) as caught:
-        getattr(PRODUCT, ask)(**given)
+        getattr(PRODUCT, method)(**arguments)
     assert caught.value.nearest == ("lighting",)
     with pytest.raises(InvalidOptionError, match=r"has no parameter 'x'\. It has none"):
         Preset(name="bare", template="{description}").resolve_params(x="y")
 
 
-def test_bad_choices_and_descriptions_are_refused() -> None:
+def test_unknown_value_and_empty_description_are_refused() -> None:
     """
-    A prompt is not written from a choice that is not there, or from no description.
+    No prompt is written from an unknown value or an empty description.
     """
     with pytest.raises(
         InvalidOptionError, match=r"lighting='softt' is not one of .*Nearest: 'soft'"
@@ -227,9 +227,9 @@ def test_bad_choices_and_descriptions_are_refused() -> None:
         PRODUCT.render_prompt(" ")
 
 
-def test_chosen_gives_proper_names() -> None:
+def test_resolve_params_resolves_aliases() -> None:
     """
-    Aliases are told by their proper names, beside the defaults.
+    Aliases are replaced by the names of the values, and defaults are added.
     """
     assert PRODUCT.resolve_params(angle="45deg") == {
         "background_type": "white",
@@ -240,7 +240,7 @@ def test_chosen_gives_proper_names() -> None:
 
 def test_extending_makes_another_preset() -> None:
     """
-    A preset is not changed by being extended; the new one has all that it had and more.
+    Extending does not change a preset; the new one has all its values and more.
     """
     square = ParamValue(prompt_text="It is an avatar.", options={"size": (512, 512)})
     more = UI_ASSET.extended("mine", asset_type={"avatar": square}, theme={"noir": "Dark."})
@@ -256,9 +256,9 @@ def test_extending_makes_another_preset() -> None:
     assert UI_ASSET.extended() == UI_ASSET
 
 
-def test_a_size_may_be_left_open() -> None:
+def test_value_may_set_the_size_to_auto() -> None:
     """
-    A choice may ask for "auto", which is left to the model.
+    A value may set the size "auto", which leaves the choice to the model.
     """
     choice = ParamValue(prompt_text="", options={"size": "auto"})
     preset = UI_ASSET.extended(asset_type={"free": choice})
@@ -268,21 +268,21 @@ def test_a_size_may_be_left_open() -> None:
 @pytest.mark.parametrize(
     "facts,text",
     [
-        ({"name": " "}, "name is a text"),
-        ({"name": 7}, "name is a text"),
+        ({"name": " "}, "name must be a non-empty text"),
+        ({"name": 7}, "name must be a non-empty text"),
         ({"kind": "poster"}, "of kind 'poster'; the kinds are 'general', 'product', 'ui_asset'"),
-        ({"fields": {"size": MOODS}}, "'size', which the verbs use for something else"),
-        ({"fields": {"my mood": MOODS}}, "'my mood', which is no name"),
+        ({"fields": {"size": MOODS}}, "'size', which is reserved for the verbs"),
+        ({"fields": {"my mood": MOODS}}, "'my mood', which is not a valid name"),
         ({"template": "{mood}"}, r"it must have \{description\}, \{mood\}"),
-        ({"sizes": Sizes(by=("time",))}, "wants sizes by 'time'; its parameters are 'mood'"),
+        ({"sizes": Sizes(by=("time",))}, "has sizes by 'time'; its parameters are 'mood'"),
         ({"sizes": Sizes(by=("mood",), wanted={("sad",): "1024x1024"})}, "a size for 'sad'"),
         ({"sizes": Sizes(by=("mood",), wanted={(): "1024x1024"})}, "a size for none"),
         ({"sizes": Sizes(wanted={(): "large"})}, "'large' is not a size"),
     ],
 )
-def test_presets_that_cannot_be_used_are_refused(facts: dict[str, Any], text: str) -> None:
+def test_invalid_preset_is_refused(facts: dict[str, Any], text: str) -> None:
     """
-    What would fail when a prompt is written is refused when the preset is made.
+    A preset whose prompts would fail is refused when it is made.
     """
     good: dict[str, Any] = {
         "name": "mine",
@@ -296,6 +296,6 @@ def test_presets_that_cannot_be_used_are_refused(facts: dict[str, Any], text: st
 
 def test_presets_pickle() -> None:
     """
-    Presets travel between processes.
+    Presets can be pickled.
     """
     assert pickle.loads(pickle.dumps(UI_ASSET)) == UI_ASSET  # noqa: S301 - our own bytes

@@ -1,5 +1,5 @@
 """
-Choices are found as people write them, and can be added to.
+Values of parameters are found by any spelling, and can be added.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ ANGLE = PresetParam(
 @pytest.mark.parametrize(
     "written", ["three-quarter", "Three Quarter", "THREE_QUARTER", " 45DEG ", "front-left"]
 )
-def test_choices_are_found_as_people_write_them(written: str) -> None:
+def test_values_are_found_by_any_spelling(written: str) -> None:
     """
-    Case does not count, blanks and underscores stand for hyphens, and aliases are names too.
+    Case is ignored, spaces and underscores equal hyphens, and aliases are names too.
     """
     assert ANGLE.find("angle", written) == "three-quarter"
 
 
 @given(st.text(max_size=12))
-def test_an_exact_name_is_always_found(name: str) -> None:
+def test_exact_name_is_always_found(name: str) -> None:
     """
-    A choice is found by its very name, whatever name and aliases the others have.
+    A value is found by its exact name, whatever the names and aliases of the others.
     """
     field = PresetParam(
         default=name,
@@ -54,9 +54,9 @@ def test_an_exact_name_is_always_found(name: str) -> None:
     "value,nearest",
     [("frnt", ("front",)), ("zzz", ("front", "three-quarter", "top")), (45, None), (None, None)],
 )
-def test_other_choices_are_refused(value: object, nearest: tuple[str, ...] | None) -> None:
+def test_unknown_value_is_refused(value: object, nearest: tuple[str, ...] | None) -> None:
     """
-    What is no choice is refused with the nearest ones, or with all.
+    An unknown value is refused with the nearest ones, or with all.
     """
     with pytest.raises(
         InvalidOptionError, match="is not one of 'front', 'three-quarter', 'top'"
@@ -66,9 +66,9 @@ def test_other_choices_are_refused(value: object, nearest: tuple[str, ...] | Non
     assert got.value.nearest == (nearest or ("front", "three-quarter", "top"))
 
 
-def test_choices_are_added() -> None:
+def test_values_are_added() -> None:
     """
-    Added choices stand beside those that were there; new words keep options and aliases.
+    New values are added to the existing ones; new text keeps options and aliases.
     """
     whole = ParamValue(prompt_text="From below.", options={"size": "1024x1024"})
     more = ANGLE.extended({"below": whole, "back": "From behind.", "three-quarter": "Half."})
@@ -89,17 +89,17 @@ def test_choices_are_added() -> None:
         ({"prompt_text": "", "soft_options": {"background": "striped"}}, InvalidOptionError),
     ],
 )
-def test_bad_choices_are_refused(facts: dict[str, Any], error: type[Exception]) -> None:
+def test_invalid_value_is_refused(facts: dict[str, Any], error: type[Exception]) -> None:
     """
-    The words of a choice are a text, and its options are ones that verbs take.
+    The prompt text of a value must be text, and its options must exist.
     """
     with pytest.raises(error):
         ParamValue(**facts)
 
 
-def test_a_default_is_one_of_the_choices() -> None:
+def test_unknown_default_is_refused() -> None:
     """
-    A default that cannot be chosen is refused.
+    A default that is not one of the values is refused.
     """
     with pytest.raises(
         InvalidRequestError, match="The default 'back' is not one of the choices 'front'"

@@ -1,5 +1,5 @@
 """
-Templates are checked once, and filled without harm to what they are filled with.
+Templates are validated once, and insert text unchanged.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ words = st.text(min_size=1, max_size=30)
         "{mood}\n{description}, {description}, and {{braces}} that stay",
     ],
 )
-def test_good_templates_pass(template: str) -> None:
+def test_valid_template_is_accepted(template: str) -> None:
     """
-    A template has a place for every name, and may have one twice.
+    A template has a placeholder for every name, and may repeat one.
     """
     validate_template(template, ("description", "mood"), "The preset 'x'")
 
@@ -43,22 +43,22 @@ def test_good_templates_pass(template: str) -> None:
         ("{description[0]} {mood}", r"\{description\[0\]\}"),
         ("{description!r} {mood}", r"\{description!r\}"),
         ("{description:>9999999} {mood}", r"\{description:>9999999\}"),
-        ("{description {mood}", "cannot be read: .* twice"),
+        ("{description {mood}", "cannot be read: .* Double braces"),
         (None, "NoneType, not text"),
     ],
 )
-def test_bad_templates_are_refused(template: object, text: str) -> None:
+def test_invalid_template_is_refused(template: object, text: str) -> None:
     """
-    A template with other places than bare names is refused, in words that say which.
+    A template with other placeholders than bare names is refused, and the message names them.
     """
     with pytest.raises(InvalidRequestError, match=f"^The preset 'x' has a template .*{text}"):
         validate_template(template, ("description", "mood"), "The preset 'x'")
 
 
 @given(words, words)
-def test_what_is_filled_in_stays_as_it_is(description: str, mood: str) -> None:
+def test_inserted_text_is_unchanged(description: str, mood: str) -> None:
     """
-    Braces, line ends and whatever else a caller writes arrive in the prompt unchanged.
+    Braces, line ends and any other characters reach the prompt unchanged.
     """
     prompt = render_template("Portrait of <{description}>.\n<{mood}>", description, {"mood": mood})
     assert prompt == f"Portrait of <{description}>.\n<{mood}>"
@@ -73,31 +73,31 @@ def test_what_is_filled_in_stays_as_it_is(description: str, mood: str) -> None:
         ("a mug…", "Photo of a mug…"),
     ],
 )
-def test_a_sentence_ends_once(description: str, prompt: str) -> None:
+def test_no_second_full_stop(description: str, prompt: str) -> None:
     """
-    A description that ends its own sentence is not followed by one more full stop.
+    A description that ends with a full stop is not followed by another one.
     """
     assert render_template("Photo of {description}.", description, {}) == prompt
 
 
 def test_empty_lines_are_left_out() -> None:
     """
-    A choice with no words leaves no gap.
+    A value without text leaves no empty line.
     """
     assert render_template("\n{description}\n  {mood}\nend\n", "mug", {"mood": ""}) == "mug\nend"
 
 
 @pytest.mark.parametrize("description,text", [("", "empty"), (" \n", "empty"), (7, "int")])
-def test_bad_descriptions_are_refused(description: object, text: str) -> None:
+def test_invalid_description_is_refused(description: object, text: str) -> None:
     """
-    A description is a text with something in it.
+    A description must be text that is not empty.
     """
     with pytest.raises(InvalidPromptError, match=f"The description is {text}"):
         validate_subject(description)
 
 
-def test_blanks_around_a_description_go() -> None:
+def test_description_is_stripped() -> None:
     """
-    Blanks at the ends mean nothing.
+    Whitespace around a description is removed.
     """
     assert validate_subject("  a mug\n") == "a mug"

@@ -1,5 +1,5 @@
 """
-Which sizes a model takes, and what stands in for those that it does not.
+Supported sizes, and the substitutes of unsupported ones.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ rules = st.sampled_from([FREE, FIXED])
 
 
 @given(edges, edges, rules)
-def test_named_sizes_are_taken(width: int, height: int, rule: SizeRule) -> None:
+def test_nearest_sizes_are_supported(width: int, height: int, rule: SizeRule) -> None:
     """
-    Whatever size is not taken, there are one or two to name, and each of them is taken.
+    For any unsupported size, one or two supported ones are named.
     """
     nearest = [parse_size(size) for size in nearest_sizes(rule, width, height)]
     assert 1 <= len(nearest) <= 2
@@ -31,29 +31,29 @@ def test_named_sizes_are_taken(width: int, height: int, rule: SizeRule) -> None:
 
 
 @given(edges, edges, rules)
-def test_a_size_that_stands_in_is_taken(width: int, height: int, rule: SizeRule) -> None:
+def test_substitute_size_is_supported(width: int, height: int, rule: SizeRule) -> None:
     """
-    Whatever size is wanted, the one that stands in for it is taken, and stands in for itself.
+    The substitute of any size is supported, and is its own substitute.
     """
-    taken = supported_size(rule, width, height)
-    assert is_supported(rule, *taken)
-    assert supported_size(rule, *taken) == taken
+    expected = supported_size(rule, width, height)
+    assert is_supported(rule, *expected)
+    assert supported_size(rule, *expected) == expected
 
 
 @given(edges, edges)
-def test_few_sizes_keep_the_shape(width: int, height: int) -> None:
+def test_fixed_sizes_keep_the_shape(width: int, height: int) -> None:
     """
-    Where there are only a few sizes, none has a shape closer to the wanted one.
+    Among fixed sizes, none has a closer aspect ratio than the substitute.
     """
 
-    def bent(size: tuple[int, int]) -> float:
+    def distance(size: tuple[int, int]) -> float:
         return abs(math.log(size[0] / size[1]) - math.log(width / height))
 
-    assert bent(supported_size(FIXED, width, height)) == min(map(bent, FIXED.fixed))
+    assert distance(supported_size(FIXED, width, height)) == min(map(distance, FIXED.fixed))
 
 
 @pytest.mark.parametrize(
-    "rule,wanted,taken",
+    "rule,requested,expected",
     [
         (FREE, (1536, 864), (1536, 864)),
         (FREE, (512, 512), (816, 816)),
@@ -64,10 +64,10 @@ def test_few_sizes_keep_the_shape(width: int, height: int) -> None:
         (FIXED, (1440, 2560), (1024, 1536)),
     ],
 )
-def test_sizes_that_stand_in(
-    rule: SizeRule, wanted: tuple[int, int], taken: tuple[int, int]
+def test_substitute_sizes(
+    rule: SizeRule, requested: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     """
-    A size that is taken stays; squares stay square, wide ones wide and tall ones tall.
+    Supported sizes are unchanged; squares stay square, wide ones wide and tall ones tall.
     """
-    assert supported_size(rule, *wanted) == taken
+    assert supported_size(rule, *requested) == expected

@@ -1,5 +1,5 @@
 """
-Usage is read whatever shape it has, and garbage in it is as good as absent.
+Usage reports of any shape are read, and invalid members are ignored.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ reports = st.none() | st.dictionaries(NAMES, anything, max_size=10)
 
 
 @given(reports)
-def test_whatever_is_reported_gives_counts(report: dict[str, Any] | None) -> None:
+def test_any_usage_report_gives_counts(report: dict[str, Any] | None) -> None:
     """
-    Nothing that a provider may say breaks the reading, and no count is negative.
+    No usage report raises an error, and no count is negative.
     """
     read = [
         parse_text_model_usage(report),
@@ -61,11 +61,9 @@ def test_whatever_is_reported_gives_counts(report: dict[str, Any] | None) -> Non
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 10**9))
-def test_no_input_token_is_lost_or_counted_twice(
-    sent: int, cached: int, written: int, received: int
-) -> None:
+def test_input_tokens_add_up(sent: int, cached: int, written: int, received: int) -> None:
     """
-    What was read from the cache and written to it are parts of what went in.
+    Tokens that were read from the cache or written to it are part of the input.
     """
     details = {"cached_tokens": cached, "cache_write_tokens": written}
     tokens = parse_text_model_usage(
@@ -76,9 +74,9 @@ def test_no_input_token_is_lost_or_counted_twice(
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))
-def test_text_and_pictures_are_told_apart(text: int, image: int, cached: int) -> None:
+def test_text_and_image_tokens_add_up(text: int, image: int, cached: int) -> None:
     """
-    The parts add up to the whole, cached or not.
+    Text and image tokens add up to the total, cached or not.
     """
     tokens = parse_image_usage(
         {
@@ -126,18 +124,18 @@ def test_text_and_pictures_are_told_apart(text: int, image: int, cached: int) ->
         (None, None),
     ],
 )
-def test_what_is_not_told_apart_is_the_dearer_kind(
+def test_unspecified_tokens_count_as_images(
     report: dict[str, Any] | None, expected: TokenCounts | None
 ) -> None:
     """
-    An image model's tokens of no stated kind count as pictures, so that no cost is understated.
+    An image model's tokens of no stated kind count as images, so that no cost is understated.
     """
     assert parse_image_usage(report) == expected
 
 
-def test_other_names_for_the_same_counts() -> None:
+def test_prompt_and_completion_tokens_are_read() -> None:
     """
-    Servers that speak of prompts and completions are understood too.
+    The names of other servers for input and output tokens are understood.
     """
     report = {
         "prompt_tokens": 1125,
@@ -149,9 +147,9 @@ def test_other_names_for_the_same_counts() -> None:
     )
 
 
-def test_models_that_wrote_svgs() -> None:
+def test_svg_usage_by_model() -> None:
     """
-    One SVG or several, each is told with the model that wrote it.
+    The usage of one or several SVGs is returned with the models that wrote them.
     """
     item = {"model": "gpt-6-sol", "input_tokens": 512, "output_tokens": 2000, "reasoning_tokens": 0}
     reported = ("gpt-6-sol", TokenCounts(text_in=512, text_out=2000))

@@ -1,5 +1,5 @@
 """
-The laws of a session's tree.
+The invariants of a session's tree.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from imagesession._domain.turn import ImageRecord, Status, Turn
 from imagesession.errors import InvalidRequestError, NotFoundError
 
 NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
-PICTURE = ImageRecord(
+IMAGE = ImageRecord(
     id="p", file="general/p.png", format="png", width=1, height=1, bytes=1, sha256=""
 )
 
 
 @attrs.define
-class Grower:
+class TreeBuilder:
     """
-    Grows a tree as a session does: ids count upwards.
+    Builds a tree as a session does, with increasing ids.
     """
 
     tree: Tree = attrs.field(factory=Tree)
@@ -38,7 +38,7 @@ class Grower:
         self.count += 1
         return f"{self.count:026}"
 
-    def grow(self, branch: str = MAIN, status: Status = "completed") -> Turn:
+    def add_turn(self, branch: str = MAIN, status: Status = "completed") -> Turn:
         """
         Add a turn on a branch's head.
         """
@@ -51,7 +51,7 @@ class Grower:
             status=status,
             prompt=f"prompt {self.count}",
             options=GenerateOptions(),
-            images=(PICTURE,) if status == "completed" else (),
+            images=(IMAGE,) if status == "completed" else (),
             started=NOW,
         )
         self.tree = self.tree.with_turn([turn])
@@ -77,28 +77,28 @@ class Grower:
 
 
 @st.composite
-def grown(draw: st.DrawFn) -> Grower:
+def built_trees(draw: st.DrawFn) -> TreeBuilder:
     """
-    Draw a tree that came about by any sequence of verbs.
+    Draw a tree that results from any sequence of operations.
     """
-    grower = Grower()
-    for verb in draw(st.lists(st.sampled_from(["grow", "fail", "undo", "redo", "branch"]))):
-        branches = grower.tree.branches()
+    builder = TreeBuilder()
+    for verb in draw(st.lists(st.sampled_from(["add_turn", "fail", "undo", "redo", "branch"]))):
+        branches = builder.tree.branches()
         branch = draw(st.sampled_from(branches))
-        depth = len(grower.tree.lineage(grower.tree.head(branch)))
-        if verb == "grow":
-            grower.grow(branch)
+        depth = len(builder.tree.lineage(builder.tree.head(branch)))
+        if verb == "add_turn":
+            builder.add_turn(branch)
         elif verb == "fail":
-            grower.grow(branch, draw(st.sampled_from(["failed", "refused"])))
+            builder.add_turn(branch, draw(st.sampled_from(["failed", "refused"])))
         elif verb == "undo" and depth:
-            grower.undo(draw(st.integers(1, depth)), branch)
-        elif verb == "redo" and grower.tree.redoable(branch):
-            grower.redo(draw(st.integers(1, len(grower.tree.redoable(branch)))), branch)
+            builder.undo(draw(st.integers(1, depth)), branch)
+        elif verb == "redo" and builder.tree.redoable(branch):
+            builder.redo(draw(st.integers(1, len(builder.tree.redoable(branch)))), branch)
         elif verb == "branch":
-            head = grower.tree.head(branch)
-            move = HeadMove(id=grower.new_id(), head=head.id if head else None)
-            grower.tree = grower.tree.with_move(grower.tree.new_branch(None), move)
-    return grower
+            head = builder.tree.head(branch)
+            move = HeadMove(id=builder.new_id(), head=head.id if head else None)
+            builder.tree = builder.tree.with_move(builder.tree.new_branch(None), move)
+    return builder
 
 
 def head_id(tree: Tree, branch: str = MAIN) -> str | None:
@@ -109,159 +109,159 @@ def head_id(tree: Tree, branch: str = MAIN) -> str | None:
     return head.id if head else None
 
 
-@given(grown())
-def test_undo_takes_back_a_turn(grower: Grower) -> None:
+@given(built_trees())
+def test_undo_restores_the_head_before_a_turn(builder: TreeBuilder) -> None:
     """
-    Undo after a turn is as if the turn had not been, for the head.
+    Undo after a turn restores the head from before the turn.
     """
-    before = head_id(grower.tree)
-    grower.grow()
-    grower.undo()
-    assert head_id(grower.tree) == before
+    before = head_id(builder.tree)
+    builder.add_turn()
+    builder.undo()
+    assert head_id(builder.tree) == before
 
 
-@given(grown(), st.data())
-def test_redo_takes_back_undo(grower: Grower, data: st.DataObject) -> None:
+@given(built_trees(), st.data())
+def test_redo_reverses_undo(builder: TreeBuilder, data: st.DataObject) -> None:
     """
-    As many steps of redo as of undo lead back to the same head, in whatever portions.
+    As many steps of redo as of undo lead to the same head, in any portions.
     """
     for _ in range(3):
-        grower.grow()
-    before = head_id(grower.tree)
+        builder.add_turn()
+    before = head_id(builder.tree)
     steps = data.draw(st.integers(1, 3))
-    grower.undo(steps)
+    builder.undo(steps)
     for portion in data.draw(st.sampled_from([[steps], [1] * steps])):
-        grower.redo(portion)
-    assert head_id(grower.tree) == before
+        builder.redo(portion)
+    assert head_id(builder.tree) == before
 
 
-@given(grown())
-def test_growing_forgets_what_was_undone(grower: Grower) -> None:
+@given(built_trees())
+def test_new_turn_clears_redo(builder: TreeBuilder) -> None:
     """
     After a new turn there is nothing to redo.
     """
-    grower.grow()
-    grower.undo()
-    grower.grow()
-    assert grower.tree.redoable(MAIN) == ()
+    builder.add_turn()
+    builder.undo()
+    builder.add_turn()
+    assert builder.tree.redoable(MAIN) == ()
     with pytest.raises(InvalidRequestError, match="nothing to redo"):
-        grower.redo()
+        builder.redo()
 
 
-@given(grown())
-def test_lineage_is_a_path(grower: Grower) -> None:
+@given(built_trees())
+def test_lineage_is_a_path(builder: TreeBuilder) -> None:
     """
     A lineage starts at a turn without parent, each next turn's parent is the one before, and
     failed turns are never in it.
     """
-    for branch in grower.tree.branches():
-        head = grower.tree.head(branch)
-        path = grower.tree.lineage(head)
+    for branch in builder.tree.branches():
+        head = builder.tree.head(branch)
+        path = builder.tree.lineage(head)
         assert [turn.parent for turn in path] == [None, *(turn.id for turn in path)][: len(path)]
         assert all(turn.status == "completed" for turn in path)
         assert path[-1:] == ((head,) if head else ())
 
 
-@given(grown())
-def test_failed_turns_do_not_move_the_head(grower: Grower) -> None:
+@given(built_trees())
+def test_failed_turns_do_not_move_the_head(builder: TreeBuilder) -> None:
     """
-    A failed or refused turn leaves every head where it was.
+    A failed or refused turn does not move any head.
     """
-    before = {branch: head_id(grower.tree, branch) for branch in grower.tree.branches()}
-    grower.grow(status="failed")
-    grower.grow(status="refused")
-    assert {branch: head_id(grower.tree, branch) for branch in before} == before
+    before = {branch: head_id(builder.tree, branch) for branch in builder.tree.branches()}
+    builder.add_turn(status="failed")
+    builder.add_turn(status="refused")
+    assert {branch: head_id(builder.tree, branch) for branch in before} == before
 
 
-@given(grown())
-def test_branches_do_not_disturb_each_other(grower: Grower) -> None:
+@given(built_trees())
+def test_branches_are_independent(builder: TreeBuilder) -> None:
     """
-    Growing on one branch leaves the heads of the others.
+    A new turn on one branch does not move the heads of the others.
     """
-    grower.grow()
-    other = grower.tree.new_branch(None)
-    move = HeadMove(id=grower.new_id(), head=head_id(grower.tree))
-    grower.tree = grower.tree.with_move(other, move)
-    before = head_id(grower.tree)
-    grower.grow(other)
-    grower.grow(other)
-    assert head_id(grower.tree) == before
-    grower.undo(2, other)
-    assert head_id(grower.tree, other) == before
+    builder.add_turn()
+    other = builder.tree.new_branch(None)
+    move = HeadMove(id=builder.new_id(), head=head_id(builder.tree))
+    builder.tree = builder.tree.with_move(other, move)
+    before = head_id(builder.tree)
+    builder.add_turn(other)
+    builder.add_turn(other)
+    assert head_id(builder.tree) == before
+    builder.undo(2, other)
+    assert head_id(builder.tree, other) == before
 
 
-@given(grown())
-def test_every_turn_stands_in_the_drawing(grower: Grower) -> None:
+@given(built_trees())
+def test_drawing_has_a_line_per_turn(builder: TreeBuilder) -> None:
     """
-    The drawing of a tree has a line for each turn.
+    The drawing of a tree has one line for each turn.
     """
-    lines = str(grower.tree).splitlines()
-    assert len(lines) == max(1, len(grower.tree.turns))
-    for turn in grower.tree.turns.values():
+    lines = str(builder.tree).splitlines()
+    assert len(lines) == max(1, len(builder.tree.turns))
+    for turn in builder.tree.turns.values():
         assert sum(f"{turn.prompt}" in line.split("  <-")[0].split(" (")[0][-12:] for line in lines)
 
 
-def test_undo_says_how_far_back_it_goes() -> None:
+def test_too_many_undo_steps_are_refused() -> None:
     """
-    Too many steps back are refused, naming how many there are.
+    Too many steps are refused, and the message says how many there are.
     """
-    grower = Grower()
+    builder = TreeBuilder()
     with pytest.raises(InvalidRequestError, match="nothing to undo"):
-        grower.undo()
-    grower.grow()
+        builder.undo()
+    builder.add_turn()
     with pytest.raises(InvalidRequestError, match="undo\\(1\\)"):
-        grower.undo(2)
+        builder.undo(2)
     with pytest.raises(InvalidRequestError, match="whole number"):
-        grower.undo(0)
+        builder.undo(0)
 
 
-def test_checkout_needs_a_picture() -> None:
+def test_checkout_needs_an_image() -> None:
     """
-    A turn that brought no picture, or that there is not, cannot become the head.
+    A turn without an image, or an unknown turn, cannot become the head.
     """
-    grower = Grower()
-    failed = grower.grow(status="failed")
-    with pytest.raises(InvalidRequestError, match="brought no picture"):
-        grower.checkout(failed)
+    builder = TreeBuilder()
+    failed = builder.add_turn(status="failed")
+    with pytest.raises(InvalidRequestError, match="has no image"):
+        builder.checkout(failed)
     with pytest.raises(NotFoundError) as caught:
-        grower.tree.turn("nobody")
+        builder.tree.turn("unknown")
     assert caught.value.known == (failed.id,)
 
 
 def test_checkout_sets_the_head() -> None:
     """
-    The next turn grows on the one that was checked out.
+    The next turn continues the turn that was checked out.
     """
-    grower = Grower()
-    first = grower.grow()
-    grower.grow()
-    grower.checkout(first)
-    assert grower.grow().parent == first.id
+    builder = TreeBuilder()
+    first = builder.add_turn()
+    builder.add_turn()
+    builder.checkout(first)
+    assert builder.add_turn().parent == first.id
 
 
-def test_names_of_branches_are_taken_once() -> None:
+def test_branch_names_are_unique() -> None:
     """
-    A branch's name is not given twice, and a number is found where none is asked for.
+    A branch's name cannot be used twice; the default is the next free number.
     """
-    grower = Grower()
-    assert grower.tree.new_branch(None) == "branch-2"
-    assert grower.tree.new_branch("warm") == "warm"
+    builder = TreeBuilder()
+    assert builder.tree.new_branch(None) == "branch-2"
+    assert builder.tree.new_branch("warm") == "warm"
     with pytest.raises(InvalidRequestError, match="has a branch 'main' already"):
-        grower.tree.new_branch(MAIN)
+        builder.tree.new_branch(MAIN)
 
 
-def test_the_drawing_shows_lines_and_heads() -> None:
+def test_drawing_shows_branches_and_heads() -> None:
     """
-    A tree draws itself: chains straight, branches indented, heads named.
+    In a drawing, chains are not indented, branches are, and heads are labelled.
     """
-    grower = Grower()
-    first = grower.grow()
-    grower.grow()
-    move = HeadMove(id=grower.new_id(), head=first.id)
-    grower.tree = grower.tree.with_move("warm", move)
-    grower.grow("warm", "refused")
-    grower.grow("warm")
-    assert str(grower.tree) == (
+    builder = TreeBuilder()
+    first = builder.add_turn()
+    builder.add_turn()
+    move = HeadMove(id=builder.new_id(), head=first.id)
+    builder.tree = builder.tree.with_move("warm", move)
+    builder.add_turn("warm", "refused")
+    builder.add_turn("warm")
+    assert str(builder.tree) == (
         "prompt 1\n├─ prompt 2  <- main\n├─ prompt 4 (refused)\n└─ prompt 5  <- warm"
     )
     assert str(Tree()) == "(no turns yet)"

@@ -1,5 +1,5 @@
 """
-An answer is taken for what its bytes are, as they come, and what came before a break is kept.
+Response bodies are recognised by their bytes, and the part received before a failure is kept.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ ROWS = HttpRequest(method="GET", path="/files/file_1/content", rows=True)
 EVENTS = b": hello\n\nevent: a\ndata: 1\n\ndata: 2\n\n"
 
 
-class Pieces(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+class Chunks(httpx2.SyncByteStream, httpx2.AsyncByteStream):
     """
-    A body in pieces, which may break at its end.
+    A body in chunks, which may break off at its end.
     """
 
-    def __init__(self, pieces: Any, *, breaks: bool = False) -> None:
-        self._pieces = pieces
+    def __init__(self, chunks: Any, *, breaks: bool = False) -> None:
+        self._pieces = chunks
         self._breaks = breaks
 
     def __iter__(self) -> Iterator[bytes]:
@@ -47,43 +47,43 @@ class Pieces(httpx2.SyncByteStream, httpx2.AsyncByteStream):
             raise httpx2.ReadError("reset")
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self:
-            yield piece
+        for chunk in self:
+            yield chunk
 
 
-def answering(pieces: Any, *, label: str = "", status: int = 200, breaks: bool = False) -> Any:
+def mock_transport(chunks: Any, *, label: str = "", status: int = 200, breaks: bool = False) -> Any:
     """
-    Return what answers with a body in pieces.
+    Return a transport that responds with a body in chunks.
     """
 
     def answer(_: httpx2.Request) -> httpx2.Response:
         headers = {"content-type": label} if label else {}
-        return httpx2.Response(status, headers=headers, stream=Pieces(pieces, breaks=breaks))
+        return httpx2.Response(status, headers=headers, stream=Chunks(chunks, breaks=breaks))
 
     return httpx2.MockTransport(answer)
 
 
-def listen(transport: Any, request: HttpRequest = POST) -> HttpResponse | list[bytes]:
+def listen(http_transport: Any, request: HttpRequest = POST) -> HttpResponse | list[bytes]:
     """
-    Send a request by the sync transport; return the reply, or all that was heard.
+    Send a request by the sync transport; return the response, or all events.
     """
-    http_client = httpx2.Client(transport=transport)
+    http_client = httpx2.Client(transport=http_transport)
     with openai.OpenAI(api_key="sk-secret-1", http_client=http_client) as client:
-        ours = OpenAITransport(client, ours=False)
-        with ours.listen(request) as events:
+        transport = OpenAITransport(client, owned=False)
+        with transport.listen(request) as events:
             return events if isinstance(events, HttpResponse) else list(events)
 
 
-def listen_async(transport: Any, request: HttpRequest = POST) -> HttpResponse | list[bytes]:
+def listen_async(http_transport: Any, request: HttpRequest = POST) -> HttpResponse | list[bytes]:
     """
-    Send a request by the async transport; return the reply, or all that was heard.
+    Send a request by the async transport; return the response, or all events.
     """
 
     async def run() -> HttpResponse | list[bytes]:
-        http_client = httpx2.AsyncClient(transport=transport)
+        http_client = httpx2.AsyncClient(transport=http_transport)
         async with openai.AsyncOpenAI(api_key="sk-secret-1", http_client=http_client) as client:
-            ours = AsyncOpenAITransport(lambda: client, ours=False)
-            async with ours.listen(request) as events:
+            transport = AsyncOpenAITransport(lambda: client, owned=False)
+            async with transport.listen(request) as events:
                 if isinstance(events, HttpResponse):
                     return events
                 return [event async for event in events]
@@ -91,35 +91,37 @@ def listen_async(transport: Any, request: HttpRequest = POST) -> HttpResponse | 
     return asyncio.run(run())
 
 
-BOTH = pytest.mark.parametrize("listening", [listen, listen_async])
+BOTH = pytest.mark.parametrize("listen_with", [listen, listen_async])
 LABELS = ["application/json", "text/event-stream; charset=utf-8", "text/html", ""]
 
 
 @BOTH
 @pytest.mark.parametrize("label", LABELS)
 @pytest.mark.parametrize("size", [1, 3, 1000])
-def test_events_are_heard_whatever_their_label(listening: Any, label: str, size: int) -> None:
+def test_events_are_parsed_whatever_their_content_type(
+    listen_with: Any, label: str, size: int
+) -> None:
     """
-    A body that begins like events is a stream, however it is labelled and cut into pieces.
+    A body that begins like events is parsed as a stream, whatever its content type and chunks.
     """
     for body in (EVENTS, b"\r\n \n" + EVENTS, b"\xef\xbb\xbf" + EVENTS[9:]):
-        pieces = [body[at : at + size] for at in range(0, len(body), size)]
-        assert listening(answering(pieces, label=label)) == [b"1", b"2"]
+        chunks = [body[at : at + size] for at in range(0, len(body), size)]
+        assert listen_with(mock_transport(chunks, label=label)) == [b"1", b"2"]
 
 
 @BOTH
 @pytest.mark.parametrize("label", LABELS)
 @pytest.mark.parametrize("body", [b'{"id": "resp_1"}', b" [1]", b"<html>", b"data", b"dating: 1"])
-def test_anything_else_is_a_reply_whatever_its_label(
-    listening: Any, label: str, body: bytes
+def test_other_bodies_are_read_whole_whatever_their_content_type(
+    listen_with: Any, label: str, body: bytes
 ) -> None:
     """
     A body that does not begin like events is read as a whole.
     """
-    pieces = [body[at : at + 1] for at in range(len(body))]
-    reply = listening(answering(pieces, label=label))
+    chunks = [body[at : at + 1] for at in range(len(body))]
+    reply = listen_with(mock_transport(chunks, label=label))
     if body == b"data" and "event" in label:
-        # It broke off before it could be told.
+        # Too short to be recognised, so the content type decides.
         assert reply == []
         return
     assert isinstance(reply, HttpResponse)
@@ -127,39 +129,39 @@ def test_anything_else_is_a_reply_whatever_its_label(
 
 
 @BOTH
-def test_errors_are_replies_whatever_they_look_like(listening: Any) -> None:
+def test_http_error_is_never_a_stream(listen_with: Any) -> None:
     """
-    An HTTP error is no stream, even if its body begins like one.
+    An HTTP error is not a stream, even if its body begins like one.
     """
-    reply = listening(answering([EVENTS], label="text/event-stream", status=400))
+    reply = listen_with(mock_transport([EVENTS], label="text/event-stream", status=400))
     assert isinstance(reply, HttpResponse)
     assert (reply.status, reply.body) == (400, EVENTS)
 
 
 @BOTH
-def test_empty_answer_is_what_its_label_says(listening: Any) -> None:
+def test_content_type_decides_for_an_empty_body(listen_with: Any) -> None:
     """
-    A stream without an event is a stream; an empty body of another kind is a reply.
+    An empty body is a stream or a response according to its content type.
     """
-    assert listening(answering([], label="text/event-stream")) == []
-    assert isinstance(listening(answering([], label="application/json")), HttpResponse)
+    assert listen_with(mock_transport([], label="text/event-stream")) == []
+    assert isinstance(listen_with(mock_transport([], label="application/json")), HttpResponse)
 
 
-def test_events_are_handed_on_as_they_come() -> None:
+def test_events_are_yielded_as_they_arrive() -> None:
     """
-    A mislabelled stream is not waited for to its end.
+    A stream with the wrong content type is not read to its end first.
     """
     received = threading.Event()
 
-    def pieces() -> Iterator[bytes]:
+    def chunks() -> Iterator[bytes]:
         yield b"data: 1\n\n"
         assert received.wait(5)
         yield b"data: 2\n\n"
 
-    http_client = httpx2.Client(transport=answering(pieces(), label="application/json"))
+    http_client = httpx2.Client(transport=mock_transport(chunks(), label="application/json"))
     with (
         openai.OpenAI(api_key="x", http_client=http_client) as client,
-        OpenAITransport(client, ours=False).listen(POST) as events,
+        OpenAITransport(client, owned=False).listen(POST) as events,
     ):
         assert not isinstance(events, HttpResponse)
         assert next(events) == b"1"
@@ -170,17 +172,14 @@ def test_events_are_handed_on_as_they_come() -> None:
 @BOTH
 @pytest.mark.parametrize("breaks", [True, False])
 @pytest.mark.parametrize("cut", [1, 3, 20])
-def test_what_came_of_an_unfinished_event_is_kept(
-    listening: Any, cut: int, *, breaks: bool
-) -> None:
+def test_received_part_of_an_event_is_kept(listen_with: Any, cut: int, *, breaks: bool) -> None:
     """
-    A stream that ends within an event, by a break or not, tells what came of it: perhaps all of the
-    picture.
+    If a stream ends within an event, the error has the received part: perhaps the whole image.
     """
     body = EVENTS + b"event: x\ndata: " + DONE[:-cut]
-    pieces = [body[at : at + 50] for at in range(0, len(body), 50)]
+    chunks = [body[at : at + 50] for at in range(0, len(body), 50)]
     with pytest.raises(TransportError) as caught:
-        listening(answering(pieces, label="text/event-stream", breaks=breaks))
+        listen_with(mock_transport(chunks, label="text/event-stream", breaks=breaks))
     assert caught.value.sent
     assert DONE[:-cut] in caught.value.body
     assert EVENTS not in caught.value.body
@@ -190,42 +189,42 @@ def test_what_came_of_an_unfinished_event_is_kept(
 @BOTH
 @pytest.mark.parametrize("last", [DONE, b"[DONE]"])
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r"])
-def test_last_event_needs_no_end(listening: Any, last: bytes, end: bytes) -> None:
+def test_last_event_needs_no_blank_line(listen_with: Any, last: bytes, end: bytes) -> None:
     """
-    A last event that is whole is heard, though the blank line behind it is missing.
+    A complete last event is yielded even if the blank line after it is missing.
     """
-    assert listening(answering([b"data: 1\n\ndata: ", last, end])) == [b"1", last]
+    assert listen_with(mock_transport([b"data: 1\n\ndata: ", last, end])) == [b"1", last]
 
 
 @BOTH
 @pytest.mark.parametrize("body", [b'{"id": "resp_1", "output', b"dat", b""])
-def test_what_came_of_a_reply_is_kept(listening: Any, body: bytes) -> None:
+def test_received_part_of_a_response_is_kept(listen_with: Any, body: bytes) -> None:
     """
-    A reply that breaks tells what came of it, whatever it would have become.
+    If a response breaks off, the error has the received part, whatever its content type.
     """
     for label in LABELS:
         with pytest.raises(TransportError) as caught:
-            listening(answering([body] if body else [], label=label, breaks=True))
+            listen_with(mock_transport([body] if body else [], label=label, breaks=True))
         assert (caught.value.body, caught.value.sent) == (body, True)
 
 
 @BOTH
-def test_what_came_of_a_line_is_kept(listening: Any) -> None:
+def test_received_part_of_a_line_is_kept(listen_with: Any) -> None:
     """
-    A file that breaks within a line tells what came of the line.
+    If a file breaks off within a line, the error has the received part of the line.
     """
-    assert listening(answering([b"a\n{", b'"b"\nc']), ROWS) == [b"a", b'{"b"', b"c"]
+    assert listen_with(mock_transport([b"a\n{", b'"b"\nc']), ROWS) == [b"a", b'{"b"', b"c"]
     with pytest.raises(TransportError) as caught:
-        listening(answering([b"a\n{", b'"b"\nc', b"d"], breaks=True), ROWS)
+        listen_with(mock_transport([b"a\n{", b'"b"\nc', b"d"], breaks=True), ROWS)
     assert caught.value.body == b"cd"
 
 
 @BOTH
-def test_secrets_are_taken_out_of_what_came(listening: Any) -> None:
+def test_secrets_are_redacted_in_received_data(listen_with: Any) -> None:
     """
-    A key that is sent back stands neither in an event nor in what is kept of one.
+    A key that the server echoes is removed from events and from received parts.
     """
-    assert listening(answering([b"data: a sk-secret-1\n\n"])) == [b"a [hidden]"]
+    assert listen_with(mock_transport([b"data: a sk-secret-1\n\n"])) == [b"a [hidden]"]
     with pytest.raises(TransportError) as caught:
-        listening(answering([b"data: a\n\ndata: sk-secret-1 {"], breaks=True))
+        listen_with(mock_transport([b"data: a\n\ndata: sk-secret-1 {"], breaks=True))
     assert b"sk-secret" not in caught.value.body

@@ -1,5 +1,5 @@
 """
-Many flows at once: in order, so many at a time, no faster than allowed, each with its own end.
+Concurrent workflows: results in order, with limits on concurrency and on the rate of starts.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ Gather = Callable[..., list[Any]]
 
 def number(value: int) -> Workflow[int]:
     """
-    Be a flow that knows its number.
+    A workflow that returns its number.
     """
     yield from ()
     return value
 
 
-def value_of(flow: Workflow[int]) -> int:
+def value_of(workflow: Workflow[int]) -> int:
     """
-    Carry out a flow that asks nothing.
+    Run a workflow without effects.
     """
     try:
-        next(flow)
+        next(workflow)
     except StopIteration as stop:
         return int(stop.value)
     raise AssertionError
@@ -45,30 +45,30 @@ def value_of(flow: Workflow[int]) -> int:
 
 def square(value: int) -> int:
     """
-    Be something to do.
+    A job.
     """
     return value * value
 
 
 @pytest.fixture(params=["sync", "async"])
-def gathering(request: pytest.FixtureRequest) -> Gather:
+def run_gather(request: pytest.FixtureRequest) -> Gather:
     """
-    Gather numbered flows by either twin: `gathering(do, count, concurrency=...)`.
+    Gather numbered workflows, sync or async: `run_gather(do, count, concurrency=...)`.
     """
 
     def sync(do: Do, count: int, **options: Any) -> list[Any]:
-        flows = [number(value) for value in range(count)]
+        workflows = [number(value) for value in range(count)]
         options.setdefault("pace", RateLimiter())
-        return gather(lambda flow: do(value_of(flow)), flows, **options)
+        return gather(lambda workflow: do(value_of(workflow)), workflows, **options)
 
     def asynchronous(do: Do, count: int, **options: Any) -> list[Any]:
-        async def in_thread(flow: Workflow[Any]) -> Any:
-            return await anyio.to_thread.run_sync(do, value_of(flow))
+        async def run_in_thread(workflow: Workflow[Any]) -> Any:
+            return await anyio.to_thread.run_sync(do, value_of(workflow))
 
         async def run() -> list[Any]:
-            flows = [number(value) for value in range(count)]
+            workflows = [number(value) for value in range(count)]
             options.setdefault("pace", RateLimiter())
-            return await gather_async(in_thread, flows, **options)
+            return await gather_async(run_in_thread, workflows, **options)
 
         return anyio.run(run)
 
@@ -76,16 +76,16 @@ def gathering(request: pytest.FixtureRequest) -> Gather:
 
 
 @pytest.mark.parametrize("count,concurrency", [(0, 1), (1, 1), (5, 1), (5, 3), (5, 64)])
-def test_results_stand_in_order(gathering: Gather, count: int, concurrency: int) -> None:
+def test_results_are_in_order(run_gather: Gather, count: int, concurrency: int) -> None:
     """
-    However many are under way, results come in the order of the flows.
+    Results are in the order of the workflows, whatever the concurrency.
     """
-    assert gathering(square, count, concurrency=concurrency) == [n * n for n in range(count)]
+    assert run_gather(square, count, concurrency=concurrency) == [n * n for n in range(count)]
 
 
-def test_the_last_may_be_ready_first(gathering: Gather) -> None:
+def test_completion_order_does_not_matter(run_gather: Gather) -> None:
     """
-    Flows that end in another order than they began still give results in their own.
+    Workflows that end in another order still give results in their own order.
     """
     ended = [threading.Event() for _ in range(4)]
 
@@ -95,12 +95,12 @@ def test_the_last_may_be_ready_first(gathering: Gather) -> None:
         ended[n].set()
         return n
 
-    assert gathering(backwards, 4, concurrency=4) == [0, 1, 2, 3]
+    assert run_gather(backwards, 4, concurrency=4) == [0, 1, 2, 3]
 
 
-def test_an_error_stands_in_its_place(gathering: Gather) -> None:
+def test_error_is_in_its_place(run_gather: Gather) -> None:
     """
-    An error of ours is a result; the others go on, and each end is reported.
+    An error is a result; the other workflows continue, and each end is reported.
     """
     ends: list[None] = []
 
@@ -109,7 +109,7 @@ def test_an_error_stands_in_its_place(gathering: Gather) -> None:
             raise InvalidRequestError(f"{n}")
         return n
 
-    results = gathering(odd_fails, 5, concurrency=2, report=lambda: ends.append(None))
+    results = run_gather(odd_fails, 5, concurrency=2, report=lambda: ends.append(None))
     assert [str(result) for result in results] == ["0", "1", "2", "3", "4"]
     assert [isinstance(result, ImageSessionError) for result in results] == [
         False,
@@ -124,12 +124,12 @@ def test_an_error_stands_in_its_place(gathering: Gather) -> None:
 @attrs.define
 class Gauge:
     """
-    Measures how many are under way at once; each waits until as many are as are expected.
+    Measures the concurrency; each job waits until the expected number of jobs run.
     """
 
     expected: int
     most: int = 0
-    begun: list[int] = attrs.field(factory=list[int])
+    started: list[int] = attrs.field(factory=list[int])
     _now: int = attrs.field(default=0, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
     _together: Any = attrs.field(init=False)
@@ -139,10 +139,10 @@ class Gauge:
 
     def __call__(self, n: int) -> int:
         """
-        Be under way.
+        Run as a job.
         """
         with self._lock:
-            self.begun.append(n)
+            self.started.append(n)
             self._now += 1
             self.most = max(self.most, self._now)
         self._together.wait(timeout=10)
@@ -152,63 +152,62 @@ class Gauge:
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 4])
-def test_so_many_are_under_way(gathering: Gather, concurrency: int) -> None:
+def test_concurrency_is_used_fully(run_gather: Gather, concurrency: int) -> None:
     """
-    Exactly as many are under way as may be, and they are begun in order.
+    Exactly as many workflows run at once as are allowed, and they start in order.
     """
     gauge = Gauge(concurrency)
-    gathering(gauge, 8, concurrency=concurrency)
+    run_gather(gauge, 8, concurrency=concurrency)
     assert gauge.most == concurrency
-    rounds = [gauge.begun[start : start + concurrency] for start in range(0, 8, concurrency)]
-    assert concurrency > 1 or gauge.begun == sorted(gauge.begun)
+    rounds = [gauge.started[start : start + concurrency] for start in range(0, 8, concurrency)]
+    assert concurrency > 1 or gauge.started == sorted(gauge.started)
     assert set(rounds[0]) == set(range(concurrency))
 
 
 @pytest.mark.parametrize("free,least", [((), 0.2), ((0,), 0.1)])
-def test_starts_keep_their_distance(gathering: Gather, free: Collection[int], least: float) -> None:
+def test_starts_are_spaced(run_gather: Gather, free: Collection[int], least: float) -> None:
     """
-    Each start comes an interval after the one before; those that are free take no turn.
+    Each start is one interval after the previous one; exempt jobs do not count.
     """
     start = time.monotonic()
-    gathering(abs, 3, concurrency=3, pace=RateLimiter(0.1), free=free)
+    run_gather(abs, 3, concurrency=3, pace=RateLimiter(0.1), free=free)
     assert time.monotonic() - start >= least
 
 
-def test_what_is_free_waits_for_nothing(gathering: Gather) -> None:
+def test_exempt_jobs_do_not_wait(run_gather: Gather) -> None:
     """
-    Those that may start at any time do, however long the interval.
+    Exempt jobs start at once, however long the interval.
     """
     start = time.monotonic()
-    assert gathering(abs, 4, concurrency=1, pace=RateLimiter(30.0), free={0, 2, 3}) == [0, 1, 2, 3]
+    assert run_gather(abs, 4, concurrency=1, pace=RateLimiter(30.0), free={0, 2, 3}) == [0, 1, 2, 3]
     assert time.monotonic() - start < 10
 
 
-def test_what_waits_for_its_start_is_not_begun_after_an_interrupt() -> None:
+def test_interrupt_stops_waiting_jobs() -> None:
     """
-    When the main thread is interrupted, nothing is begun any more, and nothing is waited for but
-    what is under way.
+    After an interrupt no more jobs start, and only running ones are waited for.
     """
-    begun: list[int] = []
+    started: list[int] = []
 
     def first_interrupts(n: int) -> int:
-        begun.append(n)
+        started.append(n)
         raise KeyboardInterrupt
 
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         gather(
-            lambda flow: first_interrupts(value_of(flow)),
+            lambda workflow: first_interrupts(value_of(workflow)),
             [number(n) for n in range(6)],
             concurrency=3,
             pace=RateLimiter(30.0),
         )
     assert time.monotonic() - start < 10
-    assert begun == [0]
+    assert started == [0]
 
 
-def test_what_is_under_way_at_an_interrupt_finishes() -> None:
+def test_interrupt_lets_running_jobs_finish() -> None:
     """
-    What was begun when the main thread is interrupted is carried to its end.
+    Jobs that run when the main thread is interrupted are completed.
     """
     both, done = threading.Barrier(2), list[int]()
 
@@ -220,10 +219,13 @@ def test_what_is_under_way_at_an_interrupt_finishes() -> None:
         done.append(n)
         return n
 
-    flows = [number(0), number(1)]
+    workflows = [number(0), number(1)]
     with pytest.raises(KeyboardInterrupt):
         gather(
-            lambda flow: one_interrupts(value_of(flow)), flows, concurrency=2, pace=RateLimiter()
+            lambda workflow: one_interrupts(value_of(workflow)),
+            workflows,
+            concurrency=2,
+            pace=RateLimiter(),
         )
     assert done == [1]
 
@@ -234,8 +236,8 @@ def test_what_is_under_way_at_an_interrupt_finishes() -> None:
 )
 def test_starts_are_never_closer_than_the_interval(per_minute: float, steps: list[float]) -> None:
     """
-    Whenever starts are asked for, those given out lie an interval apart or more, none in the past,
-    and none later than needed.
+    Reserved starts are at least one interval apart, never in the past, and never later than
+    needed.
     """
     pace = RateLimiter.per_minute(per_minute)
     now, starts = 1_000.0, list[float]()
@@ -250,18 +252,18 @@ def test_starts_are_never_closer_than_the_interval(per_minute: float, steps: lis
             assert starts[-1] == pytest.approx(max(now, due))
 
 
-def test_no_limit_is_no_wait() -> None:
+def test_no_limit_means_no_wait() -> None:
     """
-    Without a number of starts a minute all may start at once.
+    Without a rate all jobs may start at once.
     """
     assert {RateLimiter.per_minute(None).reserve() for _ in range(5)} == {0.0}
 
 
-def test_a_pace_is_kept_by_many_threads(
+def test_rate_limiter_is_thread_safe(
     in_threads: Callable[[list[Callable[[], Any]]], None],
 ) -> None:
     """
-    Threads that ask at the same time are given different starts.
+    Threads that reserve at the same time get different starts.
     """
     pace, waits = RateLimiter(10.0), list[float]()
     in_threads([lambda: waits.append(pace.reserve())] * 8)

@@ -1,5 +1,5 @@
 """
-A request takes no longer than it may in all, and no more is read than any answer should have.
+Requests end at their deadline, and responses are read only up to a size limit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import openai
 import pytest
 
 from imagesession._engine.http import HttpRequest, HttpResponse, TransportError
-from imagesession._runtime import openai_transport as drive
+from imagesession._runtime import openai_transport
 from imagesession._runtime.deadlines import RemainingTimeout, install_deadline_backend
 from imagesession._runtime.openai_transport import AsyncOpenAITransport, OpenAITransport
 from imagesession.errors import OutcomeUnknownError
@@ -33,7 +33,7 @@ Script = Callable[[], Iterator[bytes]]
 
 def trickling_head() -> Iterator[bytes]:
     """
-    Send headers without end, byte by byte.
+    Send endless headers, byte by byte.
     """
     yield HEAD
     for byte in itertools.cycle(b"x-more: of the same\r\n"):
@@ -53,7 +53,7 @@ def trickling_body() -> Iterator[bytes]:
 
 def silent_late() -> Iterator[bytes]:
     """
-    Send a byte shortly before the time is up, and then nothing.
+    Send a byte shortly before the deadline, and then nothing.
     """
     yield HEAD + b"Content-Length: 1000\r\n\r\n"
     time.sleep(0.8 * TIME)
@@ -81,7 +81,7 @@ def failing_slowly() -> Iterator[bytes]:
 
 def trickling_events() -> Iterator[bytes]:
     """
-    Send a stream that never gets to its first event.
+    Send a stream that never has an event.
     """
     yield EVENTS
     while True:
@@ -90,9 +90,9 @@ def trickling_events() -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def speaking(script: Script) -> Generator[str, None, None]:
+def serve_script(script: Script) -> Generator[str, None, None]:
     """
-    Serve one connection after the other by a script; give the base URL.
+    Serve connections by a script; yield the base URL.
     """
     stop = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -101,10 +101,10 @@ def speaking(script: Script) -> Generator[str, None, None]:
         def answer(connection: socket.socket) -> None:
             with connection, contextlib.suppress(OSError):
                 connection.recv(65536)
-                for piece in script():
+                for chunk in script():
                     if stop.is_set():
                         return
-                    connection.sendall(piece)
+                    connection.sendall(chunk)
 
         def run() -> None:
             while not stop.is_set():
@@ -120,19 +120,19 @@ def speaking(script: Script) -> Generator[str, None, None]:
             thread.join()
 
 
-def ask(url: str, request: HttpRequest, *, streamed: bool = False) -> HttpResponse | list[bytes]:
+def send(url: str, request: HttpRequest, *, streamed: bool = False) -> HttpResponse | list[bytes]:
     """
     Send a request by the sync transport.
     """
     with openai.OpenAI(api_key="x", base_url=url) as client:
-        transport = OpenAITransport(client, ours=False)
+        transport = OpenAITransport(client, owned=False)
         if not streamed:
             return transport.send(request)
         with transport.listen(request) as events:
             return events if isinstance(events, HttpResponse) else list(events)
 
 
-def ask_async(
+def send_async(
     url: str, request: HttpRequest, *, streamed: bool = False
 ) -> HttpResponse | list[bytes]:
     """
@@ -141,7 +141,7 @@ def ask_async(
 
     async def run() -> HttpResponse | list[bytes]:
         async with openai.AsyncOpenAI(api_key="x", base_url=url) as client:
-            transport = AsyncOpenAITransport(lambda: client, ours=False)
+            transport = AsyncOpenAITransport(lambda: client, owned=False)
             if not streamed:
                 return await transport.send(request)
             async with transport.listen(request) as events:
@@ -152,8 +152,8 @@ def ask_async(
     return asyncio.run(run())
 
 
-Ask = Callable[..., Any]
-BOTH = pytest.mark.parametrize("sender", [ask, ask_async])
+Send = Callable[..., Any]
+BOTH = pytest.mark.parametrize("sender", [send, send_async])
 POST = HttpRequest(method="POST", path="/responses", body={"input": "x"}, timeout=TIME)
 
 
@@ -170,12 +170,14 @@ POST = HttpRequest(method="POST", path="/responses", body={"input": "x"}, timeou
         (failing_slowly, True),
     ],
 )
-def test_the_time_is_for_everything(sender: Ask, script: Script, *, streamed: bool) -> None:
+def test_deadline_applies_to_the_whole_request(
+    sender: Send, script: Script, *, streamed: bool
+) -> None:
     """
-    However an answer drags on, the request ends in time, and may have been carried out.
+    However slowly a response arrives, the request ends in time, and may have been processed.
     """
     single_request(sender)
-    with speaking(script) as url:
+    with serve_script(script) as url:
         start = time.monotonic()
         with pytest.raises(TransportError) as caught:
             sender(url, POST, streamed=streamed)
@@ -183,70 +185,70 @@ def test_the_time_is_for_everything(sender: Ask, script: Script, *, streamed: bo
     assert caught.value.sent
 
 
-def single_request(sender: Ask) -> None:
+def single_request(sender: Send) -> None:
     """
-    Have the client loaded and made once, which takes its time.
+    Import openai and make a client once, which is slow.
     """
     with serve(FakeOpenAI()) as served:
         sender(served.base_url, HttpRequest(method="GET", path="/models"))
 
 
 @BOTH
-def test_a_stream_has_no_more_time(sender: Ask) -> None:
+def test_deadline_applies_to_streams(sender: Send) -> None:
     """
-    A stream that never gets to an event ends in time.
+    A stream that never has an event ends in time.
     """
     single_request(sender)
-    with speaking(trickling_events) as url:
+    with serve_script(trickling_events) as url:
         start = time.monotonic()
         with pytest.raises(TransportError):
             sender(url, POST, streamed=True)
         assert TIME * 0.9 <= time.monotonic() - start < TIME + 1
 
 
-def test_twin_without_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_backend_the_deadline_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    A client that has only its own limits for each read overstays.
+    A client with only its own timeouts per read exceeds the deadline.
     """
 
-    def look_away(_: object) -> None:
+    def do_nothing(_: object) -> None:
         pass
 
-    monkeypatch.setattr(drive, "install_deadline_backend", look_away)
-    with speaking(silent_late) as url:
+    monkeypatch.setattr(openai_transport, "install_deadline_backend", do_nothing)
+    with serve_script(silent_late) as url:
         start = time.monotonic()
         with pytest.raises(TransportError):
-            ask(url, POST)
+            send(url, POST)
         assert time.monotonic() - start > 1.5 * TIME
 
 
 @BOTH
-def test_what_came_is_kept(sender: Ask) -> None:
+def test_partial_body_is_in_the_error(sender: Send) -> None:
     """
-    When the rest of an answer does not come, what came of it is told.
+    If the rest of a response does not arrive, the error has the received part.
     """
-    with speaking(trickling_body) as url, pytest.raises(TransportError) as caught:
+    with serve_script(trickling_body) as url, pytest.raises(TransportError) as caught:
         sender(url, POST)
     assert caught.value.body.startswith(b"{ ")
     assert "bytes>" in repr(caught.value)
 
 
 @BOTH
-def test_silence_ends_it_before(sender: Ask) -> None:
+def test_silence_limit_ends_the_request_early(sender: Send) -> None:
     """
-    Where silence has a limit of its own, it need not last until the end.
+    A separate limit on silence ends the request before its deadline.
     """
     request = HttpRequest(method="GET", path="/models", timeout=30, silence=0.2)
-    with speaking(silent) as url:
+    with serve_script(silent) as url:
         start = time.monotonic()
         with pytest.raises(TransportError):
             sender(url, request)
         assert time.monotonic() - start < 3
 
 
-def test_the_callers_client_is_watched_once() -> None:
+def test_client_is_wrapped_once() -> None:
     """
-    A client that is used by many studios is not wrapped again and again.
+    A client that is used by many studios is wrapped only once.
     """
     with openai.OpenAI(api_key="x") as client:
         for _ in range(3):
@@ -258,20 +260,20 @@ def test_the_callers_client_is_watched_once() -> None:
     install_deadline_backend(object())
 
 
-def test_seconds_that_know_their_end() -> None:
+def test_remaining_timeout_counts_down() -> None:
     """
-    They are a number of seconds, and count down.
+    A `RemainingTimeout` is a number of seconds, and counts down.
     """
-    until = RemainingTimeout.make(5.0, 2.0)
-    assert until == 2.0
-    assert 4.9 < until.left <= 5.0
+    timeout = RemainingTimeout.make(5.0, 2.0)
+    assert timeout == 2.0
+    assert 4.9 < timeout.left <= 5.0
     assert RemainingTimeout.make(1.0, None) == 1.0
     assert RemainingTimeout.make(-1.0).left <= -1.0
 
 
 def large(size: int, kind: str = "application/json") -> Fault:
     """
-    Plan an answer of so many bytes.
+    Make a fault that responds with that many bytes.
     """
 
     def instead(_: FakeRequest) -> FakeResponse:
@@ -282,13 +284,13 @@ def large(size: int, kind: str = "application/json") -> Fault:
 
 
 @pytest.mark.parametrize("location", ["in this process", "over loopback"])
-def test_an_endless_answer_is_not_read_on(
+def test_oversized_response_is_an_error(
     make_studio: MakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
 ) -> None:
     """
-    What is larger than any answer should be is an error that names the file with what was read.
+    A response above the size limit is an error that names the file with the received part.
     """
-    monkeypatch.setattr(drive, "MAX_BODY_BYTES", 1_000_000)
+    monkeypatch.setattr(openai_transport, "MAX_BODY_BYTES", 1_000_000)
     provider = FakeOpenAI()
     provider.enqueue_fault(large(20_000_000))
     with serve(provider) as served:
@@ -298,17 +300,19 @@ def test_an_endless_answer_is_not_read_on(
         with pytest.raises(OutcomeUnknownError, match="more than 1 MB") as caught:
             studio.generate("a teapot")
         studio.close()
-    kept = Path(str(caught.value).split(" is kept in ")[1].rstrip("."))
-    assert kept.stat().st_size >= 1_000_000
+    path = Path(str(caught.value).split(" is kept in ")[1].rstrip("."))
+    assert path.stat().st_size >= 1_000_000
 
 
 @BOTH
-def test_an_endless_event_ends_the_stream(sender: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oversized_event_or_stream_is_an_error(
+    sender: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
-    Nor is an event, nor a stream of small ones.
+    An event above the size limit is an error, and so is a stream of many small ones.
     """
-    monkeypatch.setattr(drive, "MAX_BODY_BYTES", 100_000)
-    monkeypatch.setattr(drive, "MAX_STREAM_BYTES", 200_000)
+    monkeypatch.setattr(openai_transport, "MAX_BODY_BYTES", 100_000)
+    monkeypatch.setattr(openai_transport, "MAX_STREAM_BYTES", 200_000)
     provider = FakeOpenAI()
     small = b"data: %b\n\n" % (b"x" * 50_000)
     many = Fault(

@@ -1,5 +1,5 @@
 """
-The two drivers carry out the same steps in the same way, and let go of what they opened.
+Both interpreters perform the same effects in the same way, and close what they opened.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from imagesession._engine.effects import (
 from imagesession._engine.http import HttpRequest, HttpResponse, TransportError
 from imagesession._runtime.interpreter import (
     WorkflowResult,
-    drive_async,
     iter_workflow,
+    iter_workflow_async,
     run_workflow,
-    stream_async,
+    run_workflow_async,
 )
 from imagesession.testing import FakeOpenAI, FakeResponse, Fault, serve
 
@@ -47,7 +47,7 @@ PARTIAL = PartialImage(index=0, data=b"", format="png", width=1, height=1)
 @attrs.define
 class Script:
     """
-    Stands for library, provider and connection at once, and remembers what was asked of it.
+    A fake library, provider and connection in one, which logs its calls.
     """
 
     log: list[str] = attrs.field(factory=list[str])
@@ -56,14 +56,14 @@ class Script:
 
     def new_id(self, _: str) -> Any:
         """
-        Be a library.
+        Return an id, like a library.
         """
         self.log.append("new_id")
         return "begun"
 
     def commit(self) -> str:
         """
-        Be a library that does something.
+        Commit, like a library.
         """
         self.log.append("commit")
         return "kept"
@@ -77,7 +77,7 @@ class Script:
 
 class SyncScript(Script):
     """
-    Be a connection for the sync driver.
+    A connection for the sync interpreter.
     """
 
     made: Any = None
@@ -90,20 +90,20 @@ class SyncScript(Script):
 
     def provider(self) -> str:
         """
-        Name who answers.
+        Return the provider's name.
         """
-        return "somebody"
+        return "provider"
 
     def send(self, _: HttpRequest) -> HttpResponse:
         """
-        Answer a request.
+        Respond to a request.
         """
         return self._answer("send")
 
     @contextlib.contextmanager
     def listen(self, _: HttpRequest) -> Generator[HttpResponse | Iterator[bytes], None, None]:
         """
-        Answer with a stream, or with a reply.
+        Respond with a stream, or with a response.
         """
         reply = self._answer("open")
         try:
@@ -114,7 +114,7 @@ class SyncScript(Script):
 
 class AsyncScript(Script):
     """
-    Be a connection for the async driver.
+    A connection for the async interpreter.
     """
 
     made: Any = None
@@ -127,13 +127,13 @@ class AsyncScript(Script):
 
     def provider(self) -> str:
         """
-        Name who answers.
+        Return the provider's name.
         """
-        return "somebody"
+        return "provider"
 
     async def send(self, _: HttpRequest) -> HttpResponse:
         """
-        Answer a request.
+        Respond to a request.
         """
         return self._answer("send")
 
@@ -142,7 +142,7 @@ class AsyncScript(Script):
         self, _: HttpRequest
     ) -> AsyncGenerator[HttpResponse | AsyncIterator[bytes], None]:
         """
-        Answer with a stream, or with a reply.
+        Respond with a stream, or with a response.
         """
         reply = self._answer("open")
 
@@ -160,9 +160,9 @@ def _commit(store: Any) -> Any:
     return store.commit()
 
 
-def everything(log: list[str]) -> Workflow[list[Any]]:
+def every_effect(log: list[str]) -> Workflow[list[Any]]:
     """
-    Yield every kind of step, and return what answered them.
+    Yield every kind of effect, and return their results.
     """
     try:
         answers: list[Any] = [(yield from NewId()), (yield from GetProviderName())]
@@ -178,32 +178,32 @@ def everything(log: list[str]) -> Workflow[list[Any]]:
         log.append("flow closed")
 
 
-ANSWERS = ["begun", "somebody", "kept", 200, None, b"one", b"two", None, True]
+ANSWERS = ["begun", "provider", "kept", 200, None, b"one", b"two", None, True]
 LOG = ["new_id", "commit", "send", "open", "flow closed", "close"]
 
 
-def test_every_step_is_carried_out() -> None:
+def test_every_effect_is_performed() -> None:
     """
-    Each step is answered by what the flow expects, and what was opened is closed.
+    Each effect gets the expected result, and everything that was opened is closed.
     """
     script: Any = SyncScript()
-    assert run_workflow(everything(script.log), script, script) == ANSWERS
+    assert run_workflow(every_effect(script.log), script, script) == ANSWERS
     assert script.log == LOG
 
 
 @pytest.mark.anyio
-async def test_every_step_is_carried_out_async() -> None:
+async def test_every_effect_is_performed_async() -> None:
     """
-    The async driver does the same.
+    The async interpreter does the same.
     """
     script: Any = AsyncScript()
-    assert await drive_async(everything(script.log), script, script) == ANSWERS
+    assert await run_workflow_async(every_effect(script.log), script, script) == ANSWERS
     assert script.log == LOG
 
 
 def failing(log: list[str]) -> Workflow[str]:
     """
-    Ask for what will not be answered, and go on from that.
+    Send requests without a response, and continue.
     """
     for step in (Send(REQUEST), OpenStream(REQUEST)):
         with pytest.raises(TransportError):
@@ -212,29 +212,29 @@ def failing(log: list[str]) -> Workflow[str]:
     return "done"
 
 
-def test_no_reply_is_raised_into_the_flow() -> None:
+def test_transport_error_is_raised_into_the_workflow() -> None:
     """
-    That there was no answer is for the flow to judge.
+    A missing response is raised into the workflow, which decides what to do.
     """
     script: Any = SyncScript(fail=True)
     assert run_workflow(failing(script.log), script, script) == "done"
 
 
 @pytest.mark.anyio
-async def test_no_reply_is_raised_into_the_flow_async() -> None:
+async def test_transport_error_is_raised_into_the_workflow_async() -> None:
     """
-    The async driver does the same.
+    The async interpreter does the same.
     """
     script: Any = AsyncScript(fail=True)
-    assert await drive_async(failing(script.log), script, script) == "done"
+    assert await run_workflow_async(failing(script.log), script, script) == "done"
 
 
-def test_a_flow_that_is_dropped_is_closed() -> None:
+def test_abandoned_workflow_is_closed() -> None:
     """
-    Whoever stops reading a stream closes the flow and the connection with it.
+    Closing a stream early closes the workflow and the connection.
     """
     script: Any = SyncScript()
-    flow = everything(script.log)  # held on to, so that nobody but the driver closes it
+    flow = every_effect(script.log)  # referenced, so that only the interpreter closes it
     events = iter_workflow(flow, script, script)
     assert next(events) is PARTIAL
     events.close()
@@ -242,45 +242,48 @@ def test_a_flow_that_is_dropped_is_closed() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_flow_that_is_dropped_is_closed_async() -> None:
+async def test_abandoned_workflow_is_closed_async() -> None:
     """
-    The async driver does the same.
+    The async interpreter does the same.
     """
     script: Any = AsyncScript()
-    flow = everything(script.log)  # held on to, so that nobody but the driver closes it
-    events = stream_async(flow, script, script)
+    flow = every_effect(script.log)  # referenced, so that only the interpreter closes it
+    events = iter_workflow_async(flow, script, script)
     assert await anext(events) is PARTIAL
     await events.aclose()
     assert script.log == [*LOG[:4], "close", "flow closed"]
 
 
-def test_the_result_comes_last() -> None:
+def test_result_follows_the_partial_images() -> None:
     """
-    A stream yields the pictures on the way and then the result, once.
+    A workflow yields its partial images and then its result, once.
     """
     script: Any = SyncScript()
-    *partials, done = iter_workflow(everything(script.log), script, script)
+    *partials, done = iter_workflow(every_effect(script.log), script, script)
     assert partials == [PARTIAL]
     assert done == WorkflowResult(ANSWERS)
 
 
-def test_a_broken_off_stream_keeps_its_intent(tmp_path: Path) -> None:
+def test_abandoned_stream_keeps_its_intent(tmp_path: Path) -> None:
     """
-    A stream that is left half read leaves its intent, with the provider's id, in the journal.
+    A stream that is closed early leaves its intent, with the provider's id, in the journal.
     """
     provider = FakeOpenAI(latency=0.2)
-    with serve(provider) as served, Studio(tmp_path, api_key="x", base_url=served.base_url) as item:
-        events = item.stream("a teapot", partial_images=3)
+    with (
+        serve(provider) as served,
+        Studio(tmp_path, api_key="x", base_url=served.base_url) as studio,
+    ):
+        events = studio.stream("a teapot", partial_images=3)
         assert isinstance(next(events), PartialImage)
         events.close()
         (intent,) = (tmp_path / ".imagesession" / "journal").iterdir()
         assert b"resp_" in intent.read_bytes()
-        assert item.images.list() == ()
-        assert item.generate("another").bytes
+        assert studio.images.list() == ()
+        assert studio.generate("another").bytes
 
 
 @pytest.mark.anyio
-async def test_a_cancelled_call_keeps_its_intent(tmp_path: Path) -> None:
+async def test_cancelled_call_keeps_its_intent(tmp_path: Path) -> None:
     """
     A call that is cancelled while the provider works leaves its intent, with the provider's id.
     """
@@ -290,7 +293,7 @@ async def test_a_cancelled_call_keeps_its_intent(tmp_path: Path) -> None:
     def notice(answer: FakeResponse) -> FakeResponse:
         def parts() -> Iterator[Any]:
             for number, part in enumerate(answer.parts):
-                if number == 2:  # the first event, which names the response, was heard
+                if number == 2:  # the first event, which has the response id, was read
                     loop.call_soon_threadsafe(named.set)
                 yield part
 
@@ -311,17 +314,17 @@ async def test_a_cancelled_call_keeps_its_intent(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_disk_does_not_hold_up_the_loop(
+async def test_disk_does_not_block_the_event_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    While a picture is flushed to the disk, the event loop goes on.
+    While an image is flushed to the disk, the event loop continues.
     """
     turned = threading.Event()
     flush = os.fsync
 
     def slow(descriptor: int) -> None:
-        assert turned.wait(10), "the event loop stood still"
+        assert turned.wait(10), "the event loop was blocked"
         flush(descriptor)
 
     async with AsyncStudio.offline(tmp_path) as studio:

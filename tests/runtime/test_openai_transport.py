@@ -1,6 +1,6 @@
 """
-The transports over the real client: they read everything, raise nothing but what they should,
-and let go of what they opened.
+The transports with the real client: they read everything, raise only documented errors, and close
+what they opened.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ def slow() -> Iterator[str]:
         yield served.base_url
 
 
-def test_a_stream_that_is_left_is_closed(slow: str) -> None:
+def test_abandoned_stream_is_closed(slow: str) -> None:
     """
     Leaving a stream before its end closes the connection.
     """
-    transport = OpenAITransport(openai.OpenAI(api_key="x", base_url=slow), ours=True)
+    transport = OpenAITransport(openai.OpenAI(api_key="x", base_url=slow), owned=True)
     with transport.listen(STREAM) as events:
         assert not isinstance(events, HttpResponse)
         assert b"response.created" in next(events)
@@ -66,12 +66,12 @@ def test_a_stream_that_is_left_is_closed(slow: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_stream_that_is_left_is_closed_async(slow: str) -> None:
+async def test_abandoned_stream_is_closed_async(slow: str) -> None:
     """
     The async transport does the same.
     """
     client = openai.AsyncOpenAI(api_key="x", base_url=slow)
-    transport = AsyncOpenAITransport(lambda: client, ours=True)
+    transport = AsyncOpenAITransport(lambda: client, owned=True)
     async with transport.listen(STREAM) as events:
         assert isinstance(events, AsyncIterator)
         assert b"response.created" in await anext(events)
@@ -81,13 +81,13 @@ async def test_a_stream_that_is_left_is_closed_async(slow: str) -> None:
     await transport.close()
 
 
-def test_a_connection_is_used_again_after_a_stream(url: str) -> None:
+def test_connection_is_reused_after_a_stream(url: str) -> None:
     """
-    Whoever has heard a stream's last event leaves a connection that the next request can use.
+    After a stream's last event, the next request reuses its connection.
     """
     with httpx2.Client() as http_client:
         client = openai.OpenAI(api_key="x", base_url=url, http_client=http_client)
-        transport = OpenAITransport(client, ours=False)
+        transport = OpenAITransport(client, owned=False)
         for _ in range(3):
             with transport.listen(STREAM) as events:
                 assert not isinstance(events, HttpResponse)
@@ -96,49 +96,49 @@ def test_a_connection_is_used_again_after_a_stream(url: str) -> None:
         assert len(pool.connections) == 1
 
 
-@pytest.mark.parametrize("ours", [True, False])
-def test_only_our_own_client_is_closed(*, ours: bool) -> None:
+@pytest.mark.parametrize("owned", [True, False])
+def test_callers_client_is_not_closed(*, owned: bool) -> None:
     """
-    A client that the caller made is the caller's to close.
+    A client that the caller made is closed by the caller.
     """
     http_client = httpx2.Client(transport=FakeTransport(FakeOpenAI()))
     client = openai.OpenAI(api_key="x", base_url="http://offline/v1", http_client=http_client)
-    OpenAITransport(client, ours=ours).close()
-    assert client.is_closed() == ours
+    OpenAITransport(client, owned=owned).close()
+    assert client.is_closed() == owned
     http_client.close()
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("ours", [True, False])
-async def test_only_our_own_client_is_closed_async(*, ours: bool) -> None:
+@pytest.mark.parametrize("owned", [True, False])
+async def test_callers_client_is_not_closed_async(*, owned: bool) -> None:
     """
     The async transport does the same.
     """
     client = openai.AsyncOpenAI(api_key="x")
-    await AsyncOpenAITransport(lambda: client, ours=ours).close()
-    assert client.is_closed() == ours
+    await AsyncOpenAITransport(lambda: client, owned=owned).close()
+    assert client.is_closed() == owned
     await client.close()
 
 
-def test_errors_are_answers() -> None:
+def test_http_errors_are_responses() -> None:
     """
-    An HTTP error is a reply like any other, and is not tried again.
+    An HTTP error is a response like any other, and is not retried.
     """
     provider = FakeOpenAI()
     with serve(provider) as served:
         provider.fail_next(status=500, path="/models", times=5)
         client = openai.OpenAI(api_key="x", base_url=served.base_url, max_retries=4)
         with client:
-            assert OpenAITransport(client, ours=False).send(MODELS).status == 500
+            assert OpenAITransport(client, owned=False).send(MODELS).status == 500
         assert len(provider.requests) == 1
 
 
-def test_an_address_shows_no_secrets() -> None:
+def test_address_has_no_secrets() -> None:
     """
-    Who answers is told without user, password and query.
+    The provider's address has no user name, password or query.
     """
     with openai.OpenAI(api_key="x", base_url="https://user:secret@host.example:8443/v1/") as client:
-        assert OpenAITransport(client, ours=False).provider() == "host.example:8443/v1"
+        assert OpenAITransport(client, owned=False).provider() == "host.example:8443/v1"
 
 
 @pytest.mark.parametrize(
@@ -152,9 +152,9 @@ def test_an_address_shows_no_secrets() -> None:
         (RuntimeError("Event loop is closed"), True),
     ],
 )
-def test_what_was_sent_is_told_from_what_was_not(failure: Exception, *, sent: bool) -> None:
+def test_only_connection_failures_prove_nothing_was_sent(failure: Exception, *, sent: bool) -> None:
     """
-    Only failures to connect are proof that nothing reached the provider.
+    Only failures to connect prove that nothing reached the provider.
     """
 
     def fail(_: httpx2.Request) -> httpx2.Response:
@@ -163,19 +163,19 @@ def test_what_was_sent_is_told_from_what_was_not(failure: Exception, *, sent: bo
     http_client = httpx2.Client(transport=httpx2.MockTransport(fail))
     with openai.OpenAI(api_key="x", http_client=http_client) as client:
         with pytest.raises(TransportError) as caught:
-            OpenAITransport(client, ours=False).send(MODELS)
+            OpenAITransport(client, owned=False).send(MODELS)
         assert caught.value.sent == sent
 
 
 def test_event_loops_do_not_share_connections(url: str, tmp_path: Path) -> None:
     """
-    A studio can be used in one `asyncio.run` after the other.
+    A studio can be used in one `asyncio.run` after another.
     """
     studio = AsyncStudio(tmp_path, api_key="x", base_url=url)
 
     async def generate(prompt: str) -> str:
         image = await studio.generate(prompt)
-        # What is open in a loop is closed in it.
+        # Connections must be closed in the loop that opened them.
         await cast("Any", studio)._connection().close()  # noqa: SLF001 - there is no public way
         return image.prompt
 

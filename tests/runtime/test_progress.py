@@ -1,5 +1,5 @@
 """
-Whoever asks is told how far a call is: truly, every second, and never at the cost of a picture.
+Progress is reported correctly, at least every second, and never at the cost of an image.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from imagesession import AsyncStudio, ImageRequest, ProgressEvent, Studio
 from imagesession._domain.progress import Stage
 from imagesession._engine.effects import ReportProgress, Sleep, Workflow
 from imagesession._runtime import progress
-from imagesession._runtime.interpreter import drive_async, run_workflow
+from imagesession._runtime.interpreter import run_workflow, run_workflow_async
 from imagesession._runtime.progress import HEARTBEAT_SECONDS, observers
 from imagesession.errors import (
     ContentBlockedError,
@@ -36,38 +36,38 @@ from imagesession.testing import FakeOpenAI, FakeRequest, FakeResponse, Fault, t
 from tests.conftest import MakeStudio
 
 PROMPT = "a SECRET-PROMPT teapot"
-AT_ONCE = {"retry-after": "0.1"}
+RETRY_SOON = {"retry-after": "0.1"}
 
 
-def stages(reported: list[ProgressEvent]) -> list[str]:
+def stages(events: list[ProgressEvent]) -> list[str]:
     """
-    Return the stages that were told, each once for as long as it lasted.
+    Return the reported stages without repetitions.
     """
-    return [stage for stage, _ in itertools.groupby(event.stage for event in reported)]
+    return [stage for stage, _ in itertools.groupby(event.stage for event in events)]
 
 
 @pytest.fixture
-def reported() -> list[ProgressEvent]:
+def events() -> list[ProgressEvent]:
     """
-    A list that takes up what is told: `on_progress=told.append`.
+    A list for the reported events: `on_progress=events.append`.
     """
     return []
 
 
 @pytest.fixture
-def beating_fast(monkeypatch: pytest.MonkeyPatch, looking_often: None) -> None:  # noqa: ARG001 - is there
+def fast_heartbeats(monkeypatch: pytest.MonkeyPatch, looking_often: None) -> None:  # noqa: ARG001 - is there
     """
-    Tell ten times as often that it goes on, so that nobody need wait for it to be told.
+    Send heartbeats ten times as often, so that tests are fast.
     """
     monkeypatch.setattr(progress, "HEARTBEAT_SECONDS", HEARTBEAT_SECONDS / 10)
 
 
-def test_a_picture_goes_through_its_stages(studio: Any, reported: list[ProgressEvent]) -> None:
+def test_image_goes_through_all_stages(studio: Any, events: list[ProgressEvent]) -> None:
     """
-    Each stage of a plain picture is told when it comes, and the last word is that it is done.
+    Each stage of an image is reported when it begins, and "completed" is the last one.
     """
-    image = studio.generate("a teapot", on_progress=reported.append)
-    seen = stages(reported)
+    image = studio.generate("a teapot", on_progress=events.append)
+    seen = stages(events)
     assert seen[0] == "preparing"
     assert seen[-2:] == ["saving", "completed"]
     assert [text for text in seen if text in {"sending", "queued", "saving"}][-3:] == [
@@ -75,112 +75,112 @@ def test_a_picture_goes_through_its_stages(studio: Any, reported: list[ProgressE
         "queued",
         "saving",
     ]
-    assert reported[-1].turn_id == image.turn.id
+    assert events[-1].turn_id == image.turn.id
     assert set(seen) <= set(get_args(Stage))
 
 
 @pytest.mark.usefixtures("looking_often")
-def test_it_beats_while_the_provider_draws(
-    make_studio: MakeStudio, tmp_path: Path, reported: list[ProgressEvent]
+def test_heartbeats_while_the_provider_draws(
+    make_studio: MakeStudio, tmp_path: Path, events: list[ProgressEvent]
 ) -> None:
     """
-    While a picture is drawn somebody is told at least each second, and time never runs backwards.
+    While an image is made, progress is reported at least every second, in order of time.
     """
     studio = make_studio(tmp_path, provider=FakeOpenAI(latency=1.7))
-    came: list[float] = []
+    timestamps: list[float] = []
 
     def on_event(progress: ProgressEvent) -> None:
-        came.append(time.monotonic())
-        reported.append(progress)
+        timestamps.append(time.monotonic())
+        events.append(progress)
 
     studio.generate("a teapot", on_progress=on_event)
-    elapsed = [event.elapsed for event in reported]
+    elapsed = [event.elapsed for event in events]
     assert elapsed == sorted(elapsed)
-    # Twice a second, on a machine that may have much else to do.
-    assert max(after - before for before, after in itertools.pairwise(came)) < 2.0
-    assert [event.stage for event in reported].count("generating") >= 3
-    assert stages(reported)[-4:] == ["queued", "generating", "saving", "completed"]
+    # Twice a second, with tolerance for a busy machine.
+    assert max(after - before for before, after in itertools.pairwise(timestamps)) < 2.0
+    assert [event.stage for event in events].count("generating") >= 3
+    assert stages(events)[-4:] == ["queued", "generating", "saving", "completed"]
 
 
 @pytest.mark.parametrize("responses", [True, False])
-@pytest.mark.usefixtures("beating_fast")
-def test_it_beats_while_one_answer_is_waited_for(
-    make_studio: MakeStudio, tmp_path: Path, reported: list[ProgressEvent], *, responses: bool
+@pytest.mark.usefixtures("fast_heartbeats")
+def test_heartbeats_while_waiting_for_a_single_response(
+    make_studio: MakeStudio, tmp_path: Path, events: list[ProgressEvent], *, responses: bool
 ) -> None:
     """
-    Where the answer to the request is the picture itself, or the findings, it is told just so.
+    If the response is the image or the analysis itself, the stage is "generating" or "analyzing".
     """
     provider = FakeOpenAI(latency=0.2, responses=responses)
     studio = make_studio(tmp_path, provider=provider)
     if responses:
-        studio.analyze(tiny_image(), on_progress=reported.append)
+        studio.analyze(tiny_image(), on_progress=events.append)
     else:
-        studio.generate("a teapot", on_progress=reported.append)
+        studio.generate("a teapot", on_progress=events.append)
     work = "analyzing" if responses else "generating"
-    assert stages(reported)[-4:] == ["sending", work, "saving", "completed"]
+    assert stages(events)[-4:] == ["sending", work, "saving", "completed"]
 
 
-def test_partial_images_are_counted(studio: Any, reported: list[ProgressEvent]) -> None:
+def test_partial_images_are_counted(studio: Any, events: list[ProgressEvent]) -> None:
     """
-    A stream tells of every unfinished picture, when it hands it over.
+    A stream reports every partial image when it yields it.
     """
     partials = 0
-    for event in studio.stream("a teapot", partial_images=2, on_progress=reported.append):
+    for event in studio.stream("a teapot", partial_images=2, on_progress=events.append):
         if type(event).__name__ == "PartialImage":
             partials += 1
-            assert (reported[-1].stage, reported[-1].partials) == ("partial_image", partials)
-    assert partials == reported[-1].partials == 2
-    assert stages(reported)[-2:] == ["saving", "completed"]
+            assert (events[-1].stage, events[-1].partials) == ("partial_image", partials)
+    assert partials == events[-1].partials == 2
+    assert stages(events)[-2:] == ["saving", "completed"]
 
 
-@pytest.mark.usefixtures("beating_fast")
-def test_an_improvement_looks_and_then_draws(
-    make_studio: MakeStudio, tmp_path: Path, reported: list[ProgressEvent]
+@pytest.mark.usefixtures("fast_heartbeats")
+def test_improvement_reports_both_requests(
+    make_studio: MakeStudio, tmp_path: Path, events: list[ProgressEvent]
 ) -> None:
     """
-    A call with two requests tells of both.
+    A call with two requests reports both.
     """
     studio = make_studio(tmp_path, provider=FakeOpenAI(latency=0.2))
-    studio.improve("more contrast", image=tiny_image(), on_progress=reported.append)
-    seen = stages(reported)
+    studio.improve("more contrast", image=tiny_image(), on_progress=events.append)
+    seen = stages(events)
     assert seen.index("analyzing") < seen.index("generating")
     assert seen.count("saving") == 2
     assert seen.count("completed") == 1
 
 
 @pytest.mark.usefixtures("hurried")
-def test_a_request_that_was_turned_away_waits(
-    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, reported: list[ProgressEvent]
+def test_retry_reports_its_reason(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, events: list[ProgressEvent]
 ) -> None:
     """
-    While a request waits to be asked again, the reason is told.
+    While a request waits for its retry, the reason is reported.
     """
     studio = make_studio(tmp_path, provider=provider, retry_timeout=30)
-    provider.fail_next(status=429, headers=AT_ONCE, method="POST", path="/responses")
-    studio.generate("a teapot", on_progress=reported.append)
-    waiting = [event.message for event in reported if event.stage == "backing_off"]
+    provider.fail_next(status=429, headers=RETRY_SOON, method="POST", path="/responses")
+    studio.generate("a teapot", on_progress=events.append)
+    waiting = [event.message for event in events if event.stage == "backing_off"]
     assert any("HTTP 429" in message for message in waiting)
-    assert reported[-1].stage == "completed"
+    assert events[-1].stage == "completed"
 
 
-def test_a_failure_is_the_last_word(
-    studio: Any, provider: FakeOpenAI, reported: list[ProgressEvent]
+def test_failure_is_the_last_event(
+    studio: Any, provider: FakeOpenAI, events: list[ProgressEvent]
 ) -> None:
     """
-    A call that fails tells so, in the words of the error that it raises.
+    A call that fails reports the message of its error.
     """
     provider.refuse_next("I would rather not.")
     with pytest.raises(RefusalError) as caught:
-        studio.generate("a teapot", on_progress=reported.append)
-    assert (reported[-1].stage, reported[-1].message) == ("failed", str(caught.value))
+        studio.generate("a teapot", on_progress=events.append)
+    assert (events[-1].stage, events[-1].message) == ("failed", str(caught.value))
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]"])
-def test_what_makes_no_sense_is_told_as_failed(
-    studio: Any, provider: FakeOpenAI, reported: list[ProgressEvent], body: bytes
+def test_unreadable_response_is_reported_as_failed(
+    studio: Any, provider: FakeOpenAI, events: list[ProgressEvent], body: bytes
 ) -> None:
     """
-    A reply that cannot be read is not read for its status either.
+    A response that cannot be read is reported as failed.
     """
 
     def instead(_: FakeRequest) -> FakeResponse:
@@ -188,30 +188,30 @@ def test_what_makes_no_sense_is_told_as_failed(
 
     provider.enqueue_fault(Fault(method="POST", path="/responses", instead=instead))
     with pytest.raises(InvalidResponseError):
-        studio.generate("a teapot", on_progress=reported.append)
-    assert reported[-1].stage == "failed"
+        studio.generate("a teapot", on_progress=events.append)
+    assert events[-1].stage == "failed"
 
 
 @pytest.mark.usefixtures("hurried")
-def test_a_provider_that_cannot_be_reached(
-    make_studio: MakeStudio, tmp_path: Path, reported: list[ProgressEvent]
+def test_unreachable_provider_is_reported(
+    make_studio: MakeStudio, tmp_path: Path, events: list[ProgressEvent]
 ) -> None:
     """
-    While nobody answers it is told that it is tried again, and in the end that it failed.
+    While the provider cannot be reached the retries are reported, and finally the failure.
     """
     closed_port = "http://127.0.0.1:1/v1"
     studio = make_studio(tmp_path, online=True, api_key="x", base_url=closed_port, retry_timeout=1)
     with pytest.raises(ProviderUnavailableError):
-        studio.generate("a teapot", on_progress=reported.append)
+        studio.generate("a teapot", on_progress=events.append)
     assert any(
-        "there was no answer" in event.message for event in reported if event.stage == "backing_off"
+        "there was no answer" in event.message for event in events if event.stage == "backing_off"
     )
-    assert reported[-1].stage == "failed"
+    assert events[-1].stage == "failed"
 
 
-def waits() -> Workflow[str]:
+def wait_in_short_steps() -> Workflow[str]:
     """
-    Wait for a while in short steps.
+    Wait in short steps.
     """
     yield from ReportProgress("backing_off")
     for _ in range(10):
@@ -220,19 +220,22 @@ def waits() -> Workflow[str]:
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-@pytest.mark.usefixtures("beating_fast")
-def test_short_steps_do_not_keep_it_from_beating(reported: list[ProgressEvent], kind: str) -> None:
+@pytest.mark.usefixtures("fast_heartbeats")
+def test_short_waits_have_heartbeats(events: list[ProgressEvent], kind: str) -> None:
     """
-    However short the steps are that a wait is made of, it is told all the time that it goes on.
+    A wait that consists of many short ones has heartbeats too.
     """
     nothing: Any = None
-    observer = observers(reported.append)[0]
+    observer = observers(events.append)[0]
     if kind == "sync":
-        assert run_workflow(waits(), nothing, nothing, observer) == "done"
+        assert run_workflow(wait_in_short_steps(), nothing, nothing, observer) == "done"
     else:
-        assert anyio.run(drive_async, waits(), nothing, nothing, observer) == "done"
-    assert stages(reported) == ["preparing", "backing_off", "completed"]
-    assert len(reported) >= 5
+        assert (
+            anyio.run(run_workflow_async, wait_in_short_steps(), nothing, nothing, observer)
+            == "done"
+        )
+    assert stages(events) == ["preparing", "backing_off", "completed"]
+    assert len(events) >= 5
 
 
 VERBS: dict[str, Callable[[Any, Any], object]] = {
@@ -258,81 +261,80 @@ MANY: dict[str, Callable[[Any, Any], object]] = {
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_that_waits_tells(studio: Any, reported: list[ProgressEvent], verb: str) -> None:
+def test_every_verb_reports_progress(studio: Any, events: list[ProgressEvent], verb: str) -> None:
     """
-    Whatever asks for a picture, or has one looked at, can be watched, on studios and sessions.
+    All verbs that send requests report progress, on studios and sessions.
     """
-    VERBS[verb](studio, reported.append)
-    assert (reported[0].stage, reported[-1].stage) == ("preparing", "completed")
-    assert {(event.position, event.total) for event in reported} == {(0, 1)}
+    VERBS[verb](studio, events.append)
+    assert (events[0].stage, events[-1].stage) == ("preparing", "completed")
+    assert {(event.position, event.total) for event in events} == {(0, 1)}
 
 
 @pytest.mark.parametrize("verb", MANY)
-def test_each_of_many_is_told_by_its_position(
-    studio: Any, reported: list[ProgressEvent], verb: str
-) -> None:
+def test_events_have_positions(studio: Any, events: list[ProgressEvent], verb: str) -> None:
     """
-    Where a call makes several pictures each is told of, by one thread at a time.
+    If a call makes several images, each is reported with its position, by one thread at a time.
     """
     alone = threading.Lock()
 
     def on_event(progress: ProgressEvent) -> None:
         assert alone.acquire(blocking=False)
         time.sleep(0.001)
-        reported.append(progress)
+        events.append(progress)
         alone.release()
 
     MANY[verb](studio, on_event)
     for position in (0, 1):
-        own = [event for event in reported if event.position == position]
+        own = [event for event in events if event.position == position]
         assert (own[0].stage, own[-1].stage, own[0].total) == ("preparing", "completed", 2)
 
 
-def test_one_of_many_that_fails_is_told(
-    studio: Any, provider: FakeOpenAI, reported: list[ProgressEvent]
+def test_one_failure_among_many_is_reported(
+    studio: Any, provider: FakeOpenAI, events: list[ProgressEvent]
 ) -> None:
     """
-    What failed among many is told as failed, and the others go on.
+    One failure among many is reported as failed, and the others continue.
     """
     provider.moderate_next()
-    results = studio.map(["a", "b"], concurrency=1, on_progress=reported.append)
+    results = studio.map(["a", "b"], concurrency=1, on_progress=events.append)
     assert [type(error) for error in results.errors] == [ContentBlockedError]
     ends = {
-        event.position: event.stage for event in reported if event.stage in {"completed", "failed"}
+        event.position: event.stage for event in events if event.stage in {"completed", "failed"}
     }
     assert ends == {0: "failed", 1: "completed"}
 
 
-def test_an_error_in_the_callback_loses_no_picture(
+def test_callback_error_does_not_lose_the_image(
     studio: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """
-    A callback that raises is called no more, which the log tells; the picture is made and kept.
+    A callback that raises is logged and not called again; the image is made and saved.
     """
     calls: list[ProgressEvent] = []
 
-    def breaks(progress: ProgressEvent) -> None:
+    def failing_callback(progress: ProgressEvent) -> None:
         calls.append(progress)
         if progress.stage == "sending":
             raise ZeroDivisionError
 
-    image = studio.generate("a teapot", on_progress=breaks)
+    image = studio.generate("a teapot", on_progress=failing_callback)
     assert image.bytes
     assert calls[-1].stage == "sending"
-    (record,) = [item for item in caplog.records if item.levelno == logging.ERROR]
+    errors = [record for record in caplog.records if record.levelno == logging.ERROR]
+    (record,) = errors
     assert (record.name, bool(record.exc_info)) == ("imagesession", True)
 
 
-async def awaits(_: ProgressEvent) -> None:
+async def coroutine_callback(_: ProgressEvent) -> None:
     """
-    Be what cannot be called just so.
+    A callback that must be awaited.
     """
 
 
-@pytest.mark.parametrize("wrong", [awaits, True, "bar"])
-def test_what_cannot_be_called_is_refused(studio: Any, provider: FakeOpenAI, wrong: Any) -> None:
+@pytest.mark.parametrize("wrong", [coroutine_callback, True, "bar"])
+def test_invalid_callback_is_refused(studio: Any, provider: FakeOpenAI, wrong: Any) -> None:
     """
-    Something else than a plain function is refused before anything is sent.
+    Anything but a plain function is refused before anything is sent.
     """
     for verb in (studio.generate, studio.variations):
         with pytest.raises(InvalidRequestError, match="on_progress="):
@@ -340,10 +342,10 @@ def test_what_cannot_be_called_is_refused(studio: Any, provider: FakeOpenAI, wro
     assert not [call for call in provider.requests if call.method == "POST"]
 
 
-@pytest.mark.usefixtures("beating_fast")
-def test_a_sync_callback_runs_in_the_callers_thread(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("fast_heartbeats")
+def test_sync_callback_runs_in_the_callers_thread(tmp_path: Path) -> None:
     """
-    The sync twin calls back in the thread that called it, though it waits meanwhile.
+    A sync studio calls back in the thread of its caller, even while it waits.
     """
     threads: set[int] = set()
     with Studio.offline(tmp_path, provider=FakeOpenAI(latency=0.2)) as studio:
@@ -351,69 +353,69 @@ def test_a_sync_callback_runs_in_the_callers_thread(tmp_path: Path) -> None:
     assert threads == {threading.get_ident()}
 
 
-@pytest.mark.usefixtures("beating_fast")
-def test_an_interrupt_leaves_what_can_be_looked_up(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("fast_heartbeats")
+def test_interrupted_image_can_be_recovered(tmp_path: Path) -> None:
     """
-    An interrupt while it is waited for, in the callback too, ends the call and nothing else: the
-    picture is looked up later.
+    An interrupt while waiting, even in the callback, ends only the call: the image is recovered
+    later.
     """
 
-    def interrupts(progress: ProgressEvent) -> None:
+    def interrupting_callback(progress: ProgressEvent) -> None:
         if progress.stage == "generating":
             raise KeyboardInterrupt
 
     with Studio.offline(tmp_path, provider=FakeOpenAI(latency=0.3)) as studio:
         with pytest.raises(KeyboardInterrupt):
-            studio.generate("a", on_progress=interrupts)
+            studio.generate("a", on_progress=interrupting_callback)
         assert studio.recover().images[0].prompt == "a"
 
 
 @pytest.mark.anyio
-@pytest.mark.usefixtures("beating_fast")
-async def test_an_async_callback_runs_in_the_loop(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("fast_heartbeats")
+async def test_async_callback_runs_in_the_event_loop(tmp_path: Path) -> None:
     """
-    The async twin calls back in the thread of its loop, whose queues can be used at once, and
-    leaves no task behind.
+    An async studio calls back in the thread of its event loop, whose queues can be used
+    directly, and leaves no task behind.
     """
-    came: queue.SimpleQueue[tuple[int, ProgressEvent]] = queue.SimpleQueue()
+    calls: queue.SimpleQueue[tuple[int, ProgressEvent]] = queue.SimpleQueue()
     async with AsyncStudio.offline(tmp_path, provider=FakeOpenAI(latency=0.4)) as studio:
         await studio.generate(
-            "a", on_progress=lambda event: came.put((threading.get_ident(), event))
+            "a", on_progress=lambda event: calls.put((threading.get_ident(), event))
         )
-        assert came.qsize() > 4
-        threads = {came.get()[0] for _ in range(came.qsize())}
+        assert calls.qsize() > 4
+        threads = {calls.get()[0] for _ in range(calls.qsize())}
         assert threads == {threading.get_ident()}
         await anyio.sleep(0.15)
-        assert came.empty()
+        assert calls.empty()
 
 
 @pytest.mark.anyio
-@pytest.mark.usefixtures("beating_fast")
-async def test_a_cancelled_call_is_told_of_no_more(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("fast_heartbeats")
+async def test_cancelled_call_has_no_more_events(tmp_path: Path) -> None:
     """
-    A cancelled call ends at once, and nobody is told of it afterwards.
+    A cancelled call ends at once, without events afterwards.
     """
-    reported: list[ProgressEvent] = []
+    events: list[ProgressEvent] = []
     async with AsyncStudio.offline(tmp_path, provider=FakeOpenAI(latency=30)) as studio:
         with anyio.move_on_after(1.0) as scope:
-            await studio.generate("a", on_progress=reported.append)
+            await studio.generate("a", on_progress=events.append)
         assert scope.cancelled_caught
-        count = len(reported)
+        count = len(events)
         await anyio.sleep(0.15)
-        assert len(reported) == count
-        assert reported[-1].stage in {"queued", "backing_off", "generating"}
+        assert len(events) == count
+        assert events[-1].stage in {"queued", "backing_off", "generating"}
 
 
-def test_progress_says_it_in_words() -> None:
+def test_progress_as_text() -> None:
     """
-    What is told can be printed as it is.
+    An event can be printed as it is.
     """
     assert str(ProgressEvent(stage="generating", elapsed=12.34)) == "generating, 12 s"
     assert (
         str(ProgressEvent(stage="partial_image", elapsed=3, partials=2)) == "partial image 2, 3 s"
     )
-    waits = ProgressEvent(stage="backing_off", elapsed=0, message="queued", position=2, total=8)
-    assert str(waits) == "3 of 8: backing off, 0 s (queued)"
+    waiting = ProgressEvent(stage="backing_off", elapsed=0, message="queued", position=2, total=8)
+    assert str(waiting) == "3 of 8: backing off, 0 s (queued)"
 
 
 # --- the log ------------------------------------------------------------------------------------
@@ -422,33 +424,33 @@ def test_progress_says_it_in_words() -> None:
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> Callable[[int], str]:
     """
-    Return what was logged at a level and above: `logged(logging.INFO)`.
+    Return the messages at a level and above: `logged(logging.INFO)`.
     """
     caplog.set_level(logging.DEBUG, "imagesession")
 
     def read(level: int) -> str:
-        ours = (record for record in caplog.records if record.name == "imagesession")
-        return "\n".join(item.getMessage() for item in ours if item.levelno >= level)
+        records = (record for record in caplog.records if record.name == "imagesession")
+        return "\n".join(record.getMessage() for record in records if record.levelno >= level)
 
     return read
 
 
-def test_the_log_tells_what_became_of_a_picture(studio: Any, logged: Callable[[int], str]) -> None:
+def test_log_of_an_image(studio: Any, logged: Callable[[int], str]) -> None:
     """
-    A picture that is sent, accepted and kept is logged so: its ids, how long it took, its cost.
+    An image is logged when it is sent, accepted and saved: with its ids, duration and cost.
     """
     image = studio.generate(PROMPT)
-    sent, accepted, kept = logged(logging.INFO).splitlines()
+    sent, accepted, saved = logged(logging.INFO).splitlines()
     assert (image.turn.id in sent, "POST /responses" in sent) == (True, True)
     assert f"accepted as {image.turn.response_id}" in accepted
-    assert all(word in kept for word in ("completed after", image.id, str(image.cost)))
+    assert all(word in saved for word in ("completed after", image.id, str(image.cost)))
 
 
-def test_the_log_repeats_no_prompt(
+def test_log_has_no_prompts(
     studio: Any, provider: FakeOpenAI, logged: Callable[[int], str]
 ) -> None:
     """
-    Nothing that was asked or answered in words stands in the log, at whatever level.
+    No prompt or answer is logged, at any level.
     """
     studio.session(PROMPT).generate(PROMPT)
     provider.refuse_next(PROMPT)
@@ -460,48 +462,47 @@ def test_the_log_repeats_no_prompt(
 
 
 @pytest.mark.usefixtures("hurried")
-def test_retries_are_warned_of(
+def test_retries_are_logged_as_warnings(
     make_studio: MakeStudio,
     tmp_path: Path,
     provider: FakeOpenAI,
     logged: Callable[[int], str],
 ) -> None:
     """
-    A request that is asked again is a warning that says why and when; so is a provider that wants
-    to be left alone, and nothing else is.
+    A retry is a warning with its reason and time, and so is a cooldown; nothing else is.
     """
     studio = make_studio(tmp_path, provider=provider, retry_timeout=30)
     studio.generate("a teapot")
     assert not logged(logging.WARNING)
-    provider.fail_next(status=429, headers=AT_ONCE, method="POST", path="/responses")
+    provider.fail_next(status=429, headers=RETRY_SOON, method="POST", path="/responses")
     studio.generate("a teapot")
     warned = logged(logging.WARNING)
-    assert "HTTP 429; tried again in 0.1 s" in warned
-    assert "wants to be left alone for 0.1 s" in warned
+    assert "HTTP 429; next attempt in 0.1 s" in warned
+    assert "cooldown lasts 0.1 s" in warned
 
 
 @pytest.mark.usefixtures("hurried")
-def test_a_provider_that_wants_to_be_left_alone_is_warned_of(
+def test_shared_cooldown_is_logged_as_warning(
     make_studio: MakeStudio,
     tmp_path: Path,
     provider: FakeOpenAI,
     logged: Callable[[int], str],
 ) -> None:
     """
-    Whoever waits because another call was told to says so.
+    A call that waits for the cooldown of another call logs it.
     """
     provider.fail_next(status=429, headers={"retry-after": "1"}, method="POST", path="/responses")
     with pytest.raises(RateLimitError):
         make_studio(tmp_path, provider=provider).generate("a teapot")
     make_studio(tmp_path, provider=provider, retry_timeout=30).generate("a teapot")
-    assert "wants to be left alone for another" in logged(logging.WARNING)
+    assert "cooldown lasts another" in logged(logging.WARNING)
 
 
-def test_a_log_that_is_off_changes_nothing(
+def test_disabled_log_changes_nothing(
     studio: Any, caplog: pytest.LogCaptureFixture, logged: Callable[[int], str]
 ) -> None:
     """
-    Who switches the log off has the same pictures, and pays nothing for it.
+    With the log disabled the images are the same.
     """
     caplog.set_level(logging.CRITICAL + 1, "imagesession")
     *partials, last = studio.stream("a teapot", partial_images=1)
@@ -510,9 +511,9 @@ def test_a_log_that_is_off_changes_nothing(
     assert not logged(0)
 
 
-def test_nothing_is_printed_unless_asked(tmp_path: Path) -> None:
+def test_nothing_is_printed_by_default(tmp_path: Path) -> None:
     """
-    A program that sets up no log sees none, though requests are asked again, and no bar in a pipe.
+    A program without a log configuration prints nothing, even on retries, and no bar in a pipe.
     """
     script = (
         "import sys\n"
@@ -529,9 +530,9 @@ def test_nothing_is_printed_unless_asked(tmp_path: Path) -> None:
     assert (ran.stdout, ran.stderr) == (b"", b"")
 
 
-def test_not_asked_for_nothing_is_loaded(tmp_path: Path) -> None:
+def test_progress_modules_are_loaded_lazily(tmp_path: Path) -> None:
     """
-    What tells of progress is not loaded before a provider is reached.
+    The progress modules are not imported before the provider is used.
     """
     script = (
         "import sys\n"

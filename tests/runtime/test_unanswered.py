@@ -1,5 +1,5 @@
 """
-Of a request without an answer it is told whether it provably never left, over real sockets.
+Failures without a response show whether the request was provably not sent, over real sockets.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ REDIRECT = b"HTTP/1.1 307 Moved\r\nContent-Length: 0\r\nLocation: http://127.0.0
 
 
 @contextlib.contextmanager
-def saying(*answers: bytes) -> Generator[int, None, None]:
+def serve_answers(*answers: bytes) -> Generator[int, None, None]:
     """
-    Serve connections: answer what comes with each of some bytes, and hang up; give the port.
+    Serve connections: send the given answers one after the other, and hang up; yield the port.
     """
     stop = threading.Event()
 
@@ -57,7 +57,7 @@ def saying(*answers: bytes) -> Generator[int, None, None]:
 
 def closed_port() -> int:
     """
-    Find a port on which nobody listens.
+    Find a closed port.
     """
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
@@ -66,32 +66,32 @@ def closed_port() -> int:
 
 def send(url: str, proxy: str | None = None, key: str = "x") -> TransportError:
     """
-    Send a request by the sync transport that is not answered.
+    Send a request by the sync transport that gets no response.
     """
     http_client = httpx2.Client(proxy=proxy, trust_env=False, follow_redirects=True)
     with openai.OpenAI(api_key=key, base_url=url, http_client=http_client) as client:
         with pytest.raises(TransportError) as caught:
-            OpenAITransport(client, ours=False).send(POST)
+            OpenAITransport(client, owned=False).send(POST)
         return caught.value
 
 
 def send_async(url: str, proxy: str | None = None, key: str = "x") -> TransportError:
     """
-    Send a request by the async transport that is not answered.
+    Send a request by the async transport that gets no response.
     """
 
     async def run() -> TransportError:
         http_client = httpx2.AsyncClient(proxy=proxy, trust_env=False, follow_redirects=True)
         async with openai.AsyncOpenAI(api_key=key, base_url=url, http_client=http_client) as client:
             with pytest.raises(TransportError) as caught:
-                await AsyncOpenAITransport(lambda: client, ours=False).send(POST)
+                await AsyncOpenAITransport(lambda: client, owned=False).send(POST)
             return caught.value
 
     return asyncio.run(run())
 
 
-Sending = Callable[..., TransportError]
-BOTH = pytest.mark.parametrize("sending", [send, send_async])
+SendRequest = Callable[..., TransportError]
+BOTH = pytest.mark.parametrize("send_request", [send, send_async])
 PROVIDER = "https://images.example.test/v1"
 
 
@@ -109,25 +109,25 @@ PROVIDER = "https://images.example.test/v1"
     ],
 )
 def test_proxy_that_does_not_connect(
-    sending: Sending, answers: tuple[bytes, ...], reason: str
+    send_request: SendRequest, answers: tuple[bytes, ...], reason: str
 ) -> None:
     """
-    Whatever goes wrong until a proxy has connected, nothing was sent to the provider.
+    Whatever fails before a proxy has connected, nothing was sent to the provider.
     """
-    with saying(*answers) as port:
-        lost = sending(PROVIDER, proxy=f"http://127.0.0.1:{port}")
-    assert not lost.sent
-    assert re.search(reason, lost.reason)
-    assert lost.body == b""
+    with serve_answers(*answers) as port:
+        error = send_request(PROVIDER, proxy=f"http://127.0.0.1:{port}")
+    assert not error.sent
+    assert re.search(reason, error.reason)
+    assert error.body == b""
 
 
 @BOTH
-def test_connection_that_is_not_made(sending: Sending) -> None:
+def test_failed_connection_sends_nothing(send_request: SendRequest) -> None:
     """
-    A closed port, a plain-text server behind https, names that nobody knows or takes, and other
+    Closed ports, plain-text servers behind https, unknown or invalid host names, and other
     protocols: nothing was sent.
     """
-    with saying(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
+    with serve_answers(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
         urls = [
             f"https://127.0.0.1:{port}/v1",
             f"http://127.0.0.1:{closed_port()}/v1",
@@ -136,34 +136,34 @@ def test_connection_that_is_not_made(sending: Sending) -> None:
             "ftp://127.0.0.1/v1",
         ]
         for url in urls:
-            lost = sending(url)
-            assert not lost.sent, url
-            assert lost.reason
+            error = send_request(url)
+            assert not error.sent, url
+            assert error.reason
 
 
 @BOTH
-def test_request_that_left(sending: Sending) -> None:
+def test_request_that_was_read_counts_as_sent(send_request: SendRequest) -> None:
     """
-    A request that a server or a proxy read may have been carried out, whatever came back.
+    A request that a server or a proxy read may have been processed, whatever it answered.
     """
     for answer in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", b"nonsense\r\n\r\n"):
-        with saying(answer) as port:
-            assert sending(f"http://127.0.0.1:{port}/v1").sent
-            assert sending("http://images.example.test/v1", f"http://127.0.0.1:{port}").sent
-    with saying(REDIRECT % closed_port()) as port:
-        # Whoever redirects may have done the work before.
-        assert sending(f"http://127.0.0.1:{port}/v1").sent
+        with serve_answers(answer) as port:
+            assert send_request(f"http://127.0.0.1:{port}/v1").sent
+            assert send_request("http://images.example.test/v1", f"http://127.0.0.1:{port}").sent
+    with serve_answers(REDIRECT % closed_port()) as port:
+        # A server may have processed the request before it redirects.
+        assert send_request(f"http://127.0.0.1:{port}/v1").sent
 
 
 @BOTH
-def test_key_that_is_no_header(sending: Sending) -> None:
+def test_invalid_key_is_not_sent_or_shown(send_request: SendRequest) -> None:
     """
-    A header that the client refuses to write was not sent, and is not told.
+    A header that the client refuses to write was not sent, and is not shown.
     """
-    with saying(b"") as port:
-        lost = sending(f"http://127.0.0.1:{port}/v1", key="sk-secret\n-1")
-    assert not lost.sent
-    assert "secret" not in lost.reason
+    with serve_answers(b"") as port:
+        error = send_request(f"http://127.0.0.1:{port}/v1", key="sk-secret\n-1")
+    assert not error.sent
+    assert "secret" not in error.reason
 
 
 @pytest.mark.parametrize(
@@ -179,9 +179,9 @@ def test_key_that_is_no_header(sending: Sending) -> None:
         (OSError("TLS"), True),
     ],
 )
-def test_other_transports_are_judged_by_their_errors(failure: Exception, *, sent: bool) -> None:
+def test_without_a_trace_the_error_type_decides(failure: Exception, *, sent: bool) -> None:
     """
-    Where the client announces nothing, the kind of error tells what never left.
+    Without a trace, the type of the error shows whether anything was sent.
     """
 
     def fail(_: httpx2.Request) -> httpx2.Response:
@@ -190,13 +190,13 @@ def test_other_transports_are_judged_by_their_errors(failure: Exception, *, sent
     http_client = httpx2.Client(transport=httpx2.MockTransport(fail))
     with openai.OpenAI(api_key="x", http_client=http_client) as client:
         with pytest.raises(TransportError) as caught:
-            OpenAITransport(client, ours=False).send(POST)
+            OpenAITransport(client, owned=False).send(POST)
         assert caught.value.sent == sent
 
 
-def test_callers_own_trace_and_preparation_are_kept() -> None:
+def test_callers_trace_and_preparation_are_kept() -> None:
     """
-    A client that prepares and traces its requests itself goes on to do so.
+    A client's own trace and preparation of requests still work.
     """
     seen: list[str] = []
 
@@ -208,20 +208,20 @@ def test_callers_own_trace_and_preparation_are_kept() -> None:
             request.extensions["trace"] = note
 
     with (
-        saying(b"") as port,
+        serve_answers(b"") as port,
         Client(api_key="x", base_url=f"http://127.0.0.1:{port}/v1") as client,
         pytest.raises(TransportError) as caught,
     ):
-        OpenAITransport(client, ours=False).send(POST)
+        OpenAITransport(client, owned=False).send(POST)
     assert caught.value.sent
     assert "connection.connect_tcp.started" in seen
 
 
 @pytest.mark.parametrize("announced", ["connection.connect_tcp.started", "", SENDS])
-def test_failures_of_all_kinds_while_connecting(announced: str) -> None:
+def test_any_failure_while_connecting(announced: str) -> None:
     """
-    An exception that is no transport error proves nothing by itself, but where it was announced
-    that a connection is made, and no request.
+    An exception of another kind proves nothing, unless the trace shows a connection and no
+    request.
     """
 
     def fail(request: httpx2.Request) -> httpx2.Response:
@@ -233,19 +233,19 @@ def test_failures_of_all_kinds_while_connecting(announced: str) -> None:
     with openai.OpenAI(api_key="x", http_client=http_client) as client:
         connecting = announced not in {"", SENDS}
         with pytest.raises(TransportError if connecting else ValueError) as caught:
-            OpenAITransport(client, ours=False).send(POST)
+            OpenAITransport(client, owned=False).send(POST)
         assert not connecting or not cast("TransportError", caught.value).sent
 
 
-def test_trace_tells_a_request_from_the_one_that_connects() -> None:
+def test_connect_request_does_not_count_as_sent() -> None:
     """
     Only the request itself counts as sent, and once sent it stays so.
     """
     trace = RequestTrace()
     connect: Any = httpx2.Request("CONNECT", "http://x")
     connect.method = b"CONNECT"
-    trace.note("http11.send_request_headers.started", {"request": connect})
-    assert (trace.began, trace.sent) == (True, False)
-    trace.note("http2.send_request_headers.started", {"request": None})
-    trace.note("connection.connect_tcp.started", {})
+    trace.record("http11.send_request_headers.started", {"request": connect})
+    assert (trace.has_events, trace.sent) == (True, False)
+    trace.record("http2.send_request_headers.started", {"request": None})
+    trace.record("connection.connect_tcp.started", {})
     assert trace.sent
