@@ -1,3 +1,3 @@
 """
-The MCP server of imagesession: its verbs as tools for agents.
+The MCP server of imagesession: the library's methods as tools for agents.
 """

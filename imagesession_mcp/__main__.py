@@ -20,19 +20,19 @@ from imagesession_mcp.cli import ParsedCommand
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """
-    Run the server until its client leaves or a signal stops it.
+    Run the server until its client disconnects or a signal stops it.
 
     Args:
-        arguments: The command line, without the program; None for that of this process.
+        arguments: The command line, without the program; None for this process's own.
 
     Raises:
-        SystemExit: It cannot start; a message was written to stderr. The status is 2 for a wrong
-            value, else 1.
+        SystemExit: The server cannot start; a message was written to stderr. The status is 2 for
+            an invalid value, otherwise 1.
     """
     command = cli.parse(sys.argv[1:] if arguments is None else arguments, os.environ)
     if importlib.util.find_spec("mcp") is None:
         sys.exit("imagesession-mcp: install it with its server: pip install 'imagesession[mcp]'")
-    # The SDK's handler writes it to stderr; stdout is the client's.
+    # The SDK's handler logs to stderr; stdout is reserved for the protocol.
     logging.getLogger("imagesession_mcp").setLevel(logging.INFO)
     with suppress(KeyboardInterrupt):
         asyncio.run(_serve(command))
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 async def _serve(command: ParsedCommand) -> None:
     settings = attrs.evolve(command.settings, owns_process=True)
-    # Either takes half a second to load, which --help need not.
+    # Either takes half a second to import, which --help does not need.
     if command.http is None:
         from imagesession_mcp import stdio  # noqa: PLC0415
 

@@ -1,5 +1,5 @@
 """
-What lives as long as the server: its studios and its tasks.
+The server's state: its studios and its tasks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from imagesession_mcp.settings import Settings
 from imagesession_mcp.tasks import TaskRegistry
 
 LOCAL_PRINCIPAL = ""
-"""Who calls where no token is needed: the person whose computer it is."""
+"""The principal of calls without a token: the person whose computer it is."""
 _PRINCIPAL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RECOVERY_TIMEOUT = 30.0
 
@@ -35,13 +35,13 @@ Ctx: TypeAlias = Context[Any, Any]
 
 def open_studio(settings: Settings, library: Path | None) -> imagesession.AsyncStudio:
     """
-    Open a studio as the settings say.
+    Open a studio with the server's settings.
     """
-    daily = settings.daily_budget
+    daily_budget = settings.daily_budget
     make = imagesession.AsyncStudio.offline if settings.offline else imagesession.AsyncStudio
     return make(
         library,
-        budget=None if daily is None else imagesession.Budget(per_day=daily),
+        budget=None if daily_budget is None else imagesession.Budget(per_day=daily_budget),
         provider_state=settings.provider_state,
     )
 
@@ -49,12 +49,12 @@ def open_studio(settings: Settings, library: Path | None) -> imagesession.AsyncS
 @attrs.define(eq=False)
 class AppState:
     """
-    What lives as long as the server.
+    State that lives as long as the server.
 
     Attributes:
-        settings: What the person decided.
+        settings: The server's settings.
         open: Opens a studio.
-        tasks: The generations that run.
+        tasks: The running generations.
     """
 
     settings: Settings
@@ -74,27 +74,31 @@ class AppState:
         Return a principal's studio. When it is opened, recovery starts in the background.
 
         Raises:
-            ToolCallError: The principal's name cannot be a folder's.
+            ToolCallError: The principal's name is not valid as a folder name.
             StorageError: The folder cannot be used.
         """
         if principal not in self._studios:
             library = self.settings.library
             if principal != LOCAL_PRINCIPAL:
-                library = self.studio(LOCAL_PRINCIPAL).library / "principals" / _checked(principal)
+                library = (
+                    self.studio(LOCAL_PRINCIPAL).library
+                    / "principals"
+                    / _validate_principal(principal)
+                )
             self._studios[principal] = studio = self.open(self.settings, library)
             self._spawn(self._recover_library(studio))
         return self._studios[principal]
 
     def allowed_folders(self, principal: str) -> tuple[Path, ...]:
         """
-        Return the folders from which files are read for a principal.
+        Return the folders from which a principal's files may be read.
         """
         folders = (self.studio(principal).library, *self.settings.allow_dirs)
         return tuple(folder.resolve() for folder in folders)
 
     async def close(self) -> None:
         """
-        Finish what can be finished soon, and leave the rest to recovery.
+        Let tasks finish if they can do so soon, and leave the rest to recovery.
         """
         for task in self._background:
             task.cancel()
@@ -109,8 +113,8 @@ class AppState:
 
     async def _open_library(self) -> None:
         try:
-            # The package loads a name when it is first used. In a thread, because it takes a third
-            # as long as all the rest of the start, and the client waits for its first answer.
+            # The package imports a name when it is first used. That takes a third as long as the
+            # rest of the start, so it runs in a thread while the client gets its first response.
             await asyncio.to_thread(getattr, imagesession, "AsyncStudio")
             self.studio(LOCAL_PRINCIPAL)
         except ImageSessionError as error:
@@ -120,13 +124,13 @@ class AppState:
 
     async def _recover_library(self, studio: imagesession.AsyncStudio) -> None:
         """
-        Load the provider's client before a call needs it, and recover what is pending.
+        Create the provider's client before a call needs it, and recover pending requests.
         """
         try:
-            await studio._connect()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - loads what the first call needs, before it comes
+            await studio._connect()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - creates the client ahead of the first call
             if self.settings.owns_process:
-                # All modules are loaded and stay. Without this, each full garbage collection goes
-                # through them and stops everything for up to a fifth of a second.
+                # All modules are loaded by now. Without this, each full garbage collection scans
+                # them and pauses the process for up to 0.2 seconds.
                 gc.freeze()
             recovered = await studio.recover(timeout=_RECOVERY_TIMEOUT)
         except ImageSessionError as error:
@@ -137,18 +141,18 @@ class AppState:
 
 
 app_state: ContextVar[AppState] = ContextVar("app_state")
-"""The state of the server that carries out the present request."""
+"""The state of the server that handles the current request."""
 
 
 def current_principal() -> str:
     """
-    Return the principal that sent the present request.
+    Return the principal that sent the current request.
     """
     token = get_access_token()
-    return LOCAL_PRINCIPAL if token is None else _checked(token.client_id)
+    return LOCAL_PRINCIPAL if token is None else _validate_principal(token.client_id)
 
 
-def _checked(name: str) -> str:
+def _validate_principal(name: str) -> str:
     if _PRINCIPAL_NAME.fullmatch(name) is None or ".." in name:
-        raise ToolCallError("no_access", "This token's name is none that a folder can have.")
+        raise ToolCallError("no_access", "The token's name is not valid as a folder name.")
     return name

@@ -1,5 +1,5 @@
 """
-Reads the command line and the environment.
+Parse the command line and the environment.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from imagesession_mcp.settings import (
 )
 
 _ABOUT = """
-An MCP server that makes images in conversation: sessions that remember, branch and undo, and a
-library that keeps every picture that was paid for. Without --http it speaks over stdin and stdout,
-and is started by the client.
+An MCP server that makes images in conversation: sessions with memory, branches and undo, and a
+library that saves every image that was billed. Without --http it communicates over stdin and
+stdout, and the client starts it.
 """
 _KEY = """
-OPENAI_API_KEY is read from the environment; without it the server starts, and says so when a
-picture is asked for. --offline needs none. OPENAI_BASE_URL is where requests go, if not to OpenAI.
+OPENAI_API_KEY is read from the environment; without it the server starts, and calls that generate
+return an error. --offline needs no key. OPENAI_BASE_URL is the URL of a provider other than OpenAI.
 """
 
 
 @attrs.frozen
 class ParsedCommand:
     """
-    What the command line and the environment say.
+    The settings from the command line and the environment.
 
     Attributes:
-        settings: How the server runs.
-        http: Where it is reached over HTTP; None for stdin and stdout.
+        settings: The server's settings.
+        http: The settings for HTTP; None for stdin and stdout.
     """
 
     settings: Settings
@@ -53,18 +53,20 @@ class _Parser(argparse.ArgumentParser):
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> ParsedCommand:
     """
-    Read the command line and the environment; the command line wins.
+    Parse the command line and the environment; the command line takes precedence.
 
     Raises:
-        SystemExit: With status 2 and a message on stderr if a value is wrong; also after --help
+        SystemExit: With status 2 and a message on stderr if a value is invalid; also after --help
             and --version.
     """
     parser = _parser()
     flags = vars(parser.parse_args(arguments))
     try:
-        settings = Settings(**_given(Settings, flags, environment))
-        http = HttpSettings(**_given(HttpSettings, flags, environment))
-        return ParsedCommand(settings, _with_access(http, environment) if settings.http else None)
+        settings = Settings(**_collect_settings(Settings, flags, environment))
+        http = HttpSettings(**_collect_settings(HttpSettings, flags, environment))
+        return ParsedCommand(
+            settings, _add_principals(http, environment) if settings.http else None
+        )
     except InvalidOptionError as error:
         parser.error(str(error))
 
@@ -72,57 +74,57 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> ParsedCom
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="imagesession-mcp", description=_ABOUT, epilog=_KEY, allow_abbrev=False)
     for option in OPTIONS:
-        how: dict[str, Any] = {"action": "store_const", "const": "1"}
+        keywords: dict[str, Any] = {"action": "store_const", "const": "1"}
         if option.metavar:
-            how = {
+            keywords = {
                 "action": "append" if option.separator else "store",
                 "metavar": option.metavar,
             }
         text = f"{option.help} [{option.variable}]".replace("%", "%%")
-        parser.add_argument(f"--{option.name}", help=text, **how)
+        parser.add_argument(f"--{option.name}", help=text, **keywords)
     version = f"imagesession {imagesession.__version__}"
     parser.add_argument("--version", action="version", version=version)
     return parser
 
 
-def _given(
+def _collect_settings(
     kind: type[Settings | HttpSettings],
     flags: Mapping[str, Any],
     environment: Mapping[str, str],
 ) -> dict[str, Any]:
     """
-    Return the settings that the command line or the environment gives.
+    Return the settings that the command line or the environment sets.
     """
-    given: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for field, option in options_of(kind).items():
-        source, texts = _texts(option, flags, environment)
+        source, texts = _read_option(option, flags, environment)
         try:
             values = tuple(option.parse(text) for text in texts)
         except InvalidOptionError as error:
             raise InvalidOptionError(f"{source} {error}") from None
         if values:
-            given[field] = values if option.separator else values[0]
-    return given
+            settings[field] = values if option.separator else values[0]
+    return settings
 
 
-def _texts(
+def _read_option(
     option: Option, flags: Mapping[str, Any], environment: Mapping[str, str]
 ) -> tuple[str, list[str]]:
     """
-    Return where an option's values are from, and the values as text.
+    Return an option's source, for error messages, and its values as text.
     """
     flag = flags[option.name.replace("-", "_")]
     if flag is not None:
         return f"--{option.name}", flag if option.separator else [flag]
     text = environment.get(option.variable, "")
-    # Some hosts set a variable that was left out to an empty string.
+    # Some hosts set an omitted variable to an empty string.
     texts = text.split(option.separator) if option.separator else [text]
     return option.variable, [text.strip() for text in texts if text.strip()]
 
 
-def _with_access(http: HttpSettings, environment: Mapping[str, str]) -> HttpSettings:
+def _add_principals(http: HttpSettings, environment: Mapping[str, str]) -> HttpSettings:
     """
-    Return the settings with the principals of the environment, if no file names any.
+    Add the principals from the environment, if no file defines any.
     """
     for variable, parse_secret in SECRETS:
         text = environment.get(variable, "").strip()

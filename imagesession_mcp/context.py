@@ -1,5 +1,5 @@
 """
-What a tool works with: the caller's studio, and the sessions, images and tasks that a call names.
+The context of a tool call: the caller's studio, and the sessions, images and tasks it names.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from imagesession_mcp.tasks import GenerationTask, idempotency_key_for, no_time_
 
 T = TypeVar("T")
 SessionOrStudio: TypeAlias = "imagesession.AsyncStudio | imagesession.AsyncImageSession"
-"""Where a picture is made: alone, or in a session."""
+"""Where an image is generated: standalone, or in a session."""
 InputImage: TypeAlias = "imagesession.AsyncSavedImage | bytes"
-"""An image that a call names: one of the library, or a file's content."""
+"""An image that a call names: one of the library, or the content of a file."""
 
 MAIN = "main"
 IMAGE_URI = re.compile(r"imagesession://images/([^/]+)")
 HEARTBEAT = 5.0
-"""Seconds between two reports of progress."""
+"""Seconds between two progress notifications."""
 RECONCILE_TIMEOUT = 20.0
-"""Seconds for which a repeated call waits for what an earlier run of the server left pending."""
+"""Seconds that a repeated call waits for a request left pending by an earlier run of the server."""
 STILL_PENDING = "still_pending"
 _MAX_BATCH = 10
 _RECOVERY_PAUSE = 0.2
@@ -45,12 +45,12 @@ _RECOVERY_PAUSE = 0.2
 @attrs.frozen
 class CallContext:
     """
-    What is the caller's.
+    The caller and the server's state.
 
     Attributes:
-        state: What lives as long as the server.
-        principal: Who calls.
-        studio: Their studio.
+        state: The server's state.
+        principal: The caller's name.
+        studio: The caller's studio.
     """
 
     state: AppState
@@ -60,7 +60,7 @@ class CallContext:
     @classmethod
     def from_request(cls) -> CallContext:
         """
-        Find out who sent the present request.
+        Return the context of the current request.
         """
         state, principal = app_state.get(), current_principal()
         return cls(state, principal, state.studio(principal))
@@ -69,7 +69,7 @@ class CallContext:
         self, session_id: str | None, branch: str = MAIN
     ) -> SessionOrStudio:
         """
-        Return the session that a call names; the studio, if it names none.
+        Return the session that a call names, or the studio if it names none.
         """
         return await self.session(session_id, branch) if session_id else self.studio
 
@@ -80,12 +80,12 @@ class CallContext:
         Return a session on one of its branches.
 
         Raises:
-            ToolCallError: There is none; the error names some that there are.
+            ToolCallError: It does not exist; the error names some that do.
         """
         try:
             return await self.studio.open(session_id, branch=branch, reopen=reopen)
         except NotFoundError as error:
-            lacks_branch = MAIN in error.known  # which every session has, and no session is
+            lacks_branch = MAIN in error.known  # a branch of every session, but no session
             code = "branch_not_found" if lacks_branch else "session_not_found"
             known = "available_branches" if lacks_branch else "available_sessions"
             raise ToolCallError(code, error.message, {known: list(error.known)}) from error
@@ -95,7 +95,7 @@ class CallContext:
         Return an image of the library by its id or URI.
 
         Raises:
-            ToolCallError: There is none; the error names some that there are.
+            ToolCallError: It does not exist; the error names some that do.
         """
         uri = IMAGE_URI.fullmatch(image_id)
         try:
@@ -104,80 +104,84 @@ class CallContext:
             known = {"available_images": list(error.known)}
             raise ToolCallError("image_not_found", error.message, known) from error
 
-    async def resolve_image(self, named: str, argument: str) -> InputImage:
+    async def resolve_image(self, reference: str, argument: str) -> InputImage:
         """
         Return an image that a call names by its id, its URI, or the path of a file.
 
         Args:
-            named: What the call says.
-            argument: The argument that says it.
+            reference: The argument's value.
+            argument: The argument's name.
 
         Raises:
-            ToolCallError: There is no such image, or no such file that may be read.
+            ToolCallError: The image does not exist, or the file may not be read.
         """
-        found = await self._locate(named, argument)
-        if isinstance(found, imagesession.AsyncSavedImage):
-            return found
-        return await asyncio.to_thread(safe_files.read_allowed, found, self._roots(), argument)
+        located = await self._locate(reference, argument)
+        if isinstance(located, imagesession.AsyncSavedImage):
+            return located
+        return await asyncio.to_thread(safe_files.read_allowed, located, self._roots(), argument)
 
     @asynccontextmanager
     async def resolve_original(
-        self, named: str, argument: str
+        self, reference: str, argument: str
     ) -> AsyncGenerator[imagesession.AsyncSavedImage | Path, None]:
         """
-        Give an image that a call names with the records beside it: a file as a private copy, which
-        cannot change meanwhile.
+        Yield an image that a call names, with its metadata files: an image of the library, or a
+        private copy of a file, which cannot change meanwhile.
         """
-        found = await self._locate(named, argument)
-        if isinstance(found, imagesession.AsyncSavedImage):
-            yield found
+        located = await self._locate(reference, argument)
+        if isinstance(located, imagesession.AsyncSavedImage):
+            yield located
             return
         with tempfile.TemporaryDirectory(prefix="imagesession-") as folder:
-            copy = Path(folder) / found.name
-            await asyncio.to_thread(_copy, found, copy, self._roots(), argument)
+            copy = Path(folder) / located.name
+            await asyncio.to_thread(_copy, located, copy, self._roots(), argument)
             yield copy
 
-    async def resolve_optional_image(self, named: str | None, argument: str) -> InputImage | None:
+    async def resolve_optional_image(
+        self, reference: str | None, argument: str
+    ) -> InputImage | None:
         """
-        Return an image that a call names, if it names one.
+        Return the image that a call names, or None.
         """
-        return await self.resolve_image(named, argument) if named else None
+        return await self.resolve_image(reference, argument) if reference else None
 
     async def resolve_images(
-        self, named: Iterable[str | None] | None, argument: str
+        self, reference: Iterable[str | None] | None, argument: str
     ) -> list[InputImage]:
         """
         Return the images that a call names.
         """
-        return [await self.resolve_image(name, argument) for name in named or () if name]
+        return [await self.resolve_image(name, argument) for name in reference or () if name]
 
-    async def _locate(self, named: str, argument: str) -> imagesession.AsyncSavedImage | Path:
+    async def _locate(self, reference: str, argument: str) -> imagesession.AsyncSavedImage | Path:
         """
-        Return the image of the library that is named, or the real path of the file.
+        Return the image of the library, or the real path of the file.
         """
-        if IMAGE_URI.fullmatch(named) or not re.search(r"[/\\.:~]", named):
-            return await self.image(named)
-        real = await asyncio.to_thread(safe_files.resolve_allowed, named, self._roots(), argument)
-        return await self._saved_at(real) or real
+        if IMAGE_URI.fullmatch(reference) or not re.search(r"[/\\.:~]", reference):
+            return await self.image(reference)
+        real_path = await asyncio.to_thread(
+            safe_files.resolve_allowed, reference, self._roots(), argument
+        )
+        return await self._saved_at(real_path) or real_path
 
     def _roots(self) -> tuple[Path, ...]:
         return self.state.allowed_folders(self.principal)
 
-    async def _saved_at(self, real: Path) -> imagesession.AsyncSavedImage | None:
+    async def _saved_at(self, real_path: Path) -> imagesession.AsyncSavedImage | None:
         """
-        Return the image of the library whose file is at a path, by the record beside it.
+        Return the image of the library whose file is at a path, by its metadata file.
         """
         library = self.studio.library.resolve()
-        if not real.is_relative_to(library):
+        if not real_path.is_relative_to(library):
             return None
-        image_id = await asyncio.to_thread(_recorded_id, real, (library,))
+        image_id = await asyncio.to_thread(_recorded_id, real_path, (library,))
         if image_id is None:
             return None
         try:
             image = await self.studio.images.get(image_id)
         except NotFoundError:
             return None
-        return image if image.path.resolve() == real else None
+        return image if image.path.resolve() == real_path else None
 
     # --- generations ---------------------------------------------------------------------------
 
@@ -185,17 +189,17 @@ class CallContext:
         self, ctx: Ctx, request_id: str | None, *, batch: bool = False
     ) -> GenerationTask:
         """
-        Return the task of a call that generates: that of an earlier call with the same request_id,
-        else a new one, which is not started yet.
+        Return the task of a generating call: the task of an earlier call with the same request_id,
+        otherwise a new one that is not started.
 
         Args:
             ctx: The request.
             request_id: The client's name for the call.
-            batch: Whether it may bring several pictures.
+            batch: Whether it may generate several images.
 
         Raises:
-            ToolCallError: The request_id was used for another call, or what an earlier run of the
-                server sent under it is still pending.
+            ToolCallError: The request_id was used for another call, or a request that an earlier
+                run of the server sent under it is still pending.
         """
         fingerprint = _fingerprint(ctx) if request_id else ""
         task_id = request_id or f"gen_{uuid.uuid4().hex[:12]}"
@@ -207,22 +211,22 @@ class CallContext:
         repeated = self.state.tasks.find_repeated(task)
         if repeated is None and await pending_turns(self.studio, request_id):
             settled = wait_until_settled(self.studio, request_id, RECONCILE_TIMEOUT)
-            await with_progress(ctx, settled, "looking it up")
+            await with_progress(ctx, settled, "checking for an earlier result")
         return repeated or task
 
     async def result_or_handle(
         self, ctx: Ctx, task: GenerationTask, *, preview: bool
     ) -> CallToolResult:
         """
-        Wait for a task and return its result; if that takes too long, how to come back for it.
+        Wait for a task and return its result, or a handle for get_generation if it takes too long.
 
-        A client that gives up ends the waiting, and not the task.
+        If the client cancels the call, the waiting ends but the task continues.
         """
         settings = self.state.settings
-        end = float("inf") if no_time_limit.get() else time.monotonic() + settings.wait_seconds
-        while not task.is_done and (left := end - time.monotonic()) > 0:
+        deadline = float("inf") if no_time_limit.get() else time.monotonic() + settings.wait_seconds
+        while not task.is_done and (remaining := deadline - time.monotonic()) > 0:
             await report_progress(ctx, task.seconds, task.stage)
-            await task.wait_for_change(min(left, HEARTBEAT))
+            await task.wait_for_change(min(remaining, HEARTBEAT))
         if not task.is_done:
             return results.pending_result(task.id, task.stage)
         return await results.build_result(
@@ -236,15 +240,15 @@ class CallContext:
 
 def _fingerprint(ctx: Ctx) -> str:
     """
-    Return what makes two calls the same: the tool and its arguments, whether or not with a preview.
+    Return what identifies a repeated call: the tool and its arguments, except `preview`.
     """
     params = ctx.request_context.params or {}
     arguments: dict[str, Any] = {**(params.get("arguments") or {}), "preview": None}
     return json.dumps([params.get("name"), arguments], sort_keys=True)
 
 
-def _recorded_id(real: Path, roots: tuple[Path, ...]) -> str | None:
-    record = real.with_suffix(".json")
+def _recorded_id(real_path: Path, roots: tuple[Path, ...]) -> str | None:
+    record = real_path.with_suffix(".json")
     try:
         facts: object = json.loads(safe_files.read_allowed(record, roots, "image_path"))
     except (ToolCallError, ValueError, RecursionError):
@@ -253,24 +257,24 @@ def _recorded_id(real: Path, roots: tuple[Path, ...]) -> str | None:
     return image_id if isinstance(image_id, str) else None
 
 
-def _copy(real: Path, copy: Path, roots: tuple[Path, ...], argument: str) -> None:
-    copy.write_bytes(safe_files.read_allowed(real, roots, argument))
-    for name in (f"{real.stem}.json", f"{real.stem}_metadata.json"):
+def _copy(real_path: Path, copy: Path, roots: tuple[Path, ...], argument: str) -> None:
+    copy.write_bytes(safe_files.read_allowed(real_path, roots, argument))
+    for name in (f"{real_path.stem}.json", f"{real_path.stem}_metadata.json"):
         with suppress(ToolCallError):
-            record = safe_files.read_allowed(real.with_name(name), roots, argument)
+            record = safe_files.read_allowed(real_path.with_name(name), roots, argument)
             copy.with_name(name).write_bytes(record)
 
 
 async def report_progress(ctx: Ctx, seconds: float, stage: str) -> None:
     """
-    Tell the client, if it asked for progress, what is being done and for how long.
+    Report the current stage and the elapsed seconds to a client that asked for progress.
     """
     await ctx.report_progress(round(seconds, 3), None, f"{stage}, {seconds:.0f} s")
 
 
 async def with_progress(ctx: Ctx, work: Awaitable[T], stage: str) -> T:
     """
-    Wait for something that takes seconds, and report progress meanwhile.
+    Await something that takes seconds, and report progress meanwhile.
     """
     task = asyncio.ensure_future(work)
     seconds = 0.0
@@ -288,10 +292,10 @@ async def find_saved(
     studio: imagesession.AsyncStudio, task_id: str
 ) -> tuple[imagesession.AsyncSavedImage, ...]:
     """
-    Return what was saved under a task's id: a picture, the pictures of a batch, or nothing.
+    Return what was saved under a task's id: an image, the images of a batch, or nothing.
 
     Raises:
-        OutcomeUnknownError: It was sent, and its outcome cannot be found out.
+        OutcomeUnknownError: The request was sent, and its outcome cannot be determined.
     """
     key = idempotency_key_for(task_id)
     single = await studio.images.find(idempotency_key=key)
@@ -322,21 +326,21 @@ async def wait_until_settled(
     studio: imagesession.AsyncStudio, task_id: str, max_seconds: float
 ) -> None:
     """
-    Recover what an earlier run of the server may have left of a task, which costs nothing.
+    Recover the pending requests of a task from an earlier run of the server, at no cost.
 
     Raises:
-        ToolCallError: It is still pending.
+        ToolCallError: A request is still pending.
     """
-    end = time.monotonic() + max_seconds
+    deadline = time.monotonic() + max_seconds
     while await pending_turns(studio, task_id):
-        left = end - time.monotonic()
-        if left <= 0:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
             raise ToolCallError(
                 STILL_PENDING,
-                f"Generation {task_id} was asked for before and is not settled yet; it is not "
-                "asked for twice. Call get_generation for it later.",
+                f"Generation {task_id} was requested before and is not settled yet; nothing was "
+                "sent again. Call get_generation for it later.",
                 {"generation_id": task_id},
             )
-        await studio.recover(timeout=left)
-        # Another recovery may hold the lease, such as the one that every start brings.
-        await asyncio.sleep(min(left, _RECOVERY_PAUSE))
+        await studio.recover(timeout=remaining)
+        # Another recovery may hold the lease, such as the one that runs at every start.
+        await asyncio.sleep(min(remaining, _RECOVERY_PAUSE))

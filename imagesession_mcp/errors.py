@@ -1,5 +1,5 @@
 """
-Errors as agents get them: a message that helps, and a code that stays the same.
+Errors as agents see them: a helpful message and a stable code.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pydantic import ValidationError
 from imagesession import errors
 
 Codes: TypeAlias = tuple[str, str]
-"""Our code, and the `error_type` of `openai-image-mcp` for the same thing."""
+"""This server's code, and the `error_type` of `openai-image-mcp` for the same error."""
 
 log = logging.getLogger("imagesession_mcp")
 
 _INVALID: Codes = ("invalid_parameters", "invalid_parameters")
-# The first match counts, so a class comes before its bases.
+# The first match counts, so a class precedes its base classes.
 _CODES: tuple[tuple[type[errors.ImageSessionError], Codes], ...] = (
     (errors.InvalidOptionError, _INVALID),
     (errors.InvalidPromptError, _INVALID),
@@ -47,44 +47,44 @@ _CODES: tuple[tuple[type[errors.ImageSessionError], Codes], ...] = (
     (errors.ImageSessionError, ("provider_error", "generation_error")),
 )
 CODES: Mapping[str, str] = {
-    "invalid_parameters": "an argument has to change; `nearest` has values that would be taken",
-    "tool_not_found": "there is no such tool; `nearest` has the name that was meant, perhaps",
-    "invalid_input_image": "a picture or mask cannot be used, or its file may not be read",
-    "invalid_mask_image": "the mask does not fit its picture, or opens nothing or everything",
+    "invalid_parameters": "an argument is invalid; `nearest` has valid values",
+    "tool_not_found": "there is no such tool; `nearest` has a similar name",
+    "invalid_input_image": "an image or mask cannot be used, or its file may not be read",
+    "invalid_mask_image": "the mask does not fit its image, or opens nothing or everything",
     "session_not_found": "there is no such session; `available_sessions` names some",
-    "branch_not_found": "the session has no such line; `available_branches` names them",
-    "image_not_found": "there is no such picture; `available_images` names some",
+    "branch_not_found": "the session has no such branch; `available_branches` names them",
+    "image_not_found": "there is no such image; `available_images` names some",
     "generation_not_found": "there is no such generation; `available_generations` names some",
-    "not_found": "there is nothing of that id; `known` names some that there are",
-    "session_closed": "the session was closed; reopen=true goes on with it",
+    "not_found": "there is nothing with that id; `known` names some that exist",
+    "session_closed": "the session was closed; reopen=true continues it",
     "max_sessions_reached": "close a session first; `idlest` names one",
     "model_retired": "the model was shut down; `replacement` is its successor",
     "request_id_reused": "this request_id was used for another call",
-    "still_pending": "it was asked for before and is not settled; get_generation later",
-    "outcome_unknown": "the answer was lost; it may have been billed and is not asked for again",
-    "cancelled": "it was stopped",
-    "no_access": "there is no key, or it may not do this; only a person can help",
-    "budget_exceeded": "it could cost more than is allowed; only a person can raise that",
+    "still_pending": "it was requested before and is not settled; call get_generation later",
+    "outcome_unknown": "the answer was lost; it may have been billed and is not sent again",
+    "cancelled": "it was cancelled",
+    "no_access": "there is no API key, or it lacks permission; only a person can help",
+    "budget_exceeded": "it could exceed the budget; only a person can raise that",
     "quota_exceeded": "the account's credit is used up; only a person can help",
-    "rejected": "the provider says that the request is wrong",
-    "refused": "the model answered without a picture; `text` has its words",
-    "moderation_blocked": "a safety system stopped it; ask for something else",
+    "rejected": "the provider rejected the request as invalid",
+    "refused": "the model answered without an image; `text` has its answer",
+    "moderation_blocked": "a safety system blocked it; change the prompt",
     "rate_limited": "too many requests; nothing was billed; try again after `retry_after` seconds",
     "unavailable": "the provider cannot be reached; nothing was billed; try again later",
     "provider_error": "the provider failed; trying once more may help",
     "library_error": "the library's folder cannot be used; only a person can help",
-    "internal_error": "something unexpected went wrong in this server",
+    "internal_error": "an unexpected error occurred in this server",
 }
 _NO_KEY = (
-    "There is no API key. Whoever runs this server sets OPENAI_API_KEY in its environment, or "
-    "starts it with --offline, which draws sketches on this computer and needs no key."
+    "There is no API key. The server's operator can set OPENAI_API_KEY in its environment, or "
+    "start it with --offline, which draws sketches on this computer and needs no key."
 )
 _ADVICE: Mapping[type[errors.ImageSessionError], str] = {
-    errors.BudgetExceededError: "Only the owner of this server can raise --daily-budget; "
-    "estimate_cost tells what a call could cost.",
-    errors.OutcomeUnknownError: "get_generation looks it up again, which costs nothing.",
+    errors.BudgetExceededError: "Only the server's operator can raise --daily-budget; "
+    "estimate_cost returns what a call could cost.",
+    errors.OutcomeUnknownError: "get_generation checks again, at no cost.",
 }
-# What agents can use beside the message. Not `unsaved`: pictures that were not saved are bytes.
+# Error attributes that agents can use. Not `unsaved`, which holds image bytes.
 _DETAILS = (
     "option",
     "nearest",
@@ -108,17 +108,17 @@ _MASK = re.compile(r"\bmask\b", re.IGNORECASE)
 @attrs.define(eq=False)
 class ToolCallError(Exception):
     """
-    A call that this server refuses by itself.
+    An error that this server raises itself.
 
     Attributes:
         code: One of `CODES`.
         message: What happened and what to do next.
-        facts: What agents can use beside the message.
+        details: Further fields for agents.
     """
 
     code: str
     message: str
-    facts: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    details: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
 
     def __str__(self) -> str:
         return self.message
@@ -126,31 +126,31 @@ class ToolCallError(Exception):
 
 def to_payload(error: Exception) -> dict[str, Any]:
     """
-    Return what an agent gets for an error; for an unexpected one only where the log has it.
+    Return the payload of an error; for an unexpected one, only a reference to the log.
     """
     if isinstance(error, ToolCallError):
-        return _payload((error.code, error.code), error.message, error.facts)
+        return _payload((error.code, error.code), error.message, error.details)
     if isinstance(error, errors.ImageSessionError):
-        codes = _codes(error)
-        facts = dict(_details(error))
+        codes = _codes_for(error)
+        details = dict(_error_details(error))
         if isinstance(error, (errors.TransientError, errors.ProviderError)):
-            facts["retryable"] = isinstance(error, errors.TransientError)
-        return _payload(codes, _message(error), facts)
+            details["retryable"] = isinstance(error, errors.TransientError)
+        return _payload(codes, _full_message(error), details)
     if isinstance(error, ValidationError):
         return _payload(_INVALID, validation_message(error), {})
     reference = secrets.token_hex(4)
     log.error("Unexpected error %s", reference, exc_info=error)
     return _payload(
         ("internal_error", "unknown_error"),
-        f"Something unexpected went wrong in this server; its log has it under {reference}. "
-        "Whether something was billed can be seen with get_server_stats.",
+        f"An unexpected error occurred in this server; its log has details under {reference}. "
+        "Call get_server_stats to see whether anything was billed.",
         {"reference": reference},
     )
 
 
 def error_result(error: Exception) -> CallToolResult:
     """
-    Return the result of a call that went wrong.
+    Return the tool result for an error.
     """
     payload = to_payload(error)
     text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
@@ -161,48 +161,48 @@ def error_result(error: Exception) -> CallToolResult:
 
 def validation_message(error: ValidationError) -> str:
     """
-    Say which arguments are invalid, without their values.
+    Describe which arguments are invalid, without their values.
     """
     problems = error.errors(include_url=False, include_input=False, include_context=False)
     messages = {
-        f"{problem['loc'][0] if problem['loc'] else 'the arguments'}: {_problem(problem)}"
+        f"{problem['loc'][0] if problem['loc'] else 'the arguments'}: {_format_problem(problem)}"
         for problem in problems
     }
-    return f"The call has to change: {'; '.join(sorted(messages))}."
+    return f"The call has invalid arguments: {'; '.join(sorted(messages))}."
 
 
-def _problem(problem: Mapping[str, Any]) -> str:
+def _format_problem(problem: Mapping[str, Any]) -> str:
     if problem["type"] == "missing":
         return "is required"
     message = str(problem["msg"])
     return message[:1].lower() + message[1:]
 
 
-def _payload(codes: Codes, message: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _payload(codes: Codes, message: str, details: Mapping[str, Any]) -> dict[str, Any]:
     code, kind = codes
     return {
         "success": False,
         "error": message[:_MAX_TEXT],
         "error_type": kind,
         "code": code,
-        **facts,
+        **details,
     }
 
 
-def _codes(error: errors.ImageSessionError) -> Codes:
+def _codes_for(error: errors.ImageSessionError) -> Codes:
     if isinstance(error, errors.InvalidImageError) and _MASK.search(error.message):
         return "invalid_mask_image", "invalid_mask_image"
     return next(codes for kind, codes in _CODES if isinstance(error, kind))
 
 
-def _message(error: errors.ImageSessionError) -> str:
+def _full_message(error: errors.ImageSessionError) -> str:
     if isinstance(error, errors.AuthenticationError) and "no API key" in error.message:
         return _NO_KEY
     advice = next((words for kind, words in _ADVICE.items() if isinstance(error, kind)), "")
     return f"{error.message} {advice}".strip()
 
 
-def _details(error: errors.ImageSessionError) -> Iterator[tuple[str, Any]]:
+def _error_details(error: errors.ImageSessionError) -> Iterator[tuple[str, Any]]:
     for name in _DETAILS:
         value = getattr(error, name, None)
         if value in {None, "", ()} or value == float("inf"):

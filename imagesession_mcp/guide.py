@@ -1,5 +1,5 @@
 """
-The guide for agents; its words are in `guide.md`, its lists are read from the code.
+The guide for agents: the text is in `guide.md`, the lists are generated from the code.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from imagesession_mcp.errors import CODES
 
 LAST_UPDATED = "2026-11-24"
 FEATURES = [
-    "sessions that remember, branch, undo and outlive the server",
-    "pictures that were paid for are kept, whatever becomes of the call",
-    "a price before, a price after, and a daily limit",
+    "sessions with memory, branches and undo, which persist across restarts",
+    "every billed image is saved, even if the call is cancelled",
+    "cost estimates, actual costs, and a daily limit",
     "masks, references, products, UI assets, findings",
 ]
 QUICK_START = [
@@ -30,9 +30,9 @@ def render(tools: Sequence[Tool]) -> str:
     Return the guide as Markdown.
     """
     text = resources.files("imagesession_mcp").joinpath("guide.md").read_text("utf-8")
-    listed = "\n".join(f"- `{tool.name}`: {_first_sentence(tool)}" for tool in tools)
-    codes = "\n".join(f"- `{code}`: {meaning}" for code, meaning in CODES.items())
-    return text.replace("{tools}", listed).replace("{errors}", codes)
+    tool_list = "\n".join(f"- `{tool.name}`: {_first_sentence(tool)}" for tool in tools)
+    error_list = "\n".join(f"- `{code}`: {meaning}" for code, meaning in CODES.items())
+    return text.replace("{tools}", tool_list).replace("{errors}", error_list)
 
 
 def _first_sentence(tool: Tool) -> str:

@@ -1,5 +1,5 @@
 """
-The server over streamable HTTP: who may call it, and from where.
+The server over streamable HTTP, with authentication and checks of host and origin.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from imagesession_mcp.settings import HttpSettings, Principal, Settings
 from imagesession_mcp.tasks_extension import TasksExtension
 
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
-GRACE = 2
-"""Seconds that running calls have to end when the server stops."""
+GRACE_SECONDS = 2
+"""Seconds that running calls have to finish when the server stops."""
 
 
 class BearerTokens:
     """
-    Knows whose token a caller shows.
+    Verifies bearer tokens.
     """
 
     def __init__(self, principals: tuple[Principal, ...]) -> None:
@@ -40,17 +40,17 @@ class BearerTokens:
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """
-        Find out whose token it is, in a time that does not depend on how much of it is right.
+        Return the access of a token's principal. The comparison takes constant time.
 
         Args:
-            token: What the caller showed.
+            token: The token that the caller sent.
 
         Returns:
-            Who calls, without the token, which nothing further needs; None if it is unknown.
+            The principal, without the token, which is not needed further; None if it is unknown.
         """
-        shown = _digest(token)
-        known = [name for digest, name in self._names.items() if hmac.compare_digest(digest, shown)]
-        return AccessToken(token="", client_id=known[0], scopes=[]) if known else None
+        given = _digest(token)
+        names = [name for digest, name in self._names.items() if hmac.compare_digest(digest, given)]
+        return AccessToken(token="", client_id=names[0], scopes=[]) if names else None
 
 
 def _digest(token: str) -> bytes:
@@ -59,10 +59,12 @@ def _digest(token: str) -> bytes:
 
 def transport_security(http: HttpSettings) -> TransportSecuritySettings:
     """
-    List the hosts and origins that requests may name; all others are refused.
+    Return the hosts and origins that requests may name; all others are rejected.
     """
-    given = http.allow_hosts if http.is_everywhere else (_bracketed(http.host), *http.allow_hosts)
-    names = (*_LOCAL_NAMES, *(name for name in given if name not in _LOCAL_NAMES))
+    host_names = (
+        http.allow_hosts if http.is_everywhere else (_bracketed(http.host), *http.allow_hosts)
+    )
+    names = (*_LOCAL_NAMES, *(name for name in host_names if name not in _LOCAL_NAMES))
     return TransportSecuritySettings(
         enable_dns_rebinding_protection=True,
         allowed_hosts=[pattern for name in names for pattern in (name, f"{name}:*")],
@@ -81,7 +83,7 @@ def build_authenticated_server(
     settings: Settings, http: HttpSettings, tasks: TasksExtension | None = None
 ) -> MCPServer[AppState]:
     """
-    Make a server that takes calls only from its principals, if it has any.
+    Build a server that accepts calls only from its principals, if it has any.
     """
     extensions = [tasks or TasksExtension()]
     if not http.principals:
@@ -94,19 +96,19 @@ def build_authenticated_server(
 
 def build_asgi_app(server: MCPServer[AppState], http: HttpSettings) -> Starlette:
     """
-    Make the web application: the server at /mcp, and /healthz for monitoring.
+    Build the web application: the server at /mcp, and /healthz for monitoring.
     """
-    server.custom_route("/healthz", methods=["GET"], include_in_schema=False)(_healthy)
+    server.custom_route("/healthz", methods=["GET"], include_in_schema=False)(_health)
     return server.streamable_http_app(
         stateless_http=http.stateless,
-        # Plain JSON has no room for progress.
+        # A plain JSON response cannot carry progress notifications.
         json_response=False,
         transport_security=transport_security(http),
         host=http.host,
     )
 
 
-async def _healthy(_: Request) -> JSONResponse:
+async def _health(_: Request) -> JSONResponse:
     return JSONResponse({"status": "ok", "version": imagesession.__version__})
 
 
@@ -115,7 +117,7 @@ async def serve(settings: Settings, http: HttpSettings) -> None:
     Serve until a signal stops the process.
 
     Raises:
-        SystemExit: The address cannot be listened on; a message was written to stderr.
+        SystemExit: The server cannot listen on the address; a message was written to stderr.
     """
     server = build_authenticated_server(settings, http)
     await run_uvicorn(build_asgi_app(server, http), http)
@@ -123,7 +125,7 @@ async def serve(settings: Settings, http: HttpSettings) -> None:
 
 async def run_uvicorn(app: Starlette, http: HttpSettings) -> None:
     """
-    Serve an application with uvicorn, and say on stderr where.
+    Serve an application with uvicorn, and write its URL to stderr.
 
     Raises:
         SystemExit: As for `serve`.
@@ -134,7 +136,7 @@ async def run_uvicorn(app: Starlette, http: HttpSettings) -> None:
         sys.stderr.write(f"imagesession-mcp listens on http://{host}:{port}/mcp\n")
         sys.stderr.flush()
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE
+            app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
         )
         await uvicorn.Server(config).serve(sockets=[listener])
 
@@ -146,4 +148,4 @@ def _bind(http: HttpSettings) -> socket.socket:
     except OSError as error:
         reason = error.strerror or "the name is not known"
         where = f"{_bracketed(http.host)}:{http.port}"
-        sys.exit(f"imagesession-mcp: it cannot listen on {where}: {reason}. Choose another --port.")
+        sys.exit(f"imagesession-mcp: cannot listen on {where}: {reason}. Choose another --port.")

@@ -12,27 +12,27 @@ from pydantic import Field
 
 
 def refine_in_a_session(
-    project: Annotated[str, Field(description="What the pictures are for, such as a logo.")],
+    project: Annotated[str, Field(description="What the images are for, such as a logo.")],
 ) -> str:
     """
-    Make pictures step by step in a session.
+    Create images step by step in a session.
     """
     return (
         f"Let us make pictures for this project: {project}\n\n"
         "Call create_image_session with a description of it, then generate_image_in_session for a "
         "first draft at low quality. Show me the result and ask what to change; make every change "
         "with generate_image_in_session in the same session. If I want to try another direction, "
-        "use branch_session; if I want to go back, undo_session. When I am content, make the last "
-        "version at the quality that I want, tell me its path and what the session cost, and call "
+        "use branch_session; if I want to go back, undo_session. When I am happy, make the final "
+        "version at the quality that I want, tell me its path and the session's cost, and call "
         "close_session."
     )
 
 
 def quick_image(
-    picture: Annotated[str, Field(description="What the picture shows.")],
+    picture: Annotated[str, Field(description="What the image shows.")],
 ) -> str:
     """
-    Make a single picture.
+    Create a single image.
     """
     return (
         f"Make one picture of this: {picture}\n\n"
@@ -43,10 +43,10 @@ def quick_image(
 
 
 def start_quickly_then_refine(
-    picture: Annotated[str, Field(description="What the picture shows.")],
+    picture: Annotated[str, Field(description="What the image shows.")],
 ) -> str:
     """
-    Make a single picture, then go on from it in a session.
+    Create a single image, then continue from it in a session.
     """
     return (
         f"Start with a quick picture of this: {picture}\n\n"

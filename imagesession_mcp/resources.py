@@ -1,5 +1,5 @@
 """
-Pictures, sessions and the guide as resources, and the completion of ids.
+Images, sessions and the guide as resources, and the completion of ids.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _MAX_COMPLETIONS = 100
 
 async def mime_type_of(uri: str) -> str | None:
     """
-    Return the media type of a picture that is read as a resource; None for all else.
+    Return the media type of an image resource; None for other resources.
     """
     return results.mime_type_of(await _image(uri)) if IMAGE_URI.fullmatch(uri) else None
 
 
 async def image_bytes(image_id: str) -> bytes:
     """
-    The picture's file, to the byte. Of an SVG, which could run, what it draws as PNG.
+    The image's file, unchanged. An SVG, which could run scripts, is rendered as PNG.
     """
     image = await _image(image_id)
     if image.format == "svg":
@@ -44,7 +44,7 @@ async def image_bytes(image_id: str) -> bytes:
 
 async def image_metadata(image_id: str) -> str:
     """
-    All that is recorded of a picture.
+    All recorded metadata of an image.
     """
     image = await _image(image_id)
     return results.dumps_compact(await asyncio.to_thread(lambda: image.metadata))
@@ -61,11 +61,11 @@ async def sessions() -> str:
 
 async def session(session_id: str) -> str:
     """
-    Where a session stands, and how it grew, turn by turn.
+    A session's status and its turns.
     """
-    found = await CallContext.from_request().session(session_id)
-    status = schemas.status_output(await found.status()).model_dump(mode="json")
-    return results.dumps_compact({**status, **schemas.tree_payload(await found.tree())})
+    opened = await CallContext.from_request().session(session_id)
+    status = schemas.status_output(await opened.status()).model_dump(mode="json")
+    return results.dumps_compact({**status, **schemas.tree_payload(await opened.tree())})
 
 
 async def complete(
@@ -74,7 +74,7 @@ async def complete(
     context: CompletionContext | None,
 ) -> Completion | None:
     """
-    Complete the ids of pictures and sessions.
+    Complete the ids of images and sessions.
     """
     del ref, context
     match argument.name:
@@ -82,8 +82,8 @@ async def complete(
             images = await CallContext.from_request().studio.images.list(limit=_MAX_COMPLETIONS)
             return _completion((image.id for image in images), argument.value)
         case "session_id":
-            listed = await CallContext.from_request().studio.sessions.list()
-            return _completion((session.id for session in listed), argument.value)
+            all_sessions = await CallContext.from_request().studio.sessions.list()
+            return _completion((session.id for session in all_sessions), argument.value)
         case _:
             return None
 
@@ -93,7 +93,7 @@ async def _image(image_id: str) -> imagesession.AsyncSavedImage:
 
 
 def _completion(ids: Iterable[str], prefix: str) -> Completion:
-    matching = [known for known in ids if known.startswith(prefix.upper())]
+    matching = [image_id for image_id in ids if image_id.startswith(prefix.upper())]
     values = matching[:_MAX_COMPLETIONS]
     return Completion(values=values, total=len(matching), has_more=len(matching) > _MAX_COMPLETIONS)
 

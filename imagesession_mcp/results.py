@@ -1,8 +1,8 @@
 """
-Results of tools that return pictures: a short text with paths, ids and costs, a preview, a link.
+Results of tools that return images: a short text with paths, ids and costs, a preview, a link.
 
 The text is JSON with the keys that `openai-image-mcp` returned, and a few more. No result contains
-a picture in full, and no text contains image data.
+a full-size image, and no text contains image data.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from imagesession_mcp.tasks import Generated
 Payload: TypeAlias = dict[str, Any]
 _MAX_TEXT = 240
 _MAX_FINDINGS = 8
-_BOTH = Annotations(audience=["user", "assistant"], priority=0.9)
-# Some clients load what is linked for the assistant into its context.
-_USER = Annotations(audience=["user"], priority=0.5)
+_FOR_BOTH = Annotations(audience=["user", "assistant"], priority=0.9)
+# Some clients load resources that are linked for the assistant into its context.
+_FOR_USER = Annotations(audience=["user"], priority=0.5)
 _PREVIEW_SIDE = 512
-# One link beside a batch would mislead, and ten would be long.
+# At most this many links for a batch, to keep results short.
 _MAX_LINKS = 4
-# More at once would only slow each other down.
+# More threads would only slow each other down.
 _THREADS = ThreadPoolExecutor(2, "previews")
 _PRODUCT = ("product_description", "background_type", "angle", "lighting")
 _ASSET = ("asset_type", "theme", "style_preset", "size_preset")
@@ -47,7 +47,7 @@ _ASSET = ("asset_type", "theme", "style_preset", "size_preset")
 
 def uri_of(image_id: str) -> str:
     """
-    Return the URI of a picture's resource.
+    Return the URI of an image resource.
     """
     return f"imagesession://images/{image_id}"
 
@@ -61,38 +61,38 @@ async def build_result(
     extra: Mapping[str, Any] | None = None,
 ) -> CallToolResult:
     """
-    Return the result of a call that generated.
+    Return the result of a generating call.
 
     Args:
-        generated: The pictures, with an error in the place of each that failed.
+        generated: The images, with an error in place of each that failed.
         generation_id: The task's id.
-        preview_bytes: The most that all previews may weigh together; 0 for none.
-        batch: Whether several pictures were asked for.
-        extra: What the result says beside what the pictures know of themselves.
+        preview_bytes: The maximum size of all previews together; 0 for none.
+        batch: Whether the call was for several images.
+        extra: Further fields of the result.
     """
     images = [image for image in generated if not isinstance(image, ImageSessionError)]
     payload = _batch_payload(generated) if batch else image_payload(images[0])
     payload |= {"generation_id": generation_id, **(extra or {})}
     content: list[ContentBlock] = [TextContent(type="text", text=dumps_compact(payload))]
-    share = preview_bytes // max(1, len(images))
+    preview_share = preview_bytes // max(1, len(images))
     for image in images:
-        content += await preview(image, share)
+        content += await preview(image, preview_share)
     content += [link(image) for image in images[:_MAX_LINKS]]
     return CallToolResult(content=content, is_error=not images)
 
 
 def pending_result(generation_id: str, stage: str) -> CallToolResult:
     """
-    Return the result of a call that waited long enough: how to come back for the picture.
+    Return the result of a call whose time is up, with the handle for get_generation.
     """
     payload = {
         "success": True,
         "status": "running",
         "generation_id": generation_id,
         "stage": stage,
-        "next": "The picture is still being made, and is kept when it is done. Call get_generation "
-        f"with generation_id {generation_id!r} for it; do not ask for it anew, which would be paid "
-        "for again. cancel_generation stops it.",
+        "next": "The image is still being generated, and is saved when done. Call get_generation "
+        f"with generation_id {generation_id!r} to get it; do not repeat the request, which would "
+        "be billed again. cancel_generation stops it.",
     }
     return CallToolResult(content=[TextContent(type="text", text=dumps_compact(payload))])
 
@@ -101,7 +101,7 @@ async def preview(
     image: imagesession.AsyncSavedImage, max_bytes: int, max_side: int = _PREVIEW_SIDE
 ) -> list[ContentBlock]:
     """
-    Return a small copy of a picture; nothing if it cannot be drawn, or no bytes are allowed.
+    Return a preview of an image; nothing if it cannot be made, or no bytes are allowed.
     """
     if max_bytes <= 0:
         return []
@@ -110,16 +110,16 @@ async def preview(
             _THREADS, functools.partial(image.preview, max_side=max_side, max_bytes=max_bytes)
         )
     except InvalidImageError:
-        return []  # its file was moved away; the rest of the result is not lost
+        return []  # the file is missing; the rest of the result is still useful
     if small is None:
         return []
     data = base64.b64encode(small.data).decode("ascii")
-    return [ImageContent(type="image", data=data, mime_type=small.mime_type, annotations=_BOTH)]
+    return [ImageContent(type="image", data=data, mime_type=small.mime_type, annotations=_FOR_BOTH)]
 
 
 def link(image: imagesession.AsyncSavedImage) -> ResourceLink:
     """
-    Return a link to the whole picture.
+    Return a link to the full-size image.
     """
     return ResourceLink(
         type="resource_link",
@@ -127,20 +127,20 @@ def link(image: imagesession.AsyncSavedImage) -> ResourceLink:
         name=image.path.name,
         mime_type=mime_type_of(image),
         size=None if image.format == "svg" else image.record.bytes,
-        annotations=_USER,
+        annotations=_FOR_USER,
     )
 
 
 def mime_type_of(image: imagesession.AsyncSavedImage) -> str:
     """
-    Return the media type of a picture's resource: an SVG is read as what it draws.
+    Return the media type of an image resource; an SVG is served as PNG.
     """
     return "image/png" if image.format == "svg" else image.mime_type
 
 
 def image_payload(image: imagesession.AsyncSavedImage) -> Payload:
     """
-    Return what `openai-image-mcp` returned for a picture, and a few facts more.
+    Return the keys that `openai-image-mcp` returned for an image, and a few more.
     """
     turn = image.turn
     payload: Payload = {
@@ -153,8 +153,8 @@ def image_payload(image: imagesession.AsyncSavedImage) -> Payload:
         "format": image.format,
         "bytes": image.record.bytes,
         "cost_usd": None if image.cost is None else image.cost.total,
-        "original_prompt": short(image.prompt),
-        "revised_prompt": short(image.revised_prompt or ""),
+        "original_prompt": shorten(image.prompt),
+        "revised_prompt": shorten(image.revised_prompt or ""),
         "metadata": {
             "session_id": image.session_id,
             "model": image.model,
@@ -167,7 +167,7 @@ def image_payload(image: imagesession.AsyncSavedImage) -> Payload:
         **_kind_payload(image),
     }
     if turn.text:
-        payload["model_said"] = short(turn.text)
+        payload["model_said"] = shorten(turn.text)
     if image.session_id is None:
         payload |= {"single_shot": True, "temporary_session_id": None}
     return payload
@@ -182,27 +182,27 @@ def _session_context(image: imagesession.AsyncSavedImage) -> Payload | None:
 
 def _kind_payload(image: imagesession.AsyncSavedImage) -> Payload:
     """
-    Return what only pictures of this kind have: the parameters of a preset, the findings.
+    Return the keys specific to an image's kind, such as preset parameters or findings.
     """
     parameters = image.turn.parameters
     match image.kind:
         case "product":
-            description = short(parameters.get("description", ""))
-            return {"product_description": description, **_picked(parameters, _PRODUCT[1:])}
+            description = shorten(parameters.get("description", ""))
+            return {"product_description": description, **_select(parameters, _PRODUCT[1:])}
         case "ui_asset":
             summary = f"{parameters.get('theme')} {parameters.get('asset_type')}"
             return {
-                **_picked(parameters, _ASSET),
-                "ui_asset_summary": f"{summary}: {short(image.turn.label)}",
+                **_select(parameters, _ASSET),
+                "ui_asset_summary": f"{summary}: {shorten(image.turn.label)}",
             }
         case "improvement":
             findings = parameters.get("findings", ())[:_MAX_FINDINGS]
             return {
-                "improvement_goals": short(parameters.get("improvement_goals", "")),
-                "preserved_elements": short(parameters.get("preserve_elements", "")),
-                "analysis_summary": short(parameters.get("summary", "")),
+                "improvement_goals": shorten(parameters.get("improvement_goals", "")),
+                "preserved_elements": shorten(parameters.get("preserve_elements", "")),
+                "analysis_summary": shorten(parameters.get("summary", "")),
                 "findings": [
-                    {name: short(str(value), 100) for name, value in finding.items()}
+                    {name: shorten(str(value), 100) for name, value in finding.items()}
                     for finding in findings
                 ],
             }
@@ -210,44 +210,44 @@ def _kind_payload(image: imagesession.AsyncSavedImage) -> Payload:
             return {}
 
 
-def _picked(parameters: Mapping[str, Any], names: Sequence[str]) -> Payload:
+def _select(parameters: Mapping[str, Any], names: Sequence[str]) -> Payload:
     return {name: parameters[name] for name in names if name in parameters}
 
 
 def _batch_payload(generated: Generated) -> Payload:
     """
-    Return the payload of a batch: that of each picture, or its error in its place.
+    Return the payload of a batch, with the payload or error of each image.
     """
     items = [
         to_payload(image) if isinstance(image, ImageSessionError) else image_payload(image)
         for image in generated
     ]
-    made = [item for item in items if item["success"]]
+    succeeded = [item for item in items if item["success"]]
     return {
-        # If nothing was made, the batch has the first error, with all of them in `results`.
-        **({} if made else items[0]),
-        "success": len(made) == len(items),
-        **(_picked(made[0], _PRODUCT) if made else {}),
+        # If nothing was generated, the batch has the first error, and `results` has all.
+        **({} if succeeded else items[0]),
+        "success": len(succeeded) == len(items),
+        **(_select(succeeded[0], _PRODUCT) if succeeded else {}),
         "batch_count": len(items),
-        "results": [_without(item, _PRODUCT) for item in items],
-        "summary": f"{len(made)} of {len(items)} pictures were made.",
+        "results": [_omit(item, _PRODUCT) for item in items],
+        "summary": f"{len(succeeded)} of {len(items)} pictures were made.",
     }
 
 
-def _without(payload: Payload, names: Sequence[str]) -> Payload:
+def _omit(payload: Payload, names: Sequence[str]) -> Payload:
     return {name: value for name, value in payload.items() if name not in names}
 
 
-def short(text: str, length: int = _MAX_TEXT) -> str:
+def shorten(text: str, length: int = _MAX_TEXT) -> str:
     """
-    Return a text, or its beginning.
+    Shorten a text to a maximum length.
     """
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def dumps_compact(payload: object) -> str:
     """
-    Write JSON in one line.
+    Encode JSON in one line.
     """
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), default=_plain)
 

@@ -1,8 +1,8 @@
 """
-Files that calls name are read only beneath the folders that the person allowed.
+Reading of files that calls name, only within the folders that the server's operator allowed.
 
-A path is resolved first, and then opened one folder at a time without following links, so that a
-link that is created in between leads nowhere.
+A path is resolved first, and then opened one folder at a time without following links, so a link
+that is created in between is not followed.
 """
 
 from __future__ import annotations
@@ -17,56 +17,56 @@ from imagesession_mcp.errors import ToolCallError
 
 _MAX_BYTES = 25_000_000
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-# A pipe is opened without waiting for a writer, and then refused.
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
-_STEPWISE = os.open in os.supports_dir_fd and bool(_NO_LINK)
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+# A pipe is opened without waiting for a writer, and then rejected.
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+_OPENS_STEPWISE = os.open in os.supports_dir_fd and bool(_NOFOLLOW)
 
 
-def resolve_allowed(named: str, roots: tuple[Path, ...], argument: str) -> Path:
+def resolve_allowed(path_text: str, roots: tuple[Path, ...], argument: str) -> Path:
     """
     Resolve a path that a call names.
 
     Args:
-        named: The path, as it is in the call.
-        roots: The folders beneath which it may lead.
-        argument: The argument that says it.
+        path_text: The path in the call.
+        roots: The allowed folders.
+        argument: The argument's name.
 
     Returns:
-        The path without links, beneath one of the roots.
+        The path without links, within one of the roots.
 
     Raises:
-        ToolCallError: It leads elsewhere, or nowhere; the error does not say which.
+        ToolCallError: It is outside of the roots, or does not exist; the error does not say which.
     """
-    path = Path(named)
-    if "://" in named or not path.is_absolute():
+    path = Path(path_text)
+    if "://" in path_text or not path.is_absolute():
         raise ToolCallError(
             "invalid_input_image",
             f"{argument} takes the id of a picture, or the absolute path of a file. URLs are not "
             "fetched, and ~ and relative paths are not followed.",
         )
     try:
-        real = path.resolve(strict=True)
+        real_path = path.resolve(strict=True)
     except (OSError, ValueError, RuntimeError):
-        raise _outside(argument, roots) from None
-    if not any(real != root and real.is_relative_to(root) for root in roots):
-        raise _outside(argument, roots)
-    return real
+        raise _not_allowed(argument, roots) from None
+    if not any(real_path != root and real_path.is_relative_to(root) for root in roots):
+        raise _not_allowed(argument, roots)
+    return real_path
 
 
-def read_allowed(real: Path, roots: tuple[Path, ...], argument: str) -> bytes:
+def read_allowed(real_path: Path, roots: tuple[Path, ...], argument: str) -> bytes:
     """
-    Read a file whose path was resolved.
+    Read a file at a resolved path.
 
     Raises:
-        ToolCallError: It is no file that can be read, or too large, or was moved away since.
+        ToolCallError: It is not a readable regular file, is too large, or was moved.
     """
-    root = next(root for root in roots if real.is_relative_to(root))
+    root = next(root for root in roots if real_path.is_relative_to(root))
     try:
-        with _open_regular(root, real) as file:
+        with _open_regular(root, real_path) as file:
             data = _read_all(file)
     except OSError:
-        raise _outside(argument, roots) from None
+        raise _not_allowed(argument, roots) from None
     if len(data) > _MAX_BYTES:
         raise ToolCallError(
             "invalid_input_image",
@@ -76,8 +76,8 @@ def read_allowed(real: Path, roots: tuple[Path, ...], argument: str) -> bytes:
 
 
 @contextmanager
-def _open_regular(root: Path, real: Path) -> Generator[int, None, None]:
-    file = _open_stepwise(root, real) if _STEPWISE else _open_at_once(real)
+def _open_regular(root: Path, real_path: Path) -> Generator[int, None, None]:
+    file = _open_stepwise(root, real_path) if _OPENS_STEPWISE else _open_at_once(real_path)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise OSError("no regular file")
@@ -86,23 +86,23 @@ def _open_regular(root: Path, real: Path) -> Generator[int, None, None]:
         os.close(file)
 
 
-def _open_stepwise(root: Path, real: Path) -> int:
-    here = os.open(root, _FLAGS | os.O_DIRECTORY | _NO_LINK)
-    *folders, name = real.relative_to(root).parts
+def _open_stepwise(root: Path, real_path: Path) -> int:
+    folder_fd = os.open(root, _FLAGS | os.O_DIRECTORY | _NOFOLLOW)
+    *folders, name = real_path.relative_to(root).parts
     try:
         for folder in folders:
-            inner = os.open(folder, _FLAGS | os.O_DIRECTORY | _NO_LINK, dir_fd=here)
-            os.close(here)
-            here = inner
-        return os.open(name, _FLAGS | _NO_LINK | _NO_WAIT, dir_fd=here)
+            inner_fd = os.open(folder, _FLAGS | os.O_DIRECTORY | _NOFOLLOW, dir_fd=folder_fd)
+            os.close(folder_fd)
+            folder_fd = inner_fd
+        return os.open(name, _FLAGS | _NOFOLLOW | _NONBLOCK, dir_fd=folder_fd)
     finally:
-        os.close(here)
+        os.close(folder_fd)
 
 
-def _open_at_once(real: Path) -> int:
-    file = os.open(real, _FLAGS)
-    # Where folders cannot be opened, what was opened must still be where the path leads.
-    if real.resolve() != real or not os.path.samestat(real.lstat(), os.fstat(file)):
+def _open_at_once(real_path: Path) -> int:
+    file = os.open(real_path, _FLAGS)
+    # Where folders cannot be opened, check that the open file is still the one at the path.
+    if real_path.resolve() != real_path or not os.path.samestat(real_path.lstat(), os.fstat(file)):
         os.close(file)
         raise OSError("moved away")
     return file
@@ -110,17 +110,17 @@ def _open_at_once(real: Path) -> int:
 
 def _read_all(file: int) -> bytes:
     parts: list[bytes] = []
-    left = _MAX_BYTES + 1
-    while left > 0 and (part := os.read(file, min(left, 1 << 20))):
+    remaining = _MAX_BYTES + 1
+    while remaining > 0 and (part := os.read(file, min(remaining, 1 << 20))):
         parts.append(part)
-        left -= len(part)
+        remaining -= len(part)
     return b"".join(parts)
 
 
-def _outside(argument: str, roots: tuple[Path, ...]) -> ToolCallError:
-    listed = ", ".join(str(root) for root in roots)
+def _not_allowed(argument: str, roots: tuple[Path, ...]) -> ToolCallError:
+    root_list = ", ".join(str(root) for root in roots)
     return ToolCallError(
         "invalid_input_image",
-        f"{argument} names no file that this server may read. It reads pictures by id, and files "
-        f"beneath: {listed}. Whoever runs it allows further folders with --allow-dir.",
+        f"{argument} names no file that this server may read. Use an image id or a file within: "
+        f"{root_list}; the server's operator can allow further folders with --allow-dir.",
     )

@@ -1,6 +1,6 @@
 """
-The structured output of tools that return no picture, each a schema with the keys that
-`openai-image-mcp` returned for the same tool.
+The structured outputs of tools that return no image, each with the keys that `openai-image-mcp`
+returned for the same tool.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 import imagesession
-from imagesession_mcp.results import short, uri_of
+from imagesession_mcp.results import shorten, uri_of
 
 
 class Output(BaseModel):
     """
-    What a call brought.
+    The base of all outputs.
     """
 
     success: bool = True
@@ -25,7 +25,7 @@ class Output(BaseModel):
 
 class SessionOutput(Output):
     """
-    A session that was started.
+    A created session.
     """
 
     session_id: str
@@ -38,26 +38,26 @@ class SessionOutput(Output):
 
 class StatusOutput(Output):
     """
-    Where a session stands.
+    A session's status.
     """
 
     session_id: str
     session_name: str | None
     description: str
     active: bool
-    state: str = Field(description="active, idle (goes on when it is used) or closed")
+    state: str = Field(description="active, idle (can be continued) or closed")
     created_at: dt.datetime
     last_activity: dt.datetime
     model: str
     options: dict[str, Any]
     branch: str
     branches: list[str]
-    head_image_id: str | None = Field(description="The picture that the next prompt refines.")
+    head_image_id: str | None = Field(description="The image that the next prompt refines.")
     total_generations: int
     recent_images: list[str] = Field(description="Paths, the latest first.")
     conversation_summary: str
     total_conversation_turns: int
-    turns: dict[str, int] = Field(description="By how they ended.")
+    turns: dict[str, int] = Field(description="Counts by status.")
     cost_usd: float = Field(description="As far as prices are known.")
 
 
@@ -88,7 +88,7 @@ class SessionsOutput(Output):
 
 class ClosedOutput(Output):
     """
-    A session that was closed.
+    A closed session.
     """
 
     status: str
@@ -98,19 +98,19 @@ class ClosedOutput(Output):
 
 class BranchHeadOutput(Output):
     """
-    Where a line of a session stands now.
+    The head of a session's branch.
     """
 
     session_id: str
-    branch: str = Field(description="Give it to the next call, to go on along this line.")
-    head_image_id: str | None = Field(description="The picture that the next prompt refines.")
+    branch: str = Field(description="Pass it to the next call to continue this branch.")
+    head_image_id: str | None = Field(description="The image that the next prompt refines.")
     head_image_path: str | None
     head_uri: str | None
 
 
 class PromotedOutput(Output):
     """
-    A session that starts from a picture.
+    A session that starts from an image.
     """
 
     session_id: str
@@ -124,7 +124,7 @@ class PromotedOutput(Output):
 
 class ImageRow(BaseModel):
     """
-    A picture in a list.
+    An image in a list.
     """
 
     image_id: str
@@ -141,16 +141,16 @@ class ImageRow(BaseModel):
 
 class ImagesOutput(Output):
     """
-    A page of pictures, the latest first.
+    A page of images, the latest first.
     """
 
     images: list[ImageRow]
-    before: str | None = Field(description="Give it to the next call for the next page.")
+    before: str | None = Field(description="Pass it to the next call for the next page.")
 
 
 class EstimateOutput(Output):
     """
-    What a call could cost.
+    The possible cost of a call.
     """
 
     low_usd: float
@@ -160,7 +160,7 @@ class EstimateOutput(Output):
 
 class CancelledOutput(Output):
     """
-    What became of a generation that was to stop.
+    The status of a generation after cancel_generation.
     """
 
     generation_id: str
@@ -171,7 +171,7 @@ class CancelledOutput(Output):
 
 class FindingRow(BaseModel):
     """
-    One thing that could be better.
+    A finding of an analysis.
     """
 
     issue: str
@@ -182,7 +182,7 @@ class FindingRow(BaseModel):
 
 class AnalysisOutput(Output):
     """
-    What was found in a picture.
+    The findings in an image.
     """
 
     summary: str
@@ -206,7 +206,7 @@ class GuideOutput(Output):
 
 class StatsOutput(Output):
     """
-    The server in numbers.
+    Statistics of the server.
     """
 
     server_version: str
@@ -226,7 +226,7 @@ class StatsOutput(Output):
 
 def session_output(status: imagesession.SessionStatus) -> SessionOutput:
     """
-    Describe a session that was started.
+    Describe a created session.
     """
     return SessionOutput(
         session_id=status.session_id,
@@ -271,7 +271,7 @@ def session_row(status: imagesession.SessionStatus) -> SessionRow:
     return SessionRow(
         session_id=status.session_id,
         session_name=status.session_name,
-        description=short(status.description),
+        description=shorten(status.description),
         model=status.model,
         state=status.state,
         created_at=status.created_at,
@@ -299,15 +299,15 @@ def promoted_output(
     session: imagesession.AsyncImageSession, head: imagesession.AsyncSavedImage
 ) -> PromotedOutput:
     """
-    Describe a session that starts from a picture.
+    Describe a session that starts from an image.
     """
     return PromotedOutput(
         session_id=session.id,
         session_name=session.name,
         session_description=session.description,
         original_context={
-            "prompt": short(head.prompt),
-            "revised_prompt": short(head.revised_prompt or ""),
+            "prompt": shorten(head.prompt),
+            "revised_prompt": shorten(head.revised_prompt or ""),
             "model": head.model,
             "generation_params": dict(head.turn.options.changed()),
             "created_at": head.turn.started.isoformat(timespec="seconds"),
@@ -319,16 +319,16 @@ def promoted_output(
             "uri": uri_of(head.id),
         },
         next_steps=[
-            f"generate_image_in_session with session_id {session.id} refines the picture.",
+            f"generate_image_in_session with session_id {session.id} refines the image.",
             "branch_session tries another direction without losing this one.",
-            "get_session_status tells where the session stands.",
+            "get_session_status returns the session's status.",
         ],
     )
 
 
 def image_row(image: imagesession.AsyncSavedImage) -> ImageRow:
     """
-    Describe a picture in a list.
+    Describe an image in a list.
     """
     return ImageRow(
         image_id=image.id,
@@ -337,7 +337,7 @@ def image_row(image: imagesession.AsyncSavedImage) -> ImageRow:
         size="x".join(map(str, image.size)),
         format=image.format,
         kind=image.kind,
-        prompt=short(image.prompt, 120),
+        prompt=shorten(image.prompt, 120),
         session_id=image.session_id,
         created_at=image.turn.started,
         cost_usd=None if image.cost is None else image.cost.total,
@@ -377,7 +377,7 @@ def stats_output(
     stats: imagesession.LibraryStats, budget: float | None, running: list[str]
 ) -> StatsOutput:
     """
-    Describe the server in numbers.
+    Describe the server's statistics.
     """
     return StatsOutput(
         server_version=stats.version,
@@ -407,7 +407,7 @@ def tree_payload(tree: imagesession.Tree) -> Mapping[str, Any]:
                 "parent": turn.parent,
                 "branch": turn.branch,
                 "status": turn.status,
-                "prompt": short(turn.prompt),
+                "prompt": shorten(turn.prompt),
                 "images": [uri_of(image.id) for image in turn.images],
             }
             for turn in tree.turns.values()

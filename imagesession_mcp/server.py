@@ -1,8 +1,8 @@
 """
 The server: the methods of imagesession as MCP tools, with resources and prompts.
 
-No module here imports the library's classes by name. imagesession loads a name when it is first
-used, and a client waits for the server to start until it has answered `initialize`.
+No module here imports the library's classes by name. imagesession imports a name when it is first
+used, so the server can answer `initialize` sooner.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ from imagesession_mcp.settings import Settings
 from imagesession_mcp.tools import TOOLS, check_arguments, unknown_tool
 
 INSTRUCTIONS = (
-    "Makes, edits and refines pictures with OpenAI's models, in sessions that remember. For more "
-    "than one picture start with create_image_session and go on with generate_image_in_session; "
-    "for a single one call generate_image. Name pictures by image_id. If a result says "
-    '"status":"running", call get_generation for the picture instead of asking for it anew. '
-    "get_usage_guide tells more."
+    "Makes, edits and refines images with OpenAI's models, in sessions with memory. For more "
+    "than one image start with create_image_session and continue with generate_image_in_session; "
+    "for a single one call generate_image. Name images by image_id. If a result says "
+    '"status":"running", call get_generation for the image instead of repeating the request. '
+    "get_usage_guide has more."
 )
 
 
 class Server(MCPServer[AppState]):
     """
-    An `MCPServer` whose errors help: each has a message, a code, and what could be meant instead.
+    An `MCPServer` whose errors have a message, a code, and suggestions.
     """
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[AppState, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """
-        Call a tool by its name; whatever it raises becomes an error result.
+        Call a tool by its name; an exception becomes an error result.
         """
         try:
             if self._tool_manager.get_tool(name) is None:
@@ -73,7 +73,7 @@ class Server(MCPServer[AppState]):
         self, uri: AnyUrl | str, context: Context[AppState, Any] | None = None
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
         """
-        Read a resource by its URI, with the media type of the picture that it is.
+        Read a resource by its URI; an image has its own media type.
         """
         try:
             contents = await super().read_resource(uri, context)
@@ -103,11 +103,11 @@ def build_server(
     **arguments: Any,  # noqa: ANN401 - MCPServer's own
 ) -> Server:
     """
-    Make a server.
+    Build a server.
 
     Args:
-        settings: What the person decided.
-        open: Opens the studios; tests open them over a provider of their own.
+        settings: The server's settings.
+        open: Opens studios; tests pass a function that uses their own provider.
         **arguments: More arguments of `MCPServer`: `auth`, `token_verifier`, `extensions`.
     """
 
@@ -142,7 +142,7 @@ async def _with_state(
     ctx: ServerRequestContext[AppState, Any], call_next: CallNext
 ) -> HandlerResult:
     """
-    Let the request find the server's state; not all of the SDK's handlers get its context.
+    Set the server's state for the request; not all of the SDK's handlers get its context.
     """
     app_state.set(ctx.lifespan_context)
     return await call_next(ctx)
@@ -150,7 +150,7 @@ async def _with_state(
 
 def _cause(error: Exception) -> Exception:
     """
-    Return what a tool or resource raised.
+    Return the exception that a tool or resource raised.
     """
     cause = error.__cause__
     return cause if isinstance(cause, Exception) else error

@@ -1,9 +1,9 @@
 """
-The server over stdin and stdout: it ends when the client closes stdin, or at a signal.
+The server over stdin and stdout. It stops when the client closes stdin, or at a signal.
 
-Both are read and written by the event loop itself. The SDK uses threads, three times for each
-message, and each time has to wait for Python's lock: while pictures were saved, a ping took 100 ms
-instead of 20.
+The event loop itself reads and writes both. The SDK switches to threads three times for each
+message and waits for the GIL each time: while images were being saved, a ping took 100 ms instead
+of 20.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from imagesession_mcp.settings import Settings
 from imagesession_mcp.tasks_extension import TasksExtension
 
 DRAIN_TIMEOUT = 60.0
-"""Seconds for which requests are still answered after the client closed stdin. A call answers
+"""Seconds for which requests are still answered after the client closed stdin. A call returns
 within `Settings.wait_seconds`, and clients that do not want to wait send a signal."""
 _CHUNK = 1 << 16
-# As much as can be written without blocking to a pipe that is ready.
+# The most bytes that can be written to a ready pipe without blocking.
 _PIPE_BUF = getattr(select, "PIPE_BUF", 512)
 _CANCELLED = "notifications/cancelled"
 
@@ -61,14 +61,14 @@ class StdinReader:
 
     def stop(self) -> None:
         """
-        Read nothing more.
+        Stop reading.
         """
         self.is_stopped = True
         self._ready.set()
 
     async def lines(self) -> AsyncGenerator[str, None]:
         """
-        Yield line by line.
+        Yield the lines.
         """
         buffer = bytearray()
         while chunk := await self._read():
@@ -83,7 +83,7 @@ class StdinReader:
 
     async def _read(self) -> bytes:
         """
-        Return what there is to read, once there is something; nothing at the end.
+        Wait for data and return it; empty at the end.
         """
         loop = asyncio.get_running_loop()
         if not self.is_stopped:
@@ -117,16 +117,16 @@ class StdoutWriter:
 
     async def write(self, text: str) -> None:
         """
-        Write a text to its end.
+        Write a text completely.
 
         Raises:
-            BrokenPipeError: Its reader has gone.
+            BrokenPipeError: The reader has closed its end.
         """
-        rest = memoryview(text.encode("utf-8"))
-        while rest:
+        unwritten = memoryview(text.encode("utf-8"))
+        while unwritten:
             if not _is_writable(self.fd):
                 await self._wait_until_writable()
-            rest = rest[os.write(self.fd, rest[:_PIPE_BUF]) :]
+            unwritten = unwritten[os.write(self.fd, unwritten[:_PIPE_BUF]) :]
 
     async def _wait_until_writable(self) -> None:
         loop = asyncio.get_running_loop()
@@ -147,12 +147,12 @@ def _is_writable(fd: int) -> bool:
 @attrs.define(eq=False)
 class StdioTransport:
     """
-    Carries the messages of one client.
+    Transports the messages of one client.
 
     Attributes:
         reader: Reads the client's messages.
         writer: Writes the server's.
-        drain_timeout: Seconds for which requests are still answered after the client's end.
+        drain_timeout: Seconds for which requests are still answered after stdin was closed.
     """
 
     reader: StdinReader
@@ -163,7 +163,7 @@ class StdioTransport:
 
     def stop(self) -> None:
         """
-        End the conversation without waiting for answers.
+        Stop without waiting for pending responses.
         """
         self.reader.stop()
         self._drained.set()
@@ -175,7 +175,7 @@ class StdioTransport:
         tuple[MemoryObjectReceiveStream[Incoming], MemoryObjectSendStream[SessionMessage]], None
     ]:
         """
-        Give the stream of the client's messages, and the stream that takes the server's.
+        Yield the stream of the client's messages, and the stream for the server's.
         """
         incoming, requests = anyio.create_memory_object_stream[Incoming]()
         answers, outgoing = anyio.create_memory_object_stream[SessionMessage]()
@@ -197,7 +197,7 @@ class StdioTransport:
                 try:
                     await self.writer.write(text + "\n")
                 except BrokenPipeError:
-                    self.stop()  # the client has gone
+                    self.stop()  # the client has disconnected
                 if isinstance(item.message, (JSONRPCResponse, JSONRPCError)):
                     self._answered(item.message.id)
 
@@ -208,7 +208,7 @@ class StdioTransport:
             return error
         if isinstance(message, JSONRPCRequest):
             self._unanswered.add(message.id)
-        # A request that was cancelled has no answer.
+        # A cancelled request gets no response.
         if isinstance(message, JSONRPCNotification) and message.method == _CANCELLED:
             self._answered((message.params or {}).get("requestId"))
         return SessionMessage(message)
@@ -220,7 +220,7 @@ class StdioTransport:
 
     async def _drain(self) -> None:
         """
-        Wait until all requests are answered, for the server stops at the end of the messages.
+        Wait until all requests are answered, because the server stops when the messages end.
         """
         if self._unanswered and not self.reader.is_stopped:
             self._drained.clear()
@@ -229,22 +229,22 @@ class StdioTransport:
 
 
 @contextmanager
-def _diverted(fd: int, target: int) -> Generator[int, None, None]:
+def _redirected(fd: int, target: int) -> Generator[int, None, None]:
     """
-    Give a private copy of a standard stream, which leads elsewhere meanwhile: a stray `input()` or
-    `print()`, here or in a child process, must not take part in the conversation.
+    Yield a private copy of a standard stream, which is redirected meanwhile: a stray `input()` or
+    `print()`, here or in a child process, must not read or write protocol messages.
     """
-    private = os.dup(fd)
+    private_fd = os.dup(fd)
     os.dup2(target, fd)
     try:
-        yield private
+        yield private_fd
     finally:
-        os.dup2(private, fd)
-        os.close(private)
+        os.dup2(private_fd, fd)
+        os.close(private_fd)
 
 
 @contextmanager
-def _stopped_by_signals(transport: StdioTransport) -> Generator[None, None, None]:
+def _stop_on_signals(transport: StdioTransport) -> Generator[None, None, None]:
     loop = asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)
     for number in signals:
@@ -266,9 +266,9 @@ async def serve(settings: Settings) -> None:
         return
     with ExitStack() as stack:
         nothing = stack.enter_context(open(os.devnull, "rb"))  # noqa: PTH123, ASYNC230 - at once
-        reader = StdinReader(stack.enter_context(_diverted(0, nothing.fileno())))
-        writer = StdoutWriter(stack.enter_context(_diverted(1, 2)))
+        reader = StdinReader(stack.enter_context(_redirected(0, nothing.fileno())))
+        writer = StdoutWriter(stack.enter_context(_redirected(1, 2)))
         transport = StdioTransport(reader, writer)
-        stack.enter_context(_stopped_by_signals(transport))
+        stack.enter_context(_stop_on_signals(transport))
         async with transport.streams() as (requests, answers):
             await server.run_streams(requests, answers)

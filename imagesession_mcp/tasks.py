@@ -1,8 +1,8 @@
 """
 Generations that outlive the call that started them.
 
-A client may give up or leave. What it asked for is paid for, so the generation goes on, is kept,
-and is found again under its id.
+A client may cancel its call or disconnect. The request is billed anyway, so the generation
+continues, its images are saved, and they can be found by the generation's id.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from imagesession.errors import ImageSessionError
 from imagesession_mcp.errors import ToolCallError
 
 Generated: TypeAlias = "tuple[imagesession.AsyncSavedImage | ImageSessionError, ...]"
-"""A picture, or the pictures of a batch, with an error in the place of each that failed."""
+"""An image, or the images of a batch, with an error in place of each that failed."""
 Generation: TypeAlias = Coroutine[Any, Any, Any]
-"""A verb of the library under way: it returns a picture, or something that holds pictures."""
+"""A running method of the library, which returns an image or a container of images."""
 KEY_PREFIX = "mcp/"
-"""Before a task's id, in the idempotency keys that the library records."""
+"""The prefix of a task's id in the idempotency keys that the library records."""
 STOP_TIMEOUT = 2.0
-"""Seconds that running tasks have to finish, and then to end, when the server stops."""
+"""Seconds that running tasks have to finish, and again to be cancelled, when the server stops."""
 _MAX_REMEMBERED = 500
 
 no_time_limit: ContextVar[bool] = ContextVar("no_time_limit", default=False)
-"""Whether the present call waits until its task is done, as for clients that poll it."""
+"""Whether the current call waits until its task is done, as for clients that poll it."""
 
 
 def idempotency_key_for(task_id: str) -> str:
@@ -44,17 +44,17 @@ def idempotency_key_for(task_id: str) -> str:
 @attrs.define(eq=False, kw_only=True)
 class GenerationTask:
     """
-    A picture, or a batch of them, that is being generated.
+    The generation of an image or a batch.
 
     Attributes:
-        id: The generation_id, which is the client's request_id if it gave one.
+        id: The generation_id: the client's request_id, if it sent one.
         owner: The principal that called.
-        fingerprint: The call's name and arguments, to tell a repetition from another call.
-        batch: Whether it may bring several pictures.
-        extra: What its result says beside what the pictures know of themselves.
-        stage: What is being done.
-        created: When it was created, by the monotonic clock.
-        changed: Set when the client should hear of progress at once.
+        fingerprint: The tool and its arguments, to distinguish a repeated call from another.
+        batch: Whether it may generate several images.
+        extra: Further fields of its result.
+        stage: The current stage.
+        created: The time of creation, by the monotonic clock.
+        changed: Set when progress should be reported at once.
         task: The asyncio task; None before it is started.
     """
 
@@ -92,14 +92,14 @@ class GenerationTask:
     @property
     def is_done(self) -> bool:
         """
-        Whether it has ended, in whatever way.
+        Whether it has ended, successfully or not.
         """
         return self.task is not None and self.task.done()
 
     @property
     def has_failed(self) -> bool:
         """
-        Whether it ended without all of its pictures, so that a repeated call starts it again.
+        Whether it ended without all of its images, so that a repeated call starts it again.
         """
         task = self.task
         if task is None or not task.done():
@@ -110,18 +110,18 @@ class GenerationTask:
 
     def on_progress(self, event: imagesession.ProgressEvent) -> None:
         """
-        Note its progress; the client hears of a partial image at once, of the rest in time.
+        Record progress. A partial image is reported at once, other stages with the next heartbeat.
         """
-        which = f"{event.position + 1} of {event.total}: " if event.total > 1 else ""
-        why = f" ({event.message})" if event.message else ""
-        self.stage = f"{which}{event.stage}{why}"
+        prefix = f"{event.position + 1} of {event.total}: " if event.total > 1 else ""
+        suffix = f" ({event.message})" if event.message else ""
+        self.stage = f"{prefix}{event.stage}{suffix}"
         if event.stage == "partial_image":
-            self.stage = f"{which}unfinished picture {event.partials} came"
+            self.stage = f"{prefix}partial image {event.partials}"
             self.changed.set()
 
     async def wait_for_change(self, max_seconds: float) -> None:
         """
-        Wait until it is done, or has news for the client, or the time is up.
+        Wait until it is done, has progress to report at once, or the time is up.
         """
         assert self.task is not None  # noqa: S101 - tells the type checkers
         self.changed.clear()
@@ -143,7 +143,7 @@ class GenerationTask:
 
     def result(self) -> Generated:
         """
-        Return its pictures, once it is done.
+        Return its images, once it is done.
 
         Raises:
             ToolCallError: It was cancelled.
@@ -153,7 +153,7 @@ class GenerationTask:
         if self.task.cancelled():
             raise ToolCallError(
                 "cancelled",
-                f"Generation {self.id} was cancelled. What was drawn until then may be billed.",
+                f"Generation {self.id} was cancelled. Work done until then may be billed.",
                 {"generation_id": self.id},
             )
         return _images_of(self.task.result())
@@ -170,7 +170,7 @@ def _images_of(result: object) -> Generated:
 @attrs.define(eq=False)
 class TaskRegistry:
     """
-    The tasks that run, and those that ended lately.
+    Running tasks, and those that ended recently.
     """
 
     _tasks: dict[tuple[str, str], GenerationTask] = attrs.field(
@@ -195,13 +195,13 @@ class TaskRegistry:
         self._forget_oldest()
         self._tasks[task.owner, task.id] = task
         task.task = asyncio.create_task(generation, name=f"generation {task.id}")
-        # Its call may have ended when it fails, and then nothing else takes the exception.
+        # Its call may have ended before it fails, and then nothing else retrieves the exception.
         task.task.add_done_callback(_retrieve_exception)
         return task
 
     def find(self, owner: str, task_id: str) -> GenerationTask | None:
         """
-        Return a task of a principal by its id, if the registry remembers it.
+        Return a principal's task by its id; None if it is not in the registry.
         """
         return self._tasks.get((owner, task_id))
 
@@ -210,7 +210,7 @@ class TaskRegistry:
         Return the task of an earlier call with the same id that did not fail.
 
         Raises:
-            ToolCallError: That call was another one.
+            ToolCallError: The earlier call had other arguments.
         """
         earlier = self.find(task.owner, task.id)
         if earlier is None or earlier.has_failed:
@@ -218,8 +218,8 @@ class TaskRegistry:
         if earlier.fingerprint != task.fingerprint:
             raise ToolCallError(
                 "request_id_reused",
-                f"request_id {task.id!r} was used for another call; nothing was sent. Give "
-                "this one a request_id of its own.",
+                f"request_id {task.id!r} was used for another call; nothing was sent. Use a new "
+                "request_id for this one.",
                 {"generation_id": task.id},
             )
         return earlier
@@ -232,7 +232,7 @@ class TaskRegistry:
 
     async def stop(self) -> None:
         """
-        Give running tasks a moment to finish, and leave the rest to recovery.
+        Give running tasks a short time to finish, and leave the rest to recovery.
         """
         running = [task.task for task in self._tasks.values() if task.task and not task.is_done]
         if not running:

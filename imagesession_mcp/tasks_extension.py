@@ -1,6 +1,6 @@
 """
-The extension io.modelcontextprotocol/tasks: a call that takes long is answered with a task, which
-the client polls until it is done.
+The extension io.modelcontextprotocol/tasks: a long call is answered with a task, which the client
+polls until it is done.
 
 https://modelcontextprotocol.io/seps/2663-tasks-extension
 """
@@ -39,8 +39,8 @@ log = logging.getLogger("imagesession_mcp")
 
 class TaskParams(RequestParams):
     """
-    The parameters of `tasks/get`, `tasks/update` and `tasks/cancel`. Answers to questions are not
-    read, because no tool of ours asks any.
+    The parameters of `tasks/get`, `tasks/update` and `tasks/cancel`. Input responses are ignored,
+    because no tool here requests input.
     """
 
     task_id: str = Field(alias="taskId")
@@ -49,14 +49,14 @@ class TaskParams(RequestParams):
 @attrs.define(eq=False)
 class ProtocolTask:
     """
-    A call that goes on after the client was answered with a task.
+    A call that continues after the client was answered with a task.
 
     Attributes:
         id: The task's id.
-        owner: The principal that called; no other finds it.
-        call: The call.
+        owner: The principal that called; others cannot find it.
+        call: The asyncio task of the call.
         created: When it was created.
-        updated: When its status changed last.
+        updated: When its status last changed.
         ended: When it ended, by the monotonic clock; None while it runs.
     """
 
@@ -69,7 +69,7 @@ class ProtocolTask:
 
     def payload(self, result_type: str) -> dict[str, Any]:
         """
-        Return the task as the protocol has it.
+        Return the task as the protocol defines it.
 
         Args:
             result_type: `task` when it is created, `complete` in answers about it.
@@ -86,7 +86,7 @@ class ProtocolTask:
 
     def on_done(self, _: asyncio.Task[HandlerResult]) -> None:
         """
-        Note that it has ended.
+        Record that it has ended.
         """
         self.ended = time.monotonic()
         self.updated = dt.datetime.now(dt.UTC)
@@ -94,10 +94,10 @@ class ProtocolTask:
 
 class TasksExtension(Extension):
     """
-    Answers a call that takes long with a task, for clients that know tasks.
+    Answers long calls with a task, for clients that support tasks.
 
     Attributes:
-        grace: Seconds within which a call is answered with its result as always.
+        grace: Seconds within which a call is still answered with its result.
     """
 
     identifier = "io.modelcontextprotocol/tasks"
@@ -108,7 +108,7 @@ class TasksExtension(Extension):
 
     def methods(self) -> Sequence[MethodBinding]:
         """
-        Serve the three methods of the extension.
+        Return the three methods of the extension.
         """
         handlers = {"get": self._get, "update": self._update, "cancel": self._cancel}
         return [
@@ -120,12 +120,12 @@ class TasksExtension(Extension):
         self, params: CallToolRequestParams, ctx: _Ctx, call_next: CallNext
     ) -> HandlerResult:
         """
-        Answer a call with its result, or with a task if that takes longer than the grace.
+        Answer a call with its result, or with a task if it takes longer than the grace period.
 
         Args:
             params: The call.
             ctx: Its request.
-            call_next: Carries it out.
+            call_next: Performs the call.
         """
         if ctx.protocol_version not in _VERSIONS or not _client_knows_tasks(ctx):
             return await call_next(ctx)
@@ -163,8 +163,8 @@ class TasksExtension(Extension):
         if task is None or task.owner != _principal():
             raise MCPError(
                 t.INVALID_PARAMS,
-                "There is no such task. It may be from before the server was started anew: the "
-                "pictures that it made are in list_images all the same.",
+                "There is no such task. If the server was restarted since, list_images still has "
+                "the images that it generated.",
             )
         return task
 
@@ -176,11 +176,11 @@ class TasksExtension(Extension):
 
 
 async def _call_without_limit(ctx: _Ctx, call_next: CallNext) -> HandlerResult:
-    # A client that polls needs no handle, and its request, to which progress would go, has ended.
+    # A polling client needs no handle, and the request that could carry progress has ended.
     no_time_limit.set(True)
     meta = {key: value for key, value in (ctx.meta or {}).items() if key != "progress_token"}
-    quiet = dataclasses.replace(ctx, meta=cast("RequestParamsMeta", meta))
-    return await call_next(quiet)
+    without_progress = dataclasses.replace(ctx, meta=cast("RequestParamsMeta", meta))
+    return await call_next(without_progress)
 
 
 def _client_knows_tasks(ctx: _Ctx) -> bool:
@@ -190,7 +190,7 @@ def _client_knows_tasks(ctx: _Ctx) -> bool:
 
 def _check_header(ctx: _Ctx, params: TaskParams) -> None:
     """
-    Refuse a request whose routing header names another task, as SEP-2243 asks of servers.
+    Reject a request whose routing header names another task, as SEP-2243 requires.
     """
     headers = getattr(ctx.request, "headers", None)
     if headers is None:
@@ -212,7 +212,7 @@ def _status(call: asyncio.Task[HandlerResult]) -> str:
 
 def _outcome(call: asyncio.Task[HandlerResult]) -> dict[str, Any]:
     """
-    Return what came of a call that has ended: its result, or the protocol's error.
+    Return the outcome of an ended call: its result, or a protocol error.
     """
     if call.cancelled():
         return {}

@@ -1,3 +1,3 @@
 """
-For eyes: what is shown while one waits.
+What people see: notebooks, galleries, contact sheets and progress bars.
 """

@@ -1,5 +1,5 @@
 """
-A session as a contact sheet: its pictures in a grid, with their prompts, sizes and costs.
+A session as a contact sheet: its images in a grid, with their prompts, sizes and costs.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".pdf": "PDF"}
-_SIGN = "imagesession contact sheet"
-_SIGNS = (_SIGN.encode("ascii"), _SIGN.encode("utf-16-be"))
-_ENDS = 65_536
-# Somewhat: a picture fills its place, and an icon does not become a blur.
-_ENLARGED = 1.5
+_SIGNATURE = "imagesession contact sheet"
+_SIGNATURES = (_SIGNATURE.encode("ascii"), _SIGNATURE.encode("utf-16-be"))
+_SCANNED_BYTES = 65_536
+# Small images are enlarged a little, but icons do not become blurred.
+_MAX_ENLARGEMENT = 1.5
 _MAX_COLUMNS, _PDF_COLUMNS = 12, 3
-# As high as a JPEG may be, and a few hundred MB of pixels while it is drawn.
+# The maximum height of a JPEG, and a few hundred MB of memory while drawing.
 _MAX_HEIGHT, _MAX_PIXELS = 65_000, 120_000_000
 _DPI = 144
 # The width of A4.
@@ -44,38 +44,38 @@ def write(
     store: Store, session_id: str, path: object, *, columns: object = None, captions: bool = True
 ) -> str:
     """
-    Draw a session's pictures on a sheet.
+    Write a session's contact sheet.
 
     Args:
         store: The library.
-        session_id: Which session.
-        path: Where it is written; None for a name of our own in the current folder.
-        columns: How many pictures stand side by side; None for as many as suit.
-        captions: Whether prompt, size and price stand beneath each.
+        session_id: The session's id.
+        path: The file to write; None for a generated name in the current folder.
+        columns: The number of images in a row; None chooses by their count.
+        captions: Whether each image has its prompt, size and price below it.
 
     Returns:
-        Where it was written.
+        The path of the file.
 
     Raises:
-        InvalidRequestError: An argument is not of its form, there are no pictures, or too many for
+        InvalidRequestError: An argument is invalid, or the session has no images, or too many for
             one page.
-        StorageIOError: Something other than a contact sheet is there, or it cannot be written.
+        StorageIOError: The path holds something other than a contact sheet, or cannot be written.
     """
     record = store.find_session(session_id)
-    file = _file(path, record)
-    sheet = _sheet(store, record, store.tree(record))
-    form = _layout(sheet.cards, _columns(columns), file, captions=captions)
+    file = _resolve_file(path, record)
+    sheet = _build_sheet(store, record, store.tree(record))
+    sheet_layout = _choose_layout(sheet.cards, _validate_columns(columns), file, captions=captions)
     with translate_os_errors(file):
         check_replaceable(file, "contact sheet", _is_sheet)
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(file, _encoded(sheet, form, _FORMATS[file.suffix.lower()]), file.parent)
+        write_atomic(file, _encode(sheet, sheet_layout, _FORMATS[file.suffix.lower()]), file.parent)
     return str(file)
 
 
 # --- arguments ----------------------------------------------------------------------------------
 
 
-def _file(path: object, record: SessionRecord) -> Path:
+def _resolve_file(path: object, record: SessionRecord) -> Path:
     file = resolve_path(f"contact_sheet_{short_id(record.id)}.png" if path is None else path)
     if file.suffix.lower() not in _FORMATS:
         raise InvalidRequestError(
@@ -85,7 +85,7 @@ def _file(path: object, record: SessionRecord) -> Path:
     return file
 
 
-def _columns(columns: object) -> int | None:
+def _validate_columns(columns: object) -> int | None:
     if columns is None:
         return None
     if type(columns) is not int or not 1 <= columns <= _MAX_COLUMNS:
@@ -95,22 +95,22 @@ def _columns(columns: object) -> int | None:
     return columns
 
 
-def _layout(
+def _choose_layout(
     cards: Sequence[Card], columns: int | None, file: Path, *, captions: bool
 ) -> SheetLayout:
     """
-    Lay the sheet out, in as many columns as suit it.
+    Lay out the sheet, with a number of columns that fits.
 
     Raises:
-        InvalidRequestError: It would be too large for one page.
+        InvalidRequestError: The sheet would be too large for one page.
     """
-    paged = file.suffix.lower() == ".pdf"
-    suitable = [_PDF_COLUMNS] if paged else suitable_columns(len(cards))
+    is_pdf = file.suffix.lower() == ".pdf"
+    suitable = [_PDF_COLUMNS] if is_pdf else suitable_columns(len(cards))
     for number in [columns] if columns else suitable:
-        form = SheetLayout.of(cards, number, captions=captions, paged=paged)
-        height = form.height(len(cards))
-        if paged or (height <= _MAX_HEIGHT and height * form.width <= _MAX_PIXELS):
-            return form
+        sheet_layout = SheetLayout.of(cards, number, captions=captions, paged=is_pdf)
+        height = sheet_layout.height(len(cards))
+        if is_pdf or (height <= _MAX_HEIGHT and height * sheet_layout.width <= _MAX_PIXELS):
+            return sheet_layout
     raise InvalidRequestError(
         f"The session's {formatting.pluralize(len(cards), 'picture')} do not fit on one page"
         f"{f' with columns={columns}' if columns else ''}. Write it to "
@@ -120,7 +120,7 @@ def _layout(
 
 def suitable_columns(count: int) -> Iterator[int]:
     """
-    Yield the numbers of columns that suit so many pictures on one page, the best one first.
+    Yield suitable numbers of columns for a number of images on one page, the best one first.
     """
     few = ((1, 1), (2, 2), (9, 3), (24, 4), (60, 5))
     yield next((columns for most, columns in few if count <= most), 6)
@@ -130,7 +130,7 @@ def suitable_columns(count: int) -> Iterator[int]:
 # --- content ------------------------------------------------------------------------------------
 
 
-def _sheet(store: Store, record: SessionRecord, tree: Tree) -> Sheet:
+def _build_sheet(store: Store, record: SessionRecord, tree: Tree) -> Sheet:
     turns = tuple(tree.turns.values())
     cards = tuple(_cards(store, tree))
     if not cards:
@@ -144,12 +144,12 @@ def _sheet(store: Store, record: SessionRecord, tree: Tree) -> Sheet:
         formatting.SKETCHES if any(map(formatting.is_sketch, turns)) else "",
     )
     counts = filter(
-        None, (formatting.pluralize(len(cards), "picture"), formatting.total_price(turns))
+        None, (formatting.pluralize(len(cards), "picture"), formatting.format_total_price(turns))
     )
     return Sheet(
-        title=formatting.shortened(record.name or record.description, 120) or "Untitled session",
-        about=formatting.shortened(record.description, 200) if record.name else "",
-        facts=(formatting.day(_latest(turns)), " · ".join(counts)),
+        title=formatting.shorten(record.name or record.description, 120) or "Untitled session",
+        about=formatting.shorten(record.description, 200) if record.name else "",
+        facts=(formatting.format_day(_latest(turns)), " · ".join(counts)),
         note="  ".join(filter(None, notes)),
         cards=cards,
     )
@@ -165,21 +165,21 @@ def _cards(store: Store, tree: Tree) -> Iterator[Card]:
     for number, (turn, image) in enumerate(pairs, 1):
         yield Card(
             number=number,
-            draw=_drawing(store, image),
-            shape=image.height / image.width if image.height and image.width else 1.0,
-            prompt=formatting.shortened(formatting.display_prompt(turn), 400),
+            draw=_drawer(store, image),
+            aspect=image.height / image.width if image.height and image.width else 1.0,
+            prompt=formatting.shorten(formatting.display_prompt(turn), 400),
             facts=" · ".join(
-                filter(None, (formatting.size_of(image), formatting.price(turn.cost)))
+                filter(None, (formatting.format_size(image), formatting.format_price(turn.cost)))
             ),
             heads=", ".join(heads.get(turn.id, [])) if image is turn.images[-1] else "",
         )
 
 
-def _drawing(store: Store, image: ImageRecord) -> Draw:
+def _drawer(store: Store, image: ImageRecord) -> Draw:
     def draw(box: tuple[int, int]) -> Image.Image | None:
         try:
             data, name = store.read(image), f"Picture {image.id}"
-            return load_small(data, name, box, squares=True, enlarged=_ENLARGED)
+            return load_small(data, name, box, squares=True, enlarged=_MAX_ENLARGEMENT)
         except ImageSessionError:
             return None
 
@@ -189,34 +189,34 @@ def _drawing(store: Store, image: ImageRecord) -> Draw:
 # --- the file -----------------------------------------------------------------------------------
 
 
-def _encoded(sheet: Sheet, form: SheetLayout, kind: str) -> bytes:
+def _encode(sheet: Sheet, sheet_layout: SheetLayout, format: str) -> bytes:
     """
-    Draw the pages and return them as a file.
+    Draw the pages and encode them as a file.
     """
     from PIL import PngImagePlugin  # noqa: PLC0415 - slow to import, and hardly ever needed
 
     buffer = io.BytesIO()
-    for number, page in enumerate(draw_pages(sheet, form)):
-        match kind:
+    for number, page in enumerate(draw_pages(sheet, sheet_layout)):
+        match format:
             case "PDF":
                 page.save(
-                    buffer, "PDF", resolution=form.width / _PAPER_INCHES, quality=88,
-                    append=number > 0, title=sheet.title, creator=_SIGN,
+                    buffer, "PDF", resolution=sheet_layout.width / _PAPER_INCHES, quality=88,
+                    append=number > 0, title=sheet.title, creator=_SIGNATURE,
                 )  # fmt: skip
             case "PNG":
-                marks = PngImagePlugin.PngInfo()
-                marks.add_text("Software", _SIGN)
-                page.save(buffer, "PNG", pnginfo=marks, dpi=(_DPI, _DPI))
+                metadata = PngImagePlugin.PngInfo()
+                metadata.add_text("Software", _SIGNATURE)
+                page.save(buffer, "PNG", pnginfo=metadata, dpi=(_DPI, _DPI))
             case _:
                 page.save(
-                    buffer, "JPEG", quality=90, subsampling=0, comment=_SIGN, dpi=(_DPI, _DPI)
+                    buffer, "JPEG", quality=90, subsampling=0, comment=_SIGNATURE, dpi=(_DPI, _DPI)
                 )
     return buffer.getvalue()
 
 
 def _is_sheet(file: Path) -> bool:
     with file.open("rb") as opened:
-        ends = opened.read(_ENDS)
-        opened.seek(max(0, file.stat().st_size - _ENDS))
-        ends += opened.read()
-    return any(sign in ends for sign in _SIGNS)
+        scanned = opened.read(_SCANNED_BYTES)
+        opened.seek(max(0, file.stat().st_size - _SCANNED_BYTES))
+        scanned += opened.read()
+    return any(sign in scanned for sign in _SIGNATURES)

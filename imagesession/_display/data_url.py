@@ -1,5 +1,5 @@
 """
-Pictures within the text of a page or notebook, so that showing them fetches nothing.
+Images embedded in the text of a page or notebook, so that showing them fetches nothing.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from imagesession._domain.image_header import MIME_TYPES, PictureFormat
 
 def encoded(data: bytes) -> str:
     """
-    Write bytes as base64.
+    Encode bytes as base64.
     """
     return pybase64.b64encode(data).decode("ascii")
 
 
-def data_url(data: bytes, form: PictureFormat) -> str:
+def data_url(data: bytes, format: PictureFormat) -> str:
     """
-    Write a picture as the address of an image. In an image, an SVG runs no script either.
+    Return an image as a data URL. In an `img` element, even an SVG runs no script.
     """
-    return f"data:{MIME_TYPES[form]};base64,{encoded(data)}"
+    return f"data:{MIME_TYPES[format]};base64,{encoded(data)}"

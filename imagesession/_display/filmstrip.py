@@ -1,6 +1,6 @@
 """
-A session as a filmstrip of its tree: the line that one is on runs along the top, and others leave
-it downwards. HTML without scripts or style sheets, for notebooks with light and dark pages.
+A session as a filmstrip of its tree: the current branch runs along the top, and other branches
+fork downwards. HTML without scripts or style sheets, for light and dark notebooks.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from imagesession.errors import ImageSessionError
 from . import data_url, formatting
 from .templates import render
 
-MOST = 40
-"""How many turns are shown, the latest ones."""
-THUMBNAIL = 264, 216
-"""The most pixels of a picture: enough for screens with two dots to a pixel of the page."""
-_PROMPT, _REASON = 96, 120
+MAX_TURNS = 40
+"""The most turns that are shown, the latest ones."""
+THUMBNAIL_SIZE = 264, 216
+"""The maximum width and height of a thumbnail, enough for screens with two pixels per CSS pixel."""
+_PROMPT_LENGTH, _REASON_LENGTH = 96, 120
 Read = Callable[[ImageRecord], bytes]
 
 
 @attrs.frozen(kw_only=True)
 class GridCell:
     """
-    Where a turn stands.
+    A turn's position in the grid.
 
     Attributes:
         turn: The turn.
         column: From 1, to the right.
         row: From 1, downwards.
-        fork: The row of the turn that it leaves downwards; None where it goes straight on.
-        starts: Whether nothing that is shown stands before it.
+        fork: The row of the parent from which it forks downwards; None if it is in the same row.
+        starts: Whether no turn that is shown precedes it.
     """
 
     turn: Turn
@@ -50,23 +50,23 @@ class GridCell:
 @attrs.frozen(kw_only=True)
 class Frame:
     """
-    A turn as it is shown.
+    A turn as the template shows it.
 
     Attributes:
-        spot: Where it stands.
-        number: Of its last picture, counted from 1; None where there is none.
-        more: How many pictures it brought beside that one.
-        image: The picture's address; None where there is none, or none that can be shown.
-        prompt: What was said.
-        told: All that was said, for those who point at it.
+        cell: Its position.
+        number: The number of its last image, from 1; None without an image.
+        more: The number of its other images.
+        image: The thumbnail's URL; None if there is no image, or it cannot be shown.
+        prompt: The shortened prompt.
+        caption: A longer part of the prompt, for the tooltip.
         facts: Size, format and price.
-        line: The branch that begins with it; empty where it goes on with its parent's.
-        heads: The branches that stand here.
-        current: Whether the session's own branch stands here.
-        reason: Why there is no picture.
+        line: The branch that begins with it; empty if it continues its parent's.
+        heads: The branches whose head it is.
+        current: Whether it is the head of the current branch.
+        reason: Why there is no image.
     """
 
-    spot: GridCell
+    cell: GridCell
     number: int | None
     more: int
     image: str | None
@@ -81,28 +81,28 @@ class Frame:
 
 def page(record: SessionRecord, tree: Tree, branch: str, read: Read) -> str:
     """
-    Show a session.
+    Render a session.
 
     Args:
         record: The session.
         tree: Its turns.
-        branch: The line that one is on.
-        read: Reads a picture's file.
+        branch: The current branch.
+        read: Reads an image's file.
 
     Returns:
-        A piece of HTML.
+        An HTML fragment.
     """
     turns = tuple(tree.turns.values())
     pictures = sum(len(turn.images) for turn in turns)
     return render(
         "filmstrip.html",
-        title=formatting.shortened(record.name or record.description, 80) or "Untitled session",
-        about=formatting.shortened(record.description, 160) if record.name else "",
+        title=formatting.shorten(record.name or record.description, 80) or "Untitled session",
+        about=formatting.shorten(record.description, 160) if record.name else "",
         closed=record.closed is not None,
         counts=formatting.pluralize(pictures, "picture"),
-        price=formatting.total_price(turns),
+        price=formatting.format_total_price(turns),
         branches=len(tree.branches()),
-        left_out=max(0, len(turns) - MOST),
+        left_out=max(0, len(turns) - MAX_TURNS),
         frames=tuple(frames(tree, branch, read)),
         start=branch if turns and tree.head(branch) is None else "",
         sketches=formatting.SKETCHES if any(map(formatting.is_sketch, turns)) else "",
@@ -111,45 +111,47 @@ def page(record: SessionRecord, tree: Tree, branch: str, read: Read) -> str:
 
 def frames(tree: Tree, branch: str, read: Read) -> Iterator[Frame]:
     """
-    Show the latest turns, each in its place.
+    Yield the latest turns, each with its position.
     """
     heads = formatting.branches_by_head(tree, 32)
     numbers = _numbers(tree)
     current = tree.head(branch)
-    for spot in layout_tree(tree, branch):
-        turn = spot.turn
+    for cell in layout_tree(tree, branch):
+        turn = cell.turn
         yield Frame(
-            spot=spot,
+            cell=cell,
             number=numbers.get(turn.id),
             more=max(0, len(turn.images) - 1),
-            image=address(turn.images[-1], read) if turn.images else None,
-            prompt=formatting.shortened(formatting.display_prompt(turn), _PROMPT),
-            caption=formatting.shortened(formatting.display_prompt(turn), 600),
-            facts=facts(turn),
-            line=formatting.shortened(_line(tree, turn), 32),
+            image=thumbnail_url(turn.images[-1], read) if turn.images else None,
+            prompt=formatting.shorten(formatting.display_prompt(turn), _PROMPT_LENGTH),
+            caption=formatting.shorten(formatting.display_prompt(turn), 600),
+            facts=describe_image(turn),
+            line=formatting.shorten(_new_branch(tree, turn), 32),
             heads=tuple(heads.get(turn.id, ())),
             current=current is not None and turn.id == current.id,
             reason=_reason(turn),
         )
 
 
-def facts(turn: Turn) -> str:
+def describe_image(turn: Turn) -> str:
     """
-    Write a turn's size and price in one line.
+    Return a turn's image size and price in one line.
     """
     parts = (
-        formatting.size_of(turn.images[-1]) if turn.images else "",
-        formatting.price(turn.cost),
+        formatting.format_size(turn.images[-1]) if turn.images else "",
+        formatting.format_price(turn.cost),
     )
     return " · ".join(filter(None, parts))
 
 
-def address(image: ImageRecord, read: Read, box: tuple[int, int] = THUMBNAIL) -> str | None:
+def thumbnail_url(
+    image: ImageRecord, read: Read, size: tuple[int, int] = THUMBNAIL_SIZE
+) -> str | None:
     """
-    Return a small picture as the address of an image; None where there is none to be shown.
+    Return a thumbnail as a data URL; None if the image cannot be read.
     """
     try:
-        small = page_thumbnail(read(image), f"Picture {image.id}", box)
+        small = page_thumbnail(read(image), f"Picture {image.id}", size)
     except ImageSessionError:
         return None
     return data_url.data_url(small.data, small.format)
@@ -157,76 +159,76 @@ def address(image: ImageRecord, read: Read, box: tuple[int, int] = THUMBNAIL) ->
 
 def layout_tree(tree: Tree, branch: str) -> tuple[GridCell, ...]:
     """
-    Give every turn its place. What leads to the branch's head goes straight on; of other turns on
-    one parent, the first that brought a picture does.
+    Position the latest turns. The lineage of the branch's head stays in one row; elsewhere, the
+    first child with an image continues its parent's row.
     """
-    shown = {turn.id: turn for turn in tuple(tree.turns.values())[-MOST:]}
+    shown = {turn.id: turn for turn in tuple(tree.turns.values())[-MAX_TURNS:]}
     trunk = {turn.id for turn in tree.lineage(tree.head(branch))}
     children: defaultdict[str | None, list[Turn]] = defaultdict(list)
     for turn in sorted(shown.values(), key=lambda turn: (turn.id not in trunk, not turn.has_image)):
         children[turn.parent if turn.parent in shown else None].append(turn)
-    grid = _Grid(children=children)
+    builder = _GridBuilder(children=children)
     for root in children[None]:
-        grid.place(root)
-    return tuple(grid.layout_tree)
+        builder.add(root)
+    return tuple(builder.cells)
 
 
 @attrs.frozen
-class _Grid:
+class _GridBuilder:
     """
-    Turns in columns and rows, and the cells that are taken by them or by a line.
+    Positions turns, and records the cells occupied by turns and by lines between them.
     """
 
     children: Mapping[str | None, list[Turn]]
-    layout_tree: list[GridCell] = attrs.field(factory=list[GridCell])
-    taken: set[tuple[int, int]] = attrs.field(factory=set[tuple[int, int]])
+    cells: list[GridCell] = attrs.field(factory=list[GridCell])
+    occupied: set[tuple[int, int]] = attrs.field(factory=set[tuple[int, int]])
 
-    def place(self, root: Turn) -> None:
+    def add(self, root: Turn) -> None:
         """
-        Place a turn and all that grew on it. What leaves a line late is placed before what leaves
-        it early, so that lines do not cross.
+        Position a turn and its descendants. Later forks of a line are positioned before earlier
+        ones, so that lines do not cross.
         """
-        waiting: list[tuple[Turn, int, int | None]] = [(root, 1, None)]
-        while waiting:
-            turn, column, fork = waiting.pop()
-            line = self._line(turn)
+        pending: list[tuple[Turn, int, int | None]] = [(root, 1, None)]
+        while pending:
+            turn, column, fork = pending.pop()
+            line = self._straight_line(turn)
             row = self._free_row(column, len(line), fork)
-            for at, item in enumerate(line, column):
-                first = at == column
-                self.layout_tree.append(
+            for member_column, member in enumerate(line, column):
+                first = member_column == column
+                self.cells.append(
                     GridCell(
-                        turn=item,
-                        column=at,
+                        turn=member,
+                        column=member_column,
                         row=row,
                         fork=fork if first else None,
                         starts=first and fork is None,
                     )
                 )
-                self.taken.add((at, row))
-                others = self.children.get(item.id, [])[1:]
-                waiting += [(other, at + 1, row) for other in reversed(others)]
+                self.occupied.add((member_column, row))
+                others = self.children.get(member.id, [])[1:]
+                pending += [(other, member_column + 1, row) for other in reversed(others)]
 
-    def _line(self, turn: Turn) -> list[Turn]:
+    def _straight_line(self, turn: Turn) -> list[Turn]:
         line = [turn]
-        while grown := self.children.get(line[-1].id):
-            line.append(grown[0])
+        while children := self.children.get(line[-1].id):
+            line.append(children[0])
         return line
 
     def _free_row(self, column: int, length: int, fork: int | None) -> int:
         """
-        Find a row for a line, and take the cells through which one comes down to it.
+        Find a free row for a line, and occupy the cells that the fork passes through.
         """
-        row = 1 + (fork if fork is not None else max((row for _, row in self.taken), default=0))
-        while any((at, row) in self.taken for at in range(column, column + length)):
+        row = 1 + (fork if fork is not None else max((row for _, row in self.occupied), default=0))
+        while any((right, row) in self.occupied for right in range(column, column + length)):
             row += 1
         if fork is not None:
-            self.taken.update((column, above) for above in range(fork + 1, row))
+            self.occupied.update((column, above) for above in range(fork + 1, row))
         return row
 
 
 def _numbers(tree: Tree) -> dict[str, int]:
     """
-    Number each turn's last picture, as `images` has them.
+    Return the number of each turn's last image, as `session.images()` counts them.
     """
     numbers: dict[str, int] = {}
     count = 0
@@ -237,7 +239,7 @@ def _numbers(tree: Tree) -> dict[str, int]:
     return numbers
 
 
-def _line(tree: Tree, turn: Turn) -> str:
+def _new_branch(tree: Tree, turn: Turn) -> str:
     parent = tree.turns.get(turn.parent or "")
     before = MAIN if parent is None else parent.branch
     return "" if turn.branch == before else turn.branch
@@ -245,7 +247,7 @@ def _line(tree: Tree, turn: Turn) -> str:
 
 def _reason(turn: Turn) -> str:
     if turn.failure is not None:
-        return formatting.shortened(turn.failure.message or turn.failure.error, _REASON)
+        return formatting.shorten(turn.failure.message or turn.failure.error, _REASON_LENGTH)
     if turn.status == "completed" and not turn.images:
-        return formatting.shortened(turn.text, _REASON) or "no picture"
+        return formatting.shorten(turn.text, _REASON_LENGTH) or "no picture"
     return ""

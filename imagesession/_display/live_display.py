@@ -1,5 +1,5 @@
 """
-Pictures that appear in a notebook while they come, each in the place of the one before.
+Show the partial images of a stream in a notebook, each in place of the previous one.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from imagesession.errors import InvalidRequestError
 from .ipython import display_in_cell, get_shell
 
 Image = TypeVar("Image")
-# Which picture the running cell has painted already, so that it does not appear once more as the
-# cell's result. It is forgotten when that was told once.
-_painted: dict[str, object] = {}
+# The execution count of the cell that displayed an image, by the image's id, so that the image is
+# not shown again as the cell's result. `was_displayed` removes the entry.
+_displayed: dict[str, object] = {}
 
 
 @overload
@@ -31,75 +31,75 @@ def show(events: Iterable[PartialImage | Image], /) -> Image: ...
 
 def show(events: Any, /) -> Any:
     """
-    Show a picture in a notebook while it comes, and return it.
+    Show a streamed image in a notebook while it is generated, and return it.
 
         image = show(session.stream("add plants"))
         image = await show(session.stream("add plants"))    # of an AsyncImageSession
 
-    The unfinished pictures appear in one place, each instead of the one before, and the one that
-    is kept last. Outside of a notebook nothing is shown.
+    The partial images appear in one place, each replacing the previous one, and the final image
+    last. Outside of a notebook nothing is shown.
 
     Args:
-        events: What `stream` of a session or studio returned.
+        events: The iterator that `stream` of a session or studio returned.
 
     Returns:
-        The picture that is kept; of an async twin's events, to be awaited.
+        The saved image; an awaitable of it for the async twins' events.
 
     Raises:
-        InvalidRequestError: These are no such events.
+        InvalidRequestError: `events` is not such an iterator.
         ImageSessionError: As for `generate`.
     """
     if isinstance(events, AsyncIterable):
         return _show_async(cast("AsyncIterable[object]", events))
     if not isinstance(events, Iterable):
         raise InvalidRequestError(
-            f"show({events!r}) has nothing to follow: give it what stream() returned, as in "
+            f"show() cannot iterate over {events!r}. Pass it what stream() returned, as in "
             'show(session.stream("more blue")).'
         )
-    with DisplaySlot() as spot:
+    with DisplaySlot() as slot:
         for event in cast("Iterable[object]", events):
-            spot.paint(event)
-        return spot.result()
+            slot.update(event)
+        return slot.result()
 
 
 async def _show_async(events: AsyncIterable[object]) -> Any:  # noqa: ANN401 - as `show`
-    with DisplaySlot() as spot:
+    with DisplaySlot() as slot:
         async for event in events:
-            spot.paint(event)
-        return spot.result()
+            slot.update(event)
+        return slot.result()
 
 
 def was_displayed(image_id: str) -> bool:
     """
-    Tell whether a picture was painted by the running cell; only once for each time that it was.
+    Return whether the running cell displayed an image, and forget it.
     """
     shell = get_shell()
-    return shell is not None and _painted.pop(image_id, None) == shell.execution_count
+    return shell is not None and _displayed.pop(image_id, None) == shell.execution_count
 
 
 @attrs.frozen
-class _Words:
+class _Placeholder:
     """
-    A line of text in the picture's place.
+    A line of text in place of the image.
     """
 
-    words: str
+    text: str
 
     def _repr_html_(self) -> str:
         style = (
             "display: inline-block; padding: 1.2em 1.6em; border-radius: 8px; "
             "border: 1px dashed rgba(127, 127, 127, .6); font: 13px/1.5 system-ui, sans-serif"
         )
-        return f'<div style="{style}">{html.escape(self.words)}</div>'
+        return f'<div style="{style}">{html.escape(self.text)}</div>'
 
     def __repr__(self) -> str:
-        return self.words
+        return self.text
 
 
 @attrs.define
 class DisplaySlot:
     """
-    The place in a notebook where pictures appear.
+    The place in a notebook where the images appear.
     """
 
     handle: Any = None
@@ -107,34 +107,35 @@ class DisplaySlot:
 
     def __enter__(self) -> Self:
         if get_shell() is not None:
-            self.handle = display_in_cell(_Words("The picture is on its way …"))
+            self.handle = display_in_cell(_Placeholder("The picture is on its way …"))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and self.handle is not None:
-            self.handle.update(_Words(f"No picture: {kind.__name__}"))
+            self.handle.update(_Placeholder(f"No picture: {kind.__name__}"))
 
-    def paint(self, event: object) -> None:
+    def update(self, event: object) -> None:
         """
-        Paint what has come in the place of what was there.
+        Display an event in place of the previous one.
         """
         self.last = event
         if self.handle is not None:
             self.handle.update(event)
 
-    def result(self) -> Any:  # noqa: ANN401 - a picture of either twin
+    def result(self) -> Any:  # noqa: ANN401 - an image of either twin
         """
-        Return the picture that is kept.
+        Return the saved image.
 
         Raises:
-            InvalidRequestError: None came.
+            InvalidRequestError: The events did not end with one.
         """
         if self.last is None or isinstance(self.last, PartialImage):
             raise InvalidRequestError(
-                "No picture came: these events were followed before, or are not those of stream()."
+                "The events ended without an image: they were consumed before, or are not those of "
+                "stream(). Pass show() a new stream."
             )
         shell = get_shell()
         if shell is not None:
-            _painted.clear()
-            _painted[self.last.id] = shell.execution_count
+            _displayed.clear()
+            _displayed[self.last.id] = shell.execution_count
         return self.last

@@ -1,5 +1,5 @@
 """
-Pictures as notebooks show them: small, still light when the notebook is saved, and safe.
+Images, sessions and studios as notebooks show them: small, safe, and light when saved.
 """
 
 from __future__ import annotations
@@ -16,102 +16,102 @@ from imagesession.errors import ImageSessionError
 from . import filmstrip, live_display, overview
 from .data_url import encoded
 
-Shown: TypeAlias = "dict[str, Any]"
-"""What is shown, by its MIME type."""
+MimeData: TypeAlias = "dict[str, Any]"
+"""The data to show, by MIME type."""
 Bundle: TypeAlias = "tuple[dict[str, Any], dict[str, Any]]"
-"""What is shown, by its MIME type, and what is said of it, by its MIME type."""
-WIDEST = 512
-"""How wide and high a picture is shown at most, in pixels."""
-_HEAVIEST = 400_000
+"""The data to show and its metadata, each by MIME type."""
+MAX_SIDE = 512
+"""The maximum width and height of an image, in pixels."""
+_MAX_GIF_BYTES = 400_000
 
 
-def kept(image: ImageRecord, words: str, read: Callable[[], bytes]) -> Bundle:
+def saved_image(image: ImageRecord, text: str, read: Callable[[], bytes]) -> Bundle:
     """
-    Show a picture of the library; in words alone if it was shown just now, or cannot be shown.
+    Show an image of the library; as text only if it was just displayed or cannot be read.
 
     Args:
-        image: The picture.
-        words: What it is, where only text is shown.
+        image: The image.
+        text: Its plain-text representation.
         read: Reads its file.
     """
     if live_display.was_displayed(image.id):
-        return {"text/plain": words}, {}
-    return picture(read, f"Picture {image.id}", image.format, (image.width, image.height), words)
+        return {"text/plain": text}, {}
+    return picture(read, f"Picture {image.id}", image.format, (image.width, image.height), text)
 
 
 def picture(
     read: Callable[[], bytes],
     name: str,
-    form: PictureFormat,
+    format: PictureFormat,
     size: tuple[int, int],
-    words: str,
+    text: str,
 ) -> Bundle:
     """
-    Show a picture at most 512 pixels wide and high. A light animation moves; a heavy one stands
-    still. An SVG is shown as pixels.
+    Show an image at most 512 pixels wide and high. A small GIF stays animated, a large one becomes
+    a still image; an SVG is rendered.
 
     Args:
-        read: Gives its bytes.
-        name: What to call it in errors.
-        form: Its format.
-        size: Its width and height in pixels; zeros where an SVG leaves them open.
-        words: What it is, where only text is shown.
+        read: Returns its bytes.
+        name: The image's name in error messages.
+        format: Its format.
+        size: Its width and height in pixels; zeros if an SVG declares none.
+        text: Its plain-text representation.
     """
     try:
         data = read()
-        shown, payload = _shown(data, name, form, size)
+        mime_data, metadata = _encode(data, name, format, size)
     except ImageSessionError as error:
-        return {"text/plain": f"{words}\n({error})"}, {}
-    return {**shown, "text/plain": words}, payload
+        return {"text/plain": f"{text}\n({error})"}, {}
+    return {**mime_data, "text/plain": text}, metadata
 
 
-def session(store: Store, session_id: str, branch: str, words: str) -> Shown:
+def session(store: Store, session_id: str, branch: str, text: str) -> MimeData:
     """
-    Show a session as a filmstrip; in words alone where its records cannot be read.
+    Show a session as a filmstrip; as text only if its records cannot be read.
 
     Args:
-        store: The library, which is asked at once: what is shown cannot await.
-        session_id: Which session.
-        branch: The line that one is on.
-        words: What it is, where only text is shown.
+        store: The library, which is read synchronously: IPython's display methods cannot await.
+        session_id: The session's id.
+        branch: The current branch.
+        text: Its plain-text representation.
     """
     try:
         record = store.find_session(session_id)
         page = filmstrip.page(record, store.tree(record), branch, store.read)
     except ImageSessionError as error:
-        return {"text/plain": f"{words}\n({error})"}
-    return {"text/html": page, "text/plain": words}
+        return {"text/plain": f"{text}\n({error})"}
+    return {"text/html": page, "text/plain": text}
 
 
-def studio(store: Store, folder: str, provider: str, words: str) -> Shown:
+def studio(store: Store, folder: str, provider: str, text: str) -> MimeData:
     """
-    Show a library: its latest pictures and sessions, and what was spent.
+    Show a library: its latest images and sessions, and its costs.
 
     Args:
         store: As for `session`.
-        folder: Where the library is.
-        provider: Who makes the pictures, in words.
-        words: As for `session`.
+        folder: The library's folder.
+        provider: A description of the provider.
+        text: As for `session`.
     """
     try:
         page = overview.page(store, folder, provider)
     except ImageSessionError as error:
-        return {"text/plain": f"{words}\n({error})"}
-    return {"text/html": page, "text/plain": words}
+        return {"text/plain": f"{text}\n({error})"}
+    return {"text/html": page, "text/plain": text}
 
 
-def _shown(data: bytes, name: str, form: PictureFormat, size: tuple[int, int]) -> Bundle:
-    shown_at = _within(size)
-    if form == "gif" and len(data) <= _HEAVIEST:
-        mime = MIME_TYPES[form]
-        return {mime: encoded(data)}, {mime: shown_at}
-    small = thumbnail(data, name, (WIDEST, WIDEST))
-    # An icon that is an SVG is drawn larger than it is, so that it is sharp.
-    payload = {small.mime_type: shown_at} if form == "svg" and all(size) else {}
-    return {small.mime_type: encoded(small.data)}, payload
+def _encode(data: bytes, name: str, format: PictureFormat, size: tuple[int, int]) -> Bundle:
+    display_size = _display_size(size)
+    if format == "gif" and len(data) <= _MAX_GIF_BYTES:
+        mime = MIME_TYPES[format]
+        return {mime: encoded(data)}, {mime: display_size}
+    small = thumbnail(data, name, (MAX_SIDE, MAX_SIDE))
+    # A small SVG is rendered larger than it is shown, so that it is sharp.
+    metadata = {small.mime_type: display_size} if format == "svg" and all(size) else {}
+    return {small.mime_type: encoded(small.data)}, metadata
 
 
-def _within(size: tuple[int, int]) -> dict[str, int]:
-    scale = min(1.0, WIDEST / max(*size, 1))
+def _display_size(size: tuple[int, int]) -> dict[str, int]:
+    scale = min(1.0, MAX_SIDE / max(*size, 1))
     width, height = (max(1, round(side * scale)) for side in size)
     return {"width": width, "height": height}

@@ -1,5 +1,5 @@
 """
-A library at a glance: its latest sessions and pictures, and what was spent.
+An overview of a library: its latest sessions and images, and its costs.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from imagesession._domain.turn import Turn
 from imagesession._engine.store import CostTotals, ImageQuery, SpendingQuery, Store
 
 from . import formatting
-from .filmstrip import address
+from .filmstrip import thumbnail_url
 from .templates import render
 
-SESSIONS = 8
-"""How many sessions are shown, the latest ones."""
-PICTURES = 12
-"""How many pictures are shown, the latest ones."""
-_SMALL, _TINY = (192, 192), (96, 96)
+MAX_SESSIONS = 8
+"""The most sessions that are shown, the latest first."""
+MAX_IMAGES = 12
+"""The most images that are shown, the latest first."""
+_TILE_SIZE, _ROW_SIZE = (192, 192), (96, 96)
 
 
 def page(store: Store, folder: str, provider: str) -> str:
     """
-    Show a library.
+    Render the overview.
 
     Args:
         store: The library.
-        folder: Where it is.
-        provider: Who makes the pictures, in words.
+        folder: Its folder.
+        provider: A description of the provider.
 
     Returns:
-        A piece of HTML.
+        An HTML fragment.
     """
     days = store.spending(SpendingQuery())
     today = [day for day in days if day.group == dt.datetime.now(dt.UTC).date().isoformat()]
     count = store.count_sessions()
-    latest = ImageQuery(limit=PICTURES)
+    latest = ImageQuery(limit=MAX_IMAGES)
     return render(
         "overview.html",
         folder=formatting.sanitize_text(folder),
@@ -46,38 +46,38 @@ def page(store: Store, folder: str, provider: str) -> str:
         figures=(
             (f"{count:,}", "session" if count == 1 else "sessions"),
             (f"{sum(day.images for day in days):,}", "pictures"),
-            (_spent(days), "in all"),
-            (_spent(today), "today (UTC)"),
+            (_format_spending(days), "in all"),
+            (_format_spending(today), "today (UTC)"),
         ),
-        rows=[_row(store, record) for record in store.list_sessions(limit=SESSIONS)],
-        more=max(0, count - SESSIONS),
-        pictures=[_picture(store, *found) for found in store.list_images(latest)],
+        rows=[_session_row(store, record) for record in store.list_sessions(limit=MAX_SESSIONS)],
+        more=max(0, count - MAX_SESSIONS),
+        pictures=[_image_tile(store, *entry) for entry in store.list_images(latest)],
     )
 
 
-def _spent(tallies: tuple[CostTotals, ...] | list[CostTotals]) -> str:
-    amount = format_usd(sum(totals.cost for totals in tallies))
-    return f"{amount} or more" if any(totals.uncertain for totals in tallies) else amount
+def _format_spending(totals_list: tuple[CostTotals, ...] | list[CostTotals]) -> str:
+    amount = format_usd(sum(totals.cost for totals in totals_list))
+    return f"{amount} or more" if any(totals.uncertain for totals in totals_list) else amount
 
 
-def _row(store: Store, record: SessionRecord) -> dict[str, Any]:
+def _session_row(store: Store, record: SessionRecord) -> dict[str, Any]:
     turns = tuple(store.tree(record).turns.values())
     images = [image for turn in turns for image in turn.images]
     return {
-        "image": address(images[-1], store.read, _TINY) if images else None,
-        "title": formatting.shortened(record.name or record.description, 60) or "Untitled session",
-        "about": formatting.shortened(record.description, 80) if record.name else "",
+        "image": thumbnail_url(images[-1], store.read, _ROW_SIZE) if images else None,
+        "title": formatting.shorten(record.name or record.description, 60) or "Untitled session",
+        "about": formatting.shorten(record.description, 80) if record.name else "",
         "counts": formatting.pluralize(len(images), "picture"),
-        "price": formatting.total_price(turns),
-        "day": formatting.day(store.activity(record)),
+        "price": formatting.format_total_price(turns),
+        "day": formatting.format_day(store.activity(record)),
         "closed": record.closed is not None,
     }
 
 
-def _picture(store: Store, turn: Turn, position: int) -> dict[str, Any]:
+def _image_tile(store: Store, turn: Turn, position: int) -> dict[str, Any]:
     image = turn.images[position]
     return {
-        "image": address(image, store.read, _SMALL),
-        "prompt": formatting.shortened(formatting.display_prompt(turn), 200),
-        "facts": formatting.size_of(image),
+        "image": thumbnail_url(image, store.read, _TILE_SIZE),
+        "prompt": formatting.shorten(formatting.display_prompt(turn), 200),
+        "facts": formatting.format_size(image),
     }

@@ -1,5 +1,5 @@
 """
-What is written for eyes takes the place of what was written there before, and of nothing else.
+Galleries and contact sheets replace only earlier files of the same type.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from imagesession.errors import StorageIOError
 
 def check_replaceable(file: Path, what: str, is_ours: Callable[[Path], bool]) -> None:
     """
-    Refuse to write over anything but an earlier file of ours.
+    Raise unless the path is free or holds an earlier file of the same type.
 
     Args:
-        file: Where something is to be written.
-        what: What that is, such as "gallery".
-        is_ours: Tells by its content whether a file is an earlier one; it is asked of no link.
+        file: The path that is to be written.
+        what: The type of file, such as "gallery".
+        is_ours: Tests by its content whether a file is of that type; never called on a link.
 
     Raises:
-        StorageIOError: Something else is there.
+        StorageIOError: The path holds something else.
     """
     if not os.path.lexists(file):
         return
     if file.is_file() and not file.is_symlink() and is_ours(file):
         return
     raise StorageIOError(
-        f"There is something at {file} already that is no {what}, and it is not overwritten. "
+        f"{file} exists and is no {what}, so it is not overwritten. "
         "Choose another name, or move it away."
     )

@@ -1,5 +1,5 @@
 """
-A bar that shows how far many things are.
+A progress bar for bulk work.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from .ipython import get_shell
 
 
 @contextlib.contextmanager
-def bar(total: int, *, wanted: bool | None) -> Generator[Callable[[], object], None, None]:
+def bar(total: int, *, enabled: bool | None) -> Generator[Callable[[], object], None, None]:
     """
-    Show a bar on standard error while something is done.
+    Show a progress bar on standard error while the block runs.
 
     Args:
-        total: How many things there are to do.
-        wanted: Whether to show it; None shows it where somebody looks: in a terminal or notebook.
+        total: The number of images to make.
+        enabled: Whether to show it; None shows it in a terminal or notebook only.
 
     Yields:
-        What to call when one is done.
+        A function to call when an image is done.
     """
-    if not (_is_interactive() if wanted is None else wanted):
+    if not (_is_interactive() if enabled is None else enabled):
         yield lambda: None
         return
     from tqdm.auto import tqdm  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-    with tqdm(total=total, unit="image") as shown:
-        yield shown.update
+    with tqdm(total=total, unit="image") as progress:
+        yield progress.update
 
 
 def _is_interactive() -> bool:

@@ -1,5 +1,5 @@
 """
-Text on pictures: in Pillow's own typeface, and in one of the system's where that lacks a letter.
+Text on images: in Pillow's bundled font, or in a system font if that lacks a character.
 """
 
 from __future__ import annotations
@@ -14,61 +14,61 @@ if TYPE_CHECKING:
 
     Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-_OWN = ""
-# Typefaces that know many scripts, as they are called on Linux, macOS and Windows.
-_SYSTEM = (
+_BUNDLED = ""
+# Fonts that cover many scripts, by their names on Linux, macOS and Windows.
+_SYSTEM_FONTS = (
     "NotoSans-Regular.ttf", "DejaVuSans.ttf", "Arial Unicode.ttf", "segoeui.ttf", "arial.ttf",
     "NotoSansCJK-Regular.ttc", "Hiragino Sans GB.ttc", "msyh.ttc", "YuGothM.ttc", "malgun.ttf",
 )  # fmt: skip
-# Never assigned, so that no typeface has a letter for it: it shows what is drawn instead of one.
-_NEVER = "\uffff"
-# Letters of our own words that Pillow's typeface does not have.
-_PLAINER = str.maketrans({"×": "x", "\u2018": "'", "\u2019": "'"})
+# A noncharacter, which no font has: it is drawn as the font's missing-glyph box.
+_UNASSIGNED = "\uffff"
+# Characters in this library's own texts that the bundled font lacks.
+_REPLACEMENTS = str.maketrans({"×": "x", "\u2018": "'", "\u2019": "'"})
 _ELLIPSIS = "…"
-# The size at which it is tried whether a typeface has a letter, in pixels.
-_SAMPLE = 16
+# The font size for testing whether a font has a character, in pixels.
+_SAMPLE_SIZE = 16
 
 
 def layout(text: str, size: int) -> tuple[str, Font]:
     """
-    Return a text as it can be set, and the font to set it in. What no typeface has is set without
-    its accents, or as a box.
+    Return a text that can be drawn, and the font for it. A character that no font has loses its
+    accents, or is drawn as a box.
 
     Args:
         text: One line, without control characters.
-        size: Of the letters, in pixels.
+        size: The font size, in pixels.
     """
-    plainer = text.translate(_PLAINER)
-    name = _best_font(plainer)
-    if _missing(name, plainer):
-        letters = unicodedata.normalize("NFKD", plainer)
-        bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
-        bare_name = _best_font(bare)
-        if _missing(bare_name, bare) < _missing(name, plainer):
-            plainer, name = bare, bare_name
-    return plainer, _font(name, size) or _default(size)
+    replaced = text.translate(_REPLACEMENTS)
+    name = _best_font(replaced)
+    if _count_missing(name, replaced):
+        letters = unicodedata.normalize("NFKD", replaced)
+        unaccented = "".join(letter for letter in letters if not unicodedata.combining(letter))
+        unaccented_font = _best_font(unaccented)
+        if _count_missing(unaccented_font, unaccented) < _count_missing(name, replaced):
+            replaced, name = unaccented, unaccented_font
+    return replaced, _font(name, size) or _bundled_font(size)
 
 
-def wrap(text: str, font: Font, width: float, most: int) -> tuple[str, ...]:
+def wrap(text: str, font: Font, width: float, max_lines: int) -> tuple[str, ...]:
     """
     Break a text into lines.
 
     Args:
-        text: The text, with blanks between words or, as in some scripts, without.
-        font: What it is set in.
-        width: The most pixels of a line.
-        most: How many lines there may be; an ellipsis tells that there would be more.
+        text: The text, with or without spaces between words.
+        font: The font that it is drawn in.
+        width: The maximum width of a line, in pixels.
+        max_lines: The maximum number of lines; an ellipsis marks a cut.
     """
-    lines = list(_wrapped(text, font, width))
-    if len(lines) <= most:
+    lines = list(_wrap_words(text, font, width))
+    if len(lines) <= max_lines:
         return tuple(lines)
-    last = lines[most - 1]
+    last = lines[max_lines - 1]
     while last and font.getlength(last + _ELLIPSIS) > width:
         last = last[:-1]
-    return (*lines[: most - 1], last.rstrip() + _ELLIPSIS)
+    return (*lines[: max_lines - 1], last.rstrip() + _ELLIPSIS)
 
 
-def _wrapped(text: str, font: Font, width: float) -> Iterator[str]:
+def _wrap_words(text: str, font: Font, width: float) -> Iterator[str]:
     line = ""
     for word in text.split():
         longer = f"{line} {word}" if line else word
@@ -77,15 +77,15 @@ def _wrapped(text: str, font: Font, width: float) -> Iterator[str]:
             continue
         if line:
             yield line
-        *full, line = _pieces(word, font, width)
+        *full, line = _split_word(word, font, width)
         yield from full
     if line:
         yield line
 
 
-def _pieces(word: str, font: Font, width: float) -> Iterator[str]:
+def _split_word(word: str, font: Font, width: float) -> Iterator[str]:
     """
-    Break a word that is wider than a line; one that fits stays whole.
+    Split a word that is wider than a line; a word that fits stays whole.
     """
     piece = ""
     for letter in word:
@@ -98,28 +98,28 @@ def _pieces(word: str, font: Font, width: float) -> Iterator[str]:
 
 def _best_font(text: str) -> str:
     """
-    Return the first typeface that has all letters of a text, or that lacks the fewest.
+    Return the first font that has all characters of a text, or the one that lacks the fewest.
     """
-    names = (_OWN, *_SYSTEM)
-    whole = (name for name in names if not _missing(name, text))
-    return next(whole, None) or min(names, key=lambda name: _missing(name, text))
+    names = (_BUNDLED, *_SYSTEM_FONTS)
+    complete = (name for name in names if not _count_missing(name, text))
+    return next(complete, None) or min(names, key=lambda name: _count_missing(name, text))
 
 
-def _missing(name: str, text: str) -> int:
-    return sum(not _has(name, letter) for letter in frozenset(text) - {" "})
+def _count_missing(name: str, text: str) -> int:
+    return sum(not _has_glyph(name, letter) for letter in frozenset(text) - {" "})
 
 
 @functools.cache
-def _has(name: str, letter: str) -> bool:
-    font = _font(name, _SAMPLE)
-    return font is not None and _drawn(font, letter) != _drawn(font, _NEVER)
+def _has_glyph(name: str, letter: str) -> bool:
+    font = _font(name, _SAMPLE_SIZE)
+    return font is not None and _rasterize(font, letter) != _rasterize(font, _UNASSIGNED)
 
 
-def _drawn(font: Font, letter: str) -> bytes:
+def _rasterize(font: Font, letter: str) -> bytes:
     from PIL import Image, ImageDraw  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-    picture = Image.new("L", (3 * _SAMPLE, 3 * _SAMPLE))
-    ImageDraw.Draw(picture).text((_SAMPLE, _SAMPLE // 2), letter, fill=255, font=font)
+    picture = Image.new("L", (3 * _SAMPLE_SIZE, 3 * _SAMPLE_SIZE))
+    ImageDraw.Draw(picture).text((_SAMPLE_SIZE, _SAMPLE_SIZE // 2), letter, fill=255, font=font)
     return picture.tobytes()
 
 
@@ -127,8 +127,8 @@ def _drawn(font: Font, letter: str) -> bytes:
 def _font(name: str, size: int) -> Font | None:
     from PIL import ImageFont  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-    if name == _OWN:
-        return _default(size)
+    if name == _BUNDLED:
+        return _bundled_font(size)
     try:
         return ImageFont.truetype(name, size)
     except (OSError, ValueError):
@@ -136,7 +136,7 @@ def _font(name: str, size: int) -> Font | None:
 
 
 @functools.cache
-def _default(size: int) -> Font:
+def _bundled_font(size: int) -> Font:
     from PIL import ImageFont  # noqa: PLC0415 - slow to import, and hardly ever needed
 
     return ImageFont.load_default(size)

@@ -1,6 +1,5 @@
 """
-Eyes and hands for pixels: all that opens, converts, masks and joins pictures.
+Decode, convert, mask, combine and shrink images.
 
-Pillow is imported where it is used, never on import, because it is slow to load and hardly ever
-needed.
+Pillow is imported inside the functions that use it, because it is slow to load and rarely needed.
 """

@@ -1,5 +1,5 @@
 """
-The few forms in which the rest of this room handles pictures: upright, and in plain modes.
+Bring images into the few forms that this package works with: upright, 8-bit, plain modes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf, 4.6.5
 _ORIENTATION = 0x0112
-_TURNS = {
+_TRANSPOSITIONS = {
     2: "FLIP_LEFT_RIGHT",
     3: "ROTATE_180",
     4: "FLIP_TOP_BOTTOM",
@@ -26,45 +26,49 @@ _TURNS = {
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }
-# Their profiles say nothing of the colours that they are converted to.
+# After conversion to RGB, a profile for one of these modes no longer applies.
 _OTHER_SPACES = frozenset({"CMYK", "LAB", "YCbCr", "HSV"})
-_NEEDED = ("icc_profile", "transparency")
-_PLAIN = frozenset({"L", "LA", "RGB", "RGBA"})
-_SPACES = {"L": b"GRAY", "LA": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB "}
+_PIXEL_INFO = ("icc_profile", "transparency")
+_PLAIN_MODES = frozenset({"L", "LA", "RGB", "RGBA"})
+_PROFILE_SPACES = {"L": b"GRAY", "LA": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB "}
 _JPEG_QUALITY = 95
-# Profiles for printing have 3 MB; a JPEG could not hold more than 16.
-_LARGEST_PROFILE = 8_000_000
+# Print profiles have about 3 MB; a JPEG cannot hold more than 16.
+_MAX_PROFILE_BYTES = 8_000_000
 
 
 def has_orientation(picture: Image.Image) -> bool:
     """
-    Tell whether a picture's metadata say that it is to be turned or mirrored when shown.
+    Return whether an image's metadata ask for rotating or mirroring when it is shown.
     """
-    return _orientation(picture) in _TURNS
+    return _orientation(picture) in _TRANSPOSITIONS
 
 
 def apply_orientation(picture: Image.Image) -> Image.Image:
     """
-    Turn a picture as its metadata say; without the tag that said so.
+    Rotate or mirror an image as its orientation tag says, and remove the tag.
     """
     from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-    turn = _TURNS.get(_orientation(picture))
-    return strip_metadata(picture.transpose(Image.Transpose[turn])) if turn else picture
+    transposition = _TRANSPOSITIONS.get(_orientation(picture))
+    return (
+        strip_metadata(picture.transpose(Image.Transpose[transposition]))
+        if transposition
+        else picture
+    )
 
 
 def strip_metadata(picture: Image.Image) -> Image.Image:
     """
-    Return a picture of its own without any metadata but those that its pixels need.
+    Return a copy without metadata, except what is needed to interpret the pixels.
     """
-    bared = picture.copy()
-    bared.info = {key: picture.info[key] for key in _NEEDED if key in picture.info}
-    return bared
+    stripped = picture.copy()
+    stripped.info = {key: picture.info[key] for key in _PIXEL_INFO if key in picture.info}
+    return stripped
 
 
 def to_8bit(picture: Image.Image, name: str) -> Image.Image:
     """
-    Bring a picture into 8 bits a channel: L, LA, RGB or RGBA, whichever loses least.
+    Convert an image to 8 bits a channel: L, LA, RGB or RGBA, whichever loses least.
 
     Raises:
         InvalidImageError: Its pixels are numbers without a known range.
@@ -77,35 +81,34 @@ def to_8bit(picture: Image.Image, name: str) -> Image.Image:
         )
     if mode == "La":
         return picture.convert("LA")
-    if mode in _PLAIN and "transparency" not in picture.info:
+    if mode in _PLAIN_MODES and "transparency" not in picture.info:
         return picture
     if picture.has_transparency_data:
         return picture.convert("RGBA")
     if mode.startswith("I;16"):
-        return _narrowed(picture)
+        return _narrow_16bit(picture)
     if mode == "1":
         return picture.convert("L")
-    return _in_rgb(picture)
+    return _to_rgb(picture)
 
 
 def icc_profile(picture: Image.Image) -> bytes | None:
     """
-    Return a picture's ICC profile, if it speaks of the colours that the picture has.
+    Return an image's ICC profile, if the profile matches the image's mode.
     """
     found = cast("bytes | None", picture.info.get("icc_profile"))
     # https://www.color.org/specification/ICC.1-2022-05.pdf, 7.2.8
-    if not found or found[16:20] != _SPACES.get(picture.mode):
+    if not found or found[16:20] != _PROFILE_SPACES.get(picture.mode):
         return None
-    return found if len(found) <= _LARGEST_PROFILE else None
+    return found if len(found) <= _MAX_PROFILE_BYTES else None
 
 
 def to_srgb(picture: Image.Image, icc: bytes) -> Image.Image | None:
     """
-    Bring an opaque picture from its profile's colours to those that are meant where no profile
-    says otherwise.
+    Convert an opaque image from its profile's colours to sRGB.
 
     Returns:
-        It in RGB; None where the profile cannot be read, or is another mode's.
+        The image in RGB; None if the profile cannot be read or is for another mode.
     """
     from PIL import ImageCms  # noqa: PLC0415 - slow to import, and hardly ever needed
 
@@ -118,14 +121,14 @@ def to_srgb(picture: Image.Image, icc: bytes) -> Image.Image | None:
 
 def has_alpha(picture: Image.Image) -> bool:
     """
-    Tell whether a plain picture has an alpha channel.
+    Return whether a plain image has an alpha channel.
     """
     return picture.mode in {"LA", "RGBA"}
 
 
 def encode_png(picture: Image.Image, icc: bytes | None = None) -> bytes:
     """
-    Write a plain picture as PNG, with nothing beside its pixels and its profile.
+    Encode a plain image as PNG, with its profile and no other metadata.
     """
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", icc_profile=icc, exif=b"")
@@ -134,7 +137,7 @@ def encode_png(picture: Image.Image, icc: bytes | None = None) -> bytes:
 
 def encode_jpeg(picture: Image.Image, icc: bytes | None = None) -> bytes:
     """
-    Write a plain picture without alpha as JPEG, with all of its colours' detail.
+    Encode a plain image without alpha as JPEG, without chroma subsampling.
     """
     buffer = io.BytesIO()
     picture.save(
@@ -143,7 +146,7 @@ def encode_jpeg(picture: Image.Image, icc: bytes | None = None) -> bytes:
         quality=_JPEG_QUALITY,
         subsampling=0,
         icc_profile=icc,
-        # Told to turn a second time, readers would.
+        # A leftover orientation tag would make readers rotate the image a second time.
         exif=b"",
         xmp=b"",
         comment=b"",
@@ -154,26 +157,26 @@ def encode_jpeg(picture: Image.Image, icc: bytes | None = None) -> bytes:
 def _orientation(picture: Image.Image) -> int:
     try:
         found: object = picture.getexif().get(_ORIENTATION, 1)
-    # Metadata that cannot be read say nothing, and the pixels are whole.
+    # Unreadable metadata are ignored: the pixels are intact.
     except (OSError, ValueError, SyntaxError, TypeError, LookupError, struct.error, Warning):
         found = 1
     return found if isinstance(found, int) else 1
 
 
-def _narrowed(picture: Image.Image) -> Image.Image:
+def _narrow_16bit(picture: Image.Image) -> Image.Image:
     """
-    Bring 16 bits a pixel to 8; Pillow's own conversion cuts all bright ones off.
+    Reduce 16 bits a pixel to 8; Pillow's own conversion clips bright pixels.
     """
     from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
 
     wide = picture.tobytes("raw", "I;16B")
-    # The first of two bytes is the pixel's upper half.
+    # In big-endian order, the first of two bytes is the more significant one.
     return Image.frombytes("L", picture.size, wide[::2])
 
 
-def _in_rgb(picture: Image.Image) -> Image.Image:
+def _to_rgb(picture: Image.Image) -> Image.Image:
     """
-    Convert inks and other colour spaces, by their own profile where there is a good one.
+    Convert CMYK and other colour spaces to RGB, through the image's profile if it is usable.
     """
     found = cast("bytes | None", picture.info.get("icc_profile"))
     by_profile = to_srgb(picture, found) if found and picture.mode == "CMYK" else None

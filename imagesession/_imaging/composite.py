@@ -1,5 +1,5 @@
 """
-Join pictures: keep what a mask protects, and check what is drawn over a picture.
+Restore the pixels that a mask protects, and validate markup drawn over an image.
 """
 
 from __future__ import annotations
@@ -17,54 +17,55 @@ from .pillow_typing import apply_lut, resize
 if TYPE_CHECKING:
     from PIL import Image
 
-# What opens in part; the two ends are exact already.
-_BETWEEN = [0, *[255] * 254, 0]
+# Selects pixels that may change in part; those at 0 and 255 are exact already.
+_PARTIAL = [0, *[255] * 254, 0]
 _OPAQUE = 255
 
 
-def restore_unmasked(original: bytes, reply: bytes, opening: Image.Image) -> bytes:
+def restore_unmasked(original: bytes, reply: bytes, alpha: Image.Image) -> bytes:
     """
-    Put back what a mask protects: models change it more often than not.
+    Restore the pixels that a mask protects; models often change them.
 
     Args:
-        original: The picture that was sent, as a file's bytes.
-        reply: The picture that came back; if it has another size, it is rescaled.
-        opening: As `Mask.opening` draws it, in the size of the original.
+        original: The file's bytes of the image that was sent.
+        reply: The file's bytes of the image that was returned; another size is rescaled.
+        alpha: The mask as drawn by `Mask.alpha` at the original's size.
 
     Returns:
-        A PNG in the original's size and with its colour profile. Where the opening is 0 its
-        pixels are the original's to the last bit, in 8 bits a channel; where it is 255 they are
-        the reply's; between, they are blended.
+        A PNG with the original's size and colour profile. Where the mask is 0, its pixels equal
+        the original's exactly, in 8 bits a channel; where it is 255, they are the reply's; between,
+        they are blended.
 
     Raises:
-        InvalidImageError: A picture cannot be read, or the opening has another size.
+        InvalidImageError: An image cannot be read, or the mask has another size.
     """
     from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
 
     before = decode_upright(original, "The picture that was sent")
     after = decode_upright(reply, "The picture that came back")
-    check_size("mask", opening.size, before.size, fit=False)
+    check_size("mask", alpha.size, before.size, fit=False)
     mode = "RGBA" if has_alpha(before) or has_alpha(after) else "RGB"
-    kept, changed = before.convert(mode), after.convert(mode)
-    if changed.size != kept.size:
-        changed = resize(changed, kept.size, Image.Resampling.LANCZOS)
-    return encode_png(_joined(kept, changed, opening), icc_profile(kept))
+    base, changed = before.convert(mode), after.convert(mode)
+    if changed.size != base.size:
+        changed = resize(changed, base.size, Image.Resampling.LANCZOS)
+    return encode_png(_blend(base, changed, alpha), icc_profile(base))
 
 
 def validate_markup(picture: object, size: Size, *, fit: bool = False) -> bytes:
     """
-    Check a picture that is to be laid over another one to mark what to change.
+    Validate an image that is laid over another one to mark what to change.
 
     Args:
         picture: A path, bytes, an open file, a PIL image or a SavedImage.
-        size: Width and height of the picture that it is laid over, in pixels.
-        fit: Whether to rescale it.
+        size: Width and height of the image beneath it, in pixels.
+        fit: Whether to rescale the markup.
 
     Returns:
-        It as a PNG with an alpha channel.
+        The markup as a PNG with an alpha channel.
 
     Raises:
-        InvalidImageError: It cannot be read, has another size, draws nothing, or hides everything.
+        InvalidImageError: The markup cannot be read, has another size, is fully transparent, or
+            hides the whole image.
     """
     from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
 
@@ -85,12 +86,12 @@ def validate_markup(picture: object, size: Size, *, fit: bool = False) -> bytes:
     return encode_png(overlay)
 
 
-def _joined(kept: Image.Image, changed: Image.Image, opening: Image.Image) -> Image.Image:
+def _blend(base: Image.Image, changed: Image.Image, alpha: Image.Image) -> Image.Image:
     from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-    joined = Image.composite(changed, kept, opening)
-    if has_alpha(joined):
-        # The colour that a transparent pixel has by chance must not shine into the soft edge.
-        weighed = Image.composite(changed.convert("RGBa"), kept.convert("RGBa"), opening)
-        joined.paste(weighed.convert("RGBA"), mask=apply_lut(opening, _BETWEEN))
-    return joined
+    blended = Image.composite(changed, base, alpha)
+    if has_alpha(blended):
+        # The arbitrary colour of a transparent pixel must not bleed into the soft edge.
+        premultiplied = Image.composite(changed.convert("RGBa"), base.convert("RGBa"), alpha)
+        blended.paste(premultiplied.convert("RGBA"), mask=apply_lut(alpha, _PARTIAL))
+    return blended

@@ -1,8 +1,8 @@
 """
-The one place where Pillow opens bytes that come from outside.
+The only place where Pillow opens untrusted bytes.
 
-Each kind is opened by its own reader and not by `Image.open`: which checks against a limit that
-belongs to the whole process, and warns where we refuse.
+Each format is opened by its own reader, not by `Image.open`, which uses a process-wide pixel limit
+and only warns where this library raises.
 """
 
 from __future__ import annotations
@@ -26,30 +26,31 @@ if TYPE_CHECKING:
     from PIL import Image, JpegImagePlugin, TiffImagePlugin
 
 READABLE = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
-# Kinds whose size can be read without a decoder, some of which make room for all pixels at once.
-_MEASURED: frozenset[Kind] = frozenset({"png", "jpeg", "webp", "gif"})
-# Kinds of which Pillow warns where it could refuse, and how its warnings of odd metadata begin.
-_WARNED_OF: frozenset[Kind | None] = frozenset({"gif", "tiff"})
-_HARMLESS = "Metadata Warning"
-_TILE_WIDTH, _TILE_HEIGHT = 322, 323
-_warnings = threading.Lock()
+# Formats whose size is read from the header, since decoders may allocate all pixels at once.
+_HEADER_CHECKED: frozenset[Kind] = frozenset({"png", "jpeg", "webp", "gif"})
+# For these formats Pillow warns of damage instead of raising.
+_WARNING_KINDS: frozenset[Kind | None] = frozenset({"gif", "tiff"})
+# The start of Pillow's warnings of odd metadata, which are ignored.
+_HARMLESS_WARNING = "Metadata Warning"
+_TILE_WIDTH_TAG, _TILE_HEIGHT_TAG = 322, 323
+_warnings_lock = threading.Lock()
 
 
 def decode_image(data: bytes, name: str, *, edge: int | None = None) -> Image.Image:
     """
-    Open a picture and decode its first frame, as it lies in the file.
+    Decode an image's first frame, in the orientation stored in the file.
 
     Args:
         data: The file's bytes.
-        name: What to call it in errors.
-        edge: As long as its longer edge has to be, in pixels, where less will do: a JPEG comes at
-            a half, a quarter or an eighth of its size if that is enough. None for all of it.
+        name: The image's name in error messages.
+        edge: The length in pixels that the longer edge needs to have: a JPEG is decoded at a half,
+            a quarter or an eighth of its size if that is enough. None for full size.
 
     Returns:
-        The picture, fully loaded; not yet turned upright.
+        The image, fully loaded; not yet rotated upright.
 
     Raises:
-        InvalidImageError: It is no picture that can be read, not whole, or has too many pixels.
+        InvalidImageError: The image cannot be read, is truncated, or has too many pixels.
     """
     kind = sniff_format(data)
     if kind is None:
@@ -64,7 +65,7 @@ def decode_image(data: bytes, name: str, *, edge: int | None = None) -> Image.Im
 
 def decode_upright(data: bytes, name: str, *, edge: int | None = None) -> Image.Image:
     """
-    Open a picture as it is to be seen: upright, and in 8 bits a channel.
+    Decode an image as it is to be shown: upright, in 8 bits a channel.
 
     Args:
         data: As for `decode_image`.
@@ -72,23 +73,23 @@ def decode_upright(data: bytes, name: str, *, edge: int | None = None) -> Image.
         edge: As for `decode_image`.
 
     Returns:
-        The picture, in L, LA, RGB or RGBA.
+        The image, in L, LA, RGB or RGBA.
 
     Raises:
-        InvalidImageError: As for `decode_image`; or its pixels are numbers without a known range.
+        InvalidImageError: As for `decode_image`; or its pixels are numbers of unknown range.
     """
     return to_8bit(apply_orientation(decode_image(data, name, edge=edge)), name)
 
 
 def _check_header(kind: Kind, data: bytes, name: str) -> None:
     """
-    Refuse what the first bytes give away, before a decoder makes room for it.
+    Reject an image by its header, before a decoder allocates memory for it.
     """
-    if kind in _MEASURED:
-        facts = parse_header(data)
-        if facts is None:
-            raise InvalidImageError(_broken(name, kind))
-        check_pixels((facts.width, facts.height), name)
+    if kind in _HEADER_CHECKED:
+        header = parse_header(data)
+        if header is None:
+            raise InvalidImageError(_damaged_message(name, kind))
+        check_pixels((header.width, header.height), name)
 
 
 def _decode(
@@ -98,9 +99,9 @@ def _decode(
 
     kind = sniff_format(data)
     try:
-        with _refused_if_warned() if kind in _WARNED_OF else contextlib.nullcontext():
+        with _raise_on_pillow_warning() if kind in _WARNING_KINDS else contextlib.nullcontext():
             picture = reader(io.BytesIO(data))
-            _check_size(picture, name)
+            _check_decoded_size(picture, name)
             if edge and picture.format == "JPEG":
                 _reduce_draft(cast("JpegImagePlugin.JpegImageFile", picture), edge)
             picture.load()
@@ -111,49 +112,51 @@ def _decode(
             f"{name} has too many pixels; the limit is {MAX_PIXELS / 1e6:.0f} million. Make it "
             "smaller."
         ) from error
-    # A damaged file makes a decoder fail in any way, and warn where warnings are errors.
+    # A damaged file can make a decoder raise anything, including warnings turned into errors.
     except Exception as error:
-        raise InvalidImageError(_broken(name, kind)) from error
+        raise InvalidImageError(_damaged_message(name, kind)) from error
     return picture
 
 
 @contextlib.contextmanager
-def _refused_if_warned() -> Generator[None]:
+def _raise_on_pillow_warning() -> Generator[None]:
     """
-    Raise what Pillow would warn of, such as a directory that is cut off.
+    Raise Pillow's warnings as errors, such as that of a truncated directory.
 
-    Warnings belong to the whole process: what other threads warn of meanwhile is passed on.
+    Warnings are process-wide, so those of other threads are passed on.
     """
-    with _warnings, warnings.catch_warnings(record=True) as caught:
+    with _warnings_lock, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
-    for item in caught:
-        if Path(item.filename).parent.name != "PIL":
+    for warning in caught:
+        if Path(warning.filename).parent.name != "PIL":
             with contextlib.suppress(Warning):
-                warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
-        elif not str(item.message).startswith(_HARMLESS):
-            raise ValueError(item.message)
+                warnings.warn_explicit(
+                    warning.message, warning.category, warning.filename, warning.lineno
+                )
+        elif not str(warning.message).startswith(_HARMLESS_WARNING):
+            raise ValueError(warning.message)
 
 
-def _check_size(picture: Image.Image, name: str) -> None:
+def _check_decoded_size(picture: Image.Image, name: str) -> None:
     check_pixels(picture.size, name)
     if picture.format == "TIFF":
-        # A decoder makes room for a whole tile, however small the picture is.
+        # A decoder allocates a whole tile, however small the image is.
         tags = cast("TiffImagePlugin.TiffImageFile", picture).tag_v2
-        check_pixels((tags.get(_TILE_WIDTH, 0), tags.get(_TILE_HEIGHT, 0)), name)
+        check_pixels((tags.get(_TILE_WIDTH_TAG, 0), tags.get(_TILE_HEIGHT_TAG, 0)), name)
 
 
 def _reduce_draft(picture: JpegImagePlugin.JpegImageFile, edge: int) -> None:
     """
-    Let a JPEG be decoded at a fraction of its size, which its cosines give in passing.
+    Decode a JPEG at a fraction of its size, which its DCT blocks allow at no extra cost.
     """
-    times = max(picture.size) // edge
-    if times > 1:
+    reduction = max(picture.size) // edge
+    if reduction > 1:
         width, height = picture.size
-        picture.draft(None, (-(-width // times), -(-height // times)))
+        picture.draft(None, (-(-width // reduction), -(-height // reduction)))
 
 
-def _broken(name: str, kind: Kind | None) -> str:
+def _damaged_message(name: str, kind: Kind | None) -> str:
     return (
         f"{name} begins like a {str(kind).upper()} and is not a whole picture: it is cut short or "
         "damaged. Save or download it again."
@@ -202,7 +205,7 @@ def _avif_reader(name: str) -> Callable[[io.BytesIO], Image.Image]:
 
 def _heic_reader(name: str) -> Callable[[io.BytesIO], Image.Image]:
     try:
-        from pillow_heif import HeifImageFile  # noqa: PLC0415 - an extra; not everybody has it
+        from pillow_heif import HeifImageFile  # noqa: PLC0415 - an optional extra
     except ImportError as error:
         raise InvalidImageError(
             f"{name} is a HEIC picture. To read it: pip install 'imagesession[heic]'; or save it "

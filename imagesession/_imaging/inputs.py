@@ -1,5 +1,5 @@
 """
-What users hand in for a picture, read into bytes.
+Read image arguments of every accepted type into bytes.
 """
 
 from __future__ import annotations
@@ -19,46 +19,46 @@ from .limits import MAX_BYTES, check_bytes, check_pixels
 if TYPE_CHECKING:
     from PIL import Image
 
-_WEB = re.compile(r"(?:https?|ftp|s3|gs|data|file):", re.IGNORECASE)
+_URL = re.compile(r"(?:https?|ftp|s3|gs|data|file):", re.IGNORECASE)
 
 
 @runtime_checkable
 class Readable(Protocol):
     """
-    What we need of an open file.
+    The part of an open file's interface that is used here.
     """
 
     def read(self, size: int, /) -> object:
         """
-        Read at most so many bytes.
+        Read at most `size` bytes.
         """
         ...
 
 
 def read_image_input(source: object, what: str = "The picture") -> tuple[bytes, str]:
     """
-    Read a picture's bytes, wherever it is; its name says nothing of what it is.
+    Read an image's bytes. Its file name is not used to detect its format.
 
     Args:
-        source: A path, bytes, an open binary file, a PIL image, or a picture that has `bytes`.
-        what: What to call it in errors.
+        source: A path, bytes, an open binary file, a PIL image, or an object with `bytes`.
+        what: The image's name in error messages.
 
     Returns:
-        The bytes, and what to call it in errors from here on.
+        The bytes, and the image's name in later error messages.
 
     Raises:
-        InvalidImageError: There is none, or it has too many bytes.
+        InvalidImageError: The source cannot be read, or has too many bytes.
     """
     if isinstance(source, (bytes, bytearray)):
         data, name = bytes(source), what
     elif isinstance(source, (str, os.PathLike)):
         return _read_path(os.fsdecode(cast("str | os.PathLike[str]", source)), what)
-    elif (picture := _as_pil(source)) is not None:
+    elif (picture := _as_pil_image(source)) is not None:
         data, name = _encode(picture, what), what
-    elif isinstance(kept := getattr(source, "bytes", None), bytes):
-        data, name = kept, _kept_name(source, what)
+    elif isinstance(data_attribute := getattr(source, "bytes", None), bytes):
+        data, name = data_attribute, _source_name(source, what)
     elif isinstance(source, Readable):
-        data, name = _read_open(source, what), what
+        data, name = _read_file_object(source, what), what
     else:
         raise InvalidImageError(
             f"{what} must be a path, bytes, an open file, a PIL image or a SavedImage, not "
@@ -69,7 +69,7 @@ def read_image_input(source: object, what: str = "The picture") -> tuple[bytes, 
 
 
 def _read_path(name: str, what: str) -> tuple[bytes, str]:
-    if _WEB.match(name):
+    if _URL.match(name):
         raise InvalidImageError(
             f"{what} is a URL; nothing is fetched from there. Download it yourself and give its "
             f"path or its bytes: {name[:60]}"
@@ -77,10 +77,10 @@ def _read_path(name: str, what: str) -> tuple[bytes, str]:
     path = Path(name)
     try:
         path = path.expanduser()
-        # Not read first: it may be larger than memory.
+        # The size is checked before reading: the file may be larger than memory.
         check_bytes(path.stat().st_size, str(path))
         with path.open("rb") as file:
-            # A device says nothing of its size, and may have no end.
+            # A device reports no size, and may never end.
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -89,8 +89,8 @@ def _read_path(name: str, what: str) -> tuple[bytes, str]:
     return data, str(path)
 
 
-def _as_pil(source: object) -> Image.Image | None:
-    # Who has a PIL image has imported PIL.
+def _as_pil_image(source: object) -> Image.Image | None:
+    # If PIL is not imported yet, `source` cannot be a PIL image.
     if "PIL.Image" not in sys.modules:
         return None
     from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
@@ -104,8 +104,8 @@ def _encode(picture: Image.Image, what: str) -> bytes:
     check_pixels(picture.size, what)
     try:
         picture.load()
-        # Straight from a file it may lie on its side. One that was worked on may carry the old
-        # tag along, but its pixels are as its maker sees them.
+        # The orientation tag holds only for an image straight from a file. A processed image may
+        # still carry the tag, but its pixels are already as its maker sees them.
         if not isinstance(picture, ImageFile.ImageFile):
             picture = strip_metadata(picture)
     except (OSError, ValueError, SyntaxError) as error:
@@ -113,19 +113,19 @@ def _encode(picture: Image.Image, what: str) -> bytes:
     return encode(picture, what)[0]
 
 
-def _kept_name(source: object, what: str) -> str:
-    known = getattr(source, "id", None)
-    return f"Picture {known}" if isinstance(known, str) else what
+def _source_name(source: object, what: str) -> str:
+    image_id = getattr(source, "id", None)
+    return f"Picture {image_id}" if isinstance(image_id, str) else what
 
 
-def _read_open(file: Readable, what: str) -> bytes:
+def _read_file_object(file: Readable, what: str) -> bytes:
     try:
         data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise InvalidImageError(f"{what}, an open file, cannot be read: {error}.") from error
     if not isinstance(data, (bytes, bytearray)):
         raise InvalidImageError(
-            f'{what} is an open file that gives no bytes; open it with open(path, "rb").'
+            f'{what} is an open file that does not return bytes; open it with open(path, "rb").'
         )
     if not data:
         raise InvalidImageError(

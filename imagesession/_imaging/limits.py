@@ -1,5 +1,5 @@
 """
-How large a picture may be, and how we say that it is larger.
+Limits on an image's bytes and pixels, and the errors for exceeding them.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ MAX_PIXELS = 64_000_000
 
 def check_bytes(size: int, name: str, *, limit: int | None = MAX_BYTES, form: str = "") -> None:
     """
-    Refuse a file that has too many bytes.
+    Reject a file that has too many bytes.
 
     Args:
-        size: Of the file, in bytes.
-        name: What to call it.
-        limit: At most so many bytes; None for no limit.
-        form: What it was converted to, if it was.
+        size: The file's size, in bytes.
+        name: The image's name in error messages.
+        limit: The most bytes allowed; None for no limit.
+        form: The format it was converted to, if any.
 
     Raises:
-        InvalidImageError: It is over the limit.
+        InvalidImageError: The image exceeds the limit.
     """
     if limit is not None and size > limit:
         converted = f" as {form}" if form else ""
@@ -33,14 +33,14 @@ def check_bytes(size: int, name: str, *, limit: int | None = MAX_BYTES, form: st
 
 def check_pixels(size: tuple[int, int], name: str) -> None:
     """
-    Refuse a picture that has too many pixels.
+    Reject an image that has too many pixels.
 
     Args:
         size: Width and height, in pixels.
-        name: What to call it.
+        name: The image's name in error messages.
 
     Raises:
-        InvalidImageError: It is over the limit.
+        InvalidImageError: The image exceeds the limit.
     """
     width, height = size
     if width * height > MAX_PIXELS:

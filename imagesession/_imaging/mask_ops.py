@@ -1,7 +1,7 @@
 """
-How a mask is made: facts that say what to draw once a picture's size is known.
+Mask operations: values that are drawn once the image's size is known.
 
-Every recipe draws an "L" picture whose pixels say how far they may change: 255 wholly, 0 not.
+Each operation draws an "L" image that says how far each pixel may change: 255 fully, 0 not at all.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Sign: TypeAlias = Literal["|", "&"]
 
 class MaskOp(Protocol):
     """
-    What to draw.
+    An operation that draws a mask.
     """
 
     def draw(self, size: Size, *, fit: bool) -> Image.Image:
         """
-        Draw it in a picture's size; rescale what has another size only where `resize_mask` says so.
+        Draw the mask at an image's size. A mask of another size is rescaled only if `fit`.
         """
         ...
 
@@ -38,26 +38,26 @@ class MaskOp(Protocol):
 @attrs.frozen
 class Shape:
     """
-    A rectangle, or the ellipse that fills it.
+    A rectangle, or the ellipse inscribed in it.
     """
 
     kind: Literal["rectangle", "ellipse"]
     box: Box
 
-    def draw(self, size: Size, *, fit: bool) -> Image.Image:  # noqa: ARG002 - a recipe takes it; a box has no size to fit
+    def draw(self, size: Size, *, fit: bool) -> Image.Image:  # noqa: ARG002 - part of the protocol; a box needs no rescaling
         """
-        Draw it, sharp at the edge.
+        Draw the shape with a sharp edge.
         """
         from PIL import Image, ImageDraw  # noqa: PLC0415 - slow to import, and hardly ever needed
 
         left, top, right, bottom = self.box.on(size)
-        opening = Image.new("L", size, 0)
-        brush = ImageDraw.Draw(opening)
-        # Pillow draws no ellipse of a single pixel.
+        alpha = Image.new("L", size, 0)
+        brush = ImageDraw.Draw(alpha)
+        # Pillow draws no ellipse that is one pixel wide or high.
         thin = right - left == 1 or bottom - top == 1
         paint = brush.rectangle if thin or self.kind == "rectangle" else brush.ellipse
         paint((left, top, right - 1, bottom - 1), fill=255)
-        return opening
+        return alpha
 
     def __str__(self) -> str:
         return f"Mask.{self.kind}({self.box})"
@@ -66,12 +66,12 @@ class Shape:
 @attrs.frozen
 class LoadedMask:
     """
-    What a picture opened when it was read.
+    A mask that was read from an image.
 
     Attributes:
-        size: Of the picture, in pixels.
-        pixels: Its opening, a byte a pixel.
-        origin: The named constructor that read it.
+        size: Width and height, in pixels.
+        pixels: How far each pixel may change, one byte each.
+        origin: The constructor of `Mask` that read it.
     """
 
     size: Size
@@ -80,16 +80,16 @@ class LoadedMask:
 
     def draw(self, size: Size, *, fit: bool) -> Image.Image:
         """
-        Draw it as it was read.
+        Draw the mask as it was read.
 
         Raises:
-            InvalidImageError: It has another size, and is not to be rescaled.
+            InvalidImageError: The mask has another size, and `fit` is False.
         """
         from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-        opening = Image.frombytes("L", self.size, self.pixels)
+        alpha = Image.frombytes("L", self.size, self.pixels)
         check_size("mask", self.size, size, fit=fit)
-        return opening if size == self.size else resize(opening, size, Image.Resampling.BILINEAR)
+        return alpha if size == self.size else resize(alpha, size, Image.Resampling.BILINEAR)
 
     def __str__(self) -> str:
         return f"Mask.{self.origin}(<{self.size[0]}x{self.size[1]}>)"
@@ -98,7 +98,7 @@ class LoadedMask:
 @attrs.frozen
 class CombinedMask:
     """
-    Several recipes: what any of them opens, or what all do.
+    The union ("|") or intersection ("&") of several operations.
     """
 
     sign: Sign
@@ -106,7 +106,7 @@ class CombinedMask:
 
     def draw(self, size: Size, *, fit: bool) -> Image.Image:
         """
-        Draw them and join them pixel by pixel.
+        Draw the parts and combine them pixel by pixel.
         """
         from PIL import ImageChops  # noqa: PLC0415 - slow to import, and hardly ever needed
 
@@ -120,14 +120,14 @@ class CombinedMask:
 @attrs.frozen
 class Inverted:
     """
-    What a recipe does not open.
+    The inverse of an operation.
     """
 
     inner: MaskOp
 
     def draw(self, size: Size, *, fit: bool) -> Image.Image:
         """
-        Draw it and swap what is open and what is not.
+        Draw the inner operation and invert it.
         """
         from PIL import ImageChops  # noqa: PLC0415 - slow to import, and hardly ever needed
 
@@ -140,11 +140,11 @@ class Inverted:
 @attrs.frozen
 class FeatheredMask:
     """
-    A recipe with a soft edge.
+    An operation with a soft edge.
 
     Attributes:
-        inner: What is softened.
-        radius: Of the Gaussian blur, in pixels.
+        inner: The operation to soften.
+        radius: The radius of the Gaussian blur, in pixels.
     """
 
     inner: MaskOp
@@ -152,14 +152,14 @@ class FeatheredMask:
 
     def draw(self, size: Size, *, fit: bool) -> Image.Image:
         """
-        Draw it and blur it.
+        Draw the inner operation and blur it.
         """
         from PIL import ImageFilter  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-        opening = self.inner.draw(size, fit=fit)
-        # Farther than across the picture there is nothing more to blur.
+        alpha = self.inner.draw(size, fit=fit)
+        # A radius beyond the image's size changes nothing more.
         radius = min(self.radius, max(size))
-        return opening.filter(ImageFilter.GaussianBlur(radius))
+        return alpha.filter(ImageFilter.GaussianBlur(radius))
 
     def __str__(self) -> str:
         return f"{self.inner}.feather({self.radius:g})"
@@ -168,11 +168,11 @@ class FeatheredMask:
 @attrs.frozen
 class DilatedMask:
     """
-    A recipe with its edge moved outwards, or inwards where `px` is negative.
+    An operation with its edge moved outwards, or inwards if `px` is negative.
 
     Attributes:
-        inner: What grows.
-        px: By how many pixels.
+        inner: The operation to dilate.
+        px: The distance in pixels.
     """
 
     inner: MaskOp
@@ -180,14 +180,14 @@ class DilatedMask:
 
     def draw(self, size: Size, *, fit: bool) -> Image.Image:
         """
-        Draw it and move its edge.
+        Draw the inner operation and move its edge.
         """
         from PIL import ImageChops  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-        opening = self.inner.draw(size, fit=fit)
+        alpha = self.inner.draw(size, fit=fit)
         if self.px >= 0:
-            return _dilate(opening, self.px)
-        return ImageChops.invert(_dilate(ImageChops.invert(opening), -self.px))
+            return _dilate(alpha, self.px)
+        return ImageChops.invert(_dilate(ImageChops.invert(alpha), -self.px))
 
     def __str__(self) -> str:
         return f"{self.inner}.dilate({self.px})"
@@ -195,47 +195,48 @@ class DilatedMask:
 
 def combine(sign: Sign, left: MaskOp, right: MaskOp) -> CombinedMask:
     """
-    Join two recipes; what is joined alike already stays one list, however many there are.
+    Combine two operations. Repeated combinations of the same kind stay one flat list.
     """
     parts: list[MaskOp] = []
-    for recipe in (left, right):
-        if isinstance(recipe, CombinedMask) and recipe.sign == sign:
-            parts.extend(recipe.parts)
+    for operation in (left, right):
+        if isinstance(operation, CombinedMask) and operation.sign == sign:
+            parts.extend(operation.parts)
         else:
-            parts.append(recipe)
+            parts.append(operation)
     return CombinedMask(sign, tuple(parts))
 
 
-def check_size(what: str, own: Size, wanted: Size, *, fit: bool) -> None:
+def check_size(what: str, actual: Size, expected: Size, *, fit: bool) -> None:
     """
-    Refuse a picture whose size is not that of the one it lies over, unless it is to be rescaled.
+    Reject an image whose size differs from the one it is applied to, unless `fit`.
 
     Raises:
         InvalidImageError: The sizes differ.
     """
-    if own != wanted and not fit:
+    if actual != expected and not fit:
         raise InvalidImageError(
-            f"The {what} is {own[0]}x{own[1]} pixels and the picture {wanted[0]}x{wanted[1]}; they "
-            f"must be the same. Make the {what} anew, or have it rescaled with fit=True."
+            f"The {what} is {actual[0]}x{actual[1]} pixels and the picture "
+            f"{expected[0]}x{expected[1]}; they must be the same. Make the {what} anew, or have it "
+            "rescaled with fit=True."
         )
 
 
-def _dilate(opening: Image.Image, px: int) -> Image.Image:
+def _dilate(alpha: Image.Image, px: int) -> Image.Image:
     """
-    Give every pixel the greatest value within a square around it.
+    Give every pixel the greatest value within the square of radius `px` around it.
 
-    Each pass doubles how far values have come, so that a wide spread costs hardly more than a
-    narrow one; Pillow's own MaxFilter looks at every pixel of the square.
+    Each pass about doubles the radius reached, so a wide dilation costs little more than a narrow
+    one; Pillow's MaxFilter visits every pixel of the square.
     """
     from PIL import ImageChops  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-    width, height = opening.size
+    width, height = alpha.size
     for right, down, length in ((1, 0, width), (-1, 0, width), (0, 1, height), (0, -1, height)):
-        reached, goal = 0, min(px, length)
-        while reached < goal:
-            step = min(reached + 1, goal - reached)
+        radius, target = 0, min(px, length)
+        while radius < target:
+            step = min(radius + 1, target - radius)
             left, top = -right * step, -down * step
-            moved = opening.crop((left, top, left + width, top + height))
-            opening = ImageChops.lighter(opening, moved)
-            reached += step
-    return opening
+            moved = alpha.crop((left, top, left + width, top + height))
+            alpha = ImageChops.lighter(alpha, moved)
+            radius += step
+    return alpha

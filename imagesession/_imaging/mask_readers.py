@@ -1,5 +1,5 @@
 """
-Read openings out of pictures: by their brightness, or by their transparency.
+Read masks from images: by brightness, or by transparency.
 """
 
 from __future__ import annotations
@@ -14,42 +14,44 @@ from .pillow_typing import apply_lut
 if TYPE_CHECKING:
     from PIL import Image
 
-Side: TypeAlias = Literal["white", "black"]
-Read: TypeAlias = "tuple[Image.Image, str]"
-# JPEG colours greys a little, and a painter's brush its edges; a photo is coloured all over.
-_COLOURFUL = 48
-_MOST_COLOURFUL = 0.02
+OpenSide: TypeAlias = Literal["white", "black"]
+NamedImage: TypeAlias = "tuple[Image.Image, str]"
+# JPEG tints greys a little, and a brush tints edges; a photo is coloured all over.
+_COLORED_SPREAD = 48
+_MAX_COLORED_FRACTION = 0.02
 
 
-def from_luminance(read: Read, opens: Side, threshold: int | None = None) -> Image.Image:
+def from_luminance(
+    source: NamedImage, opens: OpenSide, threshold: int | None = None
+) -> Image.Image:
     """
-    Return what a picture's brightness opens.
+    Return which pixels may change by an image's brightness, as an L image.
 
     Args:
-        read: The picture, and what to call it in errors.
-        opens: Whether white or black does; transparent pixels do not.
-        threshold: What is at least as bright is white, and the rest black; None keeps greys.
+        source: The image, and its name in error messages.
+        opens: Whether white or black may change; transparent pixels never do.
+        threshold: Pixels at least this bright count as white, others as black; None keeps greys.
     """
     from PIL import ImageChops  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-    picture = to_8bit(*read)
+    picture = to_8bit(*source)
     grey = picture.convert("L")
     if threshold is not None:
         grey = apply_lut(grey, [0] * threshold + [255] * (256 - threshold))
-    opening = grey if opens == "white" else ImageChops.invert(grey)
-    return ImageChops.multiply(opening, picture.getchannel("A")) if has_alpha(picture) else opening
+    alpha = grey if opens == "white" else ImageChops.invert(grey)
+    return ImageChops.multiply(alpha, picture.getchannel("A")) if has_alpha(picture) else alpha
 
 
-def from_alpha(read: Read) -> Image.Image:
+def from_alpha(source: NamedImage) -> Image.Image:
     """
-    Return what a picture's transparency opens.
+    Return which pixels may change by an image's transparency, as an L image.
 
     Raises:
-        InvalidImageError: It has no alpha channel.
+        InvalidImageError: The image has no alpha channel.
     """
     from PIL import ImageChops  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-    picture, name = to_8bit(*read), read[1]
+    picture, name = to_8bit(*source), source[1]
     if not has_alpha(picture):
         raise InvalidImageError(
             f"{name} has no alpha channel, so no pixel of it is transparent. If its white may "
@@ -58,18 +60,18 @@ def from_alpha(read: Read) -> Image.Image:
     return ImageChops.invert(picture.getchannel("A"))
 
 
-def from_alpha_or_luminance(read: Read, opens: Side) -> Image.Image:
+def from_alpha_or_luminance(source: NamedImage, opens: OpenSide) -> Image.Image:
     """
-    Return what a picture opens by its transparency, if it has any, else by its brightness.
+    Read a mask by the image's transparency if it has any, otherwise by its brightness.
 
     Raises:
-        InvalidImageError: It is opaque and coloured, so most likely no mask at all.
+        InvalidImageError: The image is opaque and coloured, so most likely not a mask.
     """
-    picture, name = to_8bit(*read), read[1]
+    picture, name = to_8bit(*source), source[1]
     if has_alpha(picture) and picture.getchannel("A").getextrema() != (255, 255):
         return from_alpha((picture, name))
     opaque = picture.convert("RGB")
-    if _colourful(opaque) > _MOST_COLOURFUL:
+    if _colored_fraction(opaque) > _MAX_COLORED_FRACTION:
         raise InvalidImageError(
             f"{name} is no mask: it has no transparent pixel in an alpha channel, and is neither "
             "black nor white but coloured. Give a black-and-white picture, or say "
@@ -78,9 +80,9 @@ def from_alpha_or_luminance(read: Read, opens: Side) -> Image.Image:
     return from_luminance((opaque, name), opens)
 
 
-def _colourful(picture: Image.Image) -> float:
+def _colored_fraction(picture: Image.Image) -> float:
     """
-    Return the share of pixels that are clearly coloured.
+    Return the fraction of pixels that are clearly coloured.
     """
     from PIL import ImageChops  # noqa: PLC0415 - slow to import, and hardly ever needed
 
@@ -88,4 +90,4 @@ def _colourful(picture: Image.Image) -> float:
     highest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     lowest = ImageChops.darker(ImageChops.darker(red, green), blue)
     spread = ImageChops.subtract(highest, lowest)
-    return sum(spread.histogram()[_COLOURFUL:]) / (picture.width * picture.height)
+    return sum(spread.histogram()[_COLORED_SPREAD:]) / (picture.width * picture.height)

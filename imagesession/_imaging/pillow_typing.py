@@ -1,5 +1,5 @@
 """
-Pillow's methods whose own types name NumPy, which need not be here, with the types they have.
+Typed wrappers for Pillow's methods whose own types need NumPy, which may not be installed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from PIL import Image, ImageCms
 
 
-class _Loose(Protocol):
+class _Untyped(Protocol):
     def resize(
         self, size: tuple[int, int], resample: int, *, reducing_gap: float | None
     ) -> Image.Image: ...
@@ -19,37 +19,40 @@ class _Loose(Protocol):
     def point(self, lut: Sequence[int]) -> Image.Image: ...
 
 
-class _Profiles(Protocol):
+class _ProfileFactory(Protocol):
     def createProfile(self, colorSpace: str) -> Any: ...  # noqa: N802, N803, ANN401 - Pillow's names
 
 
 def resize(
-    picture: Image.Image, size: tuple[int, int], how: Image.Resampling, gap: float | None = None
+    picture: Image.Image,
+    size: tuple[int, int],
+    resample: Image.Resampling,
+    gap: float | None = None,
 ) -> Image.Image:
     """
-    Scale a picture to a size.
+    Scale an image to a size.
 
     Args:
-        picture: The picture.
+        picture: The image.
         size: Width and height in pixels.
-        how: The filter.
-        gap: How many times as large it stays at least while whole blocks of pixels are averaged
-            first, which takes a fraction of the time; None for not at all.
+        resample: The resampling filter.
+        gap: Pillow's `reducing_gap`: blocks of pixels are averaged first, which is several times
+            faster, down to this many times the final size; None for no averaging.
     """
-    return cast("_Loose", picture).resize(size, how, reducing_gap=gap)
+    return cast("_Untyped", picture).resize(size, resample, reducing_gap=gap)
 
 
 def apply_lut(picture: Image.Image, table: Sequence[int]) -> Image.Image:
     """
-    Replace every value by the table's.
+    Replace every value by the table's entry for it.
     """
-    return cast("_Loose", picture).point(table)
+    return cast("_Untyped", picture).point(table)
 
 
 def srgb() -> ImageCms.ImageCmsProfile:
     """
-    Return the profile of pictures that do not say otherwise.
+    Return the sRGB profile, which applies to images without a profile of their own.
     """
     from PIL import ImageCms  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-    return ImageCms.ImageCmsProfile(cast("_Profiles", ImageCms).createProfile("sRGB"))
+    return ImageCms.ImageCmsProfile(cast("_ProfileFactory", ImageCms).createProfile("sRGB"))

@@ -1,9 +1,9 @@
 """
-Turn an SVG into pixels, without trusting it.
+Render an SVG without trusting it.
 
-A few lines of SVG can name any file, and ask for more memory and time than there is, at which
-resvg ends the whole process. So it is drawn by a process of its own, which reads nothing but the
-document, and is ended when it takes too much.
+A few lines of SVG can name any file, or exhaust memory and time, which makes resvg abort the whole
+process. So a separate process renders it, which reads nothing but the document and is killed when
+it exceeds its limits.
 """
 
 from __future__ import annotations
@@ -19,62 +19,64 @@ from imagesession.errors import InvalidImageError
 from .limits import check_bytes
 
 MAX_BYTES = 8_000_000
-_SECONDS = 20
+_TIMEOUT_SECONDS = 20
 _WORKER = Path(__file__).with_name("svg_worker.py")
-_EDGE, _LONGEST_EDGE = 1024, 4096
+_DEFAULT_EDGE, _MAX_EDGE = 1024, 4096
 
 
 def render_svg(data: bytes, name: str, edge: int) -> bytes:
     """
-    Draw an SVG.
+    Render an SVG.
 
-    Scripts do not run and animations stand still. No file, font or picture that it names outside
-    of itself is loaded; fonts are those of the machine, and Pillow's.
+    Scripts and animations do not run. No external file, font or image is loaded; the fonts are
+    those of the machine, and Pillow's.
 
     Args:
         data: The document.
-        name: What to call it in errors.
-        edge: The longer edge of what is drawn, in pixels.
+        name: The image's name in error messages.
+        edge: The longer edge of the rendering, in pixels.
 
     Returns:
         A PNG.
 
     Raises:
-        InvalidImageError: It is no SVG, or takes too much memory or time.
+        InvalidImageError: The document is not an SVG, or takes too much memory or time.
     """
     check_bytes(len(data), name, limit=MAX_BYTES)
-    # Packed into one program, Python would start that program once more.
+    # In a frozen program, sys.executable is that program, not a Python interpreter.
     if getattr(sys, "frozen", False):
         raise InvalidImageError(f"{name} is an SVG, which a packed program cannot draw.")
     try:
-        drawn = subprocess.run(  # noqa: S603 - this Python, and a program of our own
+        result = subprocess.run(  # noqa: S603 - this Python, and a program of our own
             [sys.executable, "-P", str(_WORKER), str(edge)],
             input=data,
             capture_output=True,
-            timeout=_SECONDS,
+            timeout=_TIMEOUT_SECONDS,
             check=False,
-            # It finds the same packages as this process does.
+            # The worker finds the same packages as this process does.
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
     except subprocess.TimeoutExpired as error:
-        raise InvalidImageError(f"{name} takes more than {_SECONDS} seconds to draw.") from error
+        raise InvalidImageError(
+            f"{name} takes more than {_TIMEOUT_SECONDS} seconds to draw."
+        ) from error
     except OSError as error:
         raise InvalidImageError(
             f"{name} is an SVG, and no process to draw it can be started: {error}."
         ) from error
-    if drawn.returncode == 1:
-        *_, reason = drawn.stderr.decode("utf-8", "replace").splitlines() or [""]
+    if result.returncode == 1:
+        *_, reason = result.stderr.decode("utf-8", "replace").splitlines() or [""]
         raise InvalidImageError(f"{name} is no SVG that can be drawn: {reason}.")
-    if drawn.returncode != 0:
+    if result.returncode != 0:
         raise InvalidImageError(f"{name} takes more memory to draw than it may. Make it simpler.")
-    return drawn.stdout
+    return result.stdout
 
 
-def own_edge(data: bytes) -> int:
+def natural_edge(data: bytes) -> int:
     """
-    Return how long the longer edge of an SVG is by its own words, in pixels; 1024 if it is silent.
+    Return the longer edge that an SVG declares, in pixels; 1024 if it declares none.
     """
-    facts = parse_header(data)
-    edge = max(facts.width, facts.height) if facts else 0
-    return min(edge or _EDGE, _LONGEST_EDGE)
+    header = parse_header(data)
+    edge = max(header.width, header.height) if header else 0
+    return min(edge or _DEFAULT_EDGE, _MAX_EDGE)

@@ -1,5 +1,5 @@
 """
-Small pictures: light enough for a page, a notebook, or a result that is read.
+Small images: light enough for a page, a notebook or a tool result.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Box: TypeAlias = "tuple[int, int]"
-_READY = frozenset({"png", "jpeg", "webp"})
-_OPAQUE = 255, 255
+_PREVIEW_FORMATS = frozenset({"png", "jpeg", "webp"})
+_OPAQUE_EXTREMA = 255, 255
 _JPEG_QUALITY, _WEBP_QUALITY = 84, 76
-# WebP's method 4 is lighter by a twentieth, and takes two and a half times as long.
-_METHOD = 2
-# A PNG that is written in haste has at most so many times the bytes of one that is not.
-_HASTE = 1.6
-# The squares behind what is transparent, in pixels and as shades of grey.
-_SQUARE, _SHADES = 8, (255, 229)
-# Blocks are averaged as long as that leaves enough: what is between them is the filter's.
-_GAP = 1.0
-# Each has two thirds of the pixels of the one before.
+# WebP's method 4 saves 5 % of the bytes, and takes two and a half times as long.
+_WEBP_METHOD = 2
+# A PNG with fast compression has at most this many times the bytes of a well compressed one.
+_MAX_FAST_PNG_RATIO = 1.6
+# The checkerboard behind transparent pixels: its squares' side in pixels, and their greys.
+_SQUARE_PX, _SQUARE_SHADES = 8, (255, 229)
+# Blocks of pixels are averaged down to the final size; see `resize`.
+_REDUCING_GAP = 1.0
+# Each step has two thirds of the pixels of the previous one.
 _PREVIEW_SHARES = tuple((2 / 3) ** (step / 2) for step in range(20))
 _PREVIEW_QUALITIES = (80, 60, 40)
 
@@ -44,11 +44,11 @@ _PREVIEW_QUALITIES = (80, 60, 40)
 @attrs.frozen
 class EncodingStep:
     """
-    How coarse a file may become.
+    One combination of size and quality for encoding an image.
 
     Attributes:
         side: The longer edge in pixels, at most.
-        quality: As the format's encoder counts it, from 0 to 100.
+        quality: The encoder's quality, from 0 to 100.
     """
 
     side: int
@@ -57,55 +57,55 @@ class EncodingStep:
 
 def thumbnail(data: bytes, name: str, box: Box) -> Preview:
     """
-    Make a small picture that every program shows: flat colours as PNG, others as JPEG, whichever
-    is lighter. What is transparent lies on squares.
+    Make a thumbnail that every program can show: a PNG or a JPEG, whichever has fewer bytes.
+    Transparent pixels show a checkerboard.
 
     Args:
-        data: The file's bytes, of any format; of an animation the first frame is used.
-        name: What to call it in errors.
-        box: The most that it may be wide and high, in pixels; pixels are never enlarged.
+        data: The file's bytes, of any format; of an animation, the first frame is used.
+        name: The image's name in error messages.
+        box: The maximum width and height, in pixels; small images are not enlarged.
 
     Raises:
-        InvalidImageError: It is no picture that can be read, not whole, or has too many pixels.
+        InvalidImageError: The image cannot be read, is truncated, or has too many pixels.
     """
     picture = load_small(data, name, box, squares=True)
-    photo = encode(picture, "jpeg", quality=_JPEG_QUALITY, optimize=True)
-    # A good PNG of a photo takes a hundred times as long, and is thrown away.
-    hasty = encode(picture, "png", compress_level=1)
-    if len(hasty.data) > _HASTE * len(photo.data):
-        return photo
-    return min(photo, encode(picture, "png"), key=lambda item: len(item.data))
+    jpeg = encode(picture, "jpeg", quality=_JPEG_QUALITY, optimize=True)
+    # A well compressed PNG of a photo takes a hundred times as long, and is discarded.
+    fast_png = encode(picture, "png", compress_level=1)
+    if len(fast_png.data) > _MAX_FAST_PNG_RATIO * len(jpeg.data):
+        return jpeg
+    return min(jpeg, encode(picture, "png"), key=lambda preview: len(preview.data))
 
 
 def page_thumbnail(data: bytes, name: str, box: Box) -> Preview:
     """
-    Make a small picture for browsers, as WebP. All else as for `thumbnail`.
+    Make a thumbnail for browsers, as WebP; otherwise as `thumbnail`.
     """
     return encode(load_small(data, name, box, squares=True), "webp", quality=_WEBP_QUALITY)
 
 
 def preview(data: bytes, name: str, *, max_side: int, max_bytes: int) -> Preview | None:
     """
-    Make a small picture of at most so many bytes, as JPEG, or as WebP where pixels are
-    transparent; what is small enough as it is stays as it is.
+    Make a small image of at most `max_bytes`: a JPEG, or a WebP if it has transparent pixels. A
+    PNG, JPEG or WebP that is small enough already is returned unchanged.
 
     Args:
         data: As for `thumbnail`.
         name: As for `thumbnail`.
         max_side: The longer edge in pixels, at most.
-        max_bytes: The file, at most.
+        max_bytes: The file's size in bytes, at most.
 
     Returns:
-        The picture; None if so few bytes hold none.
+        The image; None if it cannot be made that small.
 
     Raises:
         InvalidImageError: As for `thumbnail`.
     """
-    facts = parse_header(data)
-    if facts is not None and facts.format in _READY and len(data) <= max_bytes:
-        width, height = facts.width, facts.height
+    header = parse_header(data)
+    if header is not None and header.format in _PREVIEW_FORMATS and len(data) <= max_bytes:
+        width, height = header.width, header.height
         if max(width, height) <= max_side:
-            return Preview(data=data, format=facts.format, width=width, height=height)
+            return Preview(data=data, format=header.format, width=width, height=height)
     picture = load_small(data, name, (max_side, max_side))
     sides = (max(1, round(max(picture.size) * share)) for share in _PREVIEW_SHARES)
     steps = [EncodingStep(side, quality) for side in sides for quality in _PREVIEW_QUALITIES]
@@ -117,18 +117,18 @@ def load_small(
     data: bytes, name: str, box: Box, *, squares: bool = False, enlarged: float = 1.0
 ) -> Image.Image:
     """
-    Open a picture and make it small, in sRGB and 8 bits a channel.
+    Decode an image and scale it down, in sRGB and 8 bits a channel.
 
     Args:
         data: As for `thumbnail`.
-        name: What to call it in errors.
-        box: The most that it may be wide and high, in pixels; an SVG is drawn as large as that.
-        squares: Whether what is transparent lies on squares, or is left transparent.
-        enlarged: How many times as large pixels may become at most, where they are fewer than that.
+        name: The image's name in error messages.
+        box: The maximum width and height, in pixels; an SVG is rendered as large as that.
+        squares: Whether to put a checkerboard behind transparent pixels.
+        enlarged: The largest factor by which a smaller image may be scaled up.
 
     Returns:
-        The picture, upright, without a profile: in RGBA where it has transparent pixels and no
-        squares, else in RGB.
+        The image, upright, without a profile: in RGBA if it has transparent pixels and no
+        checkerboard, otherwise in RGB.
 
     Raises:
         InvalidImageError: As for `thumbnail`.
@@ -136,18 +136,18 @@ def load_small(
     if sniff_format(data) == "svg":
         data = render_svg(data, name, max(box))
     picture = decode_upright(data, name, edge=max(box))
-    if has_alpha(picture) and picture.getchannel("A").getextrema() == _OPAQUE:
+    if has_alpha(picture) and picture.getchannel("A").getextrema() == _OPAQUE_EXTREMA:
         picture = picture.convert(picture.mode.removesuffix("A"))
     shown = _to_srgb(resize_to_fit(picture, box, enlarged=enlarged))
-    return _on_squares(shown) if squares and has_alpha(shown) else shown
+    return _over_checkerboard(shown) if squares and has_alpha(shown) else shown
 
 
 def resize_to_fit(picture: Image.Image, box: Box, *, enlarged: float = 1.0) -> Image.Image:
     """
-    Scale a plain picture until it fits into a box, and no further.
+    Scale a plain image so that it just fits into a box.
 
     Args:
-        picture: The picture.
+        picture: The image.
         box: As for `load_small`.
         enlarged: As for `load_small`.
     """
@@ -159,23 +159,23 @@ def resize_to_fit(picture: Image.Image, box: Box, *, enlarged: float = 1.0) -> I
         return picture
     if scale > 1:
         return resize(picture, size, Image.Resampling.LANCZOS)
-    return resize(picture, size, Image.Resampling.HAMMING, _GAP)
+    return resize(picture, size, Image.Resampling.HAMMING, _REDUCING_GAP)
 
 
 def encode_within(
     picture: Image.Image, format: PictureFormat, steps: Sequence[EncodingStep], max_bytes: int
 ) -> Preview:
     """
-    Write a picture as finely as so many bytes allow.
+    Encode an image at the best quality that fits into `max_bytes`.
 
     Args:
-        picture: In RGB, or RGBA where the format has transparency.
+        picture: The image, in RGB, or in RGBA if the format has transparency.
         format: The format.
-        steps: How it may be written, from the finest to the coarsest.
-        max_bytes: As many bytes as it may have.
+        steps: The encodings to try, from the finest to the coarsest.
+        max_bytes: The file's size in bytes, at most.
 
     Returns:
-        The file; it has more bytes only if the coarsest step has.
+        The file; it exceeds `max_bytes` only if the coarsest step does.
     """
 
     @functools.cache
@@ -186,55 +186,55 @@ def encode_within(
     def fits(step: EncodingStep) -> bool:
         return len(encoded(step).data) <= max_bytes
 
-    # Mostly the first step does.
+    # The first step usually fits.
     last = len(steps) - 1
-    at = (
+    index = (
         0
         if fits(steps[0])
         else bisect.bisect_left(steps, x=True, lo=min(1, last), hi=last, key=fits)
     )
-    return encoded(steps[at])
+    return encoded(steps[index])
 
 
-def encode(picture: Image.Image, format: PictureFormat, **how: Any) -> Preview:  # noqa: ANN401 - Pillow's own options
+def encode(picture: Image.Image, format: PictureFormat, **options: Any) -> Preview:  # noqa: ANN401 - Pillow's own options
     """
-    Write a picture as a file with nothing in it but pixels.
+    Encode an image without any metadata.
 
     Args:
-        picture: In RGB, or RGBA where the format has transparency.
+        picture: The image, in RGB, or in RGBA if the format has transparency.
         format: The format.
-        how: What its encoder is told beside what it is told always.
+        options: Further options for Pillow's encoder.
     """
     buffer = io.BytesIO()
-    method = {"method": _METHOD} if format == "webp" else {}
-    picture.save(buffer, format.upper(), exif=b"", icc_profile=None, **method, **how)
+    method = {"method": _WEBP_METHOD} if format == "webp" else {}
+    picture.save(buffer, format.upper(), exif=b"", icc_profile=None, **method, **options)
     width, height = picture.size
     return Preview(data=buffer.getvalue(), format=format, width=width, height=height)
 
 
-def _on_squares(picture: Image.Image) -> Image.Image:
-    ground = _checkerboard(picture.size)
-    ground.paste(picture.convert("RGB"), mask=picture.getchannel("A"))
-    return ground
+def _over_checkerboard(picture: Image.Image) -> Image.Image:
+    background = _checkerboard(picture.size)
+    background.paste(picture.convert("RGB"), mask=picture.getchannel("A"))
+    return background
 
 
 def _checkerboard(size: Box) -> Image.Image:
     from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-    columns, rows = (-(-side // _SQUARE) for side in size)
-    shades = bytes(_SHADES[(x + y) % 2] for y in range(rows) for x in range(columns))
-    few = Image.frombytes("L", (columns, rows), shades)
-    whole = resize(few, (columns * _SQUARE, rows * _SQUARE), Image.Resampling.NEAREST)
-    return whole.crop((0, 0, *size)).convert("RGB")
+    columns, rows = (-(-side // _SQUARE_PX) for side in size)
+    shades = bytes(_SQUARE_SHADES[(x + y) % 2] for y in range(rows) for x in range(columns))
+    small = Image.frombytes("L", (columns, rows), shades)
+    scaled = resize(small, (columns * _SQUARE_PX, rows * _SQUARE_PX), Image.Resampling.NEAREST)
+    return scaled.crop((0, 0, *size)).convert("RGB")
 
 
 def _to_srgb(picture: Image.Image) -> Image.Image:
     """
-    Follow a picture's profile, if it has a good one, and leave it behind.
+    Convert an image to sRGB through its profile, if that is usable, and remove the profile.
     """
     icc, alpha = icc_profile(picture), picture.getchannel("A") if has_alpha(picture) else None
-    body = picture if alpha is None else picture.convert(picture.mode.removesuffix("A"))
-    shown = (to_srgb(body, icc) if icc else None) or body
+    opaque = picture if alpha is None else picture.convert(picture.mode.removesuffix("A"))
+    shown = (to_srgb(opaque, icc) if icc else None) or opaque
     shown = shown if shown.mode == "RGB" else shown.convert("RGB")
     if alpha is not None:
         shown.putalpha(alpha)

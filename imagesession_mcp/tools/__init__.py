@@ -16,7 +16,7 @@ from mcp.types import ToolAnnotations
 from imagesession_mcp.errors import ToolCallError
 from imagesession_mcp.tools import generation, library, sessions
 
-# Hints: what a tool reads or changes here, and whether it reaches the provider. No tool destroys.
+# Hints: whether a tool reads or changes the library, and whether it calls the provider.
 READ_ONLY = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
@@ -32,7 +32,7 @@ GENERATES = ToolAnnotations(
 CANCELS = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True
 )
-# Comparing names takes time that grows with their length, and no tool or argument has a longer one.
+# Comparing names takes time that grows with their length; no tool or argument has a longer name.
 _MAX_NAME = 80
 
 
@@ -42,9 +42,9 @@ class ToolSpec:
     A tool.
 
     Attributes:
-        function: Carries it out; its signature and docstring describe it.
-        title: What people see.
-        hints: What kind of thing it does.
+        function: Its implementation, whose signature and docstring describe it.
+        title: The title that people see.
+        hints: The protocol's annotations.
     """
 
     function: Callable[..., Any]
@@ -54,7 +54,7 @@ class ToolSpec:
     @property
     def name(self) -> str:
         """
-        The name by which it is called.
+        Its name in calls.
         """
         return self.function.__name__
 
@@ -67,7 +67,7 @@ class ToolSpec:
 
     def build(self) -> Tool:
         """
-        Return it as the SDK has tools, with schemas as short as they can be.
+        Build the SDK's tool, with schemas that are as short as possible.
         """
         tool = Tool.from_function(
             self.function,
@@ -83,39 +83,39 @@ class ToolSpec:
 
 TOOLS = (
     ToolSpec(sessions.create_image_session, "Start a session", CREATES),
-    ToolSpec(generation.generate_image_in_session, "Make the next picture of a session", GENERATES),
-    ToolSpec(sessions.get_session_status, "Tell where a session stands", READ_ONLY),
+    ToolSpec(generation.generate_image_in_session, "Make the next image of a session", GENERATES),
+    ToolSpec(sessions.get_session_status, "Get a session's status", READ_ONLY),
     ToolSpec(sessions.list_active_sessions, "List sessions", READ_ONLY),
     ToolSpec(sessions.close_session, "Close a session", UPDATES),
-    ToolSpec(generation.generate_image, "Make a picture", GENERATES),
-    ToolSpec(generation.edit_image, "Change a picture", GENERATES),
+    ToolSpec(generation.generate_image, "Make an image", GENERATES),
+    ToolSpec(generation.edit_image, "Edit an image", GENERATES),
     ToolSpec(generation.generate_product_image, "Make product photographs", GENERATES),
     ToolSpec(generation.generate_ui_asset, "Make a UI asset", GENERATES),
-    ToolSpec(generation.analyze_and_improve_image, "Look at a picture and improve it", GENERATES),
+    ToolSpec(generation.analyze_and_improve_image, "Analyze and improve an image", GENERATES),
     ToolSpec(library.get_usage_guide, "Read the guide", READ_ONLY),
-    ToolSpec(sessions.promote_image_to_session, "Start a session from a picture", CREATES),
-    ToolSpec(library.get_server_stats, "Tell how the server stands", READ_ONLY),
-    ToolSpec(sessions.branch_session, "Start another line of a session", CREATES),
+    ToolSpec(sessions.promote_image_to_session, "Start a session from an image", CREATES),
+    ToolSpec(library.get_server_stats, "Get server statistics", READ_ONLY),
+    ToolSpec(sessions.branch_session, "Create a branch of a session", CREATES),
     ToolSpec(sessions.undo_session, "Go back in a session", CREATES),
     ToolSpec(sessions.redo_session, "Go forward in a session", CREATES),
-    ToolSpec(sessions.checkout_session_head, "Go to any picture of a session", UPDATES),
-    ToolSpec(library.view_image, "Look at a picture", READ_ONLY),
-    ToolSpec(library.list_images, "Find pictures", READ_ONLY),
-    ToolSpec(library.get_generation, "Come back for a picture", READ_ONLY),
-    ToolSpec(library.cancel_generation, "Stop a picture", CANCELS),
-    ToolSpec(library.estimate_cost, "Tell what a picture could cost", READ_ONLY),
-    ToolSpec(library.analyze_image, "Look for what could be better", GENERATES),
+    ToolSpec(sessions.checkout_session_head, "Go to any image of a session", UPDATES),
+    ToolSpec(library.view_image, "View an image", READ_ONLY),
+    ToolSpec(library.list_images, "Find images", READ_ONLY),
+    ToolSpec(library.get_generation, "Get the image of a running call", READ_ONLY),
+    ToolSpec(library.cancel_generation, "Cancel a generation", CANCELS),
+    ToolSpec(library.estimate_cost, "Estimate an image's cost", READ_ONLY),
+    ToolSpec(library.analyze_image, "Analyze an image", GENERATES),
 )
 _PARAMETERS = {spec.name: spec.parameters for spec in TOOLS}
 
 
 def strip_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Return a schema without what no agent needs and every agent pays for in its context: titles
-    that repeat names, defaults of null, and the choice of null beside a default.
+    Return a schema without parts that agents do not need and that fill their context: titles that
+    repeat names, defaults of null, and the choice of null beside a default.
     """
     stripped = {
-        name: _stripped(name, value)
+        name: _strip_value(name, value)
         for name, value in schema.items()
         if name != "title" and not (name == "default" and value is None)
     }
@@ -126,7 +126,7 @@ def strip_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     return stripped
 
 
-def _stripped(name: str, value: Any) -> Any:  # noqa: ANN401 - JSON
+def _strip_value(name: str, value: Any) -> Any:  # noqa: ANN401 - JSON
     if name in {"properties", "$defs"}:
         return {key: strip_schema(schema) for key, schema in value.items()}
     if name == "items":
@@ -140,33 +140,33 @@ def unknown_tool(name: str) -> ToolCallError:
     """
     Return the error for a tool that does not exist.
     """
-    near, hint = _nearest(name, sorted(_PARAMETERS))
+    matches, hint = _suggest_name(name, sorted(_PARAMETERS))
     return ToolCallError(
         "tool_not_found",
-        f"There is no tool {name[:40]!r}.{hint} tools/list names all that there are.",
-        {"nearest": near},
+        f"There is no tool {name[:40]!r}.{hint} tools/list returns all tools.",
+        {"nearest": matches},
     )
 
 
 def check_arguments(name: str, arguments: Iterable[str]) -> None:
     """
-    Refuse arguments that a tool does not have: ignored, they would be paid for all the same.
+    Reject unknown arguments: if they were ignored, the call would be billed without their effect.
     """
     if (known := _PARAMETERS.get(name)) is None:
         return
     for argument in arguments:
         if argument not in known:
-            near, hint = _nearest(argument, known)
+            matches, hint = _suggest_name(argument, known)
             raise ToolCallError(
                 "invalid_parameters",
                 f"{name} has no argument {argument[:40]!r}.{hint} It takes: {', '.join(known)}.",
-                {"nearest": near},
+                {"nearest": matches},
             )
 
 
-def _nearest(name: str, known: Iterable[str]) -> tuple[list[str], str]:
+def _suggest_name(name: str, known: Iterable[str]) -> tuple[list[str], str]:
     """
-    Return the name that is spelled most alike, if any is, and the question whether it was meant.
+    Return the most similar name, if any, and a hint for the error message.
     """
-    near = difflib.get_close_matches(name[:_MAX_NAME], list(known), n=1)
-    return near, f" Did you mean {near[0]!r}?" if near else ""
+    matches = difflib.get_close_matches(name[:_MAX_NAME], list(known), n=1)
+    return matches, f" Did you mean {matches[0]!r}?" if matches else ""

@@ -1,6 +1,6 @@
 """
-The tools that generate. Each resolves what the call names, starts one verb of the library as a
-task, and waits for it.
+The tools that generate images. Each resolves the images and session that the call names, starts a
+method of the library as a task, and waits for it.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ async def generate_image_in_session(
     preview: params.Preview = True,
 ) -> CallToolResult:
     """
-    Make the next picture of a session: the model knows what came before, so 'warmer light' refines
-    the last picture. Use it for every step of a project of several pictures. Bills one picture;
-    estimate_cost tells how much beforehand, the result what it was.
+    Make the next image of a session: the model knows the earlier turns, so 'warmer light' refines
+    the last image. Use it for every step of a project of several images. Bills one image;
+    estimate_cost returns the cost beforehand, the result the actual cost.
     """
     call = CallContext.from_request()
-    chosen = build_options(quality=quality, size=size, background=background, more=options)
+    chosen_options = build_options(quality=quality, size=size, background=background, more=options)
     task = await call.task(ctx, request_id)
     if not task.is_started:
         session = await call.session(session_id, branch, reopen=reopen)
@@ -54,7 +54,7 @@ async def generate_image_in_session(
             references=await call.resolve_images(references, "reference_image_path"),
             mask=await call.resolve_optional_image(mask_image_path, "mask_image_path"),
             partial_images=partial_images,
-            options=chosen,
+            options=chosen_options,
         )
         task = call.state.tasks.start(task, generation)
     return await call.result_or_handle(ctx, task, preview=preview)
@@ -78,13 +78,13 @@ async def generate_image(
     preview: params.Preview = True,
 ) -> CallToolResult:
     """
-    Make a single picture that needs no conversation. Use it for quick, unrelated pictures;
-    promote_image_to_session goes on from one later. With session_id it is the next picture there.
-    Bills one picture; estimate_cost tells how much beforehand, the result what it was.
+    Make a single image without a session. Use it for quick, unrelated images;
+    promote_image_to_session can continue from one later. With session_id it is the session's next
+    image. Bills one image; estimate_cost returns the cost beforehand, the result the actual cost.
     """
     del use_case  # accepted so that callers of openai-image-mcp need not change
     call = CallContext.from_request()
-    chosen = build_options(
+    chosen_options = build_options(
         quality=quality, size=size, background=background, model=model, more=options
     )
     task = await call.task(ctx, request_id)
@@ -96,7 +96,7 @@ async def generate_image(
             prompt,
             references=await call.resolve_images(reference_images, "reference_images"),
             partial_images=partial_images,
-            options=chosen,
+            options=chosen_options,
         )
         task = call.state.tasks.start(task, generation)
     return await call.result_or_handle(ctx, task, preview=preview)
@@ -122,12 +122,12 @@ async def edit_image(
     preview: params.Preview = True,
 ) -> CallToolResult:
     """
-    Change an existing picture: all of it, or what a mask opens. Use it for pictures from files and
-    for masks; in a session, generate_image_in_session changes the last picture in plain words.
-    Bills one picture; estimate_cost tells how much beforehand, the result what it was.
+    Edit an existing image: all of it, or the area of a mask. Use it for images from files and for
+    masks; in a session, generate_image_in_session changes the last image by a prompt alone.
+    Bills one image; estimate_cost returns the cost beforehand, the result the actual cost.
     """
     call = CallContext.from_request()
-    chosen = build_options(quality=quality, size=size, background=background, more=options)
+    chosen_options = build_options(quality=quality, size=size, background=background, more=options)
     task = await call.task(ctx, request_id)
     if not task.is_started:
         target = await call.session_or_studio(session_id, branch)
@@ -142,9 +142,9 @@ async def edit_image(
             preserve_unmasked=preserve_unmasked,
             idempotency_key=task.key,
             on_progress=task.on_progress,
-            **chosen,
+            **chosen_options,
         )
-        task.extra = _original(image, image_path)
+        task.extra = _original_image(image, image_path)
         task = call.state.tasks.start(task, generation)
     return await call.result_or_handle(ctx, task, preview=preview)
 
@@ -167,12 +167,12 @@ async def generate_product_image(
     preview: params.Preview = True,
 ) -> CallToolResult:
     """
-    Make product photographs with a proven prompt around the description, several takes at once if
-    wanted. Each take stands in `results`, or its error does. Bills batch_count pictures;
-    estimate_cost tells how much one costs.
+    Make product photographs with a tested prompt template, several variations at once if
+    requested. `results` has each image or its error. Bills batch_count images; estimate_cost
+    returns the cost of one.
     """
     call = CallContext.from_request()
-    chosen = build_options(quality=quality, size=size, more=options)
+    chosen_options = build_options(quality=quality, size=size, more=options)
     task = await call.task(ctx, request_id, batch=True)
     if not task.is_started:
         target = await call.session_or_studio(session_id, branch)
@@ -184,7 +184,7 @@ async def generate_product_image(
             n=batch_count,
             idempotency_key=task.key,
             on_progress=task.on_progress,
-            **chosen,
+            **chosen_options,
         )
         task = call.state.tasks.start(task, generation)
     return await call.result_or_handle(ctx, task, preview=preview)
@@ -208,11 +208,11 @@ async def generate_ui_asset(
 ) -> CallToolResult:
     """
     Make an icon, illustration, background, hero or button for a user interface. Use one session_id
-    for a whole set, so that its parts match. Bills one picture; estimate_cost tells how much
-    beforehand, the result what it was.
+    for a whole set, so that its parts match. Bills one image; estimate_cost returns the cost
+    beforehand, the result the actual cost.
     """
     call = CallContext.from_request()
-    chosen = build_options(quality=quality, more=options)
+    chosen_options = build_options(quality=quality, more=options)
     task = await call.task(ctx, request_id)
     if not task.is_started:
         target = await call.session_or_studio(session_id, branch)
@@ -229,7 +229,7 @@ async def generate_ui_asset(
             n=None,
             idempotency_key=task.key,
             on_progress=task.on_progress,
-            **chosen,
+            **chosen_options,
         )
         task = call.state.tasks.start(task, generation)
     return await call.result_or_handle(ctx, task, preview=preview)
@@ -250,12 +250,12 @@ async def analyze_and_improve_image(
     preview: params.Preview = True,
 ) -> CallToolResult:
     """
-    Have a model look at a picture, then mend what it found: the result tells the findings and the
-    new picture. Use it when the goal is clear and the way is not. Bills a look and one picture;
-    analyze_image looks alone.
+    Have a model analyze an image, then fix what it found: the result has the findings and the new
+    image. Use it when the goal is clear but the changes are not. Bills an analysis and one image;
+    analyze_image only analyzes.
     """
     call = CallContext.from_request()
-    chosen = build_options(quality=quality, size=size, more=options)
+    chosen_options = build_options(quality=quality, size=size, more=options)
     task = await call.task(ctx, request_id)
     if not task.is_started:
         target = await call.session_or_studio(session_id, branch)
@@ -266,9 +266,9 @@ async def analyze_and_improve_image(
             preserve_elements=preserve_elements or "",
             idempotency_key=task.key,
             on_progress=task.on_progress,
-            **chosen,
+            **chosen_options,
         )
-        task.extra = _original(image, image_path)
+        task.extra = _original_image(image, image_path)
         task = call.state.tasks.start(task, generation)
     return await call.result_or_handle(ctx, task, preview=preview)
 
@@ -284,7 +284,7 @@ async def _generate(
     options: dict[str, Any],
 ) -> imagesession.AsyncSavedImage:
     """
-    Generate a picture; with partial images, if the call wants any.
+    Generate an image, with partial images if the call requests any.
     """
     arguments: dict[str, Any] = {
         **options,
@@ -300,13 +300,13 @@ async def _generate(
 
 async def _saved_image(events: AsyncIterator[object]) -> imagesession.AsyncSavedImage:
     """
-    Return the picture at the end of a stream; its partial images are reported as progress.
+    Return the final image of a stream; its partial images are reported as progress.
     """
     saved = [event async for event in events if isinstance(event, imagesession.AsyncSavedImage)]
     return saved[-1]
 
 
-def _original(image: InputImage | None, named: str | None) -> dict[str, Any]:
+def _original_image(image: InputImage | None, image_path: str | None) -> dict[str, Any]:
     if isinstance(image, imagesession.AsyncSavedImage):
         return {"original_image_path": str(image.path), "original_image_id": image.id}
-    return {} if named is None else {"original_image_path": named}
+    return {} if image_path is None else {"original_image_path": image_path}

@@ -1,5 +1,5 @@
 """
-The tools that find: pictures, generations, prices, help.
+The tools that look up images, generations, costs and help.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ async def view_image(
     ] = 768,
 ) -> CallToolResult:
     """
-    Look at a picture: it comes small enough for any client. Use it when a result came without its
-    preview, or to see an older picture again. Costs nothing.
+    View an image, scaled down for any client. Use it when a result had no preview, or to see an
+    older image again. Costs nothing.
     """
     image = await CallContext.from_request().image(image_id)
     payload = {"success": True, "image_id": image.id, "image_path": str(image.path)}
     preview = await results.preview(image, _VIEW_BYTES, max_side)
     if not preview:
         payload["note"] = (
-            f"It cannot be shown as pixels; the resource {results.uri_of(image.id)} is it."
+            f"No preview can be made; read the resource {results.uri_of(image.id)} instead."
         )
     text = TextContent(type="text", text=results.dumps_compact(payload))
     return CallToolResult(content=[text, *preview])
@@ -57,28 +57,27 @@ async def list_images(
     kind: Annotated[
         params.OptionalText,
         Field(
-            description="Only those made for this: general, product, ui_asset, edit, improvement, "
+            description="Only images of this kind: general, product, ui_asset, edit, improvement, "
             "variation, batch, import or promotion."
         ),
     ] = None,
     text: Annotated[
-        params.OptionalText, Field(description="Only those whose prompt holds this text.")
+        params.OptionalText, Field(description="Only images whose prompt contains this text.")
     ] = None,
     since: Annotated[
-        params.OptionalText, Field(description="Only those of this day or later: '2026-11-24'.")
+        params.OptionalText, Field(description="Only images of this day or later: '2026-11-24'.")
     ] = None,
     until: Annotated[
-        params.OptionalText, Field(description="Only those of this day or before.")
+        params.OptionalText, Field(description="Only images of this day or earlier.")
     ] = None,
     limit: params.Limit = 20,
     before: Annotated[
         params.OptionalText,
-        Field(description="Only those older than the picture of this image_id."),
+        Field(description="Only images older than the one with this image_id."),
     ] = None,
 ) -> schemas.ImagesOutput:
     """
-    Find pictures that were made, the latest first, with their ids, paths and prompts. Costs
-    nothing.
+    Find saved images, the latest first, with their ids, paths and prompts. Costs nothing.
     """
     call = CallContext.from_request()
     session = await call.session(session_id) if session_id else None
@@ -101,8 +100,8 @@ async def get_generation(
     ctx: Ctx, *, generation_id: params.GenerationId, preview: params.Preview = True
 ) -> CallToolResult:
     """
-    Come back for a picture that was not ready when its call returned: waits for it, and returns it
-    as that call would have. Works after the server was started anew, too. Costs nothing.
+    Get an image that was not ready when its call returned: waits for it, and returns the result of
+    that call. Works after a restart of the server, too. Costs nothing.
     """
     call = CallContext.from_request()
     task = call.state.tasks.find(call.principal, generation_id)
@@ -111,19 +110,19 @@ async def get_generation(
     settings = call.state.settings
     settled = wait_until_settled(call.studio, generation_id, settings.wait_seconds)
     try:
-        await with_progress(ctx, settled, "looking it up")
+        await with_progress(ctx, settled, "checking for the result")
     except ToolCallError as error:
         if error.code == STILL_PENDING:
             return results.pending_result(generation_id, "of an earlier run, not settled yet")
         raise
     saved = await find_saved(call.studio, generation_id)
     if not saved:
-        known = [task.id for task in call.state.tasks.of(call.principal)][:10]
+        known_ids = [task.id for task in call.state.tasks.of(call.principal)][:10]
         raise ToolCallError(
             "generation_not_found",
-            f"There is no generation {generation_id!r}, or it ended without a picture before the "
-            "server was last started. list_images finds pictures.",
-            {"available_generations": known},
+            f"There is no generation {generation_id!r}, or it ended without an image before the "
+            "server was last started. list_images finds saved images.",
+            {"available_generations": known_ids},
         )
     return await results.build_result(
         saved,
@@ -137,29 +136,29 @@ async def cancel_generation(
     ctx: Ctx, *, generation_id: params.GenerationId
 ) -> schemas.CancelledOutput:
     """
-    Stop a picture that is being made and is no longer wanted. What was drawn until then may still
-    be billed. Ending a call does not stop its picture; this does.
+    Cancel a running generation. Work done until then may still be billed. Cancelling the call
+    alone does not stop its generation; this tool does.
     """
     call = CallContext.from_request()
     task = call.state.tasks.find(call.principal, generation_id)
     if task is None:
         await get_generation(ctx, generation_id=generation_id, preview=False)
-        return await _cancelled(call, generation_id, "completed", "It was finished already.")
+        return await _cancel_output(call, generation_id, "completed", "It was finished already.")
     for turn_id in await pending_turns(call.studio, generation_id):
         await call.studio.requests.cancel(turn_id)
     await task.cancel(_CANCEL_TIMEOUT)
     if not task.is_done:
-        return await _cancelled(call, generation_id, "running", "It is being stopped.")
+        return await _cancel_output(call, generation_id, "running", "It is being stopped.")
     try:
         task.result()
     except ToolCallError as error:
-        return await _cancelled(call, generation_id, "cancelled", error.message)
+        return await _cancel_output(call, generation_id, "cancelled", error.message)
     except ImageSessionError as error:
-        return await _cancelled(call, generation_id, "failed", error.message)
-    return await _cancelled(call, generation_id, "completed", "It was finished already.")
+        return await _cancel_output(call, generation_id, "failed", error.message)
+    return await _cancel_output(call, generation_id, "completed", "It was finished already.")
 
 
-async def _cancelled(
+async def _cancel_output(
     call: CallContext, generation_id: str, status: str, message: str
 ) -> schemas.CancelledOutput:
     return schemas.CancelledOutput(
@@ -172,7 +171,7 @@ async def _cancelled(
 
 async def estimate_cost(
     *,
-    prompt: Annotated[str, Field(description="What would be asked.")] = "",
+    prompt: Annotated[str, Field(description="The prompt.")] = "",
     session_id: params.OptionalSession = None,
     quality: params.Quality = "auto",
     size: params.Size = "auto",
@@ -180,16 +179,16 @@ async def estimate_cost(
     model: params.Model = "auto",
     image_path: params.OptionalImage = None,
     reference_images: params.References = None,
-    count: Annotated[int, Field(description="How many such pictures.")] = 1,
+    count: Annotated[int, Field(description="The number of such images.")] = 1,
     branch: params.Branch = "main",
     options: params.Options = None,
 ) -> schemas.EstimateOutput:
     """
-    Tell what a picture could cost before it is asked for, in US dollars: the least, the most, and
-    what that rests on. Naming quality and size narrows it. Costs nothing.
+    Estimate what an image could cost, in US dollars: a lower and an upper bound, and the
+    assumptions. Naming quality and size narrows the range. Costs nothing.
     """
     call = CallContext.from_request()
-    chosen = build_options(
+    chosen_options = build_options(
         quality=quality, size=size, background=background, model=model, more=options
     )
     target = await call.session_or_studio(session_id, branch)
@@ -198,7 +197,7 @@ async def estimate_cost(
         image=await call.resolve_optional_image(image_path, "image_path"),
         references=await call.resolve_images(reference_images, "reference_images"),
         n=count,
-        **chosen,
+        **chosen_options,
     )
     return schemas.estimate_output(estimate)
 
@@ -207,14 +206,14 @@ async def analyze_image(
     ctx: Ctx,
     *,
     image_path: params.OptionalImage = None,
-    goals: Annotated[str, Field(description="What the picture is to be, if that matters.")] = "",
+    goals: Annotated[str, Field(description="What the image should become, if known.")] = "",
     session_id: params.OptionalSession = None,
     model: params.Model = "auto",
     branch: params.Branch = "main",
 ) -> schemas.AnalysisOutput:
     """
-    Have a model look at a picture and tell what could be better, without changing it. Bills one
-    look, which costs far less than a picture.
+    Have a model analyze an image and say what could be better, without changing it. Bills one
+    analysis, which costs far less than an image.
     """
     call = CallContext.from_request()
     target = await call.session_or_studio(session_id, branch)
@@ -225,8 +224,8 @@ async def analyze_image(
 
 async def get_usage_guide(ctx: Ctx) -> schemas.GuideOutput:
     """
-    Read how these tools are best used: which to call for what, workflows, options, models, errors.
-    Costs nothing.
+    Read how to use these tools: which to call for what, workflows, options, models, errors. Costs
+    nothing.
     """
     tools = await ctx.mcp_server.list_tools()
     return schemas.GuideOutput(
@@ -242,8 +241,8 @@ async def get_usage_guide(ctx: Ctx) -> schemas.GuideOutput:
 
 async def get_server_stats() -> schemas.StatsOutput:
     """
-    Tell how the server stands: sessions, pictures, what was spent today and what may be, and what
-    is being made right now. Costs nothing.
+    Get the server's statistics: sessions, images, today's costs and budget, and running
+    generations. Costs nothing.
     """
     call = CallContext.from_request()
     running = [task.id for task in call.state.tasks.of(call.principal) if not task.is_done]

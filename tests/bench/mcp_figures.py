@@ -1,9 +1,9 @@
 """
-Measure what the MCP server promises, side by side in one run.
+Benchmarks of the MCP server's promises, compared side by side in one run.
 
     python -m tests.bench.mcp_figures [NAME ...]
 
-`tests/bench/test_mcp_figures.py` holds the figures, with `pytest --figures`.
+`tests/bench/test_mcp_figures.py` checks the figures, with `pytest --figures`.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.figures import Figure, Table, main, seconds_of, working_folder
-from tests.bench.server import served
-from tests.bench.wire import Wire
+from tests.bench.server import serve_fixed_images
+from tests.bench.wire import McpConnection
 
 PEER = "openai-image-mcp==0.2.1"
-OURS = (sys.executable, "-m", "imagesession_mcp")
-# A picture of 1.5 MB: half of it noise, which no compression makes smaller.
-_SIZE, _SHARE = (1024, 1024), 0.5
-_MANY = 16
-_SMALLEST = """
+SERVER_COMMAND = (sys.executable, "-m", "imagesession_mcp")
+# An image of 1.5 MB: half of it noise, which cannot be compressed.
+_SIZE, _NOISE_FRACTION = (1024, 1024), 0.5
+_PARALLEL = 16
+_MINIMAL_SERVER = """
 from mcp.server.mcpserver import MCPServer
 server = MCPServer("smallest", log_level="WARNING")
 @server.tool()
@@ -38,72 +38,77 @@ server.run("stdio")
 """
 
 
+def _server_command(folder: str) -> tuple[str, ...]:
+    return (*SERVER_COMMAND, "--library", str(Path(folder) / "library"))
+
+
 def starting(rounds: int = 11) -> Figure:
     """
-    Time from the start of the process to the answer to `initialize`, against the smallest server.
+    Compare the time from process start to the `initialize` response with a minimal server's.
     """
     with working_folder() as folder:
         log = Path(folder) / "log"
-        ours = (*OURS, "--library", str(Path(folder) / "library"))
+        ours = _server_command(folder)
+        smallest = (sys.executable, "-c", _MINIMAL_SERVER)
         times: dict[str, list[float]] = {"ours": [], "smallest": []}
         for number in range(rounds + 1):
-            for name, command in (("smallest", (sys.executable, "-c", _SMALLEST)), ("ours", ours)):
-                with Wire(command, log) as wire:
+            for name, command in (("smallest", smallest), ("ours", ours)):
+                with McpConnection(command, log) as wire:
                     if number:
                         times[name].append(wire.started)
-    medians = {name: statistics.median(taken) for name, taken in times.items()}
-    print("  medians:", *(f"{name} {taken * 1e3:.0f} ms" for name, taken in medians.items()))
-    what = "spawn to initialize answered / the smallest server on the same SDK"
-    return Figure(what, medians["ours"] / medians["smallest"], 1.5, "x")
+    medians = {name: statistics.median(elapsed) for name, elapsed in times.items()}
+    print("  medians:", *(f"{name} {elapsed * 1e3:.0f} ms" for name, elapsed in medians.items()))
+    label = "spawn to initialize answered / the smallest server on the same SDK"
+    return Figure(label, medians["ours"] / medians["smallest"], 1.5, "x")
 
 
 def many(rounds: int = 5) -> Iterator[Figure]:
     """
-    Time parallel generations of a second each, and what else is asked meanwhile.
+    Measure parallel generations of one second each, and other requests meanwhile.
 
-    Of what is asked meanwhile the slowest of each round counts; of the rounds, the one in the
-    middle, for the machine has moods of its own.
+    Of the other requests, the figure is the slowest of each round, and the median of the rounds,
+    because machines are noisy.
     """
     stats: dict[str, Any] = {"name": "get_server_stats", "arguments": {}}
-    asked = {"ping": ("ping", {}), "get_server_stats": ("tools/call", stats)}
-    with working_folder() as folder, served(_SIZE, 0.05, latency=1.0) as url:
+    requests = {"ping": ("ping", {}), "get_server_stats": ("tools/call", stats)}
+    with working_folder() as folder, serve_fixed_images(_SIZE, 0.05, latency=1.0) as url:
         env = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": url}
-        command = (*OURS, "--library", str(Path(folder) / "library"), "--daily-budget", "none")
-        with Wire(command, Path(folder) / "log", **env) as wire:
+        command = (*_server_command(folder), "--daily-budget", "none")
+        with McpConnection(command, Path(folder) / "log", **env) as wire:
             wire.call("generate_image", prompt="a teapot")
             wire.call("get_server_stats")
-            taken: list[float] = []
-            asides: dict[str, list[list[float]]] = {name: [] for name in asked}
+            elapsed: list[float] = []
+            side_requests: dict[str, list[list[float]]] = {name: [] for name in requests}
             for _ in range(rounds):
                 start = time.perf_counter()
                 calls = [
-                    wire.begin("tools/call", {"name": "generate_image", "arguments": arguments})
-                    for arguments in ({"prompt": f"teapot {number}"} for number in range(_MANY))
+                    wire.send("tools/call", {"name": "generate_image", "arguments": arguments})
+                    for arguments in ({"prompt": f"teapot {number}"} for number in range(_PARALLEL))
                 ]
-                for times in asides.values():
+                for times in side_requests.values():
                     times.append([])
                 while wait(calls, timeout=0.02).not_done:
-                    for name, (method, params) in asked.items():
-                        asides[name][-1].append(
-                            seconds_of(lambda m=method, p=params: wire.ask(m, p))  # type: ignore[misc]
+                    for name, (method, params) in requests.items():
+                        side_requests[name][-1].append(
+                            seconds_of(lambda m=method, p=params: wire.request(m, p))  # type: ignore[misc]
                         )
-                taken.append(time.perf_counter() - start)
+                elapsed.append(time.perf_counter() - start)
                 assert not any(call.result()[0].get("isError") for call in calls)
-    yield Figure(f"{_MANY} parallel generations of one second", min(taken), 1.5, "s")
-    for name, times in asides.items():
-        slowest = [max(item) for item in times]
-        reported = statistics.quantiles([item for some in times for item in some], n=20)
+    yield Figure(f"{_PARALLEL} parallel generations of one second", min(elapsed), 1.5, "s")
+    for name, times in side_requests.items():
+        slowest = [max(seconds) for seconds in times]
+        quantiles = statistics.quantiles([seconds for round_ in times for seconds in round_], n=20)
         print(
-            f"  {name}: median {reported[9] * 1e3:.1f}, 95 of 100 {reported[18] * 1e3:.1f}; "
+            f"  {name}: median {quantiles[9] * 1e3:.1f}, 95 of 100 {quantiles[18] * 1e3:.1f}; "
             f"slowest of each round {', '.join(f'{item * 1e3:.0f}' for item in slowest)} ms"
         )
-        what = f"slowest {name} while {_MANY} generate"
-        yield Figure(what, statistics.median(slowest) * 1e3, 50, "ms")
+        label = f"slowest {name} while {_PARALLEL} generate"
+        yield Figure(label, statistics.median(slowest) * 1e3, 50, "ms")
 
 
-def _peer(folder: Path) -> str:
+def _install_peer(folder: Path) -> str:
     """
-    Install the server that ours is measured against, in an environment of its own.
+    Install the server to compare with, in its own environment.
     """
     path = folder / "peer"
     subprocess.run([sys.executable, "-m", "venv", path], check=True, capture_output=True)
@@ -114,81 +119,81 @@ def _peer(folder: Path) -> str:
 
 class PeerMissingError(Exception):
     """
-    The server that ours is measured against cannot be installed here.
+    The server to compare with cannot be installed here.
     """
 
 
 def calling(turns: int = 50) -> Figure:
     """
-    Time each picture of 1.5 MB in a session of many, against the same calls of the seed.
+    Compare images of 1.5 MB in a long session with the same calls of openai-image-mcp.
 
-    The seed's results hold no picture, so ours have no preview; what it costs is printed beside,
-    and what a picture costs without a session.
+    Its results have no image, so ours have no preview; the times with a preview, and without a
+    session, are printed too.
     """
-    with working_folder() as folder, served(_SIZE, _SHARE) as url:
+    with working_folder() as folder, serve_fixed_images(_SIZE, _NOISE_FRACTION) as url:
         try:
-            peer = _peer(Path(folder))
+            peer = _install_peer(Path(folder))
         except subprocess.CalledProcessError as error:
             raise PeerMissingError(f"{PEER}: {error.stderr.decode()[-300:]}") from error
         env = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": url}
-        ours = (*OURS, "--library", str(Path(folder) / "library"), "--daily-budget", "none")
+        ours = (*_server_command(folder), "--daily-budget", "none")
         with (
-            Wire((peer,), Path(folder) / "theirs.log", **env) as theirs,
-            Wire(ours, Path(folder) / "ours.log", **env) as own,
+            McpConnection((peer,), Path(folder) / "theirs.log", **env) as theirs,
+            McpConnection(ours, Path(folder) / "ours.log", **env) as own,
         ):
             medians = _side_by_side(theirs, own, turns)
-    print("  medians:", *(f"{name} {taken * 1e3:.1f} ms;" for name, taken in medians.items()))
-    what = f"a 1.5 MB PNG in a session of {turns} / openai-image-mcp 0.2.1"
-    return Figure(what, medians["ours"] / medians["theirs"], 0.8, "x")
+    print("  medians:", *(f"{name} {elapsed * 1e3:.1f} ms;" for name, elapsed in medians.items()))
+    label = f"a 1.5 MB PNG in a session of {turns} / openai-image-mcp 0.2.1"
+    return Figure(label, medians["ours"] / medians["theirs"], 0.8, "x")
 
 
-def _side_by_side(theirs: Wire, ours: Wire, turns: int) -> dict[str, float]:
+def _side_by_side(theirs: McpConnection, ours: McpConnection, turns: int) -> dict[str, float]:
     single, bare = "generate_image", {"preview": False}
     session = "generate_image_in_session"
-    in_theirs, in_ours, in_shown = (_begun(item) for item in (theirs, ours, ours))
+    theirs_id, ours_id, shown_id = (_start_session(peer) for peer in (theirs, ours, ours))
     kinds: dict[str, Callable[[str], dict[str, Any]]] = {
-        "theirs": lambda say: theirs.call(session, session_id=in_theirs, prompt=say),
-        "ours": lambda say: ours.call(session, session_id=in_ours, prompt=say, **bare),
-        "ours with preview": lambda say: ours.call(session, session_id=in_shown, prompt=say),
-        "theirs alone": lambda say: theirs.call(single, prompt=say),
-        "ours alone": lambda say: ours.call(single, prompt=say, **bare),
-        "ours alone with preview": lambda say: ours.call(single, prompt=say),
+        "theirs": lambda prompt: theirs.call(session, session_id=theirs_id, prompt=prompt),
+        "ours": lambda prompt: ours.call(session, session_id=ours_id, prompt=prompt, **bare),
+        "ours with preview": lambda prompt: ours.call(session, session_id=shown_id, prompt=prompt),
+        "theirs alone": lambda prompt: theirs.call(single, prompt=prompt),
+        "ours alone": lambda prompt: ours.call(single, prompt=prompt, **bare),
+        "ours alone with preview": lambda prompt: ours.call(single, prompt=prompt),
     }
     times: dict[str, list[float]] = {name: [] for name in kinds}
     for number in range(turns + 1):
-        for name, make in kinds.items():
+        for name, send in kinds.items():
             start = time.perf_counter()
-            result = make(f"a teapot, number {number}")
-            taken = time.perf_counter() - start
-            reported = json.loads(result["content"][0]["text"])
-            assert reported["success"], reported
-            times[name] += [taken] if number else []  # warmed up
-    return {name: statistics.median(taken) for name, taken in times.items()}
+            result = send(f"a teapot, number {number}")
+            elapsed = time.perf_counter() - start
+            quantiles = json.loads(result["content"][0]["text"])
+            assert quantiles["success"], quantiles
+            times[name] += [elapsed] if number else []  # warmed up
+    return {name: statistics.median(elapsed) for name, elapsed in times.items()}
 
 
-def _begun(wire: Wire) -> str:
-    begun = wire.call("create_image_session", description="A teapot for a tea shop")
-    session_id: str = json.loads(begun["content"][0]["text"])["session_id"]
+def _start_session(wire: McpConnection) -> str:
+    result = wire.call("create_image_session", description="A teapot for a tea shop")
+    session_id: str = json.loads(result["content"][0]["text"])["session_id"]
     return session_id
 
 
 def weighing() -> Iterator[Figure]:
     """
-    Weigh the result of one picture that is hard to compress, with its preview and without.
+    Measure the result of an image that compresses badly, with and without its preview.
     """
-    with working_folder() as folder, served(_SIZE) as url:
+    with working_folder() as folder, serve_fixed_images(_SIZE) as url:
         env = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": url}
-        command = (*OURS, "--library", str(Path(folder) / "library"))
-        with Wire(command, Path(folder) / "log", **env) as wire:
-            for preview, most in ((True, 110_000), (False, 2_000)):
+        command = _server_command(folder)
+        with McpConnection(command, Path(folder) / "log", **env) as wire:
+            for preview, maximum in ((True, 110_000), (False, 2_000)):
                 arguments = {"prompt": "a teapot", "preview": preview}
                 params = {"name": "generate_image", "arguments": arguments}
-                result, length = wire.begin("tools/call", params).result(60)
+                result, length = wire.send("tools/call", params).result(60)
                 assert not result.get("isError"), result
-                kinds = [item["type"] for item in result["content"]]
+                kinds = [seconds["type"] for seconds in result["content"]]
                 assert ("image" in kinds) is preview
-                what = f"result of one image, {'with' if preview else 'without'} its preview"
-                yield Figure(what, length, most, "bytes")
+                label = f"result of one image, {'with' if preview else 'without'} its preview"
+                yield Figure(label, length, maximum, "bytes")
 
 
 FIGURES: Table = {

@@ -1,5 +1,5 @@
 """
-A provider on loopback whose pictures cost nothing to draw, so that only ours is measured.
+A provider on loopback that returns fixed images, so that only the library is measured.
 
     python -m tests.bench.server BYTES [WIDTH HEIGHT] [LATENCY]
 """
@@ -26,7 +26,7 @@ from imagesession.testing import FakeOpenAI, serve
 @attrs.frozen
 class FixedSketcher:
     """
-    Paints the same picture whatever is asked.
+    Returns the same image for every prompt.
     """
 
     picture: bytes = attrs.field(repr=False)
@@ -34,41 +34,41 @@ class FixedSketcher:
 
     def start(self, prompt: str, **_: Any) -> SketchState:
         """
-        Tell a story of the picture's size.
+        Start a sketch of the image's size.
         """
         return sketch.start(prompt, size=self.size)
 
     def refine(self, state: SketchState, prompt: str, **_: Any) -> SketchState:
         """
-        Go on with a state.
+        Refine a sketch.
         """
         return sketch.refine(state, prompt, size=self.size)
 
     def from_image(self, data: bytes, *, seed: int = 0) -> SketchState:
         """
-        Take a picture for one of ours.
+        Read the sketch of an image.
         """
         return sketch.from_image(data, seed=seed)
 
-    def render(self, state: SketchState, **_: Any) -> bytes:  # noqa: ARG002 - a painter's face
+    def render(self, state: SketchState, **_: Any) -> bytes:  # noqa: ARG002 - part of the sketcher's interface
         """
-        Return the picture.
+        Return the fixed image.
         """
         return self.picture
 
-    def describe(self, state: SketchState) -> str:  # noqa: ARG002 - a painter's face
+    def describe(self, state: SketchState) -> str:  # noqa: ARG002 - part of the sketcher's interface
         """
-        Say nothing much.
+        Return a fixed description.
         """
         return "a fixed picture"
 
 
-def noise(size: tuple[int, int], share: float = 1.0) -> bytes:
+def noise(size: tuple[int, int], noise_fraction: float = 1.0) -> bytes:
     """
-    Encode a PNG that cannot be compressed: noise over a share of its rows, the rest black.
+    Encode a PNG with a fraction of its rows noise, which cannot be compressed, the rest black.
     """
     width, height = size
-    rows = int(height * share)
+    rows = int(height * noise_fraction)
     pixels = os.urandom(width * rows * 3) + bytes(width * (height - rows) * 3)
     buffer = io.BytesIO()
     Image.frombytes("RGB", size, pixels).save(buffer, "PNG", compress_level=1)
@@ -76,20 +76,20 @@ def noise(size: tuple[int, int], share: float = 1.0) -> bytes:
 
 
 @contextlib.contextmanager
-def served(
-    size: tuple[int, int] = (1024, 1024), share: float = 1.0, latency: float = 0.0
+def serve_fixed_images(
+    size: tuple[int, int] = (1024, 1024), noise_fraction: float = 1.0, latency: float = 0.0
 ) -> Generator[str, None, None]:
     """
-    Run the provider in a process of its own; give its base URL.
+    Run the provider in a separate process; yield its base URL.
     """
-    with running("tests.bench.server", *map(str, (*size, share, latency))) as base_url:
+    with run_module("tests.bench.server", *map(str, (*size, noise_fraction, latency))) as base_url:
         yield base_url
 
 
 @contextlib.contextmanager
-def running(module: str, *arguments: str) -> Generator[str, None, None]:
+def run_module(module: str, *arguments: str) -> Generator[str, None, None]:
     """
-    Run a module that serves until it is terminated; give the base URL that it prints first.
+    Run a module that serves until it is terminated; yield the base URL that it prints first.
     """
     command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -104,12 +104,12 @@ def main() -> None:
     """
     Serve until terminated.
     """
-    width, height, share, latency = sys.argv[1:]
+    width, height, noise_fraction, latency = sys.argv[1:]
     size = int(width), int(height)
-    fixed = FixedSketcher(noise(size, float(share)), size)
+    fixed = FixedSketcher(noise(size, float(noise_fraction)), size)
     provider = FakeOpenAI(latency=float(latency), sketcher=fixed)
-    with serve(provider) as position:
-        print(position.base_url, flush=True)
+    with serve(provider) as running_server:
+        print(running_server.base_url, flush=True)
         while True:
             time.sleep(3600)
 

@@ -1,12 +1,12 @@
 """
-The figures that the library promises, measured when pytest is called with `--figures`.
+The library's benchmarks, run by `pytest --figures`.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from tests.bench.figures import FIGURES, best
+from tests.bench.figures import FIGURES, measure_best
 
 
 @pytest.mark.figures
@@ -15,10 +15,10 @@ def test_figures_hold(
     name: str, capsys: pytest.CaptureFixture[str], pytestconfig: pytest.Config
 ) -> None:
     """
-    No figure is above what it may be; the best of three runs counts, for machines are noisy.
+    No figure exceeds its maximum; the best of three runs counts, because machines are noisy.
     """
     slack = float(pytestconfig.getoption("--figures") or 1.0)
-    figures = best(name)
+    figures = measure_best(name)
     with capsys.disabled():
         print("", *figures, sep="\n  ")
-    assert [str(figure) for figure in figures if figure.value > slack * figure.most] == []
+    assert [str(figure) for figure in figures if figure.value > slack * figure.maximum] == []

@@ -1,5 +1,5 @@
 """
-Speaks with MCP servers over stdin and stdout without their SDK, so that only they are measured.
+An MCP client over stdin and stdout without the SDK, so that only the server is measured.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _HELLO = {
 }
 
 
-class Wire:
+class McpConnection:
     """
-    A server that was started, and can be asked many things at once.
+    A started server and its connection, for concurrent requests.
 
     Attributes:
-        started: Seconds from the start of its process to the answer to `initialize`.
+        started: Seconds from process start to the `initialize` response.
     """
 
     def __init__(self, command: Sequence[str], log: Path, **env: str) -> None:
@@ -37,11 +37,11 @@ class Wire:
                 command, env={**os.environ, **env}, text=True, bufsize=1 << 16, stderr=errors,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             )  # fmt: skip
-        self._waiting: dict[int, Future[tuple[dict[str, Any], int]]] = {}
+        self._pending: dict[int, Future[tuple[dict[str, Any], int]]] = {}
         self._lock = threading.Lock()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.ask("initialize", _HELLO)
+        self.request("initialize", _HELLO)
         self.started = time.perf_counter() - start
         self._write({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
@@ -64,28 +64,28 @@ class Wire:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
-    def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """
-        Ask, and wait for the answer.
+        Send a request, and wait for the response.
         """
-        return self.begin(method, params).result(60)[0]
+        return self.send(method, params).result(60)[0]
 
     def call(self, name: str, /, **arguments: Any) -> dict[str, Any]:
         """
         Call a tool, and wait for its result.
         """
-        return self.ask("tools/call", {"name": name, "arguments": arguments})
+        return self.request("tools/call", {"name": name, "arguments": arguments})
 
-    def begin(self, method: str, params: dict[str, Any]) -> Future[tuple[dict[str, Any], int]]:
+    def send(self, method: str, params: dict[str, Any]) -> Future[tuple[dict[str, Any], int]]:
         """
-        Ask; the answer comes with its length in characters.
+        Send a request; the future has the result and its length in characters.
         """
-        answer: Future[tuple[dict[str, Any], int]] = Future()
+        response: Future[tuple[dict[str, Any], int]] = Future()
         with self._lock:
-            number = len(self._waiting) + 1
-            self._waiting[number] = answer
+            number = len(self._pending) + 1
+            self._pending[number] = response
         self._write({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
-        return answer
+        return response
 
     def _write(self, message: dict[str, Any]) -> None:
         assert self._process.stdin is not None
@@ -99,8 +99,8 @@ class Wire:
             message = json.loads(line)
             if "id" not in message or "method" in message:
                 continue
-            answer = self._waiting[message["id"]]
+            response = self._pending[message["id"]]
             if "error" in message:
-                answer.set_exception(RuntimeError(message["error"]))
+                response.set_exception(RuntimeError(message["error"]))
             else:
-                answer.set_result((message["result"], len(line)))
+                response.set_result((message["result"], len(line)))

@@ -1,5 +1,5 @@
 """
-A real browser for the tests of pages: Chromium without a window, and without a network.
+A real browser for testing pages: headless Chromium without network access.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Dialog, Page, Request, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 AXE = Path(os.environ.get("IMAGESESSION_NODE_TOOLS", ""), "node_modules/axe-core/axe.min.js")
-_QUIET = (
+_BROWSER_ARGS = (
     "--no-sandbox",
     "--disable-gpu",
     "--no-first-run",
@@ -37,48 +37,48 @@ needs_axe = pytest.mark.skipif(
 @attrs.frozen
 class Opened:
     """
-    A page in the browser, and all that went wrong in it.
+    A page in the browser, and the problems that occurred in it.
 
     Attributes:
         page: The page.
-        troubles: Errors, warnings, dialogs, and requests to anywhere but files.
+        problems: Errors, warnings, dialogs, and requests to anywhere but files.
     """
 
     page: Page
-    troubles: list[str] = attrs.field(factory=list[str])
+    problems: list[str] = attrs.field(factory=list[str])
 
     def count(self, selector: str) -> int:
         """
-        Tell how many elements there are.
+        Return the number of elements that match.
         """
         return self.page.locator(selector).count()
 
     def focused(self, script: str = "at => at.id") -> Any:
         """
-        Tell something of the element that has the focus.
+        Evaluate a function of the focused element.
         """
         return self.page.evaluate(f"({script})(document.activeElement)")
 
-    def barriers(self) -> list[str]:
+    def accessibility_violations(self) -> list[str]:
         """
-        Return what axe-core says keeps people out.
+        Return the accessibility violations that axe-core finds.
         """
         self.page.evaluate(AXE.read_text("utf-8"))
         found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         return [
-            f"{item['id']}: {node['target']} {node['failureSummary']}"
-            for item in found["violations"]
-            for node in item["nodes"]
+            f"{violation['id']}: {node['target']} {node['failureSummary']}"
+            for violation in found["violations"]
+            for node in violation["nodes"]
         ]
 
 
 @contextlib.contextmanager
-def browsing() -> Generator[Browser]:
+def launch_browser() -> Generator[Browser]:
     """
-    Have a browser.
+    Launch a browser.
     """
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_QUIET))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_BROWSER_ARGS))
         yield browser
         browser.close()
 
@@ -88,32 +88,32 @@ def opened(
     browser: Browser, path: Path, *, width: int = 1280, height: int = 800, **settings: Any
 ) -> Generator[Opened]:
     """
-    Open a page from its file, as a double click does.
+    Open a page from its file, as a double click would.
 
     Args:
         browser: The browser.
         path: The page.
-        width: Of the window, in pixels.
-        height: Of the window, in pixels.
-        **settings: Of the browser's context, such as `color_scheme`.
+        width: The window's width, in pixels.
+        height: The window's height, in pixels.
+        **settings: Settings of the browser context, such as `color_scheme`.
     """
     context = browser.new_context(viewport={"width": width, "height": height}, **settings)
-    shown = Opened(context.new_page())
-    page = shown.page
+    result = Opened(context.new_page())
+    page = result.page
 
     def dismiss(dialog: Dialog) -> None:
-        shown.troubles.append(f"dialog: {dialog.message}")
+        result.problems.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
-    def note(request: Request) -> None:
+    def record_request(request: Request) -> None:
         if not request.url.startswith(("file:", "data:")):
-            shown.troubles.append(request.url)
+            result.problems.append(request.url)
 
-    page.on("console", lambda item: shown.troubles.append(f"{item.type}: {item.text}"))
-    page.on("pageerror", lambda error: shown.troubles.append(f"raised: {error}"))
+    page.on("console", lambda entry: result.problems.append(f"{entry.type}: {entry.text}"))
+    page.on("pageerror", lambda error: result.problems.append(f"raised: {error}"))
     page.on("dialog", dismiss)
-    page.on("request", note)
+    page.on("request", record_request)
     page.goto(path.as_uri())
     page.wait_for_selector("html[data-ready]")
-    yield shown
+    yield result
     context.close()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests of pages need beside Python: Chromium, and axe-core, which looks for what
-# keeps people out. Where they are missing, those tests are skipped and say so.
+# Installs the tools that the tests of pages need besides Python: Chromium, and axe-core for
+# accessibility checks. If they are missing, those tests are skipped with a reason.
 #
 #     IMAGESESSION_NODE_TOOLS=FOLDER bash tests/display/browser.sh
 #

@@ -1,5 +1,5 @@
 """
-Trees of turns, made without a library.
+Trees of turns for tests, built without a library.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ def turn(
     parent: int | None = None,
     *,
     branch: str = "main",
-    drew: bool = True,
-    said: str = "x",
+    has_image: bool = True,
+    prompt: str = "x",
 ) -> Turn:
     """
-    Return a turn of that number, which grew on another.
+    Return a turn with a number, and the parent with another.
     """
     image = ImageRecord(
         id=f"image{number:04}",
@@ -41,11 +41,11 @@ def turn(
         id=f"turn{number:04}",
         parent=None if parent is None else f"turn{parent:04}",
         branch=branch,
-        status="completed" if drew else "refused",
-        prompt=said,
+        status="completed" if has_image else "refused",
+        prompt=prompt,
         options=GenerateOptions(),
-        images=(image,) if drew else (),
-        failure=None if drew else Failure(error="RefusalError", message=said),
+        images=(image,) if has_image else (),
+        failure=None if has_image else Failure(error="RefusalError", message=prompt),
         started=NOW,
         finished=NOW,
     )
@@ -53,20 +53,20 @@ def turn(
 
 def tree(*turns: Turn) -> Tree:
     """
-    Return the tree of these turns.
+    Return a tree of turns.
     """
     return Tree().with_turn(turns)
 
 
-def _grown(members: Iterable[tuple[int, bool, str, str]]) -> Tree:
-    drew: list[int] = []
+def _build_tree(members: Iterable[tuple[int, bool, str, str]]) -> Tree:
+    has_image: list[int] = []
     turns: list[Turn] = []
-    for number, (choice, draws, branch, said) in enumerate(members):
-        # Nothing grows on a turn without a picture; one in eight starts a line of its own.
-        parent = drew[choice % len(drew)] if drew and choice % 8 else None
-        turns.append(turn(number, parent, branch=branch, drew=draws, said=said))
-        if draws:
-            drew.append(number)
+    for number, (choice, with_image, branch, prompt) in enumerate(members):
+        # A turn without an image has no children; one turn in eight is a root.
+        parent = has_image[choice % len(has_image)] if has_image and choice % 8 else None
+        turns.append(turn(number, parent, branch=branch, has_image=with_image, prompt=prompt))
+        if with_image:
+            has_image.append(number)
     return tree(*turns)
 
 
@@ -75,4 +75,4 @@ trees = st.lists(
         st.integers(0, 10_000), st.booleans(), st.sampled_from(["main", "a", "b"]) | texts, texts
     ),
     max_size=60,
-).map(_grown)
+).map(_build_tree)

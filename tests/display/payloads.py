@@ -1,5 +1,5 @@
 """
-What somebody might write into a prompt or a name to make a page run it.
+Texts that would run scripts or load resources if a page treated them as markup.
 """
 
 from __future__ import annotations

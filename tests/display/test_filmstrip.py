@@ -1,5 +1,5 @@
 """
-A session's filmstrip shows every turn in its place, and nothing that was written becomes markup.
+A session's filmstrip shows every turn in a grid, and no text becomes markup.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RECORD = SessionRecord(id="s", description="About it", name="Its name", created=
 
 def read(_: ImageRecord) -> bytes:
     """
-    Return a picture, whichever is asked for.
+    Return the same image for every record.
     """
     buffer = io.BytesIO()
     Image.new("RGB", (64, 48), "teal").save(buffer, "PNG")
@@ -43,7 +43,7 @@ def read(_: ImageRecord) -> bytes:
 
 class Parsed(HTMLParser):
     """
-    The elements and the text of a piece of HTML.
+    The elements and the text of an HTML fragment.
     """
 
     def __init__(self, html: str) -> None:
@@ -56,7 +56,7 @@ class Parsed(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """
-        Note an element.
+        Record an element.
         """
         self.elements.append((tag, dict(attrs)))
         self.text += " " * (tag == "div")
@@ -65,20 +65,20 @@ class Parsed(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         """
-        Note its end.
+        Check that the innermost open element ends.
         """
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
         """
-        Note text.
+        Record text.
         """
         self.text += data
 
 
 def check_harmless(html: str) -> Parsed:
     """
-    Make sure that a piece of HTML has only our own elements, each closed, and fetches nothing.
+    Check that an HTML fragment has only allowed elements, all closed, and fetches nothing.
     """
     html.encode()
     parsed = Parsed(html)
@@ -98,50 +98,51 @@ def page(turns: Tree, record: SessionRecord = RECORD, branch: str = "main") -> s
     return filmstrip.page(record, turns, branch, read)
 
 
-# --- where turns stand --------------------------------------------------------------------------
+# --- layout -------------------------------------------------------------------------------------
 
 
 @settings(deadline=None)
 @given(trees, st.sampled_from(["main", "a"]))
-def test_every_turn_has_a_place_of_its_own(turns: Tree, branch: str) -> None:
+def test_every_turn_has_its_own_cell(turns: Tree, branch: str) -> None:
     """
-    The latest turns all stand in the grid, no two of them in one cell; a child stands one column
-    behind its parent, in its row or beneath, and no line to it crosses a picture.
+    All of the latest turns are in the grid, no two in one cell; a child is one column after its
+    parent, in the same row or below, and no line to it crosses another image.
     """
-    spots = {spot.turn.id: spot for spot in filmstrip.layout_tree(turns, branch)}
-    assert set(spots) == set(list(turns.turns)[-filmstrip.MOST :])
-    cells = {(spot.column, spot.row) for spot in spots.values()}
-    assert len(cells) == len(spots)
-    for spot in spots.values():
-        parent = spots.get(spot.turn.parent or "")
-        assert spot.starts == (parent is None)
+    placed = {cell.turn.id: cell for cell in filmstrip.layout_tree(turns, branch)}
+    assert set(placed) == set(list(turns.turns)[-filmstrip.MAX_TURNS :])
+    cells = {(cell.column, cell.row) for cell in placed.values()}
+    assert len(cells) == len(placed)
+    for cell in placed.values():
+        parent = placed.get(cell.turn.parent or "")
+        assert cell.starts == (parent is None)
         if parent is None:
-            assert (spot.column, spot.fork) == (1, None)
+            assert (cell.column, cell.fork) == (1, None)
             continue
-        assert spot.column == parent.column + 1
-        assert spot.fork == (None if spot.row == parent.row else parent.row)
-        between = {(spot.column, row) for row in range(parent.row + 1, spot.row)}
-        crossed = (item for item in spots.values() if (item.column, item.row) in between)
-        assert all(item.turn.parent == spot.turn.parent for item in crossed)
+        assert cell.column == parent.column + 1
+        assert cell.fork == (None if cell.row == parent.row else parent.row)
+        between = {(cell.column, row) for row in range(parent.row + 1, cell.row)}
+        crossed = (other for other in placed.values() if (other.column, other.row) in between)
+        assert all(other.turn.parent == cell.turn.parent for other in crossed)
 
 
 @given(trees)
-def test_the_line_that_one_is_on_goes_straight(turns: Tree) -> None:
+def test_current_branch_is_one_row(turns: Tree) -> None:
     """
-    All that led to the head stands in one row.
+    The lineage of the head is in one row.
     """
-    spots = {spot.turn.id: spot for spot in filmstrip.layout_tree(turns, "main")}
-    rows = {spots[turn.id].row for turn in turns.lineage(turns.head("main")) if turn.id in spots}
+    placed = {cell.turn.id: cell for cell in filmstrip.layout_tree(turns, "main")}
+    rows = {placed[turn.id].row for turn in turns.lineage(turns.head("main")) if turn.id in placed}
     assert len(rows) <= 1
 
 
-def test_undone_turns_and_failures_leave_the_line() -> None:
+def test_undone_and_failed_turns_are_below_the_branch() -> None:
     """
-    What was undone stands beneath what came instead, and so does what brought no picture.
+    Undone turns, and turns without an image, are in rows below the current branch.
     """
-    turns = tree(turn(0), turn(1, 0), turn(2, 0, drew=False), turn(3, 0), turn(4, 3))
+    turns = tree(turn(0), turn(1, 0), turn(2, 0, has_image=False), turn(3, 0), turn(4, 3))
     places = {
-        item.turn.id[-1]: (item.column, item.row) for item in filmstrip.layout_tree(turns, "main")
+        other.turn.id[-1]: (other.column, other.row)
+        for other in filmstrip.layout_tree(turns, "main")
     }
     assert places["0"] == (1, 1)
     assert places["3"] == (2, 1)
@@ -149,12 +150,12 @@ def test_undone_turns_and_failures_leave_the_line() -> None:
     assert {places["1"], places["2"]} == {(2, 2), (2, 3)}
 
 
-# --- what is shown ------------------------------------------------------------------------------
+# --- content ------------------------------------------------------------------------------------
 
 
 @settings(deadline=None, max_examples=40)
 @given(trees, texts, st.none() | texts)
-def test_whatever_was_written_stays_text(turns: Tree, description: str, name: str | None) -> None:
+def test_any_text_stays_text(turns: Tree, description: str, name: str | None) -> None:
     """
     Prompts, names, branches and failures of any characters appear as text.
     """
@@ -163,25 +164,27 @@ def test_whatever_was_written_stays_text(turns: Tree, description: str, name: st
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
-def test_what_would_run_is_text(payload: str) -> None:
+def test_scripts_stay_text(payload: str) -> None:
     """
-    What would run a script, were it markup, is shown as it was written.
+    A text that would run a script as markup is shown as text.
     """
     turns = tree(
-        turn(0, said=payload), turn(1, 0, branch=payload), turn(2, 0, drew=False, said=payload)
+        turn(0, prompt=payload),
+        turn(1, 0, branch=payload),
+        turn(2, 0, has_image=False, prompt=payload),
     )
     record = attrs.evolve(RECORD, description=payload, name=payload)
     parsed = check_harmless(page(turns, record))
-    words = " ".join(char if char.isprintable() else " " for char in payload).split()
-    assert words[0].replace(" ", "")[:8] in parsed.text.replace(" ", "")
+    expected = " ".join(char if char.isprintable() else " " for char in payload).split()
+    assert expected[0].replace(" ", "")[:8] in parsed.text.replace(" ", "")
 
 
-def test_heads_branches_and_numbers_are_marked() -> None:
+def test_heads_branches_and_numbers() -> None:
     """
-    The head of one's own branch stands out, others are named, and pictures have their numbers.
+    The head of the current branch is marked, others are named, and images have their numbers.
     """
-    turns = tree(turn(0), turn(1, 0, drew=False), turn(2, 0), turn(3, 0, branch="warm"))
-    frames = {frame.spot.turn.id[-1]: frame for frame in filmstrip.frames(turns, "warm", read)}
+    turns = tree(turn(0), turn(1, 0, has_image=False), turn(2, 0), turn(3, 0, branch="warm"))
+    frames = {frame.cell.turn.id[-1]: frame for frame in filmstrip.frames(turns, "warm", read)}
     assert [frames[text].number for text in "0123"] == [1, None, 2, 3]
     assert [frame for frame in frames if frames[frame].current] == ["3"]
     assert frames["2"].heads == ("main",)
@@ -192,20 +195,20 @@ def test_heads_branches_and_numbers_are_marked() -> None:
     assert "● warm" in page(turns, branch="warm")
 
 
-def test_what_is_not_shown_is_counted() -> None:
+def test_earlier_turns_are_counted() -> None:
     """
-    Of a long session the latest turns are shown, and it says how many are not.
+    Of a long session the latest turns are shown, with the number of those that are not.
     """
     turns = tree(turn(0), *(turn(number, number - 1) for number in range(1, 50)))
     html = page(turns)
     assert "10 earlier turns are not shown" in html
-    assert html.count("<img") == filmstrip.MOST
+    assert html.count("<img") == filmstrip.MAX_TURNS
     assert len(html) < 200_000
 
 
-def test_beginnings_are_told() -> None:
+def test_empty_session_and_undone_branch() -> None:
     """
-    A session without turns says so, and so does a branch whose next prompt starts afresh.
+    A session without turns says so, and so does a branch whose head is before the first turn.
     """
     assert "No turns yet" in page(Tree())
     undone = tree(turn(0)).with_move("main", HeadMove(id="z", head=None))
@@ -215,41 +218,41 @@ def test_beginnings_are_told() -> None:
     assert "Untitled session" in page(Tree(), attrs.evolve(RECORD, name=None, description=" "))
 
 
-def test_a_turn_that_only_spoke_says_what() -> None:
+def test_turn_with_only_text_shows_it() -> None:
     """
-    A turn that ended without picture and without failure shows what the model said.
+    A completed turn without an image shows the model's text.
     """
-    silent = attrs.evolve(turn(0, drew=False), status="completed", failure=None)
-    spoke = attrs.evolve(silent, text="Which colour?")
-    assert [frame.reason for frame in filmstrip.frames(tree(silent), "main", read)] == [
+    without_text = attrs.evolve(turn(0, has_image=False), status="completed", failure=None)
+    with_text = attrs.evolve(without_text, text="Which colour?")
+    assert [frame.reason for frame in filmstrip.frames(tree(without_text), "main", read)] == [
         "no picture"
     ]
-    assert [frame.reason for frame in filmstrip.frames(tree(spoke), "main", read)] == [
+    assert [frame.reason for frame in filmstrip.frames(tree(with_text), "main", read)] == [
         "Which colour?"
     ]
 
 
-def test_drawings_are_shown_as_pixels() -> None:
+def test_svg_is_rendered() -> None:
     """
-    An SVG is shown by what it draws; one that cannot be drawn and a lost one are not shown.
+    An SVG is rendered; one that cannot be rendered, and a missing one, are not shown.
     """
     svg = attrs.evolve(turn(0).images[0], format="svg")
-    shown = filmstrip.address(svg, lambda _: RUNNING_SVG)
-    assert shown is not None
-    assert shown.startswith("data:image/webp;base64,")
-    assert filmstrip.address(svg, lambda _: b"<svg></svg>") is None
+    mime_data = filmstrip.thumbnail_url(svg, lambda _: RUNNING_SVG)
+    assert mime_data is not None
+    assert mime_data.startswith("data:image/webp;base64,")
+    assert filmstrip.thumbnail_url(svg, lambda _: b"<svg></svg>") is None
 
-    def gone(image: ImageRecord) -> bytes:
+    def missing(image: ImageRecord) -> bytes:
         raise InvalidImageError(f"Picture {image.id} is gone.")
 
-    assert filmstrip.address(turn(0).images[0], gone) is None
-    assert "no file" in filmstrip.page(RECORD, tree(turn(0)), "main", gone)
+    assert filmstrip.thumbnail_url(turn(0).images[0], missing) is None
+    assert "no file" in filmstrip.page(RECORD, tree(turn(0)), "main", missing)
 
 
 # --- both twins ---------------------------------------------------------------------------------
 
 
-def grown(studio: Any, provider: FakeOpenAI) -> Any:
+def session_with_branch(studio: Any, provider: FakeOpenAI) -> Any:
     """
     Return a session with a branch and a refusal.
     """
@@ -263,29 +266,29 @@ def grown(studio: Any, provider: FakeOpenAI) -> Any:
     return session
 
 
-def test_sessions_show_themselves(studio: Any, provider: FakeOpenAI) -> None:
+def test_sessions_have_a_rich_repr(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A session of either twin shows itself in a notebook, without awaiting.
+    A session of either twin is shown in a notebook, without awaiting.
     """
-    session = grown(studio, provider)
-    shown, reported = session._repr_mimebundle_()
-    parsed = check_harmless(shown["text/html"])
-    assert shown["text/plain"] == repr(session)
-    assert reported == {}
+    session = session_with_branch(studio, provider)
+    mime_data, metadata = session._repr_mimebundle_()
+    parsed = check_harmless(mime_data["text/html"])
+    assert mime_data["text/plain"] == repr(session)
+    assert metadata == {}
     text = " ".join(parsed.text.split())
-    for words in ("Tea <logo>", "a teapot & a cup", "● main", "● warm", "refused", "rather not"):
-        assert words in text
+    for expected in ("Tea <logo>", "a teapot & a cup", "● main", "● warm", "refused", "rather not"):
+        assert expected in text
     assert re.search(r"3 pictures · \$0\.\d{4} · 2 branches", text)
     assert "nothing was billed" in text
 
 
-def test_a_session_whose_record_is_gone_says_so(tmp_path: Path) -> None:
+def test_session_without_record_is_shown_as_text(tmp_path: Path) -> None:
     """
-    What cannot be read is told in words instead of a traceback.
+    An unreadable session is shown as text instead of a traceback.
     """
     with Studio.offline(tmp_path) as studio:
         session = studio.session("x")
         next(tmp_path.rglob(f"sessions/{session.id}.json")).unlink()
-        shown, _ = session._repr_mimebundle_()  # pyright: ignore[reportPrivateUsage] - IPython's name
-    assert set(shown) == {"text/plain"}
-    assert "has no session" in shown["text/plain"]
+        mime_data, _ = session._repr_mimebundle_()  # pyright: ignore[reportPrivateUsage] - IPython's name
+    assert set(mime_data) == {"text/plain"}
+    assert "has no session" in mime_data["text/plain"]

@@ -1,5 +1,5 @@
 """
-What people and models wrote is shown in little room, and harms nothing.
+Prompts, prices and dates are formatted as short, harmless texts.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ DAY = dt.date(2026, 11, 1)
 
 
 @given(texts)
-def test_readable_text_can_be_written_and_stands_on_one_line(text: str) -> None:
+def test_sanitized_text_is_one_encodable_line(text: str) -> None:
     """
-    Whatever was written, it becomes one line that can be encoded and turns no text around.
+    Any text becomes one line that can be encoded and does not change the writing direction.
     """
     line = formatting.sanitize_text(text)
     assert line.encode().decode() == line
@@ -34,28 +34,28 @@ def test_readable_text_can_be_written_and_stands_on_one_line(text: str) -> None:
 
 
 @given(texts, st.integers(2, 40))
-def test_shortened_text_is_short_and_says_that_it_goes_on(text: str, most: int) -> None:
+def test_shortened_text_is_short_and_marks_the_cut(text: str, max_length: int) -> None:
     """
-    No more characters than allowed; an ellipsis where, and only where, something was left out.
+    At most `max_length` characters, with an ellipsis only if something was cut.
     """
-    short = formatting.shortened(text, most)
-    assert len(short) <= most
-    whole = formatting.sanitize_text(text)
-    assert short == whole or (short.endswith("…") and whole.startswith(short[:-1]))
+    short = formatting.shorten(text, max_length)
+    assert len(short) <= max_length
+    full = formatting.sanitize_text(text)
+    assert short == full or (short.endswith("…") and full.startswith(short[:-1]))
 
 
 def test_text_is_shortened_between_words() -> None:
     """
-    A word stays whole, unless it is longer than what would be left.
+    Text is cut between words, unless a single word is too long.
     """
-    assert formatting.shortened("a minimalist logo of a fox", 20) == "a minimalist logo…"
-    assert formatting.shortened("a" * 50, 10) == "a" * 9 + "…"
-    assert formatting.shortened("x " * 5000, 10) == "x x x x…"
+    assert formatting.shorten("a minimalist logo of a fox", 20) == "a minimalist logo…"
+    assert formatting.shorten("a" * 50, 10) == "a" * 9 + "…"
+    assert formatting.shorten("x " * 5000, 10) == "x x x x…"
 
 
-def test_family_of_emoji_stays_together() -> None:
+def test_joined_emoji_stay_together() -> None:
     """
-    What joins characters to one is kept.
+    Zero-width joiners are kept.
     """
     assert (
         formatting.sanitize_text("a \U0001f468\u200d\U0001f469 b")
@@ -64,33 +64,33 @@ def test_family_of_emoji_stays_together() -> None:
 
 
 @given(turns)
-def test_every_turn_says_something(item: object) -> None:
+def test_every_turn_has_a_caption(item: object) -> None:
     """
-    There is always something to stand beneath a picture.
+    The displayed prompt is never empty.
     """
     assert formatting.display_prompt(item).strip()  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - the strategy makes turns
 
 
-def test_what_callers_said_is_shown_and_not_the_frame_around_it() -> None:
+def test_display_prompt_is_the_callers_text() -> None:
     """
-    Of a preset the description, of several takes the prompt, of what was brought in its origin.
+    For a preset the description, for a variation the prompt, for an import its origin.
     """
-    plain = turn(1, said="a fox")
-    framed = attrs.evolve(plain, parameters={"description": "a lamp"})
-    take = attrs.evolve(
+    plain = turn(1, prompt="a fox")
+    preset_turn = attrs.evolve(plain, parameters={"description": "a lamp"})
+    variation = attrs.evolve(
         plain, prompt=variations.variation_prompt("a fox", 2, 3), parameters={"take": 2, "takes": 3}
     )
-    brought = attrs.evolve(plain, prompt="", origin=ImportOrigin(file="cat.png"))
-    silent = attrs.evolve(plain, prompt=" ", kind="analysis")
+    imported = attrs.evolve(plain, prompt="", origin=ImportOrigin(file="cat.png"))
+    analysis = attrs.evolve(plain, prompt=" ", kind="analysis")
     assert formatting.display_prompt(plain) == "a fox"
-    assert formatting.display_prompt(framed) == "a lamp"
-    assert formatting.display_prompt(take) == "a fox (take 2 of 3)"
-    assert formatting.display_prompt(brought) == "(cat.png was brought in)"
+    assert formatting.display_prompt(preset_turn) == "a lamp"
+    assert formatting.display_prompt(variation) == "a fox (take 2 of 3)"
+    assert formatting.display_prompt(imported) == "(cat.png was imported)"
     assert (
-        formatting.display_prompt(attrs.evolve(brought, origin=ImportOrigin()))
-        == "(a picture was brought in)"
+        formatting.display_prompt(attrs.evolve(imported, origin=ImportOrigin()))
+        == "(an image was imported)"
     )
-    assert formatting.display_prompt(silent) == "(analysis)"
+    assert formatting.display_prompt(analysis) == "(analysis)"
 
 
 @pytest.mark.parametrize(
@@ -102,24 +102,24 @@ def test_what_callers_said_is_shown_and_not_the_frame_around_it() -> None:
         (Cost(mainline=None, image=None, prices=DAY), "price unknown"),
     ],
 )
-def test_prices_say_what_is_known(cost: Cost | None, expected: str) -> None:
+def test_price_shows_what_is_known(cost: Cost | None, expected: str) -> None:
     """
-    A price in full, as far as it is known, or that it is not.
+    A price is shown in full, as a lower bound, or as unknown.
     """
-    assert formatting.price(cost) == expected
+    assert formatting.format_price(cost) == expected
 
 
-def test_sums_counts_and_days() -> None:
+def test_totals_counts_and_dates() -> None:
     """
-    Costs add up, one thing is not many, and a day is the same everywhere.
+    Costs add up, counts are pluralized, and dates are in UTC.
     """
     paid = attrs.evolve(turn(1), cost=Cost(mainline=0.5, image=1, prices=DAY))
-    assert formatting.total_price([paid, turn(2), paid]) == "$3.00"
-    assert not formatting.total_price([turn(2)])
+    assert formatting.format_total_price([paid, turn(2), paid]) == "$3.00"
+    assert not formatting.format_total_price([turn(2)])
     assert formatting.pluralize(1, "picture") == "1 picture"
     assert formatting.pluralize(1200, "branch", "branches") == "1,200 branches"
     late = dt.datetime(2026, 11, 24, 23, 30, tzinfo=dt.timezone(dt.timedelta(hours=-5)))
-    assert formatting.day(late) == "25 November 2026"
+    assert formatting.format_day(late) == "25 November 2026"
     svg = attrs.evolve(turn(1).images[0], format="svg", width=0, height=0)
-    assert formatting.size_of(svg) == "SVG"
-    assert formatting.size_of(turn(1).images[0]) == "64×48 PNG"
+    assert formatting.format_size(svg) == "SVG"
+    assert formatting.format_size(turn(1).images[0]) == "64×48 PNG"

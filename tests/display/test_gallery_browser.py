@@ -1,6 +1,6 @@
 """
-The gallery in a real browser: what people see, walk by keys, compare and copy, and that nothing
-which somebody wrote into a prompt runs.
+The gallery in a real browser: views, keyboard navigation, comparison and copying, and that no text
+of a prompt runs as a script.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, expect
 from imagesession import Studio, errors
 from imagesession._fake_openai.faults import Refused
 from imagesession.testing import FakeOpenAI, Fault
-from tests.display.browser import Opened, browsing, needs_axe, needs_chromium, opened
+from tests.display.browser import Opened, launch_browser, needs_axe, needs_chromium, opened
 from tests.display.payloads import PAYLOADS, RUNNING_SVG
 
 pytestmark = needs_chromium
@@ -27,7 +27,7 @@ TAGS = frozenset(
     input kbd label li main meta noscript ol option p path pre script section select span style
     summary svg title ul""".split()  # noqa: SIM905 - a list of words is read best as words
 )
-SIGHTS = ("gallery", "trees", "viewer", "compare", "empty", "nothing")
+VIEWS = ("gallery", "trees", "viewer", "compare", "empty", "nothing")
 
 
 @attrs.frozen(kw_only=True)
@@ -44,18 +44,18 @@ class Pages:
 
 
 @pytest.fixture(scope="module", name="browser")
-def having_a_browser() -> Iterator[Browser]:
+def shared_browser() -> Iterator[Browser]:
     """
-    One browser for all tests of this file.
+    One browser for all tests of this module.
     """
-    with browsing() as browser:
+    with launch_browser() as browser:
         yield browser
 
 
 @pytest.fixture(scope="module", name="pages")
-def writing_pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
+def sample_pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
     """
-    Galleries of a library with branches, refusals, an edit, an animation and a drawing.
+    Galleries of a library with branches, a refusal, an edit, an animation and an SVG.
     """
     root = tmp_path_factory.mktemp("galleries")
     provider = FakeOpenAI()
@@ -85,7 +85,7 @@ def writing_pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
 
 def _write_hostile(root: Path) -> Path:
     """
-    Write the gallery of a library whose every word is an attack.
+    Write the gallery of a library in which every text is an attack.
     """
     provider = FakeOpenAI()
     with Studio.offline(root / "hostile", provider=provider, retry_timeout=0) as studio:
@@ -103,153 +103,153 @@ def _write_hostile(root: Path) -> Path:
         return studio.gallery(root / "hostile.html")
 
 
-@pytest.fixture(name="shown")
-def opening(browser: Browser, pages: Pages) -> Iterator[Opened]:
+@pytest.fixture(name="gallery")
+def opened_gallery(browser: Browser, pages: Pages) -> Iterator[Opened]:
     """
-    The library's gallery, opened; afterwards nothing has gone wrong in it.
+    The library's gallery in the browser; fails if any problem occurred in it.
     """
-    with opened(browser, pages.gallery) as shown:
-        yield shown
-        assert shown.troubles == []
+    with opened(browser, pages.gallery) as gallery:
+        yield gallery
+        assert gallery.problems == []
 
 
-def card(shown: Opened, words: str) -> None:
+def open_card(gallery: Opened, prompt_of_focus: str) -> None:
     """
-    Open the picture of some words.
+    Open the image whose card contains a text.
     """
-    shown.page.locator("#content li", has_text=words).first.locator(".frame").click()
-    shown.page.wait_for_selector("#viewer[open]")
+    gallery.page.locator("#content li", has_text=prompt_of_focus).first.locator(".frame").click()
+    gallery.page.wait_for_selector("#viewer[open]")
 
 
-# --- what is seen -----------------------------------------------------------------------------
+# --- overview ---------------------------------------------------------------------------------
 
 
-def test_all_pictures_are_seen(shown: Opened) -> None:
+def test_all_images_are_shown(gallery: Opened) -> None:
     """
-    Every picture of the library stands on the page, the latest first, loaded and with its words.
+    Every image of the library is on the page, the latest first, loaded and with its prompt.
     """
-    expect(shown.page.locator("#content .card")).to_have_count(9)
-    for picture in shown.page.locator("#content img").all():
+    expect(gallery.page.locator("#content .card")).to_have_count(9)
+    for picture in gallery.page.locator("#content img").all():
         picture.scroll_into_view_if_needed()
         assert picture.evaluate("at => at.decode().then(() => at.naturalWidth)") > 0
-    cards = shown.page.locator("#content .card")
+    cards = gallery.page.locator("#content .card")
     expect(cards.first.locator(".said")).to_have_text("a spinner")
     expect(cards.first.locator("img")).to_have_attribute("alt", "Sketch: a spinner")
     expect(cards.last.locator("img")).to_have_attribute("alt", "Picture: a green square")
-    assert "9 pictures · 2 sessions" in shown.page.locator("#sum").inner_text()
+    assert "9 pictures · 2 sessions" in gallery.page.locator("#sum").inner_text()
 
 
-def test_sketches_say_that_they_are(shown: Opened) -> None:
+def test_sketches_are_labelled(gallery: Opened) -> None:
     """
-    What the offline provider drew is called a sketch on the page and beside each picture.
+    The offline provider's images are called sketches, on the page and beside each image.
     """
-    assert "8 of them sketches" in shown.page.locator("#sum").inner_text()
-    card(shown, "an office")
-    assert "not a model's work" in shown.page.locator("#panel").inner_text()
+    assert "8 of them sketches" in gallery.page.locator("#sum").inner_text()
+    open_card(gallery, "an office")
+    assert "not a model's work" in gallery.page.locator("#panel").inner_text()
 
 
-def test_a_search_finds_words_of_prompts(shown: Opened) -> None:
+def test_search_finds_words_of_prompts(gallery: Opened) -> None:
     """
-    Typing narrows the page to what has all the words; Escape shows everything again.
+    Typing filters the page by all words; Escape shows everything again.
     """
-    shown.page.keyboard.press("/")
-    assert shown.focused() == "search"
-    shown.page.keyboard.type("guitar BLUE")
-    expect(shown.page.locator("#content .said")).to_have_text(["blue guitar"])
-    expect(shown.page.locator("#status")).to_have_text("1 of 9 pictures")
-    shown.page.keyboard.press("Escape")
-    expect(shown.page.locator("#content .card")).to_have_count(9)
-    expect(shown.page.locator("#status")).to_be_empty()
+    gallery.page.keyboard.press("/")
+    assert gallery.focused() == "search"
+    gallery.page.keyboard.type("guitar BLUE")
+    expect(gallery.page.locator("#content .said")).to_have_text(["blue guitar"])
+    expect(gallery.page.locator("#status")).to_have_text("1 of 9 pictures")
+    gallery.page.keyboard.press("Escape")
+    expect(gallery.page.locator("#content .card")).to_have_count(9)
+    expect(gallery.page.locator("#status")).to_be_empty()
 
 
-def test_what_nothing_matches_says_so(shown: Opened) -> None:
+def test_search_without_results_says_so(gallery: Opened) -> None:
     """
-    A search without a find says so, and leads back.
+    A search without results says so, and offers to show all images.
     """
-    shown.page.fill("#search", "zeppelin")
-    shown.page.get_by_role("button", name="Show all").click()
-    expect(shown.page.locator("#content .card")).to_have_count(9)
+    gallery.page.fill("#search", "zeppelin")
+    gallery.page.get_by_role("button", name="Show all").click()
+    expect(gallery.page.locator("#content .card")).to_have_count(9)
 
 
-def test_kinds_and_sessions_narrow(shown: Opened) -> None:
+def test_filter_by_kind_and_session(gallery: Opened) -> None:
     """
-    The page can be narrowed to a kind, to a session, and to pictures of none.
+    The page can be filtered by kind, by session, and by standalone images.
     """
-    shown.page.select_option("#kind", "edit")
-    expect(shown.page.locator("#content .said")).to_have_text(["paint the wall green"])
-    shown.page.select_option("#kind", "")
-    shown.page.select_option("#session", label="Tea logo")
-    expect(shown.page.locator("#content .card")).to_have_count(4)
-    shown.page.select_option("#session", label="Single pictures")
-    expect(shown.page.locator("#content .card")).to_have_count(4)
+    gallery.page.select_option("#kind", "edit")
+    expect(gallery.page.locator("#content .said")).to_have_text(["paint the wall green"])
+    gallery.page.select_option("#kind", "")
+    gallery.page.select_option("#session", label="Tea logo")
+    expect(gallery.page.locator("#content .card")).to_have_count(4)
+    gallery.page.select_option("#session", label="Single pictures")
+    expect(gallery.page.locator("#content .card")).to_have_count(4)
 
 
-def test_sessions_are_trees(shown: Opened) -> None:
+def test_sessions_are_shown_as_trees(gallery: Opened) -> None:
     """
-    A session stands as a tree: heads are marked, lines join the turns, and refusals are facts.
+    A session is shown as a tree with marked heads, lines between turns, and refusals.
     """
-    shown.page.click("#show-trees")
-    tea = shown.page.locator(".session", has_text="Tea logo")
+    gallery.page.click("#show-trees")
+    tea = gallery.page.locator(".session", has_text="Tea logo")
     expect(tea.locator(".node")).to_have_count(5)
     expect(tea.locator(".branches path")).to_have_count(4)
     assert sorted(tea.locator(".head").all_inner_texts()) == ["main", "warm version"]
     tea.locator(".failed").click()
-    assert "I cannot draw that." in shown.page.locator("#panel").inner_text()
+    assert "I cannot draw that." in gallery.page.locator("#panel").inner_text()
 
 
-def test_a_session_page_begins_with_its_tree(browser: Browser, pages: Pages) -> None:
+def test_session_page_starts_with_its_tree(browser: Browser, pages: Pages) -> None:
     """
-    The page of one session has its name at the head and shows its tree.
+    The page of one session has its name as heading and shows its tree.
     """
-    with opened(browser, pages.session) as shown:
-        expect(shown.page.locator("h1")).to_have_text("Tea logo")
-        expect(shown.page.locator(".node")).to_have_count(5)
-        expect(shown.page.locator("#show-trees")).to_have_attribute("aria-pressed", "true")
-        expect(shown.page.locator("#show-trees")).to_have_text("Tree")
-        assert shown.troubles == []
+    with opened(browser, pages.session) as gallery:
+        expect(gallery.page.locator("h1")).to_have_text("Tea logo")
+        expect(gallery.page.locator(".node")).to_have_count(5)
+        expect(gallery.page.locator("#show-trees")).to_have_attribute("aria-pressed", "true")
+        expect(gallery.page.locator("#show-trees")).to_have_text("Tree")
+        assert gallery.problems == []
 
 
-def test_an_empty_library_says_what_to_do(browser: Browser, pages: Pages) -> None:
+def test_empty_library_says_what_to_do(browser: Browser, pages: Pages) -> None:
     """
-    Without pictures the page says how the first is made.
+    Without images the page says how to generate the first one.
     """
-    with opened(browser, pages.empty) as shown:
-        expect(shown.page.locator(".empty")).to_contain_text("studio.generate(")
-        assert shown.troubles == []
+    with opened(browser, pages.empty) as gallery:
+        expect(gallery.page.locator(".empty")).to_contain_text("studio.generate(")
+        assert gallery.problems == []
 
 
-# --- one picture ------------------------------------------------------------------------------
+# --- one image --------------------------------------------------------------------------------
 
 
-def test_a_picture_shows_its_file_and_facts(shown: Opened, pages: Pages) -> None:
+def test_image_shows_its_file_and_facts(gallery: Opened, pages: Pages) -> None:
     """
-    Opened, a picture is shown from its own file, with its size, cost and call.
+    An opened image is shown from its own file, with its size, cost and code snippet.
     """
-    card(shown, "paint the wall green")
-    expect(shown.page.locator("#stage img")).to_have_attribute("src", re.compile(r"^\./library/"))
-    source = shown.page.locator("#stage img").get_attribute("src") or ""
+    open_card(gallery, "paint the wall green")
+    expect(gallery.page.locator("#stage img")).to_have_attribute("src", re.compile(r"^\./library/"))
+    source = gallery.page.locator("#stage img").get_attribute("src") or ""
     assert (pages.library.parent / source).is_file()
-    panel = shown.page.locator("#panel").inner_text()
+    panel = gallery.page.locator("#panel").inner_text()
     for fact in ("1536 × 1024", "PNG", "nothing; with a key $", 'studio.edit("paint the wall'):
         assert fact in panel
 
 
-def test_drawings_are_never_shown_as_they_lie(shown: Opened) -> None:
+def test_svg_is_shown_only_as_an_image(gallery: Opened) -> None:
     """
-    An SVG is shown as an image alone, in which nothing runs, and there is no link to its raw file.
+    An SVG is shown only in an img element, where no script runs, without a link to its file.
     """
-    card(shown, "a green square")
-    source = shown.page.locator("#stage img").get_attribute("src") or ""
+    open_card(gallery, "a green square")
+    source = gallery.page.locator("#stage img").get_attribute("src") or ""
     assert source.endswith(".svg")
-    assert shown.count("#panel a") == 0
-    assert shown.count("#content svg rect, #stage svg") == 0
+    assert gallery.count("#panel a") == 0
+    assert gallery.count("#content svg rect, #stage svg") == 0
 
 
-def test_two_pictures_of_a_line_are_laid_over_each_other(shown: Opened) -> None:
+def test_two_images_of_a_line_are_compared(gallery: Opened) -> None:
     """
-    The slider opens on the picture before, is moved by keys, and takes any two of the line.
+    The slider starts with the previous image, is moved by keys, and compares any two of the line.
     """
-    page = shown.page
+    page = gallery.page
     page.click("#show-trees")
     page.locator(".node", has_text="a horizontal version").locator(".frame").click()
     page.keyboard.press("b")
@@ -266,64 +266,66 @@ def test_two_pictures_of_a_line_are_laid_over_each_other(shown: Opened) -> None:
     assert page.locator("#lineage option").count() == 6
 
 
-def test_an_edit_is_compared_with_what_it_changed(shown: Opened) -> None:
+def test_edit_is_compared_with_its_source(gallery: Opened) -> None:
     """
-    A single edit is laid over the picture that it was made from: left of the slider is the old.
+    A standalone edit is compared with the image that it was made from, on the left.
     """
-    card(shown, "paint the wall green")
-    shown.page.click("#compare")
-    expect(shown.page.locator(".earlier")).to_have_attribute("alt", "Sketch: an office")
+    open_card(gallery, "paint the wall green")
+    gallery.page.click("#compare")
+    expect(gallery.page.locator(".earlier")).to_have_attribute("alt", "Sketch: an office")
 
 
-def test_the_call_is_copied(browser: Browser, pages: Pages) -> None:
+def test_code_snippet_is_copied(browser: Browser, pages: Pages) -> None:
     """
-    The call that makes a picture again is in the clipboard at a click.
+    A key copies the code snippet to the clipboard.
     """
-    with opened(browser, pages.gallery, permissions=["clipboard-read", "clipboard-write"]) as shown:
-        card(shown, "an office")
-        shown.page.keyboard.press("c")
-        expect(shown.page.locator(".call .copy")).to_have_text("Copied")
-        copied = shown.page.evaluate("navigator.clipboard.readText()")
+    with opened(
+        browser, pages.gallery, permissions=["clipboard-read", "clipboard-write"]
+    ) as gallery:
+        open_card(gallery, "an office")
+        gallery.page.keyboard.press("c")
+        expect(gallery.page.locator(".call .copy")).to_have_text("Copied")
+        copied = gallery.page.evaluate("navigator.clipboard.readText()")
         assert copied == 'studio.generate("an office", size="1536x1024")'
 
 
-def test_an_animation_waits_where_motion_is_reduced(browser: Browser, pages: Pages) -> None:
+def test_reduced_motion_pauses_animations(browser: Browser, pages: Pages) -> None:
     """
-    Who asks for less motion sees an animation's first frame, and plays it by a button.
+    With reduced motion an animation shows its first frame, and a button plays it.
     """
-    with opened(browser, pages.gallery, reduced_motion="reduce") as shown:
-        card(shown, "a spinner")
-        picture = shown.page.locator("#stage img")
+    with opened(browser, pages.gallery, reduced_motion="reduce") as gallery:
+        open_card(gallery, "a spinner")
+        picture = gallery.page.locator("#stage img")
         assert (picture.get_attribute("src") or "").startswith("data:image/webp")
-        shown.page.get_by_role("button", name="Play").click()
+        gallery.page.get_by_role("button", name="Play").click()
         expect(picture).to_have_attribute("src", re.compile(r"\.gif$"))
 
 
-def test_thumbnails_remain_where_the_files_are_gone(
+def test_thumbnails_remain_without_the_files(
     browser: Browser, pages: Pages, tmp_path: Path
 ) -> None:
     """
-    A page that is carried away alone still shows its pictures, and says what is missing.
+    A page that was moved away from its library shows thumbnails, and says what is missing.
     """
     moved = Path(shutil.copy(pages.gallery, tmp_path / "moved.html"))
-    with opened(browser, moved) as shown:
-        card(shown, "an office")
-        expect(shown.page.locator(".remark")).to_contain_text("not where it was")
-        assert shown.page.locator("#stage img").evaluate("at => at.naturalWidth") > 0
+    with opened(browser, moved) as gallery:
+        open_card(gallery, "an office")
+        expect(gallery.page.locator(".remark")).to_contain_text("not where it was")
+        assert gallery.page.locator("#stage img").evaluate("at => at.naturalWidth") > 0
 
 
-# --- by keys ----------------------------------------------------------------------------------
+# --- keyboard ---------------------------------------------------------------------------------
 
 
-def test_pictures_are_walked_by_keys(shown: Opened) -> None:
+def test_keyboard_navigation_in_rows(gallery: Opened) -> None:
     """
-    Arrows walk from picture to picture, Enter opens, arrows leaf, and Escape comes back.
+    Arrows move between images, Enter opens one, arrows page on, and Escape returns.
     """
-    page = shown.page
-    words = "at => at.closest('li')?.querySelector('.said').textContent"
+    page = gallery.page
+    prompt_of_focus = "at => at.closest('li')?.querySelector('.said').textContent"
     page.locator("#content .frame").first.focus()
     page.keyboard.press("ArrowRight")
-    assert shown.focused(words) == "paint the wall green"
+    assert gallery.focused(prompt_of_focus) == "paint the wall green"
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
     expect(page.locator("#asked")).to_have_text("a spinner")
@@ -331,23 +333,23 @@ def test_pictures_are_walked_by_keys(shown: Opened) -> None:
     expect(page.locator("#asked")).to_have_text("paint the wall green")
     page.keyboard.press("Escape")
     expect(page.locator("#viewer")).not_to_be_visible()
-    assert shown.focused(words) == "paint the wall green"
+    assert gallery.focused(prompt_of_focus) == "paint the wall green"
 
 
-def test_trees_are_walked_by_keys(shown: Opened) -> None:
+def test_keyboard_navigation_in_trees(gallery: Opened) -> None:
     """
-    In a tree, right goes to what grew, left to what it grew on, down to the next line.
+    In a tree, right moves to the child, left to the parent, down to the next branch.
     """
-    page = shown.page
+    page = gallery.page
     page.click("#show-trees")
-    words = "at => at.closest('li')?.querySelector('.said').textContent"
+    prompt_of_focus = "at => at.closest('li')?.querySelector('.said').textContent"
     page.locator(".node", has_text="a minimalist teapot logo").locator(".frame").focus()
     page.keyboard.press("ArrowRight")
-    assert shown.focused(words) == "more geometric"
+    assert gallery.focused(prompt_of_focus) == "more geometric"
     page.keyboard.press("ArrowDown")
-    assert shown.focused(words) == "warmer colours"
+    assert gallery.focused(prompt_of_focus) == "warmer colours"
     page.keyboard.press("ArrowLeft")
-    assert shown.focused(words) == "a minimalist teapot logo"
+    assert gallery.focused(prompt_of_focus) == "a minimalist teapot logo"
     page.keyboard.press("Enter")
     page.keyboard.press("ArrowDown")
     expect(page.locator("#asked")).to_have_text("warmer colours")
@@ -355,138 +357,140 @@ def test_trees_are_walked_by_keys(shown: Opened) -> None:
     expect(page.locator("#asked")).to_have_text("a minimalist teapot logo")
 
 
-def test_going_back_closes_a_picture(shown: Opened) -> None:
+def test_browser_back_closes_an_image(gallery: Opened) -> None:
     """
-    The browser's own way back closes a picture, and its address opens it again.
+    The browser's back button closes an image, and its URL opens it again.
     """
-    card(shown, "an office")
-    address = shown.page.url
-    shown.page.go_back()
-    expect(shown.page.locator("#viewer")).not_to_be_visible()
-    shown.page.goto(address)
-    expect(shown.page.locator("#asked")).to_have_text("an office")
+    open_card(gallery, "an office")
+    address = gallery.page.url
+    gallery.page.go_back()
+    expect(gallery.page.locator("#viewer")).not_to_be_visible()
+    gallery.page.goto(address)
+    expect(gallery.page.locator("#asked")).to_have_text("an office")
 
 
-# --- light, dark, small -----------------------------------------------------------------------
+# --- theme and size ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_colours_follow_the_system_and_the_button(
+def test_theme_follows_the_system_and_the_button(
     browser: Browser, pages: Pages, scheme: str
 ) -> None:
     """
-    The page is light or dark as the system is; the button turns it, and that is remembered.
+    The page follows the system's theme; the button switches it, and the choice is remembered.
     """
-    ground = "parseInt(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]) > 127"
-    with opened(browser, pages.gallery, color_scheme=scheme) as shown:
-        assert shown.page.evaluate(ground) == (scheme == "light")
-        shown.page.click("#theme")
-        assert shown.page.evaluate(ground) == (scheme == "dark")
-        shown.page.reload()
-        shown.page.wait_for_selector("html[data-ready]")
-        assert shown.page.evaluate(ground) == (scheme == "dark")
+    is_light = "parseInt(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]) > 127"
+    with opened(browser, pages.gallery, color_scheme=scheme) as gallery:
+        assert gallery.page.evaluate(is_light) == (scheme == "light")
+        gallery.page.click("#theme")
+        assert gallery.page.evaluate(is_light) == (scheme == "dark")
+        gallery.page.reload()
+        gallery.page.wait_for_selector("html[data-ready]")
+        assert gallery.page.evaluate(is_light) == (scheme == "dark")
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1440])
-def test_no_width_is_too_small(browser: Browser, pages: Pages, width: int) -> None:
+def test_every_width_fits(browser: Browser, pages: Pages, width: int) -> None:
     """
-    Nothing sticks out of the page sideways, on phones and desktops, in any of its sights.
+    No view is wider than the window, on phones and desktops.
     """
     wide = "document.documentElement.scrollWidth"
-    with opened(browser, pages.gallery, width=width, height=740, has_touch=width < 700) as shown:
-        for sight in ("gallery", "trees", "viewer", "compare"):
-            see(shown, sight)
-            assert shown.page.evaluate(wide) <= width, sight
-        box = shown.page.locator("#stage img").first.bounding_box()
+    with opened(browser, pages.gallery, width=width, height=740, has_touch=width < 700) as gallery:
+        for view in ("gallery", "trees", "viewer", "compare"):
+            open_view(gallery, view)
+            assert gallery.page.evaluate(wide) <= width, view
+        box = gallery.page.locator("#stage img").first.bounding_box()
         assert box is not None
         assert box["width"] > min(width, 500) * 0.6
 
 
-def see(shown: Opened, sight: str) -> None:
+def open_view(gallery: Opened, view: str) -> None:
     """
-    Bring the page to one of its sights.
+    Switch the page to one of its views.
     """
-    if sight == "trees":
-        shown.page.click("#show-trees")
-    elif sight == "viewer":
-        shown.page.click("#show-pictures")
-        card(shown, "paint the wall green")
-    elif sight == "compare":
-        if not shown.count("#viewer[open]"):
-            see(shown, "viewer")
-        shown.page.click("#compare")
-    elif sight == "nothing":
-        shown.page.fill("#search", "zeppelin")
-        shown.page.wait_for_selector(".empty")
+    if view == "trees":
+        gallery.page.click("#show-trees")
+    elif view == "viewer":
+        gallery.page.click("#show-pictures")
+        open_card(gallery, "paint the wall green")
+    elif view == "compare":
+        if not gallery.count("#viewer[open]"):
+            open_view(gallery, "viewer")
+        gallery.page.click("#compare")
+    elif view == "nothing":
+        gallery.page.fill("#search", "zeppelin")
+        gallery.page.wait_for_selector(".empty")
 
 
 @needs_axe
 @pytest.mark.parametrize("scheme, width", [("light", 1280), ("dark", 1280), ("light", 390)])
-@pytest.mark.parametrize("sight", SIGHTS)
-def test_nobody_is_kept_out(
-    browser: Browser, pages: Pages, scheme: str, width: int, sight: str
+@pytest.mark.parametrize("view", VIEWS)
+def test_page_is_accessible(
+    browser: Browser, pages: Pages, scheme: str, width: int, view: str
 ) -> None:
     """
-    axe-core finds no barrier, in light and dark, in the list, the trees, and one picture.
+    axe-core finds no violation, in light and dark, in any view.
     """
-    page = pages.empty if sight == "empty" else pages.gallery
-    with opened(browser, page, width=width, color_scheme=scheme, reduced_motion="reduce") as shown:
-        see(shown, sight)
-        assert shown.barriers() == []
+    page = pages.empty if view == "empty" else pages.gallery
+    with opened(
+        browser, page, width=width, color_scheme=scheme, reduced_motion="reduce"
+    ) as gallery:
+        open_view(gallery, view)
+        assert gallery.accessibility_violations() == []
 
 
-# --- what must not run ------------------------------------------------------------------------
+# --- no script runs ---------------------------------------------------------------------------
 
 
-def test_nothing_that_was_written_runs(browser: Browser, pages: Pages) -> None:
+def test_no_payload_runs(browser: Browser, pages: Pages) -> None:
     """
-    Prompts, names, file names and messages that are scripts and elements stay words, in every
-    sight of the page: nothing runs, is fetched, or becomes an element.
+    Scripts and elements in prompts, names, file names and messages stay text in every view: nothing
+    runs, is fetched, or becomes an element.
     """
-    with opened(browser, pages.hostile) as shown:
-        page = shown.page
+    with opened(browser, pages.hostile) as gallery:
+        page = gallery.page
         for view in ("#show-pictures", "#show-trees"):
             page.click(view)
             for _ in range(40):
                 page.mouse.wheel(0, 4000)
-            _check_untouched(shown)
+            _check_untouched(gallery)
         page.locator(".node .frame").first.click()
-        walked = int(page.locator("#count").inner_text().split(" of ")[1])
-        assert walked >= 3
+        count = int(page.locator("#count").inner_text().split(" of ")[1])
+        assert count >= 3
         ids = page.evaluate("data.turns.map(turn => turn.id)")
         assert len(ids) == 3 * len(PAYLOADS) + 3
-        for each in ids:
-            page.evaluate("id => { goTo(turns.get(id).stops[0]); compare(); }", each)
-            _check_untouched(shown)
+        for turn_id in ids:
+            page.evaluate("id => { goTo(turns.get(id).stops[0]); compare(); }", turn_id)
+            _check_untouched(gallery)
         for payload in PAYLOADS:
             page.evaluate("words => look({text: words})", payload)
-            _check_untouched(shown)
-        assert shown.troubles == []
+            _check_untouched(gallery)
+        assert gallery.problems == []
 
 
-def test_the_policy_holds_by_itself(browser: Browser, pages: Pages) -> None:
+def test_policy_blocks_injected_scripts(browser: Browser, pages: Pages) -> None:
     """
-    Even if a script or a handler got into the page, the browser would not run or fetch it.
+    Even if markup got into the page, the browser would not insert or fetch it.
     """
-    with opened(browser, pages.gallery) as shown:
-        raised = shown.page.evaluate(
+    with opened(browser, pages.gallery) as gallery:
+        raised = gallery.page.evaluate(
             "() => { try { document.body.innerHTML = '<b>x</b>'; } catch (error) {"
             " return error.name; } }"
         )
         assert raised == "TypeError"
         failed: list[str | None] = []
-        shown.page.on("requestfailed", lambda item: failed.append(item.failure))
-        shown.page.evaluate(
+        gallery.page.on("requestfailed", lambda item: failed.append(item.failure))
+        gallery.page.evaluate(
             "() => { const at = document.createElement('img');"
             " at.src = 'https://elsewhere.example/x.png'; document.body.append(at); }"
         )
-        shown.page.wait_for_timeout(200)
+        gallery.page.wait_for_timeout(200)
         assert failed == ["csp"]
-        assert any("Content Security Policy" in fault for fault in shown.troubles)
+        assert any("Content Security Policy" in fault for fault in gallery.problems)
 
 
-def _check_untouched(shown: Opened) -> None:
-    found = shown.page.evaluate(
+def _check_untouched(gallery: Opened) -> None:
+    found = gallery.page.evaluate(
         """() => {
           const all = [...document.querySelectorAll('*')];
           return {

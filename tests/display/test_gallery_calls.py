@@ -1,5 +1,5 @@
 """
-The calls that a gallery offers for making a picture again: they are Python, and they do it.
+The gallery's code snippets are valid Python and repeat the request.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ texts = st.text(st.characters(exclude_categories=()), max_size=80)
 
 
 @pytest.fixture(name="offline")
-def opening(tmp_path: Path) -> Any:
+def offline_studio(tmp_path: Path) -> Any:
     """
-    A studio that draws offline.
+    An offline studio.
     """
     with Studio.offline(tmp_path / "library") as studio:
         yield studio
 
 
-def again(studio: Studio, image: SavedImage) -> tuple[str, SavedImage]:
+def run_call(studio: Studio, image: SavedImage) -> tuple[str, SavedImage]:
     """
-    Make the call that a gallery offers for a picture; return it and the picture that it made.
+    Run an image's code snippet; return the snippet and the new image.
     """
     library = LibraryStore(studio.library)
     session = None if image.session_id is None else library.find_session(image.session_id)
@@ -44,9 +44,9 @@ def again(studio: Studio, image: SavedImage) -> tuple[str, SavedImage]:
     return call, studio.images.list(limit=1)[0]
 
 
-def same(image: SavedImage, other: SavedImage) -> bool:
+def is_same_request(image: SavedImage, other: SavedImage) -> bool:
     """
-    Tell whether two pictures were asked for alike.
+    Return whether two images were made by equal requests.
     """
     return image != other and all(
         getattr(image.turn, name) == getattr(other.turn, name)
@@ -54,127 +54,127 @@ def same(image: SavedImage, other: SavedImage) -> bool:
     )
 
 
-# --- what they do -----------------------------------------------------------------------------
+# --- requests --------------------------------------------------------------------------------
 
 
-def test_a_single_picture_is_made_again(offline: Studio) -> None:
+def test_standalone_image_is_repeated(offline: Studio) -> None:
     """
-    The prompt and the options that are not the default's are named.
+    The snippet has the prompt and the options that differ from the defaults.
     """
     image = offline.generate('a "quoted" teapot', size=(1536, 864), quality="low")
-    call, made = again(offline, image)
+    call, repeated = run_call(offline, image)
     assert call == 'studio.generate(\'a "quoted" teapot\', size="1536x864", quality="low")'
-    assert same(image, made)
+    assert is_same_request(image, repeated)
 
 
-def test_a_first_turn_starts_a_session_anew(offline: Studio) -> None:
+def test_first_turn_creates_a_new_session(offline: Studio) -> None:
     """
-    What began a session begins another one of the same name and description.
+    The snippet of a first turn creates a session with the same name and description.
     """
     session = offline.session("A logo for a tea shop", name="Tea logo", quality="low")
     image = session.generate("a teapot")
-    call, made = again(offline, image)
+    call, repeated = run_call(offline, image)
     assert call.splitlines()[0] == (
         'session = studio.session("A logo for a tea shop", name="Tea logo")'
     )
-    assert same(image, made)
-    assert made.session_id != image.session_id
+    assert is_same_request(image, repeated)
+    assert repeated.session_id != image.session_id
 
 
-def test_a_later_turn_grows_where_it_grew(offline: Studio) -> None:
+def test_later_turn_is_repeated_on_a_new_branch(offline: Studio) -> None:
     """
-    What grew in a session grows again at the same place, on a branch of its own.
+    The snippet of a later turn has the same parent, on a new branch.
     """
     session = offline.session("A logo", quality="low")
     first = session.generate("a teapot")
     image = session.generate("more geometric", quality="auto")
     session.generate("blue accents")
-    call, made = again(offline, image)
+    call, repeated = run_call(offline, image)
     assert f'.branch(at="{first.turn.id}")' in call
-    assert same(image, made)
-    assert (made.session_id, made.parent) == (image.session_id, first.turn.id)
+    assert is_same_request(image, repeated)
+    assert (repeated.session_id, repeated.parent) == (image.session_id, first.turn.id)
 
 
-def test_an_edit_is_made_again(offline: Studio) -> None:
+def test_edit_is_repeated(offline: Studio) -> None:
     """
-    An edit names the picture that it changes, and the pictures to go by.
+    The snippet of an edit names the edited image and its references.
     """
     image = offline.generate("an office")
-    by = offline.images.import_file(Image.new("RGB", (64, 64), "red"))
-    edited = offline.edit("paint the wall in this red", image=image, references=by)
-    call, made = again(offline, edited)
-    assert f'image="{image.id}", references=["{by.id}"]' in call
-    assert same(edited, made)
+    reference = offline.images.import_file(Image.new("RGB", (64, 64), "red"))
+    edited = offline.edit("paint the wall in this red", image=image, references=reference)
+    call, repeated = run_call(offline, edited)
+    assert f'image="{image.id}", references=["{reference.id}"]' in call
+    assert is_same_request(edited, repeated)
 
 
-def test_references_are_named(offline: Studio) -> None:
+def test_references_are_repeated(offline: Studio) -> None:
     """
-    Pictures of the library that went along go along again.
+    The snippet passes references that are images of the library.
     """
-    by = offline.images.import_file(Image.new("RGB", (64, 64), "red"))
-    image = offline.generate("a poster in this colour", references=by)
-    assert same(image, again(offline, image)[1])
+    reference = offline.images.import_file(Image.new("RGB", (64, 64), "red"))
+    image = offline.generate("a poster in this colour", references=reference)
+    assert is_same_request(image, run_call(offline, image)[1])
 
 
-def test_presets_are_named_as_presets(offline: Studio) -> None:
+def test_preset_is_repeated_as_a_preset(offline: Studio) -> None:
     """
-    A product photograph is asked for by its preset, its description and what was chosen.
+    The snippet of a preset names the preset, the description and the parameters.
     """
     image = offline.product("a blue guitar", angle="side", lighting="soft")
-    call, made = again(offline, image)
+    call, repeated = run_call(offline, image)
     assert call.startswith('studio.preset("product", "a blue guitar", params={')
-    assert same(image, made)
-    assert made.kind == "product"
+    assert is_same_request(image, repeated)
+    assert repeated.kind == "product"
 
 
-def test_a_take_is_asked_for_in_its_own_words(offline: Studio) -> None:
+def test_variation_is_repeated_by_its_prompt(offline: Studio) -> None:
     """
-    One of several takes is made again by the prompt that it had.
+    The snippet of one of several variations has its own prompt.
     """
     (_, image) = offline.variations("a teapot", n=2).images
-    assert again(offline, image)[1].prompt == image.prompt
+    assert run_call(offline, image)[1].prompt == image.prompt
 
 
-def test_what_is_not_kept_is_told(offline: Studio) -> None:
+def test_inputs_that_are_not_stored_are_comments(offline: Studio) -> None:
     """
-    A mask and pictures from elsewhere are told of in comments.
+    A mask and external references are mentioned in comments.
     """
     image = offline.generate("an office")
-    strange = Image.new("RGB", (9, 9))
+    external = Image.new("RGB", (9, 9))
     mask = Mask.rectangle((100, 100, 300, 300))
-    edited = offline.edit("a plant", image=image, mask=mask, references=strange)
-    call, _ = again(offline, edited)
-    reported = [line for line in call.splitlines() if line.startswith("# ")]
-    assert len(reported) == 2
+    edited = offline.edit("a plant", image=image, mask=mask, references=external)
+    call, _ = run_call(offline, edited)
+    comments = [line for line in call.splitlines() if line.startswith("# ")]
+    assert len(comments) == 2
 
 
-def test_a_promoted_picture_is_promoted_again(offline: Studio) -> None:
+def test_promotion_is_repeated(offline: Studio) -> None:
     """
-    A session's first picture that came from elsewhere in the library is promoted again.
+    The snippet of a promoted image promotes it again.
     """
-    single = offline.generate("an office")
-    (image,) = offline.promote(single, "Refine it", name="Office").images()
-    call, made = again(offline, image)
-    assert call == f'session = studio.promote("{single.id}", "Refine it", name="Office")'
-    assert made.kind == "promotion"
+    standalone = offline.generate("an office")
+    (image,) = offline.promote(standalone, "Refine it", name="Office").images()
+    call, repeated = run_call(offline, image)
+    assert call == f'session = studio.promote("{standalone.id}", "Refine it", name="Office")'
+    assert repeated.kind == "promotion"
 
 
-def test_an_import_names_its_file(offline: Studio, tmp_path: Path) -> None:
+def test_import_names_its_file(offline: Studio, tmp_path: Path) -> None:
     """
-    A picture that was brought in is brought in by its file's name.
+    The snippet of an imported image imports its file name.
     """
     Image.new("RGB", (9, 9)).save(tmp_path / "photo.png")
     image = offline.images.import_file(tmp_path / "photo.png")
     assert code_for(image.turn, None) == 'studio.images.import_file("photo.png")'
 
 
-# --- whatever they hold -----------------------------------------------------------------------
+# --- arbitrary content -----------------------------------------------------------------------
 
 
 @given(texts)
-def test_a_text_is_written_so_that_python_reads_it(text: str) -> None:
+def test_any_text_becomes_a_python_literal(text: str) -> None:
     """
-    Any text comes back as it was, from one line of printable characters.
+    Any text survives the round trip through one line of printable characters.
     """
     written = literal(text)
     assert ast.literal_eval(written) == text
@@ -182,17 +182,17 @@ def test_a_text_is_written_so_that_python_reads_it(text: str) -> None:
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
-def test_payloads_are_written_as_texts(payload: str) -> None:
+def test_payloads_become_string_literals(payload: str) -> None:
     """
-    What is meant for a page to run is a text in a call.
+    A script in a prompt is a string literal in the snippet.
     """
     assert ast.literal_eval(literal(payload)) == payload
 
 
 @given(strategies.turns, st.none() | strategies.sessions)
-def test_any_turn_has_a_call_that_is_python(turn: Turn, session: SessionRecord | None) -> None:
+def test_any_turn_has_a_valid_snippet(turn: Turn, session: SessionRecord | None) -> None:
     """
-    Whatever a record holds, the call can be parsed and calls nothing but verbs of ours.
+    The snippet of any record can be parsed, and calls only methods of studio and session.
     """
     module = ast.parse(code_for(turn, session))
     called = [node for node in ast.walk(module) if isinstance(node, ast.Call)]

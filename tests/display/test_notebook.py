@@ -1,5 +1,5 @@
 """
-Pictures and libraries show themselves in a notebook: small, safe, and in place while they come.
+Images and libraries are shown in notebooks: small, safe, and updated in place while streaming.
 """
 
 from __future__ import annotations
@@ -21,38 +21,38 @@ from imagesession import AsyncStudio, PartialImage, SavedImage, Studio, show
 from imagesession._display import notebook, overview
 from imagesession.errors import InvalidRequestError, RefusalError
 from imagesession.testing import FakeOpenAI
-from tests.display.browser import browsing, needs_chromium
+from tests.display.browser import launch_browser, needs_chromium
 from tests.display.payloads import PAYLOADS, RUNNING_SVG
 from tests.display.test_filmstrip import check_harmless
 from tests.kernels import cells, run
 
-SETTING = (
+SETUP = (
     "from imagesession import AsyncStudio, Studio, show\n"
     "studio = Studio.offline('library', quality='low')\n"
     "other = AsyncStudio.offline('library', quality='low')"
 )
 
 
-def bundle(thing: Any) -> dict[str, Any]:
+def bundle(value: Any) -> dict[str, Any]:
     """
-    Return what a thing shows of itself.
+    Return an object's rich representation by MIME type.
     """
-    shown, reported = thing._repr_mimebundle_()
-    assert set(reported) <= set(shown)
-    return dict(shown)
+    mime_data, metadata = value._repr_mimebundle_()
+    assert set(metadata) <= set(mime_data)
+    return dict(mime_data)
 
 
-def picture_of(shown: dict[str, Any]) -> Image.Image:
+def picture_of(mime_data: dict[str, Any]) -> Image.Image:
     """
-    Open the picture that is shown.
+    Decode the image of a rich representation.
     """
-    (kind,) = (text for text in shown if text.startswith("image/"))
-    picture = Image.open(io.BytesIO(base64.b64decode(shown[kind])))
+    (kind,) = (text for text in mime_data if text.startswith("image/"))
+    picture = Image.open(io.BytesIO(base64.b64decode(mime_data[kind])))
     assert Image.MIME[str(picture.format)] == kind
     return picture
 
 
-# --- pictures -----------------------------------------------------------------------------------
+# --- images -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -65,31 +65,31 @@ def picture_of(shown: dict[str, Any]) -> Image.Image:
         ({"output_format": "jpeg"}, (512, 512)),
     ],
 )
-def test_pictures_show_themselves_small(
+def test_images_are_shown_small(
     studio: Any, options: dict[str, Any], size: tuple[int, int]
 ) -> None:
     """
-    A picture of either twin is shown at most 512 pixels wide and high, and is light; its words
-    stand beside it.
+    An image of either twin is shown at most 512 pixels wide and high, in few bytes, with its repr
+    as text.
     """
     chosen = {"size": "1024x1024", **options}
     image = studio.generate("a fox in a forest", quality="low", **chosen)
-    shown = bundle(image)
-    assert picture_of(shown).size == size
-    assert shown["text/plain"] == repr(image)
-    assert sum(map(len, shown.values())) < 150_000
+    mime_data = bundle(image)
+    assert picture_of(mime_data).size == size
+    assert mime_data["text/plain"] == repr(image)
+    assert sum(map(len, mime_data.values())) < 150_000
 
 
-def test_light_animations_move_and_heavy_ones_stand_still(studio: Any) -> None:
+def test_small_gif_is_animated_and_large_gif_is_still(studio: Any) -> None:
     """
-    An animation is shown as it is while that is light, and by its first frame otherwise.
+    A small GIF is shown as it is, a large one by its first frame.
     """
     moving = studio.generate(
         "a fox", quality="low", size="1024x1024", output_format="gif", frames=3
     )
-    shown, reported = moving._repr_mimebundle_()
-    assert picture_of(shown).n_frames == 3  # type: ignore[attr-defined] # pyright: ignore - of a GIF
-    assert reported["image/gif"] == {"width": 512, "height": 512}
+    mime_data, metadata = moving._repr_mimebundle_()
+    assert picture_of(mime_data).n_frames == 3  # type: ignore[attr-defined] # pyright: ignore - of a GIF
+    assert metadata["image/gif"] == {"width": 512, "height": 512}
     frames = [Image.effect_noise((700, 600), 99) for _ in range(3)]
     buffer = io.BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
@@ -97,53 +97,53 @@ def test_light_animations_move_and_heavy_ones_stand_still(studio: Any) -> None:
     assert set(bundle(heavy)) & {"image/png", "image/jpeg"}
 
 
-def test_drawings_are_shown_as_pixels(studio: Any) -> None:
+def test_svg_is_rendered(studio: Any) -> None:
     """
-    An SVG is shown by what it draws, as large as it says and twice as sharp: nothing of it can run.
+    An SVG is rendered, at its own size in high resolution, so none of its scripts can run.
     """
     image = studio.images.import_file(RUNNING_SVG)
-    shown, reported = image._repr_mimebundle_()
-    picture = picture_of(shown)
+    mime_data, metadata = image._repr_mimebundle_()
+    picture = picture_of(mime_data)
     assert picture.size == (512, 512)
     colour = picture.convert("RGB").getpixel((200, 200))
     assert isinstance(colour, tuple)
-    assert all(abs(number - two) < 3 for number, two in zip(colour, (34, 170, 119), strict=True))
-    assert list(reported.values()) == [{"width": 80, "height": 80}]
-    assert "text/html" not in shown
+    assert all(abs(a - b) < 3 for a, b in zip(colour, (34, 170, 119), strict=True))
+    assert list(metadata.values()) == [{"width": 80, "height": 80}]
+    assert "text/html" not in mime_data
 
 
-def test_drawings_that_cannot_be_drawn_are_told_in_words(studio: Any) -> None:
+def test_svg_that_cannot_be_rendered_is_shown_as_text(studio: Any) -> None:
     """
-    An SVG that would weigh on the machine says so.
+    An SVG that exceeds the limits is shown as text with the reason.
     """
     heavy = RUNNING_SVG.replace(b"<rect", b"<g>" * 5_000 + b"</g>" * 5_000 + b"<rect")
-    shown = bundle(studio.images.import_file(heavy))
-    assert set(shown) == {"text/plain"}
-    assert "no SVG that can be drawn" in shown["text/plain"]
+    mime_data = bundle(studio.images.import_file(heavy))
+    assert set(mime_data) == {"text/plain"}
+    assert "no SVG that can be drawn" in mime_data["text/plain"]
 
 
-def test_lost_pictures_say_that_they_are_lost(studio: Any) -> None:
+def test_missing_image_is_shown_as_text(studio: Any) -> None:
     """
-    Where the file is gone, words say so, and no error is raised.
+    If the file is missing, a text says so, and no error is raised.
     """
     image = studio.generate("a fox", quality="low")
     image.path.unlink()
-    shown = bundle(image)
-    assert set(shown) == {"text/plain"}
-    assert "put the file back" in shown["text/plain"]
+    mime_data = bundle(image)
+    assert set(mime_data) == {"text/plain"}
+    assert "put the file back" in mime_data["text/plain"]
 
 
-def test_unfinished_pictures_show_themselves(studio: Any) -> None:
+def test_partial_images_are_shown(studio: Any) -> None:
     """
-    So does a picture on its way, as it came and no larger than others.
+    A partial image is shown unchanged, no larger than other images.
     """
     events = list(studio.stream("a fox", size="1024x1024", partial_images=1))
     assert isinstance(events[0], PartialImage)
     partial: Any = events[0]
-    shown, reported = partial._repr_mimebundle_()
-    assert picture_of(shown).size == (1024, 1024)
-    assert reported["image/png"] == {"width": 512, "height": 512}
-    assert shown["text/plain"] == repr(events[0])
+    mime_data, metadata = partial._repr_mimebundle_()
+    assert picture_of(mime_data).size == (1024, 1024)
+    assert metadata["image/png"] == {"width": 512, "height": 512}
+    assert mime_data["text/plain"] == repr(events[0])
     drawing = attrs.evolve(events[0], format="svg", data=RUNNING_SVG)
     assert set(bundle(drawing)) == {"text/plain"}
 
@@ -151,56 +151,62 @@ def test_unfinished_pictures_show_themselves(studio: Any) -> None:
 # --- libraries ----------------------------------------------------------------------------------
 
 
-def test_libraries_show_themselves(studio: Any) -> None:
+def test_studio_shows_an_overview(studio: Any) -> None:
     """
-    A studio of either twin shows its sessions, its latest pictures and what was spent.
+    A studio of either twin shows its sessions, its latest images and its costs.
     """
     assert "Nothing here yet" in bundle(studio)["text/html"]
-    for number in range(overview.SESSIONS + 2):
+    for number in range(overview.MAX_SESSIONS + 2):
         studio.session(f"about <{number}>", name=f"name <{number}>")
     session = studio.open("name <9>")
     session.generate("a fox", quality="low")
     studio.generate("a teapot", quality="low").path.unlink()
-    shown = bundle(studio)
-    parsed = check_harmless(shown["text/html"])
+    mime_data = bundle(studio)
+    parsed = check_harmless(mime_data["text/html"])
     text = " ".join(parsed.text.split())
     spent = studio.stats().spent
-    words = ("name <9>", "about <9>", "10 sessions", "2 pictures", f"${spent:.4f} in all")
-    for message in (*words, "no file", "1 picture · $", "and 2 more", "offline"):
+    expected = (
+        "name <9>",
+        "about <9>",
+        "10 sessions",
+        "2 pictures",
+        f"${spent:.4f} in all",
+    )
+    for message in (*expected, "no file", "1 picture · $", "and 2 more", "offline"):
         assert message in text
-    assert shown["text/plain"] == repr(studio)
-    assert len(shown["text/html"]) < 60_000
+    assert mime_data["text/plain"] == repr(studio)
+    assert len(mime_data["text/html"]) < 60_000
 
 
-def test_libraries_that_cannot_be_read_say_so(tmp_path: Path) -> None:
+def test_unreadable_library_is_shown_as_text(tmp_path: Path) -> None:
     """
-    What is wrong is told in words.
+    A text says what is wrong.
     """
     with Studio.offline(tmp_path / "library") as studio:
         folder = tmp_path / "library" / ".imagesession"
         folder.rename(folder.with_name("elsewhere"))
         folder.write_text("no folder", "utf-8")
-        shown = bundle(studio)
-    assert set(shown) == {"text/plain"}
-    assert "cannot use" in shown["text/plain"]
+        mime_data = bundle(studio)
+    assert set(mime_data) == {"text/plain"}
+    assert "cannot use" in mime_data["text/plain"]
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
-def test_what_would_run_in_a_library_is_text(tmp_path: Path, payload: str) -> None:
+def test_scripts_in_a_library_stay_text(tmp_path: Path, payload: str) -> None:
     """
-    Names and prompts that would run, were they markup, are text.
+    Names and prompts that would run as markup are shown as text.
     """
     with Studio.offline(tmp_path) as studio:
-        said = payload.replace("\0", "")
-        studio.session(said, name=said)
-        studio.images.import_file(RUNNING_SVG, prompt=said)
+        text = payload.replace("\0", "")
+        studio.session(text, name=text)
+        studio.images.import_file(RUNNING_SVG, prompt=text)
         check_harmless(bundle(studio)["text/html"])
 
 
 @needs_chromium
-def test_nothing_runs_in_a_browser(tmp_path: Path) -> None:
+def test_no_script_runs_in_a_browser(tmp_path: Path) -> None:
     """
-    In a real browser no script runs, nothing is fetched, and no picture is wider than its frame.
+    In a real browser no script runs, nothing is fetched, and no image is wider than its frame.
     """
     with Studio.offline(tmp_path / "library") as studio:
         session = studio.session("\n".join(PAYLOADS).replace("\0", ""), name=PAYLOADS[3])
@@ -210,25 +216,25 @@ def test_nothing_runs_in_a_browser(tmp_path: Path) -> None:
         studio.images.import_file(RUNNING_SVG, prompt=PAYLOADS[4])
         page = f"<meta charset=utf-8>{bundle(session)['text/html']}{bundle(studio)['text/html']}"
     (tmp_path / "page.html").write_text(page, "utf-8")
-    asked: list[str] = []
-    with browsing() as browser:
+    urls: list[str] = []
+    with launch_browser() as browser:
         opened = browser.new_page()
-        opened.on("request", lambda item: asked.append(item.url))
+        opened.on("request", lambda item: urls.append(item.url))
         opened.goto((tmp_path / "page.html").as_uri())
         assert opened.evaluate("window.ran") is None
         pictures = "[...document.images].every(one => one.complete && one.naturalWidth > 0)"
         assert opened.evaluate(pictures)
         wide = "[...document.querySelectorAll('figure')].some(one => one.scrollWidth > 170)"
         assert not opened.evaluate(wide)
-    assert {url.split(":")[0] for url in asked} <= {"file", "data"}
+    assert {url.split(":")[0] for url in urls} <= {"file", "data"}
 
 
-# --- while they come ----------------------------------------------------------------------------
+# --- streaming ----------------------------------------------------------------------------------
 
 
-def test_outside_of_a_notebook_show_only_follows(tmp_path: Path) -> None:
+def test_show_outside_of_a_notebook_returns_the_image(tmp_path: Path) -> None:
     """
-    Events of either twin are followed to the picture that is kept; nothing is printed.
+    `show` consumes the events of either twin and returns the saved image, without output.
     """
     with Studio.offline(tmp_path) as studio:
         image = show(studio.stream("a fox", quality="low"))
@@ -243,14 +249,14 @@ def test_outside_of_a_notebook_show_only_follows(tmp_path: Path) -> None:
     asyncio.run(follow())
 
 
-def test_events_without_a_picture_are_an_error(tmp_path: Path) -> None:
+def test_consumed_or_invalid_events_are_rejected(tmp_path: Path) -> None:
     """
-    What was followed already, and what is none, is an error that says so.
+    Events that were consumed before, and other values, raise an error that says so.
     """
     with Studio.offline(tmp_path) as studio:
         events = studio.stream("a fox", quality="low")
         show(events)
-        with pytest.raises(InvalidRequestError, match="followed before"):
+        with pytest.raises(InvalidRequestError, match="consumed before"):
             show(events)
     wrong: Any = 7
     with pytest.raises(InvalidRequestError, match="what stream"):
@@ -260,87 +266,88 @@ def test_events_without_a_picture_are_an_error(tmp_path: Path) -> None:
 @attrs.define
 class Notebook:
     """
-    Stands for a notebook: keeps what is shown in its one place.
+    A fake notebook that records what is displayed.
     """
 
     shown: list[Any] = attrs.field(factory=list[Any])
     execution_count: int = 1
 
-    def display(self, thing: object, *, display_id: bool) -> Notebook:
+    def display(self, value: object, *, display_id: bool) -> Notebook:
         """
-        Show a thing.
+        Record a value.
         """
         assert display_id
-        self.shown.append(thing)
+        self.shown.append(value)
         return self
 
-    def update(self, thing: object) -> None:
+    def update(self, value: object) -> None:
         """
-        Show another in its place.
+        Record a value that replaces the previous one.
         """
-        self.shown.append(thing)
+        self.shown.append(value)
 
 
-@pytest.fixture(name="notebook")
-def in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> Notebook:
+@pytest.fixture(name="output")
+def fake_notebook(monkeypatch: pytest.MonkeyPatch) -> Notebook:
     """
-    Run in what stands for a notebook.
+    Run the test in a fake notebook.
     """
-    notebook = Notebook()
+    output = Notebook()
     shell = type(
-        "ZMQInteractiveShell", (), {"execution_count": property(lambda _: notebook.execution_count)}
+        "ZMQInteractiveShell",
+        (),
+        {"execution_count": property(lambda _: output.execution_count)},
     )()
-    known = types.SimpleNamespace(get_ipython=lambda: shell)
-    monkeypatch.setitem(sys.modules, "IPython", known)  # pyright: ignore[reportArgumentType] - it stands for the module
+    ipython = types.SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)  # pyright: ignore[reportArgumentType] - it stands for the module
     monkeypatch.setitem(
         sys.modules,
         "IPython.display",
-        types.SimpleNamespace(display=notebook.display),  # pyright: ignore[reportArgumentType] - as above
+        types.SimpleNamespace(display=output.display),  # pyright: ignore[reportArgumentType] - as above
     )
-    return notebook
+    return output
 
 
-def test_what_was_painted_is_not_shown_twice(tmp_path: Path, notebook: Notebook) -> None:
+def test_displayed_image_is_not_shown_twice(tmp_path: Path, output: Notebook) -> None:
     """
-    As its cell's result a painted picture is words, once; later it is shown as ever.
+    As its own cell's result, a displayed image is text, once; later it is shown as usual.
     """
     with Studio.offline(tmp_path, quality="low") as studio:
         image = show(studio.stream("a fox", partial_images=1))
-        assert [type(item).__name__ for item in notebook.shown] == [
-            "_Words", "PartialImage", "SavedImage",
+        assert [type(item).__name__ for item in output.shown] == [
+            "_Placeholder", "PartialImage", "SavedImage",
         ]  # fmt: skip
         assert set(bundle(image)) == {"text/plain"}
         assert len(bundle(image)) == 2
         show(studio.stream("a fox"))
-        notebook.execution_count += 1
-        assert len(bundle(notebook.shown[-1])) == 2
+        output.execution_count += 1
+        assert len(bundle(output.shown[-1])) == 2
 
 
-def test_the_place_says_that_no_picture_came(tmp_path: Path, notebook: Notebook) -> None:
+def test_placeholder_and_error_are_displayed(tmp_path: Path, output: Notebook) -> None:
     """
-    Before the first picture it says that one is on its way; after an error, which one it was.
+    A placeholder is displayed before the first image, and the error's name after an error.
     """
     provider = FakeOpenAI()
     with Studio.offline(tmp_path, provider=provider) as studio:
         provider.refuse_next("No.")
         with pytest.raises(RefusalError):
             show(studio.stream("a fox"))
-    assert list(map(repr, notebook.shown)) == [
+    assert list(map(repr, output.shown)) == [
         "The picture is on its way …",
         "No picture: RefusalError",
     ]
-    check_harmless(notebook.shown[0]._repr_html_())
+    check_harmless(output.shown[0]._repr_html_())
 
 
-def test_a_cell_paints_in_one_place(tmp_path: Path) -> None:
+def test_real_notebook_updates_one_display(tmp_path: Path) -> None:
     """
-    In a real notebook, of either twin: a line of words, the unfinished pictures and the finished
-    one appear in one place; the same picture is not shown again as the cell's result, but later
-    it is.
+    In a real notebook, for either twin: the placeholder, the partial images and the final image
+    appear in one place; the image is not shown again as the cell's result, but later it is.
     """
     ran = run(
         cells(
-            SETTING,
+            SETUP,
             "show(studio.stream('a fox', partial_images=2))",
             "await show(other.stream('a teapot', partial_images=1))",
             "image = studio.images.list()[0]\nimage",
@@ -348,19 +355,29 @@ def test_a_cell_paints_in_one_place(tmp_path: Path) -> None:
         ),
         tmp_path,
     )
-    (words, *_), *_ = [ran.shown]
-    assert words[0] == "display_data"
-    assert "on its way" in words[1]["text/html"]
+    (placeholder_line, *_), *_ = [ran.shown]
+    assert placeholder_line[0] == "display_data"
+    assert "on its way" in placeholder_line[1]["text/html"]
     kinds = [(kind, any(text.startswith("image/") for text in data)) for kind, data in ran.shown]
-    painted = ("update_display_data", True)
-    waiting, result = ("display_data", False), ("execute_result", False)
-    parts = [waiting, painted, painted, painted, result, waiting, painted, painted, result]
+    update = ("update_display_data", True)
+    placeholder, result = ("display_data", False), ("execute_result", False)
+    parts = [
+        placeholder,
+        update,
+        update,
+        update,
+        result,
+        placeholder,
+        update,
+        update,
+        result,
+    ]
     assert kinds == [*parts, ("execute_result", True)]
 
 
-def test_a_refusal_takes_the_place_of_the_picture(tmp_path: Path) -> None:
+def test_refusal_replaces_the_placeholder(tmp_path: Path) -> None:
     """
-    Where no picture comes, its place says why, and the error is raised as ever.
+    If no image is generated, the display says why, and the error is raised.
     """
     ran = run(
         cells(
@@ -380,9 +397,9 @@ def test_a_refusal_takes_the_place_of_the_picture(tmp_path: Path) -> None:
     assert "No picture: RefusalError" in ran.shown[-1][1]["text/html"]
 
 
-def test_a_notebooks_look_costs_nothing_before_it_is_wanted() -> None:
+def test_display_packages_are_imported_lazily() -> None:
     """
-    Neither IPython nor Jinja is loaded with a studio.
+    Importing the package imports neither IPython, Jinja nor Pillow.
     """
     script = (
         "import sys; from imagesession import Studio, show\n"
@@ -392,10 +409,10 @@ def test_a_notebooks_look_costs_nothing_before_it_is_wanted() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_sizes_are_kept_within_the_cell() -> None:
+def test_display_size_fits_the_cell() -> None:
     """
-    What is shown larger than a cell is scaled, and nothing is scaled away.
+    Large sizes are scaled down, and no side becomes zero.
     """
-    within = notebook._within  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - arithmetic alone
-    assert within((9000, 3)) == {"width": 512, "height": 1}
-    assert within((100, 50)) == {"width": 100, "height": 50}
+    display_size = notebook._display_size  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - arithmetic alone
+    assert display_size((9000, 3)) == {"width": 512, "height": 1}
+    assert display_size((100, 50)) == {"width": 100, "height": 50}

@@ -1,5 +1,5 @@
 """
-A bar is shown where somebody looks, and nowhere else.
+The progress bar is shown in terminals and notebooks, or on request.
 """
 
 from __future__ import annotations
@@ -16,29 +16,31 @@ from imagesession._display.progress import bar
 
 class Terminal(io.StringIO):
     """
-    Stands for a terminal.
+    A fake terminal.
     """
 
     def isatty(self) -> bool:
         """
-        Be one.
+        Claim to be a terminal.
         """
         return True
 
 
-def shown(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch, *, wanted: bool | None) -> str:
+def render_bar(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch, *, enabled: bool | None
+) -> str:
     """
-    Return what a bar over three things writes to a standard error of one's own.
+    Return what a bar over three images writes to standard error.
     """
     monkeypatch.setattr(sys, "stderr", stream)
-    with bar(3, wanted=wanted) as report:
+    with bar(3, enabled=enabled) as report:
         for _ in range(3):
             report()
     return stream.getvalue()
 
 
 @pytest.mark.parametrize(
-    "stream,wanted,expected",
+    "stream,enabled,expected",
     [
         (Terminal, None, True),
         (Terminal, False, False),
@@ -48,43 +50,43 @@ def shown(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch, *, wanted: bool 
         (io.StringIO, True, True),
     ],
 )
-def test_a_bar_is_shown_in_a_terminal_unless_told_otherwise(
+def test_bar_is_shown_in_a_terminal_or_on_request(
     monkeypatch: pytest.MonkeyPatch,
     stream: type[io.StringIO],
     *,
-    wanted: bool | None,
+    enabled: bool | None,
     expected: bool,
 ) -> None:
     """
-    Left open, a terminal decides; what is wanted outweighs it. The bar goes to the end.
+    By default the bar is shown in a terminal only; `enabled` overrides it. The bar completes.
     """
-    written = shown(stream(), monkeypatch, wanted=wanted)
-    assert ("3/3" in written) == expected
-    assert bool(written) == expected
+    output = render_bar(stream(), monkeypatch, enabled=enabled)
+    assert ("3/3" in output) == expected
+    assert bool(output) == expected
 
 
 @pytest.mark.parametrize("kernel,expected", [("ZMQInteractiveShell", True), ("Terminal", False)])
-def test_a_bar_is_shown_in_a_notebook(
+def test_bar_is_shown_in_a_notebook(
     monkeypatch: pytest.MonkeyPatch, kernel: str, *, expected: bool
 ) -> None:
     """
-    A notebook shows a bar though its standard error is no terminal; IPython in a pipe does not.
+    A notebook shows a bar although standard error is no terminal; IPython in a pipe does not.
     """
     shell = types.ModuleType("IPython")
     vars(shell)["get_ipython"] = type(kernel, (), {})
     monkeypatch.setitem(sys.modules, "IPython", shell)
-    assert bool(shown(io.StringIO(), monkeypatch, wanted=None)) == expected
+    assert bool(render_bar(io.StringIO(), monkeypatch, enabled=None)) == expected
 
 
-def test_a_bar_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bar_is_closed_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    An error in the middle passes, and the bar is closed where it was.
+    An error propagates, and the bar is closed at its current count.
     """
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
 
     def interrupted() -> None:
-        with bar(3, wanted=True) as report:
+        with bar(3, enabled=True) as report:
             report()
             raise KeyboardInterrupt
 
@@ -94,14 +96,14 @@ def test_a_bar_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stream.getvalue().endswith("\n")
 
 
-def test_no_bar_loads_nothing() -> None:
+def test_tqdm_is_imported_only_for_a_bar() -> None:
     """
-    Where no bar is shown its package is not loaded.
+    If no bar is shown, tqdm is not imported.
     """
     script = (
         "import sys\n"
         "from imagesession._display.progress import bar\n"
-        "with bar(3, wanted=None) as report: report()\n"
+        "with bar(3, enabled=None) as report: report()\n"
         "assert 'tqdm' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, stderr=subprocess.PIPE)

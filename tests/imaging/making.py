@@ -1,5 +1,5 @@
 """
-Pictures made for tests, with Pillow itself.
+Images for tests, made with Pillow.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 import pillow_heif
 from PIL import Image, ImageChops, ImageCms, ImageDraw
 
-# Each corner has its own colour, so that every turn and mirror image can be told from the others.
+# Each corner has its own colour, so that all rotations and reflections can be told apart.
 CORNERS = {
     (0, 0): (220, 30, 30),
     (1, 0): (30, 200, 40),
@@ -22,7 +22,7 @@ SIZE = (48, 32)
 
 def corners(size: tuple[int, int] = SIZE) -> Image.Image:
     """
-    Paint a picture whose four quarters differ.
+    Draw an image whose four quarters differ.
     """
     picture = Image.new("RGB", size)
     brush = ImageDraw.Draw(picture)
@@ -35,28 +35,28 @@ def corners(size: tuple[int, int] = SIZE) -> Image.Image:
 
 def noise(size: tuple[int, int] = SIZE, mode: str = "RGB") -> Image.Image:
     """
-    Paint a picture in which hardly two neighbours are alike.
+    Draw an image of random noise.
     """
     bands = [Image.effect_noise(size, 90) for _ in Image.new(mode, (1, 1)).getbands()]
     return Image.merge(mode, bands) if len(bands) > 1 else bands[0].convert(mode)
 
 
-def encoded(picture: Image.Image, format: str = "PNG", **how: object) -> bytes:
+def encoded(picture: Image.Image, format: str = "PNG", **options: object) -> bytes:
     """
-    Encode a picture.
+    Encode an image.
     """
     buffer = io.BytesIO()
     if format == "HEIF":
         heif: Any = pillow_heif.from_pillow(picture)
-        heif.save(buffer, **{"quality": -1, **how})
+        heif.save(buffer, **{"quality": -1, **options})
     else:
-        picture.save(buffer, format, **how)
+        picture.save(buffer, format, **options)
     return buffer.getvalue()
 
 
 def decoded(data: bytes) -> Image.Image:
     """
-    Decode a picture.
+    Decode an image.
     """
     with Image.open(io.BytesIO(data)) as picture:
         picture.load()
@@ -65,7 +65,7 @@ def decoded(data: bytes) -> Image.Image:
 
 def turned(orientation: int) -> bytes:
     """
-    Make EXIF that says how to turn a picture.
+    Make EXIF with an orientation tag.
     """
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -76,19 +76,19 @@ def colours(picture: Image.Image) -> dict[tuple[int, int], tuple[int, ...]]:
     """
     Return the colour in the middle of each quarter.
     """
-    shown = picture.convert("RGB")
-    found: dict[tuple[int, int], tuple[int, ...]] = {}
+    rgb = picture.convert("RGB")
+    colors: dict[tuple[int, int], tuple[int, ...]] = {}
     for right, down in CORNERS:
-        at = ((1 + 2 * right) * shown.width // 4, (1 + 2 * down) * shown.height // 4)
-        colour = shown.getpixel(at)
+        at = ((1 + 2 * right) * rgb.width // 4, (1 + 2 * down) * rgb.height // 4)
+        colour = rgb.getpixel(at)
         assert isinstance(colour, tuple)
-        found[right, down] = colour
-    return found
+        colors[right, down] = colour
+    return colors
 
 
 def is_alike(first: Image.Image, second: Image.Image, *, by: int = 0) -> bool:
     """
-    Tell whether no value of two pictures differs by more than a little.
+    Return whether no channel value of two images differs by more than `by`.
     """
     if first.size != second.size:
         return False

@@ -1,5 +1,5 @@
 """
-What goes on the wire is what the provider takes, looks as it did, and is not touched needlessly.
+Images are converted to what the provider accepts, look the same, and stay unchanged if possible.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ ORIENTATIONS = range(1, 9)
         encoded(corners(), "WEBP", lossless=True),
     ],
 )
-def test_what_needs_nothing_is_not_touched(data: bytes) -> None:
+def test_accepted_image_is_unchanged(data: bytes) -> None:
     """
-    A PNG, JPEG or WebP that the wire takes as it is comes back as the very same bytes.
+    A PNG, JPEG or WebP that the provider accepts is returned as the same bytes.
     """
     sent, facts = to_provider_format(data, "It")
     assert sent is data
@@ -55,7 +55,7 @@ def test_what_needs_nothing_is_not_touched(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "format,how,expected",
+    "format,options,expected",
     [
         ("GIF", {}, "png"),
         ("BMP", {}, "png"),
@@ -65,22 +65,24 @@ def test_what_needs_nothing_is_not_touched(data: bytes) -> None:
         ("HEIF", {"chroma": 444}, "jpeg"),
     ],
 )
-def test_other_formats_are_converted(format: str, how: dict[str, object], expected: str) -> None:
+def test_other_formats_are_converted(
+    format: str, options: dict[str, object], expected: str
+) -> None:
     """
-    Photographs become JPEG, all else PNG; the colours are those that were there.
+    Lossy formats become JPEG, others PNG, with the same colours.
     """
-    sent, facts = to_provider_format(encoded(corners(), format, **how), "It")
+    sent, facts = to_provider_format(encoded(corners(), format, **options), "It")
     assert parse_header(sent) == facts
     assert (facts.format, facts.width, facts.height, facts.alpha) == (expected, *SIZE, False)
-    shown = colours(decoded(sent))
+    result = colours(decoded(sent))
     for position, colour in CORNERS.items():
-        assert all(abs(a - b) <= 12 for a, b in zip(shown[position], colour, strict=True))
+        assert all(abs(a - b) <= 12 for a, b in zip(result[position], colour, strict=True))
 
 
 @pytest.mark.parametrize("format", ["BMP", "TIFF"])
-def test_pixels_without_loss_stay_exact(format: str) -> None:
+def test_lossless_formats_stay_exact(format: str) -> None:
     """
-    What was stored without loss is sent without loss.
+    An image that was stored without loss is sent without loss.
     """
     picture = noise()
     sent, _ = to_provider_format(encoded(picture, format), "It")
@@ -90,20 +92,20 @@ def test_pixels_without_loss_stay_exact(format: str) -> None:
 @pytest.mark.parametrize("format", ["GIF", "TIFF", "AVIF", "HEIF"])
 def test_transparency_is_kept(format: str) -> None:
     """
-    A picture that is transparent in part becomes a PNG that is transparent there.
+    A partly transparent image becomes a PNG that is transparent in the same place.
     """
     picture = corners().convert("RGBA")
     picture.paste((0, 0, 0, 0), (0, 0, 24, 16))
     sent, facts = to_provider_format(encoded(picture, format), "It")
     assert (facts.format, facts.alpha) == ("png", True)
-    shown = decoded(sent).getchannel("A")
-    assert (shown.getpixel((8, 8)), shown.getpixel((40, 24))) == (0, 255)
+    result = decoded(sent).getchannel("A")
+    assert (result.getpixel((8, 8)), result.getpixel((40, 24))) == (0, 255)
 
 
 @pytest.mark.parametrize("mode", ["P", "L", "RGB"])
-def test_a_transparent_colour_counts(mode: str) -> None:
+def test_transparent_colour_is_kept(mode: str) -> None:
     """
-    Transparency that is a colour of its own, in a palette or without, is still transparency.
+    Transparency by a colour key, in a palette or not, becomes alpha.
     """
     picture = Image.new("RGB", SIZE, (0, 0, 0)).convert(mode)
     data = encoded(picture, "PNG", transparency=(0, 0, 0) if mode == "RGB" else 0, exif=turned(3))
@@ -114,19 +116,19 @@ def test_a_transparent_colour_counts(mode: str) -> None:
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
-def test_photos_are_turned_upright(format: str, orientation: int) -> None:
+def test_orientation_is_applied(format: str, orientation: int) -> None:
     """
-    In every orientation that EXIF knows, what is sent shows each corner where a viewer does.
+    In every EXIF orientation, each corner of the result is where a viewer shows it.
     """
     data = encoded(corners((64, 48)), format, exif=turned(orientation))
     expected = ImageOps.exif_transpose(_tagged(orientation))
     sent, facts = to_provider_format(data, "It")
-    shown = decoded(sent)
-    assert (facts.width, facts.height) == shown.size == expected.size
-    assert shown.getexif().get(0x0112, 1) == 1
+    result = decoded(sent)
+    assert (facts.width, facts.height) == result.size == expected.size
+    assert result.getexif().get(0x0112, 1) == 1
     for position, colour in colours(expected).items():
-        near = colours(shown)[position]
-        assert all(abs(a - b) <= 40 for a, b in zip(near, colour, strict=True)), position
+        result_colours = colours(result)[position]
+        assert all(abs(a - b) <= 40 for a, b in zip(result_colours, colour, strict=True)), position
 
 
 def _tagged(orientation: int) -> Image.Image:
@@ -135,9 +137,9 @@ def _tagged(orientation: int) -> Image.Image:
     return picture
 
 
-def test_an_upright_photo_stays_a_good_photo() -> None:
+def test_rotated_jpeg_keeps_its_quality() -> None:
     """
-    A turned JPEG is written with quality 95 and all of its colours' detail.
+    A rotated JPEG is written with quality 95 and without chroma subsampling.
     """
     sent, _ = to_provider_format(encoded(corners(), "JPEG", exif=turned(6), quality=95), "It")
     frame = sent.index(b"\xff\xc0")
@@ -150,30 +152,30 @@ def test_an_upright_photo_stays_a_good_photo() -> None:
 @pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "AVIF"])
 def test_only_the_first_frame_is_sent(format: str) -> None:
     """
-    Of an animation, the first frame is sent as a still picture.
+    Of an animation, the first frame is sent as a still image.
     """
     others = [Image.new("RGB", SIZE, colour) for colour in ("blue", "green")]
     data = encoded(
         Image.new("RGB", SIZE, "red"), format, save_all=True, append_images=others, duration=80
     )
     sent, facts = to_provider_format(data, "It")
-    shown = decoded(sent)
+    result = decoded(sent)
     assert facts.format == ("jpeg" if format == "AVIF" else "png")
-    assert getattr(shown, "n_frames", 1) == 1
-    red, green, blue = colours(shown)[0, 0]
+    assert getattr(result, "n_frames", 1) == 1
+    red, green, blue = colours(result)[0, 0]
     assert red > 240
     assert max(green, blue) < 20
 
 
-def test_inks_become_light() -> None:
+def test_cmyk_becomes_rgb() -> None:
     """
     A CMYK JPEG becomes an RGB one of the same colours.
     """
     sent, facts = to_provider_format(encoded(corners().convert("CMYK"), "JPEG", quality=95), "It")
-    shown = decoded(sent)
-    assert (facts.format, shown.mode) == ("jpeg", "RGB")
+    result = decoded(sent)
+    assert (facts.format, result.mode) == ("jpeg", "RGB")
     for position, colour in CORNERS.items():
-        assert all(abs(a - b) < 30 for a, b in zip(colours(shown)[position], colour, strict=True))
+        assert all(abs(a - b) < 30 for a, b in zip(colours(result)[position], colour, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -181,29 +183,29 @@ def test_inks_become_light() -> None:
     [b"nonsense", bytes(16) + b"CMYK" + bytes(200), srgb()],
     ids=["nonsense", "broken", "other"],
 )
-def test_a_profile_that_does_not_fit_is_left_out(icc: bytes) -> None:
+def test_unusable_cmyk_profile_is_ignored(icc: bytes) -> None:
     """
-    Inks with a profile that is broken or not of inks are converted without it.
+    A CMYK image with a broken or non-CMYK profile is converted without it.
     """
     sent, _ = to_provider_format(encoded(corners().convert("CMYK"), "JPEG", icc_profile=icc), "It")
     assert "icc_profile" not in decoded(sent).info
 
 
 @pytest.mark.parametrize("format", ["TIFF", "AVIF", "HEIF", "WEBP", "JPEG", "PNG"])
-def test_the_colour_profile_is_kept(format: str) -> None:
+def test_colour_profile_is_kept(format: str) -> None:
     """
-    A converted picture keeps the profile without which its colours would look different.
+    A converted image keeps its colour profile.
     """
     exif = {} if format == "TIFF" else {"exif": turned(3)}
-    # Made anew a second later, a profile has another date.
+    # Made once: a profile made a second later has another date.
     icc = srgb()
     sent, _ = to_provider_format(encoded(corners(), format, icc_profile=icc, **exif), "It")
     assert decoded(sent).info["icc_profile"] == icc
 
 
-def test_a_profile_that_no_picture_needs_is_left_out() -> None:
+def test_oversized_profile_is_dropped() -> None:
     """
-    A profile too large for the file is left out, rather than written in part.
+    A profile too large for the file is dropped, rather than truncated.
     """
     icc = bytes(16) + b"RGB " + bytes(17_000_000)
     sent, facts = to_provider_format(encoded(corners(), "AVIF", icc_profile=icc), "It")
@@ -211,9 +213,9 @@ def test_a_profile_that_no_picture_needs_is_left_out() -> None:
     assert "icc_profile" not in decoded(sent).info
 
 
-def test_what_a_camera_wrote_is_not_sent() -> None:
+def test_camera_metadata_are_removed() -> None:
     """
-    A converted photo says neither where nor with what it was taken.
+    A converted photo has no EXIF, comment or XMP.
     """
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "A camera"
@@ -222,9 +224,9 @@ def test_what_a_camera_wrote_is_not_sent() -> None:
     assert not any(word in sent for word in (b"A camera", b"a diary", b"xmpmeta"))
 
 
-def test_sixteen_bits_are_brought_to_eight() -> None:
+def test_16_bit_greys_are_reduced_to_8() -> None:
     """
-    A 16-bit greyscale keeps its shades, where a plain conversion would make all bright ones white.
+    A 16-bit greyscale image keeps its shades; Pillow's conversion would clip bright ones.
     """
     picture = Image.new("I;16", (3, 1))
     for at, value in enumerate((0, 0x8000, 0xFFFF)):
@@ -233,17 +235,17 @@ def test_sixteen_bits_are_brought_to_eight() -> None:
     assert (facts.format, decoded(sent).tobytes()) == ("png", b"\0\x80\xff")
 
 
-def test_numbers_without_a_range_are_refused() -> None:
+def test_32_bit_pixels_are_rejected() -> None:
     """
-    Pixels that are 32-bit numbers are refused, because nobody says which of them is white.
+    Pixels that are 32-bit numbers are rejected, because their range is unknown.
     """
     with pytest.raises(InvalidImageError, match="which of them is white"):
         to_provider_format(encoded(Image.new("F", SIZE, 0.5), "TIFF"), "It")
 
 
-def test_black_and_white_becomes_grey() -> None:
+def test_bilevel_image_becomes_greyscale() -> None:
     """
-    One bit a pixel is sent as greys, black and white as they were.
+    An image of one bit a pixel is sent as greyscale, black and white unchanged.
     """
     sent, _ = to_provider_format(
         encoded(corners().convert("1", dither=Image.Dither.NONE), "BMP"), "It"
@@ -251,17 +253,17 @@ def test_black_and_white_becomes_grey() -> None:
     assert set(decoded(sent).convert("L").tobytes()) == {0, 255}
 
 
-def test_metadata_that_cannot_be_read_say_nothing() -> None:
+def test_unreadable_exif_is_ignored() -> None:
     """
-    A whole photo is not refused because of its EXIF.
+    An intact photo is not rejected because of broken EXIF.
     """
     data = encoded(corners(), "JPEG", exif=b"Exif\0\0nonsense", dpi=(72, 72))
     assert to_provider_format(data, "It")[0] is data
 
 
-def test_too_many_bytes_are_refused_before_and_after() -> None:
+def test_byte_limit_applies_before_and_after_conversion() -> None:
     """
-    The limit holds for what was given and for what it became; the error says which.
+    The limit applies to the input and to the result; the error says which.
     """
     flat = encoded(Image.new("RGB", (500, 500)), "TIFF", compression="tiff_lzw")
     with pytest.raises(InvalidImageError, match=r"It has .* MB; the limit is 0 MB"):
@@ -273,25 +275,25 @@ def test_too_many_bytes_are_refused_before_and_after() -> None:
         to_provider_format(bytes(25_000_001), "It")
 
 
-def test_without_a_limit_nothing_is_too_large() -> None:
+def test_no_limit_accepts_any_size() -> None:
     """
-    What came from the provider may go back whatever its size.
+    With `limit=None`, as for the provider's own images, any size is accepted.
     """
     data = encoded(corners()) + bytes(25_000_000)
     assert to_provider_format(data, "It", limit=None)[0] is data
 
 
-def test_an_svg_is_refused_in_words() -> None:
+def test_svg_is_rejected() -> None:
     """
-    An SVG has no pixels to send, and the error says what to do.
+    An SVG has no pixels to send; the error says what to do.
     """
     with pytest.raises(InvalidImageError, match=r"SVG.*Export it as PNG"):
         to_provider_format(b'<svg width="4" height="4"></svg>', "It")
 
 
-def test_a_space_of_three_values_is_converted() -> None:
+def test_lab_image_is_converted_by_colour() -> None:
     """
-    A colour space of three values is converted by what it means, not by its numbers.
+    A LAB image is converted by its colours, not by its channel values.
     """
     lab = ImageCms.profileToProfile(
         corners(),
@@ -310,11 +312,9 @@ def test_a_space_of_three_values_is_converted() -> None:
     st.integers(1, 40),
     st.sampled_from(["L", "RGB", "RGBA"]),
 )
-def test_converting_twice_changes_nothing_more(
-    format: str, width: int, height: int, mode: str
-) -> None:
+def test_conversion_is_idempotent(format: str, width: int, height: int, mode: str) -> None:
     """
-    What was converted needs nothing, and has the size and transparency that its facts say.
+    A converted image needs no further conversion, and matches the returned header.
     """
     picture = noise((width, height), mode)
     if (format, mode) == ("BMP", "RGBA"):
@@ -324,9 +324,9 @@ def test_converting_twice_changes_nothing_more(
     assert (facts.width, facts.height) == (width, height)
 
 
-def red_inks() -> bytes:
+def red_cmyk_profile() -> bytes:
     """
-    Make an ICC profile by which all inks are red, since none that is true may be copied here.
+    Make an ICC profile in which all CMYK colours are red; real profiles are not free to copy.
     """
     # https://www.color.org/specification/ICC.1-2022-05.pdf, 7.2 and 10.11
     identity = b"".join(struct.pack(">i", 65536 * (at % 4 == 0)) for at in range(9))
@@ -342,12 +342,12 @@ def red_inks() -> bytes:
     return header.ljust(128, b"\0") + tags + table
 
 
-def test_a_profile_of_inks_is_used() -> None:
+def test_cmyk_profile_is_applied() -> None:
     """
-    Inks are converted by what their profile says of them.
+    A CMYK image is converted through its own profile.
     """
     sent, _ = to_provider_format(
-        encoded(corners().convert("CMYK"), "JPEG", icc_profile=red_inks()), "It"
+        encoded(corners().convert("CMYK"), "JPEG", icc_profile=red_cmyk_profile()), "It"
     )
     for red, green, blue in colours(decoded(sent)).values():
         assert red > 100
@@ -355,9 +355,9 @@ def test_a_profile_of_inks_is_used() -> None:
     assert "icc_profile" not in decoded(sent).info
 
 
-def test_an_animation_of_one_frame_is_a_still() -> None:
+def test_single_frame_animation_is_unchanged() -> None:
     """
-    A WebP saved as an animation of one frame is a still picture like any other.
+    A WebP saved as an animation of one frame is treated as a still image.
     """
     data = encoded(corners(), "WEBP", save_all=True)
     sent, facts = to_provider_format(data, "It")

@@ -1,5 +1,5 @@
 """
-What comes in is recognised by its content, opened whole, or refused in words.
+Images are detected by content, decoded completely, or rejected with a clear error.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>'
 
 def huge_png(width: int, height: int) -> bytes:
     """
-    Make a small PNG whose header promises many pixels.
+    Make a small PNG whose header declares many pixels.
     """
 
     def chunk(kind: bytes, body: bytes) -> bytes:
@@ -46,7 +46,7 @@ def huge_png(width: int, height: int) -> bytes:
 
 def huge_bmp(width: int, height: int) -> bytes:
     """
-    Make a small BMP whose header promises many pixels.
+    Make a small BMP whose header declares many pixels.
     """
     data = bytearray(FILES["BMP"])
     struct.pack_into("<ii", data, 18, width, height)
@@ -55,7 +55,7 @@ def huge_bmp(width: int, height: int) -> bytes:
 
 def huge_gif(width: int, height: int) -> bytes:
     """
-    Make a small GIF whose frame reaches far beyond its screen.
+    Make a small GIF whose frame extends far beyond its screen.
     """
     data = bytearray(FILES["GIF"])
     frame = data.index(b"\x2c" + bytes(4) + struct.pack("<HH", *SIZE))
@@ -75,34 +75,34 @@ def tiff(tags: dict[int, int]) -> bytes:
 
 def huge_tiff(width: int, height: int) -> bytes:
     """
-    Make a small TIFF whose header promises many pixels.
+    Make a small TIFF whose header declares many pixels.
     """
     return tiff({256: width, 257: height, 273: 8, 278: height, 279: 99})
 
 
 def huge_tile(width: int, height: int) -> bytes:
     """
-    Make a small TIFF of few pixels in a tile of many.
+    Make a small TIFF with a few pixels in a huge tile.
     """
     return tiff({256: 8, 257: 8, 322: width, 323: height, 324: 8, 325: 99})
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_every_format_opens(format: str) -> None:
+def test_every_format_is_decoded(format: str) -> None:
     """
-    A picture of each format comes back fully loaded, with its size and its colours.
+    An image of each format is fully loaded, with its size and colours.
     """
     picture = decode_image(encoded(corners(), format), "It")
     assert picture.size == SIZE
-    shown = colours(picture)
+    actual = colours(picture)
     for position, expected in colours(corners()).items():
-        assert all(abs(a - b) < 30 for a, b in zip(shown[position], expected, strict=True))
+        assert all(abs(a - b) < 30 for a, b in zip(actual[position], expected, strict=True))
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_the_kind_is_told_by_content(format: str) -> None:
+def test_format_is_detected_by_content(format: str) -> None:
     """
-    The first bytes alone say what a file is; a HEIC is known by its brands.
+    The first bytes alone determine the format; for HEIC, its brands do.
     """
     assert sniff_format(FILES[format]) == {"HEIF": "heic"}.get(format, format.lower())
 
@@ -117,56 +117,56 @@ def test_the_kind_is_told_by_content(format: str) -> None:
         (b"isom\0\0\0\0isommp41", None),
     ],
 )
-def test_brands_tell_heic_from_avif_and_film(brands: bytes, kind: str | None) -> None:
+def test_brands_distinguish_heic_avif_and_video(brands: bytes, kind: str | None) -> None:
     """
-    HEIC and AVIF share their container with films; what a file says that it keeps to decides.
+    HEIC and AVIF share their container with video; the brands in the file decide.
     """
     assert sniff_format(struct.pack(">I", len(brands) + 8) + b"ftyp" + brands) == kind
 
 
-def test_what_others_warn_of_meanwhile_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warnings_of_other_threads_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    A warning that belongs to another thread is shown, and refuses nothing; nor does one of
-    metadata that are merely odd.
+    A warning of another thread is passed on and does not reject the image; nor does a warning of
+    odd metadata.
     """
-    opened = TiffImagePlugin.TiffImageFile.load
+    original_load = TiffImagePlugin.TiffImageFile.load
 
     def load(picture: TiffImagePlugin.TiffImageFile) -> Any:
         thread = threading.Thread(target=warnings.warn, args=("mine",))
         thread.start()
         thread.join()
-        return opened(picture)
+        return original_load(picture)
 
     monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "load", load)
     tags = {256: 1, 257: 1, 273: 8, 278: 1, 279: 1}
     data = bytearray(tiff(tags))
-    # Two heights where one is expected; they still stand in the entry itself as 16-bit numbers.
+    # Two heights where one is expected; as 16-bit numbers, they still fit into the entry itself.
     data[10 + 12 + 2 : 10 + 12 + 8] = struct.pack("<HI", 3, 2)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert decode_image(bytes(data), "It").size == (1, 1)
-    assert {str(item.message) for item in caught} == {"mine"}
+    assert {str(warning.message) for warning in caught} == {"mine"}
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.999])
-def test_a_file_that_is_cut_is_refused(format: str, kept: float) -> None:
+@pytest.mark.parametrize("kept_fraction", [0.1, 0.5, 0.9, 0.999])
+def test_truncated_file_is_rejected(format: str, kept_fraction: float) -> None:
     """
-    A truncated file is an InvalidImageError with no warning beside it, however much is missing.
+    A truncated file raises InvalidImageError without warnings, however much is missing.
     """
     data = FILES[format]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with pytest.raises(InvalidImageError, match=r"It .*not a whole picture"):
-            decode_image(data[: int(len(data) * kept)], "It")
+            decode_image(data[: int(len(data) * kept_fraction)], "It")
     assert caught == []
 
 
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "jpeg", "tiff_adobe_deflate"])
 @pytest.mark.parametrize("cut", [1, 50, 1000])
-def test_a_tiff_that_is_cut_does_not_warn(compression: str | None, cut: int) -> None:
+def test_truncated_tiff_does_not_warn(compression: str | None, cut: int) -> None:
     """
-    A TIFF that lost its end is refused before Pillow warns of its directory.
+    A truncated TIFF is rejected without Pillow's warning about its directory.
     """
     data = encoded(noise((200, 100)), "TIFF", compression=compression)
     assert is_alike(decode_image(data, "It"), decoded(data))
@@ -177,9 +177,9 @@ def test_a_tiff_that_is_cut_does_not_warn(compression: str | None, cut: int) -> 
     assert caught == []
 
 
-def test_a_big_tiff_opens() -> None:
+def test_bigtiff_is_decoded() -> None:
     """
-    A BigTIFF, with 64-bit offsets, is read like any other.
+    A BigTIFF, with 64-bit offsets, is decoded like any TIFF.
     """
     data = encoded(corners(), "TIFF", big_tiff=True)
     assert data[2:4] == b"+\0"
@@ -188,11 +188,11 @@ def test_a_big_tiff_opens() -> None:
 
 @pytest.mark.parametrize("width,height", [(8001, 8000), (10_000, 10_000), (60_000, 60_000)])
 @pytest.mark.parametrize("make", [huge_png, huge_bmp, huge_gif, huge_tiff, huge_tile])
-def test_too_many_pixels_are_refused(
+def test_too_many_pixels_are_rejected(
     make: Callable[[int, int], bytes], width: int, height: int
 ) -> None:
     """
-    A decompression bomb is refused by its header, naming the limit, and Pillow does not warn.
+    A decompression bomb is rejected by its header, with the limit, and Pillow does not warn.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -203,9 +203,9 @@ def test_too_many_pixels_are_refused(
     assert caught == []
 
 
-def test_the_limits_of_pillow_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pillows_global_limits_are_not_used_or_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    A stricter limit that a program set for its own pictures is not ours, nor ours its.
+    A program's own Pillow limits neither apply to the library nor are changed by it.
     """
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     before = ImageFile.LOAD_TRUNCATED_IMAGES
@@ -215,7 +215,7 @@ def test_the_limits_of_pillow_are_left_alone(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    "data,words",
+    "data,message",
     [
         (b"", "It is not a whole picture; it must be PNG"),
         (b"%PDF-1.7", "it must be PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC"),
@@ -224,44 +224,44 @@ def test_the_limits_of_pillow_are_left_alone(monkeypatch: pytest.MonkeyPatch) ->
         (b"II*\0", "TIFF.*not a whole picture"),
     ],
 )
-def test_what_is_no_picture_is_refused(data: bytes, words: str) -> None:
+def test_other_files_are_rejected(data: bytes, message: str) -> None:
     """
-    Other files are refused with what would do.
+    Files that are not images raise an error with the accepted formats.
     """
-    with pytest.raises(InvalidImageError, match=words):
+    with pytest.raises(InvalidImageError, match=message):
         decode_image(data, "It")
 
 
-def test_without_its_reader_a_heic_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heic_without_pillow_heif_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Where pillow-heif is not installed, the error names the extra that brings it.
+    If pillow-heif is not installed, the error names the extra that installs it.
     """
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(InvalidImageError, match=r"pip install 'imagesession\[heic\]'"):
         decode_image(FILES["HEIF"], "It")
 
 
-def test_without_its_codec_an_avif_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_avif_without_codec_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Where Pillow was built without AVIF, the error says so.
+    If Pillow was built without AVIF, the error says so.
     """
     monkeypatch.setattr(AvifImagePlugin, "SUPPORTED", False)
     with pytest.raises(InvalidImageError, match="this build of Pillow cannot read"):
         decode_image(FILES["AVIF"], "It")
 
 
-def test_reading_a_heic_leaves_pillow_as_it_was() -> None:
+def test_reading_a_heic_does_not_register_an_opener() -> None:
     """
-    Opening a HEIC does not teach the whole process to open them.
+    Decoding a HEIC does not make `Image.open` accept HEIC in the whole process.
     """
     decode_image(FILES["HEIF"], "It")
     with pytest.raises(OSError, match="cannot identify"):
         Image.open(io.BytesIO(FILES["HEIF"]))
 
 
-def test_the_profile_comes_along() -> None:
+def test_icc_profile_is_kept() -> None:
     """
-    An ICC profile is still there when the picture is open.
+    A decoded image still has its ICC profile.
     """
     icc = srgb()
     picture = decode_image(encoded(corners(), icc_profile=icc), "It")
@@ -270,9 +270,9 @@ def test_the_profile_comes_along() -> None:
 
 @settings(max_examples=200)
 @given(st.sampled_from(FORMATS), st.data())
-def test_damage_is_a_picture_or_a_picture_error(format: str, draw: st.DataObject) -> None:
+def test_damaged_file_raises_only_invalid_image_error(format: str, draw: st.DataObject) -> None:
     """
-    Whatever is wrong with a file, it opens or is an InvalidImageError, never anything else.
+    A damaged file is decoded or raises InvalidImageError, never anything else.
     """
     data = bytearray(FILES[format])
     for _ in range(draw.draw(st.integers(1, 6))):
@@ -285,9 +285,9 @@ def test_damage_is_a_picture_or_a_picture_error(format: str, draw: st.DataObject
 
 
 @given(st.binary(max_size=40))
-def test_any_bytes_are_some_kind_or_none(data: bytes) -> None:
+def test_format_detection_never_fails(data: bytes) -> None:
     """
-    Telling a kind never fails, also of a container whose brands are cut off.
+    Detecting the format never raises, not even for a container with truncated brands.
     """
     assert sniff_format(data) in {None, "bmp", "gif", "jpeg", "png", "svg", "tiff", "webp"}
     assert sniff_format(b"\0\0\0\x40ftyp" + data) in {None, "avif", "heic"}

@@ -1,5 +1,5 @@
 """
-Whatever users hand in for a picture is read, or refused in words that say what to hand in.
+Image arguments of every accepted type are read; others raise an error that names the types.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ PNG = encoded(corners())
 
 
 @attrs.frozen
-class Kept:
+class StoredImage:
     """
-    A picture that has an id and bytes.
+    An object with an id and bytes.
     """
 
     id: object
     bytes: object
 
 
-def test_a_path_is_read_whatever_its_suffix(tmp_path: Path) -> None:
+def test_path_is_read_whatever_its_suffix(tmp_path: Path) -> None:
     """
-    A path may be text or an object; its suffix says nothing.
+    A path may be a str or a Path; its suffix is ignored.
     """
     path = tmp_path / "photo.docx"
     path.write_bytes(PNG)
@@ -44,9 +44,9 @@ def test_a_path_is_read_whatever_its_suffix(tmp_path: Path) -> None:
     assert inputs.load_input(path).facts.format == "png"
 
 
-def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tilde_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    A path that begins with a tilde lies in the user's home.
+    A path that begins with a tilde is in the user's home folder.
     """
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
@@ -54,17 +54,17 @@ def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert read_image_input("~/logo.png")[0] == PNG
 
 
-def test_bytes_are_taken_as_they_are() -> None:
+def test_bytes_are_returned_unchanged() -> None:
     """
-    Bytes need no reading, and are called what the caller says.
+    Bytes are returned unchanged, with the caller's name for them.
     """
     assert read_image_input(PNG, "The mask") == (PNG, "The mask")
     assert read_image_input(bytearray(PNG)) == (PNG, "The picture")
 
 
-def test_an_open_file_is_read(tmp_path: Path) -> None:
+def test_open_file_is_read(tmp_path: Path) -> None:
     """
-    A file that is open for bytes is read from where it stands.
+    A file that is open in binary mode is read from its current position.
     """
     path = tmp_path / "logo.png"
     path.write_bytes(PNG)
@@ -75,9 +75,9 @@ def test_an_open_file_is_read(tmp_path: Path) -> None:
     assert read_image_input(io.BytesIO(PNG))[0] == PNG
 
 
-def test_an_open_file_that_gives_no_bytes_is_refused(tmp_path: Path) -> None:
+def test_text_or_closed_file_is_rejected(tmp_path: Path) -> None:
     """
-    A file open for text, or closed, is refused, saying how to open it.
+    A file that is open in text mode, or closed, raises an error that says how to open it.
     """
     with pytest.raises(InvalidImageError, match=r'open\(path, "rb"\)'):
         read_image_input(io.StringIO("text"))
@@ -89,9 +89,9 @@ def test_an_open_file_that_gives_no_bytes_is_refused(tmp_path: Path) -> None:
         read_image_input(file)
 
 
-def test_a_pil_image_keeps_its_pixels_and_its_profile() -> None:
+def test_pil_image_keeps_its_pixels_and_profile() -> None:
     """
-    A PIL image is sent without loss, with its colour profile.
+    A PIL image is encoded without loss, with its colour profile.
     """
     picture, icc = corners(), srgb()
     picture.info["icc_profile"] = icc
@@ -101,9 +101,9 @@ def test_a_pil_image_keeps_its_pixels_and_its_profile() -> None:
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGBA", "CMYK", "YCbCr", "HSV", "La"])
-def test_a_pil_image_may_have_any_mode(mode: str) -> None:
+def test_pil_image_of_any_mode_is_accepted(mode: str) -> None:
     """
-    A PIL image of any mode that has colours becomes one that the wire takes.
+    A PIL image of any colour mode becomes one that the provider accepts.
     """
     picture = corners()
     for step in {"PA": ["P", "PA"], "La": ["LA", "La"]}.get(mode, [mode]):
@@ -114,18 +114,18 @@ def test_a_pil_image_may_have_any_mode(mode: str) -> None:
     assert facts.alpha == (mode in {"LA", "PA", "RGBA", "La"})
 
 
-def test_a_photo_opened_with_pil_is_turned_and_stays_a_photo() -> None:
+def test_photo_opened_with_pil_is_rotated_and_stays_a_jpeg() -> None:
     """
-    A photo straight from its file lies as its EXIF says, and is sent as JPEG.
+    A photo straight from its file is rotated by its EXIF orientation, and encoded as JPEG.
     """
     photo = Image.open(io.BytesIO(encoded(corners(), "JPEG", exif=turned(6))))
     sent = decoded(read_image_input(photo)[0])
     assert (sent.format, sent.size) == ("JPEG", SIZE[::-1])
 
 
-def test_a_photo_that_was_worked_on_is_as_its_maker_sees_it() -> None:
+def test_processed_photo_is_not_rotated_again() -> None:
     """
-    Pixels that were rotated by hand are not rotated again because of a tag that stayed behind.
+    An image rotated by the caller is not rotated again because of a leftover tag.
     """
     photo = Image.open(io.BytesIO(encoded(corners(), "JPEG", exif=turned(6))))
     by_hand = photo.rotate(270, expand=True)
@@ -134,9 +134,9 @@ def test_a_photo_that_was_worked_on_is_as_its_maker_sees_it() -> None:
     assert (sent.size, colours(sent)) == (by_hand.size, colours(by_hand))
 
 
-def test_handing_in_a_pil_image_does_not_change_it() -> None:
+def test_pil_image_is_not_modified() -> None:
     """
-    The caller's image is the same afterwards, its metadata too.
+    The caller's image and its metadata are not modified.
     """
     picture = corners()
     picture.info["exif"] = turned(6)
@@ -145,29 +145,29 @@ def test_handing_in_a_pil_image_does_not_change_it() -> None:
     assert is_alike(picture, corners())
 
 
-def test_a_pil_image_that_cannot_be_loaded_is_refused() -> None:
+def test_truncated_pil_image_is_rejected() -> None:
     """
-    A PIL image whose file is cut short is refused when it is read.
+    A PIL image whose file is truncated is rejected when it is read.
     """
-    cut = Image.open(io.BytesIO(encoded(corners((400, 300)), "BMP")[:-500]))
+    truncated = Image.open(io.BytesIO(encoded(corners((400, 300)), "BMP")[:-500]))
     with pytest.raises(InvalidImageError, match="PIL image that cannot be loaded"):
-        read_image_input(cut)
+        read_image_input(truncated)
 
 
-def test_a_huge_pil_image_is_refused_before_it_is_encoded() -> None:
+def test_huge_pil_image_is_rejected_before_encoding() -> None:
     """
-    The limit on pixels holds for PIL images too.
+    The pixel limit applies to PIL images too.
     """
     with pytest.raises(InvalidImageError, match="9000x9000 pixels; the limit is 64 million"):
         read_image_input(Image.new("1", (9000, 9000)))
 
 
-def test_a_kept_picture_is_read_by_its_bytes(tmp_path: Path) -> None:
+def test_saved_image_is_read_by_its_bytes(tmp_path: Path) -> None:
     """
-    A SavedImage is taken like a file, and named by its id.
+    A SavedImage is read like a file, and named by its id.
     """
-    assert read_image_input(Kept("0001", PNG)) == (PNG, "Picture 0001")
-    assert read_image_input(Kept(None, PNG), "The mask") == (PNG, "The mask")
+    assert read_image_input(StoredImage("0001", PNG)) == (PNG, "Picture 0001")
+    assert read_image_input(StoredImage(None, PNG), "The mask") == (PNG, "The mask")
     with Studio.offline(library=tmp_path) as studio:
         image = studio.generate("a teapot")
         assert read_image_input(image) == (image.bytes, f"Picture {image.id}")
@@ -177,62 +177,62 @@ def test_a_kept_picture_is_read_by_its_bytes(tmp_path: Path) -> None:
     "url",
     ["https://example.com/a.png", "HTTP://example.com/a.png", "data:image/png;base64,AAAA"],
 )
-def test_nothing_is_fetched(url: str) -> None:
+def test_url_is_rejected(url: str) -> None:
     """
-    A URL is refused with the word that nothing is fetched.
+    A URL raises an error that says nothing is fetched.
     """
     with pytest.raises(InvalidImageError, match=r"The reference is a URL; nothing is fetched"):
         inputs.load_input(url)
 
 
 @pytest.mark.parametrize("path", ["/nowhere/at/all.png", "a\0b", "/", "~nobody-of-that-name/a", ""])
-def test_a_path_that_cannot_be_read_is_named(path: str) -> None:
+def test_unreadable_path_is_named(path: str) -> None:
     """
-    What is no readable file is an InvalidImageError that names it.
+    A path that cannot be read raises InvalidImageError with its name.
     """
     with pytest.raises(InvalidImageError, match=r"The picture .*cannot be read"):
         read_image_input(path)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="there is no such device here")  # noqa: PTH110 - evaluated on import, on any system
-def test_a_device_without_end_is_not_read_to_its_end() -> None:
+def test_endless_device_is_read_only_up_to_the_limit() -> None:
     """
-    A file that hides its size is read as far as the limit and no farther.
+    A file of unknown size is read only up to the limit.
     """
     with pytest.raises(InvalidImageError, match="the limit is 25 MB"):
         read_image_input("/dev/zero")
 
 
 @pytest.mark.parametrize("source", [bytes(25_000_001), io.BytesIO(bytes(25_000_001))])
-def test_too_many_bytes_are_refused(source: object) -> None:
+def test_too_many_bytes_are_rejected(source: object) -> None:
     """
-    The limit holds wherever bytes come from.
+    The byte limit applies to every source.
     """
     with pytest.raises(InvalidImageError, match=r"25\.0 MB; the limit is 25 MB"):
         read_image_input(source)
 
 
-@pytest.mark.parametrize("source", [7, None, object(), [PNG], Kept("x", "text")])
-def test_anything_else_is_refused(source: object) -> None:
+@pytest.mark.parametrize("source", [7, None, object(), [PNG], StoredImage("x", "text")])
+def test_unsupported_type_is_rejected(source: object) -> None:
     """
-    What is no picture at all is refused with what would be one.
+    An unsupported type raises an error that lists the supported ones.
     """
     with pytest.raises(InvalidImageError, match=f"SavedImage, not {type(source).__name__}"):
         read_image_input(source)
 
 
-def test_who_has_not_imported_pillow_has_no_pil_image(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pillow_is_not_imported_to_check_the_type(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    An open file is not held against Pillow's classes where Pillow was never loaded.
+    If Pillow was never imported, checking an argument's type does not import it.
     """
     monkeypatch.delitem(sys.modules, "PIL.Image")
     assert read_image_input(io.BytesIO(PNG))[0] == PNG
     assert "PIL.Image" not in sys.modules
 
 
-def test_reading_does_not_load_pillow_where_it_is_not_needed() -> None:
+def test_importing_the_package_does_not_import_pillow() -> None:
     """
-    Importing the room, and making a Studio, leaves Pillow alone.
+    Importing the modules and constructing masks does not import Pillow.
     """
     code = (
         "import sys; from imagesession import Studio; from imagesession._store import inputs; "

@@ -1,5 +1,5 @@
 """
-A mask says what may change, whatever the picture's size, and is refused where it cannot be meant.
+Masks are drawn at any image size, and invalid ones are rejected.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ Pixels = tuple[int, int, int, int]
 @st.composite
 def boxes(draw: st.DrawFn) -> Pixels:
     """
-    Draw boxes in pixels of a picture of SIZE.
+    Draw boxes in pixels of an image of SIZE.
     """
     left, top = draw(st.integers(0, SIZE[0] - 1)), draw(st.integers(0, SIZE[1] - 1))
     return left, top, draw(st.integers(left + 1, SIZE[0])), draw(st.integers(top + 1, SIZE[1]))
 
 
 @st.composite
-def share_boxes(draw: st.DrawFn) -> tuple[float, float, float, float]:
+def relative_boxes(draw: st.DrawFn) -> tuple[float, float, float, float]:
     """
-    Draw boxes in shares that are at least two pixels wide and high.
+    Draw relative boxes that are at least two pixels wide and high.
     """
     sides: list[float] = []
     for length in SIZE:
@@ -43,15 +43,15 @@ def share_boxes(draw: st.DrawFn) -> tuple[float, float, float, float]:
     return sides[0], sides[2], sides[1], sides[3]
 
 
-simple = st.one_of(
+simple_masks = st.one_of(
     st.builds(Mask.rectangle, boxes()),
     st.builds(Mask.ellipse, boxes()),
-    st.builds(Mask.rectangle, share_boxes()),
+    st.builds(Mask.rectangle, relative_boxes()),
     st.integers(0, 255).map(lambda grey: Mask.from_luminance(Image.new("L", SIZE, grey))),
 )
 
 
-def _larger(inner: st.SearchStrategy[Mask]) -> st.SearchStrategy[Mask]:
+def _compound_masks(inner: st.SearchStrategy[Mask]) -> st.SearchStrategy[Mask]:
     return st.one_of(
         st.builds(Mask.__or__, inner, inner),
         st.builds(Mask.__and__, inner, inner),
@@ -61,12 +61,12 @@ def _larger(inner: st.SearchStrategy[Mask]) -> st.SearchStrategy[Mask]:
     )
 
 
-masks = st.recursive(simple, _larger, max_leaves=4)
+masks = st.recursive(simple_masks, _compound_masks, max_leaves=4)
 
 
 def pixels(mask: Mask) -> bytes:
     """
-    Return what a mask opens in a picture of SIZE.
+    Draw a mask at SIZE.
     """
     return mask.alpha(SIZE).tobytes()
 
@@ -75,22 +75,22 @@ def pixels(mask: Mask) -> bytes:
 
 
 @given(boxes())
-def test_a_rectangle_opens_its_pixels_and_no_others(box: Pixels) -> None:
+def test_rectangle_covers_exactly_its_pixels(box: Pixels) -> None:
     """
-    A box in pixels opens those from its left and top up to its right and bottom.
+    A box in pixels covers those from its left and top up to its right and bottom.
     """
     left, top, right, bottom = box
-    opening = Mask.rectangle(box).alpha(SIZE)
-    assert opening.mode == "L"
+    alpha = Mask.rectangle(box).alpha(SIZE)
+    assert alpha.mode == "L"
     expected = Image.new("L", SIZE, 0)
     expected.paste(255, box)
-    assert opening.tobytes() == expected.tobytes()
+    assert alpha.tobytes() == expected.tobytes()
     share = (right - left) * (bottom - top) / (SIZE[0] * SIZE[1])
     assert Mask.rectangle(box).coverage(SIZE) == pytest.approx(share)
 
 
 @given(boxes())
-def test_an_ellipse_fills_its_box(box: Pixels) -> None:
+def test_ellipse_touches_all_sides_of_its_box(box: Pixels) -> None:
     """
     An ellipse touches all four sides of its box, and stays within it.
     """
@@ -99,9 +99,9 @@ def test_an_ellipse_fills_its_box(box: Pixels) -> None:
     assert outside.getbbox() is None
 
 
-def test_shares_are_of_the_picture() -> None:
+def test_relative_box_scales_with_the_image() -> None:
     """
-    A box in shares opens the same part of a picture of any size.
+    A relative box covers the same part of an image of any size.
     """
     mask = Mask.rectangle((0.25, 0.5, 0.75, 1.0))
     for size in (SIZE, (400, 200), (1536, 864)):
@@ -111,16 +111,16 @@ def test_shares_are_of_the_picture() -> None:
         assert mask.coverage(size) == pytest.approx(0.25)
 
 
-def test_one_float_makes_all_four_shares() -> None:
+def test_one_float_makes_the_box_relative() -> None:
     """
-    Zeros and ones beside a float are shares too: nobody means a box of half a pixel.
+    If any coordinate is a float, the integers 0 and 1 are fractions as well.
     """
     assert Mask.rectangle((0, 0, 0.5, 1)) == Mask.rectangle((0.0, 0.0, 0.5, 1.0))
     assert Mask.rectangle((0, 0, 1, 1)).coverage(SIZE) == pytest.approx(1 / 1200)
 
 
 @pytest.mark.parametrize(
-    "box,words",
+    "box,message",
     [
         ((0, 0, 41, 30), "does not lie within the picture.*40x30"),
         ((-1, 0, 10, 10), "does not lie within the picture.*40x30"),
@@ -132,13 +132,13 @@ def test_one_float_makes_all_four_shares() -> None:
     ],
 )
 @pytest.mark.parametrize("make", [Mask.rectangle, Mask.ellipse])
-def test_a_box_that_is_not_in_the_picture_is_refused(
-    make: Callable[[Any], Mask], box: tuple[float, ...], words: str
+def test_box_outside_the_image_is_rejected(
+    make: Callable[[Any], Mask], box: tuple[float, ...], message: str
 ) -> None:
     """
-    A box outside of the picture, reversed or empty is an error that says the picture's size.
+    A box that is outside the image, reversed or empty raises an error with the image's size.
     """
-    with pytest.raises(InvalidImageError, match=words):
+    with pytest.raises(InvalidImageError, match=message):
         make(box).alpha(SIZE)
 
 
@@ -146,29 +146,29 @@ def test_a_box_that_is_not_in_the_picture_is_refused(
     "box",
     [(), (1, 2, 3), (1, 2, 3, 4, 5), "abcd", 7, None, (0, 0, True, 1), (0, 0, float("nan"), 1.0)],
 )
-def test_what_is_no_box_is_refused_at_once(box: Any) -> None:
+def test_invalid_box_is_rejected_at_once(box: Any) -> None:
     """
-    A box is four numbers; anything else is refused where it is written.
+    Anything but four numbers is rejected when the mask is constructed.
     """
     with pytest.raises(InvalidImageError, match="four numbers"):
         Mask.rectangle(box)
 
 
 @pytest.mark.parametrize("box", [(0.0, 0.0, 200.0, 100.0), (10, 10, 20.5, 20), (-0.1, 0.0, 0.5, 1)])
-def test_floats_are_never_pixels(box: Any) -> None:
+def test_floats_beyond_1_are_rejected(box: Any) -> None:
     """
-    Floats beyond 1 are refused, saying how to give pixels.
+    Floats beyond 1 raise an error that says how to give pixels.
     """
     with pytest.raises(InvalidImageError, match="For pixels, give whole numbers"):
         Mask.ellipse(box)
 
 
-# --- pictures ---
+# --- images ---
 
 
-def test_white_opens() -> None:
+def test_white_or_black_may_change() -> None:
     """
-    In a black-and-white picture white may change, or black where that is said.
+    In a black-and-white image white may change, or black with `opens="black"`.
     """
     picture = Image.new("L", SIZE, 0)
     picture.paste(255, (0, 0, 10, 30))
@@ -178,21 +178,21 @@ def test_white_opens() -> None:
 
 
 @pytest.mark.parametrize("threshold,open_from", [(None, None), (1, 1), (128, 128), (255, 255)])
-def test_greys_may_change_in_part(threshold: int | None, open_from: int | None) -> None:
+def test_threshold_turns_greys_black_or_white(threshold: int | None, open_from: int | None) -> None:
     """
-    Greys keep their value without a threshold; with one, what is at least as bright is white.
+    Without a threshold greys keep their value; with one, pixels at least as bright are white.
     """
     greys = Image.frombytes("L", (256, 1), bytes(range(256)))
-    opening = Mask.from_luminance(greys, threshold=threshold).alpha((256, 1)).tobytes()
+    alpha = Mask.from_luminance(greys, threshold=threshold).alpha((256, 1)).tobytes()
     if open_from is None:
-        assert opening == bytes(range(256))
+        assert alpha == bytes(range(256))
     else:
-        assert opening == bytes(open_from) + b"\xff" * (256 - open_from)
+        assert alpha == bytes(open_from) + b"\xff" * (256 - open_from)
 
 
-def test_what_is_transparent_is_not_painted() -> None:
+def test_transparent_pixels_never_change_by_luminance() -> None:
     """
-    Strokes on a transparent ground are what opens, in white or in black.
+    On a transparent background only the strokes may change, in white or in black.
     """
     for colour, opens in (("white", "white"), ("black", "black")):
         strokes = Image.new("RGBA", SIZE, (0, 0, 0, 0))
@@ -201,22 +201,22 @@ def test_what_is_transparent_is_not_painted() -> None:
         assert pixels(mask) == pixels(Mask.rectangle((5, 5, 15, 15)))
 
 
-def test_transparency_opens() -> None:
+def test_transparent_pixels_may_change_by_alpha() -> None:
     """
-    By alpha, what is transparent may change, and what is half transparent may by half.
+    Transparent pixels may change, and partly transparent ones in proportion.
     """
     picture = corners(SIZE).convert("RGBA")
     picture.paste((9, 9, 9, 0), (0, 0, 10, 30))
     picture.paste((9, 9, 9, 55), (10, 0, 20, 30))
-    opening = Mask.from_alpha(picture).alpha(SIZE)
-    assert [opening.getpixel((x, 5)) for x in (5, 15, 25)] == [255, 200, 0]
+    alpha = Mask.from_alpha(picture).alpha(SIZE)
+    assert [alpha.getpixel((x, 5)) for x in (5, 15, 25)] == [255, 200, 0]
     with pytest.raises(InvalidImageError, match=r"The mask has no alpha channel.*from_luminance"):
         Mask.from_alpha(corners(SIZE))
 
 
-def test_a_file_is_read_by_what_it_has(tmp_path: Path) -> None:
+def test_file_is_read_by_alpha_or_luminance(tmp_path: Path) -> None:
     """
-    A file with a transparent pixel is read by its alpha, one without by its black and white.
+    A file with a transparent pixel is read by its alpha, any other by its luminance.
     """
     expected = pixels(Mask.rectangle((0, 0, 20, 30)))
     with_alpha = corners(SIZE).convert("RGBA")
@@ -232,9 +232,9 @@ def test_a_file_is_read_by_what_it_has(tmp_path: Path) -> None:
     assert pixels(Mask.from_file(path, opens="black")) == pixels(~Mask.from_file(path))
 
 
-def test_a_jpeg_may_be_a_mask() -> None:
+def test_jpeg_mask_is_accepted() -> None:
     """
-    Black and white as a JPEG leaves them are still black and white.
+    A black-and-white JPEG is accepted in spite of its compression artefacts.
     """
     picture = Image.new("RGB", (64, 64), "black")
     picture.paste("white", (0, 0, 32, 64))
@@ -243,26 +243,26 @@ def test_a_jpeg_may_be_a_mask() -> None:
     )
 
 
-def test_a_photo_is_not_taken_for_a_mask() -> None:
+def test_photo_is_rejected_as_a_mask() -> None:
     """
-    A coloured, opaque picture is most likely given by mistake; the error says how to mean it.
+    A coloured, opaque image is most likely a mistake; the error says how to use it anyway.
     """
     with pytest.raises(InvalidImageError, match=r"is no mask.*alpha channel.*Mask\.from_luminance"):
         Mask.of(corners(SIZE))
     assert 0 < Mask.from_luminance(corners(SIZE)).coverage(SIZE) < 1
 
 
-def test_a_mask_is_taken_as_it_is() -> None:
+def test_mask_of_a_mask_is_the_same_object() -> None:
     """
-    Where a mask or a picture may be given, a mask stays the same one.
+    `Mask.of` returns a mask unchanged.
     """
     mask = Mask.rectangle((0, 0, 4, 4))
     assert Mask.of(mask) is mask
 
 
-def test_a_mask_from_a_photo_is_turned_like_the_photo() -> None:
+def test_mask_orientation_is_applied() -> None:
     """
-    A mask whose EXIF says that it lies on its side is set upright, as the picture is.
+    A mask with an EXIF orientation is rotated upright, as images are.
     """
     lying = Image.new("L", SIZE, 0)
     lying.paste(255, (0, 0, 20, 30))
@@ -270,33 +270,33 @@ def test_a_mask_from_a_photo_is_turned_like_the_photo() -> None:
     assert mask.alpha((30, 40)).getbbox() == (0, 0, 30, 20)
 
 
-@pytest.mark.parametrize("how", [{"opens": "grey"}, {"threshold": 0}, {"threshold": 256}])
-def test_other_ways_of_reading_are_refused(how: Any) -> None:
+@pytest.mark.parametrize("options", [{"opens": "grey"}, {"threshold": 0}, {"threshold": 256}])
+def test_invalid_reading_options_are_rejected(options: Any) -> None:
     """
-    A side or a threshold that does not exist is refused with those that do.
+    An invalid side or threshold raises an error with the valid values.
     """
     with pytest.raises(InvalidImageError, match=r"white|from 1 to 255"):
-        Mask.from_luminance(Image.new("L", SIZE), **how)
+        Mask.from_luminance(Image.new("L", SIZE), **options)
 
 
-def test_the_size_must_fit() -> None:
+def test_mask_of_another_size_is_rejected_unless_fit() -> None:
     """
-    A mask from a picture of another size names both, and is rescaled only when told to.
+    A mask of another size raises an error with both sizes, and is rescaled with `fit=True`.
     """
     mask = Mask.from_luminance(Image.new("L", (20, 15), 255)) & Mask.rectangle((0, 0, 20, 30))
-    for ask in (mask.alpha, mask.png, mask.coverage):
+    for method in (mask.alpha, mask.png, mask.coverage):
         with pytest.raises(
             InvalidImageError, match=r"20x15 pixels and the picture 40x30.*fit=True"
         ):
-            ask(SIZE)
+            method(SIZE)
     assert mask.alpha(SIZE, fit=True).getbbox() == (0, 0, 20, 30)
     assert mask.coverage(SIZE, fit=True) == pytest.approx(0.5)
     assert decoded(mask.png(SIZE, fit=True)).size == SIZE
 
 
-def test_a_picture_must_have_pixels() -> None:
+def test_invalid_image_size_is_rejected() -> None:
     """
-    No mask is drawn for a picture without pixels, or with more than are ever read.
+    No mask is drawn for a size without pixels, or over the pixel limit.
     """
     for size in ((0, 0), (10, -1)):
         with pytest.raises(InvalidImageError, match="at least one pixel"):
@@ -309,9 +309,9 @@ def test_a_picture_must_have_pixels() -> None:
 
 
 @given(masks, masks)
-def test_masks_join_pixel_by_pixel(first: Mask, second: Mask) -> None:
+def test_union_and_intersection_combine_pixel_by_pixel(first: Mask, second: Mask) -> None:
     """
-    `|` opens what either opens, and `&` what both do.
+    `|` takes the greater value of each pixel, and `&` the smaller one.
     """
     pairs = list(zip(pixels(first), pixels(second), strict=True))
     assert pixels(first | second) == bytes(max(pair) for pair in pairs)
@@ -319,9 +319,9 @@ def test_masks_join_pixel_by_pixel(first: Mask, second: Mask) -> None:
 
 
 @given(masks)
-def test_the_complement_is_the_rest(mask: Mask) -> None:
+def test_inverse_is_the_complement(mask: Mask) -> None:
     """
-    `~` opens exactly what was closed; twice, it is the mask itself.
+    `~` inverts every pixel; applied twice, it gives the same mask.
     """
     assert pixels(~mask) == bytes(255 - value for value in pixels(mask))
     assert pixels(~~mask) == pixels(mask)
@@ -329,18 +329,18 @@ def test_the_complement_is_the_rest(mask: Mask) -> None:
 
 
 @given(masks, masks)
-def test_shares_add_up(first: Mask, second: Mask) -> None:
+def test_coverages_add_up(first: Mask, second: Mask) -> None:
     """
-    What either opens and what both open is, together, what each opens.
+    The coverages of union and intersection add up to those of both masks.
     """
     joined = (first | second).coverage(SIZE) + (first & second).coverage(SIZE)
     assert joined == pytest.approx(first.coverage(SIZE) + second.coverage(SIZE))
     assert 0 <= first.coverage(SIZE) <= 1
 
 
-def test_a_thousand_masks_join() -> None:
+def test_combining_many_masks_does_not_overflow_the_stack() -> None:
     """
-    However many masks are joined one by one, drawing them does not run out of stack.
+    Thousands of masks combined one by one can be drawn.
     """
     mask = Mask.rectangle((0, 0, 1, 1))
     for at in range(3000):
@@ -349,9 +349,9 @@ def test_a_thousand_masks_join() -> None:
 
 
 @pytest.mark.parametrize("other", [None, 7, b"", "mask.png"])
-def test_masks_join_with_masks_alone(other: Any) -> None:
+def test_masks_combine_only_with_masks(other: Any) -> None:
     """
-    Joining a mask with anything else is a TypeError, as it is between any two values.
+    Combining a mask with anything else raises TypeError.
     """
     mask: Any = Mask.rectangle((0, 0, 1, 1))
     with pytest.raises(TypeError):
@@ -361,39 +361,39 @@ def test_masks_join_with_masks_alone(other: Any) -> None:
 
 
 @given(masks, st.integers(0, 25))
-def test_growing_is_the_greatest_value_near(mask: Mask, px: int) -> None:
+def test_dilation_takes_the_greatest_value_nearby(mask: Mask, px: int) -> None:
     """
-    A grown mask has at each pixel the greatest value that lies within so many pixels.
+    Each pixel of a dilated mask has the greatest value within `px` pixels.
     """
     expected = mask.alpha(SIZE)
     for _ in range(px):
-        expected = _widened(expected)
+        expected = _dilated_by_1px(expected)
     assert pixels(mask.dilate(px)) == expected.tobytes()
     assert pixels(mask.dilate(-px)) == pixels(~(~mask).dilate(px))
 
 
-def _widened(opening: Image.Image) -> Image.Image:
-    # Framed in black, because the filter leaves a picture's own edge as it is.
+def _dilated_by_1px(alpha: Image.Image) -> Image.Image:
+    # Framed in black, because the filter leaves the pixels at the image's edge unchanged.
     framed = Image.new("L", (SIZE[0] + 2, SIZE[1] + 2), 0)
-    framed.paste(opening, (1, 1))
+    framed.paste(alpha, (1, 1))
     return framed.filter(ImageFilter.MaxFilter(3)).crop((1, 1, SIZE[0] + 1, SIZE[1] + 1))
 
 
-def test_a_feather_softens_the_edge_alone() -> None:
+def test_feather_softens_only_the_edge() -> None:
     """
-    A feathered edge rises evenly; far from it, all is as it was.
+    A feathered edge rises monotonically; pixels far from it are unchanged.
     """
     mask = Mask.rectangle((0, 0, 100, 50)).feather(4)
     row = [mask.alpha((200, 50)).getpixel((x, 25)) for x in range(200)]
-    assert row == sorted(row, reverse=True)  # type: ignore[type-var] # pyright: ignore[reportArgumentType] - an L picture's pixels are numbers
+    assert row == sorted(row, reverse=True)  # type: ignore[type-var] # pyright: ignore[reportArgumentType] - an L image's pixels are numbers
     assert (row[50], row[150]) == (255, 0)
     assert len(set(row)) > 8
     assert Mask.rectangle((0, 0, 9, 9)).feather(0).coverage(SIZE) == pytest.approx(81 / 1200)
 
 
-def test_a_feather_wider_than_the_picture_is_even() -> None:
+def test_very_large_feather_is_accepted() -> None:
     """
-    However wide a feather, a mask still opens something.
+    A mask keeps its coverage however large the feather.
     """
     assert Mask.rectangle((0, 0, 20, 30)).feather(1e12).coverage(SIZE) == pytest.approx(
         0.5, abs=0.1
@@ -401,45 +401,45 @@ def test_a_feather_wider_than_the_picture_is_even() -> None:
 
 
 @pytest.mark.parametrize("radius", [-1, float("nan"), float("inf"), True, "4", None])
-def test_a_radius_is_a_length(radius: Any) -> None:
+def test_invalid_radius_is_rejected(radius: Any) -> None:
     """
-    A feather has no radius but a number of pixels.
+    A feather's radius must be a number of pixels.
     """
     with pytest.raises(InvalidImageError, match="from 0 up"):
         Mask.rectangle((0, 0, 1, 1)).feather(radius)
 
 
 @pytest.mark.parametrize("px", [1.5, True, "4", None])
-def test_a_mask_grows_by_whole_pixels(px: Any) -> None:
+def test_dilation_by_a_non_integer_is_rejected(px: Any) -> None:
     """
-    A mask grows by no fraction of a pixel.
+    A mask is dilated by whole pixels only.
     """
     with pytest.raises(InvalidImageError, match="whole number of pixels"):
         Mask.rectangle((0, 0, 1, 1)).dilate(px)
 
 
-# --- the wire ---
+# --- PNG for the provider ---
 
 
 @given(masks)
-def test_the_wire_gets_alpha(mask: Mask) -> None:
+def test_png_is_transparent_where_pixels_may_change(mask: Mask) -> None:
     """
-    The wire's mask is an RGBA PNG of the picture's size, transparent as far as pixels may change.
+    The mask becomes an RGBA PNG of the image's size, transparent as far as pixels may change.
     """
-    opening = pixels(mask)
-    if set(opening) in ({0}, {255}):
+    alpha = pixels(mask)
+    if set(alpha) in ({0}, {255}):
         with pytest.raises(InvalidImageError, match=r"opens (nothing|everything)"):
             mask.png(SIZE)
         return
     sent = decoded(mask.png(SIZE))
     assert (sent.format, sent.mode, sent.size) == ("PNG", "RGBA", SIZE)
-    assert sent.getchannel("A").tobytes() == bytes(255 - value for value in opening)
-    assert pixels(Mask.of(mask.png(SIZE))) == opening
+    assert sent.getchannel("A").tobytes() == bytes(255 - value for value in alpha)
+    assert pixels(Mask.of(mask.png(SIZE))) == alpha
 
 
-def test_a_mask_that_opens_nothing_is_refused() -> None:
+def test_mask_that_opens_nothing_is_rejected() -> None:
     """
-    Where no pixel may change, the error says so, and what opens in which kind of mask.
+    If no pixel may change, the error says so, and which pixels each kind of mask opens.
     """
     nothing = Mask.from_luminance(Image.new("L", SIZE, 0))
     with pytest.raises(InvalidImageError, match=r'opens nothing.*opens="black".*~mask'):
@@ -448,30 +448,30 @@ def test_a_mask_that_opens_nothing_is_refused() -> None:
         validate_alpha(nothing.alpha(SIZE))
 
 
-def test_a_mask_that_opens_everything_is_refused() -> None:
+def test_mask_that_opens_everything_is_rejected() -> None:
     """
-    Where each pixel may change, the error says to leave the mask out.
+    If every pixel may change, the error says to leave the mask out.
     """
     with pytest.raises(InvalidImageError, match=r"opens everything.*Leave the mask out"):
         Mask.rectangle((0.0, 0.0, 1.0, 1.0)).png(SIZE)
 
 
-def test_a_mask_that_opens_in_part_is_taken() -> None:
+def test_mask_that_opens_in_part_is_accepted() -> None:
     """
-    A mask that opens one pixel, all but one, or all by half is a mask.
+    A mask that opens one pixel, all but one, or all of them by half is valid.
     """
-    item = Mask.rectangle((0, 0, 1, 1))
+    single_pixel = Mask.rectangle((0, 0, 1, 1))
     half = Mask.from_luminance(Image.new("L", SIZE, 128))
-    for mask in (item, ~item, half):
+    for mask in (single_pixel, ~single_pixel, half):
         validate_alpha(mask.alpha(SIZE))
 
 
-# --- for eyes ---
+# --- display ---
 
 
-def test_a_mask_says_how_it_was_made(tmp_path: Path) -> None:
+def test_repr_is_the_expression(tmp_path: Path) -> None:
     """
-    A mask's repr is the recipe, as one would write it.
+    A mask's repr is the Python expression that makes it.
     """
     sky = Mask.rectangle((0.0, 0.0, 1.0, 0.4))
     kettle = Mask.ellipse((3, 4, 20, 21)).dilate(8).feather(4)
@@ -488,9 +488,9 @@ def test_a_mask_says_how_it_was_made(tmp_path: Path) -> None:
     assert Mask.__module__ == "imagesession"
 
 
-def test_masks_are_values() -> None:
+def test_masks_are_immutable_values() -> None:
     """
-    Masks made alike are equal, can be kept in sets, and cannot be changed.
+    Masks made alike are equal and hashable, and cannot be changed.
     """
 
     def make() -> Mask:
@@ -499,12 +499,12 @@ def test_masks_are_values() -> None:
     assert make() == make()
     assert len({make(), make(), ~make()}) == 2
     with pytest.raises(AttributeError):
-        make()._recipe = None  # type: ignore[misc,assignment] # pyright: ignore[reportAttributeAccessIssue,reportPrivateUsage] # noqa: SLF001 - it must not work
+        make()._operation = None  # type: ignore[misc,assignment] # pyright: ignore[reportAttributeAccessIssue,reportPrivateUsage] # noqa: SLF001 - it must not work
 
 
-def test_a_mask_does_not_follow_its_file(tmp_path: Path) -> None:
+def test_mask_does_not_depend_on_its_file(tmp_path: Path) -> None:
     """
-    A mask is what its picture was when it was read.
+    A mask holds its image as it was when it was read.
     """
     path = tmp_path / "mask.png"
     path.write_bytes(encoded(Image.new("L", SIZE, 255)))
@@ -513,9 +513,9 @@ def test_a_mask_does_not_follow_its_file(tmp_path: Path) -> None:
     assert mask.coverage(SIZE) == 1
 
 
-def test_the_preview_shows_what_opens() -> None:
+def test_preview_tints_the_pixels_that_may_change() -> None:
     """
-    A preview is the picture, tinted where it may change and untouched elsewhere.
+    A preview is the image, tinted where it may change and unchanged elsewhere.
     """
     picture = noise(SIZE)
     shown = Mask.rectangle((0, 0, 20, 30)).preview(encoded(picture))
@@ -524,9 +524,9 @@ def test_the_preview_shows_what_opens() -> None:
     assert shown.getchannel("A").getextrema() == (255, 255)
 
 
-def test_the_preview_of_a_photo_is_upright() -> None:
+def test_preview_of_a_photo_is_upright() -> None:
     """
-    A preview shows a photo as it is sent: turned upright.
+    A preview shows a photo as it is sent: rotated upright.
     """
     photo = io.BytesIO(encoded(corners(SIZE), "JPEG", exif=turned(6)))
     shown = Mask.rectangle((0.0, 0.0, 1.0, 0.5)).preview(photo)

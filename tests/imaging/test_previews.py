@@ -1,5 +1,5 @@
 """
-Pictures made small enough to be shown where a whole one is too large.
+Previews: images small enough for places where a full one is too large.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.conftest import MakeStudio
 
 def noise(size: tuple[int, int], mode: str = "RGB", format: str = "PNG") -> bytes:
     """
-    Make a picture that no encoder makes small.
+    Make an image that compresses badly.
     """
     picture = Image.effect_noise(size, 120).convert("RGB")
     if mode == "RGBA":
@@ -33,31 +33,31 @@ def noise(size: tuple[int, int], mode: str = "RGB", format: str = "PNG") -> byte
     width=st.integers(1, 900),
     height=st.integers(1, 900),
     side=st.integers(16, 800),
-    most=st.integers(200, 90_000),
+    max_bytes=st.integers(200, 90_000),
     mode=st.sampled_from(("RGB", "RGBA")),
 )
-def test_previews_are_as_small_as_they_are_to_be(
-    width: int, height: int, side: int, most: int, mode: str
+def test_preview_respects_its_limits(
+    width: int, height: int, side: int, max_bytes: int, mode: str
 ) -> None:
     """
-    Whatever the picture, its preview has at most so many pixels and bytes, and is whole.
+    A preview of any image respects the limits on pixels and bytes, and can be decoded.
     """
-    small = preview(noise((width, height), mode), "It", max_side=side, max_bytes=most)
+    small = preview(noise((width, height), mode), "It", max_side=side, max_bytes=max_bytes)
     if small is None:
-        assert most < 2_000
+        assert max_bytes < 2_000
         return
-    assert len(small.data) <= most
-    shown = Image.open(io.BytesIO(small.data))
-    shown.load()
-    assert shown.size == (small.width, small.height)
-    assert max(shown.size) <= side
-    assert f"image/{(shown.format or '').lower()}" == small.mime_type
+    assert len(small.data) <= max_bytes
+    image_of_preview = Image.open(io.BytesIO(small.data))
+    image_of_preview.load()
+    assert image_of_preview.size == (small.width, small.height)
+    assert max(image_of_preview.size) <= side
+    assert f"image/{(image_of_preview.format or '').lower()}" == small.mime_type
 
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
-def test_what_is_small_stays_as_it_is(format: str) -> None:
+def test_small_image_is_its_own_preview(format: str) -> None:
     """
-    A picture that is small enough is its own preview, to the byte.
+    An image that is small enough is returned unchanged.
     """
     data = tiny_image(format)
     small = preview(data, "It", max_side=64, max_bytes=len(data))
@@ -65,9 +65,9 @@ def test_what_is_small_stays_as_it_is(format: str) -> None:
     assert small.data == data
 
 
-def test_transparency_is_kept_and_photos_are_jpegs() -> None:
+def test_transparent_preview_is_webp_and_opaque_is_jpeg() -> None:
     """
-    Transparent pixels stay transparent; what has none is a JPEG.
+    Transparent pixels stay transparent in a WebP; an opaque preview is a JPEG.
     """
     clear = preview(noise((300, 200), "RGBA"), "It", max_side=100, max_bytes=50_000)
     opaque = preview(noise((300, 200)), "It", max_side=100, max_bytes=50_000)
@@ -78,9 +78,9 @@ def test_transparency_is_kept_and_photos_are_jpegs() -> None:
     assert (clear.width, clear.height) == (100, 67)
 
 
-def test_a_gif_is_shown_by_its_first_frame() -> None:
+def test_preview_of_a_gif_is_its_first_frame() -> None:
     """
-    What moves stands still in its preview.
+    The preview of an animation is a still image.
     """
     frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
     buffer = io.BytesIO()
@@ -92,9 +92,9 @@ def test_a_gif_is_shown_by_its_first_frame() -> None:
     assert blue < 60
 
 
-def test_kept_pictures_have_previews(make_studio: MakeStudio) -> None:
+def test_saved_images_have_previews(make_studio: MakeStudio) -> None:
     """
-    A kept picture gives its preview; an SVG gives one of what it draws.
+    A saved image has a preview, and so has an SVG.
     """
     with make_studio() as studio:
         image = studio.generate("a fox")
@@ -105,39 +105,39 @@ def test_kept_pictures_have_previews(make_studio: MakeStudio) -> None:
         assert (drawing.width, drawing.height) == (128, 128)
 
 
-def test_pictures_are_found_by_the_callers_own_names(make_studio: MakeStudio) -> None:
+def test_images_are_found_by_idempotency_key(make_studio: MakeStudio) -> None:
     """
-    What was made under a name is found by it: single pictures, streams, takes and improvements.
+    Images are found by their key: standalone, streamed, variations and improvements.
     """
     provider = FakeOpenAI()
     with make_studio(provider=provider) as studio:
         assert studio.images.find(idempotency_key="a") is None
-        item = studio.generate("a fox", idempotency_key="a")
-        assert studio.images.find(idempotency_key="a") == item
+        first = studio.generate("a fox", idempotency_key="a")
+        assert studio.images.find(idempotency_key="a") == first
         *_, streamed = studio.stream("a hare", idempotency_key="b")
         assert studio.images.find(idempotency_key="b") == streamed
         studio.variations("a hen", n=2, idempotency_key="c")
         studio.product("mug", n=2, idempotency_key="d")
         studio.ui_asset("icon", "home", idempotency_key="e")
-        better = studio.improve("brighter", image=item, idempotency_key="f")
+        better = studio.improve("brighter", image=first, idempotency_key="f")
         for name in ("c/1", "c/2", "d/1", "d/2", "e", "f"):
             assert studio.images.find(idempotency_key=name) is not None, name
         before = len(provider.requests)
-        again = studio.improve("brighter", image=item, idempotency_key="f")
-        *_, reported = studio.stream("a hare", idempotency_key="b")
+        again = studio.improve("brighter", image=first, idempotency_key="f")
+        *_, replayed = studio.stream("a hare", idempotency_key="b")
         studio.product("mug", n=2, idempotency_key="d")
         studio.variations("a hen", n=2, idempotency_key="c")
-        assert reported == streamed
+        assert replayed == streamed
         assert again.image == better.image
         assert again.analysis.findings == better.analysis.findings
         assert again.analysis.summary == better.analysis.summary
-        drawn = [call for call in provider.requests[before:] if call.path == "/responses"]
-        assert drawn == []
+        generations = [call for call in provider.requests[before:] if call.path == "/responses"]
+        assert generations == []
 
 
 def test_connecting_sends_nothing(make_studio: MakeStudio) -> None:
     """
-    Making ready what talks to the provider asks it nothing.
+    Creating the client sends no request to the provider.
     """
     provider = FakeOpenAI()
     with make_studio(provider=provider) as studio:

@@ -1,5 +1,5 @@
 """
-An SVG is drawn from what it says itself, whatever it says, and never harms who draws it.
+An SVG is rendered from its own content alone, and cannot harm the process.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from PIL import Image
 
 from imagesession._fake_openai.sketch import render, start
 from imagesession._imaging.convert import as_png
-from imagesession._imaging.svg import MAX_BYTES, own_edge, render_svg
+from imagesession._imaging.svg import MAX_BYTES, natural_edge, render_svg
 from imagesession._imaging.svg_worker import self_contained
 from imagesession.errors import InvalidImageError, InvalidRequestError
 from tests.imaging.making import colours, corners, decoded, encoded, is_alike, noise, srgb, turned
 
 XLINK = 'xmlns:xlink="http://www.w3.org/1999/xlink"'
 GREEN = '<rect width="9" height="9" fill="#0f0"/>'
-# Each would paint red if what it names were loaded, or what it says were run.
+# Each would render red if the file it names were loaded, or its script were run.
 OUTSIDE = {
     "a picture": '<image width="9" height="9" href="{}"/>',
     "a picture of old": f'<image {XLINK} width="9" height="9" xlink:href="{{}}"/>',
@@ -58,22 +58,22 @@ REFUSED = {
 
 def document(inner: str, size: str = 'width="9" height="9"') -> bytes:
     """
-    Write an SVG around elements.
+    Wrap elements in an SVG document.
     """
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{inner}</svg>'
     return svg.encode("utf-8", "surrogatepass")
 
 
-def drawn(data: bytes, edge: int = 9) -> Image.Image:
+def rendered(data: bytes, edge: int = 9) -> Image.Image:
     """
-    Draw an SVG.
+    Render an SVG.
     """
     return decoded(render_svg(data, "Teapot", edge)).convert("RGBA")
 
 
 def repeated(element: str, target: str, times: int, steps: int) -> str:
     """
-    Write elements each of which draws the one before many times.
+    Write elements, each of which draws the previous one many times.
     """
     inner = "<rect width='9' height='9' {}/>" if target.startswith("mask") else "<use {}/>"
     return "".join(
@@ -83,36 +83,35 @@ def repeated(element: str, target: str, times: int, steps: int) -> str:
 
 
 @pytest.fixture
-def listening() -> Iterator[tuple[str, list[str]]]:
+def listening_server() -> Iterator[tuple[str, list[str]]]:
     """
-    Give the address of a server, and what is asked of it.
+    Run a server; yield its URL and the list of paths that are requested.
     """
-    asked: list[str] = []
+    requested_paths: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requested_paths.append(self.path)
             self.send_error(404)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/red.png", asked
+        yield f"http://127.0.0.1:{server.server_port}/red.png", requested_paths
         server.shutdown()
         thread.join()
 
 
 @pytest.mark.parametrize("element", OUTSIDE.values(), ids=OUTSIDE)
-@pytest.mark.parametrize("how", ["path", "name", "file", "data"])
-def test_no_file_is_read(
-    element: str, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("reference", ["path", "name", "file", "data"])
+def test_no_external_file_is_read(
+    element: str, reference: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    However a document names a file, as a path, by its name, with file: or as odd data, nothing of
-    that file is in the picture.
+    A file that a document names by path, by name, by file: URL or as odd data is not rendered.
     """
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data:image").mkdir()
@@ -124,32 +123,37 @@ def test_no_file_is_read(
         "file": (tmp_path / "red.png").as_uri(),
         "data": "data:image/red.png",
     }
-    picture = drawn(document(GREEN + element.replace("{}", "{0}").format(addresses[how])))
+    picture = rendered(document(GREEN + element.replace("{}", "{0}").format(addresses[reference])))
     assert picture.getpixel((4, 4)) in {(0, 255, 0, 255), (0, 0, 0, 255)}
 
 
 @pytest.mark.parametrize("element", OUTSIDE.values(), ids=OUTSIDE)
-def test_no_machine_is_asked(element: str, listening: tuple[str, list[str]]) -> None:
+def test_no_network_request_is_sent(element: str, listening_server: tuple[str, list[str]]) -> None:
     """
-    A document that names another machine is drawn without asking it.
+    A document that names another machine is rendered without contacting it.
     """
-    address, asked = listening
-    drawn(document(GREEN + element.replace("{}", "{0}").format(address)))
-    assert asked == []
+    address, requested_paths = listening_server
+    rendered(document(GREEN + element.replace("{}", "{0}").format(address)))
+    assert requested_paths == []
 
 
-def test_the_renderer_would_read_files() -> None:
+def test_only_internal_references_remain() -> None:
     """
-    What is taken out is what the renderer would load: of references those within the document and
-    raster pictures in it are left, and of documents in it none.
+    References to elements of the document and embedded raster images remain; all others, also
+    embedded documents, are removed.
     """
-    coded = base64.b64encode(encoded(noise())).decode()
+    data = base64.b64encode(encoded(noise())).decode()
     inner = document("<rect/>").hex()
-    hrefs = ["#a", f"data:image/png;base64,{coded}", f"data:image/svg+xml;base64,{inner}", "/a.png"]
+    hrefs = [
+        "#a",
+        f"data:image/png;base64,{data}",
+        f"data:image/svg+xml;base64,{inner}",
+        "/a.png",
+    ]
     hrefs += ["data:image/png;base64,../../a.png", "//evil.example/a.png", "data:,x"]
     images = "".join(f'<image href="{href}"/>' for href in hrefs)
-    left = [item.get("href") for item in self_contained(document(images))]
-    assert left == [*hrefs[:2], None, None, None, None, None]
+    remaining = [image.get("href") for image in self_contained(document(images))]
+    assert remaining == [*hrefs[:2], None, None, None, None, None]
 
 
 @pytest.mark.parametrize(
@@ -160,18 +164,18 @@ def test_the_renderer_would_read_files() -> None:
         "<style>rect {animation: red 1s infinite} @keyframes red {to {fill: red}}</style>",
     ],
 )
-def test_nothing_runs_and_nothing_moves(script: str) -> None:
+def test_scripts_and_animations_do_not_run(script: str) -> None:
     """
-    Scripts and animations change nothing.
+    Scripts and animations have no effect.
     """
     data = document(f"<g onload='evil()'>{GREEN}</g>{script}")
-    assert drawn(data).getcolors() == [(81, (0, 255, 0, 255))]
+    assert rendered(data).getcolors() == [(81, (0, 255, 0, 255))]
 
 
 @pytest.mark.parametrize("doctype", REFUSED.values(), ids=REFUSED)
-def test_doctypes_are_refused(doctype: str) -> None:
+def test_doctype_is_rejected(doctype: str) -> None:
     """
-    A document that could name entities is refused before any is read.
+    A document with a DOCTYPE is rejected before any entity is read.
     """
     with pytest.raises(InvalidImageError, match=r"Teapot .* has a DOCTYPE"):
         render_svg(doctype.encode() + document("<text>&x;&b;</text>"), "Teapot", 9)
@@ -193,9 +197,9 @@ def test_doctypes_are_refused(doctype: str) -> None:
         document("") * 2,
     ],
 )
-def test_what_is_no_svg_is_refused(data: bytes) -> None:
+def test_invalid_svg_is_rejected(data: bytes) -> None:
     """
-    Nothing but a whole, standalone SVG is drawn.
+    Only a complete, standalone SVG is rendered.
     """
     with pytest.raises(InvalidImageError, match="Teapot is no SVG that can be drawn: "):
         render_svg(data, "Teapot", 9)
@@ -215,29 +219,29 @@ def test_what_is_no_svg_is_refused(data: bytes) -> None:
     ],
     ids=["memory", "deep", "deeper", "repetitions", "circle"],
 )
-def test_documents_that_harm_are_outlived(inner: str) -> None:
+def test_harmful_documents_do_not_crash_the_process(inner: str) -> None:
     """
-    What would take all memory, or end the process, is refused or drawn as far as that goes.
+    A document that would exhaust memory or the stack is rejected, or rendered as far as possible.
     """
     try:
-        assert drawn(document(inner)).size == (9, 9)
+        assert rendered(document(inner)).size == (9, 9)
     except InvalidImageError as error:
         assert "Teapot" in str(error)  # noqa: PT017 - drawing it is good as well
 
 
-def test_documents_that_take_too_long_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rendering_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    What would be drawn for hours is given up.
+    Rendering that takes too long is stopped.
     """
-    monkeypatch.setattr("imagesession._imaging.svg._SECONDS", 0.5)
+    monkeypatch.setattr("imagesession._imaging.svg._TIMEOUT_SECONDS", 0.5)
     masks = repeated("mask", "mask='url(#p{})'", 10, 9)
     with pytest.raises(InvalidImageError, match=r"Teapot takes more than 0.5 seconds"):
         render_svg(document(f'{masks}<rect width="9" height="9" mask="url(#p8)"/>'), "Teapot", 9)
 
 
-def test_where_no_process_can_be_started_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_interpreter_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Without a Python to draw it, an SVG is an error like any picture that cannot be read.
+    If no Python interpreter can render it, an SVG raises InvalidImageError.
     """
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(InvalidImageError, match=r"Teapot .* no process"):
@@ -247,47 +251,45 @@ def test_where_no_process_can_be_started_it_is_said(monkeypatch: pytest.MonkeyPa
         render_svg(document(GREEN), "Teapot", 9)
 
 
-def test_too_many_bytes() -> None:
+def test_too_many_bytes_are_rejected() -> None:
     """
-    A document over the limit is refused before it is read.
+    A document over the byte limit is rejected before it is parsed.
     """
     with pytest.raises(InvalidImageError, match=r"Teapot has 8.0 MB; the limit is 8 MB"):
         render_svg(document("").ljust(MAX_BYTES + 1), "Teapot", 9)
-    assert drawn(document(GREEN).ljust(MAX_BYTES)).size == (9, 9)
+    assert rendered(document(GREEN).ljust(MAX_BYTES)).size == (9, 9)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
-def test_a_picture_within_is_drawn(kind: str) -> None:
+def test_embedded_image_is_rendered(kind: str) -> None:
     """
-    A raster picture within the document is part of it.
+    A raster image embedded in the document is rendered.
     """
-    coded = base64.b64encode(encoded(corners((90, 90)), kind)).decode()
-    href = f" data:image/{kind.lower()};base64,\n{coded}"
-    picture = drawn(document(f'<image width="9" height="9" href="{href}"/>'), 90)
+    data = base64.b64encode(encoded(corners((90, 90)), kind)).decode()
+    href = f" data:image/{kind.lower()};base64,\n{data}"
+    picture = rendered(document(f'<image width="9" height="9" href="{href}"/>'), 90)
     expected = colours(corners())
     for corner, colour in colours(picture).items():
-        assert all(
-            abs(number - two) < 9 for number, two in zip(colour, expected[corner], strict=True)
-        )
+        assert all(abs(a - b) < 9 for a, b in zip(colour, expected[corner], strict=True))
 
 
-def test_a_sketch_looks_as_it_does_in_pixels() -> None:
+def test_sketch_as_svg_looks_like_its_png() -> None:
     """
-    What the offline provider draws as SVG looks as it does as PNG.
+    A sketch of the offline provider looks the same as SVG and as PNG.
     """
     sketch = start("a red apple", size=(300, 200))
-    picture = drawn(render(sketch, format="svg"), 300).convert("RGB").reduce(10)
+    picture = rendered(render(sketch, format="svg"), 300).convert("RGB").reduce(10)
     expected = decoded(render(sketch, format="png")).convert("RGB").reduce(10)
     assert is_alike(picture, expected, by=40)
 
 
-def test_words_are_lettered() -> None:
+def test_text_is_rendered() -> None:
     """
-    Text is drawn, in a typeface that is there or in another.
+    Text is rendered, in its own font or in a fallback.
     """
     for family in ("", "sans-serif", "serif", "monospace", "No Such Typeface"):
         text = f'<text x="5" y="30" font-size="24" font-family="{family}">Hello</text>'
-        alpha = drawn(document(text, 'width="90" height="40"'), 90).getchannel("A")
+        alpha = rendered(document(text, 'width="90" height="40"'), 90).getchannel("A")
         assert sum(alpha.histogram()[128:]) > 100, family
 
 
@@ -301,44 +303,44 @@ def test_words_are_lettered() -> None:
         ("", (300, 300)),
     ],
 )
-def test_the_longer_edge_is_as_long_as_it_is_to_be(size: str, expected: tuple[int, int]) -> None:
+def test_longer_edge_has_the_requested_length(size: str, expected: tuple[int, int]) -> None:
     """
-    A drawing keeps its shape at any size, whatever it says of its own.
+    The longer edge has the requested length, and the aspect ratio is kept.
     """
-    assert drawn(document(GREEN, size), 300).size == expected
+    assert rendered(document(GREEN, size), 300).size == expected
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.binary(), st.sampled_from(["", "utf-8", "utf-16", "latin-1", "idna", "é", "cp037"]))
-def test_any_bytes_in_any_encoding(data: bytes, encoding: str) -> None:
+def test_any_bytes_in_any_encoding_are_handled(data: bytes, encoding: str) -> None:
     """
-    Whatever bytes are said to be encoded in, they are drawn or refused in our words.
+    Any bytes with any declared encoding are rendered or raise InvalidImageError.
     """
     head = f"<?xml version='1.0' encoding='{encoding}'?>".encode() if encoding else b""
     try:
-        assert drawn(head + document("<text>@</text>").replace(b"@", data)).size == (9, 9)
+        assert rendered(head + document("<text>@</text>").replace(b"@", data)).size == (9, 9)
     except InvalidImageError as error:
         assert "Teapot" in str(error)  # noqa: PT017 - drawing it is good as well
 
 
-# --- any picture as PNG ---------------------------------------------------------------------------
+# --- any image as PNG -----------------------------------------------------------------------------
 
 
-def test_an_svg_is_as_large_as_it_says_or_is_to_be() -> None:
+def test_svg_size_is_its_own_or_the_requested_one() -> None:
     """
-    Without a size, an SVG is as large as it says, within bounds; with one, as large as that.
+    An SVG is rendered at `max_side`, or at its own size within bounds.
     """
     data = document(GREEN, 'width="30" height="20"')
     assert decoded(as_png(data, "it")).size == (30, 20)
     assert decoded(as_png(data, "it", max_side=600)).size == (600, 400)
-    assert own_edge(document(GREEN, "")) == 1024
-    assert own_edge(document(GREEN, 'width="90000" height="9"')) == 4096
+    assert natural_edge(document(GREEN, "")) == 1024
+    assert natural_edge(document(GREEN, 'width="90000" height="9"')) == 4096
 
 
 @pytest.mark.parametrize("format", ["JPEG", "WEBP", "GIF", "PNG"])
-def test_other_pictures_become_png(format: str) -> None:
+def test_raster_images_become_png(format: str) -> None:
     """
-    A raster picture comes as PNG, upright, never enlarged; a PNG as it is.
+    A raster image becomes an upright PNG, never enlarged; a PNG is unchanged.
     """
     data = encoded(corners((90, 60)), format)
     assert decoded(as_png(data, "it")).size == (90, 60)
@@ -351,17 +353,17 @@ def test_other_pictures_become_png(format: str) -> None:
 
 
 @pytest.mark.parametrize("side", [0, -1, 2.5, "9", True])
-def test_a_side_is_a_number_of_pixels(side: Any) -> None:
+def test_invalid_max_side_is_rejected(side: Any) -> None:
     """
-    Anything else is an error in the call.
+    Anything but a number of pixels raises InvalidRequestError.
     """
     with pytest.raises(InvalidRequestError, match="max_side"):
         as_png(document(GREEN), "it", max_side=side)
 
 
-def test_a_kept_svg_has_a_png(studio: Any) -> None:
+def test_saved_svg_is_returned_as_png(studio: Any) -> None:
     """
-    A kept SVG is given as pixels, and its file stays as it came; so is any other picture.
+    `as_png` renders a saved SVG without changing its file; a saved PNG is unchanged.
     """
     image = studio.generate("a teapot", output_format="svg", size="1024x1024")
     before = image.bytes

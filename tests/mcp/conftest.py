@@ -14,7 +14,7 @@ from tests.mcp.serving import ERAS, Era, Room
 @pytest.fixture(params=ERAS)
 def era(request: pytest.FixtureRequest) -> Era:
     """
-    Give each era in turn.
+    Parametrize over both eras.
     """
     chosen: Era = request.param
     return chosen
@@ -23,13 +23,13 @@ def era(request: pytest.FixtureRequest) -> Era:
 @pytest.fixture(autouse=True)
 def _looking_often(looking_often: None) -> None:
     """
-    Have pictures be found as soon as they are there: the library's own tests say when it looks.
+    Poll without delay; the library's own tests cover the polling intervals.
     """
 
 
 @pytest.fixture
 def room(tmp_path: Path, era: Era) -> Room:
     """
-    Give an empty library and a provider of its own.
+    An empty library with its own provider.
     """
     return Room(tmp_path / "library", era)

@@ -1,5 +1,5 @@
 """
-Servers in processes of their own, as clients start them.
+Servers in separate processes, as clients start them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mcp.client.streamable_http import streamable_http_client
 from tests.mcp.serving import Era
 
 ROOT = Path(__file__).parent.parent.parent
-OURS = ("-m", "imagesession_mcp")
+SERVER_MODULE = ("-m", "imagesession_mcp")
 _ADDRESS = re.compile(r"listens on (http://\S+)")
 
 
@@ -32,7 +32,7 @@ class Running:
     A server that can be reached.
 
     Attributes:
-        url: Where.
+        url: Its URL.
         process: Its process.
     """
 
@@ -41,7 +41,7 @@ class Running:
 
     def stop(self) -> int:
         """
-        Tell it to stop, and return its status.
+        Terminate the server, and return its exit status.
         """
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(15)
@@ -49,24 +49,24 @@ class Running:
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """
-    Return this process's environment with something beside.
+    Return this process's environment with additions.
     """
     return {**os.environ, "PYTHONPATH": str(ROOT), **(extra or {})}
 
 
 @contextmanager
-def listening(
-    *arguments: str, program: Sequence[str] = (*OURS, "--http", "--port", "0"), **env: str
+def run_http_server(
+    *arguments: str, program: Sequence[str] = (*SERVER_MODULE, "--http", "--port", "0"), **env: str
 ) -> Generator[Running, None, None]:
     """
-    Run a server over HTTP until it is left.
+    Run a server over HTTP within a `with` block.
 
     Args:
-        *arguments: More of its command line.
-        program: The beginning of its command line.
-        **env: Of its environment.
+        *arguments: Further command-line arguments.
+        program: The start of the command line.
+        **env: Environment variables of the server.
     """
-    # A file, for a pipe that nobody reads would fill.
+    # A file, because an unread pipe would fill up.
     with tempfile.TemporaryFile("w+") as stdout:
         with subprocess.Popen(
             [sys.executable, *program, *arguments],
@@ -85,31 +85,31 @@ def listening(
 
 
 @asynccontextmanager
-async def spawned(era: Era, *arguments: str, **env: str) -> AsyncGenerator[Client, None]:
+async def connect_stdio(era: Era, *arguments: str, **env: str) -> AsyncGenerator[Client, None]:
     """
-    Connect a client to a server that it starts and speaks with over stdin and stdout.
+    Start a server over stdin and stdout, and connect a client to it.
 
     Args:
-        era: Of the protocol.
-        *arguments: Of the server's command line.
-        **env: Of its environment.
+        era: The protocol's era.
+        *arguments: The server's command-line arguments.
+        **env: Environment variables of the server.
     """
     server = StdioServerParameters(
-        command=sys.executable, args=[*OURS, *arguments], env=environment(env), cwd=ROOT
+        command=sys.executable, args=[*SERVER_MODULE, *arguments], env=environment(env), cwd=ROOT
     )
     async with Client(server, mode=era) as client:
         yield client
 
 
 @asynccontextmanager
-async def connected(era: Era, url: str, token: str = "") -> AsyncGenerator[Client, None]:
+async def connect_http(era: Era, url: str, token: str = "") -> AsyncGenerator[Client, None]:
     """
     Connect a client over HTTP.
 
     Args:
-        era: Of the protocol.
-        url: Of the server.
-        token: What the client shows.
+        era: The protocol's era.
+        url: The server's URL.
+        token: The client's bearer token.
     """
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with (

@@ -1,6 +1,6 @@
 """
-What the tests of the server share: a server over an offline provider that can be watched, and a
-client in memory, in either era of the protocol.
+Helpers of the server's tests: a server over an offline provider, and an in-memory client, in either
+era of the protocol.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ERAS: tuple[Era, ...] = ("auto", "legacy")
 @attrs.define
 class Caller:
     """
-    A client, and what it was told of progress.
+    A client, and the progress notifications that it got.
     """
 
     client: Client
@@ -43,7 +43,7 @@ class Caller:
 
     async def success(self, name: str, /, **arguments: Any) -> dict[str, Any]:
         """
-        Call a tool that is to succeed, and return what its text says.
+        Call a tool that must succeed, and return its parsed text.
         """
         result = await self(name, **arguments)
         assert not result.is_error, text(result)
@@ -51,7 +51,7 @@ class Caller:
 
     async def failure(self, name: str, /, **arguments: Any) -> dict[str, Any]:
         """
-        Call a tool that is to fail, and return what its text says.
+        Call a tool that must fail, and return its parsed text.
         """
         result = await self(name, **arguments)
         assert result.is_error
@@ -69,7 +69,7 @@ class Caller:
 @attrs.define
 class Room:
     """
-    A library and a provider, to which servers can be started one after the other.
+    A library and a provider for servers that are started one after another.
     """
 
     library: Path
@@ -78,19 +78,19 @@ class Room:
 
     def settings(self, **changes: Any) -> Settings:
         """
-        Return the settings of this room.
+        Return settings for this library.
         """
-        given: dict[str, Any] = {"library": self.library, "offline": True, **changes}
-        return Settings(**given)
+        values: dict[str, Any] = {"library": self.library, "offline": True, **changes}
+        return Settings(**values)
 
     def serve(self, extensions: Sequence[Extension] = (), **changes: Any) -> Server:
         """
-        Make a server over this room's provider.
+        Build a server with this provider.
         """
 
         def open_studio(settings: Settings, library: Path | None) -> AsyncStudio:
-            day = settings.daily_budget
-            budget = None if day is None else Budget(per_day=day)
+            daily_budget = settings.daily_budget
+            budget = None if daily_budget is None else Budget(per_day=daily_budget)
             return AsyncStudio.offline(
                 library, provider=self.provider, budget=budget, retry_timeout=0
             )
@@ -99,7 +99,7 @@ class Room:
         return build_server(settings, open=open_studio, extensions=list(extensions))
 
     @asynccontextmanager
-    async def calling(self, **changes: Any) -> AsyncGenerator[Caller, None]:
+    async def connect(self, **changes: Any) -> AsyncGenerator[Caller, None]:
         """
         Start a server, connect a client, and stop both.
         """
@@ -109,7 +109,7 @@ class Room:
     @property
     def posts(self) -> int:
         """
-        How many requests were paid for.
+        The number of billed requests.
         """
         return sum(
             (call.method, call.path) == ("POST", "/responses") for call in self.provider.requests
@@ -121,7 +121,7 @@ Rooms: TypeAlias = Callable[..., Room]
 
 def text(result: CallToolResult) -> dict[str, Any]:
     """
-    Return what a result says in its text.
+    Return a result's text, parsed.
     """
     block = result.content[0]
     assert isinstance(block, TextContent)
@@ -134,7 +134,7 @@ def images(result: CallToolResult) -> list[bytes]:
     Return a result's previews.
     """
     return [
-        base64.b64decode(item.data) for item in result.content if isinstance(item, ImageContent)
+        base64.b64decode(block.data) for block in result.content if isinstance(block, ImageContent)
     ]
 
 
@@ -142,18 +142,18 @@ def links(result: CallToolResult) -> list[ResourceLink]:
     """
     Return a result's links.
     """
-    return [item for item in result.content if isinstance(item, ResourceLink)]
+    return [block for block in result.content if isinstance(block, ResourceLink)]
 
 
 def file_of(payload: dict[str, Any]) -> bytes:
     """
-    Read the file of a picture that a result tells of.
+    Read the image file that a result names.
     """
     return Path(payload["image_path"]).read_bytes()
 
 
 def remove(payload: dict[str, Any]) -> None:
     """
-    Remove the file of a picture that a result tells of.
+    Remove the image file that a result names.
     """
     Path(payload["image_path"]).unlink()

@@ -1,5 +1,5 @@
 """
-What can be said on the command line and in the environment, and how it is told when it cannot be.
+The command line and the environment, and the errors for invalid values.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from imagesession_mcp.settings import (
     Principal,
     Settings,
 )
-from tests.mcp.processes import OURS, ROOT, environment
+from tests.mcp.processes import ROOT, SERVER_MODULE, environment
 
-TOKEN = "0123456789abcdef"  # noqa: S105 - of nobody
+TOKEN = "0123456789abcdef"  # noqa: S105 - a made-up token
 
 
-def _refused(capsys: pytest.CaptureFixture[str], *arguments: str, **env: str) -> str:
-    with pytest.raises(SystemExit) as ended:
+def _parse_error(capsys: pytest.CaptureFixture[str], *arguments: str, **env: str) -> str:
+    with pytest.raises(SystemExit) as exit_info:
         cli.parse(arguments, env)
-    assert ended.value.code == 2
+    assert exit_info.value.code == 2
     text = capsys.readouterr().err
     assert text.startswith("imagesession-mcp: ")
     assert text.endswith("See imagesession-mcp --help.\n")
@@ -51,13 +51,13 @@ def test_defaults_are_those_of_the_settings() -> None:
 
 def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
     """
-    Each option reaches the settings, and each variable says the same as its option.
+    Each option reaches the settings, and each variable is equivalent to its option.
     """
     photos, scans = tmp_path / "photos", tmp_path / "scans"
     for folder in (photos, scans):
         folder.mkdir()
     (tmp_path / "tokens").write_text(f"ann:{TOKEN}\n")
-    given_values = {
+    option_values = {
         "offline": "", "library": str(tmp_path), "allow-dir": f"{photos} {scans}",
         "daily-budget": "2.5", "provider-state": "none", "wait-seconds": "20",
         "preview-bytes": "0", "http": "",
@@ -67,7 +67,7 @@ def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
     arguments: list[str] = []
     env: dict[str, str] = {}
     for option in OPTIONS:
-        values = given_values[option.name].split()
+        values = option_values[option.name].split()
         env[option.variable] = (option.separator or " ").join(values) or "1"
         for value in values:
             arguments += [f"--{option.name}", value]
@@ -87,7 +87,7 @@ def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
 
 def test_command_line_overrides_environment() -> None:
     """
-    What is on the command line outdoes the environment; empty variables say nothing.
+    The command line overrides the environment; empty variables are ignored.
     """
     env = {"IMAGESESSION_MCP_DAILY_BUDGET": "1", "IMAGESESSION_MCP_WAIT_SECONDS": " "}
     settings = cli.parse(["--daily-budget", "none"], env).settings
@@ -98,8 +98,8 @@ def test_command_line_overrides_environment() -> None:
 
 def test_paths_are_expanded_and_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """
-    The person may write ~, for hosts start servers without a shell; relative folders are made
-    absolute, for hosts start them anywhere.
+    ~ is expanded, because hosts start servers without a shell; relative paths become absolute,
+    because hosts start them in any folder.
     """
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
@@ -109,7 +109,7 @@ def test_paths_are_expanded_and_absolute(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "arguments,words",
+    "arguments,message",
     [
         (["--allow-dir", "/nowhere/at/all"], "--allow-dir takes a folder that exists"),
         (["--daily-budget", "-1"], "US dollars"),
@@ -133,22 +133,22 @@ def test_paths_are_expanded_and_absolute(monkeypatch: pytest.MonkeyPatch, tmp_pa
         (["--http", "--host", "::"], "needs a token"),
     ],
 )
-def test_wrong_value_is_one_line_on_stderr(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+def test_invalid_value_is_one_line_on_stderr(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     """
-    A value that cannot be ends it with one line that says which could, and status 2.
+    An invalid value ends the program with one line that describes valid values, and status 2.
     """
-    assert words in _refused(capsys, *arguments)
+    assert message in _parse_error(capsys, *arguments)
 
 
 def test_wildcard_address_needs_a_host_name(capsys: pytest.CaptureFixture[str]) -> None:
     """
-    On every address it listens only for names that were given; a name is then enough.
+    Listening on all addresses requires an allowed host name.
     """
     arguments = ["--http", "--host", "0.0.0.0"]  # noqa: S104 - is refused, or has a token
     env = {"IMAGESESSION_MCP_TOKEN": TOKEN}
-    assert "--allow-host" in _refused(capsys, *arguments, **env)
+    assert "--allow-host" in _parse_error(capsys, *arguments, **env)
     http = cli.parse([*arguments, "--allow-host", "images.example.com"], env).http
     assert http is not None
     assert http.principals == (Principal("default", TOKEN),)
@@ -157,46 +157,46 @@ def test_wildcard_address_needs_a_host_name(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
 def test_loopback_needs_no_token(host: str) -> None:
     """
-    Addresses of this computer alone need no token.
+    Loopback addresses need no token.
     """
     assert cli.parse(["--http", "--host", host], {}).http == HttpSettings(host=host)
 
 
 @pytest.mark.parametrize(
-    "lines,words",
+    "lines,message",
     [
-        ("ann", "name:token in line 1"),
-        (f"# two\n../ann:{TOKEN}", "name:token in line 2"),
+        ("ann", "not name:token: line 1"),
+        (f"# two\n../ann:{TOKEN}", "not name:token: line 2"),
         (f"ann:{TOKEN}\nann:{TOKEN}x", "same name twice"),
         (f"ann:{TOKEN}\nbob:{TOKEN}", "same token twice"),
         ("ann:short-secret", "at least 16"),
         ("# nobody", "has none"),
     ],
 )
-def test_wrong_tokens_are_refused_without_showing_them(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, lines: str, words: str
+def test_invalid_tokens_are_rejected_without_showing_them(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, lines: str, message: str
 ) -> None:
     """
-    A wrong list of tokens is refused, in a file as in the environment, without showing any.
+    An invalid list of tokens is rejected, from a file or the environment, without showing tokens.
     """
     (tmp_path / "tokens").write_text(lines)
-    in_file = _refused(capsys, "--http", "--token-file", str(tmp_path / "tokens"))
-    in_environment = _refused(capsys, "--http", IMAGESESSION_MCP_TOKENS=lines)
+    in_file = _parse_error(capsys, "--http", "--token-file", str(tmp_path / "tokens"))
+    in_environment = _parse_error(capsys, "--http", IMAGESESSION_MCP_TOKENS=lines)
     for text in (in_file, in_environment):
-        assert words in text
+        assert message in text
         assert TOKEN not in text
         assert "short-secret" not in text
 
 
 def test_repr_shows_no_token() -> None:
     """
-    Neither a settings' nor a door's text shows a token.
+    The repr of the parsed command shows no token.
     """
     command = cli.parse(["--http"], {"IMAGESESSION_MCP_TOKENS": f"ann:{TOKEN}"})
     assert TOKEN not in repr(command)
 
 
-def _refusal(read: Callable[[str], object], value: str) -> str | None:
+def _parse_message(read: Callable[[str], object], value: str) -> str | None:
     try:
         read(value)
     except InvalidOptionError as error:
@@ -206,34 +206,34 @@ def _refusal(read: Callable[[str], object], value: str) -> str | None:
 
 @settings(deadline=None)
 @given(st.sampled_from(OPTIONS), st.text())
-def test_any_value_is_parsed_or_refused(option: Option, value: str) -> None:
+def test_any_value_is_parsed_or_rejected(option: Option, value: str) -> None:
     """
-    Whatever is written for an option is read, or refused with a sentence; nothing else is raised.
+    Any value of an option is parsed, or rejected with a message; nothing else is raised.
     """
-    assert _refusal(option.parse, value) != ""
+    assert _parse_message(option.parse, value) != ""
 
 
 @settings(deadline=None)
 @given(st.sampled_from(SECRETS), st.text(min_size=6))
-def test_any_token_is_parsed_or_refused(
+def test_any_token_is_parsed_or_rejected(
     secret: tuple[str, Callable[[str], object]], value: str
 ) -> None:
     """
-    Whatever is written for tokens is read or refused, and never told.
+    Any value for tokens is parsed or rejected, and never shown.
     """
-    assert value not in (_refusal(secret[1], value) or "")
+    assert value not in (_parse_message(secret[1], value) or "")
 
 
 def _run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *OURS, *arguments],
+        [sys.executable, *SERVER_MODULE, *arguments],
         env=environment(env), cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
 def test_help_explains_every_option() -> None:
     """
-    --help tells every option with its variable, the key, and what is so where nothing is said.
+    --help lists every option with its variable, and the variables of the key and the tokens.
     """
     text = " ".join(_run("--help", COLUMNS="100").stdout.split())
     for option in OPTIONS:
@@ -245,15 +245,15 @@ def test_help_explains_every_option() -> None:
 
 def test_version_is_that_of_the_package() -> None:
     """
-    --version tells the package's version, which stands in one place.
+    --version prints the package's version, which is defined in one place.
     """
     assert _run("--version").stdout == f"imagesession {imagesession.__version__}\n"
 
 
-def test_wrong_value_ends_the_program() -> None:
+def test_invalid_value_ends_the_program() -> None:
     """
-    The program itself ends with status 2, one line on stderr, and nothing on stdout.
+    The program exits with status 2, one line on stderr, and nothing on stdout.
     """
-    ended = _run("--port", "x")
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.count(os.linesep) == 1
+    exit_info = _run("--port", "x")
+    assert (exit_info.returncode, exit_info.stdout) == (2, "")
+    assert exit_info.stderr.count(os.linesep) == 1

@@ -1,5 +1,5 @@
 """
-What went wrong is told in a sentence that helps and a code that stays the same.
+Errors have a helpful message and a stable code.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from imagesession_mcp.server import build_server
 from imagesession_mcp.settings import Settings
 from tests.mcp.serving import Caller, Room
 
-ALL = [
+ERROR_CLASSES = [
     getattr(errors, name)
     for name in errors.__all__
     if issubclass(getattr(errors, name), errors.ImageSessionError)
 ]
 
 
-@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", ERROR_CLASSES, ids=lambda kind: kind.__name__)
 def test_every_library_error_has_a_code(kind: type[errors.ImageSessionError]) -> None:
     """
-    Each is told with its own sentence, in JSON, under a code that the guide explains.
+    Each library error becomes JSON with its message and a code that the guide explains.
     """
     payload = to_payload(kind("This happened. Do that."))
     assert payload["success"] is False
@@ -38,9 +38,9 @@ def test_every_library_error_has_a_code(kind: type[errors.ImageSessionError]) ->
     json.dumps(payload)
 
 
-def test_facts_are_in_the_payload() -> None:
+def test_error_attributes_are_in_the_payload() -> None:
     """
-    What helps beside the sentence is there, and bytes never are.
+    Useful attributes of an error are in its payload, but never bytes.
     """
     payload = to_payload(errors.RateLimitError("Wait.", 20.0))
     assert (payload["retryable"], payload["retry_after"]) == (True, 20.0)
@@ -55,7 +55,7 @@ def test_facts_are_in_the_payload() -> None:
 
 def test_unexpected_error_is_masked(caplog: pytest.LogCaptureFixture) -> None:
     """
-    An unexpected error says nothing of itself, but where the log has it.
+    An unexpected error shows only a reference to the log.
     """
     with caplog.at_level(logging.ERROR):
         payload = to_payload(ValueError("sk-secret"))
@@ -67,14 +67,14 @@ def test_unexpected_error_is_masked(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.anyio
 async def test_crash_in_a_tool_is_masked(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    So it is when a tool meets it.
+    An exception in a tool is masked too.
     """
 
     async def crash(*_: object, **__: object) -> None:
         raise ValueError("sk-secret")
 
     monkeypatch.setattr(AsyncStudio, "stats", crash)
-    async with room.calling() as call:
+    async with room.connect() as call:
         error = await call.failure("get_server_stats")
         assert error["code"] == "internal_error"
         assert "sk-secret" not in json.dumps(error)
@@ -83,9 +83,9 @@ async def test_crash_in_a_tool_is_masked(room: Room, monkeypatch: pytest.MonkeyP
 @pytest.mark.anyio
 async def test_unknown_tool_names_the_nearest(room: Room) -> None:
     """
-    An unknown tool is an error that names the tool which was meant, if one is spelled alike.
+    An unknown tool is an error that names a similar tool, if any.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         error = await call.failure("generate_images", prompt="a teapot")
         assert error["code"] == "tool_not_found"
         assert error["nearest"] == ["generate_image"]
@@ -98,9 +98,9 @@ async def test_unknown_tool_names_the_nearest(room: Room) -> None:
 @pytest.mark.anyio
 async def test_wrong_ids_list_known_ones(room: Room) -> None:
     """
-    A wrong id of a session, line, picture or turn names those that there are.
+    A wrong id of a session, branch, image or turn lists existing ones.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         session = (await call.success("create_image_session", description="tea"))["session_id"]
         image = (
             await call.success("generate_image_in_session", session_id=session, prompt="a pot")
@@ -122,14 +122,14 @@ async def test_wrong_ids_list_known_ones(room: Room) -> None:
 
 
 @pytest.mark.anyio
-async def test_unfit_masks_have_a_code_of_their_own(room: Room, tmp_path: Path) -> None:
+async def test_invalid_masks_have_their_own_code(room: Room, tmp_path: Path) -> None:
     """
-    A mask of another size, or that is a photo, has a code of its own.
+    A mask of another size, or a photo as mask, has its own error code.
     """
     for name, data in (("size.png", tiny_mask((32, 32))), ("photo.png", tiny_image())):
         (tmp_path / name).write_bytes(data)
     (tmp_path / "a.png").write_bytes(tiny_image())
-    async with room.calling(allow_dirs=(tmp_path,)) as call:
+    async with room.connect(allow_dirs=(tmp_path,)) as call:
         for name in ("size.png", "photo.png"):
             error = await call.failure(
                 "edit_image",
@@ -143,11 +143,11 @@ async def test_unfit_masks_have_a_code_of_their_own(room: Room, tmp_path: Path) 
 @pytest.mark.anyio
 async def test_wrong_arguments_are_named_without_their_values(room: Room) -> None:
     """
-    A wrong argument is named in a short sentence, without what was given and without a URL.
+    An invalid argument is named in a short message, without its value and without a URL.
     """
     secret = "sk-" + "x" * 30
-    async with room.calling() as call:
-        for name, arguments, word in (
+    async with room.connect() as call:
+        for name, arguments, expected in (
             ("generate_image", {}, "prompt"),
             ("generate_image", {"prompt": {"key": secret}}, "prompt"),
             ("generate_image", {"prompt": "x", "preview": secret}, "preview"),
@@ -158,7 +158,7 @@ async def test_wrong_arguments_are_named_without_their_values(room: Room) -> Non
         ):
             error = await call.failure(name, **arguments)
             assert error["code"] == "invalid_parameters", (name, arguments)
-            assert word in error["error"]
+            assert expected in error["error"]
             assert secret not in json.dumps(error)
             assert "pydantic" not in error["error"]
             assert len(error["error"]) < 400
@@ -171,7 +171,7 @@ async def test_wrong_arguments_are_named_without_their_values(room: Room) -> Non
 @pytest.mark.anyio
 async def test_server_without_a_key_says_so(room: Room) -> None:
     """
-    What costs nothing works; what is paid for says which variable is missing, and what needs none.
+    Without a key free tools work; billed ones name the missing variable and the offline option.
     """
     settings = Settings(library=room.library)
     async with Client(build_server(settings), mode=room.era) as client:
@@ -194,10 +194,10 @@ async def test_server_without_a_key_says_so(room: Room) -> None:
 @pytest.mark.anyio
 async def test_unusable_library_is_reported_by_every_tool(room: Room, tmp_path: Path) -> None:
     """
-    The server starts, and every tool says what is wrong with the folder.
+    The server starts, and every tool reports the problem with the folder.
     """
     (tmp_path / "file").write_text("no folder")
-    async with room.calling(library=tmp_path / "file") as call:
+    async with room.connect(library=tmp_path / "file") as call:
         assert (await call.client.list_tools()).tools
         error = await call.failure("list_active_sessions")
         assert error["code"] == "library_error"

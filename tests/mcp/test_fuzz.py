@@ -1,6 +1,6 @@
 """
-Whatever arguments tools are called with, they answer or say what is wrong, and touch nothing
-outside.
+Tools called with arbitrary arguments succeed or explain the error, and access no file outside the
+allowed folders.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from tests.faults.tiny import tiny_provider
 from tests.mcp.serving import ERAS, Era, Room, text
 
 CANARY = "canary-7f3a"
-opened: list[str] = []
+opened_paths: list[str] = []
 
 
-def _watch(event: str, arguments: tuple[Any, ...]) -> None:
-    # A hook cannot be taken away again; it notes little, and is asked about nothing else.
+def _record_access(event: str, arguments: tuple[Any, ...]) -> None:
+    # An audit hook cannot be removed, so it records only accesses to the canary.
     if event in {"open", "os.listdir", "os.scandir", "os.remove", "os.mkdir"} and CANARY in str(
         arguments[0]
     ):
-        opened.append(f"{event} {arguments[0]}")
+        opened_paths.append(f"{event} {arguments[0]}")
 
 
-sys.addaudithook(_watch)
+sys.addaudithook(_record_access)
 
 
 @attrs.frozen
-class Fuzzed:
+class FuzzedServer:
     """
-    A server that is called from outside its loop.
+    A server that is called from outside its event loop.
     """
 
     portal: anyio.from_thread.BlockingPortal
@@ -63,9 +63,9 @@ class Fuzzed:
 @pytest.fixture(scope="module", params=ERAS)
 def fuzzed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Fuzzed]:
+) -> Iterator[FuzzedServer]:
     """
-    Give a server with a session and a picture, and a file outside that nobody may read.
+    Run a server with a session and an image, and a file outside of the allowed folders.
     """
     era: Era = request.param
     folder = tmp_path_factory.mktemp("fuzz")
@@ -79,10 +79,10 @@ def fuzzed(
         portal = stack.enter_context(anyio.from_thread.start_blocking_portal())
         server = room.serve(preview_bytes=0, daily_budget=None)
         client = stack.enter_context(portal.wrap_async_context_manager(Client(server, mode=era)))
-        calling = Fuzzed(portal, client, outside, [])
-        session = text(calling.call("create_image_session", {"description": "x"}))["session_id"]
-        image = text(calling.call("generate_image", {"prompt": "x"}))["image_id"]
-        calling.pool.extend(
+        running = FuzzedServer(portal, client, outside, [])
+        session = text(running.call("create_image_session", {"description": "x"}))["session_id"]
+        image = text(running.call("generate_image", {"prompt": "x"}))["image_id"]
+        running.pool.extend(
             [
                 session,
                 image,
@@ -98,12 +98,12 @@ def fuzzed(
                 "",
             ]
         )
-        yield calling
+        yield running
 
 
-def junk() -> st.SearchStrategy[Any]:
+def any_json() -> st.SearchStrategy[Any]:
     """
-    Draw any JSON.
+    Generate arbitrary JSON.
     """
     plain = (
         st.none()
@@ -128,33 +128,35 @@ def junk() -> st.SearchStrategy[Any]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
-def test_tools_succeed_or_explain_the_error(fuzzed: Fuzzed, name: str, data: st.DataObject) -> None:
+def test_tools_succeed_or_explain_the_error(
+    fuzzed: FuzzedServer, name: str, data: st.DataObject
+) -> None:
     """
-    Every answer is a success or an error of a known code that is not a crash, and no file outside
-    was opened.
+    Every result is a success or an error with a known code other than internal_error, and no file
+    outside was accessed.
     """
     tools = {item.name: item for item in fuzzed.portal.call(fuzzed.client.list_tools).tools}
     schema = tools[name].input_schema
     arguments: dict[str, Any] = {}
     for argument, about in schema["properties"].items():
-        likely: st.SearchStrategy[Any] = st.sampled_from(fuzzed.pool)
+        plausible: st.SearchStrategy[Any] = st.sampled_from(fuzzed.pool)
         if "enum" in about:
-            likely = st.sampled_from(about["enum"])
+            plausible = st.sampled_from(about["enum"])
         elif about.get("type") == "array":
-            likely = st.lists(st.sampled_from(fuzzed.pool), max_size=2)
+            plausible = st.lists(st.sampled_from(fuzzed.pool), max_size=2)
         elif about.get("type") in {"integer", "boolean"}:
-            likely = st.integers(-1, 3)
+            plausible = st.integers(-1, 3)
         required = argument in schema.get("required", ())
         chosen = data.draw(
             st.sampled_from(("likely", "likely", "junk", "null", "none")), label=argument
         )
         if chosen == "none" and not required:
             continue
-        drawn = {"likely": likely, "junk": junk()}.get(chosen, st.none())
+        drawn = {"likely": plausible, "junk": any_json()}.get(chosen, st.none())
         arguments[argument] = data.draw(drawn, label=argument)
-    opened.clear()
+    opened_paths.clear()
     result = fuzzed.call(name, arguments)
-    assert opened == []
+    assert opened_paths == []
     if result.is_error:
         error = text(result)
         assert error["code"] in CODES.keys() - {"internal_error"}, error

@@ -1,5 +1,5 @@
 """
-The server over streamable HTTP: who may call it, from where, and what they see.
+The server over streamable HTTP: authentication, checks of host and origin, and isolation.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 import imagesession
 from imagesession.testing import FakeOpenAI, serve, tiny_image
 from imagesession_mcp.http import (
-    GRACE,
+    GRACE_SECONDS,
     BearerTokens,
     build_asgi_app,
     build_authenticated_server,
@@ -31,7 +31,7 @@ from imagesession_mcp.http import (
 )
 from imagesession_mcp.settings import HttpSettings, Principal, Settings
 from imagesession_mcp.tasks import STOP_TIMEOUT
-from tests.mcp.processes import OURS, Running, connected, listening
+from tests.mcp.processes import SERVER_MODULE, Running, connect_http, run_http_server
 from tests.mcp.serving import Era, text
 
 pytestmark = pytest.mark.anyio
@@ -52,38 +52,38 @@ _ACCEPT = {"Accept": "application/json, text/event-stream"}
 
 
 @pytest.fixture(scope="module")
-def open_house(tmp_path_factory: pytest.TempPathFactory) -> Generator[Running, None, None]:
+def open_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Running, None, None]:
     """
-    A server on this computer, for whoever calls.
+    A server on this computer without tokens.
     """
     library = tmp_path_factory.mktemp("open")
     allowed = library.parent / "allowed"
     allowed.mkdir()
     arguments = ("--offline", "--library", str(library), "--allow-dir", str(allowed))
-    with listening(*arguments) as running:
+    with run_http_server(*arguments) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def guarded_house(tmp_path_factory: pytest.TempPathFactory) -> Generator[Running, None, None]:
+def token_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Running, None, None]:
     """
-    A server on this computer, for two who have tokens.
+    A server on this computer with two principals.
     """
     folder = tmp_path_factory.mktemp("guarded")
     (folder / "tokens").write_text(TOKENS)
     arguments = ("--offline", "--library", str(folder), "--token-file", str(folder / "tokens"))
-    with listening(*arguments) as running:
+    with run_http_server(*arguments) as running:
         yield running
 
 
-def _greet(url: str, **headers: str) -> httpx2.Response:
-    spelled = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx2.post(url, json=_HELLO, headers={**_ACCEPT, **spelled})
+def _initialize(url: str, **headers: str) -> httpx2.Response:
+    header_names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx2.post(url, json=_HELLO, headers={**_ACCEPT, **header_names})
 
 
-async def test_client_generates_a_picture(open_house: Running, era: Era) -> None:
+async def test_client_generates_an_image(open_server: Running, era: Era) -> None:
     """
-    A client over HTTP gets a picture and hears how far it is; the file is on the disk.
+    A client over HTTP gets an image and progress notifications; the file is on disk.
     """
     received: list[float] = []
 
@@ -91,7 +91,7 @@ async def test_client_generates_a_picture(open_house: Running, era: Era) -> None
         del total, message
         received.append(progress)
 
-    async with connected(era, open_house.url) as client:
+    async with connect_http(era, open_server.url) as client:
         result = await client.call_tool(
             "generate_image", {"prompt": "a red kettle"}, progress_callback=on_progress
         )
@@ -100,21 +100,21 @@ async def test_client_generates_a_picture(open_house: Running, era: Era) -> None
     assert received
 
 
-async def test_requests_stand_alone(open_house: Running, era: Era) -> None:
+async def test_requests_are_stateless(open_server: Running, era: Era) -> None:
     """
-    Nothing is kept between requests, so there is no session that another copy would not know.
+    No session is kept between requests, so any instance can answer them.
     """
-    async with connected(era, open_house.url) as client:
+    async with connect_http(era, open_server.url) as client:
         await client.list_tools()
-    assert "mcp-session-id" not in _greet(open_house.url).headers
+    assert "mcp-session-id" not in _initialize(open_server.url).headers
 
 
-def test_health_check_answers(open_house: Running, guarded_house: Running) -> None:
+def test_health_check_answers(open_server: Running, token_server: Running) -> None:
     """
-    /healthz answers without a token, for whoever watches over the server.
+    /healthz answers without a token, for monitoring.
     """
-    for house in (open_house, guarded_house):
-        answer = httpx2.get(house.url.replace("/mcp", "/healthz"))
+    for server in (open_server, token_server):
+        answer = httpx2.get(server.url.replace("/mcp", "/healthz"))
         assert answer.json() == {"status": "ok", "version": imagesession.__version__}
 
 
@@ -128,66 +128,66 @@ def test_health_check_answers(open_house: Running, guarded_house: Running) -> No
         ({"Origin": "null"}, 403),
     ],
 )
-def test_foreign_web_pages_are_refused(
-    open_house: Running, headers: dict[str, str], status: int
+def test_foreign_hosts_and_origins_are_rejected(
+    open_server: Running, headers: dict[str, str], status: int
 ) -> None:
     """
-    A page that a browser shows cannot call, nor a name that was pointed at this computer.
+    Requests from foreign web pages, and to rebound host names, are rejected.
     """
-    assert _greet(open_house.url, **headers).status_code == status
+    assert _initialize(open_server.url, **headers).status_code == status
 
 
-@pytest.mark.parametrize("shown", ["", "Bearer wrong", f"Bearer {ANN[:-1]}", f"Basic {ANN}"])
-def test_calls_without_the_token_are_refused(guarded_house: Running, shown: str) -> None:
+@pytest.mark.parametrize("header", ["", "Bearer wrong", f"Bearer {ANN[:-1]}", f"Basic {ANN}"])
+def test_calls_without_a_valid_token_are_rejected(token_server: Running, header: str) -> None:
     """
-    Without the whole token nothing is told but that one is needed.
+    Without a valid token the response says only that one is required.
     """
-    headers = {"Authorization": shown} if shown else {}
-    answer = _greet(guarded_house.url, **headers)
+    headers = {"Authorization": header} if header else {}
+    answer = _initialize(token_server.url, **headers)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-async def test_principals_are_isolated(guarded_house: Running, era: Era) -> None:
+async def test_principals_are_isolated(token_server: Running, era: Era) -> None:
     """
-    One who knows the ids of another's sessions and pictures still cannot see them.
+    A principal cannot see another's sessions and images, even by their ids.
     """
-    async with connected(era, guarded_house.url, ANN) as ann:
-        made = text(await ann.call_tool("create_image_session", {"description": "Ann's secret"}))
-        call = {"session_id": made["session_id"], "prompt": "a kettle"}
-        drawn = text(await ann.call_tool("generate_image_in_session", call))
-    async with connected(era, guarded_house.url, BOB) as bob:
+    async with connect_http(era, token_server.url, ANN) as ann:
+        session = text(await ann.call_tool("create_image_session", {"description": "Ann's secret"}))
+        call = {"session_id": session["session_id"], "prompt": "a kettle"}
+        image = text(await ann.call_tool("generate_image_in_session", call))
+    async with connect_http(era, token_server.url, BOB) as bob:
         listed = await bob.call_tool("list_active_sessions", {})
-        assert made["session_id"] not in str(listed)
+        assert session["session_id"] not in str(listed)
         for tool, arguments in (
-            ("get_session_status", {"session_id": made["session_id"]}),
-            ("view_image", {"image_id": drawn["image_id"]}),
-            ("get_generation", {"generation_id": drawn["generation_id"]}),
-            ("edit_image", {"image_path": drawn["image_path"], "prompt": "mine"}),
+            ("get_session_status", {"session_id": session["session_id"]}),
+            ("view_image", {"image_id": image["image_id"]}),
+            ("get_generation", {"generation_id": image["generation_id"]}),
+            ("edit_image", {"image_path": image["image_path"], "prompt": "mine"}),
         ):
             result = await bob.call_tool(tool, arguments)
             assert result.is_error, tool
             assert "Ann's secret" not in str(result)
         with pytest.raises(MCPError, match="no picture"):
-            await bob.read_resource(f"imagesession://images/{drawn['image_id']}")
-    async with connected(era, guarded_house.url, ANN) as ann:
-        assert not (await ann.call_tool("view_image", {"image_id": drawn["image_id"]})).is_error
-    assert "/principals/ann/" in drawn["image_path"]
+            await bob.read_resource(f"imagesession://images/{image['image_id']}")
+    async with connect_http(era, token_server.url, ANN) as ann:
+        assert not (await ann.call_tool("view_image", {"image_id": image["image_id"]})).is_error
+    assert "/principals/ann/" in image["image_path"]
 
 
-async def test_files_are_read_only_beneath_allowed_folders(open_house: Running, era: Era) -> None:
+async def test_files_are_read_only_within_allowed_folders(open_server: Running, era: Era) -> None:
     """
-    Over HTTP as over stdio, a file can be named only beneath the folders that the person allowed.
+    Over HTTP as over stdio, only files within the allowed folders are read.
     """
-    async with connected(era, open_house.url) as client:
-        drawn = text(await client.call_tool("generate_image", {"prompt": "a kettle"}))
-        library = Path(drawn["image_path"]).parent.parent
+    async with connect_http(era, open_server.url) as client:
+        image = text(await client.call_tool("generate_image", {"prompt": "a kettle"}))
+        library = Path(image["image_path"]).parent.parent
         allowed, outside = library.parent / "allowed" / "a.png", library.parent / "b.png"
         for file in (allowed, outside):
             file.write_bytes(tiny_image("png"))
         edit = {"prompt": "make it blue"}
-        fine = await client.call_tool("edit_image", {"image_path": str(allowed), **edit})
-        assert not fine.is_error, fine
+        allowed_result = await client.call_tool("edit_image", {"image_path": str(allowed), **edit})
+        assert not allowed_result.is_error, allowed_result
         for path in (str(outside), "/etc/hostname", f"{library}/../b.png", f"file://{allowed}"):
             result = await client.call_tool("edit_image", {"image_path": path, **edit})
             assert result.is_error, path
@@ -197,70 +197,70 @@ async def test_files_are_read_only_beneath_allowed_folders(open_house: Running, 
 @pytest.mark.parametrize("era", ["auto", pytest.param("legacy", marks=pytest.mark.faults)])
 async def test_stopped_server_loses_nothing(tmp_path: Path, era: Era) -> None:
     """
-    Stopped in the middle of a picture, the server ends within its periods of grace and about the
-    time that it needs to start; the next one finds the picture, which was paid for once.
+    Stopped during a generation, the server exits within its grace periods plus about its startup
+    time; after a restart it finds the image, which was billed once.
     """
     provider = FakeOpenAI(latency=3)
     with serve(provider) as served:
         env = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": served.base_url}
         call = {"prompt": "a kettle", "request_id": "kettle"}
-        begun = time.monotonic()
-        with listening("--library", str(tmp_path), **env) as running:
-            starting = time.monotonic() - begun
+        before_start = time.monotonic()
+        with run_http_server("--library", str(tmp_path), **env) as running:
+            startup_seconds = time.monotonic() - before_start
             start, status = 0.0, 0
             async with anyio.create_task_group() as group:
-                group.start_soon(_give_up_on, era, running.url, call)
+                group.start_soon(_call_and_disconnect, era, running.url, call)
                 with anyio.fail_after(60):
-                    while not _paid(provider):  # noqa: ASYNC110 - it is in another thread
+                    while not _count_requests(provider):  # noqa: ASYNC110 - it is in another thread
                         await anyio.sleep(0.02)
                 start = time.monotonic()
                 status = await anyio.to_thread.run_sync(running.stop)
                 group.cancel_scope.cancel()
             assert status in {0, -signal.SIGTERM}
-            assert time.monotonic() - start < GRACE + 2 * STOP_TIMEOUT + 4 * starting
-        with listening("--library", str(tmp_path), **env) as running:
-            async with connected(era, running.url) as client:
+            assert time.monotonic() - start < GRACE_SECONDS + 2 * STOP_TIMEOUT + 4 * startup_seconds
+        with run_http_server("--library", str(tmp_path), **env) as running:
+            async with connect_http(era, running.url) as client:
                 answer: dict[str, Any] = {}
                 with anyio.fail_after(60):
                     while "image_path" not in answer:
-                        given = {"generation_id": "kettle"}
-                        answer = text(await client.call_tool("get_generation", given))
+                        query = {"generation_id": "kettle"}
+                        answer = text(await client.call_tool("get_generation", query))
                         await anyio.sleep(0.1)
     assert await anyio.Path(answer["image_path"]).is_file()
-    assert _paid(provider) == 1
+    assert _count_requests(provider) == 1
 
 
-def _paid(provider: FakeOpenAI) -> int:
+def _count_requests(provider: FakeOpenAI) -> int:
     return sum((call.method, call.path) == ("POST", "/responses") for call in provider.requests)
 
 
-async def _give_up_on(era: Era, url: str, call: dict[str, str]) -> None:
+async def _call_and_disconnect(era: Era, url: str, call: dict[str, str]) -> None:
     with anyio.move_on_after(30):
         try:
-            async with connected(era, url) as client:
+            async with connect_http(era, url) as client:
                 await client.call_tool("generate_image", call)
-        except Exception:  # noqa: BLE001, S110 - whatever it hears when the server goes away
+        except Exception:  # noqa: BLE001, S110 - any error when the server stops
             pass
 
 
-def test_taken_port_is_reported(tmp_path: Path) -> None:
+def test_occupied_port_is_reported(tmp_path: Path) -> None:
     """
-    When another program listens there, the server says so and ends with status 1.
+    If the port is in use, the server says so and exits with status 1.
     """
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        command = [sys.executable, *OURS, "--offline", "--library", str(tmp_path)]
-        ended = subprocess.run(
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        port = str(occupied.getsockname()[1])
+        command = [sys.executable, *SERVER_MODULE, "--offline", "--library", str(tmp_path)]
+        result = subprocess.run(
             [*command, "--http", "--port", port], capture_output=True, text=True, check=False
         )
-    assert ended.returncode == 1
-    assert f"cannot listen on 127.0.0.1:{port}" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert result.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 async def test_token_identifies_its_principal() -> None:
     """
-    A token stands for a name, and is itself told to nobody further on.
+    A token is mapped to its principal, and is not passed on.
     """
     tokens = BearerTokens((Principal("ann", ANN), Principal("bob", BOB)))
     access = await tokens.verify_token(BOB)
@@ -274,24 +274,24 @@ async def test_token_identifies_its_principal() -> None:
 
 def test_hosts_and_origins_are_checked() -> None:
     """
-    Whatever address it listens on, hosts and origins are checked; a wildcard is no name.
+    Hosts and origins are checked for every address; a wildcard address is not a host name.
     """
-    everywhere = transport_security(
+    wildcard = transport_security(
         HttpSettings(host="0.0.0.0", allow_hosts=("images.example.com",))  # noqa: S104 - is refused
     )
-    assert everywhere.enable_dns_rebinding_protection
-    assert "images.example.com:*" in everywhere.allowed_hosts
-    assert not any("0.0.0.0" in host for host in everywhere.allowed_hosts)  # noqa: S104 - as above
-    six = transport_security(
+    assert wildcard.enable_dns_rebinding_protection
+    assert "images.example.com:*" in wildcard.allowed_hosts
+    assert not any("0.0.0.0" in host for host in wildcard.allowed_hosts)  # noqa: S104 - as above
+    ipv6 = transport_security(
         HttpSettings(host="fd00::1", allow_origins=("https://app.example.com",))
     )
-    assert "[fd00::1]:*" in six.allowed_hosts
-    assert "https://app.example.com" in six.allowed_origins
+    assert "[fd00::1]:*" in ipv6.allowed_hosts
+    assert "https://app.example.com" in ipv6.allowed_origins
 
 
 def test_allowed_host_and_origin_are_accepted(tmp_path: Path) -> None:
     """
-    A host and an origin that the person allowed are let in; their like are not.
+    Allowed hosts and origins are accepted; similar ones are not.
     """
     http = HttpSettings(
         allow_hosts=("images.example.com",), allow_origins=("https://app.example.com",)

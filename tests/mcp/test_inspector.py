@@ -1,5 +1,5 @@
 """
-The official inspector, a client that is not the SDK's, over both transports and in both eras.
+The official inspector, a client independent of the SDK, over both transports and eras.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import pytest
 from PIL import Image
 
 from tests.mcp.conformance.node import needs_node, run
-from tests.mcp.processes import OURS, ROOT, listening
+from tests.mcp.processes import ROOT, SERVER_MODULE, run_http_server
 
 pytestmark = [pytest.mark.conformance, needs_node]
-_NAMED = {"legacy": "2025-11-25", "modern": "2026-07-28"}
+_REVISIONS = {"legacy": "2025-11-25", "modern": "2026-07-28"}
 
 
 def _config(folder: Path, era: str, url: str | None) -> tuple[str, ...]:
     stdio = {
         "type": "stdio",
         "command": sys.executable,
-        "args": [*OURS, "--offline", "--library", str(folder / "library")],
+        "args": [*SERVER_MODULE, "--offline", "--library", str(folder / "library")],
         "env": {"PYTHONPATH": str(ROOT)},
     }
     server = stdio if url is None else {"type": "streamable-http", "url": url}
@@ -39,8 +39,8 @@ def _inspect(config: tuple[str, ...], *arguments: str) -> dict[str, Any]:
     return result
 
 
-def _look(config: tuple[str, ...], era: str) -> None:
-    assert _inspect(config, "initialize")["protocolVersion"] == _NAMED[era]
+def _check_server(config: tuple[str, ...], era: str) -> None:
+    assert _inspect(config, "initialize")["protocolVersion"] == _REVISIONS[era]
     tools = {tool["name"] for tool in _inspect(config, "tools/list")["tools"]}
     assert {"generate_image", "create_image_session", "get_generation"} <= tools
     call = ("tools/call", "--tool-name", "generate_image", "--tool-arg", "prompt=a red kettle")
@@ -52,18 +52,18 @@ def _look(config: tuple[str, ...], era: str) -> None:
     assert read["contents"][0]["mimeType"] == "image/png"
 
 
-@pytest.mark.parametrize("era", _NAMED)
+@pytest.mark.parametrize("era", _REVISIONS)
 def test_over_stdio(tmp_path: Path, era: str) -> None:
     """
-    The inspector starts the server, lists its tools, gets a picture, and reads it as a resource.
+    The inspector starts the server, lists tools, generates an image, and reads it as a resource.
     """
-    _look(_config(tmp_path, era, None), era)
+    _check_server(_config(tmp_path, era, None), era)
 
 
-@pytest.mark.parametrize("era", _NAMED)
+@pytest.mark.parametrize("era", _REVISIONS)
 def test_over_http(tmp_path: Path, era: str) -> None:
     """
     The inspector does the same with a server over HTTP.
     """
-    with listening("--offline", "--library", str(tmp_path / "library")) as running:
-        _look(_config(tmp_path, era, running.url), era)
+    with run_http_server("--offline", "--library", str(tmp_path / "library")) as running:
+        _check_server(_config(tmp_path, era, running.url), era)

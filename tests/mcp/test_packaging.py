@@ -1,5 +1,5 @@
 """
-What others read to start the server: its snippets, its entry in a registry, its bundle.
+The files by which others start the server: snippets, registry entry and bundle.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def _servers() -> Iterator[dict[str, Any]]:
         yield from tomllib.loads(block)["mcp_servers"].values()
 
 
-def _ours(arguments: list[str], tmp_path: Path) -> cli.ParsedCommand:
+def _parse_command(arguments: list[str], tmp_path: Path) -> cli.ParsedCommand:
     """
-    Read what is given to our program in a snippet's command line.
+    Parse the server's arguments in a snippet's command line.
     """
     rest = arguments[arguments.index("imagesession-mcp") + 1 :]
     return cli.parse([item.replace("/home/you/Photos", str(tmp_path)) for item in rest], {})
@@ -47,8 +47,7 @@ def _ours(arguments: list[str], tmp_path: Path) -> cli.ParsedCommand:
 
 def test_snippets_are_valid_client_configurations(tmp_path: Path) -> None:
     """
-    Each JSON and TOML snippet of the page parses, names our program with options that it has, and
-    sets variables that it reads.
+    Each JSON and TOML snippet of the page is valid, and uses existing options and variables.
     """
     servers = list(_servers())
     assert len(servers) == 6
@@ -56,45 +55,45 @@ def test_snippets_are_valid_client_configurations(tmp_path: Path) -> None:
         assert server["command"] == "uvx"
         assert server["args"][:3] == ["--from", "imagesession[mcp]", "imagesession-mcp"]
         assert set(server["env"]) <= VARIABLES
-        assert _ours(server["args"], tmp_path).http is None
+        assert _parse_command(server["args"], tmp_path).http is None
 
 
 def test_shell_snippets_have_existing_options(tmp_path: Path) -> None:
     """
-    The page's commands are such that our program takes them.
+    The page's commands can be parsed.
     """
     (tmp_path / "tokens.txt").write_text("ann:0123456789abcdef")
     commands = [line for block in _blocks("sh") for line in block.splitlines()]
     assert len(commands) == 3
     for line in commands:
         words = shlex.split(line.replace("tokens.txt", str(tmp_path / "tokens.txt")))
-        assert _ours(words, tmp_path)
+        assert _parse_command(words, tmp_path)
 
 
 def test_page_has_the_defaults() -> None:
     """
-    The page's table names options with their own variables and defaults.
+    The page's table has the options with their variables and defaults.
     """
     for option in OPTIONS[:6]:
         assert f"| `--{option.name}{f' {option.metavar}' * bool(option.metavar)}` |" in PAGE
         assert f"`{option.variable}`" in PAGE
-    usual = Settings()
-    assert f"| {usual.daily_budget:.2f} from" in PAGE
-    assert f"| {usual.wait_seconds:.0f}: then" in PAGE
-    assert f"| {usual.preview_bytes};" in PAGE
+    defaults = Settings()
+    assert f"| {defaults.daily_budget:.2f} per day" in PAGE
+    assert f"| {defaults.wait_seconds:.0f}: after" in PAGE
+    assert f"| {defaults.preview_bytes};" in PAGE
 
 
-def _described(name: str) -> dict[str, Any]:
-    described: dict[str, Any] = json.loads((ROOT / "imagesession_mcp" / name).read_text("utf-8"))
-    return described
+def _read_json(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((ROOT / "imagesession_mcp" / name).read_text("utf-8"))
+    return content
 
 
 def test_registry_entry_is_valid() -> None:
     """
-    server.json is as the registry's schema of 2025-12-11 has it: names, lengths, one version that
-    is the package's, and variables that the server reads.
+    server.json follows the registry's schema of 2025-12-11: names, lengths, the package's version,
+    and variables that the server reads.
     """
-    entry = _described("server.json")
+    entry = _read_json("server.json")
     assert re.fullmatch(r"[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+", entry["name"])
     assert 1 <= len(entry["description"]) <= 100
     assert 1 <= len(entry["title"]) <= 100
@@ -116,10 +115,10 @@ def test_registry_entry_is_valid() -> None:
 
 def test_bundle_starts_this_version() -> None:
     """
-    manifest.json has the package's version and starts it, with variables that the server reads,
-    each filled from something that the person is asked.
+    manifest.json has and starts the package's version, with variables that the server reads, each
+    from the user's configuration.
     """
-    manifest = _described("manifest.json")
+    manifest = _read_json("manifest.json")
     server = manifest["server"]
     assert manifest["version"] == imagesession.__version__
     assert f"imagesession[mcp]=={imagesession.__version__}" in server["mcp_config"]["args"]
@@ -129,14 +128,14 @@ def test_bundle_starts_this_version() -> None:
     placeholders = {f"${{user_config.{name}}}" for name in manifest["user_config"]}
     assert set(env.values()) == placeholders
     assert manifest["compatibility"]["runtimes"]["python"] == PROJECT["requires-python"]
-    usual = {name: str(item["default"]) for name, item in manifest["user_config"].items()}
-    environment = {key: usual[value[14:-1]] for key, value in env.items()}
+    defaults = {name: str(item["default"]) for name, item in manifest["user_config"].items()}
+    environment = {key: defaults[value[14:-1]] for key, value in env.items()}
     assert cli.parse([], environment).settings.daily_budget == Settings().daily_budget
 
 
 def test_console_scripts_start_the_server() -> None:
     """
-    Both names by which it is started lead to the program, as `python -m imagesession_mcp` does.
+    Both console scripts start the same function as `python -m imagesession_mcp`.
     """
     ours = "imagesession_mcp.__main__:main"
     assert PROJECT["scripts"] == {"imagesession-mcp": ours, "imagesession": ours}
@@ -146,7 +145,7 @@ def test_console_scripts_start_the_server() -> None:
 @needs_node
 def test_bundle_can_be_packed(tmp_path: Path) -> None:
     """
-    The bundles' own tool finds the manifest valid and packs it.
+    The bundle tool validates and packs the manifest.
     """
     folder = ROOT / "imagesession_mcp"
     checked = run("mcpb", "validate", str(folder / "manifest.json"))

@@ -1,5 +1,5 @@
 """
-Whoever has to say who they are has a library of their own.
+Each authenticated principal has its own library.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ pytestmark = pytest.mark.anyio
 
 
 @contextmanager
-def known_as(name: str) -> Generator[None, None, None]:
+def authenticated_as(name: str) -> Generator[None, None, None]:
     """
-    Call as somebody.
+    Set the authenticated principal.
     """
     shown = "what they show"
     token = AccessToken(token=shown, client_id=name, scopes=[])
@@ -33,44 +33,44 @@ def known_as(name: str) -> Generator[None, None, None]:
 
 async def test_principals_are_isolated(room: Room) -> None:
     """
-    Sessions, pictures, files and generations of others are not there.
+    Sessions, images, files and generations of other principals cannot be found.
     """
-    with known_as("ann"):
-        async with room.calling() as call:
+    with authenticated_as("ann"):
+        async with room.connect() as call:
             session = (await call.success("create_image_session", description="x"))["session_id"]
-            made = await call.success("generate_image", prompt="a fox", request_id="r")
-    assert made["image_path"].startswith(str(room.library / "principals" / "ann"))
-    with known_as("bob"):
-        async with room.calling() as call:
+            image = await call.success("generate_image", prompt="a fox", request_id="r")
+    assert image["image_path"].startswith(str(room.library / "principals" / "ann"))
+    with authenticated_as("bob"):
+        async with room.connect() as call:
             for name, arguments, code in (
                 ("get_session_status", {"session_id": session}, "session_not_found"),
-                ("view_image", {"image_id": made["image_id"]}, "image_not_found"),
+                ("view_image", {"image_id": image["image_id"]}, "image_not_found"),
                 ("get_generation", {"generation_id": "r"}, "generation_not_found"),
                 (
                     "edit_image",
-                    {"prompt": "x", "image_path": made["image_path"]},
+                    {"prompt": "x", "image_path": image["image_path"]},
                     "invalid_input_image",
                 ),
             ):
                 error = await call.failure(name, **arguments)
                 assert error["code"] == code
-                assert made["image_id"] not in str(error.get("available_images"))
+                assert image["image_id"] not in str(error.get("available_images"))
             assert (await call.success("list_images"))["images"] == []
             other = await call.success("generate_image", prompt="a hare", request_id="r")
-            assert other["image_id"] != made["image_id"]
-    with known_as("ann"):
-        async with room.calling() as call:
+            assert other["image_id"] != image["image_id"]
+    with authenticated_as("ann"):
+        async with room.connect() as call:
             again = await call.success("get_generation", generation_id="r")
-            assert again["image_id"] == made["image_id"]
+            assert again["image_id"] == image["image_id"]
 
 
 @pytest.mark.parametrize("name", ["../ann", "a/b", "", ".", "..", "a\0b", "a" * 100])
 async def test_principal_names_are_plain(room: Room, name: str) -> None:
     """
-    A name that leads elsewhere is refused.
+    A principal's name that is not a plain folder name is rejected.
     """
-    with known_as(name):
-        async with room.calling() as call:
+    with authenticated_as(name):
+        async with room.connect() as call:
             error = await call.failure("list_images")
             assert error["code"] == "no_access"
     assert not (room.library / "principals").exists()

@@ -1,5 +1,5 @@
 """
-Pictures, sessions and the guide as resources; prompts; ids that complete themselves.
+Images, sessions and the guide as resources; prompts; completion of ids.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ async def read(call: Caller, uri: str) -> str:
 
 async def test_image_resource_is_the_file(room: Room) -> None:
     """
-    A picture's resource is its file, with its media type; beside it is its record.
+    An image resource is the file, with its media type; its metadata are another resource.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         payload = await call.success(
             "generate_image", prompt="a fox", options={"output_format": "webp"}
         )
@@ -50,29 +50,29 @@ async def test_image_resource_is_the_file(room: Room) -> None:
 
 async def test_session_resource_has_its_turns(room: Room) -> None:
     """
-    A session's resource tells where it stands and how it grew.
+    A session resource has its status and its turns.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         session = (await call.success("create_image_session", description="tea"))["session_id"]
-        made = await call.success("generate_image_in_session", session_id=session, prompt="a pot")
-        listed = json.loads(await read(call, "imagesession://sessions"))
-        assert [item["session_id"] for item in listed] == [session]
+        image = await call.success("generate_image_in_session", session_id=session, prompt="a pot")
+        uris = json.loads(await read(call, "imagesession://sessions"))
+        assert [item["session_id"] for item in uris] == [session]
         payload = json.loads(await read(call, f"imagesession://sessions/{session}"))
-        assert payload["head_image_id"] == made["image_id"]
+        assert payload["head_image_id"] == image["image_id"]
         assert [turn["prompt"] for turn in payload["turns"]] == ["a pot"]
-        assert payload["turns"][0]["images"] == [made["uri"]]
+        assert payload["turns"][0]["images"] == [image["uri"]]
 
 
 async def test_guide_is_a_resource(room: Room) -> None:
     """
-    It is what get_usage_guide returns.
+    The guide resource equals the result of get_usage_guide.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         payload = await call.success("get_usage_guide")
         assert await read(call, "imagesession://guide") == payload["guide_content"]
         assert "{" not in payload["guide_content"].split("## Tools")[1]
-        listed = {item.uri for item in (await call.client.list_resources()).resources}
-        assert listed == {"imagesession://guide", "imagesession://sessions"}
+        uris = {item.uri for item in (await call.client.list_resources()).resources}
+        assert uris == {"imagesession://guide", "imagesession://sessions"}
         templates = (await call.client.list_resource_templates()).resource_templates
         assert {item.uri_template for item in templates} == {
             "imagesession://sessions/{session_id}",
@@ -92,9 +92,9 @@ async def test_guide_is_a_resource(room: Room) -> None:
 )
 async def test_unknown_resource_is_an_error(room: Room, uri: str) -> None:
     """
-    A wrong id is a sentence, and no way into the disk.
+    An unknown id is an error without file content or traceback.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         with pytest.raises(MCPError) as caught:
             await call.client.read_resource(uri)
         assert "Traceback" not in str(caught.value)
@@ -103,9 +103,9 @@ async def test_unknown_resource_is_an_error(room: Room, uri: str) -> None:
 
 async def test_missing_file_is_an_error(room: Room) -> None:
     """
-    A picture whose file was moved away is an error with the library's sentence.
+    An image whose file is missing is an error that names it.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         payload = await call.success("generate_image", prompt="a fox")
         remove(payload)
         with pytest.raises(MCPError, match=payload["image_id"]):
@@ -114,9 +114,9 @@ async def test_missing_file_is_an_error(room: Room) -> None:
 
 async def test_prompts_start_workflows(room: Room) -> None:
     """
-    Each names tools that there are.
+    Each prompt names existing tools.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         tools = {item.name for item in (await call.client.list_tools()).tools}
         prompts = (await call.client.list_prompts()).prompts
         assert len(prompts) == 3
@@ -124,8 +124,8 @@ async def test_prompts_start_workflows(room: Room) -> None:
             assert prompt.title
             assert prompt.description
             arguments = {item.name: "a teapot" for item in prompt.arguments or ()}
-            got = await call.client.get_prompt(prompt.name, arguments)
-            content = got.messages[0].content
+            prompt_result = await call.client.get_prompt(prompt.name, arguments)
+            content = prompt_result.messages[0].content
             assert isinstance(content, TextContent)
             assert "a teapot" in content.text
             assert any(name in content.text for name in tools)
@@ -133,9 +133,9 @@ async def test_prompts_start_workflows(room: Room) -> None:
 
 async def test_ids_are_completed(room: Room) -> None:
     """
-    The beginning of an id brings those that there are.
+    The start of an id is completed to existing ids.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         session = (await call.success("create_image_session", description="tea"))["session_id"]
         image = (await call.success("generate_image", prompt="a fox"))["image_id"]
         for name, uri, known in (

@@ -1,5 +1,5 @@
 """
-What results weigh and hold: short text, one small preview, a link; never a picture in full.
+The size and content of results: short text, a small preview, a link, never a full-size image.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ FORMATS = {"PNG", "JPEG", "WEBP"}
 
 def noise(size: tuple[int, int]) -> bytes:
     """
-    Make a picture that no encoder makes small.
+    Make an image that compresses badly.
     """
     buffer = io.BytesIO()
     Image.effect_noise(size, 120).convert("RGB").save(buffer, "PNG")
     return buffer.getvalue()
 
 
-async def test_result_of_one_picture_is_small(room: Room) -> None:
+async def test_result_of_one_image_is_small(room: Room) -> None:
     """
-    At most 110 kB with its preview and 2 kB without, however noisy the picture and long the prompt.
+    A result has at most 110 kB with its preview and 2 kB without, for any image and prompt.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         for prompt, picture in (("a fox", None), ("long " * 2000, noise((1024, 1024)))):
             if picture is not None:
                 room.provider.respond_next(image=picture)
@@ -40,28 +40,28 @@ async def test_result_of_one_picture_is_small(room: Room) -> None:
             assert len(result.model_dump_json()) <= 110_000
             assert sum(len(item.data) for item in result.content if item.type == "image") <= 100_000
             assert len(images(result)) == 1
-            shown = Image.open(io.BytesIO(images(result)[0]))
-            assert shown.format in FORMATS
-            assert max(shown.size) <= 512
-            bare = await call("generate_image", prompt=prompt, preview=False)
-            assert len(bare.model_dump_json(exclude_none=True)) <= 2_000
-            assert images(bare) == []
+            preview_image = Image.open(io.BytesIO(images(result)[0]))
+            assert preview_image.format in FORMATS
+            assert max(preview_image.size) <= 512
+            without_preview = await call("generate_image", prompt=prompt, preview=False)
+            assert len(without_preview.model_dump_json(exclude_none=True)) <= 2_000
+            assert images(without_preview) == []
 
 
 async def test_results_of_all_generating_tools_are_small(room: Room) -> None:
     """
-    So it is with every tool that draws, and with a batch, whose pictures share the room.
+    Results of every generating tool are small; the images of a batch share the limit.
     """
-    long = "words " * 300
-    async with room.calling() as call:
-        session = (await call.success("create_image_session", description=long))["session_id"]
+    long_text = "words " * 300
+    async with room.connect() as call:
+        session = (await call.success("create_image_session", description=long_text))["session_id"]
         for name, arguments in (
-            ("generate_image_in_session", {"session_id": session, "prompt": long}),
-            ("edit_image", {"session_id": session, "prompt": long}),
-            ("generate_ui_asset", {"asset_type": "hero", "description": long}),
+            ("generate_image_in_session", {"session_id": session, "prompt": long_text}),
+            ("edit_image", {"session_id": session, "prompt": long_text}),
+            ("generate_ui_asset", {"asset_type": "hero", "description": long_text}),
         ):
-            bare = await call(name, **arguments, preview=False)
-            assert len(bare.model_dump_json(exclude_none=True)) <= 2_400, name
+            without_preview = await call(name, **arguments, preview=False)
+            assert len(without_preview.model_dump_json(exclude_none=True)) <= 2_400, name
         batch = await call("generate_product_image", product_description="mug", batch_count=4)
         assert len(batch.model_dump_json(exclude_none=True)) <= 110_000
         assert len(images(batch)) == 4
@@ -69,23 +69,23 @@ async def test_results_of_all_generating_tools_are_small(room: Room) -> None:
 
 async def test_preview_size_is_a_setting(room: Room) -> None:
     """
-    Previews are as small as the settings say, or none.
+    Previews respect the configured limit, and 0 disables them.
     """
-    async with room.calling(preview_bytes=4_000) as call:
+    async with room.connect(preview_bytes=4_000) as call:
         result = await call("generate_image", prompt="a fox")
         assert 0 < len(images(result)[0]) <= 4_000
-    async with room.calling(preview_bytes=0) as call:
+    async with room.connect(preview_bytes=0) as call:
         result = await call("generate_image", prompt="a fox")
         assert images(result) == []
-        shown = await call("view_image", image_id=text(result)["image_id"])
-        assert len(images(shown)) == 1
+        preview_image = await call("view_image", image_id=text(result)["image_id"])
+        assert len(images(preview_image)) == 1
 
 
-async def test_link_leads_to_the_whole_picture(room: Room) -> None:
+async def test_link_is_the_full_size_image(room: Room) -> None:
     """
-    Every picture has a link for the person, and what it leads to is the file to the byte.
+    Every image has a link for the user, to a resource with the file's exact bytes.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         result = await call("generate_image", prompt="a fox")
         payload, link = text(result), links(result)[0]
         assert link.uri == payload["uri"] == f"imagesession://images/{payload['image_id']}"
@@ -100,14 +100,14 @@ async def test_link_leads_to_the_whole_picture(room: Room) -> None:
 
 async def test_svg_is_not_shown_unsafely(room: Room) -> None:
     """
-    Its preview, the tool that looks and its resource show what it draws, in pixels.
+    Its preview, view_image and its resource return a raster rendering.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         result = await call("generate_image", prompt="a fox", options={"output_format": "svg"})
         payload = text(result)
         assert payload["format"] == "svg"
-        shown = await call("view_image", image_id=payload["image_id"])
-        for picture in (result, shown):
+        preview_image = await call("view_image", image_id=payload["image_id"])
+        for picture in (result, preview_image):
             (preview,) = images(picture)
             assert Image.open(io.BytesIO(preview)).format == "JPEG"
         contents = (await call.client.read_resource(payload["uri"])).contents[0]
@@ -118,22 +118,22 @@ async def test_svg_is_not_shown_unsafely(room: Room) -> None:
 
 async def test_preview_keeps_transparency(room: Room) -> None:
     """
-    A picture with transparent pixels has a preview with transparent pixels.
+    The preview of a transparent image is transparent.
     """
     clear = io.BytesIO()
     Image.new("RGBA", (1024, 1024), (200, 0, 0, 0)).save(clear, "PNG")
-    async with room.calling() as call:
+    async with room.connect() as call:
         room.provider.respond_next(image=clear.getvalue())
         result = await call("generate_image", prompt="a logo", background="transparent")
-        shown = Image.open(io.BytesIO(images(result)[0]))
-        assert shown.convert("RGBA").getchannel("A").getextrema() == (0, 0)
+        preview_image = Image.open(io.BytesIO(images(result)[0]))
+        assert preview_image.convert("RGBA").getchannel("A").getextrema() == (0, 0)
 
 
-async def test_missing_file_keeps_its_facts(room: Room) -> None:
+async def test_missing_file_keeps_its_metadata(room: Room) -> None:
     """
-    When the file was moved away, its facts are told without a preview, and its resource is refused.
+    If the file is missing, the result has its metadata without a preview.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         payload = await call.success("generate_image", prompt="a fox", request_id="r")
         remove(payload)
         result = await call("get_generation", generation_id="r")
@@ -143,21 +143,21 @@ async def test_missing_file_keeps_its_facts(room: Room) -> None:
 
 async def test_texts_contain_no_image_data(room: Room) -> None:
     """
-    No text of any result has a long run of base64.
+    No text of a result has a long run of base64.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         result = await call("generate_image", prompt="a fox")
         for block in result.content:
             if isinstance(block, TextContent):
                 assert max(map(len, block.text.replace('"', " ").split())) < 600
 
 
-async def test_small_pictures_are_their_own_preview(room: Room) -> None:
+async def test_small_images_are_their_own_preview(room: Room) -> None:
     """
-    What is small enough is its own preview, to the byte.
+    A small image is returned unchanged as its preview.
     """
     small = tiny_image(size=(64, 64))
-    async with room.calling() as call:
+    async with room.connect() as call:
         room.provider.respond_next(image=small)
         result = await call("generate_image", prompt="a dot")
         assert images(result) == [small]

@@ -1,5 +1,5 @@
 """
-Files that calls name are read only beneath the folders that the person allowed.
+Files that calls name are read only within allowed folders.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from imagesession_mcp import safe_files
 from imagesession_mcp.errors import ToolCallError
 from tests.mcp.serving import Room
 
-ARGUMENTS: tuple[tuple[str, str, dict[str, str]], ...] = (
+IMAGE_ARGUMENTS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("edit_image", "image_path", {"prompt": "x"}),
     ("edit_image", "mask_path", {"prompt": "x", "image_path": "I"}),
     ("edit_image", "markup_path", {"prompt": "x", "image_path": "I"}),
@@ -29,7 +29,7 @@ ARGUMENTS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("promote_image_to_session", "image_path", {}),
     ("estimate_cost", "image_path", {}),
 )
-LISTS: tuple[tuple[str, dict[str, str]], ...] = (
+IMAGE_LIST_TOOLS: tuple[tuple[str, dict[str, str]], ...] = (
     ("generate_image", {"prompt": "x"}),
     ("generate_product_image", {"product_description": "x"}),
     ("generate_ui_asset", {"asset_type": "icon", "description": "x"}),
@@ -38,10 +38,10 @@ LISTS: tuple[tuple[str, dict[str, str]], ...] = (
 
 
 @pytest.mark.anyio
-async def test_no_argument_reads_outside(room: Room, tmp_path: Path) -> None:
+async def test_no_argument_reads_files_outside(room: Room, tmp_path: Path) -> None:
     """
-    Whatever argument names it, and whatever it looks like, a file outside is refused without a
-    word of what it holds, and nothing is sent.
+    A file outside of the allowed folders is rejected in every argument and every spelling, without
+    showing its content, and nothing is sent.
     """
     outside = tmp_path / "outside" / "secret.png"
     outside.parent.mkdir()
@@ -51,7 +51,7 @@ async def test_no_argument_reads_outside(room: Room, tmp_path: Path) -> None:
     link.symlink_to(outside)
     folder = room.library / "folder"
     folder.symlink_to(outside.parent)
-    async with room.calling() as call:
+    async with room.connect() as call:
         image = (await call.success("generate_image", prompt="a fox"))["image_id"]
         session = (await call.success("create_image_session", description="x"))["session_id"]
         before = room.posts
@@ -69,26 +69,26 @@ async def test_no_argument_reads_outside(room: Room, tmp_path: Path) -> None:
             "/nowhere.png",
             str(room.library),
         ):
-            for name, argument, others in ARGUMENTS:
-                filled = {
+            for name, argument, others in IMAGE_ARGUMENTS:
+                values = {
                     key: {"I": image, "S": session}.get(value, value)
                     for key, value in others.items()
                 }
-                error = await call.failure(name, **filled, **{argument: path})
+                error = await call.failure(name, **values, **{argument: path})
                 assert error["code"] == "invalid_input_image", (name, argument, path)
                 assert "root:" not in error["error"]
-            for name, others in LISTS:
+            for name, others in IMAGE_LIST_TOOLS:
                 error = await call.failure(name, **others, reference_images=[image, path])
                 assert error["code"] == "invalid_input_image", (name, path)
         assert room.posts == before
 
 
 @pytest.mark.anyio
-async def test_options_take_only_options(room: Room) -> None:
+async def test_options_accept_only_options(room: Room) -> None:
     """
-    Only options come in as options: neither files, nor keys, nor where requests go.
+    `options` accepts only options: no files, keys or URLs.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         for name in (
             "reference",
             "mask",
@@ -109,36 +109,36 @@ async def test_options_take_only_options(room: Room) -> None:
 @pytest.mark.anyio
 async def test_allowed_folders_are_read(room: Room, tmp_path: Path) -> None:
     """
-    Files beneath an allowed folder are read, and so are links that stay inside.
+    Files within an allowed folder are read, and so are links that stay inside.
     """
     folder = tmp_path / "allowed"
     (folder / "deep").mkdir(parents=True)
     (folder / "deep" / "a.png").write_bytes(tiny_image())
     (folder / "b.png").symlink_to(folder / "deep" / "a.png")
-    async with room.calling(allow_dirs=(folder,)) as call:
+    async with room.connect(allow_dirs=(folder,)) as call:
         for path in (folder / "deep" / "a.png", folder / "b.png"):
             payload = await call.success("edit_image", prompt="x", image_path=str(path))
             assert payload["original_image_path"] == str(path)
 
 
 @pytest.mark.anyio
-async def test_file_that_is_no_picture_is_refused(room: Room, tmp_path: Path) -> None:
+async def test_file_that_is_not_an_image_is_rejected(room: Room, tmp_path: Path) -> None:
     """
-    A file that may be read and is no picture is refused by what it holds.
+    A readable file that is not an image is rejected without showing its content.
     """
     folder = tmp_path / "allowed"
     folder.mkdir()
     (folder / "secret.png").write_text("root:x:0:0")
-    async with room.calling(allow_dirs=(folder,)) as call:
+    async with room.connect(allow_dirs=(folder,)) as call:
         error = await call.failure("edit_image", prompt="x", image_path=str(folder / "secret.png"))
         assert error["code"] == "invalid_input_image"
         assert "root:" not in error["error"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
-def test_pipes_and_folders_are_refused(tmp_path: Path) -> None:
+def test_pipes_and_folders_are_rejected(tmp_path: Path) -> None:
     """
-    A pipe is refused without waiting for somebody to write into it.
+    A pipe is rejected without waiting for a writer.
     """
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "folder.png").mkdir()
@@ -149,32 +149,32 @@ def test_pipes_and_folders_are_refused(tmp_path: Path) -> None:
 
 def test_link_created_in_between_is_not_followed(tmp_path: Path) -> None:
     """
-    What was a file when its path was looked up, and is a link when it is opened, is refused; a
-    folder on the way too.
+    A file that is replaced by a link between resolving and opening is rejected, and so is a
+    replaced folder.
     """
     root, outside = tmp_path / "root", tmp_path / "outside"
     (root / "in").mkdir(parents=True)
     outside.mkdir()
     (outside / "a.png").write_bytes(b"secret")
     (root / "in" / "a.png").write_bytes(b"harmless")
-    real = safe_files.resolve_allowed(str(root / "in" / "a.png"), (root,), "image_path")
-    assert safe_files.read_allowed(real, (root,), "image_path") == b"harmless"
+    real_path = safe_files.resolve_allowed(str(root / "in" / "a.png"), (root,), "image_path")
+    assert safe_files.read_allowed(real_path, (root,), "image_path") == b"harmless"
     (root / "in" / "a.png").unlink()
     (root / "in" / "a.png").symlink_to(outside / "a.png")
     with pytest.raises(ToolCallError):
-        safe_files.read_allowed(real, (root,), "image_path")
+        safe_files.read_allowed(real_path, (root,), "image_path")
     (root / "in" / "a.png").unlink()
     (root / "in").rmdir()
     (root / "in").symlink_to(outside)
     with pytest.raises(ToolCallError):
-        safe_files.read_allowed(real, (root,), "image_path")
+        safe_files.read_allowed(real_path, (root,), "image_path")
 
 
 def test_files_opened_by_path_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    The other way of opening, that of Windows, refuses links too.
+    The way of opening files on Windows rejects links too.
     """
-    monkeypatch.setattr(safe_files, "_STEPWISE", False)
+    monkeypatch.setattr(safe_files, "_OPENS_STEPWISE", False)
     root = tmp_path / "root"
     root.mkdir()
     (tmp_path / "a.png").write_bytes(b"secret")
@@ -185,9 +185,9 @@ def test_files_opened_by_path_are_compared(tmp_path: Path, monkeypatch: pytest.M
         safe_files.read_allowed(root / "c.png", (root,), "image_path")
 
 
-def test_large_files_are_refused(tmp_path: Path) -> None:
+def test_large_files_are_rejected(tmp_path: Path) -> None:
     """
-    What is too large is not read to its end.
+    A file over the limit is not read completely.
     """
     with (tmp_path / "large.png").open("wb") as file:
         file.truncate(26_000_000)
@@ -198,16 +198,16 @@ def test_large_files_are_refused(tmp_path: Path) -> None:
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None
 )
-@given(named=st.text(max_size=60) | st.text("/.~\\ab\0:", max_size=20).map("/".__add__))
-def test_no_path_leads_outside(tmp_path: Path, named: str) -> None:
+@given(path_text=st.text(max_size=60) | st.text("/.~\\ab\0:", max_size=20).map("/".__add__))
+def test_no_path_leads_outside(tmp_path: Path, path_text: str) -> None:
     """
-    Whatever text is given for a path, it leads beneath the root or is refused.
+    Any text as a path leads within the root or is rejected.
     """
     root = tmp_path / "root"
     root.mkdir(exist_ok=True)
     (root / "a").write_bytes(b"harmless")
-    for text in (named, f"{root}/{named}"):
+    for text in (path_text, f"{root}/{path_text}"):
         with contextlib.suppress(ToolCallError):
-            real = safe_files.resolve_allowed(text, (root,), "image_path")
-            assert real.is_relative_to(root)
-            assert real == real.resolve()
+            real_path = safe_files.resolve_allowed(text, (root,), "image_path")
+            assert real_path.is_relative_to(root)
+            assert real_path == real_path.resolve()

@@ -1,5 +1,5 @@
 """
-A server that is asked at once, is left at once, or cannot load its library.
+Requests right after connecting, immediate disconnects, and a library that cannot be loaded.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from imagesession_mcp.http import build_asgi_app, build_authenticated_server
 from imagesession_mcp.server import build_server
 from imagesession_mcp.settings import HttpSettings, Principal, Settings
 from imagesession_mcp.tasks_extension import TasksExtension
-from tests.mcp.processes import OURS, ROOT, environment
+from tests.mcp.processes import ROOT, SERVER_MODULE, environment
 from tests.mcp.serving import Era, Room, text
 
 pytestmark = pytest.mark.anyio
 _ANN = "ann-0123456789abcdef"
 
 
-def _questions(client: Client) -> dict[str, Callable[[], Awaitable[Any]]]:
+def _requests(client: Client) -> dict[str, Callable[[], Awaitable[Any]]]:
     prompt = PromptReference(type="ref/prompt", name="quick_image")
     return {
         "tools": client.list_tools,
@@ -48,16 +48,16 @@ def _questions(client: Client) -> dict[str, Callable[[], Awaitable[Any]]]:
 
 async def _check_answers(client: Client) -> None:
     """
-    Ask everything at once, and check the answers.
+    Send all requests at once, and check the responses.
     """
     answers: dict[str, Any] = {}
 
-    async def ask(name: str, question: Callable[[], Awaitable[Any]]) -> None:
-        answers[name] = await question()
+    async def send(name: str, request: Callable[[], Awaitable[Any]]) -> None:
+        answers[name] = await request()
 
     async with anyio.create_task_group() as group:
-        for name, question in _questions(client).items():
-            group.start_soon(ask, name, question)
+        for name, request in _requests(client).items():
+            group.start_soon(send, name, request)
     assert len(answers["tools"].tools) > 20
     assert len(answers["resources"].resources) == 2
     assert len(answers["templates"].resource_templates) == 3
@@ -72,7 +72,7 @@ async def _check_answers(client: Client) -> None:
 @pytest.mark.parametrize("extensions", [[], [TasksExtension()]], ids=["plain", "tasks"])
 async def test_first_requests_are_answered(room: Room, extensions: list[TasksExtension]) -> None:
     """
-    Whatever a client asks as soon as it is connected is answered.
+    Requests sent right after connecting are answered.
     """
     async with Client(room.serve(extensions=extensions), mode=room.era) as client:
         assert client.server_capabilities.completions is not None
@@ -82,7 +82,7 @@ async def test_first_requests_are_answered(room: Room, extensions: list[TasksExt
 @asynccontextmanager
 async def _over_http(room: Room) -> AsyncGenerator[httpx2.AsyncClient, None]:
     """
-    Serve over HTTP within this process, to a caller with a token.
+    Serve over HTTP within this process, for a caller with a token.
     """
     http_settings = HttpSettings(principals=(Principal("ann", _ANN),))
     server = build_authenticated_server(room.settings(http=True), http_settings)
@@ -99,18 +99,18 @@ async def _over_http(room: Room) -> AsyncGenerator[httpx2.AsyncClient, None]:
 
 async def test_first_requests_over_http_are_answered(room: Room) -> None:
     """
-    Over HTTP too; and /healthz says that the server is up.
+    First requests over HTTP are answered too, and /healthz is available.
     """
     async with _over_http(room) as http:
         assert (await http.get("/healthz")).status_code == 200
-        reached = streamable_http_client("http://127.0.0.1/mcp", http_client=http)
-        async with Client(reached, mode=room.era) as client:
+        transport = streamable_http_client("http://127.0.0.1/mcp", http_client=http)
+        async with Client(transport, mode=room.era) as client:
             await _check_answers(client)
 
 
-async def test_server_ends_when_its_client_leaves_at_once(room: Room) -> None:
+async def test_server_stops_if_its_client_disconnects_at_once(room: Room) -> None:
     """
-    A client that leaves at once is not held up by what the server still loads.
+    A client that disconnects at once does not wait for the server to load.
     """
     with anyio.fail_after(60):
         async with Client(room.serve(), mode=room.era):
@@ -140,8 +140,8 @@ async def test_library_that_cannot_be_loaded_is_reported(
 
 def test_server_starts_without_the_library() -> None:
     """
-    A server is built, and could answer `initialize`, before the library and what it needs is
-    loaded.
+    A server can be built, and answer `initialize`, before the library and its dependencies are
+    imported.
     """
     program = """
 import sys
@@ -151,15 +151,15 @@ build_server(Settings(offline=True))
 print(sorted({"PIL", "openai", "sqlite3"} & sys.modules.keys()))
 """
     command = [sys.executable, "-c", program]
-    done = subprocess.run(
+    process_result = subprocess.run(
         command, env=environment(), cwd=ROOT, text=True, capture_output=True, check=True
     )
-    assert done.stdout == "[]\n"
+    assert process_result.stdout == "[]\n"
 
 
 def test_requests_that_wait_for_the_process_are_answered(tmp_path: Path, era: Era) -> None:
     """
-    A process that finds requests on its stdin when it starts answers all of them.
+    Requests that are on stdin when the process starts are all answered.
     """
     newest = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
     meta = {
@@ -177,13 +177,18 @@ def test_requests_that_wait_for_the_process_are_answered(tmp_path: Path, era: Er
     first = ("initialize", hello) if era == "legacy" else ("server/discover", params)
     requests = [first, *((method, params) for method in methods)]
     with subprocess.Popen(
-        [sys.executable, *OURS, "--offline", "--library", str(tmp_path)],
+        [sys.executable, *SERVER_MODULE, "--offline", "--library", str(tmp_path)],
         env=environment(), cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     ) as process:  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
-        for number, (method, given) in enumerate(requests):
-            message = {"jsonrpc": "2.0", "id": number, "method": method, "params": given}
+        for number, (method, parameters) in enumerate(requests):
+            message = {
+                "jsonrpc": "2.0",
+                "id": number,
+                "method": method,
+                "params": parameters,
+            }
             process.stdin.write(json.dumps(message) + "\n")
         process.stdin.flush()
         answers = [json.loads(process.stdout.readline()) for _ in requests]

@@ -1,5 +1,5 @@
 """
-The server as a client starts it, over stdin and stdout.
+The server over stdin and stdout, started as clients start it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import imagesession
 from imagesession import Studio
 from imagesession.testing import FakeOpenAI, serve
 from imagesession_mcp.stdio import StdinReader, StdioTransport, StdoutWriter
-from tests.mcp.processes import OURS, ROOT, environment, spawned
+from tests.mcp.processes import ROOT, SERVER_MODULE, connect_stdio, environment
 from tests.mcp.serving import Era, text
 
 pytestmark = pytest.mark.anyio
@@ -47,9 +47,9 @@ _HELLO = {
 
 
 @contextmanager
-def _started(*arguments: str, **env: str) -> Generator[subprocess.Popen[str], None, None]:
+def _start_server(*arguments: str, **env: str) -> Generator[subprocess.Popen[str], None, None]:
     with subprocess.Popen(
-        [sys.executable, *OURS, *arguments],
+        [sys.executable, *SERVER_MODULE, *arguments],
         env=environment(env), cwd=ROOT, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
@@ -77,15 +77,15 @@ def _call(name: str, **arguments: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params}
 
 
-def _paid(provider: FakeOpenAI) -> int:
+def _count_requests(provider: FakeOpenAI) -> int:
     return sum((call.method, call.path) == ("POST", "/responses") for call in provider.requests)
 
 
-async def test_client_generates_a_picture(tmp_path: Path, era: Era) -> None:
+async def test_client_generates_an_image(tmp_path: Path, era: Era) -> None:
     """
-    A client that starts the server gets a picture: the file is on the disk, and it is one.
+    A client that starts the server gets an image, whose file is on disk and valid.
     """
-    async with spawned(era, "--offline", "--library", str(tmp_path)) as client:
+    async with connect_stdio(era, "--offline", "--library", str(tmp_path)) as client:
         assert client.server_info is not None
         assert client.server_info.name == "imagesession"
         assert client.server_info.version == imagesession.__version__
@@ -97,10 +97,9 @@ async def test_client_generates_a_picture(tmp_path: Path, era: Era) -> None:
 
 async def test_server_starts_without_a_key(tmp_path: Path, era: Era) -> None:
     """
-    Without a key the server starts all the same, and says which variable is missing when a picture
-    is asked for.
+    Without a key the server starts, and a call that generates names the missing variable.
     """
-    async with spawned(era, "--library", str(tmp_path)) as client:
+    async with connect_stdio(era, "--library", str(tmp_path)) as client:
         assert (await client.list_tools()).tools
         result = await client.call_tool("generate_image", {"prompt": "a red kettle"})
     assert result.is_error
@@ -110,20 +109,20 @@ async def test_server_starts_without_a_key(tmp_path: Path, era: Era) -> None:
 
 async def test_environment_configures_the_server(tmp_path: Path) -> None:
     """
-    What the command line can say, the environment can.
+    The environment can configure the server like the command line.
     """
     env = {"IMAGESESSION_LIBRARY": str(tmp_path), "IMAGESESSION_MCP_OFFLINE": "1"}
-    async with spawned("auto", **env) as client:
+    async with connect_stdio("auto", **env) as client:
         payload = text(await client.call_tool("generate_image", {"prompt": "a red kettle"}))
     assert Path(payload["image_path"]).is_relative_to(tmp_path)
 
 
 def test_stdout_has_only_messages(tmp_path: Path) -> None:
     """
-    Whatever happens, only the protocol's messages go to stdout; at the end of stdin the server
-    leaves by itself, with status 0.
+    Only protocol messages are written to stdout; at the end of stdin the server exits with
+    status 0.
     """
-    with _started("--offline", "--library", str(tmp_path)) as process:
+    with _start_server("--offline", "--library", str(tmp_path)) as process:
         _write(process, _HELLO)
         assert _read(process)["result"]["serverInfo"]["name"] == "imagesession"
         _write(process, {"jsonrpc": "2.0", "method": "notifications/initialized"})
@@ -136,7 +135,7 @@ def test_stdout_has_only_messages(tmp_path: Path) -> None:
         assert process.wait(60) == 0
 
 
-_ALL = (
+_ALL_MESSAGES = (
     _HELLO,
     {"jsonrpc": "2.0", "method": "notifications/initialized"},
     {"jsonrpc": "2.0", "id": 2, "method": "tools/list"},
@@ -148,19 +147,19 @@ _ALL = (
 @pytest.mark.parametrize("kind", ["pipe", "file"])
 def test_requests_before_stdin_is_closed_are_answered(tmp_path: Path, kind: str) -> None:
     """
-    Everything can be asked at once, from a pipe or a file: the server answers all of it before it
-    ends, however long that takes.
+    All requests can be sent at once, from a pipe or a file: the server answers all of them before
+    it exits.
     """
     messages = "".join(
-        json.dumps(message) + "\n" for message in _ALL
+        json.dumps(message) + "\n" for message in _ALL_MESSAGES
     ).rstrip()  # the last line has no end
     file = tmp_path / "asked"
     file.write_text(messages)
     with file.open() as source:
-        source_of: dict[str, Any] = {"input": messages} if kind == "pipe" else {"stdin": source}
+        stdin_source: dict[str, Any] = {"input": messages} if kind == "pipe" else {"stdin": source}
         done = subprocess.run(
-            [sys.executable, *OURS, "--offline", "--library", str(tmp_path / "library")],
-            **source_of, env=environment(), cwd=ROOT, text=True, capture_output=True, timeout=120,
+            [sys.executable, *SERVER_MODULE, "--offline", "--library", str(tmp_path / "library")],
+            **stdin_source, env=environment(), cwd=ROOT, text=True, capture_output=True, timeout=99,
             check=True,
         )  # fmt: skip
     results = {
@@ -173,10 +172,10 @@ def test_requests_before_stdin_is_closed_are_answered(tmp_path: Path, kind: str)
 @unix
 def test_empty_stdin_ends_the_server(tmp_path: Path) -> None:
     """
-    Without anything to read, the server leaves at once and says nothing.
+    With an empty stdin, the server exits at once without output.
     """
     done = subprocess.run(
-        [sys.executable, *OURS, "--offline", "--library", str(tmp_path)],
+        [sys.executable, *SERVER_MODULE, "--offline", "--library", str(tmp_path)],
         stdin=subprocess.DEVNULL, env=environment(), cwd=ROOT, capture_output=True, timeout=120,
         check=True,
     )  # fmt: skip
@@ -187,9 +186,9 @@ def test_empty_stdin_ends_the_server(tmp_path: Path) -> None:
 @unix
 def test_closed_stdout_ends_the_server(tmp_path: Path) -> None:
     """
-    A client that went away without closing the server's stdin ends it by not listening.
+    If the client closes the server's stdout but not its stdin, the server exits.
     """
-    with _started("--offline", "--library", str(tmp_path)) as process:
+    with _start_server("--offline", "--library", str(tmp_path)) as process:
         _write(process, _HELLO)
         _read(process)
         assert process.stdout is not None
@@ -201,12 +200,12 @@ def test_closed_stdout_ends_the_server(tmp_path: Path) -> None:
 
 
 @unix
-def test_slow_client_gets_whole_answers(tmp_path: Path) -> None:
+def test_slow_client_gets_complete_responses(tmp_path: Path) -> None:
     """
-    Answers that are larger than a pipe holds come whole, however slowly they are read; what is
-    asked meanwhile is answered too.
+    Responses that are larger than the pipe's buffer arrive completely even if read slowly, and
+    requests sent meanwhile are answered too.
     """
-    with _started("--offline", "--library", str(tmp_path)) as process:
+    with _start_server("--offline", "--library", str(tmp_path)) as process:
         _write(process, _HELLO)
         _read(process)
         _write(
@@ -226,9 +225,9 @@ def test_slow_client_gets_whole_answers(tmp_path: Path) -> None:
     lines=st.lists(st.text(st.characters(exclude_characters="\n", codec="utf-8")), max_size=8),
     cuts=st.lists(st.integers(1, 40), max_size=20),
 )
-def test_lines_arrive_whole(lines: list[str], cuts: list[int]) -> None:
+def test_lines_are_reassembled(lines: list[str], cuts: list[int]) -> None:
     """
-    However the messages are cut on their way, they are read line by line.
+    Messages that arrive in arbitrary chunks are read line by line.
     """
     sent = "".join(line + "\n" for line in lines).encode()
 
@@ -236,10 +235,10 @@ def test_lines_arrive_whole(lines: list[str], cuts: list[int]) -> None:
         source, target = os.pipe()
 
         async def write() -> None:
-            rest = sent
+            unsent = sent
             for cut in (*cuts, len(sent)):
-                os.write(target, rest[:cut])
-                rest = rest[cut:]
+                os.write(target, unsent[:cut])
+                unsent = unsent[cut:]
                 await asyncio.sleep(0)
             os.close(target)
 
@@ -255,11 +254,11 @@ def test_lines_arrive_whole(lines: list[str], cuts: list[int]) -> None:
 
 
 @asynccontextmanager
-async def _closed(
+async def _closed_transport(
     *messages: dict[str, Any], drain_timeout: float = math.inf
 ) -> AsyncGenerator[tuple[StdioTransport, Any, Any], None]:
     """
-    Give a transport whose client sent messages and closed stdin, and its two streams.
+    Yield a transport whose client sent messages and closed stdin, and its two streams.
     """
     stdin, client_out = os.pipe()
     client_in, stdout = os.pipe()
@@ -284,9 +283,9 @@ async def _closed(
 @unix
 async def test_server_runs_until_all_requests_are_answered() -> None:
     """
-    After the client closed stdin, the server goes on until its last request has its answer.
+    After the client closed stdin, the server runs until its last request is answered.
     """
-    async with _closed(_HELLO, {**_HELLO, "id": 2}) as (_, requests, answers):
+    async with _closed_transport(_HELLO, {**_HELLO, "id": 2}) as (_, requests, answers):
         for number in (1, 2):
             with pytest.raises(anyio.WouldBlock):
                 requests.receive_nowait()
@@ -295,31 +294,31 @@ async def test_server_runs_until_all_requests_are_answered() -> None:
 
 
 @unix
-async def test_waiting_for_answers_is_bounded() -> None:
+async def test_drain_timeout_is_respected() -> None:
     """
-    If an answer does not come, the server ends when the time is up.
+    If a response does not arrive, the server stops after the timeout.
     """
-    async with _closed(_HELLO, drain_timeout=0):
+    async with _closed_transport(_HELLO, drain_timeout=0):
         pass
 
 
 @unix
-async def test_signal_ends_the_waiting_for_answers() -> None:
+async def test_stop_ends_the_draining() -> None:
     """
-    A server that waits for its last answers ends at once when it is stopped.
+    A server that waits for its last responses stops at once when told to.
     """
-    async with _closed(_HELLO) as (transport, _, __):
+    async with _closed_transport(_HELLO) as (transport, _, __):
         transport.stop()
 
 
 @unix
 async def test_cancelled_requests_are_not_waited_for() -> None:
     """
-    A request that the client cancelled has no answer, and does not keep the server running.
+    A cancelled request has no response, and does not keep the server running.
     """
     params = {"requestId": 1}
     cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
-    async with _closed(_HELLO, cancelled):
+    async with _closed_transport(_HELLO, cancelled):
         pass
 
 
@@ -327,17 +326,17 @@ async def test_cancelled_requests_are_not_waited_for() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_the_server(tmp_path: Path, number: signal.Signals) -> None:
     """
-    A signal ends the server in about the time that it needs to start, even while its client says
-    nothing, and silently.
+    A signal stops the server within about its startup time, even while its client is idle, and
+    without output.
     """
-    begun = time.monotonic()
-    with _started("--offline", "--library", str(tmp_path)) as process:
+    before_start = time.monotonic()
+    with _start_server("--offline", "--library", str(tmp_path)) as process:
         _write(process, _HELLO)
         _read(process)
-        started = time.monotonic()
+        after_start = time.monotonic()
         process.send_signal(number)
         assert process.wait(60) == 0
-        assert time.monotonic() - started < 4 * (started - begun)
+        assert time.monotonic() - after_start < 4 * (after_start - before_start)
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
 
@@ -345,26 +344,26 @@ def test_signal_ends_the_server(tmp_path: Path, number: signal.Signals) -> None:
 @unix
 @pytest.mark.parametrize(
     "number,latency",
-    # A server that is stopped gives its tasks two seconds, so the picture takes longer.
+    # A stopped server gives its tasks two seconds, so the generation takes longer.
     [(0, 2.5), (signal.SIGTERM, 2.5), (signal.SIGKILL, 1.0)],
     ids=["close", "term", "kill"],
 )
 async def test_killed_server_loses_nothing(tmp_path: Path, number: int, latency: float) -> None:
     """
-    A server that is stopped or killed in the middle of a picture, once the provider has named it,
-    loses nothing: the next one finds it, and it was paid for once.
+    If the server is stopped or killed during a generation that the provider has accepted, the
+    restarted server finds the image, which was billed once.
     """
     provider = FakeOpenAI(latency=latency)
     with serve(provider) as served:
         env = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": served.base_url}
         arguments = ("--library", str(tmp_path))
-        with _started(*arguments, **env) as process:
+        with _start_server(*arguments, **env) as process:
             _write(process, _HELLO)
             _read(process)
             _write(process, {"jsonrpc": "2.0", "method": "notifications/initialized"})
             _write(process, _call("generate_image", prompt="a kettle", request_id="kettle"))
             with anyio.fail_after(60):
-                while not _accepted(tmp_path):  # noqa: ASYNC110 - by another program
+                while not _is_accepted(tmp_path):  # noqa: ASYNC110 - by another program
                     await anyio.sleep(0.02)
             if number:
                 os.kill(process.pid, number)
@@ -372,10 +371,10 @@ async def test_killed_server_loses_nothing(tmp_path: Path, number: int, latency:
                 assert process.stdin is not None
                 process.stdin.close()
             process.wait(60)
-        async with spawned("auto", *arguments, **env) as client:
+        async with connect_stdio("auto", *arguments, **env) as client:
             with anyio.fail_after(60):
-                answer = await _found(client)
-    assert _paid(provider) == 1
+                answer = await _wait_for_image(client)
+    assert _count_requests(provider) == 1
     assert answer["generation_id"] == "kettle"
     with Studio(tmp_path, api_key="x", base_url="http://127.0.0.1:1") as studio:
         (image,) = studio.images.list()
@@ -383,15 +382,15 @@ async def test_killed_server_loses_nothing(tmp_path: Path, number: int, latency:
         assert str(image.path) == answer["image_path"]
 
 
-def _accepted(library: Path) -> bool:
+def _is_accepted(library: Path) -> bool:
     """
-    Tell whether the library knows the provider's id of something that is under way.
+    Return whether the library has recorded the provider's id of a pending request.
     """
     files = (library / ".imagesession" / "journal").glob("*.jsonl")
     return any(b'{"response_id": "' in file.read_bytes() for file in files)
 
 
-async def _found(client: Any) -> dict[str, Any]:
+async def _wait_for_image(client: Any) -> dict[str, Any]:
     while True:
         result = await client.call_tool("get_generation", {"generation_id": "kettle"})
         if not result.is_error and "image_path" in text(result):

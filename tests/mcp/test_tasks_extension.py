@@ -1,5 +1,5 @@
 """
-Calls that take long are answered with a task, for clients that know tasks.
+Long calls are answered with a task, for clients that support tasks.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Params(RequestParams):
     task_id: str = Field(alias="taskId")
 
 
-class _Ask(t.Request[_Params, str]):
+class _TaskRequest(t.Request[_Params, str]):
     name_param: ClassVar[str | None] = "taskId"
 
 
@@ -57,36 +57,36 @@ class _TaskResult(Result):
     error: dict[str, Any] | None = None
 
 
-async def _ask(session: Any, verb: str, task_id: str) -> _TaskResult:
-    request = _Ask(method=f"tasks/{verb}", params=_Params(taskId=task_id))
+async def _request_task(session: Any, verb: str, task_id: str) -> _TaskResult:
+    request = _TaskRequest(method=f"tasks/{verb}", params=_Params(taskId=task_id))
     payload: _TaskResult = await session.send_request(request, _TaskResult)
     return payload
 
 
-class _KnowsTasks(ClientExtension):
+class _TasksClient(ClientExtension):
     """
-    A client that asks about its tasks until they are done.
+    A client extension that polls tasks until they are done.
     """
 
     identifier = TasksExtension.identifier
 
     def __init__(self) -> None:
-        self.begun = anyio.Event()
+        self.task_created = anyio.Event()
         self.created: list[str] = []
-        self.seen: list[str] = []
+        self.statuses: list[str] = []
 
     def claims(self) -> Sequence[ResultClaim[Any]]:
         """
-        Take tasks for results.
+        Claim results of type `task`.
         """
         return [ResultClaim(result_type="task", model=_Created, resolve=self._resolve)]
 
     async def _resolve(self, created: _Created, context: ClaimContext) -> CallToolResult:
         self.created.append(created.task_id)
-        self.begun.set()
+        self.task_created.set()
         while True:
-            payload = await _ask(context.session, "get", created.task_id)
-            self.seen.append(payload.status)
+            payload = await _request_task(context.session, "get", created.task_id)
+            self.statuses.append(payload.status)
             if payload.status == "completed":
                 return CallToolResult.model_validate(payload.result)
             if payload.status != "working":
@@ -95,51 +95,51 @@ class _KnowsTasks(ClientExtension):
 
 
 @asynccontextmanager
-async def _knowing(
+async def _connect(
     folder: Path,
     provider: FakeOpenAI,
     extension: TasksExtension | None = None,
     **settings: Any,
-) -> AsyncGenerator[tuple[Client, _KnowsTasks], None]:
-    knows = _KnowsTasks()
-    chosen = Settings(library=folder, offline=True, **settings)
+) -> AsyncGenerator[tuple[Client, _TasksClient], None]:
+    tasks_client = _TasksClient()
+    server_settings = Settings(library=folder, offline=True, **settings)
 
     def open_studio(_: Settings, library: Path | None) -> AsyncStudio:
         return AsyncStudio.offline(library, provider=provider, retry_timeout=0)
 
     server = build_server(
-        chosen, open=open_studio, extensions=[extension or TasksExtension(grace=0.1)]
+        server_settings, open=open_studio, extensions=[extension or TasksExtension(grace=0.1)]
     )
-    async with Client(server, extensions=[knows]) as client:
-        yield client, knows
+    async with Client(server, extensions=[tasks_client]) as client:
+        yield client, tasks_client
 
 
 async def test_long_call_becomes_a_task(tmp_path: Path) -> None:
     """
-    What is not there within the grace is a task, and its end is the call's whole result, without a
-    handle however small `wait_seconds` is.
+    A call longer than the grace period becomes a task, whose outcome is the call's full result,
+    not a handle, however small `wait_seconds` is.
     """
     provider = FakeOpenAI(latency=0.5)
-    async with _knowing(tmp_path, provider, wait_seconds=0.1) as (client, knows):
+    async with _connect(tmp_path, provider, wait_seconds=0.1) as (client, tasks_client):
         payload = text(await client.call_tool("generate_image", {"prompt": "a kettle"}))
-    assert knows.seen[0] == "working"
-    assert knows.seen[-1] == "completed"
+    assert tasks_client.statuses[0] == "working"
+    assert tasks_client.statuses[-1] == "completed"
     with Image.open(payload["image_path"]) as picture:
         assert picture.size == (1024, 1024)
 
 
 async def test_short_call_is_answered_with_its_result(tmp_path: Path) -> None:
     """
-    What is there within the grace needs no task.
+    A call that is done within the grace period creates no task.
     """
-    async with _knowing(tmp_path, FakeOpenAI(), TasksExtension(grace=20)) as (client, knows):
+    async with _connect(tmp_path, FakeOpenAI(), TasksExtension(grace=20)) as (client, tasks_client):
         text(await client.call_tool("generate_image", {"prompt": "a kettle"}))
-    assert knows.created == []
+    assert tasks_client.created == []
 
 
 async def test_clients_without_tasks_get_a_result(tmp_path: Path) -> None:
     """
-    A client that does not know tasks is answered with a result or a handle, in either era.
+    A client that does not support tasks gets a result or a handle, in either era.
     """
     server = build_server(
         Settings(library=tmp_path, offline=True, wait_seconds=0),
@@ -149,42 +149,44 @@ async def test_clients_without_tasks_get_a_result(tmp_path: Path) -> None:
         async with Client(server, mode=mode) as client:
             payload = text(await client.call_tool("generate_image", {"prompt": "a kettle"}))
             assert payload["generation_id"]
-            request = _Ask(method="tasks/get", params=_Params(taskId="x"))
-            with pytest.raises(MCPError) as refused:
+            request = _TaskRequest(method="tasks/get", params=_Params(taskId="x"))
+            with pytest.raises(MCPError) as error_info:
                 await client.session.send_request(request, _TaskResult)
-        missing = t.MISSING_REQUIRED_CLIENT_CAPABILITY, t.METHOD_NOT_FOUND
-        assert refused.value.code == missing[mode == "legacy"]
+        expected_codes = t.MISSING_REQUIRED_CLIENT_CAPABILITY, t.METHOD_NOT_FOUND
+        assert error_info.value.code == expected_codes[mode == "legacy"]
 
 
 async def test_failure_completes_the_task(tmp_path: Path) -> None:
     """
-    A picture that cannot be made completes its task, with the error that helps.
+    A failed generation completes its task with an error result.
     """
     provider = FakeOpenAI()
     wrong = {"message": "no", "code": "invalid_value", "param": "prompt"}
     provider.fail_next(status=400, path="/responses", error=wrong)
-    async with _knowing(tmp_path, provider, TasksExtension(grace=0)) as (client, knows):
+    async with _connect(tmp_path, provider, TasksExtension(grace=0)) as (client, tasks_client):
         result = await client.call_tool("generate_image", {"prompt": "a kettle"})
-    assert knows.created
+    assert tasks_client.created
     assert result.is_error
     assert text(result)["error"]
 
 
-async def test_cancelled_task_keeps_its_picture(tmp_path: Path) -> None:
+async def test_cancelled_task_keeps_its_image(tmp_path: Path) -> None:
     """
-    Cancelling a task ends the waiting, as giving up a call does: the picture is paid for, so it is
-    finished and kept. cancel_generation is what stops it.
+    Cancelling a task ends only the waiting, like cancelling a call: the image is billed, so it is
+    finished and saved. Only cancel_generation stops it.
     """
     provider = FakeOpenAI(latency=0.7)
-    async with _knowing(tmp_path, provider) as (client, knows):
+    async with _connect(tmp_path, provider) as (client, tasks_client):
         arguments = {"prompt": "a kettle", "request_id": "kettle"}
         async with anyio.create_task_group() as group:
             group.start_soon(_expect_cancelled, client, arguments)
-            await knows.begun.wait()
-            ack = await _ask(client.session, "cancel", knows.created[0])
+            await tasks_client.task_created.wait()
+            ack = await _request_task(client.session, "cancel", tasks_client.created[0])
             assert (ack.result_type, ack.task_id, ack.status) == ("complete", None, "")
-        assert (await _ask(client.session, "get", knows.created[0])).status == "cancelled"
-        assert (await _ask(client.session, "cancel", knows.created[0])).status == ""
+        assert (
+            await _request_task(client.session, "get", tasks_client.created[0])
+        ).status == "cancelled"
+        assert (await _request_task(client.session, "cancel", tasks_client.created[0])).status == ""
         payload = text(await client.call_tool("get_generation", {"generation_id": "kettle"}))
     assert await anyio.Path(payload["image_path"]).is_file()
 
@@ -194,60 +196,60 @@ async def _expect_cancelled(client: Client, arguments: dict[str, Any]) -> None:
         await client.call_tool("generate_image", arguments)
 
 
-async def test_unknown_task_is_refused(tmp_path: Path) -> None:
+async def test_unknown_task_is_rejected(tmp_path: Path) -> None:
     """
-    An unknown id is refused with a sentence that says where the pictures are.
+    An unknown id raises an error that says how to find the images.
     """
-    async with _knowing(tmp_path, FakeOpenAI()) as (client, _):
+    async with _connect(tmp_path, FakeOpenAI()) as (client, _):
         for verb in ("get", "update", "cancel"):
-            with pytest.raises(MCPError, match="list_images") as refused:
-                await _ask(client.session, verb, "unknown")
-            assert refused.value.code == t.INVALID_PARAMS
+            with pytest.raises(MCPError, match="list_images") as error_info:
+                await _request_task(client.session, verb, "unknown")
+            assert error_info.value.code == t.INVALID_PARAMS
 
 
 async def test_tasks_expire_after_their_ttl(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    A task can be asked about for as long as was promised, and is forgotten after that.
+    A task can be polled until its TTL has passed, and is removed after that.
     """
     provider = FakeOpenAI(latency=0.3)
-    async with _knowing(tmp_path, provider) as (client, knows):
+    async with _connect(tmp_path, provider) as (client, tasks_client):
         await client.call_tool("generate_image", {"prompt": "a kettle"})
         await client.call_tool("generate_image", {"prompt": "a jug"})
-        first = knows.created[0]
-        assert (await _ask(client.session, "get", first)).status == "completed"
+        first = tasks_client.created[0]
+        assert (await _request_task(client.session, "get", first)).status == "completed"
         monkeypatch.setattr(tasks_extension, "_TTL_SECONDS", 0)
         await client.call_tool("generate_image", {"prompt": "a cup"})
         with pytest.raises(MCPError, match="no such task"):
-            await _ask(client.session, "get", first)
+            await _request_task(client.session, "get", first)
 
 
 async def test_tasks_belong_to_their_principal(tmp_path: Path) -> None:
     """
-    Over HTTP nobody finds a task of somebody else's, and a routing header must name the task.
+    Over HTTP a principal cannot find another's task, and the routing header must name the task.
     """
-    people = Principal("ann", "ann-0123456789abcdef"), Principal("bob", "bob-0123456789abcdef")
-    access = HttpSettings(principals=people)
+    principals = Principal("ann", "ann-0123456789abcdef"), Principal("bob", "bob-0123456789abcdef")
+    access = HttpSettings(principals=principals)
     settings = Settings(library=tmp_path, offline=True, http=True)
     server = build_authenticated_server(settings, access, TasksExtension(grace=0))
     app = build_asgi_app(server, access)
-    knows = {item.name: _KnowsTasks() for item in people}
+    tasks_client = {principal.name: _TasksClient() for principal in principals}
     async with server.session_manager.run():
-        for item in people:
+        for principal in principals:
             async with (
-                _client_of(app, item) as http,
+                _client_of(app, principal) as http,
                 Client(
                     streamable_http_client("http://127.0.0.1:8765/mcp", http_client=http),
-                    extensions=[knows[item.name]],
+                    extensions=[tasks_client[principal.name]],
                 ) as client,
             ):
-                if item.name == "ann":
+                if principal.name == "ann":
                     await client.call_tool("generate_image", {"prompt": "a kettle"})
-                    await _expect_header_checked(client, knows["ann"].created[0])
+                    await _expect_header_checked(client, tasks_client["ann"].created[0])
                 else:
                     with pytest.raises(MCPError, match="no such task"):
-                        await _ask(client.session, "get", knows["ann"].created[0])
+                        await _request_task(client.session, "get", tasks_client["ann"].created[0])
 
 
 def _client_of(app: Any, principal: Principal) -> httpx2.AsyncClient:
@@ -260,19 +262,19 @@ async def _expect_header_checked(client: Client, task_id: str) -> None:
         pass
 
     request = _Unnamed(method="tasks/get", params=_Params(taskId=task_id))
-    with pytest.raises(MCPError) as refused:
+    with pytest.raises(MCPError) as error_info:
         await client.session.send_request(request, _TaskResult)
-    assert refused.value.code == t.HEADER_MISMATCH
+    assert error_info.value.code == t.HEADER_MISMATCH
 
 
 async def test_abandoned_call_is_cancelled(tmp_path: Path) -> None:
     """
-    A call that is given up within the grace is not carried on in secret.
+    A call that is cancelled within the grace period does not continue in the background.
     """
     provider = FakeOpenAI(latency=0.5)
-    async with _knowing(tmp_path, provider, TasksExtension(grace=10)) as (client, knows):
+    async with _connect(tmp_path, provider, TasksExtension(grace=10)) as (client, tasks_client):
         with anyio.move_on_after(0.2):
             await client.call_tool("generate_image", {"prompt": "a kettle"})
         await anyio.sleep(0.1)
-        assert not [item for item in asyncio.all_tasks() if item.get_name().startswith("call ")]
-    assert knows.created == []
+        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("call ")]
+    assert tasks_client.created == []

@@ -1,6 +1,6 @@
 """
-What the server offers: the tools of `openai-image-mcp` by name, parameters and returned keys, a few
-more, and in each what its verb of the library takes.
+The server's tools: those of `openai-image-mcp` with their names, parameters and returned keys, a
+few more, and in each the parameters of its method of the library.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from imagesession_mcp.errors import CODES
 from imagesession_mcp.tools import TOOLS, params
 from tests.mcp.serving import Room
 
-# Parameters with their defaults, as in its version 0.2.1; None where one is required.
-SEED: dict[str, dict[str, Any]] = {
+# The tools of `openai-image-mcp` 0.2.1: parameters with defaults, `...` if required.
+ORIGINAL_TOOLS: dict[str, dict[str, Any]] = {
     "create_image_session": {"description": ..., "model": "auto", "session_name": None},
     "generate_image_in_session": {
         "session_id": ...,
@@ -90,8 +90,8 @@ SEED: dict[str, dict[str, Any]] = {
     },
     "get_server_stats": {},
 }
-# The keys that it returned.
-MADE = {
+# The keys that its results had.
+IMAGE_KEYS = {
     "success",
     "image_path",
     "image_generation_id",
@@ -100,13 +100,13 @@ MADE = {
     "metadata",
     "session_context",
 }
-ALONE = {"single_shot", "temporary_session_id"}
+STANDALONE_KEYS = {"single_shot", "temporary_session_id"}
 KEYS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "create_image_session": (
         {"description": "x"},
         {"success", "session_id", "model", "created_at", "status", "session_name", "description"},
     ),
-    "generate_image_in_session": ({"session_id": "S", "prompt": "a"}, MADE),
+    "generate_image_in_session": ({"session_id": "S", "prompt": "a"}, IMAGE_KEYS),
     "get_session_status": (
         {"session_id": "S"},
         {
@@ -124,8 +124,11 @@ KEYS: dict[str, tuple[dict[str, Any], set[str]]] = {
         },
     ),
     "list_active_sessions": ({}, {"success", "sessions", "total_active"}),
-    "generate_image": ({"prompt": "a"}, MADE | ALONE),
-    "edit_image": ({"image_path": "I", "prompt": "a"}, MADE | ALONE | {"original_image_path"}),
+    "generate_image": ({"prompt": "a"}, IMAGE_KEYS | STANDALONE_KEYS),
+    "edit_image": (
+        {"image_path": "I", "prompt": "a"},
+        IMAGE_KEYS | STANDALONE_KEYS | {"original_image_path"},
+    ),
     "generate_product_image": (
         {"product_description": "mug"},
         {
@@ -141,11 +144,15 @@ KEYS: dict[str, tuple[dict[str, Any], set[str]]] = {
     ),
     "generate_ui_asset": (
         {"asset_type": "icon", "description": "home"},
-        MADE | ALONE | {"asset_type", "theme", "style_preset", "size_preset", "ui_asset_summary"},
+        IMAGE_KEYS
+        | STANDALONE_KEYS
+        | {"asset_type", "theme", "style_preset", "size_preset", "ui_asset_summary"},
     ),
     "analyze_and_improve_image": (
         {"image_path": "I", "improvement_goals": "brighter"},
-        MADE | ALONE | {"improvement_goals", "preserved_elements", "analysis_summary"},
+        IMAGE_KEYS
+        | STANDALONE_KEYS
+        | {"improvement_goals", "preserved_elements", "analysis_summary"},
     ),
     "get_usage_guide": (
         {},
@@ -191,8 +198,8 @@ KEYS: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"success", "status", "session_id", "final_image_count"},
     ),
 }
-# Which verb a tool is, and what it calls that verb's parameters.
-VERBS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
+# The library's method of each tool, and the tool's names for the method's parameters.
+METHODS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
     "create_image_session": (AsyncStudio.session, {"name": "session_name"}),
     "generate_image_in_session": (
         AsyncImageSession.stream,
@@ -248,11 +255,11 @@ VERBS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
     ),
     "analyze_image": (AsyncStudio.analyze, {"image": "image_path"}),
 }
-# Parameters of verbs that no argument stands for, and why.
-MISSING = {
+# Parameters of methods that their tools do not have, and why.
+UNSUPPORTED = {
     ("generate_ui_asset", "n"): "each asset of a set has a description of its own",
     ("generate_image", "mask"): "edit_image takes masks; a single new picture has none",
-    ("create_image_session", "provider_state"): "whoever runs the server says what is kept",
+    ("create_image_session", "provider_state"): "the server's operator chooses it",
     ("create_image_session", "remember"): "an agent closes a session that is too long",
     ("estimate_cost", "batch"): "no tool submits batches",
     ("estimate_cost", "mask"): "a mask changes the price by next to nothing",
@@ -261,13 +268,13 @@ MISSING = {
 pytestmark = pytest.mark.anyio
 
 
-async def test_tools_of_the_seed_are_there(room: Room) -> None:
+async def test_tools_of_openai_image_mcp_exist(room: Room) -> None:
     """
-    All thirteen have their names and parameters; what may be left out there may be left out here.
+    All thirteen tools have their names and parameters, and the same parameters are optional.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         tools = {item.name: item for item in (await call.client.list_tools()).tools}
-    for name, parameters in SEED.items():
+    for name, parameters in ORIGINAL_TOOLS.items():
         schema = tools[name].input_schema
         for parameter, default in parameters.items():
             assert parameter in schema["properties"], (name, parameter)
@@ -277,29 +284,30 @@ async def test_tools_of_the_seed_are_there(room: Room) -> None:
                 assert schema["properties"][parameter]["default"] == default
 
 
-async def test_results_have_the_keys_of_the_seed(room: Room) -> None:
+async def test_results_have_the_keys_of_openai_image_mcp(room: Room) -> None:
     """
-    Whoever reads its keys reads ours.
+    Clients that read its result keys can read this server's.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         image = (await call.success("generate_image", prompt="a fox"))["image_id"]
         session = (await call.success("create_image_session", description="x"))["session_id"]
-        for name, (named, keys) in KEYS.items():
-            filled = {
-                key: {"S": session, "I": image}.get(value, value) for key, value in named.items()
+        for name, (arguments, keys) in KEYS.items():
+            values = {
+                key: {"S": session, "I": image}.get(value, value)
+                for key, value in arguments.items()
             }
-            payload = await call.success(name, **filled)
+            payload = await call.success(name, **values)
             assert keys <= payload.keys(), (name, keys - payload.keys())
             assert payload["success"] is True
-    assert KEYS.keys() == SEED.keys()
+    assert KEYS.keys() == ORIGINAL_TOOLS.keys()
 
 
 async def test_every_tool_is_described(room: Room) -> None:
     """
-    Each has a title, a description with its price, four hints, and described arguments; those
-    that return no picture have a schema, and the others none.
+    Each tool has a title, a description that mentions its cost, four hints, and described
+    arguments; tools that return no image have an output schema, and the others none.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         tools = (await call.client.list_tools()).tools
         assert [item.name for item in tools] == [spec.name for spec in TOOLS]
         for tool in tools:
@@ -318,43 +326,46 @@ async def test_every_tool_is_described(room: Room) -> None:
             for name, argument in tool.input_schema["properties"].items():
                 assert argument.get("description"), (tool.name, name)
                 assert "title" not in argument
-            draws = bool(hints.open_world_hint) and tool.name not in {
+            generates = bool(hints.open_world_hint) and tool.name not in {
                 "analyze_image",
                 "cancel_generation",
             }
-            shows = draws or tool.name in {"view_image", "get_generation"}
-            assert (tool.output_schema is None) == shows, tool.name
+            returns_image = generates or tool.name in {"view_image", "get_generation"}
+            assert (tool.output_schema is None) == returns_image, tool.name
         assert sum(len(item.model_dump_json(exclude_none=True)) for item in tools) < 40_000
 
 
-def test_tools_take_the_parameters_of_their_verbs() -> None:
+def test_tools_have_the_parameters_of_their_methods() -> None:
     """
-    What a verb of the library takes, its tool takes, but for what is listed with a reason.
+    A tool has all parameters of its library method, except those listed with a reason.
     """
     options = {field.name for field in attrs.fields(GenerateOptions)}
-    unused = set(MISSING)
+    unused = set(UNSUPPORTED)
     by_name = {spec.name: spec.function for spec in TOOLS}
-    for name, (verb, renamed) in VERBS.items():
-        taken = set(inspect.signature(by_name[name]).parameters)
-        for parameter in inspect.signature(verb).parameters:
-            # Progress goes to whoever asks for it by the protocol.
+    for name, (method, renames) in METHODS.items():
+        tool_parameters = set(inspect.signature(by_name[name]).parameters)
+        for parameter in inspect.signature(method).parameters:
+            # Progress is reported through the protocol.
             if parameter in {"self", "on_progress"} or (
                 parameter in options and parameter != "model"
             ):
                 continue
-            if (name, parameter) in MISSING:
+            if (name, parameter) in UNSUPPORTED:
                 unused.discard((name, parameter))
                 continue
-            known = parameter == "model" and "options" in taken
-            assert known or renamed.get(parameter, parameter) in taken, (name, parameter)
-        takes_options = "quality" in inspect.signature(verb).parameters
-        assert takes_options == ("options" in taken), name
+            is_supported = parameter == "model" and "options" in tool_parameters
+            assert is_supported or renames.get(parameter, parameter) in tool_parameters, (
+                name,
+                parameter,
+            )
+        takes_options = "quality" in inspect.signature(method).parameters
+        assert takes_options == ("options" in tool_parameters), name
     assert not unused
 
 
 def test_choices_are_those_of_the_library() -> None:
     """
-    What schemas list as choices is what the library takes.
+    The choices in schemas are those that the library accepts.
     """
     for name, choices in (
         ("quality", params.QUALITIES),
@@ -369,7 +380,7 @@ def test_choices_are_those_of_the_library() -> None:
 
 def test_only_public_names_are_used() -> None:
     """
-    No module of the server uses the library's private names, the wire, or a library for pixels.
+    No module of the server uses the library's private names, openai, httpx2 or Pillow.
     """
     public = {"errors", "presets", "testing", *imagesession.__all__}
     for path in Path(imagesession_mcp.__path__[0]).rglob("*.py"):
@@ -377,13 +388,13 @@ def test_only_public_names_are_used() -> None:
             for name in _used(node):
                 package, _, inner = name.partition(".")
                 assert package not in {"openai", "PIL", "httpx2"}, (path.name, name)
-                known = inner.partition(".")[0] in {"", *public}
-                assert package != "imagesession" or known, (path.name, name)
+                is_supported = inner.partition(".")[0] in {"", *public}
+                assert package != "imagesession" or is_supported, (path.name, name)
 
 
 def _used(node: ast.AST) -> list[str]:
     """
-    Return the full names that a statement imports or an expression looks up in a module.
+    Return the full names that a statement imports or an expression accesses in a module.
     """
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
@@ -396,7 +407,7 @@ def _used(node: ast.AST) -> list[str]:
 
 def test_every_error_code_is_explained() -> None:
     """
-    Whatever code an error has, the guide says what it means.
+    The guide explains every error code.
     """
     used: set[str] = set()
     for path in Path(imagesession_mcp.__path__[0]).rglob("*.py"):

@@ -1,6 +1,5 @@
 """
-What the guide of `openai-image-mcp` promises, end to end through a client, with a look at the
-files.
+The workflows of the guide of `openai-image-mcp`, end to end through a client, including the files.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from tests.mcp.serving import Room, images, links, text
 pytestmark = pytest.mark.anyio
 
 
-def opened(path: str) -> Image.Image:
+def open_image(path: str) -> Image.Image:
     """
-    Open a picture's file; it must be whole.
+    Open an image file and decode it completely.
     """
     picture = Image.open(path)
     picture.load()
@@ -28,9 +27,9 @@ def opened(path: str) -> Image.Image:
 
 async def test_project_of_several_turns(room: Room) -> None:
     """
-    A session makes pictures that build on each other, tells where it stands, and is closed.
+    A session generates images that build on each other, reports its status, and is closed.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         session = await call.success(
             "create_image_session", description="Logo for AI company", session_name="Logo"
         )
@@ -43,12 +42,12 @@ async def test_project_of_several_turns(room: Room) -> None:
             "a horizontal version": (1536, 1024),
         }
         for prompt, size in steps.items():
-            made = await call.success(
+            generated = await call.success(
                 "generate_image_in_session", session_id=session["session_id"], prompt=prompt
             )
-            assert made["original_prompt"] == prompt
-            assert opened(made["image_path"]).size == size
-            ids.append(made["image_id"])
+            assert generated["original_prompt"] == prompt
+            assert open_image(generated["image_path"]).size == size
+            ids.append(generated["image_id"])
         status = await call.success("get_session_status", session_id=session["session_id"])
         assert status["head_image_id"] == ids[-1]
         assert status["total_generations"] == 3
@@ -57,9 +56,9 @@ async def test_project_of_several_turns(room: Room) -> None:
         assert status["session_name"] == "Logo"
         assert len(status["recent_images"]) == 3
         assert status["cost_usd"] > 0
-        listed = await call.success("list_active_sessions")
-        assert [item["session_id"] for item in listed["sessions"]] == [session["session_id"]]
-        assert listed["total_active"] == 1
+        sessions = await call.success("list_active_sessions")
+        assert [item["session_id"] for item in sessions["sessions"]] == [session["session_id"]]
+        assert sessions["total_active"] == 1
         closed = await call.success("close_session", session_id=session["session_id"])
         assert closed["status"] == "closed"
         assert closed["final_image_count"] == 3
@@ -70,9 +69,9 @@ async def test_project_of_several_turns(room: Room) -> None:
 
 async def test_closed_session_is_reopened(room: Room) -> None:
     """
-    What was closed says so, and goes on with reopen.
+    A closed session is an error, and is continued with reopen.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         session = (await call.success("create_image_session", description="tea"))["session_id"]
         await call.success("close_session", session_id=session)
         error = await call.failure("generate_image_in_session", session_id=session, prompt="a pot")
@@ -82,11 +81,11 @@ async def test_closed_session_is_reopened(room: Room) -> None:
         )
 
 
-async def test_single_picture_becomes_a_session(room: Room) -> None:
+async def test_standalone_image_becomes_a_session(room: Room) -> None:
     """
-    A single picture is promoted by its path, as older clients do, and refined with its context.
+    A standalone image is promoted by its path, as older clients do, and refined with its context.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         first = await call.success("generate_image", prompt="modern office workspace")
         assert first["single_shot"] is True
         promoted = await call.success(
@@ -105,18 +104,18 @@ async def test_single_picture_becomes_a_session(room: Room) -> None:
             prompt="more colourful, with plants",
         )
         assert second["session_context"]["context"] != "fresh"
-        assert opened(second["image_path"]).format == "PNG"
+        assert open_image(second["image_path"]).format == "PNG"
 
 
-async def test_pictures_of_the_seed_are_promoted(room: Room, tmp_path: Path) -> None:
+async def test_images_of_openai_image_mcp_are_promoted(room: Room, tmp_path: Path) -> None:
     """
-    A picture from elsewhere is promoted with the metadata that the older tool wrote beside it.
+    An image of openai-image-mcp is promoted with the metadata file beside it.
     """
     folder = tmp_path / "generated_images"
     folder.mkdir()
     (folder / "session_1.png").write_bytes(tiny_image())
     (folder / "session_1_metadata.json").write_text('{"original_prompt": "a red barn"}')
-    async with room.calling(allow_dirs=(folder,)) as call:
+    async with room.connect(allow_dirs=(folder,)) as call:
         promoted = await call.success(
             "promote_image_to_session",
             image_path=str(folder / "session_1.png"),
@@ -128,15 +127,15 @@ async def test_pictures_of_the_seed_are_promoted(room: Room, tmp_path: Path) -> 
 
 async def test_references_and_masks(room: Room, tmp_path: Path) -> None:
     """
-    Earlier pictures, files from allowed folders and masks go along.
+    Earlier images, files from allowed folders and masks are used as inputs.
     """
     photo, mask = tmp_path / "in" / "photo.png", tmp_path / "in" / "mask.png"
     photo.parent.mkdir()
     photo.write_bytes(tiny_image(size=(256, 256)))
     mask.write_bytes(tiny_mask((256, 256)))
-    async with room.calling(allow_dirs=(photo.parent,)) as call:
+    async with room.connect(allow_dirs=(photo.parent,)) as call:
         session = (await call.success("create_image_session", description="x"))["session_id"]
-        made = await call.success(
+        generated = await call.success(
             "generate_image_in_session",
             session_id=session,
             prompt="replace the text",
@@ -153,20 +152,23 @@ async def test_references_and_masks(room: Room, tmp_path: Path) -> None:
         assert edited["original_image_path"] == str(photo)
         assert Path(edited["image_path"]).parent.name == "edited_images"
         again = await call.success(
-            "edit_image", image_path=made["image_path"], prompt="same style", session_id=session
+            "edit_image",
+            image_path=generated["image_path"],
+            prompt="same style",
+            session_id=session,
         )
-        assert again["original_image_id"] == made["image_id"]
-        side = await call.success(
-            "generate_image", prompt="same style", reference_images=[made["image_id"]]
+        assert again["original_image_id"] == generated["image_id"]
+        referenced = await call.success(
+            "generate_image", prompt="same style", reference_images=[generated["image_id"]]
         )
-        assert side["success"]
+        assert referenced["success"]
 
 
 async def test_product_images(room: Room) -> None:
     """
-    Several takes come side by side, each in its place, in a folder by the product's name.
+    Several variations are returned in order, in a folder named after the product.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         result = await call(
             "generate_product_image",
             product_description="ceramic mug",
@@ -182,15 +184,15 @@ async def test_product_images(room: Room) -> None:
         assert len({item["image_path"] for item in payload["results"]}) == 3
         for item in payload["results"]:
             assert Path(item["image_path"]).parent.name == "ceramic_mug"
-            opened(item["image_path"])
+            open_image(item["image_path"])
         assert len(images(result)) == len(links(result)) == 3
 
 
-async def test_batch_has_an_error_in_each_failed_place(room: Room) -> None:
+async def test_batch_has_an_error_for_each_failed_image(room: Room) -> None:
     """
-    What failed stands in its place; a batch of which nothing came is an error.
+    `results` has an error for each failed image; a batch without any image is an error.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         room.provider.refuse_next("No.")
         room.provider.refuse_next("No.")
         payload = await call.success(
@@ -207,9 +209,9 @@ async def test_batch_has_an_error_in_each_failed_place(room: Room) -> None:
 
 async def test_ui_assets(room: Room) -> None:
     """
-    Assets tell what they are, and buttons are assets too.
+    Results name the asset's parameters, also for buttons.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         for asset in ("icon", "button"):
             payload = await call.success(
                 "generate_ui_asset", asset_type=asset, description="home", theme="playful"
@@ -219,36 +221,38 @@ async def test_ui_assets(room: Room) -> None:
             assert payload["style_preset"] == "flat"
             assert payload["size_preset"] == "standard"
             assert asset in payload["ui_asset_summary"]
-            opened(payload["image_path"])
+            open_image(payload["image_path"])
 
 
 async def test_improve(room: Room) -> None:
     """
-    Improving returns what was found; looking alone finds it too, and draws nothing.
+    Improving returns the findings and an image; analyzing returns only findings.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         first = await call.success("generate_image", prompt="a dull lamp")
-        found = await call.success("analyze_image", image_path=first["image_id"], goals="brighter")
-        assert isinstance(found["findings"], list)
-        better = await call.success(
+        analysis = await call.success(
+            "analyze_image", image_path=first["image_id"], goals="brighter"
+        )
+        assert isinstance(analysis["findings"], list)
+        improved = await call.success(
             "analyze_and_improve_image",
             image_path=first["image_path"],
             improvement_goals="brighter",
             preserve_elements="the lamp",
         )
-        assert better["improvement_goals"] == "brighter"
-        assert better["preserved_elements"] == "the lamp"
-        assert isinstance(better["findings"], list)
-        assert better["analysis_summary"]
-        assert better["original_image_id"] == first["image_id"]
-        opened(better["image_path"])
+        assert improved["improvement_goals"] == "brighter"
+        assert improved["preserved_elements"] == "the lamp"
+        assert isinstance(improved["findings"], list)
+        assert improved["analysis_summary"]
+        assert improved["original_image_id"] == first["image_id"]
+        open_image(improved["image_path"])
 
 
 async def test_undo_redo_branch_and_checkout(room: Room) -> None:
     """
-    Lines are started, pictures taken back and gone to; each answer names the next head.
+    Branching, undo, redo and checkout each return the new head.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         session = (await call.success("create_image_session", description="x"))["session_id"]
         ids = [
             (await call.success("generate_image_in_session", session_id=session, prompt=prompt))[
@@ -256,48 +260,50 @@ async def test_undo_redo_branch_and_checkout(room: Room) -> None:
             ]
             for prompt in ("a", "b", "c")
         ]
-        undone = await call.success("undo_session", session_id=session, steps=2)
-        assert undone["head_image_id"] == ids[0]
-        redone = await call.success("redo_session", session_id=session)
-        assert redone["head_image_id"] == ids[1]
-        gone = await call.success("checkout_session_head", session_id=session, target=ids[2])
-        assert gone["head_image_id"] == ids[2]
-        line = await call.success("branch_session", session_id=session, at=ids[0], name="night")
-        assert (line["branch"], line["head_image_id"]) == ("night", ids[0])
-        made = await call.success(
+        after_undo = await call.success("undo_session", session_id=session, steps=2)
+        assert after_undo["head_image_id"] == ids[0]
+        after_redo = await call.success("redo_session", session_id=session)
+        assert after_redo["head_image_id"] == ids[1]
+        after_checkout = await call.success(
+            "checkout_session_head", session_id=session, target=ids[2]
+        )
+        assert after_checkout["head_image_id"] == ids[2]
+        branch = await call.success("branch_session", session_id=session, at=ids[0], name="night")
+        assert (branch["branch"], branch["head_image_id"]) == ("night", ids[0])
+        generated = await call.success(
             "generate_image_in_session", session_id=session, prompt="d", branch="night"
         )
-        assert made["session_context"]["branch"] == "night"
+        assert generated["session_context"]["branch"] == "night"
         status = await call.success("get_session_status", session_id=session, branch="night")
         assert set(status["branches"]) == {"main", "night"}
 
 
 async def test_list_and_view(room: Room) -> None:
     """
-    Pictures are listed page by page and looked at again.
+    Images are listed page by page and viewed again.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         for prompt in ("a fox", "a hare", "a fox at night"):
             await call.success("generate_image", prompt=prompt)
         page = await call.success("list_images", limit=2)
-        rest = await call.success("list_images", limit=2, before=page["before"])
-        assert [item["prompt"] for item in page["images"] + rest["images"]] == [
+        next_page = await call.success("list_images", limit=2, before=page["before"])
+        assert [item["prompt"] for item in page["images"] + next_page["images"]] == [
             "a fox at night",
             "a hare",
             "a fox",
         ]
-        assert rest["before"] is None
+        assert next_page["before"] is None
         foxes = await call.success("list_images", text="fox")
         assert len(foxes["images"]) == 2
-        shown = await call("view_image", image_id=page["images"][0]["image_id"], max_side=128)
-        assert max(opened_bytes(images(shown)[0]).size) == 128
+        view = await call("view_image", image_id=page["images"][0]["image_id"], max_side=128)
+        assert max(decode_image(images(view)[0]).size) == 128
 
 
 async def test_estimate_stats_and_guide(room: Room) -> None:
     """
-    What it could cost, what it did cost, and how it is used.
+    The estimate, the statistics and the guide are consistent.
     """
-    async with room.calling() as call:
+    async with room.connect() as call:
         price = await call.success("estimate_cost", quality="low", size="1024x1024", count=2)
         assert 0 < price["low_usd"] <= price["high_usd"]
         await call.success("generate_image", prompt="a fox", quality="low", size="1024x1024")
@@ -311,9 +317,9 @@ async def test_estimate_stats_and_guide(room: Room) -> None:
             assert f"`{tool.name}`" in guide["guide_content"]
 
 
-def opened_bytes(data: bytes) -> Image.Image:
+def decode_image(data: bytes) -> Image.Image:
     """
-    Open a preview; it must be whole.
+    Decode a preview completely.
     """
     picture = Image.open(io.BytesIO(data))
     picture.load()

@@ -1,5 +1,5 @@
 """
-The gallery: a page of a library or a session that opens by itself, from a file.
+The gallery: a self-contained HTML page of a library or a session.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 def write(store: Store, path: object, session_id: str | None = None) -> str:
     """
-    Write a gallery; see `writing.write`, which is loaded no sooner than this is called.
+    Write a gallery; see `writer.write`, which is imported only when this is called.
     """
-    from . import writer  # noqa: PLC0415 - loads Jinja and Pillow, and few write a gallery
+    from . import writer  # noqa: PLC0415 - imports Jinja and Pillow, and is rarely needed
 
     return writer.write(store, path, session_id)

@@ -1,5 +1,5 @@
 "use strict";
-// Pictures in rows, made as one comes to them, and sharpened from their files when they are seen.
+// Images in rows, created while scrolling, and sharpened from their files when they are visible.
 
 const PAGE = 90;
 const SHARP_AT_ONCE = 3;
@@ -15,7 +15,7 @@ function picture(stop, sizes = {}) {
   return shown;
 }
 
-// What stands where there is no picture to show: a fact, too.
+// A card for a turn without an image, or an image without a thumbnail.
 function placeholder(stop) {
   const {turn, image} = stop;
   const card = make("span", {className: "blank"});
@@ -46,7 +46,7 @@ function card(stop) {
   return holder;
 }
 
-// Rows by the day, the latest first; more are made when the end comes into sight.
+// Rows by day, the latest first; more are created when the end becomes visible.
 const rows = {
   shown: [],
   made: 0,

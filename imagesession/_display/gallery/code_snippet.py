@@ -1,5 +1,5 @@
 """
-The call that asks for a picture again, as one would write it in Python.
+The Python call that generates an image again.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ _EDITS = frozenset({"edit", "improvement"})
 
 def code_for(turn: Turn, session: SessionRecord | None) -> str:
     """
-    Write the call that asks for the same again, at the same place of the same session.
+    Return the call that repeats a turn, with the same parent in the same session.
 
-    What was sent along and is not kept, such as a mask, is told of in a comment.
+    A comment names inputs that the library does not store, such as a mask.
 
     Args:
-        turn: What was asked.
-        session: The session that it is a turn of; None for a one-shot.
+        turn: The turn to repeat.
+        session: The session of the turn; None for a standalone image.
     """
     if turn.kind == "import":
-        return _called("studio.images.import_file", *_import(turn))
+        return _format_call("studio.images.import_file", *_import_source(turn))
     if turn.kind == "promotion":
-        return _promotion(turn, session)
-    asked = _asked(turn, session)
-    return "\n".join([*_opening(turn, session), *_remarks(turn), asked])
+        return _promotion_call(turn, session)
+    call = _generation_call(turn, session)
+    return "\n".join([*_session_line(turn, session), *_comments(turn), call])
 
 
 def literal(value: object) -> str:
     """
-    Write a value as Python reads it; texts in double quotes, where that takes nothing more.
+    Return a value as a Python literal; strings in double quotes if they need no escapes.
     """
     if isinstance(value, str):
         plain = value.isprintable() and not {'"', "\\"} & set(value)
@@ -47,82 +47,85 @@ def literal(value: object) -> str:
     return repr(value)
 
 
-def _called(verb: str, *arguments: object, **named: object) -> str:
-    reported = [
+def _format_call(verb: str, *arguments: object, **named: object) -> str:
+    formatted = [
         *map(literal, arguments),
         *(f"{name}={literal(value)}" for name, value in named.items()),
     ]
-    return f"{verb}({', '.join(reported)})"
+    return f"{verb}({', '.join(formatted)})"
 
 
-def _import(turn: Turn) -> Iterator[object]:
+def _import_source(turn: Turn) -> Iterator[object]:
     yield (turn.origin.file if turn.origin else None) or "the file"
 
 
-def _promotion(turn: Turn, session: SessionRecord | None) -> str:
+def _promotion_call(turn: Turn, session: SessionRecord | None) -> str:
     origin = turn.origin
     image = (origin.image_id or origin.file) if origin else next(iter(turn.parents), None)
     about = session.description if session else turn.prompt
     named = {"name": session.name} if session and session.name else {}
-    return _called("session = studio.promote", image or "the file", about, **named)
+    return _format_call("session = studio.promote", image or "the file", about, **named)
 
 
-def _opening(turn: Turn, session: SessionRecord | None) -> Iterator[str]:
+def _session_line(turn: Turn, session: SessionRecord | None) -> Iterator[str]:
     """
-    Yield the line that leads to where the turn grew.
+    Yield the line that opens or creates the session.
     """
     if session is None:
         return
     if turn.parent is not None:
-        opened = _called("studio.open", session.id)
-        yield f"session = {opened}.branch(at={literal(turn.parent)})"
+        session_call = _format_call("studio.open", session.id)
+        yield f"session = {session_call}.branch(at={literal(turn.parent)})"
         return
     named = {"name": session.name} if session.name else {}
-    yield _called("session = studio.session", session.description, **named)
+    yield _format_call("session = studio.session", session.description, **named)
 
 
-def _asked(turn: Turn, session: SessionRecord | None) -> str:
-    who = "studio" if session is None else "session"
+def _generation_call(turn: Turn, session: SessionRecord | None) -> str:
+    receiver = "studio" if session is None else "session"
     options = _options(turn, session)
     if turn.kind == "analysis":
-        looked = {"image": turn.parents[0]} if turn.parents else {}
-        return _called(f"{who}.analyze", goals=turn.prompt, **looked)
+        arguments = {"image": turn.parents[0]} if turn.parents else {}
+        return _format_call(f"{receiver}.analyze", goals=turn.prompt, **arguments)
     if "preset" in turn.parameters and "take" not in turn.parameters:
-        return _preset(who, turn, options)
-    reference = _references(turn)
+        return _preset(receiver, turn, options)
+    references = _references(turn)
     if turn.kind in _EDITS and session is None and turn.parents:
-        given = [text for text in reference.get("references", []) if text != turn.parents[0]]
-        others = {"references": given} if given else {}
-        return _called(f"{who}.edit", turn.prompt, image=turn.parents[0], **others, **options)
-    return _called(f"{who}.generate", turn.prompt, **reference, **options)
+        source = turn.parents[0]
+        others = [image_id for image_id in references.get("references", []) if image_id != source]
+        named = {"references": others} if others else {}
+        return _format_call(f"{receiver}.edit", turn.prompt, image=source, **named, **options)
+    return _format_call(f"{receiver}.generate", turn.prompt, **references, **options)
 
 
-def _preset(who: str, turn: Turn, options: Mapping[str, object]) -> str:
+def _preset(receiver: str, turn: Turn, options: Mapping[str, object]) -> str:
     params = {name: item for name, item in turn.parameters.items() if name not in _NOT_OPTIONS}
     named: dict[str, object] = {"params": params} if params else {}
-    words = (turn.parameters["preset"], turn.parameters.get("description", ""))
-    return _called(f"{who}.preset", *words, **named, **_references(turn), **options)
+    texts = (turn.parameters["preset"], turn.parameters.get("description", ""))
+    return _format_call(f"{receiver}.preset", *texts, **named, **_references(turn), **options)
 
 
 def _options(turn: Turn, session: SessionRecord | None) -> dict[str, Any]:
     """
-    Return what has to be named: what is not the default, or what the session has otherwise.
+    Return the options to pass: those that differ from the defaults or the session's choices.
     """
     chosen = () if session is None or turn.parent is None else session.choices
-    spelled = turn.options.changed()
-    also = {name: getattr(turn.options, name) for name in chosen if hasattr(turn.options, name)}
-    return {**spelled, **also}
+    changed = turn.options.changed()
+    overridden = {
+        name: getattr(turn.options, name) for name in chosen if hasattr(turn.options, name)
+    }
+    return {**changed, **overridden}
 
 
 def _references(turn: Turn) -> dict[str, list[str]]:
-    known = [reference.image_id for reference in turn.references if reference.image_id]
-    return {"references": known} if known else {}
+    image_ids = [reference.image_id for reference in turn.references if reference.image_id]
+    return {"references": image_ids} if image_ids else {}
 
 
-def _remarks(turn: Turn) -> Iterator[str]:
+def _comments(turn: Turn) -> Iterator[str]:
     if turn.masked:
-        yield "# A mask was sent along, which is not kept: add mask=..."
-    strange = sum(reference.image_id is None for reference in turn.references)
-    if strange:
-        pictures = "a picture" if strange == 1 else f"{strange} pictures"
-        yield f"# From elsewhere came {pictures}, not kept here: add reference=..."
+        yield "# The mask is not stored in the library: add mask=..."
+    external = sum(reference.image_id is None for reference in turn.references)
+    if external:
+        images = "a reference image" if external == 1 else f"{external} reference images"
+        yield f"# The library does not store {images}: add references=..."

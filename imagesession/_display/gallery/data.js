@@ -1,5 +1,5 @@
 "use strict";
-// What the page was told, and small helpers. Text goes in as text alone: nothing here writes HTML.
+// The page's data, and small helpers. Text is inserted as text only: nothing here writes HTML.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const turns = new Map();
@@ -45,10 +45,10 @@ function weight(bytes) {
 
 function said(turn) {
   if (turn.said || turn.prompt) return turn.said || turn.prompt;
-  return turn.origin ? `${turn.origin} (brought in)` : `(${KINDS[turn.kind] || turn.kind}, no prompt)`;
+  return turn.origin ? `${turn.origin} (imported)` : `(${KINDS[turn.kind] || turn.kind}, no prompt)`;
 }
 
-// What the model said; what it found in a picture comes as JSON, and is told in lines.
+// The model's text; an analysis is JSON, and is shown as lines.
 function textOf(turn) {
   if (turn.kind !== "analysis") return turn.text || "";
   try {
@@ -79,7 +79,7 @@ function altOf(stop) {
   return `${what}: ${shorten(said(stop.turn), 200)}`;
 }
 
-// A picture's own address. In an image an SVG runs nothing; one that could not be drawn is left out.
+// The URL of an image's file. In an img, an SVG runs no script; one without a thumbnail is not shown.
 function original(image) {
   return image.format === "svg" && !image.thumb ? "" : data.place + image.file;
 }
@@ -106,7 +106,7 @@ function lineageOf(turn) {
   return path;
 }
 
-// The line on which a turn stands: what led to it, itself, and what grew from it, the latest line.
+// The lineage of a turn, the turn itself, and its latest line of descendants.
 function lineThrough(turn) {
   const path = lineageOf(turn);
   const seen = new Set(path);

@@ -1,5 +1,5 @@
 "use strict";
-// What is looked for, how it is shown, and the keys.
+// Search and filters, the views, and the keyboard.
 
 const wanted = {view: data.alone ? "trees" : "pictures", text: "", kind: "", session: ""};
 let shownStops = [];
@@ -56,7 +56,7 @@ function nothing(narrowed) {
   return make("div", {className: "empty"}, make("h2", {}, "Nothing matches"), make("p", {}, "No picture has these words and is of this kind and session."), button);
 }
 
-// More is made as long as the end is near.
+// Creates more rows as long as the end is near.
 function fill() {
   const near = () => one("more").getBoundingClientRect().top < innerHeight + 1200;
   if (near() && growing.grow()) requestAnimationFrame(fill);
@@ -68,11 +68,11 @@ function listFor(stop) {
   return session ? session.turns.flatMap((turn) => turn.stops) : stops.filter((each) => each.image && each.turn.session < 0).reverse();
 }
 
-// --- walking -----------------------------------------------------------------------------------
+// --- keyboard navigation -----------------------------------------------------------------------------------
 
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 
-// The frame that lies next in a direction, by where both are seen.
+// The nearest frame in a direction, by the positions on the screen.
 function neighbour(frame, [x, y]) {
   const middle = (each) => {
     const box = each.getBoundingClientRect();
@@ -132,7 +132,7 @@ one("content").addEventListener("click", (event) => {
   if (frame) open(listFor(frame.stop), frame.stop, frame);
 });
 
-// --- what is chosen ----------------------------------------------------------------------------
+// --- filters ----------------------------------------------------------------------------
 
 function option(value, text) {
   return make("option", {value}, text);
@@ -172,7 +172,7 @@ one("session").addEventListener("change", () => look({session: one("session").va
 one("show-pictures").addEventListener("click", () => look({view: "pictures"}));
 one("show-trees").addEventListener("click", () => look({view: "trees"}));
 
-// --- light and dark ----------------------------------------------------------------------------
+// --- theme ----------------------------------------------------------------------------
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -199,7 +199,7 @@ one("theme").addEventListener("click", () => {
 });
 dark.addEventListener("change", () => paintTheme(null));
 
-// --- the beginning -----------------------------------------------------------------------------
+// --- start -----------------------------------------------------------------------------
 
 function follow() {
   const id = decodeURIComponent(location.hash.slice(1));

@@ -1,5 +1,5 @@
 """
-What a page is told of a library, as JSON has it; what is empty is left out, for it is a lot.
+The gallery page's data as JSON. Empty fields are omitted to keep the page small.
 """
 
 from __future__ import annotations
@@ -23,56 +23,58 @@ from imagesession._domain.turn import ImageRecord, Turn
 
 from .code_snippet import code_for, literal
 
-_BARRED = "\x00"
+_PROMPT_PLACEHOLDER = "\x00"
 
 
 @attrs.frozen(kw_only=True)
-class Shown:
+class SessionView:
     """
-    A session and its turns, or the single pictures together.
+    A session and its turns, or all standalone images together.
 
     Attributes:
-        record: The session; None for single pictures.
+        record: The session; None for standalone images.
         tree: The turns.
-        named: Whether the session's own record is there, and not only turns that name it.
+        has_record: Whether the session's record exists, and not only turns that refer to it.
     """
 
     record: SessionRecord | None
     tree: Tree
-    named: bool = True
+    has_record: bool = True
 
 
-def to_payload(shown: Iterable[Shown], small: Mapping[str, Preview]) -> dict[str, Any]:
+def to_payload(views: Iterable[SessionView], thumbnails: Mapping[str, Preview]) -> dict[str, Any]:
     """
-    Return sessions and single pictures as a page takes them.
+    Return the page's data.
 
     Args:
-        shown: Sessions, the latest first, and the single pictures.
-        small: Thumbnails by their pictures' ids; those that are missing are shown as a card.
+        views: Sessions, the latest first, and the standalone images.
+        thumbnails: Thumbnails by image id; an image without one is shown as a card.
     """
     sessions: list[dict[str, Any]] = []
     turns: list[dict[str, Any]] = []
-    for item in shown:
-        at = len(sessions) if item.record else -1
-        turns.extend(_turn(turn, item.record, at, small) for turn in item.tree.turns.values())
-        if item.record:
-            sessions.append(_session(item.record, item.tree, named=item.named))
+    for view in views:
+        session_index = len(sessions) if view.record else -1
+        turns.extend(
+            _turn(turn, view.record, session_index, thumbnails) for turn in view.tree.turns.values()
+        )
+        if view.record:
+            sessions.append(_session(view.record, view.tree, has_record=view.has_record))
     turns.sort(key=operator.itemgetter("id"))
-    total = _sum(turn for item in shown for turn in item.tree.turns.values())
+    total = _total_cost(turn for view in views for turn in view.tree.turns.values())
     return {"sessions": sessions, "turns": turns, "cost": str(total) if total else ""}
 
 
-def _session(record: SessionRecord, tree: Tree, *, named: bool) -> dict[str, Any]:
+def _session(record: SessionRecord, tree: Tree, *, has_record: bool) -> dict[str, Any]:
     heads = {branch: tree.head(branch) for branch in tree.branches()}
-    total = _sum(tree.turns.values())
-    return _filled(
+    total = _total_cost(tree.turns.values())
+    return _without_empty(
         {
             "id": record.id,
             "name": record.name,
             "description": record.description,
             "created": record.created.isoformat(timespec="seconds"),
             "closed": record.closed is not None,
-            "lost": not named,
+            "lost": not has_record,
             "heads": {branch: head.id for branch, head in heads.items() if head},
             "cost": str(total) if total else None,
         }
@@ -80,23 +82,23 @@ def _session(record: SessionRecord, tree: Tree, *, named: bool) -> dict[str, Any
 
 
 def _turn(
-    turn: Turn, session: SessionRecord | None, at: int, small: Mapping[str, Preview]
+    turn: Turn, session: SessionRecord | None, session_index: int, thumbnails: Mapping[str, Preview]
 ) -> dict[str, Any]:
     return {
         "id": turn.id,
-        "session": at,
+        "session": session_index,
         "kind": turn.kind,
         "time": (turn.finished or turn.started).isoformat(timespec="seconds"),
-        **_filled(
+        **_without_empty(
             {
                 "parent": turn.parent,
                 "branch": turn.branch if session and turn.branch != "main" else None,
                 "label": turn.label,
                 "status": None if turn.status == "completed" else turn.status,
                 "prompt": turn.prompt,
-                "said": _said(turn),
-                "options": {name: str(item) for name, item in turn.options.changed().items()},
-                "parameters": {name: _text(item) for name, item in turn.parameters.items()},
+                "said": _description(turn),
+                "options": {name: str(value) for name, value in turn.options.changed().items()},
+                "parameters": {name: _to_text(value) for name, value in turn.parameters.items()},
                 "references": len(turn.references),
                 "parents": list(turn.parents),
                 "masked": turn.masked,
@@ -108,15 +110,15 @@ def _turn(
                 "text": turn.text,
                 "failure": attrs.asdict(turn.failure) if turn.failure else None,
                 "cost": str(turn.cost) if turn.cost else None,
-                "call": _call(turn, session),
+                "call": _code_snippet(turn, session),
             }
         ),
-        "images": [_image(image, small.get(image.id)) for image in turn.images],
+        "images": [_image(image, thumbnails.get(image.id)) for image in turn.images],
     }
 
 
-def _image(image: ImageRecord, small: Preview | None) -> dict[str, Any]:
-    facts = {
+def _image(image: ImageRecord, thumbnail: Preview | None) -> dict[str, Any]:
+    fields = {
         "id": image.id,
         "file": quote(image.file, errors="replace"),
         "format": image.format,
@@ -125,47 +127,47 @@ def _image(image: ImageRecord, small: Preview | None) -> dict[str, Any]:
         "bytes": image.bytes,
         "revised": image.revised_prompt,
         "source": None if image.source == "reply" else image.source,
-        "thumb": encoded(small.data) if small else None,
-        "alpha": small is not None and _is_clear(small),
+        "thumb": encoded(thumbnail.data) if thumbnail else None,
+        "alpha": thumbnail is not None and _has_alpha(thumbnail),
     }
-    return _filled(facts)
+    return _without_empty(fields)
 
 
-def _is_clear(small: Preview) -> bool:
-    header = parse_header(small.data)
+def _has_alpha(thumbnail: Preview) -> bool:
+    header = parse_header(thumbnail.data)
     return header is not None and header.alpha
 
 
-def _said(turn: Turn) -> str | None:
+def _description(turn: Turn) -> str | None:
     """
-    Return what a caller put into a frame, such as a preset's, where that is not the prompt.
+    Return the caller's text that a preset or improvement put into its prompt, if it differs.
     """
     for name in ("description", "improvement_goals"):
-        reported = turn.parameters.get(name)
-        if isinstance(reported, str) and reported.strip() and reported != turn.prompt:
-            return reported
+        description = turn.parameters.get(name)
+        if isinstance(description, str) and description.strip() and description != turn.prompt:
+            return description
     return None
 
 
-def _call(turn: Turn, session: SessionRecord | None) -> str:
+def _code_snippet(turn: Turn, session: SessionRecord | None) -> str:
     """
-    Write the call; the prompt, which the page knows, is left out where it stands in plain quotes.
+    Return the code snippet, with a placeholder for the prompt if that needs no escapes.
     """
     call = code_for(turn, session)
-    spelled = literal(turn.prompt)
-    if spelled != f'"{turn.prompt}"' or call.count(spelled) != 1 or not turn.prompt:
+    prompt_literal = literal(turn.prompt)
+    if prompt_literal != f'"{turn.prompt}"' or call.count(prompt_literal) != 1 or not turn.prompt:
         return call
-    return call.replace(spelled, _BARRED)
+    return call.replace(prompt_literal, _PROMPT_PLACEHOLDER)
 
 
-def _text(value: object) -> str:
+def _to_text(value: object) -> str:
     return value if isinstance(value, str) else literal(value)
 
 
-def _sum(turns: Iterable[Turn]) -> Cost | None:
+def _total_cost(turns: Iterable[Turn]) -> Cost | None:
     costs = [turn.cost for turn in turns if turn.cost]
     return functools.reduce(operator.add, costs) if costs else None
 
 
-def _filled(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in facts.items() if value}
+def _without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value}

@@ -1,5 +1,5 @@
 """
-Small pictures for a page that carries all of them in itself.
+Thumbnails that are embedded in the gallery page.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from imagesession._engine.store import Store
 from imagesession._imaging.thumbnails import EncodingStep, encode_within, load_small
 from imagesession.errors import ImageSessionError
 
-_ALL = 4_600_000
-_LEAST, _MOST = 900, 20_000
-# From the finest to the coarsest, as they look best.
+_TOTAL_BYTES = 4_600_000
+_MIN_BYTES, _MAX_BYTES = 900, 20_000
+# Longer edge and quality, from the finest to the coarsest.
 _STEPS = tuple(
     EncodingStep(*step)
     for step in (
@@ -26,30 +26,30 @@ _STEPS = tuple(
         (80, 22),
     )
 )
-# What a drawing or photo takes in bits a pixel at least.
-_BITS_EXPECTED = 0.3
+# The fewest bits per pixel that a drawing or photo needs.
+_MIN_BITS_PER_PIXEL = 0.3
 
 
 def allowance(count: int) -> int:
     """
-    Return how many bytes one of so many thumbnails may have, so that their page stays light.
+    Return the byte limit of each of `count` thumbnails, so that their page stays small.
     """
-    return min(max(_ALL // max(count, 1), _LEAST), _MOST)
+    return min(max(_TOTAL_BYTES // max(count, 1), _MIN_BYTES), _MAX_BYTES)
 
 
 def thumbnail(store: Store, image: ImageRecord, max_bytes: int) -> Preview | None:
     """
-    Make a picture small, as WebP.
+    Make a thumbnail as WebP.
 
     Args:
-        store: Where it is kept.
-        image: Which one it is.
-        max_bytes: As many bytes as it may have, unless it cannot be made that small.
+        store: The library.
+        image: The image.
+        max_bytes: The file's size in bytes, at most, unless it cannot be made that small.
 
     Returns:
-        The thumbnail; None where the file is gone, damaged, or cannot be drawn.
+        The thumbnail; None if the file is missing, damaged, or cannot be rendered.
     """
-    promising = [step for step in _STEPS if step.side**2 * _BITS_EXPECTED / 8 <= max_bytes]
+    promising = [step for step in _STEPS if step.side**2 * _MIN_BITS_PER_PIXEL / 8 <= max_bytes]
     steps = promising or _STEPS[-1:]
     side = steps[0].side
     try:

@@ -1,5 +1,5 @@
 "use strict";
-// Sessions as trees: time goes to the right, and every branch has a row of its own.
+// Sessions as trees: time runs to the right, and every branch has its own row.
 
 const WIDE = 132;
 const GAP = 44;
@@ -7,7 +7,7 @@ const TALL = 206;
 const SVG_SPACE = "http://www.w3.org/2000/svg";
 const SESSIONS_AT_ONCE = 6;
 
-// A place for every turn: its column is its depth, its row the first that is free along its line.
+// The position of every turn: its column is its depth, its row the first free one along its line.
 function layOut(session) {
   const places = new Map();
   const bottoms = [];
@@ -110,7 +110,7 @@ function sessionPart(session, matches) {
     session.turns.length ? treeOf(session, matches) : make("p", {className: "meta"}, "No turns yet."));
 }
 
-// Sessions, the latest first; more are made when the end comes into sight.
+// Sessions, the latest first; more are created when the end becomes visible.
 const groves = {
   shown: [],
   made: 0,

@@ -1,5 +1,5 @@
 "use strict";
-// One picture, all that is known of it, and what it grew from; two of a line, before and after.
+// One image with its facts and lineage; two images of a line are compared, before and after.
 
 const viewer = one("viewer");
 const byImage = new Map(stops.filter((stop) => stop.image).map((stop) => [stop.image.id, stop]));
@@ -10,7 +10,7 @@ function current() {
   return seen.list[seen.at];
 }
 
-// The pictures that stand in one line with a turn's, and those that it was made from.
+// The images in a turn's line, and those that it was made from.
 function relatives(stop) {
   const line = lineThrough(stop.turn).flatMap((turn) => turn.stops);
   const sources = (stop.turn.parents || []).map((id) => byImage.get(id)).filter(Boolean);
@@ -18,7 +18,7 @@ function relatives(stop) {
   return all.filter((each) => each.image).sort((a, b) => (a.turn.id < b.turn.id ? -1 : a.turn.id > b.turn.id ? 1 : a.position - b.position));
 }
 
-// The picture that one was made from, by default the one before it in its line.
+// The image that another was made from; by default, the previous one in its line.
 function beforeOf(stop) {
   const line = relatives(stop);
   const parent = (stop.turn.parents || []).map((id) => byImage.get(id)).find(Boolean);
@@ -102,9 +102,9 @@ function closed() {
   if (back && back.isConnected) back.focus();
 }
 
-// --- the picture -------------------------------------------------------------------------------
+// --- image ---------------------------------------------------------------------------------
 
-// A picture, at once by its thumbnail, then by its file; without the file the thumbnail stays.
+// An image: first its thumbnail, then its file; if the file is missing, the thumbnail stays.
 function whole(stop, note) {
   const {image} = stop;
   const shown = make("img", {alt: altOf(stop), draggable: false});
@@ -187,7 +187,7 @@ function stripOf(stop) {
   });
 }
 
-// --- what is known of it -----------------------------------------------------------------------
+// --- facts -----------------------------------------------------------------------------
 
 function panelOf(stop) {
   const {turn, image} = stop;
@@ -201,7 +201,7 @@ function panelOf(stop) {
   parts.push(make("dl", {}, ...factsOf(stop).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {dir: "auto"}, value)])));
   if (turn.call) parts.push(copyable("Make it again", callOf(turn), "call"));
   if (image) parts.push(copyable("File", pathOf(image), "path"));
-  // Opened as a page of its own, an SVG would run.
+  // Opened as a page of its own, an SVG would run its scripts.
   if (image && image.format !== "svg") parts.push(make("p", {}, make("a", {href: original(image), target: "_blank", rel: "noopener", className: "pill"}, "Open the file")));
   return parts;
 }
@@ -269,7 +269,7 @@ async function copy(text, code, button) {
   }, 1600);
 }
 
-// --- by keys and fingers -----------------------------------------------------------------------
+// --- keyboard and touch -----------------------------------------------------------------------
 
 function compare() {
   const stop = current();

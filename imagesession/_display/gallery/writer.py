@@ -1,5 +1,5 @@
 """
-Gather what a library holds, and write it as one page that needs nothing else.
+Write a library or session as one self-contained HTML page.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from imagesession._version import __version__
 from imagesession.errors import InvalidRequestError
 
 from . import payload
-from .payload import Shown
+from .payload import SessionView
 from .thumbnails import allowance, thumbnail
 
 _SUFFIXES = frozenset({".html", ".htm"})
 SCRIPTS = ("data.js", "cards.js", "trees.js", "viewer.js", "main.js")
-_SIGN, _HEAD = b'<meta name="generator" content="imagesession ', 4096
-_ENOUGH = 2**62
-_AT_ONCE = 4
-_TITLE = 120
+_SIGNATURE, _SIGNATURE_RANGE = b'<meta name="generator" content="imagesession ', 4096
+_UNLIMITED = 2**62
+_MAX_THREADS = 4
+_TITLE_LENGTH = 120
 
 
 def write(store: Store, path: object, session_id: str | None = None) -> str:
@@ -48,15 +48,15 @@ def write(store: Store, path: object, session_id: str | None = None) -> str:
 
     Args:
         store: The library.
-        path: The page; an earlier gallery there is replaced.
-        session_id: Only this session; None for the whole library.
+        path: The page to write; an earlier gallery is replaced.
+        session_id: The only session to show; None for the whole library.
 
     Returns:
-        The path in full.
+        The absolute path.
 
     Raises:
-        InvalidRequestError: The path is none, or does not end in .html.
-        StorageIOError: There is something else at that path, or it cannot be written.
+        InvalidRequestError: The path is invalid, or does not end in .html.
+        StorageIOError: The path holds something else, or cannot be written.
     """
     page = resolve_path(path)
     if page.suffix.lower() not in _SUFFIXES:
@@ -66,14 +66,14 @@ def write(store: Store, path: object, session_id: str | None = None) -> str:
         )
     with translate_os_errors(page):
         check_replaceable(page, "gallery", _is_gallery)
-        shown = tuple(_of_session(store, session_id) if session_id else _of_all(store))
-        reported = {
-            **payload.to_payload(shown, _thumbnails(store, shown)),
+        views = tuple(_session_view(store, session_id) if session_id else _library_views(store))
+        data = {
+            **payload.to_payload(views, _thumbnails(store, views)),
             "alone": session_id is not None,
             "place": _library_href(store, page),
             "written": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         }
-        text = _render(_title(shown[0].record) if session_id else "Gallery", reported)
+        text = _render(_title(views[0].record) if session_id else "Gallery", data)
         ensure_dir(page.parent)
         write_atomic(page, text.encode("utf-8", "replace"), page.parent)
     return str(page)
@@ -81,71 +81,71 @@ def write(store: Store, path: object, session_id: str | None = None) -> str:
 
 def _is_gallery(page: Path) -> bool:
     with page.open("rb") as file:
-        return _SIGN in file.read(_HEAD)
+        return _SIGNATURE in file.read(_SIGNATURE_RANGE)
 
 
-# --- gathering --------------------------------------------------------------------------------
+# --- content ----------------------------------------------------------------------------------
 
 
-def _of_session(store: Store, session_id: str) -> Iterator[Shown]:
+def _session_view(store: Store, session_id: str) -> Iterator[SessionView]:
     record = store.find_session(session_id)
-    yield Shown(record=record, tree=store.tree(record))
+    yield SessionView(record=record, tree=store.tree(record))
 
 
-def _of_all(store: Store) -> Iterator[Shown]:
+def _library_views(store: Store) -> Iterator[SessionView]:
     """
-    Yield all sessions, the latest first, and then what belongs to none that can be read.
+    Yield all sessions, the latest first, then turns without a readable session record.
     """
-    known: set[str] = set()
+    session_ids: set[str] = set()
     for record in store.list_sessions():
-        known.add(record.id)
-        yield Shown(record=record, tree=store.tree(record))
-    loose: dict[str | None, dict[str, Turn]] = {None: {}}
-    for turn, _ in store.list_images(ImageQuery(limit=_ENOUGH)):
-        if turn.session not in known:
-            loose.setdefault(turn.session, {})[turn.id] = turn
-    for session_id, turns in loose.items():
+        session_ids.add(record.id)
+        yield SessionView(record=record, tree=store.tree(record))
+    orphans: dict[str | None, dict[str, Turn]] = {None: {}}
+    for turn, _ in store.list_images(ImageQuery(limit=_UNLIMITED)):
+        if turn.session not in session_ids:
+            orphans.setdefault(turn.session, {})[turn.id] = turn
+    for session_id, turns in orphans.items():
         tree = Tree().with_turn(turns.values())
-        lost = None if session_id is None else _stand_in(session_id, tree)
-        yield Shown(record=lost, tree=tree, named=False)
+        placeholder = None if session_id is None else _placeholder_record(session_id, tree)
+        yield SessionView(record=placeholder, tree=tree, has_record=False)
 
 
-def _stand_in(session_id: str, tree: Tree) -> SessionRecord:
+def _placeholder_record(session_id: str, tree: Tree) -> SessionRecord:
     """
-    Return what stands for a session whose own record is lost.
+    Return a placeholder for a session whose record is lost.
     """
     first = next(iter(tree.turns.values()))
     return SessionRecord(id=session_id, description="", created=first.started)
 
 
-def _images(shown: Iterable[Shown]) -> list[ImageRecord]:
-    turns = (turn for item in shown for turn in item.tree.turns.values())
+def _images(views: Iterable[SessionView]) -> list[ImageRecord]:
+    turns = (turn for view in views for turn in view.tree.turns.values())
     return [image for turn in turns for image in turn.images]
 
 
-def _thumbnails(store: Store, shown: Iterable[Shown]) -> dict[str, Preview]:
+def _thumbnails(store: Store, views: Iterable[SessionView]) -> dict[str, Preview]:
     """
-    Make all pictures small.
+    Make the thumbnails of all images, by image id.
     """
-    images = _images(shown)
+    images = _images(views)
     make = functools.partial(thumbnail, store, max_bytes=allowance(len(images)))
-    # Pillow's decoders let other threads work meanwhile.
-    with ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as pool:
-        made = zip(images, pool.map(make, images), strict=True)
-        return {image.id: small for image, small in made if small}
+    # Pillow's decoders release the GIL.
+    with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
+        thumbnails = zip(images, pool.map(make, images), strict=True)
+        return {image.id: small for image, small in thumbnails if small}
 
 
 def _library_href(store: Store, page: Path) -> str:
     """
-    Return what leads from the page to the library's folder: a relative path where one of both
-    holds the other, so that they can be moved together; the whole address where not.
+    Return the URL of the library's folder: relative if one of the page's folder and the library
+    contains the other, so that they can be moved together; otherwise absolute.
     """
-    # A name that no picture has, to learn where the folder is.
+    # A record with a made-up name, to learn the folder's path.
     probe = ImageRecord(id="", file="-", format="png", width=0, height=0, bytes=0, sha256="")
     root = Path(store.path(probe)).parent
     if root.is_relative_to(page.parent) or page.parent.is_relative_to(root):
-        way = Path(os.path.relpath(root, page.parent)).as_posix()
-        return f"./{quote(way)}/"
+        relative = Path(os.path.relpath(root, page.parent)).as_posix()
+        return f"./{quote(relative)}/"
     return f"{root.as_uri()}/"
 
 
@@ -154,7 +154,7 @@ def _library_href(store: Store, page: Path) -> str:
 
 def _title(record: SessionRecord | None) -> str:
     name = (record.name or record.description) if record else ""
-    return formatting.shortened(name, _TITLE) or "Untitled session"
+    return formatting.shorten(name, _TITLE_LENGTH) or "Untitled session"
 
 
 def _render(title: str, payload: Mapping[str, Any]) -> str:
@@ -173,7 +173,7 @@ def _render(title: str, payload: Mapping[str, Any]) -> str:
 
 def _policy(style: str, scripts: Iterable[str]) -> str:
     """
-    Allow what the page has itself, by its digests, and pictures from files; nothing else.
+    Allow the page's own style and scripts by digest, and images from files; nothing else.
     """
     allowed = " ".join(_digest(script) for script in scripts)
     return (
@@ -188,5 +188,5 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _trusted(text: str) -> Any:  # noqa: ANN401 - markupsafe's own type says more than it should
-    return markupsafe.Markup(text)  # noqa: S704 - a file of this package, in which nothing is filled in
+def _trusted(text: str) -> Any:  # noqa: ANN401 - markupsafe's own type is too narrow
+    return markupsafe.Markup(text)  # noqa: S704 - a file of this package, without variables

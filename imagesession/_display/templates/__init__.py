@@ -1,5 +1,5 @@
 """
-Pages and pieces of pages, which escape whatever is put into them.
+Jinja templates of pages and fragments, with automatic escaping.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     import jinja2
 
 
-def render(name: str, **facts: Any) -> str:  # noqa: ANN401 - templates take whatever they show
+def render(name: str, **variables: Any) -> str:  # noqa: ANN401 - template variables are of any type
     """
-    Fill a template.
+    Render a template.
 
     Args:
-        name: Its file in this folder, or beneath the one above as `gallery/page.html` is.
-        **facts: What it shows.
+        name: Its file in this folder, or a path below `_display` such as `gallery/page.html`.
+        **variables: The template's variables.
     """
-    return _templates().get_template(name).render(facts)
+    return _templates().get_template(name).render(variables)
 
 
 def source(name: str) -> str:
@@ -37,7 +37,7 @@ def source(name: str) -> str:
 
 @functools.cache
 def _templates() -> jinja2.Environment:
-    import jinja2  # noqa: PLC0415 - slow to import, and only needed where something is shown
+    import jinja2  # noqa: PLC0415 - slow to import, and needed only when rendering
 
     environment = jinja2.Environment(
         autoescape=True,

@@ -17,21 +17,21 @@ from tests.mcp.conformance.tools import PNG
 
 def _simple() -> list[UserMessage]:
     """
-    Have no arguments.
+    A prompt without arguments.
     """
     return [UserMessage("This is a simple prompt for testing.")]
 
 
 def _with_arguments(arg1: str, arg2: str) -> list[UserMessage]:
     """
-    Have two arguments.
+    A prompt with two arguments.
     """
     return [UserMessage(f"Prompt with arguments: arg1='{arg1}', arg2='{arg2}'")]
 
 
 def _with_resource(resourceUri: str) -> list[UserMessage]:  # noqa: N803 - the suite's name
     """
-    Hold a resource.
+    A prompt with an embedded resource.
     """
     contents = t.TextResourceContents(
         uri=resourceUri, mime_type="text/plain", text="Embedded resource content."
@@ -42,7 +42,7 @@ def _with_resource(resourceUri: str) -> list[UserMessage]:  # noqa: N803 - the s
 
 def _with_image() -> list[UserMessage]:
     """
-    Hold a picture.
+    A prompt with an image.
     """
     image = t.ImageContent(type="image", data=PNG, mime_type="image/png")
     return [UserMessage(image), UserMessage("Please analyze the image above.")]
@@ -50,28 +50,28 @@ def _with_image() -> list[UserMessage]:
 
 def _text() -> str:
     """
-    Be a text.
+    A text resource.
     """
     return "This is the content of the static text resource."
 
 
 def _binary() -> bytes:
     """
-    Be a picture.
+    An image resource.
     """
     return tiny_image("png")
 
 
 def _template(id: str) -> str:
     """
-    Be made from a template.
+    A resource template.
     """
     return json.dumps({"id": id, "templateTest": True, "data": f"Data for ID: {id}"})
 
 
 def _watched() -> str:
     """
-    Be watched.
+    A resource that clients can subscribe to.
     """
     return "Watched resource content"
 

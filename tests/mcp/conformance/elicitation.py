@@ -1,7 +1,7 @@
 """
-Tools of the conformance suite that ask the client for something, in the manner of both eras.
+Tools of the conformance suite that request input from the client, in both eras.
 
-No tool of ours does; these show that the server that our factory makes does not stand in the way.
+This server's own tools do not; these check that its factory does not prevent it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ENUMS = {
 
 async def sampling(prompt: str, ctx: Ctx) -> str:
     """
-    Ask the client's model, as servers did until 2025-11-25.
+    Sample from the client's model, as in protocol 2025-11-25.
     """
     message = SamplingMessage(role="user", content=TextContent(type="text", text=prompt))
     result = await ctx.session.create_message([message], max_tokens=100)  # pyright: ignore[reportDeprecated] - the suite asks for it
@@ -46,21 +46,21 @@ async def sampling(prompt: str, ctx: Ctx) -> str:
 
 async def elicitation(message: str, ctx: Ctx) -> str:
     """
-    Ask the user, as servers did until 2025-11-25.
+    Elicit input from the user, as in protocol 2025-11-25.
     """
     return await _elicit(ctx, message, {"response": {"type": "string"}})
 
 
 async def elicitation_defaults(ctx: Ctx) -> str:
     """
-    Ask the user with defaults of all kinds.
+    Elicit input with defaults of all types.
     """
     return await _elicit(ctx, "Please provide user information", _DEFAULTS)
 
 
 async def elicitation_enums(ctx: Ctx) -> str:
     """
-    Ask the user with choices of all kinds.
+    Elicit input with all kinds of choices.
     """
     return await _elicit(ctx, "Please choose", _ENUMS)
 
@@ -76,78 +76,80 @@ def _text(answer: object) -> str:
     return content.text if isinstance(content, TextContent) else str(content)
 
 
-def _filled(answer: t.ElicitResult, field: str) -> object:
+def _form_value(answer: t.ElicitResult, field: str) -> object:
     return (answer.content or {}).get(field)
 
 
-def _form(message: str, name: str, kind: str = "string") -> InputRequest:
+def _form_request(message: str, name: str, kind: str = "string") -> InputRequest:
     schema = {"type": "object", "properties": {name: {"type": kind}}, "required": [name]}
     params = t.ElicitRequestFormParams(message=message, requested_schema=schema)
     return t.ElicitRequest(params=params)
 
 
-def _sample(text: str, tokens: int) -> InputRequest:
+def _sampling_request(text: str, tokens: int) -> InputRequest:
     message = SamplingMessage(role="user", content=TextContent(type="text", text=text))
     params = t.CreateMessageRequestParams(messages=[message], max_tokens=tokens)
     return t.CreateMessageRequest(params=params)
 
 
-def _ask(state: str | None = None, /, **requests: InputRequest) -> InputRequiredResult:
+def _request_input(state: str | None = None, /, **requests: InputRequest) -> InputRequiredResult:
     return InputRequiredResult(input_requests=requests, request_state=state)
 
 
-def _said(ctx: Ctx, key: str) -> Any:
+def _response(ctx: Ctx, key: str) -> Any:
     return (ctx.input_responses or {}).get(key)
 
 
 async def required_elicitation(ctx: Ctx) -> Answer:
     """
-    Ask the user; again, if the answer is missing.
+    Elicit input, again if the response is missing.
     """
-    answer = _said(ctx, "user_name")
+    answer = _response(ctx, "user_name")
     if answer is None:
-        return _ask(user_name=_form("What is your name?", "name"))
-    return f"Hello, {_filled(answer, 'name')}!"
+        return _request_input(user_name=_form_request("What is your name?", "name"))
+    return f"Hello, {_form_value(answer, 'name')}!"
 
 
 async def required_sampling(ctx: Ctx) -> Answer:
     """
-    Ask the client's model.
+    Sample from the client's model.
     """
-    answer = _said(ctx, "capital_question")
+    answer = _response(ctx, "capital_question")
     if answer is None:
-        return _ask(capital_question=_sample("What is the capital of France?", 100))
+        return _request_input(
+            capital_question=_sampling_request("What is the capital of France?", 100)
+        )
     return _text(answer)
 
 
 async def required_roots(ctx: Ctx) -> Answer:
     """
-    Ask for the client's roots.
+    Request the client's roots.
     """
-    answer = _said(ctx, "client_roots")
+    answer = _response(ctx, "client_roots")
     if answer is None:
-        return _ask(client_roots=t.ListRootsRequest())
+        return _request_input(client_roots=t.ListRootsRequest())
     return ", ".join(str(root.uri) for root in answer.roots)
 
 
 async def required_state(ctx: Ctx) -> Answer:
     """
-    Ask, with a state that must come back as it was; the SDK seals it.
+    Elicit input with a state that must be returned unchanged; the SDK signs it.
     """
-    if _said(ctx, "confirm") is None:
-        return _ask("asked", confirm=_form("Please confirm", "ok", "boolean"))
+    if _response(ctx, "confirm") is None:
+        return _request_input("asked", confirm=_form_request("Please confirm", "ok", "boolean"))
     return "state-ok" if ctx.request_state == "asked" else "state lost"
 
 
 async def required_several(ctx: Ctx) -> Answer:
     """
-    Ask for three things at once.
+    Request three inputs at once.
     """
     if ctx.input_responses is None:
-        return _ask(
+        return _request_input(
             "asked",
-            user_name=_form("What is your name?", "name"),
-            greeting=_sample("Generate a greeting", 50),
+            user_name=_form_request("What is your name?", "name"),
+            greeting=_sampling_request("Generate a greeting", 50),
             client_roots=t.ListRootsRequest(),
         )
     return f"Answered: {', '.join(ctx.input_responses)}"
@@ -155,31 +157,35 @@ async def required_several(ctx: Ctx) -> Answer:
 
 async def required_rounds(ctx: Ctx) -> Answer:
     """
-    Ask twice, one thing after another.
+    Elicit input in two rounds.
     """
     if ctx.request_state is None:
-        return _ask("first", step1=_form("Step 1: What is your name?", "name"))
+        return _request_input("first", step1=_form_request("Step 1: What is your name?", "name"))
     if ctx.request_state == "first":
-        return _ask("second", step2=_form("Step 2: What is your favorite color?", "color"))
+        return _request_input(
+            "second", step2=_form_request("Step 2: What is your favorite color?", "color")
+        )
     return "Answered twice"
 
 
 async def required_capabilities(ctx: Ctx) -> Answer:
     """
-    Ask only for what the client can do.
+    Request only inputs that the client supports.
     """
     capabilities = ctx.client_capabilities or t.ClientCapabilities()
     requests: dict[str, InputRequest] = {}
     if capabilities.sampling is not None:
-        requests["greeting"] = _sample("Generate a greeting", 50)
+        requests["greeting"] = _sampling_request("Generate a greeting", 50)
     if capabilities.elicitation is not None:
-        requests["user_name"] = _form("What is your name?", "name")
-    return _ask(**requests) if requests and ctx.input_responses is None else "Nothing to ask"
+        requests["user_name"] = _form_request("What is your name?", "name")
+    return (
+        _request_input(**requests) if requests and ctx.input_responses is None else "Nothing to ask"
+    )
 
 
-async def ask_then_work(ctx: Ctx) -> Answer:
+async def elicit_then_work(ctx: Ctx) -> Answer:
     """
-    Ask the user, and then take a while.
+    Elicit input, and then work for a second.
     """
     answer = await required_elicitation(ctx)
     if isinstance(answer, str):
@@ -189,13 +195,13 @@ async def ask_then_work(ctx: Ctx) -> Answer:
 
 async def required_prompt(ctx: Ctx) -> list[UserMessage] | InputRequiredResult:
     """
-    Ask before a prompt is written.
+    Elicit input for a prompt.
     """
-    answer = _said(ctx, "user_context")
+    answer = _response(ctx, "user_context")
     if answer is None:
-        form = _form("What context should the prompt use?", "context")
-        return _ask(user_context=form)
-    return [UserMessage(f"In the context of {_filled(answer, 'context')}")]
+        form = _form_request("What context should the prompt use?", "context")
+        return _request_input(user_context=form)
+    return [UserMessage(f"In the context of {_form_value(answer, 'context')}")]
 
 
 LEGACY: dict[str, Callable[..., Any]] = {
@@ -225,5 +231,5 @@ def add_elicitation(server: MCPServer[Any]) -> None:
     for name, function in REQUIRED.items():
         server.add_tool(function, name=f"test_input_required_result_{name}")
     server.add_tool(required_elicitation, name="test_streaming_elicitation")
-    server.add_tool(ask_then_work, name="test_tool_with_task")
+    server.add_tool(elicit_then_work, name="test_tool_with_task")
     server.prompt(name="test_input_required_result_prompt")(required_prompt)

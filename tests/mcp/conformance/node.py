@@ -1,5 +1,5 @@
 """
-Runs the protocol's own programs, which are Node's, where `install.sh` put them.
+Runs the protocol's own tools, which need Node, from where `install.sh` installed them.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ needs_node = pytest.mark.skipif(
 
 def run(tool: str, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
     """
-    Run a program to its end.
+    Run a tool to completion.
 
     Args:
         tool: Its name.
-        *arguments: Its command line.
-        seconds: How long it may take.
+        *arguments: Its arguments.
+        seconds: The timeout in seconds.
     """
     path = f"{FOLDER / 'node' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    # Inspectors would look for a keychain, which servers for tests have not.
+    # The inspector would look for a keychain, which test machines do not have.
     env = {**os.environ, "PATH": path, "MCP_INSPECTOR_SECRET_STORE": "memory"}
     return subprocess.run(
         [str(FOLDER / "node_modules" / ".bin" / tool), *arguments],

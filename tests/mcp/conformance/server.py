@@ -1,5 +1,5 @@
 """
-The server that our factory makes, with what the conformance suite asks for beside our tools.
+The server with the additional tools and documents that the conformance suite needs.
 
     python -m tests.mcp.conformance.server PORT LIBRARY stateless|sessions
 """
@@ -28,7 +28,7 @@ async def _nothing(_: ServerRequestContext[Any, Any], __: object) -> t.EmptyResu
 
 def _add_legacy_methods(server: MCPServer[Any]) -> None:
     """
-    Answer what clients of 2025-11-25 may ask for, and 2026-07-28 no longer has.
+    Add the methods of protocol 2025-11-25 that 2026-07-28 no longer has.
     """
     low = server._lowlevel_server  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - it has no other door to these
     low.add_request_handler("logging/setLevel", t.SetLevelRequestParams, _nothing)
@@ -38,12 +38,12 @@ def _add_legacy_methods(server: MCPServer[Any]) -> None:
 
 async def main(port: str, library: str, kind: str) -> None:
     """
-    Serve until told to stop.
+    Serve until terminated.
 
     Args:
         port: The port on this computer.
         library: An empty folder.
-        kind: `stateless`, as ours is, or `sessions`, in which a server can ask the client.
+        kind: `stateless` (the default) or `sessions`, in which the server can send requests.
     """
     settings = Settings(library=Path(library), offline=True, http=True)
     http = HttpSettings(port=int(port), stateless=kind == "stateless")

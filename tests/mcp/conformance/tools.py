@@ -46,14 +46,14 @@ async def simple_text() -> str:
 
 async def image_content() -> list[ContentBlock]:
     """
-    Return a picture.
+    Return an image.
     """
     return [ImageContent(type="image", data=PNG, mime_type="image/png")]
 
 
 async def audio_content() -> list[ContentBlock]:
     """
-    Return a sound.
+    Return audio.
     """
     return [t.AudioContent(type="audio", data=WAV, mime_type="audio/wav")]
 
@@ -67,7 +67,7 @@ async def embedded_resource() -> list[ContentBlock]:
 
 async def multiple_content_types() -> list[ContentBlock]:
     """
-    Return a text, a picture and a resource.
+    Return a text, an image and a resource.
     """
     return [
         TextContent(type="text", text="Multiple content types test:"),
@@ -78,7 +78,7 @@ async def multiple_content_types() -> list[ContentBlock]:
 
 async def tool_with_logging(ctx: Ctx) -> str:
     """
-    Log while it runs; clients that did not ask for logs are sent none.
+    Send log messages while it runs; clients that did not request logs get none.
     """
     for words in ("execution started", "processing data", "execution completed"):
         sent, to = f"Tool {words}", ctx.request_id
@@ -89,7 +89,7 @@ async def tool_with_logging(ctx: Ctx) -> str:
 
 async def tool_with_progress(ctx: Ctx) -> str:
     """
-    Tell how far it is while it runs.
+    Report progress while it runs.
     """
     for done in (0, 50, 100):
         await ctx.report_progress(done, 100, f"Completed step {done} of 100")
@@ -106,7 +106,7 @@ async def error_handling() -> str:
 
 async def reconnection(ctx: Ctx) -> str:
     """
-    Close the stream in the middle of a call, and go on.
+    Close the stream during a call, and continue.
     """
     await ctx.close_sse_stream()
     await asyncio.sleep(_STEP * 4)
@@ -115,7 +115,7 @@ async def reconnection(ctx: Ctx) -> str:
 
 async def missing_capability(ctx: Ctx) -> str:
     """
-    Need what a client may not have.
+    Require a capability that a client may lack.
     """
     if ctx.client_capabilities is None or ctx.client_capabilities.sampling is None:
         data: dict[str, Any] = {"requiredCapabilities": {"sampling": {}}}
@@ -127,21 +127,21 @@ async def x_mcp_header(
     region: Annotated[str, Field(json_schema_extra={"x-mcp-header": "Region"})],
 ) -> str:
     """
-    Take an argument that is repeated in a header.
+    Accept an argument that is repeated in a header.
     """
     return f"Region {region}"
 
 
 async def json_schema(name: str = "") -> str:
     """
-    Have a schema with all that JSON Schema 2020-12 offers; it stands in schema.json.
+    Have a schema with all features of JSON Schema 2020-12, from schema.json.
     """
     return f"Hello {name}"
 
 
 async def trigger_tool_change(ctx: Ctx) -> str:
     """
-    Say that the list of tools has changed.
+    Notify that the list of tools has changed.
     """
     await ctx.notify_tools_changed()
     return "changed"
@@ -149,7 +149,7 @@ async def trigger_tool_change(ctx: Ctx) -> str:
 
 async def trigger_prompt_change(ctx: Ctx) -> str:
     """
-    Say that the list of prompts has changed.
+    Notify that the list of prompts has changed.
     """
     await ctx.notify_prompts_changed()
     return "changed"
@@ -157,14 +157,14 @@ async def trigger_prompt_change(ctx: Ctx) -> str:
 
 async def greet(name: str) -> str:
     """
-    Be done at once.
+    Return at once.
     """
     return f"Hello, {name}!"
 
 
 async def slow_compute(seconds: float = 1, label: str = "") -> str:
     """
-    Take a while.
+    Sleep for some seconds.
     """
     await asyncio.sleep(seconds)
     return f"{label or 'It'} took {seconds} s"
@@ -172,7 +172,7 @@ async def slow_compute(seconds: float = 1, label: str = "") -> str:
 
 async def failing_job(ctx: Ctx) -> CallToolResult:
     """
-    Take a while, and fail; only for clients that have tasks.
+    Fail after a second; only for clients that support tasks.
     """
     require_client_extension(ctx.request_context, TasksExtension.identifier)
     await asyncio.sleep(1)
@@ -181,7 +181,7 @@ async def failing_job(ctx: Ctx) -> CallToolResult:
 
 async def protocol_error_job() -> str:
     """
-    Take a while, and fail as the protocol does.
+    Fail with a protocol error after a second.
     """
     await asyncio.sleep(1)
     raise MCPError(t.INTERNAL_ERROR, "It went wrong.")
@@ -189,7 +189,7 @@ async def protocol_error_job() -> str:
 
 async def confirm_delete(filename: str) -> str:
     """
-    Take a while; unlike the suite's own, it asks nothing.
+    Return after a second; unlike the suite's own, it elicits nothing.
     """
     await asyncio.sleep(1)
     return f"{filename} stays"
@@ -221,7 +221,7 @@ TOOLS: dict[str, Callable[..., Any]] = {
 
 async def with_schema(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
     """
-    Give one tool the schema that the suite wants, which no signature makes.
+    Give one tool the schema that the suite expects, which no signature produces.
     """
     result = await call_next(ctx)
     if ctx.method == "tools/list" and isinstance(result, dict):
