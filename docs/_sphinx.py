@@ -1,6 +1,5 @@
 """
-What this documentation needs of Sphinx beyond its own: names in docstrings that lead to their
-places, and tables that the library writes of itself.
+Sphinx extension of this documentation: links from names in docstrings, and tables from the guide.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
 
-# What a docstring calls by a name that is shorter than its own.
+# Modules whose names a docstring may shorten.
 _ROOMS = ("imagesession", "imagesession.errors", "imagesession.presets", "imagesession.testing")
-# A name in a docstring that claims to be ours, such as `Studio.open` or `imagesession.errors`.
+# A name in a docstring that belongs to this library, such as `Studio.open`.
 _OURS = re.compile(
     rf"(?:imagesession(?:\.[a-zA-Z]\w*)+|(?:errors|presets|testing|{'|'.join(imagesession.__all__)})\.\w+)"
 )
@@ -31,9 +30,7 @@ _SECTION = re.compile(r"(?:Args|Attributes|Returns|Yields|Raises):")
 
 class GuideTable(SphinxDirective):
     """
-    Show a table of `imagesession.guide()`, which the library writes from its own code.
-
-    The argument is how the table's head begins.
+    Show a table of `imagesession.guide()`. The argument is how the table's head begins.
     """
 
     required_arguments = 1
@@ -41,7 +38,7 @@ class GuideTable(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """
-        Find the table and have it parsed as part of the page.
+        Find the table and parse it as part of the page.
         """
         text = imagesession.guide()
         start = text.find(f"| {self.arguments[0]}")
@@ -50,18 +47,18 @@ class GuideTable(SphinxDirective):
         return self.parse_text_to_nodes(text[start:].partition("\n\n")[0])
 
 
-def as_restructured(
+def convert_docstring(
     _app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]
 ) -> None:
     """
-    Say in Sphinx's markup what a docstring says in fewer signs.
+    Convert a docstring to Sphinx's markup.
     """
     for at in range(len(lines) - 1, -1, -1):
-        # A plural's s would keep the backtick before it from closing.
+        # A plural s directly after a backtick would prevent it from closing.
         lines[at] = re.sub(r"(`[\w.]+`)(?=s\b)", r"\1\\ ", lines[at])
         before = lines[at - 1].strip() if at else what
         if before in {"Returns:", "Yields:", "property", "attribute"}:
-            # With a colon in it, a sentence would be taken for a type.
+            # A sentence with a colon would be parsed as a type.
             indent = len(lines[at]) - len(lines[at].lstrip())
             lines[at] = f"{' ' * indent}: {lines[at].strip()}"
     first = next((at for at, line in enumerate(lines) if _SECTION.fullmatch(line)), len(lines))
@@ -70,21 +67,21 @@ def as_restructured(
             lines[at:at] = [".. code-block:: python", ""]
 
 
-def hide_own_business(
+def hide_private_constructor(
     _app: Sphinx, what: str, _name: str, made: object, _options: object, args: str, returns: str
 ) -> tuple[str, str]:
     """
-    Leave out how a class is made that only the library makes.
+    Omit the constructor's arguments of a class that only the library creates.
     """
     fields = getattr(made, "__attrs_attrs__", ())
     own = what == "class" and any(field.name.startswith("_") for field in fields)
     return ("", "") if own else (args, returns)
 
 
-def spare_builtins(_app: Sphinx, page: nodes.document) -> None:
+def unlink_builtins(_app: Sphinx, page: nodes.document) -> None:
     """
-    Keep the language's own types from leading to members of ours of the same name, as `bytes` to
-    a picture's.
+    Keep builtin types from linking to members of the same name, such as `bytes` to
+    `SavedImage.bytes`.
     """
     for node in list(page.findall(pending_xref)):
         own = getattr(builtins, node.get("reftarget", ""), None)
@@ -93,15 +90,13 @@ def spare_builtins(_app: Sphinx, page: nodes.document) -> None:
             node.replace_self((node if short is None else short).children)
 
 
-def lead_or_show(
+def resolve_or_show(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: nodes.Element
 ) -> nodes.Element | None:
     """
-    Decide on a name that leads nowhere by itself.
-
-    Backticks in docstrings hold values, parameters and names of the language too, and there is no
-    network to look the latter up: these are shown as code. Only what claims to be this library's
-    own must be in the reference; None tells Sphinx to warn.
+    Resolve a name that has no target by itself. Backticks in docstrings also contain values,
+    parameters and Python names, which are shown as code. Only names that belong to this library
+    must be in the reference; None makes Sphinx warn.
     """
     target: Any = node.get("reftarget", "")
     if node.get("refdomain") != "py":
@@ -116,14 +111,14 @@ def lead_or_show(
     return None if _OURS.fullmatch(target) else shown
 
 
-def extend(app: Sphinx) -> dict[str, bool]:
+def register(app: Sphinx) -> dict[str, bool]:
     """
-    Tell Sphinx of all this.
+    Register the directive and the handlers.
     """
     app.add_directive("guide-table", GuideTable)
-    app.connect("autodoc-process-docstring", as_restructured, priority=100)
-    app.connect("autodoc-process-signature", hide_own_business)
-    app.connect("doctree-read", spare_builtins)
-    app.connect("missing-reference", lead_or_show)
+    app.connect("autodoc-process-docstring", convert_docstring, priority=100)
+    app.connect("autodoc-process-signature", hide_private_constructor)
+    app.connect("doctree-read", unlink_builtins)
+    app.connect("missing-reference", resolve_or_show)
     app.config.default_role = "py:obj"
     return {"parallel_read_safe": True}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from _sphinx import extend
+from _sphinx import register
 
 import imagesession
 
@@ -28,7 +28,7 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 nitpicky = True
-# Dashes alone: values stand in quotation marks, and are to be copied as they are.
+# Dashes only: values in quotation marks must stay copyable.
 smartquotes_action = "D"
 
 html_theme = "furo"
@@ -57,9 +57,9 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 python_display_short_literal_types = True
 python_use_unqualified_type_names = True
-# Shown by these names; the page on pictures says what they stand for.
+# Type aliases that are shown by name; reference/pictures.md explains them.
 autodoc_type_aliases = {
     name: name for name in ("ImageInput", "ImageInputs", "ImageOrTurn", "ImageRequests")
 }
 
-setup = extend
+setup = register

@@ -1,14 +1,14 @@
 """
 Every block of code in this documentation runs, page by page, from top to bottom and offline.
 
-* A Python block runs; a text block straight beneath it is what it prints, with `…` for what
-  changes from run to run.
-* A `%` comment "drawn by: first | second" above a picture says which names of the page it shows.
-  The picture is compared with what they are; `DRAW_DOCS=1 pytest docs` draws it anew. "drawn 900
-  high by: sheet" shows more of it.
-* "photographed by: page" is likewise, of a page or of what a notebook shows, as Chromium has it.
-  That is done when pictures are drawn anew, and not compared.
-* A shell block's commands name extras, files and flags that are there; JSON and TOML blocks parse.
+* A Python block runs; a text block directly below it is its output, with `…` for what changes from
+  run to run.
+* A `%` comment "drawn by: first | second" above an image names the variables of the page that it
+  shows. The image is compared with them; `DRAW_DOCS=1 pytest docs` draws it again. "drawn 900 high
+  by: sheet" sets its height.
+* "photographed by: page" is a screenshot by Chromium of a page or of notebook output. It is taken
+  when images are drawn again, and not compared.
+* Extras, files and flags in a shell block exist; JSON and TOML blocks can be parsed.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from sybil.parsers.myst import CodeBlockParser
 from imagesession import PartialImage, SavedImage, presets
 
 ROOT = Path(__file__).parent.parent
-KEPT_OUT = ("OPENAI_API_KEY", "OPENAI_BASE_URL")
-HEIGHT, GAP, WIDEST = 420, 12, 1480
+REMOVED_VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL")
+HEIGHT, GAP, MAX_WIDTH = 420, 12, 1480
 SMALL = 280  # pixels: the edge of an animation
-NEAR = 6  # of 255: what lossy files of the same picture differ by
-_PICTURE = re.compile(
+TOLERANCE = 6  # of 255: the difference between lossy files of the same image
+_IMAGE = re.compile(
     r"^% (?P<how>drawn|photographed)(?: (?P<height>\d+) high)? by: (?P<names>.+)\n"
     r"!\[(?:[^\]]|\n)*\]\((?P<file>[^)]+)\)",
     re.MULTILINE,
@@ -52,7 +52,7 @@ _python = PythonEvaluator()
 
 def run(example: Example) -> None:
     """
-    Run a block, and remember what it prints.
+    Run a block, and store what it prints.
     """
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -62,21 +62,21 @@ def run(example: Example) -> None:
 
 def check_printed(example: Example) -> None:
     """
-    Compare a text block that stands straight beneath a Python block with what that printed.
+    Compare a text block directly below a Python block with the output of that block.
     """
     end, printed = example.namespace.get("_printed", (0, ""))
     between = example.document.text[end : example.region.start]
     if between.strip():
         return
-    told = str(example.parsed).rstrip()
-    pattern = re.escape(told).replace("…", ".*?")
+    expected = str(example.parsed).rstrip()
+    pattern = re.escape(expected).replace("…", ".*?")
     lines = "\n".join(line.rstrip() for line in printed.rstrip().splitlines())
     assert re.fullmatch(pattern, lines, re.DOTALL), f"It prints:\n{printed}"
 
 
 def check_shell(example: Example) -> None:
     """
-    Look whether what a shell block names is there.
+    Check that the extras and files in a shell block exist.
     """
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     for line in str(example.parsed).splitlines():
@@ -85,97 +85,99 @@ def check_shell(example: Example) -> None:
             for extra in re.findall(r"\[([\w,]+)\]", word):
                 assert set(extra.split(",")) <= set(extras["optional-dependencies"]), line
             if re.fullmatch(r"(?:examples|docs|tests|\.ci)(?:/[\w.]+)*", word):
-                assert (ROOT / word).exists(), f"{word} is not there: {line}"
+                assert (ROOT / word).exists(), f"{word} does not exist: {line}"
 
 
 def check_json(example: Example) -> None:
     """
-    Look whether a JSON block parses.
+    Check that a JSON block can be parsed.
     """
     json.loads(example.parsed)
 
 
 def check_toml(example: Example) -> None:
     """
-    Look whether a TOML block parses.
+    Check that a TOML block can be parsed.
     """
     tomllib.loads(example.parsed)
 
 
-# --- pictures -------------------------------------------------------------------------------------
+# --- images ---------------------------------------------------------------------------------------
 
 
-def pictures(document: Document) -> Iterator[Region]:
+def find_images(document: Document) -> Iterator[Region]:
     """
-    Find the pictures that a page's code has drawn.
+    Find the images that a page's code has made.
     """
-    for found in _PICTURE.finditer(document.text):
-        yield Region(found.start(), found.end(), found.groupdict(), check_picture)
+    for match in _IMAGE.finditer(document.text):
+        yield Region(match.start(), match.end(), match.groupdict(), check_image)
 
 
-def check_picture(example: Example) -> None:
+def check_image(example: Example) -> None:
     """
-    Compare a page's picture with what the page's code has made; or draw it anew.
+    Compare a page's image with what the page's code has made, or draw it again.
     """
     path = Path(example.path).parent / example.parsed["file"]
     names = [name.strip() for name in example.parsed["names"].split("|")]
     shown = [eval(name, example.namespace) for name in names]  # noqa: S307 - our own pages
-    anew = bool(os.environ.get("DRAW_DOCS"))
+    redraw = bool(os.environ.get("DRAW_DOCS"))
     height = int(example.parsed["height"] or HEIGHT)
     if example.parsed["how"] == "photographed":
-        if anew:
-            photograph(shown[0], height).save(path, quality=82, method=6)
-        assert path.exists(), f"{path.name} is not there"
+        if redraw:
+            take_screenshot(shown[0], height).save(path, quality=82, method=6)
+        assert path.exists(), f"{path.name} does not exist"
         return
     if path.suffix == ".svg":
-        check_svg(path, shown[0].bytes, anew=anew)
+        check_svg(path, shown[0].bytes, redraw=redraw)
         return
     if path.suffix == ".gif":
-        check_gif(path, shown[0].open(), anew=anew)
+        check_gif(path, shown[0].open(), redraw=redraw)
         return
-    strip = in_a_row([opened(one, height) for one in shown])
-    if anew:
+    strip = side_by_side([open_image(value, height) for value in shown])
+    if redraw:
         strip.save(path, quality=82, method=6)
-    with Image.open(path) as kept:
-        check_alike(path, kept, strip)
+    with Image.open(path) as stored:
+        compare_images(path, stored, strip)
 
 
-def check_alike(path: Path, kept: Image.Image, drawn: Image.Image) -> None:
+def compare_images(path: Path, stored: Image.Image, drawn: Image.Image) -> None:
     """
-    Compare a picture that is kept with what was drawn, but for what lossy files lose.
+    Compare a stored image with a drawn one, within the tolerance of lossy files.
     """
-    assert kept.size == drawn.size, f"{path.name} is {kept.size}, not {drawn.size}"
-    pair = [one.convert("RGB").reduce(4) for one in (kept, drawn)]
+    assert stored.size == drawn.size, f"{path.name} is {stored.size}, not {drawn.size}"
+    pair = [image.convert("RGB").reduce(4) for image in (stored, drawn)]
     difference = max(ImageStat.Stat(ImageChops.difference(*pair)).mean)
-    assert difference < NEAR, f"{path.name} differs by {difference:.1f} from what the page draws"
+    assert difference < TOLERANCE, (
+        f"{path.name} differs by {difference:.1f} from what the page draws"
+    )
 
 
-def check_svg(path: Path, data: bytes, *, anew: bool) -> None:
+def check_svg(path: Path, data: bytes, *, redraw: bool) -> None:
     """
     Compare an SVG with what the page draws, byte for byte.
     """
-    if anew:
+    if redraw:
         path.write_bytes(data)
     assert path.read_bytes() == data, f"{path.name} is not what the page draws"
 
 
-def check_gif(path: Path, animation: Image.Image, *, anew: bool) -> None:
+def check_gif(path: Path, animation: Image.Image, *, redraw: bool) -> None:
     """
-    Compare an animation, in small, with what the page draws.
+    Compare an animation, scaled down, with what the page draws.
     """
-    frames = [one.convert("RGB") for one in ImageSequence.Iterator(animation)]
-    small = [one.resize((SMALL, SMALL * one.height // one.width)) for one in frames]
-    if anew:
+    frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(animation)]
+    small = [frame.resize((SMALL, SMALL * frame.height // frame.width)) for frame in frames]
+    if redraw:
         duration = animation.info["duration"]
         small[0].save(path, save_all=True, append_images=small[1:], duration=duration, loop=0)
-    with Image.open(path) as kept:
-        assert getattr(kept, "n_frames", 1) == len(small), f"{path.name} has other frames"
-        check_alike(path, kept, small[0])
+    with Image.open(path) as stored:
+        assert getattr(stored, "n_frames", 1) == len(small), f"{path.name} has other frames"
+        compare_images(path, stored, small[0])
 
 
-def opened(shown: object, most: int) -> Image.Image:
+def open_image(shown: object, most: int) -> Image.Image:
     """
-    Open whatever a page has made; what is transparent stands on a chequered ground.
+    Open an image that a page has made; transparent areas are shown on a checkerboard.
     """
     picture: Image.Image
     if isinstance(shown, Image.Image):
@@ -187,14 +189,14 @@ def opened(shown: object, most: int) -> Image.Image:
         picture = Image.open(data)
     height = min(most, picture.height)
     small = picture.convert("RGBA").resize((round(picture.width * height / picture.height), height))
-    ground = chequered(small.size)
+    ground = checkerboard(small.size)
     ground.alpha_composite(small)
     return ground.convert("RGB")
 
 
-def photograph(shown: object, height: int) -> Image.Image:
+def take_screenshot(shown: object, height: int) -> Image.Image:
     """
-    Have Chromium show a page, or what a notebook would show, and take a picture of it.
+    Take a screenshot of a page, or of notebook output, with Chromium.
     """
     page = shown if isinstance(shown, Path) else Path("shown.html").absolute()
     if isinstance(shown, str):
@@ -206,9 +208,9 @@ def photograph(shown: object, height: int) -> Image.Image:
         return shot.convert("RGB")
 
 
-def chequered(size: tuple[int, int], square: int = 12) -> Image.Image:
+def checkerboard(size: tuple[int, int], square: int = 12) -> Image.Image:
     """
-    Draw the ground on which transparency is seen.
+    Draw a checkerboard as the background of transparent images.
     """
     tile = Image.new("RGBA", (2 * square, 2 * square), (255, 255, 255, 255))
     for corner in ((0, 0), (square, square)):
@@ -220,18 +222,18 @@ def chequered(size: tuple[int, int], square: int = 12) -> Image.Image:
     return ground
 
 
-def in_a_row(pictures_: list[Image.Image]) -> Image.Image:
+def side_by_side(images: list[Image.Image]) -> Image.Image:
     """
-    Put pictures side by side, with the page between them.
+    Put images side by side, with gaps.
     """
-    width = sum(one.width + GAP for one in pictures_) - GAP
-    row = Image.new("RGBA", (width, max(one.height for one in pictures_)), (255, 255, 255, 0))
+    width = sum(image.width + GAP for image in images) - GAP
+    row = Image.new("RGBA", (width, max(image.height for image in images)), (255, 255, 255, 0))
     left = 0
-    for one in pictures_:
-        row.paste(one, (left, 0))
-        left += one.width + GAP
-    if width > WIDEST:
-        row = row.resize((WIDEST, round(row.height * WIDEST / width)))
+    for image in images:
+        row.paste(image, (left, 0))
+        left += image.width + GAP
+    if width > MAX_WIDTH:
+        row = row.resize((MAX_WIDTH, round(row.height * MAX_WIDTH / width)))
     return row
 
 
@@ -240,13 +242,13 @@ def in_a_row(pictures_: list[Image.Image]) -> Image.Image:
 
 def set_up(namespace: dict[str, Any]) -> None:
     """
-    Give a page a folder and a library of its own, and no key.
+    Give a page its own folder and library, and no API key.
     """
     folder = tempfile.TemporaryDirectory()
     namespace["_folder"] = folder
     root = logging.getLogger()
     namespace["_before"] = (Path.cwd(), dict(os.environ), (root.level, [*root.handlers]))
-    for name in KEPT_OUT:
+    for name in REMOVED_VARIABLES:
         os.environ.pop(name, None)
     os.environ["IMAGESESSION_LIBRARY"] = str(Path(folder.name, "library"))
     os.environ["HOME"] = folder.name
@@ -255,7 +257,7 @@ def set_up(namespace: dict[str, Any]) -> None:
 
 def tear_down(namespace: dict[str, Any]) -> None:
     """
-    Put everything back.
+    Restore folder, environment and logging.
     """
     folder, environment, (level, handlers) = namespace["_before"]
     root = logging.getLogger()
@@ -276,7 +278,7 @@ pytest_collect_file = Sybil(
         CodeBlockParser("sh", check_shell),
         CodeBlockParser("json", check_json),
         CodeBlockParser("toml", check_toml),
-        pictures,
+        find_images,
     ],
     patterns=["*.md"],
     setup=set_up,

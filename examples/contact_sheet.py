@@ -1,16 +1,16 @@
 """
-Put a session on a contact sheet: one to paste into a chat, one to print, numbered alike.
+Put a session on a contact sheet: one for a chat, one for print, with the same numbers.
 
     python examples/contact_sheet.py
 
-With OPENAI_API_KEY set this uses OpenAI (seven pictures, some $0.20, billed to that key); without
+With OPENAI_API_KEY set this uses OpenAI (seven images, about $0.20, billed to that key); without
 it, sketches are drawn on this computer.
 """
 
 from imagesession import Studio
 
 with Studio.from_env(quality="low", size="1024x1024") as studio:
-    print(f"Pictures come from {studio.provider}.")
+    print(f"Images come from {studio.provider}.")
 
     session = studio.session(
         "Covers for a novel about a lighthouse keeper", name="Lighthouse covers"
@@ -18,7 +18,7 @@ with Studio.from_env(quality="low", size="1024x1024") as studio:
     session.generate("a lighthouse on a cliff at dusk, flat shapes, wide sky")
     session.generate("warmer, with a few stars")
 
-    # Four takes of the same wish, side by side; all of them grow on the picture before.
+    # Four variations of the same prompt in parallel, all refining the last image.
     takes = session.variations("with a small boat on the sea", n=4)
     session.checkout(takes.images[2])
     session.generate("a tall version for the cover", size="1024x1536")
@@ -26,7 +26,7 @@ with Studio.from_env(quality="low", size="1024x1024") as studio:
     for number, image in enumerate(session.images(), 1):
         print(f"{number}  {image.size[0]}x{image.size[1]}  {image.path}")
 
-    # The sheets lie beside the library, not in it.
+    # The sheets are saved beside the library, not in it.
     folder = studio.library.parent
     for_chat = session.contact_sheet(folder / "lighthouse covers.png")
     for_print = session.contact_sheet(folder / "lighthouse covers.pdf")

@@ -1,9 +1,9 @@
 """
-Have a picture looked at and mended: what was found, what came of it, and the contrast of both.
+Analyze and improve an image: print the findings, and the contrast before and after.
 
     python examples/improve.py [PHOTO]
 
-With OPENAI_API_KEY set this uses OpenAI (two pictures, one if you name a photo, some $0.06, billed
+With OPENAI_API_KEY set this uses OpenAI (two images, one if you name a photo, about $0.06, billed
 to that key); without it, sketches are drawn on this computer.
 """
 
@@ -16,7 +16,7 @@ from imagesession import SavedImage, Studio
 
 def flat_photo(studio: Studio) -> SavedImage:
     """
-    Make a picture and spoil it: dull, flat and dark, as from behind a dirty window.
+    Make an image and degrade it: dull, flat and dark, as from behind a dirty window.
     """
     good = studio.generate("a mountain lake at sunset with a sailing boat", size="1536x1024")
     dull = ImageEnhance.Color(good.open().convert("RGB")).enhance(0.5)
@@ -28,14 +28,14 @@ def flat_photo(studio: Studio) -> SavedImage:
 
 def contrast(image: SavedImage) -> float:
     """
-    Measure contrast: how far the brightness of pixels deviates from its mean, 0 to 127.5.
+    Return the standard deviation of brightness, 0 to 127.5.
     """
     return ImageStat.Stat(image.open().convert("L")).stddev[0]
 
 
 with Studio.from_env(quality="low") as studio:
-    print(f"Pictures come from {studio.provider}.")
-    print(f"They are kept in {studio.library}")
+    print(f"Images come from {studio.provider}.")
+    print(f"They are saved in {studio.library}")
     print(f"With a key, one of them costs {studio.estimate(size='1536x1024')}.\n")
 
     photo = studio.images.import_file(sys.argv[1]) if len(sys.argv) > 1 else flat_photo(studio)

@@ -1,9 +1,9 @@
 """
-Change a part of a picture, and prove that the rest is what it was, pixel by pixel.
+Edit a part of an image, and verify that all other pixels are unchanged.
 
     python examples/inpainting.py
 
-With OPENAI_API_KEY set this uses OpenAI (three pictures, some $0.10, billed to that key); without
+With OPENAI_API_KEY set this uses OpenAI (three images, about $0.10, billed to that key); without
 it, sketches are drawn on this computer.
 """
 
@@ -14,10 +14,10 @@ from imagesession import Mask, SavedImage, Studio
 
 def report(before: SavedImage, after: SavedImage, mask: Mask) -> None:
     """
-    Say how many pixels lie outside a mask, and whether any of them changed.
+    Print how many pixels are outside a mask, and whether any of them changed.
     """
     soft = mask.alpha(before.size)
-    # White wherever something may change, if only a little.
+    # White wherever anything may change.
     opening = ImageChops.add(soft, soft, scale=1 / 255)
     difference = ImageChops.difference(before.open().convert("RGB"), after.open().convert("RGB"))
     difference.paste((0, 0, 0), mask=opening)
@@ -26,8 +26,8 @@ def report(before: SavedImage, after: SavedImage, mask: Mask) -> None:
 
 
 with Studio.from_env(quality="low", size="1536x1024") as studio:
-    print(f"Pictures come from {studio.provider}.")
-    print(f"They are kept in {studio.library}")
+    print(f"Images come from {studio.provider}.")
+    print(f"They are saved in {studio.library}")
     print(f"With a key, one of them costs {studio.estimate()}.\n")
 
     session = studio.session("A reading corner", name="Reading corner")
@@ -38,7 +38,7 @@ with Studio.from_env(quality="low", size="1536x1024") as studio:
     painting = session.edit(
         "a framed painting of a mountain lake at sunset", mask=wall, preserve_unmasked=True
     )
-    # In shares of the picture, with a soft edge of two pixels.
+    # In fractions of the image, with a soft edge of two pixels.
     porthole = Mask.ellipse((0.73, 0.1, 0.93, 0.4)).feather(2)
     window = session.edit(
         "a round window with a view of the sea", mask=porthole, preserve_unmasked=True
@@ -47,7 +47,7 @@ with Studio.from_env(quality="low", size="1536x1024") as studio:
     report(room, painting, wall)
     report(painting, window, porthole)
 
-    # Beside each of them lies the model's reply as it came.
+    # The model's own image is saved beside each of them.
     print()
     for image in session.images():
         print(image.path)

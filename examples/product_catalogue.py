@@ -1,9 +1,9 @@
 """
-Photograph a catalogue: each product straight on, at an angle and in use; a folder for each.
+Photograph a catalogue: each product from the front, at an angle and in use, in its own folder.
 
     python examples/product_catalogue.py
 
-With OPENAI_API_KEY set this uses OpenAI (nine pictures, some $0.30, billed to that key); without
+With OPENAI_API_KEY set this uses OpenAI (nine images, about $0.30, billed to that key); without
 it, sketches are drawn on this computer.
 """
 
@@ -14,7 +14,7 @@ PRODUCTS = ("blue guitar", "red ceramic mug", "green backpack")
 
 def photograph(studio: Studio, product: str) -> tuple[SavedImage, ...]:
     """
-    Take three pictures of a product; the first is shown to the model with the others.
+    Make three images of a product; the first is a reference for the others.
     """
     front = studio.product(product, lighting="dramatic")
     angled = studio.product(product, angle="three-quarter", lighting="dramatic", references=front)
@@ -25,8 +25,8 @@ def photograph(studio: Studio, product: str) -> tuple[SavedImage, ...]:
 
 
 with Studio.from_env(quality="low", size="1024x1024") as studio:
-    print(f"Pictures come from {studio.provider}.")
-    print(f"They are kept in {studio.library}")
+    print(f"Images come from {studio.provider}.")
+    print(f"They are saved in {studio.library}")
     pictures = 3 * len(PRODUCTS)
     print(f"With a key, {pictures} of them cost {studio.estimate(n=pictures)}.\n")
 

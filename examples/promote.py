@@ -1,9 +1,9 @@
 """
-Make a picture first and decide later: a one-shot becomes a session, and so does any file.
+Make an image first and decide later: turn a standalone image, or any file, into a session.
 
     python examples/promote.py [PHOTO]
 
-With OPENAI_API_KEY set this uses OpenAI (five pictures, some $0.15, billed to that key); without
+With OPENAI_API_KEY set this uses OpenAI (five images, about $0.15, billed to that key); without
 it, sketches are drawn on this computer.
 """
 
@@ -16,7 +16,7 @@ from imagesession import SavedImage, Studio
 
 def from_elsewhere(folder: str, stand_in: SavedImage) -> Path:
     """
-    Return the photo that was named, or a file that stands in for one.
+    Return the photo from the command line, or a file in its place.
     """
     if len(sys.argv) > 1:
         return Path(sys.argv[1])
@@ -28,19 +28,19 @@ def from_elsewhere(folder: str, stand_in: SavedImage) -> Path:
 
 
 with Studio.from_env(quality="low", size="1536x1024") as studio:
-    print(f"Pictures come from {studio.provider}.")
-    print(f"They are kept in {studio.library}")
+    print(f"Images come from {studio.provider}.")
+    print(f"They are saved in {studio.library}")
     print(f"With a key, one of them costs {studio.estimate()}.\n")
 
     single = studio.generate("modern office workspace")
 
-    # It was good. What the model knows of it is carried over.
+    # The session continues with the model's context of the image.
     session = studio.promote(single, "Refine the office for a website", name="Office")
     session.generate("add plants")
     session.generate("in warm evening light")
     print(session.tree(), "\n")
 
-    # A file from anywhere: a copy is kept, and the conversation begins with it.
+    # Any file: it is copied, and the session starts with it.
     with tempfile.TemporaryDirectory() as folder:
         photo = from_elsewhere(folder, single)
         postcard = studio.promote(photo, "An old postcard of this picture", name="Postcard")

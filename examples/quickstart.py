@@ -1,17 +1,17 @@
 """
-Draw a logo in conversation: refine it, branch, and come back to it later.
+Draw a logo in conversation: refine it, branch, and resume later.
 
     python examples/quickstart.py
 
-With OPENAI_API_KEY set this uses OpenAI (seven pictures, billed to that key); without it,
+With OPENAI_API_KEY set this uses OpenAI (seven images, billed to that key); without it,
 sketches are drawn on this computer.
 """
 
 from imagesession import Studio
 
 with Studio.from_env() as studio:
-    print(f"Pictures come from {studio.provider}.")
-    print(f"They are kept in {studio.library}\n")
+    print(f"Images come from {studio.provider}.")
+    print(f"They are saved in {studio.library}\n")
 
     session = studio.session("A logo for a tea shop, clean and friendly", name="Tea logo")
     first = session.generate("a minimalist teapot logo")
@@ -19,11 +19,11 @@ with Studio.from_env() as studio:
     session.generate("blue accents")
     session.generate("a horizontal version for headers", size="1536x864")
 
-    # Another line from the first picture; the first line stays as it is.
+    # A branch from the first image; the main branch is unchanged.
     warm = first.branch("warm version")
     warm.generate("warmer colours")
 
-# Later, in another program: all of it is still there.
+# Later, in another program: the session is complete.
 with Studio.from_env() as studio:
     session = studio.open(session.id)
     last = session.generate("add a small moon above the teapot")

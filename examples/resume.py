@@ -1,10 +1,10 @@
 """
-Go on where an earlier program stopped, and then on another computer.
+Continue where an earlier program stopped, and then on another computer.
 
     python examples/resume.py
 
-With OPENAI_API_KEY set this uses OpenAI (four pictures, some $0.15, billed to that key); without
-it, sketches are drawn on this computer. Stopped at any point and run again, it makes what is left.
+With OPENAI_API_KEY set this uses OpenAI (four images, about $0.15, billed to that key); without
+it, sketches are drawn on this computer. If it was stopped, a second run makes the rest.
 """
 
 import tempfile
@@ -23,13 +23,13 @@ STEPS = (
 
 def program(steps: int) -> None:
     """
-    Do the first few steps, as far as they are not done, and end.
+    Make the first few steps, unless they exist, and end.
     """
     with Studio.from_env(quality="low", size="1024x1536") as studio:
         session = studio.session("A travel poster", name=NAME, resume=True)
         print(f"{session}: with a key, the next picture costs {session.estimate()}")
         for step in STEPS[:steps]:
-            # Each has a name of its own: what was made under it is not asked for again.
+            # Each step has an idempotency key: an existing image is not requested again.
             image = session.generate(step, idempotency_key=f"{NAME}: {step}")
             print(f"  {step}: {image.path.name}")
 
@@ -38,15 +38,15 @@ program(steps=2)
 program(steps=4)
 
 with Studio.from_env() as studio:
-    print(f"\nPictures come from {studio.provider}.")
-    print(f"They are kept in {studio.library}\n")
+    print(f"\nImages come from {studio.provider}.")
+    print(f"They are saved in {studio.library}\n")
     session = studio.open(NAME)
     print(session.tree(), "\n")
     for image in session.images():
         print(image.path)
     print(f"\nAt a model's prices, all of it cost {session.cost()}.")
 
-    # On to another computer: one file takes along all that the session knows.
+    # For another computer: one file contains the whole session.
     with tempfile.TemporaryDirectory() as folder:
         archive = session.export(Path(folder, "cape-faro.zip"))
         with Studio.from_env(Path(folder, "another library")) as elsewhere:

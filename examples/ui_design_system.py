@@ -1,27 +1,27 @@
 """
-Design the pictures of an app as one family: hero, icons, button and background in one session.
+Design consistent images for an app: hero, icons, button and background in one session.
 
     python examples/ui_design_system.py
 
-With OPENAI_API_KEY set this uses OpenAI (seven pictures, some $0.20, billed to that key); without
+With OPENAI_API_KEY set this uses OpenAI (seven images, about $0.20, billed to that key); without
 it, sketches are drawn on this computer.
 """
 
 from imagesession import Studio
 
-# Told to the model with every turn.
+# Sent to the model with every turn.
 STYLE = (
     "Interface of a plant-care app. All of it is one family: "
     "flat, friendly shapes, leaf green and coral on cream."
 )
 
 with Studio.from_env(quality="low") as studio:
-    print(f"Pictures come from {studio.provider}.")
-    print(f"They are kept in {studio.library}")
+    print(f"Images come from {studio.provider}.")
+    print(f"They are saved in {studio.library}")
     print(f"With a key, a hero costs {studio.estimate(size='1536x864')}.\n")
 
     heroes = studio.session(STYLE, name="Plant care")
-    # A line for each kind, begun before there is any picture: an icon refines icons, not the hero.
+    # A branch for each kind, before the first image, so that an icon refines icons, not the hero.
     icons = heroes.branch("icons")
     button = heroes.branch("button")
     background = heroes.branch("background")

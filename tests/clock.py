@@ -1,5 +1,5 @@
 """
-Tests that turn the clock: what was done some time ago, and what is waited for, without waiting.
+Simulated time for tests: things done some time ago, and waiting without delay.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from imagesession._store.repository import LibraryStore
 @contextlib.contextmanager
 def ago(span: dt.timedelta, library: Path) -> Generator[None, None, None]:
     """
-    Have what the block does in a library lie so far back.
+    Run a block as if it happened some time ago.
 
     Args:
         span: How long ago it is.
-        library: The library's folder; the files of sessions that are new are made as old.
+        library: The library's folder; files of new sessions get the same age.
     """
     folder = library / ".imagesession" / "sessions"
     before = set(folder.glob("*.json"))
@@ -51,10 +51,9 @@ def ago(span: dt.timedelta, library: Path) -> Generator[None, None, None]:
 @contextlib.contextmanager
 def hurried() -> Generator[None, None, None]:
     """
-    Let time pass at once where the block waits: all of this process's clocks go on by what it
-    would have slept for.
+    Replace sleeping in a block by moving all clocks of this process forward.
 
-    Where several threads or tasks sleep at the same time, their times add up.
+    If several threads or tasks sleep at the same time, their times add up.
     """
     passed = 0.0
     alone = threading.Lock()
@@ -80,10 +79,9 @@ def hurried() -> Generator[None, None, None]:
 @contextlib.contextmanager
 def looking_often() -> Generator[None, None, None]:
     """
-    Have the block look for pictures ten times as often as programs do, and so find them as soon as
-    they are there.
+    Poll ten times as often as usual in a block.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(poll, "_SHORTEST_DELAY", 0.005)
-        patch.setattr(poll, "_SHARE", 200)
+        patch.setattr(poll, "_DELAY_DIVISOR", 200)
         yield

@@ -22,15 +22,15 @@ from imagesession._fake_openai import sketch
 from imagesession.testing import FakeOpenAI
 from tests import clock
 
-SHORT = {"docs", "model", "offline", "pixels", "plan"}
+FAST = {"docs", "domain", "engine", "fake_openai", "imaging"}
 """
-The rooms whose files take little time each.
+The folders whose test files take little time each.
 """
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """
-    Add the flags for what takes longer.
+    Add the flags for slow tests.
     """
     parser.addoption(
         "--faults", action="store_true", help="provoke rare faults for many seconds, not for one"
@@ -60,7 +60,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 def pytest_configure(config: pytest.Config) -> None:
     """
-    Try fewer examples of a property, unless there is time for all.
+    Use fewer examples for each property, unless slow tests are selected.
     """
     there_is_time = config.getoption("--faults") or "CI" in os.environ
     if not there_is_time and not config.getoption("--hypothesis-profile", default=None):
@@ -70,15 +70,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """
-    Leave out what takes longer, unless it is asked for.
+    Deselect slow tests, unless they are requested.
     """
     for marker in ("figures", "faults", "conformance"):
         if not config.getoption(f"--{marker}"):
             longer = [item for item in items if item.get_closest_marker(marker)]
             config.hook.pytest_deselected(items=longer)
             items[:] = [item for item in items if item not in longer]
-    # Long files first, so that no core is left alone with one of them in the end.
-    items.sort(key=lambda item: not SHORT.isdisjoint(Path(item.location[0]).parts))
+    # Slow files first, so that none of them is the last to run.
+    items.sort(key=lambda item: not FAST.isdisjoint(Path(item.location[0]).parts))
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """
-    Have temporary files in a place that pytest clears away, other programs' too.
+    Keep temporary files, also of subprocesses, in a folder that pytest deletes.
     """
     where = str(tmp_path_factory.mktemp("temporary"))
     with pytest.MonkeyPatch.context() as patch:
@@ -114,8 +114,8 @@ def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 @pytest.fixture(scope="session", autouse=True)
 def drawn_once(pytestconfig: pytest.Config) -> Iterator[None]:
     """
-    Draw no picture twice: the same words give the same picture, as tests/fake_openai/sketch holds.
-    Figures are measured without that.
+    Cache rendered sketches: the same prompt gives the same image, as tests/fake_openai/sketch
+    checks. The cache is off when performance is measured.
     """
     if pytestconfig.getoption("--figures"):
         yield
@@ -137,7 +137,7 @@ def drawn_once(pytestconfig: pytest.Config) -> Iterator[None]:
 @pytest.fixture
 def hurried() -> Iterator[None]:
     """
-    Let time pass at once where the test waits; for tests in which one thing happens at a time.
+    Skip the waiting in a test; for tests in which one thing happens at a time.
     """
     with clock.hurried():
         yield
@@ -146,7 +146,7 @@ def hurried() -> Iterator[None]:
 @pytest.fixture
 def looking_often() -> Iterator[None]:
     """
-    Have pictures that take their time be found soon; for tests that are not about when to look.
+    Poll often; for tests that are not about when to poll.
     """
     with clock.looking_often():
         yield
@@ -154,9 +154,8 @@ def looking_often() -> Iterator[None]:
 
 class Awaited:
     """
-    An async object whose verbs are awaited where they are called, so that one test drives both.
-
-    Everything that comes back is wrapped likewise; everything passed in is unwrapped.
+    An async object whose methods are awaited on call, so that one test covers both twins. Results
+    are wrapped likewise; arguments are unwrapped.
     """
 
     def __init__(self, inner: Any, portal: anyio.from_thread.BlockingPortal) -> None:
@@ -210,7 +209,7 @@ class Awaited:
 
 def unwrap(value: Any) -> Any:
     """
-    Take the async object out again, to pass it to an async verb.
+    Return the async object inside, to pass it to an async method.
     """
     if isinstance(value, Awaited):
         return value.inner
@@ -233,10 +232,9 @@ MakeStudio = Callable[..., Any]
 @pytest.fixture(params=["sync", "async"])
 def make_studio(request: pytest.FixtureRequest) -> Iterator[MakeStudio]:
     """
-    Make studios of one twin; tests that use this run over both.
-
-    `make_studio(library, provider=...)` is offline; `make_studio(library, online=True, ...)` is
-    made by the constructor. Unless they are told to, they do not ask again when turned away.
+    Make studios of one twin; tests that use this run over both. `make_studio(library,
+    provider=...)` is offline; `make_studio(library, online=True, ...)` calls the constructor. By
+    default they do not retry.
     """
     made: list[Any] = []
     clients: list[Any] = []
@@ -271,7 +269,7 @@ def make_studio(request: pytest.FixtureRequest) -> Iterator[MakeStudio]:
 @pytest.fixture
 def provider(offline_provider: FakeOpenAI) -> FakeOpenAI:
     """
-    An offline provider whose calls can be looked at.
+    An offline provider whose requests can be inspected.
     """
     return offline_provider
 

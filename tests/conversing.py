@@ -1,5 +1,5 @@
 """
-How requests say what came before, read for tests; and how sessions are made to say it.
+How requests refer to the history, parsed for tests.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import attrs
 from imagesession.testing import FakeOpenAI, FakeRequest
 
 EITHER_WAY = [True, False]
-"""Whether a session goes on in a conversation, for tests that hold either way."""
+"""Whether a session uses a conversation, for tests that apply to both."""
 
 
 @attrs.frozen(kw_only=True)
 class Known:
     """
-    Hold how a request names what came before.
+    How a request refers to the history.
 
     Attributes:
-        conversation: The conversation in which it is made.
-        previous: The reply that it continues.
-        items: What was answered before, named by the ids of its items.
-        messages: How many messages it brings; one where nothing is said again.
+        conversation: The conversation of the request.
+        previous: The id of the response that it continues.
+        items: The ids of the items of earlier answers.
+        messages: The number of messages; one if no history is sent.
     """
 
     conversation: str | None = None
@@ -48,11 +48,11 @@ def known(body: Any) -> Known:
 
 def straight_from(image: Any, *, conversing: object) -> Known:
     """
-    Return how a request goes on from the last picture, with nothing but the new message.
+    Return how a request continues the last image, with nothing but the new message.
 
     Args:
-        image: The last picture.
-        conversing: Whether it goes on in a conversation; otherwise by the reply's id.
+        image: The last image.
+        conversing: Whether it uses a conversation; otherwise the response id.
     """
     if not conversing:
         assert image.turn.response_id is not None
@@ -64,11 +64,12 @@ def straight_from(image: Any, *, conversing: object) -> Known:
 
 def anew_from(*images: Any, within: Any) -> Known:
     """
-    Return how a request goes on in a new conversation, naming what was answered by its items.
+    Return how a request continues in a new conversation, which names earlier answers by their
+    items.
 
     Args:
-        images: The pictures that it continues, the oldest first; one for each turn.
-        within: The picture that was made of it, which tells of the conversation.
+        images: The images of the history, the oldest first; one for each turn.
+        within: The resulting image, which has the conversation.
     """
     conversation = within.turn.conversation
     assert conversation is not None
@@ -106,6 +107,6 @@ def delete_conversation(provider: FakeOpenAI, conversation: str) -> None:
 
 def converse(session: Any, conversing: object) -> Any:
     """
-    Have a session go on in a conversation, or by its responses' ids; return it.
+    Set a session's `provider_state` to "conversation" or "responses"; return the session.
     """
     return session.update(provider_state="conversation" if conversing else "responses")

@@ -1,5 +1,5 @@
 """
-Notebooks run in a real kernel; and `python -m tests.kernels` stores the example's outputs anew.
+Run notebooks in a real kernel; `python -m tests.kernels` updates the example's stored outputs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _nbformat: Any = importlib.import_module("nbformat")
 
 class Watched(NotebookClient):
     """
-    Runs a notebook and keeps every message in which something is shown, in order.
+    Runs a notebook and records every message with output, in order.
     """
 
     def __init__(self, notebook: Any, folder: Path) -> None:
@@ -36,7 +36,7 @@ class Watched(NotebookClient):
 
     def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
         """
-        Keep what is shown, and what takes its place.
+        Record output, and output that replaces it.
         """
         if "data" in msg["content"]:
             self.shown.append((msg["msg_type"], msg["content"]["data"]))
@@ -57,7 +57,7 @@ def run(notebook: Any, folder: Path) -> Watched:
 
 def cells(*sources: str) -> Any:
     """
-    Return a notebook of these cells.
+    Return a notebook with these cells.
     """
     notebook = _nbformat.v4.new_notebook()
     notebook.cells = [_nbformat.v4.new_code_cell(source) for source in sources]
@@ -73,14 +73,14 @@ def read() -> Any:
 
 def written(notebook: Any) -> str:
     """
-    Return a notebook as it is stored.
+    Return a notebook as JSON text.
     """
     return str(_nbformat.writes(notebook))
 
 
 def store() -> None:
     """
-    Run the example and store what it shows; the folder that it ran in is not told.
+    Run the example and store its outputs, without the path of the folder in which it ran.
     """
     notebook = read()
     with tempfile.TemporaryDirectory() as folder:

@@ -33,7 +33,7 @@ Prepare: TypeAlias = Callable[[FakeOpenAI], object]
 
 class Access(TypedDict):
     """
-    What a client needs to be made.
+    The arguments of a client.
     """
 
     api_key: str
@@ -51,10 +51,8 @@ BOUNDARY = re.compile(r"boundary=\"?([^\";]+)")
 
 def normal(body: bytes | str | None, content_type: str = "") -> object:
     """
-    Return a body in a form that compares equal when the same is meant.
-
-    JSON is compared as values, without the turn's id; of multipart forms the boundary is taken
-    out, which is random.
+    Return a body in a form in which equivalent bodies are equal. JSON is compared as values,
+    without the turn's id; of multipart forms the random boundary is removed.
     """
     raw = body.encode() if isinstance(body, str) else bytes(body or b"")
     boundary = BOUNDARY.search(content_type)
@@ -68,7 +66,7 @@ def normal(body: bytes | str | None, content_type: str = "") -> object:
 
 class Taped(Protocol):
     """
-    What we need of vcrpy's requests, which have no types.
+    The part of vcrpy's untyped requests that is used here.
     """
 
     body: bytes | str | None
@@ -78,7 +76,7 @@ class Taped(Protocol):
 
 def same_body(item: Taped, other: Taped) -> None:
     """
-    Compare two requests' bodies, JSON or multipart.
+    Compare the JSON or multipart bodies of two requests.
     """
     assert normal(item.body, _kind(item)) == normal(other.body, _kind(other))
 
@@ -93,7 +91,7 @@ def _hide_request(request: Taped) -> Taped:
     """
     position = urlsplit(request.uri)
     request.uri = request.uri.replace(f"{position.scheme}://{position.netloc}/v1", HOST)
-    # The other headers tell of the machine that recorded.
+    # Other headers identify the machine that recorded.
     kept = {"content-type": _kind(request)} if _kind(request) else {}
     request.headers = kept
     return request
@@ -120,12 +118,12 @@ def playing(
     name: str, prepare: Prepare | None = None, *, whole: bool = True
 ) -> Generator[Access, None, None]:
     """
-    Play a cassette, or record it anew; give what a client needs to be made.
+    Play a cassette, or record it again; yield the arguments for a client.
 
     Args:
-        name: The cassette's.
-        prepare: Called with the provider before recording, to make it fail as the story wants.
-        whole: Whether every exchange of the cassette has to be used.
+        name: The cassette's name.
+        prepare: Called with the provider before recording, for example to set failures.
+        whole: Whether every exchange of the cassette must be played.
     """
     with contextlib.ExitStack() as stack:
         access: Access = {

@@ -1,5 +1,5 @@
 """
-What the offline provider got, read for tests: requests, uploads, and the pictures in them.
+Requests to the offline provider, parsed for tests: bodies, uploads, and their images.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from imagesession.testing import FakeOpenAI, FakeRequest
 
 def posts(provider: FakeOpenAI) -> list[str]:
     """
-    Return where requests went that send something, the oldest first; those that begin a
-    conversation, which sends nothing, are left out.
+    Return the paths of POST requests, the oldest first, without those that create a conversation.
     """
     calls = [call for call in provider.requests if call.method == "POST"]
     return [call.path for call in calls if call.path != "/conversations"]
@@ -31,22 +30,22 @@ def asked(provider: FakeOpenAI) -> list[Any]:
 
 def forms(provider: FakeOpenAI, path: str = "/images/edits") -> list[dict[str, Any]]:
     """
-    Return the multipart forms that were sent to a path; pictures as bytes, the rest as text, and
-    what stands there more than once as a list.
+    Return the multipart forms that were sent to a path: images as bytes, the rest as text, repeated
+    fields as a list.
     """
     return [_form(body) for body in _bodies(provider, path)]
 
 
 def uploads(provider: FakeOpenAI) -> list[bytes]:
     """
-    Return the files that went up, the oldest first.
+    Return the uploaded files, the oldest first.
     """
     return [form["file"] for form in forms(provider, "/files")]
 
 
 def shown(provider: FakeOpenAI, body: Any, message: int = -1) -> list[bytes]:
     """
-    Return the pictures of a message in a request to Responses, by id or in full.
+    Return the images of a message in a request to Responses, by id or in full.
     """
     parts = body["input"][message]["content"]
     return [located(provider, part) for part in parts if part["type"] == "input_image"]
@@ -61,7 +60,7 @@ def mask_of(provider: FakeOpenAI, body: Any) -> bytes:
 
 def located(provider: FakeOpenAI, part: Any) -> bytes:
     """
-    Return the bytes of a picture that a request names.
+    Return the bytes of an image that a request refers to.
     """
     if "file_id" in part:
         return fetched(provider, f"/files/{part['file_id']}/content")
@@ -70,7 +69,7 @@ def located(provider: FakeOpenAI, part: Any) -> bytes:
 
 def fetched(provider: FakeOpenAI, path: str) -> bytes:
     """
-    Ask the provider as another client would.
+    Send a GET request to the provider as another client would.
     """
     call = FakeRequest(method="GET", path=path, headers={"authorization": "Bearer another"})
     return b"".join(part for part in provider.handle(call).parts if isinstance(part, bytes))
@@ -78,7 +77,7 @@ def fetched(provider: FakeOpenAI, path: str) -> bytes:
 
 def opened(data: bytes) -> Image.Image:
     """
-    Decode a picture.
+    Decode an image.
     """
     picture = Image.open(io.BytesIO(data))
     picture.load()

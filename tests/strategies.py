@@ -1,5 +1,5 @@
 """
-Hypothesis strategies for the nouns.
+Hypothesis strategies for the classes of `_domain`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from imagesession._domain.turn import (
 )
 from imagesession._domain.usage import Usage
 
-# With lone surrogates: they come from the world, and must not make a record unreadable.
+# With lone surrogates: they occur in input, and must not make a record unreadable.
 texts = st.text(st.characters(exclude_categories=()), max_size=40)
 ids = st.integers(0, 2**60).map(lambda number: f"{number:026}")
 times = st.datetimes(timezones=st.just(dt.UTC))

@@ -1,5 +1,5 @@
 """
-Batches: many pictures at half the price, fetched later by whoever comes; none is paid for twice.
+Batches: many images at half the price, collected later by any program; none is paid for twice.
 """
 
 from __future__ import annotations
@@ -58,66 +58,68 @@ SMALL: dict[str, Any] = {"quality": "low", "size": "1024x1024"}
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Look at batches a hundred times a second.
+    Poll batches a hundred times a second.
     """
     monkeypatch.setattr(poll, "poll_delays", lambda: itertools.count(0.0, 0.01))
 
 
-def posted(provider: FakeOpenAI, path: str = "/batches") -> int:
+def count_requests(provider: FakeOpenAI, path: str = "/batches") -> int:
     """
-    Return how often something was asked for.
+    Return how often a path was requested.
     """
     return sum(call.method == "POST" and call.path == path for call in provider.requests)
 
 
-def lose(provider: FakeOpenAI, *, path: str = "/batches", arrives: bool = True) -> None:
+def lose_next_response(
+    provider: FakeOpenAI, *, path: str = "/batches", arrives: bool = True
+) -> None:
     """
-    Let the answer to the next request be lost, after it arrived or before.
+    Lose the response to the next request, after or before the request arrives.
     """
 
-    def bend(answer: FakeResponse) -> FakeResponse:
+    def transform(answer: FakeResponse) -> FakeResponse:
         return attrs.evolve(answer, parts=iter([ConnectionReset()]))
 
-    def instead(_: FakeRequest) -> FakeResponse:
+    def respond(_: FakeRequest) -> FakeResponse:
         return FakeResponse(headers={}, parts=iter([ConnectionReset()]))
 
     if arrives:
-        provider.enqueue_fault(Fault(method="POST", path=path, bend=bend))
+        provider.enqueue_fault(Fault(method="POST", path=path, bend=transform))
     else:
-        provider.enqueue_fault(Fault(method="POST", path=path, instead=instead))
+        provider.enqueue_fault(Fault(method="POST", path=path, instead=respond))
 
 
-def report(provider: FakeOpenAI, change: Callable[[dict[str, Any]], object]) -> None:
+def override_next_status(provider: FakeOpenAI, change: Callable[[dict[str, Any]], object]) -> None:
     """
-    Let the next look at a batch show something else.
-    """
-
-    def bend(answer: FakeResponse) -> FakeResponse:
-        said = json.loads(b"".join(part for part in answer.parts if isinstance(part, bytes)))
-        change(said)
-        return json_response(said)
-
-    provider.enqueue_fault(Fault(method="GET", path="/batches/*", bend=bend))
-
-
-def rewrite(provider: FakeOpenAI, change: Callable[[list[bytes]], list[Part]]) -> None:
-    """
-    Let the next file that is fetched have other lines.
+    Replace fields of the next response to a batch's status request.
     """
 
-    def bend(answer: FakeResponse) -> FakeResponse:
-        whole = b"".join(part for part in answer.parts if isinstance(part, bytes))
-        headers = {"content-type": "application/octet-stream", "content-length": str(len(whole))}
-        rows = change(whole.splitlines(keepends=True))
-        lost = sum(len(row) for row in rows if isinstance(row, bytes)) != len(whole)
+    def transform(answer: FakeResponse) -> FakeResponse:
+        reply = json.loads(b"".join(part for part in answer.parts if isinstance(part, bytes)))
+        change(reply)
+        return json_response(reply)
+
+    provider.enqueue_fault(Fault(method="GET", path="/batches/*", bend=transform))
+
+
+def rewrite_next_file(provider: FakeOpenAI, change: Callable[[list[bytes]], list[Part]]) -> None:
+    """
+    Replace the lines of the next downloaded file.
+    """
+
+    def transform(answer: FakeResponse) -> FakeResponse:
+        content = b"".join(part for part in answer.parts if isinstance(part, bytes))
+        headers = {"content-type": "application/octet-stream", "content-length": str(len(content))}
+        rows = change(content.splitlines(keepends=True))
+        lost = sum(len(row) for row in rows if isinstance(row, bytes)) != len(content)
         return attrs.evolve(answer, headers={} if lost else headers, parts=iter(rows))
 
-    provider.enqueue_fault(Fault(method="GET", path="/files/*/content", bend=bend))
+    provider.enqueue_fault(Fault(method="GET", path="/files/*/content", bend=transform))
 
 
-def kinds(results: Any) -> list[str]:
+def result_kinds(results: Any) -> list[str]:
     """
-    Return what stands in each place: "picture", or an error's name.
+    Return "picture" or an error's name for each result.
     """
     return [
         type(result).__name__ if isinstance(result, ImageSessionError) else "picture"
@@ -125,13 +127,13 @@ def kinds(results: Any) -> list[str]:
     ]
 
 
-# --- a day with a batch ---------------------------------------------------------------------------
+# --- submit and collect ---------------------------------------------------------------------------
 
 
-def test_a_batch_is_submitted_and_collected(studio: Any, provider: FakeOpenAI) -> None:
+def test_batch_is_submitted_and_collected(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Submitting returns at once; when the provider is done, the pictures come in the order and under
-    the names in which they were asked, whatever the order in which they were made.
+    Submitting returns immediately. Results have the order and the keys of the prompts, whatever the
+    order in which the provider finished them.
     """
     provider.set_batch_speed(backwards=True)
     batch = studio.batches.create(ZOO, **SMALL)
@@ -140,91 +142,90 @@ def test_a_batch_is_submitted_and_collected(studio: Any, provider: FakeOpenAI) -
     assert (batch.keys, len(studio.requests.pending())) == (("fox", "owl", "cat"), 3)
     with pytest.raises(BatchNotReadyError, match="in_progress, 1 of 3 made"):
         batch.results()
-    found = batch.results()
+    results = batch.results()
 
-    assert [item.prompt for item in found] == list(ZOO.values())
-    assert (found.ok, found.get("owl").prompt) == (True, "an owl")
-    assert {item.path.parent.name for item in found} == {"batch_generations"}
-    assert {item.id for item in studio.images.list(kind="batch")} == {item.id for item in found}
-    assert {item.turn.batch for item in found} == {batch.id}
+    assert [image.prompt for image in results] == list(ZOO.values())
+    assert (results.ok, results.get("owl").prompt) == (True, "an owl")
+    assert {image.path.parent.name for image in results} == {"batch_generations"}
+    assert {image.id for image in studio.images.list(kind="batch")} == {item.id for item in results}
+    assert {image.turn.batch for image in results} == {batch.id}
     assert studio.requests.pending() == ()
     provider.assert_generated(3, quality="low", model="gpt-image-2.5-sunburst")
 
 
-def test_pictures_of_a_batch_cost_half(studio: Any) -> None:
+def test_batch_images_cost_half(studio: Any) -> None:
     """
-    The estimate is at half the price and holds the bill, as the provider's usage tells it.
+    The estimate uses half the price and covers the cost from the provider's usage.
     """
     batch = studio.batches.create(ZOO, **SMALL)
     batch.status()
-    found = batch.results()
-    item = studio.generate("a fox", image_model="gpt-image-2.5-sunburst", **SMALL)
+    results = batch.results()
+    single = studio.generate("a fox", image_model="gpt-image-2.5-sunburst", **SMALL)
 
-    costs = [image.cost.total for image in found]
-    assert costs[0] == pytest.approx(item.cost.image / 2, rel=0.1)
+    costs = [image.cost.total for image in results]
+    assert costs[0] == pytest.approx(single.cost.image / 2, rel=0.1)
     assert batch.estimate.low <= sum(costs) <= batch.estimate.high
     assert studio.costs(group_by="kind").groups["batch"].dollars == pytest.approx(sum(costs))
     assert batch.status(live=False).cost.total == pytest.approx(sum(costs))
 
 
-def test_a_batch_is_estimated_before_it_is_submitted(studio: Any) -> None:
+def test_batch_is_estimated_before_submission(studio: Any) -> None:
     """
-    `estimate(batch=True)` tells what a batch could cost; a session has none.
+    `estimate(batch=True)` returns what a batch could cost; a session has no batch estimate.
     """
     batch = studio.batches.create(["a fox"] * 3, **SMALL)
-    reported = studio.estimate("a fox", n=3, batch=True, **SMALL)
-    assert (reported.low, reported.high) == pytest.approx((batch.estimate.low, batch.estimate.high))
-    assert reported.high < studio.estimate("a fox", n=3, **SMALL).high
-    with pytest.raises(InvalidOptionError, match="not made in batches"):
+    estimate = studio.estimate("a fox", n=3, batch=True, **SMALL)
+    assert (estimate.low, estimate.high) == pytest.approx((batch.estimate.low, batch.estimate.high))
+    assert estimate.high < studio.estimate("a fox", n=3, **SMALL).high
+    with pytest.raises(InvalidOptionError, match="takes no batches"):
         studio.estimate(batch=True, image_model="gpt-image-2.6-flare")
     with pytest.raises(InvalidOptionError, match="session's turns"):
         studio.session("a zoo").estimate("a fox", batch=True)
 
 
-def test_another_program_collects(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_another_program_collects_a_batch(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    A batch is opened again by its id, its name or the provider's id of it, in any program on the
-    library, and is listed there.
+    Any program on the library lists a batch and opens it by its id, its name or the provider's id.
     """
     provider = FakeOpenAI()
-    here = make_studio(tmp_path / "library", provider=provider)
-    batch = here.batches.create(ZOO, name="zoo", **SMALL)
-    reported = batch.status()
-    here.close()
+    first_studio = make_studio(tmp_path / "library", provider=provider)
+    batch = first_studio.batches.create(ZOO, name="zoo", **SMALL)
+    status = batch.status()
+    first_studio.close()
 
-    there = make_studio(tmp_path / "library", provider=provider)
-    for wanted in (batch.id, "zoo", reported.provider_id):
-        assert there.batches.get(wanted).id == batch.id
-    assert [item.name for item in there.batches.list()] == ["zoo"]
-    assert there.batches.get("zoo").results().ok
+    second_studio = make_studio(tmp_path / "library", provider=provider)
+    for name_or_id in (batch.id, "zoo", status.provider_id):
+        assert second_studio.batches.get(name_or_id).id == batch.id
+    assert [listed.name for listed in second_studio.batches.list()] == ["zoo"]
+    assert second_studio.batches.get("zoo").results().ok
     with pytest.raises(NotFoundError, match="there are: zoo"):
-        there.batches.get("barn")
+        second_studio.batches.get("barn")
 
 
-def test_waiting_tells_how_far_it_is(studio: Any, provider: FakeOpenAI) -> None:
+def test_wait_reports_progress(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Waiting looks until the provider is done, tells of every look, and returns the results.
+    `wait` polls until the provider is done, reports each poll, and returns the results.
     """
     provider.set_batch_speed(looks=3)
-    reported: list[BatchStatus] = []
-    found = studio.batches.create(ZOO, **SMALL).wait(progress=False, on_progress=reported.append)
+    statuses: list[BatchStatus] = []
+    results = studio.batches.create(ZOO, **SMALL).wait(progress=False, on_progress=statuses.append)
 
-    assert found.ok
-    assert [(item.state, item.completed, item.saved) for item in reported] == [
+    assert results.ok
+    assert [(status.state, status.completed, status.saved) for status in statuses] == [
         ("in_progress", 1, 0),
         ("in_progress", 2, 0),
         ("completed", 3, 3),
     ]
-    assert str(reported[0]) == "in_progress, 1 of 3 made, 0 saved"
-    assert [item.ended for item in reported] == [False, False, True]
+    assert str(statuses[0]) == "in_progress, 1 of 3 made, 0 saved"
+    assert [status.ended for status in statuses] == [False, False, True]
 
 
-def test_waiting_has_an_end(
+def test_wait_times_out(
     studio: Any, provider: FakeOpenAI, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """
-    Whoever waits for some time only is told where the batch stands then; it goes on by itself. A
-    bar shows how many pictures are made.
+    A `wait` that times out raises an error with the status, and the batch continues. A bar shows
+    how many images are made.
     """
     provider.set_batch_speed(looks=3)
     batch = studio.batches.create(ZOO, **SMALL)
@@ -238,9 +239,9 @@ def test_waiting_has_an_end(
     assert batch.wait().ok
 
 
-def test_a_look_that_fails_does_not_end_the_wait(studio: Any, provider: FakeOpenAI) -> None:
+def test_failed_poll_does_not_end_the_wait(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A provider that is away for a moment is looked at again.
+    A provider that is briefly unavailable is polled again.
     """
     batch = studio.batches.create(ZOO, **SMALL)
     provider.fail_next(status=503, path="/batches/*")
@@ -248,11 +249,11 @@ def test_a_look_that_fails_does_not_end_the_wait(studio: Any, provider: FakeOpen
     assert batch.wait().ok
 
 
-def test_pictures_to_go_by_are_sent_up_once(
+def test_batch_inputs_are_uploaded_once(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    Edits, references and masks go along by the ids of files, each sent up once.
+    Edits, references and masks are sent as file ids, each uploaded once.
     """
     studio = make_studio(tmp_path / "library", provider=provider)
     jobs = [
@@ -260,47 +261,47 @@ def test_pictures_to_go_by_are_sent_up_once(
         ImageRequest("bluer", image=tiny_image(), mask=tiny_mask()),
         ImageRequest("a shop in this style", references=tiny_image()),
     ]
-    found = studio.batches.create(jobs, **SMALL).wait()
+    results = studio.batches.create(jobs, **SMALL).wait()
 
-    assert found.ok, found.errors
-    assert [item.kind for item in found] == ["edit", "edit", "batch"]
+    assert results.ok, results.errors
+    assert [image.kind for image in results] == ["edit", "edit", "batch"]
     lines = [call.body for call in provider.requests if call.path == "/images/edits"]
     assert len({body["images"][0]["file_id"] for body in lines}) == 1
     assert lines[1]["mask"]["file_id"]
-    assert posted(provider, "/files") == 3  # the picture, the mask, the batch
+    assert count_requests(provider, "/files") == 3  # the picture, the mask, the batch
 
 
-def test_presets_stand_in_batches(studio: Any) -> None:
+def test_batch_accepts_presets(studio: Any) -> None:
     """
-    A job may name a preset, as for `map`.
+    An `ImageRequest` may name a preset, as for `map`.
     """
     job = ImageRequest("wireless headphones", preset="product", params={"angle": "top"})
     (image,) = studio.batches.create([job], **SMALL).wait()
     assert image.turn.parameters["angle"] == "top"
 
 
-# --- what is refused before it is sent ------------------------------------------------------------
+# --- refused before sending -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "jobs,options,error,text",
     [
-        ([], {}, InvalidRequestError, "nothing to ask for"),
+        ([], {}, InvalidRequestError, "no prompts"),
         ("a fox", {}, InvalidRequestError, r"batches.create\(\) takes many prompts"),
-        (["a fox", ""], {}, InvalidPromptError, "Picture 2 of 2: The prompt is empty"),
-        ({"fox": ""}, {}, InvalidPromptError, r"Picture 1 of 1 \('fox'\)"),
+        (["a fox", ""], {}, InvalidPromptError, "Image 2 of 2: The prompt is empty"),
+        ({"fox": ""}, {}, InvalidPromptError, r"Image 1 of 1 \('fox'\)"),
         (["a fox"], {"quality": "superb"}, InvalidOptionError, "quality"),
         (
             ["a fox"],
             {"image_model": "gpt-image-2.6-flare"},
             InvalidOptionError,
-            "not made in batches",
+            "takes no batches",
         ),
         (
             ["a fox", ImageRequest("bluer", image=tiny_image())],
             {},
             InvalidRequestError,
-            "1 of 2 pictures go by",
+            "1 of 2 images have input images",
         ),
         (
             ["a", ImageRequest("b", options={"image_model": "gpt-image-2"})],
@@ -308,12 +309,12 @@ def test_presets_stand_in_batches(studio: Any) -> None:
             InvalidOptionError,
             "one image mod",
         ),
-        ([ImageRequest("bluer", image="nowhere.png")], {}, InvalidImageError, "Picture 1 of 1"),
-        ([ImageRequest("a", preset="nope")], {}, InvalidRequestError, "Picture 1 of 1"),
-        (["a"] * 50_001, {}, InvalidRequestError, "50,001 pictures, and a batch takes 50,000"),
+        ([ImageRequest("bluer", image="nowhere.png")], {}, InvalidImageError, "Image 1 of 1"),
+        ([ImageRequest("a", preset="nope")], {}, InvalidRequestError, "Image 1 of 1"),
+        (["a"] * 50_001, {}, InvalidRequestError, "50,001 images, and a batch takes 50,000"),
     ],
 )
-def test_what_is_wrong_is_refused_before_anything_is_sent(  # noqa: PLR0917 - a case of many parts
+def test_invalid_request_rejects_the_batch_before_sending(  # noqa: PLR0917 - a case of many parts
     studio: Any,
     provider: FakeOpenAI,
     jobs: Any,
@@ -322,33 +323,33 @@ def test_what_is_wrong_is_refused_before_anything_is_sent(  # noqa: PLR0917 - a 
     text: str,
 ) -> None:
     """
-    A batch of which any picture cannot be asked for is refused as a whole, and says which.
+    A batch with an invalid request is refused as a whole, and the error names the request.
     """
     with pytest.raises(error, match=text):
         studio.batches.create(jobs, **options)
-    assert posted(provider) == posted(provider, "/files") == 0
+    assert count_requests(provider) == count_requests(provider, "/files") == 0
     assert (studio.requests.pending(), studio.batches.list()) == ((), ())
 
 
-def test_a_file_that_is_too_large_is_refused(
+def test_oversized_file_is_refused(
     studio: Any, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    A file of more than the provider takes is not sent, and nothing is left behind.
+    A file above the provider's limit is not sent, and nothing is left behind.
     """
     monkeypatch.setattr(engine_submit, "MAX_BYTES", 400)
-    with pytest.raises(InvalidRequestError, match="pictures make a file of more than"):
+    with pytest.raises(InvalidRequestError, match="images make a file of more than"):
         studio.batches.create(ZOO)
-    assert posted(provider, "/files") == 0
+    assert count_requests(provider, "/files") == 0
     assert (studio.requests.pending(), studio.batches.list()) == ((), ())
 
 
 @pytest.mark.parametrize("lacking", ["files", "batches"])
-def test_a_provider_without_batches_says_so(
+def test_missing_batch_support_is_reported(
     make_studio: MakeStudio, tmp_path: Path, lacking: str
 ) -> None:
     """
-    Where there are no batches the error says so and names `map`; nothing is left behind.
+    If the server has no batches, the error says so and names `map`; nothing is left behind.
     """
     provider = FakeOpenAI(**{lacking: False})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - a flag by its name
     studio = make_studio(tmp_path / "library", provider=provider)
@@ -359,11 +360,9 @@ def test_a_provider_without_batches_says_so(
 
 
 @pytest.mark.parametrize("path", ["/files", "/batches"])
-def test_a_batch_that_is_turned_away_leaves_nothing(
-    studio: Any, provider: FakeOpenAI, path: str
-) -> None:
+def test_rejected_batch_leaves_nothing(studio: Any, provider: FakeOpenAI, path: str) -> None:
     """
-    A batch that the provider turned away is forgotten, and may be submitted again.
+    A batch that the provider rejected is removed, and can be submitted again.
     """
     provider.fail_next(status=429, path=path, method="POST", headers={"retry-after": "0"})
     with pytest.raises(RateLimitError):
@@ -373,141 +372,142 @@ def test_a_batch_that_is_turned_away_leaves_nothing(
     assert len(provider.generated) == 3
 
 
-# --- nothing is paid for twice --------------------------------------------------------------------
+# --- idempotency ----------------------------------------------------------------------------------
 
 
-def test_a_named_batch_is_submitted_once(studio: Any, provider: FakeOpenAI) -> None:
+def test_named_batch_is_submitted_once(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A program that is run again under a name gets the same batch, before and after it is done; for
-    other pictures the name is refused.
+    A repeated call with the same name returns the same batch, before and after it is done; with
+    other prompts the name is refused.
     """
     first = studio.batches.create(ZOO, name="zoo", **SMALL)
-    again = studio.batches.create(ZOO, name="zoo", **SMALL)
-    found = again.wait()
+    repeated = studio.batches.create(ZOO, name="zoo", **SMALL)
+    results = repeated.wait()
     once_more = studio.batches.create(ZOO, name="zoo", **SMALL)
 
-    assert first.id == again.id == once_more.id
-    assert [result.id for result in once_more.results()] == [item.id for item in found]
+    assert first.id == repeated.id == once_more.id
+    assert [result.id for result in once_more.results()] == [image.id for image in results]
     with pytest.raises(InvalidRequestError, match="another batch"):
         studio.batches.create(["a dog"], name="zoo")
     with pytest.raises(InvalidRequestError, match="name"):
         studio.batches.create(["a dog"], name=" ")
-    assert (posted(provider), len(provider.generated)) == (1, 3)
+    assert (count_requests(provider), len(provider.generated)) == (1, 3)
 
 
-def test_a_name_is_submitted_once_by_several_at_once(
+def test_concurrent_submissions_of_a_name_submit_once(
     make_studio: MakeStudio,
     tmp_path: Path,
     in_threads: Callable[[list[Callable[[], Any]]], None],
 ) -> None:
     """
-    However many programs submit the same under a name at the same time, it is asked for once, and
-    all of them are given the same batch; one that would ask for something else is refused.
+    Programs that submit the same batch under one name concurrently submit it once and all get it; a
+    different batch is refused.
     """
     provider = FakeOpenAI()
     studios = [make_studio(tmp_path / "library", provider=provider) for _ in range(4)]
-    found: list[str] = []
+    batch_ids: list[str] = []
 
     def submit(studio: Any) -> Callable[[], None]:
-        return lambda: found.append(studio.batches.create(ZOO, name="zoo", **SMALL).id)
+        return lambda: batch_ids.append(studio.batches.create(ZOO, name="zoo", **SMALL).id)
 
     in_threads([submit(studio) for studio in studios])
-    assert len(found) == 4
-    assert len(set(found)) == posted(provider) == 1
+    assert len(batch_ids) == 4
+    assert len(set(batch_ids)) == count_requests(provider) == 1
     assert studios[0].batches.get("zoo").wait().ok
     dear = make_studio(tmp_path / "library", provider=provider, quality="high")
     with pytest.raises(InvalidRequestError, match="another batch"):
         dear.batches.create(ZOO, name="zoo", size="1024x1024")
 
 
-def test_what_was_made_under_a_name_is_not_made_again(studio: Any, provider: FakeOpenAI) -> None:
+def test_existing_images_are_not_made_again(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Names are shared with `map`: only what is missing is asked for, and the rest is given.
+    Keys are shared with `map`: only missing images are submitted, and the rest come from the
+    library.
     """
     owl = studio.map({"owl": "an owl"}, **SMALL).get("owl")
     batch = studio.batches.create(ZOO, **SMALL)
-    reported = batch.status()
-    found = batch.wait()
+    status = batch.status()
+    results = batch.wait()
 
-    assert (reported.total, reported.completed) == (3, 2)
-    assert found.get("owl").id == owl.id
-    assert [item.prompt for item in found] == list(ZOO.values())
+    assert (status.total, status.completed) == (3, 2)
+    assert results.get("owl").id == owl.id
+    assert [image.prompt for image in results] == list(ZOO.values())
     assert len(provider.generated) == 3
-    done = studio.batches.create(ZOO, **SMALL)
-    assert [result.id for result in done.results()] == [item.id for item in found]
-    assert done.status().state == "completed"
-    assert (posted(provider), len(provider.generated)) == (1, 3)
+    complete = studio.batches.create(ZOO, **SMALL)
+    assert [result.id for result in complete.results()] == [image.id for image in results]
+    assert complete.status().state == "completed"
+    assert (count_requests(provider), len(provider.generated)) == (1, 3)
 
 
-def test_what_is_under_way_is_not_asked_for_again(studio: Any, provider: FakeOpenAI) -> None:
+def test_pending_key_is_not_submitted_again(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A name that stands in a batch which is not settled is refused, and the error names the batch.
+    A key that is part of a pending batch is refused, and the error names the batch.
     """
     batch = studio.batches.create(ZOO, **SMALL)
     with pytest.raises(OutcomeUnknownError, match=batch.id):
         studio.batches.create({"fox": "a fox", "dog": "a dog"}, **SMALL)
     (error,) = studio.map({"fox": "a fox"}, **SMALL).errors
     assert batch.id in error.message
-    assert (posted(provider), len(provider.generated)) == (1, 0)
+    assert (count_requests(provider), len(provider.generated)) == (1, 0)
 
 
-def test_a_batch_whose_answer_is_lost_is_found(studio: Any, provider: FakeOpenAI) -> None:
+def test_batch_with_lost_response_is_found(studio: Any, provider: FakeOpenAI) -> None:
     """
-    When the answer to the paid request is lost, the batch is found in the provider's list.
+    If the response to the submission is lost, the batch is found in the provider's list.
     """
     for number in range(3):
         studio.batches.create([f"before {number}"], **SMALL)
-    lose(provider)
+    lose_next_response(provider)
     batch = studio.batches.create(ZOO, **SMALL)
 
     assert batch.wait().ok
-    assert (posted(provider), len(provider.generated)) == (4, 3)
+    assert (count_requests(provider), len(provider.generated)) == (4, 3)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 503])
-def test_a_batch_is_not_forgotten_because_nobody_may_look(
+def test_batch_is_kept_when_the_lookup_fails(
     studio: Any, provider: FakeOpenAI, status: int
 ) -> None:
     """
-    Whatever keeps us from looking for a batch whose answer was lost, it is known still.
+    A batch whose response was lost is kept if the lookup fails too.
     """
-    lose(provider)
+    lose_next_response(provider)
     provider.fail_next(status=status, method="GET", path="/batches", headers={"retry-after": "0"})
     with pytest.raises(OutcomeUnknownError):
         studio.batches.create(ZOO, name="zoo", **SMALL)
     assert studio.batches.create(ZOO, name="zoo", **SMALL).wait().ok
-    assert (posted(provider), len(provider.generated)) == (1, 3)
+    assert (count_requests(provider), len(provider.generated)) == (1, 3)
 
 
 @pytest.mark.parametrize("verb", ["found", "told"])
-def test_a_disk_that_is_full_then_forgets_no_batch(
+def test_batch_is_found_when_its_id_could_not_be_written(
     studio: Any, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     """
-    When the provider's id of a batch cannot be written down, it is found again by our own mark.
+    If the provider's id cannot be written, the batch is found again by the library's mark on it.
     """
     note, calls = BatchStore.update_batch, iter(range(100))
 
-    def full(self: BatchStore, record: Any, news: Any) -> Any:
+    def fail_write(self: BatchStore, record: Any, news: Any) -> Any:
         if next(calls) == 1:
             raise StorageIOError("The disk is full.")
         return note(self, record, news)
 
-    monkeypatch.setattr(BatchStore, "update_batch", full)
+    monkeypatch.setattr(BatchStore, "update_batch", fail_write)
     if verb == "found":
-        lose(provider)
+        lose_next_response(provider)
     batch = studio.batches.create(ZOO, name="zoo", **SMALL)
     assert studio.batches.get("zoo").status(live=False).state == "submitting"
     assert batch.wait().ok
-    assert (posted(provider), len(provider.generated)) == (1, 3)
+    assert (count_requests(provider), len(provider.generated)) == (1, 3)
 
 
 @pytest.mark.parametrize("failure", ["lost", "500", "nonsense"])
-def test_a_batch_that_is_not_found_at_once_is_found_later(
+def test_batch_missing_from_the_list_is_found_later(
     studio: Any, provider: FakeOpenAI, failure: str
 ) -> None:
     """
-    As long as nobody can tell whether it was taken up, it is not asked for again; whoever opens it
+    As long as it is unknown whether a batch was accepted, it is not submitted again; opening it
     later finds it.
     """
     if failure == "nonsense":
@@ -527,26 +527,25 @@ def test_a_batch_that_is_not_found_at_once_is_found_later(
             )
         )
     else:
-        lose(provider)
+        lose_next_response(provider)
     provider.fail_next(status=500, method="GET", path="/batches")
     with pytest.raises(OutcomeUnknownError, match=r"batches\.get") as caught:
         studio.batches.create(ZOO, name="zoo", **SMALL)
 
-    again = studio.batches.create(ZOO, name="zoo", **SMALL)
-    assert again.id == caught.value.turn_id == studio.batches.get("zoo").id
-    assert again.status(live=False).state == "submitting"
-    assert again.wait().ok
-    assert (posted(provider), len(provider.generated)) == (1, 3)
+    resubmitted = studio.batches.create(ZOO, name="zoo", **SMALL)
+    assert resubmitted.id == caught.value.turn_id == studio.batches.get("zoo").id
+    assert resubmitted.status(live=False).state == "submitting"
+    assert resubmitted.wait().ok
+    assert (count_requests(provider), len(provider.generated)) == (1, 3)
 
 
-def test_another_account_does_not_give_a_batch_up(
+def test_another_account_does_not_expire_a_batch(
     studio: Any, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    A key that does not see the batch's file does not see the batch either, so that its list proves
-    nothing.
+    A key that cannot see the batch's file cannot see the batch either, so its list proves nothing.
     """
-    lose(provider)
+    lose_next_response(provider)
     provider.fail_next(status=500, method="GET", path="/batches")
     with pytest.raises(OutcomeUnknownError):
         studio.batches.create(ZOO, name="zoo", **SMALL)
@@ -562,13 +561,13 @@ def test_another_account_does_not_give_a_batch_up(
     assert batch.wait().ok
 
 
-def test_a_list_that_begins_with_the_oldest_is_read_to_its_end(
+def test_list_in_ascending_order_is_read_to_the_end(
     studio: Any, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    Old batches at the head of a list do not hide ours further down.
+    Old batches at the start of a list do not hide newer ones.
     """
-    lose(provider)
+    lose_next_response(provider)
     provider.fail_next(status=500, method="GET", path="/batches")
     with pytest.raises(OutcomeUnknownError):
         studio.batches.create(ZOO, name="zoo", **SMALL)
@@ -578,26 +577,26 @@ def test_a_list_that_begins_with_the_oldest_is_read_to_its_end(
     provider.enqueue_fault(
         Fault(method="GET", path="/batches", instead=lambda _: json_response(page))
     )
-    asked: list[str] = []
+    cursors: list[str] = []
 
     def listed(call: FakeRequest) -> FakeResponse:
-        asked.append(call.query["after"])
+        cursors.append(call.query["after"])
         rest = FakeRequest(method="GET", path="/batches", headers=call.headers)
         return provider.handle(rest)
 
     provider.enqueue_fault(Fault(method="GET", path="/batches", instead=listed))
     assert studio.batches.get("zoo").wait().ok
-    assert asked == ["batch_2"]
+    assert cursors == ["batch_2"]
 
 
-def test_a_batch_that_never_arrived_is_settled_and_may_be_submitted_again(
+def test_unaccepted_batch_is_settled_and_can_be_resubmitted(
     studio: Any, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    A batch that the provider does not list a quarter of an hour later was not taken up: its
-    pictures are settled as not billed, and its name is free again.
+    If the provider does not list a batch 15 minutes later, it was not accepted: its images are
+    settled as not billed, and its name is free again.
     """
-    lose(provider, arrives=False)
+    lose_next_response(provider, arrives=False)
     with pytest.raises(OutcomeUnknownError):
         studio.batches.create(ZOO, name="zoo", **SMALL)
     batch = studio.batches.get("zoo")
@@ -607,203 +606,209 @@ def test_a_batch_that_never_arrived_is_settled_and_may_be_submitted_again(
         batch.cancel()
 
     monkeypatch.setattr(lookup, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
-    assert kinds(batch.results()) == ["ProviderUnavailableError"] * 3
+    assert result_kinds(batch.results()) == ["ProviderUnavailableError"] * 3
     assert (batch.status().state, studio.requests.pending()) == ("unsent", ())
     assert studio.costs().total.dollars == 0
-    again = studio.batches.create(ZOO, name="zoo", **SMALL)
-    assert again.id != batch.id
-    assert again.wait().ok
+    resubmitted = studio.batches.create(ZOO, name="zoo", **SMALL)
+    assert resubmitted.id != batch.id
+    assert resubmitted.wait().ok
     assert len(provider.generated) == 3
 
 
-def test_a_long_list_is_searched(
+def test_long_list_is_searched_page_by_page(
     studio: Any, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    A batch is found behind others that were made since, page by page.
+    A batch is found behind others that were created since.
     """
-    lose(provider)
+    lose_next_response(provider)
     provider.fail_next(status=500, method="GET", path="/batches")
     with pytest.raises(OutcomeUnknownError):
         studio.batches.create(ZOO, name="zoo", **SMALL)
     with Studio.offline(studio.library.parent / "other", provider=provider) as other:
         for number in range(5):
             other.batches.create([f"{number}"])
-    monkeypatch.setattr(payloads, "_PAGE", 2)
+    monkeypatch.setattr(payloads, "_PAGE_SIZE", 2)
     assert studio.batches.get("zoo").wait().ok
 
 
-# --- what fails -----------------------------------------------------------------------------------
+# --- failures -------------------------------------------------------------------------------------
 
 
-def test_failures_stand_in_their_places(studio: Any, provider: FakeOpenAI) -> None:
+def test_failed_items_have_errors_in_the_results(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A picture that failed has its typed error in its place, now and whenever it is asked again; it
-    cost nothing, and the others are kept.
+    A failed image has its typed error in the results, on every call; it cost nothing, and the other
+    images are saved.
     """
     provider.moderate_next()
     provider.fail_next(status=500, path="/images/generations")
     batch = studio.batches.create(ZOO, **SMALL)
-    found = batch.wait()
+    results = batch.wait()
 
-    assert kinds(found) == ["ContentBlockedError", "ProviderError", "picture"]
-    assert isinstance(found[0], ContentBlockedError)
-    assert isinstance(found[1], ProviderError)
-    assert kinds(studio.batches.get(batch.id).results()) == kinds(found)
-    reported = batch.status()
-    assert (reported.state, reported.completed, reported.failed, reported.saved) == (
+    assert result_kinds(results) == ["ContentBlockedError", "ProviderError", "picture"]
+    assert isinstance(results[0], ContentBlockedError)
+    assert isinstance(results[1], ProviderError)
+    assert result_kinds(studio.batches.get(batch.id).results()) == result_kinds(results)
+    status = batch.status()
+    assert (status.state, status.completed, status.failed, status.saved) == (
         "completed",
         1,
         2,
         1,
     )
-    assert "2 failed" in str(reported)
-    assert reported.cost.total == found[2].cost.total
+    assert "2 failed" in str(status)
+    assert status.cost.total == results[2].cost.total
     assert studio.requests.pending() == ()
 
 
 @pytest.mark.parametrize("end", ["expired", "cancelled"])
-def test_what_was_made_of_a_batch_that_ended_early_is_kept(
+def test_images_of_an_incomplete_batch_are_kept(
     studio: Any, provider: FakeOpenAI, end: Any
 ) -> None:
     """
-    Of a batch that ran out of time or was cancelled, what is made is kept; the rest was not
-    billed, and may be asked for again.
+    Of an expired or cancelled batch the finished images are saved; the rest was not billed and can
+    be submitted again.
     """
     provider.set_batch_speed(looks=1, end=end, done=1)
     batch = studio.batches.create(ZOO, **SMALL)
-    found = batch.results()
+    results = batch.results()
 
-    assert kinds(found) == ["picture", "ProviderUnavailableError", "ProviderUnavailableError"]
+    assert result_kinds(results) == [
+        "picture",
+        "ProviderUnavailableError",
+        "ProviderUnavailableError",
+    ]
     assert batch.status().state == end
     assert studio.costs().total.turns == 3
-    assert studio.costs().total.dollars == pytest.approx(found[0].cost.total)
+    assert studio.costs().total.dollars == pytest.approx(results[0].cost.total)
     provider.set_batch_speed()
     assert studio.batches.create(ZOO, **SMALL).wait().ok
     assert len(provider.generated) == 3
 
 
-def test_a_batch_is_cancelled(studio: Any, provider: FakeOpenAI) -> None:
+def test_batch_is_cancelled(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Cancelling stops what is not made yet; what is made is kept. What has ended is not cancelled.
+    Cancelling stops unfinished images and keeps finished ones. A batch that has ended is not
+    cancelled.
     """
     provider.set_batch_speed(looks=3)
     batch = studio.batches.create(ZOO, **SMALL)
     batch.status()
     assert batch.cancel().ended
 
-    assert kinds(batch.results()) == ["picture", "picture", "ProviderUnavailableError"]
+    assert result_kinds(batch.results()) == ["picture", "picture", "ProviderUnavailableError"]
     assert batch.cancel().state == "cancelled"
     assert len(provider.generated) == 2
 
 
-def test_a_batch_that_fails_as_a_whole_says_why(studio: Any, provider: FakeOpenAI) -> None:
+def test_failed_batch_reports_its_error(studio: Any, provider: FakeOpenAI) -> None:
     """
-    What the provider finds wrong with all of it stands in every place; nothing was billed, and the
-    name is free again.
+    An error of the whole batch is the result of each item; nothing was billed, and the name is free
+    again.
     """
     problem = {"code": "token_limit_exceeded", "message": "Too many.", "line": None, "param": None}
 
-    def change(said: dict[str, Any]) -> None:
-        said.update(status="failed", errors={"object": "list", "data": [problem] * 5})
+    def change(reply: dict[str, Any]) -> None:
+        reply.update(status="failed", errors={"object": "list", "data": [problem] * 5})
 
-    report(provider, change)
+    override_next_status(provider, change)
     batch = studio.batches.create(ZOO, name="zoo", **SMALL)
-    found = batch.results()
+    results = batch.results()
 
-    assert kinds(found) == ["RateLimitError"] * 3
+    assert result_kinds(results) == ["RateLimitError"] * 3
     assert "and 2 more" in batch.status().problem
     assert "Too many." in str(batch.status())
     assert studio.costs().total.dollars == 0
     assert studio.batches.create(ZOO, name="zoo", **SMALL).id != batch.id
 
 
-def test_a_file_that_the_provider_refuses_is_told(studio: Any, provider: FakeOpenAI) -> None:
+def test_unsupported_batch_model_fails_with_its_line(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A model that the provider does not make in batches fails the batch, with its line.
+    A model that the provider does not support in batches fails the batch, and the error names the
+    line.
     """
 
-    def change(said: dict[str, Any]) -> None:
+    def change(reply: dict[str, Any]) -> None:
         problem = {"code": "model_not_found", "message": "not supported", "line": 1, "param": None}
-        said.update(status="failed", errors={"data": [problem]})
+        reply.update(status="failed", errors={"data": [problem]})
 
-    report(provider, change)
-    found = studio.batches.create(ZOO, image_model="somebody-elses").results()
-    assert kinds(found) == ["BadRequestError"] * 3
-    assert r"line 1: not supported (model_not_found)" in found[0].message
+    override_next_status(provider, change)
+    results = studio.batches.create(ZOO, image_model="somebody-elses").results()
+    assert result_kinds(results) == ["BadRequestError"] * 3
+    assert r"line 1: not supported (model_not_found)" in results[0].message
 
 
-def test_a_picture_that_cannot_be_read_is_put_aside(studio: Any, provider: FakeOpenAI) -> None:
+def test_unreadable_image_is_quarantined(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A picture that came spoilt was paid for: its bytes are kept, its price counts, and the others
-    are kept as usual.
+    An unreadable image was paid for: its bytes are quarantined, its cost counts, and the other
+    images are saved.
     """
 
-    def spoil(rows: list[bytes]) -> list[Part]:
+    def corrupt_image(rows: list[bytes]) -> list[Part]:
         row = json.loads(rows[1])
         row["response"]["body"]["data"][0]["b64_json"] = "AAAA"
         return [rows[0], json.dumps(row).encode() + b"\n", b"<what>\n", rows[2]]
 
     batch = studio.batches.create(ZOO, **SMALL)
     batch.status(live=True)
-    rewrite(provider, spoil)
-    found = batch.results()
+    rewrite_next_file(provider, corrupt_image)
+    results = batch.results()
 
-    assert kinds(found) == ["picture", "InvalidResponseError", "picture"]
-    assert isinstance(found[1], InvalidResponseError)
+    assert result_kinds(results) == ["picture", "InvalidResponseError", "picture"]
+    assert isinstance(results[1], InvalidResponseError)
     quarantined = list((studio.library / ".imagesession" / "quarantine").iterdir())
     assert len(quarantined) == 2
     assert studio.costs().total.dollars > 0.002 * 3
 
 
-def test_a_file_that_breaks_off_is_read_again(studio: Any, provider: FakeOpenAI) -> None:
+def test_interrupted_file_is_read_again(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Pictures that came before a cut are kept; the file is read again for the others, and each is
-    kept once.
+    Images before an interruption are saved; the file is read again for the others, and each is
+    saved once.
     """
     batch = studio.batches.create(ZOO, **SMALL)
     with pytest.raises(BatchNotReadyError):
         batch.results()
-    rewrite(provider, lambda rows: [rows[0], rows[1][:100], ConnectionReset()])
+    rewrite_next_file(provider, lambda rows: [rows[0], rows[1][:100], ConnectionReset()])
 
     assert batch.results().ok
     assert len(list(studio.library.glob("batch_generations/*.png"))) == 3
 
 
-def test_a_file_that_does_not_come_is_no_loss(studio: Any, provider: FakeOpenAI) -> None:
+def test_incomplete_download_loses_nothing(studio: Any, provider: FakeOpenAI) -> None:
     """
-    When the pictures do not come whole, those that came are kept, and the next call brings the
+    If the download is incomplete, the received images are saved, and the next call fetches the
     others.
     """
     batch = studio.batches.create(ZOO, **SMALL)
     batch.status()
     for _ in range(3):
-        rewrite(provider, lambda rows: [rows[0], rows[1][:100], ConnectionReset()])
+        rewrite_next_file(provider, lambda rows: [rows[0], rows[1][:100], ConnectionReset()])
     with pytest.raises(ProviderUnavailableError, match="2 are left"):
         batch.results()
     assert batch.status(live=False).saved == 1
     provider.fail_next(status=404, method="GET", path="/files/*/content")
-    with pytest.raises(OutcomeUnknownError, match="has no file"):
+    with pytest.raises(OutcomeUnknownError, match="no longer has the file"):
         batch.results()
     assert batch.results().ok
     assert len(list(studio.library.glob("batch_generations/*.png"))) == 3
 
 
-def test_a_full_disk_loses_nothing(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_loses_nothing(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    A picture that the disk does not take stays with the provider; with room made, the next call
-    brings it.
+    An image that does not fit on the disk stays with the provider; with space again, the next call
+    fetches it.
     """
     batch = studio.batches.create(ZOO, **SMALL)
     batch.status()
     put, calls = image_files.store_image, iter(range(10))
 
-    def full(*args: Any, **named: Any) -> Any:
+    def fail_write(*args: Any, **named: Any) -> Any:
         if next(calls) == 1:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return put(*args, **named)
 
-    monkeypatch.setattr(image_files, "store_image", full)
+    monkeypatch.setattr(image_files, "store_image", fail_write)
     with pytest.raises(StorageIOError):
         batch.results()
     assert len(studio.requests.pending()) == 2
@@ -811,25 +816,25 @@ def test_a_full_disk_loses_nothing(studio: Any, monkeypatch: pytest.MonkeyPatch)
     assert len(list(studio.library.glob("batch_generations/*.png"))) == 3
 
 
-def test_a_line_that_is_missing_is_not_given_up(studio: Any, provider: FakeOpenAI) -> None:
+def test_missing_line_stays_pending(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A picture that a finished batch does not show may have been billed: it stays unsettled, its
-    place says so, and it is kept when it shows.
+    An image that is missing from a finished batch may have been billed: it stays pending, its
+    result says so, and it is saved when it appears.
     """
     batch = studio.batches.create(ZOO, **SMALL)
     batch.status()
-    rewrite(provider, lambda rows: [rows[0], rows[2]])
-    found = batch.results()
+    rewrite_next_file(provider, lambda rows: [rows[0], rows[2]])
+    results = batch.results()
 
-    assert kinds(found) == ["picture", "OutcomeUnknownError", "picture"]
-    assert [item.turn.prompt for item in studio.requests.pending()] == ["an owl"]
+    assert result_kinds(results) == ["picture", "OutcomeUnknownError", "picture"]
+    assert [request.turn.prompt for request in studio.requests.pending()] == ["an owl"]
     assert batch.results().ok
     assert studio.requests.pending() == ()
 
 
-def test_a_batch_that_the_provider_forgot_is_told(studio: Any, provider: FakeOpenAI) -> None:
+def test_forgotten_batch_leaves_images_pending(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A batch that the provider does not know any more leaves its pictures unsettled.
+    If the provider no longer knows a batch, its images stay pending.
     """
     batch = studio.batches.create(ZOO, **SMALL)
     provider.fail_next(status=404, method="GET", path="/batches/*")
@@ -838,30 +843,30 @@ def test_a_batch_that_the_provider_forgot_is_told(studio: Any, provider: FakeOpe
     assert len(studio.requests.pending()) == 3
 
 
-def test_another_provider_is_not_asked(
+def test_batch_is_requested_from_its_own_provider_only(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    A batch is asked of the provider that has it, and of no other.
+    A batch is polled at the provider that has it, and at no other.
     """
     studio = make_studio(tmp_path / "library", provider=provider)
     batch = studio.batches.create(ZOO, **SMALL)
-    other = make_studio(
+    other_studio = make_studio(
         tmp_path / "library", online=True, api_key="x", base_url="http://127.0.0.1:9/v1"
     )
-    with pytest.raises(OutcomeUnknownError, match=r"not of 127\.0\.0\.1:9"):
-        other.batches.get(batch.id).status()
+    with pytest.raises(OutcomeUnknownError, match=r"not to 127\.0\.0\.1:9"):
+        other_studio.batches.get(batch.id).status()
 
 
-# --- money ----------------------------------------------------------------------------------------
+# --- costs ----------------------------------------------------------------------------------------
 
 
-def test_a_budget_counts_a_batch_from_when_it_is_submitted(
+def test_budget_counts_a_batch_from_submission(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    What a batch may cost is set aside until each of its pictures is settled; a batch that may cost
-    more than is left is not sent.
+    The estimated cost is reserved until each image is settled; a batch that could exceed the rest
+    of the budget is not sent.
     """
     library = tmp_path / "library"
     open_ = make_studio(library, provider=provider)
@@ -872,17 +877,17 @@ def test_a_budget_counts_a_batch_from_when_it_is_submitted(
 
     with pytest.raises(BudgetExceededError):
         tight.batches.create(["an ape", "a bee", "a yak"], **SMALL)
-    assert posted(provider) == 2
-    found = batch.wait()
-    assert kinds(found).count("picture") == 2
+    assert count_requests(provider) == 2
+    results = batch.wait()
+    assert result_kinds(results).count("picture") == 2
     assert tight.batches.create(["an ape"], **SMALL).wait().ok
 
 
-def test_a_limit_for_a_call_holds_for_each_picture(
+def test_limit_per_call_applies_to_each_image(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    What one call may cost is what one picture of a batch may cost.
+    The limit `per_call` applies to each image of a batch.
     """
     free = make_studio(tmp_path / "a", provider=provider)
     item = free.batches.create(["a fox"], **SMALL).estimate.high
@@ -892,13 +897,13 @@ def test_a_limit_for_a_call_holds_for_each_picture(
         studio.batches.create(["a fox"], quality="high", size="1024x1024")
 
 
-# --- others on the library ------------------------------------------------------------------------
+# --- concurrent programs --------------------------------------------------------------------------
 
 
-def test_recovering_collects_batches(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_recover_collects_batches(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    `recover` settles what batches have finished, and says of those that are not why. A line of a
-    batch is not cancelled alone.
+    `recover` settles finished batches, and reports why others are not settled. A single line of a
+    batch cannot be cancelled.
     """
     provider = FakeOpenAI()
     studio = make_studio(tmp_path / "library", provider=provider)
@@ -914,27 +919,26 @@ def test_recovering_collects_batches(make_studio: MakeStudio, tmp_path: Path) ->
     assert second.still_pending == {}
 
 
-def test_a_batch_waits_in_peace(studio: Any, provider: FakeOpenAI) -> None:
+def test_pending_batch_does_not_block_other_requests(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A batch that is under way keeps nobody from making pictures, and is no trouble to the doctor.
+    A pending batch does not delay other images, and `doctor` does not report it as a problem.
     """
     studio.batches.create(ZOO, **SMALL)
     looked = len(provider.requests)
     assert studio.generate("a teapot", quality="low").bytes
     assert not [c for c in provider.requests[looked:] if c.path.startswith("/batches")]
-    (check,) = [item for item in studio.doctor().checks if item.name == "requests"]
+    (check,) = [check for check in studio.doctor().checks if check.name == "requests"]
     assert check.state == "ok"
     assert "3 wait for their batches" in check.message
 
 
-def test_a_batch_is_collected_by_several_at_once(
+def test_concurrent_collectors_save_each_image_once(
     make_studio: MakeStudio,
     tmp_path: Path,
     in_threads: Callable[[list[Callable[[], Any]]], None],
 ) -> None:
     """
-    However many programs collect a batch at the same time, each picture is kept once, and all of
-    them are given the same.
+    Programs that collect a batch concurrently save each image once, and all get the same results.
     """
     provider = FakeOpenAI()
     library = tmp_path / "library"
@@ -943,21 +947,21 @@ def test_a_batch_is_collected_by_several_at_once(
     with pytest.raises(BatchNotReadyError):
         batch.results()
     handles = [make_studio(library, provider=provider).batches.get(batch.id) for _ in range(3)]
-    found: list[list[str]] = []
+    collected: list[list[str]] = []
 
     def collect(handle: Any) -> Callable[[], None]:
-        return lambda: found.append([item.id for item in handle.results().raise_any()])
+        return lambda: collected.append([image.id for image in handle.results().raise_any()])
 
     in_threads([collect(handle) for handle in (*handles, batch)])
-    assert len({tuple(ids) for ids in found}) == 1
+    assert len({tuple(ids) for ids in collected}) == 1
     assert len(list(library.glob("batch_generations/*.png"))) == 12
-    assert (posted(provider), len(provider.generated)) == (1, 12)
+    assert (count_requests(provider), len(provider.generated)) == (1, 12)
 
 
 @pytest.mark.anyio
-async def test_a_wait_that_is_cancelled_loses_nothing(tmp_path: Path) -> None:
+async def test_cancelled_wait_loses_nothing(tmp_path: Path) -> None:
     """
-    Whoever stops waiting, in the middle of a look or of saving, finds the batch as it was.
+    Cancelling `wait` during a poll or while saving leaves the batch as it was.
     """
     provider = FakeOpenAI()
     provider.set_batch_speed(looks=5)
@@ -967,17 +971,17 @@ async def test_a_wait_that_is_cancelled_loses_nothing(tmp_path: Path) -> None:
         for seconds in (0.0, 0.01, 0.03, 0.05, 0.08, 0.1, 0.15):
             with anyio.move_on_after(seconds):
                 await batch.wait()
-        found = await (await studio.batches.get("kites")).wait()
-    assert found.ok
+        results = await (await studio.batches.get("kites")).wait()
+    assert results.ok
     assert len(list((tmp_path / "library").glob("batch_generations/*.png"))) == 8
-    assert (posted(provider), len(provider.generated)) == (1, 8)
+    assert (count_requests(provider), len(provider.generated)) == (1, 8)
 
 
-def test_a_program_that_stopped_before_it_submitted_left_nothing(
+def test_batch_prepared_but_not_submitted_is_dropped(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    A batch that was written down and not submitted is dropped by whoever comes next.
+    A batch that was recorded but not submitted is dropped by the next program.
     """
     studio = make_studio(tmp_path / "library", provider=provider)
     studio.batches.create(ZOO, name="zoo", **SMALL)
@@ -985,39 +989,39 @@ def test_a_program_that_stopped_before_it_submitted_left_nothing(
     record.write_bytes(record.read_bytes().splitlines()[0] + b'\n{"owner": null}\n')
     handle = studio.batches.get("zoo")
 
-    other = make_studio(tmp_path / "library", provider=provider)
-    assert other.recover().failed == ()
-    assert (other.requests.pending(), other.batches.list()) == ((), ())
+    other_studio = make_studio(tmp_path / "library", provider=provider)
+    assert other_studio.recover().failed == ()
+    assert (other_studio.requests.pending(), other_studio.batches.list()) == ((), ())
     assert handle.status().state == "unsent"
-    assert kinds(handle.results()) == ["ProviderUnavailableError"] * 3
+    assert result_kinds(handle.results()) == ["ProviderUnavailableError"] * 3
 
 
-def test_pictures_whose_batch_is_gone_are_told(studio: Any) -> None:
+def test_images_without_a_batch_record_are_reported(studio: Any) -> None:
     """
-    When a batch's record was deleted, nobody knows any more what became of its pictures: that is
-    said, and they are not given up.
+    If a batch's record was deleted, the outcome of its images is unknown: this is reported, and
+    they are not given up.
     """
     batch = studio.batches.create(ZOO, **SMALL)
     next((studio.library / ".imagesession" / "batches").iterdir()).unlink()
-    found = studio.recover()
-    assert list(found.still_pending) == [batch.id]
-    assert "record of its batch is gone" in str(found)
+    report = studio.recover()
+    assert list(report.still_pending) == [batch.id]
+    assert "record of its batch is gone" in str(report)
     assert len(studio.requests.pending()) == 3
 
 
-def test_a_damaged_batch_is_left_out(studio: Any) -> None:
+def test_corrupt_batch_record_is_skipped(studio: Any) -> None:
     """
-    A record of a batch that cannot be read does not keep the others from being listed.
+    A corrupt batch record does not hide the other batches.
     """
     batch = studio.batches.create(ZOO, **SMALL)
     folder = studio.library / ".imagesession" / "batches"
     (folder / "01K00000000000000000000000.jsonl").write_bytes(b"{}\n")
-    assert [item.id for item in studio.batches.list()] == [batch.id]
+    assert [listed.id for listed in studio.batches.list()] == [batch.id]
 
 
-def test_a_handle_shows_itself(studio: Any) -> None:
+def test_handle_has_a_readable_repr(studio: Any) -> None:
     """
-    A handle tells its name, how many pictures it is about, and where it stood.
+    A handle's repr has its name, the number of images, and its last known status.
     """
     batch = studio.batches.create(ZOO, name="zoo", **SMALL)
     assert "ImageBatch 'zoo', 3 pictures" in repr(batch)
@@ -1030,8 +1034,8 @@ def _rows(count: int) -> Iterator[str]:
         yield f"a kite, number {number}"
 
 
-def test_prompts_may_come_from_anywhere(studio: Any) -> None:
+def test_prompts_may_be_any_iterable(studio: Any) -> None:
     """
-    Any iterable of prompts will do.
+    Any iterable of prompts is accepted.
     """
     assert len(studio.batches.create(_rows(4), **SMALL).wait().images) == 4

@@ -1,6 +1,8 @@
 """
-With `provider_state="conversation"` a branch talks in a conversation of its own, in which a lost
-answer can be found. Every test runs over the sync and the async twin.
+With `provider_state="conversation"` a branch uses its own conversation, in which a lost response
+can be found.
+
+Every test runs over the sync and the async twin.
 """
 
 from __future__ import annotations
@@ -34,16 +36,16 @@ from tests.unsettled import unsettled
 DESCRIPTION = "A logo for a tea shop"
 
 
-def paid(provider: FakeOpenAI) -> list[Any]:
+def paid_bodies(provider: FakeOpenAI) -> list[Any]:
     """
-    Return the bodies of the requests that are paid for.
+    Return the bodies of the paid requests.
     """
-    return [call.body for call in asked(provider) if call.path == "/responses"]
+    return [call.body for call in sent_requests(provider) if call.path == "/responses"]
 
 
-def asked(provider: FakeOpenAI) -> list[Any]:
+def sent_requests(provider: FakeOpenAI) -> list[Any]:
     """
-    Return the requests that send something, but for those that only begin a conversation.
+    Return the requests other than GET, without those that create a conversation.
     """
     calls = [call for call in provider.requests if call.method == "POST"]
     return [call for call in calls if call.path != "/conversations"]
@@ -52,7 +54,7 @@ def asked(provider: FakeOpenAI) -> list[Any]:
 @pytest.fixture
 def make_talking(make_studio: MakeStudio, tmp_path: Path) -> MakeStudio:
     """
-    Make studios on one library whose turns are kept in conversations.
+    Make studios on one library with `provider_state="conversation"`.
     """
 
     def make(provider: FakeOpenAI, **settings: Any) -> Any:
@@ -66,7 +68,7 @@ def make_talking(make_studio: MakeStudio, tmp_path: Path) -> MakeStudio:
 @pytest.fixture
 def studio(make_talking: MakeStudio, provider: FakeOpenAI) -> Any:
     """
-    A studio whose turns are kept in conversations.
+    A studio with `provider_state="conversation"`.
     """
     return make_talking(provider)
 
@@ -94,62 +96,62 @@ BUSY = {
 LINE = ("a teapot", "bluer", "warmer", "more contrast")
 
 
-def reset(*_: object) -> FakeResponse:
+def break_connection(*_: object) -> FakeResponse:
     """
-    Break the connection before the first byte of an answer.
+    Break the connection before the first byte of a response.
     """
     return FakeResponse(headers={}, parts=iter((ConnectionReset(),)))
 
 
-def answering(body: bytes) -> Fault:
+def respond_to_creation(body: bytes) -> Fault:
     """
-    Plan an answer of one's own to whoever begins a conversation.
+    Set the response to the creation of a conversation.
     """
 
-    def instead(_: FakeRequest) -> FakeResponse:
+    def respond(_: FakeRequest) -> FakeResponse:
         return FakeResponse(headers={"content-type": "application/json"}, parts=iter((body,)))
 
-    return Fault(method="POST", path="/conversations", instead=instead)
+    return Fault(method="POST", path="/conversations", instead=respond)
 
 
-def said(body: Any) -> Any:
+def comparable_body(body: Any) -> Any:
     """
-    Return what a request says, without the words of its newest message and the turn's own id.
+    Return a request's body without its newest prompt and the turn's id.
     """
     *before, newest = body["input"]
     pictures = newest["content"][:-1]
     return {**body, "input": [*before, pictures], "metadata": None}
 
 
-def test_a_line_stays_in_its_conversation(session: Any, provider: FakeOpenAI) -> None:
+def test_branch_stays_in_its_conversation(session: Any, provider: FakeOpenAI) -> None:
     """
-    A line talks in one conversation, made once; all its turns but for the first say the same but
-    for the new words.
+    A branch uses one conversation, which is created once; after the first turn, requests differ
+    only in the prompt.
     """
-    images = [session.generate(words) for words in LINE]
-    first, *later = paid(provider)
+    images = [session.generate(prompt) for prompt in LINE]
+    first, *later = paid_bodies(provider)
     assert {body["conversation"] for body in (first, *later)} == {images[0].turn.conversation}
     assert {image.turn.conversation for image in images} == {images[0].turn.conversation}
     assert begun(provider) == 1
-    assert [said(body) for body in later] == [said(first)] * 3
+    assert [comparable_body(body) for body in later] == [comparable_body(first)] * 3
     assert [body["input"][-1]["content"][-1]["text"] for body in later] == list(LINE[1:])
     assert [image.turn.context for image in images] == ["fresh", *["continued"] * 3]
 
 
-def test_a_conversation_tells_only_whose_it_is(session: Any, provider: FakeOpenAI) -> None:
+def test_conversation_metadata_has_only_the_turn_id(session: Any, provider: FakeOpenAI) -> None:
     """
-    What is sent to begin a conversation is the id of the turn for which it is, and nothing else.
+    The request that creates a conversation contains the id of its turn and nothing else.
     """
     image = session.generate("a teapot")
     (body,) = (call.body for call in provider.requests if call.path == "/conversations")
     assert body == {"metadata": {"imagesession_turn": image.turn.id}}
 
 
-def test_sessions_and_one_shots_do_not_share_conversations(
+def test_sessions_and_standalone_images_do_not_share_conversations(
     studio: Any, session: Any, provider: FakeOpenAI
 ) -> None:
     """
-    Each session and each one-shot has a conversation of its own.
+    Each session and each standalone image has its own conversation.
     """
     images = [
         session.generate("a teapot"),
@@ -158,69 +160,69 @@ def test_sessions_and_one_shots_do_not_share_conversations(
         studio.generate("a fork"),
     ]
     assert len({image.turn.conversation for image in images} - {None}) == 4
-    assert all(known(body).items == () for body in paid(provider))
+    assert all(known(body).items == () for body in paid_bodies(provider))
 
 
-def test_a_branch_begins_a_conversation(session: Any, provider: FakeOpenAI) -> None:
+def test_branch_creates_a_conversation(session: Any, provider: FakeOpenAI) -> None:
     """
-    A branch begins a conversation, and names there what was said by its words and the ids of its
-    items, no pixels; then each line stays in its own.
+    A branch creates a conversation with the earlier prompts and the item ids of the answers, no
+    pixels; then each branch stays in its own.
     """
-    first, second, third = (session.generate(words) for words in LINE[:3])
+    first, second, third = (session.generate(prompt) for prompt in LINE[:3])
     branch = second.branch("other")
     fourth = branch.generate("cooler")
-    body = paid(provider)[-1]
+    body = paid_bodies(provider)[-1]
     assert known(body) == anew_from(first, second, within=fourth)
-    words, *items = body["input"][: 1 + len(items_of(first))]
-    assert words == {"role": "user", "content": [{"type": "input_text", "text": "a teapot"}]}
-    assert items == [{"type": "item_reference", "id": item} for item in items_of(first)]
+    history, *items = body["input"][: 1 + len(items_of(first))]
+    assert history == {"role": "user", "content": [{"type": "input_text", "text": "a teapot"}]}
+    assert items == [{"type": "item_reference", "id": item_id} for item_id in items_of(first)]
     assert "input_image" not in json.dumps(body)
     assert fourth.turn.context == "continued"
     branch.generate("paler")
-    assert known(paid(provider)[-1]) == straight_from(fourth, conversing=True)
+    assert known(paid_bodies(provider)[-1]) == straight_from(fourth, conversing=True)
     session.generate("more contrast")
-    assert known(paid(provider)[-1]) == straight_from(third, conversing=True)
+    assert known(paid_bodies(provider)[-1]) == straight_from(third, conversing=True)
     assert begun(provider) == 2
 
 
-def test_an_undo_begins_a_conversation(session: Any, provider: FakeOpenAI) -> None:
+def test_undo_creates_a_conversation(session: Any, provider: FakeOpenAI) -> None:
     """
-    What comes after an undo is asked in a new conversation, which knows nothing of what was
-    undone; a redo goes on in the old one, in which nothing was said since.
+    A turn after an undo uses a new conversation without the undone turns; after a redo the old one
+    is continued, if it has no newer turns.
     """
-    first, second, third = (session.generate(words) for words in LINE[:3])
+    first, second, third = (session.generate(prompt) for prompt in LINE[:3])
     session.undo()
-    other = session.generate("cooler")
-    body = paid(provider)[-1]
-    assert known(body) == anew_from(first, second, within=other)
+    sibling = session.generate("cooler")
+    body = paid_bodies(provider)[-1]
+    assert known(body) == anew_from(first, second, within=sibling)
     assert "warmer" not in json.dumps(body)
-    assert other.turn.context == "continued"
+    assert sibling.turn.context == "continued"
     session.checkout(third)
     session.generate("more contrast")
-    assert known(paid(provider)[-1]) == straight_from(third, conversing=True)
+    assert known(paid_bodies(provider)[-1]) == straight_from(third, conversing=True)
 
 
-def test_a_line_from_nothing_begins_a_conversation(session: Any, provider: FakeOpenAI) -> None:
+def test_branch_without_turns_creates_a_conversation(session: Any, provider: FakeOpenAI) -> None:
     """
-    Where all was undone, the next turn is told nothing.
+    After undoing all turns, the next turn has no history.
     """
     first = session.generate("a teapot")
     session.undo()
-    again = session.generate("a cup")
-    assert known(paid(provider)[-1]) == Known(conversation=again.turn.conversation)
-    assert again.turn.conversation != first.turn.conversation
-    assert again.turn.context == "fresh"
+    restarted = session.generate("a cup")
+    assert known(paid_bodies(provider)[-1]) == Known(conversation=restarted.turn.conversation)
+    assert restarted.turn.conversation != first.turn.conversation
+    assert restarted.turn.context == "fresh"
 
 
-def test_takes_do_not_share_a_conversation(session: Any, provider: FakeOpenAI) -> None:
+def test_variations_do_not_share_a_conversation(session: Any, provider: FakeOpenAI) -> None:
     """
-    Of takes that grow on one picture side by side, one at most goes on in its conversation; each
-    of the others has one of its own, and knows as much.
+    Of concurrent variations of one image at most one continues its conversation; each other one has
+    its own, with the same history.
     """
     first = session.generate("a teapot")
     results = session.variations("in other colours", n=4)
     assert results.ok
-    bodies = paid(provider)[1:]
+    bodies = paid_bodies(provider)[1:]
     assert len({body["conversation"] for body in bodies}) == 4
     straight = [body for body in bodies if known(body) == straight_from(first, conversing=True)]
     assert len(straight) == 1
@@ -233,47 +235,47 @@ def test_takes_do_not_share_a_conversation(session: Any, provider: FakeOpenAI) -
 
 
 @pytest.mark.usefixtures("looking_often")
-def test_turns_at_the_same_time_do_not_share_a_conversation(
+def test_concurrent_turns_do_not_share_a_conversation(
     make_talking: MakeStudio,
     in_threads: Callable[[list[Callable[[], Any]]], None],
 ) -> None:
     """
-    Two that go on from one head at the same moment talk in two conversations, and none is told
-    that another is being answered.
+    Two concurrent turns on the same head use two conversations, and neither fails because the other
+    is pending.
     """
     provider = FakeOpenAI(latency=0.5)
     session = make_talking(provider).session(DESCRIPTION)
     first = session.generate("a teapot")
     in_threads([lambda: session.generate("bluer"), lambda: session.generate("warmer")])
-    _, *bodies = paid(provider)
+    _, *bodies = paid_bodies(provider)
     assert len(bodies) == 2
     assert {image.parent for image in session.images()[1:]} == {first.turn.id}
     assert len({body["conversation"] for body in bodies}) == 2
 
 
-def test_another_studio_begins_a_conversation(
+def test_another_studio_creates_a_conversation(
     make_talking: MakeStudio, provider: FakeOpenAI
 ) -> None:
     """
-    Another studio on the library cannot know whether something was said since, so it begins a
-    conversation; the first one sees by what it made that it is to do so too.
+    Another studio on the library cannot know whether the conversation was continued, so it creates
+    a new one; after its turn the first studio does the same.
     """
     here = make_talking(provider).session(DESCRIPTION)
-    there = make_talking(provider).open(here.id)
+    elsewhere = make_talking(provider).open(here.id)
     first = here.generate("a teapot")
-    second = there.generate("bluer")
-    assert known(paid(provider)[-1]) == anew_from(first, within=second)
+    second = elsewhere.generate("bluer")
+    assert known(paid_bodies(provider)[-1]) == anew_from(first, within=second)
     third = here.generate("warmer")
-    assert known(paid(provider)[-1]) == anew_from(first, second, within=third)
+    assert known(paid_bodies(provider)[-1]) == anew_from(first, second, within=third)
     here.generate("more contrast")
-    assert known(paid(provider)[-1]) == straight_from(third, conversing=True)
+    assert known(paid_bodies(provider)[-1]) == straight_from(third, conversing=True)
     assert [turn.context for turn in here.turns()] == ["fresh", *["continued"] * 3]
 
 
 @pytest.mark.parametrize("plan", ["refuse", "block", "break", "reject"])
-def test_a_failed_turn_ends_its_conversation(session: Any, provider: FakeOpenAI, plan: str) -> None:
+def test_failed_turn_ends_its_conversation(session: Any, provider: FakeOpenAI, plan: str) -> None:
     """
-    Whatever was said in vain stands in a conversation that is not gone on in any more.
+    A conversation that contains a failed turn is not continued.
     """
     first = session.generate("a teapot")
     plans: dict[str, Callable[[], None]] = {
@@ -286,77 +288,74 @@ def test_a_failed_turn_ends_its_conversation(session: Any, provider: FakeOpenAI,
     with pytest.raises(ImageSessionError):
         session.generate("something improper")
     image = session.generate("bluer")
-    assert known(paid(provider)[-1]) == anew_from(first, within=image)
+    assert known(paid_bodies(provider)[-1]) == anew_from(first, within=image)
     assert image.turn.conversation not in {turn.conversation for turn in session.turns()[:-1]}
-    assert "improper" not in json.dumps(paid(provider)[-1])
+    assert "improper" not in json.dumps(paid_bodies(provider)[-1])
     assert image.turn.context == "continued"
 
 
-def test_what_was_turned_away_does_not_end_a_conversation(
+def test_unprocessed_request_does_not_end_a_conversation(
     session: Any, provider: FakeOpenAI
 ) -> None:
     """
-    Where the provider did not take a request up, nothing was said; the next one goes on.
+    If the provider did not process a request, the next one continues the conversation.
     """
     first = session.generate("a teapot")
     provider.fail_next(status=429, headers={"retry-after": "0"}, path="/responses")
     with pytest.raises(RateLimitError):
         session.generate("bluer")
     session.generate("warmer")
-    assert known(paid(provider)[-1]) == straight_from(first, conversing=True)
+    assert known(paid_bodies(provider)[-1]) == straight_from(first, conversing=True)
     assert begun(provider) == 1
 
 
-def test_what_nobody_knows_the_end_of_ends_a_conversation(
-    session: Any, provider: FakeOpenAI
-) -> None:
+def test_unknown_outcome_ends_a_conversation(session: Any, provider: FakeOpenAI) -> None:
     """
-    A conversation in which something may have been said that the library does not have is not
-    gone on in.
+    A conversation that may contain a turn that the library does not have is not continued.
     """
     first = session.generate("a teapot")
-    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=reset))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=break_connection))
     with pytest.raises(OutcomeUnknownError):
         session.generate("bluer")
     image = session.generate("warmer")
-    assert known(paid(provider)[-1]) == anew_from(first, within=image)
+    assert known(paid_bodies(provider)[-1]) == anew_from(first, within=image)
 
 
-def test_a_picture_that_was_found_is_gone_on_from(session: Any, provider: FakeOpenAI) -> None:
+def test_recovered_turn_continues_its_conversation(session: Any, provider: FakeOpenAI) -> None:
     """
-    A turn whose answer was lost and found goes on in its conversation like any.
+    A turn whose response was lost and found is continued in its conversation like any other.
     """
     session.generate("a teapot")
-    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=reset))
-    found = session.generate("bluer")
-    assert (found.turn.response_id, found.turn.context) == (None, "continued")
+    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=break_connection))
+    recovered = session.generate("bluer")
+    assert (recovered.turn.response_id, recovered.turn.context) == (None, "continued")
     session.generate("warmer")
-    assert known(paid(provider)[-1]) == straight_from(found, conversing=True)
-    assert len(paid(provider)) == 3
+    assert known(paid_bodies(provider)[-1]) == straight_from(recovered, conversing=True)
+    assert len(paid_bodies(provider)) == 3
     assert len(session.images()) == 3
 
 
-def test_a_deleted_conversation_is_survived(session: Any, provider: FakeOpenAI) -> None:
+def test_deleted_conversation_is_replaced(session: Any, provider: FakeOpenAI) -> None:
     """
-    Where a conversation is gone, its pictures are named in a new one: one request is turned away,
-    one is paid for, and no pixels travel.
+    If a conversation was deleted, its images are named in a new one: one request is rejected, one
+    is paid for, and no pixels are sent.
     """
     first, second = session.generate("a teapot"), session.generate("bluer")
     delete_conversation(provider, first.turn.conversation)
     image = session.generate("warmer")
-    refused, body = paid(provider)[2:]
+    refused, body = paid_bodies(provider)[2:]
     assert known(refused) == straight_from(second, conversing=True)
     assert known(body) == anew_from(first, second, within=image)
     assert image.turn.context == "continued"
     assert begun(provider) == 2
     session.generate("more contrast")
-    assert known(paid(provider)[-1]) == straight_from(image, conversing=True)
+    assert known(paid_bodies(provider)[-1]) == straight_from(image, conversing=True)
 
 
-def test_what_was_forgotten_is_not_named_again(session: Any, provider: FakeOpenAI) -> None:
+def test_forgotten_items_are_not_named_again(session: Any, provider: FakeOpenAI) -> None:
     """
-    What the provider had to be told again it is not asked for by ids later: a new conversation
-    tells that in words, and names what was made since; it is asked for once.
+    What was sent again as text is not named by ids later: a new conversation contains it as text,
+    and names newer items; it is created once.
     """
     session.generate("a teapot")
     session.generate("bluer")
@@ -364,9 +363,9 @@ def test_what_was_forgotten_is_not_named_again(session: Any, provider: FakeOpenA
     third = session.generate("warmer")
     session.generate("more contrast")
     session.undo()
-    before = len(paid(provider))
+    before = len(paid_bodies(provider))
     image = session.generate("cooler")
-    (body,) = paid(provider)[before:]
+    (body,) = paid_bodies(provider)[before:]
     assert known(body) == Known(
         conversation=image.turn.conversation, items=items_of(third), messages=6
     )
@@ -376,58 +375,60 @@ def test_what_was_forgotten_is_not_named_again(session: Any, provider: FakeOpenA
 
 @pytest.mark.parametrize("times", [1, 99])
 @pytest.mark.usefixtures("hurried")
-def test_a_busy_conversation_is_waited_for(session: Any, provider: FakeOpenAI, times: int) -> None:
+def test_locked_conversation_is_retried(session: Any, provider: FakeOpenAI, times: int) -> None:
     """
-    A conversation that is not ready yet is asked in again; one that stays busy is left for a new
-    one at last, and that for none, where history goes along.
+    A locked conversation is retried; if it stays locked, a new one is used, and if that fails too,
+    the full history without a conversation.
     """
     first = session.generate("a teapot")
-    provider.enqueue_fault(refusing(BUSY), times=times)
+    provider.enqueue_fault(refuse_conversations(BUSY), times=times)
     image = session.generate("bluer")
-    *_, body = paid(provider)
+    *_, body = paid_bodies(provider)
     waited = straight_from(first, conversing=True)
     assert known(body) == (waited if times == 1 else Known(messages=4))
     assert image.turn.context == ("continued" if times == 1 else "rebuilt")
     assert [turn.prompt for turn in session.turns()] == ["a teapot", "bluer"]
 
 
-def refusing(error: dict[str, str]) -> Fault:
+def refuse_conversations(error: dict[str, str]) -> Fault:
     """
-    Plan to refuse requests that are made in a conversation.
+    Refuse the next requests in a conversation.
     """
 
-    def instead(_: FakeRequest) -> FakeResponse:
-        reported = json.dumps({"error": error}).encode()
+    def respond(_: FakeRequest) -> FakeResponse:
+        content = json.dumps({"error": error}).encode()
         kind = {"content-type": "application/json"}
-        return FakeResponse(status=400, headers=kind, parts=iter((reported,)))
+        return FakeResponse(status=400, headers=kind, parts=iter((content,)))
 
-    def within(call: FakeRequest) -> bool:
+    def has_conversation(call: FakeRequest) -> bool:
         body: Any = call.json
         return "conversation" in body
 
-    return Fault(method="POST", path="/responses", when=within, instead=instead)
+    return Fault(method="POST", path="/responses", when=has_conversation, instead=respond)
 
 
 @pytest.mark.parametrize("before", [0, 2])
-def test_a_provider_that_refuses_conversations_is_asked_as_before(
+def test_provider_refusing_conversations_gets_response_ids(
     studio: Any, session: Any, provider: FakeOpenAI, before: int
 ) -> None:
     """
-    Where answers do not come in conversations, turns continue by the response's id. That is found
-    out once, in the first turn or a later one, and no conversation is made any more; what was said
-    in one is told from the library, once.
+    If a provider refuses conversations, turns continue by response id. This is detected once, in
+    the first turn or later, and no more conversations are created; an earlier conversation's
+    history is sent from the library once.
     """
-    images = [session.generate(words) for words in LINE[:before]]
+    images = [session.generate(prompt) for prompt in LINE[:before]]
     asked_before = begun(provider)
-    provider.enqueue_fault(refusing(REFUSED_PARAMETER), times=99)
-    images.extend(session.generate(words) for words in LINE[before:])
+    provider.enqueue_fault(refuse_conversations(REFUSED_PARAMETER), times=99)
+    images.extend(session.generate(prompt) for prompt in LINE[before:])
     asked_once = 1 if before == 0 else 0
     assert begun(provider) == asked_before + asked_once
-    refused, *bodies = paid(provider)[before:]
+    refused, *bodies = paid_bodies(provider)[before:]
     assert refused["conversation"]
     previous = [image.turn.response_id for image in images[before:-1]]
     assert known(bodies[0]) == Known(messages=1 if before == 0 else 2 * before + 2)
-    assert [known(body) for body in bodies[1:]] == [Known(previous=item) for item in previous]
+    assert [known(body) for body in bodies[1:]] == [
+        Known(previous=response_id) for response_id in previous
+    ]
     assert [image.turn.conversation for image in images[before:]] == [None] * len(bodies)
     moved = ["rebuilt"] if before else []
     assert [image.turn.context for image in images][before:] == [
@@ -435,21 +436,21 @@ def test_a_provider_that_refuses_conversations_is_asked_as_before(
         *["continued"] * (len(bodies) - 1),
     ]
     studio.session("Another").generate("a cup")
-    assert known(paid(provider)[-1]) == Known()
+    assert known(paid_bodies(provider)[-1]) == Known()
     assert begun(provider) == asked_before + asked_once
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405])
-def test_a_provider_without_conversations_is_asked_as_before(
+def test_provider_without_conversations_is_asked_once(
     studio: Any, session: Any, provider: FakeOpenAI, status: int
 ) -> None:
     """
-    A provider that makes no conversations, or not with this key, is asked for one once.
+    A provider that cannot create conversations, or not with this key, gets one such request.
     """
     provider.fail_next(status=status, method="POST", path="/conversations")
     first = session.generate("a teapot")
     second = session.generate("bluer")
-    opening, body = paid(provider)
+    opening, body = paid_bodies(provider)
     assert (known(opening), known(body)) == (Known(), Known(previous=first.turn.response_id))
     assert (first.turn.conversation, second.turn.context) == (None, "continued")
     studio.generate("a cup")
@@ -463,58 +464,58 @@ def test_a_provider_without_conversations_is_asked_as_before(
         pytest.param(503, ProviderUnavailableError, id="503"),
     ],
 )
-def test_a_conversation_that_is_turned_away_ends_the_call(
+def test_rejected_conversation_ends_the_call(
     studio: Any, session: Any, provider: FakeOpenAI, status: int, error: type[Exception]
 ) -> None:
     """
-    A provider that wants to be left alone is left alone: nothing is paid for, nothing is kept, and
-    the next call begins a conversation as ever.
+    If the provider rejects the creation of a conversation, nothing is paid for or recorded, and the
+    next call tries again.
     """
     at_once = {"retry-after": "0"}
     provider.fail_next(status=status, headers=at_once, method="POST", path="/conversations")
     with pytest.raises(error):
         session.generate("a teapot")
-    assert asked(provider) == []
+    assert sent_requests(provider) == []
     assert begun(provider) == 1
     assert (session.turns(), unsettled(studio.library)) == ((), [])
     assert session.generate("a teapot").turn.conversation is not None
 
 
-def test_patience_holds_for_conversations_too(
+def test_retry_timeout_applies_to_conversations(
     make_talking: MakeStudio, provider: FakeOpenAI
 ) -> None:
     """
-    With patience a conversation is asked for again, as the provider asks.
+    With a retry timeout, creating a conversation is retried after the provider's delay.
     """
     at_once = {"retry-after": "0"}
     provider.fail_next(status=429, headers=at_once, method="POST", path="/conversations", times=2)
     image = make_talking(provider, retry_timeout=5).generate("a teapot")
     assert image.turn.conversation is not None
-    assert (begun(provider), len(paid(provider))) == (3, 1)
+    assert (begun(provider), len(paid_bodies(provider))) == (3, 1)
 
 
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param(Fault(path="/conversations", instead=reset), id="reset"),
-        pytest.param(Fault(path="/conversations", bend=reset), id="reset after"),
-        pytest.param(answering(b""), id="nothing"),
-        pytest.param(answering(b"<html></html>"), id="HTML"),
-        pytest.param(answering(b"[]"), id="a list"),
-        pytest.param(answering(b'{"object": "conversation"}'), id="no id"),
-        pytest.param(answering(b'{"id": 7}'), id="number for an id"),
-        pytest.param(answering(b'{"id": "conv_'), id="cut JSON"),
+        pytest.param(Fault(path="/conversations", instead=break_connection), id="reset"),
+        pytest.param(Fault(path="/conversations", bend=break_connection), id="reset after"),
+        pytest.param(respond_to_creation(b""), id="nothing"),
+        pytest.param(respond_to_creation(b"<html></html>"), id="HTML"),
+        pytest.param(respond_to_creation(b"[]"), id="a list"),
+        pytest.param(respond_to_creation(b'{"object": "conversation"}'), id="no id"),
+        pytest.param(respond_to_creation(b'{"id": 7}'), id="number for an id"),
+        pytest.param(respond_to_creation(b'{"id": "conv_'), id="cut JSON"),
         pytest.param(500, id="500"),
         pytest.param(502, id="502"),
         pytest.param(504, id="504"),
     ],
 )
-def test_a_conversation_that_does_not_come_fails_no_call(
+def test_unavailable_conversation_does_not_fail_the_call(
     session: Any, provider: FakeOpenAI, fault: Fault | int
 ) -> None:
     """
-    Where a conversation cannot be had just now, after two tries the picture is made without one;
-    the next turn begins one, and loses nothing.
+    If a conversation cannot be created in two attempts, the image is made without one; the next
+    turn creates one, and loses no history.
     """
     if isinstance(fault, int):
         provider.fail_next(status=fault, method="POST", path="/conversations", times=2)
@@ -522,19 +523,21 @@ def test_a_conversation_that_does_not_come_fails_no_call(
         provider.enqueue_fault(fault, times=2)
     first = session.generate("a teapot")
     assert begun(provider) == 2
-    assert known(paid(provider)[-1]) == Known()
+    assert known(paid_bodies(provider)[-1]) == Known()
     assert (first.turn.conversation, first.turn.context) == (None, "fresh")
     second = session.generate("bluer")
-    assert known(paid(provider)[-1]) == anew_from(first, within=second)
+    assert known(paid_bodies(provider)[-1]) == anew_from(first, within=second)
     assert second.turn.context == "continued"
-    assert (begun(provider), len(paid(provider))) == (3, 2)
+    assert (begun(provider), len(paid_bodies(provider))) == (3, 2)
 
 
-def test_one_try_for_a_conversation_may_fail(session: Any, provider: FakeOpenAI) -> None:
+def test_first_attempt_to_create_a_conversation_may_fail(
+    session: Any, provider: FakeOpenAI
+) -> None:
     """
-    A conversation that does not come at the first try comes at the second.
+    A conversation that cannot be created in the first attempt is created in the second.
     """
-    provider.enqueue_fault(Fault(path="/conversations", instead=reset))
+    provider.enqueue_fault(Fault(path="/conversations", instead=break_connection))
     first = session.generate("a teapot")
     assert first.turn.conversation is not None
-    assert (begun(provider), len(paid(provider))) == (2, 1)
+    assert (begun(provider), len(paid_bodies(provider))) == (2, 1)

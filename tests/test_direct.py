@@ -1,6 +1,8 @@
 """
-A server without Responses has the Images API, which remembers nothing: it is told everything
-again, and asked at most once. Every test runs over the sync and the async twin.
+A server without Responses is used through its Images API, which stores nothing: it gets the full
+history, and at most one paid request.
+
+Every test runs over the sync and the async twin.
 """
 
 from __future__ import annotations
@@ -54,74 +56,74 @@ WIDE = "1024x640"
 @pytest.fixture
 def provider() -> FakeOpenAI:
     """
-    A server that does not speak Responses, as most compatible ones.
+    A server without Responses, like most compatible ones.
     """
     return FakeOpenAI(responses=False)
 
 
-def drawn(provider: FakeOpenAI) -> list[str]:
+def paid_paths(provider: FakeOpenAI) -> list[str]:
     """
-    Return the paid requests' paths, without the question for Responses.
+    Return the paths of the paid requests, without the one that looks for Responses.
     """
     return [path for path in posts(provider) if path.startswith("/images/")]
 
 
-def asked(provider: FakeOpenAI) -> list[Any]:
+def generation_bodies(provider: FakeOpenAI) -> list[Any]:
     """
     Return the bodies of generations.
     """
     return [call.body for call in provider.requests if call.path == "/images/generations"]
 
 
-def answering(
+def respond_with(
     body: bytes, status: int = 200, kind: str = "application/json", path: str = PATHS
 ) -> Fault:
     """
-    Plan an answer with a body of one's own to the next picture.
+    Set the body of the response to the next image request.
     """
 
-    def instead(_: FakeRequest) -> FakeResponse:
+    def respond(_: FakeRequest) -> FakeResponse:
         return FakeResponse(status=status, headers={"content-type": kind}, parts=iter((body,)))
 
-    return Fault(method="POST", path=path, instead=instead)
+    return Fault(method="POST", path=path, instead=respond)
 
 
 def with_data(*members: Any, **more: Any) -> Fault:
     """
-    Plan a reply with these members of its data.
+    Set a response whose data has these members.
     """
-    return answering(json.dumps({"data": members, **more}).encode())
+    return respond_with(json.dumps({"data": members, **more}).encode())
 
 
-def resetting() -> Fault:
+def reset_connection() -> Fault:
     """
-    Plan to break the connection once the picture was asked for.
+    Break the connection after an image was requested.
     """
 
-    def bend(answer: FakeResponse) -> FakeResponse:
+    def transform(answer: FakeResponse) -> FakeResponse:
         return attrs.evolve(answer, parts=iter((ConnectionReset(),)))
 
-    return Fault(method="POST", path=PATHS, bend=bend)
+    return Fault(method="POST", path=PATHS, bend=transform)
 
 
 def is_reddish(image: Any) -> bool:
     """
-    Tell whether a picture still looks like the red one.
+    Return whether an image still resembles the red one.
     """
     red, *others = image.open().convert("RGB").resize((1, 1)).getpixel((0, 0))
     return bool(red > 2 * max(others))
 
 
-# --- what is asked -----------------------------------------------------------------------------
+# --- requests -------------------------------------------------------------------------------------
 
 
-def test_a_picture_is_generated(studio: Any, provider: FakeOpenAI) -> None:
+def test_image_is_generated(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A prompt alone is a generation: one paid request, whose picture, usage and cost are kept.
+    A prompt alone is a generation: one paid request, whose image, usage and cost are recorded.
     """
     image = studio.generate("a red heart", size=WIDE)
-    assert drawn(provider) == ["/images/generations"]
-    assert asked(provider)[0]["prompt"] == "a red heart"
+    assert paid_paths(provider) == ["/images/generations"]
+    assert generation_bodies(provider)[0]["prompt"] == "a red heart"
     assert image.size == (1024, 640)
     assert image.bytes == image.path.read_bytes()
     turn = image.turn
@@ -133,7 +135,7 @@ def test_a_picture_is_generated(studio: Any, provider: FakeOpenAI) -> None:
 
 def test_every_option_reaches_the_wire(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Each option is sent in the words of the Images API, and what has a default is left out.
+    Each option is sent by its name in the Images API, and defaults are left out.
     """
     studio.generate("a", size=WIDE)
     studio.generate(
@@ -147,7 +149,7 @@ def test_every_option_reaches_the_wire(studio: Any, provider: FakeOpenAI) -> Non
         moderation="low",
         complexity="low",
     )
-    plain, full = asked(provider)
+    plain, full = generation_bodies(provider)
     assert plain == {"model": "gpt-image-2.6-sunburst", "prompt": "a", "n": 1, "size": WIDE}
     assert full == {
         "model": "gpt-image-2",
@@ -164,18 +166,18 @@ def test_every_option_reaches_the_wire(studio: Any, provider: FakeOpenAI) -> Non
 
 
 @pytest.mark.parametrize("format", ["jpeg", "webp", "gif", "svg"])
-def test_every_format_comes(studio: Any, format: str) -> None:
+def test_every_format_is_supported(studio: Any, format: str) -> None:
     """
-    Pictures of every format are kept under the suffix of their bytes.
+    Images of every format are saved with the suffix of their bytes.
     """
     image = studio.generate("a star icon", output_format=format)
     assert image.format == format
     assert image.path.suffix == {"jpeg": ".jpg"}.get(format, f".{format}")
 
 
-def test_an_edit_sends_the_picture(studio: Any, provider: FakeOpenAI) -> None:
+def test_edit_sends_the_image(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Pictures go along in full, the one that is changed first; what only generations take is left
+    Input images are sent in full, the edited one first; options that only generations take are left
     out.
     """
     image = studio.edit("darker", image=RED, references=BLUE, moderation="low", quality="low")
@@ -186,9 +188,9 @@ def test_an_edit_sends_the_picture(studio: Any, provider: FakeOpenAI) -> None:
     assert is_reddish(image)
 
 
-def test_a_mask_goes_along(studio: Any, provider: FakeOpenAI) -> None:
+def test_mask_is_sent(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A mask keeps what is outside, and `preserve_unmasked=True` does so to the bit.
+    A mask preserves the rest of the image, and `preserve_unmasked=True` does so bit for bit.
     """
     photo = making.noise((64, 64))
     image = studio.edit("a star", image=photo, mask=Mask.rectangle(BOX), preserve_unmasked=True)
@@ -196,60 +198,58 @@ def test_a_mask_goes_along(studio: Any, provider: FakeOpenAI) -> None:
     mask = opened(form["mask"])
     alpha = mask.getchannel("A")
     assert (alpha.getpixel((10, 10)), alpha.getpixel((50, 50))) == (0, 255)
-    assert [item.source for item in image.turn.images] == ["reply", "composite"]
+    assert [record.source for record in image.turn.images] == ["reply", "composite"]
     after = image.open()
     for box in ((40, 0, 64, 64), (0, 32, 64, 64)):
         assert after.crop(box).tobytes() == photo.crop(box).tobytes()
     assert after.crop(BOX).tobytes() != photo.crop(BOX).tobytes()
 
 
-def test_references_alone_are_a_picture_of_their_own(studio: Any, provider: FakeOpenAI) -> None:
+def test_references_make_a_standalone_image(studio: Any, provider: FakeOpenAI) -> None:
     """
-    What is generated by references is told no conversation.
+    A generation by references gets no history.
     """
     studio.generate("like these", references=[RED, BLUE])
     (form,) = forms(provider)
     assert (form["image[]"], form["prompt"]) == ([RED, BLUE], "like these")
 
 
-def test_streaming_brings_the_picture(studio: Any, provider: FakeOpenAI) -> None:
+def test_stream_without_partial_images_returns_the_image(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Where nothing comes on the way, a stream still ends with the picture.
+    If there are no partial images, a stream still ends with the image.
     """
     (image,) = studio.stream("a teapot", partial_images=2, size=WIDE)
     assert image.bytes
-    assert drawn(provider) == ["/images/generations"]
+    assert paid_paths(provider) == ["/images/generations"]
 
 
 # --- sessions ----------------------------------------------------------------------------------
 
 
-def test_a_session_is_told_again_with_its_picture(studio: Any, provider: FakeOpenAI) -> None:
+def test_session_sends_history_and_the_last_image(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Each turn tells the brief, what was asked before and the newest words, and shows the last
-    picture; what comes of it still resembles it.
+    Each turn sends the description, the earlier prompts and the new one, with the last image; the
+    result resembles it.
     """
     session = studio.session("A tea shop", size=WIDE)
     first = session.edit("a little darker", image=RED)
     second = session.generate("add a sun")
     third = session.generate("warmer")
-    assert drawn(provider) == ["/images/edits"] * 3
+    assert paid_paths(provider) == ["/images/edits"] * 3
     _, payload, last = forms(provider)
     assert (payload["image"], last["image"]) == (first.bytes, second.bytes)
-    assert all(
-        words in payload["prompt"] for words in ("A tea shop", "a little darker", "add a sun")
-    )
-    words = last["prompt"]
-    assert words.index("a little darker") < words.index("add a sun") < words.index("warmer")
+    assert all(text in payload["prompt"] for text in ("A tea shop", "a little darker", "add a sun"))
+    prompt = last["prompt"]
+    assert prompt.index("a little darker") < prompt.index("add a sun") < prompt.index("warmer")
     assert [image.turn.context for image in session.images()] == ["fresh", "rebuilt", "rebuilt"]
-    assert [item.id for item in third.lineage()] == [first.id, second.id, third.id]
+    assert [image.id for image in third.lineage()] == [first.id, second.id, third.id]
     assert is_reddish(third)
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_a_sessions_picture_is_edited(studio: Any, provider: FakeOpenAI, named: object) -> None:
+def test_session_edits_its_last_image(studio: Any, provider: FakeOpenAI, named: object) -> None:
     """
-    An edit of the last picture sends it, whether it is named or not.
+    An edit of the last image sends it, whether it is named or not.
     """
     session = studio.session("x", size=WIDE)
     first = session.edit("a little darker", image=RED)
@@ -258,9 +258,9 @@ def test_a_sessions_picture_is_edited(studio: Any, provider: FakeOpenAI, named: 
     assert is_reddish(image)
 
 
-def test_a_sessions_picture_is_edited_within_a_mask(studio: Any, provider: FakeOpenAI) -> None:
+def test_session_edits_its_last_image_within_a_mask(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A mask lies over the last picture, which goes along once.
+    A mask applies to the last image, which is sent once.
     """
     session = studio.session("x", size=WIDE)
     first = session.edit("a little darker", image=RED)
@@ -276,11 +276,9 @@ def test_a_sessions_picture_is_edited_within_a_mask(studio: Any, provider: FakeO
 
 
 @pytest.mark.parametrize("mask", [None, Mask.rectangle(BOX)])
-def test_another_picture_is_edited_in_a_session(
-    studio: Any, provider: FakeOpenAI, mask: Mask | None
-) -> None:
+def test_session_edits_another_image(studio: Any, provider: FakeOpenAI, mask: Mask | None) -> None:
     """
-    The picture that is given is the one that is changed, not the session's last one.
+    The given image is edited, not the session's last one.
     """
     session = studio.session("x", size=WIDE)
     session.generate("a green meadow")
@@ -289,9 +287,9 @@ def test_another_picture_is_edited_in_a_session(
     assert is_reddish(image)
 
 
-def test_references_stand_behind_the_last_picture(studio: Any, provider: FakeOpenAI) -> None:
+def test_references_follow_the_last_image(studio: Any, provider: FakeOpenAI) -> None:
     """
-    References of a refinement go along behind the picture that is refined.
+    References of a refinement are sent after the refined image.
     """
     session = studio.session("x", size=WIDE)
     first = session.edit("a little darker", image=RED)
@@ -301,9 +299,9 @@ def test_references_stand_behind_the_last_picture(studio: Any, provider: FakeOpe
         assert forms(provider)[-1]["image[]"] == [first.bytes, BLUE]
 
 
-def test_branches_and_undo_show_their_own_picture(studio: Any, provider: FakeOpenAI) -> None:
+def test_branch_and_undo_send_their_own_image(studio: Any, provider: FakeOpenAI) -> None:
     """
-    The picture that is told again is the one that the turn grows on.
+    The image in the history is that of the parent turn.
     """
     session = studio.session("x", size=WIDE)
     first = session.edit("a little darker", image=RED)
@@ -316,81 +314,80 @@ def test_branches_and_undo_show_their_own_picture(studio: Any, provider: FakeOpe
     assert forms(provider)[-1]["image"] == first.bytes
 
 
-def test_a_drawing_is_told_by_its_words(studio: Any, provider: FakeOpenAI) -> None:
+def test_svg_is_described_by_its_prompt(studio: Any, provider: FakeOpenAI) -> None:
     """
-    An SVG cannot be shown again; the next turn goes by what was said.
+    An SVG cannot be sent as an input; the next turn uses the earlier prompts.
     """
     session = studio.session("x")
     session.generate("a star icon", output_format="svg")
     for verb in (session.generate, session.edit):
         verb("bluer", output_format="svg")
-    assert drawn(provider) == ["/images/generations"] * 3
-    assert all("a star icon" in body["prompt"] for body in asked(provider)[1:])
+    assert paid_paths(provider) == ["/images/generations"] * 3
+    assert all("a star icon" in body["prompt"] for body in generation_bodies(provider)[1:])
 
 
-def test_a_promoted_picture_is_refined(studio: Any, provider: FakeOpenAI) -> None:
+def test_promoted_image_is_refined(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Promotion works without Responses: the picture is sent with the first words.
+    Promotion works without Responses: the image is sent with the first prompt.
     """
     session = studio.promote(RED, "A red thing", size=WIDE)
     assert is_reddish(session.generate("add a sun"))
     assert forms(provider)[-1]["image"] == RED
 
 
-def test_a_session_moves_between_servers(
+def test_session_moves_between_servers(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    A session that began on a server without Responses goes on where there are some, and back.
+    A session that started on a server without Responses continues on one with Responses, and back.
     """
     able = FakeOpenAI()
     session = make_studio(tmp_path, provider=provider).promote(RED, "x", size=WIDE)
     session.generate("darker")
     with serve(able) as served:
         elsewhere = make_studio(tmp_path, online=True, api_key="x", base_url=served.base_url)
-        there = elsewhere.open(session.id)
-        assert there.generate("add a sun").turn.context == "rebuilt"
-        assert there.generate("warmer").turn.context == "continued"
+        moved = elsewhere.open(session.id)
+        assert moved.generate("add a sun").turn.context == "rebuilt"
+        assert moved.generate("warmer").turn.context == "continued"
     assert is_reddish(session.generate("more contrast"))
     assert len(session.turns()) == 5
 
 
-def test_looking_needs_responses(studio: Any, provider: FakeOpenAI) -> None:
+def test_analysis_needs_responses(studio: Any, provider: FakeOpenAI) -> None:
     """
-    The Images API does not look at pictures: the error is typed, and nothing is paid for.
+    The Images API cannot analyze images: the error is typed, and nothing is paid for.
     """
     for verb in (studio.analyze, functools.partial(studio.improve, "crisp")):
-        with pytest.raises(BadRequestError, match="does not speak Responses"):
+        with pytest.raises(BadRequestError, match="does not support the Responses API"):
             verb(image=RED)
-    assert drawn(provider) == []
+    assert paid_paths(provider) == []
     assert unsettled(studio.library) == []
 
 
-# --- at most once ------------------------------------------------------------------------------
+# --- no repetition --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("edits", [False, True])
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param(resetting(), id="reset"),
-        pytest.param(answering(b"{}", 500), id="500"),
-        pytest.param(answering(b"bad gateway", 502, "text/html"), id="502"),
-        pytest.param(answering(b"timeout", 504, "text/html"), id="504"),
-        pytest.param(answering(b"{}", 408), id="408"),
+        pytest.param(reset_connection(), id="reset"),
+        pytest.param(respond_with(b"{}", 500), id="500"),
+        pytest.param(respond_with(b"bad gateway", 502, "text/html"), id="502"),
+        pytest.param(respond_with(b"timeout", 504, "text/html"), id="504"),
+        pytest.param(respond_with(b"{}", 408), id="408"),
     ],
 )
-def test_a_lost_answer_is_asked_for_once(
+def test_lost_response_is_requested_once(
     studio: Any, provider: FakeOpenAI, fault: Fault, edits: object
 ) -> None:
     """
-    An answer that is lost has an unknown outcome: the picture is asked for once, and the intent
-    stays on record.
+    A lost response has an unknown outcome: the image is requested once, and the intent is kept.
     """
     provider.enqueue_fault(fault)
     with pytest.raises(OutcomeUnknownError) as caught:
         studio.generate("a teapot", **({"references": RED} if edits else {}))
-    assert len(drawn(provider)) == 1
+    assert len(paid_paths(provider)) == 1
     assert caught.value.response_id is None
     assert len(unsettled(studio.library)) == 1
     assert studio.images.list() == ()
@@ -408,22 +405,23 @@ def test_a_lost_answer_is_asked_for_once(
         (503, {"message": "overloaded"}, ProviderUnavailableError),
     ],
 )
-def test_what_was_turned_away_was_not_paid_for(
+def test_unprocessed_request_is_not_repeated(
     studio: Any, provider: FakeOpenAI, status: int, error: Any, kind: type[Exception]
 ) -> None:
     """
-    A request that was turned away is a typed error, is not repeated, and leaves nothing open.
+    A request that was not processed is a typed error, is not repeated, and leaves nothing pending.
     """
     provider.fail_next(status=status, error=error, path=PATHS)
     with pytest.raises(kind):
         studio.generate("a teapot")
-    assert len(drawn(provider)) == 1
+    assert len(paid_paths(provider)) == 1
     assert unsettled(studio.library) == []
 
 
-def test_a_blocked_picture_is_a_fact(studio: Any, provider: FakeOpenAI) -> None:
+def test_blocked_image_is_a_refused_turn(studio: Any, provider: FakeOpenAI) -> None:
     """
-    What moderation stopped is kept as a refused turn, and is not told to the model again.
+    An image that moderation blocked is recorded as a refused turn, and is not part of later
+    history.
     """
     session = studio.session("x", size=WIDE)
     first = session.generate("a teapot")
@@ -435,40 +433,43 @@ def test_a_blocked_picture_is_a_fact(studio: Any, provider: FakeOpenAI) -> None:
     assert "something bad" not in forms(provider)[-1]["prompt"]
 
 
-# --- what comes back ---------------------------------------------------------------------------
+# --- responses ------------------------------------------------------------------------------------
 
 
-def b64(data: bytes) -> str:
+def to_base64(data: bytes) -> str:
     """
-    Encode a picture as the wire does.
+    Encode an image as the API does.
     """
     return base64.b64encode(data).decode()
 
 
-def test_all_pictures_of_a_reply_are_kept(studio: Any, provider: FakeOpenAI) -> None:
+def test_all_images_of_a_response_are_saved(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A server that sends more pictures than were asked for loses none; those that cannot be read do
-    not take the others with them, and the whole reply is kept aside then.
+    Additional images of a response are saved; unreadable ones do not affect the others, and the
+    whole response is quarantined then.
     """
     provider.enqueue_fault(
         with_data(
-            {"b64_json": b64(RED), "revised_prompt": "A red square."},
+            {"b64_json": to_base64(RED), "revised_prompt": "A red square."},
             {"b64_json": "!"},
             7,
-            {"url": f"data:image/png;base64,{b64(BLUE)}"},
+            {"url": f"data:image/png;base64,{to_base64(BLUE)}"},
         )
     )
     image = studio.generate("a square")
-    assert [studio.images.get(item.id).bytes for item in image.turn.images] == [RED, BLUE]
+    assert [studio.images.get(record.id).bytes for record in image.turn.images] == [RED, BLUE]
     assert image.turn.images[0].revised_prompt == "A red square."
     assert len(list((studio.library / ".imagesession" / "quarantine").iterdir())) == 1
 
 
-def test_a_picture_is_what_its_bytes_are(studio: Any, provider: FakeOpenAI) -> None:
+def test_image_format_is_that_of_its_bytes(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Whatever a server says or was asked, the format is that of the bytes; usage may be missing.
+    Whatever a server reports or was asked for, the format is that of the bytes; usage may be
+    missing.
     """
-    provider.enqueue_fault(with_data({"b64_json": b64(tiny_image("jpeg"))}, output_format="png"))
+    provider.enqueue_fault(
+        with_data({"b64_json": to_base64(tiny_image("jpeg"))}, output_format="png")
+    )
     image = studio.generate("a square", output_format="webp")
     assert (image.format, image.path.suffix) == ("jpeg", ".jpg")
     assert image.cost.total is None
@@ -492,18 +493,18 @@ def test_a_picture_is_what_its_bytes_are(studio: Any, provider: FakeOpenAI) -> N
     ],
     ids=range(12),
 )
-def test_a_reply_without_a_picture_is_a_typed_error(
+def test_response_without_an_image_is_a_typed_error(
     studio: Any, provider: FakeOpenAI, body: bytes, kind: type[ImageSessionError]
 ) -> None:
     """
-    A reply that makes no sense is an error that says so, is kept as a fact and asked for once; an
-    address is not followed.
+    An unreadable response is a typed error, is recorded as a failed turn and requested once; a URL
+    is not fetched.
     """
     session = studio.session("x")
-    provider.enqueue_fault(answering(body))
+    provider.enqueue_fault(respond_with(body))
     with pytest.raises(kind):
         session.generate("a teapot")
-    assert len(drawn(provider)) == 1
+    assert len(paid_paths(provider)) == 1
     (turn,) = session.turns()
     assert turn.status == "failed"
     assert unsettled(studio.library) == []
@@ -522,22 +523,22 @@ MISSING = (
 
 @pytest.mark.parametrize("body", MISSING)
 @pytest.mark.parametrize("status", [404, 405, 501])
-def test_servers_say_in_many_ways_that_they_have_no_responses(
+def test_missing_responses_endpoint_is_detected(
     make_studio: MakeStudio, tmp_path: Path, status: int, body: bytes
 ) -> None:
     """
-    However a server says that it does not know the endpoint, the Images API is asked.
+    Whatever error a server uses for an unknown endpoint, the Images API is used.
     """
     provider = FakeOpenAI()
     studio = make_studio(tmp_path, provider=provider)
-    provider.enqueue_fault(answering(body, status, path="/responses"))
+    provider.enqueue_fault(respond_with(body, status, path="/responses"))
     assert studio.generate("a teapot", size=WIDE).bytes
     assert posts(provider) == ["/responses", "/images/generations"]
 
 
-def test_a_missing_model_is_not_a_missing_endpoint(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_missing_model_is_not_a_missing_endpoint(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    A 404 that names a model is about the model: the Images API is not tried in its place.
+    A 404 that names a model is about the model: the Images API is not tried.
     """
     provider = FakeOpenAI()
     error = {"message": "no such model", "param": "model", "code": "model_not_found"}
@@ -547,26 +548,25 @@ def test_a_missing_model_is_not_a_missing_endpoint(make_studio: MakeStudio, tmp_
     assert posts(provider) == ["/responses"]
 
 
-def test_too_many_pictures_are_refused_before(studio: Any, provider: FakeOpenAI) -> None:
+def test_too_many_images_are_refused_before_sending(studio: Any, provider: FakeOpenAI) -> None:
     """
-    The session's last picture counts among those that go along; one too many is told before
-    anything is paid for.
+    The session's last image counts as an input; one too many is refused before anything is paid
+    for.
     """
     session = studio.session("x", size=WIDE)
     session.generate("a teapot")
     several = [Image.new("RGB", (16, 16), (n, 0, 0)) for n in range(16)]
     with pytest.raises(InvalidImageError, match="17 references"):
         session.generate("like these", references=several)
-    assert drawn(provider) == ["/images/generations"]
+    assert paid_paths(provider) == ["/images/generations"]
     assert len(session.turns()) == 1
     assert unsettled(studio.library) == []
 
 
-def test_a_server_is_asked_once_whether_it_speaks_responses(
-    studio: Any, provider: FakeOpenAI
-) -> None:
+def test_missing_responses_endpoint_is_remembered(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Who has no Responses is not asked for them again, nor handed files that nothing would name.
+    A server without Responses gets no further requests for it, and no uploads that would not be
+    used.
     """
     studio.generate("a teapot")
     session = studio.session("a logo")

@@ -1,6 +1,8 @@
 """
-Pictures of any kind are edited, within masks and after markups, and what a mask protects can be
-kept to the last bit. Every test runs over the sync and the async twin.
+Images of any kind are edited, with masks and markups, and unmasked pixels can be preserved bit for
+bit.
+
+Every test runs over the sync and the async twin.
 """
 
 from __future__ import annotations
@@ -36,9 +38,9 @@ WIDE = "1024x640"
 
 
 @attrs.frozen
-class Unruly:
+class DisobedientSketcher:
     """
-    A painter whose edits change every pixel, whatever the mask says, as models do.
+    A sketcher that changes every pixel in an edit and ignores the mask, as models may do.
 
     Attributes:
         reply: What it draws where a picture is edited within a mask.
@@ -51,53 +53,53 @@ class Unruly:
 
     def render(self, state: SketchState, **how: Any) -> bytes:
         """
-        Draw a picture.
+        Draw an image.
         """
         return sketching.render(state, **how) if state.mask is None else self.reply
 
 
-MakeUnruly = Callable[[bytes], tuple[Any, FakeOpenAI]]
+MakeDisobedient = Callable[[bytes], tuple[Any, FakeOpenAI]]
 
 
 @pytest.fixture
-def unruly(make_studio: MakeStudio, tmp_path: Path) -> MakeUnruly:
+def disobedient(make_studio: MakeStudio, tmp_path: Path) -> MakeDisobedient:
     """
-    Make a studio whose model heeds no mask, and its provider.
+    Make a studio whose model ignores masks, and its provider.
     """
 
     def make(reply: bytes) -> tuple[Any, FakeOpenAI]:
-        sketcher: Any = Unruly(reply)
+        sketcher: Any = DisobedientSketcher(reply)
         provider = FakeOpenAI(sketcher=sketcher, retrieve_includes_image=True)
-        return make_studio(tmp_path / "unruly", provider=provider), provider
+        return make_studio(tmp_path / "disobedient", provider=provider), provider
 
     return make
 
 
 def red(mode: str = "RGB", size: tuple[int, int] = SIZE) -> Image.Image:
     """
-    Paint a red picture.
+    Make a red image.
     """
     return Image.new("RGB", size, RED).convert(mode)
 
 
 def is_red(data: bytes) -> bool:
     """
-    Tell whether a picture is red, as far as a JPEG may keep it.
+    Return whether an image is red, within the tolerance of JPEG.
     """
     return making.is_alike(opened(data).convert("RGB"), red(), by=4)
 
 
 def outside(picture: Image.Image, size: tuple[int, int] = SIZE) -> bytes:
     """
-    Return the pixels that `HOLE` protects.
+    Return the pixels outside of `HOLE`.
     """
     blank = Image.new(picture.mode, size)
-    kept = picture.copy()
-    kept.paste(blank.crop(BOX), BOX)
-    return kept.tobytes()
+    expected = picture.copy()
+    expected.paste(blank.crop(BOX), BOX)
+    return expected.tobytes()
 
 
-# --- any picture -------------------------------------------------------------------------------
+# --- input images ---------------------------------------------------------------------------------
 
 
 WAYS: dict[str, Callable[[Path], Any]] = {
@@ -112,12 +114,12 @@ WAYS: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_picture_is_given_in_any_way(
+def test_every_form_of_input_is_accepted(
     studio: Any, provider: FakeOpenAI, tmp_path: Path, way: str
 ) -> None:
     """
-    A path, bytes, an open file and a PIL image are all edited, and recognised by their content:
-    this file calls itself a text.
+    A path, bytes, an open file and a PIL image are edited, and recognised by content: this file has
+    the suffix of a text.
     """
     path = tmp_path / "picture.txt"
     path.write_bytes(tiny_image("webp", colour=RED))
@@ -129,21 +131,21 @@ def test_a_picture_is_given_in_any_way(
     assert image.turn.references[0].image_id is None
 
 
-def test_a_kept_picture_is_edited_by_itself_or_its_id(studio: Any, provider: FakeOpenAI) -> None:
+def test_saved_image_is_edited_by_itself_or_its_id(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A kept picture is sent as it lies in the library, and the new one knows where it came from.
+    A saved image is sent as it is in the library, and the new image records its parent.
     """
-    kept = studio.images.import_file(tiny_image(colour=RED))
-    for given in (kept, kept.id):
-        image = studio.edit("add a sun", image=given)
-        assert shown(provider, asked(provider)[-1]) == [kept.bytes]
-        assert image.turn.references[0].image_id == kept.id
-        assert image.parents == (kept.id,)
+    saved = studio.images.import_file(tiny_image(colour=RED))
+    for source in (saved, saved.id):
+        image = studio.edit("add a sun", image=source)
+        assert shown(provider, asked(provider)[-1]) == [saved.bytes]
+        assert image.turn.references[0].image_id == saved.id
+        assert image.parents == (saved.id,)
 
 
-def test_an_open_file_is_read_from_where_it_stands(studio: Any, tmp_path: Path) -> None:
+def test_open_file_is_read_from_its_position(studio: Any, tmp_path: Path) -> None:
     """
-    A real file opened to be read is edited, and is left open.
+    A real file that is open for reading is edited, and is left open.
     """
     path = tmp_path / "picture"
     path.write_bytes(tiny_image())
@@ -154,15 +156,15 @@ def test_an_open_file_is_read_from_where_it_stands(studio: Any, tmp_path: Path) 
             studio.edit("add a sun", image=file)
 
 
-def sideways() -> bytes:
+def save_rotated() -> bytes:
     """
-    Save a picture lying on its side, with the tag that says so.
+    Save an image on its side, with the EXIF tag for its rotation.
     """
     lying = making.corners().transpose(Image.Transpose.ROTATE_90)
     return making.encoded(lying, "JPEG", exif=making.turned(6), quality=95, subsampling=0)
 
 
-def moving(format: str) -> bytes:
+def make_animation(format: str) -> bytes:
     """
     Make an animation that begins with the coloured corners.
     """
@@ -179,26 +181,26 @@ FORMATS: dict[str, Callable[[], bytes]] = {
     "avif": lambda: making.encoded(making.corners(), "AVIF", quality=95),
     "heic": lambda: making.encoded(making.corners(), "HEIF"),
     "gif": lambda: making.encoded(making.corners(), "GIF"),
-    "animated gif": lambda: moving("GIF"),
-    "animated webp": lambda: moving("WEBP"),
-    "sideways jpeg": sideways,
+    "animated gif": lambda: make_animation("GIF"),
+    "animated webp": lambda: make_animation("WEBP"),
+    "sideways jpeg": save_rotated,
     "cmyk jpeg": lambda: making.encoded(making.corners().convert("CMYK"), "JPEG", quality=95),
 }
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_becomes_what_the_wire_takes(
+def test_every_format_is_converted_for_the_provider(
     studio: Any, provider: FakeOpenAI, tmp_path: Path, name: str
 ) -> None:
     """
-    Whatever Pillow reads goes up as one PNG, JPEG or WebP, upright and in its colours, whatever
-    its file is called.
+    Whatever Pillow reads is uploaded as one PNG, JPEG or WebP, upright and with its colours,
+    whatever its suffix.
     """
     path = tmp_path / "picture.png"
     path.write_bytes(FORMATS[name]())
     studio.edit("add a sun", image=path, size=WIDE)
-    (sent,) = uploads(provider)
-    picture = opened(sent)
+    (uploaded,) = uploads(provider)
+    picture = opened(uploaded)
     assert picture.format in {"PNG", "JPEG", "WEBP"}
     assert getattr(picture, "n_frames", 1) == 1
     assert picture.size == making.SIZE
@@ -208,18 +210,18 @@ def test_every_format_becomes_what_the_wire_takes(
 
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
-def test_what_the_wire_takes_is_not_touched(studio: Any, provider: FakeOpenAI, format: str) -> None:
+def test_supported_format_is_sent_unchanged(studio: Any, provider: FakeOpenAI, format: str) -> None:
     """
-    A picture that the wire takes goes up to the byte.
+    An image in a supported format is uploaded byte for byte.
     """
     data = tiny_image(format)
     studio.edit("add a sun", image=data, size=WIDE)
     assert uploads(provider) == [data]
 
 
-def test_the_picture_is_what_changes(studio: Any) -> None:
+def test_given_image_is_edited(studio: Any) -> None:
     """
-    The edited picture still looks like the one that was given.
+    The edited image still resembles the given one.
     """
     image = studio.edit("darker", image=red(size=(512, 512)))
     dark, *others = image.open().convert("RGB").resize((1, 1)).getpixel((0, 0))
@@ -230,7 +232,7 @@ HUGE = making.encoded(Image.new("1", (9000, 8000)))
 
 
 @pytest.mark.parametrize(
-    "arguments,words",
+    "arguments,message",
     [
         ({"image": b"x" * 25_000_001}, "25 MB"),
         ({"image": HUGE}, "9000x8000 pixels; the limit is 64 million"),
@@ -247,41 +249,41 @@ HUGE = making.encoded(Image.new("1", (9000, 8000)))
         ({"image": "https://example.com/a.png"}, "is a URL"),
         ({"image": 7}, "not int"),
         ({"image": tiny_image(), "references": [tiny_image()] * 16}, "17 references"),
-        ({}, "no picture to edit"),
+        ({}, "no image to edit"),
     ],
 )
-def test_what_cannot_be_edited_is_refused_before(
-    studio: Any, provider: FakeOpenAI, arguments: dict[str, Any], words: str
+def test_invalid_input_is_refused_before_sending(
+    studio: Any, provider: FakeOpenAI, arguments: dict[str, Any], message: str
 ) -> None:
     """
-    A picture that is none, or too large, is refused with the limit named; nothing is sent.
+    A file that is no image, or too large, is refused with the limit in the error; nothing is sent.
     """
     session = studio.session("x")
     for verb in (studio.edit, session.edit):
-        with pytest.raises(InvalidImageError, match=words):
+        with pytest.raises(InvalidImageError, match=message):
             verb("add a sun", **arguments)
     assert provider.requests == ()
     assert session.turns() == ()
 
 
-def test_a_library_picture_that_is_not_there_is_said(studio: Any) -> None:
+def test_unknown_image_id_is_refused(studio: Any) -> None:
     """
-    An id that the library does not have is an error that names some that it has.
+    The error for an unknown id names some ids of the library.
     """
-    kept = studio.images.import_file(tiny_image())
-    with pytest.raises(InvalidRequestError, match=kept.id):
-        studio.edit("add a sun", image=kept.id[:-4] + "0000")
+    saved = studio.images.import_file(tiny_image())
+    with pytest.raises(InvalidRequestError, match=saved.id):
+        studio.edit("add a sun", image=saved.id[:-4] + "0000")
 
 
 # --- in a session ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("conversing", EITHER_WAY)
-def test_a_session_edits_its_last_picture(
+def test_session_edits_its_last_image(
     studio: Any, provider: FakeOpenAI, conversing: object
 ) -> None:
     """
-    The last picture need not be named, and is not sent again to a model that made it.
+    The last image need not be given, and is not sent again to a model that made it.
     """
     session = converse(studio.session("x"), conversing)
     first = session.edit("a little darker", image=red())
@@ -298,12 +300,12 @@ def test_a_session_edits_its_last_picture(
 
 @pytest.mark.parametrize("mask", [None, HOLE])
 @pytest.mark.parametrize("forgets", [False, True])
-def test_another_picture_is_edited_in_a_session(
+def test_session_edits_another_image(
     studio: Any, provider: FakeOpenAI, mask: Mask | None, forgets: object
 ) -> None:
     """
-    The picture that is given is the one that is changed, also where the conversation has another
-    and has to be told again.
+    The given image is edited, also if the conversation has another one and its history has to be
+    sent.
     """
     session = studio.session("x")
     session.generate("a green meadow", size="1024x640")
@@ -320,10 +322,10 @@ def test_another_picture_is_edited_in_a_session(
         assert opened(last).size == (1024, 640)
 
 
-def test_a_drawing_is_edited_by_its_words(studio: Any, provider: FakeOpenAI) -> None:
+def test_svg_is_edited_by_its_prompt(studio: Any, provider: FakeOpenAI) -> None:
     """
-    An SVG that the provider forgot has no pixels to show; the edit goes by what was said, and the
-    wire's word for editing a picture is left out.
+    An SVG that the provider forgot has no pixels to send; the edit uses the earlier prompts,
+    without the API's edit action.
     """
     session = studio.session("x")
     session.generate("a star icon", output_format="svg")
@@ -337,18 +339,18 @@ def test_a_drawing_is_edited_by_its_words(studio: Any, provider: FakeOpenAI) -> 
 # --- masks -------------------------------------------------------------------------------------
 
 
-def white_box() -> Image.Image:
+def make_white_box() -> Image.Image:
     """
-    Paint a mask that opens its white box.
+    Make a mask image with a white box.
     """
     mask = Image.new("L", SIZE, 0)
     mask.paste(255, BOX)
     return mask
 
 
-def in_file(picture: Image.Image, path: Path) -> Path:
+def save_png(picture: Image.Image, path: Path) -> Path:
     """
-    Save a picture as PNG under any name.
+    Save an image as PNG under any name.
     """
     path.write_bytes(making.encoded(picture))
     return path
@@ -357,39 +359,41 @@ def in_file(picture: Image.Image, path: Path) -> Path:
 MASKS: dict[str, Callable[[Path], Any]] = {
     "rectangle": lambda _: HOLE,
     "shares": lambda _: Mask.rectangle((0.125, 0.125, 0.625, 0.5)),
-    "from_luminance": lambda _: Mask.from_luminance(white_box()),
-    "opens black": lambda _: Mask.from_luminance(ImageChops.invert(white_box()), opens="black"),
+    "from_luminance": lambda _: Mask.from_luminance(make_white_box()),
+    "opens black": lambda _: Mask.from_luminance(
+        ImageChops.invert(make_white_box()), opens="black"
+    ),
     "from_alpha": lambda _: Mask.from_alpha(tiny_mask(SIZE, BOX)),
-    "from_file": lambda path: Mask.from_file(in_file(white_box(), path / "mask.dat")),
+    "from_file": lambda path: Mask.from_file(save_png(make_white_box(), path / "mask.dat")),
     "alpha": lambda _: tiny_mask(SIZE, BOX),
-    "black and white": lambda _: making.encoded(white_box(), "BMP"),
-    "PIL image": lambda _: white_box(),
-    "path": lambda path: in_file(white_box(), path / "mask.txt"),
+    "black and white": lambda _: making.encoded(make_white_box(), "BMP"),
+    "PIL image": lambda _: make_white_box(),
+    "path": lambda path: save_png(make_white_box(), path / "mask.txt"),
 }
 
 
 @pytest.mark.parametrize("name", MASKS)
-def test_every_kind_of_mask_is_one_on_the_wire(
+def test_every_kind_of_mask_is_sent_as_png(
     studio: Any, provider: FakeOpenAI, tmp_path: Path, name: str
 ) -> None:
     """
-    Whatever a mask is made from, it goes out as a PNG of the picture's size that is transparent
-    where it opens and nowhere else; and there alone the picture changes.
+    Every mask is sent as a PNG of the image's size that is transparent exactly where it is open;
+    only there the image changes.
     """
     picture = making.noise(SIZE)
     image = studio.edit("a blue heart", image=picture, mask=MASKS[name](tmp_path))
-    sent = opened(mask_of(provider, asked(provider)[0]))
-    assert (sent.format, sent.mode, sent.size) == ("PNG", "RGBA", SIZE)
-    assert sent.getchannel("A").tobytes() == ImageChops.invert(white_box()).tobytes()
+    sent_mask = opened(mask_of(provider, asked(provider)[0]))
+    assert (sent_mask.format, sent_mask.mode, sent_mask.size) == ("PNG", "RGBA", SIZE)
+    assert sent_mask.getchannel("A").tobytes() == ImageChops.invert(make_white_box()).tobytes()
     after = image.open().convert("RGB")
     assert outside(after) == outside(picture)
     assert after.tobytes() != picture.tobytes()
     assert image.turn.masked
 
 
-def test_an_ellipse_opens_its_middle(studio: Any, provider: FakeOpenAI) -> None:
+def test_ellipse_opens_its_middle(studio: Any, provider: FakeOpenAI) -> None:
     """
-    An ellipse opens within its box and leaves the box's corners.
+    An ellipse is open inside its box, but not at the box's corners.
     """
     studio.edit("a blue heart", image=red(), mask=Mask.ellipse(BOX))
     alpha = opened(mask_of(provider, asked(provider)[0])).getchannel("A")
@@ -397,19 +401,19 @@ def test_an_ellipse_opens_its_middle(studio: Any, provider: FakeOpenAI) -> None:
     assert {alpha.getpixel(at) for at in ((8, 8), (39, 31), (0, 0))} == {255}
 
 
-def test_a_kept_picture_is_a_mask_by_its_id(studio: Any, provider: FakeOpenAI) -> None:
+def test_saved_image_is_a_mask_by_its_id(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A mask may be a picture of the library.
+    A mask may be an image of the library.
     """
-    kept = studio.images.import_file(tiny_mask(SIZE, BOX))
-    for mask in (kept, kept.id):
+    saved_mask = studio.images.import_file(tiny_mask(SIZE, BOX))
+    for mask in (saved_mask, saved_mask.id):
         studio.edit("a blue heart", image=red(), mask=mask)
-        sent = opened(mask_of(provider, asked(provider)[-1]))
-        assert sent.getchannel("A").tobytes() == ImageChops.invert(white_box()).tobytes()
+        sent_mask = opened(mask_of(provider, asked(provider)[-1]))
+        assert sent_mask.getchannel("A").tobytes() == ImageChops.invert(make_white_box()).tobytes()
 
 
 @pytest.mark.parametrize(
-    "mask,words",
+    "mask,message",
     [
         (tiny_mask((32, 32)), "32x32"),
         (Mask.from_luminance(Image.new("L", (65, 64), 255)), "65x64"),
@@ -426,22 +430,22 @@ def test_a_kept_picture_is_a_mask_by_its_id(studio: Any, provider: FakeOpenAI) -
         (7, "not int"),
     ],
 )
-def test_a_bad_mask_is_refused_before(
-    studio: Any, provider: FakeOpenAI, mask: Any, words: str
+def test_invalid_mask_is_refused_before_sending(
+    studio: Any, provider: FakeOpenAI, mask: Any, message: str
 ) -> None:
     """
-    A mask of another size, one that opens nothing or everything, and what is none are refused,
-    saying what is wrong; nothing is sent.
+    A mask of another size, an empty or full one, and a file that is no mask are refused with a
+    reason; nothing is sent.
     """
-    with pytest.raises(InvalidImageError, match=words):
+    with pytest.raises(InvalidImageError, match=message):
         studio.edit("a blue heart", image=red(), mask=mask)
     assert provider.requests == ()
     assert studio.images.list() == ()
 
 
-def test_a_mask_is_rescaled_on_demand(studio: Any, provider: FakeOpenAI) -> None:
+def test_mask_is_resized_on_request(studio: Any, provider: FakeOpenAI) -> None:
     """
-    With `resize_mask=True` a mask of another size is rescaled to the picture.
+    With `resize_mask=True` a mask of another size is scaled to the image.
     """
     half = Image.new("L", (32, 32), 0)
     half.paste(255, (4, 4, 20, 16))
@@ -452,16 +456,16 @@ def test_a_mask_is_rescaled_on_demand(studio: Any, provider: FakeOpenAI) -> None
 
 
 @pytest.mark.parametrize("name", ["resize_mask", "preserve_unmasked"])
-def test_what_needs_a_mask_says_so(studio: Any, provider: FakeOpenAI, name: str) -> None:
+def test_mask_options_need_a_mask(studio: Any, provider: FakeOpenAI, name: str) -> None:
     """
-    What only means something with a mask is refused without one.
+    Options that only apply to masks are refused without one.
     """
     with pytest.raises(InvalidOptionError, match=f"{name}=True needs a mask"):
         studio.edit("a blue heart", image=red(), **{name: True})
     assert provider.requests == ()
 
 
-# --- keeping what is outside -------------------------------------------------------------------
+# --- preserve_unmasked ----------------------------------------------------------------------------
 
 
 ORIGINALS: dict[str, Callable[[], bytes]] = {
@@ -480,63 +484,65 @@ REPLIES: dict[str, Callable[[], bytes]] = {
 }
 
 
-def sent_back(provider: FakeOpenAI, image: Any) -> list[bytes]:
+def response_images(provider: FakeOpenAI, image: Any) -> list[bytes]:
     """
-    Return the pictures of a reply, as the provider tells them to anybody who asks.
+    Return the images of a response, as the provider returns them to any client.
     """
     reply = json.loads(fetched(provider, f"/responses/{image.turn.response_id}"))
-    results = [item["result"] for item in reply["output"] if "result" in item]
+    results = [output["result"] for output in reply["output"] if "result" in output]
     return [base64.b64decode(result) for result in results]
 
 
 @pytest.mark.parametrize("original", ORIGINALS)
-def test_what_a_mask_protects_is_kept_to_the_bit(unruly: MakeUnruly, original: str) -> None:
+def test_unmasked_pixels_are_preserved_exactly(disobedient: MakeDisobedient, original: str) -> None:
     """
-    Beside the untouched reply there is a picture whose pixels outside the mask are those of the
-    original, bit for bit, and inside those of the reply; whatever format or size that has.
+    Beside the unchanged image of the model there is a composite with the original's pixels outside
+    the mask, bit for bit, and the model's inside, whatever its format or size.
     """
     for reply in REPLIES.values():
-        _check_kept(unruly, ORIGINALS[original](), reply())
+        _check_kept(disobedient, ORIGINALS[original](), reply())
 
 
-def _check_kept(unruly: MakeUnruly, data: bytes, reply: bytes) -> None:
-    studio, provider = unruly(reply)
+def _check_kept(disobedient: MakeDisobedient, data: bytes, reply: bytes) -> None:
+    studio, provider = disobedient(reply)
     image = studio.edit("a blue heart", image=data, mask=HOLE, preserve_unmasked=True)
     raw, joined = image.turn.images
-    (received,) = sent_back(provider, image)
+    (received,) = response_images(provider, image)
     assert raw.sha256 == hashlib.sha256(received).hexdigest()
     assert (raw.source, joined.source) == ("reply", "composite")
     assert studio.images.get(raw.id).bytes == received
     assert image.id == joined.id
 
-    before, after, made = opened(data), image.open(), opened(received)
+    before, after, edited = opened(data), image.open(), opened(received)
     assert after.size == before.size == SIZE
     assert outside(after.convert("RGBA")) == outside(before.convert("RGBA"))
-    if made.size == SIZE:
-        inside = made.convert(after.mode).crop(BOX)
+    if edited.size == SIZE:
+        inside = edited.convert(after.mode).crop(BOX)
         assert after.crop(BOX).tobytes() == inside.tobytes()
     assert after.crop(BOX).convert("RGB").tobytes() != before.crop(BOX).convert("RGB").tobytes()
     assert hashlib.sha256(image.path.read_bytes()).hexdigest() == joined.sha256
 
 
-def test_without_it_a_model_changes_everything(unruly: MakeUnruly) -> None:
+def test_model_may_change_everything_without_preserve_unmasked(
+    disobedient: MakeDisobedient,
+) -> None:
     """
-    Left to itself, this model's reply is kept as it is, with the pixels that it should have left.
+    By default the model's image is saved as it is, with all its changes.
     """
-    studio, _ = unruly(making.encoded(making.noise(SIZE)))
+    studio, _ = disobedient(making.encoded(making.noise(SIZE)))
     picture = making.noise(SIZE)
     image = studio.edit("a blue heart", image=picture, mask=HOLE)
-    assert [item.source for item in image.turn.images] == ["reply"]
+    assert [record.source for record in image.turn.images] == ["reply"]
     assert outside(image.open()) != outside(picture)
 
 
-def test_a_turned_photo_is_kept_as_it_is_seen(unruly: MakeUnruly) -> None:
+def test_rotated_photo_is_preserved_as_displayed(disobedient: MakeDisobedient) -> None:
     """
-    Outside the mask of a photo that lies on its side is what is seen there, upright.
+    Outside the mask of a photo with EXIF rotation is what a viewer displays, upright.
     """
-    studio, provider = unruly(making.encoded(making.noise(making.SIZE)))
+    studio, provider = disobedient(making.encoded(making.noise(making.SIZE)))
     image = studio.edit(
-        "x", image=sideways(), mask=Mask.rectangle((0, 0, 8, 8)), preserve_unmasked=True
+        "x", image=save_rotated(), mask=Mask.rectangle((0, 0, 8, 8)), preserve_unmasked=True
     )
     assert making.is_alike(
         image.open().crop((8, 8, 48, 32)), opened(uploads(provider)[0]).crop((8, 8, 48, 32))
@@ -544,11 +550,11 @@ def test_a_turned_photo_is_kept_as_it_is_seen(unruly: MakeUnruly) -> None:
     assert making.colours(image.open()).keys() == making.CORNERS.keys()
 
 
-def test_a_sessions_last_picture_is_kept_outside(unruly: MakeUnruly) -> None:
+def test_sessions_last_image_is_preserved(disobedient: MakeDisobedient) -> None:
     """
-    In a session the original is the last picture, which need not be named.
+    In a session the original is the last image, which need not be given.
     """
-    studio, provider = unruly(making.encoded(making.noise((1024, 640))))
+    studio, provider = disobedient(making.encoded(making.noise((1024, 640))))
     session = studio.session("x")
     first = session.generate("a teapot", size="1024x640")
     image = session.edit("a blue heart", mask=HOLE, preserve_unmasked=True)
@@ -561,14 +567,14 @@ def test_a_sessions_last_picture_is_kept_outside(unruly: MakeUnruly) -> None:
 
 @pytest.mark.parametrize("conversing", EITHER_WAY)
 @pytest.mark.parametrize("forgets", [False, True])
-def test_the_next_turn_sees_what_was_put_together(
-    unruly: MakeUnruly, forgets: object, conversing: object
+def test_next_turn_gets_the_composite(
+    disobedient: MakeDisobedient, forgets: object, conversing: object
 ) -> None:
     """
-    A refinement is shown the composite, which its model never made; the one after is not. One
-    that comes back to it is shown it again.
+    The next turn sends the composite, which the model did not make; the turn after does not. A turn
+    that returns to it sends it again.
     """
-    studio, provider = unruly(making.encoded(making.noise(SIZE)))
+    studio, provider = disobedient(making.encoded(making.noise(SIZE)))
     session = converse(studio.session("x"), conversing)
     image = session.edit("a blue heart", image=red(), mask=HOLE, preserve_unmasked=True)
     if forgets:
@@ -576,8 +582,8 @@ def test_the_next_turn_sees_what_was_put_together(
     refined = session.generate("more contrast")
     body = asked(provider)[-1]
     assert shown(provider, body) == [image.bytes]
-    reported = Known(conversation=refined.turn.conversation, messages=4)
-    assert known(body) == (reported if forgets else straight_from(image, conversing=conversing))
+    expected = Known(conversation=refined.turn.conversation, messages=4)
+    assert known(body) == (expected if forgets else straight_from(image, conversing=conversing))
     assert refined.parents[0] == image.id
     session.generate("warmer")
     assert shown(provider, asked(provider)[-1]) == []
@@ -590,148 +596,153 @@ def test_the_next_turn_sees_what_was_put_together(
 
 
 @pytest.mark.parametrize("forgets", [False, True])
-def test_masks_in_turn_build_on_each_other(unruly: MakeUnruly, forgets: object) -> None:
+def test_consecutive_masks_build_on_each_other(
+    disobedient: MakeDisobedient, forgets: object
+) -> None:
     """
-    A second masked edit works on the composite, which is shown once and stays untouched outside.
+    A second masked edit starts from the composite, which is sent once and is preserved outside the
+    mask.
     """
-    studio, provider = unruly(making.encoded(making.noise(SIZE)))
+    studio, provider = disobedient(making.encoded(making.noise(SIZE)))
     session = studio.session("x")
     first = session.edit("a blue heart", image=red(), mask=HOLE, preserve_unmasked=True)
     if forgets:
         provider.reset_memory()
-    other = Mask.rectangle((44, 44, 60, 60))
-    second = session.edit("a yellow star", mask=other, preserve_unmasked=True)
+    second_mask = Mask.rectangle((44, 44, 60, 60))
+    second = session.edit("a yellow star", mask=second_mask, preserve_unmasked=True)
     assert shown(provider, asked(provider)[-1]) == [first.bytes]
     box = (0, 0, 44, 64)
     assert second.open().crop(box).tobytes() == first.open().crop(box).tobytes()
 
 
-def test_another_picture_after_a_composite(unruly: MakeUnruly) -> None:
+def test_another_image_is_edited_after_a_composite(disobedient: MakeDisobedient) -> None:
     """
-    A picture that is given is what is changed, though the model has yet to see the composite.
+    A given image is edited even if the model has not received the composite yet.
     """
-    studio, provider = unruly(making.encoded(making.noise(SIZE)))
+    studio, provider = disobedient(making.encoded(making.noise(SIZE)))
     session = studio.session("x")
     joined = session.edit("a blue heart", image=red(), mask=HOLE, preserve_unmasked=True)
-    other = tiny_image(colour=(30, 30, 200), size=(48, 48))
-    session.edit("a star", image=other, mask=Mask.rectangle((0, 0, 9, 9)))
+    other_image = tiny_image(colour=(30, 30, 200), size=(48, 48))
+    session.edit("a star", image=other_image, mask=Mask.rectangle((0, 0, 9, 9)))
     body = asked(provider)[-1]
-    assert shown(provider, body) == [other]
+    assert shown(provider, body) == [other_image]
     assert shown(provider, body, -3) == [joined.bytes]
 
 
-class Changing(Unruly):
+class NoiseSketcher(DisobedientSketcher):
     """
-    Draws noise that is never the same.
+    Draws different noise each time.
     """
 
     def render(self, *_: Any, **__: Any) -> bytes:
         """
-        Draw a picture.
+        Draw an image.
         """
         return making.encoded(making.noise(SIZE))
 
 
-def test_every_reply_is_kept_beside_the_composite(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_every_image_of_a_response_is_kept_beside_the_composite(
+    make_studio: MakeStudio, tmp_path: Path
+) -> None:
     """
-    A reply of several pictures loses none of them to the composite.
+    All images of a response are saved, besides the composite.
     """
-    sketcher: Any = Changing(b"")
+    sketcher: Any = NoiseSketcher(b"")
     provider = FakeOpenAI(sketcher=sketcher)
     provider.pictures_per_reply = 2
     studio = make_studio(tmp_path, provider=provider)
     image = studio.edit("a blue heart", image=red(), mask=HOLE, preserve_unmasked=True)
-    assert [item.source for item in image.turn.images] == ["reply", "reply", "composite"]
+    assert [record.source for record in image.turn.images] == ["reply", "reply", "composite"]
 
 
-def test_a_reply_that_cannot_be_joined_is_kept(unruly: MakeUnruly) -> None:
+def test_unreadable_image_for_a_composite_is_kept(disobedient: MakeDisobedient) -> None:
     """
-    A reply whose pixels cannot be read was paid for and is kept; the error says under which id.
+    A response whose pixels cannot be decoded was paid for and is saved; the error has its id.
     """
-    whole = making.encoded(making.noise(SIZE))
-    broken = whole[:200] + bytes(100) + whole[300:]
-    studio, provider = unruly(broken)
+    valid_image = making.encoded(making.noise(SIZE))
+    broken = valid_image[:200] + bytes(100) + valid_image[300:]
+    studio, provider = disobedient(broken)
     with pytest.raises(InvalidImageError, match="could not be put into the original") as caught:
         studio.edit("a blue heart", image=red(), mask=HOLE, preserve_unmasked=True)
-    (kept,) = studio.images.list()
-    assert kept.id in str(caught.value)
-    assert kept.bytes == broken
+    (saved,) = studio.images.list()
+    assert saved.id in str(caught.value)
+    assert saved.bytes == broken
     assert posts(provider).count("/responses") == 1
 
 
 # --- markup ------------------------------------------------------------------------------------
 
 
-def scribble(size: tuple[int, int] = SIZE) -> Image.Image:
+def draw_stroke(size: tuple[int, int] = SIZE) -> Image.Image:
     """
-    Draw a red stroke on a transparent ground.
+    Draw a red stroke on a transparent background.
     """
     drawing = Image.new("RGBA", size, (0, 0, 0, 0))
     drawing.paste((255, 0, 0, 255), (10, 10, 30, 20))
     return drawing
 
 
-def test_a_markup_lies_over_the_picture(studio: Any, provider: FakeOpenAI) -> None:
+def test_markup_is_sent_with_the_image(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A markup goes with the picture, in full, to the one endpoint that takes it.
+    A markup is sent with the image, in full, to the Images API.
     """
-    image = studio.edit("a sun here", image=tiny_image(colour=RED), markup=scribble())
+    image = studio.edit("a sun here", image=tiny_image(colour=RED), markup=draw_stroke())
     assert posts(provider) == ["/images/edits"]
     (form,) = forms(provider)
     assert form["image"] == tiny_image(colour=RED)
     drawing = opened(form["markup"])
     assert (drawing.format, drawing.mode, drawing.size) == ("PNG", "RGBA", SIZE)
-    assert drawing.tobytes() == scribble().tobytes()
+    assert drawing.tobytes() == draw_stroke().tobytes()
     assert form["prompt"] == "a sun here"
     assert (image.kind, image.turn.response_id) == ("edit", None)
     assert image.cost is not None
 
 
 @pytest.mark.parametrize(
-    "arguments,kind,words",
+    "arguments,kind,message",
     [
-        ({"markup": scribble(), "mask": HOLE}, InvalidOptionError, "do not go together"),
-        ({"markup": scribble(), "image_model": OLDER}, InvalidOptionError, "2.5 and 2.6"),
-        ({"markup": scribble((32, 32))}, InvalidImageError, "32x32"),
+        ({"markup": draw_stroke(), "mask": HOLE}, InvalidOptionError, "do not go together"),
+        ({"markup": draw_stroke(), "image_model": OLDER}, InvalidOptionError, "2.5 and 2.6"),
+        ({"markup": draw_stroke((32, 32))}, InvalidImageError, "32x32"),
         ({"markup": red()}, InvalidImageError, "no transparent pixel"),
         ({"markup": Image.new("RGBA", SIZE)}, InvalidImageError, "draws nothing"),
         ({"markup": b"garbage"}, InvalidImageError, "not a whole picture"),
     ],
 )
-def test_a_markup_that_cannot_be_sent_is_refused_before(
-    studio: Any, provider: FakeOpenAI, arguments: Any, kind: type[Exception], words: str
+def test_invalid_markup_is_refused_before_sending(
+    studio: Any, provider: FakeOpenAI, arguments: Any, kind: type[Exception], message: str
 ) -> None:
     """
-    A markup beside a mask, for a model that takes none, of another size, or that marks nothing is
-    refused; nothing is sent.
+    A markup with a mask, for a model without markup support, of another size, or without any mark
+    is refused; nothing is sent.
     """
-    with pytest.raises(kind, match=words):
+    with pytest.raises(kind, match=message):
         studio.edit("a sun here", image=red(), **arguments)
     assert provider.requests == ()
 
 
 @pytest.mark.parametrize("model", ["gpt-image-2.6-flare", "gpt-image-2.5-sunburst"])
-def test_a_markup_is_rescaled_on_demand(studio: Any, provider: FakeOpenAI, model: str) -> None:
+def test_markup_is_resized_on_request(studio: Any, provider: FakeOpenAI, model: str) -> None:
     """
-    The models of 2.5 and 2.6 take a markup, and with `resize_mask=True` one of another size.
+    The models of 2.5 and 2.6 accept a markup, and with `resize_mask=True` one of another size.
     """
-    markup = scribble((128, 128))
+    markup = draw_stroke((128, 128))
     studio.edit("a sun", image=red(), markup=markup, resize_mask=True, image_model=model)
     (form,) = forms(provider)
     assert (form["model"], opened(form["markup"]).size) == (model, SIZE)
 
 
-def test_a_session_goes_on_after_a_markup(studio: Any, provider: FakeOpenAI) -> None:
+def test_session_continues_after_a_markup(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A markup lies over a session's last picture, is told what came before, and the next turn is
-    told again with the picture that came of it.
+    A markup applies to a session's last image and gets the history; the next turn sends the history
+    with the new image.
     """
     session = studio.session("A tea shop")
     first = session.generate("a teapot", size="1024x640")
-    second = session.edit("a sun here", markup=scribble(first.size))
+    second = session.edit("a sun here", markup=draw_stroke(first.size))
     (form,) = forms(provider)
     assert form["image"] == first.bytes
-    assert all(words in form["prompt"] for words in ("A tea shop", "a teapot", "a sun here"))
+    assert all(text in form["prompt"] for text in ("A tea shop", "a teapot", "a sun here"))
     assert (second.parent, second.turn.context) == (first.turn.id, "rebuilt")
     third = session.generate("bluer")
     body = asked(provider)[-1]

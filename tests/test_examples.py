@@ -1,5 +1,5 @@
 """
-Every example runs as it stands, without a key, and leaves the pictures that it promises.
+Every example runs without a key, and saves the images that it promises.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif"}
 @attrs.frozen(kw_only=True)
 class Run:
     """
-    What an example printed, and the library that it left.
+    The output of an example, and its library.
     """
 
     output: str
@@ -35,26 +35,26 @@ class Run:
 
     def pictures(self, folder: str = ".") -> list[Path]:
         """
-        Return the pictures of a folder and all beneath it, in the order of their names.
+        Return the images of a folder and its subfolders, sorted by name.
         """
-        found = (self.library / folder).rglob("*")
+        files = (self.library / folder).rglob("*")
         return sorted(
-            path for path in found if path.suffix in SUFFIXES and ".imagesession" not in path.parts
+            path for path in files if path.suffix in SUFFIXES and ".imagesession" not in path.parts
         )
 
     def named(self, folder: str = ".") -> list[Path]:
         """
-        Return the pictures of a folder in the order in which they were printed.
+        Return the images of a folder in the order in which they were printed.
         """
         return sorted(self.pictures(folder), key=lambda path: self.output.index(str(path)))
 
 
 def execute(example: str, library: Path, *arguments: str) -> Run:
     """
-    Run an example as its readers do, with warnings as errors.
+    Run an example as a user does, with warnings as errors.
     """
     environment = {key: value for key, value in os.environ.items() if "OPENAI" not in key}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-W", "error", str(FOLDER / f"{example}.py"), *arguments],
         env={**environment, "IMAGESESSION_LIBRARY": str(library), "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
@@ -62,14 +62,14 @@ def execute(example: str, library: Path, *arguments: str) -> Run:
         encoding="utf-8",
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    return Run(output=done.stdout, library=library)
+    assert (process.returncode, process.stderr) == (0, "")
+    return Run(output=process.stdout, library=library)
 
 
 @pytest.fixture(scope="module", name="run")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
     """
-    Run an example once, however many tests look at it.
+    Run each example once for all tests.
     """
 
     @functools.cache
@@ -79,13 +79,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
     return once
 
 
-# --- what holds for all of them ------------------------------------------------------------------
+# --- all examples ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_examples_run(example: str, run: Callable[[str], Run]) -> None:
     """
-    An example says that its pictures are sketches, and prints where each of them is.
+    An example says that its images are sketches, and prints the path of each.
     """
     ran = run(example)
     assert "not a model's work" in ran.output
@@ -94,9 +94,9 @@ def test_examples_run(example: str, run: Callable[[str], Run]) -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_examples_leave_pictures_worth_a_look(example: str, run: Callable[[str], Run]) -> None:
+def test_example_images_are_not_blank(example: str, run: Callable[[str], Run]) -> None:
     """
-    No picture of an example is blank.
+    No image of an example is blank.
     """
     for path in run(example).pictures():
         with Image.open(path) as picture:
@@ -104,53 +104,54 @@ def test_examples_leave_pictures_worth_a_look(example: str, run: Callable[[str],
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_examples_say_what_is_billed(example: str, run: Callable[[str], Run]) -> None:
+def test_examples_state_what_is_billed(example: str, run: Callable[[str], Run]) -> None:
     """
-    An example says at its head how many pictures a key pays for, and about what they cost.
+    The docstring of an example says how many images are billed with a key, and their approximate
+    cost.
     """
     head = (FOLDER / f"{example}.py").read_text("utf-8").split('"""')[1]
     with Studio.offline(run(example).library) as studio:
         stats = studio.stats()
-    number = re.search(r"\((\w+) pictures", head)
+    number = re.search(r"\((\w+) images", head)
     assert number is not None
     assert NUMBERS.index(number[1]) == stats.total_images
-    amount = re.search(r"some \$(\d\.\d\d)", head)
+    amount = re.search(r"about \$(\d\.\d\d)", head)
     assert amount is None or 0.5 <= float(amount[1]) / stats.spent <= 2
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_examples_are_short(example: str) -> None:
     """
-    An example is one recipe that fits a screen.
+    An example is one recipe that fits on a screen.
     """
     assert len((FOLDER / f"{example}.py").read_text("utf-8").splitlines()) < 60
 
 
-def test_the_list_of_examples_is_complete() -> None:
+def test_list_of_examples_is_complete() -> None:
     """
-    The folder's README tells of every example, and of no other.
+    The folder's README lists every example, and no other.
     """
-    reported = re.findall(r"\]\((\w+)\.py\)", (FOLDER / "README.md").read_text("utf-8"))
-    assert sorted(reported) == EXAMPLES
+    listed = re.findall(r"\]\((\w+)\.py\)", (FOLDER / "README.md").read_text("utf-8"))
+    assert sorted(listed) == EXAMPLES
 
 
-# --- what each of them promises ------------------------------------------------------------------
+# --- single examples ------------------------------------------------------------------------------
 
 
-def test_the_logo_ends_wide_and_cut_out(run: Callable[[str], Run]) -> None:
+def test_logo_ends_wide_and_transparent(run: Callable[[str], Run]) -> None:
     """
-    The last two logos are wide; the very last has no ground, the others have one.
+    The last two logos are wide; only the very last is transparent.
     """
     ran = run("logo_session")
-    *others, wide, cutout = (Image.open(path).convert("RGBA") for path in ran.named())
+    *opaque, wide, cutout = (Image.open(path).convert("RGBA") for path in ran.named())
     assert {wide.size, cutout.size} == {(1536, 864)}
     assert _corner(cutout)[3] == 0
-    assert all(_corner(item)[3] == 255 for item in (*others, wide))
+    assert all(_corner(image)[3] == 255 for image in (*opaque, wide))
 
 
-def test_what_was_undone_is_kept(run: Callable[[str], Run]) -> None:
+def test_undone_logo_is_kept(run: Callable[[str], Run]) -> None:
     """
-    The logo that was undone stands in the tree, beside the one that took its place.
+    The undone logo is in the tree, beside its replacement.
     """
     output = run("logo_session").output
     assert "│  ├─ navy accents\n" in output
@@ -160,11 +161,11 @@ def test_what_was_undone_is_kept(run: Callable[[str], Run]) -> None:
 @pytest.mark.parametrize(
     "folder, band", [("blue_guitar", 2), ("red_ceramic_mug", 0), ("green_backpack", 1)]
 )
-def test_the_catalogue_has_a_folder_for_each_product(
+def test_catalogue_has_a_folder_for_each_product(
     run: Callable[[str], Run], folder: str, band: int
 ) -> None:
     """
-    Each product has a folder of three pictures, and its own colour in all of them.
+    Each product has a folder of three images, all in its own colour.
     """
     pictures = run("product_catalogue").pictures(f"products/{folder}")
     assert len(pictures) == 3
@@ -173,18 +174,18 @@ def test_the_catalogue_has_a_folder_for_each_product(
             assert _strongest(picture) == band
 
 
-def test_the_design_system_is_sorted_by_kind(run: Callable[[str], Run]) -> None:
+def test_design_system_is_sorted_by_kind(run: Callable[[str], Run]) -> None:
     """
-    Heroes, icons, button and background lie in folders of their own.
+    Heroes, icons, button and background have their own folders.
     """
     ran = run("ui_design_system")
     kinds = {"heroes": 2, "icons": 3, "buttons": 1, "backgrounds": 1}
     assert {kind: len(ran.pictures(f"ui_assets/{kind}")) for kind in kinds} == kinds
 
 
-def test_icons_and_button_can_be_laid_over_anything(run: Callable[[str], Run]) -> None:
+def test_icons_and_button_are_transparent(run: Callable[[str], Run]) -> None:
     """
-    Icons and button have transparent corners, hero and background have none.
+    Icons and button have transparent corners, hero and background do not.
     """
     for path in run("ui_design_system").pictures():
         with Image.open(path) as picture:
@@ -192,9 +193,9 @@ def test_icons_and_button_can_be_laid_over_anything(run: Callable[[str], Run]) -
         assert clear == (path.parent.name in {"icons", "buttons"})
 
 
-def test_the_icons_are_a_set(run: Callable[[str], Run]) -> None:
+def test_icons_are_a_set(run: Callable[[str], Run]) -> None:
     """
-    The three icons stand on the same green.
+    The three icons have the same green background.
     """
     tiles = [
         Image.open(path).convert("RGB") for path in run("ui_design_system").named("ui_assets/icons")
@@ -204,7 +205,7 @@ def test_the_icons_are_a_set(run: Callable[[str], Run]) -> None:
     assert max(ground) == ground[1]
 
 
-def test_the_dark_theme_is_dark(run: Callable[[str], Run]) -> None:
+def test_dark_theme_is_dark(run: Callable[[str], Run]) -> None:
     """
     The hero at night is far darker than the hero by day.
     """
@@ -212,9 +213,9 @@ def test_the_dark_theme_is_dark(run: Callable[[str], Run]) -> None:
     assert night < day / 2
 
 
-def test_a_file_from_elsewhere_is_kept_and_refined(run: Callable[[str], Run]) -> None:
+def test_external_file_is_copied_and_refined(run: Callable[[str], Run]) -> None:
     """
-    The photo is kept as a JPEG, and what was made of it first is in sepia.
+    The photo is saved as a JPEG, and its first refinement is in sepia.
     """
     ran = run("promote")
     assert [path.suffix for path in ran.pictures("imported")] == [".jpg"]
@@ -224,44 +225,44 @@ def test_a_file_from_elsewhere_is_kept_and_refined(run: Callable[[str], Run]) ->
 
 
 @pytest.mark.parametrize("example", ["promote", "improve"])
-def test_examples_take_a_photo_of_yours(example: str, tmp_path: Path) -> None:
+def test_examples_take_a_photo_argument(example: str, tmp_path: Path) -> None:
     """
-    Promoting and improving begin with the file that is named, and keep it to the byte.
+    Promotion and improvement start from the file that is named, and save it byte for byte.
     """
     photo = tmp_path / "mine.jpg"
     Image.linear_gradient("L").convert("RGB").save(photo)
     ran = execute(example, tmp_path / "library", str(photo))
-    (kept,) = ran.pictures("imported")
-    assert kept.read_bytes() == photo.read_bytes()
+    (imported,) = ran.pictures("imported")
+    assert imported.read_bytes() == photo.read_bytes()
 
 
-def test_inpainting_proves_what_it_says(run: Callable[[str], Run]) -> None:
+def test_inpainting_preserves_unmasked_pixels(run: Callable[[str], Run]) -> None:
     """
-    Both edits changed something within their masks, and nothing outside, as is printed.
+    Both edits changed pixels only within their masks, and the output says so.
     """
     ran = run("inpainting")
     assert ran.output.count("are identical") == 2
     assert "CHANGED" not in ran.output
     pictures = [Image.open(path).convert("RGB") for path in ran.named()]
-    # Each edit left its untouched reply, and the picture whose outside is the original's.
+    # Each edit saved the model's image and the composite.
     room, _, painting, _, window = pictures
     assert _within(ImageChops.difference(room, painting).getbbox(), (120, 140, 440, 420))
     assert _within(ImageChops.difference(painting, window).getbbox(), (1100, 80, 1450, 430))
 
 
-def test_improving_raises_the_contrast(run: Callable[[str], Run]) -> None:
+def test_improvement_raises_the_contrast(run: Callable[[str], Run]) -> None:
     """
-    Low contrast is found in the flat photo, and the mended one has far more of it.
+    Low contrast is found in the flat photo, and the improved one has far more.
     """
     output = run("improve").output
     assert "contrast" in output.split("before:")[0].lower()
-    before, after = (float(found) for found in re.findall(r": +contrast +([\d.]+)", output))
+    before, after = (float(number) for number in re.findall(r": +contrast +([\d.]+)", output))
     assert after > 2 * before
 
 
-def test_a_budget_refuses_one_and_the_next_run_makes_it(run: Callable[[str], Run]) -> None:
+def test_budget_refuses_one_image_and_the_next_run_makes_it(run: Callable[[str], Run]) -> None:
     """
-    One poster is refused with advice, and once that is followed it alone is made.
+    One poster is refused with advice; after the fix only that one is made.
     """
     output = run("batch_with_budget").output
     assert "4 of 5 pictures, 1 failed" in output
@@ -269,43 +270,45 @@ def test_a_budget_refuses_one_and_the_next_run_makes_it(run: Callable[[str], Run
     assert "5 of 5 pictures>, 1 of them new" in output
 
 
-def test_a_finished_batch_makes_nothing_more(run: Callable[[str], Run], tmp_path: Path) -> None:
+def test_finished_batch_makes_nothing_more(run: Callable[[str], Run], tmp_path: Path) -> None:
     """
-    Run again, the batch gives what is there; in another library it draws the same to the pixel.
+    A second run returns the existing images; in another library the same pixels are drawn.
     """
     first = run("batch_with_budget")
     before = first.pictures()
-    again = execute("batch_with_budget", first.library)
-    other = execute("batch_with_budget", tmp_path)
-    assert "5 of 5 pictures>, 0 of them new" in again.output
-    assert again.pictures() == before
-    assert _looks(other) == _looks(first)
+    second = execute("batch_with_budget", first.library)
+    elsewhere = execute("batch_with_budget", tmp_path)
+    assert "5 of 5 pictures>, 0 of them new" in second.output
+    assert second.pictures() == before
+    assert _looks(elsewhere) == _looks(first)
 
 
-def test_a_session_goes_on_by_its_name(run: Callable[[str], Run]) -> None:
+def test_session_is_resumed_by_name(run: Callable[[str], Run]) -> None:
     """
-    The second program finds what the first one started; the archive takes all of it along.
+    The second program resumes the first one's session; the archive contains all of it.
     """
     output = run("resume").output
-    started, found = re.findall(r"^<ImageSession 'Cape Faro poster' …(\w+)>", output, re.MULTILINE)
-    assert started == found
+    started, reopened = re.findall(
+        r"^<ImageSession 'Cape Faro poster' …(\w+)>", output, re.MULTILINE
+    )
+    assert started == reopened
     assert "cape-faro.zip brought 4 pictures along" in output
     before, after = output.split("brought 4 pictures along:\n")
     assert after.strip() in before
 
 
-def test_a_finished_session_makes_nothing_more(run: Callable[[str], Run]) -> None:
+def test_finished_session_makes_nothing_more(run: Callable[[str], Run]) -> None:
     """
-    Run again, the poster's program gives the pictures that are there.
+    A second run of the poster's program returns the existing images.
     """
     first = run("resume")
     before = first.pictures()
-    again = execute("resume", first.library)
-    assert "Started" not in again.output
-    assert again.pictures() == before
+    second = execute("resume", first.library)
+    assert "Started" not in second.output
+    assert second.pictures() == before
 
 
-# --- seeing --------------------------------------------------------------------------------------
+# --- pixels ---------------------------------------------------------------------------------------
 
 Box = tuple[int, int, int, int]
 
@@ -316,7 +319,7 @@ def _corner(picture: Image.Image) -> tuple[int, ...]:
 
 def _strongest(picture: Image.Image) -> int:
     """
-    Tell which of red, green and blue is the strongest where the picture is most colourful.
+    Return the strongest of red, green and blue where the image is most colourful.
     """
     colours = picture.convert("RGB").reduce(16).tobytes()
     pixels = [colours[at : at + 3] for at in range(0, len(colours), 3)]
@@ -331,7 +334,7 @@ def _brightness(path: Path) -> float:
 
 def _within(box: Box | None, bounds: Box) -> bool:
     """
-    Tell whether there is a box, and it does not reach past the bounds.
+    Return whether there is a box inside the bounds.
     """
     if box is None:
         return False

@@ -1,5 +1,5 @@
 """
-The guide: what it shows is so, and it leaves nothing out.
+The guide is correct and complete.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ TODAY = dt.datetime.now(dt.UTC).date()
 SPOKEN_OF = {
     "studio": Studio,
     "session": ImageSession,
-    "picture": SavedImage,
+    "image": SavedImage,
     "office": SavedImage,
     "results": Results,
     "mask": Mask,
 }
 
 
-def shown(block: str) -> Iterator[str]:
+def shown_output(block: str) -> Iterator[str]:
     """
-    Yield the lines that a block says it prints: behind arrows, and indented beneath them.
+    Yield the lines of output that a block shows, after arrows and indented below them.
     """
     lines = block.splitlines()
     for number, line in enumerate(lines):
@@ -52,16 +52,18 @@ def shown(block: str) -> Iterator[str]:
 @pytest.fixture
 def _packed_presets() -> Iterator[None]:
     """
-    Bring back the packed presets afterwards.
+    Restore the built-in presets afterwards.
     """
     yield
     presets.reset()
 
 
 @pytest.mark.usefixtures("_packed_presets")
-def test_what_it_shows_is_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_blocks_run_and_print_what_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
-    The guide's Python runs from top to bottom as it stands, offline, and prints what it says.
+    The guide's Python runs from top to bottom, offline, and prints what it shows.
     """
     monkeypatch.setenv("IMAGESESSION_LIBRARY", str(tmp_path / "library"))
     names: dict[str, Any] = {}
@@ -69,27 +71,28 @@ def test_what_it_shows_is_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(block, names)  # noqa: S102 - our own guide
-        assert printed.getvalue().splitlines() == list(shown(block)), block
+        assert printed.getvalue().splitlines() == list(shown_output(block)), block
 
 
-def test_every_block_is_shown_to_work() -> None:
+def test_every_block_prints_something() -> None:
     """
-    Every block prints something, by which it is seen to have done what it is there for.
+    Every block prints something that shows its effect.
     """
-    assert [block for block in BLOCKS if not list(shown(block))] == []
+    assert [block for block in BLOCKS if not list(shown_output(block))] == []
 
 
-def test_it_can_be_read_at_one_sitting() -> None:
+def test_guide_is_short() -> None:
     """
-    The guide stays below 500 lines, and none of its places is left open.
+    The guide has less than 500 lines, and no unfilled placeholder.
     """
     assert len(GUIDE.splitlines()) < 500
     assert re.findall(r"\{[a-z_]+\}", GUIDE) == []
 
 
-def test_writing_it_is_light() -> None:
+def test_guide_is_light_to_load() -> None:
     """
-    Reading the guide loads neither openai nor Pillow, and importing the package not the guide.
+    Reading the guide imports neither openai nor Pillow, and importing the package does not import
+    the guide.
     """
     script = (
         "import sys, imagesession\n"
@@ -102,18 +105,18 @@ def test_writing_it_is_light() -> None:
 
 
 @pytest.mark.parametrize("kind", [Studio, ImageSession, SavedImage, Mask])
-def test_every_verb_is_told_of(kind: type) -> None:
+def test_every_method_is_listed(kind: type) -> None:
     """
-    Every public verb stands there with all its parameters, and every fact by its name.
+    Every public method is listed with all its parameters, and every attribute by name.
     """
     for name, member in inspect.getmembers(kind):
         if name.startswith("_"):
             continue
         if inspect.isroutine(member):
             (call,) = {
-                found[0]
-                for found in re.finditer(rf"`{name}\(([^`]*)\)`", GUIDE)
-                if mentioned(found[1]) == parameters(member)
+                match[0]
+                for match in re.finditer(rf"`{name}\(([^`]*)\)`", GUIDE)
+                if mentioned(match[1]) == parameters(member)
             }
             assert call
         elif isinstance(member, property):
@@ -121,9 +124,9 @@ def test_every_verb_is_told_of(kind: type) -> None:
 
 
 @pytest.mark.parametrize("name", ["sessions", "images", "batches", "models", "requests"])
-def test_every_collection_is_told_of(name: str) -> None:
+def test_every_resource_method_is_listed(name: str) -> None:
     """
-    Every verb of a studio's collections stands there with all its parameters.
+    Every method of a studio's resources is listed with all its parameters.
     """
     kind: type[Any] = type(getattr(Studio.offline(), name))
     for verb, member in inspect.getmembers(kind, inspect.isfunction):
@@ -134,22 +137,22 @@ def test_every_collection_is_told_of(name: str) -> None:
 
 def mentioned(call: str) -> set[str]:
     """
-    Return the parameters in a call as the guide writes it.
+    Return the parameters of a call in the guide.
     """
     return {name.strip(" *") for name in re.findall(r"(?:^|, )(\**\w+)", call)}
 
 
 def parameters(verb: Any) -> set[str]:
     """
-    Return a verb's parameters, the options as one.
+    Return a method's parameters, with all options as one.
     """
-    known = set(inspect.signature(verb).parameters) - {"self"}
-    return known - set(OPTION_NAMES) | {"options"} if set(OPTION_NAMES) <= known else known
+    names = set(inspect.signature(verb).parameters) - {"self"}
+    return names - set(OPTION_NAMES) | {"options"} if set(OPTION_NAMES) <= names else names
 
 
-def test_every_option_and_value_is_told_of() -> None:
+def test_every_option_and_value_is_listed() -> None:
     """
-    Every option has a row with the values that it takes, its default and its meaning.
+    Every option has a row with its values, its default and its meaning.
     """
     rows = {row[0]: row for row in table("| option |")}
     assert list(rows) == [f"`{name}`" for name in OPTION_NAMES]
@@ -162,14 +165,14 @@ def test_every_option_and_value_is_told_of() -> None:
         "input_fidelity",
         "complexity",
     ):
-        kind = "".join(map(str.capitalize, name.split("_")))
-        values = get_args(getattr(options, kind))
+        alias = "".join(map(str.capitalize, name.split("_")))
+        values = get_args(getattr(options, alias))
         assert rows[f"`{name}`"][1] == ", ".join(f'`"{value}"`' for value in values)
 
 
-def test_every_choice_is_told_of() -> None:
+def test_every_preset_param_is_listed() -> None:
     """
-    Every parameter of every packed preset has a row with its choices and its default.
+    Every parameter of every built-in preset has a row with its values and its default.
     """
     expected = [
         [name, field, ", ".join(f"`{choice}`" for choice in choices), preset.defaults[field]]
@@ -184,18 +187,18 @@ def test_every_choice_is_told_of() -> None:
 
 
 @pytest.mark.usefixtures("_packed_presets")
-def test_presets_of_your_own_are_told_of() -> None:
+def test_registered_presets_are_listed() -> None:
     """
-    The guide names the presets that are in use, those of the caller too.
+    The guide lists registered presets too.
     """
     presets.register(presets.product.extended("catalogue"))
     assert "| `catalogue` | `angle` |" in imagesession.guide()
 
 
 @pytest.mark.parametrize("today", [TODAY, dt.date(2027, 6, 1)])
-def test_living_models_are_told_of(today: dt.date) -> None:
+def test_available_models_are_listed(today: dt.date) -> None:
     """
-    Every model that can be used on a day is named with its end; those that ended are not offered.
+    Every model that is available on a day is listed with its end; retired ones are not.
     """
     text = write_guide(today)
     offered: dict[str, str] = {}
@@ -210,23 +213,23 @@ def test_living_models_are_told_of(today: dt.date) -> None:
     assert offered == alive
 
 
-def test_every_error_is_told_of() -> None:
+def test_every_error_is_listed() -> None:
     """
-    Every error stands there, beneath what to do about it, with the facts that it carries.
+    Every error is listed under what to do about it, with its attributes.
     """
     rows = {re.sub(r"[`↳ ]", "", row[1]): row for row in table("| what to do |")}
-    known = {name for name in errors.__all__ if name != "ModelDeprecationWarning"}
-    assert set(rows) == known - {"ImageSessionError"}
+    names = {name for name in errors.__all__ if name != "ModelDeprecationWarning"}
+    assert set(rows) == names - {"ImageSessionError"}
     assert rows["InvalidRequestError"][0] == "fix the call"
     assert rows["InvalidOptionError"][1:] == [
         "↳ `InvalidOptionError`",
-        "An option has a value that the chosen model does not take.",
+        "An option has a value that the chosen model does not support.",
         "`option`, `value`, `nearest`",
     ]
     assert "`ModelDeprecationWarning`" in GUIDE
 
 
-def test_tables_are_whole() -> None:
+def test_tables_are_complete() -> None:
     """
     Every row of a table has as many cells as its head.
     """
@@ -234,18 +237,18 @@ def test_tables_are_whole() -> None:
         assert len({len(cells(row)) for row in rows.splitlines()}) == 1, rows
 
 
-def test_what_the_words_name_is_there() -> None:
+def test_names_in_the_prose_exist() -> None:
     """
-    Verbs and facts that the guide's words name belong to what they are said of.
+    Methods and attributes in the guide's prose exist on the objects that they are used with.
     """
-    said = re.findall(r"\b(studio|session|picture|office|results|mask)\.(\w+)", GUIDE)
-    assert len(set(said)) > 30
-    assert {f"{who}.{what}" for who, what in said if not hasattr(SPOKEN_OF[who], what)} == set()
+    mentions = re.findall(r"\b(studio|session|image|office|results|mask)\.(\w+)", GUIDE)
+    assert len(set(mentions)) > 30
+    assert {f"{who}.{what}" for who, what in mentions if not hasattr(SPOKEN_OF[who], what)} == set()
 
 
 def table(head: str, text: str = GUIDE) -> list[list[str]]:
     """
-    Return the rows of the table that begins so, without its head.
+    Return the rows of the table with this head.
     """
     lines = text[text.index(head) :].partition("\n\n")[0].splitlines()
     return [cells(line) for line in lines[2:]]

@@ -1,5 +1,5 @@
 """
-How the house is built, held by tests: the sizes of rooms, and that every module has its tests.
+Rules for the code: sizes of modules and functions, names, and a docstring for every test.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import imagesession
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("imagesession", "imagesession_mcp")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-# Longer than the rest with a reason: what users hold, each method documented for them.
+# Longer for a reason: public classes, whose methods are all documented.
 LONG = {"generation.py", "session.py", "studio.py", "errors.py"}
 MAX_MODULE_LINES = 420
 MAX_FUNCTION_LINES = 45
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_rooms_stay_small(module: Path) -> None:
+def test_modules_stay_small(module: Path) -> None:
     """
-    A module past this length holds a second room.
+    A module above this length should be split.
     """
     lines = len(module.read_text("utf-8").splitlines())
     assert lines <= MAX_MODULE_LINES or module.name in LONG
@@ -35,7 +35,7 @@ def test_rooms_stay_small(module: Path) -> None:
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_functions_stay_short(module: Path) -> None:
     """
-    A function past this length does two things; its signature and docstring do not count.
+    A function above this length does two things; its signature and docstring do not count.
     """
     for node in ast.walk(ast.parse(module.read_text("utf-8"))):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -44,26 +44,28 @@ def test_functions_stay_short(module: Path) -> None:
             assert length <= MAX_FUNCTION_LINES, f"{module.name}: {node.name}"
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_version_is_defined_once() -> None:
     """
     The version is written once.
     """
-    found = [path for path in MODULES if f'"{imagesession.__version__}"' in path.read_text("utf-8")]
-    assert found == [ROOT / "imagesession" / "_version.py"]
+    definitions = [
+        path for path in MODULES if f'"{imagesession.__version__}"' in path.read_text("utf-8")
+    ]
+    assert definitions == [ROOT / "imagesession" / "_version.py"]
 
 
 def unused_words() -> set[str]:
     """
-    Return the words that the page on terminology says are not used as names.
+    Return the words that the terminology page excludes from names.
     """
     page = (ROOT / "docs" / "explanation" / "terminology.md").read_text("utf-8")
     rows = re.findall(r"^\| (`.+?) \|", page.split("| not | but |")[1], re.MULTILINE)
     return {word for row in rows for word in re.findall(r"`(\w+)`", row)}
 
 
-def words_of(module: Path) -> Iterator[tuple[str, str]]:
+def name_parts(module: Path) -> Iterator[tuple[str, str]]:
     """
-    Yield the names in a module and the words that each is made of. Tests' own names are sentences.
+    Yield the names in a module and the words of each. Names of tests are sentences, and excluded.
     """
     with tokenize.open(module) as file:
         tokens = list(tokenize.generate_tokens(file.readline))
@@ -73,23 +75,23 @@ def words_of(module: Path) -> Iterator[tuple[str, str]]:
             yield from ((name, word.lower()) for word in words)
 
 
-def test_names_are_made_of_the_terms_of_the_house() -> None:
+def test_names_use_the_terminology() -> None:
     """
-    No name has a word that the page on terminology has replaced; "one" may stand beside others.
+    No name contains a word that the terminology page replaces; "one" may be part of a longer name.
     """
     unused = unused_words()
     assert {"one", "wish", "desk", "told"} <= unused
     modules = [file for root in (*PACKAGES, "tests") for file in (ROOT / root).rglob("*.py")]
-    found = {
+    violations = {
         f"{module.relative_to(ROOT)}: {name}"
         for module in modules
-        for name, word in words_of(module)
+        for name, word in name_parts(module)
         if word in unused and (word != "one" or name.strip("_") == "one")
     }
-    assert sorted(found) == []
+    assert sorted(violations) == []
 
 
-def test_every_test_says_its_promise() -> None:
+def test_every_test_has_a_docstring() -> None:
     """
     Every test has a docstring.
     """

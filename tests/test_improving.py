@@ -1,6 +1,7 @@
 """
-Pictures are really looked at, and mended by what was found. Every test runs over the sync and the
-async twin.
+Images are analyzed, and improved by the findings.
+
+Every test runs over the sync and the async twin.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ FOUND = {
 @pytest.fixture
 def studio(make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI) -> Any:
     """
-    A studio whose pictures are as small as the wire allows.
+    A studio that makes the smallest images that the provider accepts.
     """
     return make_studio(tmp_path / "library", provider=provider, size="1024x640")
 
@@ -70,7 +71,7 @@ def studio(make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI) -> Any
 @pytest.fixture(scope="module")
 def photo() -> Image.Image:
     """
-    Give a picture with which nothing is wrong.
+    Return an image without defects.
     """
     return opened(render(start("a cat and a house in a garden", size=SIZE))).convert("RGB")
 
@@ -78,7 +79,7 @@ def photo() -> Image.Image:
 @pytest.fixture(scope="module")
 def flat(photo: Image.Image) -> Image.Image:
     """
-    Give the picture with hardly any contrast.
+    Return an image with hardly any contrast.
     """
     return ImageEnhance.Contrast(photo).enhance(0.2)
 
@@ -86,7 +87,7 @@ def flat(photo: Image.Image) -> Image.Image:
 @pytest.fixture(scope="module")
 def dark(photo: Image.Image) -> Image.Image:
     """
-    Give the picture taken in too little light.
+    Return an underexposed image.
     """
     return ImageEnhance.Brightness(photo).enhance(0.2)
 
@@ -105,86 +106,84 @@ def contrast(picture: Image.Image) -> float:
     return ImageStat.Stat(picture.convert("L")).stddev[0]
 
 
-def saying(text: str) -> Fault:
+def respond_with_text(text: str) -> Fault:
     """
-    Let the model that looks answer in words of one's own.
+    Set the text of the model's next answer.
     """
     message = {"type": "message", "content": [{"type": "output_text", "text": text}]}
-    return replying({"id": "resp_x", "status": "completed", "output": [message]})
+    return respond_with({"id": "resp_x", "status": "completed", "output": [message]})
 
 
-def replying(body: dict[str, Any]) -> Fault:
+def respond_with(body: dict[str, Any]) -> Fault:
     """
-    Plan the answer to the next request to Responses.
+    Set the next answer of the Responses endpoint.
     """
 
-    def instead(_: FakeRequest) -> FakeResponse:
-        whole = {"usage": {"input_tokens": 9, "output_tokens": 9}, **body}
+    def respond(_: FakeRequest) -> FakeResponse:
+        response = {"usage": {"input_tokens": 9, "output_tokens": 9}, **body}
         headers = {"content-type": "application/json"}
-        return FakeResponse(headers=headers, parts=iter((json.dumps(whole).encode(),)))
+        return FakeResponse(headers=headers, parts=iter((json.dumps(response).encode(),)))
 
-    return Fault(method="POST", path="/responses", instead=instead)
+    return Fault(method="POST", path="/responses", instead=respond)
 
 
-def turn_away(provider: FakeOpenAI, status: int) -> None:
+def reject_next(provider: FakeOpenAI, status: int) -> None:
     """
-    Plan an error to the next request to Responses, after which there need be no waiting.
+    Reject the next request to Responses, with a delay of zero.
     """
     headers = {"retry-after": "0"}
     provider.fail_next(status=status, headers=headers, method="POST", path="/responses")
 
 
 ENDS: dict[str, Callable[[FakeOpenAI], None]] = {
-    "refused": lambda item: item.refuse_next("I would rather not."),
-    "blocked": lambda item: item.moderate_next(),
-    "broken": lambda item: item.fail_generation_next(),
-    "incomplete": lambda item: item.enqueue_fault(replying({"status": "incomplete"})),
-    "unfinished": lambda item: item.enqueue_fault(replying({"status": "in_progress"})),
-    "429": lambda item: turn_away(item, 429),
-    "500": lambda item: turn_away(item, 500),
+    "refused": lambda provider: provider.refuse_next("I would rather not."),
+    "blocked": lambda provider: provider.moderate_next(),
+    "broken": lambda provider: provider.fail_generation_next(),
+    "incomplete": lambda provider: provider.enqueue_fault(respond_with({"status": "incomplete"})),
+    "unfinished": lambda provider: provider.enqueue_fault(respond_with({"status": "in_progress"})),
+    "429": lambda provider: reject_next(provider, 429),
+    "500": lambda provider: reject_next(provider, 500),
 }
 
 
-# --- looking -----------------------------------------------------------------------------------
+# --- analyze --------------------------------------------------------------------------------------
 
 
-def test_a_picture_is_really_looked_at(
+def test_image_is_analyzed(
     studio: Any, provider: FakeOpenAI, flat: Image.Image, dark: Image.Image
 ) -> None:
     """
-    Findings are about the picture that was given: a flat one is found flat, a dark one dark. Each
-    takes one request, which shows the picture and asks for an answer in a form.
+    Findings describe the given image: a flat one is found flat, a dark one dark. Each analysis is
+    one request that shows the image and asks for a structured answer.
     """
     for picture, issue in ((flat, "contrast"), (dark, "dark")):
-        found = studio.analyze(picture)
-        assert any(issue in finding.issue.lower() for finding in found.findings)
+        analysis = studio.analyze(picture)
+        assert any(issue in finding.issue.lower() for finding in analysis.findings)
         body = asked(provider)[-1]
         assert opened(shown(provider, body)[0]).tobytes() == picture.tobytes()
         form = body["text"]["format"]
         assert (form["type"], form["strict"], form["schema"]) == ("json_schema", True, SCHEMA)
         assert "tools" not in body
-        assert found.summary
-        assert str(found).startswith(found.summary)
+        assert analysis.summary
+        assert str(analysis).startswith(analysis.summary)
     assert posts(provider) == ["/files", "/responses"] * 2
 
 
-def test_nothing_is_found_where_nothing_is(studio: Any, photo: Image.Image) -> None:
+def test_good_image_has_no_findings(studio: Any, photo: Image.Image) -> None:
     """
-    A picture with which nothing is wrong has no findings.
+    An image without defects has no findings.
     """
     assert studio.analyze(photo).findings == ()
 
 
-def test_findings_come_in_their_form_the_most_severe_first(
-    studio: Any, provider: FakeOpenAI
-) -> None:
+def test_findings_are_parsed_and_sorted_by_severity(studio: Any, provider: FakeOpenAI) -> None:
     """
-    What the model says is read into findings, ordered by how much they matter.
+    The model's answer is parsed into findings, the most severe first.
     """
-    provider.enqueue_fault(saying(json.dumps(FOUND)))
-    found = studio.analyze(tiny_image(), goals="fit for a shop window")
-    assert found.summary == "It is flat."
-    assert found.findings == (
+    provider.enqueue_fault(respond_with_text(json.dumps(FOUND)))
+    analysis = studio.analyze(tiny_image(), goals="fit for a shop window")
+    assert analysis.summary == "It is flat."
+    assert analysis.findings == (
         Finding(
             issue="Low contrast",
             where="whole picture",
@@ -196,17 +195,17 @@ def test_findings_come_in_their_form_the_most_severe_first(
     assert "fit for a shop window" in asked(provider)[0]["input"][0]["content"][-1]["text"]
 
 
-def test_looking_is_recorded_with_what_it_cost(
+def test_analysis_is_recorded_with_its_cost(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, flat: Image.Image
 ) -> None:
     """
-    A look is a turn of its own kind with usage and cost; it brings no picture.
+    An analysis is a turn of its own kind with usage and cost, and without an image.
     """
     studio = make_studio(tmp_path, provider=provider)
     session = studio.session("x")
-    found = session.analyze(flat, model="gpt-6-sol")
+    analysis = session.analyze(flat, model="gpt-6-sol")
     (turn,) = session.turns()
-    assert turn == found.turn
+    assert turn == analysis.turn
     assert (turn.kind, turn.status, turn.images, turn.model) == (
         "analysis",
         "completed",
@@ -221,22 +220,22 @@ def test_looking_is_recorded_with_what_it_cost(
 
 
 @pytest.mark.parametrize("conversing", EITHER_WAY)
-def test_a_sessions_last_picture_is_looked_at(
+def test_session_analyzes_its_last_image(
     studio: Any, provider: FakeOpenAI, conversing: object
 ) -> None:
     """
-    On a session the last picture is looked at; the look is neither its head nor ever told to a
-    model, and the next turn goes on from the picture.
+    On a session the last image is analyzed; the analysis is neither its head nor part of later
+    history, and the next turn refines the image.
     """
     session = converse(studio.session("A brief"), conversing)
     first = session.generate("a teapot")
-    found = session.analyze()
+    analysis = session.analyze()
     assert shown(provider, asked(provider)[-1]) == [first.bytes]
     assert asked(provider)[-1]["instructions"] == "A brief"
     assert known(asked(provider)[-1]) == Known()
-    assert (found.turn.parents, found.turn.parent) == ((first.id,), first.turn.id)
+    assert (analysis.turn.parents, analysis.turn.parent) == ((first.id,), first.turn.id)
     assert session.head().id == first.id
-    assert found.turn.response_id
+    assert analysis.turn.response_id
     second = session.generate("bluer")
     assert known(asked(provider)[-1]) == straight_from(first, conversing=conversing)
     assert second.parent == first.turn.id
@@ -248,11 +247,11 @@ def test_a_sessions_last_picture_is_looked_at(
     assert session.head().id == first.id
 
 
-def test_a_file_that_the_provider_lost_is_shown_in_full(
+def test_file_lost_by_the_provider_is_sent_in_full(
     studio: Any, provider: FakeOpenAI, flat: Image.Image
 ) -> None:
     """
-    A look at a picture that the provider does not hold any more sends it along.
+    The analysis of an image that the provider no longer has sends the image.
     """
     error = {"message": "No such File object: file-abcdef123456", "param": None, "code": "x"}
     provider.fail_next(status=404, error=error, method="POST", path="/responses")
@@ -281,15 +280,13 @@ def test_a_file_that_the_provider_lost_is_shown_in_full(
     ],
     ids=range(11),
 )
-def test_an_answer_of_another_form_is_a_typed_error(
-    studio: Any, provider: FakeOpenAI, text: str
-) -> None:
+def test_unexpected_answer_is_a_typed_error(studio: Any, provider: FakeOpenAI, text: str) -> None:
     """
-    An answer that is no JSON, or not of the form, is an error that says so; the look was paid
-    for, and is kept as a failed turn with what it cost.
+    An answer that is not JSON, or has another schema, is a typed error; it was paid for, and is
+    recorded as a failed turn with its cost.
     """
     session = studio.session("x")
-    provider.enqueue_fault(saying(text))
+    provider.enqueue_fault(respond_with_text(text))
     with pytest.raises(ImageSessionError) as caught:
         session.analyze(tiny_image())
     assert isinstance(caught.value, (InvalidResponseError, GenerationFailedError))
@@ -300,10 +297,10 @@ def test_an_answer_of_another_form_is_a_typed_error(
     assert session.head() is None
 
 
-def test_findings_are_read_tolerantly(studio: Any, provider: FakeOpenAI) -> None:
+def test_findings_are_parsed_tolerantly(studio: Any, provider: FakeOpenAI) -> None:
     """
-    What is missing in a finding, or of another type, does not lose the others; half a character
-    in it is no harm to the edit that follows.
+    A missing or wrong field of a finding does not lose the others; a lone surrogate in it does not
+    break the edit that follows.
     """
     odd = [
         7,
@@ -312,15 +309,15 @@ def test_findings_are_read_tolerantly(studio: Any, provider: FakeOpenAI) -> None
         {"remedy": "Brighten the picture.", "issue": None},
         {"issue": "half a \ud83c", "remedy": "b", "severity": "high"},
     ]
-    provider.enqueue_fault(saying(json.dumps({"findings": odd, "summary": []})))
+    provider.enqueue_fault(respond_with_text(json.dumps({"findings": odd, "summary": []})))
     result = studio.improve("better", image=tiny_image())
-    found = result.analysis.findings
-    assert [(item.issue, item.severity) for item in found] == [
+    findings = result.analysis.findings
+    assert [(finding.issue, finding.severity) for finding in findings] == [
         ("half a ?", "high"),
         ("a", "medium"),
         ("", "medium"),
     ]
-    assert found[1].where == "whole picture"
+    assert findings[1].where == "whole picture"
     assert "half a ?" in result.image.prompt
 
 
@@ -336,12 +333,12 @@ def test_findings_are_read_tolerantly(studio: Any, provider: FakeOpenAI) -> None
         ("500", OutcomeUnknownError, None),
     ],
 )
-def test_a_look_that_fails_is_a_typed_error(
+def test_failed_analysis_is_a_typed_error(
     studio: Any, provider: FakeOpenAI, end: str, kind: type[Exception], status: str | None
 ) -> None:
     """
-    A look that is declined or fails is an error as of any turn, is asked for once, is kept where
-    there was a reply, and no edit follows it.
+    A refused or failed analysis is an error as of any turn, is requested once, is recorded if there
+    was a response, and no edit follows.
     """
     session = studio.session("x")
     first = session.generate("a teapot")
@@ -355,9 +352,9 @@ def test_a_look_that_fails_is_a_typed_error(
 
 
 @pytest.mark.parametrize(
-    "arguments,kind,words",
+    "arguments,kind,message",
     [
-        ({"image": None}, InvalidImageError, "no picture to look at"),
+        ({"image": None}, InvalidImageError, "no image to analyze"),
         ({"image": b"garbage"}, InvalidImageError, "not a whole picture"),
         ({"goals": 7}, InvalidPromptError, "not text"),
         ({"goals": "x" * 32_001}, InvalidPromptError, "32,001"),
@@ -366,37 +363,41 @@ def test_a_look_that_fails_is_a_typed_error(
     ],
     ids=range(6),
 )
-def test_a_look_that_cannot_be_is_refused_before(
-    studio: Any, provider: FakeOpenAI, arguments: dict[str, Any], kind: type[Exception], words: str
+def test_invalid_analysis_is_refused_before_sending(
+    studio: Any,
+    provider: FakeOpenAI,
+    arguments: dict[str, Any],
+    kind: type[Exception],
+    message: str,
 ) -> None:
     """
-    A look at nothing, or asked for in a way that makes no sense, is refused; nothing is sent.
+    An analysis without an image or with invalid arguments is refused; nothing is sent.
     """
-    with pytest.raises(kind, match=words):
+    with pytest.raises(kind, match=message):
         studio.analyze(**{"image": tiny_image(), **arguments})
     assert provider.requests == ()
 
 
-# --- mending -----------------------------------------------------------------------------------
+# --- improve --------------------------------------------------------------------------------------
 
 
-def test_a_flat_photo_gets_contrast(studio: Any, provider: FakeOpenAI, flat: Image.Image) -> None:
+def test_flat_photo_gets_contrast(studio: Any, provider: FakeOpenAI, flat: Image.Image) -> None:
     """
-    A flat photo is found flat, and its contrast rises; the result says what was found and holds
-    the picture that came of it.
+    A flat photo is found flat, and its contrast rises; the result has the findings and the improved
+    image.
     """
     result = studio.improve("crisp and clear", image=flat)
     assert contrast(result.image.open()) > 1.5 * contrast(flat)
     assert any("contrast" in finding.issue.lower() for finding in result.analysis.findings)
-    look, edit = asked(provider)
-    assert "text" in look
+    analysis, edit = asked(provider)
+    assert "text" in analysis
     assert edit["tools"][0]["action"] == "edit"
     assert [opened(data).tobytes() for data in shown(provider, edit)] == [flat.tobytes()]
     assert len(uploads(provider)) == 1
     assert (result.image.kind, result.image.path.parent.name) == ("improvement", "edited_images")
 
 
-def test_a_dark_photo_gets_light(studio: Any, dark: Image.Image) -> None:
+def test_dark_photo_gets_brighter(studio: Any, dark: Image.Image) -> None:
     """
     A dark photo is found dark, and gets brighter.
     """
@@ -404,11 +405,11 @@ def test_a_dark_photo_gets_light(studio: Any, dark: Image.Image) -> None:
     assert brightness(result.image.open()) > 1.5 * brightness(dark)
 
 
-def test_the_edit_is_planned_from_what_was_found(studio: Any, provider: FakeOpenAI) -> None:
+def test_edit_is_planned_from_the_findings(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Findings, goals and what is to stay all reach the model that edits, and stand in the record.
+    Findings, goals and preserved elements reach the model that edits, and are recorded.
     """
-    provider.enqueue_fault(saying(json.dumps(FOUND)))
+    provider.enqueue_fault(respond_with_text(json.dumps(FOUND)))
     result = studio.improve(
         "fit for a shop window",
         image=tiny_image(),
@@ -416,34 +417,36 @@ def test_the_edit_is_planned_from_what_was_found(studio: Any, provider: FakeOpen
         size="1536x1024",
         quality="low",
     )
-    look, edit = asked(provider)
-    words = edit["input"][-1]["content"][-1]["text"]
-    assert words == result.image.prompt
-    for said in ("fit for a shop window", "Increase the contrast.", "Add a small sun."):
-        assert said in words
-    assert words.index("Low contrast") < words.index("Empty sky")
-    assert "Keep unchanged: the logo." in words
+    analysis, edit = asked(provider)
+    prompt = edit["input"][-1]["content"][-1]["text"]
+    assert prompt == result.image.prompt
+    for text in ("fit for a shop window", "Increase the contrast.", "Add a small sun."):
+        assert text in prompt
+    assert prompt.index("Low contrast") < prompt.index("Empty sky")
+    assert "Keep unchanged: the logo." in prompt
     assert (edit["tools"][0]["size"], edit["tools"][0]["quality"]) == ("1536x1024", "low")
-    assert "fit for a shop window" in look["input"][0]["content"][-1]["text"]
-    reported = result.image.metadata["parameters"]
-    assert reported["improvement_goals"] == "fit for a shop window"
-    assert reported["preserve_elements"] == "the logo"
-    assert reported["analysis"] == result.analysis.turn.id
-    assert [item["issue"] for item in reported["findings"]] == ["Low contrast", "Empty sky"]
+    assert "fit for a shop window" in analysis["input"][0]["content"][-1]["text"]
+    parameters = result.image.metadata["parameters"]
+    assert parameters["improvement_goals"] == "fit for a shop window"
+    assert parameters["preserve_elements"] == "the logo"
+    assert parameters["analysis"] == result.analysis.turn.id
+    assert [finding["issue"] for finding in parameters["findings"]] == ["Low contrast", "Empty sky"]
 
 
-def test_what_is_to_stay_is_not_touched(studio: Any, flat: Image.Image) -> None:
+def test_preserved_elements_are_not_added(studio: Any, flat: Image.Image) -> None:
     """
-    Naming what is to stay brings none of it in: the picture is the same as without.
+    Naming elements to preserve does not draw them: the image is the same as without.
     """
     plain = studio.improve("crisp and clear", image=flat)
-    kept = studio.improve("crisp and clear", image=flat, preserve_elements="the big yellow sun")
-    assert kept.image.open().tobytes() == plain.image.open().tobytes()
+    preserved = studio.improve(
+        "crisp and clear", image=flat, preserve_elements="the big yellow sun"
+    )
+    assert preserved.image.open().tobytes() == plain.image.open().tobytes()
 
 
-def test_a_good_picture_is_improved_by_its_goals(studio: Any, photo: Image.Image) -> None:
+def test_good_image_is_improved_by_its_goals(studio: Any, photo: Image.Image) -> None:
     """
-    Where nothing is found the goals alone say what to do.
+    Without findings the edit uses the goals alone.
     """
     result = studio.improve("much darker", image=photo)
     assert result.analysis.findings == ()
@@ -452,10 +455,10 @@ def test_a_good_picture_is_improved_by_its_goals(studio: Any, photo: Image.Image
 
 
 @pytest.mark.parametrize("conversing", EITHER_WAY)
-def test_improving_in_a_session(studio: Any, provider: FakeOpenAI, conversing: object) -> None:
+def test_session_is_improved(studio: Any, provider: FakeOpenAI, conversing: object) -> None:
     """
-    On a session the last picture is looked at and mended in its conversation; both turns are
-    there, and the mended picture is the head that the next one refines.
+    On a session the last image is analyzed and improved in its conversation; both turns are
+    recorded, and the improved image is the head that the next turn refines.
     """
     session = converse(studio.session("A brief"), conversing)
     first = session.generate("a teapot")
@@ -468,38 +471,38 @@ def test_improving_in_a_session(studio: Any, provider: FakeOpenAI, conversing: o
     assert shown(provider, edit) == []
     session.generate("bluer")
     assert known(asked(provider)[-1]) == straight_from(result.image, conversing=conversing)
-    found = result.analysis.turn
+    analysis_turn = result.analysis.turn
     assert session.cost().total == pytest.approx(sum(turn.cost.total for turn in session.turns()))
-    assert 0 < found.cost.total < result.image.cost.total
+    assert 0 < analysis_turn.cost.total < result.image.cost.total
 
 
-def test_an_edit_that_fails_keeps_what_was_found(
+def test_failed_edit_keeps_the_findings(
     studio: Any, provider: FakeOpenAI, flat: Image.Image
 ) -> None:
     """
-    If the edit is declined, what was found stays in the library, and so does the fact.
+    If the edit is refused, the findings stay in the library, and so does the failed turn.
     """
     session = studio.session("x")
-    provider.enqueue_fault(saying(json.dumps(FOUND)))
+    provider.enqueue_fault(respond_with_text(json.dumps(FOUND)))
     provider.refuse_next("I would rather not.")
     with pytest.raises(RefusalError):
         session.improve("crisp", image=flat)
-    look, edit = session.turns()
-    assert (look.kind, look.status, edit.kind, edit.status) == (
+    analysis, edit = session.turns()
+    assert (analysis.kind, analysis.status, edit.kind, edit.status) == (
         "analysis",
         "completed",
         "improvement",
         "refused",
     )
-    assert "Low contrast" in look.text
+    assert "Low contrast" in analysis.text
 
 
 @pytest.mark.parametrize(
-    "arguments,kind,words",
+    "arguments,kind,message",
     [
         ({"goals": ""}, InvalidPromptError, "empty"),
         ({"goals": 7}, InvalidPromptError, "not text"),
-        ({"image": None}, InvalidImageError, "no picture"),
+        ({"image": None}, InvalidImageError, "no image to analyze"),
         ({"image": b"garbage"}, InvalidImageError, "not a whole picture"),
         ({"preserve_elements": 7}, InvalidRequestError, "preserve_elements"),
         ({"preserve_elements": "half a \ud83c"}, InvalidRequestError, "preserve_elements"),
@@ -510,47 +513,51 @@ def test_an_edit_that_fails_keeps_what_was_found(
     ],
     ids=range(10),
 )
-def test_what_cannot_be_improved_is_refused_before(
-    studio: Any, provider: FakeOpenAI, arguments: dict[str, Any], kind: type[Exception], words: str
+def test_invalid_improvement_is_refused_before_sending(
+    studio: Any,
+    provider: FakeOpenAI,
+    arguments: dict[str, Any],
+    kind: type[Exception],
+    message: str,
 ) -> None:
     """
-    What would make the edit fail is found before the look is paid for; nothing is sent.
+    What would make the edit fail is detected before the analysis is paid for; nothing is sent.
     """
-    given = {"goals": "crisp", "image": tiny_image(), **arguments}
-    with pytest.raises(kind, match=words):
-        studio.improve(given.pop("goals"), **given)
+    arguments = {"goals": "crisp", "image": tiny_image(), **arguments}
+    with pytest.raises(kind, match=message):
+        studio.improve(arguments.pop("goals"), **arguments)
     assert provider.requests == ()
 
 
-def test_many_findings_are_cut_to_what_can_be_asked(studio: Any, provider: FakeOpenAI) -> None:
+def test_many_findings_are_cut_to_the_prompt_limit(studio: Any, provider: FakeOpenAI) -> None:
     """
-    However much a model finds, the edit is asked for: the least severe findings give way, never
-    the goals or what is to stay.
+    If there are too many findings for the prompt, the least severe are left out, never the goals or
+    the preserved elements.
     """
     many = [
         {"issue": f"number {n}", "where": "x", "severity": "low", "remedy": "mend " * 40}
         for n in range(500)
     ]
     bad = {"issue": "the worst", "where": "x", "severity": "high", "remedy": "mend it"}
-    provider.enqueue_fault(saying(json.dumps({"summary": "", "findings": [*many, bad]})))
+    provider.enqueue_fault(respond_with_text(json.dumps({"summary": "", "findings": [*many, bad]})))
     result = studio.improve("crisp", image=tiny_image(), preserve_elements="the logo")
     assert len(result.analysis.findings) == 501
     prompt = result.image.prompt
     assert len(prompt) <= MAX_PROMPT
     assert "number 400" not in prompt
-    for words in ("crisp", "the worst", "number 0 ", "Keep unchanged: the logo."):
-        assert words in prompt
+    for text in ("crisp", "the worst", "number 0 ", "Keep unchanged: the logo."):
+        assert text in prompt
 
 
-# --- money -------------------------------------------------------------------------------------
+# --- costs ----------------------------------------------------------------------------------------
 
 
-def test_a_budget_counts_both(
+def test_budget_covers_both_requests(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, flat: Image.Image
 ) -> None:
     """
-    What is left after the look has to be enough for the edit: a budget for a look alone lets it
-    through and sends no edit; one for neither sends nothing.
+    The rest of the budget after the analysis must cover the edit: a budget for the analysis alone
+    sends no edit; a smaller one sends nothing.
     """
     small = make_studio(tmp_path / "a", provider=provider, budget=Budget(per_call=0.000001))
     with pytest.raises(BudgetExceededError):
@@ -567,7 +574,7 @@ def test_a_budget_counts_both(
     assert spent == pytest.approx(result.analysis.turn.cost.total + result.image.cost.total)
 
 
-# --- the reader --------------------------------------------------------------------------------
+# --- parsing --------------------------------------------------------------------------------------
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(),
@@ -588,16 +595,16 @@ LOOK = Turn(
 
 
 @given(st.text() | SAID.map(json.dumps), st.text(min_size=1).filter(str.strip), st.text())
-def test_whatever_a_model_says_is_read_or_refused(text: str, goals: str, kept: str) -> None:
+def test_any_answer_is_parsed_or_refused(text: str, goals: str, kept: str) -> None:
     """
-    Any answer is read into findings or is a typed error, and what was read can be asked for.
+    Any answer is parsed into findings that can be used in a prompt, or is a typed error.
     """
     try:
-        found = read_analysis(text, LOOK)
+        analysis = read_analysis(text, LOOK)
     except InvalidResponseError:
         return
-    assert all(finding.issue or finding.remedy for finding in found.findings)
-    ranks = [("low", "medium", "high").index(finding.severity) for finding in found.findings]
+    assert all(finding.issue or finding.remedy for finding in analysis.findings)
+    ranks = [("low", "medium", "high").index(finding.severity) for finding in analysis.findings]
     assert ranks == sorted(ranks, reverse=True)
-    assert validate_prompt(build_edit_prompt(found, goals, kept))
-    assert to_edit_request(GenerateRequest(prompt=goals), found, kept).edits
+    assert validate_prompt(build_edit_prompt(analysis, goals, kept))
+    assert to_edit_request(GenerateRequest(prompt=goals), analysis, kept).edits

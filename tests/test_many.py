@@ -1,5 +1,5 @@
 """
-Many pictures at once: each with its own end, none asked for twice, no faster than allowed.
+Many images in one call: each with its own outcome, none requested twice, within the rate limit.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from imagesession.errors import (
 from imagesession.testing import FakeOpenAI, tiny_image, tiny_mask
 from tests.conftest import MakeStudio
 
-# The provider does not want to be left alone, so that other requests are not held back.
+# Without a cooldown, so that other requests are not delayed.
 AT_ONCE = {"retry-after": "0"}
 
 
-def asked(provider: FakeOpenAI) -> list[Any]:
+def paid_bodies(provider: FakeOpenAI) -> list[Any]:
     """
-    Return the bodies of the requests that draw, which are those that are paid for.
+    Return the bodies of the paid requests, which are those for images.
     """
     return [
         call.body
@@ -45,9 +45,9 @@ def asked(provider: FakeOpenAI) -> list[Any]:
     ]
 
 
-class Picky(FakeOpenAI):
+class FaultyByPrompt(FakeOpenAI):
     """
-    Fails calls whose prompt holds certain words, whichever call comes first.
+    Fails requests whose prompt contains certain text, in whatever order they come.
     """
 
     def __init__(self) -> None:
@@ -65,15 +65,15 @@ class Picky(FakeOpenAI):
             b"LATER": lambda: self.fail_next(status=429, headers=AT_ONCE, path="/responses"),
         }
         with self._one_by_one:
-            for word, plan in plans.items():
-                if call.method == "POST" and word in call.body:
+            for text, plan in plans.items():
+                if call.method == "POST" and text in call.body:
                     plan()
             return super().handle(call)
 
 
-class Gauge(FakeOpenAI):
+class ConcurrencyGauge(FakeOpenAI):
     """
-    Measures how many pictures are asked for at once; they wait until so many are.
+    Measures the number of concurrent requests; each waits until that many are pending.
     """
 
     def __init__(self, expected: int) -> None:
@@ -99,14 +99,14 @@ class Gauge(FakeOpenAI):
         self._together.wait(timeout=10)
         try:
             yield from parts
-        finally:  # whoever has heard the last event need not wait for the stream's end
+        finally:  # after the last event, clients need not wait for the end of the stream
             with self._lock:
                 self._under_way -= 1
 
 
-def test_pictures_come_in_the_order_of_the_jobs(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_results_have_the_order_of_the_requests(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    Whoever is ready first, the results stand in the order of the jobs, and each is kept.
+    Whatever finishes first, the results have the order of the requests, and each image is saved.
     """
     studio = make_studio(tmp_path, provider=FakeOpenAI(latency=0.05))
     prompts = [f"teapot number {number}" for number in range(6)]
@@ -114,7 +114,7 @@ def test_pictures_come_in_the_order_of_the_jobs(make_studio: MakeStudio, tmp_pat
     assert [result.prompt for result in results] == prompts
     assert results.ok
     assert results.raise_any() is results
-    assert {item.id for item in studio.images.list(kind="batch")} == {
+    assert {image.id for image in studio.images.list(kind="batch")} == {
         result.id for result in results
     }
     assert {result.path.parent.name for result in results} == {"batch_generations"}
@@ -122,40 +122,38 @@ def test_pictures_come_in_the_order_of_the_jobs(make_studio: MakeStudio, tmp_pat
 
 def test_one_failure_does_not_end_the_rest(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    What is refused, blocked, broken or turned away stands in its place as an error of its kind.
+    A refused, blocked, failed or rejected request has its typed error in the results.
     """
-    provider = Picky()
+    provider = FaultyByPrompt()
     studio = make_studio(tmp_path, provider=provider)
     prompts = ["one", "REFUSE", "two", "BLOCK", "LATER", "three", "BREAK", "four"]
     results = studio.map(prompts)
     kinds = [type(result) for result in results if isinstance(result, Exception)]
     assert kinds == [RefusalError, ContentBlockedError, RateLimitError, GenerationFailedError]
     assert [image.prompt for image in results.images] == ["one", "two", "three", "four"]
-    failed = [p for p, item in zip(prompts, results, strict=True) if item in results.errors]
+    failed = [p for p, result in zip(prompts, results, strict=True) if result in results.errors]
     assert failed == ["REFUSE", "BLOCK", "LATER", "BREAK"]
-    assert len(asked(provider)) == len(prompts)
+    assert len(paid_bodies(provider)) == len(prompts)
     assert repr(results) == "<Results: 4 of 8 pictures, 4 failed>"
     with pytest.raises(RefusalError):
         results.raise_any()
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
-def test_no_more_are_under_way_than_allowed(
-    make_studio: MakeStudio, tmp_path: Path, concurrency: int
-) -> None:
+def test_concurrency_is_limited(make_studio: MakeStudio, tmp_path: Path, concurrency: int) -> None:
     """
-    As many requests as allowed are under way at once, and never one more.
+    The limit of concurrent requests is reached, and never exceeded.
     """
-    provider = Gauge(expected=concurrency)
+    provider = ConcurrencyGauge(expected=concurrency)
     studio = make_studio(tmp_path, provider=provider)
     results = studio.map([f"number {number}" for number in range(6)], concurrency=concurrency)
     assert results.ok
     assert provider.most == concurrency
 
 
-class Timing(FakeOpenAI):
+class StartRecorder(FakeOpenAI):
     """
-    Remembers when pictures were asked for.
+    Records when images were requested.
     """
 
     def __init__(self) -> None:
@@ -171,93 +169,96 @@ class Timing(FakeOpenAI):
         return super().handle(call)
 
 
-def test_starts_are_paced(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_request_starts_are_rate_limited(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    With a limit of pictures a minute, each starts its share of a minute after the one before.
+    With `images_per_minute` the requests start at equal intervals.
     """
-    provider = Timing()
+    provider = StartRecorder()
     studio = make_studio(tmp_path, provider=provider)
     start = time.monotonic()
     assert studio.map(["a", "b", "c", "d"], images_per_minute=600).ok
     assert len(provider.times) == 4
     assert all(
-        came - start >= 0.1 * number - 0.001 for number, came in enumerate(sorted(provider.times))
+        started - start >= 0.1 * number - 0.001
+        for number, started in enumerate(sorted(provider.times))
     )
 
 
-def test_what_is_made_already_does_not_wait(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_existing_images_are_not_rate_limited(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    What is given from the library takes no share of the pictures a minute.
+    An image that comes from the library uses no rate slot.
     """
     provider = FakeOpenAI()
     studio = make_studio(tmp_path, provider=provider)
     jobs = {f"number {number}": f"teapot number {number}" for number in range(5)}
-    made = studio.map(jobs)
+    first_run = studio.map(jobs)
     start = time.monotonic()
-    again = studio.map({**jobs, "new": "a new one"}, images_per_minute=6)
+    second_run = studio.map({**jobs, "new": "a new one"}, images_per_minute=6)
     assert time.monotonic() - start < 5
-    assert again.items[:5] == made.items
-    assert len(asked(provider)) == 6
+    assert second_run.items[:5] == first_run.items
+    assert len(paid_bodies(provider)) == 6
 
 
-def test_run_again_only_what_is_missing_is_made(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_second_run_makes_only_what_is_missing(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    Under the same names nothing is asked for twice: what failed and what is new is made, in this
-    program and in the next; the results are found by their names.
+    With the same keys nothing is requested twice: failed and new requests are made, in this program
+    and in the next; the results have the keys.
     """
-    provider = Picky()
+    provider = FaultyByPrompt()
     studio = make_studio(tmp_path, provider=provider)
     first = studio.map({"a": "a teapot", "b": "LATER", "c": "a cup"})
-    assert (first.keys, len(first.images), len(asked(provider))) == (("a", "b", "c"), 2, 3)
+    assert (first.keys, len(first.images), len(paid_bodies(provider))) == (("a", "b", "c"), 2, 3)
     assert isinstance(first.get("b"), RateLimitError)
-    again = make_studio(tmp_path, provider=provider)
-    second = again.map({"c": "a cup", "b": "a pot", "a": "a teapot", "d": ImageRequest("a spoon")})
+    second_studio = make_studio(tmp_path, provider=provider)
+    second = second_studio.map(
+        {"c": "a cup", "b": "a pot", "a": "a teapot", "d": ImageRequest("a spoon")}
+    )
     assert second.ok
     assert (second.get("a"), second.get("c")) == (first.get("a"), first.get("c"))
-    assert [body["input"][-1]["content"][-1]["text"] for body in asked(provider)[3:]] in (
+    assert [body["input"][-1]["content"][-1]["text"] for body in paid_bodies(provider)[3:]] in (
         ["a pot", "a spoon"],
         ["a spoon", "a pot"],
     )
-    assert len(again.images.list()) == 4
-    assert again.map({"d": "a spoon"})[0] == second.get("d")
-    assert len(asked(provider)) == 5
+    assert len(second_studio.images.list()) == 4
+    assert second_studio.map({"d": "a spoon"})[0] == second.get("d")
+    assert len(paid_bodies(provider)) == 5
     with pytest.raises(NotFoundError, match="'e'"):
         second.get("e")
 
 
-def test_a_name_stands_for_one_prompt(studio: Any, provider: FakeOpenAI) -> None:
+def test_key_belongs_to_one_prompt(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A name that was used for another prompt is refused in its place, and nothing is sent for it.
+    A key that was used for another prompt is refused in the results, and nothing is sent for it.
     """
     studio.map({"a": "a teapot"})
     results = studio.map({"a": "a cup", "b": "a spoon"})
     assert isinstance(results[0], InvalidRequestError)
     assert "another prompt ('a teapot')" in str(results[0])
     assert results.get("b").prompt == "a spoon"
-    assert len(asked(provider)) == 2
+    assert len(paid_bodies(provider)) == 2
 
 
-def test_names_are_apart_from_the_callers_own(studio: Any, provider: FakeOpenAI) -> None:
+def test_keys_are_separate_from_idempotency_keys(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A job's name and the intent's name of a single call do not mean each other.
+    A key of `map` and an idempotency key of a single call are independent.
     """
     studio.generate("a teapot", idempotency_key="a")
     assert studio.map({"a": "a cup"}).ok
-    assert len(asked(provider)) == 2
+    assert len(paid_bodies(provider)) == 2
 
 
-def test_jobs_say_what_they_are(studio: Any, provider: FakeOpenAI) -> None:
+def test_requests_may_have_options_of_their_own(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A job edits, goes by references, uses a preset or asks for options of its own; the call's
-    options hold for all that say nothing else.
+    An `ImageRequest` can edit, use references, a preset or its own options; the call's options
+    apply to all others.
     """
-    kept = studio.generate("a teapot", size="1024x1024")
-    mask = tiny_mask(kept.size, (0, 0, 512, 512))
+    saved = studio.generate("a teapot", size="1024x1024")
+    mask = tiny_mask(saved.size, (0, 0, 512, 512))
     jobs = [
         "plain",
-        ImageRequest("bluer", image=kept.id),
-        ImageRequest("a red heart", image=kept.path, mask=mask),
-        ImageRequest("like this", references=[tiny_image(), kept.id]),
+        ImageRequest("bluer", image=saved.id),
+        ImageRequest("a red heart", image=saved.path, mask=mask),
+        ImageRequest("like this", references=[tiny_image(), saved.id]),
         ImageRequest("a blue mug", preset="product", params={"angle": "top"}),
         ImageRequest("a cart", preset="ui_asset", options={"output_format": "webp"}),
         ImageRequest("dear", options={"quality": "high"}),
@@ -270,22 +271,21 @@ def test_jobs_say_what_they_are(studio: Any, provider: FakeOpenAI) -> None:
     assert [result.turn.options.quality for result in results] == qualities
     plain, edited, masked, referring, mug, cart, _ = results
     assert plain.parents == ()
-    assert edited.parents == (kept.id,)
+    assert edited.parents == (saved.id,)
     assert masked.turn.masked
     assert len(referring.turn.references) == 2
     assert mug.path.parent.name == "a_blue_mug"
     assert mug.turn.parameters["angle"] == "top"
     assert "directly overhead" in mug.prompt
     assert (cart.path.parent.name, cart.format) == ("icons", "webp")
-    assert len(asked(provider)) == 8
+    assert len(paid_bodies(provider)) == 8
 
 
-def test_bad_jobs_are_told_in_their_place(
+def test_invalid_requests_are_errors_in_the_results(
     studio: Any, provider: FakeOpenAI, tmp_path: Path
 ) -> None:
     """
-    A job that cannot be asked for is an error in its place; nothing is sent for it, and the
-    others are made.
+    An invalid request is an error in the results; nothing is sent for it, and the others are made.
     """
     (tmp_path / "text.png").write_text("no picture")
     wrong: list[tuple[str | ImageRequest, type[Exception]]] = [
@@ -301,7 +301,7 @@ def test_bad_jobs_are_told_in_their_place(
     results = studio.map(["first", *(job for job, _ in wrong), "last"])
     assert [type(result) for result in results[1:-1]] == [kind for _, kind in wrong]
     assert [image.prompt for image in results.images] == ["first", "last"]
-    assert len(asked(provider)) == 2
+    assert len(paid_bodies(provider)) == 2
 
 
 @pytest.mark.parametrize(
@@ -330,11 +330,11 @@ def test_bad_jobs_are_told_in_their_place(
         (["a"], {"qality": "low"}),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_anything_is_sent(
+def test_invalid_call_is_refused_before_sending(
     studio: Any, provider: FakeOpenAI, jobs: Any, options: dict[str, Any]
 ) -> None:
     """
-    What is wrong with the call itself is an error at once, and no job is begun.
+    Invalid arguments of the call itself are an immediate error, and no request is started.
     """
     with pytest.raises(InvalidRequestError):
         studio.map(jobs, **options)
@@ -342,9 +342,9 @@ def test_what_makes_no_sense_is_refused_before_anything_is_sent(
     assert list((studio.library / ".imagesession" / "journal").iterdir()) == []
 
 
-def test_any_many_will_do(studio: Any, provider: FakeOpenAI) -> None:
+def test_requests_may_be_any_iterable(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Jobs may come from a generator, and there may be none.
+    Requests may come from a generator, and there may be none.
     """
     results = studio.map(f"number {number}" for number in range(3))
     assert [result.prompt for result in results] == ["number 0", "number 1", "number 2"]
@@ -353,27 +353,27 @@ def test_any_many_will_do(studio: Any, provider: FakeOpenAI) -> None:
     for jobs in nothing:
         none = studio.map(jobs)
         assert (len(none), none.ok, none.keys) == (0, True, ())
-    assert len(asked(provider)) == 3
+    assert len(paid_bodies(provider)) == 3
 
 
-def test_a_bar_is_shown_where_it_is_wanted(studio: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_bar_is_shown_on_request(studio: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """
-    A bar on standard error counts pictures and failures alike when it is asked for; nothing is
-    shown where nobody looks.
+    A bar on standard error counts images and failures if it is requested; without a terminal
+    nothing is shown.
     """
     studio.map(["a", "b"])
     studio.map(["a", "b"], progress=False)
     assert capsys.readouterr() == ("", "")
     studio.map(["a", "b", ""], progress=True)
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert "3/3" in shown.err
-    assert "image" in shown.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "3/3" in output.err
+    assert "image" in output.err
 
 
-class Interrupting(FakeOpenAI):
+class InterruptingProvider(FakeOpenAI):
     """
-    Interrupts the main thread, as Ctrl-C does, when so many requests came.
+    Interrupts the main thread, as Ctrl-C does, after a number of requests.
     """
 
     def __init__(self, after: int) -> None:
@@ -385,48 +385,48 @@ class Interrupting(FakeOpenAI):
         Answer, and interrupt when it is time.
         """
         answer = super().handle(call)
-        if self.after is not None and len(asked(self)) >= self.after:
+        if self.after is not None and len(paid_bodies(self)) >= self.after:
             self.after = None
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            # What an interrupt leaves undone is only to be seen if all is not done by then.
+            # The test needs requests that are unfinished at the interrupt.
             time.sleep(0.1)
         return answer
 
 
-def test_what_an_interrupt_leaves_is_completed(tmp_path: Path) -> None:
+def test_second_run_completes_an_interrupted_one(tmp_path: Path) -> None:
     """
-    Ctrl-C in the middle begins no further picture and keeps those that are under way; a second
-    run makes the rest, and none twice.
+    Ctrl-C starts no further image and saves those that are pending; a second run makes the rest,
+    and none twice.
     """
-    provider = Interrupting(after=3)
+    provider = InterruptingProvider(after=3)
     jobs = {f"number {number}": f"teapot number {number}" for number in range(12)}
     with Studio.offline(tmp_path, provider=provider) as studio:
         with pytest.raises(KeyboardInterrupt):
             studio.map(jobs, concurrency=2)
-        before = len(asked(provider))
+        before = len(paid_bodies(provider))
         assert 3 <= before < 12
         assert len(studio.images.list()) == before
         results = studio.map(jobs, concurrency=2)
         assert results.ok
-        assert len(asked(provider)) == len(studio.images.list()) == 12
+        assert len(paid_bodies(provider)) == len(studio.images.list()) == 12
 
 
-def test_an_interrupt_does_not_wait_for_the_next_turn(tmp_path: Path) -> None:
+def test_interrupt_does_not_wait_for_the_rate_limit(tmp_path: Path) -> None:
     """
-    Ctrl-C while jobs wait for their share of a minute ends at once, and none of them is begun.
+    Ctrl-C while requests wait for a rate slot ends immediately, and none of them is started.
     """
-    provider = Interrupting(after=1)
+    provider = InterruptingProvider(after=1)
     with Studio.offline(tmp_path, provider=provider) as studio:
         start = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             studio.map(["a", "b", "c"], images_per_minute=6)
         assert time.monotonic() - start < 5
-        assert len(asked(provider)) == len(studio.images.list()) == 1
+        assert len(paid_bodies(provider)) == len(studio.images.list()) == 1
 
 
-class Stalling(FakeOpenAI):
+class StallingProvider(FakeOpenAI):
     """
-    Takes long from the fourth request on, and tells when it came.
+    Delays requests from the fourth on, and signals when it came.
     """
 
     def __init__(self) -> None:
@@ -436,7 +436,7 @@ class Stalling(FakeOpenAI):
 
     def finish(self) -> None:
         """
-        Be done with all that was taken up, and quick from now on.
+        End the delays: answer the pending requests, and later ones immediately.
         """
         self.latency, self._ahead = 0, 3600.0
 
@@ -444,19 +444,19 @@ class Stalling(FakeOpenAI):
         """
         Answer, ever later.
         """
-        if len(asked(self)) >= 3 and not self.stalled.is_set():
+        if len(paid_bodies(self)) >= 3 and not self.stalled.is_set():
             self.latency = 60
             self.stalled.set()
         return super().handle(call)
 
 
 @pytest.mark.anyio
-async def test_what_a_cancellation_leaves_is_completed(tmp_path: Path) -> None:
+async def test_second_run_completes_a_cancelled_one(tmp_path: Path) -> None:
     """
-    Cancelling in the middle keeps what was made. A second run makes what was not begun, and what
-    the provider had taken up is looked up, not paid for twice.
+    Cancelling saves finished images. A second run makes those that were not started, and looks up
+    those that the provider accepted.
     """
-    provider = Stalling()
+    provider = StallingProvider()
     jobs = {f"number {number}": f"teapot number {number}" for number in range(8)}
     async with AsyncStudio.offline(tmp_path, provider=provider) as studio:
         async with anyio.create_task_group() as group:
@@ -466,21 +466,21 @@ async def test_what_a_cancellation_leaves_is_completed(tmp_path: Path) -> None:
 
             group.start_soon(run)
             await provider.stalled.wait()
-            await anyio.sleep(0.1)  # so that what stalls is taken up
+            await anyio.sleep(0.1)  # so that the delayed request is accepted
             group.cancel_scope.cancel()
-        assert len(asked(provider)) < 8
-        kept = await studio.images.list()
-        assert len(kept) >= 2
+        assert len(paid_bodies(provider)) < 8
+        saved = await studio.images.list()
+        assert len(saved) >= 2
     provider.finish()
     async with AsyncStudio.offline(tmp_path, provider=provider) as studio:
         await studio.recover()
         results = await studio.map(jobs, concurrency=2)
         assert results.ok
-        assert set(kept) <= set(results)
-        assert len(asked(provider)) == len(await studio.images.list()) == 8
+        assert set(saved) <= set(results)
+        assert len(paid_bodies(provider)) == len(await studio.images.list()) == 8
 
 
-# --- takes of one prompt --------------------------------------------------------------------------
+# --- variations -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -489,9 +489,9 @@ def _packed_again() -> Iterator[None]:
     presets.reset()
 
 
-def test_variations_are_told_apart(studio: Any, provider: FakeOpenAI) -> None:
+def test_variations_differ(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Each take is a picture of its own, asked for in words of its own, and lies among variations.
+    Each variation is a different image with its own prompt, in the folder for variations.
     """
     results = studio.variations("a teapot", n=3)
     assert (results.ok, len(results)) == (True, 3)
@@ -499,22 +499,22 @@ def test_variations_are_told_apart(studio: Any, provider: FakeOpenAI) -> None:
     assert {result.kind for result in results} == {"variation"}
     assert {result.path.parent.name for result in results} == {"variations"}
     assert [result.turn.parameters["take"] for result in results] == [1, 2, 3]
-    assert [f"take {number} of 3" in item.prompt for number, item in enumerate(results, 1)] == [
+    assert [f"take {number} of 3" in image.prompt for number, image in enumerate(results, 1)] == [
         True
     ] * 3
-    assert len(asked(provider)) == 3
+    assert len(paid_bodies(provider)) == 3
 
 
-def test_variations_of_a_picture_come_from_it(studio: Any, provider: FakeOpenAI) -> None:
+def test_variations_of_an_image_resemble_it(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A picture is varied without a word, or as the words say.
+    An image is varied without a prompt, or as the prompt says.
     """
-    kept = studio.generate("a teapot")
-    for words in ("", "in other colours"):
-        results = studio.variations(words, image=kept, n=2)
-        assert [result.parents for result in results] == [(kept.id,)] * 2
-        assert all((words or "variation of this picture") in result.prompt for result in results)
-    assert "input_image" in str(asked(provider)[-1])
+    saved = studio.generate("a teapot")
+    for prompt in ("", "in other colours"):
+        results = studio.variations(prompt, image=saved, n=2)
+        assert [result.parents for result in results] == [(saved.id,)] * 2
+        assert all((prompt or "variation of this picture") in result.prompt for result in results)
+    assert "input_image" in str(paid_bodies(provider)[-1])
 
 
 @pytest.mark.parametrize(
@@ -525,11 +525,11 @@ def test_variations_of_a_picture_come_from_it(studio: Any, provider: FakeOpenAI)
         ("preset", {"name": "product", "subject": "a mug", "n": 4}),
     ],
 )
-def test_takes_are_reported_one_by_one(
+def test_failed_variations_are_reported(
     make_studio: MakeStudio, tmp_path: Path, verb: str, arguments: dict[str, Any]
 ) -> None:
     """
-    Where takes fail, the others are there, and all failing is not called a success.
+    If variations fail, the others are returned, and if all fail the result is not ok.
     """
     provider = FakeOpenAI()
     studio = make_studio(tmp_path, provider=provider)
@@ -550,21 +550,23 @@ def test_takes_are_reported_one_by_one(
         ("product", {"description": "a mug", "n": 4}),
     ],
 )
-def test_takes_are_made_side_by_side(
+def test_variations_run_concurrently(
     make_studio: MakeStudio, tmp_path: Path, verb: str, arguments: dict[str, Any]
 ) -> None:
     """
-    Four takes are under way at once.
+    Four variations are pending at the same time.
     """
-    provider = Gauge(expected=4)
+    provider = ConcurrencyGauge(expected=4)
     assert getattr(make_studio(tmp_path, provider=provider), verb)(**arguments).ok
     assert provider.most == 4
 
 
 @pytest.mark.parametrize("verb,arguments", [("variations", {"n": 3}), ("product", {"n": 3})])
-def test_takes_in_a_session_are_siblings(studio: Any, verb: str, arguments: dict[str, int]) -> None:
+def test_variations_in_a_session_are_siblings(
+    studio: Any, verb: str, arguments: dict[str, int]
+) -> None:
     """
-    In a session all takes grow on the same picture, and any of them can be gone on with.
+    In a session all variations have the same parent, and any of them can be continued.
     """
     session = studio.session("Mugs")
     first = session.generate("a mug")
@@ -573,14 +575,14 @@ def test_takes_in_a_session_are_siblings(studio: Any, verb: str, arguments: dict
     assert {result.session_id for result in results} == {session.id}
     assert session.checkout(results[0]).id == results[0].id
     assert session.generate("warmer").parent == results[0].turn.id
-    other = session.branch("other", at=results[1])
-    assert other.generate("cooler").parent == results[1].turn.id
+    other_branch = session.branch("other", at=results[1])
+    assert other_branch.generate("cooler").parent == results[1].turn.id
 
 
 @pytest.mark.parametrize("count", [0, 11, -1, 2.0, True, "3"])
-def test_takes_are_from_one_to_ten(studio: Any, provider: FakeOpenAI, count: object) -> None:
+def test_number_of_variations_is_limited(studio: Any, provider: FakeOpenAI, count: object) -> None:
     """
-    A number of takes that makes no sense is refused before anything is sent.
+    An invalid number of variations is refused before anything is sent.
     """
     for where in (studio, studio.session("x")):
         for verb, name in (("variations", "n"), ("product", "n")):
@@ -603,11 +605,11 @@ def test_takes_are_from_one_to_ten(studio: Any, provider: FakeOpenAI, count: obj
         ("preset", ("product", "a mug"), {"n": 2, "params": {"angel": "top"}}),
     ],
 )
-def test_a_wrong_call_for_takes_is_one_error(
+def test_invalid_variations_are_one_error(
     studio: Any, provider: FakeOpenAI, verb: str, args: Any, options: dict[str, Any]
 ) -> None:
     """
-    What is wrong with every take is raised once, before anything is sent.
+    An error that affects every variation is raised once, before anything is sent.
     """
     for where in (studio, studio.session("x")):
         with pytest.raises(InvalidRequestError):
@@ -616,9 +618,9 @@ def test_a_wrong_call_for_takes_is_one_error(
     assert studio.images.list() == ()
 
 
-def test_one_take_is_the_plain_prompt(studio: Any) -> None:
+def test_single_variation_uses_the_plain_prompt(studio: Any) -> None:
     """
-    One take is in the caller's words alone; one product without a count is a picture.
+    A single variation uses the caller's prompt unchanged; one product without `n` is an image.
     """
     assert studio.variations("a teapot", n=1)[0].prompt == "a teapot"
     assert len(studio.product("a mug", n=1)) == 1
@@ -626,10 +628,10 @@ def test_one_take_is_the_plain_prompt(studio: Any) -> None:
 
 
 @pytest.mark.usefixtures("_packed_again")
-def test_a_registered_preset_draws(studio: Any, provider: FakeOpenAI) -> None:
+def test_registered_preset_is_used(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A preset of one's own is used by its name, by single calls, takes and jobs alike; what a call
-    asks for wins over what the preset does.
+    A registered preset is available by name in single calls, variations and `map`; options of the
+    call override those of the preset.
     """
     portrait = presets.Preset(
         name="portrait",
@@ -649,11 +651,13 @@ def test_a_registered_preset_draws(studio: Any, provider: FakeOpenAI) -> None:
     assert (calm.prompt, calm.turn.options.quality) == ("Portrait of a keeper. Calm.", "low")
     assert studio.preset("portrait", "a keeper", quality="high").turn.options.quality == "high"
     proud = {"mood": "proud"}
-    takes = studio.preset("portrait", "a keeper", params=proud, n=2)
-    assert all(take.prompt.startswith("Portrait of a keeper. Proud.") for take in takes)
+    variations = studio.preset("portrait", "a keeper", params=proud, n=2)
+    assert all(
+        variation.prompt.startswith("Portrait of a keeper. Proud.") for variation in variations
+    )
     (job,) = studio.map([ImageRequest("a keeper", preset="portrait", params=proud)])
     assert job.prompt == "Portrait of a keeper. Proud."
     assert job.turn.parameters["preset"] == "portrait"
     with pytest.raises(InvalidOptionError, match="mood"):
         studio.preset("portrait", "a keeper", params={"mood": "angry"})
-    assert len(asked(provider)) == 5
+    assert len(paid_bodies(provider)) == 5

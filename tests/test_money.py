@@ -1,6 +1,6 @@
 """
-What pictures cost: told before, recorded after, added up, and held within a budget by all programs
-that share a library.
+Costs: estimated before, recorded after, summed up, and limited by a budget that all programs on a
+library share.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from tests.clock import ago
 from tests.conftest import MakeStudio
 from tests.unsettled import unsettled
 
-# A named size and quality, so that what a picture could cost lies close to what it does.
+# A specific size and quality, so that the estimate is close to the cost.
 PLAIN: dict[str, Any] = {"size": "1024x1024", "quality": "low"}
 DAY = dt.timedelta(days=1)
 
 
-def asked(provider: FakeOpenAI) -> list[Any]:
+def paid_bodies(provider: FakeOpenAI) -> list[Any]:
     """
-    Return the bodies of the requests that draw, which are those that are paid for.
+    Return the bodies of the paid requests, which are those for images.
     """
     return [
         call.body
@@ -54,8 +54,8 @@ def asked(provider: FakeOpenAI) -> list[Any]:
 
 def nothing_was_sent(provider: FakeOpenAI) -> bool:
     """
-    Tell whether the provider was asked for nothing; a conversation, which is free and says
-    nothing of what will be asked in it, may have been begun.
+    Return whether the provider got no request, other than for the creation of a conversation, which
+    is free.
     """
     for call in provider.requests:
         assert (call.method, call.path) == ("POST", "/conversations")
@@ -64,9 +64,9 @@ def nothing_was_sent(provider: FakeOpenAI) -> bool:
 
 
 @pytest.fixture
-def most(tmp_path: Path) -> float:
+def upper_bound(tmp_path: Path) -> float:
     """
-    The most that a plain picture could cost, in US dollars.
+    Return the most that a plain image could cost, in US dollars.
     """
     with Studio.offline(tmp_path / "elsewhere") as studio:
         high = studio.estimate("a teapot", **PLAIN).high
@@ -74,7 +74,7 @@ def most(tmp_path: Path) -> float:
     return high
 
 
-# --- told before and after -----------------------------------------------------------------------
+# --- estimates and costs --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -96,35 +96,35 @@ def most(tmp_path: Path) -> float:
     ],
     ids=str,
 )
-def test_an_estimate_holds_what_it_costs(
+def test_estimate_covers_the_cost(
     studio: Any, provider: FakeOpenAI, options: dict[str, Any]
 ) -> None:
     """
-    What is told before holds what is billed after; telling it asks nobody.
+    The estimate covers the later cost; estimating sends nothing.
     """
-    reported = studio.estimate("a teapot", **options)
+    estimate = studio.estimate("a teapot", **options)
     assert provider.requests == ()
     cost = studio.generate("a teapot", **options).cost
-    assert reported.low <= cost.total <= reported.high
-    assert studio.estimate("a teapot", n=3, **options).high == pytest.approx(3 * reported.high)
+    assert estimate.low <= cost.total <= estimate.high
+    assert studio.estimate("a teapot", n=3, **options).high == pytest.approx(3 * estimate.high)
 
 
-def test_an_estimate_without_a_bound_says_why(studio: Any) -> None:
+def test_estimate_without_a_bound_says_why(studio: Any) -> None:
     """
-    Where a model's price is not known there is no most, and the grounds say of which model.
+    If a model's price is not known there is no upper bound, and the assumptions name the model.
     """
-    reported = studio.estimate("a teapot", image_model="my-own-model")
-    assert reported.high is None
-    assert any("my-own-model" in ground for ground in reported.assumptions)
-    assert "or more" in str(reported)
+    estimate = studio.estimate("a teapot", image_model="my-own-model")
+    assert estimate.high is None
+    assert any("my-own-model" in ground for ground in estimate.assumptions)
+    assert "or more" in str(estimate)
 
 
 @pytest.mark.parametrize(
     "wrong", [{"n": 0}, {"n": True}, {"quality": "ultra"}, {"partial_images": 9}, {"image": b"x"}]
 )
-def test_an_estimate_of_nonsense_is_refused(studio: Any, wrong: dict[str, Any]) -> None:
+def test_invalid_estimate_is_refused(studio: Any, wrong: dict[str, Any]) -> None:
     """
-    What could not be asked for has no price.
+    An invalid request has no estimate.
     """
     with pytest.raises(InvalidRequestError):
         studio.estimate("a teapot", **wrong)
@@ -132,7 +132,7 @@ def test_an_estimate_of_nonsense_is_refused(studio: Any, wrong: dict[str, Any]) 
 
 def test_costs_add_up(studio: Any) -> None:
     """
-    A picture, its session, the library and the file beside the picture agree on the money.
+    An image, its session, the library and the JSON file beside the image agree on the cost.
     """
     session = studio.session("Teapots")
     images = [session.generate("a teapot", **PLAIN), session.generate("bluer", quality="high")]
@@ -149,9 +149,9 @@ def test_costs_add_up(studio: Any) -> None:
     assert studio.session("Empty").cost().total == 0.0
 
 
-def test_spending_is_grouped(studio: Any) -> None:
+def test_costs_are_grouped(studio: Any) -> None:
     """
-    By session, kind, model, provider and day, each picture is counted once.
+    Grouped by session, kind, model, provider or day, each image is counted once.
     """
     session = studio.session("Teapots")
     session.generate("a teapot", **PLAIN)
@@ -159,7 +159,7 @@ def test_spending_is_grouped(studio: Any) -> None:
     studio.product("a mug", model="gpt-6-sol")
     studio.map(["one", "two"])
     groups = {by: studio.costs(group_by=by).groups for by in ("session", "kind", "model", "day")}
-    counts = {by: {name: item.images for name, item in groups[by].items()} for by in groups}
+    counts = {by: {name: group.images for name, group in groups[by].items()} for by in groups}
     today = dt.datetime.now(dt.UTC).date().isoformat()
     assert counts["session"] == {session.id: 2, "": 3}
     assert counts["kind"] == {"general": 2, "product": 1, "batch": 2}
@@ -176,9 +176,9 @@ def test_spending_is_grouped(studio: Any) -> None:
     assert studio.costs(group_by="kind", session=session.id).groups.keys() == {"general"}
 
 
-def test_spending_of_days(studio: Any) -> None:
+def test_costs_are_selected_by_day(studio: Any) -> None:
     """
-    Days are asked for from and up to, both included; printed, each has its line.
+    Days are selected from and up to both included; each has its line when printed.
     """
     today = dt.datetime.now(dt.UTC).date()
     for back in (2, 1):
@@ -200,9 +200,9 @@ def test_spending_of_days(studio: Any) -> None:
         studio.costs(group_by="week")
 
 
-def without_usage(answer: FakeResponse) -> FakeResponse:
+def remove_usage(answer: FakeResponse) -> FakeResponse:
     """
-    Bend an answer so that it does not say what was used.
+    Remove the usage from a response.
     """
     return attrs.evolve(answer, parts=map(_silent, answer.parts))
 
@@ -216,27 +216,27 @@ def _silent(part: Any) -> Any:
     return head + b"data: " + json.dumps(event).encode() + b"\n\n"
 
 
-def reset(*_: object) -> FakeResponse:
+def break_connection(*_: object) -> FakeResponse:
     """
-    Break the connection before the first byte of an answer.
+    Break the connection before the first byte of a response.
     """
     return FakeResponse(headers={}, parts=iter((ConnectionReset(),)))
 
 
-def silent_on_usage() -> Fault:
+def omit_usage() -> Fault:
     """
-    Plan an answer that does not say what was used.
+    Omit the usage from the next response.
     """
-    return Fault(method="POST", path="/responses", bend=without_usage)
+    return Fault(method="POST", path="/responses", bend=remove_usage)
 
 
-def test_what_is_not_known_is_said(studio: Any, provider: FakeOpenAI) -> None:
+def test_unknown_cost_is_reported(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Where the provider does not say what was used, the cost is not called nothing: it is unknown,
-    with the reason, in the picture, the session and the spending.
+    If the provider reports no usage, the cost is not zero but unknown, with the reason, for the
+    image, the session and the report.
     """
     session = studio.session("Teapots")
-    provider.enqueue_fault(silent_on_usage())
+    provider.enqueue_fault(omit_usage())
     image = session.generate("a teapot", **PLAIN)
     assert image.cost.total is None
     assert image.cost.unknown
@@ -248,18 +248,18 @@ def test_what_is_not_known_is_said(studio: Any, provider: FakeOpenAI) -> None:
     assert "1 turns at an unknown price" in str(studio.costs())
 
 
-# --- held within a budget ------------------------------------------------------------------------
+# --- budget ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("limit", ["per_call", "per_session", "per_day"])
-def test_what_could_exceed_a_budget_is_not_sent(
-    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, most: float, limit: str
+def test_call_that_could_exceed_the_budget_is_not_sent(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, upper_bound: float, limit: str
 ) -> None:
     """
-    The request is refused before it is sent, the error says by how much, and nothing is left of
-    it; a call that fits is made.
+    The request is refused before it is sent, the error has the excess, and nothing remains of it; a
+    call that fits is made.
     """
-    allowed = most * 1.01  # a session tells the model its description too
+    allowed = upper_bound * 1.01  # a session also sends its description
     studio = make_studio(tmp_path, provider=provider, budget=Budget(**{limit: allowed}))
     session = studio.session("x")
     with pytest.raises(BudgetExceededError, match=limit) as caught:
@@ -270,49 +270,54 @@ def test_what_could_exceed_a_budget_is_not_sent(
     assert nothing_was_sent(provider)
     assert unsettled(studio.library) == []
     assert session.turns() == ()
-    assert most < session.generate("a teapot", **PLAIN).turn.reserved < allowed
+    assert upper_bound < session.generate("a teapot", **PLAIN).turn.reserved < allowed
 
 
-def test_what_was_told_before_is_enough(
-    make_studio: MakeStudio, tmp_path: Path, most: float
+def test_budget_of_the_estimate_is_sufficient(
+    make_studio: MakeStudio, tmp_path: Path, upper_bound: float
 ) -> None:
     """
-    A budget of exactly what a call was said to cost at most lets it through.
+    A budget that equals the upper bound of the estimate permits the call.
     """
-    assert make_studio(tmp_path, budget=Budget(per_day=most)).generate("a teapot", **PLAIN).bytes
+    assert (
+        make_studio(tmp_path, budget=Budget(per_day=upper_bound))
+        .generate("a teapot", **PLAIN)
+        .bytes
+    )
 
 
-def test_a_session_and_a_day_are_used_up(
-    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, most: float
+def test_budget_per_session_and_day_is_used_up(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, upper_bound: float
 ) -> None:
     """
-    What was spent counts, in this studio and the next; another session and another day have room.
+    Earlier costs count, in this studio and the next; another session and another day are not
+    affected.
     """
-    limits = {"per_session": most * 1.5, "per_day": most * 2.1}
+    limits = {"per_session": upper_bound * 1.5, "per_day": upper_bound * 2.1}
     studio = make_studio(tmp_path, provider=provider, budget=Budget(**limits))
     session = studio.session("x")
     cost = session.generate("a teapot", **PLAIN).cost.total
-    again = make_studio(tmp_path, provider=provider, budget=Budget(**limits))
+    second_studio = make_studio(tmp_path, provider=provider, budget=Budget(**limits))
     with pytest.raises(BudgetExceededError) as caught:
-        again.open(session.id).generate("bluer", **PLAIN)
+        second_studio.open(session.id).generate("bluer", **PLAIN)
     assert caught.value.limit == "per_session"
     assert caught.value.spent == pytest.approx(cost)
-    second = again.session("y").generate("a teapot", **PLAIN).cost.total
+    second = second_studio.session("y").generate("a teapot", **PLAIN).cost.total
     with pytest.raises(BudgetExceededError) as caught:
-        again.generate("a teapot", **PLAIN)
+        second_studio.generate("a teapot", **PLAIN)
     assert caught.value.limit == "per_day"
     assert caught.value.spent == pytest.approx(cost + second)
-    assert len(asked(provider)) == 2
+    assert len(paid_bodies(provider)) == 2
     with ago(DAY, studio.library):
         yesterday = make_studio(tmp_path, provider=provider, budget=Budget(**limits))
         assert yesterday.generate("a teapot", **PLAIN).bytes
 
 
-def test_prices_without_a_bound_are_not_let_through(
+def test_unbounded_prices_are_refused_by_a_budget(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    What a call could cost must be known to be held within a budget.
+    With a budget, a call whose cost has no known bound is refused.
     """
     studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=1000.0))
     with pytest.raises(BudgetExceededError, match="no upper bound") as caught:
@@ -322,120 +327,121 @@ def test_prices_without_a_bound_are_not_let_through(
 
 
 @pytest.mark.parametrize("verb", ["edit", "product", "stream", "improve", "analyze"])
-def test_every_verb_is_held_to_the_budget(
+def test_every_method_respects_the_budget(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, verb: str
 ) -> None:
     """
-    No way of asking leads past the budget.
+    No method bypasses the budget.
     """
     studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=0.000001))
     photo = {} if verb in {"product", "stream"} else {"image": tiny_image()}
-    words = () if verb == "analyze" else ("more contrast",)
+    prompts = () if verb == "analyze" else ("more contrast",)
     with pytest.raises(BudgetExceededError):
-        list(getattr(studio, verb)(*words, **photo))
-    assert asked(provider) == []
+        list(getattr(studio, verb)(*prompts, **photo))
+    assert paid_bodies(provider) == []
 
 
 @pytest.mark.usefixtures("looking_often")
-def test_many_are_held_to_the_budget_one_by_one(
-    make_studio: MakeStudio, tmp_path: Path, most: float
+def test_concurrent_requests_respect_the_budget(
+    make_studio: MakeStudio, tmp_path: Path, upper_bound: float
 ) -> None:
     """
-    Of many that are under way at once, as many are made as the budget holds; the others are
-    errors in their places.
+    Of many concurrent requests as many are made as the budget permits; the others are errors in the
+    results.
     """
     provider = FakeOpenAI(latency=0.4)
-    studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=most * 3.5), **PLAIN)
+    studio = make_studio(
+        tmp_path, provider=provider, budget=Budget(per_day=upper_bound * 3.5), **PLAIN
+    )
     results = studio.map(["a teapot"] * 8, concurrency=8)
     assert (len(results.images), len(results.errors)) == (3, 5)
     assert all(isinstance(error, BudgetExceededError) for error in results.errors)
-    assert len(asked(provider)) == 3
+    assert len(paid_bodies(provider)) == 3
 
 
-def test_what_was_not_billed_is_given_back(
-    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, most: float
+def test_unbilled_reservation_is_released(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, upper_bound: float
 ) -> None:
     """
-    What was set aside for a request that was turned away or blocked is there for the next.
+    The reservation of a rejected or blocked request is available to the next one.
     """
-    studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=most), **PLAIN)
+    studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=upper_bound), **PLAIN)
     provider.fail_next(status=429, headers={"retry-after": "0"}, method="POST", path="/responses")
     provider.moderate_next()
     for error in (RateLimitError, ContentBlockedError):
         with pytest.raises(error):
             studio.generate("a teapot")
     assert studio.generate("a teapot").bytes
-    assert len(asked(provider)) == 3
+    assert len(paid_bodies(provider)) == 3
 
 
-def test_what_may_have_been_billed_stays_set_aside(
-    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, most: float
+def test_reservation_of_an_unknown_outcome_is_kept(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, upper_bound: float
 ) -> None:
     """
-    While nobody knows whether a request was carried out, its reservation counts; and so it does
-    in the next program.
+    While the outcome of a request is unknown, its reservation counts, in the next program too.
     """
-    budget = Budget(per_day=most * 1.5)
+    budget = Budget(per_day=upper_bound * 1.5)
     studio = make_studio(tmp_path, provider=provider, budget=budget, **PLAIN)
-    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=reset))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=break_connection))
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
-    for item in (studio, make_studio(tmp_path, provider=provider, budget=budget, **PLAIN)):
+    for either_studio in (studio, make_studio(tmp_path, provider=provider, budget=budget, **PLAIN)):
         with pytest.raises(BudgetExceededError) as caught:
-            item.generate("a teapot")
-        assert caught.value.spent == pytest.approx(most)
-    assert len(asked(provider)) == 1
+            either_studio.generate("a teapot")
+        assert caught.value.spent == pytest.approx(upper_bound)
+    assert len(paid_bodies(provider)) == 1
 
 
-def test_what_was_found_counts_with_the_most(
-    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, most: float
+def test_found_image_keeps_its_reservation(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, upper_bound: float
 ) -> None:
     """
-    A picture whose answer was lost, and which was found in its conversation, comes without its
-    usage: its reservation goes on counting, in the next program too.
+    An image that was found in its conversation has no usage: its reservation keeps counting, in the
+    next program too.
     """
-    budget = Budget(per_day=most * 1.5)
+    budget = Budget(per_day=upper_bound * 1.5)
     studio = make_studio(
         tmp_path, provider=provider, provider_state="conversation", budget=budget, **PLAIN
     )
-    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=reset))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=break_connection))
     assert studio.generate("a teapot").cost.total is None
-    for item in (studio, make_studio(tmp_path, provider=provider, budget=budget, **PLAIN)):
+    for either_studio in (studio, make_studio(tmp_path, provider=provider, budget=budget, **PLAIN)):
         with pytest.raises(BudgetExceededError) as caught:
-            item.generate("a teapot")
-        assert caught.value.spent == pytest.approx(most)
-    assert len(asked(provider)) == 1
+            either_studio.generate("a teapot")
+        assert caught.value.spent == pytest.approx(upper_bound)
+    assert len(paid_bodies(provider)) == 1
 
 
-def test_what_a_budget_leaves(
-    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, most: float
+def test_remaining_budget_is_reported(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, upper_bound: float
 ) -> None:
     """
-    Costs say what the budget leaves today, and in a session that is named: what was spent and what
-    is set aside is gone. Without such a limit there is nothing to say.
+    Cost reports have the rest of the budget today, and in a given session, after costs and
+    reservations. Without a limit there is none.
     """
     assert make_studio(tmp_path, provider=provider, **PLAIN).costs().remaining is None
     per_call = make_studio(tmp_path, provider=provider, budget=Budget(per_call=1.0), **PLAIN)
     assert per_call.costs().remaining is None
-    budget = Budget(per_session=most * 3, per_day=most * 5)
+    budget = Budget(per_session=upper_bound * 3, per_day=upper_bound * 5)
     studio = make_studio(tmp_path, provider=provider, retry_timeout=0, budget=budget, **PLAIN)
-    assert studio.costs().remaining == pytest.approx(most * 5)
+    assert studio.costs().remaining == pytest.approx(upper_bound * 5)
     session = studio.session("Teapots")
-    assert studio.costs(session=session).remaining == pytest.approx(most * 3)
+    assert studio.costs(session=session).remaining == pytest.approx(upper_bound * 3)
     spent = session.generate("a teapot").cost.total
-    assert studio.costs().remaining == pytest.approx(most * 5 - spent)
-    assert studio.costs(session=session.id).remaining == pytest.approx(most * 3 - spent)
-    assert studio.costs(until="2000-01-01").remaining == pytest.approx(most * 5 - spent)
-    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=reset))
+    assert studio.costs().remaining == pytest.approx(upper_bound * 5 - spent)
+    assert studio.costs(session=session.id).remaining == pytest.approx(upper_bound * 3 - spent)
+    assert studio.costs(until="2000-01-01").remaining == pytest.approx(upper_bound * 5 - spent)
+    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=break_connection))
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
-    assert studio.costs().remaining == pytest.approx(most * 4 - spent)
-    assert make_studio(tmp_path, budget=Budget(per_day=most)).costs().remaining == 0.0
+    assert studio.costs().remaining == pytest.approx(upper_bound * 4 - spent)
+    assert make_studio(tmp_path, budget=Budget(per_day=upper_bound)).costs().remaining == 0.0
 
 
 def test_costs_of_an_unknown_session_are_an_error(studio: Any) -> None:
     """
-    A session is meant by itself, its id or its name; one that is not there is an error.
+    A session is given by itself, its id or its name; an unknown one is an error.
     """
     session = studio.session("Teapots", name="Pots")
     session.generate("a teapot", **PLAIN)
@@ -446,22 +452,24 @@ def test_costs_of_an_unknown_session_are_an_error(studio: Any) -> None:
         studio.costs(session="Pans")
 
 
-def test_an_unknown_price_stays_set_aside(
-    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, most: float
+def test_unknown_price_keeps_its_reservation(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, upper_bound: float
 ) -> None:
     """
-    A picture whose price nobody knows counts with the most that it could have cost.
+    An image without a known price counts with its reservation.
     """
-    studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=most * 1.9), **PLAIN)
-    provider.enqueue_fault(silent_on_usage())
+    studio = make_studio(
+        tmp_path, provider=provider, budget=Budget(per_day=upper_bound * 1.9), **PLAIN
+    )
+    provider.enqueue_fault(omit_usage())
     assert studio.generate("a teapot").cost.total is None
     with pytest.raises(BudgetExceededError) as caught:
         studio.generate("a cup")
-    assert caught.value.spent == pytest.approx(most)
-    assert len(asked(provider)) == 1
+    assert caught.value.spent == pytest.approx(upper_bound)
+    assert len(paid_bodies(provider)) == 1
 
 
-# --- held by all processes -----------------------------------------------------------------------
+# --- budget in processes --------------------------------------------------------------------------
 
 REQUESTER = """
 import sys
@@ -483,11 +491,11 @@ else:
 
 
 @contextlib.contextmanager
-def requesters(
+def start_requesters(
     count: int, *arguments: object
 ) -> Generator[list[subprocess.Popen[str]], None, None]:
     """
-    Start processes that are ready to ask for a picture each.
+    Start processes that are ready to request an image each.
     """
     command = [sys.executable, "-c", REQUESTER, *map(str, arguments)]
     with contextlib.ExitStack() as stack:
@@ -507,9 +515,9 @@ def requesters(
                 process.kill()
 
 
-def answers(running: list[subprocess.Popen[str]]) -> Iterator[str]:
+def collect_answers(running: list[subprocess.Popen[str]]) -> Iterator[str]:
     """
-    Let all processes ask at once; yield what became of each.
+    Let all processes send their request at once; yield the outcome of each.
     """
     for process in running:
         assert process.stdin is not None
@@ -520,42 +528,42 @@ def answers(running: list[subprocess.Popen[str]]) -> Iterator[str]:
         yield process.stdout.readline().strip()
 
 
-def test_processes_that_race_stay_within_the_budget(tmp_path: Path, most: float) -> None:
+def test_racing_processes_stay_within_the_budget(tmp_path: Path, upper_bound: float) -> None:
     """
-    Of six programs that ask at the same moment on one library, exactly as many are let through as
-    the budget holds.
+    Of six programs that send requests on one library at the same time, exactly as many succeed as
+    the budget permits.
     """
     provider = FakeOpenAI(latency=1.5)
-    with serve(provider) as served, requesters(
-        6, tmp_path / "library", served.base_url, most * 3.5
+    with serve(provider) as served, start_requesters(
+        6, tmp_path / "library", served.base_url, upper_bound * 3.5
     ) as running:  # fmt: skip
-        reported = sorted(answers(running))
-    assert reported == ["made"] * 3 + ["refused"] * 3
-    assert len(asked(provider)) == 3
+        outcomes = sorted(collect_answers(running))
+    assert outcomes == ["made"] * 3 + ["refused"] * 3
+    assert len(paid_bodies(provider)) == 3
     with Studio.offline(tmp_path / "library") as studio:
         assert studio.costs().total.images == 3
-        assert studio.costs().total.dollars <= most * 3.5
+        assert studio.costs().total.dollars <= upper_bound * 3.5
 
 
 def is_accepted(library: Path) -> bool:
     """
-    Tell whether a library's journal knows the provider's id of something.
+    Return whether a library's journal has a response id.
     """
     files = (library / ".imagesession" / "journal").glob("*")
     return any(b'response_id": "' in file.read_bytes().partition(b"\n")[2] for file in files)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_a_killed_process_keeps_what_it_set_aside(tmp_path: Path, most: float) -> None:
+def test_killed_process_keeps_its_reservation(tmp_path: Path, upper_bound: float) -> None:
     """
-    What a program had set aside when it was killed stays counted until it is known what became of
-    its request; then what that cost counts.
+    The reservation of a killed program counts until the outcome of its request is known; then the
+    actual cost counts.
     """
     ahead = 0.0
     provider = FakeOpenAI(latency=60, clock=lambda: time.time() + ahead)
-    library, limit = tmp_path / "library", most * 1.8
+    library, limit = tmp_path / "library", upper_bound * 1.8
     with serve(provider) as served:
-        with requesters(1, library, served.base_url, limit) as (process,):
+        with start_requesters(1, library, served.base_url, limit) as (process,):
             assert process.stdin is not None
             process.stdin.write("go\n")
             process.stdin.flush()
@@ -568,10 +576,10 @@ def test_a_killed_process_keeps_what_it_set_aside(tmp_path: Path, most: float) -
         with Studio(library, api_key="x", base_url=served.base_url, budget=budget) as studio:
             with pytest.raises(BudgetExceededError) as caught:
                 studio.generate("a cup", **PLAIN)
-            assert caught.value.spent == pytest.approx(most)
-            assert len(asked(provider)) == 1
+            assert caught.value.spent == pytest.approx(upper_bound)
+            assert len(paid_bodies(provider)) == 1
             ahead, provider.latency = 3600.0, 0
             studio.recover()
             assert studio.images.list()[0].prompt == "a teapot"
             assert studio.generate("a cup", **PLAIN).bytes
-            assert len(asked(provider)) == 2
+            assert len(paid_bodies(provider)) == 2

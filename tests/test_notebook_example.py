@@ -1,5 +1,5 @@
 """
-The notebook among the examples runs as it stands, without a key, and its outputs are stored.
+The example notebook runs without a key, and its outputs are stored.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from tests.kernels import EXAMPLE, Watched, read, run, written
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 
 
-def kinds(notebook: Any) -> list[list[tuple[str, ...]]]:
+def kinds_of_output(notebook: Any) -> list[list[tuple[str, ...]]]:
     """
-    Return what the outputs of each cell are.
+    Return the kinds of the outputs of each cell.
     """
     return [
-        [(item.output_type, *sorted(item.get("data", {}))) for item in cell.get("outputs", [])]
+        [
+            (output.output_type, *sorted(output.get("data", {})))
+            for output in cell.get("outputs", [])
+        ]
         for cell in notebook.cells
     ]
 
@@ -36,23 +39,23 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> tuple[Watched, Path]:
     return run(read(), folder), folder
 
 
-def test_it_runs_and_shows_what_is_stored(ran: tuple[Watched, Path]) -> None:
+def test_notebook_runs_and_matches_its_stored_outputs(ran: tuple[Watched, Path]) -> None:
     """
-    Every cell runs, and shows the same kinds of things as when it was stored.
+    Every cell runs, and shows the same kinds of output as when it was stored.
     """
     client, _ = ran
     stored = read()
-    assert kinds(client.nb) == kinds(stored)
+    assert kinds_of_output(client.nb) == kinds_of_output(stored)
     counts = [cell.execution_count for cell in stored.cells if cell.cell_type == "code"]
     assert counts == list(range(1, len(counts) + 1))
-    shown = {kind for cell in kinds(stored) for item in cell for kind in item}
-    assert {"text/html", "display_data", "execute_result"} <= shown
-    assert shown & {"image/png", "image/jpeg"}
+    output_kinds = {kind for cell in kinds_of_output(stored) for output in cell for kind in output}
+    assert {"text/html", "display_data", "execute_result"} <= output_kinds
+    assert output_kinds & {"image/png", "image/jpeg"}
 
 
-def test_it_is_light_and_tells_nothing_of_the_machine(ran: tuple[Watched, Path]) -> None:
+def test_stored_notebook_is_small_and_has_no_machine_paths(ran: tuple[Watched, Path]) -> None:
     """
-    Stored, it has less than 300 kB, as when it runs; it names no folder of where it ran.
+    The stored notebook has less than 300 kB, and no path of the machine where it ran.
     """
     client, folder = ran
     text = EXAMPLE.read_text("utf-8")
@@ -63,14 +66,14 @@ def test_it_is_light_and_tells_nothing_of_the_machine(ran: tuple[Watched, Path])
     assert "/home/you/notebook pictures" in text
 
 
-def test_it_says_what_is_billed(ran: tuple[Watched, Path]) -> None:
+def test_notebook_states_what_is_billed(ran: tuple[Watched, Path]) -> None:
     """
-    Its head says how many pictures a key pays for, and about what they cost.
+    Its first cell says how many images are billed with a key, and their approximate cost.
     """
     head = read().cells[0].source
     with Studio.offline(ran[1] / "notebook pictures") as studio:
         stats = studio.stats()
-    number = re.search(r"(\w+) pictures, some \$(\d\.\d\d)", head)
+    number = re.search(r"(\w+) images, about \$(\d\.\d\d)", head)
     assert number is not None
     assert NUMBERS.index(number[1]) == stats.total_images
     assert 0.5 <= float(number[2]) / stats.spent <= 2

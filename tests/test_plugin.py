@@ -1,5 +1,5 @@
 """
-The fixtures that other people's tests get, used as they would: in a pytest of their own.
+The pytest fixtures for users' tests, used in a pytest process of their own.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def test_nothing_is_loaded(pytestconfig):
     assert not heavy & set(sys.modules)
 """
 
-# One of them is about an answer that is lost, for which is looked for a minute.
+# One test loses a response, which is looked up for a minute.
 HURRIED = """
 import pytest
 
@@ -116,21 +116,21 @@ PLAIN = (
 )
 
 
-def test_the_fixtures_do_as_they_say(pytester: pytest.Pytester) -> None:
+def test_fixtures_work(pytester: pytest.Pytester) -> None:
     """
-    A suite that was never told of the fixtures uses all of them: each test has a library, a
-    provider and a server of its own, and nothing is left behind that would be warned of.
+    A suite without any configuration uses all fixtures: each test has its own library, provider and
+    server, and nothing is left behind that causes a warning.
     """
     pytester.makepyfile(SUITE)
     result = pytester.runpytest_subprocess(*PLAIN)
     result.assert_outcomes(passed=7)
 
 
-def test_a_provider_that_stays_out_of_order_holds_nobody_up(
+def test_permanent_failure_does_not_delay_a_test(
     offline_studio: Studio, offline_provider: FakeOpenAI
 ) -> None:
     """
-    A test of a failure that stays is done after a moment; one that passes is survived, as usual.
+    A test of a permanent failure ends after a moment; a temporary failure is retried as usual.
     """
     offline_provider.fail_next(status=503, path="/responses", times=1)
     assert offline_studio.generate("a fox").path.is_file()
@@ -142,29 +142,29 @@ def test_a_provider_that_stays_out_of_order_holds_nobody_up(
 
 
 @pytest.mark.anyio
-async def test_the_async_studio_here(
+async def test_async_studio_fixture_works(
     async_offline_studio: AsyncStudio, offline_provider: FakeOpenAI
 ) -> None:
     """
-    Our own tests have the fixtures too.
+    The fixtures work in this test suite too.
     """
     await async_offline_studio.session("A tea shop")
     assert len(await async_offline_studio.sessions.list()) == 1
     offline_provider.assert_generated(0)
 
 
-def test_others_do_not_pay_for_it(pytester: pytest.Pytester) -> None:
+def test_unused_plugin_costs_nothing(pytester: pytest.Pytester) -> None:
     """
-    A suite that asks for no fixture loads neither the library nor what it needs.
+    A suite that uses no fixture imports neither the library nor its dependencies.
     """
     pytester.makepyfile(LIGHT)
     result = pytester.runpytest_subprocess(*PLAIN)
     result.assert_outcomes(passed=1)
 
 
-def test_it_can_be_left_out(pytester: pytest.Pytester) -> None:
+def test_plugin_can_be_disabled(pytester: pytest.Pytester) -> None:
     """
-    Whoever does not want the fixtures does without.
+    The plugin can be disabled.
     """
     pytester.makepyfile("def test_it(offline_studio): pass")
     result = pytester.runpytest_subprocess(*PLAIN, "-p", "no:imagesession")
@@ -172,9 +172,9 @@ def test_it_can_be_left_out(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*fixture 'offline_studio' not found*"])
 
 
-def test_the_fixtures_explain_themselves(pytester: pytest.Pytester, tmp_path: Path) -> None:
+def test_fixtures_have_descriptions(pytester: pytest.Pytester, tmp_path: Path) -> None:
     """
-    `pytest --fixtures` tells what each of them is for.
+    `pytest --fixtures` describes each fixture.
     """
     result = pytester.runpytest_subprocess(*PLAIN, "--fixtures", str(tmp_path))
     for name in (
@@ -186,11 +186,11 @@ def test_the_fixtures_explain_themselves(pytester: pytest.Pytester, tmp_path: Pa
         result.stdout.fnmatch_lines([f"{name} -- *imagesession/testing/plugin.py:*"])
 
 
-def test_the_tests_on_the_page_pass(
+def test_tests_in_the_documentation_pass(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    Every test that the page on testing shows is run by a pytest of its own, and passes.
+    Every test on the page about testing passes in a pytest process of its own.
     """
     monkeypatch.setenv("PYTHONPATH", str(PAGE.parent.parent.parent))
     pytester.makeconftest(HURRIED)

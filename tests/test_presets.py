@@ -1,5 +1,5 @@
 """
-The presets in use: the packed ones, those that are registered, and what they draw.
+The preset registry: built-in presets, registered ones, and the images that they make.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ def _packed_again() -> Iterator[None]:
     presets.reset()
 
 
-def test_what_is_registered_is_in_use() -> None:
+def test_registered_preset_is_available() -> None:
     """
-    A registered preset is found by its name, after the packed ones, until all is reset.
+    A registered preset is available by name, listed after the built-in ones, until the registry is
+    reset.
     """
     assert presets.register(MINE) is MINE
     assert presets.get("mine") is MINE
@@ -39,9 +40,9 @@ def test_what_is_registered_is_in_use() -> None:
     assert presets.names() == ("product", "ui_asset")
 
 
-def test_a_preset_takes_the_place_of_one_of_its_name() -> None:
+def test_registered_preset_replaces_one_of_its_name() -> None:
     """
-    `presets.product` is the one that was registered last under that name.
+    `presets.product` is the preset that was registered last under that name.
     """
     packed = presets.product
     mine = presets.register(packed.extended(background_type={"marble": "It stands on marble."}))
@@ -52,9 +53,9 @@ def test_a_preset_takes_the_place_of_one_of_its_name() -> None:
     assert presets.product is packed
 
 
-def test_an_unknown_preset_is_refused() -> None:
+def test_unknown_preset_is_refused() -> None:
     """
-    A preset that is not there is refused with the nearest one and the list.
+    The error for an unknown preset has the nearest name and the list.
     """
     with pytest.raises(
         InvalidOptionError, match=r"Did you mean 'product'.*product, ui_asset"
@@ -65,20 +66,20 @@ def test_an_unknown_preset_is_refused() -> None:
         presets.produkt  # noqa: B018 - asking for it is the point
 
 
-def test_only_presets_are_registered() -> None:
+def test_only_presets_can_be_registered() -> None:
     """
-    What is no preset is refused at once, not when it is used.
+    Anything else is refused when it is registered, not when it is used.
     """
     wrong: Any = {"name": "mine"}
     with pytest.raises(InvalidRequestError, match="takes a Preset"):
         presets.register(wrong)
 
 
-def test_registering_at_once_loses_none(
+def test_concurrent_registrations_are_all_kept(
     in_threads: Callable[[list[Callable[[], Any]]], None],
 ) -> None:
     """
-    Threads that register at the same time do not undo each other's work.
+    Threads that register at the same time do not overwrite each other's presets.
     """
     many = [presets.Preset(name=f"p{n}", template="{description}") for n in range(200)]
 
@@ -87,12 +88,12 @@ def test_registering_at_once_loses_none(
             presets.register(preset)
 
     in_threads([partial(register_all, many[start::8]) for start in range(8)])
-    assert set(presets.names()) == {"product", "ui_asset", *(item.name for item in many)}
+    assert set(presets.names()) == {"product", "ui_asset", *(preset.name for preset in many)}
 
 
-def test_what_the_module_shows_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_code_in_the_module_docstring_runs(capsys: pytest.CaptureFixture[str]) -> None:
     """
-    Every block of code in the module's docstring runs, one after the other.
+    Every code block in the module's docstring runs, one after the other.
     """
     blocks = re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", presets.__doc__ or "", re.MULTILINE)
     space: dict[str, Any] = {}
@@ -104,9 +105,9 @@ def test_what_the_module_shows_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "marble" in presets.product.choices["background_type"]
 
 
-def test_presets_are_light() -> None:
+def test_presets_are_light_to_load() -> None:
     """
-    Previewing a prompt loads neither openai nor Pillow.
+    Rendering a prompt imports neither openai nor Pillow.
     """
     script = (
         "import sys\n"
@@ -119,16 +120,17 @@ def test_presets_are_light() -> None:
 
 
 @pytest.mark.parametrize("name", ["product", "ui_asset"])
-def test_the_frame_names_no_subject_of_its_own(name: str) -> None:
+def test_template_adds_no_subject(name: str) -> None:
     """
-    The painter sees in a prompt what the description names, and a button where one was chosen.
+    The sketcher recognises only the subject of the description in a prompt, and a button if one was
+    chosen.
     """
     preset = presets.get(name)
     for parameter, choices in preset.choices.items():
         for choice in choices:
             plan = parse_prompts((preset.render_prompt("a zorblax", **{parameter: choice}),))
             expected = ["button"] if choice == "button" else []
-            assert [item.name for item in plan.items] == expected, choice
+            assert [planned.name for planned in plan.items] == expected, choice
             assert not plan.lettering
 
 
@@ -141,24 +143,24 @@ def test_the_frame_names_no_subject_of_its_own(name: str) -> None:
         ("ui_asset", {"asset_type": "hero"}, (1536, 864), False),
     ],
 )
-def test_pictures_come_as_a_preset_asks(
+def test_images_have_the_options_of_the_preset(
     studio: Any, name: str, choices: dict[str, str], size: tuple[int, int], *, clear: bool
 ) -> None:
     """
-    What is drawn has the size that was wanted, and is see-through where that was chosen.
+    The image has the chosen size, and is transparent if that was chosen.
     """
     preset = presets.get(name)
-    asked = preset.options_for(**choices)
-    image = studio.generate(preset.render_prompt("a blue mug", **choices), **asked)
+    options = preset.options_for(**choices)
+    image = studio.generate(preset.render_prompt("a blue mug", **choices), **options)
     with image.open() as picture:
         assert picture.size == size
         corner = picture.convert("RGBA").getpixel((1, 1))
     assert (corner[3] == 0) == clear
 
 
-def test_a_white_background_is_white(studio: Any) -> None:
+def test_white_background_is_white(studio: Any) -> None:
     """
-    A product's default background is white to the edges.
+    A product's default background is white up to the edges.
     """
     with studio.generate(presets.product.render_prompt("a blue mug")).open() as picture:
         assert min(picture.convert("RGB").getpixel((3, 3))) >= 250

@@ -1,6 +1,8 @@
 """
-Any picture becomes the start of a session, with all that is known of it, and any picture can be
-kept. Every test runs over the sync and the async twin.
+Any image can start a session, with everything that is known about it, and any image can be
+imported.
+
+Every test runs over the sync and the async twin.
 """
 
 from __future__ import annotations
@@ -49,14 +51,14 @@ OLD_METADATA = {
 @pytest.fixture
 def studio(make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI) -> Any:
     """
-    A studio whose pictures are as small as the wire allows.
+    A studio that makes the smallest images that the provider accepts.
     """
     return make_studio(tmp_path / "library", provider=provider, size="1024x640")
 
 
-def mean(image: Any) -> tuple[int, ...]:
+def mean_colour(image: Any) -> tuple[int, ...]:
     """
-    Return a picture's mean colour.
+    Return an image's mean colour.
     """
     colour: tuple[int, ...] = image.open().convert("RGB").resize((1, 1)).getpixel((0, 0))
     return colour
@@ -64,53 +66,55 @@ def mean(image: Any) -> tuple[int, ...]:
 
 def is_reddish(image: Any) -> bool:
     """
-    Tell whether a picture still looks like the red one.
+    Return whether an image still resembles the red one.
     """
-    red, *others = mean(image)
+    red, *others = mean_colour(image)
     return red > 2 * max(others)
 
 
-def described_in(image: Any) -> Known:
+def text_history(image: Any) -> Known:
     """
-    Return how a request tells a picture that was promoted in words, naming nothing to the provider.
+    Return how a request describes a promoted image in text, without ids of the provider.
     """
     return Known(conversation=image.turn.conversation, messages=4)
 
 
-# --- one-shots ---------------------------------------------------------------------------------
+# --- standalone images ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("conversing", EITHER_WAY)
 @pytest.mark.parametrize("by_id", [False, True])
-def test_a_one_shot_becomes_a_session(
+def test_standalone_image_becomes_a_session(
     studio: Any, provider: FakeOpenAI, by_id: object, conversing: object
 ) -> None:
     """
-    What was asked, what the model made of it and the provider's own context go along: the first
-    refinement names the picture by the provider's id of it, or the reply where there are no
-    conversations, and sends no picture.
+    The prompt, the revised prompt and the provider's context are carried over: the first refinement
+    refers to the image by its item id, or to its response without conversations, and sends no
+    image.
     """
-    item = studio.generate("modern office workspace", quality="high")
+    single = studio.generate("modern office workspace", quality="high")
     session = converse(
-        studio.promote(item.id if by_id else item, "Office workspace refinement", name="Office"),
+        studio.promote(
+            single.id if by_id else single, "Office workspace refinement", name="Office"
+        ),
         conversing,
     )
     head = session.head()
     assert (session.name, session.description) == ("Office", "Office workspace refinement")
     assert (head.prompt, head.revised_prompt, head.model) == (
-        item.prompt,
-        item.revised_prompt,
-        item.model,
+        single.prompt,
+        single.revised_prompt,
+        single.model,
     )
     assert head.revised_prompt
-    assert (head.sha256, head.path, head.kind) == (item.sha256, item.path, "promotion")
-    assert head.turn.options == item.turn.options
+    assert (head.sha256, head.path, head.kind) == (single.sha256, single.path, "promotion")
+    assert head.turn.options == single.turn.options
     assert head.cost is None
 
     later = session.generate("add plants")
     body = asked(provider)[-1]
     assert known(body) == (
-        anew_from(item, within=later) if conversing else straight_from(item, conversing=False)
+        anew_from(single, within=later) if conversing else straight_from(single, conversing=False)
     )
     assert shown(provider, body) == []
     assert body["instructions"] == "Office workspace refinement"
@@ -118,87 +122,87 @@ def test_a_one_shot_becomes_a_session(
     assert later.turn.context == "continued"
 
 
-def test_promoting_asks_nobody_and_costs_nothing(studio: Any, provider: FakeOpenAI) -> None:
+def test_promotion_sends_nothing_and_costs_nothing(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A promotion is a matter of the library alone: nothing is sent, and it adds no cost.
+    A promotion only changes the library: nothing is sent, and it adds no cost.
     """
-    item = studio.generate("a teapot")
+    single = studio.generate("a teapot")
     before = len(provider.requests)
-    session = studio.promote(item)
+    session = studio.promote(single)
     assert len(provider.requests) == before
     assert session.cost().total == 0
     assert session.description == "a teapot"
 
 
-def test_a_one_shot_stays_what_it_is(studio: Any) -> None:
+def test_promoted_image_stays_standalone(studio: Any) -> None:
     """
-    The one-shot is still a one-shot, and can be promoted again to another session.
+    The image stays a standalone one, and can be promoted again to another session.
     """
-    item = studio.generate("a teapot")
-    first, second = studio.promote(item, "first"), studio.promote(item, "second")
+    single = studio.generate("a teapot")
+    first, second = studio.promote(single, "first"), studio.promote(single, "second")
     first.generate("bluer")
-    assert studio.images.get(item.id).session_id is None
-    assert second.head().sha256 == item.sha256
-    assert len({first.id, second.id, first.head().id, second.head().id, item.id}) == 5
-    assert item.bytes == second.head().bytes
+    assert studio.images.get(single.id).session_id is None
+    assert second.head().sha256 == single.sha256
+    assert len({first.id, second.id, first.head().id, second.head().id, single.id}) == 5
+    assert single.bytes == second.head().bytes
 
 
-def test_a_promotion_is_found_again(
+def test_promoted_session_is_reopened(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    A session that began as a one-shot is opened by another program, undone to its picture, and
-    tells where that came from.
+    A promoted session is opened by another program, undone to its image, and records where the
+    image came from.
     """
     studio = make_studio(tmp_path, provider=provider)
-    item = studio.generate("a teapot")
-    first = studio.promote(item, "x", name="Promoted")
+    single = studio.generate("a teapot")
+    first = studio.promote(single, "x", name="Promoted")
     first.generate("bluer")
     session = make_studio(tmp_path, provider=provider).open("Promoted")
     start = session.undo()
-    assert start.sha256 == item.sha256
-    assert start.turn.origin.image_id == item.id
-    assert start.parents == (item.id,)
+    assert start.sha256 == single.sha256
+    assert start.turn.origin.image_id == single.id
+    assert start.parents == (single.id,)
     warmer = session.generate("warmer")
     assert warmer.turn.context == "continued"
-    assert known(asked(provider)[-1]) == straight_from(item, conversing=False)
+    assert known(asked(provider)[-1]) == straight_from(single, conversing=False)
     assert [len(image.lineage()) for image in session.images()] == [1, 2, 2]
 
 
-def test_what_the_provider_forgot_is_shown(studio: Any, provider: FakeOpenAI) -> None:
+def test_image_forgotten_by_the_provider_is_sent(studio: Any, provider: FakeOpenAI) -> None:
     """
-    When the provider no longer knows the one-shot, its words are told and its pixels shown.
+    If the provider no longer knows the image, its prompt and its pixels are sent.
     """
-    item = studio.generate("a teapot")
-    session = studio.promote(item, "x")
+    single = studio.generate("a teapot")
+    session = studio.promote(single, "x")
     provider.reset_memory()
     assert session.generate("bluer").turn.context == "rebuilt"
     body = asked(provider)[-1]
-    assert shown(provider, body) == [item.bytes]
+    assert shown(provider, body) == [single.bytes]
     assert "a teapot" in json.dumps(body["input"])
 
 
-def test_another_providers_one_shot_is_shown(
+def test_image_of_another_provider_is_sent(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    A one-shot that another provider made is shown to this one, which is not asked for its id.
+    An image from another provider is sent, without its id.
     """
     studio = make_studio(tmp_path, provider=provider)
-    item = studio.generate("a teapot")
+    single = studio.generate("a teapot")
     records = (tmp_path / ".imagesession" / "turns").rglob("*.json")
-    (record,) = (file for file in records if item.turn.id in file.name)
+    (record,) = (file for file in records if single.turn.id in file.name)
     record.write_text(record.read_text().replace("offline.imagesession", "elsewhere.example"))
     studio = make_studio(tmp_path, provider=provider)
-    image = studio.promote(item.id, "x").generate("bluer")
-    assert known(asked(provider)[-1]) == described_in(image)
-    assert shown(provider, asked(provider)[-1]) == [item.bytes]
+    image = studio.promote(single.id, "x").generate("bluer")
+    assert known(asked(provider)[-1]) == text_history(image)
+    assert shown(provider, asked(provider)[-1]) == [single.bytes]
 
 
-def test_one_of_several_pictures(studio: Any, provider: FakeOpenAI) -> None:
+def test_one_of_several_images_is_sent(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Of a reply with several pictures the one that is meant is shown; the provider's memory of all
-    of them is not relied on.
+    Of a response with several images the selected one is sent, instead of relying on the provider's
+    copy of all.
     """
     provider.pictures_per_reply = 3
     last = studio.generate("three teapots")
@@ -208,13 +212,13 @@ def test_one_of_several_pictures(studio: Any, provider: FakeOpenAI) -> None:
     assert session.head().sha256 == meant.sha256 != last.sha256
     image = session.generate("bluer")
     body = asked(provider)[-1]
-    assert known(body) == described_in(image)
+    assert known(body) == text_history(image)
     assert shown(provider, body) == [meant.bytes]
 
 
-def test_a_composite_is_shown(studio: Any, provider: FakeOpenAI) -> None:
+def test_composite_is_sent(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A picture that was put together here is one that no provider knows; it is shown.
+    A composite was made by the library and is unknown to every provider; it is sent.
     """
     hole = Mask.rectangle((0, 0, 100, 100))
     joined = studio.edit("a star", image=RED, mask=hole, preserve_unmasked=True)
@@ -226,10 +230,10 @@ def test_a_composite_is_shown(studio: Any, provider: FakeOpenAI) -> None:
 # --- other sessions ----------------------------------------------------------------------------
 
 
-def test_a_picture_of_another_session_is_taken_alone(studio: Any, provider: FakeOpenAI) -> None:
+def test_image_of_another_session_is_taken_alone(studio: Any, provider: FakeOpenAI) -> None:
     """
-    From another session comes the picture, with its pixels and its own words, and nothing else of
-    that conversation; the other session stays as it was.
+    From another session only the image is taken, with its pixels and its own prompt; the other
+    session is unchanged.
     """
     origin = studio.session("A secret brief")
     origin.generate("a green meadow with secrets")
@@ -237,24 +241,24 @@ def test_a_picture_of_another_session_is_taken_alone(studio: Any, provider: Fake
     session = studio.promote(picture, "A new start")
     image = session.generate("add a sun")
     body = asked(provider)[-1]
-    assert known(body) == described_in(image)
+    assert known(body) == text_history(image)
     assert shown(provider, body) == [picture.bytes]
-    *reported, _ = body["input"]
-    assert "a little darker" in json.dumps(reported)
-    assert "secret" not in json.dumps(reported) + body["instructions"]
+    *history, _ = body["input"]
+    assert "a little darker" in json.dumps(history)
+    assert "secret" not in json.dumps(history) + body["instructions"]
     assert is_reddish(image)
     assert (image.turn.context, image.session_id) == ("rebuilt", session.id)
     assert len(origin.turns()) == 2
     assert session.head().id == image.id != origin.head().id == picture.id
 
 
-# --- pictures from elsewhere -------------------------------------------------------------------
+# --- external images ------------------------------------------------------------------------------
 
 
-def test_a_plain_file_starts_a_session(studio: Any, provider: FakeOpenAI, tmp_path: Path) -> None:
+def test_plain_file_starts_a_session(studio: Any, provider: FakeOpenAI, tmp_path: Path) -> None:
     """
-    A picture of which nothing is known is kept to the byte, shown with the first words, and still
-    recognisable in what comes of them.
+    An image without metadata is saved byte for byte, sent with the first prompt, and recognisable
+    in the result.
     """
     path = tmp_path / "photo.png"
     path.write_bytes(RED)
@@ -265,7 +269,7 @@ def test_a_plain_file_starts_a_session(studio: Any, provider: FakeOpenAI, tmp_pa
     path.unlink()
     image = session.generate("make it warmer")
     body = asked(provider)[-1]
-    assert known(body) == described_in(image)
+    assert known(body) == text_history(image)
     assert shown(provider, body) == [RED]
     assert "[I bring a picture.]" in json.dumps(body["input"][0])
     assert is_reddish(image)
@@ -274,7 +278,7 @@ def test_a_plain_file_starts_a_session(studio: Any, provider: FakeOpenAI, tmp_pa
 
 
 @pytest.mark.parametrize("hand_in", [bytes, bytearray, io.BytesIO, opened])
-def test_a_picture_in_memory_starts_a_session(studio: Any, hand_in: Callable[[bytes], Any]) -> None:
+def test_image_in_memory_starts_a_session(studio: Any, hand_in: Callable[[bytes], Any]) -> None:
     """
     Bytes, open files and PIL images are promoted like files.
     """
@@ -284,39 +288,37 @@ def test_a_picture_in_memory_starts_a_session(studio: Any, hand_in: Callable[[by
     assert is_reddish(session.generate("add a sun"))
 
 
-def test_a_file_of_another_library_brings_what_lies_beside_it(
-    make_studio: MakeStudio, tmp_path: Path
-) -> None:
+def test_metadata_beside_a_file_is_read(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    Our own metadata beside a file tells what was asked, what was made of it and by which model;
-    the other library and its provider are not needed.
+    The library's metadata beside a file has its prompt, its revised prompt and its model; neither
+    the other library nor its provider is needed.
     """
-    item = make_studio(tmp_path / "theirs").generate("a red heart")
+    source = make_studio(tmp_path / "theirs").generate("a red heart")
     provider = FakeOpenAI()
-    session = make_studio(tmp_path / "ours", provider=provider).promote(item.path)
+    session = make_studio(tmp_path / "ours", provider=provider).promote(source.path)
     head = session.head()
     assert session.description == "a red heart"
     assert (head.prompt, head.revised_prompt, head.model) == (
         "a red heart",
-        item.revised_prompt,
-        item.model,
+        source.revised_prompt,
+        source.model,
     )
-    assert (head.bytes, head.turn.response_id) == (item.bytes, None)
+    assert (head.bytes, head.turn.response_id) == (source.bytes, None)
     assert head.path.is_relative_to(tmp_path / "ours")
     image = session.generate("bluer")
     (body,) = asked(provider)
-    assert known(body) == described_in(image)
-    assert shown(provider, body) == [item.bytes]
+    assert known(body) == text_history(image)
+    assert shown(provider, body) == [source.bytes]
     assert "a red heart" in json.dumps(body["input"])
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".PNG", ""])
-def test_the_old_tools_metadata_is_read(
+def test_metadata_of_openai_image_mcp_is_read(
     studio: Any, provider: FakeOpenAI, tmp_path: Path, suffix: str
 ) -> None:
     """
-    A picture of the old tool, in a folder with a dot and whatever its suffix, brings the prompt
-    that its metadata tell.
+    For an image of openai-image-mcp, in a folder with a dot and whatever its suffix, the prompt is
+    read from its metadata.
     """
     folder = tmp_path / "old.png.d"
     folder.mkdir()
@@ -336,11 +338,11 @@ def test_the_old_tools_metadata_is_read(
     assert is_reddish(image)
 
 
-def test_metadata_without_a_prompt_is_made_good(
+def test_metadata_without_a_prompt_is_accepted(
     studio: Any, provider: FakeOpenAI, tmp_path: Path
 ) -> None:
     """
-    The old tool left its prompts empty; such a picture is promoted all the same, by its pixels.
+    openai-image-mcp left its prompts empty; such an image is promoted with its pixels.
     """
     (tmp_path / "old.png").write_bytes(RED)
     beside = tmp_path / "old_metadata.json"
@@ -365,9 +367,9 @@ DAMAGED = (
 
 
 @pytest.mark.parametrize("name", ["old.json", "old_metadata.json"])
-def test_metadata_that_cannot_be_read_is_none(studio: Any, tmp_path: Path, name: str) -> None:
+def test_unreadable_metadata_is_ignored(studio: Any, tmp_path: Path, name: str) -> None:
     """
-    Whatever lies beside a picture, the picture starts a session.
+    Whatever is beside an image, the image starts a session.
     """
     (tmp_path / "old.png").write_bytes(RED)
     for content in DAMAGED:
@@ -376,11 +378,11 @@ def test_metadata_that_cannot_be_read_is_none(studio: Any, tmp_path: Path, name:
         assert (head.bytes, head.prompt, head.model) == (RED, "", None)
 
 
-def test_half_a_character_beside_a_picture_is_no_harm(
+def test_lone_surrogate_in_metadata_is_replaced(
     studio: Any, provider: FakeOpenAI, tmp_path: Path
 ) -> None:
     """
-    Metadata with half a character in it are told with a mark in its place.
+    A lone surrogate in metadata is sent as a replacement character.
     """
     (tmp_path / "old.png").write_bytes(RED)
     (tmp_path / "old.json").write_bytes(b'{"original_prompt": "a teapot \\ud83c"}')
@@ -390,22 +392,22 @@ def test_half_a_character_beside_a_picture_is_no_harm(
     assert "a teapot ?" in json.dumps(asked(provider)[-1]["input"][0])
 
 
-def test_an_svg_starts_a_session(studio: Any, provider: FakeOpenAI) -> None:
+def test_svg_starts_a_session(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A drawing has no pixels to show; it is kept to the byte and told by its words.
+    An SVG has no pixels to send; it is saved byte for byte and described by its prompt.
     """
-    drawn = studio.generate("a star icon", output_format="svg")
-    session = studio.promote(drawn, "Icons")
+    svg = studio.generate("a star icon", output_format="svg")
+    session = studio.promote(svg, "Icons")
     assert session.generate("bluer", output_format="svg").turn.context == "continued"
-    brought = studio.promote(SVG, "A drawing")
-    assert brought.head().bytes == SVG
-    assert brought.head().path.suffix == ".svg"
-    assert brought.generate("bluer", output_format="svg").turn.context == "rebuilt"
-    assert brought.edit("warmer", output_format="svg").turn.context == "continued"
+    session = studio.promote(SVG, "A drawing")
+    assert session.head().bytes == SVG
+    assert session.head().path.suffix == ".svg"
+    assert session.generate("bluer", output_format="svg").turn.context == "rebuilt"
+    assert session.edit("warmer", output_format="svg").turn.context == "continued"
     assert shown(provider, asked(provider)[-2]) == []
 
 
-def test_a_session_keeps_what_its_turns_ask_for(studio: Any, provider: FakeOpenAI) -> None:
+def test_promotion_options_apply_to_the_session(studio: Any, provider: FakeOpenAI) -> None:
     """
     Options of a promotion are those of the session's turns.
     """
@@ -416,7 +418,7 @@ def test_a_session_keeps_what_its_turns_ask_for(studio: Any, provider: FakeOpenA
 
 
 @pytest.mark.parametrize(
-    "picture,words",
+    "picture,message",
     [
         (b"garbage", "not a whole picture"),
         (RED[:-30], "not a whole picture"),
@@ -430,23 +432,23 @@ def test_a_session_keeps_what_its_turns_ask_for(studio: Any, provider: FakeOpenA
     ],
     ids=range(9),
 )
-def test_what_is_no_picture_starts_nothing(
-    studio: Any, provider: FakeOpenAI, picture: Any, words: str
+def test_invalid_image_starts_nothing(
+    studio: Any, provider: FakeOpenAI, picture: Any, message: str
 ) -> None:
     """
-    What is no picture, or too large, is refused; no session is left behind, and nothing is sent.
+    A file that is no image, or too large, is refused; no session remains, and nothing is sent.
     """
     for verb in (studio.promote, studio.images.import_file):
-        with pytest.raises(InvalidImageError, match=words):
+        with pytest.raises(InvalidImageError, match=message):
             verb(picture)
     assert studio.sessions.list() == ()
     assert studio.images.list() == ()
     assert provider.requests == ()
 
 
-def test_an_unknown_id_names_the_latest(studio: Any) -> None:
+def test_unknown_id_lists_the_latest_images(studio: Any) -> None:
     """
-    An id that the library does not have is an error that lists the latest pictures.
+    The error for an unknown id lists the latest images.
     """
     ids = [studio.images.import_file(RED).id for _ in range(3)]
     with pytest.raises(NotFoundError, match=ids[2]) as caught:
@@ -456,11 +458,9 @@ def test_an_unknown_id_names_the_latest(studio: Any) -> None:
 
 
 @pytest.mark.parametrize("arguments", [{"name": 7}, {"description": None}, {"size": "huge"}])
-def test_a_promotion_that_makes_no_sense_leaves_nothing(
-    studio: Any, arguments: dict[str, Any]
-) -> None:
+def test_invalid_promotion_leaves_nothing(studio: Any, arguments: dict[str, Any]) -> None:
     """
-    A name, description or option of a wrong kind is refused, and no session is left behind.
+    An invalid name, description or option is refused, and no session remains.
     """
     with pytest.raises(InvalidRequestError):
         studio.promote(RED, **arguments)
@@ -468,9 +468,9 @@ def test_a_promotion_that_makes_no_sense_leaves_nothing(
     assert studio.images.list() == ()
 
 
-def test_no_room_for_a_session_keeps_no_picture(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_too_many_sessions_import_no_image(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    When as many sessions are active as are allowed, a promotion is refused and brings nothing in.
+    If the limit of active sessions is reached, a promotion is refused and imports nothing.
     """
     studio = make_studio(tmp_path, max_active_sessions=1)
     studio.session("x")
@@ -483,10 +483,10 @@ def test_no_room_for_a_session_keeps_no_picture(make_studio: MakeStudio, tmp_pat
 
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp", "gif"])
-def test_an_import_is_kept_to_the_byte(studio: Any, tmp_path: Path, format: str) -> None:
+def test_import_keeps_the_bytes(studio: Any, tmp_path: Path, format: str) -> None:
     """
-    A picture that browsers show is kept as it is, under the suffix of its content, in a folder of
-    its own, and is found like any other.
+    An image in a web format is saved unchanged, with the suffix of its content, in a folder of its
+    own, and is listed like any other.
     """
     data = tiny_image(format)
     path = tmp_path / "picture.dat"
@@ -504,9 +504,9 @@ def test_an_import_is_kept_to_the_byte(studio: Any, tmp_path: Path, format: str)
 
 
 @pytest.mark.parametrize("format", ["BMP", "TIFF", "AVIF", "HEIF"])
-def test_an_import_that_no_browser_shows_is_converted(studio: Any, format: str) -> None:
+def test_import_of_other_formats_is_converted(studio: Any, format: str) -> None:
     """
-    Other formats are kept as PNG or JPEG, in their size and colours.
+    Other formats are saved as PNG or JPEG, with their size and colours.
     """
     image = studio.images.import_file(making.encoded(making.corners(), format))
     assert image.format in {"png", "jpeg"}
@@ -515,9 +515,9 @@ def test_an_import_that_no_browser_shows_is_converted(studio: Any, format: str) 
         assert max(abs(a - b) for a, b in zip(colour, making.CORNERS[corner], strict=True)) < 40
 
 
-def test_an_import_knows_what_lies_beside_it(studio: Any, tmp_path: Path) -> None:
+def test_import_reads_metadata_beside_the_file(studio: Any, tmp_path: Path) -> None:
     """
-    The metadata beside a file tell what it was asked to be, unless the caller says otherwise.
+    The prompt is read from the metadata beside a file, unless the caller passes one.
     """
     (tmp_path / "old.png").write_bytes(RED)
     (tmp_path / "old_metadata.json").write_text(json.dumps(OLD_METADATA))
@@ -525,9 +525,9 @@ def test_an_import_knows_what_lies_beside_it(studio: Any, tmp_path: Path) -> Non
     assert studio.images.import_file(tmp_path / "old.png", prompt="mine").prompt == "mine"
 
 
-def test_an_import_is_a_picture_like_others(studio: Any, provider: FakeOpenAI) -> None:
+def test_imported_image_is_like_any_other(studio: Any, provider: FakeOpenAI) -> None:
     """
-    An imported picture is promoted, edited and referred to like one that was made here.
+    An imported image can be promoted, edited and used as a reference like one that was generated.
     """
     image = studio.images.import_file(RED, prompt="a red square")
     session = studio.promote(image, "x")
@@ -538,32 +538,31 @@ def test_an_import_is_a_picture_like_others(studio: Any, provider: FakeOpenAI) -
     assert posts(provider).count("/files") == 1
 
 
-def test_what_is_brought_in_is_listed(
+def test_imported_image_is_listed(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    A picture that is imported or promoted is found among all others, whenever they were listed
-    before, and by other programs too.
+    An imported or promoted image is listed with all others, also after an earlier listing, and by
+    other programs too.
     """
     studio = make_studio(tmp_path, provider=provider)
     assert studio.images.list() == ()
-    kept = studio.images.import_file(RED)
-    assert [image.id for image in studio.images.list()] == [kept.id]
+    imported = studio.images.import_file(RED)
+    assert [image.id for image in studio.images.list()] == [imported.id]
     session = studio.promote(tiny_image(colour=(1, 2, 3)), "x")
-    copied = studio.promote(kept, "y")
-    other = make_studio(tmp_path, provider=provider)
-    wanted = {kept.id, session.head().id, copied.head().id}
-    assert {image.id for image in other.images.list()} == wanted
-    assert {image.id for image in studio.images.list()} == wanted
+    copied = studio.promote(imported, "y")
+    other_studio = make_studio(tmp_path, provider=provider)
+    expected = {imported.id, session.head().id, copied.head().id}
+    assert {image.id for image in other_studio.images.list()} == expected
+    assert {image.id for image in studio.images.list()} == expected
     assert studio.requests.pending() == ()
 
 
-def test_what_was_not_brought_in_whole_is_forgotten(
+def test_interrupted_import_leaves_nothing(
     tmp_path: Path, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    A program that dies while it brings a picture in leaves nothing to settle: the picture is still
-    where it came from.
+    A program that dies during an import leaves no intent: the image is still where it came from.
     """
     studio = Studio.offline(tmp_path, provider=provider)
 

@@ -1,6 +1,7 @@
 """
-What a turn sends of what came before, and what the provider keeps of it, for each
-`provider_state`. Every test runs over the sync and the async twin.
+What a turn sends of the history, and what the provider stores, for each `provider_state`.
+
+Every test runs over the sync and the async twin.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ MOST_BYTES = 700
 REASONING_MODEL = "gpt-6-luna"
 
 
-def paid(provider: FakeOpenAI) -> list[Any]:
+def paid_requests(provider: FakeOpenAI) -> list[Any]:
     """
     Return the requests to Responses, the oldest first.
     """
-    sent = (call for call in provider.requests if call.method == "POST")
-    return [call for call in sent if call.path == "/responses"]
+    posts = (call for call in provider.requests if call.method == "POST")
+    return [call for call in posts if call.path == "/responses"]
 
 
-def last(provider: FakeOpenAI) -> Known:
+def last_known(provider: FakeOpenAI) -> Known:
     """
-    Return how the last request names what came before.
+    Return how the last request refers to the history.
     """
-    return known(paid(provider)[-1].body)
+    return known(paid_requests(provider)[-1].body)
 
 
 @pytest.fixture
@@ -53,119 +54,121 @@ def test_every_turn_names_its_parents_response(
 ) -> None:
     """
     A refinement, a branch, an undo, a checkout, another program and a turn after a failure all name
-    the parent's response and send nothing else again: one small request each.
+    the parent's response and send no other history: one small request each.
     """
     first = session.generate("a teapot")
     second = session.generate("bluer")
-    assert last(provider) == Known(previous=first.turn.response_id)
+    assert last_known(provider) == Known(previous=first.turn.response_id)
     session.branch("warm", at=first).generate("warmer")
-    assert last(provider) == Known(previous=first.turn.response_id)
+    assert last_known(provider) == Known(previous=first.turn.response_id)
     session.undo()
     session.generate("greener")
-    assert last(provider) == Known(previous=first.turn.response_id)
+    assert last_known(provider) == Known(previous=first.turn.response_id)
     session.checkout(second)
     provider.moderate_next()
     with pytest.raises(ContentBlockedError):
         session.generate("blocked")
     session.generate("with a sun")
-    assert last(provider) == Known(previous=second.turn.response_id)
+    assert last_known(provider) == Known(previous=second.turn.response_id)
     elsewhere = make_studio(tmp_path / "library", provider=provider).open("Tea logo")
     image = elsewhere.generate("with a leaf")
-    assert last(provider).previous == session.turns()[-2].response_id
+    assert last_known(provider).previous == session.turns()[-2].response_id
     assert (image.turn.context, image.turn.provider_state) == ("continued", "responses")
-    assert max(call.length for call in paid(provider)) <= MOST_BYTES
+    assert max(call.length for call in paid_requests(provider)) <= MOST_BYTES
     assert {call.path for call in provider.requests} == {"/responses"}
     assert {call.method for call in provider.requests} == {"POST"}
 
 
-def test_a_one_shot_is_one_request(studio: Any, provider: FakeOpenAI) -> None:
+def test_standalone_image_needs_one_request(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A picture on its own makes one request: nothing is begun before and nothing is asked for after.
+    A standalone image needs one request: none before and none after.
     """
     studio.generate("a teapot")
     assert [(call.method, call.path) for call in provider.requests] == [("POST", "/responses")]
 
 
-def test_a_late_turn_is_as_small_as_the_second(session: Any, provider: FakeOpenAI) -> None:
+def test_late_turn_is_as_small_as_the_second(session: Any, provider: FakeOpenAI) -> None:
     """
-    Nothing grows with the session, whatever the pictures weigh.
+    Requests do not grow with the session, whatever the size of the images.
     """
     for number in range(12):
         session.generate(f"change {number:02}", size="1536x1024")
-    lengths = [call.length for call in paid(provider)]
+    lengths = [call.length for call in paid_requests(provider)]
     assert len(set(lengths[1:])) == 1
 
 
-def test_history_is_sent_once_where_the_provider_forgot(
+def test_history_is_sent_once_after_the_provider_forgot(
     session: Any, make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    Where the provider no longer knows the parent, history from the library goes along, once: the
-    next turn goes on by id, and another turn on the same parent, in another program too, does not
-    ask for it again.
+    If the provider no longer knows the parent, the history is sent from the library once: the next
+    turn continues by id, and another turn on the same parent, also in another program, does not try
+    that id again.
     """
     first = session.generate("a teapot")
     provider.reset_memory()
     second = session.generate("bluer")
     assert second.turn.context == "rebuilt"
-    assert len(paid(provider)) == 3
+    assert len(paid_requests(provider)) == 3
     session.generate("greener")
-    assert last(provider) == Known(previous=second.turn.response_id)
+    assert last_known(provider) == Known(previous=second.turn.response_id)
     elsewhere = make_studio(tmp_path / "library", provider=provider).open("Tea logo")
     branch = elsewhere.branch("other", at=first)
-    before = len(paid(provider))
+    before = len(paid_requests(provider))
     image = branch.generate("warmer")
-    assert (len(paid(provider)) - before, image.turn.context) == (1, "rebuilt")
+    assert (len(paid_requests(provider)) - before, image.turn.context) == (1, "rebuilt")
 
 
 # --- "none" -------------------------------------------------------------------------------------
 
 
-def test_nothing_is_kept(make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI) -> None:
+def test_provider_state_none_stores_nothing(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
+) -> None:
     """
-    With "none" each request says so, names nothing at the provider, and brings along the words
-    that were said and the last picture; nothing can be retrieved, and nothing was uploaded.
+    With "none" each request sets `store=false`, names nothing at the provider, and sends the
+    earlier prompts and the last image; nothing can be retrieved, and nothing was uploaded.
     """
     studio = make_studio(tmp_path, provider=provider, provider_state="none")
     session = studio.session("A tea shop")
     session.generate("a teapot", references=tiny_image())
     image = session.generate("bluer")
-    for call in paid(provider):
+    for call in paid_requests(provider):
         assert call.body["store"] is False
         assert not {"background", "conversation", "previous_response_id"} & call.body.keys()
     assert {call.path for call in provider.requests} == {"/responses"}
-    assert "a teapot" in json.dumps(paid(provider)[1].body)
-    assert "data:image/png;base64," in json.dumps(paid(provider)[1].body)
+    assert "a teapot" in json.dumps(paid_requests(provider)[1].body)
+    assert "data:image/png;base64," in json.dumps(paid_requests(provider)[1].body)
     assert (image.turn.provider_state, image.turn.context) == ("none", "rebuilt")
     key = {"authorization": "Bearer x"}
-    kept = provider.handle(
+    stored = provider.handle(
         FakeRequest(method="GET", path=f"/responses/{image.turn.response_id}", headers=key)
     )
-    assert kept.status == 404
+    assert stored.status == 404
 
 
-def test_a_session_says_what_is_kept_of_it(
+def test_session_overrides_the_studios_provider_state(
     studio: Any, make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    What a session says goes before what its studio says, in every program that opens it, until it
-    says something else.
+    A session's setting overrides its studio's, in every program that opens it, until it is changed.
     """
     session = studio.session("x", name="private", provider_state="none")
     session.generate("a teapot")
     elsewhere = make_studio(tmp_path / "library", provider=provider).open("private")
     assert elsewhere.generate("bluer").turn.provider_state == "none"
     elsewhere.update(provider_state="responses")
-    kept = session.generate("greener")
-    # Nobody keeps the parent, so history goes along once more.
-    assert (kept.turn.provider_state, kept.turn.context) == ("responses", "rebuilt")
+    rebuilt = session.generate("greener")
+    # The provider does not store the parent, so the history is sent again.
+    assert (rebuilt.turn.provider_state, rebuilt.turn.context) == ("responses", "rebuilt")
     session.generate("warmer")
-    assert last(provider) == Known(previous=kept.turn.response_id)
+    assert last_known(provider) == Known(previous=rebuilt.turn.response_id)
 
 
-def test_an_account_that_keeps_nothing_is_noticed(session: Any, provider: FakeOpenAI) -> None:
+def test_account_that_stores_nothing_is_detected(session: Any, provider: FakeOpenAI) -> None:
     """
-    Where the reply says that it is not kept, whatever was asked, the next turn does not name it.
+    If the response says that it is not stored, the next turn does not name it, whatever was
+    requested.
     """
 
     def forget(answer: FakeResponse) -> FakeResponse:
@@ -179,79 +182,79 @@ def test_an_account_that_keeps_nothing_is_noticed(session: Any, provider: FakeOp
     first = session.generate("a teapot")
     assert first.turn.provider_state == "none"
     session.generate("bluer")
-    assert last(provider).previous is None
-    assert len(paid(provider)) == 2
+    assert last_known(provider).previous is None
+    assert len(paid_requests(provider)) == 2
 
 
 # --- "conversation" -----------------------------------------------------------------------------
 
 
-def test_a_conversation_names_items_in_whole_groups(
+def test_conversation_names_complete_groups_of_items(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    A branch begins a conversation of its own, and names each answer by all of its items: a model
-    that reasons refuses a picture without its reasoning.
+    A branch creates its own conversation, and names each answer by all of its items: a model that
+    reasons refuses an image without its reasoning.
     """
     studio = make_studio(tmp_path, provider=provider, provider_state="conversation")
     session = studio.session("A tea shop", model=REASONING_MODEL)
     first = session.generate("a teapot")
     second = session.generate("bluer")
-    assert last(provider) == Known(conversation=first.turn.conversation)
+    assert last_known(provider) == Known(conversation=first.turn.conversation)
     session.generate("with a sun")
     branch = session.branch("warm", at=second).generate("warmer")
-    assert len(paid(provider)) == 4
-    sent = last(provider)
-    assert sent.items == (*first.turn.item_ids, *second.turn.item_ids)
+    assert len(paid_requests(provider)) == 4
+    known_items = last_known(provider)
+    assert known_items.items == (*first.turn.item_ids, *second.turn.item_ids)
     assert len(first.turn.item_ids) == 3
-    assert sent.conversation == branch.turn.conversation != second.turn.conversation
+    assert known_items.conversation == branch.turn.conversation != second.turn.conversation
     assert (branch.turn.context, branch.turn.provider_state) == ("continued", "conversation")
 
 
-def test_a_change_of_state_sends_history_once(session: Any, provider: FakeOpenAI) -> None:
+def test_change_of_provider_state_sends_history_once(session: Any, provider: FakeOpenAI) -> None:
     """
-    A session that leaves its conversation tells what was said there from the library, once.
+    A session that leaves its conversation sends that history from the library, once.
     """
     session.update(provider_state="conversation")
     session.generate("a teapot")
     session.update(provider_state="responses")
-    left = session.generate("bluer")
-    assert (left.turn.context, left.turn.conversation) == ("rebuilt", None)
+    continued = session.generate("bluer")
+    assert (continued.turn.context, continued.turn.conversation) == ("rebuilt", None)
     session.generate("greener")
-    assert last(provider) == Known(previous=left.turn.response_id)
+    assert last_known(provider) == Known(previous=continued.turn.response_id)
 
 
-# --- how much goes along ------------------------------------------------------------------------
+# --- length of the history ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", ["responses", "conversation", "none"])
 @pytest.mark.parametrize("cap", [1, 4])
-def test_no_more_turns_go_along_than_are_to_be_remembered(
+def test_remember_limits_the_history(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, state: str, cap: int
 ) -> None:
     """
-    With `remember=` a turn is told of so many earlier ones at most, the last picture among them,
-    and the turn says of how many.
+    With `remember=` a turn gets at most that many earlier ones, including the last image, and
+    records how many.
     """
     studio = make_studio(tmp_path, provider=provider, provider_state=state, remember=cap)
     session = studio.session("A tea shop")
     images = [session.generate(f"change {number}") for number in range(8)]
-    reported = [image.turn.context_turns for image in images]
-    assert reported[0] == 0
-    assert all(0 < number <= cap for number in reported[1:])
-    assert len(paid(provider)) == 8
-    for image, call in zip(images, paid(provider), strict=True):
+    counts = [image.turn.context_turns for image in images]
+    assert counts[0] == 0
+    assert all(0 < number <= cap for number in counts[1:])
+    assert len(paid_requests(provider)) == 8
+    for image, call in zip(images, paid_requests(provider), strict=True):
         if image.turn.context == "rebuilt":
-            words = json.dumps(call.body["input"])
-            asked = [item for item in call.body["input"] if item["role"] == "user"]
-            assert len(asked) <= cap + 1
-            assert "data:image" in words
+            text = json.dumps(call.body["input"])
+            prompts = [item for item in call.body["input"] if item["role"] == "user"]
+            assert len(prompts) <= cap + 1
+            assert "data:image" in text
 
 
 @pytest.mark.parametrize("wrong", [0, -1, True, 2.0, "3"])
-def test_what_cannot_be_remembered_is_refused(studio: Any, wrong: Any) -> None:
+def test_invalid_remember_is_refused(studio: Any, wrong: Any) -> None:
     """
-    Bad values are refused before anything is written.
+    Invalid values are refused before anything is written.
     """
     with pytest.raises(InvalidRequestError, match="remember="):
         studio.session("x", remember=wrong)
@@ -260,12 +263,10 @@ def test_what_cannot_be_remembered_is_refused(studio: Any, wrong: Any) -> None:
     assert studio.sessions.list() == ()
 
 
-def test_a_session_that_outgrows_the_model_is_told_in_short(
-    session: Any, provider: FakeOpenAI
-) -> None:
+def test_history_is_shortened_to_the_context_window(session: Any, provider: FakeOpenAI) -> None:
     """
-    Where what came before is more than the model takes in, history of fewer turns goes along, the
-    turn says of how many, and the session goes on from there by id.
+    If the history exceeds the model's context window, a shorter one is sent, the turn records its
+    length, and the session continues from there by id.
     """
     for number in range(4):
         session.generate(f"change {number}")
@@ -275,23 +276,24 @@ def test_a_session_that_outgrows_the_model_is_told_in_short(
     assert (image.turn.context, image.turn.context_turns) == ("rebuilt", 2)
     provider.context_tokens = None
     session.generate("and another")
-    assert last(provider) == Known(previous=image.turn.response_id)
+    assert last_known(provider) == Known(previous=image.turn.response_id)
 
 
-def test_a_prompt_that_is_too_long_by_itself_is_rejected(
+def test_prompt_exceeding_the_context_window_is_rejected(
     session: Any, provider: FakeOpenAI
 ) -> None:
     """
-    Where leaving history out does not help, the error is the provider's, after a few free requests.
+    If leaving out the history does not help, the provider's error is raised after a few free
+    requests.
     """
     session.generate("a teapot")
     provider.context_tokens = 10
     with pytest.raises(BadRequestError, match="context window"):
         session.generate("bluer")
-    assert len(paid(provider)) <= 4
+    assert len(paid_requests(provider)) <= 4
 
 
-# --- what a provider does not take --------------------------------------------------------------
+# --- unsupported features -------------------------------------------------------------------------
 
 WORDS: dict[str, list[dict[str, Any]]] = {
     "background": [
@@ -331,7 +333,7 @@ CASES = [(feature, error) for feature, errors in WORDS.items() for error in erro
 @pytest.mark.parametrize(
     "feature,error", CASES, ids=[f"{text}-{n}" for n, (text, _) in enumerate(CASES)]
 )
-def test_what_is_not_taken_is_done_without_for_a_day(
+def test_unsupported_feature_is_avoided_for_a_day(
     make_studio: MakeStudio,
     tmp_path: Path,
     provider: FakeOpenAI,
@@ -341,8 +343,8 @@ def test_what_is_not_taken_is_done_without_for_a_day(
     error: dict[str, Any],
 ) -> None:
     """
-    Whatever words a refusal has, the next way is taken, and remembered by all programs on the
-    library for a day: one request is refused, once.
+    Whatever the error message, the next strategy is used, and remembered for a day by all programs
+    on the library: one request is refused, once.
     """
     provider.refuse(feature, error={"type": "invalid_request_error", **error})
     refused = refusals(provider)
@@ -364,37 +366,37 @@ def test_what_is_not_taken_is_done_without_for_a_day(
 
 def refusals(provider: FakeOpenAI) -> Callable[[], int]:
     """
-    Count the paid requests that are answered by a 4xx from now on.
+    Count the paid requests that get a status of 400 to 499 from now on.
     """
-    seen: list[int] = []
+    statuses: list[int] = []
     handle = provider.handle
 
     def watch(call: FakeRequest) -> FakeResponse:
         answer = handle(call)
         if (call.method, call.path) == ("POST", "/responses") and answer.status >= 400:
-            seen.append(answer.status)
+            statuses.append(answer.status)
         return answer
 
     provider.handle = watch  # type: ignore[method-assign]
-    return lambda: len(seen)
+    return lambda: len(statuses)
 
 
-def test_a_plain_rejection_costs_one_request(session: Any, provider: FakeOpenAI) -> None:
+def test_invalid_request_costs_one_request(session: Any, provider: FakeOpenAI) -> None:
     """
-    A request that is wrong in itself is not asked again in another form.
+    A request that is invalid in itself is not sent again in another form.
     """
     error = {"message": "no", "code": "invalid_value", "param": "tools[0].size"}
     provider.fail_next(status=400, error=error)
     with pytest.raises(BadRequestError):
         session.generate("a teapot")
-    assert len(paid(provider)) == 1
+    assert len(paid_requests(provider)) == 1
 
 
-def test_a_refused_background_is_not_mistaken_for_the_pictures(
+def test_refused_image_background_is_not_an_unsupported_feature(
     session: Any, provider: FakeOpenAI
 ) -> None:
     """
-    Where it is the picture's own background that is refused, nothing is done without.
+    If the image's own background is refused, no feature is given up.
     """
     error = {
         "message": "Transparent backgrounds are not supported by this model.",
@@ -404,6 +406,6 @@ def test_a_refused_background_is_not_mistaken_for_the_pictures(
     provider.fail_next(status=400, error=error)
     with pytest.raises(BadRequestError, match="Transparent"):
         session.generate("a teapot")
-    assert len(paid(provider)) == 1
+    assert len(paid_requests(provider)) == 1
     assert session.generate("a teapot").bytes
-    assert paid(provider)[-1].body["background"] is True
+    assert paid_requests(provider)[-1].body["background"] is True

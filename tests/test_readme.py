@@ -1,5 +1,5 @@
 """
-What the README shows runs as it stands, but for the key.
+The README's examples run, without a key.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    The README's Python runs from top to bottom, offline; the last block needs clients of one's own.
+    The README's Python runs from top to bottom, offline; the last block needs custom clients.
     """
     *runnable, clients = BLOCKS
     assert "AzureOpenAI" in clients
@@ -32,7 +32,7 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         "show": imagesession.show,
     }
     for block in runnable:
-        code = re.sub(r"\b(Async)?Studio\(", lambda made: f"{made[0][:-1]}.offline(", block)
+        code = re.sub(r"\b(Async)?Studio\(", lambda match: f"{match[0][:-1]}.offline(", block)
         if "await " in code:
             body = "".join(f"    {line}\n" for line in code.splitlines())
             exec(f"async def run():\n{body}    return image\n", names)  # noqa: S102 - our own README
@@ -45,7 +45,7 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert names["session"].name == "Tea logo"
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_exist() -> None:
     """
     Every relative link of the README and its neighbours is a file.
     """

@@ -1,6 +1,6 @@
 """
-Recorded answers of real services, replayed through the verbs of both twins: whatever picture they
-held is kept to the byte, and what they refused is the right error.
+Recorded responses of real services, replayed through both twins: their images are saved byte for
+byte, and their errors are mapped to the right class.
 
 The recordings are not part of the project: without their folder these tests are skipped.
 """
@@ -51,15 +51,19 @@ QUOTA = {"insufficient_quota", "billing_hard_limit_reached"}
 
 def names() -> list[str]:
     """
-    Return the recordings of answers to requests for a response or an image.
+    Return the names of the recordings of paid requests.
     """
-    found = sorted(FOLDER.glob("*.json*")) if FOLDER.is_dir() else []
-    return [file.name for file in found if file.name != "error_bodies.json" and is_asked(file.name)]
+    files = sorted(FOLDER.glob("*.json*")) if FOLDER.is_dir() else []
+    return [
+        file.name
+        for file in files
+        if file.name != "error_bodies.json" and is_paid_request(file.name)
+    ]
 
 
-def is_asked(name: str) -> bool:
+def is_paid_request(name: str) -> bool:
     """
-    Tell whether a recording is of a request that is paid for.
+    Return whether a recording is of a paid request.
     """
     request = load(name)["request"]
     paths = ("/responses", "/images", "/images/generations", "/images/edits")
@@ -77,7 +81,7 @@ def load(name: str) -> Any:
 
 def body_of(name: str) -> bytes:
     """
-    Return an answer's body as it went over the wire; events stand one a line in the recording.
+    Return a response body as it was sent; the recording has one event a line.
     """
     text = load(name)["response"]["text"]
     if "chunks" not in name:
@@ -85,38 +89,38 @@ def body_of(name: str) -> bytes:
     return b"".join(f"data: {line}\n\n".encode() for line in text.splitlines() if line.strip())
 
 
-def pictures_in(body: bytes) -> Iterator[bytes]:
+def images_in(body: bytes) -> Iterator[bytes]:
     """
-    Yield the pictures that a body holds in full.
+    Yield the images that a body contains in full.
     """
     for encoded in HOLDS_PICTURE.findall(body.decode()):
         try:
             data = base64.b64decode(encoded, validate=True)
-        except ValueError:  # its authors have shortened it
+        except ValueError:  # shortened by its authors
             continue
         if parse_header(data) is not None:
             yield data
 
 
-def answering(path: str, status: int, body: bytes, kind: str) -> Fault:
+def respond_with(path: str, status: int, body: bytes, kind: str) -> Fault:
     """
-    Plan a recorded answer to the next paid request.
+    Set a recorded response to the next paid request.
     """
 
-    def instead(_: FakeRequest) -> FakeResponse:
+    def respond(_: FakeRequest) -> FakeResponse:
         return FakeResponse(status=status, headers={"content-type": kind}, parts=iter((body,)))
 
-    return Fault(method="POST", path=path, instead=instead)
+    return Fault(method="POST", path=path, instead=respond)
 
 
 @pytest.mark.parametrize("name", names())
 @pytest.mark.usefixtures("hurried")
-def test_what_a_recorded_answer_held_is_kept(
+def test_image_of_a_recorded_response_is_saved(
     make_studio: MakeStudio, tmp_path: Path, name: str
 ) -> None:
     """
-    A recorded picture is kept to the byte, by the verb for its endpoint; an answer without one, or
-    with one that its authors shortened, is a typed error. Either way one request is paid for.
+    A recorded image is saved byte for byte, by the method for its endpoint; a response without one,
+    or with one that was shortened, is a typed error. Either way one request is paid for.
     """
     recording, body = load(name), body_of(name)
     url, response = recording["request"]["url"], recording["response"]
@@ -124,39 +128,43 @@ def test_what_a_recorded_answer_held_is_kept(
     provider = FakeOpenAI(responses=not images_api)
     kind = "text/event-stream" if "chunks" in name else "application/json"
     path = "/images/*" if images_api else "/responses"
-    provider.enqueue_fault(answering(path, response["status"], body, kind))
+    provider.enqueue_fault(respond_with(path, response["status"], body, kind))
     if not images_api:
-        # Where it is looked up again, the provider knows nothing of it.
+        # The provider does not know the recorded id.
         provider.fail_next(status=404, method="GET", path="/responses/*", times=99)
     studio = make_studio(tmp_path, provider=provider, retry_timeout=0)
-    expected = list(dict.fromkeys(pictures_in(body)))
+    expected = list(dict.fromkeys(images_in(body)))
     edits = {"image": tiny_image()} if url.endswith(("/edits", "/images")) else {}
     if expected:
         image = studio.edit("bluer", **edits) if edits else studio.generate("a teapot")
-        kept = [studio.images.get(item.id).bytes for item in image.turn.images]
-        assert kept == expected
+        saved = [studio.images.get(record.id).bytes for record in image.turn.images]
+        assert saved == expected
         assert image.turn.usage.image or image.turn.usage.mainline
     else:
         with pytest.raises(ImageSessionError) as caught:
             _ = studio.edit("bluer", **edits) if edits else studio.generate("a teapot")
         if response["status"] >= 400:
             assert isinstance(caught.value, KINDS.get(response["status"], BadRequestError))
-    paid = [sent for sent in posts(provider) if sent.startswith(path.rstrip("*"))]
+    paid = [
+        request_path
+        for request_path in posts(provider)
+        if request_path.startswith(path.rstrip("*"))
+    ]
     assert len(paid) == 1
 
 
 def error_bodies() -> list[Any]:
     """
-    Return the error bodies that were quoted in public.
+    Return the recorded error bodies.
     """
     return load("error_bodies.json") if FOLDER.is_dir() else []
 
 
 @pytest.mark.parametrize("number", range(len(error_bodies())))
-def test_a_recorded_error_is_typed(make_studio: MakeStudio, tmp_path: Path, number: int) -> None:
+def test_recorded_error_is_typed(make_studio: MakeStudio, tmp_path: Path, number: int) -> None:
     """
-    An error body that was quoted in public is an error that says what to do, after one request, or
-    a few that are free where it does not say what it is about.
+    A recorded error body becomes an error that says what to do, after one request, or a few free
+    ones if its cause is not clear.
     """
     quoted = error_bodies()[number]
     status = quoted["status"] if isinstance(quoted["status"], int) else 400
@@ -166,7 +174,7 @@ def test_a_recorded_error_is_typed(make_studio: MakeStudio, tmp_path: Path, numb
     provider = FakeOpenAI()
     body = json.dumps({"error": error}).encode()
     for _ in range(9):
-        provider.enqueue_fault(answering("/responses", status, body, "application/json"))
+        provider.enqueue_fault(respond_with("/responses", status, body, "application/json"))
     studio = make_studio(tmp_path, provider=provider, retry_timeout=0)
     with pytest.raises(ImageSessionError) as caught:
         studio.generate("a teapot")
@@ -177,5 +185,5 @@ def test_a_recorded_error_is_typed(make_studio: MakeStudio, tmp_path: Path, numb
         assert isinstance(caught.value, InsufficientQuotaError)
     else:
         assert not isinstance(caught.value, ProviderError) or status >= 500
-    # What names neither a code nor a parameter may be about the form of the request.
+    # An error without code and parameter may be about the form of the request.
     assert len(posts(provider)) <= (1 if code or error.get("param") else 4)

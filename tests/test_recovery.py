@@ -1,5 +1,6 @@
 """
-What a stopped program or a call that gave up has left is settled, once, and never sent again.
+Intents of stopped programs and of calls that timed out are settled once, and their requests never
+sent again.
 """
 
 from __future__ import annotations
@@ -46,14 +47,14 @@ studio.open(session).generate("bluer, with a sun")
 
 def posts(provider: FakeOpenAI) -> int:
     """
-    Return how many requests were paid for.
+    Return the number of paid requests.
     """
     return sum((call.method, call.path) == ("POST", "/responses") for call in provider.requests)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
     """
-    Wait until something is so; half a minute at most.
+    Wait until a condition holds, for at most 30 seconds.
     """
     end = time.monotonic() + 30
     while not condition():
@@ -66,7 +67,7 @@ def program(
     library: Path, url: str, session: str
 ) -> Generator[subprocess.Popen[bytes], None, None]:
     """
-    Run a program that refines a session's picture, and kill it at the latest when done.
+    Run a program that refines a session's image, and kill it at the end if it still runs.
     """
     arguments = [sys.executable, "-c", CHILD, str(library), url, session]
     child = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
@@ -77,17 +78,17 @@ def program(
         child.wait()
 
 
-def is_noted(library: Path) -> bool:
+def is_recorded(library: Path) -> bool:
     """
-    Tell whether the provider's id of a request is in the journal.
+    Return whether a response id is in the journal.
     """
     return any(b'\n{"response_id"' in file.read_bytes() for file in unsettled(library))
 
 
-def test_a_killed_programs_picture_is_not_lost(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_image_of_a_killed_program_is_recovered(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    A program is killed while its picture is made: the next one fetches it, pays nothing again,
-    and the session goes on from there.
+    If a program is killed during a generation, the next one fetches the image, pays nothing again,
+    and the session continues from there.
     """
     provider = FakeOpenAI(latency=0.7)
     with serve(provider) as served:
@@ -96,7 +97,7 @@ def test_a_killed_programs_picture_is_not_lost(make_studio: MakeStudio, tmp_path
         session = studio.session("a logo")
         first = session.generate("a teapot")
         with program(tmp_path, served.base_url, session.id) as child:
-            wait_for(lambda: is_noted(tmp_path))
+            wait_for(lambda: is_recorded(tmp_path))
             os.kill(child.pid, signal.SIGKILL)
         recovery = studio.recover(timeout=10)
         (image,) = recovery.images
@@ -111,11 +112,11 @@ def test_a_killed_programs_picture_is_not_lost(make_studio: MakeStudio, tmp_path
     assert unsettled(tmp_path) == []
 
 
-def test_what_was_left_is_settled_before_the_next_picture(
+def test_intents_are_reconciled_before_the_next_image(
     make_studio: MakeStudio, tmp_path: Path
 ) -> None:
     """
-    Nobody has to call recover: a studio looks back before it first asks for a picture.
+    No call of `recover` is needed: a studio reconciles intents before its first request.
     """
     provider = FakeOpenAI(latency=0.3)
     with serve(provider) as served:
@@ -123,7 +124,7 @@ def test_what_was_left_is_settled_before_the_next_picture(
         session = make_studio(tmp_path, **access).session("a logo")
         session.generate("a teapot")
         with program(tmp_path, served.base_url, session.id) as child:
-            wait_for(lambda: is_noted(tmp_path))
+            wait_for(lambda: is_recorded(tmp_path))
             os.kill(child.pid, signal.SIGKILL)
         time.sleep(0.4)
         later = make_studio(tmp_path, **access).open(session.id)
@@ -137,9 +138,9 @@ def test_what_was_left_is_settled_before_the_next_picture(
     assert posts(provider) == 3
 
 
-def test_a_running_programs_intent_is_its_own(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_intent_of_a_running_program_is_left(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    What a program that lives is at is left to it, and said.
+    The intent of a running program is left to it, and reported.
     """
     provider = FakeOpenAI(latency=1)
     with serve(provider) as served:
@@ -147,18 +148,18 @@ def test_a_running_programs_intent_is_its_own(make_studio: MakeStudio, tmp_path:
         studio = make_studio(tmp_path, **access)
         session = studio.session("a logo")
         with program(tmp_path, served.base_url, session.id) as child:
-            wait_for(lambda: is_noted(tmp_path))
+            wait_for(lambda: is_recorded(tmp_path))
             recovery = studio.recover(timeout=0)
             assert (recovery.images, recovery.failed) == ((), ())
-            assert list(recovery.still_pending.values()) == ["a running program is at it"]
+            assert list(recovery.still_pending.values()) == ["a running program holds it"]
             assert child.wait(timeout=30) == 0
         assert studio.recover() == type(recovery)()
         assert len(session.images()) == 1
 
 
-def test_a_call_that_gave_up_can_be_made_good(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_timed_out_call_is_recovered(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    A picture that did not come in time is fetched later, by the same program.
+    An image that was not finished in time is fetched later, by the same program.
     """
     provider = FakeOpenAI(latency=1.8)
     with serve(provider) as served:
@@ -174,16 +175,16 @@ def test_a_call_that_gave_up_can_be_made_good(make_studio: MakeStudio, tmp_path:
     assert posts(provider) == 1
 
 
-def test_a_cancelled_task_leaves_what_can_be_recovered(tmp_path: Path) -> None:
+def test_cancelled_task_is_recoverable(tmp_path: Path) -> None:
     """
-    A task that is cancelled while its picture is made loses nothing: the picture is fetched later.
+    A task that is cancelled during a generation loses nothing: the image is fetched later.
     """
     provider = FakeOpenAI(latency=0.5)
 
     async def run() -> None:
         async with AsyncStudio.offline(tmp_path, provider=provider) as studio:
             task = asyncio.create_task(studio.generate("a teapot"))
-            while not is_noted(tmp_path):  # noqa: ASYNC110 - a file on the disk raises no event
+            while not is_recorded(tmp_path):  # noqa: ASYNC110 - a file on the disk raises no event
                 await asyncio.sleep(0.005)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -195,9 +196,9 @@ def test_a_cancelled_task_leaves_what_can_be_recovered(tmp_path: Path) -> None:
     assert posts(provider) == 1
 
 
-def lost(provider: FakeOpenAI) -> None:
+def lose_next_response(provider: FakeOpenAI) -> None:
     """
-    Let the next answer be lost on its way.
+    Lose the next response.
     """
     provider.enqueue_fault(
         Fault(
@@ -208,15 +209,15 @@ def lost(provider: FakeOpenAI) -> None:
     )
 
 
-def test_what_cannot_be_looked_up_is_told(
+def test_request_without_an_id_is_settled_as_unknown(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    A request whose answer was lost before its id was known, and that was asked in no conversation,
-    is settled as unknown, never sent again, and a budget goes on counting it.
+    A request whose response was lost before its id was known, outside of a conversation, is settled
+    as unknown, never sent again, and counted by a budget.
     """
     studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=0.1), quality="high")
-    lost(provider)
+    lose_next_response(provider)
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot", size="1024x1024")
     recovery = studio.recover()
@@ -229,43 +230,43 @@ def test_what_cannot_be_looked_up_is_told(
     assert studio.costs().total.uncertain == 1
 
 
-def dropped(provider: FakeOpenAI) -> None:
+def drop_next_request(provider: FakeOpenAI) -> None:
     """
-    Let the next request that is paid for get lost on its way there.
+    Drop the next paid request before it reaches the provider.
     """
 
-    def instead(_: FakeRequest) -> FakeResponse:
+    def respond(_: FakeRequest) -> FakeResponse:
         return FakeResponse(headers={}, parts=iter([ConnectionReset()]))
 
-    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=instead))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=respond))
 
 
-def unseen(provider: FakeOpenAI, times: int = 1) -> None:
+def fail_lookups(provider: FakeOpenAI, times: int = 1) -> None:
     """
-    Let the next looks into a conversation fail.
+    Fail the next lookups in a conversation.
     """
     provider.fail_next(status=500, method="GET", path="/conversations/*", times=times)
 
 
 def settle_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Let a quarter of an hour pass.
+    Let 15 minutes pass.
     """
     monkeypatch.setattr(recovering, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
 
 
-def test_what_nobody_knows_the_id_of_is_found_in_its_conversation(
+def test_request_without_an_id_is_found_in_its_conversation(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    A picture whose answer was lost is found later by what was written down before it was asked
-    for, in a new line and in one that goes on, and it is that picture and no earlier one.
+    An image whose response was lost is found later by the recorded conversation, in a new branch
+    and in a continued one, and not confused with an earlier image.
     """
     studio = make_studio(tmp_path, provider=provider, provider_state="conversation")
     session = studio.session("a logo")
     for number, prompt in enumerate(("a teapot", "bluer", "with a sun"), 1):
-        lost(provider)
-        unseen(provider)
+        lose_next_response(provider)
+        fail_lookups(provider)
         with pytest.raises(OutcomeUnknownError) as caught:
             session.generate(prompt)
         assert caught.value.response_id is None
@@ -279,19 +280,19 @@ def test_what_nobody_knows_the_id_of_is_found_in_its_conversation(
     assert unsettled(tmp_path) == []
 
 
-def test_what_was_not_taken_up_is_told_in_time(
+def test_unaccepted_request_is_settled_in_time(
     make_studio: MakeStudio,
     tmp_path: Path,
     provider: FakeOpenAI,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """
-    A request that never arrived is left alone for a quarter of an hour, and then settled as not
-    taken up: a budget counts it no more, and under its name it may be asked for again.
+    A request that never arrived is left alone for 15 minutes, and then settled as not accepted: a
+    budget no longer counts it, and its idempotency key can be used again.
     """
     terms = {"budget": Budget(per_day=0.3), "quality": "high", "size": "1024x1024"}
     studio = make_studio(tmp_path, provider=provider, provider_state="conversation", **terms)
-    dropped(provider)
+    drop_next_request(provider)
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot", idempotency_key="teapot")
     early = studio.recover(timeout=0)
@@ -302,27 +303,27 @@ def test_what_was_not_taken_up_is_told_in_time(
     settle_at_once(monkeypatch)
     (turn,) = studio.recover(timeout=0).failed
     assert (turn.failure.error, turn.cost) == ("ProviderUnavailableError", None)
-    assert "not taken up" in turn.failure.message
+    assert "not accepted" in turn.failure.message
     assert studio.costs().total.uncertain == 0
     assert studio.generate("a teapot", idempotency_key="teapot").bytes
     assert posts(provider) == 2
 
 
-def test_a_conversation_that_cannot_be_seen_proves_nothing(
+def test_unreadable_conversation_proves_nothing(
     make_studio: MakeStudio,
     tmp_path: Path,
     provider: FakeOpenAI,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """
-    While a conversation cannot be looked into, its request is left; when it is gone, the outcome
-    is unknown for good, and a budget goes on counting it.
+    While a conversation cannot be read, its request stays pending; if it was deleted, the outcome
+    is unknown permanently, and a budget keeps counting it.
     """
     studio = make_studio(
         tmp_path, provider=provider, provider_state="conversation", budget=Budget(per_day=1.0)
     )
-    lost(provider)
-    unseen(provider, 2)
+    lose_next_response(provider)
+    fail_lookups(provider, 2)
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
     settle_at_once(monkeypatch)
@@ -334,11 +335,11 @@ def test_a_conversation_that_cannot_be_seen_proves_nothing(
     assert posts(provider) == 1
 
 
-def test_another_providers_request_is_left_to_it(
+def test_request_of_another_provider_is_left(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    Ids mean something only where they were given; a request elsewhere is left and said.
+    Ids are valid only at their provider; a request at another one is left pending and reported.
     """
     with serve(FakeOpenAI(latency=60)) as served:
         elsewhere = make_studio(
@@ -347,15 +348,15 @@ def test_another_providers_request_is_left_to_it(
         with pytest.raises(OutcomeUnknownError):
             elsewhere.generate("a teapot")
     recovery = make_studio(tmp_path, provider=provider).recover(timeout=0)
-    assert "it was asked of 127.0.0.1" in next(iter(recovery.still_pending.values()))
+    assert "it was sent to 127.0.0.1" in next(iter(recovery.still_pending.values()))
     assert posts(provider) == 0
 
 
-def test_only_one_of_many_settles(
+def test_only_one_program_settles_an_intent(
     tmp_path: Path, in_threads: Callable[[list[Callable[[], Any]]], None]
 ) -> None:
     """
-    However many programs recover at once, a picture is kept once.
+    If many programs recover at once, an image is saved once.
     """
     provider = FakeOpenAI(latency=0.3)
     with serve(provider) as served:
@@ -369,11 +370,9 @@ def test_only_one_of_many_settles(
     assert len(list((tmp_path / "general").glob("*.png"))) == 1
 
 
-def test_a_line_that_was_cut_short_counts_for_nothing(
-    make_studio: MakeStudio, tmp_path: Path
-) -> None:
+def test_truncated_journal_line_is_ignored(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    A power cut in the middle of the journal's last line costs that line alone.
+    A power cut during the last line of the journal loses that line only.
     """
     provider = FakeOpenAI(latency=1.6)
     with serve(provider) as served:
@@ -386,9 +385,9 @@ def test_a_line_that_was_cut_short_counts_for_nothing(
         assert len(make_studio(tmp_path, **access).recover(timeout=5).images) == 1
 
 
-def test_what_is_under_way_can_be_stopped(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_pending_request_can_be_cancelled(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    A request that a call gave up on is shown, stopped at the provider, and settled as such.
+    A request whose call timed out is listed, cancelled at the provider, and settled as such.
     """
     provider = FakeOpenAI(latency=60)
     with serve(provider) as served:
@@ -409,9 +408,11 @@ def test_what_is_under_way_can_be_stopped(make_studio: MakeStudio, tmp_path: Pat
         assert studio.recover() == type(studio.recover())()
 
 
-def test_another_programs_request_can_be_stopped(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_request_of_another_program_can_be_cancelled(
+    make_studio: MakeStudio, tmp_path: Path
+) -> None:
     """
-    The program that waits for it is told, and settles it.
+    The program that waits for it gets an error, and settles it.
     """
     provider = FakeOpenAI(latency=60)
     with serve(provider) as served:
@@ -419,7 +420,7 @@ def test_another_programs_request_can_be_stopped(make_studio: MakeStudio, tmp_pa
         studio = make_studio(tmp_path, **access)
         session = studio.session("a logo")
         with program(tmp_path, served.base_url, session.id) as child:
-            wait_for(lambda: is_noted(tmp_path))
+            wait_for(lambda: is_recorded(tmp_path))
             (pending,) = studio.requests.pending()
             assert pending.running
             recovery = studio.requests.cancel(pending.turn.id)
@@ -430,9 +431,9 @@ def test_another_programs_request_can_be_stopped(make_studio: MakeStudio, tmp_pa
         assert studio.requests.pending() == ()
 
 
-def test_what_is_finished_is_not_stopped(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_finished_request_is_not_cancelled(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    Where the picture is there already, it is kept instead.
+    If the image is finished, it is saved instead.
     """
     provider = FakeOpenAI(latency=0.3)
     with serve(provider) as served:
@@ -446,24 +447,24 @@ def test_what_is_finished_is_not_stopped(make_studio: MakeStudio, tmp_path: Path
         assert image.prompt == "a teapot"
 
 
-def test_what_is_lost_is_not_asked_for_again_under_its_name(
+def test_unknown_outcome_blocks_its_idempotency_key(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    A picture with a name of its own is not paid for twice, even when nobody can tell what became
-    of the first request; under another name it is made.
+    An image with an idempotency key is not paid for twice, even if the outcome of the first request
+    is unknown; with another key it is made.
     """
     studio = make_studio(tmp_path, provider=provider)
     provider.fail_next(status=404, path="/conversations", times=9)
-    lost(provider)
+    lose_next_response(provider)
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot", idempotency_key="teapot")
     with pytest.raises(OutcomeUnknownError, match="in use and not settled"):
         studio.generate("a teapot", idempotency_key="teapot")
     later = make_studio(tmp_path, provider=provider)
-    for item in (later, studio):
+    for either_studio in (later, studio):
         with pytest.raises(OutcomeUnknownError, match="use another key"):
-            item.generate("a teapot", idempotency_key="teapot")
+            either_studio.generate("a teapot", idempotency_key="teapot")
     assert posts(provider) == 1
     results = later.map({"a": "a", "b": "b"})
     assert results.ok
@@ -475,7 +476,7 @@ def test_threads_of_one_program_settle_once(
     tmp_path: Path, in_threads: Callable[[list[Callable[[], Any]]], None]
 ) -> None:
     """
-    However many threads of one program take up what is left, one of them gets it.
+    If threads of one program settle the same intent, one of them does it.
     """
     provider = FakeOpenAI(latency=1.5)
     with serve(provider) as served:

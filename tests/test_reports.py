@@ -1,6 +1,7 @@
 """
-What sessions and studios tell of themselves, and the rules by which sessions live. Every test runs
-over the sync and the async twin.
+Status reports of sessions and studios, and the rules for active, idle and closed sessions.
+
+Every test runs over the sync and the async twin.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ from tests.conftest import MakeStudio
 MINUTE = dt.timedelta(minutes=1)
 
 
-def asked(provider: FakeOpenAI) -> list[Any]:
+def paid_bodies(provider: FakeOpenAI) -> list[Any]:
     """
-    Return the bodies of the requests that draw, which are those that are paid for.
+    Return the bodies of the paid requests, which are those for images.
     """
     return [
         call.body
@@ -43,7 +44,7 @@ def asked(provider: FakeOpenAI) -> list[Any]:
 
 def paths(provider: FakeOpenAI) -> list[str]:
     """
-    Return the paths of all calls.
+    Return the paths of all requests.
     """
     return [call.path for call in provider.requests]
 
@@ -56,9 +57,9 @@ def session(studio: Any) -> Any:
     return studio.session("A logo for a tea shop", name="Tea logo", quality="low")
 
 
-def test_a_new_session_tells_of_itself(session: Any) -> None:
+def test_new_session_reports_its_settings(session: Any) -> None:
     """
-    Before anything is generated a session knows its names and choices, and that nothing came.
+    Before the first turn a session reports its name, description and options, and no images.
     """
     status = session.status()
     assert (status.session_id, status.session_name) == (session.id, "Tea logo")
@@ -73,9 +74,10 @@ def test_a_new_session_tells_of_itself(session: Any) -> None:
     assert status.created_at.utcoffset() == dt.timedelta()
 
 
-def test_a_session_counts_what_came(session: Any, provider: FakeOpenAI) -> None:
+def test_session_counts_turns_and_images(session: Any, provider: FakeOpenAI) -> None:
     """
-    Pictures, turns by their ends, the latest five paths and the head are told as they are.
+    The status has the numbers of images and of turns by outcome, the latest five paths and the
+    head.
     """
     provider.pictures_per_reply = 2
     images = [session.generate(f"number {number}") for number in range(3)]
@@ -99,10 +101,9 @@ def test_a_session_counts_what_came(session: Any, provider: FakeOpenAI) -> None:
     assert status.cost.total == pytest.approx(sum(costs))
 
 
-def test_closing_is_told(session: Any) -> None:
+def test_closed_session_reports_its_state(session: Any) -> None:
     """
-    A closed session says so, can still tell of itself, and is active again when it is opened on
-    purpose.
+    A closed session says so, still reports its status, and is active again when it is reopened.
     """
     session.generate("a teapot")
     session.close()
@@ -110,16 +111,16 @@ def test_closing_is_told(session: Any) -> None:
     assert session.status().total_generations == 1
 
 
-def test_idle_sessions_make_room(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_idle_sessions_free_their_place(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    A session in which nothing happened for a while does not count among the active ones; it goes
-    on as if nothing had been, and counts again.
+    A session without recent activity is idle and not counted as active; when it is continued it
+    counts again.
     """
     studio = make_studio(tmp_path, max_active_sessions=1, session_idle_timeout=1800)
     with ago(31 * MINUTE, tmp_path):
         old = studio.session("Old")
     for file in (tmp_path / ".imagesession" / "sessions").iterdir():
-        file.touch()  # as a backup that was put back does
+        file.touch()  # like a restored backup
     new = studio.session("New")
     assert (old.status().state, new.status().state) == ("idle", "active")
     old.generate("going on")
@@ -129,28 +130,28 @@ def test_idle_sessions_make_room(make_studio: MakeStudio, tmp_path: Path) -> Non
         studio.session("One more")
 
 
-def test_work_keeps_a_session_active(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_activity_keeps_a_session_active(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    What counts is when something last happened, be it a turn or a move, and not when it started.
+    The last activity counts, a turn or a move of the head, and not the start.
     """
     studio = make_studio(tmp_path, session_idle_timeout=1800)
     with ago(60 * MINUTE, tmp_path):
-        item, two = studio.session("One"), studio.session("Two")
-        item.generate("a teapot")
-        two.generate("a teapot")
+        first, second = studio.session("One"), studio.session("Two")
+        first.generate("a teapot")
+        second.generate("a teapot")
     with ago(20 * MINUTE, tmp_path):
-        item.generate("bluer")
-        two.undo()
-    assert (item.status().state, two.status().state) == ("active", "active")
+        first.generate("bluer")
+        second.undo()
+    assert (first.status().state, second.status().state) == ("active", "active")
     assert studio.stats().active_sessions == 2
-    since = dt.datetime.now(dt.UTC) - item.status().last_activity
+    since = dt.datetime.now(dt.UTC) - first.status().last_activity
     assert 19 * MINUTE < since < 22 * MINUTE
 
 
-def test_too_many_sessions_name_the_idlest(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_too_many_sessions_error_names_the_idlest(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    The error names the session in which nothing happened for the longest time, and closing that
-    one makes room; neither closed nor promoted ones get around the limit.
+    The error names the session that was idle longest, and closing that one frees a place; closed
+    and promoted sessions do not bypass the limit.
     """
     studio = make_studio(tmp_path, max_active_sessions=2, session_idle_timeout=3600)
     with ago(30 * MINUTE, tmp_path):
@@ -165,7 +166,7 @@ def test_too_many_sessions_name_the_idlest(make_studio: MakeStudio, tmp_path: Pa
     assert "20 minutes" in str(caught.value)
     studio.open(caught.value.idlest).close()
     third = studio.session("Third")
-    assert {item.id for item in studio.sessions.list()} == {first.id, second.id, third.id}
+    assert {listed.id for listed in studio.sessions.list()} == {first.id, second.id, third.id}
 
 
 @pytest.mark.parametrize(
@@ -180,27 +181,27 @@ def test_too_many_sessions_name_the_idlest(make_studio: MakeStudio, tmp_path: Pa
         {"session_idle_timeout": True},
     ],
 )
-def test_limits_must_make_sense(
+def test_limits_are_validated(
     make_studio: MakeStudio, tmp_path: Path, wrong: dict[str, Any]
 ) -> None:
     """
-    A number of sessions or seconds that is none is refused when the studio is made.
+    An invalid number of sessions or seconds is refused when the studio is created.
     """
     with pytest.raises(InvalidRequestError, match=next(iter(wrong))):
         make_studio(tmp_path, **wrong)
 
 
-def test_a_session_changes_its_model(studio: Any, session: Any, provider: FakeOpenAI) -> None:
+def test_session_changes_its_model(studio: Any, session: Any, provider: FakeOpenAI) -> None:
     """
-    What a session asks for can be changed on the way: the next turns go to that model, and so do
-    those of whoever opens it later; a single call may ask for another, and only that call does.
+    A session's options can be changed: later turns use that model, also in other programs; a single
+    call can use another one, for that call only.
     """
     session.generate("a teapot")
     changed = session.update(model="gpt-6-sol", image_model="gpt-image-2")
     changed.generate("bluer")
     session.generate("warmer", model="gpt-6-luna")
     studio.open(session.id).generate("taller")
-    models = [(body["model"], body["tools"][0].get("model")) for body in asked(provider)]
+    models = [(body["model"], body["tools"][0].get("model")) for body in paid_bodies(provider)]
     auto = models[0][0]
     assert models == [
         (auto, None),
@@ -208,7 +209,7 @@ def test_a_session_changes_its_model(studio: Any, session: Any, provider: FakeOp
         ("gpt-6-luna", "gpt-image-2"),
         ("gpt-6-sol", "gpt-image-2"),
     ]
-    assert [body["tools"][0]["quality"] for body in asked(provider)] == ["low"] * 4
+    assert [body["tools"][0]["quality"] for body in paid_bodies(provider)] == ["low"] * 4
     status = session.status()
     assert status.model == "gpt-6-sol"
     assert status.options == {
@@ -219,9 +220,9 @@ def test_a_session_changes_its_model(studio: Any, session: Any, provider: FakeOp
     assert [image.turn.context for image in session.images()] == ["fresh"] + ["continued"] * 3
 
 
-def test_a_session_changes_what_it_is_about(session: Any, provider: FakeOpenAI) -> None:
+def test_session_changes_its_description(session: Any, provider: FakeOpenAI) -> None:
     """
-    A new description is told from the next turn on; a new name is a label and told to nobody.
+    A new description is sent from the next turn on; a new name is a label that is never sent.
     """
     session.generate("a teapot")
     changed = session.update(description="Round things only", name="Round")
@@ -229,9 +230,9 @@ def test_a_session_changes_what_it_is_about(session: Any, provider: FakeOpenAI) 
     session.generate("rounder")
     session.update()
     session.generate("roundest")
-    reported = [body["instructions"] for body in asked(provider)]
-    assert reported == ["A logo for a tea shop", "Round things only", "Round things only"]
-    assert '"Round"' not in str(asked(provider))
+    instructions = [body["instructions"] for body in paid_bodies(provider)]
+    assert instructions == ["A logo for a tea shop", "Round things only", "Round things only"]
+    assert '"Round"' not in str(paid_bodies(provider))
 
 
 @pytest.mark.parametrize(
@@ -243,11 +244,11 @@ def test_a_session_changes_what_it_is_about(session: Any, provider: FakeOpenAI) 
         ({"description": "half a \ud83c"}, InvalidRequestError),
     ],
 )
-def test_a_change_that_makes_no_sense_changes_nothing(
+def test_invalid_update_changes_nothing(
     session: Any, change: dict[str, Any], error: type[Exception]
 ) -> None:
     """
-    A bad change is refused and leaves the session as it was.
+    An invalid update is refused and leaves the session as it was.
     """
     before = session.status()
     with pytest.raises(error):
@@ -260,13 +261,13 @@ def test_a_change_that_makes_no_sense_changes_nothing(
         session.update(quality="high")
 
 
-def test_programs_that_change_a_session_keep_each_others_changes(
+def test_concurrent_updates_are_all_kept(
     make_studio: MakeStudio,
     tmp_path: Path,
     in_threads: Callable[[list[Callable[[], Any]]], None],
 ) -> None:
     """
-    Changes of different things at the same moment all count.
+    Concurrent updates of different fields are all kept.
     """
     session = make_studio(tmp_path).session("x")
     studios = [make_studio(tmp_path) for _ in range(4)]
@@ -290,10 +291,10 @@ def test_programs_that_change_a_session_keep_each_others_changes(
 WRONG = {"message": "no", "code": "invalid_value", "param": "prompt"}
 
 
-def test_no_bad_turn_poisons_the_next(session: Any, provider: FakeOpenAI) -> None:
+def test_failed_turn_does_not_affect_the_next(session: Any, provider: FakeOpenAI) -> None:
     """
-    Whatever way a turn fails, the next one grows on the last that succeeded, and the model does
-    not hear of the failed one, remembered or told again.
+    However a turn fails, the next one continues the last completed turn, and the failed one is
+    never part of the history.
     """
     last = session.generate("a teapot")
     failures: list[tuple[Callable[[], None], type[Exception]]] = [
@@ -316,18 +317,18 @@ def test_no_bad_turn_poisons_the_next(session: Any, provider: FakeOpenAI) -> Non
             image = session.generate(f"number {number}, forgotten: {forgotten}")
             assert image.parent == last.turn.id
             assert image.turn.context == ("rebuilt" if forgotten else "continued")
-            assert "POISON" not in str(asked(provider)[-1])
+            assert "POISON" not in str(paid_bodies(provider)[-1])
             last = image
     with pytest.raises(InvalidPromptError):
         session.generate(" ")
     assert session.head().id == last.id
 
 
-def test_a_studio_tells_of_itself(
+def test_studio_reports_its_library(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    The numbers of a library are those of what is in it, whoever made it.
+    The numbers of a library count everything in it, whichever program made it.
     """
     studio = make_studio(
         tmp_path, provider=provider, max_active_sessions=7, session_idle_timeout=5400
@@ -335,8 +336,8 @@ def test_a_studio_tells_of_itself(
     empty = studio.stats()
     assert (empty.total_images, empty.total_turns, empty.total_sessions) == (0, 0, 0)
     assert (empty.spent, empty.spent_today, empty.models_in_use) == (0, 0, ())
-    item = studio.session("One", model="gpt-6-sol")
-    item.generate("a teapot")
+    named = studio.session("One", model="gpt-6-sol")
+    named.generate("a teapot")
     studio.session("Two").close()
     studio.session("Three")
     provider.refuse_next("No.")
@@ -353,15 +354,15 @@ def test_a_studio_tells_of_itself(
     assert stats.spent_today == stats.spent >= image.cost.total
 
 
-def test_models_can_be_asked_for(studio: Any, provider: FakeOpenAI) -> None:
+def test_models_are_listed(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Models are listed by kind without asking anybody, and with asking those that the provider has.
+    Models are listed by kind without a request, and with one those that the provider has.
     """
-    known = studio.models.list()
+    models = studio.models.list()
     assert paths(provider) == []
-    assert known == (*studio.models.list(kind="image"), *studio.models.list(kind="mainline"))
+    assert models == (*studio.models.list(kind="image"), *studio.models.list(kind="mainline"))
     assert all(model.kind == "image" for model in studio.models.list(kind="image"))
     live = studio.models.list(live=True)
     assert paths(provider) == ["/models"]
-    assert {model.id for model in live} <= {model.id for model in known}
+    assert {model.id for model in live} <= {model.id for model in models}
     assert live

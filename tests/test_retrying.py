@@ -1,5 +1,5 @@
 """
-A request that was turned away is asked again, as the provider wishes; any other never is.
+A request that was not processed is retried as the provider asks; any other never is.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ SLOW = {"message": "slow down", "type": "requests", "param": None, "code": "rate
 QUOTA = {"message": "no credit", "type": "insufficient_quota", "param": None, "code": None}
 
 
-def turn_away(
+def reject_next(
     provider: FakeOpenAI, *, after: str | None = None, status: int = 429, times: int = 1
 ) -> None:
     """
-    Let the next requests be turned away.
+    Reject the next requests.
     """
     headers = {} if after is None else {"retry-after": after}
     provider.fail_next(
@@ -30,115 +30,116 @@ def turn_away(
     )
 
 
-def posts(provider: FakeOpenAI) -> int:
+def count_paid_requests(provider: FakeOpenAI) -> int:
     """
-    Return how many requests were sent that would be paid for.
+    Return the number of requests that would be paid for.
     """
     return sum((call.method, call.path) == ("POST", "/responses") for call in provider.requests)
 
 
 @pytest.mark.usefixtures("hurried")
-def test_a_provider_that_says_when_is_asked_again_then(
+def test_retry_after_is_respected(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    Turned away with a time to wait, the request goes out again after that time.
+    A rejected request is retried after the delay that the provider asks for.
     """
     studio = make_studio(tmp_path, provider=provider, retry_timeout=5)
     studio.generate("warm up")
-    turn_away(provider, after="0.3")
+    reject_next(provider, after="0.3")
     start = time.monotonic()
     image = studio.generate("a teapot")
     assert 0.3 <= time.monotonic() - start < 3
     assert image.turn.status == "completed"
-    assert posts(provider) == 3
+    assert count_paid_requests(provider) == 3
     assert len(studio.images.list()) == 2
 
 
 @pytest.mark.parametrize("status,times", [(429, 1), (503, 2)])
 @pytest.mark.usefixtures("hurried")
-def test_a_provider_that_says_nothing_is_asked_again_soon(
+def test_retry_without_a_hint_backs_off(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, status: int, times: int
 ) -> None:
     """
-    Without a time to wait, the pauses are short and grow.
+    Without a delay from the provider, the delays are short and grow.
     """
     studio = make_studio(tmp_path, provider=provider, retry_timeout=10)
-    turn_away(provider, status=status, times=times)
+    reject_next(provider, status=status, times=times)
     start = time.monotonic()
     studio.generate("a teapot")
-    assert posts(provider) == times + 1
+    assert count_paid_requests(provider) == times + 1
     assert time.monotonic() - start >= 0.25 * (2**times - 1)
 
 
 @pytest.mark.usefixtures("hurried")
-def test_all_programs_wait_when_one_was_told(
+def test_cooldown_applies_to_all_programs(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    What one was told, others on the same library obey: nothing is sent meanwhile.
+    A cooldown of one program applies to all on the library: nothing is sent meanwhile.
     """
     hasty = make_studio(tmp_path, provider=provider)
-    turn_away(provider, after="0.6")
-    reported = time.monotonic()
+    reject_next(provider, after="0.6")
+    rejected_at = time.monotonic()
     with pytest.raises(RateLimitError, match="slow down"):
         hasty.generate("a teapot")
     with pytest.raises(RateLimitError, match="Nothing was sent") as caught:
         hasty.generate("another")
     assert 0 < (caught.value.retry_after or 0) <= 0.6
-    assert posts(provider) == 1
+    assert count_paid_requests(provider) == 1
     make_studio(tmp_path, provider=provider, retry_timeout=5).generate("a third")
-    assert time.monotonic() - reported >= 0.6
-    assert posts(provider) == 2
+    assert time.monotonic() - rejected_at >= 0.6
+    assert count_paid_requests(provider) == 2
 
 
-def test_a_wait_beyond_the_patience_is_told_at_once(
+def test_delay_beyond_the_retry_timeout_is_raised(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    Nobody is made to wait for longer than was agreed; nothing is kept of what was not taken up.
+    A delay longer than the retry timeout is an immediate error; nothing is recorded of an
+    unprocessed request.
     """
     session = make_studio(tmp_path, provider=provider, retry_timeout=2).session("a logo")
-    turn_away(provider, after="130")
+    reject_next(provider, after="130")
     start = time.monotonic()
     with pytest.raises(RateLimitError) as caught:
         session.generate("a teapot")
     assert time.monotonic() - start < 2
     assert caught.value.retry_after == 130
-    assert posts(provider) == 1
+    assert count_paid_requests(provider) == 1
     assert session.turns() == ()
     assert list((tmp_path / ".imagesession" / "journal").iterdir()) == []
 
 
 @pytest.mark.usefixtures("hurried")
-def test_it_is_given_up_in_the_end(
+def test_attempts_are_limited(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    After five tries the error is raised.
+    After five attempts the error is raised.
     """
-    turn_away(provider, after="0", times=9)
+    reject_next(provider, after="0", times=9)
     with pytest.raises(RateLimitError):
         make_studio(tmp_path, provider=provider, retry_timeout=30).generate("a teapot")
-    assert posts(provider) == 5
+    assert count_paid_requests(provider) == 5
 
 
-def test_waiting_does_not_pay_debts(
+def test_exhausted_quota_is_not_retried(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    An account without credit is told at once, after one request.
+    An account without credit is an error after one request.
     """
     provider.fail_next(status=429, error=QUOTA, method="POST", path="/responses")
     with pytest.raises(InsufficientQuotaError):
         make_studio(tmp_path, provider=provider, retry_timeout=30).generate("a teapot")
-    assert posts(provider) == 1
+    assert count_paid_requests(provider) == 1
 
 
 @pytest.mark.usefixtures("hurried")
-def test_who_cannot_be_reached_is_tried_again(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_unreachable_provider_is_retried(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    Where nobody listens, it is tried for as long as was agreed.
+    A refused connection is retried until the retry timeout.
     """
     studio = make_studio(
         tmp_path, online=True, api_key="x", base_url="http://127.0.0.1:9/v1", retry_timeout=0.8
@@ -149,11 +150,11 @@ def test_who_cannot_be_reached_is_tried_again(make_studio: MakeStudio, tmp_path:
     assert 0.2 < time.monotonic() - start < 4
 
 
-def test_requests_of_all_programs_are_kept_apart(
+def test_rate_limit_applies_to_all_programs(
     make_studio: MakeStudio, tmp_path: Path, in_threads: Any
 ) -> None:
     """
-    So many requests a minute go out as were agreed, whoever sends them.
+    The number of requests per minute is limited over all programs.
     """
     provider = FakeOpenAI()
     studios = [
@@ -167,35 +168,33 @@ def test_requests_of_all_programs_are_kept_apart(
 
     start = time.monotonic()
     in_threads([lambda studio=studio: two(studio) for studio in studios])
-    # Six requests a tenth of a second apart: the last goes out half a second after the first.
+    # Six requests at intervals of 0.1 s: the last is sent 0.5 s after the first.
     assert time.monotonic() - start >= 0.5
-    assert posts(provider) == 6
+    assert count_paid_requests(provider) == 6
 
 
 @pytest.mark.parametrize("damage", [b"", b"[]", b'{"until": "soon"}', b'{"until": 1e300}'])
 @pytest.mark.usefixtures("hurried")
-def test_what_is_known_of_patience_may_be_damaged(
+def test_damaged_cooldown_file_is_ignored(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, damage: bytes
 ) -> None:
     """
-    A damaged file, or one from a clock that was set far ahead, makes nobody wait.
+    A damaged file, or one from a clock that was far ahead, causes no delay.
     """
     studio = make_studio(tmp_path, provider=provider)
-    turn_away(provider, after="5")
+    reject_next(provider, after="5")
     with pytest.raises(RateLimitError):
         studio.generate("a teapot")
     (file,) = (tmp_path / ".imagesession" / "limits").iterdir()
     file.write_bytes(damage)
     studio.generate("a teapot")
-    assert posts(provider) == 2
+    assert count_paid_requests(provider) == 2
 
 
 @pytest.mark.parametrize("value", [-1, "long", True])
-def test_patience_is_a_number_of_seconds(
-    make_studio: MakeStudio, tmp_path: Path, value: object
-) -> None:
+def test_retry_timeout_is_validated(make_studio: MakeStudio, tmp_path: Path, value: object) -> None:
     """
-    What is no number of seconds is refused when the studio is made.
+    An invalid number of seconds is refused when the studio is created.
     """
     with pytest.raises(Exception, match="retry_timeout="):
         make_studio(tmp_path, retry_timeout=value)

@@ -1,9 +1,8 @@
 """
-Defects that were found in earlier tools of this kind, each held shut by a test of its name.
+Defects of openai-image-mcp, each prevented by the test of its name.
 
-Left out is what only a server for language models can have: how many tools it says it has (a part
-of B24), and that it goes on answering its client's pings (a part of B7; what is measured here is
-that the event loop stays free).
+Left out is what only an MCP server can have: its number of tools (part of B24), and answers to its
+client's pings (part of B7; here the event loop is measured instead).
 """
 
 from __future__ import annotations
@@ -54,13 +53,13 @@ from tests.conversing import Known, known
 from tests.faults.tiny import tiny_provider
 
 MINUTE = dt.timedelta(minutes=1)
-# The provider does not want to be left alone, so that other requests are not held back.
+# Without a cooldown, so that other requests are not delayed.
 AT_ONCE = {"retry-after": "0"}
 
 
-def asked(provider: FakeOpenAI) -> list[Any]:
+def paid_bodies(provider: FakeOpenAI) -> list[Any]:
     """
-    Return the bodies of the requests that draw, which are those that are paid for.
+    Return the bodies of the paid requests, which are those for images.
     """
     draws = ("/responses", "/images/generations", "/images/edits")
     return [call.body for call in provider.requests if call.method == "POST" and call.path in draws]
@@ -68,9 +67,14 @@ def asked(provider: FakeOpenAI) -> list[Any]:
 
 def user_texts(body: Any) -> list[str]:
     """
-    Return what the user is made to say in a request, in order.
+    Return the user's messages in a request, in order.
     """
-    content = [part for item in body["input"] if item["role"] == "user" for part in item["content"]]
+    content = [
+        part
+        for message in body["input"]
+        if message["role"] == "user"
+        for part in message["content"]
+    ]
     return [part["text"] for part in content if part["type"] == "input_text"]
 
 
@@ -83,74 +87,72 @@ def noise(size: tuple[int, int]) -> bytes:
     return buffer.getvalue()
 
 
-def test_b01_a_kept_picture_knows_its_prompt_and_is_promoted(studio: Any) -> None:
+def test_b01_saved_image_has_its_prompt_and_is_promoted(studio: Any) -> None:
     """
-    The prompt stands in the record and beside the picture, and any picture of the library starts
-    a session: by itself, by its id and by its path.
+    The prompt is in the record and beside the image, and any image of the library starts a session:
+    by itself, by its id and by its path.
     """
     image = studio.generate("a teapot")
     beside = json.loads(image.path.with_suffix(".json").read_text())
     assert image.prompt == beside["original_prompt"] == "a teapot"
-    for given in (image, image.id, image.path):
-        session = studio.promote(given)
+    for source in (image, image.id, image.path):
+        session = studio.promote(source)
         assert session.description == "a teapot"
         assert session.head().sha256 == image.sha256
 
 
-def test_b02_a_promoted_picture_goes_on_with_no_invented_id(
-    make_studio: MakeStudio, tmp_path: Path
-) -> None:
+def test_b02_promoted_image_uses_no_invented_id(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    What is sent after a promotion names only ids that the provider gave; where it knows nothing
-    of the picture, it is shown it.
+    Requests after a promotion contain only ids from the provider; an image that it does not know is
+    sent.
     """
     first, second = FakeOpenAI(), FakeOpenAI()
     image = make_studio(tmp_path / "a", provider=first).generate("a teapot")
     session = make_studio(tmp_path / "a", provider=first).promote(image.id, "Teapots")
     refined = session.generate("bluer")
-    assert known(asked(first)[-1]) == Known(previous=image.turn.response_id)
+    assert known(paid_bodies(first)[-1]) == Known(previous=image.turn.response_id)
     assert session.generate("warmer").parent == refined.turn.id
     elsewhere = make_studio(tmp_path / "b", provider=second).promote(image.path, "Teapots")
-    shown = elsewhere.generate("bluer")
-    assert shown.turn.context == "rebuilt"
-    reported = known(asked(second)[0])
-    assert (reported.conversation, reported.previous, reported.items) == (None, None, ())
-    assert "input_image" in json.dumps(asked(second)[0])
+    refined = elsewhere.generate("bluer")
+    assert refined.turn.context == "rebuilt"
+    sent = known(paid_bodies(second)[0])
+    assert (sent.conversation, sent.previous, sent.items) == (None, None, ())
+    assert "input_image" in json.dumps(paid_bodies(second)[0])
     assert elsewhere.generate("warmer").turn.context == "continued"
 
 
 def test_b03_every_turn_is_sent_once(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A prompt and a reference stand once in their request, on a first, a later and a retold turn.
+    A prompt and a reference occur once in their request, in a first, a later and a rebuilt turn.
     """
     session = studio.session("Teapots")
     for number in range(3):
         if number == 2:
             provider.reset_memory()
         session.generate(f"turn number {number}", references=tiny_image(colour=(number, 0, 0)))
-        assert user_texts(asked(provider)[-1]).count(f"turn number {number}") == 1
-        assert json.dumps(asked(provider)[-1]).count("file_id") == 1
-    assert user_texts(asked(provider)[-1]) == [f"turn number {number}" for number in range(3)]
+        assert user_texts(paid_bodies(provider)[-1]).count(f"turn number {number}") == 1
+        assert json.dumps(paid_bodies(provider)[-1]).count("file_id") == 1
+    assert user_texts(paid_bodies(provider)[-1]) == [f"turn number {number}" for number in range(3)]
 
 
-def test_b04_the_description_reaches_the_model(studio: Any, provider: FakeOpenAI) -> None:
+def test_b04_description_reaches_the_model(studio: Any, provider: FakeOpenAI) -> None:
     """
-    What a session is about is told with every turn, also when all is told again.
+    The description is sent with every turn, also when the full history is sent.
     """
     session = studio.session("Everything MUST_BE_BLUE")
     session.generate("a teapot")
     session.generate("rounder")
     provider.reset_memory()
     session.generate("taller")
-    # By the id of its parent, and with history at last.
-    assert len(asked(provider)) == 4
-    assert all("MUST_BE_BLUE" in body["instructions"] for body in asked(provider))
+    # By the id of its parent, and finally with the full history.
+    assert len(paid_bodies(provider)) == 4
+    assert all("MUST_BE_BLUE" in body["instructions"] for body in paid_bodies(provider))
 
 
 def test_b05_references_are_not_sent_again(studio: Any, provider: FakeOpenAI) -> None:
     """
-    In a loop that edits the last picture by one of 2 MB, the photograph goes up once and is named
-    by its id from then on; no request that draws grows with the turns.
+    In a loop that edits the last image with a reference of 2 MB, the reference is uploaded once and
+    then named by its id; requests do not grow with the turns.
     """
     photo = noise((840, 840))
     assert len(photo) > 2_000_000
@@ -165,9 +167,10 @@ def test_b05_references_are_not_sent_again(studio: Any, provider: FakeOpenAI) ->
     assert sum(call.length for call in calls) < len(photo) + 20_000
 
 
-def test_b06_a_failed_turn_does_not_poison_the_session(studio: Any, provider: FakeOpenAI) -> None:
+def test_b06_failed_turn_does_not_poison_the_session(studio: Any, provider: FakeOpenAI) -> None:
     """
-    After a refusal, a moderation block and a failure, later turns succeed and do not tell of them.
+    After a refusal, a moderation block and a failure, later turns succeed without them in the
+    history.
     """
     session = studio.session("Teapots")
     first = session.generate("a teapot")
@@ -180,16 +183,16 @@ def test_b06_a_failed_turn_does_not_poison_the_session(studio: Any, provider: Fa
     assert session.generate("bluer").parent == first.turn.id
     provider.reset_memory()
     assert session.generate("warmer").turn.context == "rebuilt"
-    for body in asked(provider)[4:]:
+    for body in paid_bodies(provider)[4:]:
         assert "POISON" not in json.dumps(body)
         assert "rather not" not in json.dumps(body)
 
 
 @pytest.mark.anyio
-async def test_b07_pictures_are_made_in_parallel_and_nothing_blocks(tmp_path: Path) -> None:
+async def test_b07_images_are_made_in_parallel_without_blocking(tmp_path: Path) -> None:
     """
-    16 pictures of one second each take less than two and a half together, and the library tells
-    of itself meanwhile at once.
+    16 images of one second each take less than two and a half seconds together, and the library
+    answers meanwhile.
     """
     async with AsyncStudio.offline(tmp_path, provider=tiny_provider(latency=1)) as studio:
         waits: list[float] = []
@@ -212,9 +215,9 @@ async def test_b07_pictures_are_made_in_parallel_and_nothing_blocks(tmp_path: Pa
 
 
 @pytest.mark.anyio
-async def test_b07_a_picture_can_be_cancelled(tmp_path: Path) -> None:
+async def test_b07_generation_can_be_cancelled(tmp_path: Path) -> None:
     """
-    Whoever waits for a picture can stop waiting, at once, and the studio goes on.
+    Waiting for an image can be cancelled immediately, and the studio continues to work.
     """
     provider = FakeOpenAI(latency=30)
     async with AsyncStudio.offline(tmp_path, provider=provider) as studio:
@@ -230,77 +233,77 @@ async def test_b07_a_picture_can_be_cancelled(tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 408])
 def test_b08_one_failure_is_one_request(studio: Any, provider: FakeOpenAI, status: int) -> None:
     """
-    Without patience a request is sent once, whatever the provider answers: no client beneath
-    repeats it.
+    Without a retry timeout a request is sent once, whatever the provider answers: the client does
+    not repeat it.
     """
     provider.fail_next(
         status=status, headers={"retry-after": "7"}, method="POST", path="/responses"
     )
     with pytest.raises(ImageSessionError) as caught:
         studio.generate("a teapot")
-    assert len(asked(provider)) == 1
+    assert len(paid_bodies(provider)) == 1
     if status == 429:
         assert isinstance(caught.value, RateLimitError)
         assert caught.value.retry_after == 7.0
 
 
-def test_b08_patience_is_not_multiplied(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_b08_retries_are_not_multiplied(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    With patience, each time that the provider turns a request away is one more request.
+    With a retry timeout, each rejection by the provider leads to one more request.
     """
     provider = FakeOpenAI()
     provider.fail_next(status=429, headers=AT_ONCE, method="POST", path="/responses", times=2)
     make_studio(tmp_path, provider=provider, retry_timeout=5).generate("a teapot")
-    assert len(asked(provider)) == 3
+    assert len(paid_bodies(provider)) == 3
 
 
-def reset(*_: object) -> FakeResponse:
+def break_connection(*_: object) -> FakeResponse:
     """
-    Break the connection before the first byte of an answer.
+    Break the connection before the first byte of a response.
     """
     return FakeResponse(headers={}, parts=iter((ConnectionReset(),)))
 
 
-def test_b08_a_lost_answer_is_not_asked_for_again(studio: Any, provider: FakeOpenAI) -> None:
+def test_b08_lost_response_is_not_requested_again(studio: Any, provider: FakeOpenAI) -> None:
     """
-    When the connection breaks after the request was sent, it may have been billed: it is not
+    If the connection breaks after the request was sent, it may have been billed: it is not
     repeated, and the error says so.
     """
-    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=reset))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=break_connection))
     with pytest.raises(OutcomeUnknownError, match="billed"):
         studio.generate("a teapot")
-    assert len(asked(provider)) == 1
+    assert len(paid_bodies(provider)) == 1
 
 
-def test_b08_a_lost_answer_is_found(
+def test_b08_lost_response_is_found(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    Where the answer was lost and the work was done, its picture is found, not asked for again.
+    If the response was lost but processed, its image is found, not requested again.
     """
     studio = make_studio(tmp_path, provider=provider, provider_state="conversation")
-    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=reset))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=break_connection))
     image = studio.generate("a teapot")
-    assert len(asked(provider)) == 1
+    assert len(paid_bodies(provider)) == 1
     assert studio.images.list() == (image,)
     assert image.bytes == image.path.read_bytes()
 
 
-def test_b08_a_lost_answer_without_a_conversation(studio: Any, provider: FakeOpenAI) -> None:
+def test_b08_lost_response_without_a_conversation(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Outside of a conversation, an answer that was lost before its first event cannot be found: the
-    error says so, and it is not asked for again.
+    Outside of a conversation, a response that was lost before its first event cannot be found: the
+    error says so, and the request is not repeated.
     """
-    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=reset))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=break_connection))
     with pytest.raises(OutcomeUnknownError, match="billed"):
         studio.generate("a teapot")
-    assert len(asked(provider)) == 1
+    assert len(paid_bodies(provider)) == 1
     assert studio.images.list() == ()
 
 
 def test_b09_sessions_outlive_the_process(studio: Any) -> None:
     """
-    Another process finds the session, goes on with it, and this one sees what it made.
+    Another process finds the session and continues it, and this one sees the new turn.
     """
     session = studio.session("Teapots", name="Tea")
     first = session.generate("a teapot")
@@ -310,21 +313,21 @@ def test_b09_sessions_outlive_the_process(studio: Any) -> None:
         "session = Studio.offline(sys.argv[1]).open('Tea')\n"
         "print(session.head().id, session.generate('bluer').id)\n"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script, str(studio.library)],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
-    found, made = done.stdout.split()
-    assert found == first.id
-    assert session.head().id == made
+    found_id, image_id = process.stdout.split()
+    assert found_id == first.id
+    assert session.head().id == image_id
 
 
 @pytest.mark.parametrize("seconds,hours", [(1800, 0.5), (5400, 1.5)])
-def test_b10_idle_times_are_kept_to_the_second(
+def test_b10_idle_times_are_exact_to_the_second(
     make_studio: MakeStudio, tmp_path: Path, seconds: float, hours: float
 ) -> None:
     """
-    Half an hour is half an hour, neither none nor a whole one.
+    Half an hour is half an hour, neither zero nor an hour.
     """
     studio = make_studio(tmp_path, session_idle_timeout=seconds)
     with ago(dt.timedelta(seconds=seconds) - MINUTE, tmp_path):
@@ -338,33 +341,33 @@ def test_b10_idle_times_are_kept_to_the_second(
 
 def test_b11_idle_sessions_do_not_vanish(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    A session in which nothing happened for long is idle and listed; listing and starting others
-    does not remove it, and going on makes it active.
+    A session without activity is idle and listed; listing and creating others does not remove it,
+    and continuing it makes it active.
     """
     studio = make_studio(tmp_path, session_idle_timeout=1800)
     with ago(60 * MINUTE, tmp_path):
         session = studio.session("Teapots")
         first = session.generate("a teapot")
     assert session.status().state == "idle"
-    other = studio.session("Another")
-    assert [item.id for item in studio.sessions.list()] == [other.id, session.id]
+    second_session = studio.session("Another")
+    assert [listed.id for listed in studio.sessions.list()] == [second_session.id, session.id]
     assert studio.open(session.id).generate("bluer").parent == first.turn.id
     assert session.status().state == "active"
 
 
-def test_b12_a_picture_that_cannot_be_kept_is_no_success(
+def test_b12_image_that_cannot_be_saved_is_an_error(
     studio: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    Where the disk fails after the picture was paid for, there is an error and no empty path; the
-    provider's id of the picture stays in the journal.
+    If the disk fails after the image was paid for, there is an error and no empty path; the
+    response id stays in the journal.
     """
 
-    def full(*_: object) -> None:
+    def fail_write(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("imagesession._store.image_files.link_into_place", full)
+        patch.setattr("imagesession._store.image_files.link_into_place", fail_write)
         with pytest.raises(StorageIOError, match="disk is full"):
             studio.generate("a teapot")
     (intent,) = (studio.library / ".imagesession" / "journal").iterdir()
@@ -373,9 +376,9 @@ def test_b12_a_picture_that_cannot_be_kept_is_no_success(
     assert studio.generate("another").path.stat().st_size > 0
 
 
-def test_b13_all_of_a_reply_is_kept(studio: Any, provider: FakeOpenAI) -> None:
+def test_b13_every_image_and_text_of_a_response_is_kept(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Every picture of a reply is kept, and the words beside them.
+    Every image of a response is saved, and the text with them.
     """
     provider.pictures_per_reply = 3
     image = studio.session("Teapots").generate("three teapots")
@@ -386,9 +389,9 @@ def test_b13_all_of_a_reply_is_kept(studio: Any, provider: FakeOpenAI) -> None:
     assert image.turn.text == image.metadata["text"]
 
 
-def test_b13_a_refusal_is_told_in_the_models_words(studio: Any, provider: FakeOpenAI) -> None:
+def test_b13_refusal_has_the_models_text(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Whoever is refused is told what the model said, and it stands in the record.
+    A refusal error has the model's text, and so does the record.
     """
     provider.refuse_next("I cannot draw a living person.")
     session = studio.session("Portraits")
@@ -400,11 +403,11 @@ def test_b13_a_refusal_is_told_in_the_models_words(studio: Any, provider: FakeOp
 
 def test_b14_every_purpose_has_its_folder(studio: Any, tmp_path: Path) -> None:
     """
-    Pictures lie in the folder of what they were made for.
+    Images are saved in the folder of their purpose.
     """
     (tmp_path / "photo.png").write_bytes(tiny_image())
     plain = studio.generate("a teapot")
-    made = {
+    images = {
         "general": plain,
         "products/a_blue_mug": studio.product("a blue mug"),
         "ui_assets/icons": studio.ui_asset("icon", "a cart"),
@@ -415,33 +418,33 @@ def test_b14_every_purpose_has_its_folder(studio: Any, tmp_path: Path) -> None:
     }
     improved = studio.improve("more contrast", image=plain).image
     folders = {
-        name: str(item.path.parent.relative_to(studio.library)) for name, item in made.items()
+        name: str(image.path.parent.relative_to(studio.library)) for name, image in images.items()
     }
-    assert folders == {name: name for name in made}
+    assert folders == {name: name for name in images}
     assert improved.path.parent.name == "edited_images"
 
 
-def test_b15_the_guide_is_in_the_package() -> None:
+def test_b15_guide_is_in_the_package() -> None:
     """
-    The guide is found wherever the package is installed and from whatever folder it is asked.
+    The guide is found wherever the package is installed and from any working folder.
     """
     assert (resources.files("imagesession._api") / "guide.md").is_file()
     for verb in ("generate", "edit", "promote", "session", "product", "ui_asset", "variations"):
         assert verb in guide()
     script = "from imagesession._api.guide import guide\nprint(len(guide()))"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script], cwd="/", check=True, capture_output=True, text=True
     )
-    assert int(done.stdout) > 1_000
+    assert int(process.stdout) > 1_000
 
 
-def test_b16_what_older_guides_say_is_taken(studio: Any, provider: FakeOpenAI) -> None:
+def test_b16_values_of_the_old_guide_are_accepted(studio: Any, provider: FakeOpenAI) -> None:
     """
-    The values that older guides tell people to use work: the model "auto", buttons, and angles in
+    The values in openai-image-mcp's guide are accepted: the model "auto", buttons, and angles in
     degrees.
     """
     assert studio.session("x", model="auto").generate("a teapot", model="auto").bytes
-    assert "model" not in asked(provider)[0]["tools"][0]
+    assert "model" not in paid_bodies(provider)[0]["tools"][0]
     assert studio.ui_asset("button", "a call to action").path.parent.name == "buttons"
     angled, named = (studio.product("a mug", angle=way) for way in ("45deg", "three-quarter"))
     assert angled.prompt == named.prompt
@@ -449,11 +452,11 @@ def test_b16_what_older_guides_say_is_taken(studio: Any, provider: FakeOpenAI) -
 
 
 @pytest.mark.parametrize("size_preset", ["small", "standard", "large"])
-def test_b17_assets_have_sizes_that_the_model_takes(
+def test_b17_assets_have_supported_sizes(
     studio: Any, provider: FakeOpenAI, size_preset: str
 ) -> None:
     """
-    Every kind and size of an asset asks for one that the model draws.
+    Every kind and size of an asset requests a size that the model supports.
     """
     catalogue = load_catalogue()
     model = catalogue.find(catalogue.image)
@@ -463,13 +466,13 @@ def test_b17_assets_have_sizes_that_the_model_takes(
         provider.refuse_next("Only the request counts here.")
         with pytest.raises(RefusalError):
             studio.ui_asset(asset_type, "a cart", size_preset=size_preset)
-        width, height = map(int, asked(provider)[-1]["tools"][0]["size"].split("x"))
+        width, height = map(int, paid_bodies(provider)[-1]["tools"][0]["size"].split("x"))
         assert is_supported(model.sizes, width, height)
 
 
-def test_b18_a_batch_reports_each_item(studio: Any, provider: FakeOpenAI) -> None:
+def test_b18_batch_reports_each_item(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Where some of a batch fail, the others are there and each error stands in its place.
+    If some items fail, the others are returned and each error is in its place.
     """
     provider.fail_next(status=429, headers=AT_ONCE, method="POST", path="/responses", times=2)
     results = studio.product("a mug", n=4)
@@ -484,9 +487,9 @@ def test_b18_a_batch_reports_each_item(studio: Any, provider: FakeOpenAI) -> Non
         everything_failed.raise_any()
 
 
-def test_b18_a_batch_is_made_in_parallel(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_b18_batch_runs_in_parallel(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    Four takes of three tenths of a second each do not take as long as one after the other.
+    Four images of three tenths of a second each take less time than one after the other.
     """
     studio = make_studio(tmp_path, provider=FakeOpenAI(latency=0.3))
     start = time.monotonic()
@@ -498,11 +501,11 @@ def test_b18_a_batch_is_made_in_parallel(make_studio: MakeStudio, tmp_path: Path
     "wrong",
     [{"quality": "ultra"}, {"size": "1x1"}, {"background": "plaid"}, {"output_format": "bmp"}],
 )
-def test_b19_options_are_checked_before_anything_is_sent(
+def test_b19_options_are_checked_before_sending(
     studio: Any, provider: FakeOpenAI, wrong: dict[str, str]
 ) -> None:
     """
-    A value that no model takes is refused here, by its option's name.
+    An invalid value is refused with its option's name before anything is sent.
     """
     for verb in (studio.generate, studio.session("x").generate):
         with pytest.raises(InvalidOptionError) as caught:
@@ -512,19 +515,19 @@ def test_b19_options_are_checked_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("where", ["references", "image", "mask"])
-def test_b20_content_counts_and_not_the_suffix(
+def test_b20_images_are_checked_by_content(
     studio: Any, provider: FakeOpenAI, tmp_path: Path, where: str
 ) -> None:
     """
-    A text that is called a picture is not sent; a picture that is called a text is.
+    A text with an image suffix is not sent; an image with a text suffix is.
     """
     secret = tmp_path / "secret.png"
     secret.write_text("my-host-name\n")
     photo = tmp_path / "photo.txt"
     photo.write_bytes(tiny_image())
-    given: dict[str, Any] = {"image": photo, where: secret}
+    arguments: dict[str, Any] = {"image": photo, where: secret}
     with pytest.raises(InvalidImageError, match="not a whole picture"):
-        studio.edit("bluer", **given)
+        studio.edit("bluer", **arguments)
     assert provider.requests == ()
     assert studio.edit("bluer", image=photo).bytes
 
@@ -532,7 +535,7 @@ def test_b20_content_counts_and_not_the_suffix(
 @pytest.mark.parametrize("mask", [tiny_mask((32, 32)), tiny_image()])
 def test_b20_masks_are_checked(studio: Any, provider: FakeOpenAI, mask: bytes) -> None:
     """
-    A mask of another size, or one that marks nothing, is refused before anything is sent.
+    A mask of another size, or an empty one, is refused before anything is sent.
     """
     with pytest.raises(InvalidImageError):
         studio.edit("bluer", image=tiny_image(), mask=mask)
@@ -542,7 +545,7 @@ def test_b20_masks_are_checked(studio: Any, provider: FakeOpenAI, mask: bytes) -
 @pytest.mark.parametrize("name", ["photo.webp", "my.png.d/photo.png", "no-suffix", "a.json.webp"])
 def test_b21_any_path_is_promoted(studio: Any, tmp_path: Path, name: str) -> None:
     """
-    What a file and its folders are called does not matter, only what is in it.
+    The names of a file and its folders do not matter, only its content.
     """
     path = tmp_path / "elsewhere" / name
     path.parent.mkdir(parents=True)
@@ -552,9 +555,9 @@ def test_b21_any_path_is_promoted(studio: Any, tmp_path: Path, name: str) -> Non
     assert session.generate("bluer").bytes
 
 
-def test_b22_one_shots_take_no_session(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_b22_standalone_images_use_no_session(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    With as many sessions active as may be, single pictures of every kind are still made.
+    With the maximum number of active sessions, standalone images of every kind are still made.
     """
     studio = make_studio(tmp_path, max_active_sessions=1)
     session = studio.session("The only one")
@@ -572,8 +575,7 @@ def test_b23_closing_leaves_nothing_behind_and_loses_nothing(
     studio: Any, provider: FakeOpenAI
 ) -> None:
     """
-    Uploads end by themselves, no unfinished file stays, and a closed session can be read and
-    opened again.
+    Uploads expire, no temporary file remains, and a closed session can be read and reopened.
     """
     session = studio.session("Masks")
     first = session.generate("a teapot")
@@ -584,15 +586,15 @@ def test_b23_closing_leaves_nothing_behind_and_loses_nothing(
     assert all("expires_after" in repr(call.body) for call in uploads)
     assert list((studio.library / ".imagesession" / "tmp").iterdir()) == []
     assert session.status().state == "closed"
-    assert [item.id for item in studio.sessions.list()] == [session.id]
+    assert [listed.id for listed in studio.sessions.list()] == [session.id]
     with pytest.raises(SessionClosedError):
         session.generate("bluer")
     assert studio.open(session.id, reopen=True).generate("bluer").bytes
 
 
-def test_b24_facts_are_what_they_say(studio: Any) -> None:
+def test_b24_facts_have_the_right_values_and_types(studio: Any) -> None:
     """
-    The version is the installed one's, counts are numbers, and every time has a zone.
+    The version is the installed one, counts are numbers, and every time has a zone.
     """
     session = studio.session("Teapots")
     image = session.generate("a teapot")
@@ -606,13 +608,13 @@ def test_b24_facts_are_what_they_say(studio: Any) -> None:
     assert written.utcoffset() == dt.timedelta()
 
 
-def test_b25_these_tests_drive_the_real_client(studio: Any, provider: FakeOpenAI) -> None:
+def test_b25_tests_drive_the_real_client(studio: Any, provider: FakeOpenAI) -> None:
     """
-    There is nothing in a library to hold for tests that only import and mock; what replaces them
-    is that ours send real requests through the openai package, as this one shows.
+    No library behaviour can be tested against tests that only import and mock; instead these tests
+    send real requests through the openai package, as this one shows.
     """
     studio.generate("a teapot")
-    assert len(asked(provider)) == 1
+    assert len(paid_bodies(provider)) == 1
     for call in provider.requests:
         assert call.headers["x-stainless-lang"] == "python"
         assert call.headers["user-agent"].startswith(("OpenAI/Python", "AsyncOpenAI/Python"))

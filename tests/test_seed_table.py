@@ -1,6 +1,5 @@
 """
-The page for those who come from `openai-image-mcp`: it leaves nothing out, and what it names of
-ours is there.
+The page for users of `openai-image-mcp` is complete, and the names on it exist.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "seed.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 DEFECTS = "What was wrong, and what holds here"
-# What version 0.2.1 takes, returns and answers when it fails.
+# Parameters, returned keys and error types of version 0.2.1.
 PICTURE_KEYS = "image_path image_generation_id revised_prompt original_prompt metadata"
 TOOLS = {
     "create_image_session": (
@@ -132,18 +131,24 @@ def rows(section: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
 
 
-def coded(text: str) -> set[str]:
+def code_spans(text: str) -> set[str]:
     """
-    Return what stands in a text as code.
+    Return the code spans of a text.
     """
     return set(re.findall(r"`([^`]+)`", text))
 
 
-def named_there(section: str, lead: str) -> set[str]:
+def their_names(section: str, lead: str) -> set[str]:
     """
-    Return what a section names of theirs: parameters ("`"), results ("returns") or errors.
+    Return the names of openai-image-mcp in a section: parameters ("`"), results ("returns") or
+    errors.
     """
-    return {text for there, *_ in rows(section) if there.startswith(lead) for text in coded(there)}
+    return {
+        text
+        for their_name, *_ in rows(section)
+        if their_name.startswith(lead)
+        for text in code_spans(their_name)
+    }
 
 
 OURS = sorted(
@@ -152,21 +157,21 @@ OURS = sorted(
         for section in SECTIONS
         for _, *ours in (row[1:] if section == DEFECTS else row for row in rows(section))
         for cell in ours
-        for name in coded(cell)
+        for name in code_spans(cell)
         if not name.startswith("test_")
     }
 )
 
 
-def resolved(dotted: str) -> Any:
+def resolve(dotted: str) -> Any:
     """
-    Return what a name of ours stands for: an export, an error, or a member of either.
+    Return the object of a name: an export, an error, or a member of either.
     """
     head, *members = dotted.split(".")
     value = getattr(imagesession, head) if head in dir(imagesession) else getattr(errors, head)
     for member in members:
         if isinstance(value, property) and value.fget is not None:
-            # A collection, which its annotation names.
+            # A resource, by its annotation.
             value = getattr(imagesession, inspect.get_annotations(value.fget)["return"])
         value = getattr(value, member)
     return value
@@ -174,7 +179,7 @@ def resolved(dotted: str) -> Any:
 
 def test_every_tool_has_its_table() -> None:
     """
-    Each of the thirteen tools has a table, whose first line says where it is now.
+    Each of the thirteen tools has a table, whose first row names its equivalent.
     """
     assert set(TOOLS) <= set(SECTIONS)
     for tool in TOOLS:
@@ -182,40 +187,44 @@ def test_every_tool_has_its_table() -> None:
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_everything_of_a_tool_has_its_place(tool: str) -> None:
+def test_every_part_of_a_tool_is_listed(tool: str) -> None:
     """
-    Every parameter, returned key and kind of failure of a tool has a line of its table.
+    Every parameter, returned key and kind of failure of a tool has a row in its table.
     """
     parameters, keys, failures = (set(names.split()) for names in TOOLS[tool])
-    assert named_there(tool, "`") - {tool} == parameters
-    assert named_there(tool, "returns") == keys
-    assert named_there(tool, "error") == failures
+    assert their_names(tool, "`") - {tool} == parameters
+    assert their_names(tool, "returns") == keys
+    assert their_names(tool, "error") == failures
 
 
 @pytest.mark.parametrize("tool", DEFAULTS)
-def test_defaults_are_told(tool: str) -> None:
+def test_defaults_are_listed(tool: str) -> None:
     """
-    A parameter that may be left out stands there with what it is then.
+    An optional parameter is listed with its default.
     """
     for default in DEFAULTS[tool].split():
         name, value = default.split("=")
-        text = next(there for there, *_ in rows(tool) if f"`{name}`" in there)
+        text = next(their_name for their_name, *_ in rows(tool) if f"`{name}`" in their_name)
         assert text.partition(" = ")[2].strip('"') == value
 
 
-def test_files_fields_and_variables_have_their_place() -> None:
+def test_files_fields_and_variables_are_listed() -> None:
     """
-    Every folder, field of the metadata and variable of the environment has a line.
+    Every folder, metadata field and environment variable has a row.
     """
-    files = {text for there, *_ in rows("Files and metadata") for text in coded(there)}
+    files = {
+        text for their_name, *_ in rows("Files and metadata") for text in code_spans(their_name)
+    }
     assert set(f"{METADATA} {FOLDERS}".split()) <= files
-    variables = {text for there, *_ in rows("Configuration") for text in coded(there)}
+    variables = {
+        text for their_name, *_ in rows("Configuration") for text in code_spans(their_name)
+    }
     assert variables == set(VARIABLES.split())
 
 
-def test_tables_are_whole() -> None:
+def test_tables_are_complete() -> None:
     """
-    Every line says where something is now, and has all its cells.
+    Every row names an equivalent, and has all its cells.
     """
     for section in SECTIONS:
         for row in rows(section):
@@ -224,26 +233,27 @@ def test_tables_are_whole() -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_what_it_names_of_ours_is_there(name: str) -> None:
+def test_names_on_the_page_exist(name: str) -> None:
     """
     Classes, members, arguments, variables and folders that the page names exist.
     """
     dotted, _, arguments = name.rstrip(")").partition("(")
     if name.startswith("metadata["):
-        return  # looked up in a real picture, below
+        return  # looked up in a real image, below
     if name.endswith("/"):
         assert f" {name}" in f"{layout.__doc__}".replace("{", " ")
     elif name.isupper():
         assert f'"{name}"' in inspect.getsource(config)
     else:
-        known = resolved(dotted)
-        asked = {text.strip(" =") for text in arguments.split(",") if text}
-        assert not asked or asked <= set(inspect.signature(known).parameters)
+        value = resolve(dotted)
+        names = {text.strip(" =") for text in arguments.split(",") if text}
+        assert not names or names <= set(inspect.signature(value).parameters)
 
 
-def test_metadata_has_what_is_said(studio: Any) -> None:
+def test_metadata_fields_exist(studio: Any) -> None:
     """
-    Every field of the metadata that the page names lies beside a picture, and in its attribute.
+    Every metadata field that the page names is in the JSON file beside an image, and in its
+    attribute.
     """
     image = studio.session("Tea", name="Tea").generate("a teapot")
     beside = json.loads(image.path.with_suffix(".json").read_text("utf-8"))
@@ -253,9 +263,9 @@ def test_metadata_has_what_is_said(studio: Any) -> None:
     assert fields <= set(image.metadata)
 
 
-def test_every_defect_is_held_by_its_tests() -> None:
+def test_every_defect_names_its_tests() -> None:
     """
-    All 25 defects have a line, which names every test that is there for them and no other.
+    All 25 defects have a row, which names exactly the tests for it.
     """
     source = (ROOT / "tests" / "test_seed_defects.py").read_text("utf-8")
     tests = {
@@ -264,7 +274,7 @@ def test_every_defect_is_held_by_its_tests() -> None:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and node.name.startswith("test_b")
     }
-    held = {number: coded(by) for number, _, _, by in rows(DEFECTS)}
+    held = {number: code_spans(by) for number, _, _, by in rows(DEFECTS)}
     assert list(held) == [f"B{number}" for number in range(1, 26)]
     for number, names in held.items():
         prefix = f"test_b{int(number[1:]):02}_"

@@ -1,5 +1,7 @@
 """
-Sessions draw, remember, branch and come back. Every test runs over the sync and the async twin.
+Sessions make images, keep their context, branch and are resumed.
+
+Every test runs over the sync and the async twin.
 """
 
 from __future__ import annotations
@@ -41,27 +43,26 @@ NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
 SUFFIXES = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "gif": ".gif", "svg": ".svg"}
 
 
-def paid(provider: FakeOpenAI) -> list[Any]:
+def paid_bodies(provider: FakeOpenAI) -> list[Any]:
     """
-    Return the bodies of the requests that are paid for.
+    Return the bodies of the paid requests.
     """
-    return [call.body for call in asked(provider) if call.path == "/responses"]
+    return [call.body for call in sent_requests(provider) if call.path == "/responses"]
 
 
-def asked(provider: FakeOpenAI) -> list[Any]:
+def sent_requests(provider: FakeOpenAI) -> list[Any]:
     """
-    Return the requests that the provider was sent, but for those that only look or only begin a
-    conversation.
+    Return the requests without those that poll or only create a conversation.
     """
     calls = [call for call in provider.requests if call.method == "POST"]
     return [call for call in calls if call.path != "/conversations"]
 
 
-def uploads(provider: FakeOpenAI) -> list[bytes]:
+def uploaded_images(provider: FakeOpenAI) -> list[bytes]:
     """
-    Return the pictures that went up.
+    Return the uploaded images.
     """
-    forms = [call.body for call in asked(provider) if call.path == "/files"]
+    forms = [call.body for call in sent_requests(provider) if call.path == "/files"]
     return [field.content for form in forms for field in form if field.name == "file"]
 
 
@@ -74,15 +75,15 @@ def session(studio: Any) -> Any:
 
 
 @pytest.mark.parametrize("conversing", EITHER_WAY)
-def test_a_session_remembers(session: Any, provider: FakeOpenAI, conversing: object) -> None:
+def test_session_keeps_its_context(session: Any, provider: FakeOpenAI, conversing: object) -> None:
     """
-    A turn continues the one before in its conversation, or by its id where there are none, and
-    sends no picture again.
+    A turn continues the previous one in its conversation, or by its response id, and does not send
+    the image again.
     """
     converse(session, conversing)
     first = session.generate("a minimalist teapot logo")
     second = session.generate("more geometric")
-    opening, body = paid(provider)
+    opening, body = paid_bodies(provider)
     assert known(opening) == Known(conversation=first.turn.conversation)
     assert known(body) == straight_from(first, conversing=conversing)
     assert second.turn.conversation == first.turn.conversation
@@ -92,31 +93,31 @@ def test_a_session_remembers(session: Any, provider: FakeOpenAI, conversing: obj
     assert first.bytes != second.bytes
 
 
-def test_the_description_is_the_models_brief(session: Any, provider: FakeOpenAI) -> None:
+def test_description_is_sent_to_the_model(session: Any, provider: FakeOpenAI) -> None:
     """
-    The model is told with every turn what the session is about; the name stays a label.
+    The model gets the session's description with every turn; the name stays a label.
     """
     session.generate("a teapot")
     session.generate("bluer")
-    assert [body["instructions"] for body in paid(provider)] == [DESCRIPTION] * 2
-    assert "Tea logo" not in json.dumps(paid(provider))
+    assert [body["instructions"] for body in paid_bodies(provider)] == [DESCRIPTION] * 2
+    assert "Tea logo" not in json.dumps(paid_bodies(provider))
 
 
-def test_a_request_stays_small(session: Any, provider: FakeOpenAI) -> None:
+def test_request_stays_small(session: Any, provider: FakeOpenAI) -> None:
     """
-    The request of a late turn is as small as that of the second, whatever the pictures weigh.
+    The request of a late turn is as small as that of the second, whatever the size of the images.
     """
     for number in range(6):
         session.generate(f"change {number}", size="1536x1024")
-    lengths = [call.length for call in asked(provider)]
+    lengths = [call.length for call in sent_requests(provider)]
     assert len(lengths) == 6
     assert max(lengths) < 1024
     assert len(set(lengths[1:])) == 1
 
 
-def test_bytes_on_disk_are_the_bytes_received(studio: Any) -> None:
+def test_saved_bytes_are_the_received_bytes(studio: Any) -> None:
     """
-    A picture's file is what the provider sent, to the byte, and its digest says so.
+    An image's file has the bytes that the provider sent, and their digest.
     """
     image = studio.generate("a teapot")
     assert hashlib.sha256(image.path.read_bytes()).hexdigest() == image.sha256
@@ -126,7 +127,7 @@ def test_bytes_on_disk_are_the_bytes_received(studio: Any) -> None:
 
 
 @pytest.mark.parametrize("format,suffix", SUFFIXES.items())
-def test_every_format_is_kept_under_its_suffix(studio: Any, format: str, suffix: str) -> None:
+def test_every_format_has_its_suffix(studio: Any, format: str, suffix: str) -> None:
     """
     The suffix follows from the bytes.
     """
@@ -136,18 +137,18 @@ def test_every_format_is_kept_under_its_suffix(studio: Any, format: str, suffix:
     assert image.size == ((960, 960) if format == "gif" else (1024, 1024))
 
 
-def test_an_svg_is_text_not_pixels(studio: Any) -> None:
+def test_svg_cannot_be_opened_as_pixels(studio: Any) -> None:
     """
-    Opening an SVG with Pillow is refused, saying how to read it.
+    Opening an SVG with Pillow is refused, and the error says how to read it.
     """
     image = studio.generate("a star icon", output_format="svg")
     with pytest.raises(InvalidRequestError, match=r"bytes\.decode"):
         image.open()
 
 
-def test_metadata_lies_beside_each_picture(session: Any) -> None:
+def test_metadata_is_beside_each_image(session: Any) -> None:
     """
-    A file of the same name holds what is known of the picture.
+    A file of the same name has the image's metadata.
     """
     session.generate("a teapot")
     image = session.generate("bluer", quality="high")
@@ -160,52 +161,54 @@ def test_metadata_lies_beside_each_picture(session: Any) -> None:
     assert beside["usage"]["image"]["output_tokens"] > 0
 
 
-def test_a_session_is_found_again(
-    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
-) -> None:
+def test_session_is_reopened(make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI) -> None:
     """
-    In another studio, at another provider, a session goes on from where it was.
+    In another studio, with another provider, a session continues where it was.
     """
     session = make_studio(tmp_path, provider=provider).session(DESCRIPTION, name="Tea logo")
     last = session.generate("a teapot")
-    again = make_studio(tmp_path).open(session.id)
-    assert (again.id, again.name, again.description) == (session.id, "Tea logo", DESCRIPTION)
-    assert again.head().id == last.id
-    assert again.generate("bluer").parent == last.turn.id
+    reopened = make_studio(tmp_path).open(session.id)
+    assert (reopened.id, reopened.name, reopened.description) == (
+        session.id,
+        "Tea logo",
+        DESCRIPTION,
+    )
+    assert reopened.head().id == last.id
+    assert reopened.generate("bluer").parent == last.turn.id
     assert make_studio(tmp_path).open("Tea logo").id == session.id
 
 
 @pytest.mark.parametrize("conversing", EITHER_WAY)
-def test_what_the_provider_forgot_is_told_again(
+def test_forgotten_history_is_sent_again(
     session: Any, provider: FakeOpenAI, conversing: object
 ) -> None:
     """
-    When the provider no longer knows the conversation, nor what was said in it, it is told all of
-    it, with the last picture, once; never the newest words alone.
+    If the provider knows neither the conversation nor its items, the full history is sent once,
+    with the last image; never only the newest prompt.
     """
     converse(session, conversing)
     first = session.generate("a teapot")
     last = session.generate("bluer")
     provider.reset_memory()
     image = session.generate("warmer")
-    refused, *named, reported = paid(provider)[2:]
+    refused, *named, rebuilt = paid_bodies(provider)[2:]
     assert known(refused) == straight_from(last, conversing=conversing)
     in_new = [anew_from(first, last, within=image)] if conversing else []
     assert [known(body) for body in named] == in_new
-    assert known(reported) == Known(conversation=image.turn.conversation, messages=6)
-    said = json.dumps(reported["input"])
-    assert all(words in said for words in ("a teapot", "bluer", "warmer"))
-    assert "data:image/png;base64," in said
+    assert known(rebuilt) == Known(conversation=image.turn.conversation, messages=6)
+    sent_text = json.dumps(rebuilt["input"])
+    assert all(prompt in sent_text for prompt in ("a teapot", "bluer", "warmer"))
+    assert "data:image/png;base64," in sent_text
     assert image.turn.context == "rebuilt"
     session.generate("more contrast")
-    assert known(paid(provider)[-1]) == straight_from(image, conversing=conversing)
+    assert known(paid_bodies(provider)[-1]) == straight_from(image, conversing=conversing)
 
 
-def test_another_providers_ids_are_not_sent(
+def test_ids_of_another_provider_are_not_sent(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    What another provider answered is told from the library, without asking for its id.
+    The history from another provider is sent from the library, without its ids.
     """
     with_loopback = make_studio(tmp_path, provider=provider)
     session = with_loopback.session(DESCRIPTION)
@@ -213,45 +216,48 @@ def test_another_providers_ids_are_not_sent(
     record = next((tmp_path / ".imagesession" / "turns" / session.id).iterdir())
     record.write_text(record.read_text().replace("offline.imagesession", "elsewhere.example"))
     image = make_studio(tmp_path, provider=provider).open(session.id).generate("bluer")
-    reported = known(paid(provider)[-1])
-    assert len(paid(provider)) == 2
-    assert (reported.previous, reported.items) == (None, ())
+    rebuilt = known(paid_bodies(provider)[-1])
+    assert len(paid_bodies(provider)) == 2
+    assert (rebuilt.previous, rebuilt.items) == (None, ())
     assert image.turn.context == "rebuilt"
 
 
 @pytest.mark.parametrize("format", ["gif", "svg", "webp"])
-def test_any_format_can_be_told_again(session: Any, provider: FakeOpenAI, format: str) -> None:
+def test_history_may_contain_any_format(session: Any, provider: FakeOpenAI, format: str) -> None:
     """
-    An animation is shown as a still and a drawing by its words, so that the wire takes them.
+    In a history an animation is sent as a still image and an SVG as its prompt, so that the
+    provider accepts them.
     """
     session.generate("a star", output_format=format)
     provider.reset_memory()
     assert session.generate("bluer").turn.context == "rebuilt"
 
 
-def test_all_pictures_of_a_reply_are_kept(studio: Any, session: Any, provider: FakeOpenAI) -> None:
+def test_all_images_of_a_response_are_saved(
+    studio: Any, session: Any, provider: FakeOpenAI
+) -> None:
     """
-    A reply with several pictures loses none; the last one is returned.
+    All images of a response are saved; the last one is returned.
     """
     provider.pictures_per_reply = 3
     image = session.generate("three teapots")
     assert len(image.turn.images) == 3
-    assert [item.id for item in session.images()] == [record.id for record in image.turn.images]
+    assert [listed.id for listed in session.images()] == [record.id for record in image.turn.images]
     assert image.id == image.turn.images[-1].id
-    assert {item.id for item in studio.images.list()} == {item.id for item in session.images()}
+    assert {listed.id for listed in studio.images.list()} == {item.id for item in session.images()}
 
 
 def test_undo_and_redo_move_the_head(session: Any) -> None:
     """
-    Undo goes back, redo forward; what was undone is kept.
+    Undo moves back, redo forward; undone turns are kept.
     """
-    first, second, third = (session.generate(words) for words in ("a teapot", "bluer", "warmer"))
+    first, second, third = (session.generate(prompt) for prompt in ("a teapot", "bluer", "warmer"))
     assert session.undo(2).id == first.id
     assert session.redo().id == second.id
     assert session.redo().id == third.id
     session.undo()
-    other = session.generate("more contrast")
-    assert other.parent == second.turn.id
+    sibling = session.generate("more contrast")
+    assert sibling.parent == second.turn.id
     with pytest.raises(InvalidRequestError, match="nothing to redo"):
         session.redo()
     assert len(session.images()) == 4
@@ -259,9 +265,9 @@ def test_undo_and_redo_move_the_head(session: Any) -> None:
     assert session.head() is None
 
 
-def test_checkout_goes_anywhere(session: Any) -> None:
+def test_checkout_moves_to_any_turn(session: Any) -> None:
     """
-    The head can be set on any picture or turn, by itself or by its id.
+    The head can be set to any image or turn, by itself or by its id.
     """
     first, _ = session.generate("a teapot"), session.generate("bluer")
     for target in (first, first.id, first.turn, first.turn.id):
@@ -270,11 +276,11 @@ def test_checkout_goes_anywhere(session: Any) -> None:
 
 
 @pytest.mark.parametrize("conversing", EITHER_WAY)
-def test_branches_grow_apart(
+def test_branches_are_independent(
     studio: Any, session: Any, provider: FakeOpenAI, conversing: object
 ) -> None:
     """
-    A branch starts at any picture, and neither line moves the other; both are found again.
+    A branch starts at any image, and neither branch moves the other; both can be reopened.
     """
     converse(session, conversing)
     first = session.generate("a teapot")
@@ -284,34 +290,34 @@ def test_branches_grow_apart(
     expected = (
         anew_from(first, within=third) if conversing else Known(previous=first.turn.response_id)
     )
-    assert known(paid(provider)[-1]) == expected
+    assert known(paid_bodies(provider)[-1]) == expected
     assert third.turn.context == "continued"
     assert third.parent == first.turn.id
     assert session.head().id == second.id
     assert studio.open(session.id, branch="warm version").head().id == third.id
-    assert [item.id for item in third.lineage()] == [first.id, third.id]
+    assert [ancestor.id for ancestor in third.lineage()] == [first.id, third.id]
     assert session.tree().branches() == ("main", "warm version")
     assert session.branch().branch_name == "branch-2"
     assert "warm version" in str(session.tree())
 
 
-def test_refining_an_old_picture_starts_a_branch(session: Any) -> None:
+def test_refining_an_old_image_starts_a_branch(session: Any) -> None:
     """
-    A picture can be refined whatever came after it.
+    An image can be refined whatever came after it.
     """
     first, second = session.generate("a teapot"), session.generate("bluer")
     assert first.refine("warmer").parent == first.turn.id
     assert session.head().id == second.id
 
 
-def test_a_name_is_gone_on_with(studio: Any) -> None:
+def test_resume_opens_or_creates_a_session(studio: Any) -> None:
     """
-    With resume, a name stands for one session: started once, found again, and opened if closed.
+    With `resume`, a name refers to one session: created once, found again, and reopened if closed.
     """
     first = studio.session("a logo", name="Tea", resume=True)
     first.generate("a teapot")
-    again = studio.session("another description", name="Tea", resume=True)
-    assert (again.id, again.description) == (first.id, "a logo")
+    resumed = studio.session("another description", name="Tea", resume=True)
+    assert (resumed.id, resumed.description) == (first.id, "a logo")
     first.close()
     assert studio.session("", name="Tea", resume=True).generate("bluer").turn.depth == 2
     assert len(studio.sessions.list()) == 1
@@ -322,20 +328,20 @@ def test_a_name_is_gone_on_with(studio: Any) -> None:
         studio.session("which?", name="Tea", resume=True)
 
 
-def test_a_tree_shows_what_was_said(studio: Any, session: Any, tmp_path: Path) -> None:
+def test_tree_shows_the_descriptions(studio: Any, session: Any, tmp_path: Path) -> None:
     """
-    A preset's long frame is not shown, nor an empty line for a picture that was brought along.
+    The tree does not show a preset's template, nor an empty line for an imported image.
     """
     session.product("ceramic mug")
     assert str(session.tree()) == "ceramic mug  <- main"
     (tmp_path / "photo.png").write_bytes(tiny_image())
-    brought = studio.promote(tmp_path / "photo.png", "a photo")
-    assert str(brought.tree()) == "(photo.png was brought in)  <- main"
+    promoted = studio.promote(tmp_path / "photo.png", "a photo")
+    assert str(promoted.tree()) == "(photo.png was brought in)  <- main"
 
 
-def test_one_shots_belong_to_no_session(studio: Any) -> None:
+def test_standalone_images_have_no_session(studio: Any) -> None:
     """
-    A one-shot is kept like any picture and cannot be branched.
+    A standalone image is saved like any other and cannot be branched.
     """
     image = studio.generate("a teapot")
     assert image.session_id is None
@@ -346,42 +352,44 @@ def test_one_shots_belong_to_no_session(studio: Any) -> None:
         image.branch()
 
 
-def test_pictures_are_listed_in_pages(studio: Any, session: Any) -> None:
+def test_images_are_listed_in_pages(studio: Any, session: Any) -> None:
     """
-    The latest pictures come first, and the last of a page leads to the next.
+    The latest images come first, and the last of a page leads to the next.
     """
-    made = [session.generate(f"number {number}").id for number in range(5)]
+    image_ids = [session.generate(f"number {number}").id for number in range(5)]
     page = studio.images.list(limit=3)
-    assert [image.id for image in page] == made[:1:-1]
-    assert [image.id for image in studio.images.list(before=page[-1])] == made[1::-1]
-    assert [image.id for image in studio.images.list(before=page[-1].id)] == made[1::-1]
+    assert [image.id for image in page] == image_ids[:1:-1]
+    assert [image.id for image in studio.images.list(before=page[-1])] == image_ids[1::-1]
+    assert [image.id for image in studio.images.list(before=page[-1].id)] == image_ids[1::-1]
 
 
 def test_sessions_are_listed(studio: Any, session: Any) -> None:
     """
     All sessions are listed, the latest first.
     """
-    other = studio.session("Another")
-    assert [item.id for item in studio.sessions.list()] == [other.id, session.id]
+    second_session = studio.session("Another")
+    assert [listed.id for listed in studio.sessions.list()] == [second_session.id, session.id]
 
 
 def test_sessions_are_listed_in_pages(studio: Any) -> None:
     """
-    The last session of a page leads to the next; a limit that is none is refused.
+    The last session of a page leads to the next; an invalid limit is refused.
     """
-    made = [studio.session(f"number {number}").id for number in range(5)]
+    session_ids = [studio.session(f"number {number}").id for number in range(5)]
     page = studio.sessions.list(limit=3)
-    assert [item.id for item in page] == made[:1:-1]
-    assert [item.id for item in studio.sessions.list(before=page[-1])] == made[1::-1]
-    assert [item.id for item in studio.sessions.list(limit=1, before=page[-1].id)] == [made[1]]
+    assert [listed.id for listed in page] == session_ids[:1:-1]
+    assert [listed.id for listed in studio.sessions.list(before=page[-1])] == session_ids[1::-1]
+    assert [listed.id for listed in studio.sessions.list(limit=1, before=page[-1].id)] == [
+        session_ids[1]
+    ]
     for wrong in (0, -1, True, "2"):
         with pytest.raises(InvalidRequestError, match="limit="):
             studio.sessions.list(limit=wrong)
 
 
-def test_streaming_shows_what_comes(session: Any) -> None:
+def test_stream_yields_partial_images(session: Any) -> None:
     """
-    Pictures on the way come first, whole and of full size; the last event is the kept picture.
+    Partial images come first, complete and in full size; the last event is the saved image.
     """
     *partials, image = session.stream("a teapot", partial_images=2)
     assert len(partials) >= 2
@@ -392,25 +400,25 @@ def test_streaming_shows_what_comes(session: Any) -> None:
     assert session.generate("bluer").turn.context == "continued"
 
 
-def test_a_studio_streams_too(studio: Any) -> None:
+def test_studio_streams_too(studio: Any) -> None:
     """
-    One-shots stream like turns, also without pictures on the way.
+    Standalone images are streamed like turns, also without partial images.
     """
     (image,) = studio.stream("x", partial_images=0)
     assert studio.images.list() == (image,)
 
 
-def test_nothing_is_sent_before_a_stream_is_asked(session: Any, provider: FakeOpenAI) -> None:
+def test_unread_stream_sends_nothing(session: Any, provider: FakeOpenAI) -> None:
     """
-    A stream that nobody reads costs nothing.
+    A stream that is not read sends no request.
     """
     session.stream("a teapot")
-    assert paid(provider) == []
+    assert paid_bodies(provider) == []
 
 
 def test_every_option_reaches_the_wire(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Each option is sent in the wire's words, and what is left out is not sent.
+    Each option is sent by its name in the API, and unset ones are not sent.
     """
     studio.generate(
         "a teapot",
@@ -426,7 +434,7 @@ def test_every_option_reaches_the_wire(studio: Any, provider: FakeOpenAI) -> Non
     )
     studio.generate("a teapot", output_format="gif", frames=4, frame_ms=100)
     studio.generate("a teapot", output_format="svg", svg_model="gpt-6-sol")
-    full, gif, svg = (body["tools"][0] for body in paid(provider))
+    full, gif, svg = (body["tools"][0] for body in paid_bodies(provider))
     assert full == {
         "type": "image_generation",
         "model": "gpt-image-2",
@@ -445,41 +453,43 @@ def test_every_option_reaches_the_wire(studio: Any, provider: FakeOpenAI) -> Non
         "frame_duration_ms": 100,
     }
     assert svg["svg"] == {"model": "gpt-6-sol"}
-    assert paid(provider)[0]["model"] == "gpt-6-sol"
-    assert all(body["store"] and body["background"] for body in paid(provider))
-    assert all(body["tool_choice"] == {"type": "image_generation"} for body in paid(provider))
+    assert paid_bodies(provider)[0]["model"] == "gpt-6-sol"
+    assert all(body["store"] and body["background"] for body in paid_bodies(provider))
+    assert all(
+        body["tool_choice"] == {"type": "image_generation"} for body in paid_bodies(provider)
+    )
 
 
 @pytest.mark.filterwarnings("ignore::imagesession.errors.ModelDeprecationWarning")
-def test_fidelity_reaches_the_models_that_take_it(
+def test_input_fidelity_reaches_the_models_that_support_it(
     studio: Any, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    How closely input pictures are kept is asked of the older models alone, while they live.
+    `input_fidelity` is sent to the older models only, while they are available.
     """
     begin = LibraryStore.new_id
 
-    def while_they_live(library: LibraryStore, after: str = "") -> IdAndTime:
+    def while_models_are_available(library: LibraryStore, after: str = "") -> IdAndTime:
         return attrs.evolve(begin(library, after), at=NOW)
 
-    monkeypatch.setattr(LibraryStore, "new_id", while_they_live)
+    monkeypatch.setattr(LibraryStore, "new_id", while_models_are_available)
     studio.generate(
         "a", image_model="gpt-image-1.5", input_fidelity="high", references=tiny_image()
     )
-    assert paid(provider)[0]["tools"][0]["input_fidelity"] == "high"
+    assert paid_bodies(provider)[0]["tools"][0]["input_fidelity"] == "high"
 
 
-def test_choices_are_inherited(
+def test_options_are_inherited(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    A call's option outweighs the session's, which outweighs the studio's; sessions keep theirs.
+    A call's option overrides the session's, which overrides the studio's; sessions store theirs.
     """
     studio = make_studio(tmp_path, provider=provider, quality="low", output_format="webp")
     session = studio.session("x", output_format="jpeg", size="1536x1024")
     session.generate("a", size="1024x1024")
     make_studio(tmp_path, provider=provider).open(session.id).generate("b")
-    first, second = (body["tools"][0] for body in paid(provider))
+    first, second = (body["tools"][0] for body in paid_bodies(provider))
     assert first == {
         "type": "image_generation",
         "size": "1024x1024",
@@ -489,27 +499,27 @@ def test_choices_are_inherited(
     assert second == {"type": "image_generation", "size": "1536x1024", "output_format": "jpeg"}
 
 
-def test_references_may_be_anything(studio: Any, provider: FakeOpenAI, tmp_path: Path) -> None:
+def test_references_may_have_any_form(studio: Any, provider: FakeOpenAI, tmp_path: Path) -> None:
     """
-    A path, bytes, a PIL image and a kept picture are all sent along, recognised by content.
+    A path, bytes, a PIL image and a saved image are all sent, recognised by content.
     """
-    kept = studio.generate("a teapot")
+    saved = studio.generate("a teapot")
     path = tmp_path / "photo.txt"
     path.write_bytes(tiny_image("jpeg"))
     with_pil = Image.new("RGB", (64, 64), "red")
-    pictures = [path, str(path), tiny_image("webp"), with_pil, kept, tiny_image("gif")]
+    pictures = [path, str(path), tiny_image("webp"), with_pil, saved, tiny_image("gif")]
     image = studio.generate("all of these", references=pictures)
-    content = paid(provider)[-1]["input"][-1]["content"]
-    assert len({part["file_id"] for part in content[:-1]}) == 5  # one is there twice
-    kinds = [Image.open(io.BytesIO(data)).format for data in uploads(provider)]
+    content = paid_bodies(provider)[-1]["input"][-1]["content"]
+    assert len({part["file_id"] for part in content[:-1]}) == 5  # one of them twice
+    kinds = [Image.open(io.BytesIO(data)).format for data in uploaded_images(provider)]
     assert kinds == ["JPEG", "WEBP", "PNG", "PNG", "PNG"]
     assert content[-1]["text"] == "all of these"
-    assert image.turn.references[4].image_id == kept.id
+    assert image.turn.references[4].image_id == saved.id
 
 
-def test_a_reference_is_what_is_changed(studio: Any) -> None:
+def test_given_reference_is_edited(studio: Any) -> None:
     """
-    The picture that is given is the one that is worked on: its size and pixels are there.
+    The given image is the one that is edited, with its size and pixels.
     """
     photo = Image.new("RGB", (1024, 1024), (250, 20, 20))
     image = studio.generate("darker", references=photo)
@@ -517,9 +527,9 @@ def test_a_reference_is_what_is_changed(studio: Any) -> None:
     assert red > 3 * max(green, blue)
 
 
-def test_a_mask_marks_what_may_change(session: Any) -> None:
+def test_mask_limits_what_changes(session: Any) -> None:
     """
-    With a mask, pixels outside of it stay as they were in the session's last picture.
+    With a mask, pixels outside of it stay as they were in the session's last image.
     """
     first = session.generate("a teapot")
     mask = tiny_mask(first.size, (100, 100, 300, 300))
@@ -533,7 +543,7 @@ def test_a_mask_marks_what_may_change(session: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments,kind,words",
+    "arguments,kind,message",
     [
         ({"prompt": ""}, InvalidPromptError, "empty"),
         ({"prompt": "a" * 32_001}, InvalidPromptError, "32,001"),
@@ -550,27 +560,31 @@ def test_a_mask_marks_what_may_change(session: Any) -> None:
         ({"references": b"<svg></svg>"}, InvalidImageError, "SVG"),
         ({"references": b"x" * 25_000_001}, InvalidImageError, "25 MB"),
         ({"references": 7}, InvalidImageError, "not int"),
-        ({"mask": tiny_mask()}, InvalidImageError, "needs a picture"),
+        ({"mask": tiny_mask()}, InvalidImageError, "needs an image"),
         ({"mask": tiny_mask((32, 32)), "references": tiny_image()}, InvalidImageError, "32x32"),
         ({"mask": tiny_image(), "references": tiny_image()}, InvalidImageError, "alpha"),
     ],
 )
-def test_what_cannot_be_sent_is_refused_before(
-    session: Any, provider: FakeOpenAI, arguments: dict[str, Any], kind: type[Exception], words: str
+def test_invalid_call_is_refused_before_sending(
+    session: Any,
+    provider: FakeOpenAI,
+    arguments: dict[str, Any],
+    kind: type[Exception],
+    message: str,
 ) -> None:
     """
-    A bad call is a typed error that says what to do; nothing is sent and nothing is kept.
+    An invalid call is a typed error that says what to do; nothing is sent or recorded.
     """
-    with pytest.raises(kind, match=words):
+    with pytest.raises(kind, match=message):
         session.generate(**{"prompt": "a teapot", **arguments})
     assert provider.requests == ()
     assert session.turns() == ()
 
 
 @pytest.mark.parametrize("name", ["huge.png", "link.png"])
-def test_a_huge_file_is_not_read(studio: Any, tmp_path: Path, name: str) -> None:
+def test_huge_file_is_not_read(studio: Any, tmp_path: Path, name: str) -> None:
     """
-    A file over the limit is refused by its size, before it is read into memory.
+    A file above the limit is refused by its size, before it is read into memory.
     """
     path = tmp_path / name
     with path.open("wb") as file:
@@ -579,9 +593,9 @@ def test_a_huge_file_is_not_read(studio: Any, tmp_path: Path, name: str) -> None
         studio.generate("x", references=path)
 
 
-def test_a_closed_session_is_closed(studio: Any, session: Any, provider: FakeOpenAI) -> None:
+def test_closed_session_makes_no_images(studio: Any, session: Any, provider: FakeOpenAI) -> None:
     """
-    A closed session shows what it has and generates no more, until it is opened again on purpose.
+    A closed session can be read but makes no images, until it is reopened on purpose.
     """
     image = session.generate("a teapot")
     session.close()
@@ -598,9 +612,9 @@ def test_a_closed_session_is_closed(studio: Any, session: Any, provider: FakeOpe
 
 
 @pytest.mark.parametrize("wanted", ["nobody", "../../etc/passwd", "", "a\0b", "é" * 5000])
-def test_what_is_not_there_is_named_with_what_is(studio: Any, session: Any, wanted: str) -> None:
+def test_unknown_names_list_existing_ones(studio: Any, session: Any, wanted: str) -> None:
     """
-    An unknown session, branch, picture or turn is a typed error that names some that exist.
+    An unknown session, branch, image or turn is a typed error that lists some that exist.
     """
     image = session.generate("a teapot")
     with pytest.raises(NotFoundError, match=session.id) as caught:
@@ -614,22 +628,22 @@ def test_what_is_not_there_is_named_with_what_is(studio: Any, session: Any, want
         session.checkout(wanted)
 
 
-def test_a_name_that_two_sessions_have_opens_neither(studio: Any, session: Any) -> None:
+def test_ambiguous_name_opens_no_session(studio: Any, session: Any) -> None:
     """
     An ambiguous name is refused with the ids to choose from.
     """
-    other = studio.session("Another", name="Tea logo")
+    second_session = studio.session("Another", name="Tea logo")
     with pytest.raises(NotFoundError, match="2 sessions are called") as caught:
         studio.open("Tea logo")
-    assert set(caught.value.known) == {session.id, other.id}
+    assert set(caught.value.known) == {session.id, second_session.id}
 
 
 @pytest.mark.parametrize("conversing", EITHER_WAY)
-def test_failed_turns_are_facts_and_no_context(
+def test_failed_turns_are_recorded_but_not_in_context(
     session: Any, provider: FakeOpenAI, conversing: object
 ) -> None:
     """
-    Refused and failed turns are recorded, leave the head, and the next turn does not know them.
+    Refused and failed turns are recorded, leave the head, and are not in the next turn's history.
     """
     converse(session, conversing)
     first = session.generate("a teapot")
@@ -659,27 +673,27 @@ def test_failed_turns_are_facts_and_no_context(
     expected = (
         anew_from(first, within=bluer) if conversing else Known(previous=first.turn.response_id)
     )
-    assert known(paid(provider)[-1]) == expected
-    if conversing:  # what was said in vain stands in conversations that are gone on in no more
+    assert known(paid_bodies(provider)[-1]) == expected
+    if conversing:  # conversations with failed turns are not continued
         assert bluer.turn.conversation not in {turn.conversation for turn in session.turns()[:-1]}
     provider.reset_memory()
     session.generate("warmer")
-    assert "improper" not in json.dumps(paid(provider)[-1])
+    assert "improper" not in json.dumps(paid_bodies(provider)[-1])
 
 
 def test_two_programs_share_a_session(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    What one program does to a session the other sees at its next call.
+    Each program sees the other's changes to a session at its next call.
     """
     here = make_studio(tmp_path, provider=provider).session(DESCRIPTION)
-    there = make_studio(tmp_path, provider=provider).open(here.id)
+    elsewhere = make_studio(tmp_path, provider=provider).open(here.id)
     first = here.generate("a teapot")
-    assert there.head().id == first.id
-    second = there.generate("bluer")
+    assert elsewhere.head().id == first.id
+    second = elsewhere.generate("bluer")
     assert here.head().id == second.id
-    there.undo()
+    elsewhere.undo()
     assert here.head().id == first.id
 
 
@@ -708,11 +722,11 @@ def test_two_programs_share_a_session(
         ("generate", ("x",), {"references": io.StringIO("text")}),
     ],
 )
-def test_what_makes_no_sense_to_a_studio_is_a_typed_error(
+def test_invalid_arguments_to_a_studio_are_typed_errors(
     studio: Any, provider: FakeOpenAI, verb: str, args: Any, options: Any
 ) -> None:
     """
-    Arguments of a wrong kind are typed errors; nothing is sent and nothing is kept of them.
+    Invalid arguments are typed errors; nothing is sent or recorded.
     """
     with pytest.raises(InvalidRequestError):
         operator.attrgetter(verb)(studio)(*args, **options)
@@ -731,32 +745,32 @@ def test_what_makes_no_sense_to_a_studio_is_a_typed_error(
         ("redo", ("one",), {}),
     ],
 )
-def test_what_makes_no_sense_to_a_session_is_a_typed_error(
+def test_invalid_arguments_to_a_session_are_typed_errors(
     session: Any, verb: str, args: Any, options: Any
 ) -> None:
     """
-    Arguments of a wrong kind are typed errors, and leave the session as it was.
+    Invalid arguments are typed errors, and leave the session as it was.
     """
     with pytest.raises(InvalidRequestError):
         getattr(session, verb)(*args, **options)
     assert session.tree().branches() == ("main",)
 
 
-def test_an_open_file_is_a_reference(studio: Any, provider: FakeOpenAI, tmp_path: Path) -> None:
+def test_open_file_is_a_reference(studio: Any, provider: FakeOpenAI, tmp_path: Path) -> None:
     """
-    A file that is open for reading bytes is sent along like its path.
+    A file that is open for reading bytes is sent like its path.
     """
     (tmp_path / "a.png").write_bytes(tiny_image())
     with (tmp_path / "a.png").open("rb") as file:
         studio.generate("like this", references=file)
-    assert len(paid(provider)[0]["input"][0]["content"]) == 2
+    assert len(paid_bodies(provider)[0]["input"][0]["content"]) == 2
 
 
-def test_moves_at_the_same_time_all_count(
+def test_concurrent_moves_all_count(
     session: Any, in_threads: Callable[[list[Callable[[], Any]]], None]
 ) -> None:
     """
-    Branches get names of their own, and every undo counts, whoever moves at the same time.
+    Branches get distinct names, and every undo counts, whoever moves concurrently.
     """
     images = [session.generate(f"number {number}") for number in range(5)]
     in_threads([session.undo] * 4)
@@ -765,14 +779,14 @@ def test_moves_at_the_same_time_all_count(
     assert len(session.tree().branches()) == 5
 
 
-def test_a_wrong_clock_does_not_fork_the_conversation(
+def test_wrong_clock_does_not_fork_the_conversation(
     make_studio: MakeStudio,
     tmp_path: Path,
     provider: FakeOpenAI,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """
-    A turn grows on the last one even if the clock was set back since, and so does an undo count.
+    A turn continues the last one even if the clock was set back since, and an undo counts too.
     """
     session = make_studio(tmp_path, provider=provider).session(DESCRIPTION)
     first, second = session.generate("a teapot"), session.generate("bluer")
@@ -785,23 +799,21 @@ def test_a_wrong_clock_does_not_fork_the_conversation(
     assert later.generate("more contrast").parent == first.turn.id
 
 
-def test_a_damaged_session_does_not_hide_the_others(studio: Any, session: Any) -> None:
+def test_corrupt_session_does_not_hide_the_others(studio: Any, session: Any) -> None:
     """
-    A session whose record is damaged is named when it is opened; the others are there as ever.
+    Opening a session with a corrupt record is an error that names it; the others are available.
     """
-    other = studio.session("Another")
+    second_session = studio.session("Another")
     record = studio.library / ".imagesession" / "sessions" / f"{session.id}.json"
     record.write_text("{}")
-    assert [item.id for item in studio.sessions.list()] == [other.id]
+    assert [listed.id for listed in studio.sessions.list()] == [second_session.id]
     with pytest.raises(CorruptRecordError, match=session.id):
         studio.open(session.id)
 
 
-def test_a_record_does_not_lead_out_of_the_library(
-    studio: Any, session: Any, tmp_path: Path
-) -> None:
+def test_record_cannot_point_outside_the_library(studio: Any, session: Any, tmp_path: Path) -> None:
     """
-    A record that names a file elsewhere is damaged; the file is not read, and not sent.
+    A record that names a file elsewhere is corrupt; the file is neither read nor sent.
     """
     (tmp_path / "secret.png").write_bytes(tiny_image())
     image = session.generate("a teapot")
@@ -810,7 +822,7 @@ def test_a_record_does_not_lead_out_of_the_library(
         changed = json.loads(record.read_text())
         changed["images"][0]["file"] = elsewhere
         record.write_text(json.dumps(changed))
-        with pytest.raises(CorruptRecordError, match="not beneath the library"):
+        with pytest.raises(CorruptRecordError, match="not within the library"):
             LibraryStore(studio.library).tree(
                 SessionRecord(id=session.id, description="", created=NOW)
             )

@@ -1,6 +1,7 @@
 """
-Where pictures lie, what lies beside them, and how they are found again. Every test runs over the
-sync and the async twin.
+Where images are saved, their metadata files, and how they are listed.
+
+Every test runs over the sync and the async twin.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from tests.clock import ago
 from tests.conftest import MakeStudio
 
 DAY = dt.timedelta(days=1)
-# One provider for the pictures that many tests look at: it paints each of them once.
+# One provider for the images of many tests, which draws each of them once.
 PAINTED_ONCE = FakeOpenAI()
-# What older tools write beside their pictures, and so what their users' programs read.
+# The metadata fields of openai-image-mcp, which its users' programs read.
 OLDER = {
     "timestamp",
     "image_path",
@@ -66,25 +67,25 @@ OURS = {
 }
 
 
-def beside(image: Any) -> dict[str, Any]:
+def read_sidecar(image: Any) -> dict[str, Any]:
     """
-    Read what lies beside a picture.
+    Read the JSON file beside an image.
     """
     facts: dict[str, Any] = json.loads(image.path.with_suffix(".json").read_text("utf-8"))
     return facts
 
 
-def names(images: Any) -> list[str]:
+def prompts_of(images: Any) -> list[str]:
     """
-    Return what pictures were asked to be, in order.
+    Return the prompts of images, in order.
     """
     return [image.prompt for image in images]
 
 
-# --- folders -------------------------------------------------------------------------------------
+# --- folders --------------------------------------------------------------------------------------
 
 
-def test_assets_lie_by_their_type(studio: Any) -> None:
+def test_assets_have_a_folder_for_each_type(studio: Any) -> None:
     """
     Each type of asset has its folder.
     """
@@ -101,12 +102,12 @@ def test_assets_lie_by_their_type(studio: Any) -> None:
         assert image.turn.label == asset_type
 
 
-def test_sessions_share_the_folders(studio: Any) -> None:
+def test_sessions_use_the_same_folders(studio: Any) -> None:
     """
-    What a session makes lies in the same folders, by its purpose.
+    A session's images are saved in the same folders, by purpose.
     """
     session = studio.session("An app")
-    made = (
+    images = (
         session.generate("a cart"),
         session.edit("bluer"),
         session.ui_asset("icon", "a cart"),
@@ -114,45 +115,45 @@ def test_sessions_share_the_folders(studio: Any) -> None:
         session.variations("a cart", n=1)[0],
     )
     folders = ["general", "edited_images", "ui_assets", "products", "variations"]
-    assert [item.path.relative_to(studio.library).parts[0] for item in made] == folders
+    assert [image.path.relative_to(studio.library).parts[0] for image in images] == folders
 
 
-def test_products_lie_by_their_name(studio: Any) -> None:
+def test_products_have_a_folder_for_each_name(studio: Any) -> None:
     """
-    All pictures of a product lie in its folder, and of two products that are called alike in
-    another case the folders are told apart by the name alone.
+    All images of a product are in its folder; two products whose names differ only in case are
+    distinguished by the name alone.
     """
     first = studio.product("Blue mug")
-    takes = studio.product("Blue mug", n=2)
+    variations = studio.product("Blue mug", n=2)
     job = studio.map([ImageRequest("Blue mug", preset="product")])[0]
     folder = studio.library / "products" / "Blue_mug"
-    assert {item.path.parent for item in (first, *takes, job)} == {folder}
+    assert {image.path.parent for image in (first, *variations, job)} == {folder}
     assert len(list(folder.glob("*.png"))) == len(list(folder.glob("*.json"))) == 4
     assert studio.product("青い花瓶").path.parent.name == "青い花瓶"
 
 
-def test_a_file_is_named_by_session_and_time(studio: Any, provider: FakeOpenAI) -> None:
+def test_file_is_named_by_session_and_time(studio: Any, provider: FakeOpenAI) -> None:
     """
-    The name tells session, second and number, so that a folder sorts by them; one-shots are told
-    apart.
+    The name has the session, the second and a number, so that a folder is sorted by them;
+    standalone images are distinguished.
     """
     provider.pictures_per_reply = 2
     session = studio.session("Teapots")
     image = session.generate("a teapot")
     stamp = f"{image.turn.finished:%Y%m%dT%H%M%SZ}"
     owner = session.id[-8:].lower()
-    stored = [studio.images.get(item.id).path.name for item in image.turn.images]
+    stored = [studio.images.get(record.id).path.name for record in image.turn.images]
     assert stored == [f"session_{owner}_{stamp}_{number:02}.png" for number in (1, 2)]
-    item, two = studio.generate("a cup"), studio.generate("a cup")
-    assert item.path != two.path
+    first, second = studio.generate("a cup"), studio.generate("a cup")
+    assert first.path != second.path
 
 
-def test_all_files_of_a_turn_bear_one_second(
+def test_files_of_a_turn_have_the_same_time(
     studio: Any, provider: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    However far apart the pictures of a turn come, their files are named by one moment, which is
-    when the first of them came; the turn's record names it too.
+    All files of a turn are named by the time of its first image, however much later the others
+    come; the turn's record has the same time.
     """
     moments: list[dt.datetime] = []
     put = files.store_image
@@ -167,19 +168,19 @@ def test_all_files_of_a_turn_bear_one_second(
     assert moments == [turn.finished] * 3
 
 
-# --- what lies beside ----------------------------------------------------------------------------
+# --- sidecars -------------------------------------------------------------------------------------
 
 
-def test_a_sidecar_has_the_older_words_and_ours(studio: Any) -> None:
+def test_sidecar_has_old_and_new_fields(studio: Any) -> None:
     """
-    What older tools wrote is there under their words, never empty where it is known, and what they
-    left out is there too; it is the same as the picture's own metadata.
+    The fields of openai-image-mcp are there under their names, filled if known, with those that it
+    left out; the contents equal the image's metadata.
     """
     session = studio.session("Teapots", name="Tea")
     session.generate("a teapot")
     photo = tiny_image()
     image = session.generate("like this", references=photo, quality="high", size="1024x1024")
-    facts = beside(image)
+    facts = read_sidecar(image)
     assert set(facts) == OLDER | OURS
     assert facts == json.loads(json.dumps(image.metadata))
     assert (facts["session_id"], facts["session_name"]) == (session.id, "Tea")
@@ -200,50 +201,50 @@ def test_a_sidecar_has_the_older_words_and_ours(studio: Any) -> None:
     assert dt.datetime.fromisoformat(facts["created_at"]) == image.turn.started
 
 
-def test_every_picture_has_its_sidecar(studio: Any) -> None:
+def test_every_image_has_its_sidecar(studio: Any) -> None:
     """
-    Whatever made a picture, what lies beside it is its metadata, and names its kind.
+    Whatever made an image, the JSON file beside it has its metadata and its kind.
     """
-    kept = studio.generate("a teapot")
-    made = {
-        "general": kept,
-        "edit": studio.edit("bluer", image=kept),
+    saved = studio.generate("a teapot")
+    images = {
+        "general": saved,
+        "edit": studio.edit("bluer", image=saved),
         "product": studio.product("a mug", angle="top"),
         "ui_asset": studio.ui_asset("icon", "a cart"),
         "variation": studio.variations("a teapot", n=1)[0],
         "batch": studio.map(["a teapot"])[0],
-        "improvement": studio.improve("more contrast", image=kept).image,
+        "improvement": studio.improve("more contrast", image=saved).image,
         "import": studio.images.import_file(tiny_image(), prompt="a tile"),
     }
-    for kind, image in made.items():
-        assert beside(image) == json.loads(json.dumps(image.metadata))
-        assert set(beside(image)) == OLDER | OURS
-        assert beside(image)["kind"] == image.kind == kind
-        assert beside(image)["original_prompt"] == image.prompt != ""
-    assert beside(made["product"])["parameters"]["angle"] == "top"
+    for kind, image in images.items():
+        assert read_sidecar(image) == json.loads(json.dumps(image.metadata))
+        assert set(read_sidecar(image)) == OLDER | OURS
+        assert read_sidecar(image)["kind"] == image.kind == kind
+        assert read_sidecar(image)["original_prompt"] == image.prompt != ""
+    assert read_sidecar(images["product"])["parameters"]["angle"] == "top"
 
 
-def test_all_of_a_reply_have_their_own_sidecar(studio: Any, provider: FakeOpenAI) -> None:
+def test_each_image_of_a_response_has_its_sidecar(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Pictures of one reply are described each by itself, the untouched and the composed one too.
+    Each image of a response has its own metadata, also the model's image and the composite.
     """
     provider.pictures_per_reply = 2
-    kept = studio.generate("two teapots")
-    mask = tiny_mask(kept.size, (0, 0, 300, 300))
-    edited = studio.edit("a red heart", image=kept, mask=mask, preserve_unmasked=True)
-    for image in (kept, edited):
-        found = [studio.images.get(item.id) for item in image.turn.images]
-        facts = [beside(item) for item in found]
-        assert [item["position"] for item in facts] == list(range(len(found)))
-        assert [item["image_id"] for item in facts] == [item.id for item in found]
-        assert [item["sha256"] for item in facts] == [item.sha256 for item in found]
-    assert [item.source for item in edited.turn.images][-1] == "composite"
+    saved = studio.generate("two teapots")
+    mask = tiny_mask(saved.size, (0, 0, 300, 300))
+    edited = studio.edit("a red heart", image=saved, mask=mask, preserve_unmasked=True)
+    for image in (saved, edited):
+        saved_images = [studio.images.get(record.id) for record in image.turn.images]
+        facts = [read_sidecar(saved_image) for saved_image in saved_images]
+        assert [sidecar["position"] for sidecar in facts] == list(range(len(saved_images)))
+        assert [sidecar["image_id"] for sidecar in facts] == [item.id for item in saved_images]
+        assert [sidecar["sha256"] for sidecar in facts] == [item.sha256 for item in saved_images]
+    assert [record.source for record in edited.turn.images][-1] == "composite"
 
 
-def test_a_lost_sidecar_changes_nothing(studio: Any) -> None:
+def test_missing_sidecar_changes_nothing(studio: Any) -> None:
     """
-    What lies beside a picture is a copy: without it, or with another's in its place, the picture
-    is found and known as before.
+    The JSON file is a copy: without it, or with another image's file, the image is found and
+    described as before.
     """
     image = studio.generate("a teapot")
     expected = image.metadata
@@ -253,17 +254,17 @@ def test_a_lost_sidecar_changes_nothing(studio: Any) -> None:
         if damage is not None:
             path.write_text(damage)
         assert studio.images.get(image.id).metadata == expected
-        assert names(studio.images.list(text="teapot")) == ["a teapot"]
+        assert prompts_of(studio.images.list(text="teapot")) == ["a teapot"]
         path.touch()
 
 
-# --- found again ---------------------------------------------------------------------------------
+# --- listing --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def shelf(make_studio: MakeStudio, tmp_path: Path) -> Any:
     """
-    A studio on a library of six pictures: three days, two sessions, several kinds and scripts.
+    A studio on a library of six images: three days, two sessions, several kinds and scripts.
     """
     studio = make_studio(tmp_path / "library", provider=PAINTED_ONCE)
     with ago(2 * DAY, studio.library):
@@ -289,25 +290,25 @@ ALL = [
 ]
 
 
-def seen(studio: Any, **wanted: Any) -> list[str]:
+def find(studio: Any, **filters: Any) -> list[str]:
     """
-    Return which of the pictures are found, by the words that tell them apart.
+    Return the images that match, each by a distinctive text of its prompt.
     """
-    prompts = names(studio.images.list(**wanted))
-    return [next(words for words in ALL if words in prompt) for prompt in prompts]
+    prompts = prompts_of(studio.images.list(**filters))
+    return [next(text for text in ALL if text in prompt) for prompt in prompts]
 
 
-def test_all_are_listed_the_newest_first(shelf: Any) -> None:
+def test_all_images_are_listed_newest_first(shelf: Any) -> None:
     """
-    Without a wish all are given, whatever made them.
+    Without a filter all images are listed, whatever made them.
     """
-    assert seen(shelf) == ALL
+    assert find(shelf) == ALL
 
 
-def test_pictures_are_found_by_words(shelf: Any) -> None:
+def test_images_are_found_by_text(shelf: Any) -> None:
     """
-    Words are found in prompts, in what the model made of them, and in names, whatever their case
-    and script; no sign is a pattern.
+    Text is searched in prompts, revised prompts and names, in any case and script; no character is
+    a pattern.
     """
     expected: dict[str, list[int]] = {
         "teapot in": [1],
@@ -325,25 +326,25 @@ def test_pictures_are_found_by_words(shelf: Any) -> None:
         "": [0, 1, 2, 3, 4, 5],
         "icon": [0],
     }
-    found = {text: seen(shelf, text=text) for text in expected}
-    assert found == {text: [ALL[number] for number in expected[text]] for text in expected}
+    results = {text: find(shelf, text=text) for text in expected}
+    assert results == {text: [ALL[number] for number in expected[text]] for text in expected}
 
 
-def test_pictures_are_found_by_session(shelf: Any) -> None:
+def test_images_are_found_by_session(shelf: Any) -> None:
     """
-    A session is meant by itself, its id or its name; an unknown one is an error that names others.
+    A session is given by itself, its id or its name; an unknown one is an error that lists others.
     """
     tea = shelf.open("Tea")
-    assert seen(shelf, session=tea) == seen(shelf, session=tea.id) == ALL[4:]
-    assert seen(shelf, session="Tea") == ALL[4:]
+    assert find(shelf, session=tea) == find(shelf, session=tea.id) == ALL[4:]
+    assert find(shelf, session="Tea") == ALL[4:]
     with pytest.raises(NotFoundError, match="no session") as caught:
         shelf.images.list(session="0" * 26)
     assert tea.id in caught.value.known
 
 
-def test_pictures_are_found_by_kind(shelf: Any) -> None:
+def test_images_are_found_by_kind(shelf: Any) -> None:
     """
-    Each kind finds its own.
+    Each kind lists its own images.
     """
     expected = {
         "general": [2, 5],
@@ -353,39 +354,39 @@ def test_pictures_are_found_by_kind(shelf: Any) -> None:
         "batch": [1],
         "variation": [],
     }
-    found = {kind: seen(shelf, kind=kind) for kind in expected}
-    assert found == {kind: [ALL[number] for number in expected[kind]] for kind in expected}
+    results = {kind: find(shelf, kind=kind) for kind in expected}
+    assert results == {kind: [ALL[number] for number in expected[kind]] for kind in expected}
 
 
-def test_pictures_are_found_by_day(shelf: Any) -> None:
+def test_images_are_found_by_day(shelf: Any) -> None:
     """
-    Days count whole, from and up to both included; times count to the instant.
+    Days are complete, from and up to both included; times are exact.
     """
     today = dt.datetime.now(dt.UTC).date()
-    assert seen(shelf, since=today) == ALL[:2]
-    assert seen(shelf, until=today - DAY) == ALL[2:]
-    assert seen(shelf, since=today - DAY, until=(today - DAY).isoformat()) == ALL[2:4]
-    assert seen(shelf, since="0001-01-01", until="9999-12-31") == ALL
+    assert find(shelf, since=today) == ALL[:2]
+    assert find(shelf, until=today - DAY) == ALL[2:]
+    assert find(shelf, since=today - DAY, until=(today - DAY).isoformat()) == ALL[2:4]
+    assert find(shelf, since="0001-01-01", until="9999-12-31") == ALL
     newest = shelf.images.list(limit=1)[0]
-    assert seen(shelf, since=newest.turn.started) == ALL[:1]
-    assert seen(shelf, until=newest.turn.started) == ALL[1:]
-    assert seen(shelf, since=today + DAY) == []
+    assert find(shelf, since=newest.turn.started) == ALL[:1]
+    assert find(shelf, until=newest.turn.started) == ALL[1:]
+    assert find(shelf, since=today + DAY) == []
 
 
-def test_wishes_go_together(shelf: Any) -> None:
+def test_filters_are_combined(shelf: Any) -> None:
     """
-    What is wished for together must all hold, page by page.
+    Filters must all match, on every page.
     """
     yesterday = dt.datetime.now(dt.UTC).date() - DAY
-    assert seen(shelf, text="teapot made", until=yesterday) == ALL[5:]
-    assert seen(shelf, session=shelf.open("Tea"), kind="edit", text="café") == [ALL[4]]
-    assert seen(shelf, session=shelf.open("Tea"), kind="product") == []
+    assert find(shelf, text="teapot made", until=yesterday) == ALL[5:]
+    assert find(shelf, session=shelf.open("Tea"), kind="edit", text="café") == [ALL[4]]
+    assert find(shelf, session=shelf.open("Tea"), kind="product") == []
     pages: list[str] = []
     before = None
     while page := shelf.images.list(until=yesterday, limit=3, before=before):
-        pages += names(page)
+        pages += prompts_of(page)
         before = page[-1]
-    assert pages == names(shelf.images.list(until=yesterday))
+    assert pages == prompts_of(shelf.images.list(until=yesterday))
     assert len(pages) == 4
 
 
@@ -401,19 +402,19 @@ def test_wishes_go_together(shelf: Any) -> None:
         {"limit": True},
     ],
 )
-def test_a_wish_that_makes_no_sense_is_told(studio: Any, wrong: dict[str, Any]) -> None:
+def test_invalid_filter_is_refused(studio: Any, wrong: dict[str, Any]) -> None:
     """
-    What is not of its form is refused by its name.
+    An invalid filter is refused by its name.
     """
     with pytest.raises(InvalidRequestError, match=next(iter(wrong))):
         studio.images.list(**wrong)
 
 
 @pytest.mark.parametrize("version", [0, 1, INDEX_VERSION - 1])
-def test_an_older_index_is_made_anew(shelf: Any, make_studio: MakeStudio, version: int) -> None:
+def test_old_index_is_rebuilt(shelf: Any, make_studio: MakeStudio, version: int) -> None:
     """
-    A library whose index an older version wrote is opened without a word: all is found, counted
-    and searched as before.
+    A library whose index was written by an older version opens without a message: everything is
+    found, counted and searched as before.
     """
     spent = shelf.stats().spent
     index = shelf.library / ".imagesession" / "index.sqlite"
@@ -423,16 +424,16 @@ def test_an_older_index_is_made_anew(shelf: Any, make_studio: MakeStudio, versio
         connection.execute("DELETE FROM turns")
         connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
-    again = make_studio(shelf.library)
-    assert seen(again) == ALL
-    assert seen(again, text="чайник") == [ALL[3]]
-    assert again.stats().total_images == 6
-    assert again.stats().spent == pytest.approx(spent)
+    reopened = make_studio(shelf.library)
+    assert find(reopened) == ALL
+    assert find(reopened, text="чайник") == [ALL[3]]
+    assert reopened.stats().total_images == 6
+    assert reopened.stats().spent == pytest.approx(spent)
 
 
-def test_ids_that_are_not_there_are_told(shelf: Any) -> None:
+def test_unknown_ids_are_errors(shelf: Any) -> None:
     """
-    An unknown picture is an error that names some that exist.
+    The error for an unknown image lists some that exist.
     """
     with pytest.raises(NotFoundError) as caught:
         shelf.images.get("0" * 26)

@@ -1,5 +1,5 @@
 """
-The way of a request: how deep it lies, and that the table of strategies always comes to an end.
+The strategies of a request: the depth of the call stack, and that the table always ends.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ NOW = dt.datetime(2026, 11, 29, tzinfo=dt.UTC)
 
 def suspended(workflow: Any) -> int:
     """
-    Count the generators that are suspended in a workflow, the effect's own among them.
+    Count the suspended generators of a workflow, including the effect's own.
     """
     count = 0
     while workflow is not None:
@@ -56,11 +56,11 @@ def test_few_generators_are_suspended_at_the_paid_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, observed: bool
 ) -> None:
     """
-    A reader who stands where the paid request goes out finds at most nine functions between there
-    and `session.generate`, whether somebody observes the progress or not.
+    At most nine generators are suspended between `session.generate` and the paid request, with and
+    without a progress callback.
     """
     running: list[Any] = []
-    seen: list[ProgressEvent] = []
+    events: list[ProgressEvent] = []
     counts: list[int] = []
     real = vars(runtime)["run_workflow"]
 
@@ -76,7 +76,7 @@ def test_few_generators_are_suspended_at_the_paid_request(
     monkeypatch.setattr(runtime, "run_workflow", drive)
     with Studio.offline(tmp_path, provider=Counting()) as studio:
         session = studio.session("x")
-        on_progress = seen.append if observed else None
+        on_progress = events.append if observed else None
         session.generate("a teapot", on_progress=on_progress)
         session.generate("bluer", on_progress=on_progress)
     assert len(counts) == 2
@@ -100,9 +100,9 @@ REASONS = st.one_of(
 )
 
 
-def turn(number: int, **facts: Any) -> Turn:
+def make_turn(number: int, **facts: Any) -> Turn:
     """
-    Make a turn of a line.
+    Make a turn of a branch.
     """
     return Turn(
         id=f"{number:026}", session="s", parent=f"{number - 1:026}" if number else None,
@@ -114,12 +114,12 @@ def turn(number: int, **facts: Any) -> Turn:
 @attrs.define
 class World:
     """
-    Answers the steps of a fallback, of a provider that begins no conversation.
+    Answers effects for a provider that cannot create conversations.
     """
 
     def run(self, flow: Workflow[Any]) -> Any:
         """
-        Carry out a workflow that touches nothing but the library.
+        Run a workflow that only uses the library.
         """
         answer: Any = None
         while True:
@@ -153,33 +153,35 @@ def test_every_chain_of_refusals_ends(
     reasons: list[RequestNotProcessedError],
 ) -> None:
     """
-    However a provider goes on refusing, each refusal leads to another request than before, and
-    after a few there is none left: the call ends with an error.
+    Each refusal leads to a different request, and after a few there is none left: the call ends
+    with an error.
     """
     conversation = "conv_1" if talks and state == "conversation" else None
     past = tuple(
-        turn(n, response_id=f"resp_{n}", conversation=conversation, provider_state=state)
+        make_turn(n, response_id=f"resp_{n}", conversation=conversation, provider_state=state)
         for n in range(count)
     )
     prepared = PreparedRequest(
-        turn=turn(count, conversation=conversation), mainline="m", files={"digest": "file-1"}
+        turn=make_turn(count, conversation=conversation), mainline="m", files={"digest": "file-1"}
     )
     delivery = Delivery(
-        prepared=prepared, past=past, deadline=100.0, history=len(past),
+        prepared=prepared, past=past, deadline=100.0, history_turns=len(past),
         config=StudioConfig(catalogue=load_catalogue(), provider_state=state, remember=remember),
     )  # fmt: skip
-    seen: set[tuple[Any, ...]] = set()
+    requests: set[tuple[Any, ...]] = set()
     for reason in reasons:
         strategy = delivery.strategy
         assert strategy in STRATEGIES
-        reported = strategy.turns_sent(delivery) if past else 0
-        assert remember is None or reported <= max(remember, 1) or strategy.knowing == "rebuilt"
+        turns_sent = strategy.turns_sent(delivery) if past else 0
+        assert (
+            remember is None or turns_sent <= max(remember, 1) or strategy.context_mode == "rebuilt"
+        )
         request = (
-            strategy.name, delivery.mode, delivery.takes("store"), bool(delivery.prepared.files),
-            delivery.prepared.turn.conversation, delivery.history, delivery.locked,
+            strategy.name, delivery.mode, delivery.supports("store"), bool(delivery.prepared.files),
+            delivery.prepared.turn.conversation, delivery.history_turns, delivery.lock_retries,
         )  # fmt: skip
-        assert request not in seen
-        seen.add(request)
+        assert request not in requests
+        requests.add(request)
         try:
             delivery = World().run(deliver._fall_back(delivery, strategy, reason))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the table itself
         except ImageSessionError:

@@ -16,11 +16,11 @@ BOTH = pytest.mark.parametrize("kind", [Studio, AsyncStudio])
 
 
 @BOTH
-def test_the_environment_names_the_library(
+def test_environment_selects_the_library(
     kind: type[Studio | AsyncStudio], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    The folder is the one given, else the environment's, else one among the user's pictures.
+    The library is the given folder, else the environment's, else one in the user's Pictures folder.
     """
     monkeypatch.setenv("IMAGESESSION_LIBRARY", str(tmp_path / "env"))
     assert kind(tmp_path / "given").library == tmp_path / "given"
@@ -33,11 +33,11 @@ def test_the_environment_names_the_library(
 
 
 @BOTH
-def test_the_environment_picks_the_provider(
+def test_environment_selects_the_provider(
     kind: type[Studio | AsyncStudio], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    With a key it is OpenAI, without one it is offline, and the studio says which.
+    With a key the provider is OpenAI, without one it is offline, and the studio says which.
     """
     studio = kind.from_env(tmp_path, quality="low")
     assert studio.provider.startswith("offline: sketches")
@@ -51,17 +51,18 @@ def test_the_environment_picks_the_provider(
 
 
 @BOTH
-def test_bad_defaults_are_refused_at_once(kind: type[Studio | AsyncStudio], tmp_path: Path) -> None:
+def test_invalid_defaults_are_refused(kind: type[Studio | AsyncStudio], tmp_path: Path) -> None:
     """
-    A studio's own options are checked when it is made.
+    A studio's own options are checked when it is created.
     """
     with pytest.raises(InvalidOptionError, match="Did you mean 'quality'"):
         kind(tmp_path, qualty="high")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue] - the point
 
 
-def test_a_session_checks_its_choices(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_session_options_are_validated(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    A session's own options are checked when it is started, and nothing is kept of a bad one.
+    A session's own options are checked when it is created, and nothing is recorded of an invalid
+    one.
     """
     studio = make_studio(tmp_path)
     with pytest.raises(InvalidOptionError, match="Nearest: 'high'"):
@@ -69,16 +70,16 @@ def test_a_session_checks_its_choices(make_studio: MakeStudio, tmp_path: Path) -
     assert studio.sessions.list() == ()
 
 
-def test_a_studio_is_a_context(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_studio_is_a_context_manager(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    Leaving a studio closes its connections, and closing one that made none does no harm.
+    Leaving a studio closes its connections, and closing one without any does no harm.
     """
     with make_studio(tmp_path) as studio:
         studio.generate("a teapot")
     make_studio(tmp_path).close()
 
 
-def test_a_client_of_the_other_kind_is_refused(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_client_of_the_other_kind_is_refused(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
     A client that this kind of studio cannot use is refused before anything is written or sent.
     """

@@ -1,6 +1,8 @@
 """
-A picture goes up once and is named by its id while it lives; whatever goes wrong with that never
-fails a call. Every test runs over the sync and the async twin.
+An image is uploaded once and named by its file id until it expires; no failure of an upload fails a
+call.
+
+Every test runs over the sync and the async twin.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ DAY = 86_400.0
 @attrs.define
 class Clock:
     """
-    A provider's clock that can be set forward.
+    A provider's clock that can be moved forward.
     """
 
     ahead: float = 0.0
@@ -56,67 +58,67 @@ class Clock:
 @pytest.fixture
 def studio(make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI) -> Any:
     """
-    A studio whose pictures are as small as the wire allows.
+    A studio that makes the smallest images that the provider accepts.
     """
     return make_studio(tmp_path / "library", provider=provider, size="1024x640")
 
 
-def answering(body: bytes, status: int = 200, kind: str = "application/json") -> Fault:
+def respond_with(body: bytes, status: int = 200, kind: str = "application/json") -> Fault:
     """
-    Plan an answer with a body of one's own to the next upload.
+    Set the body of the response to the next upload.
     """
 
-    def instead(_: FakeRequest) -> FakeResponse:
+    def respond(_: FakeRequest) -> FakeResponse:
         return FakeResponse(status=status, headers={"content-type": kind}, parts=iter((body,)))
 
-    return Fault(method="POST", path="/files", instead=instead)
+    return Fault(method="POST", path="/files", instead=respond)
 
 
-def resetting() -> Fault:
+def reset_connection() -> Fault:
     """
-    Plan to break the connection in the next upload.
+    Break the connection during the next upload.
     """
 
-    def bend(answer: FakeResponse) -> FakeResponse:
+    def transform(answer: FakeResponse) -> FakeResponse:
         return attrs.evolve(answer, parts=iter((ConnectionReset(),)))
 
-    return Fault(method="POST", path="/files", bend=bend)
+    return Fault(method="POST", path="/files", bend=transform)
 
 
-def named(body: Any) -> list[str]:
+def image_forms(body: Any) -> list[str]:
     """
-    Tell of each picture in a request how it goes along: by its id, or in full.
+    Return for each image in a request whether it is sent by id or in full.
     """
     parts = body["input"][-1]["content"]
     ways = {"file_id": "id", "image_url": "in full"}
     return [way for part in parts for key, way in ways.items() if key in part]
 
 
-def cached(studio: Any) -> list[Path]:
+def cache_file(studio: Any) -> list[Path]:
     """
-    Return where the library notes what providers hold.
+    Return the file of the upload cache.
     """
     return list((studio.library / ".imagesession" / "uploads").iterdir())
 
 
-# --- once --------------------------------------------------------------------------------------
+# --- reuse ----------------------------------------------------------------------------------------
 
 
-def test_a_picture_goes_up_once(studio: Any, provider: FakeOpenAI) -> None:
+def test_image_is_uploaded_once(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Edits of the same picture, however it is handed in, send it up once and then name its id.
+    Edits of the same image, in whatever form it is given, upload it once and then name its id.
     """
-    kept = studio.images.import_file(RED)
-    for given in (RED, kept, kept.id, bytearray(RED), kept.path):
-        studio.edit("add a sun", image=given)
+    saved = studio.images.import_file(RED)
+    for source in (RED, saved, saved.id, bytearray(RED), saved.path):
+        studio.edit("add a sun", image=source)
     assert uploads(provider) == [RED]
-    (first, *others) = (body["input"][-1]["content"][0]["file_id"] for body in asked(provider))
-    assert set(others) == {first}
+    (first, *later_ids) = (body["input"][-1]["content"][0]["file_id"] for body in asked(provider))
+    assert set(later_ids) == {first}
 
 
-def test_what_goes_up_is_for_seeing_and_does_not_stay(studio: Any, provider: FakeOpenAI) -> None:
+def test_upload_has_the_vision_purpose_and_expires(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A file goes up for the purpose of vision, under a name that says nothing, and is to expire.
+    A file is uploaded with the purpose "vision", a neutral name, and an expiry.
     """
     studio.edit("add a sun", image=RED)
     (upload,) = (call for call in provider.requests if call.path == "/files")
@@ -127,9 +129,9 @@ def test_what_goes_up_is_for_seeing_and_does_not_stay(studio: Any, provider: Fak
     assert fields["file"].filename.endswith(".png")
 
 
-def test_masks_and_references_go_up_once_too(studio: Any, provider: FakeOpenAI) -> None:
+def test_masks_and_references_are_uploaded_once(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A mask and further references are held like the picture, each once.
+    A mask and further references are uploaded like the image, each once.
     """
     hole = Mask.rectangle((0, 0, 9, 9))
     for _ in range(2):
@@ -139,25 +141,25 @@ def test_masks_and_references_go_up_once_too(studio: Any, provider: FakeOpenAI) 
     assert uploads(provider)[:2] == [RED, BLUE]
     assert opened(uploads(provider)[2]).mode == "RGBA"
     first, second, third = asked(provider)
-    assert named(first) == named(second) == ["id"] * 3
+    assert image_forms(first) == image_forms(second) == ["id"] * 3
     assert shown(provider, third) == [BLUE, RED]
     assert first["tools"][0]["input_image_mask"] == second["tools"][0]["input_image_mask"]
 
 
-def test_another_program_knows_what_is_held(
+def test_another_program_reuses_the_upload(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
-    Another studio on the same library names the file that the first one sent up.
+    Another studio on the same library names the file that the first one uploaded.
     """
     for _ in range(3):
         make_studio(tmp_path, provider=provider).edit("add a sun", image=RED)
     assert uploads(provider) == [RED]
 
 
-def test_a_request_with_pictures_stays_small(studio: Any, provider: FakeOpenAI) -> None:
+def test_request_with_images_stays_small(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Whatever a picture weighs, the request that names it does not.
+    The size of a request does not depend on the size of its images.
     """
     noisy = Image.effect_noise((512, 512), 90)
     studio.edit("darker", image=noisy)
@@ -166,23 +168,23 @@ def test_a_request_with_pictures_stays_small(studio: Any, provider: FakeOpenAI) 
     assert length < 1024
 
 
-def test_each_provider_holds_its_own(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_each_provider_has_its_own_uploads(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    One provider's file is not named to another.
+    One provider's file id is not sent to another.
     """
     first, second = FakeOpenAI(), FakeOpenAI()
-    with serve(first) as here, serve(second) as there:
-        for position in (here, there, here):
-            studio = make_studio(tmp_path, online=True, api_key="x", base_url=position.base_url)
+    with serve(first) as first_server, serve(second) as second_server:
+        for server in (first_server, second_server, first_server):
+            studio = make_studio(tmp_path, online=True, api_key="x", base_url=server.base_url)
             assert studio.edit("add a sun", image=RED).bytes
             studio.close()
     assert (posts(first).count("/files"), posts(second).count("/files")) == (1, 1)
     assert (posts(first).count("/responses"), posts(second).count("/responses")) == (2, 1)
 
 
-def test_nothing_goes_up_for_a_call_that_is_refused(studio: Any, provider: FakeOpenAI) -> None:
+def test_refused_call_uploads_nothing(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A picture goes up no sooner than all that can be checked here was checked.
+    An image is uploaded only after all local checks.
     """
     for wrong in ({"size": "1x1"}, {"quality": "ultra"}, {"mask": RED}, {"markup": RED}):
         with pytest.raises(InvalidRequestError):
@@ -190,16 +192,16 @@ def test_nothing_goes_up_for_a_call_that_is_refused(studio: Any, provider: FakeO
     assert provider.requests == ()
 
 
-# --- gone --------------------------------------------------------------------------------------
+# --- lost files -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_what_expired_there_is_sent_in_full(
+def test_expired_file_is_sent_in_full(
     make_studio: MakeStudio, tmp_path: Path, masked: object
 ) -> None:
     """
-    When the provider dropped a file sooner than it said, the turn is asked for again with the
-    picture in full: one is turned away, one is paid. The next time it goes up anew.
+    If the provider dropped a file early, the turn is sent again with the full image: one request is
+    rejected, one is paid for. Later the file is uploaded again.
     """
     clock = Clock()
     provider = FakeOpenAI(clock=clock)
@@ -209,20 +211,20 @@ def test_what_expired_there_is_sent_in_full(
     clock.ahead = 31 * DAY
     image = studio.edit("add a moon", **request)
     assert posts(provider)[-2:] == ["/responses", "/responses"]
-    turned_away, reported = asked(provider)[-2:]
-    assert (named(turned_away), named(reported)) == (["id"], ["in full"])
-    assert shown(provider, reported) == [RED]
-    assert [item.id for item in studio.images.list()][:1] == [image.id]
+    turned_away, retried = asked(provider)[-2:]
+    assert (image_forms(turned_away), image_forms(retried)) == (["id"], ["in full"])
+    assert shown(provider, retried) == [RED]
+    assert [listed.id for listed in studio.images.list()][:1] == [image.id]
     held = 2 if masked else 1
     assert len(uploads(provider)) == held
     studio.edit("add a star", **request)
     assert len(uploads(provider)) == 2 * held
-    assert named(asked(provider)[-1]) == ["id"]
+    assert image_forms(asked(provider)[-1]) == ["id"]
 
 
-def test_what_is_about_to_expire_goes_up_again(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_file_about_to_expire_is_uploaded_again(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    A file of which the provider says that it is gone by now is not named to it.
+    A file that has expired according to the provider is not named.
     """
     clock = Clock()
     provider = FakeOpenAI(clock=clock)
@@ -236,11 +238,11 @@ def test_what_is_about_to_expire_goes_up_again(make_studio: MakeStudio, tmp_path
 
 
 @pytest.mark.parametrize("conversing", EITHER_WAY)
-def test_what_the_provider_lost_is_told_in_a_session(
+def test_lost_file_keeps_the_conversation(
     make_studio: MakeStudio, tmp_path: Path, conversing: object
 ) -> None:
     """
-    A lost file does not lose the conversation: the turn still continues the one before.
+    A lost file does not lose the conversation: the turn still continues the previous one.
     """
     provider = FakeOpenAI()
     studio = make_studio(tmp_path, provider=provider)
@@ -249,19 +251,19 @@ def test_what_the_provider_lost_is_told_in_a_session(
     _lose_files(provider)
     second = session.edit("add a sun", image=RED)
     assert second.turn.context == "continued"
-    reported = asked(provider)[-1]
-    assert known(reported) == straight_from(first, conversing=conversing)
-    assert named(reported) == ["in full"]
+    sent = asked(provider)[-1]
+    assert known(sent) == straight_from(first, conversing=conversing)
+    assert image_forms(sent) == ["in full"]
     assert len(session.turns()) == 2
 
 
 @pytest.mark.parametrize("lost", [False, True])
-def test_what_went_along_before_is_named_in_a_new_line(
+def test_earlier_inputs_are_named_in_a_new_branch(
     make_studio: MakeStudio, tmp_path: Path, *, lost: bool
 ) -> None:
     """
-    A branch is told of the pictures that went along with earlier turns, while the provider holds
-    them; where it lost them, it goes on from its own pictures alone.
+    A branch's history contains the input images of earlier turns while the provider has them; if
+    they are lost, it continues from its own images alone.
     """
     provider = FakeOpenAI()
     studio = make_studio(tmp_path, provider=provider)
@@ -274,17 +276,17 @@ def test_what_went_along_before_is_named_in_a_new_line(
     image = first.branch("other").generate("bluer")
     body = asked(provider)[-1]
     assert known(body) == anew_from(first, within=image)
-    reported = [
-        part.get("file_id") for item in body["input"][:-1] for part in item.get("content", ())
+    history_files = [
+        part.get("file_id") for message in body["input"][:-1] for part in message.get("content", ())
     ]
-    assert (held in reported) is not lost
+    assert (held in history_files) is not lost
     assert image.turn.context == "continued"
     assert len(session.turns()) == 3
 
 
-def test_both_may_be_lost(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_conversation_and_file_may_both_be_lost(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    A provider that forgot the conversation and the file is told both again; one turn is kept.
+    A provider that forgot the conversation and the file gets both again; one turn is recorded.
     """
     provider = FakeOpenAI()
     studio = make_studio(tmp_path, provider=provider)
@@ -298,9 +300,9 @@ def test_both_may_be_lost(make_studio: MakeStudio, tmp_path: Path) -> None:
     assert len(asked(provider)) == 4
 
 
-def test_a_provider_that_insists_is_heard_once(studio: Any, provider: FakeOpenAI) -> None:
+def test_missing_file_error_is_retried_once(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A provider that keeps naming a missing file is asked twice and no more.
+    A provider that keeps reporting a missing file gets two requests and no more.
     """
     error = {"message": "No such File object: file-abcdef123456", "param": None, "code": "x"}
     provider.fail_next(status=400, error=error, method="POST", path="/responses", times=9)
@@ -320,84 +322,86 @@ def _lose_files(provider: FakeOpenAI) -> None:
         provider.handle(FakeRequest(method="DELETE", path=f"/files/{file['id']}", headers=headers))
 
 
-# --- failing -----------------------------------------------------------------------------------
+# --- failures -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param(answering(b"{}", 500), id="500"),
-        pytest.param(answering(b"{}", 503), id="503"),
-        pytest.param(answering(b'{"error": {"message": "slow down"}}', 429), id="429"),
-        pytest.param(answering(b'{"error": "no"}', 400), id="400"),
-        pytest.param(answering(b'{"error": {"message": "scopes"}}', 403), id="403"),
-        pytest.param(answering(b"too large", 413, "text/plain"), id="413"),
-        pytest.param(answering(b"<html></html>", kind="text/html"), id="HTML"),
-        pytest.param(answering(b""), id="nothing"),
-        pytest.param(answering(b"[]"), id="a list"),
-        pytest.param(answering(b"null"), id="null"),
-        pytest.param(answering(b'{"id": ""}'), id="empty id"),
-        pytest.param(answering(b'{"id": 7}'), id="number for an id"),
-        pytest.param(answering(b'{"object": "file"}'), id="no id"),
-        pytest.param(answering(b'{"id": "file-'), id="cut JSON"),
-        pytest.param(resetting(), id="reset"),
+        pytest.param(respond_with(b"{}", 500), id="500"),
+        pytest.param(respond_with(b"{}", 503), id="503"),
+        pytest.param(respond_with(b'{"error": {"message": "slow down"}}', 429), id="429"),
+        pytest.param(respond_with(b'{"error": "no"}', 400), id="400"),
+        pytest.param(respond_with(b'{"error": {"message": "scopes"}}', 403), id="403"),
+        pytest.param(respond_with(b"too large", 413, "text/plain"), id="413"),
+        pytest.param(respond_with(b"<html></html>", kind="text/html"), id="HTML"),
+        pytest.param(respond_with(b""), id="nothing"),
+        pytest.param(respond_with(b"[]"), id="a list"),
+        pytest.param(respond_with(b"null"), id="null"),
+        pytest.param(respond_with(b'{"id": ""}'), id="empty id"),
+        pytest.param(respond_with(b'{"id": 7}'), id="number for an id"),
+        pytest.param(respond_with(b'{"object": "file"}'), id="no id"),
+        pytest.param(respond_with(b'{"id": "file-'), id="cut JSON"),
+        pytest.param(reset_connection(), id="reset"),
     ],
 )
-def test_a_failed_upload_fails_no_call(studio: Any, provider: FakeOpenAI, fault: Fault) -> None:
+def test_failed_upload_does_not_fail_the_call(
+    studio: Any, provider: FakeOpenAI, fault: Fault
+) -> None:
     """
-    However an upload fails, the picture goes along in full, once; the next time it is tried anew.
+    However an upload fails, the image is sent in full, once; the next call uploads it.
     """
     provider.enqueue_fault(fault)
     assert studio.edit("add a sun", image=RED).bytes
     (body,) = asked(provider)
-    assert named(body) == ["in full"]
+    assert image_forms(body) == ["in full"]
     assert shown(provider, body) == [RED]
     studio.edit("add a moon", image=RED)
-    assert named(asked(provider)[-1]) == ["id"]
+    assert image_forms(asked(provider)[-1]) == ["id"]
     assert posts(provider).count("/files") == 2
 
 
-def test_an_expiry_that_makes_no_sense_is_no_harm(studio: Any, provider: FakeOpenAI) -> None:
+def test_invalid_expiry_is_ignored(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Whatever a provider says of a file's end, the call goes through, now and later.
+    Whatever expiry a provider reports, the call succeeds, now and later.
     """
     studio.edit("a", image=RED)
     file_id = asked(provider)[0]["input"][-1]["content"][0]["file_id"]
     for expires in ("null", '"soon"', "-1", "1e400", "99999999999999999999", "true", "0", "[]"):
-        said = f'{{"id": "{file_id}", "object": "file", "expires_at": {expires}}}'
-        provider.enqueue_fault(answering(said.encode()))
-        for note in cached(studio):
+        body = f'{{"id": "{file_id}", "object": "file", "expires_at": {expires}}}'
+        provider.enqueue_fault(respond_with(body.encode()))
+        for note in cache_file(studio):
             note.unlink()
         assert studio.edit("add a sun", image=RED).bytes
         assert studio.edit("add a moon", image=RED).bytes
 
 
-def test_an_id_that_nobody_holds_is_overcome(studio: Any, provider: FakeOpenAI) -> None:
+def test_unknown_file_id_is_replaced_by_the_image(studio: Any, provider: FakeOpenAI) -> None:
     """
-    A provider that gives out an id and then does not know it is sent the picture in full.
+    A provider that returns an id and then does not know it gets the full image.
     """
-    provider.enqueue_fault(answering(b'{"id": "file-abcdef123456", "object": "file"}'))
+    provider.enqueue_fault(respond_with(b'{"id": "file-abcdef123456", "object": "file"}'))
     assert studio.edit("add a sun", image=RED).bytes
-    assert [named(body) for body in asked(provider)] == [["id"], ["in full"]]
+    assert [image_forms(body) for body in asked(provider)] == [["id"], ["in full"]]
 
 
 @pytest.mark.parametrize("status", [404, 405, 501])
-def test_a_provider_without_files_is_not_asked_again(
+def test_missing_files_endpoint_is_remembered(
     studio: Any, provider: FakeOpenAI, status: int
 ) -> None:
     """
-    Where there are no files, pictures go along in full, and it is not tried again.
+    Without a Files endpoint, images are sent in full, and no further upload is tried.
     """
     provider.fail_next(status=status, method="POST", path="/files")
     for picture in (RED, BLUE, RED):
         studio.edit("add a sun", image=picture)
     assert posts(provider) == ["/files", "/responses", "/responses", "/responses"]
-    assert [named(body) for body in asked(provider)] == [["in full"]] * 3
+    assert [image_forms(body) for body in asked(provider)] == [["in full"]] * 3
 
 
-def test_a_server_without_files_does_everything(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_server_without_files_supports_everything(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    Edits, masks and looking work where no file can be sent up.
+    Edits, masks and analysis work without a Files endpoint.
     """
     provider = FakeOpenAI(files=False)
     studio = make_studio(tmp_path, provider=provider)
@@ -410,14 +414,14 @@ def test_a_server_without_files_does_everything(make_studio: MakeStudio, tmp_pat
     assert shown(provider, second) == [RED]
 
 
-def test_damaged_notes_of_uploads_are_nothing(studio: Any, provider: FakeOpenAI) -> None:
+def test_damaged_upload_cache_is_ignored(studio: Any, provider: FakeOpenAI) -> None:
     """
-    What the library notes of uploads can be damaged or deleted; the picture goes up again. A time
-    without a zone is damage too.
+    The upload cache can be damaged or deleted; the image is uploaded again. A time without a zone
+    is damage too.
     """
     studio.edit("add a sun", image=RED)
-    (note,) = cached(studio)
-    known = json.loads(note.read_text())
+    (note,) = cache_file(studio)
+    cache = json.loads(note.read_text())
     damage = [
         b"",
         b"null",
@@ -425,7 +429,7 @@ def test_damaged_notes_of_uploads_are_nothing(studio: Any, provider: FakeOpenAI)
         b"{",
         b"\xff",
         *(
-            json.dumps({**known, **changed}).encode()
+            json.dumps({**cache, **changed}).encode()
             for changed in (
                 {"expires": None},
                 {"expires": "never"},
@@ -439,15 +443,15 @@ def test_damaged_notes_of_uploads_are_nothing(studio: Any, provider: FakeOpenAI)
     note.unlink()
     studio.edit("add a star", image=RED)
     assert uploads(provider) == [RED] * (len(damage) + 2)
-    assert [named(body) for body in asked(provider)] == [["id"]] * (len(damage) + 2)
+    assert [image_forms(body) for body in asked(provider)] == [["id"]] * (len(damage) + 2)
 
 
-# --- at the same time --------------------------------------------------------------------------
+# --- concurrency ----------------------------------------------------------------------------------
 
 
-def test_takes_of_one_picture_send_it_up_once(studio: Any, provider: FakeOpenAI) -> None:
+def test_variations_of_an_image_upload_it_once(studio: Any, provider: FakeOpenAI) -> None:
     """
-    Several takes that are made side by side have their picture sent up once.
+    Concurrent variations upload their image once.
     """
 
     def slowly(answer: FakeResponse) -> FakeResponse:
@@ -457,17 +461,17 @@ def test_takes_of_one_picture_send_it_up_once(studio: Any, provider: FakeOpenAI)
     results = studio.variations(image=RED, n=4)
     assert len(results.images) == 4
     assert uploads(provider) == [RED]
-    assert [named(body) for body in asked(provider)] == [["id"]] * 4
+    assert [image_forms(body) for body in asked(provider)] == [["id"]] * 4
 
 
-def test_programs_at_the_same_time_do_not_disturb_each_other(
+def test_concurrent_programs_do_not_disturb_each_other(
     make_studio: MakeStudio,
     tmp_path: Path,
     provider: FakeOpenAI,
     in_threads: Callable[[list[Callable[[], Any]]], None],
 ) -> None:
     """
-    Studios that send the same picture at once all get theirs, and the next one sends nothing up.
+    Studios that upload the same image concurrently all succeed, and the next one uploads nothing.
     """
     studios = [make_studio(tmp_path, provider=provider) for _ in range(4)]
     in_threads([functools.partial(studio.edit, "add a sun", image=RED) for studio in studios])
@@ -477,11 +481,11 @@ def test_programs_at_the_same_time_do_not_disturb_each_other(
     assert len(uploads(provider)) == before <= 4
 
 
-def test_a_lost_answer_after_an_upload_is_not_asked_again(
+def test_lost_response_after_an_upload_is_not_requested_again(
     studio: Any, provider: FakeOpenAI
 ) -> None:
     """
-    The paid request that follows an upload is sent once, whatever becomes of its answer.
+    The paid request that follows an upload is sent once, even if its response is lost.
     """
     provider.fail_next(status=500, method="POST", path="/responses")
     with pytest.raises(OutcomeUnknownError):

@@ -1,5 +1,5 @@
 """
-The requests that go over the wire are these and no others: cassettes pin them.
+Cassettes pin the requests that are sent.
 
 Both twins play the same cassettes, so both send the same.
 """
@@ -26,13 +26,13 @@ from tests.recording import playing
 @pytest.fixture(autouse=True)
 def _once_when_recording(request: pytest.FixtureRequest) -> None:
     """
-    Record with the sync twin alone; the async one plays what was recorded.
+    Record with the sync twin only; the async twin plays the recording.
     """
     if recording.MODE and "async" in request.node.name:
         pytest.skip("recorded by the sync twin")
 
 
-def test_a_session(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_session(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
     The first turn, a refinement, one with options, and a branch: each names its parent's response.
     """
@@ -48,9 +48,9 @@ def test_a_session(make_studio: MakeStudio, tmp_path: Path) -> None:
         assert [turn.context for turn in session.turns()] == ["fresh", *["continued"] * 3]
 
 
-def test_a_conversation(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_conversation(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    A conversation is begun; a refinement goes on in it, and a branch begins another, where each
+    A conversation is created; a refinement continues it, and a branch creates another, where each
     answer is named by all of its items.
     """
     with playing("conversation") as access:
@@ -62,9 +62,9 @@ def test_a_conversation(make_studio: MakeStudio, tmp_path: Path) -> None:
         assert [turn.context for turn in session.turns()] == ["fresh", *["continued"] * 2]
 
 
-def test_nothing_is_kept(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_provider_state_none(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    With nothing kept at the provider, a refinement brings along what was said and the picture.
+    With nothing stored at the provider, a refinement sends the earlier prompts and the image.
     """
     with playing("nothing-kept") as access:
         studio = make_studio(tmp_path, online=True, provider_state="none", **access)
@@ -73,9 +73,9 @@ def test_nothing_is_kept(make_studio: MakeStudio, tmp_path: Path) -> None:
         assert session.generate("more geometric").turn.context == "rebuilt"
 
 
-def test_a_stream(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_stream(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    A streamed one-shot, with two pictures on the way.
+    A streamed standalone image, with two partial images.
     """
     with playing("stream") as access:
         studio = make_studio(tmp_path, online=True, **access)
@@ -86,7 +86,7 @@ def test_a_stream(make_studio: MakeStudio, tmp_path: Path) -> None:
 
 def test_references_and_a_mask(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    Pictures and mask go up first; the request names them, the mask beside the tool.
+    Images and mask are uploaded first; the request names them, the mask in the tool.
     """
     with playing("references") as access:
         studio = make_studio(tmp_path, online=True, **access)
@@ -94,9 +94,9 @@ def test_references_and_a_mask(make_studio: MakeStudio, tmp_path: Path) -> None:
         studio.generate("a red hat", references=pictures, mask=tiny_mask())
 
 
-def forget_once(provider: FakeOpenAI) -> None:
+def forget_parent_once(provider: FakeOpenAI) -> None:
     """
-    Let the second paid request find the parent forgotten.
+    Let the provider forget the parent of the second paid request.
     """
 
     def forgetful(call: FakeRequest) -> FakeResponse:
@@ -108,21 +108,21 @@ def forget_once(provider: FakeOpenAI) -> None:
 
 
 @pytest.mark.skipif(recording.MODE == "openai", reason="the service does not forget on demand")
-def test_a_conversation_told_again(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_rebuilt_history(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    When the provider forgot the response that a turn continues, history goes out from the library
-    with the last picture.
+    If the provider forgot the response that a turn continues, the history is sent from the library
+    with the last image.
     """
-    with playing("told-again", forget_once) as access:
+    with playing("told-again", forget_parent_once) as access:
         session = make_studio(tmp_path, online=True, **access).session("A logo")
         session.generate("a minimalist teapot logo")
         assert session.generate("more geometric").turn.context == "rebuilt"
 
 
 @pytest.mark.skipif(recording.MODE == "openai", reason="the service does not refuse on demand")
-def test_a_refusal(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_refusal(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    A refusal is read as one.
+    A refusal is parsed as one.
     """
     with playing("refusal", lambda provider: provider.refuse_next("No, thank you.")) as access:
         studio = make_studio(tmp_path, online=True, **access)
@@ -132,7 +132,7 @@ def test_a_refusal(make_studio: MakeStudio, tmp_path: Path) -> None:
 
 def test_forms_are_matched() -> None:
     """
-    Multipart uploads are matched by what they carry, not by their random boundary.
+    Multipart uploads are matched by their content, not by their random boundary.
     """
     with playing("upload") as access, openai.OpenAI(**access) as client:
         uploaded = client.files.create(file=("a.png", tiny_image()), purpose="vision")
@@ -140,9 +140,9 @@ def test_forms_are_matched() -> None:
 
 
 @pytest.mark.skipif(bool(recording.MODE), reason="only when playing")
-def test_another_request_is_not_answered(make_studio: MakeStudio, tmp_path: Path) -> None:
+def test_unrecorded_request_is_not_answered(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
-    A cassette answers its own requests alone: another prompt or another file has no answer.
+    A cassette answers its own requests alone: another prompt or another file has no response.
     """
     with playing("session", whole=False) as access:
         studio = make_studio(tmp_path, online=True, **access)
@@ -159,9 +159,9 @@ def test_another_request_is_not_answered(make_studio: MakeStudio, tmp_path: Path
 @pytest.mark.parametrize(
     "cassette", sorted(recording.CASSETTES.glob("*.yaml")), ids=lambda path: path.stem
 )
-def test_cassettes_keep_no_secrets(cassette: Path) -> None:
+def test_cassettes_contain_no_secrets(cassette: Path) -> None:
     """
-    No key, cookie, port or path of a machine is in a cassette, and every request is ours.
+    No key, cookie, port or machine path is in a cassette, and every request comes from the library.
     """
     text = cassette.read_text("utf-8")
     for secret in ("sk-", "Bearer", "set-cookie", "127.0.0.1", "localhost", "/home/", "/root/"):
@@ -170,23 +170,25 @@ def test_cassettes_keep_no_secrets(cassette: Path) -> None:
         assert exchange["request"]["uri"].startswith(recording.HOST)
 
 
-def recorded(cassette: str, path: str) -> list[str]:
+def recorded_bodies(cassette: str, path: str) -> list[str]:
     """
     Return the bodies that were sent to a path in a cassette, the oldest first.
     """
     tape: Any = yaml.safe_load((recording.CASSETTES / f"{cassette}.yaml").read_text("utf-8"))
-    sent = [item["request"] for item in tape["interactions"]]
+    requests = [interaction["request"] for interaction in tape["interactions"]]
     return [
-        item["body"] for item in sent if item["uri"] == f"{recording.HOST}{path}" and item["body"]
+        request["body"]
+        for request in requests
+        if request["uri"] == f"{recording.HOST}{path}" and request["body"]
     ]
 
 
-def test_a_continued_turn_is_small() -> None:
+def test_continued_turn_is_small() -> None:
     """
-    In the recorded session no request after the first carries a picture, and each names the
+    In the recorded session no request after the first contains an image, and each names the
     response that it continues.
     """
-    bodies = recorded("session", "/responses")
+    bodies = recorded_bodies("session", "/responses")
     assert all(len(body) < 600 for body in bodies)
     first, second, third, branch = (known(json.loads(body)) for body in bodies)
     assert first == Known()
@@ -195,15 +197,15 @@ def test_a_continued_turn_is_small() -> None:
     assert len({None, second.previous, third.previous}) == 3
 
 
-def test_a_branch_names_whole_answers() -> None:
+def test_branch_names_complete_answers() -> None:
     """
-    In the recorded conversation a refinement goes on, and the branch names in a new one all items
-    of the answer that it starts from, and no picture.
+    In the recorded conversation a refinement continues it, and the branch names in a new one all
+    items of the answer that it starts from, and no image.
     """
-    bodies = recorded("conversation", "/responses")
+    bodies = recorded_bodies("conversation", "/responses")
     assert all(len(body) < 900 for body in bodies)
     first, second, branch = (known(json.loads(body)) for body in bodies)
     assert first == second == Known(conversation=first.conversation)
     assert branch.conversation != first.conversation
     assert (branch.previous, len(branch.items), branch.messages) == (None, 3, 2)
-    assert len(recorded("conversation", "/conversations")) == 2
+    assert len(recorded_bodies("conversation", "/conversations")) == 2

@@ -1,5 +1,5 @@
 """
-Wrong arguments and help: explained in a few lines, and in names that users know.
+Errors for wrong arguments, and help texts: short, and with public names.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import imagesession
 from imagesession import AsyncStudio, Studio, errors, presets, testing
 from imagesession.testing import tiny_image
 
-# What users hold: classes with verbs, in both twins.
+# Public classes with methods, in both twins.
 HELD = [
     value
     for name in imagesession.__all__
@@ -30,7 +30,7 @@ HELD = [
 ]
 PACKAGE = Path(imagesession.__file__).parent
 MAX_FRAMES = 4
-# What a caller may get wrong: a verb, its arguments, and its keywords.
+# Wrong calls: a method, its arguments, and its keywords.
 WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("generate", ("",), {}),
     ("generate", ("a fox",), {"quality": "ultra"}),
@@ -38,7 +38,7 @@ WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("generate", ("a fox",), {"colour": "red"}),
     ("generate", ("a fox",), {"image": b"x"}),
     ("generate", ("a fox",), {"n": 2}),
-    ("generate", ("a fox",), {"reference": "/nowhere.png"}),
+    ("generate", ("a fox",), {"references": "/nowhere.png"}),
     ("generate", ("a fox",), {"on_progress": 7}),
     ("edit", ("bluer",), {"image": b"no image"}),
     ("edit", ("bluer",), {"mask": "/nowhere.png"}),
@@ -50,7 +50,7 @@ WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("product", ("a fox",), {"image": b"x"}),
     ("ui_asset", ("icon", "a fox"), {"theme": "gothic", "n": 2}),
     ("analyze", (b"no image",), {}),
-    ("improve", ("crisper",), {"image": tiny_image(), "reference": tiny_image()}),
+    ("improve", ("crisper",), {"image": tiny_image(), "references": tiny_image()}),
     ("improve", (7,), {"image": tiny_image()}),
     ("estimate", ("a fox",), {"n": 0}),
 ]
@@ -77,7 +77,7 @@ WRONG_ON_A_STUDIO: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
 
 def private_classes() -> set[str]:
     """
-    Name the classes of the package that users cannot import, and that do not say otherwise.
+    Return the package's classes that users cannot import under their own name.
     """
     public = {*imagesession.__all__, *testing.__all__, *presets.__all__}
     return {
@@ -98,7 +98,7 @@ def words(text: str) -> set[str]:
 
 def signatures(kind: type) -> Iterator[str]:
     """
-    Yield what people see of a class: its bases, and the signatures of what it has.
+    Yield what users see of a class: its bases, and the signatures of its members.
     """
     yield " ".join(base.__name__ for base in kind.__mro__)
     for name, member in inspect.getmembers(kind):
@@ -107,9 +107,9 @@ def signatures(kind: type) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("kind", HELD)
-def test_no_signature_names_a_private_class(kind: type) -> None:
+def test_signatures_name_no_private_class(kind: type) -> None:
     """
-    What a signature names can be imported, or is an alias that the reference explains.
+    Every name in a signature can be imported, or is an alias that the reference explains.
     """
     assert "Runtime" in private_classes()
     for signature in signatures(kind):
@@ -119,74 +119,72 @@ def test_no_signature_names_a_private_class(kind: type) -> None:
 @pytest.mark.parametrize("kind", [Studio, AsyncStudio])
 def test_help_names_no_private_class(kind: type) -> None:
     """
-    `help()` speaks of public names alone, in prose, signatures and annotations.
+    `help()` contains public names only, in prose, signatures and annotations.
     """
-    text = re.sub(r".\x08", "", pydoc.render_doc(kind))  # letters are struck twice to be bold
+    text = re.sub(r".\x08", "", pydoc.render_doc(kind))  # bold letters are overstruck
     assert "imagesession._" not in text
     assert not re.findall(r"\b_+[A-Z]\w*", text)
     assert not {"Runtime", "AsyncRuntime", "LazyClient", "ImageT", "OptionParams"} & words(text)
 
 
-def test_python_s_own_errors_name_no_private_class(tmp_path: Path) -> None:
+def test_pythons_own_errors_name_no_private_class(tmp_path: Path) -> None:
     """
-    A missing or unknown argument is an error of the verb, not of a class that users do not know.
+    The error for a missing or unknown argument names the method, not a private class.
     """
     studio: Any = Studio.offline(tmp_path)
-    for position in (studio, studio.session("x")):
+    for target in (studio, studio.session("x")):
         for name in ("generate", "edit", "preset", "product", "ui_asset", "improve"):
             with pytest.raises(TypeError, match=rf"^{name}\(\) missing"):
-                getattr(position, name)()
+                getattr(target, name)()
         with pytest.raises(TypeError, match=r"^analyze\(\) got an unexpected"):
-            position.analyze(references="x")
+            target.analyze(references="x")
 
 
 @pytest.mark.parametrize("verb,args,keywords", WRONG)
-def test_a_wrong_argument_is_shown_in_a_few_lines(
+def test_wrong_argument_has_a_short_traceback(
     studio: Any, verb: str, args: tuple[Any, ...], keywords: dict[str, Any]
 ) -> None:
     """
-    A wrong argument is a `InvalidRequestError`, raised before anything is sent, whose traceback has
-    at most four frames of ours and whose message names no private class.
+    A wrong argument is an `InvalidRequestError`, raised before anything is sent, whose traceback
+    has at most four frames of the library and whose message names no private class.
     """
-    for position in (studio, studio.session("x")):
-        error = caught(functools.partial(getattr(position, verb), *args, **keywords))
+    for target in (studio, studio.session("x")):
+        error = raised_by(functools.partial(getattr(target, verb), *args, **keywords))
         assert not words(error.message) & private_classes()
-        assert len(frames_of_ours(error)) <= MAX_FRAMES
+        assert len(library_frames(error)) <= MAX_FRAMES
 
 
 @pytest.mark.parametrize("verb,args,keywords", WRONG_ON_A_STUDIO)
-def test_a_wrong_argument_of_a_studio_is_shown_in_a_few_lines(
+def test_wrong_argument_to_a_studio_has_a_short_traceback(
     studio: Any, verb: str, args: tuple[Any, ...], keywords: dict[str, Any]
 ) -> None:
     """
-    The studio's own verbs and its collections explain a wrong argument in as few lines.
+    The studio's own methods and its resources have short tracebacks too.
     """
     call = operator.attrgetter(verb)(studio)
-    error = caught(functools.partial(call, *args, **keywords))
-    assert len(frames_of_ours(error)) <= MAX_FRAMES
+    error = raised_by(functools.partial(call, *args, **keywords))
+    assert len(library_frames(error)) <= MAX_FRAMES
 
 
 @pytest.mark.parametrize("keywords", [{"quality": "ultra"}, {"colour": "red"}, {"timeout": 0}])
-def test_a_studio_that_cannot_be_made_is_explained_in_a_few_lines(
-    tmp_path: Path, keywords: dict[str, Any]
-) -> None:
+def test_failed_constructor_has_a_short_traceback(tmp_path: Path, keywords: dict[str, Any]) -> None:
     """
-    So does every way to make a studio.
+    So does every way to create a studio.
     """
     make: Any
     for make in (Studio, Studio.offline, Studio.from_env):
-        error = caught(functools.partial(make, tmp_path, **keywords))
-        assert len(frames_of_ours(error)) <= MAX_FRAMES
+        error = raised_by(functools.partial(make, tmp_path, **keywords))
+        assert len(library_frames(error)) <= MAX_FRAMES
 
 
-def test_a_stream_of_a_wrong_argument_is_shown_in_a_few_lines(studio: Any) -> None:
+def test_wrong_argument_to_a_stream_has_a_short_traceback(studio: Any) -> None:
     """
     A stream raises at its first event.
     """
-    assert len(frames_of_ours(caught(lambda: list(studio.stream(""))))) <= MAX_FRAMES
+    assert len(library_frames(raised_by(lambda: list(studio.stream(""))))) <= MAX_FRAMES
 
 
-def caught(call: Callable[[], object]) -> errors.InvalidRequestError:
+def raised_by(call: Callable[[], object]) -> errors.InvalidRequestError:
     """
     Return the error that a call raises.
     """
@@ -195,9 +193,9 @@ def caught(call: Callable[[], object]) -> errors.InvalidRequestError:
     return error.value
 
 
-def frames_of_ours(error: BaseException) -> list[traceback.FrameSummary]:
+def library_frames(error: BaseException) -> list[traceback.FrameSummary]:
     """
-    Return the frames of a traceback that lie in the package.
+    Return the frames of a traceback that are in the package.
     """
     frames = traceback.extract_tb(error.__traceback__)
     return [frame for frame in frames if Path(frame.filename).is_relative_to(PACKAGE)]

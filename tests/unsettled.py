@@ -1,5 +1,5 @@
 """
-What a library has asked for and not settled, read for tests.
+Intents of a library that are not settled, for tests.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from pathlib import Path
 
 def unsettled(library: Path) -> list[Path]:
     """
-    Return the journal's files of turns without a record. Those of settled turns may stay there
-    until the index takes them in.
+    Return the journal files of turns without a record. Those of settled turns may stay there until
+    the index takes them in.
 
     Args:
         library: The library's folder.

@@ -27,7 +27,7 @@ EDGE, GAP, COLUMNS = 300, 6, 4
 
 def main() -> None:
     """
-    Generate the pictures offline and put them on one page.
+    Generate the images offline and put them on one page.
     """
     with tempfile.TemporaryDirectory() as folder, Studio.offline(folder) as studio:
         session = studio.session("A logo for a tea shop")
