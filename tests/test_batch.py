@@ -84,9 +84,9 @@ def lose_next_response(
         return FakeResponse(headers={}, parts=iter([ConnectionReset()]))
 
     if arrives:
-        provider.enqueue_fault(Fault(method="POST", path=path, bend=transform))
+        provider.enqueue_fault(Fault(method="POST", path=path, transform=transform))
     else:
-        provider.enqueue_fault(Fault(method="POST", path=path, instead=respond))
+        provider.enqueue_fault(Fault(method="POST", path=path, response=respond))
 
 
 def override_next_status(provider: FakeOpenAI, change: Callable[[dict[str, Any]], object]) -> None:
@@ -99,7 +99,7 @@ def override_next_status(provider: FakeOpenAI, change: Callable[[dict[str, Any]]
         change(reply)
         return json_response(reply)
 
-    provider.enqueue_fault(Fault(method="GET", path="/batches/*", bend=transform))
+    provider.enqueue_fault(Fault(method="GET", path="/batches/*", transform=transform))
 
 
 def rewrite_next_file(provider: FakeOpenAI, change: Callable[[list[bytes]], list[Part]]) -> None:
@@ -114,7 +114,7 @@ def rewrite_next_file(provider: FakeOpenAI, change: Callable[[list[bytes]], list
         lost = sum(len(row) for row in rows if isinstance(row, bytes)) != len(content)
         return attrs.evolve(answer, headers={} if lost else headers, parts=iter(rows))
 
-    provider.enqueue_fault(Fault(method="GET", path="/files/*/content", bend=transform))
+    provider.enqueue_fault(Fault(method="GET", path="/files/*/content", transform=transform))
 
 
 def result_kinds(results: Any) -> list[str]:
@@ -515,7 +515,7 @@ def test_batch_missing_from_the_list_is_found_later(
             Fault(
                 method="POST",
                 path="/batches",
-                bend=lambda answer: attrs.evolve(answer, parts=iter([b"<html>"])),
+                transform=lambda answer: attrs.evolve(answer, parts=iter([b"<html>"])),
             )
         )
     elif failure == "500":
@@ -523,7 +523,7 @@ def test_batch_missing_from_the_list_is_found_later(
             Fault(
                 method="POST",
                 path="/batches",
-                bend=lambda answer: attrs.evolve(answer, status=500),
+                transform=lambda answer: attrs.evolve(answer, status=500),
             )
         )
     else:
@@ -552,7 +552,7 @@ def test_another_account_does_not_expire_a_batch(
     monkeypatch.setattr(lookup, "ACCEPTANCE_TIMEOUT", dt.timedelta(0))
     nothing: dict[str, Any] = {"object": "list", "data": [], "has_more": False}
     provider.enqueue_fault(
-        Fault(method="GET", path="/batches", instead=lambda _: json_response(nothing))
+        Fault(method="GET", path="/batches", response=lambda _: json_response(nothing))
     )
     provider.fail_next(status=404, method="GET", path="/files/*")
 
@@ -575,7 +575,7 @@ def test_list_in_ascending_order_is_read_to_the_end(
     old = [{"id": f"batch_{day}", "status": "completed", "created_at": day} for day in (1, 2)]
     page = {"object": "list", "data": old, "has_more": True}
     provider.enqueue_fault(
-        Fault(method="GET", path="/batches", instead=lambda _: json_response(page))
+        Fault(method="GET", path="/batches", response=lambda _: json_response(page))
     )
     cursors: list[str] = []
 
@@ -584,7 +584,7 @@ def test_list_in_ascending_order_is_read_to_the_end(
         rest = FakeRequest(method="GET", path="/batches", headers=call.headers)
         return provider.handle(rest)
 
-    provider.enqueue_fault(Fault(method="GET", path="/batches", instead=listed))
+    provider.enqueue_fault(Fault(method="GET", path="/batches", response=listed))
     assert studio.batches.get("zoo").wait().ok
     assert cursors == ["batch_2"]
 

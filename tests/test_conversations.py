@@ -111,7 +111,7 @@ def respond_to_creation(body: bytes) -> Fault:
     def respond(_: FakeRequest) -> FakeResponse:
         return FakeResponse(headers={"content-type": "application/json"}, parts=iter((body,)))
 
-    return Fault(method="POST", path="/conversations", instead=respond)
+    return Fault(method="POST", path="/conversations", response=respond)
 
 
 def comparable_body(body: Any) -> Any:
@@ -314,7 +314,7 @@ def test_unknown_outcome_ends_a_conversation(session: Any, provider: FakeOpenAI)
     A conversation that may contain a turn that the library does not have is not continued.
     """
     first = session.generate("a teapot")
-    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=break_connection))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", response=break_connection))
     with pytest.raises(OutcomeUnknownError):
         session.generate("bluer")
     image = session.generate("warmer")
@@ -326,7 +326,7 @@ def test_recovered_turn_continues_its_conversation(session: Any, provider: FakeO
     A turn whose response was lost and found is continued in its conversation like any other.
     """
     session.generate("a teapot")
-    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=break_connection))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", transform=break_connection))
     recovered = session.generate("bluer")
     assert (recovered.turn.response_id, recovered.turn.context) == (None, "continued")
     session.generate("warmer")
@@ -404,7 +404,7 @@ def refuse_conversations(error: dict[str, str]) -> Fault:
         body: Any = call.json
         return "conversation" in body
 
-    return Fault(method="POST", path="/responses", when=has_conversation, instead=respond)
+    return Fault(method="POST", path="/responses", match=has_conversation, response=respond)
 
 
 @pytest.mark.parametrize("before", [0, 2])
@@ -497,8 +497,10 @@ def test_retry_timeout_applies_to_conversations(
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param(Fault(path="/conversations", instead=break_connection), id="reset"),
-        pytest.param(Fault(path="/conversations", bend=break_connection), id="reset after"),
+        pytest.param(Fault(path="/conversations", response=break_connection), id="reset"),
+        pytest.param(
+            Fault(path="/conversations", transform=break_connection), id="reset-after-response"
+        ),
         pytest.param(respond_to_creation(b""), id="nothing"),
         pytest.param(respond_to_creation(b"<html></html>"), id="HTML"),
         pytest.param(respond_to_creation(b"[]"), id="a list"),
@@ -537,7 +539,7 @@ def test_first_attempt_to_create_a_conversation_may_fail(
     """
     A conversation that cannot be created in the first attempt is created in the second.
     """
-    provider.enqueue_fault(Fault(path="/conversations", instead=break_connection))
+    provider.enqueue_fault(Fault(path="/conversations", response=break_connection))
     first = session.generate("a teapot")
     assert first.turn.conversation is not None
     assert (begun(provider), len(paid_bodies(provider))) == (2, 1)

@@ -73,7 +73,7 @@ def respond_with(body: bytes, kind: str = "application/json", status: int = 200)
     def respond(_: FakeRequest) -> FakeResponse:
         return FakeResponse(status=status, headers={"content-type": kind}, parts=iter((body,)))
 
-    return Fault(method="POST", path="/responses", instead=respond)
+    return Fault(method="POST", path="/responses", response=respond)
 
 
 def reset_connection(method: str = "POST") -> Fault:
@@ -84,7 +84,7 @@ def reset_connection(method: str = "POST") -> Fault:
     def transform(answer: FakeResponse) -> FakeResponse:
         return attrs.evolve(answer, parts=iter((ConnectionReset(),)))
 
-    return Fault(method=method, path="/responses*", bend=transform)
+    return Fault(method=method, path="/responses*", transform=transform)
 
 
 def pending_turns(studio: Any) -> list[str]:
@@ -147,7 +147,7 @@ def _events(studio: Any, provider: FakeOpenAI) -> Iterator[bytes]:
 
         return attrs.evolve(answer, parts=watch())
 
-    provider.enqueue_fault(Fault(streaming=True, bend=transform))
+    provider.enqueue_fault(Fault(streaming=True, transform=transform))
     list(studio.stream("a teapot", partial_images=2))
     yield from chunks
 
@@ -204,7 +204,9 @@ def test_response_of_a_server_without_streams_is_parsed(studio: Any, provider: F
             attrs.evolve(call, method="GET", path=f"/responses/{response_id}", body=b"")
         )
 
-    provider.enqueue_fault(Fault(method="POST", path="/responses", streaming=True, instead=respond))
+    provider.enqueue_fault(
+        Fault(method="POST", path="/responses", streaming=True, response=respond)
+    )
     (image,) = studio.stream("a teapot")
     assert image.bytes == studio.images.list()[1].bytes
 
@@ -500,7 +502,7 @@ def test_unreadable_poll_is_repeated(studio: Any, provider: FakeOpenAI) -> None:
     image.
     """
     page = FakeResponse(status=200, headers={"content-type": "text/html"}, parts=iter((b"<html>",)))
-    provider.enqueue_fault(Fault(method="GET", path="/responses/*", instead=lambda _: page))
+    provider.enqueue_fault(Fault(method="GET", path="/responses/*", response=lambda _: page))
     assert studio.generate("a teapot").bytes
     assert len(posts(provider)) == 1
 
@@ -517,7 +519,7 @@ def test_unreadable_stream_is_polled(studio: Any, provider: FakeOpenAI, event: b
         parts = answer.parts
         return attrs.evolve(answer, parts=iter((next(parts), event)))
 
-    provider.enqueue_fault(Fault(streaming=True, bend=transform))
+    provider.enqueue_fault(Fault(streaming=True, transform=transform))
     *_, image = studio.stream("a teapot")
     assert image.bytes
 
@@ -637,7 +639,7 @@ def test_deadline_is_enforced(make_studio: MakeStudio, tmp_path: Path, *, stream
 
         return attrs.evolve(answer, parts=parts())
 
-    provider.enqueue_fault(Fault(streaming=True, bend=busy))
+    provider.enqueue_fault(Fault(streaming=True, transform=busy))
     with serve(provider) as served:
         studio = make_studio(
             tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=0.4

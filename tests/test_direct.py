@@ -85,7 +85,7 @@ def respond_with(
     def respond(_: FakeRequest) -> FakeResponse:
         return FakeResponse(status=status, headers={"content-type": kind}, parts=iter((body,)))
 
-    return Fault(method="POST", path=path, instead=respond)
+    return Fault(method="POST", path=path, response=respond)
 
 
 def with_data(*members: Any, **more: Any) -> Fault:
@@ -103,7 +103,7 @@ def reset_connection() -> Fault:
     def transform(answer: FakeResponse) -> FakeResponse:
         return attrs.evolve(answer, parts=iter((ConnectionReset(),)))
 
-    return Fault(method="POST", path=PATHS, bend=transform)
+    return Fault(method="POST", path=PATHS, transform=transform)
 
 
 def is_reddish(image: Any) -> bool:

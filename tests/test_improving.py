@@ -124,7 +124,7 @@ def respond_with(body: dict[str, Any]) -> Fault:
         headers = {"content-type": "application/json"}
         return FakeResponse(headers=headers, parts=iter((json.dumps(response).encode(),)))
 
-    return Fault(method="POST", path="/responses", instead=respond)
+    return Fault(method="POST", path="/responses", response=respond)
 
 
 def reject_next(provider: FakeOpenAI, status: int) -> None:

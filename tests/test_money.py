@@ -227,7 +227,7 @@ def omit_usage() -> Fault:
     """
     Omit the usage from the next response.
     """
-    return Fault(method="POST", path="/responses", bend=remove_usage)
+    return Fault(method="POST", path="/responses", transform=remove_usage)
 
 
 def test_unknown_cost_is_reported(studio: Any, provider: FakeOpenAI) -> None:
@@ -383,7 +383,7 @@ def test_reservation_of_an_unknown_outcome_is_kept(
     """
     budget = Budget(per_day=upper_bound * 1.5)
     studio = make_studio(tmp_path, provider=provider, budget=budget, **PLAIN)
-    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=break_connection))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", response=break_connection))
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
     for either_studio in (studio, make_studio(tmp_path, provider=provider, budget=budget, **PLAIN)):
@@ -404,7 +404,7 @@ def test_found_image_keeps_its_reservation(
     studio = make_studio(
         tmp_path, provider=provider, provider_state="conversation", budget=budget, **PLAIN
     )
-    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=break_connection))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", transform=break_connection))
     assert studio.generate("a teapot").cost.total is None
     for either_studio in (studio, make_studio(tmp_path, provider=provider, budget=budget, **PLAIN)):
         with pytest.raises(BudgetExceededError) as caught:
@@ -432,7 +432,7 @@ def test_remaining_budget_is_reported(
     assert studio.costs().remaining == pytest.approx(upper_bound * 5 - spent)
     assert studio.costs(session=session.id).remaining == pytest.approx(upper_bound * 3 - spent)
     assert studio.costs(until="2000-01-01").remaining == pytest.approx(upper_bound * 5 - spent)
-    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=break_connection))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", response=break_connection))
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
     assert studio.costs().remaining == pytest.approx(upper_bound * 4 - spent)

@@ -178,7 +178,7 @@ def test_account_that_stores_nothing_is_detected(session: Any, provider: FakeOpe
         ]
         return FakeResponse(headers=answer.headers, parts=iter(parts))  # fmt: skip
 
-    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=forget))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", transform=forget))
     first = session.generate("a teapot")
     assert first.turn.provider_state == "none"
     session.generate("bluer")

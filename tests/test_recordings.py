@@ -110,7 +110,7 @@ def respond_with(path: str, status: int, body: bytes, kind: str) -> Fault:
     def respond(_: FakeRequest) -> FakeResponse:
         return FakeResponse(status=status, headers={"content-type": kind}, parts=iter((body,)))
 
-    return Fault(method="POST", path=path, instead=respond)
+    return Fault(method="POST", path=path, response=respond)
 
 
 @pytest.mark.parametrize("name", names())

@@ -204,7 +204,7 @@ def lose_next_response(provider: FakeOpenAI) -> None:
         Fault(
             method="POST",
             path="/responses",
-            bend=lambda answer: attrs.evolve(answer, parts=iter([ConnectionReset()])),
+            transform=lambda answer: attrs.evolve(answer, parts=iter([ConnectionReset()])),
         )
     )
 
@@ -238,7 +238,7 @@ def drop_next_request(provider: FakeOpenAI) -> None:
     def respond(_: FakeRequest) -> FakeResponse:
         return FakeResponse(headers={}, parts=iter([ConnectionReset()]))
 
-    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=respond))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", response=respond))
 
 
 def fail_lookups(provider: FakeOpenAI, times: int = 1) -> None:

@@ -269,7 +269,7 @@ def test_b08_lost_response_is_not_requested_again(studio: Any, provider: FakeOpe
     If the connection breaks after the request was sent, it may have been billed: it is not
     repeated, and the error says so.
     """
-    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=break_connection))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", response=break_connection))
     with pytest.raises(OutcomeUnknownError, match="billed"):
         studio.generate("a teapot")
     assert len(paid_bodies(provider)) == 1
@@ -282,7 +282,7 @@ def test_b08_lost_response_is_found(
     If the response was lost but processed, its image is found, not requested again.
     """
     studio = make_studio(tmp_path, provider=provider, provider_state="conversation")
-    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=break_connection))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", transform=break_connection))
     image = studio.generate("a teapot")
     assert len(paid_bodies(provider)) == 1
     assert studio.images.list() == (image,)
@@ -294,7 +294,7 @@ def test_b08_lost_response_without_a_conversation(studio: Any, provider: FakeOpe
     Outside of a conversation, a response that was lost before its first event cannot be found: the
     error says so, and the request is not repeated.
     """
-    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=break_connection))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", transform=break_connection))
     with pytest.raises(OutcomeUnknownError, match="billed"):
         studio.generate("a teapot")
     assert len(paid_bodies(provider)) == 1

@@ -71,7 +71,7 @@ def respond_with(body: bytes, status: int = 200, kind: str = "application/json")
     def respond(_: FakeRequest) -> FakeResponse:
         return FakeResponse(status=status, headers={"content-type": kind}, parts=iter((body,)))
 
-    return Fault(method="POST", path="/files", instead=respond)
+    return Fault(method="POST", path="/files", response=respond)
 
 
 def reset_connection() -> Fault:
@@ -82,7 +82,7 @@ def reset_connection() -> Fault:
     def transform(answer: FakeResponse) -> FakeResponse:
         return attrs.evolve(answer, parts=iter((ConnectionReset(),)))
 
-    return Fault(method="POST", path="/files", bend=transform)
+    return Fault(method="POST", path="/files", transform=transform)
 
 
 def image_forms(body: Any) -> list[str]:
@@ -457,7 +457,7 @@ def test_variations_of_an_image_upload_it_once(studio: Any, provider: FakeOpenAI
     def slowly(answer: FakeResponse) -> FakeResponse:
         return attrs.evolve(answer, parts=itertools.chain((Delay(0.3),), answer.parts))
 
-    provider.enqueue_fault(Fault(method="POST", path="/files", bend=slowly))
+    provider.enqueue_fault(Fault(method="POST", path="/files", transform=slowly))
     results = studio.variations(image=RED, n=4)
     assert len(results.images) == 4
     assert uploads(provider) == [RED]

@@ -104,7 +104,7 @@ def forget_parent_once(provider: FakeOpenAI) -> None:
         return provider.handle(call)
 
     provider.enqueue_fault(Fault(method="POST", path="/responses"))
-    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=forgetful))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", response=forgetful))
 
 
 @pytest.mark.skipif(recording.MODE == "openai", reason="the service does not forget on demand")

@@ -163,7 +163,7 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
         self._record(call, fault)
         answer = self._respond(call, fault, self._serve)
         answer = attrs.evolve(answer, headers={**self._headers(call), **answer.headers})
-        return fault.bend(answer) if fault.bend else answer
+        return fault.transform(answer) if fault.transform else answer
 
     @property
     def requests(self) -> tuple[RecordedRequest, ...]:
@@ -248,7 +248,7 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
         """
         try:
             with script_for(fault):
-                return fault.instead(call) if fault.instead else serve(call, fault.ending)
+                return fault.response(call) if fault.response else serve(call, fault.outcome)
         except RefusalError as refusal:
             return refusal.answer()
 

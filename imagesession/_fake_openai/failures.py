@@ -48,15 +48,16 @@ class FaultMixin:
         self, rates: Mapping[str, float], *, seed: int = 0, method: str = "*", path: str = "*"
     ) -> None:
         """
-        Inject random faults from now on, such as `{"429": 0.1, "hang": 0.01}`.
+        Inject random faults from now on, such as `{"429": 0.1, "no-response": 0.01}`.
 
         Queued faults come first. An empty mapping ends the injection.
 
         Args:
             rates: The probability of each kind, from 0 to 1; together at most 1. The kinds are
-                429, 429 hinted, quota, 500, 503, 529, reset before, reset within, reset after,
-                hang, slow, cut, cut after picture, truncated, garbled, html, moderation, moderation
-                item, unknown previous and late.
+                429, 429-retry-after, quota, 500, 503, 529, reset-before-response,
+                reset-within-response, reset-after-response, no-response, slow, cut,
+                cut-after-image, truncated, garbled, html, moderation, moderation-item,
+                unknown-previous-response and late.
             seed: The same seed hits the same requests, if they come in the same order.
             method: Only requests with this method.
             path: Only requests whose path matches this pattern, as in `fail_next`.
@@ -103,8 +104,8 @@ class FaultMixin:
         fault = Fault(
             method=method or "*",
             path=path or "*",
-            when=asks_for_picture if method is None and path is None else None,
-            instead=instead,
+            match=asks_for_picture if method is None and path is None else None,
+            response=instead,
         )
         self.enqueue_fault(fault, times=times)
 
@@ -188,10 +189,10 @@ class FaultMixin:
                 "response.created". "response.output_item.done" stands for the image's event.
 
         """
-        self.enqueue_fault(Fault(streaming=True, bend=truncate_after(events)))
+        self.enqueue_fault(Fault(streaming=True, transform=truncate_after(events)))
 
     def _end_next(self, ending: Ending, *, path: str = GENERATIONS) -> None:
-        self.enqueue_fault(Fault(method="POST", path=path, ending=ending))
+        self.enqueue_fault(Fault(method="POST", path=path, outcome=ending))
 
 
 def _plain(status: int) -> Json:

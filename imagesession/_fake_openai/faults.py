@@ -64,10 +64,10 @@ class Fault:
         method: A pattern for the request's method.
         path: A pattern for the request's path, without `/v1`; alternatives are separated by `|`.
         streaming: Only streamed responses, or only those that are not; None for both.
-        when: Only requests for which it returns true.
-        instead: Returns the response, in place of the provider.
-        ending: How the generation that the request starts will end.
-        bend: Changes the provider's response.
+        match: Only requests for which it returns true.
+        response: Returns the response, in place of the provider.
+        outcome: How the generation that the request starts will end.
+        transform: Changes the provider's response.
         name: The name that is recorded with the request.
 
     """
@@ -75,10 +75,10 @@ class Fault:
     method: str = "*"
     path: str = "*"
     streaming: bool | None = None
-    when: Callable[[FakeRequest], bool] | None = None
-    instead: Callable[[FakeRequest], FakeResponse] | None = None
-    ending: Ending | None = None
-    bend: Callable[[FakeResponse], FakeResponse] | None = None
+    match: Callable[[FakeRequest], bool] | None = None
+    response: Callable[[FakeRequest], FakeResponse] | None = None
+    outcome: Ending | None = None
+    transform: Callable[[FakeResponse], FakeResponse] | None = None
     name: str | None = None
 
     def fits(self, call: FakeRequest, *, streaming: bool | None = None) -> bool:
@@ -97,7 +97,7 @@ class Fault:
         return (
             fnmatch.fnmatchcase(call.method, self.method)
             and any(fnmatch.fnmatchcase(call.path, path) for path in self.path.split("|"))
-            and (self.when is None or self.when(call))
+            and (self.match is None or self.match(call))
         )
 
 
@@ -149,7 +149,9 @@ class Faults:
     def _take(self, call: FakeRequest, *, streaming: bool, connection: bool = True) -> Fault | None:
         with self._lock:
             for index, fault in enumerate(self._waiting):
-                if fault.fits(call, streaming=streaming) and (connection or fault.bend is None):
+                if fault.fits(call, streaming=streaming) and (
+                    connection or fault.transform is None
+                ):
                     return self._waiting.pop(index)
         return None
 

@@ -4,21 +4,21 @@ Random faults: the rates of each kind, drawn from a seed.
 Faults of the kinds marked * come after the provider has done its work, so the request may have been
 billed.
 
-* `429`: too many requests. `429 hinted` has `retry-after-ms: 250`.
+* `429`: too many requests. `429-retry-after` has `retry-after-ms: 250`.
 * `quota`: the account has no credit.
 * `500` *: the server fails. `503`, `529`: it is overloaded.
-* `reset before` *: the connection is reset before the first byte of the response.
-* `reset within` *: it is reset in the middle of the body.
-* `reset after` *: it is reset after the last byte of the body, before its end is known.
-* `hang` *: the response never arrives.
+* `reset-before-response` *: the connection is reset before the first byte of the response.
+* `reset-within-response` *: it is reset in the middle of the body.
+* `reset-after-response` *: it is reset after the last byte of the body, before its end is known.
+* `no-response` *: the response never arrives.
 * `slow` *: it arrives at one byte a second.
 * `cut` *: a stream ends silently after some event.
-* `cut after picture` *: it ends silently after the event with the image.
+* `cut-after-image` *: it ends silently after the event with the image.
 * `truncated` *: the end of the body is missing, without an error.
 * `garbled` *: the image in the body is not valid base64.
 * `html`: a proxy answers with an HTML page and status 200.
-* `moderation`: the request is blocked; `moderation item`: the image is.
-* `unknown previous`: the response to continue is not found.
+* `moderation`: the request is blocked; `moderation-item`: the image is.
+* `unknown-previous-response`: the response to continue is not found.
 * `late`: a new response is not found by its id for half a second.
 
 A request to which a kind cannot apply is answered as usual: a plain response cannot be cut.
@@ -78,7 +78,7 @@ def _error(status: int, type: str, code: str | None, message: str, **headers: st
     def instead(_call: FakeRequest) -> FakeResponse:
         return error_answer(status, error, named)
 
-    return lambda _share: Fault(instead=instead)
+    return lambda _share: Fault(response=instead)
 
 
 def _failing(_share: float) -> Fault:
@@ -92,7 +92,7 @@ def _failing(_share: float) -> Fault:
     def bend(answer: FakeResponse) -> FakeResponse:
         return _finished(answer, error_answer(500, error))
 
-    return Fault(bend=bend)
+    return Fault(transform=bend)
 
 
 def _finished(answer: FakeResponse, other: FakeResponse) -> FakeResponse:
@@ -111,7 +111,7 @@ def _reset_before(_share: float) -> Fault:
     def bend(answer: FakeResponse) -> FakeResponse:
         return _finished(answer, FakeResponse(headers={}, parts=iter((ConnectionReset(),))))
 
-    return Fault(bend=bend)
+    return Fault(transform=bend)
 
 
 def _reset_within(share: float) -> Fault:
@@ -122,7 +122,7 @@ def _reset_within(share: float) -> Fault:
         yield body[: max(1, min(int(len(body) * share), len(body) - 1))]
         yield ConnectionReset()
 
-    return Fault(bend=_piecemeal(parts))
+    return Fault(transform=_piecemeal(parts))
 
 
 def _reset_after(_share: float) -> Fault:
@@ -130,7 +130,7 @@ def _reset_after(_share: float) -> Fault:
         yield from answer.parts
         yield ConnectionReset()
 
-    return Fault(bend=_piecemeal(parts))
+    return Fault(transform=_piecemeal(parts))
 
 
 def _hang(_share: float) -> Fault:
@@ -138,7 +138,7 @@ def _hang(_share: float) -> Fault:
         yield Delay(_FOREVER)
         yield from answer.parts
 
-    return Fault(bend=lambda answer: attrs.evolve(answer, parts=parts(answer)))
+    return Fault(transform=lambda answer: attrs.evolve(answer, parts=parts(answer)))
 
 
 def _slow(_share: float) -> Fault:
@@ -151,7 +151,7 @@ def _slow(_share: float) -> Fault:
             else:
                 yield part
 
-    return Fault(bend=_piecemeal(parts))
+    return Fault(transform=_piecemeal(parts))
 
 
 def _piecemeal(parts: Callable[[FakeResponse], Iterator[Part]]) -> Bend:
@@ -168,11 +168,11 @@ def _join(answer: FakeResponse) -> tuple[bytes, list[Delay]]:
 
 
 def _cut(share: float) -> Fault:
-    return Fault(streaming=True, bend=truncate_after(int(share * _MAX_EVENTS)))
+    return Fault(streaming=True, transform=truncate_after(int(share * _MAX_EVENTS)))
 
 
 def _cut_after_picture(_share: float) -> Fault:
-    return Fault(streaming=True, bend=truncate_after(ITEM_DONE))
+    return Fault(streaming=True, transform=truncate_after(ITEM_DONE))
 
 
 def _truncated(share: float) -> Fault:
@@ -184,14 +184,14 @@ def _truncated(share: float) -> Fault:
     def bend(answer: FakeResponse) -> FakeResponse:
         return attrs.evolve(answer, parts=parts(answer))
 
-    return Fault(streaming=False, bend=bend)
+    return Fault(streaming=False, transform=bend)
 
 
 def _garbled(share: float) -> Fault:
     def bend(answer: FakeResponse) -> FakeResponse:
         return attrs.evolve(answer, parts=(_corrupt(part, share) for part in answer.parts))
 
-    return Fault(bend=bend)
+    return Fault(transform=bend)
 
 
 def _corrupt(part: Part, share: float) -> Part:
@@ -217,19 +217,19 @@ def _html(_share: float) -> Fault:
             headers={"content-type": "text/html; charset=utf-8"}, parts=iter((_PAGE,))
         )
 
-    return Fault(instead=instead)
+    return Fault(response=instead)
 
 
 def _moderation(share: float) -> Fault:
     def instead(_call: FakeRequest) -> FakeResponse:
         return error_answer(400, blocked("input", ("violence",), f"{share:.12f}"))
 
-    return Fault(method="POST", path=GENERATIONS, instead=instead)
+    return Fault(method="POST", path=GENERATIONS, response=instead)
 
 
 def _moderation_item(_share: float) -> Fault:
     ending = Blocked(stage="output", categories=("sexual",))
-    return Fault(method="POST", path=GENERATIONS, ending=ending)
+    return Fault(method="POST", path=GENERATIONS, outcome=ending)
 
 
 def _unknown_previous(_share: float) -> Fault:
@@ -239,7 +239,7 @@ def _unknown_previous(_share: float) -> Fault:
     def continues(call: FakeRequest) -> bool:
         return bool(_previous(call))
 
-    return Fault(method="POST", path="/responses", when=continues, instead=instead)
+    return Fault(method="POST", path="/responses", match=continues, response=instead)
 
 
 def _previous(call: FakeRequest) -> str:
@@ -256,13 +256,13 @@ def _late(_share: float) -> Fault:
     def instead(call: FakeRequest) -> FakeResponse:
         return no_such_response(call.path.rpartition("/")[2]).answer()
 
-    return Fault(method="GET", path="/responses/*", instead=instead)
+    return Fault(method="GET", path="/responses/*", response=instead)
 
 
 FAULT_KINDS: Final[Mapping[str, Maker]] = MappingProxyType(
     {
         "429": _error(429, "requests", "rate_limit_exceeded", "Rate limit reached."),
-        "429 hinted": _error(
+        "429-retry-after": _error(
             429,
             "requests",
             "rate_limit_exceeded",
@@ -278,19 +278,19 @@ FAULT_KINDS: Final[Mapping[str, Maker]] = MappingProxyType(
         "500": _failing,
         "503": _error(503, "service_unavailable_error", "server_is_overloaded", "Overloaded."),
         "529": _error(529, "overloaded_error", None, "Overloaded."),
-        "reset before": _reset_before,
-        "reset within": _reset_within,
-        "reset after": _reset_after,
-        "hang": _hang,
+        "reset-before-response": _reset_before,
+        "reset-within-response": _reset_within,
+        "reset-after-response": _reset_after,
+        "no-response": _hang,
         "slow": _slow,
         "cut": _cut,
-        "cut after picture": _cut_after_picture,
+        "cut-after-image": _cut_after_picture,
         "truncated": _truncated,
         "garbled": _garbled,
         "html": _html,
         "moderation": _moderation,
-        "moderation item": _moderation_item,
-        "unknown previous": _unknown_previous,
+        "moderation-item": _moderation_item,
+        "unknown-previous-response": _unknown_previous,
         "late": _late,
     }
 )

@@ -278,7 +278,7 @@ class ScriptingMixin:
         script = Script(
             method="POST",
             path=GENERATIONS if draws else "/responses",
-            when=lambda call: self.serves(call) and (not draws or asks_for_picture(call)),
+            match=lambda call: self.serves(call) and (not draws or asks_for_picture(call)),
             image=None if image is None else _bytes_of(image),
             text=text,
             revised_prompt=revised_prompt,

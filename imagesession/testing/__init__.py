@@ -23,11 +23,11 @@ provider.fail_next(status=429, headers={"retry-after": "0"})
 ```
 
 The fake provider can fail at random, but reproducibly:
-`provider.inject_faults({"429": 0.1, "reset before": 0.01}, seed=3)`. The attribute `fault` of each
-of `provider.requests` names the fault that was injected. `FAULT_KINDS` are 429, 429 hinted, quota,
-500, 503, 529, reset before, reset within, reset after, hang, slow, cut, cut after picture,
-truncated, garbled, html, moderation, moderation item, unknown previous and late;
-`FakeOpenAI.inject_faults` takes them by these names.
+`provider.inject_faults({"429": 0.1, "reset-before-response": 0.01}, seed=3)`. The attribute `fault`
+of each of `provider.requests` names the fault that was injected. `FAULT_KINDS` are 429,
+429-retry-after, quota, 500, 503, 529, reset-before-response, reset-within-response,
+reset-after-response, no-response, slow, cut, cut-after-image, truncated, garbled, html, moderation,
+moderation-item, unknown-previous-response and late.
 
 It can also imitate services with fewer features: `provider.refuse("background")` refuses every
 request that uses a feature until `provider.accept("background")`, and
@@ -37,7 +37,7 @@ arrived. Attributes set which responses carry the image's bytes (`retrieve_inclu
 (`context_tokens`).
 
 On a port, for programs of any kind: `python -m imagesession.testing serve --port 8765`, with
-`--fault "429=0.1" --fault hang=0.01 --seed 3` for random faults.
+`--fault "429=0.1" --fault no-response=0.01 --seed 3` for random faults.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def test_refused_turn_is_shown(studio: Any, provider: FakeOpenAI, tmp_path: Path
     A refused turn is on the page, with the reason.
     """
     session = studio.session("A logo")
-    provider.enqueue_fault(Fault(path="/responses", ending=Refused(text="I cannot draw that.")))
+    provider.enqueue_fault(Fault(path="/responses", outcome=Refused(text="I cannot draw that.")))
     with pytest.raises(errors.RefusalError):
         session.generate("something else")
     (turn,) = page_data(session.gallery(tmp_path / "page.html"))["turns"]

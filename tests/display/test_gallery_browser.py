@@ -66,7 +66,9 @@ def sample_pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
         tea.generate("more geometric")
         tea.generate("a horizontal version", size="1536x864")
         first.branch("warm version").generate("warmer colours")
-        provider.enqueue_fault(Fault(path="/responses", ending=Refused(text="I cannot draw that.")))
+        provider.enqueue_fault(
+            Fault(path="/responses", outcome=Refused(text="I cannot draw that."))
+        )
         with pytest.raises(errors.RefusalError):
             tea.generate("what is turned down")
         studio.session("Shop photographs", name="Catalogue").product("blue guitar")
@@ -96,7 +98,7 @@ def _write_hostile(root: Path) -> Path:
         for number, payload in enumerate(PAYLOADS):
             session = studio.session(payload, name=payload if number % 2 else None)
             session.generate(payload).branch(payload).generate(f"more {payload}")
-            provider.enqueue_fault(Fault(path="/responses", ending=Refused(text=payload)))
+            provider.enqueue_fault(Fault(path="/responses", outcome=Refused(text=payload)))
             with pytest.raises(errors.RefusalError):
                 session.generate(payload)
         studio.product("<img src=x onerror=window.ran=1>")

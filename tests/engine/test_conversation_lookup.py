@@ -85,7 +85,7 @@ def answer_conversation_requests(
     """
     for _ in range(times):
         provider.enqueue_fault(
-            Fault(method="POST", path="/conversations", instead=answer_with(body, status))
+            Fault(method="POST", path="/conversations", response=answer_with(body, status))
         )
 
 
@@ -94,7 +94,7 @@ def reject_next(provider: FakeOpenAI, body: object, status: int) -> None:
     Reject the next paid request with a body.
     """
     provider.enqueue_fault(
-        Fault(method="POST", path="/responses", instead=answer_with(body, status))
+        Fault(method="POST", path="/responses", response=answer_with(body, status))
     )
 
 
@@ -106,7 +106,7 @@ def drop_next_request(provider: FakeOpenAI, path: str = "/responses") -> None:
     def instead(_: FakeRequest) -> FakeResponse:
         return FakeResponse(headers={}, parts=iter([ConnectionReset()]))
 
-    provider.enqueue_fault(Fault(method="POST", path=path, instead=instead))
+    provider.enqueue_fault(Fault(method="POST", path=path, response=instead))
 
 
 def lose_next_reply(provider: FakeOpenAI) -> None:
@@ -117,7 +117,7 @@ def lose_next_reply(provider: FakeOpenAI) -> None:
     def bend(answer: FakeResponse) -> FakeResponse:
         return attrs.evolve(answer, parts=iter([ConnectionReset()]))
 
-    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=bend))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", transform=bend))
 
 
 def fail_next_polls(provider: FakeOpenAI, times: int = 1) -> None:
@@ -132,7 +132,7 @@ def list_next(provider: FakeOpenAI, *items: Json, has_more: bool = False) -> Non
     Answer the next poll of a conversation with items.
     """
     body = {"object": "list", "data": list(items), "has_more": has_more}
-    provider.enqueue_fault(Fault(method="GET", path=ITEMS, instead=answer_with(body)))
+    provider.enqueue_fault(Fault(method="GET", path=ITEMS, response=answer_with(body)))
 
 
 def user_message(text: str = "x") -> Json:
@@ -235,7 +235,7 @@ def list_in_pages(provider: FakeOpenAI, items: list[Json]) -> None:
         return answer_with({"data": items[start : start + limit], "has_more": more})(request)
 
     for _ in range(99):
-        provider.enqueue_fault(Fault(method="GET", path=ITEMS, instead=instead))
+        provider.enqueue_fault(Fault(method="GET", path=ITEMS, response=instead))
 
 
 @pytest.mark.parametrize("status", ["in_progress", "generating", "completed", None])
@@ -492,7 +492,7 @@ def test_silent_conversation_does_not_exceed_timeout(
         return FakeResponse(headers={}, parts=iter([Delay(6), b"{}"]))
 
     for method, path in (("POST", "/responses"), ("GET", ITEMS), ("GET", ITEMS)):
-        provider.enqueue_fault(Fault(method=method, path=path, instead=silent))
+        provider.enqueue_fault(Fault(method=method, path=path, response=silent))
     with serve(provider) as served:
         studio = make_studio(
             tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=1.0,
@@ -607,7 +607,7 @@ def test_error_event_after_id_is_polled(
         error_event = f"event: error\ndata: {json.dumps(event)}\n\n".encode()
         return attrs.evolve(answer, parts=iter((created, error_event)))
 
-    provider.enqueue_fault(Fault(method="POST", path="/responses", streaming=True, bend=bend))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", streaming=True, transform=bend))
     *_, image = studio_with_conversations(make_studio, tmp_path, provider).stream(
         "a teapot", partial_images=1
     )

@@ -189,7 +189,7 @@ def lose_half(provider: FakeOpenAI, *, broken: bool) -> None:
         parts = [first_half, ConnectionReset()] if broken else [first_half]
         return attrs.evolve(answer, parts=iter(parts), piecemeal=True)
 
-    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=bend))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", transform=bend))
 
 
 @pytest.mark.parametrize("broken", [False, True])

@@ -301,7 +301,7 @@ def test_custom_fault_can_change_any_response(provider: FakeOpenAI, talk: "Talk"
     def reset(answer: FakeResponse) -> FakeResponse:
         return attrs.evolve(answer, parts=iter((Delay(0.0), b"{", ConnectionReset())))
 
-    provider.enqueue_fault(Fault(bend=reset))
+    provider.enqueue_fault(Fault(transform=reset))
     with pytest.raises(openai.APIConnectionError):
         talk.make()
 
@@ -352,7 +352,7 @@ def hasty(request: pytest.FixtureRequest) -> "Talk":
     "kind,error,status,code",
     [
         ("429", openai.RateLimitError, 429, "rate_limit_exceeded"),
-        ("429 hinted", openai.RateLimitError, 429, "rate_limit_exceeded"),
+        ("429-retry-after", openai.RateLimitError, 429, "rate_limit_exceeded"),
         ("quota", openai.RateLimitError, 429, "insufficient_quota"),
         ("500", openai.InternalServerError, 500, "server_error"),
         ("503", openai.InternalServerError, 503, "server_is_overloaded"),
@@ -379,11 +379,20 @@ def test_random_error(
             make()
         assert (caught.value.status_code, caught.value.code) == (status, code)
     hint = caught.value.response.headers.get("retry-after-ms")
-    assert hint == ("250" if kind == "429 hinted" else None)
+    assert hint == ("250" if kind == "429-retry-after" else None)
     assert [call.fault for call in provider.requests] == [None, kind, kind]
 
 
-@pytest.mark.parametrize("kind", ["reset before", "reset within", "reset after", "hang", "slow"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "reset-before-response",
+        "reset-within-response",
+        "reset-after-response",
+        "no-response",
+        "slow",
+    ],
+)
 @pytest.mark.parametrize("streamed", [False, True])
 def test_random_connection_failure(
     provider: FakeOpenAI, hasty: "Talk", kind: str, *, streamed: bool
@@ -400,7 +409,13 @@ def test_random_connection_failure(
 
 
 @pytest.mark.parametrize(
-    "kind,min_bytes", [("reset before", 0), ("reset within", 1), ("reset after", 100), ("slow", 1)]
+    "kind,min_bytes",
+    [
+        ("reset-before-response", 0),
+        ("reset-within-response", 1),
+        ("reset-after-response", 100),
+        ("slow", 1),
+    ],
 )
 def test_bytes_before_a_connection_failure(
     provider: FakeOpenAI, hasty: "Talk", kind: str, min_bytes: int
@@ -415,7 +430,7 @@ def test_bytes_before_a_connection_failure(
         _read_raw(hasty.client, body, chunks)
     whole = b"".join(chunks)
     assert len(whole) >= min_bytes
-    assert whole.endswith(b"}") == (kind == "reset after")
+    assert whole.endswith(b"}") == (kind == "reset-after-response")
 
 
 def _read_raw(client: openai.OpenAI, body: dict[str, object], chunks: list[bytes]) -> None:
@@ -450,7 +465,7 @@ def test_random_truncation_after_the_image(provider: FakeOpenAI, hasty: "Talk") 
     """
     Streams end silently right after the image; plain responses are not affected.
     """
-    provider.inject_faults({"cut after picture": 1.0})
+    provider.inject_faults({"cut-after-image": 1.0})
 
     assert hasty.events()[-1]["item"]["result"]
     assert hasty.make()["status"] == "completed"
@@ -482,7 +497,7 @@ def test_random_moderation_item(provider: FakeOpenAI, hasty: "Talk") -> None:
     """
     An image can be blocked in a response that is otherwise a success.
     """
-    provider.inject_faults({"moderation item": 1.0})
+    provider.inject_faults({"moderation-item": 1.0})
     (item,) = hasty.pictures(hasty.make())
     assert (item["status"], item["error"]["code"]) == ("failed", "moderation_blocked")
 
@@ -491,7 +506,7 @@ def test_random_unknown_previous_response(provider: FakeOpenAI, hasty: "Talk") -
     """
     A request that continues a response may be told that it does not exist; others are not affected.
     """
-    provider.inject_faults({"unknown previous": 1.0})
+    provider.inject_faults({"unknown-previous-response": 1.0})
     made = hasty.make()
     _, error = hasty.refused(previous_response_id=made["id"])
     assert error["code"] == "previous_response_not_found"
@@ -628,9 +643,9 @@ def test_any_body_can_be_changed(kind: str, share: float, body: bytes) -> None:
     fault = FAULT_KINDS[kind](share)
     call = FakeRequest(method="GET", path="/responses/x")
     answer = FakeResponse(headers={"content-type": "application/json"}, parts=iter((body,)))
-    if fault.instead is not None:
-        answer = fault.instead(call)
-    elif fault.bend is not None:
-        answer = fault.bend(answer)
+    if fault.response is not None:
+        answer = fault.response(call)
+    elif fault.transform is not None:
+        answer = fault.transform(answer)
     parts = list(answer.parts)
     assert all(isinstance(part, bytes | Delay | ConnectionReset) for part in parts)

@@ -154,7 +154,7 @@ async def test_reset_breaks_the_connection(
     """
     A reset is a connection error on every transport.
     """
-    provider.enqueue_fault(Fault(bend=_resetting), times=3)
+    provider.enqueue_fault(Fault(transform=_resetting), times=3)
     for way in (talk, loopback):
         with pytest.raises(openai.APIConnectionError):
             way.make()
@@ -228,7 +228,7 @@ def test_custom_fault_that_raises_is_reported(
     def crash(_answer: FakeResponse) -> FakeResponse:
         raise ZeroDivisionError
 
-    provider.enqueue_fault(Fault(bend=crash))
+    provider.enqueue_fault(Fault(transform=crash))
     with pytest.raises(openai.APIConnectionError):
         loopback.make()
     assert loopback.make()["status"] == "completed"
@@ -321,7 +321,7 @@ def test_delay_is_waited_for(provider: FakeOpenAI, connect: "Callable[[FakeOpenA
     def slowly(answer: FakeResponse) -> FakeResponse:
         return attrs.evolve(answer, parts=iter((Delay(0.05), *answer.parts)))
 
-    provider.enqueue_fault(Fault(bend=slowly))
+    provider.enqueue_fault(Fault(transform=slowly))
     start = time.monotonic()
     connect(provider).client.models.list()
 

@@ -73,7 +73,7 @@ def test_response_without_connection_end_is_complete(tmp_path: Path, where: str,
     """
     A response that is complete but for the end of the connection is used.
     """
-    provider = losing(path, "reset after")
+    provider = losing(path, "reset-after-response")
     endings = call_all(provider, where, tmp_path, ["one", "two", "three", "four"])
     check(provider, path, endings)
     assert [ending.error for ending in endings.values()] == [None] * 4
@@ -83,7 +83,7 @@ def test_lost_responses_do_not_affect_later_requests(tmp_path: Path) -> None:
     """
     Lost responses do not affect later requests.
     """
-    provider = losing(RESPONSES, "reset before")
+    provider = losing(RESPONSES, "reset-before-response")
     lost = call_all(provider, IN_PROCESS, tmp_path, ["one", "two"])
     check(provider, RESPONSES, lost)
     provider.inject_faults({})
@@ -102,7 +102,7 @@ def test_twin_that_retries_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise ProviderUnavailableError("try again")
 
     monkeypatch.setattr(transmit, "_recover_reply", retry)
-    provider = losing(RESPONSES, "reset before")
+    provider = losing(RESPONSES, "reset-before-response")
     endings = call_all(provider, IN_PROCESS, tmp_path, ["one", "two"], retry_timeout=0.6)
     with pytest.raises(AssertionError):
         check(provider, RESPONSES, endings)

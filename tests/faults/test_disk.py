@@ -338,7 +338,7 @@ def full_once_asked(provider: FakeOpenAI, root: Path) -> Generator[None, None, N
         disk.fails = always
         return answer
 
-    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=bend))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", transform=bend))
     with disk.failing():
         yield
 
@@ -398,7 +398,7 @@ def test_unreadable_reply_is_saved_elsewhere(studio: Any, provider: FakeOpenAI) 
         return FakeResponse(status=200, headers=kind, parts=iter((b"{nonsense",)))
 
     disk = Disk(studio.library, errno.ENOSPC, lambda step: step >= 6)
-    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=instead))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", response=instead))
     with disk.failing(), pytest.raises(InvalidResponseError, match="kept in") as caught:
         studio.generate("a teapot")
     path = caught.value.message.split("kept in ")[1].rstrip(".")
@@ -458,7 +458,7 @@ def test_real_disk_fills_up(small_disk: Path, provider: FakeOpenAI) -> None:
             studio.generate("a teapot")
         assert posts(provider) == 0
         ballast.unlink()
-        provider.enqueue_fault(Fault(method="POST", path="/responses", bend=bend))
+        provider.enqueue_fault(Fault(method="POST", path="/responses", transform=bend))
         with pytest.raises(StorageIOError) as caught:
             studio.generate("a teapot")
         assert Path(caught.value.kept[0]).read_bytes() == PICTURE

@@ -271,7 +271,7 @@ def check_call(library: Path, post_reply: HttpResponse, get_reply: HttpResponse)
     provider = FakeOpenAI(sketcher=FixedSketcher(PNG, SIZE))
     for method, reply in (("POST", post_reply), ("GET", get_reply)):
         provider.enqueue_fault(
-            Fault(method=method, path="/responses*", instead=answering(reply)), times=2
+            Fault(method=method, path="/responses*", response=answering(reply)), times=2
         )
     folder = Path(tempfile.mkdtemp(dir=library))
     with (

@@ -74,7 +74,7 @@ class Parrot(FakeOpenAI):
             )
 
         self.enqueue_fault(
-            Fault(method="POST", path=PAID, streaming=streaming or None, instead=instead)
+            Fault(method="POST", path=PAID, streaming=streaming or None, response=instead)
         )
 
 
@@ -95,7 +95,7 @@ FAILURES: dict[str, Callable[[Parrot], None]] = {
     "a failed response": lambda parrot: parrot.fail_generation_next(),
     "refused": lambda parrot: parrot.refuse_next("I would rather not."),
     "blocked": lambda parrot: parrot.moderate_next(),
-    "reset": lambda parrot: parrot.enqueue_fault(Fault(method="POST", path=PAID, bend=reset)),
+    "reset": lambda parrot: parrot.enqueue_fault(Fault(method="POST", path=PAID, transform=reset)),
     "cut": lambda parrot: parrot.truncate_stream_after(0),
     "an error in the stream": lambda parrot: parrot.repeat(
         200, kind="text/event-stream", streaming=True

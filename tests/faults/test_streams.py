@@ -30,7 +30,7 @@ def bending(parts: Callable[[FakeResponse], Iterator[Any]]) -> Fault:
     """
     Return a fault that changes the next stream.
     """
-    return Fault(streaming=True, bend=lambda answer: attrs.evolve(answer, parts=parts(answer)))
+    return Fault(streaming=True, transform=lambda answer: attrs.evolve(answer, parts=parts(answer)))
 
 
 def cut_at(position: int, *, broken: bool) -> Fault:

@@ -23,7 +23,15 @@ from imagesession.testing import AsyncFakeTransport, FakeOpenAI, FakeTransport, 
 
 IN_PROCESS, LOOPBACK = "in this process", "over loopback"
 # Faults after which it is unknown whether the request was executed.
-AMBIGUOUS = ("500", "529", "reset before", "reset within", "reset after", "hang", "slow")
+AMBIGUOUS = (
+    "500",
+    "529",
+    "reset-before-response",
+    "reset-within-response",
+    "reset-after-response",
+    "no-response",
+    "slow",
+)
 _URL = "http://offline/v1"
 
 

@@ -280,7 +280,7 @@ def large(size: int, kind: str = "application/json") -> Fault:
         parts = iter([b"data: ", *[b"x" * 65_536] * (size // 65_536), b"\n\n"])
         return FakeResponse(headers={"content-type": kind}, parts=parts)
 
-    return Fault(method="POST", path="/responses", instead=instead)
+    return Fault(method="POST", path="/responses", response=instead)
 
 
 @pytest.mark.parametrize("location", ["in this process", "over loopback"])
@@ -317,7 +317,7 @@ def test_oversized_event_or_stream_is_an_error(
     small = b"data: %b\n\n" % (b"x" * 50_000)
     many = Fault(
         method="POST",
-        instead=lambda _: FakeResponse(
+        response=lambda _: FakeResponse(
             headers={"content-type": "text/event-stream"}, parts=itertools.repeat(small)
         ),
     )

@@ -299,7 +299,7 @@ async def test_cancelled_call_keeps_its_intent(tmp_path: Path) -> None:
 
         return attrs.evolve(answer, parts=parts())
 
-    provider.enqueue_fault(Fault(method="POST", path="/responses", bend=notice))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", transform=notice))
     async with AsyncStudio.offline(tmp_path, provider=provider) as studio:
         journal = tmp_path / ".imagesession" / "journal"
         async with anyio.create_task_group() as group:

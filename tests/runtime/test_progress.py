@@ -186,7 +186,7 @@ def test_unreadable_response_is_reported_as_failed(
     def instead(_: FakeRequest) -> FakeResponse:
         return FakeResponse(headers={"content-type": "application/json"}, parts=iter((body,)))
 
-    provider.enqueue_fault(Fault(method="POST", path="/responses", instead=instead))
+    provider.enqueue_fault(Fault(method="POST", path="/responses", response=instead))
     with pytest.raises(InvalidResponseError):
         studio.generate("a teapot", on_progress=events.append)
     assert events[-1].stage == "failed"
