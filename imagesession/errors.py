@@ -11,13 +11,13 @@ All exceptions of imagesession, grouped by what the caller can do next.
     - `InvalidPromptError`: the prompt is empty or too long
     - `InvalidImageError`: a reference or mask is unreadable or too large, or there are too many
     - `ModelRetiredError`: the model was shut down by its provider
-    - `NotFoundError`: no such session, turn or image in this library
+    - `NotFoundError`: no such session, turn, image, batch or model
     - `SessionClosedError`: the session was closed
     - `TooManySessionsError`: the limit of active sessions is reached
     - `AuthenticationError`: no key, a wrong key, or a key without the permission
     - `BadRequestError`: the provider rejected the request as invalid
 
-  ask for something else:
+  change the prompt:
 
   * `RefusalError`: the model answered without making an image
 
@@ -44,7 +44,7 @@ All exceptions of imagesession, grouped by what the caller can do next.
     - `UnsupportedFormatVersionError`: the library was written by a newer imagesession
     - `CorruptRecordError`: a record in the library cannot be read
 
-  look before paying again:
+  check before paying again:
 
   * `OutcomeUnknownError`: the request may have been processed and billed
 
@@ -165,11 +165,12 @@ class ModelRetiredError(InvalidRequestError):
 @attrs.define(eq=False)
 class NotFoundError(InvalidRequestError):
     """
-    The library has no session, turn or image with that id.
+    The library, or the catalogue of models, has nothing with that id or name: a session, branch,
+    turn, image, request, batch, model or item of results.
 
     Attributes:
-        wanted: The id that was not found.
-        known: A few ids that exist, the latest first.
+        wanted: The id or name that was not found.
+        known: A few ids or names that exist.
     """
 
     wanted: str = ""

@@ -336,7 +336,7 @@ def test_tree_shows_the_descriptions(studio: Any, session: Any, tmp_path: Path) 
     assert str(session.tree()) == "ceramic mug  <- main"
     (tmp_path / "photo.png").write_bytes(tiny_image())
     promoted = studio.promote(tmp_path / "photo.png", "a photo")
-    assert str(promoted.tree()) == "(photo.png was brought in)  <- main"
+    assert str(promoted.tree()) == "(photo.png was imported)  <- main"
 
 
 def test_standalone_images_have_no_session(studio: Any) -> None:

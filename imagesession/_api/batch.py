@@ -77,7 +77,7 @@ class BatchFacts(Generic[AnyRuntime]):
     @property
     def created(self) -> dt.datetime:
         """
-        When it was submitted, in UTC.
+        When it was prepared, in UTC.
         """
         return self._record.created
 

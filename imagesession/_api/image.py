@@ -56,7 +56,8 @@ class ImageFacts(Generic[AnyRuntime]):
     @property
     def path(self) -> Path:
         """
-        The path of its file, which has the bytes that the provider sent.
+        The path of its file. Its bytes are as received, unless it is a composite (see
+        `preserve_unmasked` of `edit`) or was converted by an import.
         """
         return Path(self._runtime.library.path(self.record))
 

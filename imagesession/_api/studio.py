@@ -86,10 +86,10 @@ class Studio(GenerationVerbs[SavedImage]):
             counts as active until its next turn.
         timeout: Seconds for one image in all; after that the call gives up, and `recover` finds the
             image later.
-        retry_timeout: Seconds for which a request is retried, up to five times, while the provider
-            rejects it before doing any work (rate limit, overload, unreachable). The wait that
-            the provider asks for is obeyed by all programs on this library. 0 raises the error at
-            once.
+        retry_timeout: Seconds for which a request is attempted, at most five times and for at most
+            half of the remaining `timeout`, while the provider rejects it before doing any work
+            (rate limit, overload, unreachable). All programs on this library wait as long as the
+            provider asks. 0 raises the error at once.
         images_per_minute: How many requests all programs on this library may send per minute,
             evenly spaced, according to your account's limit. None for no limit.
         max_concurrency: How many requests all programs on this library may have under way at once;
@@ -248,14 +248,17 @@ class Studio(GenerationVerbs[SavedImage]):
         Args:
             description: What it is about; it is sent to the model with every turn.
             name: A label to find it by.
-            resume: Whether to continue the session with this name unchanged, if there is one.
+            resume: Whether to continue the session with this `name` if there is one: it is reopened
+                if it was closed, and the other arguments are ignored.
             provider_state: What the provider keeps of its turns. Default: the studio's setting.
             remember: The most earlier turns that are sent as context. Default: the studio's
                 setting.
             **options: The default options of its turns; see `GenerateOptions`.
 
         Raises:
-            InvalidRequestError: `provider_state` or `remember` is not valid.
+            InvalidRequestError: `provider_state` or `remember` is not valid, or `resume` is set
+                without `name`.
+            NotFoundError: Several sessions have the name to resume; the error lists their ids.
             InvalidOptionError: There is no such option, or its value is not valid.
             TooManySessionsError: The limit of active sessions is reached; the error names the
                 idlest session.
@@ -275,7 +278,8 @@ class Studio(GenerationVerbs[SavedImage]):
             reopen: Whether to reopen the session if it was closed.
 
         Raises:
-            NotFoundError: There is no such session or branch; the error names some that exist.
+            NotFoundError: There is no such session or branch, or several sessions have the name;
+                the error names some that exist.
         """
         record = self._runtime.run(sessions.get_session(wanted, branch, reopen=reopen))
         return ImageSession(record, branch, self._runtime)

@@ -151,7 +151,7 @@ class BatchStatus:
         completed: How many the provider has made.
         failed: How many failed.
         saved: How many are in the library.
-        created: When it was submitted.
+        created: When it was prepared.
         expires: When the provider gives up on images that are not made yet, if it said so.
         estimate: What it could cost, at half the price.
         cost: What its settled images and failures cost.

@@ -148,7 +148,7 @@ class GenerateOptions:
         image_model: The model that makes the image; "auto" leaves the choice to the provider.
         size: "auto", or width and height in pixels, as "1536x864" or `(1536, 864)`.
         quality: "low" to "high"; newer image models also take "xhigh" and "max".
-        background: "transparent" needs format "png" or "webp".
+        background: "transparent" needs output_format "png" or "webp".
         output_format: The file format of the image.
         output_compression: 0 (smallest) to 100 (best), for "jpeg" and "webp" only.
         input_fidelity: How closely input images are preserved; only older image models take it.

@@ -198,8 +198,12 @@ class RecoveryReport(Generic[Image]):
 
     def __str__(self) -> str:
         counts = len(self.images), len(self.failed), len(self.still_pending)
-        text = "{} pictures recovered, {} requests settled without one, {} left".format(*counts)
-        reasons = [f"- left: {turn_id}: {why}" for turn_id, why in self.still_pending.items()]
+        text = "{} images recovered, {} requests settled without an image, {} still pending".format(
+            *counts
+        )
+        reasons = [
+            f"- still pending: {turn_id}: {why}" for turn_id, why in self.still_pending.items()
+        ]
         return "\n".join([text, *reasons])
 
 

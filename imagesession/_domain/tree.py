@@ -251,7 +251,7 @@ def _prompt_of(turn: Turn) -> str:
     if isinstance(description, str):
         return description
     if not turn.prompt and turn.origin is not None:
-        return f"({turn.origin.file or 'a picture'} was brought in)"
+        return f"({turn.origin.file or 'a picture'} was imported)"
     return turn.prompt or f"({turn.kind})"
 
 

@@ -45,7 +45,7 @@ def with_keys(
     if isinstance(jobs, Mapping):
         pairs = cast("Mapping[str, str | ImageRequest]", jobs).items()
         return [
-            (validate_label("A job's name", key, empty=False), _job(job, verb))
+            (validate_label("A request's name", key, empty=False), _job(job, verb))
             for key, job in pairs
         ]
     if not isinstance(cast("object", jobs), Iterable):

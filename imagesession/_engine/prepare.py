@@ -347,14 +347,20 @@ def _check_markup(request: GenerateRequest, options: GenerateOptions, config: St
 
 
 def _load_mask(source: Source, image: InputImage, request: GenerateRequest) -> Workflow[InputImage]:
-    return (yield from StoreCall(lambda store: store.mask(source, image, fit=request.resize_mask)))
+    return (
+        yield from StoreCall(
+            lambda store: store.mask(source, image, resize_mask=request.resize_mask)
+        )
+    )
 
 
 def _load_markup(
     source: Source, image: InputImage, request: GenerateRequest
 ) -> Workflow[InputImage]:
     return (
-        yield from StoreCall(lambda store: store.markup(source, image, fit=request.resize_mask))
+        yield from StoreCall(
+            lambda store: store.markup(source, image, resize_mask=request.resize_mask)
+        )
     )
 
 

@@ -240,11 +240,11 @@ class Store(BatchStore, Protocol):
         """Load an image unchanged, with its metadata, to import it."""
         ...
 
-    def mask(self, source: object, picture: InputImage, *, fit: bool) -> InputImage:
+    def mask(self, source: object, picture: InputImage, *, resize_mask: bool) -> InputImage:
         """Load a mask in a format that the API takes, checked against its image."""
         ...
 
-    def markup(self, source: Source, picture: InputImage, *, fit: bool) -> InputImage:
+    def markup(self, source: Source, picture: InputImage, *, resize_mask: bool) -> InputImage:
         """Load a drawing to lie over an image, checked against it."""
         ...
 

@@ -43,7 +43,7 @@ def restore_unmasked(original: bytes, reply: bytes, alpha: Image.Image) -> bytes
 
     before = decode_upright(original, "The picture that was sent")
     after = decode_upright(reply, "The picture that came back")
-    check_size("mask", alpha.size, before.size, fit=False)
+    check_size("mask", alpha.size, before.size, resize_mask=False)
     mode = "RGBA" if has_alpha(before) or has_alpha(after) else "RGB"
     base, changed = before.convert(mode), after.convert(mode)
     if changed.size != base.size:
@@ -51,14 +51,14 @@ def restore_unmasked(original: bytes, reply: bytes, alpha: Image.Image) -> bytes
     return encode_png(_blend(base, changed, alpha), icc_profile(base))
 
 
-def validate_markup(picture: object, size: Size, *, fit: bool = False) -> bytes:
+def validate_markup(picture: object, size: Size, *, resize_mask: bool = False) -> bytes:
     """
     Validate an image that is laid over another one to mark what to change.
 
     Args:
         picture: A path, bytes, an open file, a PIL image or a SavedImage.
         size: Width and height of the image beneath it, in pixels.
-        fit: Whether to rescale the markup.
+        resize_mask: Whether to rescale the markup.
 
     Returns:
         The markup as a PNG with an alpha channel.
@@ -70,7 +70,7 @@ def validate_markup(picture: object, size: Size, *, fit: bool = False) -> bytes:
     from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
 
     overlay = decode_upright(*read_image_input(picture, "The markup")).convert("RGBA")
-    check_size("markup", overlay.size, size, fit=fit)
+    check_size("markup", overlay.size, size, resize_mask=resize_mask)
     lowest, highest = overlay.getchannel("A").getextrema()
     if lowest == _OPAQUE:
         raise InvalidImageError(

@@ -196,13 +196,13 @@ class Mask:
             raise InvalidImageError(f"A mask grows by a whole number of pixels, not {px!r}.")
         return Mask(DilatedMask(self._operation, px))
 
-    def alpha(self, size: Size, *, fit: bool = False) -> Image.Image:
+    def alpha(self, size: Size, *, resize_mask: bool = False) -> Image.Image:
         """
         Draw which pixels of an image may change.
 
         Args:
             size: The image's width and height, in pixels.
-            fit: Whether to rescale masks that were read from images of another size.
+            resize_mask: Whether to rescale masks that were read from images of another size.
 
         Returns:
             A PIL image of mode L: 255 where pixels may change, 0 where they stay.
@@ -211,47 +211,47 @@ class Mask:
             InvalidImageError: The mask was read from an image of another size, or a box does not
                 lie within the image.
         """
-        return self._operation.draw(_validate_size(size), fit=fit)
+        return self._operation.draw(_validate_size(size), resize_mask=resize_mask)
 
-    def coverage(self, size: Size, *, fit: bool = False) -> float:
+    def coverage(self, size: Size, *, resize_mask: bool = False) -> float:
         """
         Return the fraction of an image that may change, from 0.0 to 1.0.
 
         Args:
             size: The image's width and height, in pixels.
-            fit: As for `alpha`.
+            resize_mask: As for `alpha`.
 
         Raises:
             InvalidImageError: As for `alpha`.
         """
-        return _mean_fraction(self.alpha(size, fit=fit))
+        return _mean_fraction(self.alpha(size, resize_mask=resize_mask))
 
-    def png(self, size: Size, *, fit: bool = False) -> bytes:
+    def png(self, size: Size, *, resize_mask: bool = False) -> bytes:
         """
         Encode the mask as OpenAI expects it: a PNG that is transparent where pixels may change.
 
         Args:
             size: The image's width and height, in pixels.
-            fit: As for `alpha`.
+            resize_mask: As for `alpha`.
 
         Raises:
             InvalidImageError: As for `alpha`; or no pixel may change, or every pixel may.
         """
         from PIL import Image, ImageChops  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-        alpha = self.alpha(size, fit=fit)
+        alpha = self.alpha(size, resize_mask=resize_mask)
         validate_alpha(alpha)
         encoded = Image.new("RGBA", alpha.size, (0, 0, 0, 255))
         encoded.putalpha(ImageChops.invert(alpha))
         return encode_png(encoded)
 
-    def preview(self, picture: object, *, fit: bool = False) -> Image.Image:
+    def preview(self, picture: object, *, resize_mask: bool = False) -> Image.Image:
         """
         Return a copy of an image in which the pixels that may change are tinted.
 
         Args:
             picture: A path, bytes, an open file, a PIL image or a SavedImage.
-            fit: As for `alpha`.
+            resize_mask: As for `alpha`.
 
         Raises:
             InvalidImageError: As for `alpha`, or the image cannot be read.
@@ -260,7 +260,7 @@ class Mask:
 
         data, name = read_image_input(picture)
         image = decode_upright(data, name).convert("RGBA")
-        alpha = self.alpha(image.size, fit=fit)
+        alpha = self.alpha(image.size, resize_mask=resize_mask)
         tint = Image.new("RGBA", image.size, (*_TINT, 255))
         return Image.composite(tint, image, apply_lut(alpha, _TINT_OPACITY))
 

@@ -28,9 +28,9 @@ class MaskOp(Protocol):
     An operation that draws a mask.
     """
 
-    def draw(self, size: Size, *, fit: bool) -> Image.Image:
+    def draw(self, size: Size, *, resize_mask: bool) -> Image.Image:
         """
-        Draw the mask at an image's size. A mask of another size is rescaled only if `fit`.
+        Draw the mask at an image's size. A mask of another size is rescaled only if `resize_mask`.
         """
         ...
 
@@ -44,7 +44,7 @@ class Shape:
     kind: Literal["rectangle", "ellipse"]
     box: Box
 
-    def draw(self, size: Size, *, fit: bool) -> Image.Image:  # noqa: ARG002 - part of the protocol; a box needs no rescaling
+    def draw(self, size: Size, *, resize_mask: bool) -> Image.Image:  # noqa: ARG002 - part of the protocol; a box needs no rescaling
         """
         Draw the shape with a sharp edge.
         """
@@ -78,17 +78,17 @@ class LoadedMask:
     pixels: bytes = attrs.field(repr=False)
     origin: str = attrs.field(eq=False)
 
-    def draw(self, size: Size, *, fit: bool) -> Image.Image:
+    def draw(self, size: Size, *, resize_mask: bool) -> Image.Image:
         """
         Draw the mask as it was read.
 
         Raises:
-            InvalidImageError: The mask has another size, and `fit` is False.
+            InvalidImageError: The mask has another size, and `resize_mask` is False.
         """
         from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
 
         alpha = Image.frombytes("L", self.size, self.pixels)
-        check_size("mask", self.size, size, fit=fit)
+        check_size("mask", self.size, size, resize_mask=resize_mask)
         return alpha if size == self.size else resize(alpha, size, Image.Resampling.BILINEAR)
 
     def __str__(self) -> str:
@@ -104,14 +104,16 @@ class CombinedMask:
     sign: Sign
     parts: tuple[MaskOp, ...]
 
-    def draw(self, size: Size, *, fit: bool) -> Image.Image:
+    def draw(self, size: Size, *, resize_mask: bool) -> Image.Image:
         """
         Draw the parts and combine them pixel by pixel.
         """
         from PIL import ImageChops  # noqa: PLC0415 - slow to import, and hardly ever needed
 
         join = ImageChops.lighter if self.sign == "|" else ImageChops.darker
-        return functools.reduce(join, (part.draw(size, fit=fit) for part in self.parts))
+        return functools.reduce(
+            join, (part.draw(size, resize_mask=resize_mask) for part in self.parts)
+        )
 
     def __str__(self) -> str:
         return f"({f' {self.sign} '.join(map(str, self.parts))})"
@@ -125,13 +127,13 @@ class Inverted:
 
     inner: MaskOp
 
-    def draw(self, size: Size, *, fit: bool) -> Image.Image:
+    def draw(self, size: Size, *, resize_mask: bool) -> Image.Image:
         """
         Draw the inner operation and invert it.
         """
         from PIL import ImageChops  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-        return ImageChops.invert(self.inner.draw(size, fit=fit))
+        return ImageChops.invert(self.inner.draw(size, resize_mask=resize_mask))
 
     def __str__(self) -> str:
         return f"~{self.inner}"
@@ -150,13 +152,13 @@ class FeatheredMask:
     inner: MaskOp
     radius: float
 
-    def draw(self, size: Size, *, fit: bool) -> Image.Image:
+    def draw(self, size: Size, *, resize_mask: bool) -> Image.Image:
         """
         Draw the inner operation and blur it.
         """
         from PIL import ImageFilter  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-        alpha = self.inner.draw(size, fit=fit)
+        alpha = self.inner.draw(size, resize_mask=resize_mask)
         # A radius beyond the image's size changes nothing more.
         radius = min(self.radius, max(size))
         return alpha.filter(ImageFilter.GaussianBlur(radius))
@@ -178,13 +180,13 @@ class DilatedMask:
     inner: MaskOp
     px: int
 
-    def draw(self, size: Size, *, fit: bool) -> Image.Image:
+    def draw(self, size: Size, *, resize_mask: bool) -> Image.Image:
         """
         Draw the inner operation and move its edge.
         """
         from PIL import ImageChops  # noqa: PLC0415 - slow to import, and hardly ever needed
 
-        alpha = self.inner.draw(size, fit=fit)
+        alpha = self.inner.draw(size, resize_mask=resize_mask)
         if self.px >= 0:
             return _dilate(alpha, self.px)
         return ImageChops.invert(_dilate(ImageChops.invert(alpha), -self.px))
@@ -206,18 +208,18 @@ def combine(sign: Sign, left: MaskOp, right: MaskOp) -> CombinedMask:
     return CombinedMask(sign, tuple(parts))
 
 
-def check_size(what: str, actual: Size, expected: Size, *, fit: bool) -> None:
+def check_size(what: str, actual: Size, expected: Size, *, resize_mask: bool) -> None:
     """
-    Reject an image whose size differs from the one it is applied to, unless `fit`.
+    Reject an image whose size differs from the one it is applied to, unless `resize_mask`.
 
     Raises:
         InvalidImageError: The sizes differ.
     """
-    if actual != expected and not fit:
+    if actual != expected and not resize_mask:
         raise InvalidImageError(
-            f"The {what} is {actual[0]}x{actual[1]} pixels and the picture "
-            f"{expected[0]}x{expected[1]}; they must be the same. Make the {what} anew, or have it "
-            "rescaled with fit=True."
+            f"The {what} is {actual[0]}x{actual[1]} pixels and the image "
+            f"{expected[0]}x{expected[1]}; they must be the same. Make the {what} in that size, or "
+            "rescale it with resize_mask=True."
         )
 
 

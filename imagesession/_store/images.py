@@ -63,7 +63,7 @@ class ImageStore(StoreBase):
             return turn.images[position]
         return None
 
-    def mask(self, source: object, picture: InputImage, *, fit: bool) -> InputImage:
+    def mask(self, source: object, picture: InputImage, *, resize_mask: bool) -> InputImage:
         """
         Read a mask in the provider's format, checked against its image.
 
@@ -72,9 +72,9 @@ class ImageStore(StoreBase):
         """
         from . import masking  # noqa: PLC0415 - loads the room for pixels
 
-        return masking.mask(self._mask_source(source), picture, fit=fit)
+        return masking.mask(self._mask_source(source), picture, resize_mask=resize_mask)
 
-    def markup(self, source: Source, picture: InputImage, *, fit: bool) -> InputImage:
+    def markup(self, source: Source, picture: InputImage, *, resize_mask: bool) -> InputImage:
         """
         Read a markup overlay for an image, checked against it.
 
@@ -83,7 +83,7 @@ class ImageStore(StoreBase):
         """
         from . import masking  # noqa: PLC0415 - loads the room for pixels
 
-        return masking.markup(self._mask_source(source), picture, fit=fit)
+        return masking.markup(self._mask_source(source), picture, resize_mask=resize_mask)
 
     def composite(self, original: InputImage, mask: InputImage, reply: bytes) -> ReceivedImage:
         """

@@ -2,13 +2,13 @@
 The files and folders of a library.
 
     <library>/
-      general/                       images as received, each with its sidecar
+      general/                       images without another purpose
       products/<name>/               grouped by product
       ui_assets/{icons,illustrations,backgrounds,heroes,buttons}/
       edited_images/
       variations/
       batch_generations/
-      imported/                      copies of images from outside of the library
+      imported/                      copies of images from elsewhere
       .imagesession/
         FORMAT                       the version of this layout
         journal/<turn>.<session>.jsonl   intents whose turns are not settled, or not indexed, yet

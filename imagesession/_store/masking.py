@@ -13,24 +13,24 @@ from imagesession._imaging.composite import restore_unmasked, validate_markup
 from imagesession._imaging.mask import Mask
 
 
-def mask(source: object, image: InputImage, *, fit: bool) -> InputImage:
+def mask(source: object, image: InputImage, *, resize_mask: bool) -> InputImage:
     """
     Write a mask in the provider's format: a PNG of the image's size, transparent where it opens.
 
     Raises:
         InvalidImageError: It is not a mask, has another size, or opens nothing or everything.
     """
-    return _as_input(Mask.of(source).png(_size(image), fit=fit), image)
+    return _as_input(Mask.of(source).png(_size(image), resize_mask=resize_mask), image)
 
 
-def markup(source: object, image: InputImage, *, fit: bool) -> InputImage:
+def markup(source: object, image: InputImage, *, resize_mask: bool) -> InputImage:
     """
     Write a markup overlay as a PNG of the image's size.
 
     Raises:
         InvalidImageError: It is not an image, has another size, or draws nothing.
     """
-    return _as_input(validate_markup(source, _size(image), fit=fit), image)
+    return _as_input(validate_markup(source, _size(image), resize_mask=resize_mask), image)
 
 
 def composite(original: InputImage, wire_mask: InputImage, reply: bytes) -> ReceivedImage:

@@ -73,9 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser(
         "serve",
-        help="serve the offline provider on this machine",
-        description="Serve OpenAI's wire on 127.0.0.1: Responses that draw and look, Images, Files "
-        "and Models, answered with sketches. The first line printed is the base URL.",
+        help="serve the fake provider on this machine",
+        description="Serve OpenAI's API on 127.0.0.1: Responses, Conversations, Images, Files, "
+        "Batches and Models. Images are sketches. The first line of output is the base URL.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     command.add_argument("--port", type=int, default=0, help="where to listen; 0 picks a free port")

@@ -214,11 +214,13 @@ def test_markup_becomes_an_equal_png(format: str) -> None:
 
 def test_markup_of_another_size_is_rejected_unless_fit() -> None:
     """
-    Markup of another size raises an error with both sizes, and is rescaled with `fit=True`.
+    Markup of another size raises an error with both sizes, and is rescaled with `resize_mask=True`.
     """
-    with pytest.raises(InvalidImageError, match=r"The markup is 48x32 .* picture 96x64.*fit=True"):
+    with pytest.raises(
+        InvalidImageError, match=r"The markup is 48x32 .* image 96x64.*resize_mask=True"
+    ):
         validate_markup(strokes(), (96, 64))
-    sent = decoded(validate_markup(strokes(), (96, 64), fit=True))
+    sent = decoded(validate_markup(strokes(), (96, 64), resize_mask=True))
     assert sent.size == (96, 64)
     bounds = apply_lut(sent.getchannel("A"), [0] * 100 + [255] * 156).getbbox()
     assert bounds == (20, 20, 40, 24)

@@ -281,17 +281,17 @@ def test_invalid_reading_options_are_rejected(options: Any) -> None:
 
 def test_mask_of_another_size_is_rejected_unless_fit() -> None:
     """
-    A mask of another size raises an error with both sizes, and is rescaled with `fit=True`.
+    A mask of another size raises an error with both sizes, and is rescaled with `resize_mask=True`.
     """
     mask = Mask.from_luminance(Image.new("L", (20, 15), 255)) & Mask.rectangle((0, 0, 20, 30))
     for method in (mask.alpha, mask.png, mask.coverage):
         with pytest.raises(
-            InvalidImageError, match=r"20x15 pixels and the picture 40x30.*fit=True"
+            InvalidImageError, match=r"20x15 pixels and the image 40x30.*resize_mask=True"
         ):
             method(SIZE)
-    assert mask.alpha(SIZE, fit=True).getbbox() == (0, 0, 20, 30)
-    assert mask.coverage(SIZE, fit=True) == pytest.approx(0.5)
-    assert decoded(mask.png(SIZE, fit=True)).size == SIZE
+    assert mask.alpha(SIZE, resize_mask=True).getbbox() == (0, 0, 20, 30)
+    assert mask.coverage(SIZE, resize_mask=True) == pytest.approx(0.5)
+    assert decoded(mask.png(SIZE, resize_mask=True)).size == SIZE
 
 
 def test_invalid_image_size_is_rejected() -> None:

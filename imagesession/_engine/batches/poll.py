@@ -110,7 +110,7 @@ def poll_batch(
         if end is not None and now >= end:
             raise BatchNotReadyError(
                 f"The batch {record.name or record.id} is not finished after {seconds:g} seconds "
-                f"({batch_status}). It goes on by itself; call again later."
+                f"({batch_status}). It continues at the provider; call again later."
             )
 
 
