@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Iterable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -185,9 +186,7 @@ class CallContext:
 
     # --- generations ---------------------------------------------------------------------------
 
-    async def task(
-        self, ctx: Ctx, request_id: str | None, *, batch: bool = False
-    ) -> GenerationTask:
+    def task(self, ctx: Ctx, request_id: str | None, *, batch: bool = False) -> GenerationTask:
         """
         Return the task of a generating call: the task of an earlier call with the same request_id,
         otherwise a new one that is not started.
@@ -198,8 +197,7 @@ class CallContext:
             batch: Whether it may generate several images.
 
         Raises:
-            ToolCallError: The request_id was used for another call, or a request that an earlier
-                run of the server sent under it is still pending.
+            ToolCallError: The request_id was used for another call.
         """
         fingerprint = _fingerprint(ctx) if request_id else ""
         task_id = request_id or f"gen_{uuid.uuid4().hex[:12]}"
@@ -208,11 +206,9 @@ class CallContext:
         )
         if request_id is None:
             return task
-        repeated = self.state.tasks.find_repeated(task)
-        if repeated is None and await pending_turns(self.studio, request_id):
-            settled = wait_until_settled(self.studio, request_id, RECONCILE_TIMEOUT)
-            await with_progress(ctx, settled, "checking for an earlier result")
-        return repeated or task
+        # An earlier run of the server may have sent a request under the same id.
+        task.before = partial(wait_until_settled, self.studio, request_id, RECONCILE_TIMEOUT)
+        return self.state.tasks.find_repeated(task) or task
 
     async def result_or_handle(
         self, ctx: Ctx, task: GenerationTask, *, preview: bool

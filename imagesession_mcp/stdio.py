@@ -26,7 +26,6 @@ from mcp.types import (
     JSONRPCNotification,
     JSONRPCRequest,
     JSONRPCResponse,
-    RequestId,
     jsonrpc_message_adapter,
 )
 
@@ -41,6 +40,8 @@ _CHUNK = 1 << 16
 # The most bytes that can be written to a ready pipe without blocking.
 _PIPE_BUF = getattr(select, "PIPE_BUF", 512)
 _CANCELLED = "notifications/cancelled"
+_SUBSCRIBE = "subscriptions/listen"
+_LAST_WRITES = 5.0  # seconds
 
 Incoming: TypeAlias = SessionMessage | Exception
 
@@ -158,7 +159,7 @@ class StdioTransport:
     reader: StdinReader
     writer: StdoutWriter
     drain_timeout: float = DRAIN_TIMEOUT
-    _unanswered: set[RequestId] = attrs.field(factory=set[RequestId], init=False)
+    _unanswered: set[str] = attrs.field(factory=set[str], init=False)
     _drained: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
     def stop(self) -> None:
@@ -183,6 +184,8 @@ class StdioTransport:
             tasks.start_soon(self._receive, incoming)
             tasks.start_soon(self._send, outgoing)
             yield requests, answers
+            # A client that does not read must not keep the server from ending.
+            tasks.cancel_scope.deadline = anyio.current_time() + _LAST_WRITES
 
     async def _receive(self, incoming: MemoryObjectSendStream[Incoming]) -> None:
         async with incoming:
@@ -206,15 +209,17 @@ class StdioTransport:
             message = jsonrpc_message_adapter.validate_json(line, by_name=False)
         except ValueError as error:
             return error
-        if isinstance(message, JSONRPCRequest):
-            self._unanswered.add(message.id)
+        # A subscription is answered when it ends, which is when the client goes.
+        if isinstance(message, JSONRPCRequest) and message.method != _SUBSCRIBE:
+            self._unanswered.add(str(message.id))
         # A cancelled request gets no response.
         if isinstance(message, JSONRPCNotification) and message.method == _CANCELLED:
             self._answered((message.params or {}).get("requestId"))
         return SessionMessage(message)
 
-    def _answered(self, request_id: RequestId | None) -> None:
-        self._unanswered -= {request_id}
+    def _answered(self, request_id: object) -> None:
+        # The SDK takes 7 and "7" for the same id.
+        self._unanswered.discard(str(request_id))
         if not self._unanswered:
             self._drained.set()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, TypeAlias, cast
@@ -55,6 +55,7 @@ class GenerationTask:
         stage: The current stage.
         created: The time of creation, by the monotonic clock.
         changed: Set when progress should be reported at once.
+        before: What its generation has to wait for; None for nothing.
         task: The asyncio task; None before it is started.
     """
 
@@ -66,6 +67,7 @@ class GenerationTask:
     stage: str = "preparing"
     created: float = attrs.field(factory=time.monotonic)
     changed: asyncio.Event = attrs.field(factory=asyncio.Event)
+    before: Callable[[], Awaitable[None]] | None = None
     task: asyncio.Task[Any] | None = None
 
     @property
@@ -194,7 +196,8 @@ class TaskRegistry:
             return running
         self._forget_oldest()
         self._tasks[task.owner, task.id] = task
-        task.task = asyncio.create_task(generation, name=f"generation {task.id}")
+        work = generation if task.before is None else _run_after(task.before, generation)
+        task.task = asyncio.create_task(work, name=f"generation {task.id}")
         # Its call may have ended before it fails, and then nothing else retrieves the exception.
         task.task.add_done_callback(_retrieve_exception)
         return task
@@ -246,6 +249,17 @@ class TaskRegistry:
         done = [key for key, task in self._tasks.items() if task.is_done]
         for key in done[: max(0, len(self._tasks) - _MAX_REMEMBERED)]:
             del self._tasks[key]
+
+
+async def _run_after(
+    before: Callable[[], Awaitable[None]], generation: Coroutine[Any, Any, Any]
+) -> Any:  # noqa: ANN401 - an image, or several
+    try:
+        await before()
+    except BaseException:
+        generation.close()
+        raise
+    return await generation
 
 
 def _retrieve_exception(task: asyncio.Task[Any]) -> None:

@@ -435,14 +435,14 @@ def test_finished_request_is_not_cancelled(make_studio: MakeStudio, tmp_path: Pa
     """
     If the image is finished, it is saved instead.
     """
-    provider = FakeOpenAI(latency=0.3)
+    provider = FakeOpenAI(latency=1.5)
     with serve(provider) as served:
         studio = make_studio(
             tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=0.1
         )
         with pytest.raises(OutcomeUnknownError) as caught:
             studio.generate("a teapot")
-        time.sleep(0.4)
+        time.sleep(1.6)
         (image,) = studio.requests.cancel(caught.value.turn_id).images
         assert image.prompt == "a teapot"
 

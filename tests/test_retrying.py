@@ -198,3 +198,18 @@ def test_retry_timeout_is_validated(make_studio: MakeStudio, tmp_path: Path, val
     """
     with pytest.raises(Exception, match="retry_timeout="):
         make_studio(tmp_path, retry_timeout=value)
+
+
+def test_rate_slot_after_the_timeout_is_not_waited_for(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
+) -> None:
+    """
+    If images_per_minute allows a request only after the timeout of the call, the call says so at
+    once and nothing is sent; the next time is not used up, however many calls ask.
+    """
+    studio = make_studio(tmp_path, provider=provider, images_per_minute=1, timeout=5)
+    studio.generate("a teapot")
+    for _ in range(3):
+        with pytest.raises(RateLimitError, match=r"in (60|59|58|57|5\d) seconds.*Nothing was sent"):
+            studio.generate("another")
+    assert len(provider.generated) == 1

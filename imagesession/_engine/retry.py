@@ -49,7 +49,7 @@ def retry(
     for attempt_number in range(1, MAX_ATTEMPTS + 1):
         yield from _wait_for_cooldown(turn.provider, end)
         if config.interval:
-            yield from _wait_for_rate_slot(turn.provider, config.interval)
+            yield from _wait_for_rate_slot(turn.provider, config.interval, deadline)
         try:
             return (yield from attempt())
         except TransientError as error:
@@ -106,8 +106,15 @@ def _wait_in_queue(slot: SlotLease, count: int, timeout: float) -> Workflow[None
         yield from WaitFor(signal, min(left, _SLOT_POLL_INTERVAL) if slot.is_first else left)
 
 
-def _wait_for_rate_slot(provider: str, interval: float) -> Workflow[None]:
-    wait = yield from StoreCall(lambda store: store.reserve_rate_slot(provider, interval))
+def _wait_for_rate_slot(provider: str, interval: float, deadline: float) -> Workflow[None]:
+    left = deadline - (yield from MonotonicTime())
+    wait = yield from StoreCall(lambda store: store.reserve_rate_slot(provider, interval, left))
+    if wait > left:
+        raise RateLimitError(
+            f"images_per_minute allows the next request in {wait:.0f} seconds, and {left:.0f} are "
+            "left of timeout. Nothing was sent.",
+            wait,
+        )
     yield from Sleep(wait)
 
 

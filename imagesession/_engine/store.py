@@ -291,8 +291,8 @@ class Store(BatchStore, Protocol):
         """Start a provider's cooldown for all programs."""
         ...
 
-    def reserve_rate_slot(self, provider: str, interval: float) -> float:
-        """Reserve the next time at which a request may start; return the seconds to wait."""
+    def reserve_rate_slot(self, provider: str, interval: float, max_wait: float) -> float:
+        """Return the seconds until the next request may start; reserve that time if soon enough."""
         ...
 
     def queue_for_slot(self, provider: str, count: int) -> SlotLease:

@@ -6,11 +6,15 @@ A record is upgraded each time it is read, and written in the current format whe
 
 from __future__ import annotations
 
-import contextlib
 import shutil
+from pathlib import Path
 from typing import Any, cast
 
+from imagesession.errors import StorageIOError
+
+from .atomic_write import ensure_dir
 from .layout import Layout
+from .process_locks import try_lock
 
 _KEYS = {"intent_id": "idempotency_key", "posted": "submitted_at"}
 _OPTIONS = {
@@ -47,11 +51,25 @@ def upgrade_folders(layout: Layout) -> None:
 
     Raises:
         OSError: A folder cannot be moved.
+        StorageIOError: A program of release 0.1.0 has the library open. It would be taken for dead,
+            as it does not see the locks of today.
     """
-    with contextlib.suppress(FileNotFoundError):
-        (layout.inner / "spill").rename(layout.quarantine)
+    if any(_is_held(file) for file in (layout.inner / "owners").glob("*")):
+        raise StorageIOError(
+            f"A program with an older imagesession has the library {layout.root} open. Close it, "
+            "then open the library again to upgrade it."
+        )
+    ensure_dir(layout.quarantine)
+    for file in (layout.inner / "spill").glob("*"):
+        file.replace(layout.quarantine / file.name)
+    shutil.rmtree(layout.inner / "spill", ignore_errors=True)
     for name in ("owners", "pace"):
         shutil.rmtree(layout.inner / name, ignore_errors=True)
+
+
+def _is_held(file: Path) -> bool:
+    with file.open("r+b") as lock:
+        return try_lock(lock.fileno()) is False
 
 
 def upgrade_record(record: dict[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from .atomic_write import translate_os_errors, write_atomic
 from .base import StoreBase
 from .concurrency_slots import QueuedSlot
 
-_MAX_WAIT = 600.0
+_CLOCK_TOLERANCE = 60.0  # seconds
 _UNSUPPORTED_SECONDS = 86_400.0
 
 
@@ -115,13 +115,14 @@ class RateLimits(StoreBase):
             with contextlib.suppress(OSError):
                 self._write_until(file, time.time() + seconds)
 
-    def reserve_rate_slot(self, provider: str, interval: float) -> float:
+    def reserve_rate_slot(self, provider: str, interval: float, max_wait: float) -> float:
         """
         Reserve the next time at which a request may be sent, evenly spaced among all processes.
 
         Args:
             provider: The provider's name.
             interval: Seconds between requests.
+            max_wait: Seconds that the caller can wait; a later time is not reserved.
 
         Returns:
             Seconds to wait.
@@ -129,7 +130,8 @@ class RateLimits(StoreBase):
         file = self._limits_file(provider, "next")
         with translate_os_errors(file), self._index.locked():
             wait = self._remaining_seconds(file)
-            self._write_until(file, time.time() + wait + interval)
+            if wait <= max_wait:
+                self._write_until(file, time.time() + wait + interval)
         return wait
 
     def queue_for_slot(self, provider: str, count: int) -> QueuedSlot:
@@ -146,15 +148,17 @@ class RateLimits(StoreBase):
 
     def _remaining_seconds(self, file: Path) -> float:
         try:
-            until = float(json.loads(file.read_bytes())["until"])
+            limit = json.loads(file.read_bytes())
+            until, written = float(limit["until"]), float(limit["written"])
         except (OSError, ValueError, LookupError, TypeError):
             return 0.0
-        remaining = until - time.time()
-        # A longer wait means that the clock was set back.
-        return remaining if 0 < remaining <= _MAX_WAIT else 0.0
+        now = time.time()
+        # Written in the future: the clock was set back, and the time says nothing.
+        return max(0.0, until - now) if written - now <= _CLOCK_TOLERANCE else 0.0
 
     def _write_until(self, file: Path, until: float) -> None:
-        write_atomic(file, json.dumps({"until": until}).encode("ascii"), self.layout.tmp)
+        limit = {"until": until, "written": time.time()}
+        write_atomic(file, json.dumps(limit).encode("ascii"), self.layout.tmp)
 
 
 def _head_key(turn: Turn) -> str:

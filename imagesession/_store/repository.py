@@ -277,8 +277,8 @@ class LibraryStore(SessionExport, BatchStore, IntentLeases, RateLimits):
             staged = image_files.store_image(
                 self.layout, turn, now, image, self._ids.new(), recorded_files=recorded_files
             )
-            self._staging.discard(turn.id)
             self._staged[turn.id] = (*earlier, staged)
+            self._staging.discard(turn.id)
             self._journal.append_staged(turn, self._staged[turn.id])
 
     def _files_to_reuse(self, turn: Turn) -> set[str] | None:

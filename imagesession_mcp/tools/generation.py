@@ -43,7 +43,7 @@ async def generate_image_in_session(
     """
     call = CallContext.from_request()
     chosen_options = build_options(quality=quality, size=size, background=background, more=options)
-    task = await call.task(ctx, request_id)
+    task = call.task(ctx, request_id)
     if not task.is_started:
         session = await call.session(session_id, branch, reopen=reopen)
         references = (reference_image_path, *(reference_images or ()))
@@ -87,7 +87,7 @@ async def generate_image(
     chosen_options = build_options(
         quality=quality, size=size, background=background, model=model, more=options
     )
-    task = await call.task(ctx, request_id)
+    task = call.task(ctx, request_id)
     if not task.is_started:
         target = await call.session_or_studio(session_id, branch)
         generation = _generate(
@@ -128,7 +128,7 @@ async def edit_image(
     """
     call = CallContext.from_request()
     chosen_options = build_options(quality=quality, size=size, background=background, more=options)
-    task = await call.task(ctx, request_id)
+    task = call.task(ctx, request_id)
     if not task.is_started:
         target = await call.session_or_studio(session_id, branch)
         image = await call.resolve_optional_image(image_path, "image_path")
@@ -173,7 +173,7 @@ async def generate_product_image(
     """
     call = CallContext.from_request()
     chosen_options = build_options(quality=quality, size=size, more=options)
-    task = await call.task(ctx, request_id, batch=True)
+    task = call.task(ctx, request_id, batch=True)
     if not task.is_started:
         target = await call.session_or_studio(session_id, branch)
         generation = target.preset(
@@ -213,7 +213,7 @@ async def generate_ui_asset(
     """
     call = CallContext.from_request()
     chosen_options = build_options(quality=quality, more=options)
-    task = await call.task(ctx, request_id)
+    task = call.task(ctx, request_id)
     if not task.is_started:
         target = await call.session_or_studio(session_id, branch)
         generation = target.preset(
@@ -256,7 +256,7 @@ async def analyze_and_improve_image(
     """
     call = CallContext.from_request()
     chosen_options = build_options(quality=quality, size=size, more=options)
-    task = await call.task(ctx, request_id)
+    task = call.task(ctx, request_id)
     if not task.is_started:
         target = await call.session_or_studio(session_id, branch)
         image = await call.resolve_optional_image(image_path, "image_path")

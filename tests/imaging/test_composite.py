@@ -177,7 +177,7 @@ def test_mask_of_another_size_is_rejected() -> None:
     A mask that was drawn for another size raises an error with both sizes.
     """
     alpha = Mask.rectangle((0, 0, 4, 4)).alpha((10, 10))
-    with pytest.raises(InvalidImageError, match="10x10 pixels and the picture 48x32"):
+    with pytest.raises(InvalidImageError, match="10x10 pixels and the image 48x32"):
         restore_unmasked(encoded(corners()), encoded(noise()), alpha)
 
 

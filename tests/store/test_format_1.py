@@ -4,7 +4,9 @@ A library that release 0.1.0 wrote is brought up when it is opened.
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from imagesession.errors import (
     CorruptRecordError,
     InvalidRequestError,
+    StorageIOError,
     UnsupportedFormatVersionError,
 )
 
@@ -97,3 +100,19 @@ def test_other_formats_are_refused(
     with pytest.raises(error):
         make_studio(root)
     assert (root / ".imagesession" / "spill").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="held by another program, it cannot be opened")
+def test_older_program_that_runs_is_waited_for(make_studio: Callable[..., Any], root: Path) -> None:
+    """
+    While a program of 0.1.0 has the library open, it is not upgraded, and nothing in it changes.
+    """
+    owners = root / ".imagesession" / "owners"
+    owners.mkdir(exist_ok=True)
+    with (owners / "running").open("wb") as held:
+        fcntl = importlib.import_module("fcntl")
+        fcntl.flock(held.fileno(), fcntl.LOCK_EX)
+        with pytest.raises(StorageIOError, match="older imagesession"):
+            make_studio(root)
+        assert (root / ".imagesession" / "spill").exists()
+    assert make_studio(root).open("Tea")
