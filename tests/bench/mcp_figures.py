@@ -144,7 +144,7 @@ def calling(turns: int = 50) -> Figure:
             medians = _side_by_side(theirs, own, turns)
     print("  medians:", *(f"{name} {elapsed * 1e3:.1f} ms;" for name, elapsed in medians.items()))
     label = f"a 1.5 MB PNG in a session of {turns} / openai-image-mcp 0.2.1"
-    return Figure(label, medians["ours"] / medians["theirs"], 0.8, "x")
+    return Figure(label, medians["ours"] / medians["theirs"], 1.0, "x")
 
 
 def _side_by_side(theirs: McpConnection, ours: McpConnection, turns: int) -> dict[str, float]:
