@@ -19,6 +19,7 @@ from .store import ImageQuery, SpendingQuery
 from .validate import validate_label
 
 Choice = TypeVar("Choice", bound=str)
+AnyQuery = TypeVar("AnyQuery", ImageQuery, SpendingQuery)
 _DAY = dt.timedelta(days=1)
 
 
@@ -66,11 +67,22 @@ def list_images(query: ImageQuery) -> Workflow[tuple[tuple[Turn, int], ...]]:
     Raises:
         NotFoundError: There is no such session.
     """
-    session_id = query.session
-    if session_id is not None:
-        session = yield from StoreCall(lambda store: store.find_session(session_id))
-        query = attrs.evolve(query, session=session.id)
-    return (yield from StoreCall(lambda store: store.list_images(query)))
+    known = yield from with_session_id(query)
+    return (yield from StoreCall(lambda store: store.list_images(known)))
+
+
+def with_session_id(query: AnyQuery) -> Workflow[AnyQuery]:
+    """
+    Return a query with the id of its session, which may be given by name.
+
+    Raises:
+        NotFoundError: There is no such session.
+    """
+    wanted = query.session
+    if wanted is None:
+        return query
+    session = yield from StoreCall(lambda store: store.find_session(wanted))
+    return attrs.evolve(query, session=session.id)
 
 
 def spending_query(

@@ -25,7 +25,7 @@ from .coerce import as_list, as_mapping, as_text
 from .effects import NewId, Send, StoreCall, Workflow
 from .http import HttpRequest, TransportError
 from .provider_errors import map_error_response
-from .queries import check_choice
+from .queries import check_choice, with_session_id
 from .request import StudioConfig
 from .responses import is_success, parse_json_object
 from .sessions import BranchHead
@@ -98,10 +98,7 @@ def costs(query: SpendingQuery, config: StudioConfig, provider: str) -> Workflow
     Raises:
         NotFoundError: There is no such session.
     """
-    session_id = query.session
-    if session_id is not None:
-        session = yield from StoreCall(lambda store: store.find_session(session_id))
-        query = attrs.evolve(query, session=session.id)
+    query = yield from with_session_id(query)
     report = yield from spending(query, provider)
     return attrs.evolve(report, remaining=(yield from remaining(config.budget, query.session)))
 

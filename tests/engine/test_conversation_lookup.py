@@ -23,7 +23,7 @@ from imagesession._domain.turn import Turn
 from imagesession._engine import recovery
 from imagesession._engine.http import HttpResponse
 from imagesession._engine.provider_errors import is_responses_unsupported, map_error_response
-from imagesession._runtime import openai_transport as drive
+from imagesession._runtime import openai_transport
 from imagesession._store.repository import LibraryStore
 from imagesession.errors import (
     BadRequestError,
@@ -304,7 +304,7 @@ def test_too_large_page_is_listed_item_by_item(
     ]
     list_in_pages(provider, items)
     lose_next_reply(provider)
-    monkeypatch.setattr(drive, "MAX_BODY_BYTES", 9300)
+    monkeypatch.setattr(openai_transport, "MAX_BODY_BYTES", 9300)
     assert studio.generate("a teapot").turn.images[0].call_id == "ig_1"
 
 

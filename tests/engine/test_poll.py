@@ -33,7 +33,7 @@ from imagesession._engine.http import HttpRequest, HttpResponse, TransportError
 from imagesession._engine.outcomes import ResponseOutcome
 from imagesession._engine.poll import poll_response
 from imagesession._engine.responses import find_response_id
-from imagesession._runtime import openai_transport as drive
+from imagesession._runtime import openai_transport
 from imagesession.errors import ImageSessionError, InvalidResponseError, OutcomeUnknownError
 from imagesession.testing import ConnectionReset, FakeOpenAI, FakeResponse, Fault, tiny_image
 from tests.conftest import MakeStudio
@@ -235,7 +235,7 @@ def test_too_large_reply_is_not_polled_again(
     provider.fail_next(status=401, method="GET", path=RESPONSE, times=2)
     with pytest.raises(OutcomeUnknownError):
         studio.generate("a teapot")
-    monkeypatch.setattr(drive, "MAX_BODY_BYTES", 1000)
+    monkeypatch.setattr(openai_transport, "MAX_BODY_BYTES", 1000)
     (turn,) = studio.recover(timeout=5).failed
     assert turn.failure.error == "InvalidResponseError"
     polls = [request for request in provider.requests if request.method == "GET"]
