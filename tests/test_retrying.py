@@ -92,6 +92,21 @@ def test_cooldown_applies_to_all_programs(
     assert count_paid_requests(provider) == 2
 
 
+def test_cooldown_is_bounded(make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI) -> None:
+    """
+    However long a provider asks to wait, the library is not held up for more than ten minutes.
+    """
+    studio = make_studio(tmp_path, provider=provider, retry_timeout=2)
+    reject_next(provider, after="86400")
+    with pytest.raises(RateLimitError) as caught:
+        studio.generate("a teapot")
+    assert caught.value.retry_after == 86_400
+    with pytest.raises(RateLimitError, match="Nothing was sent") as caught:
+        studio.generate("another")
+    assert 590 < (caught.value.retry_after or 0) <= 600
+    assert count_paid_requests(provider) == 1
+
+
 def test_delay_beyond_the_retry_timeout_is_raised(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
@@ -173,7 +188,17 @@ def test_rate_limit_applies_to_all_programs(
     assert count_paid_requests(provider) == 6
 
 
-@pytest.mark.parametrize("damage", [b"", b"[]", b'{"until": "soon"}', b'{"until": 1e300}'])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b"[]",
+        b'{"until": "soon"}',
+        b'{"until": 1e300}',
+        b'{"until": 1e300, "written": 1e300}',
+        b'{"until": NaN, "written": NaN}',
+    ],
+)
 @pytest.mark.usefixtures("hurried")
 def test_damaged_cooldown_file_is_ignored(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, damage: bytes

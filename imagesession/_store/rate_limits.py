@@ -26,6 +26,7 @@ from .base import StoreBase
 from .concurrency_slots import QueuedSlot
 
 _CLOCK_TOLERANCE = 60.0  # seconds
+_MAX_COOLDOWN = 600.0
 _UNSUPPORTED_SECONDS = 86_400.0
 
 
@@ -108,8 +109,10 @@ class RateLimits(StoreBase):
 
     def start_cooldown(self, provider: str, seconds: float) -> None:
         """
-        Start or extend the provider's cooldown.
+        Start or extend the provider's cooldown, up to ten minutes: a provider that asks for more
+        is tried again then.
         """
+        seconds = min(seconds, _MAX_COOLDOWN)
         file = self._limits_file(provider, "wait")
         if seconds > self._remaining_seconds(file):
             with contextlib.suppress(OSError):
