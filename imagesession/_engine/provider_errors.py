@@ -7,6 +7,7 @@ Errors come as an HTTP status and body, inside a successful reply, and as events
 from __future__ import annotations
 
 import re
+import urllib.parse
 
 from imagesession.errors import (
     AuthenticationError,
@@ -43,6 +44,7 @@ _AMBIGUOUS = frozenset({408, 409})
 _NOT_FOUND = frozenset({400, 404})
 _REJECTED = frozenset({400, 404, 422})
 _NO_SUCH_URL = frozenset({404, 405, 501})
+_REDIRECTS = range(300, 400)
 _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER, _UNAVAILABLE = 401, 403, 429, 500, 503
 
 _NAMES_A_FILE = re.compile(r"\bfile[-_][A-Za-z0-9]{6,}")
@@ -311,12 +313,22 @@ def _map_status(
         return ProviderError(
             f"The provider failed with HTTP {status}: {message}", status, code or None
         )
+    if status in _REDIRECTS:
+        return BadRequestError(
+            f"The provider redirects to {_origin_of_redirect(reply)}, and nothing was sent there. "
+            "Set base_url to the address that is meant."
+        )
     parameter = f" (parameter {param})" if param else ""
     return BadRequestError(
         f"The provider rejects the request with HTTP {status}{parameter}: {message}",
         code or None,
         param,
     )
+
+
+def _origin_of_redirect(reply: HttpResponse) -> str:
+    target = urllib.parse.urlsplit(reply.headers.get("location", "")[:200])
+    return f"{target.scheme}://{target.hostname}" if target.hostname else "another address"
 
 
 def _quota_exceeded(message: str) -> InsufficientQuotaError:

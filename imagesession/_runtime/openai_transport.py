@@ -38,6 +38,7 @@ MAX_STREAM_BYTES = 4 * MAX_BODY_BYTES
 _GRACE = 0.1
 # How long to wait for the end of a response after its last relevant event.
 _DRAIN_SECONDS = 0.05
+_SAME_METHOD = frozenset({307, 308})
 
 
 class OpenAITransport:
@@ -92,11 +93,22 @@ class OpenAITransport:
     def _open(
         self, request: HttpRequest, deadline: RemainingTimeout, trace: RequestTrace
     ) -> httpx2.Response:
+        response = self._call(request, request.path, deadline, trace)
+        if (target := _redirect_target(response)) is not None:
+            response.close()
+            response = self._call(request, target, deadline, trace)
+        if response.is_success and isinstance(response.stream, httpx2.SyncByteStream):
+            response.stream = DeadlineStream(response.stream, deadline)
+        return response
+
+    def _call(
+        self, request: HttpRequest, path: str, deadline: RemainingTimeout, trace: RequestTrace
+    ) -> httpx2.Response:
         call: Any = self._client.get if request.method == "GET" else self._client.post
         try:
             with tracing(trace):
                 response: httpx2.Response = call(
-                    request.path,
+                    path,
                     cast_to=httpx2.Response,
                     stream=True,
                     stream_cls=openai.Stream[Any],
@@ -104,8 +116,6 @@ class OpenAITransport:
                 )
         except openai.APIStatusError as error:
             return error.response
-        if isinstance(response.stream, httpx2.SyncByteStream):
-            response.stream = DeadlineStream(response.stream, deadline)
         return response
 
     def close(self) -> None:
@@ -187,12 +197,21 @@ class AsyncOpenAITransport:
     async def _open(
         self, request: HttpRequest, deadline: RemainingTimeout, trace: RequestTrace
     ) -> httpx2.Response:
+        response = await self._call(request, request.path, deadline, trace)
+        if (target := _redirect_target(response)) is not None:
+            await response.aclose()
+            response = await self._call(request, target, deadline, trace)
+        return response
+
+    async def _call(
+        self, request: HttpRequest, path: str, deadline: RemainingTimeout, trace: RequestTrace
+    ) -> httpx2.Response:
         client = self._client()
         call: Any = client.get if request.method == "GET" else client.post
         try:
             with tracing(trace):
                 response: httpx2.Response = await call(
-                    request.path,
+                    path,
                     cast_to=httpx2.Response,
                     stream=True,
                     stream_cls=openai.AsyncStream[Any],
@@ -208,6 +227,26 @@ class AsyncOpenAITransport:
         """
         if self._owned:
             await self._client().close()
+
+
+def _redirect_target(response: httpx2.Response) -> str | None:
+    """
+    Return the URL that a request is sent to once more: a redirect within the same origin, which
+    keeps the method. A redirect to another origin would take the key, the prompt and the images
+    there, and one that turns a POST into a GET would lose them: both are errors.
+    """
+    keeps_method = response.status_code in _SAME_METHOD or response.request.method == "GET"
+    if not (response.is_redirect and keeps_method):
+        return None
+    try:
+        target = response.request.url.join(response.headers["location"])
+    except httpx2.InvalidURL:
+        return None
+    return str(target) if _origin(target) == _origin(response.request.url) else None
+
+
+def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
 
 
 def _body() -> Body:
@@ -315,7 +354,8 @@ def _call_arguments(request: HttpRequest, deadline: RemainingTimeout) -> dict[st
     connect = RemainingTimeout(min(_CONNECT_SECONDS, request.timeout))
     connect.end = deadline.end
     timeout = httpx2.Timeout(deadline, connect=connect)
-    arguments: dict[str, Any] = {"options": {"timeout": timeout}}
+    # A client follows up to twenty redirects, to any host, with the whole body.
+    arguments: dict[str, Any] = {"options": {"timeout": timeout, "follow_redirects": False}}
     if request.body is not None:
         arguments["body"] = request.body
     if request.files:

@@ -118,3 +118,33 @@ def test_damaged_images_never_raise(data: st.DataObject) -> None:
     for _ in range(3):
         picture[data.draw(st.integers(0, len(picture) - 1))] = data.draw(st.integers(0, 255))
     parse_header(bytes(picture))
+
+
+@given(st.data())
+def test_damaged_png_is_not_recognised(data: st.DataObject) -> None:
+    """
+    A PNG in which any one byte was changed is not taken for a whole image.
+    """
+    image = encode("PNG", size=(60, 40))
+    at = data.draw(st.integers(0, len(image) - 1))
+    changed = bytes([image[at] ^ data.draw(st.integers(1, 255))])
+    assert parse_header(image[:at] + changed + image[at + 1 :]) is None
+
+
+def test_damaged_structure_is_not_recognised() -> None:
+    """
+    A WebP or GIF whose chunks or blocks do not lead to its end is not taken for a whole image.
+    """
+    webp, gif = encode("WEBP", size=(200, 100)), encode("GIF", size=(200, 100))
+    assert parse_header(webp[:16] + b"\x07" + webp[17:]) is None
+    assert parse_header(gif[: len(gif) // 2] + gif[len(gif) // 2 + 3 :]) is None
+
+
+@pytest.mark.parametrize(
+    "how", [{"interlace": 1}, {"save_all": True, "append_images": [Image.new("RGB", (30, 20), 9)]}]
+)
+def test_animated_gif_is_whole(how: dict[str, object]) -> None:
+    """
+    Interlaced and animated GIFs, whose frames have color tables of their own, are recognised.
+    """
+    assert parse_header(encode("GIF", **how)) is not None
