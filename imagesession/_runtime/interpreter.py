@@ -109,6 +109,7 @@ def iter_workflow(
                 effect = workflow.send(result) if failure is None else workflow.throw(failure)
             except StopIteration as stop:
                 interpreter.end()
+                open_streams.close()  # read to their ends, so that connections are reused
                 yield WorkflowResult(stop.value)
                 return
             except ImageSessionError as error:
@@ -226,6 +227,7 @@ async def iter_workflow_async(
             except StopIteration as stop:
                 interpreter.raise_pending_cancellation()
                 interpreter.end()
+                await open_streams.aclose()
                 yield WorkflowResult(stop.value)
                 return
             except ImageSessionError as error:

@@ -7,9 +7,11 @@ this module does not import it; `openai_clients` does.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+from weakref import WeakSet
 
 import attrs
 
@@ -17,7 +19,6 @@ from imagesession.errors import AuthenticationError, InvalidRequestError
 
 from .transport import AsyncTransport, Transport
 
-T = TypeVar("T")
 _NO_KEY = (
     "There is no API key. Set the environment variable OPENAI_API_KEY, or pass api_key= or "
     "client=. Studio.offline() needs none and draws sketches."
@@ -29,6 +30,11 @@ class ClosableTransport(Transport, Protocol):
     A transport that can be closed.
     """
 
+    @property
+    def owned(self) -> bool:
+        """Whether it closes its client, and another one can be made."""
+        ...
+
     def close(self) -> None:
         """Close its connections."""
         ...
@@ -39,40 +45,77 @@ class AsyncClosableTransport(AsyncTransport, Protocol):
     Same as `ClosableTransport`, but awaits.
     """
 
+    @property
+    def owned(self) -> bool:
+        """Whether it closes its client, and another one can be made."""
+        ...
+
     async def close(self) -> None:
         """Close its connections."""
         ...
 
 
-class LazyClient(Generic[T]):
+AnyTransport = TypeVar("AnyTransport", bound=ClosableTransport | AsyncClosableTransport)
+
+
+class LazyClient(Generic[AnyTransport]):
     """
-    Makes a transport on first use, from any thread.
+    Makes a transport on first use, from any thread; and another one in a forked process, which must
+    not write into its parent's connections.
 
     Attributes:
         made: The transport, once it was made.
     """
 
-    def __init__(self, make: Callable[[], T]) -> None:
+    def __init__(self, make: Callable[[], AnyTransport]) -> None:
         self._make = make
         self._lock = threading.Lock()
         self._closed = False
-        self.made: T | None = None
+        self._is_parents = False
+        self.made: AnyTransport | None = None
+        _clients.add(self)
 
-    def __call__(self) -> T:
+    def __call__(self) -> AnyTransport:
         with self._lock:
             if self._closed:
                 raise InvalidRequestError("This studio was closed; make another one.")
+            if self._is_parents:
+                raise InvalidRequestError(
+                    "The parent process has used client=, whose connections cannot be shared. Make "
+                    "client and studio after the fork."
+                )
             if self.made is None:
                 self.made = self._make()
             return self.made
 
-    def close(self) -> T | None:
+    def close(self) -> AnyTransport | None:
         """
         Refuse further use; return the transport to be closed, if there is one.
         """
         with self._lock:
             self._closed = True
             return self.made
+
+    def forget_parents_client(self) -> None:
+        """
+        Drop the transport that a forked process inherited. It is not closed, as that would end the
+        parent's connections; and another thread of the parent may have held the lock.
+        """
+        self._lock = threading.Lock()
+        self._is_parents = self.made is not None and not self.made.owned
+        self.made = None
+
+
+_clients: WeakSet[LazyClient[Any]] = WeakSet()
+
+
+def _forget_parents_clients() -> None:
+    for client in list(_clients):
+        client.forget_parents_client()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(after_in_child=_forget_parents_clients)
 
 
 @attrs.frozen(kw_only=True)

@@ -50,7 +50,7 @@ class OpenAITransport:
         install_deadline_backend(client)
         self._client = client.with_options(max_retries=0)
         install_trace(self._client)
-        self._owned = owned
+        self.owned = owned
 
     def provider(self) -> str:
         """
@@ -122,7 +122,7 @@ class OpenAITransport:
         """
         Close the client's connections, if the client is not the caller's.
         """
-        if self._owned:
+        if self.owned:
             self._client.close()
 
 
@@ -140,7 +140,7 @@ class AsyncOpenAITransport:
 
     def __init__(self, make: Callable[[], openai.AsyncOpenAI], *, owned: bool) -> None:
         self._make = make
-        self._owned = owned
+        self.owned = owned
         self._spare: openai.AsyncOpenAI | None = make()
         self._address = _address(self._spare.base_url)
         self._clients: _ByLoop = WeakKeyDictionary()
@@ -225,7 +225,7 @@ class AsyncOpenAITransport:
         """
         Close the connections of this event loop, if the client is not the caller's.
         """
-        if self._owned:
+        if self.owned:
             await self._client().close()
 
 

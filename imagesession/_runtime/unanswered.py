@@ -12,6 +12,7 @@ Source: https://www.encode.io/httpcore/extensions/#trace
 from __future__ import annotations
 
 import contextlib
+import textwrap
 from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from typing import Any
@@ -38,6 +39,7 @@ _NOT_SENT_ERRORS = (
     UnicodeError,
 )
 _BAD_HEADER = "Illegal header"
+_MAX_REASON = 160
 # A closed event loop or client raises a RuntimeError, at any point. The last three are anyio's TLS
 # and socket errors, which the client does not translate everywhere:
 # https://github.com/pydantic/httpx2/issues/854
@@ -199,7 +201,8 @@ def _describe(error: BaseException, request: httpx2.Request | None = None) -> st
     Describe a failure without credentials, which the client shows in its errors about malformed
     headers.
     """
-    text = str(error)
+    # The client quotes what it cannot parse, which may be an image.
+    text = textwrap.shorten(str(error)[: 4 * _MAX_REASON], _MAX_REASON, placeholder="…")
     if request is not None and (_BAD_HEADER in text or contains_secret(text, request)):
         text = "a header is malformed" if _BAD_HEADER in text else ""
     if isinstance(error, httpx2.ProxyError):

@@ -15,7 +15,7 @@ import httpx2
 import openai
 import pytest
 
-from imagesession import AsyncStudio
+from imagesession import AsyncStudio, Studio
 from imagesession._engine.http import HttpRequest, HttpResponse, TransportError
 from imagesession._runtime.openai_transport import AsyncOpenAITransport, OpenAITransport
 from imagesession.testing import FakeOpenAI, FakeTransport, serve
@@ -94,6 +94,20 @@ def test_connection_is_reused_after_a_stream(url: str) -> None:
                 assert any(b"response.completed" in event for event in events)
         pool: Any = vars(http_client)["_transport"]._pool  # noqa: SLF001 - there is no public count
         assert len(pool.connections) == 1
+
+
+def test_connection_is_reused_between_images(url: str, tmp_path: Path) -> None:
+    """
+    A second image is requested over the connection of the first.
+    """
+    with httpx2.Client() as http_client:
+        client = openai.OpenAI(api_key="x", base_url=url, http_client=http_client)
+        with Studio(tmp_path, client=client) as studio:
+            for prompt in ("a teapot", "a cup"):
+                studio.generate(prompt)
+        pool: Any = vars(http_client)["_transport"]._pool  # noqa: SLF001 - there is no public count
+        (connection,) = pool.connections
+        assert "Request Count: 2" in repr(connection)
 
 
 @pytest.mark.parametrize("owned", [True, False])

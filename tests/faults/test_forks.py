@@ -1,0 +1,150 @@
+"""
+A studio that was used before a fork goes on in parent and children at once: no call hangs, and each
+image is that of its own prompt.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import openai
+import pytest
+
+from imagesession import Studio
+from imagesession.errors import InvalidRequestError
+from imagesession.testing import FakeOpenAI, serve
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="programs are forked")
+CHILDREN = 4
+
+
+@pytest.fixture
+def provider() -> FakeOpenAI:
+    """
+    A fake provider.
+    """
+    return FakeOpenAI(latency=0.05)
+
+
+@pytest.fixture
+def studio(provider: FakeOpenAI, tmp_path: Path) -> Iterator[Studio]:
+    """
+    A studio over real connections, which has made an image.
+    """
+    with (
+        serve(provider) as served,
+        Studio(tmp_path, api_key="x", base_url=served.base_url) as studio,
+    ):
+        studio.generate("first", size="1024x1024")
+        yield studio
+
+
+def in_child(work: Callable[[], object]) -> Callable[[], object]:
+    """
+    Start work in a forked process; return the function that waits for its result.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        result: object = None
+        try:
+            result = work()
+        except BaseException:  # noqa: BLE001 - the parent must learn of it
+            result = traceback.format_exc()
+        finally:
+            os.write(writer, json.dumps(result).encode())
+            os._exit(0)
+    os.close(writer)
+
+    def wait() -> object:
+        with os.fdopen(reader, "rb") as pipe:
+            result = json.loads(pipe.read())
+        os.waitpid(child, 0)
+        return result
+
+    return wait
+
+
+def generate(studio: Studio, prompt: str) -> tuple[str, str]:
+    """
+    Make an image, and return its prompt as the library has it, with its id.
+    """
+    image = studio.generate(prompt)
+    return image.prompt, image.id
+
+
+def test_parent_and_children_generate_at_once(
+    studio: Studio, provider: FakeOpenAI, pytestconfig: pytest.Config
+) -> None:
+    """
+    Parent and children make images at the same moment: all are made, billed and stored once.
+    """
+    rounds = 40 if pytestconfig.getoption("--faults") else 2
+    made: list[object] = []
+    for number in range(rounds):
+        waits = [
+            in_child(lambda name=f"{number} {child}": generate(studio, name))  # type: ignore[misc]
+            for child in range(CHILDREN)
+        ]
+        made += [list(generate(studio, f"{number} parent")), *(wait() for wait in waits)]
+    expected = {f"{n} {who}" for n in range(rounds) for who in (*range(CHILDREN), "parent")}
+    assert {item[0] for item in made if isinstance(item, list)} == expected, made
+    stored = {(image.prompt, image.id) for image in studio.images.list(limit=10_000)}
+    assert {tuple(item) for item in made if isinstance(item, list)} < stored
+    assert len(stored) == 1 + len(expected) == len(provider.generated)
+    assert studio.requests.pending() == ()
+    # No answer went to another process, and so none was looked up.
+    assert {request.method for request in provider.requests} == {"POST"}
+
+
+def test_child_closes_without_harm(studio: Studio) -> None:
+    """
+    A child that closes the studio it inherited takes nothing from its parent.
+    """
+
+    def close() -> str:
+        studio.close()
+        return "closed"
+
+    assert in_child(close)() == "closed"
+    assert studio.generate("after").prompt == "after"
+    assert studio.requests.pending() == ()
+
+
+def test_callers_client_is_refused_in_a_child(provider: FakeOpenAI, tmp_path: Path) -> None:
+    """
+    A client that the caller made and the parent used cannot be used in a child, which says so.
+    """
+    with serve(provider) as served:
+        client = openai.OpenAI(api_key="x", base_url=served.base_url, http_client=httpx2.Client())
+        with client, Studio(tmp_path, client=client) as studio:
+            studio.generate("first")
+
+            def child() -> str:
+                with pytest.raises(InvalidRequestError, match="after the fork"):
+                    studio.generate("second")
+                return "refused"
+
+            assert in_child(child)() == "refused"
+            assert len(studio.images.list()) == 1
+
+
+def test_studio_that_was_not_used_before_the_fork(provider: FakeOpenAI, tmp_path: Path) -> None:
+    """
+    A studio that was made before a fork and not used, as servers preload it, works in each child.
+    """
+    with serve(provider) as served:
+        studio = Studio(tmp_path, client=openai.OpenAI(api_key="x", base_url=served.base_url))
+        waits = [
+            in_child(lambda name=str(child): generate(studio, name))  # type: ignore[misc]
+            for child in range(CHILDREN)
+        ]
+        results = [wait() for wait in waits]
+        assert {item[0] for item in results if isinstance(item, list)} == {*"0123"}, results
+        studio.close()
