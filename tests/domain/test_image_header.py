@@ -5,6 +5,7 @@ Images are recognised by their bytes alone.
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -143,7 +144,7 @@ def test_damaged_structure_is_not_recognised() -> None:
 @pytest.mark.parametrize(
     "how", [{"interlace": 1}, {"save_all": True, "append_images": [Image.new("RGB", (30, 20), 9)]}]
 )
-def test_animated_gif_is_whole(how: dict[str, object]) -> None:
+def test_animated_gif_is_whole(how: dict[str, Any]) -> None:
     """
     Interlaced and animated GIFs, whose frames have color tables of their own, are recognised.
     """

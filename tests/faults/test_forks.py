@@ -39,7 +39,7 @@ def studio(provider: FakeOpenAI, tmp_path: Path) -> Iterator[Studio]:
     """
     with (
         serve(provider) as served,
-        Studio(tmp_path, api_key="x", base_url=served.base_url) as studio,
+        Studio(tmp_path, api_key="x", base_url=served.base_url, timeout=60) as studio,
     ):
         studio.generate("first", size="1024x1024")
         yield studio
