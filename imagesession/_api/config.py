@@ -125,9 +125,17 @@ def resolve_credentials(api_key: str | None, base_url: str | None) -> Credential
     Return the key and address of the provider: the caller's, else the environment's.
     """
     return Credentials(
-        api_key=api_key or os.environ.get("OPENAI_API_KEY"),
-        base_url=base_url or os.environ.get("OPENAI_BASE_URL") or None,
+        api_key=_pasted(api_key) or _pasted(os.environ.get("OPENAI_API_KEY")),
+        base_url=_pasted(base_url) or _pasted(os.environ.get("OPENAI_BASE_URL")),
     )
+
+
+def _pasted(setting: object) -> str | None:
+    """
+    Return a setting without the blanks, line ends and quotation marks that come along when it is
+    copied; None if nothing is left.
+    """
+    return str(setting or "").strip().strip("\"'").strip() or None
 
 
 def describe_provider(
@@ -149,7 +157,7 @@ def resolve_library_path(library: str | os.PathLike[str] | None, *, offline: boo
     Return the library's path: the caller's, else the environment's, else one in the user's Pictures
     folder.
     """
-    chosen = library or os.environ.get("IMAGESESSION_LIBRARY")
+    chosen = library or _pasted(os.environ.get("IMAGESESSION_LIBRARY"))
     if chosen:
         return Path(chosen)
     import platformdirs  # noqa: PLC0415 - only needed without an explicit path

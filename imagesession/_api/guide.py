@@ -219,7 +219,7 @@ def _indented(kind: type) -> str:
 
 
 def _fields(kind: type[Any]) -> Iterable[str]:
-    return (field.name for field in attrs.fields(kind) if field.name != "message")
+    return (field.name for field in attrs.fields(kind) if field.init and field.name != "message")
 
 
 # --- options, presets, models ------------------------------------------------------------------
