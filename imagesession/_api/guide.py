@@ -203,7 +203,7 @@ def _errors() -> str:
     advice = ""
     for line in inspect.cleandoc(errors.__doc__ or "").splitlines():
         heading = re.fullmatch(r"\s+(\w[\w ,]*):", line)
-        listed = re.match(r"\s*[*-] `(\w+)`", line)
+        listed = re.match(r"\s*[*+-] `(\w+)`", line)
         if heading:
             advice = heading[1]
         elif listed and listed[1] != "ImageSessionError":

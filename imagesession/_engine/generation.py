@@ -57,7 +57,7 @@ def generate(
     existing = yield from find_by_idempotency_key(request)
     if existing is not None:
         return _same_prompt_or_error(existing, request)
-    config = session_config(config, branch_head)
+    config = session_config(config, branch_head).for_call(request.settings)
     new = yield from NewId(after=branch_head.tree.latest_id() if branch_head else "")
     prepared = yield from prepare_request(request, config, new, branch_head)
     transaction = yield from _begin_transaction(prepared, branch_head, config)

@@ -52,6 +52,7 @@ class HttpRequest:
         method: The HTTP method.
         path: The path relative to the base URL.
         body: Sent as JSON, or as form fields if there are files.
+        headers: Sent in addition to the client's.
         files: Sent as parts of a form.
         timeout: Seconds in all after which the reply counts as lost, even a partial one.
         silence: Seconds without a byte after which it counts as lost earlier; None for no limit.
@@ -62,6 +63,7 @@ class HttpRequest:
     method: Literal["GET", "POST"]
     path: str
     body: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
     files: tuple[FilePart, ...] = ()
     timeout: float = 600.0
     silence: float | None = None

@@ -154,7 +154,8 @@ def map_error_response(reply: HttpResponse) -> Exception:
 def _map_error_response(reply: HttpResponse) -> ImageSessionError | RequestNotProcessedError:
     error = _error_body(reply)
     meant = find_meaning(error, reply)
-    if meant is not None:
+    # Verification may be wanted for a feature alone, such as streams.
+    if meant is not None and not isinstance(meant, AuthenticationError):
         return meant
     code, message = as_text(error.get("code")), as_text(error.get("message"))
     param = as_text(error.get("param")) or None
@@ -163,9 +164,9 @@ def _map_error_response(reply: HttpResponse) -> ImageSessionError | RequestNotPr
     if reply.status in _REJECTED or reply.status in _NO_SUCH_URL:
         unprocessed = _map_unprocessed(reply.status, code, param, message)
         if unprocessed is not None:
-            unprocessed.rejection = _map_status(reply, code, param, message)
+            unprocessed.rejection = meant or _map_status(reply, code, param, message)
             return unprocessed
-    return _map_status(reply, code, param, message)
+    return meant or _map_status(reply, code, param, message)
 
 
 def _map_unprocessed(

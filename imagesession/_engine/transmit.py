@@ -57,8 +57,16 @@ def send(
     """
     Send a paid request until it is accepted; once it may have been accepted, never again.
     """
-    attempt = functools.partial(_send_once, turn, request, deadline)
+    attempt = functools.partial(_send_once, turn, _with_extras(request, config), deadline)
     return (yield from retry(attempt, turn, config, deadline))
+
+
+def _with_extras(request: HttpRequest, config: StudioConfig) -> HttpRequest:
+    """
+    Add the caller's own headers and fields to a paid request.
+    """
+    body = {**(request.body or {}), **config.extra_body}
+    return attrs.evolve(request, headers=config.extra_headers, body=body)
 
 
 def _send_once(turn: Turn, request: HttpRequest, deadline: float) -> Workflow[HttpResponse]:
@@ -189,7 +197,7 @@ def stream(
         ImageSessionError: There is no image, and the error says why.
     """
     sent = yield from MonotonicTime()
-    attempt = functools.partial(_open_stream, turn, request, deadline)
+    attempt = functools.partial(_open_stream, turn, _with_extras(request, config), deadline)
     reply = yield from retry(attempt, turn, config, deadline)
     turn = attrs.evolve(turn, request_id=reply.request_id)
     if not reply.opened:

@@ -324,14 +324,15 @@ def _call_arguments(request: HttpRequest, deadline: RemainingTimeout) -> dict[st
     connect = RemainingTimeout(min(_CONNECT_SECONDS, request.timeout))
     connect.end = deadline.end
     timeout = httpx2.Timeout(deadline, connect=connect)
-    arguments: dict[str, Any] = {"options": {"timeout": timeout}}
+    headers = dict(request.headers)
+    arguments: dict[str, Any] = {"options": {"timeout": timeout, "headers": headers}}
     if request.body is not None:
         arguments["body"] = request.body
     if request.files:
         arguments["files"] = [
             (part.field, (part.name, part.data, part.mime)) for part in request.files
         ]
-        arguments["options"]["headers"] = {"Content-Type": "multipart/form-data"}
+        headers["Content-Type"] = "multipart/form-data"
     return arguments
 
 
