@@ -29,11 +29,14 @@ All exceptions of imagesession, grouped by what the caller can do next.
 
     - `RateLimitError`: too many requests or images per minute
     - `ProviderUnavailableError`: unreachable or overloaded; the request was not processed
+
+      + `RequestNotSentError`: the provider could not be reached; nothing was sent
+
     - `BatchNotReadyError`: the batch has not ended yet
 
   pay:
 
-  * `InsufficientQuotaError`: the account's credit or spending limit is used up
+  * `InsufficientQuotaError`: the account's credit or limit is used up, whatever you wait
   * `BudgetExceededError`: the call could cost more than what is left of your own budget
 
   fix the disk:
@@ -57,11 +60,14 @@ All exceptions of imagesession, grouped by what the caller can do next.
     - `GenerationFailedError`: the provider reported that generation failed
     - `InvalidResponseError`: the provider's response could not be understood
 
-Every error has a `message` that says what happened and what to do next; its other attributes
-hold the details. All errors can be pickled.
+Every error has a `message`, one line that says what happened and what to do next, and the
+`request_id` of the provider's answer, if there was one; its other attributes hold the details. All
+errors can be pickled.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import attrs
 
@@ -88,6 +94,7 @@ __all__ = [
     "ProviderUnavailableError",
     "RateLimitError",
     "RefusalError",
+    "RequestNotSentError",
     "SessionClosedError",
     "StorageError",
     "StorageIOError",
@@ -98,6 +105,10 @@ __all__ = [
 ]
 
 
+def _one_line(message: str) -> str:
+    return " ".join(message.split())
+
+
 # Fields are positional: an exception is unpickled by calling it with its arguments in order.
 @attrs.define(eq=False)
 class ImageSessionError(Exception):
@@ -105,13 +116,19 @@ class ImageSessionError(Exception):
     The base class of all errors that this library raises on purpose.
 
     Attributes:
-        message: What happened, and what to do next.
+        message: What happened, and what to do next; without line breaks.
+        request_id: The provider's id of the request, which its support asks for; None if there was
+            no answer.
     """
 
-    message: str
+    message: str = attrs.field(converter=_one_line)
+    request_id: str | None = attrs.field(default=None, init=False)
 
     def __str__(self) -> str:
         return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args, {**self.__dict__, "request_id": self.request_id}
 
 
 class InvalidRequestError(ImageSessionError):
@@ -274,6 +291,13 @@ class ProviderUnavailableError(TransientError):
     retry_after: float | None = None
 
 
+class RequestNotSentError(ProviderUnavailableError):
+    """
+    The provider could not be reached: the request provably never left, so that nothing was
+    processed or billed, and the same call is safe.
+    """
+
+
 class BatchNotReadyError(TransientError):
     """
     The batch has not ended yet; it continues by itself, and the same call may succeed later.
@@ -282,7 +306,8 @@ class BatchNotReadyError(TransientError):
 
 class InsufficientQuotaError(ImageSessionError):
     """
-    The account's credit or spending limit is used up; waiting does not help.
+    The account's credit or spending limit is used up, or its limit for the model is 0; waiting does
+    not help.
     """
 
 

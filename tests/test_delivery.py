@@ -366,7 +366,10 @@ def test_polling_times_out(make_studio: MakeStudio, tmp_path: Path) -> None:
             studio.generate("a teapot")
     (intent,) = (tmp_path / ".imagesession" / "journal").iterdir()
     noted, let_go = [json.loads(line) for line in intent.read_text().splitlines()[1:]]
-    assert noted == {"response_id": caught.value.response_id}
+    assert noted == {
+        "response_id": caught.value.response_id,
+        "request_id": caught.value.request_id,
+    }
     assert let_go == {"owner": None}
 
 
@@ -574,6 +577,7 @@ def test_id_of_an_immediate_response_is_recorded(
         studio.generate("a teapot")
     (intent,) = (studio.library / ".imagesession" / "journal").iterdir()
     noted = [json.loads(line) for line in intent.read_text().splitlines()[1:]]
+    assert [line.pop("request_id", "req_")[:4] for line in noted] == ["req_", "req_"]
     assert noted == [{"response_id": "resp_1"}, {"owner": None}]
 
 

@@ -148,6 +148,8 @@ def test_every_option_reaches_the_wire(studio: Any, provider: FakeOpenAI) -> Non
         output_compression=80,
         moderation="low",
         complexity="low",
+        reasoning_effort="minimal",  # of the mainline model, which this API has not
+        safety_identifier="user-7",
     )
     plain, full = generation_bodies(provider)
     assert plain == {"model": "gpt-image-2.6-sunburst", "prompt": "a", "n": 1, "size": WIDE}
@@ -162,6 +164,7 @@ def test_every_option_reaches_the_wire(studio: Any, provider: FakeOpenAI) -> Non
         "output_compression": 80,
         "moderation": "low",
         "complexity": "low",
+        "safety_identifier": "user-7",
     }
 
 

@@ -126,17 +126,94 @@ def test_delay_beyond_the_retry_timeout_is_raised(
     assert list((tmp_path / ".imagesession" / "journal").iterdir()) == []
 
 
+@pytest.mark.parametrize("after", [None, "0"])
 @pytest.mark.usefixtures("hurried")
-def test_attempts_are_limited(
-    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
+def test_retry_timeout_is_used_up(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, after: str | None
 ) -> None:
     """
-    After five attempts the error is raised.
+    A request is retried until the time is over, with the last attempt at its end, and not a fixed
+    number of times; "retry at once" does not make it a busy loop.
     """
-    reject_next(provider, after="0", times=9)
+    reject_next(provider, after=after, times=99)
+    start = time.monotonic()
     with pytest.raises(RateLimitError):
+        make_studio(tmp_path, provider=provider, retry_timeout=60).generate("a teapot")
+    assert 59 < time.monotonic() - start < 62
+    assert 7 <= count_paid_requests(provider) <= 12
+
+
+WAITS = [
+    ("Rate limit reached: Limit 5, Used 5, Requested 1. Please try again in 12s. Visit /.", {}),
+    ("Veuillez réessayer dans 12 secondes.", {}),
+    ("slow down", {"retry-after-ms": "12000"}),
+    ("slow down", {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "12s"}),
+    (
+        "slow down",
+        {
+            "date": "Sun, 29 Nov 2026 10:00:00 GMT",
+            "retry-after": "Sun, 29 Nov 2026 10:00:12 GMT",
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize("message,headers", WAITS)
+@pytest.mark.usefixtures("hurried")
+def test_stated_wait_is_kept_for_all_programs(
+    make_studio: MakeStudio,
+    tmp_path: Path,
+    provider: FakeOpenAI,
+    message: str,
+    headers: dict[str, str],
+) -> None:
+    """
+    In whatever form a provider states 12 seconds: it gets no request meanwhile from any program,
+    and the picture takes two.
+    """
+    error = {**SLOW, "message": message}
+    provider.fail_next(status=429, error=error, headers=headers, path="/responses", times=2)
+    with pytest.raises(RateLimitError) as caught:
+        make_studio(tmp_path, provider=provider, retry_timeout=5).generate("a teapot")
+    assert caught.value.retry_after == 12
+    start = time.monotonic()
+    patient = make_studio(tmp_path, provider=provider, retry_timeout=60)
+    assert patient.generate("a teapot").turn.status == "completed"
+    assert 23 < time.monotonic() - start < 26
+    assert count_paid_requests(provider) == 3
+
+
+FINAL = [
+    (429, {"code": "billing_not_active", "message": "Your account is not active."}),
+    (402, {"code": 402, "message": "More of it."}),
+    (400, {"code": None, "message": "Billing hard limit has been reached"}),
+    (429, {"code": "429", "message": "litellm.RateLimitError: {'type': 'insufficient_quota'}"}),
+    (429, {"code": "rate_limit_exceeded", "message": "for input-images per min: Limit: 0"}),
+    (403, {"code": "insufficient_user_quota", "message": "用户额度不足"}),
+    (429, {"message": "账户余额不足,请充值"}),
+    (400, {"message": "Saldo insuficiente."}),
+]
+
+
+@pytest.mark.parametrize("status,error", FINAL)
+def test_money_is_not_waited_for(
+    make_studio: MakeStudio,
+    tmp_path: Path,
+    provider: FakeOpenAI,
+    status: int,
+    error: dict[str, object],
+) -> None:
+    """
+    Money that is used up, and a limit of 0, are found in all names: one request, no wait, and
+    nothing is left in the journal.
+    """
+    provider.fail_next(status=status, error=error, path="/responses", times=9)
+    start = time.monotonic()
+    with pytest.raises(InsufficientQuotaError):
         make_studio(tmp_path, provider=provider, retry_timeout=30).generate("a teapot")
-    assert count_paid_requests(provider) == 5
+    assert time.monotonic() - start < 5
+    assert count_paid_requests(provider) == 1
+    assert list((tmp_path / ".imagesession" / "journal").iterdir()) == []
 
 
 def test_exhausted_quota_is_not_retried(

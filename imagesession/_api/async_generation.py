@@ -185,12 +185,13 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         *,
         goals: str = "",
         model: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - same as the sync version
         on_progress: OnProgress | None = None,
     ) -> Analysis:
         """
         Same as `Studio.analyze`, but awaits.
         """
-        request = workflows.build_analysis(goals, image, model)
+        request = workflows.build_analysis(goals, image, model, timeout)
         workflow = workflows.analyze_at(request, self._runtime.config, self._branch_head)
         return await self._runtime.run(workflow, on_progress)
 

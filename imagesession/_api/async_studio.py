@@ -33,7 +33,7 @@ from imagesession._api.resources import (
     id_or_name,
     to_recovery_report,
 )
-from imagesession._api.types import ImageInput, SessionParams, takes_keywords
+from imagesession._api.types import CallParams, ImageInput, SessionParams, takes_keywords
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
 from imagesession._display import gallery
 from imagesession._display.progress import bar
@@ -230,7 +230,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         record = await self._runtime.run(workflow)
         return AsyncImageSession(record, MAIN, self._runtime)
 
-    @takes_keywords(OptionParams)
+    @takes_keywords(CallParams)
     async def map(
         self,
         requests: ImageRequests,
@@ -240,7 +240,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         images_per_minute: float | None = None,
         progress: bool | None = None,
         on_progress: OnProgress | None = None,
-        **options: Unpack[OptionParams],
+        **options: Unpack[CallParams],
     ) -> Results[AsyncSavedImage]:
         """
         Same as `Studio.map`, but awaits.

@@ -9,8 +9,14 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from imagesession._api.types import to_source_or_none, to_sources
-from imagesession._api.workflows import PresetCall, resolve_request, standalone
+from imagesession._api.types import CallParams, to_source_or_none, to_sources
+from imagesession._api.workflows import (
+    PresetCall,
+    call_settings,
+    resolve_request,
+    split_keywords,
+    standalone,
+)
 from imagesession._domain.batch import BatchRecord
 from imagesession._domain.image_request import ImageRequest
 from imagesession._domain.turn import Turn
@@ -67,7 +73,7 @@ class BulkPlan:
 
 def plan_bulk(
     requests: ImageRequests,
-    options: Mapping[str, Any],
+    keywords: Mapping[str, Any],
     config: StudioConfig,
     *,
     concurrency: int,
@@ -81,6 +87,8 @@ def plan_bulk(
     """
     named = bulk.with_keys(requests)
     limit, per_minute = bulk.validate_rate(concurrency, images_per_minute)
+    own, options = split_keywords(keywords, CallParams)
+    config = config.for_call(call_settings(own))
     config.options.updated(options)
     return BulkPlan(
         named=named,

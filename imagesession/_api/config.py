@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from imagesession._api.signatures import expand_signature
+from imagesession._domain.call_settings import CallSettings
 from imagesession._domain.model_catalog import load_catalogue
 from imagesession._domain.options import GenerateOptions, OptionParams
 from imagesession._engine.bulk import validate_per_minute
@@ -49,6 +50,8 @@ class StudioParams(OptionParams, total=False):
     retry_timeout: float
     images_per_minute: float | None
     max_concurrency: int | None
+    extra_headers: Mapping[str, str] | None
+    extra_body: Mapping[str, Any] | None
 
 
 _DEFAULTS: dict[str, Any] = {
@@ -61,6 +64,8 @@ _DEFAULTS: dict[str, Any] = {
     "retry_timeout": DEFAULT_RETRY_TIMEOUT,
     "images_per_minute": None,
     "max_concurrency": None,
+    "extra_headers": None,
+    "extra_body": None,
 }
 takes_studio_params = expand_signature(StudioParams, **_DEFAULTS)
 
@@ -94,7 +99,7 @@ def build_config(keywords: Mapping[str, object]) -> StudioConfig:
         in_flight=None if in_flight is None else _count("max_concurrency", in_flight),
         max_active_sessions=_count("max_active_sessions", values["max_active_sessions"]),
         session_idle_timeout=_seconds("session_idle_timeout", values["session_idle_timeout"]),
-    )
+    ).for_call(CallSettings(extra_headers=values["extra_headers"], extra_body=values["extra_body"]))
 
 
 def _count(name: str, value: object) -> int:
@@ -125,9 +130,17 @@ def resolve_credentials(api_key: str | None, base_url: str | None) -> Credential
     Return the key and address of the provider: the caller's, else the environment's.
     """
     return Credentials(
-        api_key=api_key or os.environ.get("OPENAI_API_KEY"),
-        base_url=base_url or os.environ.get("OPENAI_BASE_URL") or None,
+        api_key=_pasted(api_key) or _pasted(os.environ.get("OPENAI_API_KEY")),
+        base_url=_pasted(base_url) or _pasted(os.environ.get("OPENAI_BASE_URL")),
     )
+
+
+def _pasted(setting: object) -> str | None:
+    """
+    Return a setting without the blanks, line ends and quotation marks that come along when it is
+    copied; None if nothing is left.
+    """
+    return str(setting or "").strip().strip("\"'").strip() or None
 
 
 def describe_provider(
@@ -149,7 +162,7 @@ def resolve_library_path(library: str | os.PathLike[str] | None, *, offline: boo
     Return the library's path: the caller's, else the environment's, else one in the user's Pictures
     folder.
     """
-    chosen = library or os.environ.get("IMAGESESSION_LIBRARY")
+    chosen = library or _pasted(os.environ.get("IMAGESESSION_LIBRARY"))
     if chosen:
         return Path(chosen)
     import platformdirs  # noqa: PLC0415 - only needed without an explicit path

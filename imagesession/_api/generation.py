@@ -79,6 +79,9 @@ class GenerationVerbs(ABC, Generic[ImageT]):
                 the image from the library and sends nothing.
             on_progress: Called with a `ProgressEvent` at every stage, and twice a second while the
                 call waits; `print` works.
+            timeout: Seconds for this image in all. Default: the studio's.
+            extra_headers: Headers of the paid request, such as those of a gateway; not recorded.
+            extra_body: Fields of its body that this library has no option for; not recorded.
             **options: See `GenerateOptions`.
 
         Returns:
@@ -112,6 +115,9 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             references: As for `generate`.
             idempotency_key: As for `generate`; an image from the library has no partial images.
             on_progress: As for `generate`.
+            timeout: As for `generate`.
+            extra_headers: As for `generate`.
+            extra_body: As for `generate`.
             **options: See `GenerateOptions`.
 
         Yields:
@@ -142,6 +148,9 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             references: Further reference images.
             idempotency_key: As for `generate`.
             on_progress: As for `generate`.
+            timeout: As for `generate`.
+            extra_headers: As for `generate`.
+            extra_body: As for `generate`.
             **options: See `GenerateOptions`.
 
         Returns:
@@ -183,6 +192,9 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             references: As for `generate`.
             idempotency_key: As for `generate`; with `n`, "/1", "/2" and so on are appended.
             on_progress: As for `generate`; the event's `position` is the image's number, from 0.
+            timeout: As for `generate`.
+            extra_headers: As for `generate`.
+            extra_body: As for `generate`.
             **options: See `GenerateOptions`.
 
         Returns:
@@ -219,6 +231,9 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             references: As for `generate`.
             idempotency_key: As for `generate`; with `n`, "/1", "/2" and so on are appended.
             on_progress: As for `generate`; the event's `position` is the image's number, from 0.
+            timeout: As for `generate`.
+            extra_headers: As for `generate`.
+            extra_body: As for `generate`.
             **options: See `GenerateOptions`; they have precedence over the preset's options.
 
         Returns:
@@ -257,6 +272,9 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             references: Reference images of the product.
             idempotency_key: As for `generate`; with `n`, "/1", "/2" and so on are appended.
             on_progress: As for `generate`; the event's `position` is the image's number, from 0.
+            timeout: As for `generate`.
+            extra_headers: As for `generate`.
+            extra_body: As for `generate`.
             **options: See `GenerateOptions`.
 
         Returns:
@@ -306,6 +324,9 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             references: Reference images, such as an earlier asset of the same set.
             idempotency_key: As for `generate`; with `n`, "/1", "/2" and so on are appended.
             on_progress: As for `generate`; the event's `position` is the image's number, from 0.
+            timeout: As for `generate`.
+            extra_headers: As for `generate`.
+            extra_body: As for `generate`.
             **options: See `GenerateOptions`.
 
         Returns:
@@ -324,6 +345,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
         *,
         goals: str = "",
         model: str | None = None,
+        timeout: float | None = None,
         on_progress: OnProgress | None = None,
     ) -> Analysis:
         """
@@ -333,6 +355,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             image: The image, as for `edit`.
             goals: The purpose by which to judge the image, if any.
             model: The mainline model. Default: the session's or studio's choice.
+            timeout: Seconds for the analysis in all. Default: the studio's.
             on_progress: As for `generate`.
 
         Returns:
@@ -343,7 +366,7 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             InvalidResponseError: The response does not have the requested form.
             ImageSessionError: As for `generate`.
         """
-        request = workflows.build_analysis(goals, image, model)
+        request = workflows.build_analysis(goals, image, model, timeout)
         workflow = workflows.analyze_at(request, self._runtime.config, self._branch_head)
         return self._runtime.run(workflow, on_progress)
 
@@ -361,6 +384,9 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             idempotency_key: As for `generate`. An image from the library is not analyzed again; its
                 findings are read from its turn.
             on_progress: As for `generate`.
+            timeout: As for `generate`.
+            extra_headers: As for `generate`.
+            extra_body: As for `generate`.
             **options: See `GenerateOptions`.
 
         Returns:

@@ -203,7 +203,7 @@ def _errors() -> str:
     advice = ""
     for line in inspect.cleandoc(errors.__doc__ or "").splitlines():
         heading = re.fullmatch(r"\s+(\w[\w ,]*):", line)
-        listed = re.match(r"\s*[*-] `(\w+)`", line)
+        listed = re.match(r"\s*[*+-] `(\w+)`", line)
         if heading:
             advice = heading[1]
         elif listed and listed[1] != "ImageSessionError":
@@ -219,7 +219,7 @@ def _indented(kind: type) -> str:
 
 
 def _fields(kind: type[Any]) -> Iterable[str]:
-    return (field.name for field in attrs.fields(kind) if field.name != "message")
+    return (field.name for field in attrs.fields(kind) if field.init and field.name != "message")
 
 
 # --- options, presets, models ------------------------------------------------------------------

@@ -33,7 +33,7 @@ from imagesession._api.resources import (
     to_recovery_report,
 )
 from imagesession._api.session import ImageSession, SavedImage, last_image
-from imagesession._api.types import ImageInput, SessionParams, takes_keywords
+from imagesession._api.types import CallParams, ImageInput, SessionParams, takes_keywords
 from imagesession._api.workflows import DEFAULT_CONCURRENCY
 from imagesession._display import gallery
 from imagesession._display.progress import bar
@@ -86,14 +86,17 @@ class Studio(GenerationVerbs[SavedImage]):
             counts as active until its next turn.
         timeout: Seconds for one image in all; after that the call gives up, and `recover` finds the
             image later.
-        retry_timeout: Seconds for which a request is attempted, at most five times and for at most
-            half of the remaining `timeout`, while the provider rejects it before doing any work
-            (rate limit, overload, unreachable). All programs on this library wait as long as the
-            provider asks. 0 raises the error at once.
+        retry_timeout: Seconds for which a request is attempted, but for at most half of the
+            remaining `timeout`, while the provider rejects it before doing any work (rate limit,
+            overload, unreachable). All programs on this library wait as long as the provider asks.
+            0 raises the error at once.
         images_per_minute: How many requests all programs on this library may send per minute,
             evenly spaced, according to your account's limit. None for no limit.
         max_concurrency: How many requests all programs on this library may have under way at once;
             others wait, up to `timeout`. None for no limit.
+        extra_headers: Headers of all paid requests, such as those of a gateway, in addition to the
+            client's.
+        extra_body: Fields of their bodies that this library has no option for.
         **options: The default options of every image; see `GenerateOptions`. Those of a session or
             a call have precedence.
 
@@ -317,7 +320,7 @@ class Studio(GenerationVerbs[SavedImage]):
         record = self._runtime.run(workflow)
         return ImageSession(record, MAIN, self._runtime)
 
-    @takes_keywords(OptionParams)
+    @takes_keywords(CallParams)
     def map(
         self,
         requests: ImageRequests,
@@ -327,7 +330,7 @@ class Studio(GenerationVerbs[SavedImage]):
         images_per_minute: float | None = None,
         progress: bool | None = None,
         on_progress: OnProgress | None = None,
-        **options: Unpack[OptionParams],
+        **options: Unpack[CallParams],
     ) -> Results[SavedImage]:
         """
         Make many images concurrently; a failed one does not stop the others.
@@ -342,6 +345,9 @@ class Studio(GenerationVerbs[SavedImage]):
             progress: Whether to show a progress bar on standard error. Default: only in a terminal
                 or notebook.
             on_progress: As for `generate`; the event's `position` is the image's number, from 0.
+            timeout: Seconds for each image, as for `generate`.
+            extra_headers: As for `generate`.
+            extra_body: As for `generate`.
             **options: The default options of all requests; see `GenerateOptions`.
 
         Returns:

@@ -37,7 +37,17 @@ StylePreset: TypeAlias = Literal["flat", "3d", "outline", "filled"]
 SizePreset: TypeAlias = Literal["small", "standard", "large"]
 
 
-class RequestParams(OptionParams, total=False):
+class CallParams(OptionParams, total=False):
+    """
+    The keywords of every verb that sends paid requests.
+    """
+
+    timeout: float | None
+    extra_headers: Mapping[str, str] | None
+    extra_body: Mapping[str, Any] | None
+
+
+class RequestParams(CallParams, total=False):
     """
     The keywords of every verb that makes an image.
     """
@@ -166,6 +176,9 @@ _DEFAULTS: dict[str, object] = {
     "references": (),
     "idempotency_key": None,
     "on_progress": None,
+    "timeout": None,
+    "extra_headers": None,
+    "extra_body": None,
 }
 
 

@@ -28,6 +28,7 @@ from imagesession._api.types import (
     to_sources,
 )
 from imagesession._domain.analysis import analysis_from_turn
+from imagesession._domain.call_settings import CallSettings
 from imagesession._domain.model_catalog import ModelInfo
 from imagesession._domain.options import OptionParams
 from imagesession._domain.results import Results
@@ -73,7 +74,7 @@ def build_request(
         params: The keywords of its verb; any other one is treated as an option, and refused if
             there is no such option.
     """
-    own, options = _split(keywords, params)
+    own, options = split_keywords(keywords, params)
     return GenerateRequest(
         prompt=prompt,
         choices=options,
@@ -85,10 +86,22 @@ def build_request(
         preserve_unmasked=own.get("preserve_unmasked", False),
         partial_images=own.get("partial_images", 0),
         idempotency_key=own.get("idempotency_key"),
+        settings=call_settings(own),
     )
 
 
-def _split(
+def call_settings(keywords: Mapping[str, Any]) -> CallSettings:
+    """
+    Build the settings of a call from its keywords, of which others are ignored.
+
+    Raises:
+        InvalidRequestError: A value is not valid.
+    """
+    names = ("timeout", "extra_headers", "extra_body")
+    return CallSettings(**{name: keywords.get(name) for name in names})
+
+
+def split_keywords(
     keywords: Mapping[str, object], params: type[OptionParams]
 ) -> tuple[dict[str, Any], dict[str, object]]:
     """
@@ -193,12 +206,18 @@ def _params_of(defaults: Mapping[str, str], keywords: Mapping[str, object]) -> d
     return {name: cast("str", keywords.get(name, defaults[name])) for name in defaults}
 
 
-def build_analysis(goals: str, image: ImageInput | None, model: str | None) -> GenerateRequest:
+def build_analysis(
+    goals: str, image: ImageInput | None, model: str | None, timeout: float | None
+) -> GenerateRequest:
     """
     Build the request of an analysis.
     """
-    options = {} if model is None else {"model": model}
-    return GenerateRequest(prompt=goals, choices=options, image=to_source_or_none(image))
+    return GenerateRequest(
+        prompt=goals,
+        choices={} if model is None else {"model": model},
+        image=to_source_or_none(image),
+        settings=CallSettings(timeout=timeout),
+    )
 
 
 # --- workflows ---------------------------------------------------------------------------------
@@ -326,7 +345,7 @@ def session_settings(keywords: SessionParams) -> SessionSettings:
     """
     Build the settings of a session.
     """
-    own, options = _split(keywords, SessionParams)
+    own, options = split_keywords(keywords, SessionParams)
     return SessionSettings(options=options, **own)
 
 

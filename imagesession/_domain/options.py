@@ -13,12 +13,15 @@ import attrs
 
 from imagesession.errors import InvalidOptionError
 
+from .wording import quote
+
 Quality = Literal["auto", "low", "medium", "high", "xhigh", "max"]
 Background = Literal["auto", "transparent", "opaque"]
 OutputFormat = Literal["png", "jpeg", "webp", "gif", "svg"]
 InputFidelity = Literal["low", "high"]
 Moderation = Literal["auto", "low"]
 Complexity = Literal["low", "medium", "high"]
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Size = str | tuple[int, int]
 
 
@@ -40,6 +43,8 @@ class OptionParams(TypedDict, total=False):
     frames: int | None
     frame_ms: int | None
     svg_model: str | None
+    reasoning_effort: ReasoningEffort | None
+    safety_identifier: str | None
 
 
 def parse_size(text: str) -> tuple[int, int] | None:
@@ -134,6 +139,16 @@ def _name(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         )
 
 
+def _identifier(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is None or (isinstance(value, str) and 0 < len(value.strip()) <= len(value) <= 128):  # noqa: PLR2004 - openai 3.57's docstring
+        return
+    raise InvalidOptionError(
+        f"{attribute.name}={quote(value)} is not a text of 1 to 128 characters. Hash longer ones.",
+        attribute.name,
+        value,
+    )
+
+
 @attrs.frozen(kw_only=True)
 class GenerateOptions:
     """
@@ -157,9 +172,14 @@ class GenerateOptions:
         frames: Frames of a "gif", 2 to 16.
         frame_ms: How long each frame of a "gif" is shown, in milliseconds, 10 to 10,000.
         svg_model: The model that writes an "svg".
+        reasoning_effort: How much the mainline model reasons before it calls the image model, in
+            tokens and seconds. It sets `complexity` too unless that is given, so a lower effort may
+            make plainer images; left out, it is the model's default.
+        safety_identifier: Your own stable id of the end user, at most 128 characters, by which the
+            provider tells users apart if one violates its policies. Hash names and addresses.
 
     Source: https://developers.openai.com/api/reference/resources/responses (tool
-    `image_generation`), as of November 2026.
+    `image_generation`, `reasoning` and `safety_identifier`), as of November 2026.
     """
 
     model: str = attrs.field(default="auto", validator=_name)
@@ -183,6 +203,10 @@ class GenerateOptions:
     frames: int | None = attrs.field(default=None, validator=_between(2, 16, "frames"))
     frame_ms: int | None = attrs.field(default=None, validator=_between(10, 10_000, "milliseconds"))
     svg_model: str | None = attrs.field(default=None, validator=_name)
+    reasoning_effort: ReasoningEffort | None = attrs.field(
+        default=None, validator=_one_of(get_args(ReasoningEffort), optional=True)
+    )
+    safety_identifier: str | None = attrs.field(default=None, validator=_identifier)
 
     def updated(self, changes: Mapping[str, Any]) -> GenerateOptions:
         """

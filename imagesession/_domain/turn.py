@@ -149,6 +149,7 @@ class Turn:
             ("responses"), the items of a conversation ("conversation"), or nothing ("none").
         conversation: The provider's id of the conversation.
         response_id: The provider's id of the response.
+        request_id: The provider's id of the HTTP request, which its support asks for.
         item_ids: The provider's ids of all output items, in order. They are always sent together,
             because an image item is refused without its reasoning item.
         usage: The usage that the provider reported.
@@ -186,6 +187,7 @@ class Turn:
     provider_state: ProviderState = "responses"
     conversation: str | None = None
     response_id: str | None = None
+    request_id: str | None = None
     item_ids: tuple[str, ...] = ()
     usage: Usage = Usage()
     cost: Cost | None = None

@@ -36,7 +36,7 @@ from .request import GenerateRequest, StudioConfig
 from .responses import parse_text_response
 from .retry import acquire_slot
 from .sessions import BranchHead, session_config
-from .transmit import parse_paid, send
+from .transmit import parse_paid, send, with_request_id
 from .validate import MAX_PROMPT, validate_label, validate_options, validate_prompt
 
 _SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -87,7 +87,7 @@ def analyze(
     Raises:
         ImageSessionError: There is no analysis, and the error says why.
     """
-    config = session_config(config, branch_head)
+    config = session_config(config, branch_head).for_call(request.settings)
     prepared, reservation = yield from _prepare(request, config, branch_head)
     slot = yield from acquire_slot(prepared.turn.provider, config)
     try:
@@ -195,7 +195,8 @@ def _send(
     deadline = (yield from MonotonicTime()) + config.timeout
     reply = yield from send(prepared.turn, request, config, deadline)
     require_responses_api(reply)
-    return (yield from parse_paid(prepared.turn, reply, parse_text_response))
+    answer = parse_paid(prepared.turn, reply, parse_text_response)
+    return (yield from with_request_id(reply, answer))
 
 
 def _request(prepared: PreparedRequest, config: StudioConfig, *, store: bool) -> HttpRequest:

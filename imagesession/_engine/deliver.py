@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from imagesession._domain.turn import ProviderState
+from imagesession._domain.turn import ProviderState, Turn
 from imagesession.errors import BadRequestError, OutcomeUnknownError
 
 from . import images_api, payloads
@@ -23,7 +23,7 @@ from .conversations import (
     move_to_new_conversation,
 )
 from .effects import MemoryCall, MonotonicTime, Sleep, StoreCall, Workflow
-from .http import Feature
+from .http import Feature, HttpResponse
 from .outcomes import ResponseOutcome
 from .payloads import PreparedRequest
 from .provider_errors import (
@@ -40,7 +40,7 @@ from .quarantine import quarantine_if_unreadable
 from .request import StudioConfig
 from .sessions import BranchHead
 from .strategies import MODES, Delivery, Name, Strategy
-from .transmit import parse_paid, post, send, stream
+from .transmit import parse_paid, post, send, stream, with_request_id
 from .uploads import find_uploaded, invalidate_uploads
 
 # No other caller uses a continued conversation, so it is only finishing the turn before.
@@ -208,8 +208,12 @@ def _send_to_images_api(delivery: Delivery, _: Strategy) -> Workflow[ResponseOut
     prompt, images = yield from as_single_prompt(prepared, delivery.recent)
     request = images_api.create_image(prepared, images, prompt, config.timeout)
     reply = yield from send(prepared.turn, request, config, deadline)
-    outcome = yield from parse_paid(prepared.turn, reply, images_api.parse_images_response)
-    return (yield from quarantine_if_unreadable(prepared.turn, outcome, reply.body))
+    return (yield from with_request_id(reply, _read_images_reply(prepared.turn, reply)))
+
+
+def _read_images_reply(turn: Turn, reply: HttpResponse) -> Workflow[ResponseOutcome]:
+    outcome = yield from parse_paid(turn, reply, images_api.parse_images_response)
+    return (yield from quarantine_if_unreadable(turn, outcome, reply.body))
 
 
 _SENDERS: Final = {"images_api": _send_to_images_api}

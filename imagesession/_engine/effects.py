@@ -102,11 +102,12 @@ class Send(Effect[HttpResponse]):
 
 
 @attrs.frozen
-class OpenStream(Effect["HttpResponse | None"]):
+class OpenStream(Effect[HttpResponse]):
     """
     Send a request whose reply is a stream of events.
 
-    Its result is None once the stream is open, or the reply that came instead of a stream.
+    Its result is the reply: `opened`, with its events to come, or the reply that came instead of a
+    stream.
 
     Attributes:
         request: What to send.

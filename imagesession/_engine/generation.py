@@ -57,7 +57,7 @@ def generate(
     existing = yield from find_by_idempotency_key(request)
     if existing is not None:
         return _same_prompt_or_error(existing, request)
-    config = session_config(config, branch_head)
+    config = session_config(config, branch_head).for_call(request.settings)
     new = yield from NewId(after=branch_head.tree.latest_id() if branch_head else "")
     prepared = yield from prepare_request(request, config, new, branch_head)
     transaction = yield from _begin_transaction(prepared, branch_head, config)
@@ -263,6 +263,8 @@ def apply_response(
         text=outcome.text,
         model=model,
         response_id=outcome.response_id,
+        # A recovered turn has its own; the outcome's would be that of the lookup.
+        request_id=prepared.turn.request_id or outcome.request_id,
         item_ids=outcome.item_ids,
         usage=outcome.usage,
         cost=cost_of(
@@ -304,6 +306,7 @@ def commit_failure(turn: Turn, error: ImageSessionError) -> Workflow[Turn]:
     """
     failed = attrs.evolve(
         turn,
+        request_id=turn.request_id or error.request_id,
         status="refused" if isinstance(error, RefusalError) else "failed",
         failure=Failure(error=type(error).__name__, message=error.message),
     )
@@ -320,5 +323,7 @@ def commit_turn(turn: Turn, images: tuple[ReceivedImage, ...]) -> Workflow[Turn]
 
     seconds = ((committed.finished or committed.started) - committed.started).total_seconds()
     result = f"{committed.status} after {seconds:.1f} s: {ids}; cost: {committed.cost}"
+    if committed.request_id:
+        result += f"; request: {committed.request_id}"
     yield from ReportProgress(log=f"turn {committed.id}: {result}")
     return committed

@@ -12,12 +12,17 @@ import attrs
 from imagesession._domain.image_header import ImageHeader
 from imagesession._domain.turn import Source
 
+from .coerce import as_id
+
 Feature: TypeAlias = Literal[
     "responses", "background", "stream", "store", "files", "conversation", "previous_response_id"
 ]
 """
 A feature that a server with OpenAI's protocol may lack: the Responses API, or a part of it.
 """
+
+# OpenAI's, then Azure's: https://platform.openai.com/docs/api-reference/debugging-requests
+_REQUEST_IDS = ("x-request-id", "apim-request-id", "x-ms-request-id")
 
 
 @attrs.frozen(kw_only=True)
@@ -47,6 +52,7 @@ class HttpRequest:
         method: The HTTP method.
         path: The path relative to the base URL.
         body: Sent as JSON, or as form fields if there are files.
+        headers: Sent in addition to the client's.
         files: Sent as parts of a form.
         timeout: Seconds in all after which the reply counts as lost, even a partial one.
         silence: Seconds without a byte after which it counts as lost earlier; None for no limit.
@@ -57,6 +63,7 @@ class HttpRequest:
     method: Literal["GET", "POST"]
     path: str
     body: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
     files: tuple[FilePart, ...] = ()
     timeout: float = 600.0
     silence: float | None = None
@@ -70,15 +77,25 @@ class HttpResponse:
 
     Attributes:
         status: The HTTP status.
-        headers: By lower-case name.
+        headers: By lower-case name; `date` is always among those of a real reply.
         body: Its bytes, decoded from any transfer or content encoding.
         whole: Whether the body is complete; a body above the size limit is cut off.
+        opened: Whether the body is a stream of events that is yet to be read.
     """
 
     status: int
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
     body: bytes = attrs.field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
     whole: bool = True
+    opened: bool = False
+
+    @property
+    def request_id(self) -> str | None:
+        """
+        The provider's id of the request, which its support asks for.
+        """
+        ids = (as_id(self.headers.get(name)) for name in _REQUEST_IDS)
+        return next(filter(None, ids), None)
 
 
 @attrs.define(eq=False)
@@ -89,11 +106,13 @@ class TransportError(Exception):
     Attributes:
         sent: Whether the request may have reached the provider. False is proof that it did not.
         reason: What went wrong, in a few words.
+        advice: What to change, if trying again cannot help; empty if it may.
         body: The part of a successful reply's body that arrived.
     """
 
     sent: bool
     reason: str
+    advice: str = attrs.field(default="", kw_only=True)
     body: bytes = attrs.field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
 
 

@@ -65,6 +65,8 @@ def create_image_json(prepared: PreparedRequest) -> Item:
 
 def _body(prepared: PreparedRequest, prompt: str, *, edits: bool) -> Item:
     options = image_tool_params(prepared.turn.options)
+    if (identifier := prepared.turn.options.safety_identifier) is not None:
+        options["safety_identifier"] = identifier
     body: Item = {**options, "model": prepared.image_model, "prompt": prompt, "n": 1}
     left_out = _NOT_FOR_EDITS if edits else _NOT_FOR_GENERATIONS
     return {name: value for name, value in body.items() if name not in left_out}

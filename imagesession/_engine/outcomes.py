@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from imagesession._domain.usage import Usage
+from imagesession._domain.wording import to_sentence
 from imagesession.errors import (
     GenerationFailedError,
     ImageSessionError,
@@ -22,6 +23,7 @@ from imagesession.errors import (
 
 from .coerce import Json, as_id, as_list, as_mapping, as_text
 from .decoding import decode_image
+from .error_meanings import find_meaning
 from .http import ReceivedImage
 from .provider_errors import map_error_object
 
@@ -38,6 +40,7 @@ class ResponseOutcome:
 
     Attributes:
         response_id: The provider's id, if it gave one.
+        request_id: The provider's id of the request, if it gave one.
         finished: Whether there is nothing more to come.
         images: All images of the reply that can be read, in its order.
         unreadable: How many images cannot be read.
@@ -65,6 +68,7 @@ class ResponseOutcome:
     item_ids: tuple[str, ...] = ()
     usage: Usage = Usage()
     stored: bool = True
+    request_id: str | None = None
 
     @property
     def all_unreadable(self) -> bool:
@@ -246,17 +250,26 @@ def _missing_image_error(response: Json, items: list[Json], text: str) -> ImageS
     if refusal or (text and status in {"completed", ""}):
         message = refusal or text
         return RefusalError(
-            f"The model answered without making an image: {message!r} Rephrase the prompt.",
+            f"The model answered without making an image: {to_sentence(message)} Rephrase the "
+            "prompt.",
             message,
         )
     if status == "incomplete":
-        reason = (
-            as_text(as_mapping(response.get("incomplete_details")).get("reason")) or "no reason"
-        )
-        return GenerationFailedError(f"The reply is incomplete ({reason}) and has no image.")
+        return _incomplete_error(response)
     if status == "cancelled":
         return GenerationFailedError("The generation was cancelled before there was an image.")
     return GenerationFailedError(f"The reply ({status or 'no status'}) has no image and no reason.")
+
+
+def _incomplete_error(response: Json) -> ImageSessionError:
+    """
+    Return the error for a reply that was stopped, by a filter or another limit.
+    """
+    reason = as_text(as_mapping(response.get("incomplete_details")).get("reason")) or "no reason"
+    message = f"The reply is incomplete ({reason}) and has no image."
+    filters = response.get("content_filters")
+    meant = find_meaning({"code": reason, "message": message, "content_filters": filters})
+    return meant or GenerationFailedError(message)
 
 
 def _error_in(holder: Json) -> Json:

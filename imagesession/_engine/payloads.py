@@ -110,6 +110,7 @@ def create_response(
         body["conversation"] = context.conversation
     if context.previous_response_id is not None:
         body["previous_response_id"] = context.previous_response_id
+    body |= caller_params(prepared.turn.options)
     if prepared.session_description:
         # Neither carries instructions over, so they are sent with every turn.
         body["instructions"] = prepared.session_description
@@ -234,6 +235,16 @@ def image_tool_params(options: GenerateOptions) -> Item:
         "frame_duration_ms": options.frame_ms,
         "svg": None if options.svg_model is None else {"model": options.svg_model},
     }
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def caller_params(options: GenerateOptions) -> Item:
+    """
+    Return the options that are about a whole response, by the API's names.
+    """
+    params: Item = {"safety_identifier": options.safety_identifier}
+    if options.reasoning_effort is not None:
+        params["reasoning"] = {"effort": options.reasoning_effort}
     return {name: value for name, value in params.items() if value is not None}
 
 

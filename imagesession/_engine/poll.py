@@ -29,9 +29,10 @@ from .effects import (
 )
 from .http import HttpResponse, ReceivedImage, TransportError
 from .outcomes import ResponseOutcome
-from .provider_errors import map_error_response, parse_retry_after
+from .provider_errors import map_error_response
 from .quarantine import quarantine, quarantine_if_unreadable
 from .responses import is_success, parse_response
+from .retry_after import read_retry_after
 from .streams import StreamAccumulator
 
 MIN_REQUEST_TIMEOUT = 1.0
@@ -123,7 +124,7 @@ def poll_response(
                 yield from report_status(turn, outcome.status)
         elif reply is not None:
             _raise_if_final(reply, age + now - start, turn, response_id)
-            delay = max(delay, parse_retry_after(reply) or 0.0)
+            delay = max(delay, read_retry_after(reply) or 0.0)
         if now >= deadline:
             break
         yield from Sleep(min(delay, deadline - now))
@@ -198,7 +199,7 @@ def _replay_once(
     nothing = ResponseOutcome(response_id=response_id, finished=True, withheld=True)
     try:
         reply = yield from OpenStream(payloads.resume(response_id, None, left))
-        if reply is None:
+        if reply.opened:
             outcome = yield from consume(turn, events, (yield from MonotonicTime()) + left)
             outcome = outcome or events.interrupted()
             # A provider that sends no event at all does not keep them.
@@ -273,7 +274,8 @@ def record_response_id(turn: Turn, response_id: str | None) -> Workflow[None]:
     """
     if response_id is None:
         return
-    yield from ReportProgress(log=f"turn {turn.id}: accepted as {response_id}")
+    request = f" (request {turn.request_id})" if turn.request_id else ""
+    yield from ReportProgress(log=f"turn {turn.id}: accepted as {response_id}{request}")
     try:
         yield from StoreCall(lambda store: store.record_response_id(turn, response_id))
     except StorageError:

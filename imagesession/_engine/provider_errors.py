@@ -9,35 +9,23 @@ from __future__ import annotations
 import re
 import urllib.parse
 
+from imagesession._domain.wording import to_sentence
 from imagesession.errors import (
     AuthenticationError,
     BadRequestError,
-    ContentBlockedError,
     GenerationFailedError,
     ImageSessionError,
-    InsufficientQuotaError,
     ProviderError,
     ProviderUnavailableError,
-    RateLimitError,
+    RequestNotSentError,
 )
 
-from .coerce import Json, as_list, as_mapping, as_text
+from .coerce import Json, as_mapping, as_text
+from .error_meanings import find_meaning
 from .http import Feature, HttpResponse, TransportError
 from .json_views import loads_with_views
+from .retry_after import read_retry_after
 
-QUOTA_CODES = frozenset(
-    {
-        "billing_hard_limit_reached",
-        "credit_balance_exhausted",
-        "insufficient_quota",
-        "organization_spend_limit_exceeded",
-        "organization_usage_limit_exceeded",
-        "project_spend_limit_exceeded",
-    }
-)
-BLOCKED_CODES = frozenset(
-    {"moderation_blocked", "image_content_policy_violation", "content_policy_violation"}
-)
 # After a request timeout or a conflict, it is unknown whether the work was done.
 _AMBIGUOUS = frozenset({408, 409})
 # A request that names an expired file is rejected before any work.
@@ -45,7 +33,9 @@ _NOT_FOUND = frozenset({400, 404})
 _REJECTED = frozenset({400, 404, 422})
 _NO_SUCH_URL = frozenset({404, 405, 501})
 _REDIRECTS = range(300, 400)
-_UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER, _UNAVAILABLE = 401, 403, 429, 500, 503
+# So much of a page is searched for its title.
+_LONGEST_PAGE = 4096
+_UNAUTHORIZED, _FORBIDDEN, _SERVER, _UNAVAILABLE = 401, 403, 500, 503
 
 _NAMES_A_FILE = re.compile(r"\bfile[-_][A-Za-z0-9]{6,}")
 _NAMES_A_CONVERSATION = re.compile(r"\bconv_[A-Za-z0-9]{6,}")
@@ -140,61 +130,45 @@ def map_error_object(error: Json) -> ImageSessionError:
     """
     Map an error object inside a successful reply to one of the library's errors.
     """
+    meant = find_meaning(error)
+    if meant is not None:
+        return meant
     code, message = as_text(error.get("code")), as_text(error.get("message"))
-    if code in BLOCKED_CODES:
-        return _content_blocked(error)
-    if code in QUOTA_CODES:
-        return _quota_exceeded(message)
-    if code == "rate_limit_exceeded":
-        return RateLimitError(f"The provider's rate limit was reached: {message}")
+    reason = to_sentence(message or code or "no reason given")
     return GenerationFailedError(
-        f"The provider could not make the image: {message or code or 'no reason given'}",
-        None,
-        code or None,
-    )
-
-
-def _content_blocked(error: Json) -> ContentBlockedError:
-    details = as_mapping(error.get("moderation_details"))
-    message = as_text(error.get("message"))
-    named = [as_text(category) for category in as_list(details.get("categories"))]
-    categories = tuple(category for category in named if category)
-    if not categories:
-        # Some servers name them only in the message.
-        listed = re.search(r"safety_violations=\[([^\]]*)\]", message)
-        categories = tuple(listed[1].replace(",", " ").split()) if listed else ()
-    stage = as_text(details.get("moderation_stage")) or "unknown"
-    about = f" ({', '.join(categories)})" if categories else ""
-    return ContentBlockedError(
-        f"The provider's moderation blocked this at its {stage} stage{about}: {message} Rephrase "
-        f"the prompt; the same words fail again.",
-        message,
-        stage,
-        categories,
+        f"The provider could not make the image: {reason}", None, code or None
     )
 
 
 def map_error_response(reply: HttpResponse) -> Exception:
     """
-    Map a reply with an error status to an exception.
+    Map a reply with an error status to an exception, which has the provider's id of the request.
 
     A 4xx that another form of the request may avoid is a `RequestNotProcessedError`.
     """
+    error = _map_error_response(reply)
+    meant = error.rejection if isinstance(error, RequestNotProcessedError) else error
+    if meant is not None:
+        meant.request_id = reply.request_id
+    return error
+
+
+def _map_error_response(reply: HttpResponse) -> ImageSessionError | RequestNotProcessedError:
     error = _error_body(reply)
+    meant = find_meaning(error, reply)
+    # Verification may be wanted for a feature alone, such as streams.
+    if meant is not None and not isinstance(meant, AuthenticationError):
+        return meant
     code, message = as_text(error.get("code")), as_text(error.get("message"))
     param = as_text(error.get("param")) or None
-    if code in BLOCKED_CODES:
-        return _content_blocked(error)
-    if code in QUOTA_CODES or as_text(error.get("type")) in QUOTA_CODES:
-        return _quota_exceeded(message)
     if code == "conversation_locked":
         return ConversationLockedError(message)
     if reply.status in _REJECTED or reply.status in _NO_SUCH_URL:
         unprocessed = _map_unprocessed(reply.status, code, param, message)
         if unprocessed is not None:
-            unprocessed.rejection = _map_status(reply, code, param, message)
+            unprocessed.rejection = meant or _map_status(reply, code, param, message)
             return unprocessed
-    return _map_status(reply, code, param, message)
+    return meant or _map_status(reply, code, param, message)
 
 
 def _map_unprocessed(
@@ -286,32 +260,31 @@ def require_responses_api(reply: HttpResponse) -> None:
         raise FeatureUnsupportedError("responses", f"HTTP {reply.status}")
 
 
-def unreachable_error(error: TransportError) -> ProviderUnavailableError:
+def unreachable_error(error: TransportError) -> RequestNotSentError:
     """
     Return the error for a request that was never sent.
     """
-    return ProviderUnavailableError(
-        f"The provider cannot be reached ({error.reason}); nothing was sent. Check the network "
-        "and base_url."
+    advice = error.advice or "Check the network and base_url."
+    return RequestNotSentError(
+        f"The provider cannot be reached ({error.reason}); nothing was sent. {advice}"
     )
 
 
 def _map_status(
     reply: HttpResponse, code: str, param: str | None, message: str
 ) -> ImageSessionError:
-    status, after = reply.status, parse_retry_after(reply)
+    status, sentence = reply.status, to_sentence(message)
+    after = read_retry_after(reply, message)
     advice = f" Wait {after:g} seconds." if after is not None else ""
     if status == _UNAUTHORIZED:
-        return AuthenticationError(f"The provider does not accept the API key: {message}")
+        return AuthenticationError(f"The provider does not accept the API key: {sentence}")
     if status == _FORBIDDEN:
-        return AuthenticationError(f"This API key lacks the permission: {message}")
-    if status == _TOO_MANY:
-        return RateLimitError(f"Too many requests: {message}{advice}", after)
+        return AuthenticationError(f"This API key lacks the permission: {sentence}")
     if status == _UNAVAILABLE:
-        return ProviderUnavailableError(f"The provider is overloaded: {message}{advice}", after)
+        return ProviderUnavailableError(f"The provider is overloaded: {sentence}{advice}", after)
     if status >= _SERVER or status in _AMBIGUOUS:
         return ProviderError(
-            f"The provider failed with HTTP {status}: {message}", status, code or None
+            f"The provider failed with HTTP {status}: {sentence}", status, code or None
         )
     if status in _REDIRECTS:
         return BadRequestError(
@@ -320,7 +293,7 @@ def _map_status(
         )
     parameter = f" (parameter {param})" if param else ""
     return BadRequestError(
-        f"The provider rejects the request with HTTP {status}{parameter}: {message}",
+        f"The provider rejects the request with HTTP {status}{parameter}: {sentence}",
         code or None,
         param,
     )
@@ -329,13 +302,6 @@ def _map_status(
 def _origin_of_redirect(reply: HttpResponse) -> str:
     target = urllib.parse.urlsplit(reply.headers.get("location", "")[:200])
     return f"{target.scheme}://{target.hostname}" if target.hostname else "another address"
-
-
-def _quota_exceeded(message: str) -> InsufficientQuotaError:
-    return InsufficientQuotaError(
-        f"The account's credit or spending limit is used up: {message} Add credit or raise the "
-        "limit."
-    )
 
 
 def _error_body(reply: HttpResponse) -> Json:
@@ -350,22 +316,6 @@ def _error_body(reply: HttpResponse) -> Json:
     if isinstance(error, str):
         return {"message": error}
     if not as_mapping(error):
-        body_text = reply.body[:200].decode("utf-8", "replace").strip()
-        return {
-            "message": as_text(as_mapping(body).get("message")) or body_text or "no reason given"
-        }
+        page = reply.body[:_LONGEST_PAGE].decode("utf-8", "replace").strip()
+        return {"message": as_text(as_mapping(body).get("message")) or page or "no reason given"}
     return as_mapping(error)
-
-
-def parse_retry_after(reply: HttpResponse) -> float | None:
-    """
-    Return the seconds that the provider asks to wait; None if it does not.
-    """
-    for header, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            seconds = float(reply.headers[header]) / unit
-        except (KeyError, ValueError):
-            continue
-        if 0 <= seconds < float("inf"):
-            return seconds
-    return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from imagesession._domain.call_settings import CallSettings
 from imagesession._domain.model_catalog import ModelCatalog
 from imagesession._domain.options import GenerateOptions
 from imagesession._domain.turn import Kind, ProviderState
@@ -40,6 +41,7 @@ class GenerateRequest:
         label: The name of the image's folder within its kind.
         parameters: The method's other arguments, to record with the turn.
         idempotency_key: The caller's own name for it, by which it is made only once.
+        settings: How it is sent.
     """
 
     prompt: str
@@ -56,6 +58,7 @@ class GenerateRequest:
     label: str = ""
     parameters: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     idempotency_key: str | None = None
+    settings: CallSettings = attrs.field(factory=CallSettings)
 
 
 @attrs.frozen(kw_only=True)
@@ -76,6 +79,8 @@ class StudioConfig:
             limit.
         max_active_sessions: How many sessions may be active.
         session_idle_timeout: Seconds without activity after which a session is idle.
+        extra_headers: Headers of paid requests in addition to the client's.
+        extra_body: Fields of their bodies in addition to the library's.
     """
 
     catalogue: ModelCatalog
@@ -89,3 +94,16 @@ class StudioConfig:
     in_flight: int | None = None
     max_active_sessions: int = 100
     session_idle_timeout: float = 3600.0
+    extra_headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    extra_body: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
+
+    def for_call(self, settings: CallSettings) -> StudioConfig:
+        """
+        Return the configuration of one call.
+        """
+        return attrs.evolve(
+            self,
+            timeout=self.timeout if settings.timeout is None else settings.timeout,
+            extra_headers={**self.extra_headers, **(settings.extra_headers or {})},
+            extra_body={**self.extra_body, **(settings.extra_body or {})},
+        )

@@ -6,6 +6,7 @@ A request whose outcome is unknown is never sent again: see `deliver`.
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Callable
 from typing import TypeVar
@@ -19,9 +20,10 @@ from .leases import Lease, SlotLease
 from .request import StudioConfig
 
 T = TypeVar("T")
-MAX_ATTEMPTS = 5
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 30.0
+# How often "retry at once" is believed, before the growing waits begin.
+_HASTY_ATTEMPTS = 3
 _SLOT_POLL_INTERVAL = 0.05
 
 
@@ -29,10 +31,10 @@ def retry(
     attempt: Callable[[], Workflow[T]], turn: Turn, config: StudioConfig, deadline: float
 ) -> Workflow[T]:
     """
-    Retry until the provider accepts a request.
+    Retry until the provider accepts a request, or `retry_timeout` is over.
 
     If the provider says how long to wait, all processes that use the library wait. If that is
-    longer than `retry_timeout`, its error is raised at once.
+    longer than `retry_timeout`, its error is raised at once; so is one that waiting does not mend.
 
     Args:
         attempt: Returns the workflow of one attempt.
@@ -46,7 +48,7 @@ def retry(
     now = yield from MonotonicTime()
     # An accepted request needs some of the time too.
     end = now + min(config.retry_timeout, (deadline - now) / 2)
-    for attempt_number in range(1, MAX_ATTEMPTS + 1):
+    for attempt_number in itertools.count(1):
         yield from _wait_for_cooldown(turn.provider, end)
         if config.interval:
             yield from _wait_for_rate_slot(turn.provider, config.interval, deadline)
@@ -55,10 +57,11 @@ def retry(
         except TransientError as error:
             delay = _backoff(error, attempt_number, turn.id)
             yield from _publish_cooldown(error, delay, turn.provider)
-            if attempt_number == MAX_ATTEMPTS or (yield from MonotonicTime()) + delay > end:
+            left = end - (yield from MonotonicTime())
+            if left <= 0 or (_retry_after(error) or 0.0) > left or _needs_changes(error):
                 raise
-            yield from _wait(turn, delay, error)
-    raise AssertionError("the last attempt returns or raises")
+            yield from _wait(turn, min(delay, left), error)
+    raise AssertionError("an attempt returns or raises in the end")
 
 
 def acquire_slot(provider: str, config: StudioConfig) -> Workflow[Lease | None]:
@@ -143,7 +146,7 @@ def _publish_cooldown(error: TransientError, delay: float, provider: str) -> Wor
     if not isinstance(error, RateLimitError):
         return
     # The growing backoff of one request does not delay all others.
-    seconds = delay if error.retry_after is not None else min(delay, _FIRST_DELAY)
+    seconds = min(delay, _FIRST_DELAY) if error.retry_after is None else error.retry_after
     yield from StoreCall(lambda store: store.start_cooldown(provider, seconds))
     yield from ReportProgress(log=f"The provider's cooldown lasts {seconds:.1f} s", warns=True)
 
@@ -166,22 +169,32 @@ def _backoff(error: TransientError, attempt_number: int, turn_id: str) -> float:
 
     A jitter by turn keeps requests apart that were rejected together.
     """
-    if (
-        isinstance(error, (RateLimitError, ProviderUnavailableError))
-        and error.retry_after is not None
-    ):
-        return error.retry_after
+    stated = _retry_after(error)
+    if stated is not None and (stated > 0 or attempt_number <= _HASTY_ATTEMPTS):
+        return stated
     longest = min(_FIRST_DELAY * 2.0 ** (attempt_number - 1), _LONGEST_DELAY)
     jitter = zlib.crc32(f"{turn_id}{attempt_number}".encode("utf-8", "replace")) / 2**32
     return longest * (0.5 + jitter / 2)
+
+
+def _retry_after(error: TransientError) -> float | None:
+    if isinstance(error, (RateLimitError, ProviderUnavailableError)):
+        return error.retry_after
+    return None
+
+
+def _needs_changes(error: TransientError) -> bool:
+    """
+    Return whether settings have to be changed first, such as the password of a proxy.
+    """
+    return isinstance(error.__cause__, TransportError) and bool(error.__cause__.advice)
 
 
 def _reason(error: TransientError) -> str:
     """
     Return why a request was rejected, without the provider's message, which may repeat a prompt.
     """
-    if isinstance(error, RateLimitError):
-        return "HTTP 429"
     if isinstance(error.__cause__, TransportError):
         return f"there was no answer ({error.__cause__.reason})"
-    return "the provider is overloaded"
+    reason = "HTTP 429" if isinstance(error, RateLimitError) else "the provider is overloaded"
+    return f"{reason} (request {error.request_id})" if error.request_id else reason

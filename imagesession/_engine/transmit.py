@@ -57,8 +57,16 @@ def send(
     """
     Send a paid request until it is accepted; once it may have been accepted, never again.
     """
-    attempt = functools.partial(_send_once, turn, request, deadline)
+    attempt = functools.partial(_send_once, turn, _with_extras(request, config), deadline)
     return (yield from retry(attempt, turn, config, deadline))
+
+
+def _with_extras(request: HttpRequest, config: StudioConfig) -> HttpRequest:
+    """
+    Add the caller's own headers and fields to a paid request.
+    """
+    body = {**(request.body or {}), **config.extra_body}
+    return attrs.evolve(request, headers=config.extra_headers, body=body)
 
 
 def _send_once(turn: Turn, request: HttpRequest, deadline: float) -> Workflow[HttpResponse]:
@@ -72,15 +80,13 @@ def _send_once(turn: Turn, request: HttpRequest, deadline: float) -> Workflow[Ht
     return require_accepted(reply)
 
 
-def _open_stream(
-    turn: Turn, request: HttpRequest, deadline: float
-) -> Workflow[HttpResponse | None]:
+def _open_stream(turn: Turn, request: HttpRequest, deadline: float) -> Workflow[HttpResponse]:
     yield from _report_sending(turn, request)
     try:
         reply = yield from OpenStream((yield from _with_time_left(request, deadline)), paid=True)
     except TransportError as error:
         return (yield from _recover_reply(turn, error))
-    return None if reply is None else require_accepted(reply)
+    return require_accepted(reply)
 
 
 def _report_sending(turn: Turn, request: HttpRequest) -> Workflow[None]:
@@ -107,7 +113,24 @@ def post(
         # Enough of the answer arrived to look up the rest.
         yield from record_response_id(turn, error.response_id)
         return (yield from poll_response(turn, error.response_id, deadline))
-    return (yield from _conclude(turn, reply, deadline))
+    turn = attrs.evolve(turn, request_id=reply.request_id)
+    return (yield from with_request_id(reply, _conclude(turn, reply, deadline)))
+
+
+def with_request_id(
+    reply: HttpResponse, workflow: Workflow[ResponseOutcome]
+) -> Workflow[ResponseOutcome]:
+    """
+    Give the outcome or error of the rest of a request the provider's id of the request.
+    """
+    try:
+        outcome = yield from workflow
+    except ImageSessionError as error:
+        error.request_id = reply.request_id or error.request_id
+        raise
+    if outcome.error is not None:
+        outcome.error.request_id = reply.request_id or outcome.error.request_id
+    return attrs.evolve(outcome, request_id=reply.request_id)
 
 
 def _conclude(turn: Turn, reply: HttpResponse, deadline: float) -> Workflow[ResponseOutcome]:
@@ -174,14 +197,23 @@ def stream(
         ImageSessionError: There is no image, and the error says why.
     """
     sent = yield from MonotonicTime()
-    attempt = functools.partial(_open_stream, turn, request, deadline)
+    attempt = functools.partial(_open_stream, turn, _with_extras(request, config), deadline)
     reply = yield from retry(attempt, turn, config, deadline)
-    if reply is not None:
-        return (yield from _conclude(turn, reply, deadline))
+    turn = attrs.evolve(turn, request_id=reply.request_id)
+    if not reply.opened:
+        return (yield from with_request_id(reply, _conclude(turn, reply, deadline)))
     opened = _OpenStream(turn=turn, sent=sent, deadline=deadline, resumable=resumable)
-    events, reason, rest = opened.events, "the connection was closed", b""
+    return (yield from with_request_id(reply, _read_stream(opened)))
+
+
+def _read_stream(opened: _OpenStream) -> Workflow[ResponseOutcome]:
+    """
+    Read a stream to its end, or to where it is cut.
+    """
+    turn, events = opened.turn, opened.events
+    reason, rest = "the connection was closed", b""
     try:
-        outcome = yield from consume(turn, events, deadline)
+        outcome = yield from consume(turn, events, opened.deadline)
     except TransportError as error:
         outcome, reason, rest = None, error.reason, error.body
         yield from _read_rest(opened, rest)
@@ -271,9 +303,9 @@ def _resume(opened: _OpenStream, response_id: str) -> Workflow[ResponseOutcome |
         before = events.sequence
         try:
             reply = yield from OpenStream(payloads.resume(response_id, before, deadline - now))
-            outcome = (
-                None if reply is not None else (yield from consume(opened.turn, events, deadline))
-            )
+            outcome = None
+            if reply.opened:
+                outcome = yield from consume(opened.turn, events, deadline)
         except (TransportError, ImageSessionError):
             outcome = None
         outcome = outcome or events.interrupted()

@@ -5,17 +5,19 @@ Parameters: https://platform.openai.com/docs/api-reference/responses/create
 """
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 import attrs
 
 from imagesession._domain.model_catalog import ModelInfo
+from imagesession._domain.options import ReasoningEffort
 from imagesession._fake_openai.analysis import wants_findings
 from imagesession._fake_openai.errors import (
     RefusalError,
     invalid_value,
     missing_parameter,
     no_such_model,
+    too_long,
 )
 from imagesession._fake_openai.http import FakeRequest, Json
 from imagesession._fake_openai.image_tool import ImageToolParams, read_tool
@@ -29,6 +31,8 @@ _KNOWN = words(
     prompt_cache_retention reasoning safety_identifier service_tier store stream stream_options
     temperature text tool_choice tools top_logprobs top_p truncation user"""
 )
+_EFFORTS = get_args(ReasoningEffort)
+_LONGEST_IDENTIFIER = 128
 _ROLES = ("user", "assistant", "system", "developer")
 _PARTS = ("input_text", "input_image", "input_file", "output_text", "refusal")
 # Items of other tools, which this provider accepts and ignores.
@@ -153,6 +157,7 @@ def parse_request(call: FakeRequest) -> ResponsesRequest:
     node.only(_KNOWN)
     model = _read_model(node)
     check_metadata(node)
+    _check_identifier(node)
     tools = tuple(_read_tools(node))
     tool = next((tool for tool in tools if isinstance(tool, ImageToolParams)), None)
     choice = _read_choice(node, tool)
@@ -242,7 +247,14 @@ def _settings(node: JsonNode, key: str, defaults: Json) -> Json:
 
 def _effort(node: JsonNode) -> str | None:
     reasoning = node.get("reasoning")
-    return None if reasoning is None else reasoning.get_text("effort")
+    effort = None if reasoning is None else reasoning.get("effort")
+    return None if effort is None else effort.choice(_EFFORTS)
+
+
+def _check_identifier(node: JsonNode) -> None:
+    identifier = node.get_text("safety_identifier") or ""
+    if len(identifier) > _LONGEST_IDENTIFIER:
+        raise too_long("safety_identifier", _LONGEST_IDENTIFIER, len(identifier))
 
 
 def _read_input(node: JsonNode) -> Iterator[Item]:

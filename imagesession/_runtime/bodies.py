@@ -4,6 +4,7 @@ Read response bodies incrementally, with limits on their size.
 
 from __future__ import annotations
 
+import email.utils
 from typing import TypeAlias
 
 import attrs
@@ -70,15 +71,19 @@ class Body:
         content_type = str(response.headers.get("content-type", ""))
         return content_type.partition(";")[0].strip().lower() == _EVENT_STREAM
 
-    def to_response(self, response: httpx2.Response) -> HttpResponse:
+    def to_response(self, response: httpx2.Response, *, opened: bool = False) -> HttpResponse:
         """
-        Return the response with this body.
+        Return the response with this body; an opened one without, as its events are to come.
         """
+        # A recipient with a clock adds a missing date, by which other dates are read:
+        # https://www.rfc-editor.org/rfc/rfc9110#field.date
+        received = {"date": email.utils.formatdate(usegmt=True)}
         return HttpResponse(
             status=response.status_code,
-            headers={name.lower(): value for name, value in response.headers.items()},
-            body=redact(self.join()[: self.max_bytes], response.request),
+            headers=received | {name.lower(): value for name, value in response.headers.items()},
+            body=b"" if opened else redact(self.join()[: self.max_bytes], response.request),
             whole=not self.is_full,
+            opened=opened,
         )
 
 

@@ -176,12 +176,10 @@ class _SyncInterpreter(Reporting):
             case _:
                 raise AssertionError(f"unknown effect {effect!r}")
 
-    def listen(self, request: HttpRequest) -> HttpResponse | None:
+    def listen(self, request: HttpRequest) -> HttpResponse:
         opened = self.open_streams.enter_context(self.connect().listen(request))
-        if isinstance(opened, HttpResponse):
-            return opened
-        self.events = opened
-        return None
+        response, self.events = opened
+        return response
 
 
 # --- async ------------------------------------------------------------------------------------
@@ -384,12 +382,10 @@ class _AsyncInterpreter(Reporting):
             return await anyio.to_thread.run_sync(self.connect)
         return self.connect()
 
-    async def listen(self, request: HttpRequest) -> HttpResponse | None:
+    async def listen(self, request: HttpRequest) -> HttpResponse:
         opened = await self.open_streams.enter_async_context(self.connect().listen(request))
-        if isinstance(opened, HttpResponse):
-            return opened
-        self.events = opened
-        return None
+        response, self.events = opened
+        return response
 
     async def next_event(self) -> bytes | None:
         """

@@ -6,10 +6,15 @@ Import this module only when a client is needed: it imports openai, which takes 
 
 from __future__ import annotations
 
+import contextlib
+import os
+import urllib.request
+from collections.abc import Generator
+
 import httpx2
 import openai
 
-from imagesession.errors import InvalidRequestError
+from imagesession.errors import InvalidRequestError, RequestNotSentError
 
 from .lazy_client import Credentials
 from .openai_transport import AsyncOpenAITransport, OpenAITransport
@@ -26,8 +31,9 @@ def connect(access: Credentials) -> OpenAITransport:
         InvalidRequestError: The base URL is not valid.
     """
     url, auth = _split_userinfo(access.base_url)
-    http_client = None if auth is None else openai.DefaultHttpx2Client(auth=auth)
-    client = openai.OpenAI(api_key=access.key(), base_url=url, http_client=http_client)
+    with _proxy_errors():
+        http_client = None if auth is None else openai.DefaultHttpx2Client(auth=auth)
+        client = openai.OpenAI(api_key=access.key(), base_url=url, http_client=http_client)
     return OpenAITransport(client, owned=True)
 
 
@@ -38,8 +44,9 @@ def connect_async(access: Credentials) -> AsyncOpenAITransport:
 
     def make() -> openai.AsyncOpenAI:
         url, auth = _split_userinfo(access.base_url)
-        http_client = None if auth is None else openai.DefaultAsyncHttpx2Client(auth=auth)
-        return openai.AsyncOpenAI(api_key=access.key(), base_url=url, http_client=http_client)
+        with _proxy_errors():
+            http_client = None if auth is None else openai.DefaultAsyncHttpx2Client(auth=auth)
+            return openai.AsyncOpenAI(api_key=access.key(), base_url=url, http_client=http_client)
 
     return AsyncOpenAITransport(make, owned=True)
 
@@ -105,6 +112,37 @@ def _split_userinfo(url: str | None) -> tuple[httpx2.URL | None, httpx2.BasicAut
     if not parsed.userinfo:
         return parsed, None
     return parsed.copy_with(userinfo=b""), httpx2.BasicAuth(parsed.username, parsed.password)
+
+
+@contextlib.contextmanager
+def _proxy_errors() -> Generator[None, None, None]:
+    """
+    Raise a typed error if the client cannot use the proxy of this computer's settings.
+
+    The proxy's address is not shown, because it may contain a password.
+    """
+    try:
+        yield
+    except ImportError:  # of socksio, which httpx2 wants for SOCKS
+        raise RequestNotSentError(
+            f"{_proxy_setting('socks')} is a SOCKS proxy, which needs the package socksio; nothing "
+            "was sent. Run pip install socksio, or unset the variable."
+        ) from None
+    except (ValueError, httpx2.InvalidURL):
+        raise RequestNotSentError(
+            f"{_proxy_setting()} is not the address of a proxy that can be used; nothing was sent. "
+            "It has the form http://user:password@proxy.example.com:8080."
+        ) from None
+
+
+def _proxy_setting(prefix: str = "") -> str:
+    """
+    Return the name of the environment variable with the first proxy whose address has this prefix.
+    """
+    proxies = urllib.request.getproxies()
+    scheme = next((name for name, url in proxies.items() if url.startswith(prefix)), "all")
+    variable = f"{scheme}_proxy"
+    return next((name for name in os.environ if name.lower() == variable), variable.upper())
 
 
 def _check_kind(client: object, kind: type[object], studio: str) -> None:

@@ -70,9 +70,11 @@ class OpenAITransport:
             return _read(response, response.iter_bytes(), body)
 
     @contextlib.contextmanager
-    def listen(self, request: HttpRequest) -> Generator[HttpResponse | Iterator[bytes], None, None]:
+    def listen(
+        self, request: HttpRequest
+    ) -> Generator[tuple[HttpResponse, Iterator[bytes]], None, None]:
         """
-        Send a request; yield the response, or the data of its events if it is a stream.
+        Send a request; yield the response, and the data of its events if it is a stream.
         """
         body, trace, deadline = _body(), RequestTrace(), _deadline(request)
         with contextlib.ExitStack() as stack:
@@ -82,12 +84,13 @@ class OpenAITransport:
                 chunks = response.iter_bytes()
                 if response.is_success and not request.rows:
                     _read_start(chunks, body)
-                answer: HttpResponse | Iterator[bytes]
+                events: Iterator[bytes] = iter(())
                 if (stream := _stream_parser(response, request, body)) is None:
                     answer = _read(response, chunks, body)
                 else:
-                    answer = _read_events(chunks, body, stream)
-            yield answer
+                    answer = body.to_response(response, opened=True)
+                    events = _read_events(chunks, body, stream)
+            yield answer, events
             _drain(chunks, deadline)
 
     def _open(
@@ -174,9 +177,9 @@ class AsyncOpenAITransport:
     @contextlib.asynccontextmanager
     async def listen(
         self, request: HttpRequest
-    ) -> AsyncGenerator[HttpResponse | AsyncIterator[bytes], None]:
+    ) -> AsyncGenerator[tuple[HttpResponse, AsyncIterator[bytes]], None]:
         """
-        Send a request; yield the response, or the data of its events if it is a stream.
+        Send a request; yield the response, and the data of its events if it is a stream.
         """
         body, trace, deadline = _body(), RequestTrace(), _deadline(request)
         async with contextlib.AsyncExitStack() as stack:
@@ -186,12 +189,13 @@ class AsyncOpenAITransport:
                 chunks = response.aiter_bytes()
                 if response.is_success and not request.rows:
                     await _read_start_async(chunks, body)
-                answer: HttpResponse | AsyncIterator[bytes]
+                events = _no_events()
                 if (stream := _stream_parser(response, request, body)) is None:
                     answer = await _read_async(response, chunks, body)
                 else:
-                    answer = _read_events_async(chunks, body, stream, deadline)
-            yield answer
+                    answer = body.to_response(response, opened=True)
+                    events = _read_events_async(chunks, body, stream, deadline)
+            yield answer, events
             await _drain_async(chunks)
 
     async def _open(
@@ -327,6 +331,11 @@ async def _read_events_async(
                 return
 
 
+async def _no_events() -> AsyncIterator[bytes]:
+    return
+    yield
+
+
 def _drain(chunks: Iterator[bytes], deadline: RemainingTimeout) -> None:
     """
     Read the end of a response if it arrives at once, so that its connection can be reused.
@@ -355,14 +364,15 @@ def _call_arguments(request: HttpRequest, deadline: RemainingTimeout) -> dict[st
     connect.end = deadline.end
     timeout = httpx2.Timeout(deadline, connect=connect)
     # A client follows up to twenty redirects, to any host, with the whole body.
-    arguments: dict[str, Any] = {"options": {"timeout": timeout, "follow_redirects": False}}
+    options = {"timeout": timeout, "headers": dict(request.headers), "follow_redirects": False}
+    arguments: dict[str, Any] = {"options": options}
     if request.body is not None:
         arguments["body"] = request.body
     if request.files:
         arguments["files"] = [
             (part.field, (part.name, part.data, part.mime)) for part in request.files
         ]
-        arguments["options"]["headers"] = {"Content-Type": "multipart/form-data"}
+        headers["Content-Type"] = "multipart/form-data"
     return arguments
 
 

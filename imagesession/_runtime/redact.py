@@ -9,18 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 
 import httpx2
 
-_SECRET_HEADERS = (
-    "authorization",
-    "proxy-authorization",
-    "api-key",
-    "x-api-key",
-    "openai-organization",
-    "openai-project",
-    "cookie",
-)
+# The names of secret headers; those of gateways are a caller's `extra_headers`.
+_SECRET_HEADERS = re.compile(r"auth|key|token|secret|cookie|openai-(organization|project)")
 # Shorter values are no secrets, and could occur in any text by chance.
 _MIN_SECRET_BYTES = 8
 # Larger responses contain images; searching them would take too long.
@@ -60,9 +54,11 @@ def _secrets(request: httpx2.Request) -> list[bytes]:
     Return the credentials of a request, the longest first.
     """
     secrets = [request.url.password.encode()]
-    for name in _SECRET_HEADERS:
+    for name, text in request.headers.items():
+        if not _SECRET_HEADERS.search(name.lower()):
+            continue
         # The scheme, such as Bearer, is no secret.
-        value = request.headers.get(name, "").rpartition(" ")[2]
+        value = text.rpartition(" ")[2]
         secrets += [value.encode(), _password(value)]
     return sorted(
         (data for data in secrets if len(data) >= _MIN_SECRET_BYTES), key=len, reverse=True

@@ -80,5 +80,6 @@ def _describe_answer(result: object) -> str:
     if isinstance(result, TransportError):
         return f"there was no answer ({result.reason})"
     if isinstance(result, HttpResponse):
-        return f"HTTP {result.status}, {len(result.body)} bytes"
+        request = f", request {result.request_id}" if result.request_id else ""
+        return f"HTTP {result.status}, {len(result.body)} bytes{request}"
     return type(result).__name__

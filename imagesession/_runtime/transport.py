@@ -28,8 +28,8 @@ class Transport(Protocol):
 
     def listen(
         self, request: HttpRequest
-    ) -> contextlib.AbstractContextManager[HttpResponse | Iterator[bytes]]:
-        """Send a request; yield the response, or the data of its events if it is a stream."""
+    ) -> contextlib.AbstractContextManager[tuple[HttpResponse, Iterator[bytes]]]:
+        """Send a request; yield the response, and the data of its events if it is a stream."""
         ...
 
 
@@ -48,8 +48,8 @@ class AsyncTransport(Protocol):
 
     def listen(
         self, request: HttpRequest
-    ) -> contextlib.AbstractAsyncContextManager[HttpResponse | AsyncIterator[bytes]]:
-        """Send a request; yield the response, or the data of its events if it is a stream."""
+    ) -> contextlib.AbstractAsyncContextManager[tuple[HttpResponse, AsyncIterator[bytes]]]:
+        """Send a request; yield the response, and the data of its events if it is a stream."""
         ...
 
 

@@ -56,6 +56,22 @@ _CONNECTION_ERRORS = (
 )
 _SEND_EVENT = "send_request_headers.started"
 _PROXY_WANTS_LOGIN = "407"
+# Failures that trying again does not mend: the error, words of its reason, and what to do.
+_ADVICE: tuple[tuple[type[BaseException], str, str], ...] = (
+    (
+        httpx2.ProxyError,
+        _PROXY_WANTS_LOGIN,
+        "Put them into HTTPS_PROXY, as in http://user:password@proxy.example.com:8080.",
+    ),
+    (
+        httpx2.ConnectError,
+        "CERTIFICATE_VERIFY_FAILED",
+        "If a company's proxy stands between, put its certificate authority into SSL_CERT_FILE.",
+    ),
+    (httpx2.LocalProtocolError, "", "Check the characters of the API key and of extra_headers."),
+    (httpx2.UnsupportedProtocol, "", "base_url begins with https:// or http://."),
+    (UnicodeError, "", "Check the host name in base_url."),
+)
 
 
 @attrs.define(eq=False)
@@ -168,7 +184,24 @@ def _to_transport_error(
 ) -> TransportError:
     body = received() if request is None else redact(received(), request)
     sent = trace is None or not _was_not_sent(cause, trace)
-    return TransportError(sent=sent, reason=_describe(cause, request), body=body)
+    reason = _describe(cause, request)
+    return TransportError(
+        sent=sent, reason=reason, advice="" if sent else _advice(cause, reason), body=body
+    )
+
+
+def _advice(cause: BaseException, reason: str) -> str:
+    """
+    Return what to change if trying again cannot help; empty if it may.
+    """
+    return next(
+        (
+            advice
+            for kind, words, advice in _ADVICE
+            if isinstance(cause, kind) and words.lower() in reason.lower()
+        ),
+        "",
+    )
 
 
 def _was_not_sent(cause: BaseException, trace: RequestTrace) -> bool:

@@ -113,6 +113,7 @@ def read_turn(data: bytes, where: str) -> Turn:
         provider_state=record.choice("provider_state", get_args(ProviderState), "responses"),
         conversation=record.optional("conversation", str),
         response_id=record.optional("response_id", str),
+        request_id=record.optional("request_id", str),
         item_ids=record.texts("item_ids"),
         usage=_read_usage(record.inner("usage")),
         cost=_read_cost(record),

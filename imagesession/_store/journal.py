@@ -104,9 +104,9 @@ class Journal:
 
     def append_response_id(self, turn: Turn, response_id: str) -> None:
         """
-        Add the provider's id to an intent.
+        Add the provider's ids of the response and of its request to an intent.
         """
-        line = json.dumps({"response_id": response_id}).encode()
+        line = json.dumps({"response_id": response_id, "request_id": turn.request_id}).encode()
         append_line(self.layout.journal_file(turn.id, turn.session), line, new=False)
 
     def append_staged(self, turn: Turn, images: Iterable[ImageRecord]) -> None:
@@ -140,7 +140,7 @@ class Journal:
             for line in file.read_bytes().split(b"\n"):
                 with contextlib.suppress(ValueError):
                     facts.update(json.loads(line))
-            turn_facts = {**facts["turn"], **_updated_conversation(facts)}
+            turn_facts = {**facts["turn"], **_updated_facts(facts)}
             turn = codec.read_turn(json.dumps(turn_facts).encode(), str(file))
             staged = codec.read_images(facts, str(file))
         except (OSError, StorageError, LookupError, TypeError):
@@ -176,5 +176,5 @@ class Journal:
                 yield Entry(turn_id=turn_id, session_id=None if session == STANDALONE else session)
 
 
-def _updated_conversation(facts: dict[str, Any]) -> dict[str, Any]:
-    return {"conversation": facts["conversation"]} if "conversation" in facts else {}
+def _updated_facts(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: facts[name] for name in ("conversation", "request_id") if name in facts}

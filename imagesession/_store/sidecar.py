@@ -62,6 +62,7 @@ def to_dict(turn: Turn, position: int, session_name: str | None) -> dict[str, An
         "usage": record["usage"],
         "cost": record["cost"],
         "response_id": turn.response_id,
+        "request_id": turn.request_id,
         "provider": turn.provider,
         "context": turn.context,
         "text": turn.text,

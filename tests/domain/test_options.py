@@ -38,6 +38,7 @@ def test_invalid_size_is_refused(size: str) -> None:
         ("background", "transparant", "transparent"),
         ("output_format", "jpg", "jpeg"),
         ("moderation", "lo", "low"),
+        ("reasoning_effort", "minimum", "minimal"),
     ],
 )
 def test_misspelt_value_suggests_the_nearest(name: str, value: str, near: str) -> None:
@@ -58,6 +59,16 @@ def test_number_out_of_range_is_refused(name: str, value: int) -> None:
     with pytest.raises(InvalidOptionError) as caught:
         GenerateOptions().updated({name: value})
     assert int(caught.value.nearest[0]) in {100, 2, 16}
+
+
+@pytest.mark.parametrize("value", ["", " ", 7, "x" * 129])
+def test_safety_identifier_is_a_short_text(value: object) -> None:
+    """
+    A safety identifier has 1 to 128 characters, of which a message repeats at most 100.
+    """
+    with pytest.raises(InvalidOptionError, match="1 to 128 characters") as caught:
+        GenerateOptions().updated({"safety_identifier": value})
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize("value", [True, 1.5, "9"])

@@ -107,6 +107,7 @@ class World:
         match effect:
             case OpenStream(request=request):
                 self.requests.append(request)
+                return HttpResponse(status=200, opened=True)
             case NextEvent():
                 return self.events.pop(0) if self.events else None
             case StoreCall():

@@ -19,7 +19,6 @@ from imagesession._engine.outcomes import ResponseOutcome, parse_response_object
 from imagesession._engine.provider_errors import (
     FeatureUnsupportedError,
     PreviousResponseNotFoundError,
-    parse_retry_after,
 )
 from imagesession._engine.responses import (
     find_response_id,
@@ -27,6 +26,7 @@ from imagesession._engine.responses import (
     parse_text_response,
     recover_complete_body,
 )
+from imagesession._engine.retry_after import read_retry_after
 from imagesession.errors import (
     AuthenticationError,
     BadRequestError,
@@ -315,7 +315,7 @@ def test_retry_after_is_parsed(headers: dict[str, str], seconds: float | None) -
     How long to wait is read from the headers, if it is valid.
     """
     answer = reply({"error": {"message": "slow"}}, 429, **headers)
-    assert parse_retry_after(answer) == seconds
+    assert read_retry_after(answer) == seconds
     with pytest.raises(RateLimitError) as caught:
         parse_response(answer)
     assert caught.value.retry_after == seconds

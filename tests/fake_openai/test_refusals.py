@@ -148,6 +148,9 @@ REQUESTS: list[tuple[dict[str, Any], str | None, str | None]] = [
     ({"metadata": {"k" * 65: ""}}, "string_above_max_length", f"metadata.{'k' * 65}"),
     ({"metadata": {"k": "v" * 513}}, "string_above_max_length", "metadata.k"),
     ({"metadata": {"k": 1}}, "invalid_type", "metadata.k"),
+    ({"reasoning": {"effort": "extreme"}}, "invalid_value", "reasoning.effort"),
+    ({"reasoning": {"effort": 3}}, "invalid_type", "reasoning.effort"),
+    ({"safety_identifier": "u" * 129}, "string_above_max_length", "safety_identifier"),
 ]
 
 

@@ -30,9 +30,9 @@ from imagesession._engine.provider_errors import (
     RequestNotProcessedError,
     is_responses_unsupported,
     map_error_response,
-    parse_retry_after,
 )
 from imagesession._engine.responses import parse_response, parse_text_response
+from imagesession._engine.retry_after import read_retry_after
 from imagesession._engine.streams import StreamAccumulator
 from imagesession._fake_openai import sketch
 from imagesession._imaging.decode import decode_image
@@ -215,7 +215,7 @@ def check_reply(reply: HttpResponse) -> None:
             check_outcome(read(reply))
     assert isinstance(map_error_response(reply), TYPED)
     assert is_responses_unsupported(reply) in {True, False}
-    seconds = parse_retry_after(reply)
+    seconds = read_retry_after(reply)
     assert seconds is None or 0 <= seconds < math.inf
 
 

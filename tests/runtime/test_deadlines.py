@@ -128,8 +128,8 @@ def send(url: str, request: HttpRequest, *, streamed: bool = False) -> HttpRespo
         transport = OpenAITransport(client, owned=False)
         if not streamed:
             return transport.send(request)
-        with transport.listen(request) as events:
-            return events if isinstance(events, HttpResponse) else list(events)
+        with transport.listen(request) as (response, events):
+            return list(events) if response.opened else response
 
 
 def send_async(
@@ -144,10 +144,8 @@ def send_async(
             transport = AsyncOpenAITransport(lambda: client, owned=False)
             if not streamed:
                 return await transport.send(request)
-            async with transport.listen(request) as events:
-                if isinstance(events, HttpResponse):
-                    return events
-                return [event async for event in events]
+            async with transport.listen(request) as (response, events):
+                return [event async for event in events] if response.opened else response
 
     return asyncio.run(run())
 

@@ -101,13 +101,13 @@ class SyncScript(Script):
         return self._answer("send")
 
     @contextlib.contextmanager
-    def listen(self, _: HttpRequest) -> Generator[HttpResponse | Iterator[bytes], None, None]:
+    def listen(self, _: HttpRequest) -> Generator[tuple[HttpResponse, Iterator[bytes]], None, None]:
         """
         Respond with a stream, or with a response.
         """
         reply = self._answer("open")
         try:
-            yield reply if self.events is None else iter(self.events)
+            yield attrs.evolve(reply, opened=self.events is not None), iter(self.events or ())
         finally:
             self.log.append("close")
 
@@ -140,7 +140,7 @@ class AsyncScript(Script):
     @contextlib.asynccontextmanager
     async def listen(
         self, _: HttpRequest
-    ) -> AsyncGenerator[HttpResponse | AsyncIterator[bytes], None]:
+    ) -> AsyncGenerator[tuple[HttpResponse, AsyncIterator[bytes]], None]:
         """
         Respond with a stream, or with a response.
         """
@@ -151,7 +151,7 @@ class AsyncScript(Script):
                 yield event
 
         try:
-            yield reply if self.events is None else events()
+            yield attrs.evolve(reply, opened=self.events is not None), events()
         finally:
             self.log.append("close")
 
@@ -168,7 +168,7 @@ def every_effect(log: list[str]) -> Workflow[list[Any]]:
         answers: list[Any] = [(yield from NewId()), (yield from GetProviderName())]
         answers.append((yield from StoreCall(_commit)))
         answers.append((yield from Send(REQUEST)).status)
-        answers.append((yield from OpenStream(REQUEST)))
+        answers.append((yield from OpenStream(REQUEST)).opened)
         answers += [(yield from NextEvent()), (yield from NextEvent()), (yield from NextEvent())]
         yield from EmitPartial(PARTIAL)
         yield from Sleep(0)
@@ -178,7 +178,7 @@ def every_effect(log: list[str]) -> Workflow[list[Any]]:
         log.append("flow closed")
 
 
-ANSWERS = ["begun", "provider", "kept", 200, None, b"one", b"two", None, True]
+ANSWERS = ["begun", "provider", "kept", 200, True, b"one", b"two", None, True]
 LOG = ["new_id", "commit", "send", "open", "flow closed", "close"]
 
 

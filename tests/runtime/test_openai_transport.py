@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ import openai
 import pytest
 
 from imagesession import AsyncStudio, Studio
-from imagesession._engine.http import HttpRequest, HttpResponse, TransportError
+from imagesession._engine.http import HttpRequest, TransportError
 from imagesession._runtime.openai_transport import AsyncOpenAITransport, OpenAITransport
 from imagesession.testing import FakeOpenAI, FakeTransport, serve
 
@@ -56,8 +56,8 @@ def test_abandoned_stream_is_closed(slow: str) -> None:
     Leaving a stream before its end closes the connection.
     """
     transport = OpenAITransport(openai.OpenAI(api_key="x", base_url=slow), owned=True)
-    with transport.listen(STREAM) as events:
-        assert not isinstance(events, HttpResponse)
+    with transport.listen(STREAM) as (response, events):
+        assert response.opened
         assert b"response.created" in next(events)
     with contextlib.suppress(TransportError):
         assert list(events) == []
@@ -72,8 +72,8 @@ async def test_abandoned_stream_is_closed_async(slow: str) -> None:
     """
     client = openai.AsyncOpenAI(api_key="x", base_url=slow)
     transport = AsyncOpenAITransport(lambda: client, owned=True)
-    async with transport.listen(STREAM) as events:
-        assert isinstance(events, AsyncIterator)
+    async with transport.listen(STREAM) as (response, events):
+        assert response.opened
         assert b"response.created" in await anext(events)
     with contextlib.suppress(TransportError):
         assert [event async for event in events] == []
@@ -89,8 +89,7 @@ def test_connection_is_reused_after_a_stream(url: str) -> None:
         client = openai.OpenAI(api_key="x", base_url=url, http_client=http_client)
         transport = OpenAITransport(client, owned=False)
         for _ in range(3):
-            with transport.listen(STREAM) as events:
-                assert not isinstance(events, HttpResponse)
+            with transport.listen(STREAM) as (_, events):
                 assert any(b"response.completed" in event for event in events)
         pool: Any = vars(http_client)["_transport"]._pool  # noqa: SLF001 - there is no public count
         assert len(pool.connections) == 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import logging
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -477,7 +478,7 @@ def test_retries_are_logged_as_warnings(
     provider.fail_next(status=429, headers=RETRY_SOON, method="POST", path="/responses")
     studio.generate("a teapot")
     warned = logged(logging.WARNING)
-    assert "HTTP 429; next attempt in 0.1 s" in warned
+    assert re.search(r"HTTP 429 \(request req_\w+\); next attempt in 0\.1 s", warned)
     assert "cooldown lasts 0.1 s" in warned
 
 

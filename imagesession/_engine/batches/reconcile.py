@@ -180,7 +180,7 @@ def _read_once(
     config: StudioConfig,
 ) -> Workflow[None]:
     reply = yield from OpenStream(payloads.file_content(file_id))
-    if reply is not None:
+    if not reply.opened:
         error = map_error_response(reply)
         if reply.status in _GONE or not isinstance(error, ImageSessionError):
             raise OutcomeUnknownError(
