@@ -10,6 +10,7 @@ import datetime as dt
 import json
 import math
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -467,6 +468,49 @@ def test_unknown_price_keeps_its_reservation(
         studio.generate("a cup")
     assert caught.value.spent == pytest.approx(upper_bound)
     assert len(paid_bodies(provider)) == 1
+
+
+@pytest.mark.parametrize("state", ["responses", "none"])
+def test_late_turn_reserves_little_more_than_an_early_one(
+    make_studio: MakeStudio, tmp_path: Path, state: Any
+) -> None:
+    """
+    A session's own reported usage bounds what its next turn needs: turn 50 reserves at most twice
+    as much as turn 5 for the same image, and never less than it costs.
+    """
+    studio = make_studio(tmp_path, budget=Budget(per_day=100.0), **PLAIN)
+    session = studio.session("Teapots", provider_state=state)
+    turns = [session.generate(f"change {number}").turn for number in range(50)]
+    assert turns[49].reserved <= 2 * turns[4].reserved
+    assert all(turn.cost.total <= turn.reserved for turn in turns)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_reservation_covers_the_cost_of_any_turn(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, seed: int
+) -> None:
+    """
+    Whatever a session's turns are (long or short, with references, on other models, after an undo,
+    after the provider forgot it, with a limited context), each reserves at least what it costs.
+    """
+    choose = random.Random(seed)  # noqa: S311 - no secret
+    studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=1000.0))
+    session = studio.session("Teapots " * 100, remember=choose.choice([None, 3]))
+    for _ in range(choose.randint(5, 12)):
+        before = choose.choice(["undo", "reset", "", "", ""])
+        if before == "undo":
+            with contextlib.suppress(InvalidRequestError):  # it is at its start
+                session.undo()
+        elif before == "reset":
+            provider.reset_memory()
+        turn = session.generate(
+            "a teapot, bluer " * choose.choice([1, 100]),
+            references=[tiny_image()] * choose.choice([0, 0, 1, 4]),
+            quality=choose.choice(["low", "low", "high", "auto"]),
+            model=choose.choice(["auto", "auto", "gpt-6.2-sol", "gpt-5.4"]),
+            image_model=choose.choice(["auto", "auto", "gpt-image-2"]),
+        ).turn
+        assert turn.cost.total <= turn.reserved
 
 
 # --- budget in processes --------------------------------------------------------------------------
