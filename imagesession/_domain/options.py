@@ -40,6 +40,7 @@ class OptionParams(TypedDict, total=False):
     frames: int | None
     frame_ms: int | None
     svg_model: str | None
+    compact_threshold: int | None
 
 
 def parse_size(text: str) -> tuple[int, int] | None:
@@ -157,6 +158,8 @@ class GenerateOptions:
         frames: Frames of a "gif", 2 to 16.
         frame_ms: How long each frame of a "gif" is shown, in milliseconds, 10 to 10,000.
         svg_model: The model that writes an "svg".
+        compact_threshold: Input tokens above which the provider summarises a session's earlier
+            turns, 20,000 or more; None for never. Set it far above what one turn adds.
 
     Source: https://developers.openai.com/api/reference/resources/responses (tool
     `image_generation`), as of November 2026.
@@ -183,6 +186,10 @@ class GenerateOptions:
     frames: int | None = attrs.field(default=None, validator=_between(2, 16, "frames"))
     frame_ms: int | None = attrs.field(default=None, validator=_between(10, 10_000, "milliseconds"))
     svg_model: str | None = attrs.field(default=None, validator=_name)
+    # Near the size of one request, users have seen ten compactions in one response, each billed.
+    compact_threshold: int | None = attrs.field(
+        default=None, validator=_between(20_000, 10_000_000, "tokens")
+    )
 
     def updated(self, changes: Mapping[str, Any]) -> GenerateOptions:
         """

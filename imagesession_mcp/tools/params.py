@@ -116,7 +116,8 @@ Options: TypeAlias = Annotated[
     dict[str, Any] | None,
     Field(
         description="Rarely needed: output_format (png, jpeg, webp, gif, svg), image_model, model, "
-        "output_compression, input_fidelity, moderation, complexity, frames, frame_ms, svg_model."
+        "output_compression, input_fidelity, moderation, complexity, frames, frame_ms, "
+        "svg_model, compact_threshold."
     ),
 ]
 RequestId: TypeAlias = Annotated[
