@@ -61,6 +61,8 @@ costs = st.builds(
     image=amounts,
     prices=st.dates(),
     part=st.floats(0, 1000),
+    context=st.floats(0, 1000),
+    context_tokens=st.integers(0, 10**9),
     unknown=st.lists(texts, max_size=2).map(tuple),
 )
 turns = st.builds(

@@ -150,6 +150,29 @@ def test_costs_add_up(studio: Any) -> None:
     assert studio.session("Empty").cost().total == 0.0
 
 
+def test_cost_of_earlier_turns_is_shown(studio: Any) -> None:
+    """
+    Earlier turns are billed as input again: the image, its session, each group of the report and
+    its text say how many tokens that is and what they cost. Standalone
+    images have none.
+    """
+    session = studio.session("Teapots")
+    images = [session.generate(f"change {number}", **PLAIN) for number in range(3)]
+    studio.generate("a cup", **PLAIN)
+    inputs = [image.turn.usage.mainline["input_tokens"] for image in images]
+    expected = [number - inputs[0] for number in inputs]
+    assert [image.cost.context_tokens for image in images] == expected
+    assert all(0 < image.cost.context < image.cost.mainline for image in images[1:])
+    assert images[2].cost.context > images[1].cost.context
+    assert session.cost().context_tokens == sum(expected)
+    groups = studio.costs(group_by="session").groups
+    assert groups[session.id].context_tokens == sum(expected)
+    assert groups[session.id].context_dollars == pytest.approx(session.cost().context)
+    assert groups[""].context_tokens == 0
+    assert f"{sum(expected):,} tokens" in str(studio.costs())
+    assert any("billed in every turn" in line for line in session.estimate("x").assumptions)
+
+
 def test_costs_are_grouped(studio: Any) -> None:
     """
     Grouped by session, kind, model, provider or day, each image is counted once.

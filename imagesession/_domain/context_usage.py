@@ -55,6 +55,22 @@ def reported_context(past: Sequence[Turn], role: Role, **options: object) -> Rep
     return ReportedContext(unreported=len(past))
 
 
+def context_tokens(turn: Turn, past: Sequence[Turn]) -> int:
+    """
+    Return how many of a turn's mainline input tokens its earlier turns took: what exceeds the input
+    of the first of them on the same model, so rather too few than too many.
+
+    Args:
+        turn: The turn, with its reported usage.
+        past: The turns that it continues, the oldest first.
+    """
+    same = (earlier for earlier in past if earlier.options.model == turn.options.model)
+    reported = (reported_tokens(earlier, "mainline") for earlier in same)
+    first = next((tokens.input for tokens in reported if tokens and tokens.input), None)
+    own = reported_tokens(turn, "mainline")
+    return 0 if first is None or own is None else max(own.input - first, 0)
+
+
 def reported_tokens(turn: Turn, role: Role) -> TokenCounts | None:
     """
     Return a turn's reported usage of a model; None if there is none.
