@@ -44,8 +44,8 @@ HOST = "https://api.openai.com/v1"
 CASSETTES = Path(__file__).parent / "cassettes"
 MODE = os.environ.get("IMAGESESSION_RECORD", "")
 SECRET_REPLIES = {"set-cookie", "openai-organization", "openai-project", "x-request-id", "cf-ray"}
-# What differs from run to run by design: the turn's own id.
-TURN_ID = re.compile(r'("imagesession_turn": ?")[0-9A-Z]{26}"')
+# What differs from run to run by design: the turn's own id, and its session's.
+OWN_ID = re.compile(r'("(?:imagesession_turn|prompt_cache_key)": ?")[0-9A-Z]{26}"')
 BOUNDARY = re.compile(r"boundary=\"?([^\";]+)")
 
 
@@ -59,7 +59,7 @@ def normal(body: bytes | str | None, content_type: str = "") -> object:
     if boundary:
         return raw.replace(boundary[1].encode(), b"boundary")
     try:
-        return json.loads(TURN_ID.sub(r'\1"', raw.decode()))
+        return json.loads(OWN_ID.sub(r'\1"', raw.decode()))
     except ValueError:
         return raw
 

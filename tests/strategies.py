@@ -38,6 +38,7 @@ options = st.builds(
     quality=st.sampled_from(["auto", "low", "max"]),
     output_format=st.sampled_from(["png", "gif", "svg"]),
     output_compression=st.none() | st.integers(0, 100),
+    compact_threshold=st.none() | st.integers(20_000, 10_000_000),
     frames=st.none() | st.integers(2, 16),
 )
 images = st.builds(
@@ -60,6 +61,8 @@ costs = st.builds(
     image=amounts,
     prices=st.dates(),
     part=st.floats(0, 1000),
+    context=st.floats(0, 1000),
+    context_tokens=st.integers(0, 10**9),
     unknown=st.lists(texts, max_size=2).map(tuple),
 )
 turns = st.builds(

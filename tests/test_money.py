@@ -10,6 +10,7 @@ import datetime as dt
 import json
 import math
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -147,6 +148,29 @@ def test_costs_add_up(studio: Any) -> None:
     assert alone.cost.mainline > 0
     assert alone.cost.image > 0
     assert studio.session("Empty").cost().total == 0.0
+
+
+def test_cost_of_earlier_turns_is_shown(studio: Any) -> None:
+    """
+    Earlier turns are billed as input again: the image, its session, each group of the report and
+    its text say how many tokens that is and what they cost. Standalone
+    images have none.
+    """
+    session = studio.session("Teapots")
+    images = [session.generate(f"change {number}", **PLAIN) for number in range(3)]
+    studio.generate("a cup", **PLAIN)
+    inputs = [image.turn.usage.mainline["input_tokens"] for image in images]
+    expected = [number - inputs[0] for number in inputs]
+    assert [image.cost.context_tokens for image in images] == expected
+    assert all(0 < image.cost.context < image.cost.mainline for image in images[1:])
+    assert images[2].cost.context > images[1].cost.context
+    assert session.cost().context_tokens == sum(expected)
+    groups = studio.costs(group_by="session").groups
+    assert groups[session.id].context_tokens == sum(expected)
+    assert groups[session.id].context_dollars == pytest.approx(session.cost().context)
+    assert groups[""].context_tokens == 0
+    assert f"{sum(expected):,} tokens" in str(studio.costs())
+    assert any("billed in every turn" in line for line in session.estimate("x").assumptions)
 
 
 def test_costs_are_grouped(studio: Any) -> None:
@@ -467,6 +491,49 @@ def test_unknown_price_keeps_its_reservation(
         studio.generate("a cup")
     assert caught.value.spent == pytest.approx(upper_bound)
     assert len(paid_bodies(provider)) == 1
+
+
+@pytest.mark.parametrize("state", ["responses", "none"])
+def test_late_turn_reserves_little_more_than_an_early_one(
+    make_studio: MakeStudio, tmp_path: Path, state: Any
+) -> None:
+    """
+    A session's own reported usage bounds what its next turn needs: turn 50 reserves at most twice
+    as much as turn 5 for the same image, and never less than it costs.
+    """
+    studio = make_studio(tmp_path, budget=Budget(per_day=100.0), **PLAIN)
+    session = studio.session("Teapots", provider_state=state)
+    turns = [session.generate(f"change {number}").turn for number in range(50)]
+    assert turns[49].reserved <= 2 * turns[4].reserved
+    assert all(turn.cost.total <= turn.reserved for turn in turns)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_reservation_covers_the_cost_of_any_turn(
+    make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI, seed: int
+) -> None:
+    """
+    Whatever a session's turns are (long or short, with references, on other models, after an undo,
+    after the provider forgot it, with a limited context), each reserves at least what it costs.
+    """
+    choose = random.Random(seed)  # noqa: S311 - no secret
+    studio = make_studio(tmp_path, provider=provider, budget=Budget(per_day=1000.0))
+    session = studio.session("Teapots " * 100, remember=choose.choice([None, 3]))
+    for _ in range(choose.randint(5, 12)):
+        before = choose.choice(["undo", "reset", "", "", ""])
+        if before == "undo":
+            with contextlib.suppress(InvalidRequestError):  # it is at its start
+                session.undo()
+        elif before == "reset":
+            provider.reset_memory()
+        turn = session.generate(
+            "a teapot, bluer " * choose.choice([1, 100]),
+            references=[tiny_image()] * choose.choice([0, 0, 1, 4]),
+            quality=choose.choice(["low", "low", "high", "auto"]),
+            model=choose.choice(["auto", "auto", "gpt-6.2-sol", "gpt-5.4"]),
+            image_model=choose.choice(["auto", "auto", "gpt-image-2"]),
+        ).turn
+        assert turn.cost.total <= turn.reserved
 
 
 # --- budget in processes --------------------------------------------------------------------------

@@ -6,6 +6,7 @@ Every test runs over the sync and the async twin.
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -293,6 +294,48 @@ def test_prompt_exceeding_the_context_window_is_rejected(
     assert len(paid_requests(provider)) <= 4
 
 
+def test_turns_of_a_session_share_a_cache_key(
+    studio: Any, make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
+) -> None:
+    """
+    All turns of a session name the same cache key, on every branch and in the next program;
+    another session has its own, and a standalone image none.
+    """
+    session = studio.session("A tea shop")
+    first = session.generate("a teapot")
+    first.branch("warm").generate("warmer")
+    make_studio(tmp_path / "library", provider=provider).open(session.id).generate("bluer")
+    studio.session("A bakery").generate("a loaf")
+    studio.generate("a cup")
+    keys = [call.body.get("prompt_cache_key") for call in paid_requests(provider)]
+    assert keys[:3] == [session.id] * 3
+    assert keys[3] not in {None, session.id}
+    assert keys[4] is None
+
+
+@pytest.mark.parametrize("state", ["responses", "conversation", "none"])
+def test_long_session_is_compacted_by_the_provider(
+    studio: Any, provider: FakeOpenAI, state: Any
+) -> None:
+    """
+    With a threshold the provider replaces earlier turns by a summary once a request exceeds it, so
+    that the input of a long session stays bounded; the session goes on as before.
+    """
+    session = studio.session("A shop", compact_threshold=20_000, provider_state=state)
+    turns = [session.generate(f"change {number}").turn for number in range(16)]
+    tokens = [turn.usage.mainline["input_tokens"] for turn in turns]
+    assert max(tokens) < 25_000
+    assert all(
+        call.body["context_management"] == [{"type": "compaction", "compact_threshold": 20_000}]
+        for call in paid_requests(provider)
+    )
+    mode = "rebuilt" if state == "none" else "continued"
+    assert {turn.context for turn in turns[1:]} == {mode}
+    if state != "none":
+        assert sum(earlier > later for earlier, later in itertools.pairwise(tokens)) == 1
+    assert session.branch("warm", at=turns[10].images[0].id).generate("warmer").bytes
+
+
 # --- unsupported features -------------------------------------------------------------------------
 
 WORDS: dict[str, list[dict[str, Any]]] = {
@@ -325,6 +368,14 @@ WORDS: dict[str, list[dict[str, Any]]] = {
          "code": "unknown_parameter"},
         {"message": "Previous response cannot be used for this organization due to Zero Data "
          "Retention.", "param": "previous_response_id", "code": None},
+    ],
+    "prompt_cache_key": [
+        {"message": "Unrecognized request argument supplied: prompt_cache_key", "param": None,
+         "code": None},
+        {"message": "Unknown parameter: 'prompt_cache_key'.", "param": "prompt_cache_key",
+         "code": "unknown_parameter"},
+        {"message": "body.prompt_cache_key: Extra inputs are not permitted", "param": None,
+         "code": "422"},
     ],
 }  # fmt: skip
 CASES = [(feature, error) for feature, errors in WORDS.items() for error in errors]

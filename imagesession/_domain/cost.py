@@ -35,6 +35,9 @@ class Cost:
         image: US dollars for the image model; None if not fully known.
         prices: The date of the price table; of a sum, the oldest date.
         part: The known share, in US dollars, of the amounts that are not fully known.
+        context: US dollars, within `mainline`, for input that earlier turns of the session took
+            again.
+        context_tokens: How many input tokens that were.
         unknown: Why amounts are not fully known, each reason as a clause.
     """
 
@@ -42,6 +45,8 @@ class Cost:
     image: float | None = None
     prices: dt.date
     part: float = 0.0
+    context: float = 0.0
+    context_tokens: int = 0
     unknown: tuple[str, ...] = ()
 
     @property
@@ -68,6 +73,8 @@ class Cost:
             image=image,
             prices=min(self.prices, other.prices),
             part=self.part + other.part + mainline_part + image_part,
+            context=self.context + other.context,
+            context_tokens=self.context_tokens + other.context_tokens,
             unknown=tuple(dict.fromkeys((*self.unknown, *other.unknown))),
         )
 
@@ -86,6 +93,8 @@ class Cost:
             "image": self.image,
             "prices": self.prices.isoformat(),
             "part": self.part,
+            "context": self.context,
+            "context_tokens": self.context_tokens,
             "unknown": list(self.unknown),
         }
 
@@ -102,6 +111,8 @@ class Cost:
             image=_read_amount(data, "image"),
             prices=_read_day(data),
             part=_read_amount(data, "part") or 0.0,
+            context=_read_amount(data, "context") or 0.0,
+            context_tokens=int(_read_amount(data, "context_tokens") or 0),
             unknown=_read_clauses(data),
         )
 
@@ -129,6 +140,7 @@ def cost_of(
     image: str | None,
     catalogue: ModelCatalog,
     batch: bool = False,
+    context_tokens: int = 0,
 ) -> Cost:
     """
     Compute what a turn cost from the usage that its provider reported.
@@ -140,13 +152,18 @@ def cost_of(
             analysis.
         catalogue: The catalogue with the prices.
         batch: Whether the request was part of a batch, at half the price.
+        context_tokens: How many of the mainline model's input tokens earlier turns took.
     """
     share = BATCH_DISCOUNT if batch else 1.0
-    leading = _CostLine(share=share)
-    drawing = _CostLine(share=share)
+    leading = drawing = _CostLine(share=share)
+    context = 0.0
     if mainline is not None:
         name = catalogue.mainline if mainline == "auto" else mainline
-        leading = leading.plus(name, parse_text_model_usage(usage.mainline), catalogue)
+        tokens = parse_text_model_usage(usage.mainline)
+        leading = leading.plus(name, tokens, catalogue)
+        if tokens is not None:
+            before = tokens.first(context_tokens)
+            context = share * price(before, _prices_of(name, catalogue), of=tokens.input)[0]
     if image is not None:
         name = catalogue.image if image == "auto" else image
         drawing = drawing.plus(name, parse_image_usage(usage.image), catalogue)
@@ -157,6 +174,8 @@ def cost_of(
         image=drawing.amount,
         prices=catalogue.dated,
         part=leading.part + drawing.part,
+        context=context,
+        context_tokens=context_tokens,
         unknown=tuple(dict.fromkeys((*leading.unknown, *drawing.unknown))),
     )
 
@@ -182,9 +201,7 @@ class _CostLine:
     def plus(self, name: str, tokens: TokenCounts | None, catalogue: ModelCatalog) -> _CostLine:
         if tokens is None:
             return self.with_unknown(f"what {name} used was not reported")
-        model = catalogue.find(name)
-        prices = Prices() if model is None else model.prices
-        known, missing = price(tokens, prices)
+        known, missing = price(tokens, _prices_of(name, catalogue))
         bill = attrs.evolve(self, known=self.known + known * self.share)
         if missing:
             bill = bill.with_unknown(f"the price of {name} is not known")
@@ -196,14 +213,25 @@ class _CostLine:
         return attrs.evolve(self, unknown=(*self.unknown, clause))
 
 
-def price(tokens: TokenCounts, prices: Prices) -> tuple[float, bool]:
+def _prices_of(name: str, catalogue: ModelCatalog) -> Prices:
+    model = catalogue.find(name)
+    return Prices() if model is None else model.prices
+
+
+def price(tokens: TokenCounts, prices: Prices, *, of: int | None = None) -> tuple[float, bool]:
     """
     Price one model's tokens.
+
+    Args:
+        tokens: The tokens.
+        prices: The model's prices.
+        of: How many input tokens the request has, if these are only some of them.
 
     Returns:
         The cost in US dollars, as far as prices are known, and whether a price was missing.
     """
-    long = prices.long_above is not None and tokens.input > prices.long_above
+    whole = tokens.input if of is None else of
+    long = prices.long_above is not None and whole > prices.long_above
     into, out = (_LONG_IN, _LONG_OUT) if long else (1.0, 1.0)
     lines = (
         (tokens.text_in, prices.text_in, into),

@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
+from .context_usage import ReportedContext, reported_context
 from .cost import BATCH_DISCOUNT, format_usd, price
 from .model_catalog import Mark, ModelCatalog, ModelInfo, Prices
 from .options import GenerateOptions, parse_size
 from .token_counts import TokenCounts
+from .turn import Turn
 
 Size = tuple[int, int]
 Span = tuple[int, int]
@@ -77,7 +79,7 @@ def estimate(
     pictures: Sequence[Size] = (),
     partial_images: int = 0,
     count: int = 1,
-    turns_before: int = 0,
+    past: Sequence[Turn] = (),
     leads: bool = True,
     draws: bool = True,
     batch: bool = False,
@@ -93,7 +95,8 @@ def estimate(
             image that is continued.
         partial_images: How many partial images are requested.
         count: How many such calls, each for one image.
-        turns_before: How many earlier turns of the session are sent as context.
+        past: The earlier turns that the models know, the oldest first. Their input is billed again,
+            as much as was last reported for it.
         leads: Whether a mainline model is used, as by all requests but those of the Images API.
         draws: Whether an image is made; an analysis makes none.
         batch: Whether the request is part of a batch, at half the price.
@@ -103,7 +106,7 @@ def estimate(
         words=_word_tokens(prompt),
         pictures=tuple(pictures),
         partials=partial_images,
-        before=turns_before,
+        past=tuple(past),
         draws=draws,
     )
     parts = [
@@ -138,7 +141,7 @@ class _EstimateInputs:
     words: Span
     pictures: tuple[Size, ...]
     partials: int
-    before: int
+    past: tuple[Turn, ...]
     draws: bool
 
 
@@ -175,7 +178,8 @@ def _mainline(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
     overhead, answer = (_OVERHEAD, _ANSWER) if inputs.draws else (_TEXT_OVERHEAD, _TEXT_ANSWER)
     seen = [_input_tokens(size, model) for size in inputs.pictures]
     least, most = sum(low for low, _ in seen), sum(high for _, high in seen)
-    again = _OVERHEAD[1] + _ANSWER[1] + _max_input_tokens(model)
+    before = reported_context(inputs.past, "mainline", model=inputs.options.model)
+    again = before.text + before.unreported * (_OVERHEAD[1] + _ANSWER[1] + _max_input_tokens(model))
     leads = (
         f"{name} leads: {overhead[0]:,} to {overhead[1]:,} tokens beside the words and pictures, "
         f"and an answer of {answer[0]:,} to {answer[1]:,}, reasoning included, as recorded."
@@ -184,17 +188,17 @@ def _mainline(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
     if seen:
         shown = _pictures(len(seen))
         assumptions.append(f"{name} is shown {shown}: {least:,} to {most:,} tokens.")
-    if inputs.before:
+    if inputs.past:
         assumptions.append(
-            f"{name} reads {_turns(inputs.before)} again, each up to {again:,} tokens, or next to "
-            "nothing where they are cached."
+            f"{name} reads {_turns(len(inputs.past))} again, which is billed in every turn: up to "
+            f"{again:,} tokens, {_source(before)}; where they are cached, they cost far less."
         )
     return _part(
         name,
         TokenCounts(text_in_cached=overhead[0] + inputs.words[0] + least, text_out=answer[0]),
         # Newer models bill cache writes, which cost more than uncached input.
         TokenCounts(
-            text_in_written=overhead[1] + inputs.words[1] + most + inputs.before * again,
+            text_in_written=overhead[1] + inputs.words[1] + most + again,
             text_out=answer[1],
         ),
         catalogue,
@@ -223,14 +227,22 @@ def _image(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
     name = _resolve_auto(options.image_model, catalogue.image)
     model = catalogue.find(name)
     output = None if model is None else _output_tokens(inputs, model)
-    shown = len(inputs.pictures)
+    before = reported_context(
+        inputs.past,
+        "image",
+        image_model=options.image_model,
+        input_fidelity=options.input_fidelity,
+    )
+    shown, each = len(inputs.pictures), _max_tokens_each(options)
+    most = (shown + before.unreported) * each + before.image
     assumptions = [_output_assumption(name, options, output, model)]
     if inputs.partials:
         assumptions.append(f"{inputs.partials} partial images, {_PER_PARTIAL} tokens each.")
-    if shown or inputs.before:
+    if most:
+        again = f", and {before.image:,} as last reported" if before.image else ""
         assumptions.append(
-            f"{name} is shown up to {_pictures(shown + inputs.before)}: {_INPUT_IMAGE[0]} to "
-            f"{_max_tokens_each(options):,} tokens each."
+            f"{name} is shown up to {_pictures(shown + before.unreported)}: {_INPUT_IMAGE[0]} to "
+            f"{each:,} tokens each{again}."
         )
     if output is None:
         return _Part(low=0.0, high=None, assumptions=tuple(assumptions))
@@ -243,8 +255,8 @@ def _image(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
             image_out=output[0],
         ),
         TokenCounts(
-            text_in=inputs.words[1] + _REVISED_PROMPT[1] * (1 + inputs.before),
-            image_in=(shown + inputs.before) * _max_tokens_each(options),
+            text_in=inputs.words[1] + before.text + _REVISED_PROMPT[1] * (1 + before.unreported),
+            image_in=most,
             image_out=output[1] + inputs.partials * _PER_PARTIAL,
             text_out=_TEXT_OUTPUT if writes else 0,
         ),
@@ -347,14 +359,12 @@ def _svg(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
     name = _resolve_auto(options.svg_model or options.model, catalogue.mainline)
     model = catalogue.find(name)
     shown = sum(_input_tokens(size, model)[1] for size in inputs.pictures)
+    before = len(inputs.past) * _REVISED_PROMPT[1]
     return _part(
         name,
         TokenCounts(text_in_cached=_SVG_PROMPT[0], text_out=_SVG_TEXT[0]),
         TokenCounts(
-            text_in_written=_SVG_PROMPT[1]
-            + inputs.words[1]
-            + shown
-            + inputs.before * _REVISED_PROMPT[1],
+            text_in_written=_SVG_PROMPT[1] + inputs.words[1] + shown + before,
             text_out=_SVG_TEXT[1],
         ),
         catalogue,
@@ -383,6 +393,12 @@ def _resolve_auto(name: str, auto: str) -> str:
 
 def _pictures(count: int) -> str:
     return "1 picture" if count == 1 else f"{count} pictures"
+
+
+def _source(before: ReportedContext) -> str:
+    if not before.unreported:
+        return "as last reported"
+    return f"{before.unreported} of them without a report"
 
 
 def _turns(count: int) -> str:

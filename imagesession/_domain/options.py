@@ -45,6 +45,7 @@ class OptionParams(TypedDict, total=False):
     svg_model: str | None
     reasoning_effort: ReasoningEffort | None
     safety_identifier: str | None
+    compact_threshold: int | None
 
 
 def parse_size(text: str) -> tuple[int, int] | None:
@@ -177,6 +178,8 @@ class GenerateOptions:
             make plainer images; left out, it is the model's default.
         safety_identifier: Your own stable id of the end user, at most 128 characters, by which the
             provider tells users apart if one violates its policies. Hash names and addresses.
+        compact_threshold: Input tokens above which the provider summarises a session's earlier
+            turns, 20,000 or more; None for never. Set it far above what one turn adds.
 
     Source: https://developers.openai.com/api/reference/resources/responses (tool
     `image_generation`, `reasoning` and `safety_identifier`), as of November 2026.
@@ -207,6 +210,10 @@ class GenerateOptions:
         default=None, validator=_one_of(get_args(ReasoningEffort), optional=True)
     )
     safety_identifier: str | None = attrs.field(default=None, validator=_identifier)
+    # Near the size of one request, users have seen ten compactions in one response, each billed.
+    compact_threshold: int | None = attrs.field(
+        default=None, validator=_between(20_000, 10_000_000, "tokens")
+    )
 
     def updated(self, changes: Mapping[str, Any]) -> GenerateOptions:
         """

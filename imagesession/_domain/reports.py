@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import attrs
 
-from .cost import Cost
+from .cost import Cost, format_usd
 from .turn import Turn
 
 State = Literal["active", "idle", "closed"]
@@ -112,12 +112,28 @@ class CostGroup:
         uncertain: How many turns have an unknown price; they are not fully part of `dollars`.
         images: How many images were made.
         turns: How many turns there are.
+        context_dollars: US dollars, within `dollars`, for input that earlier turns of sessions took
+            again.
+        context_tokens: How many input tokens that were.
     """
 
     dollars: float
     uncertain: int
     images: int
     turns: int
+    context_dollars: float = 0.0
+    context_tokens: int = 0
+
+    def __str__(self) -> str:
+        text = f"${self.dollars:>9.4f}  {self.images:>5} pictures"
+        if self.context_tokens:
+            text += (
+                f"  (earlier turns again: {self.context_tokens:,} tokens, "
+                f"{format_usd(self.context_dollars)})"
+            )
+        if self.uncertain:
+            text += f"  and {self.uncertain} turns at an unknown price"
+        return text
 
 
 @attrs.frozen(kw_only=True)
@@ -150,16 +166,14 @@ class CostReport:
             uncertain=sum(group.uncertain for group in groups),
             images=sum(group.images for group in groups),
             turns=sum(group.turns for group in groups),
+            context_dollars=sum(group.context_dollars for group in groups),
+            context_tokens=sum(group.context_tokens for group in groups),
         )
 
     def __str__(self) -> str:
         rows = [*self.groups.items(), ("total", self.total)]
         width = max(len(name) for name, _ in rows)
-        lines = [
-            f"{name or '-':<{width}}  ${group.dollars:>9.4f}  {group.images:>5} pictures"
-            + (f"  and {group.uncertain} turns at an unknown price" if group.uncertain else "")
-            for name, group in rows
-        ]
+        lines = [f"{name or '-':<{width}}  {group}" for name, group in rows]
         return "\n".join([*lines, f"({self.provider})"])
 
 

@@ -46,6 +46,16 @@ class TokenCounts:
         text = self.text_in + self.text_in_cached + self.text_in_written
         return text + self.image_in + self.image_in_cached
 
+    def first(self, count: int) -> TokenCounts:
+        """
+        Return the first text input tokens. The cache holds the beginning of an input.
+        """
+        cached = min(count, self.text_in_cached)
+        written = min(count - cached, self.text_in_written)
+        return TokenCounts(
+            text_in=count - cached - written, text_in_cached=cached, text_in_written=written
+        )
+
 
 def parse_text_model_usage(usage: Mapping[str, Any] | None) -> TokenCounts | None:
     """

@@ -184,7 +184,13 @@ def _send_response(delivery: Delivery, strategy: Strategy) -> Workflow[ResponseO
     turn, config, deadline = prepared.turn, delivery.config, delivery.deadline
     context = yield from strategy.context(delivery)
     context = attrs.evolve(context, conversation=turn.conversation)
-    request = payloads.create_response(prepared, context, mode, store=delivery.supports("store"))
+    request = payloads.create_response(
+        prepared,
+        context,
+        mode,
+        store=delivery.supports("store"),
+        cache_key=delivery.supports("prompt_cache_key"),
+    )
     try:
         if mode == "plain":
             return (yield from post(turn, request, config, deadline))

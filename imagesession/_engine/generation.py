@@ -8,6 +8,7 @@ import contextlib
 
 import attrs
 
+from imagesession._domain.context_usage import context_tokens
 from imagesession._domain.cost import cost_of
 from imagesession._domain.turn import Failure, Turn
 from imagesession.errors import (
@@ -159,7 +160,7 @@ def _send_and_store(delivery: Delivery, request: GenerateRequest) -> Workflow[Tu
         if _was_not_accepted(error):
             yield from return_conversation(turn, past)
         raise
-    committed = yield from _commit_outcome(result, request, delivery.config)
+    committed = yield from _commit_outcome(result, request, delivery)
     yield from release_conversation(committed)
     return committed
 
@@ -212,13 +213,13 @@ def upload_inputs(prepared: PreparedRequest) -> Workflow[PreparedRequest]:
 
 
 def _commit_outcome(
-    result: DeliveryResult, request: GenerateRequest, config: StudioConfig
+    result: DeliveryResult, request: GenerateRequest, delivery: Delivery
 ) -> Workflow[Turn]:
     """
     Commit the outcome: images, or the failure.
     """
     prepared, outcome = result.prepared, result.outcome
-    turn = apply_response(prepared, outcome, config)
+    turn = apply_response(prepared, outcome, delivery.config, delivery.past)
     if outcome.error is not None:
         with contextlib.suppress(StorageError):  # see `finalize_failed`
             yield from commit_failure(turn, outcome.error)
@@ -250,29 +251,33 @@ def _composite(
 
 
 def apply_response(
-    prepared: PreparedRequest, outcome: ResponseOutcome, config: StudioConfig
+    prepared: PreparedRequest,
+    outcome: ResponseOutcome,
+    config: StudioConfig,
+    past: tuple[Turn, ...] = (),
 ) -> Turn:
     """
-    Add its reply's text, ids, usage and cost to a turn.
+    Add its reply's text, ids, usage and cost to a turn that continues others.
     """
     model = (outcome.model or prepared.mainline) if outcome.used_mainline else None
     # A reply may name a snapshot that the catalogue does not know.
     priced = prepared.mainline if model and not config.catalogue.find(model) else model
+    turn = attrs.evolve(prepared.turn, usage=outcome.usage)
     return attrs.evolve(
-        prepared.turn,
+        turn,
         text=outcome.text,
         model=model,
         response_id=outcome.response_id,
         # A recovered turn has its own; the outcome's would be that of the lookup.
         request_id=prepared.turn.request_id or outcome.request_id,
         item_ids=outcome.item_ids,
-        usage=outcome.usage,
         cost=cost_of(
             outcome.usage,
             mainline=priced,
             image=prepared.image_model or None,
             catalogue=config.catalogue,
-            batch=prepared.turn.batch is not None,
+            batch=turn.batch is not None,
+            context_tokens=context_tokens(turn, past),
         ),
     )
 

@@ -15,7 +15,14 @@ from imagesession._domain.turn import Source
 from .coerce import as_id
 
 Feature: TypeAlias = Literal[
-    "responses", "background", "stream", "store", "files", "conversation", "previous_response_id"
+    "responses",
+    "background",
+    "stream",
+    "store",
+    "files",
+    "conversation",
+    "previous_response_id",
+    "prompt_cache_key",
 ]
 """
 A feature that a server with OpenAI's protocol may lack: the Responses API, or a part of it.

@@ -17,7 +17,7 @@ from .effects import GetProviderName, NewId, StoreCall, Workflow
 from .leases import BudgetReservation
 from .payloads import PreparedRequest
 from .request import GenerateRequest, StudioConfig
-from .sessions import BranchHead
+from .sessions import BranchHead, session_config
 from .store import IdAndTime, InputImage, Source
 from .validate import (
     validate_options,
@@ -184,7 +184,7 @@ def _estimate_prepared(
         prompt="\n".join(filter(None, (prepared.session_description, prepared.turn.prompt))),
         pictures=[*_last_image_size(past), *_sizes(prepared.references)],
         partial_images=prepared.partial_images,
-        turns_before=len(past),
+        past=_remembered(past, config),
         leads=prepared.markup is None,
         draws=draws,
     )
@@ -218,6 +218,7 @@ def estimate_request(
     if request.prompt:
         validate_prompt(request.prompt)
     validate_partial_images(request.partial_images)
+    config = session_config(config, branch_head)
     new = yield from NewId()
     options, _ = _resolve_and_validate_options(request, config, new, branch_head)
     inputs = yield from _load_input_images(request, options, config, branch_head)
@@ -232,10 +233,17 @@ def estimate_request(
         pictures=[*_last_image_size(past), *_sizes(inputs.images)],
         partial_images=request.partial_images,
         count=count,
-        turns_before=len(past),
+        past=_remembered(past, config),
         leads=not batch,
         batch=batch,
     )
+
+
+def _remembered(past: tuple[Turn, ...], config: StudioConfig) -> tuple[Turn, ...]:
+    """
+    Return the turns that the model may know.
+    """
+    return past if config.remember is None else past[-config.remember :]
 
 
 def _sizes(images: tuple[InputImage, ...]) -> list[tuple[int, int]]:

@@ -57,6 +57,7 @@ _ABOUT_AN_IMAGE = re.compile(r"\b(transparent|opaque|alpha)\b|\bbackground_?type
 _FEATURES: tuple[tuple[Feature, re.Pattern[str]], ...] = (
     ("conversation", re.compile(r"\bconversations?\b", re.IGNORECASE)),
     ("previous_response_id", re.compile(r"\bprevious[ _]response(_id)?\b", re.IGNORECASE)),
+    ("prompt_cache_key", re.compile(r"\bprompt[ _]cache[ _]key\b", re.IGNORECASE)),
     ("background", re.compile(r"\bbackground\b", re.IGNORECASE)),
     ("stream", re.compile(r"\bstream(s|ed|ing)?\b", re.IGNORECASE)),
     ("files", re.compile(r"\bfile[ _](id|type|input)s?\b", re.IGNORECASE)),

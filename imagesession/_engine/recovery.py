@@ -8,6 +8,7 @@ turn whose outcome is unknown.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 
 import attrs
@@ -305,7 +306,10 @@ def _commit(turn: Turn, outcome: ResponseOutcome, config: StudioConfig) -> Workf
     prepared = PreparedRequest(
         turn=turn, mainline=mainline, image_model=image_model(turn.options, config)
     )
-    answered = apply_response(prepared, outcome, config)
+    past: tuple[Turn, ...] = ()
+    with contextlib.suppress(StorageError, NotFoundError):  # only a figure depends on them
+        past = yield from _ancestor_turns(turn)
+    answered = apply_response(prepared, outcome, config, past)
     if outcome.error is not None:
         return (yield from commit_failure(answered, outcome.error))
     settled = attrs.evolve(answered, status="completed")

@@ -143,6 +143,8 @@ def spending(query: SpendingQuery, provider: str) -> Workflow[CostReport]:
             uncertain=totals.uncertain,
             images=totals.images,
             turns=totals.turns,
+            context_dollars=totals.context,
+            context_tokens=totals.context_tokens,
         )
         for totals in tallies
     }

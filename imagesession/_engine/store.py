@@ -142,6 +142,8 @@ class CostTotals:
         uncertain: The number of turns with an unknown price.
         images: The number of images.
         turns: The number of turns.
+        context: US dollars for input that earlier turns took again.
+        context_tokens: How many input tokens that were.
     """
 
     group: str
@@ -150,6 +152,8 @@ class CostTotals:
     uncertain: int
     images: int
     turns: int
+    context: float
+    context_tokens: int
 
 
 @attrs.frozen(kw_only=True)

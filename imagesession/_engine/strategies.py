@@ -109,12 +109,11 @@ class Delivery:
             return frozenset()
         files: tuple[Feature, ...] = ("files",) if self.prepared.files else ()
         store: tuple[Feature, ...] = ("store",) if self.supports("store") else ()
-        conversation: tuple[Feature, ...] = (
-            ("conversation",) if self.prepared.turn.conversation else ()
-        )
-        return frozenset(
-            ("responses", *MODES[self.mode], *strategy.required, *files, *store, *conversation)
-        )
+        turn = self.prepared.turn
+        conversation: tuple[Feature, ...] = ("conversation",) if turn.conversation else ()
+        cache_key: tuple[Feature, ...] = ("prompt_cache_key",) if turn.session else ()
+        always: tuple[Feature, ...] = ("responses", *MODES[self.mode], *strategy.required)
+        return frozenset((*always, *files, *store, *conversation, *cache_key))
 
     @property
     def recent(self) -> tuple[Turn, ...]:

@@ -36,8 +36,10 @@ def _check_known(
 ) -> None:
     ids = owner.output_ids
     if item_id == owner.reasoning_id:
-        if following is None or following.id != ids[1]:
+        if following is None or following.id != ids[ids.index(item_id) + 1]:
             raise without_following(item_id)
+    elif item_id == owner.compaction_id:
+        return
     elif item_id in ids and owner.reasoning_id and owner.reasoning_id not in seen:
         kind = "message" if item_id == owner.message_id else "image_generation_call"
         raise without_reasoning(item_id, kind, owner.reasoning_id)

@@ -23,6 +23,8 @@ from imagesession._fake_openai.tokens import ImageUsage, Usage, text_tokens
 KEPT_RESPONSES = 10_000
 _KEPT_BYTES = 512 * 1024 * 1024
 _KNOWN_UNSTORED = 10_000
+# The tokens of a summary of earlier items; no figure is published.
+COMPACTED_TOKENS = 1_000
 
 
 def new_id(prefix: str) -> str:
@@ -55,6 +57,7 @@ class StoredResponse:
         text: The text of the message, unless there is an analysis.
         analysis: The findings about an image, if the request asks for them.
         sketch: The state that a following response continues.
+        compaction_id: The id of the item that replaces all earlier ones, if they were compacted.
         listed: The input items as the API lists them.
         weight: How many bytes of images it keeps in memory that earlier responses do not.
         delivered: Whether a client has received the complete response.
@@ -75,6 +78,7 @@ class StoredResponse:
     usage: Usage
     image_usage: ImageUsage
     listed: tuple[Json, ...] = attrs.field(repr=False)
+    compaction_id: str | None = None
     weight: int = 0
     cancelled: bool = False
     delivered: bool = False
@@ -82,10 +86,11 @@ class StoredResponse:
     @property
     def output_ids(self) -> tuple[str, ...]:
         """
-        The ids of its output items, in order; the first is the reasoning's, if there is any.
+        The ids of its output items, in order: the compaction's and the reasoning's, if there are
+        any, the images' and the message's.
         """
-        reasoning = (self.reasoning_id,) if self.reasoning_id else ()
-        return (*reasoning, *(drawing.id for drawing in self.drawings), self.message_id)
+        first = tuple(filter(None, (self.compaction_id, self.reasoning_id)))
+        return (*first, *(drawing.id for drawing in self.drawings), self.message_id)
 
     @property
     def message_text(self) -> str:
@@ -102,6 +107,14 @@ class StoredResponse:
         if self.analysis is None:
             return self.usage
         return attrs.evolve(self.usage, output=self.usage.output + text_tokens(self.analysis.text))
+
+    @property
+    def context_tokens(self) -> int:
+        """
+        How many tokens it and everything before it are in the next request.
+        """
+        before = COMPACTED_TOKENS if self.compaction_id else self.billed.input
+        return before + self.billed.output
 
     def finished(self, now: float) -> bool:
         """

@@ -86,7 +86,8 @@ class ResponseWriter:
         """
         Write all items of a finished response.
         """
-        items = [self.reasoning(record)] if record.reasoning_id else []
+        items = [self.compaction(record)] if record.compaction_id else []
+        items += [self.reasoning(record)] if record.reasoning_id else []
         items += [self.image(record, drawing, result=results) for drawing in record.drawings]
         return [*items, self.message(record)]
 
@@ -98,6 +99,16 @@ class ResponseWriter:
         if record.request.encrypted:
             item["encrypted_content"] = _ENCRYPTED
         return item
+
+    def compaction(self, record: StoredResponse) -> Json:
+        """
+        Write the item that replaces all earlier ones.
+        """
+        return {
+            "id": record.compaction_id,
+            "type": "compaction",
+            "encrypted_content": _ENCRYPTED,
+        }
 
     def image(self, record: StoredResponse, drawing: ImageItem, *, result: bool = True) -> Json:
         """

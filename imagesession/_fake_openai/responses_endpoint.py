@@ -224,6 +224,7 @@ class ResponsesEndpoint:
             message_id=new_id("msg_"),
             text="" if sketch_plan else _ONLY_DRAWS,
             analysis=self._analysis(inspected) if request.findings else None,
+            compaction_id=new_id("cmp_") if _compacts(request, usage) else None,
             ending=ending,
             sketch=sketch,
             usage=usage,
@@ -305,7 +306,7 @@ def _usage(request: ResponsesRequest, previous: StoredResponse | None) -> Usage:
     image_count = sum(
         len(item.images) for item in request.items if isinstance(item, Message)
     ) + sum(isinstance(item, EarlierImage) for item in request.items)
-    cached = previous.billed.input + previous.billed.output if previous else 0
+    cached = previous.context_tokens if previous else 0
     overhead = (1800 if reasons(request.model) else 650) if request.tool else 8
     reasoning = 256 if request.reasons else 0
     return Usage(
@@ -314,6 +315,10 @@ def _usage(request: ResponsesRequest, previous: StoredResponse | None) -> Usage:
         output=reasoning + _text_tokens(request),
         reasoning=reasoning,
     )
+
+
+def _compacts(request: ResponsesRequest, usage: Usage) -> bool:
+    return request.compact_threshold is not None and usage.input > request.compact_threshold
 
 
 def _text_tokens(request: ResponsesRequest) -> int:

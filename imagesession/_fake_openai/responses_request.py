@@ -103,6 +103,7 @@ class ResponsesRequest:
         sent: How the items of the input were sent, in order.
         tool: The image tool; None if there is none or it must not be used.
         findings: Whether the response is a list of findings about an image.
+        compact_threshold: The input tokens above which the earlier items are compacted.
         echo: The settings that a response repeats.
 
     """
@@ -121,6 +122,7 @@ class ResponsesRequest:
     instructions: str
     tool: ImageToolParams | None
     findings: bool
+    compact_threshold: int | None
     echo: Json = attrs.field(repr=False)
 
     @property
@@ -180,6 +182,7 @@ def parse_request(call: FakeRequest) -> ResponsesRequest:
         instructions=node.get_text("instructions") or "",
         tool=used,
         findings=wants_findings(node.get("text"), draws=used is not None),
+        compact_threshold=_compact_threshold(node),
         echo=_echo(node, model, tools),
     )
 
@@ -255,6 +258,18 @@ def _check_identifier(node: JsonNode) -> None:
     identifier = node.get_text("safety_identifier") or ""
     if len(identifier) > _LONGEST_IDENTIFIER:
         raise too_long("safety_identifier", _LONGEST_IDENTIFIER, len(identifier))
+
+
+def _compact_threshold(node: JsonNode) -> int | None:
+    """
+    Read the threshold of the only known entry of `context_management`.
+    """
+    for entry in node.get("context_management") or ():
+        entry.only(("type", "compact_threshold"))
+        entry.require("type").choice(("compaction",))
+        threshold = entry.get("compact_threshold")
+        return None if threshold is None else threshold.number(1, 10**9)
+    return None
 
 
 def _read_input(node: JsonNode) -> Iterator[Item]:

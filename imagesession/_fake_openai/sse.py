@@ -69,6 +69,11 @@ class EventPlayer:
         """
         yield from self._first_events(record)
         index = 0
+        if record.compaction_id:
+            make = functools.partial(self.writer.compaction, record)
+            yield _item_event(0.0, "added", index, make)
+            yield _item_event(0.0, "done", index, make)
+            index += 1
         if record.reasoning_id:
             make = functools.partial(self.writer.reasoning, record)
             yield _item_event(0.0, "added", index, make)

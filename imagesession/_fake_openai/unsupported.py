@@ -14,7 +14,13 @@ from imagesession._fake_openai.http import FakeRequest, FakeResponse, Json
 from imagesession._fake_openai.images_request import streams
 
 Feature: TypeAlias = Literal[
-    "background", "stream", "store", "files", "conversation", "previous_response_id"
+    "background",
+    "stream",
+    "store",
+    "files",
+    "conversation",
+    "previous_response_id",
+    "prompt_cache_key",
 ]
 FEATURES: Final[tuple[Feature, ...]] = get_args(Feature)
 _FILE_PARAMS = ("input", "tools", "images", "mask", "markup")
@@ -43,6 +49,9 @@ _WORDS: Final[Mapping[Feature, Json]] = {
     "previous_response_id": _error(
         "Previous response cannot be used for this organization due to Zero Data Retention.",
         "previous_response_id",
+    ),
+    "prompt_cache_key": _error(
+        "Unrecognized request argument supplied: prompt_cache_key", "prompt_cache_key"
     ),
 }
 
@@ -124,6 +133,8 @@ def _used_features(call: FakeRequest) -> Iterator[Feature]:
         yield "conversation"
     if body.get("previous_response_id") is not None:
         yield "previous_response_id"
+    if body.get("prompt_cache_key") is not None:
+        yield "prompt_cache_key"
 
 
 def _body(call: FakeRequest) -> Json:

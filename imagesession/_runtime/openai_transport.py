@@ -364,7 +364,8 @@ def _call_arguments(request: HttpRequest, deadline: RemainingTimeout) -> dict[st
     connect.end = deadline.end
     timeout = httpx2.Timeout(deadline, connect=connect)
     # A client follows up to twenty redirects, to any host, with the whole body.
-    options = {"timeout": timeout, "headers": dict(request.headers), "follow_redirects": False}
+    headers = dict(request.headers)
+    options = {"timeout": timeout, "headers": headers, "follow_redirects": False}
     arguments: dict[str, Any] = {"options": options}
     if request.body is not None:
         arguments["body"] = request.body

@@ -26,7 +26,7 @@ from .atomic_write import PRIVATE_FILE, check_writable
 from .ids import first_id
 from .process_locks import exclusive, shared
 
-INDEX_VERSION = 4
+INDEX_VERSION = 5
 BUSY_SECONDS = 30.0
 _MAX_ATTEMPTS = 5
 T = TypeVar("T")

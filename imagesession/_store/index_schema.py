@@ -26,7 +26,9 @@ CREATE TABLE turns (
     images INTEGER NOT NULL,
     cost REAL NOT NULL,
     uncertain INTEGER NOT NULL,
-    spent REAL NOT NULL
+    spent REAL NOT NULL,
+    context REAL NOT NULL,
+    context_tokens INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE images (
     id TEXT PRIMARY KEY,
@@ -99,7 +101,8 @@ def tally(connection: sqlite3.Connection, query: SpendingQuery) -> list[CostTota
     conditions, values = where(optional)
     sql = (
         f"SELECT coalesce({query.by}, ''), sum(cost), sum(spent), sum(uncertain), sum(images), "  # noqa: S608 - names of columns
-        f"count(*) FROM turns WHERE {conditions} GROUP BY 1 ORDER BY 1"
+        "count(*), sum(context), sum(context_tokens) "
+        f"FROM turns WHERE {conditions} GROUP BY 1 ORDER BY 1"
     )
     return [CostTotals(*row) for row in connection.execute(sql, values)]
 
@@ -155,7 +158,7 @@ def insert(connection: sqlite3.Connection, turns: Iterable[Turn], prefix: str = 
     """
     for turn in turns:
         connection.execute(
-            f"INSERT OR REPLACE INTO {prefix}turns VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - prefixes are ours
+            f"INSERT OR REPLACE INTO {prefix}turns VALUES ({', '.join('?' * 14)})",  # noqa: S608 - prefixes are ours
             _turn_row(turn),
         )
         connection.executemany(
@@ -181,6 +184,8 @@ def _turn_row(turn: Turn) -> tuple[object, ...]:
         turn.cost.known if turn.cost else 0.0,
         int(turn.cost is not None and turn.cost.total is None),
         budget_cost(turn),
+        turn.cost.context if turn.cost else 0.0,
+        turn.cost.context_tokens if turn.cost else 0,
     )
 
 

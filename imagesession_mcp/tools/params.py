@@ -117,7 +117,7 @@ Options: TypeAlias = Annotated[
     Field(
         description="Rarely needed: output_format (png, jpeg, webp, gif, svg), image_model, model, "
         "output_compression, input_fidelity, moderation, complexity, frames, frame_ms, svg_model, "
-        "reasoning_effort, safety_identifier."
+        "compact_threshold, reasoning_effort, safety_identifier."
     ),
 ]
 RequestId: TypeAlias = Annotated[

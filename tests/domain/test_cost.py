@@ -117,6 +117,34 @@ def test_cached_tokens_have_their_own_prices() -> None:
     assert math.isclose(0.0059, cost.total or 0.0)
 
 
+@pytest.mark.parametrize(
+    "sent,context,expected",
+    [
+        (4_000, 1_500, 1_500 * 0.2e-6),
+        (4_000, 3_500, 2_000 * 0.2e-6 + 1_000 * 2.5e-6 + 500 * 2e-6),
+        (300_000, 1_000, 2 * 1_000 * 0.2e-6),
+    ],
+)
+def test_earlier_turns_are_priced_as_the_beginning_of_the_input(
+    sent: int, context: int, expected: float
+) -> None:
+    """
+    Of the input, the cache holds the beginning, which earlier turns are; a long request is dearer
+    in all its parts.
+    """
+    details = {"cached_tokens": 2_000, "cache_write_tokens": 1_000}
+    report = {"input_tokens": sent, "input_tokens_details": details, "output_tokens": 100}
+    cost = cost_of(
+        Usage(mainline=report),
+        mainline="gpt-6-sol",
+        image=None,
+        catalogue=CATALOGUE,
+        context_tokens=context,
+    )
+    assert math.isclose(expected, cost.context)
+    assert (cost.context_tokens, (cost + cost).context_tokens) == (context, 2 * context)
+
+
 def test_unpublished_cache_price_gives_no_discount() -> None:
     """
     Without a published price, cached input costs as much as any input.

@@ -5,10 +5,12 @@ An estimate contains the bill, and names its assumptions.
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import math
 from collections.abc import Iterator
 from typing import Any
 
+import attrs
 import httpx2
 import openai
 import pytest
@@ -19,6 +21,7 @@ from imagesession._domain.cost import cost_of
 from imagesession._domain.estimate import CostEstimate, estimate
 from imagesession._domain.model_catalog import ModelCatalog, load_catalogue
 from imagesession._domain.options import GenerateOptions
+from imagesession._domain.turn import Turn
 from imagesession._domain.usage import Usage
 from imagesession.testing import FakeOpenAI, FakeTransport, tiny_image
 
@@ -121,6 +124,17 @@ def billed_usd(reply: Json, options: GenerateOptions) -> float:
     return cost.total
 
 
+def turn_of(options: GenerateOptions, reply: Json | None = None) -> Turn:
+    """
+    Build a turn with a response's usage, or without any.
+    """
+    usage = Usage()
+    if reply is not None:
+        usage = Usage(mainline=reply["usage"], image=reply["tool_usage"]["image_gen"])
+    started = dt.datetime(2026, 11, 30, tzinfo=dt.UTC)
+    return Turn(id="01", prompt="a teapot", options=options, usage=usage, started=started)
+
+
 def contains(result: CostEstimate, amount: float) -> bool:
     """
     Return whether an amount is within an estimate.
@@ -164,21 +178,24 @@ def test_bill_of_an_image_is_within_its_estimate(
 
 
 @pytest.mark.parametrize("quality", ["auto", "low"])
+@pytest.mark.parametrize("reported", [True, False])
 def test_every_turn_of_a_session_is_within_its_estimate(
-    client: openai.OpenAI, quality: Any
+    client: openai.OpenAI, quality: Any, *, reported: bool
 ) -> None:
     """
-    Earlier turns are sent and billed again, and the estimate includes them.
+    Earlier turns are billed again, and the estimate includes them: by their usage where it was
+    reported, which bounds them closer than the worst case.
     """
     options = GenerateOptions(quality=quality)
     previous, size = None, None
-    for number in range(4):
+    past: list[Turn] = []
+    for _ in range(4):
         result = estimate(
             options,
             CATALOGUE,
             prompt="warmer colours",
             pictures=[size] if size else [],
-            turns_before=number,
+            past=past,
         )
         reply = create_response(
             client,
@@ -193,6 +210,25 @@ def test_every_turn_of_a_session_is_within_its_estimate(
         image = next(item for item in reply["output"] if item["type"] == "image_generation_call")
         width, height = map(int, image["size"].split("x"))
         previous, size = reply["id"], (width, height)
+        past.append(turn_of(options, reply if reported else None))
+
+
+@pytest.mark.parametrize("other", [{"model": "gpt-4o-mini"}, {"image_model": "gpt-image-2"}])
+def test_usage_of_another_model_bounds_nothing(
+    client: openai.OpenAI, other: dict[str, Any]
+) -> None:
+    """
+    Models count an image differently, so a turn of another model counts as if it had no report.
+    """
+    options = GenerateOptions(quality="low")
+    body = {"model": CATALOGUE.mainline, "tools": [tool_of(options, 0)], "input": "a teapot"}
+    turn = turn_of(options, create_response(client, body))
+    changed = options.updated(other)
+    of_another = estimate(changed, CATALOGUE, past=[turn])
+    of_the_same = estimate(changed, CATALOGUE, past=[attrs.evolve(turn, options=changed)])
+    assert of_another.high is not None
+    assert of_the_same.high is not None
+    assert of_another.high > of_the_same.high
 
 
 @pytest.mark.parametrize("sizes", [[], [(1024, 1024)], [(300, 200), (1600, 900)]])
@@ -377,7 +413,7 @@ def test_estimate_is_a_range(
         prompt=prompt,
         pictures=sizes,
         partial_images=partials,
-        turns_before=before,
+        past=[turn_of(options)] * before,
     )
     assert less.high is not None
     assert more.high is not None

@@ -29,6 +29,7 @@ def request_with(talk: "Talk", feature: Feature) -> Json:
         "store": lambda: True,
         "conversation": lambda: talk.client.conversations.create().id,
         "previous_response_id": lambda: talk.make()["id"],
+        "prompt_cache_key": lambda: "tea",
     }
     if feature == "files":
         return talk.body([_message_with_file(_upload(talk))], None, {})
