@@ -5,19 +5,12 @@ Requests and replies between workflows and the provider, and transport errors.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import attrs
 
 from imagesession._domain.image_header import ImageHeader
 from imagesession._domain.turn import Source
-
-Feature: TypeAlias = Literal[
-    "responses", "background", "stream", "store", "files", "conversation", "previous_response_id"
-]
-"""
-A feature that a server with OpenAI's protocol may lack: the Responses API, or a part of it.
-"""
 
 
 @attrs.frozen(kw_only=True)
@@ -52,6 +45,9 @@ class HttpRequest:
         silence: Seconds without a byte after which it counts as lost earlier; None for no limit.
         rows: Whether a successful reply is a file that is read line by line, which may be larger
             than any other reply.
+        headers: Headers to send along.
+        url: A whole URL in place of a path; no redirect is followed.
+        keyed: Whether the provider's key goes along with it.
     """
 
     method: Literal["GET", "POST"]
@@ -61,6 +57,9 @@ class HttpRequest:
     timeout: float = 600.0
     silence: float | None = None
     rows: bool = False
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    url: str | None = None
+    keyed: bool = True
 
 
 @attrs.frozen(kw_only=True)

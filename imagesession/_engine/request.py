@@ -11,7 +11,8 @@ import attrs
 
 from imagesession._domain.model_catalog import ModelCatalog
 from imagesession._domain.options import GenerateOptions
-from imagesession._domain.turn import Kind, ProviderState
+from imagesession._domain.servers import UNKNOWN_SERVER, ServerProfile
+from imagesession._domain.turn import Api, Kind, ProviderState
 
 from .store import Source
 
@@ -40,6 +41,8 @@ class GenerateRequest:
         label: The name of the image's folder within its kind.
         parameters: The method's other arguments, to record with the turn.
         idempotency_key: The caller's own name for it, by which it is made only once.
+        api: The API that makes it; None for the session's or studio's choice.
+        count: How many images one request makes; more than one by the Images API only.
     """
 
     prompt: str
@@ -56,6 +59,8 @@ class GenerateRequest:
     label: str = ""
     parameters: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     idempotency_key: str | None = None
+    api: Api | None = None
+    count: int = 1
 
 
 @attrs.frozen(kw_only=True)
@@ -66,6 +71,8 @@ class StudioConfig:
     Attributes:
         catalogue: The known models.
         options: The default options, which a session or call may override.
+        server: What is known of the server.
+        api: The API that makes images; see `Studio`.
         provider_state: What the provider keeps of a turn; see `Studio`.
         remember: How many earlier turns are sent as context at most; None for all.
         budget: The spending limits; None for no limit.
@@ -80,6 +87,8 @@ class StudioConfig:
 
     catalogue: ModelCatalog
     options: GenerateOptions = GenerateOptions()
+    server: ServerProfile = UNKNOWN_SERVER
+    api: Api = "responses"
     provider_state: ProviderState = "responses"
     remember: int | None = None
     budget: Budget | None = None
@@ -89,3 +98,18 @@ class StudioConfig:
     in_flight: int | None = None
     max_active_sessions: int = 100
     session_idle_timeout: float = 3600.0
+
+    @property
+    def takes_several(self) -> bool:
+        """
+        Whether one request may make several images.
+        """
+        return self.api == "images" and "n" not in self.server.refuses
+
+    @property
+    def uses_images_api(self) -> bool:
+        """
+        Whether images are made by the Images API, as far as is known before anything is sent.
+        """
+        lacks_tool = not self.server.lacks.isdisjoint({"responses", "image_tool"})
+        return self.api == "images" or lacks_tool

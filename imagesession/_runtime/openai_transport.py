@@ -36,6 +36,9 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_STREAM_BYTES = 4 * MAX_BODY_BYTES
 # So that an async request that cannot connect raises its own error, which proves it was not sent.
 _GRACE = 0.1
+# LiteLLM repeats a failed request by itself, which may be billed each time, unless this header says
+# otherwise (litellm 1.108.7, tried 2026-11-29: three paid requests became one). Others ignore it.
+_NO_PROXY_RETRIES = {"x-litellm-num-retries": "0"}
 # How long to wait for the end of a response after its last relevant event.
 _DRAIN_SECONDS = 0.05
 
@@ -56,6 +59,12 @@ class OpenAITransport:
         Return the provider's address; its ids are valid there only.
         """
         return _address(self._client.base_url)
+
+    def base_url(self) -> str:
+        """
+        Return the provider's base URL, without user name and password.
+        """
+        return str(self._client.base_url.copy_with(userinfo=b""))
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """
@@ -95,12 +104,18 @@ class OpenAITransport:
         call: Any = self._client.get if request.method == "GET" else self._client.post
         try:
             with tracing(trace):
-                response: httpx2.Response = call(
-                    request.path,
-                    cast_to=httpx2.Response,
-                    stream=True,
-                    stream_cls=openai.Stream[Any],
-                    **_call_arguments(request, deadline),
+                response: httpx2.Response = (
+                    call(
+                        request.url or request.path,
+                        cast_to=httpx2.Response,
+                        stream=True,
+                        stream_cls=openai.Stream[Any],
+                        **_call_arguments(request, deadline),
+                    )
+                    if request.keyed
+                    else _http_client(self._client).send(
+                        _plain_request(request, deadline, trace.record), **_PLAIN
+                    )
                 )
         except openai.APIStatusError as error:
             return error.response
@@ -132,7 +147,7 @@ class AsyncOpenAITransport:
         self._make = make
         self._owned = owned
         self._spare: openai.AsyncOpenAI | None = make()
-        self._address = _address(self._spare.base_url)
+        self._base_url = self._spare.base_url
         self._clients: _ByLoop = WeakKeyDictionary()
 
     def _client(self) -> openai.AsyncOpenAI:
@@ -148,7 +163,13 @@ class AsyncOpenAITransport:
         """
         Return the provider's address; its ids are valid there only.
         """
-        return self._address
+        return _address(self._base_url)
+
+    def base_url(self) -> str:
+        """
+        Return the provider's base URL, without user name and password.
+        """
+        return str(self._base_url.copy_with(userinfo=b""))
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """
@@ -191,12 +212,18 @@ class AsyncOpenAITransport:
         call: Any = client.get if request.method == "GET" else client.post
         try:
             with tracing(trace):
-                response: httpx2.Response = await call(
-                    request.path,
-                    cast_to=httpx2.Response,
-                    stream=True,
-                    stream_cls=openai.AsyncStream[Any],
-                    **_call_arguments(request, deadline),
+                response: httpx2.Response = await (
+                    call(
+                        request.url or request.path,
+                        cast_to=httpx2.Response,
+                        stream=True,
+                        stream_cls=openai.AsyncStream[Any],
+                        **_call_arguments(request, deadline),
+                    )
+                    if request.keyed
+                    else _http_client(client).send(
+                        _plain_request(request, deadline, trace.record_async), **_PLAIN
+                    )
                 )
         except openai.APIStatusError as error:
             return error.response
@@ -311,18 +338,48 @@ def _deadline(request: HttpRequest) -> RemainingTimeout:
     return RemainingTimeout.make(request.timeout, request.silence)
 
 
-def _call_arguments(request: HttpRequest, deadline: RemainingTimeout) -> dict[str, Any]:
+def _http_client(client: openai.OpenAI | openai.AsyncOpenAI) -> Any:  # noqa: ANN401 - either twin
+    return client._client  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the only way around its key
+
+
+def _plain_request(
+    request: HttpRequest, deadline: RemainingTimeout, record: Callable[..., Any]
+) -> httpx2.Request:
+    """
+    Build a request for another host, which gets neither key nor cookies nor the client's headers.
+    """
+    timeout = _timeout(request, deadline).as_dict()
+    return httpx2.Request(
+        request.method,
+        request.url or "",
+        headers={"Accept": "image/*"},
+        extensions={"timeout": timeout, "trace": record},
+    )
+
+
+_PLAIN: dict[str, Any] = {"stream": True, "auth": None, "follow_redirects": False}
+
+
+def _timeout(request: HttpRequest, deadline: RemainingTimeout) -> httpx2.Timeout:
     connect = RemainingTimeout(min(_CONNECT_SECONDS, request.timeout))
     connect.end = deadline.end
-    timeout = httpx2.Timeout(deadline, connect=connect)
-    arguments: dict[str, Any] = {"options": {"timeout": timeout}}
+    return httpx2.Timeout(deadline, connect=connect)
+
+
+def _call_arguments(request: HttpRequest, deadline: RemainingTimeout) -> dict[str, Any]:
+    headers = {**_NO_PROXY_RETRIES, **request.headers}
+    arguments: dict[str, Any] = {
+        "options": {"timeout": _timeout(request, deadline), "headers": headers}
+    }
+    if request.url is not None:
+        arguments["options"]["follow_redirects"] = False
     if request.body is not None:
         arguments["body"] = request.body
     if request.files:
         arguments["files"] = [
             (part.field, (part.name, part.data, part.mime)) for part in request.files
         ]
-        arguments["options"]["headers"] = {"Content-Type": "multipart/form-data"}
+        headers["Content-Type"] = "multipart/form-data"
     return arguments
 
 
