@@ -120,7 +120,7 @@ def test_studio_has_only_its_methods_and_resources() -> None:
     A studio's public attributes are its resources and a few methods.
     """
     own = "session open promote map recover costs stats doctor gallery close"
-    constructors = "offline from_env library provider"
+    constructors = "offline from_env library provider prices"
     assert public_names(Studio) == {*VERBS, *COLLECTIONS, *own.split(), *constructors.split()}
     resources = {
         name: public_names(getattr(imagesession, kind)) for name, kind in COLLECTIONS.items()

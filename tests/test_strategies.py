@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from imagesession import ProgressEvent, Studio
 from imagesession._domain.model_catalog import load_catalogue
 from imagesession._domain.options import GenerateOptions
+from imagesession._domain.servers import Feature
 from imagesession._domain.turn import ProviderState, Turn
 from imagesession._engine import deliver
 from imagesession._engine.effects import MonotonicTime, Sleep, StoreCall, Workflow
-from imagesession._engine.http import Feature
 from imagesession._engine.payloads import PreparedRequest
 from imagesession._engine.provider_errors import (
     ContextLengthExceededError,

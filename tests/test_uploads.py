@@ -328,7 +328,7 @@ def _lose_files(provider: FakeOpenAI) -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param(respond_with(b"{}", 500), id="500"),
+        pytest.param(respond_with(b"{}", 502), id="502"),
         pytest.param(respond_with(b"{}", 503), id="503"),
         pytest.param(respond_with(b'{"error": {"message": "slow down"}}', 429), id="429"),
         pytest.param(respond_with(b'{"error": "no"}', 400), id="400"),

@@ -57,9 +57,9 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         """
 
     @abstractmethod
-    def _wrap(self, turn: Turn) -> ImageT:
+    def _wrap(self, turn: Turn, position: int = -1) -> ImageT:
         """
-        Return the last image of a turn.
+        Return an image of a turn, by default the last one.
         """
 
     @takes_keywords(GenerateParams)
@@ -240,4 +240,4 @@ class AsyncGenerationVerbs(ABC, Generic[ImageT]):
         outcomes = await self._runtime.gather(
             await self._runtime.run(plan), concurrency=DEFAULT_CONCURRENCY, on_progress=on_progress
         )
-        return workflows.to_results(outcomes, self._wrap)
+        return workflows.to_variations(outcomes, n, self._wrap)

@@ -213,8 +213,8 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         return self._display_bundle(self._runtime)
 
-    def _wrap(self, turn: Turn) -> AsyncSavedImage:
-        return async_last_image(turn, self._runtime)
+    def _wrap(self, turn: Turn, position: int = -1) -> AsyncSavedImage:
+        return async_last_image(turn, self._runtime, position)
 
     def _images_of(self, turn: Turn) -> tuple[AsyncSavedImage, ...]:
         return tuple(
@@ -225,11 +225,11 @@ class AsyncImageSession(SessionFacts, AsyncGenerationVerbs[AsyncSavedImage]):
         return None if turn is None else self._wrap(turn)
 
 
-def async_last_image(turn: Turn, runtime: AsyncRuntime) -> AsyncSavedImage:
+def async_last_image(turn: Turn, runtime: AsyncRuntime, position: int = -1) -> AsyncSavedImage:
     """
-    Return the last image of a turn.
+    Return an image of a turn, by default the last one.
     """
-    return AsyncSavedImage(turn, len(turn.images) - 1, runtime)
+    return AsyncSavedImage(turn, range(len(turn.images))[position], runtime)
 
 
 for _public in (AsyncImageSession, AsyncSavedImage):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,13 @@ from imagesession._api.async_session import AsyncImageSession, AsyncSavedImage, 
 from imagesession._api.bulk import ImageRequests
 from imagesession._api.config import (
     OFFLINE,
+    OFFLINE_HOST,
     StudioParams,
     build_config,
     describe_provider,
     has_key,
+    headers_of,
+    host_of,
     resolve_credentials,
     resolve_library_path,
     takes_studio_params,
@@ -38,6 +41,7 @@ from imagesession._api.workflows import DEFAULT_CONCURRENCY
 from imagesession._display import gallery
 from imagesession._display.progress import bar
 from imagesession._domain.health import HealthReport
+from imagesession._domain.model_catalog import Prices
 from imagesession._domain.options import OptionParams
 from imagesession._domain.reports import CostReport, Grouping, LibraryStats, RecoveryReport
 from imagesession._domain.results import Results
@@ -88,7 +92,8 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
                 else openai_clients.wrap_async(client)
             )
 
-        provider, config = describe_provider(access, client), build_config(options)
+        provider = describe_provider(access, client)
+        config = build_config(options, host_of(access, client), headers_of(client))
         self._initialize(resolve_library_path(library), connect, provider, config)
 
     def _initialize(
@@ -120,14 +125,15 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         """
         from imagesession._fake_openai import AsyncFakeTransport, FakeOpenAI  # noqa: PLC0415 - loads Pillow
 
-        fake = provider or FakeOpenAI()
+        config = build_config(options, OFFLINE_HOST)
+        fake = provider or FakeOpenAI(dialect=config.server.name)
 
         def connect() -> AsyncClosableTransport:
             from imagesession._runtime import openai_clients  # noqa: PLC0415 - loads openai
 
             return openai_clients.connect_with_transport_async(AsyncFakeTransport(fake))
 
-        studio, config = cls.__new__(cls), build_config(options)
+        studio = cls.__new__(cls)
         studio._initialize(resolve_library_path(library, offline=True), connect, OFFLINE, config)  # noqa: SLF001 - it is our own
         return studio
 
@@ -154,6 +160,13 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         A description of the provider that makes the images.
         """
         return self._runtime.provider
+
+    @property
+    def prices(self) -> Mapping[str, Prices]:
+        """
+        The known prices by model: the catalogue's, and those given by hand.
+        """
+        return self._runtime.config.catalogue.all_prices
 
     @property
     def sessions(self) -> AsyncSessionsResource:
@@ -346,8 +359,8 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
     def _branch_head(self) -> Workflow[BranchHead | None]:
         return workflows.standalone()
 
-    def _wrap(self, turn: Turn) -> AsyncSavedImage:
-        return async_last_image(turn, self._runtime)
+    def _wrap(self, turn: Turn, position: int = -1) -> AsyncSavedImage:
+        return async_last_image(turn, self._runtime, position)
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         return workflows.display_studio(self._runtime, repr(self))

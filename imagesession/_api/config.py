@@ -5,17 +5,31 @@ The configuration of a studio: credentials, the library's path, and settings of 
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from urllib.parse import urlsplit
+
+import attrs
 
 from imagesession._api.signatures import expand_signature
 from imagesession._domain.call_settings import CallSettings
-from imagesession._domain.model_catalog import load_catalogue
+from imagesession._domain.model_catalog import ModelCatalog, Prices, load_catalogue
 from imagesession._domain.options import GenerateOptions, OptionParams
+from imagesession._domain.prices import read_prices
+from imagesession._domain.servers import (
+    ServerProfile,
+    builtin_servers,
+    find_server,
+    named_server,
+    read_profile,
+    read_servers,
+)
 from imagesession._engine.bulk import validate_per_minute
 from imagesession._engine.request import StudioConfig
-from imagesession._engine.sessions import validate_memory
+from imagesession._engine.sessions import validate_api, validate_memory
 from imagesession._runtime.lazy_client import Credentials
 from imagesession.errors import InvalidRequestError
 
@@ -23,8 +37,11 @@ if TYPE_CHECKING:
     import openai
 
     from imagesession._domain.budget import Budget
-    from imagesession._domain.turn import ProviderState
+    from imagesession._domain.prices import Price
+    from imagesession._domain.turn import Api, ProviderState
 
+Server: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any]"
+"""A server's name in the built-in table, the path of a table of your own, or a server's facts."""
 DEFAULT_TIMEOUT = 600.0
 """Seconds after which a call gives up waiting for an accepted image."""
 DEFAULT_RETRY_TIMEOUT = 60.0
@@ -33,6 +50,8 @@ DEFAULT_MAX_SESSIONS = 100
 """How many sessions may be active at once."""
 DEFAULT_SESSION_IDLE_TIMEOUT = 3600.0
 """Seconds without activity after which a session is idle."""
+OFFLINE_HOST = "offline.imagesession"
+_OPENAI_URL = "https://api.openai.com/v1"
 OFFLINE = "offline: sketches drawn on this computer, not a model's work"
 
 
@@ -42,6 +61,9 @@ class StudioParams(OptionParams, total=False):
     """
 
     budget: Budget | None
+    server: Server | None
+    api: Api
+    prices: Mapping[str, Price] | None
     provider_state: ProviderState
     remember: int | None
     max_active_sessions: int
@@ -56,6 +78,9 @@ class StudioParams(OptionParams, total=False):
 
 _DEFAULTS: dict[str, Any] = {
     "budget": None,
+    "server": None,
+    "api": "responses",
+    "prices": None,
     "provider_state": "responses",
     "remember": None,
     "max_active_sessions": DEFAULT_MAX_SESSIONS,
@@ -70,12 +95,16 @@ _DEFAULTS: dict[str, Any] = {
 takes_studio_params = expand_signature(StudioParams, **_DEFAULTS)
 
 
-def build_config(keywords: Mapping[str, object]) -> StudioConfig:
+def build_config(
+    keywords: Mapping[str, object], host: str, headers: Mapping[str, object] = MappingProxyType({})
+) -> StudioConfig:
     """
     Build the settings of all requests of a studio.
 
     Args:
         keywords: The keywords of `StudioParams`.
+        host: The host name of the provider, by which its server is recognised.
+        headers: The headers that its client sends by itself.
 
     Raises:
         InvalidRequestError: A keyword is unknown, or its value is not valid.
@@ -87,8 +116,13 @@ def build_config(keywords: Mapping[str, object]) -> StudioConfig:
         values["max_concurrency"],
     )
     validate_memory(values["provider_state"], values["remember"])
+    server = resolve_server(values["server"], host)
+    if server.model_header in {name.lower() for name in headers}:
+        server = attrs.evolve(server, model_header=None)
     return StudioConfig(
-        catalogue=load_catalogue(),
+        catalogue=_build_catalogue(server, values["prices"]),
+        server=server,
+        api=validate_api(values["api"] or "responses"),
         options=GenerateOptions().updated(options),
         budget=values["budget"],
         provider_state=values["provider_state"] or "responses",
@@ -100,6 +134,60 @@ def build_config(keywords: Mapping[str, object]) -> StudioConfig:
         max_active_sessions=_count("max_active_sessions", values["max_active_sessions"]),
         session_idle_timeout=_seconds("session_idle_timeout", values["session_idle_timeout"]),
     ).for_call(CallSettings(extra_headers=values["extra_headers"], extra_body=values["extra_body"]))
+
+
+def _build_catalogue(server: ServerProfile, prices: Mapping[str, Price] | None) -> ModelCatalog:
+    """
+    Return the catalogue for a server: its own default for images, and prices given by hand.
+    """
+    catalogue = load_catalogue()
+    each = {} if server.price is None else {"*": Prices(per_image=server.price)}
+    chosen = server.image_model
+    return attrs.evolve(
+        catalogue,
+        image=catalogue.image if chosen is None else chosen or f"the model of {server.name}",
+        own_prices={**each, **read_prices(prices)},
+    )
+
+
+def resolve_server(server: Server | None, host: str) -> ServerProfile:
+    """
+    Return the profile of the server that a studio uses.
+
+    Args:
+        server: What the user says; None to recognise it by its host.
+        host: The host name of its address.
+
+    Raises:
+        InvalidRequestError: There is no such server, or the user's table has a mistake.
+    """
+    if server is None:
+        return find_server(builtin_servers(), host) or ServerProfile(name=host)
+    if isinstance(server, Mapping):
+        facts = {name: value for name, value in server.items() if name != "name"}
+        return read_profile(str(server.get("name", host)), facts, "server=")
+    if isinstance(server, str) and not server.lower().endswith(".toml"):
+        return named_server(server)
+    if not isinstance(server, (str, os.PathLike)):
+        raise InvalidRequestError(
+            f"server={server!r} is neither a name, nor a path, nor a mapping of facts."
+        )
+    profiles = _read_servers_file(Path(server))
+    found = find_server(profiles, host)
+    if found is None and len(profiles) != 1:
+        raise InvalidRequestError(
+            f"{server} has {len(profiles)} servers, and none has {host!r} among its hosts. Add it "
+            "to the hosts of one."
+        )
+    return found or next(iter(profiles.values()))
+
+
+def _read_servers_file(path: Path) -> Mapping[str, ServerProfile]:
+    try:
+        data = tomllib.loads(path.expanduser().read_text("utf-8"))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InvalidRequestError(f"The table of servers {path} cannot be read: {error}.") from None
+    return read_servers(data, str(path))
 
 
 def _count(name: str, value: object) -> int:
@@ -141,6 +229,25 @@ def _pasted(setting: object) -> str | None:
     copied; None if nothing is left.
     """
     return str(setting or "").strip().strip("\"'").strip() or None
+
+
+def host_of(access: Credentials, client: openai.OpenAI | openai.AsyncOpenAI | None) -> str:
+    """
+    Return the host name of the provider; empty if its address has none.
+    """
+    if client is not None:
+        return str(getattr(getattr(client, "base_url", None), "host", ""))
+    try:
+        return urlsplit(access.base_url or _OPENAI_URL).hostname or ""
+    except ValueError:
+        return ""  # the client says what is wrong with it
+
+
+def headers_of(client: openai.OpenAI | openai.AsyncOpenAI | None) -> Mapping[str, object]:
+    """
+    Return the headers that the caller's client sends by itself.
+    """
+    return cast("Mapping[str, object]", getattr(client, "default_headers", {}))
 
 
 def describe_provider(

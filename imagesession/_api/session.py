@@ -172,6 +172,7 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
             description: What it is about.
             provider_state: What the provider keeps of its turns from now on.
             remember: The most earlier turns that are sent as context.
+            api: The API that makes its images.
             **options: See `GenerateOptions`.
 
         Returns:
@@ -381,8 +382,8 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         return self._display_bundle(self._runtime)
 
-    def _wrap(self, turn: Turn) -> SavedImage:
-        return last_image(turn, self._runtime)
+    def _wrap(self, turn: Turn, position: int = -1) -> SavedImage:
+        return last_image(turn, self._runtime, position)
 
     def _images_of(self, turn: Turn) -> tuple[SavedImage, ...]:
         return tuple(
@@ -393,11 +394,11 @@ class ImageSession(SessionFacts, GenerationVerbs[SavedImage]):
         return None if turn is None else self._wrap(turn)
 
 
-def last_image(turn: Turn, runtime: Runtime) -> SavedImage:
+def last_image(turn: Turn, runtime: Runtime, position: int = -1) -> SavedImage:
     """
-    Return the last image of a turn.
+    Return an image of a turn, by default the last one.
     """
-    return SavedImage(turn, len(turn.images) - 1, runtime)
+    return SavedImage(turn, range(len(turn.images))[position], runtime)
 
 
 def id_of(target: ImageOrTurn) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,13 @@ from imagesession._api import bulk, workflows
 from imagesession._api.bulk import ImageRequests
 from imagesession._api.config import (
     OFFLINE,
+    OFFLINE_HOST,
     StudioParams,
     build_config,
     describe_provider,
     has_key,
+    headers_of,
+    host_of,
     resolve_credentials,
     resolve_library_path,
     takes_studio_params,
@@ -38,6 +41,7 @@ from imagesession._api.workflows import DEFAULT_CONCURRENCY
 from imagesession._display import gallery
 from imagesession._display.progress import bar
 from imagesession._domain.health import HealthReport
+from imagesession._domain.model_catalog import Prices
 from imagesession._domain.options import OptionParams
 from imagesession._domain.reports import CostReport, Grouping, LibraryStats, RecoveryReport
 from imagesession._domain.results import Results
@@ -74,6 +78,15 @@ class Studio(GenerationVerbs[SavedImage]):
             OPENAI_BASE_URL, or OpenAI.
         client: Your own `openai.OpenAI` (or `openai.AzureOpenAI`), instead of the two above.
         budget: What may be spent; a call that could exceed it is not sent.
+        server: What is known of the server: a name of the built-in table ("openai", "azure", "xai",
+            "openrouter", "localai", "litellm", "vllm-omni", "plain"), the path of a .toml table of
+            your own, or its facts as a mapping. Default: recognised by the host of its address.
+        api: The API that makes images. "responses": a mainline model leads, and a lost answer can
+            be looked up. "images": the image model gets the prompt as it is, several images take
+            one request, and no text model is billed; a lost answer is lost. A server without the
+            former is used through the latter.
+        prices: US dollars for an image by model, such as `{"sdxl": 0.01}`, or a mapping of prices
+            per million tokens; "*" stands for any other image model. They have precedence.
         provider_state: What the provider keeps of a turn. "responses": the response, for 30 days
             or longer; the next turn refers to it by id, in some hundred bytes, from any program.
             "conversation": the items of a conversation, until it is deleted; if a program is killed
@@ -122,7 +135,8 @@ class Studio(GenerationVerbs[SavedImage]):
 
             return openai_clients.connect(access) if client is None else openai_clients.wrap(client)
 
-        provider, config = describe_provider(access, client), build_config(options)
+        provider = describe_provider(access, client)
+        config = build_config(options, host_of(access, client), headers_of(client))
         self._initialize(resolve_library_path(library), connect, provider, config)
 
     def _initialize(
@@ -158,19 +172,21 @@ class Studio(GenerationVerbs[SavedImage]):
         Args:
             library: The folder where images are saved. Default: as for a `Studio`, but
                 `imagesession offline` in the Pictures folder, apart from paid images.
-            provider: Your own `imagesession.testing.FakeOpenAI`.
+            provider: Your own `imagesession.testing.FakeOpenAI`. By default it speaks the dialect
+                of `server`.
             **options: As for a `Studio`.
         """
         from imagesession._fake_openai import FakeOpenAI, FakeTransport  # noqa: PLC0415 - loads Pillow
 
-        fake = provider or FakeOpenAI()
+        config = build_config(options, OFFLINE_HOST)
+        fake = provider or FakeOpenAI(dialect=config.server.name)
 
         def connect() -> ClosableTransport:
             from imagesession._runtime import openai_clients  # noqa: PLC0415 - loads openai
 
             return openai_clients.connect_with_transport(FakeTransport(fake))
 
-        studio, config = cls.__new__(cls), build_config(options)
+        studio = cls.__new__(cls)
         studio._initialize(resolve_library_path(library, offline=True), connect, OFFLINE, config)  # noqa: SLF001 - it is our own
         return studio
 
@@ -203,6 +219,13 @@ class Studio(GenerationVerbs[SavedImage]):
         A description of the provider that makes the images.
         """
         return self._runtime.provider
+
+    @property
+    def prices(self) -> Mapping[str, Prices]:
+        """
+        The known prices by model: the catalogue's, and those given by hand.
+        """
+        return self._runtime.config.catalogue.all_prices
 
     @property
     def sessions(self) -> SessionsResource:
@@ -256,6 +279,7 @@ class Studio(GenerationVerbs[SavedImage]):
             provider_state: What the provider keeps of its turns. Default: the studio's setting.
             remember: The most earlier turns that are sent as context. Default: the studio's
                 setting.
+            api: The API that makes its images. Default: the studio's setting.
             **options: The default options of its turns; see `GenerateOptions`.
 
         Raises:
@@ -492,8 +516,8 @@ class Studio(GenerationVerbs[SavedImage]):
     def _branch_head(self) -> Workflow[BranchHead | None]:
         return workflows.standalone()
 
-    def _wrap(self, turn: Turn) -> SavedImage:
-        return last_image(turn, self._runtime)
+    def _wrap(self, turn: Turn, position: int = -1) -> SavedImage:
+        return last_image(turn, self._runtime, position)
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         return workflows.display_studio(self._runtime, repr(self))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from imagesession._domain.progress import OnProgress
-    from imagesession._domain.turn import ProviderState
+    from imagesession._domain.turn import Api, ProviderState
     from imagesession._imaging.mask import Mask
 
 ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | ImageFacts[Any]"
@@ -52,6 +52,7 @@ class RequestParams(CallParams, total=False):
     The keywords of every verb that makes an image.
     """
 
+    api: Api | None
     idempotency_key: str | None
     on_progress: OnProgress | None
 
@@ -143,6 +144,7 @@ class SessionParams(OptionParams, total=False):
     name: str | None
     provider_state: ProviderState | None
     remember: int | None
+    api: Api | None
 
 
 class EstimateParams(OptionParams, total=False):
@@ -154,6 +156,7 @@ class EstimateParams(OptionParams, total=False):
     references: ImageInputs
     mask: ImageInput | Mask | None
     partial_images: int
+    api: Api | None
 
 
 PRODUCT_DEFAULTS = {"background_type": "white", "angle": "front", "lighting": "studio"}
@@ -174,6 +177,7 @@ _DEFAULTS: dict[str, object] = {
     "preserve_unmasked": False,
     "markup": None,
     "references": (),
+    "api": None,
     "idempotency_key": None,
     "on_progress": None,
     "timeout": None,

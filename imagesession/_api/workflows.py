@@ -43,10 +43,10 @@ from imagesession._engine.prepare import (
     resolve_options,
 )
 from imagesession._engine.request import GenerateRequest, StudioConfig
-from imagesession._engine.sessions import BranchHead, SessionSettings
+from imagesession._engine.sessions import BranchHead, SessionSettings, session_config
 from imagesession._runtime.runtime import AsyncRuntime, Runtime
 from imagesession._store.ids import is_id
-from imagesession.errors import ImageSessionError
+from imagesession.errors import GenerationFailedError, ImageSessionError
 
 if TYPE_CHECKING:
     from imagesession._domain.analysis import Analysis
@@ -87,6 +87,7 @@ def build_request(
         partial_images=own.get("partial_images", 0),
         idempotency_key=own.get("idempotency_key"),
         settings=call_settings(own),
+        api=own.get("api"),
     )
 
 
@@ -150,12 +151,13 @@ class PresetCall:
     params: Mapping[str, str]
     request: GenerateRequest
 
-    def render(self, model: ModelInfo | None) -> GenerateRequest:
+    def render(self, model: ModelInfo | None, refused: frozenset[str]) -> GenerateRequest:
         """
         Put the subject into the preset's prompt.
 
         Args:
             model: The image model; None if it is unknown.
+            refused: Options that the server does not take.
 
         Raises:
             InvalidRequestError: There is no such preset, parameter or value.
@@ -164,7 +166,7 @@ class PresetCall:
 
         preset, request = presets.get(self.preset), self.request
         params = preset.resolve_params(**self.params)
-        preset_options = preset.options_for(model, request.choices, **self.params)
+        preset_options = preset.options_for(model, request.choices, refused, **self.params)
         labels = {"product": request.prompt, "ui_asset": params.get("asset_type", "")}
         return attrs.evolve(
             request,
@@ -251,7 +253,8 @@ def resolve_request(
     if isinstance(call, GenerateRequest):
         return call, branch_head
     options = resolve_options(call.request.choices, config, branch_head)
-    return call.render(config.catalogue.find(image_model(options, config))), branch_head
+    model = config.catalogue.find(image_model(options, config))
+    return call.render(model, config.server.refuses), branch_head
 
 
 def generate_at(
@@ -275,6 +278,8 @@ def plan_variations(
     """
     variations.validate_count("n", count)
     request, branch_head = yield from resolve_request(call, config, head)
+    if session_config(config, branch_head, request.api).takes_several:
+        return [generation.generate(attrs.evolve(request, count=count), config, branch_head)]
     yield from prepare_request(request, config, (yield from NewId()), branch_head)
     return [
         generation.generate(variation, config, branch_head)
@@ -386,6 +391,25 @@ def to_results(
         outcome if isinstance(outcome, ImageSessionError) else wrap(outcome) for outcome in outcomes
     )
     return Results(tuple(items), keys)
+
+
+def to_variations(
+    outcomes: list[Turn | ImageSessionError], count: int, wrap: Callable[[Turn, int], ImageT]
+) -> Results[ImageT]:
+    """
+    Return the images of several variations, whether each has a turn of its own, or all are images
+    of one.
+    """
+    if len(outcomes) == count:
+        return to_results(outcomes, lambda turn: wrap(turn, -1))
+    outcome = outcomes[0]
+    if isinstance(outcome, ImageSessionError):
+        return Results((outcome,) * count)
+    images = [wrap(outcome, position) for position in range(len(outcome.images))]
+    missing = GenerationFailedError(
+        f"The server made {len(images)} images in place of {count}. Ask for the others again."
+    )
+    return Results((*images, *[missing] * (count - len(images))))
 
 
 def display_studio(

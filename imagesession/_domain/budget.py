@@ -113,8 +113,8 @@ def _unbounded_message(name: str, allowed: float, estimate: CostEstimate) -> str
     why = " ".join(estimate.assumptions) or "Nothing is known of its price."
     return (
         f"Not sent: the budget allows {format_usd(allowed)} {_MEANINGS[name]}, and what this call "
-        f"could cost has no upper bound. {why} Name models whose prices are known, or leave "
-        f"{name} out of the Budget."
+        f"could cost has no upper bound. {why} Name models whose prices are known, give "
+        f"theirs with prices=, or leave {name} out of the Budget."
     )
 
 

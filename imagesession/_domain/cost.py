@@ -12,7 +12,13 @@ from typing import Any, TypeGuard, cast
 import attrs
 
 from .model_catalog import ModelCatalog, Prices
-from .token_counts import TokenCounts, parse_image_usage, parse_svg_usage, parse_text_model_usage
+from .token_counts import (
+    TokenCounts,
+    parse_image_usage,
+    parse_svg_usage,
+    parse_text_model_usage,
+    reported_cost,
+)
 from .usage import Usage
 
 _MILLION = 1_000_000
@@ -139,6 +145,7 @@ def cost_of(
     mainline: str | None,
     image: str | None,
     catalogue: ModelCatalog,
+    images: int = 1,
     batch: bool = False,
     context_tokens: int = 0,
 ) -> Cost:
@@ -151,6 +158,7 @@ def cost_of(
         image: The image model, "auto" for the provider's choice; None if none was used, as by an
             analysis.
         catalogue: The catalogue with the prices.
+        images: How many images there are.
         batch: Whether the request was part of a batch, at half the price.
         context_tokens: How many of the mainline model's input tokens earlier turns took.
     """
@@ -166,7 +174,13 @@ def cost_of(
             context = share * price(before, _prices_of(name, catalogue), of=tokens.input)[0]
     if image is not None:
         name = catalogue.image if image == "auto" else image
-        drawing = drawing.plus(name, parse_image_usage(usage.image), catalogue)
+        each = catalogue.prices_of(name).per_image
+        known = reported_cost(usage.image) if each is None else each * images
+        drawing = (
+            drawing.plus(name, parse_image_usage(usage.image), catalogue)
+            if known is None
+            else drawing.plus_amount(known)
+        )
     for author, tokens in parse_svg_usage(usage.image):
         drawing = drawing.plus(author, tokens, catalogue)
     return Cost(
@@ -201,13 +215,16 @@ class _CostLine:
     def plus(self, name: str, tokens: TokenCounts | None, catalogue: ModelCatalog) -> _CostLine:
         if tokens is None:
             return self.with_unknown(f"what {name} used was not reported")
-        known, missing = price(tokens, _prices_of(name, catalogue))
+        known, missing = price(tokens, catalogue.prices_of(name))
         bill = attrs.evolve(self, known=self.known + known * self.share)
         if missing:
             bill = bill.with_unknown(f"the price of {name} is not known")
         for side in tokens.missing:
             bill = bill.with_unknown(f"the {side} of {name} was not reported")
         return bill
+
+    def plus_amount(self, amount: float) -> _CostLine:
+        return attrs.evolve(self, known=self.known + amount * self.share)
 
     def with_unknown(self, clause: str) -> _CostLine:
         return attrs.evolve(self, unknown=(*self.unknown, clause))

@@ -14,7 +14,7 @@ import attrs
 
 from .context_usage import ReportedContext, reported_context
 from .cost import BATCH_DISCOUNT, format_usd, price
-from .model_catalog import Mark, ModelCatalog, ModelInfo, Prices
+from .model_catalog import Mark, ModelCatalog, ModelInfo
 from .options import GenerateOptions, parse_size
 from .token_counts import TokenCounts
 from .turn import Turn
@@ -159,8 +159,7 @@ class _Part:
 def _part(
     name: str, low: TokenCounts, high: TokenCounts, catalogue: ModelCatalog, *assumptions: str
 ) -> _Part:
-    model = catalogue.find(name)
-    prices = Prices() if model is None else model.prices
+    prices = catalogue.prices_of(name)
     least, _ = price(low, prices)
     most, missing = price(high, prices)
     if missing:
@@ -225,6 +224,10 @@ def _max_input_tokens(model: ModelInfo | None) -> int:
 def _image(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
     options = inputs.options
     name = _resolve_auto(options.image_model, catalogue.image)
+    each = catalogue.prices_of(name).per_image
+    if each is not None:
+        stated = f"{name} costs {format_usd(each)} an image, by the price that was given."
+        return _Part(low=each, high=each, assumptions=(stated,))
     model = catalogue.find(name)
     output = None if model is None else _output_tokens(inputs, model)
     before = reported_context(
@@ -246,7 +249,7 @@ def _image(inputs: _EstimateInputs, catalogue: ModelCatalog) -> _Part:
         )
     if output is None:
         return _Part(low=0.0, high=None, assumptions=tuple(assumptions))
-    writes = model is not None and model.prices.text_out is not None
+    writes = catalogue.prices_of(name).text_out is not None
     return _part(
         name,
         TokenCounts(

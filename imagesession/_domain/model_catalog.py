@@ -54,6 +54,8 @@ class Prices:
         image_in_cached: Image input that is read from the cache.
         image_out: Image output.
         text_out: Text output, including reasoning.
+        per_image: Any image, whatever its tokens, in US dollars (not per million); in place of all
+            the others.
         long_above: Above this number of input tokens, all input costs twice as much and all output
             1.5 times as much.
     """
@@ -65,6 +67,7 @@ class Prices:
     image_in_cached: float | None = None
     image_out: float | None = None
     text_out: float | None = None
+    per_image: float | None = None
     long_above: int | None = None
 
 
@@ -166,6 +169,7 @@ class ModelCatalog:
         image: The image model that the provider chooses for "auto".
         batch_image: The image model for "auto" in a batch.
         models: All known models by id, including retired ones.
+        own_prices: Prices given by hand, by the model's name; "*" for image models without any.
     """
 
     dated: dt.date
@@ -173,6 +177,26 @@ class ModelCatalog:
     image: str
     batch_image: str
     models: Mapping[str, ModelInfo]
+    own_prices: Mapping[str, Prices] = attrs.field(factory=dict[str, Prices])
+
+    @property
+    def all_prices(self) -> Mapping[str, Prices]:
+        """
+        All known prices by model.
+        """
+        return {**{name: model.prices for name, model in self.models.items()}, **self.own_prices}
+
+    def prices_of(self, model_id: str) -> Prices:
+        """
+        Return a model's prices: those given by hand, else the catalogue's.
+        """
+        model = self.find(model_id)
+        known = Prices() if model is None else model.prices
+        by_id = self.own_prices.get(model.id) if model is not None else None
+        by_name = self.own_prices.get(model_id, by_id)
+        if by_name is not None or known != Prices():
+            return by_name or known
+        return self.own_prices.get("*", known)
 
     def find(self, model_id: str) -> ModelInfo | None:
         """

@@ -135,6 +135,7 @@ class Preset:
         self,
         image_model: ModelInfo | None = None,
         own: Mapping[str, Any] | None = None,
+        refused: frozenset[str] = frozenset(),
         /,
         **choices: str,
     ) -> dict[str, Any]:
@@ -146,6 +147,7 @@ class Preset:
                 is unknown: the size is then the preferred one.
             own: The caller's own options, by name. They have precedence: the result leaves them
                 out, and also any soft option that contradicts them.
+            refused: Options that the server does not take; soft ones among them are left out.
             **choices: Values by parameter; the other parameters have their defaults.
 
         Raises:
@@ -156,9 +158,10 @@ class Preset:
         values = self._values_of(chosen).values()
         required = _merge(value.options for value in values)
         soft = _merge(value.soft_options for value in values)
-        options = {
-            **self._size_for(chosen), **_without_conflicts(soft, {**required, **own}), **required
-        }  # fmt: skip
+        soft = _without_conflicts(soft, {**required, **own})
+        if not refused.isdisjoint(soft):
+            soft = {}  # they belong together, as a transparent background and PNG do
+        options = {**self._size_for(chosen), **soft, **required}
         if "size" in options:
             options["size"] = _to_supported_size(options["size"], image_model)
         return {name: value for name, value in options.items() if name not in own}

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from .tree import HeadMove
-from .turn import ProviderState
+from .turn import Api, ProviderState
 
 
 @attrs.frozen(kw_only=True)
@@ -26,6 +26,7 @@ class SessionRecord:
         choices: The default options of its turns, by name.
         provider_state: What the provider keeps of its turns; None for the studio's setting.
         remember: The most earlier turns that are sent as context; None for the studio's setting.
+        api: The API that makes the images of its turns; None for the studio's setting.
         created: When it was created.
         closed: When it was closed; None while it is open.
         moves: The last move of each branch head that was ever moved.
@@ -38,6 +39,7 @@ class SessionRecord:
     choices: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     provider_state: ProviderState | None = None
     remember: int | None = None
+    api: Api | None = None
     created: dt.datetime
     closed: dt.datetime | None = None
     moves: Mapping[str, HeadMove] = attrs.field(factory=dict[str, HeadMove])

@@ -104,6 +104,20 @@ def parse_image_usage(usage: Mapping[str, Any] | None) -> TokenCounts | None:
     )
 
 
+def reported_cost(usage: Mapping[str, Any] | None) -> float | None:
+    """
+    Return what a server says that a request cost, in US dollars; None if it does not.
+
+    Sources: a recorded reply of OpenRouter (`cost`), and xAI's (`cost_in_usd_ticks`, of which there
+    are 10**10 in a dollar).
+    """
+    for name, per_dollar in (("cost", 1.0), ("cost_in_usd_ticks", 1e10)):
+        value: object = (usage or {}).get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST:
+            return value / per_dollar
+    return None
+
+
 def parse_svg_usage(usage: Mapping[str, Any] | None) -> Iterator[tuple[str, TokenCounts | None]]:
     """
     Yield the models that wrote SVGs with their usage, which is billed at their own text prices.

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import attrs
 
@@ -32,6 +32,8 @@ Kind = Literal[
 Status = Literal["pending", "completed", "failed", "refused"]
 ContextMode = Literal["fresh", "continued", "rebuilt"]
 ProviderState = Literal["responses", "conversation", "none"]
+Api = Literal["responses", "images"]
+APIS: tuple[Api, ...] = get_args(Api)
 Source = Literal["reply", "composite", "copy"]
 SHORT_ID = 8
 

@@ -16,6 +16,7 @@ from imagesession.errors import (
     BadRequestError,
     ImageSessionError,
     InvalidImageError,
+    InvalidRequestError,
     InvalidResponseError,
 )
 
@@ -71,6 +72,12 @@ SCHEMA: Item = {
 }
 
 
+_NEEDS_RESPONSES = (
+    "This server does not support the Responses API, which analysis needs. Describe the change "
+    "yourself with edit()."
+)
+
+
 def analyze(
     request: GenerateRequest, config: StudioConfig, branch_head: BranchHead | None = None
 ) -> Workflow[Analysis]:
@@ -87,6 +94,8 @@ def analyze(
     Raises:
         ImageSessionError: There is no analysis, and the error says why.
     """
+    if "responses" in config.server.lacks:
+        raise InvalidRequestError(_NEEDS_RESPONSES)
     config = session_config(config, branch_head).for_call(request.settings)
     prepared, reservation = yield from _prepare(request, config, branch_head)
     slot = yield from acquire_slot(prepared.turn.provider, config)
@@ -117,7 +126,7 @@ def _send_and_commit(prepared: PreparedRequest, config: StudioConfig) -> Workflo
     Send the request, and commit its outcome.
     """
     if config.provider_state != "none":
-        prepared = yield from generation.upload_inputs(prepared)
+        prepared = yield from generation.upload_inputs(prepared, config)
     try:
         outcome = yield from _send_with_file_fallback(prepared, config)
     except ImageSessionError as error:
@@ -174,11 +183,8 @@ def _send_with_file_fallback(
     try:
         return (yield from _send(prepared, _request(prepared, config, store=store), config))
     except FeatureUnsupportedError as error:
-        if error.feature == "responses":
-            raise BadRequestError(
-                "This server does not support the Responses API, which analysis needs. Describe "
-                "the change yourself with edit()."
-            ) from error
+        if error.feature in {"responses", "image_tool"}:
+            raise BadRequestError(_NEEDS_RESPONSES) from error
         store = store and error.feature != "store"
     except RequestNotProcessedError:
         yield from uploads.invalidate_uploads(prepared.files, prepared.turn.provider)

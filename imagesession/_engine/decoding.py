@@ -20,6 +20,7 @@ _BLANKS = b" \t\n\r\x0b\x0c"
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _DATA_URL = re.compile(rb"\s*data:([^,]{0,200}),", re.IGNORECASE)
 _HTTP_URL = re.compile(rb"\s*https?://", re.IGNORECASE)
+_MAX_URL = 8192
 # The key of a finished image; quotes and line ends may be escaped, as JSON may hold JSON.
 # Partial images have another key, or events with other names.
 _IMAGE_KEY = re.compile(
@@ -57,6 +58,18 @@ def decode_image(encoded: object) -> tuple[bytes, ImageHeader]:
     return data, header
 
 
+def image_url(encoded: object) -> str | None:
+    """
+    Return the URL from which an image has to be fetched, if that is what a server sent.
+    """
+    text = bytes(encoded[: _MAX_URL + 1]) if isinstance(encoded, memoryview) else encoded
+    if isinstance(text, str):
+        text = text[: _MAX_URL + 1].encode("utf-8", "replace")
+    if not isinstance(text, bytes) or len(text) > _MAX_URL or not _HTTP_URL.match(text):
+        return None
+    return text.decode("utf-8", "replace").strip()
+
+
 def _encoded_bytes(encoded: object) -> bytes | memoryview[int]:
     if isinstance(encoded, str):
         return encoded.encode("utf-8", "replace")
@@ -83,9 +96,10 @@ def _decode_loosely(encoded: bytes) -> bytes:
         InvalidResponseError: It is not base64 at all.
     """
     if _HTTP_URL.match(encoded):
+        url = encoded[:_MAX_URL].decode("utf-8", "replace").strip()
         raise InvalidResponseError(
-            "The provider sent the URL of an image instead of the image. URLs are not fetched; "
-            "request base64."
+            f"The provider sent the URL of an image instead of the image: {url}. Fetch it "
+            "yourself before it expires."
         )
     header = _DATA_URL.match(encoded)
     if header is not None:

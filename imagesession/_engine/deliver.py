@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import attrs
 
+from imagesession._domain.servers import Feature
 from imagesession._domain.turn import ProviderState, Turn
 from imagesession.errors import BadRequestError, OutcomeUnknownError
 
@@ -23,7 +24,8 @@ from .conversations import (
     move_to_new_conversation,
 )
 from .effects import MemoryCall, MonotonicTime, Sleep, StoreCall, Workflow
-from .http import Feature, HttpResponse
+from .http import HttpResponse
+from .image_urls import fetch_images
 from .outcomes import ResponseOutcome
 from .payloads import PreparedRequest
 from .provider_errors import (
@@ -31,10 +33,12 @@ from .provider_errors import (
     ConversationLockedError,
     ConversationNotFoundError,
     FeatureUnsupportedError,
+    ModelNotFoundError,
     PreviousResponseNotFoundError,
     ProviderFileNotFoundError,
     RequestNotProcessedError,
     is_unexplained,
+    says_unsupported,
 )
 from .quarantine import quarantine_if_unreadable
 from .request import StudioConfig
@@ -92,8 +96,10 @@ def plan_delivery(
         expired=_known_expired(prepared, branch_head),
         history_turns=len(past) if cap is None or len(past) <= cap else max(1, cap // 2),
     )
-    conversational = config.provider_state == "conversation" and prepared.markup is None
-    if conversational and delivery.supports("responses", "store", "conversation"):
+    conversational = (
+        config.provider_state == "conversation" and delivery.strategy.name != "images_api"
+    )
+    if conversational and delivery.supports("store", "conversation"):
         prepared = yield from assign_conversation(prepared, past, config, deadline)
         delivery = attrs.evolve(delivery, prepared=prepared)
     return attrs.evolve(delivery, prepared=_with_context(delivery, delivery.state))
@@ -188,6 +194,7 @@ def _send_response(delivery: Delivery, strategy: Strategy) -> Workflow[ResponseO
         prepared,
         context,
         mode,
+        config.server,
         store=delivery.supports("store"),
         cache_key=delivery.supports("prompt_cache_key"),
     )
@@ -212,13 +219,16 @@ def _send_to_images_api(delivery: Delivery, _: Strategy) -> Workflow[ResponseOut
     """
     prepared, config, deadline = delivery.prepared, delivery.config, delivery.deadline
     prompt, images = yield from as_single_prompt(prepared, delivery.recent)
-    request = images_api.create_image(prepared, images, prompt, config.timeout)
+    request = images_api.create_image(prepared, images, prompt, config.timeout, config.server)
     reply = yield from send(prepared.turn, request, config, deadline)
-    return (yield from with_request_id(reply, _read_images_reply(prepared.turn, reply)))
+    reading = _read_images_reply(delivery, reply)
+    return (yield from with_request_id(reply, reading))
 
 
-def _read_images_reply(turn: Turn, reply: HttpResponse) -> Workflow[ResponseOutcome]:
+def _read_images_reply(delivery: Delivery, reply: HttpResponse) -> Workflow[ResponseOutcome]:
+    turn = delivery.prepared.turn
     outcome = yield from parse_paid(turn, reply, images_api.parse_images_response)
+    outcome = yield from fetch_images(turn, outcome, delivery.config.server, delivery.deadline)
     return (yield from quarantine_if_unreadable(turn, outcome, reply.body))
 
 
@@ -250,16 +260,30 @@ def _without_feature(
     Drop a feature of the protocol, and what depends on it.
     """
     feature = error.feature
-    if feature not in delivery.used(strategy):
+    certain = feature == "image_tool" and feature in delivery.config.server.has
+    if feature not in delivery.used(strategy) or certain:
         return None
     prepared = delivery.prepared
-    if feature in {"files", "store", "responses"}:
+    if feature in {"files", "store", "responses", "image_tool"}:
         prepared = attrs.evolve(prepared, files={})
-    if feature in {"conversation", "store", "responses"}:
+    if feature in {"conversation", "store", "responses", "image_tool"}:
         prepared = yield from detach_conversation(prepared)
     return attrs.evolve(
         delivery, prepared=prepared, found_unsupported=delivery.found_unsupported | {feature}
     )
+
+
+def _without_mainline(
+    delivery: Delivery, strategy: Strategy, error: ModelNotFoundError
+) -> Workflow[Delivery | None]:
+    """
+    Do without a mainline model, if the server does not have the one that this library chose. One
+    that the caller named is the caller's to correct.
+    """
+    if delivery.prepared.turn.options.model != "auto":
+        return None
+    unsupported = FeatureUnsupportedError("image_tool", str(error))
+    return (yield from _without_feature(delivery, strategy, unsupported))
 
 
 def _without_strategy(
@@ -341,6 +365,7 @@ def _with_shorter_history(
 _FallBack = Callable[[Delivery, Strategy, Any], Workflow[Delivery | None]]
 _FALLBACKS: Final[Mapping[type[RequestNotProcessedError], _FallBack]] = {
     FeatureUnsupportedError: _without_feature,
+    ModelNotFoundError: _without_mainline,
     PreviousResponseNotFoundError: _without_strategy,
     ConversationNotFoundError: _leave_conversation,
     ConversationLockedError: _wait_until_unlocked,
@@ -365,6 +390,8 @@ def _with_fewer_options(
     provider = delivery.prepared.turn.provider
     accepted_before = yield from MemoryCall(lambda store: store.has_accepted(provider))
     used = [feature for feature in _DROPPABLE if feature in MODES[delivery.mode]]
+    if says_unsupported(error) and "image_tool" not in delivery.config.server.has:
+        used.append("image_tool")
     images_api = delivery.strategy.name == "images_api"
     if accepted_before or images_api or not used or not is_unexplained(error):
         raise first

@@ -87,6 +87,13 @@ class GetProviderName(Effect[str]):
 
 
 @attrs.frozen
+class GetBaseUrl(Effect[str]):
+    """
+    Get the provider's base URL, without user name and password.
+    """
+
+
+@attrs.frozen
 class Send(Effect[HttpResponse]):
     """
     Send a request and read its whole reply.

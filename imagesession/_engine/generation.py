@@ -58,7 +58,7 @@ def generate(
     existing = yield from find_by_idempotency_key(request)
     if existing is not None:
         return _same_prompt_or_error(existing, request)
-    config = session_config(config, branch_head).for_call(request.settings)
+    config = session_config(config, branch_head, request.api).for_call(request.settings)
     new = yield from NewId(after=branch_head.tree.latest_id() if branch_head else "")
     prepared = yield from prepare_request(request, config, new, branch_head)
     transaction = yield from _begin_transaction(prepared, branch_head, config)
@@ -200,15 +200,16 @@ def _upload_inputs(delivery: Delivery) -> Workflow[PreparedRequest]:
     """
     if delivery.strategy.name == "images_api" or not delivery.supports("files", "store"):
         return delivery.prepared
-    return (yield from upload_inputs(delivery.prepared))
+    return (yield from upload_inputs(delivery.prepared, delivery.config))
 
 
-def upload_inputs(prepared: PreparedRequest) -> Workflow[PreparedRequest]:
+def upload_inputs(prepared: PreparedRequest, config: StudioConfig) -> Workflow[PreparedRequest]:
     """
     Upload the input images of a prepared request.
     """
     images = (*prepared.references, *(() if prepared.mask is None else (prepared.mask,)))
-    files = yield from ensure_uploaded(images, prepared.turn.provider, prepared.turn.started)
+    turn = prepared.turn
+    files = yield from ensure_uploaded(images, turn.provider, turn.started, config.server)
     return attrs.evolve(prepared, files=files)
 
 
@@ -275,6 +276,7 @@ def apply_response(
             outcome.usage,
             mainline=priced,
             image=prepared.image_model or None,
+            images=len(outcome.images) + outcome.unreadable,
             catalogue=config.catalogue,
             batch=turn.batch is not None,
             context_tokens=context_tokens(turn, past),

@@ -5,7 +5,7 @@ Requests and replies between workflows and the provider, and transport errors.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import attrs
 
@@ -14,23 +14,8 @@ from imagesession._domain.turn import Source
 
 from .coerce import as_id
 
-Feature: TypeAlias = Literal[
-    "responses",
-    "background",
-    "stream",
-    "store",
-    "files",
-    "conversation",
-    "previous_response_id",
-    "prompt_cache_key",
-]
-"""
-A feature that a server with OpenAI's protocol may lack: the Responses API, or a part of it.
-"""
-
 # OpenAI's, then Azure's: https://platform.openai.com/docs/api-reference/debugging-requests
 _REQUEST_IDS = ("x-request-id", "apim-request-id", "x-ms-request-id")
-
 
 @attrs.frozen(kw_only=True)
 class FilePart:
@@ -65,6 +50,9 @@ class HttpRequest:
         silence: Seconds without a byte after which it counts as lost earlier; None for no limit.
         rows: Whether a successful reply is a file that is read line by line, which may be larger
             than any other reply.
+        headers: Headers to send along.
+        url: A whole URL in place of a path; no redirect is followed.
+        keyed: Whether the provider's key goes along with it.
     """
 
     method: Literal["GET", "POST"]
@@ -75,6 +63,9 @@ class HttpRequest:
     timeout: float = 600.0
     silence: float | None = None
     rows: bool = False
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    url: str | None = None
+    keyed: bool = True
 
 
 @attrs.frozen(kw_only=True)

@@ -12,10 +12,11 @@ from __future__ import annotations
 import attrs
 
 from imagesession._domain.image_header import MIME_TYPES, SUFFIXES
+from imagesession._domain.servers import ServerProfile
 
 from .http import FilePart, HttpRequest, HttpResponse
 from .outcomes import ResponseOutcome, read_images_object
-from .payloads import Item, PreparedRequest, image_reference, image_tool_params
+from .payloads import Item, PreparedRequest, data_url, image_reference, image_tool_params
 from .responses import read_body
 from .store import InputImage
 
@@ -26,7 +27,11 @@ _NOT_FOR_GENERATIONS = frozenset({"input_fidelity"})
 
 
 def create_image(
-    prepared: PreparedRequest, images: tuple[InputImage, ...], prompt: str, timeout: float
+    prepared: PreparedRequest,
+    images: tuple[InputImage, ...],
+    prompt: str,
+    timeout: float,
+    server: ServerProfile,
 ) -> HttpRequest:
     """
     Build the request: an edit if there are images, else a generation.
@@ -36,14 +41,47 @@ def create_image(
         images: The input images; the one to edit comes first.
         prompt: The whole prompt.
         timeout: Seconds in all after which the reply counts as lost.
+        server: The server's profile, which says how it takes all this.
     """
+    as_edit = bool(images) and server.edits in {"form", "json"}
+    body = _for_server(_body(prepared, prompt, edits=as_edit), prepared, server)
+    if images and server.edits != "form":
+        body |= _json_images(images, server)
     return HttpRequest(
         method="POST",
-        path=EDITS if images else GENERATIONS,
-        body=_body(prepared, prompt, edits=bool(images)),
-        files=_parts(prepared, images),
+        path=EDITS if as_edit else server.generations,
+        body=body,
+        files=_parts(prepared, images) if server.edits == "form" else (),
         timeout=timeout,
+        headers=server.headers,
     )
+
+
+def _for_server(body: Item, prepared: PreparedRequest, server: ServerProfile) -> Item:
+    """
+    Adapt a request's options to a server. Options that it refuses were rejected before.
+    """
+    left_out = set(server.refuses)
+    if server.image_model == "" and prepared.turn.options.image_model == "auto":
+        left_out.add("model")
+    body = {name: value for name, value in body.items() if name not in left_out}
+    if server.response_format:
+        body["response_format"] = "b64_json"
+    if server.aspect_ratios and "size" in body:
+        body["aspect_ratio"] = server.aspect_ratio(body.pop("size"))
+    return body
+
+
+def _json_images(images: tuple[InputImage, ...], server: ServerProfile) -> Item:
+    urls = [data_url(image) for image in images]
+    match server.edits:
+        case "ref_images":
+            return {"ref_images": [url.partition(",")[2] for url in urls]}
+        case "input_references":
+            parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+            return {"input_references": parts}
+        case _:
+            return {"images": [{"type": "image_url", "url": url} for url in urls]}
 
 
 def create_image_json(prepared: PreparedRequest) -> Item:
@@ -67,7 +105,12 @@ def _body(prepared: PreparedRequest, prompt: str, *, edits: bool) -> Item:
     options = image_tool_params(prepared.turn.options)
     if (identifier := prepared.turn.options.safety_identifier) is not None:
         options["safety_identifier"] = identifier
-    body: Item = {**options, "model": prepared.image_model, "prompt": prompt, "n": 1}
+    body: Item = {
+        **options,
+        "model": prepared.image_model,
+        "prompt": prompt,
+        "n": prepared.count,
+    }
     left_out = _NOT_FOR_EDITS if edits else _NOT_FOR_GENERATIONS
     return {name: value for name, value in body.items() if name not in left_out}
 

@@ -22,7 +22,7 @@ from imagesession.errors import (
 )
 
 from .coerce import Json, as_id, as_list, as_mapping, as_text
-from .decoding import decode_image
+from .decoding import decode_image, image_url
 from .error_meanings import find_meaning
 from .http import ReceivedImage
 from .provider_errors import map_error_object
@@ -43,6 +43,7 @@ class ResponseOutcome:
         request_id: The provider's id of the request, if it gave one.
         finished: Whether there is nothing more to come.
         images: All images of the reply that can be read, in its order.
+        urls: Where images are that the reply does not hold, and that were not fetched yet.
         unreadable: How many images cannot be read.
         withheld: Whether an image was completed, but the reply does not hold its bytes.
         error: Why there is no image, if it is finished without one and not withheld.
@@ -58,6 +59,7 @@ class ResponseOutcome:
     response_id: str | None
     finished: bool
     images: tuple[ReceivedImage, ...] = ()
+    urls: tuple[str, ...] = ()
     unreadable: int = 0
     withheld: bool = False
     error: ImageSessionError | None = None
@@ -119,10 +121,11 @@ def read_images_object(body: Json) -> ResponseOutcome:
     """
     Parse a reply object of the Images API.
 
-    Relies on `data`, and in each of its items on `b64_json`, or a data URL in `url`.
+    Relies on `data`, and in each of its items on `b64_json` or `url`.
     """
     items = [as_mapping(item) for item in as_list(body.get("data"))]
-    images, problems = _decode_each(items)
+    urls = tuple(filter(None, (image_url(encoded_image(item)) for item in items)))
+    images, problems = _decode_each([i for i in items if image_url(encoded_image(i)) is None])
     error: ImageSessionError | None = problems[0] if problems else None
     if not items:
         error = GenerationFailedError("The provider's reply has no image and gives no reason.")
@@ -130,11 +133,28 @@ def read_images_object(body: Json) -> ResponseOutcome:
         response_id=None,
         finished=True,
         images=images,
+        urls=urls,
         unreadable=len(problems),
-        error=None if images else error,
+        error=None if images or urls else error,
         used_mainline=False,
         usage=read_images_usage(body),
     )
+
+
+def without_urls(outcome: ResponseOutcome) -> ResponseOutcome:
+    """
+    Return an outcome whose images are not fetched, if it has them by URL only, with an error that
+    names the first URL.
+    """
+    if not outcome.urls:
+        return outcome
+    error = outcome.error or InvalidResponseError(
+        f"The provider sent the URL of an image instead of the image: {outcome.urls[0]}. Fetch it "
+        "yourself before it expires."
+    )
+    unreadable = outcome.unreadable + len(outcome.urls)
+    error_if_none = None if outcome.images else error
+    return attrs.evolve(outcome, urls=(), unreadable=unreadable, error=error_if_none)
 
 
 def read_images_usage(body: Json) -> Usage:

@@ -13,6 +13,7 @@ import pybase64
 
 from imagesession._domain.image_header import MIME_TYPES
 from imagesession._domain.options import GenerateOptions
+from imagesession._domain.servers import ServerProfile
 from imagesession._domain.turn import Turn
 
 from .http import HttpRequest
@@ -65,6 +66,7 @@ class PreparedRequest:
         markup: A drawing that lies over the first image.
         edits: Whether an image is edited instead of a new one made.
         partial_images: How many partial images are requested.
+        count: How many images are requested; more than one of the Images API only.
         files: The provider's file ids, by the images' digests.
     """
 
@@ -78,6 +80,7 @@ class PreparedRequest:
     markup: InputImage | None = None
     edits: bool = False
     partial_images: int = 0
+    count: int = 1
     files: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
 
@@ -85,6 +88,7 @@ def create_response(
     prepared: PreparedRequest,
     context: ConversationContext,
     mode: Mode,
+    server: ServerProfile,
     *,
     store: bool = True,
     cache_key: bool = True,
@@ -96,6 +100,7 @@ def create_response(
         prepared: The request.
         context: How the model knows the earlier turns.
         mode: How the response is delivered.
+        server: The server's profile.
         store: Whether the provider may keep the response.
         cache_key: Whether the turns of a session name it, so that its earlier turns are more often
             read from the cache, at a fraction of the price.
@@ -134,7 +139,12 @@ def create_response(
         body["stream"] = True
     # A silent stream is not worth waiting for if it can be resumed.
     silence = _STREAM_SILENCE if mode == "background stream" else None
-    return HttpRequest(method="POST", path="/responses", body=body, silence=silence)
+    headers = dict(server.headers)
+    if server.model_header is not None and prepared.turn.options.image_model != "auto":
+        headers[server.model_header] = body["tools"][0].pop("model")
+    return HttpRequest(
+        method="POST", path="/responses", body=body, silence=silence, headers=headers
+    )
 
 
 def retrieve_response(
@@ -208,10 +218,10 @@ def image_reference(image: InputImage, files: Mapping[str, str]) -> Item:
     """
     if image.sha256 in files:
         return {"file_id": files[image.sha256]}
-    return {"image_url": _data_url(image)}
+    return {"image_url": data_url(image)}
 
 
-def _data_url(image: InputImage) -> str:
+def data_url(image: InputImage) -> str:
     """
     Encode an image as a data URL.
     """

@@ -20,6 +20,8 @@ from .request import GenerateRequest, StudioConfig
 from .sessions import BranchHead, session_config
 from .store import IdAndTime, InputImage, Source
 from .validate import (
+    validate_edit,
+    validate_for_server,
     validate_options,
     validate_partial_images,
     validate_prompt,
@@ -62,6 +64,8 @@ def prepare_request(
     validate_partial_images(request.partial_images)
     options, mainline = _resolve_and_validate_options(request, config, new, branch_head)
     inputs = yield from _load_input_images(request, options, config, branch_head)
+    if inputs.images or (branch_head and branch_head.past):
+        validate_edit(config.server)
     turn = attrs.evolve(
         (yield from new_turn(new, branch_head, prompt, options, inputs.images)),
         kind=request.kind,
@@ -82,6 +86,7 @@ def prepare_request(
         markup=inputs.markup,
         edits=request.edits,
         partial_images=request.partial_images,
+        count=request.count,
     )
 
 
@@ -124,6 +129,12 @@ def _resolve_and_validate_options(
         new.at.date(),
         partial_images=request.partial_images,
         masked=request.mask is not None,
+    )
+    validate_for_server(
+        options,
+        config.server,
+        mask=request.mask is not None,
+        markup=request.markup is not None,
     )
     return options, mainline
 
@@ -184,8 +195,9 @@ def _estimate_prepared(
         prompt="\n".join(filter(None, (prepared.session_description, prepared.turn.prompt))),
         pictures=[*_last_image_size(past), *_sizes(prepared.references)],
         partial_images=prepared.partial_images,
-        past=_remembered(past, config),
-        leads=prepared.markup is None,
+        count=prepared.count,
+        past=() if config.uses_images_api else _remembered(past, config),
+        leads=prepared.markup is None and not (draws and config.uses_images_api),
         draws=draws,
     )
 
@@ -218,7 +230,7 @@ def estimate_request(
     if request.prompt:
         validate_prompt(request.prompt)
     validate_partial_images(request.partial_images)
-    config = session_config(config, branch_head)
+    config = session_config(config, branch_head, request.api)
     new = yield from NewId()
     options, _ = _resolve_and_validate_options(request, config, new, branch_head)
     inputs = yield from _load_input_images(request, options, config, branch_head)
@@ -233,8 +245,8 @@ def estimate_request(
         pictures=[*_last_image_size(past), *_sizes(inputs.images)],
         partial_images=request.partial_images,
         count=count,
-        past=_remembered(past, config),
-        leads=not batch,
+        past=() if config.uses_images_api else _remembered(past, config),
+        leads=not batch and request.markup is None and not config.uses_images_api,
         batch=batch,
     )
 

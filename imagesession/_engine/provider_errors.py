@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import urllib.parse
 
+from imagesession._domain.servers import Feature
 from imagesession._domain.wording import to_sentence
 from imagesession.errors import (
     AuthenticationError,
@@ -22,7 +23,7 @@ from imagesession.errors import (
 
 from .coerce import Json, as_mapping, as_text
 from .error_meanings import find_meaning
-from .http import Feature, HttpResponse, TransportError
+from .http import HttpResponse, TransportError
 from .json_views import loads_with_views
 from .retry_after import read_retry_after
 
@@ -35,6 +36,7 @@ _NO_SUCH_URL = frozenset({404, 405, 501})
 _REDIRECTS = range(300, 400)
 # So much of a page is searched for its title.
 _LONGEST_PAGE = 4096
+_NO_MODEL_STATUS = 404
 _UNAUTHORIZED, _FORBIDDEN, _SERVER, _UNAVAILABLE = 401, 403, 500, 503
 
 _NAMES_A_FILE = re.compile(r"\bfile[-_][A-Za-z0-9]{6,}")
@@ -67,6 +69,15 @@ _CONTEXT_FULL = re.compile(
     r"\b(context (window|length)|maximum context|too many tokens|input is too long)\b",
     re.IGNORECASE,
 )
+_IMAGE_TOOL = re.compile(
+    r"\bimage_generation\b|\b(hosted|built-?in)[ _-]tools?\b|\btool types?\b", re.IGNORECASE
+)
+_TOOL_PARAM = re.compile(r"(tools(\[\d+\](\.type)?|\.\d+(\.type)?)?|tool_choice(\.type)?)?")
+_NO_MODEL = re.compile(
+    r"\bmodel\b.{0,200}\b((does not|doesn't) exist|not (be )?found)\b", re.IGNORECASE | re.DOTALL
+)
+# Codes of servers that have no such URL: OpenAI, Azure (twice), FastAPI, aimock 1.43.
+_NO_URL_CODES = frozenset({"", "unknown_url", "404", "notfound", "not_found", "no_fixture_match"})
 # Codes that name no cause.
 _UNSPECIFIC_CODES = frozenset(
     {"", "invalid_request_error", "bad_request", "badrequest", "400", "404", "422"}
@@ -95,6 +106,12 @@ class FeatureUnsupportedError(RequestNotProcessedError):
     def __init__(self, feature: Feature, message: str) -> None:
         super().__init__(message)
         self.feature = feature
+
+
+class ModelNotFoundError(RequestNotProcessedError):
+    """
+    The provider does not have the model.
+    """
 
 
 class PreviousResponseNotFoundError(RequestNotProcessedError):
@@ -179,8 +196,10 @@ def _map_unprocessed(
     Return what another form of the request has to avoid: a feature of the protocol, or something
     that has expired at the provider.
     """
+    if status == _NO_MODEL_STATUS and _NO_MODEL.search(message):
+        return ModelNotFoundError(message)
     if _UNSUPPORTED_WORDS.search(f"{code} {message}"):
-        unsupported = _map_unsupported(param, message)
+        unsupported = _map_unsupported(param, message) or _map_no_image_tool(param, message)
         return unsupported or _map_not_found(status, code, param, message)
     return _map_not_found(status, code, param, message) or _map_unsupported(param, message)
 
@@ -219,6 +238,15 @@ def _map_unsupported(param: str | None, message: str) -> FeatureUnsupportedError
     return None
 
 
+def _map_no_image_tool(param: str | None, message: str) -> FeatureUnsupportedError | None:
+    """
+    Return the error for a server that has Responses without the image tool.
+    """
+    if _TOOL_PARAM.fullmatch(param or "") is None or _IMAGE_TOOL.search(message) is None:
+        return None
+    return FeatureUnsupportedError("image_tool", message)
+
+
 def _names(feature: Feature, message: str) -> bool:
     return dict(_FEATURES)[feature].search(message) is not None
 
@@ -235,6 +263,13 @@ def is_unexplained(error: BadRequestError) -> bool:
     return error.param is None and (error.code or "").lower() in _UNSPECIFIC_CODES
 
 
+def says_unsupported(error: BadRequestError) -> bool:
+    """
+    Return whether a rejection says that something is not supported.
+    """
+    return _UNSUPPORTED_WORDS.search(error.message) is not None
+
+
 def is_responses_unsupported(reply: HttpResponse) -> bool:
     """
     Return whether a reply to `POST /responses` means that the server has no such endpoint.
@@ -247,7 +282,7 @@ def is_responses_unsupported(reply: HttpResponse) -> bool:
     cause = as_text(error.get("code")) or as_text(error.get("param"))
     message = as_text(error.get("message"))
     unprocessed = _map_unprocessed(reply.status, "", None, message)
-    return cause in {"", "unknown_url"} and unprocessed is None
+    return cause.lower() in _NO_URL_CODES and unprocessed is None
 
 
 def require_responses_api(reply: HttpResponse) -> None:
@@ -281,7 +316,8 @@ def _map_status(
         return AuthenticationError(f"The provider does not accept the API key: {sentence}")
     if status == _FORBIDDEN:
         return AuthenticationError(f"This API key lacks the permission: {sentence}")
-    if status == _UNAVAILABLE:
+    # A proxy's page is no proof that the server behind it did no work.
+    if status == _UNAVAILABLE and (after is not None or _is_json(reply)):
         return ProviderUnavailableError(f"The provider is overloaded: {sentence}{advice}", after)
     if status >= _SERVER or status in _AMBIGUOUS:
         return ProviderError(
@@ -298,6 +334,13 @@ def _map_status(
         code or None,
         param,
     )
+
+
+def _is_json(reply: HttpResponse) -> bool:
+    try:
+        return bool(as_mapping(loads_with_views(reply.body)))
+    except ValueError:
+        return False
 
 
 def _origin_of_redirect(reply: HttpResponse) -> str:

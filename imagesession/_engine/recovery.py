@@ -31,6 +31,7 @@ from .conversation_lookup import LookupResult, find_outcome
 from .effects import GetProviderName, MonotonicTime, NewId, Send, StoreCall, Workflow
 from .generation import apply_response, commit_failure, commit_turn
 from .http import TransportError
+from .image_urls import fetch_images, split_urls
 from .leases import Lease
 from .outcomes import ResponseOutcome
 from .payloads import PreparedRequest
@@ -129,7 +130,7 @@ def cancel(turn_id: str, config: StudioConfig) -> Workflow[RecoveredIntent]:
             f"The request {turn_id} belongs to a batch, which can only be cancelled as a whole: "
             f"studio.batches.get({pending.turn.batch!r}).cancel()."
         )
-    if pending.response_id is not None:
+    if pending.response_id is not None and not split_urls(pending.response_id):
         yield from _cancel_response(pending.response_id)
     return (yield from _reconcile(pending, config, 0.0))
 
@@ -178,6 +179,8 @@ def _reconcile(
     try:
         if pending.staged:
             return RecoveredIntent(turn=(yield from _commit_staged(pending, config)))
+        if urls := split_urls(pending.response_id):
+            return (yield from _fetch(turn, urls, config, retry_timeout))
         if turn.provider_state == "none":
             return RecoveredIntent(turn=(yield from _mark_outcome_unknown(turn, config)))
         if pending.response_id is not None:
@@ -187,6 +190,21 @@ def _reconcile(
         return RecoveredIntent(turn=(yield from _mark_outcome_unknown(turn, config)))
     finally:
         lease.release()
+
+
+def _fetch(
+    turn: Turn, urls: tuple[str, ...], config: StudioConfig, retry_timeout: float
+) -> Workflow[RecoveredIntent]:
+    """
+    Fetch the images that a reply named by URL.
+    """
+    outcome = ResponseOutcome(response_id=None, finished=True, urls=urls, used_mainline=False)
+    deadline = (yield from MonotonicTime()) + retry_timeout
+    try:
+        outcome = yield from fetch_images(turn, outcome, config.server, deadline)
+    except OutcomeUnknownError as error:
+        return RecoveredIntent(turn=turn, pending_reason=error.message)
+    return RecoveredIntent(turn=(yield from _commit(turn, outcome, config)))
 
 
 def _claim(turn: Turn) -> Workflow[Lease | None]:

@@ -12,7 +12,8 @@ import attrs
 from imagesession._domain.call_settings import CallSettings
 from imagesession._domain.model_catalog import ModelCatalog
 from imagesession._domain.options import GenerateOptions
-from imagesession._domain.turn import Kind, ProviderState
+from imagesession._domain.servers import UNKNOWN_SERVER, ServerProfile
+from imagesession._domain.turn import Api, Kind, ProviderState
 
 from .store import Source
 
@@ -42,6 +43,8 @@ class GenerateRequest:
         parameters: The method's other arguments, to record with the turn.
         idempotency_key: The caller's own name for it, by which it is made only once.
         settings: How it is sent.
+        api: The API that makes it; None for the session's or studio's choice.
+        count: How many images one request makes; more than one by the Images API only.
     """
 
     prompt: str
@@ -59,6 +62,8 @@ class GenerateRequest:
     parameters: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     idempotency_key: str | None = None
     settings: CallSettings = attrs.field(factory=CallSettings)
+    api: Api | None = None
+    count: int = 1
 
 
 @attrs.frozen(kw_only=True)
@@ -69,6 +74,8 @@ class StudioConfig:
     Attributes:
         catalogue: The known models.
         options: The default options, which a session or call may override.
+        server: What is known of the server.
+        api: The API that makes images; see `Studio`.
         provider_state: What the provider keeps of a turn; see `Studio`.
         remember: How many earlier turns are sent as context at most; None for all.
         budget: The spending limits; None for no limit.
@@ -85,6 +92,8 @@ class StudioConfig:
 
     catalogue: ModelCatalog
     options: GenerateOptions = GenerateOptions()
+    server: ServerProfile = UNKNOWN_SERVER
+    api: Api = "responses"
     provider_state: ProviderState = "responses"
     remember: int | None = None
     budget: Budget | None = None
@@ -107,3 +116,18 @@ class StudioConfig:
             extra_headers={**self.extra_headers, **(settings.extra_headers or {})},
             extra_body={**self.extra_body, **(settings.extra_body or {})},
         )
+
+    @property
+    def takes_several(self) -> bool:
+        """
+        Whether one request may make several images.
+        """
+        return self.api == "images" and "n" not in self.server.refuses
+
+    @property
+    def uses_images_api(self) -> bool:
+        """
+        Whether images are made by the Images API, as far as is known before anything is sent.
+        """
+        lacks_tool = not self.server.lacks.isdisjoint({"responses", "image_tool"})
+        return self.api == "images" or lacks_tool

@@ -12,7 +12,7 @@ import attrs
 
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import MAIN, HeadMove, Tree
-from imagesession._domain.turn import ProviderState, Turn
+from imagesession._domain.turn import APIS, Api, ProviderState, Turn
 from imagesession.errors import (
     InvalidRequestError,
     NotFoundError,
@@ -56,15 +56,19 @@ class BranchHead:
         return self.tree.lineage(self.head)
 
 
-def session_config(config: StudioConfig, branch_head: BranchHead | None) -> StudioConfig:
+def session_config(
+    config: StudioConfig, branch_head: BranchHead | None, api: Api | None = None
+) -> StudioConfig:
     """
-    Return the configuration of a session's turns: its own settings, else its studio's.
+    Return the configuration of a turn: the call's own API, its session's settings, else its
+    studio's.
     """
     if branch_head is None:
-        return config
+        return config if api is None else attrs.evolve(config, api=validate_api(api))
     record = branch_head.record
     return attrs.evolve(
         config,
+        api=validate_api(api or record.api or config.api),
         provider_state=record.provider_state or config.provider_state,
         remember=config.remember if record.remember is None else record.remember,
     )
@@ -80,17 +84,34 @@ class SessionSettings:
         options: The options of its turns.
         provider_state: What the provider keeps of its turns.
         remember: How many earlier turns are sent as context at most.
+        api: The API that makes the images of its turns.
     """
 
     name: str | None = None
     options: Mapping[str, object] = attrs.field(factory=dict[str, object])
     provider_state: ProviderState | None = None
     remember: int | None = None
+    api: Api | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.name is not None:
             validate_label("The name", self.name)
         validate_memory(self.provider_state, self.remember)
+        if self.api is not None:
+            validate_api(self.api)
+
+
+def validate_api(api: object) -> Api:
+    """
+    Return an API's name if it is valid.
+
+    Raises:
+        InvalidRequestError: It is not.
+    """
+    for name in APIS:
+        if api == name:
+            return name
+    raise InvalidRequestError(f'api={api!r} is not "responses" or "images".')
 
 
 def validate_memory(provider_state: object, remember: object) -> None:
@@ -132,6 +153,7 @@ def create_session(
         choices=dict(settings.options),
         provider_state=settings.provider_state,
         remember=settings.remember,
+        api=settings.api,
         created=new.at,
     )
     yield from StoreCall(lambda store: store.save_session(record))
@@ -198,6 +220,7 @@ def update_session(
             choices={**record.choices, **settings.options},
             provider_state=settings.provider_state or record.provider_state,
             remember=settings.remember or record.remember,
+            api=settings.api or record.api,
         )
 
     return (yield from _update(session_id, change))

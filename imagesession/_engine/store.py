@@ -14,12 +14,13 @@ import attrs
 from imagesession._domain.health import HealthCheck
 from imagesession._domain.image_header import ImageHeader
 from imagesession._domain.reports import PendingRequest
+from imagesession._domain.servers import Feature
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import Tree
 from imagesession._domain.turn import ImageRecord, Kind, Turn
 
 from .batch_store import BatchStore
-from .http import Feature, ReceivedImage
+from .http import ReceivedImage
 
 if TYPE_CHECKING:
     from .leases import BudgetReservation, Lease, SlotLease
@@ -162,11 +163,11 @@ class Upload:
     An image that was uploaded to a provider.
 
     Attributes:
-        file_id: Its file id; None if the provider takes no files.
+        file_id: Its file id.
         expires: When it expires.
     """
 
-    file_id: str | None
+    file_id: str
     expires: dt.datetime
 
 

@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 import attrs
 
+from imagesession._domain.servers import Feature
 from imagesession._domain.turn import ContextMode, ProviderState, Turn
 
 from .context import (
@@ -26,7 +27,6 @@ from .context import (
 )
 from .conversations import is_continuation
 from .effects import Workflow
-from .http import Feature
 from .payloads import ConversationContext, Mode, PreparedRequest
 from .request import StudioConfig
 from .uploads import find_uploaded
@@ -75,7 +75,7 @@ class Delivery:
         Return whether the provider supports features, as far as known, and the configuration
         allows them.
         """
-        lacking = self.known_unsupported | self.found_unsupported
+        lacking = self.known_unsupported | self.found_unsupported | self.config.server.lacks
         if self.config.provider_state == "none":
             lacking |= {"store"}
         return lacking.isdisjoint(features)
@@ -112,7 +112,9 @@ class Delivery:
         turn = self.prepared.turn
         conversation: tuple[Feature, ...] = ("conversation",) if turn.conversation else ()
         cache_key: tuple[Feature, ...] = ("prompt_cache_key",) if turn.session else ()
-        always: tuple[Feature, ...] = ("responses", *MODES[self.mode], *strategy.required)
+        always: tuple[Feature, ...] = (
+            "responses", "image_tool", *MODES[self.mode], *strategy.required,
+        )  # fmt: skip
         return frozenset((*always, *files, *store, *conversation, *cache_key))
 
     @property
@@ -199,7 +201,9 @@ STRATEGIES: Final[tuple[Strategy, ...]] = (
     Strategy(
         name="images_api",
         applies=lambda delivery: (
-            delivery.prepared.markup is not None or not delivery.supports("responses")
+            delivery.prepared.markup is not None
+            or delivery.config.api == "images"
+            or not delivery.supports("responses", "image_tool")
         ),
         context=_no_context,
         turns_sent=lambda delivery: len(delivery.recent),

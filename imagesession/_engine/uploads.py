@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Iterable
 
 from imagesession._domain.image_header import MIME_TYPES, SUFFIXES
+from imagesession._domain.servers import ServerProfile
 from imagesession._domain.turn import Turn
 from imagesession.errors import InvalidResponseError
 
@@ -25,10 +26,12 @@ _LIFETIME = dt.timedelta(days=30)
 _TIMEOUT = 60.0
 _POLL_INTERVAL = 0.05
 _NO_FILES_ENDPOINT = frozenset({404, 405, 501})
+# LiteLLM's answer without a configuration for files (1.108.7, tried 2026-11-29).
+_PROXY_ERROR = 500
 
 
 def ensure_uploaded(
-    images: Iterable[InputImage], provider: str, at: dt.datetime
+    images: Iterable[InputImage], provider: str, at: dt.datetime, server: ServerProfile
 ) -> Workflow[dict[str, str]]:
     """
     Upload images that have no unexpired file at the provider.
@@ -37,14 +40,18 @@ def ensure_uploaded(
         images: The input images of a request.
         provider: The provider's name.
         at: The time now.
+        server: The server's profile.
 
     Returns:
         The file ids by the images' digests; images that are missing have to be sent in full.
     """
     files: dict[str, str] = {}
     for image in images:
-        upload = yield from _find_or_upload(image, provider, at)
-        if upload is not None and upload.file_id is not None:
+        unsupported = yield from StoreCall(lambda store: store.unsupported(provider))
+        if "files" in unsupported | server.lacks:
+            break
+        upload = yield from _find_or_upload(image, provider, at, server)
+        if upload is not None:
             files[image.sha256] = upload.file_id
     return files
 
@@ -63,7 +70,7 @@ def find_uploaded(past: Iterable[Turn], turn: Turn) -> Workflow[dict[str, str]]:
     files: dict[str, str] = {}
     for digest in {reference.sha256 for earlier in past for reference in earlier.references}:
         upload = yield from _find(digest, turn.provider, turn.started)
-        if upload is not None and upload.file_id is not None:
+        if upload is not None:
             files[digest] = upload.file_id
     return files
 
@@ -76,7 +83,9 @@ def invalidate_uploads(files: Iterable[str], provider: str) -> Workflow[None]:
         yield from _invalidate(digest, provider)
 
 
-def _find_or_upload(image: InputImage, provider: str, at: dt.datetime) -> Workflow[Upload | None]:
+def _find_or_upload(
+    image: InputImage, provider: str, at: dt.datetime, server: ServerProfile
+) -> Workflow[Upload | None]:
     """
     Find an image's file, or upload the image. If another call is uploading it, wait for that.
     """
@@ -87,7 +96,7 @@ def _find_or_upload(image: InputImage, provider: str, at: dt.datetime) -> Workfl
             try:
                 # Another call may have uploaded it in between.
                 existing = yield from _find(image.sha256, provider, at)
-                return existing or (yield from _upload(image, provider, at))
+                return existing or (yield from _upload(image, provider, at, server))
             finally:
                 lease.release()
         if waited >= _TIMEOUT:
@@ -105,10 +114,16 @@ def _invalidate(digest: str, provider: str) -> Workflow[None]:
     yield from StoreCall(lambda store: store.invalidate_upload(digest, provider))
 
 
-def _upload(image: InputImage, provider: str, at: dt.datetime) -> Workflow[Upload | None]:
+def _upload(
+    image: InputImage, provider: str, at: dt.datetime, server: ServerProfile
+) -> Workflow[Upload | None]:
     try:
         reply = yield from Send(_request(image))
     except TransportError:
+        return None
+    proxied = reply.status == _PROXY_ERROR and "files" not in server.has
+    if proxied or reply.status in _NO_FILES_ENDPOINT:
+        yield from StoreCall(lambda store: store.mark_unsupported(provider, ("files",)))
         return None
     upload = _parse_upload(reply, at)
     if upload is not None:
@@ -153,8 +168,6 @@ def _parse_upload(reply: HttpResponse, at: dt.datetime) -> Upload | None:
     """
     Parse the reply to an upload; None if it is an error that may be temporary, or unreadable.
     """
-    if reply.status in _NO_FILES_ENDPOINT:
-        return Upload(file_id=None, expires=at)
     if not is_success(reply):
         return None
     try:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from imagesession._domain.model_catalog import Kind, ModelCatalog, ModelInfo, SizeRule
 from imagesession._domain.options import GenerateOptions, parse_size
+from imagesession._domain.servers import ServerProfile
 from imagesession._domain.sizes import is_supported, nearest_sizes
 from imagesession.errors import (
     InvalidImageError,
@@ -135,6 +136,54 @@ def validate_options(
         _check_against(image, options)
     _check_format(options, partial_images, masked=masked)
     return mainline
+
+
+def validate_for_server(
+    options: GenerateOptions, server: ServerProfile, *, mask: bool = False, markup: bool = False
+) -> None:
+    """
+    Reject options that a server is known not to take.
+
+    Raises:
+        InvalidOptionError: It does not take one of them.
+    """
+    inputs = {
+        "mask": mask and "masks" in server.lacks,
+        "markup": markup and "markup" in server.lacks,
+    }
+    refused = [name for name in options.changed() if name in server.refuses]
+    refused += [name for name, lacking in inputs.items() if lacking]
+    if refused:
+        raise InvalidOptionError(
+            f"The server {server.name!r} does not take {' or '.join(refused)}; nothing was sent. "
+            f"Leave {'them' if len(refused) > 1 else 'it'} out, or describe it in the prompt.",
+            refused[0],
+            getattr(options, refused[0], True),
+            ("auto",) if refused[0] in options.changed() else (),
+        )
+    if server.model_header is not None and options.image_model == "auto":
+        raise InvalidOptionError(
+            f"On {server.name}, image_model= has to name the deployment of your image model; "
+            f"nothing was sent. It goes along as {server.model_header}.",
+            "image_model",
+            "auto",
+        )
+    if server.aspect_ratios and options.size != "auto":
+        server.aspect_ratio(options.size)
+
+
+def validate_edit(server: ServerProfile) -> None:
+    """
+    Reject input images, if a server is known to have no edits.
+
+    Raises:
+        InvalidImageError: It has none.
+    """
+    if "edits" in server.lacks:
+        raise InvalidImageError(
+            f"The server {server.name!r} does not take images; nothing was sent. Make a new image "
+            "with studio.generate(), or use another server."
+        )
 
 
 def _check_model(

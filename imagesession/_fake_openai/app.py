@@ -24,6 +24,7 @@ from imagesession._fake_openai.batches_endpoint import (
     join_body,
 )
 from imagesession._fake_openai.conversations_endpoint import ConversationsEndpoint
+from imagesession._fake_openai.dialects import make_dialect
 from imagesession._fake_openai.errors import RefusalError, no_key, no_such_url, wrong_key
 from imagesession._fake_openai.failures import FaultMixin
 from imagesession._fake_openai.faults import DRAWING, Ending, Fault, Faults
@@ -86,6 +87,7 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
         conversation_items_include_image: bool = True,
         poor_terminal_event: bool = False,
         context_tokens: int | None = None,
+        dialect: str = "openai",
     ) -> None:
         """
         Create a provider without any stored responses.
@@ -104,15 +106,17 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
             conversation_items_include_image: See the attribute.
             poor_terminal_event: See the attribute.
             context_tokens: See the attribute.
+            dialect: The server whose form of the protocol it speaks, by its name in
+                `servers.toml`, such as "xai" or "localai".
 
         """
-        self.latency = latency
-        self.pictures_per_reply = 1
+        self.latency, self.pictures_per_reply = latency, 1
         self.retrieve_includes_image = retrieve_includes_image
         self.conversation_items_include_image = conversation_items_include_image
         self.poor_terminal_event = poor_terminal_event
         self.context_tokens = context_tokens
         self._api_key = api_key
+        self._dialect = make_dialect(dialect)
         self._disabled_endpoints = _disabled_endpoints(
             responses=responses, files=files, batches=batches
         )
@@ -219,6 +223,9 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
         return call.path.split("/")[1] not in self._disabled_endpoints
 
     def _serve(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
+        return self._dialect.serve(call, lambda request: self._serve_openai(request, ending))
+
+    def _serve_openai(self, call: FakeRequest, ending: Ending | None) -> FakeResponse:
         self._authorize(call)
         segments = call.path.split("/")[1:]
         if not self.serves(call):
@@ -285,7 +292,11 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
             path=call.path,
             query=types.MappingProxyType(dict(call.query)),
             headers=types.MappingProxyType(
-                {name: value for name, value in call.headers.items() if name != "authorization"}
+                {
+                    name: value
+                    for name, value in call.headers.items()
+                    if name not in {"authorization", "api-key"}
+                }
             ),
             body=_read_body(call),
             length=len(call.body),

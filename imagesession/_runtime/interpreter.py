@@ -24,6 +24,7 @@ from imagesession._domain.partial_image import PartialImage
 from imagesession._engine.effects import (
     Effect,
     EmitPartial,
+    GetBaseUrl,
     GetProviderName,
     MemoryCall,
     MonotonicTime,
@@ -64,6 +65,13 @@ class WorkflowResult(Generic[T]):
 
 # The first GetProviderName loads openai, which takes most of a second.
 _WAITING_EFFECTS = (GetProviderName, Send, OpenStream, NextEvent, Sleep, WaitFor)
+
+
+def address_of(transport: Transport | AsyncTransport, effect: GetProviderName | GetBaseUrl) -> str:
+    """
+    Return the provider's name or its base URL.
+    """
+    return transport.provider() if isinstance(effect, GetProviderName) else transport.base_url()
 
 
 # --- sync -------------------------------------------------------------------------------------
@@ -159,8 +167,8 @@ class _SyncInterpreter(Reporting):
                 return self.store.new_id(after)
             case MonotonicTime():
                 return time.monotonic()
-            case GetProviderName():
-                return self.connect().provider()
+            case GetProviderName() | GetBaseUrl():
+                return address_of(self.connect(), effect)
             case Send(request=request):
                 return self.connect().send(request)
             case OpenStream(request=request):
@@ -319,8 +327,8 @@ class _AsyncInterpreter(Reporting):
         """
         self.has_contacted_provider = True
         match effect:
-            case GetProviderName():
-                return (await self.connected()).provider()
+            case GetProviderName() | GetBaseUrl():
+                return address_of(await self.connected(), effect)
             case Send(request=request, paid=True):
                 await anyio.lowlevel.checkpoint_if_cancelled()
                 sending = asyncio.ensure_future(self.connect().send(request))

@@ -36,6 +36,9 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_STREAM_BYTES = 4 * MAX_BODY_BYTES
 # So that an async request that cannot connect raises its own error, which proves it was not sent.
 _GRACE = 0.1
+# LiteLLM repeats a failed request by itself, which may be billed each time, unless this header says
+# otherwise (litellm 1.108.7, tried 2026-11-29: three paid requests became one). Others ignore it.
+_NO_PROXY_RETRIES = {"x-litellm-num-retries": "0"}
 # How long to wait for the end of a response after its last relevant event.
 _DRAIN_SECONDS = 0.05
 _SAME_METHOD = frozenset({307, 308})
@@ -57,6 +60,12 @@ class OpenAITransport:
         Return the provider's address; its ids are valid there only.
         """
         return _address(self._client.base_url)
+
+    def base_url(self) -> str:
+        """
+        Return the provider's base URL, without user name and password.
+        """
+        return str(self._client.base_url.copy_with(userinfo=b""))
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """
@@ -96,26 +105,32 @@ class OpenAITransport:
     def _open(
         self, request: HttpRequest, deadline: RemainingTimeout, trace: RequestTrace
     ) -> httpx2.Response:
-        response = self._call(request, request.path, deadline, trace)
+        response = self._call(request, request.url or request.path, deadline, trace)
         if (target := _redirect_target(response)) is not None:
             response.close()
             response = self._call(request, target, deadline, trace)
-        if response.is_success and isinstance(response.stream, httpx2.SyncByteStream):
+        if not response.is_closed and isinstance(response.stream, httpx2.SyncByteStream):
             response.stream = DeadlineStream(response.stream, deadline)
         return response
 
     def _call(
-        self, request: HttpRequest, path: str, deadline: RemainingTimeout, trace: RequestTrace
+        self, request: HttpRequest, url: str, deadline: RemainingTimeout, trace: RequestTrace
     ) -> httpx2.Response:
         call: Any = self._client.get if request.method == "GET" else self._client.post
         try:
             with tracing(trace):
-                response: httpx2.Response = call(
-                    path,
-                    cast_to=httpx2.Response,
-                    stream=True,
-                    stream_cls=openai.Stream[Any],
-                    **_call_arguments(request, deadline),
+                response: httpx2.Response = (
+                    call(
+                        url,
+                        cast_to=httpx2.Response,
+                        stream=True,
+                        stream_cls=openai.Stream[Any],
+                        **_call_arguments(request, deadline),
+                    )
+                    if request.keyed
+                    else _http_client(self._client).send(
+                        _plain_request(request, url, deadline, trace.record), **_PLAIN
+                    )
                 )
         except openai.APIStatusError as error:
             return error.response
@@ -145,7 +160,7 @@ class AsyncOpenAITransport:
         self._make = make
         self.owned = owned
         self._spare: openai.AsyncOpenAI | None = make()
-        self._address = _address(self._spare.base_url)
+        self._base_url = self._spare.base_url
         self._clients: _ByLoop = WeakKeyDictionary()
 
     def _client(self) -> openai.AsyncOpenAI:
@@ -161,7 +176,13 @@ class AsyncOpenAITransport:
         """
         Return the provider's address; its ids are valid there only.
         """
-        return self._address
+        return _address(self._base_url)
+
+    def base_url(self) -> str:
+        """
+        Return the provider's base URL, without user name and password.
+        """
+        return str(self._base_url.copy_with(userinfo=b""))
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """
@@ -201,25 +222,31 @@ class AsyncOpenAITransport:
     async def _open(
         self, request: HttpRequest, deadline: RemainingTimeout, trace: RequestTrace
     ) -> httpx2.Response:
-        response = await self._call(request, request.path, deadline, trace)
+        response = await self._call(request, request.url or request.path, deadline, trace)
         if (target := _redirect_target(response)) is not None:
             await response.aclose()
             response = await self._call(request, target, deadline, trace)
         return response
 
     async def _call(
-        self, request: HttpRequest, path: str, deadline: RemainingTimeout, trace: RequestTrace
+        self, request: HttpRequest, url: str, deadline: RemainingTimeout, trace: RequestTrace
     ) -> httpx2.Response:
         client = self._client()
         call: Any = client.get if request.method == "GET" else client.post
         try:
             with tracing(trace):
-                response: httpx2.Response = await call(
-                    path,
-                    cast_to=httpx2.Response,
-                    stream=True,
-                    stream_cls=openai.AsyncStream[Any],
-                    **_call_arguments(request, deadline),
+                response: httpx2.Response = await (
+                    call(
+                        url,
+                        cast_to=httpx2.Response,
+                        stream=True,
+                        stream_cls=openai.AsyncStream[Any],
+                        **_call_arguments(request, deadline),
+                    )
+                    if request.keyed
+                    else _http_client(client).send(
+                        _plain_request(request, url, deadline, trace.record_async), **_PLAIN
+                    )
                 )
         except openai.APIStatusError as error:
             return error.response
@@ -359,12 +386,37 @@ def _deadline(request: HttpRequest) -> RemainingTimeout:
     return RemainingTimeout.make(request.timeout, request.silence)
 
 
-def _call_arguments(request: HttpRequest, deadline: RemainingTimeout) -> dict[str, Any]:
+def _http_client(client: openai.OpenAI | openai.AsyncOpenAI) -> Any:  # noqa: ANN401 - either twin
+    return client._client  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the only way around its key
+
+
+def _plain_request(
+    request: HttpRequest, url: str, deadline: RemainingTimeout, record: Callable[..., Any]
+) -> httpx2.Request:
+    """
+    Build a request for another host, which gets neither key nor cookies nor the client's headers.
+    """
+    timeout = _timeout(request, deadline).as_dict()
+    return httpx2.Request(
+        request.method,
+        url,
+        headers={"Accept": "image/*"},
+        extensions={"timeout": timeout, "trace": record},
+    )
+
+
+_PLAIN: dict[str, Any] = {"stream": True, "auth": None, "follow_redirects": False}
+
+
+def _timeout(request: HttpRequest, deadline: RemainingTimeout) -> httpx2.Timeout:
     connect = RemainingTimeout(min(_CONNECT_SECONDS, request.timeout))
     connect.end = deadline.end
-    timeout = httpx2.Timeout(deadline, connect=connect)
+    return httpx2.Timeout(deadline, connect=connect)
+
+
+def _call_arguments(request: HttpRequest, deadline: RemainingTimeout) -> dict[str, Any]:
+    timeout, headers = _timeout(request, deadline), {**_NO_PROXY_RETRIES, **request.headers}
     # A client follows up to twenty redirects, to any host, with the whole body.
-    headers = dict(request.headers)
     options = {"timeout": timeout, "headers": headers, "follow_redirects": False}
     arguments: dict[str, Any] = {"options": options}
     if request.body is not None:

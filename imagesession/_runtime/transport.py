@@ -22,6 +22,10 @@ class Transport(Protocol):
         """Return the provider's address."""
         ...
 
+    def base_url(self) -> str:
+        """Return the provider's base URL, without user name and password."""
+        ...
+
     def send(self, request: HttpRequest) -> HttpResponse:
         """Send a request and read the whole response."""
         ...
@@ -40,6 +44,10 @@ class AsyncTransport(Protocol):
 
     def provider(self) -> str:
         """Return the provider's address. May take a second the first time."""
+        ...
+
+    def base_url(self) -> str:
+        """Return the provider's base URL, without user name and password."""
         ...
 
     async def send(self, request: HttpRequest) -> HttpResponse:

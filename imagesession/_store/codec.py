@@ -17,6 +17,7 @@ from imagesession._domain.options import GenerateOptions
 from imagesession._domain.sessions import SessionRecord
 from imagesession._domain.tree import HeadMove
 from imagesession._domain.turn import (
+    APIS,
     ContextMode,
     Failure,
     ImageRecord,
@@ -161,8 +162,9 @@ def read_session(data: bytes, where: str) -> SessionRecord:
         description=record.text("description"),
         name=record.optional("name", str),
         choices=choices.data,
-        provider_state=_read_provider_state(record),
+        provider_state=_read_setting(record, "provider_state", get_args(ProviderState)),
         remember=record.optional("remember", int),
+        api=_read_setting(record, "api", APIS),
         created=record.time("created"),
         closed=record.optional_time("closed"),
         moves={name: _read_move(moves.inner(name)) for name in moves.data},
@@ -339,11 +341,8 @@ def _read_failure(record: StrictReader) -> Failure | None:
     return Failure(error=failure.text("error"), message=failure.text("message"))
 
 
-def _read_provider_state(record: StrictReader) -> ProviderState | None:
-    if record.data.get("provider_state") is None:
-        return None
-    states: tuple[ProviderState, ...] = get_args(ProviderState)
-    return record.choice("provider_state", states)
+def _read_setting(record: StrictReader, name: str, choices: tuple[T, ...]) -> T | None:
+    return None if record.data.get(name) is None else record.choice(name, choices)
 
 
 def _read_move(record: StrictReader) -> HeadMove:

@@ -17,8 +17,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
 
+from imagesession._domain.servers import Feature
 from imagesession._domain.turn import Turn
-from imagesession._engine.http import Feature
 
 from . import concurrency_slots
 from .atomic_write import translate_os_errors, write_atomic

@@ -54,7 +54,6 @@ class UploadCache:
     """
 
     layout: Layout
-    _refusing: set[str] = attrs.field(factory=set[str], init=False)
     _under_way: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]], init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
 
@@ -62,8 +61,6 @@ class UploadCache:
         """
         Return an image's upload with a provider; None if it must be uploaded.
         """
-        if provider in self._refusing:
-            return Upload(file_id=None, expires=at)
         try:
             facts = json.loads(self._file(sha256, provider).read_bytes())
             upload = Upload(
@@ -86,11 +83,8 @@ class UploadCache:
 
     def record(self, sha256: str, provider: str, upload: Upload) -> None:
         """
-        Remember an image's upload, or that the provider accepts no files.
+        Remember an image's upload.
         """
-        if upload.file_id is None:
-            self._refusing.add(provider)
-            return
         facts = {
             "provider": provider,
             "file_id": upload.file_id,

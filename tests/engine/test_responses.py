@@ -15,7 +15,12 @@ from hypothesis import strategies as st
 
 from imagesession._engine.http import HttpResponse
 from imagesession._engine.images_api import parse_images_response
-from imagesession._engine.outcomes import ResponseOutcome, parse_response_object, read_images_object
+from imagesession._engine.outcomes import (
+    ResponseOutcome,
+    parse_response_object,
+    read_images_object,
+    without_urls,
+)
 from imagesession._engine.provider_errors import (
     FeatureUnsupportedError,
     PreviousResponseNotFoundError,
@@ -449,14 +454,24 @@ def test_svg_usage_is_separate() -> None:
     assert outcome.usage.image == {"svg_usage": {"x": 1}}
 
 
-@pytest.mark.parametrize("data", [[{"url": "https://example.test/a"}], [{}], [None], [], None, 7])
+@pytest.mark.parametrize("data", [[{}], [None], [], None, 7])
 def test_images_without_bytes_are_an_error(data: object) -> None:
     """
-    A URL, an empty item and no item at all are errors that name what happened.
+    An empty item and no item at all are errors.
     """
     outcome = read_images_object({"data": data})
     assert isinstance(outcome.error, InvalidResponseError | GenerationFailedError)
-    assert ("URL" in outcome.error.message) == ("url" in str(data))
+
+
+def test_images_by_url_are_not_an_error_until_they_cannot_be_fetched() -> None:
+    """
+    A URL is kept to be fetched; where nothing is fetched, the error names it.
+    """
+    outcome = read_images_object({"data": [{"url": "https://example.test/a"}]})
+    assert (outcome.urls, outcome.error) == (("https://example.test/a",), None)
+    error = without_urls(outcome).error
+    assert isinstance(error, InvalidResponseError)
+    assert "https://example.test/a" in error.message
 
 
 @pytest.mark.parametrize(

@@ -382,15 +382,17 @@ def test_images_api_events_are_parsed(kind: str) -> None:
     assert (outcome.usage.mainline, outcome.usage.image) == (None, {"output_tokens": 9})
 
 
-@pytest.mark.parametrize("url", ["https://example.test/a.png", None])
-def test_images_event_without_bytes_is_an_error(url: str | None) -> None:
+def test_images_event_without_bytes_is_an_error_or_a_url_to_fetch() -> None:
     """
-    An event with a URL, or with nothing, is an error.
+    An event with a URL names where the image is; one with nothing is an error.
     """
+    url = "https://example.test/a.png"
     outcome = feed_and_collect([event("image_generation.completed", url=url)])[0].outcome
     assert outcome is not None
+    assert (outcome.urls, outcome.error) == ((url,), None)
+    outcome = feed_and_collect([event("image_generation.completed", url=None)])[0].outcome
+    assert outcome is not None
     assert isinstance(outcome.error, InvalidResponseError)
-    assert ("URL" in outcome.error.message) == (url is not None)
 
 
 def test_unreadable_item_may_be_repeated() -> None:

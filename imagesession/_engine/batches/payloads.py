@@ -19,7 +19,7 @@ from imagesession._engine import uploads
 from imagesession._engine.coerce import Json, as_list, as_mapping, as_text
 from imagesession._engine.http import FilePart, HttpRequest, HttpResponse
 from imagesession._engine.json_views import loads_with_views
-from imagesession._engine.outcomes import ResponseOutcome, read_images_object
+from imagesession._engine.outcomes import ResponseOutcome, read_images_object, without_urls
 from imagesession._engine.payloads import Item
 from imagesession._engine.provider_errors import RequestNotProcessedError, map_error_response
 from imagesession._engine.responses import is_success
@@ -265,7 +265,8 @@ def parse_output_line(data: bytes) -> OutputLine | None:
     reply = HttpResponse(status=_count(response.get("status_code")))
     if is_success(reply):
         return OutputLine(
-            turn_id=turn_id, outcome=read_images_object(as_mapping(response.get("body")))
+            turn_id=turn_id,
+            outcome=without_urls(read_images_object(as_mapping(response.get("body")))),
         )
     body = json.dumps(response.get("body"), default=str).encode("ascii")
     return OutputLine(turn_id=turn_id, error=_map_error(attrs.evolve(reply, body=body)))

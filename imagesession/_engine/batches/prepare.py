@@ -57,6 +57,11 @@ def prepare_batch(
     """
     Check every request, and build the batch's record and items.
     """
+    if "batches" in config.server.lacks:
+        raise InvalidRequestError(
+            f"The server {config.server.name!r} has no batches; nothing was sent. studio.map() "
+            "makes the same images."
+        )
     prepared_items: list[PreparedItem] = []
     items: list[BatchItem] = []
     last = new.id

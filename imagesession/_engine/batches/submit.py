@@ -211,7 +211,7 @@ def _line_with_images(
             "batch again."
         )
     images = (*prepared.references, *(() if prepared.mask is None else (prepared.mask,)))
-    files = yield from ensure_uploaded(images, record.provider, at)
+    files = yield from ensure_uploaded(images, record.provider, at, config.server)
     return build_line(attrs.evolve(prepared, files=files), item.endpoint)
 
 

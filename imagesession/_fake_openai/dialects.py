@@ -1,0 +1,389 @@
+"""
+Dialects: how servers other than OpenAI take requests to the same endpoints, and answer them.
+
+Each of them wraps the provider: it reads a request as its server would, refuses what its server
+refuses, and gives the answer its server's form. The facts are those of `_domain/servers.toml`, told
+independently, so that a mistake in either is found.
+"""
+
+import base64
+import io
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
+from typing import Any, cast
+
+import attrs
+from PIL import Image
+
+from imagesession._fake_openai.files_endpoint import read_form
+from imagesession._fake_openai.http import (
+    FakeRequest,
+    FakeResponse,
+    Json,
+    Part,
+    dump,
+    json_response,
+)
+
+Serve = Callable[[FakeRequest], FakeResponse]
+_MIN_PIXELS, _MULTIPLE = 655_360, 16
+_EDITS, _GENERATIONS = "/images/edits", "/images/generations"
+_TOOL_WORDS = "Hosted tool 'image_generation' is not supported"
+
+
+class Dialect:
+    """
+    OpenAI's own form, and the base of the others.
+    """
+
+    def serve(self, call: FakeRequest, serve: Serve) -> FakeResponse:
+        """
+        Answer a request.
+
+        Args:
+            call: The request, as the server gets it.
+            serve: Answers a request in OpenAI's form.
+
+        """
+        return serve(call)
+
+
+class Azure(Dialect):
+    """
+    Azure OpenAI, by both of its doors.
+    """
+
+    def serve(self, call: FakeRequest, serve: Serve) -> FakeResponse:
+        key = call.headers.get("api-key")
+        if key is not None:
+            headers = {**call.headers, "authorization": f"Bearer {key}"}
+            call = attrs.evolve(call, headers=headers)
+        path = call.path.removeprefix("/openai")
+        old_door = path != call.path and not path.startswith("/v1/")
+        path = path.removeprefix("/v1")
+        if old_door and "api-version" not in call.query:
+            return _raw_error(404, {"code": "404", "message": "Resource not found"})
+        deployment = re.fullmatch(r"/deployments/([^/]+)(/.+)", path)
+        if deployment is not None:
+            path = deployment[2]
+        if path.startswith(("/conversations", "/batches")):
+            return _raw_error(404, {"code": "404", "message": "Resource not found"})
+        call = attrs.evolve(call, path=path)
+        if path == "/responses" and call.method == "POST" and _has_image_tool(call):
+            model = call.headers.get("x-ms-oai-image-generation-deployment")
+            if model is None:
+                return _raw_error(400, {"code": "BadRequest", "message": "Bad request"})
+        return serve(call)
+
+
+class LiteLLM(Dialect):
+    """
+    A LiteLLM proxy in front of OpenAI, without a configuration for files.
+    """
+
+    def serve(self, call: FakeRequest, serve: Serve) -> FakeResponse:
+        if call.path.startswith("/conversations"):
+            return json_response({"detail": "Not Found"}, status=404)
+        if call.path.startswith("/files"):
+            message = "files_settings is not set, set it on your config.yaml file."
+            return _raw_error(500, {"message": message, "type": "None", "param": "None"})
+        return serve(call)
+
+
+@attrs.define
+class ImagesServer(Dialect):
+    """
+    A server with an Images API of its own, on which no OpenAI model runs.
+
+    Attributes:
+        generations: The path of its endpoint for new images; None for OpenAI's.
+        edits: Whether it has OpenAI's endpoint for edits.
+        responses: Whether it has Responses, for text alone.
+        refused: The parameters that it rejects; it ignores others.
+        by_url: Whether images come by URL, unless base64 is requested.
+        default_size: The size of an image if none is requested; None lets the sketcher choose.
+
+    """
+
+    generations: str = _GENERATIONS
+    edits: bool = True
+    responses: bool = True
+    refused: frozenset[str] = frozenset()
+    by_url: bool = False
+    default_size: str | None = None
+    _files: dict[str, bytes] = attrs.field(factory=dict[str, bytes], init=False)
+
+    def serve(self, call: FakeRequest, serve: Serve) -> FakeResponse:
+        if call.path in self._files:
+            headers = {"content-type": "image/png"}
+            return FakeResponse(headers=headers, parts=iter((self._files[call.path],)))
+        if call.path == self.generations or (self.edits and call.path == _EDITS):
+            return self._make(call, serve)
+        if self.responses and call.path.startswith("/responses"):
+            return self.error(400, _TOOL_WORDS) if _has_image_tool(call) else serve(call)
+        if call.path.startswith("/models"):
+            return serve(call)
+        return self.error(404, "Not Found")
+
+    def error(self, status: int, message: str) -> FakeResponse:
+        """
+        Answer with an error, in the server's form.
+        """
+        return json_response({"detail": message}, status=status)
+
+    def _make(self, call: FakeRequest, serve: Serve) -> FakeResponse:
+        body = _read(call)
+        wrong = sorted(self.refused & body.keys())
+        if wrong:
+            return self.error(400, f"Argument not supported: {wrong[0]}")
+        try:
+            size = self.size_of(body)
+            request = self._to_openai(call, body, size)
+        except (TypeError, ValueError, KeyError):
+            return self.error(400, "Invalid request body.")
+        answer = serve(request)
+        if answer.status != HTTPStatus.OK:
+            return answer
+        in_base64 = not self.by_url or body.get("response_format") == "b64_json"
+        parts = self._reshape(call, answer, size, in_base64=in_base64)
+        return attrs.evolve(answer, parts=parts)
+
+    def _to_openai(self, call: FakeRequest, body: Json, size: str | None) -> FakeRequest:
+        if _is_form(call):
+            return self._form_to_openai(call, body, size)
+        images = self.images_of(body)
+        wanted: Json = {
+            "model": "gpt-image-2",
+            "prompt": body["prompt"],
+            "n": body.get("n") or 1,
+            **({"size": _drawn_size(size)} if size else {}),
+            **({"images": [{"image_url": url} for url in images]} if images else {}),
+        }
+        headers = {**call.headers, "content-type": "application/json"}
+        path = _EDITS if images else _GENERATIONS
+        return attrs.evolve(call, path=path, body=dump(wanted), headers=headers)
+
+    def _form_to_openai(self, call: FakeRequest, body: Json, size: str | None) -> FakeRequest:
+        files = [field for field in read_form(call) if field.name in {"image", "image[]"}]
+        urls = ["data:image/png;base64," + _base64(field.content).decode() for field in files]
+        as_json = {**body, "images": [{"url": url} for url in urls]}
+        headers = {**call.headers, "content-type": "application/json"}
+        return self._to_openai(attrs.evolve(call, headers=headers), as_json, size)
+
+    def images_of(self, body: Json) -> list[str]:
+        """
+        Return the data URLs of a request's images.
+        """
+        return [image["url"] for image in body.get("images", ())]
+
+    def size_of(self, body: Json) -> str | None:
+        """
+        Return the size of the image to make, in pixels; None if any will do.
+        """
+        size = body.get("size")
+        return size if isinstance(size, str) and "x" in size else self.default_size
+
+    def reply(self, items: list[Json], usage: Json) -> Json:
+        """
+        Return the body of a reply.
+
+        Args:
+            items: The images.
+            usage: What OpenAI would report of them.
+
+        """
+        del usage
+        return {"created": 1_764_374_400, "data": items}
+
+    def item(self, data: bytes, url: str | None) -> Json:
+        """
+        Return an image as the reply has it.
+        """
+        return {"url": url} if url else {"b64_json": _base64(data)}
+
+    def _reshape(
+        self, call: FakeRequest, answer: FakeResponse, size: str | None, *, in_base64: bool
+    ) -> Iterator[Part]:
+        received: list[bytes] = []
+        for part in answer.parts:
+            if isinstance(part, bytes):
+                received.append(part)
+            else:
+                yield part
+        body = attrs.evolve(call, body=b"".join(received)).json
+        items: list[Json] = []
+        for member in body["data"]:
+            data = self.encode(_resized(base64.b64decode(member["b64_json"]), size))
+            items.append(self.item(data, None if in_base64 else self._publish(call, data)))
+        yield dump(self.reply(items, body["usage"]))
+
+    def encode(self, image: Image.Image) -> bytes:
+        """
+        Encode an image in the server's format.
+        """
+        return _encoded(image, "PNG")
+
+    def _publish(self, call: FakeRequest, data: bytes) -> str:
+        path = f"/generated-images/b64{secrets.token_hex(6)}.png"
+        self._files[path] = data
+        return f"http://{call.headers.get('host', 'localhost')}{path}"
+
+
+@attrs.define
+class XAI(ImagesServer):
+    """
+    Takes shapes in place of sizes and JSON in place of forms, and sends JPEGs by URL.
+    """
+
+    by_url: bool = True
+    refused: frozenset[str] = frozenset(
+        {"size", "quality", "style", "background", "output_format", "output_compression", "mask"}
+    )
+
+    def error(self, status: int, message: str) -> FakeResponse:
+        code = "Client specified an invalid argument"
+        return json_response({"code": code, "error": message}, status=status)
+
+    def size_of(self, body: Json) -> str | None:
+        ratio = body.get("aspect_ratio")
+        return None if ratio is None else _size_of_ratio(ratio)
+
+    def encode(self, image: Image.Image) -> bytes:
+        return _encoded(image.convert("RGB"), "JPEG")
+
+    def item(self, data: bytes, url: str | None) -> Json:
+        return {**super().item(data, url), "mime_type": "image/jpeg"}
+
+    def reply(self, items: list[Json], usage: Json) -> Json:
+        del usage
+        return {"data": items, "usage": {"cost_in_usd_ticks": 200_000_000 * len(items)}}
+
+    def _form_to_openai(self, call: FakeRequest, body: Json, size: str | None) -> FakeRequest:
+        del call, body, size
+        raise ValueError("xAI takes no forms")
+
+
+@attrs.define
+class OpenRouter(ImagesServer):
+    """
+    Has one endpoint for new images and edits, and says what each request cost.
+    """
+
+    generations: str = "/images"
+    edits: bool = False
+    refused: frozenset[str] = frozenset({"input_fidelity", "moderation", "mask"})
+
+    def error(self, status: int, message: str) -> FakeResponse:
+        return json_response({"error": {"message": message, "code": status}}, status=status)
+
+    def images_of(self, body: Json) -> list[str]:
+        return [image["image_url"]["url"] for image in body.get("input_references", ())]
+
+    def size_of(self, body: Json) -> str | None:
+        ratio = body.get("aspect_ratio")
+        return super().size_of(body) if ratio is None else _size_of_ratio(ratio)
+
+    def item(self, data: bytes, url: str | None) -> Json:
+        return {**super().item(data, url), "media_type": "image/png"}
+
+    def reply(self, items: list[Json], usage: Json) -> Json:
+        counts = {"prompt_tokens": usage["input_tokens"], "completion_tokens": 1120}
+        return {"created": 0, "data": items, "usage": {**counts, "cost": 0.0336 * len(items)}}
+
+
+@attrs.define
+class LocalAI(ImagesServer):
+    """
+    Sends images by URL, and takes reference images as bare base64.
+    """
+
+    edits: bool = False
+    by_url: bool = True
+    default_size: str | None = "512x512"
+
+    def error(self, status: int, message: str) -> FakeResponse:
+        return _raw_error(status, {"code": status, "message": message, "type": ""})
+
+    def images_of(self, body: Json) -> list[str]:
+        return [f"data:image/png;base64,{text}" for text in body.get("ref_images", ())]
+
+
+DIALECTS: Mapping[str, Callable[[], Dialect]] = {
+    "azure": Azure,
+    "xai": XAI,
+    "openrouter": OpenRouter,
+    "localai": LocalAI,
+    "litellm": LiteLLM,
+    "vllm-omni": ImagesServer,
+    "plain": lambda: ImagesServer(responses=False),
+}
+"""
+The dialects by the names of their servers. Any other name is OpenAI's own.
+"""
+
+
+def _raw_error(status: int, error: Json) -> FakeResponse:
+    return json_response({"error": error}, status=status)
+
+
+def _is_form(call: FakeRequest) -> bool:
+    return call.headers.get("content-type", "").startswith("multipart/")
+
+
+def _read(call: FakeRequest) -> Json:
+    if not _is_form(call):
+        body: object = call.json
+        return cast("Json", body) if isinstance(body, dict) else {}
+    fields = {field.name: field.text for field in read_form(call) if field.name != "image[]"}
+    fields.pop("image", None)
+    return {**fields, "n": int(fields.get("n") or 1)}
+
+
+def _has_image_tool(call: FakeRequest) -> bool:
+    tools: Any = _read(call).get("tools") if call.method == "POST" and call.body else None
+    return any(tool.get("type") == "image_generation" for tool in tools or ())
+
+
+def _drawn_size(size: str) -> str:
+    """
+    Return a size that OpenAI's models make, of the same shape, from which `size` can be scaled.
+    """
+    width, height = _pixels(size)
+    scale = max(1.0, (_MIN_PIXELS / (width * height)) ** 0.5)
+    edges = [-(-round(edge * scale) // _MULTIPLE) * _MULTIPLE for edge in (width, height)]
+    return f"{edges[0]}x{edges[1]}"
+
+
+def _size_of_ratio(ratio: str) -> str:
+    width, height = (float(side) for side in ratio.split(":"))
+    scale = (1_048_576 / (width * height)) ** 0.5
+    return f"{round(width * scale / 16) * 16}x{round(height * scale / 16) * 16}"
+
+
+def _pixels(size: str) -> tuple[int, int]:
+    width, height = size.split("x")
+    return int(width), int(height)
+
+
+def _resized(data: bytes, size: str | None) -> Image.Image:
+    image = Image.open(io.BytesIO(data))
+    return image if size is None else image.resize(_pixels(size))
+
+
+def _encoded(image: Image.Image, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind)
+    return buffer.getvalue()
+
+
+def _base64(data: bytes) -> bytes:
+    return base64.b64encode(data)
+
+
+def make_dialect(name: str) -> Dialect:
+    """
+    Return the dialect of a server by its name.
+    """
+    return DIALECTS.get(name, Dialect)()
