@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 
 from imagesession._domain.servers import Feature
-from imagesession._domain.turn import ProviderState, Turn
+from imagesession._domain.turn import ProviderState
 from imagesession.errors import BadRequestError, OutcomeUnknownError
 
 from . import images_api, payloads

@@ -17,6 +17,7 @@ from .coerce import as_id
 # OpenAI's, then Azure's: https://platform.openai.com/docs/api-reference/debugging-requests
 _REQUEST_IDS = ("x-request-id", "apim-request-id", "x-ms-request-id")
 
+
 @attrs.frozen(kw_only=True)
 class FilePart:
     """
@@ -63,7 +64,6 @@ class HttpRequest:
     timeout: float = 600.0
     silence: float | None = None
     rows: bool = False
-    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
     url: str | None = None
     keyed: bool = True
 
