@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from imagesession._api import bulk, workflows
+from imagesession._api import bulk, pickling, workflows
 from imagesession._api.bulk import ImageRequests
 from imagesession._api.config import (
     OFFLINE,
@@ -53,7 +53,7 @@ from imagesession._runtime.runtime import Runtime
 from imagesession._store.repository import LibraryStore
 
 if TYPE_CHECKING:
-    from typing import Self, Unpack
+    from typing import NoReturn, Self, Unpack
 
     import openai
 
@@ -119,8 +119,9 @@ class Studio(GenerationVerbs[SavedImage]):
 
             return openai_clients.connect(access) if client is None else openai_clients.wrap(client)
 
-        provider, config = describe_provider(access, client), build_config(options)
-        self._initialize(resolve_library_path(library), connect, provider, config)
+        provider = describe_provider(access, client)
+        config = build_config(options)
+        self._initialize(resolve_library_path(library), connect, provider, config, options)
 
     def _initialize(
         self,
@@ -128,13 +129,39 @@ class Studio(GenerationVerbs[SavedImage]):
         connect: Callable[[], ClosableTransport],
         provider: str,
         config: StudioConfig,
+        options: StudioParams,
     ) -> None:
+        store = LibraryStore(library)
         self._connection = LazyClient(connect)
         self._runtime = Runtime(
-            library=LibraryStore(library),
+            library=store,
             config=config,
             provider=provider,
             connect=self._connection,
+            reopen=(
+                type(self)._reopen,  # noqa: SLF001 - it is our own
+                (str(store.layout.root), provider, pickling.public_settings(options)),
+            ),
+        )
+        pickling.remember_open(self._runtime)
+
+    @classmethod
+    def _reopen(cls, library: str, provider: str, settings: dict[str, Any]) -> Runtime:
+        """
+        Return the runtime of an unpickled image.
+        """
+        make = cls.offline if provider == OFFLINE else cls
+        return pickling.reopen(
+            Runtime,
+            library,
+            provider,
+            lambda: make(library, **settings)._runtime,  # noqa: SLF001 - it is our own
+        )
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"A {type(self).__name__} cannot be pickled. Open one in each process; its images and "
+            "sessions can be pickled, and find their library again."
         )
 
     @classmethod
@@ -168,7 +195,8 @@ class Studio(GenerationVerbs[SavedImage]):
             return openai_clients.connect_with_transport(FakeTransport(fake))
 
         studio, config = cls.__new__(cls), build_config(options)
-        studio._initialize(resolve_library_path(library, offline=True), connect, OFFLINE, config)  # noqa: SLF001 - it is our own
+        path = resolve_library_path(library, offline=True)
+        studio._initialize(path, connect, OFFLINE, config, options)  # noqa: SLF001 - it is our own
         return studio
 
     @classmethod
@@ -458,6 +486,7 @@ class Studio(GenerationVerbs[SavedImage]):
         """
         Close the connections to the provider. Everything is saved already.
         """
+        pickling.forget_open(self._runtime)
         transport = self._connection.close()
         if transport is not None:
             transport.close()
