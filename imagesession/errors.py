@@ -66,6 +66,7 @@ from __future__ import annotations
 import attrs
 
 __all__ = [
+    "AmbiguousNameWarning",
     "AuthenticationError",
     "BadRequestError",
     "BatchNotReadyError",
@@ -383,6 +384,12 @@ class GenerationFailedError(ProviderError):
 class InvalidResponseError(ProviderError):
     """
     The provider's response could not be understood.
+    """
+
+
+class AmbiguousNameWarning(UserWarning):
+    """
+    Several sessions have a name; the latest was opened. The message has the ids of the others.
     """
 
 

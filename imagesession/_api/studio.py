@@ -286,10 +286,12 @@ class Studio(GenerationVerbs[SavedImage]):
         Raises:
             InvalidRequestError: `provider_state` or `remember` is not valid, or `resume` is set
                 without `name`.
-            NotFoundError: Several sessions have the name to resume; the error lists their ids.
             InvalidOptionError: There is no such option, or its value is not valid.
             TooManySessionsError: The limit of active sessions is reached; the error names the
                 idlest session.
+
+        Warns:
+            AmbiguousNameWarning: Several sessions have the name to resume; the latest is resumed.
         """
         create = sessions.get_or_create_session if resume else sessions.create_session
         settings = workflows.session_settings(options)
@@ -301,13 +303,16 @@ class Studio(GenerationVerbs[SavedImage]):
         Open an existing session.
 
         Args:
-            wanted: Its id, or its name if the name is unique.
+            wanted: Its name, its id, the short id that its `repr` shows, or its description.
             branch: The branch to continue.
             reopen: Whether to reopen the session if it was closed.
 
         Raises:
-            NotFoundError: There is no such session or branch, or several sessions have the name;
-                the error names some that exist.
+            NotFoundError: There is no such session or branch; the error names similar ones.
+
+        Warns:
+            AmbiguousNameWarning: Several sessions have that name; the latest is opened, and the
+                warning has the ids of the others.
         """
         record = self._runtime.run(sessions.get_session(wanted, branch, reopen=reopen))
         return ImageSession(record, branch, self._runtime)

@@ -1,0 +1,39 @@
+"""
+Quote what others wrote in messages: arguments, and the words of a provider.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+
+_LONGEST_QUOTE = 80
+_LONGEST_SENTENCE = 500
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_UNSEEN = re.compile(r"<(script|style|head)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"</?[a-z!][^<>]*>", re.IGNORECASE)
+_ENDS = (".", "!", "?", "…", "。", "！", "？")  # noqa: RUF001 - the full stops of other scripts
+
+
+def quote(value: object) -> str:
+    """
+    Return an argument as messages repeat it: its `repr`, of which at most 80 characters are shown.
+    """
+    if isinstance(value, (str, bytes)):
+        value = value[: _LONGEST_QUOTE + 1]
+    return _shorten(" ".join(repr(value).split()), _LONGEST_QUOTE)
+
+
+def to_sentence(text: str) -> str:
+    """
+    Return a provider's words as one sentence: without HTML and line breaks, with a full stop, and
+    of at most 500 characters. A page of HTML is its title.
+    """
+    title = _TITLE.search(text)
+    plain = title[1] if title else _TAG.sub(" ", _UNSEEN.sub(" ", text))
+    line = _shorten(" ".join(html.unescape(plain).split()), _LONGEST_SENTENCE)
+    return line if line.endswith(_ENDS) or not line else f"{line}."
+
+
+def _shorten(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
