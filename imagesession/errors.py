@@ -72,6 +72,7 @@ from typing import Any
 import attrs
 
 __all__ = [
+    "AmbiguousNameWarning",
     "AuthenticationError",
     "BadRequestError",
     "BatchNotReadyError",
@@ -408,6 +409,12 @@ class GenerationFailedError(ProviderError):
 class InvalidResponseError(ProviderError):
     """
     The provider's response could not be understood.
+    """
+
+
+class AmbiguousNameWarning(UserWarning):
+    """
+    Several sessions have a name; the latest was opened. The message has the ids of the others.
     """
 
 

@@ -218,7 +218,7 @@ def test_every_error_is_listed() -> None:
     Every error is listed under what to do about it, with its attributes.
     """
     rows = {re.sub(r"[`↳ ]", "", row[1]): row for row in table("| what to do |")}
-    names = {name for name in errors.__all__ if name != "ModelDeprecationWarning"}
+    names = {name for name in errors.__all__ if not name.endswith("Warning")}
     assert set(rows) == names - {"ImageSessionError"}
     assert rows["InvalidRequestError"][0] == "fix the call"
     assert rows["InvalidOptionError"][1:] == [
@@ -227,6 +227,7 @@ def test_every_error_is_listed() -> None:
         "`option`, `value`, `nearest`",
     ]
     assert "`ModelDeprecationWarning`" in GUIDE
+    assert "`AmbiguousNameWarning`" in GUIDE
 
 
 def test_tables_are_complete() -> None:

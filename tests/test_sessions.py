@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import operator
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from imagesession._domain.sessions import SessionRecord
 from imagesession._engine.store import IdAndTime
 from imagesession._store.repository import LibraryStore
 from imagesession.errors import (
+    AmbiguousNameWarning,
     ContentBlockedError,
     CorruptRecordError,
     GenerationFailedError,
@@ -35,7 +37,7 @@ from imagesession.errors import (
     SessionClosedError,
 )
 from imagesession.testing import FakeOpenAI, tiny_image, tiny_mask
-from tests.conftest import MakeStudio
+from tests.conftest import Awaited, MakeStudio
 from tests.conversing import EITHER_WAY, Known, anew_from, begun, converse, known, straight_from
 
 DESCRIPTION = "A logo for a tea shop"
@@ -323,9 +325,10 @@ def test_resume_opens_or_creates_a_session(studio: Any) -> None:
     assert len(studio.sessions.list()) == 1
     with pytest.raises(InvalidRequestError, match="name="):
         studio.session("a logo", resume=True)
-    studio.session("a second", name="Tea")
-    with pytest.raises(NotFoundError, match="2 sessions are called"):
-        studio.session("which?", name="Tea", resume=True)
+    second = studio.session("a second", name="Tea")
+    with pytest.warns(AmbiguousNameWarning, match=f"2 sessions are called 'Tea'.*{first.id}"):
+        resumed = studio.session("which?", name="Tea", resume=True)
+    assert resumed.id == second.id
 
 
 def test_tree_shows_the_descriptions(studio: Any, session: Any, tmp_path: Path) -> None:
@@ -633,14 +636,57 @@ def test_unknown_names_list_existing_ones(studio: Any, session: Any, wanted: str
         session.checkout(wanted)
 
 
-def test_ambiguous_name_opens_no_session(studio: Any, session: Any) -> None:
+def test_ambiguous_name_opens_the_latest_session(studio: Any, session: Any) -> None:
     """
-    An ambiguous name is refused with the ids to choose from.
+    Of several sessions of a name the latest is meant, and a warning at the caller's line has the
+    ids of the others.
     """
-    second_session = studio.session("Another", name="Tea logo")
-    with pytest.raises(NotFoundError, match="2 sessions are called") as caught:
-        studio.open("Tea logo")
-    assert set(caught.value.known) == {session.id, second_session.id}
+    second = studio.session("Another", name="Tea logo")
+    image = second.generate("a teapot")
+    message = f"the latest, {second.id}.*{session.id}"
+    with pytest.warns(AmbiguousNameWarning, match=message) as caught:
+        opened = studio.open("Tea logo")
+    assert opened.id == second.id
+    with pytest.warns(AmbiguousNameWarning, match=message):
+        listed = studio.images.list(session="Tea logo")
+    assert [found.id for found in listed] == [image.id]
+    for number in range(8):
+        studio.session(str(number), name="Many")
+    with pytest.warns(AmbiguousNameWarning, match="and 3 more") as many:
+        studio.open("Many")
+    assert len(str(many[0].message)) < 300
+    if not isinstance(studio, Awaited):
+        assert caught[0].filename == __file__
+
+
+def test_session_is_found_by_what_people_see(studio: Any) -> None:
+    """
+    A session is opened by its description, or by the short id in its `repr`.
+    """
+    plain = studio.session("A poster for the fair")
+    shown = re.search(r"…\w+", repr(plain))
+    assert shown
+    for wanted in ("A poster for the fair", shown[0], shown[0][1:].upper()):
+        assert studio.open(wanted).id == plain.id
+    again = studio.session("A poster for the fair")
+    with pytest.warns(AmbiguousNameWarning):
+        opened = studio.open("A poster for the fair")
+    assert opened.id == again.id
+
+
+@pytest.mark.parametrize("wanted", ["tea", "Tea lgo", "TEA LOGO", "a poster"])
+def test_unknown_name_names_similar_ones(studio: Any, session: Any, wanted: str) -> None:
+    """
+    A name that no session has is answered with those that are similar, in whatever case.
+    """
+    poster = studio.session("A poster for the fair")
+    meant = poster if wanted == "a poster" else session
+    for _ in range(4):
+        studio.session("Something else")
+    with pytest.raises(NotFoundError, match=f"Similar ones are: {meant.id}") as caught:
+        studio.open(wanted)
+    assert caught.value.known == (meant.id,)
+    assert len(caught.value.message) < 300
 
 
 @pytest.mark.parametrize("conversing", EITHER_WAY)

@@ -37,6 +37,14 @@ class AsyncSavedImage(ImageFacts[AsyncRuntime]):
         position: Its index among that turn's images, from 0.
     """
 
+    async def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """
+        Same as `SavedImage.save`, but awaits.
+        """
+        return Path(
+            await self._runtime.call_store(lambda _: self._write_copy(path, overwrite=overwrite))
+        )
+
     async def session(self) -> AsyncImageSession:
         """
         Same as `SavedImage.session`, but awaits.

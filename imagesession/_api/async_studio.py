@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from imagesession._api import bulk, workflows
+from imagesession._api import bulk, pickling, workflows
 from imagesession._api.async_generation import AsyncGenerationVerbs
 from imagesession._api.async_session import AsyncImageSession, AsyncSavedImage, async_last_image
 from imagesession._api.bulk import ImageRequests
@@ -57,7 +57,7 @@ from imagesession._runtime.runtime import AsyncRuntime
 from imagesession._store.repository import LibraryStore
 
 if TYPE_CHECKING:
-    from typing import Self, Unpack
+    from typing import NoReturn, Self, Unpack
 
     import openai
 
@@ -94,7 +94,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
 
         provider = describe_provider(access, client)
         config = build_config(options, host_of(access, client), headers_of(client))
-        self._initialize(resolve_library_path(library), connect, provider, config)
+        self._initialize(resolve_library_path(library), connect, provider, config, options)
 
     def _initialize(
         self,
@@ -102,13 +102,39 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         connect: Callable[[], AsyncClosableTransport],
         provider: str,
         config: StudioConfig,
+        options: StudioParams,
     ) -> None:
+        store = LibraryStore(library)
         self._connection = LazyClient(connect)
         self._runtime = AsyncRuntime(
-            library=LibraryStore(library),
+            library=store,
             config=config,
             provider=provider,
             connect=self._connection,
+            reopen=(
+                type(self)._reopen,  # noqa: SLF001 - it is our own
+                (str(store.layout.root), provider, pickling.public_settings(options)),
+            ),
+        )
+        pickling.remember_open(self._runtime)
+
+    @classmethod
+    def _reopen(cls, library: str, provider: str, settings: dict[str, Any]) -> AsyncRuntime:
+        """
+        Return the runtime of an unpickled image.
+        """
+        make = cls.offline if provider == OFFLINE else cls
+        return pickling.reopen(
+            AsyncRuntime,
+            library,
+            provider,
+            lambda: make(library, **settings)._runtime,  # noqa: SLF001 - it is our own
+        )
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"A {type(self).__name__} cannot be pickled. Open one in each process; its images and "
+            "sessions can be pickled, and find their library again."
         )
 
     @classmethod
@@ -134,7 +160,8 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
             return openai_clients.connect_with_transport_async(AsyncFakeTransport(fake))
 
         studio = cls.__new__(cls)
-        studio._initialize(resolve_library_path(library, offline=True), connect, OFFLINE, config)  # noqa: SLF001 - it is our own
+        path = resolve_library_path(library, offline=True)
+        studio._initialize(path, connect, OFFLINE, config, options)  # noqa: SLF001 - it is our own
         return studio
 
     @classmethod
@@ -332,6 +359,7 @@ class AsyncStudio(AsyncGenerationVerbs[AsyncSavedImage]):
         """
         Same as `Studio.close`, but awaits.
         """
+        pickling.forget_open(self._runtime)
         transport = self._connection.close()
         if transport is not None:
             await transport.close()

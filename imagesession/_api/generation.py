@@ -74,7 +74,10 @@ class GenerationVerbs(ABC, Generic[ImageT]):
             mask: The area that may change in the first reference, or in the session's last image: a
                 `Mask`, or an image of the same size that is transparent or white there.
             references: Reference images, up to 16 of at most 25 MB each: paths, ids of saved
-                images, bytes, open files, PIL images or saved images. Any format that Pillow reads.
+                images, bytes, open files, PIL images, arrays, data URLs or saved images. Any format
+                that Pillow reads.
+            keep_exif: Whether the metadata of input images go along. By default what photos tell of
+                place, time and camera is removed; no pixel is changed.
             idempotency_key: Your own name for this image. A second call with the same key returns
                 the image from the library and sends nothing.
             on_progress: Called with a `ProgressEvent` at every stage, and twice a second while the

@@ -4,10 +4,12 @@ The metadata and file of a saved image, without the verbs that continue it.
 
 from __future__ import annotations
 
+import base64
 import builtins
 import io
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 import attrs
 
@@ -15,7 +17,7 @@ from imagesession._api.signatures import public_base
 from imagesession._domain.cost import Cost
 from imagesession._domain.image_header import MIME_TYPES, PictureFormat
 from imagesession._domain.turn import ImageRecord, Kind, Turn
-from imagesession._runtime.runtime import AnyRuntime
+from imagesession._runtime.runtime import AnyRuntime, AsyncRuntime, Runtime
 from imagesession.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -183,6 +185,46 @@ class ImageFacts(Generic[AnyRuntime]):
             )
         return Image.open(io.BytesIO(self.bytes), formats=(self.format.upper(),))
 
+    def show(self) -> None:
+        """
+        Show it in the system's viewer for images, or in a notebook.
+        """
+        self._pixels().show(title=self.path.name)
+
+    def to_base64(self) -> str:
+        """
+        Return its file's bytes in base64, as other APIs take images.
+
+        Raises:
+            InvalidImageError: The file does not exist any more.
+        """
+        return base64.b64encode(self.bytes).decode("ascii")
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """
+        Its pixels, for NumPy and what builds on it: `np.asarray(image)` has the shape (height,
+        width), or with 2, 3 or 4 channels as a third dimension.
+        """
+        return cast("dict[str, Any]", self._pixels().__array_interface__)
+
+    def _pixels(self) -> Image.Image:
+        from imagesession._imaging.convert import pixels  # noqa: PLC0415 - loads Pillow
+
+        return pixels(self.bytes, f"Picture {self.id}")
+
+    def _write_copy(self, path: object, *, overwrite: bool) -> str:
+        from imagesession._store.image_copies import write_copy  # noqa: PLC0415 - rarely needed
+
+        layout = self._runtime.library.layout
+        return write_copy(layout, self.record, self.bytes, path, overwrite=overwrite)
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return _unpickle, (type(self), self._runtime, self.id)
+
     def preview(self, *, max_side: int = 768, max_bytes: int = 75_000) -> Preview | None:
         """
         Return a reduced copy, for places where the original is too large.
@@ -247,3 +289,16 @@ class ImageFacts(Generic[AnyRuntime]):
                 f"studio.promote({self.id!r}) creates one from it."
             )
         return self.turn.session
+
+
+def _unpickle(
+    kind: type[ImageFacts[Any]], runtime: Runtime | AsyncRuntime, image_id: str
+) -> ImageFacts[Any]:
+    """
+    Find a pickled image in its library.
+
+    Raises:
+        NotFoundError: The library has no such image any more.
+    """
+    turn, position = runtime.library.find_image(image_id)
+    return kind(turn, position, runtime)

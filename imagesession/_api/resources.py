@@ -58,10 +58,10 @@ class SessionsResource:
         Return a session, open or closed, on its main branch; `Studio.open` opens other branches.
 
         Args:
-            wanted: Its id or its name.
+            wanted: As for `Studio.open`.
 
         Raises:
-            NotFoundError: There is no such session; the error names some that exist.
+            NotFoundError: There is no such session; the error names similar ones.
         """
         record = self._runtime.run(sessions.get_session(wanted, MAIN, reopen=False))
         return ImageSession(record, MAIN, self._runtime)

@@ -5,6 +5,7 @@ Sessions and saved images, which return each other.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -44,6 +45,7 @@ class SessionFacts:
 
     _record: SessionRecord
     branch_name: str
+    _runtime: Runtime | AsyncRuntime
 
     @property
     def id(self) -> str:
@@ -81,6 +83,9 @@ class SessionFacts:
 
         return notebook.session(runtime.library, self.id, self.branch_name, repr(self)), {}
 
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return _unpickle, (type(self), self._runtime, self.id, self.branch_name)
+
     def _branch_head(self) -> Workflow[BranchHead | None]:
         return (yield from sessions.load_open_branch(self.id, self.branch_name))
 
@@ -102,6 +107,30 @@ class SavedImage(ImageFacts[Runtime]):
         turn: The turn that made it.
         position: Its index among that turn's images, from 0.
     """
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """
+        Save a copy under any name.
+
+        The suffix decides the format. In the image's own format the file has exactly its bytes;
+        otherwise its first frame is converted, with its colour profile, and with white in place of
+        transparency in a JPEG or BMP.
+
+        Args:
+            path: The file to write, ending in .png, .jpg, .webp, .gif, .tif, .bmp or .avif, or in
+                .svg for an SVG. Its folder is made if it is missing.
+            overwrite: Whether to replace a file that exists; those of the library are never
+                replaced.
+
+        Returns:
+            The absolute path.
+
+        Raises:
+            InvalidRequestError: It is not a path, or its suffix names no such format.
+            StorageIOError: A file or folder is there already, or it cannot be written.
+            InvalidImageError: The image's file does not exist any more.
+        """
+        return Path(self._runtime.call_store(lambda _: self._write_copy(path, overwrite=overwrite)))
 
     def session(self) -> ImageSession:
         """
@@ -406,6 +435,15 @@ def id_of(target: ImageOrTurn) -> str:
     Return the id of an image or a turn.
     """
     return target.id if isinstance(target, (ImageFacts, Turn)) else target
+
+
+def _unpickle(
+    kind: type[Any], runtime: Runtime | AsyncRuntime, session_id: str, branch: str
+) -> object:
+    """
+    Find a pickled session in its library.
+    """
+    return kind(runtime.library.find_session(session_id), branch, runtime)
 
 
 for _public in (ImageSession, SavedImage):

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from imagesession._api import bulk, workflows
+from imagesession._api import bulk, pickling, workflows
 from imagesession._api.bulk import ImageRequests
 from imagesession._api.config import (
     OFFLINE,
@@ -57,7 +57,7 @@ from imagesession._runtime.runtime import Runtime
 from imagesession._store.repository import LibraryStore
 
 if TYPE_CHECKING:
-    from typing import Self, Unpack
+    from typing import NoReturn, Self, Unpack
 
     import openai
 
@@ -137,7 +137,7 @@ class Studio(GenerationVerbs[SavedImage]):
 
         provider = describe_provider(access, client)
         config = build_config(options, host_of(access, client), headers_of(client))
-        self._initialize(resolve_library_path(library), connect, provider, config)
+        self._initialize(resolve_library_path(library), connect, provider, config, options)
 
     def _initialize(
         self,
@@ -145,13 +145,39 @@ class Studio(GenerationVerbs[SavedImage]):
         connect: Callable[[], ClosableTransport],
         provider: str,
         config: StudioConfig,
+        options: StudioParams,
     ) -> None:
+        store = LibraryStore(library)
         self._connection = LazyClient(connect)
         self._runtime = Runtime(
-            library=LibraryStore(library),
+            library=store,
             config=config,
             provider=provider,
             connect=self._connection,
+            reopen=(
+                type(self)._reopen,  # noqa: SLF001 - it is our own
+                (str(store.layout.root), provider, pickling.public_settings(options)),
+            ),
+        )
+        pickling.remember_open(self._runtime)
+
+    @classmethod
+    def _reopen(cls, library: str, provider: str, settings: dict[str, Any]) -> Runtime:
+        """
+        Return the runtime of an unpickled image.
+        """
+        make = cls.offline if provider == OFFLINE else cls
+        return pickling.reopen(
+            Runtime,
+            library,
+            provider,
+            lambda: make(library, **settings)._runtime,  # noqa: SLF001 - it is our own
+        )
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"A {type(self).__name__} cannot be pickled. Open one in each process; its images and "
+            "sessions can be pickled, and find their library again."
         )
 
     @classmethod
@@ -187,7 +213,8 @@ class Studio(GenerationVerbs[SavedImage]):
             return openai_clients.connect_with_transport(FakeTransport(fake))
 
         studio = cls.__new__(cls)
-        studio._initialize(resolve_library_path(library, offline=True), connect, OFFLINE, config)  # noqa: SLF001 - it is our own
+        path = resolve_library_path(library, offline=True)
+        studio._initialize(path, connect, OFFLINE, config, options)  # noqa: SLF001 - it is our own
         return studio
 
     @classmethod
@@ -285,10 +312,12 @@ class Studio(GenerationVerbs[SavedImage]):
         Raises:
             InvalidRequestError: `provider_state` or `remember` is not valid, or `resume` is set
                 without `name`.
-            NotFoundError: Several sessions have the name to resume; the error lists their ids.
             InvalidOptionError: There is no such option, or its value is not valid.
             TooManySessionsError: The limit of active sessions is reached; the error names the
                 idlest session.
+
+        Warns:
+            AmbiguousNameWarning: Several sessions have the name to resume; the latest is resumed.
         """
         create = sessions.get_or_create_session if resume else sessions.create_session
         settings = workflows.session_settings(options)
@@ -300,13 +329,16 @@ class Studio(GenerationVerbs[SavedImage]):
         Open an existing session.
 
         Args:
-            wanted: Its id, or its name if the name is unique.
+            wanted: Its name, its id, the short id that its `repr` shows, or its description.
             branch: The branch to continue.
             reopen: Whether to reopen the session if it was closed.
 
         Raises:
-            NotFoundError: There is no such session or branch, or several sessions have the name;
-                the error names some that exist.
+            NotFoundError: There is no such session or branch; the error names similar ones.
+
+        Warns:
+            AmbiguousNameWarning: Several sessions have that name; the latest is opened, and the
+                warning has the ids of the others.
         """
         record = self._runtime.run(sessions.get_session(wanted, branch, reopen=reopen))
         return ImageSession(record, branch, self._runtime)
@@ -488,6 +520,7 @@ class Studio(GenerationVerbs[SavedImage]):
         """
         Close the connections to the provider. Everything is saved already.
         """
+        pickling.forget_open(self._runtime)
         transport = self._connection.close()
         if transport is not None:
             transport.close()

@@ -11,6 +11,7 @@ from imagesession._api.image import ImageFacts
 from imagesession._api.signatures import Verb, expand_signature
 from imagesession._domain.options import OptionParams
 from imagesession._engine.store import Source
+from imagesession._imaging.arrays import has_pixels, is_buffer
 
 if TYPE_CHECKING:
     import os
@@ -19,10 +20,17 @@ if TYPE_CHECKING:
 
     from imagesession._domain.progress import OnProgress
     from imagesession._domain.turn import Api, ProviderState
+    from imagesession._imaging.arrays import Pixels
     from imagesession._imaging.mask import Mask
 
-ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | ImageFacts[Any]"
-"""An image: a path, the id of a saved image, bytes, an open file, a PIL image, or a saved image."""
+ImageInput: TypeAlias = (
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | Pixels"
+    " | ImageFacts[Any]"
+)
+"""
+An image: a path, a `file:` or `data:` URL, base64, the id of a saved image, bytes or another
+buffer, an open file, a PIL image, an array such as NumPy's, or a saved image.
+"""
 ImageInputs: TypeAlias = "ImageInput | Iterable[ImageInput]"
 """One image or several."""
 
@@ -71,6 +79,7 @@ class ReferenceParams(RequestParams, total=False):
     """
 
     references: ImageInputs
+    keep_exif: bool
 
 
 class GenerateParams(ReferenceParams, total=False):
@@ -178,6 +187,7 @@ _DEFAULTS: dict[str, object] = {
     "markup": None,
     "references": (),
     "api": None,
+    "keep_exif": False,
     "idempotency_key": None,
     "on_progress": None,
     "timeout": None,
@@ -209,8 +219,8 @@ def to_sources(images: ImageInputs) -> tuple[Source, ...]:
     """
     Convert one or several images to the form that the engine takes.
     """
-    single = isinstance(images, (str, bytes)) or hasattr(images, "read")
-    if isinstance(images, Iterable) and not single:
+    single = isinstance(images, (str, ImageFacts)) or hasattr(images, "read")
+    if isinstance(images, Iterable) and not (single or has_pixels(images) or is_buffer(images)):
         return tuple(to_source(image) for image in cast("Iterable[ImageInput]", images))
     return (to_source(cast("ImageInput", images)),)
 

@@ -84,6 +84,7 @@ def build_request(
         markup=to_source_or_none(own.get("markup")),
         resize_mask=own.get("resize_mask", False),
         preserve_unmasked=own.get("preserve_unmasked", False),
+        keep_exif=own.get("keep_exif", False),
         partial_images=own.get("partial_images", 0),
         idempotency_key=own.get("idempotency_key"),
         settings=call_settings(own),

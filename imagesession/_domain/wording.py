@@ -7,7 +7,7 @@ from __future__ import annotations
 import html
 import re
 
-_LONGEST_QUOTE = 100
+_LONGEST_QUOTE = 80
 _LONGEST_SENTENCE = 500
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _UNSEEN = re.compile(r"<(script|style|head)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
@@ -17,7 +17,7 @@ _ENDS = (".", "!", "?", "…", "。", "！", "？")  # noqa: RUF001 - the full s
 
 def quote(value: object) -> str:
     """
-    Return an argument as messages repeat it: its `repr`, of which at most 100 characters are shown.
+    Return an argument as messages repeat it: its `repr`, of which at most 80 characters are shown.
     """
     if isinstance(value, (str, bytes)):
         value = value[: _LONGEST_QUOTE + 1]

@@ -51,7 +51,6 @@ class HttpRequest:
         silence: Seconds without a byte after which it counts as lost earlier; None for no limit.
         rows: Whether a successful reply is a file that is read line by line, which may be larger
             than any other reply.
-        headers: Headers to send along.
         url: A whole URL in place of a path; no redirect is followed.
         keyed: Whether the provider's key goes along with it.
     """

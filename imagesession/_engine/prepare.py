@@ -269,11 +269,11 @@ def _last_image_size(past: tuple[Turn, ...]) -> list[tuple[int, int]]:
     return [(turn.images[-1].width, turn.images[-1].height) for turn in past[-1:]]
 
 
-def load_input_image(source: Source) -> Workflow[InputImage]:
+def load_input_image(source: Source, *, keep_exif: bool = False) -> Workflow[InputImage]:
     """
     Load an image in a format that the API takes.
     """
-    return (yield from StoreCall(lambda store: store.fetch(source)))
+    return (yield from StoreCall(lambda store: store.fetch(source, keep_exif=keep_exif)))
 
 
 def _load_input_images(
@@ -290,7 +290,7 @@ def _load_input_images(
     if base is not None:
         images.append(base)
     for source in request.references:
-        images.append((yield from load_input_image(source)))  # noqa: PERF401 - an effect cannot be yielded in a comprehension
+        images.append((yield from load_input_image(source, keep_exif=request.keep_exif)))  # noqa: PERF401 - an effect cannot be yielded in a comprehension
     if request.mask is None and request.markup is None:
         _check_mask_options(request)
         return InputImages(images=tuple(images), edits_first_image=base is not None)
@@ -320,7 +320,7 @@ def _load_base_image(
     last = branch_head.head.images[-1] if branch_head and branch_head.head else None
     fitted = request.mask is not None or request.markup is not None
     if request.image is not None:
-        base = yield from load_input_image(request.image)
+        base = yield from load_input_image(request.image, keep_exif=request.keep_exif)
         known = last is not None and base.image_id == last.id
         return None if known and not fitted else base
     if request.edits and last is None:

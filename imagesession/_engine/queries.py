@@ -15,6 +15,7 @@ from imagesession._domain.turn import Kind, Turn
 from imagesession.errors import InvalidOptionError, InvalidRequestError
 
 from .effects import StoreCall, Workflow
+from .find_session import find_session
 from .store import ImageQuery, SpendingQuery
 from .validate import validate_label
 
@@ -81,7 +82,7 @@ def with_session_id(query: AnyQuery) -> Workflow[AnyQuery]:
     wanted = query.session
     if wanted is None:
         return query
-    session = yield from StoreCall(lambda store: store.find_session(wanted))
+    session = yield from find_session(wanted)
     return attrs.evolve(query, session=session.id)
 
 

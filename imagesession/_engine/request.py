@@ -37,6 +37,7 @@ class GenerateRequest:
         resize_mask: Whether mask and markup are rescaled to the image.
         preserve_unmasked: Whether to keep, beside the reply, an image whose pixels outside the mask
             are the original's.
+        keep_exif: Whether Exif, XMP and IPTC data of input images are sent.
         partial_images: How many partial images are requested.
         kind: The turn's kind.
         label: The name of the image's folder within its kind.
@@ -56,6 +57,7 @@ class GenerateRequest:
     markup: Source | None = None
     resize_mask: bool = False
     preserve_unmasked: bool = False
+    keep_exif: bool = False
     partial_images: int = 0
     kind: Kind = "general"
     label: str = ""

@@ -21,6 +21,7 @@ from imagesession.errors import (
 )
 
 from .effects import NewId, StoreCall, Workflow
+from .find_session import find_session
 from .request import StudioConfig
 from .store import Store
 from .validate import validate_label
@@ -167,7 +168,7 @@ def get_or_create_session(
     Return the session that has this name, reopened if it was closed; else create it.
 
     Raises:
-        InvalidRequestError: No name is given, or several sessions have it.
+        InvalidRequestError: No name is given.
     """
     name = settings.name
     if name is None:
@@ -233,8 +234,7 @@ def get_session(id_or_name: str, branch: str, *, reopen: bool) -> Workflow[Sessi
     Raises:
         NotFoundError: There is no such session or branch.
     """
-    validate_label("The session's id or name", id_or_name)
-    record = yield from StoreCall(lambda store: store.find_session(id_or_name))
+    record = yield from find_session(id_or_name)
     tree = yield from StoreCall(lambda store: store.tree(record))
     if branch not in tree.branches():
         raise NotFoundError(

@@ -237,8 +237,8 @@ class Store(BatchStore, Protocol):
         """Keep a paid reply that could not be read; return its file's path."""
         ...
 
-    def fetch(self, source: Source) -> InputImage:
-        """Load an input image from any source."""
+    def fetch(self, source: Source, *, keep_exif: bool = False) -> InputImage:
+        """Load an input image from any source; by default without Exif, XMP and IPTC data."""
         ...
 
     def fetch_original(self, source: Source) -> ImportedImage:

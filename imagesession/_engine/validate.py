@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-import warnings
 from collections.abc import Iterable
 
+from imagesession._domain.caller_warnings import warn_caller
 from imagesession._domain.model_catalog import Kind, ModelCatalog, ModelInfo, SizeRule
 from imagesession._domain.options import GenerateOptions, parse_size
 from imagesession._domain.servers import ServerProfile
@@ -210,10 +210,9 @@ def _check_model(
             model_id,
             model.replacement,
         )
-    warnings.warn(
+    warn_caller(
         f"{option}={model_id!r} will be shut down on {model.shutdown}.{instead}",
         ModelDeprecationWarning,
-        stacklevel=2,
     )
 
 

@@ -4,10 +4,11 @@ Convert images to formats that the provider accepts, or that every program can s
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 from imagesession._domain.image_header import ImageHeader, parse_header
-from imagesession.errors import InvalidRequestError
+from imagesession.errors import InvalidImageError, InvalidRequestError
 
 from .color import (
     apply_orientation,
@@ -18,7 +19,7 @@ from .color import (
     icc_profile,
     to_8bit,
 )
-from .decode import decode_image
+from .decode import decode_image, decode_upright
 from .limits import MAX_BYTES, check_bytes
 from .sniff import sniff_format
 from .svg import natural_edge, render_svg
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _PROVIDER_FORMATS = frozenset({"PNG", "JPEG", "WEBP"})
 # Lossy formats: as PNG, these images would be several times as large.
 _LOSSY_FORMATS = frozenset({"JPEG", "MPO", "HEIF", "AVIF"})
+_WITHOUT_ALPHA = frozenset({"jpeg", "bmp"})
+_SAVED_QUALITY = 95
 
 
 def to_provider_format(
@@ -87,6 +90,59 @@ def as_png(data: bytes, name: str, *, max_side: int | None = None) -> bytes:
     plain = to_8bit(apply_orientation(picture), name)
     icc = icc_profile(plain)
     return encode_png(resize_to_fit(plain, (max_side, max_side)) if max_side else plain, icc)
+
+
+def to_format(data: bytes, name: str, format: str) -> bytes:
+    """
+    Convert an image to another format: its first frame, upright, with its colour profile.
+
+    Args:
+        data: The file's bytes; an SVG is rendered.
+        name: The image's name in error messages.
+        format: "png", "jpeg", "webp", "gif", "tiff", "bmp" or "avif". A format without transparency
+            gets white in its place.
+
+    Raises:
+        InvalidImageError: The image cannot be read or rendered, or the format cannot be written.
+    """
+    if format == "png" or sniff_format(data) == "svg":
+        data = as_png(data, name)
+    if format == "png":
+        return data
+    plain = to_8bit(apply_orientation(decode_image(data, name)), name)
+    if has_alpha(plain) and format in _WITHOUT_ALPHA:
+        plain = _on_white(plain)
+    icc = icc_profile(plain)
+    if format == "jpeg":
+        return encode_jpeg(plain, icc)
+    buffer = io.BytesIO()
+    try:
+        plain.save(buffer, format.upper(), icc_profile=icc, quality=_SAVED_QUALITY)
+    except (KeyError, OSError, ValueError) as error:
+        raise InvalidImageError(
+            f"{name} cannot be saved as {format.upper()} with this build of Pillow ({error}). "
+            "Save it as PNG or JPEG."
+        ) from error
+    return buffer.getvalue()
+
+
+def pixels(data: bytes, name: str) -> Image.Image:
+    """
+    Decode an image as it is shown: upright, in L, LA, RGB or RGBA; an SVG is rendered.
+    """
+    if sniff_format(data) == "svg":
+        data = as_png(data, name)
+    return decode_upright(data, name)
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    from PIL import Image  # noqa: PLC0415 - slow to import, and hardly ever needed
+
+    layers = picture.convert("RGBA")
+    white = Image.new("RGBA", picture.size, "white")
+    flat = Image.alpha_composite(white, layers).convert("RGB")
+    flat.info = {key: value for key, value in picture.info.items() if key == "icc_profile"}
+    return flat
 
 
 def encode(picture: Image.Image, name: str) -> tuple[bytes, ImageHeader]:

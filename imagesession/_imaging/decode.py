@@ -33,6 +33,16 @@ _WARNING_KINDS: frozenset[Kind | None] = frozenset({"gif", "tiff"})
 # The start of Pillow's warnings of odd metadata, which are ignored.
 _HARMLESS_WARNING = "Metadata Warning"
 _TILE_WIDTH_TAG, _TILE_HEIGHT_TAG = 322, 323
+# What is often saved in the place of a picture.
+_NO_PICTURES = (
+    (b"<!doctype html", "an HTML page, perhaps a server's error that was saved under its name"),
+    (b"<html", "an HTML page, perhaps a server's error that was saved under its name"),
+    (b"<?xml", "an XML document, perhaps a server's error that was saved under its name"),
+    (b"{", "a JSON text, perhaps a server's error that was saved under its name"),
+    (b"%pdf", "a PDF, whose pages have to be exported as PNG first"),
+    (b"version https://git-lfs", "a Git LFS pointer, whose file `git lfs pull` fetches"),
+)
+_TEXT_HEAD = 1_000
 _warnings_lock = threading.Lock()
 
 
@@ -54,7 +64,7 @@ def decode_image(data: bytes, name: str, *, edge: int | None = None) -> Image.Im
     """
     kind = sniff_format(data)
     if kind is None:
-        raise InvalidImageError(f"{name} is not a whole picture; it must be {READABLE}.")
+        raise InvalidImageError(_unknown_message(data, name))
     if kind == "svg":
         raise InvalidImageError(
             f"{name} is an SVG, which is drawn from text and has no pixels. Export it as PNG first."
@@ -154,6 +164,19 @@ def _reduce_draft(picture: JpegImagePlugin.JpegImageFile, edge: int) -> None:
     if reduction > 1:
         width, height = picture.size
         picture.draft(None, (-(-width // reduction), -(-height // reduction)))
+
+
+def _unknown_message(data: bytes, name: str) -> str:
+    """
+    Say what bytes are that are no picture.
+    """
+    if not data:
+        return f"{name} is empty: it has no bytes. Save or download it again."
+    head = data[:_TEXT_HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    for start, found in _NO_PICTURES:
+        if head.startswith(start):
+            return f"{name} is {found}, and no picture."
+    return f"{name} is not a whole picture; it must be {READABLE}."
 
 
 def _damaged_message(name: str, kind: Kind | None) -> str:

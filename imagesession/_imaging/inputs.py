@@ -4,22 +4,35 @@ Read image arguments of every accepted type into bytes.
 
 from __future__ import annotations
 
+import base64
+import inspect
 import os
 import re
 import sys
+import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from imagesession.errors import InvalidImageError
 
+from .arrays import has_pixels, is_buffer, read_array
 from .color import strip_metadata
 from .convert import encode
 from .limits import MAX_BYTES, check_bytes, check_pixels
+from .sniff import sniff_format
 
 if TYPE_CHECKING:
     from PIL import Image
 
-_URL = re.compile(r"(?:https?|ftp|s3|gs|data|file):", re.IGNORECASE)
+_URL = re.compile(r"(?:https?|ftp|s3|gs):", re.IGNORECASE)
+_FILE_URL = re.compile(r"file:", re.IGNORECASE)
+_DATA_URL = re.compile(r"\s*data:([^,]{0,200}),", re.IGNORECASE)
+# Standard or URL-safe. A shorter text is a path or an id, and a path has a dot.
+_BASE64 = re.compile(r"[A-Za-z0-9+/_\-\s]{32,}={0,2}\s*")
+_BASE64_HEAD = 64
+_TO_STANDARD = str.maketrans("-_", "+/")
+_SHOWN = 80
+ACCEPTED = "a path, bytes, an open file, a PIL image, an array or a SavedImage"
 
 
 @runtime_checkable
@@ -40,7 +53,8 @@ def read_image_input(source: object, what: str = "The picture") -> tuple[bytes, 
     Read an image's bytes. Its file name is not used to detect its format.
 
     Args:
-        source: A path, bytes, an open binary file, a PIL image, or an object with `bytes`.
+        source: A path, a `file:` or `data:` URL, base64, bytes or another buffer, an open binary
+            file, a PIL image, an array of pixels, or an object with `bytes`.
         what: The image's name in error messages.
 
     Returns:
@@ -49,31 +63,110 @@ def read_image_input(source: object, what: str = "The picture") -> tuple[bytes, 
     Raises:
         InvalidImageError: The source cannot be read, or has too many bytes.
     """
-    if isinstance(source, (bytes, bytearray)):
-        data, name = bytes(source), what
-    elif isinstance(source, (str, os.PathLike)):
-        return _read_path(os.fsdecode(cast("str | os.PathLike[str]", source)), what)
+    # A saved image is a path and an array as well.
+    if isinstance(data_attribute := getattr(source, "bytes", None), bytes):
+        data, name = data_attribute, _source_name(source, what)
+    elif isinstance(source, str):
+        return _read_text(source, what)
+    elif isinstance(source, os.PathLike):
+        return _read_path(os.fsdecode(cast("os.PathLike[str]", source)), what)
     elif (picture := _as_pil_image(source)) is not None:
         data, name = _encode(picture, what), what
-    elif isinstance(data_attribute := getattr(source, "bytes", None), bytes):
-        data, name = data_attribute, _source_name(source, what)
+    elif has_pixels(source):
+        content = read_array(source, what)
+        data, name = content if isinstance(content, bytes) else _encode(content, what), what
+    elif is_buffer(source):
+        data, name = memoryview(cast("bytes", source)).tobytes(), what
     elif isinstance(source, Readable):
         data, name = _read_file_object(source, what), what
     else:
-        raise InvalidImageError(
-            f"{what} must be a path, bytes, an open file, a PIL image or a SavedImage, not "
-            f"{type(source).__name__}."
-        )
+        raise InvalidImageError(_not_an_image(source, what))
     check_bytes(len(data), name)
     return data, name
 
 
-def _read_path(name: str, what: str) -> tuple[bytes, str]:
-    if _URL.match(name):
+def _not_an_image(source: object, what: str) -> str:
+    if inspect.isawaitable(source):
+        return f'{what} is not finished: write "await" in front of the call that makes it.'
+    return f"{what} must be {ACCEPTED}, not {type(source).__name__}."
+
+
+def path_of(source: object) -> Path | None:
+    """
+    Return the path of the file that is an image's source; None if it has another one.
+    """
+    if isinstance(source, str):
+        is_content = _DATA_URL.match(source) or _is_base64(source)
+        return None if is_content else Path(_local_path(source, "The picture")).expanduser()
+    if isinstance(source, os.PathLike):
+        return Path(os.fsdecode(cast("os.PathLike[str]", source))).expanduser()
+    return None
+
+
+def _read_text(text: str, what: str) -> tuple[bytes, str]:
+    """
+    Read the image that a text names or contains: a path, a URL, or base64.
+    """
+    if (head := _DATA_URL.match(text)) is not None:
+        encoded = text[head.end() :]
+        in_base64 = head[1].lower().replace(" ", "").endswith(";base64")
+        data = _decode_base64(encoded) if in_base64 else urllib.parse.unquote_to_bytes(encoded)
+    elif _is_base64(text):
+        data = _decode_base64(text)
+    else:
+        return _read_path(_local_path(text, what), what)
+    if data is None:
+        raise InvalidImageError(f"{what} is a data URL whose base64 is damaged. Encode it again.")
+    check_bytes(len(data), what)
+    return data, what
+
+
+def _is_base64(text: str) -> bool:
+    """
+    Return whether a text is an image in base64: by its alphabet, and by what its start decodes to.
+    """
+    head = _decode_base64("".join(text[: 2 * _BASE64_HEAD].split())[:_BASE64_HEAD])
+    return (
+        head is not None
+        and sniff_format(head) not in {None, "svg", "bmp"}
+        and _BASE64.fullmatch(text) is not None
+    )
+
+
+def _decode_base64(text: str) -> bytes | None:
+    """
+    Decode base64 in either alphabet, with any whitespace and padding; None if it is damaged.
+    """
+    digits = "".join(text.split()).translate(_TO_STANDARD).rstrip("=")
+    try:
+        return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+    except ValueError:
+        return None
+
+
+def _local_path(text: str, what: str) -> str:
+    """
+    Return the path that a text is, or that a `file:` URL names.
+    """
+    if _URL.match(text):
         raise InvalidImageError(
             f"{what} is a URL; nothing is fetched from there. Download it yourself and give its "
-            f"path or its bytes: {name[:60]}"
+            f"path or its bytes: {text[:_SHOWN]}"
         )
+    if not _FILE_URL.match(text):
+        return text
+    parts = urllib.parse.urlsplit(text)
+    if parts.netloc not in {"", "localhost"}:
+        raise InvalidImageError(
+            f"{what} is a file of another computer ({parts.netloc[:_SHOWN]}). Copy it to this one "
+            "and give its path."
+        )
+    from urllib.request import url2pathname  # noqa: PLC0415 - loads HTTP, and is hardly ever needed
+
+    return url2pathname(parts.path)
+
+
+def _read_path(name: str, what: str) -> tuple[bytes, str]:
     path = Path(name)
     try:
         path = path.expanduser()
@@ -84,9 +177,17 @@ def _read_path(name: str, what: str) -> tuple[bytes, str]:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidImageError(f"{what} {path} cannot be read: {reason}.") from error
+        raise InvalidImageError(f"{what} {_shown(path)} cannot be read: {reason}.") from error
     check_bytes(len(data), str(path))
     return data, str(path)
+
+
+def _shown(path: Path) -> str:
+    """
+    Return a path for a message; the end of a long one, which says most.
+    """
+    text = str(path)
+    return text if len(text) <= _SHOWN else f"…{text[-_SHOWN:]}"
 
 
 def _as_pil_image(source: object) -> Image.Image | None:

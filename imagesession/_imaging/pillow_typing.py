@@ -4,7 +4,7 @@ Typed wrappers for Pillow's methods whose own types need NumPy, which may not be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ class _Untyped(Protocol):
         self, size: tuple[int, int], resample: int, *, reducing_gap: float | None
     ) -> Image.Image: ...
 
-    def point(self, lut: Sequence[int]) -> Image.Image: ...
+    def point(self, lut: Sequence[int] | Callable[[Any], Any]) -> Image.Image: ...
 
 
 class _ProfileFactory(Protocol):
@@ -47,6 +47,14 @@ def apply_lut(picture: Image.Image, table: Sequence[int]) -> Image.Image:
     Replace every value by the table's entry for it.
     """
     return cast("_Untyped", picture).point(table)
+
+
+def scaled(picture: Image.Image, factor: float) -> Image.Image:
+    """
+    Multiply all values of an image in mode F, and round them; those beyond 0 to `factor` are cut.
+    """
+    # Pillow calls the function once, with an expression that it then applies to every value.
+    return cast("_Untyped", picture).point(lambda value: value * factor + 0.5)
 
 
 def srgb() -> ImageCms.ImageCmsProfile:

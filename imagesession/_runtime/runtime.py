@@ -28,6 +28,8 @@ from .interpreter import (
 from .transport import AsyncTransport, LazyTransport, Transport
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from imagesession._domain.progress import OnProgress
 
     from .progress import ProgressObserver
@@ -43,11 +45,19 @@ class _RuntimeBase:
         library: The library on disk.
         config: The configuration of all requests.
         provider: A description of the provider.
+        reopen: The function that opens it again in another process, and its arguments.
     """
 
     library: LibraryStore
     config: StudioConfig
     provider: str
+    reopen: tuple[Callable[..., object], tuple[object, ...]] = attrs.field(repr=False)
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return self.reopen
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self
 
 
 @attrs.frozen(kw_only=True)

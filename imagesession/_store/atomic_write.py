@@ -21,6 +21,8 @@ from imagesession.errors import StorageIOError
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
+# The system takes from it what the umask forbids.
+PUBLIC_FILE = 0o666
 # Some file systems cannot flush a folder or a file; nothing more can be done then.
 _CANNOT_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF})
 _CANNOT_LINK = frozenset(
@@ -227,6 +229,29 @@ def write_atomic(path: Path, data: bytes, scratch: Path, folder: int | None = No
         unfinished.unlink(missing_ok=True)
 
 
+def write_public(path: Path, data: bytes, unfinished: Path, *, replace: bool) -> None:
+    """
+    Write a file outside of the library, whole or not at all, as readable as the user's other files.
+
+    Args:
+        path: The file's path.
+        data: The file's content.
+        unfinished: Its path while it is not finished, in the same folder.
+        replace: Whether a file of that name is replaced.
+
+    Raises:
+        FileExistsError: The name is in use.
+    """
+    try:
+        _write(unfinished, data, flushed=True, mode=PUBLIC_FILE)
+        if replace:
+            unfinished.replace(path)
+        else:
+            _link(unfinished, path, None)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
 def remove_stale_temps(scratch: Path) -> None:
     """
     Remove unfinished files that were last written more than an hour ago.
@@ -267,16 +292,16 @@ def fsync(descriptor: int) -> None:
             raise
 
 
-def _write(path: Path, data: bytes, *, flushed: bool) -> None:
-    with _open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
+def _write(path: Path, data: bytes, *, flushed: bool, mode: int = PRIVATE_FILE) -> None:
+    with _open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) as descriptor:
         _write_all(descriptor, data)
         if flushed:
             fsync(descriptor)
 
 
 @contextlib.contextmanager
-def _open(path: Path, flags: int) -> Generator[int, None, None]:
-    descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0), PRIVATE_FILE)
+def _open(path: Path, flags: int, mode: int = PRIVATE_FILE) -> Generator[int, None, None]:
+    descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0), mode)
     try:
         yield descriptor
     finally:

@@ -26,7 +26,7 @@ class ImageStore(StoreBase):
     The part of a library that stores images.
     """
 
-    def fetch(self, source: Source) -> InputImage:
+    def fetch(self, source: Source, *, keep_exif: bool = False) -> InputImage:
         """
         Read an image from any source, in a format that the provider accepts.
 
@@ -38,8 +38,10 @@ class ImageStore(StoreBase):
 
         image = self._image_of(source)
         if image is not None:
-            return inputs.prepare_input(self.read(image), f"Picture {image.id}", image.id)
-        return inputs.load_input(source)
+            return inputs.prepare_input(
+                self.read(image), f"Picture {image.id}", image.id, keep_exif=keep_exif
+            )
+        return inputs.load_input(source, keep_exif=keep_exif)
 
     def fetch_original(self, source: Source) -> ImportedImage:
         """

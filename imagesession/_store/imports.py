@@ -5,7 +5,6 @@ Read images from outside of the library, unchanged and with their sidecars, to i
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +12,7 @@ from typing import Any, cast
 from imagesession._domain.image_header import parse_header
 from imagesession._engine.store import ImportedImage, Source
 from imagesession._imaging.convert import to_provider_format
-from imagesession._imaging.inputs import read_image_input
+from imagesession._imaging.inputs import path_of, read_image_input
 
 _MAX_SIDECAR = 1_000_000
 
@@ -34,7 +33,7 @@ def load_original(source: Source) -> ImportedImage:
         data, facts = to_provider_format(data, name)
     elif facts.format != "svg":
         to_provider_format(data, name)  # to check that it opens, whatever its header says
-    path = _path_of(source)
+    path = path_of(source)
     sidecar = _read_sidecar(path)
     return ImportedImage(
         data=data,
@@ -44,12 +43,6 @@ def load_original(source: Source) -> ImportedImage:
         revised_prompt=_text(sidecar, "revised_prompt"),
         model=_text(sidecar, "model"),
     )
-
-
-def _path_of(source: Source) -> Path | None:
-    if isinstance(source, (str, os.PathLike)):
-        return Path(os.fsdecode(cast("str | os.PathLike[str]", source))).expanduser()
-    return None
 
 
 def _read_sidecar(path: Path | None) -> Mapping[str, Any]:

@@ -12,10 +12,10 @@ from imagesession._domain.wording import quote, to_sentence
 @pytest.mark.parametrize("value", ["x" * 10**6, b"x" * 10**6, ["x"] * 10**5, "a\nb" * 10**5])
 def test_quoted_argument_is_bounded(value: object) -> None:
     """
-    However large an argument is, a message repeats at most 100 characters of it, on one line.
+    However large an argument is, a message repeats at most 80 characters of it, on one line.
     """
     quoted = quote(value)
-    assert len(quoted) <= 100
+    assert len(quoted) <= 80
     assert "\n" not in quoted
     assert quoted.endswith("…")
 

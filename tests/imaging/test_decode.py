@@ -217,8 +217,15 @@ def test_pillows_global_limits_are_not_used_or_changed(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     "data,message",
     [
-        (b"", "It is not a whole picture; it must be PNG"),
-        (b"%PDF-1.7", "it must be PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC"),
+        (b"", "It is empty"),
+        (b"%PDF-1.7", "It is a PDF"),
+        (
+            b"\xef\xbb\xbf\r\n<!DOCTYPE HTML><title>403</title>",
+            "It is an HTML page, perhaps a server's",
+        ),
+        (b'  {"error": "no"}', "It is a JSON text"),
+        (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+        (b"garbage", "it must be PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC"),
         (SVG, "an SVG.*Export it as PNG"),
         (b"BM, said the letter", "BMP.*not a whole picture"),
         (b"II*\0", "TIFF.*not a whole picture"),
@@ -226,7 +233,7 @@ def test_pillows_global_limits_are_not_used_or_changed(monkeypatch: pytest.Monke
 )
 def test_other_files_are_rejected(data: bytes, message: str) -> None:
     """
-    Files that are not images raise an error with the accepted formats.
+    Bytes that are no image raise an error that says what they are, or which formats are accepted.
     """
     with pytest.raises(InvalidImageError, match=message):
         decode_image(data, "It")

@@ -4,10 +4,14 @@ Image arguments of every accepted type are read; others raise an error that name
 
 from __future__ import annotations
 
+import array
+import base64
 import io
 import os
 import subprocess
 import sys
+import textwrap
+import urllib.parse
 from pathlib import Path
 
 import attrs
@@ -22,6 +26,8 @@ from imagesession.errors import InvalidImageError
 from tests.imaging.making import SIZE, colours, corners, decoded, encoded, is_alike, srgb, turned
 
 PNG = encoded(corners())
+ENDIAN = "<" if sys.byteorder == "little" else ">"
+FLOAT, DOUBLE = f"{ENDIAN}f4", f"{ENDIAN}f8"
 
 
 @attrs.frozen
@@ -32,6 +38,15 @@ class StoredImage:
 
     id: object
     bytes: object
+
+
+class Pixels:
+    """
+    An array, as it describes itself to other libraries.
+    """
+
+    def __init__(self, kind: str, shape: tuple[int, ...], data: object) -> None:
+        self.__array_interface__ = {"version": 3, "typestr": kind, "shape": shape, "data": data}
 
 
 def test_path_is_read_whatever_its_suffix(tmp_path: Path) -> None:
@@ -173,10 +188,7 @@ def test_saved_image_is_read_by_its_bytes(tmp_path: Path) -> None:
         assert read_image_input(image) == (image.bytes, f"Picture {image.id}")
 
 
-@pytest.mark.parametrize(
-    "url",
-    ["https://example.com/a.png", "HTTP://example.com/a.png", "data:image/png;base64,AAAA"],
-)
+@pytest.mark.parametrize("url", ["https://example.com/a.png", "HTTP://example.com/a.png"])
 def test_url_is_rejected(url: str) -> None:
     """
     A URL raises an error that says nothing is fetched.
@@ -241,3 +253,113 @@ def test_importing_the_package_does_not_import_pillow() -> None:
         "sys.exit('PIL' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+BASE64 = base64.b64encode(PNG).decode()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        memoryview(PNG),
+        io.BytesIO(PNG).getbuffer(),
+        array.array("B", PNG),
+        f"data:image/png;base64,{BASE64}",
+        f"DATA:;charset=x;BASE64,{base64.urlsafe_b64encode(PNG).decode().rstrip('=')}",
+        "data:image/png," + urllib.parse.quote(PNG),
+        BASE64,
+        "\n".join(textwrap.wrap(BASE64, 76)),
+        base64.urlsafe_b64encode(PNG).decode().rstrip("="),
+        Pixels("|u1", (len(PNG),), PNG),
+    ],
+)
+def test_same_bytes_in_another_form_are_read(source: object) -> None:
+    """
+    Buffers, data URLs, base64 in either alphabet, and arrays of one dimension hold a file's bytes.
+    """
+    assert read_image_input(source, "It") == (PNG, "It")
+
+
+def test_file_url_is_read(tmp_path: Path) -> None:
+    """
+    A file URL names a local file, whatever characters are in its path; one of another computer, or
+    a damaged data URL, raises an error that does not suggest a download.
+    """
+    path = tmp_path / "a b é %.png"
+    path.write_bytes(PNG)
+    assert read_image_input(path.as_uri()) == (PNG, str(path))
+    for url, message in (
+        ("file://server/a.png", "another computer"),
+        ("data:;base64,%%", "damaged"),
+    ):
+        with pytest.raises(InvalidImageError, match=message):
+            read_image_input(url)
+
+
+@pytest.mark.parametrize(
+    "pixels,mode,expected",
+    [
+        (Pixels("|u1", (1, 2), bytes([0, 200])), "L", [0, 200]),
+        (Pixels("|u1", (1, 2, 1), bytes([0, 200])), "L", [0, 200]),
+        (Pixels("|b1", (2, 1), bytes([1, 0])), "L", [255, 0]),
+        (Pixels("|u1", (1, 1, 3), bytes([1, 2, 3])), "RGB", [(1, 2, 3)]),
+        (Pixels("|u1", (1, 1, 4), bytes([1, 2, 3, 4])), "RGBA", [(1, 2, 3, 4)]),
+        (Pixels(FLOAT, (1, 3), array.array("f", [0, 0.5, 1]).tobytes()), "L", [0, 128, 255]),
+        (Pixels(DOUBLE, (1, 1, 3), array.array("d", [0, 0.2, 1]).tobytes()), "RGB", [(0, 51, 255)]),
+    ],
+)
+def test_array_is_read(pixels: Pixels, mode: str, expected: list[object]) -> None:
+    """
+    Arrays of bytes, booleans, and floats from 0.0 to 1.0 are pictures, with 1, 3 or 4 channels.
+    """
+    picture = decoded(read_image_input(pixels)[0])
+    found = [picture.getpixel((x, y)) for y in range(picture.height) for x in range(picture.width)]
+    assert (picture.mode, found) == (mode, expected)
+
+
+@pytest.mark.parametrize(
+    "pixels,message",
+    [
+        (Pixels("|u1", (1, 2, 2, 3), bytes(12)), r"shape \(1, 2, 2, 3\)"),
+        (Pixels("|u1", (3, 2, 2), bytes(12)), "a picture's is"),
+        (Pixels("|u1", (0, 2), b""), "a picture's is"),
+        (Pixels("|u1", (90_000, 90_000), b""), "64 million"),
+        (Pixels("<i8", (1, 1), bytes(8)), "Convert it to uint8"),
+        (Pixels(FLOAT, (1, 1), array.array("f", [float("nan")]).tobytes()), "NaN"),
+        (Pixels(FLOAT, (1, 1), array.array("f", [float("inf")]).tobytes()), "infinity"),
+        (Pixels(FLOAT, (1, 2), array.array("f", [0, 255]).tobytes()), "from 0 to 255"),
+        (Pixels("|u1", (1, 1), (140_000, True)), "memory cannot be read"),
+        (Pixels("|u1", (2, 2), b"x"), "fewer numbers"),
+    ],
+)
+def test_array_that_is_no_picture_is_rejected(pixels: Pixels, message: str) -> None:
+    """
+    Other shapes and numbers raise a short error that says what to convert.
+    """
+    with pytest.raises(InvalidImageError, match=message) as caught:
+        read_image_input(pixels, "The reference")
+    assert len(caught.value.message) < 200
+
+
+def test_message_shows_little_of_a_long_argument() -> None:
+    """
+    A message repeats at most 80 characters of what was given.
+    """
+    for text in ("x" * 100_000, "https://a.b/" + "x" * 100_000, "data:;base64,%" + "x" * 100_000):
+        with pytest.raises(InvalidImageError) as caught:
+            read_image_input(text, "The reference")
+        assert len(caught.value.message) < 250
+        assert "x" * 81 not in caught.value.message
+
+
+async def _unfinished() -> None: ...
+
+
+def test_forgotten_await_is_named() -> None:
+    """
+    An awaitable in place of a picture raises an error that says so.
+    """
+    call = _unfinished()
+    with pytest.raises(InvalidImageError, match='write "await"'):
+        read_image_input(call)
+    call.close()

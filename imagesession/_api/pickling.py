@@ -1,0 +1,101 @@
+"""
+Let saved images and sessions go to other processes: pickled by library and id, without secrets.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias
+
+import attrs
+
+from imagesession._domain.options import OPTION_NAMES
+from imagesession._runtime.lazy_client import LazyClient
+from imagesession._runtime.runtime import AnyRuntime, AsyncRuntime, Runtime
+from imagesession.errors import AuthenticationError, NotFoundError
+
+_Key: TypeAlias = tuple[type, str, str]
+_open: weakref.WeakValueDictionary[_Key, Runtime | AsyncRuntime] = weakref.WeakValueDictionary()
+# What a request may need of its studio; neither keys nor addresses, which another process takes
+# from its own environment.
+_SETTINGS = frozenset(
+    {
+        "budget",
+        "provider_state",
+        "remember",
+        "max_active_sessions",
+        "session_idle_timeout",
+        "timeout",
+        "retry_timeout",
+        "images_per_minute",
+        "max_concurrency",
+    }
+)
+
+
+def public_settings(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return the settings of a studio that may be pickled.
+    """
+    options = {name for name in OPTION_NAMES if not name.startswith("extra_")}
+    return {name: value for name, value in keywords.items() if name in _SETTINGS | options}
+
+
+def remember_open(runtime: Runtime | AsyncRuntime) -> None:
+    """
+    Let images that are unpickled in this process use the open studio of this runtime.
+    """
+    _open[_key(type(runtime), runtime.library.layout.root, runtime.provider)] = runtime
+
+
+def forget_open(runtime: Runtime | AsyncRuntime) -> None:
+    """
+    Let images that are unpickled from now on not use a studio that is being closed.
+    """
+    key = _key(type(runtime), runtime.library.layout.root, runtime.provider)
+    if _open.get(key) is runtime:
+        del _open[key]
+
+
+def reopen(
+    kind: type[AnyRuntime], library: str, provider: str, make: Callable[[], AnyRuntime]
+) -> AnyRuntime:
+    """
+    Return the runtime of an open studio on a library; else that of a new one.
+
+    Args:
+        kind: `Runtime` or `AsyncRuntime`.
+        library: The library's folder.
+        provider: The description of the provider that the images had.
+        make: Makes the runtime of a new studio, from the environment.
+
+    Raises:
+        NotFoundError: The library is not on this computer.
+    """
+    known = _open.get(_key(kind, Path(library), provider))
+    if isinstance(known, kind):
+        return known
+    if not Path(library, ".imagesession").is_dir():
+        raise NotFoundError(
+            f"There is no library at {library} on this computer. Pickled images are found by their "
+            "library and id; make that folder available under the same path.",
+            library,
+        )
+    made = make()
+    if made.provider == provider:
+        return made
+
+    def refuse() -> NoReturn:
+        raise AuthenticationError(
+            f"This image was pickled in a studio of {provider}, and this process has none. Open "
+            f"Studio({library!r}, …) with the same api_key=, base_url= or client= before it is "
+            "unpickled."
+        )
+
+    return attrs.evolve(made, provider=provider, connect=LazyClient[Any](refuse))
+
+
+def _key(kind: type, library: Path, provider: str) -> _Key:
+    return kind, str(library), provider
