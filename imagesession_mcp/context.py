@@ -20,7 +20,7 @@ import attrs
 from mcp.types import CallToolResult
 
 import imagesession
-from imagesession.errors import NotFoundError
+from imagesession.errors import ImageSessionError, NotFoundError
 from imagesession_mcp import results, safe_files
 from imagesession_mcp.app_state import AppState, Ctx, app_state, current_principal
 from imagesession_mcp.errors import ToolCallError
@@ -90,6 +90,17 @@ class CallContext:
             code = "branch_not_found" if lacks_branch else "session_not_found"
             known = "available_branches" if lacks_branch else "available_sessions"
             raise ToolCallError(code, error.message, {known: list(error.known)}) from error
+
+    async def warnings(self, *models: str) -> dict[str, list[str]]:
+        """
+        Return what an agent should know of the models that it chose, as a field of a result.
+        """
+        notices: list[str] = []
+        for name in models:
+            with suppress(NotFoundError):  # "auto", or a model of another provider
+                notice = (await self.studio.models.get(name)).notice
+                notices += [notice] if notice else []
+        return {"warnings": notices} if notices else {}
 
     async def image(self, image_id: str) -> imagesession.AsyncSavedImage:
         """
@@ -225,11 +236,15 @@ class CallContext:
             await task.wait_for_change(min(remaining, HEARTBEAT))
         if not task.is_done:
             return results.pending_result(task.id, task.stage)
+        generated = task.result()
+        turns = [item.turn for item in generated if not isinstance(item, ImageSessionError)]
+        chosen = turns[0].options if turns else imagesession.GenerateOptions()
+        warnings = await self.warnings(chosen.model, chosen.image_model)
         return await results.build_result(
-            task.result(),
+            generated,
             generation_id=task.id,
             batch=task.batch,
-            extra=task.extra,
+            extra={**task.extra, **warnings},
             preview_bytes=settings.preview_bytes if preview else 0,
         )
 

@@ -34,6 +34,7 @@ class SessionOutput(Output):
     model: str
     created_at: dt.datetime
     status: str
+    warnings: list[str] = []
 
 
 class StatusOutput(Output):
@@ -224,7 +225,9 @@ class StatsOutput(Output):
     running_generations: list[str]
 
 
-def session_output(status: imagesession.SessionStatus) -> SessionOutput:
+def session_output(
+    status: imagesession.SessionStatus, warnings: Mapping[str, Any]
+) -> SessionOutput:
     """
     Describe a created session.
     """
@@ -235,6 +238,7 @@ def session_output(status: imagesession.SessionStatus) -> SessionOutput:
         model=status.model,
         created_at=status.created_at,
         status=status.state,
+        **warnings,
     )
 
 

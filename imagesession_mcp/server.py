@@ -29,11 +29,17 @@ from pydantic import AnyUrl, ValidationError
 import imagesession
 from imagesession.errors import ImageSessionError, NotFoundError
 from imagesession_mcp.app_state import AppState, OpenStudio, app_state, open_studio
-from imagesession_mcp.errors import ToolCallError, error_result, to_payload
+from imagesession_mcp.errors import (
+    ToolCallError,
+    called_parameters,
+    error_result,
+    in_words_of_tools,
+    to_payload,
+)
 from imagesession_mcp.prompts import add_prompts
 from imagesession_mcp.resources import add_resources, complete, mime_type_of
 from imagesession_mcp.settings import Settings
-from imagesession_mcp.tools import TOOLS, check_arguments, unknown_tool
+from imagesession_mcp.tools import TOOLS, check_arguments
 
 INSTRUCTIONS = (
     "Makes, edits and refines images with OpenAI's models, in sessions with memory. For more "
@@ -56,9 +62,7 @@ class Server(MCPServer[AppState]):
         Call a tool by its name; an exception becomes an error result.
         """
         try:
-            if self._tool_manager.get_tool(name) is None:
-                return error_result(unknown_tool(name))
-            check_arguments(name, arguments)
+            called_parameters.set(check_arguments(name, arguments))
             return await super().call_tool(name, arguments, context)
         except ToolCallError as error:
             return error_result(error)
@@ -160,5 +164,5 @@ def _resource_error(error: Exception) -> ResourceError:
     if isinstance(error, (ToolCallError, NotFoundError)):
         return ResourceNotFoundError(str(error))
     if isinstance(error, ImageSessionError):
-        return ResourceError(error.message)
+        return ResourceError(in_words_of_tools(error.message))
     return ResourceError(to_payload(error)["error"])

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+import imagesession
 from imagesession_mcp import schemas
 from imagesession_mcp.context import CallContext
 from imagesession_mcp.tools import params
@@ -40,7 +41,10 @@ async def create_image_session(
         quality=quality, size=size, background=background, model=model, more=options
     )
     session = await call.studio.session(description, name=session_name, resume=resume, **defaults)
-    return schemas.session_output(await session.status())
+    status = await session.status()
+    chosen = imagesession.GenerateOptions().updated(status.options)
+    warnings = await call.warnings(chosen.model, chosen.image_model)
+    return schemas.session_output(status, warnings)
 
 
 async def get_session_status(

@@ -9,10 +9,12 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import anyio
 import pytest
 
+from imagesession.testing import tiny_image
 from imagesession_mcp import context, tasks
 from imagesession_mcp.tasks import no_time_limit
 from tests.mcp.serving import Caller, Room, images, text
@@ -195,17 +197,31 @@ async def test_repeated_batch_generates_what_is_missing(room: Room) -> None:
     assert image_ids < {item["image_id"] for item in second["results"]}
 
 
-async def test_request_id_is_for_one_call(room: Room) -> None:
+async def test_request_id_is_for_one_call(room: Room, tmp_path: Path) -> None:
     """
-    Another call with a used request_id is rejected, and nothing is sent.
+    Another call with a used request_id is rejected, before and after a restart, whichever argument
+    is another; nothing is sent.
     """
-    async with room.connect() as call:
-        await call.success("generate_image", prompt="a fox", request_id="r1")
-        error = await call.failure("generate_image", prompt="a hare", request_id="r1")
-        assert error["code"] == "request_id_reused"
-    async with room.connect() as call:
-        error = await call.failure("generate_image", prompt="a hare", request_id="r1")
-        assert error["code"] == "invalid_parameters"
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(tiny_image())
+    first = {"prompt": "a fox", "request_id": "r1", "quality": "low"}
+    others: tuple[dict[str, object], ...] = (
+        {**first, "prompt": "a hare"},
+        {**first, "quality": "high"},
+        {**first, "size": "1536x1024"},
+        {**first, "reference_images": [str(photo)]},
+    )
+    async with room.connect(allow_dirs=(tmp_path,)) as call:
+        await call.success("generate_image", **first)
+        session = (await call.success("create_image_session", description="x"))["session_id"]
+        for other in others:
+            error = await call.failure("generate_image", **other)
+            assert error["code"] == "request_id_reused", other
+    async with room.connect(allow_dirs=(tmp_path,)) as call:
+        for other in (*others, {**first, "session_id": session}):
+            error = await call.failure("generate_image", **other)
+            assert error["code"] == "request_id_reused", other
+            assert "request_id 'r1'" in error["error"]
         assert room.posts == 1
 
 
