@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -23,7 +24,7 @@ from mcp.server.mcpserver.exceptions import (
     UnexpectedToolError,
 )
 from mcp.shared.message import SessionMessage
-from mcp.types import CallToolResult, InputRequiredResult
+from mcp.types import CallToolResult, Icon, InputRequiredResult
 from pydantic import AnyUrl, ValidationError
 
 import imagesession
@@ -47,6 +48,12 @@ INSTRUCTIONS = (
     "for a single one call generate_image. Name images by image_id. If a result says "
     '"status":"running", call get_generation for the image instead of repeating the request. '
     "get_usage_guide has more."
+)
+
+_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke="#c2552d" '
+    'stroke-width="2"><rect x="3" y="4" width="18" height="16" rx="3"/><circle cx="9" cy="10" '
+    'r="2"/><path d="M4 18l6-5 4 3 3-3 4 4"/></svg>'
 )
 
 
@@ -130,6 +137,8 @@ def build_server(
         description="Makes pictures in conversation with OpenAI's models.",
         instructions=INSTRUCTIONS,
         version=imagesession.__version__,
+        # Of the server, once: an icon for each tool would fill the contexts of agents.
+        icons=[Icon(src=f"data:image/svg+xml,{quote(_ICON)}", mime_type="image/svg+xml")],
         log_level="WARNING",
         tools=[spec.build() for spec in TOOLS],
         lifespan=lifespan,

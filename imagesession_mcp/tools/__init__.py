@@ -85,8 +85,6 @@ class ToolSpec:
             annotations=self.hints,
         )
         tool.parameters = strip_schema(tool.parameters)
-        if tool.fn_metadata.output_schema is not None:
-            tool.fn_metadata.output_schema = strip_schema(tool.fn_metadata.output_schema)
         return tool
 
 
@@ -104,16 +102,12 @@ TOOLS = (
     ToolSpec(library.get_usage_guide, "Read the guide", READ_ONLY),
     ToolSpec(sessions.promote_image_to_session, "Start a session from an image", CREATES),
     ToolSpec(library.get_server_stats, "Get server statistics", READ_ONLY),
-    ToolSpec(sessions.branch_session, "Create a branch of a session", CREATES),
-    ToolSpec(sessions.undo_session, "Go back in a session", CREATES),
-    ToolSpec(sessions.redo_session, "Go forward in a session", CREATES),
-    ToolSpec(sessions.checkout_session_head, "Go to any image of a session", UPDATES),
+    ToolSpec(sessions.navigate_session, "Go back, forward or elsewhere in a session", CREATES),
     ToolSpec(library.view_image, "View an image", READ_ONLY),
     ToolSpec(library.list_images, "Find images", READ_ONLY),
     ToolSpec(library.get_generation, "Get the image of a running call", READ_ONLY),
     ToolSpec(library.cancel_generation, "Cancel a generation", CANCELS),
     ToolSpec(library.estimate_cost, "Estimate an image's cost", READ_ONLY),
-    ToolSpec(library.analyze_image, "Analyze an image", GENERATES),
 )
 _SPECS = {spec.name: spec for spec in TOOLS}
 _MAX_NAMED = 5

@@ -124,8 +124,7 @@ def text(result: CallToolResult) -> dict[str, Any]:
     """
     Return a result's text, parsed.
     """
-    block = result.content[0]
-    assert isinstance(block, TextContent)
+    block = next(block for block in result.content if isinstance(block, TextContent))
     payload: dict[str, Any] = json.loads(block.text)
     return payload
 

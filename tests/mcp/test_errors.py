@@ -219,7 +219,7 @@ async def test_wrong_ids_list_known_ones(room: Room) -> None:
         image = (
             await call.success("generate_image_in_session", session_id=session, prompt="a pot")
         )["image_id"]
-        for name in ("get_session_status", "close_session", "undo_session", "branch_session"):
+        for name in ("get_session_status", "close_session"):
             error = await call.failure(name, session_id="nope")
             assert (error["code"], error["available_sessions"]) == ("session_not_found", [session])
         error = await call.failure("generate_image", prompt="x", session_id="nope")
@@ -230,7 +230,8 @@ async def test_wrong_ids_list_known_ones(room: Room) -> None:
         assert (error["code"], error["available_images"]) == ("image_not_found", [image])
         error = await call.failure("edit_image", prompt="x", image_path="nope")
         assert (error["code"], error["available_images"]) == ("image_not_found", [image])
-        error = await call.failure("checkout_session_head", session_id=session, target="nope")
+        moved = {"session_id": session, "action": "checkout"}
+        error = await call.failure("navigate_session", **moved, at="nope")
         assert error["code"] == "not_found"
         assert error["known"]
 
@@ -264,7 +265,7 @@ async def test_wrong_arguments_are_named_without_their_values(room: Room) -> Non
         for name, arguments, expected in (
             ("generate_image", {}, "prompt"),
             ("generate_image", {"prompt": {"key": secret}}, "prompt"),
-            ("generate_image", {"prompt": "x", "preview": secret}, "preview"),
+            ("get_generation", {"generation_id": ["x"]}, "generation_id"),
             ("generate_image", {"prompt": "x", "reference_images": secret}, "reference_images"),
             ("generate_image", {"prompt": "x", "request_id": f"{secret} /.."}, "request_id"),
             ("list_images", {"limit": 0}, "limit"),

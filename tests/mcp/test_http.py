@@ -156,7 +156,7 @@ async def test_principals_are_isolated(token_server: Running, era: Era) -> None:
     """
     async with connect_http(era, token_server.url, ANN) as ann:
         session = text(await ann.call_tool("create_image_session", {"description": "Ann's secret"}))
-        call = {"session_id": session["session_id"], "prompt": "a kettle"}
+        call = {"session_id": session["session_id"], "prompt": "a kettle", "request_id": "kettle"}
         image = text(await ann.call_tool("generate_image_in_session", call))
     async with connect_http(era, token_server.url, BOB) as bob:
         listed = await bob.call_tool("list_active_sessions", {})
@@ -164,7 +164,7 @@ async def test_principals_are_isolated(token_server: Running, era: Era) -> None:
         for tool, arguments in (
             ("get_session_status", {"session_id": session["session_id"]}),
             ("view_image", {"image_id": image["image_id"]}),
-            ("get_generation", {"generation_id": image["generation_id"]}),
+            ("get_generation", {"generation_id": "kettle"}),
             ("edit_image", {"image_path": image["image_path"], "prompt": "mine"}),
         ):
             result = await bob.call_tool(tool, arguments)

@@ -62,16 +62,6 @@ async def test_heartbeat_interval() -> None:
     assert context.HEARTBEAT == 5.0
 
 
-async def test_partial_images_are_reported_as_progress(room: Room) -> None:
-    """
-    Each partial image is reported at once.
-    """
-    async with room.connect() as call:
-        await call.success("generate_image", prompt="a fox", partial_images=2)
-        payload = [message for _, message in call.progress if "partial image" in message]
-        assert len(payload) >= 1
-
-
 async def test_slow_call_returns_a_handle(room: Room) -> None:
     """
     After `wait_seconds` the call returns a handle, with which get_generation returns the image.
@@ -140,7 +130,7 @@ async def test_repeated_call_is_paid_for_once(room: Room) -> None:
         first, two = await asyncio.gather(
             call.success("generate_image", **arguments), call.success("generate_image", **arguments)
         )
-        three = await call.success("generate_image", **arguments, preview=False)
+        three = await call.success("generate_image", **arguments)
     async with room.connect() as call:
         four = await call.success("generate_image", **arguments)
     assert len({payload["image_id"] for payload in (first, two, three, four)}) == 1
