@@ -9,6 +9,7 @@ All exceptions of imagesession, grouped by what the caller can do next.
 
     - `InvalidOptionError`: the model does not support an option's value
     - `InvalidPromptError`: the prompt is empty or too long
+    - `KeyReusedError`: the idempotency key was used for another request
     - `InvalidImageError`: a reference or mask is unreadable or too large, or there are too many
     - `ModelRetiredError`: the model was shut down by its provider
     - `NotFoundError`: no such session, turn, image, batch or model
@@ -87,6 +88,7 @@ __all__ = [
     "InvalidPromptError",
     "InvalidRequestError",
     "InvalidResponseError",
+    "KeyReusedError",
     "ModelDeprecationWarning",
     "ModelRetiredError",
     "NotFoundError",
@@ -157,6 +159,12 @@ class InvalidOptionError(InvalidRequestError):
 class InvalidPromptError(InvalidRequestError):
     """
     The prompt is empty, or longer than the provider allows.
+    """
+
+
+class KeyReusedError(InvalidRequestError):
+    """
+    The idempotency key was used for a request with another prompt, session, option or image.
     """
 
 

@@ -10,7 +10,7 @@ import re
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -20,17 +20,20 @@ import attrs
 from mcp.types import CallToolResult
 
 import imagesession
-from imagesession.errors import NotFoundError
+from imagesession.errors import ImageSessionError, NotFoundError
 from imagesession_mcp import results, safe_files
 from imagesession_mcp.app_state import AppState, Ctx, app_state, current_principal
 from imagesession_mcp.errors import ToolCallError
-from imagesession_mcp.tasks import GenerationTask, idempotency_key_for, no_time_limit
+from imagesession_mcp.tasks import Generation, GenerationTask, idempotency_key_for, no_time_limit
 
 T = TypeVar("T")
 SessionOrStudio: TypeAlias = "imagesession.AsyncStudio | imagesession.AsyncImageSession"
 """Where an image is generated: standalone, or in a session."""
 InputImage: TypeAlias = "imagesession.AsyncSavedImage | bytes"
 """An image that a call names: one of the library, or the content of a file."""
+
+Prepare: TypeAlias = "Callable[[GenerationTask], Awaitable[Generation]]"
+"""Prepares the generation of a call's task."""
 
 MAIN = "main"
 IMAGE_URI = re.compile(r"imagesession://images/([^/]+)")
@@ -91,6 +94,17 @@ class CallContext:
             known = "available_branches" if lacks_branch else "available_sessions"
             raise ToolCallError(code, error.message, {known: list(error.known)}) from error
 
+    async def warnings(self, *models: str) -> dict[str, list[str]]:
+        """
+        Return what an agent should know of the models that it chose, as a field of a result.
+        """
+        notices: list[str] = []
+        for name in models:
+            with suppress(NotFoundError):  # "auto", or a model of another provider
+                notice = (await self.studio.models.get(name)).notice
+                notices += [notice] if notice else []
+        return {"warnings": notices} if notices else {}
+
     async def image(self, image_id: str) -> imagesession.AsyncSavedImage:
         """
         Return an image of the library by its id or URI.
@@ -102,8 +116,20 @@ class CallContext:
         try:
             return await self.studio.images.get(uri[1] if uri else image_id)
         except NotFoundError as error:
-            known = {"available_images": list(error.known)}
+            known = {"available_images": [results.short_id(image) for image in error.known]}
             raise ToolCallError("image_not_found", error.message, known) from error
+
+    async def turn_or_image(
+        self, session: imagesession.AsyncImageSession, name: str | None
+    ) -> str | None:
+        """
+        Return the whole id of an image that a call names within a session; a turn's is whole.
+        """
+        if name is None or name in (await session.tree()).turns:
+            return name
+        with suppress(ToolCallError):
+            return (await self.image(name)).id
+        return name
 
     async def resolve_image(self, reference: str, argument: str) -> InputImage:
         """
@@ -186,33 +212,37 @@ class CallContext:
 
     # --- generations ---------------------------------------------------------------------------
 
-    def task(self, ctx: Ctx, request_id: str | None, *, batch: bool = False) -> GenerationTask:
+    async def generate(
+        self, ctx: Ctx, request_id: str | None, prepare: Prepare, *, batch: bool = False
+    ) -> CallToolResult:
         """
-        Return the task of a generating call: the task of an earlier call with the same request_id,
-        otherwise a new one that is not started.
+        Generate as a call asks, unless an earlier call with its request_id did, and return the
+        result, or a handle if it takes too long.
 
         Args:
             ctx: The request.
             request_id: The client's name for the call.
+            prepare: Resolves what the call names, and returns the generation to run.
             batch: Whether it may generate several images.
 
         Raises:
             ToolCallError: The request_id was used for another call.
         """
-        fingerprint = _fingerprint(ctx) if request_id else ""
-        task_id = request_id or f"gen_{uuid.uuid4().hex[:12]}"
         task = GenerationTask(
-            id=task_id, owner=self.principal, fingerprint=fingerprint, batch=batch
+            id=request_id or f"gen_{uuid.uuid4().hex[:12]}",
+            owner=self.principal,
+            fingerprint=_fingerprint(ctx),
+            batch=batch,
         )
-        if request_id is None:
-            return task
-        # An earlier run of the server may have sent a request under the same id.
-        task.before = partial(wait_until_settled, self.studio, request_id, RECONCILE_TIMEOUT)
-        return self.state.tasks.find_repeated(task) or task
+        if request_id is not None:
+            # An earlier run of the server may have sent a request under the same id.
+            task.before = partial(wait_until_settled, self.studio, request_id, RECONCILE_TIMEOUT)
+        tasks = self.state.tasks
+        earlier = tasks.find_repeated(task)
+        task = earlier or tasks.start(task, await prepare(task))
+        return await self.result_or_handle(ctx, task)
 
-    async def result_or_handle(
-        self, ctx: Ctx, task: GenerationTask, *, preview: bool
-    ) -> CallToolResult:
+    async def result_or_handle(self, ctx: Ctx, task: GenerationTask) -> CallToolResult:
         """
         Wait for a task and return its result, or a handle for get_generation if it takes too long.
 
@@ -222,25 +252,24 @@ class CallContext:
         deadline = float("inf") if no_time_limit.get() else time.monotonic() + settings.wait_seconds
         while not task.is_done and (remaining := deadline - time.monotonic()) > 0:
             await report_progress(ctx, task.seconds, task.stage)
-            await task.wait_for_change(min(remaining, HEARTBEAT))
+            await task.wait(min(remaining, HEARTBEAT))
         if not task.is_done:
             return results.pending_result(task.id, task.stage)
+        generated = task.result()
+        turns = [item.turn for item in generated if not isinstance(item, ImageSessionError)]
+        chosen = turns[0].options if turns else imagesession.GenerateOptions()
+        warnings = await self.warnings(chosen.model, chosen.image_model)
         return await results.build_result(
-            task.result(),
-            generation_id=task.id,
-            batch=task.batch,
-            extra=task.extra,
-            preview_bytes=settings.preview_bytes if preview else 0,
+            generated, settings, batch=task.batch, extra={**task.extra, **warnings}
         )
 
 
 def _fingerprint(ctx: Ctx) -> str:
     """
-    Return what identifies a repeated call: the tool and its arguments, except `preview`.
+    Return what identifies a repeated call: the tool and its arguments.
     """
     params = ctx.request_context.params or {}
-    arguments: dict[str, Any] = {**(params.get("arguments") or {}), "preview": None}
-    return json.dumps([params.get("name"), arguments], sort_keys=True)
+    return json.dumps([params.get("name"), params.get("arguments") or {}], sort_keys=True)
 
 
 def _recorded_id(real_path: Path, roots: tuple[Path, ...]) -> str | None:

@@ -1,5 +1,5 @@
 """
-Errors as agents see them: a helpful message and a stable code.
+Errors as agents see them: a helpful message in the words of tools, and a stable code.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ import logging
 import re
 import secrets
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 import attrs
 from mcp.types import CallToolResult, TextContent
 from pydantic import ValidationError
 
+import imagesession
 from imagesession import errors
 
 Codes: TypeAlias = tuple[str, str]
@@ -27,6 +29,7 @@ _INVALID: Codes = ("invalid_parameters", "invalid_parameters")
 _CODES: tuple[tuple[type[errors.ImageSessionError], Codes], ...] = (
     (errors.InvalidOptionError, _INVALID),
     (errors.InvalidPromptError, _INVALID),
+    (errors.KeyReusedError, ("request_id_reused", "invalid_parameters")),
     (errors.InvalidImageError, ("invalid_input_image", "invalid_input_image")),
     (errors.ModelRetiredError, ("model_retired", "invalid_parameters")),
     (errors.NotFoundError, ("not_found", "session_not_found")),
@@ -80,10 +83,40 @@ _NO_KEY = (
     "start it with --offline, which draws sketches on this computer and needs no key."
 )
 _ADVICE: Mapping[type[errors.ImageSessionError], str] = {
-    errors.BudgetExceededError: "Only the server's operator can raise --daily-budget; "
-    "estimate_cost returns what a call could cost.",
+    errors.BudgetExceededError: "Only the server's operator can raise it, with --daily-budget.",
     errors.OutcomeUnknownError: "get_generation checks again, at no cost.",
 }
+called_parameters: ContextVar[tuple[str, ...]] = ContextVar("called_parameters", default=())
+"""The arguments that the called tool takes."""
+# What tools call the arguments of the library's methods.
+_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    "image": ("image_path",),
+    "mask": ("mask_path", "mask_image_path"),
+    "markup": ("markup_path",),
+    "references": ("reference_images",),
+    "n": ("batch_count", "count"),
+    "name": ("session_name",),
+    "goals": ("improvement_goals", "goals"),
+    "idempotency_key": ("request_id",),
+}
+_ONLY_IN_EDIT = ("mask", "markup", "resize_mask", "preserve_unmasked")
+_CALLS = (
+    (r"studio\.open\('?([^',)]+)'?\)\.close\(\)", r"close_session, session_id \1"),
+    (
+        r"studio\.open\('?([^',)]+)'?, reopen=True\)",
+        r"generate_image_in_session, session_id \1 and reopen true",
+    ),
+    (r"studio\.open\(session_id, branch=('[^']*')\)", r"branch \1"),
+    (r"studio\.promote\([^)]*\)", "promote_image_to_session"),
+    (r"use studio\.map\([^)]*\)", "call the tool again"),
+    (r"\bedit\(\)", "edit_image"),
+    (r"max_active_sessions=(\d+) are", r"\1 are"),
+    (r", or (?:raise the|leave \w+ out of the) Budget[^.]*(?:\.\d+[^.]*)?(?=\.)", ""),
+    (r"'mcp/([^'/]+)[^']*'", r"'\1'"),
+)
+_ASSIGNED = re.compile(r"\b([a-z_]+)=(?=(['\"\w(\[{-])?)")
+_LITERALS = {"True": "true", "False": "false", "None": "null"}
+_PYTHON = re.compile(r"\w\([^)]*\)|\b(?:Image|Mask|Studio|Budget)\b[.(]|(?<!\w)~\w")
 # Error attributes that agents can use. Not `unsaved`, which holds image bytes.
 _DETAILS = (
     "option",
@@ -154,9 +187,8 @@ def error_result(error: Exception) -> CallToolResult:
     """
     payload = to_payload(error)
     text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-    return CallToolResult(
-        content=[TextContent(type="text", text=text)], structured_content=payload, is_error=True
-    )
+    # Without structured content: clients would check it against the schema of a success.
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
 def validation_message(error: ValidationError) -> str:
@@ -199,7 +231,35 @@ def _full_message(error: errors.ImageSessionError) -> str:
     if isinstance(error, errors.AuthenticationError) and "no API key" in error.message:
         return _NO_KEY
     advice = next((words for kind, words in _ADVICE.items() if isinstance(error, kind)), "")
-    return f"{error.message} {advice}".strip()
+    return f"{in_words_of_tools(error.message)} {advice}".strip()
+
+
+def in_words_of_tools(message: str) -> str:
+    """
+    Translate a message of the library, which names methods and arguments of Python, for callers of
+    tools. A sentence that has no translation is left out.
+    """
+    for pattern, replacement in _CALLS:
+        message = re.sub(pattern, replacement, message)
+    message = _ASSIGNED.sub(_argument, message)
+    message = re.sub(r"\b(?:True|False|None)\b", lambda found: _LITERALS[found[0]], message)
+    first, *rest = re.split(r"(?<=[.;:]) ", message)
+    kept = " ".join([first, *(sentence for sentence in rest if not _PYTHON.search(sentence))])
+    return f"{kept[:-1]}." if kept.endswith((";", ":")) else kept
+
+
+def _argument(found: re.Match[str]) -> str:
+    """
+    Return what the called tool calls an argument of the library.
+    """
+    name, parameters = found[1], called_parameters.get()
+    names = (*_ARGUMENTS.get(name, ()), name)
+    known = next((each for each in names if each in parameters), names[0])
+    if known not in parameters and hasattr(imagesession.GenerateOptions, name):
+        known = f"options.{name}"
+    elif known not in parameters and name in _ONLY_IN_EDIT:
+        known = f"edit_image's {known}"
+    return f"{known} " if found[2] else known
 
 
 def _error_details(error: errors.ImageSessionError) -> Iterator[tuple[str, Any]]:

@@ -22,7 +22,7 @@ def refine_in_a_session(
         "Call create_image_session with a description of it, then generate_image_in_session for a "
         "first draft at low quality. Show me the result and ask what to change; make every change "
         "with generate_image_in_session in the same session. If I want to try another direction, "
-        "use branch_session; if I want to go back, undo_session. When I am happy, make the final "
+        "or go back, use navigate_session. When I am happy, make the final "
         "version at the quality that I want, tell me its path and the session's cost, and call "
         "close_session."
     )

@@ -18,7 +18,7 @@ from mcp.types import (
 )
 
 import imagesession
-from imagesession_mcp import guide, results, schemas
+from imagesession_mcp import guide, payloads, results
 from imagesession_mcp.context import IMAGE_URI, CallContext
 
 _MAX_SESSIONS = 50
@@ -55,8 +55,9 @@ async def sessions() -> str:
     The latest sessions.
     """
     latest = (await CallContext.from_request().studio.sessions.list())[:_MAX_SESSIONS]
-    rows = [schemas.session_row(await session.status()) for session in latest]
-    return results.dumps_compact([row.model_dump(mode="json") for row in rows])
+    return results.dumps_compact(
+        [payloads.session_row(await session.status()) for session in latest]
+    )
 
 
 async def session(session_id: str) -> str:
@@ -64,8 +65,8 @@ async def session(session_id: str) -> str:
     A session's status and its turns.
     """
     opened = await CallContext.from_request().session(session_id)
-    status = schemas.status_output(await opened.status()).model_dump(mode="json")
-    return results.dumps_compact({**status, **schemas.tree_payload(await opened.tree())})
+    status = payloads.status_payload(await opened.status())
+    return results.dumps_compact({**status, **payloads.tree_payload(await opened.tree())})
 
 
 async def complete(
@@ -80,7 +81,7 @@ async def complete(
     match argument.name:
         case "image_id":
             images = await CallContext.from_request().studio.images.list(limit=_MAX_COMPLETIONS)
-            return _completion((image.id for image in images), argument.value)
+            return _completion((results.short_id(image.id) for image in images), argument.value)
         case "session_id":
             all_sessions = await CallContext.from_request().studio.sessions.list()
             return _completion((session.id for session in all_sessions), argument.value)

@@ -1,5 +1,5 @@
 """
-Results of tools that return images: a short text with paths, ids and costs, a preview, a link.
+Results of tools that return images: a short text with paths, ids and costs, and a preview.
 
 The text is JSON with the keys that `openai-image-mcp` returned, and a few more. No result contains
 a full-size image, and no text contains image data.
@@ -28,10 +28,14 @@ from mcp.types import (
 import imagesession
 from imagesession.errors import ImageSessionError, InvalidImageError
 from imagesession_mcp.errors import to_payload
+from imagesession_mcp.settings import Settings
 from imagesession_mcp.tasks import Generated
 
 Payload: TypeAlias = dict[str, Any]
 _MAX_TEXT = 240
+# The agent wrote the prompt itself.
+_MAX_PROMPT = 60
+_MAX_REVISED = 140
 _MAX_FINDINGS = 8
 _FOR_BOTH = Annotations(audience=["user", "assistant"], priority=0.9)
 # Some clients load resources that are linked for the assistant into its context.
@@ -45,18 +49,32 @@ _PRODUCT = ("product_description", "background_type", "angle", "lighting")
 _ASSET = ("asset_type", "theme", "style_preset", "size_preset")
 
 
+def short_id(image_id: str) -> str:
+    """
+    Return the end of an id, which the library takes for the whole one and people can type.
+    """
+    return image_id[-8:]
+
+
 def uri_of(image_id: str) -> str:
     """
     Return the URI of an image resource.
     """
-    return f"imagesession://images/{image_id}"
+    return f"imagesession://images/{short_id(image_id)}"
+
+
+def text_result(payload: Payload, *content: ContentBlock) -> CallToolResult:
+    """
+    Return a result with a payload, and what may follow it.
+    """
+    text = TextContent(type="text", text=dumps_compact(payload))
+    return CallToolResult(content=[text, *content])
 
 
 async def build_result(
     generated: Generated,
+    settings: Settings,
     *,
-    generation_id: str,
-    preview_bytes: int,
     batch: bool = False,
     extra: Mapping[str, Any] | None = None,
 ) -> CallToolResult:
@@ -65,36 +83,38 @@ async def build_result(
 
     Args:
         generated: The images, with an error in place of each that failed.
-        generation_id: The task's id.
-        preview_bytes: The maximum size of all previews together; 0 for none.
+        settings: Says how large all previews together may be, and whether links are wanted.
         batch: Whether the call was for several images.
         extra: Further fields of the result.
     """
     images = [image for image in generated if not isinstance(image, ImageSessionError)]
     payload = _batch_payload(generated) if batch else image_payload(images[0])
-    payload |= {"generation_id": generation_id, **(extra or {})}
-    content: list[ContentBlock] = [TextContent(type="text", text=dumps_compact(payload))]
-    preview_share = preview_bytes // max(1, len(images))
+    content: list[ContentBlock] = []
+    preview_share = settings.preview_bytes // max(1, len(images))
     for image in images:
         content += await preview(image, preview_share)
-    content += [link(image) for image in images[:_MAX_LINKS]]
-    return CallToolResult(content=content, is_error=not images)
+    if settings.links:
+        content += [link(image) for image in images[:_MAX_LINKS]]
+    result = text_result({**payload, **(extra or {})}, *content)
+    result.is_error = not images
+    return result
 
 
 def pending_result(generation_id: str, stage: str) -> CallToolResult:
     """
     Return the result of a call whose time is up, with the handle for get_generation.
     """
-    payload = {
-        "success": True,
-        "status": "running",
-        "generation_id": generation_id,
-        "stage": stage,
-        "next": "The image is still being generated, and is saved when done. Call get_generation "
-        f"with generation_id {generation_id!r} to get it; do not repeat the request, which would "
-        "be billed again. cancel_generation stops it.",
-    }
-    return CallToolResult(content=[TextContent(type="text", text=dumps_compact(payload))])
+    return text_result(
+        {
+            "success": True,
+            "status": "running",
+            "generation_id": generation_id,
+            "stage": stage,
+            "next": "The image is still being generated, and is saved when done. Call "
+            f"get_generation with generation_id {generation_id!r} to get it; cancel_generation "
+            "stops it.",
+        }
+    )
 
 
 async def preview(
@@ -115,6 +135,21 @@ async def preview(
         return []
     data = base64.b64encode(small.data).decode("ascii")
     return [ImageContent(type="image", data=data, mime_type=small.mime_type, annotations=_FOR_BOTH)]
+
+
+def view_payload(image: imagesession.AsyncSavedImage, *, shown: bool) -> Payload:
+    """
+    Return what goes with the view of an image.
+    """
+    payload: Payload = {
+        "success": True,
+        "image_id": short_id(image.id),
+        "image_path": str(image.path),
+        "size": "x".join(map(str, image.size)),
+    }
+    if not shown:
+        payload["note"] = f"It cannot be shown; its resource is {uri_of(image.id)}."
+    return payload
 
 
 def link(image: imagesession.AsyncSavedImage) -> ResourceLink:
@@ -146,22 +181,17 @@ def image_payload(image: imagesession.AsyncSavedImage) -> Payload:
     payload: Payload = {
         "success": True,
         "image_path": str(image.path),
-        "image_id": image.id,
+        "image_id": short_id(image.id),
         "uri": uri_of(image.id),
         "image_generation_id": image.record.call_id,
         "size": "x".join(map(str, image.size)),
-        "format": image.format,
-        "bytes": image.record.bytes,
-        "cost_usd": None if image.cost is None else image.cost.total,
-        "original_prompt": shorten(image.prompt),
-        "revised_prompt": shorten(image.revised_prompt or ""),
+        "cost_usd": dollars(image.cost),
+        "original_prompt": shorten(image.prompt, _MAX_PROMPT),
+        "revised_prompt": shorten(image.revised_prompt or "", _MAX_REVISED),
         "metadata": {
             "session_id": image.session_id,
             "model": image.model,
-            "generation_params": {
-                name: getattr(turn.options, name) for name in ("quality", "size", "background")
-            },
-            "created_at": turn.started.isoformat(timespec="seconds"),
+            "generation_params": dict(turn.options.changed()),
         },
         "session_context": _session_context(image),
         **_kind_payload(image),
@@ -243,6 +273,13 @@ def shorten(text: str, length: int = _MAX_TEXT) -> str:
     Shorten a text to a maximum length.
     """
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def dollars(cost: imagesession.Cost | None) -> float | None:
+    """
+    Return a cost, rounded to what agents can tell apart; None if it is not known.
+    """
+    return None if cost is None or cost.total is None else round(cost.total, 5)
 
 
 def dumps_compact(payload: object) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -23,17 +24,23 @@ from mcp.server.mcpserver.exceptions import (
     UnexpectedToolError,
 )
 from mcp.shared.message import SessionMessage
-from mcp.types import CallToolResult, InputRequiredResult
+from mcp.types import CallToolResult, Icon, InputRequiredResult
 from pydantic import AnyUrl, ValidationError
 
 import imagesession
 from imagesession.errors import ImageSessionError, NotFoundError
 from imagesession_mcp.app_state import AppState, OpenStudio, app_state, open_studio
-from imagesession_mcp.errors import ToolCallError, error_result, to_payload
+from imagesession_mcp.errors import (
+    ToolCallError,
+    called_parameters,
+    error_result,
+    in_words_of_tools,
+    to_payload,
+)
 from imagesession_mcp.prompts import add_prompts
 from imagesession_mcp.resources import add_resources, complete, mime_type_of
 from imagesession_mcp.settings import Settings
-from imagesession_mcp.tools import TOOLS, check_arguments, unknown_tool
+from imagesession_mcp.tools import TOOLS, check_arguments
 
 INSTRUCTIONS = (
     "Makes, edits and refines images with OpenAI's models, in sessions with memory. For more "
@@ -41,6 +48,12 @@ INSTRUCTIONS = (
     "for a single one call generate_image. Name images by image_id. If a result says "
     '"status":"running", call get_generation for the image instead of repeating the request. '
     "get_usage_guide has more."
+)
+
+_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke="#c2552d" '
+    'stroke-width="2"><rect x="3" y="4" width="18" height="16" rx="3"/><circle cx="9" cy="10" '
+    'r="2"/><path d="M4 18l6-5 4 3 3-3 4 4"/></svg>'
 )
 
 
@@ -56,9 +69,7 @@ class Server(MCPServer[AppState]):
         Call a tool by its name; an exception becomes an error result.
         """
         try:
-            if self._tool_manager.get_tool(name) is None:
-                return error_result(unknown_tool(name))
-            check_arguments(name, arguments)
+            called_parameters.set(check_arguments(name, arguments))
             return await super().call_tool(name, arguments, context)
         except ToolCallError as error:
             return error_result(error)
@@ -126,6 +137,8 @@ def build_server(
         description="Makes pictures in conversation with OpenAI's models.",
         instructions=INSTRUCTIONS,
         version=imagesession.__version__,
+        # Of the server, once: an icon for each tool would fill the contexts of agents.
+        icons=[Icon(src=f"data:image/svg+xml,{quote(_ICON)}", mime_type="image/svg+xml")],
         log_level="WARNING",
         tools=[spec.build() for spec in TOOLS],
         lifespan=lifespan,
@@ -160,5 +173,5 @@ def _resource_error(error: Exception) -> ResourceError:
     if isinstance(error, (ToolCallError, NotFoundError)):
         return ResourceNotFoundError(str(error))
     if isinstance(error, ImageSessionError):
-        return ResourceError(error.message)
+        return ResourceError(in_words_of_tools(error.message))
     return ResourceError(to_payload(error)["error"])

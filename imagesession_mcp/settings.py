@@ -252,6 +252,13 @@ class Settings:
         help="The maximum size of the preview in a result; the full picture is always saved. "
         "0 for no preview. The default is 75000, which is 100 kB in base64.",
     )
+    links: bool = _setting(
+        default=False,
+        name="links",
+        parse=_parse_switch,
+        help="Add a link to each image's resource, for clients that show such links to people. "
+        "Some frameworks take a link for an image's URL, which a provider refuses.",
+    )
     http: bool = _setting(
         default=False,
         name="http",

@@ -54,7 +54,6 @@ class GenerationTask:
         extra: Further fields of its result.
         stage: The current stage.
         created: The time of creation, by the monotonic clock.
-        changed: Set when progress should be reported at once.
         before: What its generation has to wait for; None for nothing.
         task: The asyncio task; None before it is started.
     """
@@ -66,16 +65,15 @@ class GenerationTask:
     extra: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     stage: str = "preparing"
     created: float = attrs.field(factory=time.monotonic)
-    changed: asyncio.Event = attrs.field(factory=asyncio.Event)
     before: Callable[[], Awaitable[None]] | None = None
     task: asyncio.Task[Any] | None = None
 
     @property
-    def key(self) -> str:
+    def arguments(self) -> dict[str, Any]:
         """
-        Its idempotency key in the library's records.
+        The arguments that tie a method of the library to it.
         """
-        return idempotency_key_for(self.id)
+        return {"idempotency_key": idempotency_key_for(self.id), "on_progress": self.on_progress}
 
     @property
     def seconds(self) -> float:
@@ -83,13 +81,6 @@ class GenerationTask:
         Seconds since it was created.
         """
         return time.monotonic() - self.created
-
-    @property
-    def is_started(self) -> bool:
-        """
-        Whether its generation was started.
-        """
-        return self.task is not None
 
     @property
     def is_done(self) -> bool:
@@ -112,28 +103,18 @@ class GenerationTask:
 
     def on_progress(self, event: imagesession.ProgressEvent) -> None:
         """
-        Record progress. A partial image is reported at once, other stages with the next heartbeat.
+        Record progress, which the next heartbeat reports.
         """
         prefix = f"{event.position + 1} of {event.total}: " if event.total > 1 else ""
         suffix = f" ({event.message})" if event.message else ""
         self.stage = f"{prefix}{event.stage}{suffix}"
-        if event.stage == "partial_image":
-            self.stage = f"{prefix}partial image {event.partials}"
-            self.changed.set()
 
-    async def wait_for_change(self, max_seconds: float) -> None:
+    async def wait(self, max_seconds: float) -> None:
         """
-        Wait until it is done, has progress to report at once, or the time is up.
+        Wait until it is done or the time is up.
         """
         assert self.task is not None  # noqa: S101 - tells the type checkers
-        self.changed.clear()
-        changed = asyncio.ensure_future(self.changed.wait())
-        try:
-            await asyncio.wait(
-                {self.task, changed}, timeout=max_seconds, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            changed.cancel()
+        await asyncio.wait({self.task}, timeout=max_seconds)
 
     async def cancel(self, max_seconds: float) -> None:
         """

@@ -23,6 +23,7 @@ from imagesession.errors import (
     InvalidOptionError,
     InvalidPromptError,
     InvalidRequestError,
+    KeyReusedError,
     NotFoundError,
     RateLimitError,
     RefusalError,
@@ -236,6 +237,29 @@ def test_key_belongs_to_one_prompt(studio: Any, provider: FakeOpenAI) -> None:
     assert "another prompt ('a teapot')" in str(results[0])
     assert results.get("b").prompt == "a spoon"
     assert len(paid_bodies(provider)) == 2
+
+
+def test_a_key_is_for_one_request(studio: Any, provider: FakeOpenAI) -> None:
+    """
+    A key returns its image for the same request alone: another session, option, mask or image is
+    refused, and nothing is sent.
+    """
+    session = studio.session("x")
+    photo = tiny_image()
+    first = studio.generate("a fox", quality="low", references=photo, idempotency_key="k")
+    again = studio.generate("a fox", quality="low", references=photo, idempotency_key="k")
+    assert again.id == first.id
+    sent = len(provider.requests)
+    for target, other, what in (
+        (session, {}, "session"),
+        (studio, {"quality": "high"}, "quality"),
+        (studio, {"mask": tiny_mask()}, "mask"),
+        (studio, {"references": tiny_image(colour=(1, 2, 3))}, "image"),
+    ):
+        arguments = {"quality": "low", "references": photo, **other}
+        with pytest.raises(KeyReusedError, match=f"another {what}"):
+            target.generate("a fox", idempotency_key="k", **arguments)
+    assert len(provider.requests) == sent
 
 
 def test_keys_are_separate_from_idempotency_keys(studio: Any, provider: FakeOpenAI) -> None:

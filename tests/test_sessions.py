@@ -355,6 +355,19 @@ def test_standalone_images_have_no_session(studio: Any) -> None:
         image.branch()
 
 
+def test_image_is_found_by_the_end_of_its_id(studio: Any) -> None:
+    """
+    The last eight characters of an id name its image, in any case; fewer, or others, name none.
+    """
+    image = studio.generate("a fox")
+    studio.generate("a hare")
+    for ending in (image.id[-8:], image.id[-12:].lower(), image.id.lower()):
+        assert studio.images.get(ending).id == image.id
+    for wrong in (image.id[-7:], "0" + image.id[-7:], "%" + image.id[-8:], "%%%%%%%%"):
+        with pytest.raises(NotFoundError):
+            studio.images.get(wrong)
+
+
 def test_images_are_listed_in_pages(studio: Any, session: Any) -> None:
     """
     The latest images come first, and the last of a page leads to the next.

@@ -133,7 +133,7 @@ class ImagesResource:
 
     def get(self, image_id: str) -> SavedImage:
         """
-        Return an image by its id.
+        Return an image by its id, or by at least the last eight characters of it.
 
         Raises:
             NotFoundError: There is no such image; the error names the latest ones.

@@ -157,6 +157,16 @@ class ModelInfo:
         """
         return self.shutdown is not None and self.shutdown <= today
 
+    @property
+    def notice(self) -> str | None:
+        """
+        What to know of its announced shutdown, in words; None if there is none.
+        """
+        if self.shutdown is None:
+            return None
+        instead = f" Use {self.replacement!r} instead." if self.replacement else ""
+        return f"{self.id!r} will be shut down on {self.shutdown}.{instead}"
+
 
 @attrs.frozen(kw_only=True)
 class ModelCatalog:

@@ -10,6 +10,7 @@ import attrs
 
 from imagesession._domain.context_usage import context_tokens
 from imagesession._domain.cost import cost_of
+from imagesession._domain.options import OPTION_NAMES
 from imagesession._domain.turn import Failure, Turn
 from imagesession.errors import (
     BadRequestError,
@@ -17,6 +18,7 @@ from imagesession.errors import (
     InsufficientQuotaError,
     InvalidImageError,
     InvalidRequestError,
+    KeyReusedError,
     OutcomeUnknownError,
     RefusalError,
     StorageError,
@@ -30,7 +32,7 @@ from .http import ReceivedImage
 from .leases import BudgetReservation, Lease
 from .outcomes import ResponseOutcome
 from .payloads import PreparedRequest
-from .prepare import prepare_request, reserve_budget
+from .prepare import load_input_image, prepare_request, reserve_budget
 from .request import GenerateRequest, StudioConfig
 from .retry import acquire_slot
 from .sessions import BranchHead, session_config
@@ -57,13 +59,13 @@ def generate(
     """
     existing = yield from find_by_idempotency_key(request)
     if existing is not None:
-        return _same_prompt_or_error(existing, request)
+        return (yield from _same_request_or_error(existing, request, branch_head))
     config = session_config(config, branch_head, request.api).for_call(request.settings)
     new = yield from NewId(after=branch_head.tree.latest_id() if branch_head else "")
     prepared = yield from prepare_request(request, config, new, branch_head)
     transaction = yield from _begin_transaction(prepared, branch_head, config)
     if isinstance(transaction, Turn):
-        return _same_prompt_or_error(transaction, request)
+        return (yield from _same_request_or_error(transaction, request, branch_head))
     try:
         return (yield from _send_and_store(transaction.delivery, request))
     finally:
@@ -175,16 +177,45 @@ def find_by_idempotency_key(request: GenerateRequest) -> Workflow[Turn | None]:
     return (yield from StoreCall(lambda store: store.find_intent(idempotency_key)))
 
 
-def _same_prompt_or_error(existing: Turn, request: GenerateRequest) -> Turn:
+def _same_request_or_error(
+    existing: Turn, request: GenerateRequest, branch_head: BranchHead | None
+) -> Workflow[Turn]:
     """
-    Return the turn with the same idempotency key, if its prompt is the same.
+    Return the turn with the same idempotency key, if it was made for the same request.
     """
-    if existing.prompt == request.prompt:
+    other = yield from _difference(existing, request, branch_head)
+    if other is None:
         return existing
-    raise InvalidRequestError(
-        f"idempotency_key={existing.idempotency_key!r} was used for another prompt "
-        f"({existing.prompt[:60]!r}); nothing was sent. Use a new key for this image."
+    raise KeyReusedError(
+        f"idempotency_key={existing.idempotency_key!r} was used for another {other}; nothing was "
+        "sent. Use a new key for this image."
     )
+
+
+def _difference(
+    existing: Turn, request: GenerateRequest, branch_head: BranchHead | None
+) -> Workflow[str | None]:
+    """
+    Return what a request has other than the turn of its key; None if they are the same.
+    """
+    if existing.prompt != request.prompt:
+        return f"prompt ({existing.prompt[:60]!r})"
+    if existing.session != (branch_head.record.id if branch_head else None):
+        return "session"
+    chosen = existing.options.updated(request.choices)
+    changed = [
+        name for name in OPTION_NAMES if getattr(chosen, name) != getattr(existing.options, name)
+    ]
+    if changed:
+        return changed[0]
+    if existing.masked != (request.mask is not None):
+        return "mask"
+    known = {*(reference.sha256 for reference in existing.references), *existing.parents}
+    for source in (*request.references, *filter(None, (request.image,))):
+        image = yield from load_input_image(source)
+        if not {image.sha256, image.image_id} & known:
+            return "image"
+    return None
 
 
 def write_intent(turn: Turn, reservation: BudgetReservation | None) -> Workflow[Turn | Lease]:

@@ -24,7 +24,7 @@ from .effects import NewId, StoreCall, Workflow
 from .find_session import find_session
 from .request import StudioConfig
 from .store import Store
-from .validate import validate_label
+from .validate import validate_label, validate_models
 
 
 @attrs.frozen(kw_only=True)
@@ -141,11 +141,12 @@ def create_session(
     Raises:
         InvalidRequestError: The description is not text.
         InvalidOptionError: An option has an invalid value.
+        ModelRetiredError: A model has been shut down.
         TooManySessionsError: `max_active_sessions` are active already.
     """
     validate_label("The description", description)
-    config.options.updated(settings.options)
     new = yield from NewId()
+    _validate_choices(settings, config, new.at)
     yield from _check_session_limit(config, new.at)
     record = SessionRecord(
         id=new.id,
@@ -178,6 +179,12 @@ def get_or_create_session(
     return (yield from create_session(description, settings, config))
 
 
+def _validate_choices(settings: SessionSettings, config: StudioConfig, now: dt.datetime) -> None:
+    options = config.options.updated(settings.options)
+    if settings.options.keys() & {"model", "image_model"}:
+        validate_models(options, config.catalogue, now.date())
+
+
 def _check_session_limit(config: StudioConfig, now: dt.datetime) -> Workflow[None]:
     since = now - dt.timedelta(seconds=config.session_idle_timeout)
     active = yield from StoreCall(lambda store: store.active_sessions(since))
@@ -206,11 +213,12 @@ def update_session(
     Raises:
         InvalidRequestError: The description is not text.
         InvalidOptionError: An option has an invalid value.
+        ModelRetiredError: A model has been shut down.
         SessionClosedError: The session was closed.
     """
     if description is not None:
         validate_label("The description", description)
-    config.options.updated(settings.options)
+    _validate_choices(settings, config, (yield from NewId()).at)
 
     def change(record: SessionRecord) -> SessionRecord:
         _check_open(record)

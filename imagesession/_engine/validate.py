@@ -127,10 +127,7 @@ def validate_options(
     Warns:
         ModelDeprecationWarning: A model's shutdown has been announced.
     """
-    mainline = catalogue.mainline if options.model == "auto" else options.model
-    _check_model("model", mainline, "mainline", catalogue, today)
-    image_id = catalogue.image if options.image_model == "auto" else options.image_model
-    _check_model("image_model", image_id, "image", catalogue, today)
+    mainline, image_id = validate_models(options, catalogue, today)
     image = catalogue.find(image_id)
     if image is not None:
         _check_against(image, options)
@@ -186,6 +183,26 @@ def validate_edit(server: ServerProfile) -> None:
         )
 
 
+def validate_models(
+    options: GenerateOptions, catalogue: ModelCatalog, today: dt.date
+) -> tuple[str, str]:
+    """
+    Check that both models can still be used, each for its role.
+
+    Returns:
+        The names of the mainline model and the image model to use.
+
+    Raises:
+        InvalidOptionError: A model has the other role.
+        ModelRetiredError: A model has been shut down.
+    """
+    mainline = catalogue.mainline if options.model == "auto" else options.model
+    _check_model("model", mainline, "mainline", catalogue, today)
+    image_id = catalogue.image if options.image_model == "auto" else options.image_model
+    _check_model("image_model", image_id, "image", catalogue, today)
+    return mainline, image_id
+
+
 def _check_model(
     option: str, model_id: str, kind: Kind, catalogue: ModelCatalog, today: dt.date
 ) -> None:
@@ -201,19 +218,15 @@ def _check_model(
             model_id,
             ("auto",),
         )
-    if model.shutdown is None:
-        return
-    instead = f" Use {model.replacement!r} instead." if model.replacement else ""
     if model.is_retired(today):
+        instead = f"Use {model.replacement!r} instead." if model.replacement else "Use auto."
         raise ModelRetiredError(
-            f"{option}={model_id!r} was shut down on {model.shutdown}.{instead or ' Use auto.'}",
+            f"{option}={model_id!r} was shut down on {model.shutdown}. {instead}",
             model_id,
             model.replacement,
         )
-    warn_caller(
-        f"{option}={model_id!r} will be shut down on {model.shutdown}.{instead}",
-        ModelDeprecationWarning,
-    )
+    if model.notice is not None:
+        warn_caller(f"{option}={model.notice}", ModelDeprecationWarning)
 
 
 def _check_against(image: ModelInfo, options: GenerateOptions) -> None:

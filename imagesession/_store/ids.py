@@ -19,6 +19,7 @@ _PATTERN = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _RANDOM_BITS = 80
 _STEP_BITS = 64
 _LENGTH = 26
+_ENDING = re.compile(r"[0-9A-HJKMNP-TV-Z]{8,26}")
 
 
 class UlidFactory:
@@ -53,6 +54,13 @@ def is_id(text: str) -> bool:
     Tell whether a text is an id, and so is safe as a file's name.
     """
     return _PATTERN.fullmatch(text) is not None
+
+
+def is_ending(text: str) -> bool:
+    """
+    Tell whether a text can be the end of an id, by which people name an image.
+    """
+    return _ENDING.fullmatch(text) is not None
 
 
 def first_id(moment: dt.datetime) -> str:

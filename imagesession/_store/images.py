@@ -15,7 +15,7 @@ from imagesession.errors import InvalidImageError, NotFoundError, StorageError
 from . import sidecar
 from .atomic_write import translate_os_errors
 from .base import StoreBase
-from .ids import is_id
+from .ids import is_ending, is_id
 from .index import ImageLocation
 from .safe_open import read_within
 from .sessions import HINTS
@@ -162,12 +162,16 @@ class ImageStore(StoreBase):
         """
         Return the turn of an image, and its position there.
 
+        Args:
+            image_id: Its id, or eight or more of the last characters of it, in any case.
+
         Raises:
             NotFoundError: There is no such image.
         """
         with translate_os_errors(self.layout.index):
             pending = self._refresh_index()
-            found = self._find_via_index(image_id, pending) if is_id(image_id) else None
+            wanted = image_id.upper()
+            found = self._find_via_index(wanted, pending) if is_ending(wanted) else None
             if found is not None:
                 return found
             latest = tuple(row.image for row in self._index.page(ImageQuery(limit=HINTS), pending))

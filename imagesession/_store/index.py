@@ -23,7 +23,7 @@ from imagesession.errors import StorageIOError
 
 from . import index_schema
 from .atomic_write import PRIVATE_FILE, check_writable
-from .ids import first_id
+from .ids import first_id, is_id
 from .process_locks import exclusive, shared
 
 INDEX_VERSION = 5
@@ -113,14 +113,15 @@ class Index:
 
     def find(self, image_id: str, pending: Sequence[Turn] = ()) -> ImageLocation | None:
         """
-        Return where an image's record is.
+        Return where an image's record is; None if there is none, or if several ids end so.
 
         Args:
-            image_id: The image.
+            image_id: The image's id, or the end of it.
             pending: Settled turns that are not indexed yet; they are included.
         """
-        found = self._select("WHERE id = ?", (image_id,), pending)
-        return found[0] if found else None
+        clause = "WHERE id = ?" if is_id(image_id) else "WHERE substr(id, -length(?1)) = ?1 LIMIT 2"
+        found = self._select(clause, (image_id,), pending)
+        return found[0] if len(found) == 1 else None
 
     def page(self, query: ImageQuery, pending: Sequence[Turn] = ()) -> list[ImageLocation]:
         """

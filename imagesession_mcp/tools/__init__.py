@@ -34,6 +34,7 @@ CANCELS = ToolAnnotations(
 )
 # Comparing names takes time that grows with their length; no tool or argument has a longer name.
 _MAX_NAME = 80
+_REQUIRED = inspect.Parameter.empty
 
 
 @attrs.frozen
@@ -65,6 +66,14 @@ class ToolSpec:
         """
         return tuple(name for name in inspect.signature(self.function).parameters if name != "ctx")
 
+    @property
+    def required(self) -> tuple[str, ...]:
+        """
+        The names of the arguments that it cannot do without.
+        """
+        parameters = inspect.signature(self.function).parameters
+        return tuple(name for name in self.parameters if parameters[name].default is _REQUIRED)
+
     def build(self) -> Tool:
         """
         Build the SDK's tool, with schemas that are as short as possible.
@@ -76,8 +85,6 @@ class ToolSpec:
             annotations=self.hints,
         )
         tool.parameters = strip_schema(tool.parameters)
-        if tool.fn_metadata.output_schema is not None:
-            tool.fn_metadata.output_schema = strip_schema(tool.fn_metadata.output_schema)
         return tool
 
 
@@ -95,18 +102,15 @@ TOOLS = (
     ToolSpec(library.get_usage_guide, "Read the guide", READ_ONLY),
     ToolSpec(sessions.promote_image_to_session, "Start a session from an image", CREATES),
     ToolSpec(library.get_server_stats, "Get server statistics", READ_ONLY),
-    ToolSpec(sessions.branch_session, "Create a branch of a session", CREATES),
-    ToolSpec(sessions.undo_session, "Go back in a session", CREATES),
-    ToolSpec(sessions.redo_session, "Go forward in a session", CREATES),
-    ToolSpec(sessions.checkout_session_head, "Go to any image of a session", UPDATES),
+    ToolSpec(sessions.navigate_session, "Go back, forward or elsewhere in a session", CREATES),
     ToolSpec(library.view_image, "View an image", READ_ONLY),
     ToolSpec(library.list_images, "Find images", READ_ONLY),
     ToolSpec(library.get_generation, "Get the image of a running call", READ_ONLY),
     ToolSpec(library.cancel_generation, "Cancel a generation", CANCELS),
     ToolSpec(library.estimate_cost, "Estimate an image's cost", READ_ONLY),
-    ToolSpec(library.analyze_image, "Analyze an image", GENERATES),
 )
-_PARAMETERS = {spec.name: spec.parameters for spec in TOOLS}
+_SPECS = {spec.name: spec for spec in TOOLS}
+_MAX_NAMED = 5
 
 
 def strip_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,32 +140,35 @@ def _strip_value(name: str, value: Any) -> Any:  # noqa: ANN401 - JSON
     return value
 
 
-def unknown_tool(name: str) -> ToolCallError:
+def check_arguments(name: str, arguments: Iterable[str]) -> tuple[str, ...]:
     """
-    Return the error for a tool that does not exist.
+    Check a call, and name everything that is wrong with its arguments at once. Unknown ones are
+    refused: if they were ignored, the call would be billed without their effect.
+
+    Returns:
+        The arguments that the tool takes.
     """
-    matches, hint = _suggest_name(name, sorted(_PARAMETERS))
-    return ToolCallError(
-        "tool_not_found",
-        f"There is no tool {name[:40]!r}.{hint} tools/list returns all tools.",
+    spec = _SPECS.get(name)
+    if spec is None:
+        matches, hint = _suggest_name(name, sorted(_SPECS))
+        raise ToolCallError(
+            "tool_not_found",
+            f"There is no tool {name[:40]!r}.{hint} tools/list returns all tools.",
+            {"nearest": matches},
+        )
+    given, known = list(arguments), spec.parameters
+    unknown = [argument for argument in given if argument not in known]
+    if not unknown:
+        return known
+    missing = [argument for argument in spec.required if argument not in given]
+    matches, hint = _suggest_name(unknown[0], missing or known)
+    names = ", ".join(repr(argument[:40]) for argument in unknown[:_MAX_NAMED])
+    needs = f" It needs {', '.join(missing)}." if missing else ""
+    raise ToolCallError(
+        "invalid_parameters",
+        f"{name} has no argument {names}.{hint}{needs} It takes: {', '.join(known)}.",
         {"nearest": matches},
     )
-
-
-def check_arguments(name: str, arguments: Iterable[str]) -> None:
-    """
-    Reject unknown arguments: if they were ignored, the call would be billed without their effect.
-    """
-    if (known := _PARAMETERS.get(name)) is None:
-        return
-    for argument in arguments:
-        if argument not in known:
-            matches, hint = _suggest_name(argument, known)
-            raise ToolCallError(
-                "invalid_parameters",
-                f"{name} has no argument {argument[:40]!r}.{hint} It takes: {', '.join(known)}.",
-                {"nearest": matches},
-            )
 
 
 def _suggest_name(name: str, known: Iterable[str]) -> tuple[list[str], str]:

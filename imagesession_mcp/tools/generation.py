@@ -5,15 +5,16 @@ method of the library as a task, and waits for it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 
 from mcp.types import CallToolResult
+from pydantic import Field
 
 import imagesession
+from imagesession_mcp import payloads, results
 from imagesession_mcp.app_state import Ctx
-from imagesession_mcp.context import CallContext, InputImage, SessionOrStudio
-from imagesession_mcp.tasks import GenerationTask
+from imagesession_mcp.context import CallContext, InputImage, with_progress
+from imagesession_mcp.tasks import Generation, GenerationTask
 from imagesession_mcp.tools import params
 from imagesession_mcp.tools.params import build_options
 
@@ -32,32 +33,27 @@ async def generate_image_in_session(
     branch: params.Branch = "main",
     reopen: params.Reopen = False,
     options: params.Options = None,
-    partial_images: params.PartialImages = 0,
     request_id: params.RequestId = None,
-    preview: params.Preview = True,
 ) -> CallToolResult:
     """
     Make the next image of a session: the model knows the earlier turns, so 'warmer light' refines
-    the last image. Use it for every step of a project of several images. Bills one image;
-    estimate_cost returns the cost beforehand, the result the actual cost.
+    the last image. Use it for every step of a project of several images. Bills one image.
     """
     call = CallContext.from_request()
-    chosen_options = build_options(quality=quality, size=size, background=background, more=options)
-    task = call.task(ctx, request_id)
-    if not task.is_started:
+    chosen = build_options(quality=quality, size=size, background=background, more=options)
+
+    async def prepare(task: GenerationTask) -> Generation:
         session = await call.session(session_id, branch, reopen=reopen)
-        references = (reference_image_path, *(reference_images or ()))
-        generation = _generate(
-            session,
-            task,
+        names = (reference_image_path, *(reference_images or ()))
+        return session.generate(
             prompt,
-            references=await call.resolve_images(references, "reference_image_path"),
+            references=await call.resolve_images(names, "reference_images"),
             mask=await call.resolve_optional_image(mask_image_path, "mask_image_path"),
-            partial_images=partial_images,
-            options=chosen_options,
+            **task.arguments,
+            **chosen,
         )
-        task = call.state.tasks.start(task, generation)
-    return await call.result_or_handle(ctx, task, preview=preview)
+
+    return await call.generate(ctx, request_id, prepare)
 
 
 async def generate_image(
@@ -73,33 +69,24 @@ async def generate_image(
     reference_images: params.References = None,
     branch: params.Branch = "main",
     options: params.Options = None,
-    partial_images: params.PartialImages = 0,
     request_id: params.RequestId = None,
-    preview: params.Preview = True,
 ) -> CallToolResult:
     """
     Make a single image without a session. Use it for quick, unrelated images;
-    promote_image_to_session can continue from one later. With session_id it is the session's next
-    image. Bills one image; estimate_cost returns the cost beforehand, the result the actual cost.
+    promote_image_to_session continues from one later. Bills one image.
     """
     del use_case  # accepted so that callers of openai-image-mcp need not change
     call = CallContext.from_request()
-    chosen_options = build_options(
+    chosen = build_options(
         quality=quality, size=size, background=background, model=model, more=options
     )
-    task = call.task(ctx, request_id)
-    if not task.is_started:
+
+    async def prepare(task: GenerationTask) -> Generation:
         target = await call.session_or_studio(session_id, branch)
-        generation = _generate(
-            target,
-            task,
-            prompt,
-            references=await call.resolve_images(reference_images, "reference_images"),
-            partial_images=partial_images,
-            options=chosen_options,
-        )
-        task = call.state.tasks.start(task, generation)
-    return await call.result_or_handle(ctx, task, preview=preview)
+        references = await call.resolve_images(reference_images, "reference_images")
+        return target.generate(prompt, references=references, **task.arguments, **chosen)
+
+    return await call.generate(ctx, request_id, prepare)
 
 
 async def edit_image(
@@ -119,20 +106,19 @@ async def edit_image(
     branch: params.Branch = "main",
     options: params.Options = None,
     request_id: params.RequestId = None,
-    preview: params.Preview = True,
 ) -> CallToolResult:
     """
-    Edit an existing image: all of it, or the area of a mask. Use it for images from files and for
-    masks; in a session, generate_image_in_session changes the last image by a prompt alone.
-    Bills one image; estimate_cost returns the cost beforehand, the result the actual cost.
+    Edit an existing image: all of it, or the area of a mask. Use it for files and for masks; in a
+    session, generate_image_in_session changes the last image by a prompt alone. Bills one image.
     """
     call = CallContext.from_request()
-    chosen_options = build_options(quality=quality, size=size, background=background, more=options)
-    task = call.task(ctx, request_id)
-    if not task.is_started:
+    chosen = build_options(quality=quality, size=size, background=background, more=options)
+
+    async def prepare(task: GenerationTask) -> Generation:
         target = await call.session_or_studio(session_id, branch)
         image = await call.resolve_optional_image(image_path, "image_path")
-        generation = target.edit(
+        task.extra = _original_image(image, image_path)
+        return target.edit(
             prompt,
             image=image,
             mask=await call.resolve_optional_image(mask_path, "mask_path"),
@@ -140,13 +126,11 @@ async def edit_image(
             references=await call.resolve_images(reference_images, "reference_images"),
             resize_mask=resize_mask,
             preserve_unmasked=preserve_unmasked,
-            idempotency_key=task.key,
-            on_progress=task.on_progress,
-            **chosen_options,
+            **task.arguments,
+            **chosen,
         )
-        task.extra = _original_image(image, image_path)
-        task = call.state.tasks.start(task, generation)
-    return await call.result_or_handle(ctx, task, preview=preview)
+
+    return await call.generate(ctx, request_id, prepare)
 
 
 async def generate_product_image(
@@ -164,30 +148,27 @@ async def generate_product_image(
     branch: params.Branch = "main",
     options: params.Options = None,
     request_id: params.RequestId = None,
-    preview: params.Preview = True,
 ) -> CallToolResult:
     """
     Make product photographs with a tested prompt template, several variations at once if
-    requested. `results` has each image or its error. Bills batch_count images; estimate_cost
-    returns the cost of one.
+    requested: `results` has each image or its error. Bills batch_count images.
     """
     call = CallContext.from_request()
-    chosen_options = build_options(quality=quality, size=size, more=options)
-    task = call.task(ctx, request_id, batch=True)
-    if not task.is_started:
+    chosen = build_options(quality=quality, size=size, more=options)
+
+    async def prepare(task: GenerationTask) -> Generation:
         target = await call.session_or_studio(session_id, branch)
-        generation = target.preset(
+        return target.preset(
             "product",
             product_description,
             params={"background_type": background_type, "angle": angle, "lighting": lighting},
             references=await call.resolve_images(reference_images, "reference_images"),
             n=batch_count,
-            idempotency_key=task.key,
-            on_progress=task.on_progress,
-            **chosen_options,
+            **task.arguments,
+            **chosen,
         )
-        task = call.state.tasks.start(task, generation)
-    return await call.result_or_handle(ctx, task, preview=preview)
+
+    return await call.generate(ctx, request_id, prepare, batch=True)
 
 
 async def generate_ui_asset(
@@ -204,35 +185,34 @@ async def generate_ui_asset(
     branch: params.Branch = "main",
     options: params.Options = None,
     request_id: params.RequestId = None,
-    preview: params.Preview = True,
 ) -> CallToolResult:
     """
     Make an icon, illustration, background, hero or button for a user interface. Use one session_id
-    for a whole set, so that its parts match. Bills one image; estimate_cost returns the cost
-    beforehand, the result the actual cost.
+    for a whole set, so that its parts match. Bills one image.
     """
     call = CallContext.from_request()
-    chosen_options = build_options(quality=quality, more=options)
-    task = call.task(ctx, request_id)
-    if not task.is_started:
+    chosen = build_options(quality=quality, more=options)
+    parameters = {
+        "asset_type": asset_type,
+        "theme": theme,
+        "style_preset": style_preset,
+        "size_preset": size_preset,
+    }
+
+    async def prepare(task: GenerationTask) -> Generation:
         target = await call.session_or_studio(session_id, branch)
-        generation = target.preset(
+        references = await call.resolve_images(reference_images, "reference_images")
+        return target.preset(
             "ui_asset",
             description,
-            params={
-                "asset_type": asset_type,
-                "theme": theme,
-                "style_preset": style_preset,
-                "size_preset": size_preset,
-            },
-            references=await call.resolve_images(reference_images, "reference_images"),
+            params=parameters,
+            references=references,
             n=None,
-            idempotency_key=task.key,
-            on_progress=task.on_progress,
-            **chosen_options,
+            **task.arguments,
+            **chosen,
         )
-        task = call.state.tasks.start(task, generation)
-    return await call.result_or_handle(ctx, task, preview=preview)
+
+    return await call.generate(ctx, request_id, prepare)
 
 
 async def analyze_and_improve_image(
@@ -242,71 +222,47 @@ async def analyze_and_improve_image(
     image_path: params.OptionalImage = None,
     session_id: params.OptionalSession = None,
     preserve_elements: params.PreserveElements = None,
+    analyze_only: Annotated[
+        bool, Field(description="Returns the findings without a new image, for far less.")
+    ] = False,
     quality: params.Quality = "auto",
     size: params.Size = "auto",
     branch: params.Branch = "main",
     options: params.Options = None,
     request_id: params.RequestId = None,
-    preview: params.Preview = True,
 ) -> CallToolResult:
     """
     Have a model analyze an image, then fix what it found: the result has the findings and the new
-    image. Use it when the goal is clear but the changes are not. Bills an analysis and one image;
-    analyze_image only analyzes.
+    image. Use it when the goal is clear but the changes are not. Bills an analysis and one image.
     """
     call = CallContext.from_request()
-    chosen_options = build_options(quality=quality, size=size, more=options)
-    task = call.task(ctx, request_id)
-    if not task.is_started:
+    chosen = build_options(quality=quality, size=size, more=options)
+    if analyze_only:
         target = await call.session_or_studio(session_id, branch)
         image = await call.resolve_optional_image(image_path, "image_path")
-        generation = target.improve(
+        analysis = target.analyze(image, goals=improvement_goals, model=chosen.get("model"))
+        found = await with_progress(ctx, analysis, "analyzing")
+        return results.text_result(payloads.analysis_payload(found))
+
+    async def prepare(task: GenerationTask) -> Generation:
+        target = await call.session_or_studio(session_id, branch)
+        image = await call.resolve_optional_image(image_path, "image_path")
+        task.extra = _original_image(image, image_path)
+        return target.improve(
             improvement_goals,
             image=image,
             preserve_elements=preserve_elements or "",
-            idempotency_key=task.key,
-            on_progress=task.on_progress,
-            **chosen_options,
+            **task.arguments,
+            **chosen,
         )
-        task.extra = _original_image(image, image_path)
-        task = call.state.tasks.start(task, generation)
-    return await call.result_or_handle(ctx, task, preview=preview)
 
-
-async def _generate(
-    target: SessionOrStudio,
-    task: GenerationTask,
-    prompt: str,
-    *,
-    references: list[InputImage],
-    mask: InputImage | None = None,
-    partial_images: int,
-    options: dict[str, Any],
-) -> imagesession.AsyncSavedImage:
-    """
-    Generate an image, with partial images if the call requests any.
-    """
-    arguments: dict[str, Any] = {
-        **options,
-        "references": references,
-        "mask": mask,
-        "idempotency_key": task.key,
-        "on_progress": task.on_progress,
-    }
-    if not partial_images:
-        return await target.generate(prompt, **arguments)
-    return await _saved_image(target.stream(prompt, partial_images=partial_images, **arguments))
-
-
-async def _saved_image(events: AsyncIterator[object]) -> imagesession.AsyncSavedImage:
-    """
-    Return the final image of a stream; its partial images are reported as progress.
-    """
-    saved = [event async for event in events if isinstance(event, imagesession.AsyncSavedImage)]
-    return saved[-1]
+    return await call.generate(ctx, request_id, prepare)
 
 
 def _original_image(image: InputImage | None, image_path: str | None) -> dict[str, Any]:
     if isinstance(image, imagesession.AsyncSavedImage):
-        return {"original_image_path": str(image.path), "original_image_id": image.id}
+        return {
+            "original_image_path": str(image.path),
+            "original_image_id": results.short_id(image.id),
+        }
     return {} if image_path is None else {"original_image_path": image_path}

@@ -38,46 +38,33 @@ def _as_text(value: object) -> object:
 OptionalText: TypeAlias = Annotated[str | None, BeforeValidator(_as_text)]
 
 Prompt: TypeAlias = Annotated[
-    str,
-    Field(description="What to make or change; in a session 'bluer' refers to the last image."),
+    str, Field(description="In a session, 'bluer' refers to the last image.")
 ]
-SessionId: TypeAlias = Annotated[
-    str, Field(description="The session's id, or its name if that is unique.")
-]
+SessionId: TypeAlias = Annotated[str, Field(description="The session's id, or its name.")]
 OptionalSession: TypeAlias = Annotated[
-    OptionalText,
-    Field(description="The id of a session to continue; without it, the image is standalone."),
+    OptionalText, Field(description="Makes it the next image of that session.")
 ]
-Branch: TypeAlias = Annotated[
-    str, Field(description="The branch of the session, from branch_session.")
-]
-Reopen: TypeAlias = Annotated[bool, Field(description="Whether to continue a closed session.")]
+Branch: TypeAlias = Annotated[str, Field(description="The session's branch.")]
+Reopen: TypeAlias = Annotated[bool, Field(description="Continues a closed session.")]
 Image: TypeAlias = Annotated[
-    str,
-    Field(
-        description="The image: its image_id, or the absolute path of a file that the server "
-        "may read."
-    ),
+    str, Field(description="An image_id, or the absolute path of a file in an allowed folder.")
 ]
 OptionalImage: TypeAlias = Annotated[
     OptionalText,
-    Field(
-        description="The image: its image_id, or the absolute path of a file that the server "
-        "may read. In a session, the default is the last one."
-    ),
+    Field(description="An image_id or absolute path; in a session the default is the last image."),
 ]
 ReferencePath: TypeAlias = Annotated[
-    OptionalText, Field(description="A reference image: its image_id or absolute path.")
+    OptionalText, Field(description="An image to go by: image_id or absolute path.")
 ]
 References: TypeAlias = Annotated[
     list[str] | None,
-    Field(description="Reference images, up to 16: image_ids or absolute paths.", max_length=16),
+    Field(description="Images to go by: image_ids or absolute paths.", max_length=16),
 ]
 Mask: TypeAlias = Annotated[
     OptionalText,
     Field(
-        description="What may change: image_id or path of an image of the same size that is "
-        "transparent or white there."
+        description="Image of the same size, transparent or white where it may change: image_id "
+        "or path."
     ),
 ]
 Markup: TypeAlias = Annotated[
@@ -85,53 +72,30 @@ Markup: TypeAlias = Annotated[
     Field(description="A drawing on a transparent background that shows what to change where."),
 ]
 ResizeMask: TypeAlias = Annotated[
-    bool, Field(description="Whether to rescale a mask or markup of another size.")
+    bool, Field(description="Rescales a mask or markup of another size.")
 ]
 PreserveUnmasked: TypeAlias = Annotated[
-    bool,
-    Field(description="Whether pixels outside the mask are restored exactly."),
+    bool, Field(description="Restores the pixels outside the mask exactly.")
 ]
-Quality: TypeAlias = Annotated[
-    str,
-    _one_of(QUALITIES),
-    Field(description="'auto' is the session's value, else the model's. Lower costs less."),
-]
-Size: TypeAlias = Annotated[
-    str,
-    Field(description="'auto', or width x height in pixels, such as '1536x1024'."),
-]
+Quality: TypeAlias = Annotated[str, _one_of(QUALITIES), Field(description="Lower costs less.")]
+Size: TypeAlias = Annotated[str, Field(description="Such as '1536x1024'.")]
 Background: TypeAlias = Annotated[
-    str,
-    _one_of(BACKGROUNDS),
-    Field(description="'transparent' needs output_format png or webp."),
+    str, _one_of(BACKGROUNDS), Field(description="Transparent needs png or webp.")
 ]
 Model: TypeAlias = Annotated[
-    str,
-    Field(
-        description="The model that leads the conversation; 'auto' is the newest. The model that "
-        "draws is options.image_model."
-    ),
+    str, Field(description="Leads the conversation; options.image_model draws.")
 ]
 Options: TypeAlias = Annotated[
     dict[str, Any] | None,
-    Field(
-        description="Rarely needed: output_format (png, jpeg, webp, gif, svg), image_model, model, "
-        "output_compression, input_fidelity, moderation, complexity, frames, frame_ms, svg_model, "
-        "compact_threshold, reasoning_effort, safety_identifier."
-    ),
+    Field(description="Others, such as output_format (png, jpeg, webp, gif, svg); see the guide."),
 ]
 RequestId: TypeAlias = Annotated[
     Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,100}$")] | None,
     BeforeValidator(_as_text),
-    Field(description="Your own id for this call. A repeated call with it is not billed again."),
+    Field(description="Your own id: repeated with it, the call is not billed again."),
 ]
-PartialImages: TypeAlias = Annotated[
-    int,
-    Field(description="Partial images reported as progress, 0 to 3; billed as 100 tokens each."),
-]
-Preview: TypeAlias = Annotated[bool, Field(description="Whether to return a small preview.")]
 BackgroundType: TypeAlias = Annotated[
-    str, _preset("product", "background_type"), Field(description="What is behind the product.")
+    str, _preset("product", "background_type"), Field(description="What is behind it.")
 ]
 Angle: TypeAlias = Annotated[
     str, _preset("product", "angle"), Field(description="The camera angle.")
@@ -139,9 +103,7 @@ Angle: TypeAlias = Annotated[
 Lighting: TypeAlias = Annotated[
     str, _preset("product", "lighting"), Field(description="The lighting.")
 ]
-BatchCount: TypeAlias = Annotated[
-    int, Field(description="The number of variations, 1 to 10. Each is billed.")
-]
+BatchCount: TypeAlias = Annotated[int, Field(description="Variations, 1 to 10, each billed.")]
 AssetType: TypeAlias = Annotated[
     str, _preset("ui_asset", "asset_type"), Field(description="What it is for.")
 ]
@@ -152,24 +114,19 @@ StylePreset: TypeAlias = Annotated[
 SizePreset: TypeAlias = Annotated[
     str, _preset("ui_asset", "size_preset"), Field(description="The size.")
 ]
-UseCase: TypeAlias = Annotated[
-    str, Field(description="Accepted without effect; other tools are for other purposes.")
-]
+UseCase: TypeAlias = Annotated[str, Field(description="Has no effect.")]
 ProductDescription: TypeAlias = Annotated[
-    str, Field(description="The product, such as 'ceramic coffee mug'; also names its folder.")
+    str, Field(description="Such as 'ceramic coffee mug'; also names its folder.")
 ]
 AssetDescription: TypeAlias = Annotated[str, Field(description="What it shows.")]
-Goals: TypeAlias = Annotated[
-    str, Field(description="What the image should become, such as 'more contrast, for a poster'.")
-]
+Goals: TypeAlias = Annotated[str, Field(description="Such as 'more contrast, for a poster'.")]
 PreserveElements: TypeAlias = Annotated[OptionalText, Field(description="What must not change.")]
 SessionName: TypeAlias = Annotated[OptionalText, Field(description="A label to find it by.")]
 ImageId: TypeAlias = Annotated[str, Field(description="The image's image_id.")]
 GenerationId: TypeAlias = Annotated[
-    str, Field(description="The generation_id that a call returned, or your own request_id.")
+    str, Field(description="From a result, or your own request_id.")
 ]
-Limit: TypeAlias = Annotated[int, Field(description="The maximum number.", ge=1, le=100)]
-Steps: TypeAlias = Annotated[int, Field(description="The number of turns.")]
+Limit: TypeAlias = Annotated[int, Field(description="At most so many.", ge=1, le=100)]
 
 
 def build_options(

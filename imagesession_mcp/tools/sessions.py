@@ -7,18 +7,24 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
+from mcp.types import CallToolResult
 from pydantic import Field
 
-from imagesession_mcp import schemas
+import imagesession
+from imagesession_mcp import payloads
 from imagesession_mcp.context import CallContext
+from imagesession_mcp.errors import ToolCallError
+from imagesession_mcp.results import text_result
 from imagesession_mcp.tools import params
 from imagesession_mcp.tools.params import build_options
+
+_ACTIONS = ("undo", "redo", "checkout", "branch")
 
 
 async def create_image_session(
     *,
     description: Annotated[
-        str, Field(description="What the images are about; sent to the model with every prompt.")
+        str, Field(description="What it is about; sent to the model with every prompt.")
     ],
     model: params.Model = "auto",
     session_name: params.SessionName = None,
@@ -26,66 +32,74 @@ async def create_image_session(
     size: params.Size = "auto",
     background: params.Background = "auto",
     resume: Annotated[
-        bool, Field(description="Whether to continue the session of that name, if it exists.")
+        bool, Field(description="Continues the session of that name, if there is one.")
     ] = False,
     options: params.Options = None,
-) -> schemas.SessionOutput:
+) -> CallToolResult:
     """
     Start a session, a conversation that makes images: use it for anything that takes more than one
-    image, or that will be refined. Quality, size and other options set here apply to every image
-    in it. Costs nothing.
+    image, or that will be refined. Options set here apply to every image in it. Costs nothing.
     """
     call = CallContext.from_request()
     defaults = build_options(
         quality=quality, size=size, background=background, model=model, more=options
     )
     session = await call.studio.session(description, name=session_name, resume=resume, **defaults)
-    return schemas.session_output(await session.status())
+    status = await session.status()
+    chosen = imagesession.GenerateOptions().updated(status.options)
+    warnings = await call.warnings(chosen.model, chosen.image_model)
+    return text_result({**payloads.session_payload(status), **warnings})
 
 
 async def get_session_status(
     *, session_id: params.SessionId, branch: params.Branch = "main"
-) -> schemas.StatusOutput:
+) -> CallToolResult:
     """
-    Get a session's status: its images, its branches, the image that the next prompt refines, and
-    its costs. Costs nothing.
+    Get a session's images, branches, head (the image that the next prompt refines) and costs.
+    Costs nothing.
     """
     session = await CallContext.from_request().session(session_id, branch)
-    return schemas.status_output(await session.status())
+    return text_result(payloads.status_payload(await session.status()))
 
 
 async def list_active_sessions(
     *,
-    include_inactive: Annotated[
-        bool, Field(description="Whether to list idle and closed sessions too.")
-    ] = False,
+    include_inactive: Annotated[bool, Field(description="Lists idle and closed ones too.")] = False,
     limit: params.Limit = 20,
-) -> schemas.SessionsOutput:
+) -> CallToolResult:
     """
-    List sessions, the latest first. Sessions persist across restarts, and idle ones can be
-    continued, so look here before starting a new one for the same project. Costs nothing.
+    List sessions, the latest first. They persist across restarts, so look here before starting a
+    new one for the same project. Costs nothing.
     """
     studio = CallContext.from_request().studio
     stats, sessions = await studio.stats(), await studio.sessions.list()
     statuses = await asyncio.gather(*(session.status() for session in sessions))
     selected = [status for status in statuses if status.active or include_inactive]
-    return schemas.SessionsOutput(
-        sessions=[schemas.session_row(status) for status in selected[:limit]],
-        total_active=stats.active_sessions,
-        total_sessions=stats.total_sessions,
+    return text_result(
+        {
+            "success": True,
+            "sessions": [payloads.session_row(status) for status in selected[:limit]],
+            "total_active": stats.active_sessions,
+            "total_sessions": stats.total_sessions,
+        }
     )
 
 
-async def close_session(*, session_id: params.SessionId) -> schemas.ClosedOutput:
+async def close_session(*, session_id: params.SessionId) -> CallToolResult:
     """
-    Close a finished session. Nothing is deleted: its images stay, and generate_image_in_session
-    continues it with reopen=true. Costs nothing.
+    Close a finished session. Nothing is deleted, and generate_image_in_session continues it with
+    reopen=true. Costs nothing.
     """
     session = await CallContext.from_request().session(session_id)
     await session.close()
     status = await session.status()
-    return schemas.ClosedOutput(
-        status=status.state, session_id=session.id, final_image_count=status.total_generations
+    return text_result(
+        {
+            "success": True,
+            "status": status.state,
+            "session_id": session.id,
+            "final_image_count": status.total_generations,
+        }
     )
 
 
@@ -93,15 +107,15 @@ async def promote_image_to_session(
     *,
     image_path: params.Image,
     session_description: Annotated[
-        str, Field(description="What it is about; the default is the image's prompt.")
+        str, Field(description="The default is the image's prompt.")
     ] = "",
     session_name: params.SessionName = None,
     model: params.Model = "auto",
     options: params.Options = None,
-) -> schemas.PromotedOutput:
+) -> CallToolResult:
     """
-    Start a session from an existing image, which the next prompt refines. Use it when a single
-    image turned out to be worth refining. Costs nothing.
+    Start a session from an existing image, when a single image turned out to be worth refining.
+    Costs nothing.
     """
     call = CallContext.from_request()
     async with call.resolve_original(image_path, "image_path") as image:
@@ -113,60 +127,46 @@ async def promote_image_to_session(
         )
     head = await session.head()
     assert head is not None  # noqa: S101 - a promoted image is its session's head
-    return schemas.promoted_output(session, head)
+    return text_result(payloads.promoted_payload(session, head))
 
 
-async def branch_session(
+async def navigate_session(
     *,
     session_id: params.SessionId,
+    action: Annotated[
+        str, Field(description="What to do.", json_schema_extra={"enum": list(_ACTIONS)})
+    ],
     at: Annotated[
         params.OptionalText,
-        Field(description="The image_id or turn where the branch starts; the default is the last."),
+        Field(description="checkout, branch: the image_id; branch starts at the last by default."),
     ] = None,
-    name: Annotated[
-        params.OptionalText, Field(description="The branch's name; the default is numbered.")
-    ] = None,
+    steps: Annotated[int, Field(description="undo, redo: how many turns.")] = 1,
+    name: Annotated[params.OptionalText, Field(description="branch: its name.")] = None,
     branch: params.Branch = "main",
-) -> schemas.BranchHeadOutput:
+) -> CallToolResult:
     """
-    Create a branch of a session, to try another direction without losing the current one. Pass the
-    branch that it returns to the next calls. Costs nothing.
+    Choose the image that the next prompt refines: undo and redo go back and forward, checkout goes
+    to any image, and branch starts another direction there; pass its name as branch from then on.
+    Nothing is deleted. Costs nothing.
     """
-    session = await CallContext.from_request().session(session_id, branch)
-    new_branch = await session.branch(name, at=at)
-    return schemas.branch_head_output(new_branch, await new_branch.head())
-
-
-async def undo_session(
-    *, session_id: params.SessionId, steps: params.Steps = 1, branch: params.Branch = "main"
-) -> schemas.BranchHeadOutput:
-    """
-    Move a session back to an earlier image, which the next prompt then refines. Nothing is
-    deleted; redo_session moves forward again. Costs nothing.
-    """
-    session = await CallContext.from_request().session(session_id, branch)
-    return schemas.branch_head_output(session, await session.undo(steps))
-
-
-async def redo_session(
-    *, session_id: params.SessionId, steps: params.Steps = 1, branch: params.Branch = "main"
-) -> schemas.BranchHeadOutput:
-    """
-    Move a session forward again, after undo_session. Costs nothing.
-    """
-    session = await CallContext.from_request().session(session_id, branch)
-    return schemas.branch_head_output(session, await session.redo(steps))
-
-
-async def checkout_session_head(
-    *,
-    session_id: params.SessionId,
-    target: Annotated[str, Field(description="The image_id or turn that the next prompt refines.")],
-    branch: params.Branch = "main",
-) -> schemas.BranchHeadOutput:
-    """
-    Move a session to any of its images, which the next prompt then refines. branch_session does
-    the same on a new branch. Costs nothing.
-    """
-    session = await CallContext.from_request().session(session_id, branch)
-    return schemas.branch_head_output(session, await session.checkout(target))
+    call = CallContext.from_request()
+    session = await call.session(session_id, branch)
+    target = await call.turn_or_image(session, at)
+    match action:
+        case "undo":
+            head = await session.undo(steps)
+        case "redo":
+            head = await session.redo(steps)
+        case "checkout" if target is not None:
+            head = await session.checkout(target)
+        case "branch":
+            session = await session.branch(name, at=target)
+            head = await session.head()
+        case _:
+            lacks = "checkout needs at, an image_id" if action == "checkout" else "No such action"
+            raise ToolCallError(
+                "invalid_parameters",
+                f"{lacks}. The actions are: {', '.join(_ACTIONS)}.",
+                {"nearest": list(_ACTIONS)},
+            )
+    return text_result(payloads.branch_head_payload(session, head))

@@ -55,8 +55,9 @@ class Caller:
         """
         result = await self(name, **arguments)
         assert result.is_error
+        # Clients check structured content against the schema of a success.
+        assert result.structured_content is None
         error = text(result)
-        assert error == result.structured_content
         assert error["success"] is False
         assert error["error"]
         return error
@@ -123,8 +124,7 @@ def text(result: CallToolResult) -> dict[str, Any]:
     """
     Return a result's text, parsed.
     """
-    block = result.content[0]
-    assert isinstance(block, TextContent)
+    block = next(block for block in result.content if isinstance(block, TextContent))
     payload: dict[str, Any] = json.loads(block.text)
     return payload
 

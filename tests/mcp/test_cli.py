@@ -60,7 +60,7 @@ def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
     option_values = {
         "offline": "", "library": str(tmp_path), "allow-dir": f"{photos} {scans}",
         "daily-budget": "2.5", "provider-state": "none", "wait-seconds": "20",
-        "preview-bytes": "0", "http": "",
+        "preview-bytes": "0", "links": "", "http": "",
         "host": "images.example.com", "port": "0", "token-file": str(tmp_path / "tokens"),
         "allow-host": "a.example.com b.example.com", "allow-origin": "https://app.example.com",
     }  # fmt: skip
@@ -77,7 +77,7 @@ def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
     assert command.settings == Settings(
         library=tmp_path, offline=True, allow_dirs=(photos, scans), daily_budget=2.5,
         provider_state="none",
-        wait_seconds=20, preview_bytes=0, http=True,
+        wait_seconds=20, preview_bytes=0, links=True, http=True,
     )  # fmt: skip
     assert command.http == HttpSettings(
         host="images.example.com", port=0, principals=(Principal("ann", TOKEN),),

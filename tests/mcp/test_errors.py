@@ -4,16 +4,21 @@ Errors have a helpful message and a stable code.
 
 from __future__ import annotations
 
+import ast
 import json
 import logging
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from mcp import Client
 
+import imagesession
 from imagesession import AsyncStudio, errors
+from imagesession._domain.model_catalog import load_catalogue
 from imagesession.testing import tiny_image, tiny_mask
-from imagesession_mcp.errors import CODES, to_payload
+from imagesession_mcp.errors import CODES, in_words_of_tools, to_payload
 from imagesession_mcp.server import build_server
 from imagesession_mcp.settings import Settings
 from tests.mcp.serving import Caller, Room
@@ -64,6 +69,115 @@ def test_unexpected_error_is_masked(caplog: pytest.LogCaptureFixture) -> None:
     assert payload["reference"] in caplog.text
 
 
+def test_no_message_speaks_of_python() -> None:
+    """
+    Whatever the library raises, an agent reads no call, attribute or literal of Python.
+    """
+    messages = [message for message in _messages() if " " in message]
+    assert len(messages) > 100
+    for message in messages:
+        words = in_words_of_tools(message)
+        assert words
+        _, *later = re.split(r"(?<=[.;]) ", words)
+        assert not re.search(r"\b\w+=|\bTrue\b|\bFalse\b|\bstudio\.|\bsession\.\w+\(", words), words
+        assert not any(re.search(r"\w\(\)|Budget", sentence) for sentence in later), words
+
+
+def _messages() -> Iterator[str]:
+    """
+    Yield the messages of the errors that the library raises, with V for each value.
+    """
+    for room in ("_domain", "_engine", "_store", "_imaging", "_api"):
+        for path in (Path(imagesession.__file__).parent / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Error"):
+                    yield from (_text(argument) for argument in node.args[:1])
+
+
+def _text(argument: ast.expr) -> str:
+    if isinstance(argument, ast.JoinedStr):
+        return "".join(_text(part) for part in argument.values)
+    constant = argument.value if isinstance(argument, ast.Constant) else "'V'"
+    return str(constant)
+
+
+@pytest.mark.anyio
+async def test_errors_name_arguments_that_the_tool_takes(room: Room, tmp_path: Path) -> None:
+    """
+    What an error asks for is an argument of the tool that was called, or another tool.
+    """
+    (tmp_path / "mask.png").write_bytes(tiny_mask((32, 32)))
+    mask = str(tmp_path / "mask.png")
+    async with room.connect(allow_dirs=(tmp_path,)) as call:
+        session = (await call.success("create_image_session", description="x"))["session_id"]
+        turn = {"session_id": session, "prompt": "a"}
+        error = await call.failure("edit_image", **turn)
+        assert "Pass one with image_path" in error["error"]
+        error = await call.failure("generate_image_in_session", **turn, mask_image_path=mask)
+        assert "image_path or reference_images" in error["error"]
+        await call.success("generate_image_in_session", **turn)
+        error = await call.failure("edit_image", **turn, mask_path=mask)
+        assert "with resize_mask true" in error["error"]
+        error = await call.failure("generate_image_in_session", **turn, mask_image_path=mask)
+        assert "with edit_image's resize_mask true" in error["error"]
+        await call.success("close_session", session_id=session)
+        error = await call.failure("generate_image", **turn)
+        assert f"generate_image_in_session, session_id {session}" in error["error"]
+
+
+@pytest.mark.anyio
+async def test_models_are_checked_when_a_session_starts(room: Room) -> None:
+    """
+    A session with a retired model, or one of the other role, is not created; the error names its
+    successor, or the argument that it belongs to.
+    """
+    async with room.connect() as call:
+        for model, code, words in (
+            ("dall-e-3", "invalid_parameters", "options.image_model 'dall-e-3'"),
+            ("gpt-image-2", "invalid_parameters", "options.image_model 'gpt-image-2'"),
+        ):
+            error = await call.failure("create_image_session", description="x", model=model)
+            assert error["code"] == code
+            assert words in error["error"]
+        retired = {"options": {"image_model": "dall-e-3"}}
+        error = await call.failure("create_image_session", description="x", **retired)
+        assert error["code"] == "model_retired"
+        assert error["replacement"]
+        assert (await call.success("list_active_sessions"))["sessions"] == []
+
+
+@pytest.mark.anyio
+@pytest.mark.filterwarnings("ignore::imagesession.errors.ModelDeprecationWarning")
+async def test_announced_shutdowns_reach_the_agent(room: Room) -> None:
+    """
+    A model whose shutdown is announced works, and every result that used it says until when.
+    """
+    ending = [model for model in load_catalogue().models.values() if model.shutdown]
+    last = max(ending, key=lambda model: model.shutdown)  # type: ignore[arg-type, return-value] # pyright: ignore[reportArgumentType] - each has one
+    async with room.connect() as call:
+        session = await call.success("create_image_session", description="x", model=last.id)
+        turn = {"session_id": session["session_id"], "prompt": "a"}
+        image = await call.success("generate_image_in_session", **turn)
+        for payload in (session, image):
+            (warning,) = payload["warnings"]
+            assert last.id in warning
+            assert str(last.shutdown) in warning
+        assert not (await call.success("generate_image", prompt="a")).get("warnings")
+
+
+@pytest.mark.anyio
+async def test_all_wrong_arguments_are_told_at_once(room: Room) -> None:
+    """
+    One error tells what a call lacks and what it has too much.
+    """
+    async with room.connect() as call:
+        error = await call.failure("generate_ui_asset", kind="icon", text="home")
+        for words in ("'kind'", "'text'", "needs asset_type, description"):
+            assert words in error["error"]
+        error = await call.failure("generate_image_in_session")
+        assert "prompt: is required; session_id: is required" in error["error"]
+
+
 @pytest.mark.anyio
 async def test_crash_in_a_tool_is_masked(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     """
@@ -105,7 +219,7 @@ async def test_wrong_ids_list_known_ones(room: Room) -> None:
         image = (
             await call.success("generate_image_in_session", session_id=session, prompt="a pot")
         )["image_id"]
-        for name in ("get_session_status", "close_session", "undo_session", "branch_session"):
+        for name in ("get_session_status", "close_session"):
             error = await call.failure(name, session_id="nope")
             assert (error["code"], error["available_sessions"]) == ("session_not_found", [session])
         error = await call.failure("generate_image", prompt="x", session_id="nope")
@@ -116,7 +230,8 @@ async def test_wrong_ids_list_known_ones(room: Room) -> None:
         assert (error["code"], error["available_images"]) == ("image_not_found", [image])
         error = await call.failure("edit_image", prompt="x", image_path="nope")
         assert (error["code"], error["available_images"]) == ("image_not_found", [image])
-        error = await call.failure("checkout_session_head", session_id=session, target="nope")
+        moved = {"session_id": session, "action": "checkout"}
+        error = await call.failure("navigate_session", **moved, at="nope")
         assert error["code"] == "not_found"
         assert error["known"]
 
@@ -150,7 +265,7 @@ async def test_wrong_arguments_are_named_without_their_values(room: Room) -> Non
         for name, arguments, expected in (
             ("generate_image", {}, "prompt"),
             ("generate_image", {"prompt": {"key": secret}}, "prompt"),
-            ("generate_image", {"prompt": "x", "preview": secret}, "preview"),
+            ("get_generation", {"generation_id": ["x"]}, "generation_id"),
             ("generate_image", {"prompt": "x", "reference_images": secret}, "reference_images"),
             ("generate_image", {"prompt": "x", "request_id": f"{secret} /.."}, "request_id"),
             ("list_images", {"limit": 0}, "limit"),

@@ -9,9 +9,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -25,6 +26,7 @@ from imagesession.testing import FakeOpenAI, serve, tiny_image
 from imagesession_mcp.http import (
     GRACE_SECONDS,
     BearerTokens,
+    _bind,
     build_asgi_app,
     build_authenticated_server,
     transport_security,
@@ -154,7 +156,7 @@ async def test_principals_are_isolated(token_server: Running, era: Era) -> None:
     """
     async with connect_http(era, token_server.url, ANN) as ann:
         session = text(await ann.call_tool("create_image_session", {"description": "Ann's secret"}))
-        call = {"session_id": session["session_id"], "prompt": "a kettle"}
+        call = {"session_id": session["session_id"], "prompt": "a kettle", "request_id": "kettle"}
         image = text(await ann.call_tool("generate_image_in_session", call))
     async with connect_http(era, token_server.url, BOB) as bob:
         listed = await bob.call_tool("list_active_sessions", {})
@@ -162,7 +164,7 @@ async def test_principals_are_isolated(token_server: Running, era: Era) -> None:
         for tool, arguments in (
             ("get_session_status", {"session_id": session["session_id"]}),
             ("view_image", {"image_id": image["image_id"]}),
-            ("get_generation", {"generation_id": image["generation_id"]}),
+            ("get_generation", {"generation_id": "kettle"}),
             ("edit_image", {"image_path": image["image_path"], "prompt": "mine"}),
         ):
             result = await bob.call_tool(tool, arguments)
@@ -256,6 +258,66 @@ def test_occupied_port_is_reported(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes have no signals there")
+def test_client_that_leaves_writes_one_line(tmp_path: Path) -> None:
+    """
+    A client that disconnects in the middle of its request leaves one line in the log.
+    """
+    with run_http_server("--offline", "--library", str(tmp_path)) as running:
+        url = urlsplit(running.url)
+        assert url.port
+        head = f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{url.port}\r\nContent-Length: 500\r\n"
+        for name, value in {**_ACCEPT, "Content-Type": "application/json"}.items():
+            head += f"{name}: {value}\r\n"
+        with socket.create_connection(("127.0.0.1", url.port)) as connection:
+            connection.sendall(f"{head}\r\n{{".encode())
+        assert httpx2.get(running.url.replace("/mcp", "/healthz")).status_code == 200
+        running.stop()
+        assert running.process.stderr is not None
+        lines = running.process.stderr.read().split("streamable_http.py")
+    assert "A client left" in lines[0]
+    assert "Traceback" not in "".join(lines)
+
+
+def test_answers_are_sent_at_once() -> None:
+    """
+    Connections do not wait to fill a packet, which would delay each answer by 40 ms.
+    """
+    with (
+        _bind(HttpSettings(port=0)) as listener,
+        socket.create_connection(listener.getsockname()),
+    ):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.figures
+def test_light_calls_over_http_are_fast(open_server: Running, pytestconfig: pytest.Config) -> None:
+    """
+    /healthz answers within 5 ms, and list_images within 10.
+    """
+    slack: float = pytestconfig.getoption("--figures")
+    call = {**_HELLO, "method": "tools/call", "params": {"name": "list_images", "arguments": {}}}
+    with httpx2.Client(headers=_ACCEPT) as client:
+
+        def health() -> None:
+            client.get(open_server.url.replace("/mcp", "/healthz")).raise_for_status()
+
+        def images() -> None:
+            client.post(open_server.url, json=call).raise_for_status()
+
+        for send, limit in ((health, 0.005), (images, 0.010)):
+            seconds = sorted(_seconds(send) for _ in range(40))
+            assert seconds[20] <= limit * slack, (send.__name__, seconds[20])
+
+
+def _seconds(send: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    send()
+    return time.perf_counter() - start
 
 
 async def test_token_identifies_its_principal() -> None:

@@ -44,11 +44,12 @@ def _check_server(config: tuple[str, ...], era: str) -> None:
     tools = {tool["name"] for tool in _inspect(config, "tools/list")["tools"]}
     assert {"generate_image", "create_image_session", "get_generation"} <= tools
     call = ("tools/call", "--tool-name", "generate_image", "--tool-arg", "prompt=a red kettle")
-    text, preview, link = _inspect(config, *call)["content"]
-    assert (preview["type"], link["type"]) == ("image", "resource_link")
-    with Image.open(json.loads(text["text"])["image_path"]) as picture:
+    text, preview = _inspect(config, *call)["content"]
+    assert preview["type"] == "image"
+    payload = json.loads(text["text"])
+    with Image.open(payload["image_path"]) as picture:
         assert picture.size == (1024, 1024)
-    read = _inspect(config, "resources/read", "--uri", link["uri"])
+    read = _inspect(config, "resources/read", "--uri", payload["uri"])
     assert read["contents"][0]["mimeType"] == "image/png"
 
 

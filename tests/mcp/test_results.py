@@ -1,11 +1,13 @@
 """
-The size and content of results: short text, a small preview, a link, never a full-size image.
+The size and content of results: short text, a small preview, never a full-size image.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -30,7 +32,8 @@ def noise(size: tuple[int, int]) -> bytes:
 
 async def test_result_of_one_image_is_small(room: Room) -> None:
     """
-    A result has at most 110 kB with its preview and 2 kB without, for any image and prompt.
+    A result has at most 110 kB with its preview, and a text of 200 tokens at 2.85 bytes each, as
+    measured with gpt-tokenizer; long prompts are cut.
     """
     async with room.connect() as call:
         for prompt, picture in (("a fox", None), ("long " * 2000, noise((1024, 1024)))):
@@ -43,9 +46,9 @@ async def test_result_of_one_image_is_small(room: Room) -> None:
             preview_image = Image.open(io.BytesIO(images(result)[0]))
             assert preview_image.format in FORMATS
             assert max(preview_image.size) <= 512
-            without_preview = await call("generate_image", prompt=prompt, preview=False)
-            assert len(without_preview.model_dump_json(exclude_none=True)) <= 2_000
-            assert images(without_preview) == []
+            payload = json.dumps(text(result), separators=(",", ":"))
+            folder = text(result)["image_path"].rpartition("/general/")[0]
+            assert len(payload) - len(folder) <= 700
 
 
 async def test_results_of_all_generating_tools_are_small(room: Room) -> None:
@@ -60,8 +63,7 @@ async def test_results_of_all_generating_tools_are_small(room: Room) -> None:
             ("edit_image", {"session_id": session, "prompt": long_text}),
             ("generate_ui_asset", {"asset_type": "hero", "description": long_text}),
         ):
-            without_preview = await call(name, **arguments, preview=False)
-            assert len(without_preview.model_dump_json(exclude_none=True)) <= 2_400, name
+            assert len(json.dumps(text(await call(name, **arguments)))) <= 2_000, name
         batch = await call("generate_product_image", product_description="mug", batch_count=4)
         assert len(batch.model_dump_json(exclude_none=True)) <= 110_000
         assert len(images(batch)) == 4
@@ -83,13 +85,16 @@ async def test_preview_size_is_a_setting(room: Room) -> None:
 
 async def test_link_is_the_full_size_image(room: Room) -> None:
     """
-    Every image has a link for the user, to a resource with the file's exact bytes.
+    A result names the resource of its image; a link to it, which some frameworks take for an URL,
+    is added only if the server is asked to.
     """
     async with room.connect() as call:
+        assert links(await call("generate_image", prompt="a hare")) == []
+    async with room.connect(links=True) as call:
         result = await call("generate_image", prompt="a fox")
         payload, link = text(result), links(result)[0]
         assert link.uri == payload["uri"] == f"imagesession://images/{payload['image_id']}"
-        assert link.size == payload["bytes"] == len(file_of(payload))
+        assert link.size == len(file_of(payload))
         assert link.mime_type == "image/png"
         assert link.annotations is not None
         assert link.annotations.audience == ["user"]
@@ -105,7 +110,7 @@ async def test_svg_is_not_shown_unsafely(room: Room) -> None:
     async with room.connect() as call:
         result = await call("generate_image", prompt="a fox", options={"output_format": "svg"})
         payload = text(result)
-        assert payload["format"] == "svg"
+        assert payload["image_path"].endswith(".svg")
         preview_image = await call("view_image", image_id=payload["image_id"])
         for picture in (result, preview_image):
             (preview,) = images(picture)
@@ -139,6 +144,58 @@ async def test_missing_file_keeps_its_metadata(room: Room) -> None:
         result = await call("get_generation", generation_id="r")
         assert text(result)["image_id"] == payload["image_id"]
         assert images(result) == []
+
+
+async def test_lists_are_short(room: Room) -> None:
+    """
+    A list of thirty images has at most 1,500 tokens, at 3.4 bytes each; its ids can be typed, in
+    any case, wherever an image is named; the details are there on demand.
+    """
+    async with room.connect(daily_budget=None) as call:
+        for number in range(30):
+            await call.success("generate_image", prompt=f"{number} modern office workspaces " * 9)
+        page = await call.success("list_images", limit=30)
+        assert len(json.dumps(page, ensure_ascii=False, separators=(",", ":"))) <= 5_100
+        ids = [image["image_id"] for image in page["images"]]
+        assert len(set(ids)) == 30
+        assert all(re.fullmatch("[0-9A-Z]{8}", image_id) for image_id in ids)
+        seen = await call.success("view_image", image_id=ids[3].lower())
+        assert seen["image_id"] == ids[3]
+        await call.success("edit_image", prompt="bluer", image_path=ids[3])
+        older = await call.success("list_images", before=ids[3], limit=2, detailed=True)
+        assert [image["image_id"] for image in older["images"]] == ids[4:6]
+        assert all(file_of(image) for image in older["images"])
+
+
+async def test_view_is_as_large_as_asked(room: Room) -> None:
+    """
+    view_image returns the image before its text, in a size that follows the edge asked for.
+    """
+    async with room.connect() as call:
+        room.provider.respond_next(image=noise((1536, 1536)))
+        image = await call.success("generate_image", prompt="noise")
+        edges: list[int] = []
+        for side, most in ((128, 75_000), (768, 75_000), (1536, 300_000)):
+            view = await call("view_image", image_id=image["image_id"], max_side=side)
+            assert [block.type for block in view.content] == ["image", "text"]
+            assert len(images(view)[0]) <= most
+            edges.append(max(Image.open(io.BytesIO(images(view)[0])).size))
+        assert edges[0] == 128
+        assert edges[1] < edges[2] <= 1536
+
+
+async def test_animation_is_shown_as_a_picture(room: Room) -> None:
+    """
+    The preview of an animation is its first frame, in a format that every client shows.
+    """
+    frames = io.BytesIO()
+    colours = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    colours[0].save(frames, "GIF", save_all=True, append_images=colours[1:])
+    async with room.connect() as call:
+        room.provider.respond_next(image=frames.getvalue())
+        result = await call("generate_image", prompt="a dot", options={"output_format": "gif"})
+        (preview,) = images(result)
+        assert Image.open(io.BytesIO(preview)).format in FORMATS
 
 
 async def test_texts_contain_no_image_data(room: Room) -> None:

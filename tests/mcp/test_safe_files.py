@@ -25,7 +25,7 @@ IMAGE_ARGUMENTS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("generate_image_in_session", "reference_image_path", {"prompt": "x", "session_id": "S"}),
     ("generate_image_in_session", "mask_image_path", {"prompt": "x", "session_id": "S"}),
     ("analyze_and_improve_image", "image_path", {"improvement_goals": "x"}),
-    ("analyze_image", "image_path", {}),
+    ("analyze_and_improve_image", "image_path", {"improvement_goals": "x", "analyze_only": "1"}),
     ("promote_image_to_session", "image_path", {}),
     ("estimate_cost", "image_path", {}),
 )

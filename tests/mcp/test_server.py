@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import anyio
 import httpx2
@@ -58,7 +59,7 @@ async def _check_answers(client: Client) -> None:
     async with anyio.create_task_group() as group:
         for name, request in _requests(client).items():
             group.start_soon(send, name, request)
-    assert len(answers["tools"].tools) > 20
+    assert len(answers["tools"].tools) > 15
     assert len(answers["resources"].resources) == 2
     assert len(answers["templates"].resource_templates) == 3
     assert len(answers["prompts"].prompts) == 3
@@ -76,6 +77,10 @@ async def test_first_requests_are_answered(room: Room, extensions: list[TasksExt
     """
     async with Client(room.serve(extensions=extensions), mode=room.era) as client:
         assert client.server_capabilities.completions is not None
+        assert client.server_info is not None
+        (icon,) = client.server_info.icons or [None]
+        assert icon is not None
+        assert "<svg" in unquote(icon.src)
         await _check_answers(client)
 
 
@@ -130,7 +135,7 @@ async def test_library_that_cannot_be_loaded_is_reported(
 
     server = build_server(room.settings(), open=fail)
     async with Client(server, mode=room.era) as client:
-        assert len((await client.list_tools()).tools) > 20
+        assert len((await client.list_tools()).tools) > 15
         for _ in range(2):
             result = await client.call_tool("get_server_stats", {})
             assert result.is_error

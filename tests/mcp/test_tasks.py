@@ -9,10 +9,12 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import anyio
 import pytest
 
+from imagesession.testing import tiny_image
 from imagesession_mcp import context, tasks
 from imagesession_mcp.tasks import no_time_limit
 from tests.mcp.serving import Caller, Room, images, text
@@ -58,16 +60,6 @@ async def test_heartbeat_interval() -> None:
     Progress is reported every five seconds.
     """
     assert context.HEARTBEAT == 5.0
-
-
-async def test_partial_images_are_reported_as_progress(room: Room) -> None:
-    """
-    Each partial image is reported at once.
-    """
-    async with room.connect() as call:
-        await call.success("generate_image", prompt="a fox", partial_images=2)
-        payload = [message for _, message in call.progress if "partial image" in message]
-        assert len(payload) >= 1
 
 
 async def test_slow_call_returns_a_handle(room: Room) -> None:
@@ -138,7 +130,7 @@ async def test_repeated_call_is_paid_for_once(room: Room) -> None:
         first, two = await asyncio.gather(
             call.success("generate_image", **arguments), call.success("generate_image", **arguments)
         )
-        three = await call.success("generate_image", **arguments, preview=False)
+        three = await call.success("generate_image", **arguments)
     async with room.connect() as call:
         four = await call.success("generate_image", **arguments)
     assert len({payload["image_id"] for payload in (first, two, three, four)}) == 1
@@ -195,17 +187,31 @@ async def test_repeated_batch_generates_what_is_missing(room: Room) -> None:
     assert image_ids < {item["image_id"] for item in second["results"]}
 
 
-async def test_request_id_is_for_one_call(room: Room) -> None:
+async def test_request_id_is_for_one_call(room: Room, tmp_path: Path) -> None:
     """
-    Another call with a used request_id is rejected, and nothing is sent.
+    Another call with a used request_id is rejected, before and after a restart, whichever argument
+    is another; nothing is sent.
     """
-    async with room.connect() as call:
-        await call.success("generate_image", prompt="a fox", request_id="r1")
-        error = await call.failure("generate_image", prompt="a hare", request_id="r1")
-        assert error["code"] == "request_id_reused"
-    async with room.connect() as call:
-        error = await call.failure("generate_image", prompt="a hare", request_id="r1")
-        assert error["code"] == "invalid_parameters"
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(tiny_image())
+    first = {"prompt": "a fox", "request_id": "r1", "quality": "low"}
+    others: tuple[dict[str, object], ...] = (
+        {**first, "prompt": "a hare"},
+        {**first, "quality": "high"},
+        {**first, "size": "1536x1024"},
+        {**first, "reference_images": [str(photo)]},
+    )
+    async with room.connect(allow_dirs=(tmp_path,)) as call:
+        await call.success("generate_image", **first)
+        session = (await call.success("create_image_session", description="x"))["session_id"]
+        for other in others:
+            error = await call.failure("generate_image", **other)
+            assert error["code"] == "request_id_reused", other
+    async with room.connect(allow_dirs=(tmp_path,)) as call:
+        for other in (*others, {**first, "session_id": session}):
+            error = await call.failure("generate_image", **other)
+            assert error["code"] == "request_id_reused", other
+            assert "request_id 'r1'" in error["error"]
         assert room.posts == 1
 
 

@@ -5,6 +5,7 @@ The workflows of the guide of `openai-image-mcp`, end to end through a client, i
 from __future__ import annotations
 
 import io
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -185,7 +186,8 @@ async def test_product_images(room: Room) -> None:
         for item in payload["results"]:
             assert Path(item["image_path"]).parent.name == "ceramic_mug"
             open_image(item["image_path"])
-        assert len(images(result)) == len(links(result)) == 3
+        assert len(images(result)) == 3
+        assert links(result) == []
 
 
 async def test_batch_has_an_error_for_each_failed_image(room: Room) -> None:
@@ -231,7 +233,10 @@ async def test_improve(room: Room) -> None:
     async with room.connect() as call:
         first = await call.success("generate_image", prompt="a dull lamp")
         analysis = await call.success(
-            "analyze_image", image_path=first["image_id"], goals="brighter"
+            "analyze_and_improve_image",
+            image_path=first["image_id"],
+            improvement_goals="brighter",
+            analyze_only=True,
         )
         assert isinstance(analysis["findings"], list)
         improved = await call.success(
@@ -260,15 +265,14 @@ async def test_undo_redo_branch_and_checkout(room: Room) -> None:
             ]
             for prompt in ("a", "b", "c")
         ]
-        after_undo = await call.success("undo_session", session_id=session, steps=2)
+        moved = partial(call.success, "navigate_session", session_id=session)
+        after_undo = await moved(action="undo", steps=2)
         assert after_undo["head_image_id"] == ids[0]
-        after_redo = await call.success("redo_session", session_id=session)
+        after_redo = await moved(action="redo")
         assert after_redo["head_image_id"] == ids[1]
-        after_checkout = await call.success(
-            "checkout_session_head", session_id=session, target=ids[2]
-        )
+        after_checkout = await moved(action="checkout", at=ids[2])
         assert after_checkout["head_image_id"] == ids[2]
-        branch = await call.success("branch_session", session_id=session, at=ids[0], name="night")
+        branch = await moved(action="branch", at=ids[0], name="night")
         assert (branch["branch"], branch["head_image_id"]) == ("night", ids[0])
         generated = await call.success(
             "generate_image_in_session", session_id=session, prompt="d", branch="night"
@@ -276,6 +280,9 @@ async def test_undo_redo_branch_and_checkout(room: Room) -> None:
         assert generated["session_context"]["branch"] == "night"
         status = await call.success("get_session_status", session_id=session, branch="night")
         assert set(status["branches"]) == {"main", "night"}
+        for wrong in ({"action": "checkout"}, {"action": "back"}):
+            error = await call.failure("navigate_session", session_id=session, **wrong)
+            assert "undo, redo, checkout, branch" in error["error"]
 
 
 async def test_list_and_view(room: Room) -> None:
