@@ -6,7 +6,7 @@ import random
 
 import attrs
 
-from imagesession._fake_openai.sketch import grounds, path, poster, signs, styles
+from imagesession._fake_openai.sketch import grounds, poster, signs, styles, symbols
 from imagesession._fake_openai.sketch.buttons import button
 from imagesession._fake_openai.sketch.canvas import (
     UNIT,
@@ -23,6 +23,7 @@ from imagesession._fake_openai.sketch.plan import Plan
 from imagesession._fake_openai.sketch.product import product
 from imagesession._fake_openai.sketch.scene import scene
 from imagesession._fake_openai.sketch.staging import NIGHT, ground_of, is_dark
+from imagesession._fake_openai.sketch.symbols import Palette
 
 
 def compose(
@@ -86,7 +87,7 @@ def _draw_weather(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> Non
         ]  # fmt: skip
     if "fog" in plan.weather:
         veil = mix(ground, rgb("#f4f6f8"), 0.4)
-        grounds.fog(pen, random.Random(plan.seed), w, h, h * 0.25, veil)
+        grounds.fog(pen, w, h, h * 0.25, veil)
 
 
 def captions(w: float, h: float, plan: Plan) -> list[Mark]:
@@ -109,10 +110,8 @@ def notes(w: float, h: float, plan: Plan) -> list[Mark]:
     """Leave a small mark in the corner for each refinement that changed nothing."""
     pen = Pen()
     for i in range(min(8, len(plan.idle))):
-        x, y = w - 34 - 44 * i, h - 34
-        pen.circle(x, y, 17, "#fffdf6", alpha=0.8)
-        pen.ring(x, y, 17, "#3a3f52", 2.4, alpha=0.8)
-        letter(pen, "?", x, y, 24, "#3a3f52", alpha=0.9)
+        with pen.placed(w - 34 - 44 * i, h - 34):
+            symbols.draw(pen, "parts/note", Palette())
     return pen.marks
 
 
@@ -121,7 +120,8 @@ def _draw_twinkles(w: float, h: float, plan: Plan, phase: float) -> list[Mark]:
     pen = Pen()
     rng = random.Random(plan.seed + 77)
     for i in range(5 if phase else 0):
-        x, y = w * rng.uniform(0.12, 0.88), h * rng.uniform(0.08, 0.6)
         swell = 1 - abs(((phase + i / 5) % 1.0) - 0.5) * 2
-        pen.shape([path.star(x, y, 6 + 22 * swell, 1.5 + 5 * swell, 4)], (255, 252, 236), alpha=0.9)
+        x, y = w * rng.uniform(0.12, 0.88), h * rng.uniform(0.08, 0.6)
+        with pen.placed(x, y, 0.06 + 0.22 * swell):
+            symbols.draw(pen, "parts/twinkle", Palette())
     return pen.marks

@@ -7,7 +7,7 @@ import attrs
 from imagesession._fake_openai.sketch import symbols, words
 from imagesession._fake_openai.sketch.canvas import Pen
 from imagesession._fake_openai.sketch.colour import Colour, rgb
-from imagesession._fake_openai.sketch.symbols import Tone
+from imagesession._fake_openai.sketch.symbols import Palette, shades
 
 
 def _by_word(section: str) -> dict[str, str]:
@@ -36,7 +36,7 @@ class Person:
 
     look: frozenset[str]
     parts: tuple[str, ...]
-    tone: Tone
+    tone: Palette
 
 
 def person(look: tuple[str, ...], colour: Colour | None, accent: Colour | None,
@@ -47,9 +47,8 @@ def person(look: tuple[str, ...], colour: Colour | None, accent: Colour | None,
     outfit = outfit or ("dress" if "woman" in traits and number % 2 else "sweater")
     hat = next((name for name in look if name in _HATS or name.startswith("hat-")), "")
     named = next((_WORN[name] for name in (hat, outfit) if name in _WORN), "#3f7cac")
-    tone = Tone.of(colour or rgb(named), accent or rgb(_accent(traits)))
     skin, hair = _shades(look, number)
-    tone = attrs.evolve(tone, skin=skin, hair=hair)
+    tone = shades(colour or rgb(named), accent or rgb(_accent(traits)), skin=skin, hair=hair)
     return Person(traits, _parts(traits, outfit, hat, number), tone)
 
 

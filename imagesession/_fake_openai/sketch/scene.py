@@ -64,7 +64,7 @@ def _around(stage: Stage, first: list[Item], where: str) -> float:
 
 def _room(stage: Stage, item: Item) -> float:
     plan, w, h = stage.plan, stage.w, stage.h
-    main = tone_of(item, plan).main
+    main = tone_of(item, plan)["main"]
     wall = plan.ground or _wall(main, plan)
     if plan.time == "night":
         wall = mix(wall, rgb("#27305c"), 0.72)
@@ -181,5 +181,5 @@ def _ground_contact(stage: Stage, item: Item, x: float, y: float, size: float) -
 def _draw_weather(stage: Stage) -> None:
     pen, plan, w, h = stage.pen, stage.plan, stage.w, stage.h
     if "fog" in plan.weather:
-        grounds.fog(pen, stage.rng(40), w, h, h * 0.38, light(stage.air.sky[-1], 0.3))
+        grounds.fog(pen, w, h, h * 0.38, light(stage.air.sky[-1], 0.3))
     grounds.weather(pen, w, h, plan.weather, phase=stage.phase)

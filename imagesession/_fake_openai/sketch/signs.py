@@ -2,8 +2,6 @@
 Signs: logos and icons, which are one mark on a plain ground.
 """
 
-import attrs
-
 from imagesession._fake_openai.sketch import path
 from imagesession._fake_openai.sketch.canvas import Linear, Pen, Stop
 from imagesession._fake_openai.sketch.colour import (
@@ -19,7 +17,7 @@ from imagesession._fake_openai.sketch.lettering import letter as set_line
 from imagesession._fake_openai.sketch.lettering import text_width
 from imagesession._fake_openai.sketch.plan import Item, Plan
 from imagesession._fake_openai.sketch.staging import ground_of, is_dark, put, tone_of
-from imagesession._fake_openai.sketch.symbols import TABLE, Tone
+from imagesession._fake_openai.sketch.symbols import TABLE, Palette, shades
 
 
 def logo(plan: Plan, pen: Pen, w: float, h: float) -> None:
@@ -56,7 +54,7 @@ def logo(plan: Plan, pen: Pen, w: float, h: float) -> None:
         _wordmark(plan, pen, word, at, letter, ink)
 
 
-def _logo_tone(item: Item, plan: Plan, ground: Colour) -> Tone:
+def _logo_tone(item: Item, plan: Plan, ground: Colour) -> Palette:
     # A mark has few colours: its own, a second, and their shades.
     s = plan.scheme
     main = item.colour or (plan.colours[0] if plan.colours else s.main)
@@ -65,11 +63,9 @@ def _logo_tone(item: Item, plan: Plan, ground: Colour) -> Tone:
     accent = plan.accent or item.accent or (plan.colours[1] if len(plan.colours) > 1 else s.accent)
     if plan.styles.count("minimal") > 1 and not plan.accent:
         accent = light(main, 0.5)
-    tone = Tone.of(main, accent)
-    if luminance(ground) < 90:
-        # Shaded parts must stand out from a dark ground.
-        tone = attrs.evolve(tone, dark=dark(main, 0.16))
-    return attrs.evolve(tone, paper=ground)
+    # Shaded parts must stand out from a dark ground.
+    shade = dark(main, 0.16 if luminance(ground) < 90 else 0.32)
+    return shades(main, accent, dark=shade, paper=ground)
 
 
 def _line(word: str, letter: float) -> float:
@@ -94,8 +90,8 @@ def _wordmark(plan: Plan, pen: Pen, word: str, at: tuple[float, float], letter: 
 def _mark(plan: Plan, pen: Pen, x: float, y: float, size: float, ground: Colour) -> None:
     if not plan.items:
         tone = _logo_tone(Item(name="star"), plan, ground)
-        pen.circle(x, y, size * 0.42, tone.main)
-        _initial(plan, pen, (x, y), size * 0.4, tone.main)
+        pen.circle(x, y, size * 0.42, tone["main"])
+        _initial(plan, pen, (x, y), size * 0.4, tone["main"])
     every = plan.everything[:5]
     above = next((i for i in every[1:] if TABLE[i.name].place == "sky"), None)
     if above:
@@ -112,7 +108,7 @@ def _mark(plan: Plan, pen: Pen, x: float, y: float, size: float, ground: Colour)
             if not item.colour:
                 ink = plan.accent or TABLE[item.name].colour
                 near = distance(ink, ground) < 110 and luminance(ground) > 120
-                tone = Tone.of(mix(ink, plan.scheme.accent, 0.8) if near else ink, tone.accent)
+                tone = shades(mix(ink, plan.scheme.accent, 0.8) if near else ink, tone["accent"])
             put(pen, item, tone, x + dx * size, y + dy * size + size * 0.16, size * 0.34,
                 plan=plan)  # fmt: skip
 
@@ -151,10 +147,8 @@ def icon(plan: Plan, pen: Pen, w: float, h: float) -> None:
         if TABLE[item.name].place == "plain" and not own:
             white = rgb("#fffdf8")
             accent = plan.scheme.accent if distance(plan.scheme.accent, tile) > 90 else white
-            tone = attrs.evolve(
-                tone, main=white, light=light(tile, 0.62), dark=light(tile, 0.78), accent=accent,
-                pale=light(tile, 0.3), ink=dark(tile, 0.45), paper=tile,
-            )  # fmt: skip
+            tone = shades(white, accent, light=light(tile, 0.62), dark=light(tile, 0.78),
+                          pale=light(tile, 0.3), ink=dark(tile, 0.45), paper=tile)  # fmt: skip
         s = r * (1.16 if i == 0 else 0.46)
         dx = 0 if i == 0 else r * (0.62 if i % 2 else -0.62)
         dy = 0 if i == 0 else -r * 0.5

@@ -28,7 +28,7 @@ from imagesession._fake_openai.sketch.colour import (
     rgb,
 )
 from imagesession._fake_openai.sketch.plan import Angle, Item, Plan
-from imagesession._fake_openai.sketch.symbols import TABLE, Tone
+from imagesession._fake_openai.sketch.symbols import TABLE, Palette, shades
 
 FLAT = 0.6  # how tall a thing looks from above
 NIGHT = rgb("#171b26")
@@ -51,7 +51,7 @@ def ground_of(plan: Plan) -> Colour:
     return mix(plan.scheme.ground, tint, 0.6) if tint else plan.scheme.ground
 
 
-def tone_of(item: Item, plan: Plan, ground: Colour | None = None) -> Tone:
+def tone_of(item: Item, plan: Plan, ground: Colour | None = None) -> Palette:
     """Choose the colours of a subject: the prompt's, else its own."""
     subject = TABLE[item.name]
     first = bool(plan.items) and item.name == plan.items[0].name
@@ -62,8 +62,7 @@ def tone_of(item: Item, plan: Plan, ground: Colour | None = None) -> Tone:
         main = dark(main, 0.13) if luminance(ground) > 110 else light(main, 0.4)
     if distance(accent, main) < 40 and not plan.accent:
         accent = light(main, 0.6) if luminance(main) < 140 else dark(main, 0.45)
-    tone = Tone.of(main, accent)
-    return attrs.evolve(tone, paper=ground) if ground else tone
+    return shades(main, accent, paper=ground) if ground else shades(main, accent)
 
 
 def person_of(item: Item, plan: Plan) -> people.Person:
@@ -74,7 +73,7 @@ def person_of(item: Item, plan: Plan) -> people.Person:
     return people.person(item.look, colour, item.accent or plan.accent, number)
 
 
-def put(pen: Pen, item: Item, tone: Tone, x: float, base: float, size: float, *, plan: Plan,
+def put(pen: Pen, item: Item, tone: Palette, x: float, base: float, size: float, *, plan: Plan,
         flip: bool = False, stretch: float = 1.0) -> None:  # fmt: skip
     """Draw a subject standing on a point: x is its middle, base its foot."""
     s = size / 100

@@ -21,14 +21,13 @@ from imagesession._fake_openai.sketch.canvas import (
     Shape,
     Stop,
     Text,
-    flat_colour,
 )
 from imagesession._fake_openai.sketch.colour import hexed
 from imagesession._fake_openai.sketch.path import Contour
 from imagesession._fake_openai.sketch.pixels import resized
 
-# The factors by which light, land, land behind subjects, rain and fog are rendered smaller.
-_SOFT, _LAND, _BEHIND, _VEIL, _FOG = 6, 1.5, 2.4, 3, 8
+# The factors by which light, land, land behind subjects, and weather are rendered smaller.
+_SOFT, _LAND, _BEHIND, _VEIL = 6, 1.5, 2.4, 3
 _SMALL = 480  # pixels of the short side, from which on this saves time
 _BILINEAR = Image.Resampling.BILINEAR
 
@@ -121,27 +120,22 @@ def pixels(drawing: Drawing, size: tuple[int, int], *, transparent: bool = False
     if transparent or min(size) < _SMALL:
         image = _render(drawing, size, drawing.marks, paper=not transparent)
         return image if transparent else image.convert("RGB")
-    # Most of the time depends on the number of pixels that resvg returns. So light and shade, land
-    # and rain are rendered smaller and enlarged; only subjects are rendered at full size.
+    # Painting gradients takes most of the time, so light and weather are rendered smaller and
+    # enlarged, and so is the land: behind a subject, soft edges are not noticed.
     soft, land, last = _split(drawing)
     alone = land == last and not drawing.loose
     small = size if land == soft else _reduce(size, _LAND if alone else _BEHIND)
-    image = _render_light(drawing, small, drawing.marks[:soft])
+    light = _render(drawing, _reduce(size, _SOFT), drawing.marks[:soft], paper=True)
+    image = resized(light.convert("RGB"), small, _BILINEAR)
     _add_layer(image, drawing, drawing.marks[soft:land])
     if small != size:
-        # Behind a subject, soft edges are not noticed.
         image = resized(image, size, Image.Resampling.BICUBIC if alone else _BILINEAR)
     _add_layer(image, drawing, drawing.marks[land:last])
     if last < len(drawing.marks):
-        _add_weather(image, drawing, drawing.marks[last:])
+        veil = _render(drawing, _reduce(size, _VEIL), drawing.marks[last:], paper=False)
+        veil = resized(veil, size, _BILINEAR)
+        image.paste(veil, (0, 0), veil)
     return image
-
-
-def _render_light(drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...]) -> Image.Image:
-    if not marks:
-        return Image.new("RGB", size, drawing.paper)
-    small = _render(drawing, _reduce(size, _SOFT), marks, paper=True)
-    return resized(small.convert("RGB"), size, _BILINEAR)
 
 
 def _add_layer(image: Image.Image, drawing: Drawing, marks: tuple[Mark, ...]) -> None:
@@ -152,41 +146,25 @@ def _add_layer(image: Image.Image, drawing: Drawing, marks: tuple[Mark, ...]) ->
         image.paste(layer, box[:2], layer)
 
 
-def _add_weather(image: Image.Image, drawing: Drawing, marks: tuple[Mark, ...]) -> None:
-    # Rain, snow and fog have one colour each, so only their alpha is enlarged.
-    inks = {m.stroke or flat_colour(m.fill) for m in marks if isinstance(m, Shape)}
-    foggy = all(isinstance(m, Shape) and isinstance(m.fill, Linear) for m in marks)
-    small = _reduce(image.size, _FOG if foggy else _VEIL)
-    layer = _render(drawing, small, marks, paper=False)
-    if len(inks) == 1:
-        alpha = resized(layer.getchannel("A"), image.size, _BILINEAR)
-        image.paste(inks.pop(), (0, 0), alpha)
-    else:
-        veil = resized(layer, image.size, _BILINEAR)
-        image.paste(veil, (0, 0), veil)
-
-
 def _box(marks: tuple[Mark, ...], drawing: Drawing, size: tuple[int, int]) -> Box:
     # The pixels that marks may touch.
-    edges = [_bounds(mark) for mark in marks if mark.alpha > 0]
-    if not edges:
+    segments = [seg for mark in marks if mark.alpha > 0 for seg in _outline(mark)]
+    if not segments:
         return (0, 0, 0, 0)
-    left, top, right, bottom = zip(*edges, strict=True)
+    xs, ys = [x for seg in segments for x in seg[::2]], [y for seg in segments for y in seg[1::2]]
     k, m = size[0] / drawing.width, size[1] / drawing.height
+    pad = max(mark.width if isinstance(mark, Shape) else 0.0 for mark in marks) * k + 2
     return (
-        max(0, int(min(left) * k) - 2), max(0, int(min(top) * m) - 2),
-        min(size[0], int(max(right) * k) + 3), min(size[1], int(max(bottom) * m) + 3),
+        max(0, int(min(xs) * k - pad)), max(0, int(min(ys) * m - pad)),
+        min(size[0], int(max(xs) * k + pad) + 1), min(size[1], int(max(ys) * m + pad) + 1),
     )  # fmt: skip
 
 
-def _bounds(mark: Mark) -> tuple[float, float, float, float]:
-    if isinstance(mark, Text):
-        (x, y), wide, tall = mark.at, mark.width / 2 + mark.size * 0.2, mark.size
-        return (x - wide, y - tall, x + wide, y + tall)
-    xs = [x for contour in mark.contours for seg in contour for x in seg[::2]]
-    ys = [y for contour in mark.contours for seg in contour for y in seg[1::2]]
-    wide = mark.width if mark.stroke else 0.0
-    return (min(xs) - wide, min(ys) - wide, max(xs) + wide, max(ys) + wide)
+def _outline(mark: Mark) -> list[path.Segment]:
+    if isinstance(mark, Shape):
+        return [seg for contour in mark.contours for seg in contour]
+    (x, y), wide = mark.at, mark.width / 2 + mark.size * 0.2
+    return [(x - wide, y - mark.size), (x + wide, y + mark.size)]
 
 
 def _reduce(size: tuple[int, int], k: float) -> tuple[int, int]:
@@ -196,13 +174,12 @@ def _reduce(size: tuple[int, int], k: float) -> tuple[int, int]:
 def _split(drawing: Drawing) -> tuple[int, int, int]:
     # The indices of the first marks of the land, of the subjects, and of the weather.
     marks = drawing.marks
-    soft = land = _count_soft_marks(drawing)
-    last = len(marks)
+    soft, last = _count_soft_marks(drawing), len(marks)
     while last > soft and marks[last - 1].role == "weather":
         last -= 1
-    while land < last and (drawing.loose or marks[land].role not in {"subject", "lettering"}):
-        land += 1
-    # Its details may come before the rest of it.
+    sharp = {"subject", "lettering"} if not drawing.loose else set[str]()
+    land = next((i for i in range(soft, last) if marks[i].role in sharp), last)
+    # A subject's details may come before the rest of it.
     while soft < land < last and _is_fine(marks[land - 1]):
         land -= 1
     return soft, land, last

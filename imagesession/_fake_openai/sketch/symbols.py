@@ -6,9 +6,7 @@ stroke) and its roles (detail, glow, shadow). A group with an id is an optional 
 """
 
 import functools
-import re
 import tomllib
-from collections.abc import Mapping
 from importlib import resources
 from typing import Any, Literal, TypeAlias, cast
 from xml.etree import ElementTree as ET
@@ -46,41 +44,29 @@ _ROLES = frozenset({"detail", "glow", "shadow"})
 _SVG = "{http://www.w3.org/2000/svg}"
 
 
-@attrs.frozen
-class Tone:
-    """The colours of a subject."""
-
-    main: Colour
-    accent: Colour
-    dark: Colour
-    light: Colour
-    pale: Colour
-    ink: Colour
-    paper: Colour
-    skin: Colour = (224, 166, 126)
-    hair: Colour = (74, 48, 38)
-
-    @classmethod
-    def of(cls, main: Colour, accent: Colour, paper: Colour = (251, 249, 243)) -> "Tone":
-        """Derive the shades of a subject from its main colour."""
-        return cls(
-            main=main, accent=accent, dark=dark(main, 0.32), light=light(main, 0.38),
-            pale=light(main, 0.72), ink=dark(main, 0.78), paper=paper,
-        )  # fmt: skip
-
-
 class Palette(dict[str, Colour]):
     """
     Colours by name; `far_near_40` is two of them mixed, `far_L20` a lighter and `far_D20` a
-    darker one.
+    darker one, and `#12ab34` or `x12ab34` is a colour itself.
     """
 
     def __missing__(self, key: str) -> Colour:
+        if "_" not in key:
+            return rgb(key.removeprefix("x"))
         rest, share = key.rsplit("_", 1)
         if share[0] in "LD":
             return (light if share[0] == "L" else dark)(self[rest], int(share[1:]) / 100)
         text, second = rest.rsplit("_", 1)
         return mix(self[text], self[second], int(share) / 100)
+
+
+def shades(main: Colour, accent: Colour, **others: Colour) -> Palette:
+    """Derive the colours of a subject from its main colour and its accent."""
+    return Palette({
+        "main": main, "accent": accent, "dark": dark(main, 0.32), "light": light(main, 0.38),
+        "pale": light(main, 0.72), "ink": dark(main, 0.78), "paper": (251, 249, 243),
+        "skin": (224, 166, 126), "hair": (74, 48, 38), **others,
+    })  # fmt: skip
 
 
 @attrs.frozen(kw_only=True)
@@ -182,37 +168,26 @@ def _piece(node: "ET.Element[str]", part: str) -> _Piece:
     return _Piece(part=part, shape=shape, fill="" if fill == "none" else fill, line=line)
 
 
-def _colour(key: str, tone: Tone | Mapping[str, Colour]) -> Colour:
-    if key.startswith("#"):
-        return rgb(key)
-    return tone[key] if isinstance(tone, Mapping) else cast("Colour", getattr(tone, key))
-
-
-def _fill_paint(key: str, tone: Tone | Mapping[str, Colour], gradients: _Gradients) -> Paint | None:
-    if not key:
-        return None
-    found = re.fullmatch(r"url\(#(.+)\)", key)
-    if not found:
-        return _colour(key, tone)
-    ink, keys = gradients[found[1]]
-    stops = (attrs.evolve(s, colour=_colour(k, tone)) for s, k in zip(ink.stops, keys, strict=True))
+def _fill_paint(key: str, inks: Palette, gradients: _Gradients) -> Paint | None:
+    if not key.startswith("url("):
+        return inks[key] if key else None
+    ink, keys = gradients[key[5:-1]]
+    stops = (attrs.evolve(s, colour=inks[k]) for s, k in zip(ink.stops, keys, strict=True))
     return attrs.evolve(ink, stops=tuple(stops))
 
 
-def draw(
-    pen: Pen, name: str, tone: Tone | Mapping[str, Colour], parts: tuple[str, ...] = ()
-) -> None:
+def draw(pen: Pen, name: str, inks: Palette, parts: tuple[str, ...] = ()) -> None:
     """Draw a symbol into a box of 100 by 100, with the named parts, in their order."""
     pieces, gradients = _symbol(name)
     for part in ("", *parts):
         for piece in pieces:
             if piece.part != part:
                 continue
-            fill = _fill_paint(piece.fill, tone, gradients)
+            fill = _fill_paint(piece.fill, inks, gradients)
             if piece.text:
                 _letter(pen, piece, fill)
                 continue
-            line = _colour(piece.line, tone) if piece.line else None
+            line = inks[piece.line] if piece.line else None
             pen.stamp(attrs.evolve(piece.shape, fill=fill, stroke=line))
 
 
@@ -231,7 +206,7 @@ def names(folder: str) -> list[str]:
 def extent(name: str, parts: tuple[str, ...] = ()) -> tuple[float, float, float, float]:
     """Return the bounds of a subject within its box of 100 by 100."""
     pen = Pen()
-    draw(pen, name, Tone.of(TABLE[name].colour, TABLE[name].accent), parts)
+    draw(pen, name, shades(TABLE[name].colour, TABLE[name].accent), parts)
     return path.bounds([c for mark in pen.marks for c in _outlines(mark)])
 
 
