@@ -97,12 +97,13 @@ def captions(w: float, h: float, plan: Plan) -> list[Mark]:
         lines.insert(0, plan.lettering)
     pen = Pen()
     plain = plan.layout != "scene" and luminance(ground_of(plan)) > 130
+    ink = plan.scheme.ink if plain else rgb("#fffdf6")
     for i, line in enumerate(reversed(lines)):
         size = fitting(line, 86.0, 0.84 * w)
         y = h - 82 - i * 116
         if not plain:
-            letter(pen, line, w / 2 + 3, y + 4, size, "#15172a", bold=0.03, alpha=0.5)
-        letter(pen, line, w / 2, y, size, plan.scheme.ink if plain else "#fffdf6", bold=0.014)
+            letter(pen, line, w / 2 + 3, y + 4, size, (21, 23, 42), bold=0.03, alpha=0.5)
+        letter(pen, line, w / 2, y, size, ink, bold=0.014)
     return pen.marks
 
 

@@ -4,12 +4,13 @@ Grounds: sky, land, water, street, room and space, laid from SVG layers in the l
 
 import functools
 import random
+from collections.abc import Collection
 
 import attrs
 
 from imagesession._fake_openai.sketch import symbols
 from imagesession._fake_openai.sketch.canvas import Linear, Pen, as_back, down, fade, faded, warped
-from imagesession._fake_openai.sketch.colour import Colour, dark, light, mix, rgb
+from imagesession._fake_openai.sketch.colour import Colour, dark, light, rgb
 from imagesession._fake_openai.sketch.light import Light
 from imagesession._fake_openai.sketch.plan import Plan
 from imagesession._fake_openai.sketch.symbols import TABLE, Palette
@@ -43,13 +44,13 @@ class Stage:
         self, name: str, y: float, tall: float = 1.0, *parts: str, salt: int = 0, **inks: Colour
     ) -> None:
         """Draw a layer over the whole width; the salt chooses among the variants of a name."""
-        palette = Palette({**self.air.palette, **inks})
+        palette = Palette({**self.air.inks, **inks})
         lay(self.pen, name, self.w, y, tall, self.plan.seed + salt, palette, parts)
 
     def stand(self, name: str, x: float, y: float, k: float = 1.0, *parts: str) -> None:
         """Draw a symbol at a point."""
         with self.pen.placed(x, y, k):
-            symbols.draw(self.pen, f"grounds/{name}", self.air.palette, parts)
+            symbols.draw(self.pen, f"grounds/{name}", self.air.inks, parts)
 
 
 @functools.cache
@@ -61,7 +62,7 @@ def _layers(name: str, *, wide: bool) -> tuple[str, ...]:
 
 def lay(
     pen: Pen, name: str, w: float, y: float, tall: float, number: int, inks: Palette,
-    parts: tuple[str, ...] = (),
+    parts: Collection[str] = (),
 ) -> None:  # fmt: skip
     """Draw a layer over a width; some variants are mirrored."""
     wide = w > 1250 and bool(_layers(name, wide=True))
@@ -105,7 +106,7 @@ def _clouds(stage: Stage, top: float, count: int) -> None:
             stage.pen.placed(x, y, rng.uniform(0.7, 1.3)),
             stage.pen.role("ground", rng.uniform(0.5, 0.85)),
         ):
-            symbols.draw(stage.pen, "grounds/cloud", stage.air.palette)
+            symbols.draw(stage.pen, "grounds/cloud", stage.air.inks)
 
 
 def landscape(stage: Stage, lands: set[str]) -> float:
@@ -120,12 +121,12 @@ def landscape(stage: Stage, lands: set[str]) -> float:
         _waters(stage, lands, horizon, sun_x, before)
         return h * (0.84 if lands <= _WATERS else 0.88)
     if "city" in lands:
-        inks = (mix(air.near, air.far, 0.3), dark(air.near, 0.3))
+        inks = (air.inks["near_far_30"], air.inks["near_D30"])
         stage.pen.rect(0, horizon - 2, stage.w, h, down(horizon, h - horizon, *inks))
         return h * 0.9
     stage.lay("hills", horizon, (h - horizon) / 360, salt=plan.seed // 7)
     if "forest" in lands:
-        stage.lay("woods-gap", h * 0.82, ink=dark(air.grass[-1], 0.25))
+        stage.lay("woods-gap", h * 0.82, ink=air.inks["grass2_D25"])
     return h * 0.87
 
 
@@ -173,19 +174,19 @@ def _far(stage: Stage, lands: set[str], horizon: float) -> None:
             "mountains", horizon, horizon * 0.56 * zoom / 350 * (1 if "mountain" in lands else 0.6)
         )
     if "volcano" in lands:
-        tone = symbols.shades(TABLE["volcano"].colour, TABLE["volcano"].accent)
+        inks = symbols.shades(TABLE["volcano"].colour, TABLE["volcano"].accent)
         size = horizon * 0.0095
         with stage.pen.placed(stage.w / 2 - 50 * size, horizon + 6 - 92 * size, size):
-            symbols.draw(stage.pen, "volcano", tone)
+            symbols.draw(stage.pen, "volcano", inks)
     if "city" in lands:
-        lamps = LIT if air.dusky or "rain" in plan.weather else light(air.sky[0], 0.6)
-        for k, (tall, tone_) in enumerate(((0.62, 0.1), (0.5, 0.45), (0.34, 0.85))):
-            ink = mix(air.far, air.near, tone_)
+        lamps = LIT if air.dusky or "rain" in plan.weather else air.inks["top_L60"]
+        for k, (tall, tone) in enumerate(((0.62, 10), (0.5, 45), (0.34, 85))):
+            ink = air.inks[f"far_near_{tone}"]
             stage.lay("city", horizon + k * 30, horizon * tall * 1.15 * zoom / 400, salt=k * 4,
                       ink=ink, window=lamps if k else ink)  # fmt: skip
     if "forest" in lands:
         for k in range(3):
-            ink = mix(mix(air.far, air.grass[-1], 0.3 + 0.25 * k), air.near, 0.12 * k)
+            ink = air.inks[f"far_grass2_{30 + 25 * k}_near_{12 * k}"]
             stage.lay("woods", horizon + 24 + k * 46, (190 + k * 50) / 200, salt=k * 3, ink=ink)
 
 
@@ -195,9 +196,8 @@ def _waters(
     pen, w, h, plan = stage.pen, stage.w, stage.h, stage.plan
     named = next((i.colour for i in plan.everything if i.name in _WATERS and i.colour), None)
     if named:
-        air = attrs.evolve(stage.air, water=(light(named, 0.4), named, dark(named, 0.3)))
-        stage = attrs.evolve(stage, air=air)
-    tall, inks = (h - horizon) / 400, stage.air.water
+        stage.air.inks.update(water0=light(named, 0.4), water1=named, water2=dark(named, 0.3))
+    tall, inks = (h - horizon) / 400, (stage.air.inks[f"water{i}"] for i in range(3))
     pen.rect(0, horizon, w, h - horizon, down(horizon, h - horizon, *inks))
     if "sea" in lands:
         stage.lay("swell", horizon, tall)
@@ -209,11 +209,11 @@ def _waters(
     stage.lay("ripples", horizon, tall)
     if sun_x is not None:
         with pen.placed(sun_x, horizon, stretch=tall):
-            symbols.draw(pen, "grounds/glitter", stage.air.palette)
+            symbols.draw(pen, "grounds/glitter", stage.air.inks)
     if "sea" not in lands:
         stage.lay("shore", 0, h / 1000)
     elif plan.items[:1] and plan.items[0].name != "boat" and not stage.has("ship"):
-        sand = mix(rgb("#f1dcae"), stage.air.near, 0.5 if stage.air.dusky else 0.05)
+        sand = stage.air.inks[f"xf1dcae_near_{50 if stage.air.dusky else 5}"]
         stage.lay("sand", 0, h / 1000, ink=sand)
 
 
@@ -232,7 +232,7 @@ def street(stage: Stage) -> float:
         _stars(stage, kerb * 0.7)
     if plan.time in {None, "day"} and not rain:
         _clouds(stage, kerb * 0.8, 2)
-    haze, near = mix(air.far, air.sky[-1], 0.45), mix(air.far, air.near, 0.35)
+    haze, near = air.inks["far_veil_45"], air.inks["far_near_35"]
     stage.lay("city", kerb, kerb * 0.0018, salt=7, ink=haze, window=haze)
     lamps = LIT if air.dusky or rain else near
     stage.lay("city", kerb, kerb * 0.00125, salt=5, ink=near, window=lamps)

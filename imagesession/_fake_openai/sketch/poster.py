@@ -72,4 +72,4 @@ def ground(plan: Plan, pen: Pen, w: float, h: float, *, calm: bool = False) -> N
     if calm:
         return
     for share, r in ((0.62, 470), (0.5, 380)):
-        pen.circle(w / 2, h / 2, r, mix(base, light(a, 0.45), 1 - share))
+        pen.ellipse(w / 2, h / 2, r, r, mix(base, light(a, 0.45), 1 - share))

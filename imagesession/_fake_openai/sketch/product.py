@@ -105,7 +105,7 @@ def _place_item(plan: Plan, item: Item, i: int, count: int, frame: tuple[float, 
 
 
 def _extent(plan: Plan, item: Item) -> tuple[float, float, float, float]:
-    parts = person_of(item, plan).parts if item.name == "person" else ()
+    parts = person_of(item, plan).parts if item.name == "person" else frozenset[str]()
     return symbols.extent(item.name, parts)
 
 

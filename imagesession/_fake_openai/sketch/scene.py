@@ -114,7 +114,7 @@ def _draw_sky_subjects(stage: Stage) -> None:
                 # A crescent's middle lies left of its box's.
                 aside = size * 0.16 if item.name == "moon" else 0.0
                 centre, r = (w * across - aside, h * up + aside * 0.3), size * 0.9
-                glow = "#ffe9b0" if item.name == "sun" else "#f4efd8"
+                glow = rgb("#ffe9b0" if item.name == "sun" else "#f4efd8")
                 stage.pen.glow(*centre, r, glow, 0.5)
         put(stage.pen, item, tone_of(item, plan), w * across, h * up + size * 0.42,
             size * 0.9, plan=plan)  # fmt: skip
@@ -153,7 +153,7 @@ def _draw_subjects(stage: Stage, objects: list[Item], foot: float) -> None:
         put(pen, item, tone_of(item, plan), x, y, size, plan=plan, flip=plan.mirrored and main)
         if main:
             pen.marks[start:] = seen(pen.marks[start:], plan.angle, x, y, size)
-    pen.marks[before:] = lit(pen.marks[before:], stage.air.ambient, 0.75)
+    pen.marks[before:] = lit(pen.marks[before:], stage.air.inks["ambient"], 0.75)
 
 
 def _sides(stage: Stage, count: int) -> list[float]:

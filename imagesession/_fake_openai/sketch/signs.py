@@ -90,7 +90,7 @@ def _wordmark(plan: Plan, pen: Pen, word: str, at: tuple[float, float], letter: 
 def _mark(plan: Plan, pen: Pen, x: float, y: float, size: float, ground: Colour) -> None:
     if not plan.items:
         tone = _logo_tone(Item(name="star"), plan, ground)
-        pen.circle(x, y, size * 0.42, tone["main"])
+        pen.ellipse(x, y, size * 0.42, size * 0.42, tone["main"])
         _initial(plan, pen, (x, y), size * 0.4, tone["main"])
     every = plan.everything[:5]
     above = next((i for i in every[1:] if TABLE[i.name].place == "sky"), None)

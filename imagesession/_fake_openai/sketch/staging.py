@@ -12,7 +12,6 @@ from imagesession._fake_openai.sketch.canvas import (
     Radial,
     Stop,
     Text,
-    Warp,
     flat_colour,
     recolour_mark,
     warped,
@@ -27,6 +26,7 @@ from imagesession._fake_openai.sketch.colour import (
     mix,
     rgb,
 )
+from imagesession._fake_openai.sketch.path import Warp
 from imagesession._fake_openai.sketch.plan import Angle, Item, Plan
 from imagesession._fake_openai.sketch.symbols import TABLE, Palette, shades
 

@@ -7,8 +7,9 @@ stroke) and its roles (detail, glow, shadow). A group with an id is an optional 
 
 import functools
 import tomllib
+from collections.abc import Collection
 from importlib import resources
-from typing import Any, Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, cast
 from xml.etree import ElementTree as ET
 
 import attrs
@@ -23,6 +24,8 @@ from imagesession._fake_openai.sketch.canvas import (
     Role,
     Shape,
     Stop,
+    Text,
+    flat_colour,
 )
 from imagesession._fake_openai.sketch.colour import Colour, dark, light, mix, rgb
 from imagesession._fake_openai.sketch.lettering import text_width
@@ -98,14 +101,12 @@ TABLE = _table()
 
 @attrs.frozen(kw_only=True)
 class _Piece:
-    """One element of a symbol before it has its colours."""
+    """One element of a symbol before it has its colours: a class, a colour, or a gradient's id."""
 
     part: str
-    shape: Shape
-    fill: str = ""  # a class, a colour, or the id of a gradient
-    line: str = ""
-    text: str = ""
-    size: float = 0.0
+    mark: Mark
+    fill: str
+    line: str
 
 
 _Gradients: TypeAlias = dict[str, tuple[Linear | Radial, tuple[str, ...]]]
@@ -119,13 +120,12 @@ def _symbol(name: str) -> tuple[tuple[_Piece, ...], _Gradients]:
         node.attrib["id"]: _gradient(node)
         for node in root.iter() if node.tag.endswith("Gradient")
     }  # fmt: skip
-    pieces: list[_Piece] = []
-    for node in root:
-        inside = node if node.tag == f"{_SVG}g" else [node]
-        part = node.get("id", "") if node.tag == f"{_SVG}g" else ""
-        pieces += [
-            _piece(each, part) for each in inside if each.tag in {f"{_SVG}path", f"{_SVG}text"}
-        ]
+    pieces = [
+        _piece(node, group.get("id", ""))
+        for group in root
+        for node in (group if group.tag == f"{_SVG}g" else [group])
+        if node.tag in {f"{_SVG}path", f"{_SVG}text"}
+    ]
     return tuple(pieces), gradients
 
 
@@ -146,26 +146,29 @@ def _gradient(node: "ET.Element[str]") -> tuple[Linear | Radial, tuple[str, ...]
 
 def _piece(node: "ET.Element[str]", part: str) -> _Piece:
     classes = node.get("class", "").split()
-    fill, line = node.get("fill", ""), node.get("stroke", "")
-    role: Role = "subject"
-    for word in classes:
-        if word in _ROLES:
-            role = cast("Role", word)
-        elif word.endswith("-line"):
-            line = word.removesuffix("-line")
-        else:
-            fill = word
-    if node.tag == f"{_SVG}text":
-        at = Shape(contours=(((_number(node, "x"), _number(node, "y")),),), role=role)
-        return _Piece(part=part, shape=at, fill=fill, text=node.text or "",
-                      size=_number(node, "font-size"))  # fmt: skip
+    role = cast("Role", next((word for word in classes if word in _ROLES), "subject"))
+    inks = [word for word in classes if word not in _ROLES]
+    line = next((word.removesuffix("-line") for word in inks if word.endswith("-line")), "")
+    fill = next((word for word in inks if not word.endswith("-line")), node.get("fill", ""))
+    mark = _text(node) if node.tag == f"{_SVG}text" else _shape(node, role)
+    return _Piece(part=part, mark=mark, fill="" if fill == "none" else fill,
+                  line=line or node.get("stroke", ""))  # fmt: skip
+
+
+def _shape(node: "ET.Element[str]", role: Role) -> Shape:
     d = node.attrib["d"]
-    shape = Shape(
+    return Shape(
         contours=path.parse(d), width=_number(node, "stroke-width"), role=role,
         alpha=_number(node, "opacity", 1), closed=d.endswith("Z"),
         holes=node.get("fill-rule") == "evenodd",
     )  # fmt: skip
-    return _Piece(part=part, shape=shape, fill="" if fill == "none" else fill, line=line)
+
+
+def _text(node: "ET.Element[str]") -> Text:
+    text, size = node.text or "", _number(node, "font-size")
+    at = (_number(node, "x"), _number(node, "y") - 0.35 * size)
+    return Text(text=text, at=at, size=size, width=text_width(text, size), bold=0.02,
+                fill=(0, 0, 0))  # fmt: skip
 
 
 def _fill_paint(key: str, inks: Palette, gradients: _Gradients) -> Paint | None:
@@ -176,25 +179,23 @@ def _fill_paint(key: str, inks: Palette, gradients: _Gradients) -> Paint | None:
     return attrs.evolve(ink, stops=tuple(stops))
 
 
-def draw(pen: Pen, name: str, inks: Palette, parts: tuple[str, ...] = ()) -> None:
-    """Draw a symbol into a box of 100 by 100, with the named parts, in their order."""
+def draw(pen: Pen, name: str, inks: Palette, parts: Collection[str] = ()) -> None:
+    """Draw a symbol into a box of 100 by 100, with the named ones of its optional parts."""
     pieces, gradients = _symbol(name)
-    for part in ("", *parts):
-        for piece in pieces:
-            if piece.part != part:
-                continue
-            fill = _fill_paint(piece.fill, inks, gradients)
-            if piece.text:
-                _letter(pen, piece, fill)
-                continue
+    for piece in pieces:
+        if piece.part and piece.part not in parts:
+            continue
+        fill = _fill_paint(piece.fill, inks, gradients)
+        if isinstance(piece.mark, Text):
+            pen.stamp(attrs.evolve(piece.mark, fill=flat_colour(fill)))
+        else:
             line = inks[piece.line] if piece.line else None
-            pen.stamp(attrs.evolve(piece.shape, fill=fill, stroke=line))
+            pen.stamp(attrs.evolve(piece.mark, fill=fill, stroke=line))
 
 
-def _letter(pen: Pen, piece: _Piece, fill: Paint | None) -> None:
-    x, baseline = piece.shape.contours[0][0]
-    pen.letter(piece.text, x, baseline - 0.35 * piece.size, piece.size, cast("Any", fill),
-               width=text_width(piece.text, piece.size), bold=0.02)  # fmt: skip
+def parts_of(name: str) -> tuple[str, ...]:
+    """Name the optional parts of a symbol, in the order in which they are drawn."""
+    return tuple(dict.fromkeys(piece.part for piece in _symbol(name)[0] if piece.part))
 
 
 def names(folder: str) -> list[str]:
@@ -203,12 +204,9 @@ def names(folder: str) -> list[str]:
 
 
 @functools.cache
-def extent(name: str, parts: tuple[str, ...] = ()) -> tuple[float, float, float, float]:
+def extent(name: str, parts: frozenset[str] = frozenset()) -> tuple[float, float, float, float]:
     """Return the bounds of a subject within its box of 100 by 100."""
     pen = Pen()
     draw(pen, name, shades(TABLE[name].colour, TABLE[name].accent), parts)
-    return path.bounds([c for mark in pen.marks for c in _outlines(mark)])
-
-
-def _outlines(mark: Mark) -> tuple[path.Contour, ...]:
-    return mark.contours if isinstance(mark, Shape) and mark.role != "glow" else ()
+    shapes = [mark for mark in pen.marks if isinstance(mark, Shape) and mark.role != "glow"]
+    return path.bounds([contour for shape in shapes for contour in shape.contours])
