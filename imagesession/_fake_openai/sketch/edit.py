@@ -64,10 +64,9 @@ def _adjust(image: Image.Image, plan: Plan) -> Image.Image:
         image = _move(image, plan)
     # A photograph needs no modelling to look like one.
     image = film.stylise(image, tuple(s for s in plan.styles if not (plan.framed and s == "3d")))
-    weather = (*sorted(plan.weather), "stormy" if plan.stormy else None)
     changes = (
         changes_of("lighting", plan.lighting) + plan.look + plan.changes
-        + changes_of("photos", plan.time, *weather)
+        + changes_of("photos", plan.time, *sorted(plan.weather))
     )  # fmt: skip
     if any(change.kind == "contrast" and change.amount > 1 for change in plan.changes):
         # Automatic contrast replaces the changes of contrast.
@@ -75,7 +74,7 @@ def _adjust(image: Image.Image, plan: Plan) -> Image.Image:
             image, lambda rgb: ImageOps.autocontrast(rgb, 0.5, preserve_tone=True)
         )
         changes = tuple(c for c in changes if not (c.kind == "contrast" and c.amount > 1))
-    return film.soften(film.recolour(image, changes), plan.blur)
+    return film.recolour(image, changes)
 
 
 def _fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:

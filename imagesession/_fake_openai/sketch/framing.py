@@ -74,7 +74,7 @@ def change_frame(before: Plan, fresh: Plan) -> Plan:
         seed=before.seed or fresh.seed, palette=before.palette, styles=fresh.styles + kept,
         colours=fresh.colours if own else before.colours, accent=fresh.accent or before.accent,
         ground=fresh.ground or (None if plain or fresh.clear else before.ground),
-        changes=before.changes + fresh.changes, blur=before.blur, crops=before.crops,
+        changes=before.changes + fresh.changes, crops=before.crops,
     )  # fmt: skip
     # A repeated request asks for another image of the same subject.
     return vary(after, 2) if after == before else after

@@ -7,7 +7,7 @@ from importlib import resources
 
 import attrs
 
-from imagesession._fake_openai.sketch.colour import Colour, dark, mix, rgb
+from imagesession._fake_openai.sketch.colour import Colour, mix, rgb
 from imagesession._fake_openai.sketch.plan import Plan
 from imagesession._fake_openai.sketch.symbols import Palette
 
@@ -44,9 +44,6 @@ def light_of(plan: Plan) -> Light:
         cover, share = rgb(_GRASS[name][time]), _GRASS[name]["share"]
         row["grass"] = tuple(mix(ink, cover, share) for ink in row["grass"])
     n, sky = len(row["sky"]), row["sky"]
-    if plan.stormy:
-        sky = tuple(dark(ink, 0.62 * (1 - i / n) ** 1.3) for i, ink in enumerate(sky))
-        row["cloud"] = (dark(row["cloud"][0], 0.45),)
     if plan.ground:
         sky = tuple(mix(plan.ground, ink, 0.18 + 0.5 * i / n) for i, ink in enumerate(sky))
     dusky = time in {"sunset", "night"}

@@ -72,9 +72,7 @@ class Plan:
     shift: tuple[float, float] = (0.0, 0.0)
     mirrored: bool = False
     palette: Literal["", "warm", "cool"] = ""  # the colours of a sign, instead of its own
-    blur: float = 0.0  # below 0: sharper
     crops: int = 0  # how often empty margins are cropped
-    stormy: bool = False  # with a dramatic sky
     clear: bool = False  # without a ground
     framed: bool = False  # in the frame of a preset
     angle: Angle = "front"
