@@ -30,7 +30,7 @@ def plan_for(prompts: tuple[str, ...], seed: int) -> Plan:
     plan = Plan(seed=(crc(prompts[0]) if prompts else 0) + seed)
     for prompt in prompts:
         plan = refine(plan, prompt)
-        if read_brief(prompt).frame and plan.layout not in _ANEW:
+        if read_brief(prompt).kind and plan.layout not in _ANEW:
             plan = attrs.evolve(plan, items=(), layout="scene", lettering="", keyword="", poster="",
                                 unknown=(), idle=plan.idle)  # fmt: skip
     return plan

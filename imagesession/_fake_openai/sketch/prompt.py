@@ -73,11 +73,11 @@ def _lowercase(prompt: str) -> str:
 
 def _plan_prompt(prompt: str, seed: int) -> Plan:
     parsed = read_brief(prompt)
-    key = f"{parsed.frame.kind} {parsed.text}" if parsed.frame else parsed.text
+    key = f"{parsed.kind} {parsed.text}" if parsed.kind else parsed.text
     number = (crc(" ".join(key.lower().split())) + seed * 7919) & 0x7FFFFFFF
     start = _plan_words(parsed.text, number)
-    if parsed.frame:
-        start = framing.apply_frame(start, parsed, parsed.frame)
+    if parsed.kind:
+        start = framing.apply_frame(start, parsed)
     return framing.vary(start, parsed.take)
 
 
@@ -155,7 +155,7 @@ def _choose_palette(before: Plan, look: tuple[Change, ...]) -> tuple[Plan, tuple
 def refine(before: Plan, prompt: str) -> Plan:
     """Apply a later prompt to a plan; one that is not understood leaves only a small mark."""
     parsed = read_brief(prompt)
-    if parsed.frame:
+    if parsed.kind:
         return framing.change_frame(before, _plan_prompt(prompt, 0))
     prompt = without_kept(parsed.text)
     words = letters(prompt, None)

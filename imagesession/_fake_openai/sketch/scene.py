@@ -36,30 +36,17 @@ def _surroundings(stage: Stage, objects: list[Item]) -> float:
     names = {item.name for item in stage.plan.everything}
     lands = {name for name in names if TABLE[name].place == "land"}
     # Later subjects are added to the existing surroundings.
-    first = [item for item in stage.plan.items if item in objects] or objects
-    place = TABLE[first[0].name].place if first else ""
-    if place == "meadow" and _is_indoors(stage):
-        return _room(stage, first[0])
-    if lands and place not in {"under", "space"}:
-        return grounds.landscape(stage, lands)
-    return _around(stage, first, place)
-
-
-def _around(stage: Stage, first: list[Item], where: str) -> float:
-    match where:
-        case "under":
-            return grounds.deep(stage)
-        case "road":
-            return grounds.street(stage)
-        case "space":
-            return grounds.space(stage)
-        case "room":
-            return _room(stage, first[0])
-        case "plain":
-            poster.ground(stage.plan, stage.pen, stage.w, stage.h, calm=first[0].name in _PARTS)
-            return stage.h * 0.5 + 300
-        case _:
-            return grounds.landscape(stage, {"water": {"sea"}, "air": {"sky"}}.get(where, set()))
+    first = next((item for item in stage.plan.items if item in objects), (objects or [None])[0])
+    place = TABLE[first.name].place if first else ""
+    if first and (place == "room" or (place == "meadow" and _is_indoors(stage))):
+        return grounds.landscape(stage, lands) if lands and place == "room" else _room(stage, first)
+    if first and place == "plain" and not lands:
+        poster.ground(stage.plan, stage.pen, stage.w, stage.h, calm=first.name in _PARTS)
+        return stage.h * 0.5 + 300
+    if place in {"under", "space"} or (place == "road" and not lands):
+        return {"under": grounds.deep, "space": grounds.space, "road": grounds.street}[place](stage)
+    lands = lands or {"water": {"sea"}, "air": {"sky"}}.get(place, set[str]())
+    return grounds.landscape(stage, lands)
 
 
 def _room(stage: Stage, item: Item) -> float:

@@ -60,7 +60,7 @@ def refine(
         size: None keeps the size unless the words ask for another shape.
         transparent: None keeps the ground unless the words ask for another.
     """
-    instructions = prompt if read_brief(prompt).frame else without_kept(prompt)
+    instructions = prompt if read_brief(prompt).kind else without_kept(prompt)
     if size is None:
         size = _choose_size(instructions, state.size, masked=state.mask is not None)
     if transparent is None:
@@ -92,16 +92,15 @@ def from_image(data: bytes, *, seed: int = 0) -> SketchState:
 def asks_for_transparency(prompt: str) -> bool:
     """Tell whether a prompt asks for a transparent background."""
     parsed = read_brief(prompt)
-    if parsed.frame and parsed.frame.clear:
-        return True
     text = parsed.text[: naming.READ].lower()
-    return bool(lexicon.TRANSPARENT.search(text)) and "not transparent" not in text
+    asked = lexicon.TRANSPARENT.search(text) and "not transparent" not in text
+    return parsed.clear or bool(asked)
 
 
 def _asks_for_ground(prompt: str) -> bool:
     parsed = read_brief(prompt)
-    if parsed.frame:
-        return parsed.frame.grounded
+    if parsed.kind:
+        return not parsed.clear and parsed.kind not in {"icon", "button"}
     text = parsed.text[: naming.READ].lower()
     return naming.find(text).ground is not None or "opaque" in text or "not transparent" in text
 
@@ -109,9 +108,7 @@ def _asks_for_ground(prompt: str) -> bool:
 def _choose_size(prompt: str, size: tuple[int, int] | None, *, masked: bool) -> tuple[int, int]:
     # An image that has the shape already keeps its size; a masked one always does.
     parsed = read_brief(prompt)
-    shape = (parsed.frame.shape if parsed.frame else "") or naming.shape(
-        parsed.text[: naming.READ].lower()
-    )
+    shape = parsed.shape or naming.shape(parsed.text[: naming.READ].lower())
     if size is None:
         return _SHAPES.get(shape, (1024, 1024))
     w, h = size
