@@ -50,8 +50,15 @@ Paint: TypeAlias = Colour | Linear | Radial
 
 
 @attrs.frozen(kw_only=True)
-class Shape:
-    """A filled or stroked outline."""
+class Mark:
+    """
+    A filled or stroked outline, or a line of lettering centred on its only point.
+
+    Attributes:
+        holes: Whether contours within others are holes.
+        back: Part of the background, which a transparent image leaves out.
+        text: The lettering, with its size, its length, and how much bolder it is.
+    """
 
     contours: tuple[Contour, ...]
     fill: Paint | None = None
@@ -60,25 +67,48 @@ class Shape:
     alpha: float = 1.0
     closed: bool = True
     holes: bool = False
-    back: bool = False  # part of the background, which a transparent image leaves out
+    back: bool = False
     role: Role = "subject"
-
-
-@attrs.frozen(kw_only=True)
-class Text:
-    """A line of lettering, centred on a point."""
-
-    text: str
-    at: Point
-    size: float
-    fill: Colour
-    width: float
+    text: str = ""
+    size: float = 0.0
+    length: float = 0.0
     bold: float = 0.0
-    alpha: float = 1.0
-    role: Role = "lettering"
 
+    @property
+    def colour(self) -> Colour:
+        """One colour for its fill."""
+        fill = self.fill or (128, 128, 128)
+        if isinstance(fill, tuple):
+            return fill
+        return fill.stops[len(fill.stops) // 2 if isinstance(fill, Linear) else 0].colour
 
-Mark: TypeAlias = Shape | Text
+    @property
+    def is_veil(self) -> bool:
+        """Whether it has a translucent fill, such as haze."""
+        fill = self.fill
+        return isinstance(fill, (Linear, Radial)) and any(stop.alpha < 1 for stop in fill.stops)
+
+    def recoloured(self, changes: Sequence[Change]) -> "Mark":
+        """Change its colours."""
+        fill = self.fill
+        if isinstance(fill, (Linear, Radial)):
+            stops = (attrs.evolve(s, colour=apply_changes(s.colour, changes)) for s in fill.stops)
+            fill = attrs.evolve(fill, stops=tuple(stops))
+        elif fill is not None:
+            fill = apply_changes(fill, changes)
+        stroke = None if self.stroke is None else apply_changes(self.stroke, changes)
+        return attrs.evolve(self, fill=fill, stroke=stroke)
+
+    def warped(self, warp: Warp, scale: float = 1.0) -> "Mark":
+        """Move all of its points, and scale what has a width."""
+        fill = self.fill
+        if isinstance(fill, Linear):
+            fill = attrs.evolve(fill, start=warp(fill.start), end=warp(fill.end))
+        elif isinstance(fill, Radial):
+            fill = attrs.evolve(fill, centre=warp(fill.centre), radius=fill.radius * scale)
+        contours = tuple(path.warped(contour, warp) for contour in self.contours)
+        return attrs.evolve(self, contours=contours, fill=fill, width=self.width * scale,
+                            size=self.size * scale, length=self.length * scale)  # fmt: skip
 
 
 @attrs.frozen(kw_only=True)
@@ -90,6 +120,13 @@ class Drawing:
     marks: tuple[Mark, ...]
     paper: Colour
     loose: bool = False  # has no fine edges, as in watercolor
+
+    def has_wide(self, mark: Mark) -> bool:
+        """Tell whether a mark is a plain piece of ground over the whole width."""
+        if mark.role != "ground" or len(mark.contours) != 1 or len(mark.contours[0]) != 4:
+            return False
+        x1, _, x2, _ = path.bounds(mark.contours)
+        return x2 - x1 > self.width * 0.9
 
 
 def fade(*colours: Colour) -> tuple[Stop, ...]:
@@ -103,65 +140,9 @@ def down(y: float, height: float, *colours: Colour) -> Linear:
     return Linear((0, y), (0, y + height), fade(*colours))
 
 
-def flat_colour(fill: Paint | None) -> Colour:
-    """Return one colour for a draw."""
-    if fill is None:
-        return (128, 128, 128)
-    if isinstance(fill, tuple):
-        return fill
-    return fill.stops[len(fill.stops) // 2 if isinstance(fill, Linear) else 0].colour
-
-
-def is_veil(shape: Shape) -> bool:
-    """Tell whether a shape has a translucent fill, such as haze."""
-    fill = shape.fill
-    return isinstance(fill, (Linear, Radial)) and any(stop.alpha < 1 for stop in fill.stops)
-
-
-def spread(drawing: Drawing, shape: Shape) -> bool:
-    """Tell whether a shape is a plain piece of ground over the whole width."""
-    if shape.role != "ground" or len(shape.contours) != 1 or len(shape.contours[0]) != 4:
-        return False
-    x1, _, x2, _ = path.bounds(shape.contours)
-    return x2 - x1 > drawing.width * 0.9
-
-
-def recolour_mark(mark: Mark, changes: Sequence[Change]) -> Mark:
-    """Change the colours of a mark."""
-    if isinstance(mark, Text):
-        return attrs.evolve(mark, fill=apply_changes(mark.fill, changes))
-    fill = mark.fill
-    if isinstance(fill, (Linear, Radial)):
-        stops = tuple(attrs.evolve(s, colour=apply_changes(s.colour, changes)) for s in fill.stops)
-        fill = attrs.evolve(fill, stops=stops)
-    elif fill is not None:
-        fill = apply_changes(fill, changes)
-    stroke = None if mark.stroke is None else apply_changes(mark.stroke, changes)
-    return attrs.evolve(mark, fill=fill, stroke=stroke)
-
-
-def faded(marks: Iterable[Mark], alpha: float, role: Role | None = None) -> list[Mark]:
-    """Make marks more transparent, and give them a role if one is named."""
-    return [attrs.evolve(m, alpha=m.alpha * alpha, role=role or m.role) for m in marks]
-
-
-def as_back(mark: Mark) -> Mark:
-    """Mark a shape as background, which a transparent image leaves out."""
-    return attrs.evolve(mark, back=True) if isinstance(mark, Shape) else mark
-
-
-def warped(mark: Mark, warp: Warp, scale: float = 1.0) -> Mark:
-    """Move every point of a mark, and scale what has a width."""
-    if isinstance(mark, Text):
-        size, width = mark.size * scale, mark.width * scale
-        return attrs.evolve(mark, at=warp(mark.at), size=size, width=width)
-    fill = mark.fill
-    if isinstance(fill, Linear):
-        fill = attrs.evolve(fill, start=warp(fill.start), end=warp(fill.end))
-    elif isinstance(fill, Radial):
-        fill = attrs.evolve(fill, centre=warp(fill.centre), radius=fill.radius * scale)
-    contours = tuple(path.warped(contour, warp) for contour in mark.contours)
-    return attrs.evolve(mark, contours=contours, fill=fill, width=mark.width * scale)
+def faded(marks: Iterable[Mark], alpha: float, role: Role) -> list[Mark]:
+    """Make marks more transparent, and give them a role."""
+    return [attrs.evolve(mark, alpha=mark.alpha * alpha, role=role) for mark in marks]
 
 
 class Pen:
@@ -199,13 +180,13 @@ class Pen:
 
     def stamp(self, mark: Mark) -> None:
         """Draw a finished mark under the current transformation, role and opacity."""
-        placed = warped(mark, path.warp_of(self._matrix), path.scale_of(self._matrix))
+        placed = mark.warped(path.warp_of(self._matrix), path.scale_of(self._matrix))
         role = self._role if mark.role == "subject" else mark.role
         self.marks.append(attrs.evolve(placed, alpha=mark.alpha * self._alpha, role=role))
 
     def shape(self, contours: Sequence[Contour], ink: Paint, *, alpha: float = 1) -> None:
         """Fill outlines."""
-        self.stamp(Shape(contours=tuple(contours), fill=ink, alpha=alpha))
+        self.stamp(Mark(contours=tuple(contours), fill=ink, alpha=alpha))
 
     def ellipse(self, cx: float, cy: float, rx: float, ry: float, ink: Paint, *,
                 alpha: float = 1) -> None:  # fmt: skip

@@ -8,15 +8,7 @@ import attrs
 
 from imagesession._fake_openai.sketch import grounds, poster, signs, styles, symbols
 from imagesession._fake_openai.sketch.buttons import button
-from imagesession._fake_openai.sketch.canvas import (
-    UNIT,
-    Drawing,
-    Mark,
-    Pen,
-    Shape,
-    Text,
-    recolour_mark,
-)
+from imagesession._fake_openai.sketch.canvas import UNIT, Drawing, Mark, Pen
 from imagesession._fake_openai.sketch.colour import apply_changes, luminance, mix, rgb
 from imagesession._fake_openai.sketch.lettering import fitting, letter
 from imagesession._fake_openai.sketch.plan import Plan
@@ -42,9 +34,9 @@ def compose(
     changes = plan.look + plan.changes
     marks = [*drawing.marks, *captions(w, h, plan), *_draw_twinkles(w, h, plan, phase)]
     if changes:
-        marks = [recolour_mark(mark, changes) for mark in marks]
+        marks = [mark.recoloured(changes) for mark in marks]
     if transparent:
-        marks = [mark for mark in marks if isinstance(mark, Text) or not _is_back(mark, plan)]
+        marks = [mark for mark in marks if mark.text or not _is_back(mark, plan)]
     return attrs.evolve(drawing, marks=(*marks, *notes(w, h, plan)),
                         paper=apply_changes(drawing.paper, changes))  # fmt: skip
 
@@ -66,7 +58,7 @@ def _draw_layout(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None
             scene(plan, pen, w, h, phase=phase)
 
 
-def _is_back(shape: Shape, plan: Plan) -> bool:
+def _is_back(shape: Mark, plan: Plan) -> bool:
     scenic = plan.layout == "scene" or (plan.layout == "product" and plan.lived_in)
     plain = not scenic and shape.role == "ground"
     return shape.back or plain or shape.role == "glow"
@@ -83,7 +75,7 @@ def _draw_weather(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> Non
     if "autumn" not in plan.weather:
         pen.marks[before:] = [
             attrs.evolve(mark, fill=ink if mark.fill else None, stroke=ink if mark.stroke else None)
-            for mark in pen.marks[before:] if isinstance(mark, Shape)
+            for mark in pen.marks[before:]
         ]  # fmt: skip
     if "fog" in plan.weather:
         veil = mix(ground, rgb("#f4f6f8"), 0.4)

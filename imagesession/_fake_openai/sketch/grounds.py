@@ -9,7 +9,7 @@ from collections.abc import Collection
 import attrs
 
 from imagesession._fake_openai.sketch import symbols
-from imagesession._fake_openai.sketch.canvas import Linear, Pen, as_back, down, fade, faded, warped
+from imagesession._fake_openai.sketch.canvas import Linear, Pen, down, fade, faded
 from imagesession._fake_openai.sketch.colour import Colour, dark, light, rgb
 from imagesession._fake_openai.sketch.light import Light
 from imagesession._fake_openai.sketch.plan import Plan
@@ -144,7 +144,7 @@ def _heavens(stage: Stage, lands: set[str], horizon: float) -> float | None:
             stage.lay("streaks", 0, horizon / 600)
     if not stage.has("sun", "moon", "stars", "cloud", "rainbow"):
         # A sky that was not asked for is background, which a transparent image leaves out.
-        pen.marks[:] = [as_back(mark) for mark in pen.marks]
+        pen.marks[:] = [attrs.evolve(mark, back=True) for mark in pen.marks]
     return sun_x
 
 
@@ -205,7 +205,7 @@ def _waters(
         # The land stands mirrored in a lake.
         solid = [m for m in pen.marks[before:-1] if isinstance(m.fill, tuple)]
         low = faded(solid, 0.4, "detail")
-        pen.marks += [warped(m, lambda p: (p[0], horizon * 1.62 - p[1] * 0.62)) for m in low]
+        pen.marks += [m.warped(lambda p: (p[0], horizon * 1.62 - p[1] * 0.62)) for m in low]
     stage.lay("ripples", horizon, tall)
     if sun_x is not None:
         with pen.placed(sun_x, horizon, stretch=tall):

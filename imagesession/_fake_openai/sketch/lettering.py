@@ -16,7 +16,7 @@ from typing import Any, cast
 import attrs
 from PIL import ImageFont
 
-from imagesession._fake_openai.sketch.canvas import Pen, Text
+from imagesession._fake_openai.sketch.canvas import Mark, Pen
 from imagesession._fake_openai.sketch.colour import Colour
 
 # Accents: the sign that represents it, how large it is beside its letter, and how high the middle
@@ -78,7 +78,8 @@ def letter(pen: Pen, text: str, x: float, y: float, size: float, ink: Colour, *,
     whole = spelled(text)
     plain = "".join(ch for ch in whole if ch not in _ACCENTS)
     width = text_width(plain, size, tracking)
-    line = Text(text=plain, at=(x, y), size=size, width=width, bold=bold, fill=ink, alpha=alpha)
+    line = Mark(contours=(((x, y),),), text=plain, size=size, length=width, bold=bold, fill=ink,
+                alpha=alpha, role="lettering")  # fmt: skip
     pen.stamp(line)
     before = ""
     for ch in whole:
@@ -89,8 +90,8 @@ def letter(pen: Pen, text: str, x: float, y: float, size: float, ink: Colour, *,
         high = -0.04 if sign == "," else 0.86 if before[-1:].isupper() else 0.68
         at = x - width / 2 + text_width(before, size, tracking) - text_width(before[-1:], size) / 2
         middle = y + size * (0.35 - high) + k * size * (own - 0.35)
-        pen.stamp(attrs.evolve(line, text=sign, at=(at, middle), size=k * size,
-                               width=text_width(sign, k * size), bold=0.04))  # fmt: skip
+        pen.stamp(attrs.evolve(line, text=sign, contours=(((at, middle),),), size=k * size,
+                               length=text_width(sign, k * size), bold=0.04))  # fmt: skip
 
 
 def lines(text: str, most: int) -> list[str]:

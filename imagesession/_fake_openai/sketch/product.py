@@ -5,7 +5,7 @@ Product images: one subject on a plain ground, seen from an angle, in a light.
 import attrs
 
 from imagesession._fake_openai.sketch import staging, symbols
-from imagesession._fake_openai.sketch.canvas import Linear, Pen, Stop, down, recolour_mark
+from imagesession._fake_openai.sketch.canvas import Linear, Pen, Stop, down
 from imagesession._fake_openai.sketch.colour import Colour, changes_of, dark, light, luminance, rgb
 from imagesession._fake_openai.sketch.plan import Item, Plan
 from imagesession._fake_openai.sketch.scene import scene
@@ -83,7 +83,7 @@ def _draw_item(plan: Plan, pen: Pen, item: Item, place: _Place, ground: Colour) 
         pen.marks[before:] = seen(marks, plan.angle, x, base, size)
     before = len(pen.marks)
     put(pen, item, tone, x, base, size, plan=plan, flip=plan.mirrored)
-    marks = [recolour_mark(mark, lit) for mark in pen.marks[before:]]
+    marks = [mark.recoloured(lit) for mark in pen.marks[before:]]
     pen.marks[before:] = seen(marks, plan.angle, x, base, size)
 
 

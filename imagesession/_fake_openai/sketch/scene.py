@@ -36,17 +36,20 @@ def _surroundings(stage: Stage, objects: list[Item]) -> float:
     names = {item.name for item in stage.plan.everything}
     lands = {name for name in names if TABLE[name].place == "land"}
     # Later subjects are added to the existing surroundings.
-    first = next((item for item in stage.plan.items if item in objects), (objects or [None])[0])
+    first = next((item for item in stage.plan.items if item in objects), None)
+    first = first or (objects[0] if objects else None)
     place = TABLE[first.name].place if first else ""
-    if first and (place == "room" or (place == "meadow" and _is_indoors(stage))):
-        return grounds.landscape(stage, lands) if lands and place == "room" else _room(stage, first)
-    if first and place == "plain" and not lands:
+    indoors = place == "meadow" and _is_indoors(stage)
+    if lands and place not in {"under", "space"} and not indoors:
+        return grounds.landscape(stage, lands)
+    if first and (place == "room" or indoors):
+        return _room(stage, first)
+    if first and place == "plain":
         poster.ground(stage.plan, stage.pen, stage.w, stage.h, calm=first.name in _PARTS)
         return stage.h * 0.5 + 300
-    if place in {"under", "space"} or (place == "road" and not lands):
-        return {"under": grounds.deep, "space": grounds.space, "road": grounds.street}[place](stage)
-    lands = lands or {"water": {"sea"}, "air": {"sky"}}.get(place, set[str]())
-    return grounds.landscape(stage, lands)
+    if draw := {"under": grounds.deep, "space": grounds.space, "road": grounds.street}.get(place):
+        return draw(stage)
+    return grounds.landscape(stage, {"water": {"sea"}, "air": {"sky"}}.get(place, set()))
 
 
 def _room(stage: Stage, item: Item) -> float:

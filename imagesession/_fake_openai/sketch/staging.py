@@ -5,17 +5,7 @@ Staging: how a single subject is drawn into an image, with its colours, shadow a
 import attrs
 
 from imagesession._fake_openai.sketch import path, people, symbols
-from imagesession._fake_openai.sketch.canvas import (
-    Linear,
-    Mark,
-    Pen,
-    Radial,
-    Stop,
-    Text,
-    flat_colour,
-    recolour_mark,
-    warped,
-)
+from imagesession._fake_openai.sketch.canvas import Linear, Mark, Pen, Radial, Stop
 from imagesession._fake_openai.sketch.colour import (
     Change,
     Colour,
@@ -86,9 +76,9 @@ def put(pen: Pen, item: Item, tone: Palette, x: float, base: float, size: float,
 
 def mirrored(mark: Mark, top: float, depth: float) -> Mark:
     """Fade out a mark that is a reflection on the floor."""
-    if isinstance(mark, Text) or mark.fill is None:
+    if mark.text or mark.fill is None:
         return attrs.evolve(mark, alpha=0.0, role="shadow")
-    colour = flat_colour(mark.fill)
+    colour = mark.colour
     stops = (Stop(0, colour, 0.22), Stop(1, colour, 0.0))
     faint = Linear((0, top), (0, top + depth), stops)
     return attrs.evolve(mark, fill=faint, stroke=None, role="shadow")
@@ -119,21 +109,16 @@ def lit(marks: list[Mark], ambient: Colour, share: float = 0.8) -> list[Mark]:
     if luminance(ambient) > 252:
         return marks
     change = (Change(kind="ambient", amount=share, colour=ambient),)
-    return [
-        mark if mark.role in {"shadow", "glow"} else recolour_mark(mark, change) for mark in marks
-    ]
+    return [mark if mark.role in {"shadow", "glow"} else mark.recoloured(change) for mark in marks]
 
 
 def surroundings(marks: list[Mark], *, cleared: int) -> list[Mark]:
     """Mark shapes as ground; a transparent image leaves out the first `cleared` of them."""
-    out: list[Mark] = []
-    for i, mark in enumerate(marks):
-        if isinstance(mark, Text):
-            out.append(mark)
-        else:
-            role = "ground" if mark.role == "subject" else mark.role
-            out.append(attrs.evolve(mark, role=role, back=mark.back or i < cleared))
-    return out
+    return [
+        attrs.evolve(mark, role="ground" if mark.role == "subject" else mark.role,
+                     back=mark.back or i < cleared)
+        for i, mark in enumerate(marks)
+    ]  # fmt: skip
 
 
 def seen(marks: list[Mark], angle: Angle, x: float, base: float, size: float) -> list[Mark]:
@@ -148,4 +133,4 @@ def seen(marks: list[Mark], angle: Angle, x: float, base: float, size: float) ->
         "top": lambda p: (x + (p[0] - x) * (0.78 + 0.42 * (base - p[1]) / size),
                           base - (base - p[1]) * FLAT),
     }  # fmt: skip
-    return marks if angle == "front" else [warped(mark, warps[angle]) for mark in marks]
+    return marks if angle == "front" else [mark.warped(warps[angle]) for mark in marks]

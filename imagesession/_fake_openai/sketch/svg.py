@@ -12,16 +12,7 @@ import resvg_py
 from PIL import Image
 
 from imagesession._fake_openai.sketch import lettering, path
-from imagesession._fake_openai.sketch.canvas import (
-    Drawing,
-    Linear,
-    Mark,
-    Paint,
-    Radial,
-    Shape,
-    Stop,
-    Text,
-)
+from imagesession._fake_openai.sketch.canvas import Drawing, Linear, Mark, Paint, Radial, Stop
 from imagesession._fake_openai.sketch.colour import hexed
 from imagesession._fake_openai.sketch.path import Contour
 from imagesession._fake_openai.sketch.pixels import resized
@@ -42,9 +33,9 @@ class _Writer:
         self.defs: dict[str, str] = {}
 
     def mark(self, mark: Mark) -> str:
-        return _text(mark) if isinstance(mark, Text) else self._shape(mark)
+        return _text(mark) if mark.text else self._shape(mark)
 
-    def _shape(self, shape: Shape) -> str:
+    def _shape(self, shape: Mark) -> str:
         parts = [f'd="{_path_data(shape)}" fill="{self.paint(shape.fill)}"']
         fades: list[str] = []
         if shape.fill is not None:
@@ -153,7 +144,7 @@ def _box(marks: tuple[Mark, ...], drawing: Drawing, size: tuple[int, int]) -> Bo
         return (0, 0, 0, 0)
     xs, ys = [x for seg in segments for x in seg[::2]], [y for seg in segments for y in seg[1::2]]
     k, m = size[0] / drawing.width, size[1] / drawing.height
-    pad = max(mark.width if isinstance(mark, Shape) else 0.0 for mark in marks) * k + 2
+    pad = max(mark.width for mark in marks) * k + 2
     return (
         max(0, int(min(xs) * k - pad)), max(0, int(min(ys) * m - pad)),
         min(size[0], int(max(xs) * k + pad) + 1), min(size[1], int(max(ys) * m + pad) + 1),
@@ -161,9 +152,9 @@ def _box(marks: tuple[Mark, ...], drawing: Drawing, size: tuple[int, int]) -> Bo
 
 
 def _outline(mark: Mark) -> list[path.Segment]:
-    if isinstance(mark, Shape):
+    if not mark.text:
         return [seg for contour in mark.contours for seg in contour]
-    (x, y), wide = mark.at, mark.width / 2 + mark.size * 0.2
+    (x, y), wide = mark.contours[0][0], mark.length / 2 + mark.size * 0.2
     return [(x - wide, y - mark.size), (x + wide, y + mark.size)]
 
 
@@ -186,12 +177,12 @@ def _split(drawing: Drawing) -> tuple[int, int, int]:
 
 
 def _is_fine(mark: Mark) -> bool:
-    return isinstance(mark, Shape) and mark.role == "detail" and not mark.back
+    return mark.role == "detail" and not mark.back
 
 
 def _render(drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], *, paper: bool,
               box: Box | None = None) -> Image.Image:  # fmt: skip
-    plain = all(mark.text.isascii() for mark in marks if isinstance(mark, Text))
+    plain = all(mark.text.isascii() for mark in marks)
     data = resvg_py.svg_to_bytes(
         svg_string=_write_svg(drawing, size, marks, "", paper=paper, box=box),
         # Loading the machine's fonts takes time, and ASCII does not need them.
@@ -229,7 +220,7 @@ def _count_soft_marks(drawing: Drawing) -> int:
     # The number of leading marks without visible edges.
     count = 0
     for mark in drawing.marks:
-        if isinstance(mark, Text) or mark.stroke or len(mark.contours) != 1:
+        if mark.text or mark.stroke or len(mark.contours) != 1:
             break
         x1, y1, x2, y2 = path.bounds(mark.contours)
         covers = x1 <= 0 and y1 <= 0 and x2 >= drawing.width and y2 >= drawing.height
@@ -245,7 +236,7 @@ def _stop(stop: Stop) -> str:
     return f'<stop offset="{_n(stop.offset)}" stop-color="{hexed(stop.colour)}"{fade}/>'
 
 
-def _path_data(shape: Shape) -> str:
+def _path_data(shape: Mark) -> str:
     return "".join(_contour(contour, closed=shape.closed) for contour in shape.contours)
 
 
@@ -255,12 +246,12 @@ def _contour(contour: Contour, *, closed: bool) -> str:
     return "".join(out) + ("Z" if closed else "")
 
 
-def _text(mark: Text) -> str:
-    x, y = mark.at
-    ink = hexed(mark.fill)
+def _text(mark: Mark) -> str:
+    x, y = mark.contours[0][0]
+    ink = hexed(mark.colour)
     fade = f' opacity="{_n(mark.alpha)}"' if mark.alpha < 1 else ""
     bold = f' stroke="{ink}" stroke-width="{_n(mark.bold * mark.size * 2)}"' if mark.bold else ""
-    long = f' textLength="{_n(mark.width)}"' if len(mark.text) > 1 else ""
+    long = f' textLength="{_n(mark.length)}"' if len(mark.text) > 1 else ""
     return (
         f'<text x="{_n(x)}" y="{_n(y + mark.size * 0.35)}" font-size="{_n(mark.size)}" '
         f'font-family="Aileron, Helvetica, Arial, sans-serif" text-anchor="middle"{long} '

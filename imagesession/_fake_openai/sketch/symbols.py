@@ -15,18 +15,7 @@ from xml.etree import ElementTree as ET
 import attrs
 
 from imagesession._fake_openai.sketch import path
-from imagesession._fake_openai.sketch.canvas import (
-    Linear,
-    Mark,
-    Paint,
-    Pen,
-    Radial,
-    Role,
-    Shape,
-    Stop,
-    Text,
-    flat_colour,
-)
+from imagesession._fake_openai.sketch.canvas import Linear, Mark, Paint, Pen, Radial, Role, Stop
 from imagesession._fake_openai.sketch.colour import Colour, dark, light, mix, rgb
 from imagesession._fake_openai.sketch.lettering import text_width
 
@@ -155,20 +144,20 @@ def _piece(node: "ET.Element[str]", part: str) -> _Piece:
                   line=line or node.get("stroke", ""))  # fmt: skip
 
 
-def _shape(node: "ET.Element[str]", role: Role) -> Shape:
+def _shape(node: "ET.Element[str]", role: Role) -> Mark:
     d = node.attrib["d"]
-    return Shape(
+    return Mark(
         contours=path.parse(d), width=_number(node, "stroke-width"), role=role,
         alpha=_number(node, "opacity", 1), closed=d.endswith("Z"),
         holes=node.get("fill-rule") == "evenodd",
     )  # fmt: skip
 
 
-def _text(node: "ET.Element[str]") -> Text:
+def _text(node: "ET.Element[str]") -> Mark:
     text, size = node.text or "", _number(node, "font-size")
     at = (_number(node, "x"), _number(node, "y") - 0.35 * size)
-    return Text(text=text, at=at, size=size, width=text_width(text, size), bold=0.02,
-                fill=(0, 0, 0))  # fmt: skip
+    return Mark(contours=((at,),), text=text, size=size, length=text_width(text, size), bold=0.02,
+                role="lettering")  # fmt: skip
 
 
 def _fill_paint(key: str, inks: Palette, gradients: _Gradients) -> Paint | None:
@@ -186,11 +175,8 @@ def draw(pen: Pen, name: str, inks: Palette, parts: Collection[str] = ()) -> Non
         if piece.part and piece.part not in parts:
             continue
         fill = _fill_paint(piece.fill, inks, gradients)
-        if isinstance(piece.mark, Text):
-            pen.stamp(attrs.evolve(piece.mark, fill=flat_colour(fill)))
-        else:
-            line = inks[piece.line] if piece.line else None
-            pen.stamp(attrs.evolve(piece.mark, fill=fill, stroke=line))
+        line = inks[piece.line] if piece.line else None
+        pen.stamp(attrs.evolve(piece.mark, fill=fill, stroke=line))
 
 
 def parts_of(name: str) -> tuple[str, ...]:
@@ -208,5 +194,5 @@ def extent(name: str, parts: frozenset[str] = frozenset()) -> tuple[float, float
     """Return the bounds of a subject within its box of 100 by 100."""
     pen = Pen()
     draw(pen, name, shades(TABLE[name].colour, TABLE[name].accent), parts)
-    shapes = [mark for mark in pen.marks if isinstance(mark, Shape) and mark.role != "glow"]
+    shapes = [mark for mark in pen.marks if mark.role != "glow" and not mark.text]
     return path.bounds([contour for shape in shapes for contour in shape.contours])
