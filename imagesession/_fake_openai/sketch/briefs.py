@@ -17,6 +17,7 @@ from imagesession._domain.preset import Preset, load_presets
 
 Kind: TypeAlias = Literal["product", "icon", "illustration", "background", "hero", "button"]
 
+READ = 3000  # characters of a prompt that are read for words; all of it feeds the seed
 _SLOT = re.compile(r"\{\w+\}")
 _TAKE = re.compile(
     r"\s*This is take (\d{1,3}) of \d{1,3}: keep to all of the above, and differ from the other "
@@ -47,6 +48,11 @@ class Brief:
     choices: Mapping[str, str] = attrs.field(factory=dict[str, str], hash=False)
     take: int = 0
     varies: bool = False
+
+    @property
+    def words(self) -> str:
+        """The user's words in small letters, as far as they are read."""
+        return self.text[:READ].lower().replace("\ufe0f", "")
 
     @property
     def clear(self) -> bool:

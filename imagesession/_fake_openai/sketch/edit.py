@@ -17,6 +17,7 @@ from imagesession._fake_openai.sketch.pixels import mapped, resized
 from imagesession._fake_openai.sketch.plan import Item, Plan
 from imagesession._fake_openai.sketch.prompt import crc, parse_prompts, refine
 from imagesession._fake_openai.sketch.staging import put, shadow, tone_of
+from imagesession._fake_openai.sketch.state import SketchState
 from imagesession._fake_openai.sketch.symbols import TABLE
 
 _ANEW = frozenset({"icon", "button"})  # drawn, whatever image they go by
@@ -36,12 +37,18 @@ def plan_for(prompts: tuple[str, ...], seed: int) -> Plan:
     return plan
 
 
-def edit_whole(
-    base: bytes, prompts: tuple[str, ...], size: tuple[int, int], *, transparent: bool, seed: int
-) -> Image.Image:
-    """Change a whole image as the prompts say."""
-    plan = plan_for(prompts, seed)
-    image = encode.decode(base)
+def edited(state: SketchState, base: bytes) -> Image.Image:
+    """Change an image as the prompts say, as a whole or where the mask is open."""
+    image, prompts, size = encode.decode(base), state.prompts, state.size
+    if state.mask is not None:
+        opening = _mask_opening(state.mask, image.size)
+        after = image.copy()
+        if box := opening.getbbox():
+            part = _fill_hole(image, opening, box, prompts[-1] if prompts else "", state.seed)
+            after.paste(part.convert(image.mode), box)
+        # Where the mask is opaque, pixels stay exactly.
+        return _fit(Image.composite(after, image, opening), size)
+    plan, transparent = plan_for(prompts, state.seed), state.transparent
     if plan.framed and plan.layout in _ANEW:
         drawing = compose(plan, size, transparent=transparent)
         return svg.pixels(drawing, size, transparent=transparent)
@@ -91,7 +98,7 @@ def _fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return out
 
 
-def border_of(image: Image.Image) -> tuple[int, int, int, int]:
+def border_of(image: Image.Image) -> svg.Box:
     """Find the box of all pixels that differ from an image's corner."""
     if image.mode == "RGBA":
         return image.getchannel("A").getbbox() or (0, 0, *image.size)
@@ -169,19 +176,6 @@ def _stamp(image: Image.Image, pen: Pen) -> Image.Image:
     return out
 
 
-def edit_masked(
-    base: bytes, mask: bytes, prompts: tuple[str, ...], size: tuple[int, int], *, seed: int
-) -> Image.Image:
-    """Change an image where the mask is open; where it is opaque its pixels stay exactly."""
-    before = encode.decode(base)
-    opening = _mask_opening(mask, before.size)
-    after = before.copy()
-    if box := opening.getbbox():
-        part = _fill_hole(before, opening, box, prompts[-1] if prompts else "", seed)
-        after.paste(part.convert(before.mode), box)
-    return _fit(Image.composite(after, before, opening), size)
-
-
 def _mask_opening(mask: bytes, size: tuple[int, int]) -> Image.Image:
     # 255 where the mask's alpha is 0.
     image = encode.decode(mask)
@@ -191,11 +185,7 @@ def _mask_opening(mask: bytes, size: tuple[int, int]) -> Image.Image:
 
 
 def _fill_hole(
-    before: Image.Image,
-    opening: Image.Image,
-    box: tuple[int, int, int, int],
-    prompt: str,
-    seed: int,
+    before: Image.Image, opening: Image.Image, box: svg.Box, prompt: str, seed: int
 ) -> Image.Image:
     plan = parse_prompts((read_brief(prompt).text,), seed)
     objects = [i for i in plan.items if TABLE[i.name].place not in {"land", "sky"}]

@@ -25,7 +25,7 @@ def apply_frame(plan: Plan, brief: Brief) -> Plan:
     style = _FINISHES.get(choices.get("style_preset", ""), "3d" if kind == "product" else "")
     more = (style, "minimal" if theme == "minimal" else "")
     framed = attrs.evolve(
-        plan, framed=True, shape=brief.shape, clear=plan.clear or brief.clear, poster="",
+        plan, framed=True, clear=plan.clear or brief.clear, poster="",
         layout=cast("Layout", kind) if kind in get_args(Layout) else "scene",
         styles=(*plan.styles, *(s for s in more if s and s not in plan.styles)),
         # A background must leave text on it readable.

@@ -7,12 +7,11 @@ import re
 import attrs
 
 from imagesession._fake_openai.sketch import lexicon
+from imagesession._fake_openai.sketch.briefs import READ
 from imagesession._fake_openai.sketch.colour import Colour, hexed, named
 from imagesession._fake_openai.sketch.lettering import printable
 from imagesession._fake_openai.sketch.people import PERSON_WORDS, TRAITS
 from imagesession._fake_openai.sketch.plan import Item, Layout
-
-READ = 3000  # characters of a prompt that are read for words; all of it feeds the seed
 
 # The end of a phrase counts as a word: "without lettering: a cat" must not remove the cat.
 _WORD = re.compile(
@@ -233,8 +232,3 @@ def keyword(prompt: str) -> str:
     words = re.findall(r"[^\W\d_]{2,}", prompt[:READ])
     telling = [w for w in words if w.lower() not in lexicon.STOPWORDS and not named(w.lower())]
     return max(telling[:6], key=len, default="")[:16]
-
-
-def shape(text: str) -> str:
-    """Return the shape of image that the words ask for, if any."""
-    return lexicon.first(lexicon.SHAPES, text) or ""

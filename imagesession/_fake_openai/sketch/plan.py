@@ -81,7 +81,6 @@ class Plan:
     look: tuple[Change, ...] = ()  # changes of colours that belong to the frame
     label: str = ""  # the words on a button, if none are quoted
     corner: float = 0.3  # of a button, as a share of its height
-    shape: str = ""  # the shape that the latest words asked for
     poster: str = ""  # the words of a prompt that names nothing known
     keyword: str = ""
     seed: int = 0

@@ -10,19 +10,11 @@ from typing import Literal
 import attrs
 
 from imagesession._fake_openai.sketch import framing, lexicon
-from imagesession._fake_openai.sketch.briefs import read_brief
+from imagesession._fake_openai.sketch.briefs import READ, read_brief
 from imagesession._fake_openai.sketch.colour import Change, Colour, dark, luminance, rgb
 from imagesession._fake_openai.sketch.lettering import printable
 from imagesession._fake_openai.sketch.looks import read_look
-from imagesession._fake_openai.sketch.naming import (
-    READ,
-    Found,
-    find,
-    keyword,
-    label,
-    letters,
-    shape,
-)
+from imagesession._fake_openai.sketch.naming import Found, find, keyword, label, letters
 from imagesession._fake_openai.sketch.plan import Item, Plan
 from imagesession._fake_openai.sketch.symbols import TABLE
 from imagesession._fake_openai.sketch.words import SECTIONS
@@ -105,7 +97,7 @@ def _plan_words(prompt: str, seed: int) -> Plan:
         styles=tuple(name for name, rule in lexicon.STYLES if rule.search(text)),
         changes=read_look(text, relative=False), ground=_ground_colour(found, text),
         accent=found.accent, colours=found.colours, lettering=lettering,
-        shape=shape(text), keyword=keyword(prompt), removed=frozenset(found.removed),
+        keyword=keyword(prompt), removed=frozenset(found.removed),
         seed=seed, unknown=_unknown_words(found, lettering),
     )  # fmt: skip
     if layout is None and [item.name for item in items] == ["button"] and not found.removed:
@@ -176,7 +168,8 @@ def refine(before: Plan, prompt: str) -> Plan:
         return framing.vary(after, max(1, parsed.take) + 1)
     unknown = tuple(dict.fromkeys((*before.unknown, *_unknown_words(found, words))))[-4:]
     # A prompt that is fulfilled already changes nothing, but is understood.
-    known = any(rule.search(text) for _, rule in (*lexicon.TIMES, *lexicon.WEATHER))
+    rules = (*lexicon.TIMES, *lexicon.WEATHER, *lexicon.SHAPES)
+    known = any(rule.search(text) for _, rule in rules)
     if after == before and not found.items and not known:
         idle = (*before.idle, printable(parsed.text, 80))
         return attrs.evolve(before, idle=idle, unknown=unknown)
@@ -243,7 +236,7 @@ def _update_layout(before: Plan, text: str) -> Plan:
                             styles=tuple(s for s in before.styles if s not in styles))  # fmt: skip
     return attrs.evolve(
         before, layout=layout, weather=before.weather | weather, styles=before.styles + styles,
-        time=lexicon.first(lexicon.TIMES, text) or before.time, shape=shape(text) or before.shape,
+        time=lexicon.first(lexicon.TIMES, text) or before.time,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ Write a drawing as an SVG document, and render it with resvg.
 import base64
 import io
 import math
+import re
 from typing import TypeAlias
 from xml.sax.saxutils import escape
 
@@ -12,69 +13,66 @@ import resvg_py
 from PIL import Image
 
 from imagesession._fake_openai.sketch import lettering, path
-from imagesession._fake_openai.sketch.canvas import Drawing, Linear, Mark, Paint, Radial, Stop
+from imagesession._fake_openai.sketch.canvas import Drawing, Linear, Mark, Paint, Radial
 from imagesession._fake_openai.sketch.colour import hexed
-from imagesession._fake_openai.sketch.path import Contour
 from imagesession._fake_openai.sketch.pixels import resized
 
 # The factors by which light, land, land behind subjects, and weather are rendered smaller.
 _SOFT, _LAND, _BEHIND, _VEIL = 6, 1.5, 2.4, 3
 _SMALL = 480  # pixels of the short side, from which on this saves time
 _BILINEAR = Image.Resampling.BILINEAR
-
+# XML has no control characters and no lone surrogates.
+_NOT_XML = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 Box: TypeAlias = tuple[int, int, int, int]
 
 
-class _Writer:
-    """Write marks, and collect their gradients, each once."""
-
-    def __init__(self) -> None:
-        self.defs: dict[str, str] = {}
-
-    def mark(self, mark: Mark) -> str:
-        return _text(mark) if mark.text else self._shape(mark)
-
-    def _shape(self, shape: Mark) -> str:
-        parts = [f'd="{_path_data(shape)}" fill="{self.paint(shape.fill)}"']
-        fades: list[str] = []
-        if shape.fill is not None:
-            fades.append("fill")
-        if shape.stroke is not None and shape.width > 0:
-            parts.append(f'stroke="{hexed(shape.stroke)}" stroke-width="{_n(shape.width)}"')
-            fades.append("stroke")
-        if shape.alpha < 1:
-            parts += [f'{name}-opacity="{_n(shape.alpha, 3)}"' for name in fades]
-        if shape.holes:
-            parts.append('fill-rule="evenodd"')
-        return f"<path {' '.join(parts)}/>"
-
-    def paint(self, ink: Paint | None) -> str:
-        if ink is None:
-            return "none"
-        if isinstance(ink, tuple):
-            return hexed(ink)
-        stops = "".join(_stop(stop) for stop in ink.stops)
-        if isinstance(ink, Linear):
-            (a, b), (c, d) = ink.start, ink.end
-            where = f'x1="{_n(a)}" y1="{_n(b)}" x2="{_n(c)}" y2="{_n(d)}"'
-            return f"url(#{self._define('linearGradient', f'{_USER} {where}', stops)})"
-        x, y = ink.centre
+def _paint(ink: Paint | None, defs: dict[tuple[str, str], str]) -> str:
+    # Each gradient is defined once.
+    if ink is None or isinstance(ink, tuple):
+        return hexed(ink) if ink else "none"
+    if isinstance(ink, Linear):
+        tag, ((a, b), (c, d)) = "linearGradient", (ink.start, ink.end)
+        where = f'x1="{_n(a)}" y1="{_n(b)}" x2="{_n(c)}" y2="{_n(d)}"'
+    else:
+        tag, (x, y), k = "radialGradient", ink.centre, ink.squash
         where = f'cx="{_n(x)}" cy="{_n(y)}" r="{_n(ink.radius)}"'
-        if ink.squash != 1:
-            k = ink.squash
-            where += f' gradientTransform="matrix(1 0 0 {_n(k, 4)} 0 {_n(y * (1 - k))})"'
-        return f"url(#{self._define('radialGradient', f'{_USER} {where}', stops)})"
-
-    def _define(self, tag: str, where: str, body: str) -> str:
-        key = f"{tag} {where}>{body}"
-        if key not in self.defs:
-            name = f"d{len(self.defs)}"
-            self.defs[key] = f'<{tag} id="{name}" {where}>{body}</{tag}>'
-        return self.defs[key].split('id="', 1)[1].split('"', 1)[0]
+        where += f' gradientTransform="matrix(1 0 0 {_n(k, 4)} 0 {_n(y * (1 - k))})"'
+    stops = "".join(
+        f'<stop offset="{_n(s.offset)}" stop-color="{hexed(s.colour)}" '
+        f'stop-opacity="{_n(s.alpha, 3)}"/>' for s in ink.stops
+    )  # fmt: skip
+    return f"url(#{defs.setdefault((tag, f'{where}>{stops}'), f'd{len(defs)}')})"
 
 
-_USER = 'gradientUnits="userSpaceOnUse"'
+def _shape(mark: Mark, defs: dict[tuple[str, str], str]) -> str:
+    end = "Z" if mark.closed else ""
+    data = "".join(_contour(contour) + end for contour in mark.contours)
+    parts = [f'd="{data}" fill="{_paint(mark.fill, defs)}"']
+    if mark.stroke is not None and mark.width > 0:
+        parts.append(f'stroke="{hexed(mark.stroke)}" stroke-width="{_n(mark.width)}"')
+    if mark.alpha < 1:
+        parts += [f'{name}-opacity="{_n(mark.alpha, 3)}"' for name in ("fill", "stroke")]
+    if mark.holes:
+        parts.append('fill-rule="evenodd"')
+    return f"<path {' '.join(parts)}/>"
+
+
+def _contour(contour: path.Contour) -> str:
+    out = [f"M{_n(contour[0][0])} {_n(contour[0][1])}"]
+    out += [("L" if len(seg) == 2 else "C") + " ".join(map(_n, seg)) for seg in contour[1:]]
+    return "".join(out)
+
+
+def _text(mark: Mark) -> str:
+    (x, y), ink = mark.contours[0][0], hexed(mark.colour)
+    long = f' textLength="{_n(mark.length)}"' if len(mark.text) > 1 else ""
+    return (
+        f'<text x="{_n(x)}" y="{_n(y + mark.size * 0.35)}" font-size="{_n(mark.size)}" '
+        f'font-family="Aileron, Helvetica, Arial, sans-serif" text-anchor="middle"{long} '
+        f'fill="{ink}" stroke="{ink}" stroke-width="{_n(mark.bold * mark.size * 2)}" '
+        f'opacity="{_n(mark.alpha)}">{_safe(mark.text)}</text>'
+    )
 
 
 def document(drawing: Drawing, size: tuple[int, int], *, metadata: str, title: str,
@@ -90,9 +88,13 @@ def document(drawing: Drawing, size: tuple[int, int], *, metadata: str, title: s
         transparent: Leave out the paper.
         film: The body of a filter on the whole image, if there is one.
     """
-    about = f"<title>{_safe(title)}</title>\n<metadata>{_safe(metadata)}</metadata>\n"
-    return _write_svg(drawing, size, drawing.marks, about, film=film,
-                    paper=not transparent).encode("utf-8", "replace")  # fmt: skip
+    about = _about(metadata, title)
+    text = _write_svg(drawing, size, drawing.marks, about, paper=not transparent, film=film)
+    return text.encode("utf-8", "replace")
+
+
+def _about(metadata: str, title: str) -> str:
+    return f"<title>{_safe(title)}</title>\n<metadata>{_safe(metadata)}</metadata>\n"
 
 
 def embedding(png: bytes, size: tuple[int, int], *, metadata: str, title: str) -> bytes:
@@ -101,7 +103,7 @@ def embedding(png: bytes, size: tuple[int, int], *, metadata: str, title: str) -
     w, h = size
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" viewBox="0 0 {w} {h}">\n'
-        f"<title>{_safe(title)}</title>\n<metadata>{_safe(metadata)}</metadata>\n"
+        f"{_about(metadata, title)}"
         f'<image width="{w}" height="{h}" href="data:image/png;base64,{data}"/>\n</svg>\n'
     ).encode("utf-8", "replace")
 
@@ -171,13 +173,9 @@ def _split(drawing: Drawing) -> tuple[int, int, int]:
     sharp = {"subject", "lettering"} if not drawing.loose else set[str]()
     land = next((i for i in range(soft, last) if marks[i].role in sharp), last)
     # A subject's details may come before the rest of it.
-    while soft < land < last and _is_fine(marks[land - 1]):
+    while soft < land < last and marks[land - 1].role == "detail" and not marks[land - 1].back:
         land -= 1
     return soft, land, last
-
-
-def _is_fine(mark: Mark) -> bool:
-    return mark.role == "detail" and not mark.back
 
 
 def _render(drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], *, paper: bool,
@@ -197,9 +195,14 @@ def _write_svg(
     drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], about: str, *, paper: bool,
     film: str = "", box: Box | None = None,
 ) -> str:  # fmt: skip
-    writer = _Writer()
-    body = "\n".join(writer.mark(mark) for mark in marks if mark.alpha > 0)
-    defs = "".join(writer.defs.values())
+    found: dict[tuple[str, str], str] = {}
+    body = "\n".join(
+        _text(mark) if mark.text else _shape(mark, found) for mark in marks if mark.alpha > 0
+    )
+    defs = "".join(
+        f'<{tag} id="{name}" gradientUnits="userSpaceOnUse" {gradient}</{tag}>'
+        for (tag, gradient), name in found.items()
+    )
     if film:
         defs += f'<filter id="film" x="0" y="0" width="1" height="1">{film}</filter>'
     w, h = _n(drawing.width), _n(drawing.height)
@@ -231,41 +234,8 @@ def _count_soft_marks(drawing: Drawing) -> int:
     return count
 
 
-def _stop(stop: Stop) -> str:
-    fade = f' stop-opacity="{_n(stop.alpha, 3)}"' if stop.alpha < 1 else ""
-    return f'<stop offset="{_n(stop.offset)}" stop-color="{hexed(stop.colour)}"{fade}/>'
-
-
-def _path_data(shape: Mark) -> str:
-    return "".join(_contour(contour, closed=shape.closed) for contour in shape.contours)
-
-
-def _contour(contour: Contour, *, closed: bool) -> str:
-    out = [f"M{_n(contour[0][0])} {_n(contour[0][1])}"]
-    out += [("L" if len(seg) == 2 else "C") + " ".join(map(_n, seg)) for seg in contour[1:]]
-    return "".join(out) + ("Z" if closed else "")
-
-
-def _text(mark: Mark) -> str:
-    x, y = mark.contours[0][0]
-    ink = hexed(mark.colour)
-    fade = f' opacity="{_n(mark.alpha)}"' if mark.alpha < 1 else ""
-    bold = f' stroke="{ink}" stroke-width="{_n(mark.bold * mark.size * 2)}"' if mark.bold else ""
-    long = f' textLength="{_n(mark.length)}"' if len(mark.text) > 1 else ""
-    return (
-        f'<text x="{_n(x)}" y="{_n(y + mark.size * 0.35)}" font-size="{_n(mark.size)}" '
-        f'font-family="Aileron, Helvetica, Arial, sans-serif" text-anchor="middle"{long} '
-        f'fill="{ink}"{bold}{fade}>{_safe(mark.text)}</text>'
-    )
-
-
 def _safe(text: str) -> str:
-    # XML has no control characters and no lone surrogates.
-    return escape("".join(ch for ch in text if ch in "\n\t" or (ch >= " " and not _outside(ch))))
-
-
-def _outside(ch: str) -> bool:
-    return "\x7f" <= ch <= "\x9f" or "\ud800" <= ch <= "\udfff" or ch in "\ufffe\uffff"
+    return escape(_NOT_XML.sub("", text))
 
 
 def _n(value: float, digits: int = 2) -> str:
