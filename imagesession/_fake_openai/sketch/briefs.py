@@ -1,5 +1,5 @@
 """
-Read the brief of a prompt: the frame of a preset, its subject, and the number of a take.
+Read the brief of a prompt: the preset, its subject, and the number of a take.
 
 A preset wraps a description into sentences on view, light and finish. They are known word for word
 and removed here: read as the user's own words, a "softbox from the upper left" would move the
@@ -17,6 +17,7 @@ from imagesession._domain.preset import Preset, load_presets
 
 Kind: TypeAlias = Literal["product", "icon", "illustration", "background", "hero", "button"]
 
+READ = 3000  # characters of a prompt that are read for words; all of it feeds the seed
 _SLOT = re.compile(r"\{\w+\}")
 _TAKE = re.compile(
     r"\s*This is take (\d{1,3}) of \d{1,3}: keep to all of the above, and differ from the other "
@@ -28,51 +29,45 @@ _VARIATION = re.compile(
 
 
 @attrs.frozen(kw_only=True)
-class Frame:
-    """The frame of a preset: the kind of image, and the chosen parameters."""
-
-    kind: Kind
-    choices: Mapping[str, str] = attrs.field(hash=False)
-
-    @property
-    def clear(self) -> bool:
-        """Whether the background is transparent."""
-        return self.choices.get("background_type") == "transparent"
-
-    @property
-    def grounded(self) -> bool:
-        """Whether the image has a ground."""
-        return not self.clear and self.kind not in {"icon", "button"}
-
-    @property
-    def shape(self) -> str:
-        """The default shape of the image, if any."""
-        return {"product": "", "icon": "square"}.get(self.kind, "wide")
-
-
-@attrs.frozen(kw_only=True)
 class Brief:
     """
     A prompt, split into the user's words and the sentences that the library added.
 
     Attributes:
-        text: The user's words, without the sentences of frame and takes.
+        text: The user's words, without the sentences of presets and takes.
         subject: The description in a preset; the whole text without a preset.
-        frame: The frame of the preset, if there is one.
+        kind: The kind of image that a preset frames, if there is one.
+        choices: The preset's parameters.
         take: The number of the take, from 1; 0 if there is only one.
         varies: Whether it is a variation of the current image.
     """
 
     text: str
     subject: str
-    frame: Frame | None = None
+    kind: Kind | None = None
+    choices: Mapping[str, str] = attrs.field(factory=dict[str, str], hash=False)
     take: int = 0
     varies: bool = False
+
+    @property
+    def words(self) -> str:
+        """The user's words in small letters, as far as they are read."""
+        return self.text[:READ].lower().replace("\ufe0f", "")
+
+    @property
+    def clear(self) -> bool:
+        """Whether the preset asks for a transparent background."""
+        return self.choices.get("background_type") == "transparent"
+
+    @property
+    def shape(self) -> str:
+        """The shape of the preset's images, if it has one."""
+        return {"": "", "product": "", "icon": "square"}.get(self.kind or "", "wide")
 
 
 @functools.lru_cache(maxsize=128)
 def read_brief(prompt: str) -> Brief:
-    """Split a prompt into frame, take and the user's words."""
+    """Split a prompt into preset, take and the user's words."""
     found = _TAKE.search(prompt)
     whole = _TAKE.sub("", prompt)
     rest = _VARIATION.sub("", whole)
@@ -108,5 +103,5 @@ def _read_frame(preset: Preset, prompt: str) -> Brief | None:
         around = around.replace(words, "")
     choices = {name: choice for name, (choice, _) in chosen.items()}
     text = ".\n".join(part for part in (subject, " ".join(around.split())) if part)
-    frame = Frame(kind=cast("Kind", choices.get("asset_type", "product")), choices=choices)
-    return Brief(text=text, subject=subject, frame=frame)
+    kind = cast("Kind", choices.get("asset_type", "product"))
+    return Brief(text=text, subject=subject, kind=kind, choices=choices)

@@ -2,14 +2,13 @@
 Draw buttons: a wide shape with words and a sign.
 """
 
-import attrs
-
+from imagesession._fake_openai.sketch import symbols
 from imagesession._fake_openai.sketch.canvas import Pen, down
 from imagesession._fake_openai.sketch.colour import Colour, dark, light, luminance, rgb
 from imagesession._fake_openai.sketch.lettering import letter, text_width
 from imagesession._fake_openai.sketch.plan import Plan
 from imagesession._fake_openai.sketch.staging import ground_of, put
-from imagesession._fake_openai.sketch.symbols import Tone
+from imagesession._fake_openai.sketch.symbols import shades
 
 _WIDE = 0.92  # share of the frame's width
 _TALL = 0.66  # share of the frame's height, at most
@@ -45,6 +44,7 @@ def _fill(plan: Plan) -> Colour:
 def _inscribe(plan: Plan, pen: Pen, box: tuple[float, float, float, float], fill: Colour) -> None:
     x, y, wide, tall = box
     ink = rgb("#fffdf8") if luminance(fill) < 165 else dark(fill, 0.8)
+    tone = shades(ink, light(fill, 0.45), paper=fill)
     words = plan.lettering or plan.label
     sign = next((item for item in plan.everything if item.name != "button"), None)
     room = wide * 0.84 - (tall * 0.66 if sign and words else 0.0)
@@ -53,18 +53,12 @@ def _inscribe(plan: Plan, pen: Pen, box: tuple[float, float, float, float], fill
     if sign:
         side, gap = tall * (0.5 if words else 0.7), tall * 0.14 if words else 0.0
         start = x - (length + gap + side) / 2
-        tone = attrs.evolve(Tone.of(ink, light(fill, 0.45)), paper=fill)
-        put(pen, sign, tone, start + side / 2, y + side * 0.43, side,
-            plan=plan)  # fmt: skip
+        put(pen, sign, tone, start + side / 2, y + side * 0.43, side, plan=plan)
         x = start + side + gap + length / 2
     if words:
         with pen.role("lettering"):
             letter(pen, words, x, y, size, ink, bold=0.022)
     elif not sign:
         # An arrow, for a button without words and sign.
-        r = tall * 0.2
-        for points in (
-            ((x - r, y), (x + r, y)),
-            ((x + r * 0.35, y - r * 0.65), (x + r, y), (x + r * 0.35, y + r * 0.65)),
-        ):
-            pen.line(*points, ink=ink, width=r * 0.34)
+        with pen.placed(x, y, tall * 0.002):
+            symbols.draw(pen, "parts/arrow", tone)

@@ -10,7 +10,7 @@ import functools
 import math
 import re
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 import attrs
 
@@ -92,6 +92,16 @@ class Change:
     kind: ChangeKind
     amount: float = 1.0
     colour: Colour = (0, 0, 0)
+
+
+def changes_of(section: str, *names: str | None) -> tuple[Change, ...]:
+    """Read the changes that a section of the table has by these names."""
+    written = ",".join(words.SECTIONS[section].get(name or "", "") for name in names)
+    rows = [part.split() for part in written.split(",") if part.strip()]
+    return tuple(
+        Change(kind=cast("ChangeKind", kind), amount=float(amount), colour=rgb(*ink or ["#000"]))
+        for kind, amount, *ink in rows
+    )
 
 
 def apply_changes(colour: Colour, changes: Sequence[Change]) -> Colour:

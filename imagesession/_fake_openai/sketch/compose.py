@@ -6,23 +6,16 @@ import random
 
 import attrs
 
-from imagesession._fake_openai.sketch import grounds, path, poster, signs, styles
+from imagesession._fake_openai.sketch import grounds, poster, signs, styles, symbols
 from imagesession._fake_openai.sketch.buttons import button
-from imagesession._fake_openai.sketch.canvas import (
-    UNIT,
-    Drawing,
-    Mark,
-    Pen,
-    Shape,
-    Text,
-    recolour_mark,
-)
+from imagesession._fake_openai.sketch.canvas import UNIT, Drawing, Mark, Pen
 from imagesession._fake_openai.sketch.colour import apply_changes, luminance, mix, rgb
 from imagesession._fake_openai.sketch.lettering import fitting, letter
 from imagesession._fake_openai.sketch.plan import Plan
 from imagesession._fake_openai.sketch.product import product
 from imagesession._fake_openai.sketch.scene import scene
 from imagesession._fake_openai.sketch.staging import NIGHT, ground_of, is_dark
+from imagesession._fake_openai.sketch.symbols import Palette
 
 
 def compose(
@@ -41,9 +34,9 @@ def compose(
     changes = plan.look + plan.changes
     marks = [*drawing.marks, *captions(w, h, plan), *_draw_twinkles(w, h, plan, phase)]
     if changes:
-        marks = [recolour_mark(mark, changes) for mark in marks]
+        marks = [mark.recoloured(changes) for mark in marks]
     if transparent:
-        marks = [mark for mark in marks if isinstance(mark, Text) or not _is_back(mark, plan)]
+        marks = [mark for mark in marks if mark.text or not _is_back(mark, plan)]
     return attrs.evolve(drawing, marks=(*marks, *notes(w, h, plan)),
                         paper=apply_changes(drawing.paper, changes))  # fmt: skip
 
@@ -65,7 +58,7 @@ def _draw_layout(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None
             scene(plan, pen, w, h, phase=phase)
 
 
-def _is_back(shape: Shape, plan: Plan) -> bool:
+def _is_back(shape: Mark, plan: Plan) -> bool:
     scenic = plan.layout == "scene" or (plan.layout == "product" and plan.lived_in)
     plain = not scenic and shape.role == "ground"
     return shape.back or plain or shape.role == "glow"
@@ -82,11 +75,11 @@ def _draw_weather(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> Non
     if "autumn" not in plan.weather:
         pen.marks[before:] = [
             attrs.evolve(mark, fill=ink if mark.fill else None, stroke=ink if mark.stroke else None)
-            for mark in pen.marks[before:] if isinstance(mark, Shape)
+            for mark in pen.marks[before:]
         ]  # fmt: skip
     if "fog" in plan.weather:
         veil = mix(ground, rgb("#f4f6f8"), 0.4)
-        grounds.fog(pen, random.Random(plan.seed), w, h, h * 0.25, veil)
+        grounds.fog(pen, w, h, h * 0.25, veil)
 
 
 def captions(w: float, h: float, plan: Plan) -> list[Mark]:
@@ -96,12 +89,13 @@ def captions(w: float, h: float, plan: Plan) -> list[Mark]:
         lines.insert(0, plan.lettering)
     pen = Pen()
     plain = plan.layout != "scene" and luminance(ground_of(plan)) > 130
+    ink = plan.scheme.ink if plain else rgb("#fffdf6")
     for i, line in enumerate(reversed(lines)):
         size = fitting(line, 86.0, 0.84 * w)
         y = h - 82 - i * 116
         if not plain:
-            letter(pen, line, w / 2 + 3, y + 4, size, "#15172a", bold=0.03, alpha=0.5)
-        letter(pen, line, w / 2, y, size, plan.scheme.ink if plain else "#fffdf6", bold=0.014)
+            letter(pen, line, w / 2 + 3, y + 4, size, (21, 23, 42), bold=0.03, alpha=0.5)
+        letter(pen, line, w / 2, y, size, ink, bold=0.014)
     return pen.marks
 
 
@@ -109,10 +103,8 @@ def notes(w: float, h: float, plan: Plan) -> list[Mark]:
     """Leave a small mark in the corner for each refinement that changed nothing."""
     pen = Pen()
     for i in range(min(8, len(plan.idle))):
-        x, y = w - 34 - 44 * i, h - 34
-        pen.circle(x, y, 17, "#fffdf6", alpha=0.8)
-        pen.ring(x, y, 17, "#3a3f52", 2.4, alpha=0.8)
-        letter(pen, "?", x, y, 24, "#3a3f52", alpha=0.9)
+        with pen.placed(w - 34 - 44 * i, h - 34):
+            symbols.draw(pen, "parts/note", Palette())
     return pen.marks
 
 
@@ -121,7 +113,8 @@ def _draw_twinkles(w: float, h: float, plan: Plan, phase: float) -> list[Mark]:
     pen = Pen()
     rng = random.Random(plan.seed + 77)
     for i in range(5 if phase else 0):
-        x, y = w * rng.uniform(0.12, 0.88), h * rng.uniform(0.08, 0.6)
         swell = 1 - abs(((phase + i / 5) % 1.0) - 0.5) * 2
-        pen.shape([path.star(x, y, 6 + 22 * swell, 1.5 + 5 * swell, 4)], (255, 252, 236), alpha=0.9)
+        x, y = w * rng.uniform(0.12, 0.88), h * rng.uniform(0.08, 0.6)
+        with pen.placed(x, y, 0.06 + 0.22 * swell):
+            symbols.draw(pen, "parts/twinkle", Palette())
     return pen.marks

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias, cast
 
 from PIL import Image, PngImagePlugin
 
+from imagesession._fake_openai.sketch.colour import Colour
 from imagesession._fake_openai.sketch.pixels import mapped
 from imagesession._fake_openai.sketch.state import SketchState
 
@@ -93,13 +94,13 @@ def animate(frames: list[Image.Image], *, frame_ms: int, note: str) -> bytes:
     return out.getvalue()
 
 
-def flat(image: Image.Image) -> Image.Image:
-    """Compose an image onto white, if it has alpha."""
+def flat(image: Image.Image, ground: Colour = (255, 255, 255)) -> Image.Image:
+    """Compose an image onto a plain ground, if it has alpha."""
     if image.mode != "RGBA":
         return image.convert("RGB")
-    ground = Image.new("RGB", image.size, "white")
-    ground.paste(image, (0, 0), image.getchannel("A"))
-    return ground
+    out = Image.new("RGB", image.size, ground)
+    out.paste(image, (0, 0), image)
+    return out
 
 
 def size_of(data: bytes) -> tuple[int, int]:

@@ -1,5 +1,5 @@
 """
-Effects on a whole image: the paper's grain, the glow of neon, and blur.
+Effects on a whole image: the paper's grain, and the glow of neon.
 
 SVG documents have them as filters. Since resvg takes a second for such a filter, raster images get
 them from Pillow.
@@ -23,8 +23,8 @@ def filter_of(plan: Plan, blur: float = 0) -> str:
             '<feGaussianBlur in="SourceGraphic" stdDeviation="9" result="glow"/>'
             '<feComposite in="SourceGraphic" in2="glow" operator="arithmetic" k2="1" k3=".9"/>'
         )
-    if max(0.0, plan.blur) + blur > 0:
-        out += f'<feGaussianBlur stdDeviation="{max(0.0, plan.blur) + blur:.1f}"/>'
+    if blur > 0:
+        out += f'<feGaussianBlur stdDeviation="{blur:.1f}"/>'
     if "watercolor" in plan.styles:
         out += (
             '<feComposite result="flat"/><feTurbulence type="fractalNoise" baseFrequency=".5" '
@@ -38,8 +38,6 @@ def apply_effects(image: Image.Image, plan: Plan) -> Image.Image:
     """Apply the effects of a plan to a rendered image."""
     if "neon" in plan.styles:
         image = apply_to_colours(image, _glow)
-    # Blur does not apply to the paper's grain.
-    image = soften(image, plan.blur)
     if "watercolor" in plan.styles:
         image = apply_to_colours(image, lambda rgb: _paper(rgb, plan.seed))
     return image
@@ -67,18 +65,6 @@ def apply_to_colours(
     out = change(image.convert("RGB")).convert("RGBA")
     out.putalpha(image.getchannel("A"))
     return out
-
-
-def soften(image: Image.Image, amount: float) -> Image.Image:
-    """Blur an image, or sharpen it if the amount, in thousandths of the short side, is below 0."""
-    scale = min(image.size) / 1000
-    if amount > 0:
-        return image.filter(ImageFilter.GaussianBlur(max(0.8, amount * scale)))
-    if amount < 0:
-        radius = max(1.5, 3 * scale)
-        sharp = ImageFilter.UnsharpMask(radius, percent=round(-75 * amount), threshold=0)
-        return apply_to_colours(image, lambda rgb: rgb.filter(sharp))
-    return image
 
 
 def _glow(image: Image.Image) -> Image.Image:

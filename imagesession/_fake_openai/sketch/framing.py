@@ -2,54 +2,44 @@
 Apply the frame of a preset to a plan, and vary it from take to take.
 """
 
+from typing import cast, get_args
+
 import attrs
 
 from imagesession._fake_openai.sketch import lexicon, naming
-from imagesession._fake_openai.sketch.briefs import Brief, Frame, Kind
-from imagesession._fake_openai.sketch.colour import Change, rgb
+from imagesession._fake_openai.sketch.briefs import Brief
+from imagesession._fake_openai.sketch.colour import changes_of, rgb
 from imagesession._fake_openai.sketch.plan import Angle, Item, Layout, Lighting, Plan
+from imagesession._fake_openai.sketch.words import SECTIONS
 
 WHITE = rgb("#ffffff")
 
-_LAYOUTS: dict[Kind, Layout] = {
-    "product": "product", "icon": "icon", "illustration": "scene", "background": "scene",
-    "hero": "scene", "button": "button",
-}  # fmt: skip
-_ANGLES: tuple[Angle, ...] = ("front", "side", "three-quarter", "top")
-_LIGHTINGS: tuple[Lighting, ...] = ("studio", "natural", "dramatic", "soft")
-_STYLES = {"flat": "flat", "3d": "3d", "outline": "outline", "filled": "flat"}
-_THEMES: dict[str, tuple[Change, ...]] = {
-    "classic": (Change(kind="saturate", amount=0.6), Change(kind="bright", amount=-0.05)),
-    "playful": (Change(kind="saturate", amount=1.3), Change(kind="bright", amount=0.04)),
-}
-_CORNERS = {"modern": 0.3, "classic": 0.12, "minimal": 0.2, "playful": 0.5}
-_SIZES = {"small": 1.14, "standard": 1.0, "large": 0.94}
-# A background must leave text on it readable.
-_CALM = (Change(kind="contrast", amount=0.72), Change(kind="bright", amount=0.16))
+_FINISHES = SECTIONS["finishes"]
 _ZOOMS = (1.0, 0.9, 1.1, 0.96)  # of the takes
 
 
-def apply_frame(plan: Plan, brief: Brief, frame: Frame) -> Plan:
+def apply_frame(plan: Plan, brief: Brief) -> Plan:
     """Apply the frame of a preset to the plan of its description."""
-    choices, kind = frame.choices, frame.kind
-    style = _STYLES.get(choices.get("style_preset", ""), "3d" if kind == "product" else "")
-    more = (style, "minimal" if choices.get("theme") == "minimal" else "")
+    choices, kind = brief.choices, brief.kind
+    theme, ground = choices.get("theme", ""), choices.get("background_type")
+    style = _FINISHES.get(choices.get("style_preset", ""), "3d" if kind == "product" else "")
+    more = (style, "minimal" if theme == "minimal" else "")
     framed = attrs.evolve(
-        plan, framed=True, shape=frame.shape, clear=plan.clear or frame.clear, poster="",
-        layout=_LAYOUTS[kind],
+        plan, framed=True, clear=plan.clear or brief.clear, poster="",
+        layout=cast("Layout", kind) if kind in get_args(Layout) else "scene",
         styles=(*plan.styles, *(s for s in more if s and s not in plan.styles)),
-        look=_THEMES.get(choices.get("theme", ""), ()) + (_CALM if kind == "background" else ()),
-        zoom=_SIZES.get(choices.get("size_preset", ""), 1.0),
+        # A background must leave text on it readable.
+        look=changes_of("themes", theme, "background" if kind == "background" else None),
+        zoom=float(SECTIONS["sizes"].get(choices.get("size_preset", ""), "1")),
     )  # fmt: skip
     if kind == "button":
-        return _label_button(attrs.evolve(framed, zoom=1.0), brief, choices.get("theme", ""))
+        return _label_button(attrs.evolve(framed, zoom=1.0), brief, theme)
     if kind != "product":
         return framed if framed.items else attrs.evolve(framed, poster=plan.poster)
-    ground, angle = choices.get("background_type"), choices.get("angle")
     return attrs.evolve(
         framed, ground=WHITE if ground == "white" else plan.ground, lived_in=ground == "lifestyle",
-        angle=next((name for name in _ANGLES if name == angle), "front"),
-        lighting=next((name for name in _LIGHTINGS if name == choices.get("lighting")), "studio"),
+        angle=cast("Angle", choices.get("angle", "front")),
+        lighting=cast("Lighting", choices.get("lighting", "studio")),
     )  # fmt: skip
 
 
@@ -58,13 +48,15 @@ def _label_button(plan: Plan, brief: Brief, theme: str) -> Plan:
     items = naming.find(lexicon.QUOTED.sub(" ", brief.subject.lower())).items
     if all(item.name != "button" for item in items):
         items = (Item(name="button"), *items)
-    return attrs.evolve(plan, items=items, corner=_CORNERS.get(theme, 0.3),
+    return attrs.evolve(plan, items=items, corner=float(SECTIONS["corners"].get(theme, "0.3")),
                         label=naming.label(brief.subject))  # fmt: skip
 
 
 def change_frame(before: Plan, fresh: Plan) -> Plan:
     """Show the subject of a new frame in the style and colours of the current image."""
-    kept = tuple(s for s in before.styles if s not in {*_STYLES.values(), "minimal", *fresh.styles})
+    kept = tuple(
+        s for s in before.styles if s not in {*_FINISHES.values(), "minimal", *fresh.styles}
+    )
     # The ground of a product, icon or button does not fit another layout.
     plain = before.layout in {"product", "icon", "button"} and before.layout != fresh.layout
     plain = plain or (before.layout == "product" and before.ground == WHITE)
@@ -74,7 +66,7 @@ def change_frame(before: Plan, fresh: Plan) -> Plan:
         seed=before.seed or fresh.seed, palette=before.palette, styles=fresh.styles + kept,
         colours=fresh.colours if own else before.colours, accent=fresh.accent or before.accent,
         ground=fresh.ground or (None if plain or fresh.clear else before.ground),
-        changes=before.changes + fresh.changes, blur=before.blur, crops=before.crops,
+        changes=before.changes + fresh.changes, crops=before.crops,
     )  # fmt: skip
     # A repeated request asks for another image of the same subject.
     return vary(after, 2) if after == before else after

@@ -4,21 +4,13 @@ Grounds: sky, land, water, street, room and space, laid from SVG layers in the l
 
 import functools
 import random
+from collections.abc import Collection
 
 import attrs
 
-from imagesession._fake_openai.sketch import path, symbols
-from imagesession._fake_openai.sketch.canvas import (
-    Linear,
-    Pen,
-    Stop,
-    as_back,
-    down,
-    fade,
-    faded,
-    warped,
-)
-from imagesession._fake_openai.sketch.colour import Colour, dark, light, mix, rgb
+from imagesession._fake_openai.sketch import symbols
+from imagesession._fake_openai.sketch.canvas import Linear, Pen, down, fade, faded
+from imagesession._fake_openai.sketch.colour import Colour, dark, light, rgb
 from imagesession._fake_openai.sketch.light import Light
 from imagesession._fake_openai.sketch.plan import Plan
 from imagesession._fake_openai.sketch.symbols import TABLE, Palette
@@ -48,10 +40,17 @@ class Stage:
         """Tell whether the prompts name one of these."""
         return any(item.name in names for item in self.plan.everything)
 
-    def lay(self, name: str, y: float, tall: float = 1.0, *, salt: int = 0, **inks: Colour) -> None:
+    def lay(
+        self, name: str, y: float, tall: float = 1.0, *parts: str, salt: int = 0, **inks: Colour
+    ) -> None:
         """Draw a layer over the whole width; the salt chooses among the variants of a name."""
-        lay(self.pen, name, self.w, y, tall, self.plan.seed + salt,
-            Palette({**self.air.palette, **inks}))  # fmt: skip
+        palette = Palette({**self.air.inks, **inks})
+        lay(self.pen, name, self.w, y, tall, self.plan.seed + salt, palette, parts)
+
+    def stand(self, name: str, x: float, y: float, k: float = 1.0, *parts: str) -> None:
+        """Draw a symbol at a point."""
+        with self.pen.placed(x, y, k):
+            symbols.draw(self.pen, f"grounds/{name}", self.air.inks, parts)
 
 
 @functools.cache
@@ -61,14 +60,17 @@ def _layers(name: str, *, wide: bool) -> tuple[str, ...]:
     return tuple(f for f in every if f == exact or (f[:-2] == exact and f[-1].isdigit()))
 
 
-def lay(pen: Pen, name: str, w: float, y: float, tall: float, number: int, inks: Palette) -> None:
+def lay(
+    pen: Pen, name: str, w: float, y: float, tall: float, number: int, inks: Palette,
+    parts: Collection[str] = (),
+) -> None:  # fmt: skip
     """Draw a layer over a width; some variants are mirrored."""
     wide = w > 1250 and bool(_layers(name, wide=True))
     files = _layers(name, wide=wide)
     k = w / (_WIDE if wide else 1000)
     flip = number // 3 % 2 == 1
     with pen.placed(w if flip else 0, y, k, flip=flip, stretch=tall / k):
-        symbols.draw(pen, files[number % len(files)], inks)
+        symbols.draw(pen, files[number % len(files)], inks, parts)
 
 
 def weather(pen: Pen, w: float, h: float, kinds: frozenset[str], *, phase: float = 0.0) -> None:
@@ -80,14 +82,10 @@ def weather(pen: Pen, w: float, h: float, kinds: frozenset[str], *, phase: float
                     lay(pen, name, w, y, h / 1000, 0, Palette())
 
 
-def fog(pen: Pen, rng: random.Random, w: float, h: float, top: float, veil: Colour) -> None:
+def fog(pen: Pen, w: float, h: float, top: float, veil: Colour) -> None:
     """Draw banks of fog."""
     with pen.role("weather"):
-        for i in range(4):
-            y = top + (h - top) * (i / 4) + rng.uniform(-30, 30)
-            tall = 150 + 50 * i
-            stops = (Stop(0, veil, 0.0), Stop(0.5, veil, 0.6), Stop(1, veil, 0.0))
-            pen.rect(0, y, w, tall, Linear((0, y), (0, y + tall), stops))
+        lay(pen, "fog", w, top, (h - top) / 1000, 0, Palette(veil=veil))
 
 
 def _sky(stage: Stage, to: float) -> None:
@@ -108,7 +106,7 @@ def _clouds(stage: Stage, top: float, count: int) -> None:
             stage.pen.placed(x, y, rng.uniform(0.7, 1.3)),
             stage.pen.role("ground", rng.uniform(0.5, 0.85)),
         ):
-            symbols.draw(stage.pen, "grounds/cloud", stage.air.palette)
+            symbols.draw(stage.pen, "grounds/cloud", stage.air.inks)
 
 
 def landscape(stage: Stage, lands: set[str]) -> float:
@@ -123,12 +121,12 @@ def landscape(stage: Stage, lands: set[str]) -> float:
         _waters(stage, lands, horizon, sun_x, before)
         return h * (0.84 if lands <= _WATERS else 0.88)
     if "city" in lands:
-        inks = (mix(air.near, air.far, 0.3), dark(air.near, 0.3))
+        inks = (air.inks["near_far_30"], air.inks["near_D30"])
         stage.pen.rect(0, horizon - 2, stage.w, h, down(horizon, h - horizon, *inks))
         return h * 0.9
     stage.lay("hills", horizon, (h - horizon) / 360, salt=plan.seed // 7)
     if "forest" in lands:
-        stage.lay("woods-gap", h * 0.82, ink=dark(air.grass[-1], 0.25))
+        stage.lay("woods-gap", h * 0.82, ink=air.inks["grass2_D25"])
     return h * 0.87
 
 
@@ -146,7 +144,7 @@ def _heavens(stage: Stage, lands: set[str], horizon: float) -> float | None:
             stage.lay("streaks", 0, horizon / 600)
     if not stage.has("sun", "moon", "stars", "cloud", "rainbow"):
         # A sky that was not asked for is background, which a transparent image leaves out.
-        pen.marks[:] = [as_back(mark) for mark in pen.marks]
+        pen.marks[:] = [attrs.evolve(mark, back=True) for mark in pen.marks]
     return sun_x
 
 
@@ -164,19 +162,8 @@ def _sun(stage: Stage, horizon: float) -> float | None:
     radius = (92 if low else 62 if moon else 80) * min(1.8, plan.zoom) if named else 58
     # A sun that was not asked for is only light: styles that draw outlines leave it out.
     with stage.pen.role("ground" if named else "glow"):
-        _disc(stage, x, y, radius, moon=moon)
+        stage.stand("moon" if moon else "sun", x, y, radius / 100)
     return x
-
-
-def _disc(stage: Stage, x: float, y: float, r: float, *, moon: bool) -> None:
-    pen, air = stage.pen, stage.air
-    with pen.role("glow"):
-        pen.glow(x, y, r * 5.2, air.glow, 0.4 if moon else 0.75)
-    pen.circle(x, y, r, air.sun)
-    with pen.role("detail"):
-        shade = mix(air.sun, (120, 120, 150), 0.35)
-        for dx, dy, k in ((-0.3, -0.2, 0.2), (0.25, 0.3, 0.26), (0.3, -0.35, 0.12)) if moon else ():
-            pen.circle(x + dx * r, y + dy * r, r * k, shade, alpha=0.5)
 
 
 def _far(stage: Stage, lands: set[str], horizon: float) -> None:
@@ -187,19 +174,19 @@ def _far(stage: Stage, lands: set[str], horizon: float) -> None:
             "mountains", horizon, horizon * 0.56 * zoom / 350 * (1 if "mountain" in lands else 0.6)
         )
     if "volcano" in lands:
-        tone = symbols.Tone.of(TABLE["volcano"].colour, TABLE["volcano"].accent)
+        inks = symbols.shades(TABLE["volcano"].colour, TABLE["volcano"].accent)
         size = horizon * 0.0095
         with stage.pen.placed(stage.w / 2 - 50 * size, horizon + 6 - 92 * size, size):
-            symbols.draw(stage.pen, "volcano", tone)
+            symbols.draw(stage.pen, "volcano", inks)
     if "city" in lands:
-        lamps = LIT if air.dusky or "rain" in plan.weather else light(air.sky[0], 0.6)
-        for k, (tall, tone_) in enumerate(((0.62, 0.1), (0.5, 0.45), (0.34, 0.85))):
-            ink = mix(air.far, air.near, tone_)
+        lamps = LIT if air.dusky or "rain" in plan.weather else air.inks["top_L60"]
+        for k, (tall, tone) in enumerate(((0.62, 10), (0.5, 45), (0.34, 85))):
+            ink = air.inks[f"far_near_{tone}"]
             stage.lay("city", horizon + k * 30, horizon * tall * 1.15 * zoom / 400, salt=k * 4,
                       ink=ink, window=lamps if k else ink)  # fmt: skip
     if "forest" in lands:
         for k in range(3):
-            ink = mix(mix(air.far, air.grass[-1], 0.3 + 0.25 * k), air.near, 0.12 * k)
+            ink = air.inks[f"far_grass2_{30 + 25 * k}_near_{12 * k}"]
             stage.lay("woods", horizon + 24 + k * 46, (190 + k * 50) / 200, salt=k * 3, ink=ink)
 
 
@@ -209,9 +196,8 @@ def _waters(
     pen, w, h, plan = stage.pen, stage.w, stage.h, stage.plan
     named = next((i.colour for i in plan.everything if i.name in _WATERS and i.colour), None)
     if named:
-        air = attrs.evolve(stage.air, water=(light(named, 0.4), named, dark(named, 0.3)))
-        stage = attrs.evolve(stage, air=air)
-    tall, inks = (h - horizon) / 400, stage.air.water
+        stage.air.inks.update(water0=light(named, 0.4), water1=named, water2=dark(named, 0.3))
+    tall, inks = (h - horizon) / 400, (stage.air.inks[f"water{i}"] for i in range(3))
     pen.rect(0, horizon, w, h - horizon, down(horizon, h - horizon, *inks))
     if "sea" in lands:
         stage.lay("swell", horizon, tall)
@@ -219,15 +205,15 @@ def _waters(
         # The land stands mirrored in a lake.
         solid = [m for m in pen.marks[before:-1] if isinstance(m.fill, tuple)]
         low = faded(solid, 0.4, "detail")
-        pen.marks += [warped(m, lambda p: (p[0], horizon * 1.62 - p[1] * 0.62)) for m in low]
+        pen.marks += [m.warped(lambda p: (p[0], horizon * 1.62 - p[1] * 0.62)) for m in low]
     stage.lay("ripples", horizon, tall)
     if sun_x is not None:
         with pen.placed(sun_x, horizon, stretch=tall):
-            symbols.draw(pen, "grounds/glitter", stage.air.palette)
+            symbols.draw(pen, "grounds/glitter", stage.air.inks)
     if "sea" not in lands:
         stage.lay("shore", 0, h / 1000)
     elif plan.items[:1] and plan.items[0].name != "boat" and not stage.has("ship"):
-        sand = mix(rgb("#f1dcae"), stage.air.near, 0.5 if stage.air.dusky else 0.05)
+        sand = stage.air.inks[f"xf1dcae_near_{50 if stage.air.dusky else 5}"]
         stage.lay("sand", 0, h / 1000, ink=sand)
 
 
@@ -246,82 +232,46 @@ def street(stage: Stage) -> float:
         _stars(stage, kerb * 0.7)
     if plan.time in {None, "day"} and not rain:
         _clouds(stage, kerb * 0.8, 2)
-    haze, near = mix(air.far, air.sky[-1], 0.45), mix(air.far, air.near, 0.35)
+    haze, near = air.inks["far_veil_45"], air.inks["far_near_35"]
     stage.lay("city", kerb, kerb * 0.0018, salt=7, ink=haze, window=haze)
     lamps = LIT if air.dusky or rain else near
     stage.lay("city", kerb, kerb * 0.00125, salt=5, ink=near, window=lamps)
     stage.lay("trees", kerb)
-    _road(stage, kerb)
+    stage.lay("road", kerb, (h - kerb) / 300, *("puddles",) * rain)
     if air.dusky or rain:
-        with pen.placed(post, kerb):
-            symbols.draw(pen, "grounds/lamp", air.palette)
+        stage.stand("lamp", post, kerb)
     return kerb + (h - kerb) * 0.52
-
-
-def _road(stage: Stage, kerb: float) -> None:
-    pen, w, h, air = stage.pen, stage.w, stage.h, stage.air
-    road = mix(rgb("#6b7280"), air.near, 0.45)
-    pen.rect(0, kerb, w, 30, light(mix(rgb("#b6b4b0"), air.near, 0.3), 0.15))
-    pen.rect(0, kerb + 26, w, 8, dark(road, 0.3))
-    pen.rect(0, kerb + 32, w, h - kerb, down(kerb, h - kerb, light(road, 0.14), dark(road, 0.3)))
-    for i in range(int(w / 210) + 2):
-        pen.rect(i * 210 - 60, kerb + (h - kerb) * 0.78, 120, 11, "#f4efdf", radius=4, alpha=0.75)
-    for x, y, r in ((0.2, 0.9, 130), (0.72, 0.94, 170)) if "rain" in stage.plan.weather else ():
-        pen.ellipse(w * x, h * y, r, r * 0.14, light(air.sky[-1], 0.25), alpha=0.3)
-        pen.shape([path.ellipse(w * x, h * y, r * 0.5, r * 0.07)], None, stroke=(255, 255, 255),
-                  width=2.4, alpha=0.4)  # fmt: skip
 
 
 def space(stage: Stage) -> float:
     """Draw the depth of space, and return the height at which subjects fly in it."""
-    pen, w, h = stage.pen, stage.w, stage.h
-    hue = stage.plan.ground or rgb("#1b2358")
-    deep = fade(dark(hue, 0.75), hue, mix(hue, rgb("#8a4a9c"), 0.55))
-    pen.rect(0, 0, w, h, Linear((0, 0), (w * 0.4, h), deep))
-    with pen.role("glow"):
-        for x, y, r, ink in ((0.2, 0.75, 420, "#b45fc4"), (0.85, 0.3, 380, "#3f8fd0")):
-            pen.glow(w * x, h * y, r, ink, 0.42)
-    _stars(stage, h)
+    stage.lay("space", 0, stage.h / 1000, hue=stage.plan.ground or rgb("#1b2358"))
+    _stars(stage, stage.h)
     if not stage.has("planet"):
-        x, y, r = w * 0.85, h * 0.2, 105
-        pen.circle(x, y, r, Linear((x - r, y - r), (x + r, y + r), fade("#ffcf9a", "#c9577c")))
-        pen.shape([path.arc(x, y, 165, 160, 380, 0.26)], None, stroke="#f6dfb4", width=9,
-                  closed=False)  # fmt: skip
-    return h * 0.5 + 360
+        stage.stand("ringed", stage.w * 0.85, stage.h * 0.2)
+    return stage.h * 0.5 + 360
 
 
 def deep(stage: Stage) -> float:
     """Draw the view under water, and return the height of its floor."""
     tint = stage.plan.ground or rgb("#2487b5")
-    stage.pen.rect(
-        0, 0, stage.w, stage.h, down(0, stage.h, light(tint, 0.62), tint, dark(tint, 0.45))
-    )
     stage.lay("deep", 0, stage.h / 1000, tint=tint, sand=_SAND)
     return stage.h * 0.72
 
 
 def room(stage: Stage, wall: Colour, *, window: bool) -> float:
     """Draw a wall with something on it and a table before it, and return the table's edge."""
-    pen, w, h, rng = stage.pen, stage.w, stage.h, stage.rng(11)
+    w, h, rng = stage.w, stage.h, stage.rng(11)
     floor = h * 0.74
-    accent = stage.plan.accent or stage.plan.scheme.accent
-    pen.rect(
-        0, 0, w, h, Linear((0, 0), (w * 0.8, h), fade(light(wall, 0.32), wall, dark(wall, 0.08)))
-    )
-    with pen.role("glow"):
-        pen.polygon(
-            (0, 0), (w * 0.34, 0), (w * 0.86, floor), (w * 0.36, floor), ink="#ffffff", alpha=0.1
-        )
+    stage.lay("wall", 0, h / 1000, wall=wall)
     x = w * 0.5 + rng.choice((-1, 1)) * w * rng.uniform(0.0, 0.1)
     if window:
-        with pen.placed(w * 0.5, floor):
-            symbols.draw(pen, "grounds/window", stage.air.palette, ("sun",) * stage.air.dusky)
+        stage.stand("window", w * 0.5, floor, 1.0, *("sun",) * stage.air.dusky)
     else:
         # A round or an arched piece of colour on the wall.
-        tall = 940 if rng.random() < 0.5 else 600
-        ink = down(floor - 640, 620, light(accent, 0.4), light(accent, 0.72))
-        pen.rect(x - 300, floor - 640, 600, tall, ink, radius=300)
-    top = mix(dark(wall, 0.2), rgb("#a8754c"), 0.55)
-    pen.rect(0, floor, w, h - floor, down(floor, h - floor, light(top, 0.22), dark(top, 0.06)))
-    pen.rect(0, floor, w, 7, light(top, 0.5), alpha=0.7)
+        accent = stage.plan.accent or stage.plan.scheme.accent
+        with stage.pen.placed(x, floor):
+            name = "grounds/arch-1" if rng.random() < 0.5 else "grounds/arch-2"
+            symbols.draw(stage.pen, name, Palette(accent=accent))
+    stage.lay("table", floor, (h - floor) / 260, wall=wall)
     return floor

@@ -13,9 +13,10 @@ import unicodedata
 from pathlib import Path
 from typing import Any, cast
 
+import attrs
 from PIL import ImageFont
 
-from imagesession._fake_openai.sketch.canvas import Pen
+from imagesession._fake_openai.sketch.canvas import Mark, Pen
 from imagesession._fake_openai.sketch.colour import Colour
 
 # Accents: the sign that represents it, how large it is beside its letter, and how high the middle
@@ -71,13 +72,15 @@ def fitting(text: str, size: float, width: float) -> float:
     return min(size, width / max(0.1, text_width(text, 1.0)))
 
 
-def letter(pen: Pen, text: str, x: float, y: float, size: float, ink: str | Colour, *,
+def letter(pen: Pen, text: str, x: float, y: float, size: float, ink: Colour, *,
            tracking: float = 0, bold: float = 0, alpha: float = 1) -> None:  # fmt: skip
     """Letter a line centred on a point, with its accents."""
     whole = spelled(text)
     plain = "".join(ch for ch in whole if ch not in _ACCENTS)
     width = text_width(plain, size, tracking)
-    pen.letter(plain, x, y, size, ink, width=width, bold=bold, alpha=alpha)
+    line = Mark(contours=(((x, y),),), text=plain, size=size, length=width, bold=bold, fill=ink,
+                alpha=alpha, role="lettering")  # fmt: skip
+    pen.stamp(line)
     before = ""
     for ch in whole:
         if ch not in _ACCENTS:
@@ -87,16 +90,8 @@ def letter(pen: Pen, text: str, x: float, y: float, size: float, ink: str | Colo
         high = -0.04 if sign == "," else 0.86 if before[-1:].isupper() else 0.68
         at = x - width / 2 + text_width(before, size, tracking) - text_width(before[-1:], size) / 2
         middle = y + size * (0.35 - high) + k * size * (own - 0.35)
-        pen.letter(
-            sign,
-            at,
-            middle,
-            k * size,
-            ink,
-            width=text_width(sign, k * size),
-            bold=0.04,
-            alpha=alpha,
-        )
+        pen.stamp(attrs.evolve(line, text=sign, contours=(((at, middle),),), size=k * size,
+                               length=text_width(sign, k * size), bold=0.04))  # fmt: skip
 
 
 def lines(text: str, most: int) -> list[str]:

@@ -55,7 +55,6 @@ TRANSPARENT = rule("transparent")
 FORMATS = rule("formats")
 
 REPLACE = rule("replace")
-STORMY = rule("stormy")
 SAME = rule("same")
 ON_COLOUR = rule("on_colour")
 SHADE = rule("shade")

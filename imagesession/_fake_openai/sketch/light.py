@@ -7,88 +7,60 @@ from importlib import resources
 
 import attrs
 
-from imagesession._fake_openai.sketch.colour import Change, Colour, apply_changes, dark, mix, rgb
+from imagesession._fake_openai.sketch.colour import Colour, mix, rgb
 from imagesession._fake_openai.sketch.plan import Plan
 from imagesession._fake_openai.sketch.symbols import Palette
+
+_FOLDER = resources.files("imagesession._fake_openai.sketch") / "subjects"
+_TIMES = tomllib.loads((_FOLDER / "light.toml").read_text("utf-8"))
+_VEILS = _TIMES.pop("veils")
+_GRASS = _TIMES.pop("grass")
 
 
 @attrs.frozen(kw_only=True)
 class Light:
-    """The colours of the air, the land and the water; see `subjects/light.toml`."""
+    """
+    The colours of the air, the land and the water; see `subjects/light.toml`.
+
+    Attributes:
+        sky: From the top down.
+        inks: All colours by the names that grounds have for them.
+        dusky: Whether windows and lamps are lit.
+    """
 
     sky: tuple[Colour, ...]
-    sun: Colour
-    glow: Colour
-    far: Colour
-    near: Colour
-    snow: Colour
-    cloud: Colour
-    water: tuple[Colour, ...]
-    grass: tuple[Colour, ...]
-    ambient: Colour
-    dusky: bool = False  # windows and lamps are lit
-
-    @property
-    def palette(self) -> Palette:
-        """The colours by the names that grounds have for them."""
-        water = (self.water[0], mix(self.water[0], self.water[-1], 0.5), self.water[-1])
-        return Palette({
-            "sun": self.sun, "glow": self.glow, "far": self.far, "near": self.near,
-            "snow": self.snow, "cloud": self.cloud,
-            "top": self.sky[0], "mid": self.sky[1], "veil": self.sky[-1],
-            **{f"water{i}": colour for i, colour in enumerate(water)},
-            **{f"grass{i}": colour for i, colour in enumerate(self.grass)},
-        })  # fmt: skip
-
-
-def _times() -> dict[str, Light]:
-    folder = resources.files("imagesession._fake_openai.sketch") / "subjects"
-    out: dict[str, Light] = {}
-    for name, row in tomllib.loads((folder / "light.toml").read_text("utf-8")).items():
-        inks = {key: tuple(map(rgb, text.split())) for key, text in row.items()}
-        item = {
-            key: value if key in {"sky", "water", "grass"} else value[0]
-            for key, value in inks.items()
-        }
-        out[name] = Light(**item, dusky=name in {"sunset", "night"})  # type: ignore[arg-type]
-    return out
-
-
-_TIMES = _times()
+    inks: Palette
+    dusky: bool
 
 
 def light_of(plan: Plan) -> Light:
     """Choose the light for a plan."""
-    light = _TIMES[plan.time or "day"]
-    bright = plan.time in {None, "day"}
-    if "rain" in plan.weather:
-        light = _veil(light, rgb("#5f7389"), 0.52 if plan.time != "sunset" else 0.34)
-    if "snow" in plan.weather:
-        light = _veil(light, rgb("#c9d6e4"), 0.5 if bright else 0.22)
-        white = rgb("#f4f8fc") if bright or plan.time == "dawn" else rgb("#aebbdd")
-        light = attrs.evolve(light, grass=tuple(mix(g, white, 0.86) for g in light.grass))
-    if "fog" in plan.weather:
-        light = _veil(light, rgb("#d5dade"), 0.4 if bright or plan.time == "dawn" else 0.2)
-    if "autumn" in plan.weather:
-        light = attrs.evolve(light, grass=tuple(mix(g, rgb("#c9812f"), 0.55) for g in light.grass))
-    n = len(light.sky)
-    if plan.stormy:
-        sky = tuple(dark(c, 0.62 * (1 - i / n) ** 1.3) for i, c in enumerate(light.sky))
-        light = attrs.evolve(light, sky=sky, cloud=dark(light.cloud, 0.45))
+    time = plan.time or "day"
+    row = {key: tuple(map(rgb, text.split())) for key, text in _TIMES[time].items()}
+    for name in ("rain", "snow", "fog"):
+        if name in plan.weather:
+            _veil(row, rgb(_VEILS[name]["colour"]), _VEILS[name][time])
+    for name in plan.weather & _GRASS.keys():
+        cover, share = rgb(_GRASS[name][time]), _GRASS[name]["share"]
+        row["grass"] = tuple(mix(ink, cover, share) for ink in row["grass"])
+    n, sky = len(row["sky"]), row["sky"]
     if plan.ground:
-        sky = tuple(mix(plan.ground, c, 0.18 + 0.5 * i / n) for i, c in enumerate(light.sky))
-        light = attrs.evolve(light, sky=sky)
-    return light
+        sky = tuple(mix(plan.ground, ink, 0.18 + 0.5 * i / n) for i, ink in enumerate(sky))
+    dusky = time in {"sunset", "night"}
+    return Light(sky=sky, inks=_by_name(row, sky), dusky=dusky)
 
 
-def _veil(light: Light, veil: Colour, share: float) -> Light:
-    def through(colours: tuple[Colour, ...]) -> tuple[Colour, ...]:
-        return tuple(mix(colour, veil, share) for colour in colours)
+def _by_name(row: dict[str, tuple[Colour, ...]], sky: tuple[Colour, ...]) -> Palette:
+    return Palette(
+        {name: inks[0] for name, inks in row.items()}
+        | {f"{name}{i}": ink for name in ("water", "grass") for i, ink in enumerate(row[name])}
+        | {"top": sky[0], "mid": sky[1], "veil": sky[-1]}
+    )
 
-    bright_veil = apply_changes(veil, (Change(kind="bright", amount=0.3),))
-    return attrs.evolve(
-        light, sky=through(light.sky), water=through(light.water), grass=through(light.grass),
-        far=mix(light.far, veil, share), near=mix(light.near, veil, share * 0.6),
-        cloud=mix(light.cloud, veil, share * 0.8), snow=mix(light.snow, veil, share * 0.4),
-        ambient=mix(light.ambient, bright_veil, share),
-    )  # fmt: skip
+
+def _veil(row: dict[str, tuple[Colour, ...]], veil: Colour, share: float) -> None:
+    # The air's own colour lies over everything, and less over what is near.
+    for name, through in _VEILS["through"].items():
+        row[name] = tuple(mix(ink, veil, share * through) for ink in row[name])
+    bright = mix(veil, (255, 255, 255), 0.3)
+    row["ambient"] = (mix(row["ambient"][0], bright, share),)

@@ -7,12 +7,11 @@ import re
 import attrs
 
 from imagesession._fake_openai.sketch import lexicon
+from imagesession._fake_openai.sketch.briefs import READ
 from imagesession._fake_openai.sketch.colour import Colour, hexed, named
 from imagesession._fake_openai.sketch.lettering import printable
 from imagesession._fake_openai.sketch.people import PERSON_WORDS, TRAITS
 from imagesession._fake_openai.sketch.plan import Item, Layout
-
-READ = 3000  # characters of a prompt that are read for words; all of it feeds the seed
 
 # The end of a phrase counts as a word: "without lettering: a cat" must not remove the cat.
 _WORD = re.compile(
@@ -30,9 +29,17 @@ _TRAIT_REACH = 9  # how many words after a person may be traits
 _COLOUR_REACH = 4  # how many words a colour, or a "without", applies to
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define
 class Found:
-    """What one prompt names."""
+    """
+    What a prompt names.
+
+    Attributes:
+        items: The subjects, with their colours and traits.
+        removed: The names of subjects that are to go.
+        colours: Colours that belong to no subject.
+        unknown: Words that were not understood.
+    """
 
     items: tuple[Item, ...] = ()
     removed: tuple[str, ...] = ()
@@ -42,91 +49,81 @@ class Found:
     unknown: tuple[str, ...] = ()
 
 
-@attrs.define
-class _Reading:
-    """The words of a prompt that have been read so far."""
+class _Reader:
+    """Reads a prompt word by word."""
 
-    items: list[Item] = attrs.field(factory=list[Item])
-    removed: list[str] = attrs.field(factory=list[str])
-    pending: list[tuple[int, Colour]] = attrs.field(factory=list[tuple[int, Colour]])
-    accent: Colour | None = None
-    ground: Colour | None = None
-    remove_at: int | None = None
-    lettered: bool = False  # the last word named lettering that is to be left out
-    person_at: int | None = None  # the position of the last person
-    separate: bool = False  # an "and" has followed since
+    def __init__(self) -> None:
+        self.found = Found()
+        self.items: list[Item] = []
+        self.pending: list[tuple[int, Colour]] = []  # colours without a subject, and their places
+        self._remove_at: int | None = None
+        self._lettered = False  # the last word named lettering that is to be left out
+        self._person_at: int | None = None  # the position of the last person
+        self._separate = False  # an "and" has followed since
 
     def add_subject(self, name: str, at: int, word: str) -> None:
         """Add a subject, with the colours just before it."""
-        colours = self.colours_before(at)
+        colours, items = self.colours_before(at), self.items
         item = Item(name=name, colour=colours[0] if colours else None,
                     accent=colours[1] if len(colours) > 1 else None, word=word)  # fmt: skip
         if name == "person":
             item = attrs.evolve(item, look=tuple(PERSON_WORDS.get(word, "").split()))
-        if self.remove_at is not None and at - self.remove_at <= _COLOUR_REACH:
-            self.removed.append(name)
-        elif name == "person" and self.merge_person(item, at):
-            return
-        elif all(other.key != item.key for other in self.items):
-            self.items.append(item)
-            self.person_at = at if name == "person" else self.person_at
+        if self._remove_at is not None and at - self._remove_at <= _COLOUR_REACH:
+            self.found.removed += (name,)
+        elif name == "person" and not self._separate and self._is_near(at, _COLOUR_REACH):
+            # "A woman doctor" and "portrait of a king" are one person.
+            i = self._last_person()
+            items[i] = attrs.evolve(item, look=items[i].look + item.look,
+                                    colour=items[i].colour or item.colour)  # fmt: skip
+            self._person_at, self.pending = at, []
+        elif all(other.key != item.key for other in items):
+            items.append(item)
+            self._person_at = at if name == "person" else self._person_at
         else:
             return
         self.pending = [p for p in self.pending if at - p[0] > _COLOUR_REACH]
 
-    def merge_person(self, item: Item, at: int) -> bool:
-        """Merge the words of "a woman doctor" and "portrait of a king" into one person."""
-        if self.person_at is None or at - self.person_at > _COLOUR_REACH or self.separate:
-            return False
-        i = max(i for i, other in enumerate(self.items) if other.name == "person")
-        before = self.items[i]
-        self.items[i] = attrs.evolve(item, look=before.look + item.look,
-                                     colour=before.colour or item.colour)  # fmt: skip
-        self.person_at, self.pending = at, []
-        return True
+    def _is_near(self, at: int, reach: int) -> bool:
+        return self._person_at is not None and at - self._person_at <= reach
+
+    def _last_person(self) -> int:
+        return max(i for i, item in enumerate(self.items) if item.name == "person")
 
     def add_trait(self, word: str, at: int) -> bool:
         """Add a trait of the last person: clothes, hair, skin, age."""
-        trait = TRAITS.get(word)
         if word in _AND:
-            self.separate = self.person_at is not None
+            self._separate = self._person_at is not None
         elif word in _COMPANY:
-            self.separate = self.separate or self.person_at is not None
-        colours = self.colours_before(at)
-        if self.person_at is None or at - self.person_at > _TRAIT_REACH:
+            self._separate = self._separate or self._person_at is not None
+        if not self._is_near(at, _TRAIT_REACH):
             return False
-        i = max(i for i, other in enumerate(self.items) if other.name == "person")
-        person = self.items[i]
-        if word in _HAIR_WORDS and colours:
-            shade = f"hair={hexed(colours[-1])}"
-            more = (shade, "beard") if word == "beard" else (shade,)
-            self.items[i] = attrs.evolve(person, look=person.look + more)
-        elif word == "skin" and colours:
-            self.items[i] = attrs.evolve(person, look=(*person.look, f"skin={hexed(colours[-1])}"))
-        elif trait:
-            look = person.look + tuple(trait.split())
-            self.items[i] = attrs.evolve(
-                person, look=look, colour=colours[-1] if colours else person.colour
-            )
+        i, colours = self._last_person(), self.colours_before(at)
+        person, look = self.items[i], tuple(TRAITS.get(word, "").split())
+        if colours and (word in _HAIR_WORDS or word == "skin"):
+            look = (f"{'skin' if word == 'skin' else 'hair'}={hexed(colours[-1])}",)
+            look += ("beard",) if word == "beard" else ()
+        elif look:
+            person = attrs.evolve(person, colour=colours[-1] if colours else person.colour)
         else:
             return False
+        self.items[i] = attrs.evolve(person, look=person.look + look)
         self.pending = []
         return True
 
     def add_word(self, token: str, at: int) -> None:
         """Process any other word."""
         colours, colour = self.colours_before(at), named(token)
-        continues, self.lettered = self.lettered and token in _OR, False
+        continues, self._lettered = self._lettered and token in _OR, False
         if token in lexicon.REMOVE or continues:
-            self.remove_at = at
-        elif token in lexicon.LETTERS and self.remove_at is not None:
-            self.remove_at, self.lettered = None, True
+            self._remove_at = at
+        elif token in lexicon.LETTERS and self._remove_at is not None:
+            self._remove_at, self._lettered = None, True
         elif token in _BREAKS:
-            self.remove_at = None
+            self._remove_at = None
         elif token in _ACCENT and colours:
-            self.accent, self.pending = colours[0], []
+            self.found.accent, self.pending = colours[0], []
         elif token in _GROUND and colours:
-            self.ground, self.pending = colours[-1], []
+            self.found.ground, self.pending = colours[-1], []
         elif colour:
             self.pending.append((at, colour))
 
@@ -141,23 +138,35 @@ def find(text: str) -> Found:
     text = lexicon.ON_COLOUR.sub(r"\1 \2 background", text)
     text = lexicon.SHADE.sub(r"\1", text)
     tokens = _WORD.findall(lexicon.FORMATS.sub(" ", text.replace("-", " ")))[:600]
-    reading = _Reading()
+    reader = _Reader()
     i = 0
     while i < len(tokens):
         name, length = _subject_at(tokens, i)
         coloured = named(tokens[i]) and _subject_at(tokens, i + 1)[0]
         special = tokens[i] in lexicon.REMOVE or (
-            tokens[i] in (_ACCENT | _GROUND) and reading.colours_before(i)
+            tokens[i] in (_ACCENT | _GROUND) and reader.colours_before(i)
         )
-        if reading.add_trait(tokens[i], i):
-            i += 1
+        if reader.add_trait(tokens[i], i):
+            length = 1
         elif name and not coloured and not special:
-            reading.add_subject(name, i, tokens[i])
-            i += length
+            reader.add_subject(name, i, tokens[i])
         else:
-            reading.add_word(tokens[i], i)
-            i += 1
-    return _found(reading, text, tokens)
+            reader.add_word(tokens[i], i)
+            length = 1
+        i += length
+    return _complete(reader, text, tokens)
+
+
+def _complete(reader: _Reader, text: str, tokens: list[str]) -> Found:
+    items, loose = reader.items, [colour for _, colour in reader.pending]
+    for ch, name in lexicon.PICTURES.items():
+        if ch in text and all(item.name != name for item in items):
+            items.append(Item(name=name))
+    if not items and "orange" in tokens:
+        items, loose = [Item(name="orange fruit")], []
+    reader.found.items = tuple(_with_traits(item, tokens) for item in items)
+    reader.found.colours, reader.found.unknown = tuple(loose[:4]), lexicon.unknown(tokens)
+    return reader.found
 
 
 def _with_traits(item: Item, tokens: list[str]) -> Item:
@@ -165,24 +174,11 @@ def _with_traits(item: Item, tokens: list[str]) -> Item:
     if item.name != "person" or item.word not in tokens:
         return item
     before: list[str] = []
-    for add_word in reversed(tokens[: tokens.index(item.word)]):
-        if add_word in _PHRASE_STARTS:
+    for word in reversed(tokens[: tokens.index(item.word)]):
+        if word in _PHRASE_STARTS:
             break
-        before += TRAITS.get(add_word, "").split()
+        before += TRAITS.get(word, "").split()
     return attrs.evolve(item, look=(*before, *item.look))
-
-
-def _found(reading: _Reading, text: str, tokens: list[str]) -> Found:
-    items, loose = reading.items, [colour for _, colour in reading.pending]
-    items += [Item(name=name) for ch, name in lexicon.PICTURES.items()
-              if ch in text and all(item.name != name for item in items)]  # fmt: skip
-    if not items and "orange" in tokens:
-        items, loose = [Item(name="orange fruit")], []
-    items = [_with_traits(item, tokens) for item in items]
-    return Found(
-        items=tuple(items), removed=tuple(reading.removed), accent=reading.accent,
-        ground=reading.ground, colours=tuple(loose[:4]), unknown=lexicon.unknown(tokens),
-    )  # fmt: skip
 
 
 def _subject_at(tokens: list[str], i: int) -> tuple[str | None, int]:
@@ -236,8 +232,3 @@ def keyword(prompt: str) -> str:
     words = re.findall(r"[^\W\d_]{2,}", prompt[:READ])
     telling = [w for w in words if w.lower() not in lexicon.STOPWORDS and not named(w.lower())]
     return max(telling[:6], key=len, default="")[:16]
-
-
-def shape(text: str) -> str:
-    """Return the shape of image that the words ask for, if any."""
-    return lexicon.first(lexicon.SHAPES, text) or ""

@@ -8,16 +8,17 @@ A contour is a tuple of segments. The first is the starting point `(x, y)`; the 
 import functools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 Point: TypeAlias = tuple[float, float]
+Warp: TypeAlias = Callable[[Point], Point]
 Segment: TypeAlias = tuple[float, ...]
 Contour: TypeAlias = tuple[Segment, ...]
 Matrix: TypeAlias = tuple[float, float, float, float, float, float]
 
 IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
-_TOKEN = re.compile(r"[MLHVCQZ]|-?\d*\.?\d+")
+_COMMAND = re.compile(r"([MLCZ])([^MLCZ]*)")
 _ROUND = 0.5523  # control distance that makes four cubic curves a circle
 
 
@@ -31,21 +32,18 @@ def multiply(outer: Matrix, inner: Matrix) -> Matrix:
     )  # fmt: skip
 
 
-def moved(matrix: Matrix, contour: Contour) -> Contour:
-    """Transform a contour."""
+def warped(contour: Contour, warp: Warp) -> Contour:
+    """Move every point of a contour."""
+    return tuple(
+        tuple(part for i in range(0, len(seg), 2) for part in warp((seg[i], seg[i + 1])))
+        for seg in contour
+    )
+
+
+def warp_of(matrix: Matrix) -> Warp:
+    """Return the function that moves points as a matrix does."""
     a, b, c, d, e, f = matrix
-    out: list[Segment] = []
-    for seg in contour:
-        if len(seg) == 2:
-            x, y = seg
-            out.append((a * x + c * y + e, b * x + d * y + f))
-        else:
-            p, q, r, s, x, y = seg
-            out.append((
-                a * p + c * q + e, b * p + d * q + f, a * r + c * s + e, b * r + d * s + f,
-                a * x + c * y + e, b * x + d * y + f,
-            ))  # fmt: skip
-    return tuple(out)
+    return lambda p: (a * p[0] + c * p[1] + e, b * p[0] + d * p[1] + f)
 
 
 def scale_of(matrix: Matrix) -> float:
@@ -80,75 +78,16 @@ def rectangle(x: float, y: float, w: float, h: float, radius: float = 0) -> Cont
     )  # fmt: skip
 
 
-def arc(cx: float, cy: float, r: float, start: float, end: float, squash: float = 1.0) -> Contour:
-    """Outline an arc between two angles in degrees, clockwise from the right."""
-    steps = max(1, math.ceil(abs(end - start) / 60))
-    step = math.radians(end - start) / steps
-    k = 4 / 3 * math.tan(step / 4)
-    angle = math.radians(start)
-    out: list[Segment] = [(cx + r * math.cos(angle), cy + r * squash * math.sin(angle))]
-    for _ in range(steps):
-        c, s = math.cos(angle), math.sin(angle)
-        angle += step
-        d, t = math.cos(angle), math.sin(angle)
-        out.append((
-            cx + r * (c - k * s), cy + r * squash * (s + k * c),
-            cx + r * (d + k * t), cy + r * squash * (t - k * d),
-            cx + r * d, cy + r * squash * t,
-        ))  # fmt: skip
-    return tuple(out)
-
-
-def star(cx: float, cy: float, outer: float, inner: float, points: int = 5) -> Contour:
-    """Outline a star standing on two points."""
-    out: list[Segment] = []
-    for i in range(points * 2):
-        r = inner if i % 2 else outer
-        angle = math.pi * i / points - math.pi / 2
-        out.append((cx + r * math.cos(angle), cy + r * math.sin(angle)))
-    return tuple(out)
-
-
 @functools.lru_cache(maxsize=1024)
 def parse(d: str) -> tuple[Contour, ...]:
-    """Read a path written in SVG's absolute commands M, L, H, V, C, Q and Z."""
-    tokens = _TOKEN.findall(d)
+    """Read a path written in SVG's absolute commands M, L, C and Z."""
     contours: list[list[Segment]] = []
-    x = y = 0.0
-    i, command = 0, "M"
-    while i < len(tokens):
-        if tokens[i].isalpha():
-            command = tokens[i]
-            i += 1
-            if command == "Z":
-                continue
-        count = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "Q": 4}[command]
-        v = [float(token) for token in tokens[i : i + count]]
-        i += count
-        seg = _segment(command, v, x, y)
-        x, y = seg[-2:]
-        if command == "M":
-            contours.append([seg])
-            command = "L"
-        else:
-            contours[-1].append(seg)
-    return tuple(tuple(contour) for contour in contours)
-
-
-def _segment(command: str, v: list[float], x: float, y: float) -> Segment:
-    match command:
-        case "H":
-            return (v[0], y)
-        case "V":
-            return (x, v[0])
-        case "Q":
-            p, q, e, f = v
-            return (
-                x + (p - x) * 2 / 3, y + (q - y) * 2 / 3,
-                e + (p - e) * 2 / 3, f + (q - f) * 2 / 3, e, f,
-            )  # fmt: skip
-        case _:
-            return tuple(v)
+    for command, numbers in _COMMAND.findall(d):
+        values = tuple(map(float, numbers.split()))
+        step = 6 if command == "C" else 2
+        contours += [[]] if command == "M" else []
+        contours[-1] += [values[i : i + step] for i in range(0, len(values), step)]
+    return tuple(map(tuple, contours))
 
 
 def flatten(contour: Contour, parts: int) -> list[Point]:

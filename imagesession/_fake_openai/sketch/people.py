@@ -7,7 +7,7 @@ import attrs
 from imagesession._fake_openai.sketch import symbols, words
 from imagesession._fake_openai.sketch.canvas import Pen
 from imagesession._fake_openai.sketch.colour import Colour, rgb
-from imagesession._fake_openai.sketch.symbols import Tone
+from imagesession._fake_openai.sketch.symbols import Palette, shades
 
 
 def _by_word(section: str) -> dict[str, str]:
@@ -18,12 +18,11 @@ def _by_word(section: str) -> dict[str, str]:
 
 PERSON_WORDS = _by_word("who")  # the parts and traits that a word for a person implies
 TRAITS = _by_word("traits")  # the parts and traits that a word adds to a person
-_OUTFITS = (
-    "coat", "peacoat", "spacesuit", "jacket", "overalls", "robe", "uniform", "suit", "dress",
-    "armour", "tee", "shirt", "sweater",
-)  # fmt: skip
-_HATS = frozenset({"hat", "crown", "headband", "helm"})
-_OVER = ("ermine", "apron", "vest", "stethoscope")
+_OUTFITS = words.SECTIONS["words"]["outfits"].split()  # those that hide others first
+_HATS = frozenset(words.SECTIONS["words"]["hats"].split())
+_PARTS = symbols.parts_of("person")
+_OWN = frozenset(_PARTS) - _HATS - frozenset(_OUTFITS)
+_HEAD = frozenset(_PARTS[_PARTS.index("head") :])
 _WORN = words.SECTIONS["worn"]
 SKINS = ("#e0a67e", "#f0c49c", "#8d5a3c", "#c68a5e", "#6b4430")
 _HAIRS = ("#4a3026", "#2b201c", "#7a4a2b", "#b5652c", "#1f1b1a")
@@ -35,8 +34,8 @@ class Person:
     """The look of a person."""
 
     look: frozenset[str]
-    parts: tuple[str, ...]
-    tone: Tone
+    parts: frozenset[str]
+    tone: Palette
 
 
 def person(look: tuple[str, ...], colour: Colour | None, accent: Colour | None,
@@ -45,11 +44,10 @@ def person(look: tuple[str, ...], colour: Colour | None, accent: Colour | None,
     traits = frozenset(look)
     outfit = next((name for name in _OUTFITS if name in traits), "")
     outfit = outfit or ("dress" if "woman" in traits and number % 2 else "sweater")
-    hat = next((name for name in look if name in _HATS or name.startswith("hat-")), "")
+    hat = next((name for name in look if name in _HATS), "")
     named = next((_WORN[name] for name in (hat, outfit) if name in _WORN), "#3f7cac")
-    tone = Tone.of(colour or rgb(named), accent or rgb(_accent(traits)))
     skin, hair = _shades(look, number)
-    tone = attrs.evolve(tone, skin=skin, hair=hair)
+    tone = shades(colour or rgb(named), accent or rgb(_accent(traits)), skin=skin, hair=hair)
     return Person(traits, _parts(traits, outfit, hat, number), tone)
 
 
@@ -65,37 +63,24 @@ def _shades(look: tuple[str, ...], number: int) -> tuple[Colour, Colour]:
     return rgb(skin), rgb(hair)
 
 
-def _parts(traits: frozenset[str], outfit: str, hat: str, number: int) -> tuple[str, ...]:
+def _parts(traits: frozenset[str], outfit: str, hat: str, number: int) -> frozenset[str]:
     woman = "woman" in traits
-    out = ["back-cape"] if "cape" in traits else []
+    out = {"head", "face", outfit, hat, *(traits & _OWN)}
     if outfit == "spacesuit":
-        face = ["face", "lashes"] if woman else ["face"]
-        beard = ["beard"] if "beard" in traits else []
-        hair = "hair-long" if woman else "hair-short"
-        return ("back-pack", "spacesuit", "head", *face, *beard, hair, "visor")
+        return frozenset({*out, "back-pack", "visor", "hair-long" if woman else "hair-short"})
     long = woman and not traits & {"old", "bald", "child"}
-    out += ["back-long"] if long else []
-    out += (
-        ["legs-bare"] if outfit == "dress" else [] if outfit in {"robe", "overalls"} else ["legs"]
-    )
-    out += ["hands", "neck", outfit, *(part for part in _OVER if part in traits), "head", "face"]
-    out += ["lashes"] if woman else []
-    out += ["aged"] if "old" in traits else []
-    out += [part for part in ("beard", "moustache") if part in traits]
-    out += [_hair(traits, hat, number, long=long)] if hat != "helm" else []
-    out += [part for part in ("glasses", "shades", "patch") if part in traits]
-    return tuple([*out, hat] if hat else out)
+    legs = {"dress": "legs-bare", "robe": "", "overalls": ""}.get(outfit, "legs")
+    hair = "" if hat == "helm" else _hair(traits, hat, number, long=long)
+    return frozenset({*out, "hands", "neck", legs, hair, "back-long" if long else ""})
 
 
 def _hair(traits: frozenset[str], hat: str, number: int, *, long: bool) -> str:
-    if "bald" in traits or ("old" in traits and "woman" not in traits and not hat and number % 2):
-        return "hair-bald"
-    if hat and hat != "headband" and not long:
-        return "hair-bald"  # the hair that shows below a hat
-    if long:
-        return "hair-long"
+    old_man = "old" in traits and "woman" not in traits
+    covered = hat and hat != "headband" and not long
+    if "bald" in traits or covered or (old_man and not hat and number % 2):
+        return "hair-bald"  # or what shows below a hat
     if "woman" in traits:
-        return "hair-pigtails" if "child" in traits else "hair-bun"
+        return "hair-long" if long else "hair-pigtails" if "child" in traits else "hair-bun"
     return "hair-curly" if "curly" in traits or number % 4 == 3 else "hair-short"
 
 
@@ -104,8 +89,7 @@ def draw(pen: Pen, figure: Person) -> None:
     if "child" not in figure.look:
         symbols.draw(pen, "person", figure.tone, figure.parts)
         return
-    at = figure.parts.index("head")
     with pen.placed(50, 92, 0.7), pen.placed(-50, -92):
-        symbols.draw(pen, "person", figure.tone, figure.parts[:at])
+        symbols.draw(pen, "person", figure.tone, figure.parts - _HEAD)
     with pen.placed(50, 51, 0.88), pen.placed(-50, -31):
-        symbols.draw(pen, "person", figure.tone, figure.parts[at:])
+        symbols.draw(pen, "person", figure.tone, figure.parts & _HEAD)

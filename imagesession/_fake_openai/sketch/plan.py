@@ -72,9 +72,7 @@ class Plan:
     shift: tuple[float, float] = (0.0, 0.0)
     mirrored: bool = False
     palette: Literal["", "warm", "cool"] = ""  # the colours of a sign, instead of its own
-    blur: float = 0.0  # below 0: sharper
     crops: int = 0  # how often empty margins are cropped
-    stormy: bool = False  # with a dramatic sky
     clear: bool = False  # without a ground
     framed: bool = False  # in the frame of a preset
     angle: Angle = "front"
@@ -83,7 +81,6 @@ class Plan:
     look: tuple[Change, ...] = ()  # changes of colours that belong to the frame
     label: str = ""  # the words on a button, if none are quoted
     corner: float = 0.3  # of a button, as a share of its height
-    shape: str = ""  # the shape that the latest words asked for
     poster: str = ""  # the words of a prompt that names nothing known
     keyword: str = ""
     seed: int = 0

@@ -10,6 +10,7 @@ from imagesession._fake_openai.sketch.colour import Colour, dark, light, luminan
 from imagesession._fake_openai.sketch.lettering import fitting, letter, lines
 from imagesession._fake_openai.sketch.plan import Plan
 from imagesession._fake_openai.sketch.staging import NIGHT, is_dark
+from imagesession._fake_openai.sketch.symbols import Palette
 
 _WIDE = 3000  # how wide those compositions are that go from side to side
 
@@ -33,17 +34,14 @@ def colours(plan: Plan) -> tuple[Colour, Colour, Colour, Colour]:
 def poster(plan: Plan, pen: Pen, w: float, h: float) -> None:
     """Draw a composition that depends on the words, and letter the words below it."""
     base = plan.ground or (NIGHT if is_dark(plan) else light(colours(plan)[0], 0.84))
-    shades = {"base": base, "base-light": light(base, 0.45)}
-    for name, ink in zip(("main", "second", "accent", "ink"), colours(plan), strict=True):
-        shades |= {name: ink, f"{name}-light": light(ink, 0.32), f"{name}-pale": light(ink, 0.62),
-                   f"{name}-dark": dark(ink, 0.18)}  # fmt: skip
+    inks = zip(("base", "main", "second", "accent", "ink"), (base, *colours(plan)), strict=True)
     pieces = _compositions()
     name = pieces[plan.seed // 8 % len(pieces)]
     wide = _WIDE if "waves" in name else 1000
     with pen.role("ground"):
         pen.rect(0, 0, w, h, down(0, h, light(base, 0.45), base))
         with pen.placed((w - wide) / 2, (h - 1000) * 0.4):
-            symbols.draw(pen, name, shades)
+            symbols.draw(pen, name, Palette(inks))
         pen.rect(0, h * 0.78 + (h - 1000) * 0.09, w, h, base, alpha=0.86)
     _set(plan, pen, w, h, plan.scheme.ink if luminance(base) > 120 else (250, 247, 240))
 
@@ -74,4 +72,4 @@ def ground(plan: Plan, pen: Pen, w: float, h: float, *, calm: bool = False) -> N
     if calm:
         return
     for share, r in ((0.62, 470), (0.5, 380)):
-        pen.circle(w / 2, h / 2, r, mix(base, light(a, 0.45), 1 - share))
+        pen.ellipse(w / 2, h / 2, r, r, mix(base, light(a, 0.45), 1 - share))

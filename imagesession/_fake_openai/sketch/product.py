@@ -4,60 +4,25 @@ Product images: one subject on a plain ground, seen from an angle, in a light.
 
 import attrs
 
-from imagesession._fake_openai.sketch import symbols
-from imagesession._fake_openai.sketch.canvas import Linear, Pen, Stop, down, recolour_mark
-from imagesession._fake_openai.sketch.colour import Change, Colour, dark, light, luminance, rgb
-from imagesession._fake_openai.sketch.plan import Item, Lighting, Plan, Time
+from imagesession._fake_openai.sketch import staging, symbols
+from imagesession._fake_openai.sketch.canvas import Linear, Pen, Stop, down
+from imagesession._fake_openai.sketch.colour import Colour, changes_of, dark, light, luminance, rgb
+from imagesession._fake_openai.sketch.plan import Item, Plan
 from imagesession._fake_openai.sketch.scene import scene
-from imagesession._fake_openai.sketch.staging import (
-    FLAT,
-    NIGHT,
-    dim,
-    is_dark,
-    mirrored,
-    person_of,
-    put,
-    seen,
-    shadow,
-    tone_of,
-)
+from imagesession._fake_openai.sketch.staging import FLAT, put, seen
+from imagesession._fake_openai.sketch.words import SECTIONS
 
 _SIDES = (0.16, 0.84, 0.3)  # where further subjects stand
 
 
 @attrs.frozen(kw_only=True)
-class _Lamp:
-    """A light: what it does to colours, and how dark and how long shadows are in it."""
-
-    changes: tuple[Change, ...] = ()
-    shade: float = 1.0
-    reach: float = 0.0  # of the shadow to the side, as a share of the subject's size
-    gloss: bool = True  # whether the floor reflects
-
-
-_LAMPS: dict[Lighting, _Lamp] = {
-    "studio": _Lamp(),
-    "natural": _Lamp(changes=(Change(kind="warm", amount=0.25),), shade=0.9, reach=0.16,
-                     gloss=False),
-    "dramatic": _Lamp(changes=(Change(kind="bright", amount=-0.08),
-                               Change(kind="contrast", amount=1.24)), shade=1.9, reach=0.2),
-    "soft": _Lamp(changes=(Change(kind="contrast", amount=0.84), Change(kind="bright", amount=0.1)),
-                  shade=0.4, gloss=False),
-}  # fmt: skip
-
-
-def light_changes(lighting: Lighting) -> tuple[Change, ...]:
-    """Return the changes that a light makes to colours."""
-    return _LAMPS[lighting].changes
-
-
-@attrs.frozen(kw_only=True)
 class _Place:
-    """Where a subject stands, and how large it is."""
+    """Where a subject stands, how large it is, and the bounds of its drawing."""
 
     x: float
     base: float
     size: float
+    extent: tuple[float, float, float, float]
 
 
 def product(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
@@ -65,12 +30,11 @@ def product(plan: Plan, pen: Pen, w: float, h: float, phase: float) -> None:
     plain = plan.ground is not None or plan.clear
     if plan.lived_in or ((plan.time or plan.weather) and not plain):
         # Daylight comes in by a window.
-        day: Time | None = "day" if plan.lighting == "natural" else None
-        lived = attrs.evolve(plan, zoom=plan.zoom * 1.3, time=plan.time or day)
-        scene(lived, pen, w, h, phase=phase)
+        day = plan.time or ("day" if plan.lighting == "natural" else None)
+        scene(attrs.evolve(plan, zoom=plan.zoom * 1.3, time=day), pen, w, h, phase=phase)
         return
-    ground = plan.ground or (NIGHT if is_dark(plan) else plan.colours[0] if len(plan.colours) > 1
-                             else rgb("#f3f1ec"))  # fmt: skip
+    paper = plan.colours[0] if len(plan.colours) > 1 else rgb("#f3f1ec")
+    ground = plan.ground or (staging.NIGHT if staging.is_dark(plan) else paper)
     with pen.role("ground"):
         _ground(plan, pen, w, h, ground)
     items = (plan.everything or (Item(name="bottle"),))[:4]
@@ -92,7 +56,8 @@ def _ground(plan: Plan, pen: Pen, w: float, h: float, ground: Colour) -> None:
 def _place_item(plan: Plan, item: Item, i: int, count: int, frame: tuple[float, float]) -> _Place:
     # Wide and tall subjects get the same visual size.
     w, h = frame
-    left, top, right, _ = _extent(plan, item)
+    parts = staging.person_of(item, plan).parts if item.name == "person" else frozenset[str]()
+    left, top, right, bottom = symbols.extent(item.name, parts)
     size = (70_000 if plan.angle == "top" else 62_000) / max(right - left, 92 - top) * plan.zoom
     if count > 1:
         size *= 0.82 if i == 0 else 0.36
@@ -101,47 +66,40 @@ def _place_item(plan: Plan, item: Item, i: int, count: int, frame: tuple[float, 
     # Seen from above, the subject is in the middle of the frame.
     tall = (92 - top) / 100 * size * FLAT
     foot = h * 0.5 + tall / 2 if plan.angle == "top" else h * 0.76 + size * 0.07
-    return _Place(x=x, base=foot + plan.shift[1] * h - (0 if i == 0 else 40), size=size)
-
-
-def _extent(plan: Plan, item: Item) -> tuple[float, float, float, float]:
-    parts = person_of(item, plan).parts if item.name == "person" else ()
-    return symbols.extent(item.name, parts)
+    base = foot + plan.shift[1] * h - (0 if i == 0 else 40)
+    return _Place(x=x, base=base, size=size, extent=(left, top, right, bottom))
 
 
 def _draw_item(plan: Plan, pen: Pen, item: Item, place: _Place, ground: Colour) -> None:
-    lamp = _LAMPS[plan.lighting]
-    tone = tone_of(item, plan, ground)
+    shade, reach, gloss = map(float, SECTIONS["shadows"][plan.lighting].split())
+    tone, lit = staging.tone_of(item, plan, ground), changes_of("lighting", plan.lighting)
     x, base, size = place.x, place.base, place.size
     if not plan.clear:
-        _shadow(plan, pen, item, place, lamp.shade * (0.3 if luminance(ground) > 90 else 0.6))
-    if lamp.gloss and plan.angle in {"front", "side"} and not plan.clear:
+        _shadow(plan, pen, place, shade * (0.3 if luminance(ground) > 90 else 0.6), reach)
+    if gloss and plan.angle in {"front", "side"} and not plan.clear:
         before = len(pen.marks)
         put(pen, item, tone, x, base + 6, size, stretch=-0.4, plan=plan)
-        pen.marks[before:] = seen(
-            [mirrored(mark, base + 6, size * 0.2) for mark in pen.marks[before:]],
-            plan.angle, x, base, size,
-        )  # fmt: skip
+        marks = [staging.mirrored(mark, base + 6, size * 0.2) for mark in pen.marks[before:]]
+        pen.marks[before:] = seen(marks, plan.angle, x, base, size)
     before = len(pen.marks)
     put(pen, item, tone, x, base, size, plan=plan, flip=plan.mirrored)
-    marks = pen.marks[before:]
-    if lamp.changes:
-        marks = [recolour_mark(mark, lamp.changes) for mark in marks]
+    marks = [mark.recoloured(lit) for mark in pen.marks[before:]]
     pen.marks[before:] = seen(marks, plan.angle, x, base, size)
 
 
-def _shadow(plan: Plan, pen: Pen, item: Item, place: _Place, strength: float) -> None:
-    left, top, right, _ = _extent(plan, item)
-    wide = min(1.04, (right - left) / 84)
+def _shadow(plan: Plan, pen: Pen, place: _Place, strength: float, reach: float) -> None:
+    left, top, right, _ = place.extent
+    wide, strength = min(1.04, (right - left) / 84), min(0.8, strength)
     x, base, size = place.x, place.base, place.size
-    strength = min(0.8, strength)
     if plan.angle == "top":
         # From above, it surrounds the subject.
         middle = base - (92 - top) / 200 * size * FLAT
-        dim(pen, x + size * 0.03, middle, size * 0.5 * wide, size * 0.42, strength * 0.6)
+        staging.dim(pen, x + size * 0.03, middle, size * 0.5 * wide, size * 0.42, strength * 0.6)
         return
-    shadow(pen, x, base + 4, size * wide * (0.66 if plan.angle == "side" else 1.0), strength)
-    reach = max(_LAMPS[plan.lighting].reach, 0.2 if plan.angle == "three-quarter" else 0.0)
+    narrow = 0.66 if plan.angle == "side" else 1.0
+    staging.shadow(pen, x, base + 4, size * wide * narrow, strength)
+    reach = max(reach, 0.2 if plan.angle == "three-quarter" else 0.0)
     if reach:
-        dim(pen, x + size * reach, base - size * 0.01, size * (0.36 + reach * 0.4) * wide,
-            size * 0.08, strength * 0.75)  # fmt: skip
+        width = size * (0.36 + reach * 0.4) * wide
+        aside = x + size * reach
+        staging.dim(pen, aside, base - size * 0.01, width, size * 0.08, strength * 0.75)

@@ -5,26 +5,17 @@ Read prompts: the first sets the plan of an image, each later one changes it.
 import functools
 import re
 import zlib
-from collections.abc import Iterable
 from typing import Literal
 
 import attrs
 
 from imagesession._fake_openai.sketch import framing, lexicon
-from imagesession._fake_openai.sketch.briefs import read_brief
+from imagesession._fake_openai.sketch.briefs import READ, read_brief
 from imagesession._fake_openai.sketch.colour import Change, Colour, dark, luminance, rgb
 from imagesession._fake_openai.sketch.lettering import printable
 from imagesession._fake_openai.sketch.looks import read_look
-from imagesession._fake_openai.sketch.naming import (
-    READ,
-    Found,
-    find,
-    keyword,
-    label,
-    letters,
-    shape,
-)
-from imagesession._fake_openai.sketch.plan import Item, Plan, Time
+from imagesession._fake_openai.sketch.naming import Found, find, keyword, label, letters
+from imagesession._fake_openai.sketch.plan import Item, Plan
 from imagesession._fake_openai.sketch.symbols import TABLE
 from imagesession._fake_openai.sketch.words import SECTIONS
 
@@ -34,11 +25,11 @@ _SCENIC = frozenset({"sun", "moon", "cloud", "tree", "stars"})
 _FINDING = lexicon.rule("finding")
 # "Keep …" excludes the rest of its sentence from the changes.
 _KEPT = lexicon.rule("kept")
-
-
 # What a title does without: orders to draw it, and the kind of image it is.
-_ORDER = lexicon.rule("order")
-_KIND = lexicon.rule("kind")
+_ORDER, _KIND = lexicon.rule("order"), lexicon.rule("kind")
+_MAKE, _CROP = lexicon.rule("make"), lexicon.rule("crop")
+_BIGGER, _SMALLER = lexicon.rule("bigger"), lexicon.rule("smaller")
+_STEPS = tuple((re.compile(rule), step.split()) for step, rule in SECTIONS["steps"].items())
 
 
 def crc(text: str) -> int:
@@ -59,13 +50,13 @@ def parse_prompts(prompts: tuple[str, ...], seed: int = 0) -> Plan:
 
 def without_kept(prompt: str) -> str:
     """Remove the parts of a prompt that ask to keep something."""
-    return _KEPT.sub(_keep_same_style, _FINDING.sub("- ", prompt))
 
+    def kept(match: re.Match[str]) -> str:
+        # "Keep the same style" still tells that the next icon belongs to a set.
+        found = lexicon.SAME.search(match[0].lower())
+        return f" {found[0]} " if found else " "
 
-def _keep_same_style(match: re.Match[str]) -> str:
-    # "Keep the same style" still tells that the next icon belongs to a set.
-    found = lexicon.SAME.search(match[0].lower())
-    return f" {found[0]} " if found else " "
+    return _KEPT.sub(kept, _FINDING.sub("- ", prompt))
 
 
 def _lowercase(prompt: str) -> str:
@@ -74,11 +65,11 @@ def _lowercase(prompt: str) -> str:
 
 def _plan_prompt(prompt: str, seed: int) -> Plan:
     parsed = read_brief(prompt)
-    key = f"{parsed.frame.kind} {parsed.text}" if parsed.frame else parsed.text
+    key = f"{parsed.kind} {parsed.text}" if parsed.kind else parsed.text
     number = (crc(" ".join(key.lower().split())) + seed * 7919) & 0x7FFFFFFF
     start = _plan_words(parsed.text, number)
-    if parsed.frame:
-        start = framing.apply_frame(start, parsed, parsed.frame)
+    if parsed.kind:
+        start = framing.apply_frame(start, parsed)
     return framing.vary(start, parsed.take)
 
 
@@ -98,13 +89,15 @@ def _plan_words(prompt: str, seed: int) -> Plan:
         items = find(lettering.lower()).items
     if layout == "icon":
         items = tuple(attrs.evolve(i, name="home icon") if i.name == "house" else i for i in items)
+    dark_sky = any(item.name in {"moon", "stars"} for item in found.items)
     start = Plan(
-        layout=layout or "scene", items=items[:8], time=_time_of_day(text, found),
+        layout=layout or "scene", items=items[:8],
+        time=lexicon.first(lexicon.TIMES, text) or ("night" if dark_sky else None),
         weather=frozenset(name for name, rule in lexicon.WEATHER if rule.search(text)),
         styles=tuple(name for name, rule in lexicon.STYLES if rule.search(text)),
         changes=read_look(text, relative=False), ground=_ground_colour(found, text),
         accent=found.accent, colours=found.colours, lettering=lettering,
-        shape=shape(text), keyword=keyword(prompt), removed=frozenset(found.removed),
+        keyword=keyword(prompt), removed=frozenset(found.removed),
         seed=seed, unknown=_unknown_words(found, lettering),
     )  # fmt: skip
     if layout is None and [item.name for item in items] == ["button"] and not found.removed:
@@ -120,18 +113,13 @@ def _unknown_words(found: Found, lettering: str) -> tuple[str, ...]:
 
 def _make_poster(start: Plan, prompt: str) -> Plan:
     # A prompt without a known subject becomes a poster with its words.
-    if start.items or start.layout not in {"scene", "product"}:
+    timed = start.layout == "scene" and not start.lettering and (start.time or start.weather)
+    if start.items or start.layout not in {"scene", "product"} or timed:
         return start
-    if start.layout == "scene" and not start.lettering and (start.time or start.weather):
-        return start
-    return attrs.evolve(start, poster=start.lettering or printable(_poster_title(prompt), 90))
-
-
-def _poster_title(prompt: str) -> str:
-    # A poster's title needs neither orders to draw it nor what follows the first phrase.
-    text = _ORDER.sub("", prompt[:READ].strip()).strip()
-    text = _KIND.sub("", text).strip()
-    return re.split(r"[,.;:!?\n(]", text.strip(), maxsplit=1)[0] or text
+    # Its title needs neither orders to draw it nor what follows the first phrase.
+    text = _KIND.sub("", _ORDER.sub("", prompt[:READ].strip()).strip()).strip()
+    title = re.split(r"[,.;:!?\n(]", text, maxsplit=1)[0] or text
+    return attrs.evolve(start, poster=start.lettering or printable(title, 90))
 
 
 def _ground_colour(found: Found, text: str) -> Colour | None:
@@ -139,13 +127,6 @@ def _ground_colour(found: Found, text: str) -> Colour | None:
     if found.ground and luminance(found.ground) > 60 and lexicon.DARK_GROUND.search(text):
         return dark(found.ground, 0.55)
     return found.ground
-
-
-def _time_of_day(text: str, found: Found) -> Time | None:
-    time = lexicon.first(lexicon.TIMES, text)
-    if time is None and any(item.name in {"moon", "stars"} for item in found.items):
-        return "night"
-    return time
 
 
 def _choose_palette(before: Plan, look: tuple[Change, ...]) -> tuple[Plan, tuple[Change, ...]]:
@@ -166,7 +147,7 @@ def _choose_palette(before: Plan, look: tuple[Change, ...]) -> tuple[Plan, tuple
 def refine(before: Plan, prompt: str) -> Plan:
     """Apply a later prompt to a plan; one that is not understood leaves only a small mark."""
     parsed = read_brief(prompt)
-    if parsed.frame:
+    if parsed.kind:
         return framing.change_frame(before, _plan_prompt(prompt, 0))
     prompt = without_kept(parsed.text)
     words = letters(prompt, None)
@@ -186,17 +167,13 @@ def refine(before: Plan, prompt: str) -> Plan:
         # The image at hand counts as the first take.
         return framing.vary(after, max(1, parsed.take) + 1)
     unknown = tuple(dict.fromkeys((*before.unknown, *_unknown_words(found, words))))[-4:]
-    if after == before and not _is_fulfilled(found, text):
-        return attrs.evolve(
-            before, idle=(*before.idle, printable(parsed.text, 80)), unknown=unknown
-        )
-    return attrs.evolve(after, unknown=unknown)
-
-
-def _is_fulfilled(found: Found, text: str) -> bool:
     # A prompt that is fulfilled already changes nothing, but is understood.
-    known = (*lexicon.TIMES, *lexicon.WEATHER)
-    return bool(found.items) or any(rule.search(text) for _, rule in known)
+    rules = (*lexicon.TIMES, *lexicon.WEATHER, *lexicon.SHAPES)
+    known = any(rule.search(text) for _, rule in rules)
+    if after == before and not found.items and not known:
+        idle = (*before.idle, printable(parsed.text, 80))
+        return attrs.evolve(before, idle=idle, unknown=unknown)
+    return attrs.evolve(after, unknown=unknown)
 
 
 def _update_subjects(before: Plan, found: Found, text: str) -> Plan:
@@ -239,19 +216,12 @@ def _remove_subjects(before: Plan, found: Found) -> Plan:
     # Only drawn subjects and parts of a landscape can be removed.
     have = {item.name for item in before.everything}
     scenic = _SCENIC if before.layout == "scene" else frozenset[str]()
-    removed = set(found.removed) & (have | scenic)
-    if not removed:
-        return before
+    gone = set(found.removed) & (have | scenic)
     return attrs.evolve(
-        before,
-        items=_filter_items(before.items, removed),
-        extras=_filter_items(before.extras, removed),
-        removed=before.removed | removed,
-    )
-
-
-def _filter_items(items: Iterable[Item], names: set[str]) -> tuple[Item, ...]:
-    return tuple(item for item in items if item.name not in names)
+        before, removed=before.removed | gone,
+        items=tuple(item for item in before.items if item.name not in gone),
+        extras=tuple(item for item in before.extras if item.name not in gone),
+    )  # fmt: skip
 
 
 def _update_layout(before: Plan, text: str) -> Plan:
@@ -266,11 +236,8 @@ def _update_layout(before: Plan, text: str) -> Plan:
                             styles=tuple(s for s in before.styles if s not in styles))  # fmt: skip
     return attrs.evolve(
         before, layout=layout, weather=before.weather | weather, styles=before.styles + styles,
-        time=lexicon.first(lexicon.TIMES, text) or before.time, shape=shape(text) or before.shape,
+        time=lexicon.first(lexicon.TIMES, text) or before.time,
     )  # fmt: skip
-
-
-_MAKE = lexicon.rule("make")
 
 
 def _update_colours(before: Plan, found: Found, text: str) -> Plan:
@@ -294,12 +261,6 @@ def _update_colours(before: Plan, found: Found, text: str) -> Plan:
     return after
 
 
-_STEPS = tuple((re.compile(parsed), step.split()) for step, parsed in SECTIONS["steps"].items())
-_BIGGER = lexicon.rule("bigger")
-_SMALLER = lexicon.rule("smaller")
-_CROP = lexicon.rule("crop")
-
-
 def _update_position(before: Plan, text: str) -> Plan:
     after = before
     if _CROP.search(text):
@@ -308,23 +269,12 @@ def _update_position(before: Plan, text: str) -> Plan:
         after = attrs.evolve(after, zoom=min(2.2, after.zoom * 1.28))
     if _SMALLER.search(text):
         after = attrs.evolve(after, zoom=max(0.3, after.zoom * 0.74))
-    if re.search(r"\b(?:flip|mirror|mirrored|facing the other way)\b", text):
-        after = attrs.evolve(after, mirrored=not after.mirrored)
-    after = attrs.evolve(after, blur=_update_blur(after.blur, text))
     for rule, (dx, dy) in _STEPS:
         if rule.search(text):
             x, y = after.shift
             after = attrs.evolve(after, shift=(max(-0.4, min(0.4, x + float(dx))),
                                                max(-0.3, min(0.3, y + float(dy)))))  # fmt: skip
     return after
-
-
-def _update_blur(blur: float, text: str) -> float:
-    if re.search(r"\b(?:blur|blurry|blurred|blurrier|softer|out of focus)\b(?! colou?r)", text):
-        return min(60.0, max(0.0, blur) + 9)
-    if re.search(r"\b(?:sharp|sharper|sharpen|crisp|crisper|in focus)\b", text):
-        return max(-3.0, blur - 1) if blur <= 0 else max(0.0, blur - 9)
-    return blur
 
 
 def _update_ground(before: Plan, found: Found, text: str) -> Plan:
@@ -343,13 +293,8 @@ def _update_ground(before: Plan, found: Found, text: str) -> Plan:
 def _update_look(before: Plan, text: str) -> Plan:
     # Words about the ground alone must not change the whole image.
     rest = lexicon.LIGHT_GROUND.sub(" ", lexicon.DARK_GROUND.sub(" ", text))
-    look: tuple[Change, ...] = ()
-    if before.layout == "scene" and lexicon.STORMY.search(rest):
-        # The sky darkens; the rest gains a little contrast.
-        before, rest = attrs.evolve(before, stormy=True), lexicon.STORMY.sub(" ", rest)
-        look = (Change(kind="contrast", amount=1.06),)
-    after, more = _choose_palette(before, read_look(rest, relative=True))
-    return attrs.evolve(after, changes=after.changes + look + more)
+    after, look = _choose_palette(before, read_look(rest, relative=True))
+    return attrs.evolve(after, changes=after.changes + look)
 
 
 def _update_lettering(before: Plan, words: str, text: str) -> Plan:

@@ -36,35 +36,25 @@ def _surroundings(stage: Stage, objects: list[Item]) -> float:
     names = {item.name for item in stage.plan.everything}
     lands = {name for name in names if TABLE[name].place == "land"}
     # Later subjects are added to the existing surroundings.
-    first = [item for item in stage.plan.items if item in objects] or objects
-    place = TABLE[first[0].name].place if first else ""
-    if place == "meadow" and _is_indoors(stage):
-        return _room(stage, first[0])
-    if lands and place not in {"under", "space"}:
+    first = next((item for item in stage.plan.items if item in objects), None)
+    first = first or (objects[0] if objects else None)
+    place = TABLE[first.name].place if first else ""
+    indoors = place == "meadow" and _is_indoors(stage)
+    if lands and place not in {"under", "space"} and not indoors:
         return grounds.landscape(stage, lands)
-    return _around(stage, first, place)
-
-
-def _around(stage: Stage, first: list[Item], where: str) -> float:
-    match where:
-        case "under":
-            return grounds.deep(stage)
-        case "road":
-            return grounds.street(stage)
-        case "space":
-            return grounds.space(stage)
-        case "room":
-            return _room(stage, first[0])
-        case "plain":
-            poster.ground(stage.plan, stage.pen, stage.w, stage.h, calm=first[0].name in _PARTS)
-            return stage.h * 0.5 + 300
-        case _:
-            return grounds.landscape(stage, {"water": {"sea"}, "air": {"sky"}}.get(where, set()))
+    if first and (place == "room" or indoors):
+        return _room(stage, first)
+    if first and place == "plain":
+        poster.ground(stage.plan, stage.pen, stage.w, stage.h, calm=first.name in _PARTS)
+        return stage.h * 0.5 + 300
+    if draw := {"under": grounds.deep, "space": grounds.space, "road": grounds.street}.get(place):
+        return draw(stage)
+    return grounds.landscape(stage, {"water": {"sea"}, "air": {"sky"}}.get(place, set()))
 
 
 def _room(stage: Stage, item: Item) -> float:
     plan, w, h = stage.plan, stage.w, stage.h
-    main = tone_of(item, plan).main
+    main = tone_of(item, plan)["main"]
     wall = plan.ground or _wall(main, plan)
     if plan.time == "night":
         wall = mix(wall, rgb("#27305c"), 0.72)
@@ -114,7 +104,7 @@ def _draw_sky_subjects(stage: Stage) -> None:
                 # A crescent's middle lies left of its box's.
                 aside = size * 0.16 if item.name == "moon" else 0.0
                 centre, r = (w * across - aside, h * up + aside * 0.3), size * 0.9
-                glow = "#ffe9b0" if item.name == "sun" else "#f4efd8"
+                glow = rgb("#ffe9b0" if item.name == "sun" else "#f4efd8")
                 stage.pen.glow(*centre, r, glow, 0.5)
         put(stage.pen, item, tone_of(item, plan), w * across, h * up + size * 0.42,
             size * 0.9, plan=plan)  # fmt: skip
@@ -153,7 +143,7 @@ def _draw_subjects(stage: Stage, objects: list[Item], foot: float) -> None:
         put(pen, item, tone_of(item, plan), x, y, size, plan=plan, flip=plan.mirrored and main)
         if main:
             pen.marks[start:] = seen(pen.marks[start:], plan.angle, x, y, size)
-    pen.marks[before:] = lit(pen.marks[before:], stage.air.ambient, 0.75)
+    pen.marks[before:] = lit(pen.marks[before:], stage.air.inks["ambient"], 0.75)
 
 
 def _sides(stage: Stage, count: int) -> list[float]:
@@ -181,5 +171,5 @@ def _ground_contact(stage: Stage, item: Item, x: float, y: float, size: float) -
 def _draw_weather(stage: Stage) -> None:
     pen, plan, w, h = stage.pen, stage.plan, stage.w, stage.h
     if "fog" in plan.weather:
-        grounds.fog(pen, stage.rng(40), w, h, h * 0.38, light(stage.air.sky[-1], 0.3))
+        grounds.fog(pen, w, h, h * 0.38, light(stage.air.sky[-1], 0.3))
     grounds.weather(pen, w, h, plan.weather, phase=stage.phase)

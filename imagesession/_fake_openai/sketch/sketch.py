@@ -60,7 +60,7 @@ def refine(
         size: None keeps the size unless the words ask for another shape.
         transparent: None keeps the ground unless the words ask for another.
     """
-    instructions = prompt if read_brief(prompt).frame else without_kept(prompt)
+    instructions = prompt if read_brief(prompt).kind else without_kept(prompt)
     if size is None:
         size = _choose_size(instructions, state.size, masked=state.mask is not None)
     if transparent is None:
@@ -91,27 +91,24 @@ def from_image(data: bytes, *, seed: int = 0) -> SketchState:
 
 def asks_for_transparency(prompt: str) -> bool:
     """Tell whether a prompt asks for a transparent background."""
-    parsed = read_brief(prompt)
-    if parsed.frame and parsed.frame.clear:
-        return True
-    text = parsed.text[: naming.READ].lower()
-    return bool(lexicon.TRANSPARENT.search(text)) and "not transparent" not in text
+    brief = read_brief(prompt)
+    return brief.clear or bool(
+        lexicon.TRANSPARENT.search(brief.words) and "not transparent" not in brief.words
+    )
 
 
 def _asks_for_ground(prompt: str) -> bool:
-    parsed = read_brief(prompt)
-    if parsed.frame:
-        return parsed.frame.grounded
-    text = parsed.text[: naming.READ].lower()
-    return naming.find(text).ground is not None or "opaque" in text or "not transparent" in text
+    brief = read_brief(prompt)
+    if brief.kind:
+        return not brief.clear and brief.kind not in {"icon", "button"}
+    named = naming.find(brief.words).ground is not None
+    return named or "opaque" in brief.words or "not transparent" in brief.words
 
 
 def _choose_size(prompt: str, size: tuple[int, int] | None, *, masked: bool) -> tuple[int, int]:
     # An image that has the shape already keeps its size; a masked one always does.
-    parsed = read_brief(prompt)
-    shape = (parsed.frame.shape if parsed.frame else "") or naming.shape(
-        parsed.text[: naming.READ].lower()
-    )
+    brief = read_brief(prompt)
+    shape = brief.shape or lexicon.first(lexicon.SHAPES, brief.words) or ""
     if size is None:
         return _SHAPES.get(shape, (1024, 1024))
     w, h = size
@@ -171,31 +168,10 @@ def _plan(state: SketchState) -> Plan:
 
 
 def _render_image(state: SketchState, phase: float, share: float) -> Image.Image:
-    if state.base is None:
-        image = _draw(state, phase, share)
-    elif state.mask is not None:
-        image = edit.edit_masked(state.base, state.mask, state.prompts, state.size, seed=state.seed)
-    else:
-        image = edit.edit_whole(
-            state.base,
-            state.prompts,
-            state.size,
-            transparent=state.transparent,
-            seed=state.seed,
-        )
+    image = edit.edited(state, state.base) if state.base is not None else _draw(state, phase, share)
     if state.insets and state.mask is None:
         image = edit.paste_insets(image, state.insets)
-    if share < 1:
-        image = film.make_partial(image, share)
-    return _zoom_in(image, phase) if phase and state.base is not None else image
-
-
-def _zoom_in(image: Image.Image, phase: float) -> Image.Image:
-    # In an animation, an input image zooms slowly in and out.
-    k = 0.02 * (1 - abs(phase - 0.5) * 2)
-    w, h = image.size
-    box = (w * k, h * k, w * (1 - k), h * (1 - k))
-    return resized(image, image.size, Image.Resampling.BILINEAR, box=box)
+    return film.make_partial(image, share) if share < 1 else image
 
 
 def _draw(state: SketchState, phase: float, share: float) -> Image.Image:

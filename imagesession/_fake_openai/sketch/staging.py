@@ -5,18 +5,7 @@ Staging: how a single subject is drawn into an image, with its colours, shadow a
 import attrs
 
 from imagesession._fake_openai.sketch import path, people, symbols
-from imagesession._fake_openai.sketch.canvas import (
-    Linear,
-    Mark,
-    Pen,
-    Radial,
-    Stop,
-    Text,
-    Warp,
-    flat_colour,
-    recolour_mark,
-    warped,
-)
+from imagesession._fake_openai.sketch.canvas import Linear, Mark, Pen, Radial, Stop
 from imagesession._fake_openai.sketch.colour import (
     Change,
     Colour,
@@ -27,8 +16,9 @@ from imagesession._fake_openai.sketch.colour import (
     mix,
     rgb,
 )
+from imagesession._fake_openai.sketch.path import Warp
 from imagesession._fake_openai.sketch.plan import Angle, Item, Plan
-from imagesession._fake_openai.sketch.symbols import TABLE, Tone
+from imagesession._fake_openai.sketch.symbols import TABLE, Palette, shades
 
 FLAT = 0.6  # how tall a thing looks from above
 NIGHT = rgb("#171b26")
@@ -51,7 +41,7 @@ def ground_of(plan: Plan) -> Colour:
     return mix(plan.scheme.ground, tint, 0.6) if tint else plan.scheme.ground
 
 
-def tone_of(item: Item, plan: Plan, ground: Colour | None = None) -> Tone:
+def tone_of(item: Item, plan: Plan, ground: Colour | None = None) -> Palette:
     """Choose the colours of a subject: the prompt's, else its own."""
     subject = TABLE[item.name]
     first = bool(plan.items) and item.name == plan.items[0].name
@@ -62,8 +52,7 @@ def tone_of(item: Item, plan: Plan, ground: Colour | None = None) -> Tone:
         main = dark(main, 0.13) if luminance(ground) > 110 else light(main, 0.4)
     if distance(accent, main) < 40 and not plan.accent:
         accent = light(main, 0.6) if luminance(main) < 140 else dark(main, 0.45)
-    tone = Tone.of(main, accent)
-    return attrs.evolve(tone, paper=ground) if ground else tone
+    return shades(main, accent, paper=ground) if ground else shades(main, accent)
 
 
 def person_of(item: Item, plan: Plan) -> people.Person:
@@ -74,7 +63,7 @@ def person_of(item: Item, plan: Plan) -> people.Person:
     return people.person(item.look, colour, item.accent or plan.accent, number)
 
 
-def put(pen: Pen, item: Item, tone: Tone, x: float, base: float, size: float, *, plan: Plan,
+def put(pen: Pen, item: Item, tone: Palette, x: float, base: float, size: float, *, plan: Plan,
         flip: bool = False, stretch: float = 1.0) -> None:  # fmt: skip
     """Draw a subject standing on a point: x is its middle, base its foot."""
     s = size / 100
@@ -87,9 +76,9 @@ def put(pen: Pen, item: Item, tone: Tone, x: float, base: float, size: float, *,
 
 def mirrored(mark: Mark, top: float, depth: float) -> Mark:
     """Fade out a mark that is a reflection on the floor."""
-    if isinstance(mark, Text) or mark.fill is None:
+    if mark.text or mark.fill is None:
         return attrs.evolve(mark, alpha=0.0, role="shadow")
-    colour = flat_colour(mark.fill)
+    colour = mark.colour
     stops = (Stop(0, colour, 0.22), Stop(1, colour, 0.0))
     faint = Linear((0, top), (0, top + depth), stops)
     return attrs.evolve(mark, fill=faint, stroke=None, role="shadow")
@@ -120,21 +109,16 @@ def lit(marks: list[Mark], ambient: Colour, share: float = 0.8) -> list[Mark]:
     if luminance(ambient) > 252:
         return marks
     change = (Change(kind="ambient", amount=share, colour=ambient),)
-    return [
-        mark if mark.role in {"shadow", "glow"} else recolour_mark(mark, change) for mark in marks
-    ]
+    return [mark if mark.role in {"shadow", "glow"} else mark.recoloured(change) for mark in marks]
 
 
 def surroundings(marks: list[Mark], *, cleared: int) -> list[Mark]:
     """Mark shapes as ground; a transparent image leaves out the first `cleared` of them."""
-    out: list[Mark] = []
-    for i, mark in enumerate(marks):
-        if isinstance(mark, Text):
-            out.append(mark)
-        else:
-            role = "ground" if mark.role == "subject" else mark.role
-            out.append(attrs.evolve(mark, role=role, back=mark.back or i < cleared))
-    return out
+    return [
+        attrs.evolve(mark, role="ground" if mark.role == "subject" else mark.role,
+                     back=mark.back or i < cleared)
+        for i, mark in enumerate(marks)
+    ]  # fmt: skip
 
 
 def seen(marks: list[Mark], angle: Angle, x: float, base: float, size: float) -> list[Mark]:
@@ -149,4 +133,4 @@ def seen(marks: list[Mark], angle: Angle, x: float, base: float, size: float) ->
         "top": lambda p: (x + (p[0] - x) * (0.78 + 0.42 * (base - p[1]) / size),
                           base - (base - p[1]) * FLAT),
     }  # fmt: skip
-    return marks if angle == "front" else [warped(mark, warps[angle]) for mark in marks]
+    return marks if angle == "front" else [mark.warped(warps[angle]) for mark in marks]

@@ -10,19 +10,7 @@ from typing import TypeAlias
 import attrs
 
 from imagesession._fake_openai.sketch import path
-from imagesession._fake_openai.sketch.canvas import (
-    Drawing,
-    Linear,
-    Mark,
-    Pen,
-    Shape,
-    Stop,
-    Text,
-    flat_colour,
-    is_veil,
-    recolour_mark,
-    spread,
-)  # fmt: skip
+from imagesession._fake_openai.sketch.canvas import Drawing, Linear, Mark, Pen, Stop
 from imagesession._fake_openai.sketch.colour import (
     Change,
     Colour,
@@ -40,6 +28,7 @@ from imagesession._fake_openai.sketch.plan import Plan
 Style: TypeAlias = Callable[[Drawing, Plan, int], Drawing]
 _PAPER = rgb("#fbf8f1")
 _PALE = (Change(kind="saturate", amount=0.85), Change(kind="bright", amount=0.42))
+_LIFT = (Change(kind="bright", amount=0.1),)
 _DIM = (Change(kind="ambient", amount=0.62, colour=rgb("#3a4470")),)
 
 
@@ -51,12 +40,12 @@ def apply_styles(drawing: Drawing, plan: Plan) -> Drawing:
     return drawing
 
 
-def _each(drawing: Drawing, change: Callable[[int, Shape], list[Mark]]) -> Drawing:
+def _each(drawing: Drawing, change: Callable[[int, Mark], list[Mark]]) -> Drawing:
     # Lettering, shadows, light and weather stay as they are.
     marks: list[Mark] = []
     for i, mark in enumerate(drawing.marks):
-        kept = isinstance(mark, Text) or mark.role in {"shadow", "glow", "weather"}
-        marks += [mark] if kept or isinstance(mark, Text) else change(i, mark)
+        kept = mark.text or mark.role in {"shadow", "glow", "weather"}
+        marks += [mark] if kept else change(i, mark)
     return attrs.evolve(drawing, marks=tuple(marks))
 
 
@@ -69,21 +58,19 @@ def _minimal(drawing: Drawing, plan: Plan, times: int) -> Drawing:
         faint = mark.role == "ground" and mark.alpha < 0.7 and scenic
         if mark.role in gone or faint:
             continue
-        shape = mark if isinstance(mark, Shape) and isinstance(mark.fill, Linear) else None
-        if shape and not is_veil(shape) and (times > 1 or not spread(drawing, shape)):
-            marks.append(attrs.evolve(shape, fill=flat_colour(shape.fill)))
-            continue
-        marks.append(mark)
+        graded = isinstance(mark.fill, Linear) and not mark.is_veil
+        flat = graded and (times > 1 or not drawing.has_wide(mark))
+        marks.append(attrs.evolve(mark, fill=mark.colour) if flat else mark)
     return attrs.evolve(drawing, marks=tuple(marks))
 
 
 def _geometric(drawing: Drawing, plan: Plan, times: int) -> Drawing:
-    def facets(i: int, shape: Shape) -> list[Mark]:
-        if spread(drawing, shape):
+    def facets(i: int, shape: Mark) -> list[Mark]:
+        if drawing.has_wide(shape):
             return [shape]
         angular = attrs.evolve(shape, contours=tuple(_flatten_curves(c) for c in shape.contours))
         plain = shape.holes or len(shape.contours) > 3 or shape.alpha < 0.5 or shape.fill is None
-        if plain or is_veil(shape):
+        if plain or shape.is_veil:
             return [angular]
         # The polygon first, so that no seam shows; then its triangles, lighter and darker.
         rng = random.Random(plan.seed + i * 7)
@@ -106,7 +93,7 @@ def _flatten_curves(contour: path.Contour) -> path.Contour:
     return tuple(kept) if len(kept) > 1 else contour
 
 
-def _fan(shape: Shape, contour: path.Contour, rng: random.Random, amount: float) -> list[Mark]:
+def _fan(shape: Mark, contour: path.Contour, rng: random.Random, amount: float) -> list[Mark]:
     points = [(seg[0], seg[1]) for seg in contour]
     x1, y1, x2, y2 = path.bounds([contour])
     pairs = list(zip(points, points[1:] + points[:1], strict=True))
@@ -115,14 +102,14 @@ def _fan(shape: Shape, contour: path.Contour, rng: random.Random, amount: float)
     turns = [(ax - cx) * (by - cy) - (ay - cy) * (bx - cx) for (ax, ay), (bx, by) in pairs]
     if (x2 - x1) * (y2 - y1) < 160 or len(points) < 4 or not (min(turns) >= 0 or max(turns) <= 0):
         return []
-    glare = min(1.0, luminance(flat_colour(shape.fill)) / 110)
+    glare = min(1.0, luminance(shape.colour) / 110)
     out: list[Mark] = []
     for (ax, ay), (bx, by) in pairs:
         angle = math.atan2((ay + by) / 2 - cy, (ax + bx) / 2 - cx)
         tone = math.cos(angle + math.radians(125)) * 0.8 + rng.uniform(-0.3, 0.3)
         # On dark colours, light facets would look like holes.
         strength = amount * (0.2 + 0.8 * glare) if tone > 0 else amount
-        out.append(Shape(contours=(((cx, cy), (ax, ay), (bx, by)),), role=shape.role,
+        out.append(Mark(contours=(((cx, cy), (ax, ay), (bx, by)),), role=shape.role,
                          fill=(255, 250, 240) if tone > 0 else (20, 18, 50),
                          alpha=min(0.5, abs(tone) * strength) * shape.alpha))  # fmt: skip
     return out
@@ -132,11 +119,11 @@ def _lines(drawing: Drawing, paper: Colour, ink_of: Callable[[Colour], Colour], 
            keep: float = 0.0) -> Drawing:  # fmt: skip
     # Outlines in ink; `keep` is the share of the fills that is kept.
     def outlined(mark: Mark) -> list[Mark]:
-        if isinstance(mark, Text):
-            return [attrs.evolve(mark, fill=ink_of(mark.fill))]
-        if mark.role in {"glow", "shadow"} or is_veil(mark):
+        if mark.text:
+            return [attrs.evolve(mark, fill=ink_of(mark.colour))]
+        if mark.role in {"glow", "shadow"} or mark.is_veil:
             return []
-        colour = mark.stroke or flat_colour(mark.fill)
+        colour = mark.stroke or mark.colour
         ink, inside = ink_of(colour), mix(paper, colour, keep)
         if mark.fill is None and mark.width > width * 2.4:
             # A thick line is outlined: the ink around, the paper within.
@@ -146,7 +133,7 @@ def _lines(drawing: Drawing, paper: Colour, ink_of: Callable[[Colour], Colour], 
             ]
         if mark.fill is None:
             return [attrs.evolve(mark, stroke=ink, width=max(2.2, min(mark.width, width * 0.8)))]
-        if spread(drawing, mark):
+        if drawing.has_wide(mark):
             return [attrs.evolve(mark, fill=mix(paper, colour, keep * 0.6), stroke=None, alpha=1)]
         if mark.role == "detail" or mark.alpha < 0.5:
             return [
@@ -176,7 +163,7 @@ def _neon(drawing: Drawing, plan: Plan, times: int) -> Drawing:
     return _lines(drawing, paper, vivid, 6.0 + times, keep=0.12)
 
 
-def _wobble(shape: Shape, seed: int, amount: float) -> Shape:
+def _wobble(shape: Mark, seed: int, amount: float) -> Mark:
     if len(shape.contours) > 12:
         return shape
     rng = random.Random(seed)
@@ -193,19 +180,19 @@ def _watercolor(drawing: Drawing, plan: Plan, _: int) -> Drawing:
     # Washes: uneven edges, pigment that gathers at the rim, and lighter second layers.
     thin = (Change(kind="saturate", amount=0.9), Change(kind="bright", amount=0.16))
 
-    def washed(i: int, shape: Shape) -> list[Mark]:
-        pale = recolour_mark(shape, thin)
-        if not isinstance(pale, Shape) or spread(drawing, shape):
+    def washed(i: int, shape: Mark) -> list[Mark]:
+        pale = shape.recoloured(thin)
+        if drawing.has_wide(shape):
             return [pale]
         if pale.fill is None or len(pale.contours) > 12:
             return [_wobble(pale, plan.seed + i, 2.5)]
         base = _wobble(pale, plan.seed + i, 5)
         ground = pale.role == "ground"
-        rim = attrs.evolve(base, fill=None, stroke=dark(flat_colour(pale.fill), 0.25), width=2.6,
+        rim = attrs.evolve(base, fill=None, stroke=dark(pale.colour, 0.25), width=2.6,
                            alpha=pale.alpha * 0.3)  # fmt: skip
         if ground and isinstance(pale.fill, Linear):
             # Wide washes have no second layer, which would take as long as all the rest.
-            return [recolour_mark(base, (Change(kind="bright", amount=0.1),)), rim]
+            return [base.recoloured(_LIFT), rim]
         x1, y1, x2, y2 = path.bounds(pale.contours)
         if (ground and pale.alpha < 0.9) or min(x2 - x1, y2 - y1) < (78 if ground else 26):
             # Small shapes are one stroke of the brush.
@@ -221,12 +208,17 @@ def _solid(drawing: Drawing, _: Plan, times: int) -> Drawing:
     # Light from the upper left on every form, and shadows beneath.
     lift = 0.26 + 0.08 * times
 
-    def modelled(_: int, mark: Shape) -> list[Mark]:
-        if spread(drawing, mark) or mark.fill is None or mark.alpha < 0.9 or len(mark.contours) > 6:
+    def modelled(_: int, mark: Mark) -> list[Mark]:
+        if (
+            drawing.has_wide(mark)
+            or mark.fill is None
+            or mark.alpha < 0.9
+            or len(mark.contours) > 6
+        ):
             return [mark]
         x1, y1, x2, y2 = path.bounds(mark.contours)
         w, h = x2 - x1, y2 - y1
-        span, colour, ground = max(w, h), flat_colour(mark.fill), mark.role == "ground"
+        span, colour, ground = max(w, h), mark.colour, mark.role == "ground"
         stops = (
             Stop(0, light(colour, lift + 0.12)),
             Stop(0.45, colour),
@@ -249,14 +241,14 @@ def _solid(drawing: Drawing, _: Plan, times: int) -> Drawing:
 
 def _pastel(drawing: Drawing, _: Plan, times: int) -> Drawing:
     every = _PALE * min(2, times)
-    return attrs.evolve(drawing, marks=tuple(recolour_mark(m, every) for m in drawing.marks),
+    return attrs.evolve(drawing, marks=tuple(m.recoloured(every) for m in drawing.marks),
                         paper=apply_changes(drawing.paper, every))  # fmt: skip
 
 
 def _dark(drawing: Drawing, plan: Plan, times: int) -> Drawing:
     # Layouts with a plain ground choose a dark one themselves; scenes are dimmed.
     dim = _DIM * min(2, times) if plan.layout == "scene" else ()
-    marks = tuple(recolour_mark(m, dim) if m.role == "ground" else m for m in drawing.marks)
+    marks = tuple(m.recoloured(dim) if m.role == "ground" else m for m in drawing.marks)
     return attrs.evolve(drawing, marks=marks)
 
 

@@ -5,6 +5,7 @@ Write a drawing as an SVG document, and render it with resvg.
 import base64
 import io
 import math
+import re
 from typing import TypeAlias
 from xml.sax.saxutils import escape
 
@@ -12,79 +13,66 @@ import resvg_py
 from PIL import Image
 
 from imagesession._fake_openai.sketch import lettering, path
-from imagesession._fake_openai.sketch.canvas import (
-    Drawing,
-    Linear,
-    Mark,
-    Paint,
-    Radial,
-    Shape,
-    Stop,
-    Text,
-    flat_colour,
-)
+from imagesession._fake_openai.sketch.canvas import Drawing, Linear, Mark, Paint, Radial
 from imagesession._fake_openai.sketch.colour import hexed
-from imagesession._fake_openai.sketch.path import Contour
 from imagesession._fake_openai.sketch.pixels import resized
 
-# The factors by which light, land, land behind subjects, rain and fog are rendered smaller.
-_SOFT, _LAND, _BEHIND, _VEIL, _FOG = 6, 1.5, 2.4, 3, 8
+# The factors by which light, land, land behind subjects, and weather are rendered smaller.
+_SOFT, _LAND, _BEHIND, _VEIL = 6, 1.5, 2.4, 3
 _SMALL = 480  # pixels of the short side, from which on this saves time
 _BILINEAR = Image.Resampling.BILINEAR
-
+# XML has no control characters and no lone surrogates.
+_NOT_XML = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 Box: TypeAlias = tuple[int, int, int, int]
 
 
-class _Writer:
-    """Write marks, and collect their gradients, each once."""
-
-    def __init__(self) -> None:
-        self.defs: dict[str, str] = {}
-
-    def mark(self, mark: Mark) -> str:
-        return _text(mark) if isinstance(mark, Text) else self._shape(mark)
-
-    def _shape(self, shape: Shape) -> str:
-        parts = [f'd="{_path_data(shape)}" fill="{self.paint(shape.fill)}"']
-        fades: list[str] = []
-        if shape.fill is not None:
-            fades.append("fill")
-        if shape.stroke is not None and shape.width > 0:
-            parts.append(f'stroke="{hexed(shape.stroke)}" stroke-width="{_n(shape.width)}"')
-            fades.append("stroke")
-        if shape.alpha < 1:
-            parts += [f'{name}-opacity="{_n(shape.alpha, 3)}"' for name in fades]
-        if shape.holes:
-            parts.append('fill-rule="evenodd"')
-        return f"<path {' '.join(parts)}/>"
-
-    def paint(self, ink: Paint | None) -> str:
-        if ink is None:
-            return "none"
-        if isinstance(ink, tuple):
-            return hexed(ink)
-        stops = "".join(_stop(stop) for stop in ink.stops)
-        if isinstance(ink, Linear):
-            (a, b), (c, d) = ink.start, ink.end
-            where = f'x1="{_n(a)}" y1="{_n(b)}" x2="{_n(c)}" y2="{_n(d)}"'
-            return f"url(#{self._define('linearGradient', f'{_USER} {where}', stops)})"
-        x, y = ink.centre
+def _paint(ink: Paint | None, defs: dict[tuple[str, str], str]) -> str:
+    # Each gradient is defined once.
+    if ink is None or isinstance(ink, tuple):
+        return hexed(ink) if ink else "none"
+    if isinstance(ink, Linear):
+        tag, ((a, b), (c, d)) = "linearGradient", (ink.start, ink.end)
+        where = f'x1="{_n(a)}" y1="{_n(b)}" x2="{_n(c)}" y2="{_n(d)}"'
+    else:
+        tag, (x, y), k = "radialGradient", ink.centre, ink.squash
         where = f'cx="{_n(x)}" cy="{_n(y)}" r="{_n(ink.radius)}"'
-        if ink.squash != 1:
-            k = ink.squash
-            where += f' gradientTransform="matrix(1 0 0 {_n(k, 4)} 0 {_n(y * (1 - k))})"'
-        return f"url(#{self._define('radialGradient', f'{_USER} {where}', stops)})"
-
-    def _define(self, tag: str, where: str, body: str) -> str:
-        key = f"{tag} {where}>{body}"
-        if key not in self.defs:
-            name = f"d{len(self.defs)}"
-            self.defs[key] = f'<{tag} id="{name}" {where}>{body}</{tag}>'
-        return self.defs[key].split('id="', 1)[1].split('"', 1)[0]
+        where += f' gradientTransform="matrix(1 0 0 {_n(k, 4)} 0 {_n(y * (1 - k))})"'
+    stops = "".join(
+        f'<stop offset="{_n(s.offset)}" stop-color="{hexed(s.colour)}" '
+        f'stop-opacity="{_n(s.alpha, 3)}"/>' for s in ink.stops
+    )  # fmt: skip
+    return f"url(#{defs.setdefault((tag, f'{where}>{stops}'), f'd{len(defs)}')})"
 
 
-_USER = 'gradientUnits="userSpaceOnUse"'
+def _shape(mark: Mark, defs: dict[tuple[str, str], str]) -> str:
+    end = "Z" if mark.closed else ""
+    data = "".join(_contour(contour) + end for contour in mark.contours)
+    parts = [f'd="{data}" fill="{_paint(mark.fill, defs)}"']
+    if mark.stroke is not None and mark.width > 0:
+        parts.append(f'stroke="{hexed(mark.stroke)}" stroke-width="{_n(mark.width)}"')
+    if mark.alpha < 1:
+        parts += [f'{name}-opacity="{_n(mark.alpha, 3)}"' for name in ("fill", "stroke")]
+    if mark.holes:
+        parts.append('fill-rule="evenodd"')
+    return f"<path {' '.join(parts)}/>"
+
+
+def _contour(contour: path.Contour) -> str:
+    out = [f"M{_n(contour[0][0])} {_n(contour[0][1])}"]
+    out += [("L" if len(seg) == 2 else "C") + " ".join(map(_n, seg)) for seg in contour[1:]]
+    return "".join(out)
+
+
+def _text(mark: Mark) -> str:
+    (x, y), ink = mark.contours[0][0], hexed(mark.colour)
+    long = f' textLength="{_n(mark.length)}"' if len(mark.text) > 1 else ""
+    return (
+        f'<text x="{_n(x)}" y="{_n(y + mark.size * 0.35)}" font-size="{_n(mark.size)}" '
+        f'font-family="Aileron, Helvetica, Arial, sans-serif" text-anchor="middle"{long} '
+        f'fill="{ink}" stroke="{ink}" stroke-width="{_n(mark.bold * mark.size * 2)}" '
+        f'opacity="{_n(mark.alpha)}">{_safe(mark.text)}</text>'
+    )
 
 
 def document(drawing: Drawing, size: tuple[int, int], *, metadata: str, title: str,
@@ -100,9 +88,13 @@ def document(drawing: Drawing, size: tuple[int, int], *, metadata: str, title: s
         transparent: Leave out the paper.
         film: The body of a filter on the whole image, if there is one.
     """
-    about = f"<title>{_safe(title)}</title>\n<metadata>{_safe(metadata)}</metadata>\n"
-    return _write_svg(drawing, size, drawing.marks, about, film=film,
-                    paper=not transparent).encode("utf-8", "replace")  # fmt: skip
+    about = _about(metadata, title)
+    text = _write_svg(drawing, size, drawing.marks, about, paper=not transparent, film=film)
+    return text.encode("utf-8", "replace")
+
+
+def _about(metadata: str, title: str) -> str:
+    return f"<title>{_safe(title)}</title>\n<metadata>{_safe(metadata)}</metadata>\n"
 
 
 def embedding(png: bytes, size: tuple[int, int], *, metadata: str, title: str) -> bytes:
@@ -111,7 +103,7 @@ def embedding(png: bytes, size: tuple[int, int], *, metadata: str, title: str) -
     w, h = size
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" viewBox="0 0 {w} {h}">\n'
-        f"<title>{_safe(title)}</title>\n<metadata>{_safe(metadata)}</metadata>\n"
+        f"{_about(metadata, title)}"
         f'<image width="{w}" height="{h}" href="data:image/png;base64,{data}"/>\n</svg>\n'
     ).encode("utf-8", "replace")
 
@@ -121,27 +113,22 @@ def pixels(drawing: Drawing, size: tuple[int, int], *, transparent: bool = False
     if transparent or min(size) < _SMALL:
         image = _render(drawing, size, drawing.marks, paper=not transparent)
         return image if transparent else image.convert("RGB")
-    # Most of the time depends on the number of pixels that resvg returns. So light and shade, land
-    # and rain are rendered smaller and enlarged; only subjects are rendered at full size.
+    # Painting gradients takes most of the time, so light and weather are rendered smaller and
+    # enlarged, and so is the land: behind a subject, soft edges are not noticed.
     soft, land, last = _split(drawing)
     alone = land == last and not drawing.loose
     small = size if land == soft else _reduce(size, _LAND if alone else _BEHIND)
-    image = _render_light(drawing, small, drawing.marks[:soft])
+    light = _render(drawing, _reduce(size, _SOFT), drawing.marks[:soft], paper=True)
+    image = resized(light.convert("RGB"), small, _BILINEAR)
     _add_layer(image, drawing, drawing.marks[soft:land])
     if small != size:
-        # Behind a subject, soft edges are not noticed.
         image = resized(image, size, Image.Resampling.BICUBIC if alone else _BILINEAR)
     _add_layer(image, drawing, drawing.marks[land:last])
     if last < len(drawing.marks):
-        _add_weather(image, drawing, drawing.marks[last:])
+        veil = _render(drawing, _reduce(size, _VEIL), drawing.marks[last:], paper=False)
+        veil = resized(veil, size, _BILINEAR)
+        image.paste(veil, (0, 0), veil)
     return image
-
-
-def _render_light(drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...]) -> Image.Image:
-    if not marks:
-        return Image.new("RGB", size, drawing.paper)
-    small = _render(drawing, _reduce(size, _SOFT), marks, paper=True)
-    return resized(small.convert("RGB"), size, _BILINEAR)
 
 
 def _add_layer(image: Image.Image, drawing: Drawing, marks: tuple[Mark, ...]) -> None:
@@ -152,41 +139,25 @@ def _add_layer(image: Image.Image, drawing: Drawing, marks: tuple[Mark, ...]) ->
         image.paste(layer, box[:2], layer)
 
 
-def _add_weather(image: Image.Image, drawing: Drawing, marks: tuple[Mark, ...]) -> None:
-    # Rain, snow and fog have one colour each, so only their alpha is enlarged.
-    inks = {m.stroke or flat_colour(m.fill) for m in marks if isinstance(m, Shape)}
-    foggy = all(isinstance(m, Shape) and isinstance(m.fill, Linear) for m in marks)
-    small = _reduce(image.size, _FOG if foggy else _VEIL)
-    layer = _render(drawing, small, marks, paper=False)
-    if len(inks) == 1:
-        alpha = resized(layer.getchannel("A"), image.size, _BILINEAR)
-        image.paste(inks.pop(), (0, 0), alpha)
-    else:
-        veil = resized(layer, image.size, _BILINEAR)
-        image.paste(veil, (0, 0), veil)
-
-
 def _box(marks: tuple[Mark, ...], drawing: Drawing, size: tuple[int, int]) -> Box:
     # The pixels that marks may touch.
-    edges = [_bounds(mark) for mark in marks if mark.alpha > 0]
-    if not edges:
+    segments = [seg for mark in marks if mark.alpha > 0 for seg in _outline(mark)]
+    if not segments:
         return (0, 0, 0, 0)
-    left, top, right, bottom = zip(*edges, strict=True)
+    xs, ys = [x for seg in segments for x in seg[::2]], [y for seg in segments for y in seg[1::2]]
     k, m = size[0] / drawing.width, size[1] / drawing.height
+    pad = max(mark.width for mark in marks) * k + 2
     return (
-        max(0, int(min(left) * k) - 2), max(0, int(min(top) * m) - 2),
-        min(size[0], int(max(right) * k) + 3), min(size[1], int(max(bottom) * m) + 3),
+        max(0, int(min(xs) * k - pad)), max(0, int(min(ys) * m - pad)),
+        min(size[0], int(max(xs) * k + pad) + 1), min(size[1], int(max(ys) * m + pad) + 1),
     )  # fmt: skip
 
 
-def _bounds(mark: Mark) -> tuple[float, float, float, float]:
-    if isinstance(mark, Text):
-        (x, y), wide, tall = mark.at, mark.width / 2 + mark.size * 0.2, mark.size
-        return (x - wide, y - tall, x + wide, y + tall)
-    xs = [x for contour in mark.contours for seg in contour for x in seg[::2]]
-    ys = [y for contour in mark.contours for seg in contour for y in seg[1::2]]
-    wide = mark.width if mark.stroke else 0.0
-    return (min(xs) - wide, min(ys) - wide, max(xs) + wide, max(ys) + wide)
+def _outline(mark: Mark) -> list[path.Segment]:
+    if not mark.text:
+        return [seg for contour in mark.contours for seg in contour]
+    (x, y), wide = mark.contours[0][0], mark.length / 2 + mark.size * 0.2
+    return [(x - wide, y - mark.size), (x + wide, y + mark.size)]
 
 
 def _reduce(size: tuple[int, int], k: float) -> tuple[int, int]:
@@ -196,25 +167,20 @@ def _reduce(size: tuple[int, int], k: float) -> tuple[int, int]:
 def _split(drawing: Drawing) -> tuple[int, int, int]:
     # The indices of the first marks of the land, of the subjects, and of the weather.
     marks = drawing.marks
-    soft = land = _count_soft_marks(drawing)
-    last = len(marks)
+    soft, last = _count_soft_marks(drawing), len(marks)
     while last > soft and marks[last - 1].role == "weather":
         last -= 1
-    while land < last and (drawing.loose or marks[land].role not in {"subject", "lettering"}):
-        land += 1
-    # Its details may come before the rest of it.
-    while soft < land < last and _is_fine(marks[land - 1]):
+    sharp = {"subject", "lettering"} if not drawing.loose else set[str]()
+    land = next((i for i in range(soft, last) if marks[i].role in sharp), last)
+    # A subject's details may come before the rest of it.
+    while soft < land < last and marks[land - 1].role == "detail" and not marks[land - 1].back:
         land -= 1
     return soft, land, last
 
 
-def _is_fine(mark: Mark) -> bool:
-    return isinstance(mark, Shape) and mark.role == "detail" and not mark.back
-
-
 def _render(drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], *, paper: bool,
               box: Box | None = None) -> Image.Image:  # fmt: skip
-    plain = all(mark.text.isascii() for mark in marks if isinstance(mark, Text))
+    plain = all(mark.text.isascii() for mark in marks)
     data = resvg_py.svg_to_bytes(
         svg_string=_write_svg(drawing, size, marks, "", paper=paper, box=box),
         # Loading the machine's fonts takes time, and ASCII does not need them.
@@ -229,9 +195,14 @@ def _write_svg(
     drawing: Drawing, size: tuple[int, int], marks: tuple[Mark, ...], about: str, *, paper: bool,
     film: str = "", box: Box | None = None,
 ) -> str:  # fmt: skip
-    writer = _Writer()
-    body = "\n".join(writer.mark(mark) for mark in marks if mark.alpha > 0)
-    defs = "".join(writer.defs.values())
+    found: dict[tuple[str, str], str] = {}
+    body = "\n".join(
+        _text(mark) if mark.text else _shape(mark, found) for mark in marks if mark.alpha > 0
+    )
+    defs = "".join(
+        f'<{tag} id="{name}" gradientUnits="userSpaceOnUse" {gradient}</{tag}>'
+        for (tag, gradient), name in found.items()
+    )
     if film:
         defs += f'<filter id="film" x="0" y="0" width="1" height="1">{film}</filter>'
     w, h = _n(drawing.width), _n(drawing.height)
@@ -252,7 +223,7 @@ def _count_soft_marks(drawing: Drawing) -> int:
     # The number of leading marks without visible edges.
     count = 0
     for mark in drawing.marks:
-        if isinstance(mark, Text) or mark.stroke or len(mark.contours) != 1:
+        if mark.text or mark.stroke or len(mark.contours) != 1:
             break
         x1, y1, x2, y2 = path.bounds(mark.contours)
         covers = x1 <= 0 and y1 <= 0 and x2 >= drawing.width and y2 >= drawing.height
@@ -263,41 +234,8 @@ def _count_soft_marks(drawing: Drawing) -> int:
     return count
 
 
-def _stop(stop: Stop) -> str:
-    fade = f' stop-opacity="{_n(stop.alpha, 3)}"' if stop.alpha < 1 else ""
-    return f'<stop offset="{_n(stop.offset)}" stop-color="{hexed(stop.colour)}"{fade}/>'
-
-
-def _path_data(shape: Shape) -> str:
-    return "".join(_contour(contour, closed=shape.closed) for contour in shape.contours)
-
-
-def _contour(contour: Contour, *, closed: bool) -> str:
-    out = [f"M{_n(contour[0][0])} {_n(contour[0][1])}"]
-    out += [("L" if len(seg) == 2 else "C") + " ".join(map(_n, seg)) for seg in contour[1:]]
-    return "".join(out) + ("Z" if closed else "")
-
-
-def _text(mark: Text) -> str:
-    x, y = mark.at
-    ink = hexed(mark.fill)
-    fade = f' opacity="{_n(mark.alpha)}"' if mark.alpha < 1 else ""
-    bold = f' stroke="{ink}" stroke-width="{_n(mark.bold * mark.size * 2)}"' if mark.bold else ""
-    long = f' textLength="{_n(mark.width)}"' if len(mark.text) > 1 else ""
-    return (
-        f'<text x="{_n(x)}" y="{_n(y + mark.size * 0.35)}" font-size="{_n(mark.size)}" '
-        f'font-family="Aileron, Helvetica, Arial, sans-serif" text-anchor="middle"{long} '
-        f'fill="{ink}"{bold}{fade}>{_safe(mark.text)}</text>'
-    )
-
-
 def _safe(text: str) -> str:
-    # XML has no control characters and no lone surrogates.
-    return escape("".join(ch for ch in text if ch in "\n\t" or (ch >= " " and not _outside(ch))))
-
-
-def _outside(ch: str) -> bool:
-    return "\x7f" <= ch <= "\x9f" or "\ud800" <= ch <= "\udfff" or ch in "\ufffe\uffff"
+    return escape(_NOT_XML.sub("", text))
 
 
 def _n(value: float, digits: int = 2) -> str:

@@ -6,26 +6,16 @@ stroke) and its roles (detail, glow, shadow). A group with an id is an optional 
 """
 
 import functools
-import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection
 from importlib import resources
-from typing import Any, Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, cast
 from xml.etree import ElementTree as ET
 
 import attrs
 
 from imagesession._fake_openai.sketch import path
-from imagesession._fake_openai.sketch.canvas import (
-    Linear,
-    Mark,
-    Paint,
-    Pen,
-    Radial,
-    Role,
-    Shape,
-    Stop,
-)
+from imagesession._fake_openai.sketch.canvas import Linear, Mark, Paint, Pen, Radial, Role, Stop
 from imagesession._fake_openai.sketch.colour import Colour, dark, light, mix, rgb
 from imagesession._fake_openai.sketch.lettering import text_width
 
@@ -46,41 +36,29 @@ _ROLES = frozenset({"detail", "glow", "shadow"})
 _SVG = "{http://www.w3.org/2000/svg}"
 
 
-@attrs.frozen
-class Tone:
-    """The colours of a subject."""
-
-    main: Colour
-    accent: Colour
-    dark: Colour
-    light: Colour
-    pale: Colour
-    ink: Colour
-    paper: Colour
-    skin: Colour = (224, 166, 126)
-    hair: Colour = (74, 48, 38)
-
-    @classmethod
-    def of(cls, main: Colour, accent: Colour, paper: Colour = (251, 249, 243)) -> "Tone":
-        """Derive the shades of a subject from its main colour."""
-        return cls(
-            main=main, accent=accent, dark=dark(main, 0.32), light=light(main, 0.38),
-            pale=light(main, 0.72), ink=dark(main, 0.78), paper=paper,
-        )  # fmt: skip
-
-
 class Palette(dict[str, Colour]):
     """
     Colours by name; `far_near_40` is two of them mixed, `far_L20` a lighter and `far_D20` a
-    darker one.
+    darker one, and `#12ab34` or `x12ab34` is a colour itself.
     """
 
     def __missing__(self, key: str) -> Colour:
+        if "_" not in key:
+            return rgb(key.removeprefix("x"))
         rest, share = key.rsplit("_", 1)
         if share[0] in "LD":
             return (light if share[0] == "L" else dark)(self[rest], int(share[1:]) / 100)
         text, second = rest.rsplit("_", 1)
         return mix(self[text], self[second], int(share) / 100)
+
+
+def shades(main: Colour, accent: Colour, **others: Colour) -> Palette:
+    """Derive the colours of a subject from its main colour and its accent."""
+    return Palette({
+        "main": main, "accent": accent, "dark": dark(main, 0.32), "light": light(main, 0.38),
+        "pale": light(main, 0.72), "ink": dark(main, 0.78), "paper": (251, 249, 243),
+        "skin": (224, 166, 126), "hair": (74, 48, 38), **others,
+    })  # fmt: skip
 
 
 @attrs.frozen(kw_only=True)
@@ -112,14 +90,12 @@ TABLE = _table()
 
 @attrs.frozen(kw_only=True)
 class _Piece:
-    """One element of a symbol before it has its colours."""
+    """One element of a symbol before it has its colours: a class, a colour, or a gradient's id."""
 
     part: str
-    shape: Shape
-    fill: str = ""  # a class, a colour, or the id of a gradient
-    line: str = ""
-    text: str = ""
-    size: float = 0.0
+    mark: Mark
+    fill: str
+    line: str
 
 
 _Gradients: TypeAlias = dict[str, tuple[Linear | Radial, tuple[str, ...]]]
@@ -133,13 +109,12 @@ def _symbol(name: str) -> tuple[tuple[_Piece, ...], _Gradients]:
         node.attrib["id"]: _gradient(node)
         for node in root.iter() if node.tag.endswith("Gradient")
     }  # fmt: skip
-    pieces: list[_Piece] = []
-    for node in root:
-        inside = node if node.tag == f"{_SVG}g" else [node]
-        part = node.get("id", "") if node.tag == f"{_SVG}g" else ""
-        pieces += [
-            _piece(each, part) for each in inside if each.tag in {f"{_SVG}path", f"{_SVG}text"}
-        ]
+    pieces = [
+        _piece(node, group.get("id", ""))
+        for group in root
+        for node in (group if group.tag == f"{_SVG}g" else [group])
+        if node.tag in {f"{_SVG}path", f"{_SVG}text"}
+    ]
     return tuple(pieces), gradients
 
 
@@ -160,66 +135,53 @@ def _gradient(node: "ET.Element[str]") -> tuple[Linear | Radial, tuple[str, ...]
 
 def _piece(node: "ET.Element[str]", part: str) -> _Piece:
     classes = node.get("class", "").split()
-    fill, line = node.get("fill", ""), node.get("stroke", "")
-    role: Role = "subject"
-    for word in classes:
-        if word in _ROLES:
-            role = cast("Role", word)
-        elif word.endswith("-line"):
-            line = word.removesuffix("-line")
-        else:
-            fill = word
-    if node.tag == f"{_SVG}text":
-        at = Shape(contours=(((_number(node, "x"), _number(node, "y")),),), role=role)
-        return _Piece(part=part, shape=at, fill=fill, text=node.text or "",
-                      size=_number(node, "font-size"))  # fmt: skip
+    role = cast("Role", next((word for word in classes if word in _ROLES), "subject"))
+    inks = [word for word in classes if word not in _ROLES]
+    line = next((word.removesuffix("-line") for word in inks if word.endswith("-line")), "")
+    fill = next((word for word in inks if not word.endswith("-line")), node.get("fill", ""))
+    mark = _text(node) if node.tag == f"{_SVG}text" else _shape(node, role)
+    return _Piece(part=part, mark=mark, fill="" if fill == "none" else fill,
+                  line=line or node.get("stroke", ""))  # fmt: skip
+
+
+def _shape(node: "ET.Element[str]", role: Role) -> Mark:
     d = node.attrib["d"]
-    shape = Shape(
+    return Mark(
         contours=path.parse(d), width=_number(node, "stroke-width"), role=role,
         alpha=_number(node, "opacity", 1), closed=d.endswith("Z"),
         holes=node.get("fill-rule") == "evenodd",
     )  # fmt: skip
-    return _Piece(part=part, shape=shape, fill="" if fill == "none" else fill, line=line)
 
 
-def _colour(key: str, tone: Tone | Mapping[str, Colour]) -> Colour:
-    if key.startswith("#"):
-        return rgb(key)
-    return tone[key] if isinstance(tone, Mapping) else cast("Colour", getattr(tone, key))
+def _text(node: "ET.Element[str]") -> Mark:
+    text, size = node.text or "", _number(node, "font-size")
+    at = (_number(node, "x"), _number(node, "y") - 0.35 * size)
+    return Mark(contours=((at,),), text=text, size=size, length=text_width(text, size), bold=0.02,
+                role="lettering")  # fmt: skip
 
 
-def _fill_paint(key: str, tone: Tone | Mapping[str, Colour], gradients: _Gradients) -> Paint | None:
-    if not key:
-        return None
-    found = re.fullmatch(r"url\(#(.+)\)", key)
-    if not found:
-        return _colour(key, tone)
-    ink, keys = gradients[found[1]]
-    stops = (attrs.evolve(s, colour=_colour(k, tone)) for s, k in zip(ink.stops, keys, strict=True))
+def _fill_paint(key: str, inks: Palette, gradients: _Gradients) -> Paint | None:
+    if not key.startswith("url("):
+        return inks[key] if key else None
+    ink, keys = gradients[key[5:-1]]
+    stops = (attrs.evolve(s, colour=inks[k]) for s, k in zip(ink.stops, keys, strict=True))
     return attrs.evolve(ink, stops=tuple(stops))
 
 
-def draw(
-    pen: Pen, name: str, tone: Tone | Mapping[str, Colour], parts: tuple[str, ...] = ()
-) -> None:
-    """Draw a symbol into a box of 100 by 100, with the named parts, in their order."""
+def draw(pen: Pen, name: str, inks: Palette, parts: Collection[str] = ()) -> None:
+    """Draw a symbol into a box of 100 by 100, with the named ones of its optional parts."""
     pieces, gradients = _symbol(name)
-    for part in ("", *parts):
-        for piece in pieces:
-            if piece.part != part:
-                continue
-            fill = _fill_paint(piece.fill, tone, gradients)
-            if piece.text:
-                _letter(pen, piece, fill)
-                continue
-            line = _colour(piece.line, tone) if piece.line else None
-            pen.stamp(attrs.evolve(piece.shape, fill=fill, stroke=line))
+    for piece in pieces:
+        if piece.part and piece.part not in parts:
+            continue
+        fill = _fill_paint(piece.fill, inks, gradients)
+        line = inks[piece.line] if piece.line else None
+        pen.stamp(attrs.evolve(piece.mark, fill=fill, stroke=line))
 
 
-def _letter(pen: Pen, piece: _Piece, fill: Paint | None) -> None:
-    x, baseline = piece.shape.contours[0][0]
-    pen.letter(piece.text, x, baseline - 0.35 * piece.size, piece.size, cast("Any", fill),
-               width=text_width(piece.text, piece.size), bold=0.02)  # fmt: skip
+def parts_of(name: str) -> tuple[str, ...]:
+    """Name the optional parts of a symbol, in the order in which they are drawn."""
+    return tuple(dict.fromkeys(piece.part for piece in _symbol(name)[0] if piece.part))
 
 
 def names(folder: str) -> list[str]:
@@ -228,12 +190,9 @@ def names(folder: str) -> list[str]:
 
 
 @functools.cache
-def extent(name: str, parts: tuple[str, ...] = ()) -> tuple[float, float, float, float]:
+def extent(name: str, parts: frozenset[str] = frozenset()) -> tuple[float, float, float, float]:
     """Return the bounds of a subject within its box of 100 by 100."""
     pen = Pen()
-    draw(pen, name, Tone.of(TABLE[name].colour, TABLE[name].accent), parts)
-    return path.bounds([c for mark in pen.marks for c in _outlines(mark)])
-
-
-def _outlines(mark: Mark) -> tuple[path.Contour, ...]:
-    return mark.contours if isinstance(mark, Shape) and mark.role != "glow" else ()
+    draw(pen, name, shades(TABLE[name].colour, TABLE[name].accent), parts)
+    shapes = [mark for mark in pen.marks if mark.role != "glow" and not mark.text]
+    return path.bounds([contour for shape in shapes for contour in shape.contours])

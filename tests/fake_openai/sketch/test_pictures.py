@@ -245,7 +245,7 @@ def test_people_differ() -> None:
     "prompt,parts",
     [
         ("an old sailor with a white beard", {"hat-captain", "beard", "peacoat"}),
-        ("a woman doctor", {"coat", "stethoscope", "lashes", "back-long"}),
+        ("a woman doctor", {"coat", "stethoscope", "woman", "back-long"}),
         ("an astronaut", {"spacesuit", "visor"}),
         ("a bald man with glasses", {"hair-bald", "glasses"}),
         ("a girl in a red dress", {"dress", "hair-pigtails"}),
