@@ -9,8 +9,9 @@ import datetime as dt
 import os
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -19,7 +20,75 @@ import pytest
 
 from imagesession._engine import poll
 from imagesession._engine.store import IdAndTime
+from imagesession._fake_openai.http import Part
 from imagesession._store.repository import LibraryStore
+from imagesession.testing import Delay, FakeOpenAI, FakeRequest, FakeResponse
+
+DAY = 86_400.0
+"""
+Seconds of a wait that no test waits for: what is over within half of it did not wait.
+"""
+
+
+class HoldingProvider(FakeOpenAI):
+    """
+    Finishes no image between `hold` and `finish`, so that what happens meanwhile needs no luck.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        """
+        Create the provider.
+
+        Args:
+            **settings: Those of `FakeOpenAI`.
+        """
+        self._ahead = 0.0
+        self._finish_at = 0
+        super().__init__(clock=lambda: time.time() + self._ahead, **settings)
+
+    @property
+    def posts(self) -> int:
+        """
+        The number of requests for images.
+        """
+        return sum((call.method, call.path) == ("POST", "/responses") for call in self.requests)
+
+    def hold(self, until: int = 0) -> None:
+        """
+        Accept requests, and finish no image.
+
+        Args:
+            until: How many requests to accept before all are finished; 0 for no limit.
+        """
+        self.latency = DAY
+        self._finish_at = self.posts + until if until else 0
+
+    def finish(self) -> None:
+        """
+        Finish all images that are under way, and later ones at once.
+        """
+        self._ahead += 2 * DAY
+        self.latency = 0.0
+
+    def handle(self, call: FakeRequest) -> FakeResponse:
+        """
+        Answer a request.
+        """
+        answer = super().handle(call)
+        if self.latency and self.posts == self._finish_at:
+            self.finish()
+        return attrs.evolve(answer, parts=self._hold_parts(answer.parts))
+
+    def _hold_parts(self, parts: Iterator[Part]) -> Iterator[Part]:
+        """
+        Divide each delay into short ones, which `finish` ends.
+        """
+        for part in parts:
+            end = time.monotonic() + part.seconds if isinstance(part, Delay) else 0.0
+            while self.latency and time.monotonic() < end:
+                yield Delay(0.1)
+            if not isinstance(part, Delay):
+                yield part
 
 
 @contextlib.contextmanager

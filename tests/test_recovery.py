@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import itertools
 import json
 import os
 import signal
@@ -32,6 +33,7 @@ from imagesession.testing import (
     Fault,
     serve,
 )
+from tests.clock import HoldingProvider, hurried
 from tests.conftest import MakeStudio
 from tests.unsettled import unsettled
 
@@ -54,9 +56,9 @@ def posts(provider: FakeOpenAI) -> int:
 
 def wait_for(condition: Callable[[], bool]) -> None:
     """
-    Wait until a condition holds, for at most 30 seconds.
+    Wait until a condition holds, which may take a minute on a busy machine.
     """
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.005)
@@ -90,16 +92,18 @@ def test_image_of_a_killed_program_is_recovered(make_studio: MakeStudio, tmp_pat
     If a program is killed during a generation, the next one fetches the image, pays nothing again,
     and the session continues from there.
     """
-    provider = FakeOpenAI(latency=0.7)
+    provider = HoldingProvider()
     with serve(provider) as served:
         access = {"online": True, "api_key": "x", "base_url": served.base_url}
         studio = make_studio(tmp_path, **access)
         session = studio.session("a logo")
         first = session.generate("a teapot")
+        provider.hold()
         with program(tmp_path, served.base_url, session.id) as child:
             wait_for(lambda: is_recorded(tmp_path))
             os.kill(child.pid, signal.SIGKILL)
-        recovery = studio.recover(timeout=10)
+        provider.finish()
+        recovery = studio.recover()
         (image,) = recovery.images
         assert (recovery.failed, recovery.still_pending) == ((), {})
         assert (image.prompt, image.parent) == ("bluer, with a sun", first.turn.id)
@@ -118,15 +122,16 @@ def test_intents_are_reconciled_before_the_next_image(
     """
     No call of `recover` is needed: a studio reconciles intents before its first request.
     """
-    provider = FakeOpenAI(latency=0.3)
+    provider = HoldingProvider()
     with serve(provider) as served:
         access = {"online": True, "api_key": "x", "base_url": served.base_url}
         session = make_studio(tmp_path, **access).session("a logo")
         session.generate("a teapot")
+        provider.hold()
         with program(tmp_path, served.base_url, session.id) as child:
             wait_for(lambda: is_recorded(tmp_path))
             os.kill(child.pid, signal.SIGKILL)
-        time.sleep(0.4)
+        provider.finish()
         later = make_studio(tmp_path, **access).open(session.id)
         third = later.generate("redder")
         assert [turn.prompt for turn in later.turns()] == [
@@ -142,7 +147,8 @@ def test_intent_of_a_running_program_is_left(make_studio: MakeStudio, tmp_path: 
     """
     The intent of a running program is left to it, and reported.
     """
-    provider = FakeOpenAI(latency=1)
+    provider = HoldingProvider()
+    provider.hold()
     with serve(provider) as served:
         access = {"online": True, "api_key": "x", "base_url": served.base_url}
         studio = make_studio(tmp_path, **access)
@@ -152,25 +158,26 @@ def test_intent_of_a_running_program_is_left(make_studio: MakeStudio, tmp_path: 
             recovery = studio.recover(timeout=0)
             assert (recovery.images, recovery.failed) == ((), ())
             assert list(recovery.still_pending.values()) == ["a running program holds it"]
-            assert child.wait(timeout=30) == 0
+            provider.finish()
+            assert child.wait(timeout=60) == 0
         assert studio.recover() == type(recovery)()
         assert len(session.images()) == 1
 
 
+@pytest.mark.usefixtures("hurried")
 def test_timed_out_call_is_recovered(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
     An image that was not finished in time is fetched later, by the same program.
     """
-    provider = FakeOpenAI(latency=1.8)
-    with serve(provider) as served:
-        studio = make_studio(
-            tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=0.2
-        )
-        with pytest.raises(OutcomeUnknownError) as caught:
-            studio.generate("a teapot")
-        early = studio.recover(timeout=0)
-        assert list(early.still_pending) == [caught.value.turn_id]
-        (image,) = studio.recover(timeout=10).images
+    provider = HoldingProvider()
+    provider.hold()
+    studio = make_studio(tmp_path, provider=provider, timeout=60)
+    with pytest.raises(OutcomeUnknownError) as caught:
+        studio.generate("a teapot")
+    early = studio.recover(timeout=0)
+    assert list(early.still_pending) == [caught.value.turn_id]
+    provider.finish()
+    (image,) = studio.recover().images
     assert image.turn.id == caught.value.turn_id
     assert posts(provider) == 1
 
@@ -179,7 +186,8 @@ def test_cancelled_task_is_recoverable(tmp_path: Path) -> None:
     """
     A task that is cancelled during a generation loses nothing: the image is fetched later.
     """
-    provider = FakeOpenAI(latency=0.5)
+    provider = HoldingProvider()
+    provider.hold()
 
     async def run() -> None:
         async with AsyncStudio.offline(tmp_path, provider=provider) as studio:
@@ -189,7 +197,8 @@ def test_cancelled_task_is_recoverable(tmp_path: Path) -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            recovery = await studio.recover(timeout=10)
+            provider.finish()
+            recovery = await studio.recover()
             assert [image.prompt for image in recovery.images] == ["a teapot"]
 
     asyncio.run(run())
@@ -228,6 +237,18 @@ def test_request_without_an_id_is_settled_as_unknown(
         studio.generate("another", size="1024x1024")
     assert posts(provider) == 1
     assert studio.costs().total.uncertain == 1
+
+
+def cut_next_stream(provider: FakeOpenAI) -> None:
+    """
+    Cut the connection of the next stream after its first event, which has the response id.
+    """
+
+    def cut(answer: FakeResponse) -> FakeResponse:
+        parts = itertools.chain(itertools.islice(answer.parts, 1), [ConnectionReset()])
+        return attrs.evolve(answer, parts=parts)
+
+    provider.enqueue_fault(Fault(method="POST", path="/responses", transform=cut))
 
 
 def drop_next_request(provider: FakeOpenAI) -> None:
@@ -335,15 +356,19 @@ def test_unreadable_conversation_proves_nothing(
     assert posts(provider) == 1
 
 
+@pytest.mark.usefixtures("hurried")
 def test_request_of_another_provider_is_left(
     make_studio: MakeStudio, tmp_path: Path, provider: FakeOpenAI
 ) -> None:
     """
     Ids are valid only at their provider; a request at another one is left pending and reported.
     """
-    with serve(FakeOpenAI(latency=60)) as served:
+    other = FakeOpenAI()
+    cut_next_stream(other)
+    other.fail_next(status=500, method="GET", path="/responses/*|/conversations/*", times=9999)
+    with serve(other) as served:
         elsewhere = make_studio(
-            tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=0.1
+            tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=60
         )
         with pytest.raises(OutcomeUnknownError):
             elsewhere.generate("a teapot")
@@ -358,54 +383,53 @@ def test_only_one_program_settles_an_intent(
     """
     If many programs recover at once, an image is saved once.
     """
-    provider = FakeOpenAI(latency=0.3)
-    with serve(provider) as served:
-        url = served.base_url
-        with pytest.raises(OutcomeUnknownError):
-            Studio(tmp_path, api_key="x", base_url=url, timeout=0.1).generate("a teapot")
-        time.sleep(0.4)
-        studios = [Studio(tmp_path, api_key="x", base_url=url) for _ in range(4)]
-        in_threads([studio.recover for studio in studios])
+    provider = HoldingProvider()
+    provider.hold()
+    studios = [Studio.offline(tmp_path, provider=provider, timeout=60) for _ in range(4)]
+    with hurried(), pytest.raises(OutcomeUnknownError):
+        studios[0].generate("a teapot")
+    provider.finish()
+    in_threads([studio.recover for studio in studios])
     assert len(studios[0].images.list()) == 1
     assert len(list((tmp_path / "general").glob("*.png"))) == 1
 
 
+@pytest.mark.usefixtures("hurried")
 def test_truncated_journal_line_is_ignored(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
     A power cut during the last line of the journal loses that line only.
     """
-    provider = FakeOpenAI(latency=1.6)
-    with serve(provider) as served:
-        access = {"online": True, "api_key": "x", "base_url": served.base_url}
-        with pytest.raises(OutcomeUnknownError):
-            make_studio(tmp_path, timeout=0.1, **access).generate("a teapot")
-        (intent,) = unsettled(tmp_path)
-        with intent.open("ab") as file:
-            file.write(json.dumps({"owner": "x"}).encode()[:7])
-        assert len(make_studio(tmp_path, **access).recover(timeout=5).images) == 1
+    provider = HoldingProvider()
+    provider.hold()
+    with pytest.raises(OutcomeUnknownError):
+        make_studio(tmp_path, provider=provider, timeout=60).generate("a teapot")
+    (intent,) = unsettled(tmp_path)
+    with intent.open("ab") as file:
+        file.write(json.dumps({"owner": "x"}).encode()[:7])
+    provider.finish()
+    assert len(make_studio(tmp_path, provider=provider).recover().images) == 1
 
 
+@pytest.mark.usefixtures("hurried")
 def test_pending_request_can_be_cancelled(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
     A request whose call timed out is listed, cancelled at the provider, and settled as such.
     """
-    provider = FakeOpenAI(latency=60)
-    with serve(provider) as served:
-        studio = make_studio(
-            tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=0.2
-        )
-        with pytest.raises(OutcomeUnknownError) as caught:
-            studio.generate("a teapot")
-        (pending,) = studio.requests.pending()
-        assert (pending.turn.id, pending.running) == (caught.value.turn_id, False)
-        assert pending.response_id == caught.value.response_id
-        (turn,) = studio.requests.cancel(pending.turn.id).failed
-        assert (turn.status, turn.failure.error) == ("failed", "GenerationFailedError")
-        assert "cancelled" in turn.failure.message
-        assert studio.requests.pending() == ()
-        with pytest.raises(NotFoundError, match="may be settled"):
-            studio.requests.cancel(pending.turn.id)
-        assert studio.recover() == type(studio.recover())()
+    provider = HoldingProvider()
+    provider.hold()
+    studio = make_studio(tmp_path, provider=provider, timeout=60)
+    with pytest.raises(OutcomeUnknownError) as caught:
+        studio.generate("a teapot")
+    (pending,) = studio.requests.pending()
+    assert (pending.turn.id, pending.running) == (caught.value.turn_id, False)
+    assert pending.response_id == caught.value.response_id
+    (turn,) = studio.requests.cancel(pending.turn.id).failed
+    assert (turn.status, turn.failure.error) == ("failed", "GenerationFailedError")
+    assert "cancelled" in turn.failure.message
+    assert studio.requests.pending() == ()
+    with pytest.raises(NotFoundError, match="may be settled"):
+        studio.requests.cancel(pending.turn.id)
+    assert studio.recover() == type(studio.recover())()
 
 
 def test_request_of_another_program_can_be_cancelled(
@@ -414,7 +438,8 @@ def test_request_of_another_program_can_be_cancelled(
     """
     The program that waits for it gets an error, and settles it.
     """
-    provider = FakeOpenAI(latency=60)
+    provider = HoldingProvider()
+    provider.hold()
     with serve(provider) as served:
         access = {"online": True, "api_key": "x", "base_url": served.base_url}
         studio = make_studio(tmp_path, **access)
@@ -425,26 +450,26 @@ def test_request_of_another_program_can_be_cancelled(
             assert pending.running
             recovery = studio.requests.cancel(pending.turn.id)
             assert recovery.images == ()
-            assert child.wait(timeout=30) != 0
+            provider.finish()
+            assert child.wait(timeout=60) != 0
         (turn,) = session.turns()
         assert (turn.status, turn.failure.error) == ("failed", "GenerationFailedError")
         assert studio.requests.pending() == ()
 
 
+@pytest.mark.usefixtures("hurried")
 def test_finished_request_is_not_cancelled(make_studio: MakeStudio, tmp_path: Path) -> None:
     """
     If the image is finished, it is saved instead.
     """
-    provider = FakeOpenAI(latency=1.5)
-    with serve(provider) as served:
-        studio = make_studio(
-            tmp_path, online=True, api_key="x", base_url=served.base_url, timeout=0.1
-        )
-        with pytest.raises(OutcomeUnknownError) as caught:
-            studio.generate("a teapot")
-        time.sleep(1.6)
-        (image,) = studio.requests.cancel(caught.value.turn_id).images
-        assert image.prompt == "a teapot"
+    provider = HoldingProvider()
+    provider.hold()
+    studio = make_studio(tmp_path, provider=provider, timeout=60)
+    with pytest.raises(OutcomeUnknownError) as caught:
+        studio.generate("a teapot")
+    provider.finish()
+    (image,) = studio.requests.cancel(caught.value.turn_id).images
+    assert image.prompt == "a teapot"
 
 
 def test_unknown_outcome_blocks_its_idempotency_key(
@@ -478,13 +503,13 @@ def test_threads_of_one_program_settle_once(
     """
     If threads of one program settle the same intent, one of them does it.
     """
-    provider = FakeOpenAI(latency=1.5)
-    with serve(provider) as served:
-        studio = Studio(tmp_path, api_key="x", base_url=served.base_url, timeout=0.1)
+    provider = HoldingProvider()
+    provider.hold()
+    with Studio.offline(tmp_path, provider=provider, timeout=60) as studio:
         for number in range(4):
-            with pytest.raises(OutcomeUnknownError):
+            with hurried(), pytest.raises(OutcomeUnknownError):
                 studio.generate(f"a teapot {number}")
-        time.sleep(0.6)
+        provider.finish()
         in_threads([studio.recover] * 8)
         assert len(studio.images.list()) == 4
         assert studio.recover() == type(studio.recover())()
