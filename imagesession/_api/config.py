@@ -13,6 +13,7 @@ from imagesession._api.signatures import expand_signature
 from imagesession._domain.call_settings import CallSettings
 from imagesession._domain.model_catalog import load_catalogue
 from imagesession._domain.options import GenerateOptions, OptionParams
+from imagesession._domain.wording import quote
 from imagesession._engine.bulk import validate_per_minute
 from imagesession._engine.request import StudioConfig
 from imagesession._engine.sessions import validate_memory
@@ -105,7 +106,7 @@ def build_config(keywords: Mapping[str, object]) -> StudioConfig:
 def _count(name: str, value: object) -> int:
     if type(value) is int and value >= 1:
         return value
-    raise InvalidRequestError(f"{name}={value!r} is not a whole number from 1.")
+    raise InvalidRequestError(f"{name}={quote(value)} is not a whole number from 1.")
 
 
 def _seconds(name: str, value: object, *, zero: bool = False) -> float:
@@ -114,7 +115,7 @@ def _seconds(name: str, value: object, *, zero: bool = False) -> float:
     if amount > 0 or (zero and amount == 0):
         return amount
     raise InvalidRequestError(
-        f"{name}={value!r} is not a number of seconds {'from' if zero else 'greater than'} 0."
+        f"{name}={quote(value)} is not a number of seconds {'from' if zero else 'greater than'} 0."
     )
 
 

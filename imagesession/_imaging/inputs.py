@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
+from imagesession._domain.wording import quote, show_path
 from imagesession.errors import InvalidImageError
 
 from .color import strip_metadata
@@ -71,8 +72,8 @@ def read_image_input(source: object, what: str = "The picture") -> tuple[bytes, 
 def _read_path(name: str, what: str) -> tuple[bytes, str]:
     if _URL.match(name):
         raise InvalidImageError(
-            f"{what} is a URL; nothing is fetched from there. Download it yourself and give its "
-            f"path or its bytes: {name[:60]}"
+            f"{what} is the URL {quote(name)}, and nothing is fetched from there. Download it "
+            "yourself and give its path or its bytes."
         )
     path = Path(name)
     try:
@@ -84,7 +85,7 @@ def _read_path(name: str, what: str) -> tuple[bytes, str]:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidImageError(f"{what} {path} cannot be read: {reason}.") from error
+        raise InvalidImageError(f"{what} {show_path(path)} cannot be read: {reason}.") from error
     check_bytes(len(data), str(path))
     return data, str(path)
 
