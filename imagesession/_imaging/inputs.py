@@ -72,8 +72,8 @@ def read_image_input(source: object, what: str = "The picture") -> tuple[bytes, 
 def _read_path(name: str, what: str) -> tuple[bytes, str]:
     if _URL.match(name):
         raise InvalidImageError(
-            f"{what} is the URL {quote(name)}, and nothing is fetched from there. Download it "
-            "yourself and give its path or its bytes."
+            f"{what} is a URL; nothing is fetched from there. Download it yourself and give its "
+            f"path or its bytes: {quote(name)}"
         )
     path = Path(name)
     try:
