@@ -23,7 +23,7 @@ from .coerce import Json, as_mapping, as_text
 from .error_meanings import find_meaning
 from .http import Feature, HttpResponse, TransportError
 from .json_views import loads_with_views
-from .retry_after import read_retry_after
+from .retry_after import advise_wait, read_retry_after
 
 # After a request timeout or a conflict, it is unknown whether the work was done.
 _AMBIGUOUS = frozenset({408, 409})
@@ -272,14 +272,15 @@ def _map_status(
     reply: HttpResponse, code: str, param: str | None, message: str
 ) -> ImageSessionError:
     status, sentence = reply.status, to_sentence(message)
-    after = read_retry_after(reply, message)
-    advice = f" Wait {after:g} seconds." if after is not None else ""
     if status == _UNAUTHORIZED:
         return AuthenticationError(f"The provider does not accept the API key: {sentence}")
     if status == _FORBIDDEN:
         return AuthenticationError(f"This API key lacks the permission: {sentence}")
     if status == _UNAVAILABLE:
-        return ProviderUnavailableError(f"The provider is overloaded: {sentence}{advice}", after)
+        after = read_retry_after(reply, message)
+        return ProviderUnavailableError(
+            f"The provider is overloaded: {sentence}{advise_wait(after, message)}", after
+        )
     if status >= _SERVER or status in _AMBIGUOUS:
         return ProviderError(
             f"The provider failed with HTTP {status}: {sentence}", status, code or None
