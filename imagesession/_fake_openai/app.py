@@ -124,9 +124,7 @@ class FakeOpenAI(FaultMixin, ScriptingMixin, RecordingMixin):
             responses=responses, files=files, batches=batches
         )
         self._clock = clock
-        self._faults = Faults()
-        self._refusals = Refusals()
-        self._memory = Memory()
+        self._faults, self._refusals, self._memory = Faults(), Refusals(), Memory()
         self._files = FilesEndpoint(clock=clock)
         self._recorded: deque[RecordedRequest] = deque(maxlen=_MAX_REQUESTS)
         self._lock = threading.Lock()
